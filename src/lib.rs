@@ -1,0 +1,1 @@
+//! A service manager for Microsoft ESD licenses.
