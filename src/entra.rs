@@ -34,7 +34,9 @@ pub(crate) fn login_authority(platform: &impl Platform) -> String {
     let Some(option) = platform.option(LOGIN_AUTHORITY_OPTION) else {
         return LOGIN_AUTHORITY.to_owned();
     };
-    authority_name(&format!("https://{option}")).unwrap_or_else(|| {
+    let is_bare = !option.contains(['/', '?', '#', '@']);
+    let name = authority_name(&format!("https://{option}")).filter(|_name| is_bare);
+    name.unwrap_or_else(|| {
         let message =
             format!("option `{LOGIN_AUTHORITY_OPTION}` is no host name; using {LOGIN_AUTHORITY}");
         platform.log(Level::Warning, "", &message);

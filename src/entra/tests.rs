@@ -1,1 +1,260 @@
+//! The exchange with Entra, over a scripted platform.
 
+use data_encoding::BASE64URL_NOPAD;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::platform::SignatureAlgorithm;
+use crate::scripted_platform::{
+    CERTIFICATE, CLIENT_ID, NOW_MS, ScriptedPlatform, access_token, answer, answer_with, instance,
+};
+
+fn settings() -> Settings {
+    Settings::parse(&instance()).unwrap()
+}
+
+fn ask(platform: &ScriptedPlatform) -> Result<Secret, ReadFailure> {
+    Entra::new(platform, &settings())?.access_token()
+}
+
+fn form(request: &HttpRequest) -> Vec<(String, String)> {
+    form_urlencoded::parse(&request.body).into_owned().collect()
+}
+
+fn decoded(part: &str) -> Value {
+    serde_json::from_slice(&BASE64URL_NOPAD.decode(part.as_bytes()).unwrap()).unwrap()
+}
+
+fn assertion(request: &HttpRequest) -> (Value, Value, Vec<u8>) {
+    let form = form(request);
+    let (_, assertion) = form
+        .iter()
+        .find(|(name, _)| name == "client_assertion")
+        .unwrap();
+    let parts: Vec<&str> = assertion.split('.').collect();
+    let signature = BASE64URL_NOPAD.decode(parts[2].as_bytes()).unwrap();
+    (decoded(parts[0]), decoded(parts[1]), signature)
+}
+
+fn denied(status: u16, error: &str, code: u64) -> crate::scripted_platform::Sent {
+    let body = json!({"error": error, "error_description": "AADSTS: why.\r\nTrace ID: x",
+        "error_codes": [code], "correlation_id": "theirs"});
+    crate::scripted_platform::json(status, &body)
+}
+
+#[test]
+fn the_newer_form_signs_with_ps256_and_names_the_certificate_by_sha_256() {
+    let platform = ScriptedPlatform::answering([access_token()]);
+    assert_eq!(ask(&platform).unwrap().reveal(), "granted");
+
+    let request = platform.request(0);
+    let endpoint = "https://login.microsoftonline.com/contoso.onmicrosoft.com/oauth2/v2.0/token";
+    assert_eq!(request.url, endpoint);
+    let (header, claims, signature) = assertion(&request);
+    let thumbprint = BASE64URL_NOPAD.encode(&Sha256::digest(CERTIFICATE));
+    assert_eq!(
+        header,
+        json!({"alg": "PS256", "typ": "JWT", "x5t#S256": thumbprint})
+    );
+    let now = NOW_MS / 1_000;
+    assert_eq!(
+        claims,
+        json!({
+            "aud": endpoint,
+            "iss": CLIENT_ID,
+            "sub": CLIENT_ID,
+            "jti": "00000000-0000-4000-8000-000000000001",
+            "nbf": now - 60,
+            "iat": now - 60,
+            "exp": now + 540,
+        })
+    );
+    assert_eq!(signature, b"signature");
+    let signed = platform.signed.borrow();
+    assert_eq!(signed[0].0, SignatureAlgorithm::Ps256);
+    let fields: Vec<(String, String)> = form(&request)
+        .into_iter()
+        .filter(|(name, _)| name != "client_assertion")
+        .collect();
+    assert_eq!(
+        fields,
+        [
+            ("grant_type", "client_credentials"),
+            ("client_id", CLIENT_ID),
+            (
+                "client_assertion_type",
+                "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+            ),
+            ("scope", "https://esd.example.com/resource/.default"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    );
+}
+
+#[test]
+fn the_older_form_signs_with_rs256_and_names_the_certificate_by_sha_1() {
+    let v1 = r#"{"token_type":"Bearer","expires_in":"3600","access_token":"granted"}"#;
+    let mut platform = ScriptedPlatform::answering([answer(200, v1)]);
+    platform.options.insert("entra-version", "v1");
+    ask(&platform).unwrap();
+
+    let request = platform.request(0);
+    assert!(
+        request
+            .url
+            .ends_with("/contoso.onmicrosoft.com/oauth2/token")
+    );
+    let (header, _, _) = assertion(&request);
+    let thumbprint = BASE64URL_NOPAD.encode(&sha1::Sha1::digest(CERTIFICATE));
+    assert_eq!(
+        header,
+        json!({"alg": "RS256", "typ": "JWT", "x5t": thumbprint})
+    );
+    let resource = (
+        "resource".to_owned(),
+        "https://esd.example.com/resource".to_owned(),
+    );
+    assert!(form(&request).contains(&resource));
+    assert!(form(&request).iter().all(|(name, _)| name != "scope"));
+    let cache = platform.cache.borrow();
+    assert_eq!(cache.values().next().unwrap().1, NOW_MS + 3_300_000);
+}
+
+#[test]
+fn an_access_token_is_asked_for_once_and_kept_until_shortly_before_it_expires() {
+    let platform = ScriptedPlatform::answering([access_token()]);
+    ask(&platform).unwrap();
+    assert_eq!(ask(&platform).unwrap().reveal(), "granted");
+    let cache = platform.cache.borrow();
+    assert_eq!(cache.values().next().unwrap().1, NOW_MS + 3_300_000);
+}
+
+#[test]
+fn an_access_token_that_expires_at_once_is_used_and_not_kept() {
+    for expires_in in ["0", "10", "-5", "\"12\""] {
+        let body = format!(
+            r#"{{"token_type":"Bearer","expires_in":{expires_in},"access_token":"granted"}}"#
+        );
+        let platform = ScriptedPlatform::answering([answer(200, &body)]);
+        assert!(ask(&platform).is_ok(), "{expires_in}");
+        assert_eq!(platform.cache.borrow().values().next().unwrap().1, NOW_MS);
+    }
+}
+
+#[test]
+fn another_certificate_has_an_access_token_of_its_own() {
+    let mut platform = ScriptedPlatform::answering([access_token(), access_token()]);
+    ask(&platform).unwrap();
+    platform.certificate = Some(b"another".to_vec());
+    ask(&platform).unwrap();
+    assert_eq!(platform.cache.borrow().len(), 2);
+}
+
+#[test]
+fn an_instance_without_a_certificate_sends_nothing() {
+    let mut platform = ScriptedPlatform::answering([]);
+    platform.certificate = None;
+    let Err(ReadFailure::Refused(problem)) = ask(&platform) else {
+        panic!("refused");
+    };
+    assert_eq!(problem.code, "certificate-missing");
+}
+
+#[test]
+fn an_outage_of_entra_is_asked_about_once_more_with_a_new_assertion() {
+    let platform = ScriptedPlatform::answering([answer(503, "no"), access_token()]);
+    assert!(ask(&platform).is_ok());
+    let (_, first, _) = assertion(&platform.request(0));
+    let (_, second, _) = assertion(&platform.request(1));
+    assert_ne!(first["jti"], second["jti"]);
+
+    let platform = ScriptedPlatform::answering([answer(503, "no"), answer(500, "no")]);
+    assert!(matches!(ask(&platform), Err(ReadFailure::Unavailable(_))));
+    assert!(platform.is_used_up());
+}
+
+#[test]
+fn a_throttled_request_is_not_repeated_and_says_how_long_to_wait() {
+    let throttled = answer_with(429, ("retry-after", "7"), "{}");
+    let platform = ScriptedPlatform::answering([throttled]);
+    let Err(ReadFailure::Unavailable(delay)) = ask(&platform) else {
+        panic!("unavailable");
+    };
+    assert_eq!(delay.retry_after_ms, Some(7_000));
+}
+
+#[test]
+fn each_refusal_names_the_field_to_look_at() {
+    for (code, expected, field) in [
+        (
+            700_027,
+            "certificate-not-registered",
+            "Certificate Thumbprint",
+        ),
+        (700_016, "client-unknown", "Client ID"),
+        (90_002, "tenant-unknown", "Azure Active Directory Tenant"),
+        (500_011, "resource-unknown", "Resource API"),
+        (7_000_112, "client-disabled", "Client ID"),
+        (1, "client-refused", "Client ID"),
+    ] {
+        let platform = ScriptedPlatform::answering([denied(401, "invalid_client", code)]);
+        let Err(ReadFailure::Refused(problem)) = ask(&platform) else {
+            panic!("refused: {code}");
+        };
+        assert_eq!(problem.code, expected);
+        assert!(problem.advice.contains(field), "{problem:?}");
+        assert_eq!(problem.correlation_id, "theirs");
+        assert!(!problem.message.contains("Trace"), "{problem:?}");
+    }
+}
+
+#[test]
+fn a_wrong_clock_is_tried_once_more_and_then_named() {
+    let refused = || denied(401, "invalid_client", 700_024);
+    let platform = ScriptedPlatform::answering([refused(), refused()]);
+    let Err(ReadFailure::Refused(problem)) = ask(&platform) else {
+        panic!("refused");
+    };
+    assert_eq!(problem.code, "clock-wrong");
+}
+
+#[test]
+fn a_transient_code_is_unavailable_whatever_its_status() {
+    let platform = ScriptedPlatform::answering([denied(400, "invalid_request", 90_033)]);
+    assert!(matches!(ask(&platform), Err(ReadFailure::Unavailable(_))));
+}
+
+#[test]
+fn an_answer_that_is_no_access_token_is_malformed() {
+    for body in [
+        "",
+        "<html>",
+        "{}",
+        r#"{"token_type":"Bearer","expires_in":3600,"access_token":""}"#,
+        r#"{"token_type":"Bearer","expires_in":3600,"access_token":"a\r\nb"}"#,
+        r#"{"token_type":"mac","expires_in":3600,"access_token":"a"}"#,
+        r#"{"token_type":"Bearer","expires_in":"soon","access_token":"a"}"#,
+    ] {
+        let platform = ScriptedPlatform::answering([answer(200, body)]);
+        assert!(
+            matches!(ask(&platform), Err(ReadFailure::Malformed(_))),
+            "{body}"
+        );
+    }
+}
+
+#[test]
+fn the_login_authority_is_an_option_that_must_be_a_host() {
+    let mut platform = ScriptedPlatform::answering([]);
+    assert_eq!(login_authority(&platform), "login.microsoftonline.com");
+    platform.options.insert("login-authority", "127.0.0.1:8443");
+    assert_eq!(login_authority(&platform), "127.0.0.1:8443");
+    for (index, option) in ["evil.example/@x", "", "a@b", "a?b", "a b"]
+        .into_iter()
+        .enumerate()
+    {
+        platform.options.insert("login-authority", option);
+        assert_eq!(login_authority(&platform), "login.microsoftonline.com");
+        assert_eq!(platform.log.borrow().len(), index + 1);
+    }
+}

@@ -44,6 +44,9 @@ pub(super) fn languages() -> Vec<Choice> {
     let mut choices: Vec<Choice> = language_ids()
         .map(|language| Choice::usable(language.name, language.english_name))
         .collect();
+    // A few have two numbers.
+    choices.sort_by(|left, right| left.key.cmp(&right.key));
+    choices.dedup_by(|left, right| left.key == right.key);
     choices.sort_by(|left, right| left.label.cmp(&right.label));
     choices
 }

@@ -1,1 +1,418 @@
+//! Each way in which a purchase can end.
 
+use serde_json::{Value, json};
+
+use super::*;
+use crate::platform::SendFailure;
+use crate::scripted_platform::{
+    ScriptedPlatform, Sent, access_token, answer, answer_with, error, instance,
+};
+
+const ID: &str = "0f8fad5b-d9cb-469f-a165-70867728950e";
+const PRODUCT_KEY: &str = "AAAAA-BBBBB-CCCCC-DDDDD-EEEEE";
+
+fn order() -> LicenseOrder {
+    LicenseOrder {
+        client_transaction_id: ID.to_owned(),
+        repeated: false,
+        check_only: false,
+        product: "ABC-00001".to_owned(),
+        reseller: None,
+        customer: Party {
+            id: "42".to_owned(),
+            name: "Αφοί Παπαδόπουλοι".to_owned(),
+            country: "GR".to_owned(),
+        },
+    }
+}
+
+fn repeated() -> LicenseOrder {
+    LicenseOrder {
+        repeated: true,
+        ..order()
+    }
+}
+
+fn license_body() -> Value {
+    json!({
+        "transactionId": "t-1", "clientTransactionId": ID, "tokenId": "k-1",
+        "productKey": PRODUCT_KEY, "redemptionUrl": "https://setup.example.com/?token=x",
+        "tokenStatus": "Activated", "returnStatus": "NONE",
+        "purchasedAt": "2026-11-22T12:00:00Z", "returnableUntil": "2026-12-22T12:00:00Z",
+    })
+}
+
+fn license(status: u16) -> Sent {
+    crate::scripted_platform::json(status, &license_body())
+}
+
+fn place(platform: &ScriptedPlatform, order: &LicenseOrder) -> Result<OrderAnswer, ChangeFailure> {
+    create_license(platform, &instance(), order)
+}
+
+fn code(failure: &ChangeFailure) -> &str {
+    match failure {
+        ChangeFailure::Refused(problem) | ChangeFailure::Unknown(problem) => &problem.code,
+        ChangeFailure::Unavailable(delay) => &delay.problem.code,
+    }
+}
+
+#[track_caller]
+fn assert_licensed(result: Result<OrderAnswer, ChangeFailure>) -> License {
+    match result {
+        Ok(OrderAnswer::Licensed(license)) => {
+            assert_eq!(license.product_key.reveal(), PRODUCT_KEY);
+            license
+        }
+        other => panic!("licensed expected, {other:?} found"),
+    }
+}
+
+#[track_caller]
+fn assert_refused(result: Result<OrderAnswer, ChangeFailure>, expected: &str) {
+    match result {
+        Err(failure @ ChangeFailure::Refused(_)) => assert_eq!(code(&failure), expected),
+        other => panic!("refused expected, {other:?} found"),
+    }
+}
+
+#[track_caller]
+fn assert_unknown(result: Result<OrderAnswer, ChangeFailure>) {
+    assert!(
+        matches!(result, Err(ChangeFailure::Unknown(_))),
+        "unknown expected, {result:?} found"
+    );
+}
+
+#[track_caller]
+fn assert_unavailable(result: Result<OrderAnswer, ChangeFailure>) -> crate::failures::Delay {
+    match result {
+        Err(ChangeFailure::Unavailable(delay)) => delay,
+        other => panic!("unavailable expected, {other:?} found"),
+    }
+}
+
+#[test]
+fn a_license_is_bought_with_one_request() {
+    let platform = ScriptedPlatform::granting([license(201)]);
+    let license = assert_licensed(place(&platform, &order()));
+    assert_eq!(license.license_token_id, "k-1");
+    assert_eq!(license.purchased_at_ms, 1_795_348_800_000);
+    assert_eq!(license.returnable_until_ms, Some(1_797_940_800_000));
+    assert_eq!(
+        license.activation_link.reveal(),
+        "https://setup.example.com/?token=x"
+    );
+
+    let request = platform.request(1);
+    assert_eq!(request.url, "https://esd.example.com:8443/cis/tokens");
+    assert_eq!(request.header("authorization"), Some("Bearer granted"));
+    assert!(request.header("ms-correlationid").is_some());
+    let body: Value = serde_json::from_slice(&request.body).unwrap();
+    assert_eq!(
+        body,
+        json!({
+            "clientTransactionId": ID, "channelId": "1234567890", "offerId": "ABC-00001",
+            "country": "GR", "language": "el-GR", "currency": "EUR", "quantity": 1,
+            "customer": {"id": "42", "name": "Αφοί Παπαδόπουλοι", "country": "GR"},
+        })
+    );
+}
+
+#[test]
+fn a_reseller_is_named_where_there_is_one() {
+    let platform = ScriptedPlatform::granting([license(201)]);
+    let mut order = order();
+    order.reseller = Some(Party {
+        id: "7".to_owned(),
+        name: "Reseller".to_owned(),
+        country: "GR".to_owned(),
+    });
+    assert_licensed(place(&platform, &order));
+    let body: Value = serde_json::from_slice(&platform.request(1).body).unwrap();
+    assert_eq!(body["reseller"], json!({"id": "7", "name": "Reseller"}));
+}
+
+#[test]
+fn a_check_sends_nothing() {
+    let platform = ScriptedPlatform::answering([]);
+    let order = LicenseOrder {
+        check_only: true,
+        ..order()
+    };
+    assert_eq!(place(&platform, &order), Ok(OrderAnswer::Valid));
+}
+
+#[test]
+fn an_order_that_can_be_known_to_be_wrong_is_refused_before_anything_is_sent() {
+    type Change = fn(&mut LicenseOrder);
+    let changes: [(Change, &str); 6] = [
+        (
+            |order| order.client_transaction_id = "1".to_owned(),
+            "client-transaction-id-invalid",
+        ),
+        (|order| order.product = " ".to_owned(), "product-invalid"),
+        (|order| order.customer.name.clear(), "customer-invalid"),
+        (
+            |order| order.customer.name = "a\u{202E}b".to_owned(),
+            "customer-invalid",
+        ),
+        (
+            |order| order.customer.country = "Greece".to_owned(),
+            "customer-invalid",
+        ),
+        (
+            |order| {
+                order.reseller = Some(Party {
+                    name: String::new(),
+                    ..order.customer.clone()
+                });
+            },
+            "reseller-invalid",
+        ),
+    ];
+    for (change, expected) in changes {
+        let platform = ScriptedPlatform::answering([]);
+        let mut order = order();
+        change(&mut order);
+        assert_refused(place(&platform, &order), expected);
+    }
+}
+
+#[test]
+fn a_repeated_attempt_that_can_not_look_up_says_nothing_of_the_first() {
+    let platform = ScriptedPlatform::answering([]);
+    let mut order = repeated();
+    order.customer.name.clear();
+    assert_unknown(place(&platform, &order));
+}
+
+#[test]
+fn a_repeated_attempt_finds_the_license_and_does_not_buy() {
+    let platform = ScriptedPlatform::granting([license(200)]);
+    assert_licensed(place(&platform, &repeated()));
+    assert_eq!(
+        platform.urls()[1],
+        format!("https://esd.example.com:8443/cis/tokens?clientTransactionId={ID}")
+    );
+    assert_eq!(platform.purchases(), 0);
+}
+
+#[test]
+fn a_repeated_attempt_buys_what_microsoft_has_never_seen() {
+    let platform = ScriptedPlatform::granting([error(404, "TokenNotFound"), license(201)]);
+    assert_licensed(place(&platform, &repeated()));
+    assert_eq!(platform.purchases(), 1);
+}
+
+#[test]
+fn a_repeated_attempt_never_buys_after_any_other_answer() {
+    let answers = [
+        answer(404, "<html>not found</html>"),
+        error(404, "ResourceNotFound"),
+        answer(200, "{}"),
+        answer(500, ""),
+        error(503, "Unavailable"),
+        error(403, "ChannelNotAuthorized"),
+        answer(302, ""),
+        Err(SendFailure::NameNotResolved),
+        Err(SendFailure::ResponseTimeout),
+    ];
+    for answer in answers {
+        let platform = ScriptedPlatform::granting([answer]);
+        assert_unknown(place(&platform, &repeated()));
+        assert_eq!(platform.purchases(), 0);
+    }
+    let platform = ScriptedPlatform::answering([Err(SendFailure::Unreachable)]);
+    assert_unknown(place(&platform, &repeated()));
+}
+
+#[test]
+fn a_success_that_can_not_be_read_is_unknown() {
+    let mut bodies = vec![json!({}), json!([]), json!("x")];
+    for (field, value) in [
+        (
+            "clientTransactionId",
+            json!("11111111-2222-3333-4444-555555555555"),
+        ),
+        ("productKey", json!("")),
+        ("productKey", json!(5)),
+        ("tokenId", json!("..")),
+        ("tokenStatus", json!("Sold")),
+        ("purchasedAt", json!("yesterday")),
+        ("returnableUntil", json!("never")),
+    ] {
+        let mut body = license_body();
+        body[field] = value;
+        bodies.push(body);
+    }
+    for body in bodies {
+        let sent = crate::scripted_platform::json(201, &body);
+        let platform = ScriptedPlatform::granting([sent]);
+        let result = place(&platform, &order());
+        assert!(!format!("{result:?}").contains("AAAAA"), "{result:?}");
+        assert_unknown(result);
+    }
+    let cut = license_body().to_string();
+    let platform = ScriptedPlatform::granting([answer(200, &cut[..cut.len() / 2])]);
+    assert_unknown(place(&platform, &order()));
+}
+
+#[test]
+fn an_answer_that_leaves_doubt_is_unknown() {
+    let answers = [
+        answer(500, ""),
+        error(500, "InternalError"),
+        answer(502, ""),
+        answer(503, ""),
+        error(503, "SomethingElse"),
+        answer(504, ""),
+        answer(408, ""),
+        answer(409, ""),
+        answer(425, ""),
+        answer(499, ""),
+        answer(202, "{}"),
+        answer(204, ""),
+        answer(301, ""),
+        Err(SendFailure::BrokenOff(String::new())),
+        Err(SendFailure::ResponseTimeout),
+        Err(SendFailure::ResponseTooLarge),
+        Err(SendFailure::ResponseUnreadable(String::new())),
+    ];
+    for answer in answers {
+        let platform = ScriptedPlatform::granting([answer]);
+        assert_unknown(place(&platform, &order()));
+    }
+}
+
+#[test]
+fn a_request_that_never_left_is_unavailable() {
+    for failure in [
+        SendFailure::NameNotResolved,
+        SendFailure::Unreachable,
+        SendFailure::ConnectTimeout,
+        SendFailure::ServerNotTrusted,
+        SendFailure::TlsAlert(Some(116)),
+        SendFailure::TlsFailed,
+        SendFailure::Denied,
+        SendFailure::TooManyConnections,
+    ] {
+        let platform = ScriptedPlatform::granting([Err(failure.clone())]);
+        let delay = assert_unavailable(place(&platform, &order()));
+        assert_eq!(delay.problem.code, failure.code());
+    }
+}
+
+#[test]
+fn a_busy_vendor_is_unavailable_for_as_long_as_it_says() {
+    let body = r#"{"error":{"code":"Throttled","message":"Slow down."}}"#;
+    let throttled = answer_with(429, ("retry-after", "30"), body);
+    let platform = ScriptedPlatform::granting([throttled]);
+    let delay = assert_unavailable(place(&platform, &order()));
+    assert_eq!(delay.retry_after_ms, Some(30_000));
+    assert_eq!(delay.problem.code, "throttled");
+
+    let platform = ScriptedPlatform::granting([error(503, "Unavailable")]);
+    let delay = assert_unavailable(place(&platform, &order()));
+    assert_eq!(delay.retry_after_ms, None);
+}
+
+#[test]
+fn a_documented_refusal_is_refused_with_advice() {
+    for (status, theirs, ours) in [
+        (404, "OfferNotFound", "offer-not-found"),
+        (410, "OfferDiscontinued", "offer-discontinued"),
+        (403, "CountryNotAllowed", "country-not-allowed"),
+        (403, "ChannelNotAuthorized", "channel-not-authorized"),
+        (400, "QuantityOutOfRange", "quantity-out-of-range"),
+        (409, "InventoryUnavailable", "inventory-unavailable"),
+        (400, "SomethingNew", "http-400"),
+    ] {
+        let platform = ScriptedPlatform::granting([error(status, theirs)]);
+        let result = place(&platform, &order());
+        let Err(ChangeFailure::Refused(problem)) = &result else {
+            panic!("refused expected: {result:?}");
+        };
+        assert_eq!(problem.correlation_id, "theirs");
+        assert_refused(result, ours);
+    }
+    let platform = ScriptedPlatform::granting([answer(403, "<html>")]);
+    assert_refused(place(&platform, &order()), "http-403");
+}
+
+#[test]
+fn a_duplicate_is_answered_with_the_license_it_is_a_duplicate_of() {
+    let duplicate = || error(409, "DuplicateTransaction");
+    let platform = ScriptedPlatform::granting([duplicate(), license(200)]);
+    assert_licensed(place(&platform, &order()));
+
+    for look_up in [error(404, "TokenNotFound"), answer(500, "")] {
+        let platform = ScriptedPlatform::granting([duplicate(), look_up]);
+        assert_unknown(place(&platform, &order()));
+    }
+}
+
+#[test]
+fn a_refused_access_token_is_replaced_once() {
+    let platform = ScriptedPlatform::granting([answer(401, ""), access_token(), license(201)]);
+    assert_licensed(place(&platform, &order()));
+
+    let platform = ScriptedPlatform::granting([answer(401, ""), access_token(), answer(401, "")]);
+    assert_refused(place(&platform, &order()), "http-401");
+    assert!(platform.cache.borrow().is_empty());
+    let authorizations = platform
+        .request(3)
+        .headers
+        .iter()
+        .filter(|(name, _)| *name == "authorization")
+        .count();
+    assert_eq!(authorizations, 1);
+
+    let platform = ScriptedPlatform::granting([answer(401, ""), Err(SendFailure::NameNotResolved)]);
+    assert_unavailable(place(&platform, &order()));
+}
+
+#[test]
+fn without_an_access_token_nothing_is_bought() {
+    let platform = ScriptedPlatform::answering([Err(SendFailure::Unreachable)]);
+    assert_unavailable(place(&platform, &order()));
+    let platform = ScriptedPlatform::answering([answer(200, "<html>")]);
+    assert_unavailable(place(&platform, &order()));
+    let platform = ScriptedPlatform::answering([answer(400, r#"{"error":"invalid_client"}"#)]);
+    assert_refused(place(&platform, &order()), "client-refused");
+}
+
+#[test]
+fn a_link_that_is_not_https_is_left_out_and_the_license_is_kept() {
+    for link in [
+        "javascript:alert(1)",
+        "http://setup.example.com/",
+        "https://a b",
+    ] {
+        let mut body = license_body();
+        body["redemptionUrl"] = json!(link);
+        let sent = crate::scripted_platform::json(201, &body);
+        let platform = ScriptedPlatform::granting([sent]);
+        let license = assert_licensed(place(&platform, &order()));
+        assert!(license.activation_link.is_empty());
+        let log = platform.log.borrow();
+        assert_eq!(log.len(), 1);
+        assert!(!log[0].2.contains(link));
+    }
+}
+
+#[test]
+fn incomplete_settings_are_refused() {
+    let platform = ScriptedPlatform::answering([]);
+    let mut instance = instance();
+    instance.values.retain(|value| value.id != "country");
+    let result = create_license(&platform, &instance, &order());
+    assert_refused(result, "settings-incomplete");
+}
+
+#[test]
+fn no_failure_prints_the_access_token() {
+    let platform = ScriptedPlatform::granting([answer(500, "")]);
+    let result = place(&platform, &order());
+    assert!(!format!("{result:?}{:?}", platform.requests.borrow()).contains("granted"));
+}
