@@ -1,1 +1,3 @@
 //! The host of service-manager plugins.
+
+pub mod simulator;
