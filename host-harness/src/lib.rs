@@ -17,6 +17,7 @@ pub mod outbound_https;
 pub mod plugin;
 pub mod record;
 pub mod services_definition;
+pub mod simulator;
 
 pub use call_state::{CallContext, CallEvent, CallListener, LogLevel};
 pub use error::{CallError, LoadError};
