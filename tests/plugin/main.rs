@@ -2,7 +2,6 @@
 //!
 //! Everything here goes through what users use: the component's exports, the library, the `bss-host` program.
 
-mod cli;
 mod component;
 mod contract;
 mod guests;
@@ -12,4 +11,3 @@ mod outbound_https;
 mod sandbox;
 mod scenario;
 mod services_definition;
-mod wire;
