@@ -161,10 +161,9 @@ pub struct Details {
     pub ca_file: PathBuf,
 }
 
-/// A running simulator. Dropping it stops it; `stop` also waits for running requests to end.
-pub struct Simulator {
-    details: Details,
-    authority: Authority,
+/// What the two sites and the simulator's owner have in common.
+#[derive(Clone)]
+struct Shared {
     applications: Arc<applications::Applications>,
     access_tokens: Arc<AccessTokens>,
     catalog: Arc<RwLock<Arc<catalog::PublishedCatalog>>>,
@@ -172,6 +171,38 @@ pub struct Simulator {
     clock: Arc<Clock>,
     faults: Arc<Faults>,
     ledger: Ledger,
+}
+
+impl Shared {
+    fn entra(&self, details: &Details) -> Entra {
+        Entra {
+            login_authority: details.login_authority.clone(),
+            resource: details.resource_api.clone(),
+            applications: Arc::clone(&self.applications),
+            access_tokens: Arc::clone(&self.access_tokens),
+            ledger: self.ledger.clone(),
+            faults: Arc::clone(&self.faults),
+        }
+    }
+
+    fn cis(&self) -> Cis {
+        Cis {
+            applications: Arc::clone(&self.applications),
+            access_tokens: Arc::clone(&self.access_tokens),
+            ledger: self.ledger.clone(),
+            catalog: Arc::clone(&self.catalog),
+            connections: Arc::clone(&self.connections),
+            clock: Arc::clone(&self.clock),
+            faults: Arc::clone(&self.faults),
+        }
+    }
+}
+
+/// A running simulator. Dropping it stops it; `stop` also waits for running requests to end.
+pub struct Simulator {
+    details: Details,
+    authority: Authority,
+    shared: Shared,
     stopped: watch::Sender<bool>,
     servers: JoinSet<()>,
 }
@@ -191,72 +222,53 @@ impl Simulator {
             access_token_life,
         } = options;
         files::make_directory(&directory)?;
-        let applications = Arc::new(applications::Applications::open(&directory)?);
+        let applications = applications::Applications::open(&directory)?;
         let authority = Authority::open(&directory, &authority_name(applications.tenant()))?;
         let identity = authority.server_identity(&directory)?;
-        let ledger = Ledger::open(&directory).await?;
-        let access_tokens = Arc::new(AccessTokens::new(access_token_life));
-        let catalog = Arc::new(RwLock::new(Arc::new(catalog::PublishedCatalog::new(
-            catalog,
-        ))));
-        let (connections, clock, faults) = (Arc::default(), Arc::default(), Arc::default());
-
+        let shared = Shared {
+            applications: Arc::new(applications),
+            access_tokens: Arc::new(AccessTokens::new(access_token_life)),
+            catalog: Arc::new(RwLock::new(Arc::new(catalog::PublishedCatalog::new(
+                catalog,
+            )))),
+            connections: Arc::default(),
+            clock: Arc::default(),
+            faults: Arc::default(),
+            ledger: Ledger::open(&directory).await?,
+        };
         let (service_listener, service_port) = listen(service_address).await?;
         let (login_listener, login_port) = listen(login_address).await?;
         let details = Details {
             service_url: format!("https://localhost:{service_port}{}", cis::BASE_PATH),
             resource_api: format!("https://localhost:{service_port}"),
             login_authority: format!("localhost:{login_port}"),
-            tenant: applications.tenant(),
-            channel_id: applications.first().channel_id.clone(),
-            client_id: applications.first().client_id,
+            tenant: shared.applications.tenant(),
+            channel_id: shared.applications.first().channel_id.clone(),
+            client_id: shared.applications.first().client_id,
             ca_file: directory.join("ca.pem"),
-        };
-        let (stopped, stop) = watch::channel(false);
-        let mut servers = JoinSet::new();
-        let entra = Entra {
-            login_authority: details.login_authority.clone(),
-            resource: details.resource_api.clone(),
-            applications: Arc::clone(&applications),
-            access_tokens: Arc::clone(&access_tokens),
-            ledger: ledger.clone(),
-            faults: Arc::clone(&faults),
         };
         let login = Server {
             listener: login_listener,
             name: Listener::Login,
             tls: tls::without_client_certificate(tls, &identity)?,
-            site: Arc::new(entra),
-            faults: Arc::clone(&faults),
-        };
-        let cis = Cis {
-            applications: Arc::clone(&applications),
-            access_tokens: Arc::clone(&access_tokens),
-            ledger: ledger.clone(),
-            catalog: Arc::clone(&catalog),
-            connections: Arc::clone(&connections),
-            clock: Arc::clone(&clock),
-            faults: Arc::clone(&faults),
+            site: Arc::new(shared.entra(&details)),
+            faults: Arc::clone(&shared.faults),
         };
         let service = Server {
             listener: service_listener,
             name: Listener::Service,
             tls: tls::requiring_client_certificate(tls, &identity, authority.certificate()?)?,
-            site: Arc::new(cis),
-            faults: Arc::clone(&faults),
+            site: Arc::new(shared.cis()),
+            faults: Arc::clone(&shared.faults),
         };
+        let (stopped, stop) = watch::channel(false);
+        let mut servers = JoinSet::new();
         servers.spawn(login.run(stop.clone()));
         servers.spawn(service.run(stop));
         Ok(Simulator {
             details,
             authority,
-            applications,
-            access_tokens,
-            catalog,
-            connections,
-            clock,
-            faults,
-            ledger,
+            shared,
             stopped,
             servers,
         })
@@ -303,7 +315,8 @@ impl Simulator {
             Registration::Unregistered => None,
         };
         if let Some(client_id) = client_id {
-            self.applications
+            self.shared
+                .applications
                 .register(client_id, &issued.certificate_pem)?;
         }
         Ok(issued)
@@ -314,7 +327,7 @@ impl Simulator {
     /// # Errors
     /// When it can't be kept.
     pub fn add_application(&self) -> Result<Application, SimulatorError> {
-        Ok(self.applications.add()?)
+        Ok(self.shared.applications.add()?)
     }
 
     /// Every license ever issued, in the order of issue.
@@ -322,28 +335,33 @@ impl Simulator {
     /// # Errors
     /// When the ledger can't be read.
     pub async fn ledger(&self) -> Result<Vec<LedgerEntry>, SimulatorError> {
-        Ok(self.ledger.entries().await?)
+        Ok(self.shared.ledger.entries().await?)
     }
 
     /// The TLS connections that CIS has accepted, in order; of very many, the later ones.
     pub fn connections(&self) -> Vec<ConnectionSeen> {
-        self.connections.all()
+        self.shared.connections.all()
     }
 
     /// The faults on order, and how many requests were seen.
     pub fn faults(&self) -> &Faults {
-        &self.faults
+        &self.shared.faults
     }
 
     /// Replaces what is sold. Requests that are running keep the catalog they began with.
     pub fn set_catalog(&self, catalog: Catalog) {
         let published = Arc::new(catalog::PublishedCatalog::new(catalog));
-        *self.catalog.write().unwrap_or_else(PoisonError::into_inner) = published;
+        *self
+            .shared
+            .catalog
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = published;
     }
 
     /// What is sold now.
     pub fn catalog(&self) -> Catalog {
-        self.catalog
+        self.shared
+            .catalog
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .catalog
@@ -355,7 +373,7 @@ impl Simulator {
     /// # Errors
     /// When there is no such license, or it was used or returned already.
     pub async fn redeem(&self, license_token_id: &str) -> Result<(), SimulatorError> {
-        if self.ledger.redeem(license_token_id).await? {
+        if self.shared.ledger.redeem(license_token_id).await? {
             return Ok(());
         }
         Err(SimulatorError::NotRedeemable {
@@ -366,19 +384,19 @@ impl Simulator {
     /// Moves the date that licenses are bought and returned at. TLS, assertions and access tokens go by the machine's
     /// clock as before.
     pub fn move_clock(&self, by: SignedDuration) {
-        self.clock.move_by(by);
+        self.shared.clock.move_by(by);
     }
 
     /// Makes every access token that was granted so far invalid, as Microsoft may at any time.
     pub fn revoke_access_tokens(&self) {
-        self.access_tokens.revoke_all();
+        self.shared.access_tokens.revoke_all();
     }
 
     /// Stops listening, lets running requests end for a while, and closes the ledger.
     pub async fn stop(mut self) {
         self.stopped.send_replace(true);
         while self.servers.join_next().await.is_some() {}
-        self.ledger.close().await;
+        self.shared.ledger.close().await;
     }
 }
 

@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::sync::Arc;
 
+use ::aws_lc_rs::rand::SystemRandom;
+use ::aws_lc_rs::signature::{self, RsaEncoding, RsaKeyPair};
 use anyhow::{Context as _, Result, anyhow};
 use bytes::Bytes;
 use data_encoding::{BASE64URL_NOPAD, HEXUPPER};
@@ -14,7 +16,6 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -107,7 +108,10 @@ impl Microsoft {
         Client::new(self.simulator.details(), Some(issued), &[&TLS13, &TLS12])
     }
 
-    pub(crate) fn client_without_certificate(&self, version: &'static SupportedProtocolVersion) -> Client {
+    pub(crate) fn client_without_certificate(
+        &self,
+        version: &'static SupportedProtocolVersion,
+    ) -> Client {
         Client::new(self.simulator.details(), None, &[version])
     }
 }
@@ -231,7 +235,11 @@ impl Client {
         ]
     }
 
-    pub(crate) async fn post_form(&self, url: &str, form: &[(&'static str, String)]) -> Result<Reply> {
+    pub(crate) async fn post_form(
+        &self,
+        url: &str,
+        form: &[(&'static str, String)],
+    ) -> Result<Reply> {
         let mut body = form_urlencoded::Serializer::new(String::new());
         body.extend_pairs(form);
         let headers = [("content-type", "application/x-www-form-urlencoded")];
@@ -372,6 +380,14 @@ pub(crate) enum Version {
     V2,
 }
 
+/// A signature algorithm of a JWT, in JOSE's spelling.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Algorithm {
+    PS256,
+    RS256,
+    RS384,
+}
+
 /// What goes into an assertion; tests change one part and see it refused.
 #[derive(Clone)]
 pub(crate) struct Assertion {
@@ -443,18 +459,30 @@ impl Assertion {
         if self.jti.as_deref() == Some("") {
             claims.as_object_mut().unwrap().remove("jti");
         }
-        let header = Header {
-            x5t: self.x5t.clone(),
-            x5t_s256: self.x5t_s256.clone(),
-            ..Header::new(self.algorithm)
-        };
+        let mut header = json!({ "alg": format!("{:?}", self.algorithm), "typ": "JWT" });
+        for (name, value) in [("x5t", &self.x5t), ("x5t#S256", &self.x5t_s256)] {
+            if let Some(value) = value {
+                header[name] = json!(value);
+            }
+        }
+        let part = |value: &Value| BASE64URL_NOPAD.encode(value.to_string().as_bytes());
+        let signed = format!("{}.{}", part(&header), part(&claims));
         let key = PrivateKeyDer::from_pem_slice(self.private_key_pem.as_bytes()).unwrap();
-        jsonwebtoken::encode(
-            &header,
-            &claims,
-            &EncodingKey::from_rsa_der(key.secret_der()),
+        let key = RsaKeyPair::from_pkcs8(key.secret_der()).unwrap();
+        let padding: &'static dyn RsaEncoding = match self.algorithm {
+            Algorithm::PS256 => &signature::RSA_PSS_SHA256,
+            Algorithm::RS256 => &signature::RSA_PKCS1_SHA256,
+            Algorithm::RS384 => &signature::RSA_PKCS1_SHA384,
+        };
+        let mut signature = vec![0; key.public_modulus_len()];
+        key.sign(
+            padding,
+            &SystemRandom::new(),
+            signed.as_bytes(),
+            &mut signature,
         )
-        .unwrap()
+        .unwrap();
+        format!("{signed}.{}", BASE64URL_NOPAD.encode(&signature))
     }
 }
 

@@ -3,10 +3,9 @@
 use host_harness::simulator::{CertificateRequest, KeyKind, Registration};
 use http::{Method, StatusCode};
 use jiff::{SignedDuration, Timestamp};
-use jsonwebtoken::Algorithm;
 use serde_json::json;
 
-use crate::client::{Assertion, Client, Microsoft, Reply, Version};
+use crate::client::{Algorithm, Assertion, Client, Microsoft, Reply, Version};
 
 /// A request with another assertion; the rest is right.
 async fn with(client: &mut Client, assertion: Assertion) -> Reply {
@@ -96,30 +95,21 @@ async fn an_assertion_is_taken_once_even_across_a_restart() {
         (StatusCode::BAD_REQUEST, 50013)
     );
 
-    let jti = "a-jti-of-our-own".to_owned();
     let mut client = client;
-    client.assertion.jti = Some(jti.clone());
+    client.assertion.jti = Some("a-jti-of-our-own".to_owned());
     assert_eq!(
         client.ask_for_access_token(Version::V2).await.status,
         StatusCode::OK
     );
-    let assertion = client.assertion.clone();
+    let assertion = client.assertion;
     let microsoft = microsoft.restart().await;
-    let client = Client {
-        assertion,
-        ..microsoft.client_without_certificate(&rustls::version::TLS13)
-    };
+    let mut client = microsoft.client_without_certificate(&rustls::version::TLS13);
+    client.assertion = assertion;
     assert_eq!(
         client.ask_for_access_token(Version::V2).await.aadsts(),
         50013
     );
-    let client = Client {
-        assertion: Assertion {
-            jti: None,
-            ..client.assertion.clone()
-        },
-        ..client
-    };
+    client.assertion.jti = None;
     assert_eq!(
         client.ask_for_access_token(Version::V2).await.status,
         StatusCode::OK

@@ -1,5 +1,11 @@
 //! The simulator, as a client on a real socket sees it.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test ends where its helpers fail"
+)]
+
 mod catalog;
 mod client;
 mod entra;

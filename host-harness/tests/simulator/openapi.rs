@@ -66,7 +66,12 @@ impl OpenApi {
     }
 
     /// What is wrong with the JSON body of a request for that path.
-    pub(crate) fn check_request(&self, method: &Method, path: &str, body: &Value) -> Result<(), String> {
+    pub(crate) fn check_request(
+        &self,
+        method: &Method,
+        path: &str,
+        body: &Value,
+    ) -> Result<(), String> {
         let operation = self.operation(method, path)?;
         self.check(
             &format!("{operation}/requestBody/content/application~1json/schema"),
@@ -81,7 +86,9 @@ impl OpenApi {
         }
         let mut root = self.document.clone();
         root["$schema"] = "https://json-schema.org/draft/2020-12/schema".into();
-        root["$ref"] = format!("#{schema}").into();
+        // What a pointer may hold and a URI's fragment may not (RFC 3986): the braces of path templates.
+        let fragment = schema.replace('{', "%7B").replace('}', "%7D");
+        root["$ref"] = format!("#{fragment}").into();
         let options = jsonschema::options().should_validate_formats(true);
         let validator = options
             .build(&root)

@@ -384,7 +384,8 @@ async fn garbage_is_refused_in_the_apis_own_form() {
     let authorization = ("authorization", access_token.as_str());
     let huge = vec![b'['; 65 * 1024];
     let deep = vec![b'['; 60 * 1024];
-    let cases: [(&[(&str, &str)], &[u8], u16, &str); 6] = [
+    type Case<'a> = (&'a [(&'a str, &'a str)], &'a [u8], u16, &'a str);
+    let cases: [Case<'_>; 6] = [
         (&[authorization, json], b"", 400, "InvalidRequest"),
         (&[authorization, json], b"\xff\xfe{", 400, "InvalidRequest"),
         (&[authorization, json], &deep, 400, "InvalidRequest"),
