@@ -1,0 +1,154 @@
+//! The way out: the right certificate, the right servers, and errors that name their cause.
+
+use std::sync::Arc;
+
+use host_harness::bindings::failures::ReadFailure;
+use host_harness::record::AttemptResult;
+use host_harness::services_definition::ServicesError;
+use host_harness::simulator::{
+    CertificateRequest, Operation, Registration, Simulator, SimulatorOptions, TlsVersions,
+};
+
+use crate::scenario::{INSTANCE, Scenario, silent};
+
+async fn read_failure(scenario: &Scenario) -> ReadFailure {
+    match scenario.host.fetch_services(INSTANCE, silent()).await.expect_err("it can't be read") {
+        ServicesError::Read(failure) => failure,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn problem(failure: &ReadFailure) -> String {
+    match failure {
+        ReadFailure::Refused(problem) | ReadFailure::Malformed(problem) => {
+            format!("{}: {} {}", problem.code, problem.message, problem.advice)
+        }
+        ReadFailure::Unavailable(delay) => {
+            format!("{}: {} {}", delay.problem.code, delay.problem.message, delay.problem.advice)
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_instances_are_never_served_on_each_other_s_connection() {
+    let scenario = Scenario::start().await;
+    let mut thumbprints = Vec::new();
+    for name in ["one", "two"] {
+        // Each instance with its own application, as a second country needs it.
+        let application = scenario.microsoft.add_application().expect("an application");
+        let request = CertificateRequest {
+            registration: Registration::OtherApplication(application.client_id),
+            ..CertificateRequest::default()
+        };
+        let thumbprint = scenario.install(&request).await;
+        scenario.new_instance(name).await;
+        let mut credentials = crate::scenario::credentials(scenario.microsoft.details());
+        credentials.insert("system-name".into(), name.into());
+        credentials.insert("client-id".into(), application.client_id.to_string());
+        credentials.insert("channel-id".into(), application.channel_id.clone());
+        assert!(scenario.configure(name, &credentials).await.saved);
+        let form = scenario.configure(name, &crate::scenario::selection(&thumbprint.to_string())).await;
+        assert!(form.saved, "{:?}", crate::scenario::problems(&form));
+        thumbprints.push(thumbprint.to_string());
+    }
+    let host = Arc::new(scenario.host.clone());
+    let mut calls = tokio::task::JoinSet::new();
+    for turn in 0..40 {
+        let (host, name) = (host.clone(), if turn % 2 == 0 { "one" } else { "two" });
+        calls.spawn(async move { host.fetch_services(name, silent()).await.expect("each is answered") });
+    }
+    calls.join_all().await;
+    // The simulator checks on every request that the access token belongs to the certificate of its
+    // connection; here, that both identities were seen, and no connection was resumed across them.
+    let seen = scenario.microsoft.connections();
+    for thumbprint in &thumbprints {
+        let requests: u64 = seen
+            .iter()
+            .filter(|connection| connection.client_certificate_thumbprint == *thumbprint)
+            .map(|connection| connection.requests)
+            .sum();
+        assert_eq!(requests, scenario.microsoft.faults().requests_seen(Operation::Catalog) / 2, "{seen:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_whose_certificate_is_not_trusted_is_told_nothing() {
+    let scenario = Scenario::selling().await;
+    // Another Microsoft in its place, with an authority that the instance does not trust.
+    let other = SimulatorOptions::new(scenario.folder.path().join("impostor"));
+    let impostor = Simulator::start(other).await.expect("the impostor starts");
+    let mut typed = crate::scenario::credentials(impostor.details());
+    typed.retain(|id, _| id == "service-url" || id == "resource-api");
+    assert!(scenario.configure(INSTANCE, &typed).await.saved);
+    // The access token is asked for at the trusted login; the license service is the impostor.
+    let failure = read_failure(&scenario).await;
+    assert!(!matches!(failure, ReadFailure::Malformed(_)), "{failure:?}");
+    assert_eq!(impostor.faults().requests_seen(Operation::Catalog), 0);
+    assert!(impostor.connections().iter().all(|connection| connection.requests == 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_the_server_refuses_is_a_refusal_and_nothing_is_bought() {
+    for tls in [TlsVersions::Tls12, TlsVersions::Tls13] {
+        let folder = tempfile::tempdir().expect("a temporary directory");
+        let mut options = SimulatorOptions::new(folder.path().join("microsoft"));
+        options.tls = tls;
+        let scenario = Scenario::with(folder, Simulator::start(options).await.expect("it starts")).await;
+        let thumbprint = scenario.install(&CertificateRequest::default()).await;
+        scenario.ready_instance(INSTANCE, &thumbprint).await;
+        scenario.host.fetch_services(INSTANCE, silent()).await.expect("the catalog is read");
+        // The same key in a certificate of another authority: registered with Entra, refused by the server.
+        let untrusted = scenario
+            .microsoft
+            .issue_untrusted_certificate(&CertificateRequest::default())
+            .expect("a certificate");
+        let untrusted = scenario.install_issued(&untrusted).await;
+        let chosen = [("certificate-thumbprint".to_owned(), untrusted.to_string())].into();
+        assert!(scenario.configure(INSTANCE, &chosen).await.saved);
+        let failure = read_failure(&scenario).await;
+        assert!(matches!(failure, ReadFailure::Refused(_)), "{tls:?}: {failure:?}");
+        let offers = scenario.offers().await;
+        let assets = scenario.order(&offers[0], 1).await;
+        let reason = assets[0].reason.as_ref().expect("a reason");
+        assert_ne!(reason.result, AttemptResult::Unknown, "{tls:?}: the server never read the request");
+        assert!(scenario.issued().await.is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_private_address_is_refused_unless_the_operator_allowed_its_network() {
+    let scenario = Scenario::start().await;
+    let thumbprint = scenario.install(&CertificateRequest::default()).await;
+    let details = scenario.microsoft.details();
+    let instance = host_harness::record::NewInstance {
+        name: INSTANCE.to_owned(),
+        currency: "EUR".to_owned(),
+        options: [("login-authority".to_owned(), details.login_authority.clone())].into(),
+        reach: host_harness::record::Reach {
+            trusted_authorities_pem: Some(std::fs::read_to_string(&details.ca_file).expect("its authority")),
+            allowed_networks: Vec::new(),
+        },
+    };
+    scenario.host.record().create_instance(instance).await.expect("a new instance");
+    assert!(scenario.configure(INSTANCE, &crate::scenario::credentials(details)).await.saved);
+    assert!(scenario.configure(INSTANCE, &crate::scenario::selection(&thumbprint.to_string())).await.saved);
+    let failure = read_failure(&scenario).await;
+    assert!(!matches!(failure, ReadFailure::Malformed(_)), "{}", problem(&failure));
+    assert_eq!(scenario.microsoft.faults().requests_seen(Operation::AccessToken), 0);
+    assert!(scenario.microsoft.connections().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_are_kept_between_calls_and_closed_when_the_settings_change() {
+    let scenario = Scenario::selling().await;
+    for _ in 0..5 {
+        scenario.host.fetch_services(INSTANCE, silent()).await.expect("the catalog is read");
+    }
+    assert_eq!(scenario.microsoft.connections().len(), 1, "one connection serves one call after the other");
+    let renamed = [("system-name".to_owned(), "renamed".to_owned())].into();
+    assert!(scenario.configure(INSTANCE, &renamed).await.saved);
+    scenario.host.fetch_services(INSTANCE, silent()).await.expect("the catalog is read");
+    let connections = scenario.microsoft.connections();
+    assert_eq!(connections.len(), 2);
+    assert!(!connections[1].resumed, "nor is a TLS session kept");
+}

@@ -1,0 +1,227 @@
+//! A host and a simulator of Microsoft, brought as far as a test needs them.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
+
+use host_harness::certificate_store::{PfxCode, Thumbprint};
+use host_harness::instance_settings::InstanceForm;
+use host_harness::license_order::OrderRequest;
+use host_harness::outbound_https::{Egress, OutboundHttps};
+use host_harness::record::{Asset, Instance, NewInstance, NewLine, Party, ProductFilter, Reach};
+use host_harness::simulator::{CertificateRequest, Details, IssuedCertificate, Simulator, SimulatorOptions};
+use host_harness::{CallContext, CallEvent, CallListener, Host};
+use tempfile::TempDir;
+
+use crate::component::component;
+
+/// The instance that most tests use.
+pub const INSTANCE: &str = "esd";
+
+/// A host and a Microsoft of one test.
+pub struct Scenario {
+    pub folder: TempDir,
+    pub microsoft: Simulator,
+    pub host: Host,
+}
+
+impl Scenario {
+    /// A Microsoft that runs, and a host that knows nothing yet.
+    pub async fn start() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary directory");
+        let options = SimulatorOptions::new(folder.path().join("microsoft"));
+        let microsoft = Simulator::start(options).await.expect("the simulator starts");
+        Self::with(folder, microsoft).await
+    }
+
+    /// A host that knows nothing yet, beside a Microsoft that a test has started its own way.
+    pub async fn with(folder: TempDir, microsoft: Simulator) -> Self {
+        let host = Host::open(&folder.path().join("bss"), component()).await.expect("the host opens");
+        Self { folder, microsoft, host }
+    }
+
+    /// An instance that is ready, with a certificate that Microsoft knows.
+    pub async fn ready() -> Self {
+        let scenario = Self::start().await;
+        let thumbprint = scenario.install(&CertificateRequest::default()).await;
+        scenario.ready_instance(INSTANCE, &thumbprint).await;
+        scenario
+    }
+
+    /// A ready instance whose catalog has been fetched.
+    pub async fn selling() -> Self {
+        let scenario = Self::ready().await;
+        scenario.host.fetch_services(INSTANCE, silent()).await.expect("the catalog is read");
+        scenario
+    }
+
+    /// Installs a certificate of Microsoft's making.
+    pub async fn install(&self, request: &CertificateRequest) -> Thumbprint {
+        let issued = self.microsoft.issue_client_certificate(request).expect("a certificate");
+        self.install_issued(&issued).await
+    }
+
+    /// Installs a certificate through a PFX file that OpenSSL makes.
+    pub async fn install_issued(&self, issued: &IssuedCertificate) -> Thumbprint {
+        let pfx = std::fs::read(self.pfx(issued, "a code")).expect("the PFX file");
+        let certificates = self.host.record().certificates();
+        certificates.import(&pfx, &PfxCode::new("a code")).await.expect("the import").thumbprint
+    }
+
+    /// A PFX file, made by OpenSSL.
+    pub fn pfx(&self, issued: &IssuedCertificate, code: &str) -> PathBuf {
+        let pem = format!("{}{}{}", *issued.private_key_pem, issued.certificate_pem, issued.chain_pem);
+        self.openssl_pfx(&pem, code, &[])
+    }
+
+    /// A PFX file of whatever is in a PEM text, made by OpenSSL.
+    pub fn openssl_pfx(&self, pem: &str, code: &str, options: &[&str]) -> PathBuf {
+        let file = self.folder.path().join(format!("{}.pfx", uuid::Uuid::new_v4()));
+        let mut openssl = Command::new("openssl")
+            .args(["pkcs12", "-export", "-passout", "env:CODE", "-out"])
+            .arg(&file)
+            .args(options)
+            .env("CODE", code)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("openssl is installed");
+        std::io::Write::write_all(&mut openssl.stdin.take().expect("a pipe"), pem.as_bytes()).expect("it reads");
+        assert!(openssl.wait().expect("it ends").success(), "openssl made no PFX file");
+        file
+    }
+
+    /// A new instance, allowed to reach this Microsoft, with an empty form.
+    pub async fn new_instance(&self, name: &str) -> Instance {
+        let details = self.microsoft.details();
+        let instance = NewInstance {
+            name: name.to_owned(),
+            currency: "EUR".to_owned(),
+            options: [("login-authority".to_owned(), details.login_authority.clone())].into(),
+            reach: Reach {
+                trusted_authorities_pem: Some(std::fs::read_to_string(&details.ca_file).expect("its authority")),
+                allowed_networks: vec![
+                    ipnet::Ipv4Net::new_assert(Ipv4Addr::LOCALHOST, 8).into(),
+                    ipnet::Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128).into(),
+                ],
+            },
+        };
+        self.host.record().create_instance(instance).await.expect("a new instance")
+    }
+
+    /// An instance with its form filled in, both stages.
+    pub async fn ready_instance(&self, name: &str, thumbprint: &Thumbprint) {
+        self.new_instance(name).await;
+        let mut credentials = credentials(self.microsoft.details());
+        credentials.insert("system-name".into(), name.into());
+        let first = self.configure(name, &credentials).await;
+        assert!(first.saved, "{:?}", problems(&first));
+        let second = self.configure(name, &selection(&thumbprint.to_string())).await;
+        assert!(second.saved, "{:?}", problems(&second));
+    }
+
+    pub async fn configure(&self, name: &str, typed: &BTreeMap<String, String>) -> InstanceForm {
+        self.host.configure(name, typed, "test").await.expect("the form")
+    }
+
+    /// The codes of products that are sold.
+    pub async fn offers(&self) -> Vec<String> {
+        let instance = self.host.named_instance(INSTANCE).await.expect("the instance");
+        let products =
+            self.host.record().products(instance.id, ProductFilter::default()).await.expect("products");
+        products.into_iter().map(|product| product.offered.code).collect()
+    }
+
+    /// Orders so many of one product, and buys what can be bought now.
+    pub async fn order(&self, product: &str, quantity: u32) -> Vec<Asset> {
+        let request = order_request(product, quantity);
+        let order = self.host.place_order(INSTANCE, request).await.expect("the order is placed");
+        self.host.run_order(order.id, silent()).await.expect("the order is run")
+    }
+
+    /// The client transaction ids of all licenses that Microsoft ever issued.
+    pub async fn issued(&self) -> Vec<String> {
+        let ledger = self.microsoft.ledger().await.expect("the ledger");
+        ledger.into_iter().map(|entry| entry.client_transaction_id).collect()
+    }
+}
+
+pub fn order_request(product: &str, quantity: u32) -> OrderRequest {
+    OrderRequest {
+        customer: customer(),
+        reseller: None,
+        lines: vec![NewLine { product_code: product.to_owned(), quantity }],
+        idempotency_key: None,
+    }
+}
+
+/// A customer with a name of this run.
+pub fn customer() -> Party {
+    Party {
+        id: format!("C-{}", uuid::Uuid::new_v4().simple()),
+        name: format!("Customer {}", uuid::Uuid::new_v4().simple()),
+        country: "DE".to_owned(),
+    }
+}
+
+/// The first stage of the form.
+pub fn credentials(details: &Details) -> BTreeMap<String, String> {
+    [
+        ("system-name", INSTANCE.to_owned()),
+        ("resource-api", details.resource_api.clone()),
+        ("service-url", details.service_url.clone()),
+        ("tenant", details.tenant.to_string()),
+        ("channel-id", details.channel_id.clone()),
+        ("client-id", details.client_id.to_string()),
+    ]
+    .map(|(id, value)| (id.to_owned(), value))
+    .into()
+}
+
+/// The second stage of the form.
+pub fn selection(thumbprint: &str) -> BTreeMap<String, String> {
+    [("certificate-thumbprint", thumbprint), ("country", "DE"), ("language", "de-DE")]
+        .map(|(id, value)| (id.to_owned(), value.to_owned()))
+        .into()
+}
+
+/// Every problem of a form, as `field: code`.
+pub fn problems(form: &InstanceForm) -> Vec<String> {
+    let lines = form
+        .form
+        .fields
+        .iter()
+        .flat_map(|field| field.problems.iter().map(move |problem| format!("{}: {}", field.id, problem.code)));
+    lines.collect()
+}
+
+/// Nobody listens.
+pub fn silent() -> CallListener {
+    Arc::new(|_| ())
+}
+
+/// Keeps what a call tells.
+pub fn listening() -> (CallListener, Arc<Mutex<Vec<CallEvent>>>) {
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let keep = heard.clone();
+    (Arc::new(move |event| keep.lock().expect("nobody panicked").push(event)), heard)
+}
+
+/// A call that can reach nobody.
+pub fn nowhere() -> CallContext {
+    CallContext {
+        egress: Arc::new(Egress {
+            instance_id: "nobody".into(),
+            authorities: Vec::new(),
+            identity: None,
+            trust_roots: Arc::new(rustls::RootCertStore::empty()),
+            allowed_networks: Vec::new(),
+        }),
+        options: BTreeMap::new(),
+        outbound: OutboundHttps::default(),
+        access_tokens: Default::default(),
+        listener: silent(),
+    }
+}
