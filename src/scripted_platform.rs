@@ -69,10 +69,7 @@ impl ScriptedPlatform {
 
     /// How many purchases were sent.
     pub(crate) fn purchases(&self) -> usize {
-        self.urls()
-            .iter()
-            .filter(|url| url.ends_with("/tokens"))
-            .count()
+        self.urls().iter().filter(|url| url.ends_with("/tokens")).count()
     }
 
     /// Whether everything that was written down was asked for.
@@ -92,11 +89,7 @@ impl Platform for ScriptedPlatform {
         self.certificate.clone()
     }
 
-    fn sign(
-        &self,
-        algorithm: SignatureAlgorithm,
-        message: &[u8],
-    ) -> Result<Vec<u8>, SigningFailure> {
+    fn sign(&self, algorithm: SignatureAlgorithm, message: &[u8]) -> Result<Vec<u8>, SigningFailure> {
         self.signed.borrow_mut().push((algorithm, message.to_vec()));
         Ok(b"signature".to_vec())
     }
@@ -159,9 +152,7 @@ pub(crate) fn answer(status: u16, body: &str) -> Sent {
 
 pub(crate) fn answer_with(status: u16, header: (&str, &str), body: &str) -> Sent {
     answer(status, body).map(|mut response| {
-        response
-            .headers
-            .push((header.0.to_owned(), header.1.to_owned()));
+        response.headers.push((header.0.to_owned(), header.1.to_owned()));
         response
     })
 }

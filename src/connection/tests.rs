@@ -39,26 +39,15 @@ fn a_connection_fails_at_the_step_that_is_to_blame() {
         (SendFailure::Unreachable, "pfssss", "server-unreachable"),
         (SendFailure::TlsFailed, "pfssss", "tls-failed"),
         (SendFailure::TlsAlert(Some(70)), "pfssss", "tls-failed"),
-        (
-            SendFailure::ServerNotTrusted,
-            "ppfsss",
-            "server-not-trusted",
-        ),
-        (
-            SendFailure::TlsAlert(Some(116)),
-            "pppfss",
-            "certificate-refused",
-        ),
+        (SendFailure::ServerNotTrusted, "ppfsss", "server-not-trusted"),
+        (SendFailure::TlsAlert(Some(116)), "pppfss", "certificate-refused"),
         (
             SendFailure::BrokenOff(String::new()),
             "pppfss",
             "connection-broken-off",
         ),
     ] {
-        assert_eq!(
-            check_with([Err(failure)]),
-            (expected.to_owned(), code.to_owned())
-        );
+        assert_eq!(check_with([Err(failure)]), (expected.to_owned(), code.to_owned()));
     }
 }
 

@@ -27,10 +27,7 @@ fn decoded(part: &str) -> Value {
 
 fn assertion(request: &HttpRequest) -> (Value, Value, Vec<u8>) {
     let form = form(request);
-    let (_, assertion) = form
-        .iter()
-        .find(|(name, _)| name == "client_assertion")
-        .unwrap();
+    let (_, assertion) = form.iter().find(|(name, _)| name == "client_assertion").unwrap();
     let parts: Vec<&str> = assertion.split('.').collect();
     let signature = BASE64URL_NOPAD.decode(parts[2].as_bytes()).unwrap();
     (decoded(parts[0]), decoded(parts[1]), signature)
@@ -99,17 +96,10 @@ fn the_older_form_signs_with_rs256_and_names_the_certificate_by_sha_1() {
     ask(&platform).unwrap();
 
     let request = platform.request(0);
-    assert!(
-        request
-            .url
-            .ends_with("/contoso.onmicrosoft.com/oauth2/token")
-    );
+    assert!(request.url.ends_with("/contoso.onmicrosoft.com/oauth2/token"));
     let (header, _, _) = assertion(&request);
     let thumbprint = BASE64URL_NOPAD.encode(&sha1::Sha1::digest(CERTIFICATE));
-    assert_eq!(
-        header,
-        json!({"alg": "RS256", "typ": "JWT", "x5t": thumbprint})
-    );
+    assert_eq!(header, json!({"alg": "RS256", "typ": "JWT", "x5t": thumbprint}));
     let resource = (
         "resource".to_owned(),
         "https://esd.example.com/resource".to_owned(),
@@ -132,9 +122,7 @@ fn an_access_token_is_asked_for_once_and_kept_until_shortly_before_it_expires() 
 #[test]
 fn an_access_token_that_expires_at_once_is_used_and_not_kept() {
     for expires_in in ["0", "10", "-5", "\"12\""] {
-        let body = format!(
-            r#"{{"token_type":"Bearer","expires_in":{expires_in},"access_token":"granted"}}"#
-        );
+        let body = format!(r#"{{"token_type":"Bearer","expires_in":{expires_in},"access_token":"granted"}}"#);
         let platform = ScriptedPlatform::answering([answer(200, &body)]);
         assert!(ask(&platform).is_ok(), "{expires_in}");
         assert_eq!(platform.cache.borrow().values().next().unwrap().1, NOW_MS);
@@ -186,11 +174,7 @@ fn a_throttled_request_is_not_repeated_and_says_how_long_to_wait() {
 #[test]
 fn each_refusal_names_the_field_to_look_at() {
     for (code, expected, field) in [
-        (
-            700_027,
-            "certificate-not-registered",
-            "Certificate Thumbprint",
-        ),
+        (700_027, "certificate-not-registered", "Certificate Thumbprint"),
         (700_016, "client-unknown", "Client ID"),
         (90_002, "tenant-unknown", "Azure Active Directory Tenant"),
         (500_011, "resource-unknown", "Resource API"),
@@ -236,10 +220,7 @@ fn an_answer_that_is_no_access_token_is_malformed() {
         r#"{"token_type":"Bearer","expires_in":"soon","access_token":"a"}"#,
     ] {
         let platform = ScriptedPlatform::answering([answer(200, body)]);
-        assert!(
-            matches!(ask(&platform), Err(ReadFailure::Malformed(_))),
-            "{body}"
-        );
+        assert!(matches!(ask(&platform), Err(ReadFailure::Malformed(_))), "{body}");
     }
 }
 

@@ -47,11 +47,7 @@ fn a_license_is_found_by_either_name() {
 
     let platform = ScriptedPlatform::granting([license("Activated", "NONE")]);
     let name = LicenseName::ClientTransactionId(ID.to_owned());
-    assert!(
-        get_license(&platform, &instance(), &name)
-            .unwrap()
-            .is_some()
-    );
+    assert!(get_license(&platform, &instance(), &name).unwrap().is_some());
 }
 
 #[test]
@@ -60,10 +56,7 @@ fn only_the_license_api_can_say_that_there_is_no_license() {
     assert_eq!(by_id(&platform, "k/1"), Ok(None));
     for sent in [answer(404, ""), error(404, "ResourceNotFound")] {
         let platform = ScriptedPlatform::granting([sent]);
-        assert!(matches!(
-            by_id(&platform, "k/1"),
-            Err(ReadFailure::Malformed(_))
-        ));
+        assert!(matches!(by_id(&platform, "k/1"), Err(ReadFailure::Malformed(_))));
     }
 }
 
@@ -86,8 +79,7 @@ fn a_name_that_would_lead_elsewhere_is_not_sent() {
 
 #[test]
 fn a_license_is_returned_and_shown_as_returned() {
-    let platform =
-        ScriptedPlatform::granting([returned(), license("Return Accepted", "SUCCESSFUL")]);
+    let platform = ScriptedPlatform::granting([returned(), license("Return Accepted", "SUCCESSFUL")]);
     let license = cancel(&platform).unwrap();
     assert_eq!(license.return_status, ReturnStatus::Successful);
     let request = platform.request(1);
@@ -141,8 +133,5 @@ fn a_return_that_may_have_been_made_is_unknown() {
 #[test]
 fn a_return_that_never_left_is_unavailable() {
     let platform = ScriptedPlatform::granting([Err(SendFailure::Unreachable)]);
-    assert!(matches!(
-        cancel(&platform),
-        Err(ChangeFailure::Unavailable(_))
-    ));
+    assert!(matches!(cancel(&platform), Err(ChangeFailure::Unavailable(_))));
 }

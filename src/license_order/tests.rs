@@ -4,9 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::platform::SendFailure;
-use crate::scripted_platform::{
-    ScriptedPlatform, Sent, access_token, answer, answer_with, error, instance,
-};
+use crate::scripted_platform::{ScriptedPlatform, Sent, access_token, answer, answer_with, error, instance};
 
 const ID: &str = "0f8fad5b-d9cb-469f-a165-70867728950e";
 const PRODUCT_KEY: &str = "AAAAA-BBBBB-CCCCC-DDDDD-EEEEE";
@@ -384,11 +382,7 @@ fn without_an_access_token_nothing_is_bought() {
 
 #[test]
 fn a_link_that_is_not_https_is_left_out_and_the_license_is_kept() {
-    for link in [
-        "javascript:alert(1)",
-        "http://setup.example.com/",
-        "https://a b",
-    ] {
+    for link in ["javascript:alert(1)", "http://setup.example.com/", "https://a b"] {
         let mut body = license_body();
         body["redemptionUrl"] = json!(link);
         let sent = crate::scripted_platform::json(201, &body);

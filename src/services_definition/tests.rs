@@ -54,8 +54,7 @@ fn an_offer_becomes_a_product() {
             code: "ABC-1".to_owned(),
             product_type: "microsoft-esd",
             name: "Office 1".to_owned(),
-            description: "For one device\nOffer URI: https://offers.example/1\nQuantity: 1 to 5"
-                .to_owned(),
+            description: "For one device\nOffer URI: https://offers.example/1\nQuantity: 1 to 5".to_owned(),
             attribute_values: vec![AttributeValue {
                 attribute: "offer",
                 key: "https://offers.example/1".to_owned(),
@@ -92,10 +91,7 @@ fn a_catalog_that_has_not_changed_is_not_read() {
     assert_eq!(platform.request(1).header("if-none-match"), Some("\"1\""));
 
     let platform = ScriptedPlatform::granting([answer(304, "")]);
-    assert!(matches!(
-        fetch(&platform, ""),
-        Err(ReadFailure::Malformed(_))
-    ));
+    assert!(matches!(fetch(&platform, ""), Err(ReadFailure::Malformed(_))));
 }
 
 #[test]
@@ -160,8 +156,7 @@ fn a_bad_item_is_left_out_with_its_reason_and_the_others_stay() {
 
 #[test]
 fn an_offer_that_comes_again_on_another_page_is_left_out() {
-    let platform =
-        ScriptedPlatform::granting([page(&[item(1)], Some("2")), page(&[item(1)], None)]);
+    let platform = ScriptedPlatform::granting([page(&[item(1)], Some("2")), page(&[item(1)], None)]);
     let summary = summary(&platform);
     assert_eq!((summary.products, summary.skipped), (1, 1));
 }
@@ -221,10 +216,7 @@ fn a_catalog_without_end_is_malformed() {
 
     let pages = (0..=PAGES_MAX).map(|number| page(&[], Some(&number.to_string())));
     let platform = ScriptedPlatform::granting(pages);
-    assert!(matches!(
-        fetch(&platform, ""),
-        Err(ReadFailure::Malformed(_))
-    ));
+    assert!(matches!(fetch(&platform, ""), Err(ReadFailure::Malformed(_))));
 }
 
 #[test]

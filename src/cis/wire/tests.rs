@@ -23,8 +23,7 @@ fn an_error_needs_a_code() {
 
 #[test]
 fn the_reason_why_something_is_no_license_quotes_nothing_of_it() {
-    let body =
-        br#"{"transactionId":"t","clientTransactionId":"c","tokenId":"k","productKey":["SECRET"]}"#;
+    let body = br#"{"transactionId":"t","clientTransactionId":"c","tokenId":"k","productKey":["SECRET"]}"#;
     let reason = license(&response(200, body)).unwrap_err();
     assert!(!reason.contains("SECRET"), "{reason}");
 }

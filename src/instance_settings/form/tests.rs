@@ -111,10 +111,7 @@ fn the_last_three_open_only_after_the_first_six_are_saved() {
 #[test]
 fn one_of_the_last_three_that_is_sent_too_early_is_refused() {
     let form = judge(&draft(&nine(), &[]));
-    let refused: Vec<(&str, &str)> = THREE
-        .iter()
-        .map(|(id, _)| (*id, "not-yet-enabled"))
-        .collect();
+    let refused: Vec<(&str, &str)> = THREE.iter().map(|(id, _)| (*id, "not-yet-enabled")).collect();
     assert_eq!(codes(&form), refused);
     assert_eq!(form.standing, Standing::NeedsSelection);
 
@@ -241,14 +238,8 @@ fn a_certificate_that_can_not_be_used_is_shown_with_the_reason() {
         (|it| it.not_before_ms = NOW_MS + 1, "not valid before"),
         (|it| it.not_after_ms = NOW_MS - 1, "expired on 22 Nov 2026"),
         (|it| it.key = KeyKind::Rsa(1_024), "1024 bits"),
-        (
-            |it| it.key = KeyKind::Other("EC P-256".to_owned()),
-            "EC P-256",
-        ),
-        (
-            |it| it.for_client_authentication = false,
-            "client authentication",
-        ),
+        (|it| it.key = KeyKind::Other("EC P-256".to_owned()), "EC P-256"),
+        (|it| it.for_client_authentication = false, "client authentication"),
     ];
     for (change, reason) in changes {
         let mut draft = draft(&[], &nine());
@@ -260,10 +251,7 @@ fn a_certificate_that_can_not_be_used_is_shown_with_the_reason() {
             "{:?}",
             field.choices
         );
-        assert_eq!(
-            codes(&form),
-            [("certificate-thumbprint", "certificate-unusable")]
-        );
+        assert_eq!(codes(&form), [("certificate-thumbprint", "certificate-unusable")]);
         assert!(field.problems[0].message.contains(reason));
         assert_eq!(form.standing, Standing::NeedsSelection);
     }
@@ -344,10 +332,7 @@ fn a_certificate_serves_one_combination_and_a_clash_names_the_other_instance() {
     assert_eq!(short(&beside(&[], "USD")), [IN_USE]);
     assert_eq!(short(&beside(&[("language", "en-US")], "EUR")), [IN_USE]);
     assert_eq!(short(&beside(&[("channel-id", "1")], "EUR")), [IN_USE]);
-    assert_eq!(
-        short(&beside(&[("country", "DE"), ANOTHER], "EUR")),
-        [IN_USE]
-    );
+    assert_eq!(short(&beside(&[("country", "DE"), ANOTHER], "EUR")), [IN_USE]);
     // The same one, written as certificate viewers write it.
     let spaced = "01 23 45 67 89 ab cd ef 01 23 45 67 89 ab cd ef 01 23 45 67";
     assert_eq!(
