@@ -108,9 +108,7 @@ impl<'a, P: Platform> Cis<'a, P> {
     ) -> Result<Issued, ChangeFailure> {
         let body = wire::purchase(self.settings, order, client_transaction_id);
         let url = format!("{}/tokens", self.settings.service_url);
-        let answer = self
-            .exchange(post(url, body))
-            .map_err(NoAnswer::of_a_change)?;
+        let answer = self.exchange(post(url, body)).map_err(NoAnswer::of_a_change)?;
         match answer.response.status {
             200 | 201 => self
                 .license(&answer)
@@ -144,10 +142,7 @@ impl<'a, P: Platform> Cis<'a, P> {
     }
 
     /// The license that Microsoft knows by this name. None: Microsoft says that there is none.
-    pub(crate) fn license_by_id(
-        &self,
-        license_token_id: &str,
-    ) -> Result<Option<License>, ReadFailure> {
+    pub(crate) fn license_by_id(&self, license_token_id: &str) -> Result<Option<License>, ReadFailure> {
         let url = self.license_url(license_token_id)?;
         self.look_up(&url, |license| {
             (license.license_token_id == license_token_id)
@@ -255,11 +250,7 @@ impl<'a, P: Platform> Cis<'a, P> {
         if let Some(continuation) = continuation {
             query.append_pair("continuation", continuation);
         }
-        format!(
-            "{}/catalog/offers?{}",
-            self.settings.service_url,
-            query.finish()
-        )
+        format!("{}/catalog/offers?{}", self.settings.service_url, query.finish())
     }
 
     fn license_url(&self, license_token_id: &str) -> Result<String, ReadFailure> {
@@ -329,9 +320,7 @@ impl NoAnswer {
                 let problem = send_problem(&failure, &correlation_id);
                 match failure {
                     SendFailure::InvalidRequest(_) => ChangeFailure::Refused(problem),
-                    failure if failure.is_definitely_not_sent() => {
-                        ChangeFailure::Unavailable(problem.into())
-                    }
+                    failure if failure.is_definitely_not_sent() => ChangeFailure::Unavailable(problem.into()),
                     _ => ChangeFailure::Unknown(problem),
                 }
             }

@@ -35,8 +35,7 @@ pub(crate) fn login_authority(platform: &impl Platform) -> String {
         return LOGIN_AUTHORITY.to_owned();
     };
     authority_name(&format!("https://{option}")).unwrap_or_else(|| {
-        let message =
-            format!("option `{LOGIN_AUTHORITY_OPTION}` is no host name; using {LOGIN_AUTHORITY}");
+        let message = format!("option `{LOGIN_AUTHORITY_OPTION}` is no host name; using {LOGIN_AUTHORITY}");
         platform.log(Level::Warning, "", &message);
         LOGIN_AUTHORITY.to_owned()
     })
@@ -66,11 +65,7 @@ impl<'a, P: Platform> Entra<'a, P> {
             Version::V1 => "oauth2/token",
             Version::V2 => "oauth2/v2.0/token",
         };
-        let endpoint = format!(
-            "https://{}/{}/{path}",
-            login_authority(platform),
-            settings.tenant
-        );
+        let endpoint = format!("https://{}/{}/{path}", login_authority(platform), settings.tenant);
         let certificate = platform
             .certificate()
             .ok_or_else(|| ReadFailure::Refused(signing_problem(&SigningFailure::NoCertificate)))?;
@@ -124,8 +119,7 @@ impl<'a, P: Platform> Entra<'a, P> {
 
     /// Drops an access token that was refused, so that the next call does not try it.
     pub(crate) fn forget(&self, refused: &Secret) {
-        self.platform
-            .drop_refused_access_token(&self.cache_name, refused);
+        self.platform.drop_refused_access_token(&self.cache_name, refused);
     }
 
     /// One exchange, with an assertion of its own: Entra takes none twice.
@@ -153,18 +147,10 @@ impl<'a, P: Platform> Entra<'a, P> {
         self.read(&response, &correlation_id)
     }
 
-    fn read(
-        &self,
-        response: &HttpResponse,
-        correlation_id: &str,
-    ) -> Result<answer::Granted, answer::Denial> {
+    fn read(&self, response: &HttpResponse, correlation_id: &str) -> Result<answer::Granted, answer::Denial> {
         match response.status {
             200 => answer::granted(response, correlation_id),
-            _ => Err(answer::denied(
-                response,
-                correlation_id,
-                self.platform.now_ms(),
-            )),
+            _ => Err(answer::denied(response, correlation_id, self.platform.now_ms())),
         }
     }
 

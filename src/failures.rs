@@ -18,11 +18,7 @@ pub struct Problem {
 
 impl Problem {
     /// A problem that came up before anything was sent.
-    pub fn new(
-        code: impl Into<String>,
-        message: impl Into<String>,
-        advice: impl Into<String>,
-    ) -> Self {
+    pub fn new(code: impl Into<String>, message: impl Into<String>, advice: impl Into<String>) -> Self {
         Self {
             code: code.into(),
             message: message.into(),

@@ -60,16 +60,14 @@ pub fn cancel_license(
     license_return: &LicenseReturn,
 ) -> Result<License, ChangeFailure> {
     let settings = Settings::parse(instance).map_err(ChangeFailure::Refused)?;
-    let client_transaction_id = guid(&license_return.client_transaction_id)
-        .ok_or_else(|| ChangeFailure::Refused(not_a_uuid()))?;
+    let client_transaction_id =
+        guid(&license_return.client_transaction_id).ok_or_else(|| ChangeFailure::Refused(not_a_uuid()))?;
     let cis = Cis::new(platform, &settings).map_err(ReadFailure::before_the_change)?;
     let id = &license_return.license_token_id;
     let reason = crate::text::one_line(&license_return.reason, REASON_LENGTH_MAX);
     cis.return_license(id, client_transaction_id, &reason)?;
 
-    let license = cis
-        .license_by_id(id)
-        .map_err(ReadFailure::after_the_change)?;
+    let license = cis.license_by_id(id).map_err(ReadFailure::after_the_change)?;
     license
         .filter(|license| license.return_status == ReturnStatus::Successful)
         .ok_or_else(|| {

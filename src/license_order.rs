@@ -190,9 +190,7 @@ fn validate_party(role: &str, party: &Party) -> Result<(), Problem> {
 }
 
 fn is_short_line(text: &str, length_max: usize) -> bool {
-    !text.trim().is_empty()
-        && text.chars().count() <= length_max
-        && forbidden_character(text).is_none()
+    !text.trim().is_empty() && text.chars().count() <= length_max && forbidden_character(text).is_none()
 }
 
 #[cfg(test)]

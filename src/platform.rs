@@ -24,11 +24,7 @@ pub trait Platform {
     ///
     /// # Errors
     /// When the instance has no certificate, or one that can't sign.
-    fn sign(
-        &self,
-        algorithm: SignatureAlgorithm,
-        message: &[u8],
-    ) -> Result<Vec<u8>, SigningFailure>;
+    fn sign(&self, algorithm: SignatureAlgorithm, message: &[u8]) -> Result<Vec<u8>, SigningFailure>;
 
     /// The access token under a name. None: this call is the one to get it.
     fn cached_access_token(&self, name: &str) -> Option<Secret>;
@@ -290,9 +286,7 @@ impl SendFailure {
             Self::Denied => {
                 "Save the settings of the instance again, so that the host learns where it may send."
             }
-            Self::TooManyConnections | Self::BrokenOff(_) | Self::ResponseTimeout => {
-                "Try again later."
-            }
+            Self::TooManyConnections | Self::BrokenOff(_) | Self::ResponseTimeout => "Try again later.",
             Self::InvalidRequest(_) => "Check the settings of the instance.",
             Self::ResponseTooLarge | Self::ResponseUnreadable(_) => {
                 "Check that the settings name Microsoft's server; if they do, a newer version of this plugin may help."

@@ -281,9 +281,7 @@ fn flaw(offer: &Offer) -> Option<String> {
     if has_markup(&offer.name) || has_markup(description) {
         return Some("its texts hold markup".to_owned());
     }
-    if description.len() > DESCRIPTION_LENGTH_MAX
-        && description.chars().count() > DESCRIPTION_LENGTH_MAX
-    {
+    if description.len() > DESCRIPTION_LENGTH_MAX && description.chars().count() > DESCRIPTION_LENGTH_MAX {
         return Some(format!(
             "its description has more than {DESCRIPTION_LENGTH_MAX} characters"
         ));

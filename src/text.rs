@@ -71,10 +71,7 @@ fn number(digits: &str, length: usize, min: i64, max: i64) -> Option<i64> {
     if digits.len() != length || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
         return None;
     }
-    digits
-        .parse()
-        .ok()
-        .filter(|value| (min..=max).contains(value))
+    digits.parse().ok().filter(|value| (min..=max).contains(value))
 }
 
 /// The milliseconds of `.123456Z`, cut not rounded, and what follows the fraction.
@@ -139,10 +136,7 @@ mod tests {
     #[test]
     fn timestamps_are_read_with_fractions_and_zones() {
         assert_eq!(timestamp_ms("1970-01-01T00:00:00Z"), Some(0));
-        assert_eq!(
-            timestamp_ms("2026-11-22T15:04:05.9876Z"),
-            Some(1_795_359_845_987)
-        );
+        assert_eq!(timestamp_ms("2026-11-22T15:04:05.9876Z"), Some(1_795_359_845_987));
         assert_eq!(
             timestamp_ms("2026-11-22T17:04:05+02:00"),
             timestamp_ms("2026-11-22T15:04:05Z")

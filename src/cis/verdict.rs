@@ -94,9 +94,7 @@ fn problem(answer: &Answer, error: Option<&wire::ApiError>) -> Problem {
 
 fn advice_for_status(status: u16) -> &'static str {
     match status {
-        401 | 403 => {
-            "Check Resource API, Channel ID and Client ID with what Microsoft has provided."
-        }
+        401 | 403 => "Check Resource API, Channel ID and Client ID with what Microsoft has provided.",
         300..=399 | 404 | 405 => "Check Service URL.",
         429 | 500..=599 => "Try again later.",
         _ => "",

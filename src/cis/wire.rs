@@ -112,11 +112,7 @@ struct CustomerWire<'a> {
 }
 
 /// The body of a purchase. One license: an order of n is n purchases.
-pub(super) fn purchase(
-    settings: &Settings,
-    order: &LicenseOrder,
-    client_transaction_id: Uuid,
-) -> Vec<u8> {
+pub(super) fn purchase(settings: &Settings, order: &LicenseOrder, client_transaction_id: Uuid) -> Vec<u8> {
     let Party { id, name, country } = &order.customer;
     json(&PurchaseWire {
         client_transaction_id,
@@ -201,9 +197,7 @@ pub(super) fn license(response: &HttpResponse) -> Result<(License, Option<&'stat
     let purchased_at_ms =
         text::timestamp_ms(&wire.purchased_at).ok_or("its purchasedAt is not a timestamp")?;
     let returnable_until_ms = match &wire.returnable_until {
-        Some(until) => {
-            Some(text::timestamp_ms(until).ok_or("its returnableUntil is not a timestamp")?)
-        }
+        Some(until) => Some(text::timestamp_ms(until).ok_or("its returnableUntil is not a timestamp")?),
         None => None,
     };
     let (activation_link, left_out) = activation_link(wire.redemption_url);

@@ -96,9 +96,7 @@ pub(super) fn granted(response: &HttpResponse, correlation_id: &str) -> Result<G
             .all(|byte| byte.is_ascii_graphic());
     let expires_in_seconds = wire.expires_in.value();
     match expires_in_seconds {
-        Some(expires_in_seconds)
-            if fit_for_a_header && wire.token_type.eq_ignore_ascii_case("Bearer") =>
-        {
+        Some(expires_in_seconds) if fit_for_a_header && wire.token_type.eq_ignore_ascii_case("Bearer") => {
             Ok(Granted {
                 access_token: wire.access_token,
                 expires_in_seconds,
@@ -126,11 +124,7 @@ pub(super) fn denied(response: &HttpResponse, correlation_id: &str, now_ms: i64)
     if is_transient {
         let problem = Problem::new(
             "access-token-unavailable",
-            described(
-                "Microsoft Entra can't issue an access token now",
-                status,
-                &wire,
-            ),
+            described("Microsoft Entra can't issue an access token now", status, &wire),
             "Try again later.",
         );
         return Denial {
@@ -144,11 +138,7 @@ pub(super) fn denied(response: &HttpResponse, correlation_id: &str, now_ms: i64)
     let (code, advice) = meaning(codes, &wire.error);
     let problem = Problem::new(
         code,
-        described(
-            "Microsoft Entra refused to issue an access token",
-            status,
-            &wire,
-        ),
+        described("Microsoft Entra refused to issue an access token", status, &wire),
         advice,
     );
     Denial {
@@ -158,9 +148,7 @@ pub(super) fn denied(response: &HttpResponse, correlation_id: &str, now_ms: i64)
 }
 
 /// Throttling (90055, 50196) and outages.
-const TRANSIENT: [u64; 8] = [
-    50_033, 50_196, 90_006, 90_012, 90_024, 90_033, 90_055, 90_090,
-];
+const TRANSIENT: [u64; 8] = [50_033, 50_196, 90_006, 90_012, 90_024, 90_033, 90_055, 90_090];
 /// The assertion was not valid at the time by Entra's clock.
 const CLOCK: [u64; 3] = [700_024, 500_133, 50_013];
 
@@ -203,9 +191,7 @@ fn by_code(code: u64) -> Option<(&'static str, &'static str)> {
             "Have the application that Client ID names enabled in Microsoft Entra.",
         ),
         90_002 | 900_023 => ("tenant-unknown", "Check Azure Active Directory Tenant."),
-        500_011 | 50_001 | 650_057 | 70_011 | 28_002 | 901_002 => {
-            ("resource-unknown", "Check Resource API.")
-        }
+        500_011 | 50_001 | 650_057 | 70_011 | 28_002 | 901_002 => ("resource-unknown", "Check Resource API."),
         code if CLOCK.contains(&code) => (
             "clock-wrong",
             "Set the clock of the host machine: it differs from Microsoft's by minutes.",

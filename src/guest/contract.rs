@@ -7,16 +7,12 @@ use super::bindings::exports::bss::service_manager::{connection as wc, license_l
 use crate::connection::{Step, StepResult};
 use crate::failures::{ChangeFailure, Delay, Problem, ReadFailure};
 use crate::instance_settings::{
-    Authority, Choice, Draft, Field, FieldKind, FieldValue, Form, InstalledCertificate, Instance,
-    KeyKind, OtherInstance, Standing,
+    Authority, Choice, Draft, Field, FieldKind, FieldValue, Form, InstalledCertificate, Instance, KeyKind,
+    OtherInstance, Standing,
 };
 use crate::license_lifecycle::{LicenseName, LicenseReturn};
-use crate::license_order::{
-    License, LicenseOrder, LicenseTokenStatus, OrderAnswer, Party, ReturnStatus,
-};
-use crate::services_definition::{
-    Attribute, AttributeValue, Outcome, Product, ProductType, Summary,
-};
+use crate::license_order::{License, LicenseOrder, LicenseTokenStatus, OrderAnswer, Party, ReturnStatus};
+use crate::services_definition::{Attribute, AttributeValue, Outcome, Product, ProductType, Summary};
 
 fn each<From, To: std::convert::From<From>>(list: Vec<From>) -> Vec<To> {
     list.into_iter().map(Into::into).collect()

@@ -1,8 +1,6 @@
 //! The platform as a component sees it: its imports.
 
-use super::bindings::bss::service_manager::{
-    access_token_cache, certificate_store, progress, services_sink,
-};
+use super::bindings::bss::service_manager::{access_token_cache, certificate_store, progress, services_sink};
 use super::bindings::wasi::config::store;
 use super::http;
 use crate::platform::{
@@ -23,11 +21,7 @@ impl Platform for Host {
         certificate_store::certificate()
     }
 
-    fn sign(
-        &self,
-        algorithm: SignatureAlgorithm,
-        message: &[u8],
-    ) -> Result<Vec<u8>, SigningFailure> {
+    fn sign(&self, algorithm: SignatureAlgorithm, message: &[u8]) -> Result<Vec<u8>, SigningFailure> {
         let algorithm = match algorithm {
             SignatureAlgorithm::Ps256 => certificate_store::SignatureAlgorithm::Ps256,
             SignatureAlgorithm::Rs256 => certificate_store::SignatureAlgorithm::Rs256,

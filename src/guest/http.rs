@@ -83,9 +83,7 @@ fn of_code(code: &ErrorCode) -> SendFailure {
     let not_sent = |what: &str| F::InvalidRequest(format!("the host says {what}"));
     let unreadable = |what: &str| F::ResponseUnreadable(what.to_owned());
     match code {
-        ErrorCode::DnsTimeout | ErrorCode::DnsError(_) | ErrorCode::DestinationNotFound => {
-            F::NameNotResolved
-        }
+        ErrorCode::DnsTimeout | ErrorCode::DnsError(_) | ErrorCode::DestinationNotFound => F::NameNotResolved,
         ErrorCode::DestinationUnavailable
         | ErrorCode::DestinationIpUnroutable
         | ErrorCode::ConnectionRefused => F::Unreachable,

@@ -67,9 +67,7 @@ fn unusable_because(certificate: &InstalledCertificate, now_ms: i64) -> Option<S
     }
     match &certificate.key {
         KeyKind::Rsa(bits) if *bits < RSA_BITS_MIN => {
-            return Some(format!(
-                "Its RSA key has {bits} bits; {RSA_BITS_MIN} are needed."
-            ));
+            return Some(format!("Its RSA key has {bits} bits; {RSA_BITS_MIN} are needed."));
         }
         KeyKind::Rsa(_) => {}
         KeyKind::Other(name) => {
@@ -81,13 +79,9 @@ fn unusable_because(certificate: &InstalledCertificate, now_ms: i64) -> Option<S
 }
 
 /// What is wrong with a thumbprint as a choice among the certificates.
-pub(super) fn problems(
-    thumbprint: &str,
-    certificates: &[InstalledCertificate],
-    now_ms: i64,
-) -> Vec<Problem> {
-    let is_thumbprint = thumbprint.len() == THUMBPRINT_LENGTH
-        && thumbprint.bytes().all(|digit| digit.is_ascii_hexdigit());
+pub(super) fn problems(thumbprint: &str, certificates: &[InstalledCertificate], now_ms: i64) -> Vec<Problem> {
+    let is_thumbprint =
+        thumbprint.len() == THUMBPRINT_LENGTH && thumbprint.bytes().all(|digit| digit.is_ascii_hexdigit());
     if !is_thumbprint {
         return vec![problem(
             "not-a-thumbprint",

@@ -144,8 +144,9 @@ impl FieldName {
                 .collect(),
             Self::Country => places::country_code(value).unwrap_or(value).to_owned(),
             Self::Language => places::language_tag(value).unwrap_or(value).to_owned(),
-            Self::ClientId => values::guid(value)
-                .map_or_else(|| value.to_owned(), |guid| guid.hyphenated().to_string()),
+            Self::ClientId => {
+                values::guid(value).map_or_else(|| value.to_owned(), |guid| guid.hyphenated().to_string())
+            }
             _ => value.to_owned(),
         }
     }

@@ -70,11 +70,7 @@ fn problems_of(name: FieldName, value: &str, draft: &Draft, now_ms: i64) -> Vec<
         return if name.is_selection() {
             Vec::new()
         } else {
-            vec![problem(
-                "missing",
-                format!("{label} is missing."),
-                "Fill it in.",
-            )]
+            vec![problem("missing", format!("{label} is missing."), "Fill it in.")]
         };
     }
     let mut problems = values::line(value, label, name.length_max());
@@ -83,9 +79,7 @@ fn problems_of(name: FieldName, value: &str, draft: &Draft, now_ms: i64) -> Vec<
         FieldName::ResourceApi | FieldName::ServiceUrl => values::https_url(value, label),
         FieldName::Tenant => values::tenant(value, label),
         FieldName::ClientId => values::client_id(value, label),
-        FieldName::CertificateThumbprint => {
-            certificate_choice::problems(value, &draft.certificates, now_ms)
-        }
+        FieldName::CertificateThumbprint => certificate_choice::problems(value, &draft.certificates, now_ms),
         FieldName::Country => not_in_list(places::country_code(value), "not-a-country", label),
         FieldName::Language => not_in_list(places::language_tag(value), "not-a-language", label),
     });
@@ -105,9 +99,7 @@ fn not_in_list(found: Option<&str>, code: &str, label: &str) -> Vec<Problem> {
 
 fn choices_of(name: FieldName, draft: &Draft, now_ms: i64) -> Vec<Choice> {
     match name {
-        FieldName::CertificateThumbprint => {
-            certificate_choice::choices(&draft.certificates, now_ms)
-        }
+        FieldName::CertificateThumbprint => certificate_choice::choices(&draft.certificates, now_ms),
         FieldName::Country => places::countries(),
         FieldName::Language => places::languages(),
         _ => Vec::new(),
@@ -131,19 +123,13 @@ fn not_yet_enabled(name: FieldName, draft: &Draft) -> Vec<Problem> {
 }
 
 /// What a license was bought with must stay what it is.
-fn licenses_depend_on(
-    name: FieldName,
-    saved: &Values,
-    values: &Values,
-    draft: &Draft,
-) -> Option<Problem> {
+fn licenses_depend_on(name: FieldName, saved: &Values, values: &Values, draft: &Draft) -> Option<Problem> {
     let is_depended_on = matches!(
         name,
         FieldName::ChannelId | FieldName::Country | FieldName::Language
     );
     let was = saved.get(name);
-    let changed =
-        is_depended_on && draft.has_licenses && !was.is_empty() && was != values.get(name);
+    let changed = is_depended_on && draft.has_licenses && !was.is_empty() && was != values.get(name);
     changed.then(|| {
         problem(
             "licenses-depend-on-it",
@@ -157,11 +143,7 @@ fn licenses_depend_on(
 }
 
 fn given_twice(name: FieldName, draft: &Draft) -> Option<Problem> {
-    let times = draft
-        .values
-        .iter()
-        .filter(|value| value.id == name.id())
-        .count();
+    let times = draft.values.iter().filter(|value| value.id == name.id()).count();
     (times > 1).then(|| {
         problem(
             "given-twice",
@@ -180,10 +162,7 @@ fn unknown_fields(draft: &Draft) -> Vec<Problem> {
         .map(|value| {
             problem(
                 "unknown-field",
-                format!(
-                    "There is no field `{}`.",
-                    crate::text::one_line(&value.id, 60)
-                ),
+                format!("There is no field `{}`.", crate::text::one_line(&value.id, 60)),
                 "Check how the name of the field is spelt.",
             )
         })

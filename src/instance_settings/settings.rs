@@ -80,10 +80,7 @@ impl Settings {
 fn unusable(name: FieldName) -> Problem {
     Problem::new(
         "settings-incomplete",
-        format!(
-            "{} of the instance is missing or can't be used.",
-            name.label()
-        ),
+        format!("{} of the instance is missing or can't be used.", name.label()),
         "Complete the settings of the instance and save them.",
     )
 }

@@ -23,14 +23,9 @@ pub(super) fn clashes(values: &Values, draft: &Draft) -> Vec<(FieldName, Problem
         .collect()
 }
 
-fn name_clash(
-    values: &Values,
-    other: &OtherInstance,
-    others: &Values,
-) -> Option<(FieldName, Problem)> {
+fn name_clash(values: &Values, other: &OtherInstance, others: &Values) -> Option<(FieldName, Problem)> {
     let name = values.get(FieldName::SystemName);
-    let same =
-        !name.is_empty() && name.to_lowercase() == others.get(FieldName::SystemName).to_lowercase();
+    let same = !name.is_empty() && name.to_lowercase() == others.get(FieldName::SystemName).to_lowercase();
     same.then(|| {
         let clash = problem(
             "system-name-in-use",
@@ -54,15 +49,11 @@ fn certificate_clash(
     if thumbprint.is_empty() || thumbprint != others.get(FieldName::CertificateThumbprint) {
         return None;
     }
-    let mut differences: Vec<&str> = [
-        FieldName::ChannelId,
-        FieldName::Country,
-        FieldName::Language,
-    ]
-    .into_iter()
-    .filter(|&name| differ(values.get(name), others.get(name)))
-    .map(FieldName::label)
-    .collect();
+    let mut differences: Vec<&str> = [FieldName::ChannelId, FieldName::Country, FieldName::Language]
+        .into_iter()
+        .filter(|&name| differ(values.get(name), others.get(name)))
+        .map(FieldName::label)
+        .collect();
     if differ(
         &currency.to_ascii_uppercase(),
         &other.currency.to_ascii_uppercase(),
@@ -83,18 +74,11 @@ fn certificate_clash(
     })
 }
 
-fn country_clash(
-    values: &Values,
-    other: &OtherInstance,
-    others: &Values,
-) -> Option<(FieldName, Problem)> {
+fn country_clash(values: &Values, other: &OtherInstance, others: &Values) -> Option<(FieldName, Problem)> {
     let client_id = values.get(FieldName::ClientId);
     let clashes = !client_id.is_empty()
         && client_id == others.get(FieldName::ClientId)
-        && differ(
-            values.get(FieldName::Country),
-            others.get(FieldName::Country),
-        );
+        && differ(values.get(FieldName::Country), others.get(FieldName::Country));
     clashes.then(|| {
         let clash = problem(
             "client-id-in-use",

@@ -11,11 +11,7 @@ const DNS_NAME_LENGTH_MAX: usize = 253;
 const DNS_LABEL_LENGTH_MAX: usize = 63;
 
 /// A problem with one value of the form.
-pub(super) fn problem(
-    code: &str,
-    message: impl Into<String>,
-    advice: impl Into<String>,
-) -> Problem {
+pub(super) fn problem(code: &str, message: impl Into<String>, advice: impl Into<String>) -> Problem {
     Problem::new(code, message, advice)
 }
 
@@ -113,9 +109,7 @@ pub(crate) fn authority_name(url: &str) -> Option<String> {
     let uri: Uri = url.parse().ok()?;
     let authority = uri.authority()?;
     let host = authority.host().to_ascii_lowercase();
-    let bare = host
-        .strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'));
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
     let exists = match bare {
         Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
         None => is_dns_name(host.strip_suffix('.').unwrap_or(&host)),
@@ -180,10 +174,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn codes(problems: &[Problem]) -> Vec<&str> {
-        problems
-            .iter()
-            .map(|problem| problem.code.as_str())
-            .collect()
+        problems.iter().map(|problem| problem.code.as_str()).collect()
     }
 
     #[test]
@@ -205,10 +196,7 @@ mod tests {
         for (url, expected) in [
             ("http://api.example.com", "url-not-https"),
             ("api.example.com", "url-not-https"),
-            (
-                "https://user:secret@api.example.com",
-                "url-with-credentials",
-            ),
+            ("https://user:secret@api.example.com", "url-with-credentials"),
             ("https://api.example.com/?a=b", "url-with-query"),
             ("https://api.example.com/#top", "url-with-query"),
             ("https://", "url-host-invalid"),

@@ -340,12 +340,11 @@ impl Record {
     /// When the asset has its license already, or has definitively failed.
     pub async fn begin_attempt(&self, asset_id: Uuid) -> Result<BegunAttempt, BeginError> {
         let mut transaction = begin_write(&self.pool).await?;
-        let row =
-            sqlx::query("SELECT sync_status, client_transaction_id FROM assets WHERE id = $1")
-                .bind(asset_id.to_string())
-                .fetch_optional(&mut *transaction)
-                .await?
-                .ok_or(BeginError::NoAsset { id: asset_id })?;
+        let row = sqlx::query("SELECT sync_status, client_transaction_id FROM assets WHERE id = $1")
+            .bind(asset_id.to_string())
+            .fetch_optional(&mut *transaction)
+            .await?
+            .ok_or(BeginError::NoAsset { id: asset_id })?;
         let sync_status = SyncStatus::from_word(column(&row, "sync_status")?)?;
         if sync_status != SyncStatus::Unsynchronised {
             return Err(BeginError::Settled {
@@ -354,9 +353,7 @@ impl Record {
             });
         }
         let client_transaction_id = id(&row, "client_transaction_id")?;
-        let number = last_attempt(&mut transaction, asset_id)
-            .await?
-            .saturating_add(1);
+        let number = last_attempt(&mut transaction, asset_id).await?.saturating_add(1);
         sqlx::query(
             "INSERT INTO attempts (asset_id, number, client_transaction_id, begun_at_ms)
              VALUES ($1, $2, $3, $4)",
@@ -393,12 +390,13 @@ impl Record {
         outcome: AttemptOutcome,
     ) -> Result<Asset, FinishError> {
         let mut transaction = begin_write(&self.pool).await?;
-        let attempt = read_attempt(&mut transaction, asset_id, number)
-            .await?
-            .ok_or(FinishError::NoAttempt {
-                asset: asset_id,
-                number,
-            })?;
+        let attempt =
+            read_attempt(&mut transaction, asset_id, number)
+                .await?
+                .ok_or(FinishError::NoAttempt {
+                    asset: asset_id,
+                    number,
+                })?;
         let asset = self.read_asset_of(&mut transaction, asset_id).await?;
         let (result, problem) = match &outcome {
             AttemptOutcome::Licensed(license) => {
@@ -439,8 +437,7 @@ impl Record {
         finish(&mut transaction, &attempt, asset_id, result, problem).await?;
         match (&outcome, problem) {
             (AttemptOutcome::Licensed(license), _) => {
-                self.write_license(&mut transaction, asset_id, license)
-                    .await?;
+                self.write_license(&mut transaction, asset_id, license).await?;
             }
             (_, Some(problem)) if asset.sync_status == SyncStatus::Unsynchronised => {
                 let is_last = last_attempt(&mut transaction, asset_id).await? == number;
@@ -514,17 +511,13 @@ impl Record {
     pub async fn assets(&self, filter: AssetFilter) -> Result<Vec<Asset>, RecordError> {
         let mut query = QueryBuilder::new("SELECT * FROM assets WHERE 1 = 1");
         if let Some(instance) = filter.instance {
-            query
-                .push(" AND instance_id = ")
-                .push_bind(instance.to_string());
+            query.push(" AND instance_id = ").push_bind(instance.to_string());
         }
         if let Some(order) = filter.order {
             query.push(" AND order_id = ").push_bind(order.to_string());
         }
         if let Some(sync_status) = filter.sync_status {
-            query
-                .push(" AND sync_status = ")
-                .push_bind(sync_status.word());
+            query.push(" AND sync_status = ").push_bind(sync_status.word());
         }
         query.push(" ORDER BY created_at_ms, order_id, position");
         let rows = query.build().fetch_all(&self.pool).await?;
@@ -675,15 +668,11 @@ fn as_problem(error: &FinishError) -> Problem {
     }
 }
 
-async fn last_attempt(
-    transaction: &mut SqliteConnection,
-    asset_id: Uuid,
-) -> Result<u32, RecordError> {
-    let row =
-        sqlx::query("SELECT COALESCE(MAX(number), 0) AS number FROM attempts WHERE asset_id = $1")
-            .bind(asset_id.to_string())
-            .fetch_one(transaction)
-            .await?;
+async fn last_attempt(transaction: &mut SqliteConnection, asset_id: Uuid) -> Result<u32, RecordError> {
+    let row = sqlx::query("SELECT COALESCE(MAX(number), 0) AS number FROM attempts WHERE asset_id = $1")
+        .bind(asset_id.to_string())
+        .fetch_one(transaction)
+        .await?;
     count(&row, "number")
 }
 
