@@ -189,6 +189,10 @@ async fn lock_directory(data_dir: &Path) -> Result<File, RecordError> {
         .mode(0o700)
         .create(&path)
         .map_err(failed)?;
+    // An empty directory can be taken over; in one with files, others may rely on being let in.
+    if fs::read_dir(&path).map_err(failed)?.next().is_none() {
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).map_err(failed)?;
+    }
     let mode = fs::metadata(&path).map_err(failed)?.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
         return Err(RecordError::OpenToOthers { path, mode });
