@@ -363,15 +363,27 @@ mod tests {
         let chain = PrivateKeyChain::new("id", key, vec![certificate; BAGS_MAX]);
         let mut store = KeyStore::new();
         store.add_entry("entry", KeyStoreEntry::PrivateKeyChain(chain));
-        let file = store.writer("code").encryption_iterations(9).mac_iterations(9).write().unwrap();
+        let file = store
+            .writer("code")
+            .encryption_iterations(9)
+            .mac_iterations(9)
+            .write()
+            .unwrap();
         let pfx = Pfx::from_der(&file).unwrap();
-        pfx.auth_safe.content.decode_as::<&OctetStringRef>().unwrap().as_bytes().to_vec()
+        pfx.auth_safe
+            .content
+            .decode_as::<&OctetStringRef>()
+            .unwrap()
+            .as_bytes()
+            .to_vec()
     });
 
     #[test]
     fn more_bags_than_an_identity_has_are_refused() {
         let code = PfxCode::new("code");
-        let error = read_auth_safe(&AUTH_SAFE, &mut Work::new(&code)).err().unwrap();
+        let error = read_auth_safe(&AUTH_SAFE, &mut Work::new(&code))
+            .err()
+            .unwrap();
         assert!(matches!(error, PfxError::TooManyBags), "{error:?}");
     }
 
@@ -388,8 +400,10 @@ mod tests {
             let certificate = params.self_signed(&key).unwrap();
             let key_bag = bag(KEY_BAG, &key.serialize_der());
             let octets = OctetStringRef::new(certificate.der()).unwrap();
-            let certificate =
-                CertificateBag { certificate_type: X509_CERTIFICATE, certificate: octets };
+            let certificate = CertificateBag {
+                certificate_type: X509_CERTIFICATE,
+                certificate: octets,
+            };
             let certificate_bag = bag(CERTIFICATE_BAG, &der::Encode::to_der(&certificate).unwrap());
             let body = [key_bag, certificate_bag].concat();
             let list = AnyRef::new(der::Tag::Sequence, &body).unwrap();
@@ -400,7 +414,12 @@ mod tests {
 
     fn bag(bag_type: ObjectIdentifier, value: &[u8]) -> Vec<u8> {
         let value = AnyRef::from_der(value).unwrap();
-        der::Encode::to_der(&SafeBag { bag_type, value, attributes: None }).unwrap()
+        der::Encode::to_der(&SafeBag {
+            bag_type,
+            value,
+            attributes: None,
+        })
+        .unwrap()
     }
 
     fn inspect(bags: &[u8]) -> Option<()> {
@@ -408,7 +427,9 @@ mod tests {
         let mut contents = Contents::default();
         read_bags(bags, &mut Work::new(&code), &mut contents).ok()?;
         let found = inspection::match_key(contents).ok()?;
-        inspection::describe(&found.leaf, &found.chain, 0).ok().map(|_| ())
+        inspection::describe(&found.leaf, &found.chain, 0)
+            .ok()
+            .map(|_| ())
     }
 
     #[test]
