@@ -26,6 +26,7 @@ CREATE TABLE instances (
     name TEXT NOT NULL UNIQUE,
     currency TEXT NOT NULL,
     options TEXT NOT NULL,
+    reach TEXT NOT NULL,
     standing TEXT NOT NULL,
     version BIGINT NOT NULL,
     settings TEXT NOT NULL,

@@ -28,7 +28,7 @@ pub use assets::{
     SyncStatus, client_transaction_id,
 };
 pub use instances::{
-    Authority, Change, CreateError, Instance, NewInstance, SaveError, SavedSettings,
+    Authority, Change, CreateError, Instance, NewInstance, Reach, SaveError, SavedSettings,
     SettingsVersion, Standing,
 };
 pub use orders::{NewLine, NewOrder, Order, OrderLine, Party, PlaceError};

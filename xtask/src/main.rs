@@ -1,3 +1,63 @@
-//! The project's chores.
+//! The project's chores: build the component, run every check, run the demo, draw its picture.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command-line tool talks to its terminal"
+)]
 
-fn main() {}
+mod args;
+mod checks;
+mod component;
+mod debian;
+mod demo;
+mod picture;
+mod process;
+mod toolchain;
+mod workspace;
+
+use std::process::ExitCode;
+
+use args::Command;
+use workspace::Workspace;
+
+/// The arguments were not understood, or there were none.
+const EXIT_USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let command = match args::parse(&arguments) {
+        Ok(Command::Help) => {
+            eprintln!("{}", args::USAGE);
+            return ExitCode::from(EXIT_USAGE);
+        }
+        Ok(command) => command,
+        Err(problem) => {
+            eprintln!("error: {problem}\n\n{}", args::USAGE);
+            return ExitCode::from(EXIT_USAGE);
+        }
+    };
+    match execute(command) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn execute(command: Command) -> anyhow::Result<u8> {
+    let workspace = Workspace::locate()?;
+    match command {
+        Command::Help => return Ok(EXIT_USAGE),
+        Command::Build(wasm_toolchain) => {
+            toolchain::check_rustc()?;
+            let component = component::build(&workspace, wasm_toolchain)?;
+            eprintln!("{}", component.summary()?);
+            println!("{}", component.path.display());
+        }
+        Command::Test { only } => checks::run(&workspace, only.as_deref())?,
+        Command::Demo { arguments } => return demo::run(&workspace, &arguments),
+        Command::Picture { from } => picture::draw(&workspace, from.as_deref())?,
+    }
+    Ok(0)
+}

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use ipnet::IpNet;
+
 use serde::{Deserialize, Serialize};
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
@@ -47,6 +49,17 @@ pub struct NewInstance {
     pub currency: String,
     /// What the host tells the plugin beside the settings.
     pub options: BTreeMap<String, String>,
+    /// What its connections may do beyond the ordinary.
+    pub reach: Reach,
+}
+
+/// What an instance's connections may do beyond the ordinary. The operator's, never the plugin's.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reach {
+    /// Certificate authorities to trust, as PEM, in place of the system's. None: the system's.
+    pub trusted_authorities_pem: Option<String>,
+    /// Networks that may be reached although they are not public.
+    pub allowed_networks: Vec<IpNet>,
 }
 
 /// What is saved of an instance at once.
@@ -73,6 +86,8 @@ pub struct Instance {
     pub currency: String,
     /// What the host tells the plugin beside the settings.
     pub options: BTreeMap<String, String>,
+    /// What its connections may do beyond the ordinary.
+    pub reach: Reach,
     /// How often its settings were saved.
     pub version: i64,
     /// Every field that has a value.
@@ -126,6 +141,12 @@ pub enum CreateError {
     InvalidName {
         /// The name.
         name: String,
+    },
+    /// A currency is a code of three letters.
+    #[error("`{currency}` is not a currency; give its ISO 4217 code, as in `EUR`", currency = currency.escape_debug())]
+    InvalidCurrency {
+        /// What was given.
+        currency: String,
     },
     /// The record failed.
     #[error(transparent)]
@@ -186,6 +207,7 @@ impl Record {
             name,
             currency,
             options,
+            reach,
         } = new;
         let chars = name.chars().count();
         if chars == 0
@@ -195,11 +217,15 @@ impl Record {
         {
             return Err(CreateError::InvalidName { name });
         }
+        if currency.len() != 3 || !currency.bytes().all(|letter| letter.is_ascii_uppercase()) {
+            return Err(CreateError::InvalidCurrency { currency });
+        }
         let instance = Instance {
             id: Uuid::new_v4(),
             name,
             currency,
             options,
+            reach,
             version: 0,
             values: BTreeMap::new(),
             standing: Standing::NeedsCredentials,
@@ -208,14 +234,15 @@ impl Record {
             created_at_ms: now_ms(),
         };
         let inserted = sqlx::query(
-            "INSERT INTO instances (id, name, currency, options, standing, version, settings,
+            "INSERT INTO instances (id, name, currency, options, reach, standing, version, settings,
                                     authorities, services_entity_tag, created_at_ms)
-             VALUES ($1, $2, $3, $4, $5, 0, '{}', '[]', '', $6) ON CONFLICT (name) DO NOTHING",
+             VALUES ($1, $2, $3, $4, $5, $6, 0, '{}', '[]', '', $7) ON CONFLICT (name) DO NOTHING",
         )
         .bind(instance.id.to_string())
         .bind(&instance.name)
         .bind(&instance.currency)
         .bind(to_json(&instance.options)?)
+        .bind(to_json(&instance.reach)?)
         .bind(instance.standing.word())
         .bind(instance.created_at_ms)
         .execute(&self.pool)
@@ -428,6 +455,7 @@ pub(super) fn read_instance(row: &SqliteRow) -> Result<Instance, RecordError> {
         name: row.try_get("name")?,
         currency: row.try_get("currency")?,
         options: from_json(row, "options")?,
+        reach: from_json(row, "reach")?,
         version: row.try_get("version")?,
         values: from_json(row, "settings")?,
         standing: Standing::from_word(row.try_get("standing")?)?,

@@ -1,0 +1,205 @@
+//! Command-line arguments, and the text that explains them.
+
+use std::path::PathBuf;
+
+use crate::checks;
+
+/// What is printed when the arguments are missing or not understood.
+pub(crate) const USAGE: &str = "\
+usage: cargo xtask <command>
+
+  build [--wasm-toolchain auto|rustup|debian]
+      Builds the plugin's component; its path is the only line on stdout.
+      auto    the installed wasm32-wasip2 target, else rustup's, else Debian's packages (the default)
+      rustup  the installed target, else `rustup target add`; nothing else
+      debian  a compiler unpacked from Debian's packages below the target folder
+  test [--only STEP]
+      Runs every check, or one of them: toolchain, format, wit, component, clippy, clippy-wasm, docs, tests.
+  demo [ARGUMENT...]
+      Builds the component and runs `bss-host demo` with it; the arguments and the exit code are the demo's.
+  picture [--from FILE]
+      Draws docs/demo.svg from a run of the demo, or from a file with its terminal output.
+  help
+      Prints this.";
+
+/// What was asked for.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Command {
+    Build(WasmToolchain),
+    Test { only: Option<String> },
+    Demo { arguments: Vec<String> },
+    Picture { from: Option<PathBuf> },
+    Help,
+}
+
+/// Which compiler makes the component.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WasmToolchain {
+    Auto,
+    Rustup,
+    Debian,
+}
+
+/// Reads the arguments after the program's name.
+///
+/// # Errors
+/// A readable sentence about the first argument that is not understood.
+pub(crate) fn parse(arguments: &[String]) -> Result<Command, String> {
+    let Some((command, rest)) = arguments.split_first() else {
+        return Ok(Command::Help);
+    };
+    match command.as_str() {
+        "build" => match single_option(command, "--wasm-toolchain", rest)? {
+            None => Ok(Command::Build(WasmToolchain::Auto)),
+            Some(name) => wasm_toolchain(&name).map(Command::Build),
+        },
+        "test" => {
+            let only = single_option(command, "--only", rest)?;
+            match &only {
+                Some(name) if !checks::names().any(|known| known == name) => Err(format!(
+                    "`{name}` is not a step; the steps are {}",
+                    checks::names().collect::<Vec<_>>().join(", ")
+                )),
+                _ => Ok(Command::Test { only }),
+            }
+        }
+        "demo" => Ok(Command::Demo {
+            arguments: rest.to_vec(),
+        }),
+        "picture" => Ok(Command::Picture {
+            from: single_option(command, "--from", rest)?.map(PathBuf::from),
+        }),
+        "help" | "--help" | "-h" => Ok(Command::Help),
+        unknown => Err(format!("there is no command `{unknown}`")),
+    }
+}
+
+fn wasm_toolchain(name: &str) -> Result<WasmToolchain, String> {
+    match name {
+        "auto" => Ok(WasmToolchain::Auto),
+        "rustup" => Ok(WasmToolchain::Rustup),
+        "debian" => Ok(WasmToolchain::Debian),
+        unknown => Err(format!(
+            "`{unknown}` is not a wasm toolchain; choose auto, rustup or debian"
+        )),
+    }
+}
+
+/// The value of the one option that `command` has, written `--option value` or `--option=value`.
+fn single_option(command: &str, option: &str, rest: &[String]) -> Result<Option<String>, String> {
+    let (value, unread) = match rest {
+        [] => return Ok(None),
+        [first, rest @ ..] if first == option => match rest {
+            [value, rest @ ..] => (value.as_str(), rest),
+            [] => return Err(format!("`{option}` needs a value")),
+        },
+        [first, rest @ ..] => match first.strip_prefix(option).and_then(|tail| tail.strip_prefix('=')) {
+            Some(value) => (value, rest),
+            None => return Err(format!("`{command}` has no argument `{first}`")),
+        },
+    };
+    match unread.first() {
+        Some(extra) => Err(format!("`{command}` has no argument `{extra}` after `{option}`")),
+        None if value.is_empty() => Err(format!("`{option}` needs a value")),
+        None => Ok(Some(value.to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Command, String> {
+        parse(&line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn no_argument_asks_for_help() {
+        assert_eq!(parsed(""), Ok(Command::Help));
+        assert_eq!(parsed("help"), Ok(Command::Help));
+    }
+
+    #[test]
+    fn the_wasm_toolchain_is_auto_unless_it_is_named() {
+        assert_eq!(parsed("build"), Ok(Command::Build(WasmToolchain::Auto)));
+        assert_eq!(
+            parsed("build --wasm-toolchain debian"),
+            Ok(Command::Build(WasmToolchain::Debian))
+        );
+        assert_eq!(
+            parsed("build --wasm-toolchain=rustup"),
+            Ok(Command::Build(WasmToolchain::Rustup))
+        );
+    }
+
+    #[test]
+    fn a_wasm_toolchain_that_does_not_exist_is_refused() {
+        assert!(
+            parsed("build --wasm-toolchain nix")
+                .unwrap_err()
+                .contains("`nix`")
+        );
+        assert!(
+            parsed("build --wasm-toolchain")
+                .unwrap_err()
+                .contains("needs a value")
+        );
+        assert!(
+            parsed("build --wasm-toolchain=")
+                .unwrap_err()
+                .contains("needs a value")
+        );
+    }
+
+    #[test]
+    fn the_demo_gets_every_argument_as_it_is() {
+        let arguments = vec![
+            "--json".to_owned(),
+            "--unknown=here".to_owned(),
+            "help".to_owned(),
+        ];
+        assert_eq!(
+            parsed("demo --json --unknown=here help"),
+            Ok(Command::Demo { arguments })
+        );
+    }
+
+    #[test]
+    fn a_step_is_run_alone_when_it_is_named() {
+        assert_eq!(parsed("test"), Ok(Command::Test { only: None }));
+        assert_eq!(
+            parsed("test --only clippy"),
+            Ok(Command::Test {
+                only: Some("clippy".to_owned())
+            })
+        );
+    }
+
+    #[test]
+    fn a_step_that_does_not_exist_is_refused_with_the_names_of_those_that_do() {
+        let problem = parsed("test --only linting").unwrap_err();
+        assert!(
+            problem.contains("`linting`") && problem.contains("clippy-wasm"),
+            "{problem}"
+        );
+    }
+
+    #[test]
+    fn unknown_commands_and_options_are_refused() {
+        assert!(parsed("biuld").unwrap_err().contains("`biuld`"));
+        assert!(parsed("build --release").unwrap_err().contains("`--release`"));
+        assert!(
+            parsed("test --only clippy --fast")
+                .unwrap_err()
+                .contains("`--fast`")
+        );
+        assert!(parsed("picture now").unwrap_err().contains("`now`"));
+    }
+
+    #[test]
+    fn the_usage_names_every_step() {
+        for name in checks::names() {
+            assert!(USAGE.contains(name), "{name}");
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! Every check that a change must pass, one step after the other.
+
+use std::fmt::Write as _;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, anyhow};
+
+use crate::args::WasmToolchain;
+use crate::component::{self, TARGET};
+use crate::workspace::Workspace;
+use crate::{process, toolchain};
+
+/// Where tests find the component that was built for them.
+const COMPONENT_VARIABLE: &str = "MICROSOFT_ESD_COMPONENT";
+
+struct Step {
+    name: &'static str,
+    run: fn(&Workspace) -> Result<Outcome>,
+}
+
+enum Outcome {
+    Passed,
+    Skipped(&'static str),
+    Tested(TestTotals),
+}
+
+/// The cheap ones first; the tests last, so that their result stays on the screen.
+const STEPS: [Step; 8] = [
+    Step {
+        name: "toolchain",
+        run: |_| toolchain::check().map(passed),
+    },
+    Step {
+        name: "format",
+        run: format,
+    },
+    Step {
+        name: "wit",
+        run: wit,
+    },
+    Step {
+        name: "component",
+        run: component,
+    },
+    Step {
+        name: "clippy-wasm",
+        run: clippy_wasm,
+    },
+    Step {
+        name: "clippy",
+        run: clippy,
+    },
+    Step {
+        name: "docs",
+        run: docs,
+    },
+    Step {
+        name: "tests",
+        run: tests,
+    },
+];
+
+/// The names of the steps, in the order in which they run.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    STEPS.iter().map(|step| step.name)
+}
+
+/// Runs all steps, or the one named; stops at the first that fails.
+///
+/// # Errors
+/// A step failed; the message says which and how to run it alone.
+pub(crate) fn run(workspace: &Workspace, only: Option<&str>) -> Result<()> {
+    let mut times = Vec::new();
+    let mut totals = None;
+    for step in STEPS
+        .iter()
+        .filter(|step| only.is_none_or(|only| step.name == only))
+    {
+        eprintln!("==> {}", step.name);
+        let start = Instant::now();
+        let outcome = (step.run)(workspace).map_err(|error| {
+            anyhow!(
+                "the step `{0}` failed: {error:#}\nhint: `cargo xtask test --only {0}` runs it alone",
+                step.name
+            )
+        })?;
+        let seconds = start.elapsed();
+        let note = match outcome {
+            Outcome::Passed => "",
+            Outcome::Skipped(reason) => reason,
+            Outcome::Tested(tested) => {
+                totals = Some(tested);
+                ""
+            }
+        };
+        eprintln!("    {} done in {:.1} s {note}", step.name, seconds.as_secs_f64());
+        times.push((step.name, seconds, note));
+    }
+    println!("\n{}", table(&times));
+    if let Some(totals) = totals {
+        println!("{totals}");
+    }
+    Ok(())
+}
+
+fn passed((): ()) -> Outcome {
+    Outcome::Passed
+}
+
+fn format(workspace: &Workspace) -> Result<Outcome> {
+    toolchain::ensure_component("rustfmt")?;
+    process::run(&mut workspace.cargo(["fmt", "--all", "--check"])).map(passed)
+}
+
+fn wit(workspace: &Workspace) -> Result<Outcome> {
+    let mut script = Command::new("bash");
+    script
+        .args(["scripts/vendor-wit", "--check"])
+        .current_dir(&workspace.root);
+    process::run(&mut script).map(passed)
+}
+
+fn component(workspace: &Workspace) -> Result<Outcome> {
+    let component = component::build(workspace, WasmToolchain::Auto)?;
+    eprintln!("{}", component.summary()?);
+    Ok(Outcome::Passed)
+}
+
+fn clippy_wasm(workspace: &Workspace) -> Result<Outcome> {
+    if !component::is_target_installed() {
+        return Ok(Outcome::Skipped(
+            "(skipped: the component came from Debian's compiler, which has no clippy)",
+        ));
+    }
+    toolchain::ensure_component("clippy")?;
+    // The profile of the component, so that its procedural macros and build scripts are compiled once.
+    let mut cargo = workspace.cargo([
+        "clippy",
+        "--package",
+        "microsoft-esd",
+        "--lib",
+        "--target",
+        TARGET,
+    ]);
+    process::run(cargo.args(["--profile", "plugin", "--", "--deny", "warnings"])).map(passed)
+}
+
+fn clippy(workspace: &Workspace) -> Result<Outcome> {
+    toolchain::ensure_component("clippy")?;
+    let arguments = [
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "--deny",
+        "warnings",
+    ];
+    process::run(&mut workspace.cargo(arguments)).map(passed)
+}
+
+fn docs(workspace: &Workspace) -> Result<Outcome> {
+    let mut cargo = workspace.cargo(["doc", "--workspace", "--no-deps", "--document-private-items"]);
+    process::run(cargo.env("RUSTDOCFLAGS", "-Dwarnings")).map(passed)
+}
+
+/// Unit, integration and documentation tests.
+fn tests(workspace: &Workspace) -> Result<Outcome> {
+    let component = component::build(workspace, WasmToolchain::Auto)?;
+    let mut totals = TestTotals::default();
+    let mut cargo = workspace.cargo(["test", "--workspace"]);
+    process::run_observed(cargo.env(COMPONENT_VARIABLE, &component.path), |line| {
+        totals.add(line)
+    })?;
+    Ok(Outcome::Tested(totals))
+}
+
+fn table(times: &[(&str, Duration, &str)]) -> String {
+    let mut table = String::from("step          seconds\n");
+    let total: Duration = times.iter().map(|(_, seconds, _)| seconds).sum();
+    for (name, seconds, note) in times.iter().copied().chain([("total", total, "")]) {
+        let line = format!("{name:<12} {:>8.1} {note}", seconds.as_secs_f64());
+        // Writing to a string can't fail.
+        let _ = writeln!(table, "{}", line.trim_end());
+    }
+    table
+}
+
+/// What all test binaries counted, together.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct TestTotals {
+    passed: u64,
+    failed: u64,
+    ignored: u64,
+    binaries: u64,
+}
+
+impl TestTotals {
+    /// Counts a line such as `test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; …`; others don't count.
+    fn add(&mut self, line: &str) {
+        let Some((_, counts)) = line
+            .trim()
+            .strip_prefix("test result: ")
+            .and_then(|rest| rest.split_once(". "))
+        else {
+            return;
+        };
+        self.binaries += 1;
+        for part in counts.split("; ") {
+            let Some((number, word)) = part.split_once(' ') else {
+                continue;
+            };
+            let Ok(number) = number.parse::<u64>() else {
+                continue;
+            };
+            match word {
+                "passed" => self.passed += number,
+                "failed" => self.failed += number,
+                "ignored" => self.ignored += number,
+                _ => {}
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for TestTotals {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            passed,
+            failed,
+            ignored,
+            binaries,
+        } = self;
+        write!(
+            formatter,
+            "test result: ok. {passed} passed; {failed} failed; {ignored} ignored; in {binaries} test binaries"
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_results_of_all_test_binaries_are_added_up() {
+        let mut totals = TestTotals::default();
+        totals.add("running 3 tests\n");
+        totals.add(
+            "test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 2 filtered out; finished in 0.1s\n",
+        );
+        totals.add("test tests::test result: ok. 9 passed ... ok\n");
+        totals.add("test result: ok. 40 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out\n");
+        assert_eq!(
+            totals,
+            TestTotals {
+                passed: 43,
+                failed: 0,
+                ignored: 1,
+                binaries: 2
+            }
+        );
+        let shown = "test result: ok. 43 passed; 0 failed; 1 ignored; in 2 test binaries";
+        assert_eq!(totals.to_string(), shown);
+    }
+
+    #[test]
+    fn the_table_has_every_step_and_the_total() {
+        let times = [
+            ("format", Duration::from_millis(1200), ""),
+            ("docs", Duration::from_secs(61), "(skipped)"),
+        ];
+        let expected = "step          seconds\n\
+                        format            1.2\n\
+                        docs             61.0 (skipped)\n\
+                        total            62.2\n";
+        assert_eq!(table(&times), expected);
+    }
+
+    #[test]
+    fn every_step_has_a_name_of_its_own() {
+        let mut all: Vec<_> = names().collect();
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), STEPS.len());
+    }
+}

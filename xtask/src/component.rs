@@ -1,0 +1,126 @@
+//! The plugin's component: built for wasm32-wasip2 by the toolchain that can.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::args::WasmToolchain;
+use crate::debian;
+use crate::process;
+use crate::workspace::Workspace;
+
+/// What the component is compiled for.
+pub(crate) const TARGET: &str = "wasm32-wasip2";
+
+/// Everything that says what is built; which compiler does it comes on top.
+pub(crate) const BUILD: [&str; 8] = [
+    "build",
+    "--package",
+    "microsoft-esd",
+    "--lib",
+    "--target",
+    TARGET,
+    "--profile",
+    "plugin",
+];
+
+/// A component that was just built.
+#[derive(Debug)]
+pub(crate) struct Component {
+    pub(crate) path: PathBuf,
+    /// The compiler that made it: `rustc 1.95.0 (59807616e 2026-04-14)`.
+    compiler: String,
+}
+
+impl Component {
+    /// The component that cargo left in `target`.
+    ///
+    /// # Errors
+    /// There is none.
+    pub(crate) fn built_in(target: &Path, compiler: String) -> Result<Self> {
+        let path = target.join(TARGET).join("plugin/microsoft_esd.wasm");
+        if !path.is_file() {
+            bail!(
+                "the build succeeded, but there is no component at `{}`",
+                path.display()
+            );
+        }
+        Ok(Self { path, compiler })
+    }
+
+    /// One line for people: path, size and maker.
+    ///
+    /// # Errors
+    /// The component can't be read any more.
+    pub(crate) fn summary(&self) -> Result<String> {
+        let bytes = std::fs::metadata(&self.path)
+            .with_context(|| format!("the component `{}` can't be read", self.path.display()))?
+            .len();
+        Ok(format!(
+            "component: {}, {bytes} bytes, made by {}",
+            self.path.display(),
+            self.compiler
+        ))
+    }
+}
+
+/// Builds the component, getting the wasm target first where it is missing.
+///
+/// # Errors
+/// The target could not be had, or the plugin does not compile.
+pub(crate) fn build(workspace: &Workspace, choice: WasmToolchain) -> Result<Component> {
+    match choice {
+        WasmToolchain::Debian => debian::build(workspace),
+        WasmToolchain::Rustup => {
+            add_target()?;
+            build_with_own_rustc(workspace)
+        }
+        WasmToolchain::Auto if is_target_installed() => build_with_own_rustc(workspace),
+        // It was needed once, so rustup could download nothing; asking again costs minutes of time-outs.
+        WasmToolchain::Auto if debian::is_unpacked(workspace) => debian::build(workspace),
+        WasmToolchain::Auto => match add_target() {
+            Ok(()) => build_with_own_rustc(workspace),
+            Err(no_rustup) => {
+                eprintln!("{no_rustup:#}; trying Debian's packages");
+                debian::build(workspace)
+                    .context(format!("neither way to {TARGET} worked; rustup: {no_rustup:#}"))
+            }
+        },
+    }
+}
+
+/// Whether cargo's own compiler has a standard library for wasm.
+pub(crate) fn is_target_installed() -> bool {
+    let folder = process::stdout(process::rustc().args(["--print", "target-libdir", "--target", TARGET]));
+    folder.is_ok_and(|folder| contains_file_starting_with(Path::new(folder.trim()), "libstd-"))
+}
+
+/// Whether a folder has a file whose name starts like that.
+pub(crate) fn contains_file_starting_with(folder: &Path, prefix: &str) -> bool {
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return false;
+    };
+    entries
+        .flatten()
+        .any(|entry| entry.file_name().to_string_lossy().starts_with(prefix))
+}
+
+fn add_target() -> Result<()> {
+    if is_target_installed() {
+        return Ok(());
+    }
+    eprintln!("adding the target {TARGET} with rustup");
+    process::run(Command::new("rustup").args(["target", "add", TARGET]))
+        .with_context(|| format!("rustup could not add the target {TARGET}"))?;
+    if !is_target_installed() {
+        bail!("rustup added {TARGET}, but not to the compiler that cargo uses");
+    }
+    Ok(())
+}
+
+fn build_with_own_rustc(workspace: &Workspace) -> Result<Component> {
+    process::run(&mut workspace.cargo(BUILD))?;
+    let compiler = process::stdout(process::rustc().arg("--version"))?;
+    Component::built_in(&workspace.target, compiler.trim().to_owned())
+}

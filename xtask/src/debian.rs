@@ -1,0 +1,222 @@
+//! A compiler for wasm from Debian's packages, for machines where rustup can download nothing.
+//!
+//! Debian's `rustc-web` knows wasm32-wasip2 and can be unpacked anywhere. The standard library for wasm is
+//! not among the packages, but its source is: cargo builds it with `-Z build-std`. The linkers are those of the
+//! Rust that runs us. Nothing is installed, and root is not needed.
+
+mod apt;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::component::{BUILD, Component, TARGET, contains_file_starting_with};
+use crate::process;
+use crate::toolchain;
+use crate::workspace::Workspace;
+
+/// What of the C library the linker asks for by name.
+const SELF_CONTAINED: [&str; 3] = ["crt1-command.o", "crt1-reactor.o", "libc.a"];
+
+/// Builds the component with Debian's compiler, unpacking that first where it is missing.
+///
+/// # Errors
+/// A package or a tool is missing, or the plugin does not compile.
+pub(crate) fn build(workspace: &Workspace) -> Result<Component> {
+    let linkers = Linkers::locate()?;
+    let compiler = Compiler::unpacked(workspace)?;
+    let version = compiler.version()?;
+    toolchain::check_version(&version).with_context(|| {
+        format!(
+            "hint: remove `{}` to get the newest from Debian",
+            compiler.folder.display()
+        )
+    })?;
+    eprintln!(
+        "building with Debian's {version} from {}",
+        compiler.folder.display()
+    );
+    // Another compiler in the same target folder would make cargo build everything again at each change of hands.
+    let target = home(workspace).join("build");
+    let mut cargo = workspace.cargo(BUILD);
+    cargo
+        .args(["-Z", "build-std=std,panic_abort", "--target-dir"])
+        .arg(&target)
+        .env("RUSTC", compiler.rustc())
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env("LD_LIBRARY_PATH", &compiler.libraries)
+        // Both would take precedence over the flags that name the linker.
+        .env_remove("RUSTFLAGS")
+        .env("CARGO_TARGET_WASM32_WASIP2_LINKER", &linkers.component)
+        .env("CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS", linkers.flags()?);
+    process::run(&mut cargo)?;
+    Component::built_in(&target, format!("Debian's {version}"))
+}
+
+/// Whether an earlier build left the compiler there.
+pub(crate) fn is_unpacked(workspace: &Workspace) -> bool {
+    home(workspace).join("toolchain").is_dir()
+}
+
+/// Everything of ours that has to do with Debian.
+fn home(workspace: &Workspace) -> PathBuf {
+    workspace.target.join("debian-wasm")
+}
+
+/// The two linkers, from the toolchain that runs us: Debian has none for components.
+struct Linkers {
+    component: PathBuf,
+    wasm: PathBuf,
+}
+
+impl Linkers {
+    fn locate() -> Result<Self> {
+        let sysroot = process::stdout(process::rustc().args(["--print", "sysroot"]))?;
+        let host = process::stdout(process::rustc().args(["--print", "host-tuple"]))?;
+        let folder = Path::new(sysroot.trim())
+            .join("lib/rustlib")
+            .join(host.trim())
+            .join("bin");
+        let linkers = Self {
+            component: folder.join("wasm-component-ld"),
+            wasm: folder.join("gcc-ld/wasm-ld"),
+        };
+        for linker in [&linkers.component, &linkers.wasm] {
+            if !linker.is_file() {
+                bail!(
+                    "the linker `{}` is missing; hint: it comes with every toolchain of rustup's",
+                    linker.display()
+                );
+            }
+        }
+        Ok(linkers)
+    }
+
+    /// The flags that name the linker within the linker. Cargo splits them at blanks.
+    fn flags(&self) -> Result<String> {
+        let path = self.wasm.display().to_string();
+        if path.contains(char::is_whitespace) {
+            bail!("the toolchain's path `{path}` has a blank, which cargo's flags can't express");
+        }
+        Ok(format!("-Clink-arg=--wasm-ld-path={path}"))
+    }
+}
+
+/// Debian's compiler, unpacked.
+struct Compiler {
+    folder: PathBuf,
+    /// Where its shared libraries are.
+    libraries: PathBuf,
+}
+
+impl Compiler {
+    /// The compiler of this workspace; downloaded and unpacked where it is not there yet.
+    fn unpacked(workspace: &Workspace) -> Result<Self> {
+        let folder = home(workspace).join("toolchain");
+        if !folder.is_dir() {
+            unpack(&home(workspace), &folder)?;
+        }
+        Self::in_folder(folder)
+    }
+
+    fn in_folder(folder: PathBuf) -> Result<Self> {
+        let libraries = folders_in(&folder.join("usr/lib"))?
+            .into_iter()
+            .find(|candidate| contains_file_starting_with(candidate, "librustc_driver-"))
+            .with_context(|| {
+                format!(
+                    "there is no compiler in `{0}`; hint: remove `{0}` and build again",
+                    folder.display()
+                )
+            })?;
+        Ok(Self { folder, libraries })
+    }
+
+    fn rustc(&self) -> PathBuf {
+        self.folder.join("usr/bin/rustc")
+    }
+
+    fn version(&self) -> Result<String> {
+        let mut command = Command::new(self.rustc());
+        let version = process::stdout(command.env("LD_LIBRARY_PATH", &self.libraries).arg("--version"))
+            .with_context(|| format!("hint: remove `{}` and build again", self.folder.display()))?;
+        Ok(version.trim().to_owned())
+    }
+}
+
+/// Downloads the packages and unpacks them; `folder` appears only when it is complete.
+fn unpack(home: &Path, folder: &Path) -> Result<()> {
+    let partial = home.join("toolchain.partial");
+    remove(&partial)?;
+    let packages = apt::download(home)?;
+    fs::create_dir_all(&partial)?;
+    for package in &packages {
+        eprintln!(
+            "unpacking {}",
+            package.file_name().unwrap_or_default().to_string_lossy()
+        );
+        process::run(
+            Command::new("dpkg-deb")
+                .arg("--extract")
+                .arg(package)
+                .arg(&partial),
+        )?;
+    }
+    install_c_library(&partial)?;
+    drop_unneeded_sources(&partial)?;
+    Compiler::in_folder(partial.clone())?.version()?;
+    fs::rename(&partial, folder)
+        .with_context(|| format!("`{}` could not be renamed to `toolchain`", partial.display()))?;
+    // 140 MB that are of no more use.
+    remove(&home.join("apt"))
+}
+
+/// Copies wasi-libc to where the compiler looks for a target's own start files.
+fn install_c_library(partial: &Path) -> Result<()> {
+    let from = partial.join("usr/lib").join(TARGET);
+    let to = partial
+        .join("usr/lib/rustlib")
+        .join(TARGET)
+        .join("lib/self-contained");
+    fs::create_dir_all(&to)?;
+    for name in SELF_CONTAINED {
+        fs::copy(from.join(name), to.join(name)).with_context(|| {
+            format!("Debian's wasi-libc has no `{TARGET}/{name}`; hint: a newer one comes from backports")
+        })?;
+    }
+    Ok(())
+}
+
+/// The source package is the whole compiler's (440 MB); the standard library is a sixth of it.
+fn drop_unneeded_sources(partial: &Path) -> Result<()> {
+    for release in folders_in(&partial.join("usr/src"))? {
+        for part in folders_in(&release)? {
+            if !part.ends_with("library") {
+                remove(&part)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn folders_in(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder).with_context(|| format!("`{}` can't be read", folder.display()))?;
+    let mut folders = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            folders.push(entry.path());
+        }
+    }
+    folders.sort();
+    Ok(folders)
+}
+
+fn remove(folder: &Path) -> Result<()> {
+    if !folder.exists() {
+        return Ok(());
+    }
+    fs::remove_dir_all(folder).with_context(|| format!("`{}` could not be removed", folder.display()))
+}

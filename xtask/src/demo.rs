@@ -1,0 +1,40 @@
+//! The demo: the component, in its host, against the simulator.
+
+use std::ffi::OsString;
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::args::WasmToolchain;
+use crate::workspace::Workspace;
+use crate::{component, toolchain};
+
+/// Builds the component and runs the demo with it; answers with the demo's exit code.
+///
+/// # Errors
+/// Something could not be built or started.
+pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<u8> {
+    crate::process::exit_code(command(workspace)?.args(arguments))
+}
+
+/// The command line of the demo, after everything it needs was built.
+///
+/// # Errors
+/// A tool is missing, or the component could not be built.
+pub(crate) fn command(workspace: &Workspace) -> Result<Command> {
+    toolchain::check()?;
+    let component = component::build(workspace, WasmToolchain::Auto)?;
+    eprintln!("{}", component.summary()?);
+    let mut command = workspace.cargo([
+        "run",
+        "--package",
+        "host-harness",
+        "--bin",
+        "bss-host",
+        "--",
+        "demo",
+        "--plugin",
+    ]);
+    command.arg(OsString::from(component.path));
+    Ok(command)
+}

@@ -1,0 +1,277 @@
+//! A terminal's lines as an SVG: a window, text in the viewer's own monospace font, no script, nothing fetched.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use super::box_drawing::{Line, arms};
+use super::terminal::{Cell, Color, Style};
+
+/// A cell in pixels. The font size makes most monospace letters about as wide; `textLength` does the rest.
+const CELL_WIDTH: usize = 8;
+const CELL_HEIGHT: usize = 18;
+const FONT_SIZE: &str = "13.3";
+/// From the top of a cell to the line that letters stand on.
+const BASELINE: usize = 13;
+
+const PADDING: usize = 16;
+const TITLE_BAR: usize = 34;
+/// A window narrower than this looks broken.
+const COLUMNS_MIN: usize = 40;
+
+const BACKGROUND: &str = "#16191f";
+const FOREGROUND: &str = "#d5dae2";
+const TITLE: &str = "#8a93a3";
+
+/// The sixteen named colors, chosen to be readable on the background.
+const PALETTE: [&str; 16] = [
+    "#5c6370", "#f07178", "#8bd49c", "#e6c07b", "#7aa2f7", "#c099ff", "#6cc7d9", "#d5dae2", "#8a93a3",
+    "#ff8b92", "#a5e6b2", "#f5d696", "#98b8ff", "#d3b8ff", "#8ce0ef", "#ffffff",
+];
+
+/// Draws the window. The same lines always give the same bytes.
+pub(super) fn draw(screen: &[Vec<Cell>], title: &str) -> String {
+    let columns = screen.iter().map(Vec::len).max().unwrap_or(0).max(COLUMNS_MIN);
+    let width = columns * CELL_WIDTH + 2 * PADDING;
+    let height = screen.len() * CELL_HEIGHT + TITLE_BAR + PADDING;
+    let title = escaped(title);
+    let center = width / 2;
+    let mut lines: Lines = BTreeMap::new();
+    let mut text = String::new();
+    for (row, line) in screen.iter().enumerate() {
+        let top = TITLE_BAR + row * CELL_HEIGHT;
+        draw_line(line, top, &mut text, &mut lines);
+    }
+    let mut strokes = String::new();
+    for ((color, is_dim, is_dashed), path) in &lines {
+        let opacity = if *is_dim { r#" stroke-opacity=".55""# } else { "" };
+        let dashes = if *is_dashed {
+            r#" stroke-dasharray="2 2""#
+        } else {
+            ""
+        };
+        push(
+            &mut strokes,
+            &format!("<path stroke=\"{color}\"{opacity}{dashes} d=\"{path}\"/>\n"),
+        );
+    }
+    format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
+         viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"{title}\">\n\
+         <title>{title}</title>\n\
+         <rect width=\"{width}\" height=\"{height}\" rx=\"8\" fill=\"{BACKGROUND}\"/>\n\
+         <circle cx=\"20\" cy=\"17\" r=\"5.5\" fill=\"#f07178\"/>\
+         <circle cx=\"38\" cy=\"17\" r=\"5.5\" fill=\"#e6c07b\"/>\
+         <circle cx=\"56\" cy=\"17\" r=\"5.5\" fill=\"#8bd49c\"/>\n\
+         <g font-family=\"ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono','Liberation Mono',monospace\" \
+         font-size=\"{FONT_SIZE}\" fill=\"{FOREGROUND}\" xml:space=\"preserve\">\n\
+         <text x=\"{center}\" y=\"21\" fill=\"{TITLE}\" text-anchor=\"middle\">{title}</text>\n\
+         {text}</g>\n\
+         <g fill=\"none\" stroke-width=\"1\">\n{strokes}</g>\n\
+         </svg>\n"
+    )
+}
+
+/// The paths of all box-drawing lines, by what they have in common: color, dim, dashed.
+type Lines = BTreeMap<(String, bool, bool), String>;
+
+/// Draws one line of the terminal: runs of equally styled text, and its boxes' lines.
+fn draw_line(line: &[Cell], top: usize, text: &mut String, lines: &mut Lines) {
+    let mut column = 0;
+    for run in line.chunk_by(|one, next| kind(one) == kind(next)) {
+        let left = PADDING + column * CELL_WIDTH;
+        column += run.len();
+        match run.first() {
+            Some(first) if arms(first.character).is_some() => {
+                for (index, cell) in run.iter().enumerate() {
+                    draw_box(cell, left + index * CELL_WIDTH, top, lines);
+                }
+            }
+            Some(first) if run.iter().any(|cell| cell.character != ' ') => {
+                push(text, &text_element(run, first.style, left, top + BASELINE));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// What a run has in common.
+fn kind(cell: &Cell) -> (Style, bool) {
+    (cell.style, arms(cell.character).is_some())
+}
+
+/// A run of text. Its length is stated, so that columns stay in line whatever font the viewer has.
+fn text_element(run: &[Cell], style: Style, left: usize, baseline: usize) -> String {
+    let indent = run.iter().take_while(|cell| cell.character == ' ').count();
+    let letters: String = run.iter().skip(indent).map(|cell| cell.character).collect();
+    let letters = letters.trim_end();
+    let x = left + indent * CELL_WIDTH;
+    let length = letters.chars().count() * CELL_WIDTH;
+    let mut look = String::new();
+    if style.foreground.is_some() {
+        push(&mut look, &format!(" fill=\"{}\"", css(style.foreground)));
+    }
+    for (is_on, attribute) in [
+        (style.bold, " font-weight=\"bold\""),
+        (style.dim, " fill-opacity=\".6\""),
+        (style.italic, " font-style=\"italic\""),
+        (style.underlined, " text-decoration=\"underline\""),
+    ] {
+        if is_on {
+            look.push_str(attribute);
+        }
+    }
+    format!(
+        "<text x=\"{x}\" y=\"{baseline}\" textLength=\"{length}\" lengthAdjust=\"spacingAndGlyphs\"{look}>{}</text>\n",
+        escaped(letters)
+    )
+}
+
+/// Adds a box-drawing character's arms to the path of its color.
+fn draw_box(cell: &Cell, left: usize, top: usize, lines: &mut Lines) {
+    let Some(arms) = arms(cell.character) else { return };
+    let key = (css(cell.style.foreground), cell.style.dim, arms.is_dashed);
+    let path = lines.entry(key).or_default();
+    let (width, height) = (CELL_WIDTH, CELL_HEIGHT);
+    let (middle, center) = (left + width / 2, top + height / 2);
+    // Half a pixel, so that a line of one pixel fills one row of pixels and not two by half.
+    for (line, from, to) in [(arms.left, left, middle), (arms.right, middle, left + width)] {
+        for y in offsets(line, center) {
+            push(path, &format!("M{from} {y}.5H{to}"));
+        }
+    }
+    for (line, from, to) in [(arms.up, top, center), (arms.down, center, top + height)] {
+        for x in offsets(line, middle) {
+            push(path, &format!("M{x}.5 {from}V{to}"));
+        }
+    }
+}
+
+/// Where the strokes of an arm lie: one in the middle, or two around it.
+fn offsets(line: Line, middle: usize) -> Vec<usize> {
+    match line {
+        Line::None => Vec::new(),
+        Line::Single => vec![middle],
+        Line::Double => vec![middle - 1, middle + 1],
+    }
+}
+
+fn css(color: Option<Color>) -> String {
+    match color {
+        None => FOREGROUND.to_owned(),
+        Some(Color::Named(index)) => PALETTE
+            .get(usize::from(index))
+            .copied()
+            .unwrap_or(FOREGROUND)
+            .to_owned(),
+        Some(Color::Exact(red, green, blue)) => format!("#{red:02x}{green:02x}{blue:02x}"),
+    }
+}
+
+fn escaped(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => safe.push_str("&amp;"),
+            '<' => safe.push_str("&lt;"),
+            '>' => safe.push_str("&gt;"),
+            '"' => safe.push_str("&quot;"),
+            plain => safe.push(plain),
+        }
+    }
+    safe
+}
+
+fn push(to: &mut String, text: &str) {
+    // Writing to a string can't fail.
+    let _ = to.write_str(text);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::terminal;
+    use super::*;
+
+    fn drawn(text: &str) -> String {
+        draw(&terminal::read(text), "demo")
+    }
+
+    #[test]
+    fn text_is_escaped() {
+        let svg = drawn("<a href=\"x\"> & </a>");
+        assert!(
+            svg.contains("&lt;a href=&quot;x&quot;&gt; &amp; &lt;/a&gt;</text>"),
+            "{svg}"
+        );
+        assert!(!svg.contains("<a "), "{svg}");
+    }
+
+    #[test]
+    fn a_title_can_not_leave_its_attribute() {
+        let svg = draw(&terminal::read("x"), "\"><script>");
+        assert!(!svg.contains("<script"), "{svg}");
+    }
+
+    #[test]
+    fn the_window_is_as_large_as_its_text() {
+        let svg = drawn(&format!("{}\nsecond\n", "x".repeat(100)));
+        let (width, height) = (
+            100 * CELL_WIDTH + 2 * PADDING,
+            2 * CELL_HEIGHT + TITLE_BAR + PADDING,
+        );
+        assert!(
+            svg.contains(&format!("width=\"{width}\" height=\"{height}\"")),
+            "{svg}"
+        );
+    }
+
+    #[test]
+    fn a_run_starts_at_its_column_and_says_its_length() {
+        let svg = drawn("ab  \x1b[32mready\x1b[0m");
+        let x = PADDING + 4 * CELL_WIDTH;
+        let expected = format!(
+            "<text x=\"{x}\" y=\"47\" textLength=\"40\" lengthAdjust=\"spacingAndGlyphs\" fill=\"{}\">ready</text>",
+            PALETTE[2]
+        );
+        assert!(svg.contains(&expected), "{svg}");
+    }
+
+    #[test]
+    fn weights_become_attributes() {
+        let svg = drawn("\x1b[1mbold\x1b[0m \x1b[2mdim");
+        assert!(svg.contains(" font-weight=\"bold\">bold<"), "{svg}");
+        assert!(svg.contains(" fill-opacity=\".6\">dim<"), "{svg}");
+    }
+
+    #[test]
+    fn boxes_are_lines_and_never_letters() {
+        let svg = drawn("┌─┐\n│x│\n╞═╡\n└╌┘");
+        assert!(!svg.chars().any(|character| arms(character).is_some()), "{svg}");
+        assert!(
+            svg.contains(">x</text>") && svg.contains("stroke-dasharray"),
+            "{svg}"
+        );
+        let (middle, center) = (PADDING + CELL_WIDTH / 2, TITLE_BAR + CELL_HEIGHT / 2);
+        let corner = format!(
+            "M{middle} {center}.5H{}M{middle}.5 {center}V{}",
+            PADDING + CELL_WIDTH,
+            TITLE_BAR + CELL_HEIGHT
+        );
+        assert!(svg.contains(&corner), "{svg}");
+    }
+
+    #[test]
+    fn the_same_output_is_drawn_the_same() {
+        let text = "\x1b[31m│\x1b[32m│\x1b[0m│ done\n";
+        assert_eq!(drawn(text), drawn(text));
+    }
+
+    #[test]
+    fn nothing_is_fetched_or_run() {
+        let svg = drawn("x");
+        assert_eq!(svg.matches("http").count(), 1, "only the namespace: {svg}");
+        assert!(
+            !svg.contains("<style") && !svg.contains("<image") && !svg.contains("href"),
+            "{svg}"
+        );
+    }
+}
