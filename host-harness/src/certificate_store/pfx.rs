@@ -22,10 +22,8 @@ const BAGS_MAX: usize = 100;
 const DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.1");
 const ENCRYPTED_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.6");
 const KEY_BAG: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.12.10.1.1");
-const SHROUDED_KEY_BAG: ObjectIdentifier =
-    ObjectIdentifier::new_unwrap("1.2.840.113549.1.12.10.1.2");
-const CERTIFICATE_BAG: ObjectIdentifier =
-    ObjectIdentifier::new_unwrap("1.2.840.113549.1.12.10.1.3");
+const SHROUDED_KEY_BAG: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.12.10.1.2");
+const CERTIFICATE_BAG: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.12.10.1.3");
 const X509_CERTIFICATE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.22.1");
 
 /// The code (password) that a PFX file was handed over with. May be empty.
@@ -83,9 +81,7 @@ pub enum PfxError {
     )]
     IndefiniteLengths,
     /// Nothing proves the code to be right, nor the file to be unaltered.
-    #[error(
-        "the file has no MAC, so nothing proves that it was not altered; export it again with a code"
-    )]
+    #[error("the file has no MAC, so nothing proves that it was not altered; export it again with a code")]
     NoMac,
     /// The MAC does not come out.
     #[error(
@@ -232,11 +228,7 @@ pub(super) fn read(file: &[u8], code: &PfxCode) -> Result<Contents, PfxError> {
     if pfx.auth_safe.content_type != DATA {
         return Err(unsupported("outer content", pfx.auth_safe.content_type));
     }
-    let auth_safe = pfx
-        .auth_safe
-        .content
-        .decode_as::<&OctetStringRef>()?
-        .as_bytes();
+    let auth_safe = pfx.auth_safe.content.decode_as::<&OctetStringRef>()?.as_bytes();
     let mut work = Work::new(code);
     work.verify_mac(&pfx.mac.ok_or(PfxError::NoMac)?, auth_safe)?;
 
@@ -288,11 +280,7 @@ fn read_bags(bags: &[u8], work: &mut Work<'_>, contents: &mut Contents) -> Resul
     })
 }
 
-fn read_bag(
-    bag: &SafeBag<'_>,
-    work: &mut Work<'_>,
-    contents: &mut Contents,
-) -> Result<(), PfxError> {
+fn read_bag(bag: &SafeBag<'_>, work: &mut Work<'_>, contents: &mut Contents) -> Result<(), PfxError> {
     match bag.bag_type {
         KEY_BAG => {
             let key = Zeroizing::new(der::Encode::to_der(&bag.value)?);
@@ -309,9 +297,7 @@ fn read_bag(
             if bag.certificate_type != X509_CERTIFICATE {
                 return Err(unsupported("certificates", bag.certificate_type));
             }
-            contents
-                .certificates
-                .push(bag.certificate.as_bytes().to_vec());
+            contents.certificates.push(bag.certificate.as_bytes().to_vec());
         }
         // Revocation lists, other secrets, nested bags: nothing that an identity is made of.
         _ => {}
@@ -381,9 +367,7 @@ mod tests {
     #[test]
     fn more_bags_than_an_identity_has_are_refused() {
         let code = PfxCode::new("code");
-        let error = read_auth_safe(&AUTH_SAFE, &mut Work::new(&code))
-            .err()
-            .unwrap();
+        let error = read_auth_safe(&AUTH_SAFE, &mut Work::new(&code)).err().unwrap();
         assert!(matches!(error, PfxError::TooManyBags), "{error:?}");
     }
 

@@ -8,16 +8,10 @@ use host_harness::record::Record;
 use proptest::prelude::{ProptestConfig, any, prop, prop_assert, prop_assert_eq, proptest};
 use rcgen::{BasicConstraints, IsCa, KeyPair, KeyUsagePurpose};
 
-use crate::certificates::{
-    Made, RSA_KEY, client_params, good, make, odd_pfx, openssl, pfx, pfx_with,
-};
+use crate::certificates::{Made, RSA_KEY, client_params, good, make, odd_pfx, openssl, pfx, pfx_with};
 use crate::record::{TestRecord, files_of, ready_instance, settings};
 
-async fn import(
-    record: &Record,
-    pfx: &[u8],
-    code: &str,
-) -> Result<InstalledCertificate, ImportError> {
+async fn import(record: &Record, pfx: &[u8], code: &str) -> Result<InstalledCertificate, ImportError> {
     record.certificates().import(pfx, &PfxCode::new(code)).await
 }
 
@@ -54,11 +48,7 @@ async fn every_common_kind_of_pfx_file_is_imported_and_can_sign() {
         ("modern, other alphabets", "пароль ü€𝄞", &[]),
         ("legacy, other alphabets", "пароль ü€𝄞", &["-legacy"]),
         ("Windows", "code", &windows),
-        (
-            "Windows, older",
-            "code",
-            &[&["-legacy"], &windows[..]].concat(),
-        ),
+        ("Windows, older", "code", &[&["-legacy"], &windows[..]].concat()),
         (
             "3DES throughout",
             "code",
@@ -114,23 +104,15 @@ async fn every_common_kind_of_pfx_file_is_imported_and_can_sign() {
         let installed = import(&record, &file, code)
             .await
             .unwrap_or_else(|e| panic!("{kind}: {e:?}"));
-        assert_eq!(
-            installed.thumbprint,
-            Thumbprint::of(&made.leaf_der),
-            "{kind}"
-        );
+        assert_eq!(installed.thumbprint, Thumbprint::of(&made.leaf_der), "{kind}");
         assert_eq!(installed.unusable_because(now_ms()), None, "{kind}");
         let identity = record
             .certificates()
             .identity(&installed.thumbprint)
             .await
             .unwrap();
-        identity
-            .sign(SignatureAlgorithm::Ps256, b"message")
-            .unwrap();
-        let wrong = import(&record, &file, &format!("{code} "))
-            .await
-            .unwrap_err();
+        identity.sign(SignatureAlgorithm::Ps256, b"message").unwrap();
+        let wrong = import(&record, &file, &format!("{code} ")).await.unwrap_err();
         assert!(
             matches!(wrong, ImportError::Pfx(PfxError::WrongCode)),
             "{kind}: {wrong:?}"
@@ -185,23 +167,15 @@ async fn the_chain_is_presented_from_the_leaf_upward_whatever_the_order_in_the_f
     };
     let certificates: &[&[u8]] = &[root, &stranger.chain_der[1], &made.leaf_der, intermediate];
     let record = TestRecord::open().await;
-    let installed = import(
-        &record,
-        &odd_pfx(&[(&RSA_KEY, certificates)], "code"),
-        "code",
-    )
-    .await
-    .unwrap();
+    let installed = import(&record, &odd_pfx(&[(&RSA_KEY, certificates)], "code"), "code")
+        .await
+        .unwrap();
     let identity = record
         .certificates()
         .identity(&installed.thumbprint)
         .await
         .unwrap();
-    let presented: Vec<&[u8]> = identity
-        .certificates()
-        .iter()
-        .map(|der| der.as_ref())
-        .collect();
+    let presented: Vec<&[u8]> = identity.certificates().iter().map(|der| der.as_ref()).collect();
     assert_eq!(presented, [&made.leaf_der[..], intermediate, root]);
     assert_eq!(identity.certified_key().cert.len(), 3);
 }
@@ -216,10 +190,7 @@ async fn importing_again_changes_nothing_but_may_complete_the_chain() {
     let second = import(&record, &file, "b").await.unwrap();
     assert_eq!((second.chain, second.chain_complete), (2, true));
     assert_eq!(second.imported_at_ms, first.imported_at_ms);
-    assert_eq!(
-        import(&record, &pfx(&made, "a"), "a").await.unwrap(),
-        second
-    );
+    assert_eq!(import(&record, &pfx(&made, "a"), "a").await.unwrap(), second);
     assert_eq!(record.certificates().list().await.unwrap().len(), 1);
 }
 
@@ -274,8 +245,7 @@ async fn a_file_without_private_key_is_refused() {
 async fn a_file_with_several_private_keys_is_refused() {
     let (one, other) = (good(), KeyPair::generate().unwrap());
     let second = make(&client_params("second"), &other);
-    let entries: [(&KeyPair, &[&[u8]]); 2] =
-        [(&RSA_KEY, &[&one.leaf_der]), (&other, &[&second.leaf_der])];
+    let entries: [(&KeyPair, &[&[u8]]); 2] = [(&RSA_KEY, &[&one.leaf_der]), (&other, &[&second.leaf_der])];
     let error = refusal(&odd_pfx(&entries, "code"), "code").await;
     assert!(
         matches!(error, ImportError::SeveralPrivateKeys { count: 2 }),
@@ -340,10 +310,7 @@ async fn what_is_no_pfx_file_is_refused() {
 async fn a_file_over_the_size_limit_is_refused() {
     let error = refusal(&vec![0x30; 256 * 1024 + 1], "code").await;
     assert!(
-        matches!(
-            error,
-            ImportError::Pfx(PfxError::TooLarge { bytes: 262_145 })
-        ),
+        matches!(error, ImportError::Pfx(PfxError::TooLarge { bytes: 262_145 })),
         "{error:?}"
     );
 }
@@ -351,10 +318,7 @@ async fn a_file_over_the_size_limit_is_refused() {
 #[tokio::test]
 async fn a_file_without_mac_is_refused() {
     let error = refusal(&pfx_with(&good(), "code", &["-nomac"]), "code").await;
-    assert!(
-        matches!(error, ImportError::Pfx(PfxError::NoMac)),
-        "{error:?}"
-    );
+    assert!(matches!(error, ImportError::Pfx(PfxError::NoMac)), "{error:?}");
 }
 
 #[tokio::test]
@@ -408,16 +372,10 @@ async fn what_can_not_be_used_is_installed_and_says_why() {
     let elliptic = KeyPair::generate().unwrap();
     let cases = [
         (make(&authority, &RSA_KEY), "certification authority"),
-        (
-            make(&server_only, &RSA_KEY),
-            "rules out client authentication",
-        ),
+        (make(&server_only, &RSA_KEY), "rules out client authentication"),
         (make(&no_signatures, &RSA_KEY), "rules out signatures"),
         (make(&not_yet, &RSA_KEY), "not valid before 2080-01-01"),
-        (
-            make(&client_params("client"), &elliptic),
-            "its key is EC P-256",
-        ),
+        (make(&client_params("client"), &elliptic), "its key is EC P-256"),
         (short_rsa(), "its RSA key has 1024 bits"),
     ];
     for (made, reason) in cases {
@@ -505,20 +463,10 @@ async fn a_certificate_in_use_is_not_removed_and_one_that_is_not_is() {
         .unwrap();
     record.certificates().remove(&thumbprint).await.unwrap();
     assert_eq!(record.certificates().get(&thumbprint).await.unwrap(), None);
-    let error = record
-        .certificates()
-        .identity(&thumbprint)
-        .await
-        .unwrap_err();
-    assert!(
-        matches!(error, IdentityError::NotInstalled { .. }),
-        "{error:?}"
-    );
+    let error = record.certificates().identity(&thumbprint).await.unwrap_err();
+    assert!(matches!(error, IdentityError::NotInstalled { .. }), "{error:?}");
     let error = record.certificates().remove(&thumbprint).await.unwrap_err();
-    assert!(
-        matches!(error, RemoveError::NotInstalled { .. }),
-        "{error:?}"
-    );
+    assert!(matches!(error, RemoveError::NotInstalled { .. }), "{error:?}");
 }
 
 #[tokio::test]
@@ -537,19 +485,12 @@ async fn nothing_secret_is_in_clear_in_the_data_directory_or_in_debug_output() {
     let der = RSA_KEY.serialize_der();
     // The innermost bytes of the key, so that no other wrapping hides it; the file's last are its MAC.
     let private_exponent = &der[der.len() / 3..der.len() / 3 + 48];
-    let body: String = made
-        .key
-        .lines()
-        .filter(|line| !line.starts_with('-'))
-        .collect();
+    let body: String = made.key.lines().filter(|line| !line.starts_with('-')).collect();
     let secrets: Vec<(&str, Vec<u8>)> = vec![
         ("PFX", file[file.len() - 60..].to_vec()),
         ("PFX", file[100..160].to_vec()),
         ("code", code.as_bytes().to_vec()),
-        (
-            "code",
-            code.encode_utf16().flat_map(u16::to_be_bytes).collect(),
-        ),
+        ("code", code.encode_utf16().flat_map(u16::to_be_bytes).collect()),
         ("key", der[..48].to_vec()),
         ("key", private_exponent.to_vec()),
         (
@@ -562,9 +503,7 @@ async fn nothing_secret_is_in_clear_in_the_data_directory_or_in_debug_output() {
         ),
         (
             "hex",
-            data_encoding::HEXLOWER
-                .encode(private_exponent)
-                .into_bytes(),
+            data_encoding::HEXLOWER.encode(private_exponent).into_bytes(),
         ),
     ];
     let debug = format!(
@@ -576,10 +515,7 @@ async fn nothing_secret_is_in_clear_in_the_data_directory_or_in_debug_output() {
     assert!(places.iter().any(|(name, _)| name.contains("record.db")));
     // The search finds what is there in clear.
     let clear = |needle: &[u8]| places.iter().any(|(_, bytes)| contains(bytes, needle));
-    assert!(
-        clear(&made.leaf_der[..48]),
-        "the certificate itself is public"
-    );
+    assert!(clear(&made.leaf_der[..48]), "the certificate itself is public");
     places.push(("Debug".to_owned(), debug.into_bytes()));
     for (place, bytes) in &places {
         for (what, secret) in &secrets {
@@ -589,9 +525,7 @@ async fn nothing_secret_is_in_clear_in_the_data_directory_or_in_debug_output() {
 }
 
 pub(crate) fn contains(haystack: &[u8], needle: &[u8]) -> bool {
-    haystack
-        .windows(needle.len())
-        .any(|window| window == needle)
+    haystack.windows(needle.len()).any(|window| window == needle)
 }
 
 fn now_ms() -> i64 {

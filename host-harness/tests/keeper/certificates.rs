@@ -5,8 +5,8 @@ use std::process::Command;
 use std::sync::LazyLock;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair, PKCS_RSA_SHA256,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    PKCS_RSA_SHA256,
 };
 
 /// One RSA key for all certificates of a run: making one takes most of a second.
@@ -40,8 +40,7 @@ pub(crate) fn make(params: &CertificateParams, key: &KeyPair) -> Made {
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params
     };
-    let root =
-        CertifiedIssuer::self_signed(authority("test root"), KeyPair::generate().unwrap()).unwrap();
+    let root = CertifiedIssuer::self_signed(authority("test root"), KeyPair::generate().unwrap()).unwrap();
     let intermediate = CertifiedIssuer::signed_by(
         authority("test intermediate"),
         KeyPair::generate().unwrap(),
@@ -108,14 +107,9 @@ pub(crate) fn odd_pfx(entries: &[(&KeyPair, &[&[u8]])], code: &str) -> Vec<u8> {
     let mut store = KeyStore::new();
     for (index, (key, certificates)) in entries.iter().enumerate() {
         let key = PrivateKey::from_der(&key.serialize_der()).unwrap();
-        let certificates = certificates
-            .iter()
-            .map(|der| Certificate::from_der(der).unwrap());
+        let certificates = certificates.iter().map(|der| Certificate::from_der(der).unwrap());
         let chain = PrivateKeyChain::new(vec![index as u8], key, certificates);
-        store.add_entry(
-            &format!("entry {index}"),
-            KeyStoreEntry::PrivateKeyChain(chain),
-        );
+        store.add_entry(&format!("entry {index}"), KeyStoreEntry::PrivateKeyChain(chain));
     }
     store
         .writer(code)

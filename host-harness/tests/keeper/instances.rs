@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use host_harness::certificate_store::Thumbprint;
-use host_harness::record::{CreateError, NewInstance, SaveError, Standing};
+use host_harness::record::{CreateError, NewInstance, Reach, SaveError, Standing};
 
 use crate::record::{TestRecord, new_instance, settings};
 
@@ -17,10 +17,7 @@ async fn a_new_instance_needs_credentials_and_is_there_after_opening_again() {
     );
     let again = record.opened_again().await;
     assert_eq!(again.instance("esd").await.unwrap(), Some(instance.clone()));
-    assert_eq!(
-        again.instance_by_id(instance.id).await.unwrap(),
-        Some(instance)
-    );
+    assert_eq!(again.instance_by_id(instance.id).await.unwrap(), Some(instance));
     assert_eq!(again.instance("other").await.unwrap(), None);
 }
 
@@ -33,12 +30,29 @@ async fn a_name_is_given_once_and_can_be_shown() {
             name: name.to_owned(),
             currency: "EUR".to_owned(),
             options: BTreeMap::new(),
+            reach: Reach::default(),
         };
         let error = record.create_instance(new).await.unwrap_err();
         let taken = matches!(error, CreateError::NameTaken { .. });
         assert_eq!(taken, name == "esd", "{error:?}");
     }
     assert_eq!(record.instances().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_currency_is_a_code_of_three_letters() {
+    let record = TestRecord::open().await;
+    for currency in ["", "eur", "EURO", "€"] {
+        let new = NewInstance {
+            name: "esd".to_owned(),
+            currency: currency.to_owned(),
+            options: BTreeMap::new(),
+            reach: Reach::default(),
+        };
+        let error = record.create_instance(new).await.unwrap_err();
+        assert!(matches!(error, CreateError::InvalidCurrency { .. }), "{error:?}");
+    }
+    assert_eq!(record.instances().await.unwrap(), []);
 }
 
 #[tokio::test]
@@ -104,9 +118,6 @@ async fn a_certificate_that_is_not_installed_can_not_be_chosen() {
         .save_settings(instance.id, 0, settings(Some(absent)), "anna")
         .await
         .unwrap_err();
-    assert!(
-        matches!(error, SaveError::NoCertificate { .. }),
-        "{error:?}"
-    );
+    assert!(matches!(error, SaveError::NoCertificate { .. }), "{error:?}");
     assert_eq!(record.instance("esd").await.unwrap(), Some(instance));
 }

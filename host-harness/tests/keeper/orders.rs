@@ -1,9 +1,9 @@
 //! Orders and assets: nothing half-written, nothing bought twice, nothing secret in clear.
 
 use host_harness::record::{
-    AssetFilter, AttemptOutcome, AttemptResult, BeginError, FinishError, License,
-    LicenseTokenStatus, NewLine, NewOrder, Order, Party, PlaceError, Problem, Record, ReturnStatus,
-    Secret, SyncStatus, client_transaction_id,
+    AssetFilter, AttemptOutcome, AttemptResult, BeginError, FinishError, License, LicenseTokenStatus,
+    NewLine, NewOrder, Order, Party, PlaceError, Problem, Record, ReturnStatus, Secret, SyncStatus,
+    client_transaction_id,
 };
 use uuid::Uuid;
 
@@ -95,10 +95,7 @@ async fn every_unit_is_a_line_and_an_asset_of_its_own() {
         .map(|a| (a.position, a.product_code.as_str(), a.sync_status))
         .collect();
     let waiting = SyncStatus::Unsynchronised;
-    assert_eq!(
-        shown,
-        [(1, "a", waiting), (2, "a", waiting), (3, "b", waiting)]
-    );
+    assert_eq!(shown, [(1, "a", waiting), (2, "a", waiting), (3, "b", waiting)]);
     for asset in &assets {
         assert_eq!(
             asset.client_transaction_id,
@@ -159,10 +156,7 @@ async fn a_refused_order_leaves_nothing_behind() {
     }
     assert_eq!(record.assets(AssetFilter::default()).await.unwrap(), []);
     assert!(!record.has_licenses(instance).await.unwrap());
-    record
-        .place_order(order(instance, &[("a", 25)]))
-        .await
-        .unwrap();
+    record.place_order(order(instance, &[("a", 25)])).await.unwrap();
 }
 
 #[tokio::test]
@@ -183,10 +177,7 @@ async fn an_idempotency_key_gives_the_same_order_and_refuses_another() {
         matches!(error, PlaceError::KeyReused { order, .. } if order == first.id),
         "{error:?}"
     );
-    assert_eq!(
-        record.assets(AssetFilter::default()).await.unwrap().len(),
-        2
-    );
+    assert_eq!(record.assets(AssetFilter::default()).await.unwrap().len(), 2);
 }
 
 #[tokio::test]
@@ -199,11 +190,7 @@ async fn a_crash_during_an_attempt_leaves_the_intent_and_the_next_one_asks_first
     let next = record.opened_again().await;
     let attempts = next.attempts(asset).await.unwrap();
     assert_eq!(
-        (
-            attempts.len(),
-            attempts[0].result,
-            attempts[0].finished_at_ms
-        ),
+        (attempts.len(), attempts[0].result, attempts[0].finished_at_ms),
         (1, None, None)
     );
     let second = next.begin_attempt(asset).await.unwrap();
@@ -220,13 +207,7 @@ async fn a_license_is_kept_whole_and_its_secrets_sealed() {
     let debug = format!("{licensed:?}");
     record.finish_attempt(asset, 1, licensed).await.unwrap();
 
-    let asset = record
-        .opened_again()
-        .await
-        .asset(asset)
-        .await
-        .unwrap()
-        .unwrap();
+    let asset = record.opened_again().await.asset(asset).await.unwrap().unwrap();
     assert_eq!(asset.sync_status.to_string(), "Synchronized");
     assert_eq!(asset.license_token_status.unwrap().to_string(), "Activated");
     assert_eq!(asset.return_status.to_string(), "None");
@@ -240,10 +221,7 @@ async fn a_license_is_kept_whole_and_its_secrets_sealed() {
     );
 
     let mut places = files_of(record.path());
-    places.push((
-        "Debug".to_owned(),
-        format!("{debug} {asset:?}").into_bytes(),
-    ));
+    places.push(("Debug".to_owned(), format!("{debug} {asset:?}").into_bytes()));
     for (place, bytes) in places {
         for secret in [KEY, LINK, "23467", "activate/ABCD"] {
             assert!(!contains(&bytes, secret.as_bytes()), "{secret} in {place}");
@@ -267,19 +245,13 @@ async fn a_refusal_is_final_and_what_time_may_solve_is_not() {
     ];
     for (outcome, result) in open {
         let begun = record.begin_attempt(asset).await.unwrap();
-        let after = record
-            .finish_attempt(asset, begun.number, outcome)
-            .await
-            .unwrap();
+        let after = record.finish_attempt(asset, begun.number, outcome).await.unwrap();
         assert_eq!(after.sync_status, SyncStatus::Unsynchronised);
         assert_eq!(after.reason.unwrap().result, result);
     }
     let begun = record.begin_attempt(asset).await.unwrap();
     let refused = AttemptOutcome::Refused(problem("offer-not-found"));
-    let after = record
-        .finish_attempt(asset, begun.number, refused)
-        .await
-        .unwrap();
+    let after = record.finish_attempt(asset, begun.number, refused).await.unwrap();
     assert_eq!(after.sync_status, SyncStatus::Failed);
     assert_eq!(after.reason.unwrap().problem, problem("offer-not-found"));
     assert!(!record.has_licenses(after.instance_id).await.unwrap());
@@ -308,10 +280,7 @@ async fn a_late_outcome_neither_fails_nor_loses_what_another_attempt_decides() {
     assert_eq!(after.sync_status, SyncStatus::Unsynchronised);
 
     let licensed = AttemptOutcome::Licensed(license(begun.client_transaction_id, "t-1"));
-    record
-        .finish_attempt(asset, 2, licensed.clone())
-        .await
-        .unwrap();
+    record.finish_attempt(asset, 2, licensed.clone()).await.unwrap();
     let error = record
         .finish_attempt(asset, 2, AttemptOutcome::Unknown(problem("late")))
         .await
@@ -338,18 +307,11 @@ async fn the_same_license_again_changes_nothing_and_another_is_an_error_that_kee
     let asset = one_asset(&record).await;
     let begun = record.begin_attempt(asset).await.unwrap();
     record.begin_attempt(asset).await.unwrap();
-    let licensed = |transaction: &str| {
-        AttemptOutcome::Licensed(license(begun.client_transaction_id, transaction))
-    };
-    let first = record
-        .finish_attempt(asset, 1, licensed("t-1"))
-        .await
-        .unwrap();
+    let licensed =
+        |transaction: &str| AttemptOutcome::Licensed(license(begun.client_transaction_id, transaction));
+    let first = record.finish_attempt(asset, 1, licensed("t-1")).await.unwrap();
     assert_eq!(
-        record
-            .finish_attempt(asset, 1, licensed("t-1"))
-            .await
-            .unwrap(),
+        record.finish_attempt(asset, 1, licensed("t-1")).await.unwrap(),
         first
     );
     let error = record
@@ -370,10 +332,7 @@ async fn the_same_license_again_changes_nothing_and_another_is_an_error_that_kee
 async fn a_license_of_another_purchase_or_asset_is_not_taken() {
     let record = TestRecord::open().await;
     let instance = shop(&record).await;
-    let placed = record
-        .place_order(order(instance, &[("a", 2)]))
-        .await
-        .unwrap();
+    let placed = record.place_order(order(instance, &[("a", 2)])).await.unwrap();
     let [one, two] = [placed.lines[0].asset_id, placed.lines[1].asset_id];
     let begun = [
         record.begin_attempt(one).await.unwrap(),
@@ -384,10 +343,7 @@ async fn a_license_of_another_purchase_or_asset_is_not_taken() {
     record.finish_attempt(one, 1, licensed(0)).await.unwrap();
     for outcome in [licensed(0), licensed(1)] {
         let error = record.finish_attempt(two, 1, outcome).await.unwrap_err();
-        assert!(
-            matches!(error, FinishError::NotItsLicense { .. }),
-            "{error:?}"
-        );
+        assert!(matches!(error, FinishError::NotItsLicense { .. }), "{error:?}");
     }
     let two = record.asset(two).await.unwrap().unwrap();
     assert_eq!(

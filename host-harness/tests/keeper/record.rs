@@ -9,7 +9,7 @@ use std::sync::Arc;
 use host_harness::certificate_store::Thumbprint;
 use host_harness::host_key::{HostKey, HostKeyError};
 use host_harness::record::{
-    Authority, Instance, NewInstance, Record, RecordError, SavedSettings, Standing,
+    Authority, Instance, NewInstance, Reach, Record, RecordError, SavedSettings, Standing,
 };
 
 /// A record in a directory of its own, which goes with it.
@@ -60,15 +60,12 @@ pub(crate) async fn new_instance(record: &Record, name: &str) -> Instance {
         name: name.to_owned(),
         currency: "EUR".to_owned(),
         options: BTreeMap::from([("region".to_owned(), "eu".to_owned())]),
+        reach: Reach::default(),
     };
     record.create_instance(new).await.unwrap()
 }
 
-pub(crate) async fn ready_instance(
-    record: &Record,
-    name: &str,
-    thumbprint: Option<Thumbprint>,
-) -> Instance {
+pub(crate) async fn ready_instance(record: &Record, name: &str, thumbprint: Option<Thumbprint>) -> Instance {
     let instance = new_instance(record, name).await;
     record
         .save_settings(instance.id, 0, settings(thumbprint), "test")
@@ -107,11 +104,7 @@ async fn an_empty_directory_is_closed_to_others_and_one_with_files_is_refused() 
     std::fs::set_permissions(directory.path(), mode(0o755)).unwrap();
     Record::open(directory.path()).await.unwrap().close().await;
     assert_eq!(
-        std::fs::metadata(directory.path())
-            .unwrap()
-            .permissions()
-            .mode()
-            & 0o777,
+        std::fs::metadata(directory.path()).unwrap().permissions().mode() & 0o777,
         0o700
     );
 
@@ -134,13 +127,8 @@ async fn an_empty_directory_is_closed_to_others_and_one_with_files_is_refused() 
 async fn another_host_key_is_refused_before_anything_is_read() {
     let record = TestRecord::open().await;
     let other = Arc::new(HostKey::generate().unwrap());
-    let error = Record::open_with_key(record.path(), other)
-        .await
-        .unwrap_err();
-    assert!(
-        matches!(error, RecordError::WrongHostKey { .. }),
-        "{error:?}"
-    );
+    let error = Record::open_with_key(record.path(), other).await.unwrap_err();
+    assert!(matches!(error, RecordError::WrongHostKey { .. }), "{error:?}");
     assert!(error.to_string().contains("restore `host.key`"), "{error}");
 }
 

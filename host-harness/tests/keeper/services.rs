@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use host_harness::record::{
-    ApplyError, AttributeValue, Derivative, Difference, NewProduct, Product, ProductAttribute,
-    ProductFilter, ProductType, Record, ServicesDefinition,
+    ApplyError, AttributeValue, Derivative, Difference, NewProduct, Product, ProductAttribute, ProductFilter,
+    ProductType, Record, ServicesDefinition,
 };
 use proptest::prelude::{ProptestConfig, Strategy, any, prop, proptest};
 use uuid::Uuid;
@@ -99,12 +99,7 @@ async fn new_products_start_inactive_and_vanished_ones_are_marked_and_revived() 
         product("b", "Visio")
     );
 
-    let third = apply(
-        &record,
-        id,
-        vec![product("a", "Γραφείο"), product("b", "Visio")],
-    )
-    .await;
+    let third = apply(&record, id, vec![product("a", "Γραφείο"), product("b", "Visio")]).await;
     assert_eq!(
         third,
         Difference {
@@ -113,12 +108,7 @@ async fn new_products_start_inactive_and_vanished_ones_are_marked_and_revived() 
         }
     );
     assert_eq!(
-        apply(
-            &record,
-            id,
-            vec![product("a", "Γραφείο"), product("b", "Visio")]
-        )
-        .await,
+        apply(&record, id, vec![product("a", "Γραφείο"), product("b", "Visio")]).await,
         Difference::default()
     );
 }
@@ -136,9 +126,7 @@ async fn the_entity_tag_goes_with_the_settings_that_it_was_read_with() {
         .unwrap();
     assert_eq!(record.services_state(instance.id).await.unwrap(), "\"1\"");
     let mut other = settings(None);
-    other
-        .values
-        .insert("language".to_owned(), "el-GR".to_owned());
+    other.values.insert("language".to_owned(), "el-GR".to_owned());
     record
         .save_settings(instance.id, same.version, other, "test")
         .await
@@ -152,24 +140,15 @@ async fn a_definition_that_contradicts_itself_changes_nothing() {
     let id = ready_instance(&record, "esd", None).await.id;
     apply(&record, id, vec![product("a", "Office")]).await;
     let twice = definition(vec![product("b", "Visio"), product("b", "Visio")]);
-    let error = record
-        .apply_services_definition(id, twice)
-        .await
-        .unwrap_err();
-    assert!(
-        matches!(error, ApplyError::DuplicateProduct { .. }),
-        "{error:?}"
-    );
+    let error = record.apply_services_definition(id, twice).await.unwrap_err();
+    assert!(matches!(error, ApplyError::DuplicateProduct { .. }), "{error:?}");
     let mut stranger = product("b", "Visio");
     stranger.product_type = "other".to_owned();
     let error = record
         .apply_services_definition(id, definition(vec![stranger]))
         .await
         .unwrap_err();
-    assert!(
-        matches!(error, ApplyError::NoProductType { .. }),
-        "{error:?}"
-    );
+    assert!(matches!(error, ApplyError::NoProductType { .. }), "{error:?}");
     let error = record
         .apply_services_definition(Uuid::nil(), definition(vec![]))
         .await
@@ -187,14 +166,7 @@ async fn instances_do_not_see_each_others_products() {
     apply(&record, one, vec![product("a", "Office")]).await;
     apply(&record, two, vec![]).await;
     assert!(record.product(two, "a").await.unwrap().is_none());
-    assert!(
-        !record
-            .product(one, "a")
-            .await
-            .unwrap()
-            .unwrap()
-            .discontinued
-    );
+    assert!(!record.product(one, "a").await.unwrap().unwrap().discontinued);
 }
 
 #[tokio::test]
@@ -209,28 +181,14 @@ async fn a_hundred_thousand_products_take_seconds() {
     // Generous, since tests run without optimization and beside others: it takes 2 seconds alone.
     let limit = Duration::from_secs(15);
     let started = Instant::now();
-    assert_eq!(
-        apply(&record, id, catalog("Office")).await.new.len(),
-        100_000
-    );
+    assert_eq!(apply(&record, id, catalog("Office")).await.new.len(), 100_000);
     assert!(started.elapsed() < limit, "new: {:?}", started.elapsed());
     let started = Instant::now();
-    assert_eq!(
-        apply(&record, id, catalog("Visio")).await.changed.len(),
-        100_000
-    );
-    assert!(
-        started.elapsed() < limit,
-        "changed: {:?}",
-        started.elapsed()
-    );
+    assert_eq!(apply(&record, id, catalog("Visio")).await.changed.len(), 100_000);
+    assert!(started.elapsed() < limit, "changed: {:?}", started.elapsed());
     let started = Instant::now();
     assert_eq!(apply(&record, id, vec![]).await.discontinued.len(), 100_000);
-    assert!(
-        started.elapsed() < limit,
-        "discontinued: {:?}",
-        started.elapsed()
-    );
+    assert!(started.elapsed() < limit, "discontinued: {:?}", started.elapsed());
 }
 
 /// Catalogs of a few codes, so that they vanish and come back often.
@@ -238,12 +196,10 @@ fn catalogs() -> impl Strategy<Value = Vec<Vec<NewProduct>>> {
     let names = prop::sample::select(vec!["Office", "Γραφείο", "オフィス", ""]);
     let one = (names, any::<bool>(), prop::option::of(1_u32..9));
     let catalog = prop::collection::btree_map(0_u8..6, one, 0..6).prop_map(|products| {
-        let make = |(code, (name, returnable, max_quantity)): (u8, (&str, bool, Option<u32>))| {
-            NewProduct {
-                returnable,
-                max_quantity,
-                ..product(&format!("c{code}"), name)
-            }
+        let make = |(code, (name, returnable, max_quantity)): (u8, (&str, bool, Option<u32>))| NewProduct {
+            returnable,
+            max_quantity,
+            ..product(&format!("c{code}"), name)
         };
         products.into_iter().map(make).collect()
     });
