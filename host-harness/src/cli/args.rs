@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use ipnet::IpNet;
+use uuid::Uuid;
 
 /// The host of service-manager plugins: configure an instance, fetch its services, order licenses.
 #[derive(Debug, Parser)]
@@ -135,7 +136,7 @@ pub(super) enum OrderCommand {
     /// Go on with an order whose licenses are not all settled; looks up before it buys
     Resume {
         /// The order
-        order: String,
+        order: Uuid,
     },
 }
 
@@ -172,7 +173,7 @@ pub(super) enum AssetCommand {
         instance: Option<String>,
         /// Only those of an order
         #[arg(long, value_name = "ID")]
-        order: Option<String>,
+        order: Option<Uuid>,
         /// Show product keys and activation links whole
         #[arg(long)]
         show_keys: bool,

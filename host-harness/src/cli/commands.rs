@@ -7,9 +7,10 @@ use std::sync::Arc;
 use host_harness::certificate_store::{ImportError, InstalledCertificate, PfxCode};
 use host_harness::instance_settings::{ConfigureError, InstanceForm};
 use host_harness::license_order::{OrderRequest, PlaceError, Settlement, settlement};
-use host_harness::record::{Asset, AssetFilter, NewInstance, NewLine, Party, ProductFilter, Reach};
+use host_harness::record::{self, Asset, AssetFilter, CreateError, NewInstance, NewLine, Party, ProductFilter, Reach, SaveError};
+use uuid::Uuid;
 use host_harness::services_definition::{ServicesError, ServicesRun};
-use host_harness::simulator::{CertificateRequest, Simulator, SimulatorOptions};
+use host_harness::simulator::CertificateRequest;
 use host_harness::{CallEvent, CallListener, Host, LogLevel, PrepareError};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
@@ -45,12 +46,16 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
         Command::Services(ServicesCommand::Fetch { instance }) => fetch(&host, &instance, json).await,
         Command::Services(ServicesCommand::Products { instance }) => products(&host, &instance, json).await,
         Command::Order(OrderCommand::Place(place)) => place_order(&host, place, json).await,
-        Command::Order(OrderCommand::Resume { order }) => run_order(&host, &order, json).await,
+        Command::Order(OrderCommand::Resume { order }) => run_order(&host, order, json).await,
         Command::Asset(AssetCommand::List { instance, order, show_keys }) => {
             assets(&host, instance, order, show_keys, json).await
         }
         Command::Simulator(_) | Command::Demo(_) => Ok(Ending::Done),
     }
+}
+
+fn now_ms() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
 }
 
 /// The host could not do its part: disk, memory, a plugin that broke off.
@@ -65,7 +70,8 @@ fn refused(error: impl std::error::Error + 'static) -> Failure {
 
 pub(super) fn configure_failure(error: ConfigureError) -> Failure {
     match error {
-        ConfigureError::Call(_) | ConfigureError::Record(_) | ConfigureError::Certificates(_) => no_answer(error),
+        ConfigureError::Call(_) | ConfigureError::Record(_) => no_answer(error),
+        ConfigureError::Save(SaveError::Record(error)) => no_answer(error),
         _ => refused(error),
     }
 }
@@ -90,8 +96,8 @@ pub(super) fn place_failure(error: PlaceError) -> Failure {
     match error {
         PlaceError::Instance(error) => configure_failure(error),
         PlaceError::Prepare(error) => prepare_failure(error),
-        PlaceError::Order(error) if error.is_refusal() => refused(error),
-        PlaceError::NoOrder(_) => refused(error),
+        PlaceError::Order(record::PlaceError::Record(error)) => no_answer(error),
+        PlaceError::Order(_) | PlaceError::NoOrder(_) => refused(error),
         _ => no_answer(error),
     }
 }
@@ -140,7 +146,17 @@ async fn import(host: &Host, file: &Path, code: &PfxCode, json: bool) -> Outcome
 }
 
 pub(super) fn import_failure(error: ImportError) -> Failure {
-    if error.is_refusal() { refused(error) } else { no_answer(error) }
+    match error {
+        ImportError::Record(_) | ImportError::HostKey(_) => no_answer(error),
+        _ => refused(error),
+    }
+}
+
+pub(super) fn create_failure(error: CreateError) -> Failure {
+    match error {
+        CreateError::Record(error) => no_answer(error),
+        _ => refused(error),
+    }
 }
 
 fn certificate_json(certificate: &InstalledCertificate) -> Value {
@@ -151,8 +167,8 @@ fn certificate_json(certificate: &InstalledCertificate) -> Value {
         "dnsNames": certificate.dns_names,
         "notBeforeMs": certificate.not_before_ms,
         "notAfterMs": certificate.not_after_ms,
-        "key": certificate.key.to_string(),
-        "unusableBecause": certificate.unusable_because(),
+        "key": show::key(&certificate.key),
+        "unusableBecause": certificate.unusable_because(now_ms()),
     })
 }
 
@@ -168,8 +184,8 @@ async fn certificates(host: &Host, json: bool) -> Outcome {
             certificate.thumbprint.to_string(),
             certificate.subject.clone(),
             show::time(certificate.not_after_ms),
-            certificate.key.to_string(),
-            certificate.unusable_because().unwrap_or_default(),
+            show::key(&certificate.key),
+            certificate.unusable_because(now_ms()).unwrap_or_default(),
         ]);
     }
     show::line(table.to_string());
@@ -184,6 +200,7 @@ async fn create_instance(host: &Host, create: CreateInstance, json: bool) -> Out
         })?),
     };
     let instance = host
+        .record()
         .create_instance(NewInstance {
             name: create.name,
             currency: create.currency,
@@ -191,7 +208,7 @@ async fn create_instance(host: &Host, create: CreateInstance, json: bool) -> Out
             reach: Reach { trusted_authorities_pem, allowed_networks: create.allow_network },
         })
         .await
-        .map_err(|error| if error.is_refusal() { refused(error) } else { no_answer(error) })?;
+        .map_err(create_failure)?;
     if json {
         show::line(show::instance_json(&instance).to_string());
     } else {
@@ -288,7 +305,7 @@ pub(super) fn run_line(run: &ServicesRun) -> String {
 
 async fn products(host: &Host, instance: &str, json: bool) -> Outcome {
     let instance = host.named_instance(instance).await.map_err(configure_failure)?;
-    let products = host.record().products(&instance.id, &ProductFilter::default()).await.map_err(no_answer)?;
+    let products = host.record().products(instance.id, ProductFilter::default()).await.map_err(no_answer)?;
     if json {
         show::line(products.iter().map(show::product_json).collect::<Value>().to_string());
     } else {
@@ -306,7 +323,7 @@ async fn place_order(host: &Host, place: PlaceOrder, json: bool) -> Outcome {
         idempotency_key: place.idempotency_key,
     };
     let order = host.place_order(&place.instance, request).await.map_err(place_failure)?;
-    run_order(host, &order.id, json).await
+    run_order(host, order.id, json).await
 }
 
 /// Offers and their quantities: none at all means one of each; else there is one for each offer.
@@ -325,7 +342,7 @@ fn order_lines(offers: &[String], quantities: &[u32]) -> Result<Vec<NewLine>, Fa
     Ok(offers.iter().zip(quantities.iter().copied()).map(line).collect())
 }
 
-async fn run_order(host: &Host, order: &str, json: bool) -> Outcome {
+async fn run_order(host: &Host, order: Uuid, json: bool) -> Outcome {
     let assets = host.run_order(order, listener()).await.map_err(place_failure)?;
     let settlement = settlement(&assets);
     if json {
@@ -361,7 +378,7 @@ fn show_assets(assets: &[Asset], show_keys: bool) {
 async fn assets(
     host: &Host,
     instance: Option<String>,
-    order: Option<String>,
+    order: Option<Uuid>,
     show_keys: bool,
     json: bool,
 ) -> Outcome {
@@ -369,8 +386,8 @@ async fn assets(
         None => None,
         Some(name) => Some(host.named_instance(&name).await.map_err(configure_failure)?.id),
     };
-    let filter = AssetFilter { instance_id: instance, order_id: order, sync_status: None };
-    let assets = host.record().assets(&filter).await.map_err(no_answer)?;
+    let filter = AssetFilter { instance, order, sync_status: None };
+    let assets = host.record().assets(filter).await.map_err(no_answer)?;
     if json {
         show::line(assets.iter().map(|asset| show::asset_json(asset, show_keys)).collect::<Value>().to_string());
     } else {
@@ -382,14 +399,13 @@ async fn assets(
 async fn simulator(arguments: &SimulatorArguments) -> Outcome {
     let started = demo::start_simulator(&arguments.directory, arguments.service_address, arguments.login_address).await;
     let (simulator, mut details) = started.map_err(|error| no_answer_text(&error))?;
-    let request = CertificateRequest::default();
-    let issued = simulator.issue_client_certificate(request).map_err(no_answer)?;
+    let issued = simulator.issue_client_certificate(&CertificateRequest::default()).map_err(no_answer)?;
     let code = uuid::Uuid::new_v4().to_string();
     let file = arguments.directory.join("client.pfx");
     pfx::with_library(&issued, &code, &file).map_err(|error| no_answer_text(&error))?;
     details["pfxFile"] = file.display().to_string().into();
     details["pfxCode"] = code.into();
-    details["thumbprint"] = issued.thumbprint.to_string().into();
+    details["thumbprint"] = issued.thumbprint.into();
     show::line(details.to_string());
     tokio::signal::ctrl_c().await.map_err(no_answer)?;
     simulator.stop().await;

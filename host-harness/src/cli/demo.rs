@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::args::DemoArguments;
 use super::commands::{
-    configure_failure, import_failure, listener, no_answer_text, place_failure, run_json, run_line,
+    configure_failure, create_failure, import_failure, listener, no_answer_text, place_failure, run_json, run_line,
     services_failure,
 };
 use super::pfx::{self, Maker};
@@ -78,7 +78,7 @@ pub(super) async fn start_simulator(
 
 async fn import(host: &Host, simulator: &Simulator, folder: &Path, steps: &Steps) -> Result<Thumbprint, Failure> {
     let failed = |error: anyhow::Error| no_answer_text(&error);
-    let issued = simulator.issue_client_certificate(CertificateRequest::default()).map_err(|error| failed(error.into()))?;
+    let issued = simulator.issue_client_certificate(&CertificateRequest::default()).map_err(|error| failed(error.into()))?;
     let (file, code) = (folder.join("contoso.pfx"), uuid::Uuid::new_v4().to_string());
     let maker = pfx::write(&issued, &code, &file).map_err(failed)?;
     let bytes = std::fs::read(&file).context("the PFX file can't be read").map_err(failed)?;
@@ -113,7 +113,7 @@ async fn configure(
             allowed_networks: vec![ipnet::Ipv4Net::new_assert(Ipv4Addr::LOCALHOST, 8).into(), ipnet::Ipv6Net::new_assert(std::net::Ipv6Addr::LOCALHOST, 128).into()],
         },
     };
-    host.create_instance(instance).await.map_err(|error| no_answer_text(&anyhow::Error::new(error)))?;
+    host.record().create_instance(instance).await.map_err(create_failure)?;
     let credentials = [
         ("system-name", INSTANCE.to_owned()),
         ("resource-api", text(details, "resourceApi")),
@@ -156,12 +156,12 @@ async fn stage<const N: usize>(
 async fn order(host: &Host, steps: &Steps) -> Result<Vec<Asset>, Failure> {
     let failed = |error: host_harness::record::RecordError| no_answer_text(&anyhow::Error::new(error));
     let instance = host.named_instance(INSTANCE).await.map_err(configure_failure)?;
-    let products = host.record().products(&instance.id, &ProductFilter::default()).await.map_err(failed)?;
+    let products = host.record().products(instance.id, ProductFilter::default()).await.map_err(failed)?;
     let mut sold = products.iter().filter(|product| allows(product, 2));
     let (Some(first), Some(second)) = (sold.next(), sold.next()) else {
         return Err(Failure::text(Ending::NoAnswer, "the catalog has fewer than two products to order", ""));
     };
-    let line = |product: &Product, quantity| NewLine { product_code: product.code.clone(), quantity };
+    let line = |product: &Product, quantity| NewLine { product_code: product.offered.code.clone(), quantity };
     let request = OrderRequest {
         customer: Party { id: "C-1001".to_owned(), name: "Beispiel GmbH".to_owned(), country: "DE".to_owned() },
         reseller: None,
@@ -169,23 +169,23 @@ async fn order(host: &Host, steps: &Steps) -> Result<Vec<Asset>, Failure> {
         idempotency_key: None,
     };
     let order = host.place_order(INSTANCE, request).await.map_err(place_failure)?;
-    let assets = host.run_order(&order.id, listener()).await.map_err(place_failure)?;
+    let assets = host.run_order(order.id, listener()).await.map_err(place_failure)?;
     steps.start("Three licenses are ordered for Beispiel GmbH", &[
-        ("2 of", format!("{}  {}", first.code, first.name)),
-        ("1 of", format!("{}  {}", second.code, second.name)),
+        ("2 of", format!("{}  {}", first.offered.code, first.offered.name)),
+        ("1 of", format!("{}  {}", second.offered.code, second.offered.name)),
     ]);
     for reason in show::asset_reasons(&assets) {
         steps.detail("not bought", &reason);
     }
     // From the record, as the next run of the program would see them.
-    let filter = AssetFilter { order_id: Some(order.id), ..AssetFilter::default() };
-    host.record().assets(&filter).await.map_err(failed)
+    let filter = AssetFilter { order: Some(order.id), ..AssetFilter::default() };
+    host.record().assets(filter).await.map_err(failed)
 }
 
 fn allows(product: &Product, quantity: u32) -> bool {
     !product.discontinued
-        && product.min_quantity <= 1
-        && product.max_quantity.is_none_or(|max| quantity <= max)
+        && product.offered.min_quantity <= 1
+        && product.offered.max_quantity.is_none_or(|max| quantity <= max)
 }
 
 /// What the other side knows.
@@ -199,7 +199,7 @@ impl ServerSeen {
     fn of(simulator: &Simulator, ledger: &[LedgerEntry]) -> Self {
         let connections = simulator.connections();
         let thumbprints: BTreeSet<String> =
-            connections.iter().filter_map(|seen| seen.thumbprint.as_ref()).map(ToString::to_string).collect();
+            connections.iter().map(|seen| seen.client_certificate_thumbprint.clone()).collect();
         Self {
             thumbprint: thumbprints.into_iter().collect::<Vec<_>>().join(", "),
             licenses_issued: ledger.len(),
@@ -222,7 +222,7 @@ fn compare(
         .collect();
     let issued: BTreeSet<_> = ledger
         .iter()
-        .map(|entry| (entry.client_transaction_id.to_string(), Some(entry.product_key.expose().to_owned())))
+        .map(|entry| (entry.client_transaction_id.to_string(), Some(entry.product_key.reveal().to_owned())))
         .collect();
     if recorded != issued || assets.len() != ledger.len() {
         return Err(Failure::text(Ending::NoAnswer, "the record and the ledger do not agree on the licenses", ""));

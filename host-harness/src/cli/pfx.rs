@@ -59,7 +59,7 @@ pub(super) fn with_library(issued: &IssuedCertificate, code: &str, file: &Path) 
     let certificates = CertificateDer::pem_slice_iter(pem.as_bytes())
         .map(|der| Ok(Certificate::from_der(&der?)?))
         .collect::<anyhow::Result<Vec<_>>>()?;
-    let chain = PrivateKeyChain::new(b"1", PrivateKey::from_der(key.secret_der())?, certificates);
+    let chain = PrivateKeyChain::new("1", PrivateKey::from_der(key.secret_der())?, certificates);
     let mut store = KeyStore::new();
     store.add_entry("Microsoft ESD", KeyStoreEntry::PrivateKeyChain(chain));
     std::fs::write(file, store.writer(code).write()?).with_context(|| format!("`{}` can't be written", file.display()))

@@ -3,11 +3,14 @@
 use std::error::Error as StdError;
 use std::io::{IsTerminal, Write};
 
-use comfy_table::{Table, presets};
+use comfy_table::Table;
+use comfy_table::presets;
 use host_harness::bindings::failures::{Problem, ReadFailure};
 use host_harness::bindings::instance_settings::{Field, FieldKind, Form};
 use host_harness::record::{Asset, Instance, Product, Standing};
+use host_harness::certificate_store::KeyKind;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::Ending;
 
@@ -85,7 +88,7 @@ pub(super) fn note(text: impl AsRef<str>) {
 /// A table with a header, as wide as the terminal allows.
 pub(super) fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_BORDERS_ONLY).set_header(header.iter().copied());
+    table.load_style(presets::UTF8_BORDERS_ONLY).set_header(header.iter().copied());
     if !std::io::stdout().is_terminal() {
         // A pipe has no width; lines are kept whole.
         table.set_content_arrangement(comfy_table::ContentArrangement::Disabled);
@@ -98,6 +101,14 @@ pub(super) fn table(header: &[&str]) -> Table {
 /// A time, for people.
 pub(super) fn time(ms: i64) -> String {
     jiff::Timestamp::from_millisecond(ms).map_or_else(|_| ms.to_string(), |time| time.strftime("%Y-%m-%d %H:%M").to_string())
+}
+
+/// The kind of a key, for people.
+pub(super) fn key(kind: &KeyKind) -> String {
+    match kind {
+        KeyKind::Rsa { bits } => format!("RSA {bits}"),
+        KeyKind::Other(name) => name.clone(),
+    }
 }
 
 /// Where an instance stands, for programs.
@@ -113,7 +124,7 @@ pub(super) fn state(instance: &Instance) -> &'static str {
 pub(super) fn instance_json(instance: &Instance) -> Value {
     json!({
         "name": instance.name,
-        "id": instance.id,
+        "id": instance.id.to_string(),
         "state": state(instance),
         "currency": instance.currency,
         "version": instance.version,
@@ -191,17 +202,21 @@ pub(super) fn form_problems(form: &Form) -> Vec<String> {
 /// An asset, for programs.
 pub(super) fn asset_json(asset: &Asset, show_keys: bool) -> Value {
     json!({
-        "asset": asset.id,
-        "order": asset.order_id,
+        "asset": asset.id.to_string(),
+        "order": asset.order_id.to_string(),
         "offer": asset.product_code,
         "productKey": asset.product_key.as_ref().map(|key| if show_keys { key.expose().to_owned() } else { key.masked() }),
         "activationLink": asset.activation_link.as_ref().map(|link| if show_keys { link.expose().to_owned() } else { link_host(link.expose()) }),
         "tokenStatus": asset.license_token_status.map(|status| status.to_string()),
-        "returnStatus": asset.return_status.map(|status| status.to_string()),
+        "returnStatus": asset.return_status.to_string(),
         "syncStatus": asset.sync_status.to_string(),
-        "clientTransactionId": asset.client_transaction_id,
+        "clientTransactionId": asset.client_transaction_id.to_string(),
         "reason": asset.reason.as_ref().map(|reason| json!({
-            "code": reason.code, "message": reason.message, "advice": reason.advice, "correlationId": reason.correlation_id,
+            "class": reason.result.to_string(),
+            "code": reason.problem.code,
+            "message": reason.problem.message,
+            "advice": reason.problem.advice,
+            "correlationId": reason.problem.correlation_id,
         })),
     })
 }
@@ -217,13 +232,13 @@ pub(super) fn asset_table(assets: &[Asset], show_keys: bool) -> Table {
             if show_keys { link.expose().to_owned() } else { link_host(link.expose()) }
         });
         table.add_row([
-            short(&asset.id),
+            short(asset.id),
             asset.product_code.clone(),
             key,
             link,
             asset.sync_status.to_string(),
             asset.license_token_status.map_or_else(String::new, |status| status.to_string()),
-            asset.return_status.map_or_else(String::new, |status| status.to_string()),
+            asset.return_status.to_string(),
         ]);
     }
     table
@@ -232,9 +247,9 @@ pub(super) fn asset_table(assets: &[Asset], show_keys: bool) -> Table {
 /// Why assets are not licenses, a line each.
 pub(super) fn asset_reasons(assets: &[Asset]) -> Vec<String> {
     let lines = assets.iter().filter_map(|asset| {
-        let reason = asset.reason.as_ref()?;
-        let advice = if reason.advice.is_empty() { String::new() } else { format!("\n  hint: {}", reason.advice) };
-        Some(format!("{} is {}: {} ({}){advice}", short(&asset.id), asset.sync_status, reason.message, reason.code))
+        let problem = &asset.reason.as_ref()?.problem;
+        let advice = if problem.advice.is_empty() { String::new() } else { format!("\n  hint: {}", problem.advice) };
+        Some(format!("{} is {}: {} ({}){advice}", short(asset.id), asset.sync_status, problem.message, problem.code))
     });
     lines.collect()
 }
@@ -245,25 +260,26 @@ fn link_host(link: &str) -> String {
 }
 
 /// Enough of an id to tell it from its neighbors.
-pub(super) fn short(id: &str) -> String {
-    id.chars().take(8).collect()
+pub(super) fn short(id: Uuid) -> String {
+    id.to_string().chars().take(8).collect()
 }
 
 /// Products, for people.
 pub(super) fn product_table(products: &[Product]) -> Table {
     let mut table = table(&["Code", "Name", "Quantity", "Returnable", "State"]);
     for product in products {
-        let quantity = match product.max_quantity {
-            Some(max) => format!("{} to {max}", product.min_quantity),
-            None => format!("{} or more", product.min_quantity),
+        let offered = &product.offered;
+        let quantity = match offered.max_quantity {
+            Some(max) => format!("{} to {max}", offered.min_quantity),
+            None => format!("{} or more", offered.min_quantity),
         };
         let state = match (product.discontinued, product.active) {
             (true, _) => "discontinued",
             (false, true) => "active",
             (false, false) => "not active",
         };
-        let returnable = if product.returnable { "yes" } else { "no" };
-        table.add_row([product.code.as_str(), &product.name, &quantity, returnable, state]);
+        let returnable = if offered.returnable { "yes" } else { "no" };
+        table.add_row([offered.code.as_str(), &offered.name, &quantity, returnable, state]);
     }
     table
 }
@@ -271,13 +287,13 @@ pub(super) fn product_table(products: &[Product]) -> Table {
 /// A product, for programs.
 pub(super) fn product_json(product: &Product) -> Value {
     json!({
-        "code": product.code,
-        "name": product.name,
-        "description": product.description,
-        "productType": product.product_type,
-        "minQuantity": product.min_quantity,
-        "maxQuantity": product.max_quantity,
-        "returnable": product.returnable,
+        "code": product.offered.code,
+        "name": product.offered.name,
+        "description": product.offered.description,
+        "productType": product.offered.product_type,
+        "minQuantity": product.offered.min_quantity,
+        "maxQuantity": product.offered.max_quantity,
+        "returnable": product.offered.returnable,
         "active": product.active,
         "published": product.published,
         "discontinued": product.discontinued,
