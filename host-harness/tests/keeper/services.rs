@@ -178,7 +178,7 @@ async fn a_hundred_thousand_products_take_seconds() {
             .map(|i| product(&format!("offer-{i:06}"), &format!("{name} {i}")))
             .collect()
     };
-    // Generous, since tests run without optimization and beside others: it takes 2 seconds alone.
+    // Generous, since tests run without optimization and beside others: each step takes 3 seconds alone.
     let limit = Duration::from_secs(15);
     let started = Instant::now();
     assert_eq!(apply(&record, id, catalog("Office")).await.new.len(), 100_000);
