@@ -1,6 +1,7 @@
 //! What the host keeps between calls: one directory that only its owner can enter, with one database in it.
 
 mod assets;
+mod attempts;
 mod instances;
 mod orders;
 mod secret;
@@ -25,6 +26,7 @@ pub use assets::{
     FinishError, License, LicenseTokenStatus, Problem, Reason, ReturnStatus, SyncStatus,
     client_transaction_id,
 };
+pub use attempts::{Attempt, AttemptOutcome, AttemptResult, BeginError, BegunAttempt, FinishError};
 pub use instances::{
     Authority, Change, CreateError, Instance, NewInstance, Reach, SaveError, SavedSettings, SettingsVersion,
     Standing,
@@ -180,6 +182,10 @@ async fn lock_directory(data_dir: &Path) -> Result<File, RecordError> {
         .mode(0o700)
         .create(&path)
         .map_err(failed)?;
+    // An empty directory can be taken over; in one with files, others may rely on being let in.
+    if fs::read_dir(&path).map_err(failed)?.next().is_none() {
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).map_err(failed)?;
+    }
     let mode = fs::metadata(&path).map_err(failed)?.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
         return Err(RecordError::OpenToOthers { path, mode });

@@ -1,12 +1,13 @@
-//! Assets: what the units of an order became, and every attempt at buying them.
+//! Assets: what the units of an order became.
 
 use serde::{Deserialize, Serialize};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, SqliteConnection};
 use uuid::{Uuid, uuid};
 
-use super::stored::{count, from_json, id, stored_enum, to_json};
-use super::{Record, RecordError, Secret, begin_write, now_ms};
+use super::attempts::AttemptResult;
+use super::stored::{count, from_json, id, stored_enum};
+use super::{Record, RecordError, Secret};
 
 /// The name space of client transaction ids (RFC 9562, version 5). It must never change: an id that is asked for
 /// again must come out the same.
@@ -80,30 +81,6 @@ stored_enum!(ReturnStatus {
     Successful = "successful", "Successful";
 });
 
-/// How an attempt ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum AttemptResult {
-    /// With a license.
-    Licensed,
-    /// Definitely not done; a retry can't help.
-    Refused,
-    /// Definitely not done; a retry can help.
-    Unavailable,
-    /// May have been done.
-    Unknown,
-    /// With a license, where the asset has another one already.
-    SecondLicense,
-}
-
-stored_enum!(AttemptResult {
-    Licensed = "licensed", "licensed";
-    Refused = "refused", "refused";
-    Unavailable = "unavailable", "unavailable";
-    Unknown = "unknown", "unknown";
-    SecondLicense = "second_license", "second license";
-});
-
 /// What was wrong, in words for a program and for an operator. Never holds a secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
@@ -138,47 +115,6 @@ pub struct License {
     pub purchased_at_ms: i64,
     /// Until when it can be returned, in milliseconds. None: the vendor did not say.
     pub returnable_until_ms: Option<i64>,
-}
-
-/// An attempt that is on record before the vendor is called.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BegunAttempt {
-    /// From 1.
-    pub number: u32,
-    /// Whether one was begun before, whatever became of it: the vendor is to be asked first.
-    pub repeated: bool,
-    /// What the vendor is to know the purchase by.
-    pub client_transaction_id: Uuid,
-}
-
-/// What an attempt brought.
-#[derive(Clone, Debug)]
-pub enum AttemptOutcome {
-    /// A license.
-    Licensed(License),
-    /// Definitely not done; a retry can't help.
-    Refused(Problem),
-    /// Definitely not done; a retry can help.
-    Unavailable(Problem),
-    /// May have been done.
-    Unknown(Problem),
-}
-
-/// An attempt as it is on record.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Attempt {
-    /// From 1.
-    pub number: u32,
-    /// What the vendor was to know the purchase by.
-    pub client_transaction_id: Uuid,
-    /// When it was begun, in milliseconds.
-    pub begun_at_ms: i64,
-    /// When it ended, in milliseconds. None: it has not, or the host stopped meanwhile.
-    pub finished_at_ms: Option<i64>,
-    /// How it ended. None: it has not.
-    pub result: Option<AttemptResult>,
-    /// What was wrong. None: nothing, or it has not ended.
-    pub problem: Option<Problem>,
 }
 
 /// Why an asset has no license.
@@ -244,92 +180,6 @@ pub struct AssetFilter {
     pub order: Option<Uuid>,
     /// With or without license.
     pub sync_status: Option<SyncStatus>,
-}
-
-/// Why an attempt was not begun.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum BeginError {
-    /// No such asset.
-    #[error("asset `{id}` does not exist")]
-    NoAsset {
-        /// What was asked for.
-        id: Uuid,
-    },
-    /// There is nothing to buy.
-    #[error("asset `{id}` is {sync_status}: nothing is to be bought for it")]
-    Settled {
-        /// The asset.
-        id: Uuid,
-        /// Whether it has its license.
-        sync_status: SyncStatus,
-    },
-    /// The record failed.
-    #[error(transparent)]
-    Record(#[from] RecordError),
-}
-
-/// Why the outcome of an attempt was not taken as it came.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum FinishError {
-    /// No such attempt.
-    #[error("asset `{asset}` has no attempt {number}")]
-    NoAttempt {
-        /// The asset.
-        asset: Uuid,
-        /// What was asked for.
-        number: u32,
-    },
-    /// It has another outcome on record.
-    #[error("attempt {number} at asset `{asset}` has ended already ({result})")]
-    Finished {
-        /// The asset.
-        asset: Uuid,
-        /// The attempt.
-        number: u32,
-        /// How it ended.
-        result: AttemptResult,
-    },
-    /// The asset has a license. The first one is kept, the second is in the attempt's problem.
-    #[error(
-        "asset `{asset}` has the license of transaction `{kept}`, and the vendor issued another in transaction `{second}`; return the second one to the vendor"
-    )]
-    SecondLicense {
-        /// The asset.
-        asset: Uuid,
-        /// The vendor's transaction that is kept.
-        kept: String,
-        /// The vendor's other transaction.
-        second: String,
-    },
-    /// The license belongs to another asset, or to none that is known. It is in the attempt's problem.
-    #[error(
-        "the license of transaction `{transaction}` does not belong to asset `{asset}`: {why}; ask the vendor's support"
-    )]
-    NotItsLicense {
-        /// The asset.
-        asset: Uuid,
-        /// The vendor's transaction.
-        transaction: String,
-        /// How that shows.
-        why: String,
-    },
-    /// The record failed.
-    #[error(transparent)]
-    Record(#[from] RecordError),
-}
-
-impl From<sqlx::Error> for BeginError {
-    fn from(source: sqlx::Error) -> Self {
-        Self::Record(source.into())
-    }
-}
-
-impl From<sqlx::Error> for FinishError {
-    fn from(source: sqlx::Error) -> Self {
-        Self::Record(source.into())
-    }
 }
 
 impl Record {
@@ -538,19 +388,7 @@ impl Record {
         .await
     }
 
-    /// Every attempt at an asset, the first one first.
-    ///
-    /// # Errors
-    /// When the record can't be read.
-    pub async fn attempts(&self, asset_id: Uuid) -> Result<Vec<Attempt>, RecordError> {
-        let rows = sqlx::query("SELECT * FROM attempts WHERE asset_id = $1 ORDER BY number")
-            .bind(asset_id.to_string())
-            .fetch_all(&self.pool)
-            .await?;
-        rows.iter().map(attempt).collect()
-    }
-
-    async fn read_asset_of(
+    pub(super) async fn read_asset_of(
         &self,
         connection: &mut SqliteConnection,
         asset_id: Uuid,
@@ -603,11 +441,11 @@ impl Record {
     }
 }
 
-fn key_purpose(asset_id: Uuid) -> String {
+pub(super) fn key_purpose(asset_id: Uuid) -> String {
     format!("product key of asset {asset_id}")
 }
 
-fn link_purpose(asset_id: Uuid) -> String {
+pub(super) fn link_purpose(asset_id: Uuid) -> String {
     format!("activation link of asset {asset_id}")
 }
 

@@ -7,7 +7,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqliteConnection};
 use uuid::Uuid;
 
-use super::assets::{SyncStatus, client_transaction_id};
+use super::assets::{AssetStatus, ReturnStatus, SyncStatus, client_transaction_id};
 use super::instances::Standing;
 use super::services::Product;
 use super::stored::{from_json, id, to_json};
@@ -356,7 +356,7 @@ async fn insert_unit(
     sqlx::query(
         "INSERT INTO assets (id, instance_id, order_id, position, product_code, product_name, generation,
                              client_transaction_id, status, sync_status, return_status, created_at_ms)
-         VALUES ($1, $2, $3, $4, $5, $6, 0, $7, 'active', $8, 'none', $9)",
+         VALUES ($1, $2, $3, $4, $5, $6, 0, $7, $8, $9, $10, $11)",
     )
     .bind(asset_id.to_string())
     .bind(instance_id.to_string())
@@ -365,7 +365,9 @@ async fn insert_unit(
     .bind(&product.offered.code)
     .bind(&product.offered.name)
     .bind(client_transaction_id(instance_id, asset_id, 0).to_string())
+    .bind(AssetStatus::Active.word())
     .bind(SyncStatus::Unsynchronised.word())
+    .bind(ReturnStatus::None.word())
     .bind(now_ms())
     .execute(transaction)
     .await?;
