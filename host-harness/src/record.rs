@@ -22,8 +22,7 @@ use crate::certificate_store::CertificateStore;
 use crate::host_key::{HostKey, HostKeyError};
 
 pub use assets::{
-    Asset, AssetFilter, AssetStatus, Attempt, AttemptOutcome, AttemptResult, BeginError, BegunAttempt,
-    FinishError, License, LicenseTokenStatus, Problem, Reason, ReturnStatus, SyncStatus,
+    Asset, AssetFilter, AssetStatus, License, LicenseTokenStatus, Problem, Reason, ReturnStatus, SyncStatus,
     client_transaction_id,
 };
 pub use attempts::{Attempt, AttemptOutcome, AttemptResult, BeginError, BegunAttempt, FinishError};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use host_harness::certificate_store::{PfxCode, Thumbprint};
 use host_harness::instance_settings::InstanceForm;
@@ -12,7 +12,7 @@ use host_harness::license_order::OrderRequest;
 use host_harness::outbound_https::{Egress, OutboundHttps};
 use host_harness::record::{Asset, Instance, NewInstance, NewLine, Party, ProductFilter, Reach};
 use host_harness::simulator::{CertificateRequest, Details, IssuedCertificate, Simulator, SimulatorOptions};
-use host_harness::{CallContext, CallEvent, CallListener, Host};
+use host_harness::{CallContext, CallListener, Host};
 use tempfile::TempDir;
 
 use crate::component::component;
@@ -252,16 +252,6 @@ pub fn problems(form: &InstanceForm) -> Vec<String> {
 /// Nobody listens.
 pub fn silent() -> CallListener {
     Arc::new(|_| ())
-}
-
-/// Keeps what a call tells.
-pub fn listening() -> (CallListener, Arc<Mutex<Vec<CallEvent>>>) {
-    let heard = Arc::new(Mutex::new(Vec::new()));
-    let keep = heard.clone();
-    (
-        Arc::new(move |event| keep.lock().expect("nobody panicked").push(event)),
-        heard,
-    )
 }
 
 /// A call that can reach nobody.
