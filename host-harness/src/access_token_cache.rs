@@ -25,7 +25,9 @@ struct Kept {
 
 impl fmt::Debug for AccessTokenCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AccessTokenCache").field("instances", &"[elided]").finish()
+        f.debug_struct("AccessTokenCache")
+            .field("instances", &"[elided]")
+            .finish()
     }
 }
 
@@ -71,7 +73,11 @@ impl fmt::Debug for Acquiring {
 impl CallAccessTokens {
     /// The view of a call for one instance.
     pub fn new(cache: AccessTokenCache, instance_id: String) -> Self {
-        Self { cache, instance_id, acquiring: HashMap::new() }
+        Self {
+            cache,
+            instance_id,
+            acquiring: HashMap::new(),
+        }
     }
 
     /// The access token under a name, or none, whereupon this call is the one to get it.
@@ -92,7 +98,10 @@ impl CallAccessTokens {
 
     /// Keeps an access token, and lets the calls that wait for it go on.
     pub async fn put(&mut self, name: &str, access_token: String, expires_at_ms: i64) {
-        let kept = Kept { access_token: Zeroizing::new(access_token), expires_at_ms };
+        let kept = Kept {
+            access_token: Zeroizing::new(access_token),
+            expires_at_ms,
+        };
         match self.acquiring.remove(name) {
             Some(Acquiring(mut slot)) => *slot = Some(kept),
             None => *self.cache.slot(&self.instance_id, name).lock_owned().await = Some(kept),
@@ -105,7 +114,10 @@ impl CallAccessTokens {
             return;
         }
         let mut slot = self.cache.slot(&self.instance_id, name).lock_owned().await;
-        if slot.as_ref().is_some_and(|kept| *kept.access_token == access_token) {
+        if slot
+            .as_ref()
+            .is_some_and(|kept| *kept.access_token == access_token)
+        {
             *slot = None;
         }
     }
@@ -123,7 +135,10 @@ mod tests {
     async fn an_access_token_is_kept_between_calls_until_it_expires() {
         let cache = AccessTokenCache::default();
         call(&cache, "a").put("name", "value".into(), 1_000).await;
-        assert_eq!(call(&cache, "a").get("name", 999).await.unwrap().as_str(), "value");
+        assert_eq!(
+            call(&cache, "a").get("name", 999).await.unwrap().as_str(),
+            "value"
+        );
         assert!(call(&cache, "a").get("name", 1_000).await.is_none());
     }
 

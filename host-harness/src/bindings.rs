@@ -1,6 +1,6 @@
 //! The contract as Rust types, generated from `wit/`.
 
-#[expect(missing_docs, clippy::pedantic, reason = "generated; the documentation is in wit/*.wit")]
+#[expect(missing_docs, reason = "generated; the documentation is in wit/*.wit")]
 mod generated {
     wasmtime::component::bindgen!({
         path: "../wit",
@@ -24,8 +24,8 @@ mod generated {
     });
 }
 
-pub use generated::{Core, CorePre};
 pub use generated::bss::service_manager::{
     access_token_cache, certificate_store, failures, instance_settings, license_order, progress,
     services_definition, services_sink,
 };
+pub use generated::{Core, CorePre};

@@ -101,7 +101,10 @@ impl CallState {
     pub(crate) fn new(context: CallContext, reads_services: bool) -> Self {
         let output = MemoryOutputPipe::new(limits::GUEST_OUTPUT_BYTES);
         // Nothing is inherited: no environment, no arguments, no folders, no sockets.
-        let wasi = WasiCtx::builder().stdout(output.clone()).stderr(output.clone()).build();
+        let wasi = WasiCtx::builder()
+            .stdout(output.clone())
+            .stderr(output.clone())
+            .build();
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits::HANDLES);
         let mut http = WasiHttpCtx::new();
@@ -131,9 +134,11 @@ impl CallState {
     fn log(&mut self, level: LogLevel, subject: String, message: String) {
         self.log_lines += 1;
         let event = match self.log_lines.cmp(&limits::LOG_LINES) {
-            std::cmp::Ordering::Less => {
-                CallEvent::Log { level, subject: bounded(subject), message: bounded(message) }
-            }
+            std::cmp::Ordering::Less => CallEvent::Log {
+                level,
+                subject: bounded(subject),
+                message: bounded(message),
+            },
             std::cmp::Ordering::Equal => CallEvent::Log {
                 level: LogLevel::Warning,
                 subject: String::new(),
@@ -147,7 +152,10 @@ impl CallState {
 
 /// One line of at most [`limits::LOG_LINE_CHARS`] characters: a guest's line can't pretend to be two.
 fn bounded(text: String) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(limits::LOG_LINE_CHARS).collect()
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(limits::LOG_LINE_CHARS)
+        .collect()
 }
 
 pub(crate) fn now_ms() -> i64 {
@@ -168,19 +176,30 @@ pub(crate) fn add_to_linker(linker: &mut Linker<CallState>) -> wasmtime::Result<
 
 impl WasiView for CallState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
     }
 }
 
 impl WasiHttpView for CallState {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
-        WasiHttpCtxView { ctx: &mut self.http, table: &mut self.table, hooks: &mut self.http_hooks }
+        WasiHttpCtxView {
+            ctx: &mut self.http,
+            table: &mut self.table,
+            hooks: &mut self.http_hooks,
+        }
     }
 }
 
 impl certificate_store::Host for CallState {
     async fn certificate(&mut self) -> wasmtime::Result<Option<Vec<u8>>> {
-        Ok(self.identity.as_ref().and_then(|identity| identity.certificates().first()).map(|der| der.to_vec()))
+        Ok(self
+            .identity
+            .as_ref()
+            .and_then(|identity| identity.certificates().first())
+            .map(|der| der.to_vec()))
     }
 
     async fn sign(
@@ -198,7 +217,9 @@ impl certificate_store::Host for CallState {
             SignatureAlgorithm::Ps256 => store::SignatureAlgorithm::Ps256,
             SignatureAlgorithm::Rs256 => store::SignatureAlgorithm::Rs256,
         };
-        Ok(identity.sign(algorithm, &message).map_err(|error| SigningFailure::Unusable(error.to_string())))
+        Ok(identity
+            .sign(algorithm, &message)
+            .map_err(|error| SigningFailure::Unusable(error.to_string())))
     }
 }
 
@@ -223,7 +244,10 @@ impl access_token_cache::Host for CallState {
 }
 
 fn check_access_token_size(text: &str) -> wasmtime::Result<()> {
-    wasmtime::ensure!(text.len() <= limits::ACCESS_TOKEN_BYTES, "an access token, or its name, is too long");
+    wasmtime::ensure!(
+        text.len() <= limits::ACCESS_TOKEN_BYTES,
+        "an access token, or its name, is too long"
+    );
     Ok(())
 }
 
@@ -256,11 +280,20 @@ fn text_bytes(product: &Product) -> usize {
 
 impl progress::Host for CallState {
     async fn report(&mut self, done: u64, total: Option<u64>, unit: String) -> wasmtime::Result<()> {
-        (self.listener)(CallEvent::Progress { done, total, unit: bounded(unit) });
+        (self.listener)(CallEvent::Progress {
+            done,
+            total,
+            unit: bounded(unit),
+        });
         Ok(())
     }
 
-    async fn log(&mut self, level: progress::Level, subject: String, message: String) -> wasmtime::Result<()> {
+    async fn log(
+        &mut self,
+        level: progress::Level,
+        subject: String,
+        message: String,
+    ) -> wasmtime::Result<()> {
         let level = match level {
             progress::Level::Debug => LogLevel::Debug,
             progress::Level::Info => LogLevel::Info,
@@ -286,7 +319,10 @@ impl Limiter {
             .memories(limits::CORE_INSTANCES)
             .tables(limits::CORE_INSTANCES)
             .build();
-        Self { limits, refused_bytes: None }
+        Self {
+            limits,
+            refused_bytes: None,
+        }
     }
 }
 

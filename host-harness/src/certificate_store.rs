@@ -94,9 +94,7 @@ impl InstalledCertificate {
             }
         }
         if self.is_authority {
-            return Some(
-                "it is the certificate of a certification authority, not of a client".to_owned(),
-            );
+            return Some("it is the certificate of a certification authority, not of a client".to_owned());
         }
         if !self.for_client_authentication {
             return Some("its extended key usage rules out client authentication".to_owned());
@@ -105,10 +103,7 @@ impl InstalledCertificate {
             return Some("its key usage rules out signatures".to_owned());
         }
         if now_ms < self.not_before_ms {
-            return Some(format!(
-                "it is not valid before {}",
-                rfc3339(self.not_before_ms)
-            ));
+            return Some(format!("it is not valid before {}", rfc3339(self.not_before_ms)));
         }
         // `not_after` names a whole second, all of which is valid.
         if now_ms > self.not_after_ms.saturating_add(999) {
@@ -126,9 +121,7 @@ pub enum ImportError {
     #[error(transparent)]
     Pfx(#[from] PfxError),
     /// Certificates alone prove nothing.
-    #[error(
-        "the file holds no private key; export the certificate again, together with its private key"
-    )]
+    #[error("the file holds no private key; export the certificate again, together with its private key")]
     NoPrivateKey,
     /// Which one is meant can't be known.
     #[error(
@@ -267,19 +260,14 @@ impl CertificateStore {
     /// # Errors
     /// When the file can't be read with the code, does not hold exactly one private key with its
     /// certificate, or when that one has expired.
-    pub async fn import(
-        &self,
-        pfx: &[u8],
-        code: &PfxCode,
-    ) -> Result<InstalledCertificate, ImportError> {
+    pub async fn import(&self, pfx: &[u8], code: &PfxCode) -> Result<InstalledCertificate, ImportError> {
         let now = now_ms();
         let pfx = Zeroizing::new(pfx.to_vec());
         let code = code.clone();
         // Key derivation takes up to seconds.
-        let found =
-            tokio::task::spawn_blocking(move || inspection::match_key(pfx::read(&pfx, &code)?))
-                .await
-                .map_err(ImportError::Interrupted)??;
+        let found = tokio::task::spawn_blocking(move || inspection::match_key(pfx::read(&pfx, &code)?))
+            .await
+            .map_err(ImportError::Interrupted)??;
         let installed = inspection::describe(&found.leaf, &found.chain, now)?;
         if now > installed.not_after_ms.saturating_add(999) {
             return Err(ImportError::Expired {
@@ -292,8 +280,7 @@ impl CertificateStore {
         let sealed = self
             .host_key
             .seal(&key_purpose(&installed.thumbprint), &found.private_key)?;
-        self.store(&installed.thumbprint, &found, &sealed, now)
-            .await?;
+        self.store(&installed.thumbprint, &found, &sealed, now).await?;
         let stored = self.get(&installed.thumbprint).await?;
         Ok(stored.unwrap_or(installed))
     }
@@ -317,11 +304,10 @@ impl CertificateStore {
         .bind(now)
         .execute(&mut *transaction)
         .await?;
-        let stored: i64 =
-            sqlx::query_scalar("SELECT COUNT(*) FROM certificate_chains WHERE thumbprint = $1")
-                .bind(&thumbprint)
-                .fetch_one(&mut *transaction)
-                .await?;
+        let stored: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM certificate_chains WHERE thumbprint = $1")
+            .bind(&thumbprint)
+            .fetch_one(&mut *transaction)
+            .await?;
         if found.chain.len() as u64 > stored.unsigned_abs() {
             sqlx::query("DELETE FROM certificate_chains WHERE thumbprint = $1")
                 .bind(&thumbprint)
@@ -368,16 +354,11 @@ impl CertificateStore {
     ///
     /// # Errors
     /// When the record can't be read.
-    pub async fn get(
-        &self,
-        thumbprint: &Thumbprint,
-    ) -> Result<Option<InstalledCertificate>, RecordError> {
-        let row = sqlx::query(
-            "SELECT certificate, imported_at_ms FROM certificates WHERE thumbprint = $1",
-        )
-        .bind(thumbprint.to_string())
-        .fetch_optional(&self.pool)
-        .await?;
+    pub async fn get(&self, thumbprint: &Thumbprint) -> Result<Option<InstalledCertificate>, RecordError> {
+        let row = sqlx::query("SELECT certificate, imported_at_ms FROM certificates WHERE thumbprint = $1")
+            .bind(thumbprint.to_string())
+            .fetch_optional(&self.pool)
+            .await?;
         let Some(row) = row else { return Ok(None) };
         let chain = self.chain(&thumbprint.to_string()).await?;
         describe_stored(
@@ -457,12 +438,7 @@ impl CertificateStore {
         let private_key = self
             .host_key
             .open(&key_purpose(thumbprint), &column("sealed_private_key")?)?;
-        Ok(Arc::new(Identity::new(
-            installed,
-            leaf,
-            chain,
-            &private_key,
-        )?))
+        Ok(Arc::new(Identity::new(installed, leaf, chain, &private_key)?))
     }
 
     async fn chain(&self, thumbprint: &str) -> Result<Vec<Vec<u8>>, RecordError> {
@@ -476,8 +452,7 @@ impl CertificateStore {
     }
 }
 
-const INSTANCES_WITH_CERTIFICATE: &str =
-    "SELECT name FROM instances WHERE thumbprint = $1 ORDER BY name";
+const INSTANCES_WITH_CERTIFICATE: &str = "SELECT name FROM instances WHERE thumbprint = $1 ORDER BY name";
 
 fn key_purpose(thumbprint: &Thumbprint) -> String {
     format!("private key of certificate {thumbprint}")

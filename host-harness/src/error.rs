@@ -10,7 +10,9 @@ pub enum LoadError {
     #[error("the sandbox can't be set up")]
     Engine(#[source] wasmtime::Error),
     /// The file can't be read.
-    #[error("plugin `{path}` can't be read; hint: build it with `cargo xtask build`, or name it with --plugin")]
+    #[error(
+        "plugin `{path}` can't be read; hint: build it with `cargo xtask build`, or name it with --plugin"
+    )]
     Read {
         /// The file.
         path: String,

@@ -64,7 +64,9 @@ pub enum PrepareError {
     #[error(transparent)]
     Record(#[from] RecordError),
     /// The instance's certificate can't be used.
-    #[error("the certificate of instance `{instance}` can't be used; hint: import a usable one and choose it with `instance configure`")]
+    #[error(
+        "the certificate of instance `{instance}` can't be used; hint: import a usable one and choose it with `instance configure`"
+    )]
     Identity {
         /// The instance's name.
         instance: String,
@@ -82,7 +84,9 @@ pub enum PrepareError {
         source: AuthorityError,
     },
     /// The certificate authorities that the instance is to trust can't be read.
-    #[error("no certificate authority to trust for instance `{instance}`; hint: give a PEM file with --trust")]
+    #[error(
+        "no certificate authority to trust for instance `{instance}`; hint: give a PEM file with --trust"
+    )]
     TrustRoots {
         /// The instance's name.
         instance: String,
@@ -100,7 +104,10 @@ impl Host {
     pub async fn open(data_dir: &Path, plugin: &Path) -> Result<Self, OpenError> {
         Ok(Self {
             record: Record::open(data_dir).await?,
-            plugin: Arc::new(PluginFile { path: plugin.to_owned(), loaded: OnceLock::new() }),
+            plugin: Arc::new(PluginFile {
+                path: plugin.to_owned(),
+                loaded: OnceLock::new(),
+            }),
             outbound: OutboundHttps::default(),
             access_tokens: AccessTokenCache::default(),
         })
@@ -121,7 +128,8 @@ impl Host {
         }
         let path = self.plugin.path.clone();
         let compiled = tokio::task::spawn_blocking(move || Plugin::load(&path)).await;
-        let plugin = compiled.map_err(|error| LoadError::Engine(wasmtime::Error::from_anyhow(error.into())))??;
+        let plugin =
+            compiled.map_err(|error| LoadError::Engine(wasmtime::Error::from_anyhow(error.into())))??;
         Ok(self.plugin.loaded.get_or_init(|| plugin).clone())
     }
 
@@ -158,13 +166,12 @@ impl Host {
         }
         let identity = match &instance.thumbprint {
             None => None,
-            Some(thumbprint) => Some(
-                self.record
-                    .certificates()
-                    .identity(thumbprint)
-                    .await
-                    .map_err(|source| PrepareError::Identity { instance: named(), source })?,
-            ),
+            Some(thumbprint) => Some(self.record.certificates().identity(thumbprint).await.map_err(
+                |source| PrepareError::Identity {
+                    instance: named(),
+                    source,
+                },
+            )?),
         };
         let authorities = instance
             .authorities
@@ -176,7 +183,10 @@ impl Host {
                 })
             })
             .collect::<Result<Vec<_>, AuthorityError>>()
-            .map_err(|source| PrepareError::Authority { instance: named(), source })?;
+            .map_err(|source| PrepareError::Authority {
+                instance: named(),
+                source,
+            })?;
         let trust_roots = trust_roots(instance.reach.trusted_authorities_pem.as_deref());
         let egress = Egress {
             instance_id: instance.id.to_string(),
@@ -215,7 +225,13 @@ fn trust_roots(pem: Option<&str>) -> Option<Arc<RootCertStore>> {
 
 /// Saved settings as the contract has them.
 pub(crate) fn field_values(values: &BTreeMap<String, String>) -> Vec<FieldValue> {
-    values.iter().map(|(id, value)| FieldValue { id: id.clone(), value: value.clone() }).collect()
+    values
+        .iter()
+        .map(|(id, value)| FieldValue {
+            id: id.clone(),
+            value: value.clone(),
+        })
+        .collect()
 }
 
 /// An instance as the contract has it.

@@ -93,9 +93,7 @@ impl HostKey {
             Err(std::env::VarError::NotUnicode(_)) => Err(HostKeyError::NotAKey {
                 origin: HOST_KEY_VARIABLE.to_owned(),
             }),
-            Err(std::env::VarError::NotPresent) => {
-                Self::from_file(&data_dir.join(HOST_KEY_FILE), may_create)
-            }
+            Err(std::env::VarError::NotPresent) => Self::from_file(&data_dir.join(HOST_KEY_FILE), may_create),
         }
     }
 
@@ -119,11 +117,7 @@ impl HostKey {
         let not_a_key = || HostKeyError::NotAKey {
             origin: origin.to_owned(),
         };
-        let decoded = Zeroizing::new(
-            BASE64
-                .decode(text.trim().as_bytes())
-                .map_err(|_| not_a_key())?,
-        );
+        let decoded = Zeroizing::new(BASE64.decode(text.trim().as_bytes()).map_err(|_| not_a_key())?);
         let mut bytes = Zeroizing::new([0; KEY_BYTES]);
         if decoded.len() != KEY_BYTES {
             return Err(not_a_key());
@@ -192,9 +186,7 @@ impl HostKey {
             .create_new(true)
             .mode(0o600)
             .open(&draft)?;
-        let written = file
-            .write_all(text.as_bytes())
-            .and_then(|()| file.sync_all());
+        let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
         // A link never replaces a file, where a rename would.
         let linked = written.and_then(|()| match fs::hard_link(&draft, path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
@@ -216,8 +208,7 @@ impl HostKey {
         let not_sealed = || HostKeyError::NotSealed {
             purpose: purpose.to_owned(),
         };
-        let key = RandomizedNonceKey::new(&AES_256_GCM, self.bytes.as_slice())
-            .map_err(|_| not_sealed())?;
+        let key = RandomizedNonceKey::new(&AES_256_GCM, self.bytes.as_slice()).map_err(|_| not_sealed())?;
         // Room for the tag, so that no copy of the plaintext stays behind when the buffer grows.
         let mut buffer = Vec::with_capacity(plaintext.len() + AES_256_GCM.tag_len());
         buffer.extend_from_slice(plaintext);
@@ -292,18 +283,9 @@ mod tests {
 
     #[test]
     fn another_key_does_not_open_it() {
-        let sealed = HostKey::generate()
-            .unwrap()
-            .seal("secret", b"text")
-            .unwrap();
-        let error = HostKey::generate()
-            .unwrap()
-            .open("secret", &sealed)
-            .unwrap_err();
-        assert!(
-            error.to_string().contains("restore the host key"),
-            "{error}"
-        );
+        let sealed = HostKey::generate().unwrap().seal("secret", b"text").unwrap();
+        let error = HostKey::generate().unwrap().open("secret", &sealed).unwrap_err();
+        assert!(error.to_string().contains("restore the host key"), "{error}");
     }
 
     #[test]
@@ -314,10 +296,7 @@ mod tests {
             let mut altered = sealed.clone();
             altered[index] ^= 1;
             assert!(key.open("secret", &altered).is_err(), "byte {index}");
-            assert!(
-                key.open("secret", &sealed[..index]).is_err(),
-                "cut at {index}"
-            );
+            assert!(key.open("secret", &sealed[..index]).is_err(), "cut at {index}");
         }
     }
 
@@ -355,10 +334,7 @@ mod tests {
             .unwrap()
             .seal("secret", b"text")
             .unwrap();
-        assert_eq!(
-            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
-            0o600
-        );
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
         let again = HostKey::from_file(&path, false).unwrap();
         assert_eq!(again.open("secret", &sealed).unwrap().as_slice(), b"text");
@@ -372,10 +348,7 @@ mod tests {
             let threads: Vec<_> = (0..8)
                 .map(|_| scope.spawn(|| HostKey::from_file(&path, true).unwrap()))
                 .collect();
-            threads
-                .into_iter()
-                .map(|thread| thread.join().unwrap())
-                .collect()
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
         });
         assert!(keys.iter().all(|key| key.bytes == keys[0].bytes));
     }

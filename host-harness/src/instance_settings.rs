@@ -62,7 +62,11 @@ impl Host {
     pub async fn form(&self, name: &str) -> Result<InstanceForm, ConfigureError> {
         let instance = self.named_instance(name).await?;
         let form = self.judge(&instance, &BTreeMap::new()).await?;
-        Ok(InstanceForm { instance, form, saved: false })
+        Ok(InstanceForm {
+            instance,
+            form,
+            saved: false,
+        })
     }
 
     /// Judges what an operator typed, and saves it if no field has a problem. Fields that were not typed
@@ -78,19 +82,36 @@ impl Host {
     ) -> Result<InstanceForm, ConfigureError> {
         let instance = self.named_instance(name).await?;
         let form = self.judge(&instance, typed).await?;
-        if let Some(field) = typed.keys().find(|id| !form.fields.iter().any(|field| field.id == **id)) {
+        if let Some(field) = typed
+            .keys()
+            .find(|id| !form.fields.iter().any(|field| field.id == **id))
+        {
             let fields: Vec<_> = form.fields.iter().map(|field| field.id.as_str()).collect();
-            return Err(ConfigureError::NoField { field: field.clone(), fields: fields.join(", ") });
+            return Err(ConfigureError::NoField {
+                field: field.clone(),
+                fields: fields.join(", "),
+            });
         }
         if form.fields.iter().any(|field| !field.problems.is_empty()) {
-            return Ok(InstanceForm { instance, form, saved: false });
+            return Ok(InstanceForm {
+                instance,
+                form,
+                saved: false,
+            });
         }
         let settings = saved_settings(&form).map_err(ConfigureError::Plugin)?;
-        let instance = self.record().save_settings(instance.id, instance.version, settings, changed_by).await?;
+        let instance = self
+            .record()
+            .save_settings(instance.id, instance.version, settings, changed_by)
+            .await?;
         self.forget_instance(&instance.id.to_string());
         // What was disabled before the save may be enabled after it.
         let form = self.judge(&instance, &BTreeMap::new()).await?;
-        Ok(InstanceForm { instance, form, saved: true })
+        Ok(InstanceForm {
+            instance,
+            form,
+            saved: true,
+        })
     }
 
     /// The instance of a name.
@@ -107,13 +128,25 @@ impl Host {
         instance: &Instance,
         typed: &BTreeMap<String, String>,
     ) -> Result<Form, ConfigureError> {
-        let others = self.record().instances().await?.into_iter().filter(|other| other.id != instance.id);
+        let others = self
+            .record()
+            .instances()
+            .await?
+            .into_iter()
+            .filter(|other| other.id != instance.id);
         let draft = Draft {
             values: field_values(typed),
             saved: field_values(&instance.values),
             has_licenses: self.record().has_licenses(instance.id).await?,
             currency: instance.currency.clone(),
-            certificates: self.record().certificates().list().await?.into_iter().map(contract_certificate).collect(),
+            certificates: self
+                .record()
+                .certificates()
+                .list()
+                .await?
+                .into_iter()
+                .map(contract_certificate)
+                .collect(),
             other_instances: others
                 .map(|other| OtherInstance {
                     values: field_values(&other.values),
@@ -184,7 +217,12 @@ fn saved_settings(form: &Form) -> Result<SavedSettings, String> {
         None => None,
         Some(text) => Some(text.parse::<Thumbprint>().map_err(|error| error.to_string())?),
     };
-    Ok(SavedSettings { values, standing, authorities, thumbprint })
+    Ok(SavedSettings {
+        values,
+        standing,
+        authorities,
+        thumbprint,
+    })
 }
 
 #[cfg(test)]
@@ -225,14 +263,27 @@ mod tests {
             "https://api.example.com/cis",
             &[("api.example.com", true), ("login.example.com", false)],
         ));
-        let names: Vec<_> =
-            saved.unwrap().authorities.into_iter().map(|a| (a.name, a.client_certificate)).collect();
-        assert_eq!(names, [("api.example.com".to_owned(), true), ("login.example.com".to_owned(), false)]);
+        let names: Vec<_> = saved
+            .unwrap()
+            .authorities
+            .into_iter()
+            .map(|a| (a.name, a.client_certificate))
+            .collect();
+        assert_eq!(
+            names,
+            [
+                ("api.example.com".to_owned(), true),
+                ("login.example.com".to_owned(), false)
+            ]
+        );
     }
 
     #[test]
     fn a_plugin_can_not_have_it_presented_to_a_server_of_its_own() {
-        let refused = saved_settings(&form("https://api.example.com/cis", &[("evil.example.com", true)]));
+        let refused = saved_settings(&form(
+            "https://api.example.com/cis",
+            &[("evil.example.com", true)],
+        ));
         assert!(refused.unwrap_err().contains("`evil.example.com`"));
     }
 }

@@ -14,8 +14,8 @@ use crate::error::CallError;
 use crate::host::{Host, PrepareError, contract_instance};
 use crate::instance_settings::ConfigureError;
 use crate::record::{
-    self, Asset, AssetFilter, AttemptOutcome, BeginError, FinishError, Instance, License, LicenseTokenStatus, NewLine, NewOrder,
-    Order, Party, RecordError, ReturnStatus, Secret, SyncStatus,
+    self, Asset, AssetFilter, AttemptOutcome, BeginError, FinishError, Instance, License, LicenseTokenStatus,
+    NewLine, NewOrder, Order, Party, RecordError, ReturnStatus, Secret, SyncStatus,
 };
 
 /// How often a line is attempted before an order is left to be resumed. Three times within a few seconds
@@ -102,7 +102,10 @@ impl Host {
         for asset in self.record().unfinished_assets(order_id).await? {
             self.settle(&instance, &order, &asset, &listener).await?;
         }
-        let filter = AssetFilter { order: Some(order_id), ..AssetFilter::default() };
+        let filter = AssetFilter {
+            order: Some(order_id),
+            ..AssetFilter::default()
+        };
         Ok(self.record().assets(filter).await?)
     }
 
@@ -150,7 +153,9 @@ impl Host {
             reseller: order.reseller.as_ref().map(contract_party),
             customer: contract_party(&order.customer),
         };
-        let answer = plugin.create_license(call, &contract_instance(instance), &line).await;
+        let answer = plugin
+            .create_license(call, &contract_instance(instance), &line)
+            .await;
         let retry_after = match &answer {
             Ok(Err(ChangeFailure::Unavailable(Delay { retry_after_ms, .. }))) => {
                 retry_after_ms.map(Duration::from_millis)
@@ -159,7 +164,9 @@ impl Host {
         };
         let outcome = outcome(answer, &line.client_transaction_id);
         let settled = matches!(outcome, AttemptOutcome::Licensed(_) | AttemptOutcome::Refused(_));
-        self.record().finish_attempt(asset.id, attempt.number, outcome).await?;
+        self.record()
+            .finish_attempt(asset.id, attempt.number, outcome)
+            .await?;
         Ok((settled, retry_after))
     }
 }
@@ -185,9 +192,11 @@ fn outcome(
             AttemptOutcome::Unavailable(recorded_problem(delay.problem))
         }
         Ok(Err(ChangeFailure::Unknown(problem))) => AttemptOutcome::Unknown(recorded_problem(problem)),
-        Err(error @ CallError::Setup(_)) => {
-            AttemptOutcome::Unavailable(problem("sandbox", &error.to_string(), "try again when the machine is less busy"))
-        }
+        Err(error @ CallError::Setup(_)) => AttemptOutcome::Unavailable(problem(
+            "sandbox",
+            &error.to_string(),
+            "try again when the machine is less busy",
+        )),
         // It may have bought before it broke off.
         Err(error) => AttemptOutcome::Unknown(problem(
             "plugin-broke-off",
@@ -216,7 +225,11 @@ fn recorded_problem(problem: Problem) -> record::Problem {
 }
 
 fn contract_party(party: &Party) -> contract::Party {
-    contract::Party { id: party.id.clone(), name: party.name.clone(), country: party.country.clone() }
+    contract::Party {
+        id: party.id.clone(),
+        name: party.name.clone(),
+        country: party.country.clone(),
+    }
 }
 
 fn recorded(license: contract::License) -> License {
@@ -225,7 +238,9 @@ fn recorded(license: contract::License) -> License {
         transaction_id: license.transaction_id,
         license_token_id: license.license_token_id,
         product_key: Secret::new(license.product_key),
-        activation_link: Some(license.activation_link).filter(|link| !link.is_empty()).map(Secret::new),
+        activation_link: Some(license.activation_link)
+            .filter(|link| !link.is_empty())
+            .map(Secret::new),
         license_token_status: match license.license_token_status {
             contract::LicenseTokenStatus::Activated => LicenseTokenStatus::Activated,
             contract::LicenseTokenStatus::Redeemed => LicenseTokenStatus::Redeemed,
@@ -242,7 +257,10 @@ fn recorded(license: contract::License) -> License {
 
 /// Whether every asset is settled, and whether every one of them is a license.
 pub fn settlement(assets: &[Asset]) -> Settlement {
-    if assets.iter().any(|asset| asset.sync_status == SyncStatus::Unsynchronised) {
+    if assets
+        .iter()
+        .any(|asset| asset.sync_status == SyncStatus::Unsynchronised)
+    {
         Settlement::Open
     } else if assets.iter().any(|asset| asset.sync_status == SyncStatus::Failed) {
         Settlement::Refused
@@ -288,7 +306,11 @@ mod tests {
 
     #[test]
     fn a_license_of_another_purchase_or_without_a_key_leaves_it_unknown() {
-        for answer in [licensed("b", "key"), licensed("a", ""), contract::OrderAnswer::Valid] {
+        for answer in [
+            licensed("b", "key"),
+            licensed("a", ""),
+            contract::OrderAnswer::Valid,
+        ] {
             assert!(matches!(outcome(Ok(Ok(answer)), "a"), AttemptOutcome::Unknown(_)));
         }
     }

@@ -67,7 +67,9 @@ pub struct OutboundHttps {
 
 impl fmt::Debug for OutboundHttps {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OutboundHttps").field("clients", &self.lock().len()).finish()
+        f.debug_struct("OutboundHttps")
+            .field("clients", &self.lock().len())
+            .finish()
     }
 }
 
@@ -83,7 +85,10 @@ impl OutboundHttps {
     /// When the identity can't be used for TLS.
     fn client(&self, egress: &Egress, present_certificate: bool) -> Result<HttpsClient, rustls::Error> {
         let identity = egress.identity.as_ref().filter(|_| present_certificate);
-        let key = (egress.instance_id.clone(), identity.map(|identity| identity.thumbprint()));
+        let key = (
+            egress.instance_id.clone(),
+            identity.map(|identity| identity.thumbprint()),
+        );
         if let Some(client) = self.lock().get(&key) {
             return Ok(client.clone());
         }
@@ -143,7 +148,8 @@ struct Deadlines {
 impl Deadlines {
     fn new(options: Option<RequestOptions>) -> Self {
         let options = options.unwrap_or_default();
-        let bounded = |asked: Option<Duration>, limit: Duration| asked.unwrap_or(limit).clamp(limits::SHORTEST, limit);
+        let bounded =
+            |asked: Option<Duration>, limit: Duration| asked.unwrap_or(limit).clamp(limits::SHORTEST, limit);
         Self {
             connection: bounded(
                 options.connect_timeout,
@@ -157,18 +163,27 @@ impl Deadlines {
 
 /// Reads a refused request's body, so that the guest sees the refusal and not a stream that broke.
 async fn drain(body: WasiBody) {
-    let _ = tokio::time::timeout(limits::FIRST_BYTE, Limited::new(body, limits::REQUEST_BODY_BYTES).collect()).await;
+    let _ = tokio::time::timeout(
+        limits::FIRST_BYTE,
+        Limited::new(body, limits::REQUEST_BODY_BYTES).collect(),
+    )
+    .await;
 }
 
 /// Collects the body, which is small, so that it is sent with its length: some servers refuse chunked
 /// requests, and a wrong length on a kept connection would be the next request's problem.
 async fn with_known_length(request: http::Request<WasiBody>) -> Result<http::Request<Full<Bytes>>, Error> {
     let (mut head, body) = request.into_parts();
-    let collected = tokio::time::timeout(limits::FIRST_BYTE, Limited::new(body, limits::REQUEST_BODY_BYTES).collect());
+    let collected = tokio::time::timeout(
+        limits::FIRST_BYTE,
+        Limited::new(body, limits::REQUEST_BODY_BYTES).collect(),
+    );
     let body = match collected.await {
         Ok(Ok(body)) => body.to_bytes(),
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            return Err(Error::HttpRequestBodySize(Some(limits::REQUEST_BODY_BYTES as u64)));
+            return Err(Error::HttpRequestBodySize(Some(
+                limits::REQUEST_BODY_BYTES as u64,
+            )));
         }
         // The guest gave its own body up, or declared another length than it wrote.
         Ok(Err(_)) => return Err(Error::HttpRequestDenied),
@@ -202,9 +217,9 @@ async fn exchange(
     let early = connected.await.map_err(|_| Error::ConnectionTimeout)?;
     let answered = match early {
         Some(answered) => answered,
-        None => {
-            tokio::time::timeout(deadlines.first_byte, answer).await.map_err(|_| Error::HttpResponseTimeout)?
-        }
+        None => tokio::time::timeout(deadlines.first_byte, answer)
+            .await
+            .map_err(|_| Error::HttpResponseTimeout)?,
     };
     answered.map_err(|error| failure::of_exchange(&error))
 }
@@ -235,7 +250,10 @@ impl WasiHttpHooks for CallHttp {
     ) -> Box<
         dyn Future<
                 Output = Result<
-                    (http::Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>),
+                    (
+                        http::Response<WasiBody>,
+                        Box<dyn Future<Output = Result<(), Error>> + Send>,
+                    ),
                     Error,
                 >,
             > + Send,

@@ -39,7 +39,10 @@ impl Plugin {
     /// When the file can't be read, is no component, or imports or lacks something.
     pub fn load(path: &Path) -> Result<Self, LoadError> {
         let name = path.display().to_string();
-        let bytes = std::fs::read(path).map_err(|source| LoadError::Read { path: name.clone(), source })?;
+        let bytes = std::fs::read(path).map_err(|source| LoadError::Read {
+            path: name.clone(),
+            source,
+        })?;
         Self::from_bytes(&name, &bytes)
     }
 
@@ -49,16 +52,30 @@ impl Plugin {
     /// When it is no component, or imports or lacks something.
     pub fn from_bytes(name: &str, bytes: &[u8]) -> Result<Self, LoadError> {
         let engine = engine().map_err(LoadError::Engine)?;
-        let component = Component::new(&engine, bytes)
-            .map_err(|source| LoadError::NotAComponent { path: name.to_owned(), source })?;
-        let contract = |source| LoadError::Contract { path: name.to_owned(), source };
+        let component = Component::new(&engine, bytes).map_err(|source| LoadError::NotAComponent {
+            path: name.to_owned(),
+            source,
+        })?;
+        let contract = |source| LoadError::Contract {
+            path: name.to_owned(),
+            source,
+        };
         let mut linker = Linker::new(&engine);
         call_state::add_to_linker(&mut linker).map_err(LoadError::Engine)?;
-        let core = linker.instantiate_pre(&component).and_then(CorePre::new).map_err(contract)?;
+        let core = linker
+            .instantiate_pre(&component)
+            .and_then(CorePre::new)
+            .map_err(contract)?;
         let component_type = component.component_type();
         Ok(Self {
-            imports: component_type.imports(&engine).map(|(name, _)| name.to_owned()).collect(),
-            exports: component_type.exports(&engine).map(|(name, _)| name.to_owned()).collect(),
+            imports: component_type
+                .imports(&engine)
+                .map(|(name, _)| name.to_owned())
+                .collect(),
+            exports: component_type
+                .exports(&engine)
+                .map(|(name, _)| name.to_owned())
+                .collect(),
             core,
             _ticker: Arc::new(Ticker::start(&engine)),
             engine,
@@ -81,7 +98,10 @@ impl Plugin {
     /// When the plugin brings no answer.
     pub async fn configure_instance(&self, context: CallContext, draft: Draft) -> Result<Form, CallError> {
         let mut call = self.enter(context, limits::CALL, false).await?;
-        let run = call.core.bss_service_manager_service_manager().call_configure_instance(&mut call.store, &draft);
+        let run = call
+            .core
+            .bss_service_manager_service_manager()
+            .call_configure_instance(&mut call.store, &draft);
         let answer = tokio::time::timeout(limits::CALL, run).await;
         call.end(answer).map(|(form, _)| form)
     }
@@ -102,7 +122,8 @@ impl Plugin {
             .bss_service_manager_service_manager()
             .call_fetch_services(&mut call.store, instance, entity_tag);
         let answer = tokio::time::timeout(limits::CATALOG_CALL, run).await;
-        call.end(answer).map(|(outcome, mut state)| outcome.map(|outcome| (outcome, state.take_products())))
+        call.end(answer)
+            .map(|(outcome, mut state)| outcome.map(|outcome| (outcome, state.take_products())))
     }
 
     /// Buys one license. An error, like [`ChangeFailure::Unknown`], leaves open whether it was bought.
@@ -145,7 +166,11 @@ impl Plugin {
             Ok(UpdateDeadline::Yield(1))
         });
         match tokio::time::timeout(deadline, self.core.instantiate_async(&mut store)).await {
-            Ok(Ok(core)) => Ok(Call { store, core, deadline }),
+            Ok(Ok(core)) => Ok(Call {
+                store,
+                core,
+                deadline,
+            }),
             Ok(Err(error)) => Err(CallError::Setup(error)),
             Err(_) => Err(CallError::Deadline(deadline)),
         }

@@ -1,6 +1,7 @@
 //! What the host keeps between calls: one directory that only its owner can enter, with one database in it.
 
 mod assets;
+mod attempts;
 mod instances;
 mod orders;
 mod secret;
@@ -14,28 +15,26 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use sqlx::sqlite::{
-    Sqlite, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
-};
+use sqlx::sqlite::{Sqlite, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{SqlitePool, Transaction};
 
 use crate::certificate_store::CertificateStore;
 use crate::host_key::{HostKey, HostKeyError};
 
 pub use assets::{
-    Asset, AssetFilter, AssetStatus, Attempt, AttemptOutcome, AttemptResult, BeginError,
-    BegunAttempt, FinishError, License, LicenseTokenStatus, Problem, Reason, ReturnStatus,
-    SyncStatus, client_transaction_id,
+    Asset, AssetFilter, AssetStatus, License, LicenseTokenStatus, Problem, Reason, ReturnStatus, SyncStatus,
+    client_transaction_id,
 };
+pub use attempts::{Attempt, AttemptOutcome, AttemptResult, BeginError, BegunAttempt, FinishError};
 pub use instances::{
-    Authority, Change, CreateError, Instance, NewInstance, Reach, SaveError, SavedSettings,
-    SettingsVersion, Standing,
+    Authority, Change, CreateError, Instance, NewInstance, Reach, SaveError, SavedSettings, SettingsVersion,
+    Standing,
 };
 pub use orders::{NewLine, NewOrder, Order, OrderLine, Party, PlaceError};
 pub use secret::Secret;
 pub use services::{
-    ApplyError, AttributeValue, Derivative, Difference, NewProduct, Product, ProductAttribute,
-    ProductFilter, ProductType, ServicesDefinition,
+    ApplyError, AttributeValue, Derivative, Difference, NewProduct, Product, ProductAttribute, ProductFilter,
+    ProductType, ServicesDefinition,
 };
 
 /// The database in the data directory.
@@ -81,9 +80,7 @@ pub enum RecordError {
         path: PathBuf,
     },
     /// The tables could not be brought up to date.
-    #[error(
-        "the record could not be brought up to date; was it written by a newer version of this program?"
-    )]
+    #[error("the record could not be brought up to date; was it written by a newer version of this program?")]
     Migration(#[from] sqlx::migrate::MigrateError),
     /// The database failed.
     #[error("the record could not be read or written")]
@@ -121,10 +118,7 @@ impl Record {
     ///
     /// # Errors
     /// Like [`Record::open`].
-    pub async fn open_with_key(
-        data_dir: &Path,
-        host_key: Arc<HostKey>,
-    ) -> Result<Self, RecordError> {
+    pub async fn open_with_key(data_dir: &Path, host_key: Arc<HostKey>) -> Result<Self, RecordError> {
         let _lock = lock_directory(data_dir).await?;
         Self::open_locked(data_dir, host_key).await
     }
@@ -151,12 +145,10 @@ impl Record {
 
     async fn check_host_key(&self, path: PathBuf) -> Result<(), RecordError> {
         let check = self.host_key.seal(KEY_CHECK_PURPOSE, KEY_CHECK)?;
-        sqlx::query(
-            "INSERT INTO host_key_checks (id, sealed) VALUES (1, $1) ON CONFLICT (id) DO NOTHING",
-        )
-        .bind(check)
-        .execute(&self.pool)
-        .await?;
+        sqlx::query("INSERT INTO host_key_checks (id, sealed) VALUES (1, $1) ON CONFLICT (id) DO NOTHING")
+            .bind(check)
+            .execute(&self.pool)
+            .await?;
         let sealed: Vec<u8> = sqlx::query_scalar("SELECT sealed FROM host_key_checks WHERE id = 1")
             .fetch_one(&self.pool)
             .await?;
@@ -189,6 +181,10 @@ async fn lock_directory(data_dir: &Path) -> Result<File, RecordError> {
         .mode(0o700)
         .create(&path)
         .map_err(failed)?;
+    // An empty directory can be taken over; in one with files, others may rely on being let in.
+    if fs::read_dir(&path).map_err(failed)?.next().is_none() {
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).map_err(failed)?;
+    }
     let mode = fs::metadata(&path).map_err(failed)?.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
         return Err(RecordError::OpenToOthers { path, mode });
@@ -209,17 +205,13 @@ async fn lock_directory(data_dir: &Path) -> Result<File, RecordError> {
 
 /// A transaction that will write. SQLite must know so from the start: one that finds out later can fail
 /// because another has written meanwhile.
-pub(crate) async fn begin_write(
-    pool: &SqlitePool,
-) -> Result<Transaction<'static, Sqlite>, RecordError> {
+pub(crate) async fn begin_write(pool: &SqlitePool) -> Result<Transaction<'static, Sqlite>, RecordError> {
     Ok(pool.begin_with("BEGIN IMMEDIATE").await?)
 }
 
 /// Now, in milliseconds since 1970-01-01T00:00:00Z.
 pub(crate) fn now_ms() -> i64 {
-    let elapsed = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX)
 }
 

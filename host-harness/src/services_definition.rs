@@ -54,16 +54,24 @@ impl Host {
     ///
     /// # Errors
     /// When the instance is not ready, or the catalog was not read to its end; nothing is changed then.
-    pub async fn fetch_services(&self, name: &str, listener: CallListener) -> Result<ServicesRun, ServicesError> {
+    pub async fn fetch_services(
+        &self,
+        name: &str,
+        listener: CallListener,
+    ) -> Result<ServicesRun, ServicesError> {
         let instance = self.named_instance(name).await?;
         let call = self.ready_call(&instance, listener).await?;
         let entity_tag = self.record().services_state(instance.id).await?;
         let plugin = self.plugin().await?;
-        let answer = plugin.fetch_services(call, &contract_instance(&instance), &entity_tag).await?;
+        let answer = plugin
+            .fetch_services(call, &contract_instance(&instance), &entity_tag)
+            .await?;
         match answer.map_err(ServicesError::Read)? {
-            (Outcome::Unchanged, _) => {
-                Ok(ServicesRun { difference: Difference::default(), skipped: 0, unchanged: true })
-            }
+            (Outcome::Unchanged, _) => Ok(ServicesRun {
+                difference: Difference::default(),
+                skipped: 0,
+                unchanged: true,
+            }),
             (Outcome::Complete(summary), products) => {
                 let skipped = summary.skipped;
                 let definition = record::ServicesDefinition {
@@ -71,8 +79,15 @@ impl Host {
                     products: products.into_iter().map(recorded_product).collect(),
                     entity_tag: summary.entity_tag,
                 };
-                let difference = self.record().apply_services_definition(instance.id, definition).await?;
-                Ok(ServicesRun { difference, skipped, unchanged: false })
+                let difference = self
+                    .record()
+                    .apply_services_definition(instance.id, definition)
+                    .await?;
+                Ok(ServicesRun {
+                    difference,
+                    skipped,
+                    unchanged: false,
+                })
             }
         }
     }
@@ -91,7 +106,10 @@ fn recorded_type(product_type: contract::ProductType) -> record::ProductType {
         attributes: product_type
             .attributes
             .into_iter()
-            .map(|attribute| record::ProductAttribute { id: attribute.id, name: attribute.name })
+            .map(|attribute| record::ProductAttribute {
+                id: attribute.id,
+                name: attribute.name,
+            })
             .collect(),
     }
 }

@@ -228,9 +228,7 @@ impl Simulator {
         let shared = Shared {
             applications: Arc::new(applications),
             access_tokens: Arc::new(AccessTokens::new(access_token_life)),
-            catalog: Arc::new(RwLock::new(Arc::new(catalog::PublishedCatalog::new(
-                catalog,
-            )))),
+            catalog: Arc::new(RwLock::new(Arc::new(catalog::PublishedCatalog::new(catalog)))),
             connections: Arc::default(),
             clock: Arc::default(),
             faults: Arc::default(),

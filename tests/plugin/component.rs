@@ -12,7 +12,16 @@ pub fn component() -> &'static Path {
         if let Some(built) = std::env::var_os("MICROSOFT_ESD_COMPONENT") {
             return built.into();
         }
-        cargo(&["build", "-p", "microsoft-esd", "--lib", "--target", "wasm32-wasip2", "--profile", "plugin"]);
+        cargo(&[
+            "build",
+            "-p",
+            "microsoft-esd",
+            "--lib",
+            "--target",
+            "wasm32-wasip2",
+            "--profile",
+            "plugin",
+        ]);
         target_dir().join("wasm32-wasip2/plugin/microsoft_esd.wasm")
     });
     &COMPONENT
@@ -29,7 +38,9 @@ pub fn plugin() -> Plugin {
 pub fn bss_host() -> &'static Path {
     static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
         cargo(&["build", "-p", "host-harness", "--bin", "bss-host"]);
-        target_dir().join("debug").join(format!("bss-host{}", std::env::consts::EXE_SUFFIX))
+        target_dir()
+            .join("debug")
+            .join(format!("bss-host{}", std::env::consts::EXE_SUFFIX))
     });
     &PROGRAM
 }
@@ -50,5 +61,8 @@ fn cargo(arguments: &[&str]) {
 /// Where this test itself was built: its file is `TARGET/debug/deps/plugin-HASH`.
 fn target_dir() -> PathBuf {
     let test = std::env::current_exe().expect("a test has a file");
-    test.ancestors().nth(3).expect("which lies in a target folder").to_owned()
+    test.ancestors()
+        .nth(3)
+        .expect("which lies in a target folder")
+        .to_owned()
 }

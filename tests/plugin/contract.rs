@@ -5,8 +5,12 @@ use crate::component::plugin;
 #[test]
 fn the_component_imports_the_contract_and_wasi_only() {
     let plugin = plugin();
-    let ours: Vec<_> =
-        plugin.imports().iter().filter(|name| !name.starts_with("wasi:")).map(String::as_str).collect();
+    let ours: Vec<_> = plugin
+        .imports()
+        .iter()
+        .filter(|name| !name.starts_with("wasi:"))
+        .map(String::as_str)
+        .collect();
     assert_eq!(
         sorted(ours),
         [
@@ -41,15 +45,23 @@ fn the_component_can_not_ask_wasi_for_files_or_sockets_of_its_own() {
 #[test]
 fn the_component_exports_the_core_interface() {
     let plugin = plugin();
-    assert!(plugin.exports().iter().any(|name| name == "bss:service-manager/service-manager@0.1.0"));
+    assert!(
+        plugin
+            .exports()
+            .iter()
+            .any(|name| name == "bss:service-manager/service-manager@0.1.0")
+    );
 }
 
 #[test]
 fn no_function_of_an_import_can_return_a_private_key() {
     // The whole of what a plugin may ask of the certificate store, so that an addition is a decision.
     let wit = include_str!("../../wit/certificate-store.wit");
-    let functions: Vec<_> =
-        wit.lines().filter(|line| line.contains(": func(")).map(str::trim).collect();
+    let functions: Vec<_> = wit
+        .lines()
+        .filter(|line| line.contains(": func("))
+        .map(str::trim)
+        .collect();
     assert_eq!(
         functions,
         [

@@ -36,9 +36,12 @@ pub fn module(body: &str) -> String {
 /// Makes a component of the contract's world `plugin` from a core module.
 pub fn component(module: &str) -> Vec<u8> {
     let mut resolve = Resolve::default();
-    let (package, _) =
-        resolve.push_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("wit")).expect("the contract parses");
-    let world = resolve.select_world(&[package], Some("plugin")).expect("it has the world");
+    let (package, _) = resolve
+        .push_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("wit"))
+        .expect("the contract parses");
+    let world = resolve
+        .select_world(&[package], Some("plugin"))
+        .expect("it has the world");
     let mut module = wat::parse_str(module).expect("the module is right");
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).expect("the world fits");
     ComponentEncoder::default()

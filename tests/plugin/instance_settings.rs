@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use host_harness::Host;
 use host_harness::record::Standing;
 use host_harness::simulator::CertificateRequest;
 
+use crate::component::component;
 use crate::scenario::{INSTANCE, Scenario, credentials, problems, selection};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -13,19 +15,38 @@ async fn an_instance_becomes_ready_in_two_stages() {
     let thumbprint = scenario.install(&CertificateRequest::default()).await;
     scenario.new_instance(INSTANCE).await;
 
-    let first = scenario.configure(INSTANCE, &credentials(scenario.microsoft.details())).await;
-    assert_eq!((first.saved, first.instance.standing), (true, Standing::NeedsSelection));
-    assert!(first.form.fields.iter().all(|field| field.enabled), "the rest can be chosen now");
+    let first = scenario
+        .configure(INSTANCE, &credentials(scenario.microsoft.details()))
+        .await;
+    assert_eq!(
+        (first.saved, first.instance.standing),
+        (true, Standing::NeedsSelection)
+    );
+    assert!(
+        first.form.fields.iter().all(|field| field.enabled),
+        "the rest can be chosen now"
+    );
 
-    let second = scenario.configure(INSTANCE, &selection(&thumbprint.to_string())).await;
+    let second = scenario
+        .configure(INSTANCE, &selection(&thumbprint.to_string()))
+        .await;
     assert_eq!((second.saved, second.instance.standing), (true, Standing::Ready));
     assert_eq!(second.instance.thumbprint, Some(thumbprint));
-    let reaches: Vec<_> =
-        second.instance.authorities.iter().map(|to| (to.name.as_str(), to.client_certificate)).collect();
+    let reaches: Vec<_> = second
+        .instance
+        .authorities
+        .iter()
+        .map(|to| (to.name.as_str(), to.client_certificate))
+        .collect();
     let details = scenario.microsoft.details();
-    assert!(reaches.contains(&(details.login_authority.as_str(), false)), "{reaches:?}");
     assert!(
-        reaches.iter().any(|(name, certificate)| *certificate && details.service_url.contains(name)),
+        reaches.contains(&(details.login_authority.as_str(), false)),
+        "{reaches:?}"
+    );
+    assert!(
+        reaches
+            .iter()
+            .any(|(name, certificate)| *certificate && details.service_url.contains(name)),
         "{reaches:?}"
     );
 }
@@ -63,18 +84,32 @@ async fn every_mistake_is_shown_at_once_and_nothing_is_saved() {
     let refused = scenario.configure(INSTANCE, &typed).await;
     let found = problems(&refused);
     for field in typed.keys() {
-        assert!(found.iter().any(|problem| problem.starts_with(&format!("{field}: "))), "{field}: {found:?}");
+        assert!(
+            found
+                .iter()
+                .any(|problem| problem.starts_with(&format!("{field}: "))),
+            "{field}: {found:?}"
+        );
     }
-    let saved = scenario.host.named_instance(INSTANCE).await.expect("the instance");
+    let saved = scenario
+        .host
+        .named_instance(INSTANCE)
+        .await
+        .expect("the instance");
     assert!(saved.values.is_empty(), "{:?}", saved.values);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_start_of_the_host_finds_what_the_first_one_saved() {
     let scenario = Scenario::ready().await;
-    let before = scenario.host.named_instance(INSTANCE).await.expect("the instance");
-    let again = host_harness::Host::open(&scenario.folder.path().join("bss"), crate::component::component());
-    let after = again.await.expect("the host opens").named_instance(INSTANCE).await.expect("the instance");
+    let before = scenario
+        .host
+        .named_instance(INSTANCE)
+        .await
+        .expect("the instance");
+    let folder = scenario.folder.path().join("bss");
+    let again = Host::open(&folder, component()).await.expect("the host opens");
+    let after = again.named_instance(INSTANCE).await.expect("the instance");
     assert_eq!(before, after);
 }
 
@@ -82,8 +117,17 @@ async fn a_second_start_of_the_host_finds_what_the_first_one_saved() {
 async fn a_certificate_that_is_not_installed_is_refused() {
     let scenario = Scenario::start().await;
     scenario.new_instance(INSTANCE).await;
-    assert!(scenario.configure(INSTANCE, &credentials(scenario.microsoft.details())).await.saved);
+    assert!(
+        scenario
+            .configure(INSTANCE, &credentials(scenario.microsoft.details()))
+            .await
+            .saved
+    );
     let refused = scenario.configure(INSTANCE, &selection(&"AB".repeat(20))).await;
     assert!(!refused.saved);
-    assert!(problems(&refused).iter().any(|problem| problem.starts_with("certificate-thumbprint: ")));
+    assert!(
+        problems(&refused)
+            .iter()
+            .any(|problem| problem.starts_with("certificate-thumbprint: "))
+    );
 }

@@ -27,7 +27,12 @@ async fn each_unit_of_an_order_becomes_a_license_of_its_own() {
     let offers = scenario.offers().await;
     let assets = scenario.order(&offers[0], 2).await;
     assert_eq!(assets.len(), 2);
-    assert!(assets.iter().all(|asset| asset.sync_status == SyncStatus::Synchronized), "{assets:?}");
+    assert!(
+        assets
+            .iter()
+            .all(|asset| asset.sync_status == SyncStatus::Synchronized),
+        "{assets:?}"
+    );
     assert_ne!(
         assets[0].product_key.as_ref().map(record::Secret::expose),
         assets[1].product_key.as_ref().map(record::Secret::expose)
@@ -39,16 +44,33 @@ async fn each_unit_of_an_order_becomes_a_license_of_its_own() {
 async fn bought_once_despite(fault: Fault) {
     let scenario = Scenario::selling().await;
     let offers = scenario.offers().await;
-    scenario.microsoft.faults().order(Operation::Purchase, fault.clone(), Repeat::Times(1));
+    scenario
+        .microsoft
+        .faults()
+        .order(Operation::Purchase, fault.clone(), Repeat::Times(1));
     let mut assets = scenario.order(&offers[0], 1).await;
     if assets[0].sync_status == SyncStatus::Unsynchronised {
         let order = assets[0].order_id;
-        assets = scenario.host.run_order(order, silent()).await.expect("the order is resumed");
+        assets = scenario
+            .host
+            .run_order(order, silent())
+            .await
+            .expect("the order is resumed");
     }
-    assert_eq!(assets[0].sync_status, SyncStatus::Synchronized, "{fault:?}: {:?}", assets[0].reason);
+    assert_eq!(
+        assets[0].sync_status,
+        SyncStatus::Synchronized,
+        "{fault:?}: {:?}",
+        assets[0].reason
+    );
     assert_eq!(scenario.issued().await.len(), 1, "{fault:?}");
     assert_agreement(&scenario, &assets).await;
-    let attempts = scenario.host.record().attempts(assets[0].id).await.expect("its history");
+    let attempts = scenario
+        .host
+        .record()
+        .attempts(assets[0].id)
+        .await
+        .expect("its history");
     assert!(attempts.len() > 1, "{fault:?} did nothing");
 }
 
@@ -82,16 +104,40 @@ async fn an_unknown_outcome_stays_open_until_microsoft_can_be_asked() {
     let scenario = Scenario::selling().await;
     let offers = scenario.offers().await;
     let faults = scenario.microsoft.faults();
-    faults.order(Operation::Purchase, Fault::Reset(When::AfterActing), Repeat::Always);
-    faults.order(Operation::LookUp, Fault::Html(500, When::BeforeActing), Repeat::Always);
+    faults.order(
+        Operation::Purchase,
+        Fault::Reset(When::AfterActing),
+        Repeat::Always,
+    );
+    faults.order(
+        Operation::LookUp,
+        Fault::Html(500, When::BeforeActing),
+        Repeat::Always,
+    );
     let assets = scenario.order(&offers[0], 1).await;
-    assert_eq!(assets[0].sync_status, SyncStatus::Unsynchronised, "unknown is not failed");
-    assert_eq!(assets[0].reason.as_ref().map(|reason| reason.result), Some(AttemptResult::Unknown));
-    assert_eq!(faults.requests_seen(Operation::Purchase), 1, "nothing is bought while nobody knows");
+    assert_eq!(
+        assets[0].sync_status,
+        SyncStatus::Unsynchronised,
+        "unknown is not failed"
+    );
+    assert_eq!(
+        assets[0].reason.as_ref().map(|reason| reason.result),
+        Some(AttemptResult::Unknown)
+    );
+    assert_eq!(
+        faults.requests_seen(Operation::Purchase),
+        1,
+        "nothing is bought while nobody knows"
+    );
     faults.clear();
     // As after a crash: another start of the host goes on with the order.
-    let host = Host::open(&scenario.folder.path().join("bss"), component()).await.expect("the host opens");
-    let assets = host.run_order(assets[0].order_id, silent()).await.expect("the order is resumed");
+    let host = Host::open(&scenario.folder.path().join("bss"), component())
+        .await
+        .expect("the host opens");
+    let assets = host
+        .run_order(assets[0].order_id, silent())
+        .await
+        .expect("the order is resumed");
     assert_eq!(assets[0].sync_status, SyncStatus::Synchronized);
     assert_agreement(&scenario, &assets).await;
 }
@@ -101,10 +147,17 @@ async fn a_crash_between_the_purchase_and_its_record_loses_nothing() {
     let scenario = Scenario::selling().await;
     let offers = scenario.offers().await;
     let request = order_request(&offers[0], 1);
-    let order = scenario.host.place_order(INSTANCE, request).await.expect("the order is placed");
+    let order = scenario
+        .host
+        .place_order(INSTANCE, request)
+        .await
+        .expect("the order is placed");
     // The call ends when its future is dropped, at some moment after Microsoft has acted.
     let slow = Fault::DelayAnswer(std::time::Duration::from_secs(60));
-    scenario.microsoft.faults().order(Operation::Purchase, slow, Repeat::Times(1));
+    scenario
+        .microsoft
+        .faults()
+        .order(Operation::Purchase, slow, Repeat::Times(1));
     let host = scenario.host.clone();
     let call = tokio::spawn(async move { host.run_order(order.id, silent()).await });
     while scenario.issued().await.is_empty() {
@@ -112,7 +165,11 @@ async fn a_crash_between_the_purchase_and_its_record_loses_nothing() {
     }
     call.abort();
     let _ = call.await;
-    let assets = scenario.host.run_order(order.id, silent()).await.expect("the order is resumed");
+    let assets = scenario
+        .host
+        .run_order(order.id, silent())
+        .await
+        .expect("the order is resumed");
     assert_eq!(assets[0].sync_status, SyncStatus::Synchronized);
     assert_agreement(&scenario, &assets).await;
 }
@@ -121,8 +178,15 @@ async fn a_crash_between_the_purchase_and_its_record_loses_nothing() {
 async fn a_refusal_is_final_and_says_why() {
     let scenario = Scenario::selling().await;
     let offers = scenario.offers().await;
-    let refusal = Fault::Refusal { status: 403, code: "ChannelNotAuthorized".into(), retry_after: None };
-    scenario.microsoft.faults().order(Operation::Purchase, refusal, Repeat::Times(1));
+    let refusal = Fault::Refusal {
+        status: 403,
+        code: "ChannelNotAuthorized".into(),
+        retry_after: None,
+    };
+    scenario
+        .microsoft
+        .faults()
+        .order(Operation::Purchase, refusal, Repeat::Times(1));
     let assets = scenario.order(&offers[0], 1).await;
     assert_eq!(assets[0].sync_status, SyncStatus::Failed);
     let reason = assets[0].reason.as_ref().expect("a reason");
@@ -135,23 +199,49 @@ async fn a_refusal_is_final_and_says_why() {
 async fn a_busy_microsoft_is_asked_again_after_the_pause_that_it_asks_for() {
     let scenario = Scenario::selling().await;
     let offers = scenario.offers().await;
-    let busy = Fault::Refusal { status: 429, code: "Throttled".into(), retry_after: Some(1) };
-    scenario.microsoft.faults().order(Operation::Purchase, busy, Repeat::Times(1));
+    let busy = Fault::Refusal {
+        status: 429,
+        code: "Throttled".into(),
+        retry_after: Some(1),
+    };
+    scenario
+        .microsoft
+        .faults()
+        .order(Operation::Purchase, busy, Repeat::Times(1));
     let started = std::time::Instant::now();
     let assets = scenario.order(&offers[0], 1).await;
-    assert_eq!(assets[0].sync_status, SyncStatus::Synchronized, "{:?}", assets[0].reason);
-    assert!(started.elapsed() >= std::time::Duration::from_secs(1), "it was not left alone");
+    assert_eq!(
+        assets[0].sync_status,
+        SyncStatus::Synchronized,
+        "{:?}",
+        assets[0].reason
+    );
+    assert!(
+        started.elapsed() >= std::time::Duration::from_secs(1),
+        "it was not left alone"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_offer_is_refused_and_nothing_is_written() {
     let scenario = Scenario::selling().await;
-    let refused = scenario.host.place_order(INSTANCE, order_request("NO-SUCH-OFFER", 1)).await;
+    let refused = scenario
+        .host
+        .place_order(INSTANCE, order_request("NO-SUCH-OFFER", 1))
+        .await;
     let Err(PlaceError::Order(record::PlaceError::UnknownProduct { code })) = refused else {
         panic!("{refused:?}")
     };
     assert_eq!(code, "NO-SUCH-OFFER");
-    assert!(scenario.host.record().assets(record::AssetFilter::default()).await.expect("assets").is_empty());
+    assert!(
+        scenario
+            .host
+            .record()
+            .assets(record::AssetFilter::default())
+            .await
+            .expect("assets")
+            .is_empty()
+    );
     assert_eq!(scenario.microsoft.faults().requests_seen(Operation::Purchase), 0);
 }
 
@@ -161,11 +251,23 @@ async fn a_repeated_order_with_the_same_key_is_the_same_order() {
     let offers = scenario.offers().await;
     let mut request = order_request(&offers[0], 1);
     request.idempotency_key = Some("K-1".into());
-    let first = scenario.host.place_order(INSTANCE, request.clone()).await.expect("the order is placed");
-    let second = scenario.host.place_order(INSTANCE, request.clone()).await.expect("it is the same");
+    let first = scenario
+        .host
+        .place_order(INSTANCE, request.clone())
+        .await
+        .expect("the order is placed");
+    let second = scenario
+        .host
+        .place_order(INSTANCE, request.clone())
+        .await
+        .expect("it is the same");
     assert_eq!(first.id, second.id);
     request.idempotency_key = Some("K-2".into());
-    let third = scenario.host.place_order(INSTANCE, request).await.expect("it is another");
+    let third = scenario
+        .host
+        .place_order(INSTANCE, request)
+        .await
+        .expect("it is another");
     assert_ne!(first.id, third.id);
 }
 
@@ -173,6 +275,10 @@ async fn a_repeated_order_with_the_same_key_is_the_same_order() {
 async fn an_instance_that_is_not_ready_can_not_order() {
     let scenario = Scenario::start().await;
     scenario.new_instance(INSTANCE).await;
-    let refused = scenario.host.place_order(INSTANCE, order_request("X", 1)).await.expect_err("not ready");
+    let refused = scenario
+        .host
+        .place_order(INSTANCE, order_request("X", 1))
+        .await
+        .expect_err("not ready");
     assert!(refused.to_string().contains("not ready"), "{refused}");
 }

@@ -1,6 +1,7 @@
 //! The component in the host, against the simulator: one binary, so that wasmtime is linked once.
 //!
 //! Everything here goes through what users use: the component's exports, the library, the `bss-host` program.
+#![expect(clippy::expect_used, clippy::panic, reason = "a test says what it expected")]
 
 mod component;
 mod contract;

@@ -12,7 +12,12 @@ use host_harness::simulator::{
 use crate::scenario::{INSTANCE, Scenario, silent};
 
 async fn read_failure(scenario: &Scenario) -> ReadFailure {
-    match scenario.host.fetch_services(INSTANCE, silent()).await.expect_err("it can't be read") {
+    match scenario
+        .host
+        .fetch_services(INSTANCE, silent())
+        .await
+        .expect_err("it can't be read")
+    {
         ServicesError::Read(failure) => failure,
         other => panic!("{other:?}"),
     }
@@ -24,7 +29,10 @@ fn problem(failure: &ReadFailure) -> String {
             format!("{}: {} {}", problem.code, problem.message, problem.advice)
         }
         ReadFailure::Unavailable(delay) => {
-            format!("{}: {} {}", delay.problem.code, delay.problem.message, delay.problem.advice)
+            format!(
+                "{}: {} {}",
+                delay.problem.code, delay.problem.message, delay.problem.advice
+            )
         }
     }
 }
@@ -47,7 +55,9 @@ async fn two_instances_are_never_served_on_each_other_s_connection() {
         credentials.insert("client-id".into(), application.client_id.to_string());
         credentials.insert("channel-id".into(), application.channel_id.clone());
         assert!(scenario.configure(name, &credentials).await.saved);
-        let form = scenario.configure(name, &crate::scenario::selection(&thumbprint.to_string())).await;
+        let form = scenario
+            .configure(name, &crate::scenario::selection(&thumbprint.to_string()))
+            .await;
         assert!(form.saved, "{:?}", crate::scenario::problems(&form));
         thumbprints.push(thumbprint.to_string());
     }
@@ -55,7 +65,11 @@ async fn two_instances_are_never_served_on_each_other_s_connection() {
     let mut calls = tokio::task::JoinSet::new();
     for turn in 0..40 {
         let (host, name) = (host.clone(), if turn % 2 == 0 { "one" } else { "two" });
-        calls.spawn(async move { host.fetch_services(name, silent()).await.expect("each is answered") });
+        calls.spawn(async move {
+            host.fetch_services(name, silent())
+                .await
+                .expect("each is answered")
+        });
     }
     calls.join_all().await;
     // The simulator checks on every request that the access token belongs to the certificate of its
@@ -67,7 +81,11 @@ async fn two_instances_are_never_served_on_each_other_s_connection() {
             .filter(|connection| connection.client_certificate_thumbprint == *thumbprint)
             .map(|connection| connection.requests)
             .sum();
-        assert_eq!(requests, scenario.microsoft.faults().requests_seen(Operation::Catalog) / 2, "{seen:?}");
+        assert_eq!(
+            requests,
+            scenario.microsoft.faults().requests_seen(Operation::Catalog) / 2,
+            "{seen:?}"
+        );
     }
 }
 
@@ -84,7 +102,12 @@ async fn a_server_whose_certificate_is_not_trusted_is_told_nothing() {
     let failure = read_failure(&scenario).await;
     assert!(!matches!(failure, ReadFailure::Malformed(_)), "{failure:?}");
     assert_eq!(impostor.faults().requests_seen(Operation::Catalog), 0);
-    assert!(impostor.connections().iter().all(|connection| connection.requests == 0));
+    assert!(
+        impostor
+            .connections()
+            .iter()
+            .all(|connection| connection.requests == 0)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -96,7 +119,11 @@ async fn a_certificate_that_the_server_refuses_is_a_refusal_and_nothing_is_bough
         let scenario = Scenario::with(folder, Simulator::start(options).await.expect("it starts")).await;
         let thumbprint = scenario.install(&CertificateRequest::default()).await;
         scenario.ready_instance(INSTANCE, &thumbprint).await;
-        scenario.host.fetch_services(INSTANCE, silent()).await.expect("the catalog is read");
+        scenario
+            .host
+            .fetch_services(INSTANCE, silent())
+            .await
+            .expect("the catalog is read");
         // The same key in a certificate of another authority: registered with Entra, refused by the server.
         let untrusted = scenario
             .microsoft
@@ -110,7 +137,11 @@ async fn a_certificate_that_the_server_refuses_is_a_refusal_and_nothing_is_bough
         let offers = scenario.offers().await;
         let assets = scenario.order(&offers[0], 1).await;
         let reason = assets[0].reason.as_ref().expect("a reason");
-        assert_ne!(reason.result, AttemptResult::Unknown, "{tls:?}: the server never read the request");
+        assert_ne!(
+            reason.result,
+            AttemptResult::Unknown,
+            "{tls:?}: the server never read the request"
+        );
         assert!(scenario.issued().await.is_empty());
     }
 }
@@ -129,12 +160,34 @@ async fn a_private_address_is_refused_unless_the_operator_allowed_its_network() 
             allowed_networks: Vec::new(),
         },
     };
-    scenario.host.record().create_instance(instance).await.expect("a new instance");
-    assert!(scenario.configure(INSTANCE, &crate::scenario::credentials(details)).await.saved);
-    assert!(scenario.configure(INSTANCE, &crate::scenario::selection(&thumbprint.to_string())).await.saved);
+    scenario
+        .host
+        .record()
+        .create_instance(instance)
+        .await
+        .expect("a new instance");
+    assert!(
+        scenario
+            .configure(INSTANCE, &crate::scenario::credentials(details))
+            .await
+            .saved
+    );
+    assert!(
+        scenario
+            .configure(INSTANCE, &crate::scenario::selection(&thumbprint.to_string()))
+            .await
+            .saved
+    );
     let failure = read_failure(&scenario).await;
-    assert!(!matches!(failure, ReadFailure::Malformed(_)), "{}", problem(&failure));
-    assert_eq!(scenario.microsoft.faults().requests_seen(Operation::AccessToken), 0);
+    assert!(
+        !matches!(failure, ReadFailure::Malformed(_)),
+        "{}",
+        problem(&failure)
+    );
+    assert_eq!(
+        scenario.microsoft.faults().requests_seen(Operation::AccessToken),
+        0
+    );
     assert!(scenario.microsoft.connections().is_empty());
 }
 
@@ -142,12 +195,24 @@ async fn a_private_address_is_refused_unless_the_operator_allowed_its_network() 
 async fn connections_are_kept_between_calls_and_closed_when_the_settings_change() {
     let scenario = Scenario::selling().await;
     for _ in 0..5 {
-        scenario.host.fetch_services(INSTANCE, silent()).await.expect("the catalog is read");
+        scenario
+            .host
+            .fetch_services(INSTANCE, silent())
+            .await
+            .expect("the catalog is read");
     }
-    assert_eq!(scenario.microsoft.connections().len(), 1, "one connection serves one call after the other");
+    assert_eq!(
+        scenario.microsoft.connections().len(),
+        1,
+        "one connection serves one call after the other"
+    );
     let renamed = [("system-name".to_owned(), "renamed".to_owned())].into();
     assert!(scenario.configure(INSTANCE, &renamed).await.saved);
-    scenario.host.fetch_services(INSTANCE, silent()).await.expect("the catalog is read");
+    scenario
+        .host
+        .fetch_services(INSTANCE, silent())
+        .await
+        .expect("the catalog is read");
     let connections = scenario.microsoft.connections();
     assert_eq!(connections.len(), 2);
     assert!(!connections[1].resumed, "nor is a TLS session kept");

@@ -40,7 +40,10 @@ async fn a_guest_that_allocates_without_end_is_stopped_and_told_apart_from_a_def
          (unreachable)",
     );
     let stopped = call(&greedy).await.expect_err("it never has enough");
-    assert!(matches!(stopped, CallError::Memory(limits::MEMORY_BYTES)), "{stopped:?}");
+    assert!(
+        matches!(stopped, CallError::Memory(limits::MEMORY_BYTES)),
+        "{stopped:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -51,14 +54,21 @@ async fn a_guest_that_gives_up_is_reported_as_a_defect_of_the_plugin() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_guest_that_answers_with_wild_pointers_is_stopped() {
-    let wild = call(&guest("(i32.const -16)")).await.expect_err("that is no answer");
+    let wild = call(&guest("(i32.const -16)"))
+        .await
+        .expect_err("that is no answer");
     assert!(matches!(wild, CallError::Trap(_)), "{wild:?}");
 }
 
 #[test]
 fn a_file_that_is_no_component_is_refused_by_name() {
-    for bytes in [&b"not wasm at all"[..], &wat::parse_str("(module)").expect("a module")] {
-        let Err(refused) = Plugin::from_bytes("some.wasm", bytes) else { panic!("it must not load") };
+    for bytes in [
+        &b"not wasm at all"[..],
+        &wat::parse_str("(module)").expect("a module"),
+    ] {
+        let Err(refused) = Plugin::from_bytes("some.wasm", bytes) else {
+            panic!("it must not load")
+        };
         assert!(matches!(refused, LoadError::NotAComponent { .. }), "{refused:?}");
         assert!(refused.to_string().contains("`some.wasm`"), "{refused}");
     }
@@ -77,7 +87,9 @@ fn a_component_that_wants_more_than_the_contract_is_refused_by_the_import_s_name
 
 #[test]
 fn a_component_without_the_core_interface_is_refused() {
-    let Err(refused) = Plugin::from_bytes("empty.wasm", b"(component)") else { panic!("it must not load") };
+    let Err(refused) = Plugin::from_bytes("empty.wasm", b"(component)") else {
+        panic!("it must not load")
+    };
     assert!(matches!(refused, LoadError::Contract { .. }), "{refused:?}");
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use host_harness::certificate_store::{PfxCode, Thumbprint};
 use host_harness::instance_settings::InstanceForm;
@@ -12,7 +12,7 @@ use host_harness::license_order::OrderRequest;
 use host_harness::outbound_https::{Egress, OutboundHttps};
 use host_harness::record::{Asset, Instance, NewInstance, NewLine, Party, ProductFilter, Reach};
 use host_harness::simulator::{CertificateRequest, Details, IssuedCertificate, Simulator, SimulatorOptions};
-use host_harness::{CallContext, CallEvent, CallListener, Host};
+use host_harness::{CallContext, CallListener, Host};
 use tempfile::TempDir;
 
 use crate::component::component;
@@ -38,8 +38,14 @@ impl Scenario {
 
     /// A host that knows nothing yet, beside a Microsoft that a test has started its own way.
     pub async fn with(folder: TempDir, microsoft: Simulator) -> Self {
-        let host = Host::open(&folder.path().join("bss"), component()).await.expect("the host opens");
-        Self { folder, microsoft, host }
+        let host = Host::open(&folder.path().join("bss"), component())
+            .await
+            .expect("the host opens");
+        Self {
+            folder,
+            microsoft,
+            host,
+        }
     }
 
     /// An instance that is ready, with a certificate that Microsoft knows.
@@ -53,13 +59,20 @@ impl Scenario {
     /// A ready instance whose catalog has been fetched.
     pub async fn selling() -> Self {
         let scenario = Self::ready().await;
-        scenario.host.fetch_services(INSTANCE, silent()).await.expect("the catalog is read");
+        scenario
+            .host
+            .fetch_services(INSTANCE, silent())
+            .await
+            .expect("the catalog is read");
         scenario
     }
 
     /// Installs a certificate of Microsoft's making.
     pub async fn install(&self, request: &CertificateRequest) -> Thumbprint {
-        let issued = self.microsoft.issue_client_certificate(request).expect("a certificate");
+        let issued = self
+            .microsoft
+            .issue_client_certificate(request)
+            .expect("a certificate");
         self.install_issued(&issued).await
     }
 
@@ -67,12 +80,19 @@ impl Scenario {
     pub async fn install_issued(&self, issued: &IssuedCertificate) -> Thumbprint {
         let pfx = std::fs::read(self.pfx(issued, "a code")).expect("the PFX file");
         let certificates = self.host.record().certificates();
-        certificates.import(&pfx, &PfxCode::new("a code")).await.expect("the import").thumbprint
+        certificates
+            .import(&pfx, &PfxCode::new("a code"))
+            .await
+            .expect("the import")
+            .thumbprint
     }
 
     /// A PFX file, made by OpenSSL.
     pub fn pfx(&self, issued: &IssuedCertificate, code: &str) -> PathBuf {
-        let pem = format!("{}{}{}", *issued.private_key_pem, issued.certificate_pem, issued.chain_pem);
+        let pem = format!(
+            "{}{}{}",
+            *issued.private_key_pem, issued.certificate_pem, issued.chain_pem
+        );
         self.openssl_pfx(&pem, code, &[])
     }
 
@@ -88,8 +108,12 @@ impl Scenario {
             .stdout(Stdio::null())
             .spawn()
             .expect("openssl is installed");
-        std::io::Write::write_all(&mut openssl.stdin.take().expect("a pipe"), pem.as_bytes()).expect("it reads");
-        assert!(openssl.wait().expect("it ends").success(), "openssl made no PFX file");
+        std::io::Write::write_all(&mut openssl.stdin.take().expect("a pipe"), pem.as_bytes())
+            .expect("it reads");
+        assert!(
+            openssl.wait().expect("it ends").success(),
+            "openssl made no PFX file"
+        );
         file
     }
 
@@ -101,14 +125,20 @@ impl Scenario {
             currency: "EUR".to_owned(),
             options: [("login-authority".to_owned(), details.login_authority.clone())].into(),
             reach: Reach {
-                trusted_authorities_pem: Some(std::fs::read_to_string(&details.ca_file).expect("its authority")),
+                trusted_authorities_pem: Some(
+                    std::fs::read_to_string(&details.ca_file).expect("its authority"),
+                ),
                 allowed_networks: vec![
                     ipnet::Ipv4Net::new_assert(Ipv4Addr::LOCALHOST, 8).into(),
                     ipnet::Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128).into(),
                 ],
             },
         };
-        self.host.record().create_instance(instance).await.expect("a new instance")
+        self.host
+            .record()
+            .create_instance(instance)
+            .await
+            .expect("a new instance")
     }
 
     /// An instance with its form filled in, both stages.
@@ -129,22 +159,36 @@ impl Scenario {
     /// The codes of products that are sold.
     pub async fn offers(&self) -> Vec<String> {
         let instance = self.host.named_instance(INSTANCE).await.expect("the instance");
-        let products =
-            self.host.record().products(instance.id, ProductFilter::default()).await.expect("products");
+        let products = self
+            .host
+            .record()
+            .products(instance.id, ProductFilter::default())
+            .await
+            .expect("products");
         products.into_iter().map(|product| product.offered.code).collect()
     }
 
     /// Orders so many of one product, and buys what can be bought now.
     pub async fn order(&self, product: &str, quantity: u32) -> Vec<Asset> {
         let request = order_request(product, quantity);
-        let order = self.host.place_order(INSTANCE, request).await.expect("the order is placed");
-        self.host.run_order(order.id, silent()).await.expect("the order is run")
+        let order = self
+            .host
+            .place_order(INSTANCE, request)
+            .await
+            .expect("the order is placed");
+        self.host
+            .run_order(order.id, silent())
+            .await
+            .expect("the order is run")
     }
 
     /// The client transaction ids of all licenses that Microsoft ever issued.
     pub async fn issued(&self) -> Vec<String> {
         let ledger = self.microsoft.ledger().await.expect("the ledger");
-        ledger.into_iter().map(|entry| entry.client_transaction_id).collect()
+        ledger
+            .into_iter()
+            .map(|entry| entry.client_transaction_id)
+            .collect()
     }
 }
 
@@ -152,7 +196,10 @@ pub fn order_request(product: &str, quantity: u32) -> OrderRequest {
     OrderRequest {
         customer: customer(),
         reseller: None,
-        lines: vec![NewLine { product_code: product.to_owned(), quantity }],
+        lines: vec![NewLine {
+            product_code: product.to_owned(),
+            quantity,
+        }],
         idempotency_key: None,
     }
 }
@@ -182,31 +229,29 @@ pub fn credentials(details: &Details) -> BTreeMap<String, String> {
 
 /// The second stage of the form.
 pub fn selection(thumbprint: &str) -> BTreeMap<String, String> {
-    [("certificate-thumbprint", thumbprint), ("country", "DE"), ("language", "de-DE")]
-        .map(|(id, value)| (id.to_owned(), value.to_owned()))
-        .into()
+    [
+        ("certificate-thumbprint", thumbprint),
+        ("country", "DE"),
+        ("language", "de-DE"),
+    ]
+    .map(|(id, value)| (id.to_owned(), value.to_owned()))
+    .into()
 }
 
 /// Every problem of a form, as `field: code`.
 pub fn problems(form: &InstanceForm) -> Vec<String> {
-    let lines = form
-        .form
-        .fields
-        .iter()
-        .flat_map(|field| field.problems.iter().map(move |problem| format!("{}: {}", field.id, problem.code)));
+    let lines = form.form.fields.iter().flat_map(|field| {
+        field
+            .problems
+            .iter()
+            .map(move |problem| format!("{}: {}", field.id, problem.code))
+    });
     lines.collect()
 }
 
 /// Nobody listens.
 pub fn silent() -> CallListener {
     Arc::new(|_| ())
-}
-
-/// Keeps what a call tells.
-pub fn listening() -> (CallListener, Arc<Mutex<Vec<CallEvent>>>) {
-    let heard = Arc::new(Mutex::new(Vec::new()));
-    let keep = heard.clone();
-    (Arc::new(move |event| keep.lock().expect("nobody panicked").push(event)), heard)
 }
 
 /// A call that can reach nobody.

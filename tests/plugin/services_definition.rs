@@ -10,9 +10,17 @@ use host_harness::simulator::{Fault, Operation, Repeat, When};
 use crate::scenario::{INSTANCE, Scenario, silent};
 
 async fn products(scenario: &Scenario) -> Vec<(String, String, bool)> {
-    let instance = scenario.host.named_instance(INSTANCE).await.expect("the instance");
-    let products =
-        scenario.host.record().products(instance.id, ProductFilter::default()).await.expect("products");
+    let instance = scenario
+        .host
+        .named_instance(INSTANCE)
+        .await
+        .expect("the instance");
+    let products = scenario
+        .host
+        .record()
+        .products(instance.id, ProductFilter::default())
+        .await
+        .expect("products");
     products
         .into_iter()
         .map(|product| (product.offered.code, product.offered.name, product.discontinued))
@@ -22,20 +30,40 @@ async fn products(scenario: &Scenario) -> Vec<(String, String, bool)> {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_catalog_becomes_products_that_are_neither_active_nor_published() {
     let scenario = Scenario::ready().await;
-    let run = scenario.host.fetch_services(INSTANCE, silent()).await.expect("the catalog is read");
+    let run = scenario
+        .host
+        .fetch_services(INSTANCE, silent())
+        .await
+        .expect("the catalog is read");
     assert!(!run.difference.new.is_empty());
-    let instance = scenario.host.named_instance(INSTANCE).await.expect("the instance");
-    let products =
-        scenario.host.record().products(instance.id, ProductFilter::default()).await.expect("products");
+    let instance = scenario
+        .host
+        .named_instance(INSTANCE)
+        .await
+        .expect("the instance");
+    let products = scenario
+        .host
+        .record()
+        .products(instance.id, ProductFilter::default())
+        .await
+        .expect("products");
     assert_eq!(products.len(), run.difference.new.len());
-    assert!(products.iter().all(|product| !product.active && !product.published && !product.discontinued));
+    assert!(
+        products
+            .iter()
+            .all(|product| !product.active && !product.published && !product.discontinued)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unchanged_catalog_changes_nothing() {
     let scenario = Scenario::selling().await;
     let before = products(&scenario).await;
-    let run = scenario.host.fetch_services(INSTANCE, silent()).await.expect("the catalog is read");
+    let run = scenario
+        .host
+        .fetch_services(INSTANCE, silent())
+        .await
+        .expect("the catalog is read");
     assert!(run.unchanged);
     assert_eq!(products(&scenario).await, before);
 }
@@ -47,10 +75,18 @@ async fn an_offer_that_is_gone_is_marked_and_one_that_returns_is_revived() {
     let mut reduced = whole.clone();
     let gone = reduced.offers.remove(0).offer_id;
     scenario.microsoft.set_catalog(reduced);
-    let run = scenario.host.fetch_services(INSTANCE, silent()).await.expect("the catalog is read");
+    let run = scenario
+        .host
+        .fetch_services(INSTANCE, silent())
+        .await
+        .expect("the catalog is read");
     assert_eq!(run.difference.discontinued, [gone.clone()]);
     scenario.microsoft.set_catalog(whole);
-    let run = scenario.host.fetch_services(INSTANCE, silent()).await.expect("the catalog is read");
+    let run = scenario
+        .host
+        .fetch_services(INSTANCE, silent())
+        .await
+        .expect("the catalog is read");
     assert_eq!(run.difference.revived, [gone]);
 }
 
@@ -61,8 +97,15 @@ async fn leaves_the_catalog_as_it_was(fault: Fault) -> ReadFailure {
     let mut reduced = scenario.microsoft.catalog();
     reduced.offers.truncate(1);
     scenario.microsoft.set_catalog(reduced);
-    scenario.microsoft.faults().order(Operation::Catalog, fault, Repeat::Always);
-    let failure = scenario.host.fetch_services(INSTANCE, silent()).await.expect_err("it can't be read");
+    scenario
+        .microsoft
+        .faults()
+        .order(Operation::Catalog, fault, Repeat::Always);
+    let failure = scenario
+        .host
+        .fetch_services(INSTANCE, silent())
+        .await
+        .expect_err("it can't be read");
     assert_eq!(products(&scenario).await, before);
     match failure {
         ServicesError::Read(failure) => failure,
@@ -101,6 +144,13 @@ async fn a_proxy_s_error_page_is_unavailable_and_a_delay_is_waited_for() {
 
     let scenario = Scenario::ready().await;
     let slow = Fault::DelayAnswer(Duration::from_millis(300));
-    scenario.microsoft.faults().order(Operation::Catalog, slow, Repeat::Times(1));
-    scenario.host.fetch_services(INSTANCE, silent()).await.expect("it comes in the end");
+    scenario
+        .microsoft
+        .faults()
+        .order(Operation::Catalog, slow, Repeat::Times(1));
+    scenario
+        .host
+        .fetch_services(INSTANCE, silent())
+        .await
+        .expect("it comes in the end");
 }

@@ -68,13 +68,7 @@ pub(super) fn match_key(mut contents: Contents) -> Result<KeyWithCertificates, I
                 .collect(),
         })?;
     let chain = chain_of(&certificates, leaf);
-    let der = |index: usize| {
-        contents
-            .certificates
-            .get(index)
-            .cloned()
-            .unwrap_or_default()
-    };
+    let der = |index: usize| contents.certificates.get(index).cloned().unwrap_or_default();
     Ok(KeyWithCertificates {
         private_key,
         leaf: der(leaf),
@@ -110,14 +104,10 @@ fn is_issuer(candidate: &X509Certificate<'_>, child: &X509Certificate<'_>) -> bo
             ParsedExtension::SubjectKeyIdentifier(id) => Some(id.0),
             _ => None,
         });
-    let of_issuer = child
-        .iter_extensions()
-        .find_map(|e| match e.parsed_extension() {
-            ParsedExtension::AuthorityKeyIdentifier(id) => {
-                id.key_identifier.as_ref().map(|id| id.0)
-            }
-            _ => None,
-        });
+    let of_issuer = child.iter_extensions().find_map(|e| match e.parsed_extension() {
+        ParsedExtension::AuthorityKeyIdentifier(id) => id.key_identifier.as_ref().map(|id| id.0),
+        _ => None,
+    });
     let ids_differ = matches!((of_subject, of_issuer), (Some(a), Some(b)) if a != b);
     !is_self_issued(child) && candidate.subject().as_raw() == child.issuer().as_raw() && !ids_differ
 }
@@ -171,14 +161,10 @@ pub(super) fn describe(
 fn dns_names(certificate: &X509Certificate<'_>) -> Vec<String> {
     let names = certificate.subject_alternative_name().ok().flatten();
     names.map_or_else(Vec::new, |names| {
-        let dns = names
-            .value
-            .general_names
-            .iter()
-            .filter_map(|name| match name {
-                GeneralName::DNSName(name) => Some(printable(name)),
-                _ => None,
-            });
+        let dns = names.value.general_names.iter().filter_map(|name| match name {
+            GeneralName::DNSName(name) => Some(printable(name)),
+            _ => None,
+        });
         dns.collect()
     })
 }
@@ -263,8 +249,7 @@ impl PublicKeyOf {
             algorithm: algorithm_name(&algorithm).map_or_else(|| algorithm.clone(), str::to_owned),
         };
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(pkcs8));
-        let key =
-            rustls::crypto::aws_lc_rs::sign::any_supported_type(&key).map_err(|_| unsupported())?;
+        let key = rustls::crypto::aws_lc_rs::sign::any_supported_type(&key).map_err(|_| unsupported())?;
         key.public_key()
             .map(|key| Self::Other(key.to_vec()))
             .ok_or_else(unsupported)

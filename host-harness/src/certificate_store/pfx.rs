@@ -22,10 +22,8 @@ const BAGS_MAX: usize = 100;
 const DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.1");
 const ENCRYPTED_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.6");
 const KEY_BAG: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.12.10.1.1");
-const SHROUDED_KEY_BAG: ObjectIdentifier =
-    ObjectIdentifier::new_unwrap("1.2.840.113549.1.12.10.1.2");
-const CERTIFICATE_BAG: ObjectIdentifier =
-    ObjectIdentifier::new_unwrap("1.2.840.113549.1.12.10.1.3");
+const SHROUDED_KEY_BAG: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.12.10.1.2");
+const CERTIFICATE_BAG: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.12.10.1.3");
 const X509_CERTIFICATE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.22.1");
 
 /// The code (password) that a PFX file was handed over with. May be empty.
@@ -83,9 +81,7 @@ pub enum PfxError {
     )]
     IndefiniteLengths,
     /// Nothing proves the code to be right, nor the file to be unaltered.
-    #[error(
-        "the file has no MAC, so nothing proves that it was not altered; export it again with a code"
-    )]
+    #[error("the file has no MAC, so nothing proves that it was not altered; export it again with a code")]
     NoMac,
     /// The MAC does not come out.
     #[error(
@@ -232,22 +228,23 @@ pub(super) fn read(file: &[u8], code: &PfxCode) -> Result<Contents, PfxError> {
     if pfx.auth_safe.content_type != DATA {
         return Err(unsupported("outer content", pfx.auth_safe.content_type));
     }
-    let auth_safe = pfx
-        .auth_safe
-        .content
-        .decode_as::<&OctetStringRef>()?
-        .as_bytes();
+    let auth_safe = pfx.auth_safe.content.decode_as::<&OctetStringRef>()?.as_bytes();
     let mut work = Work::new(code);
     work.verify_mac(&pfx.mac.ok_or(PfxError::NoMac)?, auth_safe)?;
 
+    read_auth_safe(auth_safe, &mut work)
+}
+
+fn read_auth_safe(auth_safe: &[u8], work: &mut Work<'_>) -> Result<Contents, PfxError> {
     let mut contents = Contents::default();
     let mut reader = SliceReader::new(auth_safe)?;
     reader.sequence(|reader| -> Result<(), PfxError> {
         while !reader.is_finished() {
-            read_content(&ContentInfo::decode(reader)?, &mut work, &mut contents)?;
+            read_content(&ContentInfo::decode(reader)?, work, &mut contents)?;
         }
         Ok(())
     })?;
+    reader.finish()?;
     Ok(contents)
 }
 
@@ -283,11 +280,7 @@ fn read_bags(bags: &[u8], work: &mut Work<'_>, contents: &mut Contents) -> Resul
     })
 }
 
-fn read_bag(
-    bag: &SafeBag<'_>,
-    work: &mut Work<'_>,
-    contents: &mut Contents,
-) -> Result<(), PfxError> {
+fn read_bag(bag: &SafeBag<'_>, work: &mut Work<'_>, contents: &mut Contents) -> Result<(), PfxError> {
     match bag.bag_type {
         KEY_BAG => {
             let key = Zeroizing::new(der::Encode::to_der(&bag.value)?);
@@ -304,9 +297,7 @@ fn read_bag(
             if bag.certificate_type != X509_CERTIFICATE {
                 return Err(unsupported("certificates", bag.certificate_type));
             }
-            contents
-                .certificates
-                .push(bag.certificate.as_bytes().to_vec());
+            contents.certificates.push(bag.certificate.as_bytes().to_vec());
         }
         // Revocation lists, other secrets, nested bags: nothing that an identity is made of.
         _ => {}
@@ -337,5 +328,125 @@ fn unsupported(use_of: &'static str, algorithm: ObjectIdentifier) -> PfxError {
     PfxError::UnsupportedAlgorithm {
         use_of,
         algorithm: algorithm.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use p12_keystore::{Certificate, KeyStore, KeyStoreEntry, PrivateKey, PrivateKeyChain};
+    use proptest::prelude::{ProptestConfig, any, prop, proptest};
+
+    use super::super::inspection;
+    use super::*;
+
+    /// What the MAC of a file protects, so that the readers behind it can be reached with altered bytes.
+    static AUTH_SAFE: std::sync::LazyLock<Vec<u8>> = std::sync::LazyLock::new(|| {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let params = rcgen::CertificateParams::new(vec!["a.example.test".to_owned()]).unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        let certificate = Certificate::from_der(certificate.der()).unwrap();
+        let key = PrivateKey::from_der(&key.serialize_der()).unwrap();
+        let chain = PrivateKeyChain::new("id", key, vec![certificate; BAGS_MAX]);
+        let mut store = KeyStore::new();
+        store.add_entry("entry", KeyStoreEntry::PrivateKeyChain(chain));
+        let file = store
+            .writer("code")
+            .encryption_iterations(9)
+            .mac_iterations(9)
+            .write()
+            .unwrap();
+        let pfx = Pfx::from_der(&file).unwrap();
+        pfx.auth_safe
+            .content
+            .decode_as::<&OctetStringRef>()
+            .unwrap()
+            .as_bytes()
+            .to_vec()
+    });
+
+    #[test]
+    fn more_bags_than_an_identity_has_are_refused() {
+        let code = PfxCode::new("code");
+        let error = read_auth_safe(&AUTH_SAFE, &mut Work::new(&code)).err().unwrap();
+        assert!(matches!(error, PfxError::TooManyBags), "{error:?}");
+    }
+
+    #[test]
+    fn debug_shows_nothing_of_the_code() {
+        assert_eq!(format!("{:?}", PfxCode::new("secret")), "PfxCode([elided])");
+    }
+
+    /// A key and a certificate in clear, as `-keypbe NONE -certpbe NONE` leaves them.
+    fn plain_bags() -> Vec<u8> {
+        static BAGS: std::sync::LazyLock<Vec<u8>> = std::sync::LazyLock::new(|| {
+            let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap();
+            let params = rcgen::CertificateParams::new(vec!["a.example.test".to_owned()]).unwrap();
+            let certificate = params.self_signed(&key).unwrap();
+            let key_bag = bag(KEY_BAG, &key.serialize_der());
+            let octets = OctetStringRef::new(certificate.der()).unwrap();
+            let certificate = CertificateBag {
+                certificate_type: X509_CERTIFICATE,
+                certificate: octets,
+            };
+            let certificate_bag = bag(CERTIFICATE_BAG, &der::Encode::to_der(&certificate).unwrap());
+            let body = [key_bag, certificate_bag].concat();
+            let list = AnyRef::new(der::Tag::Sequence, &body).unwrap();
+            der::Encode::to_der(&list).unwrap()
+        });
+        BAGS.clone()
+    }
+
+    fn bag(bag_type: ObjectIdentifier, value: &[u8]) -> Vec<u8> {
+        let value = AnyRef::from_der(value).unwrap();
+        der::Encode::to_der(&SafeBag {
+            bag_type,
+            value,
+            attributes: None,
+        })
+        .unwrap()
+    }
+
+    fn inspect(bags: &[u8]) -> Option<()> {
+        let code = PfxCode::new("code");
+        let mut contents = Contents::default();
+        read_bags(bags, &mut Work::new(&code), &mut contents).ok()?;
+        let found = inspection::match_key(contents).ok()?;
+        inspection::describe(&found.leaf, &found.chain, 0)
+            .ok()
+            .map(|_| ())
+    }
+
+    #[test]
+    fn plain_bags_are_read() {
+        assert!(inspect(&plain_bags()).is_some());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn altered_keys_and_certificates_never_panic(
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+            cut in prop::option::of(any::<prop::sample::Index>()),
+        ) {
+            let mut bags = plain_bags();
+            for (index, value) in changes {
+                let index = index.index(bags.len());
+                bags[index] = value;
+            }
+            if let Some(cut) = cut {
+                bags.truncate(cut.index(bags.len()));
+            }
+            inspect(&bags);
+        }
+
+        #[test]
+        fn altered_contents_never_panic(index in any::<prop::sample::Index>(), value in any::<u8>()) {
+            let mut auth_safe = AUTH_SAFE.clone();
+            let index = index.index(auth_safe.len().min(300));
+            auth_safe[index] = value;
+            let code = PfxCode::new("code");
+            let _ = read_auth_safe(&auth_safe, &mut Work::new(&code));
+        }
     }
 }

@@ -17,7 +17,13 @@ use uuid::Uuid;
 )]
 pub(super) struct Arguments {
     /// Where the host keeps its record, certificates and key
-    #[arg(long, global = true, env = "BSS_DATA_DIR", default_value = "bss-data", value_name = "DIR")]
+    #[arg(
+        long,
+        global = true,
+        env = "BSS_DATA_DIR",
+        default_value = "bss-data",
+        value_name = "DIR"
+    )]
     pub(super) data_dir: PathBuf,
     /// The plugin, a WebAssembly component
     #[arg(

@@ -7,12 +7,14 @@ use std::sync::Arc;
 use host_harness::certificate_store::{ImportError, InstalledCertificate, PfxCode};
 use host_harness::instance_settings::{ConfigureError, InstanceForm};
 use host_harness::license_order::{OrderRequest, PlaceError, Settlement, settlement};
-use host_harness::record::{self, Asset, AssetFilter, CreateError, NewInstance, NewLine, Party, ProductFilter, Reach, SaveError};
-use uuid::Uuid;
+use host_harness::record::{
+    self, Asset, AssetFilter, CreateError, NewInstance, NewLine, Party, ProductFilter, Reach, SaveError,
+};
 use host_harness::services_definition::{ServicesError, ServicesRun};
 use host_harness::simulator::CertificateRequest;
 use host_harness::{CallEvent, CallListener, Host, LogLevel, PrepareError};
 use serde_json::{Value, json};
+use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::args::{
@@ -32,7 +34,9 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
         Command::Demo(demo_arguments) => return demo::run(&arguments.plugin, demo_arguments, json).await,
         _ => {}
     }
-    let host = Host::open(&arguments.data_dir, &arguments.plugin).await.map_err(no_answer)?;
+    let host = Host::open(&arguments.data_dir, &arguments.plugin)
+        .await
+        .map_err(no_answer)?;
     match arguments.command {
         Command::Certificate(CertificateCommand::Import { pfx, code_file }) => {
             let code = pfx_code(code_file.as_deref())?;
@@ -40,16 +44,20 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
         }
         Command::Certificate(CertificateCommand::List) => certificates(&host, json).await,
         Command::Instance(InstanceCommand::Create(create)) => create_instance(&host, create, json).await,
-        Command::Instance(InstanceCommand::Configure { name, set }) => configure(&host, &name, set, json).await,
+        Command::Instance(InstanceCommand::Configure { name, set }) => {
+            configure(&host, &name, set, json).await
+        }
         Command::Instance(InstanceCommand::Show { name }) => configure(&host, &name, Vec::new(), json).await,
         Command::Instance(InstanceCommand::List) => instances(&host, json).await,
         Command::Services(ServicesCommand::Fetch { instance }) => fetch(&host, &instance, json).await,
         Command::Services(ServicesCommand::Products { instance }) => products(&host, &instance, json).await,
         Command::Order(OrderCommand::Place(place)) => place_order(&host, place, json).await,
         Command::Order(OrderCommand::Resume { order }) => run_order(&host, order, json).await,
-        Command::Asset(AssetCommand::List { instance, order, show_keys }) => {
-            assets(&host, instance, order, show_keys, json).await
-        }
+        Command::Asset(AssetCommand::List {
+            instance,
+            order,
+            show_keys,
+        }) => assets(&host, instance, order, show_keys, json).await,
         Command::Simulator(_) | Command::Demo(_) => Ok(Ending::Done),
     }
 }
@@ -105,10 +113,25 @@ pub(super) fn place_failure(error: PlaceError) -> Failure {
 /// What a call tells while it runs, on the standard error.
 pub(super) fn listener() -> CallListener {
     Arc::new(|event| match event {
-        CallEvent::Log { level: LogLevel::Warning, subject, message } => {
-            show::note(format!("warning: {}{message}", if subject.is_empty() { subject } else { format!("{subject}: ") }));
+        CallEvent::Log {
+            level: LogLevel::Warning,
+            subject,
+            message,
+        } => {
+            show::note(format!(
+                "warning: {}{message}",
+                if subject.is_empty() {
+                    subject
+                } else {
+                    format!("{subject}: ")
+                }
+            ));
         }
-        CallEvent::Log { level, subject, message } => tracing::info!(?level, subject, "{message}"),
+        CallEvent::Log {
+            level,
+            subject,
+            message,
+        } => tracing::info!(?level, subject, "{message}"),
         CallEvent::Progress { done, total, unit } => tracing::info!(done, total, unit, "progress"),
         _ => {}
     })
@@ -118,9 +141,20 @@ fn pfx_code(file: Option<&Path>) -> Result<PfxCode, Failure> {
     let text = match file {
         None => Zeroizing::new(std::env::var("BSS_PFX_CODE").unwrap_or_default()),
         Some(path) => {
-            let read = if path.as_os_str() == "-" { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(path) };
+            let read = if path.as_os_str() == "-" {
+                std::io::read_to_string(std::io::stdin())
+            } else {
+                std::fs::read_to_string(path)
+            };
             Zeroizing::new(read.map_err(|error| {
-                Failure::text(Ending::Refused, format!("the file with the code, `{}`, can't be read: {error}", path.display()), "")
+                Failure::text(
+                    Ending::Refused,
+                    format!(
+                        "the file with the code, `{}`, can't be read: {error}",
+                        path.display()
+                    ),
+                    "",
+                )
             })?)
         }
     };
@@ -129,9 +163,18 @@ fn pfx_code(file: Option<&Path>) -> Result<PfxCode, Failure> {
 
 async fn import(host: &Host, file: &Path, code: &PfxCode, json: bool) -> Outcome {
     let bytes = Zeroizing::new(std::fs::read(file).map_err(|error| {
-        Failure::text(Ending::Refused, format!("PFX file `{}` can't be read: {error}", file.display()), "")
+        Failure::text(
+            Ending::Refused,
+            format!("PFX file `{}` can't be read: {error}", file.display()),
+            "",
+        )
     })?);
-    let certificate = host.record().certificates().import(&bytes, code).await.map_err(import_failure)?;
+    let certificate = host
+        .record()
+        .certificates()
+        .import(&bytes, code)
+        .await
+        .map_err(import_failure)?;
     if json {
         show::line(certificate_json(&certificate).to_string());
     } else {
@@ -175,7 +218,13 @@ fn certificate_json(certificate: &InstalledCertificate) -> Value {
 async fn certificates(host: &Host, json: bool) -> Outcome {
     let certificates = host.record().certificates().list().await.map_err(no_answer)?;
     if json {
-        show::line(certificates.iter().map(certificate_json).collect::<Value>().to_string());
+        show::line(
+            certificates
+                .iter()
+                .map(certificate_json)
+                .collect::<Value>()
+                .to_string(),
+        );
         return Ok(Ending::Done);
     }
     let mut table = show::table(&["Thumbprint", "Subject", "Valid until", "Key", "Unusable because"]);
@@ -196,7 +245,11 @@ async fn create_instance(host: &Host, create: CreateInstance, json: bool) -> Out
     let trusted_authorities_pem = match &create.trust {
         None => None,
         Some(path) => Some(std::fs::read_to_string(path).map_err(|error| {
-            Failure::text(Ending::Refused, format!("`{}` can't be read: {error}", path.display()), "give a PEM file")
+            Failure::text(
+                Ending::Refused,
+                format!("`{}` can't be read: {error}", path.display()),
+                "give a PEM file",
+            )
         })?),
     };
     let instance = host
@@ -205,7 +258,10 @@ async fn create_instance(host: &Host, create: CreateInstance, json: bool) -> Out
             name: create.name,
             currency: create.currency,
             options: create.option.into_iter().collect(),
-            reach: Reach { trusted_authorities_pem, allowed_networks: create.allow_network },
+            reach: Reach {
+                trusted_authorities_pem,
+                allowed_networks: create.allow_network,
+            },
         })
         .await
         .map_err(create_failure)?;
@@ -223,7 +279,11 @@ async fn create_instance(host: &Host, create: CreateInstance, json: bool) -> Out
 async fn configure(host: &Host, name: &str, set: Vec<(String, String)>, json: bool) -> Outcome {
     let typed: BTreeMap<String, String> = set.into_iter().collect();
     let changes = !typed.is_empty();
-    let shown = if changes { host.configure(name, &typed, &operator()).await } else { host.form(name).await };
+    let shown = if changes {
+        host.configure(name, &typed, &operator()).await
+    } else {
+        host.form(name).await
+    };
     let shown = shown.map_err(configure_failure)?;
     let problems = show::form_problems(&shown.form);
     if json {
@@ -237,40 +297,73 @@ async fn configure(host: &Host, name: &str, set: Vec<(String, String)>, json: bo
     if !changes || shown.saved {
         return Ok(Ending::Done);
     }
-    Err(Failure::text(Ending::Refused, format!("nothing was saved: {}", problems.join("; ")), ""))
+    Err(Failure::text(
+        Ending::Refused,
+        format!("nothing was saved: {}", problems.join("; ")),
+        "",
+    ))
 }
 
 fn show_form(shown: &InstanceForm) {
     show::line(show::form_table(&shown.form).to_string());
-    show::line(format!("instance `{}`: {}", shown.instance.name, show::state(&shown.instance)));
+    show::line(format!(
+        "instance `{}`: {}",
+        shown.instance.name,
+        show::state(&shown.instance)
+    ));
     for authority in &shown.instance.authorities {
-        let how = if authority.client_certificate { "with the certificate" } else { "without a certificate" };
+        let how = if authority.client_certificate {
+            "with the certificate"
+        } else {
+            "without a certificate"
+        };
         show::line(format!("  reaches {} {how}", authority.name));
     }
 }
 
 /// Who the record says made a change.
 fn operator() -> String {
-    std::env::var("USER").ok().filter(|user| !user.is_empty()).unwrap_or_else(|| "operator".to_owned())
+    std::env::var("USER")
+        .ok()
+        .filter(|user| !user.is_empty())
+        .unwrap_or_else(|| "operator".to_owned())
 }
 
 async fn instances(host: &Host, json: bool) -> Outcome {
     let instances = host.record().instances().await.map_err(no_answer)?;
     if json {
-        show::line(instances.iter().map(show::instance_json).collect::<Value>().to_string());
+        show::line(
+            instances
+                .iter()
+                .map(show::instance_json)
+                .collect::<Value>()
+                .to_string(),
+        );
         return Ok(Ending::Done);
     }
     let mut table = show::table(&["Instance", "State", "Currency", "Certificate"]);
     for instance in &instances {
-        let thumbprint = instance.thumbprint.as_ref().map(ToString::to_string).unwrap_or_default();
-        table.add_row([instance.name.as_str(), show::state(instance), &instance.currency, &thumbprint]);
+        let thumbprint = instance
+            .thumbprint
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        table.add_row([
+            instance.name.as_str(),
+            show::state(instance),
+            &instance.currency,
+            &thumbprint,
+        ]);
     }
     show::line(table.to_string());
     Ok(Ending::Done)
 }
 
 async fn fetch(host: &Host, instance: &str, json: bool) -> Outcome {
-    let run = host.fetch_services(instance, listener()).await.map_err(services_failure)?;
+    let run = host
+        .fetch_services(instance, listener())
+        .await
+        .map_err(services_failure)?;
     if json {
         show::line(run_json(&run).to_string());
     } else {
@@ -294,7 +387,11 @@ pub(super) fn run_line(run: &ServicesRun) -> String {
     if run.unchanged {
         return "nothing has changed since the last time".to_owned();
     }
-    let skipped = if run.skipped == 0 { String::new() } else { format!(", {} left out", run.skipped) };
+    let skipped = if run.skipped == 0 {
+        String::new()
+    } else {
+        format!(", {} left out", run.skipped)
+    };
     format!(
         "{} new, {} changed, {} discontinued{skipped}",
         run.difference.new.len(),
@@ -305,9 +402,19 @@ pub(super) fn run_line(run: &ServicesRun) -> String {
 
 async fn products(host: &Host, instance: &str, json: bool) -> Outcome {
     let instance = host.named_instance(instance).await.map_err(configure_failure)?;
-    let products = host.record().products(instance.id, ProductFilter::default()).await.map_err(no_answer)?;
+    let products = host
+        .record()
+        .products(instance.id, ProductFilter::default())
+        .await
+        .map_err(no_answer)?;
     if json {
-        show::line(products.iter().map(show::product_json).collect::<Value>().to_string());
+        show::line(
+            products
+                .iter()
+                .map(show::product_json)
+                .collect::<Value>()
+                .to_string(),
+        );
     } else {
         show::line(show::product_table(&products).to_string());
     }
@@ -317,18 +424,28 @@ async fn products(host: &Host, instance: &str, json: bool) -> Outcome {
 async fn place_order(host: &Host, place: PlaceOrder, json: bool) -> Outcome {
     let lines = order_lines(&place.offer, &place.quantity)?;
     let request = OrderRequest {
-        customer: Party { id: place.customer, name: place.customer_name, country: place.customer_country },
+        customer: Party {
+            id: place.customer,
+            name: place.customer_name,
+            country: place.customer_country,
+        },
         reseller: None,
         lines,
         idempotency_key: place.idempotency_key,
     };
-    let order = host.place_order(&place.instance, request).await.map_err(place_failure)?;
+    let order = host
+        .place_order(&place.instance, request)
+        .await
+        .map_err(place_failure)?;
     run_order(host, order.id, json).await
 }
 
 /// Offers and their quantities: none at all means one of each; else there is one for each offer.
 fn order_lines(offers: &[String], quantities: &[u32]) -> Result<Vec<NewLine>, Failure> {
-    let line = |(offer, quantity): (&String, u32)| NewLine { product_code: offer.clone(), quantity };
+    let line = |(offer, quantity): (&String, u32)| NewLine {
+        product_code: offer.clone(),
+        quantity,
+    };
     if quantities.is_empty() {
         return Ok(offers.iter().map(|offer| line((offer, 1))).collect());
     }
@@ -351,7 +468,10 @@ async fn run_order(host: &Host, order: Uuid, json: bool) -> Outcome {
             Settlement::Refused => "refused",
             Settlement::Open => "open",
         };
-        let assets: Value = assets.iter().map(|asset| show::asset_json(asset, false)).collect();
+        let assets: Value = assets
+            .iter()
+            .map(|asset| show::asset_json(asset, false))
+            .collect();
         show::line(json!({ "order": order, "state": state, "licenses": assets }).to_string());
     } else {
         show::line(format!("order {order}"));
@@ -386,10 +506,20 @@ async fn assets(
         None => None,
         Some(name) => Some(host.named_instance(&name).await.map_err(configure_failure)?.id),
     };
-    let filter = AssetFilter { instance, order, sync_status: None };
+    let filter = AssetFilter {
+        instance,
+        order,
+        sync_status: None,
+    };
     let assets = host.record().assets(filter).await.map_err(no_answer)?;
     if json {
-        show::line(assets.iter().map(|asset| show::asset_json(asset, show_keys)).collect::<Value>().to_string());
+        show::line(
+            assets
+                .iter()
+                .map(|asset| show::asset_json(asset, show_keys))
+                .collect::<Value>()
+                .to_string(),
+        );
     } else {
         show_assets(&assets, show_keys);
     }
@@ -397,9 +527,16 @@ async fn assets(
 }
 
 async fn simulator(arguments: &SimulatorArguments) -> Outcome {
-    let started = demo::start_simulator(&arguments.directory, arguments.service_address, arguments.login_address).await;
+    let started = demo::start_simulator(
+        &arguments.directory,
+        arguments.service_address,
+        arguments.login_address,
+    )
+    .await;
     let (simulator, mut details) = started.map_err(|error| no_answer_text(&error))?;
-    let issued = simulator.issue_client_certificate(&CertificateRequest::default()).map_err(no_answer)?;
+    let issued = simulator
+        .issue_client_certificate(&CertificateRequest::default())
+        .map_err(no_answer)?;
     let code = uuid::Uuid::new_v4().to_string();
     let file = arguments.directory.join("client.pfx");
     pfx::with_library(&issued, &code, &file).map_err(|error| no_answer_text(&error))?;

@@ -21,7 +21,11 @@ pub(super) enum Maker {
 pub(super) fn write(issued: &IssuedCertificate, code: &str, file: &Path) -> anyhow::Result<Maker> {
     let maker = match with_openssl(issued, code, file) {
         Ok(()) => Maker::OpenSsl,
-        Err(error) if error.downcast_ref::<std::io::Error>().is_some_and(|io| io.kind() == std::io::ErrorKind::NotFound) => {
+        Err(error)
+            if error
+                .downcast_ref::<std::io::Error>()
+                .is_some_and(|io| io.kind() == std::io::ErrorKind::NotFound) =>
+        {
             with_library(issued, code, file)?;
             Maker::Library
         }
@@ -33,7 +37,15 @@ pub(super) fn write(issued: &IssuedCertificate, code: &str, file: &Path) -> anyh
 /// The key goes through a pipe and the code through the environment: neither is ever in a file or an argument.
 fn with_openssl(issued: &IssuedCertificate, code: &str, file: &Path) -> anyhow::Result<()> {
     let mut openssl = Command::new("openssl")
-        .args(["pkcs12", "-export", "-name", "Microsoft ESD", "-passout", "env:BSS_PFX_CODE", "-out"])
+        .args([
+            "pkcs12",
+            "-export",
+            "-name",
+            "Microsoft ESD",
+            "-passout",
+            "env:BSS_PFX_CODE",
+            "-out",
+        ])
         .arg(file)
         .env("BSS_PFX_CODE", code)
         .stdin(Stdio::piped())
@@ -41,13 +53,22 @@ fn with_openssl(issued: &IssuedCertificate, code: &str, file: &Path) -> anyhow::
         .stderr(Stdio::piped())
         .spawn()?;
     if let Some(mut stdin) = openssl.stdin.take() {
-        for pem in [issued.private_key_pem.as_bytes(), issued.certificate_pem.as_bytes(), issued.chain_pem.as_bytes()] {
-            stdin.write_all(pem).context("openssl did not take the certificate")?;
+        for pem in [
+            issued.private_key_pem.as_bytes(),
+            issued.certificate_pem.as_bytes(),
+            issued.chain_pem.as_bytes(),
+        ] {
+            stdin
+                .write_all(pem)
+                .context("openssl did not take the certificate")?;
         }
     }
     let output = openssl.wait_with_output().context("openssl did not end")?;
     if !output.status.success() {
-        bail!("openssl made no PFX file: {}", String::from_utf8_lossy(&output.stderr).trim());
+        bail!(
+            "openssl made no PFX file: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
     }
     Ok(())
 }
@@ -62,5 +83,6 @@ pub(super) fn with_library(issued: &IssuedCertificate, code: &str, file: &Path) 
     let chain = PrivateKeyChain::new("1", PrivateKey::from_der(key.secret_der())?, certificates);
     let mut store = KeyStore::new();
     store.add_entry("Microsoft ESD", KeyStoreEntry::PrivateKeyChain(chain));
-    std::fs::write(file, store.writer(code).write()?).with_context(|| format!("`{}` can't be written", file.display()))
+    std::fs::write(file, store.writer(code).write()?)
+        .with_context(|| format!("`{}` can't be written", file.display()))
 }

@@ -7,8 +7,8 @@ use comfy_table::Table;
 use comfy_table::presets;
 use host_harness::bindings::failures::{Problem, ReadFailure};
 use host_harness::bindings::instance_settings::{Field, FieldKind, Form};
-use host_harness::record::{Asset, Instance, Product, Standing};
 use host_harness::certificate_store::KeyKind;
+use host_harness::record::{Asset, Instance, Product, Standing};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -36,13 +36,21 @@ impl Failure {
             }
             next = error.source();
         }
-        Self { ending, message: messages.join(": "), hints }
+        Self {
+            ending,
+            message: messages.join(": "),
+            hints,
+        }
     }
 
     /// A failure in words.
     pub(super) fn text(ending: Ending, message: impl Into<String>, hint: impl Into<String>) -> Self {
         let hint = hint.into();
-        Self { ending, message: message.into(), hints: if hint.is_empty() { vec![] } else { vec![hint] } }
+        Self {
+            ending,
+            message: message.into(),
+            hints: if hint.is_empty() { vec![] } else { vec![hint] },
+        }
     }
 
     /// What a plugin says of a reading that brought nothing.
@@ -88,7 +96,9 @@ pub(super) fn note(text: impl AsRef<str>) {
 /// A table with a header, as wide as the terminal allows.
 pub(super) fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_BORDERS_ONLY).set_header(header.iter().copied());
+    table
+        .load_style(presets::UTF8_BORDERS_ONLY)
+        .set_header(header.iter().copied());
     if !std::io::stdout().is_terminal() {
         // A pipe has no width; lines are kept whole.
         table.set_content_arrangement(comfy_table::ContentArrangement::Disabled);
@@ -100,7 +110,10 @@ pub(super) fn table(header: &[&str]) -> Table {
 
 /// A time, for people.
 pub(super) fn time(ms: i64) -> String {
-    jiff::Timestamp::from_millisecond(ms).map_or_else(|_| ms.to_string(), |time| time.strftime("%Y-%m-%d %H:%M").to_string())
+    jiff::Timestamp::from_millisecond(ms).map_or_else(
+        |_| ms.to_string(),
+        |time| time.strftime("%Y-%m-%d %H:%M").to_string(),
+    )
 }
 
 /// The kind of a key, for people.
@@ -173,7 +186,13 @@ pub(super) fn form_table(form: &Form) -> Table {
     for field in &form.fields {
         let value = match (&*field.value, field.enabled) {
             ("", false) => "(after the fields above are saved)".to_owned(),
-            ("", true) => if field.mandatory { "(needed)".to_owned() } else { String::new() },
+            ("", true) => {
+                if field.mandatory {
+                    "(needed)".to_owned()
+                } else {
+                    String::new()
+                }
+            }
             (value, _) => shown_value(field, value),
         };
         table.add_row([field.label.as_str(), field.id.as_str(), &value]);
@@ -192,8 +211,15 @@ fn shown_value(field: &Field, value: &str) -> String {
 pub(super) fn form_problems(form: &Form) -> Vec<String> {
     let lines = form.fields.iter().flat_map(|field| {
         field.problems.iter().map(move |problem| {
-            let advice = if problem.advice.is_empty() { String::new() } else { format!("\n  hint: {}", problem.advice) };
-            format!("{} (`{}`): {} ({}){advice}", field.label, field.id, problem.message, problem.code)
+            let advice = if problem.advice.is_empty() {
+                String::new()
+            } else {
+                format!("\n  hint: {}", problem.advice)
+            };
+            format!(
+                "{} (`{}`): {} ({}){advice}",
+                field.label, field.id, problem.message, problem.code
+            )
         })
     });
     lines.collect()
@@ -223,13 +249,29 @@ pub(super) fn asset_json(asset: &Asset, show_keys: bool) -> Value {
 
 /// Assets, for people.
 pub(super) fn asset_table(assets: &[Asset], show_keys: bool) -> Table {
-    let mut table = table(&["License", "Offer", "Product key", "Activation link", "Sync", "Token", "Return"]);
+    let mut table = table(&[
+        "License",
+        "Offer",
+        "Product key",
+        "Activation link",
+        "Sync",
+        "Token",
+        "Return",
+    ]);
     for asset in assets {
         let key = asset.product_key.as_ref().map_or_else(String::new, |key| {
-            if show_keys { key.expose().to_owned() } else { key.masked() }
+            if show_keys {
+                key.expose().to_owned()
+            } else {
+                key.masked()
+            }
         });
         let link = asset.activation_link.as_ref().map_or_else(String::new, |link| {
-            if show_keys { link.expose().to_owned() } else { link_host(link.expose()) }
+            if show_keys {
+                link.expose().to_owned()
+            } else {
+                link_host(link.expose())
+            }
         });
         table.add_row([
             short(asset.id),
@@ -237,7 +279,9 @@ pub(super) fn asset_table(assets: &[Asset], show_keys: bool) -> Table {
             key,
             link,
             asset.sync_status.to_string(),
-            asset.license_token_status.map_or_else(String::new, |status| status.to_string()),
+            asset
+                .license_token_status
+                .map_or_else(String::new, |status| status.to_string()),
             asset.return_status.to_string(),
         ]);
     }
@@ -248,15 +292,28 @@ pub(super) fn asset_table(assets: &[Asset], show_keys: bool) -> Table {
 pub(super) fn asset_reasons(assets: &[Asset]) -> Vec<String> {
     let lines = assets.iter().filter_map(|asset| {
         let problem = &asset.reason.as_ref()?.problem;
-        let advice = if problem.advice.is_empty() { String::new() } else { format!("\n  hint: {}", problem.advice) };
-        Some(format!("{} is {}: {} ({}){advice}", short(asset.id), asset.sync_status, problem.message, problem.code))
+        let advice = if problem.advice.is_empty() {
+            String::new()
+        } else {
+            format!("\n  hint: {}", problem.advice)
+        };
+        Some(format!(
+            "{} is {}: {} ({}){advice}",
+            short(asset.id),
+            asset.sync_status,
+            problem.message,
+            problem.code
+        ))
     });
     lines.collect()
 }
 
 /// Enough of an activation link to know where it leads.
 fn link_host(link: &str) -> String {
-    link.parse::<http::Uri>().ok().and_then(|uri| uri.host().map(str::to_owned)).unwrap_or_default()
+    link.parse::<http::Uri>()
+        .ok()
+        .and_then(|uri| uri.host().map(str::to_owned))
+        .unwrap_or_default()
 }
 
 /// Enough of an id to tell it from its neighbors.
@@ -316,5 +373,9 @@ pub(super) fn green(text: &str) -> String {
 fn painted(text: &str, code: &str) -> String {
     let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty() && value != "0");
     let colors = !set("NO_COLOR") && (set("CLICOLOR_FORCE") || std::io::stdout().is_terminal());
-    if colors { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+    if colors {
+        format!("\u{1b}[{code}m{text}\u{1b}[0m")
+    } else {
+        text.to_owned()
+    }
 }

@@ -40,7 +40,11 @@ impl Body for Bounded {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(cx) else {
-            return self.deadline.as_mut().poll(cx).map(|()| Some(Err(Error::ConnectionReadTimeout)));
+            return self
+                .deadline
+                .as_mut()
+                .poll(cx)
+                .map(|()| Some(Err(Error::ConnectionReadTimeout)));
         };
         let frame = match frame {
             None => return Poll::Ready(None),
@@ -49,7 +53,9 @@ impl Body for Bounded {
         };
         let size = frame.data_ref().map_or(0, |data| data.len() as u64);
         let Some(left) = self.left.checked_sub(size) else {
-            return Poll::Ready(Some(Err(Error::HttpResponseBodySize(Some(limits::RESPONSE_BODY_BYTES)))));
+            return Poll::Ready(Some(Err(Error::HttpResponseBodySize(Some(
+                limits::RESPONSE_BODY_BYTES,
+            )))));
         };
         self.left = left;
         let next = Instant::now() + self.between_bytes;

@@ -21,8 +21,8 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tower_service::Service;
 
-use super::policy::{Authority, address_is_allowed};
 use super::Egress;
+use super::policy::{Authority, address_is_allowed};
 use crate::certificate_store::Identity;
 use crate::limits;
 
@@ -66,7 +66,10 @@ impl Connector {
             }
             None => config.with_no_client_auth(),
         };
-        Ok(Self { tls: Arc::new(config), allowed_networks: egress.allowed_networks.clone().into() })
+        Ok(Self {
+            tls: Arc::new(config),
+            allowed_networks: egress.allowed_networks.clone().into(),
+        })
     }
 
     async fn connect(self, authority: Option<Authority>) -> Result<Link, ConnectFailure> {
@@ -80,13 +83,19 @@ impl Connector {
             .await
             .map_err(|_| ConnectFailure::HandshakeTimeout)?
             .map_err(ConnectFailure::Handshake)?;
-        Ok(Link { stream: TokioIo::new(stream), answered: Answered::default() })
+        Ok(Link {
+            stream: TokioIo::new(stream),
+            answered: Answered::default(),
+        })
     }
 }
 
 /// All addresses of a name. One that is not allowed refuses the name as a whole: a name that leads to both
 /// the public and the inside is not a mistake that should depend on which answers first.
-async fn resolve(authority: &Authority, allowed_networks: &[IpNet]) -> Result<Vec<SocketAddr>, ConnectFailure> {
+async fn resolve(
+    authority: &Authority,
+    allowed_networks: &[IpNet],
+) -> Result<Vec<SocketAddr>, ConnectFailure> {
     let host = authority.host().trim_matches(['[', ']']);
     let resolved: Vec<SocketAddr> =
         timeout(limits::RESOLVE, tokio::net::lookup_host((host, authority.port())))
@@ -94,7 +103,10 @@ async fn resolve(authority: &Authority, allowed_networks: &[IpNet]) -> Result<Ve
             .map_err(|_| ConnectFailure::ResolveTimeout)?
             .map_err(ConnectFailure::Resolve)?
             .collect();
-    match resolved.iter().find(|address| !address_is_allowed(address.ip(), allowed_networks)) {
+    match resolved
+        .iter()
+        .find(|address| !address_is_allowed(address.ip(), allowed_networks))
+    {
         Some(prohibited) => Err(ConnectFailure::AddressProhibited(prohibited.ip())),
         None => Ok(resolved),
     }
@@ -127,7 +139,9 @@ impl Service<http::Uri> for Connector {
     }
 
     fn call(&mut self, uri: http::Uri) -> Self::Future {
-        let authority = uri.authority().and_then(|authority| authority.as_str().parse().ok());
+        let authority = uri
+            .authority()
+            .and_then(|authority| authority.as_str().parse().ok());
         Box::pin(self.clone().connect(authority))
     }
 }

@@ -54,9 +54,10 @@ fn of_connecting(failure: &ConnectFailure) -> Error {
     match failure {
         ConnectFailure::NoServer => Error::HttpRequestUriInvalid,
         ConnectFailure::ResolveTimeout => Error::DnsTimeout,
-        ConnectFailure::Resolve(_) => {
-            Error::DnsError { rcode: Some("name not resolved".to_owned()), info_code: None }
-        }
+        ConnectFailure::Resolve(_) => Error::DnsError {
+            rcode: Some("name not resolved".to_owned()),
+            info_code: None,
+        },
         ConnectFailure::AddressProhibited(_) => Error::DestinationIpProhibited,
         ConnectFailure::ConnectTimeout | ConnectFailure::HandshakeTimeout => Error::ConnectionTimeout,
         ConnectFailure::Connect(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
@@ -72,7 +73,10 @@ fn of_connecting(failure: &ConnectFailure) -> Error {
 }
 
 fn alert_received(alert: AlertDescription) -> Error {
-    Error::TlsAlertReceived { alert_id: Some(alert.into()), alert_message: Some(format!("{alert:?}")) }
+    Error::TlsAlertReceived {
+        alert_id: Some(alert.into()),
+        alert_message: Some(format!("{alert:?}")),
+    }
 }
 
 /// Alerts by which a server refuses a client's certificate (RFC 8446, section 6.2): 42 to 49 and 116.
@@ -103,10 +107,16 @@ mod tests {
     #[test]
     fn only_certificate_alerts_say_that_nothing_was_done() {
         for about_it in [42, 43, 44, 45, 46, 47, 48, 49, 116] {
-            assert!(is_about_our_certificate(AlertDescription::from(about_it)), "{about_it}");
+            assert!(
+                is_about_our_certificate(AlertDescription::from(about_it)),
+                "{about_it}"
+            );
         }
         for other in [0, 10, 20, 40, 50, 51, 70, 80, 90, 112, 120] {
-            assert!(!is_about_our_certificate(AlertDescription::from(other)), "{other}");
+            assert!(
+                !is_about_our_certificate(AlertDescription::from(other)),
+                "{other}"
+            );
         }
     }
 
@@ -117,6 +127,9 @@ mod tests {
             TlsError::AlertReceived(AlertDescription::UnknownCA),
         );
         let outer = io::Error::other(inner);
-        assert!(matches!(find::<TlsError>(&outer), Some(TlsError::AlertReceived(AlertDescription::UnknownCA))));
+        assert!(matches!(
+            find::<TlsError>(&outer),
+            Some(TlsError::AlertReceived(AlertDescription::UnknownCA))
+        ));
     }
 }

@@ -61,13 +61,20 @@ impl FromStr for Authority {
         if host.is_empty() || port == 0 || text.contains('@') {
             return Err(error());
         }
-        Ok(Self { host: host.to_owned(), port })
+        Ok(Self {
+            host: host.to_owned(),
+            port,
+        })
     }
 }
 
 impl fmt::Display for Authority {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.port == 443 { f.write_str(&self.host) } else { write!(f, "{}:{}", self.host, self.port) }
+        if self.port == 443 {
+            f.write_str(&self.host)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
     }
 }
 
@@ -78,7 +85,10 @@ pub(super) enum Denial {
     Method(Method),
     #[error("only `https` is for plugins")]
     Scheme,
-    #[error("the target names no server, or user information, or is longer than {} bytes", limits::REQUEST_TARGET_BYTES)]
+    #[error(
+        "the target names no server, or user information, or is longer than {} bytes",
+        limits::REQUEST_TARGET_BYTES
+    )]
     Target,
     #[error("`{0}` is not an authority of this instance")]
     Authority(Authority),
@@ -100,9 +110,14 @@ pub(super) fn permit<'a>(
     if !target.starts_with('/') || target.len() > limits::REQUEST_TARGET_BYTES {
         return Err(Denial::Target);
     }
-    let asked: Authority =
-        uri.authority().and_then(|authority| authority.as_str().parse().ok()).ok_or(Denial::Target)?;
-    authorities.iter().find(|permitted| permitted.authority == asked).ok_or(Denial::Authority(asked))
+    let asked: Authority = uri
+        .authority()
+        .and_then(|authority| authority.as_str().parse().ok())
+        .ok_or(Denial::Target)?;
+    authorities
+        .iter()
+        .find(|permitted| permitted.authority == asked)
+        .ok_or(Denial::Authority(asked))
 }
 
 /// Whether a connection to an address may be made: public ones, and those in networks that the operator allowed.
@@ -159,7 +174,11 @@ mod tests {
 
     #[test]
     fn a_request_to_an_authority_on_the_list_is_permitted() {
-        for uri in ["https://api.example.com/x", "https://API.example.com:443/x?y=z", "https://api.example.com./x"] {
+        for uri in [
+            "https://api.example.com/x",
+            "https://API.example.com:443/x?y=z",
+            "https://api.example.com./x",
+        ] {
             assert_eq!(judge(Method::POST, uri), Ok(()), "{uri}");
         }
     }
@@ -171,22 +190,44 @@ mod tests {
             ("https://api.example.com:8443/x", "api.example.com:8443"),
             ("https://api.example.com.evil.org/x", "api.example.com.evil.org"),
         ] {
-            assert_eq!(judge(Method::GET, uri), Err(Denial::Authority(name.parse().unwrap())), "{uri}");
+            assert_eq!(
+                judge(Method::GET, uri),
+                Err(Denial::Authority(name.parse().unwrap())),
+                "{uri}"
+            );
         }
     }
 
     #[test]
     fn connect_trace_plain_http_and_user_information_are_denied() {
-        assert!(matches!(judge(Method::CONNECT, "https://api.example.com/x"), Err(Denial::Method(_))));
-        assert!(matches!(judge(Method::TRACE, "https://api.example.com/x"), Err(Denial::Method(_))));
-        assert_eq!(judge(Method::GET, "http://api.example.com/x"), Err(Denial::Scheme));
-        assert_eq!(judge(Method::GET, "https://api.example.com@evil.org/x"), Err(Denial::Target));
-        assert_eq!(judge(Method::GET, "https://u:p@api.example.com/x"), Err(Denial::Target));
+        assert!(matches!(
+            judge(Method::CONNECT, "https://api.example.com/x"),
+            Err(Denial::Method(_))
+        ));
+        assert!(matches!(
+            judge(Method::TRACE, "https://api.example.com/x"),
+            Err(Denial::Method(_))
+        ));
+        assert_eq!(
+            judge(Method::GET, "http://api.example.com/x"),
+            Err(Denial::Scheme)
+        );
+        assert_eq!(
+            judge(Method::GET, "https://api.example.com@evil.org/x"),
+            Err(Denial::Target)
+        );
+        assert_eq!(
+            judge(Method::GET, "https://u:p@api.example.com/x"),
+            Err(Denial::Target)
+        );
     }
 
     #[test]
     fn an_endless_target_is_denied() {
-        let long = format!("https://api.example.com/{}", "x".repeat(limits::REQUEST_TARGET_BYTES));
+        let long = format!(
+            "https://api.example.com/{}",
+            "x".repeat(limits::REQUEST_TARGET_BYTES)
+        );
         assert_eq!(judge(Method::GET, &long), Err(Denial::Target));
     }
 
@@ -196,9 +237,25 @@ mod tests {
             assert!(address_is_allowed(public.parse().unwrap(), &[]), "{public}");
         }
         for special in [
-            "127.0.0.1", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0",
-            "224.0.0.1", "255.255.255.255", "::1", "::", "fe80::1", "fc00::1", "fd00:ec2::254", "::ffff:10.0.0.1",
-            "2001:db8::1", "2002:7f00:1::", "64:ff9b::a00:1", "ff02::1",
+            "127.0.0.1",
+            "10.0.0.1",
+            "172.16.0.1",
+            "192.168.1.1",
+            "169.254.169.254",
+            "100.64.0.1",
+            "0.0.0.0",
+            "224.0.0.1",
+            "255.255.255.255",
+            "::1",
+            "::",
+            "fe80::1",
+            "fc00::1",
+            "fd00:ec2::254",
+            "::ffff:10.0.0.1",
+            "2001:db8::1",
+            "2002:7f00:1::",
+            "64:ff9b::a00:1",
+            "ff02::1",
         ] {
             assert!(!address_is_allowed(special.parse().unwrap(), &[]), "{special}");
         }
@@ -211,9 +268,20 @@ mod tests {
     #[test]
     fn authorities_are_compared_without_case_default_port_or_final_dot() {
         let parse = |text: &str| text.parse::<Authority>();
-        assert_eq!(parse("Login.Example.com:443").unwrap(), parse("login.example.com.").unwrap());
+        assert_eq!(
+            parse("Login.Example.com:443").unwrap(),
+            parse("login.example.com.").unwrap()
+        );
         assert_eq!(parse("localhost:8443").unwrap().to_string(), "localhost:8443");
-        for wrong in ["", "user@host", "host:", "host:0", "host:99999", "https://host", "a b"] {
+        for wrong in [
+            "",
+            "user@host",
+            "host:",
+            "host:0",
+            "host:99999",
+            "https://host",
+            "a b",
+        ] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
     }

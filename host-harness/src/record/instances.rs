@@ -210,11 +210,7 @@ impl Record {
             reach,
         } = new;
         let chars = name.chars().count();
-        if chars == 0
-            || chars > NAME_CHARS_MAX
-            || name.trim() != name
-            || name.chars().any(char::is_control)
-        {
+        if chars == 0 || chars > NAME_CHARS_MAX || name.trim() != name || name.chars().any(char::is_control) {
             return Err(CreateError::InvalidName { name });
         }
         if currency.len() != 3 || !currency.bytes().all(|letter| letter.is_ascii_uppercase()) {
@@ -249,9 +245,7 @@ impl Record {
         .await
         .map_err(RecordError::from)?;
         if inserted.rows_affected() == 0 {
-            return Err(CreateError::NameTaken {
-                name: instance.name,
-            });
+            return Err(CreateError::NameTaken { name: instance.name });
         }
         Ok(instance)
     }
@@ -352,15 +346,11 @@ impl Record {
     ///
     /// # Errors
     /// When the record can't be read.
-    pub async fn instance_history(
-        &self,
-        instance_id: Uuid,
-    ) -> Result<Vec<SettingsVersion>, RecordError> {
-        let rows =
-            sqlx::query("SELECT * FROM instance_history WHERE instance_id = $1 ORDER BY version")
-                .bind(instance_id.to_string())
-                .fetch_all(&self.pool)
-                .await?;
+    pub async fn instance_history(&self, instance_id: Uuid) -> Result<Vec<SettingsVersion>, RecordError> {
+        let rows = sqlx::query("SELECT * FROM instance_history WHERE instance_id = $1 ORDER BY version")
+            .bind(instance_id.to_string())
+            .fetch_all(&self.pool)
+            .await?;
         let read = |row: &SqliteRow| {
             Ok(SettingsVersion {
                 version: row.try_get("version")?,
@@ -430,10 +420,7 @@ async fn write_settings(
     Ok(())
 }
 
-fn changes(
-    old: &BTreeMap<String, String>,
-    new: &BTreeMap<String, String>,
-) -> BTreeMap<String, Change> {
+fn changes(old: &BTreeMap<String, String>, new: &BTreeMap<String, String>) -> BTreeMap<String, Change> {
     let fields = old.keys().chain(new.keys());
     fields
         .filter(|field| old.get(*field) != new.get(*field))

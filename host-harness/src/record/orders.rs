@@ -7,7 +7,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqliteConnection};
 use uuid::Uuid;
 
-use super::assets::{SyncStatus, client_transaction_id};
+use super::assets::{AssetStatus, ReturnStatus, SyncStatus, client_transaction_id};
 use super::instances::Standing;
 use super::services::Product;
 use super::stored::{from_json, id, to_json};
@@ -178,9 +178,7 @@ impl Record {
             .bind(new.instance_id.to_string())
             .fetch_optional(&mut *transaction)
             .await?
-            .ok_or(PlaceError::NoInstance {
-                id: new.instance_id,
-            })?;
+            .ok_or(PlaceError::NoInstance { id: new.instance_id })?;
         let instance = super::instances::read_instance(&row)?;
         if instance.standing != Standing::Ready {
             return Err(PlaceError::NotReady {
@@ -196,12 +194,7 @@ impl Record {
         let order_id = Uuid::new_v4();
         insert_order(&mut transaction, order_id, &new, &request_digest).await?;
         for (position, product) in (1_i64..).zip(&units) {
-            insert_unit(
-                &mut transaction,
-                (new.instance_id, order_id, position),
-                product,
-            )
-            .await?;
+            insert_unit(&mut transaction, (new.instance_id, order_id, position), product).await?;
         }
         let order = read_order(&mut transaction, order_id).await?;
         transaction.commit().await?;
@@ -226,8 +219,7 @@ fn check(new: &NewOrder) -> Result<(), PlaceError> {
     ];
     for (party, given) in parties {
         let Some(given) = given else { continue };
-        let is_country =
-            given.country.len() == 2 && given.country.bytes().all(|b| b.is_ascii_uppercase());
+        let is_country = given.country.len() == 2 && given.country.bytes().all(|b| b.is_ascii_uppercase());
         let fields = [
             ("id", !given.id.trim().is_empty()),
             ("name", !given.name.trim().is_empty()),
@@ -281,10 +273,7 @@ async fn orderable(
     if product.discontinued {
         return Err(PlaceError::Discontinued { code });
     }
-    let (min, max) = (
-        product.offered.min_quantity.max(1),
-        product.offered.max_quantity,
-    );
+    let (min, max) = (product.offered.min_quantity.max(1), product.offered.max_quantity);
     if line.quantity < min || max.is_some_and(|max| line.quantity > max) {
         return Err(PlaceError::Quantity {
             code,
@@ -305,13 +294,12 @@ async fn earlier(
     let Some(key) = &new.idempotency_key else {
         return Ok(None);
     };
-    let row = sqlx::query(
-        "SELECT id, request_digest FROM orders WHERE instance_id = $1 AND idempotency_key = $2",
-    )
-    .bind(new.instance_id.to_string())
-    .bind(key)
-    .fetch_optional(&mut *transaction)
-    .await?;
+    let row =
+        sqlx::query("SELECT id, request_digest FROM orders WHERE instance_id = $1 AND idempotency_key = $2")
+            .bind(new.instance_id.to_string())
+            .bind(key)
+            .fetch_optional(&mut *transaction)
+            .await?;
     let Some(row) = row else { return Ok(None) };
     let order = id(&row, "id")?;
     let known: &str = row.try_get("request_digest")?;
@@ -368,7 +356,7 @@ async fn insert_unit(
     sqlx::query(
         "INSERT INTO assets (id, instance_id, order_id, position, product_code, product_name, generation,
                              client_transaction_id, status, sync_status, return_status, created_at_ms)
-         VALUES ($1, $2, $3, $4, $5, $6, 0, $7, 'active', $8, 'none', $9)",
+         VALUES ($1, $2, $3, $4, $5, $6, 0, $7, $8, $9, $10, $11)",
     )
     .bind(asset_id.to_string())
     .bind(instance_id.to_string())
@@ -377,28 +365,26 @@ async fn insert_unit(
     .bind(&product.offered.code)
     .bind(&product.offered.name)
     .bind(client_transaction_id(instance_id, asset_id, 0).to_string())
+    .bind(AssetStatus::Active.word())
     .bind(SyncStatus::Unsynchronised.word())
+    .bind(ReturnStatus::None.word())
     .bind(now_ms())
     .execute(transaction)
     .await?;
     Ok(())
 }
 
-async fn read_order(
-    connection: &mut SqliteConnection,
-    order_id: Uuid,
-) -> Result<Option<Order>, RecordError> {
+async fn read_order(connection: &mut SqliteConnection, order_id: Uuid) -> Result<Option<Order>, RecordError> {
     let row = sqlx::query("SELECT * FROM orders WHERE id = $1")
         .bind(order_id.to_string())
         .fetch_optional(&mut *connection)
         .await?;
     let Some(row) = row else { return Ok(None) };
-    let lines = sqlx::query(
-        "SELECT position, product_code, id FROM assets WHERE order_id = $1 ORDER BY position",
-    )
-    .bind(order_id.to_string())
-    .fetch_all(connection)
-    .await?;
+    let lines =
+        sqlx::query("SELECT position, product_code, id FROM assets WHERE order_id = $1 ORDER BY position")
+            .bind(order_id.to_string())
+            .fetch_all(connection)
+            .await?;
     let reseller: Option<&str> = row.try_get("reseller")?;
     Ok(Some(Order {
         id: id(&row, "id")?,

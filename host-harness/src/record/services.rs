@@ -141,9 +141,7 @@ pub enum ApplyError {
         id: Uuid,
     },
     /// Two products have one code.
-    #[error(
-        "the services definition has two products with the code `{code}`; nothing of it was applied"
-    )]
+    #[error("the services definition has two products with the code `{code}`; nothing of it was applied")]
     DuplicateProduct {
         /// The code.
         code: String,
@@ -278,11 +276,7 @@ impl Record {
     ///
     /// # Errors
     /// When the record can't be read.
-    pub async fn product(
-        &self,
-        instance_id: Uuid,
-        code: &str,
-    ) -> Result<Option<Product>, RecordError> {
+    pub async fn product(&self, instance_id: Uuid, code: &str) -> Result<Option<Product>, RecordError> {
         let row = sqlx::query("SELECT * FROM products WHERE instance_id = $1 AND code = $2")
             .bind(instance_id.to_string())
             .bind(code)
@@ -293,11 +287,7 @@ impl Record {
 }
 
 fn check(definition: &ServicesDefinition) -> Result<BTreeMap<&str, &NewProduct>, ApplyError> {
-    let types: BTreeSet<&str> = definition
-        .product_types
-        .iter()
-        .map(|t| t.id.as_str())
-        .collect();
+    let types: BTreeSet<&str> = definition.product_types.iter().map(|t| t.id.as_str()).collect();
     let mut offered = BTreeMap::new();
     for product in &definition.products {
         if !types.contains(product.product_type.as_str()) {
@@ -363,10 +353,7 @@ fn changed_fields(old: &NewProduct, new: &NewProduct) -> Vec<String> {
         ("product type", old.product_type != *product_type),
         ("name", old.name != *name),
         ("description", old.description != *description),
-        (
-            "attribute values",
-            old.attribute_values != *attribute_values,
-        ),
+        ("attribute values", old.attribute_values != *attribute_values),
         ("minimum quantity", old.min_quantity != *min_quantity),
         ("maximum quantity", old.max_quantity != *max_quantity),
         ("returnable", old.returnable != *returnable),
@@ -454,8 +441,7 @@ async fn discontinue(
     codes: &[String],
 ) -> Result<(), RecordError> {
     for codes in codes.chunks(ROWS_PER_STATEMENT) {
-        let mut query =
-            QueryBuilder::new("UPDATE products SET discontinued = TRUE WHERE instance_id = ");
+        let mut query = QueryBuilder::new("UPDATE products SET discontinued = TRUE WHERE instance_id = ");
         query.push_bind(instance_id).push(" AND code IN (");
         let mut list = query.separated(", ");
         for code in codes {
@@ -477,9 +463,7 @@ pub(super) fn read_product(row: &SqliteRow) -> Result<Product, RecordError> {
             description: row.try_get("description")?,
             attribute_values: from_json(row, "attribute_values")?,
             min_quantity: count(row, "min_quantity")?,
-            max_quantity: max_quantity
-                .map(|_| count(row, "max_quantity"))
-                .transpose()?,
+            max_quantity: max_quantity.map(|_| count(row, "max_quantity")).transpose()?,
             returnable: row.try_get("returnable")?,
         },
         active: row.try_get("active")?,

@@ -59,10 +59,7 @@ impl AccessTokens {
     }
 
     pub(super) fn revoke_all(&self) {
-        self.grants
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
+        self.grants.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }
 

@@ -60,9 +60,7 @@ pub(super) async fn answer(
         return whole(act.await);
     };
     let when = match fault {
-        Fault::Close(when) | Fault::Reset(when) | Fault::Html(_, when) | Fault::NotJson(when) => {
-            when
-        }
+        Fault::Close(when) | Fault::Reset(when) | Fault::Html(_, when) | Fault::NotJson(when) => when,
         Fault::Refusal { .. } => When::BeforeActing,
         Fault::CutAnswer
         | Fault::DelayAnswer(_)
@@ -120,9 +118,7 @@ fn status_or_500(status: u16) -> StatusCode {
 }
 
 fn html(status: StatusCode) -> Answer {
-    let page = format!(
-        "<html><head><title>{status}</title></head><body><h1>{status}</h1></body></html>\n"
-    );
+    let page = format!("<html><head><title>{status}</title></head><body><h1>{status}</h1></body></html>\n");
     with_body(status, "text/html", Bytes::from(page))
 }
 
@@ -198,11 +194,7 @@ impl Body for AnswerBody {
                     data(HUGE_CHUNK)
                 }
             },
-            AnswerBody::Slow {
-                left,
-                pause,
-                waiting,
-            } => {
+            AnswerBody::Slow { left, pause, waiting } => {
                 if left.is_empty() {
                     return Poll::Ready(None);
                 }

@@ -118,10 +118,7 @@ impl Applications {
             path: path.clone(),
             problem,
         };
-        let Saved {
-            tenant,
-            applications,
-        } = saved.map_err(damaged)?;
+        let Saved { tenant, applications } = saved.map_err(damaged)?;
         let first = applications
             .first()
             .cloned()
@@ -169,11 +166,7 @@ impl Applications {
     }
 
     /// Registers a certificate, PEM. One that is registered with that application already is left as it is.
-    pub(super) fn register(
-        &self,
-        client_id: Uuid,
-        certificate_pem: &str,
-    ) -> Result<(), ApplicationError> {
+    pub(super) fn register(&self, client_id: Uuid, certificate_pem: &str) -> Result<(), ApplicationError> {
         let certificate = read_certificate(client_id, certificate_pem)?;
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         if !state
@@ -252,10 +245,9 @@ fn registered(directory: &Path, client_id: Uuid) -> PathBuf {
 
 fn read_certificate(client_id: Uuid, pem: &str) -> Result<RegisteredCertificate, ApplicationError> {
     let unreadable = |problem: String| ApplicationError::Certificate { problem };
-    let der = CertificateDer::from_pem_slice(pem.as_bytes())
-        .map_err(|error| unreadable(error.to_string()))?;
-    let (_, certificate) =
-        parse_x509_certificate(&der).map_err(|error| unreadable(error.to_string()))?;
+    let der =
+        CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|error| unreadable(error.to_string()))?;
+    let (_, certificate) = parse_x509_certificate(&der).map_err(|error| unreadable(error.to_string()))?;
     let not_after = Timestamp::from_second(certificate.validity().not_after.timestamp())
         .map_err(|error| unreadable(error.to_string()))?;
     Ok(RegisteredCertificate {

@@ -8,9 +8,8 @@ use aws_lc_rs::digest;
 use data_encoding::HEXUPPER;
 use jiff::{SignedDuration, Timestamp};
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384,
-    PKCS_RSA_SHA256, RsaKeySize,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_RSA_SHA256, RsaKeySize,
 };
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -186,9 +185,8 @@ impl Authority {
             path: key_file.clone(),
             problem,
         };
-        let key_pem = Zeroizing::new(
-            files::read(&key_file)?.ok_or_else(|| damaged("it is missing".to_owned()))?,
-        );
+        let key_pem =
+            Zeroizing::new(files::read(&key_file)?.ok_or_else(|| damaged("it is missing".to_owned()))?);
         let key = KeyPair::from_pem(&key_pem).map_err(|error| damaged(error.to_string()))?;
         let issuer = Issuer::new(authority_params(name), key);
         Ok(Authority {
@@ -231,8 +229,7 @@ impl Authority {
         &self,
         directory: &Path,
     ) -> Result<(CertificateDer<'static>, PrivateKeyDer<'static>), AuthorityError> {
-        let (certificate_file, key_file) =
-            (directory.join("server.pem"), directory.join("server.key"));
+        let (certificate_file, key_file) = (directory.join("server.pem"), directory.join("server.key"));
         if files::read(&certificate_file)?.is_none() {
             let names = SERVER_NAMES.map(str::to_owned).to_vec();
             let mut params = leaf_params("localhost", &names)?;
@@ -248,16 +245,13 @@ impl Authority {
         };
         let certificate = CertificateDer::from_pem_file(&certificate_file)
             .map_err(|error| damaged(&certificate_file, error.to_string()))?;
-        let key = PrivateKeyDer::from_pem_file(&key_file)
-            .map_err(|error| damaged(&key_file, error.to_string()))?;
+        let key =
+            PrivateKeyDer::from_pem_file(&key_file).map_err(|error| damaged(&key_file, error.to_string()))?;
         Ok((certificate, key))
     }
 
     /// A client certificate. Making an RSA key takes a while: tens of milliseconds for 2,048 bits, seconds for 4,096.
-    pub(super) fn issue(
-        &self,
-        request: &CertificateRequest,
-    ) -> Result<IssuedCertificate, AuthorityError> {
+    pub(super) fn issue(&self, request: &CertificateRequest) -> Result<IssuedCertificate, AuthorityError> {
         let mut params = leaf_params(&request.common_name, &request.dns_names)?;
         params.not_before = SystemTime::from(request.not_before).into();
         params.not_after = SystemTime::from(request.not_after).into();

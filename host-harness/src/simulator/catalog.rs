@@ -177,12 +177,7 @@ mod tests {
             PublishedCatalog::new(Catalog::default()).version
         );
         let mut changed = Catalog::default();
-        changed.offers[3]
-            .texts
-            .get_mut("de-DE")
-            .unwrap()
-            .name
-            .push('!');
+        changed.offers[3].texts.get_mut("de-DE").unwrap().name.push('!');
         assert_ne!(published.version, PublishedCatalog::new(changed).version);
     }
 }

@@ -98,8 +98,7 @@ impl Site for Cis {
 
     fn connected(&self, tls: &rustls::ServerConnection) -> io::Result<Arc<Counted>> {
         let certificate = tls.peer_certificates().and_then(<[_]>::first);
-        let certificate =
-            certificate.ok_or_else(|| io::Error::other("there is no client certificate"))?;
+        let certificate = certificate.ok_or_else(|| io::Error::other("there is no client certificate"))?;
         let tls_version = match tls.protocol_version() {
             Some(ProtocolVersion::TLSv1_2) => TlsVersion::Tls12,
             _ => TlsVersion::Tls13,
@@ -138,8 +137,7 @@ impl Site for Cis {
             )
         };
         let refuse = |status, code: &str, retry_after| {
-            let refusal =
-                Refusal::new(status, code, "the refusal was ordered").retry_after(retry_after);
+            let refusal = Refusal::new(status, code, "the refusal was ordered").retry_after(retry_after);
             correlated(refusal.answer(correlation_id), correlation_id)
         };
         answer::answer(fault, act, refuse).await
@@ -173,16 +171,12 @@ impl Cis {
         match (route, operation) {
             (Route::Offers, _) => {
                 check_channel(&caller, query.required("channelId")?)?;
-                let published =
-                    Arc::clone(&self.catalog.read().unwrap_or_else(PoisonError::into_inner));
+                let published = Arc::clone(&self.catalog.read().unwrap_or_else(PoisonError::into_inner));
                 catalog_pages::page(&published, &query, request.headers(), repeat_continuation)
             }
             (Route::Tokens, Operation::Purchase) => self.buy(request, &caller).await,
             (Route::Tokens, _) => {
-                let id = query::uuid(
-                    "clientTransactionId",
-                    query.required("clientTransactionId")?,
-                )?;
+                let id = query::uuid("clientTransactionId", query.required("clientTransactionId")?)?;
                 let entry = self.ledger.by_client_transaction_id(&id.to_string()).await;
                 found(entry.map_err(|error| Refusal::internal(&error))?, &caller)
             }
@@ -204,23 +198,18 @@ impl Cis {
     /// Whose call it is: of the application that the access token was granted to, if the TLS certificate is its own
     /// (in the manner of RFC 8705 section 3).
     fn caller(&self, headers: &HeaderMap, thumbprint: &str) -> Result<Application, Refusal> {
-        let bearer = headers
-            .get(AUTHORIZATION)
-            .and_then(|value| value.to_str().ok());
+        let bearer = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
         let bearer = bearer.and_then(|value| value.split_once(' '));
         let bearer = bearer.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("Bearer"));
-        let (_, access_token) =
-            bearer.ok_or_else(|| Refusal::unauthenticated("there is no access token"))?;
+        let (_, access_token) = bearer.ok_or_else(|| Refusal::unauthenticated("there is no access token"))?;
         let client_id = self.access_tokens.granted_to(access_token.trim());
-        let client_id = client_id.ok_or_else(|| {
-            Refusal::unauthenticated("the access token is unknown or has expired")
-        })?;
+        let client_id = client_id
+            .ok_or_else(|| Refusal::unauthenticated("the access token is unknown or has expired"))?;
         let certificate = self
             .applications
             .certificate(|known| known.thumbprint == thumbprint);
         let Some(certificate) = certificate else {
-            let message =
-                format!("client certificate `{thumbprint}` is not registered with any application");
+            let message = format!("client certificate `{thumbprint}` is not registered with any application");
             return Err(Refusal::new(
                 StatusCode::FORBIDDEN,
                 "CertificateNotRegistered",
@@ -250,11 +239,7 @@ impl Cis {
         }
     }
 
-    async fn license(
-        &self,
-        license_token_id: &str,
-        caller: &Application,
-    ) -> Result<LedgerEntry, Refusal> {
+    async fn license(&self, license_token_id: &str, caller: &Application) -> Result<LedgerEntry, Refusal> {
         let id = query::uuid("tokenId", license_token_id)?;
         let entry = self.ledger.by_license_token_id(&id.to_string()).await;
         owned(entry.map_err(|error| Refusal::internal(&error))?, caller)
@@ -273,11 +258,7 @@ fn owned(entry: Option<LedgerEntry>, caller: &Application) -> Result<LedgerEntry
 
 /// Never bought, or bought by somebody else: the caller can't tell.
 fn no_such_license() -> Refusal {
-    Refusal::new(
-        StatusCode::NOT_FOUND,
-        "TokenNotFound",
-        "there is no such license",
-    )
+    Refusal::new(StatusCode::NOT_FOUND, "TokenNotFound", "there is no such license")
 }
 
 fn check_channel(caller: &Application, channel_id: &str) -> Result<(), Refusal> {
@@ -303,8 +284,7 @@ fn body<T: DeserializeOwned>(request: &Request<Bytes>) -> Result<T, Refusal> {
             message,
         ));
     }
-    serde_json::from_slice(request.body())
-        .map_err(|error| Refusal::invalid("body", error.to_string()))
+    serde_json::from_slice(request.body()).map_err(|error| Refusal::invalid("body", error.to_string()))
 }
 
 fn unrouted(route: Option<Route<'_>>, correlation_id: Uuid) -> Answer {
@@ -325,9 +305,7 @@ fn unrouted(route: Option<Route<'_>>, correlation_id: Uuid) -> Answer {
 
 /// The caller's correlation id, or one of our own.
 fn correlation_id(headers: &HeaderMap) -> Uuid {
-    let given = headers
-        .get(CORRELATION_ID)
-        .and_then(|value| value.to_str().ok());
+    let given = headers.get(CORRELATION_ID).and_then(|value| value.to_str().ok());
     given
         .and_then(|text| text.parse().ok())
         .unwrap_or_else(|| super::random::uuid().unwrap_or_default())

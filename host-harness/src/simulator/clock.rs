@@ -16,11 +16,7 @@ impl Clock {
     pub(super) fn now(&self) -> Timestamp {
         let now_ms = Timestamp::now().as_millisecond();
         let moved = now_ms.saturating_add(self.ahead_ms.load(Ordering::Relaxed));
-        Timestamp::from_millisecond(moved).unwrap_or(if moved < 0 {
-            Timestamp::MIN
-        } else {
-            Timestamp::MAX
-        })
+        Timestamp::from_millisecond(moved).unwrap_or(if moved < 0 { Timestamp::MIN } else { Timestamp::MAX })
     }
 
     /// Moves it, forward or back, on top of earlier moves.

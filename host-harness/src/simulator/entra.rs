@@ -116,16 +116,11 @@ impl Entra {
         let application = Uuid::parse_str(client_id)
             .ok()
             .and_then(|id| self.applications.application(id));
-        let application =
-            application.ok_or_else(|| Refusal::ApplicationNotFound(client_id.to_owned()))?;
+        let application = application.ok_or_else(|| Refusal::ApplicationNotFound(client_id.to_owned()))?;
         self.check_resource(&form, version)?;
         let now = Timestamp::now();
         // As the client wrote the tenant: an assertion's audience is the address it is sent to.
-        let audience = format!(
-            "https://{}/{tenant}/{}",
-            self.login_authority,
-            version.path()
-        );
+        let audience = format!("https://{}/{tenant}/{}", self.login_authority, version.path());
         let assertion = form.assertion()?;
         let verified = assertion::verify(
             assertion,
@@ -163,15 +158,11 @@ impl Entra {
         }
     }
 
-    async fn check_first_use(
-        &self,
-        verified: &assertion::Verified,
-        now: Timestamp,
-    ) -> Result<(), Refusal> {
+    async fn check_first_use(&self, verified: &assertion::Verified, now: Timestamp) -> Result<(), Refusal> {
         let forget_s = now.as_second();
-        let accepted =
-            self.ledger
-                .accept_assertion(&verified.jti, verified.refused_from_s, forget_s);
+        let accepted = self
+            .ledger
+            .accept_assertion(&verified.jti, verified.refused_from_s, forget_s);
         match accepted.await {
             Ok(true) => Ok(()),
             Ok(false) => Err(Refusal::Replayed),
@@ -212,8 +203,7 @@ impl Entra {
     fn refused(&self, refusal: &Refusal, correlation_id: Option<Uuid>) -> Answer {
         let made_up = || super::random::uuid().unwrap_or_default();
         let correlation_id = correlation_id.unwrap_or_else(made_up);
-        let mut answer =
-            not_stored(refusal.answer(&self.login_authority, made_up(), correlation_id));
+        let mut answer = not_stored(refusal.answer(&self.login_authority, made_up(), correlation_id));
         if let Some(seconds) = refusal.retry_after() {
             answer
                 .headers_mut()
@@ -233,10 +223,7 @@ impl Form {
     fn read(body: &[u8]) -> Result<Form, Refusal> {
         let mut parameters = BTreeMap::new();
         for (name, value) in form_urlencoded::parse(body) {
-            if parameters
-                .insert(name.to_string(), value.to_string())
-                .is_some()
-            {
+            if parameters.insert(name.to_string(), value.to_string()).is_some() {
                 return Err(Refusal::ParameterRepeated(name.into_owned()));
             }
         }

@@ -184,10 +184,7 @@ mod tests {
         );
         let met: Vec<_> = (0..4).map(|_| faults.next(Operation::Purchase)).collect();
         let close = Some(Fault::Close(When::BeforeActing));
-        assert_eq!(
-            met,
-            [Some(Fault::CutAnswer), Some(Fault::CutAnswer), close, None]
-        );
+        assert_eq!(met, [Some(Fault::CutAnswer), Some(Fault::CutAnswer), close, None]);
         assert_eq!(faults.next(Operation::LookUp), None);
         assert_eq!(faults.requests_seen(Operation::Purchase), 4);
     }

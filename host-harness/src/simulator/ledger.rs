@@ -187,10 +187,7 @@ impl Ledger {
         Ok(query.bind(id).fetch_optional(&self.readers).await?)
     }
 
-    pub(super) async fn by_license_token_id(
-        &self,
-        id: &str,
-    ) -> Result<Option<LedgerEntry>, LedgerError> {
+    pub(super) async fn by_license_token_id(&self, id: &str) -> Result<Option<LedgerEntry>, LedgerError> {
         let query = sqlx::query_as("SELECT * FROM license WHERE license_token_id = ?");
         Ok(query.bind(id).fetch_optional(&self.readers).await?)
     }
@@ -285,14 +282,9 @@ impl Ledger {
             .bind(now_s)
             .execute(&self.writer)
             .await?;
-        let query = sqlx::query(
-            "INSERT INTO assertion (jti, expires_at_s) VALUES (?, ?) ON CONFLICT DO NOTHING",
-        );
-        let done = query
-            .bind(jti)
-            .bind(expires_at_s)
-            .execute(&self.writer)
-            .await?;
+        let query =
+            sqlx::query("INSERT INTO assertion (jti, expires_at_s) VALUES (?, ?) ON CONFLICT DO NOTHING");
+        let done = query.bind(jti).bind(expires_at_s).execute(&self.writer).await?;
         Ok(done.rows_affected() == 1)
     }
 }

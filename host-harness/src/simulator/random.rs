@@ -75,12 +75,8 @@ mod tests {
         let key = product_key().unwrap();
         let groups: Vec<&str> = key.reveal().split('-').collect();
         assert_eq!(groups.len(), 5, "{} groups", groups.len());
-        let letters = |group: &str| {
-            group.len() == 5
-                && group
-                    .bytes()
-                    .all(|byte| PRODUCT_KEY_LETTERS.contains(&byte))
-        };
+        let letters =
+            |group: &str| group.len() == 5 && group.bytes().all(|byte| PRODUCT_KEY_LETTERS.contains(&byte));
         assert!(groups.iter().all(|group| letters(group)));
         assert_ne!(key, product_key().unwrap());
         assert_eq!(format!("{key:?}"), "[elided]");

@@ -128,33 +128,19 @@ async fn connection<S: Site>(
     // Answers are small and written whole: waiting for more to send would only make them late.
     let _ = tcp.set_nodelay(true);
     let ending = Ending::default();
-    let handshake = timeout(
-        HANDSHAKE_MAX,
-        tls.accept(EndingTcp::new(tcp, ending.clone())),
-    );
+    let handshake = timeout(HANDSHAKE_MAX, tls.accept(EndingTcp::new(tcp, ending.clone())));
     let stream = match handshake.await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => return tracing::debug!(%error, "the simulator refused a TLS handshake"),
         Err(_) => {
-            return tracing::debug!(
-                "a client of the simulator took too long over its TLS handshake"
-            );
+            return tracing::debug!("a client of the simulator took too long over its TLS handshake");
         }
     };
     if fault.is_some() {
         return;
     }
     match site.connected(stream.get_ref().1) {
-        Ok(connection) => {
-            serve(
-                TokioIo::new(stream),
-                site.as_ref(),
-                &connection,
-                &ending,
-                stopped,
-            )
-            .await
-        }
+        Ok(connection) => serve(TokioIo::new(stream), site.as_ref(), &connection, &ending, stopped).await,
         Err(error) => tracing::debug!(%error, "the simulator can't tell who has connected"),
     }
 }
@@ -205,9 +191,7 @@ async fn read(request: Request<Incoming>) -> Result<Request<Bytes>, StatusCode> 
     let (head, body) = request.into_parts();
     match Limited::new(body, BODY_MAX).collect().await {
         Ok(body) => Ok(Request::from_parts(head, body.to_bytes())),
-        Err(error) if error.is::<http_body_util::LengthLimitError>() => {
-            Err(StatusCode::PAYLOAD_TOO_LARGE)
-        }
+        Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(StatusCode::PAYLOAD_TOO_LARGE),
         Err(_) => Err(StatusCode::BAD_REQUEST),
     }
 }

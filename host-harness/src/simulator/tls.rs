@@ -36,8 +36,7 @@ pub(super) fn requiring_client_certificate(
 ) -> Result<Arc<ServerConfig>, SimulatorError> {
     let mut roots = RootCertStore::empty();
     roots.add(authority)?;
-    let verifier =
-        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider()).build()?;
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider()).build()?;
     let config = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(protocol_versions(versions))?
         .with_client_cert_verifier(verifier)

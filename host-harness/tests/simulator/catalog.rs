@@ -32,8 +32,7 @@ async fn read(
 
 #[tokio::test]
 async fn every_offer_comes_once_whatever_the_page_size() {
-    let microsoft =
-        Microsoft::start_with(|options| options.catalog = Catalog::generated(1001)).await;
+    let microsoft = Microsoft::start_with(|options| options.catalog = Catalog::generated(1001)).await;
     let client = microsoft.client();
     let access_token = client.access_token().await;
     for (size, expected) in [(1000, 2), (500, 3), (143, 7)] {
@@ -85,9 +84,7 @@ async fn a_country_sees_its_own_offers_and_discontinued_ones_are_marked() {
         .filter(|item| item["status"] == "Discontinued")
         .collect();
     assert_eq!(discontinued.len(), 1);
-    let reply = client
-        .get(&client.offers("BR", "pt-BR", ""), &access_token)
-        .await;
+    let reply = client.get(&client.offers("BR", "pt-BR", ""), &access_token).await;
     assert_eq!(
         (reply.status, reply.code().as_str()),
         (StatusCode::FORBIDDEN, "CountryNotAllowed")
@@ -167,10 +164,7 @@ async fn wrong_parameters_are_named() {
         ("country=DE&language=de-DE&pageSize=0", "pageSize"),
         ("country=DE&language=de-DE&pageSize=1001", "pageSize"),
         ("country=DE&language=de-DE&pageSize=ten", "pageSize"),
-        (
-            "country=DE&language=de-DE&continuation=%00%FF",
-            "continuation",
-        ),
+        ("country=DE&language=de-DE&continuation=%00%FF", "continuation"),
         ("country=DE&language=de-DE&continuation=", "continuation"),
         ("country=DE&country=AT&language=de-DE", "country"),
     ];

@@ -8,9 +8,7 @@ use ::aws_lc_rs::signature::{self, RsaEncoding, RsaKeyPair};
 use anyhow::{Context as _, Result, anyhow};
 use bytes::Bytes;
 use data_encoding::{BASE64URL_NOPAD, HEXUPPER};
-use host_harness::simulator::{
-    CertificateRequest, Details, IssuedCertificate, Simulator, SimulatorOptions,
-};
+use host_harness::simulator::{CertificateRequest, Details, IssuedCertificate, Simulator, SimulatorOptions};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1;
@@ -74,25 +72,16 @@ impl Microsoft {
         let mut options = SimulatorOptions::new(directory.path().join("microsoft"));
         change(&mut options);
         let simulator = Simulator::start(options).await.unwrap();
-        Microsoft {
-            simulator,
-            directory,
-        }
+        Microsoft { simulator, directory }
     }
 
     pub(crate) async fn restart(self) -> Microsoft {
-        let Microsoft {
-            simulator,
-            directory,
-        } = self;
+        let Microsoft { simulator, directory } = self;
         simulator.stop().await;
         let simulator = Simulator::start(SimulatorOptions::new(directory.path().join("microsoft")))
             .await
             .unwrap();
-        Microsoft {
-            simulator,
-            directory,
-        }
+        Microsoft { simulator, directory }
     }
 
     /// A client with a certificate that is registered.
@@ -108,10 +97,7 @@ impl Microsoft {
         Client::new(self.simulator.details(), Some(issued), &[&TLS13, &TLS12])
     }
 
-    pub(crate) fn client_without_certificate(
-        &self,
-        version: &'static SupportedProtocolVersion,
-    ) -> Client {
+    pub(crate) fn client_without_certificate(&self, version: &'static SupportedProtocolVersion) -> Client {
         Client::new(self.simulator.details(), None, &[version])
     }
 }
@@ -142,9 +128,7 @@ impl Client {
             None => config.with_no_client_auth(),
             Some(issued) => config
                 .with_client_auth_cert(
-                    vec![
-                        CertificateDer::from_pem_slice(issued.certificate_pem.as_bytes()).unwrap(),
-                    ],
+                    vec![CertificateDer::from_pem_slice(issued.certificate_pem.as_bytes()).unwrap()],
                     PrivateKeyDer::from_pem_slice(issued.private_key_pem.as_bytes()).unwrap(),
                 )
                 .unwrap(),
@@ -196,10 +180,7 @@ impl Client {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> Result<Reply> {
-        self.connect(url)
-            .await?
-            .send(method, url, headers, body)
-            .await
+        self.connect(url).await?.send(method, url, headers, body).await
     }
 
     pub(crate) fn token_url(&self, version: Version) -> String {
@@ -235,11 +216,7 @@ impl Client {
         ]
     }
 
-    pub(crate) async fn post_form(
-        &self,
-        url: &str,
-        form: &[(&'static str, String)],
-    ) -> Result<Reply> {
+    pub(crate) async fn post_form(&self, url: &str, form: &[(&'static str, String)]) -> Result<Reply> {
         let mut body = form_urlencoded::Serializer::new(String::new());
         body.extend_pairs(form);
         let headers = [("content-type", "application/x-www-form-urlencoded")];
@@ -270,11 +247,7 @@ impl Client {
     ) -> Result<Reply> {
         let authorization = access_token.map(|access_token| format!("Bearer {access_token}"));
         let mut all: Vec<(&str, &str)> = headers.to_vec();
-        all.extend(
-            authorization
-                .as_deref()
-                .map(|value| ("authorization", value)),
-        );
+        all.extend(authorization.as_deref().map(|value| ("authorization", value)));
         if body.is_some() {
             all.push(("content-type", "application/json"));
         }
@@ -286,9 +259,9 @@ impl Client {
             headers,
             body,
         } = &reply;
-        let held =
-            self.openapi
-                .check_response(&method, &format!("/cis{path}"), *status, headers, body);
+        let held = self
+            .openapi
+            .check_response(&method, &format!("/cis{path}"), *status, headers, body);
         held.map_err(|problem| anyhow!("not as described: {problem}\n{reply:?}"))?;
         Ok(reply)
     }
@@ -308,9 +281,7 @@ impl Client {
     /// The query of a catalog page.
     pub(crate) fn offers(&self, country: &str, language: &str, rest: &str) -> String {
         let channel_id = &self.details.channel_id;
-        format!(
-            "/catalog/offers?country={country}&language={language}&channelId={channel_id}{rest}"
-        )
+        format!("/catalog/offers?country={country}&language={language}&channelId={channel_id}{rest}")
     }
 
     /// A purchase that is right in every respect, with a client transaction id of its own.
@@ -475,13 +446,8 @@ impl Assertion {
             Algorithm::RS384 => &signature::RSA_PKCS1_SHA384,
         };
         let mut signature = vec![0; key.public_modulus_len()];
-        key.sign(
-            padding,
-            &SystemRandom::new(),
-            signed.as_bytes(),
-            &mut signature,
-        )
-        .unwrap();
+        key.sign(padding, &SystemRandom::new(), signed.as_bytes(), &mut signature)
+            .unwrap();
         format!("{signed}.{}", BASE64URL_NOPAD.encode(&signature))
     }
 }
@@ -494,9 +460,7 @@ pub(crate) fn alert(error: &anyhow::Error) -> Option<rustls::AlertDescription> {
             .downcast_ref::<std::io::Error>()
             .and_then(std::io::Error::get_ref);
         let tls = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>());
-        if let Some(rustls::Error::AlertReceived(alert)) =
-            tls.or(error.downcast_ref::<rustls::Error>())
-        {
+        if let Some(rustls::Error::AlertReceived(alert)) = tls.or(error.downcast_ref::<rustls::Error>()) {
             return Some(*alert);
         }
         cause = error.source();

@@ -14,21 +14,13 @@ async fn with(client: &mut Client, assertion: Assertion) -> Reply {
 }
 
 /// A request with one parameter changed or, where the value is empty, left out.
-async fn with_parameter(
-    client: &Client,
-    version: Version,
-    name: &'static str,
-    value: &str,
-) -> Reply {
+async fn with_parameter(client: &Client, version: Version, name: &'static str, value: &str) -> Reply {
     let mut form = client.token_form(version);
     form.retain(|(other, _)| *other != name);
     if !value.is_empty() {
         form.push((name, value.to_owned()));
     }
-    client
-        .post_form(&client.token_url(version), &form)
-        .await
-        .unwrap()
+    client.post_form(&client.token_url(version), &form).await.unwrap()
 }
 
 #[tokio::test]
@@ -54,10 +46,7 @@ async fn both_versions_grant_an_access_token_each_in_its_own_form() {
     );
     assert_eq!(older["resource"], json!(client.details.resource_api));
     for member in ["ext_expires_in", "expires_on", "not_before"] {
-        assert!(
-            older[member].as_str().unwrap().parse::<u64>().is_ok(),
-            "{member}"
-        );
+        assert!(older[member].as_str().unwrap().parse::<u64>().is_ok(), "{member}");
     }
     assert_ne!(newer["access_token"], older["access_token"]);
 }
@@ -90,10 +79,7 @@ async fn an_assertion_is_taken_once_even_across_a_restart() {
         StatusCode::OK
     );
     let again = client.post_form(&url, &form).await.unwrap();
-    assert_eq!(
-        (again.status, again.aadsts()),
-        (StatusCode::BAD_REQUEST, 50013)
-    );
+    assert_eq!((again.status, again.aadsts()), (StatusCode::BAD_REQUEST, 50013));
 
     let mut client = client;
     client.assertion.jti = Some("a-jti-of-our-own".to_owned());
@@ -105,10 +91,7 @@ async fn an_assertion_is_taken_once_even_across_a_restart() {
     let microsoft = microsoft.restart().await;
     let mut client = microsoft.client_without_certificate(&rustls::version::TLS13);
     client.assertion = assertion;
-    assert_eq!(
-        client.ask_for_access_token(Version::V2).await.aadsts(),
-        50013
-    );
+    assert_eq!(client.ask_for_access_token(Version::V2).await.aadsts(), 50013);
     client.assertion.jti = None;
     assert_eq!(
         client.ask_for_access_token(Version::V2).await.status,
@@ -303,10 +286,7 @@ async fn a_changed_signature_is_refused() {
         .post_form(&client.token_url(Version::V2), &form)
         .await
         .unwrap();
-    assert_eq!(
-        (reply.status, reply.aadsts()),
-        (StatusCode::UNAUTHORIZED, 700027)
-    );
+    assert_eq!((reply.status, reply.aadsts()), (StatusCode::UNAUTHORIZED, 700027));
 }
 
 #[tokio::test]
@@ -316,10 +296,7 @@ async fn a_registered_certificate_signs_until_it_expires_and_only_with_rsa() {
         not_after: Timestamp::now() - SignedDuration::from_mins(1),
         ..CertificateRequest::default()
     };
-    let issued = microsoft
-        .simulator
-        .issue_client_certificate(&expired)
-        .unwrap();
+    let issued = microsoft.simulator.issue_client_certificate(&expired).unwrap();
     let reply = microsoft
         .client_with(&issued)
         .ask_for_access_token(Version::V2)
@@ -336,10 +313,7 @@ async fn a_registered_certificate_signs_until_it_expires_and_only_with_rsa() {
         key: KeyKind::Rsa3072,
         ..CertificateRequest::default()
     };
-    let issued = microsoft
-        .simulator
-        .issue_client_certificate(&larger)
-        .unwrap();
+    let issued = microsoft.simulator.issue_client_certificate(&larger).unwrap();
     let client = microsoft.client_with(&issued);
     assert_eq!(
         client.ask_for_access_token(Version::V2).await.status,
@@ -350,10 +324,7 @@ async fn a_registered_certificate_signs_until_it_expires_and_only_with_rsa() {
         key: KeyKind::EcdsaP256,
         ..CertificateRequest::default()
     };
-    let elliptic = microsoft
-        .simulator
-        .issue_client_certificate(&elliptic)
-        .unwrap();
+    let elliptic = microsoft.simulator.issue_client_certificate(&elliptic).unwrap();
     let x5t = Assertion::in_the_older_form(&elliptic).x5t;
     let mut client = client;
     let reply = with(
@@ -434,17 +405,12 @@ async fn another_tenant_another_method_and_garbage_are_refused() {
     let microsoft = Microsoft::start().await;
     let client = microsoft.client();
     let tenant = client.details.tenant.to_string();
-    let elsewhere = client
-        .token_url(Version::V2)
-        .replace(&tenant, "contoso.example");
+    let elsewhere = client.token_url(Version::V2).replace(&tenant, "contoso.example");
     let reply = client
         .post_form(&elsewhere, &client.token_form(Version::V2))
         .await
         .unwrap();
-    assert_eq!(
-        (reply.status, reply.aadsts()),
-        (StatusCode::BAD_REQUEST, 90002)
-    );
+    assert_eq!((reply.status, reply.aadsts()), (StatusCode::BAD_REQUEST, 90002));
 
     let url = client.token_url(Version::V2);
     let reply = client.send(Method::GET, &url, &[], b"").await.unwrap();
@@ -452,14 +418,8 @@ async fn another_tenant_another_method_and_garbage_are_refused() {
         (reply.status, reply.aadsts()),
         (StatusCode::METHOD_NOT_ALLOWED, 900561)
     );
-    let reply = client
-        .send(Method::POST, &url, &[], &[0xff; 4096])
-        .await
-        .unwrap();
-    assert_eq!(
-        (reply.status, reply.aadsts()),
-        (StatusCode::BAD_REQUEST, 900144)
-    );
+    let reply = client.send(Method::POST, &url, &[], &[0xff; 4096]).await.unwrap();
+    assert_eq!((reply.status, reply.aadsts()), (StatusCode::BAD_REQUEST, 900144));
     let reply = client
         .send(Method::POST, &format!("{url}/x"), &[], b"")
         .await

@@ -60,9 +60,7 @@ async fn a_connection_ends_before_or_after_the_license_is_issued() {
             "{fault:?}: {error:?}"
         );
     }
-    let reply = client
-        .post("/tokens", &access_token, &client.purchase())
-        .await;
+    let reply = client.post("/tokens", &access_token, &client.purchase()).await;
     assert_eq!(reply.status, StatusCode::CREATED, "the faults are used up");
 }
 
@@ -164,13 +162,7 @@ async fn errors_come_as_html_or_documented_and_issue_what_they_were_told_to() {
         (502, When::AfterActing, 1),
         (503, When::BeforeActing, 1),
     ] {
-        let (reply, issued) = buy(
-            &microsoft,
-            &client,
-            &access_token,
-            Fault::Html(status, when),
-        )
-        .await;
+        let (reply, issued) = buy(&microsoft, &client, &access_token, Fault::Html(status, when)).await;
         let reply = reply.unwrap();
         assert_eq!((reply.status.as_u16(), issued), (status, licenses));
         assert_eq!(reply.headers["content-type"], "text/html");
@@ -201,13 +193,8 @@ async fn errors_come_as_html_or_documented_and_issue_what_they_were_told_to() {
             .simulator
             .faults()
             .order(Operation::Purchase, fault, Repeat::Times(1));
-        let reply = client
-            .post("/tokens", &access_token, &client.purchase())
-            .await;
-        assert_eq!(
-            (reply.status.as_u16(), reply.code().as_str()),
-            (status, code)
-        );
+        let reply = client.post("/tokens", &access_token, &client.purchase()).await;
+        assert_eq!((reply.status.as_u16(), reply.code().as_str()), (status, code));
         let sent = reply
             .headers
             .get("retry-after")
@@ -255,11 +242,10 @@ async fn a_continuation_repeats_itself() {
     let microsoft = Microsoft::start().await;
     let client = microsoft.client();
     let access_token = client.access_token().await;
-    microsoft.simulator.faults().order(
-        Operation::Catalog,
-        Fault::RepeatContinuation,
-        Repeat::Times(3),
-    );
+    microsoft
+        .simulator
+        .faults()
+        .order(Operation::Catalog, Fault::RepeatContinuation, Repeat::Times(3));
     let mut rest = "&pageSize=5".to_owned();
     let mut pages = Vec::new();
     for _ in 0..3 {
@@ -345,9 +331,6 @@ async fn connections_go_wrong_before_a_request_is_read() {
             .is_err()
     );
     assert_eq!(faults.requests_seen(Operation::Catalog), 0);
-    assert_eq!(
-        client.get(&path, "x").await.status,
-        StatusCode::UNAUTHORIZED
-    );
+    assert_eq!(client.get(&path, "x").await.status, StatusCode::UNAUTHORIZED);
     assert_eq!(faults.requests_seen(Operation::Catalog), 1);
 }

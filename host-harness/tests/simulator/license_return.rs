@@ -48,20 +48,14 @@ async fn an_unused_license_is_taken_back_once() {
         (StatusCode::CONFLICT, "AlreadyReturned")
     );
 
-    let license = client
-        .get(&format!("/tokens/{id}"), &access_token)
-        .await
-        .json();
+    let license = client.get(&format!("/tokens/{id}"), &access_token).await.json();
     assert_eq!(
         (&license["tokenStatus"], &license["returnStatus"]),
         (&json!("Return Accepted"), &json!("SUCCESSFUL"))
     );
     let entry = microsoft.simulator.ledger().await.unwrap().remove(0);
     assert_eq!(entry.token_status, TokenStatus::ReturnAccepted);
-    assert_eq!(
-        entry.return_reason.as_deref(),
-        Some("bestellt, nicht gebraucht")
-    );
+    assert_eq!(entry.return_reason.as_deref(), Some("bestellt, nicht gebraucht"));
     assert_eq!(
         entry.return_client_transaction_id.as_deref(),
         asked["clientTransactionId"].as_str()
@@ -77,15 +71,11 @@ async fn one_return_is_of_one_license() {
     let second = bought(&client, &access_token, "EP2-06798").await;
     let asked = a_return();
     assert_eq!(
-        give_back(&client, &access_token, &first, &asked)
-            .await
-            .status,
+        give_back(&client, &access_token, &first, &asked).await.status,
         StatusCode::OK
     );
     assert_eq!(
-        give_back(&client, &access_token, &second, &asked)
-            .await
-            .code(),
+        give_back(&client, &access_token, &second, &asked).await.code(),
         "DuplicateTransaction"
     );
     let license = client
@@ -103,15 +93,10 @@ async fn a_redeemed_license_stays_with_its_customer() {
     let id = bought(&client, &access_token, "EP2-06798").await;
     microsoft.simulator.redeem(&id).await.unwrap();
     assert_eq!(
-        give_back(&client, &access_token, &id, &a_return())
-            .await
-            .code(),
+        give_back(&client, &access_token, &id, &a_return()).await.code(),
         "TokenAlreadyRedeemed"
     );
-    let license = client
-        .get(&format!("/tokens/{id}"), &access_token)
-        .await
-        .json();
+    let license = client.get(&format!("/tokens/{id}"), &access_token).await.json();
     assert_eq!(
         (&license["tokenStatus"], &license["returnStatus"]),
         (&json!("Redeemed"), &json!("NONE"))
@@ -126,9 +111,7 @@ async fn a_returned_license_can_not_be_redeemed() {
     let access_token = client.access_token().await;
     let id = bought(&client, &access_token, "EP2-06798").await;
     assert_eq!(
-        give_back(&client, &access_token, &id, &a_return())
-            .await
-            .status,
+        give_back(&client, &access_token, &id, &a_return()).await.status,
         StatusCode::OK
     );
     let error = microsoft.simulator.redeem(&id).await.unwrap_err();
@@ -151,9 +134,7 @@ async fn the_return_window_is_thirty_days() {
             .status,
         StatusCode::OK
     );
-    microsoft
-        .simulator
-        .move_clock(SignedDuration::from_mins(11));
+    microsoft.simulator.move_clock(SignedDuration::from_mins(11));
     let reply = give_back(&client, &access_token, &too_late, &a_return()).await;
     assert_eq!(
         (reply.status, reply.code().as_str()),
@@ -168,9 +149,7 @@ async fn a_license_that_is_not_returnable_and_one_that_never_was_are_refused() {
     let access_token = client.access_token().await;
     let id = bought(&client, &access_token, "KW9-00664").await;
     assert_eq!(
-        give_back(&client, &access_token, &id, &a_return())
-            .await
-            .code(),
+        give_back(&client, &access_token, &id, &a_return()).await.code(),
         "NotReturnable"
     );
     let nobody = Uuid::new_v4().to_string();

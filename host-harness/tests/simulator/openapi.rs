@@ -13,10 +13,7 @@ pub(crate) struct OpenApi {
 impl OpenApi {
     /// The description of the CIS API.
     pub(crate) fn cis() -> OpenApi {
-        let text = include_str!(concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/../docs/cis-openapi.yaml"
-        ));
+        let text = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/cis-openapi.yaml"));
         OpenApi::parse(text)
     }
 
@@ -58,20 +55,15 @@ impl OpenApi {
             (Some(_), None) => Err("no content type".to_owned()),
             (Some(_), Some(content_type)) => {
                 let schema = format!("{response}/content/{}/schema", escaped(content_type));
-                let body = serde_json::from_slice(body)
-                    .map_err(|error| format!("the body is not JSON: {error}"))?;
+                let body =
+                    serde_json::from_slice(body).map_err(|error| format!("the body is not JSON: {error}"))?;
                 self.check(&schema, &body)
             }
         }
     }
 
     /// What is wrong with the JSON body of a request for that path.
-    pub(crate) fn check_request(
-        &self,
-        method: &Method,
-        path: &str,
-        body: &Value,
-    ) -> Result<(), String> {
+    pub(crate) fn check_request(&self, method: &Method, path: &str, body: &Value) -> Result<(), String> {
         let operation = self.operation(method, path)?;
         self.check(
             &format!("{operation}/requestBody/content/application~1json/schema"),
@@ -105,21 +97,19 @@ impl OpenApi {
     }
 
     fn check_headers(&self, response: &str, headers: &HeaderMap) -> Result<(), String> {
-        let Some(Value::Object(named)) = self.document.pointer(&format!("{response}/headers"))
-        else {
+        let Some(Value::Object(named)) = self.document.pointer(&format!("{response}/headers")) else {
             return Ok(());
         };
         for name in named.keys() {
             let header = self.resolved(format!("{response}/headers/{}", escaped(name)))?;
-            let required =
-                self.document.pointer(&format!("{header}/required")) == Some(&Value::Bool(true));
+            let required = self.document.pointer(&format!("{header}/required")) == Some(&Value::Bool(true));
             match headers.get(name) {
                 None if required => return Err(format!("the header {name} is missing")),
                 None => {}
                 Some(value) => {
                     let text = value.to_str().map_err(|error| format!("{name}: {error}"))?;
-                    let integer = self.document.pointer(&format!("{header}/schema/type"))
-                        == Some(&"integer".into());
+                    let integer =
+                        self.document.pointer(&format!("{header}/schema/type")) == Some(&"integer".into());
                     let value = if integer {
                         text.parse::<i64>().map_or(text.into(), Value::from)
                     } else {

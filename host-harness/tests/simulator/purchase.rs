@@ -93,10 +93,7 @@ async fn the_same_id_with_other_content_buys_nothing_and_names_the_original() {
     let client = microsoft.client();
     let access_token = client.access_token().await;
     let purchase = client.purchase();
-    let original = client
-        .post("/tokens", &access_token, &purchase)
-        .await
-        .json();
+    let original = client.post("/tokens", &access_token, &purchase).await.json();
     for (member, value) in [
         ("offerId", json!("FQC-10572")),
         ("country", json!("AT")),
@@ -136,8 +133,7 @@ async fn equal_purchases_at_once_are_one_license() {
     let mut buyers = tokio::task::JoinSet::new();
     let client = std::sync::Arc::new(client);
     for _ in 0..16 {
-        let (client, access_token, purchase) =
-            (client.clone(), access_token.clone(), purchase.clone());
+        let (client, access_token, purchase) = (client.clone(), access_token.clone(), purchase.clone());
         buyers.spawn(async move { client.post("/tokens", &access_token, &purchase).await });
     }
     let replies = buyers.join_all().await;
@@ -146,11 +142,7 @@ async fn equal_purchases_at_once_are_one_license() {
         .filter(|reply| reply.status == StatusCode::CREATED)
         .count();
     assert_eq!(created, 1);
-    assert!(
-        replies
-            .iter()
-            .all(|reply| reply.json() == replies[0].json())
-    );
+    assert!(replies.iter().all(|reply| reply.json() == replies[0].json()));
     assert_eq!(microsoft.simulator.ledger().await.unwrap().len(), 1);
 }
 
@@ -166,14 +158,8 @@ async fn a_license_is_found_by_either_id_and_only_by_its_buyer() {
         (before.status, before.code().as_str()),
         (StatusCode::NOT_FOUND, "TokenNotFound")
     );
-    let license = client
-        .post("/tokens", &access_token, &purchase)
-        .await
-        .json();
-    assert_eq!(
-        client.get(&by_client_id, &access_token).await.json(),
-        license
-    );
+    let license = client.post("/tokens", &access_token, &purchase).await.json();
+    assert_eq!(client.get(&by_client_id, &access_token).await.json(), license);
     let by_id = format!("/tokens/{}", license["tokenId"].as_str().unwrap());
     assert_eq!(client.get(&by_id, &access_token).await.json(), license);
 
@@ -183,18 +169,12 @@ async fn a_license_is_found_by_either_id_and_only_by_its_buyer() {
         registration,
         ..CertificateRequest::default()
     };
-    let issued = microsoft
-        .simulator
-        .issue_client_certificate(&request)
-        .unwrap();
+    let issued = microsoft.simulator.issue_client_certificate(&request).unwrap();
     let mut others = microsoft.client_with(&issued);
     others.details.client_id = other.client_id;
     let access_token = others.access_token().await;
     for path in [by_client_id, by_id] {
-        assert_eq!(
-            others.get(&path, &access_token).await.code(),
-            "TokenNotFound"
-        );
+        assert_eq!(others.get(&path, &access_token).await.code(), "TokenNotFound");
     }
     others.details.channel_id = other.channel_id;
     let mut same_id = others.purchase();
@@ -242,13 +222,7 @@ async fn each_wrong_part_of_a_purchase_is_refused_and_buys_nothing() {
             "OfferNotFound",
             json!("offerId"),
         ),
-        (
-            "offerId",
-            json!(""),
-            400,
-            "InvalidRequest",
-            json!("offerId"),
-        ),
+        ("offerId", json!(""), 400, "InvalidRequest", json!("offerId")),
         (
             "offerId",
             json!("T5D-03203"),
@@ -256,13 +230,7 @@ async fn each_wrong_part_of_a_purchase_is_refused_and_buys_nothing() {
             "OfferDiscontinued",
             json!("offerId"),
         ),
-        (
-            "country",
-            json!("BR"),
-            403,
-            "CountryNotAllowed",
-            json!("country"),
-        ),
+        ("country", json!("BR"), 403, "CountryNotAllowed", json!("country")),
         (
             "country",
             json!("germany"),
@@ -277,27 +245,9 @@ async fn each_wrong_part_of_a_purchase_is_refused_and_buys_nothing() {
             "InvalidRequest",
             json!("language"),
         ),
-        (
-            "currency",
-            json!("€"),
-            400,
-            "InvalidRequest",
-            json!("currency"),
-        ),
-        (
-            "quantity",
-            json!(0),
-            400,
-            "QuantityOutOfRange",
-            json!("quantity"),
-        ),
-        (
-            "quantity",
-            json!(2),
-            400,
-            "QuantityOutOfRange",
-            json!("quantity"),
-        ),
+        ("currency", json!("€"), 400, "InvalidRequest", json!("currency")),
+        ("quantity", json!(0), 400, "QuantityOutOfRange", json!("quantity")),
+        ("quantity", json!(2), 400, "QuantityOutOfRange", json!("quantity")),
         (
             "quantity",
             json!(1.5),
@@ -306,13 +256,7 @@ async fn each_wrong_part_of_a_purchase_is_refused_and_buys_nothing() {
             json!("quantity"),
         ),
         ("quantity", json!("1"), 400, "InvalidRequest", json!("body")),
-        (
-            "customer",
-            Value::Null,
-            400,
-            "InvalidRequest",
-            json!("body"),
-        ),
+        ("customer", Value::Null, 400, "InvalidRequest", json!("body")),
         (
             "customer",
             json!({ "id": "", "name": "n", "country": "DE" }),
@@ -334,13 +278,7 @@ async fn each_wrong_part_of_a_purchase_is_refused_and_buys_nothing() {
             "InvalidRequest",
             json!("reseller.name"),
         ),
-        (
-            "surprise",
-            json!(true),
-            400,
-            "InvalidRequest",
-            json!("body"),
-        ),
+        ("surprise", json!(true), 400, "InvalidRequest", json!("body")),
     ];
     for (member, value, status, code, target) in cases {
         let mut purchase = client.purchase();
@@ -356,19 +294,13 @@ async fn each_wrong_part_of_a_purchase_is_refused_and_buys_nothing() {
     germany_only["offerId"] = json!("D86-06044");
     germany_only["country"] = json!("AT");
     assert_eq!(
-        client
-            .post("/tokens", &access_token, &germany_only)
-            .await
-            .code(),
+        client.post("/tokens", &access_token, &germany_only).await.code(),
         "CountryNotAllowed"
     );
     let mut purchase = client.purchase();
     purchase.as_object_mut().unwrap().remove("customer");
     assert_eq!(
-        client
-            .post("/tokens", &access_token, &purchase)
-            .await
-            .status,
+        client.post("/tokens", &access_token, &purchase).await.status,
         StatusCode::BAD_REQUEST
     );
     assert_eq!(microsoft.simulator.ledger().await.unwrap().len(), 0);
@@ -400,14 +332,8 @@ async fn garbage_is_refused_in_the_apis_own_form() {
     ];
     let openapi = crate::openapi::OpenApi::cis();
     for (headers, body, status, code) in cases {
-        let reply = client
-            .send(Method::POST, &url, headers, body)
-            .await
-            .unwrap();
-        assert_eq!(
-            (reply.status.as_u16(), reply.code().as_str()),
-            (status, code)
-        );
+        let reply = client.send(Method::POST, &url, headers, body).await.unwrap();
+        assert_eq!((reply.status.as_u16(), reply.code().as_str()), (status, code));
         let held = openapi.check_response(
             &Method::POST,
             "/cis/tokens",
@@ -423,19 +349,9 @@ async fn garbage_is_refused_in_the_apis_own_form() {
         .unwrap();
     assert_eq!(
         (reply.status, &reply.headers["allow"]),
-        (
-            StatusCode::METHOD_NOT_ALLOWED,
-            &"GET, POST".parse().unwrap()
-        )
+        (StatusCode::METHOD_NOT_ALLOWED, &"GET, POST".parse().unwrap())
     );
-    for path in [
-        "",
-        "/",
-        "/tokens/",
-        "/tokens/x/y",
-        "/%00",
-        "/tokens/x/return/z",
-    ] {
+    for path in ["", "/", "/tokens/", "/tokens/x/y", "/%00", "/tokens/x/return/z"] {
         let url = format!("{}{path}", client.details.service_url);
         let reply = client
             .send(Method::GET, &url, &[authorization], b"")

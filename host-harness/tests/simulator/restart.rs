@@ -15,10 +15,7 @@ async fn a_restart_is_the_same_microsoft_with_the_same_ledger() {
     let client = microsoft.client_with(&issued);
     let access_token = client.access_token().await;
     let purchase = client.purchase();
-    let license = client
-        .post("/tokens", &access_token, &purchase)
-        .await
-        .json();
+    let license = client.post("/tokens", &access_token, &purchase).await.json();
     let other = microsoft.simulator.add_application().unwrap();
     let before = microsoft.simulator.details().clone();
     let ca = std::fs::read(&before.ca_file).unwrap();
@@ -31,9 +28,7 @@ async fn a_restart_is_the_same_microsoft_with_the_same_ledger() {
     );
     assert_eq!(std::fs::read(&after.ca_file).unwrap(), ca);
     let client = microsoft.client_with(&issued);
-    let refused = client
-        .get(&client.offers("DE", "de-DE", ""), &access_token)
-        .await;
+    let refused = client.get(&client.offers("DE", "de-DE", ""), &access_token).await;
     assert_eq!(
         refused.status,
         StatusCode::UNAUTHORIZED,
@@ -51,11 +46,7 @@ async fn a_restart_is_the_same_microsoft_with_the_same_ledger() {
         "beside a running simulator"
     );
     microsoft.simulator.stop().await;
-    assert_eq!(
-        read_ledger(&directory).await.unwrap().len(),
-        1,
-        "and without one"
-    );
+    assert_eq!(read_ledger(&directory).await.unwrap().len(), 1, "and without one");
 }
 
 #[tokio::test]
@@ -95,8 +86,7 @@ async fn nobody_else_can_read_the_directory() {
     use std::os::unix::fs::PermissionsExt as _;
     let microsoft = Microsoft::start().await;
     let directory = microsoft.directory.path().join("microsoft");
-    let mode =
-        |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&directory), 0o700);
     for file in ["ca.key", "server.key", "entra.json"] {
         assert_eq!(mode(&directory.join(file)), 0o600, "{file}");

@@ -28,10 +28,7 @@ fn headers() -> HeaderMap {
 fn the_file_says_that_it_is_a_proposal() {
     let openapi = OpenApi::cis();
     let description = openapi.document()["info"]["description"].as_str().unwrap();
-    assert!(
-        description.contains("this project's proposal"),
-        "{description}"
-    );
+    assert!(description.contains("this project's proposal"), "{description}");
     assert_eq!(openapi.document()["openapi"], "3.1.0");
 }
 
@@ -39,10 +36,7 @@ fn the_file_says_that_it_is_a_proposal() {
 fn every_example_is_as_its_schema_says() {
     let openapi = OpenApi::cis();
     for name in ["OfferPage", "Purchase", "License", "Return", "Returned"] {
-        let checked = openapi.check(
-            &format!("/components/schemas/{name}"),
-            &example(&openapi, name),
-        );
+        let checked = openapi.check(&format!("/components/schemas/{name}"), &example(&openapi, name));
         assert_eq!(checked, Ok(()), "{name}");
     }
     let purchase = example(&openapi, "Purchase");

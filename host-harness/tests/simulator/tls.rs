@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use host_harness::simulator::{
-    CertificateRequest, ExtendedKeyUsage, IssuedCertificate, KeyKind, Registration, TlsVersion,
-    TlsVersions,
+    CertificateRequest, ExtendedKeyUsage, IssuedCertificate, KeyKind, Registration, TlsVersion, TlsVersions,
 };
 use http::{Method, StatusCode};
 use jiff::{SignedDuration, Timestamp};
@@ -55,23 +54,11 @@ async fn a_certificate_of_another_authority_an_expired_one_and_one_for_servers_a
         usage: ExtendedKeyUsage::Server,
         ..request.clone()
     };
-    let issue = |request| {
-        microsoft
-            .simulator
-            .issue_client_certificate(request)
-            .unwrap()
-    };
-    let untrusted = microsoft
-        .simulator
-        .issue_untrusted_certificate(&request)
-        .unwrap();
+    let issue = |request| microsoft.simulator.issue_client_certificate(request).unwrap();
+    let untrusted = microsoft.simulator.issue_untrusted_certificate(&request).unwrap();
     let cases: [(&str, IssuedCertificate, AlertDescription); 4] = [
         ("untrusted", untrusted, AlertDescription::UnknownCA),
-        (
-            "expired",
-            issue(&expired),
-            AlertDescription::CertificateExpired,
-        ),
+        ("expired", issue(&expired), AlertDescription::CertificateExpired),
         (
             "not valid yet",
             issue(&not_yet),
@@ -109,15 +96,10 @@ async fn each_kind_of_certificate_gets_in_and_is_named_among_the_connections() {
                 usage,
                 ..CertificateRequest::default()
             };
-            let issued = microsoft
-                .simulator
-                .issue_client_certificate(&request)
-                .unwrap();
+            let issued = microsoft.simulator.issue_client_certificate(&request).unwrap();
             for (version, seen) in [(&TLS12, TlsVersion::Tls12), (&TLS13, TlsVersion::Tls13)] {
                 let client = Client::new(microsoft.simulator.details(), Some(&issued), &[version]);
-                let reply = client
-                    .get(&client.offers("DE", "de-DE", ""), &access_token)
-                    .await;
+                let reply = client.get(&client.offers("DE", "de-DE", ""), &access_token).await;
                 assert_eq!(reply.status, StatusCode::OK);
                 expected.push((issued.thumbprint.clone(), seen, false, 1));
             }
@@ -151,10 +133,7 @@ async fn a_second_connection_of_a_client_resumes_the_first_and_requests_are_coun
     for requests in [3, 2] {
         let mut connection = client.connect(&url).await.unwrap();
         for _ in 0..requests {
-            let reply = connection
-                .send(Method::GET, &url, &headers, b"")
-                .await
-                .unwrap();
+            let reply = connection.send(Method::GET, &url, &headers, b"").await.unwrap();
             assert_eq!(reply.status, StatusCode::OK);
         }
     }
@@ -183,35 +162,24 @@ async fn a_listener_that_speaks_one_version_refuses_the_other() {
             .issue_client_certificate(&CertificateRequest::default())
             .unwrap();
         let url = &microsoft.simulator.details().service_url;
-        let connect =
-            |version| Client::new(microsoft.simulator.details(), Some(&issued), &[version]);
+        let connect = |version| Client::new(microsoft.simulator.details(), Some(&issued), &[version]);
         assert!(connect(spoken).connect(url).await.is_ok(), "{only:?}");
         let error = connect(other)
             .connect(url)
             .await
             .err()
             .expect("the other version is refused");
-        assert_eq!(
-            alert(&error),
-            Some(AlertDescription::ProtocolVersion),
-            "{only:?}"
-        );
+        assert_eq!(alert(&error), Some(AlertDescription::ProtocolVersion), "{only:?}");
     }
 }
 
 #[tokio::test]
 async fn an_access_token_is_needed_and_must_be_a_good_one() {
-    let microsoft =
-        Microsoft::start_with(|options| options.access_token_life = Duration::ZERO).await;
+    let microsoft = Microsoft::start_with(|options| options.access_token_life = Duration::ZERO).await;
     let client = microsoft.client();
     let path = client.offers("DE", "de-DE", "");
     let expired = client.access_token().await;
-    for access_token in [
-        None,
-        Some("not one of ours"),
-        Some(""),
-        Some(expired.as_str()),
-    ] {
+    for access_token in [None, Some("not one of ours"), Some(""), Some(expired.as_str())] {
         let reply = client
             .call(Method::GET, &path, access_token, &[], None)
             .await
@@ -222,10 +190,7 @@ async fn an_access_token_is_needed_and_must_be_a_good_one() {
         );
     }
     let basic = [("authorization", "Basic dXNlcjpwYXNz")];
-    let reply = client
-        .call(Method::GET, &path, None, &basic, None)
-        .await
-        .unwrap();
+    let reply = client.call(Method::GET, &path, None, &basic, None).await.unwrap();
     assert_eq!(reply.status, StatusCode::UNAUTHORIZED);
 }
 
@@ -235,20 +200,14 @@ async fn revoked_access_tokens_are_refused_and_new_ones_are_not() {
     let client = microsoft.client();
     let path = client.offers("DE", "de-DE", "");
     let access_token = client.access_token().await;
-    assert_eq!(
-        client.get(&path, &access_token).await.status,
-        StatusCode::OK
-    );
+    assert_eq!(client.get(&path, &access_token).await.status, StatusCode::OK);
     microsoft.simulator.revoke_access_tokens();
     assert_eq!(
         client.get(&path, &access_token).await.status,
         StatusCode::UNAUTHORIZED
     );
     let access_token = client.access_token().await;
-    assert_eq!(
-        client.get(&path, &access_token).await.status,
-        StatusCode::OK
-    );
+    assert_eq!(client.get(&path, &access_token).await.status, StatusCode::OK);
 }
 
 #[tokio::test]
@@ -275,8 +234,7 @@ async fn an_access_token_is_good_only_with_a_certificate_of_the_same_application
         registration: Registration::Unregistered,
         ..request
     };
-    let stranger =
-        microsoft.client_with(&simulator.issue_client_certificate(&unregistered).unwrap());
+    let stranger = microsoft.client_with(&simulator.issue_client_certificate(&unregistered).unwrap());
     let reply = stranger.get(&path, &access_token).await;
     assert_eq!(
         (reply.status, reply.code().as_str()),
@@ -307,8 +265,5 @@ async fn an_application_can_not_sign_with_a_certificate_of_another() {
     let other = microsoft.simulator.add_application().unwrap();
     let mut client = microsoft.client();
     client.details.client_id = other.client_id;
-    assert_eq!(
-        client.ask_for_access_token(Version::V2).await.aadsts(),
-        700027
-    );
+    assert_eq!(client.ask_for_access_token(Version::V2).await.aadsts(), 700027);
 }

@@ -120,8 +120,7 @@ impl<'a> Work<'a> {
         (salt, iterations): (&[u8], u64),
         (data, expected): (&[u8], &[u8]),
     ) -> Result<bool, PfxError> {
-        let key =
-            self.derive_pkcs12(digest, Purpose::Mac, salt, iterations, digest.output_len())?;
+        let key = self.derive_pkcs12(digest, Purpose::Mac, salt, iterations, digest.output_len())?;
         Ok(hmac::verify(&hmac::Key::new(hmac, &key), data, expected).is_ok())
     }
 
@@ -168,16 +167,12 @@ impl<'a> Work<'a> {
         };
         let key = self.derive_pbkdf2(&parameters.key_derivation, cipher_key_bytes(cipher))?;
         let iv: &OctetStringRef = parameter(&parameters.encryption)?;
-        let iv: [u8; 16] = iv
-            .as_bytes()
-            .try_into()
-            .map_err(|_| PfxError::NotDecrypted)?;
+        let iv: [u8; 16] = iv.as_bytes().try_into().map_err(|_| PfxError::NotDecrypted)?;
         let decrypt = |buffer: &mut Vec<u8>| {
             let key = UnboundCipherKey::new(cipher, &key)?;
             let key = PaddedBlockDecryptingKey::cbc_pkcs7(key)?;
             let context = DecryptionContext::Iv128(FixedLength::from(iv));
-            key.decrypt(buffer, context)
-                .map(|plaintext| plaintext.len())
+            key.decrypt(buffer, context).map(|plaintext| plaintext.len())
         };
         let mut buffer = Zeroizing::new(encrypted.to_vec());
         let bytes = decrypt(&mut buffer).map_err(|_| PfxError::NotDecrypted)?;
@@ -194,10 +189,7 @@ impl<'a> Work<'a> {
             return Err(unsupported("key derivation", algorithm.oid));
         }
         let parameters: Pbkdf2Parameters<'_> = parameter(algorithm)?;
-        let function = match parameters
-            .pseudo_random_function
-            .map_or(HMAC_SHA1, |f| f.oid)
-        {
+        let function = match parameters.pseudo_random_function.map_or(HMAC_SHA1, |f| f.oid) {
             HMAC_SHA1 => pbkdf2::PBKDF2_HMAC_SHA1,
             HMAC_SHA256 => pbkdf2::PBKDF2_HMAC_SHA256,
             HMAC_SHA384 => pbkdf2::PBKDF2_HMAC_SHA384,
@@ -279,8 +271,7 @@ fn decrypt_cbc<C: BlockCipherDecrypt + KeyInit>(
     encrypted: &[u8],
 ) -> Result<Zeroizing<Vec<u8>>, PfxError> {
     let mut buffer = Zeroizing::new(encrypted.to_vec());
-    let cipher =
-        cbc::Decryptor::<C>::new_from_slices(key, iv).map_err(|_| PfxError::NotDecrypted)?;
+    let cipher = cbc::Decryptor::<C>::new_from_slices(key, iv).map_err(|_| PfxError::NotDecrypted)?;
     let plaintext = cipher
         .decrypt_padded::<Pkcs7>(&mut buffer)
         .map_err(|_| PfxError::NotDecrypted)?;
@@ -315,9 +306,7 @@ fn integer(count: &UintRef<'_>) -> u64 {
     if bytes.len() > 8 {
         return u64::MAX;
     }
-    bytes
-        .iter()
-        .fold(0, |sum, byte| sum << 8 | u64::from(*byte))
+    bytes.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte))
 }
 
 /// Copies of `bytes`, up to the next multiple of a block; nothing of nothing.

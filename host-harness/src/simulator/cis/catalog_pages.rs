@@ -56,9 +56,7 @@ pub(super) fn page(
         .map_or(Ok(0), |text| start_of(text, &published.version))?;
     if !published.catalog.countries.contains(country) {
         let message = format!("nothing is sold in `{country}`");
-        return Err(
-            Refusal::new(StatusCode::FORBIDDEN, "CountryNotAllowed", message).about("country"),
-        );
+        return Err(Refusal::new(StatusCode::FORBIDDEN, "CountryNotAllowed", message).about("country"));
     }
     // The country and the language are part of the address, so the version alone is a strong validator of every page.
     let etag = format!("\"{}\"", published.version);
@@ -75,11 +73,7 @@ pub(super) fn page(
         .filter_map(|(_, offer)| item(offer, language))
         .collect();
     let next = sold.next().map(|(index, _)| index);
-    let next = if repeat_continuation {
-        Some(start)
-    } else {
-        next
-    };
+    let next = if repeat_continuation { Some(start) } else { next };
     let continuation = next.map(|index| continuation(index, &published.version));
     Ok(tagged(
         json(
@@ -102,12 +96,7 @@ fn page_size(text: Option<&str>) -> Result<usize, Refusal> {
         .parse()
         .ok()
         .filter(|size| (1..=PAGE_SIZE_MAX).contains(size));
-    size.ok_or_else(|| {
-        Refusal::invalid(
-            "pageSize",
-            format!("`pageSize` must be 1 to {PAGE_SIZE_MAX}"),
-        )
-    })
+    size.ok_or_else(|| Refusal::invalid("pageSize", format!("`pageSize` must be 1 to {PAGE_SIZE_MAX}")))
 }
 
 fn item<'a>(offer: &'a Offer, language: &str) -> Option<Item<'a>> {
@@ -131,12 +120,7 @@ fn continuation(index: usize, version: &str) -> String {
 /// The offer that a page begins with. A continuation of another version of the catalog is refused: the pages before it
 /// came from a catalog that is no more.
 fn start_of(continuation: &str, version: &str) -> Result<usize, Refusal> {
-    let unknown = || {
-        Refusal::invalid(
-            "continuation",
-            "the continuation is none that was given here",
-        )
-    };
+    let unknown = || Refusal::invalid("continuation", "the continuation is none that was given here");
     if continuation.len() > CONTINUATION_MAX {
         return Err(unknown());
     }
@@ -148,9 +132,7 @@ fn start_of(continuation: &str, version: &str) -> Result<usize, Refusal> {
     let index = index.parse().map_err(|_| unknown())?;
     if of_version != version {
         let message = "the catalog has changed since that page; read it from its start";
-        return Err(
-            Refusal::new(StatusCode::GONE, "ContinuationExpired", message).about("continuation"),
-        );
+        return Err(Refusal::new(StatusCode::GONE, "ContinuationExpired", message).about("continuation"));
     }
     Ok(index)
 }

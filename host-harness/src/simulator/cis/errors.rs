@@ -63,12 +63,7 @@ impl Refusal {
 
     /// RFC 6750 section 3.1: no access token, or not a good one.
     pub(super) fn unauthenticated(message: &str) -> Refusal {
-        Refusal::new(
-            StatusCode::UNAUTHORIZED,
-            "InvalidAuthenticationToken",
-            message,
-        )
-        .about("Authorization")
+        Refusal::new(StatusCode::UNAUTHORIZED, "InvalidAuthenticationToken", message).about("Authorization")
     }
 
     pub(super) fn conflict(code: &str, message: &str) -> Refusal {
@@ -90,12 +85,7 @@ impl Refusal {
         self
     }
 
-    pub(super) fn detail(
-        mut self,
-        code: &str,
-        target: &str,
-        message: impl Into<String>,
-    ) -> Refusal {
+    pub(super) fn detail(mut self, code: &str, target: &str, message: impl Into<String>) -> Refusal {
         self.details.push(Detail {
             code: code.to_owned(),
             target: target.to_owned(),

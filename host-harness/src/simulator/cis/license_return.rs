@@ -52,9 +52,7 @@ impl LicenseReturn {
         now: Timestamp,
     ) -> Result<Answer, Refusal> {
         let id = &self.client_transaction_id;
-        let taken = ledger
-            .take_back(license_token_id, id, &self.reason, now)
-            .await;
+        let taken = ledger.take_back(license_token_id, id, &self.reason, now).await;
         let taken = taken.map_err(|error| Refusal::internal(&error))?;
         let entry = ledger
             .by_license_token_id(license_token_id)

@@ -83,8 +83,7 @@ impl Purchase {
         if self.quantity.as_f64() != Some(1.0) {
             let message = "every license is its own purchase: `quantity` must be 1";
             return Err(
-                Refusal::new(StatusCode::BAD_REQUEST, "QuantityOutOfRange", message)
-                    .about("quantity"),
+                Refusal::new(StatusCode::BAD_REQUEST, "QuantityOutOfRange", message).about("quantity"),
             );
         }
         // So that 1 and 1.0 are the same content.
@@ -133,9 +132,7 @@ impl Purchase {
     }
 
     async fn original(&self, ledger: &Ledger) -> Result<Option<LedgerEntry>, Refusal> {
-        let original = ledger
-            .by_client_transaction_id(&self.client_transaction_id)
-            .await;
+        let original = ledger.by_client_transaction_id(&self.client_transaction_id).await;
         original.map_err(|error| Refusal::internal(&error))
     }
 
@@ -151,26 +148,17 @@ impl Purchase {
             return Ok(Purchased::Before(original));
         }
         let message = "the client transaction id was used for another purchase";
-        let refusal =
-            Refusal::conflict("DuplicateTransaction", message).about("clientTransactionId");
+        let refusal = Refusal::conflict("DuplicateTransaction", message).about("clientTransactionId");
         // Whose purchase it was is nobody else's business.
         Err(if original.client_id == application.client_id.to_string() {
-            refusal.detail(
-                "OriginalTransaction",
-                "transactionId",
-                original.transaction_id,
-            )
+            refusal.detail("OriginalTransaction", "transactionId", original.transaction_id)
         } else {
             refusal
         })
     }
 
     /// The offer, if this application may buy it here and now.
-    fn offer<'a>(
-        &self,
-        application: &Application,
-        catalog: &'a Catalog,
-    ) -> Result<&'a Offer, Refusal> {
+    fn offer<'a>(&self, application: &Application, catalog: &'a Catalog) -> Result<&'a Offer, Refusal> {
         let Purchase {
             channel_id,
             offer_id,
@@ -180,21 +168,16 @@ impl Purchase {
         if *channel_id != application.channel_id {
             let message = format!("the application may not buy on channel `{channel_id}`");
             return Err(
-                Refusal::new(StatusCode::FORBIDDEN, "ChannelNotAuthorized", message)
-                    .about("channelId"),
+                Refusal::new(StatusCode::FORBIDDEN, "ChannelNotAuthorized", message).about("channelId"),
             );
         }
         let Some(offer) = catalog.offer(offer_id) else {
             let message = format!("there is no offer `{offer_id}`");
-            return Err(
-                Refusal::new(StatusCode::NOT_FOUND, "OfferNotFound", message).about("offerId"),
-            );
+            return Err(Refusal::new(StatusCode::NOT_FOUND, "OfferNotFound", message).about("offerId"));
         };
         if !catalog.countries.contains(country) || !offer.is_sold_in(country) {
             let message = format!("offer `{offer_id}` is not sold in `{country}`");
-            return Err(
-                Refusal::new(StatusCode::FORBIDDEN, "CountryNotAllowed", message).about("country"),
-            );
+            return Err(Refusal::new(StatusCode::FORBIDDEN, "CountryNotAllowed", message).about("country"));
         }
         match offer.status {
             OfferStatus::Active => Ok(offer),

@@ -13,14 +13,8 @@ impl Query {
     pub(super) fn read(query: Option<&str>) -> Result<Query, Refusal> {
         let mut parameters = BTreeMap::new();
         for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
-            if parameters
-                .insert(name.to_string(), value.into_owned())
-                .is_some()
-            {
-                return Err(Refusal::invalid(
-                    &name,
-                    "the parameter is there more than once",
-                ));
+            if parameters.insert(name.to_string(), value.into_owned()).is_some() {
+                return Err(Refusal::invalid(&name, "the parameter is there more than once"));
             }
         }
         Ok(Query(parameters))
@@ -76,8 +70,7 @@ pub(super) fn language(target: &str, text: &str) -> Result<(), Refusal> {
         |part: &&str| part.len() == 4 && part.starts_with(|first: char| first.is_ascii_uppercase());
     let script = parts.next_if(is_script).and_then(|script| script.get(1..));
     let script = script.is_none_or(lower);
-    let is_region =
-        |part: &&str| part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_uppercase());
+    let is_region = |part: &&str| part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_uppercase());
     let _region = parts.next_if(is_region);
     if language && script && parts.next().is_none() {
         return Ok(());
@@ -94,15 +87,7 @@ mod tests {
 
     #[test]
     fn languages_are_told_from_other_text() {
-        for good in [
-            "en-US",
-            "de-DE",
-            "el-GR",
-            "en",
-            "fil-PH",
-            "sr-Latn-RS",
-            "zh-Hans",
-        ] {
+        for good in ["en-US", "de-DE", "el-GR", "en", "fil-PH", "sr-Latn-RS", "zh-Hans"] {
             assert!(language("language", good).is_ok(), "{good}");
         }
         for bad in [

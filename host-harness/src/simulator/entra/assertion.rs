@@ -49,8 +49,8 @@ pub(super) fn verify(
     applications: &Applications,
     now: Timestamp,
 ) -> Result<Verified, Refusal> {
-    let header = jsonwebtoken::decode_header(assertion)
-        .map_err(|error| Refusal::Malformed(error.to_string()))?;
+    let header =
+        jsonwebtoken::decode_header(assertion).map_err(|error| Refusal::Malformed(error.to_string()))?;
     let claims: Claims = jsonwebtoken::dangerous::insecure_decode_claims(assertion)
         .map_err(|error| Refusal::Malformed(error.to_string()))?;
     if !matches!(header.alg, Algorithm::PS256 | Algorithm::RS256) {
@@ -79,11 +79,8 @@ pub(super) fn verify(
         return Err(Refusal::Audience(audience.to_owned()));
     }
     check_times(&claims, now)?;
-    let jti = claims
-        .jti
-        .filter(|jti| !jti.is_empty() && jti.len() <= JTI_MAX);
-    let jti = jti
-        .ok_or_else(|| Refusal::Malformed(format!("'jti' must have 1 to {JTI_MAX} characters")))?;
+    let jti = claims.jti.filter(|jti| !jti.is_empty() && jti.len() <= JTI_MAX);
+    let jti = jti.ok_or_else(|| Refusal::Malformed(format!("'jti' must have 1 to {JTI_MAX} characters")))?;
     Ok(Verified {
         jti,
         refused_from_s: claims.exp.saturating_add(SKEW.as_secs()),

@@ -22,9 +22,7 @@ pub(super) enum Refusal {
     GrantType(String),
     #[error("Application with identifier '{0}' was not found in the directory")]
     ApplicationNotFound(String),
-    #[error(
-        "The request body must contain the following parameter: 'client_assertion' or 'client_secret'"
-    )]
+    #[error("The request body must contain the following parameter: 'client_assertion' or 'client_secret'")]
     AssertionMissing,
     #[error("Invalid client secret provided: this application has certificates only")]
     ClientSecret,
@@ -119,8 +117,7 @@ impl Refusal {
             | Refusal::Audience(_)
             | Refusal::TimeRange(_) => (StatusCode::UNAUTHORIZED, "invalid_client"),
             Refusal::Ordered { status, .. } => {
-                let transient =
-                    status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS;
+                let transient = status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS;
                 (
                     *status,
                     if transient {
@@ -135,12 +132,7 @@ impl Refusal {
     }
 
     /// The answer, with identifiers for support as Entra gives them.
-    pub(super) fn answer(
-        &self,
-        login_authority: &str,
-        trace_id: Uuid,
-        correlation_id: Uuid,
-    ) -> Answer {
+    pub(super) fn answer(&self, login_authority: &str, trace_id: Uuid, correlation_id: Uuid) -> Answer {
         let (status, error) = self.error();
         let code = self.code();
         let now = Timestamp::now().to_string();

@@ -1,0 +1,462 @@
+//! Attempts at buying an asset's license: on record before the vendor is called, and closed with what came of it.
+
+use serde::{Deserialize, Serialize};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row as _, SqliteConnection};
+use uuid::Uuid;
+
+use super::assets::{Asset, License, Problem, Reason, SyncStatus, key_purpose, link_purpose};
+use super::stored::{count, from_json, id, stored_enum, to_json};
+use super::{Record, RecordError, begin_write, now_ms};
+
+/// How an attempt ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AttemptResult {
+    /// With a license.
+    Licensed,
+    /// Definitely not done; a retry can't help.
+    Refused,
+    /// Definitely not done; a retry can help.
+    Unavailable,
+    /// May have been done.
+    Unknown,
+    /// With a license, where the asset has another one already.
+    SecondLicense,
+}
+
+stored_enum!(AttemptResult {
+    Licensed = "licensed", "licensed";
+    Refused = "refused", "refused";
+    Unavailable = "unavailable", "unavailable";
+    Unknown = "unknown", "unknown";
+    SecondLicense = "second_license", "second license";
+});
+
+/// An attempt that is on record before the vendor is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BegunAttempt {
+    /// From 1.
+    pub number: u32,
+    /// Whether one was begun before, whatever became of it: the vendor is to be asked first.
+    pub repeated: bool,
+    /// What the vendor is to know the purchase by.
+    pub client_transaction_id: Uuid,
+}
+
+/// What an attempt brought.
+#[derive(Clone, Debug)]
+pub enum AttemptOutcome {
+    /// A license.
+    Licensed(License),
+    /// Definitely not done; a retry can't help.
+    Refused(Problem),
+    /// Definitely not done; a retry can help.
+    Unavailable(Problem),
+    /// May have been done.
+    Unknown(Problem),
+}
+
+/// An attempt as it is on record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// From 1.
+    pub number: u32,
+    /// What the vendor was to know the purchase by.
+    pub client_transaction_id: Uuid,
+    /// When it was begun, in milliseconds.
+    pub begun_at_ms: i64,
+    /// When it ended, in milliseconds. None: it has not, or the host stopped meanwhile.
+    pub finished_at_ms: Option<i64>,
+    /// How it ended. None: it has not.
+    pub result: Option<AttemptResult>,
+    /// What was wrong. None: nothing, or it has not ended.
+    pub problem: Option<Problem>,
+}
+
+/// Why an attempt was not begun.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BeginError {
+    /// No such asset.
+    #[error("asset `{id}` does not exist")]
+    NoAsset {
+        /// What was asked for.
+        id: Uuid,
+    },
+    /// There is nothing to buy.
+    #[error("asset `{id}` is {sync_status}: nothing is to be bought for it")]
+    Settled {
+        /// The asset.
+        id: Uuid,
+        /// Whether it has its license.
+        sync_status: SyncStatus,
+    },
+    /// The record failed.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+/// Why the outcome of an attempt was not taken as it came.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FinishError {
+    /// No such attempt.
+    #[error("asset `{asset}` has no attempt {number}")]
+    NoAttempt {
+        /// The asset.
+        asset: Uuid,
+        /// What was asked for.
+        number: u32,
+    },
+    /// It has another outcome on record.
+    #[error("attempt {number} at asset `{asset}` has ended already ({result})")]
+    Finished {
+        /// The asset.
+        asset: Uuid,
+        /// The attempt.
+        number: u32,
+        /// How it ended.
+        result: AttemptResult,
+    },
+    /// The asset has a license. The first one is kept, the second is in the attempt's problem.
+    #[error(
+        "asset `{asset}` has the license of transaction `{kept}`, and the vendor issued another in transaction `{second}`; return the second one to the vendor"
+    )]
+    SecondLicense {
+        /// The asset.
+        asset: Uuid,
+        /// The vendor's transaction that is kept.
+        kept: String,
+        /// The vendor's other transaction.
+        second: String,
+    },
+    /// The license belongs to another asset, or to none that is known. It is in the attempt's problem.
+    #[error(
+        "the license of transaction `{transaction}` does not belong to asset `{asset}`: {why}; ask the vendor's support"
+    )]
+    NotItsLicense {
+        /// The asset.
+        asset: Uuid,
+        /// The vendor's transaction.
+        transaction: String,
+        /// How that shows.
+        why: String,
+    },
+    /// The record failed.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+impl From<sqlx::Error> for BeginError {
+    fn from(source: sqlx::Error) -> Self {
+        Self::Record(source.into())
+    }
+}
+
+impl From<sqlx::Error> for FinishError {
+    fn from(source: sqlx::Error) -> Self {
+        Self::Record(source.into())
+    }
+}
+
+impl Record {
+    /// Puts on record that an asset's license is about to be bought. To be called before the plugin is: what
+    /// is not on record could be bought twice.
+    ///
+    /// # Errors
+    /// When the asset has its license already, or has definitively failed.
+    pub async fn begin_attempt(&self, asset_id: Uuid) -> Result<BegunAttempt, BeginError> {
+        let mut transaction = begin_write(&self.pool).await?;
+        let row = sqlx::query("SELECT sync_status, client_transaction_id FROM assets WHERE id = $1")
+            .bind(asset_id.to_string())
+            .fetch_optional(&mut *transaction)
+            .await?
+            .ok_or(BeginError::NoAsset { id: asset_id })?;
+        let sync_status = SyncStatus::from_word(column(&row, "sync_status")?)?;
+        if sync_status != SyncStatus::Unsynchronised {
+            return Err(BeginError::Settled {
+                id: asset_id,
+                sync_status,
+            });
+        }
+        let client_transaction_id = id(&row, "client_transaction_id")?;
+        let number = last_attempt(&mut transaction, asset_id).await?.saturating_add(1);
+        sqlx::query(
+            "INSERT INTO attempts (asset_id, number, client_transaction_id, begun_at_ms)
+             VALUES ($1, $2, $3, $4)",
+        )
+        .bind(asset_id.to_string())
+        .bind(i64::from(number))
+        .bind(client_transaction_id.to_string())
+        .bind(now_ms())
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(BegunAttempt {
+            number,
+            repeated: number > 1,
+            client_transaction_id,
+        })
+    }
+
+    /// Puts the outcome of an attempt on record, and what it means for the asset:
+    ///
+    /// - a license: Synchronized, whatever was known before. The same license again changes nothing.
+    /// - refused: Failed, unless a later attempt was begun, whose outcome then decides.
+    /// - unavailable or unknown: the asset stays as it is, with the reason.
+    ///
+    /// Nothing that comes late takes a license away from an asset.
+    ///
+    /// # Errors
+    /// When the attempt has ended otherwise before, and when the license can't be the asset's: then the asset
+    /// stays as it is, and the attempt holds what came.
+    pub async fn finish_attempt(
+        &self,
+        asset_id: Uuid,
+        number: u32,
+        outcome: AttemptOutcome,
+    ) -> Result<Asset, FinishError> {
+        let mut transaction = begin_write(&self.pool).await?;
+        let attempt =
+            read_attempt(&mut transaction, asset_id, number)
+                .await?
+                .ok_or(FinishError::NoAttempt {
+                    asset: asset_id,
+                    number,
+                })?;
+        let asset = self.read_asset_of(&mut transaction, asset_id).await?;
+        if let AttemptOutcome::Licensed(license) = &outcome
+            && let Some((result, error)) = not_its_license(&mut transaction, &asset, license).await?
+        {
+            let problem = as_problem(&error);
+            finish(&mut transaction, &attempt, asset_id, result, Some(&problem)).await?;
+            transaction.commit().await?;
+            tracing::error!(asset = %asset_id, attempt = number, "{error}");
+            return Err(error);
+        }
+        let (result, problem) = match &outcome {
+            AttemptOutcome::Licensed(_) => (AttemptResult::Licensed, None),
+            AttemptOutcome::Refused(problem) => (AttemptResult::Refused, Some(problem)),
+            AttemptOutcome::Unavailable(problem) => (AttemptResult::Unavailable, Some(problem)),
+            AttemptOutcome::Unknown(problem) => (AttemptResult::Unknown, Some(problem)),
+        };
+        if let Some(ended) = attempt.result {
+            if ended == result {
+                return Ok(asset);
+            }
+            // A license that comes after all is never dropped.
+            if result != AttemptResult::Licensed {
+                return Err(FinishError::Finished {
+                    asset: asset_id,
+                    number,
+                    result: ended,
+                });
+            }
+        }
+        finish(&mut transaction, &attempt, asset_id, result, problem).await?;
+        match (&outcome, problem) {
+            (AttemptOutcome::Licensed(license), _) => {
+                self.write_license(&mut transaction, asset_id, license).await?;
+            }
+            (_, Some(problem)) if asset.sync_status == SyncStatus::Unsynchronised => {
+                let is_last = last_attempt(&mut transaction, asset_id).await? == number;
+                let failed = is_last && result == AttemptResult::Refused;
+                let reason = Reason {
+                    result,
+                    problem: problem.clone(),
+                };
+                write_reason(&mut transaction, asset_id, &reason, failed).await?;
+            }
+            _ => {}
+        }
+        let asset = self.read_asset_of(&mut transaction, asset_id).await?;
+        transaction.commit().await?;
+        Ok(asset)
+    }
+
+    async fn write_license(
+        &self,
+        transaction: &mut SqliteConnection,
+        asset_id: Uuid,
+        license: &License,
+    ) -> Result<(), RecordError> {
+        let key = license.product_key.expose().as_bytes();
+        let sealed_key = self.host_key.seal(&key_purpose(asset_id), key)?;
+        let sealed_link = match &license.activation_link {
+            Some(link) => Some(
+                self.host_key
+                    .seal(&link_purpose(asset_id), link.expose().as_bytes())?,
+            ),
+            None => None,
+        };
+        sqlx::query(
+            "UPDATE assets
+             SET sync_status = $2, reason = NULL, transaction_id = $3, license_token_id = $4,
+                 sealed_product_key = $5, sealed_activation_link = $6, license_token_status = $7,
+                 return_status = $8, purchased_at_ms = $9, returnable_until_ms = $10
+             WHERE id = $1",
+        )
+        .bind(asset_id.to_string())
+        .bind(SyncStatus::Synchronized.word())
+        .bind(&license.transaction_id)
+        .bind(&license.license_token_id)
+        .bind(sealed_key)
+        .bind(sealed_link)
+        .bind(license.license_token_status.word())
+        .bind(license.return_status.word())
+        .bind(license.purchased_at_ms)
+        .bind(license.returnable_until_ms)
+        .execute(transaction)
+        .await?;
+        Ok(())
+    }
+
+    /// Every attempt at an asset, the first one first.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn attempts(&self, asset_id: Uuid) -> Result<Vec<Attempt>, RecordError> {
+        let rows = sqlx::query("SELECT * FROM attempts WHERE asset_id = $1 ORDER BY number")
+            .bind(asset_id.to_string())
+            .fetch_all(&self.pool)
+            .await?;
+        rows.iter().map(attempt).collect()
+    }
+}
+
+/// Why a license can't be an asset's. None: it can.
+async fn not_its_license(
+    transaction: &mut SqliteConnection,
+    asset: &Asset,
+    license: &License,
+) -> Result<Option<(AttemptResult, FinishError)>, FinishError> {
+    let not_its = |why: String| {
+        let transaction = license.transaction_id.clone();
+        let error = FinishError::NotItsLicense {
+            asset: asset.id,
+            transaction,
+            why,
+        };
+        Ok(Some((AttemptResult::Unknown, error)))
+    };
+    if Uuid::try_parse(&license.client_transaction_id) != Ok(asset.client_transaction_id) {
+        return not_its("the vendor names another client transaction id".to_owned());
+    }
+    if let Some(kept) = &asset.transaction_id {
+        if *kept == license.transaction_id {
+            return Ok(None);
+        }
+        let (kept, second) = (kept.clone(), license.transaction_id.clone());
+        let error = FinishError::SecondLicense {
+            asset: asset.id,
+            kept,
+            second,
+        };
+        return Ok(Some((AttemptResult::SecondLicense, error)));
+    }
+    let other: Option<String> = sqlx::query_scalar(
+        "SELECT id FROM assets WHERE instance_id = $1 AND license_token_id = $2 AND id <> $3",
+    )
+    .bind(asset.instance_id.to_string())
+    .bind(&license.license_token_id)
+    .bind(asset.id.to_string())
+    .fetch_optional(transaction)
+    .await?;
+    match other {
+        Some(other) => not_its(format!("asset `{other}` has it")),
+        None => Ok(None),
+    }
+}
+
+fn as_problem(error: &FinishError) -> Problem {
+    let code = match error {
+        FinishError::SecondLicense { .. } => "second-license",
+        _ => "not-its-license",
+    };
+    Problem {
+        code: code.to_owned(),
+        message: error.to_string(),
+        advice: String::new(),
+        correlation_id: String::new(),
+    }
+}
+
+async fn last_attempt(transaction: &mut SqliteConnection, asset_id: Uuid) -> Result<u32, RecordError> {
+    let row = sqlx::query("SELECT COALESCE(MAX(number), 0) AS number FROM attempts WHERE asset_id = $1")
+        .bind(asset_id.to_string())
+        .fetch_one(transaction)
+        .await?;
+    count(&row, "number")
+}
+
+async fn read_attempt(
+    transaction: &mut SqliteConnection,
+    asset_id: Uuid,
+    number: u32,
+) -> Result<Option<Attempt>, RecordError> {
+    let row = sqlx::query("SELECT * FROM attempts WHERE asset_id = $1 AND number = $2")
+        .bind(asset_id.to_string())
+        .bind(i64::from(number))
+        .fetch_optional(transaction)
+        .await?;
+    row.as_ref().map(attempt).transpose()
+}
+
+async fn finish(
+    transaction: &mut SqliteConnection,
+    attempt: &Attempt,
+    asset_id: Uuid,
+    result: AttemptResult,
+    problem: Option<&Problem>,
+) -> Result<(), RecordError> {
+    sqlx::query(
+        "UPDATE attempts SET finished_at_ms = $3, result = $4, problem = $5
+         WHERE asset_id = $1 AND number = $2",
+    )
+    .bind(asset_id.to_string())
+    .bind(i64::from(attempt.number))
+    .bind(now_ms())
+    .bind(result.word())
+    .bind(problem.map(to_json).transpose()?)
+    .execute(transaction)
+    .await?;
+    Ok(())
+}
+
+async fn write_reason(
+    transaction: &mut SqliteConnection,
+    asset_id: Uuid,
+    reason: &Reason,
+    failed: bool,
+) -> Result<(), RecordError> {
+    let sync_status = if failed {
+        SyncStatus::Failed
+    } else {
+        SyncStatus::Unsynchronised
+    };
+    sqlx::query("UPDATE assets SET sync_status = $2, reason = $3 WHERE id = $1")
+        .bind(asset_id.to_string())
+        .bind(sync_status.word())
+        .bind(to_json(reason)?)
+        .execute(transaction)
+        .await?;
+    Ok(())
+}
+
+fn attempt(row: &SqliteRow) -> Result<Attempt, RecordError> {
+    let result: Option<&str> = row.try_get("result")?;
+    let problem: Option<&str> = row.try_get("problem")?;
+    Ok(Attempt {
+        number: count(row, "number")?,
+        client_transaction_id: id(row, "client_transaction_id")?,
+        begun_at_ms: row.try_get("begun_at_ms")?,
+        finished_at_ms: row.try_get("finished_at_ms")?,
+        result: result.map(AttemptResult::from_word).transpose()?,
+        problem: problem.map(|_| from_json(row, "problem")).transpose()?,
+    })
+}
+
+fn column<'r>(row: &'r SqliteRow, name: &str) -> Result<&'r str, RecordError> {
+    Ok(row.try_get(name)?)
+}

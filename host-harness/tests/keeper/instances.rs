@@ -1,0 +1,123 @@
+//! Instances: their settings in versions that nobody overwrites unseen.
+
+use std::collections::BTreeMap;
+
+use host_harness::certificate_store::Thumbprint;
+use host_harness::record::{CreateError, NewInstance, Reach, SaveError, Standing};
+
+use crate::record::{TestRecord, new_instance, settings};
+
+#[tokio::test]
+async fn a_new_instance_needs_credentials_and_is_there_after_opening_again() {
+    let record = TestRecord::open().await;
+    let instance = new_instance(&record, "esd").await;
+    assert_eq!(
+        (instance.version, instance.standing),
+        (0, Standing::NeedsCredentials)
+    );
+    let again = record.opened_again().await;
+    assert_eq!(again.instance("esd").await.unwrap(), Some(instance.clone()));
+    assert_eq!(again.instance_by_id(instance.id).await.unwrap(), Some(instance));
+    assert_eq!(again.instance("other").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_name_is_given_once_and_can_be_shown() {
+    let record = TestRecord::open().await;
+    new_instance(&record, "esd").await;
+    for name in ["esd", "", " esd", "a\nb", &"x".repeat(101)] {
+        let new = NewInstance {
+            name: name.to_owned(),
+            currency: "EUR".to_owned(),
+            options: BTreeMap::new(),
+            reach: Reach::default(),
+        };
+        let error = record.create_instance(new).await.unwrap_err();
+        let taken = matches!(error, CreateError::NameTaken { .. });
+        assert_eq!(taken, name == "esd", "{error:?}");
+    }
+    assert_eq!(record.instances().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_currency_is_a_code_of_three_letters() {
+    let record = TestRecord::open().await;
+    for currency in ["", "eur", "EURO", "€"] {
+        let new = NewInstance {
+            name: "esd".to_owned(),
+            currency: currency.to_owned(),
+            options: BTreeMap::new(),
+            reach: Reach::default(),
+        };
+        let error = record.create_instance(new).await.unwrap_err();
+        assert!(matches!(error, CreateError::InvalidCurrency { .. }), "{error:?}");
+    }
+    assert_eq!(record.instances().await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn every_save_is_a_version_with_who_and_what() {
+    let record = TestRecord::open().await;
+    let instance = new_instance(&record, "esd").await;
+    let saved = record
+        .save_settings(instance.id, 0, settings(None), "anna")
+        .await
+        .unwrap();
+    let mut second = settings(None);
+    second.values = BTreeMap::from([
+        ("country".to_owned(), "CY".to_owned()),
+        ("language".to_owned(), "el-GR".to_owned()),
+    ]);
+    let saved = record
+        .save_settings(saved.id, saved.version, second, "boris")
+        .await
+        .unwrap();
+    assert_eq!(
+        record.opened_again().await.instance("esd").await.unwrap(),
+        Some(saved)
+    );
+
+    let history = record.instance_history(instance.id).await.unwrap();
+    let who: Vec<_> = history
+        .iter()
+        .map(|v| (v.version, v.changed_by.as_str()))
+        .collect();
+    assert_eq!(who, [(1, "anna"), (2, "boris")]);
+    let change = &history[1].changes["country"];
+    assert_eq!(
+        (change.old.as_deref(), change.new.as_deref()),
+        (Some("GR"), Some("CY"))
+    );
+    assert_eq!(history[1].changes["language"].old, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_saves_at_once_exactly_one_is_a_conflict() {
+    let record = TestRecord::open().await;
+    let instance = new_instance(&record, "esd").await;
+    let other = record.opened_again().await;
+    let (one, two) = tokio::join!(
+        record.save_settings(instance.id, 0, settings(None), "anna"),
+        other.save_settings(instance.id, 0, settings(None), "boris"),
+    );
+    let winner = if one.is_ok() { "anna" } else { "boris" };
+    let errors: Vec<_> = [one, two].into_iter().filter_map(Result::err).collect();
+    assert!(
+        matches!(&errors[..], [SaveError::Conflict { expected: 0, found: 1, changed_by, .. }] if changed_by == winner),
+        "{errors:?}"
+    );
+    assert_eq!(record.instance_history(instance.id).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_not_installed_can_not_be_chosen() {
+    let record = TestRecord::open().await;
+    let instance = new_instance(&record, "esd").await;
+    let absent = Thumbprint::of(b"absent");
+    let error = record
+        .save_settings(instance.id, 0, settings(Some(absent)), "anna")
+        .await
+        .unwrap_err();
+    assert!(matches!(error, SaveError::NoCertificate { .. }), "{error:?}");
+    assert_eq!(record.instance("esd").await.unwrap(), Some(instance));
+}

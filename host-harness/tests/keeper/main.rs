@@ -1,0 +1,14 @@
+//! What the host keeps between calls: certificates, instances, products, orders and assets.
+
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "helpers of tests fail the test that they can't serve"
+)]
+
+mod certificate_store;
+mod certificates;
+mod instances;
+mod orders;
+mod record;
+mod services;

@@ -1,0 +1,371 @@
+//! Orders and assets: nothing half-written, nothing bought twice, nothing secret in clear.
+
+use host_harness::record::{
+    AssetFilter, AttemptOutcome, AttemptResult, BeginError, FinishError, License, LicenseTokenStatus,
+    NewLine, NewOrder, Order, Party, PlaceError, Problem, Record, ReturnStatus, Secret, SyncStatus,
+    client_transaction_id,
+};
+use uuid::Uuid;
+
+use crate::certificate_store::contains;
+use crate::record::{TestRecord, files_of, new_instance, ready_instance};
+use crate::services::{definition, product};
+
+async fn shop(record: &Record) -> Uuid {
+    let id = ready_instance(record, "esd", None).await.id;
+    let both = definition(vec![product("a", "Office"), product("b", "Visio")]);
+    record.apply_services_definition(id, both).await.unwrap();
+    id
+}
+
+fn order(instance_id: Uuid, lines: &[(&str, u32)]) -> NewOrder {
+    let customer = Party {
+        id: "c-1".to_owned(),
+        name: "Customer".to_owned(),
+        country: "GR".to_owned(),
+    };
+    let line = |(code, quantity): &(&str, u32)| NewLine {
+        product_code: (*code).to_owned(),
+        quantity: *quantity,
+    };
+    NewOrder {
+        instance_id,
+        customer,
+        reseller: None,
+        lines: lines.iter().map(line).collect(),
+        idempotency_key: None,
+    }
+}
+
+async fn one_asset(record: &Record) -> Uuid {
+    let instance = shop(record).await;
+    record
+        .place_order(order(instance, &[("a", 1)]))
+        .await
+        .unwrap()
+        .lines[0]
+        .asset_id
+}
+
+const KEY: &str = "ABCDE-FGHJK-MNPQR-TVWXY-23467";
+const LINK: &str = "https://redeem.example.test/activate/ABCDEFGHJKMN";
+
+fn license(client_transaction_id: Uuid, transaction: &str) -> License {
+    License {
+        client_transaction_id: client_transaction_id.to_string(),
+        transaction_id: transaction.to_owned(),
+        license_token_id: format!("token of {transaction}"),
+        product_key: Secret::new(KEY),
+        activation_link: Some(Secret::new(LINK)),
+        license_token_status: LicenseTokenStatus::Activated,
+        return_status: ReturnStatus::None,
+        purchased_at_ms: 1_790_000_000_000,
+        returnable_until_ms: Some(1_792_000_000_000),
+    }
+}
+
+fn problem(code: &str) -> Problem {
+    Problem {
+        code: code.to_owned(),
+        message: "m".to_owned(),
+        advice: "a".to_owned(),
+        correlation_id: "c".to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn every_unit_is_a_line_and_an_asset_of_its_own() {
+    let record = TestRecord::open().await;
+    let instance = shop(&record).await;
+    let placed = record
+        .place_order(order(instance, &[("a", 2), ("b", 1)]))
+        .await
+        .unwrap();
+    let again = record.opened_again().await;
+    assert_eq!(again.order(placed.id).await.unwrap(), Some(placed.clone()));
+    let assets = again
+        .assets(AssetFilter {
+            order: Some(placed.id),
+            ..AssetFilter::default()
+        })
+        .await
+        .unwrap();
+    let shown: Vec<_> = assets
+        .iter()
+        .map(|a| (a.position, a.product_code.as_str(), a.sync_status))
+        .collect();
+    let waiting = SyncStatus::Unsynchronised;
+    assert_eq!(shown, [(1, "a", waiting), (2, "a", waiting), (3, "b", waiting)]);
+    for asset in &assets {
+        assert_eq!(
+            asset.client_transaction_id,
+            client_transaction_id(instance, asset.id, 0)
+        );
+        assert_eq!(asset.client_transaction_id.get_version_num(), 5);
+    }
+    assert_eq!(again.unfinished_assets(placed.id).await.unwrap(), assets);
+    assert!(again.has_licenses(instance).await.unwrap());
+}
+
+#[test]
+fn client_transaction_ids_never_change() {
+    let id = client_transaction_id(Uuid::from_u128(1), Uuid::from_u128(2), 3);
+    assert_eq!(
+        id,
+        client_transaction_id(Uuid::from_u128(1), Uuid::from_u128(2), 3)
+    );
+    assert_ne!(
+        id,
+        client_transaction_id(Uuid::from_u128(1), Uuid::from_u128(2), 4)
+    );
+    assert_eq!(id.to_string(), "cbff2342-8a8a-59ef-b4ea-ff34fc32620e");
+}
+
+#[tokio::test]
+async fn a_refused_order_leaves_nothing_behind() {
+    let record = TestRecord::open().await;
+    let instance = shop(&record).await;
+    record
+        .apply_services_definition(instance, definition(vec![product("a", "Office")]))
+        .await
+        .unwrap();
+    let unready = new_instance(&record, "unready").await.id;
+    let mut nameless = order(instance, &[("a", 1)]);
+    nameless.customer.name = " ".to_owned();
+    let mut nowhere = order(instance, &[("a", 1)]);
+    nowhere.reseller = Some(Party {
+        country: "gr".to_owned(),
+        ..nowhere.customer.clone()
+    });
+    let refused = [
+        (order(instance, &[("a", 1), ("x", 1)]), "UnknownProduct"),
+        (order(instance, &[("a", 1), ("b", 1)]), "Discontinued"),
+        (order(instance, &[("a", 26)]), "Quantity"),
+        (order(instance, &[("a", 20), ("a", 6)]), "Quantity"),
+        (order(instance, &[("a", 0)]), "Quantity"),
+        (order(instance, &[("a", 10_001)]), "TooManyUnits"),
+        (order(instance, &[]), "Empty"),
+        (order(unready, &[("a", 1)]), "NotReady"),
+        (order(Uuid::nil(), &[("a", 1)]), "NoInstance"),
+        (nameless, "IncompleteParty"),
+        (nowhere, "IncompleteParty"),
+    ];
+    for (new, expected) in refused {
+        let error = record.place_order(new).await.unwrap_err();
+        assert!(format!("{error:?}").starts_with(expected), "{error:?}");
+    }
+    assert_eq!(record.assets(AssetFilter::default()).await.unwrap(), []);
+    assert!(!record.has_licenses(instance).await.unwrap());
+    record.place_order(order(instance, &[("a", 25)])).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_idempotency_key_gives_the_same_order_and_refuses_another() {
+    let record = TestRecord::open().await;
+    let instance = shop(&record).await;
+    let place = |lines: &'static [(&'static str, u32)]| {
+        let new = NewOrder {
+            idempotency_key: Some("k".to_owned()),
+            ..order(instance, lines)
+        };
+        record.place_order(new)
+    };
+    let first: Order = place(&[("a", 2)]).await.unwrap();
+    assert_eq!(place(&[("a", 2)]).await.unwrap(), first);
+    let error = place(&[("a", 3)]).await.unwrap_err();
+    assert!(
+        matches!(error, PlaceError::KeyReused { order, .. } if order == first.id),
+        "{error:?}"
+    );
+    assert_eq!(record.assets(AssetFilter::default()).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_crash_during_an_attempt_leaves_the_intent_and_the_next_one_asks_first() {
+    let record = TestRecord::open().await;
+    let asset = one_asset(&record).await;
+    let first = record.begin_attempt(asset).await.unwrap();
+    assert_eq!((first.number, first.repeated), (1, false));
+
+    let next = record.opened_again().await;
+    let attempts = next.attempts(asset).await.unwrap();
+    assert_eq!(
+        (attempts.len(), attempts[0].result, attempts[0].finished_at_ms),
+        (1, None, None)
+    );
+    let second = next.begin_attempt(asset).await.unwrap();
+    assert_eq!((second.number, second.repeated), (2, true));
+    assert_eq!(second.client_transaction_id, first.client_transaction_id);
+}
+
+#[tokio::test]
+async fn a_license_is_kept_whole_and_its_secrets_sealed() {
+    let record = TestRecord::open().await;
+    let asset = one_asset(&record).await;
+    let begun = record.begin_attempt(asset).await.unwrap();
+    let licensed = AttemptOutcome::Licensed(license(begun.client_transaction_id, "t-1"));
+    let debug = format!("{licensed:?}");
+    record.finish_attempt(asset, 1, licensed).await.unwrap();
+
+    let asset = record.opened_again().await.asset(asset).await.unwrap().unwrap();
+    assert_eq!(asset.sync_status.to_string(), "Synchronized");
+    assert_eq!(asset.license_token_status.unwrap().to_string(), "Activated");
+    assert_eq!(asset.return_status.to_string(), "None");
+    assert_eq!(asset.transaction_id.as_deref(), Some("t-1"));
+    assert_eq!(asset.license_token_id.as_deref(), Some("token of t-1"));
+    assert_eq!(asset.product_key.as_ref().unwrap().expose(), KEY);
+    assert_eq!(asset.activation_link.as_ref().unwrap().expose(), LINK);
+    assert_eq!(
+        (asset.purchased_at_ms, asset.returnable_until_ms),
+        (Some(1_790_000_000_000), Some(1_792_000_000_000))
+    );
+
+    let mut places = files_of(record.path());
+    places.push(("Debug".to_owned(), format!("{debug} {asset:?}").into_bytes()));
+    for (place, bytes) in places {
+        for secret in [KEY, LINK, "23467", "activate/ABCD"] {
+            assert!(!contains(&bytes, secret.as_bytes()), "{secret} in {place}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_is_final_and_what_time_may_solve_is_not() {
+    let record = TestRecord::open().await;
+    let asset = one_asset(&record).await;
+    let open = [
+        (
+            AttemptOutcome::Unavailable(problem("busy")),
+            AttemptResult::Unavailable,
+        ),
+        (
+            AttemptOutcome::Unknown(problem("time-out")),
+            AttemptResult::Unknown,
+        ),
+    ];
+    for (outcome, result) in open {
+        let begun = record.begin_attempt(asset).await.unwrap();
+        let after = record.finish_attempt(asset, begun.number, outcome).await.unwrap();
+        assert_eq!(after.sync_status, SyncStatus::Unsynchronised);
+        assert_eq!(after.reason.unwrap().result, result);
+    }
+    let begun = record.begin_attempt(asset).await.unwrap();
+    let refused = AttemptOutcome::Refused(problem("offer-not-found"));
+    let after = record.finish_attempt(asset, begun.number, refused).await.unwrap();
+    assert_eq!(after.sync_status, SyncStatus::Failed);
+    assert_eq!(after.reason.unwrap().problem, problem("offer-not-found"));
+    assert!(!record.has_licenses(after.instance_id).await.unwrap());
+    assert_eq!(record.unfinished_assets(after.order_id).await.unwrap(), []);
+    let error = record.begin_attempt(asset).await.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            BeginError::Settled {
+                sync_status: SyncStatus::Failed,
+                ..
+            }
+        ),
+        "{error:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_late_outcome_neither_fails_nor_loses_what_another_attempt_decides() {
+    let record = TestRecord::open().await;
+    let asset = one_asset(&record).await;
+    let begun = record.begin_attempt(asset).await.unwrap();
+    record.begin_attempt(asset).await.unwrap();
+    let late = AttemptOutcome::Refused(problem("offer-not-found"));
+    let after = record.finish_attempt(asset, 1, late).await.unwrap();
+    assert_eq!(after.sync_status, SyncStatus::Unsynchronised);
+
+    let licensed = AttemptOutcome::Licensed(license(begun.client_transaction_id, "t-1"));
+    record.finish_attempt(asset, 2, licensed.clone()).await.unwrap();
+    let error = record
+        .finish_attempt(asset, 2, AttemptOutcome::Unknown(problem("late")))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(
+            error,
+            FinishError::Finished {
+                result: AttemptResult::Licensed,
+                ..
+            }
+        ),
+        "{error:?}"
+    );
+    let after = record.finish_attempt(asset, 1, licensed).await.unwrap();
+    assert_eq!(after.sync_status, SyncStatus::Synchronized);
+    let error = record.begin_attempt(asset).await.unwrap_err();
+    assert!(matches!(error, BeginError::Settled { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn the_same_license_again_changes_nothing_and_another_is_an_error_that_keeps_the_first() {
+    let record = TestRecord::open().await;
+    let asset = one_asset(&record).await;
+    let begun = record.begin_attempt(asset).await.unwrap();
+    record.begin_attempt(asset).await.unwrap();
+    let licensed =
+        |transaction: &str| AttemptOutcome::Licensed(license(begun.client_transaction_id, transaction));
+    let first = record.finish_attempt(asset, 1, licensed("t-1")).await.unwrap();
+    assert_eq!(
+        record.finish_attempt(asset, 1, licensed("t-1")).await.unwrap(),
+        first
+    );
+    let error = record
+        .finish_attempt(asset, 2, licensed("t-2"))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(&error, FinishError::SecondLicense { kept, second, .. } if kept == "t-1" && second == "t-2"),
+        "{error:?}"
+    );
+    assert_eq!(record.asset(asset).await.unwrap(), Some(first));
+    let attempt = &record.attempts(asset).await.unwrap()[1];
+    assert_eq!(attempt.result, Some(AttemptResult::SecondLicense));
+    assert!(attempt.problem.as_ref().unwrap().message.contains("`t-2`"));
+}
+
+#[tokio::test]
+async fn a_license_of_another_purchase_or_asset_is_not_taken() {
+    let record = TestRecord::open().await;
+    let instance = shop(&record).await;
+    let placed = record.place_order(order(instance, &[("a", 2)])).await.unwrap();
+    let [one, two] = [placed.lines[0].asset_id, placed.lines[1].asset_id];
+    let begun = [
+        record.begin_attempt(one).await.unwrap(),
+        record.begin_attempt(two).await.unwrap(),
+    ];
+    let licensed =
+        |index: usize| AttemptOutcome::Licensed(license(begun[index].client_transaction_id, "t-1"));
+    record.finish_attempt(one, 1, licensed(0)).await.unwrap();
+    for outcome in [licensed(0), licensed(1)] {
+        let error = record.finish_attempt(two, 1, outcome).await.unwrap_err();
+        assert!(matches!(error, FinishError::NotItsLicense { .. }), "{error:?}");
+    }
+    let two = record.asset(two).await.unwrap().unwrap();
+    assert_eq!(
+        (two.sync_status, two.product_key),
+        (SyncStatus::Unsynchronised, None)
+    );
+}
+
+#[tokio::test]
+async fn what_does_not_exist_is_said_to_be_missing() {
+    let record = TestRecord::open().await;
+    let asset = one_asset(&record).await;
+    let error = record
+        .finish_attempt(asset, 1, AttemptOutcome::Unknown(problem("x")))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, FinishError::NoAttempt { number: 1, .. }),
+        "{error:?}"
+    );
+    let error = record.begin_attempt(Uuid::nil()).await.unwrap_err();
+    assert!(matches!(error, BeginError::NoAsset { .. }), "{error:?}");
+    assert_eq!(record.order(Uuid::nil()).await.unwrap(), None);
+    assert_eq!(record.asset(Uuid::nil()).await.unwrap(), None);
+}

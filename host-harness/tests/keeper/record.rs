@@ -1,0 +1,168 @@
+//! The data directory: who may enter it, and what is there after it was closed.
+
+use std::collections::BTreeMap;
+use std::ops::Deref;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use host_harness::certificate_store::Thumbprint;
+use host_harness::host_key::{HostKey, HostKeyError};
+use host_harness::record::{
+    Authority, Instance, NewInstance, Reach, Record, RecordError, SavedSettings, Standing,
+};
+
+/// A record in a directory of its own, which goes with it.
+pub(crate) struct TestRecord {
+    record: Record,
+    directory: tempfile::TempDir,
+}
+
+impl TestRecord {
+    pub(crate) async fn open() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let record = Record::open(directory.path()).await.unwrap();
+        Self { record, directory }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// The same record, as another process sees it.
+    pub(crate) async fn opened_again(&self) -> Record {
+        Record::open(self.path()).await.unwrap()
+    }
+}
+
+impl Deref for TestRecord {
+    type Target = Record;
+
+    fn deref(&self) -> &Record {
+        &self.record
+    }
+}
+
+pub(crate) fn settings(thumbprint: Option<Thumbprint>) -> SavedSettings {
+    SavedSettings {
+        values: BTreeMap::from([("country".to_owned(), "GR".to_owned())]),
+        standing: Standing::Ready,
+        authorities: vec![Authority {
+            name: "esd.example.test".to_owned(),
+            client_certificate: true,
+        }],
+        thumbprint,
+    }
+}
+
+pub(crate) async fn new_instance(record: &Record, name: &str) -> Instance {
+    let new = NewInstance {
+        name: name.to_owned(),
+        currency: "EUR".to_owned(),
+        options: BTreeMap::from([("region".to_owned(), "eu".to_owned())]),
+        reach: Reach::default(),
+    };
+    record.create_instance(new).await.unwrap()
+}
+
+pub(crate) async fn ready_instance(record: &Record, name: &str, thumbprint: Option<Thumbprint>) -> Instance {
+    let instance = new_instance(record, name).await;
+    record
+        .save_settings(instance.id, 0, settings(thumbprint), "test")
+        .await
+        .unwrap()
+}
+
+/// Every file in a directory, by name.
+pub(crate) fn files_of(directory: &Path) -> Vec<(String, Vec<u8>)> {
+    let files = std::fs::read_dir(directory).unwrap().map(|entry| {
+        let path = entry.unwrap().path();
+        (
+            path.file_name().unwrap().to_string_lossy().into_owned(),
+            std::fs::read(&path).unwrap(),
+        )
+    });
+    files.collect()
+}
+
+#[tokio::test]
+async fn the_data_directory_is_made_for_its_owner_only() {
+    let parent = tempfile::tempdir().unwrap();
+    let path = parent.path().join("a/b");
+    Record::open(&path).await.unwrap();
+    assert_eq!(
+        std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+        0o700
+    );
+    Record::open(&path).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_empty_directory_is_closed_to_others_and_one_with_files_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let mode = |mode| std::fs::Permissions::from_mode(mode);
+    std::fs::set_permissions(directory.path(), mode(0o755)).unwrap();
+    Record::open(directory.path()).await.unwrap().close().await;
+    assert_eq!(
+        std::fs::metadata(directory.path()).unwrap().permissions().mode() & 0o777,
+        0o700
+    );
+
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("file"), "theirs").unwrap();
+    std::fs::set_permissions(directory.path(), mode(0o750)).unwrap();
+    let error = Record::open(directory.path()).await.unwrap_err();
+    assert!(
+        matches!(error, RecordError::OpenToOthers { mode: 0o750, .. }),
+        "{error:?}"
+    );
+    assert!(error.to_string().contains("chmod 700"), "{error}");
+    assert_eq!(
+        files_of(directory.path()),
+        [("file".to_owned(), b"theirs".to_vec())]
+    );
+}
+
+#[tokio::test]
+async fn another_host_key_is_refused_before_anything_is_read() {
+    let record = TestRecord::open().await;
+    let other = Arc::new(HostKey::generate().unwrap());
+    let error = Record::open_with_key(record.path(), other).await.unwrap_err();
+    assert!(matches!(error, RecordError::WrongHostKey { .. }), "{error:?}");
+    assert!(error.to_string().contains("restore `host.key`"), "{error}");
+}
+
+#[tokio::test]
+async fn a_lost_host_key_is_not_replaced_by_a_new_one() {
+    let record = TestRecord::open().await;
+    let key = record.path().join("host.key");
+    let bytes = std::fs::read(&key).unwrap();
+    std::fs::remove_file(&key).unwrap();
+    let error = Record::open(record.path()).await.unwrap_err();
+    assert!(
+        matches!(error, RecordError::HostKey(HostKeyError::Missing { .. })),
+        "{error:?}"
+    );
+    assert!(!key.exists());
+
+    std::fs::write(&key, bytes).unwrap();
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
+    Record::open(record.path()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn first_starts_at_the_same_time_set_up_one_record() {
+    let directory = tempfile::tempdir().unwrap();
+    let starts = (0..6).map(|_| {
+        let path = directory.path().to_owned();
+        tokio::spawn(async move { Record::open(&path).await.unwrap() })
+    });
+    let mut records = Vec::new();
+    for start in starts.collect::<Vec<_>>() {
+        records.push(start.await.unwrap());
+    }
+    new_instance(&records[0], "one").await;
+    for record in &records {
+        assert_eq!(record.instances().await.unwrap().len(), 1);
+    }
+}
