@@ -1,1 +1,24 @@
-//! A service manager for Microsoft ESD licenses.
+//! A service manager for Microsoft ESD licenses: what an operator configures, what Microsoft offers,
+//! and one license per order line, exactly once.
+//!
+//! All of it is plain Rust against [`platform::Platform`] and tested natively; only the private module
+//! `guest`, which exists for wasm alone, knows that it runs as a component (`wit/`). What Microsoft's
+//! license API looks like is known to the private module `cis` alone.
+
+mod cis;
+pub mod connection;
+mod entra;
+mod exchange;
+pub mod failures;
+pub mod instance_settings;
+pub mod license_lifecycle;
+pub mod license_order;
+pub mod platform;
+pub mod secret;
+pub mod services_definition;
+mod text;
+
+#[cfg(target_family = "wasm")]
+mod guest;
+#[cfg(test)]
+mod scripted_platform;

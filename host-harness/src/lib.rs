@@ -1,1 +1,25 @@
-//! The host of service-manager plugins.
+//! The host of service-manager plugins: sandbox, certificates, connections and the record of what was bought.
+//!
+//! A billing platform embeds [`Host`]. One call goes
+//! `Host` → [`Plugin`] → the component → [`outbound_https`] → the vendor, and its outcome into the [`record`].
+
+pub mod access_token_cache;
+pub mod bindings;
+pub mod call_state;
+pub mod certificate_store;
+pub mod error;
+pub mod host;
+pub mod host_key;
+pub mod instance_settings;
+pub mod license_order;
+pub mod limits;
+pub mod outbound_https;
+pub mod plugin;
+pub mod record;
+pub mod services_definition;
+pub mod simulator;
+
+pub use call_state::{CallContext, CallEvent, CallListener, LogLevel};
+pub use error::{CallError, LoadError};
+pub use host::{Host, OpenError, PrepareError};
+pub use plugin::Plugin;

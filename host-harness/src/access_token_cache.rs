@@ -1,0 +1,175 @@
+//! Access tokens kept between calls: in memory only, per instance, one acquisition at a time.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::OwnedMutexGuard;
+use zeroize::Zeroizing;
+
+use crate::limits;
+
+/// The access tokens of all instances. Cloning shares them.
+#[derive(Clone, Default)]
+pub struct AccessTokenCache {
+    instances: Arc<Mutex<HashMap<String, HashMap<String, Slot>>>>,
+}
+
+/// One name of one instance. Whoever holds the lock is the one to get a new access token.
+type Slot = Arc<tokio::sync::Mutex<Option<Kept>>>;
+
+struct Kept {
+    access_token: Zeroizing<String>,
+    expires_at_ms: i64,
+}
+
+impl fmt::Debug for AccessTokenCache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AccessTokenCache").field("instances", &"[elided]").finish()
+    }
+}
+
+impl AccessTokenCache {
+    /// Forgets all of one instance's access tokens: its settings have changed.
+    pub fn forget_instance(&self, instance_id: &str) {
+        self.lock().remove(instance_id);
+    }
+
+    fn slot(&self, instance_id: &str, name: &str) -> Slot {
+        let mut instances = self.lock();
+        let slots = instances.entry(instance_id.to_owned()).or_default();
+        if slots.len() >= limits::ACCESS_TOKENS && !slots.contains_key(name) {
+            // A guest that makes up names gains nothing but its own cache misses.
+            slots.clear();
+        }
+        slots.entry(name.to_owned()).or_default().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, HashMap<String, Slot>>> {
+        // Nothing panics while it is held, and a map of strings is never half-changed.
+        self.instances.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One call's view of the cache: the access tokens of its instance, and those that it is about to get.
+#[derive(Debug)]
+pub struct CallAccessTokens {
+    cache: AccessTokenCache,
+    instance_id: String,
+    /// Held until the access token is put or the call ends; other calls wait.
+    acquiring: HashMap<String, Acquiring>,
+}
+
+struct Acquiring(OwnedMutexGuard<Option<Kept>>);
+
+impl fmt::Debug for Acquiring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Acquiring([elided])")
+    }
+}
+
+impl CallAccessTokens {
+    /// The view of a call for one instance.
+    pub fn new(cache: AccessTokenCache, instance_id: String) -> Self {
+        Self { cache, instance_id, acquiring: HashMap::new() }
+    }
+
+    /// The access token under a name, or none, whereupon this call is the one to get it.
+    pub async fn get(&mut self, name: &str, now_ms: i64) -> Option<Zeroizing<String>> {
+        if self.acquiring.contains_key(name) {
+            return None;
+        }
+        let mut slot = self.cache.slot(&self.instance_id, name).lock_owned().await;
+        match slot.as_ref() {
+            Some(kept) if kept.expires_at_ms > now_ms => Some(kept.access_token.clone()),
+            _ => {
+                *slot = None;
+                self.acquiring.insert(name.to_owned(), Acquiring(slot));
+                None
+            }
+        }
+    }
+
+    /// Keeps an access token, and lets the calls that wait for it go on.
+    pub async fn put(&mut self, name: &str, access_token: String, expires_at_ms: i64) {
+        let kept = Kept { access_token: Zeroizing::new(access_token), expires_at_ms };
+        match self.acquiring.remove(name) {
+            Some(Acquiring(mut slot)) => *slot = Some(kept),
+            None => *self.cache.slot(&self.instance_id, name).lock_owned().await = Some(kept),
+        }
+    }
+
+    /// Forgets an access token that the vendor has refused, unless it has been replaced since.
+    pub async fn drop_refused(&mut self, name: &str, access_token: &str) {
+        if self.acquiring.contains_key(name) {
+            return;
+        }
+        let mut slot = self.cache.slot(&self.instance_id, name).lock_owned().await;
+        if slot.as_ref().is_some_and(|kept| *kept.access_token == access_token) {
+            *slot = None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(cache: &AccessTokenCache, instance: &str) -> CallAccessTokens {
+        CallAccessTokens::new(cache.clone(), instance.to_owned())
+    }
+
+    #[tokio::test]
+    async fn an_access_token_is_kept_between_calls_until_it_expires() {
+        let cache = AccessTokenCache::default();
+        call(&cache, "a").put("name", "value".into(), 1_000).await;
+        assert_eq!(call(&cache, "a").get("name", 999).await.unwrap().as_str(), "value");
+        assert!(call(&cache, "a").get("name", 1_000).await.is_none());
+    }
+
+    #[tokio::test]
+    async fn another_instance_never_sees_it() {
+        let cache = AccessTokenCache::default();
+        call(&cache, "a").put("name", "value".into(), 1_000).await;
+        assert!(call(&cache, "b").get("name", 0).await.is_none());
+    }
+
+    #[tokio::test]
+    async fn only_one_call_acquires_while_the_others_wait_for_it() {
+        let cache = AccessTokenCache::default();
+        let mut first = call(&cache, "a");
+        assert!(first.get("name", 0).await.is_none());
+        let waiting = tokio::spawn({
+            let mut second = call(&cache, "a");
+            async move { second.get("name", 0).await.map(|value| value.to_string()) }
+        });
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        first.put("name", "value".into(), 1_000).await;
+        assert_eq!(waiting.await.unwrap().as_deref(), Some("value"));
+    }
+
+    #[tokio::test]
+    async fn a_call_that_ends_without_one_lets_the_next_acquire() {
+        let cache = AccessTokenCache::default();
+        let mut first = call(&cache, "a");
+        assert!(first.get("name", 0).await.is_none());
+        drop(first);
+        assert!(call(&cache, "a").get("name", 0).await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_refused_access_token_is_dropped_but_its_successor_is_not() {
+        let cache = AccessTokenCache::default();
+        call(&cache, "a").put("name", "new".into(), 1_000).await;
+        call(&cache, "a").drop_refused("name", "old").await;
+        assert!(call(&cache, "a").get("name", 0).await.is_some());
+        call(&cache, "a").drop_refused("name", "new").await;
+        assert!(call(&cache, "a").get("name", 0).await.is_none());
+    }
+
+    #[test]
+    fn debug_output_shows_no_access_token() {
+        assert!(!format!("{:?}", AccessTokenCache::default()).contains("instances: {"));
+    }
+}

@@ -1,0 +1,31 @@
+//! The contract as Rust types, generated from `wit/`.
+
+#[expect(missing_docs, clippy::pedantic, reason = "generated; the documentation is in wit/*.wit")]
+mod generated {
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        inline: "
+            package bss:host-harness;
+
+            /// What the host offers to, and asks of, every plugin. wasi:http and wasi:config are in the
+            /// contract's own world too; their bindings come with the crates that implement them.
+            world core {
+                import bss:service-manager/certificate-store@0.1.0;
+                import bss:service-manager/access-token-cache@0.1.0;
+                import bss:service-manager/services-sink@0.1.0;
+                import bss:service-manager/progress@0.1.0;
+
+                export bss:service-manager/service-manager@0.1.0;
+            }
+        ",
+        world: "bss:host-harness/core",
+        imports: { default: async | trappable },
+        exports: { default: async },
+    });
+}
+
+pub use generated::{Core, CorePre};
+pub use generated::bss::service_manager::{
+    access_token_cache, certificate_store, failures, instance_settings, license_order, progress,
+    services_definition, services_sink,
+};

@@ -1,0 +1,327 @@
+//! What the sandbox of one call holds: its limits, its identity, its way out, and what it leaves behind.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use wasmtime::component::{HasSelf, Linker, ResourceTable};
+use wasmtime::{ResourceLimiter, StoreLimits, StoreLimitsBuilder};
+use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_config::{WasiConfig, WasiConfigVariables};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+
+use crate::access_token_cache::{AccessTokenCache, CallAccessTokens};
+use crate::bindings::certificate_store::{SignatureAlgorithm, SigningFailure};
+use crate::bindings::services_definition::Product;
+use crate::bindings::{access_token_cache, certificate_store, progress, services_definition, services_sink};
+use crate::certificate_store::{self as store, Identity};
+use crate::limits;
+use crate::outbound_https::{CallHttp, Egress, OutboundHttps};
+
+/// What a call tells while it runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CallEvent {
+    /// How far it is.
+    Progress {
+        /// Units done.
+        done: u64,
+        /// Units in all, where known.
+        total: Option<u64>,
+        /// What is counted.
+        unit: String,
+    },
+    /// A line of its log.
+    Log {
+        /// How grave it is.
+        level: LogLevel,
+        /// The thing it is about; empty: the call as a whole.
+        subject: String,
+        /// What happened.
+        message: String,
+    },
+}
+
+/// How grave a log line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// Of use to who looks for something.
+    Debug,
+    /// Good to know.
+    Info,
+    /// Something was left out.
+    Warning,
+}
+
+/// Who hears of a call's events, on the thread that runs the call. Must not block.
+pub type CallListener = Arc<dyn Fn(CallEvent) + Send + Sync>;
+
+/// What one call is for, and what it may use.
+#[derive(Clone)]
+pub struct CallContext {
+    /// What it may reach, and as whom.
+    pub egress: Arc<Egress>,
+    /// The operator's options for the plugin, beside the form.
+    pub options: BTreeMap<String, String>,
+    /// The way out.
+    pub outbound: OutboundHttps,
+    /// Access tokens kept between calls.
+    pub access_tokens: AccessTokenCache,
+    /// Who hears of its events.
+    pub listener: CallListener,
+}
+
+/// What the sandbox of one call holds.
+pub(crate) struct CallState {
+    wasi: WasiCtx,
+    table: ResourceTable,
+    http: WasiHttpCtx,
+    http_hooks: CallHttp,
+    config: WasiConfigVariables,
+    identity: Option<Arc<Identity>>,
+    access_tokens: CallAccessTokens,
+    listener: CallListener,
+    log_lines: usize,
+    sink: Option<Sink>,
+    pub(crate) limiter: Limiter,
+    pub(crate) output: MemoryOutputPipe,
+    pub(crate) busy_ticks: u64,
+}
+
+/// The products of a reading under way.
+#[derive(Default)]
+struct Sink {
+    products: Vec<Product>,
+    text_bytes: usize,
+}
+
+impl CallState {
+    /// The state of a new call. `reads_services`: whether products may be handed over.
+    pub(crate) fn new(context: CallContext, reads_services: bool) -> Self {
+        let output = MemoryOutputPipe::new(limits::GUEST_OUTPUT_BYTES);
+        // Nothing is inherited: no environment, no arguments, no folders, no sockets.
+        let wasi = WasiCtx::builder().stdout(output.clone()).stderr(output.clone()).build();
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(limits::HANDLES);
+        let mut http = WasiHttpCtx::new();
+        http.set_field_size_limit(limits::HEADER_BYTES);
+        Self {
+            wasi,
+            table,
+            http,
+            identity: context.egress.identity.clone(),
+            access_tokens: CallAccessTokens::new(context.access_tokens, context.egress.instance_id.clone()),
+            http_hooks: CallHttp::new(context.outbound, context.egress),
+            config: context.options.into_iter().collect(),
+            listener: context.listener,
+            log_lines: 0,
+            sink: reads_services.then(Sink::default),
+            limiter: Limiter::new(),
+            output,
+            busy_ticks: 0,
+        }
+    }
+
+    /// The products that were handed over, in order.
+    pub(crate) fn take_products(&mut self) -> Vec<Product> {
+        self.sink.take().unwrap_or_default().products
+    }
+
+    fn log(&mut self, level: LogLevel, subject: String, message: String) {
+        self.log_lines += 1;
+        let event = match self.log_lines.cmp(&limits::LOG_LINES) {
+            std::cmp::Ordering::Less => {
+                CallEvent::Log { level, subject: bounded(subject), message: bounded(message) }
+            }
+            std::cmp::Ordering::Equal => CallEvent::Log {
+                level: LogLevel::Warning,
+                subject: String::new(),
+                message: "the plugin logs too much; its further lines are dropped".to_owned(),
+            },
+            std::cmp::Ordering::Greater => return,
+        };
+        (self.listener)(event);
+    }
+}
+
+/// One line of at most [`limits::LOG_LINE_CHARS`] characters: a guest's line can't pretend to be two.
+fn bounded(text: String) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(limits::LOG_LINE_CHARS).collect()
+}
+
+pub(crate) fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Links everything that a plugin may import, and nothing else.
+pub(crate) fn add_to_linker(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
+    wasmtime_wasi::p2::add_to_linker_async(linker)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
+    wasmtime_wasi_config::add_to_linker(linker, |state| WasiConfig::from(&state.config))?;
+    certificate_store::add_to_linker::<_, HasSelf<CallState>>(linker, |state| state)?;
+    access_token_cache::add_to_linker::<_, HasSelf<CallState>>(linker, |state| state)?;
+    services_sink::add_to_linker::<_, HasSelf<CallState>>(linker, |state| state)?;
+    progress::add_to_linker::<_, HasSelf<CallState>>(linker, |state| state)
+}
+
+impl WasiView for CallState {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl WasiHttpView for CallState {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView { ctx: &mut self.http, table: &mut self.table, hooks: &mut self.http_hooks }
+    }
+}
+
+impl certificate_store::Host for CallState {
+    async fn certificate(&mut self) -> wasmtime::Result<Option<Vec<u8>>> {
+        Ok(self.identity.as_ref().and_then(|identity| identity.certificates().first()).map(|der| der.to_vec()))
+    }
+
+    async fn sign(
+        &mut self,
+        algorithm: SignatureAlgorithm,
+        message: Vec<u8>,
+    ) -> wasmtime::Result<Result<Vec<u8>, SigningFailure>> {
+        if message.len() > limits::SIGNED_MESSAGE_BYTES {
+            wasmtime::bail!("a message of {} bytes is too long to be signed", message.len());
+        }
+        let Some(identity) = self.identity.clone() else {
+            return Ok(Err(SigningFailure::NoCertificate));
+        };
+        let algorithm = match algorithm {
+            SignatureAlgorithm::Ps256 => store::SignatureAlgorithm::Ps256,
+            SignatureAlgorithm::Rs256 => store::SignatureAlgorithm::Rs256,
+        };
+        Ok(identity.sign(algorithm, &message).map_err(|error| SigningFailure::Unusable(error.to_string())))
+    }
+}
+
+impl access_token_cache::Host for CallState {
+    async fn get(&mut self, name: String) -> wasmtime::Result<Option<String>> {
+        check_access_token_size(&name)?;
+        let kept = self.access_tokens.get(&name, now_ms()).await;
+        Ok(kept.map(|access_token| access_token.as_str().to_owned()))
+    }
+
+    async fn put(&mut self, name: String, access_token: String, expires_at_ms: i64) -> wasmtime::Result<()> {
+        check_access_token_size(&name)?;
+        check_access_token_size(&access_token)?;
+        self.access_tokens.put(&name, access_token, expires_at_ms).await;
+        Ok(())
+    }
+
+    async fn drop_refused(&mut self, name: String, access_token: String) -> wasmtime::Result<()> {
+        self.access_tokens.drop_refused(&name, &access_token).await;
+        Ok(())
+    }
+}
+
+fn check_access_token_size(text: &str) -> wasmtime::Result<()> {
+    wasmtime::ensure!(text.len() <= limits::ACCESS_TOKEN_BYTES, "an access token, or its name, is too long");
+    Ok(())
+}
+
+impl services_definition::Host for CallState {}
+
+impl services_sink::Host for CallState {
+    async fn put_products(&mut self, products: Vec<Product>) -> wasmtime::Result<()> {
+        let Some(sink) = self.sink.as_mut() else {
+            wasmtime::bail!("products are taken during `fetch-services` only");
+        };
+        sink.text_bytes += products.iter().map(text_bytes).sum::<usize>();
+        if sink.products.len() + products.len() > limits::PRODUCTS
+            || sink.text_bytes > limits::PRODUCT_TEXT_BYTES
+        {
+            wasmtime::bail!("more products than the host takes in one reading");
+        }
+        sink.products.extend(products);
+        Ok(())
+    }
+}
+
+fn text_bytes(product: &Product) -> usize {
+    let values: usize = product
+        .attribute_values
+        .iter()
+        .map(|value| value.attribute.len() + value.key.len() + value.label.len())
+        .sum();
+    product.code.len() + product.product_type.len() + product.name.len() + product.description.len() + values
+}
+
+impl progress::Host for CallState {
+    async fn report(&mut self, done: u64, total: Option<u64>, unit: String) -> wasmtime::Result<()> {
+        (self.listener)(CallEvent::Progress { done, total, unit: bounded(unit) });
+        Ok(())
+    }
+
+    async fn log(&mut self, level: progress::Level, subject: String, message: String) -> wasmtime::Result<()> {
+        let level = match level {
+            progress::Level::Debug => LogLevel::Debug,
+            progress::Level::Info => LogLevel::Info,
+            progress::Level::Warning => LogLevel::Warning,
+        };
+        CallState::log(self, level, subject, message);
+        Ok(())
+    }
+}
+
+/// Wasmtime's own limits, and the memory that was asked for beyond them, so that it can be told apart from a defect.
+pub(crate) struct Limiter {
+    limits: StoreLimits,
+    pub(crate) refused_bytes: Option<usize>,
+}
+
+impl Limiter {
+    fn new() -> Self {
+        let limits = StoreLimitsBuilder::new()
+            .memory_size(limits::MEMORY_BYTES)
+            .table_elements(limits::TABLE_ELEMENTS)
+            .instances(limits::CORE_INSTANCES)
+            .memories(limits::CORE_INSTANCES)
+            .tables(limits::CORE_INSTANCES)
+            .build();
+        Self { limits, refused_bytes: None }
+    }
+}
+
+impl ResourceLimiter for Limiter {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let granted = self.limits.memory_growing(current, desired, maximum)?;
+        if !granted {
+            self.refused_bytes = Some(desired);
+        }
+        Ok(granted)
+    }
+
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        self.limits.table_growing(current, desired, maximum)
+    }
+
+    fn instances(&self) -> usize {
+        self.limits.instances()
+    }
+
+    fn tables(&self) -> usize {
+        self.limits.tables()
+    }
+
+    fn memories(&self) -> usize {
+        self.limits.memories()
+    }
+}

@@ -1,0 +1,340 @@
+//! Key derivation and decryption of PFX files, with a limit on all of it together.
+
+use std::num::NonZeroU32;
+
+use aws_lc_rs::cipher::{
+    AES_128, AES_192, AES_256, DecryptionContext, PaddedBlockDecryptingKey, UnboundCipherKey,
+};
+use aws_lc_rs::iv::FixedLength;
+use aws_lc_rs::{digest, hmac, pbkdf2};
+use cbc::cipher::block_padding::Pkcs7;
+use cbc::cipher::{BlockCipherDecrypt, BlockModeDecrypt, KeyInit, KeyIvInit};
+use der::asn1::{ObjectIdentifier, OctetStringRef, UintRef};
+use der::{Choice, DecodeValue, Sequence};
+use des::TdesEde3;
+use rc2::Rc2;
+use zeroize::Zeroizing;
+
+use super::{Algorithm, MacData, PfxCode, PfxError, unsupported};
+
+/// OpenSSL and Windows do 2,000, the most careful tools 600,000.
+pub(super) const ITERATIONS_MAX: u64 = 1_000_000;
+/// Rounds of a hash for one file: MAC, certificates and key at 600,000 iterations each, where the oldest
+/// algorithm takes three derivations for one key and its initialization vector. Two seconds or so.
+const ROUNDS_MAX: u64 = 6_000_000;
+
+const SHA1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.14.3.2.26");
+const SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.1");
+const SHA384: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.2");
+const SHA512: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.3");
+const TRIPLE_DES: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.12.1.3");
+const RC2_128: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.12.1.5");
+const RC2_40: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.12.1.6");
+const PBES2: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.5.13");
+const PBKDF2: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.5.12");
+const HMAC_SHA1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.2.7");
+const HMAC_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.2.9");
+const HMAC_SHA384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.2.10");
+const HMAC_SHA512: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.2.11");
+const AES_128_CBC: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.1.2");
+const AES_192_CBC: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.1.22");
+const AES_256_CBC: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.1.42");
+
+/// What a derived key is for (RFC 7292, B.3).
+#[derive(Clone, Copy)]
+enum Purpose {
+    Key = 1,
+    InitializationVector = 2,
+    Mac = 3,
+}
+
+#[derive(Sequence)]
+struct Pbes1Parameters<'a> {
+    salt: &'a OctetStringRef,
+    iterations: UintRef<'a>,
+}
+
+#[derive(Sequence)]
+struct Pbes2Parameters<'a> {
+    key_derivation: Algorithm<'a>,
+    encryption: Algorithm<'a>,
+}
+
+#[derive(Sequence)]
+struct Pbkdf2Parameters<'a> {
+    salt: &'a OctetStringRef,
+    iterations: UintRef<'a>,
+    key_bytes: Option<u16>,
+    pseudo_random_function: Option<Algorithm<'a>>,
+}
+
+/// The code of one file, and how much work it may still cause.
+pub(super) struct Work<'a> {
+    code: &'a PfxCode,
+    /// The code for all but PBES2.
+    utf16: Zeroizing<Vec<u8>>,
+    rounds_left: u64,
+}
+
+impl<'a> Work<'a> {
+    pub(super) fn new(code: &'a PfxCode) -> Self {
+        Self {
+            code,
+            utf16: code.utf16(),
+            rounds_left: ROUNDS_MAX,
+        }
+    }
+
+    /// Checks that the code is right and that the file was not altered (RFC 7292, section 4).
+    pub(super) fn verify_mac(&mut self, mac: &MacData<'_>, data: &[u8]) -> Result<(), PfxError> {
+        let (digest, hmac) = match mac.mac.algorithm.oid {
+            SHA1 => (
+                &digest::SHA1_FOR_LEGACY_USE_ONLY,
+                hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
+            ),
+            SHA256 => (&digest::SHA256, hmac::HMAC_SHA256),
+            SHA384 => (&digest::SHA384, hmac::HMAC_SHA384),
+            SHA512 => (&digest::SHA512, hmac::HMAC_SHA512),
+            other => return Err(unsupported("MAC", other)),
+        };
+        let iterations = mac.iterations.map_or(1, |count| integer(&count));
+        let expected = mac.mac.digest.as_bytes();
+        let salt = mac.salt.as_bytes();
+        if self.mac_is(digest, hmac, (salt, iterations), (data, expected))? {
+            return Ok(());
+        }
+        // "No code" can mean an empty text with its closing zero, or nothing at all: Windows writes both.
+        if self.code.utf8().is_empty() {
+            self.utf16.clear();
+            if self.mac_is(digest, hmac, (salt, iterations), (data, expected))? {
+                return Ok(());
+            }
+        }
+        Err(PfxError::WrongCode)
+    }
+
+    fn mac_is(
+        &mut self,
+        digest: &'static digest::Algorithm,
+        hmac: hmac::Algorithm,
+        (salt, iterations): (&[u8], u64),
+        (data, expected): (&[u8], &[u8]),
+    ) -> Result<bool, PfxError> {
+        let key =
+            self.derive_pkcs12(digest, Purpose::Mac, salt, iterations, digest.output_len())?;
+        Ok(hmac::verify(&hmac::Key::new(hmac, &key), data, expected).is_ok())
+    }
+
+    /// Decrypts a key, or a list of bags.
+    pub(super) fn decrypt(
+        &mut self,
+        algorithm: &Algorithm<'_>,
+        encrypted: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, PfxError> {
+        match algorithm.oid {
+            PBES2 => self.decrypt_pbes2(&parameter(algorithm)?, encrypted),
+            TRIPLE_DES => self.decrypt_pbes1::<TdesEde3>(24, &parameter(algorithm)?, encrypted),
+            RC2_128 => self.decrypt_pbes1::<Rc2>(16, &parameter(algorithm)?, encrypted),
+            RC2_40 => self.decrypt_pbes1::<Rc2>(5, &parameter(algorithm)?, encrypted),
+            other => Err(unsupported("encryption", other)),
+        }
+    }
+
+    fn decrypt_pbes1<C: BlockCipherDecrypt + KeyInit>(
+        &mut self,
+        key_bytes: usize,
+        parameters: &Pbes1Parameters<'_>,
+        encrypted: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, PfxError> {
+        let sha1 = &digest::SHA1_FOR_LEGACY_USE_ONLY;
+        let salt = parameters.salt.as_bytes();
+        let iterations = integer(&parameters.iterations);
+        let key = self.derive_pkcs12(sha1, Purpose::Key, salt, iterations, key_bytes)?;
+        let iv = self.derive_pkcs12(sha1, Purpose::InitializationVector, salt, iterations, 8)?;
+        decrypt_cbc::<C>(&key, &iv, encrypted)
+    }
+
+    /// RFC 8018, section 6.2.
+    fn decrypt_pbes2(
+        &mut self,
+        parameters: &Pbes2Parameters<'_>,
+        encrypted: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, PfxError> {
+        let cipher = match parameters.encryption.oid {
+            AES_128_CBC => &AES_128,
+            AES_192_CBC => &AES_192,
+            AES_256_CBC => &AES_256,
+            other => return Err(unsupported("encryption", other)),
+        };
+        let key = self.derive_pbkdf2(&parameters.key_derivation, cipher_key_bytes(cipher))?;
+        let iv: &OctetStringRef = parameter(&parameters.encryption)?;
+        let iv: [u8; 16] = iv
+            .as_bytes()
+            .try_into()
+            .map_err(|_| PfxError::NotDecrypted)?;
+        let decrypt = |buffer: &mut Vec<u8>| {
+            let key = UnboundCipherKey::new(cipher, &key)?;
+            let key = PaddedBlockDecryptingKey::cbc_pkcs7(key)?;
+            let context = DecryptionContext::Iv128(FixedLength::from(iv));
+            key.decrypt(buffer, context)
+                .map(|plaintext| plaintext.len())
+        };
+        let mut buffer = Zeroizing::new(encrypted.to_vec());
+        let bytes = decrypt(&mut buffer).map_err(|_| PfxError::NotDecrypted)?;
+        buffer.truncate(bytes);
+        Ok(buffer)
+    }
+
+    fn derive_pbkdf2(
+        &mut self,
+        algorithm: &Algorithm<'_>,
+        key_bytes: usize,
+    ) -> Result<Zeroizing<Vec<u8>>, PfxError> {
+        if algorithm.oid != PBKDF2 {
+            return Err(unsupported("key derivation", algorithm.oid));
+        }
+        let parameters: Pbkdf2Parameters<'_> = parameter(algorithm)?;
+        let function = match parameters
+            .pseudo_random_function
+            .map_or(HMAC_SHA1, |f| f.oid)
+        {
+            HMAC_SHA1 => pbkdf2::PBKDF2_HMAC_SHA1,
+            HMAC_SHA256 => pbkdf2::PBKDF2_HMAC_SHA256,
+            HMAC_SHA384 => pbkdf2::PBKDF2_HMAC_SHA384,
+            HMAC_SHA512 => pbkdf2::PBKDF2_HMAC_SHA512,
+            other => return Err(unsupported("key derivation", other)),
+        };
+        if parameters
+            .key_bytes
+            .is_some_and(|bytes| usize::from(bytes) != key_bytes)
+        {
+            return Err(PfxError::NotDecrypted);
+        }
+        let iterations = integer(&parameters.iterations);
+        // SHA-1 gives 20 bytes at a time, and no key here has more than 32.
+        self.pay(iterations, 2)?;
+        let iterations = u32::try_from(iterations).ok().and_then(NonZeroU32::new);
+        let iterations = iterations.ok_or(PfxError::NotDecrypted)?;
+        let mut key = Zeroizing::new(vec![0; key_bytes]);
+        pbkdf2::derive(
+            function,
+            iterations,
+            parameters.salt.as_bytes(),
+            self.code.utf8(),
+            &mut key,
+        );
+        Ok(key)
+    }
+
+    /// The key derivation of PKCS #12 itself (RFC 7292, B.2).
+    fn derive_pkcs12(
+        &mut self,
+        algorithm: &'static digest::Algorithm,
+        purpose: Purpose,
+        salt: &[u8],
+        iterations: u64,
+        bytes: usize,
+    ) -> Result<Zeroizing<Vec<u8>>, PfxError> {
+        self.pay(iterations, bytes.div_ceil(algorithm.output_len()) as u64)?;
+        let block_bytes = algorithm.block_len();
+        let diversifier = vec![purpose as u8; block_bytes];
+        let mut input = Zeroizing::new(repeated(salt, block_bytes));
+        input.extend_from_slice(&Zeroizing::new(repeated(&self.utf16, block_bytes)));
+
+        let mut output = Zeroizing::new(Vec::with_capacity(bytes + algorithm.output_len()));
+        while output.len() < bytes {
+            let mut context = digest::Context::new(algorithm);
+            context.update(&diversifier);
+            context.update(&input);
+            let mut hash = context.finish();
+            for _ in 1..iterations {
+                hash = digest::digest(algorithm, hash.as_ref());
+            }
+            output.extend_from_slice(hash.as_ref());
+            let increment = repeated_to(hash.as_ref(), block_bytes);
+            for block in input.chunks_mut(block_bytes) {
+                add_one_and(block, &increment);
+            }
+        }
+        output.truncate(bytes);
+        Ok(output)
+    }
+
+    /// Pays for a key derivation before it starts.
+    fn pay(&mut self, iterations: u64, blocks: u64) -> Result<(), PfxError> {
+        if iterations > ITERATIONS_MAX {
+            return Err(PfxError::TooManyIterations { iterations });
+        }
+        self.rounds_left = self
+            .rounds_left
+            .checked_sub(iterations.saturating_mul(blocks))
+            .ok_or(PfxError::TooMuchWork)?;
+        Ok(())
+    }
+}
+
+fn decrypt_cbc<C: BlockCipherDecrypt + KeyInit>(
+    key: &[u8],
+    iv: &[u8],
+    encrypted: &[u8],
+) -> Result<Zeroizing<Vec<u8>>, PfxError> {
+    let mut buffer = Zeroizing::new(encrypted.to_vec());
+    let cipher =
+        cbc::Decryptor::<C>::new_from_slices(key, iv).map_err(|_| PfxError::NotDecrypted)?;
+    let plaintext = cipher
+        .decrypt_padded::<Pkcs7>(&mut buffer)
+        .map_err(|_| PfxError::NotDecrypted)?;
+    let bytes = plaintext.len();
+    buffer.truncate(bytes);
+    Ok(buffer)
+}
+
+fn cipher_key_bytes(cipher: &'static aws_lc_rs::cipher::Algorithm) -> usize {
+    if cipher == &AES_128 {
+        16
+    } else if cipher == &AES_192 {
+        24
+    } else {
+        32
+    }
+}
+
+fn parameter<'a, T>(algorithm: &Algorithm<'a>) -> Result<T, PfxError>
+where
+    T: Choice<'a> + DecodeValue<'a, Error = der::Error>,
+{
+    match algorithm.parameters {
+        Some(parameters) => Ok(parameters.decode_as()?),
+        None => Err(PfxError::NotDecrypted),
+    }
+}
+
+/// The count of an iteration; one that no computer reaches where it has more than 64 bits.
+fn integer(count: &UintRef<'_>) -> u64 {
+    let bytes = count.as_bytes();
+    if bytes.len() > 8 {
+        return u64::MAX;
+    }
+    bytes
+        .iter()
+        .fold(0, |sum, byte| sum << 8 | u64::from(*byte))
+}
+
+/// Copies of `bytes`, up to the next multiple of a block; nothing of nothing.
+fn repeated(bytes: &[u8], block_bytes: usize) -> Vec<u8> {
+    repeated_to(bytes, bytes.len().next_multiple_of(block_bytes))
+}
+
+fn repeated_to(bytes: &[u8], length: usize) -> Vec<u8> {
+    bytes.iter().copied().cycle().take(length).collect()
+}
+
+/// `block = block + increment + 1`, as numbers with the high byte first; what overflows is lost.
+fn add_one_and(block: &mut [u8], increment: &[u8]) {
+    let mut carry = 1;
+    for (byte, increment) in block.iter_mut().zip(increment).rev() {
+        let sum = u16::from(*byte) + u16::from(*increment) + carry;
+        *byte = (sum & 0xff) as u8;
+        carry = sum >> 8;
+    }
+}

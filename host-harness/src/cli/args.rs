@@ -1,0 +1,227 @@
+//! What can be asked on the command line, and the help that says so.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use ipnet::IpNet;
+use uuid::Uuid;
+
+/// The host of service-manager plugins: configure an instance, fetch its services, order licenses.
+#[derive(Debug, Parser)]
+#[command(
+    name = "bss-host",
+    version,
+    after_help = "Exit codes: 0 done, 1 refused (nothing was changed), 2 usage, 3 no answer that settles it.\n\
+                  Results go to the standard output, everything else to the standard error."
+)]
+pub(super) struct Arguments {
+    /// Where the host keeps its record, certificates and key
+    #[arg(long, global = true, env = "BSS_DATA_DIR", default_value = "bss-data", value_name = "DIR")]
+    pub(super) data_dir: PathBuf,
+    /// The plugin, a WebAssembly component
+    #[arg(
+        long,
+        global = true,
+        env = "BSS_PLUGIN",
+        default_value = "target/wasm32-wasip2/plugin/microsoft_esd.wasm",
+        value_name = "FILE"
+    )]
+    pub(super) plugin: PathBuf,
+    /// Print results as JSON
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+    /// Say more on the standard error; twice for everything
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(super) verbose: u8,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Certificates installed on the host
+    #[command(subcommand)]
+    Certificate(CertificateCommand),
+    /// Instances of the plugin, and their settings
+    #[command(subcommand)]
+    Instance(InstanceCommand),
+    /// Get Services Definition: what can be sold
+    #[command(subcommand)]
+    Services(ServicesCommand),
+    /// Orders
+    #[command(subcommand)]
+    Order(OrderCommand),
+    /// Licenses that were bought
+    #[command(subcommand)]
+    Asset(AssetCommand),
+    /// Run the simulator of Microsoft until it is interrupted; prints one JSON line when it is ready
+    Simulator(SimulatorArguments),
+    /// Show the whole way, from a PFX file to licenses, against a simulator of its own
+    Demo(DemoArguments),
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum CertificateCommand {
+    /// Install a certificate and its private key from a PFX file
+    Import {
+        /// The PFX file
+        pfx: PathBuf,
+        /// A file whose first line is the PFX's code; `-` is the standard input. Without it, the code is
+        /// taken from the environment variable BSS_PFX_CODE, and is empty if that is not set
+        #[arg(long, value_name = "FILE")]
+        code_file: Option<PathBuf>,
+    },
+    /// Show the installed certificates
+    List,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum InstanceCommand {
+    /// Create an instance; its form comes next
+    Create(CreateInstance),
+    /// Fill in the form: once with the credentials, then with certificate, country and language
+    Configure {
+        /// The instance
+        name: String,
+        /// A field and its value, as in `--set client-id=...`; may be repeated. None: show the form
+        #[arg(long, value_name = "FIELD=VALUE", value_parser = key_value)]
+        set: Vec<(String, String)>,
+    },
+    /// Show one instance and its form
+    Show {
+        /// The instance
+        name: String,
+    },
+    /// Show all instances
+    List,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CreateInstance {
+    /// Its name on this host
+    pub(super) name: String,
+    /// The currency it sells in, ISO 4217
+    #[arg(long, value_name = "CODE")]
+    pub(super) currency: String,
+    /// An option of the plugin beside its form, as in `--option login-authority=localhost:8443`
+    #[arg(long, value_name = "NAME=VALUE", value_parser = key_value)]
+    pub(super) option: Vec<(String, String)>,
+    /// Trust servers by the certificate authorities in this PEM file, instead of the system's
+    #[arg(long, value_name = "FILE")]
+    pub(super) trust: Option<PathBuf>,
+    /// A network that may be reached although it is not public, as in `--allow-network 127.0.0.0/8`
+    #[arg(long, value_name = "CIDR")]
+    pub(super) allow_network: Vec<IpNet>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ServicesCommand {
+    /// Read the vendor's catalog and bring the products up to date
+    Fetch {
+        /// The instance
+        instance: String,
+    },
+    /// Show the products
+    Products {
+        /// The instance
+        instance: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum OrderCommand {
+    /// Order licenses: each unit becomes a line, an asset and a license of its own
+    Place(PlaceOrder),
+    /// Go on with an order whose licenses are not all settled; looks up before it buys
+    Resume {
+        /// The order
+        order: Uuid,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PlaceOrder {
+    /// The instance
+    pub(super) instance: String,
+    /// A product's code; may be repeated
+    #[arg(long, required = true, value_name = "CODE")]
+    pub(super) offer: Vec<String>,
+    /// How many of the offer before it; 1 where no quantity is given at all
+    #[arg(long, value_name = "N")]
+    pub(super) quantity: Vec<u32>,
+    /// The platform's name for the customer who gets the licenses
+    #[arg(long, value_name = "ID")]
+    pub(super) customer: String,
+    /// The customer's name
+    #[arg(long, value_name = "NAME")]
+    pub(super) customer_name: String,
+    /// The customer's country, ISO 3166-1 alpha-2
+    #[arg(long, value_name = "CODE")]
+    pub(super) customer_country: String,
+    /// Make a repeated command answer with the first one's order instead of a second one
+    #[arg(long, value_name = "KEY")]
+    pub(super) idempotency_key: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum AssetCommand {
+    /// Show licenses
+    List {
+        /// Only those of an instance
+        #[arg(long, value_name = "NAME")]
+        instance: Option<String>,
+        /// Only those of an order
+        #[arg(long, value_name = "ID")]
+        order: Option<Uuid>,
+        /// Show product keys and activation links whole
+        #[arg(long)]
+        show_keys: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SimulatorArguments {
+    /// Where it keeps its certificate authority and its ledger; the same directory is the same Microsoft
+    #[arg(long, default_value = "simulator-data", value_name = "DIR")]
+    pub(super) directory: PathBuf,
+    /// Where its license service listens
+    #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
+    pub(super) service_address: SocketAddr,
+    /// Where its Entra endpoint listens
+    #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
+    pub(super) login_address: SocketAddr,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DemoArguments {
+    /// Show product keys and activation links whole
+    #[arg(long)]
+    pub(super) show_keys: bool,
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("a name, `=` and a value are needed".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_value_may_hold_an_equals_sign_but_a_name_may_not_be_empty() {
+        assert_eq!(key_value("a=b=c"), Ok(("a".into(), "b=c".into())));
+        assert_eq!(key_value("a="), Ok(("a".into(), String::new())));
+        assert!(key_value("=b").is_err());
+        assert!(key_value("a").is_err());
+    }
+}

@@ -1,0 +1,417 @@
+//! What each command does: one call of the library, and what is shown of its answer.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use host_harness::certificate_store::{ImportError, InstalledCertificate, PfxCode};
+use host_harness::instance_settings::{ConfigureError, InstanceForm};
+use host_harness::license_order::{OrderRequest, PlaceError, Settlement, settlement};
+use host_harness::record::{self, Asset, AssetFilter, CreateError, NewInstance, NewLine, Party, ProductFilter, Reach, SaveError};
+use uuid::Uuid;
+use host_harness::services_definition::{ServicesError, ServicesRun};
+use host_harness::simulator::CertificateRequest;
+use host_harness::{CallEvent, CallListener, Host, LogLevel, PrepareError};
+use serde_json::{Value, json};
+use zeroize::Zeroizing;
+
+use super::args::{
+    Arguments, AssetCommand, CertificateCommand, Command, CreateInstance, InstanceCommand, OrderCommand,
+    PlaceOrder, ServicesCommand, SimulatorArguments,
+};
+use super::show::{self, Failure};
+use super::{Ending, demo, pfx};
+
+type Outcome = Result<Ending, Failure>;
+
+/// Runs one command to its end.
+pub(super) async fn run(arguments: Arguments) -> Outcome {
+    let json = arguments.json;
+    match &arguments.command {
+        Command::Simulator(simulator_arguments) => return simulator(simulator_arguments).await,
+        Command::Demo(demo_arguments) => return demo::run(&arguments.plugin, demo_arguments, json).await,
+        _ => {}
+    }
+    let host = Host::open(&arguments.data_dir, &arguments.plugin).await.map_err(no_answer)?;
+    match arguments.command {
+        Command::Certificate(CertificateCommand::Import { pfx, code_file }) => {
+            let code = pfx_code(code_file.as_deref())?;
+            import(&host, &pfx, &code, json).await
+        }
+        Command::Certificate(CertificateCommand::List) => certificates(&host, json).await,
+        Command::Instance(InstanceCommand::Create(create)) => create_instance(&host, create, json).await,
+        Command::Instance(InstanceCommand::Configure { name, set }) => configure(&host, &name, set, json).await,
+        Command::Instance(InstanceCommand::Show { name }) => configure(&host, &name, Vec::new(), json).await,
+        Command::Instance(InstanceCommand::List) => instances(&host, json).await,
+        Command::Services(ServicesCommand::Fetch { instance }) => fetch(&host, &instance, json).await,
+        Command::Services(ServicesCommand::Products { instance }) => products(&host, &instance, json).await,
+        Command::Order(OrderCommand::Place(place)) => place_order(&host, place, json).await,
+        Command::Order(OrderCommand::Resume { order }) => run_order(&host, order, json).await,
+        Command::Asset(AssetCommand::List { instance, order, show_keys }) => {
+            assets(&host, instance, order, show_keys, json).await
+        }
+        Command::Simulator(_) | Command::Demo(_) => Ok(Ending::Done),
+    }
+}
+
+fn now_ms() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
+}
+
+/// The host could not do its part: disk, memory, a plugin that broke off.
+fn no_answer(error: impl std::error::Error + 'static) -> Failure {
+    Failure::new(Ending::NoAnswer, &error)
+}
+
+/// The answer is no, and nothing was changed.
+fn refused(error: impl std::error::Error + 'static) -> Failure {
+    Failure::new(Ending::Refused, &error)
+}
+
+pub(super) fn configure_failure(error: ConfigureError) -> Failure {
+    match error {
+        ConfigureError::Call(_) | ConfigureError::Record(_) => no_answer(error),
+        ConfigureError::Save(SaveError::Record(error)) => no_answer(error),
+        _ => refused(error),
+    }
+}
+
+fn prepare_failure(error: PrepareError) -> Failure {
+    match error {
+        PrepareError::Record(_) => no_answer(error),
+        _ => refused(error),
+    }
+}
+
+pub(super) fn services_failure(error: ServicesError) -> Failure {
+    match error {
+        ServicesError::Instance(error) => configure_failure(error),
+        ServicesError::Prepare(error) => prepare_failure(error),
+        ServicesError::Read(failure) => Failure::read(&failure),
+        _ => no_answer(error),
+    }
+}
+
+pub(super) fn place_failure(error: PlaceError) -> Failure {
+    match error {
+        PlaceError::Instance(error) => configure_failure(error),
+        PlaceError::Prepare(error) => prepare_failure(error),
+        PlaceError::Order(record::PlaceError::Record(error)) => no_answer(error),
+        PlaceError::Order(_) | PlaceError::NoOrder(_) => refused(error),
+        _ => no_answer(error),
+    }
+}
+
+/// What a call tells while it runs, on the standard error.
+pub(super) fn listener() -> CallListener {
+    Arc::new(|event| match event {
+        CallEvent::Log { level: LogLevel::Warning, subject, message } => {
+            show::note(format!("warning: {}{message}", if subject.is_empty() { subject } else { format!("{subject}: ") }));
+        }
+        CallEvent::Log { level, subject, message } => tracing::info!(?level, subject, "{message}"),
+        CallEvent::Progress { done, total, unit } => tracing::info!(done, total, unit, "progress"),
+        _ => {}
+    })
+}
+
+fn pfx_code(file: Option<&Path>) -> Result<PfxCode, Failure> {
+    let text = match file {
+        None => Zeroizing::new(std::env::var("BSS_PFX_CODE").unwrap_or_default()),
+        Some(path) => {
+            let read = if path.as_os_str() == "-" { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(path) };
+            Zeroizing::new(read.map_err(|error| {
+                Failure::text(Ending::Refused, format!("the file with the code, `{}`, can't be read: {error}", path.display()), "")
+            })?)
+        }
+    };
+    Ok(PfxCode::new(text.lines().next().unwrap_or_default().to_owned()))
+}
+
+async fn import(host: &Host, file: &Path, code: &PfxCode, json: bool) -> Outcome {
+    let bytes = Zeroizing::new(std::fs::read(file).map_err(|error| {
+        Failure::text(Ending::Refused, format!("PFX file `{}` can't be read: {error}", file.display()), "")
+    })?);
+    let certificate = host.record().certificates().import(&bytes, code).await.map_err(import_failure)?;
+    if json {
+        show::line(certificate_json(&certificate).to_string());
+    } else {
+        show::line(format!(
+            "installed {}\n  {}\n  valid until {}",
+            certificate.thumbprint,
+            certificate.subject,
+            show::time(certificate.not_after_ms)
+        ));
+    }
+    Ok(Ending::Done)
+}
+
+pub(super) fn import_failure(error: ImportError) -> Failure {
+    match error {
+        ImportError::Record(_) | ImportError::HostKey(_) => no_answer(error),
+        _ => refused(error),
+    }
+}
+
+pub(super) fn create_failure(error: CreateError) -> Failure {
+    match error {
+        CreateError::Record(error) => no_answer(error),
+        _ => refused(error),
+    }
+}
+
+fn certificate_json(certificate: &InstalledCertificate) -> Value {
+    json!({
+        "thumbprint": certificate.thumbprint.to_string(),
+        "subject": certificate.subject,
+        "issuer": certificate.issuer,
+        "dnsNames": certificate.dns_names,
+        "notBeforeMs": certificate.not_before_ms,
+        "notAfterMs": certificate.not_after_ms,
+        "key": show::key(&certificate.key),
+        "unusableBecause": certificate.unusable_because(now_ms()),
+    })
+}
+
+async fn certificates(host: &Host, json: bool) -> Outcome {
+    let certificates = host.record().certificates().list().await.map_err(no_answer)?;
+    if json {
+        show::line(certificates.iter().map(certificate_json).collect::<Value>().to_string());
+        return Ok(Ending::Done);
+    }
+    let mut table = show::table(&["Thumbprint", "Subject", "Valid until", "Key", "Unusable because"]);
+    for certificate in &certificates {
+        table.add_row([
+            certificate.thumbprint.to_string(),
+            certificate.subject.clone(),
+            show::time(certificate.not_after_ms),
+            show::key(&certificate.key),
+            certificate.unusable_because(now_ms()).unwrap_or_default(),
+        ]);
+    }
+    show::line(table.to_string());
+    Ok(Ending::Done)
+}
+
+async fn create_instance(host: &Host, create: CreateInstance, json: bool) -> Outcome {
+    let trusted_authorities_pem = match &create.trust {
+        None => None,
+        Some(path) => Some(std::fs::read_to_string(path).map_err(|error| {
+            Failure::text(Ending::Refused, format!("`{}` can't be read: {error}", path.display()), "give a PEM file")
+        })?),
+    };
+    let instance = host
+        .record()
+        .create_instance(NewInstance {
+            name: create.name,
+            currency: create.currency,
+            options: create.option.into_iter().collect(),
+            reach: Reach { trusted_authorities_pem, allowed_networks: create.allow_network },
+        })
+        .await
+        .map_err(create_failure)?;
+    if json {
+        show::line(show::instance_json(&instance).to_string());
+    } else {
+        show::line(format!(
+            "instance `{}` is created\nnext: bss-host instance configure {} --set FIELD=VALUE ...",
+            instance.name, instance.name
+        ));
+    }
+    Ok(Ending::Done)
+}
+
+async fn configure(host: &Host, name: &str, set: Vec<(String, String)>, json: bool) -> Outcome {
+    let typed: BTreeMap<String, String> = set.into_iter().collect();
+    let changes = !typed.is_empty();
+    let shown = if changes { host.configure(name, &typed, &operator()).await } else { host.form(name).await };
+    let shown = shown.map_err(configure_failure)?;
+    let problems = show::form_problems(&shown.form);
+    if json {
+        let mut value = show::instance_json(&shown.instance);
+        value["saved"] = shown.saved.into();
+        value["fields"] = show::form_json(&shown.form);
+        show::line(value.to_string());
+    } else {
+        show_form(&shown);
+    }
+    if !changes || shown.saved {
+        return Ok(Ending::Done);
+    }
+    Err(Failure::text(Ending::Refused, format!("nothing was saved: {}", problems.join("; ")), ""))
+}
+
+fn show_form(shown: &InstanceForm) {
+    show::line(show::form_table(&shown.form).to_string());
+    show::line(format!("instance `{}`: {}", shown.instance.name, show::state(&shown.instance)));
+    for authority in &shown.instance.authorities {
+        let how = if authority.client_certificate { "with the certificate" } else { "without a certificate" };
+        show::line(format!("  reaches {} {how}", authority.name));
+    }
+}
+
+/// Who the record says made a change.
+fn operator() -> String {
+    std::env::var("USER").ok().filter(|user| !user.is_empty()).unwrap_or_else(|| "operator".to_owned())
+}
+
+async fn instances(host: &Host, json: bool) -> Outcome {
+    let instances = host.record().instances().await.map_err(no_answer)?;
+    if json {
+        show::line(instances.iter().map(show::instance_json).collect::<Value>().to_string());
+        return Ok(Ending::Done);
+    }
+    let mut table = show::table(&["Instance", "State", "Currency", "Certificate"]);
+    for instance in &instances {
+        let thumbprint = instance.thumbprint.as_ref().map(ToString::to_string).unwrap_or_default();
+        table.add_row([instance.name.as_str(), show::state(instance), &instance.currency, &thumbprint]);
+    }
+    show::line(table.to_string());
+    Ok(Ending::Done)
+}
+
+async fn fetch(host: &Host, instance: &str, json: bool) -> Outcome {
+    let run = host.fetch_services(instance, listener()).await.map_err(services_failure)?;
+    if json {
+        show::line(run_json(&run).to_string());
+    } else {
+        show::line(run_line(&run));
+    }
+    Ok(Ending::Done)
+}
+
+pub(super) fn run_json(run: &ServicesRun) -> Value {
+    json!({
+        "new": run.difference.new.len(),
+        "changed": run.difference.changed.len(),
+        "discontinued": run.difference.discontinued.len(),
+        "revived": run.difference.revived.len(),
+        "skipped": run.skipped,
+        "unchanged": run.unchanged,
+    })
+}
+
+pub(super) fn run_line(run: &ServicesRun) -> String {
+    if run.unchanged {
+        return "nothing has changed since the last time".to_owned();
+    }
+    let skipped = if run.skipped == 0 { String::new() } else { format!(", {} left out", run.skipped) };
+    format!(
+        "{} new, {} changed, {} discontinued{skipped}",
+        run.difference.new.len(),
+        run.difference.changed.len(),
+        run.difference.discontinued.len()
+    )
+}
+
+async fn products(host: &Host, instance: &str, json: bool) -> Outcome {
+    let instance = host.named_instance(instance).await.map_err(configure_failure)?;
+    let products = host.record().products(instance.id, ProductFilter::default()).await.map_err(no_answer)?;
+    if json {
+        show::line(products.iter().map(show::product_json).collect::<Value>().to_string());
+    } else {
+        show::line(show::product_table(&products).to_string());
+    }
+    Ok(Ending::Done)
+}
+
+async fn place_order(host: &Host, place: PlaceOrder, json: bool) -> Outcome {
+    let lines = order_lines(&place.offer, &place.quantity)?;
+    let request = OrderRequest {
+        customer: Party { id: place.customer, name: place.customer_name, country: place.customer_country },
+        reseller: None,
+        lines,
+        idempotency_key: place.idempotency_key,
+    };
+    let order = host.place_order(&place.instance, request).await.map_err(place_failure)?;
+    run_order(host, order.id, json).await
+}
+
+/// Offers and their quantities: none at all means one of each; else there is one for each offer.
+fn order_lines(offers: &[String], quantities: &[u32]) -> Result<Vec<NewLine>, Failure> {
+    let line = |(offer, quantity): (&String, u32)| NewLine { product_code: offer.clone(), quantity };
+    if quantities.is_empty() {
+        return Ok(offers.iter().map(|offer| line((offer, 1))).collect());
+    }
+    if offers.len() != quantities.len() {
+        return Err(Failure::text(
+            Ending::Usage,
+            format!("{} offers but {} quantities", offers.len(), quantities.len()),
+            "give one --quantity after each --offer, or none at all",
+        ));
+    }
+    Ok(offers.iter().zip(quantities.iter().copied()).map(line).collect())
+}
+
+async fn run_order(host: &Host, order: Uuid, json: bool) -> Outcome {
+    let assets = host.run_order(order, listener()).await.map_err(place_failure)?;
+    let settlement = settlement(&assets);
+    if json {
+        let state = match settlement {
+            Settlement::Licensed => "licensed",
+            Settlement::Refused => "refused",
+            Settlement::Open => "open",
+        };
+        let assets: Value = assets.iter().map(|asset| show::asset_json(asset, false)).collect();
+        show::line(json!({ "order": order, "state": state, "licenses": assets }).to_string());
+    } else {
+        show::line(format!("order {order}"));
+        show_assets(&assets, false);
+    }
+    match settlement {
+        Settlement::Licensed => Ok(Ending::Done),
+        Settlement::Refused => Err(Failure::text(Ending::Refused, "not every license was bought", "")),
+        Settlement::Open => Err(Failure::text(
+            Ending::NoAnswer,
+            format!("order {order} is not settled: whether every license was bought is not known yet"),
+            format!("`bss-host order resume {order}` looks it up, and buys only what was not bought"),
+        )),
+    }
+}
+
+fn show_assets(assets: &[Asset], show_keys: bool) {
+    show::line(show::asset_table(assets, show_keys).to_string());
+    for reason in show::asset_reasons(assets) {
+        show::note(reason);
+    }
+}
+
+async fn assets(
+    host: &Host,
+    instance: Option<String>,
+    order: Option<Uuid>,
+    show_keys: bool,
+    json: bool,
+) -> Outcome {
+    let instance = match instance {
+        None => None,
+        Some(name) => Some(host.named_instance(&name).await.map_err(configure_failure)?.id),
+    };
+    let filter = AssetFilter { instance, order, sync_status: None };
+    let assets = host.record().assets(filter).await.map_err(no_answer)?;
+    if json {
+        show::line(assets.iter().map(|asset| show::asset_json(asset, show_keys)).collect::<Value>().to_string());
+    } else {
+        show_assets(&assets, show_keys);
+    }
+    Ok(Ending::Done)
+}
+
+async fn simulator(arguments: &SimulatorArguments) -> Outcome {
+    let started = demo::start_simulator(&arguments.directory, arguments.service_address, arguments.login_address).await;
+    let (simulator, mut details) = started.map_err(|error| no_answer_text(&error))?;
+    let issued = simulator.issue_client_certificate(&CertificateRequest::default()).map_err(no_answer)?;
+    let code = uuid::Uuid::new_v4().to_string();
+    let file = arguments.directory.join("client.pfx");
+    pfx::with_library(&issued, &code, &file).map_err(|error| no_answer_text(&error))?;
+    details["pfxFile"] = file.display().to_string().into();
+    details["pfxCode"] = code.into();
+    details["thumbprint"] = issued.thumbprint.into();
+    show::line(details.to_string());
+    tokio::signal::ctrl_c().await.map_err(no_answer)?;
+    simulator.stop().await;
+    Ok(Ending::Done)
+}
+
+pub(super) fn no_answer_text(error: &anyhow::Error) -> Failure {
+    Failure::text(Ending::NoAnswer, format!("{error:#}"), "")
+}

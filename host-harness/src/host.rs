@@ -1,0 +1,228 @@
+//! Everything that a billing platform embeds, in one place: the plugin, the record, the way out.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+
+use crate::access_token_cache::AccessTokenCache;
+use crate::bindings::instance_settings::{self as contract, FieldValue};
+use crate::call_state::{CallContext, CallListener};
+use crate::certificate_store::IdentityError;
+use crate::error::LoadError;
+use crate::outbound_https::{AuthorityError, Egress, OutboundHttps, PermittedAuthority};
+use crate::plugin::Plugin;
+use crate::record::{Instance, Record, RecordError, Standing};
+
+/// A host: one plugin, one record. Cloning shares it.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use host_harness::Host;
+///
+/// let host = Host::open("bss-data".as_ref(), "microsoft_esd.wasm".as_ref()).await?;
+/// for instance in host.record().instances().await? {
+///     println!("{}: {:?}", instance.name, instance.standing);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Host {
+    record: Record,
+    plugin: Arc<PluginFile>,
+    outbound: OutboundHttps,
+    access_tokens: AccessTokenCache,
+}
+
+/// A plugin that is loaded when it is first called: half of what a host does needs none.
+struct PluginFile {
+    path: PathBuf,
+    loaded: OnceLock<Plugin>,
+}
+
+/// Why a host can't be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The record can't be opened.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+/// Why a call for an instance can't be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PrepareError {
+    /// The plugin can't be loaded.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The record can't be read.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// The instance's certificate can't be used.
+    #[error("the certificate of instance `{instance}` can't be used; hint: import a usable one and choose it with `instance configure`")]
+    Identity {
+        /// The instance's name.
+        instance: String,
+        /// Why not.
+        #[source]
+        source: IdentityError,
+    },
+    /// What was saved as an authority is none.
+    #[error("instance `{instance}` names a server that can't be reached")]
+    Authority {
+        /// The instance's name.
+        instance: String,
+        /// Why not.
+        #[source]
+        source: AuthorityError,
+    },
+    /// The certificate authorities that the instance is to trust can't be read.
+    #[error("no certificate authority to trust for instance `{instance}`; hint: give a PEM file with --trust")]
+    TrustRoots {
+        /// The instance's name.
+        instance: String,
+    },
+    /// The instance is not ready.
+    #[error("instance `{0}` is not ready; hint: complete its form with `instance configure`")]
+    NotReady(String),
+}
+
+impl Host {
+    /// Opens, and if need be makes, the data directory. The plugin is loaded when it is first called.
+    ///
+    /// # Errors
+    /// When the record can't be opened.
+    pub async fn open(data_dir: &Path, plugin: &Path) -> Result<Self, OpenError> {
+        Ok(Self {
+            record: Record::open(data_dir).await?,
+            plugin: Arc::new(PluginFile { path: plugin.to_owned(), loaded: OnceLock::new() }),
+            outbound: OutboundHttps::default(),
+            access_tokens: AccessTokenCache::default(),
+        })
+    }
+
+    /// What was configured, fetched and bought.
+    pub fn record(&self) -> &Record {
+        &self.record
+    }
+
+    /// The plugin, loaded now if it has not been.
+    ///
+    /// # Errors
+    /// When it can't be loaded.
+    pub async fn plugin(&self) -> Result<Plugin, LoadError> {
+        if let Some(plugin) = self.plugin.loaded.get() {
+            return Ok(plugin.clone());
+        }
+        let path = self.plugin.path.clone();
+        let compiled = tokio::task::spawn_blocking(move || Plugin::load(&path)).await;
+        let plugin = compiled.map_err(|error| LoadError::Engine(wasmtime::Error::from_anyhow(error.into())))??;
+        Ok(self.plugin.loaded.get_or_init(|| plugin).clone())
+    }
+
+    /// Drops what was opened or obtained with an instance's former settings.
+    pub(crate) fn forget_instance(&self, instance_id: &str) {
+        self.outbound.forget_instance(instance_id);
+        self.access_tokens.forget_instance(instance_id);
+    }
+
+    /// A call that can reach nobody.
+    pub(crate) fn isolated_call(&self, instance: &Instance, listener: CallListener) -> CallContext {
+        self.call(
+            instance,
+            listener,
+            Egress {
+                instance_id: instance.id.to_string(),
+                authorities: Vec::new(),
+                identity: None,
+                trust_roots: Arc::new(RootCertStore::empty()),
+                allowed_networks: Vec::new(),
+            },
+        )
+    }
+
+    /// A call of a ready instance: with its certificate, to its authorities.
+    pub(crate) async fn ready_call(
+        &self,
+        instance: &Instance,
+        listener: CallListener,
+    ) -> Result<CallContext, PrepareError> {
+        let named = || instance.name.clone();
+        if instance.standing != Standing::Ready {
+            return Err(PrepareError::NotReady(named()));
+        }
+        let identity = match &instance.thumbprint {
+            None => None,
+            Some(thumbprint) => Some(
+                self.record
+                    .certificates()
+                    .identity(thumbprint)
+                    .await
+                    .map_err(|source| PrepareError::Identity { instance: named(), source })?,
+            ),
+        };
+        let authorities = instance
+            .authorities
+            .iter()
+            .map(|saved| {
+                Ok(PermittedAuthority {
+                    authority: saved.name.parse()?,
+                    client_certificate: saved.client_certificate,
+                })
+            })
+            .collect::<Result<Vec<_>, AuthorityError>>()
+            .map_err(|source| PrepareError::Authority { instance: named(), source })?;
+        let trust_roots = trust_roots(instance.reach.trusted_authorities_pem.as_deref());
+        let egress = Egress {
+            instance_id: instance.id.to_string(),
+            authorities,
+            identity,
+            trust_roots: trust_roots.ok_or_else(|| PrepareError::TrustRoots { instance: named() })?,
+            allowed_networks: instance.reach.allowed_networks.clone(),
+        };
+        Ok(self.call(instance, listener, egress))
+    }
+
+    fn call(&self, instance: &Instance, listener: CallListener, egress: Egress) -> CallContext {
+        CallContext {
+            egress: Arc::new(egress),
+            options: instance.options.clone(),
+            outbound: self.outbound.clone(),
+            access_tokens: self.access_tokens.clone(),
+            listener,
+        }
+    }
+}
+
+/// The roots in a PEM text, or the system's. None: there is not a single one.
+fn trust_roots(pem: Option<&str>) -> Option<Arc<RootCertStore>> {
+    let mut roots = RootCertStore::empty();
+    match pem {
+        Some(pem) => {
+            roots.add_parsable_certificates(CertificateDer::pem_slice_iter(pem.as_bytes()).flatten());
+        }
+        None => {
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        }
+    }
+    (!roots.is_empty()).then(|| Arc::new(roots))
+}
+
+/// Saved settings as the contract has them.
+pub(crate) fn field_values(values: &BTreeMap<String, String>) -> Vec<FieldValue> {
+    values.iter().map(|(id, value)| FieldValue { id: id.clone(), value: value.clone() }).collect()
+}
+
+/// An instance as the contract has it.
+pub(crate) fn contract_instance(instance: &Instance) -> contract::Instance {
+    contract::Instance {
+        id: instance.id.to_string(),
+        values: field_values(&instance.values),
+        currency: instance.currency.clone(),
+    }
+}

@@ -1,0 +1,404 @@
+//! The key under which the host keeps secrets in its data directory.
+
+use std::fmt;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey};
+use data_encoding::BASE64;
+use zeroize::Zeroizing;
+
+/// The environment variable that holds the key in base64. It wins over the file.
+pub const HOST_KEY_VARIABLE: &str = "BSS_HOST_KEY";
+/// The file in the data directory that holds the key in base64, where the environment does not.
+pub const HOST_KEY_FILE: &str = "host.key";
+
+/// AES-256 takes 256 bits.
+const KEY_BYTES: usize = 32;
+/// The key in base64, a line end and some blanks; anything longer is another file.
+const KEY_FILE_BYTES_MAX: u64 = 256;
+/// The nonce that NIST SP 800-38D recommends for GCM.
+const NONCE_BYTES: usize = 12;
+/// AES-256-GCM with a random nonce: `version || nonce || ciphertext || tag`.
+const SEALED_VERSION: u8 = 1;
+
+/// A 256-bit key that seals secrets, so that a copy of the database alone tells nobody anything.
+pub struct HostKey {
+    bytes: Zeroizing<[u8; KEY_BYTES]>,
+}
+
+/// Why there is no host key, or why it did not seal or open something.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HostKeyError {
+    /// The text is not the base64 form of 256 bits.
+    #[error(
+        "`{origin}` does not hold a host key: it must be the base64 form of exactly 32 bytes; restore the key, \
+         since what was sealed with it can't be read with another"
+    )]
+    NotAKey {
+        /// The variable or the file.
+        origin: String,
+    },
+    /// Others than the owner may read the key.
+    #[error("host key `{}` can be read by others than its owner (mode {mode:o}); run `chmod 600` on it and consider the key as known", path.display())]
+    ReadableByOthers {
+        /// The file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// There is a record, but not the key that it was made with.
+    #[error("host key `{}` is missing beside a record that needs it; restore the file, or set `BSS_HOST_KEY`", path.display())]
+    Missing {
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// The file could not be read or written.
+    #[error("host key `{}` could not be read or made", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        #[source]
+        source: io::Error,
+    },
+    /// What was sealed was made with another key, for another purpose, or has been altered.
+    #[error(
+        "the sealed {purpose} can't be opened: another host key sealed it, or it was altered; restore the host key that belongs to this data directory"
+    )]
+    NotOpened {
+        /// What it was sealed for.
+        purpose: String,
+    },
+    /// The cryptography library refused to seal.
+    #[error("the {purpose} could not be sealed")]
+    NotSealed {
+        /// What it was to be sealed for.
+        purpose: String,
+    },
+}
+
+impl HostKey {
+    /// The key from the environment variable `BSS_HOST_KEY`, else from `host.key` in `data_dir`, which is
+    /// made when there is none and `may_create` is set.
+    ///
+    /// # Errors
+    /// When there is none, when it is no key, or when others than the owner may read the file.
+    pub fn load(data_dir: &Path, may_create: bool) -> Result<Self, HostKeyError> {
+        match std::env::var(HOST_KEY_VARIABLE) {
+            Ok(text) => Self::from_base64(&Zeroizing::new(text), HOST_KEY_VARIABLE),
+            Err(std::env::VarError::NotUnicode(_)) => Err(HostKeyError::NotAKey {
+                origin: HOST_KEY_VARIABLE.to_owned(),
+            }),
+            Err(std::env::VarError::NotPresent) => {
+                Self::from_file(&data_dir.join(HOST_KEY_FILE), may_create)
+            }
+        }
+    }
+
+    /// A new random key.
+    ///
+    /// # Errors
+    /// When the operating system gives no random bytes.
+    pub fn generate() -> Result<Self, HostKeyError> {
+        let mut bytes = Zeroizing::new([0; KEY_BYTES]);
+        aws_lc_rs::rand::fill(bytes.as_mut_slice()).map_err(|_| HostKeyError::NotSealed {
+            purpose: "new host key".to_owned(),
+        })?;
+        Ok(Self { bytes })
+    }
+
+    /// A key from its base64 form, surrounding blanks allowed. `origin` says in an error where it came from.
+    ///
+    /// # Errors
+    /// When the text is not the base64 form of exactly 32 bytes.
+    pub fn from_base64(text: &str, origin: &str) -> Result<Self, HostKeyError> {
+        let not_a_key = || HostKeyError::NotAKey {
+            origin: origin.to_owned(),
+        };
+        let decoded = Zeroizing::new(
+            BASE64
+                .decode(text.trim().as_bytes())
+                .map_err(|_| not_a_key())?,
+        );
+        let mut bytes = Zeroizing::new([0; KEY_BYTES]);
+        if decoded.len() != KEY_BYTES {
+            return Err(not_a_key());
+        }
+        bytes.copy_from_slice(&decoded);
+        Ok(Self { bytes })
+    }
+
+    fn from_file(path: &Path, may_create: bool) -> Result<Self, HostKeyError> {
+        match Self::read(path) {
+            Err(HostKeyError::File { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                if !may_create {
+                    return Err(HostKeyError::Missing {
+                        path: path.to_owned(),
+                    });
+                }
+                Self::generate()?
+                    .write_new(path)
+                    .map_err(|source| HostKeyError::File {
+                        path: path.to_owned(),
+                        source,
+                    })?;
+                // Another process may have been first: the file decides, not the key made here.
+                Self::read(path)
+            }
+            other => other,
+        }
+    }
+
+    fn read(path: &Path) -> Result<Self, HostKeyError> {
+        let failed = |source| HostKeyError::File {
+            path: path.to_owned(),
+            source,
+        };
+        let file = fs::File::open(path).map_err(failed)?;
+        // Asked of the open file, so that it can't be exchanged in between.
+        let metadata = file.metadata().map_err(failed)?;
+        let mode = metadata.permissions().mode() & 0o777;
+        if mode & 0o077 != 0 {
+            return Err(HostKeyError::ReadableByOthers {
+                path: path.to_owned(),
+                mode,
+            });
+        }
+        let origin = path.display().to_string();
+        if !metadata.is_file() || metadata.size() > KEY_FILE_BYTES_MAX {
+            return Err(HostKeyError::NotAKey { origin });
+        }
+        let mut text = Zeroizing::new(String::with_capacity(KEY_FILE_BYTES_MAX as usize));
+        file.take(KEY_FILE_BYTES_MAX)
+            .read_to_string(&mut text)
+            .map_err(failed)?;
+        Self::from_base64(&text, &origin)
+    }
+
+    /// Writes the key to a file that must not exist yet. A reader sees all of it or nothing.
+    fn write_new(&self, path: &Path) -> io::Result<()> {
+        let mut suffix = [0; 8];
+        aws_lc_rs::rand::fill(&mut suffix).map_err(|_| io::Error::other("no random bytes"))?;
+        let suffix = data_encoding::HEXLOWER.encode(&suffix);
+        let draft = path.with_extension(format!("key.{suffix}"));
+        let mut text = Zeroizing::new(BASE64.encode(self.bytes.as_slice()));
+        text.push('\n');
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&draft)?;
+        let written = file
+            .write_all(text.as_bytes())
+            .and_then(|()| file.sync_all());
+        // A link never replaces a file, where a rename would.
+        let linked = written.and_then(|()| match fs::hard_link(&draft, path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            other => other,
+        });
+        fs::remove_file(&draft)?;
+        linked?;
+        match path.parent() {
+            Some(parent) => fs::File::open(parent)?.sync_all(),
+            None => Ok(()),
+        }
+    }
+
+    /// Encrypts `plaintext`, so that it opens only with this key and for the same `purpose`.
+    ///
+    /// # Errors
+    /// When the operating system gives no random bytes.
+    pub fn seal(&self, purpose: &str, plaintext: &[u8]) -> Result<Vec<u8>, HostKeyError> {
+        let not_sealed = || HostKeyError::NotSealed {
+            purpose: purpose.to_owned(),
+        };
+        let key = RandomizedNonceKey::new(&AES_256_GCM, self.bytes.as_slice())
+            .map_err(|_| not_sealed())?;
+        // Room for the tag, so that no copy of the plaintext stays behind when the buffer grows.
+        let mut buffer = Vec::with_capacity(plaintext.len() + AES_256_GCM.tag_len());
+        buffer.extend_from_slice(plaintext);
+        let nonce = key
+            .seal_in_place_append_tag(Aad::from(associated_data(purpose)), &mut buffer)
+            .map_err(|_| not_sealed())?;
+        let mut sealed = Vec::with_capacity(1 + NONCE_BYTES + buffer.len());
+        sealed.push(SEALED_VERSION);
+        sealed.extend_from_slice(nonce.as_ref());
+        sealed.append(&mut buffer);
+        Ok(sealed)
+    }
+
+    /// Decrypts what [`HostKey::seal`] made with the same key and purpose.
+    ///
+    /// # Errors
+    /// When another key or purpose was used, or when anything of it was altered.
+    pub fn open(&self, purpose: &str, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, HostKeyError> {
+        self.try_open(purpose, sealed)
+            .ok_or_else(|| HostKeyError::NotOpened {
+                purpose: purpose.to_owned(),
+            })
+    }
+
+    fn try_open(&self, purpose: &str, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        let (&version, rest) = sealed.split_first()?;
+        let (nonce, ciphertext) = rest.split_at_checked(NONCE_BYTES)?;
+        if version != SEALED_VERSION {
+            return None;
+        }
+        let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
+        let key = RandomizedNonceKey::new(&AES_256_GCM, self.bytes.as_slice()).ok()?;
+        let mut buffer = Zeroizing::new(ciphertext.to_vec());
+        let plaintext_bytes = key
+            .open_in_place(nonce, Aad::from(associated_data(purpose)), &mut buffer)
+            .ok()?
+            .len();
+        buffer.truncate(plaintext_bytes);
+        Some(buffer)
+    }
+}
+
+/// The version is part of it, so that a later format can't be passed off as this one.
+fn associated_data(purpose: &str) -> Vec<u8> {
+    [&[SEALED_VERSION], purpose.as_bytes()].concat()
+}
+
+impl fmt::Debug for HostKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { bytes: _ } = self;
+        formatter
+            .debug_struct("HostKey")
+            .field("bytes", &"[elided]")
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_sealed_opens_for_the_same_purpose_only() {
+        let key = HostKey::generate().unwrap();
+        let sealed = key.seal("product key of a", b"AAAAA-BBBBB").unwrap();
+        assert_eq!(
+            key.open("product key of a", &sealed).unwrap().as_slice(),
+            b"AAAAA-BBBBB"
+        );
+        assert!(key.open("product key of b", &sealed).is_err());
+    }
+
+    #[test]
+    fn another_key_does_not_open_it() {
+        let sealed = HostKey::generate()
+            .unwrap()
+            .seal("secret", b"text")
+            .unwrap();
+        let error = HostKey::generate()
+            .unwrap()
+            .open("secret", &sealed)
+            .unwrap_err();
+        assert!(
+            error.to_string().contains("restore the host key"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn every_altered_byte_and_every_cut_is_noticed() {
+        let key = HostKey::generate().unwrap();
+        let sealed = key.seal("secret", b"text").unwrap();
+        for index in 0..sealed.len() {
+            let mut altered = sealed.clone();
+            altered[index] ^= 1;
+            assert!(key.open("secret", &altered).is_err(), "byte {index}");
+            assert!(
+                key.open("secret", &sealed[..index]).is_err(),
+                "cut at {index}"
+            );
+        }
+    }
+
+    #[test]
+    fn sealing_twice_gives_different_bytes() {
+        let key = HostKey::generate().unwrap();
+        assert_ne!(
+            key.seal("secret", b"text").unwrap(),
+            key.seal("secret", b"text").unwrap()
+        );
+    }
+
+    #[test]
+    fn debug_shows_nothing_of_the_key() {
+        let key = HostKey::from_base64(&BASE64.encode(&[7; 32]), "test").unwrap();
+        assert_eq!(format!("{key:?}"), "HostKey { bytes: \"[elided]\" }");
+    }
+
+    #[test]
+    fn a_key_of_another_length_is_refused_without_repeating_it() {
+        for text in ["", "AAAA", &BASE64.encode(&[7; 33]), "not base64!"] {
+            let error = HostKey::from_base64(text, "BSS_HOST_KEY")
+                .unwrap_err()
+                .to_string();
+            assert!(error.contains("`BSS_HOST_KEY`"), "{error}");
+            assert!(text.is_empty() || !error.contains(text), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_first_start_makes_a_file_for_its_owner_only_and_the_second_reads_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(HOST_KEY_FILE);
+        let sealed = HostKey::from_file(&path, true)
+            .unwrap()
+            .seal("secret", b"text")
+            .unwrap();
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+        let again = HostKey::from_file(&path, false).unwrap();
+        assert_eq!(again.open("secret", &sealed).unwrap().as_slice(), b"text");
+    }
+
+    #[test]
+    fn starts_at_the_same_time_agree_on_one_key() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(HOST_KEY_FILE);
+        let keys: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8)
+                .map(|_| scope.spawn(|| HostKey::from_file(&path, true).unwrap()))
+                .collect();
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap())
+                .collect()
+        });
+        assert!(keys.iter().all(|key| key.bytes == keys[0].bytes));
+    }
+
+    #[test]
+    fn a_file_that_others_can_read_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(HOST_KEY_FILE);
+        HostKey::from_file(&path, true).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        let error = HostKey::from_file(&path, true).unwrap_err();
+        assert!(
+            matches!(error, HostKeyError::ReadableByOthers { mode: 0o640, .. }),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_missing_key_beside_a_record_is_not_replaced() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(HOST_KEY_FILE);
+        let error = HostKey::from_file(&path, false).unwrap_err();
+        assert!(matches!(error, HostKeyError::Missing { .. }), "{error}");
+        assert!(!path.exists());
+    }
+}

@@ -1,0 +1,238 @@
+//! The settings of an instance, from what an operator types to what is saved.
+
+use std::collections::BTreeMap;
+
+use crate::bindings::instance_settings::{
+    Draft, FieldKind, Form, InstalledCertificate, KeyKind, OtherInstance, Standing,
+};
+use crate::call_state::CallListener;
+use crate::certificate_store::{self as store, Thumbprint};
+use crate::error::{CallError, LoadError};
+use crate::host::{Host, field_values};
+use crate::outbound_https::Authority;
+use crate::record::{self, Instance, RecordError, SaveError, SavedSettings};
+
+/// An instance and its form, as both are now.
+pub struct InstanceForm {
+    /// The instance as it is saved.
+    pub instance: Instance,
+    /// The form.
+    pub form: Form,
+    /// Whether what was typed has been saved: only if no field had a problem.
+    pub saved: bool,
+}
+
+/// Why an instance can't be configured.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigureError {
+    /// There is none of that name.
+    #[error("there is no instance `{0}`; hint: `instance list` shows those that there are")]
+    NoInstance(String),
+    /// There is no field of that name.
+    #[error("the form has no field `{field}`; hint: its fields are {fields}")]
+    NoField {
+        /// What was named.
+        field: String,
+        /// What could have been.
+        fields: String,
+    },
+    /// The plugin can't be loaded.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The plugin brought no answer.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// The record can't be read or written.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// The settings were not saved.
+    #[error(transparent)]
+    Save(#[from] SaveError),
+    /// The plugin asks for something that the operator has not typed.
+    #[error("the plugin broke a rule and nothing was saved: {0}")]
+    Plugin(String),
+}
+
+impl Host {
+    /// The form of an instance as it is saved.
+    ///
+    /// # Errors
+    /// When there is no such instance, or the plugin brings no answer.
+    pub async fn form(&self, name: &str) -> Result<InstanceForm, ConfigureError> {
+        let instance = self.named_instance(name).await?;
+        let form = self.judge(&instance, &BTreeMap::new()).await?;
+        Ok(InstanceForm { instance, form, saved: false })
+    }
+
+    /// Judges what an operator typed, and saves it if no field has a problem. Fields that were not typed
+    /// keep their saved value.
+    ///
+    /// # Errors
+    /// When there is no such instance or field, the plugin brings no answer, or somebody else saved in between.
+    pub async fn configure(
+        &self,
+        name: &str,
+        typed: &BTreeMap<String, String>,
+        changed_by: &str,
+    ) -> Result<InstanceForm, ConfigureError> {
+        let instance = self.named_instance(name).await?;
+        let form = self.judge(&instance, typed).await?;
+        if let Some(field) = typed.keys().find(|id| !form.fields.iter().any(|field| field.id == **id)) {
+            let fields: Vec<_> = form.fields.iter().map(|field| field.id.as_str()).collect();
+            return Err(ConfigureError::NoField { field: field.clone(), fields: fields.join(", ") });
+        }
+        if form.fields.iter().any(|field| !field.problems.is_empty()) {
+            return Ok(InstanceForm { instance, form, saved: false });
+        }
+        let settings = saved_settings(&form).map_err(ConfigureError::Plugin)?;
+        let instance = self.record().save_settings(instance.id, instance.version, settings, changed_by).await?;
+        self.forget_instance(&instance.id.to_string());
+        // What was disabled before the save may be enabled after it.
+        let form = self.judge(&instance, &BTreeMap::new()).await?;
+        Ok(InstanceForm { instance, form, saved: true })
+    }
+
+    /// The instance of a name.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn named_instance(&self, name: &str) -> Result<Instance, ConfigureError> {
+        let found = self.record().instance(name).await?;
+        found.ok_or_else(|| ConfigureError::NoInstance(name.to_owned()))
+    }
+
+    async fn judge(
+        &self,
+        instance: &Instance,
+        typed: &BTreeMap<String, String>,
+    ) -> Result<Form, ConfigureError> {
+        let others = self.record().instances().await?.into_iter().filter(|other| other.id != instance.id);
+        let draft = Draft {
+            values: field_values(typed),
+            saved: field_values(&instance.values),
+            has_licenses: self.record().has_licenses(instance.id).await?,
+            currency: instance.currency.clone(),
+            certificates: self.record().certificates().list().await?.into_iter().map(contract_certificate).collect(),
+            other_instances: others
+                .map(|other| OtherInstance {
+                    values: field_values(&other.values),
+                    name: other.name,
+                    currency: other.currency,
+                })
+                .collect(),
+        };
+        let silent: CallListener = std::sync::Arc::new(|_| ());
+        let call = self.isolated_call(instance, silent);
+        Ok(self.plugin().await?.configure_instance(call, draft).await?)
+    }
+}
+
+fn contract_certificate(certificate: store::InstalledCertificate) -> InstalledCertificate {
+    InstalledCertificate {
+        thumbprint: certificate.thumbprint.to_string(),
+        subject: certificate.subject,
+        dns_names: certificate.dns_names,
+        not_before_ms: certificate.not_before_ms,
+        not_after_ms: certificate.not_after_ms,
+        key: match certificate.key {
+            store::KeyKind::Rsa { bits } => KeyKind::Rsa(bits),
+            store::KeyKind::Other(name) => KeyKind::Other(name),
+        },
+        // The store takes none without one.
+        has_private_key: true,
+        for_client_authentication: certificate.for_client_authentication,
+    }
+}
+
+/// What is to be saved of a form without problems.
+///
+/// The certificate is presented only where the operator typed the server's address: a plugin can't name a
+/// server of its own and have the host prove the instance's identity to it.
+fn saved_settings(form: &Form) -> Result<SavedSettings, String> {
+    let values: BTreeMap<String, String> = form
+        .fields
+        .iter()
+        .filter(|field| !field.value.is_empty())
+        .map(|field| (field.id.clone(), field.value.clone()))
+        .collect();
+    let typed: Vec<Authority> = form
+        .fields
+        .iter()
+        .filter(|field| field.kind == FieldKind::Url)
+        .filter_map(|field| Authority::of_url(&field.value))
+        .collect();
+    let (standing, named) = match &form.standing {
+        Standing::NeedsCredentials => (record::Standing::NeedsCredentials, &[][..]),
+        Standing::NeedsSelection => (record::Standing::NeedsSelection, &[][..]),
+        Standing::Ready(authorities) => (record::Standing::Ready, authorities.as_slice()),
+    };
+    let mut authorities = Vec::new();
+    for named in named {
+        let authority: Authority = named.name.parse().map_err(|error| format!("{error}"))?;
+        if named.client_certificate && !typed.contains(&authority) {
+            return Err(format!(
+                "it wants the certificate presented to `{authority}`, which stands in no field"
+            ));
+        }
+        authorities.push(record::Authority {
+            name: authority.to_string(),
+            client_certificate: named.client_certificate,
+        });
+    }
+    let thumbprint = match values.get(&form.certificate_field) {
+        None => None,
+        Some(text) => Some(text.parse::<Thumbprint>().map_err(|error| error.to_string())?),
+    };
+    Ok(SavedSettings { values, standing, authorities, thumbprint })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bindings::instance_settings::{self as contract, Field};
+
+    fn form(service_url: &str, authorities: &[(&str, bool)]) -> Form {
+        Form {
+            fields: vec![Field {
+                id: "service-url".into(),
+                label: String::new(),
+                help: String::new(),
+                kind: FieldKind::Url,
+                mandatory: true,
+                max_length: 100,
+                enabled: true,
+                choices: Vec::new(),
+                value: service_url.into(),
+                problems: Vec::new(),
+            }],
+            standing: Standing::Ready(
+                authorities
+                    .iter()
+                    .map(|(name, client_certificate)| contract::Authority {
+                        name: (*name).into(),
+                        client_certificate: *client_certificate,
+                    })
+                    .collect(),
+            ),
+            certificate_field: "certificate-thumbprint".into(),
+        }
+    }
+
+    #[test]
+    fn the_certificate_is_presented_to_a_server_that_the_operator_typed() {
+        let saved = saved_settings(&form(
+            "https://api.example.com/cis",
+            &[("api.example.com", true), ("login.example.com", false)],
+        ));
+        let names: Vec<_> =
+            saved.unwrap().authorities.into_iter().map(|a| (a.name, a.client_certificate)).collect();
+        assert_eq!(names, [("api.example.com".to_owned(), true), ("login.example.com".to_owned(), false)]);
+    }
+
+    #[test]
+    fn a_plugin_can_not_have_it_presented_to_a_server_of_its_own() {
+        let refused = saved_settings(&form("https://api.example.com/cis", &[("evil.example.com", true)]));
+        assert!(refused.unwrap_err().contains("`evil.example.com`"));
+    }
+}

@@ -1,0 +1,92 @@
+//! What one call may use, each limit with its reason.
+
+use std::time::Duration;
+
+/// Linear memory of one call. A page of the catalog is at most 8 MiB of text and is held about twice while
+/// it is read; 64 MiB leaves room for that and keeps a thousand calls at once within 64 GiB of addresses.
+pub const MEMORY_BYTES: usize = 64 * 1024 * 1024;
+
+/// Table elements of one call. The plugin has about a thousand function pointers.
+pub const TABLE_ELEMENTS: usize = 20_000;
+
+/// Core instances, memories and tables of one call: a component built by `rustc` needs about five.
+pub const CORE_INSTANCES: usize = 20;
+
+/// Handles that a call may hold at once. One HTTP exchange takes about ten.
+pub const HANDLES: usize = 1_000;
+
+/// Work that lowering one call's arguments may cost the host, in bytes. A page of products is below 16 MiB.
+pub const HOST_CALL_FUEL: usize = 64 * 1024 * 1024;
+
+/// How often a running guest is looked at. Ten milliseconds is what wasmtime's own users settled on: the
+/// check costs nothing that can be measured, and a loop is noticed before a person would.
+pub const EPOCH_TICK: Duration = Duration::from_millis(10);
+
+/// Time on the processor that a call may use, in ticks. Reading 100,000 offers takes under two seconds.
+pub const BUSY_TICKS: u64 = 1_000;
+
+/// Wall-clock time of a call that may reach the vendor.
+pub const CALL: Duration = Duration::from_secs(120);
+
+/// Wall-clock time of a call that reads a whole catalog, page after page.
+pub const CATALOG_CALL: Duration = Duration::from_secs(30 * 60);
+
+/// What a guest may write to its standard output and error in one call.
+pub const GUEST_OUTPUT_BYTES: usize = 64 * 1024;
+
+/// Lines that a guest may log in one call; the next ones are dropped, and that they were is said.
+pub const LOG_LINES: usize = 10_000;
+
+/// Characters of one log line.
+pub const LOG_LINE_CHARS: usize = 2_000;
+
+/// Products that one reading may hand over: ten times the largest catalog that is planned for.
+pub const PRODUCTS: usize = 1_000_000;
+
+/// Text of all products of one reading.
+pub const PRODUCT_TEXT_BYTES: usize = 512 * 1024 * 1024;
+
+/// What may be signed at once. A client assertion is below one kilobyte.
+pub const SIGNED_MESSAGE_BYTES: usize = 8 * 1024;
+
+/// The longest access token, or name of one. Entra's are below 4 KiB.
+pub const ACCESS_TOKEN_BYTES: usize = 64 * 1024;
+
+/// Access tokens kept for one instance.
+pub const ACCESS_TOKENS: usize = 16;
+
+/// The longest body that a guest may send. An order is below two kilobytes.
+pub const REQUEST_BODY_BYTES: usize = 1024 * 1024;
+
+/// The longest body that is read from a vendor in one exchange.
+pub const RESPONSE_BODY_BYTES: u64 = 16 * 1024 * 1024;
+
+/// The longest request target. Servers commonly refuse more than 8 KiB.
+pub const REQUEST_TARGET_BYTES: usize = 8 * 1024;
+
+/// Header fields of a request or an answer, in the host's memory.
+pub const HEADER_BYTES: usize = 64 * 1024;
+
+/// Finding an authority's addresses.
+pub const RESOLVE: Duration = Duration::from_secs(5);
+
+/// Connecting to one address.
+pub const CONNECT: Duration = Duration::from_secs(5);
+
+/// The TLS handshake, for which wasmtime's own transport sets no limit at all.
+pub const TLS_HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// From the request to the head of its answer.
+pub const FIRST_BYTE: Duration = Duration::from_secs(60);
+
+/// Between two pieces of an answer's body.
+pub const BETWEEN_BYTES: Duration = Duration::from_secs(30);
+
+/// The shortest time that a guest can make any of these: a timer of zero must do no harm.
+pub const SHORTEST: Duration = Duration::from_millis(1);
+
+/// How long an idle connection is kept. Azure's front ends close theirs after about four minutes.
+pub const IDLE_CONNECTION: Duration = Duration::from_secs(60);
+
+/// Idle connections kept for one instance and authority.
+pub const IDLE_CONNECTIONS: usize = 32;

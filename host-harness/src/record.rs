@@ -1,0 +1,232 @@
+//! What the host keeps between calls: one directory that only its owner can enter, with one database in it.
+
+mod assets;
+mod instances;
+mod orders;
+mod secret;
+mod services;
+mod stored;
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use sqlx::sqlite::{
+    Sqlite, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{SqlitePool, Transaction};
+
+use crate::certificate_store::CertificateStore;
+use crate::host_key::{HostKey, HostKeyError};
+
+pub use assets::{
+    Asset, AssetFilter, AssetStatus, Attempt, AttemptOutcome, AttemptResult, BeginError,
+    BegunAttempt, FinishError, License, LicenseTokenStatus, Problem, Reason, ReturnStatus,
+    SyncStatus, client_transaction_id,
+};
+pub use instances::{
+    Authority, Change, CreateError, Instance, NewInstance, Reach, SaveError, SavedSettings,
+    SettingsVersion, Standing,
+};
+pub use orders::{NewLine, NewOrder, Order, OrderLine, Party, PlaceError};
+pub use secret::Secret;
+pub use services::{
+    ApplyError, AttributeValue, Derivative, Difference, NewProduct, Product, ProductAttribute,
+    ProductFilter, ProductType, ServicesDefinition,
+};
+
+/// The database in the data directory.
+pub const RECORD_FILE: &str = "record.db";
+/// Held while the data directory is opened, so that two first starts don't set it up at once.
+const LOCK_FILE: &str = "open.lock";
+/// How long a write waits for another process's. Ten times what the largest transaction takes (100,000 products).
+const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+/// Reads run beside each other, writes one after the other: more connections than that only queue in SQLite.
+const CONNECTIONS_MAX: u32 = 8;
+/// Sealed on the first start and opened on every other, so that a wrong host key shows at once.
+const KEY_CHECK: &[u8] = b"the host key of this record";
+const KEY_CHECK_PURPOSE: &str = "check of the host key";
+
+/// Why the record could not be opened, read or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecordError {
+    /// The data directory can't be made or read.
+    #[error("data directory `{}` could not be made or entered", path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// What the operating system said.
+        #[source]
+        source: io::Error,
+    },
+    /// Others than its owner could enter the data directory.
+    #[error("data directory `{}` is open to others than its owner (mode {mode:o}); run `chmod 700` on it", path.display())]
+    OpenToOthers {
+        /// The directory.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// The host key is missing or not usable.
+    #[error(transparent)]
+    HostKey(#[from] HostKeyError),
+    /// The host key is not the one that the record was made with.
+    #[error("the host key is not the one that `{}` was made with; restore `host.key` or `BSS_HOST_KEY` as they were", path.display())]
+    WrongHostKey {
+        /// The database.
+        path: PathBuf,
+    },
+    /// The tables could not be brought up to date.
+    #[error(
+        "the record could not be brought up to date; was it written by a newer version of this program?"
+    )]
+    Migration(#[from] sqlx::migrate::MigrateError),
+    /// The database failed.
+    #[error("the record could not be read or written")]
+    Database(#[from] sqlx::Error),
+    /// What was stored makes no sense.
+    #[error("the record is damaged: {what}; restore a backup")]
+    Damaged {
+        /// What of it.
+        what: String,
+    },
+}
+
+/// The record of a host: instances, products, orders, assets and certificates. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Record {
+    pool: SqlitePool,
+    host_key: Arc<HostKey>,
+}
+
+impl Record {
+    /// Opens the record in `data_dir`; makes the directory, the host key and the database where there
+    /// are none. Any number of processes may have it open.
+    ///
+    /// # Errors
+    /// When the directory is open to others, when the host key is missing or another one, and when the
+    /// database can't be opened.
+    pub async fn open(data_dir: &Path) -> Result<Self, RecordError> {
+        let _lock = lock_directory(data_dir).await?;
+        let is_new = !data_dir.join(RECORD_FILE).exists();
+        let host_key = Arc::new(HostKey::load(data_dir, is_new)?);
+        Self::open_locked(data_dir, host_key).await
+    }
+
+    /// Like [`Record::open`], for an embedder that keeps the host key elsewhere.
+    ///
+    /// # Errors
+    /// Like [`Record::open`].
+    pub async fn open_with_key(
+        data_dir: &Path,
+        host_key: Arc<HostKey>,
+    ) -> Result<Self, RecordError> {
+        let _lock = lock_directory(data_dir).await?;
+        Self::open_locked(data_dir, host_key).await
+    }
+
+    async fn open_locked(data_dir: &Path, host_key: Arc<HostKey>) -> Result<Self, RecordError> {
+        let path = data_dir.join(RECORD_FILE);
+        let options = SqliteConnectOptions::new()
+            .filename(&path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            // What is committed must survive a power cut: money was spent on it.
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(BUSY_TIMEOUT);
+        let pool = SqlitePoolOptions::new()
+            .max_connections(CONNECTIONS_MAX)
+            .connect_with(options)
+            .await?;
+        sqlx::migrate!("./migrations").run(&pool).await?;
+        let record = Self { pool, host_key };
+        record.check_host_key(path).await?;
+        Ok(record)
+    }
+
+    async fn check_host_key(&self, path: PathBuf) -> Result<(), RecordError> {
+        let check = self.host_key.seal(KEY_CHECK_PURPOSE, KEY_CHECK)?;
+        sqlx::query(
+            "INSERT INTO host_key_checks (id, sealed) VALUES (1, $1) ON CONFLICT (id) DO NOTHING",
+        )
+        .bind(check)
+        .execute(&self.pool)
+        .await?;
+        let sealed: Vec<u8> = sqlx::query_scalar("SELECT sealed FROM host_key_checks WHERE id = 1")
+            .fetch_one(&self.pool)
+            .await?;
+        match self.host_key.open(KEY_CHECK_PURPOSE, &sealed) {
+            Ok(_) => Ok(()),
+            Err(_) => Err(RecordError::WrongHostKey { path }),
+        }
+    }
+
+    /// The certificates in this record.
+    pub fn certificates(&self) -> CertificateStore {
+        CertificateStore::new(self.pool.clone(), Arc::clone(&self.host_key))
+    }
+
+    /// Closes the database, so that another process may move or delete its files.
+    pub async fn close(self) {
+        self.pool.close().await;
+    }
+}
+
+/// Makes the data directory where there is none, and waits until nobody else sets it up.
+async fn lock_directory(data_dir: &Path) -> Result<File, RecordError> {
+    let path = data_dir.to_owned();
+    let failed = |source| RecordError::Directory {
+        path: data_dir.to_owned(),
+        source,
+    };
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&path)
+        .map_err(failed)?;
+    let mode = fs::metadata(&path).map_err(failed)?.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return Err(RecordError::OpenToOthers { path, mode });
+    }
+    let lock = move || {
+        let mut options = OpenOptions::new();
+        options.create(true).truncate(false).write(true).mode(0o600);
+        let file = options.open(path.join(LOCK_FILE))?;
+        file.lock()?;
+        Ok(file)
+    };
+    tokio::task::spawn_blocking(lock)
+        .await
+        .map_err(io::Error::other)
+        .flatten()
+        .map_err(failed)
+}
+
+/// A transaction that will write. SQLite must know so from the start: one that finds out later can fail
+/// because another has written meanwhile.
+pub(crate) async fn begin_write(
+    pool: &SqlitePool,
+) -> Result<Transaction<'static, Sqlite>, RecordError> {
+    Ok(pool.begin_with("BEGIN IMMEDIATE").await?)
+}
+
+/// Now, in milliseconds since 1970-01-01T00:00:00Z.
+pub(crate) fn now_ms() -> i64 {
+    let elapsed = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// A time for people, to the second.
+pub(crate) fn rfc3339(time_ms: i64) -> String {
+    match jiff::Timestamp::from_second(time_ms.div_euclid(1000)) {
+        Ok(time) => time.to_string(),
+        Err(_) => format!("{time_ms} ms"),
+    }
+}

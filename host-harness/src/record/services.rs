@@ -1,0 +1,489 @@
+//! The services definition of an instance: what the vendor sells, brought up to date and never deleted.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{QueryBuilder, Row as _, SqliteConnection};
+use uuid::Uuid;
+
+use super::stored::{count, from_json, stored_enum, to_json};
+use super::{Record, RecordError, begin_write};
+
+/// What a sale of a product leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Derivative {
+    /// A subscription, which renews.
+    Subscription,
+    /// A license, which is an asset.
+    License,
+}
+
+stored_enum!(Derivative {
+    Subscription = "subscription", "subscription";
+    License = "license", "license";
+});
+
+/// An attribute of a product type.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProductAttribute {
+    /// Stable name.
+    pub id: String,
+    /// What an operator reads.
+    pub name: String,
+}
+
+/// A kind of product.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProductType {
+    /// Stable name, unique within the instance.
+    pub id: String,
+    /// What an operator reads.
+    pub name: String,
+    /// What a sale leads to.
+    pub derivative: Derivative,
+    /// Whether an order of n becomes n items of quantity 1.
+    pub split_quantity: bool,
+    /// Whether a cancellation waits for an operator.
+    pub manual_cancellation: bool,
+    /// Its attributes.
+    pub attributes: Vec<ProductAttribute>,
+}
+
+/// One value of an attribute's list, which a product has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttributeValue {
+    /// The `ProductAttribute.id`.
+    pub attribute: String,
+    /// What is saved.
+    pub key: String,
+    /// What is shown.
+    pub label: String,
+}
+
+/// A product as the vendor has it now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewProduct {
+    /// The vendor's code: unique within the instance.
+    pub code: String,
+    /// The `ProductType.id`.
+    pub product_type: String,
+    /// In the instance's language.
+    pub name: String,
+    /// In the instance's language. Empty: the vendor gives none.
+    pub description: String,
+    /// Its attributes' values.
+    pub attribute_values: Vec<AttributeValue>,
+    /// The smallest quantity of one order, at least 1.
+    pub min_quantity: u32,
+    /// The largest quantity of one order. None: no limit.
+    pub max_quantity: Option<u32>,
+    /// Whether the vendor takes it back.
+    pub returnable: bool,
+}
+
+/// A product as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Product {
+    /// What the vendor says of it, or last said before it was discontinued.
+    pub offered: NewProduct,
+    /// Whether the operator has activated it.
+    pub active: bool,
+    /// Whether the operator has published it.
+    pub published: bool,
+    /// Whether the vendor has stopped selling it.
+    pub discontinued: bool,
+}
+
+/// A complete reading of the vendor's catalog.
+#[derive(Clone, Debug, Default)]
+pub struct ServicesDefinition {
+    /// The product types that the products name.
+    pub product_types: Vec<ProductType>,
+    /// All products that are sold now.
+    pub products: Vec<NewProduct>,
+    /// To be given to the next reading. Empty: none.
+    pub entity_tag: String,
+}
+
+/// What a reading changed, each list by code. A revived product is also in `changed` if anything but that changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Difference {
+    /// Products that were not stored before.
+    pub new: Vec<String>,
+    /// Products that were, with the names of the fields that changed.
+    pub changed: Vec<(String, Vec<String>)>,
+    /// Products that the vendor has stopped selling.
+    pub discontinued: Vec<String>,
+    /// Products that the vendor sells again.
+    pub revived: Vec<String>,
+}
+
+/// Which products to show; all that is given must hold.
+#[derive(Clone, Debug, Default)]
+pub struct ProductFilter {
+    /// Activated or not.
+    pub active: Option<bool>,
+    /// Published or not.
+    pub published: Option<bool>,
+    /// Discontinued or not.
+    pub discontinued: Option<bool>,
+}
+
+/// Why a services definition was not applied. Nothing of it was.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ApplyError {
+    /// No such instance.
+    #[error("instance `{id}` does not exist")]
+    NoInstance {
+        /// What was asked for.
+        id: Uuid,
+    },
+    /// Two products have one code.
+    #[error(
+        "the services definition has two products with the code `{code}`; nothing of it was applied"
+    )]
+    DuplicateProduct {
+        /// The code.
+        code: String,
+    },
+    /// A product is of a type that is not there.
+    #[error(
+        "product `{code}` is of the type `{product_type}`, which the services definition does not have; nothing of it was applied"
+    )]
+    NoProductType {
+        /// The product.
+        code: String,
+        /// What it names.
+        product_type: String,
+    },
+    /// The record failed.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+impl From<sqlx::Error> for ApplyError {
+    fn from(source: sqlx::Error) -> Self {
+        Self::Record(source.into())
+    }
+}
+
+/// Rows per statement: 12 values each, where SQLite takes 32,766 and PostgreSQL 65,535 values.
+const ROWS_PER_STATEMENT: usize = 1000;
+
+impl Record {
+    /// The entity tag of the last complete reading. Empty: none, read everything.
+    ///
+    /// # Errors
+    /// When there is no such instance, or the record can't be read.
+    pub async fn services_state(&self, instance_id: Uuid) -> Result<String, ApplyError> {
+        sqlx::query_scalar("SELECT services_entity_tag FROM instances WHERE id = $1")
+            .bind(instance_id.to_string())
+            .fetch_optional(&self.pool)
+            .await?
+            .ok_or(ApplyError::NoInstance { id: instance_id })
+    }
+
+    /// Brings the stored products up to a complete reading, in one transaction: new ones are added,
+    /// inactive and unpublished; changed ones are refreshed; vanished ones are marked as discontinued, and
+    /// revived when they come back. What the operator decided (active, published) stays.
+    ///
+    /// # Errors
+    /// When there is no such instance, or when the definition contradicts itself.
+    pub async fn apply_services_definition(
+        &self,
+        instance_id: Uuid,
+        definition: ServicesDefinition,
+    ) -> Result<Difference, ApplyError> {
+        let offered = check(&definition)?;
+        let mut transaction = begin_write(&self.pool).await?;
+        let updated = sqlx::query("UPDATE instances SET services_entity_tag = $2 WHERE id = $1")
+            .bind(instance_id.to_string())
+            .bind(&definition.entity_tag)
+            .execute(&mut *transaction)
+            .await?;
+        if updated.rows_affected() == 0 {
+            return Err(ApplyError::NoInstance { id: instance_id });
+        }
+        let rows = sqlx::query("SELECT * FROM products WHERE instance_id = $1")
+            .bind(instance_id.to_string())
+            .fetch_all(&mut *transaction)
+            .await?;
+        let mut stored = BTreeMap::new();
+        for row in &rows {
+            let product = read_product(row)?;
+            stored.insert(product.offered.code.clone(), product);
+        }
+        drop(rows);
+
+        let (difference, to_write) = compare(&stored, &offered);
+        let id = instance_id.to_string();
+        upsert_product_types(&mut transaction, &id, &definition.product_types).await?;
+        upsert_products(&mut transaction, &id, &to_write).await?;
+        discontinue(&mut transaction, &id, &difference.discontinued).await?;
+        transaction.commit().await?;
+        Ok(difference)
+    }
+
+    /// An instance's product types, by id.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn product_types(&self, instance_id: Uuid) -> Result<Vec<ProductType>, RecordError> {
+        let rows = sqlx::query("SELECT * FROM product_types WHERE instance_id = $1 ORDER BY id")
+            .bind(instance_id.to_string())
+            .fetch_all(&self.pool)
+            .await?;
+        let read = |row: &SqliteRow| {
+            Ok(ProductType {
+                id: row.try_get("id")?,
+                name: row.try_get("name")?,
+                derivative: Derivative::from_word(row.try_get("derivative")?)?,
+                split_quantity: row.try_get("split_quantity")?,
+                manual_cancellation: row.try_get("manual_cancellation")?,
+                attributes: from_json(row, "attributes")?,
+            })
+        };
+        rows.iter().map(read).collect()
+    }
+
+    /// An instance's products, by code.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn products(
+        &self,
+        instance_id: Uuid,
+        filter: ProductFilter,
+    ) -> Result<Vec<Product>, RecordError> {
+        let rows = sqlx::query(
+            "SELECT * FROM products
+             WHERE instance_id = $1
+               AND active = COALESCE($2, active)
+               AND published = COALESCE($3, published)
+               AND discontinued = COALESCE($4, discontinued)
+             ORDER BY code",
+        )
+        .bind(instance_id.to_string())
+        .bind(filter.active)
+        .bind(filter.published)
+        .bind(filter.discontinued)
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter().map(read_product).collect()
+    }
+
+    /// One of an instance's products. None: there is none of that code.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn product(
+        &self,
+        instance_id: Uuid,
+        code: &str,
+    ) -> Result<Option<Product>, RecordError> {
+        let row = sqlx::query("SELECT * FROM products WHERE instance_id = $1 AND code = $2")
+            .bind(instance_id.to_string())
+            .bind(code)
+            .fetch_optional(&self.pool)
+            .await?;
+        row.as_ref().map(read_product).transpose()
+    }
+}
+
+fn check(definition: &ServicesDefinition) -> Result<BTreeMap<&str, &NewProduct>, ApplyError> {
+    let types: BTreeSet<&str> = definition
+        .product_types
+        .iter()
+        .map(|t| t.id.as_str())
+        .collect();
+    let mut offered = BTreeMap::new();
+    for product in &definition.products {
+        if !types.contains(product.product_type.as_str()) {
+            return Err(ApplyError::NoProductType {
+                code: product.code.clone(),
+                product_type: product.product_type.clone(),
+            });
+        }
+        if offered.insert(product.code.as_str(), product).is_some() {
+            return Err(ApplyError::DuplicateProduct {
+                code: product.code.clone(),
+            });
+        }
+    }
+    Ok(offered)
+}
+
+/// What changed, and the products that must be written for it.
+fn compare<'a>(
+    stored: &BTreeMap<String, Product>,
+    offered: &BTreeMap<&str, &'a NewProduct>,
+) -> (Difference, Vec<&'a NewProduct>) {
+    let mut difference = Difference::default();
+    let mut to_write = Vec::new();
+    for (code, product) in offered {
+        let code = (*code).to_owned();
+        match stored.get(&code) {
+            None => difference.new.push(code),
+            Some(old) => {
+                let fields = changed_fields(&old.offered, product);
+                if fields.is_empty() && !old.discontinued {
+                    continue;
+                }
+                if old.discontinued {
+                    difference.revived.push(code.clone());
+                }
+                if !fields.is_empty() {
+                    difference.changed.push((code, fields));
+                }
+            }
+        }
+        to_write.push(*product);
+    }
+    let vanished = stored
+        .iter()
+        .filter(|(code, old)| !old.discontinued && !offered.contains_key(code.as_str()));
+    difference.discontinued = vanished.map(|(code, _)| code.clone()).collect();
+    (difference, to_write)
+}
+
+fn changed_fields(old: &NewProduct, new: &NewProduct) -> Vec<String> {
+    let NewProduct {
+        code: _,
+        product_type,
+        name,
+        description,
+        attribute_values,
+        min_quantity,
+        max_quantity,
+        returnable,
+    } = new;
+    let fields = [
+        ("product type", old.product_type != *product_type),
+        ("name", old.name != *name),
+        ("description", old.description != *description),
+        (
+            "attribute values",
+            old.attribute_values != *attribute_values,
+        ),
+        ("minimum quantity", old.min_quantity != *min_quantity),
+        ("maximum quantity", old.max_quantity != *max_quantity),
+        ("returnable", old.returnable != *returnable),
+    ];
+    fields
+        .iter()
+        .filter(|(_, changed)| *changed)
+        .map(|(field, _)| (*field).to_owned())
+        .collect()
+}
+
+async fn upsert_product_types(
+    transaction: &mut SqliteConnection,
+    instance_id: &str,
+    product_types: &[ProductType],
+) -> Result<(), RecordError> {
+    for product_type in product_types {
+        sqlx::query(
+            "INSERT INTO product_types (instance_id, id, name, derivative, split_quantity,
+                                        manual_cancellation, attributes)
+             VALUES ($1, $2, $3, $4, $5, $6, $7)
+             ON CONFLICT (instance_id, id) DO UPDATE
+             SET name = excluded.name, derivative = excluded.derivative,
+                 split_quantity = excluded.split_quantity,
+                 manual_cancellation = excluded.manual_cancellation,
+                 attributes = excluded.attributes",
+        )
+        .bind(instance_id)
+        .bind(&product_type.id)
+        .bind(&product_type.name)
+        .bind(product_type.derivative.word())
+        .bind(product_type.split_quantity)
+        .bind(product_type.manual_cancellation)
+        .bind(to_json(&product_type.attributes)?)
+        .execute(&mut *transaction)
+        .await?;
+    }
+    Ok(())
+}
+
+async fn upsert_products(
+    transaction: &mut SqliteConnection,
+    instance_id: &str,
+    products: &[&NewProduct],
+) -> Result<(), RecordError> {
+    for products in products.chunks(ROWS_PER_STATEMENT) {
+        let mut rows = Vec::with_capacity(products.len());
+        for product in products {
+            rows.push((product, to_json(&product.attribute_values)?));
+        }
+        let mut query = QueryBuilder::new(
+            "INSERT INTO products (instance_id, code, product_type, name, description, attribute_values,
+                                   min_quantity, max_quantity, returnable, active, published, discontinued) ",
+        );
+        query.push_values(rows, |mut row, (product, attribute_values)| {
+            row.push_bind(instance_id)
+                .push_bind(&product.code)
+                .push_bind(&product.product_type)
+                .push_bind(&product.name)
+                .push_bind(&product.description)
+                .push_bind(attribute_values)
+                .push_bind(i64::from(product.min_quantity))
+                .push_bind(product.max_quantity.map(i64::from))
+                .push_bind(product.returnable)
+                .push_bind(false)
+                .push_bind(false)
+                .push_bind(false);
+        });
+        query.push(
+            " ON CONFLICT (instance_id, code) DO UPDATE
+              SET product_type = excluded.product_type, name = excluded.name,
+                  description = excluded.description,
+                  attribute_values = excluded.attribute_values,
+                  min_quantity = excluded.min_quantity, max_quantity = excluded.max_quantity,
+                  returnable = excluded.returnable, discontinued = excluded.discontinued",
+        );
+        query.build().execute(&mut *transaction).await?;
+    }
+    Ok(())
+}
+
+async fn discontinue(
+    transaction: &mut SqliteConnection,
+    instance_id: &str,
+    codes: &[String],
+) -> Result<(), RecordError> {
+    for codes in codes.chunks(ROWS_PER_STATEMENT) {
+        let mut query =
+            QueryBuilder::new("UPDATE products SET discontinued = TRUE WHERE instance_id = ");
+        query.push_bind(instance_id).push(" AND code IN (");
+        let mut list = query.separated(", ");
+        for code in codes {
+            list.push_bind(code);
+        }
+        query.push(")");
+        query.build().execute(&mut *transaction).await?;
+    }
+    Ok(())
+}
+
+pub(super) fn read_product(row: &SqliteRow) -> Result<Product, RecordError> {
+    let max_quantity: Option<i64> = row.try_get("max_quantity")?;
+    Ok(Product {
+        offered: NewProduct {
+            code: row.try_get("code")?,
+            product_type: row.try_get("product_type")?,
+            name: row.try_get("name")?,
+            description: row.try_get("description")?,
+            attribute_values: from_json(row, "attribute_values")?,
+            min_quantity: count(row, "min_quantity")?,
+            max_quantity: max_quantity
+                .map(|_| count(row, "max_quantity"))
+                .transpose()?,
+            returnable: row.try_get("returnable")?,
+        },
+        active: row.try_get("active")?,
+        published: row.try_get("published")?,
+        discontinued: row.try_get("discontinued")?,
+    })
+}

@@ -1,0 +1,65 @@
+//! Values as they stand in the database.
+
+use sqlx::Row as _;
+use sqlx::sqlite::SqliteRow;
+use uuid::Uuid;
+
+use super::RecordError;
+
+/// Gives an enum one word per case for the database, which must never change, and one for people.
+macro_rules! stored_enum {
+    ($name:ident { $($case:ident = $word:literal, $shown:literal;)* }) => {
+        impl $name {
+            pub(super) fn word(self) -> &'static str {
+                match self { $(Self::$case => $word,)* }
+            }
+
+            pub(super) fn from_word(word: &str) -> Result<Self, $crate::record::RecordError> {
+                match word {
+                    $($word => Ok(Self::$case),)*
+                    _ => Err($crate::record::RecordError::Damaged {
+                        what: format!(concat!("`{}` is no ", stringify!($name)), word),
+                    }),
+                }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                formatter.pad(match self { $(Self::$case => $shown,)* })
+            }
+        }
+    };
+}
+
+pub(super) use stored_enum;
+
+pub(super) fn to_json<T: serde::Serialize>(value: &T) -> Result<String, RecordError> {
+    serde_json::to_string(value).map_err(|error| RecordError::Damaged {
+        what: error.to_string(),
+    })
+}
+
+pub(super) fn from_json<T: serde::de::DeserializeOwned>(
+    row: &SqliteRow,
+    column: &str,
+) -> Result<T, RecordError> {
+    let text: &str = row.try_get(column)?;
+    serde_json::from_str(text).map_err(|error| RecordError::Damaged {
+        what: format!("column `{column}`: {error}"),
+    })
+}
+
+pub(super) fn id(row: &SqliteRow, column: &str) -> Result<Uuid, RecordError> {
+    let text: &str = row.try_get(column)?;
+    Uuid::try_parse(text).map_err(|_| RecordError::Damaged {
+        what: format!("column `{column}`: `{text}` is no id"),
+    })
+}
+
+pub(super) fn count(row: &SqliteRow, column: &str) -> Result<u32, RecordError> {
+    let number: i64 = row.try_get(column)?;
+    u32::try_from(number).map_err(|_| RecordError::Damaged {
+        what: format!("column `{column}`: {number}"),
+    })
+}

@@ -1,0 +1,404 @@
+//! A Microsoft to test against: Entra's token endpoint and the CIS API on real sockets, with real mutual TLS.
+//!
+//! It is for plugin authors and for tests. What it sells is worth nothing, but it behaves as the real one must: it
+//! verifies assertions and client certificates, keeps every license it ever issued in a durable ledger, and issues one
+//! license per client transaction id. What goes wrong out there can be ordered here, see [`Faults`].
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use serde::Serialize;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use uuid::Uuid;
+
+use access_tokens::AccessTokens;
+use authority::Authority;
+use cis::Cis;
+use clock::Clock;
+use connections::Connections;
+use entra::Entra;
+use ledger::Ledger;
+use server::Server;
+
+pub use applications::{Application, ApplicationError};
+pub use authority::{
+    AuthorityError, CertificateRequest, ExtendedKeyUsage, IssuedCertificate, KeyKind, Registration,
+};
+pub use catalog::{Catalog, FALLBACK_LANGUAGE, Offer, OfferStatus, OfferText};
+pub use connections::{ConnectionSeen, TlsVersion};
+pub use faults::{ConnectionFault, Fault, Faults, Listener, Operation, Repeat, When};
+pub use files::FileError;
+pub use ledger::{LedgerCustomer, LedgerEntry, LedgerError, TokenStatus};
+pub use random::NoRandomness;
+pub use secret::Secret;
+
+mod access_tokens;
+mod answer;
+mod applications;
+mod authority;
+mod catalog;
+mod cis;
+mod clock;
+mod connections;
+mod entra;
+mod faults;
+mod files;
+mod ledger;
+mod random;
+mod secret;
+mod server;
+mod tcp;
+mod tls;
+
+/// How long an access token lasts where nobody says: Entra's shortest.
+const ACCESS_TOKEN_LIFE: Duration = Duration::from_secs(60 * 60);
+
+/// The versions of TLS that both listeners speak.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TlsVersions {
+    /// 1.2 and 1.3.
+    #[default]
+    Both,
+    /// 1.2 only.
+    Tls12,
+    /// 1.3 only.
+    Tls13,
+}
+
+/// How a simulator starts.
+#[derive(Clone, Debug)]
+pub struct SimulatorOptions {
+    /// Keeps the authority, the applications and the ledger: a restart on the same directory is the same Microsoft, but
+    /// for its access tokens and, where a port is 0, its addresses. Made if it is not there.
+    pub directory: PathBuf,
+    /// Where CIS listens. Port 0: a free one.
+    pub service_address: SocketAddr,
+    /// Where Entra listens. Port 0: a free one.
+    pub login_address: SocketAddr,
+    /// The versions of TLS.
+    pub tls: TlsVersions,
+    /// What is sold, until `Simulator::set_catalog`.
+    pub catalog: Catalog,
+    /// How long an access token lasts.
+    pub access_token_life: Duration,
+}
+
+impl SimulatorOptions {
+    /// The standard catalog on free ports of the loopback interface.
+    pub fn new(directory: impl Into<PathBuf>) -> SimulatorOptions {
+        let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        SimulatorOptions {
+            directory: directory.into(),
+            service_address: any_port,
+            login_address: any_port,
+            tls: TlsVersions::default(),
+            catalog: Catalog::default(),
+            access_token_life: ACCESS_TOKEN_LIFE,
+        }
+    }
+}
+
+/// The simulator could not start, or not do what it was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum SimulatorError {
+    /// A file of its directory.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// Its authority, or a certificate of it.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
+    /// Its applications.
+    #[error(transparent)]
+    Application(#[from] ApplicationError),
+    /// Its ledger.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// An address to listen on.
+    #[error("can't listen on `{address}`; choose another address, or port 0 for any free one")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// TLS.
+    #[error("can't set up TLS")]
+    Tls(#[from] rustls::Error),
+    /// Its client certificates' verifier.
+    #[error("can't set up the verification of client certificates")]
+    Verifier(#[from] rustls::server::VerifierBuilderError),
+    /// There is no such license, or it was used or returned already.
+    #[error("license `{license_token_id}` is not there to be redeemed: unknown, used or returned")]
+    NotRedeemable {
+        /// Which.
+        license_token_id: String,
+    },
+}
+
+/// Where the simulated Microsoft is, and who its customer is there: what an operator would type into the form.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Details {
+    /// The base URL of the CIS API.
+    pub service_url: String,
+    /// The resource that access tokens are asked for.
+    pub resource_api: String,
+    /// Host and port of Entra.
+    pub login_authority: String,
+    /// The Entra tenant.
+    pub tenant: Uuid,
+    /// The Bill To account.
+    pub channel_id: String,
+    /// The Entra application.
+    pub client_id: Uuid,
+    /// The certificate (PEM) that TLS clients must trust.
+    pub ca_file: PathBuf,
+}
+
+/// A running simulator. Dropping it stops it; `stop` also waits for running requests to end.
+pub struct Simulator {
+    details: Details,
+    authority: Authority,
+    applications: Arc<applications::Applications>,
+    access_tokens: Arc<AccessTokens>,
+    catalog: Arc<RwLock<Arc<catalog::PublishedCatalog>>>,
+    connections: Arc<Connections>,
+    clock: Arc<Clock>,
+    faults: Arc<Faults>,
+    ledger: Ledger,
+    stopped: watch::Sender<bool>,
+    servers: JoinSet<()>,
+}
+
+impl Simulator {
+    /// Starts a simulator; it accepts connections when this returns. It runs on the current tokio runtime.
+    ///
+    /// # Errors
+    /// When its directory can't be used or an address can't be listened on.
+    pub async fn start(options: SimulatorOptions) -> Result<Simulator, SimulatorError> {
+        let SimulatorOptions {
+            directory,
+            service_address,
+            login_address,
+            tls,
+            catalog,
+            access_token_life,
+        } = options;
+        files::make_directory(&directory)?;
+        let applications = Arc::new(applications::Applications::open(&directory)?);
+        let authority = Authority::open(&directory, &authority_name(applications.tenant()))?;
+        let identity = authority.server_identity(&directory)?;
+        let ledger = Ledger::open(&directory).await?;
+        let access_tokens = Arc::new(AccessTokens::new(access_token_life));
+        let catalog = Arc::new(RwLock::new(Arc::new(catalog::PublishedCatalog::new(
+            catalog,
+        ))));
+        let (connections, clock, faults) = (Arc::default(), Arc::default(), Arc::default());
+
+        let (service_listener, service_port) = listen(service_address).await?;
+        let (login_listener, login_port) = listen(login_address).await?;
+        let details = Details {
+            service_url: format!("https://localhost:{service_port}{}", cis::BASE_PATH),
+            resource_api: format!("https://localhost:{service_port}"),
+            login_authority: format!("localhost:{login_port}"),
+            tenant: applications.tenant(),
+            channel_id: applications.first().channel_id.clone(),
+            client_id: applications.first().client_id,
+            ca_file: directory.join("ca.pem"),
+        };
+        let (stopped, stop) = watch::channel(false);
+        let mut servers = JoinSet::new();
+        let entra = Entra {
+            login_authority: details.login_authority.clone(),
+            resource: details.resource_api.clone(),
+            applications: Arc::clone(&applications),
+            access_tokens: Arc::clone(&access_tokens),
+            ledger: ledger.clone(),
+            faults: Arc::clone(&faults),
+        };
+        let login = Server {
+            listener: login_listener,
+            name: Listener::Login,
+            tls: tls::without_client_certificate(tls, &identity)?,
+            site: Arc::new(entra),
+            faults: Arc::clone(&faults),
+        };
+        let cis = Cis {
+            applications: Arc::clone(&applications),
+            access_tokens: Arc::clone(&access_tokens),
+            ledger: ledger.clone(),
+            catalog: Arc::clone(&catalog),
+            connections: Arc::clone(&connections),
+            clock: Arc::clone(&clock),
+            faults: Arc::clone(&faults),
+        };
+        let service = Server {
+            listener: service_listener,
+            name: Listener::Service,
+            tls: tls::requiring_client_certificate(tls, &identity, authority.certificate()?)?,
+            site: Arc::new(cis),
+            faults: Arc::clone(&faults),
+        };
+        servers.spawn(login.run(stop.clone()));
+        servers.spawn(service.run(stop));
+        Ok(Simulator {
+            details,
+            authority,
+            applications,
+            access_tokens,
+            catalog,
+            connections,
+            clock,
+            faults,
+            ledger,
+            stopped,
+            servers,
+        })
+    }
+
+    /// Where it is, and what to type into the form.
+    pub fn details(&self) -> &Details {
+        &self.details
+    }
+
+    /// A client certificate by the simulator's authority, registered as the request says. Making an RSA key keeps the
+    /// thread busy: tens of milliseconds for 2,048 bits, up to seconds for 4,096.
+    ///
+    /// # Errors
+    /// When a name in the request is no DNS name or the certificate can't be registered.
+    pub fn issue_client_certificate(
+        &self,
+        request: &CertificateRequest,
+    ) -> Result<IssuedCertificate, SimulatorError> {
+        self.issue(&self.authority, request)
+    }
+
+    /// As `issue_client_certificate`, by an authority that nobody trusts and that is forgotten at once.
+    ///
+    /// # Errors
+    /// As `issue_client_certificate`.
+    pub fn issue_untrusted_certificate(
+        &self,
+        request: &CertificateRequest,
+    ) -> Result<IssuedCertificate, SimulatorError> {
+        let (authority, _) = Authority::create("An authority that nobody trusts")?;
+        self.issue(&authority, request)
+    }
+
+    fn issue(
+        &self,
+        by: &Authority,
+        request: &CertificateRequest,
+    ) -> Result<IssuedCertificate, SimulatorError> {
+        let issued = by.issue(request)?;
+        let client_id = match request.registration {
+            Registration::Application => Some(self.details.client_id),
+            Registration::OtherApplication(client_id) => Some(client_id),
+            Registration::Unregistered => None,
+        };
+        if let Some(client_id) = client_id {
+            self.applications
+                .register(client_id, &issued.certificate_pem)?;
+        }
+        Ok(issued)
+    }
+
+    /// Another application in the tenant, with a channel of its own: another distributor, or another country.
+    ///
+    /// # Errors
+    /// When it can't be kept.
+    pub fn add_application(&self) -> Result<Application, SimulatorError> {
+        Ok(self.applications.add()?)
+    }
+
+    /// Every license ever issued, in the order of issue.
+    ///
+    /// # Errors
+    /// When the ledger can't be read.
+    pub async fn ledger(&self) -> Result<Vec<LedgerEntry>, SimulatorError> {
+        Ok(self.ledger.entries().await?)
+    }
+
+    /// The TLS connections that CIS has accepted, in order; of very many, the later ones.
+    pub fn connections(&self) -> Vec<ConnectionSeen> {
+        self.connections.all()
+    }
+
+    /// The faults on order, and how many requests were seen.
+    pub fn faults(&self) -> &Faults {
+        &self.faults
+    }
+
+    /// Replaces what is sold. Requests that are running keep the catalog they began with.
+    pub fn set_catalog(&self, catalog: Catalog) {
+        let published = Arc::new(catalog::PublishedCatalog::new(catalog));
+        *self.catalog.write().unwrap_or_else(PoisonError::into_inner) = published;
+    }
+
+    /// What is sold now.
+    pub fn catalog(&self) -> Catalog {
+        self.catalog
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .catalog
+            .clone()
+    }
+
+    /// Does what a customer does with a license: uses it, so that it can't be returned any more.
+    ///
+    /// # Errors
+    /// When there is no such license, or it was used or returned already.
+    pub async fn redeem(&self, license_token_id: &str) -> Result<(), SimulatorError> {
+        if self.ledger.redeem(license_token_id).await? {
+            return Ok(());
+        }
+        Err(SimulatorError::NotRedeemable {
+            license_token_id: license_token_id.to_owned(),
+        })
+    }
+
+    /// Moves the date that licenses are bought and returned at. TLS, assertions and access tokens go by the machine's
+    /// clock as before.
+    pub fn move_clock(&self, by: SignedDuration) {
+        self.clock.move_by(by);
+    }
+
+    /// Makes every access token that was granted so far invalid, as Microsoft may at any time.
+    pub fn revoke_access_tokens(&self) {
+        self.access_tokens.revoke_all();
+    }
+
+    /// Stops listening, lets running requests end for a while, and closes the ledger.
+    pub async fn stop(mut self) {
+        self.stopped.send_replace(true);
+        while self.servers.join_next().await.is_some() {}
+        self.ledger.close().await;
+    }
+}
+
+/// Every license in the ledger of that directory, in the order of issue, whether a simulator runs on it or not.
+///
+/// # Errors
+/// When the ledger can't be read.
+pub async fn read_ledger(directory: &Path) -> Result<Vec<LedgerEntry>, SimulatorError> {
+    let ledger = Ledger::open(directory).await?;
+    let entries = ledger.entries().await;
+    ledger.close().await;
+    Ok(entries?)
+}
+
+async fn listen(address: SocketAddr) -> Result<(tokio::net::TcpListener, u16), SimulatorError> {
+    server::bind(address)
+        .await
+        .map_err(|source| SimulatorError::Listen { address, source })
+}
+
+fn authority_name(tenant: Uuid) -> String {
+    format!("Simulated Microsoft {tenant}")
+}

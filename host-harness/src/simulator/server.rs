@@ -1,0 +1,221 @@
+//! A listener: TLS, HTTP and the end of connections, for whichever site stands behind it.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::ALLOW;
+use http::{HeaderValue, Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, Limited};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::ServerConfig;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+
+use super::answer::{Answer, AnswerBody, Outcome, whole};
+use super::faults::{ConnectionFault, Faults, Listener};
+use super::tcp::{Ending, EndingTcp};
+
+/// How long a client may take over its TLS handshake.
+const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
+
+/// How long a connection may stay idle, or take to send the head of a request.
+const HEAD_MAX: Duration = Duration::from_secs(120);
+
+/// How much body a request may have. A purchase has about 1 KiB, an assertion about 2.
+const BODY_MAX: usize = 64 * 1024;
+
+/// How long running requests may take to end after `stop`.
+const STOP_MAX: Duration = Duration::from_secs(2);
+
+/// How long to wait when the system can't accept a connection, as when it is out of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What stands behind a listener.
+pub(super) trait Site: Send + Sync + 'static {
+    /// What the site keeps about a connection.
+    type Connection: Send + Sync + 'static;
+
+    /// A connection whose TLS handshake is done.
+    fn connected(&self, tls: &rustls::ServerConnection) -> io::Result<Self::Connection>;
+
+    /// What is done about a request.
+    fn answer(
+        &self,
+        request: Request<Bytes>,
+        connection: &Self::Connection,
+    ) -> impl Future<Output = Outcome> + Send;
+
+    /// An answer in the site's own form to a request that can't be read.
+    fn unreadable(&self, status: StatusCode) -> Answer;
+}
+
+/// A bound listener with its site and its TLS.
+pub(super) struct Server<S> {
+    pub(super) listener: TcpListener,
+    pub(super) name: Listener,
+    pub(super) tls: Arc<ServerConfig>,
+    pub(super) site: Arc<S>,
+    pub(super) faults: Arc<Faults>,
+}
+
+/// Binds the address, and says which port it got.
+pub(super) async fn bind(address: SocketAddr) -> io::Result<(TcpListener, u16)> {
+    let listener = TcpListener::bind(address).await?;
+    let port = listener.local_addr()?.port();
+    Ok((listener, port))
+}
+
+impl<S: Site> Server<S> {
+    /// Serves until `stopped` changes or its sender is gone, then lets running requests end.
+    pub(super) async fn run(self, mut stopped: watch::Receiver<bool>) {
+        let mut connections = JoinSet::new();
+        loop {
+            let accepted = tokio::select! {
+                accepted = self.listener.accept() => accepted,
+                _ = stopped.changed() => break,
+                Some(_) = connections.join_next() => continue,
+            };
+            match accepted {
+                Ok((tcp, _)) => {
+                    let fault = self.faults.next_connection(self.name);
+                    let tls = TlsAcceptor::from(Arc::clone(&self.tls));
+                    connections.spawn(connection(
+                        tcp,
+                        fault,
+                        tls,
+                        Arc::clone(&self.site),
+                        stopped.clone(),
+                    ));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the simulator can't accept a connection");
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+        drop(self.listener);
+        let all_ended = async { while connections.join_next().await.is_some() {} };
+        // Those that don't end in time are cut off when the set is dropped.
+        let _ = timeout(STOP_MAX, all_ended).await;
+    }
+}
+
+async fn connection<S: Site>(
+    tcp: TcpStream,
+    fault: Option<ConnectionFault>,
+    tls: TlsAcceptor,
+    site: Arc<S>,
+    mut stopped: watch::Receiver<bool>,
+) {
+    match fault {
+        Some(ConnectionFault::CloseBeforeHandshake) => return,
+        Some(ConnectionFault::Silent) => {
+            let _ = stopped.changed().await;
+            return;
+        }
+        Some(ConnectionFault::CloseAfterHandshake) | None => {}
+    }
+    // Answers are small and written whole: waiting for more to send would only make them late.
+    let _ = tcp.set_nodelay(true);
+    let ending = Ending::default();
+    let handshake = timeout(
+        HANDSHAKE_MAX,
+        tls.accept(EndingTcp::new(tcp, ending.clone())),
+    );
+    let stream = match handshake.await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return tracing::debug!(%error, "the simulator refused a TLS handshake"),
+        Err(_) => {
+            return tracing::debug!(
+                "a client of the simulator took too long over its TLS handshake"
+            );
+        }
+    };
+    if fault.is_some() {
+        return;
+    }
+    match site.connected(stream.get_ref().1) {
+        Ok(connection) => {
+            serve(
+                TokioIo::new(stream),
+                site.as_ref(),
+                &connection,
+                &ending,
+                stopped,
+            )
+            .await
+        }
+        Err(error) => tracing::debug!(%error, "the simulator can't tell who has connected"),
+    }
+}
+
+/// HTTP on one connection. HTTP/2 would be another branch here, chosen by what ALPN agreed on.
+async fn serve<S: Site>(
+    io: TokioIo<tokio_rustls::server::TlsStream<EndingTcp>>,
+    site: &S,
+    connection: &S::Connection,
+    ending: &Ending,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let service = service_fn(|request: Request<Incoming>| async move {
+        let outcome = match read(request).await {
+            Ok(request) => site.answer(request, connection).await,
+            Err(status) => whole(site.unreadable(status)),
+        };
+        match outcome {
+            Outcome::Answer(answer) => return Ok::<Response<AnswerBody>, Infallible>(answer),
+            Outcome::Close => ending.close(),
+            Outcome::Reset => ending.reset(),
+        }
+        // The connection is dropped from outside while this waits.
+        std::future::pending().await
+    });
+    let mut http = hyper::server::conn::http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD_MAX);
+    let mut served = pin!(http.serve_connection(io, service));
+    let mut stopping = false;
+    loop {
+        tokio::select! {
+            result = served.as_mut() => {
+                if let Err(error) = result {
+                    tracing::debug!(%error, "a connection of the simulator ended badly");
+                }
+                return;
+            }
+            () = ending.asked_for() => return,
+            _ = stopped.changed(), if !stopping => {
+                stopping = true;
+                served.as_mut().graceful_shutdown();
+            }
+        }
+    }
+}
+
+async fn read(request: Request<Incoming>) -> Result<Request<Bytes>, StatusCode> {
+    let (head, body) = request.into_parts();
+    match Limited::new(body, BODY_MAX).collect().await {
+        Ok(body) => Ok(Request::from_parts(head, body.to_bytes())),
+        Err(error) if error.is::<http_body_util::LengthLimitError>() => {
+            Err(StatusCode::PAYLOAD_TOO_LARGE)
+        }
+        Err(_) => Err(StatusCode::BAD_REQUEST),
+    }
+}
+
+/// Adds the header that a 405 must have (RFC 9110 section 15.5.6).
+pub(super) fn allowing(mut answer: Answer, methods: &'static str) -> Answer {
+    answer
+        .headers_mut()
+        .insert(ALLOW, HeaderValue::from_static(methods));
+    answer
+}

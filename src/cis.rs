@@ -1,0 +1,378 @@
+//! Microsoft's license API (CIS) in our words: read offers, issue a license, look one up, return one.
+//! Knows which answers leave no doubt; what they look like on the wire is in `wire`.
+
+mod verdict;
+mod wire;
+
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+use crate::entra::Entra;
+use crate::exchange::fresh_guid;
+use crate::failures::{ChangeFailure, Problem, ReadFailure};
+use crate::instance_settings::Settings;
+use crate::license_order::{License, LicenseOrder};
+use crate::platform::{HttpRequest, HttpResponse, Level, Method, Platform, SendFailure};
+use crate::secret::Secret;
+
+pub(crate) use wire::{Offer, OffersPage};
+
+/// A page of 500 offers has some 300 KB; this allows for long texts in scripts of three bytes.
+const CATALOG_PAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// A license, or an error with details, has a few kilobytes.
+const ANSWER_BYTES_MAX: usize = 256 * 1024;
+
+/// The license API as one instance may use it.
+pub(crate) struct Cis<'a, P> {
+    platform: &'a P,
+    settings: &'a Settings,
+    entra: Entra<'a, P>,
+}
+
+/// How an attempt to buy ended without a failure.
+pub(crate) enum Issued {
+    /// The license is ours since now.
+    Now(License),
+    /// Microsoft has seen the client transaction id before; the problem says so.
+    Before(Problem),
+}
+
+/// One answer, and by what name the exchange is known.
+struct Answer {
+    response: HttpResponse,
+    correlation_id: String,
+}
+
+/// Why there is no answer.
+enum NoAnswer {
+    /// Nothing was sent to CIS, or it was refused for its access token and there was no other.
+    AccessToken(ReadFailure),
+    /// The request may have been sent.
+    Send {
+        failure: SendFailure,
+        correlation_id: String,
+    },
+}
+
+impl<'a, P: Platform> Cis<'a, P> {
+    /// Sends nothing yet.
+    ///
+    /// # Errors
+    /// Refused, when the instance has no certificate.
+    pub(crate) fn new(platform: &'a P, settings: &'a Settings) -> Result<Self, ReadFailure> {
+        Ok(Self {
+            platform,
+            settings,
+            entra: Entra::new(platform, settings)?,
+        })
+    }
+
+    /// One page of the catalog: the first, or the one that a `continuation` names. None: nothing has
+    /// changed since the entity tag, which is only asked about when it is not empty.
+    pub(crate) fn offers(
+        &self,
+        continuation: Option<&str>,
+        page_size: u32,
+        entity_tag: &str,
+    ) -> Result<Option<OffersPage>, ReadFailure> {
+        let mut request = self.get(&self.offers_url(continuation, page_size));
+        request.response_bytes_max = CATALOG_PAGE_BYTES_MAX;
+        if wire::is_entity_tag(entity_tag) {
+            let header = ("if-none-match", Secret::new(entity_tag.to_owned()));
+            request.headers.push(header);
+        }
+        let answer = self.exchange(request).map_err(NoAnswer::of_a_read)?;
+        match answer.response.status {
+            200 => wire::offers_page(&answer.response)
+                .map(Some)
+                .map_err(|reason| answer.malformed(&format!("a catalog page: {reason}"))),
+            304 if !entity_tag.is_empty() => Ok(None),
+            _ => Err(verdict::of(&answer, self.platform.now_ms()).of_a_read()),
+        }
+    }
+
+    /// The status of an answer to a request without an access token: whether the way to the server is
+    /// clear, and nothing more.
+    pub(crate) fn probe(platform: &P, settings: &'a Settings) -> Result<u16, SendFailure> {
+        let url = format!("{}/catalog/offers?pageSize=1", settings.service_url);
+        let mut request = request(Method::Get, url, Vec::new());
+        add_header(&mut request, "ms-correlationid", &fresh_guid(platform));
+        platform.send(&request).map(|response| response.status)
+    }
+
+    /// Buys one license.
+    pub(crate) fn issue(
+        &self,
+        order: &LicenseOrder,
+        client_transaction_id: Uuid,
+    ) -> Result<Issued, ChangeFailure> {
+        let body = wire::purchase(self.settings, order, client_transaction_id);
+        let url = format!("{}/tokens", self.settings.service_url);
+        let answer = self
+            .exchange(post(url, body))
+            .map_err(NoAnswer::of_a_change)?;
+        match answer.response.status {
+            200 | 201 => self
+                .license(&answer)
+                .and_then(|license| of_purchase(license, client_transaction_id))
+                .map(Issued::Now)
+                .map_err(|reason| {
+                    ChangeFailure::Unknown(answer.unreadable(&format!("the purchase: {reason}")))
+                }),
+            409 if answer.has_code(wire::DUPLICATE_TRANSACTION) => {
+                let problem = Problem::new(
+                    "duplicate-transaction",
+                    "Microsoft has seen the client transaction id before and does not show the license.",
+                    "Look the license up again later.",
+                );
+                Ok(Issued::Before(problem.in_exchange(&answer.correlation_id)))
+            }
+            _ => Err(verdict::of(&answer, self.platform.now_ms()).of_a_change()),
+        }
+    }
+
+    /// The license that a purchase brought. None: Microsoft says that there was no such purchase.
+    pub(crate) fn license_by_client_transaction_id(
+        &self,
+        client_transaction_id: Uuid,
+    ) -> Result<Option<License>, ReadFailure> {
+        let url = format!(
+            "{}/tokens?clientTransactionId={client_transaction_id}",
+            self.settings.service_url
+        );
+        self.look_up(&url, |license| of_purchase(license, client_transaction_id))
+    }
+
+    /// The license that Microsoft knows by this name. None: Microsoft says that there is none.
+    pub(crate) fn license_by_id(
+        &self,
+        license_token_id: &str,
+    ) -> Result<Option<License>, ReadFailure> {
+        let url = self.license_url(license_token_id)?;
+        self.look_up(&url, |license| {
+            (license.license_token_id == license_token_id)
+                .then_some(license)
+                .ok_or_else(|| "another license than the one asked for".to_owned())
+        })
+    }
+
+    /// Returns a license; one that was returned before counts as returned.
+    pub(crate) fn return_license(
+        &self,
+        license_token_id: &str,
+        client_transaction_id: Uuid,
+        reason: &str,
+    ) -> Result<(), ChangeFailure> {
+        let url = self
+            .license_url(license_token_id)
+            .map_err(ReadFailure::before_the_change)?;
+        let body = wire::license_return(client_transaction_id, reason);
+        let answer = self
+            .exchange(post(format!("{url}/return"), body))
+            .map_err(NoAnswer::of_a_change)?;
+        match answer.response.status {
+            200 | 201 => Ok(()),
+            409 if answer.has_code(wire::ALREADY_RETURNED) => Ok(()),
+            _ => Err(verdict::of(&answer, self.platform.now_ms()).of_a_change()),
+        }
+    }
+
+    fn look_up(
+        &self,
+        url: &str,
+        check: impl FnOnce(License) -> Result<License, String>,
+    ) -> Result<Option<License>, ReadFailure> {
+        let answer = self.exchange(self.get(url)).map_err(NoAnswer::of_a_read)?;
+        match answer.response.status {
+            200 => self
+                .license(&answer)
+                .and_then(check)
+                .map(Some)
+                .map_err(|reason| answer.malformed(&format!("a license: {reason}"))),
+            // Only CIS itself can say that there is no license: a 404 of something on the way, or of a
+            // wrong Service URL, has another body, and a license must not be bought again because of it.
+            404 if answer.has_code(wire::LICENSE_NOT_FOUND) => Ok(None),
+            404 => Err(answer.malformed("a look-up: it is a 404 that does not name a license")),
+            _ => Err(verdict::of(&answer, self.platform.now_ms()).of_a_read()),
+        }
+    }
+
+    fn license(&self, answer: &Answer) -> Result<License, String> {
+        let (license, left_out) = wire::license(&answer.response)?;
+        if let Some(left_out) = left_out {
+            self.platform
+                .log(Level::Warning, &license.license_token_id, left_out);
+        }
+        Ok(license)
+    }
+
+    /// Sends with an access token, and once more with another one when it was refused: the answer 401
+    /// says that nothing was done.
+    fn exchange(&self, mut request: HttpRequest) -> Result<Answer, NoAnswer> {
+        let access_token = self.entra.access_token().map_err(NoAnswer::AccessToken)?;
+        let headers = request.headers.len();
+        let answer = self.send(&mut request, &access_token)?;
+        if answer.response.status != 401 {
+            return Ok(answer);
+        }
+        let access_token = self
+            .entra
+            .access_token_instead_of(&access_token)
+            .map_err(NoAnswer::AccessToken)?;
+        request.headers.truncate(headers);
+        let answer = self.send(&mut request, &access_token)?;
+        if answer.response.status == 401 {
+            self.entra.forget(&access_token);
+        }
+        Ok(answer)
+    }
+
+    fn send(&self, request: &mut HttpRequest, access_token: &Secret) -> Result<Answer, NoAnswer> {
+        let correlation_id = fresh_guid(self.platform);
+        let bearer = Zeroizing::new(format!("Bearer {}", access_token.reveal()));
+        add_header(request, "authorization", &bearer);
+        add_header(request, "ms-correlationid", &correlation_id);
+        match self.platform.send(request) {
+            Ok(response) => Ok(Answer::new(response, correlation_id)),
+            Err(failure) => Err(NoAnswer::Send {
+                failure,
+                correlation_id,
+            }),
+        }
+    }
+
+    fn get(&self, url: &str) -> HttpRequest {
+        request(Method::Get, url.to_owned(), Vec::new())
+    }
+
+    fn offers_url(&self, continuation: Option<&str>, page_size: u32) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query
+            .append_pair("country", self.settings.country)
+            .append_pair("language", self.settings.language)
+            .append_pair("channelId", &self.settings.channel_id)
+            .append_pair("pageSize", &page_size.to_string());
+        if let Some(continuation) = continuation {
+            query.append_pair("continuation", continuation);
+        }
+        format!(
+            "{}/catalog/offers?{}",
+            self.settings.service_url,
+            query.finish()
+        )
+    }
+
+    fn license_url(&self, license_token_id: &str) -> Result<String, ReadFailure> {
+        if !wire::is_license_token_id(license_token_id) {
+            return Err(ReadFailure::Refused(Problem::new(
+                "license-token-id-invalid",
+                "The license token id can't be one of Microsoft's.",
+                "",
+            )));
+        }
+        let id: String = form_urlencoded::byte_serialize(license_token_id.as_bytes()).collect();
+        Ok(format!("{}/tokens/{id}", self.settings.service_url))
+    }
+}
+
+impl Answer {
+    fn new(response: HttpResponse, correlation_id: String) -> Self {
+        Self {
+            correlation_id: wire::correlation_id(&response).unwrap_or(correlation_id),
+            response,
+        }
+    }
+
+    fn has_code(&self, code: &str) -> bool {
+        wire::error(&self.response).is_some_and(|error| error.code == code)
+    }
+
+    fn unreadable(&self, what: &str) -> Problem {
+        Problem::new(
+            "answer-unreadable",
+            format!("Microsoft's answer can't be read as {what}."),
+            "Check that Service URL is right; if it is, a newer version of this plugin may help.",
+        )
+        .in_exchange(&self.correlation_id)
+    }
+
+    fn malformed(&self, what: &str) -> ReadFailure {
+        ReadFailure::Malformed(self.unreadable(what))
+    }
+}
+
+impl NoAnswer {
+    fn of_a_read(self) -> ReadFailure {
+        match self {
+            Self::AccessToken(failure) => failure,
+            Self::Send {
+                failure,
+                correlation_id,
+            } => {
+                let problem = send_problem(&failure, &correlation_id);
+                match failure {
+                    SendFailure::InvalidRequest(_) => ReadFailure::Refused(problem),
+                    SendFailure::ResponseTooLarge => ReadFailure::Malformed(problem),
+                    _ => ReadFailure::Unavailable(problem.into()),
+                }
+            }
+        }
+    }
+
+    fn of_a_change(self) -> ChangeFailure {
+        match self {
+            Self::AccessToken(failure) => failure.before_the_change(),
+            Self::Send {
+                failure,
+                correlation_id,
+            } => {
+                let problem = send_problem(&failure, &correlation_id);
+                match failure {
+                    SendFailure::InvalidRequest(_) => ChangeFailure::Refused(problem),
+                    failure if failure.is_definitely_not_sent() => {
+                        ChangeFailure::Unavailable(problem.into())
+                    }
+                    _ => ChangeFailure::Unknown(problem),
+                }
+            }
+        }
+    }
+}
+
+fn send_problem(failure: &SendFailure, correlation_id: &str) -> Problem {
+    Problem::new(
+        failure.code(),
+        format!("There is no answer from Microsoft's license API: {failure}."),
+        failure.advice(),
+    )
+    .in_exchange(correlation_id)
+}
+
+/// The license, if it is the one of the purchase.
+fn of_purchase(license: License, client_transaction_id: Uuid) -> Result<License, String> {
+    (Uuid::try_parse(&license.client_transaction_id) == Ok(client_transaction_id))
+        .then_some(license)
+        .ok_or_else(|| "a license of another client transaction id".to_owned())
+}
+
+fn request(method: Method, url: String, body: Vec<u8>) -> HttpRequest {
+    let mut request = HttpRequest {
+        method,
+        url,
+        headers: Vec::new(),
+        body: Zeroizing::new(body),
+        response_bytes_max: ANSWER_BYTES_MAX,
+    };
+    add_header(&mut request, "accept", "application/json");
+    request
+}
+
+fn post(url: String, body: Vec<u8>) -> HttpRequest {
+    let mut request = request(Method::Post, url, body);
+    add_header(&mut request, "content-type", "application/json");
+    request
+}
+
+fn add_header(request: &mut HttpRequest, name: &'static str, value: &str) {
+    request.headers.push((name, Secret::new(value.to_owned())));
+}

@@ -1,0 +1,393 @@
+//! The license API's JSON, exactly as it is sent. Microsoft has published no description of it: these
+//! shapes are this project's proposal, written down in `docs/cis-openapi.yaml`, and this file is the one
+//! to change when the real ones are known.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::instance_settings::Settings;
+use crate::license_order::{License, LicenseOrder, LicenseTokenStatus, Party, ReturnStatus};
+use crate::platform::HttpResponse;
+use crate::secret::Secret;
+use crate::text;
+
+pub(super) const DUPLICATE_TRANSACTION: &str = "DuplicateTransaction";
+pub(super) const ALREADY_RETURNED: &str = "AlreadyReturned";
+pub(super) const LICENSE_NOT_FOUND: &str = "TokenNotFound";
+pub(super) const CONTINUATION_EXPIRED: &str = "ContinuationExpired";
+pub(super) const THROTTLED: &str = "Throttled";
+pub(super) const UNAVAILABLE: &str = "Unavailable";
+
+/// Longest name that Microsoft gives to anything, in bytes; a GUID has 36.
+const ID_LENGTH_MAX: usize = 200;
+/// A product key has 29 characters.
+const PRODUCT_KEY_LENGTH_MAX: usize = 200;
+/// RFC 9110 section 4.1 recommends that addresses of 8,000 bytes work.
+const ACTIVATION_LINK_LENGTH_MAX: usize = 8_000;
+const ENTITY_TAG_LENGTH_MAX: usize = 200;
+/// A continuation goes back into an address.
+const CONTINUATION_LENGTH_MAX: usize = 4_096;
+const CORRELATION_ID_LENGTH_MAX: usize = 100;
+
+/// What one error code means: our code and what to do. None: it is not documented.
+pub(super) fn meaning(code: &str) -> Option<(&'static str, &'static str)> {
+    const CATALOG: &str = "Run Get Services Definition, and order a product that is still offered.";
+    const MICROSOFT: &str = "Ask Microsoft to allow it for the Channel ID of this instance.";
+    Some(match code {
+        "OfferNotFound" => ("offer-not-found", CATALOG),
+        "OfferDiscontinued" => ("offer-discontinued", CATALOG),
+        "CountryNotAllowed" => (
+            "country-not-allowed",
+            "Sell from the instance of the customer's country.",
+        ),
+        "ChannelNotAuthorized" => ("channel-not-authorized", MICROSOFT),
+        "QuantityOutOfRange" => ("quantity-out-of-range", CATALOG),
+        "InventoryUnavailable" => (
+            "inventory-unavailable",
+            "Order again when Microsoft has licenses of this offer.",
+        ),
+        "TokenAlreadyRedeemed" => (
+            "license-redeemed",
+            "A license that the customer has used can't be returned.",
+        ),
+        "ReturnWindowExpired" => (
+            "return-window-expired",
+            "The time in which Microsoft takes the license back is over.",
+        ),
+        "NotReturnable" => (
+            "not-returnable",
+            "Microsoft takes licenses of this offer back from nobody.",
+        ),
+        "CertificateNotRegistered" => (
+            "certificate-not-registered",
+            "Register the certificate in Certificate Thumbprint with Microsoft, or choose the one that is registered.",
+        ),
+        "InvalidRequest" => (
+            "request-refused",
+            "Check the order and the settings of the instance; if they are right, a newer version of this plugin may help.",
+        ),
+        LICENSE_NOT_FOUND => (
+            "license-not-found",
+            "Check that the license was bought with this instance.",
+        ),
+        CONTINUATION_EXPIRED => (
+            "catalog-changed",
+            "The catalog changed while it was read; run Get Services Definition again.",
+        ),
+        DUPLICATE_TRANSACTION => ("duplicate-transaction", ""),
+        ALREADY_RETURNED => ("already-returned", ""),
+        THROTTLED => ("throttled", "Try again later."),
+        UNAVAILABLE => ("unavailable", "Try again later."),
+        _ => return None,
+    })
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PurchaseWire<'a> {
+    client_transaction_id: Uuid,
+    channel_id: &'a str,
+    offer_id: &'a str,
+    country: &'a str,
+    language: &'a str,
+    currency: &'a str,
+    quantity: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reseller: Option<ResellerWire<'a>>,
+    customer: CustomerWire<'a>,
+}
+
+#[derive(Serialize)]
+struct ResellerWire<'a> {
+    id: &'a str,
+    name: &'a str,
+}
+
+#[derive(Serialize)]
+struct CustomerWire<'a> {
+    id: &'a str,
+    name: &'a str,
+    country: &'a str,
+}
+
+/// The body of a purchase. One license: an order of n is n purchases.
+pub(super) fn purchase(
+    settings: &Settings,
+    order: &LicenseOrder,
+    client_transaction_id: Uuid,
+) -> Vec<u8> {
+    let Party { id, name, country } = &order.customer;
+    json(&PurchaseWire {
+        client_transaction_id,
+        channel_id: &settings.channel_id,
+        offer_id: &order.product,
+        country: settings.country,
+        language: settings.language,
+        currency: &settings.currency,
+        quantity: 1,
+        reseller: order.reseller.as_ref().map(|reseller| ResellerWire {
+            id: &reseller.id,
+            name: &reseller.name,
+        }),
+        customer: CustomerWire { id, name, country },
+    })
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ReturnWire<'a> {
+    client_transaction_id: Uuid,
+    reason: &'a str,
+}
+
+/// The body of a return.
+pub(super) fn license_return(client_transaction_id: Uuid, reason: &str) -> Vec<u8> {
+    json(&ReturnWire {
+        client_transaction_id,
+        reason,
+    })
+}
+
+/// Structs of text and numbers always have a JSON form: the empty body is never sent.
+fn json(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).unwrap_or_default()
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct LicenseWire {
+    transaction_id: String,
+    client_transaction_id: String,
+    token_id: String,
+    product_key: Secret,
+    redemption_url: Option<Secret>,
+    token_status: String,
+    return_status: String,
+    purchased_at: String,
+    returnable_until: Option<String>,
+}
+
+/// A license, and what of it was left out because it can't be used.
+///
+/// # Errors
+/// Says why the body is no license; quotes nothing of it.
+pub(super) fn license(response: &HttpResponse) -> Result<(License, Option<&'static str>), String> {
+    let wire: LicenseWire = serde_json::from_slice(&response.body).map_err(|error| {
+        // The error's text may quote the body, which holds a product key.
+        format!(
+            "not the JSON of a license, at line {} column {}",
+            error.line(),
+            error.column()
+        )
+    })?;
+    if !is_license_token_id(&wire.token_id) || !is_graphic(&wire.transaction_id, ID_LENGTH_MAX) {
+        return Err("its transactionId or tokenId can't be a name".to_owned());
+    }
+    if !is_graphic(wire.product_key.reveal(), PRODUCT_KEY_LENGTH_MAX) {
+        return Err("its productKey can't be one".to_owned());
+    }
+    let license_token_status = match wire.token_status.as_str() {
+        "Activated" => LicenseTokenStatus::Activated,
+        "Redeemed" => LicenseTokenStatus::Redeemed,
+        "Return Accepted" => LicenseTokenStatus::ReturnAccepted,
+        _ => return Err("its tokenStatus is not known".to_owned()),
+    };
+    let return_status = match wire.return_status.as_str() {
+        "NONE" => ReturnStatus::None,
+        "SUCCESSFUL" => ReturnStatus::Successful,
+        _ => return Err("its returnStatus is not known".to_owned()),
+    };
+    let purchased_at_ms =
+        text::timestamp_ms(&wire.purchased_at).ok_or("its purchasedAt is not a timestamp")?;
+    let returnable_until_ms = match &wire.returnable_until {
+        Some(until) => {
+            Some(text::timestamp_ms(until).ok_or("its returnableUntil is not a timestamp")?)
+        }
+        None => None,
+    };
+    let (activation_link, left_out) = activation_link(wire.redemption_url);
+    let license = License {
+        client_transaction_id: wire.client_transaction_id,
+        transaction_id: wire.transaction_id,
+        license_token_id: wire.token_id,
+        product_key: wire.product_key,
+        activation_link,
+        license_token_status,
+        return_status,
+        purchased_at_ms,
+        returnable_until_ms,
+    };
+    Ok((license, left_out))
+}
+
+/// The link goes to the customer by e-mail, so only an https address passes. The license is worth more
+/// than its link: without one, the customer still has the product key.
+fn activation_link(link: Option<Secret>) -> (Secret, Option<&'static str>) {
+    match link {
+        None => (Secret::new(String::new()), None),
+        Some(link) if link.is_empty() => (link, None),
+        Some(link)
+            if link.reveal().starts_with("https://")
+                && is_graphic(link.reveal(), ACTIVATION_LINK_LENGTH_MAX) =>
+        {
+            (link, None)
+        }
+        Some(_) => (
+            Secret::new(String::new()),
+            Some("the activation link is not an https address and was left out"),
+        ),
+    }
+}
+
+/// An error as the license API answers it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ApiError {
+    pub(super) code: String,
+    #[serde(default)]
+    pub(super) message: String,
+    #[serde(default)]
+    correlation_id: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct ErrorWire {
+    error: ApiError,
+}
+
+/// The error in an answer. None: it has none that can be read.
+pub(super) fn error(response: &HttpResponse) -> Option<ApiError> {
+    let wire: ErrorWire = serde_json::from_slice(&response.body).ok()?;
+    (!wire.error.code.is_empty()).then_some(wire.error)
+}
+
+/// Microsoft's name for the exchange. None: the answer gives none.
+pub(super) fn correlation_id(response: &HttpResponse) -> Option<String> {
+    let given = match response.status {
+        400.. => error(response).and_then(|error| error.correlation_id),
+        _ => None,
+    };
+    given
+        .or_else(|| response.header("ms-correlationid").map(str::to_owned))
+        .filter(|id| is_graphic(id, CORRELATION_ID_LENGTH_MAX))
+}
+
+/// One offer, read but not judged.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Offer {
+    #[serde(rename = "offerId")]
+    pub(crate) id: String,
+    #[serde(rename = "offerUri")]
+    pub(crate) uri: String,
+    pub(crate) name: String,
+    #[serde(default)]
+    pub(crate) short_description: Option<String>,
+    #[serde(default)]
+    pub(crate) min_quantity: Option<u32>,
+    #[serde(default)]
+    pub(crate) max_quantity: Option<u32>,
+    #[serde(default)]
+    pub(crate) is_returnable: Option<bool>,
+    #[serde(default)]
+    pub(crate) status: Option<String>,
+}
+
+/// An item of a page that is no offer.
+pub(crate) struct BadItem {
+    /// Its offer id, where it has one that can be shown.
+    pub(crate) subject: String,
+    /// Why it is none.
+    pub(crate) reason: String,
+}
+
+/// One page of the catalog.
+pub(crate) struct OffersPage {
+    pub(crate) items: Vec<Result<Offer, BadItem>>,
+    /// The next page. None: this is the last.
+    pub(crate) continuation: Option<String>,
+    /// Empty: none.
+    pub(crate) entity_tag: String,
+}
+
+#[derive(Deserialize)]
+struct PageWire<Item> {
+    items: Vec<Item>,
+    #[serde(default)]
+    continuation: Option<String>,
+    #[serde(default)]
+    etag: Option<String>,
+}
+
+/// Reads a page. One item that is no offer does not spoil the others.
+///
+/// # Errors
+/// Says why the body is no page.
+pub(super) fn offers_page(response: &HttpResponse) -> Result<OffersPage, String> {
+    let body = &response.body;
+    // Nearly always all items are good, and reading them as what they are takes a third of the time.
+    let page = match serde_json::from_slice::<PageWire<Offer>>(body) {
+        Ok(page) => page.with(Ok),
+        Err(_) => serde_json::from_slice::<PageWire<Value>>(body)
+            .map_err(|error| text::one_line(&error.to_string(), 200))?
+            .with(offer),
+    };
+    if let Some(continuation) = &page.continuation
+        && continuation.len() > CONTINUATION_LENGTH_MAX
+    {
+        return Err(format!(
+            "its continuation is longer than {CONTINUATION_LENGTH_MAX} bytes"
+        ));
+    }
+    let entity_tag = response
+        .header("etag")
+        .map(str::to_owned)
+        .or(page.etag)
+        .filter(|tag| is_entity_tag(tag))
+        .unwrap_or_default();
+    Ok(OffersPage {
+        items: page.items,
+        continuation: page.continuation.filter(|next| !next.is_empty()),
+        entity_tag,
+    })
+}
+
+impl<Item> PageWire<Item> {
+    fn with<Other>(self, convert: impl Fn(Item) -> Other) -> PageWire<Other> {
+        PageWire {
+            items: self.items.into_iter().map(convert).collect(),
+            continuation: self.continuation,
+            etag: self.etag,
+        }
+    }
+}
+
+fn offer(item: Value) -> Result<Offer, BadItem> {
+    let subject = item
+        .get("offerId")
+        .and_then(Value::as_str)
+        .map(|id| text::one_line(id, 100))
+        .unwrap_or_default();
+    Offer::deserialize(item).map_err(|error| BadItem {
+        subject,
+        reason: text::one_line(&error.to_string(), 200),
+    })
+}
+
+/// Whether it can stand in a header, and is not endless.
+pub(super) fn is_entity_tag(tag: &str) -> bool {
+    is_graphic(tag, ENTITY_TAG_LENGTH_MAX)
+}
+
+/// Whether it can be one segment of a path.
+pub(super) fn is_license_token_id(id: &str) -> bool {
+    is_graphic(id, ID_LENGTH_MAX) && id != "." && id != ".."
+}
+
+fn is_graphic(text: &str, length_max: usize) -> bool {
+    (1..=length_max).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,213 @@
+//! Access tokens of Microsoft Entra: client credentials with a certificate, kept until shortly before
+//! they expire (learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow).
+
+mod answer;
+mod assertion;
+
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+use crate::failures::{Problem, ReadFailure};
+use crate::instance_settings::{Settings, authority_name};
+use crate::platform::{HttpRequest, HttpResponse, Level, Method, Platform, SigningFailure};
+use crate::secret::Secret;
+
+/// The option that names another authority than Microsoft's global one: a national cloud, a simulator.
+const LOGIN_AUTHORITY_OPTION: &str = "login-authority";
+const LOGIN_AUTHORITY: &str = "login.microsoftonline.com";
+/// The option that chooses the older form of the exchange, by the value `v1`.
+const VERSION_OPTION: &str = "entra-version";
+/// Answers have a few kilobytes; access tokens of applications with many roles have tens.
+const RESPONSE_BYTES_MAX: usize = 256 * 1024;
+
+/// The two forms of the exchange that Entra has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Version {
+    /// `resource`, RS256 and `x5t`.
+    V1,
+    /// `scope`, PS256 and `x5t#S256`.
+    V2,
+}
+
+/// The authority that access tokens come from.
+pub(crate) fn login_authority(platform: &impl Platform) -> String {
+    let Some(option) = platform.option(LOGIN_AUTHORITY_OPTION) else {
+        return LOGIN_AUTHORITY.to_owned();
+    };
+    authority_name(&format!("https://{option}")).unwrap_or_else(|| {
+        let message =
+            format!("option `{LOGIN_AUTHORITY_OPTION}` is no host name; using {LOGIN_AUTHORITY}");
+        platform.log(Level::Warning, "", &message);
+        LOGIN_AUTHORITY.to_owned()
+    })
+}
+
+/// Where, as whom and for what an access token is asked.
+pub(crate) struct Entra<'a, P> {
+    platform: &'a P,
+    settings: &'a Settings,
+    version: Version,
+    endpoint: String,
+    certificate: Vec<u8>,
+    cache_name: String,
+}
+
+impl<'a, P: Platform> Entra<'a, P> {
+    /// Reads the options and the instance's certificate; sends nothing.
+    ///
+    /// # Errors
+    /// Refused, when the instance has no certificate.
+    pub(crate) fn new(platform: &'a P, settings: &'a Settings) -> Result<Self, ReadFailure> {
+        let version = match platform.option(VERSION_OPTION).as_deref() {
+            Some("v1") => Version::V1,
+            _ => Version::V2,
+        };
+        let path = match version {
+            Version::V1 => "oauth2/token",
+            Version::V2 => "oauth2/v2.0/token",
+        };
+        let endpoint = format!(
+            "https://{}/{}/{path}",
+            login_authority(platform),
+            settings.tenant
+        );
+        let certificate = platform
+            .certificate()
+            .ok_or_else(|| ReadFailure::Refused(signing_problem(&SigningFailure::NoCertificate)))?;
+        let cache_name = format!(
+            "{endpoint} {} {} {}",
+            settings.client_id,
+            settings.resource,
+            data_encoding::HEXLOWER.encode(&Sha256::digest(&certificate))
+        );
+        Ok(Self {
+            platform,
+            settings,
+            version,
+            endpoint,
+            certificate,
+            cache_name,
+        })
+    }
+
+    /// An access token, from the cache or from Entra.
+    ///
+    /// # Errors
+    /// When Entra can't be reached, refuses, or answers what can't be read. Nothing was sent to anybody
+    /// else, so whatever the access token was wanted for is not done.
+    pub(crate) fn access_token(&self) -> Result<Secret, ReadFailure> {
+        if let Some(access_token) = self.platform.cached_access_token(&self.cache_name) {
+            return Ok(access_token);
+        }
+        let granted = match self.ask() {
+            Err(answer::Denial {
+                is_worth_asking_again: true,
+                ..
+            }) => self.ask(),
+            other => other,
+        };
+        let granted = granted.map_err(|denial| denial.failure)?;
+        let expires_at_ms = granted.expires_at_ms(self.platform.now_ms());
+        self.platform
+            .cache_access_token(&self.cache_name, &granted.access_token, expires_at_ms);
+        Ok(granted.access_token)
+    }
+
+    /// Another access token than the one that was refused.
+    ///
+    /// # Errors
+    /// As [`Self::access_token`].
+    pub(crate) fn access_token_instead_of(&self, refused: &Secret) -> Result<Secret, ReadFailure> {
+        self.forget(refused);
+        self.access_token()
+    }
+
+    /// Drops an access token that was refused, so that the next call does not try it.
+    pub(crate) fn forget(&self, refused: &Secret) {
+        self.platform
+            .drop_refused_access_token(&self.cache_name, refused);
+    }
+
+    /// One exchange, with an assertion of its own: Entra takes none twice.
+    fn ask(&self) -> Result<answer::Granted, answer::Denial> {
+        let assertion = assertion::signed(
+            self.platform,
+            self.version,
+            &self.endpoint,
+            self.settings.client_id,
+            &self.certificate,
+        )
+        .map_err(|failure| answer::Denial::from(ReadFailure::Refused(signing_problem(&failure))))?;
+        let correlation_id = crate::exchange::fresh_guid(self.platform);
+        let request = self.request(&assertion, &correlation_id);
+        let response = self.platform.send(&request).map_err(|failure| {
+            let problem = Problem::new(
+                failure.code(),
+                format!("Microsoft Entra did not issue an access token: {failure}."),
+                failure.advice(),
+            );
+            answer::Denial::from(ReadFailure::Unavailable(
+                problem.in_exchange(&correlation_id).into(),
+            ))
+        })?;
+        self.read(&response, &correlation_id)
+    }
+
+    fn read(
+        &self,
+        response: &HttpResponse,
+        correlation_id: &str,
+    ) -> Result<answer::Granted, answer::Denial> {
+        match response.status {
+            200 => answer::granted(response, correlation_id),
+            _ => Err(answer::denied(
+                response,
+                correlation_id,
+                self.platform.now_ms(),
+            )),
+        }
+    }
+
+    fn request(&self, assertion: &Secret, correlation_id: &str) -> HttpRequest {
+        let mut form = form_urlencoded::Serializer::new(String::new());
+        form.append_pair("grant_type", "client_credentials")
+            .append_pair("client_id", &self.settings.client_id.to_string())
+            .append_pair(
+                "client_assertion_type",
+                "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+            )
+            .append_pair("client_assertion", assertion.reveal());
+        let resource = &self.settings.resource;
+        match self.version {
+            Version::V1 => form.append_pair("resource", resource),
+            Version::V2 => form.append_pair("scope", &format!("{resource}/.default")),
+        };
+        let header = |name, value: &str| (name, Secret::new(value.to_owned()));
+        HttpRequest {
+            method: Method::Post,
+            url: self.endpoint.clone(),
+            headers: vec![
+                header("accept", "application/json"),
+                header("content-type", "application/x-www-form-urlencoded"),
+                header("client-request-id", correlation_id),
+            ],
+            body: Zeroizing::new(form.finish().into_bytes()),
+            response_bytes_max: RESPONSE_BYTES_MAX,
+        }
+    }
+}
+
+fn signing_problem(failure: &SigningFailure) -> Problem {
+    let code = match failure {
+        SigningFailure::NoCertificate => "certificate-missing",
+        SigningFailure::Unusable(_) => "certificate-unusable",
+    };
+    Problem::new(
+        code,
+        format!("No access token can be asked for: {failure}."),
+        "Choose another certificate in Certificate Thumbprint.",
+    )
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,28 @@
+//! What wit-bindgen makes of `wit/`, with waki's types for wasi:http so that there is one set of them.
+#![expect(unsafe_code, reason = "generated code")]
+
+use super::Plugin;
+
+wit_bindgen::generate!({
+    path: "wit",
+    inline: "
+        package microsoft:esd;
+
+        world component {
+            include bss:service-manager/lifecycle-plugin@0.1.0;
+            include bss:service-manager/checking-plugin@0.1.0;
+        }
+    ",
+    world: "microsoft:esd/component",
+    with: {
+        "wasi:http/outgoing-handler@0.2.2": waki::bindings::wasi::http::outgoing_handler,
+        "wasi:http/types@0.2.2": waki::bindings::wasi::http::types,
+        "wasi:io/poll@0.2.2": waki::bindings::wasi::io::poll,
+        "wasi:io/error@0.2.2": waki::bindings::wasi::io::error,
+        "wasi:io/streams@0.2.2": waki::bindings::wasi::io::streams,
+        "wasi:clocks/monotonic-clock@0.2.2": waki::bindings::wasi::clocks::monotonic_clock,
+    },
+    generate_all,
+});
+
+export!(Plugin);

@@ -1,0 +1,118 @@
+//! Which of the host's certificates an instance may choose, and why not the others.
+
+use super::values::problem;
+use super::{Choice, InstalledCertificate, KeyKind};
+use crate::failures::Problem;
+
+/// What Microsoft Entra asks of a certificate credential's key, and what PS256 and RS256 need
+/// (RFC 7518 sections 3.3 and 3.5).
+const RSA_BITS_MIN: u32 = 2_048;
+const THUMBPRINT_LENGTH: usize = 40;
+/// How many digits of the thumbprint tell two certificates of one subject apart in a list.
+const THUMBPRINT_LENGTH_SHOWN: usize = 8;
+
+/// The certificates as choices, those that can be chosen first.
+pub(super) fn choices(certificates: &[InstalledCertificate], now_ms: i64) -> Vec<Choice> {
+    let mut choices: Vec<Choice> = certificates
+        .iter()
+        .map(|certificate| Choice {
+            key: certificate.thumbprint.to_ascii_uppercase(),
+            label: label(certificate),
+            unusable_because: unusable_because(certificate, now_ms).unwrap_or_default(),
+        })
+        .collect();
+    choices.sort_by(|left, right| {
+        let order = |choice: &Choice| (!choice.unusable_because.is_empty(), choice.label.clone());
+        order(left).cmp(&order(right))
+    });
+    choices
+}
+
+fn label(certificate: &InstalledCertificate) -> String {
+    let thumbprint = &certificate.thumbprint;
+    let start = thumbprint.len().saturating_sub(THUMBPRINT_LENGTH_SHOWN);
+    format!(
+        "{}, valid until {}, …{}",
+        crate::text::one_line(&certificate.subject, 200),
+        date(certificate.not_after_ms),
+        thumbprint.get(start..).unwrap_or(thumbprint)
+    )
+}
+
+/// The day in UTC, as `22 Nov 2026`.
+fn date(ms: i64) -> String {
+    // The last second of the year 9999, after which HTTP has no date; RFC 5280 section 4.1.2.5 has
+    // certificates without an end of validity name this moment.
+    const LAST_SECOND: u64 = 253_402_300_799;
+    let seconds = u64::try_from(ms / 1_000).unwrap_or_default();
+    let moment = std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds.min(LAST_SECOND));
+    // `Sun, 22 Nov 2026 15:04:05 GMT`
+    let text = httpdate::fmt_http_date(moment);
+    text.get(5..16).unwrap_or(&text).to_owned()
+}
+
+/// Why the certificate can't prove who the instance is. None: it can.
+fn unusable_because(certificate: &InstalledCertificate, now_ms: i64) -> Option<String> {
+    if !certificate.has_private_key {
+        return Some("The host does not hold its private key.".to_owned());
+    }
+    if now_ms < certificate.not_before_ms {
+        return Some(format!(
+            "It is not valid before {}.",
+            date(certificate.not_before_ms)
+        ));
+    }
+    if now_ms > certificate.not_after_ms {
+        return Some(format!("It expired on {}.", date(certificate.not_after_ms)));
+    }
+    match &certificate.key {
+        KeyKind::Rsa(bits) if *bits < RSA_BITS_MIN => {
+            return Some(format!(
+                "Its RSA key has {bits} bits; {RSA_BITS_MIN} are needed."
+            ));
+        }
+        KeyKind::Rsa(_) => {}
+        KeyKind::Other(name) => {
+            return Some(format!("Its key is {name}; RSA is needed."));
+        }
+    }
+    (!certificate.for_client_authentication)
+        .then(|| "Its extended key usage excludes client authentication.".to_owned())
+}
+
+/// What is wrong with a thumbprint as a choice among the certificates.
+pub(super) fn problems(
+    thumbprint: &str,
+    certificates: &[InstalledCertificate],
+    now_ms: i64,
+) -> Vec<Problem> {
+    let is_thumbprint = thumbprint.len() == THUMBPRINT_LENGTH
+        && thumbprint.bytes().all(|digit| digit.is_ascii_hexdigit());
+    if !is_thumbprint {
+        return vec![problem(
+            "not-a-thumbprint",
+            format!("Certificate Thumbprint is not {THUMBPRINT_LENGTH} hexadecimal digits."),
+            "Choose a certificate from the list.",
+        )];
+    }
+    let Some(certificate) = certificates
+        .iter()
+        .find(|certificate| certificate.thumbprint.eq_ignore_ascii_case(thumbprint))
+    else {
+        return vec![problem(
+            "certificate-not-installed",
+            format!("No certificate with the thumbprint `{thumbprint}` is installed on the host."),
+            "Import its PFX file first, or choose another one from the list.",
+        )];
+    };
+    unusable_because(certificate, now_ms)
+        .map(|reason| {
+            problem(
+                "certificate-unusable",
+                format!("The certificate `{thumbprint}` can't be used. {reason}"),
+                "Choose another one, or import one that can be used.",
+            )
+        })
+        .into_iter()
+        .collect()
+}

@@ -1,0 +1,234 @@
+//! Judges a draft: every field, every problem, and where the instance stands.
+
+use super::fields::{CREDENTIALS, FieldName, SELECTION, Values};
+use super::values::problem;
+use super::{Authority, Choice, Draft, Field, Form, Standing};
+use super::{certificate_choice, places, uniqueness, values};
+use crate::entra;
+use crate::failures::Problem;
+use crate::platform::Platform;
+
+/// Judges what an operator has typed so far and answers with the whole form. Called at every change;
+/// reaches nobody and saves nothing.
+pub fn configure_instance(platform: &impl Platform, draft: &Draft) -> Form {
+    let now_ms = platform.now_ms();
+    let saved = Values::of(&draft.saved);
+    let values = saved.clone().updated_by(Values::of(&draft.values));
+    let selection_enabled = CREDENTIALS
+        .iter()
+        .all(|&name| problems_of(name, saved.get(name), draft, now_ms).is_empty());
+    let clashes = uniqueness::clashes(&values, draft);
+
+    let fields: Vec<Field> = FieldName::all()
+        .map(|name| {
+            let enabled = selection_enabled || !name.is_selection();
+            let mut problems = if enabled {
+                problems_of(name, values.get(name), draft, now_ms)
+            } else {
+                not_yet_enabled(name, draft)
+            };
+            if enabled {
+                let clashes = clashes.iter().filter(|(field, _)| *field == name);
+                problems.extend(clashes.map(|(_, clash)| clash.clone()));
+            }
+            problems.extend(licenses_depend_on(name, &saved, &values, draft));
+            problems.extend(given_twice(name, draft));
+            if name == FieldName::SystemName {
+                problems.extend(unknown_fields(draft));
+            }
+            Field {
+                id: name.id(),
+                label: name.label(),
+                help: name.help(),
+                kind: name.kind(),
+                mandatory: true,
+                max_length: name.length_max(),
+                enabled,
+                choices: if enabled {
+                    choices_of(name, draft, now_ms)
+                } else {
+                    Vec::new()
+                },
+                value: values.get(name).to_owned(),
+                problems,
+            }
+        })
+        .collect();
+
+    Form {
+        standing: standing(&fields, selection_enabled, &values, platform),
+        fields,
+        certificate_field: FieldName::CertificateThumbprint.id(),
+    }
+}
+
+/// What is wrong with the value of one field, whatever other instances have.
+fn problems_of(name: FieldName, value: &str, draft: &Draft, now_ms: i64) -> Vec<Problem> {
+    let label = name.label();
+    if value.is_empty() {
+        // What is not chosen yet keeps the instance from being ready, not from being saved.
+        return if name.is_selection() {
+            Vec::new()
+        } else {
+            vec![problem(
+                "missing",
+                format!("{label} is missing."),
+                "Fill it in.",
+            )]
+        };
+    }
+    let mut problems = values::line(value, label, name.length_max());
+    problems.extend(match name {
+        FieldName::SystemName | FieldName::ChannelId => Vec::new(),
+        FieldName::ResourceApi | FieldName::ServiceUrl => values::https_url(value, label),
+        FieldName::Tenant => values::tenant(value, label),
+        FieldName::ClientId => values::client_id(value, label),
+        FieldName::CertificateThumbprint => {
+            certificate_choice::problems(value, &draft.certificates, now_ms)
+        }
+        FieldName::Country => not_in_list(places::country_code(value), "not-a-country", label),
+        FieldName::Language => not_in_list(places::language_tag(value), "not-a-language", label),
+    });
+    problems
+}
+
+fn not_in_list(found: Option<&str>, code: &str, label: &str) -> Vec<Problem> {
+    match found {
+        Some(_) => Vec::new(),
+        None => vec![problem(
+            code,
+            format!("{label} is not one of the list."),
+            "Choose one from the list.",
+        )],
+    }
+}
+
+fn choices_of(name: FieldName, draft: &Draft, now_ms: i64) -> Vec<Choice> {
+    match name {
+        FieldName::CertificateThumbprint => {
+            certificate_choice::choices(&draft.certificates, now_ms)
+        }
+        FieldName::Country => places::countries(),
+        FieldName::Language => places::languages(),
+        _ => Vec::new(),
+    }
+}
+
+fn not_yet_enabled(name: FieldName, draft: &Draft) -> Vec<Problem> {
+    let sent = draft
+        .values
+        .iter()
+        .any(|value| value.id == name.id() && !value.value.trim().is_empty());
+    sent.then(|| {
+        problem(
+            "not-yet-enabled",
+            format!("{} can't be chosen yet.", name.label()),
+            "Fill in the six fields above and save the instance first.",
+        )
+    })
+    .into_iter()
+    .collect()
+}
+
+/// What a license was bought with must stay what it is.
+fn licenses_depend_on(
+    name: FieldName,
+    saved: &Values,
+    values: &Values,
+    draft: &Draft,
+) -> Option<Problem> {
+    let is_depended_on = matches!(
+        name,
+        FieldName::ChannelId | FieldName::Country | FieldName::Language
+    );
+    let was = saved.get(name);
+    let changed =
+        is_depended_on && draft.has_licenses && !was.is_empty() && was != values.get(name);
+    changed.then(|| {
+        problem(
+            "licenses-depend-on-it",
+            format!(
+                "{} can't be changed from `{was}`, because the instance has licenses that were bought with it.",
+                name.label()
+            ),
+            "Create another instance for the new value.",
+        )
+    })
+}
+
+fn given_twice(name: FieldName, draft: &Draft) -> Option<Problem> {
+    let times = draft
+        .values
+        .iter()
+        .filter(|value| value.id == name.id())
+        .count();
+    (times > 1).then(|| {
+        problem(
+            "given-twice",
+            format!("{} is given {times} times.", name.label()),
+            "Give it once.",
+        )
+    })
+}
+
+/// A value for no field at all has no field of its own to be a problem of, so it is the first one's.
+fn unknown_fields(draft: &Draft) -> Vec<Problem> {
+    draft
+        .values
+        .iter()
+        .filter(|value| FieldName::all().all(|name| name.id() != value.id))
+        .map(|value| {
+            problem(
+                "unknown-field",
+                format!(
+                    "There is no field `{}`.",
+                    crate::text::one_line(&value.id, 60)
+                ),
+                "Check how the name of the field is spelt.",
+            )
+        })
+        .collect()
+}
+
+fn standing(
+    fields: &[Field],
+    selection_enabled: bool,
+    values: &Values,
+    platform: &impl Platform,
+) -> Standing {
+    let is_good = |names: &[FieldName]| {
+        fields
+            .iter()
+            .filter(|field| names.iter().any(|name| name.id() == field.id))
+            .all(|field| field.problems.is_empty() && !field.value.is_empty())
+    };
+    if !is_good(&CREDENTIALS) {
+        Standing::NeedsCredentials
+    } else if !selection_enabled || !is_good(&SELECTION) {
+        Standing::NeedsSelection
+    } else {
+        Standing::Ready(authorities(values, &entra::login_authority(platform)))
+    }
+}
+
+/// The certificate goes only where the operator has typed an address; the login authority gets none,
+/// unless the operator has typed it too.
+fn authorities(values: &Values, login_authority: &str) -> Vec<Authority> {
+    let mut authorities: Vec<Authority> = Vec::new();
+    let typed = [FieldName::ServiceUrl, FieldName::ResourceApi]
+        .into_iter()
+        .filter_map(|name| values::authority_name(values.get(name)))
+        .map(|name| (name, true));
+    for (name, client_certificate) in typed.chain([(login_authority.to_owned(), false)]) {
+        if authorities.iter().all(|known| known.name != name) {
+            authorities.push(Authority {
+                name,
+                client_certificate,
+            });
+        }
+    }
+    authorities
+}
+
+#[cfg(test)]
+mod tests;

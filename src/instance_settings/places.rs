@@ -1,0 +1,117 @@
+//! The countries and languages that can be chosen, from the data of maintained crates.
+
+use celes::Country;
+use lcid::LanguageId;
+
+use super::Choice;
+
+/// MS-LCID section 2.2: a language id is 10 bits of primary language and 6 bits of sublanguage. No
+/// primary language of Microsoft's list is above 0x93, so 8 of the 10 bits hold all of them.
+const PRIMARY_LANGUAGES: u32 = 0x100;
+const SUBLANGUAGES: u32 = 0x40;
+
+/// ISO 3166-1 alpha-2, by name.
+pub(super) fn countries() -> Vec<Choice> {
+    let mut choices: Vec<Choice> = Country::get_countries()
+        .iter()
+        .filter(|country| is_assigned(country.alpha2))
+        .map(|country| Choice::usable(country.alpha2, country.long_name))
+        .collect();
+    choices.sort_by(|left, right| left.label.cmp(&right.label));
+    choices
+}
+
+/// The alpha-2 code as ISO writes it. None: there is no such country.
+pub(super) fn country_code(value: &str) -> Option<&'static str> {
+    Country::get_countries()
+        .iter()
+        .map(|country| country.alpha2)
+        .find(|code| code.eq_ignore_ascii_case(value) && is_assigned(code))
+}
+
+/// Whether it is an alpha-2 code, as ISO writes it.
+pub(crate) fn is_country(value: &str) -> bool {
+    country_code(value) == Some(value)
+}
+
+/// `XA` to `XZ` are left to their users by ISO 3166-1 section 8.1.3; the crate has Kosovo as `XK`.
+fn is_assigned(alpha2: &str) -> bool {
+    !alpha2.starts_with('X')
+}
+
+/// BCP 47 tags, by name: the languages that Microsoft has a number for.
+pub(super) fn languages() -> Vec<Choice> {
+    let mut choices: Vec<Choice> = language_ids()
+        .map(|language| Choice::usable(language.name, language.english_name))
+        .collect();
+    choices.sort_by(|left, right| left.label.cmp(&right.label));
+    choices
+}
+
+/// The tag as Microsoft writes it. None: there is no such language.
+pub(super) fn language_tag(value: &str) -> Option<&'static str> {
+    language_ids()
+        .map(|language| language.name)
+        .find(|tag| tag.eq_ignore_ascii_case(value))
+}
+
+fn language_ids() -> impl Iterator<Item = &'static LanguageId> {
+    (0..PRIMARY_LANGUAGES)
+        .flat_map(|primary| (0..SUBLANGUAGES).map(move |sub| (sub << 10) | primary))
+        .filter_map(|number| <&LanguageId>::try_from(number).ok())
+        .filter(|language| is_real(language.name))
+}
+
+/// Leaves out the sort orders (`_`), the private tags (`x-`) and the pseudo languages (`qps-`).
+fn is_real(tag: &str) -> bool {
+    !tag.contains('_') && !tag.starts_with("x-") && !tag.starts_with("qps")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    fn label<'a>(choices: &'a [Choice], key: &str) -> Option<&'a str> {
+        choices
+            .iter()
+            .find(|choice| choice.key == key)
+            .map(|choice| choice.label.as_str())
+    }
+
+    #[test]
+    fn the_countries_are_those_of_iso_3166_1() {
+        let countries = countries();
+        assert_eq!(countries.len(), 249);
+        assert_eq!(label(&countries, "GR"), Some("Greece"));
+        assert!(countries.iter().all(|choice| choice.key.len() == 2));
+    }
+
+    #[test]
+    fn the_languages_are_tags_with_names() {
+        let languages = languages();
+        assert!(languages.len() > 200, "{}", languages.len());
+        assert_eq!(label(&languages, "en-US"), Some("English (United States)"));
+        assert_eq!(label(&languages, "el-GR"), Some("Greek (Greece)"));
+        assert_eq!(label(&languages, "de-AT"), Some("German (Austria)"));
+        let keys: HashSet<&str> = languages.iter().map(|choice| choice.key.as_str()).collect();
+        assert_eq!(keys.len(), languages.len());
+    }
+
+    #[test]
+    fn no_language_is_lost_to_the_limits() {
+        let all = (0..=0xFFFF_u32)
+            .filter_map(|number| <&LanguageId>::try_from(number).ok())
+            .filter(|language| is_real(language.name))
+            .count();
+        assert_eq!(language_ids().count(), all);
+    }
+
+    #[test]
+    fn codes_are_found_in_any_case() {
+        assert_eq!(country_code("gr"), Some("GR"));
+        assert_eq!(country_code("XK"), None);
+        assert_eq!(language_tag("EN-us"), Some("en-US"));
+        assert_eq!(language_tag("tlh"), None);
+    }
+}

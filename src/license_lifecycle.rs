@@ -1,0 +1,93 @@
+//! What becomes of a license after it was bought: as Microsoft sees it now, and given back.
+
+use crate::cis::Cis;
+use crate::failures::{ChangeFailure, Problem, ReadFailure};
+use crate::instance_settings::{Instance, Settings, guid};
+use crate::license_order::{License, ReturnStatus};
+use crate::platform::Platform;
+
+/// The longest reason that is passed on, in Unicode scalar values; what is longer is cut, because a
+/// comment must not keep a customer from a return.
+const REASON_LENGTH_MAX: usize = 500;
+
+/// How the host names a license.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LicenseName {
+    /// By what Microsoft called it.
+    LicenseTokenId(String),
+    /// By the purchase.
+    ClientTransactionId(String),
+}
+
+/// A license to give back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LicenseReturn {
+    /// The license.
+    pub license_token_id: String,
+    /// The host's name for the return, a UUID: the same for every attempt.
+    pub client_transaction_id: String,
+    /// May be empty.
+    pub reason: String,
+}
+
+/// The license as Microsoft sees it now. None: Microsoft has never issued it.
+///
+/// # Errors
+/// When Microsoft does not say for certain.
+pub fn get_license(
+    platform: &impl Platform,
+    instance: &Instance,
+    name: &LicenseName,
+) -> Result<Option<License>, ReadFailure> {
+    let settings = Settings::parse(instance).map_err(ReadFailure::Refused)?;
+    match name {
+        LicenseName::LicenseTokenId(id) => Cis::new(platform, &settings)?.license_by_id(id),
+        LicenseName::ClientTransactionId(id) => {
+            let id = guid(id).ok_or_else(|| ReadFailure::Refused(not_a_uuid()))?;
+            Cis::new(platform, &settings)?.license_by_client_transaction_id(id)
+        }
+    }
+}
+
+/// Returns a license. It counts as returned when Microsoft shows it so, whatever was answered to the
+/// return itself; one that was returned before is answered like one returned now.
+///
+/// # Errors
+/// Sorted by what a retry would risk, as [`ChangeFailure`] says.
+pub fn cancel_license(
+    platform: &impl Platform,
+    instance: &Instance,
+    license_return: &LicenseReturn,
+) -> Result<License, ChangeFailure> {
+    let settings = Settings::parse(instance).map_err(ChangeFailure::Refused)?;
+    let client_transaction_id = guid(&license_return.client_transaction_id)
+        .ok_or_else(|| ChangeFailure::Refused(not_a_uuid()))?;
+    let cis = Cis::new(platform, &settings).map_err(ReadFailure::before_the_change)?;
+    let id = &license_return.license_token_id;
+    let reason = crate::text::one_line(&license_return.reason, REASON_LENGTH_MAX);
+    cis.return_license(id, client_transaction_id, &reason)?;
+
+    let license = cis
+        .license_by_id(id)
+        .map_err(ReadFailure::after_the_change)?;
+    license
+        .filter(|license| license.return_status == ReturnStatus::Successful)
+        .ok_or_else(|| {
+            ChangeFailure::Unknown(Problem::new(
+                "return-not-shown",
+                "Microsoft took the return, but does not show the license as returned.",
+                "Look the license up again later.",
+            ))
+        })
+}
+
+fn not_a_uuid() -> Problem {
+    Problem::new(
+        "client-transaction-id-invalid",
+        "The client transaction id is not a UUID.",
+        "",
+    )
+}
+
+#[cfg(test)]
+mod tests;

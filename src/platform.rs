@@ -1,0 +1,340 @@
+//! Everything that the plugin asks of the host it runs in.
+
+use std::fmt;
+
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+use crate::secret::Secret;
+use crate::services_definition::Product;
+
+/// The host. In a component it is behind the imports of `wit/world.wit`; tests script one.
+pub trait Platform {
+    /// Sends one HTTP request and reads the answer to its end. Follows no redirect, retries nothing.
+    ///
+    /// # Errors
+    /// Says why there is no answer, and by [`SendFailure::is_definitely_not_sent`] whether the request
+    /// may have had an effect.
+    fn send(&self, request: &HttpRequest) -> Result<HttpResponse, SendFailure>;
+
+    /// The instance's certificate in DER form. None: none is chosen.
+    fn certificate(&self) -> Option<Vec<u8>>;
+
+    /// Signs with the private key of the instance's certificate; the host hashes the message.
+    ///
+    /// # Errors
+    /// When the instance has no certificate, or one that can't sign.
+    fn sign(
+        &self,
+        algorithm: SignatureAlgorithm,
+        message: &[u8],
+    ) -> Result<Vec<u8>, SigningFailure>;
+
+    /// The access token under a name. None: this call is the one to get it.
+    fn cached_access_token(&self, name: &str) -> Option<Secret>;
+
+    /// Keeps an access token until a moment, in milliseconds since 1970.
+    fn cache_access_token(&self, name: &str, access_token: &Secret, expires_at_ms: i64);
+
+    /// Forgets an access token that was refused, if it is still the one under the name.
+    fn drop_refused_access_token(&self, name: &str, access_token: &Secret);
+
+    /// Hands over the next products of the services definition.
+    fn put_products(&self, products: Vec<Product>);
+
+    /// Says how far the call is.
+    fn report_progress(&self, done: u64, total: Option<u64>, unit: &str);
+
+    /// Writes a line into the log of the call.
+    fn log(&self, level: Level, subject: &str, message: &str);
+
+    /// The time of day, in milliseconds since 1970.
+    fn now_ms(&self) -> i64;
+
+    /// Bytes that nobody can guess.
+    fn random(&self) -> [u8; 16];
+
+    /// An option that the operator of the host has set for this plugin.
+    fn option(&self, name: &str) -> Option<String>;
+}
+
+/// How to sign.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignatureAlgorithm {
+    /// RSASSA-PSS with SHA-256 (JWA PS256).
+    Ps256,
+    /// RSASSA-PKCS1-v1_5 with SHA-256 (JWA RS256).
+    Rs256,
+}
+
+/// Why there is no signature.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum SigningFailure {
+    /// None is chosen.
+    #[error("the instance has no certificate")]
+    NoCertificate,
+    /// Why it can't sign, as the host says it.
+    #[error("the certificate of the instance can't sign: {0}")]
+    Unusable(String),
+}
+
+/// How grave a log line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// Of use to who looks for something.
+    Debug,
+    /// Good to know.
+    Info,
+    /// Something is not as it should be; the call goes on.
+    Warning,
+}
+
+/// The two methods that are used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// Reads.
+    Get,
+    /// Buys, returns, or asks for an access token.
+    Post,
+}
+
+/// One request.
+#[derive(Clone, PartialEq, Eq)]
+pub struct HttpRequest {
+    /// What to do.
+    pub method: Method,
+    /// An absolute https URL.
+    pub url: String,
+    /// Names in lower case, with their values; the authorization among them.
+    pub headers: Vec<(&'static str, Secret)>,
+    /// Empty: none.
+    pub body: Zeroizing<Vec<u8>>,
+    /// The longest answer that is read, in bytes.
+    pub response_bytes_max: usize,
+}
+
+impl HttpRequest {
+    /// The value of a header.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(header, _)| *header == name)
+            .map(|(_, value)| value.reveal())
+    }
+}
+
+impl fmt::Debug for HttpRequest {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            method,
+            url,
+            headers,
+            body: _,
+            response_bytes_max,
+        } = self;
+        formatter
+            .debug_struct("HttpRequest")
+            .field("method", method)
+            .field("url", url)
+            .field("headers", headers)
+            .field("body", &"[elided]")
+            .field("response_bytes_max", response_bytes_max)
+            .finish()
+    }
+}
+
+/// One answer, whole.
+#[derive(Clone)]
+pub struct HttpResponse {
+    /// The status code.
+    pub status: u16,
+    /// Names in lower case, with their values; those that are not text are left out.
+    pub headers: Vec<(String, String)>,
+    /// As it came. May hold a license or an access token.
+    pub body: Zeroizing<Vec<u8>>,
+}
+
+impl HttpResponse {
+    /// The value of a header.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(header, _)| header == name)
+            .map(|(_, value)| value.as_str())
+    }
+}
+
+impl fmt::Debug for HttpResponse {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            status,
+            headers,
+            body: _,
+        } = self;
+        formatter
+            .debug_struct("HttpResponse")
+            .field("status", status)
+            .field("headers", headers)
+            .field("body", &"[elided]")
+            .finish()
+    }
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum SendFailure {
+    /// DNS knows no such name, or did not answer.
+    #[error("the name of the server can't be resolved")]
+    NameNotResolved,
+    /// Nobody listens there, or there is no way there.
+    #[error("the server can't be reached")]
+    Unreachable,
+    /// No connection in time.
+    #[error("the server did not take the connection in time")]
+    ConnectTimeout,
+    /// The server's certificate is not one to trust.
+    #[error("the certificate of the server is not trusted")]
+    ServerNotTrusted,
+    /// The server ended the handshake with an alert (RFC 8446 section 6.2).
+    #[error("the server refused the TLS connection (alert {})", .0.map_or_else(|| "unknown".to_owned(), |id| id.to_string()))]
+    TlsAlert(Option<u8>),
+    /// There was no handshake.
+    #[error("there is no TLS with the server")]
+    TlsFailed,
+    /// The host does not let this instance send there.
+    #[error("the host does not allow the instance to send there")]
+    Denied,
+    /// The host has no connection left.
+    #[error("the host has too many connections open")]
+    TooManyConnections,
+    /// Not a request that can be sent.
+    #[error("the request can't be sent: {0}")]
+    InvalidRequest(String),
+    /// The connection ended after the request may have gone out.
+    #[error("the connection broke off: {0}")]
+    BrokenOff(String),
+    /// No answer in time.
+    #[error("the server did not answer in time")]
+    ResponseTimeout,
+    /// More than the request allowed for.
+    #[error("the answer is too large")]
+    ResponseTooLarge,
+    /// Not HTTP, or not to its end.
+    #[error("the answer is not whole: {0}")]
+    ResponseUnreadable(String),
+}
+
+impl SendFailure {
+    /// Whether it is certain that the server has not seen the request.
+    pub fn is_definitely_not_sent(&self) -> bool {
+        match self {
+            Self::NameNotResolved
+            | Self::Unreachable
+            | Self::ConnectTimeout
+            | Self::ServerNotTrusted
+            | Self::TlsAlert(_)
+            | Self::TlsFailed
+            | Self::Denied
+            | Self::TooManyConnections
+            | Self::InvalidRequest(_) => true,
+            Self::BrokenOff(_)
+            | Self::ResponseTimeout
+            | Self::ResponseTooLarge
+            | Self::ResponseUnreadable(_) => false,
+        }
+    }
+
+    /// Whether the server said, by a TLS alert, that it does not take the client's certificate
+    /// (42 to 49 and 116: RFC 8446 section 6.2, RFC 5246 section 7.2).
+    pub fn is_client_certificate_refused(&self) -> bool {
+        matches!(self, Self::TlsAlert(Some(42..=49 | 116)))
+    }
+
+    /// Stable, lower case, words joined by `-`.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NameNotResolved => "name-not-resolved",
+            Self::Unreachable => "server-unreachable",
+            Self::ConnectTimeout => "connect-timeout",
+            Self::ServerNotTrusted => "server-not-trusted",
+            Self::TlsAlert(_) if self.is_client_certificate_refused() => "certificate-refused",
+            Self::TlsAlert(_) | Self::TlsFailed => "tls-failed",
+            Self::Denied => "destination-not-allowed",
+            Self::TooManyConnections => "too-many-connections",
+            Self::InvalidRequest(_) => "request-invalid",
+            Self::BrokenOff(_) => "connection-broken-off",
+            Self::ResponseTimeout => "response-timeout",
+            Self::ResponseTooLarge => "response-too-large",
+            Self::ResponseUnreadable(_) => "response-unreadable",
+        }
+    }
+
+    /// What an operator can do.
+    pub fn advice(&self) -> &'static str {
+        match self {
+            Self::NameNotResolved => {
+                "Check the host name in the settings, and the DNS that the host machine uses."
+            }
+            Self::Unreachable | Self::ConnectTimeout => {
+                "Check the address and port in the settings, and that a firewall lets the host machine out."
+            }
+            Self::ServerNotTrusted => {
+                "Check that the settings name Microsoft's server, and that nothing on the way replaces its certificate."
+            }
+            Self::TlsAlert(_) if self.is_client_certificate_refused() => {
+                "Register the certificate that is chosen in Certificate Thumbprint with Microsoft, or choose the one that is registered."
+            }
+            Self::TlsAlert(_) | Self::TlsFailed => {
+                "Check that the server speaks TLS 1.2 or 1.3 at that address and port."
+            }
+            Self::Denied => {
+                "Save the settings of the instance again, so that the host learns where it may send."
+            }
+            Self::TooManyConnections | Self::BrokenOff(_) | Self::ResponseTimeout => {
+                "Try again later."
+            }
+            Self::InvalidRequest(_) => "Check the settings of the instance.",
+            Self::ResponseTooLarge | Self::ResponseUnreadable(_) => {
+                "Check that the settings name Microsoft's server; if they do, a newer version of this plugin may help."
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_client_certificate_was_definitely_not_sent() {
+        for alert in (42..=49).chain([116]) {
+            let failure = SendFailure::TlsAlert(Some(alert));
+            assert!(failure.is_definitely_not_sent());
+            assert_eq!(failure.code(), "certificate-refused");
+        }
+        assert_eq!(SendFailure::TlsAlert(Some(40)).code(), "tls-failed");
+    }
+
+    #[test]
+    fn a_connection_that_broke_off_may_have_sent() {
+        assert!(!SendFailure::BrokenOff(String::new()).is_definitely_not_sent());
+        assert!(!SendFailure::ResponseTimeout.is_definitely_not_sent());
+    }
+
+    #[test]
+    fn requests_and_responses_do_not_print_what_they_carry() {
+        let request = HttpRequest {
+            method: Method::Post,
+            url: "https://a.example/".to_owned(),
+            headers: vec![("authorization", Secret::new("Bearer hidden".to_owned()))],
+            body: Zeroizing::new(b"hidden".to_vec()),
+            response_bytes_max: 1,
+        };
+        let response = HttpResponse {
+            status: 200,
+            headers: Vec::new(),
+            body: Zeroizing::new(b"hidden".to_vec()),
+        };
+        assert!(!format!("{request:?}{response:?}").contains("hidden"));
+    }
+}

@@ -1,0 +1,337 @@
+//! Get Services Definition: what Microsoft offers in an instance's country, as the platform's products,
+//! page by page so that the catalog is never held whole. The shapes are those of
+//! `wit/services-definition.wit`.
+
+use std::collections::HashSet;
+
+use crate::cis::{Cis, Offer, OffersPage};
+use crate::failures::{Problem, ReadFailure};
+use crate::instance_settings::{Instance, Settings};
+use crate::platform::{Level, Platform};
+use crate::text::{forbidden_character, has_markup};
+
+/// The product type that all products have, and its one attribute.
+const PRODUCT_TYPE: &str = "microsoft-esd";
+const OFFER_ATTRIBUTE: &str = "offer";
+
+/// Few enough exchanges for a large catalog, small enough pages for the sandbox's memory.
+const PAGE_SIZE: u32 = 500;
+/// A million offers at our page size: a catalog that goes on beyond is taken for one that never ends.
+const PAGES_MAX: usize = 2_000;
+/// In Unicode scalar values; the longest product name that platforms are known to show.
+const NAME_LENGTH_MAX: usize = 250;
+const DESCRIPTION_LENGTH_MAX: usize = 4_000;
+const CODE_LENGTH_MAX: usize = 200;
+const OFFER_URI_LENGTH_MAX: usize = 500;
+
+/// One value of an attribute's list, which a product has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttributeValue {
+    /// The attribute's name.
+    pub attribute: &'static str,
+    /// What is saved.
+    pub key: String,
+    /// What is shown.
+    pub label: String,
+}
+
+/// One thing that can be sold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Product {
+    /// Microsoft's offer id.
+    pub code: String,
+    /// The product type's id.
+    pub product_type: &'static str,
+    /// In the instance's language.
+    pub name: String,
+    /// In the instance's language, with the offer URI and the quantities.
+    pub description: String,
+    /// The offer URI, as a value of the attribute.
+    pub attribute_values: Vec<AttributeValue>,
+    /// At least 1.
+    pub min_quantity: u32,
+    /// None: no limit.
+    pub max_quantity: Option<u32>,
+    /// Whether Microsoft takes it back.
+    pub returnable: bool,
+}
+
+/// An attribute of a product type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attribute {
+    /// Stable name.
+    pub id: &'static str,
+    /// What an operator reads.
+    pub name: &'static str,
+}
+
+/// A kind of product. All that this plugin has lead to licenses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProductType {
+    /// Stable name.
+    pub id: &'static str,
+    /// What an operator reads.
+    pub name: &'static str,
+    /// Whether an order of n becomes n items of quantity 1.
+    pub split_quantity: bool,
+    /// Whether a cancellation waits for an operator.
+    pub manual_cancellation: bool,
+    /// Its attributes.
+    pub attributes: Vec<Attribute>,
+}
+
+/// How a reading ended well.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// To the end of the catalog.
+    Complete(Summary),
+    /// Nothing changed since the entity tag.
+    Unchanged,
+}
+
+/// What a complete reading brought.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// The product types that the products name.
+    pub product_types: Vec<ProductType>,
+    /// How many products were handed over.
+    pub products: u32,
+    /// How many items were left out because they could not be understood.
+    pub skipped: u32,
+    /// For the next reading. Empty: none.
+    pub entity_tag: String,
+}
+
+/// Reads the catalog to its end and hands the products over page by page. Run by an operator, about
+/// once a month; takes as long as Microsoft takes for the pages.
+///
+/// # Errors
+/// A page that can't be had or read ends the reading: the host then applies nothing of it.
+pub fn fetch_services(
+    platform: &impl Platform,
+    instance: &Instance,
+    entity_tag: &str,
+) -> Result<Outcome, ReadFailure> {
+    let settings = Settings::parse(instance).map_err(ReadFailure::Refused)?;
+    let cis = Cis::new(platform, &settings)?;
+    let Some(mut page) = cis.offers(None, PAGE_SIZE, entity_tag)? else {
+        return Ok(Outcome::Unchanged);
+    };
+    let mut reading = Reading::new(platform, std::mem::take(&mut page.entity_tag));
+    for _page in 0..PAGES_MAX {
+        let Some(continuation) = reading.take(page)? else {
+            return Ok(Outcome::Complete(reading.summary()));
+        };
+        page = cis
+            .offers(Some(&continuation), PAGE_SIZE, "")?
+            .ok_or_else(|| endless("a page after the first did not come"))?;
+    }
+    Err(endless(&format!("it has more than {PAGES_MAX} pages")))
+}
+
+fn endless(why: &str) -> ReadFailure {
+    ReadFailure::Malformed(Problem::new(
+        "catalog-endless",
+        format!("The catalog can't be read to its end: {why}."),
+        "Try again later; if it stays so, tell Microsoft.",
+    ))
+}
+
+/// What is remembered from page to page: names and counts, no products.
+struct Reading<'a, P> {
+    platform: &'a P,
+    entity_tag: String,
+    codes: HashSet<Box<str>>,
+    offer_uris: HashSet<Box<str>>,
+    continuations: HashSet<String>,
+    items: u64,
+    products: u32,
+    skipped: u32,
+}
+
+impl<'a, P: Platform> Reading<'a, P> {
+    fn new(platform: &'a P, entity_tag: String) -> Self {
+        Self {
+            platform,
+            entity_tag,
+            codes: HashSet::new(),
+            offer_uris: HashSet::new(),
+            continuations: HashSet::new(),
+            items: 0,
+            products: 0,
+            skipped: 0,
+        }
+    }
+
+    /// Hands the products of a page over. The next page's continuation; none: it was the last.
+    fn take(&mut self, page: OffersPage) -> Result<Option<String>, ReadFailure> {
+        let mut products = Vec::with_capacity(page.items.len());
+        for item in page.items {
+            self.items += 1;
+            let judged = match item {
+                Ok(offer) => self.judge(offer),
+                Err(bad) => Judged::Skipped {
+                    subject: bad.subject,
+                    reason: bad.reason,
+                },
+            };
+            match judged {
+                Judged::Sold(product) => products.push(product),
+                Judged::NotSold(code) => {
+                    let message = "Microsoft does not sell it any more";
+                    self.platform.log(Level::Debug, &code, message);
+                }
+                Judged::Skipped { subject, reason } => {
+                    self.skipped = self.skipped.saturating_add(1);
+                    let message = format!("left out: {reason}");
+                    self.platform.log(Level::Warning, &subject, &message);
+                }
+            }
+        }
+        let count = u32::try_from(products.len()).unwrap_or(u32::MAX);
+        self.products = self.products.saturating_add(count);
+        self.platform.put_products(products);
+        self.platform.report_progress(self.items, None, "offers");
+        match page.continuation {
+            Some(next) if !self.continuations.insert(next.clone()) => {
+                Err(endless("a page names one that was read before as the next"))
+            }
+            next => Ok(next),
+        }
+    }
+
+    fn judge(&mut self, offer: Offer) -> Judged {
+        if let Some(reason) = flaw(&offer) {
+            return Judged::Skipped {
+                subject: crate::text::one_line(&offer.id, CODE_LENGTH_MAX),
+                reason,
+            };
+        }
+        if !self.codes.insert(offer.id.as_str().into()) {
+            return Judged::skipped(offer.id, "its offer id came before");
+        }
+        match offer.status.as_deref() {
+            None => {}
+            Some(status) if status.eq_ignore_ascii_case("active") => {}
+            Some(status) if status.eq_ignore_ascii_case("discontinued") => {
+                return Judged::NotSold(offer.id);
+            }
+            Some(_) => return Judged::skipped(offer.id, "its status is not known"),
+        }
+        if !self.offer_uris.insert(offer.uri.as_str().into()) {
+            return Judged::skipped(offer.id, "another offer has its offer URI");
+        }
+        Judged::Sold(product(offer))
+    }
+
+    fn summary(self) -> Summary {
+        Summary {
+            product_types: vec![ProductType {
+                id: PRODUCT_TYPE,
+                name: "Microsoft ESD",
+                split_quantity: true,
+                manual_cancellation: true,
+                attributes: vec![Attribute {
+                    id: OFFER_ATTRIBUTE,
+                    name: "Offer",
+                }],
+            }],
+            products: self.products,
+            skipped: self.skipped,
+            entity_tag: self.entity_tag,
+        }
+    }
+}
+
+/// What becomes of one item.
+enum Judged {
+    Sold(Product),
+    NotSold(String),
+    Skipped { subject: String, reason: String },
+}
+
+impl Judged {
+    fn skipped(subject: String, reason: &str) -> Self {
+        Self::Skipped {
+            subject,
+            reason: reason.to_owned(),
+        }
+    }
+}
+
+/// Why an offer can't become a product. None: it can.
+fn flaw(offer: &Offer) -> Option<String> {
+    let description = offer.short_description.as_deref().unwrap_or_default();
+    let texts = [
+        ("offer id", offer.id.as_str(), CODE_LENGTH_MAX),
+        ("offer URI", &offer.uri, OFFER_URI_LENGTH_MAX),
+        ("name", &offer.name, NAME_LENGTH_MAX),
+    ];
+    for (what, text, length_max) in texts {
+        if text.trim().is_empty() {
+            return Some(format!("it has no {what}"));
+        }
+        if forbidden_character(text).is_some() {
+            return Some(format!("its {what} holds an invisible character"));
+        }
+        if text.len() > length_max && text.chars().count() > length_max {
+            return Some(format!("its {what} has more than {length_max} characters"));
+        }
+    }
+    if has_markup(&offer.name) || has_markup(description) {
+        return Some("its texts hold markup".to_owned());
+    }
+    if description.len() > DESCRIPTION_LENGTH_MAX
+        && description.chars().count() > DESCRIPTION_LENGTH_MAX
+    {
+        return Some(format!(
+            "its description has more than {DESCRIPTION_LENGTH_MAX} characters"
+        ));
+    }
+    let min = offer.min_quantity.unwrap_or(1);
+    let max = offer.max_quantity.unwrap_or(u32::MAX);
+    (min == 0 || max < min).then(|| "its quantities can't be".to_owned())
+}
+
+fn product(offer: Offer) -> Product {
+    let min_quantity = offer.min_quantity.unwrap_or(1);
+    let name = offer.name.trim().to_owned();
+    Product {
+        description: description(&offer, min_quantity),
+        attribute_values: vec![AttributeValue {
+            attribute: OFFER_ATTRIBUTE,
+            key: offer.uri,
+            label: name.clone(),
+        }],
+        code: offer.id,
+        product_type: PRODUCT_TYPE,
+        name,
+        min_quantity,
+        max_quantity: offer.max_quantity,
+        // Every ESD product is returnable unless Microsoft says otherwise.
+        returnable: offer.is_returnable.unwrap_or(true),
+    }
+}
+
+/// The short description, the offer URI and the quantities, as the platform's page on new ESD products
+/// lists them.
+fn description(offer: &Offer, min_quantity: u32) -> String {
+    let short = offer.short_description.as_deref().unwrap_or_default();
+    let mut description = crate::text::one_line(short.trim(), DESCRIPTION_LENGTH_MAX);
+    if !description.is_empty() {
+        description.push('\n');
+    }
+    description.push_str("Offer URI: ");
+    description.push_str(&offer.uri);
+    description.push_str("\nQuantity: ");
+    match offer.max_quantity {
+        Some(max_quantity) => {
+            description.push_str(&format!("{min_quantity} to {max_quantity}"));
+        }
+        None => description.push_str(&format!("{min_quantity} or more")),
+    }
+    description
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,203 @@
+//! What text may hold that comes from outside, and how times are written in it.
+
+/// The first character that must not stand in one line of text: a control character, or one that is
+/// invisible or turns the direction of what follows (Unicode general categories Cc, Cf, Zl and Zp), by
+/// which two values could look the same and differ.
+pub(crate) fn forbidden_character(text: &str) -> Option<char> {
+    text.chars().find(|&character| is_forbidden(character))
+}
+
+fn is_forbidden(character: char) -> bool {
+    character.is_control()
+        || matches!(character,
+            '\u{00AD}' | '\u{061C}' | '\u{06DD}' | '\u{070F}' | '\u{08E2}' | '\u{180E}' | '\u{FEFF}'
+            | '\u{0600}'..='\u{0605}' | '\u{0890}'..='\u{0891}' | '\u{200B}'..='\u{200F}'
+            | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FFF9}'..='\u{FFFB}'
+            | '\u{110BD}' | '\u{110CD}' | '\u{13430}'..='\u{1343F}' | '\u{1BCA0}'..='\u{1BCA3}'
+            | '\u{1D173}'..='\u{1D17A}' | '\u{E0000}'..='\u{E007F}')
+}
+
+/// Whether something that a browser would take for markup stands in the text.
+pub(crate) fn has_markup(text: &str) -> bool {
+    text.as_bytes().windows(2).any(|pair| match pair {
+        [b'<', next] => next.is_ascii_alphabetic() || matches!(next, b'/' | b'!' | b'?'),
+        [b'&', next] => *next == b'#',
+        _ => false,
+    })
+}
+
+/// Text of somebody else's that is fit for one line of a message: what is forbidden is left out, and
+/// what is longer than `length_max` scalar values is cut.
+pub(crate) fn one_line(text: &str, length_max: usize) -> String {
+    let mut line: String = text
+        .chars()
+        .map(|character| match character {
+            '\r' | '\n' | '\t' => ' ',
+            other => other,
+        })
+        .filter(|&character| !is_forbidden(character))
+        .take(length_max)
+        .collect();
+    line.truncate(line.trim_end().len());
+    line
+}
+
+/// Milliseconds since 1970 of an RFC 3339 timestamp, between the years 1970 and 9999. None: it is not one.
+pub(crate) fn timestamp_ms(text: &str) -> Option<i64> {
+    let (date, time) = text.split_at_checked(10)?;
+    let [b'0'..=b'9', .., b'0'..=b'9'] = date.as_bytes() else {
+        return None;
+    };
+    let mut parts = date.splitn(3, '-');
+    let year = number(parts.next()?, 4, 1970, 9999)?;
+    let month = number(parts.next()?, 2, 1, 12)?;
+    let day = number(parts.next()?, 2, 1, days_in_month(year, month))?;
+
+    let time = time.strip_prefix(['T', 't', ' '])?;
+    let (clock, rest) = time.split_at_checked(8)?;
+    let mut parts = clock.splitn(3, ':');
+    let hour = number(parts.next()?, 2, 0, 23)?;
+    let minute = number(parts.next()?, 2, 0, 59)?;
+    // 60: a leap second, which counts as the first of the next minute.
+    let second = number(parts.next()?, 2, 0, 60)?;
+
+    let (milliseconds, zone) = fraction_ms(rest)?;
+    let seconds = days_since_1970(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second
+        - zone_seconds(zone)?;
+    Some(seconds * 1_000 + milliseconds)
+}
+
+fn number(digits: &str, length: usize, min: i64, max: i64) -> Option<i64> {
+    if digits.len() != length || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+        return None;
+    }
+    digits
+        .parse()
+        .ok()
+        .filter(|value| (min..=max).contains(value))
+}
+
+/// The milliseconds of `.123456Z`, cut not rounded, and what follows the fraction.
+fn fraction_ms(rest: &str) -> Option<(i64, &str)> {
+    let Some(fraction) = rest.strip_prefix('.') else {
+        return Some((0, rest));
+    };
+    let length = fraction
+        .bytes()
+        .take_while(|digit| digit.is_ascii_digit())
+        .count();
+    let (digits, zone) = fraction.split_at_checked(length)?;
+    if digits.is_empty() {
+        return None;
+    }
+    let milliseconds = digits
+        .bytes()
+        .chain(*b"000")
+        .take(3)
+        .fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0'));
+    Some((milliseconds, zone))
+}
+
+fn zone_seconds(zone: &str) -> Option<i64> {
+    if zone == "Z" || zone == "z" {
+        return Some(0);
+    }
+    let (sign, offset) = match zone.split_at_checked(1)? {
+        ("+", offset) => (1, offset),
+        ("-", offset) => (-1, offset),
+        _ => return None,
+    };
+    let (hours, minutes) = offset.split_once(':')?;
+    Some(sign * (number(hours, 2, 0, 23)? * 3_600 + number(minutes, 2, 0, 59)? * 60))
+}
+
+fn days_in_month(year: i64, month: i64) -> i64 {
+    match month {
+        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
+}
+
+/// Days from 1970-01-01, with the year taken to begin in March so that the leap day is its last.
+fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
+    let (march_year, march_month) = if month > 2 {
+        (year, month - 3)
+    } else {
+        (year - 1, month + 9)
+    };
+    let leap_days = march_year / 4 - march_year / 100 + march_year / 400;
+    march_year * 365 + leap_days + (march_month * 153 + 2) / 5 + day - 1 - 719_468
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn timestamps_are_read_with_fractions_and_zones() {
+        assert_eq!(timestamp_ms("1970-01-01T00:00:00Z"), Some(0));
+        assert_eq!(
+            timestamp_ms("2026-11-22T15:04:05.9876Z"),
+            Some(1_795_359_845_987)
+        );
+        assert_eq!(
+            timestamp_ms("2026-11-22T17:04:05+02:00"),
+            timestamp_ms("2026-11-22T15:04:05Z")
+        );
+        assert_eq!(timestamp_ms("2000-02-29T23:59:59Z"), Some(951_868_799_000));
+    }
+
+    #[test]
+    fn what_is_no_timestamp_is_refused() {
+        for text in [
+            "",
+            "2026-02-29T00:00:00Z",
+            "2026-13-01T00:00:00Z",
+            "2026-11-22",
+            "2026-11-22T15:04:05",
+            "2026-11-22T15:04:05.Z",
+            "2026-11-22T24:00:00Z",
+            "+026-11-22T15:04:05Z",
+            "2026-11-22T15:04:05+2:00",
+        ] {
+            assert_eq!(timestamp_ms(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn markup_is_found_and_plain_comparison_signs_are_not() {
+        assert!(has_markup("Office <b>2024</b>"));
+        assert!(has_markup("a<!--"));
+        assert!(has_markup("&#60;script"));
+        assert!(!has_markup("for < 5 users & more"));
+    }
+
+    #[test]
+    fn invisible_characters_are_forbidden_and_letters_of_any_script_are_not() {
+        assert_eq!(forbidden_character("a\u{202E}b"), Some('\u{202E}'));
+        assert_eq!(forbidden_character("a\u{200B}b"), Some('\u{200B}'));
+        assert_eq!(forbidden_character("a\nb"), Some('\n'));
+        assert_eq!(forbidden_character("Ελλάδα 日本 é"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_breaks_the_readers(text in any::<String>()) {
+            let _ = timestamp_ms(&text);
+            let _ = has_markup(&text);
+            let line = one_line(&text, 10);
+            prop_assert!(line.chars().count() <= 10);
+            prop_assert_eq!(forbidden_character(&line), None);
+        }
+
+        #[test]
+        fn days_go_up_by_one_from_day_to_day(year in 1970_i64..9999, month in 1_i64..=12) {
+            let last = days_since_1970(year, month, days_in_month(year, month));
+            let next = if month == 12 { days_since_1970(year + 1, 1, 1) } else { days_since_1970(year, month + 1, 1) };
+            prop_assert_eq!(next, last + 1);
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! The component and the program under test, each built once per run.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::LazyLock;
+
+use host_harness::Plugin;
+
+/// The component's file: the one that `cargo xtask` has just built, or one built now.
+pub fn component() -> &'static Path {
+    static COMPONENT: LazyLock<PathBuf> = LazyLock::new(|| {
+        if let Some(built) = std::env::var_os("MICROSOFT_ESD_COMPONENT") {
+            return built.into();
+        }
+        cargo(&["build", "-p", "microsoft-esd", "--lib", "--target", "wasm32-wasip2", "--profile", "plugin"]);
+        target_dir().join("wasm32-wasip2/plugin/microsoft_esd.wasm")
+    });
+    &COMPONENT
+}
+
+/// The component, compiled once for all tests.
+pub fn plugin() -> Plugin {
+    static PLUGIN: LazyLock<Plugin> =
+        LazyLock::new(|| Plugin::load(component()).expect("the component loads"));
+    PLUGIN.clone()
+}
+
+/// The program `bss-host`.
+pub fn bss_host() -> &'static Path {
+    static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
+        cargo(&["build", "-p", "host-harness", "--bin", "bss-host"]);
+        target_dir().join("debug").join(format!("bss-host{}", std::env::consts::EXE_SUFFIX))
+    });
+    &PROGRAM
+}
+
+fn cargo(arguments: &[&str]) {
+    let status = Command::new(env!("CARGO"))
+        .args(arguments)
+        .args(["--quiet", "--target-dir"])
+        .arg(target_dir())
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        // Flags that a coverage run or a wrapper set for the host are not for wasm.
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .status()
+        .expect("cargo starts");
+    assert!(status.success(), "cargo {arguments:?} failed");
+}
+
+/// Where this test itself was built: its file is `TARGET/debug/deps/plugin-HASH`.
+fn target_dir() -> PathBuf {
+    let test = std::env::current_exe().expect("a test has a file");
+    test.ancestors().nth(3).expect("which lies in a target folder").to_owned()
+}

@@ -1,0 +1,15 @@
+//! The component in the host, against the simulator: one binary, so that wasmtime is linked once.
+//!
+//! Everything here goes through what users use: the component's exports, the library, the `bss-host` program.
+
+mod cli;
+mod component;
+mod contract;
+mod guests;
+mod instance_settings;
+mod license_order;
+mod outbound_https;
+mod sandbox;
+mod scenario;
+mod services_definition;
+mod wire;
