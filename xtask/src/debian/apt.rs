@@ -31,7 +31,8 @@ const KEYRINGS: [&str; 2] = [
 pub(super) fn download(home: &Path) -> Result<Vec<PathBuf>> {
     let apt = Apt::prepare(&home.join("apt"))?;
     eprintln!("asking Debian's mirror for its package lists");
-    process::run(&mut apt.get(&["-qq", "update"]))?;
+    process::run(&mut apt.get(&["-qq", "update"]))
+        .context("hint: the machine's own apt must reach Debian's mirror; try `apt-get update`")?;
     let driver =
         driver_package(&process::stdout(&mut apt.cache(&["depends", DRIVER_OWNER]))?).with_context(|| {
             format!("Debian has no `{DRIVER_OWNER}` with a compiler in its security suite for this release")
@@ -57,7 +58,7 @@ pub(super) fn download(home: &Path) -> Result<Vec<PathBuf>> {
 
 /// Apt with lists, caches and sources of its own.
 struct Apt {
-    options: Vec<String>,
+    configuration: PathBuf,
     archives: PathBuf,
 }
 
@@ -80,33 +81,16 @@ impl Apt {
         ];
         let configured = process::stdout(Command::new("apt-get").args(configured))?;
         let keyring = KEYRINGS.into_iter().find(|keyring| Path::new(keyring).is_file());
-        let sources = folder.join("sources.list");
-        fs::write(&sources, sources_list(&configured, &codename, keyring)?)?;
-        let preferences = folder.join("preferences");
-        fs::write(&preferences, preferences_for(&codename))?;
-        let folder = folder.display();
-        let options = [
-            format!("Dir::State={folder}/state"),
-            // What is installed decides which shared libraries are missing.
-            "Dir::State::status=/var/lib/dpkg/status".to_owned(),
-            format!("Dir::Cache={folder}/cache"),
-            format!("Dir::Etc::sourcelist={}", sources.display()),
-            "Dir::Etc::sourceparts=/dev/null".to_owned(),
-            format!("Dir::Etc::preferences={}", preferences.display()),
-            "Dir::Etc::preferencesparts=/dev/null".to_owned(),
-            // As root, apt would download as a user who can't write here.
-            "APT::Sandbox::User=".to_owned(),
-            "Acquire::Languages=none".to_owned(),
-            "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false".to_owned(),
-            "Acquire::Retries=3".to_owned(),
-        ];
-        let options = options
-            .into_iter()
-            .flat_map(|option| ["-o".to_owned(), option])
-            .collect();
+        fs::write(
+            folder.join("sources.list"),
+            sources_list(&configured, &codename, keyring)?,
+        )?;
+        fs::write(folder.join("preferences"), preferences_for(&codename))?;
+        let configuration = folder.join("apt.conf");
+        fs::write(&configuration, configuration_for(folder))?;
         Ok(Self {
-            options,
-            archives: PathBuf::from(format!("{folder}/packages")),
+            configuration,
+            archives: folder.join("packages"),
         })
     }
 
@@ -120,10 +104,34 @@ impl Apt {
 
     fn command(&self, program: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(program);
-        // Its messages are read, so they must be in one language.
-        command.args(&self.options).args(arguments).env("LC_ALL", "C");
+        // The machine's own configuration still counts: it knows the proxy. Apt's messages are read, so they
+        // must be in one language.
+        command
+            .args(arguments)
+            .env("APT_CONFIG", &self.configuration)
+            .env("LC_ALL", "C");
         command
     }
+}
+
+/// Apt's configuration: everything that it writes, and what it takes for its sources, is in `folder`.
+fn configuration_for(folder: &Path) -> String {
+    let folder = folder.display();
+    format!(
+        "Dir::State \"{folder}/state\";\n\
+         Dir::Cache \"{folder}/cache\";\n\
+         Dir::Etc::sourcelist \"{folder}/sources.list\";\n\
+         Dir::Etc::sourceparts \"/dev/null\";\n\
+         Dir::Etc::preferences \"{folder}/preferences\";\n\
+         Dir::Etc::preferencesparts \"/dev/null\";\n\
+         // What is installed decides which shared libraries are missing.\n\
+         Dir::State::status \"/var/lib/dpkg/status\";\n\
+         // As root, apt would download as a user who can't write here.\n\
+         APT::Sandbox::User \"\";\n\
+         Acquire::Languages \"none\";\n\
+         Acquire::IndexTargets::deb::DEP-11::DefaultEnabled \"false\";\n\
+         Acquire::Retries \"3\";\n"
+    )
 }
 
 /// The release that runs here, such as `bookworm`.

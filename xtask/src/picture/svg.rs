@@ -1,6 +1,6 @@
 //! A terminal's lines as an SVG: a window, text in the viewer's own monospace font, no script, nothing fetched.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::box_drawing::{Line, arms};
@@ -42,7 +42,8 @@ pub(super) fn draw(screen: &[Vec<Cell>], title: &str) -> String {
         draw_line(line, top, &mut text, &mut lines);
     }
     let mut strokes = String::new();
-    for ((color, is_dim, is_dashed), path) in &lines {
+    for ((color, is_dim, is_dashed), arms) in &lines {
+        let path = path(arms);
         let opacity = if *is_dim { r#" stroke-opacity=".55""# } else { "" };
         let dashes = if *is_dashed {
             r#" stroke-dasharray="2 2""#
@@ -71,8 +72,18 @@ pub(super) fn draw(screen: &[Vec<Cell>], title: &str) -> String {
     )
 }
 
-/// The paths of all box-drawing lines, by what they have in common: color, dim, dashed.
-type Lines = BTreeMap<(String, bool, bool), String>;
+/// All box-drawing lines, by what they have in common: color, dim, dashed.
+type Lines = BTreeMap<(String, bool, bool), BTreeSet<Stroke>>;
+
+/// A straight line, in the order in which neighbors meet: down a column, or along a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Stroke {
+    is_vertical: bool,
+    /// The column of pixels of a vertical line, the row of a horizontal one.
+    across: usize,
+    from: usize,
+    to: usize,
+}
 
 /// Draws one line of the terminal: runs of equally styled text, and its boxes' lines.
 fn draw_line(line: &[Cell], top: usize, text: &mut String, lines: &mut Lines) {
@@ -130,29 +141,70 @@ fn text_element(run: &[Cell], style: Style, left: usize, baseline: usize) -> Str
 fn draw_box(cell: &Cell, left: usize, top: usize, lines: &mut Lines) {
     let Some(arms) = arms(cell.character) else { return };
     let key = (css(cell.style.foreground), cell.style.dim, arms.is_dashed);
-    let path = lines.entry(key).or_default();
+    let strokes = lines.entry(key).or_default();
     let (width, height) = (CELL_WIDTH, CELL_HEIGHT);
     let (middle, center) = (left + width / 2, top + height / 2);
-    // Half a pixel, so that a line of one pixel fills one row of pixels and not two by half.
     for (line, from, to) in [(arms.left, left, middle), (arms.right, middle, left + width)] {
-        for y in offsets(line, center) {
-            push(path, &format!("M{from} {y}.5H{to}"));
-        }
+        strokes.extend(offsets(line, center).map(|across| Stroke {
+            is_vertical: false,
+            across,
+            from,
+            to,
+        }));
     }
     for (line, from, to) in [(arms.up, top, center), (arms.down, center, top + height)] {
-        for x in offsets(line, middle) {
-            push(path, &format!("M{x}.5 {from}V{to}"));
-        }
+        strokes.extend(offsets(line, middle).map(|across| Stroke {
+            is_vertical: true,
+            across,
+            from,
+            to,
+        }));
     }
 }
 
-/// Where the strokes of an arm lie: one in the middle, or two around it.
-fn offsets(line: Line, middle: usize) -> Vec<usize> {
-    match line {
-        Line::None => Vec::new(),
-        Line::Single => vec![middle],
-        Line::Double => vec![middle - 1, middle + 1],
+/// The strokes as a path, those that meet end to end as one.
+fn path(strokes: &BTreeSet<Stroke>) -> String {
+    let mut joined: Vec<Stroke> = Vec::new();
+    for stroke in strokes {
+        match joined.last_mut() {
+            Some(last)
+                if (last.is_vertical, last.across, last.to)
+                    == (stroke.is_vertical, stroke.across, stroke.from) =>
+            {
+                last.to = stroke.to;
+            }
+            _ => joined.push(*stroke),
+        }
     }
+    let mut path = String::new();
+    for Stroke {
+        is_vertical,
+        across,
+        from,
+        to,
+    } in joined
+    {
+        // Half a pixel, so that a line of one pixel fills one row of pixels and not two by half.
+        push(
+            &mut path,
+            &if is_vertical {
+                format!("M{across}.5 {from}V{to}")
+            } else {
+                format!("M{from} {across}.5H{to}")
+            },
+        );
+    }
+    path
+}
+
+/// Where the strokes of an arm lie: one in the middle, or two around it.
+fn offsets(line: Line, middle: usize) -> impl Iterator<Item = usize> {
+    let (single, double) = match line {
+        Line::None => (None, None),
+        Line::Single => (Some(middle), None),
+        Line::Double => (Some(middle - 1), Some(middle + 1)),
+    };
+    single.into_iter().chain(double)
 }
 
 fn css(color: Option<Color>) -> String {
@@ -250,13 +302,17 @@ mod tests {
             svg.contains(">x</text>") && svg.contains("stroke-dasharray"),
             "{svg}"
         );
-        let (middle, center) = (PADDING + CELL_WIDTH / 2, TITLE_BAR + CELL_HEIGHT / 2);
-        let corner = format!(
-            "M{middle} {center}.5H{}M{middle}.5 {center}V{}",
-            PADDING + CELL_WIDTH,
-            TITLE_BAR + CELL_HEIGHT
+    }
+
+    #[test]
+    fn lines_that_meet_are_one_stroke() {
+        let svg = drawn("┌──┐\n└──┘");
+        let (left, top) = (PADDING + CELL_WIDTH / 2, TITLE_BAR + CELL_HEIGHT / 2);
+        let (right, bottom) = (left + 3 * CELL_WIDTH, top + CELL_HEIGHT);
+        let frame = format!(
+            "M{left} {top}.5H{right}M{left} {bottom}.5H{right}M{left}.5 {top}V{bottom}M{right}.5 {top}V{bottom}"
         );
-        assert!(svg.contains(&corner), "{svg}");
+        assert!(svg.contains(&frame), "{svg}");
     }
 
     #[test]
