@@ -93,7 +93,10 @@ fn into_problem(failure: ReadFailure) -> Problem {
 /// The step at which a request failed.
 fn step_of(failure: &SendFailure) -> usize {
     match failure {
-        SendFailure::NameNotResolved | SendFailure::Denied | SendFailure::InvalidRequest(_) => 0,
+        SendFailure::NameNotResolved
+        | SendFailure::AddressProhibited
+        | SendFailure::Denied
+        | SendFailure::InvalidRequest(_) => 0,
         SendFailure::Unreachable
         | SendFailure::ConnectTimeout
         | SendFailure::TooManyConnections

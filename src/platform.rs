@@ -200,6 +200,9 @@ pub enum SendFailure {
     /// The host does not let this instance send there.
     #[error("the host does not allow the instance to send there")]
     Denied,
+    /// The server's name leads to an address that the host does not connect to.
+    #[error("the server's name leads to an address that is not public")]
+    AddressProhibited,
     /// The host has no connection left.
     #[error("the host has too many connections open")]
     TooManyConnections,
@@ -231,6 +234,7 @@ impl SendFailure {
             | Self::TlsAlert(_)
             | Self::TlsFailed
             | Self::Denied
+            | Self::AddressProhibited
             | Self::TooManyConnections
             | Self::InvalidRequest(_) => true,
             Self::BrokenOff(_)
@@ -256,6 +260,7 @@ impl SendFailure {
             Self::TlsAlert(_) if self.is_client_certificate_refused() => "certificate-refused",
             Self::TlsAlert(_) | Self::TlsFailed => "tls-failed",
             Self::Denied => "destination-not-allowed",
+            Self::AddressProhibited => "address-prohibited",
             Self::TooManyConnections => "too-many-connections",
             Self::InvalidRequest(_) => "request-invalid",
             Self::BrokenOff(_) => "connection-broken-off",
@@ -282,6 +287,9 @@ impl SendFailure {
             }
             Self::TlsAlert(_) | Self::TlsFailed => {
                 "Check that the server speaks TLS 1.2 or 1.3 at that address and port."
+            }
+            Self::AddressProhibited => {
+                "Check the host name in the settings; if the server is on a network of your own, allow that network for the instance."
             }
             Self::Denied => {
                 "Save the settings of the instance again, so that the host learns where it may send."

@@ -36,6 +36,7 @@ fn a_connection_fails_at_the_step_that_is_to_blame() {
     for (failure, expected, code) in [
         (SendFailure::NameNotResolved, "fsssss", "name-not-resolved"),
         (SendFailure::Denied, "fsssss", "destination-not-allowed"),
+        (SendFailure::AddressProhibited, "fsssss", "address-prohibited"),
         (SendFailure::Unreachable, "pfssss", "server-unreachable"),
         (SendFailure::TlsFailed, "pfssss", "tls-failed"),
         (SendFailure::TlsAlert(Some(70)), "pfssss", "tls-failed"),

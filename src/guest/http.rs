@@ -87,7 +87,8 @@ fn of_code(code: &ErrorCode) -> SendFailure {
         ErrorCode::DestinationUnavailable
         | ErrorCode::DestinationIpUnroutable
         | ErrorCode::ConnectionRefused => F::Unreachable,
-        ErrorCode::DestinationIpProhibited | ErrorCode::HttpRequestDenied => F::Denied,
+        ErrorCode::DestinationIpProhibited => F::AddressProhibited,
+        ErrorCode::HttpRequestDenied => F::Denied,
         ErrorCode::ConnectionTimeout => F::ConnectTimeout,
         ErrorCode::ConnectionLimitReached => F::TooManyConnections,
         ErrorCode::TlsProtocolError => F::TlsFailed,

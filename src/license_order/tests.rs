@@ -293,6 +293,7 @@ fn a_request_that_never_left_is_unavailable() {
         SendFailure::TlsAlert(Some(116)),
         SendFailure::TlsFailed,
         SendFailure::Denied,
+        SendFailure::AddressProhibited,
         SendFailure::TooManyConnections,
     ] {
         let platform = ScriptedPlatform::granting([Err(failure.clone())]);

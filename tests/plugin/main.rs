@@ -3,6 +3,7 @@
 //! Everything here goes through what users use: the component's exports, the library, the `bss-host` program.
 #![expect(clippy::expect_used, clippy::panic, reason = "a test says what it expected")]
 
+mod cli;
 mod component;
 mod contract;
 mod guests;

@@ -78,7 +78,8 @@ fn a_file_that_is_no_component_is_refused_by_name() {
 fn a_component_that_wants_more_than_the_contract_is_refused_by_the_import_s_name() {
     let wanting = r#"(component
         (import "wasi:sockets-of-its-own/raw@0.1.0" (instance (export "open" (func)))))"#;
-    let Err(refused) = Plugin::from_bytes("wanting.wasm", wanting.as_bytes()) else {
+    let Err(refused) = Plugin::from_bytes("wanting.wasm", &wat::parse_str(wanting).expect("a component"))
+    else {
         panic!("it must not load")
     };
     let text = format!("{:#}", anyhow::Error::new(refused));
@@ -87,7 +88,8 @@ fn a_component_that_wants_more_than_the_contract_is_refused_by_the_import_s_name
 
 #[test]
 fn a_component_without_the_core_interface_is_refused() {
-    let Err(refused) = Plugin::from_bytes("empty.wasm", b"(component)") else {
+    let Err(refused) = Plugin::from_bytes("empty.wasm", &wat::parse_str("(component)").expect("a component"))
+    else {
         panic!("it must not load")
     };
     assert!(matches!(refused, LoadError::Contract { .. }), "{refused:?}");

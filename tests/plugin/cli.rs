@@ -1,0 +1,545 @@
+//! The program `bss-host`: what it prints where, and its exit codes.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, SystemTime};
+
+use host_harness::simulator::{CertificateRequest, Simulator, SimulatorOptions};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::component::{bss_host, component};
+
+const DONE: i32 = 0;
+const REFUSED: i32 = 1;
+const USAGE: i32 = 2;
+const NO_ANSWER: i32 = 3;
+
+/// A data directory, and a simulator that runs as a program of its own.
+struct Desk {
+    folder: TempDir,
+    microsoft: Value,
+    simulator: Child,
+}
+
+impl Drop for Desk {
+    fn drop(&mut self) {
+        let _ = self.simulator.kill();
+        let _ = self.simulator.wait();
+    }
+}
+
+impl Desk {
+    fn open() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary directory");
+        let mut simulator = Command::new(bss_host())
+            .arg("simulator")
+            .arg("--directory")
+            .arg(folder.path().join("microsoft"))
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the simulator starts");
+        let mut line = String::new();
+        let output = simulator.stdout.take().expect("its output");
+        BufReader::new(output)
+            .read_line(&mut line)
+            .expect("it says when it is ready");
+        let microsoft = serde_json::from_str(&line).expect("one line of JSON");
+        Self {
+            folder,
+            microsoft,
+            simulator,
+        }
+    }
+
+    fn detail(&self, name: &str) -> &str {
+        self.microsoft[name]
+            .as_str()
+            .unwrap_or_else(|| panic!("{name} in {}", self.microsoft))
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        self.run_with_code("", arguments)
+    }
+
+    fn run_with_code(&self, code: &str, arguments: &[&str]) -> Output {
+        Command::new(bss_host())
+            .args(arguments)
+            .arg("--data-dir")
+            .arg(self.folder.path().join("bss"))
+            .arg("--plugin")
+            .arg(component())
+            .env("BSS_PFX_CODE", code)
+            .output()
+            .expect("the program runs")
+    }
+
+    fn json(&self, arguments: &[&str]) -> Value {
+        let output = self.run(&[arguments, &["--json"]].concat());
+        assert_ends(&output, DONE);
+        serde_json::from_slice(&output.stdout).expect("one JSON value on the standard output")
+    }
+
+    fn import(&self) {
+        assert_ends(
+            &self.run_with_code(
+                self.detail("pfxCode"),
+                &["certificate", "import", self.detail("pfxFile")],
+            ),
+            DONE,
+        );
+    }
+
+    /// The commands of the README, up to an instance that is ready.
+    fn ready(&self) {
+        self.import();
+        let login = format!("login-authority={}", self.detail("loginAuthority"));
+        let create = [
+            "instance",
+            "create",
+            "esd",
+            "--currency",
+            "EUR",
+            "--option",
+            &login,
+        ];
+        let reach = ["--trust", self.detail("caFile"), "--allow-network", "127.0.0.0/8"];
+        let reach = [&reach[..], &["--allow-network", "::1/128"]].concat();
+        assert_ends(&self.run(&[&create[..], &reach].concat()), DONE);
+        self.set(&[
+            ("system-name", "esd"),
+            ("resource-api", self.detail("resourceApi")),
+            ("service-url", self.detail("serviceUrl")),
+            ("tenant", self.detail("tenant")),
+            ("channel-id", self.detail("channelId")),
+            ("client-id", self.detail("clientId")),
+        ]);
+        self.set(&[
+            ("certificate-thumbprint", self.detail("thumbprint")),
+            ("country", "DE"),
+            ("language", "de-DE"),
+        ]);
+    }
+
+    fn set(&self, values: &[(&str, &str)]) {
+        let set: Vec<String> = values
+            .iter()
+            .map(|(field, value)| format!("--set={field}={value}"))
+            .collect();
+        let set: Vec<&str> = set.iter().map(String::as_str).collect();
+        assert_ends(
+            &self.run(&[&["instance", "configure", "esd"], &set[..]].concat()),
+            DONE,
+        );
+    }
+}
+
+fn assert_ends(output: &Output, code: i32) {
+    assert_eq!(
+        output.status.code(),
+        Some(code),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+/// Ends with the code, says it on the standard error in one `error:` line, and prints no result.
+fn assert_fails(output: &Output, code: i32, saying: &[&str]) {
+    assert_ends(output, code);
+    let text = String::from_utf8_lossy(&output.stderr);
+    let errors: Vec<_> = text.lines().filter(|line| line.starts_with("error: ")).collect();
+    assert_eq!(errors.len(), 1, "{text}");
+    for words in saying {
+        assert!(text.contains(words), "`{words}` in: {text}");
+    }
+}
+
+#[test]
+fn the_steps_of_the_readme_lead_from_a_pfx_file_to_licenses() {
+    let desk = Desk::open();
+    desk.ready();
+    let shown = desk.json(&["instance", "show", "esd"]);
+    assert_eq!(shown["state"], "ready");
+    let fetched = desk.json(&["services", "fetch", "esd"]);
+    assert!(fetched["new"].as_u64() > Some(0), "{fetched}");
+    let products = desk.json(&["services", "products", "esd"]);
+    let offer = products[0]["code"].as_str().expect("a code");
+    let customer = [
+        "--customer",
+        "C-1",
+        "--customer-name",
+        "Beispiel GmbH",
+        "--customer-country",
+        "DE",
+    ];
+    let place = ["order", "place", "esd", "--offer", offer, "--quantity", "2"];
+    let order = desk.json(&[&place[..], &customer].concat());
+    assert_eq!(order["state"], "licensed");
+    // A second run of the program sees what the first one wrote.
+    let assets = desk.json(&["asset", "list"]);
+    let assets = assets.as_array().expect("a list");
+    assert_eq!(assets.len(), 2);
+    for asset in assets {
+        assert_eq!(asset["syncStatus"], "Synchronized");
+        let key = asset["productKey"].as_str().expect("a product key");
+        assert!(
+            key.starts_with("*****-"),
+            "keys are masked unless they are asked for: {key}"
+        );
+    }
+    let whole = desk.json(&["asset", "list", "--show-keys"]);
+    assert!(
+        !whole[0]["productKey"]
+            .as_str()
+            .expect("a product key")
+            .contains('*')
+    );
+}
+
+#[test]
+fn the_demo_ends_with_one_line_of_json_that_agrees_with_the_ledger() {
+    let output = Command::new(bss_host())
+        .args(["demo", "--json", "--plugin"])
+        .arg(component())
+        .output()
+        .expect("the demo runs");
+    assert_ends(&output, DONE);
+    let text = String::from_utf8(output.stdout).expect("text");
+    let result: Value = serde_json::from_str(text.lines().last().expect("a line")).expect("JSON");
+    assert_eq!(result["instance"]["state"], "ready");
+    let licenses = result["licenses"].as_array().expect("licenses");
+    assert_eq!(licenses.len(), 3);
+    assert_eq!(result["server"]["licensesIssued"], 3);
+    for license in licenses {
+        for name in [
+            "asset",
+            "offer",
+            "productKey",
+            "activationLink",
+            "tokenStatus",
+            "returnStatus",
+            "syncStatus",
+        ] {
+            assert!(license[name].is_string(), "{name} in {license}");
+        }
+    }
+}
+
+#[test]
+fn a_wrong_code_is_refused_and_nothing_is_installed() {
+    let desk = Desk::open();
+    let refused = desk.run_with_code("not the code", &["certificate", "import", desk.detail("pfxFile")]);
+    assert_fails(&refused, REFUSED, &["code"]);
+    assert_eq!(
+        desk.json(&["certificate", "list"]).as_array().map(Vec::len),
+        Some(0)
+    );
+}
+
+#[test]
+fn a_code_can_come_from_a_file() {
+    let desk = Desk::open();
+    let file = desk.folder.path().join("code");
+    std::fs::write(&file, format!("{}\n", desk.detail("pfxCode"))).expect("the code is written");
+    let file = file.display().to_string();
+    let import = [
+        "certificate",
+        "import",
+        desk.detail("pfxFile"),
+        "--code-file",
+        &file,
+    ];
+    assert_ends(&desk.run(&import), DONE);
+}
+
+#[test]
+fn a_pfx_file_without_a_private_key_is_refused() {
+    let desk = Desk::open();
+    let (certificate, _) = issued(&CertificateRequest::default());
+    let pfx = openssl_pfx(desk.folder.path(), &certificate, &["-nokeys"]);
+    let refused = desk.run_with_code("code", &["certificate", "import", &pfx]);
+    assert_fails(&refused, REFUSED, &["no private key"]);
+}
+
+#[test]
+fn an_expired_certificate_is_refused_with_its_dates() {
+    let desk = Desk::open();
+    let now = jiff::Timestamp::now();
+    let expired = CertificateRequest {
+        not_before: now - jiff::SignedDuration::from_hours(48),
+        not_after: now - jiff::SignedDuration::from_hours(24),
+        ..CertificateRequest::default()
+    };
+    let (certificate, key) = issued(&expired);
+    let pfx = openssl_pfx(desk.folder.path(), &format!("{key}{certificate}"), &[]);
+    let refused = desk.run_with_code("code", &["certificate", "import", &pfx]);
+    assert_fails(&refused, REFUSED, &["expired", "CN=esd.mydomain.com"]);
+    assert_eq!(
+        desk.json(&["certificate", "list"]).as_array().map(Vec::len),
+        Some(0)
+    );
+}
+
+#[test]
+fn a_file_that_is_no_pfx_or_is_not_there_is_refused_by_name() {
+    let desk = Desk::open();
+    let file = desk.folder.path().join("noise.pfx");
+    std::fs::write(&file, [0x30, 0x82, 0xff, 0xff, 1, 2, 3]).expect("the file is written");
+    let refused = desk.run(&["certificate", "import", &file.display().to_string()]);
+    assert_fails(&refused, REFUSED, &["PFX"]);
+    assert_fails(
+        &desk.run(&["certificate", "import", "not-there.pfx"]),
+        REFUSED,
+        &["`not-there.pfx`"],
+    );
+}
+
+#[test]
+fn an_unknown_offer_is_refused_by_name_and_leaves_no_order() {
+    let desk = Desk::open();
+    desk.ready();
+    desk.json(&["services", "fetch", "esd"]);
+    let customer = [
+        "--customer",
+        "C-1",
+        "--customer-name",
+        "Beispiel GmbH",
+        "--customer-country",
+        "DE",
+    ];
+    let place = ["order", "place", "esd", "--offer", "NO-SUCH-OFFER"];
+    let refused = desk.run(&[&place[..], &customer].concat());
+    assert_fails(&refused, REFUSED, &["`NO-SUCH-OFFER`"]);
+    assert_eq!(desk.json(&["asset", "list"]).as_array().map(Vec::len), Some(0));
+}
+
+#[test]
+fn a_server_that_is_gone_is_no_answer_and_can_be_resumed_when_it_is_back() {
+    let mut desk = Desk::open();
+    desk.ready();
+    desk.json(&["services", "fetch", "esd"]);
+    let offer = desk.json(&["services", "products", "esd"])[0]["code"]
+        .as_str()
+        .expect("a code")
+        .to_owned();
+    desk.simulator.kill().expect("it is killed");
+    desk.simulator.wait().expect("it has ended");
+    assert_fails(&desk.run(&["services", "fetch", "esd"]), NO_ANSWER, &["hint: "]);
+    let customer = [
+        "--customer",
+        "C-1",
+        "--customer-name",
+        "Beispiel GmbH",
+        "--customer-country",
+        "DE",
+    ];
+    let output = desk.run(&[&["order", "place", "esd", "--offer", &offer][..], &customer].concat());
+    assert_fails(&output, NO_ANSWER, &["order resume"]);
+    let order = desk.json(&["asset", "list"])[0]["order"]
+        .as_str()
+        .expect("an order")
+        .to_owned();
+
+    // The same Microsoft again: same directory, same addresses.
+    let port = |name: &str| {
+        let authority = desk
+            .detail(name)
+            .trim_start_matches("https://")
+            .split('/')
+            .next()
+            .unwrap_or_default();
+        authority.replace("localhost", "127.0.0.1")
+    };
+    let (service, login) = (port("serviceUrl"), port("loginAuthority"));
+    desk.simulator = Command::new(bss_host())
+        .args([
+            "simulator",
+            "--service-address",
+            &service,
+            "--login-address",
+            &login,
+            "--directory",
+        ])
+        .arg(desk.folder.path().join("microsoft"))
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the simulator starts");
+    let output = desk.simulator.stdout.take().expect("its output");
+    BufReader::new(output)
+        .read_line(&mut String::new())
+        .expect("it says when it is ready");
+    let resumed = desk.json(&["order", "resume", &order]);
+    assert_eq!(resumed["state"], "licensed");
+}
+
+#[test]
+fn what_can_not_be_understood_is_a_usage_error() {
+    let desk = Desk::open();
+    for arguments in [
+        &["no-such-command"][..],
+        &["instance", "create", "esd"],
+        &["instance", "configure", "esd", "--set", "no-equals-sign"],
+        &["order", "resume", "not-an-id"],
+    ] {
+        assert_ends(&desk.run(arguments), USAGE);
+    }
+    let customer = [
+        "--customer",
+        "C-1",
+        "--customer-name",
+        "B",
+        "--customer-country",
+        "DE",
+    ];
+    let uneven = [
+        "order",
+        "place",
+        "esd",
+        "--offer",
+        "a",
+        "--offer",
+        "b",
+        "--quantity",
+        "1",
+    ];
+    assert_fails(
+        &desk.run(&[&uneven[..], &customer].concat()),
+        USAGE,
+        &["--quantity"],
+    );
+}
+
+#[test]
+fn a_mistake_in_the_form_is_refused_with_its_field_and_nothing_is_saved() {
+    let desk = Desk::open();
+    assert_ends(
+        &desk.run(&["instance", "create", "esd", "--currency", "EUR"]),
+        DONE,
+    );
+    let refused = desk.run(&["instance", "configure", "esd", "--set", "tenant=not a tenant"]);
+    assert_ends(&refused, REFUSED);
+    let text = String::from_utf8_lossy(&refused.stderr);
+    assert!(text.contains("Azure Active Directory Tenant"), "{text}");
+    assert_eq!(
+        desk.json(&["instance", "show", "esd"])["values"],
+        serde_json::json!({})
+    );
+    let no_field = desk.run(&["instance", "configure", "esd", "--set", "color=blue"]);
+    assert_fails(&no_field, REFUSED, &["`color`", "service-url"]);
+    assert_fails(
+        &desk.run(&["instance", "show", "nobody"]),
+        REFUSED,
+        &["`nobody`", "instance list"],
+    );
+}
+
+#[test]
+fn a_plugin_that_is_missing_is_named_with_what_to_do() {
+    let desk = Desk::open();
+    assert_ends(
+        &desk.run(&["instance", "create", "esd", "--currency", "EUR"]),
+        DONE,
+    );
+    let output = Command::new(bss_host())
+        .args([
+            "instance",
+            "show",
+            "esd",
+            "--plugin",
+            "not-there.wasm",
+            "--data-dir",
+        ])
+        .arg(desk.folder.path().join("bss"))
+        .output()
+        .expect("the program runs");
+    assert_fails(&output, REFUSED, &["`not-there.wasm`", "cargo xtask build"]);
+}
+
+#[test]
+fn no_secret_is_in_the_data_directory_or_in_what_is_printed() {
+    let desk = Desk::open();
+    desk.ready();
+    desk.json(&["services", "fetch", "esd"]);
+    let offer = desk.json(&["services", "products", "esd"])[0]["code"]
+        .as_str()
+        .expect("a code")
+        .to_owned();
+    let place = [
+        "order",
+        "place",
+        "esd",
+        "--offer",
+        &offer,
+        "-vv",
+        "--customer",
+        "C-1",
+    ];
+    let customer = ["--customer-name", "Beispiel GmbH", "--customer-country", "DE"];
+    let printed = desk.run(&[&place[..], &customer].concat());
+    assert_ends(&printed, DONE);
+    let license = &desk.json(&["asset", "list", "--show-keys"])[0];
+    let secrets = [
+        desk.detail("pfxCode"),
+        license["productKey"].as_str().expect("a product key"),
+        license["activationLink"].as_str().expect("a link"),
+        "PRIVATE KEY",
+    ];
+    let mut places = vec![
+        ("standard output".into(), printed.stdout),
+        ("standard error".into(), printed.stderr),
+    ];
+    for entry in std::fs::read_dir(desk.folder.path().join("bss")).expect("the data directory") {
+        let path = entry.expect("an entry").path();
+        places.push((path.clone(), std::fs::read(&path).expect("a file")));
+    }
+    assert!(places.len() > 3, "there are files to search");
+    for (place, bytes) in &places {
+        for secret in secrets {
+            let found = bytes
+                .windows(secret.len())
+                .any(|window| window == secret.as_bytes());
+            assert!(!found, "a secret is in {}", place.display());
+        }
+    }
+}
+
+/// A certificate and its private key in PEM form, by an authority that nobody else uses.
+fn issued(request: &CertificateRequest) -> (String, String) {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        let folder = tempfile::tempdir().expect("a temporary directory");
+        let options = SimulatorOptions::new(folder.path().join("microsoft"));
+        let microsoft = Simulator::start(options).await.expect("the simulator starts");
+        let issued = microsoft
+            .issue_client_certificate(request)
+            .expect("a certificate");
+        (issued.certificate_pem.clone(), issued.private_key_pem.to_string())
+    })
+}
+
+fn openssl_pfx(folder: &Path, pem: &str, options: &[&str]) -> String {
+    let stamp = SystemTime::UNIX_EPOCH
+        .elapsed()
+        .unwrap_or(Duration::ZERO)
+        .as_nanos();
+    let file: PathBuf = folder.join(format!("{stamp}.pfx"));
+    let mut openssl = Command::new("openssl")
+        .args(["pkcs12", "-export", "-passout", "pass:code", "-out"])
+        .arg(&file)
+        .args(options)
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("openssl is installed");
+    openssl
+        .stdin
+        .take()
+        .expect("a pipe")
+        .write_all(pem.as_bytes())
+        .expect("it reads");
+    assert!(
+        openssl.wait().expect("it ends").success(),
+        "openssl made no PFX file"
+    );
+    file.display().to_string()
+}
