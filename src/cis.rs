@@ -302,7 +302,7 @@ impl NoAnswer {
             } => {
                 let problem = send_problem(&failure, &correlation_id);
                 match failure {
-                    SendFailure::InvalidRequest(_) => ReadFailure::Refused(problem),
+                    failure if failure.is_refusal() => ReadFailure::Refused(problem),
                     SendFailure::ResponseTooLarge => ReadFailure::Malformed(problem),
                     _ => ReadFailure::Unavailable(problem.into()),
                 }
@@ -319,7 +319,7 @@ impl NoAnswer {
             } => {
                 let problem = send_problem(&failure, &correlation_id);
                 match failure {
-                    SendFailure::InvalidRequest(_) => ChangeFailure::Refused(problem),
+                    failure if failure.is_refusal() => ChangeFailure::Refused(problem),
                     failure if failure.is_definitely_not_sent() => ChangeFailure::Unavailable(problem.into()),
                     _ => ChangeFailure::Unknown(problem),
                 }

@@ -250,6 +250,12 @@ impl SendFailure {
         matches!(self, Self::TlsAlert(Some(42..=49 | 116)))
     }
 
+    /// Whether it was definitely not sent, and a retry with the same settings would not be either: the
+    /// server has judged the instance's certificate, or the request is none.
+    pub fn is_refusal(&self) -> bool {
+        self.is_client_certificate_refused() || matches!(self, Self::InvalidRequest(_))
+    }
+
     /// Stable, lower case, words joined by `-`.
     pub fn code(&self) -> &'static str {
         match self {
@@ -311,7 +317,7 @@ mod tests {
     fn a_refused_client_certificate_was_definitely_not_sent() {
         for alert in (42..=49).chain([116]) {
             let failure = SendFailure::TlsAlert(Some(alert));
-            assert!(failure.is_definitely_not_sent());
+            assert!(failure.is_definitely_not_sent() && failure.is_refusal());
             assert_eq!(failure.code(), "certificate-refused");
         }
         assert_eq!(SendFailure::TlsAlert(Some(40)).code(), "tls-failed");

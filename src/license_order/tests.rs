@@ -290,7 +290,7 @@ fn a_request_that_never_left_is_unavailable() {
         SendFailure::Unreachable,
         SendFailure::ConnectTimeout,
         SendFailure::ServerNotTrusted,
-        SendFailure::TlsAlert(Some(116)),
+        SendFailure::TlsAlert(Some(40)),
         SendFailure::TlsFailed,
         SendFailure::Denied,
         SendFailure::AddressProhibited,
@@ -300,6 +300,15 @@ fn a_request_that_never_left_is_unavailable() {
         let delay = assert_unavailable(place(&platform, &order()));
         assert_eq!(delay.problem.code, failure.code());
     }
+}
+
+#[test]
+fn a_certificate_that_the_server_refuses_is_refused() {
+    let failure = SendFailure::TlsAlert(Some(116));
+    let platform = ScriptedPlatform::granting([Err(failure.clone())]);
+    assert_refused(place(&platform, &order()), "certificate-refused");
+    let platform = ScriptedPlatform::granting([Err(failure)]);
+    assert_unknown(place(&platform, &repeated()));
 }
 
 #[test]
