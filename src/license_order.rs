@@ -4,7 +4,7 @@
 use uuid::Uuid;
 
 use crate::cis::{Cis, Issued};
-use crate::failures::{ChangeFailure, Problem};
+use crate::failures::{ChangeFailure, Problem, ReadFailure};
 use crate::instance_settings::{Instance, Settings, guid, is_country};
 use crate::platform::Platform;
 use crate::secret::Secret;
@@ -27,13 +27,24 @@ pub struct Party {
     pub country: String,
 }
 
+/// What the host knows of earlier attempts at a purchase.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EarlierAttempts {
+    /// There was none.
+    None,
+    /// Each of them definitely bought nothing.
+    NotDone,
+    /// One of them may have bought.
+    Unknown,
+}
+
 /// One license to buy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LicenseOrder {
     /// The host's name for the purchase, a UUID: the same for every attempt.
     pub client_transaction_id: String,
-    /// Whether an attempt may have been made before.
-    pub repeated: bool,
+    /// What is known of earlier attempts.
+    pub earlier_attempts: EarlierAttempts,
     /// Validate only.
     pub check_only: bool,
     /// The product's code: Microsoft's offer id.
@@ -98,7 +109,7 @@ pub enum OrderAnswer {
 
 /// Buys one license, or says for certain that it did not, or that nobody knows yet.
 ///
-/// A repeated attempt looks up first, and buys only when Microsoft says that it has never seen the
+/// An attempt that is not the first one looks up first, and buys only when Microsoft says that it has never seen the
 /// client transaction id.
 ///
 /// # Errors
@@ -108,8 +119,9 @@ pub fn create_license(
     instance: &Instance,
     order: &LicenseOrder,
 ) -> Result<OrderAnswer, ChangeFailure> {
-    // A repeated attempt that stops here says nothing of the one before it.
-    let stopped = |problem| match order.repeated && !order.check_only {
+    let may_be_bought = order.earlier_attempts == EarlierAttempts::Unknown;
+    // An attempt that stops here says nothing of the one before it.
+    let stopped = |problem| match may_be_bought && !order.check_only {
         true => ChangeFailure::Unknown(problem),
         false => ChangeFailure::Refused(problem),
     };
@@ -118,14 +130,15 @@ pub fn create_license(
     if order.check_only {
         return Ok(OrderAnswer::Valid);
     }
-    let cis = Cis::new(platform, &settings).map_err(|failure| match order.repeated {
+    let not_bought_now = |failure: ReadFailure| match may_be_bought {
         true => failure.after_the_change(),
         false => failure.before_the_change(),
-    })?;
-    if order.repeated {
+    };
+    let cis = Cis::new(platform, &settings).map_err(not_bought_now)?;
+    if order.earlier_attempts != EarlierAttempts::None {
         let found = cis
             .license_by_client_transaction_id(client_transaction_id)
-            .map_err(|failure| failure.after_the_change())?;
+            .map_err(not_bought_now)?;
         if let Some(license) = found {
             return Ok(OrderAnswer::Licensed(license));
         }

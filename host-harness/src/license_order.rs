@@ -14,8 +14,8 @@ use crate::error::CallError;
 use crate::host::{Host, PrepareError, contract_instance};
 use crate::instance_settings::ConfigureError;
 use crate::record::{
-    self, Asset, AssetFilter, AttemptOutcome, BeginError, FinishError, Instance, License, LicenseTokenStatus,
-    NewLine, NewOrder, Order, Party, RecordError, ReturnStatus, Secret, SyncStatus,
+    self, Asset, AssetFilter, AttemptOutcome, BeginError, EarlierAttempts, FinishError, Instance, License,
+    LicenseTokenStatus, NewLine, NewOrder, Order, Party, RecordError, ReturnStatus, Secret, SyncStatus,
 };
 
 /// How often a line is attempted before an order is left to be resumed. Three times within a few seconds
@@ -147,7 +147,11 @@ impl Host {
         let attempt = self.record().begin_attempt(asset.id).await?;
         let line = contract::LicenseOrder {
             client_transaction_id: attempt.client_transaction_id.to_string(),
-            repeated: attempt.repeated,
+            earlier_attempts: match attempt.earlier {
+                EarlierAttempts::None => contract::EarlierAttempts::None,
+                EarlierAttempts::NotDone => contract::EarlierAttempts::NotDone,
+                EarlierAttempts::Unknown => contract::EarlierAttempts::Unknown,
+            },
             check_only: false,
             product: asset.product_code.clone(),
             reseller: order.reseller.as_ref().map(contract_party),

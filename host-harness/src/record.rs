@@ -25,7 +25,9 @@ pub use assets::{
     Asset, AssetFilter, AssetStatus, License, LicenseTokenStatus, Problem, Reason, ReturnStatus, SyncStatus,
     client_transaction_id,
 };
-pub use attempts::{Attempt, AttemptOutcome, AttemptResult, BeginError, BegunAttempt, FinishError};
+pub use attempts::{
+    Attempt, AttemptOutcome, AttemptResult, BeginError, BegunAttempt, EarlierAttempts, FinishError,
+};
 pub use instances::{
     Authority, Change, CreateError, Instance, NewInstance, Reach, SaveError, SavedSettings, SettingsVersion,
     Standing,

@@ -11,7 +11,9 @@ use crate::instance_settings::{
     OtherInstance, Standing,
 };
 use crate::license_lifecycle::{LicenseName, LicenseReturn};
-use crate::license_order::{License, LicenseOrder, LicenseTokenStatus, OrderAnswer, Party, ReturnStatus};
+use crate::license_order::{
+    EarlierAttempts, License, LicenseOrder, LicenseTokenStatus, OrderAnswer, Party, ReturnStatus,
+};
 use crate::services_definition::{Attribute, AttributeValue, Outcome, Product, ProductType, Summary};
 
 fn each<From, To: std::convert::From<From>>(list: Vec<From>) -> Vec<To> {
@@ -333,7 +335,7 @@ impl From<wo::LicenseOrder> for LicenseOrder {
     fn from(order: wo::LicenseOrder) -> Self {
         let wo::LicenseOrder {
             client_transaction_id,
-            repeated,
+            earlier_attempts,
             check_only,
             product,
             reseller,
@@ -341,7 +343,11 @@ impl From<wo::LicenseOrder> for LicenseOrder {
         } = order;
         Self {
             client_transaction_id,
-            repeated,
+            earlier_attempts: match earlier_attempts {
+                wo::EarlierAttempts::None => EarlierAttempts::None,
+                wo::EarlierAttempts::NotDone => EarlierAttempts::NotDone,
+                wo::EarlierAttempts::Unknown => EarlierAttempts::Unknown,
+            },
             check_only,
             product,
             reseller: reseller.map(Into::into),

@@ -12,7 +12,7 @@ const PRODUCT_KEY: &str = "AAAAA-BBBBB-CCCCC-DDDDD-EEEEE";
 fn order() -> LicenseOrder {
     LicenseOrder {
         client_transaction_id: ID.to_owned(),
-        repeated: false,
+        earlier_attempts: EarlierAttempts::None,
         check_only: false,
         product: "ABC-00001".to_owned(),
         reseller: None,
@@ -26,7 +26,7 @@ fn order() -> LicenseOrder {
 
 fn repeated() -> LicenseOrder {
     LicenseOrder {
-        repeated: true,
+        earlier_attempts: EarlierAttempts::Unknown,
         ..order()
     }
 }
@@ -223,6 +223,30 @@ fn a_repeated_attempt_never_buys_after_any_other_answer() {
     }
     let platform = ScriptedPlatform::answering([Err(SendFailure::Unreachable)]);
     assert_unknown(place(&platform, &repeated()));
+}
+
+#[test]
+fn an_attempt_after_one_that_bought_nothing_looks_up_and_a_failed_look_up_means_nothing_was_bought() {
+    let order = LicenseOrder {
+        earlier_attempts: EarlierAttempts::NotDone,
+        ..order()
+    };
+    for failure in [
+        Err(SendFailure::NameNotResolved),
+        Err(SendFailure::ResponseTimeout),
+        answer(500, ""),
+    ] {
+        let platform = ScriptedPlatform::granting([failure]);
+        let outcome = place(&platform, &order);
+        assert!(
+            matches!(outcome, Err(ChangeFailure::Unavailable(_))),
+            "{outcome:?}"
+        );
+        assert_eq!(platform.purchases(), 0);
+    }
+    let platform = ScriptedPlatform::granting([license(200)]);
+    assert_licensed(place(&platform, &order));
+    assert_eq!(platform.purchases(), 0);
 }
 
 #[test]

@@ -33,13 +33,24 @@ stored_enum!(AttemptResult {
     SecondLicense = "second_license", "second license";
 });
 
+/// What is known of the attempts before one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EarlierAttempts {
+    /// There was none.
+    None,
+    /// Each of them has ended, and definitely bought nothing.
+    NotDone,
+    /// One of them may have bought: its outcome is unknown, or it has not ended, as after a crash.
+    Unknown,
+}
+
 /// An attempt that is on record before the vendor is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BegunAttempt {
     /// From 1.
     pub number: u32,
-    /// Whether one was begun before, whatever became of it: the vendor is to be asked first.
-    pub repeated: bool,
+    /// What is known of those before it.
+    pub earlier: EarlierAttempts,
     /// What the vendor is to know the purchase by.
     pub client_transaction_id: Uuid,
 }
@@ -181,6 +192,7 @@ impl Record {
             });
         }
         let client_transaction_id = id(&row, "client_transaction_id")?;
+        let earlier = earlier_attempts(&mut transaction, asset_id).await?;
         let number = last_attempt(&mut transaction, asset_id).await?.saturating_add(1);
         sqlx::query(
             "INSERT INTO attempts (asset_id, number, client_transaction_id, begun_at_ms)
@@ -195,7 +207,7 @@ impl Record {
         transaction.commit().await?;
         Ok(BegunAttempt {
             number,
-            repeated: number > 1,
+            earlier,
             client_transaction_id,
         })
     }
@@ -455,6 +467,27 @@ fn attempt(row: &SqliteRow) -> Result<Attempt, RecordError> {
         result: result.map(AttemptResult::from_word).transpose()?,
         problem: problem.map(|_| from_json(row, "problem")).transpose()?,
     })
+}
+
+async fn earlier_attempts(
+    transaction: &mut SqliteConnection,
+    asset_id: Uuid,
+) -> Result<EarlierAttempts, RecordError> {
+    let results = sqlx::query("SELECT result FROM attempts WHERE asset_id = $1")
+        .bind(asset_id.to_string())
+        .fetch_all(transaction)
+        .await?;
+    if results.is_empty() {
+        return Ok(EarlierAttempts::None);
+    }
+    for row in &results {
+        let result: Option<&str> = row.try_get("result")?;
+        match result.map(AttemptResult::from_word).transpose()? {
+            Some(AttemptResult::Refused | AttemptResult::Unavailable) => {}
+            _ => return Ok(EarlierAttempts::Unknown),
+        }
+    }
+    Ok(EarlierAttempts::NotDone)
 }
 
 fn column<'r>(row: &'r SqliteRow, name: &str) -> Result<&'r str, RecordError> {

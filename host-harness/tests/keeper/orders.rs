@@ -1,9 +1,9 @@
 //! Orders and assets: nothing half-written, nothing bought twice, nothing secret in clear.
 
 use host_harness::record::{
-    AssetFilter, AttemptOutcome, AttemptResult, BeginError, FinishError, License, LicenseTokenStatus,
-    NewLine, NewOrder, Order, Party, PlaceError, Problem, Record, ReturnStatus, Secret, SyncStatus,
-    client_transaction_id,
+    AssetFilter, AttemptOutcome, AttemptResult, BeginError, EarlierAttempts, FinishError, License,
+    LicenseTokenStatus, NewLine, NewOrder, Order, Party, PlaceError, Problem, Record, ReturnStatus, Secret,
+    SyncStatus, client_transaction_id,
 };
 use uuid::Uuid;
 
@@ -185,7 +185,7 @@ async fn a_crash_during_an_attempt_leaves_the_intent_and_the_next_one_asks_first
     let record = TestRecord::open().await;
     let asset = one_asset(&record).await;
     let first = record.begin_attempt(asset).await.unwrap();
-    assert_eq!((first.number, first.repeated), (1, false));
+    assert_eq!((first.number, first.earlier), (1, EarlierAttempts::None));
 
     let next = record.opened_again().await;
     let attempts = next.attempts(asset).await.unwrap();
@@ -194,8 +194,26 @@ async fn a_crash_during_an_attempt_leaves_the_intent_and_the_next_one_asks_first
         (1, None, None)
     );
     let second = next.begin_attempt(asset).await.unwrap();
-    assert_eq!((second.number, second.repeated), (2, true));
+    assert_eq!((second.number, second.earlier), (2, EarlierAttempts::Unknown));
     assert_eq!(second.client_transaction_id, first.client_transaction_id);
+}
+
+#[tokio::test]
+async fn an_attempt_after_one_that_bought_nothing_says_so() {
+    let record = TestRecord::open().await;
+    let asset = one_asset(&record).await;
+    let first = record.begin_attempt(asset).await.unwrap();
+    let outcome = AttemptOutcome::Unavailable(problem("busy"));
+    record.finish_attempt(asset, first.number, outcome).await.unwrap();
+    let second = record.begin_attempt(asset).await.unwrap();
+    assert_eq!(second.earlier, EarlierAttempts::NotDone);
+    let outcome = AttemptOutcome::Unknown(problem("cut-off"));
+    record
+        .finish_attempt(asset, second.number, outcome)
+        .await
+        .unwrap();
+    let third = record.begin_attempt(asset).await.unwrap();
+    assert_eq!(third.earlier, EarlierAttempts::Unknown);
 }
 
 #[tokio::test]
