@@ -1,7 +1,7 @@
 //! The one way out of a sandbox: HTTPS, to the authorities of the calling instance, with its certificate.
 //!
-//! Policy comes before I/O, from top to bottom: method and target ([`policy`]), the authority on the instance's list, name
-//! resolution, every address checked, then a connection to the address that was checked ([`connector`]).
+//! Policy comes before I/O, from top to bottom: method and target, the authority on the instance's list, name
+//! resolution, every address checked, then a connection to the address that was checked.
 //! Connections and TLS sessions live in one client per instance and identity, so that none is ever lent.
 
 mod body;

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use host_harness::Plugin;
 
 /// The component's file: the one that `cargo xtask` has just built, or one built now.
-pub fn component() -> &'static Path {
+pub(crate) fn component() -> &'static Path {
     static COMPONENT: LazyLock<PathBuf> = LazyLock::new(|| {
         if let Some(built) = std::env::var_os("MICROSOFT_ESD_COMPONENT") {
             return built.into();
@@ -28,14 +28,14 @@ pub fn component() -> &'static Path {
 }
 
 /// The component, compiled once for all tests.
-pub fn plugin() -> Plugin {
+pub(crate) fn plugin() -> Plugin {
     static PLUGIN: LazyLock<Plugin> =
         LazyLock::new(|| Plugin::load(component()).expect("the component loads"));
     PLUGIN.clone()
 }
 
 /// The program `bss-host`.
-pub fn bss_host() -> &'static Path {
+pub(crate) fn bss_host() -> &'static Path {
     static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
         cargo(&["build", "-p", "host-harness", "--bin", "bss-host"]);
         target_dir()

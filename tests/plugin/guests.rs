@@ -7,12 +7,12 @@ use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
 /// A plugin whose three functions all have this body, which must leave an `i32` or never end.
-pub fn guest(body: &str) -> Plugin {
+pub(crate) fn guest(body: &str) -> Plugin {
     Plugin::from_bytes("guest.wasm", &component(&module(body))).expect("the guest loads")
 }
 
 /// The three exports of `service-manager` as the canonical ABI flattens them.
-pub fn module(body: &str) -> String {
+pub(crate) fn module(body: &str) -> String {
     let export = |name: &str, parameters: usize| {
         format!(
             r#"(func (export "bss:service-manager/service-manager@0.1.0#{name}") (param {}) (result i32)
@@ -34,7 +34,7 @@ pub fn module(body: &str) -> String {
 }
 
 /// Makes a component of the contract's world `plugin` from a core module.
-pub fn component(module: &str) -> Vec<u8> {
+pub(crate) fn component(module: &str) -> Vec<u8> {
     let mut resolve = Resolve::default();
     let (package, _) = resolve
         .push_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("wit"))

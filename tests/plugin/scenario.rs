@@ -18,18 +18,18 @@ use tempfile::TempDir;
 use crate::component::component;
 
 /// The instance that most tests use.
-pub const INSTANCE: &str = "esd";
+pub(crate) const INSTANCE: &str = "esd";
 
 /// A host and a Microsoft of one test.
-pub struct Scenario {
-    pub folder: TempDir,
-    pub microsoft: Simulator,
-    pub host: Host,
+pub(crate) struct Scenario {
+    pub(crate) folder: TempDir,
+    pub(crate) microsoft: Simulator,
+    pub(crate) host: Host,
 }
 
 impl Scenario {
     /// A Microsoft that runs, and a host that knows nothing yet.
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let folder = tempfile::tempdir().expect("a temporary directory");
         let options = SimulatorOptions::new(folder.path().join("microsoft"));
         let microsoft = Simulator::start(options).await.expect("the simulator starts");
@@ -37,7 +37,7 @@ impl Scenario {
     }
 
     /// A host that knows nothing yet, beside a Microsoft that a test has started its own way.
-    pub async fn with(folder: TempDir, microsoft: Simulator) -> Self {
+    pub(crate) async fn with(folder: TempDir, microsoft: Simulator) -> Self {
         let host = Host::open(&folder.path().join("bss"), component())
             .await
             .expect("the host opens");
@@ -49,7 +49,7 @@ impl Scenario {
     }
 
     /// An instance that is ready, with a certificate that Microsoft knows.
-    pub async fn ready() -> Self {
+    pub(crate) async fn ready() -> Self {
         let scenario = Self::start().await;
         let thumbprint = scenario.install(&CertificateRequest::default()).await;
         scenario.ready_instance(INSTANCE, &thumbprint).await;
@@ -57,7 +57,7 @@ impl Scenario {
     }
 
     /// A ready instance whose catalog has been fetched.
-    pub async fn selling() -> Self {
+    pub(crate) async fn selling() -> Self {
         let scenario = Self::ready().await;
         scenario
             .host
@@ -68,7 +68,7 @@ impl Scenario {
     }
 
     /// Installs a certificate of Microsoft's making.
-    pub async fn install(&self, request: &CertificateRequest) -> Thumbprint {
+    pub(crate) async fn install(&self, request: &CertificateRequest) -> Thumbprint {
         let issued = self
             .microsoft
             .issue_client_certificate(request)
@@ -77,7 +77,7 @@ impl Scenario {
     }
 
     /// Installs a certificate through a PFX file that OpenSSL makes.
-    pub async fn install_issued(&self, issued: &IssuedCertificate) -> Thumbprint {
+    pub(crate) async fn install_issued(&self, issued: &IssuedCertificate) -> Thumbprint {
         let pfx = std::fs::read(self.pfx(issued, "a code")).expect("the PFX file");
         let certificates = self.host.record().certificates();
         certificates
@@ -88,7 +88,7 @@ impl Scenario {
     }
 
     /// A PFX file, made by OpenSSL.
-    pub fn pfx(&self, issued: &IssuedCertificate, code: &str) -> PathBuf {
+    pub(crate) fn pfx(&self, issued: &IssuedCertificate, code: &str) -> PathBuf {
         let pem = format!(
             "{}{}{}",
             *issued.private_key_pem, issued.certificate_pem, issued.chain_pem
@@ -97,7 +97,7 @@ impl Scenario {
     }
 
     /// A PFX file of whatever is in a PEM text, made by OpenSSL.
-    pub fn openssl_pfx(&self, pem: &str, code: &str, options: &[&str]) -> PathBuf {
+    pub(crate) fn openssl_pfx(&self, pem: &str, code: &str, options: &[&str]) -> PathBuf {
         let file = self.folder.path().join(format!("{}.pfx", uuid::Uuid::new_v4()));
         let mut openssl = Command::new("openssl")
             .args(["pkcs12", "-export", "-passout", "env:CODE", "-out"])
@@ -118,7 +118,7 @@ impl Scenario {
     }
 
     /// A new instance, allowed to reach this Microsoft, with an empty form.
-    pub async fn new_instance(&self, name: &str) -> Instance {
+    pub(crate) async fn new_instance(&self, name: &str) -> Instance {
         let details = self.microsoft.details();
         let instance = NewInstance {
             name: name.to_owned(),
@@ -142,7 +142,7 @@ impl Scenario {
     }
 
     /// An instance with its form filled in, both stages.
-    pub async fn ready_instance(&self, name: &str, thumbprint: &Thumbprint) {
+    pub(crate) async fn ready_instance(&self, name: &str, thumbprint: &Thumbprint) {
         self.new_instance(name).await;
         let mut credentials = credentials(self.microsoft.details());
         credentials.insert("system-name".into(), name.into());
@@ -152,12 +152,12 @@ impl Scenario {
         assert!(second.saved, "{:?}", problems(&second));
     }
 
-    pub async fn configure(&self, name: &str, typed: &BTreeMap<String, String>) -> InstanceForm {
+    pub(crate) async fn configure(&self, name: &str, typed: &BTreeMap<String, String>) -> InstanceForm {
         self.host.configure(name, typed, "test").await.expect("the form")
     }
 
     /// The codes of products that are sold.
-    pub async fn offers(&self) -> Vec<String> {
+    pub(crate) async fn offers(&self) -> Vec<String> {
         let instance = self.host.named_instance(INSTANCE).await.expect("the instance");
         let products = self
             .host
@@ -169,7 +169,7 @@ impl Scenario {
     }
 
     /// Orders so many of one product, and buys what can be bought now.
-    pub async fn order(&self, product: &str, quantity: u32) -> Vec<Asset> {
+    pub(crate) async fn order(&self, product: &str, quantity: u32) -> Vec<Asset> {
         let request = order_request(product, quantity);
         let order = self
             .host
@@ -183,7 +183,7 @@ impl Scenario {
     }
 
     /// The client transaction ids of all licenses that Microsoft ever issued.
-    pub async fn issued(&self) -> Vec<String> {
+    pub(crate) async fn issued(&self) -> Vec<String> {
         let ledger = self.microsoft.ledger().await.expect("the ledger");
         ledger
             .into_iter()
@@ -192,7 +192,7 @@ impl Scenario {
     }
 }
 
-pub fn order_request(product: &str, quantity: u32) -> OrderRequest {
+pub(crate) fn order_request(product: &str, quantity: u32) -> OrderRequest {
     OrderRequest {
         customer: customer(),
         reseller: None,
@@ -205,7 +205,7 @@ pub fn order_request(product: &str, quantity: u32) -> OrderRequest {
 }
 
 /// A customer with a name of this run.
-pub fn customer() -> Party {
+pub(crate) fn customer() -> Party {
     Party {
         id: format!("C-{}", uuid::Uuid::new_v4().simple()),
         name: format!("Customer {}", uuid::Uuid::new_v4().simple()),
@@ -214,7 +214,7 @@ pub fn customer() -> Party {
 }
 
 /// The first stage of the form.
-pub fn credentials(details: &Details) -> BTreeMap<String, String> {
+pub(crate) fn credentials(details: &Details) -> BTreeMap<String, String> {
     [
         ("system-name", INSTANCE.to_owned()),
         ("resource-api", details.resource_api.clone()),
@@ -228,7 +228,7 @@ pub fn credentials(details: &Details) -> BTreeMap<String, String> {
 }
 
 /// The second stage of the form.
-pub fn selection(thumbprint: &str) -> BTreeMap<String, String> {
+pub(crate) fn selection(thumbprint: &str) -> BTreeMap<String, String> {
     [
         ("certificate-thumbprint", thumbprint),
         ("country", "DE"),
@@ -239,7 +239,7 @@ pub fn selection(thumbprint: &str) -> BTreeMap<String, String> {
 }
 
 /// Every problem of a form, as `field: code`.
-pub fn problems(form: &InstanceForm) -> Vec<String> {
+pub(crate) fn problems(form: &InstanceForm) -> Vec<String> {
     let lines = form.form.fields.iter().flat_map(|field| {
         field
             .problems
@@ -250,12 +250,12 @@ pub fn problems(form: &InstanceForm) -> Vec<String> {
 }
 
 /// Nobody listens.
-pub fn silent() -> CallListener {
+pub(crate) fn silent() -> CallListener {
     Arc::new(|_| ())
 }
 
 /// A call that can reach nobody.
-pub fn nowhere() -> CallContext {
+pub(crate) fn nowhere() -> CallContext {
     CallContext {
         egress: Arc::new(Egress {
             instance_id: "nobody".into(),

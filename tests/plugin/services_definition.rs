@@ -80,7 +80,7 @@ async fn an_offer_that_is_gone_is_marked_and_one_that_returns_is_revived() {
         .fetch_services(INSTANCE, silent())
         .await
         .expect("the catalog is read");
-    assert_eq!(run.difference.discontinued, [gone.clone()]);
+    assert_eq!(run.difference.discontinued, std::slice::from_ref(&gone));
     scenario.microsoft.set_catalog(whole);
     let run = scenario
         .host
