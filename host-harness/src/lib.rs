@@ -16,6 +16,7 @@ pub mod limits;
 pub mod outbound_https;
 pub mod plugin;
 pub mod record;
+pub mod secret;
 pub mod services_definition;
 pub mod simulator;
 

@@ -325,7 +325,7 @@ fn compare(
         .map(|entry| {
             (
                 entry.client_transaction_id.to_string(),
-                Some(entry.product_key.reveal().to_owned()),
+                Some(entry.product_key.expose().to_owned()),
             )
         })
         .collect();

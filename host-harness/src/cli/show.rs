@@ -200,9 +200,10 @@ pub(super) fn form_table(form: &Form) -> Table {
     table
 }
 
+/// The value, and what it stands for where both fit into a line beside the label.
 fn shown_value(field: &Field, value: &str) -> String {
     match field.choices.iter().find(|choice| choice.key == value) {
-        Some(choice) if choice.label != value => format!("{value}  {}", choice.label),
+        Some(choice) if choice.label.chars().count() <= 30 => format!("{value}  {}", choice.label),
         _ => value.to_owned(),
     }
 }
