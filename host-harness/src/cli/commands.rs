@@ -285,7 +285,6 @@ async fn configure(host: &Host, name: &str, set: Vec<(String, String)>, json: bo
         host.form(name).await
     };
     let shown = shown.map_err(configure_failure)?;
-    let problems = show::form_problems(&shown.form);
     if json {
         let mut value = show::instance_json(&shown.instance);
         value["saved"] = shown.saved.into();
@@ -297,11 +296,7 @@ async fn configure(host: &Host, name: &str, set: Vec<(String, String)>, json: bo
     if !changes || shown.saved {
         return Ok(Ending::Done);
     }
-    Err(Failure::text(
-        Ending::Refused,
-        format!("nothing was saved: {}", problems.join("; ")),
-        "",
-    ))
+    Err(Failure::form(&shown.form))
 }
 
 fn show_form(shown: &InstanceForm) {
@@ -527,18 +522,15 @@ async fn assets(
 }
 
 async fn simulator(arguments: &SimulatorArguments) -> Outcome {
-    let started = demo::start_simulator(
-        &arguments.directory,
-        arguments.service_address,
-        arguments.login_address,
-    )
-    .await;
+    // Absolute, so that what it prints can be used from another directory.
+    let directory = std::path::absolute(&arguments.directory).map_err(no_answer)?;
+    let started = demo::start_simulator(&directory, arguments.service_address, arguments.login_address).await;
     let (simulator, mut details) = started.map_err(|error| no_answer_text(&error))?;
     let issued = simulator
         .issue_client_certificate(&CertificateRequest::default())
         .map_err(no_answer)?;
     let code = uuid::Uuid::new_v4().to_string();
-    let file = arguments.directory.join("client.pfx");
+    let file = directory.join("client.pfx");
     pfx::with_library(&issued, &code, &file).map_err(|error| no_answer_text(&error))?;
     details["pfxFile"] = file.display().to_string().into();
     details["pfxCode"] = code.into();

@@ -198,11 +198,7 @@ async fn stage<const N: usize>(
         .await
         .map_err(configure_failure)?;
     if !form.saved {
-        return Err(Failure::text(
-            Ending::Refused,
-            show::form_problems(&form.form).join("; "),
-            "",
-        ));
+        return Err(Failure::form(&form.form));
     }
     steps.start(title, &[]);
     steps.table(&show::form_table(&form.form));
