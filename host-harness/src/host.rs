@@ -146,6 +146,7 @@ impl Host {
             listener,
             Egress {
                 instance_id: instance.id.to_string(),
+                settings_version: instance.version,
                 authorities: Vec::new(),
                 identity: None,
                 trust_roots: Arc::new(RootCertStore::empty()),
@@ -190,12 +191,27 @@ impl Host {
         let trust_roots = trust_roots(instance.reach.trusted_authorities_pem.as_deref());
         let egress = Egress {
             instance_id: instance.id.to_string(),
+            settings_version: instance.version,
             authorities,
             identity,
             trust_roots: trust_roots.ok_or_else(|| PrepareError::TrustRoots { instance: named() })?,
             allowed_networks: instance.reach.allowed_networks.clone(),
         };
         Ok(self.call(instance, listener, egress))
+    }
+
+    /// A call as [`Self::ready_call`] makes it, that uses nothing of what earlier calls opened or obtained and
+    /// leaves nothing for later ones: what it finds is how things are now.
+    pub(crate) async fn fresh_call(
+        &self,
+        instance: &Instance,
+        listener: CallListener,
+    ) -> Result<CallContext, PrepareError> {
+        Ok(CallContext {
+            outbound: OutboundHttps::default(),
+            access_tokens: AccessTokenCache::default(),
+            ..self.ready_call(instance, listener).await?
+        })
     }
 
     fn call(&self, instance: &Instance, listener: CallListener, egress: Egress) -> CallContext {

@@ -6,7 +6,9 @@
 pub mod access_token_cache;
 pub mod bindings;
 pub mod call_state;
+pub mod certificate_rotation;
 pub mod certificate_store;
+pub mod connection;
 pub mod error;
 pub mod host;
 pub mod host_key;

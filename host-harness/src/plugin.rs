@@ -5,22 +5,26 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use wasmtime::component::{Component, Linker};
+use wasmtime::component::{Component, Instance as ComponentInstance, Linker};
 use wasmtime::{
     Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store, Trap, UpdateDeadline,
 };
 
+use crate::bindings::connection::Step;
 use crate::bindings::failures::{ChangeFailure, ReadFailure};
 use crate::bindings::instance_settings::{Draft, Form, Instance};
 use crate::bindings::license_order::{LicenseOrder, OrderAnswer};
 use crate::bindings::services_definition::{Outcome, Product};
-use crate::bindings::{Core, CorePre};
+use crate::bindings::{Checking, CheckingPre, Core, CorePre};
 use crate::call_state::{self, CallContext, CallState};
 use crate::error::{CallError, LoadError};
 use crate::limits;
 
 /// Calls that can run at once with memory set aside beforehand. More wait for nobody: they fail at setup.
 const CALLS_AT_ONCE: u32 = 256;
+
+/// The interface that a plugin may lack.
+const CONNECTION: &str = "bss:service-manager/connection@0.1.0";
 
 /// A loaded plugin. Cloning shares it.
 #[derive(Clone)]
@@ -62,21 +66,22 @@ impl Plugin {
         };
         let mut linker = Linker::new(&engine);
         call_state::add_to_linker(&mut linker).map_err(LoadError::Engine)?;
-        let core = linker
-            .instantiate_pre(&component)
-            .and_then(CorePre::new)
-            .map_err(contract)?;
         let component_type = component.component_type();
+        let exports: Arc<[String]> = component_type
+            .exports(&engine)
+            .map(|(name, _)| name.to_owned())
+            .collect();
+        let linked = linker.instantiate_pre(&component).map_err(contract)?;
+        if exports.iter().any(|name| name == CONNECTION) {
+            CheckingPre::new(linked.clone()).map_err(contract)?;
+        }
         Ok(Self {
             imports: component_type
                 .imports(&engine)
                 .map(|(name, _)| name.to_owned())
                 .collect(),
-            exports: component_type
-                .exports(&engine)
-                .map(|(name, _)| name.to_owned())
-                .collect(),
-            core,
+            exports,
+            core: CorePre::new(linked).map_err(contract)?,
             _ticker: Arc::new(Ticker::start(&engine)),
             engine,
         })
@@ -145,6 +150,29 @@ impl Plugin {
         call.end(answer).map(|(answer, _)| answer)
     }
 
+    /// Whether the plugin can say, step by step, whether the vendor can be reached.
+    pub fn checks_connections(&self) -> bool {
+        self.exports.iter().any(|name| name == CONNECTION)
+    }
+
+    /// Goes the way to the vendor step by step. Buys nothing.
+    ///
+    /// # Errors
+    /// When the plugin brings no answer, as one that [can't check](Self::checks_connections) never does.
+    pub async fn check_connection(
+        &self,
+        context: CallContext,
+        instance: &Instance,
+    ) -> Result<Vec<Step>, CallError> {
+        let mut call = self.enter(context, limits::CALL, false).await?;
+        let checking = Checking::new(&mut call.store, &call.instance).map_err(CallError::Setup)?;
+        let run = checking
+            .bss_service_manager_connection()
+            .call_check_connection(&mut call.store, instance);
+        let answer = tokio::time::timeout(limits::CALL, run).await;
+        call.end(answer).map(|(steps, _)| steps)
+    }
+
     /// Makes the sandbox of one call.
     async fn enter(
         &self,
@@ -165,10 +193,12 @@ impl Plugin {
             }
             Ok(UpdateDeadline::Yield(1))
         });
-        match tokio::time::timeout(deadline, self.core.instantiate_async(&mut store)).await {
-            Ok(Ok(core)) => Ok(Call {
+        let entered = self.core.instance_pre().instantiate_async(&mut store);
+        match tokio::time::timeout(deadline, entered).await {
+            Ok(Ok(instance)) => Ok(Call {
+                core: Core::new(&mut store, &instance).map_err(CallError::Setup)?,
                 store,
-                core,
+                instance,
                 deadline,
             }),
             Ok(Err(error)) => Err(CallError::Setup(error)),
@@ -181,6 +211,7 @@ impl Plugin {
 struct Call {
     store: Store<CallState>,
     core: Core,
+    instance: ComponentInstance,
     deadline: Duration,
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use host_harness::bindings::failures::ReadFailure;
-use host_harness::record::AttemptResult;
+use host_harness::record::{AttemptResult, SyncStatus};
 use host_harness::services_definition::ServicesError;
 use host_harness::simulator::{
     CertificateRequest, Operation, Registration, Simulator, SimulatorOptions, TlsVersions,
@@ -137,15 +137,17 @@ async fn a_certificate_that_the_server_refuses_is_named_as_the_cause_and_leaves_
         assert!(scenario.configure(INSTANCE, &chosen).await.saved);
         let failure = read_failure(&scenario).await;
         assert!(
-            problem(&failure).starts_with("certificate-refused: "),
+            matches!(failure, ReadFailure::Refused(_))
+                && problem(&failure).starts_with("certificate-refused: "),
             "{tls:?}: {failure:?}"
         );
         let offers = scenario.offers().await;
         let assets = scenario.order(&offers[0], 1).await;
+        assert_eq!(assets[0].sync_status, SyncStatus::Failed, "{tls:?}");
         let reason = assets[0].reason.as_ref().expect("a reason");
         assert_eq!(
-            reason.result,
-            AttemptResult::Unavailable,
+            (reason.result, reason.problem.code.as_str()),
+            (AttemptResult::Refused, "certificate-refused"),
             "{tls:?}: the server never read the request"
         );
         assert!(scenario.issued().await.is_empty());

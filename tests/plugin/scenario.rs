@@ -259,6 +259,7 @@ pub(crate) fn nowhere() -> CallContext {
     CallContext {
         egress: Arc::new(Egress {
             instance_id: "nobody".into(),
+            settings_version: 0,
             authorities: Vec::new(),
             identity: None,
             trust_roots: Arc::new(rustls::RootCertStore::empty()),

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use host_harness::certificate_store::Thumbprint;
 use ipnet::IpNet;
 use uuid::Uuid;
 
@@ -78,8 +79,24 @@ pub(super) enum CertificateCommand {
         #[arg(long, value_name = "FILE")]
         code_file: Option<PathBuf>,
     },
-    /// Show the installed certificates
+    /// Show the installed certificates, those that expire first at the top
     List,
+    /// Show one certificate
+    Show {
+        /// Its thumbprint
+        thumbprint: Thumbprint,
+    },
+    /// Forget a certificate and its private key; refused while an instance uses it
+    Remove {
+        /// Its thumbprint
+        thumbprint: Thumbprint,
+    },
+    /// Show the certificates that have expired or will soon; exits with 0 whether there are any or not
+    Expiring {
+        /// How soon
+        #[arg(long, default_value_t = 30, value_name = "N")]
+        days: u32,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -93,11 +110,32 @@ pub(super) enum InstanceCommand {
         /// A field and its value, as in `--set client-id=...`; may be repeated. None: show the form
         #[arg(long, value_name = "FIELD=VALUE", value_parser = key_value)]
         set: Vec<(String, String)>,
+        /// Change nothing if somebody has saved since this version, which `instance show` tells
+        #[arg(long, value_name = "VERSION", requires = "set")]
+        based_on: Option<i64>,
     },
     /// Show one instance and its form
     Show {
         /// The instance
         name: String,
+    },
+    /// Show every save of an instance's settings: who, when, and what it changed
+    History {
+        /// The instance
+        name: String,
+    },
+    /// Go the way to the vendor step by step; exits with 0 if all steps pass, 1 if one fails, 3 if it could not be run
+    Check {
+        /// The instance
+        name: String,
+    },
+    /// Replace the certificate of an instance in use, once the connection has been checked with the new one
+    RotateCertificate {
+        /// The instance
+        name: String,
+        /// The thumbprint of the new certificate, which is installed already
+        #[arg(long, value_name = "THUMBPRINT")]
+        to: Thumbprint,
     },
     /// Show all instances
     List,
