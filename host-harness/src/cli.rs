@@ -4,6 +4,7 @@ mod args;
 mod commands;
 mod demo;
 mod pfx;
+mod prerequisites;
 mod show;
 
 use std::process::ExitCode;

@@ -15,6 +15,7 @@ pub mod license_order;
 pub mod limits;
 pub mod outbound_https;
 pub mod plugin;
+pub mod prerequisites;
 pub mod record;
 pub mod services_definition;
 pub mod simulator;
