@@ -10,6 +10,7 @@ mod guests;
 mod instance_settings;
 mod license_order;
 mod outbound_https;
+mod prerequisites;
 mod sandbox;
 mod scenario;
 mod services_definition;

@@ -22,7 +22,7 @@ use super::args::{
     PlaceOrder, ServicesCommand, SimulatorArguments,
 };
 use super::show::{self, Failure};
-use super::{Ending, certificates, demo, instances, pfx};
+use super::{Ending, certificates, demo, instances, pfx, prerequisites};
 
 pub(super) type Outcome = Result<Ending, Failure>;
 
@@ -32,6 +32,10 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
     match &arguments.command {
         Command::Simulator(simulator_arguments) => return simulator(simulator_arguments).await,
         Command::Demo(demo_arguments) => return demo::run(&arguments.plugin, demo_arguments, json).await,
+        Command::Prerequisites(asked) => {
+            let code = pfx_code(asked.code_file.as_deref())?;
+            return prerequisites::run(asked, &read_pfx(&asked.pfx)?, &code, json).await;
+        }
         _ => {}
     }
     let host = Host::open(&arguments.data_dir, &arguments.plugin)
@@ -65,7 +69,7 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
             order,
             show_keys,
         }) => assets(&host, instance, order, show_keys, json).await,
-        Command::Simulator(_) | Command::Demo(_) => Ok(Ending::Done),
+        Command::Simulator(_) | Command::Demo(_) | Command::Prerequisites(_) => Ok(Ending::Done),
     }
 }
 
@@ -168,14 +172,19 @@ fn pfx_code(file: Option<&Path>) -> Result<PfxCode, Failure> {
     Ok(PfxCode::new(text.lines().next().unwrap_or_default().to_owned()))
 }
 
-async fn import(host: &Host, file: &Path, code: &PfxCode, json: bool) -> Outcome {
-    let bytes = Zeroizing::new(std::fs::read(file).map_err(|error| {
+fn read_pfx(file: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let bytes = std::fs::read(file).map_err(|error| {
         Failure::text(
             Ending::Refused,
             format!("PFX file `{}` can't be read: {error}", file.display()),
             "",
         )
-    })?);
+    })?;
+    Ok(Zeroizing::new(bytes))
+}
+
+async fn import(host: &Host, file: &Path, code: &PfxCode, json: bool) -> Outcome {
+    let bytes = read_pfx(file)?;
     let certificate = host
         .record()
         .certificates()

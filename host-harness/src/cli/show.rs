@@ -93,6 +93,7 @@ pub(super) fn problems_failure(what: &str, problems: &[Problem]) -> Failure {
     Failure {
         ending: Ending::Refused,
         message: format!("{what}: {}", lines.join("; ")),
+        details: Vec::new(),
         hints: advice.filter(|advice| !advice.is_empty()).collect(),
     }
 }
