@@ -224,7 +224,7 @@ impl<'a, P: Platform> Cis<'a, P> {
 
     fn send(&self, request: &mut HttpRequest, access_token: &Secret) -> Result<Answer, NoAnswer> {
         let correlation_id = fresh_guid(self.platform);
-        let bearer = Zeroizing::new(format!("Bearer {}", access_token.reveal()));
+        let bearer = Zeroizing::new(format!("Bearer {}", access_token.expose()));
         add_header(request, "authorization", &bearer);
         add_header(request, "ms-correlationid", &correlation_id);
         match self.platform.send(request) {

@@ -164,7 +164,7 @@ impl<'a, P: Platform> Entra<'a, P> {
                 "client_assertion_type",
                 "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
             )
-            .append_pair("client_assertion", assertion.reveal());
+            .append_pair("client_assertion", assertion.expose());
         let resource = &self.settings.resource;
         match self.version {
             Version::V1 => form.append_pair("resource", resource),

@@ -115,7 +115,7 @@ impl HttpRequest {
         self.headers
             .iter()
             .find(|(header, _)| *header == name)
-            .map(|(_, value)| value.reveal())
+            .map(|(_, value)| value.expose())
     }
 }
 

@@ -101,7 +101,7 @@ impl Platform for ScriptedPlatform {
     }
 
     fn cache_access_token(&self, name: &str, access_token: &Secret, expires_at_ms: i64) {
-        let kept = (access_token.reveal().to_owned(), expires_at_ms);
+        let kept = (access_token.expose().to_owned(), expires_at_ms);
         self.cache.borrow_mut().insert(name.to_owned(), kept);
     }
 
@@ -109,7 +109,7 @@ impl Platform for ScriptedPlatform {
         let mut cache = self.cache.borrow_mut();
         if cache
             .get(name)
-            .is_some_and(|(kept, _)| kept == access_token.reveal())
+            .is_some_and(|(kept, _)| kept == access_token.expose())
         {
             cache.remove(name);
         }

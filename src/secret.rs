@@ -15,7 +15,7 @@ impl Secret {
     }
 
     /// The text itself: to be sent, never to be logged.
-    pub fn reveal(&self) -> &str {
+    pub fn expose(&self) -> &str {
         &self.0
     }
 
@@ -46,6 +46,6 @@ mod tests {
     fn a_secret_does_not_print_itself() {
         let secret = Secret::new("AAAAA-BBBBB".to_owned());
         assert_eq!(format!("{secret:?}"), "[elided]");
-        assert_eq!(secret.reveal(), "AAAAA-BBBBB");
+        assert_eq!(secret.expose(), "AAAAA-BBBBB");
     }
 }

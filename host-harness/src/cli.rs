@@ -6,6 +6,7 @@ mod commands;
 mod demo;
 mod instances;
 mod pfx;
+mod prerequisites;
 mod show;
 
 use std::process::ExitCode;

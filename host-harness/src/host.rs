@@ -38,9 +38,14 @@ pub struct Host {
     access_tokens: AccessTokenCache,
 }
 
+/// Compiled plugins, in the data directory, which only its owner can enter.
+const COMPILED_DIRECTORY: &str = "compiled";
+
 /// A plugin that is loaded when it is first called: half of what a host does needs none.
 struct PluginFile {
     path: PathBuf,
+    /// Where what it is compiled to is kept.
+    compiled: PathBuf,
     loaded: OnceLock<Plugin>,
 }
 
@@ -106,6 +111,7 @@ impl Host {
             record: Record::open(data_dir).await?,
             plugin: Arc::new(PluginFile {
                 path: plugin.to_owned(),
+                compiled: data_dir.join(COMPILED_DIRECTORY),
                 loaded: OnceLock::new(),
             }),
             outbound: OutboundHttps::default(),
@@ -126,8 +132,8 @@ impl Host {
         if let Some(plugin) = self.plugin.loaded.get() {
             return Ok(plugin.clone());
         }
-        let path = self.plugin.path.clone();
-        let compiled = tokio::task::spawn_blocking(move || Plugin::load(&path)).await;
+        let (path, directory) = (self.plugin.path.clone(), self.plugin.compiled.clone());
+        let compiled = tokio::task::spawn_blocking(move || Plugin::load(&path, &directory)).await;
         let plugin =
             compiled.map_err(|error| LoadError::Engine(wasmtime::Error::from_anyhow(error.into())))??;
         Ok(self.plugin.loaded.get_or_init(|| plugin).clone())

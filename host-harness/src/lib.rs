@@ -8,6 +8,7 @@ pub mod bindings;
 pub mod call_state;
 pub mod certificate_rotation;
 pub mod certificate_store;
+mod compiled_cache;
 pub mod connection;
 pub mod error;
 pub mod host;
@@ -17,7 +18,9 @@ pub mod license_order;
 pub mod limits;
 pub mod outbound_https;
 pub mod plugin;
+pub mod prerequisites;
 pub mod record;
+pub mod secret;
 pub mod services_definition;
 pub mod simulator;
 

@@ -17,6 +17,7 @@ use crate::bindings::license_order::{LicenseOrder, OrderAnswer};
 use crate::bindings::services_definition::{Outcome, Product};
 use crate::bindings::{Checking, CheckingPre, Core, CorePre};
 use crate::call_state::{self, CallContext, CallState};
+use crate::compiled_cache::CompiledCache;
 use crate::error::{CallError, LoadError};
 use crate::limits;
 
@@ -37,26 +38,35 @@ pub struct Plugin {
 }
 
 impl Plugin {
-    /// Loads a component from a file, compiles it, and checks that it fits this host.
+    /// Loads a component from a file, and checks that it fits this host. What it is compiled to is kept in
+    /// `compiled`, a directory that nobody else may be able to write.
     ///
     /// # Errors
     /// When the file can't be read, is no component, or imports or lacks something.
-    pub fn load(path: &Path) -> Result<Self, LoadError> {
+    pub fn load(path: &Path, compiled: &Path) -> Result<Self, LoadError> {
         let name = path.display().to_string();
         let bytes = std::fs::read(path).map_err(|source| LoadError::Read {
             path: name.clone(),
             source,
         })?;
-        Self::from_bytes(&name, &bytes)
+        let cache = CompiledCache::new(compiled.to_owned());
+        Self::linked(&name, |engine| cache.component(engine, &bytes))
     }
 
-    /// Loads a component from its bytes, or its text form. `name` is what errors call it.
+    /// Loads a component from its bytes. `name` is what errors call it.
     ///
     /// # Errors
     /// When it is no component, or imports or lacks something.
     pub fn from_bytes(name: &str, bytes: &[u8]) -> Result<Self, LoadError> {
+        Self::linked(name, |engine| Component::new(engine, bytes))
+    }
+
+    fn linked(
+        name: &str,
+        component: impl FnOnce(&Engine) -> wasmtime::Result<Component>,
+    ) -> Result<Self, LoadError> {
         let engine = engine().map_err(LoadError::Engine)?;
-        let component = Component::new(&engine, bytes).map_err(|source| LoadError::NotAComponent {
+        let component = component(&engine).map_err(|source| LoadError::NotAComponent {
             path: name.to_owned(),
             source,
         })?;

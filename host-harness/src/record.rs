@@ -4,7 +4,6 @@ mod assets;
 mod attempts;
 mod instances;
 mod orders;
-mod secret;
 mod services;
 mod stored;
 
@@ -21,6 +20,7 @@ use sqlx::{SqlitePool, Transaction};
 use crate::certificate_store::CertificateStore;
 use crate::host_key::{HostKey, HostKeyError};
 
+pub use crate::secret::Secret;
 pub use assets::{
     Asset, AssetFilter, AssetStatus, License, LicenseTokenStatus, Problem, Reason, ReturnStatus, SyncStatus,
     client_transaction_id,
@@ -33,7 +33,6 @@ pub use instances::{
     Standing,
 };
 pub use orders::{NewLine, NewOrder, Order, OrderLine, Party, PlaceError};
-pub use secret::Secret;
 pub use services::{
     ApplyError, AttributeValue, Derivative, Difference, NewProduct, Product, ProductAttribute, ProductFilter,
     ProductType, ServicesDefinition,

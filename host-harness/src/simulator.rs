@@ -35,7 +35,6 @@ pub use faults::{ConnectionFault, Fault, Faults, Listener, Operation, Repeat, Wh
 pub use files::FileError;
 pub use ledger::{LedgerCustomer, LedgerEntry, LedgerError, TokenStatus};
 pub use random::NoRandomness;
-pub use secret::Secret;
 
 mod access_tokens;
 mod answer;
@@ -50,7 +49,6 @@ mod faults;
 mod files;
 mod ledger;
 mod random;
-mod secret;
 mod server;
 mod tcp;
 mod tls;

@@ -180,7 +180,7 @@ pub(super) fn license(response: &HttpResponse) -> Result<(License, Option<&'stat
     if !is_license_token_id(&wire.token_id) || !is_graphic(&wire.transaction_id, ID_LENGTH_MAX) {
         return Err("its transactionId or tokenId can't be a name".to_owned());
     }
-    if !is_graphic(wire.product_key.reveal(), PRODUCT_KEY_LENGTH_MAX) {
+    if !is_graphic(wire.product_key.expose(), PRODUCT_KEY_LENGTH_MAX) {
         return Err("its productKey can't be one".to_owned());
     }
     let license_token_status = match wire.token_status.as_str() {
@@ -222,8 +222,8 @@ fn activation_link(link: Option<Secret>) -> (Secret, Option<&'static str>) {
         None => (Secret::new(String::new()), None),
         Some(link) if link.is_empty() => (link, None),
         Some(link)
-            if link.reveal().starts_with("https://")
-                && is_graphic(link.reveal(), ACTIVATION_LINK_LENGTH_MAX) =>
+            if link.expose().starts_with("https://")
+                && is_graphic(link.expose(), ACTIVATION_LINK_LENGTH_MAX) =>
         {
             (link, None)
         }

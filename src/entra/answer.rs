@@ -91,7 +91,7 @@ pub(super) fn granted(response: &HttpResponse, correlation_id: &str) -> Result<G
     let fit_for_a_header = !wire.access_token.is_empty()
         && wire
             .access_token
-            .reveal()
+            .expose()
             .bytes()
             .all(|byte| byte.is_ascii_graphic());
     let expires_in_seconds = wire.expires_in.value();

@@ -42,7 +42,7 @@ fn denied(status: u16, error: &str, code: u64) -> crate::scripted_platform::Sent
 #[test]
 fn the_newer_form_signs_with_ps256_and_names_the_certificate_by_sha_256() {
     let platform = ScriptedPlatform::answering([access_token()]);
-    assert_eq!(ask(&platform).unwrap().reveal(), "granted");
+    assert_eq!(ask(&platform).unwrap().expose(), "granted");
 
     let request = platform.request(0);
     let endpoint = "https://login.microsoftonline.com/contoso.onmicrosoft.com/oauth2/v2.0/token";
@@ -114,7 +114,7 @@ fn the_older_form_signs_with_rs256_and_names_the_certificate_by_sha_1() {
 fn an_access_token_is_asked_for_once_and_kept_until_shortly_before_it_expires() {
     let platform = ScriptedPlatform::answering([access_token()]);
     ask(&platform).unwrap();
-    assert_eq!(ask(&platform).unwrap().reveal(), "granted");
+    assert_eq!(ask(&platform).unwrap().expose(), "granted");
     let cache = platform.cache.borrow();
     assert_eq!(cache.values().next().unwrap().1, NOW_MS + 3_300_000);
 }

@@ -373,8 +373,8 @@ impl From<License> for wo::License {
             client_transaction_id,
             transaction_id,
             license_token_id,
-            product_key: product_key.reveal().to_owned(),
-            activation_link: activation_link.reveal().to_owned(),
+            product_key: product_key.expose().to_owned(),
+            activation_link: activation_link.expose().to_owned(),
             license_token_status: match license_token_status {
                 LicenseTokenStatus::Activated => wo::LicenseTokenStatus::Activated,
                 LicenseTokenStatus::Redeemed => wo::LicenseTokenStatus::Redeemed,

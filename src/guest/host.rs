@@ -37,11 +37,11 @@ impl Platform for Host {
     }
 
     fn cache_access_token(&self, name: &str, access_token: &Secret, expires_at_ms: i64) {
-        access_token_cache::put(name, access_token.reveal(), expires_at_ms);
+        access_token_cache::put(name, access_token.expose(), expires_at_ms);
     }
 
     fn drop_refused_access_token(&self, name: &str, access_token: &Secret) {
-        access_token_cache::drop_refused(name, access_token.reveal());
+        access_token_cache::drop_refused(name, access_token.expose());
     }
 
     fn put_products(&self, products: Vec<Product>) {

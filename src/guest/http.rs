@@ -54,7 +54,7 @@ fn headers(request: &HttpRequest) -> Result<Vec<(HeaderName, HeaderValue)>, Send
         .headers
         .iter()
         .map(|(name, value)| {
-            let mut value = HeaderValue::from_str(value.reveal()).map_err(|_error| {
+            let mut value = HeaderValue::from_str(value.expose()).map_err(|_error| {
                 SendFailure::InvalidRequest(format!("its header `{name}` can't be sent"))
             })?;
             value.set_sensitive(true);

@@ -59,7 +59,7 @@ fn code(failure: &ChangeFailure) -> &str {
 fn assert_licensed(result: Result<OrderAnswer, ChangeFailure>) -> License {
     match result {
         Ok(OrderAnswer::Licensed(license)) => {
-            assert_eq!(license.product_key.reveal(), PRODUCT_KEY);
+            assert_eq!(license.product_key.expose(), PRODUCT_KEY);
             license
         }
         other => panic!("licensed expected, {other:?} found"),
@@ -98,7 +98,7 @@ fn a_license_is_bought_with_one_request() {
     assert_eq!(license.purchased_at_ms, 1_795_348_800_000);
     assert_eq!(license.returnable_until_ms, Some(1_797_940_800_000));
     assert_eq!(
-        license.activation_link.reveal(),
+        license.activation_link.expose(),
         "https://setup.example.com/?token=x"
     );
 

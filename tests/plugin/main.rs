@@ -14,6 +14,7 @@ mod instance_settings;
 mod license_order;
 mod operator_walk;
 mod outbound_https;
+mod prerequisites;
 mod sandbox;
 mod scenario;
 mod services_definition;

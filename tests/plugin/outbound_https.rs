@@ -96,7 +96,7 @@ async fn a_server_whose_certificate_is_not_trusted_is_told_nothing() {
     let other = SimulatorOptions::new(scenario.folder.path().join("impostor"));
     let impostor = Simulator::start(other).await.expect("the impostor starts");
     let mut typed = crate::scenario::credentials(impostor.details());
-    typed.retain(|id, _| id == "service-url" || id == "resource-api");
+    typed.retain(|id, _| id == "service-url");
     assert!(scenario.configure(INSTANCE, &typed).await.saved);
     // The access token is asked for at the trusted login; the license service is the impostor.
     let failure = read_failure(&scenario).await;

@@ -22,7 +22,7 @@ use super::args::{
     PlaceOrder, ServicesCommand, SimulatorArguments,
 };
 use super::show::{self, Failure};
-use super::{Ending, certificates, demo, instances, pfx};
+use super::{Ending, certificates, demo, instances, pfx, prerequisites};
 
 pub(super) type Outcome = Result<Ending, Failure>;
 
@@ -32,6 +32,10 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
     match &arguments.command {
         Command::Simulator(simulator_arguments) => return simulator(simulator_arguments).await,
         Command::Demo(demo_arguments) => return demo::run(&arguments.plugin, demo_arguments, json).await,
+        Command::Prerequisites(asked) => {
+            let code = pfx_code(asked.code_file.as_deref())?;
+            return prerequisites::run(asked, &read_pfx(&asked.pfx)?, &code, json).await;
+        }
         _ => {}
     }
     let host = Host::open(&arguments.data_dir, &arguments.plugin)
@@ -65,7 +69,7 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
             order,
             show_keys,
         }) => assets(&host, instance, order, show_keys, json).await,
-        Command::Simulator(_) | Command::Demo(_) => Ok(Ending::Done),
+        Command::Simulator(_) | Command::Demo(_) | Command::Prerequisites(_) => Ok(Ending::Done),
     }
 }
 
@@ -168,14 +172,19 @@ fn pfx_code(file: Option<&Path>) -> Result<PfxCode, Failure> {
     Ok(PfxCode::new(text.lines().next().unwrap_or_default().to_owned()))
 }
 
-async fn import(host: &Host, file: &Path, code: &PfxCode, json: bool) -> Outcome {
-    let bytes = Zeroizing::new(std::fs::read(file).map_err(|error| {
+fn read_pfx(file: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let bytes = std::fs::read(file).map_err(|error| {
         Failure::text(
             Ending::Refused,
             format!("PFX file `{}` can't be read: {error}", file.display()),
             "",
         )
-    })?);
+    })?;
+    Ok(Zeroizing::new(bytes))
+}
+
+async fn import(host: &Host, file: &Path, code: &PfxCode, json: bool) -> Outcome {
+    let bytes = read_pfx(file)?;
     let certificate = host
         .record()
         .certificates()
@@ -259,7 +268,6 @@ async fn configure(
         None => host.form(name).await,
     };
     let shown = shown.map_err(configure_failure)?;
-    let problems = show::form_problems(&shown.form);
     if json {
         let mut value = show::instance_json(&shown.instance);
         value["saved"] = shown.saved.into();
@@ -271,11 +279,7 @@ async fn configure(
     if !changes || shown.saved {
         return Ok(Ending::Done);
     }
-    Err(Failure::text(
-        Ending::Refused,
-        format!("nothing was saved: {}", problems.join("; ")),
-        "",
-    ))
+    Err(Failure::form(&shown.form))
 }
 
 fn show_form(shown: &InstanceForm) {
@@ -502,18 +506,15 @@ async fn assets(
 }
 
 async fn simulator(arguments: &SimulatorArguments) -> Outcome {
-    let started = demo::start_simulator(
-        &arguments.directory,
-        arguments.service_address,
-        arguments.login_address,
-    )
-    .await;
+    // Absolute, so that what it prints can be used from another directory.
+    let directory = std::path::absolute(&arguments.directory).map_err(no_answer)?;
+    let started = demo::start_simulator(&directory, arguments.service_address, arguments.login_address).await;
     let (simulator, mut details) = started.map_err(|error| no_answer_text(&error))?;
     let issued = simulator
         .issue_client_certificate(&CertificateRequest::default())
         .map_err(no_answer)?;
     let code = uuid::Uuid::new_v4().to_string();
-    let file = arguments.directory.join("client.pfx");
+    let file = directory.join("client.pfx");
     pfx::with_library(&issued, &code, &file).map_err(|error| no_answer_text(&error))?;
     details["pfxFile"] = file.display().to_string().into();
     details["pfxCode"] = code.into();

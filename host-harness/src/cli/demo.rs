@@ -198,11 +198,7 @@ async fn stage<const N: usize>(
         .await
         .map_err(configure_failure)?;
     if !form.saved {
-        return Err(Failure::text(
-            Ending::Refused,
-            show::form_problems(&form.form).join("; "),
-            "",
-        ));
+        return Err(Failure::form(&form.form));
     }
     steps.start(title, &[]);
     steps.table(&show::form_table(&form.form));
@@ -325,7 +321,7 @@ fn compare(
         .map(|entry| {
             (
                 entry.client_transaction_id.to_string(),
-                Some(entry.product_key.reveal().to_owned()),
+                Some(entry.product_key.expose().to_owned()),
             )
         })
         .collect();

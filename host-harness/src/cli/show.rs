@@ -18,6 +18,8 @@ use super::Ending;
 pub(super) struct Failure {
     pub(super) ending: Ending,
     message: String,
+    /// What it is made of, a line each.
+    details: Vec<String>,
     hints: Vec<String>,
 }
 
@@ -39,6 +41,7 @@ impl Failure {
         Self {
             ending,
             message: messages.join(": "),
+            details: Vec::new(),
             hints,
         }
     }
@@ -49,7 +52,26 @@ impl Failure {
         Self {
             ending,
             message: message.into(),
+            details: Vec::new(),
             hints: if hint.is_empty() { vec![] } else { vec![hint] },
+        }
+    }
+
+    /// A form that was not saved, with all that is wrong with it.
+    pub(super) fn form(form: &Form) -> Self {
+        let wrong = form
+            .fields
+            .iter()
+            .filter(|field| !field.problems.is_empty())
+            .count();
+        let what = if wrong == 1 {
+            "a field has a problem".to_owned()
+        } else {
+            format!("{wrong} fields have a problem")
+        };
+        Self {
+            details: form_problems(form),
+            ..Self::text(Ending::Refused, format!("nothing was saved: {what}"), "")
         }
     }
 
@@ -71,6 +93,7 @@ pub(super) fn problems_failure(what: &str, problems: &[Problem]) -> Failure {
     Failure {
         ending: Ending::Refused,
         message: format!("{what}: {}", lines.join("; ")),
+        details: Vec::new(),
         hints: advice.filter(|advice| !advice.is_empty()).collect(),
     }
 }
@@ -88,6 +111,9 @@ pub(super) fn failure(failure: &Failure) {
     let mut out = std::io::stderr().lock();
     // Nothing is left to be told of a terminal that is gone.
     let _ = writeln!(out, "error: {}", failure.message);
+    for detail in &failure.details {
+        let _ = writeln!(out, "  {detail}");
+    }
     for hint in &failure.hints {
         let _ = writeln!(out, "hint: {hint}");
     }
@@ -218,26 +244,24 @@ pub(super) fn form_table(form: &Form) -> Table {
     table
 }
 
+/// The value, and what it stands for where both fit into a line beside the label.
 fn shown_value(field: &Field, value: &str) -> String {
     match field.choices.iter().find(|choice| choice.key == value) {
-        Some(choice) if choice.label != value => format!("{value}  {}", choice.label),
+        Some(choice) if choice.label.chars().count() <= 30 => format!("{value}  {}", choice.label),
         _ => value.to_owned(),
     }
 }
 
-/// What is wrong with a form, a line each, and its advice.
-pub(super) fn form_problems(form: &Form) -> Vec<String> {
+/// What is wrong with a form: a line each, and one for its advice.
+fn form_problems(form: &Form) -> Vec<String> {
     let lines = form.fields.iter().flat_map(|field| {
-        field.problems.iter().map(move |problem| {
-            let advice = if problem.advice.is_empty() {
-                String::new()
-            } else {
-                format!("\n  hint: {}", problem.advice)
-            };
-            format!(
-                "{} (`{}`): {} ({}){advice}",
+        field.problems.iter().flat_map(move |problem| {
+            let line = format!(
+                "{} (`{}`): {} ({})",
                 field.label, field.id, problem.message, problem.code
-            )
+            );
+            let advice = (!problem.advice.is_empty()).then(|| format!("  hint: {}", problem.advice));
+            std::iter::once(line).chain(advice)
         })
     });
     lines.collect()

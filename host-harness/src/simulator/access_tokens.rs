@@ -9,7 +9,7 @@ use aws_lc_rs::digest;
 use uuid::Uuid;
 
 use super::random::{self, NoRandomness};
-use super::secret::Secret;
+use crate::secret::Secret;
 
 struct Grant {
     client_id: Uuid,
@@ -42,7 +42,7 @@ impl AccessTokens {
         let mut grants = self.grants.lock().unwrap_or_else(PoisonError::into_inner);
         grants.retain(|_, grant| grant.expires_at > now);
         grants.insert(
-            name(access_token.reveal()),
+            name(access_token.expose()),
             Grant {
                 client_id,
                 expires_at,

@@ -134,7 +134,7 @@ impl Entra {
             .access_tokens
             .grant(application.client_id)
             .map_err(|_| Refusal::Internal)?;
-        Ok(self.granted(access_token.reveal(), version, now))
+        Ok(self.granted(access_token.expose(), version, now))
     }
 
     fn check_resource(&self, form: &Form, version: Version) -> Result<(), Refusal> {

@@ -8,7 +8,7 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 
-use super::secret::Secret;
+use crate::secret::Secret;
 
 /// The ledger's file in the simulator's directory.
 const FILE: &str = "ledger.sqlite";
@@ -228,8 +228,8 @@ impl Ledger {
             .bind(&entry.customer.id)
             .bind(&entry.customer.name)
             .bind(&entry.customer.country)
-            .bind(entry.product_key.reveal())
-            .bind(entry.activation_link.reveal())
+            .bind(entry.product_key.expose())
+            .bind(entry.activation_link.expose())
             .bind(entry.token_status.as_str())
             .bind(entry.purchased_at_ms)
             .bind(entry.returnable_until_ms)

@@ -13,7 +13,7 @@ pub(crate) struct OpenApi {
 impl OpenApi {
     /// The description of the CIS API.
     pub(crate) fn cis() -> OpenApi {
-        let text = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/cis-openapi.yaml"));
+        let text = include_str!("../../../docs/cis-openapi.yaml");
         OpenApi::parse(text)
     }
 
@@ -123,7 +123,7 @@ impl OpenApi {
     }
 
     /// The pointer to the operation that a path belongs to.
-    fn operation(&self, method: &Method, path: &str) -> Result<String, String> {
+    pub(crate) fn operation(&self, method: &Method, path: &str) -> Result<String, String> {
         let path = path.split('?').next().unwrap_or(path);
         let path = path
             .strip_prefix(self.base_path)
@@ -147,7 +147,7 @@ impl OpenApi {
     }
 
     /// The pointer that a `$ref` at this one leads to, or this one.
-    fn resolved(&self, pointer: String) -> Result<String, String> {
+    pub(crate) fn resolved(&self, pointer: String) -> Result<String, String> {
         let value = self
             .document
             .pointer(&pointer)

@@ -41,7 +41,7 @@ async fn a_purchase_is_one_license_that_the_ledger_has() {
     assert_eq!(ledger.len(), 1);
     let entry = &ledger[0];
     assert_eq!(entry.client_transaction_id, id_of(&purchase));
-    assert_eq!(entry.product_key.reveal(), license["productKey"]);
+    assert_eq!(entry.product_key.expose(), license["productKey"]);
     assert_eq!(entry.license_token_id, license["tokenId"]);
     assert_eq!(entry.token_status, TokenStatus::Activated);
     assert_eq!(
@@ -49,7 +49,7 @@ async fn a_purchase_is_one_license_that_the_ledger_has() {
         ("Käufer", Some("Händler"))
     );
     let printed = format!("{entry:?}");
-    assert!(!printed.contains(entry.product_key.reveal()) && !printed.contains("setup.office.com"));
+    assert!(!printed.contains(entry.product_key.expose()) && !printed.contains("setup.office.com"));
 }
 
 #[tokio::test]

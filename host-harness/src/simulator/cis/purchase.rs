@@ -11,9 +11,9 @@ use super::super::applications::Application;
 use super::super::catalog::{Catalog, Offer, OfferStatus};
 use super::super::ledger::{Ledger, LedgerCustomer, LedgerEntry, TokenStatus};
 use super::super::random::{self, NoRandomness};
-use super::super::secret::Secret;
 use super::errors::Refusal;
 use super::query;
+use crate::secret::Secret;
 
 /// How long a license can be returned: what Partner Center gives perpetual software since June 2021.
 pub(super) const RETURN_WINDOW: SignedDuration = SignedDuration::from_hours(24 * 30);
@@ -233,7 +233,7 @@ impl Purchase {
 fn activation_link(client_transaction_id: &str) -> Result<Secret, NoRandomness> {
     let code = random::activation_code()?;
     let query = form_urlencoded::Serializer::new(String::new())
-        .append_pair("token", code.reveal())
+        .append_pair("token", code.expose())
         .append_pair("ctid", client_transaction_id)
         .finish();
     Ok(Secret::new(format!("https://setup.office.com/?{query}")))

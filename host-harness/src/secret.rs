@@ -4,7 +4,7 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-/// A product key or an activation link: wiped when dropped, and shown only where that is asked for.
+/// A product key, an activation link, an access token: wiped when dropped, and shown only where that is asked for.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Zeroizing<String>);
 
@@ -35,6 +35,12 @@ impl Secret {
             }
             _ => "*****".to_owned(),
         }
+    }
+}
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self::new(text)
     }
 }
 
