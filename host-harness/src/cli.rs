@@ -4,6 +4,8 @@ mod args;
 mod commands;
 mod demo;
 mod pfx;
+mod products;
+mod services;
 mod show;
 
 use std::process::ExitCode;

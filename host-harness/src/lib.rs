@@ -15,6 +15,7 @@ pub mod license_order;
 pub mod limits;
 pub mod outbound_https;
 pub mod plugin;
+pub mod product_type_collection;
 pub mod record;
 pub mod secret;
 pub mod services_definition;
