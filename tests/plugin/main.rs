@@ -12,4 +12,6 @@ mod license_order;
 mod outbound_https;
 mod sandbox;
 mod scenario;
+mod services_cli;
 mod services_definition;
+mod services_runs;
