@@ -382,11 +382,10 @@ impl News {
 }
 
 fn log_line(level: LogLevel, subject: &str, message: &str) -> RunLogLine {
-    // The contract's warnings about an item say that it was left out or is not as it should be.
-    let action = if level == LogLevel::Warning && !subject.is_empty() {
-        RunAction::Skipped
-    } else {
-        RunAction::Noted
+    // The contract's warnings say that something was left out; an item without an id has no subject.
+    let action = match level {
+        LogLevel::Warning => RunAction::Skipped,
+        LogLevel::Debug | LogLevel::Info => RunAction::Noted,
     };
     RunLogLine {
         at_ms: now_ms(),

@@ -55,6 +55,7 @@ fn a_worker_runs_until_it_is_interrupted() {
         .arg("--plugin")
         .arg(crate::component::component())
         .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
         .spawn()
         .expect("the worker starts");
     let detached = desk.json(&["services", "fetch", "esd", "--detach"]);
@@ -62,7 +63,9 @@ fn a_worker_runs_until_it_is_interrupted() {
     let output = worker.stdout.take().expect("its output");
     std::io::BufRead::read_line(&mut std::io::BufReader::new(output), &mut line).expect("a line");
     assert!(line.contains(detached["run"].as_str().expect("an id")), "{line}");
-    let interrupt = Command::new("kill").args(["-TERM", &worker.id().to_string()]).status();
+    let interrupt = Command::new("kill")
+        .args(["-TERM", &worker.id().to_string()])
+        .status();
     assert!(interrupt.expect("kill is there").success());
     assert_eq!(worker.wait().expect("it ends").code(), Some(DONE));
 }
@@ -107,10 +110,18 @@ fn what_a_run_did_is_shown_by_list_and_decided_about_in_bulk() {
     assert_eq!((&greek["new"], &greek["changed"]), (&json!(0), &fetched["new"]));
     let greek = greek["run"].as_str().expect("an id");
     let changed = desk.json(&["services", "products", "esd", "--run", greek, "--changed"]);
-    assert!(changed[0]["differences"][0].as_str().expect("words").contains("name"), "{changed}");
+    let renamed =
+        |product: &Value| product["differences"] == json!(["changed: name, description, attribute values"]);
+    assert!(
+        changed.as_array().expect("a list").iter().any(renamed),
+        "{changed}"
+    );
 
     let activated = desk.json(&["product", "activate", "esd", "--new-in", run]);
-    assert_eq!(activated, json!({ "changed": new.len(), "already": 0, "discontinued": 0 }));
+    assert_eq!(
+        activated,
+        json!({ "changed": new.len(), "already": 0, "discontinued": 0 })
+    );
     let again = desk.json(&["product", "activate", "esd", "--all"]);
     assert_eq!(again["already"], new.len());
     desk.json(&["product", "publish", "esd", new[0], new[1]]);
@@ -135,19 +146,17 @@ fn what_a_run_did_is_shown_by_list_and_decided_about_in_bulk() {
 }
 
 #[test]
-fn names_in_greek_and_german_keep_the_tables_straight() {
+fn names_in_greek_keep_the_table_straight() {
     let desk = Desk::open();
     desk.ready();
-    for (language, letters) in [("el-GR", 'α'..='ω'), ("de-DE", 'ä'..='ü')] {
-        desk.set(&[("language", language)]);
-        desk.json(&["services", "fetch", "esd"]);
-        let shown = text(&desk.run(&["services", "products", "esd"]).stdout);
-        assert!(shown.chars().any(|c| letters.contains(&c)), "{language}: {shown}");
-        // None of these letters is wider or narrower than a column, or joined from two.
-        let widths: Vec<usize> = shown.lines().map(|line| line.chars().count()).collect();
-        assert!(widths.len() > 4, "{shown}");
-        assert!(widths.iter().all(|width| *width == widths[0]), "{language}:\n{shown}");
-    }
+    desk.set(&[("language", "el-GR")]);
+    desk.json(&["services", "fetch", "esd"]);
+    let shown = text(&desk.run(&["services", "products", "esd"]).stdout);
+    assert!(shown.contains("Office Home & Student 2021 (Μαθητές)"), "{shown}");
+    // Each of these letters is a column wide, and none is joined from two.
+    let widths: Vec<usize> = shown.lines().map(|line| line.chars().count()).collect();
+    assert!(widths.len() > 4, "{shown}");
+    assert!(widths.iter().all(|width| *width == widths[0]), "{shown}");
 }
 
 #[test]
@@ -166,7 +175,10 @@ fn the_export_is_written_whole_and_fits_the_schema() {
     let schema = jsonschema::validator_for(&serde_json::from_str(schema).expect("JSON")).expect("a schema");
     assert!(schema.is_valid(&written));
     let products = &written["ProductTypes"][0]["ProductsCollection"]["Products"];
-    assert_eq!(json!(products.as_array().expect("products").len()), fetched["new"]);
+    assert_eq!(
+        json!(products.as_array().expect("products").len()),
+        fetched["new"]
+    );
     let nowhere = desk.run(&["services", "export", "esd", "--out", "not/there/x.json"]);
     assert_fails(&nowhere, REFUSED, &["`not/there/x.json`"]);
 }

@@ -20,7 +20,11 @@ const LANGUAGES: [&str; 3] = ["en-US", "de-DE", "el-GR"];
 
 /// The products on record, by code.
 async fn products(record: &Record) -> Vec<Product> {
-    let instance = record.instance(INSTANCE).await.expect("a record").expect("an instance");
+    let instance = record
+        .instance(INSTANCE)
+        .await
+        .expect("a record")
+        .expect("an instance");
     record
         .products(instance.id, ProductFilter::default())
         .await
@@ -29,7 +33,11 @@ async fn products(record: &Record) -> Vec<Product> {
 
 /// The runs on record, the latest first.
 async fn runs(record: &Record) -> Vec<ServicesRun> {
-    let instance = record.instance(INSTANCE).await.expect("a record").expect("an instance");
+    let instance = record
+        .instance(INSTANCE)
+        .await
+        .expect("a record")
+        .expect("an instance");
     record.services_runs(instance.id).await.expect("runs")
 }
 
@@ -101,10 +109,21 @@ async fn bad_items_are_left_out_with_a_line_each_and_the_rest_is_applied() {
     let recorded = &runs(record).await[0];
     assert_eq!(recorded.state, RunState::CompletedWithErrors);
     assert_eq!(recorded.counts.skipped, 5);
-    assert!(recorded.progress.as_ref().is_some_and(|progress| progress.done > 5));
-    let new = record.services_run_differences(run.run).await.expect("differences");
+    assert!(
+        recorded
+            .progress
+            .as_ref()
+            .is_some_and(|progress| progress.done > 5)
+    );
+    let new = record
+        .services_run_differences(run.run)
+        .await
+        .expect("differences");
     assert_eq!(new.len(), run.difference.new.len());
-    assert!(new.iter().all(|difference| difference.kind == DifferenceKind::New));
+    assert!(
+        new.iter()
+            .all(|difference| difference.kind == DifferenceKind::New)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -147,7 +166,9 @@ async fn while_one_process_reads_another_one_is_refused_and_an_interrupted_one_s
     let refused = refused.expect_err("one at a time").to_string();
     assert!(refused.contains(&run.id.to_string()), "{refused}");
     // Its answer to the signal is there before it has said that the run is.
-    let interrupt = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    let interrupt = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status();
     assert!(interrupt.expect("kill is there").success());
     assert_eq!(child.wait().expect("it ends").code(), Some(3));
     let run = runs(scenario.host.record()).await.remove(0);
@@ -264,7 +285,10 @@ async fn a_process_killed_at_any_point_leaves_the_old_catalog_or_the_new_one() {
             assert_eq!(run.state, RunState::InProgress, "{context}");
             // Once its lease is over, it is known to be dead, and the next one can start.
             let expires = run.lease_expires_at_ms.expect("a lease");
-            assert_eq!(record.end_dead_services_runs(expires).await.expect("an answer"), 1);
+            assert_eq!(
+                record.end_dead_services_runs(expires).await.expect("an answer"),
+                1
+            );
             record
                 .start_services_run(run.instance_id, None)
                 .await

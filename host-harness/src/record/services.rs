@@ -346,6 +346,7 @@ async fn keep_former_values(
             lost.map(|value| (&old.product_type, value))
         })
     });
+    let lost: Vec<_> = lost.collect();
     for (product_type, value) in lost {
         sqlx::query(
             "INSERT INTO former_attribute_values (instance_id, product_type, attribute, value_key, label)
