@@ -24,6 +24,30 @@ mod generated {
     });
 }
 
+/// What a plugin may offer beside, with the same types.
+#[expect(missing_docs, reason = "generated; the documentation is in wit/*.wit")]
+mod checking {
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        inline: "
+            package bss:host-harness;
+
+            world checking {
+                export bss:service-manager/connection@0.1.0;
+            }
+        ",
+        world: "bss:host-harness/checking",
+        with: {
+            "bss:service-manager/failures@0.1.0": super::generated::bss::service_manager::failures,
+            "bss:service-manager/instance-settings@0.1.0":
+                super::generated::bss::service_manager::instance_settings,
+        },
+        exports: { default: async },
+    });
+}
+
+pub use checking::exports::bss::service_manager::connection;
+pub use checking::{Checking, CheckingPre};
 pub use generated::bss::service_manager::{
     access_token_cache, certificate_store, failures, instance_settings, license_order, progress,
     services_definition, services_sink,

@@ -361,3 +361,117 @@ impl ResourceLimiter for Limiter {
         self.limits.memories()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use p12_keystore::{Certificate, KeyStore, KeyStoreEntry, PrivateKey, PrivateKeyChain};
+    use rcgen::{CertificateParams, KeyPair, PKCS_RSA_SHA256};
+    use rustls::RootCertStore;
+
+    use super::*;
+    use crate::access_token_cache::AccessTokenCache;
+    use crate::certificate_store::PfxCode;
+    use crate::record::Record;
+
+    const CODE: &str = "code of the PFX file";
+    /// No two things that have nothing to do with each other share so many bytes.
+    const RUN_BYTES: usize = 16;
+
+    /// A key, its certificate and a PFX file of both.
+    fn certificate_and_key() -> (Vec<u8>, Vec<u8>, Vec<u8>) {
+        let key = KeyPair::generate_for(&PKCS_RSA_SHA256).unwrap();
+        let params = CertificateParams::new(vec!["esd.example.test".to_owned()]).unwrap();
+        let certificate = params.self_signed(&key).unwrap().der().to_vec();
+        let chain = PrivateKeyChain::new(
+            "1",
+            PrivateKey::from_der(key.serialized_der()).unwrap(),
+            vec![Certificate::from_der(&certificate).unwrap()],
+        );
+        let mut store = KeyStore::new();
+        store.add_entry("esd", KeyStoreEntry::PrivateKeyChain(chain));
+        let pfx = store.writer(CODE).write().unwrap();
+        (certificate, key.serialized_der().to_vec(), pfx)
+    }
+
+    fn call_as(identity: Option<Arc<Identity>>) -> CallState {
+        let egress = Egress {
+            instance_id: "instance".to_owned(),
+            settings_version: 1,
+            authorities: Vec::new(),
+            identity,
+            trust_roots: Arc::new(RootCertStore::empty()),
+            allowed_networks: Vec::new(),
+        };
+        let context = CallContext {
+            egress: Arc::new(egress),
+            options: BTreeMap::new(),
+            outbound: OutboundHttps::default(),
+            access_tokens: AccessTokenCache::default(),
+            listener: Arc::new(|_| ()),
+        };
+        CallState::new(context, false)
+    }
+
+    /// Everything that a guest can get from `certificate-store`, which is where the host has the key at hand.
+    async fn all_answers(state: &mut CallState) -> Vec<Vec<u8>> {
+        use certificate_store::Host;
+        let mut answers: Vec<Vec<u8>> = state.certificate().await.unwrap().into_iter().collect();
+        for algorithm in [SignatureAlgorithm::Ps256, SignatureAlgorithm::Rs256] {
+            for message in [
+                Vec::new(),
+                b"an assertion".to_vec(),
+                vec![0; limits::SIGNED_MESSAGE_BYTES],
+            ] {
+                match state.sign(algorithm, message).await.unwrap() {
+                    Ok(signature) => answers.push(signature),
+                    Err(failure) => answers.push(failure.to_string().into_bytes()),
+                }
+            }
+            let refused = state
+                .sign(algorithm, vec![0; limits::SIGNED_MESSAGE_BYTES + 1])
+                .await;
+            answers.push(format!("{:?}", refused.unwrap_err()).into_bytes());
+        }
+        answers
+    }
+
+    #[tokio::test]
+    async fn nothing_that_a_guest_is_given_holds_a_piece_of_the_key_the_pfx_file_or_its_code() {
+        let (certificate, key, pfx) = certificate_and_key();
+        let folder = tempfile::tempdir().unwrap();
+        let record = Record::open(&folder.path().join("bss")).await.unwrap();
+        let store = record.certificates();
+        let thumbprint = store.import(&pfx, &PfxCode::new(CODE)).await.unwrap().thumbprint;
+        let identity = store.identity(&thumbprint).await.unwrap();
+
+        // The modulus and the exponent stand in the key too, but are no secret.
+        let public: HashSet<&[u8]> = certificate.windows(RUN_BYTES).collect();
+        let secret: HashSet<&[u8]> = key
+            .windows(RUN_BYTES)
+            .chain(pfx.windows(RUN_BYTES))
+            .chain(CODE.as_bytes().windows(RUN_BYTES))
+            .filter(|run| !public.contains(run))
+            .collect();
+        let is_secret = |bytes: &[u8]| bytes.windows(RUN_BYTES).any(|run| secret.contains(run));
+        assert!(
+            is_secret(&key) && is_secret(&pfx),
+            "what is searched for can be found"
+        );
+
+        let answers = all_answers(&mut call_as(Some(identity))).await;
+        assert_eq!(answers[0], certificate);
+        assert_eq!(answers[1].len(), 256, "a signature");
+        assert!(!answers.iter().any(|answer| is_secret(answer)));
+    }
+
+    #[tokio::test]
+    async fn a_call_without_certificate_is_given_neither_a_certificate_nor_a_signature() {
+        use certificate_store::Host;
+        let mut state = call_as(None);
+        assert_eq!(state.certificate().await.unwrap(), None);
+        let refused = state.sign(SignatureAlgorithm::Ps256, Vec::new()).await.unwrap();
+        assert!(matches!(refused, Err(SigningFailure::NoCertificate)));
+    }
+}

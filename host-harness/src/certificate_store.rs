@@ -237,6 +237,59 @@ fn quoted(names: &[String]) -> String {
         .join(", ")
 }
 
+/// What a PFX file would install. Its private key is not kept.
+#[derive(Clone, Debug)]
+pub struct InspectedPfx {
+    /// The certificate's name.
+    pub thumbprint: Thumbprint,
+    /// The subject's distinguished name, free of control characters.
+    pub subject: String,
+    /// The DNS names it is for, free of control characters. May be empty.
+    pub dns_names: Vec<String>,
+    /// The last moment it is valid, in milliseconds since 1970-01-01T00:00:00Z.
+    pub not_after_ms: i64,
+    /// Whether the certificates of its issuers that came with it reach a self-issued one (a root, or itself).
+    pub chain_complete: bool,
+    /// The certificate, in DER form.
+    pub certificate: Vec<u8>,
+    /// Why it can't prove who an instance is, as a sentence for an operator. None: it can.
+    pub unusable_because: Option<String>,
+}
+
+/// Reads a PFX file and tries its private key, without installing anything. Unlike with
+/// [`CertificateStore::import`], an expired certificate is no error but a reason not to be usable.
+///
+/// # Errors
+/// When the file can't be read with the code, or does not hold exactly one private key with its certificate.
+pub async fn inspect_pfx(pfx: &[u8], code: &PfxCode) -> Result<InspectedPfx, ImportError> {
+    let found = read_pfx(pfx, code).await?;
+    let described = inspection::describe(&found.leaf, &found.chain, now_ms())?;
+    let identity = Identity::new(
+        described.clone(),
+        found.leaf.clone(),
+        found.chain,
+        &found.private_key,
+    );
+    Ok(InspectedPfx {
+        thumbprint: described.thumbprint,
+        subject: described.subject,
+        dns_names: described.dns_names,
+        not_after_ms: described.not_after_ms,
+        chain_complete: described.chain_complete,
+        certificate: found.leaf,
+        unusable_because: identity.err().map(|unusable| unusable.reason),
+    })
+}
+
+async fn read_pfx(pfx: &[u8], code: &PfxCode) -> Result<KeyWithCertificates, ImportError> {
+    let pfx = Zeroizing::new(pfx.to_vec());
+    let code = code.clone();
+    // Key derivation takes up to seconds.
+    tokio::task::spawn_blocking(move || inspection::match_key(pfx::read(&pfx, &code)?))
+        .await
+        .map_err(ImportError::Interrupted)?
+}
+
 /// The installed certificates and, sealed under the host key, their private keys.
 #[derive(Clone, Debug)]
 pub struct CertificateStore {
@@ -262,12 +315,7 @@ impl CertificateStore {
     /// certificate, or when that one has expired.
     pub async fn import(&self, pfx: &[u8], code: &PfxCode) -> Result<InstalledCertificate, ImportError> {
         let now = now_ms();
-        let pfx = Zeroizing::new(pfx.to_vec());
-        let code = code.clone();
-        // Key derivation takes up to seconds.
-        let found = tokio::task::spawn_blocking(move || inspection::match_key(pfx::read(&pfx, &code)?))
-            .await
-            .map_err(ImportError::Interrupted)??;
+        let found = read_pfx(pfx, code).await?;
         let installed = inspection::describe(&found.leaf, &found.chain, now)?;
         if now > installed.not_after_ms.saturating_add(999) {
             return Err(ImportError::Expired {

@@ -1,9 +1,12 @@
 //! The command line: what was asked, done by the library, shown to a person or a program.
 
 mod args;
+mod certificates;
 mod commands;
 mod demo;
+mod instances;
 mod pfx;
+mod prerequisites;
 mod products;
 mod services;
 mod show;

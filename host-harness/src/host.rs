@@ -38,9 +38,14 @@ pub struct Host {
     access_tokens: AccessTokenCache,
 }
 
+/// Compiled plugins, in the data directory, which only its owner can enter.
+const COMPILED_DIRECTORY: &str = "compiled";
+
 /// A plugin that is loaded when it is first called: half of what a host does needs none.
 struct PluginFile {
     path: PathBuf,
+    /// Where what it is compiled to is kept.
+    compiled: PathBuf,
     loaded: OnceLock<Plugin>,
 }
 
@@ -106,6 +111,7 @@ impl Host {
             record: Record::open(data_dir).await?,
             plugin: Arc::new(PluginFile {
                 path: plugin.to_owned(),
+                compiled: data_dir.join(COMPILED_DIRECTORY),
                 loaded: OnceLock::new(),
             }),
             outbound: OutboundHttps::default(),
@@ -126,8 +132,8 @@ impl Host {
         if let Some(plugin) = self.plugin.loaded.get() {
             return Ok(plugin.clone());
         }
-        let path = self.plugin.path.clone();
-        let compiled = tokio::task::spawn_blocking(move || Plugin::load(&path)).await;
+        let (path, directory) = (self.plugin.path.clone(), self.plugin.compiled.clone());
+        let compiled = tokio::task::spawn_blocking(move || Plugin::load(&path, &directory)).await;
         let plugin =
             compiled.map_err(|error| LoadError::Engine(wasmtime::Error::from_anyhow(error.into())))??;
         Ok(self.plugin.loaded.get_or_init(|| plugin).clone())
@@ -146,6 +152,7 @@ impl Host {
             listener,
             Egress {
                 instance_id: instance.id.to_string(),
+                settings_version: instance.version,
                 authorities: Vec::new(),
                 identity: None,
                 trust_roots: Arc::new(RootCertStore::empty()),
@@ -190,12 +197,27 @@ impl Host {
         let trust_roots = trust_roots(instance.reach.trusted_authorities_pem.as_deref());
         let egress = Egress {
             instance_id: instance.id.to_string(),
+            settings_version: instance.version,
             authorities,
             identity,
             trust_roots: trust_roots.ok_or_else(|| PrepareError::TrustRoots { instance: named() })?,
             allowed_networks: instance.reach.allowed_networks.clone(),
         };
         Ok(self.call(instance, listener, egress))
+    }
+
+    /// A call as [`Self::ready_call`] makes it, that uses nothing of what earlier calls opened or obtained and
+    /// leaves nothing for later ones: what it finds is how things are now.
+    pub(crate) async fn fresh_call(
+        &self,
+        instance: &Instance,
+        listener: CallListener,
+    ) -> Result<CallContext, PrepareError> {
+        Ok(CallContext {
+            outbound: OutboundHttps::default(),
+            access_tokens: AccessTokenCache::default(),
+            ..self.ready_call(instance, listener).await?
+        })
     }
 
     fn call(&self, instance: &Instance, listener: CallListener, egress: Egress) -> CallContext {

@@ -81,6 +81,39 @@ impl Host {
         changed_by: &str,
     ) -> Result<InstanceForm, ConfigureError> {
         let instance = self.named_instance(name).await?;
+        self.configure_instance(instance, typed, changed_by).await
+    }
+
+    /// As [`Host::configure`], of one who has seen the settings of `version` and no later ones.
+    ///
+    /// # Errors
+    /// As [`Host::configure`], and when somebody has saved since that version.
+    pub async fn configure_version(
+        &self,
+        name: &str,
+        version: i64,
+        typed: &BTreeMap<String, String>,
+        changed_by: &str,
+    ) -> Result<InstanceForm, ConfigureError> {
+        let instance = self.named_instance(name).await?;
+        if instance.version != version {
+            let last = self.record().instance_history(instance.id).await?.pop();
+            return Err(ConfigureError::Save(SaveError::Conflict {
+                name: instance.name,
+                expected: version,
+                found: instance.version,
+                changed_by: last.map_or_else(String::new, |last| last.changed_by),
+            }));
+        }
+        self.configure_instance(instance, typed, changed_by).await
+    }
+
+    async fn configure_instance(
+        &self,
+        instance: Instance,
+        typed: &BTreeMap<String, String>,
+        changed_by: &str,
+    ) -> Result<InstanceForm, ConfigureError> {
         let form = self.judge(&instance, typed).await?;
         if let Some(field) = typed
             .keys()
@@ -100,11 +133,7 @@ impl Host {
             });
         }
         let settings = saved_settings(&form).map_err(ConfigureError::Plugin)?;
-        let instance = self
-            .record()
-            .save_settings(instance.id, instance.version, settings, changed_by)
-            .await?;
-        self.forget_instance(&instance.id.to_string());
+        let instance = self.save(&instance, settings, changed_by).await?;
         // What was disabled before the save may be enabled after it.
         let form = self.judge(&instance, &BTreeMap::new()).await?;
         Ok(InstanceForm {
@@ -123,7 +152,22 @@ impl Host {
         found.ok_or_else(|| ConfigureError::NoInstance(name.to_owned()))
     }
 
-    async fn judge(
+    /// Saves what was judged as a change of `instance`, and drops what was opened with its former settings.
+    pub(crate) async fn save(
+        &self,
+        instance: &Instance,
+        settings: SavedSettings,
+        changed_by: &str,
+    ) -> Result<Instance, ConfigureError> {
+        let saved = self
+            .record()
+            .save_settings(instance.id, instance.version, settings, changed_by)
+            .await?;
+        self.forget_instance(&saved.id.to_string());
+        Ok(saved)
+    }
+
+    pub(crate) async fn judge(
         &self,
         instance: &Instance,
         typed: &BTreeMap<String, String>,
@@ -182,7 +226,7 @@ fn contract_certificate(certificate: store::InstalledCertificate) -> InstalledCe
 ///
 /// The certificate is presented only where the operator typed the server's address: a plugin can't name a
 /// server of its own and have the host prove the instance's identity to it.
-fn saved_settings(form: &Form) -> Result<SavedSettings, String> {
+pub(crate) fn saved_settings(form: &Form) -> Result<SavedSettings, String> {
     let values: BTreeMap<String, String> = form
         .fields
         .iter()

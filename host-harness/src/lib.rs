@@ -6,7 +6,10 @@
 pub mod access_token_cache;
 pub mod bindings;
 pub mod call_state;
+pub mod certificate_rotation;
 pub mod certificate_store;
+mod compiled_cache;
+pub mod connection;
 pub mod error;
 pub mod host;
 pub mod host_key;
@@ -15,6 +18,7 @@ pub mod license_order;
 pub mod limits;
 pub mod outbound_https;
 pub mod plugin;
+pub mod prerequisites;
 pub mod product_type_collection;
 pub mod record;
 pub mod secret;

@@ -97,9 +97,10 @@ impl Host {
     pub async fn run_order(&self, order_id: Uuid, listener: CallListener) -> Result<Vec<Asset>, PlaceError> {
         let order = self.record().order(order_id).await?;
         let order = order.ok_or_else(|| PlaceError::NoOrder(order_id))?;
-        let instance = self.record().instance_by_id(order.instance_id).await?;
-        let instance = instance.ok_or(PlaceError::NoOrder(order_id))?;
         for asset in self.record().unfinished_assets(order_id).await? {
+            // Read anew: another certificate may have taken over while the last one was bought.
+            let instance = self.record().instance_by_id(order.instance_id).await?;
+            let instance = instance.ok_or(PlaceError::NoOrder(order_id))?;
             self.settle(&instance, &order, &asset, &listener).await?;
         }
         let filter = AssetFilter {

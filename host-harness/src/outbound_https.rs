@@ -2,7 +2,8 @@
 //!
 //! Policy comes before I/O, from top to bottom: method and target, the authority on the instance's list, name
 //! resolution, every address checked, then a connection to the address that was checked.
-//! Connections and TLS sessions live in one client per instance and identity, so that none is ever lent.
+//! Connections and TLS sessions live in one client per instance, version of its settings and identity, so that
+//! none is ever lent, and none outlives what it was opened with.
 
 mod body;
 mod connector;
@@ -35,6 +36,8 @@ pub use policy::{Authority, AuthorityError};
 pub struct Egress {
     /// The instance that the call is for: nothing of what its calls open is used for another.
     pub instance_id: String,
+    /// The version of the instance's settings that all of this is from.
+    pub settings_version: i64,
     /// The servers it may reach.
     pub authorities: Vec<PermittedAuthority>,
     /// The certificate that is presented to those that ask for it and are marked for it.
@@ -56,8 +59,14 @@ pub struct PermittedAuthority {
 
 type HttpsClient = Client<connector::Connector, Full<Bytes>>;
 
-/// A client's connections belong to one instance and one identity: a thumbprint, or none.
-type ClientKey = (String, Option<Thumbprint>);
+/// What a client's connections and TLS sessions belong to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct ClientKey {
+    instance_id: String,
+    settings_version: i64,
+    /// None: no certificate is presented.
+    identity: Option<Thumbprint>,
+}
 
 /// The clients of all instances. Cloning shares them.
 #[derive(Clone, Default)]
@@ -74,9 +83,10 @@ impl fmt::Debug for OutboundHttps {
 }
 
 impl OutboundHttps {
-    /// Closes an instance's idle connections and forgets its TLS sessions: its settings have changed.
+    /// Closes an instance's idle connections and forgets its TLS sessions: its settings have changed. Calls
+    /// that are under way end on the connections that they have.
     pub fn forget_instance(&self, instance_id: &str) {
-        self.lock().retain(|(instance, _), _| instance != instance_id);
+        self.lock().retain(|key, _| key.instance_id != instance_id);
     }
 
     /// The client for one permitted authority of an instance.
@@ -85,10 +95,11 @@ impl OutboundHttps {
     /// When the identity can't be used for TLS.
     fn client(&self, egress: &Egress, present_certificate: bool) -> Result<HttpsClient, rustls::Error> {
         let identity = egress.identity.as_ref().filter(|_| present_certificate);
-        let key = (
-            egress.instance_id.clone(),
-            identity.map(|identity| identity.thumbprint()),
-        );
+        let key = ClientKey {
+            instance_id: egress.instance_id.clone(),
+            settings_version: egress.settings_version,
+            identity: identity.map(|identity| identity.thumbprint()),
+        };
         if let Some(client) = self.lock().get(&key) {
             return Ok(client.clone());
         }
@@ -101,7 +112,24 @@ impl OutboundHttps {
             // Only requests of which nothing was written are sent again, so this can't buy twice.
             .retry_canceled_requests(true)
             .build(connector);
-        Ok(self.lock().entry(key).or_insert(client).clone())
+        Ok(self.keep(key, client))
+    }
+
+    /// Keeps a client for the calls to come, unless newer settings are in use already: a call that began
+    /// before they were saved may still need one, which then goes with it.
+    fn keep(&self, key: ClientKey, client: HttpsClient) -> HttpsClient {
+        let mut clients = self.lock();
+        let version_of =
+            |other: &ClientKey| (other.instance_id == key.instance_id).then_some(other.settings_version);
+        if clients
+            .keys()
+            .filter_map(version_of)
+            .any(|version| version > key.settings_version)
+        {
+            return client;
+        }
+        clients.retain(|other, _| version_of(other).is_none_or(|version| version == key.settings_version));
+        clients.entry(key).or_insert(client).clone()
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<ClientKey, HttpsClient>> {
@@ -271,6 +299,35 @@ impl WasiHttpHooks for CallHttp {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn egress(settings_version: i64) -> Egress {
+        Egress {
+            instance_id: "instance".to_owned(),
+            settings_version,
+            authorities: Vec::new(),
+            identity: None,
+            trust_roots: Arc::new(RootCertStore::empty()),
+            allowed_networks: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_call_with_former_settings_leaves_no_client_behind_once_newer_ones_are_in_use() {
+        let outbound = OutboundHttps::default();
+        let versions = || -> Vec<i64> {
+            let kept = outbound.lock();
+            kept.keys().map(|key| key.settings_version).collect()
+        };
+        outbound.client(&egress(1), true).unwrap();
+        assert_eq!(versions(), [1]);
+        // The settings change; a call of before opens its connection only now, then one of after.
+        outbound.forget_instance("instance");
+        outbound.client(&egress(1), true).unwrap();
+        outbound.client(&egress(2), true).unwrap();
+        assert_eq!(versions(), [2]);
+        outbound.client(&egress(1), true).unwrap();
+        assert_eq!(versions(), [2]);
+    }
 
     #[test]
     fn a_guest_can_shorten_a_deadline_but_not_loosen_it_or_make_it_zero() {

@@ -5,22 +5,27 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use wasmtime::component::{Component, Linker};
+use wasmtime::component::{Component, Instance as ComponentInstance, Linker};
 use wasmtime::{
     Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store, Trap, UpdateDeadline,
 };
 
+use crate::bindings::connection::Step;
 use crate::bindings::failures::{ChangeFailure, ReadFailure};
 use crate::bindings::instance_settings::{Draft, Form, Instance};
 use crate::bindings::license_order::{LicenseOrder, OrderAnswer};
 use crate::bindings::services_definition::{Outcome, Product};
-use crate::bindings::{Core, CorePre};
+use crate::bindings::{Checking, CheckingPre, Core, CorePre};
 use crate::call_state::{self, CallContext, CallState};
+use crate::compiled_cache::CompiledCache;
 use crate::error::{CallError, LoadError};
 use crate::limits;
 
 /// Calls that can run at once with memory set aside beforehand. More wait for nobody: they fail at setup.
 const CALLS_AT_ONCE: u32 = 256;
+
+/// The interface that a plugin may lack.
+const CONNECTION: &str = "bss:service-manager/connection@0.1.0";
 
 /// A loaded plugin. Cloning shares it.
 #[derive(Clone)]
@@ -33,26 +38,35 @@ pub struct Plugin {
 }
 
 impl Plugin {
-    /// Loads a component from a file, compiles it, and checks that it fits this host.
+    /// Loads a component from a file, and checks that it fits this host. What it is compiled to is kept in
+    /// `compiled`, a directory that nobody else may be able to write.
     ///
     /// # Errors
     /// When the file can't be read, is no component, or imports or lacks something.
-    pub fn load(path: &Path) -> Result<Self, LoadError> {
+    pub fn load(path: &Path, compiled: &Path) -> Result<Self, LoadError> {
         let name = path.display().to_string();
         let bytes = std::fs::read(path).map_err(|source| LoadError::Read {
             path: name.clone(),
             source,
         })?;
-        Self::from_bytes(&name, &bytes)
+        let cache = CompiledCache::new(compiled.to_owned());
+        Self::linked(&name, |engine| cache.component(engine, &bytes))
     }
 
-    /// Loads a component from its bytes, or its text form. `name` is what errors call it.
+    /// Loads a component from its bytes. `name` is what errors call it.
     ///
     /// # Errors
     /// When it is no component, or imports or lacks something.
     pub fn from_bytes(name: &str, bytes: &[u8]) -> Result<Self, LoadError> {
+        Self::linked(name, |engine| Component::new(engine, bytes))
+    }
+
+    fn linked(
+        name: &str,
+        component: impl FnOnce(&Engine) -> wasmtime::Result<Component>,
+    ) -> Result<Self, LoadError> {
         let engine = engine().map_err(LoadError::Engine)?;
-        let component = Component::new(&engine, bytes).map_err(|source| LoadError::NotAComponent {
+        let component = component(&engine).map_err(|source| LoadError::NotAComponent {
             path: name.to_owned(),
             source,
         })?;
@@ -62,21 +76,22 @@ impl Plugin {
         };
         let mut linker = Linker::new(&engine);
         call_state::add_to_linker(&mut linker).map_err(LoadError::Engine)?;
-        let core = linker
-            .instantiate_pre(&component)
-            .and_then(CorePre::new)
-            .map_err(contract)?;
         let component_type = component.component_type();
+        let exports: Arc<[String]> = component_type
+            .exports(&engine)
+            .map(|(name, _)| name.to_owned())
+            .collect();
+        let linked = linker.instantiate_pre(&component).map_err(contract)?;
+        if exports.iter().any(|name| name == CONNECTION) {
+            CheckingPre::new(linked.clone()).map_err(contract)?;
+        }
         Ok(Self {
             imports: component_type
                 .imports(&engine)
                 .map(|(name, _)| name.to_owned())
                 .collect(),
-            exports: component_type
-                .exports(&engine)
-                .map(|(name, _)| name.to_owned())
-                .collect(),
-            core,
+            exports,
+            core: CorePre::new(linked).map_err(contract)?,
             _ticker: Arc::new(Ticker::start(&engine)),
             engine,
         })
@@ -145,6 +160,29 @@ impl Plugin {
         call.end(answer).map(|(answer, _)| answer)
     }
 
+    /// Whether the plugin can say, step by step, whether the vendor can be reached.
+    pub fn checks_connections(&self) -> bool {
+        self.exports.iter().any(|name| name == CONNECTION)
+    }
+
+    /// Goes the way to the vendor step by step. Buys nothing.
+    ///
+    /// # Errors
+    /// When the plugin brings no answer, as one that [can't check](Self::checks_connections) never does.
+    pub async fn check_connection(
+        &self,
+        context: CallContext,
+        instance: &Instance,
+    ) -> Result<Vec<Step>, CallError> {
+        let mut call = self.enter(context, limits::CALL, false).await?;
+        let checking = Checking::new(&mut call.store, &call.instance).map_err(CallError::Setup)?;
+        let run = checking
+            .bss_service_manager_connection()
+            .call_check_connection(&mut call.store, instance);
+        let answer = tokio::time::timeout(limits::CALL, run).await;
+        call.end(answer).map(|(steps, _)| steps)
+    }
+
     /// Makes the sandbox of one call.
     async fn enter(
         &self,
@@ -165,10 +203,12 @@ impl Plugin {
             }
             Ok(UpdateDeadline::Yield(1))
         });
-        match tokio::time::timeout(deadline, self.core.instantiate_async(&mut store)).await {
-            Ok(Ok(core)) => Ok(Call {
+        let entered = self.core.instance_pre().instantiate_async(&mut store);
+        match tokio::time::timeout(deadline, entered).await {
+            Ok(Ok(instance)) => Ok(Call {
+                core: Core::new(&mut store, &instance).map_err(CallError::Setup)?,
                 store,
-                core,
+                instance,
                 deadline,
             }),
             Ok(Err(error)) => Err(CallError::Setup(error)),
@@ -181,6 +221,7 @@ impl Plugin {
 struct Call {
     store: Store<CallState>,
     core: Core,
+    instance: ComponentInstance,
     deadline: Duration,
 }
 

@@ -139,7 +139,8 @@ impl FieldName {
         match self {
             Self::CertificateThumbprint => value
                 .chars()
-                .filter(|character| !matches!(character, ' ' | ':'))
+                // The left-to-right mark is copied along from the certificate dialog of Windows.
+                .filter(|character| !matches!(character, ' ' | ':' | '\u{200E}'))
                 .map(|character| character.to_ascii_uppercase())
                 .collect(),
             Self::Country => places::country_code(value).unwrap_or(value).to_owned(),

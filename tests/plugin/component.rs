@@ -29,8 +29,13 @@ pub(crate) fn component() -> &'static Path {
 
 /// The component, compiled once for all tests.
 pub(crate) fn plugin() -> Plugin {
-    static PLUGIN: LazyLock<Plugin> =
-        LazyLock::new(|| Plugin::load(component()).expect("the component loads"));
+    static PLUGIN: LazyLock<Plugin> = LazyLock::new(|| {
+        Plugin::load(
+            component(),
+            tempfile::tempdir().expect("a temporary directory").path(),
+        )
+        .expect("the component loads")
+    });
     PLUGIN.clone()
 }
 

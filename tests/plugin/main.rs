@@ -3,13 +3,18 @@
 //! Everything here goes through what users use: the component's exports, the library, the `bss-host` program.
 #![expect(clippy::expect_used, clippy::panic, reason = "a test says what it expected")]
 
+mod certificate_rotation;
+mod certificates;
 mod cli;
 mod component;
+mod connection;
 mod contract;
 mod guests;
 mod instance_settings;
 mod license_order;
+mod operator_walk;
 mod outbound_https;
+mod prerequisites;
 mod sandbox;
 mod scenario;
 mod services_cli;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use host_harness::bindings::failures::ReadFailure;
-use host_harness::record::AttemptResult;
+use host_harness::record::{AttemptResult, SyncStatus};
 use host_harness::services_definition::ServicesError;
 use host_harness::simulator::{
     CertificateRequest, Operation, Registration, Simulator, SimulatorOptions, TlsVersions,
@@ -96,7 +96,7 @@ async fn a_server_whose_certificate_is_not_trusted_is_told_nothing() {
     let other = SimulatorOptions::new(scenario.folder.path().join("impostor"));
     let impostor = Simulator::start(other).await.expect("the impostor starts");
     let mut typed = crate::scenario::credentials(impostor.details());
-    typed.retain(|id, _| id == "service-url" || id == "resource-api");
+    typed.retain(|id, _| id == "service-url");
     assert!(scenario.configure(INSTANCE, &typed).await.saved);
     // The access token is asked for at the trusted login; the license service is the impostor.
     let failure = read_failure(&scenario).await;
@@ -137,15 +137,17 @@ async fn a_certificate_that_the_server_refuses_is_named_as_the_cause_and_leaves_
         assert!(scenario.configure(INSTANCE, &chosen).await.saved);
         let failure = read_failure(&scenario).await;
         assert!(
-            problem(&failure).starts_with("certificate-refused: "),
+            matches!(failure, ReadFailure::Refused(_))
+                && problem(&failure).starts_with("certificate-refused: "),
             "{tls:?}: {failure:?}"
         );
         let offers = scenario.offers().await;
         let assets = scenario.order(&offers[0], 1).await;
+        assert_eq!(assets[0].sync_status, SyncStatus::Failed, "{tls:?}");
         let reason = assets[0].reason.as_ref().expect("a reason");
         assert_eq!(
-            reason.result,
-            AttemptResult::Unavailable,
+            (reason.result, reason.problem.code.as_str()),
+            (AttemptResult::Refused, "certificate-refused"),
             "{tls:?}: the server never read the request"
         );
         assert!(scenario.issued().await.is_empty());

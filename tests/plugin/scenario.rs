@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 
 use host_harness::certificate_store::{PfxCode, Thumbprint};
@@ -11,11 +11,13 @@ use host_harness::instance_settings::InstanceForm;
 use host_harness::license_order::OrderRequest;
 use host_harness::outbound_https::{Egress, OutboundHttps};
 use host_harness::record::{Asset, Instance, NewInstance, NewLine, Party, ProductFilter, Reach};
-use host_harness::simulator::{CertificateRequest, Details, IssuedCertificate, Simulator, SimulatorOptions};
+use host_harness::simulator::{
+    CertificateRequest, Details, IssuedCertificate, Simulator, SimulatorOptions, TlsVersions,
+};
 use host_harness::{CallContext, CallListener, Host};
 use tempfile::TempDir;
 
-use crate::component::component;
+use crate::component::{bss_host, component};
 
 /// The instance that most tests use.
 pub(crate) const INSTANCE: &str = "esd";
@@ -65,6 +67,39 @@ impl Scenario {
             .await
             .expect("the catalog is read");
         scenario
+    }
+
+    /// A ready instance at a Microsoft that speaks these versions of TLS only.
+    pub(crate) async fn ready_with_tls(tls: TlsVersions) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary directory");
+        let mut options = SimulatorOptions::new(folder.path().join("microsoft"));
+        options.tls = tls;
+        let microsoft = Simulator::start(options).await.expect("the simulator starts");
+        let scenario = Self::with(folder, microsoft).await;
+        let thumbprint = scenario.install(&CertificateRequest::default()).await;
+        scenario.ready_instance(INSTANCE, &thumbprint).await;
+        scenario
+    }
+
+    /// Runs `bss-host` on the host's data directory.
+    pub(crate) fn bss_host(&self, arguments: &[&str]) -> Output {
+        Command::new(bss_host())
+            .args(arguments)
+            .arg("--data-dir")
+            .arg(self.folder.path().join("bss"))
+            .arg("--plugin")
+            .arg(component())
+            .env("USER", "olivia")
+            .output()
+            .expect("the program runs")
+    }
+
+    /// Changes one field, which is expected to be saved.
+    pub(crate) async fn set(&self, field: &str, value: &str) {
+        let form = self
+            .configure(INSTANCE, &[(field.to_owned(), value.to_owned())].into())
+            .await;
+        assert!(form.saved, "{:?}", problems(&form));
     }
 
     /// Installs a certificate of Microsoft's making.
@@ -259,6 +294,7 @@ pub(crate) fn nowhere() -> CallContext {
     CallContext {
         egress: Arc::new(Egress {
             instance_id: "nobody".into(),
+            settings_version: 0,
             authorities: Vec::new(),
             identity: None,
             trust_roots: Arc::new(rustls::RootCertStore::empty()),

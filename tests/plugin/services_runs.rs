@@ -181,13 +181,18 @@ async fn while_one_process_reads_another_one_is_refused_and_an_interrupted_one_s
         .expect("the next one starts at once");
 }
 
-/// A copy of a closed data directory.
+/// A copy of a closed data directory, folders and all.
 fn copy(from: &Path, to: &Path) {
     std::fs::create_dir(to).expect("a directory");
     std::fs::set_permissions(to, std::fs::Permissions::from_mode(0o700)).expect("its mode");
     for entry in std::fs::read_dir(from).expect("files") {
-        let file = entry.expect("a file").path();
-        std::fs::copy(&file, to.join(file.file_name().expect("a name"))).expect("a copy");
+        let entry = entry.expect("an entry");
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        if entry.file_type().expect("its type").is_dir() {
+            copy(&from, &to);
+        } else {
+            std::fs::copy(&from, &to).expect("a copy");
+        }
     }
 }
 

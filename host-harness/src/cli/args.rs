@@ -1,9 +1,12 @@
 //! What can be asked on the command line, and the help that says so.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValuesParser, RangedU64ValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
+use host_harness::certificate_store::Thumbprint;
+use host_harness::prerequisites::{DNS_TIMEOUT, Hostname, Region};
 use ipnet::IpNet;
 use uuid::Uuid;
 
@@ -69,6 +72,8 @@ pub(super) enum Command {
     /// Licenses that were bought
     #[command(subcommand)]
     Asset(AssetCommand),
+    /// Check a certificate, its hostname and the hostname's CNAME record, before anything is installed
+    Prerequisites(PrerequisitesArguments),
     /// Run the simulator of Microsoft until it is interrupted; prints one JSON line when it is ready
     Simulator(SimulatorArguments),
     /// Show the whole way, from a PFX file to licenses, against a simulator of its own
@@ -86,8 +91,24 @@ pub(super) enum CertificateCommand {
         #[arg(long, value_name = "FILE")]
         code_file: Option<PathBuf>,
     },
-    /// Show the installed certificates
+    /// Show the installed certificates, those that expire first at the top
     List,
+    /// Show one certificate
+    Show {
+        /// Its thumbprint
+        thumbprint: Thumbprint,
+    },
+    /// Forget a certificate and its private key; refused while an instance uses it
+    Remove {
+        /// Its thumbprint
+        thumbprint: Thumbprint,
+    },
+    /// Show the certificates that have expired or will soon; exits with 0 whether there are any or not
+    Expiring {
+        /// How soon
+        #[arg(long, default_value_t = 30, value_name = "N")]
+        days: u32,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -101,11 +122,32 @@ pub(super) enum InstanceCommand {
         /// A field and its value, as in `--set client-id=...`; may be repeated. None: show the form
         #[arg(long, value_name = "FIELD=VALUE", value_parser = key_value)]
         set: Vec<(String, String)>,
+        /// Change nothing if somebody has saved since this version, which `instance show` tells
+        #[arg(long, value_name = "VERSION", requires = "set")]
+        based_on: Option<i64>,
     },
     /// Show one instance and its form
     Show {
         /// The instance
         name: String,
+    },
+    /// Show every save of an instance's settings: who, when, and what it changed
+    History {
+        /// The instance
+        name: String,
+    },
+    /// Go the way to the vendor step by step; exits with 0 if all steps pass, 1 if one fails, 3 if it could not be run
+    Check {
+        /// The instance
+        name: String,
+    },
+    /// Replace the certificate of an instance in use, once the connection has been checked with the new one
+    RotateCertificate {
+        /// The instance
+        name: String,
+        /// The thumbprint of the new certificate, which is installed already
+        #[arg(long, value_name = "THUMBPRINT")]
+        to: Thumbprint,
     },
     /// Show all instances
     List,
@@ -181,6 +223,32 @@ pub(super) enum AssetCommand {
 }
 
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Exit codes: 0 all three passed, 1 one failed, 3 none failed but one is not known, 2 usage."
+)]
+pub(super) struct PrerequisitesArguments {
+    /// The PFX file
+    #[arg(long, value_name = "FILE")]
+    pub(super) pfx: PathBuf,
+    /// A file whose first line is the PFX's code; `-` is the standard input. Without it, the code is
+    /// taken from the environment variable BSS_PFX_CODE, and is empty if that is not set
+    #[arg(long, value_name = "FILE")]
+    pub(super) code_file: Option<PathBuf>,
+    /// The fully qualified hostname, as in `esd.mydomain.com`
+    #[arg(long, value_name = "NAME")]
+    pub(super) hostname: Hostname,
+    /// Where the platform runs for the customer
+    #[arg(long, value_name = "REGION", value_parser = PossibleValuesParser::new(Region::ALL.map(Region::name)).try_map(|name| name.parse::<Region>()))]
+    pub(super) region: Region,
+    /// Ask this resolver, on port 53 unless it says another, instead of the system's
+    #[arg(long, value_name = "ADDRESS[:PORT]", value_parser = resolver)]
+    pub(super) resolver: Option<SocketAddr>,
+    /// How long to ask the DNS, all in all
+    #[arg(long, value_name = "SECONDS", default_value_t = DNS_TIMEOUT.as_secs(), value_parser = RangedU64ValueParser::<u64>::new().range(1..=300))]
+    pub(super) timeout: u64,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct SimulatorArguments {
     /// Where it keeps its certificate authority and its ledger; the same directory is the same Microsoft
     #[arg(long, default_value = "simulator-data", value_name = "DIR")]
@@ -200,6 +268,17 @@ pub(super) struct DemoArguments {
     pub(super) show_keys: bool,
 }
 
+/// The port that resolvers answer on (RFC 1035 section 4.2).
+const DNS_PORT: u16 = 53;
+
+fn resolver(text: &str) -> Result<SocketAddr, String> {
+    text.parse::<SocketAddr>()
+        .or_else(|_| text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, DNS_PORT)))
+        .map_err(|_| {
+            "an IP address is needed, such as 192.0.2.53, 192.0.2.53:5353 or [2001:db8::53]:5353".to_owned()
+        })
+}
+
 fn key_value(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
@@ -215,6 +294,17 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_resolver_is_an_address_with_or_without_a_port() {
+        let address = |text: &str| resolver(text).map(|address| address.to_string());
+        assert_eq!(address("192.0.2.53"), Ok("192.0.2.53:53".into()));
+        assert_eq!(address("192.0.2.53:5353"), Ok("192.0.2.53:5353".into()));
+        assert_eq!(address("2001:db8::53"), Ok("[2001:db8::53]:53".into()));
+        assert_eq!(address("[2001:db8::53]:5353"), Ok("[2001:db8::53]:5353".into()));
+        assert!(resolver("dns.example").is_err());
+        assert!(resolver("").is_err());
     }
 
     #[test]

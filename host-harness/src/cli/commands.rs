@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use host_harness::certificate_store::{ImportError, InstalledCertificate, PfxCode};
+use host_harness::certificate_store::{ImportError, PfxCode};
 use host_harness::instance_settings::{ConfigureError, InstanceForm};
 use host_harness::license_order::{OrderRequest, PlaceError, Settlement, settlement};
 use host_harness::record::{
@@ -21,7 +21,7 @@ use super::args::{
     PlaceOrder, SimulatorArguments,
 };
 use super::show::{self, Failure};
-use super::{Ending, demo, pfx, products, services};
+use super::{Ending, certificates, demo, instances, pfx, prerequisites, products, services};
 
 pub(super) type Outcome = Result<Ending, Failure>;
 
@@ -31,6 +31,10 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
     match &arguments.command {
         Command::Simulator(simulator_arguments) => return simulator(simulator_arguments).await,
         Command::Demo(demo_arguments) => return demo::run(&arguments.plugin, demo_arguments, json).await,
+        Command::Prerequisites(asked) => {
+            let code = pfx_code(asked.code_file.as_deref())?;
+            return prerequisites::run(asked, &read_pfx(&asked.pfx)?, &code, json).await;
+        }
         _ => {}
     }
     let host = Host::open(&arguments.data_dir, &arguments.plugin)
@@ -41,13 +45,20 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
             let code = pfx_code(code_file.as_deref())?;
             import(&host, &pfx, &code, json).await
         }
-        Command::Certificate(CertificateCommand::List) => certificates(&host, json).await,
+        Command::Certificate(command) => certificates::run(&host, command, json).await,
         Command::Instance(InstanceCommand::Create(create)) => create_instance(&host, create, json).await,
-        Command::Instance(InstanceCommand::Configure { name, set }) => {
-            configure(&host, &name, set, json).await
+        Command::Instance(InstanceCommand::Configure { name, set, based_on }) => {
+            configure(&host, &name, set, based_on, json).await
         }
-        Command::Instance(InstanceCommand::Show { name }) => configure(&host, &name, Vec::new(), json).await,
+        Command::Instance(InstanceCommand::Show { name }) => {
+            configure(&host, &name, Vec::new(), None, json).await
+        }
         Command::Instance(InstanceCommand::List) => instances(&host, json).await,
+        Command::Instance(InstanceCommand::History { name }) => instances::history(&host, &name, json).await,
+        Command::Instance(InstanceCommand::Check { name }) => instances::check(&host, &name, json).await,
+        Command::Instance(InstanceCommand::RotateCertificate { name, to }) => {
+            instances::rotate_certificate(&host, &name, to, json).await
+        }
         Command::Services(command) => services::run(&host, command, json).await,
         Command::Product(command) => products::run(&host, command, json).await,
         Command::Run(worker) => services::work(&host, &worker, json).await,
@@ -58,11 +69,11 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
             order,
             show_keys,
         }) => assets(&host, instance, order, show_keys, json).await,
-        Command::Simulator(_) | Command::Demo(_) => Ok(Ending::Done),
+        Command::Simulator(_) | Command::Demo(_) | Command::Prerequisites(_) => Ok(Ending::Done),
     }
 }
 
-fn now_ms() -> i64 {
+pub(super) fn now_ms() -> i64 {
     jiff::Timestamp::now().as_millisecond()
 }
 
@@ -152,14 +163,19 @@ fn pfx_code(file: Option<&Path>) -> Result<PfxCode, Failure> {
     Ok(PfxCode::new(text.lines().next().unwrap_or_default().to_owned()))
 }
 
-async fn import(host: &Host, file: &Path, code: &PfxCode, json: bool) -> Outcome {
-    let bytes = Zeroizing::new(std::fs::read(file).map_err(|error| {
+fn read_pfx(file: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let bytes = std::fs::read(file).map_err(|error| {
         Failure::text(
             Ending::Refused,
             format!("PFX file `{}` can't be read: {error}", file.display()),
             "",
         )
-    })?);
+    })?;
+    Ok(Zeroizing::new(bytes))
+}
+
+async fn import(host: &Host, file: &Path, code: &PfxCode, json: bool) -> Outcome {
+    let bytes = read_pfx(file)?;
     let certificate = host
         .record()
         .certificates()
@@ -167,7 +183,7 @@ async fn import(host: &Host, file: &Path, code: &PfxCode, json: bool) -> Outcome
         .await
         .map_err(import_failure)?;
     if json {
-        show::line(certificate_json(&certificate).to_string());
+        show::line(certificates::certificate_json(&certificate, &[]).to_string());
     } else {
         show::line(format!(
             "installed {}\n  {}\n  valid until {}",
@@ -191,45 +207,6 @@ pub(super) fn create_failure(error: CreateError) -> Failure {
         CreateError::Record(error) => no_answer(error),
         _ => refused(error),
     }
-}
-
-fn certificate_json(certificate: &InstalledCertificate) -> Value {
-    json!({
-        "thumbprint": certificate.thumbprint.to_string(),
-        "subject": certificate.subject,
-        "issuer": certificate.issuer,
-        "dnsNames": certificate.dns_names,
-        "notBeforeMs": certificate.not_before_ms,
-        "notAfterMs": certificate.not_after_ms,
-        "key": show::key(&certificate.key),
-        "unusableBecause": certificate.unusable_because(now_ms()),
-    })
-}
-
-async fn certificates(host: &Host, json: bool) -> Outcome {
-    let certificates = host.record().certificates().list().await.map_err(no_answer)?;
-    if json {
-        show::line(
-            certificates
-                .iter()
-                .map(certificate_json)
-                .collect::<Value>()
-                .to_string(),
-        );
-        return Ok(Ending::Done);
-    }
-    let mut table = show::table(&["Thumbprint", "Subject", "Valid until", "Key", "Unusable because"]);
-    for certificate in &certificates {
-        table.add_row([
-            certificate.thumbprint.to_string(),
-            certificate.subject.clone(),
-            show::time(certificate.not_after_ms),
-            show::key(&certificate.key),
-            certificate.unusable_because(now_ms()).unwrap_or_default(),
-        ]);
-    }
-    show::line(table.to_string());
-    Ok(Ending::Done)
 }
 
 async fn create_instance(host: &Host, create: CreateInstance, json: bool) -> Outcome {
@@ -267,13 +244,19 @@ async fn create_instance(host: &Host, create: CreateInstance, json: bool) -> Out
     Ok(Ending::Done)
 }
 
-async fn configure(host: &Host, name: &str, set: Vec<(String, String)>, json: bool) -> Outcome {
+async fn configure(
+    host: &Host,
+    name: &str,
+    set: Vec<(String, String)>,
+    based_on: Option<i64>,
+    json: bool,
+) -> Outcome {
     let typed: BTreeMap<String, String> = set.into_iter().collect();
     let changes = !typed.is_empty();
-    let shown = if changes {
-        host.configure(name, &typed, &operator()).await
-    } else {
-        host.form(name).await
+    let shown = match based_on {
+        Some(version) => host.configure_version(name, version, &typed, &operator()).await,
+        None if changes => host.configure(name, &typed, &operator()).await,
+        None => host.form(name).await,
     };
     let shown = shown.map_err(configure_failure)?;
     if json {
@@ -293,8 +276,9 @@ async fn configure(host: &Host, name: &str, set: Vec<(String, String)>, json: bo
 fn show_form(shown: &InstanceForm) {
     show::line(show::form_table(&shown.form).to_string());
     show::line(format!(
-        "instance `{}`: {}",
+        "instance `{}`, version {}: {}",
         shown.instance.name,
+        shown.instance.version,
         show::state(&shown.instance)
     ));
     for authority in &shown.instance.authorities {
@@ -308,7 +292,7 @@ fn show_form(shown: &InstanceForm) {
 }
 
 /// Who the record says made a change.
-fn operator() -> String {
+pub(super) fn operator() -> String {
     std::env::var("USER")
         .ok()
         .filter(|user| !user.is_empty())

@@ -86,6 +86,18 @@ impl Failure {
     }
 }
 
+/// A refusal for which the plugin gives the reasons.
+pub(super) fn problems_failure(what: &str, problems: &[Problem]) -> Failure {
+    let lines: Vec<String> = problems.iter().map(problem_line).collect();
+    let advice = problems.iter().map(|problem| problem.advice.clone());
+    Failure {
+        ending: Ending::Refused,
+        message: format!("{what}: {}", lines.join("; ")),
+        details: Vec::new(),
+        hints: advice.filter(|advice| !advice.is_empty()).collect(),
+    }
+}
+
 fn problem_line(problem: &Problem) -> String {
     let correlation = match problem.correlation_id.as_str() {
         "" => String::new(),
@@ -151,7 +163,12 @@ pub(super) fn key(kind: &KeyKind) -> String {
 
 /// Where an instance stands, for programs.
 pub(super) fn state(instance: &Instance) -> &'static str {
-    match instance.standing {
+    standing(instance.standing)
+}
+
+/// As [`state`].
+pub(super) fn standing(standing: Standing) -> &'static str {
+    match standing {
         Standing::NeedsCredentials => "needs-credentials",
         Standing::NeedsSelection => "needs-selection",
         Standing::Ready => "ready",
@@ -197,11 +214,13 @@ pub(super) fn form_json(form: &Form) -> Value {
     fields.collect()
 }
 
-fn problem_json(problem: &Problem) -> Value {
+/// A problem, for programs.
+pub(super) fn problem_json(problem: &Problem) -> Value {
     json!({
         "code": problem.code,
         "message": problem.message,
         "advice": problem.advice,
+        "correlationId": problem.correlation_id,
     })
 }
 

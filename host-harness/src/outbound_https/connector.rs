@@ -4,17 +4,17 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::task::{Context, Poll};
 
-use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
 use ipnet::IpNet;
-use rustls::ClientConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::ServerName;
 use rustls::sign::SingleCertAndKey;
+use rustls::{AlertDescription, ClientConfig, Error as TlsError};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
@@ -22,6 +22,7 @@ use tokio_rustls::client::TlsStream;
 use tower_service::Service;
 
 use super::Egress;
+use super::failure::find;
 use super::policy::{Authority, address_is_allowed};
 use crate::certificate_store::Identity;
 use crate::limits;
@@ -85,7 +86,7 @@ impl Connector {
             .map_err(ConnectFailure::Handshake)?;
         Ok(Link {
             stream: TokioIo::new(stream),
-            answered: Answered::default(),
+            history: History::default(),
         })
     }
 }
@@ -149,23 +150,73 @@ impl Service<http::Uri> for Connector {
 /// A connection over TLS.
 pub(super) struct Link {
     stream: TokioIo<TlsStream<TcpStream>>,
-    answered: Answered,
+    history: History,
 }
 
-/// Whether the server has ever sent anything on a connection. Before that, an alert about our certificate
+/// What has come from the server on a connection. Before it has sent anything, an alert about our certificate
 /// means that no request was looked at; afterwards it means nothing of the kind.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Answered(Arc<AtomicBool>);
+pub(super) struct History(Arc<Seen>);
 
-impl Answered {
-    pub(super) fn get(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+#[derive(Debug, Default)]
+struct Seen {
+    answered: AtomicBool,
+    /// One more than the number of the alert; 0: none.
+    alert: AtomicU16,
+}
+
+impl History {
+    /// The alert by which the server ended the connection before it had sent anything.
+    pub(super) fn first_word(&self) -> Option<AlertDescription> {
+        let alert = self.0.alert.load(Ordering::Acquire).checked_sub(1)?;
+        let answered = self.0.answered.load(Ordering::Acquire);
+        u8::try_from(alert).ok().filter(|_| !answered).map(Into::into)
+    }
+
+    /// Whether the server has sent anything.
+    pub(super) fn has_answer(&self) -> bool {
+        self.0.answered.load(Ordering::Acquire)
+    }
+
+    fn read(&self, result: &io::Result<()>) {
+        match result {
+            Ok(()) => self.0.answered.store(true, Ordering::Release),
+            Err(error) => {
+                if let Some(TlsError::AlertReceived(alert)) = find(error) {
+                    let alert = u16::from(u8::from(*alert)).saturating_add(1);
+                    self.0.alert.store(alert, Ordering::Release);
+                }
+            }
+        }
+    }
+}
+
+impl Link {
+    /// A server that refuses our certificate in TLS 1.3 sends its alert and closes. The next write then fails
+    /// because of that, and what has arrived before would never be read: it says why.
+    fn explained<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if !matches!(written, Poll::Ready(Err(_))) || self.history.has_answer() {
+            return written;
+        }
+        // No room for what the server may have sent: only its TLS records are looked at.
+        let mut nothing = ReadBuf::new(&mut []);
+        match Pin::new(&mut self.stream).poll_read(cx, nothing.unfilled()) {
+            Poll::Ready(Err(reason)) => {
+                let reason = Err(reason);
+                self.history.read(&reason);
+                match reason {
+                    Err(reason) if self.history.first_word().is_some() => Poll::Ready(Err(reason)),
+                    _ => written,
+                }
+            }
+            _ => written,
+        }
     }
 }
 
 impl Connection for Link {
     fn connected(&self) -> Connected {
-        Connected::new().extra(self.answered.clone())
+        Connected::new().extra(self.history.clone())
     }
 }
 
@@ -176,8 +227,8 @@ impl Read for Link {
         buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
         let polled = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        if let Poll::Ready(Ok(())) = &polled {
-            self.answered.0.store(true, Ordering::Release);
+        if let Poll::Ready(result) = &polled {
+            self.history.read(result);
         }
         polled
     }
@@ -185,11 +236,13 @@ impl Read for Link {
 
 impl Write for Link {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.explained(cx, written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        self.explained(cx, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -205,6 +258,7 @@ impl Write for Link {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.explained(cx, written)
     }
 }

@@ -10,7 +10,7 @@ use std::io;
 use rustls::{AlertDescription, Error as TlsError};
 use wasmtime_wasi_http::Error;
 
-use super::connector::{Answered, ConnectFailure};
+use super::connector::{ConnectFailure, History};
 
 /// What the guest is told when there is no answer.
 pub(super) fn of_exchange(error: &hyper_util::client::legacy::Error) -> Error {
@@ -19,11 +19,10 @@ pub(super) fn of_exchange(error: &hyper_util::client::legacy::Error) -> Error {
     }
     // In TLS 1.3 a client learns only from its first read that its certificate was refused; the server has
     // not looked at the request then.
-    if let Some(TlsError::AlertReceived(alert)) = find::<TlsError>(error)
-        && is_about_our_certificate(*alert)
-        && !has_answered(error)
+    if let Some(alert) = first_word(error)
+        && is_about_our_certificate(alert)
     {
-        return alert_received(*alert);
+        return alert_received(alert);
     }
     match find::<hyper::Error>(error) {
         Some(cause) if cause.is_incomplete_message() => Error::ConnectionTerminated,
@@ -32,13 +31,19 @@ pub(super) fn of_exchange(error: &hyper_util::client::legacy::Error) -> Error {
     }
 }
 
-/// Whether anything ever came back on the connection that failed; a connection that is not known may have answered.
-fn has_answered(error: &hyper_util::client::legacy::Error) -> bool {
+/// The alert that is all a server ever sent on the connection that failed.
+fn first_word(error: &hyper_util::client::legacy::Error) -> Option<AlertDescription> {
+    let Some(connected) = error.connect_info() else {
+        // The connection ended before the request was handed to it.
+        return match find::<TlsError>(error) {
+            Some(TlsError::AlertReceived(alert)) => Some(*alert),
+            _ => None,
+        };
+    };
     let mut extras = http::Extensions::new();
-    if let Some(connected) = error.connect_info() {
-        connected.get_extras(&mut extras);
-    }
-    extras.get::<Answered>().is_none_or(Answered::get)
+    connected.get_extras(&mut extras);
+    // The connection knows it even where the error came up elsewhere, because the request was too late.
+    extras.get::<History>()?.first_word()
 }
 
 /// What the guest is told when an answer's body breaks off.
@@ -86,7 +91,7 @@ fn is_about_our_certificate(alert: AlertDescription) -> bool {
 }
 
 /// The first error of a kind in a chain of causes, looking into `io::Error`s, whose `source` skips their own inner error.
-fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
+pub(super) fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(found) = error.downcast_ref::<E>() {

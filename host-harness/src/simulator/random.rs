@@ -79,6 +79,5 @@ mod tests {
             |group: &str| group.len() == 5 && group.bytes().all(|byte| PRODUCT_KEY_LETTERS.contains(&byte));
         assert!(groups.iter().all(|group| letters(group)));
         assert_ne!(key, product_key().unwrap());
-        assert_eq!(format!("{key:?}"), "[elided]");
     }
 }

@@ -160,7 +160,7 @@ fn values_are_shown_as_they_would_be_saved() {
         ("client-id", "11111111-2222-3333-4444-555555555555 "),
         (
             "certificate-thumbprint",
-            "01:23:45:67:89:ab:cd:ef 01:23:45:67:89:ab:cd:ef 01:23:45:67",
+            "\u{200E}01:23:45:67:89:ab:cd:ef 01:23:45:67:89:ab:cd:ef 01:23:45:67",
         ),
         ("country", "gr"),
         ("language", "EL-gr"),

@@ -1,0 +1,133 @@
+//! Another certificate for an instance that is in use: checked against the vendor first, then taken over at once.
+//!
+//! Calls under way end on the connections they have. Connections and TLS sessions belong to one version of the
+//! settings (see [`crate::outbound_https`]), so that whatever comes after the save is opened anew.
+
+use std::collections::BTreeMap;
+
+use crate::bindings::connection::Step;
+use crate::bindings::failures::Problem;
+use crate::call_state::CallListener;
+use crate::certificate_store::Thumbprint;
+use crate::connection::{CheckError, failed_step};
+use crate::host::Host;
+use crate::instance_settings::{ConfigureError, saved_settings};
+use crate::record::{Instance, Standing};
+
+/// A certificate that has taken over.
+#[derive(Clone, Debug)]
+pub struct Rotation {
+    /// The instance as it is saved now.
+    pub instance: Instance,
+    /// The certificate that it had before.
+    pub former: Option<Thumbprint>,
+    /// How the connection was checked with the new one.
+    pub steps: Vec<Step>,
+}
+
+/// Why a certificate did not take over. The instance is as it was, and goes on with the one it has.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RotateError {
+    /// The instance, the plugin or the record: see there.
+    #[error(transparent)]
+    Configure(#[from] ConfigureError),
+    /// The connection could not be checked.
+    #[error(transparent)]
+    Check(#[from] CheckError),
+    /// There is nothing to rotate from.
+    #[error("instance `{0}` is not ready; hint: complete its form with `instance configure`")]
+    NotReady(String),
+    /// It has it already.
+    #[error("instance `{name}` uses certificate `{thumbprint}` already")]
+    AlreadyUsed {
+        /// The instance.
+        name: String,
+        /// The certificate.
+        thumbprint: Thumbprint,
+    },
+    /// The plugin does not take it.
+    #[error("certificate `{thumbprint}` can't be used by instance `{name}`")]
+    Refused {
+        /// The instance.
+        name: String,
+        /// The certificate.
+        thumbprint: Thumbprint,
+        /// Why: at least one.
+        problems: Vec<Problem>,
+    },
+    /// The vendor does not take it.
+    #[error("certificate `{thumbprint}` does not work, so instance `{name}` keeps the one it has")]
+    CheckFailed {
+        /// The instance.
+        name: String,
+        /// The certificate.
+        thumbprint: Thumbprint,
+        /// All steps, one of which did not pass.
+        steps: Vec<Step>,
+    },
+}
+
+impl Host {
+    /// Has another certificate take over: checks the connection with it, saves it if all steps pass, and
+    /// drops what was opened with the former one.
+    ///
+    /// # Errors
+    /// When the certificate can't be chosen, a step of the check fails, or somebody else saved meanwhile.
+    /// Nothing is changed then.
+    pub async fn rotate_certificate(
+        &self,
+        name: &str,
+        to: Thumbprint,
+        changed_by: &str,
+        listener: CallListener,
+    ) -> Result<Rotation, RotateError> {
+        let instance = self.named_instance(name).await?;
+        if instance.standing != Standing::Ready {
+            return Err(RotateError::NotReady(instance.name));
+        }
+        if instance.thumbprint == Some(to) {
+            return Err(RotateError::AlreadyUsed {
+                name: instance.name,
+                thumbprint: to,
+            });
+        }
+        let field = self.judge(&instance, &BTreeMap::new()).await?.certificate_field;
+        let typed = BTreeMap::from([(field, to.to_string())]);
+        let form = self.judge(&instance, &typed).await?;
+        let problems: Vec<Problem> = form
+            .fields
+            .iter()
+            .flat_map(|field| field.problems.clone())
+            .collect();
+        if !problems.is_empty() {
+            return Err(RotateError::Refused {
+                name: instance.name,
+                thumbprint: to,
+                problems,
+            });
+        }
+        let settings = saved_settings(&form).map_err(ConfigureError::Plugin)?;
+        let with_new_one = Instance {
+            values: settings.values.clone(),
+            standing: settings.standing,
+            authorities: settings.authorities.clone(),
+            thumbprint: settings.thumbprint,
+            ..instance.clone()
+        };
+        let steps = self.check_instance(&with_new_one, listener).await?;
+        if failed_step(&steps).is_some() {
+            return Err(RotateError::CheckFailed {
+                name: instance.name,
+                thumbprint: to,
+                steps,
+            });
+        }
+        let saved = self.save(&instance, settings, changed_by).await?;
+        Ok(Rotation {
+            instance: saved,
+            former: instance.thumbprint,
+            steps,
+        })
+    }
+}

@@ -1,0 +1,72 @@
+//! Whether the vendor can be reached with an instance's settings, as the plugin finds step by step.
+
+use crate::bindings::connection::{Step, StepResult};
+use crate::call_state::CallListener;
+use crate::error::{CallError, LoadError};
+use crate::host::{Host, PrepareError, contract_instance};
+use crate::instance_settings::ConfigureError;
+use crate::record::Instance;
+
+/// Why a connection was not checked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CheckError {
+    /// There is no such instance.
+    #[error(transparent)]
+    Instance(#[from] ConfigureError),
+    /// The call can't be made.
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
+    /// The plugin has no such function.
+    #[error("the plugin of instance `{0}` can't check connections; hint: a newer version of it may")]
+    NotOffered(String),
+    /// The plugin brought no answer.
+    #[error(transparent)]
+    Call(#[from] CallError),
+}
+
+impl From<LoadError> for CheckError {
+    fn from(error: LoadError) -> Self {
+        Self::Prepare(error.into())
+    }
+}
+
+impl Host {
+    /// Goes the way to the vendor step by step, on connections of its own and with an access token of its own.
+    /// Buys nothing and changes nothing. All is well if [`failed_step`] finds none.
+    ///
+    /// # Errors
+    /// When it could not be checked: there is no such instance, it is not ready, its certificate can't be used,
+    /// or the plugin offers no such function or brings no answer.
+    pub async fn check_connection(
+        &self,
+        name: &str,
+        listener: CallListener,
+    ) -> Result<Vec<Step>, CheckError> {
+        let instance = self.named_instance(name).await?;
+        self.check_instance(&instance, listener).await
+    }
+
+    /// As [`Host::check_connection`], of an instance as it is given, saved or not.
+    pub(crate) async fn check_instance(
+        &self,
+        instance: &Instance,
+        listener: CallListener,
+    ) -> Result<Vec<Step>, CheckError> {
+        let plugin = self.plugin().await?;
+        if !plugin.checks_connections() {
+            return Err(CheckError::NotOffered(instance.name.clone()));
+        }
+        let call = self.fresh_call(instance, listener).await?;
+        Ok(plugin
+            .check_connection(call, &contract_instance(instance))
+            .await?)
+    }
+}
+
+/// The first step that did not pass. None: all did.
+pub fn failed_step(steps: &[Step]) -> Option<&Step> {
+    steps
+        .iter()
+        .find(|step| !matches!(step.result, StepResult::Passed))
+}

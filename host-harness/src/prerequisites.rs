@@ -1,0 +1,497 @@
+//! Whether a customer's certificate, hostname and CNAME record are as the platform asks for them, before anything
+//! is installed.
+
+mod dns;
+mod hostname;
+
+use std::net::SocketAddr;
+use std::str::FromStr;
+use std::time::Duration;
+
+use hickory_resolver::proto::op::ResponseCode;
+
+use crate::certificate_store::{ImportError, InspectedPfx, PfxCode, PfxError, inspect_pfx};
+use crate::record::{now_ms, rfc3339};
+
+pub use dns::CNAME_CHAIN_MAX;
+pub use hostname::{Hostname, NotAHostname};
+
+use dns::{Astray, NotReached, Silence};
+use hostname::Coverage;
+
+/// How long the DNS is asked, all in all, where nothing else is said: a resolver that never answers is noticed
+/// after half of it, and a chain of slow answers fits in.
+pub const DNS_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// From this time before its end a certificate is said to expire soon; authorities take up to weeks for a new one.
+const EXPIRES_SOON_MS: i64 = 30 * 24 * 60 * 60 * 1000;
+
+/// How many of a certificate's names are shown. Certificates of hosters have hundreds.
+const NAMES_SHOWN_MAX: usize = 5;
+
+/// Where the platform runs for a customer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Region {
+    /// The European Union.
+    Eu,
+    /// The United States.
+    Us,
+}
+
+/// There is no such region.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("region `{0}` is not known; choose `eu` or `us`")]
+pub struct UnknownRegion(String);
+
+impl Region {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Eu, Self::Us];
+
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Eu => "eu",
+            Self::Us => "us",
+        }
+    }
+
+    /// Where hostnames of its customers have to lead (the platform's page on activating the integration).
+    pub fn target(self) -> &'static str {
+        match self {
+            Self::Eu => "cloud-platform-sites-eu.trafficmanager.net",
+            Self::Us => "cloud-platform-sites-us.trafficmanager.net",
+        }
+    }
+}
+
+impl FromStr for Region {
+    type Err = UnknownRegion;
+
+    fn from_str(name: &str) -> Result<Self, UnknownRegion> {
+        Self::ALL
+            .into_iter()
+            .find(|region| region.name() == name)
+            .ok_or_else(|| UnknownRegion(name.escape_debug().to_string()))
+    }
+}
+
+/// What came of looking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is as it should be.
+    Passed,
+    /// It is not.
+    Failed,
+    /// There was no telling: looking again may.
+    Unknown,
+}
+
+impl Verdict {
+    /// The word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Passed => "passed",
+            Self::Failed => "failed",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// What is known of one prerequisite.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Point {
+    /// What came of it.
+    pub verdict: Verdict,
+    /// Which of the outcomes it was, for programs: lower case, with hyphens.
+    pub code: &'static str,
+    /// What was found, as a sentence for an operator.
+    pub found: String,
+    /// What to do. May be empty.
+    pub advice: String,
+}
+
+impl Point {
+    fn passed(code: &'static str, found: String) -> Self {
+        Self {
+            verdict: Verdict::Passed,
+            code,
+            found,
+            advice: String::new(),
+        }
+    }
+
+    fn failed(code: &'static str, found: String, advice: impl Into<String>) -> Self {
+        Self {
+            verdict: Verdict::Failed,
+            code,
+            found,
+            advice: advice.into(),
+        }
+    }
+
+    fn unknown(code: &'static str, found: String, advice: impl Into<String>) -> Self {
+        Self {
+            verdict: Verdict::Unknown,
+            code,
+            found,
+            advice: advice.into(),
+        }
+    }
+}
+
+/// The platform's three prerequisites, in its order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prerequisites {
+    /// A certificate with its private key, in a PFX file that its code opens.
+    pub pfx: Point,
+    /// A hostname that the certificate is for.
+    pub hostname: Point,
+    /// A CNAME record of the hostname that leads to the region's host.
+    pub cname: Point,
+}
+
+impl Prerequisites {
+    /// Each with its name, in order.
+    pub fn points(&self) -> [(&'static str, &Point); 3] {
+        [
+            ("pfx", &self.pfx),
+            ("hostname", &self.hostname),
+            ("cname", &self.cname),
+        ]
+    }
+
+    /// Of all together: failed if any failed, else unknown if any is unknown.
+    pub fn verdict(&self) -> Verdict {
+        let any = |verdict| self.points().iter().any(|(_, point)| point.verdict == verdict);
+        if any(Verdict::Failed) {
+            Verdict::Failed
+        } else if any(Verdict::Unknown) {
+            Verdict::Unknown
+        } else {
+            Verdict::Passed
+        }
+    }
+}
+
+/// Whom to ask in the DNS, and how long.
+#[derive(Clone, Copy, Debug)]
+pub struct DnsQuestions {
+    /// A resolver. None: those of the system's configuration.
+    pub resolver: Option<SocketAddr>,
+    /// How long to ask, all in all.
+    pub timeout: Duration,
+}
+
+/// Looks at all three. Nothing is installed, and one that fails keeps none of the others from being looked at.
+pub async fn check(
+    pfx: &[u8],
+    code: &PfxCode,
+    hostname: &Hostname,
+    region: Region,
+    dns: DnsQuestions,
+) -> Prerequisites {
+    let (inspected, led) = tokio::join!(
+        inspect_pfx(pfx, code),
+        dns::follow(hostname, region, dns.resolver, dns.timeout)
+    );
+    let (pfx, covered) = match inspected {
+        Ok(inspected) => (
+            pfx_point(&inspected, now_ms()),
+            hostname_point(&inspected, hostname),
+        ),
+        Err(error) => (
+            unread_pfx_point(&error),
+            Point::unknown(
+                "no-certificate",
+                format!("there is no certificate to compare `{hostname}` with"),
+                "make the PFX file readable first",
+            ),
+        ),
+    };
+    Prerequisites {
+        pfx,
+        hostname: covered,
+        cname: cname_point(led, hostname, region),
+    }
+}
+
+fn pfx_point(inspected: &InspectedPfx, now_ms: i64) -> Point {
+    let certificate = format!("certificate `{}` ({})", inspected.subject, inspected.thumbprint);
+    if let Some(reason) = &inspected.unusable_because {
+        return Point::failed(
+            "unusable",
+            format!("{certificate} can't be used: {reason}"),
+            "ask for a certificate that can prove a client's identity, with an RSA key of at least 2048 bits",
+        );
+    }
+    let until = rfc3339(inspected.not_after_ms);
+    let mut point = Point::passed("usable", format!("{certificate} is usable until {until}"));
+    let mut advice = Vec::new();
+    if inspected.not_after_ms.saturating_sub(now_ms) < EXPIRES_SOON_MS {
+        advice.push("it expires soon: have the next certificate ready");
+    }
+    if !inspected.chain_complete {
+        advice.push("its chain is not complete: a server may want the certificates of its issuers too");
+    }
+    point.advice = advice.join("; ");
+    point
+}
+
+fn unread_pfx_point(error: &ImportError) -> Point {
+    let text = error.to_string();
+    // Each of these errors says what is wrong and, after the last semicolon, what to do.
+    let (found, advice) = text.rsplit_once("; ").unwrap_or((&text, ""));
+    let found = found.to_owned();
+    match error {
+        ImportError::Interrupted(_) | ImportError::HostKey(_) | ImportError::Record(_) => {
+            Point::unknown("not-read", found, advice)
+        }
+        ImportError::Pfx(PfxError::WrongCode) => Point::failed("wrong-code", found, advice),
+        _ => Point::failed("unreadable", found, advice),
+    }
+}
+
+fn hostname_point(inspected: &InspectedPfx, hostname: &Hostname) -> Point {
+    match hostname::coverage(&inspected.certificate, hostname) {
+        Coverage::Covered => Point::passed("covered", format!("the certificate is for `{hostname}`")),
+        Coverage::NotCovered => Point::failed(
+            "not-covered",
+            format!(
+                "the certificate is not for `{hostname}`, but for {}",
+                names(&inspected.dns_names)
+            ),
+            "choose a hostname that it is for, or ask for a certificate for this one; \
+             a `*` stands for exactly one label, and the common name does not count",
+        ),
+        Coverage::Unreadable(cause) => Point::failed(
+            "unreadable",
+            format!("the certificate's names can't be read ({cause})"),
+            "ask for an X.509 certificate of version 3",
+        ),
+    }
+}
+
+fn names(names: &[String]) -> String {
+    if names.is_empty() {
+        return "no host at all: it has no DNS names among its subject alternative names".to_owned();
+    }
+    let mut shown: Vec<String> = names
+        .iter()
+        .take(NAMES_SHOWN_MAX)
+        .map(|name| format!("`{name}`"))
+        .collect();
+    match names.len().saturating_sub(NAMES_SHOWN_MAX) {
+        0 => {}
+        more => shown.push(format!("and {more} more")),
+    }
+    shown.join(", ")
+}
+
+fn cname_point(led: Result<Vec<String>, NotReached>, hostname: &Hostname, region: Region) -> Point {
+    match led {
+        Ok(through) => {
+            let found = format!("`{hostname}` leads to `{}`", region.target());
+            Point::passed(
+                "reached",
+                if through.is_empty() {
+                    found
+                } else {
+                    format!("{found} through {}", names(&through))
+                },
+            )
+        }
+        Err(NotReached::Astray(astray)) => astray_point(astray, hostname, region),
+        Err(NotReached::Silence(silence)) => silence_point(silence),
+    }
+}
+
+fn astray_point(astray: Astray, hostname: &Hostname, region: Region) -> Point {
+    let target = region.target();
+    let declare = format!("declare a CNAME record for `{hostname}` that directs to `{target}`");
+    let (code, found, advice) = match astray {
+        Astray::NoSuchName => (
+            "no-such-name",
+            format!("`{hostname}` does not exist in the DNS"),
+            declare,
+        ),
+        Astray::NoCname { apex } => (
+            "no-cname",
+            format!("`{hostname}` exists in the DNS, but has no CNAME record"),
+            unless_apex(apex, declare),
+        ),
+        Astray::AddressOnly { apex } => (
+            "address-only",
+            format!("`{hostname}` has an address record, but no CNAME record"),
+            unless_apex(apex, format!("remove its address records and {declare}")),
+        ),
+        Astray::OtherRegion { region: other } => (
+            "other-region",
+            format!(
+                "`{hostname}` leads to `{}`, which is for region `{}`",
+                other.target(),
+                other.name()
+            ),
+            format!(
+                "if the region is `{}`, direct its CNAME record to `{target}`",
+                region.name()
+            ),
+        ),
+        Astray::OtherTarget {
+            target: other,
+            exists,
+        } => {
+            let missing = if exists { "" } else { ", which does not exist" };
+            (
+                "other-target",
+                format!("`{hostname}` leads to `{other}`{missing}"),
+                format!("direct its CNAME record to `{target}`"),
+            )
+        }
+        Astray::SeveralCnames { name, targets } => (
+            "several-cnames",
+            format!("`{name}` has several CNAME records: {}", names(&targets)),
+            format!("{declare}, and no other"),
+        ),
+        Astray::Loop { name } => (
+            "loop",
+            format!("the CNAME records of `{hostname}` lead in a circle, back to `{name}`"),
+            declare,
+        ),
+        Astray::TooLong { last } => (
+            "chain-too-long",
+            format!(
+                "`{hostname}` leads to `{last}` by {CNAME_CHAIN_MAX} CNAME records; no more are followed"
+            ),
+            declare,
+        ),
+    };
+    Point::failed(code, found, advice)
+}
+
+/// At the top of a zone there is always a SOA record, and nothing may stand beside a CNAME (RFC 1034 section 3.6.2).
+fn unless_apex(apex: bool, advice: String) -> String {
+    if apex {
+        "it is the top of a zone, where no CNAME record can be; choose a hostname below it".to_owned()
+    } else {
+        advice
+    }
+}
+
+fn silence_point(silence: Silence) -> Point {
+    match silence {
+        Silence::NotTold { name, code } => {
+            let (outcome, said) = match code {
+                ResponseCode::ServFail => ("server-failure", "a failure (SERVFAIL)".to_owned()),
+                ResponseCode::Refused => ("refused", "a refusal (REFUSED)".to_owned()),
+                other => ("not-told", format!("\"{other}\"")),
+            };
+            Point::unknown(
+                outcome,
+                format!("the resolver's answer for `{name}` is {said}"),
+                "ask another resolver with --resolver, or look at the name servers of the domain",
+            )
+        }
+        Silence::NoAnswer { name, cause } => Point::unknown(
+            "no-answer",
+            format!("the resolver gave no answer for `{name}` ({cause})"),
+            "try again, or ask another resolver with --resolver",
+        ),
+        Silence::NoResolver { cause } => Point::unknown(
+            "no-resolver",
+            format!("the system's configuration names no resolver that can be asked ({cause})"),
+            "name one with --resolver",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prerequisites(verdicts: [Verdict; 3]) -> Prerequisites {
+        let [pfx, hostname, cname] = verdicts.map(|verdict| Point {
+            verdict,
+            code: "a-code",
+            found: String::new(),
+            advice: String::new(),
+        });
+        Prerequisites { pfx, hostname, cname }
+    }
+
+    #[test]
+    fn one_failure_fails_all_and_one_unknown_leaves_all_unknown() {
+        use Verdict::{Failed, Passed, Unknown};
+        for (verdicts, all) in [
+            ([Passed, Passed, Passed], Passed),
+            ([Passed, Passed, Unknown], Unknown),
+            ([Failed, Unknown, Passed], Failed),
+            ([Passed, Unknown, Failed], Failed),
+        ] {
+            assert_eq!(prerequisites(verdicts).verdict(), all, "{verdicts:?}");
+        }
+    }
+
+    #[test]
+    fn regions_have_the_hosts_of_the_page() {
+        let target = |name: &str| name.parse().map(Region::target);
+        assert_eq!(target("eu"), Ok("cloud-platform-sites-eu.trafficmanager.net"));
+        assert_eq!(target("us"), Ok("cloud-platform-sites-us.trafficmanager.net"));
+        assert_eq!(target("EU"), Err(UnknownRegion("EU".to_owned())));
+    }
+
+    #[test]
+    fn an_unreadable_pfx_file_is_said_to_be_and_what_to_do_apart_from_it() {
+        let subjects = vec!["CN=one".to_owned(), "CN=two".to_owned()];
+        let point = unread_pfx_point(&ImportError::KeyDoesNotMatch { subjects });
+        assert_eq!((point.verdict, point.code), (Verdict::Failed, "unreadable"));
+        assert_eq!(
+            point.found,
+            "the private key belongs to none of the certificates in the file (CN=one; CN=two)"
+        );
+        assert_eq!(
+            point.advice,
+            "export the certificate again from where its key was made"
+        );
+        let point = unread_pfx_point(&ImportError::Pfx(PfxError::WrongCode));
+        assert_eq!((point.verdict, point.code), (Verdict::Failed, "wrong-code"));
+    }
+
+    fn inspected() -> InspectedPfx {
+        InspectedPfx {
+            thumbprint: "A".repeat(40).parse().unwrap(),
+            subject: "CN=one".to_owned(),
+            dns_names: Vec::new(),
+            not_after_ms: EXPIRES_SOON_MS,
+            chain_complete: true,
+            certificate: Vec::new(),
+            unusable_because: None,
+        }
+    }
+
+    #[test]
+    fn a_certificate_that_expires_soon_or_lacks_its_chain_passes_with_advice() {
+        let point = pfx_point(&inspected(), 0);
+        assert_eq!((point.verdict, point.advice.as_str()), (Verdict::Passed, ""));
+        let point = pfx_point(&inspected(), 1);
+        assert_eq!(point.verdict, Verdict::Passed);
+        assert!(point.advice.contains("expires soon"), "{}", point.advice);
+        let alone = InspectedPfx {
+            chain_complete: false,
+            ..inspected()
+        };
+        let point = pfx_point(&alone, 0);
+        assert_eq!(point.verdict, Verdict::Passed);
+        assert!(point.advice.contains("chain"), "{}", point.advice);
+    }
+
+    #[test]
+    fn of_many_names_the_first_are_shown_and_the_rest_counted() {
+        let many: Vec<String> = (1..=7).map(|n| format!("n{n}.example")).collect();
+        assert_eq!(
+            names(&many),
+            "`n1.example`, `n2.example`, `n3.example`, `n4.example`, `n5.example`, and 2 more"
+        );
+        assert_eq!(names(&many[..1]), "`n1.example`");
+        assert!(names(&[]).starts_with("no host at all"));
+    }
+}
