@@ -15,6 +15,7 @@ use host_harness::services_definition::{BegunRun, ServicesError, ServicesRun};
 use host_harness::{CallEvent, CallListener, Host, product_type_collection};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use uuid::Uuid;
 
 use super::Ending;
@@ -133,22 +134,37 @@ pub(super) fn services_failure(error: ServicesError) -> Failure {
     }
 }
 
-/// Ends when somebody asks the program to end.
-async fn interruption() -> std::io::Result<()> {
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    tokio::select! {
-        interrupt = tokio::signal::ctrl_c() => interrupt,
-        _ = terminate.recv() => Ok(()),
+/// Who asks the program to end. Listens from the start, so that nobody is missed between two runs.
+struct Interruption {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Interruption {
+    fn listen() -> Result<Self, Failure> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt()).map_err(no_answer)?,
+            terminate: signal(SignalKind::terminate()).map_err(no_answer)?,
+        })
+    }
+
+    /// Ends when somebody asks.
+    async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
     }
 }
 
 async fn fetch(host: &Host, instance: &str, json: bool) -> Outcome {
+    let mut interruption = Interruption::listen()?;
     let begun = host
         .begin_services_run(instance)
         .await
         .map_err(services_failure)?;
     show::note(format!("run {} is in progress", begun.run));
-    let run = execute(host, &begun).await?;
+    let run = execute(host, &begun, &mut interruption).await?;
     if json {
         show::line(run_json(&run).to_string());
     } else {
@@ -159,12 +175,15 @@ async fn fetch(host: &Host, instance: &str, json: bool) -> Outcome {
 }
 
 /// Executes a run to its end, or until somebody asks the program to end.
-async fn execute(host: &Host, begun: &BegunRun) -> Result<ServicesRun, Failure> {
+async fn execute(
+    host: &Host,
+    begun: &BegunRun,
+    interruption: &mut Interruption,
+) -> Result<ServicesRun, Failure> {
     let progress = Progress::start();
     let ended = tokio::select! {
         ended = host.execute_services_run(begun, progress.listener()) => ended.map_err(services_failure),
-        asked = interruption() => {
-            asked.map_err(no_answer)?;
+        () = interruption.asked() => {
             host.abandon_services_run(begun).await.map_err(services_failure)?;
             let message = format!("run {} was interrupted; nothing of it was applied", begun.run);
             Err(Failure::text(Ending::NoAnswer, message, ""))
@@ -305,6 +324,7 @@ async fn detach(host: &Host, instance: &str, json: bool) -> Outcome {
 
 /// Takes runs that wait, one after the other.
 pub(super) async fn work(host: &Host, arguments: &WorkerArguments, json: bool) -> Outcome {
+    let mut interruption = Interruption::listen()?;
     let (mut taken, mut failed) = (0_u32, 0_u32);
     loop {
         let Some(begun) = host.next_services_run().await.map_err(services_failure)? else {
@@ -313,15 +333,12 @@ pub(super) async fn work(host: &Host, arguments: &WorkerArguments, json: bool) -
             }
             tokio::select! {
                 () = tokio::time::sleep(LOOK) => continue,
-                asked = interruption() => {
-                    asked.map_err(no_answer)?;
-                    return Ok(Ending::Done);
-                }
+                () = interruption.asked() => return Ok(Ending::Done),
             }
         };
         taken += 1;
         let name = &begun.instance.name;
-        match execute(host, &begun).await {
+        match execute(host, &begun, &mut interruption).await {
             Ok(run) if json => {
                 let mut value = run_json(&run);
                 value["instance"] = name.as_str().into();
