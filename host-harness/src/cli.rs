@@ -7,6 +7,8 @@ mod demo;
 mod instances;
 mod pfx;
 mod prerequisites;
+mod products;
+mod services;
 mod show;
 
 use std::process::ExitCode;

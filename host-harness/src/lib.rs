@@ -19,6 +19,7 @@ pub mod limits;
 pub mod outbound_https;
 pub mod plugin;
 pub mod prerequisites;
+pub mod product_type_collection;
 pub mod record;
 pub mod secret;
 pub mod services_definition;

@@ -4,6 +4,8 @@ mod assets;
 mod attempts;
 mod instances;
 mod orders;
+mod products;
+mod runs;
 mod services;
 mod stored;
 
@@ -33,6 +35,11 @@ pub use instances::{
     Standing,
 };
 pub use orders::{NewLine, NewOrder, Order, OrderLine, Party, PlaceError};
+pub use products::{Choice, Decided, Decision, Price, ProductError};
+pub use runs::{
+    DifferenceKind, EndRunError, ProductDifference, RunAction, RunCounts, RunLease, RunLogLevel, RunLogLine,
+    RunProgress, RunState, ServicesRun, StartRunError,
+};
 pub use services::{
     ApplyError, AttributeValue, Derivative, Difference, NewProduct, Product, ProductAttribute, ProductFilter,
     ProductType, ServicesDefinition,

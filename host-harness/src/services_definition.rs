@@ -1,16 +1,37 @@
-//! Get Services Definition: one reading of the vendor's catalog, applied to the record as a whole or not at all.
+//! Get Services Definition: one reading of the vendor's catalog at a time, applied to the record as a whole
+//! or not at all.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use uuid::Uuid;
 
 use crate::bindings::failures::ReadFailure;
-use crate::bindings::services_definition::{self as contract, Outcome};
-use crate::call_state::CallListener;
+use crate::bindings::services_definition::{self as contract, Outcome, Summary};
+use crate::call_state::{CallEvent, CallListener, LogLevel, now_ms};
 use crate::error::{CallError, LoadError};
 use crate::host::{Host, PrepareError, contract_instance};
 use crate::instance_settings::ConfigureError;
-use crate::record::{self, ApplyError, Difference, RecordError};
+use crate::record::{
+    self, ApplyError, Difference, EndRunError, Instance, Problem, RecordError, RunAction, RunLease,
+    RunLogLevel, RunLogLine, RunProgress, RunState, StartRunError,
+};
+
+/// How long a run is its process's without a word of it. Longer than the largest transaction of another
+/// process, which the word may have to wait for; short enough that nobody waits long for a process that died.
+pub const LEASE: Duration = Duration::from_secs(30);
+/// How often a process that has nothing to tell says that it is alive. Two words may get lost.
+const RENEWAL: Duration = Duration::from_secs(10);
+/// How often news are written down: as often as a person looks, and cheap beside a page of the catalog.
+const NEWS: Duration = Duration::from_secs(1);
 
 /// How a reading ended well.
 #[derive(Clone, Debug)]
 pub struct ServicesRun {
+    /// The run, as the record knows it.
+    pub run: Uuid,
+    /// Completed, with errors or without.
+    pub state: RunState,
     /// What it changed in the record. Nothing, where the vendor says that nothing changed.
     pub difference: Difference,
     /// Items that were left out because they could not be understood.
@@ -19,13 +40,26 @@ pub struct ServicesRun {
     pub unchanged: bool,
 }
 
-/// Why a reading brought nothing. The record is as it was.
+/// A run that is this process's to execute. If it is dropped, its lease expires and the run has failed.
+#[derive(Clone, Debug)]
+pub struct BegunRun {
+    /// The run, as the record knows it.
+    pub run: Uuid,
+    /// Whose catalog is read.
+    pub instance: Instance,
+    lease: RunLease,
+}
+
+/// Why a reading brought nothing. The record's products are as they were.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServicesError {
     /// There is no such instance.
     #[error(transparent)]
     Instance(#[from] ConfigureError),
+    /// There is a run already.
+    #[error(transparent)]
+    Start(#[from] StartRunError),
     /// The call can't be made.
     #[error(transparent)]
     Prepare(#[from] PrepareError),
@@ -41,6 +75,9 @@ pub enum ServicesError {
     /// The record does not take the definition as it is.
     #[error(transparent)]
     Apply(#[from] ApplyError),
+    /// The run is not this process's any more.
+    #[error(transparent)]
+    End(EndRunError),
 }
 
 impl From<LoadError> for ServicesError {
@@ -49,47 +86,363 @@ impl From<LoadError> for ServicesError {
     }
 }
 
+impl From<EndRunError> for ServicesError {
+    fn from(error: EndRunError) -> Self {
+        match error {
+            EndRunError::Apply(error) => Self::Apply(error),
+            EndRunError::Record(error) => Self::Record(error),
+            _ => Self::End(error),
+        }
+    }
+}
+
 impl Host {
+    /// Starts a run and leaves it to whoever takes it with [`Host::next_services_run`].
+    ///
+    /// # Errors
+    /// When the instance is not ready, or has a run already.
+    pub async fn start_services_run(&self, name: &str) -> Result<Uuid, ServicesError> {
+        let instance = self.prepared_instance(name).await?;
+        Ok(self.record().start_services_run(instance.id, None).await?)
+    }
+
+    /// Starts a run that is this process's to execute.
+    ///
+    /// # Errors
+    /// When the instance is not ready, or has a run already; nothing is on record then.
+    pub async fn begin_services_run(&self, name: &str) -> Result<BegunRun, ServicesError> {
+        let instance = self.prepared_instance(name).await?;
+        self.plugin().await?;
+        let lease = new_lease();
+        let run = self.record().start_services_run(instance.id, Some(lease)).await?;
+        Ok(BegunRun { run, instance, lease })
+    }
+
+    /// Takes the run that has waited longest. None: none waits.
+    ///
+    /// # Errors
+    /// When the record can't be read or written.
+    pub async fn next_services_run(&self) -> Result<Option<BegunRun>, ServicesError> {
+        let lease = new_lease();
+        let Some(run) = self.record().take_services_run(lease).await? else {
+            return Ok(None);
+        };
+        let instance = self.record().instance_by_id(run.instance_id).await?;
+        let instance = instance.ok_or(ApplyError::NoInstance { id: run.instance_id })?;
+        let run = run.id;
+        Ok(Some(BegunRun { run, instance, lease }))
+    }
+
     /// Reads the catalog of an instance and brings its products up to date, in one transaction.
     ///
     /// # Errors
-    /// When the instance is not ready, or the catalog was not read to its end; nothing is changed then.
+    /// When the instance is not ready or has a run already, or the catalog was not read to its end; no product
+    /// is changed then.
     pub async fn fetch_services(
         &self,
         name: &str,
         listener: CallListener,
     ) -> Result<ServicesRun, ServicesError> {
+        let begun = self.begin_services_run(name).await?;
+        self.execute_services_run(&begun, listener).await
+    }
+
+    /// Executes a run that is this process's, and writes down how it went while it goes.
+    ///
+    /// # Errors
+    /// When the catalog was not read to its end, which the record then says of the run; no product is changed.
+    pub async fn execute_services_run(
+        &self,
+        begun: &BegunRun,
+        listener: CallListener,
+    ) -> Result<ServicesRun, ServicesError> {
+        let news = Arc::new(News::new(listener));
+        let reading = self.read(begun, news.clone());
+        let read = tokio::select! {
+            read = reading => read,
+            lost = self.tell(begun, &news) => return Err(lost.into()),
+        };
+        let ended = match read {
+            Ok(answer) => self.complete(begun, &news, answer).await,
+            Err(error) => Err(error),
+        };
+        match ended {
+            // Whoever took it for dead has ended it.
+            Err(error @ ServicesError::End(_)) => Err(error),
+            Err(error) => {
+                self.tell_once(begun, &news).await?;
+                let reason = reason(&error);
+                self.record()
+                    .fail_services_run(begun.run, begun.lease, &reason)
+                    .await?;
+                Err(error)
+            }
+            Ok(run) => Ok(run),
+        }
+    }
+
+    /// Ends a run that is this process's and will not be executed to its end.
+    ///
+    /// # Errors
+    /// When the record can't be written, or the run is not this process's any more.
+    pub async fn abandon_services_run(&self, begun: &BegunRun) -> Result<(), ServicesError> {
+        let reason = Problem {
+            code: "interrupted".to_owned(),
+            message: "It was interrupted; nothing of it was applied.".to_owned(),
+            advice: "Start it again.".to_owned(),
+            correlation_id: String::new(),
+        };
+        Ok(self
+            .record()
+            .fail_services_run(begun.run, begun.lease, &reason)
+            .await?)
+    }
+
+    /// The instance of a name, if a call for it could be made now.
+    async fn prepared_instance(&self, name: &str) -> Result<Instance, ServicesError> {
         let instance = self.named_instance(name).await?;
-        let call = self.ready_call(&instance, listener).await?;
-        let entity_tag = self.record().services_state(instance.id).await?;
+        self.ready_call(&instance, Arc::new(|_| ())).await?;
+        Ok(instance)
+    }
+
+    async fn read(
+        &self,
+        begun: &BegunRun,
+        news: Arc<News>,
+    ) -> Result<(Outcome, Vec<contract::Product>), ServicesError> {
+        let call = self
+            .ready_call(&begun.instance, Arc::new(move |event| news.hear(event)))
+            .await?;
+        let entity_tag = self.record().services_state(begun.instance.id).await?;
         let plugin = self.plugin().await?;
         let answer = plugin
-            .fetch_services(call, &contract_instance(&instance), &entity_tag)
+            .fetch_services(call, &contract_instance(&begun.instance), &entity_tag)
             .await?;
-        match answer.map_err(ServicesError::Read)? {
-            (Outcome::Unchanged, _) => Ok(ServicesRun {
-                difference: Difference::default(),
-                skipped: 0,
-                unchanged: true,
-            }),
-            (Outcome::Complete(summary), products) => {
+        answer.map_err(ServicesError::Read)
+    }
+
+    async fn complete(
+        &self,
+        begun: &BegunRun,
+        news: &News,
+        (outcome, products): (Outcome, Vec<contract::Product>),
+    ) -> Result<ServicesRun, ServicesError> {
+        let (run, lease) = (begun.run, begun.lease);
+        match outcome {
+            Outcome::Unchanged => {
+                news.note("Nothing has changed since the last run.");
+                self.tell_once(begun, news).await?;
+                self.record().complete_services_run_unchanged(run, lease).await?;
+                Ok(ServicesRun {
+                    run,
+                    state: RunState::Completed,
+                    difference: Difference::default(),
+                    skipped: 0,
+                    unchanged: true,
+                })
+            }
+            Outcome::Complete(summary) => {
                 let skipped = summary.skipped;
-                let definition = record::ServicesDefinition {
-                    product_types: summary.product_types.into_iter().map(recorded_type).collect(),
-                    products: products.into_iter().map(recorded_product).collect(),
-                    entity_tag: summary.entity_tag,
-                };
+                let offers = products.len();
+                news.note(&format!(
+                    "Read to the end: {offers} products, {skipped} items left out."
+                ));
+                self.tell_once(begun, news).await?;
+                let definition = recorded(summary, products);
                 let difference = self
                     .record()
-                    .apply_services_definition(instance.id, definition)
+                    .complete_services_run(run, lease, begun.instance.version, definition, skipped)
                     .await?;
+                let state = match skipped {
+                    0 => RunState::Completed,
+                    _ => RunState::CompletedWithErrors,
+                };
                 Ok(ServicesRun {
+                    run,
+                    state,
                     difference,
                     skipped,
                     unchanged: false,
                 })
             }
         }
+    }
+
+    /// Writes news down as they come and renews the lease, until the lease is lost.
+    async fn tell(&self, begun: &BegunRun, news: &News) -> EndRunError {
+        let mut renewed = tokio::time::Instant::now();
+        loop {
+            tokio::time::sleep(NEWS).await;
+            if !news.is_any() && renewed.elapsed() < RENEWAL {
+                continue;
+            }
+            match self.tell_once(begun, news).await {
+                Ok(()) => renewed = tokio::time::Instant::now(),
+                Err(lost @ EndRunError::LeaseLost { .. }) => return lost,
+                // The reading goes on; if the record does not come back, it can't be applied in the end.
+                Err(error) => tracing::warn!(%error, run = %begun.run, "news of a run can't be written down"),
+            }
+        }
+    }
+
+    /// Writes the news so far down. May be cut off at any point: they are news until they are on record.
+    async fn tell_once(&self, begun: &BegunRun, news: &News) -> Result<(), EndRunError> {
+        let (first, lines, progress) = news.pending();
+        self.record()
+            .report_services_run(begun.run, begun.lease, progress.as_ref(), first, &lines)
+            .await?;
+        news.told(first.saturating_add(lines.len()), progress.as_ref());
+        Ok(())
+    }
+}
+
+fn new_lease() -> RunLease {
+    RunLease {
+        owner: Uuid::new_v4(),
+        length: LEASE,
+    }
+}
+
+/// What a run has to tell: to its listener at once, to the record in good time.
+struct News {
+    listener: CallListener,
+    state: Mutex<NewsState>,
+}
+
+#[derive(Default)]
+struct NewsState {
+    /// How many lines are on record.
+    told: usize,
+    pending: Vec<RunLogLine>,
+    progress: Option<RunProgress>,
+}
+
+impl News {
+    fn new(listener: CallListener) -> Self {
+        let news = Self {
+            listener,
+            state: Mutex::default(),
+        };
+        news.note("Started.");
+        news
+    }
+
+    fn hear(&self, event: CallEvent) {
+        match &event {
+            CallEvent::Progress { done, total, unit } => {
+                self.state().progress = Some(RunProgress {
+                    done: *done,
+                    total: *total,
+                    unit: unit.clone(),
+                });
+            }
+            CallEvent::Log {
+                level,
+                subject,
+                message,
+            } => self.state().pending.push(log_line(*level, subject, message)),
+        }
+        (self.listener)(event);
+    }
+
+    /// A line about the run itself.
+    fn note(&self, message: &str) {
+        self.state().pending.push(RunLogLine {
+            at_ms: now_ms(),
+            level: RunLogLevel::Info,
+            offer: String::new(),
+            action: RunAction::Run,
+            message: message.to_owned(),
+        });
+    }
+
+    fn is_any(&self) -> bool {
+        let state = self.state();
+        !state.pending.is_empty() || state.progress.is_some()
+    }
+
+    fn pending(&self) -> (usize, Vec<RunLogLine>, Option<RunProgress>) {
+        let state = self.state();
+        (state.told, state.pending.clone(), state.progress.clone())
+    }
+
+    fn told(&self, lines: usize, progress: Option<&RunProgress>) {
+        let mut state = self.state();
+        let on_record = lines.saturating_sub(state.told).min(state.pending.len());
+        state.pending.drain(..on_record);
+        state.told = lines;
+        if state.progress.as_ref() == progress {
+            state.progress = None;
+        }
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, NewsState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn log_line(level: LogLevel, subject: &str, message: &str) -> RunLogLine {
+    // The contract's warnings say that something was left out; an item without an id has no subject.
+    let action = match level {
+        LogLevel::Warning => RunAction::Skipped,
+        LogLevel::Debug | LogLevel::Info => RunAction::Noted,
+    };
+    RunLogLine {
+        at_ms: now_ms(),
+        level: match level {
+            LogLevel::Debug => RunLogLevel::Debug,
+            LogLevel::Info => RunLogLevel::Info,
+            LogLevel::Warning => RunLogLevel::Warning,
+        },
+        offer: subject.to_owned(),
+        action,
+        message: message.to_owned(),
+    }
+}
+
+/// Why a run failed, as the record keeps it.
+fn reason(error: &ServicesError) -> Problem {
+    if let ServicesError::Read(failure) = error {
+        let problem = match failure {
+            ReadFailure::Refused(problem) | ReadFailure::Malformed(problem) => problem,
+            ReadFailure::Unavailable(delay) => &delay.problem,
+        };
+        return Problem {
+            code: problem.code.clone(),
+            message: problem.message.clone(),
+            advice: problem.advice.clone(),
+            correlation_id: problem.correlation_id.clone(),
+        };
+    }
+    let code = match error {
+        ServicesError::Prepare(_) | ServicesError::Instance(_) => "not-ready",
+        ServicesError::Call(_) => "no-answer",
+        ServicesError::Apply(_) => "contradiction",
+        _ => "record",
+    };
+    let mut message = error.to_string();
+    let mut next = std::error::Error::source(error);
+    while let Some(cause) = next {
+        message = format!("{message}: {cause}");
+        next = cause.source();
+    }
+    let (message, advice) = match message.split_once("; hint: ") {
+        Some((message, advice)) => (message.to_owned(), advice.to_owned()),
+        None => (message, String::new()),
+    };
+    Problem {
+        code: code.to_owned(),
+        message,
+        advice,
+        correlation_id: String::new(),
+    }
+}
+
+fn recorded(summary: Summary, products: Vec<contract::Product>) -> record::ServicesDefinition {
+    record::ServicesDefinition {
+        product_types: summary.product_types.into_iter().map(recorded_type).collect(),
+        products: products.into_iter().map(recorded_product).collect(),
+        entity_tag: summary.entity_tag,
     }
 }
 

@@ -11,14 +11,14 @@ use tempfile::TempDir;
 
 use crate::component::{bss_host, component};
 
-const DONE: i32 = 0;
-const REFUSED: i32 = 1;
-const USAGE: i32 = 2;
-const NO_ANSWER: i32 = 3;
+pub(crate) const DONE: i32 = 0;
+pub(crate) const REFUSED: i32 = 1;
+pub(crate) const USAGE: i32 = 2;
+pub(crate) const NO_ANSWER: i32 = 3;
 
 /// A data directory, and a simulator that runs as a program of its own.
-struct Desk {
-    folder: TempDir,
+pub(crate) struct Desk {
+    pub(crate) folder: TempDir,
     microsoft: Value,
     simulator: Child,
 }
@@ -31,7 +31,7 @@ impl Drop for Desk {
 }
 
 impl Desk {
-    fn open() -> Self {
+    pub(crate) fn open() -> Self {
         let folder = tempfile::tempdir().expect("a temporary directory");
         let mut simulator = Command::new(bss_host())
             .arg("simulator")
@@ -53,13 +53,18 @@ impl Desk {
         }
     }
 
+    pub(crate) fn stop_simulator(&mut self) {
+        self.simulator.kill().expect("it is killed");
+        self.simulator.wait().expect("it has ended");
+    }
+
     fn detail(&self, name: &str) -> &str {
         self.microsoft[name]
             .as_str()
             .unwrap_or_else(|| panic!("{name} in {}", self.microsoft))
     }
 
-    fn run(&self, arguments: &[&str]) -> Output {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
         self.run_with_code("", arguments)
     }
 
@@ -75,7 +80,7 @@ impl Desk {
             .expect("the program runs")
     }
 
-    fn json(&self, arguments: &[&str]) -> Value {
+    pub(crate) fn json(&self, arguments: &[&str]) -> Value {
         let output = self.run(&[arguments, &["--json"]].concat());
         assert_ends(&output, DONE);
         serde_json::from_slice(&output.stdout).expect("one JSON value on the standard output")
@@ -92,7 +97,7 @@ impl Desk {
     }
 
     /// The commands of the README, up to an instance that is ready.
-    fn ready(&self) {
+    pub(crate) fn ready(&self) {
         self.import();
         let login = format!("login-authority={}", self.detail("loginAuthority"));
         let create = [
@@ -122,7 +127,7 @@ impl Desk {
         ]);
     }
 
-    fn set(&self, values: &[(&str, &str)]) {
+    pub(crate) fn set(&self, values: &[(&str, &str)]) {
         let set: Vec<String> = values
             .iter()
             .map(|(field, value)| format!("--set={field}={value}"))
@@ -135,7 +140,7 @@ impl Desk {
     }
 }
 
-fn assert_ends(output: &Output, code: i32) {
+pub(crate) fn assert_ends(output: &Output, code: i32) {
     assert_eq!(
         output.status.code(),
         Some(code),
@@ -145,7 +150,7 @@ fn assert_ends(output: &Output, code: i32) {
 }
 
 /// Ends with the code, says it on the standard error in one `error:` line, and prints no result.
-fn assert_fails(output: &Output, code: i32, saying: &[&str]) {
+pub(crate) fn assert_fails(output: &Output, code: i32, saying: &[&str]) {
     assert_ends(output, code);
     let text = String::from_utf8_lossy(&output.stderr);
     let errors: Vec<_> = text.lines().filter(|line| line.starts_with("error: ")).collect();
@@ -323,8 +328,7 @@ fn a_server_that_is_gone_is_no_answer_and_can_be_resumed_when_it_is_back() {
         .as_str()
         .expect("a code")
         .to_owned();
-    desk.simulator.kill().expect("it is killed");
-    desk.simulator.wait().expect("it has ended");
+    desk.stop_simulator();
     assert_fails(&desk.run(&["services", "fetch", "esd"]), NO_ANSWER, &["hint: "]);
     let customer = [
         "--customer",

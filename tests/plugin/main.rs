@@ -17,4 +17,6 @@ mod outbound_https;
 mod prerequisites;
 mod sandbox;
 mod scenario;
+mod services_cli;
 mod services_definition;
+mod services_runs;

@@ -10,6 +10,9 @@ use host_harness::prerequisites::{DNS_TIMEOUT, Hostname, Region};
 use ipnet::IpNet;
 use uuid::Uuid;
 
+use super::products::ProductCommand;
+use super::services::{ServicesCommand, WorkerArguments};
+
 /// The host of service-manager plugins: configure an instance, fetch its services, order licenses.
 #[derive(Debug, Parser)]
 #[command(
@@ -58,6 +61,11 @@ pub(super) enum Command {
     /// Get Services Definition: what can be sold
     #[command(subcommand)]
     Services(ServicesCommand),
+    /// What is sold, and at what price
+    #[command(subcommand)]
+    Product(ProductCommand),
+    /// Take the runs that `services fetch --detach` leaves, until it is interrupted
+    Run(WorkerArguments),
     /// Orders
     #[command(subcommand)]
     Order(OrderCommand),
@@ -161,20 +169,6 @@ pub(super) struct CreateInstance {
     /// A network that may be reached although it is not public, as in `--allow-network 127.0.0.0/8`
     #[arg(long, value_name = "CIDR")]
     pub(super) allow_network: Vec<IpNet>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum ServicesCommand {
-    /// Read the vendor's catalog and bring the products up to date
-    Fetch {
-        /// The instance
-        instance: String,
-    },
-    /// Show the products
-    Products {
-        /// The instance
-        instance: String,
-    },
 }
 
 #[derive(Debug, Subcommand)]

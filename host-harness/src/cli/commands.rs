@@ -8,9 +8,8 @@ use host_harness::certificate_store::{ImportError, PfxCode};
 use host_harness::instance_settings::{ConfigureError, InstanceForm};
 use host_harness::license_order::{OrderRequest, PlaceError, Settlement, settlement};
 use host_harness::record::{
-    self, Asset, AssetFilter, CreateError, NewInstance, NewLine, Party, ProductFilter, Reach, SaveError,
+    self, Asset, AssetFilter, CreateError, NewInstance, NewLine, Party, Reach, SaveError,
 };
-use host_harness::services_definition::{ServicesError, ServicesRun};
 use host_harness::simulator::CertificateRequest;
 use host_harness::{CallEvent, CallListener, Host, LogLevel, PrepareError};
 use serde_json::{Value, json};
@@ -19,10 +18,10 @@ use zeroize::Zeroizing;
 
 use super::args::{
     Arguments, AssetCommand, CertificateCommand, Command, CreateInstance, InstanceCommand, OrderCommand,
-    PlaceOrder, ServicesCommand, SimulatorArguments,
+    PlaceOrder, SimulatorArguments,
 };
 use super::show::{self, Failure};
-use super::{Ending, certificates, demo, instances, pfx, prerequisites};
+use super::{Ending, certificates, demo, instances, pfx, prerequisites, products, services};
 
 pub(super) type Outcome = Result<Ending, Failure>;
 
@@ -60,8 +59,9 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
         Command::Instance(InstanceCommand::RotateCertificate { name, to }) => {
             instances::rotate_certificate(&host, &name, to, json).await
         }
-        Command::Services(ServicesCommand::Fetch { instance }) => fetch(&host, &instance, json).await,
-        Command::Services(ServicesCommand::Products { instance }) => products(&host, &instance, json).await,
+        Command::Services(command) => services::run(&host, command, json).await,
+        Command::Product(command) => products::run(&host, command, json).await,
+        Command::Run(worker) => services::work(&host, &worker, json).await,
         Command::Order(OrderCommand::Place(place)) => place_order(&host, place, json).await,
         Command::Order(OrderCommand::Resume { order }) => run_order(&host, order, json).await,
         Command::Asset(AssetCommand::List {
@@ -99,15 +99,6 @@ pub(super) fn prepare_failure(error: PrepareError) -> Failure {
     match error {
         PrepareError::Record(_) => no_answer(error),
         _ => refused(error),
-    }
-}
-
-pub(super) fn services_failure(error: ServicesError) -> Failure {
-    match error {
-        ServicesError::Instance(error) => configure_failure(error),
-        ServicesError::Prepare(error) => prepare_failure(error),
-        ServicesError::Read(failure) => Failure::read(&failure),
-        _ => no_answer(error),
     }
 }
 
@@ -335,68 +326,6 @@ async fn instances(host: &Host, json: bool) -> Outcome {
         ]);
     }
     show::line(table.to_string());
-    Ok(Ending::Done)
-}
-
-async fn fetch(host: &Host, instance: &str, json: bool) -> Outcome {
-    let run = host
-        .fetch_services(instance, listener())
-        .await
-        .map_err(services_failure)?;
-    if json {
-        show::line(run_json(&run).to_string());
-    } else {
-        show::line(run_line(&run));
-    }
-    Ok(Ending::Done)
-}
-
-pub(super) fn run_json(run: &ServicesRun) -> Value {
-    json!({
-        "new": run.difference.new.len(),
-        "changed": run.difference.changed.len(),
-        "discontinued": run.difference.discontinued.len(),
-        "revived": run.difference.revived.len(),
-        "skipped": run.skipped,
-        "unchanged": run.unchanged,
-    })
-}
-
-pub(super) fn run_line(run: &ServicesRun) -> String {
-    if run.unchanged {
-        return "nothing has changed since the last time".to_owned();
-    }
-    let skipped = if run.skipped == 0 {
-        String::new()
-    } else {
-        format!(", {} left out", run.skipped)
-    };
-    format!(
-        "{} new, {} changed, {} discontinued{skipped}",
-        run.difference.new.len(),
-        run.difference.changed.len(),
-        run.difference.discontinued.len()
-    )
-}
-
-async fn products(host: &Host, instance: &str, json: bool) -> Outcome {
-    let instance = host.named_instance(instance).await.map_err(configure_failure)?;
-    let products = host
-        .record()
-        .products(instance.id, ProductFilter::default())
-        .await
-        .map_err(no_answer)?;
-    if json {
-        show::line(
-            products
-                .iter()
-                .map(show::product_json)
-                .collect::<Value>()
-                .to_string(),
-        );
-    } else {
-        show::line(show::product_table(&products).to_string());
-    }
     Ok(Ending::Done)
 }
 

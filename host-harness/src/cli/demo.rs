@@ -17,10 +17,10 @@ use serde_json::{Value, json};
 use super::Ending;
 use super::args::DemoArguments;
 use super::commands::{
-    configure_failure, create_failure, import_failure, listener, no_answer_text, place_failure, run_json,
-    run_line, services_failure,
+    configure_failure, create_failure, import_failure, listener, no_answer_text, place_failure,
 };
 use super::pfx::{self, Maker};
+use super::services::{run_json, run_line, services_failure};
 use super::show::{self, Failure};
 
 /// The demo's instance.

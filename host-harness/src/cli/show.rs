@@ -8,7 +8,7 @@ use comfy_table::presets;
 use host_harness::bindings::failures::{Problem, ReadFailure};
 use host_harness::bindings::instance_settings::{Field, FieldKind, Form};
 use host_harness::certificate_store::KeyKind;
-use host_harness::record::{Asset, Instance, Product, Standing};
+use host_harness::record::{Asset, Instance, Standing};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -361,42 +361,6 @@ fn link_host(link: &str) -> String {
 /// Enough of an id to tell it from its neighbors.
 pub(super) fn short(id: Uuid) -> String {
     id.to_string().chars().take(8).collect()
-}
-
-/// Products, for people.
-pub(super) fn product_table(products: &[Product]) -> Table {
-    let mut table = table(&["Code", "Name", "Quantity", "Returnable", "State"]);
-    for product in products {
-        let offered = &product.offered;
-        let quantity = match offered.max_quantity {
-            Some(max) => format!("{} to {max}", offered.min_quantity),
-            None => format!("{} or more", offered.min_quantity),
-        };
-        let state = match (product.discontinued, product.active) {
-            (true, _) => "discontinued",
-            (false, true) => "active",
-            (false, false) => "not active",
-        };
-        let returnable = if offered.returnable { "yes" } else { "no" };
-        table.add_row([offered.code.as_str(), &offered.name, &quantity, returnable, state]);
-    }
-    table
-}
-
-/// A product, for programs.
-pub(super) fn product_json(product: &Product) -> Value {
-    json!({
-        "code": product.offered.code,
-        "name": product.offered.name,
-        "description": product.offered.description,
-        "productType": product.offered.product_type,
-        "minQuantity": product.offered.min_quantity,
-        "maxQuantity": product.offered.max_quantity,
-        "returnable": product.offered.returnable,
-        "active": product.active,
-        "published": product.published,
-        "discontinued": product.discontinued,
-    })
 }
 
 pub(super) fn bold(text: &str) -> String {

@@ -168,7 +168,7 @@ impl From<sqlx::Error> for ApplyError {
 }
 
 /// Rows per statement: 12 values each, where SQLite takes 32,766 and PostgreSQL 65,535 values.
-const ROWS_PER_STATEMENT: usize = 1000;
+pub(super) const ROWS_PER_STATEMENT: usize = 1000;
 
 impl Record {
     /// The entity tag of the last complete reading. Empty: none, read everything.
@@ -194,34 +194,38 @@ impl Record {
         instance_id: Uuid,
         definition: ServicesDefinition,
     ) -> Result<Difference, ApplyError> {
-        let offered = check(&definition)?;
         let mut transaction = begin_write(&self.pool).await?;
-        let updated = sqlx::query("UPDATE instances SET services_entity_tag = $2 WHERE id = $1")
-            .bind(instance_id.to_string())
-            .bind(&definition.entity_tag)
-            .execute(&mut *transaction)
-            .await?;
-        if updated.rows_affected() == 0 {
-            return Err(ApplyError::NoInstance { id: instance_id });
-        }
-        let rows = sqlx::query("SELECT * FROM products WHERE instance_id = $1")
-            .bind(instance_id.to_string())
-            .fetch_all(&mut *transaction)
-            .await?;
-        let mut stored = BTreeMap::new();
-        for row in &rows {
-            let product = read_product(row)?;
-            stored.insert(product.offered.code.clone(), product);
-        }
-        drop(rows);
-
-        let (difference, to_write) = compare(&stored, &offered);
-        let id = instance_id.to_string();
-        upsert_product_types(&mut transaction, &id, &definition.product_types).await?;
-        upsert_products(&mut transaction, &id, &to_write).await?;
-        discontinue(&mut transaction, &id, &difference.discontinued).await?;
+        let difference = apply(&mut transaction, instance_id, &definition).await?;
         transaction.commit().await?;
         Ok(difference)
+    }
+
+    /// The values of an attribute that products had once and have no more, by key. An asset may have been
+    /// sold with one, so they stay in the attribute's list.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn former_attribute_values(
+        &self,
+        instance_id: Uuid,
+        product_type: &str,
+    ) -> Result<Vec<AttributeValue>, RecordError> {
+        let rows = sqlx::query(
+            "SELECT * FROM former_attribute_values
+             WHERE instance_id = $1 AND product_type = $2 ORDER BY attribute, value_key",
+        )
+        .bind(instance_id.to_string())
+        .bind(product_type)
+        .fetch_all(&self.pool)
+        .await?;
+        let read = |row: &SqliteRow| {
+            Ok(AttributeValue {
+                attribute: row.try_get("attribute")?,
+                key: row.try_get("value_key")?,
+                label: row.try_get("label")?,
+            })
+        };
+        rows.iter().map(read).collect()
     }
 
     /// An instance's product types, by id.
@@ -284,6 +288,81 @@ impl Record {
             .await?;
         row.as_ref().map(read_product).transpose()
     }
+}
+
+/// Brings the stored products up to a complete reading, within a transaction of the caller's.
+pub(super) async fn apply(
+    transaction: &mut SqliteConnection,
+    instance_id: Uuid,
+    definition: &ServicesDefinition,
+) -> Result<Difference, ApplyError> {
+    let offered = check(definition)?;
+    let id = instance_id.to_string();
+    let updated = sqlx::query("UPDATE instances SET services_entity_tag = $2 WHERE id = $1")
+        .bind(&id)
+        .bind(&definition.entity_tag)
+        .execute(&mut *transaction)
+        .await?;
+    if updated.rows_affected() == 0 {
+        return Err(ApplyError::NoInstance { id: instance_id });
+    }
+    let rows = sqlx::query("SELECT * FROM products WHERE instance_id = $1")
+        .bind(&id)
+        .fetch_all(&mut *transaction)
+        .await?;
+    let mut stored = BTreeMap::new();
+    for row in &rows {
+        let product = read_product(row)?;
+        stored.insert(product.offered.code.clone(), product);
+    }
+    drop(rows);
+
+    let (difference, to_write) = compare(&stored, &offered);
+    upsert_product_types(transaction, &id, &definition.product_types).await?;
+    keep_former_values(transaction, &id, &stored, &to_write).await?;
+    upsert_products(transaction, &id, &to_write).await?;
+    discontinue(transaction, &id, &difference.discontinued).await?;
+    Ok(difference)
+}
+
+/// Writes down the values that products are about to lose.
+async fn keep_former_values(
+    transaction: &mut SqliteConnection,
+    instance_id: &str,
+    stored: &BTreeMap<String, Product>,
+    to_write: &[&NewProduct],
+) -> Result<(), RecordError> {
+    let lost = to_write.iter().flat_map(|new| {
+        let old = stored.get(&new.code).map(|product| &product.offered);
+        old.into_iter().flat_map(move |old| {
+            let is_kept = |value: &AttributeValue| {
+                old.product_type == new.product_type
+                    && new
+                        .attribute_values
+                        .iter()
+                        .any(|kept| kept.attribute == value.attribute && kept.key == value.key)
+            };
+            let lost = old.attribute_values.iter().filter(move |value| !is_kept(value));
+            lost.map(|value| (&old.product_type, value))
+        })
+    });
+    let lost: Vec<_> = lost.collect();
+    for (product_type, value) in lost {
+        sqlx::query(
+            "INSERT INTO former_attribute_values (instance_id, product_type, attribute, value_key, label)
+             VALUES ($1, $2, $3, $4, $5)
+             ON CONFLICT (instance_id, product_type, attribute, value_key)
+             DO UPDATE SET label = excluded.label",
+        )
+        .bind(instance_id)
+        .bind(product_type)
+        .bind(&value.attribute)
+        .bind(&value.key)
+        .bind(&value.label)
+        .execute(&mut *transaction)
+        .await?;
+    }
+    Ok(())
 }
 
 fn check(definition: &ServicesDefinition) -> Result<BTreeMap<&str, &NewProduct>, ApplyError> {

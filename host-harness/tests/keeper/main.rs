@@ -10,5 +10,8 @@ mod certificate_store;
 mod certificates;
 mod instances;
 mod orders;
+mod product_type_collection;
+mod products;
 mod record;
+mod runs;
 mod services;

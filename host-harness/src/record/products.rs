@@ -1,0 +1,378 @@
+//! What the operator decides about products: active, published, and at what price.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use sqlx::{QueryBuilder, Row as _, SqliteConnection};
+use uuid::Uuid;
+
+use super::services::{ROWS_PER_STATEMENT, read_product};
+use super::{Product, Record, RecordError, begin_write};
+
+/// What is decided about products.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// It can be sold.
+    Activate,
+    /// It can't be sold for now.
+    Deactivate,
+    /// It is shown in the storefront.
+    Publish,
+    /// It is not shown in the storefront.
+    Unpublish,
+}
+
+impl Decision {
+    /// Whether a product that the vendor does not sell any more can be decided so.
+    fn takes_discontinued(self) -> bool {
+        matches!(self, Self::Deactivate | Self::Unpublish)
+    }
+
+    fn column(self) -> &'static str {
+        match self {
+            Self::Activate | Self::Deactivate => "active",
+            Self::Publish | Self::Unpublish => "published",
+        }
+    }
+
+    fn value(self) -> bool {
+        matches!(self, Self::Activate | Self::Publish)
+    }
+
+    fn is_so(self, product: &Product) -> bool {
+        let now = match self {
+            Self::Activate | Self::Deactivate => product.active,
+            Self::Publish | Self::Unpublish => product.published,
+        };
+        now == self.value()
+    }
+
+    fn past(self) -> &'static str {
+        match self {
+            Self::Activate => "activated",
+            Self::Deactivate => "deactivated",
+            Self::Publish => "published",
+            Self::Unpublish => "unpublished",
+        }
+    }
+}
+
+impl fmt::Display for Decision {
+    /// In the past tense, as in `12 products activated`.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(self.past())
+    }
+}
+
+/// Which products are decided about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// These, each of which must be there and fit.
+    Codes(Vec<String>),
+    /// All of the instance; those that don't fit are left out.
+    All,
+    /// Those that were new in a run of the instance; those that don't fit are left out.
+    NewIn(Uuid),
+    /// Those whose name holds this text, in whatever case; those that don't fit are left out.
+    NameContains(String),
+}
+
+/// What a decision did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Decided {
+    /// Products that are otherwise now than before.
+    pub changed: usize,
+    /// Products that were so before.
+    pub already: usize,
+    /// Products that were left out because the vendor does not sell them any more.
+    pub discontinued: usize,
+}
+
+/// A price, as a whole number of the currency's smallest unit.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Price {
+    /// ISO 4217, three capital letters.
+    pub currency: String,
+    /// Cents, where the currency has them. Not negative.
+    pub minor_units: i64,
+}
+
+/// Currencies whose smallest unit is not a hundredth (ISO 4217, list one), with their decimals.
+const UNUSUAL_DECIMALS: [(&str, usize); 26] = [
+    ("BHD", 3),
+    ("BIF", 0),
+    ("CLF", 4),
+    ("CLP", 0),
+    ("DJF", 0),
+    ("GNF", 0),
+    ("IQD", 3),
+    ("ISK", 0),
+    ("JOD", 3),
+    ("JPY", 0),
+    ("KMF", 0),
+    ("KRW", 0),
+    ("KWD", 3),
+    ("LYD", 3),
+    ("OMR", 3),
+    ("PYG", 0),
+    ("RWF", 0),
+    ("TND", 3),
+    ("UGX", 0),
+    ("UYI", 0),
+    ("UYW", 4),
+    ("VND", 0),
+    ("VUV", 0),
+    ("XAF", 0),
+    ("XOF", 0),
+    ("XPF", 0),
+];
+
+impl fmt::Display for Price {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let unusual = UNUSUAL_DECIMALS
+            .iter()
+            .find(|(currency, _)| *currency == self.currency);
+        let decimals = unusual.map_or(2, |(_, decimals)| *decimals);
+        let digits = format!("{:0>width$}", self.minor_units, width = decimals + 1);
+        let (whole, part) = digits.split_at(digits.len().saturating_sub(decimals));
+        let point = if part.is_empty() { "" } else { "." };
+        formatter.pad(&format!("{whole}{point}{part} {}", self.currency))
+    }
+}
+
+/// Why nothing was decided.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProductError {
+    /// There are no such products.
+    #[error(
+        "no product has the code {}; nothing was changed; hint: `bss-host services products` shows them",
+        quoted(codes)
+    )]
+    NoProduct {
+        /// What was asked for.
+        codes: Vec<String>,
+    },
+    /// The vendor does not sell them any more.
+    #[error(
+        "discontinued, so it can't be {decision}: {}; nothing was changed; hint: leave it out",
+        quoted(codes)
+    )]
+    Discontinued {
+        /// What was decided.
+        decision: Decision,
+        /// The products.
+        codes: Vec<String>,
+    },
+    /// The instance has no such run.
+    #[error("the instance has no run `{run}`; hint: `bss-host services runs` shows them")]
+    NoRun {
+        /// What was asked for.
+        run: Uuid,
+    },
+    /// A currency is a code of three letters.
+    #[error("`{currency}` is not a currency; give its ISO 4217 code, as in `EUR`", currency = currency.escape_debug())]
+    InvalidCurrency {
+        /// What was given.
+        currency: String,
+    },
+    /// A price is not negative.
+    #[error("a price can't be negative, and {minor_units} is")]
+    NegativePrice {
+        /// What was given.
+        minor_units: i64,
+    },
+    /// The record failed.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+impl From<sqlx::Error> for ProductError {
+    fn from(source: sqlx::Error) -> Self {
+        Self::Record(source.into())
+    }
+}
+
+fn quoted(codes: &[String]) -> String {
+    let quoted: Vec<String> = codes
+        .iter()
+        .map(|code| format!("`{}`", code.escape_debug()))
+        .collect();
+    quoted.join(", ")
+}
+
+impl Record {
+    /// Decides about products, all of them or none.
+    ///
+    /// # Errors
+    /// When a code that was named is not there, or its product is discontinued and can't be decided so.
+    pub async fn decide_products(
+        &self,
+        instance_id: Uuid,
+        decision: Decision,
+        choice: &Choice,
+    ) -> Result<Decided, ProductError> {
+        let mut transaction = begin_write(&self.pool).await?;
+        let chosen = chosen(&mut transaction, instance_id, choice).await?;
+        let refuses = |product: &&Product| product.discontinued && !decision.takes_discontinued();
+        let refused = chosen.iter().filter(refuses).count();
+        if refused > 0 && matches!(choice, Choice::Codes(_)) {
+            let codes = chosen
+                .iter()
+                .filter(refuses)
+                .map(|product| product.offered.code.clone());
+            return Err(ProductError::Discontinued {
+                decision,
+                codes: codes.collect(),
+            });
+        }
+        let fit = || chosen.iter().filter(|product| !refuses(product));
+        let to_change: Vec<&str> = fit()
+            .filter(|product| !decision.is_so(product))
+            .map(|product| product.offered.code.as_str())
+            .collect();
+        for codes in to_change.chunks(ROWS_PER_STATEMENT) {
+            let mut query = QueryBuilder::new("UPDATE products SET ");
+            query
+                .push(decision.column())
+                .push(" = ")
+                .push_bind(decision.value());
+            query
+                .push(" WHERE instance_id = ")
+                .push_bind(instance_id.to_string());
+            query.push(" AND code IN (");
+            let mut list = query.separated(", ");
+            for code in codes {
+                list.push_bind(*code);
+            }
+            query.push(")");
+            query.build().execute(&mut *transaction).await?;
+        }
+        transaction.commit().await?;
+        Ok(Decided {
+            changed: to_change.len(),
+            already: fit().count().saturating_sub(to_change.len()),
+            discontinued: refused,
+        })
+    }
+
+    /// Sets the price of products in one currency, all of them or none.
+    ///
+    /// # Errors
+    /// When a code is not there, or the price is none.
+    pub async fn set_prices(
+        &self,
+        instance_id: Uuid,
+        codes: &[String],
+        price: &Price,
+    ) -> Result<usize, ProductError> {
+        let currency = &price.currency;
+        if currency.len() != 3 || !currency.bytes().all(|letter| letter.is_ascii_uppercase()) {
+            return Err(ProductError::InvalidCurrency {
+                currency: currency.clone(),
+            });
+        }
+        if price.minor_units < 0 {
+            return Err(ProductError::NegativePrice {
+                minor_units: price.minor_units,
+            });
+        }
+        let mut transaction = begin_write(&self.pool).await?;
+        let chosen = chosen(&mut transaction, instance_id, &Choice::Codes(codes.to_vec())).await?;
+        for product in &chosen {
+            sqlx::query(
+                "INSERT INTO product_prices (instance_id, code, currency, minor_units)
+                 VALUES ($1, $2, $3, $4)
+                 ON CONFLICT (instance_id, code, currency) DO UPDATE SET minor_units = excluded.minor_units",
+            )
+            .bind(instance_id.to_string())
+            .bind(&product.offered.code)
+            .bind(currency)
+            .bind(price.minor_units)
+            .execute(&mut *transaction)
+            .await?;
+        }
+        transaction.commit().await?;
+        Ok(chosen.len())
+    }
+
+    /// The prices of an instance's products, by code, each product's by currency.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn prices(&self, instance_id: Uuid) -> Result<BTreeMap<String, Vec<Price>>, RecordError> {
+        let rows = sqlx::query("SELECT * FROM product_prices WHERE instance_id = $1 ORDER BY code, currency")
+            .bind(instance_id.to_string())
+            .fetch_all(&self.pool)
+            .await?;
+        let mut prices = BTreeMap::<String, Vec<Price>>::new();
+        for row in &rows {
+            prices.entry(row.try_get("code")?).or_default().push(Price {
+                currency: row.try_get("currency")?,
+                minor_units: row.try_get("minor_units")?,
+            });
+        }
+        Ok(prices)
+    }
+}
+
+/// The products of a choice, by code, each once.
+async fn chosen(
+    transaction: &mut SqliteConnection,
+    instance_id: Uuid,
+    choice: &Choice,
+) -> Result<Vec<Product>, ProductError> {
+    let rows = sqlx::query("SELECT * FROM products WHERE instance_id = $1 ORDER BY code")
+        .bind(instance_id.to_string())
+        .fetch_all(&mut *transaction)
+        .await?;
+    let products: Vec<Product> = rows.iter().map(read_product).collect::<Result<_, _>>()?;
+    match choice {
+        Choice::All => Ok(products),
+        Choice::NameContains(text) => {
+            let text = text.to_lowercase();
+            let holds = |product: &Product| product.offered.name.to_lowercase().contains(&text);
+            Ok(products.into_iter().filter(holds).collect())
+        }
+        Choice::NewIn(run) => {
+            let new = new_in(transaction, instance_id, *run).await?;
+            let is_new = |product: &Product| new.contains(&product.offered.code);
+            Ok(products.into_iter().filter(is_new).collect())
+        }
+        Choice::Codes(codes) => {
+            let asked: BTreeSet<&str> = codes.iter().map(String::as_str).collect();
+            let known: BTreeSet<&str> = products
+                .iter()
+                .map(|product| product.offered.code.as_str())
+                .collect();
+            let unknown: Vec<String> = asked.difference(&known).map(|code| (*code).to_owned()).collect();
+            if !unknown.is_empty() {
+                return Err(ProductError::NoProduct { codes: unknown });
+            }
+            let is_asked = |product: &Product| asked.contains(product.offered.code.as_str());
+            Ok(products.into_iter().filter(is_asked).collect())
+        }
+    }
+}
+
+async fn new_in(
+    transaction: &mut SqliteConnection,
+    instance_id: Uuid,
+    run: Uuid,
+) -> Result<BTreeSet<String>, ProductError> {
+    let runs: i64 =
+        sqlx::query_scalar("SELECT COUNT(*) FROM services_runs WHERE id = $1 AND instance_id = $2")
+            .bind(run.to_string())
+            .bind(instance_id.to_string())
+            .fetch_one(&mut *transaction)
+            .await?;
+    if runs == 0 {
+        return Err(ProductError::NoRun { run });
+    }
+    let codes: Vec<String> =
+        sqlx::query_scalar("SELECT code FROM services_run_differences WHERE run_id = $1 AND kind = 'new'")
+            .bind(run.to_string())
+            .fetch_all(&mut *transaction)
+            .await?;
+    Ok(codes.into_iter().collect())
+}
