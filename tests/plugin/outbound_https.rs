@@ -65,7 +65,9 @@ async fn two_instances_are_never_served_on_each_other_s_connection() {
         let host = scenario.host.clone();
         calls.spawn(async move {
             for _ in 0..20 {
-                host.fetch_services(name, silent()).await.expect("each is answered");
+                host.fetch_services(name, silent())
+                    .await
+                    .expect("each is answered");
             }
         });
     }
