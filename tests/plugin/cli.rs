@@ -493,9 +493,16 @@ fn no_secret_is_in_the_data_directory_or_in_what_is_printed() {
         ("standard output".into(), printed.stdout),
         ("standard error".into(), printed.stderr),
     ];
-    for entry in std::fs::read_dir(desk.folder.path().join("bss")).expect("the data directory") {
-        let path = entry.expect("an entry").path();
-        places.push((path.clone(), std::fs::read(&path).expect("a file")));
+    let mut folders = vec![desk.folder.path().join("bss")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                places.push((path.clone(), std::fs::read(&path).expect("a file")));
+            }
+        }
     }
     assert!(places.len() > 3, "there are files to search");
     for (place, bytes) in &places {
