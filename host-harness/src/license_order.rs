@@ -14,8 +14,9 @@ use crate::error::CallError;
 use crate::host::{Host, PrepareError, contract_instance};
 use crate::instance_settings::ConfigureError;
 use crate::record::{
-    self, Asset, AssetFilter, AttemptOutcome, BeginError, EarlierAttempts, FinishError, Instance, License,
-    LicenseTokenStatus, NewLine, NewOrder, Order, Party, RecordError, ReturnStatus, Secret, SyncStatus,
+    self, Asset, AssetFilter, AttemptOutcome, BeginError, Contact, EarlierAttempts, FinishError, Instance,
+    License, LicenseTokenStatus, NewLine, NewOrder, Order, Party, RecordError, ReturnStatus, Secret,
+    SyncStatus,
 };
 
 /// How often a line is attempted before an order is left to be resumed. Three times within a few seconds
@@ -33,6 +34,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 pub struct OrderRequest {
     /// Who gets the licenses.
     pub customer: Party,
+    /// Where they are mailed to.
+    pub contact: Contact,
     /// Who sells, where a reseller stands between.
     pub reseller: Option<Party>,
     /// What, and how many of each.
@@ -82,6 +85,7 @@ impl Host {
         let order = NewOrder {
             instance_id: instance.id,
             customer: request.customer,
+            contact: request.contact,
             reseller: request.reseller,
             lines: request.lines,
             idempotency_key: request.idempotency_key,

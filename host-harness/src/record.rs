@@ -8,6 +8,7 @@ mod products;
 mod runs;
 mod services;
 mod stored;
+mod workers;
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
@@ -34,7 +35,7 @@ pub use instances::{
     Authority, Change, CreateError, Instance, NewInstance, Reach, SaveError, SavedSettings, SettingsVersion,
     Standing,
 };
-pub use orders::{NewLine, NewOrder, Order, OrderLine, Party, PlaceError};
+pub use orders::{Contact, NewLine, NewOrder, Order, OrderLine, Party, PlaceError};
 pub use products::{Choice, Decided, Decision, Price, ProductError};
 pub use runs::{
     DifferenceKind, EndRunError, ProductDifference, RunAction, RunCounts, RunLease, RunLogLevel, RunLogLine,
@@ -44,6 +45,7 @@ pub use services::{
     ApplyError, AttributeValue, Derivative, Difference, NewProduct, Product, ProductAttribute, ProductFilter,
     ProductType, ServicesDefinition,
 };
+pub use workers::{WORKER_LEASE, Worker};
 
 /// The database in the data directory.
 pub const RECORD_FILE: &str = "record.db";
@@ -106,6 +108,7 @@ pub enum RecordError {
 pub struct Record {
     pool: SqlitePool,
     host_key: Arc<HostKey>,
+    data_dir: Arc<Path>,
 }
 
 impl Record {
@@ -146,7 +149,11 @@ impl Record {
             .connect_with(options)
             .await?;
         sqlx::migrate!("./migrations").run(&pool).await?;
-        let record = Self { pool, host_key };
+        let record = Self {
+            pool,
+            host_key,
+            data_dir: data_dir.into(),
+        };
         record.check_host_key(path).await?;
         Ok(record)
     }

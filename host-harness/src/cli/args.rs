@@ -201,6 +201,12 @@ pub(super) struct PlaceOrder {
     /// The customer's country, ISO 3166-1 alpha-2
     #[arg(long, value_name = "CODE")]
     pub(super) customer_country: String,
+    /// Where the customer's licenses are mailed to
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) customer_email: String,
+    /// The language that the customer is written to in, BCP 47
+    #[arg(long, value_name = "LANGUAGE", default_value = "en")]
+    pub(super) customer_language: String,
     /// Make a repeated command answer with the first one's order instead of a second one
     #[arg(long, value_name = "KEY")]
     pub(super) idempotency_key: Option<String>,

@@ -8,7 +8,7 @@ use host_harness::certificate_store::{ImportError, PfxCode};
 use host_harness::instance_settings::{ConfigureError, InstanceForm};
 use host_harness::license_order::{OrderRequest, PlaceError, Settlement, settlement};
 use host_harness::record::{
-    self, Asset, AssetFilter, CreateError, NewInstance, NewLine, Party, Reach, SaveError,
+    self, Asset, AssetFilter, Contact, CreateError, NewInstance, NewLine, Party, Reach, SaveError,
 };
 use host_harness::simulator::CertificateRequest;
 use host_harness::{CallEvent, CallListener, Host, LogLevel, PrepareError};
@@ -336,6 +336,10 @@ async fn place_order(host: &Host, place: PlaceOrder, json: bool) -> Outcome {
             id: place.customer,
             name: place.customer_name,
             country: place.customer_country,
+        },
+        contact: Contact {
+            email: place.customer_email,
+            language: place.customer_language,
         },
         reseller: None,
         lines,

@@ -9,7 +9,10 @@ use host_harness::Host;
 use host_harness::certificate_store::{PfxCode, Thumbprint};
 use host_harness::instance_settings::InstanceForm;
 use host_harness::license_order::OrderRequest;
-use host_harness::record::{Asset, AssetFilter, NewInstance, NewLine, Party, Product, ProductFilter, Reach};
+use host_harness::record::{
+    Asset, AssetFilter, Choice, Contact, Decision, Instance, NewInstance, NewLine, Party, Price, Product,
+    ProductError, ProductFilter, Reach,
+};
 use host_harness::services_definition::ServicesRun;
 use host_harness::simulator::{CertificateRequest, LedgerEntry, Simulator, SimulatorOptions};
 use serde_json::{Value, json};
@@ -231,6 +234,9 @@ async fn order(host: &Host, steps: &Steps) -> Result<Vec<Asset>, Failure> {
             "",
         ));
     };
+    for (product, minor_units) in [(first, 24_900), (second, 43_900)] {
+        sell(host, &instance, product, minor_units).await?;
+    }
     let line = |product: &Product, quantity| NewLine {
         product_code: product.offered.code.clone(),
         quantity,
@@ -240,6 +246,10 @@ async fn order(host: &Host, steps: &Steps) -> Result<Vec<Asset>, Failure> {
             id: "C-1001".to_owned(),
             name: "Beispiel GmbH".to_owned(),
             country: "DE".to_owned(),
+        },
+        contact: Contact {
+            email: "it@beispiel.example".to_owned(),
+            language: "de-DE".to_owned(),
         },
         reseller: None,
         lines: vec![line(first, 2), line(second, 1)],
@@ -269,6 +279,25 @@ async fn order(host: &Host, steps: &Steps) -> Result<Vec<Asset>, Failure> {
         ..AssetFilter::default()
     };
     host.record().assets(filter).await.map_err(failed)
+}
+
+/// Makes a product one that can be ordered, as its operator would.
+async fn sell(host: &Host, instance: &Instance, product: &Product, minor_units: i64) -> Result<(), Failure> {
+    let failed = |error: ProductError| no_answer_text(&anyhow::Error::new(error));
+    let codes = [product.offered.code.clone()];
+    let price = Price {
+        currency: instance.currency.clone(),
+        minor_units,
+    };
+    host.record()
+        .set_prices(instance.id, &codes, &price)
+        .await
+        .map_err(failed)?;
+    host.record()
+        .decide_products(instance.id, Decision::Activate, &Choice::Codes(codes.into()))
+        .await
+        .map_err(failed)?;
+    Ok(())
 }
 
 fn allows(product: &Product, quantity: u32) -> bool {

@@ -6,6 +6,7 @@ use sqlx::{QueryBuilder, Row as _, SqliteConnection};
 use uuid::{Uuid, uuid};
 
 use super::attempts::AttemptResult;
+use super::products::Price;
 use super::stored::{count, from_json, id, stored_enum};
 use super::{Record, RecordError, Secret};
 
@@ -169,6 +170,14 @@ pub struct Asset {
     pub returnable_until_ms: Option<i64>,
     /// When it was ordered, in milliseconds.
     pub created_at_ms: i64,
+    /// Not to be attempted before, in milliseconds.
+    pub due_at_ms: i64,
+    /// Since when its license is being bought, in milliseconds: when it was ordered, or tried again.
+    pub wanted_since_ms: i64,
+    /// What it was sold for. None: it was ordered before products had prices.
+    pub price: Option<Price>,
+    /// When the vendor last said what became of the license, in milliseconds.
+    pub refreshed_at_ms: Option<i64>,
 }
 
 /// Which assets to show; all that is given must hold.
@@ -278,8 +287,21 @@ impl Record {
             purchased_at_ms: row.try_get("purchased_at_ms")?,
             returnable_until_ms: row.try_get("returnable_until_ms")?,
             created_at_ms: row.try_get("created_at_ms")?,
+            due_at_ms: row.try_get("due_at_ms")?,
+            wanted_since_ms: row.try_get("wanted_since_ms")?,
+            price: price(row)?,
+            refreshed_at_ms: row.try_get("refreshed_at_ms")?,
         })
     }
+}
+
+fn price(row: &SqliteRow) -> Result<Option<Price>, RecordError> {
+    let currency: Option<String> = row.try_get("currency")?;
+    let minor_units: Option<i64> = row.try_get("price_minor_units")?;
+    Ok(currency.zip(minor_units).map(|(currency, minor_units)| Price {
+        currency,
+        minor_units,
+    }))
 }
 
 pub(super) fn key_purpose(asset_id: Uuid) -> String {

@@ -8,13 +8,16 @@ use sqlx::{Row as _, SqliteConnection};
 use uuid::Uuid;
 
 use super::assets::{AssetStatus, ReturnStatus, SyncStatus, client_transaction_id};
-use super::instances::Standing;
+use super::instances::{Instance, Standing};
 use super::services::Product;
 use super::stored::{from_json, id, to_json};
 use super::{Record, RecordError, begin_write, now_ms};
 
 /// Units of one order. Each is a purchase of its own at the vendor; more is a mistake rather than an order.
 const UNITS_PER_ORDER_MAX: u64 = 10_000;
+
+/// The longest language tag: what RFC 5646 section 4.4.1 asks every reader to take.
+const LANGUAGE_LENGTH_MAX: usize = 35;
 
 /// A company or person, as far as the vendor has to know.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +28,15 @@ pub struct Party {
     pub name: String,
     /// ISO 3166-1 alpha-2, in upper case.
     pub country: String,
+}
+
+/// Where, and in which language, the customer is written to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Contact {
+    /// An e-mail address. The license is sent there.
+    pub email: String,
+    /// BCP 47, such as `de-DE`.
+    pub language: String,
 }
 
 /// So many of one product.
@@ -43,6 +55,8 @@ pub struct NewOrder {
     pub instance_id: Uuid,
     /// Who gets the licenses.
     pub customer: Party,
+    /// Where they are mailed to.
+    pub contact: Contact,
     /// Who sells, where a reseller stands between.
     pub reseller: Option<Party>,
     /// What.
@@ -71,6 +85,8 @@ pub struct Order {
     pub instance_id: Uuid,
     /// Who gets the licenses.
     pub customer: Party,
+    /// Where they are mailed to. None: it was placed before orders had one.
+    pub contact: Option<Contact>,
     /// Who sells, where a reseller stands between.
     pub reseller: Option<Party>,
     /// The buyer's name for the order.
@@ -127,6 +143,20 @@ pub enum PlaceError {
     Discontinued {
         /// What was ordered.
         code: String,
+    },
+    /// The operator has not activated it.
+    #[error("product `{code}` is not active; `product activate` makes it one that can be sold")]
+    Inactive {
+        /// What was ordered.
+        code: String,
+    },
+    /// The operator has set no price, and an invoice needs one.
+    #[error("product `{code}` has no price in {currency}; set one with `product price`, 0 if it is free")]
+    NoPrice {
+        /// What was ordered.
+        code: String,
+        /// What the instance sells in, ISO 4217.
+        currency: String,
     },
     /// Fewer or more than the vendor sells at once.
     #[error("{quantity} of product `{code}` can't be ordered at once; the least is {min}, the most {}", max.map_or_else(|| "not limited".to_owned(), |max| max.to_string()))]
@@ -189,12 +219,14 @@ impl Record {
         let mut units = Vec::new();
         for line in merged(&new.lines) {
             let product = orderable(&mut transaction, new.instance_id, &line).await?;
-            units.extend(std::iter::repeat_n(product, line.quantity as usize));
+            let price = price(&mut transaction, &instance, &line.product_code).await?;
+            units.extend(std::iter::repeat_n((product, price), line.quantity as usize));
         }
         let order_id = Uuid::new_v4();
         insert_order(&mut transaction, order_id, &new, &request_digest).await?;
-        for (position, product) in (1_i64..).zip(&units) {
-            insert_unit(&mut transaction, (new.instance_id, order_id, position), product).await?;
+        for (position, (product, price)) in (1_i64..).zip(&units) {
+            let unit = (order_id, position);
+            insert_unit(&mut transaction, &instance, unit, product, *price).await?;
         }
         let order = read_order(&mut transaction, order_id).await?;
         transaction.commit().await?;
@@ -229,6 +261,17 @@ fn check(new: &NewOrder) -> Result<(), PlaceError> {
             return Err(PlaceError::IncompleteParty { party, field });
         }
     }
+    let contact = [
+        (
+            "e-mail address",
+            new.contact.email.parse::<lettre::Address>().is_ok(),
+        ),
+        ("language", is_language(&new.contact.language)),
+    ];
+    if let Some((field, _)) = contact.into_iter().find(|(_, is_valid)| !is_valid) {
+        let party = "the customer";
+        return Err(PlaceError::IncompleteParty { party, field });
+    }
     let units = new.lines.iter().map(|line| u64::from(line.quantity)).sum();
     if units > UNITS_PER_ORDER_MAX {
         return Err(PlaceError::TooManyUnits { units });
@@ -238,6 +281,14 @@ fn check(new: &NewOrder) -> Result<(), PlaceError> {
     } else {
         Ok(())
     }
+}
+
+/// Whether a text could be a language tag (RFC 5646 section 2.1): letters and digits between hyphens.
+fn is_language(text: &str) -> bool {
+    text.len() <= LANGUAGE_LENGTH_MAX
+        && text.split('-').all(|subtag| {
+            (1..=8).contains(&subtag.len()) && subtag.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        })
 }
 
 /// Two lines of one product are one line of both: limits hold for an order, however it was typed in.
@@ -273,6 +324,9 @@ async fn orderable(
     if product.discontinued {
         return Err(PlaceError::Discontinued { code });
     }
+    if !product.active {
+        return Err(PlaceError::Inactive { code });
+    }
     let (min, max) = (product.offered.min_quantity.max(1), product.offered.max_quantity);
     if line.quantity < min || max.is_some_and(|max| line.quantity > max) {
         return Err(PlaceError::Quantity {
@@ -283,6 +337,26 @@ async fn orderable(
         });
     }
     Ok(product)
+}
+
+/// What a product costs now, in minor units of the instance's currency.
+async fn price(
+    transaction: &mut SqliteConnection,
+    instance: &Instance,
+    code: &str,
+) -> Result<i64, PlaceError> {
+    let price = sqlx::query_scalar(
+        "SELECT minor_units FROM product_prices WHERE instance_id = $1 AND code = $2 AND currency = $3",
+    )
+    .bind(instance.id.to_string())
+    .bind(code)
+    .bind(&instance.currency)
+    .fetch_optional(transaction)
+    .await?;
+    price.ok_or_else(|| PlaceError::NoPrice {
+        code: code.to_owned(),
+        currency: instance.currency.clone(),
+    })
 }
 
 /// The order that an idempotency key belongs to already.
@@ -324,14 +398,15 @@ async fn insert_order(
     request_digest: &str,
 ) -> Result<(), RecordError> {
     sqlx::query(
-        "INSERT INTO orders (id, instance_id, idempotency_key, request_digest, customer, reseller, placed_at_ms)
-         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        "INSERT INTO orders (id, instance_id, idempotency_key, request_digest, customer, contact, reseller, placed_at_ms)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
     )
     .bind(order_id.to_string())
     .bind(new.instance_id.to_string())
     .bind(&new.idempotency_key)
     .bind(request_digest)
     .bind(to_json(&new.customer)?)
+    .bind(to_json(&new.contact)?)
     .bind(new.reseller.as_ref().map(to_json).transpose()?)
     .bind(now_ms())
     .execute(transaction)
@@ -341,8 +416,10 @@ async fn insert_order(
 
 async fn insert_unit(
     transaction: &mut SqliteConnection,
-    (instance_id, order_id, position): (Uuid, Uuid, i64),
+    instance: &Instance,
+    (order_id, position): (Uuid, i64),
     product: &Product,
+    price: i64,
 ) -> Result<(), RecordError> {
     sqlx::query(
         "INSERT INTO order_lines (order_id, position, product_code, quantity) VALUES ($1, $2, $3, 1)",
@@ -355,20 +432,23 @@ async fn insert_unit(
     let asset_id = Uuid::new_v4();
     sqlx::query(
         "INSERT INTO assets (id, instance_id, order_id, position, product_code, product_name, generation,
-                             client_transaction_id, status, sync_status, return_status, created_at_ms)
-         VALUES ($1, $2, $3, $4, $5, $6, 0, $7, $8, $9, $10, $11)",
+                             client_transaction_id, status, sync_status, return_status, created_at_ms,
+                             due_at_ms, wanted_since_ms, currency, price_minor_units)
+         VALUES ($1, $2, $3, $4, $5, $6, 0, $7, $8, $9, $10, $11, $11, $11, $12, $13)",
     )
     .bind(asset_id.to_string())
-    .bind(instance_id.to_string())
+    .bind(instance.id.to_string())
     .bind(order_id.to_string())
     .bind(position)
     .bind(&product.offered.code)
     .bind(&product.offered.name)
-    .bind(client_transaction_id(instance_id, asset_id, 0).to_string())
+    .bind(client_transaction_id(instance.id, asset_id, 0).to_string())
     .bind(AssetStatus::Active.word())
     .bind(SyncStatus::Unsynchronised.word())
     .bind(ReturnStatus::None.word())
     .bind(now_ms())
+    .bind(&instance.currency)
+    .bind(price)
     .execute(transaction)
     .await?;
     Ok(())
@@ -386,10 +466,12 @@ async fn read_order(connection: &mut SqliteConnection, order_id: Uuid) -> Result
             .fetch_all(connection)
             .await?;
     let reseller: Option<&str> = row.try_get("reseller")?;
+    let contact: Option<&str> = row.try_get("contact")?;
     Ok(Some(Order {
         id: id(&row, "id")?,
         instance_id: id(&row, "instance_id")?,
         customer: from_json(&row, "customer")?,
+        contact: contact.map(|_| from_json(&row, "contact")).transpose()?,
         reseller: reseller.map(|_| from_json(&row, "reseller")).transpose()?,
         idempotency_key: row.try_get("idempotency_key")?,
         placed_at_ms: row.try_get("placed_at_ms")?,
