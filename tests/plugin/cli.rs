@@ -127,6 +127,16 @@ impl Desk {
         ]);
     }
 
+    /// Makes the first product one that can be ordered, as the README does, and answers with its code.
+    pub(crate) fn sells(&self) -> String {
+        let products = self.json(&["services", "products", "esd"]);
+        let offer = products[0]["code"].as_str().expect("a code").to_owned();
+        let price = ["--currency", "EUR", "--minor-units", "14900"];
+        self.json(&[&["product", "price", "esd", &offer][..], &price].concat());
+        self.json(&["product", "activate", "esd", &offer]);
+        offer
+    }
+
     pub(crate) fn set(&self, values: &[(&str, &str)]) {
         let set: Vec<String> = values
             .iter()
@@ -139,6 +149,18 @@ impl Desk {
         );
     }
 }
+
+/// Who buys.
+pub(crate) const CUSTOMER: [&str; 8] = [
+    "--customer",
+    "C-1",
+    "--customer-name",
+    "Beispiel GmbH",
+    "--customer-country",
+    "DE",
+    "--customer-email",
+    "it@beispiel.example",
+];
 
 pub(crate) fn assert_ends(output: &Output, code: i32) {
     assert_eq!(
@@ -168,18 +190,18 @@ fn the_steps_of_the_readme_lead_from_a_pfx_file_to_licenses() {
     assert_eq!(shown["state"], "ready");
     let fetched = desk.json(&["services", "fetch", "esd"]);
     assert!(fetched["new"].as_u64() > Some(0), "{fetched}");
-    let products = desk.json(&["services", "products", "esd"]);
-    let offer = products[0]["code"].as_str().expect("a code");
-    let customer = [
-        "--customer",
-        "C-1",
-        "--customer-name",
-        "Beispiel GmbH",
-        "--customer-country",
-        "DE",
+    let offer = desk.sells();
+    let place = [
+        "order",
+        "place",
+        "esd",
+        "--offer",
+        &offer,
+        "--quantity",
+        "2",
+        "--wait",
     ];
-    let place = ["order", "place", "esd", "--offer", offer, "--quantity", "2"];
-    let order = desk.json(&[&place[..], &customer].concat());
+    let order = desk.json(&[&place[..], &CUSTOMER].concat());
     assert_eq!(order["state"], "licensed");
     // A second run of the program sees what the first one wrote.
     let assets = desk.json(&["asset", "list"]);
@@ -305,16 +327,8 @@ fn an_unknown_offer_is_refused_by_name_and_leaves_no_order() {
     let desk = Desk::open();
     desk.ready();
     desk.json(&["services", "fetch", "esd"]);
-    let customer = [
-        "--customer",
-        "C-1",
-        "--customer-name",
-        "Beispiel GmbH",
-        "--customer-country",
-        "DE",
-    ];
     let place = ["order", "place", "esd", "--offer", "NO-SUCH-OFFER"];
-    let refused = desk.run(&[&place[..], &customer].concat());
+    let refused = desk.run(&[&place[..], &CUSTOMER].concat());
     assert_fails(&refused, REFUSED, &["`NO-SUCH-OFFER`"]);
     assert_eq!(desk.json(&["asset", "list"]).as_array().map(Vec::len), Some(0));
 }
@@ -324,21 +338,16 @@ fn a_server_that_is_gone_is_no_answer_and_can_be_resumed_when_it_is_back() {
     let mut desk = Desk::open();
     desk.ready();
     desk.json(&["services", "fetch", "esd"]);
-    let offer = desk.json(&["services", "products", "esd"])[0]["code"]
-        .as_str()
-        .expect("a code")
-        .to_owned();
+    let offer = desk.sells();
     desk.stop_simulator();
     assert_fails(&desk.run(&["services", "fetch", "esd"]), NO_ANSWER, &["hint: "]);
-    let customer = [
-        "--customer",
-        "C-1",
-        "--customer-name",
-        "Beispiel GmbH",
-        "--customer-country",
-        "DE",
-    ];
-    let output = desk.run(&[&["order", "place", "esd", "--offer", &offer][..], &customer].concat());
+    let output = desk.run(
+        &[
+            &["order", "place", "esd", "--wait", "--offer", &offer][..],
+            &CUSTOMER,
+        ]
+        .concat(),
+    );
     assert_fails(&output, NO_ANSWER, &["order resume"]);
     let order = desk.json(&["asset", "list"])[0]["order"]
         .as_str()
@@ -388,14 +397,6 @@ fn what_can_not_be_understood_is_a_usage_error() {
     ] {
         assert_ends(&desk.run(arguments), USAGE);
     }
-    let customer = [
-        "--customer",
-        "C-1",
-        "--customer-name",
-        "B",
-        "--customer-country",
-        "DE",
-    ];
     let uneven = [
         "order",
         "place",
@@ -408,7 +409,7 @@ fn what_can_not_be_understood_is_a_usage_error() {
         "1",
     ];
     assert_fails(
-        &desk.run(&[&uneven[..], &customer].concat()),
+        &desk.run(&[&uneven[..], &CUSTOMER].concat()),
         USAGE,
         &["--quantity"],
     );
@@ -465,22 +466,9 @@ fn no_secret_is_in_the_data_directory_or_in_what_is_printed() {
     let desk = Desk::open();
     desk.ready();
     desk.json(&["services", "fetch", "esd"]);
-    let offer = desk.json(&["services", "products", "esd"])[0]["code"]
-        .as_str()
-        .expect("a code")
-        .to_owned();
-    let place = [
-        "order",
-        "place",
-        "esd",
-        "--offer",
-        &offer,
-        "-vv",
-        "--customer",
-        "C-1",
-    ];
-    let customer = ["--customer-name", "Beispiel GmbH", "--customer-country", "DE"];
-    let printed = desk.run(&[&place[..], &customer].concat());
+    let offer = desk.sells();
+    let place = ["order", "place", "esd", "--offer", &offer, "-vv", "--wait"];
+    let printed = desk.run(&[&place[..], &CUSTOMER].concat());
     assert_ends(&printed, DONE);
     let license = &desk.json(&["asset", "list", "--show-keys"])[0];
     let secrets = [

@@ -286,6 +286,7 @@ async fn an_operator_who_makes_every_mistake_learns_which_one_and_then_succeeds(
 
     let fetched = scenario.bss_host(&["services", "fetch", INSTANCE]);
     assert_eq!(fetched.status.code(), Some(0), "{fetched:?}");
+    scenario.sell_all(INSTANCE).await;
     let offer = scenario.offers().await.remove(0);
     scenario.order(&offer, 1).await;
     assert_eq!(scenario.issued().await.len(), 1);

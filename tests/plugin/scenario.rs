@@ -10,7 +10,9 @@ use host_harness::certificate_store::{PfxCode, Thumbprint};
 use host_harness::instance_settings::InstanceForm;
 use host_harness::license_order::OrderRequest;
 use host_harness::outbound_https::{Egress, OutboundHttps};
-use host_harness::record::{Asset, Instance, NewInstance, NewLine, Party, ProductFilter, Reach};
+use host_harness::record::{
+    Asset, Choice, Contact, Decision, Instance, NewInstance, NewLine, Party, Price, ProductFilter, Reach,
+};
 use host_harness::simulator::{
     CertificateRequest, Details, IssuedCertificate, Simulator, SimulatorOptions, TlsVersions,
 };
@@ -21,6 +23,9 @@ use crate::component::{bss_host, component};
 
 /// The instance that most tests use.
 pub(crate) const INSTANCE: &str = "esd";
+
+/// What every product is sold for, in minor units.
+pub(crate) const PRICE: i64 = 14_900;
 
 /// A host and a Microsoft of one test.
 pub(crate) struct Scenario {
@@ -58,7 +63,7 @@ impl Scenario {
         scenario
     }
 
-    /// A ready instance whose catalog has been fetched.
+    /// A ready instance whose catalog has been fetched, with every product activated and at a price.
     pub(crate) async fn selling() -> Self {
         let scenario = Self::ready().await;
         scenario
@@ -66,7 +71,32 @@ impl Scenario {
             .fetch_services(INSTANCE, silent())
             .await
             .expect("the catalog is read");
+        scenario.sell_all(INSTANCE).await;
         scenario
+    }
+
+    /// Activates every product of an instance, at a price.
+    pub(crate) async fn sell_all(&self, instance: &str) {
+        let instance = self.host.named_instance(instance).await.expect("the instance");
+        let record = self.host.record();
+        let products = record.products(instance.id, ProductFilter::default()).await;
+        let codes: Vec<_> = products
+            .expect("products")
+            .into_iter()
+            .map(|product| product.offered.code)
+            .collect();
+        let price = Price {
+            currency: instance.currency,
+            minor_units: PRICE,
+        };
+        record
+            .set_prices(instance.id, &codes, &price)
+            .await
+            .expect("prices");
+        record
+            .decide_products(instance.id, Decision::Activate, &Choice::All)
+            .await
+            .expect("they are active");
     }
 
     /// A ready instance at a Microsoft that speaks these versions of TLS only.
@@ -230,6 +260,7 @@ impl Scenario {
 pub(crate) fn order_request(product: &str, quantity: u32) -> OrderRequest {
     OrderRequest {
         customer: customer(),
+        contact: contact(),
         reseller: None,
         lines: vec![NewLine {
             product_code: product.to_owned(),
@@ -245,6 +276,14 @@ pub(crate) fn customer() -> Party {
         id: format!("C-{}", uuid::Uuid::new_v4().simple()),
         name: format!("Customer {}", uuid::Uuid::new_v4().simple()),
         country: "DE".to_owned(),
+    }
+}
+
+/// A mailbox of this run.
+pub(crate) fn contact() -> Contact {
+    Contact {
+        email: format!("{}@customer.test", uuid::Uuid::new_v4().simple()),
+        language: "de-DE".to_owned(),
     }
 }
 

@@ -1,9 +1,9 @@
 //! Orders and assets: nothing half-written, nothing bought twice, nothing secret in clear.
 
 use host_harness::record::{
-    AssetFilter, AttemptOutcome, AttemptResult, BeginError, EarlierAttempts, FinishError, License,
-    LicenseTokenStatus, NewLine, NewOrder, Order, Party, PlaceError, Problem, Record, ReturnStatus, Secret,
-    SyncStatus, client_transaction_id,
+    AssetFilter, AttemptOutcome, AttemptResult, BeginError, Choice, Contact, Decision, EarlierAttempts,
+    FinishError, License, LicenseTokenStatus, NewLine, NewOrder, Order, Party, PlaceError, Price, Problem,
+    Record, ReturnStatus, Secret, SyncStatus, client_transaction_id,
 };
 use uuid::Uuid;
 
@@ -15,7 +15,23 @@ async fn shop(record: &Record) -> Uuid {
     let id = ready_instance(record, "esd", None).await.id;
     let both = definition(vec![product("a", "Office"), product("b", "Visio")]);
     record.apply_services_definition(id, both).await.unwrap();
+    sell(record, id, &["a", "b"]).await;
     id
+}
+
+/// Activates products, at a price.
+pub(crate) async fn sell(record: &Record, instance: Uuid, codes: &[&str]) {
+    let codes: Vec<_> = codes.iter().map(|&code| code.to_owned()).collect();
+    let price = Price {
+        currency: "EUR".to_owned(),
+        minor_units: 14_900,
+    };
+    record.set_prices(instance, &codes, &price).await.unwrap();
+    let chosen = Choice::Codes(codes);
+    record
+        .decide_products(instance, Decision::Activate, &chosen)
+        .await
+        .unwrap();
 }
 
 fn order(instance_id: Uuid, lines: &[(&str, u32)]) -> NewOrder {
@@ -31,6 +47,10 @@ fn order(instance_id: Uuid, lines: &[(&str, u32)]) -> NewOrder {
     NewOrder {
         instance_id,
         customer,
+        contact: Contact {
+            email: "c-1@customer.test".to_owned(),
+            language: "el".to_owned(),
+        },
         reseller: None,
         lines: lines.iter().map(line).collect(),
         idempotency_key: None,
