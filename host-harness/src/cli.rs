@@ -1,15 +1,18 @@
 //! The command line: what was asked, done by the library, shown to a person or a program.
 
 mod args;
+mod assets;
 mod certificates;
 mod commands;
 mod demo;
 mod instances;
+mod orders;
 mod pfx;
 mod prerequisites;
 mod products;
 mod services;
 mod show;
+mod worker;
 
 use std::process::ExitCode;
 

@@ -5,6 +5,7 @@
 
 pub mod access_token_cache;
 pub mod bindings;
+mod breaker;
 pub mod call_state;
 pub mod certificate_rotation;
 pub mod certificate_store;
@@ -16,6 +17,7 @@ pub mod host_key;
 pub mod instance_settings;
 pub mod license_order;
 pub mod limits;
+pub mod order_worker;
 pub mod outbound_https;
 pub mod plugin;
 pub mod prerequisites;

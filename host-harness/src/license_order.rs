@@ -3,31 +3,34 @@
 //! The record knows of an attempt before the plugin is called. An attempt that follows another one of the
 //! same line says so, and the plugin then looks up before it buys. Only an answer settles a line.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
+use backon::{BackoffBuilder as _, ExponentialBuilder};
 use uuid::Uuid;
 
 use crate::bindings::failures::{ChangeFailure, Delay, Problem};
 use crate::bindings::license_order as contract;
-use crate::call_state::CallListener;
+use crate::breaker::Sign;
+use crate::call_state::{CallListener, now_ms};
 use crate::error::CallError;
 use crate::host::{Host, PrepareError, contract_instance};
 use crate::instance_settings::ConfigureError;
+use crate::order_worker::{Ended, LINES_AT_ONCE};
 use crate::record::{
-    self, Asset, AssetFilter, AttemptOutcome, BeginError, Contact, EarlierAttempts, FinishError, Instance,
-    License, LicenseTokenStatus, NewLine, NewOrder, Order, Party, RecordError, ReturnStatus, Secret,
-    SyncStatus,
+    self, Asset, AssetFilter, AttemptOutcome, Contact, EarlierAttempts, Instance, License,
+    LicenseTokenStatus, NewLine, NewOrder, Order, Party, RecordError, RetryError, ReturnStatus, Secret,
+    SyncStatus, TakenAsset, Taking,
 };
 
-/// How often a line is attempted before an order is left to be resumed. Three times within a few seconds
-/// outlasts a restart of one server behind the vendor's front end; more is for who comes back later.
-const ATTEMPTS: u32 = 3;
-
-/// The pause after a first attempt that settled nothing; it doubles.
+/// The pause after a first attempt that settled nothing; it doubles, and is lengthened by chance so that lines
+/// that failed together don't come back together.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
-/// The longest pause that is waited for; a vendor that asks for more is left alone.
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// The longest pause between two attempts. An outcome that is not known costs somebody's patience, and one
+/// look-up in five minutes costs the vendor nothing.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5 * 60);
 
 /// What is ordered.
 #[derive(Clone, Debug)]
@@ -60,12 +63,25 @@ pub enum PlaceError {
     /// The record can't be read or written.
     #[error(transparent)]
     Record(#[from] RecordError),
-    /// An attempt can't be made.
+    /// The plugin refuses the order.
+    #[error("product `{product}` can't be ordered so: {}", problem.message)]
+    Refused {
+        /// The product's code.
+        product: String,
+        /// What is wrong.
+        problem: record::Problem,
+    },
+    /// The plugin did not say whether the order is right.
+    #[error("product `{product}` could not be checked: {why}")]
+    NotChecked {
+        /// The product's code.
+        product: String,
+        /// Why not.
+        why: String,
+    },
+    /// The asset can't be tried again.
     #[error(transparent)]
-    Begin(#[from] BeginError),
-    /// An attempt's outcome contradicts the record, which keeps what it had.
-    #[error(transparent)]
-    Finish(#[from] FinishError),
+    Retry(#[from] RetryError),
     /// There is no such order.
     #[error("there is no order `{0}`; hint: `asset list` shows the orders that there are")]
     NoOrder(Uuid),
@@ -73,40 +89,71 @@ pub enum PlaceError {
 
 impl Host {
     /// Writes an order down: its lines, and an asset with a client transaction id for each unit. Buys nothing
-    /// yet; [`Host::run_order`] does.
+    /// yet; a worker does, or [`Host::run_order`].
     ///
     /// # Errors
-    /// When the instance is not ready, a product is unknown or no longer sold, or a quantity is out of its
-    /// limits; nothing is written then.
+    /// When the instance is not ready, a product is unknown or not sold, or a quantity is out of its limits;
+    /// nothing is written then.
     pub async fn place_order(&self, instance: &str, request: OrderRequest) -> Result<Order, PlaceError> {
         let instance = self.named_instance(instance).await?;
         // Whatever would make every purchase fail is found before anything is written.
-        self.ready_call(&instance, std::sync::Arc::new(|_| ())).await?;
-        let order = NewOrder {
-            instance_id: instance.id,
-            customer: request.customer,
-            contact: request.contact,
-            reseller: request.reseller,
-            lines: request.lines,
-            idempotency_key: request.idempotency_key,
-        };
-        Ok(self.record().place_order(order).await?)
+        self.ready_call(&instance, Arc::new(|_| ())).await?;
+        Ok(self.record().place_order(new_order(&instance, request)).await?)
     }
 
-    /// Buys what an order's unsettled assets stand for, and answers with all of its assets. Can be called
-    /// again for the same order at any time, also after a crash: it never buys a second license for an asset.
+    /// Checks an order, here and in the plugin, as placing it would. Writes nothing and buys nothing.
+    ///
+    /// # Errors
+    /// Why it can't be placed.
+    pub async fn check_order(
+        &self,
+        instance: &str,
+        request: OrderRequest,
+        listener: CallListener,
+    ) -> Result<(), PlaceError> {
+        let instance = self.named_instance(instance).await?;
+        self.ready_call(&instance, listener.clone()).await?;
+        let order = new_order(&instance, request);
+        self.record().check_order(order.clone()).await?;
+        let plugin = self.plugin().await.map_err(PrepareError::from)?;
+        let products: BTreeSet<_> = order.lines.iter().map(|line| &line.product_code).collect();
+        for product in products {
+            let call = self.ready_call(&instance, listener.clone()).await?;
+            let line = contract::LicenseOrder {
+                client_transaction_id: Uuid::new_v4().to_string(),
+                earlier_attempts: contract::EarlierAttempts::None,
+                check_only: true,
+                product: product.clone(),
+                reseller: order.reseller.as_ref().map(contract_party),
+                customer: contract_party(&order.customer),
+            };
+            let answer = plugin
+                .create_license(call, &contract_instance(&instance), &line)
+                .await;
+            checked(product, answer)?;
+        }
+        Ok(())
+    }
+
+    /// Buys what an order's unsettled assets stand for, as far as that is possible now, and answers with all of
+    /// its assets. Can be called again for the same order at any time, also after a crash or beside a worker: it
+    /// never buys a second license for an asset.
     ///
     /// # Errors
     /// When there is no such order, calls for its instance can't be made, or the record fails.
     pub async fn run_order(&self, order_id: Uuid, listener: CallListener) -> Result<Vec<Asset>, PlaceError> {
         let order = self.record().order(order_id).await?;
-        let order = order.ok_or_else(|| PlaceError::NoOrder(order_id))?;
-        for asset in self.record().unfinished_assets(order_id).await? {
-            // Read anew: another certificate may have taken over while the last one was bought.
-            let instance = self.record().instance_by_id(order.instance_id).await?;
-            let instance = instance.ok_or(PlaceError::NoOrder(order_id))?;
-            self.settle(&instance, &order, &asset, &listener).await?;
-        }
+        let order = order.ok_or(PlaceError::NoOrder(order_id))?;
+        let instance = self.record().instance_by_id(order.instance_id).await?;
+        let instance = instance.ok_or(PlaceError::NoOrder(order_id))?;
+        // Whatever would make every attempt fail is said at once.
+        self.ready_call(&instance, listener.clone()).await?;
+        self.plugin().await.map_err(PrepareError::from)?;
+        let taking = Taking {
+            order: Some(order_id),
+            ..Taking::default()
+        };
+        self.settle_orders(taking, LINES_AT_ONCE, listener).await?;
         let filter = AssetFilter {
             order: Some(order_id),
             ..AssetFilter::default()
@@ -114,77 +161,157 @@ impl Host {
         Ok(self.record().assets(filter).await?)
     }
 
-    /// Attempts one asset until it is settled or there is no use in trying on now.
-    async fn settle(
-        &self,
-        instance: &Instance,
-        order: &Order,
-        asset: &Asset,
-        listener: &CallListener,
-    ) -> Result<(), PlaceError> {
-        let mut pause = FIRST_PAUSE;
-        for attempt in 1..=ATTEMPTS {
-            let (settled, asked_for) = self.attempt(instance, order, asset, listener).await?;
-            if settled || attempt == ATTEMPTS {
-                break;
-            }
-            let wait = asked_for.unwrap_or(pause);
-            if wait > LONGEST_PAUSE {
-                break;
-            }
-            tokio::time::sleep(wait).await;
-            pause *= 2;
-        }
-        Ok(())
+    /// Tries an asset again that has failed or waits, and answers with what became of it. What an earlier attempt
+    /// may have bought is looked up first.
+    ///
+    /// # Errors
+    /// When there is no such asset, it has its license already, calls can't be made, or the record fails.
+    pub async fn retry_asset(&self, asset_id: Uuid, listener: CallListener) -> Result<Asset, PlaceError> {
+        self.record().retry_asset(asset_id).await?;
+        self.plugin().await.map_err(PrepareError::from)?;
+        let taking = Taking {
+            asset: Some(asset_id),
+            ..Taking::default()
+        };
+        self.settle_orders(taking, 1, listener).await?;
+        let asset = self.record().asset(asset_id).await?;
+        Ok(asset.ok_or(RetryError::NoAsset { id: asset_id })?)
     }
 
-    /// One attempt: written down, made, and its outcome written down. Answers whether it settled the asset,
-    /// and how long the vendor asked to be left alone.
-    async fn attempt(
-        &self,
-        instance: &Instance,
-        order: &Order,
-        asset: &Asset,
-        listener: &CallListener,
-    ) -> Result<(bool, Option<Duration>), PlaceError> {
-        let call = self.ready_call(instance, listener.clone()).await?;
-        let plugin = self.plugin().await.map_err(PrepareError::from)?;
-        let attempt = self.record().begin_attempt(asset.id).await?;
+    /// Makes one attempt that is on record, and writes its outcome down.
+    pub(crate) async fn attempt_purchase(&self, taken: &TakenAsset, listener: CallListener) -> Ended {
+        let answer = self.buy(taken, listener).await;
+        let retry_after = match &answer {
+            Ok(Ok(Err(ChangeFailure::Unavailable(Delay { retry_after_ms, .. })))) => {
+                retry_after_ms.map(Duration::from_millis)
+            }
+            _ => None,
+        };
+        let outcome = match answer {
+            Ok(answer) => outcome(answer, &taken.attempt.client_transaction_id.to_string()),
+            Err(error) => not_begun(taken.attempt.earlier, &error),
+        };
+        let sign = match (&outcome, retry_after) {
+            (AttemptOutcome::Licensed(_) | AttemptOutcome::Refused(_), _) => Sign::Answered,
+            (_, Some(pause)) => Sign::LeaveAlone(pause),
+            _ => Sign::Silent,
+        };
+        let due_at_ms = now_ms().saturating_add(pause_ms(taken.attempt.number, retry_after));
+        let finished = self
+            .record()
+            .finish_attempt(taken.asset_id, taken.attempt.number, outcome, due_at_ms)
+            .await;
+        let settled = match finished {
+            Ok(asset) => asset.sync_status != SyncStatus::Unsynchronised,
+            Err(error) => {
+                tracing::error!(%error, asset = %taken.asset_id, "the outcome of an attempt is not on record");
+                false
+            }
+        };
+        Ended {
+            instance_id: taken.instance_id,
+            asset_id: taken.asset_id,
+            settled,
+            sign,
+        }
+    }
+
+    /// The call itself. An error means that it was never made.
+    async fn buy(&self, taken: &TakenAsset, listener: CallListener) -> Result<Answer, PrepareError> {
+        // Read for each attempt: another certificate may have taken over since the last one.
+        let instance = self.record().instance_by_id(taken.instance_id).await?;
+        let instance = instance.ok_or_else(|| PrepareError::NotReady(taken.instance_id.to_string()))?;
+        let call = self.ready_call(&instance, listener).await?;
+        let plugin = self.plugin().await?;
         let line = contract::LicenseOrder {
-            client_transaction_id: attempt.client_transaction_id.to_string(),
-            earlier_attempts: match attempt.earlier {
+            client_transaction_id: taken.attempt.client_transaction_id.to_string(),
+            earlier_attempts: match taken.attempt.earlier {
                 EarlierAttempts::None => contract::EarlierAttempts::None,
                 EarlierAttempts::NotDone => contract::EarlierAttempts::NotDone,
                 EarlierAttempts::Unknown => contract::EarlierAttempts::Unknown,
             },
             check_only: false,
-            product: asset.product_code.clone(),
-            reseller: order.reseller.as_ref().map(contract_party),
-            customer: contract_party(&order.customer),
+            product: taken.product_code.clone(),
+            reseller: taken.reseller.as_ref().map(contract_party),
+            customer: contract_party(&taken.customer),
         };
-        let answer = plugin
-            .create_license(call, &contract_instance(instance), &line)
-            .await;
-        let retry_after = match &answer {
-            Ok(Err(ChangeFailure::Unavailable(Delay { retry_after_ms, .. }))) => {
-                retry_after_ms.map(Duration::from_millis)
-            }
-            _ => None,
-        };
-        let outcome = outcome(answer, &line.client_transaction_id);
-        let settled = matches!(outcome, AttemptOutcome::Licensed(_) | AttemptOutcome::Refused(_));
-        self.record()
-            .finish_attempt(asset.id, attempt.number, outcome)
-            .await?;
-        Ok((settled, retry_after))
+        Ok(plugin
+            .create_license(call, &contract_instance(&instance), &line)
+            .await)
+    }
+}
+
+/// What a plugin brings for a purchase.
+type Answer = Result<Result<contract::OrderAnswer, ChangeFailure>, CallError>;
+
+fn new_order(instance: &Instance, request: OrderRequest) -> NewOrder {
+    NewOrder {
+        instance_id: instance.id,
+        customer: request.customer,
+        contact: request.contact,
+        reseller: request.reseller,
+        lines: request.lines,
+        idempotency_key: request.idempotency_key,
+    }
+}
+
+/// What a plugin says of an order that it was only to check.
+fn checked(product: &str, answer: Answer) -> Result<(), PlaceError> {
+    let not_checked = |why| PlaceError::NotChecked {
+        product: product.to_owned(),
+        why,
+    };
+    match answer {
+        Ok(Ok(contract::OrderAnswer::Valid)) => Ok(()),
+        Ok(Ok(contract::OrderAnswer::Licensed(_))) => Err(not_checked(
+            "the plugin bought a license although it was only to check".to_owned(),
+        )),
+        Ok(Err(ChangeFailure::Refused(problem))) => Err(PlaceError::Refused {
+            product: product.to_owned(),
+            problem: recorded_problem(problem),
+        }),
+        Ok(Err(ChangeFailure::Unavailable(Delay { problem, .. }) | ChangeFailure::Unknown(problem))) => {
+            Err(not_checked(problem.message))
+        }
+        Err(error) => Err(not_checked(error.to_string())),
+    }
+}
+
+/// How long to wait after an attempt, in milliseconds.
+fn pause_ms(attempt: u32, retry_after: Option<Duration>) -> i64 {
+    let pauses = ExponentialBuilder::new()
+        .with_min_delay(FIRST_PAUSE)
+        .with_max_delay(LONGEST_PAUSE)
+        .with_jitter()
+        .without_max_times();
+    let nth = usize::try_from(attempt.saturating_sub(1)).unwrap_or(usize::MAX);
+    // Long past the point where the pause has stopped growing.
+    let pause = pauses.build().nth(nth.min(20)).unwrap_or(LONGEST_PAUSE);
+    let pause = retry_after.map_or(pause, |asked_for| asked_for.max(pause));
+    i64::try_from(pause.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// What an attempt that was never made means: nothing new about those before it.
+fn not_begun(earlier: EarlierAttempts, error: &PrepareError) -> AttemptOutcome {
+    let mut message = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        message = format!("{message}: {cause}");
+        source = cause.source();
+    }
+    let problem = problem(
+        "not-attempted",
+        &message,
+        "correct it; the next attempt comes by itself",
+    );
+    match earlier {
+        EarlierAttempts::Unknown => AttemptOutcome::Unknown(problem),
+        EarlierAttempts::None | EarlierAttempts::NotDone => AttemptOutcome::Unavailable(problem),
     }
 }
 
 /// What an answer, or the lack of one, means for the asset.
-fn outcome(
-    answer: Result<Result<contract::OrderAnswer, ChangeFailure>, CallError>,
-    client_transaction_id: &str,
-) -> AttemptOutcome {
+fn outcome(answer: Answer, client_transaction_id: &str) -> AttemptOutcome {
     match answer {
         Ok(Ok(contract::OrderAnswer::Licensed(license)))
             if license.client_transaction_id == client_transaction_id && !license.product_key.is_empty() =>

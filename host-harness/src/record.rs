@@ -8,6 +8,7 @@ mod products;
 mod runs;
 mod services;
 mod stored;
+mod taking;
 mod workers;
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -25,12 +26,10 @@ use crate::host_key::{HostKey, HostKeyError};
 
 pub use crate::secret::Secret;
 pub use assets::{
-    Asset, AssetFilter, AssetStatus, License, LicenseTokenStatus, Problem, Reason, ReturnStatus, SyncStatus,
-    client_transaction_id,
+    Asset, AssetFilter, AssetStatus, License, LicenseTokenStatus, Problem, Reason, RetryError, ReturnStatus,
+    SyncStatus, client_transaction_id,
 };
-pub use attempts::{
-    Attempt, AttemptOutcome, AttemptResult, BeginError, BegunAttempt, EarlierAttempts, FinishError,
-};
+pub use attempts::{Attempt, AttemptOutcome, AttemptResult, BegunAttempt, EarlierAttempts, FinishError};
 pub use instances::{
     Authority, Change, CreateError, Instance, NewInstance, Reach, SaveError, SavedSettings, SettingsVersion,
     Standing,
@@ -45,6 +44,7 @@ pub use services::{
     ApplyError, AttributeValue, Derivative, Difference, NewProduct, Product, ProductAttribute, ProductFilter,
     ProductType, ServicesDefinition,
 };
+pub use taking::{Outstanding, TakenAsset, Taking};
 pub use workers::{WORKER_LEASE, Worker};
 
 /// The database in the data directory.
@@ -109,6 +109,7 @@ pub struct Record {
     pool: SqlitePool,
     host_key: Arc<HostKey>,
     data_dir: Arc<Path>,
+    ends: Arc<attempts::AttemptEnds>,
 }
 
 impl Record {
@@ -153,6 +154,7 @@ impl Record {
             pool,
             host_key,
             data_dir: data_dir.into(),
+            ends: Arc::default(),
         };
         record.check_host_key(path).await?;
         Ok(record)

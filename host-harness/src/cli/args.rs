@@ -7,11 +7,13 @@ use clap::builder::{PossibleValuesParser, RangedU64ValueParser, TypedValueParser
 use clap::{Args, Parser, Subcommand};
 use host_harness::certificate_store::Thumbprint;
 use host_harness::prerequisites::{DNS_TIMEOUT, Hostname, Region};
+use host_harness::record::SyncStatus;
 use ipnet::IpNet;
 use uuid::Uuid;
 
 use super::products::ProductCommand;
-use super::services::{ServicesCommand, WorkerArguments};
+use super::services::ServicesCommand;
+use super::worker::WorkerArguments;
 
 /// The host of service-manager plugins: configure an instance, fetch its services, order licenses.
 #[derive(Debug, Parser)]
@@ -64,7 +66,7 @@ pub(super) enum Command {
     /// What is sold, and at what price
     #[command(subcommand)]
     Product(ProductCommand),
-    /// Take the runs that `services fetch --detach` leaves, until it is interrupted
+    /// Work in the background until it is interrupted: buy what was ordered, read catalogs that wait
     Run(WorkerArguments),
     /// Orders
     #[command(subcommand)]
@@ -180,6 +182,11 @@ pub(super) enum OrderCommand {
         /// The order
         order: Uuid,
     },
+    /// Show an order and its licenses
+    Show {
+        /// The order
+        order: Uuid,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -210,22 +217,79 @@ pub(super) struct PlaceOrder {
     /// Make a repeated command answer with the first one's order instead of a second one
     #[arg(long, value_name = "KEY")]
     pub(super) idempotency_key: Option<String>,
+    /// Buy the licenses now and wait for them, instead of leaving them to `bss-host run`
+    #[arg(long, conflicts_with = "check_only")]
+    pub(super) wait: bool,
+    /// Check everything, here and in the plugin, and order nothing
+    #[arg(long)]
+    pub(super) check_only: bool,
 }
 
 #[derive(Debug, Subcommand)]
 pub(super) enum AssetCommand {
     /// Show licenses
-    List {
-        /// Only those of an instance
-        #[arg(long, value_name = "NAME")]
-        instance: Option<String>,
-        /// Only those of an order
-        #[arg(long, value_name = "ID")]
-        order: Option<Uuid>,
-        /// Show product keys and activation links whole
+    List(ListAssets),
+    /// Show one license, with all that is known of it
+    Show {
+        /// The asset
+        asset: Uuid,
+        /// Show its product key and activation link whole
         #[arg(long)]
         show_keys: bool,
     },
+    /// Show every attempt at buying a license: when, with what outcome, and by which correlation id
+    History {
+        /// The asset
+        asset: Uuid,
+    },
+    /// Try again what failed or waits; what an earlier attempt may have bought is looked up first
+    Retry {
+        /// The asset
+        asset: Uuid,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ListAssets {
+    /// Only those of an instance
+    #[arg(long, value_name = "NAME")]
+    pub(super) instance: Option<String>,
+    /// Only those of an order
+    #[arg(long, value_name = "ID")]
+    pub(super) order: Option<Uuid>,
+    /// Only those of a customer
+    #[arg(long, value_name = "ID")]
+    pub(super) customer: Option<String>,
+    /// Only those with this provisioning sync status
+    #[arg(long, value_name = "STATUS")]
+    pub(super) sync_status: Option<Sync>,
+    /// Only those whose purchase has been open for longer than two hours
+    #[arg(long)]
+    pub(super) overdue: bool,
+    /// Show product keys and activation links whole
+    #[arg(long)]
+    pub(super) show_keys: bool,
+}
+
+/// A provisioning sync status, as it is typed in.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(super) enum Sync {
+    /// Not bought yet, or nobody knows
+    Unsynchronised,
+    /// Bought
+    Synchronized,
+    /// Definitely not bought
+    Failed,
+}
+
+impl From<Sync> for SyncStatus {
+    fn from(typed: Sync) -> Self {
+        match typed {
+            Sync::Unsynchronised => Self::Unsynchronised,
+            Sync::Synchronized => Self::Synchronized,
+            Sync::Failed => Self::Failed,
+        }
+    }
 }
 
 #[derive(Debug, Args)]

@@ -6,22 +6,19 @@ use std::sync::Arc;
 
 use host_harness::certificate_store::{ImportError, PfxCode};
 use host_harness::instance_settings::{ConfigureError, InstanceForm};
-use host_harness::license_order::{OrderRequest, PlaceError, Settlement, settlement};
-use host_harness::record::{
-    self, Asset, AssetFilter, Contact, CreateError, NewInstance, NewLine, Party, Reach, SaveError,
-};
+use host_harness::record::{CreateError, NewInstance, Reach, SaveError};
 use host_harness::simulator::CertificateRequest;
 use host_harness::{CallEvent, CallListener, Host, LogLevel, PrepareError};
-use serde_json::{Value, json};
-use uuid::Uuid;
+use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::args::{
-    Arguments, AssetCommand, CertificateCommand, Command, CreateInstance, InstanceCommand, OrderCommand,
-    PlaceOrder, SimulatorArguments,
+    Arguments, CertificateCommand, Command, CreateInstance, InstanceCommand, SimulatorArguments,
 };
 use super::show::{self, Failure};
-use super::{Ending, certificates, demo, instances, pfx, prerequisites, products, services};
+use super::{
+    Ending, assets, certificates, demo, instances, orders, pfx, prerequisites, products, services, worker,
+};
 
 pub(super) type Outcome = Result<Ending, Failure>;
 
@@ -61,14 +58,9 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
         }
         Command::Services(command) => services::run(&host, command, json).await,
         Command::Product(command) => products::run(&host, command, json).await,
-        Command::Run(worker) => services::work(&host, &worker, json).await,
-        Command::Order(OrderCommand::Place(place)) => place_order(&host, place, json).await,
-        Command::Order(OrderCommand::Resume { order }) => run_order(&host, order, json).await,
-        Command::Asset(AssetCommand::List {
-            instance,
-            order,
-            show_keys,
-        }) => assets(&host, instance, order, show_keys, json).await,
+        Command::Run(worker) => worker::run(&host, &worker, json).await,
+        Command::Order(command) => orders::run(&host, command, json).await,
+        Command::Asset(command) => assets::run(&host, command, json).await,
         Command::Simulator(_) | Command::Demo(_) | Command::Prerequisites(_) => Ok(Ending::Done),
     }
 }
@@ -99,16 +91,6 @@ pub(super) fn prepare_failure(error: PrepareError) -> Failure {
     match error {
         PrepareError::Record(_) => no_answer(error),
         _ => refused(error),
-    }
-}
-
-pub(super) fn place_failure(error: PlaceError) -> Failure {
-    match error {
-        PlaceError::Instance(error) => configure_failure(error),
-        PlaceError::Prepare(error) => prepare_failure(error),
-        PlaceError::Order(record::PlaceError::Record(error)) => no_answer(error),
-        PlaceError::Order(_) | PlaceError::NoOrder(_) => refused(error),
-        _ => no_answer(error),
     }
 }
 
@@ -326,115 +308,6 @@ async fn instances(host: &Host, json: bool) -> Outcome {
         ]);
     }
     show::line(table.to_string());
-    Ok(Ending::Done)
-}
-
-async fn place_order(host: &Host, place: PlaceOrder, json: bool) -> Outcome {
-    let lines = order_lines(&place.offer, &place.quantity)?;
-    let request = OrderRequest {
-        customer: Party {
-            id: place.customer,
-            name: place.customer_name,
-            country: place.customer_country,
-        },
-        contact: Contact {
-            email: place.customer_email,
-            language: place.customer_language,
-        },
-        reseller: None,
-        lines,
-        idempotency_key: place.idempotency_key,
-    };
-    let order = host
-        .place_order(&place.instance, request)
-        .await
-        .map_err(place_failure)?;
-    run_order(host, order.id, json).await
-}
-
-/// Offers and their quantities: none at all means one of each; else there is one for each offer.
-fn order_lines(offers: &[String], quantities: &[u32]) -> Result<Vec<NewLine>, Failure> {
-    let line = |(offer, quantity): (&String, u32)| NewLine {
-        product_code: offer.clone(),
-        quantity,
-    };
-    if quantities.is_empty() {
-        return Ok(offers.iter().map(|offer| line((offer, 1))).collect());
-    }
-    if offers.len() != quantities.len() {
-        return Err(Failure::text(
-            Ending::Usage,
-            format!("{} offers but {} quantities", offers.len(), quantities.len()),
-            "give one --quantity after each --offer, or none at all",
-        ));
-    }
-    Ok(offers.iter().zip(quantities.iter().copied()).map(line).collect())
-}
-
-async fn run_order(host: &Host, order: Uuid, json: bool) -> Outcome {
-    let assets = host.run_order(order, listener()).await.map_err(place_failure)?;
-    let settlement = settlement(&assets);
-    if json {
-        let state = match settlement {
-            Settlement::Licensed => "licensed",
-            Settlement::Refused => "refused",
-            Settlement::Open => "open",
-        };
-        let assets: Value = assets
-            .iter()
-            .map(|asset| show::asset_json(asset, false))
-            .collect();
-        show::line(json!({ "order": order, "state": state, "licenses": assets }).to_string());
-    } else {
-        show::line(format!("order {order}"));
-        show_assets(&assets, false);
-    }
-    match settlement {
-        Settlement::Licensed => Ok(Ending::Done),
-        Settlement::Refused => Err(Failure::text(Ending::Refused, "not every license was bought", "")),
-        Settlement::Open => Err(Failure::text(
-            Ending::NoAnswer,
-            format!("order {order} is not settled: whether every license was bought is not known yet"),
-            format!("`bss-host order resume {order}` looks it up, and buys only what was not bought"),
-        )),
-    }
-}
-
-fn show_assets(assets: &[Asset], show_keys: bool) {
-    show::line(show::asset_table(assets, show_keys).to_string());
-    for reason in show::asset_reasons(assets) {
-        show::note(reason);
-    }
-}
-
-async fn assets(
-    host: &Host,
-    instance: Option<String>,
-    order: Option<Uuid>,
-    show_keys: bool,
-    json: bool,
-) -> Outcome {
-    let instance = match instance {
-        None => None,
-        Some(name) => Some(host.named_instance(&name).await.map_err(configure_failure)?.id),
-    };
-    let filter = AssetFilter {
-        instance,
-        order,
-        sync_status: None,
-    };
-    let assets = host.record().assets(filter).await.map_err(no_answer)?;
-    if json {
-        show::line(
-            assets
-                .iter()
-                .map(|asset| show::asset_json(asset, show_keys))
-                .collect::<Value>()
-                .to_string(),
-        );
-    } else {
-        show_assets(&assets, show_keys);
-    }
     Ok(Ending::Done)
 }
 

@@ -19,12 +19,11 @@ use serde_json::{Value, json};
 
 use super::Ending;
 use super::args::DemoArguments;
-use super::commands::{
-    configure_failure, create_failure, import_failure, listener, no_answer_text, place_failure,
-};
+use super::commands::{configure_failure, create_failure, import_failure, listener, no_answer_text};
+use super::orders::place_failure;
 use super::pfx::{self, Maker};
 use super::services::{run_json, run_line, services_failure};
-use super::show::{self, Failure};
+use super::show::{self, Failure, Ids};
 
 /// The demo's instance.
 const INSTANCE: &str = "contoso-esd-de";
@@ -65,7 +64,7 @@ pub(super) async fn run(plugin: &Path, arguments: &DemoArguments, json: bool) ->
     steps.start("Get Services Definition", &[("products", run_line(&run))]);
 
     let assets = order(&host, &steps).await?;
-    steps.table(&show::asset_table(&assets, arguments.show_keys));
+    steps.table(&show::asset_table(&assets, arguments.show_keys, Ids::Short));
     let ledger = simulator
         .ledger()
         .await

@@ -1,4 +1,4 @@
-//! `services …` and `run`: readings of the vendor's catalog, in the foreground and in the background.
+//! `services …`: readings of the vendor's catalog, and what they brought.
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
@@ -23,8 +23,6 @@ use super::commands::{Outcome, configure_failure, listener, no_answer, prepare_f
 use super::products::{product_json, product_table, shown};
 use super::show::{self, Failure};
 
-/// How often the background worker looks for a run that waits. Nobody notices a second, and it costs one query.
-const LOOK: Duration = Duration::from_secs(1);
 /// Between two plain lines about progress, so that a log file stays readable.
 const PLAIN_LINE: Duration = Duration::from_secs(1);
 
@@ -100,13 +98,6 @@ impl List {
     }
 }
 
-#[derive(Debug, Args)]
-pub(super) struct WorkerArguments {
-    /// End when nothing waits any more; the exit code then says whether all went well
-    #[arg(long)]
-    once: bool,
-}
-
 pub(super) async fn run(host: &Host, command: ServicesCommand, json: bool) -> Outcome {
     match command {
         ServicesCommand::Fetch {
@@ -135,13 +126,13 @@ pub(super) fn services_failure(error: ServicesError) -> Failure {
 }
 
 /// Who asks the program to end. Listens from the start, so that nobody is missed between two runs.
-struct Interruption {
+pub(super) struct Interruption {
     interrupt: Signal,
     terminate: Signal,
 }
 
 impl Interruption {
-    fn listen() -> Result<Self, Failure> {
+    pub(super) fn listen() -> Result<Self, Failure> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt()).map_err(no_answer)?,
             terminate: signal(SignalKind::terminate()).map_err(no_answer)?,
@@ -149,7 +140,7 @@ impl Interruption {
     }
 
     /// Ends when somebody asks.
-    async fn asked(&mut self) {
+    pub(super) async fn asked(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
@@ -175,7 +166,7 @@ async fn fetch(host: &Host, instance: &str, json: bool) -> Outcome {
 }
 
 /// Executes a run to its end, or until somebody asks the program to end.
-async fn execute(
+pub(super) async fn execute(
     host: &Host,
     begun: &BegunRun,
     interruption: &mut Interruption,
@@ -323,59 +314,6 @@ async fn detach(host: &Host, instance: &str, json: bool) -> Outcome {
 }
 
 /// Takes runs that wait, one after the other.
-pub(super) async fn work(host: &Host, arguments: &WorkerArguments, json: bool) -> Outcome {
-    let mut interruption = Interruption::listen()?;
-    let (mut taken, mut failed) = (0_u32, 0_u32);
-    loop {
-        let Some(begun) = host.next_services_run().await.map_err(services_failure)? else {
-            if arguments.once {
-                break;
-            }
-            tokio::select! {
-                () = tokio::time::sleep(LOOK) => continue,
-                () = interruption.asked() => return Ok(Ending::Done),
-            }
-        };
-        taken += 1;
-        let name = &begun.instance.name;
-        match execute(host, &begun, &mut interruption).await {
-            Ok(run) if json => {
-                let mut value = run_json(&run);
-                value["instance"] = name.as_str().into();
-                show::line(value.to_string());
-            }
-            Ok(run) => show::line(format!("{name}: run {}: {}", run.run, run_line(&run))),
-            Err(failure) => {
-                failed += 1;
-                if json {
-                    let state = RunState::Failed.to_string();
-                    let value = json!({ "run": begun.run.to_string(), "instance": name, "state": state });
-                    show::line(value.to_string());
-                } else {
-                    show::line(format!("{name}: run {}: failed", begun.run));
-                }
-                let was_interrupted = host
-                    .record()
-                    .services_run(begun.run)
-                    .await
-                    .map_err(no_answer)?
-                    .and_then(|run| run.reason)
-                    .is_some_and(|reason| reason.code == "interrupted");
-                if was_interrupted {
-                    return Err(failure);
-                }
-                show::failure(&failure);
-            }
-        }
-    }
-    if failed > 0 {
-        let message = format!("{failed} of {taken} runs failed");
-        let hint = "`bss-host services runs` and `services log` say why";
-        return Err(Failure::text(Ending::NoAnswer, message, hint));
-    }
-    Ok(Ending::Done)
-}
-
 async fn named(host: &Host, instance: &str) -> Result<Instance, Failure> {
     host.named_instance(instance).await.map_err(configure_failure)
 }

@@ -267,6 +267,15 @@ fn form_problems(form: &Form) -> Vec<String> {
     lines.collect()
 }
 
+/// How ids are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ids {
+    /// Enough to tell them apart.
+    Short,
+    /// As other commands take them.
+    Whole,
+}
+
 /// An asset, for programs.
 pub(super) fn asset_json(asset: &Asset, show_keys: bool) -> Value {
     json!({
@@ -279,6 +288,12 @@ pub(super) fn asset_json(asset: &Asset, show_keys: bool) -> Value {
         "returnStatus": asset.return_status.to_string(),
         "syncStatus": asset.sync_status.to_string(),
         "clientTransactionId": asset.client_transaction_id.to_string(),
+        "status": asset.status.to_string(),
+        "price": asset.price.as_ref().map(|price| json!({ "currency": price.currency, "minorUnits": price.minor_units })),
+        "orderedAtMs": asset.created_at_ms,
+        "purchasedAtMs": asset.purchased_at_ms,
+        "returnableUntilMs": asset.returnable_until_ms,
+        "refreshedAtMs": asset.refreshed_at_ms,
         "reason": asset.reason.as_ref().map(|reason| json!({
             "class": reason.result.to_string(),
             "code": reason.problem.code,
@@ -290,7 +305,7 @@ pub(super) fn asset_json(asset: &Asset, show_keys: bool) -> Value {
 }
 
 /// Assets, for people.
-pub(super) fn asset_table(assets: &[Asset], show_keys: bool) -> Table {
+pub(super) fn asset_table(assets: &[Asset], show_keys: bool, ids: Ids) -> Table {
     let mut table = table(&[
         "License",
         "Offer",
@@ -316,7 +331,10 @@ pub(super) fn asset_table(assets: &[Asset], show_keys: bool) -> Table {
             }
         });
         table.add_row([
-            short(asset.id),
+            match ids {
+                Ids::Short => short(asset.id),
+                Ids::Whole => asset.id.to_string(),
+            },
             asset.product_code.clone(),
             key,
             link,

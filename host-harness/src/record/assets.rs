@@ -8,7 +8,7 @@ use uuid::{Uuid, uuid};
 use super::attempts::AttemptResult;
 use super::products::Price;
 use super::stored::{count, from_json, id, stored_enum};
-use super::{Record, RecordError, Secret};
+use super::{Record, RecordError, Secret, begin_write, now_ms};
 
 /// The name space of client transaction ids (RFC 9562, version 5). It must never change: an id that is asked for
 /// again must come out the same.
@@ -191,6 +191,27 @@ pub struct AssetFilter {
     pub sync_status: Option<SyncStatus>,
 }
 
+/// Why an asset is not tried again.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RetryError {
+    /// No such asset.
+    #[error("asset `{id}` does not exist; `asset list` shows those that do")]
+    NoAsset {
+        /// What was asked for.
+        id: Uuid,
+    },
+    /// There is nothing to buy.
+    #[error("asset `{id}` has its license; there is nothing to try again")]
+    HasLicense {
+        /// The asset.
+        id: Uuid,
+    },
+    /// The record failed.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
 impl Record {
     /// The asset of an id. None: there is none.
     ///
@@ -224,18 +245,37 @@ impl Record {
         rows.iter().map(|row| self.read_asset(row)).collect()
     }
 
-    /// An order's assets that have no license yet and have not definitively failed.
+    /// Has an asset's license bought after all, from now on: one that has definitively failed is open again, and
+    /// one that waits for its time waits no more. Its client transaction id stays what it was, and the next attempt
+    /// looks it up first, so that nothing is ever bought twice.
     ///
     /// # Errors
-    /// When the record can't be read.
-    pub async fn unfinished_assets(&self, order_id: Uuid) -> Result<Vec<Asset>, RecordError> {
-        let sync_status = Some(SyncStatus::Unsynchronised);
-        self.assets(AssetFilter {
-            order: Some(order_id),
-            sync_status,
-            instance: None,
-        })
+    /// When there is no such asset, or it has its license.
+    pub async fn retry_asset(&self, asset_id: Uuid) -> Result<(), RetryError> {
+        let mut transaction = begin_write(&self.pool).await.map_err(RetryError::Record)?;
+        let row = sqlx::query("SELECT sync_status FROM assets WHERE id = $1")
+            .bind(asset_id.to_string())
+            .fetch_optional(&mut *transaction)
+            .await
+            .map_err(RecordError::from)?
+            .ok_or(RetryError::NoAsset { id: asset_id })?;
+        let word: &str = row.try_get("sync_status").map_err(RecordError::from)?;
+        if SyncStatus::from_word(word)? == SyncStatus::Synchronized {
+            return Err(RetryError::HasLicense { id: asset_id });
+        }
+        sqlx::query(
+            "UPDATE assets
+             SET sync_status = $2, due_at_ms = $3, wanted_since_ms = $3, overdue_told = FALSE
+             WHERE id = $1",
+        )
+        .bind(asset_id.to_string())
+        .bind(SyncStatus::Unsynchronised.word())
+        .bind(now_ms())
+        .execute(&mut *transaction)
         .await
+        .map_err(RecordError::from)?;
+        transaction.commit().await.map_err(RecordError::from)?;
+        Ok(())
     }
 
     pub(super) async fn read_asset_of(

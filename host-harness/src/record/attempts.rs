@@ -1,8 +1,11 @@
 //! Attempts at buying an asset's license: on record before the vendor is called, and closed with what came of it.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use serde::{Deserialize, Serialize};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqliteConnection};
+use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::assets::{Asset, License, Problem, Reason, SyncStatus, key_purpose, link_purpose};
@@ -68,6 +71,39 @@ pub enum AttemptOutcome {
     Unknown(Problem),
 }
 
+/// An attempt that has ended, as it is to be written down.
+#[derive(Debug)]
+struct AttemptEnd {
+    asset_id: Uuid,
+    number: u32,
+    outcome: AttemptOutcome,
+    due_at_ms: i64,
+}
+
+/// An end, and who waits for it to be on record.
+type Waiting = (AttemptEnd, oneshot::Sender<Result<Asset, FinishError>>);
+
+/// Ends that wait to be written. Whoever has the turn writes for all.
+#[derive(Debug, Default)]
+pub(super) struct AttemptEnds {
+    waiting: Mutex<Vec<Waiting>>,
+    turn: tokio::sync::Mutex<()>,
+}
+
+impl AttemptEnds {
+    fn wait(&self, end: AttemptEnd, answer: oneshot::Sender<Result<Asset, FinishError>>) {
+        self.waiting().push((end, answer));
+    }
+
+    fn take(&self) -> Vec<Waiting> {
+        std::mem::take(&mut *self.waiting())
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Vec<Waiting>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// An attempt as it is on record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attempt {
@@ -83,29 +119,6 @@ pub struct Attempt {
     pub result: Option<AttemptResult>,
     /// What was wrong. None: nothing, or it has not ended.
     pub problem: Option<Problem>,
-}
-
-/// Why an attempt was not begun.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum BeginError {
-    /// No such asset.
-    #[error("asset `{id}` does not exist")]
-    NoAsset {
-        /// What was asked for.
-        id: Uuid,
-    },
-    /// There is nothing to buy.
-    #[error("asset `{id}` is {sync_status}: nothing is to be bought for it")]
-    Settled {
-        /// The asset.
-        id: Uuid,
-        /// Whether it has its license.
-        sync_status: SyncStatus,
-    },
-    /// The record failed.
-    #[error(transparent)]
-    Record(#[from] RecordError),
 }
 
 /// Why the outcome of an attempt was not taken as it came.
@@ -159,12 +172,6 @@ pub enum FinishError {
     Record(#[from] RecordError),
 }
 
-impl From<sqlx::Error> for BeginError {
-    fn from(source: sqlx::Error) -> Self {
-        Self::Record(source.into())
-    }
-}
-
 impl From<sqlx::Error> for FinishError {
     fn from(source: sqlx::Error) -> Self {
         Self::Record(source.into())
@@ -172,53 +179,14 @@ impl From<sqlx::Error> for FinishError {
 }
 
 impl Record {
-    /// Puts on record that an asset's license is about to be bought. To be called before the plugin is: what
-    /// is not on record could be bought twice.
-    ///
-    /// # Errors
-    /// When the asset has its license already, or has definitively failed.
-    pub async fn begin_attempt(&self, asset_id: Uuid) -> Result<BegunAttempt, BeginError> {
-        let mut transaction = begin_write(&self.pool).await?;
-        let row = sqlx::query("SELECT sync_status, client_transaction_id FROM assets WHERE id = $1")
-            .bind(asset_id.to_string())
-            .fetch_optional(&mut *transaction)
-            .await?
-            .ok_or(BeginError::NoAsset { id: asset_id })?;
-        let sync_status = SyncStatus::from_word(column(&row, "sync_status")?)?;
-        if sync_status != SyncStatus::Unsynchronised {
-            return Err(BeginError::Settled {
-                id: asset_id,
-                sync_status,
-            });
-        }
-        let client_transaction_id = id(&row, "client_transaction_id")?;
-        let earlier = earlier_attempts(&mut transaction, asset_id).await?;
-        let number = last_attempt(&mut transaction, asset_id).await?.saturating_add(1);
-        sqlx::query(
-            "INSERT INTO attempts (asset_id, number, client_transaction_id, begun_at_ms)
-             VALUES ($1, $2, $3, $4)",
-        )
-        .bind(asset_id.to_string())
-        .bind(i64::from(number))
-        .bind(client_transaction_id.to_string())
-        .bind(now_ms())
-        .execute(&mut *transaction)
-        .await?;
-        transaction.commit().await?;
-        Ok(BegunAttempt {
-            number,
-            earlier,
-            client_transaction_id,
-        })
-    }
-
     /// Puts the outcome of an attempt on record, and what it means for the asset:
     ///
     /// - a license: Synchronized, whatever was known before. The same license again changes nothing.
     /// - refused: Failed, unless a later attempt was begun, whose outcome then decides.
     /// - unavailable or unknown: the asset stays as it is, with the reason.
     ///
-    /// Nothing that comes late takes a license away from an asset.
+    /// Nothing that comes late takes a license away from an asset. The asset is free for the next worker, which
+    /// may attempt it from `due_at_ms` on, in milliseconds since 1970.
     ///
     /// # Errors
     /// When the attempt has ended otherwise before, and when the license can't be the asset's: then the asset
@@ -228,26 +196,95 @@ impl Record {
         asset_id: Uuid,
         number: u32,
         outcome: AttemptOutcome,
+        due_at_ms: i64,
     ) -> Result<Asset, FinishError> {
+        let end = AttemptEnd {
+            asset_id,
+            number,
+            outcome,
+            due_at_ms,
+        };
+        let (answer, answered) = oneshot::channel();
+        self.ends.wait(end, answer);
+        // On its own, so that what was bought is written down even if nobody waits for it any more.
+        let record = self.clone();
+        tokio::spawn(async move { record.write_ends().await });
+        answered.await.unwrap_or_else(|_| {
+            let what = format!("the outcome of attempt {number} at asset `{asset_id}` was not written");
+            Err(RecordError::Damaged { what }.into())
+        })
+    }
+
+    /// Writes all ends that wait, in one transaction: many that end at once cost one flush to disk.
+    async fn write_ends(&self) {
+        let _turn = self.ends.turn.lock().await;
+        let ends = self.ends.take();
+        if ends.is_empty() {
+            return;
+        }
+        let mut results = Vec::with_capacity(ends.len());
+        if let Err(error) = self.write_together(&ends, &mut results).await {
+            tracing::warn!(%error, "ends of attempts can't be written together; each is written on its own");
+            results.clear();
+            for (end, _) in &ends {
+                results.push(self.write_end_alone(end).await);
+            }
+        }
+        for ((_, answer), result) in ends.into_iter().zip(results) {
+            // Whoever asked may have gone; the record has it.
+            let _ = answer.send(result);
+        }
+    }
+
+    async fn write_together(
+        &self,
+        ends: &[Waiting],
+        results: &mut Vec<Result<Asset, FinishError>>,
+    ) -> Result<(), FinishError> {
         let mut transaction = begin_write(&self.pool).await?;
-        let attempt =
-            read_attempt(&mut transaction, asset_id, number)
-                .await?
-                .ok_or(FinishError::NoAttempt {
-                    asset: asset_id,
-                    number,
-                })?;
-        let asset = self.read_asset_of(&mut transaction, asset_id).await?;
-        if let AttemptOutcome::Licensed(license) = &outcome
-            && let Some((result, error)) = not_its_license(&mut transaction, &asset, license).await?
+        for (end, _) in ends {
+            match self.write_end(&mut transaction, end).await {
+                Err(FinishError::Record(error)) => return Err(error.into()),
+                result => results.push(result),
+            }
+        }
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    async fn write_end_alone(&self, end: &AttemptEnd) -> Result<Asset, FinishError> {
+        let mut transaction = begin_write(&self.pool).await?;
+        let result = self.write_end(&mut transaction, end).await;
+        if !matches!(result, Err(FinishError::Record(_))) {
+            transaction.commit().await?;
+        }
+        result
+    }
+
+    /// Writes one end. Whatever it answers, but for a failure of the record, is to be committed.
+    async fn write_end(
+        &self,
+        transaction: &mut SqliteConnection,
+        end: &AttemptEnd,
+    ) -> Result<Asset, FinishError> {
+        let (asset_id, number, outcome) = (end.asset_id, end.number, &end.outcome);
+        let attempt = read_attempt(transaction, asset_id, number)
+            .await?
+            .ok_or(FinishError::NoAttempt {
+                asset: asset_id,
+                number,
+            })?;
+        let asset = self.read_asset_of(transaction, asset_id).await?;
+        release(transaction, end).await?;
+        if let AttemptOutcome::Licensed(license) = outcome
+            && let Some((result, error)) = not_its_license(transaction, &asset, license).await?
         {
             let problem = as_problem(&error);
-            finish(&mut transaction, &attempt, asset_id, result, Some(&problem)).await?;
-            transaction.commit().await?;
+            finish(transaction, &attempt, asset_id, result, Some(&problem)).await?;
             tracing::error!(asset = %asset_id, attempt = number, "{error}");
             return Err(error);
         }
-        let (result, problem) = match &outcome {
+        let (result, problem) = match outcome {
             AttemptOutcome::Licensed(_) => (AttemptResult::Licensed, None),
             AttemptOutcome::Refused(problem) => (AttemptResult::Refused, Some(problem)),
             AttemptOutcome::Unavailable(problem) => (AttemptResult::Unavailable, Some(problem)),
@@ -266,25 +303,23 @@ impl Record {
                 });
             }
         }
-        finish(&mut transaction, &attempt, asset_id, result, problem).await?;
-        match (&outcome, problem) {
+        finish(transaction, &attempt, asset_id, result, problem).await?;
+        match (outcome, problem) {
             (AttemptOutcome::Licensed(license), _) => {
-                self.write_license(&mut transaction, asset_id, license).await?;
+                self.write_license(transaction, asset_id, license).await?;
             }
             (_, Some(problem)) if asset.sync_status == SyncStatus::Unsynchronised => {
-                let is_last = last_attempt(&mut transaction, asset_id).await? == number;
+                let is_last = last_attempt(transaction, asset_id).await? == number;
                 let failed = is_last && result == AttemptResult::Refused;
                 let reason = Reason {
                     result,
                     problem: problem.clone(),
                 };
-                write_reason(&mut transaction, asset_id, &reason, failed).await?;
+                write_reason(transaction, asset_id, &reason, failed).await?;
             }
             _ => {}
         }
-        let asset = self.read_asset_of(&mut transaction, asset_id).await?;
-        transaction.commit().await?;
-        Ok(asset)
+        Ok(self.read_asset_of(transaction, asset_id).await?)
     }
 
     async fn write_license(
@@ -394,6 +429,44 @@ fn as_problem(error: &FinishError) -> Problem {
     }
 }
 
+/// Puts on record that an asset's license is about to be bought. To be committed before the plugin is called:
+/// what is not on record could be bought twice.
+pub(super) async fn begin(
+    transaction: &mut SqliteConnection,
+    asset_id: Uuid,
+    client_transaction_id: Uuid,
+) -> Result<BegunAttempt, RecordError> {
+    let earlier = earlier_attempts(transaction, asset_id).await?;
+    let number = last_attempt(transaction, asset_id).await?.saturating_add(1);
+    sqlx::query(
+        "INSERT INTO attempts (asset_id, number, client_transaction_id, begun_at_ms)
+         VALUES ($1, $2, $3, $4)",
+    )
+    .bind(asset_id.to_string())
+    .bind(i64::from(number))
+    .bind(client_transaction_id.to_string())
+    .bind(now_ms())
+    .execute(transaction)
+    .await?;
+    Ok(BegunAttempt {
+        number,
+        earlier,
+        client_transaction_id,
+    })
+}
+
+/// Frees an asset for the next worker, unless a later attempt has begun, whose worker has it now.
+async fn release(transaction: &mut SqliteConnection, end: &AttemptEnd) -> Result<(), RecordError> {
+    if last_attempt(transaction, end.asset_id).await? == end.number {
+        sqlx::query("UPDATE assets SET worker = NULL, due_at_ms = $2 WHERE id = $1")
+            .bind(end.asset_id.to_string())
+            .bind(end.due_at_ms)
+            .execute(transaction)
+            .await?;
+    }
+    Ok(())
+}
+
 async fn last_attempt(transaction: &mut SqliteConnection, asset_id: Uuid) -> Result<u32, RecordError> {
     let row = sqlx::query("SELECT COALESCE(MAX(number), 0) AS number FROM attempts WHERE asset_id = $1")
         .bind(asset_id.to_string())
@@ -488,8 +561,4 @@ async fn earlier_attempts(
         }
     }
     Ok(EarlierAttempts::NotDone)
-}
-
-fn column<'r>(row: &'r SqliteRow, name: &str) -> Result<&'r str, RecordError> {
-    Ok(row.try_get(name)?)
 }

@@ -1,5 +1,7 @@
 //! Orders: so many units of products, each its own line of quantity 1 with its own asset.
 
+use std::collections::BTreeSet;
+
 use aws_lc_rs::digest;
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
@@ -199,38 +201,41 @@ impl Record {
     /// When the instance is not ready, or anything that was ordered can't be. Nothing is written then.
     pub async fn place_order(&self, new: NewOrder) -> Result<Order, PlaceError> {
         check(&new)?;
-        let request_digest = request_digest(&new)?;
         let mut transaction = begin_write(&self.pool).await?;
-        if let Some(order) = earlier(&mut transaction, &new, &request_digest).await? {
-            return Ok(order);
-        }
-        let row = sqlx::query("SELECT * FROM instances WHERE id = $1")
-            .bind(new.instance_id.to_string())
-            .fetch_optional(&mut *transaction)
-            .await?
-            .ok_or(PlaceError::NoInstance { id: new.instance_id })?;
-        let instance = super::instances::read_instance(&row)?;
-        if instance.standing != Standing::Ready {
-            return Err(PlaceError::NotReady {
-                name: instance.name,
-                standing: instance.standing,
-            });
-        }
-        let mut units = Vec::new();
-        for line in merged(&new.lines) {
-            let product = orderable(&mut transaction, new.instance_id, &line).await?;
-            let price = price(&mut transaction, &instance, &line.product_code).await?;
-            units.extend(std::iter::repeat_n((product, price), line.quantity as usize));
-        }
-        let order_id = Uuid::new_v4();
-        insert_order(&mut transaction, order_id, &new, &request_digest).await?;
-        for (position, (product, price)) in (1_i64..).zip(&units) {
-            let unit = (order_id, position);
-            insert_unit(&mut transaction, &instance, unit, product, *price).await?;
-        }
-        let order = read_order(&mut transaction, order_id).await?;
+        let order = write_order(&mut transaction, &new).await?;
         transaction.commit().await?;
-        order.ok_or_else(|| damaged(order_id).into())
+        Ok(order)
+    }
+
+    /// Whether an order could be placed now. Nothing is written.
+    ///
+    /// # Errors
+    /// As [`Record::place_order`].
+    pub async fn check_order(&self, new: NewOrder) -> Result<(), PlaceError> {
+        check(&new)?;
+        let mut transaction = begin_write(&self.pool).await?;
+        write_order(&mut transaction, &new).await?;
+        transaction.rollback().await?;
+        Ok(())
+    }
+
+    /// The orders of a customer, by the platform's own name for it.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn orders_of_customer(&self, customer_id: &str) -> Result<BTreeSet<Uuid>, RecordError> {
+        let mut orders = BTreeSet::new();
+        // The customer is in JSON, which databases search each in their own way.
+        let rows = sqlx::query("SELECT id, customer FROM orders")
+            .fetch_all(&self.pool)
+            .await?;
+        for row in &rows {
+            let customer: Party = from_json(row, "customer")?;
+            if customer.id == customer_id {
+                orders.insert(id(row, "id")?);
+            }
+        }
+        Ok(orders)
     }
 
     /// The order of an id. None: there is none.
@@ -241,6 +246,40 @@ impl Record {
         let mut connection = self.pool.acquire().await?;
         read_order(&mut connection, order_id).await
     }
+}
+
+/// Writes an order that [`check`] had nothing against, or finds the one that its idempotency key belongs to.
+async fn write_order(transaction: &mut SqliteConnection, new: &NewOrder) -> Result<Order, PlaceError> {
+    let request_digest = request_digest(new)?;
+    if let Some(order) = earlier(transaction, new, &request_digest).await? {
+        return Ok(order);
+    }
+    let row = sqlx::query("SELECT * FROM instances WHERE id = $1")
+        .bind(new.instance_id.to_string())
+        .fetch_optional(&mut *transaction)
+        .await?
+        .ok_or(PlaceError::NoInstance { id: new.instance_id })?;
+    let instance = super::instances::read_instance(&row)?;
+    if instance.standing != Standing::Ready {
+        return Err(PlaceError::NotReady {
+            name: instance.name,
+            standing: instance.standing,
+        });
+    }
+    let mut units = Vec::new();
+    for line in merged(&new.lines) {
+        let product = orderable(transaction, new.instance_id, &line).await?;
+        let price = price(transaction, &instance, &line.product_code).await?;
+        units.extend(std::iter::repeat_n((product, price), line.quantity as usize));
+    }
+    let order_id = Uuid::new_v4();
+    insert_order(transaction, order_id, new, &request_digest).await?;
+    for (position, (product, price)) in (1_i64..).zip(&units) {
+        let unit = (order_id, position);
+        insert_unit(transaction, &instance, unit, product, *price).await?;
+    }
+    let order = read_order(transaction, order_id).await?;
+    order.ok_or_else(|| damaged(order_id).into())
 }
 
 /// What can be refused without looking into the record.

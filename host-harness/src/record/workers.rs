@@ -31,6 +31,7 @@ const DIRECTORY: &str = "workers";
 #[derive(Debug)]
 pub struct Worker {
     id: Uuid,
+    record: Record,
     heartbeat: tokio::task::JoinHandle<()>,
     file: PathBuf,
     _lock: File,
@@ -46,6 +47,15 @@ impl Worker {
 impl Drop for Worker {
     fn drop(&mut self) {
         self.heartbeat.abort();
+        // Whoever drops a worker has also dropped what it was doing.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let (record, id) = (self.record.clone(), self.id);
+            runtime.spawn(async move {
+                if let Err(error) = record.forget_worker(id).await {
+                    tracing::warn!(%error, worker = %id, "what a worker had is free only when its lease ends");
+                }
+            });
+        }
         // Removed while locked: whoever finds no file knows that nobody holds it. Left behind, it is
         // removed by whoever takes over.
         let _ = std::fs::remove_file(&self.file);
@@ -77,6 +87,7 @@ impl Record {
         });
         Ok(Worker {
             id: worker,
+            record: self.clone(),
             heartbeat,
             file,
             _lock: lock,
@@ -88,8 +99,13 @@ impl Record {
     /// # Errors
     /// When the record can't be written; the lease then ends by itself.
     pub async fn end_worker(&self, worker: Worker) -> Result<(), RecordError> {
+        worker.heartbeat.abort();
+        self.forget_worker(worker.id).await
+    }
+
+    async fn forget_worker(&self, worker: Uuid) -> Result<(), RecordError> {
         let mut transaction = begin_write(&self.pool).await?;
-        forget(&mut transaction, worker.id).await?;
+        forget(&mut transaction, worker).await?;
         transaction.commit().await?;
         Ok(())
     }

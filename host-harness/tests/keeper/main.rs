@@ -9,6 +9,7 @@
 mod certificate_store;
 mod certificates;
 mod instances;
+mod order_lines;
 mod orders;
 mod product_type_collection;
 mod products;

@@ -1,9 +1,9 @@
 //! Orders and assets: nothing half-written, nothing bought twice, nothing secret in clear.
 
 use host_harness::record::{
-    AssetFilter, AttemptOutcome, AttemptResult, BeginError, Choice, Contact, Decision, EarlierAttempts,
+    AssetFilter, AttemptOutcome, AttemptResult, BegunAttempt, Choice, Contact, Decision, EarlierAttempts,
     FinishError, License, LicenseTokenStatus, NewLine, NewOrder, Order, Party, PlaceError, Price, Problem,
-    Record, ReturnStatus, Secret, SyncStatus, client_transaction_id,
+    Record, ReturnStatus, Secret, SyncStatus, Taking, client_transaction_id,
 };
 use uuid::Uuid;
 
@@ -11,7 +11,7 @@ use crate::certificate_store::contains;
 use crate::record::{TestRecord, files_of, new_instance, ready_instance};
 use crate::services::{definition, product};
 
-async fn shop(record: &Record) -> Uuid {
+pub(crate) async fn shop(record: &Record) -> Uuid {
     let id = ready_instance(record, "esd", None).await.id;
     let both = definition(vec![product("a", "Office"), product("b", "Visio")]);
     record.apply_services_definition(id, both).await.unwrap();
@@ -34,7 +34,7 @@ pub(crate) async fn sell(record: &Record, instance: Uuid, codes: &[&str]) {
         .unwrap();
 }
 
-fn order(instance_id: Uuid, lines: &[(&str, u32)]) -> NewOrder {
+pub(crate) fn order(instance_id: Uuid, lines: &[(&str, u32)]) -> NewOrder {
     let customer = Party {
         id: "c-1".to_owned(),
         name: "Customer".to_owned(),
@@ -67,10 +67,36 @@ async fn one_asset(record: &Record) -> Uuid {
         .asset_id
 }
 
+/// Takes an asset as a worker does, which then goes: what follows finds it free, and the attempt not ended.
+async fn begin(record: &Record, asset: Uuid) -> BegunAttempt {
+    take(record, asset).await.expect("it can be taken")
+}
+
+async fn take(record: &Record, asset: Uuid) -> Option<BegunAttempt> {
+    let worker = record.start_worker().await.unwrap();
+    let taking = Taking {
+        asset: Some(asset),
+        limit: 1,
+        ..Taking::default()
+    };
+    let taken = record.take_assets(worker.id(), &taking).await.unwrap();
+    record.end_worker(worker).await.unwrap();
+    taken.first().map(|taken| taken.attempt)
+}
+
+/// How many assets of an order have no license and have not failed.
+async fn open_assets(record: &Record, order: Uuid) -> u64 {
+    let taking = Taking {
+        order: Some(order),
+        ..Taking::default()
+    };
+    record.outstanding(&taking).await.unwrap().assets
+}
+
 const KEY: &str = "ABCDE-FGHJK-MNPQR-TVWXY-23467";
 const LINK: &str = "https://redeem.example.test/activate/ABCDEFGHJKMN";
 
-fn license(client_transaction_id: Uuid, transaction: &str) -> License {
+pub(crate) fn license(client_transaction_id: Uuid, transaction: &str) -> License {
     License {
         client_transaction_id: client_transaction_id.to_string(),
         transaction_id: transaction.to_owned(),
@@ -123,7 +149,7 @@ async fn every_unit_is_a_line_and_an_asset_of_its_own() {
         );
         assert_eq!(asset.client_transaction_id.get_version_num(), 5);
     }
-    assert_eq!(again.unfinished_assets(placed.id).await.unwrap(), assets);
+    assert_eq!(open_assets(&again, placed.id).await, 3);
     assert!(again.has_licenses(instance).await.unwrap());
 }
 
@@ -204,7 +230,7 @@ async fn an_idempotency_key_gives_the_same_order_and_refuses_another() {
 async fn a_crash_during_an_attempt_leaves_the_intent_and_the_next_one_asks_first() {
     let record = TestRecord::open().await;
     let asset = one_asset(&record).await;
-    let first = record.begin_attempt(asset).await.unwrap();
+    let first = begin(&record, asset).await;
     assert_eq!((first.number, first.earlier), (1, EarlierAttempts::None));
 
     let next = record.opened_again().await;
@@ -213,7 +239,7 @@ async fn a_crash_during_an_attempt_leaves_the_intent_and_the_next_one_asks_first
         (attempts.len(), attempts[0].result, attempts[0].finished_at_ms),
         (1, None, None)
     );
-    let second = next.begin_attempt(asset).await.unwrap();
+    let second = begin(&next, asset).await;
     assert_eq!((second.number, second.earlier), (2, EarlierAttempts::Unknown));
     assert_eq!(second.client_transaction_id, first.client_transaction_id);
 }
@@ -222,17 +248,20 @@ async fn a_crash_during_an_attempt_leaves_the_intent_and_the_next_one_asks_first
 async fn an_attempt_after_one_that_bought_nothing_says_so() {
     let record = TestRecord::open().await;
     let asset = one_asset(&record).await;
-    let first = record.begin_attempt(asset).await.unwrap();
+    let first = begin(&record, asset).await;
     let outcome = AttemptOutcome::Unavailable(problem("busy"));
-    record.finish_attempt(asset, first.number, outcome).await.unwrap();
-    let second = record.begin_attempt(asset).await.unwrap();
+    record
+        .finish_attempt(asset, first.number, outcome, 0)
+        .await
+        .unwrap();
+    let second = begin(&record, asset).await;
     assert_eq!(second.earlier, EarlierAttempts::NotDone);
     let outcome = AttemptOutcome::Unknown(problem("cut-off"));
     record
-        .finish_attempt(asset, second.number, outcome)
+        .finish_attempt(asset, second.number, outcome, 0)
         .await
         .unwrap();
-    let third = record.begin_attempt(asset).await.unwrap();
+    let third = begin(&record, asset).await;
     assert_eq!(third.earlier, EarlierAttempts::Unknown);
 }
 
@@ -240,10 +269,10 @@ async fn an_attempt_after_one_that_bought_nothing_says_so() {
 async fn a_license_is_kept_whole_and_its_secrets_sealed() {
     let record = TestRecord::open().await;
     let asset = one_asset(&record).await;
-    let begun = record.begin_attempt(asset).await.unwrap();
+    let begun = begin(&record, asset).await;
     let licensed = AttemptOutcome::Licensed(license(begun.client_transaction_id, "t-1"));
     let debug = format!("{licensed:?}");
-    record.finish_attempt(asset, 1, licensed).await.unwrap();
+    record.finish_attempt(asset, 1, licensed, 0).await.unwrap();
 
     let asset = record.opened_again().await.asset(asset).await.unwrap().unwrap();
     assert_eq!(asset.sync_status.to_string(), "Synchronized");
@@ -282,45 +311,44 @@ async fn a_refusal_is_final_and_what_time_may_solve_is_not() {
         ),
     ];
     for (outcome, result) in open {
-        let begun = record.begin_attempt(asset).await.unwrap();
-        let after = record.finish_attempt(asset, begun.number, outcome).await.unwrap();
+        let begun = begin(&record, asset).await;
+        let after = record
+            .finish_attempt(asset, begun.number, outcome, 0)
+            .await
+            .unwrap();
         assert_eq!(after.sync_status, SyncStatus::Unsynchronised);
         assert_eq!(after.reason.unwrap().result, result);
     }
-    let begun = record.begin_attempt(asset).await.unwrap();
+    let begun = begin(&record, asset).await;
     let refused = AttemptOutcome::Refused(problem("offer-not-found"));
-    let after = record.finish_attempt(asset, begun.number, refused).await.unwrap();
+    let after = record
+        .finish_attempt(asset, begun.number, refused, 0)
+        .await
+        .unwrap();
     assert_eq!(after.sync_status, SyncStatus::Failed);
     assert_eq!(after.reason.unwrap().problem, problem("offer-not-found"));
     assert!(!record.has_licenses(after.instance_id).await.unwrap());
-    assert_eq!(record.unfinished_assets(after.order_id).await.unwrap(), []);
-    let error = record.begin_attempt(asset).await.unwrap_err();
-    assert!(
-        matches!(
-            error,
-            BeginError::Settled {
-                sync_status: SyncStatus::Failed,
-                ..
-            }
-        ),
-        "{error:?}"
-    );
+    assert_eq!(open_assets(&record, after.order_id).await, 0);
+    assert_eq!(take(&record, asset).await, None, "what has failed is not bought");
 }
 
 #[tokio::test]
 async fn a_late_outcome_neither_fails_nor_loses_what_another_attempt_decides() {
     let record = TestRecord::open().await;
     let asset = one_asset(&record).await;
-    let begun = record.begin_attempt(asset).await.unwrap();
-    record.begin_attempt(asset).await.unwrap();
+    let begun = begin(&record, asset).await;
+    begin(&record, asset).await;
     let late = AttemptOutcome::Refused(problem("offer-not-found"));
-    let after = record.finish_attempt(asset, 1, late).await.unwrap();
+    let after = record.finish_attempt(asset, 1, late, 0).await.unwrap();
     assert_eq!(after.sync_status, SyncStatus::Unsynchronised);
 
     let licensed = AttemptOutcome::Licensed(license(begun.client_transaction_id, "t-1"));
-    record.finish_attempt(asset, 2, licensed.clone()).await.unwrap();
+    record
+        .finish_attempt(asset, 2, licensed.clone(), 0)
+        .await
+        .unwrap();
     let error = record
-        .finish_attempt(asset, 2, AttemptOutcome::Unknown(problem("late")))
+        .finish_attempt(asset, 2, AttemptOutcome::Unknown(problem("late")), 0)
         .await
         .unwrap_err();
     assert!(
@@ -333,27 +361,30 @@ async fn a_late_outcome_neither_fails_nor_loses_what_another_attempt_decides() {
         ),
         "{error:?}"
     );
-    let after = record.finish_attempt(asset, 1, licensed).await.unwrap();
+    let after = record.finish_attempt(asset, 1, licensed, 0).await.unwrap();
     assert_eq!(after.sync_status, SyncStatus::Synchronized);
-    let error = record.begin_attempt(asset).await.unwrap_err();
-    assert!(matches!(error, BeginError::Settled { .. }), "{error:?}");
+    assert_eq!(
+        take(&record, asset).await,
+        None,
+        "what has its license is not bought"
+    );
 }
 
 #[tokio::test]
 async fn the_same_license_again_changes_nothing_and_another_is_an_error_that_keeps_the_first() {
     let record = TestRecord::open().await;
     let asset = one_asset(&record).await;
-    let begun = record.begin_attempt(asset).await.unwrap();
-    record.begin_attempt(asset).await.unwrap();
+    let begun = begin(&record, asset).await;
+    begin(&record, asset).await;
     let licensed =
         |transaction: &str| AttemptOutcome::Licensed(license(begun.client_transaction_id, transaction));
-    let first = record.finish_attempt(asset, 1, licensed("t-1")).await.unwrap();
+    let first = record.finish_attempt(asset, 1, licensed("t-1"), 0).await.unwrap();
     assert_eq!(
-        record.finish_attempt(asset, 1, licensed("t-1")).await.unwrap(),
+        record.finish_attempt(asset, 1, licensed("t-1"), 0).await.unwrap(),
         first
     );
     let error = record
-        .finish_attempt(asset, 2, licensed("t-2"))
+        .finish_attempt(asset, 2, licensed("t-2"), 0)
         .await
         .unwrap_err();
     assert!(
@@ -372,15 +403,12 @@ async fn a_license_of_another_purchase_or_asset_is_not_taken() {
     let instance = shop(&record).await;
     let placed = record.place_order(order(instance, &[("a", 2)])).await.unwrap();
     let [one, two] = [placed.lines[0].asset_id, placed.lines[1].asset_id];
-    let begun = [
-        record.begin_attempt(one).await.unwrap(),
-        record.begin_attempt(two).await.unwrap(),
-    ];
+    let begun = [begin(&record, one).await, begin(&record, two).await];
     let licensed =
         |index: usize| AttemptOutcome::Licensed(license(begun[index].client_transaction_id, "t-1"));
-    record.finish_attempt(one, 1, licensed(0)).await.unwrap();
+    record.finish_attempt(one, 1, licensed(0), 0).await.unwrap();
     for outcome in [licensed(0), licensed(1)] {
-        let error = record.finish_attempt(two, 1, outcome).await.unwrap_err();
+        let error = record.finish_attempt(two, 1, outcome, 0).await.unwrap_err();
         assert!(matches!(error, FinishError::NotItsLicense { .. }), "{error:?}");
     }
     let two = record.asset(two).await.unwrap().unwrap();
@@ -395,15 +423,14 @@ async fn what_does_not_exist_is_said_to_be_missing() {
     let record = TestRecord::open().await;
     let asset = one_asset(&record).await;
     let error = record
-        .finish_attempt(asset, 1, AttemptOutcome::Unknown(problem("x")))
+        .finish_attempt(asset, 1, AttemptOutcome::Unknown(problem("x")), 0)
         .await
         .unwrap_err();
     assert!(
         matches!(error, FinishError::NoAttempt { number: 1, .. }),
         "{error:?}"
     );
-    let error = record.begin_attempt(Uuid::nil()).await.unwrap_err();
-    assert!(matches!(error, BeginError::NoAsset { .. }), "{error:?}");
+    assert_eq!(take(&record, Uuid::nil()).await, None);
     assert_eq!(record.order(Uuid::nil()).await.unwrap(), None);
     assert_eq!(record.asset(Uuid::nil()).await.unwrap(), None);
 }

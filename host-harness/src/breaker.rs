@@ -1,0 +1,199 @@
+//! When to leave a vendor alone: one breaker for each instance, so that one vendor's trouble is not another's.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use uuid::Uuid;
+
+/// Attempts in a row without an answer after which the others wait. Fewer would let one lost connection
+/// hold up a queue; more would only add to the load of a vendor that is down.
+const SILENT_MAX: u32 = 5;
+
+/// How long it is left alone first; it doubles with every probe that brings no answer either.
+const FIRST_REST: Duration = Duration::from_secs(5);
+
+/// The longest rest. A vendor that is back is noticed within five minutes, and one small request in five
+/// minutes is no load.
+const LONGEST_REST: Duration = Duration::from_secs(5 * 60);
+
+/// What an attempt says about the vendor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sign {
+    /// It answered, be it with a refusal.
+    Answered,
+    /// It did not, or not so that one could tell what it had done.
+    Silent,
+    /// It asked to be left alone.
+    LeaveAlone(Duration),
+}
+
+#[derive(Debug, Default)]
+struct Breaker {
+    silent: u32,
+    rest: Option<Rest>,
+}
+
+#[derive(Debug)]
+struct Rest {
+    until: Instant,
+    /// How long this one was to be. None: the vendor itself said it, and the next attempt is no probe.
+    length: Option<Duration>,
+    probing: bool,
+}
+
+/// The breakers of all instances that had trouble. An instance that is not here has none.
+#[derive(Debug, Default)]
+pub(crate) struct Breakers {
+    breakers: HashMap<Uuid, Breaker>,
+}
+
+impl Breakers {
+    /// Takes note of what an attempt that has ended says.
+    pub(crate) fn note(&mut self, instance: Uuid, sign: Sign, now: Instant) {
+        let breaker = self.breakers.entry(instance).or_default();
+        match sign {
+            Sign::Answered => {
+                self.breakers.remove(&instance);
+            }
+            Sign::LeaveAlone(length) => {
+                let until = now + length.min(LONGEST_REST);
+                let known = breaker.rest.as_ref().map(|rest| rest.until);
+                breaker.rest = Some(Rest {
+                    until: known.map_or(until, |known| known.max(until)),
+                    length: None,
+                    probing: false,
+                });
+            }
+            Sign::Silent => {
+                breaker.silent = breaker.silent.saturating_add(1);
+                // Those that were under way when the rest began say nothing new.
+                let is_news = breaker.rest.as_ref().is_none_or(|rest| rest.probing);
+                if breaker.silent >= SILENT_MAX && is_news {
+                    let last = breaker.rest.as_ref().and_then(|rest| rest.length);
+                    let length = last.map_or(FIRST_REST, |last| (last * 2).min(LONGEST_REST));
+                    tracing::warn!(%instance, rest_s = length.as_secs(), "the vendor does not answer; it is left alone");
+                    breaker.rest = Some(Rest {
+                        until: now + length,
+                        length: Some(length),
+                        probing: false,
+                    });
+                }
+            }
+        }
+    }
+
+    /// Instances for which nothing, or only a probe, may be attempted.
+    pub(crate) fn resting(&self) -> Vec<Uuid> {
+        self.rests().map(|(instance, _)| instance).collect()
+    }
+
+    /// Instances whose rest is over: one attempt may find out whether the vendor is back.
+    pub(crate) fn to_probe(&self, now: Instant) -> Vec<Uuid> {
+        self.rests()
+            .filter(|(_, rest)| !rest.probing && rest.until <= now)
+            .map(|(instance, _)| instance)
+            .collect()
+    }
+
+    /// The probe of an instance has begun.
+    pub(crate) fn probing(&mut self, instance: Uuid) {
+        if let Some(rest) = self
+            .breakers
+            .get_mut(&instance)
+            .and_then(|breaker| breaker.rest.as_mut())
+        {
+            rest.probing = true;
+        }
+    }
+
+    /// When the next rest is over. None: nobody rests.
+    pub(crate) fn next(&self) -> Option<Instant> {
+        self.rests()
+            .filter(|(_, rest)| !rest.probing)
+            .map(|(_, rest)| rest.until)
+            .min()
+    }
+
+    fn rests(&self) -> impl Iterator<Item = (Uuid, &Rest)> {
+        self.breakers
+            .iter()
+            .filter_map(|(instance, breaker)| Some((*instance, breaker.rest.as_ref()?)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INSTANCE: Uuid = Uuid::from_u128(1);
+    const OTHER: Uuid = Uuid::from_u128(2);
+
+    fn broken(now: Instant) -> Breakers {
+        let mut breakers = Breakers::default();
+        for _ in 0..SILENT_MAX {
+            breakers.note(INSTANCE, Sign::Silent, now);
+        }
+        breakers
+    }
+
+    #[test]
+    fn a_few_silent_attempts_stop_nothing_and_an_answer_forgets_them() {
+        let now = Instant::now();
+        let mut breakers = Breakers::default();
+        for _ in 0..3 {
+            for _ in 1..SILENT_MAX {
+                breakers.note(INSTANCE, Sign::Silent, now);
+            }
+            assert!(breakers.resting().is_empty());
+            breakers.note(INSTANCE, Sign::Answered, now);
+        }
+    }
+
+    #[test]
+    fn silence_after_silence_rests_that_instance_alone_and_then_probes_it_once() {
+        let now = Instant::now();
+        let mut breakers = broken(now);
+        breakers.note(OTHER, Sign::Silent, now);
+        assert_eq!(breakers.resting(), [INSTANCE]);
+        assert!(breakers.to_probe(now).is_empty());
+        let later = now + FIRST_REST;
+        assert_eq!(breakers.to_probe(later), [INSTANCE]);
+        breakers.probing(INSTANCE);
+        assert!(breakers.to_probe(later).is_empty(), "one probe at a time");
+        breakers.note(INSTANCE, Sign::Answered, later);
+        assert!(breakers.resting().is_empty());
+    }
+
+    #[test]
+    fn a_probe_without_an_answer_doubles_the_rest_up_to_the_longest() {
+        let mut now = Instant::now();
+        let mut breakers = broken(now);
+        let mut expected = FIRST_REST;
+        for _ in 0..10 {
+            assert_eq!(breakers.next(), Some(now + expected));
+            now += expected;
+            breakers.probing(INSTANCE);
+            breakers.note(INSTANCE, Sign::Silent, now);
+            expected = (expected * 2).min(LONGEST_REST);
+        }
+        assert_eq!(expected, LONGEST_REST);
+    }
+
+    #[test]
+    fn attempts_that_were_under_way_do_not_lengthen_the_rest() {
+        let now = Instant::now();
+        let mut breakers = broken(now);
+        breakers.note(INSTANCE, Sign::Silent, now + Duration::from_secs(1));
+        assert_eq!(breakers.next(), Some(now + FIRST_REST));
+    }
+
+    #[test]
+    fn a_vendor_that_asks_to_be_left_alone_is_at_once_but_not_for_ever() {
+        let now = Instant::now();
+        let mut breakers = Breakers::default();
+        breakers.note(INSTANCE, Sign::LeaveAlone(Duration::from_secs(7)), now);
+        assert_eq!(breakers.next(), Some(now + Duration::from_secs(7)));
+        breakers.note(INSTANCE, Sign::LeaveAlone(Duration::MAX), now);
+        assert_eq!(breakers.next(), Some(now + LONGEST_REST));
+    }
+}

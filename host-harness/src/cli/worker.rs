@@ -1,0 +1,114 @@
+//! `run`: the background worker, for order lines and for readings of the vendor's catalog.
+
+use std::time::Duration;
+
+use clap::Args;
+use host_harness::Host;
+use host_harness::order_worker::LINES_AT_ONCE;
+use host_harness::record::{RunState, Taking};
+use serde_json::json;
+use tokio::sync::oneshot;
+
+use super::Ending;
+use super::commands::{Outcome, listener, no_answer};
+use super::services::{Interruption, execute, run_json, run_line, services_failure};
+use super::show::{self, Failure};
+
+/// How often the background worker looks for a run that waits. Nobody notices a second, and it costs one query.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// More would only wait for sandboxes, of which there are as many.
+const AT_ONCE_MAX: usize = 256;
+
+#[derive(Debug, Args)]
+pub(super) struct WorkerArguments {
+    /// How many licenses are bought at once
+    #[arg(long, value_name = "N", default_value_t = LINES_AT_ONCE, value_parser = at_once)]
+    at_once: usize,
+    /// End when nothing waits any more; the exit code then says whether all went well
+    #[arg(long)]
+    once: bool,
+}
+
+/// Works until it is interrupted, or with `--once` until nothing waits.
+pub(super) async fn run(host: &Host, arguments: &WorkerArguments, json: bool) -> Outcome {
+    let (stop, stopped) = oneshot::channel::<()>();
+    let (orders, at_once) = (host.clone(), arguments.at_once);
+    let orders = match arguments.once {
+        true => {
+            tokio::spawn(async move { orders.settle_orders(Taking::default(), at_once, listener()).await })
+        }
+        false => tokio::spawn(async move {
+            let stopped = async {
+                let _ = stopped.await;
+            };
+            orders.work_on_orders(at_once, listener(), stopped).await
+        }),
+    };
+    let read = read_services(host, arguments.once, json).await;
+    // Whatever is being bought is brought to its end first.
+    drop(stop);
+    orders.await.map_err(no_answer)?.map_err(no_answer)?;
+    read
+}
+
+/// Executes the runs that `services fetch --detach` leaves.
+async fn read_services(host: &Host, once: bool, json: bool) -> Outcome {
+    let mut interruption = Interruption::listen()?;
+    let (mut taken, mut failed) = (0_u32, 0_u32);
+    loop {
+        let Some(begun) = host.next_services_run().await.map_err(services_failure)? else {
+            if once {
+                break;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(LOOK) => continue,
+                () = interruption.asked() => return Ok(Ending::Done),
+            }
+        };
+        taken += 1;
+        let name = &begun.instance.name;
+        match execute(host, &begun, &mut interruption).await {
+            Ok(run) if json => {
+                let mut value = run_json(&run);
+                value["instance"] = name.as_str().into();
+                show::line(value.to_string());
+            }
+            Ok(run) => show::line(format!("{name}: run {}: {}", run.run, run_line(&run))),
+            Err(failure) => {
+                failed += 1;
+                if json {
+                    let state = RunState::Failed.to_string();
+                    let value = json!({ "run": begun.run.to_string(), "instance": name, "state": state });
+                    show::line(value.to_string());
+                } else {
+                    show::line(format!("{name}: run {}: failed", begun.run));
+                }
+                let was_interrupted = host
+                    .record()
+                    .services_run(begun.run)
+                    .await
+                    .map_err(no_answer)?
+                    .and_then(|run| run.reason)
+                    .is_some_and(|reason| reason.code == "interrupted");
+                if was_interrupted {
+                    return Err(failure);
+                }
+                show::failure(&failure);
+            }
+        }
+    }
+    if failed > 0 {
+        let message = format!("{failed} of {taken} runs failed");
+        let hint = "`bss-host services runs` and `services log` say why";
+        return Err(Failure::text(Ending::NoAnswer, message, hint));
+    }
+    Ok(Ending::Done)
+}
+
+fn at_once(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number) if (1..=AT_ONCE_MAX).contains(&number) => Ok(number),
+        _ => Err(format!("a number from 1 to {AT_ONCE_MAX} is needed")),
+    }
+}

@@ -1,0 +1,189 @@
+//! Which assets a worker takes next: each is one worker's at a time, and taking it begins an attempt.
+
+use sqlx::sqlite::SqliteRow;
+use sqlx::{QueryBuilder, Row as _, Sqlite};
+use uuid::Uuid;
+
+use super::assets::SyncStatus;
+use super::attempts::BegunAttempt;
+use super::orders::Party;
+use super::stored::{from_json, id};
+use super::{Record, RecordError, begin_write, now_ms};
+
+/// Which assets to take; all that is given must hold.
+#[derive(Clone, Debug, Default)]
+pub struct Taking {
+    /// Of an order.
+    pub order: Option<Uuid>,
+    /// This one.
+    pub asset: Option<Uuid>,
+    /// Of an instance.
+    pub instance: Option<Uuid>,
+    /// Of no instance of these.
+    pub without_instances: Vec<Uuid>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// An asset that is a worker's to attempt, with what its purchase needs. The attempt is on record.
+#[derive(Clone, Debug)]
+pub struct TakenAsset {
+    /// The asset.
+    pub asset_id: Uuid,
+    /// Where it was ordered.
+    pub instance_id: Uuid,
+    /// The product's code.
+    pub product_code: String,
+    /// Who gets the license.
+    pub customer: Party,
+    /// Who sells, where a reseller stands between.
+    pub reseller: Option<Party>,
+    /// Since when its license is being bought, in milliseconds.
+    pub wanted_since_ms: i64,
+    /// What was begun.
+    pub attempt: BegunAttempt,
+}
+
+/// What of a set of assets is still to be done, and by whom.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Outstanding {
+    /// Assets that have no license and have not definitively failed.
+    pub assets: u64,
+    /// Those of them that a worker attempts now.
+    pub taken: u64,
+    /// When the next of the others may be attempted, in milliseconds.
+    pub next_due_at_ms: Option<i64>,
+}
+
+impl Record {
+    /// Takes assets that are due and that no living worker has, those that have waited longest first, and puts
+    /// on record that they are about to be bought.
+    ///
+    /// # Errors
+    /// When the record can't be read or written; nothing is taken then.
+    pub async fn take_assets(&self, worker: Uuid, taking: &Taking) -> Result<Vec<TakenAsset>, RecordError> {
+        // Only a look while there is nothing to write: an idle worker keeps nobody else from writing.
+        let mut look = due("SELECT assets.id FROM assets", taking);
+        let late = "SELECT id FROM workers WHERE expires_at_ms <= $1";
+        let is_idle = look.build().fetch_optional(&self.pool).await?.is_none()
+            && sqlx::query(late)
+                .bind(now_ms())
+                .fetch_optional(&self.pool)
+                .await?
+                .is_none();
+        if is_idle {
+            return Ok(Vec::new());
+        }
+        let mut transaction = begin_write(&self.pool).await?;
+        self.bury_dead_workers(&mut transaction).await?;
+        let mut query = due(
+            "SELECT assets.id, assets.instance_id, product_code, wanted_since_ms, client_transaction_id,
+                    customer, reseller
+             FROM assets JOIN orders ON orders.id = assets.order_id",
+            taking,
+        );
+        let rows = query.build().fetch_all(&mut *transaction).await?;
+        let mut taken = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let asset_id = id(row, "id")?;
+            sqlx::query("UPDATE assets SET worker = $2 WHERE id = $1")
+                .bind(asset_id.to_string())
+                .bind(worker.to_string())
+                .execute(&mut *transaction)
+                .await?;
+            let client_transaction_id = id(row, "client_transaction_id")?;
+            let attempt = super::attempts::begin(&mut transaction, asset_id, client_transaction_id).await?;
+            taken.push(taken_asset(row, attempt)?);
+        }
+        transaction.commit().await?;
+        Ok(taken)
+    }
+
+    /// What is still to be done of the assets that could be taken some day.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn outstanding(&self, taking: &Taking) -> Result<Outstanding, RecordError> {
+        let mut query = QueryBuilder::new(
+            "SELECT COUNT(*) AS assets, COUNT(worker) AS taken,
+                    MIN(CASE WHEN worker IS NULL THEN due_at_ms END) AS next_due_at_ms
+             FROM assets",
+        );
+        chosen(&mut query, taking);
+        let row = query.build().fetch_one(&self.pool).await?;
+        let count = |name| -> Result<u64, RecordError> {
+            Ok(u64::try_from(row.try_get::<i64, _>(name)?).unwrap_or_default())
+        };
+        Ok(Outstanding {
+            assets: count("assets")?,
+            taken: count("taken")?,
+            next_due_at_ms: row.try_get("next_due_at_ms")?,
+        })
+    }
+
+    /// Assets whose purchase has been open since before a moment, and of which that was not said yet. It counts
+    /// as said now.
+    ///
+    /// # Errors
+    /// When the record can't be read or written.
+    pub async fn newly_overdue(&self, wanted_before_ms: i64) -> Result<Vec<Uuid>, RecordError> {
+        let rows = sqlx::query(
+            "UPDATE assets SET overdue_told = TRUE
+             WHERE sync_status = $1 AND wanted_since_ms <= $2 AND overdue_told = FALSE
+             RETURNING id",
+        )
+        .bind(SyncStatus::Unsynchronised.word())
+        .bind(wanted_before_ms)
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter().map(|row| id(row, "id")).collect()
+    }
+}
+
+/// The assets of a taking that no worker has and whose time has come.
+fn due(select: &str, taking: &Taking) -> QueryBuilder<Sqlite> {
+    let mut query = QueryBuilder::new(select);
+    chosen(&mut query, taking);
+    query
+        .push(" AND worker IS NULL AND due_at_ms <= ")
+        .push_bind(now_ms());
+    query
+        .push(" ORDER BY due_at_ms, created_at_ms, position LIMIT ")
+        .push_bind(i64::from(taking.limit));
+    query
+}
+
+fn chosen(query: &mut QueryBuilder<Sqlite>, taking: &Taking) {
+    query
+        .push(" WHERE sync_status = ")
+        .push_bind(SyncStatus::Unsynchronised.word());
+    if let Some(order) = taking.order {
+        query.push(" AND order_id = ").push_bind(order.to_string());
+    }
+    if let Some(asset) = taking.asset {
+        query.push(" AND assets.id = ").push_bind(asset.to_string());
+    }
+    if let Some(instance) = taking.instance {
+        query
+            .push(" AND assets.instance_id = ")
+            .push_bind(instance.to_string());
+    }
+    for instance in &taking.without_instances {
+        query
+            .push(" AND assets.instance_id <> ")
+            .push_bind(instance.to_string());
+    }
+}
+
+fn taken_asset(row: &SqliteRow, attempt: BegunAttempt) -> Result<TakenAsset, RecordError> {
+    let reseller: Option<&str> = row.try_get("reseller")?;
+    Ok(TakenAsset {
+        asset_id: id(row, "id")?,
+        instance_id: id(row, "instance_id")?,
+        product_code: row.try_get("product_code")?,
+        customer: from_json(row, "customer")?,
+        reseller: reseller.map(|_| from_json(row, "reseller")).transpose()?,
+        wanted_since_ms: row.try_get("wanted_since_ms")?,
+        attempt,
+    })
+}

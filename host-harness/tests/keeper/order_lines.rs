@@ -1,0 +1,268 @@
+//! Order lines: one worker's at a time, taken over from the dead, and never sold when they should not be.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use host_harness::record::{
+    AssetFilter, AttemptOutcome, Choice, Contact, Decision, NewOrder, Order, PlaceError, Price, Problem,
+    Record, RetryError, SyncStatus, TakenAsset, Taking, Worker,
+};
+use uuid::Uuid;
+
+use crate::orders::{license, order, shop};
+use crate::record::TestRecord;
+
+async fn placed(record: &Record, quantity: u32) -> Order {
+    let instance = shop(record).await;
+    record
+        .place_order(order(instance, &[("a", quantity)]))
+        .await
+        .unwrap()
+}
+
+async fn take(record: &Record, worker: &Worker, limit: u32) -> Vec<TakenAsset> {
+    let taking = Taking {
+        limit,
+        ..Taking::default()
+    };
+    record.take_assets(worker.id(), &taking).await.unwrap()
+}
+
+fn unknown() -> AttemptOutcome {
+    AttemptOutcome::Unknown(problem())
+}
+
+fn problem() -> Problem {
+    Problem {
+        code: "x".to_owned(),
+        message: "m".to_owned(),
+        advice: String::new(),
+        correlation_id: String::new(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_workers_never_take_the_same_line() {
+    let record = TestRecord::open().await;
+    placed(&record, 24).await;
+    let workers = [
+        record.start_worker().await.unwrap(),
+        record.start_worker().await.unwrap(),
+        record.start_worker().await.unwrap(),
+    ];
+    let (a, b, c) = tokio::join!(
+        take(&record, &workers[0], 10),
+        take(&record, &workers[1], 10),
+        take(&record, &workers[2], 10),
+    );
+    let all: Vec<_> = [a, b, c].concat().iter().map(|taken| taken.asset_id).collect();
+    assert_eq!(all.len(), 24);
+    assert_eq!(
+        all.iter().collect::<BTreeSet<_>>().len(),
+        24,
+        "each was taken once"
+    );
+    assert!(
+        take(&record, &workers[0], 10).await.is_empty(),
+        "there is nothing left"
+    );
+}
+
+#[tokio::test]
+async fn what_a_worker_has_is_free_again_when_it_ends_or_is_dropped() {
+    let record = TestRecord::open().await;
+    placed(&record, 2).await;
+    let first = record.start_worker().await.unwrap();
+    assert_eq!(take(&record, &first, 5).await.len(), 2);
+    record.end_worker(first).await.unwrap();
+    let second = record.start_worker().await.unwrap();
+    let taken = take(&record, &second, 5).await;
+    assert_eq!(taken.len(), 2);
+    assert!(taken.iter().all(|taken| taken.attempt.number == 2));
+    drop(second);
+    let third = record.start_worker().await.unwrap();
+    let again = async {
+        loop {
+            let taken = take(&record, &third, 5).await;
+            if !taken.is_empty() {
+                return taken;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let again = tokio::time::timeout(Duration::from_secs(20), again)
+        .await
+        .unwrap();
+    assert_eq!(again.len(), 2);
+}
+
+#[tokio::test]
+async fn a_line_is_not_attempted_before_its_time_and_not_for_an_instance_that_rests() {
+    let record = TestRecord::open().await;
+    let order = placed(&record, 1).await;
+    let worker = record.start_worker().await.unwrap();
+    let resting = Taking {
+        limit: 1,
+        without_instances: vec![order.instance_id],
+        ..Taking::default()
+    };
+    assert!(
+        record
+            .take_assets(worker.id(), &resting)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    let taken = take(&record, &worker, 1).await;
+    let far = i64::MAX;
+    record
+        .finish_attempt(taken[0].asset_id, 1, unknown(), far)
+        .await
+        .unwrap();
+    assert!(take(&record, &worker, 1).await.is_empty());
+    let open = record.outstanding(&Taking::default()).await.unwrap();
+    assert_eq!((open.assets, open.taken, open.next_due_at_ms), (1, 0, Some(far)));
+    // An operator need not wait.
+    record.retry_asset(taken[0].asset_id).await.unwrap();
+    assert_eq!(take(&record, &worker, 1).await[0].attempt.number, 2);
+}
+
+#[tokio::test]
+async fn many_ends_at_once_are_each_written_and_answered() {
+    let record = TestRecord::open().await;
+    placed(&record, 20).await;
+    let worker = record.start_worker().await.unwrap();
+    let taken = take(&record, &worker, 20).await;
+    let ends: Vec<_> = taken
+        .iter()
+        .enumerate()
+        .map(|(index, taken)| {
+            // One in four belongs to another purchase, and must not keep the others from being written.
+            let purchase = match index % 4 {
+                0 => Uuid::new_v4(),
+                _ => taken.attempt.client_transaction_id,
+            };
+            let outcome = AttemptOutcome::Licensed(license(purchase, &format!("t-{index}")));
+            let (record, asset) = (record.clone(), taken.asset_id);
+            tokio::spawn(async move { record.finish_attempt(asset, 1, outcome, 0).await })
+        })
+        .collect();
+    let mut written = 0;
+    for (index, end) in ends.into_iter().enumerate() {
+        let end = end.await.unwrap();
+        assert_eq!(end.is_err(), index % 4 == 0, "{end:?}");
+        written += usize::from(end.is_ok());
+    }
+    let licensed = AssetFilter {
+        sync_status: Some(SyncStatus::Synchronized),
+        ..AssetFilter::default()
+    };
+    assert_eq!(record.assets(licensed).await.unwrap().len(), written);
+}
+
+#[tokio::test]
+async fn an_operator_is_told_of_an_open_line_once() {
+    let record = TestRecord::open().await;
+    let order = placed(&record, 1).await;
+    let asset = order.lines[0].asset_id;
+    assert_eq!(record.newly_overdue(order.placed_at_ms - 1).await.unwrap(), []);
+    assert_eq!(record.newly_overdue(i64::MAX).await.unwrap(), [asset]);
+    assert_eq!(record.newly_overdue(i64::MAX).await.unwrap(), []);
+    let kept = record.asset(asset).await.unwrap().unwrap();
+    assert_eq!(
+        kept.sync_status,
+        SyncStatus::Unsynchronised,
+        "it is not a failure"
+    );
+}
+
+#[tokio::test]
+async fn a_failed_asset_can_be_tried_again_under_the_same_name_and_a_license_can_not() {
+    let record = TestRecord::open().await;
+    let order = placed(&record, 1).await;
+    let asset = order.lines[0].asset_id;
+    let worker = record.start_worker().await.unwrap();
+    let first = take(&record, &worker, 1).await.remove(0).attempt;
+    let refused = AttemptOutcome::Refused(problem());
+    let failed = record.finish_attempt(asset, 1, refused, 0).await.unwrap();
+    assert_eq!(failed.sync_status, SyncStatus::Failed);
+    record.retry_asset(asset).await.unwrap();
+    let second = take(&record, &worker, 1).await.remove(0).attempt;
+    assert_eq!(second.client_transaction_id, first.client_transaction_id);
+    let licensed = AttemptOutcome::Licensed(license(second.client_transaction_id, "t-1"));
+    record.finish_attempt(asset, 2, licensed, 0).await.unwrap();
+    let error = record.retry_asset(asset).await.unwrap_err();
+    assert!(matches!(error, RetryError::HasLicense { .. }), "{error:?}");
+    let error = record.retry_asset(Uuid::nil()).await.unwrap_err();
+    assert!(matches!(error, RetryError::NoAsset { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn what_is_not_sold_is_refused_before_anything_is_written() {
+    let record = TestRecord::open().await;
+    let instance = shop(&record).await;
+    let inactive = Choice::Codes(vec!["b".to_owned()]);
+    record
+        .decide_products(instance, Decision::Deactivate, &inactive)
+        .await
+        .unwrap();
+    let contact = |email: &str, language: &str| NewOrder {
+        contact: Contact {
+            email: email.to_owned(),
+            language: language.to_owned(),
+        },
+        ..order(instance, &[("a", 1)])
+    };
+    let refused = [
+        (order(instance, &[("a", 1), ("b", 1)]), "Inactive"),
+        (contact("", "en"), "IncompleteParty"),
+        (contact("nobody", "en"), "IncompleteParty"),
+        (contact("a@b.test\r\nBcc: c@d.test", "en"), "IncompleteParty"),
+        (contact("a@b.test", ""), "IncompleteParty"),
+        (contact("a@b.test", "../en"), "IncompleteParty"),
+    ];
+    for (new, expected) in refused {
+        for error in [
+            record.check_order(new.clone()).await.unwrap_err(),
+            record.place_order(new).await.unwrap_err(),
+        ] {
+            assert!(format!("{error:?}").starts_with(expected), "{error:?}");
+        }
+    }
+    record.check_order(order(instance, &[("a", 1)])).await.unwrap();
+    assert_eq!(
+        record.assets(AssetFilter::default()).await.unwrap(),
+        [],
+        "a check writes nothing"
+    );
+}
+
+#[tokio::test]
+async fn the_price_is_the_one_at_the_order_and_there_has_to_be_one() {
+    let record = TestRecord::open().await;
+    let instance = shop(&record).await;
+    let price = |minor_units| Price {
+        currency: "EUR".to_owned(),
+        minor_units,
+    };
+    let codes = ["a".to_owned()];
+    record.set_prices(instance, &codes, &price(500)).await.unwrap();
+    let placed = record.place_order(order(instance, &[("a", 1)])).await.unwrap();
+    record.set_prices(instance, &codes, &price(700)).await.unwrap();
+    let asset = record.asset(placed.lines[0].asset_id).await.unwrap().unwrap();
+    assert_eq!(asset.price, Some(price(500)));
+
+    let new = crate::services::product("c", "Project");
+    let catalog = crate::services::definition(vec![new]);
+    record.apply_services_definition(instance, catalog).await.unwrap();
+    let active = Choice::Codes(vec!["c".to_owned()]);
+    record
+        .decide_products(instance, Decision::Activate, &active)
+        .await
+        .unwrap();
+    let error = record
+        .place_order(order(instance, &[("c", 1)]))
+        .await
+        .unwrap_err();
+    assert!(matches!(error, PlaceError::NoPrice { .. }), "{error:?}");
+}
