@@ -458,11 +458,16 @@ pub(super) async fn begin(
 /// Frees an asset for the next worker, unless a later attempt has begun, whose worker has it now.
 async fn release(transaction: &mut SqliteConnection, end: &AttemptEnd) -> Result<(), RecordError> {
     if last_attempt(transaction, end.asset_id).await? == end.number {
-        sqlx::query("UPDATE assets SET worker = NULL, due_at_ms = $2 WHERE id = $1")
-            .bind(end.asset_id.to_string())
-            .bind(end.due_at_ms)
-            .execute(transaction)
-            .await?;
+        sqlx::query(
+            "UPDATE assets
+             SET worker = NULL, due_at_ms = CASE WHEN sync_status = $3 THEN $2 ELSE due_at_ms END
+             WHERE id = $1",
+        )
+        .bind(end.asset_id.to_string())
+        .bind(end.due_at_ms)
+        .bind(SyncStatus::Unsynchronised.word())
+        .execute(transaction)
+        .await?;
     }
     Ok(())
 }

@@ -73,16 +73,19 @@ pub(crate) async fn ready_instance(record: &Record, name: &str, thumbprint: Opti
         .unwrap()
 }
 
-/// Every file in a directory, by name.
+/// Every file in a directory and those in it, by name.
 pub(crate) fn files_of(directory: &Path) -> Vec<(String, Vec<u8>)> {
-    let files = std::fs::read_dir(directory).unwrap().map(|entry| {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
-        (
-            path.file_name().unwrap().to_string_lossy().into_owned(),
-            std::fs::read(&path).unwrap(),
-        )
-    });
-    files.collect()
+        if path.is_dir() {
+            files.extend(files_of(&path));
+        } else {
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            files.push((name, std::fs::read(&path).unwrap()));
+        }
+    }
+    files
 }
 
 #[tokio::test]
