@@ -6,7 +6,7 @@ use host_harness::bindings::connection::StepResult;
 use host_harness::certificate_rotation::RotateError;
 use host_harness::certificate_store::Thumbprint;
 use host_harness::connection::failed_step;
-use host_harness::record::SyncStatus;
+use host_harness::record::{AssetFilter, SyncStatus, Taking};
 use host_harness::simulator::{
     CertificateRequest, ConnectionSeen, ExtendedKeyUsage, Fault, Operation, Registration, Repeat,
     TlsVersions, When,
@@ -105,15 +105,21 @@ async fn a_purchase_under_way_ends_on_the_former_certificate_and_the_next_one_ha
         .await
         .expect("the order is placed");
     let host = scenario.host.clone();
-    let purchase = tokio::spawn(async move { host.run_order(order.id, silent()).await });
+    let line_by_line = Taking {
+        order: Some(order.id),
+        ..Taking::default()
+    };
+    let purchase = tokio::spawn(async move { host.settle_orders(line_by_line, 1, silent()).await });
     while scenario.microsoft.faults().requests_seen(Operation::Purchase) == 0 {
         tokio::task::yield_now().await;
     }
     let successor = scenario.install(&CertificateRequest::default()).await;
     rotate(&scenario, successor).await.expect("it takes over");
-    let assets = purchase.await.expect("it ends").expect("it is settled");
+    purchase.await.expect("it ends").expect("it is settled");
+    let assets = scenario.host.record().assets(AssetFilter::default()).await;
     assert!(
         assets
+            .expect("the assets")
             .iter()
             .all(|asset| asset.sync_status == SyncStatus::Synchronized)
     );

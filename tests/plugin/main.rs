@@ -13,6 +13,7 @@ mod guests;
 mod instance_settings;
 mod license_order;
 mod operator_walk;
+mod order_worker;
 mod outbound_https;
 mod prerequisites;
 mod sandbox;

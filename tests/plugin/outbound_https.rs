@@ -127,6 +127,7 @@ async fn a_certificate_that_the_server_refuses_is_named_as_the_cause_and_leaves_
             .fetch_services(INSTANCE, silent())
             .await
             .expect("the catalog is read");
+        scenario.sell_all(INSTANCE).await;
         // The same key in a certificate of another authority: registered with Entra, refused by the server.
         let untrusted = scenario
             .microsoft

@@ -165,7 +165,10 @@ async fn an_operator_is_told_of_an_open_line_once() {
     let record = TestRecord::open().await;
     let order = placed(&record, 1).await;
     let asset = order.lines[0].asset_id;
-    assert_eq!(record.newly_overdue(order.placed_at_ms - 1).await.unwrap(), Vec::<Uuid>::new());
+    assert_eq!(
+        record.newly_overdue(order.placed_at_ms - 1).await.unwrap(),
+        Vec::<Uuid>::new()
+    );
     assert_eq!(record.newly_overdue(i64::MAX).await.unwrap(), [asset]);
     assert_eq!(record.newly_overdue(i64::MAX).await.unwrap(), Vec::<Uuid>::new());
     let kept = record.asset(asset).await.unwrap().unwrap();

@@ -1,0 +1,215 @@
+//! The worker of order lines: several at once, beside others, patient with a Microsoft that is down.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use host_harness::license_order::PlaceError;
+use host_harness::record::{Asset, AssetFilter, AttemptResult, RetryError, SyncStatus, Taking};
+use host_harness::simulator::{Fault, Operation, Repeat};
+use tokio::sync::oneshot;
+
+use crate::scenario::{INSTANCE, Scenario, order_request, silent};
+
+async fn placed(scenario: &Scenario, quantity: u32) -> uuid::Uuid {
+    let offers = scenario.offers().await;
+    let request = order_request(&offers[0], quantity);
+    let order = scenario.host.place_order(INSTANCE, request).await;
+    order.expect("the order is placed").id
+}
+
+async fn assets(scenario: &Scenario) -> Vec<Asset> {
+    let assets = scenario.host.record().assets(AssetFilter::default()).await;
+    assets.expect("the assets")
+}
+
+fn all_licensed(assets: &[Asset]) -> bool {
+    assets
+        .iter()
+        .all(|asset| asset.sync_status == SyncStatus::Synchronized)
+}
+
+/// Every license that Microsoft issued is one asset's, and every asset has one.
+async fn assert_each_bought_once(scenario: &Scenario) {
+    let issued = scenario.issued().await;
+    let assets = assets(scenario).await;
+    assert!(all_licensed(&assets), "{assets:?}");
+    let wanted: BTreeSet<_> = assets
+        .iter()
+        .map(|asset| asset.client_transaction_id.to_string())
+        .collect();
+    assert_eq!(issued.len(), wanted.len());
+    assert_eq!(issued.into_iter().collect::<BTreeSet<_>>(), wanted);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_who_go_on_with_one_order_at_once_buy_each_license_once() {
+    let scenario = Scenario::selling().await;
+    let order = placed(&scenario, 12).await;
+    let runs: Vec<_> = (0..4)
+        .map(|_| {
+            let host = scenario.host.clone();
+            tokio::spawn(async move { host.run_order(order, silent()).await })
+        })
+        .collect();
+    for run in runs {
+        let assets = run.await.expect("it ends").expect("it is settled");
+        assert!(all_licensed(&assets), "whoever waits sees the end");
+    }
+    assert_each_bought_once(&scenario).await;
+    assert_eq!(
+        scenario.microsoft.faults().requests_seen(Operation::Purchase),
+        12,
+        "each was asked for once"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_buys_what_is_placed_while_it_works_and_ends_when_it_is_asked() {
+    let scenario = Scenario::selling().await;
+    let (stop, stopped) = oneshot::channel::<()>();
+    let host = scenario.host.clone();
+    let worker = tokio::spawn(async move {
+        let stopped = async {
+            let _ = stopped.await;
+        };
+        host.work_on_orders(4, silent(), stopped).await
+    });
+    for _ in 0..3 {
+        placed(&scenario, 3).await;
+        while !all_licensed(&assets(&scenario).await) {
+            tokio::task::yield_now().await;
+        }
+    }
+    drop(stop);
+    worker.await.expect("it ends").expect("it worked");
+    assert_each_bought_once(&scenario).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_is_asked_to_end_brings_its_purchases_to_an_end_first() {
+    let scenario = Scenario::selling().await;
+    let slow = Fault::DelayAnswer(Duration::from_secs(2));
+    scenario
+        .microsoft
+        .faults()
+        .order(Operation::Purchase, slow, Repeat::Always);
+    placed(&scenario, 2).await;
+    let (stop, stopped) = oneshot::channel::<()>();
+    let host = scenario.host.clone();
+    let worker = tokio::spawn(async move {
+        let stopped = async {
+            let _ = stopped.await;
+        };
+        host.work_on_orders(2, silent(), stopped).await
+    });
+    while scenario.microsoft.faults().requests_seen(Operation::Purchase) < 2 {
+        tokio::task::yield_now().await;
+    }
+    drop(stop);
+    worker.await.expect("it ends").expect("it worked");
+    assert_each_bought_once(&scenario).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_microsoft_that_is_down_is_not_asked_by_every_line() {
+    let scenario = Scenario::selling().await;
+    let down = Fault::Refusal {
+        status: 503,
+        code: "ServiceUnavailable".into(),
+        retry_after: None,
+    };
+    scenario
+        .microsoft
+        .faults()
+        .order(Operation::Purchase, down, Repeat::Always);
+    let order = placed(&scenario, 60).await;
+    let taking = Taking {
+        order: Some(order),
+        ..Taking::default()
+    };
+    let work = scenario.host.settle_orders(taking, 2, silent());
+    // The breaker rests for five seconds first; whoever waits that long has seen enough.
+    let _ = tokio::time::timeout(Duration::from_secs(4), work).await;
+    let asked = scenario.microsoft.faults().requests_seen(Operation::Purchase);
+    assert!((5..=8).contains(&asked), "{asked} requests for 60 lines");
+    assert!(
+        assets(&scenario)
+            .await
+            .iter()
+            .all(|asset| asset.sync_status == SyncStatus::Unsynchronised),
+        "nothing has failed, and nothing was bought"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_license_is_tried_again_by_the_operator_and_never_bought_twice() {
+    let scenario = Scenario::selling().await;
+    let offers = scenario.offers().await;
+    let refusal = |status: u16| Fault::Refusal {
+        status,
+        code: "ChannelNotAuthorized".into(),
+        retry_after: None,
+    };
+    scenario
+        .microsoft
+        .faults()
+        .order(Operation::Purchase, refusal(403), Repeat::Times(1));
+    let failed = scenario.order(&offers[0], 1).await.remove(0);
+    assert_eq!(failed.sync_status, SyncStatus::Failed);
+    let look_ups = scenario.microsoft.faults().requests_seen(Operation::LookUp);
+    let bought = scenario
+        .host
+        .retry_asset(failed.id, silent())
+        .await
+        .expect("a try");
+    assert_eq!(bought.sync_status, SyncStatus::Synchronized);
+    assert_eq!(
+        scenario.microsoft.faults().requests_seen(Operation::LookUp),
+        look_ups + 1,
+        "it looked up first"
+    );
+    let again = scenario.host.retry_asset(failed.id, silent()).await;
+    assert!(
+        matches!(again, Err(PlaceError::Retry(RetryError::HasLicense { .. }))),
+        "{again:?}"
+    );
+    assert_each_bought_once(&scenario).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_validates_here_and_in_the_plugin_and_orders_nothing() {
+    let scenario = Scenario::selling().await;
+    let offers = scenario.offers().await;
+    let check = |request| scenario.host.check_order(INSTANCE, request, silent());
+    check(order_request(&offers[0], 2)).await.expect("it is valid");
+    let here = check(order_request("NO-SUCH-OFFER", 1)).await;
+    assert!(matches!(here, Err(PlaceError::Order(_))), "{here:?}");
+    let mut nameless = order_request(&offers[0], 1);
+    nameless.customer.name = "x".repeat(201);
+    let there = check(nameless).await;
+    assert!(matches!(there, Err(PlaceError::Refused { .. })), "{there:?}");
+    assert!(assets(&scenario).await.is_empty());
+    assert_eq!(scenario.microsoft.faults().requests_seen(Operation::Purchase), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_attempt_is_in_the_history_with_what_was_said() {
+    let scenario = Scenario::selling().await;
+    let offers = scenario.offers().await;
+    let broken = Fault::Refusal {
+        status: 500,
+        code: "InternalError".into(),
+        retry_after: None,
+    };
+    scenario
+        .microsoft
+        .faults()
+        .order(Operation::Purchase, broken, Repeat::Times(1));
+    let asset = scenario.order(&offers[0], 1).await.remove(0);
+    let attempts = scenario.host.record().attempts(asset.id).await.expect("attempts");
+    let results: Vec<_> = attempts.iter().filter_map(|attempt| attempt.result).collect();
+    assert_eq!(results, [AttemptResult::Unknown, AttemptResult::Licensed]);
+    let problem = attempts[0].problem.as_ref().expect("a problem");
+    assert!(!problem.correlation_id.is_empty(), "{problem:?}");
+    assert!(attempts.iter().all(|attempt| attempt.finished_at_ms.is_some()));
+}
