@@ -9,6 +9,7 @@ mod cli;
 mod component;
 mod connection;
 mod contract;
+mod fault_matrix;
 mod guests;
 mod instance_settings;
 mod license_order;
