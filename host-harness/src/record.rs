@@ -41,9 +41,7 @@ pub use invoices::{BillingFilter, Credit, Invoice, InvoiceLine};
 pub use mail_settings::{MailDelivery, MailSettings, SmtpProtection, SmtpServer};
 pub(crate) use orders::is_language;
 pub use orders::{Contact, NewLine, NewOrder, Order, OrderLine, Party, PlaceError};
-pub use outbox::{
-    Mail, MailFilter, MailKind, MailOutcome, MailState, MailToSend, RetryMailError,
-};
+pub use outbox::{Mail, MailFilter, MailKind, MailOutcome, MailState, MailToSend, RetryMailError};
 pub use products::{Choice, Decided, Decision, Price, ProductError};
 pub use runs::{
     DifferenceKind, EndRunError, ProductDifference, RunAction, RunCounts, RunLease, RunLogLevel, RunLogLine,

@@ -169,7 +169,10 @@ mod tests {
             sender("Shop <a@b.example>").unwrap().to_string(),
             "Shop <a@b.example>"
         );
-        assert_eq!(sender("a@büro.example").unwrap().to_string(), "a@xn--bro-hoa.example");
+        assert_eq!(
+            sender("a@büro.example").unwrap().to_string(),
+            "a@xn--bro-hoa.example"
+        );
         for wrong in ["", "a", "Shop", "a@b.example\r\nBcc: c@d.example", "<a@b.example"] {
             assert!(sender(wrong).is_err(), "{wrong}");
         }

@@ -136,11 +136,7 @@ fn check_server(server: &SmtpServer) -> Result<(), MailSettingsError> {
         _ => return Err(MailSettingsError::HalfLogin),
     }
     let is_certificate = |pem: &String| pem.contains("-----BEGIN CERTIFICATE-----");
-    if !server
-        .trusted_authorities_pem
-        .as_ref()
-        .is_none_or(is_certificate)
-    {
+    if !server.trusted_authorities_pem.as_ref().is_none_or(is_certificate) {
         return Err(MailSettingsError::TrustedAuthorities);
     }
     Smtp::new(server).map(drop).map_err(MailSettingsError::Tls)

@@ -328,9 +328,9 @@ fn fill_in(language: &str, sources: &[String; 3], context: &Context<'_>) -> Resu
             // Nothing has been filled in yet, so the detail is the operator's own text.
             .map_err(|error| broken(&error, error.detail().unwrap_or("syntax error").to_owned()))?;
         let text = template.render(context);
-        Ok(Zeroizing::new(text.map_err(|error| {
-            broken(&error, error.kind().to_string())
-        })?))
+        Ok(Zeroizing::new(
+            text.map_err(|error| broken(&error, error.kind().to_string()))?,
+        ))
     };
     let [subject, text, html] = sources;
     Ok(Rendered {

@@ -203,7 +203,10 @@ pub(super) async fn charge(
 
 /// Gives all of what was charged for a license back. None: it was never charged. A second call answers with the
 /// credit of the first one, whatever cancellation it names.
-#[cfg_attr(not(test), expect(dead_code, reason = "returns are being written beside this"))]
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "returns are being written beside this")
+)]
 pub(super) async fn credit(
     transaction: &mut SqliteConnection,
     asset_id: Uuid,
@@ -288,9 +291,7 @@ fn read_credit(row: &SqliteRow) -> Result<Credit, RecordError> {
         asset_id: id(row, "asset_id")?,
         order_id: id(row, "order_id")?,
         price: price(row)?,
-        cancellation_id: cancellation_id
-            .map(|_| id(row, "cancellation_id"))
-            .transpose()?,
+        cancellation_id: cancellation_id.map(|_| id(row, "cancellation_id")).transpose()?,
         credited_at_ms: row.try_get("credited_at_ms")?,
     })
 }
@@ -342,9 +343,14 @@ mod tests {
         let mut connection = charged(&record, asset_id).await;
         let [cancellation, another] = [Uuid::new_v4(), Uuid::new_v4()];
 
-        let uncharged = credit(&mut connection, Uuid::new_v4(), cancellation, 2).await.unwrap();
+        let uncharged = credit(&mut connection, Uuid::new_v4(), cancellation, 2)
+            .await
+            .unwrap();
         assert_eq!(uncharged, None);
-        let first = credit(&mut connection, asset_id, cancellation, 2).await.unwrap().unwrap();
+        let first = credit(&mut connection, asset_id, cancellation, 2)
+            .await
+            .unwrap()
+            .unwrap();
         let expected = Credit {
             number: 1,
             asset_id,

@@ -323,9 +323,7 @@ async fn make_due(transaction: &mut SqliteConnection, mail_id: Option<Uuid>) -> 
     let mut query = QueryBuilder::new("UPDATE mails SET state = ");
     query.push_bind(MailState::Pending.word());
     query.push(", due_at_ms = ").push_bind(now_ms());
-    query
-        .push(" WHERE state <> ")
-        .push_bind(MailState::Sent.word());
+    query.push(" WHERE state <> ").push_bind(MailState::Sent.word());
     if let Some(mail_id) = mail_id {
         query.push(" AND id = ").push_bind(mail_id.to_string());
     }
