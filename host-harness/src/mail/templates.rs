@@ -456,10 +456,7 @@ mod tests {
                 let rendered = render(None, built_in.language, &context).unwrap();
                 for part in [&rendered.text, &rendered.html] {
                     assert!(part.contains(context.product_key) && part.contains("Example Customer"));
-                    assert_eq!(
-                        part.contains("https:"),
-                        context.activation_link.is_some() && !part.contains("<html")
-                    );
+                    assert_eq!(part.contains("https:"), context.activation_link.is_some());
                     assert_eq!(
                         part.contains("Example Reseller"),
                         context.reseller.is_some(),
