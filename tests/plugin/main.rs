@@ -12,6 +12,7 @@ mod contract;
 mod guests;
 mod instance_settings;
 mod license_order;
+mod mail_cli;
 mod operator_walk;
 mod outbound_https;
 mod prerequisites;
