@@ -138,11 +138,7 @@ impl Host {
         let mut connection = None;
         let delivered = post.deliver(&mut connection, &Arc::new(letter)).await;
         close(connection).await;
-        delivered.map_err(|failure| match failure {
-            SmtpFailure::Unreachable(problem)
-            | SmtpFailure::Later(problem)
-            | SmtpFailure::Refused(problem) => TestMailError::Delivery(problem),
-        })
+        delivered.map_err(|failure| TestMailError::Delivery(failure.problem().clone()))
     }
 }
 
@@ -176,14 +172,8 @@ impl Round {
             };
             match &outcome {
                 MailOutcome::Sent(_) => done.sent += 1,
-                MailOutcome::Later(problem) => {
-                    tracing::warn!(mail = %mail.id, "{}", problem.message);
-                    done.later += 1;
-                }
-                MailOutcome::Refused(problem) => {
-                    tracing::warn!(mail = %mail.id, "{}", problem.message);
-                    done.refused += 1;
-                }
+                MailOutcome::Later(_) => done.later += 1,
+                MailOutcome::Refused(_) => done.refused += 1,
             }
             self.finish(&mail, outcome).await?;
         }
@@ -204,13 +194,16 @@ impl Round {
             Ok(letter) => Arc::new(letter),
             Err(error) => return not_composed(&error),
         };
-        match self.post.deliver(connection, &letter).await {
-            Ok(()) => MailOutcome::Sent(letter.problem.clone()),
-            Err(SmtpFailure::Unreachable(problem)) => {
+        let Err(failure) = self.post.deliver(connection, &letter).await else {
+            return MailOutcome::Sent(letter.problem.clone());
+        };
+        tracing::warn!(mail = %mail.id, "{}", failure.problem().message);
+        match failure {
+            SmtpFailure::Unreachable(problem) => {
                 MailOutcome::Later(self.unreachable.get_or_init(|| problem).clone())
             }
-            Err(SmtpFailure::Later(problem)) => MailOutcome::Later(problem),
-            Err(SmtpFailure::Refused(problem)) => MailOutcome::Refused(problem),
+            SmtpFailure::Later(problem) => MailOutcome::Later(problem),
+            SmtpFailure::Refused(problem) => MailOutcome::Refused(problem),
         }
     }
 

@@ -56,7 +56,10 @@ async fn an_operator_finds_every_license_invoiced_and_mailed_and_no_key_in_it() 
     let invoice = json(&scenario.bss_host(&["invoice", "show", &order, "--json"]));
     let all = json(&scenario.bss_host(&["invoice", "list", "--json"]));
     assert_eq!(all, Value::Array(vec![invoice.clone()]));
-    assert_eq!((&invoice["number"], &invoice["order"]), (&1.into(), &order.into()));
+    assert_eq!(
+        (&invoice["number"], &invoice["order"]),
+        (&1.into(), &order.into())
+    );
     let price = assets[0].price.as_ref().expect("it has a price").minor_units;
     assert_eq!(invoice["total"]["minorUnits"], 2 * price);
     assert_eq!(invoice["lines"].as_array().map(Vec::len), Some(2));
@@ -135,7 +138,11 @@ fn mail_settings_are_checked_kept_and_shown_without_their_password() {
         let refused = configure(arguments);
         assert_eq!(code(&refused), expected, "{arguments:?}: {}", err(&refused));
     }
-    assert_eq!(code(&desk(&folder, &["mail", "show"])), REFUSED, "nothing was kept");
+    assert_eq!(
+        code(&desk(&folder, &["mail", "show"])),
+        REFUSED,
+        "nothing was kept"
+    );
 
     let kept = configure(&["--smtp", "smtp://mail.example", "--user", "joe"]);
     assert_eq!(code(&kept), DONE, "{}", err(&kept));
@@ -210,5 +217,9 @@ fn a_mail_server_that_is_not_there_is_no_answer() {
     assert_eq!(code(&desk(&folder, &configure)), DONE);
     let test = desk(&folder, &["mail", "test", "me@host.example"]);
     assert_eq!(code(&test), NO_ANSWER, "{}", err(&test));
-    assert!(err(&test).contains(&format!("127.0.0.1:{port}")), "{}", err(&test));
+    assert!(
+        err(&test).contains(&format!("127.0.0.1:{port}")),
+        "{}",
+        err(&test)
+    );
 }

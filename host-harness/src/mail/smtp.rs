@@ -47,6 +47,14 @@ pub(super) enum SmtpFailure {
     Refused(Problem),
 }
 
+impl SmtpFailure {
+    pub(super) fn problem(&self) -> &Problem {
+        match self {
+            Self::Unreachable(problem) | Self::Later(problem) | Self::Refused(problem) => problem,
+        }
+    }
+}
+
 /// A connection on which one message after the other is sent.
 pub(super) type Connection = Option<AsyncSmtpConnection>;
 

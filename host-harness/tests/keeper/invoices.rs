@@ -5,7 +5,7 @@ use host_harness::record::{
 };
 use uuid::Uuid;
 
-use crate::orders::{license, order, problem, sell, shop};
+use crate::orders::{begin, license, order, problem, sell, shop};
 use crate::record::TestRecord;
 
 /// A shop and so many orders in it, each of `units` of one product.
@@ -25,9 +25,9 @@ pub(crate) async fn orders(record: &Record, orders: u32, units: u32) -> Vec<Orde
 
 /// Attempts an asset once, with this outcome.
 async fn attempt(record: &Record, asset_id: Uuid, outcome: AttemptOutcome) -> Asset {
-    let begun = record.begin_attempt(asset_id).await.unwrap();
+    let begun = begin(record, asset_id).await;
     record
-        .finish_attempt(asset_id, begun.number, outcome)
+        .finish_attempt(asset_id, begun.number, outcome, 0)
         .await
         .unwrap()
 }
@@ -60,15 +60,12 @@ async fn a_license_is_charged_once_on_its_orders_only_invoice() {
     for line in &first.lines {
         let asset = record.asset(line.asset_id).await.unwrap().unwrap();
         // Two attempts under way bring the same license twice.
-        let attempts = [
-            record.begin_attempt(asset.id).await.unwrap(),
-            record.begin_attempt(asset.id).await.unwrap(),
-        ];
+        let attempts = [begin(&record, asset.id).await, begin(&record, asset.id).await];
         let license = license(asset.client_transaction_id, &format!("t of {}", asset.id));
         for begun in [&attempts[0], &attempts[0], &attempts[1]] {
             let outcome = AttemptOutcome::Licensed(license.clone());
             record
-                .finish_attempt(asset.id, begun.number, outcome)
+                .finish_attempt(asset.id, begun.number, outcome, 0)
                 .await
                 .unwrap();
         }
@@ -120,10 +117,10 @@ async fn what_brought_no_license_of_ours_is_not_charged() {
     )
     .await;
     attempt(&record, unknown, AttemptOutcome::Unknown(problem("cut"))).await;
-    let begun = record.begin_attempt(foreign).await.unwrap();
+    let begun = begin(&record, foreign).await;
     let of_another = AttemptOutcome::Licensed(license(Uuid::new_v4(), "t-1"));
     record
-        .finish_attempt(foreign, begun.number, of_another)
+        .finish_attempt(foreign, begun.number, of_another, 0)
         .await
         .unwrap_err();
     assert_eq!(record.invoice(placed.id).await.unwrap(), None);
@@ -195,13 +192,13 @@ async fn a_record_that_can_not_charge_takes_no_license_either() {
     let record = TestRecord::open().await;
     let placed = orders(&record, 1, 1).await.remove(0);
     let asset_id = placed.lines[0].asset_id;
-    let begun = record.begin_attempt(asset_id).await.unwrap();
+    let begun = begin(&record, asset_id).await;
     let asset = record.asset(asset_id).await.unwrap().unwrap();
     let path = record.path().join("record.db");
     execute(&path, "ALTER TABLE mails RENAME TO elsewhere").await;
     let licensed = || AttemptOutcome::Licensed(license(asset.client_transaction_id, "t-1"));
     let error = record
-        .finish_attempt(asset_id, begun.number, licensed())
+        .finish_attempt(asset_id, begun.number, licensed(), 0)
         .await
         .unwrap_err();
     assert!(
@@ -220,7 +217,7 @@ async fn a_record_that_can_not_charge_takes_no_license_either() {
 
     execute(&path, "ALTER TABLE elsewhere RENAME TO mails").await;
     record
-        .finish_attempt(asset_id, begun.number, licensed())
+        .finish_attempt(asset_id, begun.number, licensed(), 0)
         .await
         .unwrap();
     assert_eq!(record.invoice(placed.id).await.unwrap().unwrap().number, 1);

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::certificate_store::contains;
 use crate::invoices::{buy, execute, orders};
-use crate::orders::{KEY, LINK, license, problem};
+use crate::orders::{KEY, LINK, begin, license, problem};
 use crate::record::{TestRecord, files_of};
 
 /// A record with so many licenses whose mails are to be sent.
@@ -36,10 +36,10 @@ async fn a_license_has_one_mail_from_the_moment_it_is_written_down() {
     let record = TestRecord::open().await;
     let placed = orders(&record, 1, 2).await.remove(0);
     let [bought, foreign] = [placed.lines[0].asset_id, placed.lines[1].asset_id];
-    let begun = record.begin_attempt(foreign).await.unwrap();
+    let begun = begin(&record, foreign).await;
     let of_another = AttemptOutcome::Licensed(license(Uuid::new_v4(), "t-1"));
     record
-        .finish_attempt(foreign, begun.number, of_another)
+        .finish_attempt(foreign, begun.number, of_another, 0)
         .await
         .unwrap_err();
     assert_eq!(
@@ -53,7 +53,7 @@ async fn a_license_has_one_mail_from_the_moment_it_is_written_down() {
         asset.client_transaction_id,
         &format!("t of {}", asset.id),
     ));
-    record.finish_attempt(bought, 1, begun).await.unwrap();
+    record.finish_attempt(bought, 1, begun, 0).await.unwrap();
     let [mail] = mails(&record).await.try_into().unwrap();
     assert_eq!((mail.asset_id, mail.order_id), (bought, placed.id));
     assert_eq!(
