@@ -58,7 +58,7 @@ async fn an_operator_finds_every_license_invoiced_and_mailed_and_no_key_in_it() 
     assert_eq!(all, Value::Array(vec![invoice.clone()]));
     assert_eq!(
         (&invoice["number"], &invoice["order"]),
-        (&1.into(), &order.into())
+        (&1.into(), &order.as_str().into())
     );
     let price = assets[0].price.as_ref().expect("it has a price").minor_units;
     assert_eq!(invoice["total"]["minorUnits"], 2 * price);

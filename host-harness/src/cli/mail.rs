@@ -76,17 +76,17 @@ pub(super) struct ConfigureMail {
     #[arg(long, group = "where", value_name = "DIR")]
     directory: Option<PathBuf>,
     /// Who logs in to the mail server
-    #[arg(long, requires = "smtp", value_name = "NAME")]
+    #[arg(long, conflicts_with = "directory", value_name = "NAME")]
     user: Option<String>,
     /// A file whose first line is the user's password; `-` is the standard input. Without it, the password is
     /// taken from the environment variable BSS_SMTP_PASSWORD
     #[arg(long, requires = "user", value_name = "FILE")]
     password_file: Option<PathBuf>,
     /// Trust the mail server by the certificate authorities in this PEM file, instead of the system's
-    #[arg(long, requires = "smtp", value_name = "FILE")]
+    #[arg(long, conflicts_with = "directory", value_name = "FILE")]
     trust: Option<PathBuf>,
     /// Send product keys without TLS, as to a relay on this machine (25); only with `smtp://`, never with a user
-    #[arg(long, requires = "smtp", conflicts_with = "user")]
+    #[arg(long, conflicts_with_all = ["directory", "user"])]
     unencrypted: bool,
     /// The operator's own templates; `mail templates DIR` writes some to start from
     #[arg(long, value_name = "DIR")]
