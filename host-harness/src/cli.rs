@@ -6,6 +6,8 @@ mod certificates;
 mod commands;
 mod demo;
 mod instances;
+mod invoices;
+mod mail;
 mod orders;
 mod pfx;
 mod prerequisites;

@@ -17,6 +17,7 @@ pub mod host_key;
 pub mod instance_settings;
 pub mod license_order;
 pub mod limits;
+pub mod mail;
 pub mod order_worker;
 pub mod outbound_https;
 pub mod plugin;

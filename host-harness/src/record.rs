@@ -3,7 +3,10 @@
 mod assets;
 mod attempts;
 mod instances;
+mod invoices;
+mod mail_settings;
 mod orders;
+mod outbox;
 mod products;
 mod runs;
 mod services;
@@ -34,7 +37,11 @@ pub use instances::{
     Authority, Change, CreateError, Instance, NewInstance, Reach, SaveError, SavedSettings, SettingsVersion,
     Standing,
 };
+pub use invoices::{BillingFilter, Credit, Invoice, InvoiceLine};
+pub use mail_settings::{MailDelivery, MailSettings, SmtpProtection, SmtpServer};
+pub(crate) use orders::is_language;
 pub use orders::{Contact, NewLine, NewOrder, Order, OrderLine, Party, PlaceError};
+pub use outbox::{Mail, MailFilter, MailKind, MailOutcome, MailState, MailToSend, RetryMailError};
 pub use products::{Choice, Decided, Decision, Price, ProductError};
 pub use runs::{
     DifferenceKind, EndRunError, ProductDifference, RunAction, RunCounts, RunLease, RunLogLevel, RunLogLine,

@@ -13,6 +13,7 @@ mod fault_matrix;
 mod guests;
 mod instance_settings;
 mod license_order;
+mod mail_cli;
 mod operator_walk;
 mod order_worker;
 mod outbound_https;

@@ -11,6 +11,8 @@ use host_harness::record::SyncStatus;
 use ipnet::IpNet;
 use uuid::Uuid;
 
+use super::invoices::InvoiceCommand;
+use super::mail::MailCommand;
 use super::products::ProductCommand;
 use super::services::ServicesCommand;
 use super::worker::WorkerArguments;
@@ -74,6 +76,12 @@ pub(super) enum Command {
     /// Licenses that were bought
     #[command(subcommand)]
     Asset(AssetCommand),
+    /// What was charged for licenses
+    #[command(subcommand)]
+    Invoice(InvoiceCommand),
+    /// E-mails to customers, and how they are sent
+    #[command(subcommand)]
+    Mail(MailCommand),
     /// Check a certificate, its hostname and the hostname's CNAME record, before anything is installed
     Prerequisites(PrerequisitesArguments),
     /// Run the simulator of Microsoft until it is interrupted; prints one JSON line when it is ready

@@ -17,7 +17,8 @@ use super::args::{
 };
 use super::show::{self, Failure};
 use super::{
-    Ending, assets, certificates, demo, instances, orders, pfx, prerequisites, products, services, worker,
+    Ending, assets, certificates, demo, instances, invoices, mail, orders, pfx, prerequisites, products,
+    services, worker,
 };
 
 pub(super) type Outcome = Result<Ending, Failure>;
@@ -61,6 +62,8 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
         Command::Run(worker) => worker::run(&host, &worker, json).await,
         Command::Order(command) => orders::run(&host, command, json).await,
         Command::Asset(command) => assets::run(&host, command, json).await,
+        Command::Invoice(command) => invoices::run(&host, command, json).await,
+        Command::Mail(command) => mail::run(&host, command, json).await,
         Command::Simulator(_) | Command::Demo(_) | Command::Prerequisites(_) => Ok(Ending::Done),
     }
 }

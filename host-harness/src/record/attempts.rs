@@ -9,6 +9,8 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::assets::{Asset, License, Problem, Reason, SyncStatus, key_purpose, link_purpose};
+use super::invoices::charge;
+use super::outbox::{MailKind, enqueue};
 use super::stored::{count, from_json, id, stored_enum, to_json};
 use super::{Record, RecordError, begin_write, now_ms};
 
@@ -307,6 +309,8 @@ impl Record {
         match (outcome, problem) {
             (AttemptOutcome::Licensed(license), _) => {
                 self.write_license(transaction, asset_id, license).await?;
+                charge(transaction, &asset, now_ms()).await?;
+                enqueue(transaction, MailKind::Welcome, asset_id, now_ms()).await?;
             }
             (_, Some(problem)) if asset.sync_status == SyncStatus::Unsynchronised => {
                 let is_last = last_attempt(transaction, asset_id).await? == number;

@@ -323,7 +323,7 @@ fn check(new: &NewOrder) -> Result<(), PlaceError> {
 }
 
 /// Whether a text could be a language tag (RFC 5646 section 2.1): letters and digits between hyphens.
-fn is_language(text: &str) -> bool {
+pub(crate) fn is_language(text: &str) -> bool {
     text.len() <= LANGUAGE_LENGTH_MAX
         && text.split('-').all(|subtag| {
             (1..=8).contains(&subtag.len()) && subtag.bytes().all(|byte| byte.is_ascii_alphanumeric())

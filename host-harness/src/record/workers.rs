@@ -151,6 +151,7 @@ impl Record {
 async fn forget(transaction: &mut SqliteConnection, worker: Uuid) -> Result<(), RecordError> {
     for free in [
         "UPDATE assets SET worker = NULL WHERE worker = $1",
+        "UPDATE mails SET worker = NULL WHERE worker = $1",
         "DELETE FROM workers WHERE id = $1",
     ] {
         sqlx::query(free)

@@ -9,10 +9,14 @@
 mod certificate_store;
 mod certificates;
 mod instances;
+mod invoices;
+mod mail;
 mod order_lines;
 mod orders;
+mod outbox;
 mod product_type_collection;
 mod products;
 mod record;
 mod runs;
 mod services;
+mod smtp_server;

@@ -68,7 +68,7 @@ async fn one_asset(record: &Record) -> Uuid {
 }
 
 /// Takes an asset as a worker does, which then goes: what follows finds it free, and the attempt not ended.
-async fn begin(record: &Record, asset: Uuid) -> BegunAttempt {
+pub(crate) async fn begin(record: &Record, asset: Uuid) -> BegunAttempt {
     take(record, asset).await.expect("it can be taken")
 }
 
@@ -93,8 +93,8 @@ async fn open_assets(record: &Record, order: Uuid) -> u64 {
     record.outstanding(&taking).await.unwrap().assets
 }
 
-const KEY: &str = "ABCDE-FGHJK-MNPQR-TVWXY-23467";
-const LINK: &str = "https://redeem.example.test/activate/ABCDEFGHJKMN";
+pub(crate) const KEY: &str = "ABCDE-FGHJK-MNPQR-TVWXY-23467";
+pub(crate) const LINK: &str = "https://redeem.example.test/activate/ABCDEFGHJKMN";
 
 pub(crate) fn license(client_transaction_id: Uuid, transaction: &str) -> License {
     License {
@@ -110,7 +110,7 @@ pub(crate) fn license(client_transaction_id: Uuid, transaction: &str) -> License
     }
 }
 
-fn problem(code: &str) -> Problem {
+pub(crate) fn problem(code: &str) -> Problem {
     Problem {
         code: code.to_owned(),
         message: "m".to_owned(),

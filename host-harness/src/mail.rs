@@ -1,0 +1,321 @@
+//! E-mail: takes what the outbox holds, composes it, and hands it to a mail server or a directory.
+//!
+//! Each e-mail is handed over once: two workers never have the same one, and what was handed over is written down
+//! at once. One case is beyond SMTP: when the host, or the connection, dies between the server's taking a message
+//! and the record's learning of it, the message is sent again. It then has the same Message-ID. A directory has no
+//! such case, as long as nobody takes the file away in that moment.
+
+mod directory;
+mod letter;
+mod settings;
+mod smtp;
+mod templates;
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use tokio::task::{JoinError, JoinSet};
+use uuid::Uuid;
+
+use self::letter::{ComposeError, Letter};
+use self::smtp::{Connection, Smtp, SmtpFailure};
+use crate::host::Host;
+use crate::record::{
+    Contact, MailDelivery, MailOutcome, MailSettings, MailToSend, Problem, Record, RecordError,
+};
+
+pub use letter::ComposeError as MailComposeError;
+pub use settings::{MailSettingsError, UrlError};
+pub use templates::{TemplateError, write_templates};
+
+/// Connections to the mail server at once. Common servers let one client have some ten; a message takes a few
+/// round trips of waiting, so that four are about four times as fast as one.
+const CONNECTIONS: usize = 4;
+
+/// How often an outcome is offered to the record, which waits half a minute each time. What can't be written down
+/// would be sent again.
+const RECORD_ATTEMPTS: u32 = 3;
+
+/// What became of the e-mails that a worker took in one go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MailRound {
+    /// Handed over.
+    pub sent: u32,
+    /// To be tried again later.
+    pub later: u32,
+    /// Refused for good.
+    pub refused: u32,
+}
+
+/// Why a test e-mail was not handed over.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TestMailError {
+    /// Nobody has said how e-mail is sent.
+    #[error("this host has no mail settings; hint: make them with `mail configure`")]
+    NotConfigured,
+    /// It can't be composed.
+    #[error(transparent)]
+    Compose(#[from] ComposeError),
+    /// It was not handed over.
+    #[error("the test mail was not sent: {}", .0.message)]
+    Delivery(Problem),
+    /// The record failed.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+impl Host {
+    /// Checks how e-mail is to be sent and keeps it, instead of what was kept before. Sends nothing;
+    /// [`Host::send_test_mail`] does.
+    ///
+    /// # Errors
+    /// When the settings can't work: see [`MailSettingsError`]. Nothing is changed then.
+    pub async fn configure_mail(&self, settings: MailSettings) -> Result<(), MailSettingsError> {
+        let checked = settings.clone();
+        run_blocking(move || settings::check(&checked)).await?;
+        Ok(self.record().save_mail_settings(&settings).await?)
+    }
+
+    /// Takes up to `limit` e-mails that are due for a worker and sends them, several at once. What came of each is
+    /// on record when this returns. Without mail settings nothing is taken, and e-mails wait.
+    ///
+    /// A mail server that is silent can hold this up for ten minutes: nothing else should wait for it. Where this
+    /// is dropped half-way, what was taken is free again when the worker has ended.
+    ///
+    /// # Errors
+    /// When the record can't be read or written. What could not be written down stays the worker's until it ends.
+    pub async fn send_mails(&self, worker_id: Uuid, limit: u32) -> Result<MailRound, RecordError> {
+        let Some(settings) = self.record().mail_settings().await? else {
+            return Ok(MailRound::default());
+        };
+        let mails = self.record().take_mails(worker_id, limit).await?;
+        if mails.is_empty() {
+            return Ok(MailRound::default());
+        }
+        let lanes = CONNECTIONS.min(mails.len());
+        let round = Arc::new(Round {
+            record: self.record().clone(),
+            worker_id,
+            post: Post::prepare(settings).await,
+            queue: Mutex::new(mails.into()),
+            unreachable: OnceLock::new(),
+        });
+        let mut tasks: JoinSet<Result<MailRound, RecordError>> =
+            (0..lanes).map(|_| Arc::clone(&round).lane()).collect();
+        let mut total = MailRound::default();
+        let mut failed = None;
+        // Every lane is waited for, so that one that fails cuts nobody's message off.
+        while let Some(joined) = tasks.join_next().await {
+            match joined {
+                Ok(Ok(lane)) => {
+                    total.sent += lane.sent;
+                    total.later += lane.later;
+                    total.refused += lane.refused;
+                }
+                Ok(Err(error)) => failed = Some(error),
+                Err(error) => {
+                    failed = Some(RecordError::Damaged {
+                        what: format!("sending mail broke off: {error}"),
+                    });
+                }
+            }
+        }
+        failed.map_or(Ok(total), Err)
+    }
+
+    /// Sends an e-mail that looks like the one about a license, with a key that is none, past the outbox.
+    ///
+    /// # Errors
+    /// When there are no settings, and when it was not handed over.
+    pub async fn send_test_mail(&self, contact: &Contact) -> Result<(), TestMailError> {
+        let settings = self.record().mail_settings().await?;
+        let settings = settings.ok_or(TestMailError::NotConfigured)?;
+        let (own, contact) = (settings.clone(), contact.clone());
+        let letter = run_blocking(move || letter::compose_test(&own, &contact)).await?;
+        let post = Post::prepare(settings).await;
+        let mut connection = None;
+        let delivered = post.deliver(&mut connection, &Arc::new(letter)).await;
+        close(connection).await;
+        delivered.map_err(|failure| TestMailError::Delivery(failure.problem().clone()))
+    }
+}
+
+/// Whether the templates of a directory can be filled in; see [`write_templates`]. Answers with their languages.
+///
+/// # Errors
+/// When there are none, one is missing, or one can't be filled in.
+pub async fn check_templates(directory: PathBuf) -> Result<Vec<String>, TemplateError> {
+    run_blocking(move || templates::check(&directory)).await
+}
+
+/// Mails that were taken together, and how far they have got.
+struct Round {
+    record: Record,
+    worker_id: Uuid,
+    post: Post,
+    queue: Mutex<VecDeque<MailToSend>>,
+    /// Why there is no use in trying on, once that is known.
+    unreachable: OnceLock<Problem>,
+}
+
+impl Round {
+    /// Sends one mail after the other on one connection, until none is left.
+    async fn lane(self: Arc<Self>) -> Result<MailRound, RecordError> {
+        let mut done = MailRound::default();
+        let mut connection = None;
+        while let Some(mail) = self.next() {
+            let outcome = match self.unreachable.get() {
+                Some(problem) => MailOutcome::Later(problem.clone()),
+                None => self.send(&mail, &mut connection).await,
+            };
+            match &outcome {
+                MailOutcome::Sent(_) => done.sent += 1,
+                MailOutcome::Later(_) => done.later += 1,
+                MailOutcome::Refused(_) => done.refused += 1,
+            }
+            self.finish(&mail, outcome).await?;
+        }
+        close(connection).await;
+        Ok(done)
+    }
+
+    fn next(&self) -> Option<MailToSend> {
+        self.queue
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop_front()
+    }
+
+    async fn send(&self, mail: &MailToSend, connection: &mut Connection) -> MailOutcome {
+        let (settings, owned) = (Arc::clone(&self.post.settings), mail.clone());
+        let letter = match run_blocking(move || letter::compose(&settings, &owned)).await {
+            Ok(letter) => Arc::new(letter),
+            Err(error) => return not_composed(&error),
+        };
+        let Err(failure) = self.post.deliver(connection, &letter).await else {
+            return MailOutcome::Sent(letter.problem.clone());
+        };
+        tracing::warn!(mail = %mail.id, "{}", failure.problem().message);
+        match failure {
+            SmtpFailure::Unreachable(problem) => {
+                MailOutcome::Later(self.unreachable.get_or_init(|| problem).clone())
+            }
+            SmtpFailure::Later(problem) => MailOutcome::Later(problem),
+            SmtpFailure::Refused(problem) => MailOutcome::Refused(problem),
+        }
+    }
+
+    async fn finish(&self, mail: &MailToSend, outcome: MailOutcome) -> Result<(), RecordError> {
+        let mut attempts = 1;
+        loop {
+            match self
+                .record
+                .finish_mail(self.worker_id, mail, outcome.clone())
+                .await
+            {
+                Err(error) if attempts < RECORD_ATTEMPTS => {
+                    tracing::warn!(mail = %mail.id, %error, "what became of a mail can't be written down yet");
+                    attempts += 1;
+                }
+                result => return result,
+            }
+        }
+    }
+}
+
+/// What an e-mail that can't be composed waits for.
+fn not_composed(error: &ComposeError) -> MailOutcome {
+    let problem = |code: &str, advice: &str| Problem {
+        code: code.to_owned(),
+        message: error.to_string(),
+        advice: advice.to_owned(),
+        correlation_id: String::new(),
+    };
+    match error {
+        ComposeError::Recipient(_) => MailOutcome::Refused(problem(
+            "address-unusable",
+            "tell the customer the license another way",
+        )),
+        _ => MailOutcome::Later(problem("mail-not-composed", "correct it with `mail configure`")),
+    }
+}
+
+/// Where e-mails go, made ready for several.
+struct Post {
+    settings: Arc<MailSettings>,
+    way: Way,
+}
+
+enum Way {
+    Smtp(Box<Smtp>),
+    Directory(PathBuf),
+    /// The settings were good once and are not any more.
+    None(Problem),
+}
+
+impl Post {
+    async fn prepare(settings: MailSettings) -> Self {
+        let settings = Arc::new(settings);
+        let way = match &settings.delivery {
+            MailDelivery::Directory(directory) => Way::Directory(directory.clone()),
+            MailDelivery::Smtp(server) => {
+                let server = server.clone();
+                // Reads the system's authorities from the disk.
+                match run_blocking(move || Smtp::new(&server)).await {
+                    Ok(smtp) => Way::Smtp(Box::new(smtp)),
+                    Err(error) => Way::None(not_set_up("tls-setup", &error)),
+                }
+            }
+        };
+        Self { settings, way }
+    }
+
+    async fn deliver(&self, connection: &mut Connection, letter: &Arc<Letter>) -> Result<(), SmtpFailure> {
+        match &self.way {
+            Way::Smtp(smtp) => smtp.deliver(connection, letter).await,
+            Way::Directory(directory) => {
+                let (directory, letter) = (directory.clone(), Arc::clone(letter));
+                let shown = directory.display().to_string();
+                run_blocking(move || directory::deliver(&directory, &letter))
+                    .await
+                    .map_err(|error| {
+                        let mut problem = not_set_up("mail-directory", &error);
+                        problem.message = format!("mail directory `{shown}` can't be written: {error}");
+                        SmtpFailure::Unreachable(problem)
+                    })
+            }
+            Way::None(problem) => Err(SmtpFailure::Unreachable(problem.clone())),
+        }
+    }
+}
+
+fn not_set_up(code: &str, error: &dyn std::error::Error) -> Problem {
+    Problem {
+        code: code.to_owned(),
+        message: format!("mail can't be sent as it is configured: {error}"),
+        advice: "correct it with `mail configure`".to_owned(),
+        correlation_id: String::new(),
+    }
+}
+
+/// Says goodbye, as RFC 5321 section 4.1.1.10 asks for.
+async fn close(connection: Connection) {
+    if let Some(mut open) = connection {
+        let _ = open.quit().await;
+    }
+}
+
+/// Does what may wait for a disk. A panic goes on where it is waited for.
+async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work)
+        .await
+        .map_err(JoinError::try_into_panic)
+    {
+        Ok(done) => done,
+        Err(Ok(panic)) => std::panic::resume_unwind(panic),
+        // The runtime is shutting down: nobody waits for this any more.
+        Err(Err(_)) => std::future::pending().await,
+    }
+}

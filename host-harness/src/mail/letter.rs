@@ -1,0 +1,185 @@
+//! An e-mail as it is handed over: headers that nobody can add to, and its text twice, plain and as HTML.
+
+use lettre::address::Envelope;
+use lettre::message::header::{HeaderName, HeaderValue};
+use lettre::message::{Mailbox, MultiPart};
+use lettre::{Address, Message};
+use zeroize::Zeroizing;
+
+use super::templates::{self, Context, ContextProduct, Named, Rendered, TemplateError};
+use crate::record::{Contact, MailSettings, MailToSend, Party, Problem, rfc3339};
+
+/// Why an e-mail can't be composed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ComposeError {
+    /// The sender is none.
+    #[error("sender `{0}` is neither an e-mail address nor `Name <address>`")]
+    Sender(String),
+    /// The recipient is none.
+    #[error("`{0}` is no e-mail address")]
+    Recipient(String),
+    /// Not even the built-in template can be filled in.
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+    /// The library that writes messages refuses.
+    #[error("the message can't be put together")]
+    Message(#[from] lettre::error::Error),
+}
+
+/// An e-mail ready to be handed over.
+pub(super) struct Letter {
+    /// The same for every copy of it: its file's name, and the left part of its Message-ID.
+    pub(super) name: String,
+    pub(super) envelope: Envelope,
+    /// The message (RFC 5322). It holds the license.
+    pub(super) bytes: Zeroizing<Vec<u8>>,
+    /// Why it does not look as the operator wanted it.
+    pub(super) problem: Option<Problem>,
+}
+
+/// The e-mail about a license.
+pub(super) fn compose(settings: &MailSettings, mail: &MailToSend) -> Result<Letter, ComposeError> {
+    let asset = &mail.asset;
+    let context = Context {
+        customer: named(&mail.customer),
+        reseller: mail.reseller.as_ref().map(named),
+        product: ContextProduct {
+            code: &asset.product_code,
+            name: one_line(&asset.product_name),
+        },
+        product_key: asset.product_key.as_ref().map_or("", |key| key.expose()),
+        activation_link: asset.activation_link.as_ref().map(|link| link.expose()),
+        price: asset.price.as_ref().map(ToString::to_string),
+        purchased_on: asset.purchased_at_ms.map(day),
+        returnable_until: asset.returnable_until_ms.map(day),
+        order_id: asset.order_id.to_string(),
+        license_id: asset.id.to_string(),
+    };
+    let rendered = templates::render(settings.templates.as_deref(), &mail.contact.language, &context)?;
+    let name = format!("{}-{}", mail.kind, asset.id);
+    address(settings, &mail.contact, Some(&mail.customer.name), name, rendered)
+}
+
+/// An e-mail that looks like the one about a license, with a key that is none.
+pub(super) fn compose_test(settings: &MailSettings, contact: &Contact) -> Result<Letter, ComposeError> {
+    let mut rendered = templates::render(
+        settings.templates.as_deref(),
+        &contact.language,
+        &Context::sample(),
+    )?;
+    rendered.subject = format!("[test] {}", rendered.subject);
+    let name = format!("test-{}", uuid::Uuid::new_v4());
+    address(settings, contact, None, name, rendered)
+}
+
+fn address(
+    settings: &MailSettings,
+    contact: &Contact,
+    recipient_name: Option<&str>,
+    name: String,
+    rendered: Rendered,
+) -> Result<Letter, ComposeError> {
+    let from = sender(&settings.from)?;
+    let recipient = recipient(&contact.email)?;
+    // Whoever sees two with the same one knows that they are copies of one message (RFC 5322 section 3.6.4).
+    let message_id = format!("<{name}@{}>", from.email.domain());
+    let message = Message::builder()
+        .from(from)
+        .to(Mailbox::new(recipient_name.map(one_line), recipient))
+        .subject(rendered.subject)
+        .message_id(Some(message_id))
+        .date_now()
+        // No holiday notes in return (RFC 3834 section 5).
+        .raw_header(HeaderValue::new(
+            HeaderName::new_from_ascii_str("Auto-Submitted"),
+            "auto-generated".to_owned(),
+        ))
+        .multipart(MultiPart::alternative_plain_html(
+            rendered.text.to_string(),
+            rendered.html.to_string(),
+        ))?;
+    Ok(Letter {
+        name,
+        envelope: message.envelope().clone(),
+        bytes: Zeroizing::new(message.formatted()),
+        problem: rendered.problem,
+    })
+}
+
+/// The sender: an address, or `Name <address>`.
+pub(super) fn sender(text: &str) -> Result<Mailbox, ComposeError> {
+    let none = || ComposeError::Sender(one_line(text));
+    let mailbox: Mailbox = text.parse().map_err(|_| none())?;
+    let email = ascii_domain(&mailbox.email).ok_or_else(none)?;
+    Ok(Mailbox::new(mailbox.name.as_deref().map(one_line), email))
+}
+
+fn recipient(text: &str) -> Result<Address, ComposeError> {
+    let none = || ComposeError::Recipient(one_line(text));
+    let address: Address = text.parse().map_err(|_| none())?;
+    ascii_domain(&address).ok_or_else(none)
+}
+
+/// An address whose domain every mail server understands (RFC 5891).
+fn ascii_domain(address: &Address) -> Option<Address> {
+    let domain = idna::domain_to_ascii(address.domain()).ok()?;
+    let same = domain.eq_ignore_ascii_case(address.domain());
+    if same {
+        return Some(address.clone());
+    }
+    Address::new(address.user(), domain).ok()
+}
+
+fn named(party: &Party) -> Named<'_> {
+    Named {
+        id: &party.id,
+        name: one_line(&party.name),
+        country: &party.country,
+    }
+}
+
+/// A text that can't end the line that it is written into: no control characters, no other line ends, and blanks
+/// one at a time.
+pub(super) fn one_line(text: &str) -> String {
+    let ends_line = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+    let words = text.split(|c: char| c.is_whitespace() || ends_line(c));
+    let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
+    words.join(" ")
+}
+
+/// The day of a time, UTC.
+fn day(time_ms: i64) -> String {
+    rfc3339(time_ms).chars().take_while(|&c| c != 'T').collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_stays_one_line() {
+        assert_eq!(one_line("a\r\nBcc: b\u{2028}c\0\t d "), "a Bcc: b c d");
+        assert_eq!(one_line("Μιχαήλ & Söhne"), "Μιχαήλ & Söhne");
+    }
+
+    #[test]
+    fn a_sender_is_an_address_with_or_without_a_name_and_nothing_else() {
+        assert_eq!(
+            sender("Shop <a@b.example>").unwrap().to_string(),
+            "Shop <a@b.example>"
+        );
+        assert_eq!(
+            sender("a@büro.example").unwrap().to_string(),
+            "a@xn--bro-hoa.example"
+        );
+        for wrong in ["", "a", "Shop", "a@b.example\r\nBcc: c@d.example", "<a@b.example"] {
+            assert!(sender(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_time_is_shown_as_its_day() {
+        assert_eq!(day(1_790_000_000_000), "2026-09-21");
+    }
+}

@@ -1,0 +1,209 @@
+//! Whether mail settings can work, found out before they are kept.
+
+use std::io;
+use std::path::PathBuf;
+
+use super::directory;
+use super::letter::{ComposeError, sender};
+use super::smtp::Smtp;
+use super::templates::{self, TemplateError};
+use crate::record::{MailDelivery, MailSettings, RecordError, SmtpProtection, SmtpServer};
+
+/// Where mail is submitted with TLS from the first byte (RFC 8314 section 7.3).
+const SUBMISSIONS_PORT: u16 = 465;
+/// Where mail is submitted (RFC 6409 section 3.1).
+const SUBMISSION_PORT: u16 = 587;
+/// Where mail servers take mail (RFC 5321 section 4.5.4.2), as a relay on the same machine does.
+const RELAY_PORT: u16 = 25;
+
+/// Why the address of a mail server was not understood.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "`{given}` is no mail server: {why}; hint: `smtps://HOST[:PORT]`, or `smtp://HOST[:PORT]` for STARTTLS"
+)]
+pub struct UrlError {
+    given: String,
+    why: &'static str,
+}
+
+/// Why mail settings were not kept. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MailSettingsError {
+    /// The sender is no address.
+    #[error(transparent)]
+    Sender(#[from] ComposeError),
+    /// One can't log in with half of what it takes.
+    #[error("a user needs a password and a password a user; hint: give both, or neither")]
+    HalfLogin,
+    /// A password would go over the network in clear.
+    #[error("without TLS no password is sent; hint: leave --unencrypted out, or the user")]
+    UnprotectedPassword,
+    /// The authorities that are to be trusted are none.
+    #[error(
+        "no certificate authority was found in what the mail server is to be trusted by; hint: give a PEM file"
+    )]
+    TrustedAuthorities,
+    /// TLS can't be set up.
+    #[error("the connection to the mail server can't be set up")]
+    Tls(#[source] lettre::transport::smtp::Error),
+    /// The directory can't be written.
+    #[error("mail directory `{}` can't be written", path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// What the operating system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The templates can't be used.
+    #[error(transparent)]
+    Templates(#[from] TemplateError),
+    /// The record failed.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+impl SmtpServer {
+    /// A server from `smtps://HOST[:PORT]`, or from `smtp://HOST[:PORT]`, where STARTTLS is required unless
+    /// `unencrypted` is set. Nobody logs in, and the system's authorities are trusted.
+    ///
+    /// # Errors
+    /// When the text is something else, and when it holds a user or a password, which others could read.
+    pub fn from_url(url: &str, unencrypted: bool) -> Result<Self, UrlError> {
+        let wrong = |why| UrlError {
+            // What may hold a password is not repeated.
+            given: url.rsplit('@').next().unwrap_or_default().to_owned(),
+            why,
+        };
+        let uri: http::Uri = url.parse().map_err(|_| wrong("it is no URL"))?;
+        let authority = uri.authority().ok_or_else(|| wrong("it names no host"))?;
+        if authority.as_str().contains('@') {
+            return Err(wrong(
+                "a user goes into --user, a password into a file or the environment",
+            ));
+        }
+        if uri.path_and_query().is_some_and(|rest| rest.as_str() != "/") {
+            return Err(wrong("nothing may follow the port"));
+        }
+        let (protection, port) = match (uri.scheme_str(), unencrypted) {
+            (Some("smtps"), false) => (SmtpProtection::Tls, SUBMISSIONS_PORT),
+            (Some("smtps"), true) => return Err(wrong("`smtps` is always encrypted")),
+            (Some("smtp"), false) => (SmtpProtection::StartTls, SUBMISSION_PORT),
+            (Some("smtp"), true) => (SmtpProtection::None, RELAY_PORT),
+            _ => return Err(wrong("its scheme is neither `smtp` nor `smtps`")),
+        };
+        let host = authority.host().trim_matches(['[', ']']);
+        if host.is_empty() {
+            return Err(wrong("it names no host"));
+        }
+        Ok(Self {
+            host: host.to_owned(),
+            port: authority.port_u16().unwrap_or(port),
+            protection,
+            user: None,
+            password: None,
+            trusted_authorities_pem: None,
+        })
+    }
+}
+
+/// Finds out what can be found out without sending anything. Makes the directory where there is none.
+pub(super) fn check(settings: &MailSettings) -> Result<(), MailSettingsError> {
+    sender(&settings.from)?;
+    match &settings.delivery {
+        MailDelivery::Smtp(server) => check_server(server)?,
+        MailDelivery::Directory(path) => {
+            directory::prepare(path).map_err(|source| MailSettingsError::Directory {
+                path: path.clone(),
+                source,
+            })?;
+        }
+    }
+    if let Some(directory) = &settings.templates {
+        templates::check(directory)?;
+    }
+    Ok(())
+}
+
+fn check_server(server: &SmtpServer) -> Result<(), MailSettingsError> {
+    match (&server.user, &server.password) {
+        (None, None) => {}
+        (Some(_), Some(_)) if server.protection == SmtpProtection::None => {
+            return Err(MailSettingsError::UnprotectedPassword);
+        }
+        (Some(_), Some(_)) => {}
+        _ => return Err(MailSettingsError::HalfLogin),
+    }
+    let is_certificate = |pem: &String| pem.contains("-----BEGIN CERTIFICATE-----");
+    if !server.trusted_authorities_pem.as_ref().is_none_or(is_certificate) {
+        return Err(MailSettingsError::TrustedAuthorities);
+    }
+    Smtp::new(server).map(drop).map_err(MailSettingsError::Tls)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_says_where_and_how_it_is_protected() {
+        let read = |url: &str, unencrypted| {
+            let server = SmtpServer::from_url(url, unencrypted).unwrap();
+            (server.host, server.port, server.protection)
+        };
+        let expected = |host: &str, port, protection| (host.to_owned(), port, protection);
+        assert_eq!(
+            read("smtps://mail.example", false),
+            expected("mail.example", 465, SmtpProtection::Tls)
+        );
+        assert_eq!(
+            read("smtp://mail.example", false),
+            expected("mail.example", 587, SmtpProtection::StartTls)
+        );
+        assert_eq!(
+            read("smtp://[::1]:2525", true),
+            expected("::1", 2525, SmtpProtection::None)
+        );
+        assert_eq!(
+            read("smtp://localhost/", true),
+            expected("localhost", 25, SmtpProtection::None)
+        );
+    }
+
+    #[test]
+    fn anything_else_is_no_mail_server_and_a_password_is_not_repeated() {
+        for (url, unencrypted) in [
+            ("mail.example", false),
+            ("https://mail.example", false),
+            ("smtps://mail.example", true),
+            ("smtp://mail.example?tls=none", false),
+            ("smtp://", false),
+            ("smtps://joe:geheim@mail.example", false),
+        ] {
+            let error = SmtpServer::from_url(url, unencrypted).unwrap_err().to_string();
+            assert!(!error.contains("geheim"), "{error}");
+        }
+    }
+
+    #[test]
+    fn without_tls_no_password_is_kept() {
+        let login = |server: SmtpServer, user: Option<&str>, password: Option<&str>| SmtpServer {
+            user: user.map(str::to_owned),
+            password: password.map(crate::record::Secret::new),
+            ..server
+        };
+        let clear = SmtpServer::from_url("smtp://mail.example", true).unwrap();
+        let protected = SmtpServer::from_url("smtp://mail.example", false).unwrap();
+        assert!(matches!(
+            check_server(&login(clear.clone(), Some("u"), Some("p"))),
+            Err(MailSettingsError::UnprotectedPassword)
+        ));
+        assert!(matches!(
+            check_server(&login(protected.clone(), Some("u"), None)),
+            Err(MailSettingsError::HalfLogin)
+        ));
+        check_server(&login(protected, Some("u"), Some("p"))).unwrap();
+        check_server(&clear).unwrap();
+    }
+}

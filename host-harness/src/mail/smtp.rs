@@ -1,0 +1,271 @@
+//! Handing e-mails to a mail server (RFC 5321), several over one connection.
+//!
+//! SMTP has no way to ask whether a message was taken. Where the server's last word does not come, the message is
+//! sent again with the same Message-ID, by which the customer's mail server or program can tell.
+
+use std::time::Duration;
+
+use lettre::transport::smtp::Error;
+use lettre::transport::smtp::authentication::{Credentials, Mechanism};
+use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, CertificateStore, TlsParameters};
+use lettre::transport::smtp::commands::{Data, Mail, Rcpt, Rset};
+use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
+
+use super::letter::{Letter, one_line};
+use crate::record::{Problem, SmtpProtection, SmtpServer};
+
+/// To the first address that answers.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// Connecting, TLS, greeting and login together. Some servers let a client wait half a minute for the greeting.
+const ENTER: Duration = Duration::from_secs(60);
+
+/// One message. What RFC 5321 section 4.5.3.2.6 sets for the word after a message: whoever gives up earlier sends
+/// messages twice.
+const SEND: Duration = Duration::from_secs(10 * 60);
+
+/// "Service not available, closing transmission channel" (RFC 5321 section 4.2.2).
+const CLOSING: u16 = 421;
+
+/// As much of a server's reply as is kept.
+const REPLY_CHARS: usize = 300;
+
+/// How messages get to one mail server.
+pub(super) struct Smtp {
+    server: SmtpServer,
+    tls: Option<TlsParameters>,
+}
+
+/// Why a message was not taken, or may not have been.
+#[derive(Debug)]
+pub(super) enum SmtpFailure {
+    /// There is no connection; no other message would fare better.
+    Unreachable(Problem),
+    /// Not now, or nobody knows.
+    Later(Problem),
+    /// This message is not taken from anybody.
+    Refused(Problem),
+}
+
+impl SmtpFailure {
+    pub(super) fn problem(&self) -> &Problem {
+        match self {
+            Self::Unreachable(problem) | Self::Later(problem) | Self::Refused(problem) => problem,
+        }
+    }
+}
+
+/// A connection on which one message after the other is sent.
+pub(super) type Connection = Option<AsyncSmtpConnection>;
+
+impl Smtp {
+    /// Reads the authorities that are trusted.
+    ///
+    /// # Errors
+    /// When they can't be read, or TLS can't be set up.
+    pub(super) fn new(server: &SmtpServer) -> Result<Self, Error> {
+        let tls = match server.protection {
+            SmtpProtection::None => None,
+            SmtpProtection::Tls | SmtpProtection::StartTls => {
+                let mut tls = TlsParameters::builder(server.host.clone());
+                if let Some(pem) = &server.trusted_authorities_pem {
+                    tls = tls.certificate_store(CertificateStore::None);
+                    tls = tls.add_root_certificate(Certificate::from_pem(pem.as_bytes())?);
+                }
+                Some(tls.build()?)
+            }
+        };
+        Ok(Self {
+            server: server.clone(),
+            tls,
+        })
+    }
+
+    /// Hands a message over, on the connection if there is one that still works, else on a new one.
+    pub(super) async fn deliver(
+        &self,
+        connection: &mut Connection,
+        letter: &Letter,
+    ) -> Result<(), SmtpFailure> {
+        let reused = connection.is_some();
+        match self.attempt(connection, letter).await {
+            // A server may close a connection between two messages; that is no answer to the second one.
+            Err(Attempt::ClosedBefore(_)) if reused => {}
+            result => return result.map_err(Attempt::failure),
+        }
+        self.attempt(connection, letter).await.map_err(Attempt::failure)
+    }
+
+    async fn attempt(&self, connection: &mut Connection, letter: &Letter) -> Result<(), Attempt> {
+        let mut open = match connection.take() {
+            Some(open) => open,
+            None => {
+                let entered = tokio::time::timeout(ENTER, self.enter()).await;
+                let failed = |why| Attempt::Failed(SmtpFailure::Unreachable(self.unreachable(why)));
+                entered
+                    .map_err(|_| failed(format!("no answer within {} s", ENTER.as_secs())))?
+                    .map_err(|error| failed(reply(&error)))?
+            }
+        };
+        let sent = tokio::time::timeout(SEND, transmit(&mut open, letter)).await;
+        let sent = sent.unwrap_or_else(|_| Err(late()));
+        if sent.is_ok() || sent.as_ref().is_err_and(Attempt::leaves_connection) {
+            // Forgets the recipients of a message that was refused half-way.
+            if sent.is_ok() || open.command(Rset).await.is_ok() {
+                *connection = Some(open);
+            }
+        } else {
+            open.abort().await;
+        }
+        sent
+    }
+
+    async fn enter(&self) -> Result<AsyncSmtpConnection, Error> {
+        let hello = ClientId::default();
+        let address = (self.server.host.as_str(), self.server.port);
+        let (at_once, later) = match self.server.protection {
+            SmtpProtection::Tls => (self.tls.clone(), None),
+            SmtpProtection::StartTls => (None, self.tls.clone()),
+            SmtpProtection::None => (None, None),
+        };
+        let mut open =
+            AsyncSmtpConnection::connect_tokio1(address, Some(CONNECT), &hello, at_once, None).await?;
+        if let Some(tls) = later {
+            // Fails where the server does not offer it: nothing goes out in clear.
+            open.starttls(tls, &hello).await?;
+        }
+        if let (Some(user), Some(password)) = (&self.server.user, &self.server.password) {
+            let credentials = Credentials::new(user.clone(), password.expose().to_owned());
+            open.auth(&[Mechanism::Plain, Mechanism::Login], &credentials)
+                .await?;
+        }
+        Ok(open)
+    }
+
+    fn unreachable(&self, why: String) -> Problem {
+        Problem {
+            code: "mail-server-unreachable".to_owned(),
+            message: format!(
+                "mail server `{}:{}` can't be used: {why}",
+                self.server.host, self.server.port
+            ),
+            advice: "check the server with `mail test ADDRESS`, and its settings with `mail show`".to_owned(),
+            correlation_id: String::new(),
+        }
+    }
+}
+
+/// How sending a message on an open connection failed.
+enum Attempt {
+    /// The connection was gone before the message was begun.
+    ClosedBefore(Problem),
+    /// The server said no, and waits for what comes next.
+    Answered(SmtpFailure),
+    /// The connection is of no more use.
+    Failed(SmtpFailure),
+}
+
+impl Attempt {
+    fn leaves_connection(&self) -> bool {
+        matches!(self, Self::Answered(_))
+    }
+
+    fn failure(self) -> SmtpFailure {
+        match self {
+            Self::ClosedBefore(problem) => SmtpFailure::Later(problem),
+            Self::Answered(failure) | Self::Failed(failure) => failure,
+        }
+    }
+}
+
+/// One message, command by command: what an answer means depends on what it answers.
+async fn transmit(open: &mut AsyncSmtpConnection, letter: &Letter) -> Result<(), Attempt> {
+    let mut parameters = Vec::new();
+    let mut addresses = letter.envelope.from().into_iter().chain(letter.envelope.to());
+    if !addresses.all(|address| AsRef::<str>::as_ref(address).is_ascii()) {
+        if !open.server_info().supports_feature(Extension::SmtpUtfEight) {
+            return Err(Attempt::Answered(SmtpFailure::Refused(problem(
+                "address-not-supported",
+                "the mail server takes no addresses beyond ASCII (SMTPUTF8, RFC 6531)".to_owned(),
+            ))));
+        }
+        parameters.push(MailParameter::SmtpUtfEight);
+        if open.server_info().supports_feature(Extension::EightBitMime) {
+            parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
+        }
+    }
+    let from = Mail::new(letter.envelope.from().cloned(), parameters);
+    // Nobody has looked at the message yet: a refusal is about the sender, which the operator can change.
+    open.command(from).await.map_err(|error| match error.status() {
+        Some(_) => answered(&error, false),
+        None => Attempt::ClosedBefore(lost(&error, "the message was not sent")),
+    })?;
+    for to in letter.envelope.to() {
+        let to = Rcpt::new(to.clone(), Vec::new());
+        open.command(to)
+            .await
+            .map_err(|error| of_message(&error, "the message was not sent"))?;
+    }
+    open.command(Data)
+        .await
+        .map_err(|error| of_message(&error, "the message was not sent"))?;
+    open.message(&letter.bytes)
+        .await
+        .map_err(|error| of_message(&error, "it is not known whether the message was taken"))?;
+    Ok(())
+}
+
+fn of_message(error: &Error, known: &str) -> Attempt {
+    match error.status() {
+        Some(_) => answered(error, error.is_permanent()),
+        None => Attempt::Failed(SmtpFailure::Later(lost(error, known))),
+    }
+}
+
+/// A reply with a code (RFC 5321 section 4.2.1): 4 is not now, 5 is not ever.
+fn answered(error: &Error, is_refusal: bool) -> Attempt {
+    let code = if error.is_permanent() {
+        "mail-refused"
+    } else {
+        "mail-deferred"
+    };
+    let problem = problem(code, format!("the mail server said no: {}", reply(error)));
+    let closing = error.status().is_some_and(|status| u16::from(status) == CLOSING);
+    match (is_refusal, closing) {
+        (true, _) => Attempt::Answered(SmtpFailure::Refused(problem)),
+        (false, false) => Attempt::Answered(SmtpFailure::Later(problem)),
+        (false, true) => Attempt::Failed(SmtpFailure::Later(problem)),
+    }
+}
+
+fn lost(error: &Error, known: &str) -> Problem {
+    problem(
+        "mail-connection-lost",
+        format!(
+            "the connection to the mail server was lost, and {known}: {}",
+            reply(error)
+        ),
+    )
+}
+
+fn late() -> Attempt {
+    let message = format!(
+        "the mail server did not answer within {} s, and it is not known whether the message was taken",
+        SEND.as_secs()
+    );
+    Attempt::Failed(SmtpFailure::Later(problem("mail-server-silent", message)))
+}
+
+fn problem(code: &str, message: String) -> Problem {
+    Problem {
+        code: code.to_owned(),
+        message,
+        advice: "`mail retry` sends it again at once".to_owned(),
+        correlation_id: String::new(),
+    }
+}
+
+/// What the library or the server said, on one line.
+fn reply(error: &Error) -> String {
+    one_line(&error.to_string()).chars().take(REPLY_CHARS).collect()
+}

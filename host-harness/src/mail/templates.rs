@@ -1,0 +1,488 @@
+//! What e-mails say: built-in templates in three languages, and an operator's own ones before them.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use minijinja::{AutoEscape, Environment, UndefinedBehavior};
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use super::letter::one_line;
+use crate::record::Problem;
+
+/// The longest template. Beyond it is a picture or a mistake; mail programs cut messages off far below.
+const TEMPLATE_BYTES_MAX: u64 = 256 * 1024;
+
+/// The language whose templates are always there, for whoever has none in their own.
+const LAST_RESORT: &str = "en";
+
+/// One of the three texts that an e-mail is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    Subject,
+    Text,
+    Html,
+}
+
+impl Part {
+    const ALL: [Self; 3] = [Self::Subject, Self::Text, Self::Html];
+
+    /// Its file's name. What ends in `.html` is escaped as HTML.
+    fn file(self) -> &'static str {
+        match self {
+            Self::Subject => "welcome.subject.txt",
+            Self::Text => "welcome.txt",
+            Self::Html => "welcome.html",
+        }
+    }
+}
+
+/// The built-in templates of a language, in the order of [`Part::ALL`].
+struct BuiltIn {
+    language: &'static str,
+    sources: [&'static str; 3],
+}
+
+macro_rules! built_in {
+    ($language:literal) => {
+        BuiltIn {
+            language: $language,
+            sources: [
+                include_str!(concat!("templates/", $language, "/welcome.subject.txt")),
+                include_str!(concat!("templates/", $language, "/welcome.txt")),
+                include_str!(concat!("templates/", $language, "/welcome.html")),
+            ],
+        }
+    };
+}
+
+const BUILT_IN: [BuiltIn; 3] = [built_in!("en"), built_in!("de"), built_in!("el")];
+
+/// Why templates can't be used or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TemplateError {
+    /// A file or a directory can't be read.
+    #[error("templates: `{}` can't be read", path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// A file can't be written.
+    #[error("templates: `{}` can't be written", path.display())]
+    Write {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// There is a file already, which may have been edited.
+    #[error("template `{}` is there already; hint: name another directory, or remove it first", path.display())]
+    Exists {
+        /// Which.
+        path: PathBuf,
+    },
+    /// There is no directory of a language.
+    #[error("`{}` holds no templates; hint: `mail templates DIR` writes the built-in ones there to start from", path.display())]
+    None {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A file is missing that no built-in one stands in for.
+    #[error("template `{language}/{file}` is missing in `{}`; hint: start from the built-in one in `{LAST_RESORT}`", path.display())]
+    Missing {
+        /// The directory.
+        path: PathBuf,
+        /// The language.
+        language: String,
+        /// The file in the language's directory.
+        file: &'static str,
+    },
+    /// A file is longer than a template can be.
+    #[error("template `{}` is longer than {TEMPLATE_BYTES_MAX} bytes", path.display())]
+    TooLong {
+        /// Which.
+        path: PathBuf,
+    },
+    /// It can't be filled in.
+    #[error("template `{name}` can't be filled in{}: {why}", line.map_or_else(String::new, |line| format!(", line {line}")))]
+    Broken {
+        /// The language and the file.
+        name: String,
+        /// Where.
+        line: Option<usize>,
+        /// Why. Holds nothing of what would have been filled in.
+        why: String,
+    },
+}
+
+/// What a template can name.
+#[derive(Serialize)]
+pub(super) struct Context<'a> {
+    pub(super) customer: Named<'a>,
+    pub(super) reseller: Option<Named<'a>>,
+    pub(super) product: ContextProduct<'a>,
+    pub(super) product_key: &'a str,
+    pub(super) activation_link: Option<&'a str>,
+    pub(super) price: Option<String>,
+    pub(super) purchased_on: Option<String>,
+    pub(super) returnable_until: Option<String>,
+    pub(super) order_id: String,
+    pub(super) license_id: String,
+}
+
+/// A company or person, its name on one line.
+#[derive(Serialize)]
+pub(super) struct Named<'a> {
+    pub(super) id: &'a str,
+    pub(super) name: String,
+    pub(super) country: &'a str,
+}
+
+/// A product, its name on one line.
+#[derive(Serialize)]
+pub(super) struct ContextProduct<'a> {
+    pub(super) code: &'a str,
+    pub(super) name: String,
+}
+
+/// A template filled in.
+pub(super) struct Rendered {
+    /// One line.
+    pub(super) subject: String,
+    pub(super) text: Zeroizing<String>,
+    pub(super) html: Zeroizing<String>,
+    /// Why it is not the operator's own.
+    pub(super) problem: Option<Problem>,
+}
+
+/// Fills the templates of a language in, else of the next one that it falls back to. An operator's template that is
+/// broken holds no license back: the built-in one stands in for it, and the answer says so.
+pub(super) fn render(
+    directory: Option<&Path>,
+    language: &str,
+    context: &Context<'_>,
+) -> Result<Rendered, TemplateError> {
+    let chain = fallbacks(language);
+    let own = directory.map(|directory| render_first(Some(directory), &chain, context));
+    let problem = match own {
+        Some(Ok(rendered)) => return Ok(rendered),
+        Some(Err(error)) => Some(with_built_in(&error)),
+        None => None,
+    };
+    let built_in = render_first(None, &chain, context)?;
+    Ok(Rendered { problem, ..built_in })
+}
+
+fn with_built_in(error: &TemplateError) -> Problem {
+    tracing::warn!("{error}; the built-in template stands in for it");
+    Problem {
+        code: "template-broken".to_owned(),
+        message: format!("the built-in template was used: {error}"),
+        advice: "correct the template; `mail show` checks it".to_owned(),
+        correlation_id: String::new(),
+    }
+}
+
+/// The language itself, then without its last subtag and so on, then the last resort (RFC 4647 section 3.4).
+fn fallbacks(language: &str) -> Vec<String> {
+    let mut chain = Vec::new();
+    let mut subtags: Vec<&str> = language.split('-').collect();
+    while !subtags.is_empty() {
+        let is_tag = |subtag: &&str| !subtag.is_empty() && subtag.bytes().all(|b| b.is_ascii_alphanumeric());
+        if subtags.iter().all(is_tag) {
+            chain.push(subtags.join("-"));
+        }
+        subtags.pop();
+        // A single letter only introduces what follows it.
+        if subtags.len() > 1 && subtags.last().is_some_and(|subtag| subtag.len() == 1) {
+            subtags.pop();
+        }
+    }
+    chain.push(LAST_RESORT.to_owned());
+    chain
+}
+
+fn render_first(
+    directory: Option<&Path>,
+    chain: &[String],
+    context: &Context<'_>,
+) -> Result<Rendered, TemplateError> {
+    for language in chain {
+        if let Some(sources) = sources(directory, language)? {
+            return fill_in(language, &sources, context);
+        }
+    }
+    Err(TemplateError::None {
+        path: directory.unwrap_or(Path::new("")).to_owned(),
+    })
+}
+
+/// The three templates of a language: an operator's where there are, else the built-in ones. None: there are
+/// neither of this language.
+fn sources(directory: Option<&Path>, language: &str) -> Result<Option<[String; 3]>, TemplateError> {
+    let built_in = BUILT_IN
+        .iter()
+        .find(|built_in| built_in.language.eq_ignore_ascii_case(language));
+    let own = match directory {
+        Some(directory) => language_directory(directory, language)?,
+        None => None,
+    };
+    if own.is_none() && built_in.is_none() {
+        return Ok(None);
+    }
+    let mut sources = [const { String::new() }; 3];
+    for (index, (source, part)) in sources.iter_mut().zip(Part::ALL).enumerate() {
+        let file = match &own {
+            Some(own) => read(&own.join(part.file()))?,
+            None => None,
+        };
+        let built_in = built_in.and_then(|built_in| built_in.sources.get(index));
+        *source = file
+            .or_else(|| built_in.map(|source| (*source).to_owned()))
+            .ok_or_else(|| TemplateError::Missing {
+                path: directory.unwrap_or(Path::new("")).to_owned(),
+                language: language.to_owned(),
+                file: part.file(),
+            })?;
+    }
+    Ok(Some(sources))
+}
+
+/// The operator's directory of a language, in whatever case it is written.
+fn language_directory(directory: &Path, language: &str) -> Result<Option<PathBuf>, TemplateError> {
+    let own = languages(directory)?;
+    Ok(own
+        .into_iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case(language))
+        .map(|(_, path)| path))
+}
+
+/// The languages that an operator has a directory for.
+fn languages(directory: &Path) -> Result<Vec<(String, PathBuf)>, TemplateError> {
+    let failed = |source| TemplateError::Read {
+        path: directory.to_owned(),
+        source,
+    };
+    let mut languages = Vec::new();
+    for entry in fs::read_dir(directory).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let Ok(name) = entry.file_name().into_string() else {
+            continue;
+        };
+        if crate::record::is_language(&name) && entry.path().is_dir() {
+            languages.push((name, entry.path()));
+        }
+    }
+    languages.sort();
+    Ok(languages)
+}
+
+/// A template file. None: there is none.
+fn read(path: &Path) -> Result<Option<String>, TemplateError> {
+    let failed = |source| TemplateError::Read {
+        path: path.to_owned(),
+        source,
+    };
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(error)),
+    };
+    let mut text = String::new();
+    let mut limited = file.take(TEMPLATE_BYTES_MAX + 1);
+    let length = limited.read_to_string(&mut text).map_err(failed)?;
+    if u64::try_from(length).is_ok_and(|length| length > TEMPLATE_BYTES_MAX) {
+        return Err(TemplateError::TooLong {
+            path: path.to_owned(),
+        });
+    }
+    Ok(Some(text))
+}
+
+fn fill_in(language: &str, sources: &[String; 3], context: &Context<'_>) -> Result<Rendered, TemplateError> {
+    let mut environment = Environment::new();
+    // A name that is mistyped is an error, not an empty place in a customer's e-mail.
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.set_auto_escape_callback(|name| {
+        if name.ends_with(".html") {
+            AutoEscape::Html
+        } else {
+            AutoEscape::None
+        }
+    });
+    let fill = |part: Part, source: &str| -> Result<Zeroizing<String>, TemplateError> {
+        let name = format!("{language}/{}", part.file());
+        let broken = |error: &minijinja::Error, why: String| TemplateError::Broken {
+            name: name.clone(),
+            line: error.line(),
+            why,
+        };
+        let template = environment
+            .template_from_named_str(&name, source)
+            // Nothing has been filled in yet, so the detail is the operator's own text.
+            .map_err(|error| broken(&error, error.detail().unwrap_or("syntax error").to_owned()))?;
+        let text = template.render(context);
+        Ok(Zeroizing::new(
+            text.map_err(|error| broken(&error, error.kind().to_string()))?,
+        ))
+    };
+    let [subject, text, html] = sources;
+    Ok(Rendered {
+        subject: one_line(&fill(Part::Subject, subject)?),
+        text: fill(Part::Text, text)?,
+        html: fill(Part::Html, html)?,
+        problem: None,
+    })
+}
+
+/// Whether every language that an operator has templates for can be filled in. Answers with the languages.
+///
+/// # Errors
+/// When there are none, when one of them is incomplete, and when one can't be filled in.
+pub(super) fn check(directory: &Path) -> Result<Vec<String>, TemplateError> {
+    let languages = languages(directory)?;
+    if languages.is_empty() {
+        return Err(TemplateError::None {
+            path: directory.to_owned(),
+        });
+    }
+    let mut checked = Vec::new();
+    for (language, _) in languages {
+        if let Some(sources) = sources(Some(directory), &language)? {
+            // What may be missing in an e-mail must not be needed by a template.
+            fill_in(&language, &sources, &Context::sample())?;
+            fill_in(&language, &sources, &Context::bare_sample())?;
+        }
+        checked.push(language);
+    }
+    Ok(checked)
+}
+
+/// Writes the built-in templates into a directory, to start from. Answers with the files.
+///
+/// # Errors
+/// When one of them is there already, which leaves the rest as it is, and when one can't be written.
+pub fn write_templates(directory: &Path) -> Result<Vec<PathBuf>, TemplateError> {
+    let files: Vec<(PathBuf, &str)> = BUILT_IN
+        .iter()
+        .flat_map(|built_in| {
+            let sources = Part::ALL.into_iter().zip(built_in.sources);
+            sources.map(|(part, source)| (directory.join(built_in.language).join(part.file()), source))
+        })
+        .collect();
+    if let Some((path, _)) = files.iter().find(|(path, _)| path.exists()) {
+        return Err(TemplateError::Exists { path: path.clone() });
+    }
+    for (path, source) in &files {
+        let write = || {
+            path.parent().map_or(Ok(()), fs::create_dir_all)?;
+            let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
+            file.write_all(source.as_bytes())
+        };
+        write().map_err(|source| TemplateError::Write {
+            path: path.clone(),
+            source,
+        })?;
+    }
+    Ok(files.into_iter().map(|(path, _)| path).collect())
+}
+
+impl Context<'static> {
+    /// An e-mail with all that one can have, for trying templates out. The key is none.
+    pub(super) fn sample() -> Self {
+        let party = |name: &str| Named {
+            id: "C-1",
+            name: name.to_owned(),
+            country: "DE",
+        };
+        Self {
+            customer: party("Example Customer"),
+            reseller: Some(party("Example Reseller")),
+            product: ContextProduct {
+                code: "EP2-00000",
+                name: "Example Product".to_owned(),
+            },
+            product_key: "XXXXX-XXXXX-XXXXX-XXXXX-XXXXX",
+            activation_link: Some("https://example.com/activate"),
+            price: Some("149.00 EUR".to_owned()),
+            purchased_on: Some("2026-01-31".to_owned()),
+            returnable_until: Some("2026-03-02".to_owned()),
+            order_id: uuid::Uuid::nil().to_string(),
+            license_id: uuid::Uuid::nil().to_string(),
+        }
+    }
+
+    /// An e-mail with no more than every one has.
+    fn bare_sample() -> Self {
+        Self {
+            reseller: None,
+            activation_link: None,
+            price: None,
+            purchased_on: None,
+            returnable_until: None,
+            ..Self::sample()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_language_falls_back_to_its_parents_and_then_to_english() {
+        for (language, chain) in [
+            ("de-AT", vec!["de-AT", "de", "en"]),
+            ("zh-Hant-TW", vec!["zh-Hant-TW", "zh-Hant", "zh", "en"]),
+            ("de-x-formal", vec!["de-x-formal", "de", "en"]),
+            ("en", vec!["en", "en"]),
+            ("../etc", vec!["en"]),
+            ("", vec!["en"]),
+        ] {
+            assert_eq!(fallbacks(language), chain, "{language}");
+        }
+    }
+
+    #[test]
+    fn every_built_in_template_can_be_filled_in_whatever_is_missing() {
+        for built_in in BUILT_IN {
+            for context in [Context::sample(), Context::bare_sample()] {
+                let rendered = render(None, built_in.language, &context).unwrap();
+                for part in [&rendered.text, &rendered.html] {
+                    assert!(part.contains(context.product_key) && part.contains("Example Customer"));
+                    assert_eq!(part.contains("https:"), context.activation_link.is_some());
+                    assert_eq!(
+                        part.contains("Example Reseller"),
+                        context.reseller.is_some(),
+                        "{}",
+                        **part
+                    );
+                }
+                assert_eq!(rendered.problem, None);
+            }
+        }
+    }
+
+    #[test]
+    fn what_an_error_says_holds_no_key() {
+        let sources = [
+            "subject".to_owned(),
+            "{{ product_key|int }}".to_owned(),
+            String::new(),
+        ];
+        let Err(error) = fill_in("en", &sources, &Context::sample()) else {
+            panic!("a key is no number");
+        };
+        assert!(!error.to_string().contains("XXXXX"), "{error}");
+        assert!(
+            error.to_string().starts_with("template `en/welcome.txt`"),
+            "{error}"
+        );
+    }
+}

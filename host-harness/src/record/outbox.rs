@@ -1,0 +1,362 @@
+//! The outbox: e-mails that are to be sent once each, written down together with what they are about.
+
+use std::time::Duration;
+
+use backon::{BackoffBuilder as _, ExponentialBuilder};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{QueryBuilder, Row as _, SqliteConnection};
+use uuid::Uuid;
+
+use super::assets::{Asset, Problem};
+use super::orders::{Contact, Party};
+use super::stored::{count, from_json, id, stored_enum, to_json};
+use super::{Record, RecordError, begin_write, now_ms};
+
+/// The pause after a first attempt that did not deliver: long enough for a server's greylisting to notice it.
+const FIRST_PAUSE: Duration = Duration::from_secs(30);
+
+/// The longest pause between two attempts. A mail is never given up; the customer has paid for what is in it.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60 * 60);
+
+/// What an e-mail is for. There is one of a kind for an asset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MailKind {
+    /// The customer's license: product key and activation link.
+    Welcome,
+}
+
+stored_enum!(MailKind {
+    Welcome = "welcome", "welcome";
+});
+
+/// Where an e-mail stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MailState {
+    /// It is to be sent.
+    Pending,
+    /// A mail server or a directory has taken it.
+    Sent,
+    /// The mail server refused it for good; it is not tried again until the operator says so.
+    Failed,
+}
+
+stored_enum!(MailState {
+    Pending = "pending", "pending";
+    Sent = "sent", "sent";
+    Failed = "failed", "failed";
+});
+
+/// An e-mail as it is on record, without what it says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mail {
+    /// Stable and unique.
+    pub id: Uuid,
+    /// What it is for.
+    pub kind: MailKind,
+    /// What it is about.
+    pub asset_id: Uuid,
+    /// The order of the asset.
+    pub order_id: Uuid,
+    /// Where it goes.
+    pub contact: Contact,
+    /// Where it stands.
+    pub state: MailState,
+    /// How often it was tried to send it.
+    pub attempts: u32,
+    /// Not to be sent before, in milliseconds.
+    pub due_at_ms: i64,
+    /// What was wrong last. A sent one may have one, too: it was sent, but not as the operator wanted it.
+    pub problem: Option<Problem>,
+    /// When it was written down, in milliseconds.
+    pub created_at_ms: i64,
+    /// When it was sent, in milliseconds.
+    pub sent_at_ms: Option<i64>,
+}
+
+/// An e-mail that a worker has taken, with all that it is composed of.
+#[derive(Clone, Debug)]
+pub struct MailToSend {
+    /// Stable and unique.
+    pub id: Uuid,
+    /// What it is for.
+    pub kind: MailKind,
+    /// What it is about, secrets included.
+    pub asset: Asset,
+    /// Who gets the license.
+    pub customer: Party,
+    /// Who sells, where a reseller stands between.
+    pub reseller: Option<Party>,
+    /// Where it goes, and in which language.
+    pub contact: Contact,
+    /// How often it was tried to send it, this time included.
+    pub attempts: u32,
+}
+
+/// What came of trying to send an e-mail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MailOutcome {
+    /// It was taken. The problem, if any, is why it does not look as the operator wanted it.
+    Sent(Option<Problem>),
+    /// It may or may not have been taken, or definitely was not; it is tried again.
+    Later(Problem),
+    /// It was refused for good.
+    Refused(Problem),
+}
+
+/// Which e-mails to show; all that is given must hold.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MailFilter {
+    /// That stand so.
+    pub state: Option<MailState>,
+    /// Of an order.
+    pub order: Option<Uuid>,
+    /// About an asset.
+    pub asset: Option<Uuid>,
+}
+
+/// Why an e-mail is not tried again.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RetryMailError {
+    /// No such e-mail.
+    #[error("there is no mail `{id}`; hint: `mail list` shows those that there are")]
+    NoMail {
+        /// What was asked for.
+        id: Uuid,
+    },
+    /// It must not be sent twice.
+    #[error("mail `{id}` was sent already, and each is sent once")]
+    Sent {
+        /// The e-mail.
+        id: Uuid,
+    },
+    /// The record failed.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+/// Writes an e-mail about an asset down, in the transaction that makes it necessary. Doing so again does nothing,
+/// and neither does one for an order without a contact, placed before orders had one.
+pub(super) async fn enqueue(
+    transaction: &mut SqliteConnection,
+    kind: MailKind,
+    asset_id: Uuid,
+    now_ms: i64,
+) -> Result<(), RecordError> {
+    sqlx::query(
+        "INSERT INTO mails (id, kind, asset_id, state, attempts, due_at_ms, created_at_ms)
+         SELECT $1, $2, assets.id, $3, 0, $4, $4 FROM assets JOIN orders ON orders.id = assets.order_id
+         WHERE assets.id = $5 AND orders.contact IS NOT NULL
+         ON CONFLICT (kind, asset_id) DO NOTHING",
+    )
+    .bind(Uuid::new_v4().to_string())
+    .bind(kind.word())
+    .bind(MailState::Pending.word())
+    .bind(now_ms)
+    .bind(asset_id.to_string())
+    .execute(transaction)
+    .await?;
+    Ok(())
+}
+
+impl Record {
+    /// Takes up to `limit` e-mails that are due for a worker of [`Record::start_worker`]. Nobody else gets them
+    /// while that worker lives and has not finished them; one that does not live gets nothing.
+    ///
+    /// # Errors
+    /// When the record can't be read or written, or the host key does not open it.
+    pub async fn take_mails(&self, worker_id: Uuid, limit: u32) -> Result<Vec<MailToSend>, RecordError> {
+        // Asking costs other writers nothing, and nearly always nothing is due.
+        let due: i64 = sqlx::query_scalar(
+            "SELECT COUNT(*) FROM (SELECT 1 AS one FROM mails
+             WHERE state = $1 AND due_at_ms <= $2 AND (worker IS NULL OR worker <> $3) LIMIT 1) AS due",
+        )
+        .bind(MailState::Pending.word())
+        .bind(now_ms())
+        .bind(worker_id.to_string())
+        .fetch_one(&self.pool)
+        .await?;
+        if due == 0 {
+            return Ok(Vec::new());
+        }
+        let mut transaction = begin_write(&self.pool).await?;
+        self.bury_dead_workers(&mut transaction).await?;
+        let taken = sqlx::query(
+            "UPDATE mails SET worker = $1, attempts = attempts + 1
+             WHERE id IN (SELECT id FROM mails WHERE state = $2 AND due_at_ms <= $3 AND worker IS NULL
+                          ORDER BY due_at_ms, id LIMIT $4)
+               AND EXISTS (SELECT 1 FROM workers WHERE id = $1)
+             RETURNING id",
+        )
+        .bind(worker_id.to_string())
+        .bind(MailState::Pending.word())
+        .bind(now_ms())
+        .bind(i64::from(limit))
+        .fetch_all(&mut *transaction)
+        .await?;
+        let mut mails = Vec::with_capacity(taken.len());
+        for row in &taken {
+            mails.push(self.read_mail_to_send(&mut transaction, id(row, "id")?).await?);
+        }
+        transaction.commit().await?;
+        Ok(mails)
+    }
+
+    async fn read_mail_to_send(
+        &self,
+        connection: &mut SqliteConnection,
+        mail_id: Uuid,
+    ) -> Result<MailToSend, RecordError> {
+        let row = sqlx::query(
+            "SELECT mails.kind, mails.asset_id, mails.attempts, orders.customer, orders.reseller, orders.contact
+             FROM mails JOIN assets ON assets.id = mails.asset_id JOIN orders ON orders.id = assets.order_id
+             WHERE mails.id = $1",
+        )
+        .bind(mail_id.to_string())
+        .fetch_one(&mut *connection)
+        .await?;
+        let reseller: Option<&str> = row.try_get("reseller")?;
+        Ok(MailToSend {
+            id: mail_id,
+            kind: MailKind::from_word(row.try_get("kind")?)?,
+            asset: self.read_asset_of(connection, id(&row, "asset_id")?).await?,
+            customer: from_json(&row, "customer")?,
+            reseller: reseller.map(|_| from_json(&row, "reseller")).transpose()?,
+            contact: from_json(&row, "contact")?,
+            attempts: count(&row, "attempts")?,
+        })
+    }
+
+    /// Writes down what came of sending an e-mail, and gives it back unless it is sent or refused. That it was
+    /// sent counts whoever says so; the rest only from the worker that has it.
+    ///
+    /// # Errors
+    /// When the record can't be written.
+    pub async fn finish_mail(
+        &self,
+        worker_id: Uuid,
+        mail: &MailToSend,
+        outcome: MailOutcome,
+    ) -> Result<(), RecordError> {
+        let now = now_ms();
+        let (state, problem, due_at_ms, sent_at_ms) = match outcome {
+            MailOutcome::Sent(problem) => (MailState::Sent, problem, now, Some(now)),
+            MailOutcome::Later(problem) => {
+                let due = now.saturating_add(pause_ms(mail.attempts));
+                (MailState::Pending, Some(problem), due, None)
+            }
+            MailOutcome::Refused(problem) => (MailState::Failed, Some(problem), now, None),
+        };
+        sqlx::query(
+            "UPDATE mails SET state = $3, problem = $4, due_at_ms = $5, sent_at_ms = $6, worker = NULL
+             WHERE id = $1 AND state <> $7 AND (worker = $2 OR $3 = $7)",
+        )
+        .bind(mail.id.to_string())
+        .bind(worker_id.to_string())
+        .bind(state.word())
+        .bind(problem.as_ref().map(to_json).transpose()?)
+        .bind(due_at_ms)
+        .bind(sent_at_ms)
+        .bind(MailState::Sent.word())
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// The e-mails that a filter names, in the order in which they were written down.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn mails(&self, filter: MailFilter) -> Result<Vec<Mail>, RecordError> {
+        let mut query = QueryBuilder::new(
+            "SELECT mails.*, assets.order_id, orders.contact FROM mails
+             JOIN assets ON assets.id = mails.asset_id JOIN orders ON orders.id = assets.order_id
+             WHERE 1 = 1",
+        );
+        if let Some(state) = filter.state {
+            query.push(" AND mails.state = ").push_bind(state.word());
+        }
+        if let Some(order) = filter.order {
+            query.push(" AND assets.order_id = ").push_bind(order.to_string());
+        }
+        if let Some(asset) = filter.asset {
+            query.push(" AND mails.asset_id = ").push_bind(asset.to_string());
+        }
+        query.push(" ORDER BY mails.created_at_ms, assets.order_id, assets.position, mails.kind");
+        let rows = query.build().fetch_all(&self.pool).await?;
+        rows.iter().map(read_mail).collect()
+    }
+
+    /// Makes an e-mail that was not sent due now, one that was refused for good too.
+    ///
+    /// # Errors
+    /// When there is no such e-mail, when it was sent already, and when the record can't be written.
+    pub async fn retry_mail(&self, mail_id: Uuid) -> Result<(), RetryMailError> {
+        let mut transaction = begin_write(&self.pool).await?;
+        let state: Option<String> = sqlx::query_scalar("SELECT state FROM mails WHERE id = $1")
+            .bind(mail_id.to_string())
+            .fetch_optional(&mut *transaction)
+            .await
+            .map_err(RecordError::from)?;
+        let state = state.ok_or(RetryMailError::NoMail { id: mail_id })?;
+        if MailState::from_word(&state)? == MailState::Sent {
+            return Err(RetryMailError::Sent { id: mail_id });
+        }
+        make_due(&mut transaction, Some(mail_id)).await?;
+        transaction.commit().await.map_err(RecordError::from)?;
+        Ok(())
+    }
+
+    /// Makes every e-mail that was not sent due now, those that were refused for good too. Answers how many.
+    ///
+    /// # Errors
+    /// When the record can't be written.
+    pub async fn retry_mails(&self) -> Result<u64, RecordError> {
+        let mut transaction = begin_write(&self.pool).await?;
+        let due = make_due(&mut transaction, None).await?;
+        transaction.commit().await?;
+        Ok(due)
+    }
+}
+
+async fn make_due(transaction: &mut SqliteConnection, mail_id: Option<Uuid>) -> Result<u64, RecordError> {
+    let mut query = QueryBuilder::new("UPDATE mails SET state = ");
+    query.push_bind(MailState::Pending.word());
+    query.push(", due_at_ms = ").push_bind(now_ms());
+    query.push(" WHERE state <> ").push_bind(MailState::Sent.word());
+    if let Some(mail_id) = mail_id {
+        query.push(" AND id = ").push_bind(mail_id.to_string());
+    }
+    Ok(query.build().execute(transaction).await?.rows_affected())
+}
+
+/// How long to wait after an attempt: twice as long as before it, and by chance up to twice that, so that mails
+/// which failed together do not come together again.
+fn pause_ms(attempts: u32) -> i64 {
+    let pauses = ExponentialBuilder::default()
+        .with_min_delay(FIRST_PAUSE)
+        .with_max_delay(LONGEST_PAUSE)
+        .without_max_times()
+        .with_jitter();
+    // The longest is reached after seven.
+    let nth = usize::try_from(attempts.clamp(1, 16) - 1).unwrap_or_default();
+    let pause = pauses.build().nth(nth).unwrap_or(LONGEST_PAUSE);
+    i64::try_from(pause.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn read_mail(row: &SqliteRow) -> Result<Mail, RecordError> {
+    let problem: Option<&str> = row.try_get("problem")?;
+    Ok(Mail {
+        id: id(row, "id")?,
+        kind: MailKind::from_word(row.try_get("kind")?)?,
+        asset_id: id(row, "asset_id")?,
+        order_id: id(row, "order_id")?,
+        contact: from_json(row, "contact")?,
+        state: MailState::from_word(row.try_get("state")?)?,
+        attempts: count(row, "attempts")?,
+        due_at_ms: row.try_get("due_at_ms")?,
+        problem: problem.map(|_| from_json(row, "problem")).transpose()?,
+        created_at_ms: row.try_get("created_at_ms")?,
+        sent_at_ms: row.try_get("sent_at_ms")?,
+    })
+}

@@ -1,0 +1,333 @@
+//! A mail server of one test: real TCP, real TLS, and whatever answers the test orders.
+
+use std::collections::VecDeque;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use data_encoding::BASE64;
+use host_harness::record::{MailDelivery, MailSettings, Secret, SmtpProtection, SmtpServer};
+use rustls::pki_types::PrivatePkcs8KeyDer;
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+
+/// What the server does about one message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// Takes it.
+    #[default]
+    Accept,
+    /// 450 to its recipient.
+    Defer,
+    /// 550 to its recipient.
+    Refuse,
+    /// 550 to its sender.
+    RefuseSender,
+    /// 554 to the message itself, after all of it was read.
+    RefuseMessage,
+    /// Takes it, and closes the connection instead of saying so.
+    TakeAndDrop,
+    /// Takes it, says so, and closes the connection.
+    AcceptAndClose,
+}
+
+/// A message that the server has taken.
+#[derive(Clone, Debug)]
+pub(crate) struct Taken {
+    pub(crate) encrypted: bool,
+    /// As the client sent it, `\0user\0password` in clear.
+    pub(crate) login: Option<String>,
+    pub(crate) from: String,
+    pub(crate) to: String,
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// What a server offers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Offer {
+    pub(crate) start_tls: bool,
+    pub(crate) tls_at_once: bool,
+    /// Whether it lets in whoever logs in.
+    pub(crate) lets_in: bool,
+}
+
+impl Default for Offer {
+    fn default() -> Self {
+        Self {
+            start_tls: true,
+            tls_at_once: false,
+            lets_in: true,
+        }
+    }
+}
+
+struct State {
+    offer: Offer,
+    tls: TlsAcceptor,
+    answers: Mutex<VecDeque<Answer>>,
+    taken: Mutex<Vec<Taken>>,
+    connections: AtomicUsize,
+    /// Every line that came over a connection without TLS.
+    in_clear: Mutex<Vec<String>>,
+}
+
+/// A mail server that runs until it is dropped.
+pub(crate) struct MailServer {
+    state: Arc<State>,
+    address: SocketAddr,
+    certificate_pem: String,
+    accepting: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for MailServer {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+impl MailServer {
+    pub(crate) async fn start(offer: Offer) -> Self {
+        let rcgen::CertifiedKey { cert, signing_key } =
+            rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        let key = PrivatePkcs8KeyDer::from(signing_key.serialize_der());
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let tls = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![cert.der().clone()], key.into())
+            .unwrap();
+        let state = Arc::new(State {
+            offer,
+            tls: TlsAcceptor::from(Arc::new(tls)),
+            answers: Mutex::default(),
+            taken: Mutex::default(),
+            connections: AtomicUsize::default(),
+            in_clear: Mutex::default(),
+        });
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let serving = Arc::clone(&state);
+        let accepting = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                serving.connections.fetch_add(1, Ordering::SeqCst);
+                tokio::spawn(serve(Arc::clone(&serving), stream));
+            }
+        });
+        Self {
+            state,
+            address,
+            certificate_pem: cert.pem(),
+            accepting,
+        }
+    }
+
+    /// What it does about the next messages, in this order; then it accepts.
+    pub(crate) fn answers(&self, answers: &[Answer]) {
+        self.state.answers.lock().unwrap().extend(answers);
+    }
+
+    pub(crate) fn taken(&self) -> Vec<Taken> {
+        self.state.taken.lock().unwrap().clone()
+    }
+
+    pub(crate) fn connections(&self) -> usize {
+        self.state.connections.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn in_clear(&self) -> Vec<String> {
+        self.state.in_clear.lock().unwrap().clone()
+    }
+
+    /// Settings that reach it, logged in and by STARTTLS unless it offers TLS at once.
+    pub(crate) fn settings(&self) -> MailSettings {
+        MailSettings {
+            from: "Shop <shop@host.example>".to_owned(),
+            delivery: MailDelivery::Smtp(self.server()),
+            templates: None,
+        }
+    }
+
+    pub(crate) fn server(&self) -> SmtpServer {
+        SmtpServer {
+            host: "localhost".to_owned(),
+            port: self.address.port(),
+            protection: if self.state.offer.tls_at_once {
+                SmtpProtection::Tls
+            } else {
+                SmtpProtection::StartTls
+            },
+            user: Some("shop".to_owned()),
+            password: Some(Secret::new(PASSWORD)),
+            trusted_authorities_pem: Some(self.certificate_pem.clone()),
+        }
+    }
+}
+
+/// What the shop logs in with.
+pub(crate) const PASSWORD: &str = "correct horse battery staple";
+
+async fn serve(state: Arc<State>, stream: TcpStream) {
+    if state.offer.tls_at_once {
+        if let Ok(stream) = state.tls.accept(stream).await {
+            converse(&state, stream, true, true).await;
+        }
+        return;
+    }
+    let Some(stream) = converse(&state, stream, false, true).await else {
+        return;
+    };
+    if let Ok(stream) = state.tls.accept(stream).await {
+        converse(&state, stream, true, false).await;
+    }
+}
+
+/// Answers line by line. What is left of the connection comes back if the client wants TLS on it.
+async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
+    state: &State,
+    stream: S,
+    encrypted: bool,
+    greet: bool,
+) -> Option<S> {
+    let mut stream = BufReader::new(stream);
+    if greet {
+        say(&mut stream, "220 mail.test ESMTP").await?;
+    }
+    let mut session = Session {
+        encrypted,
+        ..Session::default()
+    };
+    loop {
+        let line = read_line(&mut stream).await?;
+        if !encrypted {
+            state.in_clear.lock().unwrap().push(line.clone());
+        }
+        match session.step(state, &line)? {
+            Step::Say(reply) => say(&mut stream, &reply).await?,
+            Step::StartTls => {
+                say(&mut stream, "220 go ahead").await?;
+                return Some(stream.into_inner());
+            }
+            Step::Read => {
+                say(&mut stream, "354 go on").await?;
+                let bytes = read_message(&mut stream).await?;
+                if session.answer == Answer::RefuseMessage {
+                    say(&mut stream, "554 not this one").await?;
+                    continue;
+                }
+                state.taken.lock().unwrap().push(session.taken(bytes));
+                if session.answer == Answer::TakeAndDrop {
+                    return None;
+                }
+                say(&mut stream, "250 taken").await?;
+                if session.answer == Answer::AcceptAndClose {
+                    return None;
+                }
+            }
+            Step::Leave => {
+                say(&mut stream, "221 bye").await?;
+                return None;
+            }
+        }
+    }
+}
+
+/// What a line of the client asks for.
+enum Step {
+    Say(String),
+    StartTls,
+    Read,
+    Leave,
+}
+
+/// What is known of a client and its current message.
+#[derive(Default)]
+struct Session {
+    encrypted: bool,
+    login: Option<String>,
+    from: String,
+    to: String,
+    answer: Answer,
+}
+
+impl Session {
+    /// None: the line makes no sense, and neither does going on.
+    fn step(&mut self, state: &State, line: &str) -> Option<Step> {
+        let command = line.split([' ', ':']).next()?.to_ascii_uppercase();
+        let reply = match command.as_str() {
+            "EHLO" if state.offer.start_tls && !self.encrypted => {
+                "250-mail.test\r\n250-8BITMIME\r\n250-AUTH PLAIN\r\n250 STARTTLS"
+            }
+            "EHLO" => "250-mail.test\r\n250-8BITMIME\r\n250 AUTH PLAIN",
+            "STARTTLS" if state.offer.start_tls => return Some(Step::StartTls),
+            "AUTH" => {
+                let given = BASE64.decode(line.strip_prefix("AUTH PLAIN ")?.as_bytes()).ok()?;
+                self.login = Some(String::from_utf8(given).ok()?);
+                if state.offer.lets_in {
+                    "235 welcome"
+                } else {
+                    "535 who are you?"
+                }
+            }
+            "MAIL" => {
+                line.clone_into(&mut self.from);
+                self.answer = state.answers.lock().unwrap().pop_front().unwrap_or_default();
+                match self.answer {
+                    Answer::RefuseSender => "550 not from you",
+                    _ => "250 sender noted",
+                }
+            }
+            "RCPT" => {
+                line.clone_into(&mut self.to);
+                match self.answer {
+                    Answer::Defer => "450 come back later",
+                    Answer::Refuse => "550 5.1.1 no such customer",
+                    _ => "250 recipient noted",
+                }
+            }
+            "DATA" => return Some(Step::Read),
+            "RSET" => "250 forgotten",
+            "QUIT" => return Some(Step::Leave),
+            _ => "502 what?",
+        };
+        Some(Step::Say(reply.to_owned()))
+    }
+
+    fn taken(&self, bytes: Vec<u8>) -> Taken {
+        Taken {
+            encrypted: self.encrypted,
+            login: self.login.clone(),
+            from: self.from.clone(),
+            to: self.to.clone(),
+            bytes,
+        }
+    }
+}
+
+async fn say<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut BufReader<S>, line: &str) -> Option<()> {
+    stream.write_all(format!("{line}\r\n").as_bytes()).await.ok()?;
+    stream.flush().await.ok()
+}
+
+async fn read_line<S: AsyncRead + Unpin>(stream: &mut BufReader<S>) -> Option<String> {
+    let mut line = Vec::new();
+    let read = stream.read_until(b'\n', &mut line).await.ok()?;
+    (read > 0).then(|| String::from_utf8_lossy(&line).trim_end().to_owned())
+}
+
+/// A message up to the line that is a dot, with the dots that were doubled undone (RFC 5321 section 4.5.2).
+async fn read_message<S: AsyncRead + Unpin>(stream: &mut BufReader<S>) -> Option<Vec<u8>> {
+    let mut message = Vec::new();
+    loop {
+        let mut line = Vec::new();
+        if stream.read_until(b'\n', &mut line).await.ok()? == 0 {
+            return None;
+        }
+        match line.as_slice() {
+            b".\r\n" => return Some(message),
+            [b'.', rest @ ..] => message.extend_from_slice(rest),
+            line => message.extend_from_slice(line),
+        }
+    }
+}
