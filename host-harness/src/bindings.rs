@@ -46,6 +46,30 @@ mod checking {
     });
 }
 
+/// What becomes of licenses, where a plugin knows it; with the same types.
+#[expect(missing_docs, reason = "generated; the documentation is in wit/*.wit")]
+mod lifecycle {
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        inline: "
+            package bss:host-harness;
+
+            world lifecycle {
+                export bss:service-manager/license-lifecycle@0.1.0;
+            }
+        ",
+        world: "bss:host-harness/lifecycle",
+        with: {
+            "bss:service-manager/failures@0.1.0": super::generated::bss::service_manager::failures,
+            "bss:service-manager/instance-settings@0.1.0":
+                super::generated::bss::service_manager::instance_settings,
+            "bss:service-manager/license-order@0.1.0":
+                super::generated::bss::service_manager::license_order,
+        },
+        exports: { default: async },
+    });
+}
+
 pub use checking::exports::bss::service_manager::connection;
 pub use checking::{Checking, CheckingPre};
 pub use generated::bss::service_manager::{
@@ -53,3 +77,5 @@ pub use generated::bss::service_manager::{
     services_definition, services_sink,
 };
 pub use generated::{Core, CorePre};
+pub use lifecycle::exports::bss::service_manager::license_lifecycle;
+pub use lifecycle::{Lifecycle, LifecyclePre};

@@ -16,6 +16,8 @@ pub mod host;
 pub mod host_key;
 pub mod instance_settings;
 pub mod license_order;
+pub mod license_refresh;
+pub mod license_return;
 pub mod limits;
 pub mod mail;
 pub mod order_worker;

@@ -342,7 +342,7 @@ fn outcome(answer: Answer, client_transaction_id: &str) -> AttemptOutcome {
     }
 }
 
-fn problem(code: &str, message: &str, advice: &str) -> record::Problem {
+pub(crate) fn problem(code: &str, message: &str, advice: &str) -> record::Problem {
     record::Problem {
         code: code.to_owned(),
         message: message.to_owned(),
@@ -351,7 +351,7 @@ fn problem(code: &str, message: &str, advice: &str) -> record::Problem {
     }
 }
 
-fn recorded_problem(problem: Problem) -> record::Problem {
+pub(crate) fn recorded_problem(problem: Problem) -> record::Problem {
     record::Problem {
         code: problem.code,
         message: problem.message,
@@ -368,7 +368,7 @@ fn contract_party(party: &Party) -> contract::Party {
     }
 }
 
-fn recorded(license: contract::License) -> License {
+pub(crate) fn recorded(license: contract::License) -> License {
     License {
         client_transaction_id: license.client_transaction_id,
         transaction_id: license.transaction_id,

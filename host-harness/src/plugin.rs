@@ -13,9 +13,10 @@ use wasmtime::{
 use crate::bindings::connection::Step;
 use crate::bindings::failures::{ChangeFailure, ReadFailure};
 use crate::bindings::instance_settings::{Draft, Form, Instance};
-use crate::bindings::license_order::{LicenseOrder, OrderAnswer};
+use crate::bindings::license_lifecycle::{LicenseName, LicenseReturn};
+use crate::bindings::license_order::{License, LicenseOrder, OrderAnswer};
 use crate::bindings::services_definition::{Outcome, Product};
-use crate::bindings::{Checking, CheckingPre, Core, CorePre};
+use crate::bindings::{Checking, CheckingPre, Core, CorePre, Lifecycle, LifecyclePre};
 use crate::call_state::{self, CallContext, CallState};
 use crate::compiled_cache::CompiledCache;
 use crate::error::{CallError, LoadError};
@@ -24,8 +25,9 @@ use crate::limits;
 /// Calls that can run at once with memory set aside beforehand. More wait for nobody: they fail at setup.
 const CALLS_AT_ONCE: u32 = 256;
 
-/// The interface that a plugin may lack.
+/// The interfaces that a plugin may lack.
 const CONNECTION: &str = "bss:service-manager/connection@0.1.0";
+const LIFECYCLE: &str = "bss:service-manager/license-lifecycle@0.1.0";
 
 /// A loaded plugin. Cloning shares it.
 #[derive(Clone)]
@@ -84,6 +86,9 @@ impl Plugin {
         let linked = linker.instantiate_pre(&component).map_err(contract)?;
         if exports.iter().any(|name| name == CONNECTION) {
             CheckingPre::new(linked.clone()).map_err(contract)?;
+        }
+        if exports.iter().any(|name| name == LIFECYCLE) {
+            LifecyclePre::new(linked.clone()).map_err(contract)?;
         }
         Ok(Self {
             imports: component_type
@@ -156,6 +161,49 @@ impl Plugin {
             .core
             .bss_service_manager_service_manager()
             .call_create_license(&mut call.store, instance, order);
+        let answer = tokio::time::timeout(limits::CALL, run).await;
+        call.end(answer).map(|(answer, _)| answer)
+    }
+
+    /// Whether the plugin knows what became of a license, and can return one.
+    pub fn offers_lifecycle(&self) -> bool {
+        self.exports.iter().any(|name| name == LIFECYCLE)
+    }
+
+    /// The license as the vendor sees it now. None: the vendor has never issued it.
+    ///
+    /// # Errors
+    /// When the plugin brings no answer, as one that [does not know](Self::offers_lifecycle) never does.
+    pub async fn get_license(
+        &self,
+        context: CallContext,
+        instance: &Instance,
+        name: &LicenseName,
+    ) -> Result<Result<Option<License>, ReadFailure>, CallError> {
+        let mut call = self.enter(context, limits::CALL, false).await?;
+        let lifecycle = Lifecycle::new(&mut call.store, &call.instance).map_err(CallError::Setup)?;
+        let run = lifecycle
+            .bss_service_manager_license_lifecycle()
+            .call_get_license(&mut call.store, instance, name);
+        let answer = tokio::time::timeout(limits::CALL, run).await;
+        call.end(answer).map(|(answer, _)| answer)
+    }
+
+    /// Returns one license. An error, like [`ChangeFailure::Unknown`], leaves open whether it was returned.
+    ///
+    /// # Errors
+    /// When the plugin brings no answer, as one that [can't return licenses](Self::offers_lifecycle) never does.
+    pub async fn cancel_license(
+        &self,
+        context: CallContext,
+        instance: &Instance,
+        license_return: &LicenseReturn,
+    ) -> Result<Result<License, ChangeFailure>, CallError> {
+        let mut call = self.enter(context, limits::CALL, false).await?;
+        let lifecycle = Lifecycle::new(&mut call.store, &call.instance).map_err(CallError::Setup)?;
+        let run = lifecycle
+            .bss_service_manager_license_lifecycle()
+            .call_cancel_license(&mut call.store, instance, license_return);
         let answer = tokio::time::timeout(limits::CALL, run).await;
         call.end(answer).map(|(answer, _)| answer)
     }

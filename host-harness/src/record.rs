@@ -2,12 +2,15 @@
 
 mod assets;
 mod attempts;
+mod cancellations;
 mod instances;
 mod invoices;
 mod mail_settings;
 mod orders;
 mod outbox;
 mod products;
+mod refreshes;
+mod returns;
 mod runs;
 mod services;
 mod stored;
@@ -33,6 +36,10 @@ pub use assets::{
     SyncStatus, client_transaction_id,
 };
 pub use attempts::{Attempt, AttemptOutcome, AttemptResult, BegunAttempt, EarlierAttempts, FinishError};
+pub use cancellations::{
+    CancelError, Cancellation, CancellationDecision, CancellationFilter, CancellationState, CommentTooLong,
+    DecideError, Requester, RequesterKind, ReturnReason, return_client_transaction_id,
+};
 pub use instances::{
     Authority, Change, CreateError, Instance, NewInstance, Reach, SaveError, SavedSettings, SettingsVersion,
     Standing,
@@ -43,6 +50,10 @@ pub(crate) use orders::is_language;
 pub use orders::{Contact, NewLine, NewOrder, Order, OrderLine, Party, PlaceError};
 pub use outbox::{Mail, MailFilter, MailKind, MailOutcome, MailState, MailToSend, RetryMailError};
 pub use products::{Choice, Decided, Decision, Price, ProductError};
+pub use refreshes::{RefreshRecordError, is_returned_elsewhere};
+pub use returns::{
+    BeginReturnError, BegunReturn, FinishReturnError, ReturnAttempt, ReturnOutcome, ReturnResult, TakenReturn,
+};
 pub use runs::{
     DifferenceKind, EndRunError, ProductDifference, RunAction, RunCounts, RunLease, RunLogLevel, RunLogLine,
     RunProgress, RunState, ServicesRun, StartRunError,

@@ -152,6 +152,7 @@ async fn forget(transaction: &mut SqliteConnection, worker: Uuid) -> Result<(), 
     for free in [
         "UPDATE assets SET worker = NULL WHERE worker = $1",
         "UPDATE mails SET worker = NULL WHERE worker = $1",
+        "UPDATE cancellations SET worker = NULL WHERE worker = $1",
         "DELETE FROM workers WHERE id = $1",
     ] {
         sqlx::query(free)

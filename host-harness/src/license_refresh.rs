@@ -1,0 +1,199 @@
+//! Refreshing: what the vendor says now of licenses that were bought.
+
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use uuid::Uuid;
+
+use crate::bindings::failures::{Delay, Problem, ReadFailure};
+use crate::bindings::license_lifecycle::LicenseName;
+use crate::call_state::CallListener;
+use crate::error::{CallError, LoadError};
+use crate::host::{Host, PrepareError, contract_instance};
+use crate::license_order::recorded;
+use crate::record::{
+    Asset, AssetFilter, CancellationFilter, CancellationState, RecordError, RefreshRecordError, SyncStatus,
+    is_returned_elsewhere,
+};
+
+/// How many licenses are asked about at once: enough that an answer's way of 20 ms does not add up over thousands,
+/// few enough to leave the vendor to the orders.
+const AT_ONCE: usize = 8;
+
+/// Why a license was not refreshed. What was on record of it still is.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RefreshError {
+    /// There is no such asset, it has no license, or the record fails.
+    #[error(transparent)]
+    Record(#[from] RefreshRecordError),
+    /// The plugin has no such function.
+    #[error(
+        "the plugin of instance `{0}` can't say what became of a license; hint: a newer version of it may"
+    )]
+    NotOffered(String),
+    /// The call can't be made.
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
+    /// The plugin brought no answer.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// The vendor, or the plugin before asking, said no, or what can't be read.
+    #[error("{} ({})", .0.message, .0.code)]
+    Refused(Problem),
+    /// The vendor was not reached, was busy, or broke off.
+    #[error("{} ({})", .0.problem.message, .0.problem.code)]
+    Unavailable(Delay),
+    /// The vendor does not know the license.
+    #[error("the vendor does not know the license of asset `{0}`; hint: ask the vendor's support")]
+    Missing(Uuid),
+    /// Not asked, because the vendor was not reached for those before it.
+    #[error("not asked: the vendor can't be reached")]
+    NotAsked,
+}
+
+impl From<RecordError> for RefreshError {
+    fn from(error: RecordError) -> Self {
+        Self::Record(error.into())
+    }
+}
+
+impl From<LoadError> for RefreshError {
+    fn from(error: LoadError) -> Self {
+        Self::Prepare(error.into())
+    }
+}
+
+impl RefreshError {
+    /// Whether the vendor was not reached, was busy, or broke off.
+    pub fn is_outage(&self) -> bool {
+        matches!(self, Self::Unavailable(_) | Self::NotAsked)
+    }
+
+    /// For how long the vendor asks to be left alone. None: it did not say.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Unavailable(delay) => delay.retry_after_ms.map(Duration::from_millis),
+            _ => None,
+        }
+    }
+}
+
+/// A license that was asked about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refreshed {
+    /// The asset, as it stands now.
+    pub asset: Asset,
+    /// The vendor has taken the license back, and nobody here asked it to. The asset is not cancelled and not
+    /// credited by that: an operator decides, and cancels it if it is to be credited.
+    pub returned_elsewhere: bool,
+}
+
+impl Host {
+    /// Asks the vendor what became of an asset's license, and puts that on record.
+    ///
+    /// # Errors
+    /// When there is no license to ask about, or no answer.
+    pub async fn refresh_license(
+        &self,
+        asset_id: Uuid,
+        listener: CallListener,
+    ) -> Result<Refreshed, RefreshError> {
+        let asset = self.record().begin_refresh(asset_id).await?;
+        let damaged = |what: String| RefreshError::from(RecordError::Damaged { what });
+        let instance = self.record().instance_by_id(asset.instance_id).await?;
+        let instance =
+            instance.ok_or_else(|| damaged(format!("instance `{}` is missing", asset.instance_id)))?;
+        let id = asset.license_token_id;
+        let id = id.ok_or_else(|| damaged(format!("asset `{asset_id}` has a license without a name")))?;
+        let plugin = self.plugin().await?;
+        if !plugin.offers_lifecycle() {
+            return Err(RefreshError::NotOffered(instance.name));
+        }
+        let call = self.ready_call(&instance, listener).await?;
+        let name = LicenseName::LicenseTokenId(id.clone());
+        let answer = plugin
+            .get_license(call, &contract_instance(&instance), &name)
+            .await?;
+        let license = match answer {
+            Ok(Some(license)) if license.license_token_id == id => recorded(license),
+            Ok(_) => return Err(RefreshError::Missing(asset_id)),
+            Err(ReadFailure::Refused(problem) | ReadFailure::Malformed(problem)) => {
+                return Err(RefreshError::Refused(problem));
+            }
+            Err(ReadFailure::Unavailable(delay)) => return Err(RefreshError::Unavailable(delay)),
+        };
+        let (license_token_status, return_status) = (license.license_token_status, license.return_status);
+        let asset = self
+            .record()
+            .finish_refresh(asset_id, license_token_status, return_status)
+            .await?;
+        let returned_elsewhere = is_returned_elsewhere(&asset) && !self.is_returning(asset_id).await?;
+        Ok(Refreshed {
+            asset,
+            returned_elsewhere,
+        })
+    }
+
+    /// As [`Host::refresh_license`], of all assets that a filter names and that have their license, several at once.
+    /// Once nobody answers, the rest is not asked.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn refresh_licenses(
+        &self,
+        filter: AssetFilter,
+        listener: &CallListener,
+    ) -> Result<Vec<(Uuid, Result<Refreshed, RefreshError>)>, RecordError> {
+        let filter = AssetFilter {
+            sync_status: Some(SyncStatus::Synchronized),
+            ..filter
+        };
+        let assets = self.record().assets(filter).await?;
+        let ids: Vec<Uuid> = assets.iter().map(|asset| asset.id).collect();
+        let (mut refreshed, mut is_outage) = (Vec::with_capacity(ids.len()), false);
+        for some in ids.chunks(AT_ONCE) {
+            if is_outage {
+                refreshed.extend(some.iter().map(|id| (*id, Err(RefreshError::NotAsked))));
+                continue;
+            }
+            let answers = self.refresh_at_once(some, listener).await;
+            let outage = |(_, answer): &(_, Result<_, RefreshError>)| {
+                answer.as_ref().is_err_and(RefreshError::is_outage)
+            };
+            is_outage = answers.iter().all(outage);
+            refreshed.extend(answers);
+        }
+        Ok(refreshed)
+    }
+
+    async fn refresh_at_once(
+        &self,
+        assets: &[Uuid],
+        listener: &CallListener,
+    ) -> Vec<(Uuid, Result<Refreshed, RefreshError>)> {
+        let mut running = JoinSet::new();
+        for (index, asset) in assets.iter().copied().enumerate() {
+            let (host, listener) = (self.clone(), listener.clone());
+            running.spawn(async move { (index, asset, host.refresh_license(asset, listener).await) });
+        }
+        let mut answers = running.join_all().await;
+        answers.sort_by_key(|(index, ..)| *index);
+        answers
+            .into_iter()
+            .map(|(_, asset, answer)| (asset, answer))
+            .collect()
+    }
+
+    /// Whether the vendor was asked to take an asset's license back, and that is not settled yet.
+    async fn is_returning(&self, asset_id: Uuid) -> Result<bool, RecordError> {
+        let filter = CancellationFilter {
+            asset: Some(asset_id),
+            open: true,
+        };
+        let open = self.record().cancellations(filter).await?;
+        Ok(open
+            .iter()
+            .any(|cancellation| cancellation.state == CancellationState::Returning))
+    }
+}

@@ -1,0 +1,311 @@
+//! Returns: a cancelled license goes back to the vendor first, and only when the vendor shows it returned is the
+//! asset cancelled and its price credited.
+//!
+//! The record knows of an attempt before the plugin is called. An attempt that follows one which may have been done
+//! looks the license up before it returns it again.
+
+mod rule;
+
+use std::time::{Duration, Instant};
+
+use backon::{BackoffBuilder as _, ExponentialBuilder};
+use uuid::Uuid;
+
+use crate::bindings::license_lifecycle as contract;
+use crate::call_state::{CallContext, CallListener};
+use crate::error::LoadError;
+use crate::host::{Host, PrepareError, contract_instance};
+use crate::plugin::Plugin;
+use crate::record::{
+    BeginReturnError, BegunReturn, CancelError, Cancellation, CancellationState, DecideError,
+    FinishReturnError, Instance, RecordError, Requester, ReturnResult, TakenReturn, now_ms,
+};
+use rule::{Next, Verdict};
+
+/// How often a return is attempted before it is left to the worker: as often as a line of an order.
+const ATTEMPTS: u32 = 3;
+
+/// The pause after a first attempt that settled nothing; it doubles.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+
+/// The longest that somebody who waits is kept waiting between two attempts, or for another worker's.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// How often to look whether another worker has settled a return. Somebody waits for it.
+const POLL: Duration = Duration::from_millis(200);
+
+/// The worker's pause after a first attempt that settled nothing; it doubles. The platform's own between two attempts
+/// at provisioning.
+const FIRST_WORKER_PAUSE: Duration = Duration::from_secs(5);
+
+/// The worker's longest pause: an outage that is over shows within the quarter of an hour.
+const LONGEST_WORKER_PAUSE: Duration = Duration::from_secs(15 * 60);
+
+/// The longest that a vendor is left alone because it asks for it. More is a mistake of a server on the way.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Why a license was not cancelled, or its return not attempted. Whatever is said of it, an asset whose cancellation
+/// is on record as returning will be attempted again.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReturnError {
+    /// The cancellation was not taken; nothing was written.
+    #[error(transparent)]
+    Cancel(#[from] CancelError),
+    /// The request was not decided; nothing was written.
+    #[error(transparent)]
+    Decide(#[from] DecideError),
+    /// The plugin can't return licenses.
+    #[error("the plugin of instance `{0}` can't return licenses; hint: a newer version of it may")]
+    NotOffered(String),
+    /// The call can't be made.
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
+    /// The attempt can't be begun.
+    #[error(transparent)]
+    Begin(#[from] BeginReturnError),
+    /// The outcome of the attempt can't be put on record; the next one looks it up.
+    #[error(transparent)]
+    Finish(#[from] FinishReturnError),
+    /// The record can't be read or written.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+impl From<LoadError> for ReturnError {
+    fn from(error: LoadError) -> Self {
+        Self::Prepare(error.into())
+    }
+}
+
+/// What an attempt at a return came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttemptedReturn {
+    /// The cancellation, as it stands now.
+    pub cancellation: Cancellation,
+    /// How the attempt ended.
+    pub result: ReturnResult,
+    /// For how long the vendor asks to be left alone. None: it did not say.
+    pub retry_after: Option<Duration>,
+}
+
+impl AttemptedReturn {
+    /// Whether there was no answer that settles it: the vendor was not reached, was busy, or broke off.
+    pub fn is_outage(&self) -> bool {
+        matches!(self.result, ReturnResult::Unavailable | ReturnResult::Unknown)
+    }
+}
+
+impl Host {
+    /// Cancels an asset at once: the return of its license is due, and [`Host::run_return`] or a worker attempts it.
+    /// `by` is the operator who decides, whoever asked for it.
+    ///
+    /// # Errors
+    /// When the asset can't be cancelled, or calls for its instance can't be made; nothing is written then.
+    pub async fn cancel_now(
+        &self,
+        asset_id: Uuid,
+        requester: &Requester,
+        comment: &str,
+        by: &str,
+    ) -> Result<Cancellation, ReturnError> {
+        self.check_return(asset_id).await?;
+        Ok(self
+            .record()
+            .cancel_now(asset_id, requester, comment, by)
+            .await?)
+    }
+
+    /// Says yes to a request: the return of the license is due, and [`Host::run_return`] or a worker attempts it.
+    ///
+    /// # Errors
+    /// When the request was decided or withdrawn, or calls for the instance can't be made; nothing is written then.
+    pub async fn confirm_cancellation(
+        &self,
+        cancellation_id: Uuid,
+        by: &str,
+        comment: &str,
+    ) -> Result<Cancellation, ReturnError> {
+        let cancellation = self.record().cancellation(cancellation_id).await?;
+        let cancellation = cancellation.ok_or(DecideError::NoCancellation { id: cancellation_id })?;
+        self.check_return(cancellation.asset_id).await?;
+        Ok(self
+            .record()
+            .confirm_cancellation(cancellation_id, by, comment)
+            .await?)
+    }
+
+    /// Attempts a confirmed cancellation's return a few times, and leaves it to a worker where it stays open. Returns
+    /// at once where it is settled.
+    ///
+    /// # Errors
+    /// When there is no such cancellation, calls for its instance can't be made, or the record fails.
+    pub async fn run_return(
+        &self,
+        cancellation_id: Uuid,
+        listener: CallListener,
+    ) -> Result<Cancellation, ReturnError> {
+        let worker = self.record().start_worker().await?;
+        let ran = self.attempts(worker.id(), cancellation_id, &listener).await;
+        self.record().end_worker(worker).await?;
+        ran
+    }
+
+    async fn attempts(
+        &self,
+        worker: Uuid,
+        cancellation_id: Uuid,
+        listener: &CallListener,
+    ) -> Result<Cancellation, ReturnError> {
+        let (mut attempt, mut pause) = (0, FIRST_PAUSE);
+        let patience = Instant::now() + LONGEST_PAUSE;
+        loop {
+            let Some(taken) = self.record().take_return(worker, cancellation_id).await? else {
+                let cancellation = self.record().cancellation(cancellation_id).await?;
+                let cancellation = cancellation.ok_or(DecideError::NoCancellation { id: cancellation_id })?;
+                if cancellation.state != CancellationState::Returning || Instant::now() > patience {
+                    return Ok(cancellation);
+                }
+                // Another worker was faster.
+                tokio::time::sleep(POLL).await;
+                continue;
+            };
+            let attempted = self.attempt_return(&taken, listener.clone()).await?;
+            attempt += 1;
+            let wait = attempted.retry_after.unwrap_or(pause);
+            if !attempted.is_outage() || attempt == ATTEMPTS || wait > LONGEST_PAUSE {
+                return Ok(attempted.cancellation);
+            }
+            tokio::time::sleep(wait).await;
+            pause *= 2;
+        }
+    }
+
+    /// One attempt at a return that a worker has taken: written down, made, and its outcome written down. Whatever
+    /// comes of it, the return is let go of, and where it stays open it is due again later.
+    ///
+    /// # Errors
+    /// When the attempt can't be made, or its outcome can't be put on record.
+    pub async fn attempt_return(
+        &self,
+        taken: &TakenReturn,
+        listener: CallListener,
+    ) -> Result<AttemptedReturn, ReturnError> {
+        let prepared = self.prepare_return(taken.instance_id, &listener).await;
+        let (plugin, instance, call) = match prepared {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                let due_at_ms = due_at_ms(LONGEST_WORKER_PAUSE);
+                self.record().leave_return(taken, due_at_ms).await?;
+                return Err(error);
+            }
+        };
+        let begun = self.record().begin_return(taken).await?;
+        let number = begun.number;
+        let Verdict { outcome, retry_after } =
+            self.ask(&plugin, &instance, call, begun, listener).await?;
+        let asked_for = retry_after.unwrap_or_default().min(RETRY_AFTER_MAX);
+        let due_at_ms = due_at_ms(worker_pause(number).max(asked_for));
+        let result = outcome.result();
+        let cancellation = self
+            .record()
+            .finish_return(taken, number, &outcome, due_at_ms)
+            .await?;
+        Ok(AttemptedReturn {
+            cancellation,
+            result,
+            retry_after,
+        })
+    }
+
+    /// Looks the license up where an earlier attempt may have returned it, and returns it where it is not returned.
+    async fn ask(
+        &self,
+        plugin: &Plugin,
+        instance: &Instance,
+        call: CallContext,
+        begun: BegunReturn,
+        listener: CallListener,
+    ) -> Result<Verdict, ReturnError> {
+        let contract_instance = contract_instance(instance);
+        let id = begun.license_token_id;
+        let call = if rule::looks_up_first(begun.earlier) {
+            let name = contract::LicenseName::LicenseTokenId(id.clone());
+            let found = plugin.get_license(call, &contract_instance, &name).await;
+            if let Next::End(verdict) = rule::after_look_up(found, &id) {
+                return Ok(verdict);
+            }
+            self.ready_call(instance, listener).await?
+        } else {
+            call
+        };
+        let license_return = contract::LicenseReturn {
+            license_token_id: id.clone(),
+            client_transaction_id: begun.client_transaction_id.to_string(),
+            reason: begun.comment,
+        };
+        let answer = plugin
+            .cancel_license(call, &contract_instance, &license_return)
+            .await;
+        Ok(rule::after_return(answer, &id))
+    }
+
+    /// Whether the return of an asset's license can be attempted at all.
+    async fn check_return(&self, asset_id: Uuid) -> Result<(), ReturnError> {
+        let asset = self.record().asset(asset_id).await?;
+        let asset = asset.ok_or(CancelError::NoAsset { id: asset_id })?;
+        let nobody: CallListener = std::sync::Arc::new(|_| ());
+        self.prepare_return(asset.instance_id, &nobody).await?;
+        Ok(())
+    }
+
+    async fn prepare_return(
+        &self,
+        instance_id: Uuid,
+        listener: &CallListener,
+    ) -> Result<(Plugin, Instance, CallContext), ReturnError> {
+        let instance = self.record().instance_by_id(instance_id).await?;
+        let instance = instance.ok_or_else(|| RecordError::Damaged {
+            what: format!("instance `{instance_id}` is missing"),
+        })?;
+        let plugin = self.plugin().await?;
+        if !plugin.offers_lifecycle() {
+            return Err(ReturnError::NotOffered(instance.name));
+        }
+        let call = self.ready_call(&instance, listener.clone()).await?;
+        Ok((plugin, instance, call))
+    }
+}
+
+/// How long a worker waits after an attempt, with a random part, so that many that failed at once don't all come
+/// back at once.
+fn worker_pause(attempt: u32) -> Duration {
+    let mut pauses = ExponentialBuilder::new()
+        .with_min_delay(FIRST_WORKER_PAUSE)
+        .with_max_delay(LONGEST_WORKER_PAUSE)
+        .with_jitter()
+        .without_max_times()
+        .build();
+    // After so many doublings it does not grow any more.
+    let doublings = attempt.saturating_sub(1).min(16) as usize;
+    pauses.nth(doublings).unwrap_or(LONGEST_WORKER_PAUSE)
+}
+
+fn due_at_ms(pause: Duration) -> i64 {
+    now_ms().saturating_add(i64::try_from(pause.as_millis()).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_comes_back_soon_at_first_and_rarely_later() {
+        let (first, longest) = (FIRST_WORKER_PAUSE, LONGEST_WORKER_PAUSE);
+        assert!((first..=first * 2).contains(&worker_pause(1)));
+        assert!((first * 2..=first * 4).contains(&worker_pause(2)));
+        for attempt in [20, u32::MAX] {
+            assert!((longest..=longest * 2).contains(&worker_pause(attempt)));
+        }
+    }
+}

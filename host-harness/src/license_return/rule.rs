@@ -1,0 +1,167 @@
+//! What an answer, or the lack of one, means for a return. Nothing else decides that.
+//!
+//! | earlier attempts | first step |
+//! |---|---|
+//! | none, or each of them definitely not done | return the license |
+//! | one of them may have been done | look the license up |
+//!
+//! | the look-up shows | next step |
+//! |---|---|
+//! | returned | done: also when somebody else returned it |
+//! | activated | return it again, with the same client transaction id |
+//! | redeemed | refused: it can't be returned any more, so it was not |
+//! | anything else, or nothing | unknown, as before |
+
+use std::time::Duration;
+
+use crate::bindings::failures::{ChangeFailure, Delay, ReadFailure};
+use crate::bindings::license_order::{License, LicenseTokenStatus, ReturnStatus};
+use crate::error::CallError;
+use crate::license_order::{problem, recorded_problem};
+use crate::record::{EarlierAttempts, ReturnOutcome};
+
+/// What an attempt came to.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Verdict {
+    pub(super) outcome: ReturnOutcome,
+    /// For how long the vendor asks to be left alone.
+    pub(super) retry_after: Option<Duration>,
+}
+
+/// What comes after a look-up.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// The license is not returned: it is returned now.
+    Return,
+    /// The look-up has settled the attempt, or left it as it was.
+    End(Verdict),
+}
+
+impl From<ReturnOutcome> for Verdict {
+    fn from(outcome: ReturnOutcome) -> Self {
+        Self {
+            outcome,
+            retry_after: None,
+        }
+    }
+}
+
+/// Whether to look the license up before it is returned.
+pub(super) fn looks_up_first(earlier: EarlierAttempts) -> bool {
+    match earlier {
+        EarlierAttempts::None | EarlierAttempts::NotDone => false,
+        EarlierAttempts::Unknown => true,
+    }
+}
+
+/// What a look-up says of a return that may have been made.
+pub(super) fn after_look_up(
+    answer: Result<Result<Option<License>, ReadFailure>, CallError>,
+    license_token_id: &str,
+) -> Next {
+    let (problem, retry_after) = match answer {
+        Ok(Ok(Some(license))) => match shown(&license, license_token_id) {
+            Shown::Activated => return Next::Return,
+            Shown::Returned => return Next::End(ReturnOutcome::Returned.into()),
+            Shown::Redeemed => return Next::End(ReturnOutcome::Refused(redeemed()).into()),
+            Shown::Unclear => (unclear(), None),
+        },
+        Ok(Ok(None)) => {
+            let message = "the vendor does not know the license any more";
+            (
+                problem("license-not-found", message, "ask the vendor's support"),
+                None,
+            )
+        }
+        Ok(Err(ReadFailure::Refused(problem) | ReadFailure::Malformed(problem))) => {
+            (recorded_problem(problem), None)
+        }
+        Ok(Err(ReadFailure::Unavailable(delay))) => {
+            let retry_after = retry_after(&delay);
+            (recorded_problem(delay.problem), retry_after)
+        }
+        Err(error) => (broke_off(&error), None),
+    };
+    Next::End(Verdict {
+        outcome: ReturnOutcome::Unknown(problem),
+        retry_after,
+    })
+}
+
+/// What the answer to a return says.
+pub(super) fn after_return(
+    answer: Result<Result<License, ChangeFailure>, CallError>,
+    license_token_id: &str,
+) -> Verdict {
+    let outcome = match answer {
+        Ok(Ok(license)) => match shown(&license, license_token_id) {
+            Shown::Returned => ReturnOutcome::Returned,
+            Shown::Activated | Shown::Redeemed | Shown::Unclear => ReturnOutcome::Unknown(unclear()),
+        },
+        Ok(Err(ChangeFailure::Refused(problem))) => ReturnOutcome::Refused(recorded_problem(problem)),
+        Ok(Err(ChangeFailure::Unknown(problem))) => ReturnOutcome::Unknown(recorded_problem(problem)),
+        Ok(Err(ChangeFailure::Unavailable(delay))) => {
+            return Verdict {
+                retry_after: retry_after(&delay),
+                outcome: ReturnOutcome::Unavailable(recorded_problem(delay.problem)),
+            };
+        }
+        // The sandbox was not entered.
+        Err(error @ CallError::Setup(_)) => ReturnOutcome::Unavailable(broke_off(&error)),
+        // It may have returned the license before it broke off.
+        Err(error) => ReturnOutcome::Unknown(broke_off(&error)),
+    };
+    outcome.into()
+}
+
+/// A license as the vendor shows it.
+enum Shown {
+    Activated,
+    Redeemed,
+    Returned,
+    /// It is another license, or its statuses contradict each other.
+    Unclear,
+}
+
+fn shown(license: &License, license_token_id: &str) -> Shown {
+    match (license.license_token_status, license.return_status) {
+        _ if license.license_token_id != license_token_id => Shown::Unclear,
+        (LicenseTokenStatus::Activated, ReturnStatus::None) => Shown::Activated,
+        (LicenseTokenStatus::Redeemed, ReturnStatus::None) => Shown::Redeemed,
+        (LicenseTokenStatus::ReturnAccepted, ReturnStatus::Successful) => Shown::Returned,
+        (_, ReturnStatus::Successful) | (LicenseTokenStatus::ReturnAccepted, ReturnStatus::None) => {
+            Shown::Unclear
+        }
+    }
+}
+
+fn retry_after(delay: &Delay) -> Option<Duration> {
+    delay.retry_after_ms.map(Duration::from_millis)
+}
+
+fn redeemed() -> crate::record::Problem {
+    problem(
+        "license-redeemed",
+        "the customer has used the license",
+        "a license that was used can't be returned",
+    )
+}
+
+fn unclear() -> crate::record::Problem {
+    problem(
+        "return-not-shown",
+        "the vendor does not show whether the license is returned",
+        "the next attempt looks it up",
+    )
+}
+
+fn broke_off(error: &CallError) -> crate::record::Problem {
+    let (code, advice) = match error {
+        CallError::Setup(_) => ("sandbox", "try again when the machine is less busy"),
+        _ => ("plugin-broke-off", "the next attempt looks it up"),
+    };
+    problem(code, &error.to_string(), advice)
+}
+
+#[cfg(test)]
+mod tests;

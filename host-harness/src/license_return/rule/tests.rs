@@ -1,0 +1,175 @@
+//! Every answer that a return or its look-up can have.
+
+use super::*;
+use crate::bindings::failures::Problem;
+
+const ID: &str = "k-1";
+
+fn license(license_token_status: LicenseTokenStatus, return_status: ReturnStatus) -> License {
+    License {
+        client_transaction_id: String::new(),
+        transaction_id: String::new(),
+        license_token_id: ID.to_owned(),
+        product_key: String::new(),
+        activation_link: String::new(),
+        license_token_status,
+        return_status,
+        purchased_at_ms: 0,
+        returnable_until_ms: None,
+    }
+}
+
+fn activated() -> License {
+    license(LicenseTokenStatus::Activated, ReturnStatus::None)
+}
+
+fn redeemed() -> License {
+    license(LicenseTokenStatus::Redeemed, ReturnStatus::None)
+}
+
+fn returned() -> License {
+    license(LicenseTokenStatus::ReturnAccepted, ReturnStatus::Successful)
+}
+
+/// Another license, and statuses that can't both be.
+fn contradictions() -> [License; 4] {
+    let mut other = returned();
+    other.license_token_id = "k-2".to_owned();
+    [
+        other,
+        license(LicenseTokenStatus::Activated, ReturnStatus::Successful),
+        license(LicenseTokenStatus::Redeemed, ReturnStatus::Successful),
+        license(LicenseTokenStatus::ReturnAccepted, ReturnStatus::None),
+    ]
+}
+
+fn problem(code: &str) -> Problem {
+    Problem {
+        code: code.to_owned(),
+        message: String::new(),
+        advice: String::new(),
+        correlation_id: "c".to_owned(),
+    }
+}
+
+fn delay(retry_after_ms: Option<u64>) -> Delay {
+    Delay {
+        problem: problem("busy"),
+        retry_after_ms,
+    }
+}
+
+fn broken_calls() -> [CallError; 4] {
+    [
+        CallError::Trap(wasmtime::Error::msg("unreachable")),
+        CallError::Busy(Duration::ZERO),
+        CallError::Deadline(Duration::ZERO),
+        CallError::Memory(0),
+    ]
+}
+
+fn not_entered() -> CallError {
+    CallError::Setup(wasmtime::Error::msg("no memory"))
+}
+
+/// What a look-up leaves unsettled: the code of its problem, and the pause that the vendor asks for.
+fn unknown(next: Next) -> (String, Option<Duration>) {
+    match next {
+        Next::End(Verdict {
+            outcome: ReturnOutcome::Unknown(problem),
+            retry_after,
+        }) => (problem.code, retry_after),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn only_an_attempt_that_may_have_been_done_is_looked_up() {
+    assert!(!looks_up_first(EarlierAttempts::None));
+    assert!(!looks_up_first(EarlierAttempts::NotDone));
+    assert!(looks_up_first(EarlierAttempts::Unknown));
+}
+
+#[test]
+fn a_look_up_of_a_returned_license_settles_the_return_whoever_made_it() {
+    let next = after_look_up(Ok(Ok(Some(returned()))), ID);
+    assert_eq!(next, Next::End(ReturnOutcome::Returned.into()));
+}
+
+#[test]
+fn a_look_up_of_an_activated_license_has_it_returned_again() {
+    assert_eq!(after_look_up(Ok(Ok(Some(activated()))), ID), Next::Return);
+}
+
+#[test]
+fn a_look_up_of_a_redeemed_license_refuses_the_return() {
+    let next = after_look_up(Ok(Ok(Some(redeemed()))), ID);
+    let Next::End(Verdict {
+        outcome: ReturnOutcome::Refused(problem),
+        ..
+    }) = next
+    else {
+        panic!("{next:?}")
+    };
+    assert_eq!(problem.code, "license-redeemed");
+}
+
+#[test]
+fn a_look_up_that_does_not_say_leaves_the_return_unknown() {
+    for license in contradictions() {
+        let (code, _) = unknown(after_look_up(Ok(Ok(Some(license))), ID));
+        assert_eq!(code, "return-not-shown");
+    }
+    assert_eq!(unknown(after_look_up(Ok(Ok(None)), ID)).0, "license-not-found");
+    for failure in [
+        ReadFailure::Refused(problem("x")),
+        ReadFailure::Malformed(problem("x")),
+    ] {
+        assert_eq!(unknown(after_look_up(Ok(Err(failure)), ID)).0, "x");
+    }
+    let busy = ReadFailure::Unavailable(delay(Some(1_500)));
+    let pause = Some(Duration::from_millis(1_500));
+    assert_eq!(
+        unknown(after_look_up(Ok(Err(busy)), ID)),
+        ("busy".to_owned(), pause)
+    );
+    for error in broken_calls().into_iter().chain([not_entered()]) {
+        unknown(after_look_up(Err(error), ID));
+    }
+}
+
+#[test]
+fn a_return_is_done_only_when_the_vendor_shows_it() {
+    assert_eq!(
+        after_return(Ok(Ok(returned())), ID).outcome,
+        ReturnOutcome::Returned
+    );
+    for license in contradictions().into_iter().chain([activated(), redeemed()]) {
+        let outcome = after_return(Ok(Ok(license)), ID).outcome;
+        assert!(matches!(outcome, ReturnOutcome::Unknown(_)), "{outcome:?}");
+    }
+}
+
+#[test]
+fn a_return_that_failed_is_what_the_plugin_says() {
+    let refused = after_return(Ok(Err(ChangeFailure::Refused(problem("x")))), ID).outcome;
+    assert!(
+        matches!(&refused, ReturnOutcome::Refused(problem) if problem.correlation_id == "c"),
+        "{refused:?}"
+    );
+    let unknown = after_return(Ok(Err(ChangeFailure::Unknown(problem("x")))), ID).outcome;
+    assert!(matches!(unknown, ReturnOutcome::Unknown(_)), "{unknown:?}");
+    let busy = after_return(Ok(Err(ChangeFailure::Unavailable(delay(Some(2))))), ID);
+    assert_eq!(busy.retry_after, Some(Duration::from_millis(2)));
+    assert!(matches!(busy.outcome, ReturnOutcome::Unavailable(_)), "{busy:?}");
+}
+
+#[test]
+fn a_plugin_that_broke_off_may_have_returned_the_license_and_one_that_never_started_has_not() {
+    for error in broken_calls() {
+        let outcome = after_return(Err(error), ID).outcome;
+        assert!(matches!(outcome, ReturnOutcome::Unknown(_)), "{outcome:?}");
+    }
+    let outcome = after_return(Err(not_entered()), ID).outcome;
+    assert!(matches!(outcome, ReturnOutcome::Unavailable(_)), "{outcome:?}");
+}

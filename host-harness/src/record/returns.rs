@@ -1,0 +1,472 @@
+//! Attempts at returning a cancelled asset's license: taken by one worker at a time, on record before the vendor is
+//! called, and closed with what came of it.
+
+use serde::{Deserialize, Serialize};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{QueryBuilder, Row as _, SqliteConnection};
+use uuid::Uuid;
+
+use super::assets::{AssetStatus, LicenseTokenStatus, Problem, ReturnStatus};
+use super::attempts::EarlierAttempts;
+use super::cancellations::{Cancellation, CancellationState, ReturnReason, existing};
+use super::stored::{count, from_json, id, stored_enum, to_json};
+use super::{Record, RecordError, begin_write, now_ms};
+
+/// How an attempt at a return ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReturnResult {
+    /// The vendor shows the license as returned.
+    Returned,
+    /// Definitely not done; a retry can't help.
+    Refused,
+    /// Definitely not done; a retry can help.
+    Unavailable,
+    /// May have been done.
+    Unknown,
+}
+
+stored_enum!(ReturnResult {
+    Returned = "returned", "returned";
+    Refused = "refused", "refused";
+    Unavailable = "unavailable", "unavailable";
+    Unknown = "unknown", "unknown";
+});
+
+/// What an attempt at a return brought.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReturnOutcome {
+    /// The vendor shows the license as returned.
+    Returned,
+    /// Definitely not done; a retry can't help.
+    Refused(Problem),
+    /// Definitely not done; a retry can help.
+    Unavailable(Problem),
+    /// May have been done.
+    Unknown(Problem),
+}
+
+impl ReturnOutcome {
+    /// How the attempt ended.
+    pub fn result(&self) -> ReturnResult {
+        match self {
+            Self::Returned => ReturnResult::Returned,
+            Self::Refused(_) => ReturnResult::Refused,
+            Self::Unavailable(_) => ReturnResult::Unavailable,
+            Self::Unknown(_) => ReturnResult::Unknown,
+        }
+    }
+
+    /// What was wrong. None: nothing.
+    pub fn problem(&self) -> Option<&Problem> {
+        match self {
+            Self::Returned => None,
+            Self::Refused(problem) | Self::Unavailable(problem) | Self::Unknown(problem) => Some(problem),
+        }
+    }
+}
+
+/// A return that is one worker's to attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TakenReturn {
+    /// The cancellation that it is of.
+    pub cancellation_id: Uuid,
+    /// The asset.
+    pub asset_id: Uuid,
+    /// The instance that the license was bought with.
+    pub instance_id: Uuid,
+    /// Who has taken it.
+    pub worker: Uuid,
+}
+
+/// An attempt at a return that is on record before the vendor is called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BegunReturn {
+    /// From 1 in each cancellation.
+    pub number: u32,
+    /// What is known of those before it.
+    pub earlier: EarlierAttempts,
+    /// What the vendor is to know the return by.
+    pub client_transaction_id: Uuid,
+    /// The vendor's name for the license.
+    pub license_token_id: String,
+    /// Why, in the requester's words. May be empty.
+    pub comment: String,
+}
+
+/// An attempt at a return as it is on record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReturnAttempt {
+    /// From 1 in each cancellation.
+    pub number: u32,
+    /// When it was begun, in milliseconds.
+    pub begun_at_ms: i64,
+    /// When it ended, in milliseconds. None: it has not, or the host stopped meanwhile.
+    pub finished_at_ms: Option<i64>,
+    /// How it ended. None: it has not.
+    pub result: Option<ReturnResult>,
+    /// What was wrong. None: nothing, or it has not ended.
+    pub problem: Option<Problem>,
+}
+
+/// Why an attempt at a return was not begun.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BeginReturnError {
+    /// It is settled, or another worker's.
+    #[error("the return of asset `{asset}` is not to be attempted by worker `{worker}`: it has not taken it")]
+    NotTaken {
+        /// The asset.
+        asset: Uuid,
+        /// Who wanted to.
+        worker: Uuid,
+    },
+    /// The record failed.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+/// Why the outcome of an attempt at a return was not taken as it came.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FinishReturnError {
+    /// No such attempt, or one that has ended.
+    #[error("the return of asset `{asset}` has no attempt {number} that is under way")]
+    NoAttempt {
+        /// The asset.
+        asset: Uuid,
+        /// What was asked for.
+        number: u32,
+    },
+    /// The record failed.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+impl From<sqlx::Error> for BeginReturnError {
+    fn from(source: sqlx::Error) -> Self {
+        Self::Record(source.into())
+    }
+}
+
+impl From<sqlx::Error> for FinishReturnError {
+    fn from(source: sqlx::Error) -> Self {
+        Self::Record(source.into())
+    }
+}
+
+impl Record {
+    /// Takes returns that are due, the longest due first, for a worker that [has been started](Record::start_worker):
+    /// they are nobody else's until they are attempted, or the worker has ended. None of the excluded instances'.
+    ///
+    /// # Errors
+    /// When the record can't be read or written.
+    pub async fn take_returns(
+        &self,
+        worker: Uuid,
+        limit: u32,
+        excluded_instances: &[Uuid],
+    ) -> Result<Vec<TakenReturn>, RecordError> {
+        let mut transaction = begin_write(&self.pool).await?;
+        self.bury_dead_workers(&mut transaction).await?;
+        let mut query = due_returns();
+        query.push(" AND c.due_at_ms <= ").push_bind(now_ms());
+        if !excluded_instances.is_empty() {
+            query.push(" AND a.instance_id NOT IN (");
+            let mut excluded = query.separated(", ");
+            for instance in excluded_instances {
+                excluded.push_bind(instance.to_string());
+            }
+            query.push(")");
+        }
+        query
+            .push(" ORDER BY c.due_at_ms LIMIT ")
+            .push_bind(i64::from(limit));
+        let rows = query.build().fetch_all(&mut *transaction).await?;
+        let mut taken = Vec::with_capacity(rows.len());
+        for row in &rows {
+            taken.push(take(&mut transaction, row, worker).await?);
+        }
+        transaction.commit().await?;
+        Ok(taken)
+    }
+
+    /// Takes one return for a worker, due or not. None: it is settled, or another worker's.
+    ///
+    /// # Errors
+    /// When the record can't be read or written.
+    pub async fn take_return(
+        &self,
+        worker: Uuid,
+        cancellation_id: Uuid,
+    ) -> Result<Option<TakenReturn>, RecordError> {
+        let mut transaction = begin_write(&self.pool).await?;
+        self.bury_dead_workers(&mut transaction).await?;
+        let mut query = due_returns();
+        query.push(" AND c.id = ").push_bind(cancellation_id.to_string());
+        let row = query.build().fetch_optional(&mut *transaction).await?;
+        let Some(row) = row else { return Ok(None) };
+        let taken = take(&mut transaction, &row, worker).await?;
+        transaction.commit().await?;
+        Ok(Some(taken))
+    }
+
+    /// Lets go of a return that could not be attempted, until it is due again.
+    ///
+    /// # Errors
+    /// When the record can't be written.
+    pub async fn leave_return(&self, taken: &TakenReturn, due_at_ms: i64) -> Result<(), RecordError> {
+        sqlx::query("UPDATE cancellations SET worker = NULL, due_at_ms = $3 WHERE id = $1 AND worker = $2")
+            .bind(taken.cancellation_id.to_string())
+            .bind(taken.worker.to_string())
+            .bind(due_at_ms)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    /// Puts on record that a license is about to be returned. To be called before the plugin is: of what is not on
+    /// record, nobody would ask what became.
+    ///
+    /// # Errors
+    /// When the worker has not taken the return, or it is settled.
+    pub async fn begin_return(&self, taken: &TakenReturn) -> Result<BegunReturn, BeginReturnError> {
+        let mut transaction = begin_write(&self.pool).await?;
+        let row = sqlx::query(
+            "SELECT c.return_client_transaction_id, c.comment, a.license_token_id
+             FROM cancellations c JOIN assets a ON a.id = c.asset_id
+             WHERE c.id = $1 AND c.worker = $2 AND c.state = $3",
+        )
+        .bind(taken.cancellation_id.to_string())
+        .bind(taken.worker.to_string())
+        .bind(CancellationState::Returning.word())
+        .fetch_optional(&mut *transaction)
+        .await?
+        .ok_or(BeginReturnError::NotTaken {
+            asset: taken.asset_id,
+            worker: taken.worker,
+        })?;
+        let license_token_id: Option<String> = row.try_get("license_token_id")?;
+        let license_token_id = license_token_id.ok_or_else(|| RecordError::Damaged {
+            what: format!("asset `{}` has a license without a name", taken.asset_id),
+        })?;
+        let before = attempts(&mut transaction, taken.cancellation_id).await?;
+        let number = before.last().map_or(0, |last| last.number).saturating_add(1);
+        sqlx::query("INSERT INTO return_attempts (cancellation_id, number, begun_at_ms) VALUES ($1, $2, $3)")
+            .bind(taken.cancellation_id.to_string())
+            .bind(i64::from(number))
+            .bind(now_ms())
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(BegunReturn {
+            number,
+            earlier: earlier(&before),
+            client_transaction_id: id(&row, "return_client_transaction_id")?,
+            license_token_id,
+            comment: row.try_get("comment")?,
+        })
+    }
+
+    /// Puts the outcome of an attempt at a return on record, lets go of the return, and, all at once or not at all:
+    ///
+    /// - returned: the asset is cancelled, its license Return Accepted, its return Successful, its whole price
+    ///   credited, and the cancellation done.
+    /// - refused: the cancellation is refused, and the asset stays as it is.
+    /// - unavailable or unknown: the cancellation stays open, and is due again when told.
+    ///
+    /// # Errors
+    /// When there is no such attempt under way.
+    pub async fn finish_return(
+        &self,
+        taken: &TakenReturn,
+        number: u32,
+        outcome: &ReturnOutcome,
+        due_at_ms: i64,
+    ) -> Result<Cancellation, FinishReturnError> {
+        let mut transaction = begin_write(&self.pool).await?;
+        let (result, problem) = (outcome.result(), outcome.problem());
+        let finished = sqlx::query(
+            "UPDATE return_attempts SET finished_at_ms = $3, result = $4, problem = $5
+             WHERE cancellation_id = $1 AND number = $2 AND finished_at_ms IS NULL",
+        )
+        .bind(taken.cancellation_id.to_string())
+        .bind(i64::from(number))
+        .bind(now_ms())
+        .bind(result.word())
+        .bind(problem.map(to_json).transpose()?)
+        .execute(&mut *transaction)
+        .await?;
+        if finished.rows_affected() == 0 {
+            return Err(FinishReturnError::NoAttempt {
+                asset: taken.asset_id,
+                number,
+            });
+        }
+        let reason = problem.map(|problem| ReturnReason {
+            result,
+            problem: problem.clone(),
+        });
+        let before = existing(&mut transaction, taken.cancellation_id).await?;
+        let is_open = before.state == CancellationState::Returning;
+        match result {
+            ReturnResult::Returned if is_open => {
+                settle(&mut transaction, taken, CancellationState::Done, None, due_at_ms).await?;
+                cancel_asset(&mut transaction, taken).await?;
+            }
+            ReturnResult::Returned if before.state == CancellationState::Refused => {
+                tracing::error!(asset = %taken.asset_id, "a return that was thought refused has come after all");
+                show_returned(&mut transaction, taken.asset_id).await?;
+            }
+            // Whoever has taken the return meanwhile decides what becomes of it.
+            _ if !is_open || !is_taken(&mut transaction, taken).await? => {}
+            ReturnResult::Refused => {
+                let state = CancellationState::Refused;
+                settle(&mut transaction, taken, state, reason.as_ref(), due_at_ms).await?;
+            }
+            _ => settle(&mut transaction, taken, before.state, reason.as_ref(), due_at_ms).await?,
+        }
+        let cancellation = existing(&mut transaction, taken.cancellation_id).await?;
+        transaction.commit().await?;
+        Ok(cancellation)
+    }
+
+    /// Every attempt at the return that a cancellation asks for, the first one first.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn return_attempts(&self, cancellation_id: Uuid) -> Result<Vec<ReturnAttempt>, RecordError> {
+        let mut connection = self.pool.acquire().await?;
+        attempts(&mut connection, cancellation_id).await
+    }
+}
+
+/// The returns that somebody may take, with their assets.
+fn due_returns() -> QueryBuilder<sqlx::Sqlite> {
+    let mut query = QueryBuilder::new(
+        "SELECT c.id, c.asset_id, a.instance_id FROM cancellations c JOIN assets a ON a.id = c.asset_id
+         WHERE c.worker IS NULL AND c.state = ",
+    );
+    query.push_bind(CancellationState::Returning.word());
+    query
+}
+
+async fn take(
+    transaction: &mut SqliteConnection,
+    row: &SqliteRow,
+    worker: Uuid,
+) -> Result<TakenReturn, RecordError> {
+    let taken = TakenReturn {
+        cancellation_id: id(row, "id")?,
+        asset_id: id(row, "asset_id")?,
+        instance_id: id(row, "instance_id")?,
+        worker,
+    };
+    sqlx::query("UPDATE cancellations SET worker = $2 WHERE id = $1")
+        .bind(taken.cancellation_id.to_string())
+        .bind(worker.to_string())
+        .execute(transaction)
+        .await?;
+    Ok(taken)
+}
+
+async fn is_taken(transaction: &mut SqliteConnection, taken: &TakenReturn) -> Result<bool, RecordError> {
+    let row = sqlx::query("SELECT 1 FROM cancellations WHERE id = $1 AND worker = $2")
+        .bind(taken.cancellation_id.to_string())
+        .bind(taken.worker.to_string())
+        .fetch_optional(transaction)
+        .await?;
+    Ok(row.is_some())
+}
+
+/// Writes what became of a cancellation, and lets go of it.
+async fn settle(
+    transaction: &mut SqliteConnection,
+    taken: &TakenReturn,
+    state: CancellationState,
+    reason: Option<&ReturnReason>,
+    due_at_ms: i64,
+) -> Result<(), RecordError> {
+    sqlx::query(
+        "UPDATE cancellations SET state = $2, reason = $3, ended_at_ms = $4, due_at_ms = $5, worker = NULL
+         WHERE id = $1",
+    )
+    .bind(taken.cancellation_id.to_string())
+    .bind(state.word())
+    .bind(reason.map(to_json).transpose()?)
+    .bind((!state.is_open()).then(now_ms))
+    .bind(due_at_ms)
+    .execute(transaction)
+    .await?;
+    Ok(())
+}
+
+/// Cancels the asset of a return that the vendor has accepted, and credits it.
+async fn cancel_asset(transaction: &mut SqliteConnection, taken: &TakenReturn) -> Result<(), RecordError> {
+    let cancelled = sqlx::query("UPDATE assets SET status = $2 WHERE id = $1 AND status = $3")
+        .bind(taken.asset_id.to_string())
+        .bind(AssetStatus::Cancelled.word())
+        .bind(AssetStatus::Active.word())
+        .execute(&mut *transaction)
+        .await?;
+    if cancelled.rows_affected() != 1 {
+        return Err(RecordError::Damaged {
+            what: format!("asset `{}` was cancelled twice", taken.asset_id),
+        });
+    }
+    show_returned(transaction, taken.asset_id).await
+}
+
+/// Puts on record that the vendor shows an asset's license as returned.
+async fn show_returned(transaction: &mut SqliteConnection, asset_id: Uuid) -> Result<(), RecordError> {
+    sqlx::query(
+        "UPDATE assets SET license_token_status = $2, return_status = $3, refreshed_at_ms = $4 WHERE id = $1",
+    )
+    .bind(asset_id.to_string())
+    .bind(LicenseTokenStatus::ReturnAccepted.word())
+    .bind(ReturnStatus::Successful.word())
+    .bind(now_ms())
+    .execute(transaction)
+    .await?;
+    Ok(())
+}
+
+/// What is known of the attempts so far. One that has not ended was broken off, and may have returned the license.
+fn earlier(attempts: &[ReturnAttempt]) -> EarlierAttempts {
+    let is_not_done = |attempt: &ReturnAttempt| {
+        matches!(
+            attempt.result,
+            Some(ReturnResult::Refused | ReturnResult::Unavailable)
+        )
+    };
+    if attempts.is_empty() {
+        EarlierAttempts::None
+    } else if attempts.iter().all(is_not_done) {
+        EarlierAttempts::NotDone
+    } else {
+        EarlierAttempts::Unknown
+    }
+}
+
+async fn attempts(
+    connection: &mut SqliteConnection,
+    cancellation_id: Uuid,
+) -> Result<Vec<ReturnAttempt>, RecordError> {
+    let rows = sqlx::query("SELECT * FROM return_attempts WHERE cancellation_id = $1 ORDER BY number")
+        .bind(cancellation_id.to_string())
+        .fetch_all(connection)
+        .await?;
+    rows.iter().map(attempt).collect()
+}
+
+fn attempt(row: &SqliteRow) -> Result<ReturnAttempt, RecordError> {
+    let result: Option<&str> = row.try_get("result")?;
+    let problem: Option<&str> = row.try_get("problem")?;
+    Ok(ReturnAttempt {
+        number: count(row, "number")?,
+        begun_at_ms: row.try_get("begun_at_ms")?,
+        finished_at_ms: row.try_get("finished_at_ms")?,
+        result: result.map(ReturnResult::from_word).transpose()?,
+        problem: problem.map(|_| from_json(row, "problem")).transpose()?,
+    })
+}
