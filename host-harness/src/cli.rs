@@ -12,6 +12,7 @@ mod orders;
 mod pfx;
 mod prerequisites;
 mod products;
+mod returns;
 mod services;
 mod show;
 mod worker;

@@ -110,10 +110,7 @@ impl Host {
         by: &str,
     ) -> Result<Cancellation, ReturnError> {
         self.check_return(asset_id).await?;
-        Ok(self
-            .record()
-            .cancel_now(asset_id, requester, comment, by)
-            .await?)
+        Ok(self.record().cancel_now(asset_id, requester, comment, by).await?)
     }
 
     /// Says yes to a request: the return of the license is due, and [`Host::run_return`] or a worker attempts it.
@@ -202,8 +199,7 @@ impl Host {
         };
         let begun = self.record().begin_return(taken).await?;
         let number = begun.number;
-        let Verdict { outcome, retry_after } =
-            self.ask(&plugin, &instance, call, begun, listener).await?;
+        let Verdict { outcome, retry_after } = self.ask(&plugin, &instance, call, begun, listener).await?;
         let asked_for = retry_after.unwrap_or_default().min(RETRY_AFTER_MAX);
         let due_at_ms = due_at_ms(worker_pause(number).max(asked_for));
         let result = outcome.result();

@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::invoices::InvoiceCommand;
 use super::mail::MailCommand;
 use super::products::ProductCommand;
+use super::returns::ReturnCommand;
 use super::services::ServicesCommand;
 use super::worker::WorkerArguments;
 
@@ -255,6 +256,8 @@ pub(super) enum AssetCommand {
         /// The asset
         asset: Uuid,
     },
+    #[command(flatten)]
+    Return(ReturnCommand),
 }
 
 #[derive(Debug, Args)]

@@ -10,6 +10,7 @@ use super::Ending;
 use super::args::{AssetCommand, ListAssets};
 use super::commands::{Outcome, configure_failure, listener, no_answer, now_ms};
 use super::orders::place_failure;
+use super::returns;
 use super::show::{self, Failure};
 
 pub(super) async fn run(host: &Host, command: AssetCommand, json: bool) -> Outcome {
@@ -18,6 +19,7 @@ pub(super) async fn run(host: &Host, command: AssetCommand, json: bool) -> Outco
         AssetCommand::Show { asset, show_keys } => self::show(host, asset, show_keys, json).await,
         AssetCommand::History { asset } => history(host, asset, json).await,
         AssetCommand::Retry { asset } => retry(host, asset, json).await,
+        AssetCommand::Return(command) => returns::run(host, command, json).await,
     }
 }
 

@@ -252,7 +252,8 @@ impl Record {
         comment: &str,
         by: &str,
     ) -> Result<Cancellation, CancelError> {
-        self.new_cancellation(asset_id, requester, comment, Some(by)).await
+        self.new_cancellation(asset_id, requester, comment, Some(by))
+            .await
     }
 
     async fn new_cancellation(

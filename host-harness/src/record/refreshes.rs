@@ -50,13 +50,13 @@ impl Record {
     ) -> Result<Vec<Uuid>, RecordError> {
         let mut query = QueryBuilder::new("SELECT id FROM assets WHERE license_token_status = ");
         query.push_bind(LicenseTokenStatus::Activated.word());
-        query
-            .push(" AND status = ")
-            .push_bind(AssetStatus::Active.word());
+        query.push(" AND status = ").push_bind(AssetStatus::Active.word());
         query
             .push(" AND sync_status = ")
             .push_bind(SyncStatus::Synchronized.word());
-        query.push(" AND refresh_asked_at_ms <= ").push_bind(older_than_ms);
+        query
+            .push(" AND refresh_asked_at_ms <= ")
+            .push_bind(older_than_ms);
         // What was said when it was bought counts as well.
         query.push(" AND created_at_ms <= ").push_bind(older_than_ms);
         if !excluded_instances.is_empty() {
