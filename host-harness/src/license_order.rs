@@ -278,7 +278,7 @@ fn checked(product: &str, answer: Answer) -> Result<(), PlaceError> {
 }
 
 /// How long to wait after an attempt, in milliseconds.
-fn pause_ms(attempt: u32, retry_after: Option<Duration>) -> i64 {
+pub(crate) fn pause_ms(attempt: u32, retry_after: Option<Duration>) -> i64 {
     let pauses = ExponentialBuilder::new()
         .with_min_delay(FIRST_PAUSE)
         .with_max_delay(LONGEST_PAUSE)

@@ -12,8 +12,8 @@ use crate::error::{CallError, LoadError};
 use crate::host::{Host, PrepareError, contract_instance};
 use crate::license_order::recorded;
 use crate::record::{
-    Asset, AssetFilter, CancellationFilter, CancellationState, RecordError, RefreshRecordError, SyncStatus,
-    is_returned_elsewhere,
+    Asset, AssetFilter, AssetStatus, CancellationFilter, CancellationState, RecordError, RefreshRecordError,
+    SyncStatus, is_returned_elsewhere,
 };
 
 /// How many licenses are asked about at once: enough that an answer's way of 20 ms does not add up over thousands,
@@ -135,8 +135,8 @@ impl Host {
         })
     }
 
-    /// As [`Host::refresh_license`], of all assets that a filter names and that have their license, several at once.
-    /// Once nobody answers, the rest is not asked.
+    /// As [`Host::refresh_license`], of all assets that a filter names, that have their license and are not cancelled;
+    /// several at once. Once nobody answers, the rest is not asked.
     ///
     /// # Errors
     /// When the record can't be read.
@@ -150,7 +150,8 @@ impl Host {
             ..filter
         };
         let assets = self.record().assets(filter).await?;
-        let ids: Vec<Uuid> = assets.iter().map(|asset| asset.id).collect();
+        let active = assets.iter().filter(|asset| asset.status == AssetStatus::Active);
+        let ids: Vec<Uuid> = active.map(|asset| asset.id).collect();
         let (mut refreshed, mut is_outage) = (Vec::with_capacity(ids.len()), false);
         for some in ids.chunks(AT_ONCE) {
             if is_outage {

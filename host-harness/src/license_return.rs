@@ -8,17 +8,17 @@ mod rule;
 
 use std::time::{Duration, Instant};
 
-use backon::{BackoffBuilder as _, ExponentialBuilder};
 use uuid::Uuid;
 
 use crate::bindings::license_lifecycle as contract;
-use crate::call_state::{CallContext, CallListener};
+use crate::call_state::{CallContext, CallListener, now_ms};
 use crate::error::LoadError;
 use crate::host::{Host, PrepareError, contract_instance};
+use crate::license_order::pause_ms;
 use crate::plugin::Plugin;
 use crate::record::{
     BeginReturnError, BegunReturn, CancelError, Cancellation, CancellationState, DecideError,
-    FinishReturnError, Instance, RecordError, Requester, ReturnResult, TakenReturn, now_ms,
+    FinishReturnError, Instance, RecordError, Requester, ReturnResult, TakenReturn,
 };
 use rule::{Next, Verdict};
 
@@ -33,13 +33,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// How often to look whether another worker has settled a return. Somebody waits for it.
 const POLL: Duration = Duration::from_millis(200);
-
-/// The worker's pause after a first attempt that settled nothing; it doubles. The platform's own between two attempts
-/// at provisioning.
-const FIRST_WORKER_PAUSE: Duration = Duration::from_secs(5);
-
-/// The worker's longest pause: an outage that is over shows within the quarter of an hour.
-const LONGEST_WORKER_PAUSE: Duration = Duration::from_secs(15 * 60);
 
 /// The longest that a vendor is left alone because it asks for it. More is a mistake of a server on the way.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 60 * 60);
@@ -144,7 +137,9 @@ impl Host {
     ) -> Result<Cancellation, ReturnError> {
         let worker = self.record().start_worker().await?;
         let ran = self.attempts(worker.id(), cancellation_id, &listener).await;
-        self.record().end_worker(worker).await?;
+        if let Err(error) = self.record().end_worker(worker).await {
+            tracing::warn!(%error, "a worker can't be ended; its lease ends by itself");
+        }
         ran
     }
 
@@ -188,28 +183,34 @@ impl Host {
         taken: &TakenReturn,
         listener: CallListener,
     ) -> Result<AttemptedReturn, ReturnError> {
-        let prepared = self.prepare_return(taken.instance_id, &listener).await;
-        let (plugin, instance, call) = match prepared {
-            Ok(prepared) => prepared,
-            Err(error) => {
-                let due_at_ms = due_at_ms(LONGEST_WORKER_PAUSE);
-                self.record().leave_return(taken, due_at_ms).await?;
-                return Err(error);
+        let attempted = self.attempt_taken(taken, listener).await;
+        if attempted.is_err() {
+            // What was wrong needs somebody to put it right.
+            let due_at_ms = due_at_ms(u32::MAX, None);
+            if let Err(error) = self.record().leave_return(taken, due_at_ms).await {
+                tracing::warn!(%error, asset = %taken.asset_id, "a return can't be let go of before its worker ends");
             }
-        };
+        }
+        attempted
+    }
+
+    async fn attempt_taken(
+        &self,
+        taken: &TakenReturn,
+        listener: CallListener,
+    ) -> Result<AttemptedReturn, ReturnError> {
+        let (plugin, instance, call) = self.prepare_return(taken.instance_id, &listener).await?;
         let begun = self.record().begin_return(taken).await?;
         let number = begun.number;
         let Verdict { outcome, retry_after } = self.ask(&plugin, &instance, call, begun, listener).await?;
-        let asked_for = retry_after.unwrap_or_default().min(RETRY_AFTER_MAX);
-        let due_at_ms = due_at_ms(worker_pause(number).max(asked_for));
-        let result = outcome.result();
+        let due_at_ms = due_at_ms(number, retry_after);
         let cancellation = self
             .record()
             .finish_return(taken, number, &outcome, due_at_ms)
             .await?;
         Ok(AttemptedReturn {
             cancellation,
-            result,
+            result: outcome.result(),
             retry_after,
         })
     }
@@ -273,22 +274,10 @@ impl Host {
     }
 }
 
-/// How long a worker waits after an attempt, with a random part, so that many that failed at once don't all come
-/// back at once.
-fn worker_pause(attempt: u32) -> Duration {
-    let mut pauses = ExponentialBuilder::new()
-        .with_min_delay(FIRST_WORKER_PAUSE)
-        .with_max_delay(LONGEST_WORKER_PAUSE)
-        .with_jitter()
-        .without_max_times()
-        .build();
-    // After so many doublings it does not grow any more.
-    let doublings = attempt.saturating_sub(1).min(16) as usize;
-    pauses.nth(doublings).unwrap_or(LONGEST_WORKER_PAUSE)
-}
-
-fn due_at_ms(pause: Duration) -> i64 {
-    now_ms().saturating_add(i64::try_from(pause.as_millis()).unwrap_or(i64::MAX))
+/// When a return is due again after an attempt that has not settled it.
+fn due_at_ms(attempt: u32, retry_after: Option<Duration>) -> i64 {
+    let retry_after = retry_after.map(|asked_for| asked_for.min(RETRY_AFTER_MAX));
+    now_ms().saturating_add(pause_ms(attempt, retry_after))
 }
 
 #[cfg(test)]
@@ -296,12 +285,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_worker_comes_back_soon_at_first_and_rarely_later() {
-        let (first, longest) = (FIRST_WORKER_PAUSE, LONGEST_WORKER_PAUSE);
-        assert!((first..=first * 2).contains(&worker_pause(1)));
-        assert!((first * 2..=first * 4).contains(&worker_pause(2)));
-        for attempt in [20, u32::MAX] {
-            assert!((longest..=longest * 2).contains(&worker_pause(attempt)));
-        }
+    fn a_vendor_is_left_alone_as_long_as_it_asks_for_but_not_for_ever() {
+        let day_ms = 24 * 60 * 60 * 1_000;
+        let hour = Duration::from_secs(60 * 60);
+        let now = now_ms();
+        assert!(due_at_ms(1, None) < now + 60_000);
+        let asked = due_at_ms(1, Some(hour));
+        assert!((now + 3_600_000..now + 3_660_000).contains(&asked));
+        let asked = due_at_ms(u32::MAX, Some(Duration::MAX));
+        assert!((now + day_ms..now + day_ms + 60_000).contains(&asked));
     }
 }

@@ -69,10 +69,10 @@ pub(super) struct Decision {
 pub(super) struct Refresh {
     /// The asset
     asset: Option<Uuid>,
-    /// All that have a license
+    /// All that have a license and are not cancelled
     #[arg(long)]
     all: bool,
-    /// All of an instance that have a license
+    /// All of an instance that have a license and are not cancelled
     #[arg(long, value_name = "NAME")]
     instance: Option<String>,
 }

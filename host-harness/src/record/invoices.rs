@@ -203,10 +203,6 @@ pub(super) async fn charge(
 
 /// Gives all of what was charged for a license back. None: it was never charged. A second call answers with the
 /// credit of the first one, whatever cancellation it names.
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "returns are being written beside this")
-)]
 pub(super) async fn credit(
     transaction: &mut SqliteConnection,
     asset_id: Uuid,

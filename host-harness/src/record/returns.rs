@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::assets::{AssetStatus, LicenseTokenStatus, Problem, ReturnStatus};
 use super::attempts::EarlierAttempts;
 use super::cancellations::{Cancellation, CancellationState, ReturnReason, existing};
+use super::invoices::credit;
 use super::stored::{count, from_json, id, stored_enum, to_json};
 use super::{Record, RecordError, begin_write, now_ms};
 
@@ -414,7 +415,9 @@ async fn cancel_asset(transaction: &mut SqliteConnection, taken: &TakenReturn) -
             what: format!("asset `{}` was cancelled twice", taken.asset_id),
         });
     }
-    show_returned(transaction, taken.asset_id).await
+    show_returned(transaction, taken.asset_id).await?;
+    credit(transaction, taken.asset_id, taken.cancellation_id, now_ms()).await?;
+    Ok(())
 }
 
 /// Puts on record that the vendor shows an asset's license as returned.

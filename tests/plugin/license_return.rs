@@ -1,0 +1,476 @@
+//! Returning: the asset, the bill and Microsoft's ledger agree, whatever happens to the answer.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use host_harness::Host;
+use host_harness::license_return::ReturnError;
+use host_harness::record::{
+    Asset, AssetStatus, BillingFilter, CancelError, Cancellation, CancellationFilter, CancellationState,
+    LicenseTokenStatus, Requester, RequesterKind, ReturnAttempt, ReturnResult, ReturnStatus,
+};
+use host_harness::simulator::{Fault, LedgerEntry, Operation, Repeat, TokenStatus, When};
+use jiff::SignedDuration;
+
+use crate::component::component;
+use crate::guests;
+use crate::scenario::{PRICE, Scenario, silent};
+
+/// Why it is returned, for Microsoft as well.
+const COMMENT: &str = "ordered twice";
+
+/// A license that was bought, and Microsoft has issued no other.
+pub(crate) async fn sold() -> (Scenario, Asset) {
+    let scenario = Scenario::selling().await;
+    let offers = scenario.offers().await;
+    let asset = scenario.order(&offers[0], 1).await.remove(0);
+    assert_eq!(asset.license_token_status, Some(LicenseTokenStatus::Activated));
+    (scenario, asset)
+}
+
+fn customer() -> Requester {
+    Requester {
+        kind: RequesterKind::Customer,
+        name: "Customer".to_owned(),
+    }
+}
+
+async fn cancel_now(host: &Host, asset: &Asset) -> Result<Cancellation, ReturnError> {
+    host.cancel_now(asset.id, &customer(), COMMENT, "olivia").await
+}
+
+/// Cancels at once, and attempts the return as often as a person waits for.
+async fn cancel(host: &Host, asset: &Asset) -> Cancellation {
+    let cancellation = cancel_now(host, asset).await;
+    run(host, &cancellation.expect("it is taken")).await
+}
+
+async fn run(host: &Host, cancellation: &Cancellation) -> Cancellation {
+    let ran = host.run_return(cancellation.id, silent()).await;
+    ran.expect("the return is attempted")
+}
+
+async fn recorded(host: &Host, asset: &Asset) -> Asset {
+    let asset = host.record().asset(asset.id).await.expect("the record");
+    asset.expect("the asset")
+}
+
+async fn credits(host: &Host) -> Vec<i64> {
+    let credits = host.record().credits(BillingFilter::default()).await;
+    let credits = credits.expect("credits");
+    credits.iter().map(|credit| credit.price.minor_units).collect()
+}
+
+async fn results(host: &Host, cancellation: &Cancellation) -> Vec<ReturnResult> {
+    let attempts = host.record().return_attempts(cancellation.id).await;
+    let attempts = attempts.expect("attempts");
+    attempts
+        .iter()
+        .filter_map(|ReturnAttempt { result, .. }| *result)
+        .collect()
+}
+
+/// The one license that Microsoft has issued.
+async fn issued(scenario: &Scenario) -> LedgerEntry {
+    let mut ledger = scenario.microsoft.ledger().await.expect("the ledger");
+    assert_eq!(ledger.len(), 1);
+    ledger.remove(0)
+}
+
+/// The asset is cancelled and credited once, and Microsoft has taken its license back for just that.
+async fn assert_returned(scenario: &Scenario, before: &Asset, cancellation: &Cancellation) {
+    assert_eq!(cancellation.state, CancellationState::Done, "{cancellation:?}");
+    let after = recorded(&scenario.host, before).await;
+    let expected = Asset {
+        status: AssetStatus::Cancelled,
+        license_token_status: Some(LicenseTokenStatus::ReturnAccepted),
+        return_status: ReturnStatus::Successful,
+        refreshed_at_ms: after.refreshed_at_ms,
+        ..before.clone()
+    };
+    assert_eq!(after, expected);
+    assert_eq!(credits(&scenario.host).await, [PRICE]);
+    let entry = issued(scenario).await;
+    assert_eq!(entry.token_status, TokenStatus::ReturnAccepted);
+    let id = cancellation.return_client_transaction_id.to_string();
+    assert_eq!(entry.return_client_transaction_id, Some(id));
+    assert_eq!(entry.return_reason.as_deref(), Some(COMMENT));
+}
+
+/// Nothing has changed, here or at Microsoft, but for what the customer did.
+async fn assert_untouched(scenario: &Scenario, before: &Asset, at_microsoft: TokenStatus) {
+    assert_eq!(recorded(&scenario.host, before).await, *before);
+    assert!(credits(&scenario.host).await.is_empty());
+    let entry = issued(scenario).await;
+    assert_eq!(entry.token_status, at_microsoft);
+    assert_eq!(entry.return_client_transaction_id, None);
+}
+
+fn assert_refused(cancellation: &Cancellation, code: &str) {
+    assert_eq!(cancellation.state, CancellationState::Refused);
+    let reason = cancellation.reason.as_ref().expect("a reason");
+    assert_eq!(
+        (reason.result, reason.problem.code.as_str()),
+        (ReturnResult::Refused, code)
+    );
+    assert!(!reason.problem.advice.is_empty(), "{reason:?}");
+    assert!(!reason.problem.correlation_id.is_empty(), "{reason:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_license_that_microsoft_takes_back_is_cancelled_and_credited_in_full() {
+    let (scenario, asset) = sold().await;
+    let done = cancel(&scenario.host, &asset).await;
+    assert_returned(&scenario, &asset, &done).await;
+    assert_eq!(results(&scenario.host, &done).await, [ReturnResult::Returned]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redeemed_license_stays_what_it_is_and_the_refusal_says_why() {
+    let (scenario, asset) = sold().await;
+    let id = asset.license_token_id.clone().expect("its name");
+    scenario.microsoft.redeem(&id).await.expect("it is used");
+    let refused = cancel(&scenario.host, &asset).await;
+    assert_refused(&refused, "license-redeemed");
+    assert_untouched(&scenario, &asset, TokenStatus::Redeemed).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_return_after_its_window_is_refused_and_changes_nothing() {
+    let (scenario, asset) = sold().await;
+    scenario.microsoft.move_clock(SignedDuration::from_hours(31 * 24));
+    let refused = cancel(&scenario.host, &asset).await;
+    assert_refused(&refused, "return-window-expired");
+    assert_untouched(&scenario, &asset, TokenStatus::Activated).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_license_that_nobody_may_return_is_refused_and_changes_nothing() {
+    let scenario = Scenario::selling().await;
+    let catalog = scenario.microsoft.catalog();
+    let kept = catalog.offers.iter().find(|offer| !offer.is_returnable);
+    let offer_id = kept.expect("an offer that can't be returned").offer_id.clone();
+    let asset = scenario.order(&offer_id, 1).await.remove(0);
+    let refused = cancel(&scenario.host, &asset).await;
+    assert_refused(&refused, "not-returnable");
+    assert_untouched(&scenario, &asset, TokenStatus::Activated).await;
+}
+
+/// Returns one license while Microsoft answers the first return with a fault; answers with how the attempts ended
+/// and how many returns Microsoft has read.
+async fn returned_despite(fault: Fault) -> (Vec<ReturnResult>, u64) {
+    let (scenario, asset) = sold().await;
+    let faults = scenario.microsoft.faults();
+    faults.order(Operation::Return, fault.clone(), Repeat::Times(1));
+    let done = cancel(&scenario.host, &asset).await;
+    assert_returned(&scenario, &asset, &done).await;
+    (
+        results(&scenario.host, &done).await,
+        faults.requests_seen(Operation::Return),
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_return_whose_answer_is_lost_is_looked_up_and_not_repeated() {
+    for fault in [
+        Fault::Reset(When::AfterActing),
+        Fault::Close(When::AfterActing),
+        Fault::CutAnswer,
+        Fault::Html(500, When::AfterActing),
+        Fault::Html(502, When::AfterActing),
+    ] {
+        let (results, returns) = returned_despite(fault.clone()).await;
+        assert_eq!(
+            results,
+            [ReturnResult::Unknown, ReturnResult::Returned],
+            "{fault:?}"
+        );
+        assert_eq!(returns, 1, "{fault:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_return_that_may_have_been_done_and_was_not_is_made_after_a_look_up() {
+    for fault in [
+        Fault::Reset(When::BeforeActing),
+        Fault::Html(500, When::BeforeActing),
+    ] {
+        let (results, returns) = returned_despite(fault.clone()).await;
+        assert_eq!(
+            results,
+            [ReturnResult::Unknown, ReturnResult::Returned],
+            "{fault:?}"
+        );
+        assert_eq!(returns, 2, "{fault:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_busy_microsoft_is_asked_again_after_the_pause_that_it_asks_for() {
+    let busy = Fault::Refusal {
+        status: 429,
+        code: "Throttled".into(),
+        retry_after: Some(1),
+    };
+    let started = Instant::now();
+    let (results, returns) = returned_despite(busy).await;
+    assert_eq!(results, [ReturnResult::Unavailable, ReturnResult::Returned]);
+    assert_eq!(returns, 2);
+    assert!(
+        started.elapsed() >= Duration::from_secs(1),
+        "it was not left alone"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_return_stays_open_until_microsoft_can_be_asked() {
+    let (scenario, asset) = sold().await;
+    let faults = scenario.microsoft.faults();
+    faults.order(
+        Operation::Return,
+        Fault::Reset(When::AfterActing),
+        Repeat::Times(1),
+    );
+    faults.order(
+        Operation::LookUp,
+        Fault::Html(500, When::BeforeActing),
+        Repeat::Always,
+    );
+    let open = cancel(&scenario.host, &asset).await;
+    assert_eq!(open.state, CancellationState::Returning, "unknown is not refused");
+    assert_eq!(results(&scenario.host, &open).await, [ReturnResult::Unknown; 3]);
+    assert_eq!(
+        recorded(&scenario.host, &asset).await,
+        asset,
+        "nothing is cancelled while nobody knows"
+    );
+    assert!(credits(&scenario.host).await.is_empty());
+    assert_eq!(faults.requests_seen(Operation::Return), 1);
+    faults.clear();
+    // As after a crash: another start of the host goes on with it.
+    let again = Host::open(&scenario.folder.path().join("bss"), component()).await;
+    let done = run(&again.expect("the host opens"), &open).await;
+    assert_returned(&scenario, &asset, &done).await;
+    assert_eq!(faults.requests_seen(Operation::Return), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_license_that_is_redeemed_while_nobody_knows_refuses_the_return() {
+    let (scenario, asset) = sold().await;
+    let faults = scenario.microsoft.faults();
+    let lost = Fault::Html(500, When::BeforeActing);
+    faults.order(Operation::Return, lost.clone(), Repeat::Always);
+    faults.order(Operation::LookUp, lost, Repeat::Always);
+    let open = cancel(&scenario.host, &asset).await;
+    assert_eq!(open.state, CancellationState::Returning);
+    faults.clear();
+    let id = asset.license_token_id.clone().expect("its name");
+    scenario.microsoft.redeem(&id).await.expect("it is used");
+    let refused = run(&scenario.host, &open).await;
+    assert_eq!(refused.state, CancellationState::Refused);
+    assert_eq!(refused.reason.expect("a reason").problem.code, "license-redeemed");
+    assert_untouched(&scenario, &asset, TokenStatus::Redeemed).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_return_that_is_broken_off_is_looked_up_by_the_next_attempt() {
+    let (scenario, asset) = sold().await;
+    let slow = Fault::DelayAnswer(Duration::from_secs(60));
+    scenario
+        .microsoft
+        .faults()
+        .order(Operation::Return, slow, Repeat::Times(1));
+    let made = cancel_now(&scenario.host, &asset).await.expect("it is taken");
+    let worker = scenario.host.record().start_worker().await.expect("a worker");
+    let mut taken = scenario.host.record().take_returns(worker.id(), 1, &[]).await;
+    let taken = taken.as_mut().expect("the record").remove(0);
+    // The call ends when its future is dropped, at some moment after Microsoft has acted.
+    let (host, of_call) = (scenario.host.clone(), taken.clone());
+    let call = tokio::spawn(async move { host.attempt_return(&of_call, silent()).await });
+    while issued(&scenario).await.token_status != TokenStatus::ReturnAccepted {
+        tokio::task::yield_now().await;
+    }
+    call.abort();
+    let _ = call.await;
+    assert_eq!(recorded(&scenario.host, &asset).await, asset);
+    let attempted = scenario.host.attempt_return(&taken, silent()).await;
+    let attempted = attempted.expect("it is attempted");
+    assert!(!attempted.is_outage());
+    assert_eq!(attempted.cancellation.id, made.id);
+    assert_returned(&scenario, &asset, &attempted.cancellation).await;
+    assert_eq!(scenario.microsoft.faults().requests_seen(Operation::Return), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_asset_that_is_cancelled_twice_is_returned_and_credited_once() {
+    let (scenario, asset) = sold().await;
+    let mut made = Vec::new();
+    for host in [scenario.host.clone(), scenario.host.clone()] {
+        let asset = asset.clone();
+        made.push(tokio::spawn(async move {
+            let made = cancel_now(&host, &asset).await?;
+            host.run_return(made.id, silent()).await
+        }));
+    }
+    let (mut done, mut refused) = (Vec::new(), Vec::new());
+    for made in made {
+        match made.await.expect("it ends") {
+            Ok(cancellation) => done.push(cancellation),
+            Err(error) => refused.push(error),
+        }
+    }
+    assert!(
+        matches!(
+            &refused[..],
+            [ReturnError::Cancel(
+                CancelError::Open { .. } | CancelError::NotCancelable { .. }
+            )]
+        ),
+        "{refused:?}"
+    );
+    assert_returned(&scenario, &asset, &done[0]).await;
+    let again = cancel_now(&scenario.host, &asset).await;
+    let error = again.expect_err("it is cancelled");
+    assert!(
+        matches!(error, ReturnError::Cancel(CancelError::NotCancelable { .. })),
+        "{error:?}"
+    );
+    assert_returned(&scenario, &asset, &done[0]).await;
+    assert_eq!(scenario.microsoft.faults().requests_seen(Operation::Return), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_who_attempt_one_return_share_its_outcome() {
+    let (scenario, asset) = sold().await;
+    let slow = Fault::DelayAnswer(Duration::from_secs(1));
+    scenario
+        .microsoft
+        .faults()
+        .order(Operation::Return, slow, Repeat::Times(1));
+    let made = cancel_now(&scenario.host, &asset).await.expect("it is taken");
+    let (one, two) = tokio::join!(run(&scenario.host, &made), run(&scenario.host, &made));
+    assert_eq!(one, two);
+    assert_returned(&scenario, &asset, &one).await;
+    assert_eq!(scenario.microsoft.faults().requests_seen(Operation::Return), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn microsoft_hears_of_a_request_only_when_it_is_confirmed() {
+    let (scenario, asset) = sold().await;
+    let record = scenario.host.record();
+    let requested = async || {
+        let requested = record.request_cancellation(asset.id, &customer(), COMMENT).await;
+        requested.expect("it is requested").id
+    };
+    record
+        .withdraw_cancellation(requested().await, "Customer", "")
+        .await
+        .expect("it is withdrawn");
+    record
+        .decline_cancellation(requested().await, "olivia", "")
+        .await
+        .expect("it is declined");
+    let last = requested().await;
+    assert_untouched(&scenario, &asset, TokenStatus::Activated).await;
+    let seen = || scenario.microsoft.faults().requests_seen(Operation::Return);
+    assert_eq!(seen(), 0);
+    let confirmed = scenario.host.confirm_cancellation(last, "olivia", "").await;
+    let done = run(&scenario.host, &confirmed.expect("it is confirmed")).await;
+    assert_returned(&scenario, &asset, &done).await;
+    assert_eq!(seen(), 1);
+}
+
+/// Another platform with the same record, as if somebody had restored a backup beside it.
+async fn copied(scenario: &Scenario) -> Host {
+    let [from, to] = ["bss", "copy"].map(|name| scenario.folder.path().join(name));
+    let copy = Host::open(&to, component()).await.expect("the host opens");
+    copy.record().clone().close().await;
+    drop(copy);
+    for entry in std::fs::read_dir(&from).expect("its data directory") {
+        let file: PathBuf = entry.expect("a file").path();
+        if file.is_file() {
+            std::fs::copy(&file, to.join(file.file_name().expect("its name"))).expect("it is copied");
+        }
+    }
+    Host::open(&to, component()).await.expect("the host opens")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_license_that_was_returned_elsewhere_is_credited_when_an_operator_cancels_it() {
+    let (scenario, asset) = sold().await;
+    let elsewhere = copied(&scenario).await;
+    // Their second one, so that Microsoft knows it by another client transaction id than ours.
+    let requested = elsewhere
+        .record()
+        .request_cancellation(asset.id, &customer(), "")
+        .await;
+    elsewhere
+        .record()
+        .withdraw_cancellation(requested.expect("it is requested").id, "Customer", "")
+        .await
+        .expect("it is withdrawn");
+    let theirs = cancel(&elsewhere, &asset).await;
+    assert_eq!(theirs.state, CancellationState::Done);
+    assert_eq!(recorded(&scenario.host, &asset).await, asset);
+
+    let refreshed = scenario.host.refresh_license(asset.id, silent()).await;
+    let refreshed = refreshed.expect("Microsoft answers");
+    assert!(refreshed.returned_elsewhere);
+    assert_eq!(refreshed.asset.status, AssetStatus::Active);
+    assert_eq!(refreshed.asset.return_status, ReturnStatus::Successful);
+    assert!(credits(&scenario.host).await.is_empty(), "nothing by itself");
+
+    let done = cancel(&scenario.host, &asset).await;
+    assert_ne!(
+        done.return_client_transaction_id,
+        theirs.return_client_transaction_id
+    );
+    let as_theirs = Cancellation {
+        return_client_transaction_id: theirs.return_client_transaction_id,
+        ..done.clone()
+    };
+    assert_returned(&scenario, &asset, &as_theirs).await;
+    assert_eq!(results(&scenario.host, &done).await, [ReturnResult::Returned]);
+    let refreshed = scenario.host.refresh_license(asset.id, silent()).await;
+    assert!(!refreshed.expect("Microsoft answers").returned_elsewhere);
+}
+
+/// A host on the scenario's record, with another plugin.
+async fn with_plugin(scenario: &Scenario, name: &str, component: Vec<u8>) -> Host {
+    let file: PathBuf = scenario.folder.path().join(name);
+    std::fs::write(&file, component).expect("the guest is written");
+    let data_dir: &Path = &scenario.folder.path().join("bss");
+    Host::open(data_dir, &file).await.expect("the host opens")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_that_traps_leaves_the_return_open_and_a_better_one_finishes_it() {
+    let (scenario, asset) = sold().await;
+    let module = guests::lifecycle_module("(unreachable)");
+    let component = guests::component_of("lifecycle-plugin", &module);
+    let broken = with_plugin(&scenario, "broken.wasm", component).await;
+    let open = cancel(&broken, &asset).await;
+    assert_eq!(open.state, CancellationState::Returning);
+    assert_eq!(
+        open.reason.as_ref().expect("a reason").problem.code,
+        "plugin-broke-off"
+    );
+    assert_eq!(results(&broken, &open).await, [ReturnResult::Unknown; 3]);
+    assert_untouched(&scenario, &asset, TokenStatus::Activated).await;
+    let done = run(&scenario.host, &open).await;
+    assert_returned(&scenario, &asset, &done).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_that_can_not_return_licenses_is_refused_before_anything_is_written() {
+    let (scenario, asset) = sold().await;
+    let component = guests::component(&guests::module("unreachable"));
+    let lesser = with_plugin(&scenario, "lesser.wasm", component).await;
+    let refused = cancel_now(&lesser, &asset).await;
+    let error = refused.expect_err("it offers no such function");
+    assert!(matches!(error, ReturnError::NotOffered(_)), "{error:?}");
+    let all = CancellationFilter::default();
+    let written = lesser.record().cancellations(all).await.expect("cancellations");
+    assert!(written.is_empty());
+    assert_untouched(&scenario, &asset, TokenStatus::Activated).await;
+}

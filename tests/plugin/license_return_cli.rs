@@ -1,0 +1,182 @@
+//! Cancelling on the command line: what is printed, and the exit codes.
+
+use std::process::Output;
+
+use host_harness::simulator::{Fault, Operation, Repeat, When};
+use serde_json::Value;
+
+use crate::license_return::sold;
+use crate::scenario::{INSTANCE, PRICE, Scenario};
+
+const DONE: i32 = 0;
+const REFUSED: i32 = 1;
+const USAGE: i32 = 2;
+const NO_ANSWER: i32 = 3;
+
+fn json(output: &Output, code: i32) -> Value {
+    assert_eq!(output.status.code(), Some(code), "{output:?}");
+    serde_json::from_slice(&output.stdout).expect("JSON")
+}
+
+fn error(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+async fn credited(scenario: &Scenario) -> Vec<i64> {
+    let credits = scenario.host.record().credits(Default::default()).await;
+    credits
+        .expect("credits")
+        .iter()
+        .map(|credit| credit.price.minor_units)
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_is_made_withdrawn_declined_and_confirmed() {
+    let (scenario, asset) = sold().await;
+    let id = asset.id.to_string();
+    let request = [
+        "asset",
+        "cancel",
+        &id,
+        "--request",
+        "--by-customer",
+        "Ms. Müller",
+        "--comment",
+        "not needed",
+        "--json",
+    ];
+    let decide = |what: &str| scenario.bss_host(&["asset", what, &id, "--comment", "so be it", "--json"]);
+    let requested = json(&scenario.bss_host(&request), DONE);
+    assert_eq!(requested["state"], "requested");
+    assert_eq!(requested["requestedBy"]["name"], "Ms. Müller");
+    let twice = scenario.bss_host(&request);
+    assert_eq!(twice.status.code(), Some(REFUSED));
+    assert!(error(&twice).contains("requested already"), "{twice:?}");
+    let open = json(
+        &scenario.bss_host(&["asset", "cancellations", "--open", "--json"]),
+        DONE,
+    );
+    assert_eq!(open[0]["comment"], "not needed");
+
+    let withdrawn = json(&decide("withdraw"), DONE);
+    assert_eq!(withdrawn["state"], "withdrawn");
+    json(&scenario.bss_host(&request), DONE);
+    let declined = json(&decide("decline"), DONE);
+    assert_eq!(
+        (declined["state"].as_str(), declined["decision"]["by"].as_str()),
+        (Some("declined"), Some("olivia"))
+    );
+    let late = decide("confirm");
+    assert_eq!(late.status.code(), Some(REFUSED));
+    assert!(error(&late).contains("declined"), "{late:?}");
+    assert!(credited(&scenario).await.is_empty());
+
+    json(&scenario.bss_host(&request), DONE);
+    let confirmed = json(&decide("confirm"), DONE);
+    assert_eq!(confirmed["state"], "done");
+    assert_eq!(credited(&scenario).await, [PRICE]);
+    let all = json(
+        &scenario.bss_host(&["asset", "cancellations", &id, "--json"]),
+        DONE,
+    );
+    let states: Vec<_> = all
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|one| one["state"].as_str().expect("a state"))
+        .collect();
+    assert_eq!(states, ["withdrawn", "declined", "done"]);
+    assert_eq!(all[2]["returnAttempts"][0]["class"], "returned");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_return_says_why_and_an_open_one_that_it_goes_on() {
+    let (scenario, asset) = sold().await;
+    let id = asset.id.to_string();
+    let cancel = ["asset", "cancel", &id];
+    let faults = scenario.microsoft.faults();
+    for operation in [Operation::Return, Operation::LookUp] {
+        faults.order(operation, Fault::Html(500, When::BeforeActing), Repeat::Always);
+    }
+    let open = scenario.bss_host(&[&cancel[..], &["--json"]].concat());
+    assert_eq!(json(&open, NO_ANSWER)["state"], "returning");
+    assert!(error(&open).contains("not known yet"), "{open:?}");
+    assert!(error(&open).contains("bss-host run"), "{open:?}");
+    faults.clear();
+
+    // It is not forgotten: what the worker does comes to an end.
+    let license_token_id = asset.license_token_id.clone().expect("its name");
+    scenario
+        .microsoft
+        .redeem(&license_token_id)
+        .await
+        .expect("it is used");
+    let filter = host_harness::record::CancellationFilter::default();
+    let open = scenario.host.record().cancellations(filter).await;
+    let id_of_open = open.expect("cancellations")[0].id;
+    scenario
+        .host
+        .run_return(id_of_open, crate::scenario::silent())
+        .await
+        .expect("it is settled");
+
+    let refused = scenario.bss_host(&cancel);
+    assert_eq!(refused.status.code(), Some(REFUSED), "{refused:?}");
+    for words in ["not cancelled", "license-redeemed", "correlation id", "hint: "] {
+        assert!(
+            error(&refused).contains(words),
+            "`{words}` in {}",
+            error(&refused)
+        );
+    }
+    let shown = scenario.bss_host(&["asset", "cancellations", &id]);
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    assert!(
+        shown.contains("refused") && shown.contains("return 1, "),
+        "{shown}"
+    );
+    assert!(credited(&scenario).await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn licenses_are_refreshed_one_by_one_or_all() {
+    let (scenario, asset) = sold().await;
+    let id = asset.id.to_string();
+    let license_token_id = asset.license_token_id.clone().expect("its name");
+    scenario
+        .microsoft
+        .redeem(&license_token_id)
+        .await
+        .expect("it is used");
+    let one = json(&scenario.bss_host(&["asset", "refresh", &id, "--json"]), DONE);
+    assert_eq!(
+        (one["tokenStatus"].as_str(), one["returnedElsewhere"].as_bool()),
+        (Some("Redeemed"), Some(false))
+    );
+    for which in [&["--all"][..], &["--instance", INSTANCE]] {
+        let all = json(
+            &scenario.bss_host(&[&["asset", "refresh", "--json"], which].concat()),
+            DONE,
+        );
+        assert_eq!(all[0]["asset"], id.as_str());
+    }
+    scenario.microsoft.faults().order(
+        Operation::LookUp,
+        Fault::Html(500, When::BeforeActing),
+        Repeat::Always,
+    );
+    for which in [&id[..], "--all"] {
+        let down = scenario.bss_host(&["asset", "refresh", which]);
+        assert_eq!(down.status.code(), Some(NO_ANSWER), "{down:?}");
+    }
+    assert_eq!(
+        scenario.bss_host(&["asset", "refresh"]).status.code(),
+        Some(USAGE)
+    );
+    let nobody = uuid::Uuid::nil().to_string();
+    for what in ["refresh", "cancel", "withdraw", "confirm", "decline"] {
+        let missing = scenario.bss_host(&["asset", what, &nobody]);
+        assert_eq!(missing.status.code(), Some(REFUSED), "{missing:?}");
+    }
+}
