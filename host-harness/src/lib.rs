@@ -20,7 +20,6 @@ pub mod license_refresh;
 pub mod license_return;
 pub mod limits;
 pub mod mail;
-pub mod order_worker;
 pub mod outbound_https;
 pub mod plugin;
 pub mod prerequisites;
@@ -29,6 +28,7 @@ pub mod record;
 pub mod secret;
 pub mod services_definition;
 pub mod simulator;
+pub mod worker;
 
 pub use call_state::{CallContext, CallEvent, CallListener, LogLevel};
 pub use error::{CallError, LoadError};

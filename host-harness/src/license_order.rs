@@ -17,12 +17,12 @@ use crate::call_state::{CallListener, now_ms};
 use crate::error::CallError;
 use crate::host::{Host, PrepareError, contract_instance};
 use crate::instance_settings::ConfigureError;
-use crate::order_worker::{Ended, LINES_AT_ONCE};
 use crate::record::{
     self, Asset, AssetFilter, AttemptOutcome, Contact, EarlierAttempts, Instance, License,
     LicenseTokenStatus, NewLine, NewOrder, Order, Party, RecordError, RetryError, ReturnStatus, Secret,
     SyncStatus, TakenAsset, Taking,
 };
+use crate::worker::{Ended, LINES_AT_ONCE};
 
 /// The pause after a first attempt that settled nothing; it doubles, and is lengthened by chance so that lines
 /// that failed together don't come back together.

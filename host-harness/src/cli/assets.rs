@@ -1,8 +1,8 @@
 //! `asset …`: the licenses that were ordered, what became of each, and another try for those that failed.
 
 use host_harness::Host;
-use host_harness::order_worker::OVERDUE;
 use host_harness::record::{Asset, AssetFilter, Attempt, SyncStatus};
+use host_harness::worker::OVERDUE;
 use serde_json::{Value, json};
 use uuid::Uuid;
 

@@ -1,11 +1,11 @@
-//! `run`: the background worker, for order lines and for readings of the vendor's catalog.
+//! `run`: the background worker, for licenses, e-mails and readings of the vendor's catalog.
 
 use std::time::Duration;
 
 use clap::Args;
 use host_harness::Host;
-use host_harness::order_worker::LINES_AT_ONCE;
-use host_harness::record::{RunState, Taking};
+use host_harness::record::RunState;
+use host_harness::worker::LINES_AT_ONCE;
 use serde_json::json;
 use tokio::sync::oneshot;
 
@@ -33,22 +33,20 @@ pub(super) struct WorkerArguments {
 /// Works until it is interrupted, or with `--once` until nothing waits.
 pub(super) async fn run(host: &Host, arguments: &WorkerArguments, json: bool) -> Outcome {
     let (stop, stopped) = oneshot::channel::<()>();
-    let (orders, at_once) = (host.clone(), arguments.at_once);
-    let orders = match arguments.once {
-        true => {
-            tokio::spawn(async move { orders.settle_orders(Taking::default(), at_once, listener()).await })
-        }
+    let (worker, at_once) = (host.clone(), arguments.at_once);
+    let worker = match arguments.once {
+        true => tokio::spawn(async move { worker.work_once(at_once, listener()).await }),
         false => tokio::spawn(async move {
             let stopped = async {
                 let _ = stopped.await;
             };
-            orders.work_on_orders(at_once, listener(), stopped).await
+            worker.work(at_once, listener(), stopped).await
         }),
     };
     let read = read_services(host, arguments.once, json).await;
     // Whatever is being bought is brought to its end first.
     drop(stop);
-    orders.await.map_err(no_answer)?.map_err(no_answer)?;
+    worker.await.map_err(no_answer)?.map_err(no_answer)?;
     read
 }
 

@@ -72,7 +72,7 @@ async fn a_worker_buys_what_is_placed_while_it_works_and_ends_when_it_is_asked()
         let stopped = async {
             let _ = stopped.await;
         };
-        host.work_on_orders(4, silent(), stopped).await
+        host.work(4, silent(), stopped).await
     });
     for _ in 0..3 {
         placed(&scenario, 3).await;
@@ -100,7 +100,7 @@ async fn a_worker_that_is_asked_to_end_brings_its_purchases_to_an_end_first() {
         let stopped = async {
             let _ = stopped.await;
         };
-        host.work_on_orders(2, silent(), stopped).await
+        host.work(2, silent(), stopped).await
     });
     while scenario.microsoft.faults().requests_seen(Operation::Purchase) < 2 {
         tokio::task::yield_now().await;

@@ -1,0 +1,402 @@
+//! The worker: order lines that wait to be bought, returns, e-mails, and news of licenses, until it is told to stop.
+//!
+//! The queue is the record itself. A job library beside it (apalis, for one) would be a second truth: its jobs are not
+//! written in the transaction that places the order, and an attempt has to be on record in the transaction that takes
+//! the line, which no library offers.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinSet;
+use uuid::Uuid;
+
+use crate::breaker::{Breakers, Sign};
+use crate::call_state::{CallListener, now_ms};
+use crate::host::Host;
+use crate::license_return::AttemptedReturn;
+use crate::mail::MailRound;
+use crate::record::{Record, RecordError, Taking, Worker};
+
+/// Lines that are attempted at once, unless an operator says otherwise. An answer takes some tens of
+/// milliseconds, so that eight make a few hundred licenses a second, as many as anybody sells.
+pub const LINES_AT_ONCE: usize = 8;
+
+/// How often the record is asked for lines that another process has placed or left.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// How long a line's outcome may be open before its operator is told: what the platform itself waits.
+pub const OVERDUE: Duration = Duration::from_secs(120 * 60);
+
+/// How often it is looked whether a line has become overdue.
+const OVERDUE_LOOK: Duration = Duration::from_secs(10);
+
+/// How often a line is attempted while somebody waits for it. Three times within a few seconds outlasts a restart
+/// of one server behind the vendor's front end; what is longer is left to the background.
+const ATTEMPTS: u32 = 3;
+
+/// The longest pause that somebody waits for.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+
+/// How old what is known of a license may get before the vendor is asked again. A customer redeems a license once
+/// in its life, and nobody decides by it within a day.
+const NEWS_AGE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How often it is looked whether what is known of licenses has become old; as many as fit are asked about then, which
+/// makes 100,000 a day.
+const NEWS_LOOK: Duration = Duration::from_secs(5);
+
+/// E-mails that are taken at once; a mail server takes them one after the other anyway.
+const MAILS_AT_ONCE: u32 = 32;
+
+/// An attempt that has ended.
+pub(crate) struct Ended {
+    pub(crate) instance_id: Uuid,
+    pub(crate) asset_id: Uuid,
+    /// Whether there is nothing left to do.
+    pub(crate) settled: bool,
+    pub(crate) sign: Sign,
+}
+
+impl Host {
+    /// Buys what was ordered, returns what is to be returned, keeps up with what became of licenses, and sends e-mails,
+    /// until `stop` ends; then takes no more, and ends when what is under way has.
+    ///
+    /// # Errors
+    /// When the record can't be read or written.
+    pub async fn work(
+        &self,
+        at_once: usize,
+        listener: CallListener,
+        stop: impl Future<Output = ()>,
+    ) -> Result<(), RecordError> {
+        // A mail server that is silent must not keep licenses from being bought.
+        let (stop_mails, stopped) = tokio::sync::watch::channel(());
+        let mails = self.clone();
+        let mails = tokio::spawn(async move { mails.work_on_mails(stopped).await });
+        let worked = self.work_with_vendors(at_once, listener, stop).await;
+        drop(stop_mails);
+        match mails.await {
+            Ok(mailed) => worked.and(mailed),
+            Err(error) => {
+                tracing::error!(%error, "the sending of e-mails broke off");
+                worked
+            }
+        }
+    }
+
+    /// Works until nothing is left that can be done now: order lines as [`Host::settle_orders`] does, returns and e-mails
+    /// that are due.
+    ///
+    /// # Errors
+    /// When the record can't be read or written.
+    pub async fn work_once(&self, at_once: usize, listener: CallListener) -> Result<(), RecordError> {
+        self.settle_orders(Taking::default(), at_once, listener.clone())
+            .await?;
+        let mut work = Work::start(self, Taking::default(), at_once, listener).await?;
+        loop {
+            work.take_returns().await?;
+            if work.ended().await.is_none() {
+                break;
+            }
+        }
+        while self.send_mails(work.worker.id(), MAILS_AT_ONCE).await? != MailRound::default() {}
+        work.end().await
+    }
+
+    async fn work_with_vendors(
+        &self,
+        at_once: usize,
+        listener: CallListener,
+        stop: impl Future<Output = ()>,
+    ) -> Result<(), RecordError> {
+        let mut work = Work::start(self, Taking::default(), at_once, listener).await?;
+        let mut stop = std::pin::pin!(stop);
+        let (mut overdue, mut news) = (Rounds::every(OVERDUE_LOOK), Rounds::every(NEWS_LOOK));
+        loop {
+            if overdue.is_due() {
+                tell_overdue(self.record()).await?;
+            }
+            work.take().await?;
+            work.take_returns().await?;
+            if news.is_due() {
+                work.refresh().await?;
+            }
+            tokio::select! {
+                () = &mut stop => break,
+                Some(_) = work.ended() => {}
+                () = tokio::time::sleep(LOOK) => {}
+            }
+        }
+        work.end().await
+    }
+
+    async fn work_on_mails(&self, mut stopped: tokio::sync::watch::Receiver<()>) -> Result<(), RecordError> {
+        let worker = self.record().start_worker().await?;
+        loop {
+            let round = self.send_mails(worker.id(), MAILS_AT_ONCE).await?;
+            let pause = match round == MailRound::default() {
+                true => LOOK,
+                false => Duration::ZERO,
+            };
+            tokio::select! {
+                _ = stopped.changed() => break,
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+        self.record().end_worker(worker).await
+    }
+
+    /// Works on chosen order lines while that helps: until all are settled, or each has been attempted a few times,
+    /// or what is left has to wait longer than a person would. Lines that another process works on are waited for.
+    ///
+    /// # Errors
+    /// When the record can't be read or written.
+    pub async fn settle_orders(
+        &self,
+        taking: Taking,
+        at_once: usize,
+        listener: CallListener,
+    ) -> Result<(), RecordError> {
+        let mut work = Work::start(self, taking, at_once, listener).await?;
+        let mut tries = HashMap::<Uuid, u32>::new();
+        loop {
+            work.take().await?;
+            let open = self.record().outstanding(&work.taking).await?;
+            if open.assets == 0 {
+                break;
+            }
+            let mut pause = LOOK;
+            if work.running.is_empty() && open.taken == 0 {
+                let tried = tries.values().filter(|&&tries| tries >= ATTEMPTS).count();
+                pause = work.pause(open.next_due_at_ms);
+                if tried as u64 >= open.assets || pause > LONGEST_WAIT {
+                    break;
+                }
+            }
+            let ended = tokio::select! {
+                Some(ended) = work.ended() => ended,
+                () = tokio::time::sleep(pause) => continue,
+            };
+            for ended in ended {
+                if ended.settled {
+                    tries.remove(&ended.asset_id);
+                } else {
+                    *tries.entry(ended.asset_id).or_default() += 1;
+                }
+            }
+        }
+        work.end().await
+    }
+}
+
+/// Tells the operator, once, of lines whose outcome has been open for too long. They stay what they are.
+async fn tell_overdue(record: &Record) -> Result<(), RecordError> {
+    let limit = i64::try_from(OVERDUE.as_millis()).unwrap_or(i64::MAX);
+    for asset in record.newly_overdue(now_ms().saturating_sub(limit)).await? {
+        tracing::warn!(
+            %asset,
+            "whether its license was bought has not been known for two hours; it is looked up on and on. \
+             `bss-host asset history` shows every attempt, to quote to the vendor's support"
+        );
+    }
+    Ok(())
+}
+
+/// Something that is done now and then.
+struct Rounds {
+    every: Duration,
+    last: Option<Instant>,
+}
+
+impl Rounds {
+    fn every(every: Duration) -> Self {
+        Self { every, last: None }
+    }
+
+    /// Whether it is time again; it counts as done then.
+    fn is_due(&mut self) -> bool {
+        let is_due = self.last.is_none_or(|last| last.elapsed() >= self.every);
+        if is_due {
+            self.last = Some(Instant::now());
+        }
+        is_due
+    }
+}
+
+/// What one worker has under way.
+struct Work {
+    host: Host,
+    worker: Worker,
+    taking: Taking,
+    at_once: usize,
+    listener: CallListener,
+    breakers: Breakers,
+    running: JoinSet<Ended>,
+}
+
+impl Work {
+    async fn start(
+        host: &Host,
+        taking: Taking,
+        at_once: usize,
+        listener: CallListener,
+    ) -> Result<Self, RecordError> {
+        Ok(Self {
+            worker: host.record().start_worker().await?,
+            host: host.clone(),
+            taking,
+            at_once: at_once.max(1),
+            listener,
+            breakers: Breakers::default(),
+            running: JoinSet::new(),
+        })
+    }
+
+    /// Takes as many lines as may be attempted now, and begins.
+    async fn take(&mut self) -> Result<(), RecordError> {
+        let rested = self.taking(self.breakers.resting(), None);
+        self.begin(&rested).await?;
+        for instance in self.breakers.to_probe(Instant::now()) {
+            let probe = self.taking(Vec::new(), Some(instance));
+            if self
+                .begin(&Taking {
+                    limit: probe.limit.min(1),
+                    ..probe
+                })
+                .await?
+                > 0
+            {
+                self.breakers.probing(instance);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes as many returns as may be attempted now, and begins. A license that is given back can wait for one
+    /// that is bought.
+    async fn take_returns(&mut self) -> Result<(), RecordError> {
+        let limit = self.taking(Vec::new(), None).limit;
+        if limit == 0 {
+            return Ok(());
+        }
+        let resting = self.breakers.resting();
+        let taken = self
+            .host
+            .record()
+            .take_returns(self.worker.id(), limit, &resting)
+            .await?;
+        for taken in taken {
+            let (host, listener) = (self.host.clone(), self.listener.clone());
+            self.running.spawn(async move {
+                let attempted = host.attempt_return(&taken, listener).await;
+                if let Err(error) = &attempted {
+                    tracing::error!(%error, asset = %taken.asset_id, "a return could not be attempted");
+                }
+                let attempted = attempted.ok();
+                let is_outage = attempted.as_ref().is_some_and(AttemptedReturn::is_outage);
+                Ended {
+                    instance_id: taken.instance_id,
+                    asset_id: taken.asset_id,
+                    settled: attempted.as_ref().is_some_and(|attempted| !attempted.is_outage()),
+                    sign: match attempted.and_then(|attempted| attempted.retry_after) {
+                        Some(pause) => Sign::LeaveAlone(pause),
+                        None if is_outage => Sign::Silent,
+                        None => Sign::Answered,
+                    },
+                }
+            });
+        }
+        Ok(())
+    }
+
+    /// Asks what became of licenses of which nothing was heard for long.
+    async fn refresh(&mut self) -> Result<(), RecordError> {
+        let age = i64::try_from(NEWS_AGE.as_millis()).unwrap_or(i64::MAX);
+        let limit = self.taking(Vec::new(), None).limit;
+        let resting = self.breakers.resting();
+        let old = self
+            .host
+            .record()
+            .assets_to_refresh(now_ms().saturating_sub(age), limit, &resting)
+            .await?;
+        for asset_id in old {
+            let (host, listener) = (self.host.clone(), self.listener.clone());
+            self.running.spawn(async move {
+                let (instance_id, sign) = match host.refresh_license(asset_id, listener).await {
+                    Ok(refreshed) => (refreshed.asset.instance_id, Sign::Answered),
+                    Err(error) => {
+                        tracing::warn!(%error, asset = %asset_id, "what became of a license is not known");
+                        // Not held against the vendor: nothing waits for the answer.
+                        (Uuid::nil(), Sign::Answered)
+                    }
+                };
+                Ended {
+                    instance_id,
+                    asset_id,
+                    settled: true,
+                    sign,
+                }
+            });
+        }
+        Ok(())
+    }
+
+    fn taking(&self, without_instances: Vec<Uuid>, instance: Option<Uuid>) -> Taking {
+        let free = self.at_once.saturating_sub(self.running.len());
+        Taking {
+            without_instances,
+            instance,
+            limit: u32::try_from(free).unwrap_or(u32::MAX),
+            ..self.taking.clone()
+        }
+    }
+
+    async fn begin(&mut self, taking: &Taking) -> Result<usize, RecordError> {
+        if taking.limit == 0 {
+            return Ok(0);
+        }
+        let taken = self.host.record().take_assets(self.worker.id(), taking).await?;
+        let count = taken.len();
+        for asset in taken {
+            let (host, listener) = (self.host.clone(), self.listener.clone());
+            self.running
+                .spawn(async move { host.attempt_purchase(&asset, listener).await });
+        }
+        Ok(count)
+    }
+
+    /// The attempts that have ended, at least one. None: none is under way.
+    async fn ended(&mut self) -> Option<Vec<Ended>> {
+        let first = self.running.join_next().await?;
+        let mut ended = Vec::new();
+        let mut next = Some(first);
+        while let Some(result) = next {
+            match result {
+                Ok(attempt) => {
+                    self.breakers
+                        .note(attempt.instance_id, attempt.sign, Instant::now());
+                    ended.push(attempt);
+                }
+                Err(error) => tracing::error!(%error, "an attempt broke off; its line is taken up again"),
+            }
+            next = self.running.try_join_next();
+        }
+        Some(ended)
+    }
+
+    /// How long nothing can be done.
+    fn pause(&self, next_due_at_ms: Option<i64>) -> Duration {
+        let due = next_due_at_ms.unwrap_or_default().saturating_sub(now_ms());
+        let due = Duration::from_millis(u64::try_from(due).unwrap_or_default());
+        let rest = self.breakers.next().map_or(Duration::ZERO, |until| {
+            until.saturating_duration_since(Instant::now())
+        });
+        due.max(rest)
+    }
+
+    async fn end(mut self) -> Result<(), RecordError> {
+        while self.ended().await.is_some() {}
+        self.host.record().end_worker(self.worker).await
+    }
+}
