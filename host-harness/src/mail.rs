@@ -5,6 +5,7 @@
 //! and the record's learning of it, the message is sent again. It then has the same Message-ID. A directory has no
 //! such case, as long as nobody takes the file away in that moment.
 
+mod context;
 mod directory;
 mod letter;
 mod settings;

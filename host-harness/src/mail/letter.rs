@@ -6,7 +6,8 @@ use lettre::message::{Mailbox, MultiPart};
 use lettre::{Address, Message};
 use zeroize::Zeroizing;
 
-use super::templates::{self, Context, ContextProduct, Named, Rendered, TemplateError};
+use super::context::{Context, ContextProduct, Named};
+use super::templates::{self, Rendered, TemplateError};
 use crate::record::{Contact, MailSettings, MailToSend, Party, Problem, rfc3339};
 
 /// Why an e-mail can't be composed.

@@ -5,9 +5,9 @@ use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
-use serde::Serialize;
 use zeroize::Zeroizing;
 
+use super::context::Context;
 use super::letter::one_line;
 use crate::record::Problem;
 
@@ -119,36 +119,6 @@ pub enum TemplateError {
         /// Why. Holds nothing of what would have been filled in.
         why: String,
     },
-}
-
-/// What a template can name.
-#[derive(Serialize)]
-pub(super) struct Context<'a> {
-    pub(super) customer: Named<'a>,
-    pub(super) reseller: Option<Named<'a>>,
-    pub(super) product: ContextProduct<'a>,
-    pub(super) product_key: &'a str,
-    pub(super) activation_link: Option<&'a str>,
-    pub(super) price: Option<String>,
-    pub(super) purchased_on: Option<String>,
-    pub(super) returnable_until: Option<String>,
-    pub(super) order_id: String,
-    pub(super) license_id: String,
-}
-
-/// A company or person, its name on one line.
-#[derive(Serialize)]
-pub(super) struct Named<'a> {
-    pub(super) id: &'a str,
-    pub(super) name: String,
-    pub(super) country: &'a str,
-}
-
-/// A product, its name on one line.
-#[derive(Serialize)]
-pub(super) struct ContextProduct<'a> {
-    pub(super) code: &'a str,
-    pub(super) name: String,
 }
 
 /// A template filled in.
@@ -391,44 +361,6 @@ pub fn write_templates(directory: &Path) -> Result<Vec<PathBuf>, TemplateError> 
         })?;
     }
     Ok(files.into_iter().map(|(path, _)| path).collect())
-}
-
-impl Context<'static> {
-    /// An e-mail with all that one can have, for trying templates out. The key is none.
-    pub(super) fn sample() -> Self {
-        let party = |name: &str| Named {
-            id: "C-1",
-            name: name.to_owned(),
-            country: "DE",
-        };
-        Self {
-            customer: party("Example Customer"),
-            reseller: Some(party("Example Reseller")),
-            product: ContextProduct {
-                code: "EP2-00000",
-                name: "Example Product".to_owned(),
-            },
-            product_key: "XXXXX-XXXXX-XXXXX-XXXXX-XXXXX",
-            activation_link: Some("https://example.com/activate"),
-            price: Some("149.00 EUR".to_owned()),
-            purchased_on: Some("2026-01-31".to_owned()),
-            returnable_until: Some("2026-03-02".to_owned()),
-            order_id: uuid::Uuid::nil().to_string(),
-            license_id: uuid::Uuid::nil().to_string(),
-        }
-    }
-
-    /// An e-mail with no more than every one has.
-    fn bare_sample() -> Self {
-        Self {
-            reseller: None,
-            activation_link: None,
-            price: None,
-            purchased_on: None,
-            returnable_until: None,
-            ..Self::sample()
-        }
-    }
 }
 
 #[cfg(test)]

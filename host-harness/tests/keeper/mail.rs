@@ -500,7 +500,7 @@ async fn an_address_that_could_add_a_header_is_never_ordered_for() {
 }
 
 #[tokio::test]
-async fn an_operators_template_is_used_and_a_broken_one_holds_no_license_back() {
+async fn an_operators_templates_come_before_the_built_in_ones() {
     let server = MailServer::start(Offer::default()).await;
     let shop = Shop::open().await;
     let own = shop.path("templates");
@@ -554,8 +554,20 @@ async fn an_operators_template_is_used_and_a_broken_one_holds_no_license_back() 
         assert_eq!(text(&message).trim_end(), says);
         assert!(html(&message).contains(&html_says), "{}", html(&message));
     }
+}
 
-    // Edited since: a name that there is not.
+#[tokio::test]
+async fn a_template_that_is_broken_later_holds_no_license_back() {
+    let server = MailServer::start(Offer::default()).await;
+    let shop = Shop::open().await;
+    let own = shop.path("templates");
+    write_templates(&own).unwrap();
+    let settings = MailSettings {
+        templates: Some(own.clone()),
+        ..server.settings()
+    };
+    shop.host.configure_mail(settings).await.unwrap();
+    // A name that there is not.
     std::fs::write(own.join("de/welcome.txt"), "Hier:\n{{ produkt_key }}").unwrap();
     shop.place(1, speaks("de")).await;
     assert_eq!(shop.send().await, sent(1));
