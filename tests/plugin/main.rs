@@ -16,6 +16,7 @@ mod license_order;
 mod license_refresh;
 mod license_return;
 mod license_return_cli;
+mod lifecycle_model;
 mod mail_cli;
 mod operator_walk;
 mod outbound_https;
