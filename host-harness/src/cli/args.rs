@@ -185,7 +185,7 @@ pub(super) struct CreateInstance {
 #[derive(Debug, Subcommand)]
 pub(super) enum OrderCommand {
     /// Order licenses: each unit becomes a line, an asset and a license of its own
-    Place(PlaceOrder),
+    Place(Box<PlaceOrder>),
     /// Go on with an order whose licenses are not all settled; looks up before it buys
     Resume {
         /// The order

@@ -14,7 +14,7 @@ use super::show::{self, Failure};
 
 pub(super) async fn run(host: &Host, command: OrderCommand, json: bool) -> Outcome {
     match command {
-        OrderCommand::Place(place) => self::place(host, place, json).await,
+        OrderCommand::Place(place) => self::place(host, *place, json).await,
         OrderCommand::Resume { order } => resume(host, order, json).await,
         OrderCommand::Show { order } => {
             let settlement = show_order(host, order, json).await?;
