@@ -1,6 +1,8 @@
 //! The command line: what was asked, done by the library, shown to a person or a program.
 
 mod args;
+#[cfg(feature = "bench")]
+mod bench;
 mod certificates;
 mod commands;
 mod demo;

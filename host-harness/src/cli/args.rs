@@ -10,6 +10,8 @@ use host_harness::prerequisites::{DNS_TIMEOUT, Hostname, Region};
 use ipnet::IpNet;
 use uuid::Uuid;
 
+#[cfg(feature = "bench")]
+use super::bench::BenchCommand;
 use super::products::ProductCommand;
 use super::services::{ServicesCommand, WorkerArguments};
 
@@ -76,6 +78,10 @@ pub(super) enum Command {
     Prerequisites(PrerequisitesArguments),
     /// Run the simulator of Microsoft until it is interrupted; prints one JSON line when it is ready
     Simulator(SimulatorArguments),
+    /// Measure what a plugin costs in its sandbox, beside the same code without one
+    #[cfg(feature = "bench")]
+    #[command(subcommand)]
+    Bench(BenchCommand),
     /// Show the whole way, from a PFX file to licenses, against a simulator of its own
     Demo(DemoArguments),
 }
