@@ -41,6 +41,11 @@ pub enum CallEvent {
         /// What happened.
         message: String,
     },
+    /// It is over, however it ended; the last event of a call whose sandbox was set up.
+    Ended {
+        /// The linear memory that the plugin asked for. It never gets less, so this is the most.
+        memory_bytes: u64,
+    },
 }
 
 /// How grave a log line is.
@@ -129,6 +134,13 @@ impl CallState {
     /// The products that were handed over, in order.
     pub(crate) fn take_products(&mut self) -> Vec<Product> {
         self.sink.take().unwrap_or_default().products
+    }
+
+    /// Tells the listener what the call took.
+    pub(crate) fn tell_end(&self) {
+        (self.listener)(CallEvent::Ended {
+            memory_bytes: self.limiter.memory_bytes,
+        });
     }
 
     fn log(&mut self, level: LogLevel, subject: String, message: String) {
@@ -304,9 +316,11 @@ impl progress::Host for CallState {
     }
 }
 
-/// Wasmtime's own limits, and the memory that was asked for beyond them, so that it can be told apart from a defect.
+/// Wasmtime's own limits, what is used of them, and the memory that was asked for beyond them, so that it can be told
+/// apart from a defect.
 pub(crate) struct Limiter {
     limits: StoreLimits,
+    memory_bytes: u64,
     pub(crate) refused_bytes: Option<usize>,
 }
 
@@ -321,6 +335,7 @@ impl Limiter {
             .build();
         Self {
             limits,
+            memory_bytes: 0,
             refused_bytes: None,
         }
     }
@@ -334,7 +349,9 @@ impl ResourceLimiter for Limiter {
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
         let granted = self.limits.memory_growing(current, desired, maximum)?;
-        if !granted {
+        if granted {
+            self.memory_bytes += desired.saturating_sub(current) as u64;
+        } else {
             self.refused_bytes = Some(desired);
         }
         Ok(granted)

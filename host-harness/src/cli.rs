@@ -2,6 +2,8 @@
 
 mod args;
 mod assets;
+#[cfg(feature = "bench")]
+mod bench;
 mod certificates;
 mod commands;
 mod demo;

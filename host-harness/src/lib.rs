@@ -4,6 +4,8 @@
 //! `Host` → [`Plugin`] → the component → [`outbound_https`] → the vendor, and its outcome into the [`record`].
 
 pub mod access_token_cache;
+#[cfg(feature = "bench")]
+pub mod bench;
 pub mod bindings;
 mod breaker;
 pub mod call_state;

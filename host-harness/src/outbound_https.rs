@@ -26,6 +26,8 @@ use ipnet::IpNet;
 use rustls::RootCertStore;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
+#[cfg(feature = "bench")]
+use crate::bench::CannedAnswers;
 use crate::certificate_store::{Identity, Thumbprint};
 use crate::limits;
 
@@ -72,6 +74,9 @@ struct ClientKey {
 #[derive(Clone, Default)]
 pub struct OutboundHttps {
     clients: Arc<Mutex<HashMap<ClientKey, HttpsClient>>>,
+    /// What answers in place of the network.
+    #[cfg(feature = "bench")]
+    canned: Option<CannedAnswers>,
 }
 
 impl fmt::Debug for OutboundHttps {
@@ -83,6 +88,15 @@ impl fmt::Debug for OutboundHttps {
 }
 
 impl OutboundHttps {
+    /// One without a network: what the policy permits is answered from memory.
+    #[cfg(feature = "bench")]
+    pub(crate) fn answering(canned: CannedAnswers) -> Self {
+        Self {
+            canned: Some(canned),
+            ..Self::default()
+        }
+    }
+
     /// Closes an instance's idle connections and forgets its TLS sessions: its settings have changed. Calls
     /// that are under way end on the connections that they have.
     pub fn forget_instance(&self, instance_id: &str) {
@@ -152,6 +166,10 @@ impl OutboundHttps {
                 return Err(Error::HttpRequestDenied);
             }
         };
+        #[cfg(feature = "bench")]
+        if let Some(canned) = &self.canned {
+            return canned.answer(&with_known_length(request).await?);
+        }
         let client = self.client(egress, permitted.client_certificate).map_err(|error| {
             tracing::error!(instance = egress.instance_id, %error, "the instance's certificate can't be used for TLS");
             Error::ConfigurationError

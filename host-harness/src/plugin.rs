@@ -279,6 +279,7 @@ impl Call {
         answer: Result<wasmtime::Result<T>, tokio::time::error::Elapsed>,
     ) -> Result<(T, CallState), CallError> {
         log_output(&self.store.data().output.contents());
+        self.store.data().tell_end();
         match answer {
             Ok(Ok(answer)) => Ok((answer, self.store.into_data())),
             Err(_) => Err(CallError::Deadline(self.deadline)),

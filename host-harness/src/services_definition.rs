@@ -341,6 +341,7 @@ impl News {
                 subject,
                 message,
             } => self.state().pending.push(log_line(*level, subject, message)),
+            CallEvent::Ended { .. } => {}
         }
         (self.listener)(event);
     }
@@ -438,7 +439,7 @@ fn reason(error: &ServicesError) -> Problem {
     }
 }
 
-fn recorded(summary: Summary, products: Vec<contract::Product>) -> record::ServicesDefinition {
+pub(crate) fn recorded(summary: Summary, products: Vec<contract::Product>) -> record::ServicesDefinition {
     record::ServicesDefinition {
         product_types: summary.product_types.into_iter().map(recorded_type).collect(),
         products: products.into_iter().map(recorded_product).collect(),

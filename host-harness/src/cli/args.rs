@@ -11,6 +11,8 @@ use host_harness::record::SyncStatus;
 use ipnet::IpNet;
 use uuid::Uuid;
 
+#[cfg(feature = "bench")]
+use super::bench::BenchCommand;
 use super::invoices::InvoiceCommand;
 use super::mail::MailCommand;
 use super::products::ProductCommand;
@@ -87,6 +89,10 @@ pub(super) enum Command {
     Prerequisites(PrerequisitesArguments),
     /// Run the simulator of Microsoft until it is interrupted; prints one JSON line when it is ready
     Simulator(SimulatorArguments),
+    /// Measure what a plugin costs in its sandbox, beside the same code without one
+    #[cfg(feature = "bench")]
+    #[command(subcommand)]
+    Bench(BenchCommand),
     /// Show the whole way, from a PFX file to licenses, against a simulator of its own
     Demo(DemoArguments),
 }

@@ -29,6 +29,8 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
     match &arguments.command {
         Command::Simulator(simulator_arguments) => return simulator(simulator_arguments).await,
         Command::Demo(demo_arguments) => return demo::run(&arguments.plugin, demo_arguments, json).await,
+        #[cfg(feature = "bench")]
+        Command::Bench(command) => return super::bench::run(&arguments.plugin, command, json).await,
         Command::Prerequisites(asked) => {
             let code = pfx_code(asked.code_file.as_deref())?;
             return prerequisites::run(asked, &read_pfx(&asked.pfx)?, &code, json).await;
@@ -65,6 +67,8 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
         Command::Invoice(command) => invoices::run(&host, command, json).await,
         Command::Mail(command) => mail::run(&host, command, json).await,
         Command::Simulator(_) | Command::Demo(_) | Command::Prerequisites(_) => Ok(Ending::Done),
+        #[cfg(feature = "bench")]
+        Command::Bench(_) => Ok(Ending::Done),
     }
 }
 

@@ -1,0 +1,44 @@
+//! For benchmarks: the plugin's code compiled for the host as well, and a Microsoft that answers from memory.
+//!
+//! What a call costs in the sandbox is seen beside the *native twin*: the same code of the plugin, the same way out,
+//! the same certificate, without the sandbox. Feature `bench`, which an embedder leaves out.
+
+mod canned_answers;
+mod native_twin;
+mod scratch_record;
+mod site;
+
+pub use canned_answers::{CannedAnswers, Traffic};
+pub use native_twin::{NativePlatform, fetch_services};
+pub use scratch_record::{Applied, ScratchRecord};
+pub use site::{Reading, Site};
+
+/// What a benchmark needs could not be set up or did not answer.
+#[derive(Debug, thiserror::Error)]
+#[error("no benchmark: {doing}")]
+pub struct BenchError {
+    /// What was done when it failed.
+    doing: &'static str,
+    #[source]
+    source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+impl BenchError {
+    /// An answer that nothing can be learned from.
+    pub fn unusable(answer: impl Into<String>) -> Self {
+        Self {
+            doing: "a reading is not usable",
+            source: answer.into().into(),
+        }
+    }
+
+    /// For `map_err`: what was being done.
+    fn when<E: Into<Box<dyn std::error::Error + Send + Sync>>>(
+        doing: &'static str,
+    ) -> impl FnOnce(E) -> Self {
+        move |source| Self {
+            doing,
+            source: source.into(),
+        }
+    }
+}
