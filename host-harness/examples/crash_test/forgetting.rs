@@ -59,13 +59,14 @@ impl Attempts {
             let attempts = "DELETE FROM attempts WHERE finished_at_ms IS NULL
                             AND asset_id IN (SELECT id FROM assets WHERE worker = $1)";
             let lines = "UPDATE assets SET worker = NULL WHERE worker = $1";
+            let mails = "UPDATE mails SET worker = NULL WHERE worker = $1";
             let lease = "DELETE FROM workers WHERE id = $1";
             forgotten += sqlx::query(attempts)
                 .bind(worker)
                 .execute(&mut *transaction)
                 .await?
                 .rows_affected();
-            for statement in [lines, lease] {
+            for statement in [lines, mails, lease] {
                 sqlx::query(statement)
                     .bind(worker)
                     .execute(&mut *transaction)

@@ -56,6 +56,11 @@ impl Places {
         self.directory.join("bss")
     }
 
+    /// Where e-mails go.
+    pub(crate) fn mails(&self) -> PathBuf {
+        self.directory.join("mails")
+    }
+
     fn log(&self, name: &str) -> Result<File> {
         let path = self.directory.join(format!("{name}.log"));
         let mut options = OpenOptions::new();

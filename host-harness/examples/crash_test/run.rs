@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use host_harness::record::{Outstanding, Taking};
 use serde_json::{Value, json};
 
 use crate::Arguments;
@@ -14,8 +13,11 @@ use crate::processes::{AT_ONCE, Places, Processes, must_exist, run_directory};
 use crate::schedule::{self, Kill, Victim, WORKERS};
 use crate::shop::{self, Shop};
 
-/// How often it is looked how far things are.
+/// How often it is looked whether lines are worked on again.
 const LOOK: Duration = Duration::from_millis(20);
+
+/// How often it is looked whether all is quiet.
+const QUIET_LOOK: Duration = Duration::from_millis(500);
 
 /// How often that is said while nothing else is.
 const WORD: Duration = Duration::from_secs(10);
@@ -138,9 +140,12 @@ async fn run_in(places: &Places, arguments: &Arguments, seed: u64) -> Result<Rep
     // Nothing changes any more.
     drop(processes);
     if !is_quiet {
-        eprintln!("it did not become quiet: lines were open, and nothing changed any more");
+        eprintln!("it did not become quiet: lines or e-mails were open, and nothing changed any more");
     }
-    let figures = Figures::compare(&shop.lines().await?, &shop::ledger(places).await?, &[], &[]);
+    let lines = shop.lines().await?;
+    let ledger = shop::ledger(places).await?;
+    let mailed = shop::mailed(places, &lines)?;
+    let figures = Figures::compare(&lines, &ledger, &shop.charged().await?, &mailed);
     let is_simulator = |kill: &&Kill| kill.victim == Victim::Simulator;
     Ok(Report {
         seed,
@@ -223,7 +228,7 @@ impl Test {
             self.forgotten += self.attempts.forget().await?;
         }
         self.processes.start_again(kill.victim)?;
-        let open = self.outstanding().await?.assets;
+        let open = self.shop.open_lines().await?;
         let victim = match kill.victim {
             Victim::Simulator => "the simulator".to_owned(),
             Victim::Worker(worker) => format!("worker {}", worker + 1),
@@ -237,7 +242,7 @@ impl Test {
     async fn wait_for_work(&mut self) -> Result<()> {
         let last = self.attempts.last().await?;
         let begin = Instant::now();
-        while self.attempts.last().await? <= last && self.outstanding().await?.assets > 0 {
+        while self.attempts.last().await? <= last && self.shop.open_lines().await? > 0 {
             if begin.elapsed() > STILL_MAX {
                 bail!("lines are open, and nobody works on them");
             }
@@ -247,33 +252,28 @@ impl Test {
         Ok(())
     }
 
-    /// Waits until no line is open. False: some are, and nothing changes any more.
+    /// Waits until no line is open and no e-mail is to be sent. False: some are, and nothing changes any more.
     async fn become_quiet(&mut self) -> Result<bool> {
-        let mut changed = Instant::now();
-        let mut said = Instant::now();
-        let mut before = self.outstanding().await?;
-        eprintln!("no more kills; {} lines are open", before.assets);
-        while before.assets > 0 {
-            tokio::time::sleep(LOOK).await;
-            self.processes.check()?;
-            let open = self.outstanding().await?;
-            if open.assets != before.assets {
+        let (mut changed, mut said) = (Instant::now(), Instant::now());
+        let mut before = None;
+        loop {
+            let open = (self.shop.open_lines().await?, self.shop.pending_mails().await?);
+            if open == (0, 0) {
+                return Ok(true);
+            }
+            if before.is_none() || said.elapsed() > WORD {
+                eprintln!("{} lines and {} e-mails are open", open.0, open.1);
+                said = Instant::now();
+            }
+            if before.replace(open) != Some(open) {
                 changed = Instant::now();
             }
             if changed.elapsed() > STILL_MAX {
                 return Ok(false);
             }
-            if said.elapsed() > WORD {
-                eprintln!("{} lines are open", open.assets);
-                said = Instant::now();
-            }
-            before = open;
+            self.processes.check()?;
+            tokio::time::sleep(QUIET_LOOK).await;
         }
-        Ok(true)
-    }
-
-    async fn outstanding(&self) -> Result<Outstanding> {
-        Ok(self.shop.host().record().outstanding(&Taking::default()).await?)
     }
 }
 

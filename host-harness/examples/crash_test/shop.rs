@@ -1,6 +1,6 @@
 //! The shop under test: an instance that is ready to sell, and its customers' orders.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
@@ -9,9 +9,12 @@ use host_harness::Host;
 use host_harness::certificate_store::PfxCode;
 use host_harness::license_order::OrderRequest;
 use host_harness::record::{
-    AssetFilter, Choice, Contact, Decision, NewInstance, NewLine, Party, Price, ProductFilter, Reach,
+    AssetFilter, BillingFilter, Choice, Contact, Decision, MailDelivery, MailFilter, MailSettings, MailState,
+    NewInstance, NewLine, Party, Price, ProductFilter, Reach, Taking,
 };
 use host_harness::simulator::read_ledger;
+use mail_parser::MessageParser;
+use uuid::Uuid;
 
 use crate::comparison::{License, Line};
 use crate::processes::{Details, Places};
@@ -66,13 +69,28 @@ impl Shop {
         ];
         configure(&host, &selection).await?;
         host.fetch_services(INSTANCE, Arc::new(|_| ())).await?;
+        host.configure_mail(MailSettings {
+            from: "Shop <shop@example.com>".to_owned(),
+            delivery: MailDelivery::Directory(places.mails()),
+            templates: None,
+        })
+        .await?;
         let products = sell_two(&host).await?;
         Ok(Self { host, products })
     }
 
-    /// The host, for its record.
-    pub(crate) fn host(&self) -> &Host {
-        &self.host
+    /// Order lines that are not settled.
+    pub(crate) async fn open_lines(&self) -> Result<u64> {
+        Ok(self.host.record().outstanding(&Taking::default()).await?.assets)
+    }
+
+    /// E-mails that are to be sent.
+    pub(crate) async fn pending_mails(&self) -> Result<u64> {
+        let pending = MailFilter {
+            state: Some(MailState::Pending),
+            ..MailFilter::default()
+        };
+        Ok(self.host.record().mails(pending).await?.len() as u64)
     }
 
     /// Places orders of one license each.
@@ -103,6 +121,13 @@ impl Shop {
         Ok(())
     }
 
+    /// The asset of each invoice line.
+    pub(crate) async fn charged(&self) -> Result<Vec<Uuid>> {
+        let invoices = self.host.record().invoices(BillingFilter::default()).await?;
+        let lines = invoices.iter().flat_map(|invoice| &invoice.lines);
+        Ok(lines.map(|line| line.asset_id).collect())
+    }
+
     /// Every order line as it is on record.
     pub(crate) async fn lines(&self) -> Result<Vec<Line>> {
         let assets = self.host.record().assets(AssetFilter::default()).await?;
@@ -122,6 +147,37 @@ impl Shop {
         });
         Ok(lines.collect())
     }
+}
+
+/// The asset of each e-mail that a customer got; nil for one that does not have the asset's product key in it.
+pub(crate) fn mailed(places: &Places, lines: &[Line]) -> Result<Vec<Uuid>> {
+    let license_of = |line: &Line| Some((line.asset_id, line.license.clone()?));
+    let licenses: HashMap<Uuid, License> = lines.iter().filter_map(license_of).collect();
+    let mut mailed = Vec::new();
+    for entry in std::fs::read_dir(places.mails())? {
+        let path = entry?.path();
+        if path.extension().is_none_or(|extension| extension != "eml") {
+            continue;
+        }
+        let bytes = std::fs::read(&path)?;
+        let mail = MessageParser::default()
+            .parse(&bytes)
+            .context("an e-mail can't be read")?;
+        let asset_id = mail.message_id().and_then(asset_of);
+        let text = mail.body_text(0).unwrap_or_default();
+        let is_right = |id: &Uuid| {
+            let license = licenses.get(id);
+            license.is_some_and(|license| text.contains(license.product_key.expose()))
+        };
+        mailed.push(asset_id.filter(is_right).unwrap_or_default());
+    }
+    Ok(mailed)
+}
+
+/// The asset that a Message-ID names: `welcome-ASSET@DOMAIN`.
+fn asset_of(message_id: &str) -> Option<Uuid> {
+    let (name, _) = message_id.split_once('@')?;
+    name.strip_prefix("welcome-")?.parse().ok()
 }
 
 /// Every license that the simulator has issued.
