@@ -2,7 +2,7 @@
 //!
 //! It is for plugin authors and for tests. What it sells is worth nothing, but it behaves as the real one must: it
 //! verifies assertions and client certificates, keeps every license it ever issued in a durable ledger, and issues one
-//! license per client transaction id. What goes wrong out there can be ordered here, see [`Faults`].
+//! license per client transaction id, unless it is told to forget purchases. What goes wrong out there can be ordered here, see [`Faults`].
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -84,6 +84,12 @@ pub struct SimulatorOptions {
     pub catalog: Catalog,
     /// How long an access token lasts.
     pub access_token_life: Duration,
+    /// How long after its request a purchase is answered. It is carried out half-way through, whether its caller still
+    /// waits or has gone.
+    pub answer_after: Duration,
+    /// A Microsoft that does not treat the client transaction id as idempotent: the same purchase sent twice issues two
+    /// licenses. A look-up by client transaction id answers with the first.
+    pub forgets_purchases: bool,
 }
 
 impl SimulatorOptions {
@@ -97,6 +103,8 @@ impl SimulatorOptions {
             tls: TlsVersions::default(),
             catalog: Catalog::default(),
             access_token_life: ACCESS_TOKEN_LIFE,
+            answer_after: Duration::ZERO,
+            forgets_purchases: false,
         }
     }
 }
@@ -169,6 +177,8 @@ struct Shared {
     clock: Arc<Clock>,
     faults: Arc<Faults>,
     ledger: Ledger,
+    answer_after: Duration,
+    forgets_purchases: bool,
 }
 
 impl Shared {
@@ -192,6 +202,8 @@ impl Shared {
             connections: Arc::clone(&self.connections),
             clock: Arc::clone(&self.clock),
             faults: Arc::clone(&self.faults),
+            answer_after: self.answer_after,
+            forgets_purchases: self.forgets_purchases,
         }
     }
 }
@@ -218,6 +230,8 @@ impl Simulator {
             tls,
             catalog,
             access_token_life,
+            answer_after,
+            forgets_purchases,
         } = options;
         files::make_directory(&directory)?;
         let applications = applications::Applications::open(&directory)?;
@@ -231,7 +245,10 @@ impl Simulator {
             clock: Arc::default(),
             faults: Arc::default(),
             ledger: Ledger::open(&directory).await?,
+            answer_after,
+            forgets_purchases,
         };
+        shared.ledger.keep_purchases_apart(!forgets_purchases).await?;
         let (service_listener, service_port) = listen(service_address).await?;
         let (login_listener, login_port) = listen(login_address).await?;
         let details = Details {

@@ -50,6 +50,14 @@ pub(crate) fn bss_host() -> &'static Path {
     &PROGRAM
 }
 
+/// A program among the host's examples.
+pub(crate) fn example(name: &str) -> PathBuf {
+    cargo(&["build", "-p", "host-harness", "--example", name]);
+    target_dir()
+        .join("debug/examples")
+        .join(format!("{name}{}", std::env::consts::EXE_SUFFIX))
+}
+
 fn cargo(arguments: &[&str]) {
     let status = Command::new(env!("CARGO"))
         .args(arguments)

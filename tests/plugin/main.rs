@@ -10,6 +10,7 @@ mod cli;
 mod component;
 mod connection;
 mod contract;
+mod crash_test;
 mod fault_matrix;
 mod guests;
 mod instance_settings;

@@ -17,6 +17,9 @@ usage: cargo xtask <command>
       Runs every check, or one of them: toolchain, format, wit, component, clippy, clippy-wasm, docs, tests.
   demo [ARGUMENT...]
       Builds the component and runs `bss-host demo` with it; the arguments and the exit code are the demo's.
+  crash-test [--orders N] [--kills K] [--seed S] [--json] [--forget-attempts]
+      Kills workers and the simulator while licenses are bought, and compares what was bought with what is on record;
+      exits with 0 only if every license is there once. The seed is printed, and the same one kills alike.
   picture [--from FILE]
       Draws docs/demo.svg from a run of the demo, or from a file with its terminal output.
   help
@@ -28,6 +31,7 @@ pub(crate) enum Command {
     Build(WasmToolchain),
     Test { only: Option<String> },
     Demo { arguments: Vec<String> },
+    CrashTest { arguments: Vec<String> },
     Picture { from: Option<PathBuf> },
     Help,
 }
@@ -64,6 +68,9 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Command, String> {
             }
         }
         "demo" => Ok(Command::Demo {
+            arguments: rest.to_vec(),
+        }),
+        "crash-test" => Ok(Command::CrashTest {
             arguments: rest.to_vec(),
         }),
         "picture" => Ok(Command::Picture {
@@ -152,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn the_demo_gets_every_argument_as_it_is() {
+    fn the_demo_and_the_crash_test_get_every_argument_as_it_is() {
         let arguments = vec![
             "--json".to_owned(),
             "--unknown=here".to_owned(),
@@ -161,6 +168,11 @@ mod tests {
         assert_eq!(
             parsed("demo --json --unknown=here help"),
             Ok(Command::Demo { arguments })
+        );
+        let arguments = vec!["--orders=60".to_owned(), "--seed".to_owned(), "7".to_owned()];
+        assert_eq!(
+            parsed("crash-test --orders=60 --seed 7"),
+            Ok(Command::CrashTest { arguments })
         );
     }
 

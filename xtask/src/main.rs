@@ -1,4 +1,4 @@
-//! The project's chores: build the component, run every check, run the demo, draw its picture.
+//! The project's chores: build the component, run every check, run the demo or the crash test, draw a picture.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -8,6 +8,7 @@
 mod args;
 mod checks;
 mod component;
+mod crash_test;
 mod debian;
 mod demo;
 mod picture;
@@ -57,6 +58,7 @@ fn execute(command: Command) -> anyhow::Result<u8> {
         }
         Command::Test { only } => checks::run(&workspace, only.as_deref())?,
         Command::Demo { arguments } => return demo::run(&workspace, &arguments),
+        Command::CrashTest { arguments } => return crash_test::run(&workspace, &arguments),
         Command::Picture { from } => picture::draw(&workspace, from.as_deref())?,
     }
     Ok(0)

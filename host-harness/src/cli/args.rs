@@ -346,6 +346,14 @@ pub(super) struct SimulatorArguments {
     /// Where its Entra endpoint listens
     #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
     pub(super) login_address: SocketAddr,
+    /// Answer a purchase after so many milliseconds; it is carried out half-way through, whether its caller still waits
+    /// or has gone
+    #[arg(long, default_value_t = 0, value_name = "MS")]
+    pub(super) answer_after_ms: u64,
+    /// Be a Microsoft that does not treat the client transaction id as idempotent: the same purchase sent twice issues
+    /// two licenses, and a look-up answers with the first
+    #[arg(long)]
+    pub(super) forgets_purchases: bool,
 }
 
 #[derive(Debug, Args)]

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use host_harness::certificate_store::{ImportError, PfxCode};
 use host_harness::instance_settings::{ConfigureError, InstanceForm};
 use host_harness::record::{CreateError, NewInstance, Reach, SaveError};
-use host_harness::simulator::CertificateRequest;
+use host_harness::simulator::{CertificateRequest, SimulatorOptions};
 use host_harness::{CallEvent, CallListener, Host, LogLevel, PrepareError};
 use serde_json::Value;
 use zeroize::Zeroizing;
@@ -321,7 +322,14 @@ async fn instances(host: &Host, json: bool) -> Outcome {
 async fn simulator(arguments: &SimulatorArguments) -> Outcome {
     // Absolute, so that what it prints can be used from another directory.
     let directory = std::path::absolute(&arguments.directory).map_err(no_answer)?;
-    let started = demo::start_simulator(&directory, arguments.service_address, arguments.login_address).await;
+    let options = SimulatorOptions {
+        service_address: arguments.service_address,
+        login_address: arguments.login_address,
+        answer_after: Duration::from_millis(arguments.answer_after_ms),
+        forgets_purchases: arguments.forgets_purchases,
+        ..SimulatorOptions::new(&directory)
+    };
+    let started = demo::start_simulator(options).await;
     let (simulator, mut details) = started.map_err(|error| no_answer_text(&error))?;
     let issued = simulator
         .issue_client_certificate(&CertificateRequest::default())

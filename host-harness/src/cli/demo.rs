@@ -1,7 +1,7 @@
 //! The main job from end to end, against a simulator of its own: what an operator would do, and would see.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::path::Path;
 
 use anyhow::Context;
@@ -37,8 +37,7 @@ pub(super) async fn run(plugin: &Path, arguments: &DemoArguments, json: bool) ->
         json,
         count: std::cell::Cell::new(0),
     };
-    let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let started = start_simulator(&folder.path().join("microsoft"), loopback, loopback).await;
+    let started = start_simulator(SimulatorOptions::new(folder.path().join("microsoft"))).await;
     let (simulator, details) = started.map_err(|error| no_answer_text(&error))?;
     steps.start(
         "A simulator of Microsoft is running",
@@ -87,16 +86,7 @@ pub(super) async fn run(plugin: &Path, arguments: &DemoArguments, json: bool) ->
 }
 
 /// Starts a simulator and answers with what it says of itself.
-pub(super) async fn start_simulator(
-    directory: &Path,
-    service_address: SocketAddr,
-    login_address: SocketAddr,
-) -> anyhow::Result<(Simulator, Value)> {
-    let options = SimulatorOptions {
-        service_address,
-        login_address,
-        ..SimulatorOptions::new(directory)
-    };
+pub(super) async fn start_simulator(options: SimulatorOptions) -> anyhow::Result<(Simulator, Value)> {
     let simulator = Simulator::start(options)
         .await
         .context("the simulator does not start")?;

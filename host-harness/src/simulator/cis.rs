@@ -2,12 +2,14 @@
 
 use std::io;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use rustls::ProtocolVersion;
 use serde::de::DeserializeOwned;
+use tokio::time::sleep;
 use uuid::Uuid;
 
 use super::access_tokens::AccessTokens;
@@ -39,6 +41,7 @@ pub(super) const BASE_PATH: &str = "/cis";
 const CORRELATION_ID: &str = "ms-correlationid";
 
 /// CIS, for one tenant.
+#[derive(Clone)]
 pub(super) struct Cis {
     pub(super) applications: Arc<Applications>,
     pub(super) access_tokens: Arc<AccessTokens>,
@@ -47,6 +50,8 @@ pub(super) struct Cis {
     pub(super) connections: Arc<Connections>,
     pub(super) clock: Arc<Clock>,
     pub(super) faults: Arc<Faults>,
+    pub(super) answer_after: Duration,
+    pub(super) forgets_purchases: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -174,7 +179,10 @@ impl Cis {
                 let published = Arc::clone(&self.catalog.read().unwrap_or_else(PoisonError::into_inner));
                 catalog_pages::page(&published, &query, request.headers(), repeat_continuation)
             }
-            (Route::Tokens, Operation::Purchase) => self.buy(request, &caller).await,
+            (Route::Tokens, Operation::Purchase) if self.answer_after.is_zero() => {
+                self.buy(request, &caller).await
+            }
+            (Route::Tokens, Operation::Purchase) => self.buy_in_its_time(request, caller).await,
             (Route::Tokens, _) => {
                 let id = query::uuid("clientTransactionId", query.required("clientTransactionId")?)?;
                 let entry = self.ledger.by_client_transaction_id(&id.to_string()).await;
@@ -226,12 +234,35 @@ impl Cis {
             .ok_or_else(|| Refusal::unauthenticated("the application of the access token is gone"))
     }
 
+    /// Buys half-way through the time to the answer. What was read is carried out, whoever hangs up.
+    async fn buy_in_its_time(
+        &self,
+        request: &Request<Bytes>,
+        caller: Application,
+    ) -> Result<Answer, Refusal> {
+        let half = self.answer_after / 2;
+        let (cis, request) = (self.clone(), request.clone());
+        let bought = tokio::spawn(async move {
+            sleep(half).await;
+            cis.buy(&request, &caller).await
+        });
+        let bought = bought.await.map_err(|error| Refusal::internal(&error))?;
+        sleep(half).await;
+        bought
+    }
+
     async fn buy(&self, request: &Request<Bytes>, caller: &Application) -> Result<Answer, Refusal> {
         let asked: Purchase = body(request)?;
         let published = Arc::clone(&self.catalog.read().unwrap_or_else(PoisonError::into_inner));
         let asked = asked.checked()?;
         match asked
-            .buy(caller, &published.catalog, &self.ledger, self.clock.now())
+            .buy(
+                caller,
+                &published.catalog,
+                &self.ledger,
+                self.clock.now(),
+                self.forgets_purchases,
+            )
             .await?
         {
             Purchased::Now(entry) => Ok(license::answer(StatusCode::CREATED, &entry)),

@@ -167,6 +167,18 @@ impl Ledger {
         Ok(Ledger { writer, readers })
     }
 
+    /// Whether there is one license per client transaction id, which the database then enforces.
+    pub(super) async fn keep_purchases_apart(&self, apart: bool) -> Result<(), LedgerError> {
+        let statement = match apart {
+            true => {
+                "CREATE UNIQUE INDEX IF NOT EXISTS one_license_per_purchase ON license (client_transaction_id)"
+            }
+            false => "DROP INDEX IF EXISTS one_license_per_purchase",
+        };
+        sqlx::query(statement).execute(&self.writer).await?;
+        Ok(())
+    }
+
     pub(super) async fn close(&self) {
         self.readers.close().await;
         self.writer.close().await;
@@ -183,7 +195,8 @@ impl Ledger {
         &self,
         id: &str,
     ) -> Result<Option<LedgerEntry>, LedgerError> {
-        let query = sqlx::query_as("SELECT * FROM license WHERE client_transaction_id = ?");
+        let query =
+            sqlx::query_as("SELECT * FROM license WHERE client_transaction_id = ? ORDER BY number LIMIT 1");
         Ok(query.bind(id).fetch_optional(&self.readers).await?)
     }
 
@@ -203,14 +216,15 @@ impl Ledger {
             .await?)
     }
 
-    /// Issues a license unless one has that client transaction id; says whether it did. Committed when it returns.
+    /// Issues a license unless one has that client transaction id and purchases are kept apart; says whether it did.
+    /// Committed when it returns.
     pub(super) async fn issue(&self, entry: &LedgerEntry) -> Result<bool, LedgerError> {
         let query = sqlx::query(
             "INSERT INTO license (client_transaction_id, transaction_id, license_token_id, content_digest, client_id, \
              channel_id, offer_id, country, language, currency, reseller_id, reseller_name, customer_id, \
              customer_name, customer_country, product_key, activation_link, token_status, purchased_at_ms, \
              returnable_until_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
-             ON CONFLICT (client_transaction_id) DO NOTHING",
+             ON CONFLICT DO NOTHING",
         );
         let done = query
             .bind(&entry.client_transaction_id)

@@ -1,6 +1,10 @@
 //! Buying, once per client transaction id, and looking up what was bought.
 
-use host_harness::simulator::{CertificateRequest, Registration, TokenStatus};
+use std::time::Duration;
+
+use host_harness::simulator::{
+    CertificateRequest, Operation, Registration, Simulator, SimulatorOptions, TokenStatus,
+};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -304,6 +308,71 @@ async fn each_wrong_part_of_a_purchase_is_refused_and_buys_nothing() {
         StatusCode::BAD_REQUEST
     );
     assert_eq!(microsoft.simulator.ledger().await.unwrap().len(), 0);
+}
+
+#[tokio::test]
+async fn a_microsoft_that_forgets_purchases_issues_a_license_for_each_request_and_looks_up_the_first() {
+    let microsoft = Microsoft::start_with(|options| options.forgets_purchases = true).await;
+    let client = microsoft.client();
+    let access_token = client.access_token().await;
+    let purchase = client.purchase();
+    let first = client.post("/tokens", &access_token, &purchase).await;
+    let second = client.post("/tokens", &access_token, &purchase).await;
+    let created = (StatusCode::CREATED, StatusCode::CREATED);
+    assert_eq!((first.status, second.status), created);
+    assert_ne!(first.json()["tokenId"], second.json()["tokenId"]);
+    let look_up = format!("/tokens?clientTransactionId={}", id_of(&purchase));
+    let found = client.get(&look_up, &access_token).await;
+    assert_eq!((found.status, found.json()), (StatusCode::OK, first.json()));
+    assert_eq!(microsoft.simulator.ledger().await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_ledger_with_a_license_bought_twice_is_refused_by_a_microsoft_that_forgets_nothing() {
+    let microsoft = Microsoft::start_with(|options| options.forgets_purchases = true).await;
+    let client = microsoft.client();
+    let access_token = client.access_token().await;
+    let purchase = client.purchase();
+    for _ in 0..2 {
+        client.post("/tokens", &access_token, &purchase).await;
+    }
+    let Microsoft { simulator, directory } = microsoft;
+    simulator.stop().await;
+    let options = SimulatorOptions::new(directory.path().join("microsoft"));
+    assert!(Simulator::start(options.clone()).await.is_err());
+    let forgets = SimulatorOptions {
+        forgets_purchases: true,
+        ..options
+    };
+    assert!(Simulator::start(forgets).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_slow_purchase_is_carried_out_even_if_its_caller_has_gone() {
+    let half_a_second = Duration::from_millis(500);
+    let microsoft = Microsoft::start_with(|options| options.answer_after = half_a_second).await;
+    let client = microsoft.client();
+    let access_token = client.access_token().await;
+    let purchase = client.purchase();
+    let is_read = async {
+        while microsoft.simulator.faults().requests_seen(Operation::Purchase) == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::select! {
+        _ = client.post("/tokens", &access_token, &purchase) => panic!("it takes half a second"),
+        () = is_read => {}
+    }
+    assert!(microsoft.simulator.ledger().await.unwrap().is_empty());
+    let is_bought = async {
+        while microsoft.simulator.ledger().await.unwrap().is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let patience = Duration::from_secs(20);
+    tokio::time::timeout(patience, is_bought)
+        .await
+        .expect("it is carried out");
 }
 
 #[tokio::test]

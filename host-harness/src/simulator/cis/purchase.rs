@@ -97,17 +97,18 @@ impl Purchase {
         Ok(HEXLOWER.encode(digest::digest(&digest::SHA256, &content).as_ref()))
     }
 
-    /// Buys, or finds what was bought. What was bought is looked for first: a repeated request gets its license even if
-    /// the offer is not sold any more.
+    /// Buys, or finds what was bought, unless `forgets` it. What was bought is looked for first: a repeated request gets
+    /// its license even if the offer is not sold any more.
     pub(super) async fn buy(
         &self,
         application: &Application,
         catalog: &Catalog,
         ledger: &Ledger,
         now: Timestamp,
+        forgets: bool,
     ) -> Result<Purchased, Refusal> {
         let content_digest = self.digest()?;
-        if let Some(original) = self.original(ledger).await? {
+        if !forgets && let Some(original) = self.original(ledger).await? {
             return self.repeated(original, &content_digest, application);
         }
         let offer = self.offer(application, catalog)?;
@@ -122,8 +123,8 @@ impl Purchase {
         }
         // Another request with that id was faster.
         match self.original(ledger).await? {
-            Some(original) => self.repeated(original, &entry.content_digest, application),
-            None => Err(Refusal::new(
+            Some(original) if !forgets => self.repeated(original, &entry.content_digest, application),
+            _ => Err(Refusal::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "InternalError",
                 "the ledger lost a license",

@@ -1,7 +1,8 @@
 -- Every license ever issued. Rows are never deleted; a return or a redemption fills in what was empty.
 CREATE TABLE IF NOT EXISTS license (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
-    client_transaction_id TEXT NOT NULL UNIQUE,
+    -- Unique by an index, unless the simulator is told to forget purchases.
+    client_transaction_id TEXT NOT NULL,
     transaction_id TEXT NOT NULL UNIQUE,
     license_token_id TEXT NOT NULL UNIQUE,
     -- SHA-256 of what was ordered, to tell a repeated purchase from another one under the same id.
@@ -29,6 +30,8 @@ CREATE TABLE IF NOT EXISTS license (
     CHECK ((token_status = 'Return Accepted') = (returned_at_ms IS NOT NULL)),
     CHECK ((returned_at_ms IS NULL) = (return_client_transaction_id IS NULL))
 ) STRICT;
+
+CREATE INDEX IF NOT EXISTS license_by_purchase ON license (client_transaction_id, number);
 
 -- The assertions that were accepted, so that none is accepted twice, a restart in between included.
 CREATE TABLE IF NOT EXISTS assertion (

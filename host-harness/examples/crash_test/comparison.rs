@@ -1,0 +1,317 @@
+//! Whether the ledger and the record agree on every license.
+
+use std::collections::{HashMap, HashSet};
+
+use host_harness::secret::Secret;
+use uuid::Uuid;
+
+/// A license, by everything that tells it from another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct License {
+    /// The purchase that it came from.
+    pub(crate) client_transaction_id: String,
+    /// Microsoft's name for the purchase.
+    pub(crate) transaction_id: String,
+    /// Microsoft's name for the license token.
+    pub(crate) license_token_id: String,
+    /// What the customer types in.
+    pub(crate) product_key: Secret,
+}
+
+/// An order line as the host's record has it at the end.
+#[derive(Clone, Debug)]
+pub(crate) struct Line {
+    /// Its asset.
+    pub(crate) asset_id: Uuid,
+    /// Its purchase.
+    pub(crate) client_transaction_id: String,
+    /// What it got. None: it was refused, or is still open.
+    pub(crate) license: Option<License>,
+}
+
+/// What was found. All but `licenses_issued` are errors.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Figures {
+    /// Entries of the ledger. Each that is no error is the license of one order line.
+    pub(crate) licenses_issued: usize,
+    /// Order lines that are settled as bought with a license that the ledger does not have, and order lines that ended
+    /// without a license although the ledger has one of their client transaction id.
+    pub(crate) lost: usize,
+    /// Entries of the ledger beyond one per client transaction id.
+    pub(crate) duplicated: usize,
+    /// Other entries of the ledger that are no order line's license: nobody ordered them, or the line has another one.
+    pub(crate) unaccounted: usize,
+    /// Invoice lines beyond one per asset.
+    pub(crate) charged_twice: usize,
+    /// E-mails beyond one per asset.
+    pub(crate) mailed_twice: usize,
+    /// Order lines that ended without a license, the ledger having none either. What the test orders can all be
+    /// bought.
+    pub(crate) not_bought: usize,
+    /// Assets with a license and without an invoice line.
+    pub(crate) not_charged: usize,
+    /// Assets with a license and without an e-mail.
+    pub(crate) not_mailed: usize,
+    /// Assets with an invoice line and without a license.
+    pub(crate) charged_without_license: usize,
+    /// Assets with an e-mail and without a license.
+    pub(crate) mailed_without_license: usize,
+}
+
+impl Figures {
+    /// Compares the order lines with the ledger, and both with what was charged and mailed: an asset for each invoice
+    /// line and each e-mail.
+    pub(crate) fn compare(lines: &[Line], ledger: &[License], charged: &[Uuid], mailed: &[Uuid]) -> Self {
+        let mut figures = Self {
+            licenses_issued: ledger.len(),
+            ..Self::default()
+        };
+        let mut purchases: HashMap<&str, Vec<&License>> = HashMap::new();
+        for license in ledger {
+            let purchase = purchases.entry(license.client_transaction_id.as_str());
+            purchase.or_default().push(license);
+        }
+        for line in lines {
+            let issued = purchases.remove(line.client_transaction_id.as_str());
+            figures.add_line(line, &issued.unwrap_or_default());
+        }
+        for issued in purchases.values() {
+            figures.unaccounted += 1;
+            figures.duplicated += issued.len().saturating_sub(1);
+        }
+        let licensed: HashSet<Uuid> = lines
+            .iter()
+            .filter(|line| line.license.is_some())
+            .map(|line| line.asset_id)
+            .collect();
+        let once = Once::of(&licensed, charged);
+        (figures.charged_twice, figures.not_charged) = (once.twice, once.missing);
+        figures.charged_without_license = once.for_nothing;
+        let once = Once::of(&licensed, mailed);
+        (figures.mailed_twice, figures.not_mailed) = (once.twice, once.missing);
+        figures.mailed_without_license = once.for_nothing;
+        figures
+    }
+
+    fn add_line(&mut self, line: &Line, issued: &[&License]) {
+        self.duplicated += issued.len().saturating_sub(1);
+        match &line.license {
+            Some(license) if issued.contains(&license) => {}
+            Some(_) => {
+                self.lost += 1;
+                self.unaccounted += usize::from(!issued.is_empty());
+            }
+            None if issued.is_empty() => self.not_bought += 1,
+            None => self.lost += 1,
+        }
+    }
+
+    /// Everything that must be zero, by name.
+    pub(crate) fn errors(&self) -> [(&'static str, usize); 10] {
+        // Taken apart, so that no new figure is forgotten.
+        let Self {
+            licenses_issued: _,
+            lost,
+            duplicated,
+            unaccounted,
+            charged_twice,
+            mailed_twice,
+            not_bought,
+            not_charged,
+            not_mailed,
+            charged_without_license,
+            mailed_without_license,
+        } = *self;
+        [
+            ("lost", lost),
+            ("duplicated", duplicated),
+            ("unaccounted", unaccounted),
+            ("charged twice", charged_twice),
+            ("mailed twice", mailed_twice),
+            ("not bought", not_bought),
+            ("not charged", not_charged),
+            ("not mailed", not_mailed),
+            ("charged without license", charged_without_license),
+            ("mailed without license", mailed_without_license),
+        ]
+    }
+
+    /// Whether every license is on record once, and no other.
+    pub(crate) fn is_right(&self) -> bool {
+        self.errors().iter().all(|(_, count)| *count == 0)
+    }
+}
+
+/// What there is to be once for each licensed asset.
+struct Once {
+    twice: usize,
+    missing: usize,
+    for_nothing: usize,
+}
+
+impl Once {
+    fn of(licensed: &HashSet<Uuid>, had: &[Uuid]) -> Self {
+        let distinct: HashSet<Uuid> = had.iter().copied().collect();
+        Self {
+            twice: had.len() - distinct.len(),
+            missing: licensed.difference(&distinct).count(),
+            for_nothing: distinct.difference(licensed).count(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn license(purchase: u128, name: &str) -> License {
+        License {
+            client_transaction_id: Uuid::from_u128(purchase).to_string(),
+            transaction_id: format!("transaction of {name}"),
+            license_token_id: name.to_owned(),
+            product_key: Secret::new(format!("key of {name}")),
+        }
+    }
+
+    fn line(purchase: u128, license: Option<License>) -> Line {
+        Line {
+            asset_id: Uuid::from_u128(purchase),
+            client_transaction_id: Uuid::from_u128(purchase).to_string(),
+            license,
+        }
+    }
+
+    /// Compares; what has a license is charged and mailed once.
+    fn compared(lines: &[Line], ledger: &[License]) -> Figures {
+        let had = |line: &Line| line.license.as_ref().map(|_| line.asset_id);
+        let once: Vec<Uuid> = lines.iter().filter_map(had).collect();
+        Figures::compare(lines, ledger, &once, &once)
+    }
+
+    #[test]
+    fn one_license_for_each_line_is_right() {
+        let lines = [line(1, Some(license(1, "a"))), line(2, Some(license(2, "b")))];
+        let figures = compared(&lines, &[license(2, "b"), license(1, "a")]);
+        let expected = Figures {
+            licenses_issued: 2,
+            ..Figures::default()
+        };
+        assert_eq!(figures, expected);
+        assert!(figures.is_right());
+    }
+
+    #[test]
+    fn a_second_license_of_a_line_is_duplicated_whichever_of_the_two_is_on_record() {
+        for kept in ["a", "b"] {
+            let lines = [line(1, Some(license(1, kept)))];
+            let figures = compared(&lines, &[license(1, "a"), license(1, "b")]);
+            assert_eq!((figures.duplicated, figures.lost, figures.unaccounted), (1, 0, 0));
+            assert!(!figures.is_right());
+        }
+    }
+
+    #[test]
+    fn a_license_on_record_that_was_never_issued_is_lost() {
+        let figures = compared(&[line(1, Some(license(1, "a")))], &[]);
+        assert_eq!((figures.lost, figures.unaccounted), (1, 0));
+        assert!(!figures.is_right());
+    }
+
+    #[test]
+    fn a_license_that_differs_from_the_issued_one_in_anything_is_lost_and_the_issued_one_unaccounted() {
+        let mut wrong_key = license(1, "a");
+        wrong_key.product_key = Secret::new("another key");
+        for held in [wrong_key, license(1, "b")] {
+            let figures = compared(&[line(1, Some(held))], &[license(1, "a")]);
+            assert_eq!((figures.lost, figures.unaccounted, figures.duplicated), (1, 1, 0));
+        }
+    }
+
+    #[test]
+    fn a_line_without_the_license_that_was_issued_for_it_is_lost() {
+        let figures = compared(&[line(1, None)], &[license(1, "a")]);
+        assert_eq!((figures.lost, figures.not_bought), (1, 0));
+        assert!(!figures.is_right());
+    }
+
+    #[test]
+    fn a_line_that_nobody_bought_is_not_bought() {
+        let figures = compared(&[line(1, None)], &[]);
+        assert_eq!((figures.lost, figures.not_bought), (0, 1));
+        assert!(!figures.is_right());
+    }
+
+    #[test]
+    fn a_license_that_nobody_ordered_is_unaccounted_and_a_second_one_duplicated() {
+        let figures = compared(&[], &[license(9, "a"), license(9, "b")]);
+        assert_eq!((figures.unaccounted, figures.duplicated), (1, 1));
+        assert!(!figures.is_right());
+    }
+
+    #[test]
+    fn charges_and_mails_are_one_for_each_license() {
+        let lines = [line(1, Some(license(1, "a"))), line(2, None)];
+        let ledger = [license(1, "a")];
+        let [licensed, other] = [Uuid::from_u128(1), Uuid::from_u128(2)];
+        let charged = Figures::compare(&lines, &ledger, &[licensed, licensed, other], &[]);
+        assert_eq!((charged.charged_twice, charged.not_charged), (1, 0));
+        assert_eq!((charged.charged_without_license, charged.not_mailed), (1, 1));
+        let mailed = Figures::compare(&lines, &ledger, &[], &[other, licensed, licensed]);
+        assert_eq!((mailed.mailed_twice, mailed.not_mailed), (1, 0));
+        assert_eq!((mailed.mailed_without_license, mailed.not_charged), (1, 1));
+    }
+
+    #[test]
+    fn every_error_alone_makes_the_whole_wrong() {
+        let figures = [
+            Figures {
+                lost: 1,
+                ..Figures::default()
+            },
+            Figures {
+                duplicated: 1,
+                ..Figures::default()
+            },
+            Figures {
+                unaccounted: 1,
+                ..Figures::default()
+            },
+            Figures {
+                charged_twice: 1,
+                ..Figures::default()
+            },
+            Figures {
+                mailed_twice: 1,
+                ..Figures::default()
+            },
+            Figures {
+                not_bought: 1,
+                ..Figures::default()
+            },
+            Figures {
+                not_charged: 1,
+                ..Figures::default()
+            },
+            Figures {
+                not_mailed: 1,
+                ..Figures::default()
+            },
+            Figures {
+                charged_without_license: 1,
+                ..Figures::default()
+            },
+            Figures {
+                mailed_without_license: 1,
+                ..Figures::default()
+            },
+        ];
+        assert!(figures.iter().all(|figures| !figures.is_right()));
+        let named: HashSet<&str> = figures
+            .iter()
+            .flat_map(Figures::errors)
+            .filter(|(_, count)| *count > 0)
+            .map(|(name, _)| name)
+            .collect();
+        assert_eq!(named.len(), figures.len());
+    }
+}

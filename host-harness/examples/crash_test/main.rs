@@ -1,0 +1,97 @@
+//! The crash test: real processes on real sockets, killed at random moments, and nothing bought twice or lost.
+//!
+//! `cargo xtask crash-test` builds and runs it. Two workers (`bss-host run`) buy from a simulator (`bss-host simulator`)
+//! that does not treat the client transaction id as idempotent, so that what keeps a line from being bought twice is the
+//! host alone: the look-up before a purchase, and the lease. While orders come in, workers and the simulator are killed
+//! with SIGKILL and started again, on a schedule that the seed determines. When no line and no e-mail is open any more,
+//! the simulator's ledger is compared with the host's record; [`comparison::Figures`] says what counts as an error.
+//!
+//! With `--forget-attempts` the record forgets, while a worker is dead, that its purchases were ever begun. Then the same
+//! comparison must find duplicates: this is the test of the test.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command-line tool talks to its terminal"
+)]
+
+mod comparison;
+mod forgetting;
+mod processes;
+mod run;
+mod schedule;
+mod shop;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use clap::Parser;
+
+/// The record and the ledger do not agree.
+const EXIT_WRONG: u8 = 1;
+/// The test could not be run to its end. Usage is 2, as clap has it.
+const EXIT_NO_ANSWER: u8 = 3;
+
+/// Kill workers and the simulator while licenses are bought, and compare what was bought with what is on record.
+#[derive(Debug, Parser)]
+#[command(
+    name = "crash-test",
+    after_help = "Exit codes: 0 every license is on record once, 1 not so, 2 usage, 3 the test could not be run."
+)]
+pub(crate) struct Arguments {
+    /// How many orders of one license are placed
+    #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) orders: u32,
+    /// How many times a process is killed
+    #[arg(long, value_name = "K", default_value_t = 20, value_parser = clap::value_parser!(u32).range(..=10_000))]
+    pub(crate) kills: u32,
+    /// Which process is killed after which delay; the same seed is the same schedule. Without it, a new one
+    #[arg(long, value_name = "S")]
+    pub(crate) seed: Option<u64>,
+    /// End with one line of JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Forget every purchase that a killed worker had begun, so that it is made again without a look-up
+    #[arg(long)]
+    pub(crate) forget_attempts: bool,
+    /// The program `bss-host`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) bss_host: PathBuf,
+    /// The plugin, a WebAssembly component
+    #[arg(long, value_name = "FILE")]
+    pub(crate) plugin: PathBuf,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let seed = arguments.seed.unwrap_or_else(new_seed);
+    eprintln!("SEED={seed}");
+    match run::run(&arguments, seed).await {
+        Ok(report) => {
+            println!(
+                "{}",
+                if arguments.json {
+                    report.json()
+                } else {
+                    report.table()
+                }
+            );
+            if report.figures.is_right() {
+                return ExitCode::SUCCESS;
+            }
+            eprintln!("error: the record and the ledger do not agree; the schedule was SEED={seed}");
+            ExitCode::from(EXIT_WRONG)
+        }
+        Err(error) => {
+            eprintln!("error: {error:#}; the schedule was SEED={seed}");
+            ExitCode::from(EXIT_NO_ANSWER)
+        }
+    }
+}
+
+/// The moment is random enough for a seed that is printed.
+fn new_seed() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::from(now.subsec_nanos()) ^ now.as_secs()
+}

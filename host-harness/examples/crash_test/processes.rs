@@ -1,0 +1,255 @@
+//! The processes under test: started, killed and started again on the same directories and ports.
+
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+
+use crate::schedule::{Victim, WORKERS};
+
+/// How many lines each worker buys at once.
+pub(crate) const AT_ONCE: u32 = 8;
+
+/// How long the simulator may take to be ready. It makes an RSA key first.
+const READY_MAX: Duration = Duration::from_secs(60);
+
+/// How long its port may be another program's, which had it while it was free.
+const PORT_MAX: Duration = Duration::from_secs(20);
+
+/// What the simulator says of itself when it is ready.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Details {
+    pub(crate) service_url: String,
+    pub(crate) resource_api: String,
+    pub(crate) login_authority: String,
+    pub(crate) tenant: String,
+    pub(crate) channel_id: String,
+    pub(crate) client_id: String,
+    pub(crate) ca_file: PathBuf,
+    pub(crate) pfx_file: PathBuf,
+    pub(crate) pfx_code: String,
+    pub(crate) thumbprint: String,
+}
+
+/// Where everything is.
+#[derive(Clone, Debug)]
+pub(crate) struct Places {
+    pub(crate) bss_host: PathBuf,
+    pub(crate) plugin: PathBuf,
+    /// A directory for this run.
+    pub(crate) directory: PathBuf,
+}
+
+impl Places {
+    /// The simulator's directory, with its ledger.
+    pub(crate) fn simulator(&self) -> PathBuf {
+        self.directory.join("microsoft")
+    }
+
+    /// The host's data directory, with its record.
+    pub(crate) fn data_dir(&self) -> PathBuf {
+        self.directory.join("bss")
+    }
+
+    /// Where e-mails go.
+    pub(crate) fn mails(&self) -> PathBuf {
+        self.directory.join("mails")
+    }
+
+    fn log(&self, name: &str) -> Result<File> {
+        let path = self.directory.join(format!("{name}.log"));
+        let mut options = OpenOptions::new();
+        let file = options.create(true).append(true).open(&path);
+        file.with_context(|| format!("`{}` can't be written", path.display()))
+    }
+}
+
+/// A process that is killed when it is dropped.
+struct Running(Child);
+
+impl Running {
+    /// Kills it with SIGKILL, and waits until it is gone.
+    fn kill(&mut self) -> Result<()> {
+        self.0.kill().context("a process can't be killed")?;
+        self.0.wait().context("a process does not end")?;
+        Ok(())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.kill();
+    }
+}
+
+/// The simulator and the workers.
+pub(crate) struct Processes {
+    places: Places,
+    answer_after: Duration,
+    details: Details,
+    simulator: Running,
+    workers: Vec<Running>,
+}
+
+impl Processes {
+    /// Starts the simulator; the workers come later.
+    pub(crate) fn start(places: Places, answer_after: Duration) -> Result<Self> {
+        let any = "127.0.0.1:0";
+        let started = start_simulator(&places, answer_after, [any, any])?;
+        let (simulator, details) = started.context("the simulator does not start")?;
+        Ok(Self {
+            places,
+            answer_after,
+            details,
+            simulator,
+            workers: Vec::new(),
+        })
+    }
+
+    /// What the simulator said of itself.
+    pub(crate) fn details(&self) -> &Details {
+        &self.details
+    }
+
+    /// Starts the workers.
+    pub(crate) fn start_workers(&mut self) -> Result<()> {
+        for worker in 0..WORKERS {
+            self.workers.push(start_worker(&self.places, worker)?);
+        }
+        Ok(())
+    }
+
+    /// Fails if a process has ended by itself.
+    pub(crate) fn check(&mut self) -> Result<()> {
+        let named = [("simulator".to_owned(), &mut self.simulator)];
+        let workers = self.workers.iter_mut().enumerate();
+        for (name, process) in named
+            .into_iter()
+            .chain(workers.map(|(worker, process)| (worker_name(worker), process)))
+        {
+            if let Some(status) = process.0.try_wait()? {
+                bail!("{name} has ended by itself ({status}); its log is `{name}.log`");
+            }
+        }
+        Ok(())
+    }
+
+    /// Kills a process.
+    pub(crate) fn kill(&mut self, victim: Victim) -> Result<()> {
+        match victim {
+            Victim::Simulator => self.simulator.kill(),
+            Victim::Worker(worker) => self.workers.get_mut(worker).map_or(Ok(()), Running::kill),
+        }
+    }
+
+    /// Starts one that was killed; a simulator is ready when this returns.
+    pub(crate) fn start_again(&mut self, victim: Victim) -> Result<()> {
+        match victim {
+            Victim::Worker(worker) => {
+                let started = start_worker(&self.places, worker)?;
+                if let Some(process) = self.workers.get_mut(worker) {
+                    *process = started;
+                }
+            }
+            Victim::Simulator => self.simulator = self.simulator_again()?,
+        }
+        Ok(())
+    }
+
+    /// On the ports that it had.
+    fn simulator_again(&self) -> Result<Running> {
+        let login = self.details.login_authority.replace("localhost", "127.0.0.1");
+        let service = self
+            .details
+            .resource_api
+            .replace("https://localhost", "127.0.0.1");
+        let begin = Instant::now();
+        loop {
+            let started = start_simulator(&self.places, self.answer_after, [&service, &login])?;
+            match started {
+                Some((simulator, _)) => return Ok(simulator),
+                None if begin.elapsed() > PORT_MAX => {
+                    bail!("the simulator does not start again; its log is `simulator.log`")
+                }
+                None => std::thread::sleep(Duration::from_millis(100)),
+            }
+        }
+    }
+}
+
+fn worker_name(worker: usize) -> String {
+    format!("worker-{}", worker + 1)
+}
+
+/// None: it ended before it was ready.
+fn start_simulator(
+    places: &Places,
+    answer_after: Duration,
+    [service, login]: [&str; 2],
+) -> Result<Option<(Running, Details)>> {
+    let mut child = Command::new(&places.bss_host)
+        .args(["simulator", "--forgets-purchases"])
+        .args(["--service-address", service, "--login-address", login])
+        .args(["--answer-after-ms", &answer_after.as_millis().to_string()])
+        .arg("--directory")
+        .arg(places.simulator())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(places.log("simulator")?)
+        .spawn()
+        .context("`bss-host simulator` can't be started")?;
+    let output = child.stdout.take();
+    let process = Running(child);
+    let line = first_line(output)?;
+    if line.is_empty() {
+        return Ok(None);
+    }
+    let details =
+        serde_json::from_str(&line).context("the simulator says something else than where it is")?;
+    Ok(Some((process, details)))
+}
+
+/// The first line of a process. Empty: it ended without one.
+fn first_line(output: Option<ChildStdout>) -> Result<String> {
+    let output = output.context("a process has no output")?;
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let mut line = String::new();
+        let read = BufReader::new(output).read_line(&mut line).map(|_| line);
+        let _ = sender.send(read);
+    });
+    let read = receiver.recv_timeout(READY_MAX);
+    Ok(read.context("the simulator is not ready in time")??)
+}
+
+fn start_worker(places: &Places, worker: usize) -> Result<Running> {
+    let child = Command::new(&places.bss_host)
+        .args(["run", "--at-once", &AT_ONCE.to_string()])
+        .arg("--data-dir")
+        .arg(places.data_dir())
+        .arg("--plugin")
+        .arg(&places.plugin)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(places.log(&worker_name(worker))?)
+        .spawn()
+        .context("`bss-host run` can't be started")?;
+    Ok(Running(child))
+}
+
+/// A directory of this run, which stays where the run goes wrong.
+pub(crate) fn run_directory() -> Result<tempfile::TempDir> {
+    let directory = tempfile::Builder::new().prefix("crash-test-").tempdir();
+    directory.context("no temporary directory")
+}
+
+/// Whether the path is a file that can be run or read.
+pub(crate) fn must_exist(path: &Path) -> Result<PathBuf> {
+    path.canonicalize()
+        .with_context(|| format!("`{}` can't be read", path.display()))
+}

@@ -1,0 +1,302 @@
+//! One run: orders come in while processes die, until everything is quiet; then the two sides are compared.
+
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use serde_json::{Value, json};
+
+use crate::Arguments;
+use crate::comparison::Figures;
+use crate::forgetting::Attempts;
+use crate::processes::{AT_ONCE, Places, Processes, must_exist, run_directory};
+use crate::schedule::{self, Kill, Victim, WORKERS};
+use crate::shop::{self, Shop};
+
+/// How often it is looked whether lines are worked on again.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// How often it is looked whether all is quiet.
+const QUIET_LOOK: Duration = Duration::from_millis(500);
+
+/// How often that is said while nothing else is.
+const WORD: Duration = Duration::from_secs(10);
+
+/// How long nothing may change before the run is given up: longer than any pause between two attempts.
+const STILL_MAX: Duration = Duration::from_secs(7 * 60);
+
+/// How long the simulator may take over a purchase, at least and at most.
+const ANSWER_MS: (u128, u128) = (50, 1_000);
+
+/// What came of a run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Report {
+    seed: u64,
+    orders: u32,
+    kills: usize,
+    simulator_kills: usize,
+    /// Attempts that were under way when their worker was killed.
+    cut_off: u64,
+    seconds: f64,
+    pub(crate) figures: Figures,
+}
+
+impl Report {
+    fn facts(&self) -> [(&'static str, Value); 6] {
+        let seconds = (self.seconds * 10.0).round() / 10.0;
+        [
+            ("seed", self.seed.into()),
+            ("orders", self.orders.into()),
+            ("kills", self.kills.into()),
+            ("simulator kills", self.simulator_kills.into()),
+            ("attempts cut off", self.cut_off.into()),
+            ("seconds", seconds.into()),
+        ]
+    }
+
+    fn all(&self) -> Vec<(&'static str, Value)> {
+        let mut all = self.facts().to_vec();
+        all.push(("licenses issued", self.figures.licenses_issued.into()));
+        let errors = self.figures.errors();
+        all.extend(errors.map(|(name, count)| (name, count.into())));
+        all
+    }
+
+    /// One line for programs; names are written in camelCase.
+    pub(crate) fn json(&self) -> String {
+        let mut object = json!({});
+        for (name, value) in self.all() {
+            object[camel_case(name)] = value;
+        }
+        object.to_string()
+    }
+
+    /// A line for each figure, for people.
+    pub(crate) fn table(&self) -> String {
+        let mut table = String::new();
+        for (name, value) in self.all() {
+            // Writing to a string can't fail.
+            let _ = writeln!(table, "{name:<24} {value}");
+        }
+        table.trim_end().to_owned()
+    }
+}
+
+fn camel_case(name: &str) -> String {
+    let mut words = name.split(' ');
+    let first = words.next().unwrap_or_default().to_owned();
+    words.fold(first, |joined, word| {
+        let (initial, rest) = word.split_at(1);
+        joined + &initial.to_uppercase() + rest
+    })
+}
+
+/// Runs the test. The directory of a run that fails is kept.
+///
+/// # Errors
+/// When it can't be run to its end.
+pub(crate) async fn run(arguments: &Arguments, seed: u64) -> Result<Report> {
+    let directory = run_directory()?;
+    let places = Places {
+        bss_host: must_exist(&arguments.bss_host)?,
+        plugin: must_exist(&arguments.plugin)?,
+        directory: directory.path().to_owned(),
+    };
+    let done = run_in(&places, arguments, seed).await;
+    if !done.as_ref().is_ok_and(|report| report.figures.is_right()) {
+        eprintln!("the run's files are kept in `{}`", directory.keep().display());
+    }
+    done
+}
+
+async fn run_in(places: &Places, arguments: &Arguments, seed: u64) -> Result<Report> {
+    let begin = Instant::now();
+    let kills = schedule::kills(seed, arguments.kills as usize);
+    let mut processes = Processes::start(places.clone(), answer_after(&kills, arguments.orders))?;
+    let shop = Shop::open(places, processes.details()).await?;
+    let attempts = Attempts::open(&places.data_dir()).await?;
+    let mut coming = Coming::new(arguments.orders, kills.len());
+    shop.order(coming.first()).await?;
+    processes.start_workers()?;
+    let mut test = Test {
+        processes,
+        shop,
+        attempts,
+        forget: arguments.forget_attempts,
+        forgotten: 0,
+    };
+    for (number, kill) in (1..).zip(&kills) {
+        test.shop.order(coming.next()).await?;
+        test.kill(number, kills.len(), kill).await?;
+    }
+    let is_quiet = test.become_quiet().await?;
+    let Test {
+        processes,
+        shop,
+        attempts,
+        forgotten,
+        ..
+    } = test;
+    // Nothing changes any more.
+    drop(processes);
+    if !is_quiet {
+        eprintln!("it did not become quiet: lines or e-mails were open, and nothing changed any more");
+    }
+    let lines = shop.lines().await?;
+    let ledger = shop::ledger(places).await?;
+    let mailed = shop::mailed(places, &lines)?;
+    let figures = Figures::compare(&lines, &ledger, &shop.charged().await?, &mailed);
+    let is_simulator = |kill: &&Kill| kill.victim == Victim::Simulator;
+    Ok(Report {
+        seed,
+        orders: arguments.orders,
+        kills: kills.len(),
+        simulator_kills: kills.iter().filter(is_simulator).count(),
+        cut_off: attempts.cut_off().await? + forgotten,
+        seconds: begin.elapsed().as_secs_f64(),
+        figures,
+    })
+}
+
+/// How long each purchase takes: so long that there is something to buy until the last kill, and that most purchases
+/// which a kill cuts off are made and not yet answered, or the other way round.
+fn answer_after(kills: &[Kill], orders: u32) -> Duration {
+    let busy: Duration = kills.iter().map(|kill| kill.delay).sum();
+    let rounds = u128::from(orders) / (WORKERS as u128 * u128::from(AT_ONCE));
+    let (least, most) = ANSWER_MS;
+    let each = (busy.as_millis() / rounds.max(1)).clamp(least, most);
+    Duration::from_millis(u64::try_from(each).unwrap_or_default())
+}
+
+/// When orders come in: half of them before anything is bought, the others spread over the kills.
+struct Coming {
+    orders: u32,
+    placed: u32,
+    kills_left: u32,
+}
+
+impl Coming {
+    fn new(orders: u32, kills: usize) -> Self {
+        Self {
+            orders,
+            placed: 0,
+            kills_left: u32::try_from(kills).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// The numbers of those that come first; all, where nothing is killed.
+    fn first(&mut self) -> std::ops::Range<u32> {
+        let count = match self.kills_left {
+            0 => self.orders,
+            _ => self.orders.div_ceil(2),
+        };
+        self.take(count)
+    }
+
+    /// The numbers of those that come before the next kill.
+    fn next(&mut self) -> std::ops::Range<u32> {
+        let left = self.orders - self.placed;
+        let count = left.div_ceil(self.kills_left.max(1));
+        self.kills_left = self.kills_left.saturating_sub(1);
+        self.take(count)
+    }
+
+    fn take(&mut self, count: u32) -> std::ops::Range<u32> {
+        let from = self.placed;
+        self.placed = self.orders.min(from.saturating_add(count));
+        from..self.placed
+    }
+}
+
+/// A run that is under way.
+struct Test {
+    processes: Processes,
+    shop: Shop,
+    attempts: Attempts,
+    forget: bool,
+    forgotten: u64,
+}
+
+impl Test {
+    /// Waits until lines are worked on, and then as long as the schedule says; kills, and starts again at once.
+    async fn kill(&mut self, number: usize, of: usize, kill: &Kill) -> Result<()> {
+        self.wait_for_work().await?;
+        tokio::time::sleep(kill.delay).await;
+        self.processes.check()?;
+        self.processes.kill(kill.victim)?;
+        if self.forget && kill.victim != Victim::Simulator {
+            self.forgotten += self.attempts.forget().await?;
+        }
+        self.processes.start_again(kill.victim)?;
+        let open = self.shop.open_lines().await?;
+        let victim = match kill.victim {
+            Victim::Simulator => "the simulator".to_owned(),
+            Victim::Worker(worker) => format!("worker {}", worker + 1),
+        };
+        let delay = kill.delay.as_millis();
+        eprintln!("kill {number} of {of}: {victim} after {delay} ms; {open} lines are open");
+        Ok(())
+    }
+
+    /// Waits until an attempt is begun after now, or nothing is left to attempt.
+    async fn wait_for_work(&mut self) -> Result<()> {
+        let last = self.attempts.last().await?;
+        let begin = Instant::now();
+        while self.attempts.last().await? <= last && self.shop.open_lines().await? > 0 {
+            if begin.elapsed() > STILL_MAX {
+                bail!("lines are open, and nobody works on them");
+            }
+            self.processes.check()?;
+            tokio::time::sleep(LOOK).await;
+        }
+        Ok(())
+    }
+
+    /// Waits until no line is open and no e-mail is to be sent. False: some are, and nothing changes any more.
+    async fn become_quiet(&mut self) -> Result<bool> {
+        let (mut changed, mut said) = (Instant::now(), Instant::now());
+        let mut before = None;
+        loop {
+            let open = (self.shop.open_lines().await?, self.shop.pending_mails().await?);
+            if open == (0, 0) {
+                return Ok(true);
+            }
+            if before.is_none() || said.elapsed() > WORD {
+                eprintln!("{} lines and {} e-mails are open", open.0, open.1);
+                said = Instant::now();
+            }
+            if before.replace(open) != Some(open) {
+                changed = Instant::now();
+            }
+            if changed.elapsed() > STILL_MAX {
+                return Ok(false);
+            }
+            self.processes.check()?;
+            tokio::time::sleep(QUIET_LOOK).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_order_comes_once_and_some_before_every_kill() {
+        for (orders, kills) in [(500, 20), (60, 4), (7, 3), (10_000, 200), (5, 0), (1, 1)] {
+            let mut coming = Coming::new(orders, kills);
+            let mut numbers: Vec<u32> = coming.first().collect();
+            assert!(!numbers.is_empty());
+            for _ in 0..kills {
+                numbers.extend(coming.next());
+            }
+            assert_eq!(numbers, (0..orders).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn names_become_camel_case() {
+        assert_eq!(camel_case("lost"), "lost");
+        assert_eq!(camel_case("charged without license"), "chargedWithoutLicense");
+    }
+}

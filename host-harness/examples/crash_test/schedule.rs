@@ -1,0 +1,102 @@
+//! Which process is killed when: determined by a seed, so that a run can be repeated.
+
+use std::time::Duration;
+
+/// How many workers there are: with two, one goes on, and takes over, while the other is dead.
+pub(crate) const WORKERS: usize = 2;
+
+/// Every so many kills, one is the simulator's.
+const SIMULATOR_EVERY: usize = 4;
+
+/// From the moment when lines are worked on again to the kill, in milliseconds. The shortest hits a worker that has
+/// just begun; the longest is several purchases long.
+const DELAY_MS: (u64, u64) = (20, 1_000);
+
+/// What is killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Victim {
+    /// A worker, from 0.
+    Worker(usize),
+    /// The simulator.
+    Simulator,
+}
+
+/// One kill.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Kill {
+    /// Whom.
+    pub(crate) victim: Victim,
+    /// How long after lines are worked on again.
+    pub(crate) delay: Duration,
+}
+
+/// The kills of a seed, in order.
+pub(crate) fn kills(seed: u64, count: usize) -> Vec<Kill> {
+    let mut random = Random(seed);
+    let mut kills = Vec::with_capacity(count);
+    while kills.len() < count {
+        let simulator = random.below(SIMULATOR_EVERY as u64);
+        for place in 0..SIMULATOR_EVERY as u64 {
+            let victim = match place == simulator {
+                true => Victim::Simulator,
+                false => Victim::Worker(usize::try_from(random.below(WORKERS as u64)).unwrap_or_default()),
+            };
+            let (least, most) = DELAY_MS;
+            let delay = Duration::from_millis(least + random.below(most - least + 1));
+            kills.push(Kill { victim, delay });
+        }
+    }
+    kills.truncate(count);
+    kills
+}
+
+/// Numbers that a seed determines (SplitMix64): a schedule needs no better ones, and no library's next version
+/// changes them.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// From 0 to one less than `end`; a bias of 2^-50 does no harm here.
+    fn below(&mut self, end: u64) -> u64 {
+        self.next() % end.max(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_seed_is_the_same_schedule_and_another_is_another() {
+        assert_eq!(kills(7, 40), kills(7, 40));
+        assert_ne!(kills(7, 40), kills(8, 40));
+        assert_eq!(kills(7, 40)[..20], kills(7, 20));
+    }
+
+    #[test]
+    fn every_fourth_kill_is_the_simulators_and_the_others_hit_every_worker() {
+        let kills = kills(1, 400);
+        for four in kills.chunks(4) {
+            let simulators = four.iter().filter(|kill| kill.victim == Victim::Simulator);
+            assert_eq!(simulators.count(), 1);
+        }
+        for worker in 0..WORKERS {
+            let hits = kills.iter().filter(|kill| kill.victim == Victim::Worker(worker));
+            assert!(hits.count() > 100);
+        }
+        let (least, most) = DELAY_MS;
+        let delays = kills.iter().map(|kill| kill.delay.as_millis());
+        assert!(
+            delays
+                .clone()
+                .all(|delay| (u128::from(least)..=u128::from(most)).contains(&delay))
+        );
+        assert!(delays.clone().any(|delay| delay < 100) && delays.clone().any(|delay| delay > 900));
+    }
+}

@@ -1,0 +1,37 @@
+//! The crash test: the component, in hosts that are killed, against a simulator that is killed.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::args::WasmToolchain;
+use crate::workspace::Workspace;
+use crate::{component, process, toolchain};
+
+/// Builds the component, the host and the harness, and runs it; answers with the harness's exit code.
+///
+/// # Errors
+/// Something could not be built or started.
+pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<u8> {
+    toolchain::check()?;
+    let component = component::build(workspace, WasmToolchain::Auto)?;
+    eprintln!("{}", component.summary()?);
+    let build = ["build", "--package", "host-harness"];
+    let targets = ["--bin", "bss-host", "--example", "crash_test"];
+    process::run(&mut workspace.cargo(build.into_iter().chain(targets)))?;
+    let mut harness = Command::new(built(workspace, "examples/crash_test"));
+    harness
+        .arg("--bss-host")
+        .arg(built(workspace, "bss-host"))
+        .arg("--plugin")
+        .arg(&component.path)
+        .args(arguments);
+    process::exit_code(&mut harness)
+}
+
+/// A program of the development profile.
+fn built(workspace: &Workspace, name: &str) -> PathBuf {
+    let debug = workspace.target.join("debug");
+    debug.join(format!("{name}{}", std::env::consts::EXE_SUFFIX))
+}
