@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use uuid::Uuid;
 
 use crate::breaker::{Breakers, Sign};
@@ -63,7 +63,7 @@ impl Host {
     /// until `stop` ends; then takes no more, and ends when what is under way has.
     ///
     /// # Errors
-    /// When the record can't be read or written.
+    /// When the record can't be read or written; all of it ends then, not only what failed.
     pub async fn work(
         &self,
         at_once: usize,
@@ -74,14 +74,20 @@ impl Host {
         let (stop_mails, stopped) = tokio::sync::watch::channel(());
         let mails = self.clone();
         let mails = tokio::spawn(async move { mails.work_on_mails(stopped).await });
+        let stop = async {
+            tokio::select! {
+                () = stop => {}
+                // The e-mails have ended by themselves. Going on without them would look as if all was well.
+                () = stop_mails.closed() => {}
+            }
+        };
         let worked = self.work_with_vendors(at_once, listener, stop).await;
         drop(stop_mails);
-        match mails.await {
+        match mails.await.map_err(JoinError::try_into_panic) {
             Ok(mailed) => worked.and(mailed),
-            Err(error) => {
-                tracing::error!(%error, "the sending of e-mails broke off");
-                worked
-            }
+            Err(Ok(panic)) => std::panic::resume_unwind(panic),
+            // The runtime is shutting down.
+            Err(Err(_)) => worked,
         }
     }
 
@@ -162,16 +168,19 @@ impl Host {
         let mut tries = HashMap::<Uuid, u32>::new();
         loop {
             work.take().await?;
-            let open = self.record().outstanding(&work.taking).await?;
-            if open.assets == 0 {
-                break;
-            }
             let mut pause = LOOK;
-            if work.running.is_empty() && open.taken == 0 {
-                let tried = tries.values().filter(|&&tries| tries >= ATTEMPTS).count();
-                pause = work.pause(open.next_due_at_ms);
-                if tried as u64 >= open.assets || pause > LONGEST_WAIT {
+            if work.running.is_empty() {
+                let open = self.record().outstanding(&work.taking).await?;
+                if open.assets == 0 {
                     break;
+                }
+                let tried = tries.values().filter(|&&tries| tries >= ATTEMPTS).count();
+                // What another process has taken comes to its end, or is free when that process is dead.
+                if open.taken == 0 {
+                    pause = work.pause(open.next_due_at_ms);
+                    if tried as u64 >= open.assets || pause > LONGEST_WAIT {
+                        break;
+                    }
                 }
             }
             let ended = tokio::select! {

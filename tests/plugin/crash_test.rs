@@ -21,8 +21,8 @@ fn crash_test(arguments: &[&str]) -> Output {
         .expect("the crash test runs")
 }
 
-/// Three kills of workers, then one of the simulator, each so late that purchases are under way.
-const SMALL: [&str; 7] = ["--orders", "60", "--kills", "4", "--seed", "36", "--json"];
+/// A worker is killed before its purchases are carried out, the other one too, one after they are, and then the simulator.
+const SMALL: [&str; 7] = ["--orders", "60", "--kills", "4", "--seed", "232", "--json"];
 
 fn figures(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).expect("one line of JSON on the standard output")
@@ -67,7 +67,7 @@ fn the_same_kills_find_duplicates_when_the_record_forgets_the_attempts_that_were
     assert!(number("duplicated") > 0, "{figures}");
     assert_eq!(number("licensesIssued"), 60 + number("duplicated"), "{figures}");
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("error: ") && said.contains("SEED=36"), "{said}");
+    assert!(said.contains("error: ") && said.contains("SEED=232"), "{said}");
     // The files of a run that went wrong are kept for whoever looks into it.
     let kept = said.split('`').find(|word| word.contains("crash-test-"));
     let kept = kept.expect("it says where the files are");

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use crate::schedule::{Victim, WORKERS};
 
 /// How many lines each worker buys at once.
-pub(crate) const AT_ONCE: u32 = 8;
+const AT_ONCE: &str = "8";
 
 /// How long the simulator may take to be ready. It makes an RSA key first.
 const READY_MAX: Duration = Duration::from_secs(60);
@@ -229,7 +229,7 @@ fn first_line(output: Option<ChildStdout>) -> Result<String> {
 
 fn start_worker(places: &Places, worker: usize) -> Result<Running> {
     let child = Command::new(&places.bss_host)
-        .args(["run", "--at-once", &AT_ONCE.to_string()])
+        .args(["run", "--at-once", AT_ONCE])
         .arg("--data-dir")
         .arg(places.data_dir())
         .arg("--plugin")

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use crate::Arguments;
 use crate::comparison::Figures;
 use crate::forgetting::Attempts;
-use crate::processes::{AT_ONCE, Places, Processes, must_exist, run_directory};
-use crate::schedule::{self, Kill, Victim, WORKERS};
+use crate::processes::{Places, Processes, must_exist, run_directory};
+use crate::schedule::{self, Kill, Victim};
 use crate::shop::{self, Shop};
 
 /// How often it is looked whether lines are worked on again.
@@ -25,8 +25,9 @@ const WORD: Duration = Duration::from_secs(10);
 /// How long nothing may change before the run is given up: longer than any pause between two attempts.
 const STILL_MAX: Duration = Duration::from_secs(7 * 60);
 
-/// How long the simulator may take over a purchase, at least and at most.
-const ANSWER_MS: (u128, u128) = (50, 1_000);
+/// How long after its request a purchase is answered; it is carried out half-way through. As long as the longest delay
+/// of a kill, so that a kill cuts off all that a worker may have under way, as often before it is carried out as after.
+const ANSWER_AFTER: Duration = Duration::from_secs(1);
 
 /// What came of a run.
 #[derive(Clone, Copy, Debug)]
@@ -112,7 +113,7 @@ pub(crate) async fn run(arguments: &Arguments, seed: u64) -> Result<Report> {
 async fn run_in(places: &Places, arguments: &Arguments, seed: u64) -> Result<Report> {
     let begin = Instant::now();
     let kills = schedule::kills(seed, arguments.kills as usize);
-    let mut processes = Processes::start(places.clone(), answer_after(&kills, arguments.orders))?;
+    let mut processes = Processes::start(places.clone(), ANSWER_AFTER)?;
     let shop = Shop::open(places, processes.details()).await?;
     let attempts = Attempts::open(&places.data_dir()).await?;
     let mut coming = Coming::new(arguments.orders, kills.len());
@@ -156,16 +157,6 @@ async fn run_in(places: &Places, arguments: &Arguments, seed: u64) -> Result<Rep
         seconds: begin.elapsed().as_secs_f64(),
         figures,
     })
-}
-
-/// How long each purchase takes: so long that there is something to buy until the last kill, and that most purchases
-/// which a kill cuts off are made and not yet answered, or the other way round.
-fn answer_after(kills: &[Kill], orders: u32) -> Duration {
-    let busy: Duration = kills.iter().map(|kill| kill.delay).sum();
-    let rounds = u128::from(orders) / (WORKERS as u128 * u128::from(AT_ONCE));
-    let (least, most) = ANSWER_MS;
-    let each = (busy.as_millis() / rounds.max(1)).clamp(least, most);
-    Duration::from_millis(u64::try_from(each).unwrap_or_default())
 }
 
 /// When orders come in: half of them before anything is bought, the others spread over the kills.

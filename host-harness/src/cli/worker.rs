@@ -32,7 +32,7 @@ pub(super) struct WorkerArguments {
 
 /// Works until it is interrupted, or with `--once` until nothing waits.
 pub(super) async fn run(host: &Host, arguments: &WorkerArguments, json: bool) -> Outcome {
-    let (stop, stopped) = oneshot::channel::<()>();
+    let (mut stop, stopped) = oneshot::channel::<()>();
     let (worker, at_once) = (host.clone(), arguments.at_once);
     let worker = match arguments.once {
         true => tokio::spawn(async move { worker.work_once(at_once, listener()).await }),
@@ -43,7 +43,11 @@ pub(super) async fn run(host: &Host, arguments: &WorkerArguments, json: bool) ->
             worker.work(at_once, listener(), stopped).await
         }),
     };
-    let read = read_services(host, arguments.once, json).await;
+    let read = tokio::select! {
+        read = read_services(host, arguments.once, json) => read,
+        // It has ended by itself: whoever watches over this program has to see that.
+        () = stop.closed(), if !arguments.once => Ok(Ending::Done),
+    };
     // Whatever is being bought is brought to its end first.
     drop(stop);
     worker.await.map_err(no_answer)?.map_err(no_answer)?;

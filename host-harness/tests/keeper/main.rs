@@ -21,3 +21,4 @@ mod record;
 mod runs;
 mod services;
 mod smtp_server;
+mod worker;
