@@ -3,6 +3,7 @@
 //! `wit/services-definition.wit`.
 
 use std::collections::HashSet;
+use std::fmt::Write as _;
 
 use crate::cis::{Cis, Offer, OffersPage};
 use crate::failures::{Problem, ReadFailure};
@@ -21,6 +22,8 @@ const PAGES_MAX: usize = 2_000;
 /// In Unicode scalar values; the longest product name that platforms are known to show.
 const NAME_LENGTH_MAX: usize = 250;
 const DESCRIPTION_LENGTH_MAX: usize = 4_000;
+/// What a description has beside the short description and the offer URI: some words and two numbers.
+const DESCRIPTION_WORDS_BYTES: usize = 48;
 const CODE_LENGTH_MAX: usize = 200;
 const OFFER_URI_LENGTH_MAX: usize = 500;
 
@@ -293,9 +296,10 @@ fn flaw(offer: &Offer) -> Option<String> {
 
 fn product(offer: Offer) -> Product {
     let min_quantity = offer.min_quantity.unwrap_or(1);
-    let name = offer.name.trim().to_owned();
+    let description = description(&offer, min_quantity);
+    let name = trimmed(offer.name);
     Product {
-        description: description(&offer, min_quantity),
+        description,
         attribute_values: vec![AttributeValue {
             attribute: OFFER_ATTRIBUTE,
             key: offer.uri,
@@ -311,23 +315,29 @@ fn product(offer: Offer) -> Product {
     }
 }
 
+/// The text without white space at its ends; nearly always it has none, and is not copied.
+fn trimmed(text: String) -> String {
+    match text.trim() {
+        trimmed if trimmed.len() == text.len() => text,
+        trimmed => trimmed.to_owned(),
+    }
+}
+
 /// The short description, the offer URI and the quantities, as the platform's page on new ESD products
 /// lists them.
 fn description(offer: &Offer, min_quantity: u32) -> String {
     let short = offer.short_description.as_deref().unwrap_or_default();
     let mut description = crate::text::one_line(short.trim(), DESCRIPTION_LENGTH_MAX);
+    description.reserve(offer.uri.len() + DESCRIPTION_WORDS_BYTES);
     if !description.is_empty() {
         description.push('\n');
     }
-    description.push_str("Offer URI: ");
-    description.push_str(&offer.uri);
-    description.push_str("\nQuantity: ");
-    match offer.max_quantity {
-        Some(max_quantity) => {
-            description.push_str(&format!("{min_quantity} to {max_quantity}"));
-        }
-        None => description.push_str(&format!("{min_quantity} or more")),
-    }
+    // Writing to a string does not fail.
+    let _ = write!(description, "Offer URI: {}\nQuantity: {min_quantity} ", offer.uri);
+    let _ = match offer.max_quantity {
+        Some(max_quantity) => write!(description, "to {max_quantity}"),
+        None => write!(description, "or more"),
+    };
     description
 }
 

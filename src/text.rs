@@ -4,10 +4,18 @@
 /// invisible or turns the direction of what follows (Unicode general categories Cc, Cf, Zl and Zp), by
 /// which two values could look the same and differ.
 pub(crate) fn forbidden_character(text: &str) -> Option<char> {
+    // A catalog has tens of megabytes of text, nearly all of it these characters.
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return None;
+    }
     text.chars().find(|&character| is_forbidden(character))
 }
 
 fn is_forbidden(character: char) -> bool {
+    // The letters of most scripts of Europe need no look at the list.
+    if matches!(character, ' '..='~' | '\u{00AE}'..='\u{05FF}') {
+        return false;
+    }
     character.is_control()
         || matches!(character,
             '\u{00AD}' | '\u{061C}' | '\u{06DD}' | '\u{070F}' | '\u{08E2}' | '\u{180E}' | '\u{FEFF}'
@@ -19,6 +27,10 @@ fn is_forbidden(character: char) -> bool {
 
 /// Whether something that a browser would take for markup stands in the text.
 pub(crate) fn has_markup(text: &str) -> bool {
+    // Nearly no text has either character.
+    if !text.bytes().any(|byte| matches!(byte, b'<' | b'&')) {
+        return false;
+    }
     text.as_bytes().windows(2).any(|pair| match pair {
         [b'<', next] => next.is_ascii_alphabetic() || matches!(next, b'/' | b'!' | b'?'),
         [b'&', next] => *next == b'#',
@@ -29,6 +41,9 @@ pub(crate) fn has_markup(text: &str) -> bool {
 /// Text of somebody else's that is fit for one line of a message: what is forbidden is left out, and
 /// what is longer than `length_max` scalar values is cut.
 pub(crate) fn one_line(text: &str, length_max: usize) -> String {
+    if text.len() <= length_max && forbidden_character(text).is_none() {
+        return text.trim_end().to_owned();
+    }
     let mut line: String = text
         .chars()
         .map(|character| match character {
@@ -175,6 +190,26 @@ mod tests {
         assert_eq!(forbidden_character("a\u{200B}b"), Some('\u{200B}'));
         assert_eq!(forbidden_character("a\nb"), Some('\n'));
         assert_eq!(forbidden_character("Ελλάδα 日本 é"), None);
+    }
+
+    #[test]
+    fn of_the_characters_that_need_no_look_at_the_list_none_is_forbidden() {
+        for character in '\0'..='\u{05FF}' {
+            let is_forbidden = character.is_control() || character == '\u{AD}';
+            let text = format!("a{character}b");
+            assert_eq!(
+                forbidden_character(&text),
+                is_forbidden.then_some(character),
+                "{character:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_line_that_needs_no_change_only_loses_the_space_at_its_end() {
+        assert_eq!(one_line(" a b  ", 6), " a b");
+        assert_eq!(one_line(" a b  ", 2), " a");
+        assert_eq!(one_line("a\tb\u{200B}\n", 10), "a b");
     }
 
     proptest! {

@@ -5,6 +5,7 @@
 
 mod canned_answers;
 mod native_twin;
+mod orders;
 mod scratch_record;
 mod site;
 

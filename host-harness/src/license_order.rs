@@ -32,6 +32,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// look-up in five minutes costs the vendor nothing.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5 * 60);
 
+/// The longest that a vendor is left alone because it asks for it. More is a mistake of a server on the way.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// What is ordered.
 #[derive(Clone, Debug)]
 pub struct OrderRequest {
@@ -287,7 +290,7 @@ pub(crate) fn pause_ms(attempt: u32, retry_after: Option<Duration>) -> i64 {
     let nth = usize::try_from(attempt.saturating_sub(1)).unwrap_or(usize::MAX);
     // Long past the point where the pause has stopped growing.
     let pause = pauses.build().nth(nth.min(20)).unwrap_or(LONGEST_PAUSE);
-    let pause = retry_after.map_or(pause, |asked_for| asked_for.max(pause));
+    let pause = retry_after.map_or(pause, |asked_for| asked_for.min(RETRY_AFTER_MAX).max(pause));
     i64::try_from(pause.as_millis()).unwrap_or(i64::MAX)
 }
 

@@ -34,9 +34,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// How often to look whether another worker has settled a return. Somebody waits for it.
 const POLL: Duration = Duration::from_millis(200);
 
-/// The longest that a vendor is left alone because it asks for it. More is a mistake of a server on the way.
-const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 60 * 60);
-
 /// Why a license was not cancelled, or its return not attempted. Whatever is said of it, an asset whose cancellation
 /// is on record as returning will be attempted again.
 #[derive(Debug, thiserror::Error)]
@@ -276,7 +273,6 @@ impl Host {
 
 /// When a return is due again after an attempt that has not settled it.
 fn due_at_ms(attempt: u32, retry_after: Option<Duration>) -> i64 {
-    let retry_after = retry_after.map(|asked_for| asked_for.min(RETRY_AFTER_MAX));
     now_ms().saturating_add(pause_ms(attempt, retry_after))
 }
 

@@ -64,7 +64,11 @@ fn headers(request: &HttpRequest) -> Result<Vec<(HeaderName, HeaderValue)>, Send
 }
 
 fn body(response: &Response, bytes_max: usize) -> Result<Zeroizing<Vec<u8>>, SendFailure> {
-    let mut body = Zeroizing::new(Vec::new());
+    // A length that is not true costs nothing but memory, of which the answer may have so much anyway.
+    let announced = response.headers().get(http::header::CONTENT_LENGTH);
+    let announced = announced.and_then(|length| length.to_str().ok()?.parse().ok());
+    let capacity = announced.unwrap_or(0).min(bytes_max);
+    let mut body = Zeroizing::new(Vec::with_capacity(capacity));
     loop {
         match response.chunk(CHUNK_BYTES as u64) {
             Ok(Some(chunk)) if body.len() + chunk.len() > bytes_max => {

@@ -21,6 +21,7 @@ mod license_return_cli;
 mod lifecycle_model;
 mod mail_cli;
 mod operator_walk;
+mod orders_cli;
 mod outbound_https;
 mod prerequisites;
 mod sandbox;

@@ -29,10 +29,10 @@ const CODE: &str = "bench";
 
 /// A simulator, and a host with one instance that is ready.
 pub struct Site {
-    simulator: Simulator,
-    host: Host,
-    plugin: Plugin,
-    instance: Instance,
+    pub(super) simulator: Simulator,
+    pub(super) host: Host,
+    pub(super) plugin: Plugin,
+    pub(super) instance: Instance,
     _folder: TempDir,
 }
 

@@ -1,6 +1,7 @@
 //! `bss-host bench`: what a plugin costs in its sandbox, beside the same code without one.
 
 mod figures;
+mod orders;
 mod services;
 
 use std::path::Path;
@@ -17,6 +18,18 @@ use super::show;
 pub(super) enum BenchCommand {
     /// Get Services Definition, over TLS to a simulator of its own and from memory
     Services(ServicesArguments),
+    /// Order lines over TLS to a simulator of its own: by the worker with its record, and by the plugin alone
+    Orders(OrdersArguments),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct OrdersArguments {
+    /// How many lines an order has; each is a license
+    #[arg(long, value_name = "N", default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    lines: u32,
+    /// How many are bought at once
+    #[arg(long, value_name = "N,N", value_delimiter = ',', default_values_t = [1, 8, 64])]
+    at_once: Vec<usize>,
 }
 
 #[derive(Debug, Args)]
@@ -35,6 +48,16 @@ pub(super) async fn run(plugin: &Path, command: &BenchCommand, json: bool) -> Ou
     match command {
         BenchCommand::Services(arguments) => {
             let figures = services::measure(plugin, &arguments.offers)
+                .await
+                .map_err(failure)?;
+            if json {
+                show::line(figures.json().to_string());
+            } else {
+                figures.show();
+            }
+        }
+        BenchCommand::Orders(arguments) => {
+            let figures = orders::measure(plugin, arguments.lines, &arguments.at_once)
                 .await
                 .map_err(failure)?;
             if json {

@@ -10,7 +10,7 @@ use host_harness::simulator::Catalog;
 use host_harness::{CallContext, CallListener};
 
 use super::super::show;
-use super::figures::{Figures, Pair, Size};
+use super::figures::{Figures, Pair, Size, Times};
 
 /// Measures every size in turn.
 pub(super) async fn measure(plugin: &Path, offers: &[u32]) -> Result<Figures, BenchError> {
@@ -93,8 +93,8 @@ impl Turns {
 
     fn pair(self) -> Pair {
         Pair {
-            sandboxed: median(self.sandboxed),
-            native: median(self.native),
+            sandboxed: Times::of(self.sandboxed),
+            native: Times::of(self.native),
         }
     }
 }
@@ -114,23 +114,5 @@ fn complete(reading: Reading) -> Result<(Summary, Vec<Product>), BenchError> {
         Ok((Outcome::Complete(summary), products)) => Ok((summary, products)),
         Ok((Outcome::Unchanged, _)) => Err(BenchError::unusable("the catalog is said to be unchanged")),
         Err(failure) => Err(BenchError::unusable(format!("{failure:?}"))),
-    }
-}
-
-/// The middle one, or the later of the two in the middle.
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort_unstable();
-    times.get(times.len() / 2).copied().unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_median_is_not_moved_by_one_slow_round() {
-        let seconds = |all: &[u64]| all.iter().copied().map(Duration::from_secs).collect();
-        assert_eq!(median(seconds(&[3, 900, 1])), Duration::from_secs(3));
-        assert_eq!(median(Vec::new()), Duration::ZERO);
     }
 }

@@ -1,0 +1,117 @@
+//! Orders and licenses as an operator sees them: placed at once, bought by the worker, shown, and tried again.
+
+use serde_json::Value;
+
+use crate::cli::{CUSTOMER, DONE, Desk, NO_ANSWER, REFUSED, USAGE, assert_ends, assert_fails};
+
+/// A desk whose first product is sold; its code.
+fn selling() -> (Desk, String) {
+    let desk = Desk::open();
+    desk.ready();
+    desk.json(&["services", "fetch", "esd"]);
+    let offer = desk.sells();
+    (desk, offer)
+}
+
+fn place<'a>(offer: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    [&["order", "place", "esd", "--offer", offer][..], &CUSTOMER, more].concat()
+}
+
+fn text<'a>(value: &'a Value, name: &str) -> &'a str {
+    value[name]
+        .as_str()
+        .unwrap_or_else(|| panic!("{name} in {value}"))
+}
+
+#[test]
+fn an_order_is_placed_at_once_and_bought_by_the_worker() {
+    let (desk, offer) = selling();
+    let placed = desk.json(&place(&offer, &["--quantity", "3", "--idempotency-key", "k"]));
+    assert_eq!(placed["state"], "open");
+    let licenses = placed["licenses"].as_array().expect("a list");
+    assert_eq!(licenses.len(), 3);
+    assert!(
+        licenses
+            .iter()
+            .all(|license| license["syncStatus"] == "Unsynchronised")
+    );
+    let again = desk.json(&place(&offer, &["--quantity", "3", "--idempotency-key", "k"]));
+    assert_eq!(again["order"], placed["order"], "the same order");
+    let other = desk.run(&place(&offer, &["--quantity", "2", "--idempotency-key", "k"]));
+    assert_fails(&other, REFUSED, &["`k`", text(&placed, "order")]);
+
+    assert_ends(&desk.run(&["run", "--once"]), DONE);
+    let order = desk.json(&["order", "show", text(&placed, "order")]);
+    assert_eq!(order["state"], "licensed");
+    let invoices = desk.json(&["invoice", "list"]);
+    assert_eq!(invoices.as_array().map(Vec::len), Some(1), "{invoices}");
+    let mails = desk.json(&["mail", "list", "--pending"]);
+    assert_eq!(mails.as_array().map(Vec::len), Some(3), "{mails}");
+}
+
+#[test]
+fn a_check_says_whether_an_order_could_be_placed_and_places_none() {
+    let (desk, offer) = selling();
+    assert_eq!(desk.json(&place(&offer, &["--check-only"]))["valid"], true);
+    let unsold = desk.json(&["services", "products", "esd"])[1]["code"]
+        .as_str()
+        .expect("a code")
+        .to_owned();
+    let refused = desk.run(&place(&unsold, &["--check-only"]));
+    assert_fails(&refused, REFUSED, &["is not active", "product activate"]);
+    assert_ends(&desk.run(&place(&offer, &["--check-only", "--wait"])), USAGE);
+    assert_eq!(desk.json(&["asset", "list"]).as_array().map(Vec::len), Some(0));
+}
+
+#[test]
+fn a_license_is_shown_with_its_order_price_and_attempts() {
+    let (desk, offer) = selling();
+    let order = desk.json(&place(&offer, &["--wait"]));
+    let asset = text(&order["licenses"][0], "asset").to_owned();
+    let shown = desk.json(&["asset", "show", &asset]);
+    assert_eq!(shown["customer"]["name"], "Beispiel GmbH");
+    assert_eq!(shown["price"]["minorUnits"], 14_900);
+    assert_eq!(shown["tokenStatus"], "Activated");
+    assert!(text(&shown, "productKey").starts_with("*****-"));
+    let whole = desk.json(&["asset", "show", &asset, "--show-keys"]);
+    assert!(!text(&whole, "productKey").contains('*'));
+    let history = desk.json(&["asset", "history", &asset]);
+    assert_eq!(history[0]["result"], "licensed", "{history}");
+    for table in [&["asset", "show", &asset][..], &["asset", "history", &asset]] {
+        let output = desk.run(table);
+        assert_ends(&output, DONE);
+        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(!printed.contains(text(&whole, "productKey")), "{printed}");
+    }
+    assert_fails(
+        &desk.run(&["asset", "retry", &asset]),
+        REFUSED,
+        &["nothing to try again"],
+    );
+    let nobody = uuid::Uuid::nil().to_string();
+    assert_fails(
+        &desk.run(&["asset", "show", &nobody]),
+        REFUSED,
+        &["does not exist", "asset list"],
+    );
+}
+
+#[test]
+fn licenses_are_listed_by_what_they_are() {
+    let (mut desk, offer) = selling();
+    desk.json(&place(&offer, &["--wait"]));
+    desk.stop_simulator();
+    let waited = desk.run(&place(&offer, &["--wait"]));
+    assert_fails(&waited, NO_ANSWER, &["order resume", "bss-host run"]);
+    let count = |filter: &[&str]| {
+        let listed = desk.json(&[&["asset", "list"][..], filter].concat());
+        listed.as_array().map(Vec::len)
+    };
+    assert_eq!(count(&[]), Some(2));
+    assert_eq!(count(&["--sync-status", "synchronized"]), Some(1));
+    assert_eq!(count(&["--sync-status", "unsynchronised"]), Some(1));
+    assert_eq!(count(&["--sync-status", "failed"]), Some(0));
+    assert_eq!(count(&["--overdue"]), Some(0));
+    assert_eq!(count(&["--customer", "C-1"]), Some(2));
+    assert_eq!(count(&["--customer", "C-2"]), Some(0));
+}
