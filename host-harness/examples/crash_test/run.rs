@@ -273,7 +273,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_order_comes_once_and_some_before_every_kill() {
+    fn every_order_comes_once() {
         for (orders, kills) in [(500, 20), (60, 4), (7, 3), (10_000, 200), (5, 0), (1, 1)] {
             let mut coming = Coming::new(orders, kills);
             let mut numbers: Vec<u32> = coming.first().collect();
