@@ -271,7 +271,7 @@ fn flaw(offer: &Offer) -> Option<String> {
         ("name", &offer.name, NAME_LENGTH_MAX),
     ];
     for (what, text, length_max) in texts {
-        if text.trim().is_empty() {
+        if text.chars().all(char::is_whitespace) {
             return Some(format!("it has no {what}"));
         }
         if forbidden_character(text).is_some() {

@@ -4,18 +4,18 @@
 /// invisible or turns the direction of what follows (Unicode general categories Cc, Cf, Zl and Zp), by
 /// which two values could look the same and differ.
 pub(crate) fn forbidden_character(text: &str) -> Option<char> {
-    // A catalog has tens of megabytes of text, nearly all of it these characters.
-    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+    // A catalog has tens of megabytes of text, nearly all of it these: ASCII and U+00C0 to U+05FF, by the bytes of their
+    // UTF-8 (the first of two is 0xC3 to 0xD7).
+    if text
+        .bytes()
+        .all(|byte| matches!(byte, b' '..=b'~' | 0x80..=0xBF | 0xC3..=0xD7))
+    {
         return None;
     }
     text.chars().find(|&character| is_forbidden(character))
 }
 
 fn is_forbidden(character: char) -> bool {
-    // The letters of most scripts of Europe need no look at the list.
-    if matches!(character, ' '..='~' | '\u{00AE}'..='\u{05FF}') {
-        return false;
-    }
     character.is_control()
         || matches!(character,
             '\u{00AD}' | '\u{061C}' | '\u{06DD}' | '\u{070F}' | '\u{08E2}' | '\u{180E}' | '\u{FEFF}'

@@ -319,11 +319,12 @@ struct PageWire<Item> {
 /// # Errors
 /// Says why the body is no page.
 pub(super) fn offers_page(response: &HttpResponse) -> Result<OffersPage, String> {
-    let body = &response.body;
+    let body =
+        std::str::from_utf8(&response.body).map_err(|error| text::one_line(&error.to_string(), 200))?;
     // Nearly always all items are good, and reading them as what they are takes a third of the time.
-    let page = match serde_json::from_slice::<PageWire<Offer>>(body) {
+    let page = match serde_json::from_str::<PageWire<Offer>>(body) {
         Ok(page) => page.with(Ok),
-        Err(_) => serde_json::from_slice::<PageWire<Value>>(body)
+        Err(_) => serde_json::from_str::<PageWire<Value>>(body)
             .map_err(|error| text::one_line(&error.to_string(), 200))?
             .with(offer),
     };

@@ -23,6 +23,8 @@ wit_bindgen::generate!({
         "wasi:clocks/monotonic-clock@0.2.2": waki::bindings::wasi::clocks::monotonic_clock,
     },
     generate_all,
+    // What is only handed to the host is lent, not copied: the products of a large catalog above all.
+    ownership: Borrowing { duplicate_if_necessary: false },
 });
 
 export!(Plugin);

@@ -235,43 +235,44 @@ impl From<Form> for ws::Form {
     }
 }
 
-impl From<Product> for wd::Product {
-    fn from(product: Product) -> Self {
-        let Product {
-            code,
-            product_type,
-            name,
-            description,
-            attribute_values,
-            min_quantity,
-            max_quantity,
-            returnable,
-        } = product;
-        Self {
-            code,
-            product_type: product_type.to_owned(),
-            name,
-            description,
-            attribute_values: each(attribute_values),
-            min_quantity,
-            max_quantity,
-            returnable,
-        }
+/// A product, lent, with its attributes' values as [`attribute_value`] makes them.
+pub(super) fn product<'a>(
+    product: &'a Product,
+    attribute_values: &'a [wd::AttributeValue<'a>],
+) -> wd::Product<'a> {
+    let Product {
+        code,
+        product_type,
+        name,
+        description,
+        attribute_values: _,
+        min_quantity,
+        max_quantity,
+        returnable,
+    } = product;
+    wd::Product {
+        code,
+        product_type,
+        name,
+        description,
+        attribute_values,
+        min_quantity: *min_quantity,
+        max_quantity: *max_quantity,
+        returnable: *returnable,
     }
 }
 
-impl From<AttributeValue> for wd::AttributeValue {
-    fn from(value: AttributeValue) -> Self {
-        let AttributeValue {
-            attribute,
-            key,
-            label,
-        } = value;
-        Self {
-            attribute: attribute.to_owned(),
-            key,
-            label,
-        }
+/// An attribute's value, lent.
+pub(super) fn attribute_value(value: &AttributeValue) -> wd::AttributeValue<'_> {
+    let AttributeValue {
+        attribute,
+        key,
+        label,
+    } = value;
+    wd::AttributeValue {
+        attribute,
+        key,
+        label,
     }
 }
 

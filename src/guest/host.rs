@@ -2,7 +2,7 @@
 
 use super::bindings::bss::service_manager::{access_token_cache, certificate_store, progress, services_sink};
 use super::bindings::wasi::config::store;
-use super::http;
+use super::{contract, http};
 use crate::platform::{
     HttpRequest, HttpResponse, Level, Platform, SendFailure, SignatureAlgorithm, SigningFailure,
 };
@@ -45,8 +45,16 @@ impl Platform for Host {
     }
 
     fn put_products(&self, products: Vec<Product>) {
-        let products: Vec<services_sink::Product> = products.into_iter().map(Into::into).collect();
-        services_sink::put_products(&products);
+        // The values of all products in one list, of which each product has a part.
+        let values = products.iter().flat_map(|product| &product.attribute_values);
+        let values: Vec<_> = values.map(contract::attribute_value).collect();
+        let mut rest = values.as_slice();
+        let lent = products.iter().map(|product| {
+            let (own, others) = rest.split_at(product.attribute_values.len());
+            rest = others;
+            contract::product(product, own)
+        });
+        services_sink::put_products(&lent.collect::<Vec<_>>());
     }
 
     fn report_progress(&self, done: u64, total: Option<u64>, unit: &str) {
