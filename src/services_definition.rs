@@ -2,6 +2,8 @@
 //! page by page so that the catalog is never held whole. The shapes are those of
 //! `wit/services-definition.wit`.
 
+mod seen;
+
 use std::collections::HashSet;
 use std::fmt::Write as _;
 
@@ -10,6 +12,7 @@ use crate::failures::{Problem, ReadFailure};
 use crate::instance_settings::{Instance, Settings};
 use crate::platform::{Level, Platform};
 use crate::text::{forbidden_character, has_markup};
+use seen::Seen;
 
 /// The product type that all products have, and its one attribute.
 const PRODUCT_TYPE: &str = "microsoft-esd";
@@ -140,12 +143,12 @@ fn endless(why: &str) -> ReadFailure {
     ))
 }
 
-/// What is remembered from page to page: names and counts, no products.
+/// What is remembered from page to page: digests of names and counts, no products.
 struct Reading<'a, P> {
     platform: &'a P,
     entity_tag: String,
-    codes: HashSet<Box<str>>,
-    offer_uris: HashSet<Box<str>>,
+    codes: Seen,
+    offer_uris: Seen,
     continuations: HashSet<String>,
     items: u64,
     products: u32,
@@ -157,8 +160,8 @@ impl<'a, P: Platform> Reading<'a, P> {
         Self {
             platform,
             entity_tag,
-            codes: HashSet::new(),
-            offer_uris: HashSet::new(),
+            codes: Seen::default(),
+            offer_uris: Seen::default(),
             continuations: HashSet::new(),
             items: 0,
             products: 0,
@@ -210,7 +213,7 @@ impl<'a, P: Platform> Reading<'a, P> {
                 reason,
             };
         }
-        if !self.codes.insert(offer.id.as_str().into()) {
+        if !self.codes.insert(&offer.id) {
             return Judged::skipped(offer.id, "its offer id came before");
         }
         match offer.status.as_deref() {
@@ -221,7 +224,7 @@ impl<'a, P: Platform> Reading<'a, P> {
             }
             Some(_) => return Judged::skipped(offer.id, "its status is not known"),
         }
-        if !self.offer_uris.insert(offer.uri.as_str().into()) {
+        if !self.offer_uris.insert(&offer.uri) {
             return Judged::skipped(offer.id, "another offer has its offer URI");
         }
         Judged::Sold(product(offer))

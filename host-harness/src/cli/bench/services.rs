@@ -24,12 +24,12 @@ pub(super) async fn measure(plugin: &Path, offers: &[u32]) -> Result<Figures, Be
     Ok(Figures { sizes })
 }
 
-/// Enough for a median where a reading takes milliseconds; few where it takes seconds.
+/// Many where a reading takes milliseconds, few where it takes half a second. Odd, for the median.
 fn rounds(offers: u32) -> usize {
     match offers {
         0..=1_000 => 21,
         1_001..=10_000 => 11,
-        _ => 5,
+        _ => 9,
     }
 }
 
