@@ -14,6 +14,10 @@ use crate::{process, toolchain};
 /// Where tests find the component that was built for them.
 const COMPONENT_VARIABLE: &str = "MICROSOFT_ESD_COMPONENT";
 
+/// Tests that run at once. Many wait for a lease, a deadline or a pause of somebody else's, so that more than one for each
+/// processor keeps a small machine busy.
+const TESTS_AT_ONCE: &str = "4";
+
 struct Step {
     name: &'static str,
     run: fn(&Workspace) -> Result<Outcome>,
@@ -169,9 +173,10 @@ fn tests(workspace: &Workspace) -> Result<Outcome> {
     let component = component::build(workspace, WasmToolchain::Auto)?;
     let mut totals = TestTotals::default();
     let mut cargo = workspace.cargo(["test", "--workspace"]);
-    process::run_observed(cargo.env(COMPONENT_VARIABLE, &component.path), |line| {
-        totals.add(line)
-    })?;
+    cargo
+        .env(COMPONENT_VARIABLE, &component.path)
+        .env("RUST_TEST_THREADS", TESTS_AT_ONCE);
+    process::run_observed(&mut cargo, |line| totals.add(line))?;
     Ok(Outcome::Tested(totals))
 }
 
