@@ -184,3 +184,47 @@ fn is_alive(file: &Path) -> bool {
         Ok(file) => file.try_lock().is_err(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn workers(record: &Record) -> i64 {
+        let count = sqlx::query_scalar("SELECT COUNT(*) FROM workers");
+        count.fetch_one(&record.pool).await.unwrap()
+    }
+
+    async fn bury(record: &Record) {
+        let mut transaction = begin_write(&record.pool).await.unwrap();
+        record.bury_dead_workers(&mut transaction).await.unwrap();
+        transaction.commit().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_jumps_takes_nothing_from_a_worker_that_lives() {
+        let folder = tempfile::tempdir().unwrap();
+        let record = Record::open(folder.path()).await.unwrap();
+        let worker = record.start_worker().await.unwrap();
+        // As if the clock had jumped by decades, or the machine had slept for them.
+        sqlx::query("UPDATE workers SET expires_at_ms = 1")
+            .execute(&record.pool)
+            .await
+            .unwrap();
+        bury(&record).await;
+        assert_eq!(workers(&record).await, 1, "its process holds the lock");
+        // What the operating system does when the process is gone.
+        worker._lock.unlock().unwrap();
+        bury(&record).await;
+        assert_eq!(workers(&record).await, 0);
+    }
+
+    #[tokio::test]
+    async fn a_worker_that_died_just_now_keeps_its_lease_until_it_is_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let record = Record::open(folder.path()).await.unwrap();
+        let worker = record.start_worker().await.unwrap();
+        worker._lock.unlock().unwrap();
+        bury(&record).await;
+        assert_eq!(workers(&record).await, 1, "its requests may be under way");
+    }
+}
