@@ -1,8 +1,8 @@
 //! The worker: order lines that wait to be bought, returns, e-mails, and news of licenses, until it is told to stop.
 //!
-//! The queue is the record itself. A job library beside it (apalis, for one) would be a second truth: its jobs are not
-//! written in the transaction that places the order, and an attempt has to be on record in the transaction that takes
-//! the line, which no library offers.
+//! The queue is the record itself. A job library beside it would be a second truth: apalis, for one, writes and takes its
+//! jobs through its own storage (<https://docs.rs/apalis-sqlite>), and not in the transactions that place an order and
+//! that put an attempt on record.
 
 use std::collections::HashMap;
 use std::future::Future;
