@@ -10,7 +10,7 @@ use sqlx::SqliteConnection;
 use uuid::Uuid;
 
 use super::stored::id;
-use super::{Record, RecordError, begin_write, now_ms};
+use super::{Record, RecordError, begin_write, millis, now_ms};
 
 /// How long a worker may be silent before what it has taken is taken over. A request that was under way when
 /// it died has been answered, or lost, by then, so that a look-up sees what became of it.
@@ -31,7 +31,6 @@ const DIRECTORY: &str = "workers";
 #[derive(Debug)]
 pub struct Worker {
     id: Uuid,
-    record: Record,
     heartbeat: tokio::task::JoinHandle<()>,
     file: PathBuf,
     _lock: File,
@@ -46,16 +45,9 @@ impl Worker {
 
 impl Drop for Worker {
     fn drop(&mut self) {
+        // What it was doing was dropped with it, perhaps after a request had left: the lease runs on, as after a
+        // crash, so that a look-up does not come before the vendor has acted.
         self.heartbeat.abort();
-        // Whoever drops a worker has also dropped what it was doing.
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            let (record, id) = (self.record.clone(), self.id);
-            runtime.spawn(async move {
-                if let Err(error) = record.forget_worker(id).await {
-                    tracing::warn!(%error, worker = %id, "what a worker had is free only when its lease ends");
-                }
-            });
-        }
         // Removed while locked: whoever finds no file knows that nobody holds it. Left behind, it is
         // removed by whoever takes over.
         let _ = std::fs::remove_file(&self.file);
@@ -87,31 +79,26 @@ impl Record {
         });
         Ok(Worker {
             id: worker,
-            record: self.clone(),
             heartbeat,
             file,
             _lock: lock,
         })
     }
 
-    /// Ends a worker in an orderly way: what it still had is free at once.
+    /// Ends a worker that has nothing under way any more: what it still had is free at once.
     ///
     /// # Errors
     /// When the record can't be written; the lease then ends by itself.
     pub async fn end_worker(&self, worker: Worker) -> Result<(), RecordError> {
         worker.heartbeat.abort();
-        self.forget_worker(worker.id).await
-    }
-
-    async fn forget_worker(&self, worker: Uuid) -> Result<(), RecordError> {
         let mut transaction = begin_write(&self.pool).await?;
-        forget(&mut transaction, worker).await?;
+        forget(&mut transaction, worker.id).await?;
         transaction.commit().await?;
         Ok(())
     }
 
     async fn renew(&self, worker: Uuid) -> Result<(), RecordError> {
-        let length = i64::try_from(WORKER_LEASE.as_millis()).unwrap_or(i64::MAX);
+        let length = millis(WORKER_LEASE);
         sqlx::query(
             "INSERT INTO workers (id, expires_at_ms) VALUES ($1, $2)
              ON CONFLICT (id) DO UPDATE SET expires_at_ms = excluded.expires_at_ms",
@@ -214,6 +201,21 @@ mod tests {
         assert_eq!(workers(&record).await, 1, "its process holds the lock");
         // What the operating system does when the process is gone.
         worker._lock.unlock().unwrap();
+        bury(&record).await;
+        assert_eq!(workers(&record).await, 0);
+    }
+
+    #[tokio::test]
+    async fn a_worker_that_is_dropped_keeps_its_lease_until_it_is_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let record = Record::open(folder.path()).await.unwrap();
+        drop(record.start_worker().await.unwrap());
+        bury(&record).await;
+        assert_eq!(workers(&record).await, 1, "its requests may be under way");
+        sqlx::query("UPDATE workers SET expires_at_ms = 1")
+            .execute(&record.pool)
+            .await
+            .unwrap();
         bury(&record).await;
         assert_eq!(workers(&record).await, 0);
     }

@@ -1,7 +1,6 @@
 //! Order lines: one worker's at a time, taken over from the dead, and never sold when they should not be.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use host_harness::record::{
     AssetFilter, AttemptOutcome, Choice, Contact, Decision, NewOrder, Order, PlaceError, Price, Problem,
@@ -69,7 +68,7 @@ async fn two_workers_never_take_the_same_line() {
 }
 
 #[tokio::test]
-async fn what_a_worker_has_is_free_again_when_it_ends_or_is_dropped() {
+async fn what_a_worker_has_is_free_again_when_it_ends_but_not_when_it_is_dropped() {
     let record = TestRecord::open().await;
     placed(&record, 2).await;
     let first = record.start_worker().await.unwrap();
@@ -81,19 +80,10 @@ async fn what_a_worker_has_is_free_again_when_it_ends_or_is_dropped() {
     assert!(taken.iter().all(|taken| taken.attempt.number == 2));
     drop(second);
     let third = record.start_worker().await.unwrap();
-    let again = async {
-        loop {
-            let taken = take(&record, &third, 5).await;
-            if !taken.is_empty() {
-                return taken;
-            }
-            tokio::task::yield_now().await;
-        }
-    };
-    let again = tokio::time::timeout(Duration::from_secs(20), again)
-        .await
-        .unwrap();
-    assert_eq!(again.len(), 2);
+    assert!(
+        take(&record, &third, 5).await.is_empty(),
+        "a request may be under way"
+    );
 }
 
 #[tokio::test]
