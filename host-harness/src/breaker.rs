@@ -71,7 +71,7 @@ impl Breakers {
                 if breaker.silent >= SILENT_MAX && is_news {
                     let last = breaker.rest.as_ref().and_then(|rest| rest.length);
                     let length = last.map_or(FIRST_REST, |last| (last * 2).min(LONGEST_REST));
-                    tracing::warn!(%instance, rest_s = length.as_secs(), "the vendor does not answer; it is left alone");
+                    tracing::warn!(%instance, rest_s = length.as_secs(), "no attempt of this instance brings an answer; it is left alone");
                     breaker.rest = Some(Rest {
                         until: now + length,
                         length: Some(length),

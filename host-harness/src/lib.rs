@@ -4,6 +4,7 @@
 //! `Host` → [`Plugin`] → the component → [`outbound_https`] → the vendor, and its outcome into the [`record`].
 
 pub mod access_token_cache;
+mod backoff;
 #[cfg(feature = "bench")]
 pub mod bench;
 pub mod bindings;

@@ -7,9 +7,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use backon::{BackoffBuilder as _, ExponentialBuilder};
 use uuid::Uuid;
 
+use crate::backoff;
 use crate::bindings::failures::{ChangeFailure, Delay, Problem};
 use crate::bindings::license_order as contract;
 use crate::breaker::Sign;
@@ -18,7 +18,7 @@ use crate::error::CallError;
 use crate::host::{Host, PrepareError, contract_instance};
 use crate::instance_settings::ConfigureError;
 use crate::record::{
-    self, Asset, AssetFilter, AttemptOutcome, Contact, EarlierAttempts, Instance, License,
+    self, Asset, AssetFilter, AttemptOutcome, Contact, EarlierAttempts, FinishError, Instance, License,
     LicenseTokenStatus, NewLine, NewOrder, Order, Party, RecordError, RetryError, ReturnStatus, Secret,
     SyncStatus, TakenAsset, Taking,
 };
@@ -170,8 +170,9 @@ impl Host {
     /// # Errors
     /// When there is no such asset, it has its license already, calls can't be made, or the record fails.
     pub async fn retry_asset(&self, asset_id: Uuid, listener: CallListener) -> Result<Asset, PlaceError> {
-        self.record().retry_asset(asset_id).await?;
+        // What would make the attempt fail is said before anything is changed.
         self.plugin().await.map_err(PrepareError::from)?;
+        self.record().retry_asset(asset_id).await?;
         let taking = Taking {
             asset: Some(asset_id),
             ..Taking::default()
@@ -182,7 +183,14 @@ impl Host {
     }
 
     /// Makes one attempt that is on record, and writes its outcome down.
-    pub(crate) async fn attempt_purchase(&self, taken: &TakenAsset, listener: CallListener) -> Ended {
+    ///
+    /// # Errors
+    /// When the record fails. The asset is then its worker's until that ends.
+    pub(crate) async fn attempt_purchase(
+        &self,
+        taken: &TakenAsset,
+        listener: CallListener,
+    ) -> Result<Ended, RecordError> {
         let answer = self.buy(taken, listener).await;
         let retry_after = match &answer {
             Ok(Ok(Err(ChangeFailure::Unavailable(Delay { retry_after_ms, .. })))) => {
@@ -206,17 +214,18 @@ impl Host {
             .await;
         let settled = match finished {
             Ok(asset) => asset.sync_status != SyncStatus::Unsynchronised,
+            Err(FinishError::Record(error)) => return Err(error),
             Err(error) => {
-                tracing::error!(%error, asset = %taken.asset_id, "the outcome of an attempt is not on record");
+                tracing::error!(%error, asset = %taken.asset_id, "an attempt ended as it can't have");
                 false
             }
         };
-        Ended {
+        Ok(Ended {
             instance_id: taken.instance_id,
             asset_id: taken.asset_id,
             settled,
             sign,
-        }
+        })
     }
 
     /// The call itself. An error means that it was never made.
@@ -282,16 +291,9 @@ fn checked(product: &str, answer: Answer) -> Result<(), PlaceError> {
 
 /// How long to wait after an attempt, in milliseconds.
 pub(crate) fn pause_ms(attempt: u32, retry_after: Option<Duration>) -> i64 {
-    let pauses = ExponentialBuilder::new()
-        .with_min_delay(FIRST_PAUSE)
-        .with_max_delay(LONGEST_PAUSE)
-        .with_jitter()
-        .without_max_times();
-    let nth = usize::try_from(attempt.saturating_sub(1)).unwrap_or(usize::MAX);
-    // Long past the point where the pause has stopped growing.
-    let pause = pauses.build().nth(nth.min(20)).unwrap_or(LONGEST_PAUSE);
+    let pause = backoff::pause(FIRST_PAUSE, LONGEST_PAUSE, attempt);
     let pause = retry_after.map_or(pause, |asked_for| asked_for.min(RETRY_AFTER_MAX).max(pause));
-    i64::try_from(pause.as_millis()).unwrap_or(i64::MAX)
+    record::millis(pause)
 }
 
 /// What an attempt that was never made means: nothing new about those before it.

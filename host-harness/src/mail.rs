@@ -117,9 +117,8 @@ impl Host {
                 }
                 Ok(Err(error)) => failed = Some(error),
                 Err(error) => {
-                    failed = Some(RecordError::Damaged {
-                        what: format!("sending mail broke off: {error}"),
-                    });
+                    tracing::error!(%error, "the sending of e-mails broke off");
+                    failed = Some(sqlx::Error::WorkerCrashed.into());
                 }
             }
         }

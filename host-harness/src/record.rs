@@ -247,7 +247,12 @@ pub(crate) async fn begin_write(pool: &SqlitePool) -> Result<Transaction<'static
 /// Now, in milliseconds since 1970-01-01T00:00:00Z.
 pub(crate) fn now_ms() -> i64 {
     let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX)
+    millis(elapsed)
+}
+
+/// A span of time in whole milliseconds.
+pub(crate) fn millis(span: Duration) -> i64 {
+    i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// A time for people, to the second.

@@ -14,9 +14,8 @@ use uuid::Uuid;
 use crate::breaker::{Breakers, Sign};
 use crate::call_state::{CallListener, now_ms};
 use crate::host::Host;
-use crate::license_return::AttemptedReturn;
 use crate::mail::MailRound;
-use crate::record::{Record, RecordError, Taking, Worker};
+use crate::record::{Record, RecordError, Taking, Worker, millis};
 
 /// Lines that are attempted at once, unless an operator says otherwise. An answer takes some tens of
 /// milliseconds, so that eight make a few hundred licenses a second, as many as anybody sells.
@@ -102,7 +101,7 @@ impl Host {
         let mut work = Work::start(self, Taking::default(), at_once, listener).await?;
         loop {
             work.take_returns().await?;
-            if work.ended().await.is_none() {
+            if work.ended().await?.is_none() {
                 break;
             }
         }
@@ -130,7 +129,9 @@ impl Host {
             }
             tokio::select! {
                 () = &mut stop => break,
-                Some(_) = work.ended() => {}
+                ended = work.ended(), if !work.running.is_empty() => {
+                    ended?;
+                }
                 () = tokio::time::sleep(LOOK) => {}
             }
         }
@@ -184,10 +185,10 @@ impl Host {
                 }
             }
             let ended = tokio::select! {
-                Some(ended) = work.ended() => ended,
+                ended = work.ended(), if !work.running.is_empty() => ended?,
                 () = tokio::time::sleep(pause) => continue,
             };
-            for ended in ended {
+            for ended in ended.into_iter().flatten() {
                 if ended.settled {
                     tries.remove(&ended.asset_id);
                 } else {
@@ -201,7 +202,7 @@ impl Host {
 
 /// Tells the operator, once, of lines whose outcome has been open for too long. They stay what they are.
 async fn tell_overdue(record: &Record) -> Result<(), RecordError> {
-    let limit = i64::try_from(OVERDUE.as_millis()).unwrap_or(i64::MAX);
+    let limit = millis(OVERDUE);
     for asset in record.newly_overdue(now_ms().saturating_sub(limit)).await? {
         tracing::warn!(
             %asset,
@@ -241,7 +242,8 @@ struct Work {
     at_once: usize,
     listener: CallListener,
     breakers: Breakers,
-    running: JoinSet<Ended>,
+    /// None: nothing is to be learned from how it ended.
+    running: JoinSet<Result<Option<Ended>, RecordError>>,
 }
 
 impl Work {
@@ -303,17 +305,17 @@ impl Work {
                     tracing::error!(%error, asset = %taken.asset_id, "a return could not be attempted");
                 }
                 let attempted = attempted.ok();
-                let is_outage = attempted.as_ref().is_some_and(AttemptedReturn::is_outage);
-                Ended {
+                let settled = attempted.as_ref().is_some_and(|attempted| !attempted.is_outage());
+                Ok(Some(Ended {
                     instance_id: taken.instance_id,
                     asset_id: taken.asset_id,
-                    settled: attempted.as_ref().is_some_and(|attempted| !attempted.is_outage()),
+                    settled,
                     sign: match attempted.and_then(|attempted| attempted.retry_after) {
                         Some(pause) => Sign::LeaveAlone(pause),
-                        None if is_outage => Sign::Silent,
-                        None => Sign::Answered,
+                        None if settled => Sign::Answered,
+                        None => Sign::Silent,
                     },
-                }
+                }))
             });
         }
         Ok(())
@@ -321,7 +323,7 @@ impl Work {
 
     /// Asks what became of licenses of which nothing was heard for long.
     async fn refresh(&mut self) -> Result<(), RecordError> {
-        let age = i64::try_from(NEWS_AGE.as_millis()).unwrap_or(i64::MAX);
+        let age = millis(NEWS_AGE);
         let limit = self.taking(Vec::new(), None).limit;
         let resting = self.breakers.resting();
         let old = self
@@ -332,20 +334,11 @@ impl Work {
         for asset_id in old {
             let (host, listener) = (self.host.clone(), self.listener.clone());
             self.running.spawn(async move {
-                let (instance_id, sign) = match host.refresh_license(asset_id, listener).await {
-                    Ok(refreshed) => (refreshed.asset.instance_id, Sign::Answered),
-                    Err(error) => {
-                        tracing::warn!(%error, asset = %asset_id, "what became of a license is not known");
-                        // Not held against the vendor: nothing waits for the answer.
-                        (Uuid::nil(), Sign::Answered)
-                    }
-                };
-                Ended {
-                    instance_id,
-                    asset_id,
-                    settled: true,
-                    sign,
+                if let Err(error) = host.refresh_license(asset_id, listener).await {
+                    tracing::warn!(%error, asset = %asset_id, "what became of a license is not known");
                 }
+                // Not held against the vendor: nothing waits for the answer.
+                Ok(None)
             });
         }
         Ok(())
@@ -370,28 +363,36 @@ impl Work {
         for asset in taken {
             let (host, listener) = (self.host.clone(), self.listener.clone());
             self.running
-                .spawn(async move { host.attempt_purchase(&asset, listener).await });
+                .spawn(async move { host.attempt_purchase(&asset, listener).await.map(Some) });
         }
         Ok(count)
     }
 
     /// The attempts that have ended, at least one. None: none is under way.
-    async fn ended(&mut self) -> Option<Vec<Ended>> {
-        let first = self.running.join_next().await?;
+    ///
+    /// # Errors
+    /// When the end of one could not be written down. Its line is this worker's until it ends, so it has to.
+    async fn ended(&mut self) -> Result<Option<Vec<Ended>>, RecordError> {
+        let Some(first) = self.running.join_next().await else {
+            return Ok(None);
+        };
         let mut ended = Vec::new();
         let mut next = Some(first);
         while let Some(result) = next {
-            match result {
-                Ok(attempt) => {
-                    self.breakers
-                        .note(attempt.instance_id, attempt.sign, Instant::now());
-                    ended.push(attempt);
-                }
-                Err(error) => tracing::error!(%error, "an attempt broke off; its line is taken up again"),
+            let attempt = match result.map_err(JoinError::try_into_panic) {
+                Ok(attempt) => attempt?,
+                Err(Ok(panic)) => std::panic::resume_unwind(panic),
+                // The runtime is shutting down.
+                Err(Err(_)) => None,
+            };
+            if let Some(attempt) = attempt {
+                self.breakers
+                    .note(attempt.instance_id, attempt.sign, Instant::now());
+                ended.push(attempt);
             }
             next = self.running.try_join_next();
         }
-        Some(ended)
+        Ok(Some(ended))
     }
 
     /// How long nothing can be done.
@@ -405,7 +406,7 @@ impl Work {
     }
 
     async fn end(mut self) -> Result<(), RecordError> {
-        while self.ended().await.is_some() {}
+        while self.ended().await?.is_some() {}
         self.host.record().end_worker(self.worker).await
     }
 }

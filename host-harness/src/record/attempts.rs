@@ -211,10 +211,10 @@ impl Record {
         // On its own, so that what was bought is written down even if nobody waits for it any more.
         let record = self.clone();
         tokio::spawn(async move { record.write_ends().await });
-        answered.await.unwrap_or_else(|_| {
-            let what = format!("the outcome of attempt {number} at asset `{asset_id}` was not written");
-            Err(RecordError::Damaged { what }.into())
-        })
+        // Only where the runtime is being shut down: the next attempt looks it up.
+        answered
+            .await
+            .unwrap_or_else(|_| Err(RecordError::from(sqlx::Error::WorkerCrashed).into()))
     }
 
     /// Writes all ends that wait, in one transaction: many that end at once cost one flush to disk.

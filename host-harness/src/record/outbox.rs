@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use backon::{BackoffBuilder as _, ExponentialBuilder};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, SqliteConnection};
 use uuid::Uuid;
@@ -10,7 +9,8 @@ use uuid::Uuid;
 use super::assets::{Asset, Problem};
 use super::orders::{Contact, Party};
 use super::stored::{count, from_json, id, stored_enum, to_json};
-use super::{Record, RecordError, begin_write, now_ms};
+use super::{Record, RecordError, begin_write, millis, now_ms};
+use crate::backoff;
 
 /// The pause after a first attempt that did not deliver: long enough for a server's greylisting to notice it.
 const FIRST_PAUSE: Duration = Duration::from_secs(30);
@@ -242,7 +242,8 @@ impl Record {
         let (state, problem, due_at_ms, sent_at_ms) = match outcome {
             MailOutcome::Sent(problem) => (MailState::Sent, problem, now, Some(now)),
             MailOutcome::Later(problem) => {
-                let due = now.saturating_add(pause_ms(mail.attempts));
+                let due =
+                    now.saturating_add(millis(backoff::pause(FIRST_PAUSE, LONGEST_PAUSE, mail.attempts)));
                 (MailState::Pending, Some(problem), due, None)
             }
             MailOutcome::Refused(problem) => (MailState::Failed, Some(problem), now, None),
@@ -328,20 +329,6 @@ async fn make_due(transaction: &mut SqliteConnection, mail_id: Option<Uuid>) -> 
         query.push(" AND id = ").push_bind(mail_id.to_string());
     }
     Ok(query.build().execute(transaction).await?.rows_affected())
-}
-
-/// How long to wait after an attempt: twice as long as before it, and by chance up to twice that, so that mails
-/// which failed together do not come together again.
-fn pause_ms(attempts: u32) -> i64 {
-    let pauses = ExponentialBuilder::default()
-        .with_min_delay(FIRST_PAUSE)
-        .with_max_delay(LONGEST_PAUSE)
-        .without_max_times()
-        .with_jitter();
-    // The longest is reached after seven.
-    let nth = usize::try_from(attempts.clamp(1, 16) - 1).unwrap_or_default();
-    let pause = pauses.build().nth(nth).unwrap_or(LONGEST_PAUSE);
-    i64::try_from(pause.as_millis()).unwrap_or(i64::MAX)
 }
 
 fn read_mail(row: &SqliteRow) -> Result<Mail, RecordError> {

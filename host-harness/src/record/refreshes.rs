@@ -4,7 +4,7 @@ use sqlx::QueryBuilder;
 use uuid::Uuid;
 
 use super::assets::{Asset, AssetStatus, LicenseTokenStatus, ReturnStatus, SyncStatus};
-use super::stored::id;
+use super::stored::{id, without_instances};
 use super::{Record, RecordError, begin_write, now_ms};
 
 /// Why a license is not asked about.
@@ -38,7 +38,7 @@ pub fn is_returned_elsewhere(asset: &Asset) -> bool {
 
 impl Record {
     /// Assets that are in use and whose licenses were not redeemed when last heard of, and that the vendor was not
-    /// asked about since a time; those first that wait longest. None of the excluded instances'.
+    /// asked about since a time; those first that wait longest. Of no instance in `without`.
     ///
     /// # Errors
     /// When the record can't be read.
@@ -46,7 +46,7 @@ impl Record {
         &self,
         older_than_ms: i64,
         limit: u32,
-        excluded_instances: &[Uuid],
+        without: &[Uuid],
     ) -> Result<Vec<Uuid>, RecordError> {
         let mut query = QueryBuilder::new("SELECT id FROM assets WHERE license_token_status = ");
         query.push_bind(LicenseTokenStatus::Activated.word());
@@ -59,14 +59,7 @@ impl Record {
             .push_bind(older_than_ms);
         // What was said when it was bought counts as well.
         query.push(" AND created_at_ms <= ").push_bind(older_than_ms);
-        if !excluded_instances.is_empty() {
-            query.push(" AND instance_id NOT IN (");
-            let mut excluded = query.separated(", ");
-            for instance in excluded_instances {
-                excluded.push_bind(instance.to_string());
-            }
-            query.push(")");
-        }
+        without_instances(&mut query, "instance_id", without);
         query
             .push(" ORDER BY refresh_asked_at_ms LIMIT ")
             .push_bind(i64::from(limit));

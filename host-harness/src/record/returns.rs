@@ -10,7 +10,7 @@ use super::assets::{AssetStatus, LicenseTokenStatus, Problem, ReturnStatus};
 use super::attempts::EarlierAttempts;
 use super::cancellations::{Cancellation, CancellationState, ReturnReason, existing};
 use super::invoices::credit;
-use super::stored::{count, from_json, id, stored_enum, to_json};
+use super::stored::{count, from_json, id, stored_enum, to_json, without_instances};
 use super::{Record, RecordError, begin_write, now_ms};
 
 /// How an attempt at a return ended.
@@ -158,7 +158,7 @@ impl From<sqlx::Error> for FinishReturnError {
 
 impl Record {
     /// Takes returns that are due, the longest due first, for a worker that [has been started](Record::start_worker):
-    /// they are nobody else's until they are attempted, or the worker has ended. None of the excluded instances'.
+    /// they are nobody else's until they are attempted, or the worker has ended. Of no instance in `without`.
     ///
     /// # Errors
     /// When the record can't be read or written.
@@ -166,7 +166,7 @@ impl Record {
         &self,
         worker: Uuid,
         limit: u32,
-        excluded_instances: &[Uuid],
+        without: &[Uuid],
     ) -> Result<Vec<TakenReturn>, RecordError> {
         // Asking costs other writers nothing, and nearly always nothing is to be returned.
         let open = sqlx::query("SELECT id FROM cancellations WHERE state = $1 LIMIT 1")
@@ -180,14 +180,7 @@ impl Record {
         self.bury_dead_workers(&mut transaction).await?;
         let mut query = due_returns();
         query.push(" AND c.due_at_ms <= ").push_bind(now_ms());
-        if !excluded_instances.is_empty() {
-            query.push(" AND a.instance_id NOT IN (");
-            let mut excluded = query.separated(", ");
-            for instance in excluded_instances {
-                excluded.push_bind(instance.to_string());
-            }
-            query.push(")");
-        }
+        without_instances(&mut query, "a.instance_id", without);
         query
             .push(" ORDER BY c.due_at_ms LIMIT ")
             .push_bind(i64::from(limit));

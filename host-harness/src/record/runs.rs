@@ -510,7 +510,7 @@ impl Record {
 }
 
 fn expiry(lease: RunLease) -> i64 {
-    let length = i64::try_from(lease.length.as_millis()).unwrap_or(i64::MAX);
+    let length = super::millis(lease.length);
     now_ms().saturating_add(length)
 }
 

@@ -1,7 +1,7 @@
 //! Values as they stand in the database.
 
-use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
+use sqlx::{QueryBuilder, Row as _, Sqlite};
 use uuid::Uuid;
 
 use super::RecordError;
@@ -48,6 +48,15 @@ pub(super) fn from_json<T: serde::de::DeserializeOwned>(
     serde_json::from_str(text).map_err(|error| RecordError::Damaged {
         what: format!("column `{column}`: {error}"),
     })
+}
+
+/// Leaves instances out of a query that has a condition already.
+pub(super) fn without_instances(query: &mut QueryBuilder<Sqlite>, column: &str, instances: &[Uuid]) {
+    for instance in instances {
+        query
+            .push(format!(" AND {column} <> "))
+            .push_bind(instance.to_string());
+    }
 }
 
 pub(super) fn id(row: &SqliteRow, column: &str) -> Result<Uuid, RecordError> {

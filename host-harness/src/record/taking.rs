@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::assets::SyncStatus;
 use super::attempts::BegunAttempt;
 use super::orders::Party;
-use super::stored::{from_json, id};
+use super::stored::{from_json, id, without_instances};
 use super::{Record, RecordError, begin_write, now_ms};
 
 /// Which assets to take; all that is given must hold.
@@ -38,8 +38,6 @@ pub struct TakenAsset {
     pub customer: Party,
     /// Who sells, where a reseller stands between.
     pub reseller: Option<Party>,
-    /// Since when its license is being bought, in milliseconds.
-    pub wanted_since_ms: i64,
     /// What was begun.
     pub attempt: BegunAttempt,
 }
@@ -77,8 +75,7 @@ impl Record {
         let mut transaction = begin_write(&self.pool).await?;
         self.bury_dead_workers(&mut transaction).await?;
         let mut query = due(
-            "SELECT assets.id, assets.instance_id, product_code, wanted_since_ms, client_transaction_id,
-                    customer, reseller
+            "SELECT assets.id, assets.instance_id, product_code, client_transaction_id, customer, reseller
              FROM assets JOIN orders ON orders.id = assets.order_id",
             taking,
         );
@@ -168,11 +165,7 @@ fn chosen(query: &mut QueryBuilder<Sqlite>, taking: &Taking) {
             .push(" AND assets.instance_id = ")
             .push_bind(instance.to_string());
     }
-    for instance in &taking.without_instances {
-        query
-            .push(" AND assets.instance_id <> ")
-            .push_bind(instance.to_string());
-    }
+    without_instances(query, "assets.instance_id", &taking.without_instances);
 }
 
 fn taken_asset(row: &SqliteRow, attempt: BegunAttempt) -> Result<TakenAsset, RecordError> {
@@ -183,7 +176,6 @@ fn taken_asset(row: &SqliteRow, attempt: BegunAttempt) -> Result<TakenAsset, Rec
         product_code: row.try_get("product_code")?,
         customer: from_json(row, "customer")?,
         reseller: reseller.map(|_| from_json(row, "reseller")).transpose()?,
-        wanted_since_ms: row.try_get("wanted_since_ms")?,
         attempt,
     })
 }
