@@ -103,6 +103,12 @@ fn licenses_are_listed_by_what_they_are() {
     desk.stop_simulator();
     let waited = desk.run(&place(&offer, &["--wait"]));
     assert_fails(&waited, NO_ANSWER, &["order resume", "bss-host run"]);
+    let worked = desk.run(&["run", "--once"]);
+    assert_fails(
+        &worked,
+        NO_ANSWER,
+        &["not every license is settled", "asset list"],
+    );
     let count = |filter: &[&str]| {
         let listed = desk.json(&[&["asset", "list"][..], filter].concat());
         listed.as_array().map(Vec::len)

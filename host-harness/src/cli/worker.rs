@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 use host_harness::Host;
-use host_harness::record::RunState;
+use host_harness::record::{RunState, Taking};
 use host_harness::worker::LINES_AT_ONCE;
 use serde_json::json;
 use tokio::sync::oneshot;
@@ -25,7 +25,7 @@ pub(super) struct WorkerArguments {
     /// How many licenses are bought at once
     #[arg(long, value_name = "N", default_value_t = LINES_AT_ONCE, value_parser = at_once)]
     at_once: usize,
-    /// End when nothing waits any more; the exit code then says whether all went well
+    /// End when nothing can be done any more; the exit code then says whether anything is left or failed
     #[arg(long)]
     once: bool,
 }
@@ -51,7 +51,21 @@ pub(super) async fn run(host: &Host, arguments: &WorkerArguments, json: bool) ->
     // Whatever is being bought is brought to its end first.
     drop(stop);
     worker.await.map_err(no_answer)?.map_err(no_answer)?;
-    read
+    read?;
+    let open = host
+        .record()
+        .outstanding(&Taking::default())
+        .await
+        .map_err(no_answer)?;
+    if arguments.once && open.assets > 0 {
+        let message = format!(
+            "not every license is settled: of {} it is not known whether they were bought",
+            open.assets
+        );
+        let hint = "`bss-host asset list --sync-status unsynchronised` shows them; the next run goes on";
+        return Err(Failure::text(Ending::NoAnswer, message, hint));
+    }
+    Ok(Ending::Done)
 }
 
 /// Executes the runs that `services fetch --detach` leaves.
