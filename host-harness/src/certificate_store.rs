@@ -293,14 +293,19 @@ async fn read_pfx(pfx: &[u8], code: &PfxCode) -> Result<KeyWithCertificates, Imp
 /// The installed certificates and, sealed under the host key, their private keys.
 #[derive(Clone, Debug)]
 pub struct CertificateStore {
-    pool: SqlitePool,
+    readers: SqlitePool,
+    writer: SqlitePool,
     host_key: Arc<HostKey>,
 }
 
 impl CertificateStore {
     /// The store in a record's database, which has been migrated.
-    pub(crate) fn new(pool: SqlitePool, host_key: Arc<HostKey>) -> Self {
-        Self { pool, host_key }
+    pub(crate) fn new(readers: SqlitePool, writer: SqlitePool, host_key: Arc<HostKey>) -> Self {
+        Self {
+            readers,
+            writer,
+            host_key,
+        }
     }
 
     /// Installs the certificate of a PFX file with its private key and chain. One that is installed
@@ -341,7 +346,7 @@ impl CertificateStore {
         now: i64,
     ) -> Result<(), RecordError> {
         let thumbprint = thumbprint.to_string();
-        let mut transaction = begin_write(&self.pool).await?;
+        let mut transaction = begin_write(&self.writer).await?;
         sqlx::query(
             "INSERT INTO certificates (thumbprint, certificate, sealed_private_key, imported_at_ms)
              VALUES ($1, $2, $3, $4) ON CONFLICT (thumbprint) DO NOTHING",
@@ -383,7 +388,7 @@ impl CertificateStore {
     /// When the record can't be read.
     pub async fn list(&self) -> Result<Vec<InstalledCertificate>, RecordError> {
         let rows = sqlx::query("SELECT thumbprint, certificate, imported_at_ms FROM certificates")
-            .fetch_all(&self.pool)
+            .fetch_all(&self.readers)
             .await?;
         let mut installed = Vec::with_capacity(rows.len());
         for row in rows {
@@ -405,7 +410,7 @@ impl CertificateStore {
     pub async fn get(&self, thumbprint: &Thumbprint) -> Result<Option<InstalledCertificate>, RecordError> {
         let row = sqlx::query("SELECT certificate, imported_at_ms FROM certificates WHERE thumbprint = $1")
             .bind(thumbprint.to_string())
-            .fetch_optional(&self.pool)
+            .fetch_optional(&self.readers)
             .await?;
         let Some(row) = row else { return Ok(None) };
         let chain = self.chain(&thumbprint.to_string()).await?;
@@ -424,7 +429,7 @@ impl CertificateStore {
     pub async fn used_by(&self, thumbprint: &Thumbprint) -> Result<Vec<String>, RecordError> {
         let names = sqlx::query_scalar(INSTANCES_WITH_CERTIFICATE)
             .bind(thumbprint.to_string())
-            .fetch_all(&self.pool)
+            .fetch_all(&self.readers)
             .await?;
         Ok(names)
     }
@@ -434,7 +439,7 @@ impl CertificateStore {
     /// # Errors
     /// When it is not installed, or while an instance uses it.
     pub async fn remove(&self, thumbprint: &Thumbprint) -> Result<(), RemoveError> {
-        let mut transaction = begin_write(&self.pool).await?;
+        let mut transaction = begin_write(&self.writer).await?;
         let instances: Vec<String> = sqlx::query_scalar(INSTANCES_WITH_CERTIFICATE)
             .bind(thumbprint.to_string())
             .fetch_all(&mut *transaction)
@@ -474,7 +479,7 @@ impl CertificateStore {
              WHERE thumbprint = $1",
         )
         .bind(thumbprint.to_string())
-        .fetch_optional(&self.pool)
+        .fetch_optional(&self.readers)
         .await
         .map_err(RecordError::from)?
         .ok_or_else(not_installed)?;
@@ -494,7 +499,7 @@ impl CertificateStore {
             "SELECT certificate FROM certificate_chains WHERE thumbprint = $1 ORDER BY position",
         )
         .bind(thumbprint)
-        .fetch_all(&self.pool)
+        .fetch_all(&self.readers)
         .await?;
         Ok(chain)
     }

@@ -5,17 +5,16 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use rustls::RootCertStore;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 
 use crate::access_token_cache::AccessTokenCache;
 use crate::bindings::instance_settings::{self as contract, FieldValue};
 use crate::call_state::{CallContext, CallListener};
 use crate::certificate_store::IdentityError;
 use crate::error::LoadError;
-use crate::outbound_https::{AuthorityError, Egress, OutboundHttps, PermittedAuthority};
+use crate::outbound_https::{AuthorityError, Egress, OutboundHttps};
 use crate::plugin::Plugin;
-use crate::record::{Instance, Record, RecordError, Standing};
+use crate::ready_instances::ReadyInstances;
+use crate::record::{Instance, Record, RecordError};
 
 /// A host: one plugin, one record. Cloning shares it.
 ///
@@ -36,6 +35,7 @@ pub struct Host {
     plugin: Arc<PluginFile>,
     outbound: OutboundHttps,
     access_tokens: AccessTokenCache,
+    ready: ReadyInstances,
 }
 
 /// Compiled plugins, in the data directory, which only its owner can enter.
@@ -116,6 +116,7 @@ impl Host {
             }),
             outbound: OutboundHttps::default(),
             access_tokens: AccessTokenCache::default(),
+            ready: ReadyInstances::default(),
         })
     }
 
@@ -143,6 +144,7 @@ impl Host {
     pub(crate) fn forget_instance(&self, instance_id: &str) {
         self.outbound.forget_instance(instance_id);
         self.access_tokens.forget_instance(instance_id);
+        self.ready.forget(instance_id);
     }
 
     /// A call that can reach nobody.
@@ -150,14 +152,14 @@ impl Host {
         self.call(
             instance,
             listener,
-            Egress {
+            Arc::new(Egress {
                 instance_id: instance.id.to_string(),
                 settings_version: instance.version,
                 authorities: Vec::new(),
                 identity: None,
                 trust_roots: Arc::new(RootCertStore::empty()),
                 allowed_networks: Vec::new(),
-            },
+            }),
         )
     }
 
@@ -167,42 +169,7 @@ impl Host {
         instance: &Instance,
         listener: CallListener,
     ) -> Result<CallContext, PrepareError> {
-        let named = || instance.name.clone();
-        if instance.standing != Standing::Ready {
-            return Err(PrepareError::NotReady(named()));
-        }
-        let identity = match &instance.thumbprint {
-            None => None,
-            Some(thumbprint) => Some(self.record.certificates().identity(thumbprint).await.map_err(
-                |source| PrepareError::Identity {
-                    instance: named(),
-                    source,
-                },
-            )?),
-        };
-        let authorities = instance
-            .authorities
-            .iter()
-            .map(|saved| {
-                Ok(PermittedAuthority {
-                    authority: saved.name.parse()?,
-                    client_certificate: saved.client_certificate,
-                })
-            })
-            .collect::<Result<Vec<_>, AuthorityError>>()
-            .map_err(|source| PrepareError::Authority {
-                instance: named(),
-                source,
-            })?;
-        let trust_roots = trust_roots(instance.reach.trusted_authorities_pem.as_deref());
-        let egress = Egress {
-            instance_id: instance.id.to_string(),
-            settings_version: instance.version,
-            authorities,
-            identity,
-            trust_roots: trust_roots.ok_or_else(|| PrepareError::TrustRoots { instance: named() })?,
-            allowed_networks: instance.reach.allowed_networks.clone(),
-        };
+        let egress = self.ready.egress(&self.record, instance).await?;
         Ok(self.call(instance, listener, egress))
     }
 
@@ -213,36 +180,23 @@ impl Host {
         instance: &Instance,
         listener: CallListener,
     ) -> Result<CallContext, PrepareError> {
+        let egress = ReadyInstances::default().egress(&self.record, instance).await?;
         Ok(CallContext {
             outbound: OutboundHttps::default(),
             access_tokens: AccessTokenCache::default(),
-            ..self.ready_call(instance, listener).await?
+            ..self.call(instance, listener, egress)
         })
     }
 
-    fn call(&self, instance: &Instance, listener: CallListener, egress: Egress) -> CallContext {
+    fn call(&self, instance: &Instance, listener: CallListener, egress: Arc<Egress>) -> CallContext {
         CallContext {
-            egress: Arc::new(egress),
+            egress,
             options: instance.options.clone(),
             outbound: self.outbound.clone(),
             access_tokens: self.access_tokens.clone(),
             listener,
         }
     }
-}
-
-/// The roots in a PEM text, or the system's. None: there is not a single one.
-fn trust_roots(pem: Option<&str>) -> Option<Arc<RootCertStore>> {
-    let mut roots = RootCertStore::empty();
-    match pem {
-        Some(pem) => {
-            roots.add_parsable_certificates(CertificateDer::pem_slice_iter(pem.as_bytes()).flatten());
-        }
-        None => {
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        }
-    }
-    (!roots.is_empty()).then(|| Arc::new(roots))
 }
 
 /// Saved settings as the contract has them.

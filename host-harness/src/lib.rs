@@ -27,6 +27,7 @@ pub mod outbound_https;
 pub mod plugin;
 pub mod prerequisites;
 pub mod product_type_collection;
+mod ready_instances;
 pub mod record;
 pub mod secret;
 pub mod services_definition;

@@ -71,8 +71,8 @@ pub const RECORD_FILE: &str = "record.db";
 const LOCK_FILE: &str = "open.lock";
 /// How long a write waits for another process's. Ten times what the largest transaction takes (100,000 products).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
-/// Reads run beside each other, writes one after the other: more connections than that only queue in SQLite.
-const CONNECTIONS_MAX: u32 = 8;
+/// Connections that read. More than that at once only queue for the processors.
+const READERS_MAX: u32 = 8;
 /// Sealed on the first start and opened on every other, so that a wrong host key shows at once.
 const KEY_CHECK: &[u8] = b"the host key of this record";
 const KEY_CHECK_PURPOSE: &str = "check of the host key";
@@ -124,7 +124,11 @@ pub enum RecordError {
 /// The record of a host: instances, products, orders, assets and certificates. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Record {
-    pool: SqlitePool,
+    /// Connections that read beside each other.
+    readers: SqlitePool,
+    /// The one connection that writes. Writers of this process wait for it in turn; left to SQLite, each would sleep and
+    /// try again.
+    writer: SqlitePool,
     host_key: Arc<HostKey>,
     data_dir: Arc<Path>,
     ends: Arc<attempts::AttemptEnds>,
@@ -163,13 +167,20 @@ impl Record {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(BUSY_TIMEOUT);
-        let pool = SqlitePoolOptions::new()
-            .max_connections(CONNECTIONS_MAX)
-            .connect_with(options)
-            .await?;
-        sqlx::migrate!("./migrations").run(&pool).await?;
+        let pool = |connections| {
+            SqlitePoolOptions::new()
+                .max_connections(connections)
+                // A connection to a file does not break while it is not used.
+                .test_before_acquire(false)
+        };
+        let writer = pool(1).connect_with(options.clone()).await?;
+        sqlx::migrate!("./migrations").run(&writer).await?;
         let record = Self {
-            pool,
+            // A write that does not take its turn is a defect, and fails.
+            readers: pool(READERS_MAX)
+                .connect_with(options.pragma("query_only", "TRUE"))
+                .await?,
+            writer,
             host_key,
             data_dir: data_dir.into(),
             ends: Arc::default(),
@@ -182,10 +193,10 @@ impl Record {
         let check = self.host_key.seal(KEY_CHECK_PURPOSE, KEY_CHECK)?;
         sqlx::query("INSERT INTO host_key_checks (id, sealed) VALUES (1, $1) ON CONFLICT (id) DO NOTHING")
             .bind(check)
-            .execute(&self.pool)
+            .execute(&self.writer)
             .await?;
         let sealed: Vec<u8> = sqlx::query_scalar("SELECT sealed FROM host_key_checks WHERE id = 1")
-            .fetch_one(&self.pool)
+            .fetch_one(&self.readers)
             .await?;
         match self.host_key.open(KEY_CHECK_PURPOSE, &sealed) {
             Ok(_) => Ok(()),
@@ -195,12 +206,17 @@ impl Record {
 
     /// The certificates in this record.
     pub fn certificates(&self) -> CertificateStore {
-        CertificateStore::new(self.pool.clone(), Arc::clone(&self.host_key))
+        CertificateStore::new(
+            self.readers.clone(),
+            self.writer.clone(),
+            Arc::clone(&self.host_key),
+        )
     }
 
     /// Closes the database, so that another process may move or delete its files.
     pub async fn close(self) {
-        self.pool.close().await;
+        self.readers.close().await;
+        self.writer.close().await;
     }
 }
 
@@ -240,8 +256,8 @@ async fn lock_directory(data_dir: &Path) -> Result<File, RecordError> {
 
 /// A transaction that will write. SQLite must know so from the start: one that finds out later can fail
 /// because another has written meanwhile.
-pub(crate) async fn begin_write(pool: &SqlitePool) -> Result<Transaction<'static, Sqlite>, RecordError> {
-    Ok(pool.begin_with("BEGIN IMMEDIATE").await?)
+pub(crate) async fn begin_write(writer: &SqlitePool) -> Result<Transaction<'static, Sqlite>, RecordError> {
+    Ok(writer.begin_with("BEGIN IMMEDIATE").await?)
 }
 
 /// Now, in milliseconds since 1970-01-01T00:00:00Z.

@@ -220,7 +220,7 @@ impl Record {
     pub async fn asset(&self, asset_id: Uuid) -> Result<Option<Asset>, RecordError> {
         let row = sqlx::query("SELECT * FROM assets WHERE id = $1")
             .bind(asset_id.to_string())
-            .fetch_optional(&self.pool)
+            .fetch_optional(&self.readers)
             .await?;
         row.as_ref().map(|row| self.read_asset(row)).transpose()
     }
@@ -241,7 +241,7 @@ impl Record {
             query.push(" AND sync_status = ").push_bind(sync_status.word());
         }
         query.push(" ORDER BY created_at_ms, order_id, position");
-        let rows = query.build().fetch_all(&self.pool).await?;
+        let rows = query.build().fetch_all(&self.readers).await?;
         rows.iter().map(|row| self.read_asset(row)).collect()
     }
 
@@ -252,7 +252,7 @@ impl Record {
     /// # Errors
     /// When there is no such asset, or it has its license.
     pub async fn retry_asset(&self, asset_id: Uuid) -> Result<(), RetryError> {
-        let mut transaction = begin_write(&self.pool).await.map_err(RetryError::Record)?;
+        let mut transaction = begin_write(&self.writer).await.map_err(RetryError::Record)?;
         let row = sqlx::query("SELECT sync_status FROM assets WHERE id = $1")
             .bind(asset_id.to_string())
             .fetch_optional(&mut *transaction)

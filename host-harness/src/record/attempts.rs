@@ -1,17 +1,18 @@
 //! Attempts at buying an asset's license: on record before the vendor is called, and closed with what came of it.
 
+use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Row as _, SqliteConnection};
+use sqlx::{QueryBuilder, Row as _, SqliteConnection};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::assets::{Asset, License, Problem, Reason, SyncStatus, key_purpose, link_purpose};
 use super::invoices::charge;
 use super::outbox::{MailKind, enqueue};
-use super::stored::{count, from_json, id, stored_enum, to_json};
+use super::stored::{count, from_json, id, push_ids, stored_enum, to_json};
 use super::{Record, RecordError, begin_write, now_ms};
 
 /// How an attempt ended.
@@ -243,7 +244,7 @@ impl Record {
         ends: &[Waiting],
         results: &mut Vec<Result<Asset, FinishError>>,
     ) -> Result<(), FinishError> {
-        let mut transaction = begin_write(&self.pool).await?;
+        let mut transaction = begin_write(&self.writer).await?;
         for (end, _) in ends {
             match self.write_end(&mut transaction, end).await {
                 Err(FinishError::Record(error)) => return Err(error.into()),
@@ -255,7 +256,7 @@ impl Record {
     }
 
     async fn write_end_alone(&self, end: &AttemptEnd) -> Result<Asset, FinishError> {
-        let mut transaction = begin_write(&self.pool).await?;
+        let mut transaction = begin_write(&self.writer).await?;
         let result = self.write_end(&mut transaction, end).await;
         if !matches!(result, Err(FinishError::Record(_))) {
             transaction.commit().await?;
@@ -270,19 +271,26 @@ impl Record {
         end: &AttemptEnd,
     ) -> Result<Asset, FinishError> {
         let (asset_id, number, outcome) = (end.asset_id, end.number, &end.outcome);
-        let attempt = read_attempt(transaction, asset_id, number)
-            .await?
-            .ok_or(FinishError::NoAttempt {
-                asset: asset_id,
-                number,
-            })?;
+        let attempts = read_attempts(transaction, asset_id).await?;
+        let attempt =
+            attempts
+                .iter()
+                .find(|attempt| attempt.number == number)
+                .ok_or(FinishError::NoAttempt {
+                    asset: asset_id,
+                    number,
+                })?;
+        let is_last = attempts.last().is_some_and(|last| last.number == number);
         let asset = self.read_asset_of(transaction, asset_id).await?;
-        release(transaction, end).await?;
+        // Otherwise the worker of a later attempt has it now.
+        if is_last {
+            release(transaction, end).await?;
+        }
         if let AttemptOutcome::Licensed(license) = outcome
             && let Some((result, error)) = not_its_license(transaction, &asset, license).await?
         {
             let problem = as_problem(&error);
-            finish(transaction, &attempt, asset_id, result, Some(&problem)).await?;
+            finish(transaction, attempt, asset_id, result, Some(&problem)).await?;
             tracing::error!(asset = %asset_id, attempt = number, "{error}");
             return Err(error);
         }
@@ -305,7 +313,7 @@ impl Record {
                 });
             }
         }
-        finish(transaction, &attempt, asset_id, result, problem).await?;
+        finish(transaction, attempt, asset_id, result, problem).await?;
         match (outcome, problem) {
             (AttemptOutcome::Licensed(license), _) => {
                 self.write_license(transaction, asset_id, license).await?;
@@ -313,7 +321,6 @@ impl Record {
                 enqueue(transaction, MailKind::Welcome, asset_id, now_ms()).await?;
             }
             (_, Some(problem)) if asset.sync_status == SyncStatus::Unsynchronised => {
-                let is_last = last_attempt(transaction, asset_id).await? == number;
                 let failed = is_last && result == AttemptResult::Refused;
                 let reason = Reason {
                     result,
@@ -368,11 +375,8 @@ impl Record {
     /// # Errors
     /// When the record can't be read.
     pub async fn attempts(&self, asset_id: Uuid) -> Result<Vec<Attempt>, RecordError> {
-        let rows = sqlx::query("SELECT * FROM attempts WHERE asset_id = $1 ORDER BY number")
-            .bind(asset_id.to_string())
-            .fetch_all(&self.pool)
-            .await?;
-        rows.iter().map(attempt).collect()
+        let mut connection = self.readers.acquire().await?;
+        read_attempts(&mut connection, asset_id).await
     }
 }
 
@@ -433,68 +437,87 @@ fn as_problem(error: &FinishError) -> Problem {
     }
 }
 
-/// Puts on record that an asset's license is about to be bought. To be committed before the plugin is called:
-/// what is not on record could be bought twice.
+/// Puts on record that licenses of assets, each with its client transaction id, are about to be bought. To be committed
+/// before the plugin is called: what is not on record could be bought twice.
 pub(super) async fn begin(
     transaction: &mut SqliteConnection,
-    asset_id: Uuid,
-    client_transaction_id: Uuid,
-) -> Result<BegunAttempt, RecordError> {
-    let earlier = earlier_attempts(transaction, asset_id).await?;
-    let number = last_attempt(transaction, asset_id).await?.saturating_add(1);
-    sqlx::query(
-        "INSERT INTO attempts (asset_id, number, client_transaction_id, begun_at_ms)
-         VALUES ($1, $2, $3, $4)",
-    )
-    .bind(asset_id.to_string())
-    .bind(i64::from(number))
-    .bind(client_transaction_id.to_string())
-    .bind(now_ms())
-    .execute(transaction)
-    .await?;
-    Ok(BegunAttempt {
-        number,
-        earlier,
-        client_transaction_id,
-    })
+    assets: &[(Uuid, Uuid)],
+) -> Result<Vec<BegunAttempt>, RecordError> {
+    if assets.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<Uuid> = assets.iter().map(|(asset_id, _)| *asset_id).collect();
+    let mut query = QueryBuilder::new("SELECT asset_id, number, result FROM attempts WHERE asset_id IN (");
+    push_ids(&mut query, &ids);
+    // As many forms as there are numbers of assets: not worth keeping.
+    let rows = query
+        .push(")")
+        .build()
+        .persistent(false)
+        .fetch_all(&mut *transaction)
+        .await?;
+    let mut earlier = HashMap::new();
+    for row in &rows {
+        let (last, known) = earlier
+            .entry(id(row, "asset_id")?)
+            .or_insert((0, EarlierAttempts::NotDone));
+        *last = count(row, "number")?.max(*last);
+        let result: Option<&str> = row.try_get("result")?;
+        match result.map(AttemptResult::from_word).transpose()? {
+            Some(AttemptResult::Refused | AttemptResult::Unavailable) => {}
+            _ => *known = EarlierAttempts::Unknown,
+        }
+    }
+    let begun = assets.iter().map(|(asset_id, client_transaction_id)| {
+        let (last, earlier) = earlier
+            .get(asset_id)
+            .copied()
+            .unwrap_or((0, EarlierAttempts::None));
+        BegunAttempt {
+            number: last.saturating_add(1),
+            earlier,
+            client_transaction_id: *client_transaction_id,
+        }
+    });
+    let begun: Vec<BegunAttempt> = begun.collect();
+    let mut query =
+        QueryBuilder::new("INSERT INTO attempts (asset_id, number, client_transaction_id, begun_at_ms) ");
+    let begun_at_ms = now_ms();
+    query.push_values(ids.iter().zip(&begun), |mut row, (asset_id, begun)| {
+        row.push_bind(asset_id.to_string())
+            .push_bind(i64::from(begun.number))
+            .push_bind(begun.client_transaction_id.to_string())
+            .push_bind(begun_at_ms);
+    });
+    query.build().persistent(false).execute(transaction).await?;
+    Ok(begun)
 }
 
-/// Frees an asset for the next worker, unless a later attempt has begun, whose worker has it now.
+/// Frees an asset for the next worker.
 async fn release(transaction: &mut SqliteConnection, end: &AttemptEnd) -> Result<(), RecordError> {
-    if last_attempt(transaction, end.asset_id).await? == end.number {
-        sqlx::query(
-            "UPDATE assets
-             SET worker = NULL, due_at_ms = CASE WHEN sync_status = $3 THEN $2 ELSE due_at_ms END
-             WHERE id = $1",
-        )
-        .bind(end.asset_id.to_string())
-        .bind(end.due_at_ms)
-        .bind(SyncStatus::Unsynchronised.word())
-        .execute(transaction)
-        .await?;
-    }
+    sqlx::query(
+        "UPDATE assets
+         SET worker = NULL, due_at_ms = CASE WHEN sync_status = $3 THEN $2 ELSE due_at_ms END
+         WHERE id = $1",
+    )
+    .bind(end.asset_id.to_string())
+    .bind(end.due_at_ms)
+    .bind(SyncStatus::Unsynchronised.word())
+    .execute(transaction)
+    .await?;
     Ok(())
 }
 
-async fn last_attempt(transaction: &mut SqliteConnection, asset_id: Uuid) -> Result<u32, RecordError> {
-    let row = sqlx::query("SELECT COALESCE(MAX(number), 0) AS number FROM attempts WHERE asset_id = $1")
-        .bind(asset_id.to_string())
-        .fetch_one(transaction)
-        .await?;
-    count(&row, "number")
-}
-
-async fn read_attempt(
-    transaction: &mut SqliteConnection,
+/// Every attempt at an asset, the first one first.
+async fn read_attempts(
+    connection: &mut SqliteConnection,
     asset_id: Uuid,
-    number: u32,
-) -> Result<Option<Attempt>, RecordError> {
-    let row = sqlx::query("SELECT * FROM attempts WHERE asset_id = $1 AND number = $2")
+) -> Result<Vec<Attempt>, RecordError> {
+    let rows = sqlx::query("SELECT * FROM attempts WHERE asset_id = $1 ORDER BY number")
         .bind(asset_id.to_string())
-        .bind(i64::from(number))
-        .fetch_optional(transaction)
+        .fetch_all(connection)
         .await?;
-    row.as_ref().map(attempt).transpose()
+    rows.iter().map(attempt).collect()
 }
 
 async fn finish(
@@ -549,25 +572,4 @@ fn attempt(row: &SqliteRow) -> Result<Attempt, RecordError> {
         result: result.map(AttemptResult::from_word).transpose()?,
         problem: problem.map(|_| from_json(row, "problem")).transpose()?,
     })
-}
-
-async fn earlier_attempts(
-    transaction: &mut SqliteConnection,
-    asset_id: Uuid,
-) -> Result<EarlierAttempts, RecordError> {
-    let results = sqlx::query("SELECT result FROM attempts WHERE asset_id = $1")
-        .bind(asset_id.to_string())
-        .fetch_all(transaction)
-        .await?;
-    if results.is_empty() {
-        return Ok(EarlierAttempts::None);
-    }
-    for row in &results {
-        let result: Option<&str> = row.try_get("result")?;
-        match result.map(AttemptResult::from_word).transpose()? {
-            Some(AttemptResult::Refused | AttemptResult::Unavailable) => {}
-            _ => return Ok(EarlierAttempts::Unknown),
-        }
-    }
-    Ok(EarlierAttempts::NotDone)
 }

@@ -264,7 +264,7 @@ impl Record {
         confirmed_by: Option<&str>,
     ) -> Result<Cancellation, CancelError> {
         let comment = short_enough(comment)?;
-        let mut transaction = begin_write(&self.pool).await?;
+        let mut transaction = begin_write(&self.writer).await?;
         cancelable(&mut transaction, asset_id).await?;
         if let Some(last) = last(&mut transaction, asset_id).await?
             && last.state.is_open()
@@ -329,7 +329,7 @@ impl Record {
         comment: &str,
     ) -> Result<Cancellation, DecideError> {
         let comment = short_enough(comment)?;
-        let mut transaction = begin_write(&self.pool).await?;
+        let mut transaction = begin_write(&self.writer).await?;
         let before = read(&mut transaction, cancellation_id).await?;
         let before = before.ok_or(DecideError::NoCancellation { id: cancellation_id })?;
         if before.state != CancellationState::Requested {
@@ -362,7 +362,7 @@ impl Record {
     /// # Errors
     /// When the record can't be read.
     pub async fn cancellation(&self, cancellation_id: Uuid) -> Result<Option<Cancellation>, RecordError> {
-        let mut connection = self.pool.acquire().await?;
+        let mut connection = self.readers.acquire().await?;
         read(&mut connection, cancellation_id).await
     }
 
@@ -379,7 +379,7 @@ impl Record {
             query.push(" AND state IN ('requested', 'returning')");
         }
         query.push(" ORDER BY requested_at_ms, asset_id, number");
-        let rows = query.build().fetch_all(&self.pool).await?;
+        let rows = query.build().fetch_all(&self.readers).await?;
         rows.iter().map(cancellation).collect()
     }
 }

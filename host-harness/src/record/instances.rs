@@ -241,7 +241,7 @@ impl Record {
         .bind(to_json(&instance.reach)?)
         .bind(instance.standing.word())
         .bind(instance.created_at_ms)
-        .execute(&self.pool)
+        .execute(&self.writer)
         .await
         .map_err(RecordError::from)?;
         if inserted.rows_affected() == 0 {
@@ -257,7 +257,7 @@ impl Record {
     pub async fn instance(&self, name: &str) -> Result<Option<Instance>, RecordError> {
         let row = sqlx::query("SELECT * FROM instances WHERE name = $1")
             .bind(name)
-            .fetch_optional(&self.pool)
+            .fetch_optional(&self.readers)
             .await?;
         row.as_ref().map(read_instance).transpose()
     }
@@ -269,7 +269,7 @@ impl Record {
     pub async fn instance_by_id(&self, id: Uuid) -> Result<Option<Instance>, RecordError> {
         let row = sqlx::query("SELECT * FROM instances WHERE id = $1")
             .bind(id.to_string())
-            .fetch_optional(&self.pool)
+            .fetch_optional(&self.readers)
             .await?;
         row.as_ref().map(read_instance).transpose()
     }
@@ -280,7 +280,7 @@ impl Record {
     /// When the record can't be read.
     pub async fn instances(&self) -> Result<Vec<Instance>, RecordError> {
         let rows = sqlx::query("SELECT * FROM instances ORDER BY name")
-            .fetch_all(&self.pool)
+            .fetch_all(&self.readers)
             .await?;
         rows.iter().map(read_instance).collect()
     }
@@ -297,7 +297,7 @@ impl Record {
         new: SavedSettings,
         changed_by: &str,
     ) -> Result<Instance, SaveError> {
-        let mut transaction = begin_write(&self.pool).await?;
+        let mut transaction = begin_write(&self.writer).await?;
         let row = sqlx::query("SELECT * FROM instances WHERE id = $1")
             .bind(instance_id.to_string())
             .fetch_optional(&mut *transaction)
@@ -349,7 +349,7 @@ impl Record {
     pub async fn instance_history(&self, instance_id: Uuid) -> Result<Vec<SettingsVersion>, RecordError> {
         let rows = sqlx::query("SELECT * FROM instance_history WHERE instance_id = $1 ORDER BY version")
             .bind(instance_id.to_string())
-            .fetch_all(&self.pool)
+            .fetch_all(&self.readers)
             .await?;
         let read = |row: &SqliteRow| {
             Ok(SettingsVersion {
@@ -372,7 +372,7 @@ impl Record {
             "SELECT COUNT(*) FROM assets WHERE instance_id = $1 AND sync_status <> 'failed'",
         )
         .bind(instance_id.to_string())
-        .fetch_one(&self.pool)
+        .fetch_one(&self.readers)
         .await?;
         Ok(count > 0)
     }

@@ -127,7 +127,7 @@ impl Record {
         );
         filter.push(&mut query);
         query.push(" ORDER BY invoices.number, invoice_lines.position");
-        let rows = query.build().fetch_all(&self.pool).await?;
+        let rows = query.build().fetch_all(&self.readers).await?;
         let mut invoices = BTreeMap::new();
         for row in &rows {
             let number = number(row)?;
@@ -154,7 +154,7 @@ impl Record {
         );
         filter.push(&mut query);
         query.push(" ORDER BY credits.number");
-        let rows = query.build().fetch_all(&self.pool).await?;
+        let rows = query.build().fetch_all(&self.readers).await?;
         rows.iter().map(read_credit).collect()
     }
 }
@@ -167,9 +167,6 @@ pub(super) async fn charge(
     now_ms: i64,
 ) -> Result<(), RecordError> {
     let Some(price) = &asset.price else { return Ok(()) };
-    if read_line(transaction, asset.id).await?.is_some() {
-        return Ok(());
-    }
     let issued = sqlx::query("SELECT number FROM invoices WHERE order_id = $1")
         .bind(asset.order_id.to_string())
         .fetch_optional(&mut *transaction)
@@ -186,7 +183,8 @@ pub(super) async fn charge(
     sqlx::query(
         "INSERT INTO invoice_lines (asset_id, order_id, position, product_code, product_name, currency,
                                     minor_units, charged_at_ms)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+         ON CONFLICT (asset_id) DO NOTHING",
     )
     .bind(asset.id.to_string())
     .bind(asset.order_id.to_string())
@@ -312,7 +310,7 @@ mod tests {
 
     /// A connection in a transaction, on which an asset of this price has been charged.
     async fn charged(record: &Record, asset_id: Uuid) -> sqlx::pool::PoolConnection<Sqlite> {
-        let mut connection = record.pool.acquire().await.unwrap();
+        let mut connection = record.writer.acquire().await.unwrap();
         // The order and the asset themselves are of no interest here.
         let rows = [
             "PRAGMA foreign_keys = OFF",

@@ -83,7 +83,7 @@ impl Record {
             ),
             None => None,
         };
-        let mut transaction = begin_write(&self.pool).await?;
+        let mut transaction = begin_write(&self.writer).await?;
         sqlx::query(
             "INSERT INTO mail_settings (id, settings, sealed_password, saved_at_ms) VALUES (1, $1, $2, $3)
              ON CONFLICT (id) DO UPDATE SET settings = excluded.settings,
@@ -104,7 +104,7 @@ impl Record {
     /// When the record can't be read, or the host key does not open the password.
     pub async fn mail_settings(&self) -> Result<Option<MailSettings>, RecordError> {
         let row = sqlx::query("SELECT settings, sealed_password FROM mail_settings WHERE id = 1")
-            .fetch_optional(&self.pool)
+            .fetch_optional(&self.readers)
             .await?;
         let Some(row) = row else { return Ok(None) };
         let mut settings: MailSettings = from_json(&row, "settings")?;

@@ -201,7 +201,7 @@ impl Record {
     /// When the instance is not ready, or anything that was ordered can't be. Nothing is written then.
     pub async fn place_order(&self, new: NewOrder) -> Result<Order, PlaceError> {
         check(&new)?;
-        let mut transaction = begin_write(&self.pool).await?;
+        let mut transaction = begin_write(&self.writer).await?;
         let order = write_order(&mut transaction, &new).await?;
         transaction.commit().await?;
         Ok(order)
@@ -213,7 +213,7 @@ impl Record {
     /// As [`Record::place_order`].
     pub async fn check_order(&self, new: NewOrder) -> Result<(), PlaceError> {
         check(&new)?;
-        let mut transaction = begin_write(&self.pool).await?;
+        let mut transaction = begin_write(&self.writer).await?;
         write_order(&mut transaction, &new).await?;
         transaction.rollback().await?;
         Ok(())
@@ -227,7 +227,7 @@ impl Record {
         let mut orders = BTreeSet::new();
         // The customer is in JSON, which databases search each in their own way.
         let rows = sqlx::query("SELECT id, customer FROM orders")
-            .fetch_all(&self.pool)
+            .fetch_all(&self.readers)
             .await?;
         for row in &rows {
             let customer: Party = from_json(row, "customer")?;
@@ -243,7 +243,7 @@ impl Record {
     /// # Errors
     /// When the record can't be read.
     pub async fn order(&self, order_id: Uuid) -> Result<Option<Order>, RecordError> {
-        let mut connection = self.pool.acquire().await?;
+        let mut connection = self.readers.acquire().await?;
         read_order(&mut connection, order_id).await
     }
 }

@@ -174,12 +174,12 @@ impl Record {
         .bind(MailState::Pending.word())
         .bind(now_ms())
         .bind(worker_id.to_string())
-        .fetch_one(&self.pool)
+        .fetch_one(&self.readers)
         .await?;
         if due == 0 {
             return Ok(Vec::new());
         }
-        let mut transaction = begin_write(&self.pool).await?;
+        let mut transaction = begin_write(&self.writer).await?;
         self.bury_dead_workers(&mut transaction).await?;
         let taken = sqlx::query(
             "UPDATE mails SET worker = $1, attempts = attempts + 1
@@ -259,7 +259,7 @@ impl Record {
         .bind(due_at_ms)
         .bind(sent_at_ms)
         .bind(MailState::Sent.word())
-        .execute(&self.pool)
+        .execute(&self.writer)
         .await?;
         Ok(())
     }
@@ -284,7 +284,7 @@ impl Record {
             query.push(" AND mails.asset_id = ").push_bind(asset.to_string());
         }
         query.push(" ORDER BY mails.created_at_ms, assets.order_id, assets.position, mails.kind");
-        let rows = query.build().fetch_all(&self.pool).await?;
+        let rows = query.build().fetch_all(&self.readers).await?;
         rows.iter().map(read_mail).collect()
     }
 
@@ -293,7 +293,7 @@ impl Record {
     /// # Errors
     /// When there is no such e-mail, when it was sent already, and when the record can't be written.
     pub async fn retry_mail(&self, mail_id: Uuid) -> Result<(), RetryMailError> {
-        let mut transaction = begin_write(&self.pool).await?;
+        let mut transaction = begin_write(&self.writer).await?;
         let state: Option<String> = sqlx::query_scalar("SELECT state FROM mails WHERE id = $1")
             .bind(mail_id.to_string())
             .fetch_optional(&mut *transaction)
@@ -313,7 +313,7 @@ impl Record {
     /// # Errors
     /// When the record can't be written.
     pub async fn retry_mails(&self) -> Result<u64, RecordError> {
-        let mut transaction = begin_write(&self.pool).await?;
+        let mut transaction = begin_write(&self.writer).await?;
         let due = make_due(&mut transaction, None).await?;
         transaction.commit().await?;
         Ok(due)

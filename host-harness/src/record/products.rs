@@ -212,7 +212,7 @@ impl Record {
         decision: Decision,
         choice: &Choice,
     ) -> Result<Decided, ProductError> {
-        let mut transaction = begin_write(&self.pool).await?;
+        let mut transaction = begin_write(&self.writer).await?;
         let chosen = chosen(&mut transaction, instance_id, choice).await?;
         let refuses = |product: &&Product| product.discontinued && !decision.takes_discontinued();
         let refused = chosen.iter().filter(refuses).count();
@@ -277,7 +277,7 @@ impl Record {
                 minor_units: price.minor_units,
             });
         }
-        let mut transaction = begin_write(&self.pool).await?;
+        let mut transaction = begin_write(&self.writer).await?;
         let chosen = chosen(&mut transaction, instance_id, &Choice::Codes(codes.to_vec())).await?;
         for product in &chosen {
             sqlx::query(
@@ -303,7 +303,7 @@ impl Record {
     pub async fn prices(&self, instance_id: Uuid) -> Result<BTreeMap<String, Vec<Price>>, RecordError> {
         let rows = sqlx::query("SELECT * FROM product_prices WHERE instance_id = $1 ORDER BY code, currency")
             .bind(instance_id.to_string())
-            .fetch_all(&self.pool)
+            .fetch_all(&self.readers)
             .await?;
         let mut prices = BTreeMap::<String, Vec<Price>>::new();
         for row in &rows {

@@ -63,7 +63,7 @@ impl Record {
         query
             .push(" ORDER BY refresh_asked_at_ms LIMIT ")
             .push_bind(i64::from(limit));
-        let rows = query.build().fetch_all(&self.pool).await?;
+        let rows = query.build().fetch_all(&self.readers).await?;
         rows.iter().map(|row| id(row, "id")).collect()
     }
 
@@ -83,7 +83,7 @@ impl Record {
         sqlx::query("UPDATE assets SET refresh_asked_at_ms = $2 WHERE id = $1")
             .bind(asset_id.to_string())
             .bind(now_ms())
-            .execute(&self.pool)
+            .execute(&self.writer)
             .await
             .map_err(RecordError::from)?;
         Ok(asset)
@@ -100,7 +100,7 @@ impl Record {
         license_token_status: LicenseTokenStatus,
         return_status: ReturnStatus,
     ) -> Result<Asset, RecordError> {
-        let mut transaction = begin_write(&self.pool).await?;
+        let mut transaction = begin_write(&self.writer).await?;
         sqlx::query(
             "UPDATE assets SET license_token_status = $2, return_status = $3 WHERE id = $1 AND status = $4",
         )

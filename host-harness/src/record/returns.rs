@@ -171,12 +171,12 @@ impl Record {
         // Asking costs other writers nothing, and nearly always nothing is to be returned.
         let open = sqlx::query("SELECT id FROM cancellations WHERE state = $1 LIMIT 1")
             .bind(CancellationState::Returning.word())
-            .fetch_optional(&self.pool)
+            .fetch_optional(&self.readers)
             .await?;
         if open.is_none() {
             return Ok(Vec::new());
         }
-        let mut transaction = begin_write(&self.pool).await?;
+        let mut transaction = begin_write(&self.writer).await?;
         self.bury_dead_workers(&mut transaction).await?;
         let mut query = due_returns();
         query.push(" AND c.due_at_ms <= ").push_bind(now_ms());
@@ -202,7 +202,7 @@ impl Record {
         worker: Uuid,
         cancellation_id: Uuid,
     ) -> Result<Option<TakenReturn>, RecordError> {
-        let mut transaction = begin_write(&self.pool).await?;
+        let mut transaction = begin_write(&self.writer).await?;
         self.bury_dead_workers(&mut transaction).await?;
         let mut query = due_returns();
         query.push(" AND c.id = ").push_bind(cancellation_id.to_string());
@@ -222,7 +222,7 @@ impl Record {
             .bind(taken.cancellation_id.to_string())
             .bind(taken.worker.to_string())
             .bind(due_at_ms)
-            .execute(&self.pool)
+            .execute(&self.writer)
             .await?;
         Ok(())
     }
@@ -233,7 +233,7 @@ impl Record {
     /// # Errors
     /// When the worker has not taken the return, or it is settled.
     pub async fn begin_return(&self, taken: &TakenReturn) -> Result<BegunReturn, BeginReturnError> {
-        let mut transaction = begin_write(&self.pool).await?;
+        let mut transaction = begin_write(&self.writer).await?;
         let row = sqlx::query(
             "SELECT c.return_client_transaction_id, c.comment, a.license_token_id
              FROM cancellations c JOIN assets a ON a.id = c.asset_id
@@ -286,7 +286,7 @@ impl Record {
         outcome: &ReturnOutcome,
         due_at_ms: i64,
     ) -> Result<Cancellation, FinishReturnError> {
-        let mut transaction = begin_write(&self.pool).await?;
+        let mut transaction = begin_write(&self.writer).await?;
         let (result, problem) = (outcome.result(), outcome.problem());
         let finished = sqlx::query(
             "UPDATE return_attempts SET finished_at_ms = $3, result = $4, problem = $5
@@ -338,7 +338,7 @@ impl Record {
     /// # Errors
     /// When the record can't be read.
     pub async fn return_attempts(&self, cancellation_id: Uuid) -> Result<Vec<ReturnAttempt>, RecordError> {
-        let mut connection = self.pool.acquire().await?;
+        let mut connection = self.readers.acquire().await?;
         attempts(&mut connection, cancellation_id).await
     }
 }

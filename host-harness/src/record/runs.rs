@@ -260,7 +260,7 @@ impl Record {
         instance_id: Uuid,
         lease: Option<RunLease>,
     ) -> Result<Uuid, StartRunError> {
-        let mut transaction = begin_write(&self.pool).await?;
+        let mut transaction = begin_write(&self.writer).await?;
         end_dead(&mut transaction, now_ms()).await?;
         let instance: Option<String> = sqlx::query_scalar("SELECT name FROM instances WHERE id = $1")
             .bind(instance_id.to_string())
@@ -302,7 +302,7 @@ impl Record {
     /// # Errors
     /// When the record can't be read or written.
     pub async fn take_services_run(&self, lease: RunLease) -> Result<Option<ServicesRun>, RecordError> {
-        let mut transaction = begin_write(&self.pool).await?;
+        let mut transaction = begin_write(&self.writer).await?;
         end_dead(&mut transaction, now_ms()).await?;
         let waiting = sqlx::query(
             "SELECT * FROM services_runs WHERE state = 'not_started' ORDER BY asked_at_ms, id LIMIT 1",
@@ -330,7 +330,7 @@ impl Record {
         first_line: usize,
         lines: &[RunLogLine],
     ) -> Result<(), EndRunError> {
-        let mut transaction = begin_write(&self.pool).await?;
+        let mut transaction = begin_write(&self.writer).await?;
         let renewed = sqlx::query(
             "UPDATE services_runs SET lease_expires_at_ms = $3, progress = COALESCE($4, progress)
              WHERE id = $1 AND lease_owner = $2 AND state = 'in_progress'",
@@ -363,7 +363,7 @@ impl Record {
         definition: ServicesDefinition,
         skipped: u32,
     ) -> Result<Difference, EndRunError> {
-        let mut transaction = begin_write(&self.pool).await?;
+        let mut transaction = begin_write(&self.writer).await?;
         let state = match skipped {
             0 => RunState::Completed,
             _ => RunState::CompletedWithErrors,
@@ -404,7 +404,7 @@ impl Record {
         run: Uuid,
         lease: RunLease,
     ) -> Result<(), EndRunError> {
-        let mut transaction = begin_write(&self.pool).await?;
+        let mut transaction = begin_write(&self.writer).await?;
         end(&mut transaction, run, lease, RunState::Completed).await?;
         sqlx::query("UPDATE services_runs SET unchanged = TRUE WHERE id = $1")
             .bind(run.to_string())
@@ -424,7 +424,7 @@ impl Record {
         lease: RunLease,
         reason: &Problem,
     ) -> Result<(), EndRunError> {
-        let mut transaction = begin_write(&self.pool).await?;
+        let mut transaction = begin_write(&self.writer).await?;
         end(&mut transaction, run, lease, RunState::Failed).await?;
         set_reason(&mut transaction, run, reason).await?;
         transaction.commit().await?;
@@ -436,7 +436,7 @@ impl Record {
     /// # Errors
     /// When the record can't be written.
     pub async fn end_dead_services_runs(&self, at_ms: i64) -> Result<usize, RecordError> {
-        let mut transaction = begin_write(&self.pool).await?;
+        let mut transaction = begin_write(&self.writer).await?;
         let ended = end_dead(&mut transaction, at_ms).await?;
         transaction.commit().await?;
         Ok(ended)
@@ -450,7 +450,7 @@ impl Record {
         let rows =
             sqlx::query("SELECT * FROM services_runs WHERE instance_id = $1 ORDER BY asked_at_ms DESC, id")
                 .bind(instance_id.to_string())
-                .fetch_all(&self.pool)
+                .fetch_all(&self.readers)
                 .await?;
         rows.iter().map(read_run).collect()
     }
@@ -462,7 +462,7 @@ impl Record {
     pub async fn services_run(&self, run: Uuid) -> Result<Option<ServicesRun>, RecordError> {
         let row = sqlx::query("SELECT * FROM services_runs WHERE id = $1")
             .bind(run.to_string())
-            .fetch_optional(&self.pool)
+            .fetch_optional(&self.readers)
             .await?;
         row.as_ref().map(read_run).transpose()
     }
@@ -474,7 +474,7 @@ impl Record {
     pub async fn services_run_log(&self, run: Uuid) -> Result<Vec<RunLogLine>, RecordError> {
         let rows = sqlx::query("SELECT * FROM services_run_log WHERE run_id = $1 ORDER BY number")
             .bind(run.to_string())
-            .fetch_all(&self.pool)
+            .fetch_all(&self.readers)
             .await?;
         let read = |row: &SqliteRow| {
             Ok(RunLogLine {
@@ -496,7 +496,7 @@ impl Record {
         let rows =
             sqlx::query("SELECT * FROM services_run_differences WHERE run_id = $1 ORDER BY code, kind")
                 .bind(run.to_string())
-                .fetch_all(&self.pool)
+                .fetch_all(&self.readers)
                 .await?;
         let read = |row: &SqliteRow| {
             Ok(ProductDifference {

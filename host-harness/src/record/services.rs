@@ -178,7 +178,7 @@ impl Record {
     pub async fn services_state(&self, instance_id: Uuid) -> Result<String, ApplyError> {
         sqlx::query_scalar("SELECT services_entity_tag FROM instances WHERE id = $1")
             .bind(instance_id.to_string())
-            .fetch_optional(&self.pool)
+            .fetch_optional(&self.readers)
             .await?
             .ok_or(ApplyError::NoInstance { id: instance_id })
     }
@@ -194,7 +194,7 @@ impl Record {
         instance_id: Uuid,
         definition: ServicesDefinition,
     ) -> Result<Difference, ApplyError> {
-        let mut transaction = begin_write(&self.pool).await?;
+        let mut transaction = begin_write(&self.writer).await?;
         let difference = apply(&mut transaction, instance_id, &definition).await?;
         transaction.commit().await?;
         Ok(difference)
@@ -216,7 +216,7 @@ impl Record {
         )
         .bind(instance_id.to_string())
         .bind(product_type)
-        .fetch_all(&self.pool)
+        .fetch_all(&self.readers)
         .await?;
         let read = |row: &SqliteRow| {
             Ok(AttributeValue {
@@ -235,7 +235,7 @@ impl Record {
     pub async fn product_types(&self, instance_id: Uuid) -> Result<Vec<ProductType>, RecordError> {
         let rows = sqlx::query("SELECT * FROM product_types WHERE instance_id = $1 ORDER BY id")
             .bind(instance_id.to_string())
-            .fetch_all(&self.pool)
+            .fetch_all(&self.readers)
             .await?;
         let read = |row: &SqliteRow| {
             Ok(ProductType {
@@ -271,7 +271,7 @@ impl Record {
         .bind(filter.active)
         .bind(filter.published)
         .bind(filter.discontinued)
-        .fetch_all(&self.pool)
+        .fetch_all(&self.readers)
         .await?;
         rows.iter().map(read_product).collect()
     }
@@ -284,7 +284,7 @@ impl Record {
         let row = sqlx::query("SELECT * FROM products WHERE instance_id = $1 AND code = $2")
             .bind(instance_id.to_string())
             .bind(code)
-            .fetch_optional(&self.pool)
+            .fetch_optional(&self.readers)
             .await?;
         row.as_ref().map(read_product).transpose()
     }

@@ -59,6 +59,14 @@ pub(super) fn without_instances(query: &mut QueryBuilder<Sqlite>, column: &str, 
     }
 }
 
+/// Ids, separated by commas, as values.
+pub(super) fn push_ids(query: &mut QueryBuilder<Sqlite>, ids: &[Uuid]) {
+    let mut list = query.separated(", ");
+    for id in ids {
+        list.push_bind(id.to_string());
+    }
+}
+
 pub(super) fn id(row: &SqliteRow, column: &str) -> Result<Uuid, RecordError> {
     let text: &str = row.try_get(column)?;
     Uuid::try_parse(text).map_err(|_| RecordError::Damaged {

@@ -7,8 +7,12 @@ use uuid::Uuid;
 use super::assets::SyncStatus;
 use super::attempts::BegunAttempt;
 use super::orders::Party;
-use super::stored::{from_json, id, without_instances};
+use super::stored::{from_json, id, push_ids, without_instances};
 use super::{Record, RecordError, begin_write, now_ms};
+
+/// Assets that are taken in one transaction. It is one statement each for reading, taking and beginning, and SQLite
+/// takes 32,766 values in one.
+const TAKEN_AT_ONCE: u32 = 1_000;
 
 /// Which assets to take; all that is given must hold.
 #[derive(Clone, Debug, Default)]
@@ -63,16 +67,16 @@ impl Record {
         // Only a look while there is nothing to write: an idle worker keeps nobody else from writing.
         let mut look = due("SELECT assets.id FROM assets", taking);
         let late = "SELECT id FROM workers WHERE expires_at_ms <= $1";
-        let is_idle = look.build().fetch_optional(&self.pool).await?.is_none()
+        let is_idle = look.build().fetch_optional(&self.readers).await?.is_none()
             && sqlx::query(late)
                 .bind(now_ms())
-                .fetch_optional(&self.pool)
+                .fetch_optional(&self.readers)
                 .await?
                 .is_none();
         if is_idle {
             return Ok(Vec::new());
         }
-        let mut transaction = begin_write(&self.pool).await?;
+        let mut transaction = begin_write(&self.writer).await?;
         self.bury_dead_workers(&mut transaction).await?;
         let mut query = due(
             "SELECT assets.id, assets.instance_id, product_code, client_transaction_id, customer, reseller
@@ -80,18 +84,26 @@ impl Record {
             taking,
         );
         let rows = query.build().fetch_all(&mut *transaction).await?;
-        let mut taken = Vec::with_capacity(rows.len());
-        for row in &rows {
-            let asset_id = id(row, "id")?;
-            sqlx::query("UPDATE assets SET worker = $2 WHERE id = $1")
-                .bind(asset_id.to_string())
-                .bind(worker.to_string())
-                .execute(&mut *transaction)
-                .await?;
-            let client_transaction_id = id(row, "client_transaction_id")?;
-            let attempt = super::attempts::begin(&mut transaction, asset_id, client_transaction_id).await?;
-            taken.push(taken_asset(row, attempt)?);
-        }
+        let assets = rows
+            .iter()
+            .map(|row| Ok((id(row, "id")?, id(row, "client_transaction_id")?)))
+            .collect::<Result<Vec<_>, RecordError>>()?;
+        let ids: Vec<Uuid> = assets.iter().map(|(asset_id, _)| *asset_id).collect();
+        let mut query = QueryBuilder::new("UPDATE assets SET worker = ");
+        query.push_bind(worker.to_string()).push(" WHERE id IN (");
+        push_ids(&mut query, &ids);
+        query
+            .push(")")
+            .build()
+            .persistent(false)
+            .execute(&mut *transaction)
+            .await?;
+        let begun = super::attempts::begin(&mut transaction, &assets).await?;
+        let taken = rows
+            .iter()
+            .zip(begun)
+            .map(|(row, attempt)| taken_asset(row, attempt));
+        let taken = taken.collect::<Result<Vec<_>, _>>()?;
         transaction.commit().await?;
         Ok(taken)
     }
@@ -107,7 +119,7 @@ impl Record {
              FROM assets",
         );
         chosen(&mut query, taking);
-        let row = query.build().fetch_one(&self.pool).await?;
+        let row = query.build().fetch_one(&self.readers).await?;
         let count = |name| -> Result<u64, RecordError> {
             Ok(u64::try_from(row.try_get::<i64, _>(name)?).unwrap_or_default())
         };
@@ -131,7 +143,7 @@ impl Record {
         )
         .bind(SyncStatus::Unsynchronised.word())
         .bind(wanted_before_ms)
-        .fetch_all(&self.pool)
+        .fetch_all(&self.writer)
         .await?;
         rows.iter().map(|row| id(row, "id")).collect()
     }
@@ -146,7 +158,7 @@ fn due(select: &str, taking: &Taking) -> QueryBuilder<Sqlite> {
         .push_bind(now_ms());
     query
         .push(" ORDER BY due_at_ms, created_at_ms, position LIMIT ")
-        .push_bind(i64::from(taking.limit));
+        .push_bind(i64::from(taking.limit.min(TAKEN_AT_ONCE)));
     query
 }
 

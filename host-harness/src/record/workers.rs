@@ -91,7 +91,7 @@ impl Record {
     /// When the record can't be written; the lease then ends by itself.
     pub async fn end_worker(&self, worker: Worker) -> Result<(), RecordError> {
         worker.heartbeat.abort();
-        let mut transaction = begin_write(&self.pool).await?;
+        let mut transaction = begin_write(&self.writer).await?;
         forget(&mut transaction, worker.id).await?;
         transaction.commit().await?;
         Ok(())
@@ -105,7 +105,7 @@ impl Record {
         )
         .bind(worker.to_string())
         .bind(now_ms().saturating_add(length))
-        .execute(&self.pool)
+        .execute(&self.writer)
         .await?;
         Ok(())
     }
@@ -178,11 +178,11 @@ mod tests {
 
     async fn workers(record: &Record) -> i64 {
         let count = sqlx::query_scalar("SELECT COUNT(*) FROM workers");
-        count.fetch_one(&record.pool).await.unwrap()
+        count.fetch_one(&record.writer).await.unwrap()
     }
 
     async fn bury(record: &Record) {
-        let mut transaction = begin_write(&record.pool).await.unwrap();
+        let mut transaction = begin_write(&record.writer).await.unwrap();
         record.bury_dead_workers(&mut transaction).await.unwrap();
         transaction.commit().await.unwrap();
     }
@@ -194,7 +194,7 @@ mod tests {
         let worker = record.start_worker().await.unwrap();
         // As if the clock had jumped by decades, or the machine had slept for them.
         sqlx::query("UPDATE workers SET expires_at_ms = 1")
-            .execute(&record.pool)
+            .execute(&record.writer)
             .await
             .unwrap();
         bury(&record).await;
@@ -213,7 +213,7 @@ mod tests {
         bury(&record).await;
         assert_eq!(workers(&record).await, 1, "its requests may be under way");
         sqlx::query("UPDATE workers SET expires_at_ms = 1")
-            .execute(&record.pool)
+            .execute(&record.writer)
             .await
             .unwrap();
         bury(&record).await;

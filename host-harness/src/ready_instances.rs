@@ -1,0 +1,209 @@
+//! What the calls of a ready instance may reach, and as whom: made once for each version of its settings.
+//!
+//! Opening a private key takes longer than all else that prepares a call (a millisecond for RSA), and the
+//! system's certificate authorities are more than a hundred files.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+
+use crate::host::PrepareError;
+use crate::outbound_https::{AuthorityError, Egress, PermittedAuthority};
+use crate::record::{Instance, Record, Standing, now_ms};
+
+/// How long it is kept. What can change without new settings (the system's certificate authorities, the chain of a
+/// certificate that is imported again) is noticed after that.
+const KEPT: Duration = Duration::from_secs(10 * 60);
+
+/// What was made for instances. Cloning shares it.
+#[derive(Clone, Default)]
+pub(crate) struct ReadyInstances {
+    kept: Arc<Mutex<Kept>>,
+}
+
+#[derive(Default)]
+struct Kept {
+    /// By the instance's id.
+    egresses: HashMap<String, (Instant, Arc<Egress>)>,
+    /// One for all instances that have none of their own.
+    system_roots: Option<(Instant, Arc<RootCertStore>)>,
+}
+
+impl ReadyInstances {
+    /// What an instance may reach with these settings.
+    ///
+    /// # Errors
+    /// When the instance is not ready, or something that its settings name can't be used.
+    pub(crate) async fn egress(
+        &self,
+        record: &Record,
+        instance: &Instance,
+    ) -> Result<Arc<Egress>, PrepareError> {
+        if let Some(kept) = self.kept_for(instance) {
+            return Ok(kept);
+        }
+        let egress = Arc::new(self.make(record, instance).await?);
+        let made = (Instant::now(), Arc::clone(&egress));
+        self.lock().egresses.insert(instance.id.to_string(), made);
+        Ok(egress)
+    }
+
+    /// Drops what was made for an instance: its settings have changed.
+    pub(crate) fn forget(&self, instance_id: &str) {
+        self.lock().egresses.remove(instance_id);
+    }
+
+    fn kept_for(&self, instance: &Instance) -> Option<Arc<Egress>> {
+        let kept = self.lock();
+        let (since, egress) = kept.egresses.get(&instance.id.to_string())?;
+        let is_current = egress.settings_version == instance.version && since.elapsed() < KEPT;
+        let identity = egress.identity.as_ref();
+        let is_its_own = identity.map(|identity| identity.thumbprint()) == instance.thumbprint;
+        let is_usable =
+            identity.is_none_or(|identity| identity.installed().unusable_because(now_ms()).is_none());
+        (is_current && is_its_own && is_usable).then(|| Arc::clone(egress))
+    }
+
+    async fn make(&self, record: &Record, instance: &Instance) -> Result<Egress, PrepareError> {
+        let named = || instance.name.clone();
+        if instance.standing != Standing::Ready {
+            return Err(PrepareError::NotReady(named()));
+        }
+        let identity =
+            match &instance.thumbprint {
+                None => None,
+                Some(thumbprint) => Some(record.certificates().identity(thumbprint).await.map_err(
+                    |source| PrepareError::Identity {
+                        instance: named(),
+                        source,
+                    },
+                )?),
+            };
+        let authorities = instance
+            .authorities
+            .iter()
+            .map(|saved| {
+                Ok(PermittedAuthority {
+                    authority: saved.name.parse()?,
+                    client_certificate: saved.client_certificate,
+                })
+            })
+            .collect::<Result<Vec<_>, AuthorityError>>()
+            .map_err(|source| PrepareError::Authority {
+                instance: named(),
+                source,
+            })?;
+        let trust_roots = match &instance.reach.trusted_authorities_pem {
+            Some(pem) => Arc::new(roots(CertificateDer::pem_slice_iter(pem.as_bytes()).flatten())),
+            None => self.system_roots(),
+        };
+        if trust_roots.is_empty() {
+            return Err(PrepareError::TrustRoots { instance: named() });
+        }
+        Ok(Egress {
+            instance_id: instance.id.to_string(),
+            settings_version: instance.version,
+            authorities,
+            identity,
+            trust_roots,
+            allowed_networks: instance.reach.allowed_networks.clone(),
+        })
+    }
+
+    fn system_roots(&self) -> Arc<RootCertStore> {
+        let mut kept = self.lock();
+        match &kept.system_roots {
+            Some((since, system_roots)) if since.elapsed() < KEPT => Arc::clone(system_roots),
+            _ => {
+                let read = Arc::new(roots(rustls_native_certs::load_native_certs().certs));
+                kept.system_roots = Some((Instant::now(), Arc::clone(&read)));
+                read
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        // Nothing panics while it is held.
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn roots(certificates: impl IntoIterator<Item = CertificateDer<'static>>) -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(certificates);
+    roots
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::record::Reach;
+
+    fn instance(standing: Standing) -> Instance {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let authority = rcgen::CertificateParams::new(["authority.test".to_owned()]).unwrap();
+        let pem = authority.self_signed(&key).unwrap().pem();
+        Instance {
+            id: Uuid::new_v4(),
+            name: "esd".to_owned(),
+            currency: "EUR".to_owned(),
+            options: BTreeMap::new(),
+            reach: Reach {
+                trusted_authorities_pem: Some(pem),
+                allowed_networks: Vec::new(),
+            },
+            version: 1,
+            values: BTreeMap::new(),
+            standing,
+            authorities: Vec::new(),
+            thumbprint: None,
+            created_at_ms: 0,
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_made_serves_the_same_settings_and_no_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let record = Record::open(&folder.path().join("bss")).await.unwrap();
+        let ready = ReadyInstances::default();
+        let mut instance = instance(Standing::Ready);
+        let first = ready.egress(&record, &instance).await.unwrap();
+        let again = ready.egress(&record, &instance).await.unwrap();
+        assert!(Arc::ptr_eq(&first, &again), "the same settings");
+
+        instance.version = 2;
+        let newer = ready.egress(&record, &instance).await.unwrap();
+        assert_eq!(newer.settings_version, 2);
+        instance.thumbprint = Some("0".repeat(40).parse().unwrap());
+        let other = ready.egress(&record, &instance).await;
+        assert!(
+            matches!(other, Err(PrepareError::Identity { .. })),
+            "another certificate is never answered with what is kept"
+        );
+        instance.thumbprint = None;
+        ready.forget(&instance.id.to_string());
+        let remade = ready.egress(&record, &instance).await.unwrap();
+        assert!(!Arc::ptr_eq(&newer, &remade), "forgotten");
+    }
+
+    #[tokio::test]
+    async fn an_instance_that_is_not_ready_or_trusts_nobody_gets_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let record = Record::open(&folder.path().join("bss")).await.unwrap();
+        let ready = ReadyInstances::default();
+        let unready = ready.egress(&record, &instance(Standing::NeedsCredentials)).await;
+        assert!(matches!(unready, Err(PrepareError::NotReady(_))));
+        let mut trusting_nobody = instance(Standing::Ready);
+        trusting_nobody.reach.trusted_authorities_pem = Some("no certificate".to_owned());
+        let refused = ready.egress(&record, &trusting_nobody).await;
+        assert!(matches!(refused, Err(PrepareError::TrustRoots { .. })));
+    }
+}
