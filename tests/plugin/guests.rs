@@ -19,9 +19,9 @@ pub(crate) struct Guest {
     pub(crate) imports: &'static str,
     /// Functions, tables and whatever else.
     pub(crate) items: &'static str,
-    /// What it does in `configure-instance`, leaving nothing behind.
+    /// What it does in `configure-instance`, leaving nothing behind. It has the variables `$handle` and `$i`.
     pub(crate) configures: &'static str,
-    /// What it does in `fetch-services`.
+    /// What it does in `fetch-services`, with the same variables.
     pub(crate) fetches: &'static str,
     /// What it does when the host needs room for an argument.
     pub(crate) reallocates: &'static str,
@@ -65,11 +65,13 @@ impl Guest {
                     (i32.const 1024))
                 (func (export "bss:service-manager/service-manager@0.1.0#configure-instance")
                         (param i32 i32 i32 i32 i32 i32) (param $currency-bytes i32) (param i32 i32 i32 i32) (result i32)
+                    (local $handle i32) (local $i i32)
                     (global.set $wild (i32.eq (local.get $currency-bytes) (i32.const 3)))
                     {configures}
                     (i32.const 2048))
                 (func (export "bss:service-manager/service-manager@0.1.0#fetch-services")
                         (param i32 i32 i32 i32 i32 i32 i32) (param $tag-bytes i32) (result i32)
+                    (local $handle i32) (local $i i32)
                     (global.set $wild (i32.ne (local.get $tag-bytes) (i32.const 0)))
                     {fetches}
                     (i32.const 2048))
@@ -93,13 +95,13 @@ const WORLDS: &str = "
         include wasi:cli/imports@0.2.2;
     }
 
-    interface own {
+    interface things {
         resource thing;
     }
 
     world owner {
         include bss:service-manager/plugin@0.1.0;
-        export own;
+        export things;
     }
 ";
 
@@ -154,7 +156,9 @@ pub(crate) fn component_of(world: &str, module: &str) -> Vec<u8> {
     let (package, _) = resolve
         .push_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("wit"))
         .expect("the contract parses");
-    resolve.push_str("guests.wit", WORLDS).expect("the guests' worlds parse");
+    resolve
+        .push_str("guests.wit", WORLDS)
+        .expect("the guests' worlds parse");
     let world = resolve
         .select_world(&[package], Some(world))
         .expect("it has the world");
