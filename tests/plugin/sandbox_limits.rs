@@ -59,14 +59,17 @@ async fn a_guest_that_grows_its_memory_without_end_is_told_apart_from_a_defect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_guest_that_grows_a_table_without_end_is_stopped() {
+async fn a_guest_that_grows_a_table_beyond_its_limit_is_stopped() {
     let guest = Guest {
         items: "(table $functions 1 funcref)",
         configures: "
             (loop $again
                 (if (i32.eq (table.grow $functions (ref.null func) (i32.const 1000)) (i32.const -1))
                     (then (unreachable)))
-                (br_if $again (global.get $wild)))",
+                (local.set $i (i32.add (local.get $i) (i32.const 1)))
+                (br_if $again (i32.lt_u
+                    (local.get $i)
+                    (select (i32.const 30) (i32.const 15) (global.get $wild)))))",
         ..Guest::default()
     };
     trapped_because(&stopped(&guest.plugin()).await, "unreachable");
@@ -86,27 +89,33 @@ async fn a_guest_that_calls_itself_without_end_is_stopped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_guest_that_makes_resources_of_its_own_without_end_is_stopped() {
+async fn a_guest_that_makes_thousands_of_resources_of_its_own_is_stopped() {
     let guest = Guest {
         world: World::Owner,
         imports: r#"(import "[export]test:guests/things" "[resource-new]thing" (func $new (param i32) (result i32)))"#,
         configures: "
             (loop $again
                 (drop (call $new (i32.const 7)))
-                (br_if $again (global.get $wild)))",
+                (local.set $i (i32.add (local.get $i) (i32.const 1)))
+                (br_if $again (i32.lt_u
+                    (local.get $i)
+                    (select (i32.const 2000) (i32.const 900) (global.get $wild)))))",
         ..Guest::default()
     };
     trapped_because(&stopped(&guest.plugin()).await, "handle");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_guest_that_makes_resources_of_the_host_s_without_end_is_stopped() {
+async fn a_guest_that_makes_thousands_of_the_host_s_resources_is_stopped() {
     let guest = Guest {
         imports: r#"(import "wasi:clocks/monotonic-clock@0.2.2" "subscribe-duration" (func $timer (param i64) (result i32)))"#,
         configures: "
             (loop $again
                 (drop (call $timer (i64.const 1)))
-                (br_if $again (global.get $wild)))",
+                (local.set $i (i32.add (local.get $i) (i32.const 1)))
+                (br_if $again (i32.lt_u
+                    (local.get $i)
+                    (select (i32.const 2000) (i32.const 400) (global.get $wild)))))",
         ..Guest::default()
     };
     trapped_because(&stopped(&guest.plugin()).await, "resource table has no free keys");
