@@ -1,6 +1,11 @@
 //! Calls that are stopped leave nothing behind: no memory, no files and connections, no tasks, no sandboxes.
 //!
 //! Each test counts in a process of its own, where nobody else opens files or allocates.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "what was counted is of use too, with `--nocapture`"
+)]
 
 use std::future::Future;
 use std::process::Command;

@@ -219,21 +219,74 @@ async fn a_guest_that_waits_is_not_taken_for_one_that_is_busy() {
     assert!(matches!(error, CallError::Busy(_)), "{error:?}");
 }
 
-/// Counts what a call tells, and keeps its last line.
-fn counting() -> (CallContext, Arc<AtomicU64>, Arc<Mutex<Vec<(LogLevel, String)>>>) {
-    let told = Arc::new(AtomicU64::new(0));
-    let lines = Arc::new(Mutex::new(Vec::new()));
-    let (counted, kept) = (told.clone(), lines.clone());
+#[tokio::test(flavor = "multi_thread")]
+async fn more_calls_at_once_than_there_are_sandboxes_are_refused_before_they_begin() {
+    const SANDBOXES: usize = 256;
+    let guest = Guest {
+        imports: r#"
+            (import "wasi:clocks/monotonic-clock@0.2.2" "subscribe-duration" (func $timer (param i64) (result i32)))
+            (import "wasi:io/poll@0.2.2" "[method]pollable.block" (func $block (param i32)))"#,
+        configures: "(if (global.get $wild) (then (call $block (call $timer (i64.const -1)))))",
+        ..Guest::default()
+    };
+    let plugin = guest.plugin().with_limits(CallLimits {
+        wall_clock: Duration::from_secs(3),
+        ..CallLimits::default()
+    });
+    let mut running = tokio::task::JoinSet::new();
+    for _ in 0..SANDBOXES + 10 {
+        let plugin = plugin.clone();
+        running.spawn(async move { call(&plugin, draft_in("EUR")).await });
+    }
+    let errors: Vec<_> = running
+        .join_all()
+        .await
+        .into_iter()
+        .filter_map(Result::err)
+        .collect();
+    let refused: Vec<_> = errors
+        .iter()
+        .filter(|error| matches!(error, CallError::Setup(_)))
+        .collect();
+    assert_eq!(errors.len(), SANDBOXES + 10);
+    assert_eq!(refused.len(), 10, "{refused:?}");
+    assert!(
+        cause(refused[0]).contains("limit of 256"),
+        "{}",
+        cause(refused[0])
+    );
+    call(&plugin, draft_in("TAME"))
+        .await
+        .expect("there is room again");
+}
+
+/// What a call tells.
+#[derive(Default)]
+struct Told {
+    events: AtomicU64,
+    lines: Mutex<Vec<(LogLevel, String)>>,
+}
+
+impl Told {
+    fn lines(&self) -> Vec<(LogLevel, String)> {
+        self.lines.lock().expect("no panic").clone()
+    }
+}
+
+/// A call that can reach nobody, and what it tells.
+fn listened_call() -> (CallContext, Arc<Told>) {
+    let told = Arc::new(Told::default());
+    let hearing = told.clone();
     let context = CallContext {
         listener: Arc::new(move |event| {
-            counted.fetch_add(1, Ordering::Relaxed);
+            hearing.events.fetch_add(1, Ordering::Relaxed);
             if let CallEvent::Log { level, message, .. } = event {
-                kept.lock().expect("no panic").push((level, message));
+                hearing.lines.lock().expect("no panic").push((level, message));
             }
         }),
         ..nowhere()
     };
-    (context, told, lines)
+    (context, told)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -248,13 +301,13 @@ async fn a_guest_that_logs_without_end_is_stopped_and_most_of_it_is_dropped() {
         ..Guest::default()
     };
     let plugin = hasty(&guest);
-    let (context, _, lines) = counting();
+    let (context, told) = listened_call();
     let error = plugin
         .configure_instance(context, draft_in("EUR"))
         .await
         .expect_err("it never ends");
     assert!(matches!(error, CallError::Busy(_)), "{error:?}");
-    let heard = lines.lock().expect("no panic").clone();
+    let heard = told.lines();
     let at_once = limits::LOG_LINES_AT_ONCE as usize;
     // At most the whole wall-clock time refills the budget.
     let most = at_once + 20 * limits::LOG_LINES_PER_SECOND as usize;
@@ -263,15 +316,12 @@ async fn a_guest_that_logs_without_end_is_stopped_and_most_of_it_is_dropped() {
     assert_eq!(*level, LogLevel::Warning);
     assert!(last.contains("of its lines were dropped"), "{last}");
 
-    let (context, _, lines) = counting();
+    let (context, told) = listened_call();
     plugin
         .configure_instance(context, draft_in("TAME"))
         .await
         .expect("it is answered");
-    assert_eq!(
-        *lines.lock().expect("no panic"),
-        [(LogLevel::Info, "bought and paid".to_owned())]
-    );
+    assert_eq!(told.lines(), [(LogLevel::Info, "bought and paid".to_owned())]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -285,11 +335,12 @@ async fn a_guest_that_tells_its_progress_without_end_is_stopped_and_hardly_heard
                 (br_if $again (global.get $wild)))",
         ..Guest::default()
     };
-    let (context, told, _) = counting();
+    let (context, told) = listened_call();
     let error = hasty(&guest).configure_instance(context, draft_in("EUR")).await;
     assert!(matches!(error, Err(CallError::Busy(_))), "{error:?}");
     let most = u64::from(limits::LOG_LINES_AT_ONCE + 20 * limits::LOG_LINES_PER_SECOND);
-    assert!(told.load(Ordering::Relaxed) < most, "{told:?}");
+    let events = told.events.load(Ordering::Relaxed);
+    assert!(events < most, "{events}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
