@@ -257,7 +257,7 @@ async fn requests_under_way() {
         "held before {before:?}, after {after:?}, {CALLS} calls, {under_way} requests under way, in {took:.1?}"
     );
 
-    assert!(under_way > CALLS as u64 / 2, "{under_way} requests had left");
+    assert!(under_way > CALLS as u64 / 3, "{under_way} requests had left");
     assert_eq!(plugin.pool_use(), Some(PoolUse::default()));
     assert!(after.files <= before.files, "{before:?} {after:?}");
     assert!(after.tasks <= before.tasks, "{before:?} {after:?}");
