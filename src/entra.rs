@@ -4,6 +4,7 @@
 mod answer;
 mod assertion;
 
+use base64ct::{Base64UrlUnpadded, Encoding as _};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
@@ -75,7 +76,7 @@ impl<'a, P: Platform> Entra<'a, P> {
             "{endpoint} {} {} {}",
             settings.client_id,
             settings.resource,
-            data_encoding::HEXLOWER.encode(&Sha256::digest(&certificate))
+            Base64UrlUnpadded::encode_string(&Sha256::digest(&certificate))
         );
         Ok(Self {
             platform,

@@ -6,7 +6,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use wasmtime::component::{HasSelf, Linker, ResourceTable};
 use wasmtime::{ResourceLimiter, StoreLimits, StoreLimitsBuilder};
-use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_config::{WasiConfig, WasiConfigVariables};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
@@ -16,6 +15,7 @@ use crate::bindings::certificate_store::{SignatureAlgorithm, SigningFailure};
 use crate::bindings::services_definition::Product;
 use crate::bindings::{access_token_cache, certificate_store, progress, services_definition, services_sink};
 use crate::certificate_store::{self as store, Identity};
+use crate::guest_log::{GuestLog, Stream};
 use crate::limits;
 use crate::outbound_https::{CallHttp, Egress, OutboundHttps};
 
@@ -87,11 +87,9 @@ pub(crate) struct CallState {
     identity: Option<Arc<Identity>>,
     access_tokens: CallAccessTokens,
     listener: CallListener,
-    log_lines: usize,
+    log: GuestLog,
     sink: Option<Sink>,
     pub(crate) limiter: Limiter,
-    pub(crate) output: MemoryOutputPipe,
-    pub(crate) busy_ticks: u64,
 }
 
 /// The products of a reading under way.
@@ -104,11 +102,12 @@ struct Sink {
 impl CallState {
     /// The state of a new call. `reads_services`: whether products may be handed over.
     pub(crate) fn new(context: CallContext, reads_services: bool) -> Self {
-        let output = MemoryOutputPipe::new(limits::GUEST_OUTPUT_BYTES);
-        // Nothing is inherited: no environment, no arguments, no folders, no sockets.
+        let log = GuestLog::new(context.egress.instance_id.clone(), context.listener.clone());
+        // Nothing is inherited: no environment, no arguments, no folders, no sockets, no input.
         let wasi = WasiCtx::builder()
-            .stdout(output.clone())
-            .stderr(output.clone())
+            .stdout(log.stream(Stream::Output))
+            .stderr(log.stream(Stream::Error))
+            .max_random_size(limits::RANDOM_BYTES)
             .build();
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits::HANDLES);
@@ -123,11 +122,9 @@ impl CallState {
             http_hooks: CallHttp::new(context.outbound, context.egress),
             config: context.options.into_iter().collect(),
             listener: context.listener,
-            log_lines: 0,
+            log,
             sink: reads_services.then(Sink::default),
             limiter: Limiter::new(),
-            output,
-            busy_ticks: 0,
         }
     }
 
@@ -136,38 +133,13 @@ impl CallState {
         self.sink.take().unwrap_or_default().products
     }
 
-    /// Tells the listener what the call took.
+    /// Tells the listener what is left to be told, and what the call took.
     pub(crate) fn tell_end(&self) {
+        self.log.end();
         (self.listener)(CallEvent::Ended {
             memory_bytes: self.limiter.memory_bytes,
         });
     }
-
-    fn log(&mut self, level: LogLevel, subject: String, message: String) {
-        self.log_lines += 1;
-        let event = match self.log_lines.cmp(&limits::LOG_LINES) {
-            std::cmp::Ordering::Less => CallEvent::Log {
-                level,
-                subject: bounded(subject),
-                message: bounded(message),
-            },
-            std::cmp::Ordering::Equal => CallEvent::Log {
-                level: LogLevel::Warning,
-                subject: String::new(),
-                message: "the plugin logs too much; its further lines are dropped".to_owned(),
-            },
-            std::cmp::Ordering::Greater => return,
-        };
-        (self.listener)(event);
-    }
-}
-
-/// One line of at most [`limits::LOG_LINE_CHARS`] characters: a guest's line can't pretend to be two.
-fn bounded(text: String) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(limits::LOG_LINE_CHARS)
-        .collect()
 }
 
 pub(crate) fn now_ms() -> i64 {
@@ -292,11 +264,7 @@ fn text_bytes(product: &Product) -> usize {
 
 impl progress::Host for CallState {
     async fn report(&mut self, done: u64, total: Option<u64>, unit: String) -> wasmtime::Result<()> {
-        (self.listener)(CallEvent::Progress {
-            done,
-            total,
-            unit: bounded(unit),
-        });
+        self.log.report(done, total, &unit);
         Ok(())
     }
 
@@ -311,7 +279,7 @@ impl progress::Host for CallState {
             progress::Level::Info => LogLevel::Info,
             progress::Level::Warning => LogLevel::Warning,
         };
-        CallState::log(self, level, subject, message);
+        self.log.log(level, &subject, &message);
         Ok(())
     }
 }

@@ -75,13 +75,14 @@ pub(crate) async fn run(command_line: impl IntoIterator<Item = std::ffi::OsStrin
 
 /// Diagnostics go to the standard error, so that results can be piped.
 fn start_log(verbose: u8) {
-    let level = match verbose {
-        0 => "warn",
-        1 => "info",
-        _ => "debug",
+    // A plugin's warnings are shown by the command's own listener; `-v` shows all that a plugin says.
+    let (level, plugin) = match verbose {
+        0 => ("warn", "plugin=error,"),
+        1 => ("info", ""),
+        _ => ("debug", ""),
     };
     let filter = tracing_subscriber::EnvFilter::try_from_env("BSS_LOG").unwrap_or_else(|_| {
-        tracing_subscriber::EnvFilter::new(format!("{level},sqlx=warn,hyper=info,rustls=info"))
+        tracing_subscriber::EnvFilter::new(format!("{level},{plugin}sqlx=warn,hyper=info,rustls=info"))
     });
     // A second command line in one process, as in tests, keeps the first one's log.
     let _ = tracing_subscriber::fmt()

@@ -11,6 +11,7 @@ use crate::bindings::instance_settings::{self as contract, FieldValue};
 use crate::call_state::{CallContext, CallListener};
 use crate::certificate_store::IdentityError;
 use crate::error::LoadError;
+use crate::limits::CallLimits;
 use crate::outbound_https::{AuthorityError, Egress, OutboundHttps};
 use crate::plugin::Plugin;
 use crate::ready_instances::ReadyInstances;
@@ -36,6 +37,7 @@ pub struct Host {
     outbound: OutboundHttps,
     access_tokens: AccessTokenCache,
     ready: ReadyInstances,
+    call_limits: CallLimits,
 }
 
 /// Compiled plugins, in the data directory, which only its owner can enter.
@@ -117,7 +119,14 @@ impl Host {
             outbound: OutboundHttps::default(),
             access_tokens: AccessTokenCache::default(),
             ready: ReadyInstances::default(),
+            call_limits: CallLimits::default(),
         })
+    }
+
+    /// The same host with other times for the plugin's calls.
+    #[must_use]
+    pub fn with_call_limits(self, call_limits: CallLimits) -> Self {
+        Self { call_limits, ..self }
     }
 
     /// What was configured, fetched and bought.
@@ -131,13 +140,14 @@ impl Host {
     /// When it can't be loaded.
     pub async fn plugin(&self) -> Result<Plugin, LoadError> {
         if let Some(plugin) = self.plugin.loaded.get() {
-            return Ok(plugin.clone());
+            return Ok(plugin.clone().with_limits(self.call_limits));
         }
         let (path, directory) = (self.plugin.path.clone(), self.plugin.compiled.clone());
         let compiled = tokio::task::spawn_blocking(move || Plugin::load(&path, &directory)).await;
         let plugin =
             compiled.map_err(|error| LoadError::Engine(wasmtime::Error::from_anyhow(error.into())))??;
-        Ok(self.plugin.loaded.get_or_init(|| plugin).clone())
+        let plugin = self.plugin.loaded.get_or_init(|| plugin).clone();
+        Ok(plugin.with_limits(self.call_limits))
     }
 
     /// Drops what was opened or obtained with an instance's former settings.

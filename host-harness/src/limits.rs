@@ -12,18 +12,22 @@ pub const TABLE_ELEMENTS: usize = 20_000;
 /// Core instances, memories and tables of one call: a component built by `rustc` needs about five.
 pub const CORE_INSTANCES: usize = 20;
 
-/// Handles that a call may hold at once. One HTTP exchange takes about ten.
+/// Handles that a call may hold at once, its own resources and the host's each. One HTTP exchange takes about ten.
 pub const HANDLES: usize = 1_000;
+
+/// Random bytes that a guest may ask for at once. A UUID needs 16.
+pub const RANDOM_BYTES: u64 = 64 * 1024;
 
 /// Work that lowering one call's arguments may cost the host, in bytes. A page of products is below 16 MiB.
 pub const HOST_CALL_FUEL: usize = 64 * 1024 * 1024;
 
-/// How often a running guest is looked at. Ten milliseconds is what wasmtime's own users settled on: the
-/// check costs nothing that can be measured, and a loop is noticed before a person would.
+/// How often a running guest pauses, so that its deadlines can be seen. Ten milliseconds is what wasmtime's own users
+/// settled on: the check costs nothing that can be measured, and a loop is noticed before a person would.
 pub const EPOCH_TICK: Duration = Duration::from_millis(10);
 
-/// Time on the processor that a call may use, in ticks. Reading 100,000 offers takes under two seconds.
-pub const BUSY_TICKS: u64 = 1_000;
+/// Time on the processor that a call may use; waiting for an answer does not count. Reading 100,000 offers takes
+/// under two seconds.
+pub const PROCESSOR: Duration = Duration::from_secs(10);
 
 /// Wall-clock time of a call that may reach the vendor.
 pub const CALL: Duration = Duration::from_secs(120);
@@ -31,14 +35,19 @@ pub const CALL: Duration = Duration::from_secs(120);
 /// Wall-clock time of a call that reads a whole catalog, page after page.
 pub const CATALOG_CALL: Duration = Duration::from_secs(30 * 60);
 
-/// What a guest may write to its standard output and error in one call.
-pub const GUEST_OUTPUT_BYTES: usize = 64 * 1024;
-
-/// Lines that a guest may log in one call; the next ones are dropped, and that they were is said.
-pub const LOG_LINES: usize = 10_000;
+/// Text that a guest may write to its log and to its standard output and error in one call: 10,000 lines of a usual
+/// length. What is beyond it is dropped, and that it was is said.
+pub const LOG_BYTES: usize = 1024 * 1024;
 
 /// Characters of one log line.
 pub const LOG_LINE_CHARS: usize = 2_000;
+
+/// Lines that a guest may log at once: a catalog of 100,000 offers of which one in fifty can't be understood has
+/// so many in less than a second.
+pub const LOG_LINES_AT_ONCE: u32 = 2_000;
+
+/// Lines per second beyond those; faster ones are dropped, and how many is said.
+pub const LOG_LINES_PER_SECOND: u32 = 200;
 
 /// Products that one reading may hand over: ten times the largest catalog that is planned for.
 pub const PRODUCTS: usize = 1_000_000;
@@ -90,3 +99,25 @@ pub const IDLE_CONNECTION: Duration = Duration::from_secs(60);
 
 /// Idle connections kept for one instance and authority.
 pub const IDLE_CONNECTIONS: usize = 32;
+
+/// The times of a call that who embeds the host may set otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallLimits {
+    /// Wall-clock time of a call, from its sandbox to its answer.
+    pub wall_clock: Duration,
+    /// The same for a call that reads a whole catalog.
+    pub catalog_wall_clock: Duration,
+    /// Time on the processor.
+    pub processor: Duration,
+}
+
+impl Default for CallLimits {
+    /// [`CALL`], [`CATALOG_CALL`] and [`PROCESSOR`].
+    fn default() -> Self {
+        Self {
+            wall_clock: CALL,
+            catalog_wall_clock: CATALOG_CALL,
+            processor: PROCESSOR,
+        }
+    }
+}

@@ -1,14 +1,14 @@
 //! A compiled plugin, linked once; a fresh sandbox for every call.
 
+mod deadlines;
+mod engine;
+
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use wasmtime::component::{Component, Instance as ComponentInstance, Linker};
-use wasmtime::{
-    Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store, Trap, UpdateDeadline,
-};
+use wasmtime::{Engine, Store, Trap, WasmBacktrace};
 
 use crate::bindings::connection::Step;
 use crate::bindings::failures::{ChangeFailure, ReadFailure};
@@ -20,10 +20,9 @@ use crate::bindings::{Checking, CheckingPre, Core, CorePre, Lifecycle, Lifecycle
 use crate::call_state::{self, CallContext, CallState};
 use crate::compiled_cache::CompiledCache;
 use crate::error::{CallError, LoadError};
-use crate::limits;
-
-/// Calls that can run at once with memory set aside beforehand. More wait for nobody: they fail at setup.
-const CALLS_AT_ONCE: u32 = 256;
+use crate::limits::{self, CallLimits};
+use deadlines::Deadlines;
+use engine::Ticker;
 
 /// The interfaces that a plugin may lack.
 const CONNECTION: &str = "bss:service-manager/connection@0.1.0";
@@ -36,7 +35,21 @@ pub struct Plugin {
     core: CorePre<CallState>,
     imports: Arc<[String]>,
     exports: Arc<[String]>,
+    limits: CallLimits,
     _ticker: Arc<Ticker>,
+}
+
+/// What calls hold of the pool that sandboxes are taken from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PoolUse {
+    /// Sandboxes.
+    pub sandboxes: u64,
+    /// Linear memories.
+    pub memories: usize,
+    /// Tables of functions.
+    pub tables: usize,
+    /// Stacks.
+    pub stacks: usize,
 }
 
 impl Plugin {
@@ -67,7 +80,7 @@ impl Plugin {
         name: &str,
         component: impl FnOnce(&Engine) -> wasmtime::Result<Component>,
     ) -> Result<Self, LoadError> {
-        let engine = engine().map_err(LoadError::Engine)?;
+        let engine = engine::engine().map_err(LoadError::Engine)?;
         let component = component(&engine).map_err(|source| LoadError::NotAComponent {
             path: name.to_owned(),
             source,
@@ -97,8 +110,26 @@ impl Plugin {
                 .collect(),
             exports,
             core: CorePre::new(linked).map_err(contract)?,
+            limits: CallLimits::default(),
             _ticker: Arc::new(Ticker::start(&engine)),
             engine,
+        })
+    }
+
+    /// The same plugin with other times for its calls.
+    #[must_use]
+    pub fn with_limits(self, limits: CallLimits) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// What calls hold now of the pool of sandboxes. None: addresses are scarce here, and there is no pool.
+    pub fn pool_use(&self) -> Option<PoolUse> {
+        let metrics = self.engine.pooling_allocator_metrics()?;
+        Some(PoolUse {
+            sandboxes: metrics.component_instances(),
+            memories: metrics.memories(),
+            tables: metrics.tables(),
+            stacks: metrics.stacks(),
         })
     }
 
@@ -117,12 +148,12 @@ impl Plugin {
     /// # Errors
     /// When the plugin brings no answer.
     pub async fn configure_instance(&self, context: CallContext, draft: Draft) -> Result<Form, CallError> {
-        let mut call = self.enter(context, limits::CALL, false).await?;
+        let mut call = self.enter(context, self.limits.wall_clock, false).await?;
         let run = call
             .core
             .bss_service_manager_service_manager()
             .call_configure_instance(&mut call.store, &draft);
-        let answer = tokio::time::timeout(limits::CALL, run).await;
+        let answer = call.deadlines.run(run).await;
         call.end(answer).map(|(form, _)| form)
     }
 
@@ -136,12 +167,12 @@ impl Plugin {
         instance: &Instance,
         entity_tag: &str,
     ) -> Result<Result<(Outcome, Vec<Product>), ReadFailure>, CallError> {
-        let mut call = self.enter(context, limits::CATALOG_CALL, true).await?;
+        let mut call = self.enter(context, self.limits.catalog_wall_clock, true).await?;
         let run = call
             .core
             .bss_service_manager_service_manager()
             .call_fetch_services(&mut call.store, instance, entity_tag);
-        let answer = tokio::time::timeout(limits::CATALOG_CALL, run).await;
+        let answer = call.deadlines.run(run).await;
         call.end(answer)
             .map(|(outcome, mut state)| outcome.map(|outcome| (outcome, state.take_products())))
     }
@@ -156,12 +187,12 @@ impl Plugin {
         instance: &Instance,
         order: &LicenseOrder,
     ) -> Result<Result<OrderAnswer, ChangeFailure>, CallError> {
-        let mut call = self.enter(context, limits::CALL, false).await?;
+        let mut call = self.enter(context, self.limits.wall_clock, false).await?;
         let run = call
             .core
             .bss_service_manager_service_manager()
             .call_create_license(&mut call.store, instance, order);
-        let answer = tokio::time::timeout(limits::CALL, run).await;
+        let answer = call.deadlines.run(run).await;
         call.end(answer).map(|(answer, _)| answer)
     }
 
@@ -180,12 +211,12 @@ impl Plugin {
         instance: &Instance,
         name: &LicenseName,
     ) -> Result<Result<Option<License>, ReadFailure>, CallError> {
-        let mut call = self.enter(context, limits::CALL, false).await?;
+        let mut call = self.enter(context, self.limits.wall_clock, false).await?;
         let lifecycle = Lifecycle::new(&mut call.store, &call.instance).map_err(CallError::Setup)?;
         let run = lifecycle
             .bss_service_manager_license_lifecycle()
             .call_get_license(&mut call.store, instance, name);
-        let answer = tokio::time::timeout(limits::CALL, run).await;
+        let answer = call.deadlines.run(run).await;
         call.end(answer).map(|(answer, _)| answer)
     }
 
@@ -199,12 +230,12 @@ impl Plugin {
         instance: &Instance,
         license_return: &LicenseReturn,
     ) -> Result<Result<License, ChangeFailure>, CallError> {
-        let mut call = self.enter(context, limits::CALL, false).await?;
+        let mut call = self.enter(context, self.limits.wall_clock, false).await?;
         let lifecycle = Lifecycle::new(&mut call.store, &call.instance).map_err(CallError::Setup)?;
         let run = lifecycle
             .bss_service_manager_license_lifecycle()
             .call_cancel_license(&mut call.store, instance, license_return);
-        let answer = tokio::time::timeout(limits::CALL, run).await;
+        let answer = call.deadlines.run(run).await;
         call.end(answer).map(|(answer, _)| answer)
     }
 
@@ -222,45 +253,42 @@ impl Plugin {
         context: CallContext,
         instance: &Instance,
     ) -> Result<Vec<Step>, CallError> {
-        let mut call = self.enter(context, limits::CALL, false).await?;
+        let mut call = self.enter(context, self.limits.wall_clock, false).await?;
         let checking = Checking::new(&mut call.store, &call.instance).map_err(CallError::Setup)?;
         let run = checking
             .bss_service_manager_connection()
             .call_check_connection(&mut call.store, instance);
-        let answer = tokio::time::timeout(limits::CALL, run).await;
+        let answer = call.deadlines.run(run).await;
         call.end(answer).map(|(steps, _)| steps)
     }
 
-    /// Makes the sandbox of one call.
+    /// Makes the sandbox of one call, and lets the component begin.
     async fn enter(
         &self,
         context: CallContext,
-        deadline: Duration,
+        wall_clock: Duration,
         reads_services: bool,
     ) -> Result<Call, CallError> {
         let mut store = Store::new(&self.engine, CallState::new(context, reads_services));
         store.limiter(|state| &mut state.limiter);
         store.set_hostcall_fuel(limits::HOST_CALL_FUEL);
-        store.set_epoch_deadline(1);
-        // A tick that finds the guest running counts against its time on the processor; while it waits for
-        // an answer it does not run. Yielding lets the wall-clock deadline be seen.
-        store.epoch_deadline_callback(|mut store| {
-            store.data_mut().busy_ticks += 1;
-            if store.data().busy_ticks > limits::BUSY_TICKS {
-                return Ok(UpdateDeadline::Interrupt);
-            }
-            Ok(UpdateDeadline::Yield(1))
-        });
-        let entered = self.core.instance_pre().instantiate_async(&mut store);
-        match tokio::time::timeout(deadline, entered).await {
+        store.set_max_component_handles(limits::HANDLES);
+        store.epoch_deadline_async_yield_and_update(1);
+        let mut deadlines = Deadlines::new(wall_clock, self.limits.processor);
+        let entered = deadlines
+            .run(self.core.instance_pre().instantiate_async(&mut store))
+            .await;
+        match entered {
             Ok(Ok(instance)) => Ok(Call {
                 core: Core::new(&mut store, &instance).map_err(CallError::Setup)?,
                 store,
                 instance,
-                deadline,
+                deadlines,
             }),
+            // The component's own beginning, not the host, is what failed.
+            Ok(Err(error)) if is_of_guest(&error) => Err(of_trap(store.data(), error)),
             Ok(Err(error)) => Err(CallError::Setup(error)),
-            Err(_) => Err(CallError::Deadline(deadline)),
+            Err(late) => Err(late),
         }
     }
 }
@@ -270,86 +298,26 @@ struct Call {
     store: Store<CallState>,
     core: Core,
     instance: ComponentInstance,
-    deadline: Duration,
+    deadlines: Deadlines,
 }
 
 impl Call {
-    fn end<T>(
-        mut self,
-        answer: Result<wasmtime::Result<T>, tokio::time::error::Elapsed>,
-    ) -> Result<(T, CallState), CallError> {
-        log_output(&self.store.data().output.contents());
+    fn end<T>(self, answer: Result<wasmtime::Result<T>, CallError>) -> Result<(T, CallState), CallError> {
         self.store.data().tell_end();
-        match answer {
-            Ok(Ok(answer)) => Ok((answer, self.store.into_data())),
-            Err(_) => Err(CallError::Deadline(self.deadline)),
-            Ok(Err(trap)) => Err(self.of_trap(trap)),
+        match answer? {
+            Ok(answer) => Ok((answer, self.store.into_data())),
+            Err(trap) => Err(of_trap(self.store.data(), trap)),
         }
     }
-
-    fn of_trap(&mut self, trap: wasmtime::Error) -> CallError {
-        let state = self.store.data();
-        if trap.downcast_ref::<Trap>() == Some(&Trap::Interrupt) {
-            let ticks = u32::try_from(limits::BUSY_TICKS).unwrap_or(u32::MAX);
-            return CallError::Busy(limits::EPOCH_TICK.saturating_mul(ticks));
-        }
-        if state.limiter.refused_bytes.is_some() {
-            return CallError::Memory(limits::MEMORY_BYTES);
-        }
-        CallError::Trap(trap)
-    }
 }
 
-/// What a guest wrote to its standard output and error, line by line.
-fn log_output(output: &[u8]) {
-    for line in String::from_utf8_lossy(output).lines() {
-        tracing::info!(target: "plugin", "{}", line.escape_debug());
-    }
+fn is_of_guest(error: &wasmtime::Error) -> bool {
+    error.is::<Trap>() || error.is::<WasmBacktrace>()
 }
 
-/// An engine whose sandboxes are set up beforehand, or one by one where addresses are scarce.
-fn engine() -> wasmtime::Result<Engine> {
-    let mut config = Config::new();
-    config.epoch_interruption(true);
-    let mut pool = PoolingAllocationConfig::new();
-    pool.total_component_instances(CALLS_AT_ONCE)
-        .total_core_instances(CALLS_AT_ONCE * 8)
-        .total_memories(CALLS_AT_ONCE * 2)
-        .total_tables(CALLS_AT_ONCE * 8)
-        .total_stacks(CALLS_AT_ONCE)
-        .max_memory_size(limits::MEMORY_BYTES)
-        .table_elements(limits::TABLE_ELEMENTS);
-    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
-    Engine::new(&config).or_else(|error| {
-        tracing::warn!(%error, "no addresses for a pool of sandboxes; each is set up on its own");
-        config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
-        Engine::new(&config)
-    })
-}
-
-/// The thread that makes an engine's time pass.
-struct Ticker(Arc<AtomicBool>);
-
-impl Ticker {
-    fn start(engine: &Engine) -> Self {
-        let stopped = Arc::new(AtomicBool::new(false));
-        let engine = engine.weak();
-        let seen = stopped.clone();
-        std::thread::spawn(move || {
-            while !seen.load(Ordering::Relaxed) {
-                std::thread::sleep(limits::EPOCH_TICK);
-                match engine.upgrade() {
-                    Some(engine) => engine.increment_epoch(),
-                    None => break,
-                }
-            }
-        });
-        Self(stopped)
+fn of_trap(state: &CallState, trap: wasmtime::Error) -> CallError {
+    if state.limiter.refused_bytes.is_some() {
+        return CallError::Memory(limits::MEMORY_BYTES);
     }
-}
-
-impl Drop for Ticker {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
+    CallError::Trap(trap)
 }

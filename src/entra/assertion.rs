@@ -1,7 +1,7 @@
 //! The JSON Web Token by which a client proves who it is
 //! (learn.microsoft.com/entra/identity-platform/certificate-credentials).
 
-use data_encoding::BASE64URL_NOPAD;
+use base64ct::{Base64UrlUnpadded, Encoding as _};
 use serde::Serialize;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
@@ -51,7 +51,7 @@ pub(super) fn signed(
             Header {
                 alg: "RS256",
                 typ: "JWT",
-                x5t: Some(BASE64URL_NOPAD.encode(&Sha1::digest(certificate))),
+                x5t: Some(Base64UrlUnpadded::encode_string(&Sha1::digest(certificate))),
                 x5t_s256: None,
             },
         ),
@@ -61,7 +61,7 @@ pub(super) fn signed(
                 alg: "PS256",
                 typ: "JWT",
                 x5t: None,
-                x5t_s256: Some(BASE64URL_NOPAD.encode(&Sha256::digest(certificate))),
+                x5t_s256: Some(Base64UrlUnpadded::encode_string(&Sha256::digest(certificate))),
             },
         ),
     };
@@ -79,12 +79,12 @@ pub(super) fn signed(
     let signature = platform.sign(algorithm, message.as_bytes())?;
     Ok(Secret::new(format!(
         "{message}.{}",
-        BASE64URL_NOPAD.encode(&signature)
+        Base64UrlUnpadded::encode_string(&signature)
     )))
 }
 
 fn encoded(part: &impl Serialize) -> Result<String, SigningFailure> {
     serde_json::to_vec(part)
-        .map(|json| BASE64URL_NOPAD.encode(&json))
+        .map(|json| Base64UrlUnpadded::encode_string(&json))
         .map_err(|error| SigningFailure::Unusable(error.to_string()))
 }

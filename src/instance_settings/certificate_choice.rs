@@ -21,7 +21,7 @@ pub(super) fn choices(certificates: &[InstalledCertificate], now_ms: i64) -> Vec
             unusable_because: unusable_because(certificate, now_ms).unwrap_or_default(),
         })
         .collect();
-    choices.sort_by(|left, right| {
+    choices.sort_unstable_by(|left, right| {
         let order = |choice: &Choice| (!choice.unusable_because.is_empty(), choice.label.clone());
         order(left).cmp(&order(right))
     });

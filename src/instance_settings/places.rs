@@ -10,22 +10,35 @@ use super::Choice;
 const PRIMARY_LANGUAGES: u32 = 0x100;
 const SUBLANGUAGES: u32 = 0x40;
 
+/// Alpha-2 codes and names. Made while the plugin is compiled, for its size: the crate's own list is 30 KB of code,
+/// with more in it than is used here.
+static COUNTRIES: [(&str, &str); 250] = {
+    let all = Country::get_countries();
+    let mut countries = [("", ""); 250];
+    let mut index = 0;
+    while index < all.len() {
+        countries[index] = (all[index].alpha2, all[index].long_name);
+        index += 1;
+    }
+    countries
+};
+
 /// ISO 3166-1 alpha-2, by name.
 pub(super) fn countries() -> Vec<Choice> {
-    let mut choices: Vec<Choice> = Country::get_countries()
+    let mut choices: Vec<Choice> = COUNTRIES
         .iter()
-        .filter(|country| is_assigned(country.alpha2))
-        .map(|country| Choice::usable(country.alpha2, country.long_name))
+        .filter(|(alpha2, _)| is_assigned(alpha2))
+        .map(|(alpha2, name)| Choice::usable(alpha2, name))
         .collect();
-    choices.sort_by(|left, right| left.label.cmp(&right.label));
+    choices.sort_unstable_by(|left, right| left.label.cmp(&right.label));
     choices
 }
 
 /// The alpha-2 code as ISO writes it. None: there is no such country.
 pub(super) fn country_code(value: &str) -> Option<&'static str> {
-    Country::get_countries()
+    COUNTRIES
         .iter()
-        .map(|country| country.alpha2)
+        .map(|(alpha2, _)| *alpha2)
         .find(|code| code.eq_ignore_ascii_case(value) && is_assigned(code))
 }
 
@@ -45,9 +58,9 @@ pub(super) fn languages() -> Vec<Choice> {
         .map(|language| Choice::usable(language.name, language.english_name))
         .collect();
     // A few have two numbers.
-    choices.sort_by(|left, right| left.key.cmp(&right.key));
+    choices.sort_unstable_by(|left, right| left.key.cmp(&right.key));
     choices.dedup_by(|left, right| left.key == right.key);
-    choices.sort_by(|left, right| left.label.cmp(&right.label));
+    choices.sort_unstable_by(|left, right| left.label.cmp(&right.label));
     choices
 }
 

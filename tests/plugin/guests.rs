@@ -11,6 +11,100 @@ pub(crate) fn guest(body: &str) -> Plugin {
     Plugin::from_bytes("guest.wasm", &component(&module(body))).expect("the guest loads")
 }
 
+/// A plugin that misbehaves in a call whose draft is in a currency of three letters, and answers with an empty form in any
+/// other: `$wild` is 1 or 0. What it reads of a catalog is empty, misbehaving where an entity tag is given.
+#[derive(Clone, Default)]
+pub(crate) struct Guest {
+    /// Functions of the host's, as WebAssembly text.
+    pub(crate) imports: &'static str,
+    /// Functions, tables and whatever else.
+    pub(crate) items: &'static str,
+    /// What it does in `configure-instance`, leaving nothing behind. It has the variables `$handle` and `$i`.
+    pub(crate) configures: &'static str,
+    /// What it does in `fetch-services`, with the same variables.
+    pub(crate) fetches: &'static str,
+    /// What it does when the host needs room for an argument.
+    pub(crate) reallocates: &'static str,
+    /// The world that it is a component of: the plugin's with all of WASI, or one that has resources of its own.
+    pub(crate) world: World,
+}
+
+/// A world of the contract's, or one for guests.
+#[derive(Clone, Copy, Default)]
+pub(crate) enum World {
+    /// All that a plugin may import, and all of WASI.
+    #[default]
+    Guest,
+    /// A plugin with a kind of resource of its own.
+    Owner,
+}
+
+impl Guest {
+    pub(crate) fn plugin(&self) -> Plugin {
+        Plugin::from_bytes("guest.wasm", &self.component()).expect("the guest loads")
+    }
+
+    pub(crate) fn component(&self) -> Vec<u8> {
+        let Self {
+            imports,
+            items,
+            configures,
+            fetches,
+            reallocates,
+            world,
+        } = self;
+        // 2048 bytes in lies nothing but zeros: an empty form, and an empty catalog.
+        let module = format!(
+            r#"(module
+                {imports}
+                (memory (export "memory") 1)
+                (global $wild (mut i32) (i32.const 0))
+                {items}
+                (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
+                    {reallocates}
+                    (i32.const 1024))
+                (func (export "bss:service-manager/service-manager@0.1.0#configure-instance")
+                        (param i32 i32 i32 i32 i32 i32) (param $currency-bytes i32) (param i32 i32 i32 i32) (result i32)
+                    (local $handle i32) (local $i i32)
+                    (global.set $wild (i32.eq (local.get $currency-bytes) (i32.const 3)))
+                    {configures}
+                    (i32.const 2048))
+                (func (export "bss:service-manager/service-manager@0.1.0#fetch-services")
+                        (param i32 i32 i32 i32 i32 i32 i32) (param $tag-bytes i32) (result i32)
+                    (local $handle i32) (local $i i32)
+                    (global.set $wild (i32.ne (local.get $tag-bytes) (i32.const 0)))
+                    {fetches}
+                    (i32.const 2048))
+                (func (export "bss:service-manager/service-manager@0.1.0#create-license") (param i32) (result i32)
+                    (unreachable)))"#
+        );
+        let world = match world {
+            World::Guest => "test:guests/guest",
+            World::Owner => "test:guests/owner",
+        };
+        component_of(world, &module)
+    }
+}
+
+/// The worlds of guests that try what the contract does not have.
+const WORLDS: &str = "
+    package test:guests;
+
+    world guest {
+        include bss:service-manager/plugin@0.1.0;
+        include wasi:cli/imports@0.2.2;
+    }
+
+    interface things {
+        resource thing;
+    }
+
+    world owner {
+        include bss:service-manager/plugin@0.1.0;
+        export things;
+    }
+";
+
 /// The three exports of `service-manager` as the canonical ABI flattens them.
 pub(crate) fn module(body: &str) -> String {
     let export = |name: &str, parameters: usize| {
@@ -62,6 +156,9 @@ pub(crate) fn component_of(world: &str, module: &str) -> Vec<u8> {
     let (package, _) = resolve
         .push_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("wit"))
         .expect("the contract parses");
+    resolve
+        .push_str("guests.wit", WORLDS)
+        .expect("the guests' worlds parse");
     let world = resolve
         .select_world(&[package], Some(world))
         .expect("it has the world");

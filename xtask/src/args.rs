@@ -20,6 +20,8 @@ usage: cargo xtask <command>
   crash-test [--orders N] [--kills K] [--seed S] [--json] [--forget-attempts]
       Kills workers and the simulator while licenses are bought, and compares what was bought with what is on record;
       exits with 0 only if every license is there once. The seed is printed, and the same one kills alike.
+  size
+      Builds the component, and prints which sections, crates and functions take how many bytes of it.
   picture [--from FILE]
       Draws docs/demo.svg from a run of the demo, or from a file with its terminal output.
   help
@@ -32,6 +34,7 @@ pub(crate) enum Command {
     Test { only: Option<String> },
     Demo { arguments: Vec<String> },
     CrashTest { arguments: Vec<String> },
+    Size,
     Picture { from: Option<PathBuf> },
     Help,
 }
@@ -73,6 +76,10 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Command, String> {
         "crash-test" => Ok(Command::CrashTest {
             arguments: rest.to_vec(),
         }),
+        "size" => match rest.first() {
+            None => Ok(Command::Size),
+            Some(extra) => Err(format!("`size` has no argument `{extra}`")),
+        },
         "picture" => Ok(Command::Picture {
             from: single_option(command, "--from", rest)?.map(PathBuf::from),
         }),
@@ -205,6 +212,7 @@ mod tests {
                 .unwrap_err()
                 .contains("`--fast`")
         );
+        assert!(parsed("size now").unwrap_err().contains("`now`"));
         assert!(parsed("picture now").unwrap_err().contains("`now`"));
     }
 

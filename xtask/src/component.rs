@@ -90,6 +90,27 @@ pub(crate) fn build(workspace: &Workspace, choice: WasmToolchain) -> Result<Comp
     }
 }
 
+/// Builds the component beside the shipped one, with the names of its functions; answers with its path.
+///
+/// # Errors
+/// Cargo's own compiler has no standard library for wasm, or the plugin does not compile.
+pub(crate) fn build_with_names(workspace: &Workspace) -> Result<PathBuf> {
+    const PROFILE: &str = "plugin-with-names";
+    if !is_target_installed() {
+        bail!("names need {TARGET} from rustup; hint: `rustup target add {TARGET}`");
+    }
+    let mut cargo = workspace.cargo(BUILD.map(|word| if word == "plugin" { PROFILE } else { word }));
+    for setting in ["inherits='plugin'", "strip=false"] {
+        cargo.args(["--config", &format!("profile.{PROFILE}.{setting}")]);
+    }
+    process::run(&mut cargo)?;
+    Ok(workspace
+        .target
+        .join(TARGET)
+        .join(PROFILE)
+        .join("microsoft_esd.wasm"))
+}
+
 /// Whether cargo's own compiler has a standard library for wasm.
 pub(crate) fn is_target_installed() -> bool {
     let folder = process::stdout(process::rustc().args(["--print", "target-libdir", "--target", TARGET]));

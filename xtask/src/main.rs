@@ -1,4 +1,5 @@
-//! The project's chores: build the component, run every check, run the demo or the crash test, draw a picture.
+//! The project's chores: build the component, run every check, run the demo or the crash test,
+//! weigh the component, draw a picture.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -13,6 +14,7 @@ mod debian;
 mod demo;
 mod picture;
 mod process;
+mod size;
 mod toolchain;
 mod workspace;
 
@@ -59,6 +61,7 @@ fn execute(command: Command) -> anyhow::Result<u8> {
         Command::Test { only } => checks::run(&workspace, only.as_deref())?,
         Command::Demo { arguments } => return demo::run(&workspace, &arguments),
         Command::CrashTest { arguments } => return crash_test::run(&workspace, &arguments),
+        Command::Size => size::run(&workspace)?,
         Command::Picture { from } => picture::draw(&workspace, from.as_deref())?,
     }
     Ok(0)

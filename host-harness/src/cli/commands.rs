@@ -119,11 +119,6 @@ pub(super) fn listener() -> CallListener {
                 }
             ));
         }
-        CallEvent::Log {
-            level,
-            subject,
-            message,
-        } => tracing::info!(?level, subject, "{message}"),
         CallEvent::Progress { done, total, unit } => tracing::info!(done, total, unit, "progress"),
         _ => {}
     })

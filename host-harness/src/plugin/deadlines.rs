@@ -1,0 +1,101 @@
+//! How long a call may take: on the clock, and on the processor.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::error::CallError;
+
+/// The times of one call. All of its parts draw on the same ones.
+pub(super) struct Deadlines {
+    wall_clock: Duration,
+    until: Instant,
+    processor: Duration,
+    busy: Duration,
+}
+
+impl Deadlines {
+    /// Of a call that begins now.
+    pub(super) fn new(wall_clock: Duration, processor: Duration) -> Self {
+        let now = Instant::now();
+        Self {
+            wall_clock,
+            // Beyond a century nobody waits.
+            until: now
+                .checked_add(wall_clock)
+                .unwrap_or_else(|| now + Duration::from_secs(100 * 365 * 86_400)),
+            processor,
+            busy: Duration::ZERO,
+        }
+    }
+
+    /// Runs a part of the call; what does not end in time is dropped. A guest pauses at every tick of the epoch, so that
+    /// one that never waits is seen here too.
+    ///
+    /// # Errors
+    /// When the time on the clock or on the processor is over.
+    pub(super) async fn run<T>(&mut self, part: impl Future<Output = T>) -> Result<T, CallError> {
+        let (processor, busy) = (self.processor, &mut self.busy);
+        let mut part = pin!(part);
+        let measured = poll_fn(|context| {
+            let start = Instant::now();
+            let polled = part.as_mut().poll(context);
+            *busy += start.elapsed();
+            match polled {
+                Poll::Ready(answer) => Poll::Ready(Ok(answer)),
+                Poll::Pending if *busy > processor => Poll::Ready(Err(CallError::Busy(processor))),
+                Poll::Pending => Poll::Pending,
+            }
+        });
+        match tokio::time::timeout_at(self.until, measured).await {
+            Ok(answer) => answer,
+            Err(_) => Err(CallError::Deadline(self.wall_clock)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHORT: Duration = Duration::from_millis(30);
+    const LONG: Duration = Duration::from_secs(60);
+
+    async fn work(times: u32) {
+        for _ in 0..times {
+            std::thread::sleep(Duration::from_millis(5));
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_busy_for_too_long_is_stopped_and_what_waits_is_not() {
+        let stopped = Deadlines::new(LONG, SHORT).run(work(1_000)).await;
+        assert!(matches!(stopped, Err(CallError::Busy(SHORT))), "{stopped:?}");
+        let waited = Deadlines::new(LONG, SHORT)
+            .run(tokio::time::sleep(SHORT * 3))
+            .await;
+        assert!(waited.is_ok(), "{waited:?}");
+    }
+
+    #[tokio::test]
+    async fn what_waits_for_too_long_is_stopped() {
+        let stopped = Deadlines::new(SHORT, LONG)
+            .run(std::future::pending::<()>())
+            .await;
+        assert!(matches!(stopped, Err(CallError::Deadline(SHORT))), "{stopped:?}");
+        let forever = Deadlines::new(Duration::MAX, LONG).run(async { 1 }).await;
+        assert!(matches!(forever, Ok(1)), "{forever:?}");
+    }
+
+    #[tokio::test]
+    async fn the_parts_of_a_call_have_its_times_together() {
+        let mut deadlines = Deadlines::new(LONG, SHORT);
+        deadlines.run(work(3)).await.unwrap();
+        let second = deadlines.run(work(5)).await;
+        assert!(matches!(second, Err(CallError::Busy(_))), "{second:?}");
+    }
+}

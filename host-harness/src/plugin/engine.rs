@@ -1,0 +1,131 @@
+//! The engine that runs plugins: sandboxes set up beforehand where there are addresses for them, and a clock.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+
+use crate::limits;
+
+/// Calls that can run at once with memory set aside beforehand. More wait for nobody: they fail at setup.
+const CALLS_AT_ONCE: u32 = 256;
+
+/// What keeps a guest from reading past the end of its memory where addresses are scarce: the least that lets two checks
+/// of neighboring addresses be one.
+const NARROW_GUARD_BYTES: u64 = 64 * 1024;
+
+/// An engine whose sandboxes are set up beforehand, or one by one where addresses are scarce.
+///
+/// Copy-on-write of a component's initial memory is on in both: it is wasmtime's default.
+pub(super) fn engine() -> wasmtime::Result<Engine> {
+    Engine::new(&pooled()).or_else(|error| {
+        tracing::warn!(
+            error = format!("{error:#}"),
+            "no addresses for a pool of sandboxes; each is set up on its own, which takes longer; \
+             hint: `ulimit -v` says how many this process may have"
+        );
+        Engine::new(&narrow())
+    })
+}
+
+/// 256 sandboxes, each with 4 GiB of addresses for 64 MiB of memory: so a guest's addresses need no checks.
+fn pooled() -> Config {
+    let mut config = Config::new();
+    config.epoch_interruption(true);
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(CALLS_AT_ONCE)
+        .total_core_instances(CALLS_AT_ONCE * 8)
+        .total_memories(CALLS_AT_ONCE * 2)
+        .total_tables(CALLS_AT_ONCE * 8)
+        .total_stacks(CALLS_AT_ONCE)
+        .max_memory_size(limits::MEMORY_BYTES)
+        .table_elements(limits::TABLE_ELEMENTS);
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    config
+}
+
+/// Sandboxes that take no more addresses than a call may have memory. The code for it is another one, so it is compiled,
+/// and kept, apart.
+fn narrow() -> Config {
+    let mut config = Config::new();
+    config.epoch_interruption(true);
+    config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
+    config
+        .memory_reservation(limits::MEMORY_BYTES as u64)
+        .memory_reservation_for_growth(0)
+        .memory_guard_size(NARROW_GUARD_BYTES);
+    config
+}
+
+/// The thread that makes an engine's time pass.
+pub(super) struct Ticker(Arc<AtomicBool>);
+
+impl Ticker {
+    pub(super) fn start(engine: &Engine) -> Self {
+        let stopped = Arc::new(AtomicBool::new(false));
+        let engine = engine.weak();
+        let seen = stopped.clone();
+        std::thread::spawn(move || {
+            while !seen.load(Ordering::Relaxed) {
+                std::thread::sleep(limits::EPOCH_TICK);
+                match engine.upgrade() {
+                    Some(engine) => engine.increment_epoch(),
+                    None => break,
+                }
+            }
+        });
+        Self(stopped)
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+    use wasmtime::component::Component;
+
+    use super::*;
+
+    #[test]
+    fn the_pool_of_sandboxes_is_set_up_where_there_are_addresses() {
+        let engine = engine().unwrap();
+        assert!(engine.pooling_allocator_metrics().is_some());
+        assert!(
+            Engine::new(&narrow())
+                .unwrap()
+                .pooling_allocator_metrics()
+                .is_none()
+        );
+    }
+
+    #[test]
+    fn what_is_compiled_for_one_kind_of_sandbox_is_not_taken_for_the_other() {
+        let engines = [pooled(), narrow()].map(|config| Engine::new(&config).unwrap());
+        let names: HashSet<u64> = engines
+            .iter()
+            .map(|engine| {
+                let mut name = DefaultHasher::new();
+                engine.precompile_compatibility_hash().hash(&mut name);
+                name.finish()
+            })
+            .collect();
+        assert_eq!(names.len(), 2);
+        let compiled = Component::new(&engines[0], wat::parse_str("(component)").unwrap())
+            .unwrap()
+            .serialize()
+            .unwrap();
+        #[expect(unsafe_code, reason = "it was compiled three lines before")]
+        // SAFETY: see the reason above.
+        let taken = engines
+            .each_ref()
+            .map(|engine| unsafe { Component::deserialize(engine, &compiled) }.is_ok());
+        assert_eq!(taken, [true, false]);
+    }
+}

@@ -1,0 +1,363 @@
+//! What a call may use of the host, and what happens to a guest that wants more: it is stopped with an error that says so,
+//! and the next call of the same plugin is answered.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use host_harness::bindings::instance_settings::Instance;
+use host_harness::{CallContext, CallError, CallEvent, CallLimits, LogLevel, Plugin, limits};
+
+use crate::guests::{Guest, World};
+use crate::sandbox::{call, cause, draft_in};
+use crate::scenario::nowhere;
+
+/// The error of a call that misbehaves; the same plugin answers another one before and after it.
+async fn stopped(plugin: &Plugin) -> CallError {
+    call(plugin, draft_in("TAME")).await.expect("it can behave");
+    let error = call(plugin, draft_in("EUR")).await.expect_err("it misbehaves");
+    call(plugin, draft_in("TAME"))
+        .await
+        .expect("the next call is answered");
+    error
+}
+
+fn trapped_because(error: &CallError, because: &str) {
+    assert!(matches!(error, CallError::Trap(_)), "{error:?}");
+    assert!(
+        error.to_string().contains("the plugin broke off; hint"),
+        "{error}"
+    );
+    assert!(cause(error).contains(because), "{}", cause(error));
+}
+
+/// A plugin whose calls are stopped soon.
+fn hasty(guest: &Guest) -> Plugin {
+    guest.plugin().with_limits(CallLimits {
+        processor: Duration::from_millis(300),
+        wall_clock: Duration::from_secs(20),
+        ..CallLimits::default()
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_that_grows_its_memory_without_end_is_told_apart_from_a_defect() {
+    let guest = Guest {
+        configures: "
+            (block $enough (loop $again
+                (br_if $enough (i32.eqz (global.get $wild)))
+                (if (i32.eq (memory.grow (i32.const 16)) (i32.const -1)) (then (unreachable)))
+                (br $again)))",
+        ..Guest::default()
+    };
+    let error = stopped(&guest.plugin()).await;
+    assert!(
+        matches!(error, CallError::Memory(limits::MEMORY_BYTES)),
+        "{error:?}"
+    );
+    assert!(error.to_string().contains("bytes of memory"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_that_grows_a_table_beyond_its_limit_is_stopped() {
+    let guest = Guest {
+        items: "(table $functions 1 funcref)",
+        configures: "
+            (loop $again
+                (if (i32.eq (table.grow $functions (ref.null func) (i32.const 1000)) (i32.const -1))
+                    (then (unreachable)))
+                (local.set $i (i32.add (local.get $i) (i32.const 1)))
+                (br_if $again (i32.lt_u
+                    (local.get $i)
+                    (select (i32.const 30) (i32.const 15) (global.get $wild)))))",
+        ..Guest::default()
+    };
+    trapped_because(&stopped(&guest.plugin()).await, "unreachable");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_that_calls_itself_without_end_is_stopped() {
+    let guest = Guest {
+        items: "
+            (func $descend (param $levels i32)
+                (if (i32.eqz (local.get $levels)) (then (return)))
+                (call $descend (i32.sub (local.get $levels) (i32.const 1))))",
+        configures: "(call $descend (select (i32.const -1) (i32.const 10) (global.get $wild)))",
+        ..Guest::default()
+    };
+    trapped_because(&stopped(&guest.plugin()).await, "call stack exhausted");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_that_makes_thousands_of_resources_of_its_own_is_stopped() {
+    let guest = Guest {
+        world: World::Owner,
+        imports: r#"(import "[export]test:guests/things" "[resource-new]thing" (func $new (param i32) (result i32)))"#,
+        configures: "
+            (loop $again
+                (drop (call $new (i32.const 7)))
+                (local.set $i (i32.add (local.get $i) (i32.const 1)))
+                (br_if $again (i32.lt_u
+                    (local.get $i)
+                    (select (i32.const 2000) (i32.const 900) (global.get $wild)))))",
+        ..Guest::default()
+    };
+    trapped_because(&stopped(&guest.plugin()).await, "handle");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_that_makes_thousands_of_the_host_s_resources_is_stopped() {
+    let guest = Guest {
+        imports: r#"(import "wasi:clocks/monotonic-clock@0.2.2" "subscribe-duration" (func $timer (param i64) (result i32)))"#,
+        configures: "
+            (loop $again
+                (drop (call $timer (i64.const 1)))
+                (local.set $i (i32.add (local.get $i) (i32.const 1)))
+                (br_if $again (i32.lt_u
+                    (local.get $i)
+                    (select (i32.const 2000) (i32.const 400) (global.get $wild)))))",
+        ..Guest::default()
+    };
+    trapped_because(&stopped(&guest.plugin()).await, "resource table has no free keys");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_that_hands_over_more_text_than_the_host_takes_is_stopped() {
+    // Twice the same 40 MiB, of which the guest holds only one.
+    let guest = Guest {
+        imports: r#"(import "bss:service-manager/progress@0.1.0" "log" (func $log (param i32 i32 i32 i32 i32)))"#,
+        configures: "
+            (local.set $i (select (i32.const 41943040) (i32.const 16) (global.get $wild)))
+            (drop (memory.grow (i32.const 700)))
+            (call $log (i32.const 1)
+                (i32.const 4096) (local.get $i)
+                (i32.const 4096) (local.get $i))",
+        ..Guest::default()
+    };
+    trapped_because(&stopped(&guest.plugin()).await, "fuel");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_that_hands_over_records_that_share_their_text_is_stopped() {
+    // A product takes 56 bytes of the guest's memory; the code of each is the same mebibyte.
+    let guest = Guest {
+        imports: r#"(import "bss:service-manager/services-sink@0.1.0" "put-products" (func $put (param i32 i32)))"#,
+        fetches: "
+            (drop (memory.grow (i32.const 40)))
+            (loop $again
+                (i32.store offset=1114116
+                    (i32.mul (local.get $i) (i32.const 56))
+                    (i32.const 1048576))
+                (local.set $i (i32.add (local.get $i) (i32.const 1)))
+                (br_if $again (i32.lt_u (local.get $i) (i32.const 100))))
+            (call $put (i32.const 1114112) (select (i32.const 100) (i32.const 2) (global.get $wild)))",
+        ..Guest::default()
+    };
+    let plugin = guest.plugin();
+    let nobody = Instance {
+        id: "nobody".into(),
+        values: Vec::new(),
+        currency: "EUR".into(),
+    };
+    let refused = plugin.fetch_services(nowhere(), &nobody, "a tag").await;
+    trapped_because(&refused.expect_err("too much"), "fuel");
+    let taken = plugin.fetch_services(nowhere(), &nobody, "").await;
+    let (_, products) = taken.expect("it answers").expect("it reads");
+    assert_eq!(products.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_that_gives_up_leaves_nothing_to_the_next_call() {
+    // It gives up where it finds what an earlier call has left in its memory.
+    let guest = Guest {
+        configures: "
+            (if (i32.load (i32.const 4000)) (then (unreachable)))
+            (i32.store (i32.const 4000) (i32.const 1))
+            (if (global.get $wild) (then (unreachable)))",
+        ..Guest::default()
+    };
+    trapped_because(&stopped(&guest.plugin()).await, "unreachable");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_that_calls_the_host_while_the_host_hands_it_an_argument_is_stopped() {
+    let calls = |reallocates| Guest {
+        imports: r#"(import "wasi:clocks/monotonic-clock@0.2.2" "now" (func $now (result i64)))"#,
+        items: "(func $never (drop (call $now)))",
+        reallocates,
+        ..Guest::default()
+    };
+    let plugin = calls("(drop (call $now))").plugin();
+    let error = call(&plugin, draft_in("EUR"))
+        .await
+        .expect_err("that is not allowed");
+    trapped_because(&error, "cannot leave component instance");
+    call(&calls("").plugin(), draft_in("EUR"))
+        .await
+        .expect("it is the call that was wrong");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_that_waits_is_not_taken_for_one_that_is_busy() {
+    // 60 waits of 15 ms see more than 60 ticks of the clock, and take next to no time on the processor.
+    let guest = Guest {
+        imports: r#"
+            (import "wasi:clocks/monotonic-clock@0.2.2" "subscribe-duration" (func $timer (param i64) (result i32)))
+            (import "wasi:io/poll@0.2.2" "[method]pollable.block" (func $block (param i32)))
+            (import "wasi:io/poll@0.2.2" "[resource-drop]pollable" (func $drop (param i32)))"#,
+        configures: "
+            (loop $again
+                (local.set $handle (call $timer (i64.const 15000000)))
+                (call $block (local.get $handle))
+                (call $drop (local.get $handle))
+                (local.set $i (i32.add (local.get $i) (i32.const 1)))
+                (br_if $again (i32.lt_u (local.get $i) (i32.const 60))))
+            (loop $busy (br_if $busy (global.get $wild)))",
+        ..Guest::default()
+    };
+    let error = stopped(&hasty(&guest)).await;
+    assert!(matches!(error, CallError::Busy(_)), "{error:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_calls_at_once_than_there_are_sandboxes_are_refused_before_they_begin() {
+    const SANDBOXES: usize = 256;
+    let guest = Guest {
+        imports: r#"
+            (import "wasi:clocks/monotonic-clock@0.2.2" "subscribe-duration" (func $timer (param i64) (result i32)))
+            (import "wasi:io/poll@0.2.2" "[method]pollable.block" (func $block (param i32)))"#,
+        configures: "(if (global.get $wild) (then (call $block (call $timer (i64.const -1)))))",
+        ..Guest::default()
+    };
+    let plugin = guest.plugin().with_limits(CallLimits {
+        wall_clock: Duration::from_secs(3),
+        ..CallLimits::default()
+    });
+    let mut running = tokio::task::JoinSet::new();
+    for _ in 0..SANDBOXES + 10 {
+        let plugin = plugin.clone();
+        running.spawn(async move { call(&plugin, draft_in("EUR")).await });
+    }
+    let errors: Vec<_> = running
+        .join_all()
+        .await
+        .into_iter()
+        .filter_map(Result::err)
+        .collect();
+    let refused: Vec<_> = errors
+        .iter()
+        .filter(|error| matches!(error, CallError::Setup(_)))
+        .collect();
+    assert_eq!(errors.len(), SANDBOXES + 10);
+    assert_eq!(refused.len(), 10, "{refused:?}");
+    assert!(
+        cause(refused[0]).contains("limit of 256"),
+        "{}",
+        cause(refused[0])
+    );
+    call(&plugin, draft_in("TAME"))
+        .await
+        .expect("there is room again");
+}
+
+/// What a call tells.
+#[derive(Default)]
+struct Told {
+    events: AtomicU64,
+    lines: Mutex<Vec<(LogLevel, String)>>,
+}
+
+impl Told {
+    fn lines(&self) -> Vec<(LogLevel, String)> {
+        self.lines.lock().expect("no panic").clone()
+    }
+}
+
+/// A call that can reach nobody, and what it tells.
+fn listened_call() -> (CallContext, Arc<Told>) {
+    let told = Arc::new(Told::default());
+    let hearing = told.clone();
+    let context = CallContext {
+        listener: Arc::new(move |event| {
+            hearing.events.fetch_add(1, Ordering::Relaxed);
+            if let CallEvent::Log { level, message, .. } = event {
+                hearing.lines.lock().expect("no panic").push((level, message));
+            }
+        }),
+        ..nowhere()
+    };
+    (context, told)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_that_logs_without_end_is_stopped_and_most_of_it_is_dropped() {
+    let guest = Guest {
+        imports: r#"(import "bss:service-manager/progress@0.1.0" "log" (func $log (param i32 i32 i32 i32 i32)))"#,
+        items: r#"(data (i32.const 3000) "bought\nand paid")"#,
+        configures: "
+            (loop $again
+                (call $log (i32.const 1) (i32.const 0) (i32.const 0) (i32.const 3000) (i32.const 15))
+                (br_if $again (global.get $wild)))",
+        ..Guest::default()
+    };
+    let plugin = hasty(&guest);
+    let (context, told) = listened_call();
+    let error = plugin
+        .configure_instance(context, draft_in("EUR"))
+        .await
+        .expect_err("it never ends");
+    assert!(matches!(error, CallError::Busy(_)), "{error:?}");
+    let heard = told.lines();
+    let at_once = limits::LOG_LINES_AT_ONCE as usize;
+    // At most the whole wall-clock time refills the budget.
+    let most = at_once + 20 * limits::LOG_LINES_PER_SECOND as usize;
+    assert!((at_once..most).contains(&heard.len()), "{}", heard.len());
+    let (level, last) = heard.last().expect("a line");
+    assert_eq!(*level, LogLevel::Warning);
+    assert!(last.contains("of its lines were dropped"), "{last}");
+
+    let (context, told) = listened_call();
+    plugin
+        .configure_instance(context, draft_in("TAME"))
+        .await
+        .expect("it is answered");
+    assert_eq!(told.lines(), [(LogLevel::Info, "bought and paid".to_owned())]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_that_tells_its_progress_without_end_is_stopped_and_hardly_heard() {
+    let guest = Guest {
+        imports: r#"(import "bss:service-manager/progress@0.1.0" "report"
+            (func $report (param i64 i32 i64 i32 i32)))"#,
+        configures: "
+            (loop $again
+                (call $report (i64.const 1) (i32.const 0) (i64.const 0) (i32.const 0) (i32.const 0))
+                (br_if $again (global.get $wild)))",
+        ..Guest::default()
+    };
+    let (context, told) = listened_call();
+    let error = hasty(&guest).configure_instance(context, draft_in("EUR")).await;
+    assert!(matches!(error, Err(CallError::Busy(_))), "{error:?}");
+    let most = u64::from(limits::LOG_LINES_AT_ONCE + 20 * limits::LOG_LINES_PER_SECOND);
+    let events = told.events.load(Ordering::Relaxed);
+    assert!(events < most, "{events}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_that_writes_to_its_standard_output_without_end_is_stopped() {
+    let guest = Guest {
+        imports: r#"
+            (import "wasi:cli/stdout@0.2.2" "get-stdout" (func $stdout (result i32)))
+            (import "wasi:io/streams@0.2.2" "[method]output-stream.blocking-write-and-flush"
+                (func $write (param i32 i32 i32 i32)))"#,
+        configures: "
+            (local.set $handle (call $stdout))
+            (loop $again
+                (call $write (local.get $handle) (i32.const 4096) (i32.const 4096) (i32.const 3000))
+                (if (i32.load8_u (i32.const 3000)) (then (unreachable)))
+                (br_if $again (global.get $wild)))",
+        ..Guest::default()
+    };
+    let error = stopped(&hasty(&guest)).await;
+    assert!(matches!(error, CallError::Busy(_)), "{error:?}");
+}
