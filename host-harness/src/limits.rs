@@ -88,5 +88,24 @@ pub const SHORTEST: Duration = Duration::from_millis(1);
 /// How long an idle connection is kept. Azure's front ends close theirs after about four minutes.
 pub const IDLE_CONNECTION: Duration = Duration::from_secs(60);
 
-/// Idle connections kept for one instance and authority.
-pub const IDLE_CONNECTIONS: usize = 32;
+/// How long a connection may take to end that nobody uses any more; a server that stops reading can't keep it.
+pub const CLOSE: Duration = Duration::from_secs(5);
+
+/// Connections of one instance, and its exchanges at once.
+pub const CONNECTIONS_PER_INSTANCE: usize = 64;
+
+/// Connections of all instances, and their exchanges at once: half of the 1,024 files that a process may commonly
+/// have open, so that the record, the mail and the plugins have the other half.
+pub const CONNECTIONS: usize = 512;
+
+/// Exchanges at once on one HTTP/2 connection, where the server allows as many.
+pub const STREAMS_PER_CONNECTION: usize = 64;
+
+/// What a server may send on one HTTP/2 stream before it is read: a page of the catalog in a few round trips.
+pub const STREAM_WINDOW: u32 = 256 * 1024;
+
+/// The same for all streams of a connection. It bounds what all connections can hold to half a gigabyte.
+pub const CONNECTION_WINDOW: u32 = 1024 * 1024;
+
+/// How many connections are opened for one request, where each says that it has not looked at the request.
+pub const NEW_CONNECTIONS_PER_REQUEST: usize = 3;
