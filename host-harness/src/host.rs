@@ -13,7 +13,7 @@ use crate::bindings::instance_settings::{self as contract, FieldValue};
 use crate::call_state::{CallContext, CallListener};
 use crate::certificate_store::IdentityError;
 use crate::error::LoadError;
-use crate::outbound_https::{AuthorityError, Egress, OutboundHttps, PermittedAuthority};
+use crate::outbound_https::{AuthorityError, ConnectionCounts, Egress, OutboundHttps, PermittedAuthority};
 use crate::plugin::Plugin;
 use crate::record::{Instance, Record, RecordError, Standing};
 
@@ -122,6 +122,11 @@ impl Host {
     /// What was configured, fetched and bought.
     pub fn record(&self) -> &Record {
         &self.record
+    }
+
+    /// How many connections were opened for plugins and used again, and how many there are.
+    pub fn connections(&self) -> ConnectionCounts {
+        self.outbound.connections()
     }
 
     /// The plugin, loaded now if it has not been.

@@ -107,5 +107,6 @@ pub const STREAM_WINDOW: u32 = 256 * 1024;
 /// The same for all streams of a connection. It bounds what all connections can hold to half a gigabyte.
 pub const CONNECTION_WINDOW: u32 = 1024 * 1024;
 
-/// How many connections are opened for one request, where each says that it has not looked at the request.
-pub const NEW_CONNECTIONS_PER_REQUEST: usize = 3;
+/// How often one request is sent, where the server says each time that it has not looked at it. A server that closes
+/// its connections after so many requests says so once; one that goes on is better left to the platform's own pauses.
+pub const TRIES_PER_REQUEST: usize = 3;

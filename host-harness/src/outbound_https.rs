@@ -34,6 +34,7 @@ use crate::bench::CannedAnswers;
 use crate::certificate_store::{Identity, Thumbprint};
 use crate::limits;
 use body::Bounded;
+use connector::ConnectFailure;
 use failure::of_connecting;
 use pool::{Client, Pool};
 
@@ -183,26 +184,34 @@ impl OutboundHttps {
         deadlines: Deadlines,
     ) -> Result<http::Response<Bounded>, Error> {
         let connect_by = Instant::now() + deadlines.connection;
-        let mut slot = self.pool.slot(client, connect_by).await.map_err(|failure| of_connecting(&failure))?;
+        let unconnected = |failure: ConnectFailure| {
+            // The guest's code has no room for the cause: which certificate was refused for what, for instance.
+            tracing::warn!(%authority, cause = failure::in_full(&failure), "no connection");
+            of_connecting(&failure)
+        };
+        let mut slot = self.pool.slot(client, connect_by).await.map_err(unconnected)?;
         let mut answer_by = None;
-        let mut new_connections = 0;
+        let mut tries = 0;
         loop {
             let leased = self.pool.lease(client, authority, slot, connect_by).await;
-            let mut lease = leased.map_err(|failure| of_connecting(&failure))?;
-            new_connections += usize::from(!lease.reused);
+            let mut lease = leased.map_err(unconnected)?;
+            // A kept connection of HTTP/1.1 that turns out to be closed is one less, and so no endless chain.
+            tries += usize::from(!(lease.reused && lease.is_http1()));
             // From the first connection on; another try does not begin anew.
             let answer_by = *answer_by.get_or_insert_with(|| Instant::now() + deadlines.first_byte);
             let answered = timeout_at(answer_by, lease.channel.send(request.clone())).await;
             let unanswered = match answered.map_err(|_| Error::HttpResponseTimeout)? {
                 Ok(response) => {
-                    return Ok(response.map(|incoming| Bounded::new(incoming, lease, deadlines.between_bytes)));
+                    return Ok(
+                        response.map(|incoming| Bounded::new(incoming, lease, deadlines.between_bytes))
+                    );
                 }
                 Err(unanswered) => unanswered,
             };
             if unanswered.http1_required {
                 lease.use_http1_from_now_on();
             }
-            if !unanswered.untouched || new_connections >= limits::NEW_CONNECTIONS_PER_REQUEST {
+            if !unanswered.untouched || tries >= limits::TRIES_PER_REQUEST {
                 return Err(unanswered.error);
             }
             slot = lease.into_slot();

@@ -140,7 +140,11 @@ impl Http1 {
 impl Http2 {
     /// Whether requests can be sent on it: it is not closed, and the server has not said that it will be.
     pub(super) fn is_open(&self) -> bool {
-        let polled = self.0.sender.clone().poll_ready(&mut Context::from_waker(Waker::noop()));
+        let polled = self
+            .0
+            .sender
+            .clone()
+            .poll_ready(&mut Context::from_waker(Waker::noop()));
         !matches!(polled, Poll::Ready(Err(_)))
     }
 
@@ -170,10 +174,7 @@ impl Drop for Stream {
 
 impl Channel {
     /// Sends a request, and waits for the head of its answer.
-    pub(super) async fn send(
-        &mut self,
-        request: Request<Bytes>,
-    ) -> Result<Response<Incoming>, Unanswered> {
+    pub(super) async fn send(&mut self, request: Request<Bytes>) -> Result<Response<Incoming>, Unanswered> {
         match self {
             Self::Http1(http1) => http1.send(request).await,
             Self::Http2(stream) => stream.send(request).await,
@@ -186,7 +187,9 @@ impl Http1 {
         // In origin form with `Host`, from the target that the policy has judged (RFC 9112, section 3.2.1).
         let uri = std::mem::take(request.uri_mut());
         let target = uri.path_and_query().cloned().map(Uri::from);
-        let host = uri.authority().map(|authority| HeaderValue::from_str(authority.as_str()));
+        let host = uri
+            .authority()
+            .map(|authority| HeaderValue::from_str(authority.as_str()));
         let (Some(target), Some(Ok(host))) = (target, host) else {
             return Err(failure::unsendable());
         };

@@ -163,6 +163,17 @@ fn is_about_our_certificate(alert: AlertDescription) -> bool {
     (42..=49).contains(&id) || id == 116
 }
 
+/// An error with its causes, on one line.
+pub(super) fn in_full(error: &dyn StdError) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text = format!("{text}: {cause}");
+        next = cause.source();
+    }
+    text
+}
+
 /// The first error of a kind in a chain of causes, looking into `io::Error`s, whose `source` skips their own inner error.
 pub(super) fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
     let mut next = Some(error);

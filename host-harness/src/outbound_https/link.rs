@@ -38,7 +38,10 @@ impl History {
     /// The alert by which the server ended the connection before it had sent anything.
     pub(super) fn first_word(&self) -> Option<AlertDescription> {
         let alert = self.0.alert.load(Ordering::Acquire).checked_sub(1)?;
-        u8::try_from(alert).ok().filter(|_| !self.has_answer()).map(Into::into)
+        u8::try_from(alert)
+            .ok()
+            .filter(|_| !self.has_answer())
+            .map(Into::into)
     }
 
     /// Whether the server has sent anything.

@@ -201,7 +201,14 @@ impl Pool {
             .await?;
         self.quota.counters.opened.fetch_add(1, Ordering::Relaxed);
         if !link.speaks_http2() {
-            client.learn(authority, if http1_only { Speaks::Http1Only } else { Speaks::Http1 });
+            client.learn(
+                authority,
+                if http1_only {
+                    Speaks::Http1Only
+                } else {
+                    Speaks::Http1
+                },
+            );
             let http1 = channel::http1(link).await;
             return http1.map(Channel::Http1).ok_or(ConnectFailure::ClosedAtOnce);
         }
@@ -347,14 +354,18 @@ impl Client {
         let http1 = places.values().flat_map(|place| &place.idle);
         let http1 = http1.filter(|idle| idle.http1.is_ready()).map(|idle| idle.since);
         let http2 = places.values().flat_map(|place| &place.shared);
-        let http2 = http2.filter(|http2| http2.is_open()).filter_map(Http2::idle_since);
+        let http2 = http2
+            .filter(|http2| http2.is_open())
+            .filter_map(Http2::idle_since);
         http1.chain(http2).collect()
     }
 
     /// Closes what has been idle since then, or for longer, and forgets what is closed already.
     fn close_idle_since(&self, then: Instant) {
         for place in self.lock().values_mut() {
-            place.idle.retain(|idle| idle.http1.is_ready() && idle.since > then);
+            place
+                .idle
+                .retain(|idle| idle.http1.is_ready() && idle.since > then);
             place
                 .shared
                 .retain(|http2| http2.is_open() && http2.idle_since().is_none_or(|since| since > then));
@@ -404,6 +415,10 @@ impl Lease {
                 keep(http1, &on);
             }
         });
+    }
+
+    pub(super) fn is_http1(&self) -> bool {
+        matches!(self.channel, Channel::Http1(_))
     }
 
     /// The server wants no HTTP/2 here.

@@ -134,7 +134,11 @@ impl Quota {
 
     /// Room for one more socket. Where there is none, `close_idle` is asked to close an idle connection: of this
     /// instance (true), or of any.
-    pub(super) async fn permit(&self, slot: &Slot, close_idle: impl Fn(bool)) -> Result<Permit, AcquireError> {
+    pub(super) async fn permit(
+        &self,
+        slot: &Slot,
+        close_idle: impl Fn(bool),
+    ) -> Result<Permit, AcquireError> {
         let own = permit_of(&slot.share, || close_idle(true)).await?;
         let of_all = permit_of(&self.all, || close_idle(false)).await?;
         self.counters.open.fetch_add(1, Ordering::Relaxed);

@@ -1,6 +1,5 @@
 //! A listener: TLS, HTTP and the end of connections, for whichever site stands behind it.
 
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
@@ -167,7 +166,9 @@ async fn serve<S: Site>(
                 Err(status) => whole(site.unreadable(status)),
             };
             match outcome {
-                Outcome::Answer(answer) => return Ok::<Response<AnswerBody>, Infallible>(answer),
+                Outcome::Answer(answer) => return Ok::<Response<AnswerBody>, h2::Error>(answer),
+                // hyper resets the stream with it, or closes a connection of HTTP/1.1.
+                Outcome::Refuse => return Err(h2::Reason::REFUSED_STREAM.into()),
                 Outcome::Close => ending.close(),
                 Outcome::Reset => ending.reset(),
             }

@@ -1,0 +1,15 @@
+//! The way out of a sandbox, as servers on real sockets see it.
+
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests fail the test that they can't serve"
+)]
+
+mod caller;
+mod causes;
+mod deadlines;
+mod http2;
+mod pool;
+mod server;
