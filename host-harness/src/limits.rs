@@ -91,6 +91,10 @@ pub const IDLE_CONNECTION: Duration = Duration::from_secs(60);
 /// How long a connection may take to end that nobody uses any more; a server that stops reading can't keep it.
 pub const CLOSE: Duration = Duration::from_secs(5);
 
+/// How long a request waits for a connection whose last answer has been read to its end but which is not free yet;
+/// that takes microseconds, unless the server stops in the middle of reading a request that it has answered.
+pub const SETTLE: Duration = Duration::from_millis(20);
+
 /// Connections of one instance, and its exchanges at once.
 pub const CONNECTIONS_PER_INSTANCE: usize = 64;
 

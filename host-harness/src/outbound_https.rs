@@ -200,13 +200,17 @@ impl OutboundHttps {
             // From the first connection on; another try does not begin anew.
             let answer_by = *answer_by.get_or_insert_with(|| Instant::now() + deadlines.first_byte);
             let answered = timeout_at(answer_by, lease.channel.send(request.clone())).await;
-            let unanswered = match answered.map_err(|_| Error::HttpResponseTimeout)? {
-                Ok(response) => {
+            let unanswered = match answered {
+                Ok(Ok(response)) => {
                     return Ok(
                         response.map(|incoming| Bounded::new(incoming, lease, deadlines.between_bytes))
                     );
                 }
-                Err(unanswered) => unanswered,
+                Ok(Err(unanswered)) => unanswered,
+                Err(_) => {
+                    lease.retire();
+                    return Err(Error::HttpResponseTimeout);
+                }
             };
             if unanswered.http1_required {
                 lease.use_http1_from_now_on();

@@ -1,7 +1,7 @@
 //! An answer's body, bounded in size and in the time between two pieces.
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -93,11 +93,11 @@ impl Body for Bounded {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let Poll::Ready(frame) = self.incoming.poll_frame(cx) else {
-            return self
-                .deadline
-                .as_mut()
-                .poll(cx)
-                .map(|()| Some(Err(Error::ConnectionReadTimeout)));
+            ready!(self.deadline.as_mut().poll(cx));
+            if let Some(lease) = self.lease.take() {
+                lease.retire();
+            }
+            return Poll::Ready(Some(Err(Error::ConnectionReadTimeout)));
         };
         let frame = match frame {
             None => {

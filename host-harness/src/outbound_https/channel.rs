@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -48,6 +48,7 @@ struct Multiplexed {
     streams: AtomicUsize,
     streams_max: Arc<AtomicUsize>,
     idle_since: Mutex<Instant>,
+    retired: AtomicBool,
     _used: InUse,
 }
 
@@ -121,6 +122,7 @@ pub(super) async fn http2(link: Link) -> Option<Http2> {
         streams: AtomicUsize::new(0),
         streams_max,
         idle_since: Mutex::new(Instant::now()),
+        retired: AtomicBool::new(false),
         _used: used,
     })))
 }
@@ -138,8 +140,11 @@ impl Http1 {
 }
 
 impl Http2 {
-    /// Whether requests can be sent on it: it is not closed, and the server has not said that it will be.
+    /// Whether requests can be sent on it: it is not closed, and neither the server nor we want it to be.
     pub(super) fn is_open(&self) -> bool {
+        if self.0.retired.load(Ordering::Acquire) {
+            return false;
+        }
         let polled = self
             .0
             .sender
@@ -161,6 +166,13 @@ impl Http2 {
     pub(super) fn idle_since(&self) -> Option<Instant> {
         let unused = self.0.streams.load(Ordering::Acquire) == 0;
         unused.then(|| *self.0.idle_since.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Stream {
+    /// Has no further requests sent on its connection.
+    pub(super) fn retire(&self) {
+        self.0.0.retired.store(true, Ordering::Release);
     }
 }
 

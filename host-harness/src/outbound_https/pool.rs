@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tokio::runtime::Handle;
+use tokio::sync::Notify;
+use tokio::sync::futures::OwnedNotified;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::ClientKey;
@@ -43,6 +45,9 @@ struct Place {
     /// None: not known yet.
     speaks: Option<Speaks>,
     idle: Vec<Idle>,
+    /// How many will be idle in a moment, and what says so.
+    settling: usize,
+    settled: Arc<Notify>,
     shared: Vec<Http2>,
     /// Held by whoever opens a connection that others could share.
     opening: Arc<tokio::sync::Mutex<()>>,
@@ -59,6 +64,17 @@ enum Speaks {
 struct Idle {
     http1: Http1,
     since: Instant,
+}
+
+/// What there is for an exchange.
+enum Taken {
+    Kept(Channel),
+    /// Nothing yet, but an answer was just read to its end, and its connection is free in a moment.
+    Settling(OwnedNotified),
+    /// Nothing; what is opened while this is held, others can share.
+    Shareable(Arc<tokio::sync::Mutex<()>>),
+    /// Nothing; each opens its own.
+    Nothing,
 }
 
 /// A connection, or a part in one, for one exchange.
@@ -160,24 +176,25 @@ impl Pool {
             pool: self.clone(),
             runtime: Handle::current(),
         };
-        let (kept, opening) = client.take(authority, self.limits);
-        if let Some(kept) = kept {
-            self.quota.counters.reused.fetch_add(1, Ordering::Relaxed);
-            return Ok(lease(kept, true, slot));
-        }
-        // One opens what all can share; where nothing can be shared, each opens its own at once.
-        let _alone = match opening {
-            None => None,
-            Some(opening) => {
-                let alone = timeout_at(deadline, opening.lock_owned()).await;
-                let alone = alone.map_err(|_| ConnectFailure::ConnectTimeout)?;
-                if let (Some(kept), _) = client.take(authority, self.limits) {
+        let settle_by = deadline.min(Instant::now() + limits::SETTLE);
+        let mut alone = None;
+        loop {
+            match client.take(authority, self.limits) {
+                Taken::Kept(kept) => {
                     self.quota.counters.reused.fetch_add(1, Ordering::Relaxed);
                     return Ok(lease(kept, true, slot));
                 }
-                Some(alone)
+                Taken::Settling(settled) if Instant::now() < settle_by => {
+                    let _ = timeout_at(settle_by, settled).await;
+                }
+                // One opens what all can share, and whoever has waited for that looks again.
+                Taken::Shareable(opening) if alone.is_none() => {
+                    let held = timeout_at(deadline, opening.lock_owned()).await;
+                    alone = Some(held.map_err(|_| ConnectFailure::ConnectTimeout)?);
+                }
+                _ => break,
             }
-        };
+        }
         let channel = self.open(client, authority, &slot, deadline).await?;
         Ok(lease(channel, false, slot))
     }
@@ -296,26 +313,26 @@ impl Clients {
 }
 
 impl Client {
-    /// A connection that can be used now, and what is to be held while one is opened that others could share.
-    fn take(
-        &self,
-        authority: &Authority,
-        limits: ConnectionLimits,
-    ) -> (Option<Channel>, Option<Arc<tokio::sync::Mutex<()>>>) {
+    fn take(&self, authority: &Authority, limits: ConnectionLimits) -> Taken {
         let mut places = self.lock();
         let place = places.entry(authority.clone()).or_default();
         place.shared.retain(Http2::is_open);
         if let Some(stream) = place.shared.iter().find_map(Http2::stream) {
-            return (Some(Channel::Http2(stream)), None);
+            return Taken::Kept(Channel::Http2(stream));
         }
         // The one that was used last: the others get to be closed.
         while let Some(Idle { http1, since }) = place.idle.pop() {
             if http1.is_ready() && since.elapsed() < limits.idle {
-                return (Some(Channel::Http1(http1)), None);
+                return Taken::Kept(Channel::Http1(http1));
             }
         }
-        let sharing = matches!(place.speaks, None | Some(Speaks::Http2));
-        (None, sharing.then(|| place.opening.clone()))
+        if place.settling > 0 {
+            return Taken::Settling(place.settled.clone().notified_owned());
+        }
+        match place.speaks {
+            None | Some(Speaks::Http2) => Taken::Shareable(place.opening.clone()),
+            Some(Speaks::Http1 | Speaks::Http1Only) => Taken::Nothing,
+        }
     }
 
     fn speaks(&self, authority: &Authority) -> Option<Speaks> {
@@ -339,6 +356,19 @@ impl Client {
             let since = Instant::now();
             let place = places.entry(authority.clone()).or_default();
             place.idle.push(Idle { http1, since });
+        }
+    }
+
+    fn begin_settling(&self, authority: &Authority) {
+        if let Some(place) = self.lock().get_mut(authority) {
+            place.settling += 1;
+        }
+    }
+
+    fn end_settling(&self, authority: &Authority) {
+        if let Some(place) = self.lock().get_mut(authority) {
+            place.settling = place.settling.saturating_sub(1);
+            place.settled.notify_waiters();
         }
     }
 
@@ -400,21 +430,32 @@ impl Lease {
         let Channel::Http1(mut http1) = channel else {
             return;
         };
-        let keep = move |http1, runtime: &Handle| {
-            client.keep_http1(&authority, http1);
-            pool.sweep_from_time_to_time(runtime);
-            // Not before: whoever waits for a turn is to find this connection.
-            drop(slot);
-        };
         if http1.is_ready() {
-            return keep(http1, &runtime);
+            client.keep_http1(&authority, http1);
+            return pool.sweep_from_time_to_time(&runtime);
         }
+        client.begin_settling(&authority);
         let on = runtime.clone();
         runtime.spawn(async move {
             if let Ok(true) = timeout(limits::CLOSE, http1.becomes_ready()).await {
-                keep(http1, &on);
+                client.keep_http1(&authority, http1);
+                pool.sweep_from_time_to_time(&on);
             }
+            client.end_settling(&authority);
+            // Not before: whoever waits for a turn is to find this connection.
+            drop(slot);
         });
+    }
+
+    /// An answer did not come in time: others are not to wait on the same connection. Those that do already, may.
+    pub(super) fn retire(self) {
+        if let Channel::Http2(stream) = &self.channel {
+            stream.retire();
+            let mut places = self.client.lock();
+            if let Some(place) = places.get_mut(&self.authority) {
+                place.shared.retain(Http2::is_open);
+            }
+        }
     }
 
     pub(super) fn is_http1(&self) -> bool {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{RootCertStore, ServerConfig};
@@ -115,12 +115,13 @@ impl Server {
 }
 
 fn tls_config(certificate: Certificate, protocols: &[&[u8]]) -> (ServerConfig, RootCertStore) {
-    let authority = || {
+    let authority = |name: &str| {
         let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
     };
-    let issuer = authority();
+    let issuer = authority("An authority");
     let name = match certificate {
         Certificate::ForAnotherName => "another.test",
         _ => "localhost",
@@ -140,7 +141,7 @@ fn tls_config(certificate: Certificate, protocols: &[&[u8]]) -> (ServerConfig, R
         .unwrap();
     config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
     let trusted = match certificate {
-        Certificate::OfAnotherAuthority => authority(),
+        Certificate::OfAnotherAuthority => authority("Another authority"),
         _ => issuer,
     };
     let mut roots = RootCertStore::empty();
