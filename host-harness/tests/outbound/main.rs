@@ -10,6 +10,8 @@
 mod caller;
 mod causes;
 mod deadlines;
+mod guest;
+mod guest_requests;
 mod http2;
 mod pool;
 mod server;
