@@ -222,8 +222,8 @@ impl Stream {
         let shared = &self.0.0;
         let (head, body) = request.into_parts();
         let head = Request::from_parts(head, ());
-        // A clone of its own: what a `SendRequest` says later of the connection is never taken for a word about
-        // this stream.
+        // A clone of its own, asked once: what h2 says later about the whole connection is never taken for a word
+        // about this stream.
         let mut sender = shared.sender.clone();
         let (answer, mut upload) = sender
             .send_request(head, body.is_empty())
