@@ -12,7 +12,7 @@ use crate::call_state::{CallContext, CallListener};
 use crate::certificate_store::IdentityError;
 use crate::error::LoadError;
 use crate::limits::CallLimits;
-use crate::outbound_https::{AuthorityError, Egress, OutboundHttps};
+use crate::outbound_https::{AuthorityError, ConnectionCounts, Egress, OutboundHttps};
 use crate::plugin::Plugin;
 use crate::ready_instances::ReadyInstances;
 use crate::record::{Instance, Record, RecordError};
@@ -132,6 +132,11 @@ impl Host {
     /// What was configured, fetched and bought.
     pub fn record(&self) -> &Record {
         &self.record
+    }
+
+    /// How many connections were opened for plugins and used again, and how many there are.
+    pub fn connections(&self) -> ConnectionCounts {
+        self.outbound.connections()
     }
 
     /// The plugin, loaded now if it has not been.

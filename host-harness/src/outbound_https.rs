@@ -3,35 +3,43 @@
 //! Policy comes before I/O, from top to bottom: method and target, the authority on the instance's list, name
 //! resolution, every address checked, then a connection to the address that was checked.
 //! Connections and TLS sessions live in one client per instance, version of its settings and identity, so that
-//! none is ever lent, and none outlives what it was opened with.
+//! none is ever lent, and none outlives what it was opened with. How many there may be is limited per instance and
+//! in all. A request is sent twice only where it is certain that nobody has looked at it.
 
 mod body;
+mod channel;
 mod connector;
 mod failure;
+mod link;
 mod policy;
+mod pool;
+mod quota;
 
-use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, HOST};
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::body::Incoming;
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::capture_connection;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use http::Uri;
+use http::header::{CONTENT_LENGTH, HOST, TE};
+use http::uri::Scheme;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use ipnet::IpNet;
 use rustls::RootCertStore;
+use tokio::time::{Instant, timeout_at};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 #[cfg(feature = "bench")]
 use crate::bench::CannedAnswers;
 use crate::certificate_store::{Identity, Thumbprint};
 use crate::limits;
+use body::Bounded;
+use connector::ConnectFailure;
+use failure::of_connecting;
+use pool::{Client, Pool};
 
 pub use policy::{Authority, AuthorityError};
+pub use quota::{ConnectionCounts, ConnectionLimits};
 
 /// What one call may reach, and as whom.
 #[derive(Clone)]
@@ -59,8 +67,6 @@ pub struct PermittedAuthority {
     pub client_certificate: bool,
 }
 
-type HttpsClient = Client<connector::Connector, Full<Bytes>>;
-
 /// What a client's connections and TLS sessions belong to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct ClientKey {
@@ -70,24 +76,39 @@ struct ClientKey {
     identity: Option<Thumbprint>,
 }
 
-/// The clients of all instances. Cloning shares them.
-#[derive(Clone, Default)]
+/// The way out of all instances. Cloning shares its connections.
+#[derive(Clone)]
 pub struct OutboundHttps {
-    clients: Arc<Mutex<HashMap<ClientKey, HttpsClient>>>,
+    pool: Arc<Pool>,
     /// What answers in place of the network.
     #[cfg(feature = "bench")]
     canned: Option<CannedAnswers>,
 }
 
+impl Default for OutboundHttps {
+    fn default() -> Self {
+        Self::new(ConnectionLimits::default())
+    }
+}
+
 impl fmt::Debug for OutboundHttps {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OutboundHttps")
-            .field("clients", &self.lock().len())
-            .finish()
+            .field("connections", &self.connections())
+            .finish_non_exhaustive()
     }
 }
 
 impl OutboundHttps {
+    /// One without connections yet.
+    pub fn new(limits: ConnectionLimits) -> Self {
+        Self {
+            pool: Arc::new(Pool::new(limits)),
+            #[cfg(feature = "bench")]
+            canned: None,
+        }
+    }
+
     /// One without a network: what the policy permits is answered from memory.
     #[cfg(feature = "bench")]
     pub(crate) fn answering(canned: CannedAnswers) -> Self {
@@ -100,55 +121,27 @@ impl OutboundHttps {
     /// Closes an instance's idle connections and forgets its TLS sessions: its settings have changed. Calls
     /// that are under way end on the connections that they have.
     pub fn forget_instance(&self, instance_id: &str) {
-        self.lock().retain(|key, _| key.instance_id != instance_id);
+        self.pool.forget_instance(instance_id);
+    }
+
+    /// How many connections were opened and used again, and how many there are.
+    pub fn connections(&self) -> ConnectionCounts {
+        self.pool.counts()
     }
 
     /// The client for one permitted authority of an instance.
     ///
     /// # Errors
     /// When the identity can't be used for TLS.
-    fn client(&self, egress: &Egress, present_certificate: bool) -> Result<HttpsClient, rustls::Error> {
+    fn client(&self, egress: &Egress, present_certificate: bool) -> Result<Arc<Client>, rustls::Error> {
         let identity = egress.identity.as_ref().filter(|_| present_certificate);
         let key = ClientKey {
             instance_id: egress.instance_id.clone(),
             settings_version: egress.settings_version,
             identity: identity.map(|identity| identity.thumbprint()),
         };
-        if let Some(client) = self.lock().get(&key) {
-            return Ok(client.clone());
-        }
-        let connector = connector::Connector::new(egress, identity)?;
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(limits::IDLE_CONNECTION)
-            .pool_max_idle_per_host(limits::IDLE_CONNECTIONS)
-            .http1_max_buf_size(limits::HEADER_BYTES)
-            // Only requests of which nothing was written are sent again, so this can't buy twice.
-            .retry_canceled_requests(true)
-            .build(connector);
-        Ok(self.keep(key, client))
-    }
-
-    /// Keeps a client for the calls to come, unless newer settings are in use already: a call that began
-    /// before they were saved may still need one, which then goes with it.
-    fn keep(&self, key: ClientKey, client: HttpsClient) -> HttpsClient {
-        let mut clients = self.lock();
-        let version_of =
-            |other: &ClientKey| (other.instance_id == key.instance_id).then_some(other.settings_version);
-        if clients
-            .keys()
-            .filter_map(version_of)
-            .any(|version| version > key.settings_version)
-        {
-            return client;
-        }
-        clients.retain(|other, _| version_of(other).is_none_or(|version| version == key.settings_version));
-        clients.entry(key).or_insert(client).clone()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<ClientKey, HttpsClient>> {
-        // Nothing panics while it is held.
-        self.clients.lock().unwrap_or_else(PoisonError::into_inner)
+        self.pool
+            .client(&key, || connector::Connector::new(egress, identity))
     }
 
     /// Sends one request of a guest, or refuses it before anything leaves.
@@ -168,18 +161,65 @@ impl OutboundHttps {
         };
         #[cfg(feature = "bench")]
         if let Some(canned) = &self.canned {
-            return canned.answer(&with_known_length(request).await?);
+            return canned.answer(&with_known_length(request, &permitted.authority).await?);
         }
         let client = self.client(egress, permitted.client_certificate).map_err(|error| {
             tracing::error!(instance = egress.instance_id, %error, "the instance's certificate can't be used for TLS");
             Error::ConfigurationError
         })?;
-        let request = with_known_length(request).await?;
+        let request = with_known_length(request, &permitted.authority).await?;
         tracing::debug!(instance = egress.instance_id, method = %request.method(), authority = %permitted.authority, "request");
-        let response = exchange(&client, request, deadlines).await.inspect_err(|error| {
+        let response = self.exchange(&client, &permitted.authority, request, deadlines).await.inspect_err(|error| {
             tracing::info!(instance = egress.instance_id, authority = %permitted.authority, %error, "no answer");
         })?;
-        Ok(response.map(|incoming| body::Bounded::new(incoming, deadlines.between_bytes).boxed_unsync()))
+        Ok(response.map(BodyExt::boxed_unsync))
+    }
+
+    /// Sends the request and waits for the head of its answer, within both deadlines.
+    async fn exchange(
+        &self,
+        client: &Arc<Client>,
+        authority: &Authority,
+        request: http::Request<Bytes>,
+        deadlines: Deadlines,
+    ) -> Result<http::Response<Bounded>, Error> {
+        let connect_by = Instant::now() + deadlines.connection;
+        let unconnected = |failure: ConnectFailure| {
+            // The guest's code has no room for the cause: which certificate was refused for what, for instance.
+            tracing::warn!(%authority, cause = failure::in_full(&failure), "no connection");
+            of_connecting(&failure)
+        };
+        let mut slot = self.pool.slot(client, connect_by).await.map_err(unconnected)?;
+        let mut answer_by = None;
+        let mut tries = 0;
+        loop {
+            let leased = self.pool.lease(client, authority, slot, connect_by).await;
+            let mut lease = leased.map_err(unconnected)?;
+            // A kept connection of HTTP/1.1 that turns out to be closed is one less, and so no endless chain.
+            tries += usize::from(!(lease.reused && lease.is_http1()));
+            // From the first connection on; another try does not begin anew.
+            let answer_by = *answer_by.get_or_insert_with(|| Instant::now() + deadlines.first_byte);
+            let answered = timeout_at(answer_by, lease.channel.send(request.clone())).await;
+            let unanswered = match answered {
+                Ok(Ok(response)) => {
+                    return Ok(
+                        response.map(|incoming| Bounded::new(incoming, lease, deadlines.between_bytes))
+                    );
+                }
+                Ok(Err(unanswered)) => unanswered,
+                Err(_) => {
+                    lease.retire();
+                    return Err(Error::HttpResponseTimeout);
+                }
+            };
+            if unanswered.http1_required {
+                lease.use_http1_from_now_on();
+            }
+            if !unanswered.untouched || tries >= limits::TRIES_PER_REQUEST {
+                return Err(unanswered.error);
+            }
+            slot = lease.into_slot();
+        }
     }
 }
 
@@ -218,7 +258,10 @@ async fn drain(body: WasiBody) {
 
 /// Collects the body, which is small, so that it is sent with its length: some servers refuse chunked
 /// requests, and a wrong length on a kept connection would be the next request's problem.
-async fn with_known_length(request: http::Request<WasiBody>) -> Result<http::Request<Full<Bytes>>, Error> {
+async fn with_known_length(
+    request: http::Request<WasiBody>,
+    authority: &Authority,
+) -> Result<http::Request<Bytes>, Error> {
     let (mut head, body) = request.into_parts();
     let collected = tokio::time::timeout(
         limits::FIRST_BYTE,
@@ -235,39 +278,19 @@ async fn with_known_length(request: http::Request<WasiBody>) -> Result<http::Req
         Ok(Err(_)) => return Err(Error::HttpRequestDenied),
         Err(_) => return Err(Error::HttpRequestDenied),
     };
-    head.headers.remove(CONTENT_LENGTH);
-    // hyper writes it from the target that the policy has judged.
-    head.headers.remove(HOST);
+    // What is written is made from what the policy has judged, and from the body as it is.
+    let mut target = head.uri.into_parts();
+    target.scheme = Some(Scheme::HTTPS);
+    target.authority = authority.to_string().parse().ok();
+    head.uri = Uri::from_parts(target).map_err(|_| Error::HttpRequestUriInvalid)?;
+    for name in [CONTENT_LENGTH, HOST, TE] {
+        head.headers.remove(name);
+    }
     if !body.is_empty() {
         head.headers.insert(CONTENT_LENGTH, body.len().into());
     }
-    Ok(http::Request::from_parts(head, Full::new(body)))
-}
-
-/// Sends the request and waits for the head of its answer, within both deadlines.
-async fn exchange(
-    client: &HttpsClient,
-    mut request: http::Request<Full<Bytes>>,
-    deadlines: Deadlines,
-) -> Result<http::Response<Incoming>, Error> {
-    let mut connection = capture_connection(&mut request);
-    let answer = client.request(request);
-    tokio::pin!(answer);
-    let connected = tokio::time::timeout(deadlines.connection, async {
-        tokio::select! {
-            biased;
-            early = &mut answer => Some(early),
-            _ = connection.wait_for_connection_metadata() => None,
-        }
-    });
-    let early = connected.await.map_err(|_| Error::ConnectionTimeout)?;
-    let answered = match early {
-        Some(answered) => answered,
-        None => tokio::time::timeout(deadlines.first_byte, answer)
-            .await
-            .map_err(|_| Error::HttpResponseTimeout)?,
-    };
-    answered.map_err(|error| failure::of_exchange(&error))
+    head.version = http::Version::HTTP_11;
+    Ok(http::Request::from_parts(head, body))
 }
 
 /// The hook through which every request of one call passes.
@@ -284,8 +307,9 @@ impl CallHttp {
 }
 
 impl WasiHttpHooks for CallHttp {
-    fn is_supported_scheme(&mut self, scheme: &http::uri::Scheme) -> bool {
-        *scheme == http::uri::Scheme::HTTPS
+    /// All of them: what is no `https` is denied by the policy, with a code that says so.
+    fn is_supported_scheme(&mut self, _: &Scheme) -> bool {
+        true
     }
 
     fn send_request(
@@ -333,8 +357,8 @@ mod tests {
     fn a_call_with_former_settings_leaves_no_client_behind_once_newer_ones_are_in_use() {
         let outbound = OutboundHttps::default();
         let versions = || -> Vec<i64> {
-            let kept = outbound.lock();
-            kept.keys().map(|key| key.settings_version).collect()
+            let kept = outbound.pool.keys();
+            kept.iter().map(|key| key.settings_version).collect()
         };
         outbound.client(&egress(1), true).unwrap();
         assert_eq!(versions(), [1]);

@@ -68,6 +68,18 @@ pub enum TlsVersions {
     Tls13,
 }
 
+/// The versions of HTTP that both listeners offer by ALPN.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HttpVersions {
+    /// HTTP/2, and HTTP/1.1 for those that don't speak it.
+    #[default]
+    Both,
+    /// HTTP/1.1 only.
+    Http1,
+    /// HTTP/2 only.
+    Http2,
+}
+
 /// How a simulator starts.
 #[derive(Clone, Debug)]
 pub struct SimulatorOptions {
@@ -80,6 +92,8 @@ pub struct SimulatorOptions {
     pub login_address: SocketAddr,
     /// The versions of TLS.
     pub tls: TlsVersions,
+    /// The versions of HTTP.
+    pub http: HttpVersions,
     /// What is sold, until `Simulator::set_catalog`.
     pub catalog: Catalog,
     /// How long an access token lasts.
@@ -101,6 +115,7 @@ impl SimulatorOptions {
             service_address: any_port,
             login_address: any_port,
             tls: TlsVersions::default(),
+            http: HttpVersions::default(),
             catalog: Catalog::default(),
             access_token_life: ACCESS_TOKEN_LIFE,
             answer_after: Duration::ZERO,
@@ -228,6 +243,7 @@ impl Simulator {
             service_address,
             login_address,
             tls,
+            http,
             catalog,
             access_token_life,
             answer_after,
@@ -263,14 +279,14 @@ impl Simulator {
         let login = Server {
             listener: login_listener,
             name: Listener::Login,
-            tls: tls::without_client_certificate(tls, &identity)?,
+            tls: tls::without_client_certificate(tls, http, &identity)?,
             site: Arc::new(shared.entra(&details)),
             faults: Arc::clone(&shared.faults),
         };
         let service = Server {
             listener: service_listener,
             name: Listener::Service,
-            tls: tls::requiring_client_certificate(tls, &identity, authority.certificate()?)?,
+            tls: tls::requiring_client_certificate(tls, http, &identity, authority.certificate()?)?,
             site: Arc::new(shared.cis()),
             faults: Arc::clone(&shared.faults),
         };

@@ -4,7 +4,7 @@ use host_harness::bindings::failures::ReadFailure;
 use host_harness::record::{AttemptResult, SyncStatus};
 use host_harness::services_definition::ServicesError;
 use host_harness::simulator::{
-    CertificateRequest, Operation, Registration, Simulator, SimulatorOptions, TlsVersions,
+    CertificateRequest, HttpVersions, Operation, Registration, Simulator, SimulatorOptions, TlsVersions,
 };
 
 use crate::scenario::{INSTANCE, Scenario, silent};
@@ -36,8 +36,17 @@ fn problem(failure: &ReadFailure) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_instances_are_never_served_on_each_other_s_connection() {
-    let scenario = Scenario::start().await;
+async fn two_instances_are_never_served_on_each_other_s_connection_over_http_1_1() {
+    two_instances(HttpVersions::Http1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_instances_are_never_served_on_each_other_s_connection_over_http_2() {
+    two_instances(HttpVersions::Http2).await;
+}
+
+async fn two_instances(http: HttpVersions) {
+    let scenario = Scenario::with_http(http).await;
     let mut thumbprints = Vec::new();
     for name in ["one", "two"] {
         // Each instance with its own application, as a second country needs it.
@@ -75,6 +84,11 @@ async fn two_instances_are_never_served_on_each_other_s_connection() {
     // The simulator checks on every request that the access token belongs to the certificate of its
     // connection; here, that both identities were seen, and no connection was resumed across them.
     let seen = scenario.microsoft.connections();
+    let http2 = http == HttpVersions::Http2;
+    assert!(
+        seen.iter().all(|connection| connection.http2 == http2),
+        "{seen:?}"
+    );
     for thumbprint in &thumbprints {
         let requests: u64 = seen
             .iter()
@@ -115,10 +129,13 @@ async fn a_server_whose_certificate_is_not_trusted_is_told_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_that_the_server_refuses_is_named_as_the_cause_and_leaves_nothing_unknown() {
-    for tls in [TlsVersions::Tls12, TlsVersions::Tls13] {
+    use HttpVersions::{Http1, Http2};
+    use TlsVersions::{Tls12, Tls13};
+    for (tls, http) in [(Tls12, Http1), (Tls12, Http2), (Tls13, Http1), (Tls13, Http2)] {
         let folder = tempfile::tempdir().expect("a temporary directory");
         let mut options = SimulatorOptions::new(folder.path().join("microsoft"));
         options.tls = tls;
+        options.http = http;
         let scenario = Scenario::with(folder, Simulator::start(options).await.expect("it starts")).await;
         let thumbprint = scenario.install(&CertificateRequest::default()).await;
         scenario.ready_instance(INSTANCE, &thumbprint).await;
@@ -140,16 +157,16 @@ async fn a_certificate_that_the_server_refuses_is_named_as_the_cause_and_leaves_
         assert!(
             matches!(failure, ReadFailure::Refused(_))
                 && problem(&failure).starts_with("certificate-refused: "),
-            "{tls:?}: {failure:?}"
+            "{tls:?}, {http:?}: {failure:?}"
         );
         let offers = scenario.offers().await;
         let assets = scenario.order(&offers[0], 1).await;
-        assert_eq!(assets[0].sync_status, SyncStatus::Failed, "{tls:?}");
+        assert_eq!(assets[0].sync_status, SyncStatus::Failed, "{tls:?}, {http:?}");
         let reason = assets[0].reason.as_ref().expect("a reason");
         assert_eq!(
             (reason.result, reason.problem.code.as_str()),
             (AttemptResult::Refused, "certificate-refused"),
-            "{tls:?}: the server never read the request"
+            "{tls:?}, {http:?}: the server never read the request"
         );
         assert!(scenario.issued().await.is_empty());
     }
@@ -201,7 +218,15 @@ async fn a_private_address_is_refused_unless_the_operator_allowed_its_network() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_are_kept_between_calls_and_closed_when_the_settings_change() {
-    let scenario = Scenario::selling().await;
+    for http in [HttpVersions::Http1, HttpVersions::Http2] {
+        kept_and_closed(http).await;
+    }
+}
+
+async fn kept_and_closed(http: HttpVersions) {
+    let scenario = Scenario::with_http(http).await;
+    let thumbprint = scenario.install(&CertificateRequest::default()).await;
+    scenario.ready_instance(INSTANCE, &thumbprint).await;
     for _ in 0..5 {
         scenario
             .host

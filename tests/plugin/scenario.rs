@@ -14,7 +14,7 @@ use host_harness::record::{
     Asset, Choice, Contact, Decision, Instance, NewInstance, NewLine, Party, Price, ProductFilter, Reach,
 };
 use host_harness::simulator::{
-    CertificateRequest, Details, IssuedCertificate, Simulator, SimulatorOptions, TlsVersions,
+    CertificateRequest, Details, HttpVersions, IssuedCertificate, Simulator, SimulatorOptions, TlsVersions,
 };
 use host_harness::{CallContext, CallListener, Host};
 use tempfile::TempDir;
@@ -109,6 +109,15 @@ impl Scenario {
         let thumbprint = scenario.install(&CertificateRequest::default()).await;
         scenario.ready_instance(INSTANCE, &thumbprint).await;
         scenario
+    }
+
+    /// A host that knows nothing yet, beside a Microsoft that speaks these versions of HTTP only.
+    pub(crate) async fn with_http(http: HttpVersions) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary directory");
+        let mut options = SimulatorOptions::new(folder.path().join("microsoft"));
+        options.http = http;
+        let microsoft = Simulator::start(options).await.expect("the simulator starts");
+        Self::with(folder, microsoft).await
     }
 
     /// Runs `bss-host` on the host's data directory.

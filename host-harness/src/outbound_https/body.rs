@@ -1,32 +1,85 @@
 //! An answer's body, bounded in size and in the time between two pieces.
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 use wasmtime_wasi_http::Error;
 
 use super::failure;
+use super::pool::Lease;
 use crate::limits;
+
+/// A body as it comes from a connection.
+pub(super) enum Incoming {
+    Http1(hyper::body::Incoming),
+    Http2(h2::RecvStream),
+}
+
+impl Incoming {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        match self {
+            Self::Http1(body) => Pin::new(body)
+                .poll_frame(cx)
+                .map_err(|error| failure::of_http1_body(&error)),
+            Self::Http2(body) => {
+                let polled = body.poll_data(cx).map_err(|error| failure::of_http2_body(&error));
+                if let Poll::Ready(Some(Ok(data))) = &polled {
+                    // It is in the guest's hands or gone before there is more: the server may send as much again.
+                    let _ = body.flow_control().release_capacity(data.len());
+                }
+                polled.map_ok(Frame::data)
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Http1(body) => body.is_end_stream(),
+            Self::Http2(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Http1(body) => body.size_hint(),
+            Self::Http2(_) => SizeHint::default(),
+        }
+    }
+}
 
 /// A body that ends in an error rather than be longer, or slower, than is allowed.
 pub(super) struct Bounded {
     incoming: Incoming,
+    /// The connection that it comes from, until it has come to its end.
+    lease: Option<Lease>,
     left: u64,
     between_bytes: Duration,
     deadline: Pin<Box<Sleep>>,
 }
 
 impl Bounded {
-    pub(super) fn new(incoming: Incoming, between_bytes: Duration) -> Self {
-        Self {
+    pub(super) fn new(incoming: Incoming, lease: Lease, between_bytes: Duration) -> Self {
+        let mut body = Self {
             incoming,
+            lease: Some(lease),
             left: limits::RESPONSE_BODY_BYTES,
             between_bytes,
             deadline: Box::pin(tokio::time::sleep(between_bytes)),
+        };
+        body.return_connection_at_the_end();
+        body
+    }
+
+    /// Whoever reads may stop where nothing more can come, without asking once more.
+    fn return_connection_at_the_end(&mut self) {
+        if self.incoming.is_end_stream()
+            && let Some(lease) = self.lease.take()
+        {
+            lease.give_back();
         }
     }
 }
@@ -39,16 +92,21 @@ impl Body for Bounded {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(cx) else {
-            return self
-                .deadline
-                .as_mut()
-                .poll(cx)
-                .map(|()| Some(Err(Error::ConnectionReadTimeout)));
+        let Poll::Ready(frame) = self.incoming.poll_frame(cx) else {
+            ready!(self.deadline.as_mut().poll(cx));
+            if let Some(lease) = self.lease.take() {
+                lease.retire();
+            }
+            return Poll::Ready(Some(Err(Error::ConnectionReadTimeout)));
         };
         let frame = match frame {
-            None => return Poll::Ready(None),
-            Some(Err(error)) => return Poll::Ready(Some(Err(failure::of_body(&error)))),
+            None => {
+                if let Some(lease) = self.lease.take() {
+                    lease.give_back();
+                }
+                return Poll::Ready(None);
+            }
+            Some(Err(error)) => return Poll::Ready(Some(Err(error))),
             Some(Ok(frame)) => frame,
         };
         let size = frame.data_ref().map_or(0, |data| data.len() as u64);
@@ -60,6 +118,7 @@ impl Body for Bounded {
         self.left = left;
         let next = Instant::now() + self.between_bytes;
         self.deadline.as_mut().reset(next);
+        self.return_connection_at_the_end();
         Poll::Ready(Some(Ok(frame)))
     }
 

@@ -1,53 +1,115 @@
 //! Every way in which an exchange fails, mapped once to what the guest is told.
 //!
-//! What matters to the guest is whether the request can have been carried out. A failure to connect, and a
-//! refusal of our certificate, mean that it was not; everything else after the first byte left means that
-//! nobody knows. No text here names a file or a key.
+//! What matters to the guest is whether the request can have been carried out. A failure to connect, a refusal of our
+//! certificate, and a server that says it has not looked at the request mean that it was not; everything else after
+//! the first byte left means that nobody knows. No text here names a file or a key.
 
 use std::error::Error as StdError;
 use std::io;
 
+use h2::Reason;
 use rustls::{AlertDescription, Error as TlsError};
 use wasmtime_wasi_http::Error;
 
-use super::connector::{ConnectFailure, History};
+use super::connector::ConnectFailure;
+use super::link::History;
 
-/// What the guest is told when there is no answer.
-pub(super) fn of_exchange(error: &hyper_util::client::legacy::Error) -> Error {
-    if let Some(failure) = find::<ConnectFailure>(error) {
-        return of_connecting(failure);
+/// What is known of a request that has no answer.
+#[derive(Debug)]
+pub(super) struct Unanswered {
+    /// What the guest is told.
+    pub(super) error: Error,
+    /// Whether it is certain that nobody has looked at it, so that it may be sent again.
+    pub(super) untouched: bool,
+    /// Whether the server wants HTTP/1.1 from now on.
+    pub(super) http1_required: bool,
+}
+
+impl Unanswered {
+    fn unknown(error: Error) -> Self {
+        Self {
+            error,
+            untouched: false,
+            http1_required: false,
+        }
     }
-    // In TLS 1.3 a client learns only from its first read that its certificate was refused; the server has
-    // not looked at the request then.
-    if let Some(alert) = first_word(error)
-        && is_about_our_certificate(alert)
-    {
-        return alert_received(alert);
-    }
-    match find::<hyper::Error>(error) {
-        Some(cause) if cause.is_incomplete_message() => Error::ConnectionTerminated,
-        Some(cause) if cause.is_parse() => Error::HttpProtocolError,
-        _ => Error::ConnectionTerminated,
+
+    fn untouched() -> Self {
+        Self {
+            // Of the codes that say "not sent" the one that says nothing else.
+            error: Error::DestinationUnavailable,
+            untouched: true,
+            http1_required: false,
+        }
     }
 }
 
-/// The alert that is all a server ever sent on the connection that failed.
-fn first_word(error: &hyper_util::client::legacy::Error) -> Option<AlertDescription> {
-    let Some(connected) = error.connect_info() else {
-        // The connection ended before the request was handed to it.
-        return match find::<TlsError>(error) {
-            Some(TlsError::AlertReceived(alert)) => Some(*alert),
-            _ => None,
-        };
+/// A request that has no form on the wire. Sending it again would not help.
+pub(super) fn unsendable() -> Unanswered {
+    Unanswered::unknown(Error::HttpRequestDenied)
+}
+
+/// A request over HTTP/1.1. hyper gives back what it has not begun to write.
+pub(super) fn over_http1(error: &hyper::Error, written: bool, history: &History) -> Unanswered {
+    if let Some(alert) = refusal_of_our_certificate(history) {
+        return Unanswered::unknown(alert);
+    }
+    if !written {
+        return Unanswered::untouched();
+    }
+    Unanswered::unknown(if error.is_parse_too_large() {
+        Error::HttpResponseHeaderSectionSize(None)
+    } else if error.is_parse() {
+        Error::HttpProtocolError
+    } else {
+        Error::ConnectionTerminated
+    })
+}
+
+/// A request that h2 did not take.
+pub(super) fn before_http2(error: &h2::Error, history: &History) -> Unanswered {
+    if let Some(alert) = refusal_of_our_certificate(history) {
+        return Unanswered::unknown(alert);
+    }
+    if !error.is_io() && !error.is_go_away() {
+        return unsendable();
+    }
+    Unanswered {
+        http1_required: error.reason() == Some(Reason::HTTP_1_1_REQUIRED),
+        ..Unanswered::untouched()
+    }
+}
+
+/// A request that h2 took. A stream ends with a server's GOAWAY only if its number is above the last one that the
+/// server may have processed; that and REFUSED_STREAM promise that nothing was done (RFC 9113, section 8.7).
+pub(super) fn over_http2(error: &h2::Error, history: &History) -> Unanswered {
+    if let Some(alert) = refusal_of_our_certificate(history) {
+        return Unanswered::unknown(alert);
+    }
+    let refused = error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM);
+    let known = if error.is_remote() && (error.is_go_away() || refused) {
+        Unanswered::untouched()
+    } else if error.is_library() {
+        Unanswered::unknown(Error::HttpProtocolError)
+    } else {
+        Unanswered::unknown(Error::ConnectionTerminated)
     };
-    let mut extras = http::Extensions::new();
-    connected.get_extras(&mut extras);
-    // The connection knows it even where the error came up elsewhere, because the request was too late.
-    extras.get::<History>()?.first_word()
+    Unanswered {
+        // Not among the promises of section 8.7: only the next request goes by it.
+        http1_required: error.reason() == Some(Reason::HTTP_1_1_REQUIRED),
+        ..known
+    }
 }
 
-/// What the guest is told when an answer's body breaks off.
-pub(super) fn of_body(error: &hyper::Error) -> Error {
+/// In TLS 1.3 a client learns only from its first read that its certificate was refused; the server has not looked
+/// at the request then. The connection knows it even where the error came up elsewhere.
+fn refusal_of_our_certificate(history: &History) -> Option<Error> {
+    let alert = history.first_word()?;
+    is_about_our_certificate(alert).then(|| alert_received(alert))
+}
+
+/// What the guest is told when an answer's body breaks off over HTTP/1.1.
+pub(super) fn of_http1_body(error: &hyper::Error) -> Error {
     if error.is_incomplete_message() || find::<io::Error>(error).is_some() {
         Error::HttpResponseIncomplete
     } else {
@@ -55,8 +117,19 @@ pub(super) fn of_body(error: &hyper::Error) -> Error {
     }
 }
 
-fn of_connecting(failure: &ConnectFailure) -> Error {
+/// What the guest is told when an answer's body breaks off over HTTP/2.
+pub(super) fn of_http2_body(error: &h2::Error) -> Error {
+    if error.is_library() {
+        Error::HttpProtocolError
+    } else {
+        Error::HttpResponseIncomplete
+    }
+}
+
+/// What the guest is told when there is no connection.
+pub(super) fn of_connecting(failure: &ConnectFailure) -> Error {
     match failure {
+        ConnectFailure::LimitReached => Error::ConnectionLimitReached,
         ConnectFailure::NoServer => Error::HttpRequestUriInvalid,
         ConnectFailure::ResolveTimeout => Error::DnsTimeout,
         ConnectFailure::Resolve(_) => Error::DnsError {
@@ -68,7 +141,7 @@ fn of_connecting(failure: &ConnectFailure) -> Error {
         ConnectFailure::Connect(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
             Error::ConnectionRefused
         }
-        ConnectFailure::Connect(_) => Error::DestinationUnavailable,
+        ConnectFailure::Connect(_) | ConnectFailure::ClosedAtOnce => Error::DestinationUnavailable,
         ConnectFailure::Handshake(error) => match find::<TlsError>(error) {
             Some(TlsError::AlertReceived(alert)) => alert_received(*alert),
             Some(TlsError::InvalidCertificate(_)) => Error::TlsCertificateError,
@@ -88,6 +161,17 @@ fn alert_received(alert: AlertDescription) -> Error {
 fn is_about_our_certificate(alert: AlertDescription) -> bool {
     let id = u8::from(alert);
     (42..=49).contains(&id) || id == 116
+}
+
+/// An error with its causes, on one line.
+pub(super) fn in_full(error: &dyn StdError) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text = format!("{text}: {cause}");
+        next = cause.source();
+    }
+    text
 }
 
 /// The first error of a kind in a chain of causes, looking into `io::Error`s, whose `source` skips their own inner error.

@@ -24,6 +24,8 @@ pub(super) enum Outcome {
     Close,
     /// The connection is reset.
     Reset,
+    /// The stream is refused.
+    Refuse,
 }
 
 /// A whole answer, as a site makes it.
@@ -61,7 +63,7 @@ pub(super) async fn answer(
     };
     let when = match fault {
         Fault::Close(when) | Fault::Reset(when) | Fault::Html(_, when) | Fault::NotJson(when) => when,
-        Fault::Refusal { .. } => When::BeforeActing,
+        Fault::Refusal { .. } | Fault::RefuseStream => When::BeforeActing,
         Fault::CutAnswer
         | Fault::DelayAnswer(_)
         | Fault::HugeAnswer(_)
@@ -75,6 +77,7 @@ pub(super) async fn answer(
     match fault {
         Fault::Close(_) => Outcome::Close,
         Fault::Reset(_) => Outcome::Reset,
+        Fault::RefuseStream => Outcome::Refuse,
         Fault::CutAnswer => cut(acted),
         Fault::DelayAnswer(delay) => {
             sleep(delay).await;

@@ -22,6 +22,7 @@ use super::connections::{ConnectionSeen, Connections, Counted, TlsVersion};
 use super::faults::{Fault, Faults, Operation};
 use super::ledger::{Ledger, LedgerEntry};
 use super::server::{Site, allowing};
+use super::tls::HTTP_2;
 use errors::Refusal;
 use license_return::LicenseReturn;
 use purchase::{Purchase, Purchased};
@@ -111,6 +112,7 @@ impl Site for Cis {
         Ok(self.connections.accepted(ConnectionSeen {
             client_certificate_thumbprint: thumbprint(certificate),
             tls_version,
+            http2: tls.alpn_protocol() == Some(HTTP_2),
             resumed: tls.handshake_kind() == Some(rustls::HandshakeKind::Resumed),
             requests: 0,
         }))

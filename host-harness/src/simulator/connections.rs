@@ -27,6 +27,8 @@ pub struct ConnectionSeen {
     pub client_certificate_thumbprint: String,
     /// The version of TLS it speaks.
     pub tls_version: TlsVersion,
+    /// Whether it speaks HTTP/2.
+    pub http2: bool,
     /// Whether it resumed the TLS session of an earlier connection.
     pub resumed: bool,
     /// How many requests have been read from it.

@@ -45,6 +45,9 @@ pub enum Fault {
     Close(When),
     /// The connection is reset (a TCP RST) without an answer.
     Reset(When),
+    /// Nothing is done, and it is said so: a REFUSED_STREAM of HTTP/2. Over HTTP/1.1, which has no word for it, the
+    /// connection is closed.
+    RefuseStream,
     /// The answer's second half is missing: its Content-Length promises more than is sent before the connection ends.
     CutAnswer,
     /// What was asked for is done at once, and answered this much later.

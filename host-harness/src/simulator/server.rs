@@ -1,9 +1,8 @@
 //! A listener: TLS, HTTP and the end of connections, for whichever site stands behind it.
 
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -24,12 +23,16 @@ use tokio_rustls::TlsAcceptor;
 use super::answer::{Answer, AnswerBody, Outcome, whole};
 use super::faults::{ConnectionFault, Faults, Listener};
 use super::tcp::{Ending, EndingTcp};
+use super::tls::HTTP_2;
 
 /// How long a client may take over its TLS handshake.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 
 /// How long a connection may stay idle, or take to send the head of a request.
 const HEAD_MAX: Duration = Duration::from_secs(120);
+
+/// Requests at once on one HTTP/2 connection: what Azure's front ends allow is of this order.
+const STREAMS_MAX: u32 = 100;
 
 /// How much body a request may have. A purchase has about 1 KiB, an assertion about 2.
 const BODY_MAX: usize = 64 * 1024;
@@ -140,35 +143,64 @@ async fn connection<S: Site>(
         return;
     }
     match site.connected(stream.get_ref().1) {
-        Ok(connection) => serve(TokioIo::new(stream), site.as_ref(), &connection, &ending, stopped).await,
+        Ok(connection) => serve(stream, site, connection, ending, stopped).await,
         Err(error) => tracing::debug!(%error, "the simulator can't tell who has connected"),
     }
 }
 
-/// HTTP on one connection. HTTP/2 would be another branch here, chosen by what ALPN agreed on.
+/// HTTP on one connection, in the version that ALPN agreed on.
 async fn serve<S: Site>(
-    io: TokioIo<tokio_rustls::server::TlsStream<EndingTcp>>,
-    site: &S,
-    connection: &S::Connection,
+    stream: tokio_rustls::server::TlsStream<EndingTcp>,
+    site: Arc<S>,
+    connection: S::Connection,
+    ending: Ending,
+    stopped: watch::Receiver<bool>,
+) {
+    let shared = Arc::new((site, connection, ending.clone()));
+    let service = service_fn(move |request: Request<Incoming>| {
+        let shared = Arc::clone(&shared);
+        async move {
+            let (site, connection, ending) = &*shared;
+            let outcome = match read(request).await {
+                Ok(request) => site.answer(request, connection).await,
+                Err(status) => whole(site.unreadable(status)),
+            };
+            match outcome {
+                Outcome::Answer(answer) => return Ok::<Response<AnswerBody>, h2::Error>(answer),
+                // hyper resets the stream with it, or closes a connection of HTTP/1.1.
+                Outcome::Refuse => return Err(h2::Reason::REFUSED_STREAM.into()),
+                Outcome::Close => ending.close(),
+                Outcome::Reset => ending.reset(),
+            }
+            // The connection is dropped from outside while this waits.
+            std::future::pending().await
+        }
+    });
+    let http2 = stream.get_ref().1.alpn_protocol() == Some(HTTP_2);
+    let io = TokioIo::new(stream);
+    if http2 {
+        let mut http = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+        http.timer(TokioTimer::new())
+            .max_concurrent_streams(STREAMS_MAX)
+            .keep_alive_interval(HEAD_MAX);
+        let served = http.serve_connection(io, service);
+        until_ended(served, |served| served.graceful_shutdown(), &ending, stopped).await;
+    } else {
+        let mut http = hyper::server::conn::http1::Builder::new();
+        http.timer(TokioTimer::new()).header_read_timeout(HEAD_MAX);
+        let served = http.serve_connection(io, service);
+        until_ended(served, |served| served.graceful_shutdown(), &ending, stopped).await;
+    }
+}
+
+/// Drives a connection to its end, or to the end that was asked for.
+async fn until_ended<C: Future<Output = hyper::Result<()>>>(
+    connection: C,
+    shut_down: impl Fn(Pin<&mut C>),
     ending: &Ending,
     mut stopped: watch::Receiver<bool>,
 ) {
-    let service = service_fn(|request: Request<Incoming>| async move {
-        let outcome = match read(request).await {
-            Ok(request) => site.answer(request, connection).await,
-            Err(status) => whole(site.unreadable(status)),
-        };
-        match outcome {
-            Outcome::Answer(answer) => return Ok::<Response<AnswerBody>, Infallible>(answer),
-            Outcome::Close => ending.close(),
-            Outcome::Reset => ending.reset(),
-        }
-        // The connection is dropped from outside while this waits.
-        std::future::pending().await
-    });
-    let mut http = hyper::server::conn::http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEAD_MAX);
-    let mut served = pin!(http.serve_connection(io, service));
+    let mut served = pin!(connection);
     let mut stopping = false;
     loop {
         tokio::select! {
@@ -181,7 +213,7 @@ async fn serve<S: Site>(
             () = ending.asked_for() => return,
             _ = stopped.changed(), if !stopping => {
                 stopping = true;
-                served.as_mut().graceful_shutdown();
+                shut_down(served.as_mut());
             }
         }
     }

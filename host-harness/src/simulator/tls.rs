@@ -9,9 +9,11 @@ use rustls::server::{ServerConfig, WebPkiClientVerifier};
 use rustls::version::{TLS12, TLS13};
 use rustls::{RootCertStore, SupportedProtocolVersion};
 
-use super::{SimulatorError, TlsVersions};
+use super::{HttpVersions, SimulatorError, TlsVersions};
 
-/// What ALPN offers. HTTP/2 would be named here before it.
+/// The name of HTTP/2 in ALPN.
+pub(super) const HTTP_2: &[u8] = b"h2";
+/// The name of HTTP/1.1 in ALPN.
 const HTTP_1_1: &[u8] = b"http/1.1";
 
 type Identity = (CertificateDer<'static>, PrivateKeyDer<'static>);
@@ -19,18 +21,20 @@ type Identity = (CertificateDer<'static>, PrivateKeyDer<'static>);
 /// For Entra, whose callers prove who they are with an assertion.
 pub(super) fn without_client_certificate(
     versions: TlsVersions,
+    http: HttpVersions,
     identity: &Identity,
 ) -> Result<Arc<ServerConfig>, SimulatorError> {
     let config = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(protocol_versions(versions))?
         .with_no_client_auth()
         .with_single_cert(vec![identity.0.clone()], identity.1.clone_key())?;
-    Ok(finished(config))
+    Ok(finished(config, http))
 }
 
 /// For CIS: a handshake without a certificate of that authority fails.
 pub(super) fn requiring_client_certificate(
     versions: TlsVersions,
+    http: HttpVersions,
     identity: &Identity,
     authority: CertificateDer<'static>,
 ) -> Result<Arc<ServerConfig>, SimulatorError> {
@@ -41,11 +45,16 @@ pub(super) fn requiring_client_certificate(
         .with_protocol_versions(protocol_versions(versions))?
         .with_client_cert_verifier(verifier)
         .with_single_cert(vec![identity.0.clone()], identity.1.clone_key())?;
-    Ok(finished(config))
+    Ok(finished(config, http))
 }
 
-fn finished(mut config: ServerConfig) -> Arc<ServerConfig> {
-    config.alpn_protocols = vec![HTTP_1_1.to_vec()];
+fn finished(mut config: ServerConfig, http: HttpVersions) -> Arc<ServerConfig> {
+    let offered: &[&[u8]] = match http {
+        HttpVersions::Both => &[HTTP_2, HTTP_1_1],
+        HttpVersions::Http1 => &[HTTP_1_1],
+        HttpVersions::Http2 => &[HTTP_2],
+    };
+    config.alpn_protocols = offered.iter().map(|name| name.to_vec()).collect();
     Arc::new(config)
 }
 

@@ -142,6 +142,18 @@ impl Client {
         }
     }
 
+    /// The same client with these names in ALPN; without any it speaks HTTP/1.1.
+    pub(crate) fn offering(&self, protocols: &[&[u8]]) -> Client {
+        let mut tls = ClientConfig::clone(&self.tls);
+        tls.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+        Client {
+            details: self.details.clone(),
+            assertion: self.assertion.clone(),
+            tls: Arc::new(tls),
+            openapi: OpenApi::cis(),
+        }
+    }
+
     /// A connection with TLS on it.
     pub(crate) async fn tls(&self, url: &str) -> Result<TlsStream<TcpStream>> {
         let uri: http::Uri = url.parse()?;

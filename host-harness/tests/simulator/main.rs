@@ -10,6 +10,7 @@ mod catalog;
 mod client;
 mod entra;
 mod faults;
+mod http2;
 mod license_return;
 mod openapi;
 mod purchase;

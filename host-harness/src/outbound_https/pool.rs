@@ -1,0 +1,477 @@
+//! Connections that are kept between exchanges, each by the instance, settings, identity and authority it was opened for.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+use tokio::sync::futures::OwnedNotified;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+use super::ClientKey;
+use super::channel::{self, Channel, Http1, Http2};
+use super::connector::{ConnectFailure, Connector};
+use super::policy::Authority;
+use super::quota::{ConnectionCounts, ConnectionLimits, Quota, Slot};
+use crate::limits;
+
+/// The connections of all instances.
+pub(super) struct Pool {
+    limits: ConnectionLimits,
+    quota: Quota,
+    clients: Mutex<Clients>,
+}
+
+#[derive(Default)]
+struct Clients {
+    kept: HashMap<ClientKey, Arc<Client>>,
+    /// Whether a task looks for connections that have been idle for too long.
+    swept: bool,
+}
+
+/// What one identity of an instance connects with, and its connections.
+pub(super) struct Client {
+    instance_id: String,
+    connector: Connector,
+    places: Mutex<HashMap<Authority, Place>>,
+    /// Nothing is kept any more: the settings have changed.
+    closed: AtomicBool,
+}
+
+/// The connections to one authority.
+#[derive(Default)]
+struct Place {
+    /// None: not known yet.
+    speaks: Option<Speaks>,
+    idle: Vec<Idle>,
+    /// How many will be idle in a moment, and what says so.
+    settling: usize,
+    settled: Arc<Notify>,
+    shared: Vec<Http2>,
+    /// Held by whoever opens a connection that others could share.
+    opening: Arc<tokio::sync::Mutex<()>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Speaks {
+    Http1,
+    /// Though it offers HTTP/2, it has asked for HTTP/1.1 (RFC 9113, section 7).
+    Http1Only,
+    Http2,
+}
+
+struct Idle {
+    http1: Http1,
+    since: Instant,
+}
+
+/// What there is for an exchange.
+enum Taken {
+    Kept(Channel),
+    /// Nothing yet, but an answer was just read to its end, and its connection is free in a moment.
+    Settling(OwnedNotified),
+    /// Nothing; what is opened while this is held, others can share.
+    Shareable(Arc<tokio::sync::Mutex<()>>),
+    /// Nothing; each opens its own.
+    Nothing,
+}
+
+/// A connection, or a part in one, for one exchange.
+pub(super) struct Lease {
+    pub(super) channel: Channel,
+    /// Whether it has been used before.
+    pub(super) reused: bool,
+    slot: Slot,
+    client: Arc<Client>,
+    authority: Authority,
+    pool: Arc<Pool>,
+    runtime: Handle,
+}
+
+impl Pool {
+    pub(super) fn new(limits: ConnectionLimits) -> Self {
+        Self {
+            limits,
+            quota: Quota::new(limits),
+            clients: Mutex::default(),
+        }
+    }
+
+    /// The client under a key, made if there is none. One for settings that are not the newest any more keeps
+    /// nothing: a call that began before they were saved may still need it, and it goes with that call.
+    ///
+    /// # Errors
+    /// As `make`.
+    pub(super) fn client<E>(
+        &self,
+        key: &ClientKey,
+        make: impl FnOnce() -> Result<Connector, E>,
+    ) -> Result<Arc<Client>, E> {
+        if let Some(client) = self.lock().kept.get(key) {
+            return Ok(client.clone());
+        }
+        let client = Arc::new(Client {
+            instance_id: key.instance_id.clone(),
+            connector: make()?,
+            places: Mutex::default(),
+            closed: AtomicBool::new(false),
+        });
+        let mut clients = self.lock();
+        let version_of =
+            |other: &ClientKey| (other.instance_id == key.instance_id).then_some(other.settings_version);
+        let mut versions = clients.kept.keys().filter_map(version_of);
+        if versions.any(|version| version > key.settings_version) {
+            client.close();
+            return Ok(client);
+        }
+        clients.forget(|other| version_of(other).is_some_and(|version| version != key.settings_version));
+        Ok(clients.kept.entry(key.clone()).or_insert(client).clone())
+    }
+
+    /// Closes an instance's idle connections, and those in use when they are not any more.
+    pub(super) fn forget_instance(&self, instance_id: &str) {
+        self.lock().forget(|key| key.instance_id == instance_id);
+    }
+
+    pub(super) fn counts(&self) -> ConnectionCounts {
+        let counters = &self.quota.counters;
+        let clients = self.lock();
+        let idle = clients.kept.values().map(|client| client.idle().len()).sum();
+        ConnectionCounts {
+            opened: counters.opened.load(Ordering::Relaxed),
+            reused: counters.reused.load(Ordering::Relaxed),
+            open: counters.open.load(Ordering::Relaxed),
+            idle,
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn keys(&self) -> Vec<ClientKey> {
+        self.lock().kept.keys().cloned().collect()
+    }
+
+    /// Waits for a turn.
+    pub(super) async fn slot(&self, client: &Client, deadline: Instant) -> Result<Slot, ConnectFailure> {
+        match timeout_at(deadline, self.quota.slot(&client.instance_id)).await {
+            Ok(Ok(slot)) => Ok(slot),
+            _ => Err(ConnectFailure::LimitReached),
+        }
+    }
+
+    /// A kept connection, or a new one.
+    pub(super) async fn lease(
+        self: &Arc<Self>,
+        client: &Arc<Client>,
+        authority: &Authority,
+        slot: Slot,
+        deadline: Instant,
+    ) -> Result<Lease, ConnectFailure> {
+        let lease = |channel, reused, slot| Lease {
+            channel,
+            reused,
+            slot,
+            client: client.clone(),
+            authority: authority.clone(),
+            pool: self.clone(),
+            runtime: Handle::current(),
+        };
+        let settle_by = deadline.min(Instant::now() + limits::SETTLE);
+        let mut alone = None;
+        loop {
+            match client.take(authority, self.limits) {
+                Taken::Kept(kept) => {
+                    self.quota.counters.reused.fetch_add(1, Ordering::Relaxed);
+                    return Ok(lease(kept, true, slot));
+                }
+                Taken::Settling(settled) if Instant::now() < settle_by => {
+                    let _ = timeout_at(settle_by, settled).await;
+                }
+                // One opens what all can share, and whoever has waited for that looks again.
+                Taken::Shareable(opening) if alone.is_none() => {
+                    let held = timeout_at(deadline, opening.lock_owned()).await;
+                    alone = Some(held.map_err(|_| ConnectFailure::ConnectTimeout)?);
+                }
+                _ => break,
+            }
+        }
+        let channel = self.open(client, authority, &slot, deadline).await?;
+        Ok(lease(channel, false, slot))
+    }
+
+    async fn open(
+        self: &Arc<Self>,
+        client: &Arc<Client>,
+        authority: &Authority,
+        slot: &Slot,
+        deadline: Instant,
+    ) -> Result<Channel, ConnectFailure> {
+        let close_idle = |own: bool| self.close_oldest_idle(own.then_some(client.instance_id.as_str()));
+        let permit = match timeout_at(deadline, self.quota.permit(slot, close_idle)).await {
+            Ok(Ok(permit)) => permit,
+            _ => return Err(ConnectFailure::LimitReached),
+        };
+        let http1_only = client.speaks(authority) == Some(Speaks::Http1Only);
+        let link = client
+            .connector
+            .connect(authority, http1_only, permit, deadline)
+            .await?;
+        self.quota.counters.opened.fetch_add(1, Ordering::Relaxed);
+        if !link.speaks_http2() {
+            client.learn(
+                authority,
+                if http1_only {
+                    Speaks::Http1Only
+                } else {
+                    Speaks::Http1
+                },
+            );
+            let http1 = channel::http1(link).await;
+            return http1.map(Channel::Http1).ok_or(ConnectFailure::ClosedAtOnce);
+        }
+        client.learn(authority, Speaks::Http2);
+        let http2 = channel::http2(link).await.ok_or(ConnectFailure::ClosedAtOnce)?;
+        let stream = http2.stream().ok_or(ConnectFailure::ClosedAtOnce)?;
+        client.keep_http2(authority, http2);
+        self.sweep_from_time_to_time(&Handle::current());
+        Ok(Channel::Http2(stream))
+    }
+
+    /// Closes the idle connection that has been so for the longest time: of one instance, or of any.
+    fn close_oldest_idle(&self, instance_id: Option<&str>) {
+        let clients = self.lock();
+        let oldest = clients
+            .kept
+            .values()
+            .filter(|client| instance_id.is_none_or(|id| client.instance_id == id))
+            .filter_map(|client| Some((client.idle().into_iter().min()?, client)))
+            .min_by_key(|(since, _)| *since);
+        if let Some((since, client)) = oldest {
+            client.close_idle_since(since);
+        }
+    }
+
+    /// Sees to it that a task closes what nobody has used for long, as long as there is anything to close.
+    fn sweep_from_time_to_time(self: &Arc<Self>, runtime: &Handle) {
+        let mut clients = self.lock();
+        if std::mem::replace(&mut clients.swept, true) {
+            return;
+        }
+        drop(clients);
+        let (pool, idle) = (Arc::downgrade(self), self.limits.idle);
+        runtime.spawn(async move {
+            let _sweeping = Sweeping(pool.clone());
+            loop {
+                sleep((idle / 4).max(limits::SHORTEST)).await;
+                if pool.upgrade().is_none_or(|pool| !pool.sweep()) {
+                    return;
+                }
+            }
+        });
+    }
+
+    /// Whether anything is left for the next time.
+    fn sweep(&self) -> bool {
+        let mut clients = self.lock();
+        let expired = Instant::now().checked_sub(self.limits.idle);
+        for client in clients.kept.values() {
+            if let Some(expired) = expired {
+                client.close_idle_since(expired);
+            }
+        }
+        clients.swept = clients.kept.values().any(|client| client.keeps_any());
+        clients.swept
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Clients> {
+        // Nothing panics while it is held.
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Says that the sweeping has ended, also where its runtime was shut down.
+struct Sweeping(Weak<Pool>);
+
+impl Drop for Sweeping {
+    fn drop(&mut self) {
+        if let Some(pool) = self.0.upgrade() {
+            pool.lock().swept = false;
+        }
+    }
+}
+
+impl Clients {
+    fn forget(&mut self, which: impl Fn(&ClientKey) -> bool) {
+        self.kept.retain(|key, client| {
+            let forgotten = which(key);
+            if forgotten {
+                client.close();
+            }
+            !forgotten
+        });
+    }
+}
+
+impl Client {
+    fn take(&self, authority: &Authority, limits: ConnectionLimits) -> Taken {
+        let mut places = self.lock();
+        let place = places.entry(authority.clone()).or_default();
+        place.shared.retain(Http2::is_open);
+        if let Some(stream) = place.shared.iter().find_map(Http2::stream) {
+            return Taken::Kept(Channel::Http2(stream));
+        }
+        // The one that was used last: the others get to be closed.
+        while let Some(Idle { http1, since }) = place.idle.pop() {
+            if http1.is_ready() && since.elapsed() < limits.idle {
+                return Taken::Kept(Channel::Http1(http1));
+            }
+        }
+        if place.settling > 0 {
+            return Taken::Settling(place.settled.clone().notified_owned());
+        }
+        match place.speaks {
+            None | Some(Speaks::Http2) => Taken::Shareable(place.opening.clone()),
+            Some(Speaks::Http1 | Speaks::Http1Only) => Taken::Nothing,
+        }
+    }
+
+    fn speaks(&self, authority: &Authority) -> Option<Speaks> {
+        self.lock().get(authority)?.speaks
+    }
+
+    fn learn(&self, authority: &Authority, speaks: Speaks) {
+        self.lock().entry(authority.clone()).or_default().speaks = Some(speaks);
+    }
+
+    fn keep_http2(&self, authority: &Authority, http2: Http2) {
+        let mut places = self.lock();
+        if !self.closed.load(Ordering::Acquire) {
+            places.entry(authority.clone()).or_default().shared.push(http2);
+        }
+    }
+
+    fn keep_http1(&self, authority: &Authority, http1: Http1) {
+        let mut places = self.lock();
+        if !self.closed.load(Ordering::Acquire) {
+            let since = Instant::now();
+            let place = places.entry(authority.clone()).or_default();
+            place.idle.push(Idle { http1, since });
+        }
+    }
+
+    fn begin_settling(&self, authority: &Authority) {
+        if let Some(place) = self.lock().get_mut(authority) {
+            place.settling += 1;
+        }
+    }
+
+    fn end_settling(&self, authority: &Authority) {
+        if let Some(place) = self.lock().get_mut(authority) {
+            place.settling = place.settling.saturating_sub(1);
+            place.settled.notify_waiters();
+        }
+    }
+
+    fn close(&self) {
+        let mut places = self.lock();
+        self.closed.store(true, Ordering::Release);
+        places.clear();
+    }
+
+    /// Since when each idle connection is.
+    fn idle(&self) -> Vec<Instant> {
+        let places = self.lock();
+        let http1 = places.values().flat_map(|place| &place.idle);
+        let http1 = http1.filter(|idle| idle.http1.is_ready()).map(|idle| idle.since);
+        let http2 = places.values().flat_map(|place| &place.shared);
+        let http2 = http2
+            .filter(|http2| http2.is_open())
+            .filter_map(Http2::idle_since);
+        http1.chain(http2).collect()
+    }
+
+    /// Closes what has been idle since then, or for longer, and forgets what is closed already.
+    fn close_idle_since(&self, then: Instant) {
+        for place in self.lock().values_mut() {
+            place
+                .idle
+                .retain(|idle| idle.http1.is_ready() && idle.since > then);
+            place
+                .shared
+                .retain(|http2| http2.is_open() && http2.idle_since().is_none_or(|since| since > then));
+        }
+    }
+
+    fn keeps_any(&self) -> bool {
+        let places = self.lock();
+        places
+            .values()
+            .any(|place| !place.idle.is_empty() || !place.shared.is_empty())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Authority, Place>> {
+        // Nothing panics while it is held.
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Lease {
+    /// The exchange is over, and its answer has been read to the end: another may have the connection.
+    pub(super) fn give_back(self) {
+        let Self {
+            channel,
+            slot,
+            client,
+            authority,
+            pool,
+            runtime,
+            ..
+        } = self;
+        let Channel::Http1(mut http1) = channel else {
+            return;
+        };
+        if http1.is_ready() {
+            client.keep_http1(&authority, http1);
+            return pool.sweep_from_time_to_time(&runtime);
+        }
+        client.begin_settling(&authority);
+        let on = runtime.clone();
+        runtime.spawn(async move {
+            if let Ok(true) = timeout(limits::CLOSE, http1.becomes_ready()).await {
+                client.keep_http1(&authority, http1);
+                pool.sweep_from_time_to_time(&on);
+            }
+            client.end_settling(&authority);
+            // Not before: whoever waits for a turn is to find this connection.
+            drop(slot);
+        });
+    }
+
+    /// An answer did not come in time: others are not to wait on the same connection. Those that do already, may.
+    pub(super) fn retire(self) {
+        if let Channel::Http2(stream) = &self.channel {
+            stream.retire();
+            let mut places = self.client.lock();
+            if let Some(place) = places.get_mut(&self.authority) {
+                place.shared.retain(Http2::is_open);
+            }
+        }
+    }
+
+    pub(super) fn is_http1(&self) -> bool {
+        matches!(self.channel, Channel::Http1(_))
+    }
+
+    /// The server wants no HTTP/2 here.
+    pub(super) fn use_http1_from_now_on(&self) {
+        let mut places = self.client.lock();
+        let place = places.entry(self.authority.clone()).or_default();
+        place.speaks = Some(Speaks::Http1Only);
+        place.shared.clear();
+    }
+
+    /// Gives the connection up, and keeps the turn.
+    pub(super) fn into_slot(self) -> Slot {
+        self.slot
+    }
+}
