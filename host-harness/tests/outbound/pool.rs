@@ -234,16 +234,23 @@ async fn a_connection_in_use_while_its_instance_is_forgotten_serves_its_call_and
     let answers = Arc::new(Semaphore::new(0));
     let server = held_server(answers.clone()).await;
     let caller = Caller::new(&server);
-    let under_way = tokio::spawn({
+    let mut under_way = tokio::task::JoinSet::new();
+    for accepted in [1, 2] {
         let caller = caller.clone();
-        async move { caller.post().await }
-    });
-    until("it is under way", || server.accepted() == 1).await;
+        under_way.spawn(async move { caller.post().await });
+        until("it is under way", || server.accepted() == accepted).await;
+    }
     caller.outbound.forget_instance("one");
+    answers.add_permits(1);
+    under_way.join_next().await.unwrap().unwrap().unwrap();
+    until("its connection is closed", || {
+        caller.outbound.connections().open == 1
+    })
+    .await;
     answers.add_permits(2);
-    under_way.await.unwrap().unwrap();
+    under_way.join_next().await.unwrap().unwrap().unwrap();
     caller.post().await.unwrap();
-    assert_eq!(server.accepted(), 2);
+    assert_eq!(server.accepted(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
