@@ -123,7 +123,7 @@ fn invoice_json(invoice: &Invoice, credits: &[&Credit]) -> Value {
     json!({
         "number": invoice.number,
         "order": invoice.order_id.to_string(),
-        "issuedAt": show::time(invoice.issued_at_ms),
+        "issuedAtMs": invoice.issued_at_ms,
         "total": invoice.total().as_ref().map(price_json),
         "lines": invoice.lines.iter().map(|line| json!({
             "position": line.position,
@@ -131,14 +131,14 @@ fn invoice_json(invoice: &Invoice, credits: &[&Credit]) -> Value {
             "product": line.product_code,
             "name": line.product_name,
             "price": price_json(&line.price),
-            "chargedAt": show::time(line.charged_at_ms),
+            "chargedAtMs": line.charged_at_ms,
         })).collect::<Vec<_>>(),
         "credits": credits.iter().map(|credit| json!({
             "number": credit.number,
             "asset": credit.asset_id.to_string(),
             "price": price_json(&credit.price),
             "cancellation": credit.cancellation_id.map(|id| id.to_string()),
-            "creditedAt": show::time(credit.credited_at_ms),
+            "creditedAtMs": credit.credited_at_ms,
         })).collect::<Vec<_>>(),
     })
 }
