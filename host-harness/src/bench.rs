@@ -3,16 +3,27 @@
 //! What a call costs in the sandbox is seen beside the *native twin*: the same code of the plugin, the same way out,
 //! the same certificate, without the sandbox. Feature `bench`, which an embedder leaves out.
 
+mod call_site;
 mod canned_answers;
+mod certificates;
+mod instances;
 mod native_twin;
 mod orders;
+mod resident;
 mod scratch_record;
 mod site;
+mod stand_in;
+mod upstream;
 
+pub use call_site::{CallSite, Kind, Way};
 pub use canned_answers::{CannedAnswers, Traffic};
+pub use certificates::{BenchAuthority, ServerIdentity};
 pub use native_twin::{NativePlatform, fetch_services};
+pub use resident::{Resident, call_in_turn};
 pub use scratch_record::{Applied, ScratchRecord};
 pub use site::{Reading, Site};
+pub(crate) use stand_in::StandIn;
+pub use upstream::{Ports, Seen, SeenByCertificate, Upstream};
 
 /// What a benchmark needs could not be set up or did not answer.
 #[derive(Debug, thiserror::Error)]

@@ -76,6 +76,6 @@ pub use generated::bss::service_manager::{
     access_token_cache, certificate_store, failures, instance_settings, license_order, progress,
     services_definition, services_sink,
 };
-pub use generated::{Core, CorePre};
+pub use generated::{Core, CoreIndices, CorePre};
 pub use lifecycle::exports::bss::service_manager::license_lifecycle;
 pub use lifecycle::{Lifecycle, LifecyclePre};

@@ -6,6 +6,13 @@ use std::time::Duration;
 /// it is read; 64 MiB leaves room for that and keeps a thousand calls at once within 64 GiB of addresses.
 pub const MEMORY_BYTES: usize = 64 * 1024 * 1024;
 
+/// Memory of a sandbox that keeps its pages for the next call. A purchase uses 1.2 MiB; what a larger call used beyond
+/// goes back to the system.
+pub const WARM_MEMORY_BYTES: usize = 2 * 1024 * 1024;
+
+/// Sandboxes without a call that keep their pages: about as many as are in use at once, where many are.
+pub const WARM_SLOTS: u32 = 64;
+
 /// Table elements of one call. The plugin has about a thousand function pointers.
 pub const TABLE_ELEMENTS: usize = 20_000;
 
@@ -126,6 +133,10 @@ pub const CONNECTION_WINDOW: u32 = 1024 * 1024;
 /// How often one request is sent, where the server says each time that it has not looked at it. A server that closes
 /// its connections after so many requests says so once; one that goes on is better left to the platform's own pauses.
 pub const TRIES_PER_REQUEST: usize = 3;
+
+/// TLS sessions that can be resumed, for one instance and certificate: rustls keeps eight for a server, and an instance
+/// has one or two. Its own default sets aside room for 32 servers, much of what an idle instance held.
+pub const TLS_SESSIONS: usize = 16;
 
 /// The times of a call that who embeds the host may set otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -30,7 +30,7 @@ use tokio::time::{Instant, timeout_at};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 #[cfg(feature = "bench")]
-use crate::bench::CannedAnswers;
+use crate::bench::StandIn;
 use crate::certificate_store::{Identity, Thumbprint};
 use crate::limits;
 use body::Bounded;
@@ -80,9 +80,9 @@ struct ClientKey {
 #[derive(Clone)]
 pub struct OutboundHttps {
     pool: Arc<Pool>,
-    /// What answers in place of the network.
+    /// What takes the place of connections.
     #[cfg(feature = "bench")]
-    canned: Option<CannedAnswers>,
+    stand_in: Option<StandIn>,
 }
 
 impl Default for OutboundHttps {
@@ -105,15 +105,15 @@ impl OutboundHttps {
         Self {
             pool: Arc::new(Pool::new(limits)),
             #[cfg(feature = "bench")]
-            canned: None,
+            stand_in: None,
         }
     }
 
-    /// One without a network: what the policy permits is answered from memory.
+    /// One without connections of its own: what the policy permits goes to the stand-in.
     #[cfg(feature = "bench")]
-    pub(crate) fn answering(canned: CannedAnswers) -> Self {
+    pub(crate) fn standing_in(stand_in: StandIn) -> Self {
         Self {
-            canned: Some(canned),
+            stand_in: Some(stand_in),
             ..Self::default()
         }
     }
@@ -160,8 +160,9 @@ impl OutboundHttps {
             }
         };
         #[cfg(feature = "bench")]
-        if let Some(canned) = &self.canned {
-            return canned.answer(&with_known_length(request, &permitted.authority).await?);
+        if let Some(stand_in) = &self.stand_in {
+            let request = with_known_length(request, &permitted.authority).await?;
+            return stand_in.answer(egress, permitted, request).await;
         }
         let client = self.client(egress, permitted.client_certificate).map_err(|error| {
             tracing::error!(instance = egress.instance_id, %error, "the instance's certificate can't be used for TLS");

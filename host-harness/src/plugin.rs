@@ -16,7 +16,7 @@ use crate::bindings::instance_settings::{Draft, Form, Instance};
 use crate::bindings::license_lifecycle::{LicenseName, LicenseReturn};
 use crate::bindings::license_order::{License, LicenseOrder, OrderAnswer};
 use crate::bindings::services_definition::{Outcome, Product};
-use crate::bindings::{Checking, CheckingPre, Core, CorePre, Lifecycle, LifecyclePre};
+use crate::bindings::{Checking, CheckingPre, Core, CoreIndices, CorePre, Lifecycle, LifecyclePre};
 use crate::call_state::{self, CallContext, CallState};
 use crate::compiled_cache::CompiledCache;
 use crate::error::{CallError, LoadError};
@@ -33,6 +33,8 @@ const LIFECYCLE: &str = "bss:service-manager/license-lifecycle@0.1.0";
 pub struct Plugin {
     engine: Engine,
     core: CorePre<CallState>,
+    /// Where its functions are, found once.
+    core_indices: CoreIndices,
     imports: Arc<[String]>,
     exports: Arc<[String]>,
     limits: CallLimits,
@@ -103,7 +105,9 @@ impl Plugin {
         if exports.iter().any(|name| name == LIFECYCLE) {
             LifecyclePre::new(linked.clone()).map_err(contract)?;
         }
+        let core_indices = CoreIndices::new(&linked).map_err(contract)?;
         Ok(Self {
+            core_indices,
             imports: component_type
                 .imports(&engine)
                 .map(|(name, _)| name.to_owned())
@@ -280,7 +284,10 @@ impl Plugin {
             .await;
         match entered {
             Ok(Ok(instance)) => Ok(Call {
-                core: Core::new(&mut store, &instance).map_err(CallError::Setup)?,
+                core: self
+                    .core_indices
+                    .load(&mut store, &instance)
+                    .map_err(CallError::Setup)?,
                 store,
                 instance,
                 deadlines,

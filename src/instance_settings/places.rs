@@ -66,9 +66,19 @@ pub(super) fn languages() -> Vec<Choice> {
 
 /// The tag as Microsoft writes it. None: there is no such language.
 pub(super) fn language_tag(value: &str) -> Option<&'static str> {
-    language_ids()
-        .map(|language| language.name)
-        .find(|tag| tag.eq_ignore_ascii_case(value))
+    // What was saved is written as Microsoft writes it, and every call of the plugin asks.
+    numbered(value).or_else(|| {
+        language_ids()
+            .map(|language| language.name)
+            .find(|tag| tag.eq_ignore_ascii_case(value))
+    })
+}
+
+/// A tag that is written as Microsoft writes it, if it has a number of its own.
+fn numbered(tag: &str) -> Option<&'static str> {
+    let language = <&LanguageId>::try_from(tag).ok()?;
+    let same = <&LanguageId>::try_from(language.lcid).ok()?;
+    (same.name == tag && is_real(tag)).then_some(same.name)
 }
 
 fn language_ids() -> impl Iterator<Item = &'static LanguageId> {
@@ -78,9 +88,9 @@ fn language_ids() -> impl Iterator<Item = &'static LanguageId> {
         .filter(|language| is_real(language.name))
 }
 
-/// Leaves out the sort orders (`_`), the private tags (`x-`) and the pseudo languages (`qps-`).
+/// Leaves out what has no tag, the sort orders (`_`), the private tags (`x-`) and the pseudo languages (`qps-`).
 fn is_real(tag: &str) -> bool {
-    !tag.contains('_') && !tag.starts_with("x-") && !tag.starts_with("qps")
+    !tag.is_empty() && !tag.contains('_') && !tag.starts_with("x-") && !tag.starts_with("qps")
 }
 
 #[cfg(test)]
@@ -121,6 +131,22 @@ mod tests {
             .filter(|language| is_real(language.name))
             .count();
         assert_eq!(language_ids().count(), all);
+    }
+
+    #[test]
+    fn every_choice_is_found_by_its_key_and_by_nothing_that_is_no_choice() {
+        for choice in countries() {
+            assert_eq!(country_code(&choice.key), Some(choice.key.as_str()));
+        }
+        for choice in languages() {
+            assert_eq!(language_tag(&choice.key), Some(choice.key.as_str()));
+        }
+        for tag in ["de-DE", "el-GR", "en-US", "fr-FR", "zh-CN"] {
+            assert_eq!(numbered(tag), Some(tag), "the short way");
+        }
+        for tag in ["qps-ploc", "x-IV-mathan", "de-DE_phoneb", "ar-AE-x", ""] {
+            assert_eq!(language_tag(tag), None, "{tag}");
+        }
     }
 
     #[test]

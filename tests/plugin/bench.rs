@@ -252,3 +252,98 @@ fn a_catalog_of_no_size_is_not_measured() {
         assert_eq!(output.status.code(), Some(crate::cli::USAGE), "{offers}");
     }
 }
+
+/// What the program prints, as JSON.
+fn bench(arguments: &[&str]) -> Value {
+    let output = std::process::Command::new(crate::component::bss_host())
+        .args(["bench"])
+        .args(arguments)
+        .args(["--json", "--plugin"])
+        .arg(component())
+        .output()
+        .expect("the program runs");
+    assert_eq!(output.status.code(), Some(DONE), "{output:?}");
+    serde_json::from_slice(&output.stdout).expect("one line of JSON")
+}
+
+#[test]
+fn bench_calls_opens_no_more_connections_than_are_in_use_at_once_and_lends_none() {
+    let sizes = [
+        "--requests",
+        "400",
+        "--rounds",
+        "1",
+        "--interleaved",
+        "400",
+        "--instances",
+        "6",
+    ];
+    let figures = bench(&[&["calls"][..], &sizes].concat());
+    let number = |pointer: &str| {
+        let figure = figures.pointer(pointer).and_then(Value::as_f64);
+        figure.unwrap_or_else(|| panic!("{pointer} in {figures}"))
+    };
+    for kind in ["sandboxed", "native"] {
+        let opened = number(&format!("/connectionsOpened/{kind}"));
+        assert!((1.0..=32.0).contains(&opened), "{kind}: {opened}");
+    }
+    assert_eq!(number("/interleaved/lent"), 0.0);
+    let by_certificate = figures["interleaved"]["requestsByCertificate"]
+        .as_object()
+        .expect("a map");
+    let served: Vec<_> = by_certificate.values().map(Value::as_u64).collect();
+    assert_eq!(served, [Some(200), Some(200)], "each by its own certificate");
+    for figure in [
+        "/loading/cached/bestMicroseconds",
+        "/loading/compiledMicroseconds",
+        "/fromMemory/sandboxed/medianMicroseconds",
+        "/fromMemory/native/medianMicroseconds",
+        "/fromMemory/preparing/medianMicroseconds",
+        "/answeredAtOnce/ratio",
+        "/answeredAtOnce/timesConnectionPerRequest",
+        "/answeredAtOnce/requestAlone/bestPerSecond",
+        "/answeredAfter20Milliseconds/ratioOfMedians",
+        "/machine/processors",
+    ] {
+        assert!(number(figure) > 0.0, "{figure}");
+    }
+    for (way, kind) in [
+        ("inUse", "sandboxed"),
+        ("inUse", "native"),
+        ("idle", "sandboxed"),
+        ("idle", "native"),
+    ] {
+        assert_eq!(number(&format!("/resident/{way}/{kind}/instances")), 6.0);
+        assert!(number(&format!("/resident/{way}/{kind}/allBytes")) > 1024.0 * 1024.0);
+    }
+    let goals = figures["goals"].as_array().expect("goals");
+    assert_eq!(goals.len(), 9);
+    let not_judged: Vec<_> = goals
+        .iter()
+        .filter(|goal| goal["met"].is_null())
+        .map(|goal| &goal["id"])
+        .collect();
+    assert_eq!(
+        not_judged,
+        [
+            "connections-opened",
+            "resident-idle-instance",
+            "resident-instance-in-use",
+            "lent-connections"
+        ],
+        "goals are about other sizes"
+    );
+}
+
+#[test]
+fn bench_measures_everything_in_one_run_and_draws_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let picture = folder.path().join("bench.svg");
+    let figures = bench(&["--quick", "--plot", picture.to_str().expect("UTF-8")]);
+    for bench in ["calls", "services", "orders"] {
+        assert!(figures[bench]["goals"].is_array(), "{bench} in {figures}");
+    }
+    assert!(figures["machine"]["processors"].is_number());
+    let picture = std::fs::read_to_string(picture).expect("a picture");
+    assert!(picture.starts_with("<svg") && picture.contains("32 at once, answered at once"));
+}

@@ -6,6 +6,7 @@ use std::cell::RefCell;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
+use microsoft_esd::license_order as twin_order;
 use microsoft_esd::platform::{
     HttpRequest, HttpResponse, Level, Method, Platform, SendFailure, SignatureAlgorithm, SigningFailure,
 };
@@ -18,8 +19,9 @@ use zeroize::Zeroizing;
 
 use super::CannedAnswers;
 use crate::access_token_cache::CallAccessTokens;
-use crate::bindings::failures::ReadFailure;
+use crate::bindings::failures::{ChangeFailure, ReadFailure};
 use crate::bindings::instance_settings::Instance;
+use crate::bindings::license_order::{LicenseOrder, OrderAnswer};
 use crate::bindings::services_definition::{Outcome, Product};
 use crate::call_state::{CallContext, CallEvent, LogLevel, now_ms};
 use crate::certificate_store as store;
@@ -203,4 +205,23 @@ pub async fn fetch_services(
     reading
         .await
         .map_err(|panicked| CallError::Trap(wasmtime::Error::from_anyhow(panicked.into())))
+}
+
+/// Buys one license as [`Plugin::create_license`](crate::Plugin::create_license) does, without a sandbox, on this
+/// thread, which may block. `take_down`: where copies of all answers go.
+///
+/// # Errors
+/// As the plugin says.
+pub(super) fn create_license(
+    call: CallContext,
+    runtime: &Handle,
+    instance: &Instance,
+    order: &LicenseOrder,
+    take_down: Option<CannedAnswers>,
+) -> Result<OrderAnswer, ChangeFailure> {
+    let platform = NativePlatform::new(call, runtime.clone(), take_down);
+    let (instance, order) = (contract::instance(instance), contract::license_order(order));
+    twin_order::create_license(&platform, &instance, &order)
+        .map(contract::order_answer)
+        .map_err(contract::change_failure)
 }

@@ -1,31 +1,26 @@
 //! A simulator of Microsoft and an instance that is ready to call it, the same way in every benchmark.
 
-use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use p12_keystore::{Certificate, KeyStore, KeyStoreEntry, PrivateKey, PrivateKeyChain};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tempfile::TempDir;
 
-use super::{BenchError, CannedAnswers, native_twin};
+use super::instances::{self, Vendor};
+use super::{BenchError, CannedAnswers, StandIn, native_twin};
 use crate::bindings::failures::ReadFailure;
 use crate::bindings::services_definition::{Outcome, Product};
 use crate::call_state::{CallContext, CallEvent, CallListener};
-use crate::certificate_store::PfxCode;
 use crate::host::{Host, contract_instance};
 use crate::outbound_https::OutboundHttps;
 use crate::plugin::Plugin;
-use crate::record::{Instance, NewInstance, Reach};
-use crate::simulator::{CertificateRequest, Details, IssuedCertificate, Simulator, SimulatorOptions};
+use crate::record::Instance;
+use crate::simulator::{CertificateRequest, Details, Simulator, SimulatorOptions};
 
 const INSTANCE: &str = "bench";
-/// Of a PFX file that only ever is in memory.
-const CODE: &str = "bench";
 
 /// A simulator, and a host with one instance that is ready.
 pub struct Site {
@@ -64,16 +59,9 @@ impl Site {
             .plugin()
             .await
             .map_err(BenchError::when("the plugin can't be loaded"))?;
-        let thumbprint = import(&host, &simulator).await?;
-        create(&host, simulator.details()).await?;
-        let credentials = credentials(simulator.details());
-        save(&host, credentials).await?;
-        let selection = [
-            ("certificate-thumbprint", thumbprint),
-            ("country", "DE".to_owned()),
-            ("language", "de-DE".to_owned()),
-        ];
-        let instance = save(&host, selection.into()).await?;
+        let thumbprint = instances::import(&host, &issued(&simulator)?).await?;
+        let vendor = vendor(simulator.details())?;
+        let instance = instances::configured(&host, INSTANCE, &vendor, thumbprint).await?;
         Ok(Self {
             simulator,
             host,
@@ -102,7 +90,7 @@ impl Site {
     /// The same call with its answers from memory.
     pub fn from_memory(call: CallContext, canned: &CannedAnswers) -> CallContext {
         CallContext {
-            outbound: OutboundHttps::answering(canned.clone()),
+            outbound: OutboundHttps::standing_in(StandIn::Memory(canned.clone())),
             ..call
         }
     }
@@ -174,82 +162,29 @@ impl Site {
     }
 }
 
-/// Installs a certificate of the simulator's making; its thumbprint.
-async fn import(host: &Host, simulator: &Simulator) -> Result<String, BenchError> {
+/// A certificate of the simulator's making.
+fn issued(simulator: &Simulator) -> Result<Vec<u8>, BenchError> {
     let issued = simulator
         .issue_client_certificate(&CertificateRequest::default())
         .map_err(BenchError::when("the simulator issues no certificate"))?;
-    let pfx = pfx(&issued).map_err(BenchError::when("no PFX file can be made"))?;
-    let installed = host
-        .record()
-        .certificates()
-        .import(&pfx, &PfxCode::new(CODE))
-        .await
-        .map_err(BenchError::when("the certificate can't be imported"))?;
-    Ok(installed.thumbprint.to_string())
+    let unreadable = "the simulator's certificate can't be read";
+    let certificate = CertificateDer::from_pem_slice(issued.certificate_pem.as_bytes())
+        .map_err(BenchError::when(unreadable))?;
+    let key = PrivateKeyDer::from_pem_slice(issued.private_key_pem.as_bytes())
+        .map_err(BenchError::when(unreadable))?;
+    instances::pfx(&certificate, &key)
 }
 
-fn pfx(issued: &IssuedCertificate) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>> {
-    let key = PrivateKeyDer::from_pem_slice(issued.private_key_pem.as_bytes())?;
-    let certificate = CertificateDer::from_pem_slice(issued.certificate_pem.as_bytes())?;
-    let chain = PrivateKeyChain::new(
-        "1",
-        PrivateKey::from_der(key.secret_der())?,
-        vec![Certificate::from_der(&certificate)?],
-    );
-    let mut store = KeyStore::new();
-    store.add_entry(INSTANCE, KeyStoreEntry::PrivateKeyChain(chain));
-    Ok(store.writer(CODE).write()?)
-}
-
-async fn create(host: &Host, details: &Details) -> Result<(), BenchError> {
-    let authorities = std::fs::read_to_string(&details.ca_file)
+fn vendor(details: &Details) -> Result<Vendor, BenchError> {
+    let authorities_pem = std::fs::read_to_string(&details.ca_file)
         .map_err(BenchError::when("the simulator's authority can't be read"))?;
-    let instance = NewInstance {
-        name: INSTANCE.to_owned(),
-        currency: "EUR".to_owned(),
-        options: [("login-authority".to_owned(), details.login_authority.clone())].into(),
-        reach: Reach {
-            trusted_authorities_pem: Some(authorities),
-            // The simulator listens on this machine only.
-            allowed_networks: vec![
-                ipnet::Ipv4Net::new_assert(Ipv4Addr::LOCALHOST, 8).into(),
-                ipnet::Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128).into(),
-            ],
-        },
-    };
-    host.record()
-        .create_instance(instance)
-        .await
-        .map_err(BenchError::when("the instance can't be created"))?;
-    Ok(())
-}
-
-fn credentials(details: &Details) -> BTreeMap<&'static str, String> {
-    [
-        ("system-name", INSTANCE.to_owned()),
-        ("resource-api", details.resource_api.clone()),
-        ("service-url", details.service_url.clone()),
-        ("tenant", details.tenant.to_string()),
-        ("channel-id", details.channel_id.clone()),
-        ("client-id", details.client_id.to_string()),
-    ]
-    .into()
-}
-
-/// Saves one stage of the form.
-async fn save(host: &Host, typed: BTreeMap<&'static str, String>) -> Result<Instance, BenchError> {
-    let typed: BTreeMap<String, String> = typed
-        .into_iter()
-        .map(|(id, value)| (id.to_owned(), value))
-        .collect();
-    let form = host
-        .configure(INSTANCE, &typed, "bench")
-        .await
-        .map_err(BenchError::when("the instance can't be configured"))?;
-    if !form.saved {
-        let problems = format!("{:?}", form.form);
-        return Err(BenchError::when("the form was not saved")(problems));
-    }
-    Ok(form.instance)
+    Ok(Vendor {
+        service_url: details.service_url.clone(),
+        resource_api: details.resource_api.clone(),
+        login_authority: details.login_authority.clone(),
+        tenant: details.tenant,
+        channel_id: details.channel_id.clone(),
+        client_id: details.client_id,
+        authorities_pem,
+    })
 }

@@ -12,7 +12,7 @@ use ipnet::IpNet;
 use uuid::Uuid;
 
 #[cfg(feature = "bench")]
-use super::bench::BenchCommand;
+use super::bench::BenchArguments;
 use super::invoices::InvoiceCommand;
 use super::mail::MailCommand;
 use super::products::ProductCommand;
@@ -91,8 +91,7 @@ pub(super) enum Command {
     Simulator(SimulatorArguments),
     /// Measure what a plugin costs in its sandbox, beside the same code without one
     #[cfg(feature = "bench")]
-    #[command(subcommand)]
-    Bench(BenchCommand),
+    Bench(BenchArguments),
     /// Show the whole way, from a PFX file to licenses, against a simulator of its own
     Demo(DemoArguments),
 }

@@ -31,7 +31,9 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
         Command::Simulator(simulator_arguments) => return simulator(simulator_arguments).await,
         Command::Demo(demo_arguments) => return demo::run(&arguments.plugin, demo_arguments, json).await,
         #[cfg(feature = "bench")]
-        Command::Bench(command) => return super::bench::run(&arguments.plugin, command, json).await,
+        Command::Bench(command) => {
+            return super::bench::run(&arguments.data_dir, &arguments.plugin, command, json).await;
+        }
         Command::Prerequisites(asked) => {
             let code = pfx_code(asked.code_file.as_deref())?;
             return prerequisites::run(asked, &read_pfx(&asked.pfx)?, &code, json).await;

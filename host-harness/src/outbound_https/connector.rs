@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use rustls::ClientConfig;
+use rustls::client::Resumption;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::ServerName;
 use rustls::sign::SingleCertAndKey;
@@ -65,12 +66,13 @@ impl Connector {
         let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()?
             .with_root_certificates(egress.trust_roots.clone());
-        let config = match identity {
+        let mut config = match identity {
             Some(identity) => {
                 config.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(identity.certified_key())))
             }
             None => config.with_no_client_auth(),
         };
+        config.resumption = Resumption::in_memory_sessions(limits::TLS_SESSIONS);
         let offering = |protocols: &[&[u8]]| {
             // A clone shares the TLS sessions, and whose they are.
             let mut config = config.clone();

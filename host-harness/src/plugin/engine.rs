@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::limits;
 
@@ -39,7 +39,14 @@ fn pooled() -> Config {
         .total_tables(CALLS_AT_ONCE * 8)
         .total_stacks(CALLS_AT_ONCE)
         .max_memory_size(limits::MEMORY_BYTES)
-        .table_elements(limits::TABLE_ELEMENTS);
+        .table_elements(limits::TABLE_ELEMENTS)
+        // What a call has written to is put back byte by byte, and its pages stay: handing them to the system and
+        // faulting them in again took a quarter of a purchase's time in the sandbox (docs/performance.md).
+        .linear_memory_keep_resident(limits::WARM_MEMORY_BYTES)
+        .table_keep_resident(limits::WARM_MEMORY_BYTES)
+        .max_unused_warm_slots(limits::WARM_SLOTS)
+        // Without it (before Linux 6.7) all of that much memory is written for each call, used or not.
+        .pagemap_scan(Enabled::Auto);
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     config
 }

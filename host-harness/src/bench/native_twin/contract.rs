@@ -3,10 +3,14 @@
 
 use microsoft_esd::failures as twin_failures;
 use microsoft_esd::instance_settings as twin_settings;
+use microsoft_esd::license_order as twin_order;
 use microsoft_esd::services_definition as twin;
 
-use crate::bindings::failures::{Delay, Problem, ReadFailure};
+use crate::bindings::failures::{ChangeFailure, Delay, Problem, ReadFailure};
 use crate::bindings::instance_settings::Instance;
+use crate::bindings::license_order::{
+    EarlierAttempts, License, LicenseOrder, LicenseTokenStatus, OrderAnswer, Party, ReturnStatus,
+};
 use crate::bindings::services_definition::{
     Attribute, AttributeValue, Derivative, Outcome, Product, ProductType, Summary,
 };
@@ -80,11 +84,82 @@ fn product_type(product_type: twin::ProductType) -> ProductType {
 pub(super) fn read_failure(failure: twin_failures::ReadFailure) -> ReadFailure {
     match failure {
         twin_failures::ReadFailure::Refused(refused) => ReadFailure::Refused(problem(refused)),
-        twin_failures::ReadFailure::Unavailable(delay) => ReadFailure::Unavailable(Delay {
-            problem: problem(delay.problem),
-            retry_after_ms: delay.retry_after_ms,
-        }),
+        twin_failures::ReadFailure::Unavailable(later) => ReadFailure::Unavailable(delay(later)),
         twin_failures::ReadFailure::Malformed(malformed) => ReadFailure::Malformed(problem(malformed)),
+    }
+}
+
+pub(super) fn change_failure(failure: twin_failures::ChangeFailure) -> ChangeFailure {
+    match failure {
+        twin_failures::ChangeFailure::Refused(refused) => ChangeFailure::Refused(problem(refused)),
+        twin_failures::ChangeFailure::Unavailable(later) => ChangeFailure::Unavailable(delay(later)),
+        twin_failures::ChangeFailure::Unknown(unknown) => ChangeFailure::Unknown(problem(unknown)),
+    }
+}
+
+pub(super) fn license_order(order: &LicenseOrder) -> twin_order::LicenseOrder {
+    let party = |party: &Party| twin_order::Party {
+        id: party.id.clone(),
+        name: party.name.clone(),
+        country: party.country.clone(),
+    };
+    twin_order::LicenseOrder {
+        client_transaction_id: order.client_transaction_id.clone(),
+        earlier_attempts: match order.earlier_attempts {
+            EarlierAttempts::None => twin_order::EarlierAttempts::None,
+            EarlierAttempts::NotDone => twin_order::EarlierAttempts::NotDone,
+            EarlierAttempts::Unknown => twin_order::EarlierAttempts::Unknown,
+        },
+        check_only: order.check_only,
+        product: order.product.clone(),
+        reseller: order.reseller.as_ref().map(party),
+        customer: party(&order.customer),
+    }
+}
+
+pub(super) fn order_answer(answer: twin_order::OrderAnswer) -> OrderAnswer {
+    match answer {
+        twin_order::OrderAnswer::Licensed(bought) => OrderAnswer::Licensed(license(bought)),
+        twin_order::OrderAnswer::Valid => OrderAnswer::Valid,
+    }
+}
+
+fn license(license: twin_order::License) -> License {
+    let twin_order::License {
+        client_transaction_id,
+        transaction_id,
+        license_token_id,
+        product_key,
+        activation_link,
+        license_token_status,
+        return_status,
+        purchased_at_ms,
+        returnable_until_ms,
+    } = license;
+    License {
+        client_transaction_id,
+        transaction_id,
+        license_token_id,
+        product_key: product_key.expose().to_owned(),
+        activation_link: activation_link.expose().to_owned(),
+        license_token_status: match license_token_status {
+            twin_order::LicenseTokenStatus::Activated => LicenseTokenStatus::Activated,
+            twin_order::LicenseTokenStatus::Redeemed => LicenseTokenStatus::Redeemed,
+            twin_order::LicenseTokenStatus::ReturnAccepted => LicenseTokenStatus::ReturnAccepted,
+        },
+        return_status: match return_status {
+            twin_order::ReturnStatus::None => ReturnStatus::None,
+            twin_order::ReturnStatus::Successful => ReturnStatus::Successful,
+        },
+        purchased_at_ms,
+        returnable_until_ms,
+    }
+}
+
+fn delay(delay: twin_failures::Delay) -> Delay {
+    Delay {
+        problem: problem(delay.problem),
+        retry_after_ms: delay.retry_after_ms,
     }
 }
 

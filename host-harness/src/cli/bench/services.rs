@@ -1,5 +1,7 @@
 //! Measures Get Services Definition: sandboxed and native, over TLS and from memory, taking turns.
 
+mod figures;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +12,8 @@ use host_harness::simulator::Catalog;
 use host_harness::{CallContext, CallListener};
 
 use super::super::show;
-use super::figures::{Figures, Pair, Size, Times};
+use super::measured::Times;
+use figures::{Figures, Pair, Size};
 
 /// Measures every size in turn.
 pub(super) async fn measure(plugin: &Path, offers: &[u32]) -> Result<Figures, BenchError> {

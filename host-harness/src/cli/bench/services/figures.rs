@@ -5,7 +5,8 @@ use std::time::Duration;
 use host_harness::bench::Traffic;
 use serde_json::{Value, json};
 
-use super::super::show;
+use super::super::super::show;
+use super::super::measured::{Bound, Goal, Times, build, show_goals};
 
 /// How many times as long as the native twin a sandboxed reading may take, at [`RATIO_OFFERS`].
 const RATIO_MAX: f64 = 1.5;
@@ -21,7 +22,7 @@ const RECORD_MAX: f64 = 10.0;
 const MIB: f64 = 1024.0 * 1024.0;
 
 /// All that was measured.
-pub(super) struct Figures {
+pub(in super::super) struct Figures {
     pub(super) sizes: Vec<Size>,
 }
 
@@ -47,44 +48,17 @@ pub(super) struct Pair {
     pub(super) native: Times,
 }
 
-/// How long readings took.
-#[derive(Clone, Copy)]
-pub(super) struct Times {
-    /// What goals are judged by: on a machine with other work to do, the nearest to what a reading takes.
-    pub(super) best: Duration,
-    pub(super) median: Duration,
-}
-
-impl Times {
-    /// Of an odd number of readings.
-    pub(super) fn of(mut readings: Vec<Duration>) -> Self {
-        readings.sort_unstable();
-        Self {
-            best: readings.first().copied().unwrap_or_default(),
-            median: readings.get(readings.len() / 2).copied().unwrap_or_default(),
-        }
-    }
-
-    fn json(self, offers: u32) -> Value {
-        json!({
-            "bestSeconds": self.best.as_secs_f64(),
-            "medianSeconds": self.median.as_secs_f64(),
-            "microsecondsPerOffer": per_offer(self.best, offers),
-        })
-    }
+/// How long readings took, for programs.
+fn times_json(times: Times, offers: u32) -> Value {
+    json!({
+        "bestSeconds": times.best.as_secs_f64(),
+        "medianSeconds": times.median.as_secs_f64(),
+        "microsecondsPerOffer": per_offer(times.best, offers),
+    })
 }
 
 /// One of a size's two.
 type PairOf = fn(&Size) -> &Pair;
-
-/// A figure that should not be exceeded.
-struct Goal {
-    id: &'static str,
-    text: &'static str,
-    max: f64,
-    /// None: the size it is about was not measured.
-    value: Option<f64>,
-}
 
 impl Pair {
     fn ratio(&self) -> f64 {
@@ -93,8 +67,8 @@ impl Pair {
 
     fn json(&self, offers: u32) -> Value {
         json!({
-            "sandboxed": self.sandboxed.json(offers),
-            "native": self.native.json(offers),
+            "sandboxed": times_json(self.sandboxed, offers),
+            "native": times_json(self.native, offers),
             "ratio": self.ratio(),
             "ratioOfMedians": self.sandboxed.median.as_secs_f64() / self.native.median.as_secs_f64(),
         })
@@ -161,23 +135,6 @@ fn mebibytes(bytes: f64) -> String {
     format!("{:.2}", bytes / MIB)
 }
 
-impl Goal {
-    /// None: it was not measured.
-    fn is_met(&self) -> Option<bool> {
-        self.value.map(|value| value <= self.max)
-    }
-
-    fn json(&self) -> Value {
-        json!({
-            "id": self.id,
-            "goal": self.text,
-            "max": self.max,
-            "value": self.value,
-            "met": self.is_met(),
-        })
-    }
-}
-
 impl Figures {
     fn size(&self, offers: u32) -> Option<&Size> {
         self.sizes.iter().find(|size| size.offers == offers)
@@ -193,7 +150,12 @@ impl Figures {
         };
         let over_tls: PairOf = |size| &size.over_tls;
         let from_memory: PairOf = |size| &size.from_memory;
-        let goal = |id, text, max, value| Goal { id, text, max, value };
+        let goal = |id, text, max, value| Goal {
+            id,
+            text,
+            bound: Bound::AtMost(max),
+            value,
+        };
         [
             goal(
                 "ratio-over-tls",
@@ -235,16 +197,16 @@ impl Figures {
     }
 
     /// For programs.
-    pub(super) fn json(&self) -> Value {
+    pub(in super::super) fn json(&self) -> Value {
         json!({
-            "build": if cfg!(debug_assertions) { "debug" } else { "release" },
+            "build": build(),
             "sizes": self.sizes.iter().map(Size::json).collect::<Vec<_>>(),
             "goals": self.goals().iter().map(Goal::json).collect::<Vec<_>>(),
         })
     }
 
     /// For people.
-    pub(super) fn show(&self) {
+    pub(in super::super) fn show(&self) {
         let mut table = show::table(&[
             "Offers",
             "Answers",
@@ -261,16 +223,7 @@ impl Figures {
             table.add_row(size.row("from memory", &size.from_memory));
         }
         show::line(table.to_string());
-        let mut table = show::table(&["Goal", "At most", "Is", ""]);
-        for goal in self.goals() {
-            let (value, met) = match (goal.value, goal.is_met()) {
-                (Some(value), Some(true)) => (format!("{value:.2}"), "met"),
-                (Some(value), _) => (format!("{value:.2}"), "not met"),
-                (None, _) => (String::new(), "not measured"),
-            };
-            table.add_row([goal.text, &format!("{:.2}", goal.max), &value, met]);
-        }
-        show::line(table.to_string());
+        show_goals(&self.goals());
     }
 }
 
@@ -300,15 +253,6 @@ mod tests {
     fn met(figures: &Figures) -> Vec<(&'static str, Option<bool>)> {
         let goals = figures.goals();
         goals.iter().map(|goal| (goal.id, goal.is_met())).collect()
-    }
-
-    #[test]
-    fn neither_the_best_nor_the_median_is_moved_by_one_slow_reading() {
-        let times = Times::of([3, 900, 1].map(Duration::from_secs).to_vec());
-        assert_eq!(
-            (times.best, times.median),
-            (Duration::from_secs(1), Duration::from_secs(3))
-        );
     }
 
     #[test]

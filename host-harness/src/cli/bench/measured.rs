@@ -1,0 +1,154 @@
+//! What all benchmarks have in common: durations of rounds, goals, and what else the machine was doing.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::super::show;
+
+/// How long rounds took.
+#[derive(Clone, Copy)]
+pub(super) struct Times {
+    /// What goals are judged by unless they name the median: on a machine with other work to do, the nearest to what a
+    /// round takes.
+    pub(super) best: Duration,
+    pub(super) median: Duration,
+}
+
+impl Times {
+    /// Of an odd number of rounds.
+    pub(super) fn of(mut rounds: Vec<Duration>) -> Self {
+        rounds.sort_unstable();
+        Self {
+            best: rounds.first().copied().unwrap_or_default(),
+            median: rounds.get(rounds.len() / 2).copied().unwrap_or_default(),
+        }
+    }
+}
+
+/// What a figure is to be.
+#[derive(Clone, Copy)]
+pub(super) enum Bound {
+    AtMost(f64),
+    AtLeast(f64),
+}
+
+/// A figure with a bound.
+pub(super) struct Goal {
+    pub(super) id: &'static str,
+    pub(super) text: &'static str,
+    pub(super) bound: Bound,
+    /// None: what it is about was not measured.
+    pub(super) value: Option<f64>,
+}
+
+impl Goal {
+    /// None: it was not measured.
+    pub(super) fn is_met(&self) -> Option<bool> {
+        self.value.map(|value| match self.bound {
+            Bound::AtMost(limit) => value <= limit,
+            Bound::AtLeast(limit) => value >= limit,
+        })
+    }
+
+    /// For programs.
+    pub(super) fn json(&self) -> Value {
+        let (side, limit) = match self.bound {
+            Bound::AtMost(limit) => ("max", limit),
+            Bound::AtLeast(limit) => ("min", limit),
+        };
+        json!({
+            "id": self.id,
+            "goal": self.text,
+            side: limit,
+            "value": self.value,
+            "met": self.is_met(),
+        })
+    }
+}
+
+/// Goals beside what was reached.
+pub(super) fn show_goals(goals: &[Goal]) {
+    let mut table = show::table(&["Goal", "To be", "Is", ""]);
+    for goal in goals {
+        let bound = match goal.bound {
+            Bound::AtMost(limit) => format!("at most {limit:.2}"),
+            Bound::AtLeast(limit) => format!("at least {limit:.2}"),
+        };
+        let (value, met) = match (goal.value, goal.is_met()) {
+            (Some(value), Some(true)) => (format!("{value:.2}"), "met"),
+            (Some(value), _) => (format!("{value:.2}"), "not met"),
+            (None, _) => (String::new(), "not measured"),
+        };
+        table.add_row([goal.text, &bound, &value, met]);
+    }
+    show::line(table.to_string());
+}
+
+/// What else the machine was doing.
+pub(super) struct Machine {
+    load_before: Option<f64>,
+}
+
+impl Machine {
+    /// To be called before anything is measured.
+    pub(super) fn at_first() -> Self {
+        Self { load_before: load() }
+    }
+
+    /// To be called when all has been measured.
+    pub(super) fn json(&self) -> Value {
+        json!({
+            "processors": std::thread::available_parallelism().map(usize::from).ok(),
+            "loadBefore": self.load_before,
+            "loadAfter": load(),
+        })
+    }
+}
+
+/// Processes that ran or waited for a processor, on average over the last minute. None: the system does not tell.
+fn load() -> Option<f64> {
+    let text = std::fs::read_to_string("/proc/loadavg").ok()?;
+    text.split(' ').next()?.parse().ok()
+}
+
+/// The build that measures, as JSON has it.
+pub(super) fn build() -> &'static str {
+    if cfg!(debug_assertions) {
+        "debug"
+    } else {
+        "release"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neither_the_best_nor_the_median_is_moved_by_one_slow_round() {
+        let times = Times::of([3, 900, 1].map(Duration::from_secs).to_vec());
+        assert_eq!(
+            (times.best, times.median),
+            (Duration::from_secs(1), Duration::from_secs(3))
+        );
+    }
+
+    #[test]
+    fn a_goal_is_met_up_to_its_bound_and_missed_beyond() {
+        let met = |bound, value| {
+            let goal = Goal {
+                id: "",
+                text: "",
+                bound,
+                value,
+            };
+            goal.is_met()
+        };
+        assert_eq!(met(Bound::AtMost(1.5), Some(1.5)), Some(true));
+        assert_eq!(met(Bound::AtMost(1.5), Some(1.51)), Some(false));
+        assert_eq!(met(Bound::AtLeast(0.6), Some(0.6)), Some(true));
+        assert_eq!(met(Bound::AtLeast(0.6), Some(0.59)), Some(false));
+        assert_eq!(met(Bound::AtLeast(0.6), None), None);
+    }
+}
