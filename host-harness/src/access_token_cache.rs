@@ -13,6 +13,8 @@ use crate::limits;
 #[derive(Clone, Default)]
 pub struct AccessTokenCache {
     instances: Arc<Mutex<HashMap<String, HashMap<String, Slot>>>>,
+    /// What every name begins with.
+    initial: Option<Arc<Zeroizing<String>>>,
 }
 
 /// One name of one instance. Whoever holds the lock is the one to get a new access token.
@@ -27,11 +29,19 @@ impl fmt::Debug for AccessTokenCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AccessTokenCache")
             .field("instances", &"[elided]")
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 
 impl AccessTokenCache {
+    /// A cache in which an access token is found under every name until it is dropped or replaced.
+    pub(crate) fn holding(access_token: &str) -> Self {
+        Self {
+            initial: Some(Arc::new(Zeroizing::new(access_token.to_owned()))),
+            ..Self::default()
+        }
+    }
+
     /// Forgets all of one instance's access tokens: its settings have changed.
     pub fn forget_instance(&self, instance_id: &str) {
         self.lock().remove(instance_id);
@@ -44,7 +54,14 @@ impl AccessTokenCache {
             // A guest that makes up names gains nothing but its own cache misses.
             slots.clear();
         }
-        slots.entry(name.to_owned()).or_default().clone()
+        let initial = || {
+            let kept = self.initial.as_ref().map(|access_token| Kept {
+                access_token: access_token.as_ref().clone(),
+                expires_at_ms: i64::MAX,
+            });
+            Arc::new(tokio::sync::Mutex::new(kept))
+        };
+        slots.entry(name.to_owned()).or_insert_with(initial).clone()
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, HashMap<String, Slot>>> {

@@ -21,6 +21,8 @@ mod generated {
         world: "bss:host-harness/core",
         imports: { default: async | trappable },
         exports: { default: async },
+        // For recordings of calls.
+        additional_derives: [serde::Deserialize, serde::Serialize],
     });
 }
 
@@ -43,6 +45,8 @@ mod checking {
                 super::generated::bss::service_manager::instance_settings,
         },
         exports: { default: async },
+        // For recordings of calls.
+        additional_derives: [serde::Deserialize, serde::Serialize],
     });
 }
 
@@ -67,6 +71,8 @@ mod lifecycle {
                 super::generated::bss::service_manager::license_order,
         },
         exports: { default: async },
+        // For recordings of calls.
+        additional_derives: [serde::Deserialize, serde::Serialize],
     });
 }
 

@@ -11,9 +11,11 @@ use wasmtime_wasi_config::{WasiConfig, WasiConfigVariables};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::access_token_cache::{AccessTokenCache, CallAccessTokens};
+use crate::asked::Verdict;
 use crate::bindings::certificate_store::{SignatureAlgorithm, SigningFailure};
 use crate::bindings::services_definition::Product;
 use crate::bindings::{access_token_cache, certificate_store, progress, services_definition, services_sink};
+use crate::call_trace::Followed;
 use crate::certificate_store::{self as store, Identity};
 use crate::guest_log::{GuestLog, Stream};
 use crate::limits;
@@ -87,6 +89,7 @@ pub(crate) struct CallState {
     identity: Option<Arc<Identity>>,
     access_tokens: CallAccessTokens,
     listener: CallListener,
+    followed: Followed,
     log: GuestLog,
     sink: Option<Sink>,
     pub(crate) limiter: Limiter,
@@ -101,7 +104,7 @@ struct Sink {
 
 impl CallState {
     /// The state of a new call. `reads_services`: whether products may be handed over.
-    pub(crate) fn new(context: CallContext, reads_services: bool) -> Self {
+    pub(crate) fn new(context: CallContext, followed: Followed, reads_services: bool) -> Self {
         let log = GuestLog::new(context.egress.instance_id.clone(), context.listener.clone());
         // Nothing is inherited: no environment, no arguments, no folders, no sockets, no input.
         let wasi = WasiCtx::builder()
@@ -119,9 +122,10 @@ impl CallState {
             http,
             identity: context.egress.identity.clone(),
             access_tokens: CallAccessTokens::new(context.access_tokens, context.egress.instance_id.clone()),
-            http_hooks: CallHttp::new(context.outbound, context.egress),
+            http_hooks: CallHttp::new(context.outbound, context.egress).followed_by(followed.clone()),
             config: context.options.into_iter().collect(),
             listener: context.listener,
+            followed,
             log,
             sink: reads_services.then(Sink::default),
             limiter: Limiter::new(),
@@ -133,12 +137,13 @@ impl CallState {
         self.sink.take().unwrap_or_default().products
     }
 
-    /// Tells the listener what is left to be told, and what the call took.
-    pub(crate) fn tell_end(&self) {
+    /// Tells the listener what is left to be told, and what the call took; and whoever follows it how it ended.
+    pub(crate) fn tell_end(&self, verdict: &Verdict) {
         self.log.end();
         (self.listener)(CallEvent::Ended {
             memory_bytes: self.limiter.memory_bytes,
         });
+        self.followed.end(verdict, self.limiter.memory_bytes);
     }
 }
 
@@ -197,12 +202,13 @@ impl certificate_store::Host for CallState {
         let Some(identity) = self.identity.clone() else {
             return Ok(Err(SigningFailure::NoCertificate));
         };
-        let algorithm = match algorithm {
-            SignatureAlgorithm::Ps256 => store::SignatureAlgorithm::Ps256,
-            SignatureAlgorithm::Rs256 => store::SignatureAlgorithm::Rs256,
+        let (algorithm, name) = match algorithm {
+            SignatureAlgorithm::Ps256 => (store::SignatureAlgorithm::Ps256, "PS256"),
+            SignatureAlgorithm::Rs256 => (store::SignatureAlgorithm::Rs256, "RS256"),
         };
-        Ok(identity
-            .sign(algorithm, &message)
+        Ok(self
+            .followed
+            .sign(name, || identity.sign(algorithm, &message))
             .map_err(|error| SigningFailure::Unusable(error.to_string())))
     }
 }
@@ -210,7 +216,10 @@ impl certificate_store::Host for CallState {
 impl access_token_cache::Host for CallState {
     async fn get(&mut self, name: String) -> wasmtime::Result<Option<String>> {
         check_access_token_size(&name)?;
-        let kept = self.access_tokens.get(&name, now_ms()).await;
+        let followed = self.followed.clone();
+        let kept = followed
+            .access_token(self.access_tokens.get(&name, now_ms()))
+            .await;
         Ok(kept.map(|access_token| access_token.as_str().to_owned()))
     }
 
@@ -396,7 +405,7 @@ mod tests {
             access_tokens: AccessTokenCache::default(),
             listener: Arc::new(|_| ()),
         };
-        CallState::new(context, false)
+        CallState::new(context, Followed::default(), false)
     }
 
     /// Everything that a guest can get from `certificate-store`, which is where the host has the key at hand.

@@ -14,17 +14,25 @@ mod orders;
 mod pfx;
 mod prerequisites;
 mod products;
+mod replay;
 mod returns;
 mod services;
 mod show;
+mod trace;
 mod worker;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 use clap::error::ErrorKind;
+use host_harness::call_trace::{self, Collector, TraceGuard, TraceLayer};
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use self::args::Arguments;
+use self::show::Failure;
 
 /// How a command ended, as its exit code says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,8 +71,11 @@ pub(crate) async fn run(command_line: impl IntoIterator<Item = std::ffi::OsStrin
             };
         }
     };
-    start_log(arguments.verbose);
-    match commands::run(arguments).await {
+    let (_until_the_end, ran) = match start_log(&arguments) {
+        Ok(until_the_end) => (until_the_end, commands::run(arguments).await),
+        Err(failure) => (None, Err(failure)),
+    };
+    match ran {
         Ok(ending) => ending,
         Err(failure) => {
             show::failure(&failure);
@@ -73,10 +84,11 @@ pub(crate) async fn run(command_line: impl IntoIterator<Item = std::ffi::OsStrin
     }
 }
 
-/// Diagnostics go to the standard error, so that results can be piped.
-fn start_log(verbose: u8) {
+/// Diagnostics go to the standard error, so that results can be piped; traces of calls go to the data directory, and
+/// to a collector where there is one. What is returned is to be dropped last.
+fn start_log(arguments: &Arguments) -> Result<Option<TraceGuard>, Failure> {
     // A plugin's warnings are shown by the command's own listener; `-v` shows all that a plugin says.
-    let (level, plugin) = match verbose {
+    let (level, plugin) = match arguments.verbose {
         0 => ("warn", "plugin=error,"),
         1 => ("info", ""),
         _ => ("debug", ""),
@@ -84,9 +96,22 @@ fn start_log(verbose: u8) {
     let filter = tracing_subscriber::EnvFilter::try_from_env("BSS_LOG").unwrap_or_else(|_| {
         tracing_subscriber::EnvFilter::new(format!("{level},{plugin}sqlx=warn,hyper=info,rustls=info"))
     });
-    // A second command line in one process, as in tests, keeps the first one's log.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
+        .with_filter(filter);
+    let collector = arguments.otlp.as_deref().filter(|endpoint| !endpoint.is_empty());
+    let collector = collector.map(Collector::new).transpose();
+    let collector = collector.map_err(|error| Failure::new(Ending::Usage, &error))?;
+    let (traces, guard) = arguments
+        .command
+        .opens_host()
+        .then(|| TraceLayer::new(&arguments.data_dir, collector))
+        .unzip();
+    let spans = Targets::new().with_target(call_trace::TARGET, LevelFilter::INFO);
+    // A second command line in one process, as in tests, keeps the first one's log.
+    let _ = tracing_subscriber::registry()
+        .with(lines)
+        .with(traces.map(|traces| traces.with_filter(spans)))
         .try_init();
+    Ok(guard)
 }

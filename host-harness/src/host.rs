@@ -11,6 +11,7 @@ use crate::bindings::instance_settings::{self as contract, FieldValue};
 use crate::call_state::{CallContext, CallListener};
 use crate::certificate_store::IdentityError;
 use crate::error::LoadError;
+use crate::exchange_recording::Recorder;
 use crate::limits::CallLimits;
 use crate::outbound_https::{AuthorityError, ConnectionCounts, Egress, OutboundHttps};
 use crate::plugin::Plugin;
@@ -41,7 +42,7 @@ pub struct Host {
 }
 
 /// Compiled plugins, in the data directory, which only its owner can enter.
-const COMPILED_DIRECTORY: &str = "compiled";
+pub const COMPILED_DIRECTORY: &str = "compiled";
 
 /// A plugin that is loaded when it is first called: half of what a host does needs none.
 struct PluginFile {
@@ -129,6 +130,15 @@ impl Host {
         Self { call_limits, ..self }
     }
 
+    /// The same host, whose calls are written down for [`crate::exchange_recording::replay`].
+    #[must_use]
+    pub fn recording(self, recorder: Recorder) -> Self {
+        Self {
+            outbound: self.outbound.recording(recorder),
+            ..self
+        }
+    }
+
     /// What was configured, fetched and bought.
     pub fn record(&self) -> &Record {
         &self.record
@@ -197,7 +207,7 @@ impl Host {
     ) -> Result<CallContext, PrepareError> {
         let egress = ReadyInstances::default().egress(&self.record, instance).await?;
         Ok(CallContext {
-            outbound: OutboundHttps::default(),
+            outbound: self.outbound.afresh(),
             access_tokens: AccessTokenCache::default(),
             ..self.call(instance, listener, egress)
         })

@@ -4,17 +4,20 @@
 //! `Host` → [`Plugin`] → the component → [`outbound_https`] → the vendor, and its outcome into the [`record`].
 
 pub mod access_token_cache;
+mod asked;
 mod backoff;
 #[cfg(feature = "bench")]
 pub mod bench;
 pub mod bindings;
 mod breaker;
 pub mod call_state;
+pub mod call_trace;
 pub mod certificate_rotation;
 pub mod certificate_store;
 mod compiled_cache;
 pub mod connection;
 pub mod error;
+pub mod exchange_recording;
 mod guest_log;
 pub mod host;
 pub mod host_key;

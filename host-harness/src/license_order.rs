@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::backoff;
@@ -14,6 +15,7 @@ use crate::bindings::failures::{ChangeFailure, Delay, Problem};
 use crate::bindings::license_order as contract;
 use crate::breaker::Sign;
 use crate::call_state::{CallListener, now_ms};
+use crate::call_trace;
 use crate::error::CallError;
 use crate::host::{Host, PrepareError, contract_instance};
 use crate::instance_settings::ConfigureError;
@@ -191,7 +193,8 @@ impl Host {
         taken: &TakenAsset,
         listener: CallListener,
     ) -> Result<Ended, RecordError> {
-        let answer = self.buy(taken, listener).await;
+        let attempt = call_trace::attempt("purchase", taken.asset_id, Some(taken.attempt.number));
+        let answer = self.buy(taken, listener).instrument(attempt).await;
         let retry_after = match &answer {
             Ok(Ok(Err(ChangeFailure::Unavailable(Delay { retry_after_ms, .. })))) => {
                 retry_after_ms.map(Duration::from_millis)

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use tokio::task::JoinSet;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::bindings::failures::{Delay, Problem, ReadFailure};
 use crate::bindings::license_lifecycle::LicenseName;
 use crate::call_state::CallListener;
+use crate::call_trace;
 use crate::error::{CallError, LoadError};
 use crate::host::{Host, PrepareError, contract_instance};
 use crate::license_order::recorded;
@@ -114,6 +116,7 @@ impl Host {
         let name = LicenseName::LicenseTokenId(id.clone());
         let answer = plugin
             .get_license(call, &contract_instance(&instance), &name)
+            .instrument(call_trace::attempt("refresh", asset_id, None))
             .await?;
         let license = match answer {
             Ok(Some(license)) if license.license_token_id == id => recorded(license),

@@ -8,10 +8,12 @@ mod rule;
 
 use std::time::{Duration, Instant};
 
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::bindings::license_lifecycle as contract;
 use crate::call_state::{CallContext, CallListener, now_ms};
+use crate::call_trace;
 use crate::error::LoadError;
 use crate::host::{Host, PrepareError, contract_instance};
 use crate::license_order::pause_ms;
@@ -199,7 +201,9 @@ impl Host {
         let (plugin, instance, call) = self.prepare_return(taken.instance_id, &listener).await?;
         let begun = self.record().begin_return(taken).await?;
         let number = begun.number;
-        let Verdict { outcome, retry_after } = self.ask(&plugin, &instance, call, begun, listener).await?;
+        let attempt = call_trace::attempt("return", taken.asset_id, Some(number));
+        let asked = self.ask(&plugin, &instance, call, begun, listener);
+        let Verdict { outcome, retry_after } = asked.instrument(attempt).await?;
         let due_at_ms = due_at_ms(number, retry_after);
         let cancellation = self
             .record()

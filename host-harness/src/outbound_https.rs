@@ -27,11 +27,14 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use ipnet::IpNet;
 use rustls::RootCertStore;
 use tokio::time::{Instant, timeout_at};
+use tracing::Instrument as _;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 #[cfg(feature = "bench")]
 use crate::bench::StandIn;
+use crate::call_trace::{Followed, FollowedExchange, step};
 use crate::certificate_store::{Identity, Thumbprint};
+use crate::exchange_recording::{Recorder, Replay};
 use crate::limits;
 use body::Bounded;
 use connector::ConnectFailure;
@@ -83,6 +86,10 @@ pub struct OutboundHttps {
     /// What takes the place of connections.
     #[cfg(feature = "bench")]
     stand_in: Option<StandIn>,
+    /// What answers in place of the network, as it did before.
+    replay: Option<Replay>,
+    /// What writes down what passes.
+    recorder: Option<Recorder>,
 }
 
 impl Default for OutboundHttps {
@@ -106,6 +113,8 @@ impl OutboundHttps {
             pool: Arc::new(Pool::new(limits)),
             #[cfg(feature = "bench")]
             stand_in: None,
+            replay: None,
+            recorder: None,
         }
     }
 
@@ -116,6 +125,35 @@ impl OutboundHttps {
             stand_in: Some(stand_in),
             ..Self::default()
         }
+    }
+
+    /// One without a network: what the policy permits is answered as it was recorded.
+    pub(crate) fn replaying(replay: Replay) -> Self {
+        Self {
+            replay: Some(replay),
+            ..Self::default()
+        }
+    }
+
+    /// The same way out, where what passes is written down.
+    #[must_use]
+    pub fn recording(self, recorder: Recorder) -> Self {
+        Self {
+            recorder: Some(recorder),
+            ..self
+        }
+    }
+
+    /// One without connections yet; what passes is written down where it is here.
+    pub(crate) fn afresh(&self) -> Self {
+        Self {
+            recorder: self.recorder.clone(),
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn recorder(&self) -> Option<&Recorder> {
+        self.recorder.as_ref()
     }
 
     /// Closes an instance's idle connections and forgets its TLS sessions: its settings have changed. Calls
@@ -150,15 +188,22 @@ impl OutboundHttps {
         egress: &Egress,
         request: http::Request<WasiBody>,
         deadlines: Deadlines,
+        following: &FollowedExchange,
     ) -> Result<http::Response<WasiBody>, Error> {
         let permitted = match policy::permit(request.method(), request.uri(), &egress.authorities) {
             Ok(permitted) => permitted,
             Err(denial) => {
                 tracing::warn!(instance = egress.instance_id, %denial, "request refused");
+                if let Some(replay) = &self.replay {
+                    replay.denied(&request);
+                }
                 drain(request.into_body()).await;
                 return Err(Error::HttpRequestDenied);
             }
         };
+        if let Some(replay) = &self.replay {
+            return replay.answer(&with_known_length(request, &permitted.authority).await?);
+        }
         #[cfg(feature = "bench")]
         if let Some(stand_in) = &self.stand_in {
             let request = with_known_length(request, &permitted.authority).await?;
@@ -169,8 +214,9 @@ impl OutboundHttps {
             Error::ConfigurationError
         })?;
         let request = with_known_length(request, &permitted.authority).await?;
+        following.sends(&request);
         tracing::debug!(instance = egress.instance_id, method = %request.method(), authority = %permitted.authority, "request");
-        let response = self.exchange(&client, &permitted.authority, request, deadlines).await.inspect_err(|error| {
+        let response = self.exchange(&client, &permitted.authority, request, deadlines, following).await.inspect_err(|error| {
             tracing::info!(instance = egress.instance_id, authority = %permitted.authority, %error, "no answer");
         })?;
         Ok(response.map(BodyExt::boxed_unsync))
@@ -183,6 +229,7 @@ impl OutboundHttps {
         authority: &Authority,
         request: http::Request<Bytes>,
         deadlines: Deadlines,
+        following: &FollowedExchange,
     ) -> Result<http::Response<Bounded>, Error> {
         let connect_by = Instant::now() + deadlines.connection;
         let unconnected = |failure: ConnectFailure| {
@@ -190,17 +237,22 @@ impl OutboundHttps {
             tracing::warn!(%authority, cause = failure::in_full(&failure), "no connection");
             of_connecting(&failure)
         };
-        let mut slot = self.pool.slot(client, connect_by).await.map_err(unconnected)?;
+        let slot = self.pool.slot(client, connect_by).instrument(step!("turn"));
+        let mut slot = slot.await.map_err(unconnected)?;
         let mut answer_by = None;
         let mut tries = 0;
         loop {
-            let leased = self.pool.lease(client, authority, slot, connect_by).await;
+            let leased = self.pool.lease(client, authority, slot, connect_by);
+            let leased = leased.instrument(step!("connection")).await;
             let mut lease = leased.map_err(unconnected)?;
+            following.connected(lease.reused);
             // A kept connection of HTTP/1.1 that turns out to be closed is one less, and so no endless chain.
             tries += usize::from(!(lease.reused && lease.is_http1()));
             // From the first connection on; another try does not begin anew.
             let answer_by = *answer_by.get_or_insert_with(|| Instant::now() + deadlines.first_byte);
-            let answered = timeout_at(answer_by, lease.channel.send(request.clone())).await;
+            let answered = timeout_at(answer_by, lease.channel.send(request.clone()))
+                .instrument(step!("answer"))
+                .await;
             let unanswered = match answered {
                 Ok(Ok(response)) => {
                     return Ok(
@@ -298,12 +350,21 @@ async fn with_known_length(
 pub struct CallHttp {
     outbound: OutboundHttps,
     egress: Arc<Egress>,
+    followed: Followed,
 }
 
 impl CallHttp {
     /// The hook for one call.
     pub fn new(outbound: OutboundHttps, egress: Arc<Egress>) -> Self {
-        Self { outbound, egress }
+        Self {
+            outbound,
+            egress,
+            followed: Followed::default(),
+        }
+    }
+
+    pub(crate) fn followed_by(self, followed: Followed) -> Self {
+        Self { followed, ..self }
     }
 }
 
@@ -330,8 +391,11 @@ impl WasiHttpHooks for CallHttp {
             > + Send,
     > {
         let (outbound, egress) = (self.outbound.clone(), self.egress.clone());
+        let following = self.followed.exchange(&egress.instance_id, &request);
         Box::new(async move {
-            let response = outbound.send(&egress, request, Deadlines::new(options)).await?;
+            let sent = outbound.send(&egress, request, Deadlines::new(options), &following);
+            let answer = sent.instrument(following.span()).await;
+            let response = following.answered(answer)?;
             let nothing_left_to_do: Box<dyn Future<Output = Result<(), Error>> + Send> =
                 Box::new(std::future::ready(Ok(())));
             Ok((response, nothing_left_to_do))

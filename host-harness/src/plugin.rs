@@ -10,6 +10,7 @@ use std::time::Duration;
 use wasmtime::component::{Component, Instance as ComponentInstance, Linker};
 use wasmtime::{Engine, Store, Trap, WasmBacktrace};
 
+use crate::asked::{Answer, Asked, Verdict};
 use crate::bindings::connection::Step;
 use crate::bindings::failures::{ChangeFailure, ReadFailure};
 use crate::bindings::instance_settings::{Draft, Form, Instance};
@@ -18,6 +19,7 @@ use crate::bindings::license_order::{License, LicenseOrder, OrderAnswer};
 use crate::bindings::services_definition::{Outcome, Product};
 use crate::bindings::{Checking, CheckingPre, Core, CoreIndices, CorePre, Lifecycle, LifecyclePre};
 use crate::call_state::{self, CallContext, CallState};
+use crate::call_trace::Followed;
 use crate::compiled_cache::CompiledCache;
 use crate::error::{CallError, LoadError};
 use crate::limits::{self, CallLimits};
@@ -152,7 +154,8 @@ impl Plugin {
     /// # Errors
     /// When the plugin brings no answer.
     pub async fn configure_instance(&self, context: CallContext, draft: Draft) -> Result<Form, CallError> {
-        let mut call = self.enter(context, self.limits.wall_clock, false).await?;
+        let asked = Asked::ConfigureInstance { draft: &draft };
+        let mut call = self.enter(asked, context, self.limits.wall_clock, false).await?;
         let run = call
             .core
             .bss_service_manager_service_manager()
@@ -171,7 +174,10 @@ impl Plugin {
         instance: &Instance,
         entity_tag: &str,
     ) -> Result<Result<(Outcome, Vec<Product>), ReadFailure>, CallError> {
-        let mut call = self.enter(context, self.limits.catalog_wall_clock, true).await?;
+        let asked = Asked::FetchServices { instance, entity_tag };
+        let mut call = self
+            .enter(asked, context, self.limits.catalog_wall_clock, true)
+            .await?;
         let run = call
             .core
             .bss_service_manager_service_manager()
@@ -191,7 +197,8 @@ impl Plugin {
         instance: &Instance,
         order: &LicenseOrder,
     ) -> Result<Result<OrderAnswer, ChangeFailure>, CallError> {
-        let mut call = self.enter(context, self.limits.wall_clock, false).await?;
+        let asked = Asked::CreateLicense { instance, order };
+        let mut call = self.enter(asked, context, self.limits.wall_clock, false).await?;
         let run = call
             .core
             .bss_service_manager_service_manager()
@@ -215,7 +222,8 @@ impl Plugin {
         instance: &Instance,
         name: &LicenseName,
     ) -> Result<Result<Option<License>, ReadFailure>, CallError> {
-        let mut call = self.enter(context, self.limits.wall_clock, false).await?;
+        let asked = Asked::GetLicense { instance, name };
+        let mut call = self.enter(asked, context, self.limits.wall_clock, false).await?;
         let lifecycle = Lifecycle::new(&mut call.store, &call.instance).map_err(CallError::Setup)?;
         let run = lifecycle
             .bss_service_manager_license_lifecycle()
@@ -234,7 +242,11 @@ impl Plugin {
         instance: &Instance,
         license_return: &LicenseReturn,
     ) -> Result<Result<License, ChangeFailure>, CallError> {
-        let mut call = self.enter(context, self.limits.wall_clock, false).await?;
+        let asked = Asked::CancelLicense {
+            instance,
+            license_return,
+        };
+        let mut call = self.enter(asked, context, self.limits.wall_clock, false).await?;
         let lifecycle = Lifecycle::new(&mut call.store, &call.instance).map_err(CallError::Setup)?;
         let run = lifecycle
             .bss_service_manager_license_lifecycle()
@@ -257,7 +269,8 @@ impl Plugin {
         context: CallContext,
         instance: &Instance,
     ) -> Result<Vec<Step>, CallError> {
-        let mut call = self.enter(context, self.limits.wall_clock, false).await?;
+        let asked = Asked::CheckConnection { instance };
+        let mut call = self.enter(asked, context, self.limits.wall_clock, false).await?;
         let checking = Checking::new(&mut call.store, &call.instance).map_err(CallError::Setup)?;
         let run = checking
             .bss_service_manager_connection()
@@ -269,34 +282,40 @@ impl Plugin {
     /// Makes the sandbox of one call, and lets the component begin.
     async fn enter(
         &self,
+        asked: Asked<'_>,
         context: CallContext,
         wall_clock: Duration,
         reads_services: bool,
     ) -> Result<Call, CallError> {
-        let mut store = Store::new(&self.engine, CallState::new(context, reads_services));
+        let followed = Followed::begin(&asked, &context);
+        let mut deadlines = Deadlines::new(wall_clock, self.limits.processor, followed.span());
+        let state = CallState::new(context, followed.clone(), reads_services);
+        let mut store = Store::new(&self.engine, state);
         store.limiter(|state| &mut state.limiter);
         store.set_hostcall_fuel(limits::HOST_CALL_FUEL);
         store.set_max_component_handles(limits::HANDLES);
         store.epoch_deadline_async_yield_and_update(1);
-        let mut deadlines = Deadlines::new(wall_clock, self.limits.processor);
         let entered = deadlines
             .run(self.core.instance_pre().instantiate_async(&mut store))
             .await;
-        match entered {
-            Ok(Ok(instance)) => Ok(Call {
-                core: self
-                    .core_indices
-                    .load(&mut store, &instance)
-                    .map_err(CallError::Setup)?,
-                store,
-                instance,
-                deadlines,
-            }),
+        let begun = match entered {
+            Ok(Ok(instance)) => self
+                .core_indices
+                .load(&mut store, &instance)
+                .map(|core| (core, instance))
+                .map_err(CallError::Setup),
             // The component's own beginning, not the host, is what failed.
             Ok(Err(error)) if is_of_guest(&error) => Err(of_trap(store.data(), error)),
             Ok(Err(error)) => Err(CallError::Setup(error)),
             Err(late) => Err(late),
-        }
+        };
+        let (core, instance) = begun.inspect_err(|error| followed.end(&Verdict::from(error), 0))?;
+        Ok(Call {
+            core,
+            store,
+            instance,
+            deadlines,
+        })
     }
 }
 
@@ -309,12 +328,20 @@ struct Call {
 }
 
 impl Call {
-    fn end<T>(self, answer: Result<wasmtime::Result<T>, CallError>) -> Result<(T, CallState), CallError> {
-        self.store.data().tell_end();
-        match answer? {
-            Ok(answer) => Ok((answer, self.store.into_data())),
-            Err(trap) => Err(of_trap(self.store.data(), trap)),
-        }
+    fn end<T: Answer>(
+        self,
+        answer: Result<wasmtime::Result<T>, CallError>,
+    ) -> Result<(T, CallState), CallError> {
+        let answer = match answer {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(trap)) => Err(of_trap(self.store.data(), trap)),
+            Err(error) => Err(error),
+        };
+        self.store.data().tell_end(&match &answer {
+            Ok(answer) => answer.verdict(),
+            Err(error) => Verdict::from(error),
+        });
+        Ok((answer?, self.store.into_data()))
     }
 }
 

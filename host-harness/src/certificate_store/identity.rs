@@ -9,7 +9,7 @@ use aws_lc_rs::signature::{RSA_PKCS1_SHA256, RSA_PSS_SHA256};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::sign::CertifiedKey;
 
-use super::{InstalledCertificate, Thumbprint};
+use super::{InstalledCertificate, Thumbprint, inspection};
 use crate::record::now_ms;
 
 /// How to sign.
@@ -65,6 +65,26 @@ impl Identity {
             certified_key,
             signing_key,
         })
+    }
+
+    /// An identity that no server knows, made now: for calls that reach none.
+    ///
+    /// # Errors
+    /// When no key can be made.
+    pub(crate) fn of_nobody() -> Result<Self, Unusable> {
+        let unusable = |reason: String| Unusable {
+            thumbprint: Thumbprint::of(&[]),
+            reason,
+        };
+        let made = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).and_then(|key| {
+            let names = vec!["nobody.invalid".to_owned()];
+            let certificate = rcgen::CertificateParams::new(names)?.self_signed(&key)?;
+            Ok((key, certificate.der().to_vec()))
+        });
+        let (key, leaf) = made.map_err(|error| unusable(error.to_string()))?;
+        let installed = inspection::describe(&leaf, &[], now_ms());
+        let installed = installed.map_err(|error| unusable(error.to_string()))?;
+        Self::new(installed, leaf, Vec::new(), key.serialized_der())
     }
 
     /// The certificate's name.

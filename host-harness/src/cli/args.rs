@@ -16,8 +16,10 @@ use super::bench::BenchArguments;
 use super::invoices::InvoiceCommand;
 use super::mail::MailCommand;
 use super::products::ProductCommand;
+use super::replay::ReplayArguments;
 use super::returns::ReturnCommand;
 use super::services::ServicesCommand;
+use super::trace::TraceArguments;
 use super::worker::WorkerArguments;
 
 /// The host of service-manager plugins: configure an instance, fetch its services, order licenses.
@@ -53,6 +55,12 @@ pub(super) struct Arguments {
     /// Say more on the standard error; twice for everything
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(super) verbose: u8,
+    /// Write down what passes between the plugin and its vendor, without secrets, for `replay`
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(super) record: Option<PathBuf>,
+    /// Send the spans of calls to an OpenTelemetry collector, as in `http://localhost:4318`
+    #[arg(long, global = true, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
+    pub(super) otlp: Option<String>,
     #[command(subcommand)]
     pub(super) command: Command,
 }
@@ -85,6 +93,10 @@ pub(super) enum Command {
     /// E-mails to customers, and how they are sent
     #[command(subcommand)]
     Mail(MailCommand),
+    /// Show a call of the plugin as a tree with times, or the last calls
+    Trace(TraceArguments),
+    /// Play a recording back to the plugin, and say where it asks for something else; reaches nobody
+    Replay(ReplayArguments),
     /// Check a certificate, its hostname and the hostname's CNAME record, before anything is installed
     Prerequisites(PrerequisitesArguments),
     /// Run the simulator of Microsoft until it is interrupted; prints one JSON line when it is ready
@@ -94,6 +106,18 @@ pub(super) enum Command {
     Bench(BenchArguments),
     /// Show the whole way, from a PFX file to licenses, against a simulator of its own
     Demo(DemoArguments),
+}
+
+impl Command {
+    /// Whether it works on the data directory, and so may call the plugin.
+    pub(super) fn opens_host(&self) -> bool {
+        match self {
+            #[cfg(feature = "bench")]
+            Self::Bench(_) => false,
+            Self::Simulator(_) | Self::Demo(_) | Self::Prerequisites(_) | Self::Replay(_) => false,
+            _ => true,
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]

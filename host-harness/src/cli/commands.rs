@@ -19,7 +19,7 @@ use super::args::{
 use super::show::{self, Failure};
 use super::{
     Ending, assets, certificates, demo, instances, invoices, mail, orders, pfx, prerequisites, products,
-    services, worker,
+    replay, services, trace, worker,
 };
 
 pub(super) type Outcome = Result<Ending, Failure>;
@@ -27,12 +27,19 @@ pub(super) type Outcome = Result<Ending, Failure>;
 /// Runs one command to its end.
 pub(super) async fn run(arguments: Arguments) -> Outcome {
     let json = arguments.json;
+    if arguments.record.is_some() && !arguments.command.opens_host() {
+        let message = "this command makes no calls that could be recorded";
+        return Err(Failure::text(Ending::Usage, message, "leave --record out"));
+    }
     match &arguments.command {
         Command::Simulator(simulator_arguments) => return simulator(simulator_arguments).await,
         Command::Demo(demo_arguments) => return demo::run(&arguments.plugin, demo_arguments, json).await,
         #[cfg(feature = "bench")]
         Command::Bench(command) => {
             return super::bench::run(&arguments.data_dir, &arguments.plugin, command, json).await;
+        }
+        Command::Replay(asked) => {
+            return replay::run(asked, &arguments.data_dir, &arguments.plugin, json).await;
         }
         Command::Prerequisites(asked) => {
             let code = pfx_code(asked.code_file.as_deref())?;
@@ -43,6 +50,10 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
     let host = Host::open(&arguments.data_dir, &arguments.plugin)
         .await
         .map_err(no_answer)?;
+    let host = match &arguments.record {
+        Some(file) => host.recording(replay::recorder(file)?),
+        None => host,
+    };
     match arguments.command {
         Command::Certificate(CertificateCommand::Import { pfx, code_file }) => {
             let code = pfx_code(code_file.as_deref())?;
@@ -69,7 +80,10 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
         Command::Asset(command) => assets::run(&host, command, json).await,
         Command::Invoice(command) => invoices::run(&host, command, json).await,
         Command::Mail(command) => mail::run(&host, command, json).await,
-        Command::Simulator(_) | Command::Demo(_) | Command::Prerequisites(_) => Ok(Ending::Done),
+        Command::Trace(asked) => trace::run(&host, &arguments.data_dir, &asked, json).await,
+        Command::Simulator(_) | Command::Demo(_) | Command::Prerequisites(_) | Command::Replay(_) => {
+            Ok(Ending::Done)
+        }
         #[cfg(feature = "bench")]
         Command::Bench(_) => Ok(Ending::Done),
     }

@@ -14,11 +14,13 @@ use rustls::sign::SingleCertAndKey;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
+use tracing::Instrument as _;
 
 use super::Egress;
 use super::link::Link;
 use super::policy::{Authority, address_is_allowed};
 use super::quota::Permit;
+use crate::call_trace as trace;
 use crate::certificate_store::Identity;
 use crate::limits;
 
@@ -94,13 +96,15 @@ impl Connector {
         permit: Permit,
         deadline: Instant,
     ) -> Result<Link, ConnectFailure> {
-        let addresses = resolve(authority, &self.allowed_networks, deadline).await?;
+        let resolved = resolve(authority, &self.allowed_networks, deadline);
+        let addresses = resolved.instrument(trace::step!("resolve")).await?;
         let stream = connect_to_any(&addresses, deadline).await?;
         let name = ServerName::try_from(authority.host().trim_matches(['[', ']']).to_owned())
             .map_err(|_| ConnectFailure::NoServer)?;
         let tls = if http1_only { &self.tls_http1 } else { &self.tls };
         let handshake = TlsConnector::from(tls.clone()).connect(name, stream);
         let stream = timeout_at(step(limits::TLS_HANDSHAKE, deadline), handshake)
+            .instrument(trace::step!("tls"))
             .await
             .map_err(|_| ConnectFailure::HandshakeTimeout)?
             .map_err(ConnectFailure::Handshake)?;
@@ -140,7 +144,11 @@ async fn connect_to_any(addresses: &[SocketAddr], deadline: Instant) -> Result<T
     let mut failure =
         ConnectFailure::Resolve(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
     for address in addresses {
-        match timeout_at(step(limits::CONNECT, deadline), TcpStream::connect(address)).await {
+        let connected = timeout_at(step(limits::CONNECT, deadline), TcpStream::connect(address));
+        match connected
+            .instrument(trace::step!("connect", address = address))
+            .await
+        {
             Ok(Ok(stream)) => {
                 // Requests are written whole; waiting for more only delays the last segment.
                 stream.set_nodelay(true).map_err(ConnectFailure::Connect)?;

@@ -6,6 +6,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use tokio::time::Instant;
+use tracing::Span;
 
 use crate::error::CallError;
 
@@ -15,11 +16,13 @@ pub(super) struct Deadlines {
     until: Instant,
     processor: Duration,
     busy: Duration,
+    /// The call's: every part runs in it, so that whatever is logged meanwhile names the call.
+    span: Span,
 }
 
 impl Deadlines {
     /// Of a call that begins now.
-    pub(super) fn new(wall_clock: Duration, processor: Duration) -> Self {
+    pub(super) fn new(wall_clock: Duration, processor: Duration, span: Span) -> Self {
         let now = Instant::now();
         Self {
             wall_clock,
@@ -29,6 +32,7 @@ impl Deadlines {
                 .unwrap_or_else(|| now + Duration::from_secs(100 * 365 * 86_400)),
             processor,
             busy: Duration::ZERO,
+            span,
         }
     }
 
@@ -38,10 +42,11 @@ impl Deadlines {
     /// # Errors
     /// When the time on the clock or on the processor is over.
     pub(super) async fn run<T>(&mut self, part: impl Future<Output = T>) -> Result<T, CallError> {
-        let (processor, busy) = (self.processor, &mut self.busy);
+        let (processor, busy, span) = (self.processor, &mut self.busy, &self.span);
         let mut part = pin!(part);
         let measured = poll_fn(|context| {
             let start = Instant::now();
+            let _entered = span.enter();
             let polled = part.as_mut().poll(context);
             *busy += start.elapsed();
             match polled {
@@ -73,9 +78,9 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_busy_for_too_long_is_stopped_and_what_waits_is_not() {
-        let stopped = Deadlines::new(LONG, SHORT).run(work(1_000)).await;
+        let stopped = Deadlines::new(LONG, SHORT, Span::none()).run(work(1_000)).await;
         assert!(matches!(stopped, Err(CallError::Busy(SHORT))), "{stopped:?}");
-        let waited = Deadlines::new(LONG, SHORT)
+        let waited = Deadlines::new(LONG, SHORT, Span::none())
             .run(tokio::time::sleep(SHORT * 3))
             .await;
         assert!(waited.is_ok(), "{waited:?}");
@@ -83,17 +88,19 @@ mod tests {
 
     #[tokio::test]
     async fn what_waits_for_too_long_is_stopped() {
-        let stopped = Deadlines::new(SHORT, LONG)
+        let stopped = Deadlines::new(SHORT, LONG, Span::none())
             .run(std::future::pending::<()>())
             .await;
         assert!(matches!(stopped, Err(CallError::Deadline(SHORT))), "{stopped:?}");
-        let forever = Deadlines::new(Duration::MAX, LONG).run(async { 1 }).await;
+        let forever = Deadlines::new(Duration::MAX, LONG, Span::none())
+            .run(async { 1 })
+            .await;
         assert!(matches!(forever, Ok(1)), "{forever:?}");
     }
 
     #[tokio::test]
     async fn the_parts_of_a_call_have_its_times_together() {
-        let mut deadlines = Deadlines::new(LONG, SHORT);
+        let mut deadlines = Deadlines::new(LONG, SHORT, Span::none());
         deadlines.run(work(3)).await.unwrap();
         let second = deadlines.run(work(5)).await;
         assert!(matches!(second, Err(CallError::Busy(_))), "{second:?}");

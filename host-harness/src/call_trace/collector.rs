@@ -1,0 +1,316 @@
+//! The spans of calls for an OpenTelemetry collector: OTLP over HTTP, in JSON
+//! (opentelemetry.io/docs/specs/otlp, sections "OTLP/HTTP" and "JSON Protobuf Encoding").
+//!
+//! Written here because it is one small document in one direction: OpenTelemetry's own libraries bring ten crates, and their
+//! code generator has wasmtime compiled another time. Spans are sent in batches by a thread of their own; a collector that
+//! is slow or not there costs no call anything.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST};
+use http::{Request, Uri};
+use http_body_util::Full;
+use hyper_util::rt::TokioIo;
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, RootCertStore};
+use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use super::layer::Span;
+
+/// Where a collector takes traces, below its address.
+const PATH: &str = "/v1/traces";
+
+/// How long spans are gathered: who watches a program sees what it did seconds ago.
+const GATHER: Duration = Duration::from_secs(2);
+
+/// Spans of one batch, the number that OpenTelemetry's specification has as its default; some 300 KB.
+const BATCH: usize = 512;
+
+/// Spans that may wait, as there. Beyond that they are dropped, so that nobody waits.
+const WAITING: usize = 2_048;
+
+/// How long a batch may take to send, as there.
+const SEND: Duration = Duration::from_secs(10);
+
+/// How long the end of a program waits for the last batch: nobody wants to wait longer for a collector that is gone.
+const FLUSH: Duration = Duration::from_secs(3);
+
+/// Why spans can't be exported.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CollectorError {
+    /// The collector's address is none.
+    #[error("`{0}` is no address of a collector; hint: one is `http://localhost:4318`")]
+    Endpoint(String),
+    /// TLS can't be set up.
+    #[error("traces can't be exported over TLS")]
+    Tls(#[from] rustls::Error),
+}
+
+enum Order {
+    Span(Value),
+    /// Answers when everything before it is sent or given up.
+    Flush(SyncSender<()>),
+}
+
+/// An OpenTelemetry collector. Cloning shares it.
+#[derive(Clone)]
+pub struct Collector(SyncSender<Order>);
+
+impl fmt::Debug for Collector {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Collector")
+    }
+}
+
+impl Collector {
+    /// The collector at an address such as `http://localhost:4318`.
+    ///
+    /// # Errors
+    /// When the address is none, or TLS can't be set up.
+    pub fn new(endpoint: &str) -> Result<Self, CollectorError> {
+        let no_endpoint = || CollectorError::Endpoint(endpoint.to_owned());
+        let target = format!("{}{PATH}", endpoint.trim_end_matches('/'));
+        let uri: Uri = target.parse().map_err(|_| no_endpoint())?;
+        let tls = match (uri.scheme_str(), uri.host()) {
+            (Some("http"), Some(_)) => None,
+            (Some("https"), Some(_)) => Some(tls()?),
+            _ => return Err(no_endpoint()),
+        };
+        let (orders, received) = sync_channel(WAITING);
+        let sender = Sender {
+            uri,
+            tls,
+            has_failed: false,
+        };
+        std::thread::spawn(move || sender.run(&received));
+        Ok(Self(orders))
+    }
+
+    /// Has a span sent soon, or not at all.
+    pub(super) fn export(&self, span: &Span, took_us: u64) {
+        let _ = self.0.try_send(Order::Span(span_json(span, took_us)));
+    }
+
+    /// Waits until what was exported is sent, but not for long.
+    pub(super) fn flush(&self) {
+        let (sent, wait) = sync_channel(1);
+        if self.0.try_send(Order::Flush(sent)).is_ok() {
+            let _ = wait.recv_timeout(FLUSH);
+        }
+    }
+}
+
+fn tls() -> Result<TlsConnector, rustls::Error> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(TlsConnector::from(Arc::new(config)))
+}
+
+/// A span as OTLP has it. The trace is the call, under the call's id.
+fn span_json(span: &Span, took_us: u64) -> Value {
+    let nanos = |us: u64| us.saturating_mul(1_000).to_string();
+    let mut value = json!({
+        "traceId": span.call.replace('-', ""),
+        "spanId": format!("{:016x}", span.number),
+        "name": span.name,
+        // Internal, and for an exchange: a client's.
+        "kind": if span.name == "exchange" { 3 } else { 1 },
+        "startTimeUnixNano": nanos(span.begun_us),
+        "endTimeUnixNano": nanos(span.begun_us.saturating_add(took_us)),
+        "attributes": span.fields.iter().map(|(name, value)| attribute(name, value)).collect::<Value>(),
+    });
+    if let Some(parent) = span.parent {
+        value["parentSpanId"] = format!("{parent:016x}").into();
+    }
+    if let Some(error) = span.fields.get("error").or(span.fields.get("problem")) {
+        value["status"] = json!({ "code": 2, "message": error });
+    }
+    value
+}
+
+fn attribute(name: &str, value: &Value) -> Value {
+    let value = match value {
+        Value::Bool(value) => json!({ "boolValue": value }),
+        // 64-bit integers are text in JSON.
+        Value::Number(value) => json!({ "intValue": value.to_string() }),
+        Value::String(value) => json!({ "stringValue": value }),
+        other => json!({ "stringValue": other.to_string() }),
+    };
+    json!({ "key": name, "value": value })
+}
+
+struct Sender {
+    uri: Uri,
+    tls: Option<TlsConnector>,
+    has_failed: bool,
+}
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+impl Sender {
+    fn run(mut self, orders: &Receiver<Order>) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let Ok(runtime) = runtime else { return };
+        while let Ok(first) = orders.recv() {
+            let (spans, flushed) = batch(first, orders);
+            if !spans.is_empty() {
+                let sent = runtime.block_on(async {
+                    tokio::time::timeout(SEND, self.send(spans))
+                        .await
+                        .map_err(Failure::from)
+                        .flatten()
+                });
+                self.tell(sent);
+            }
+            if let Some(sent) = flushed {
+                let _ = sent.send(());
+            }
+        }
+    }
+
+    /// Says once that nothing arrives, and again only after something did.
+    fn tell(&mut self, sent: Result<(), Failure>) {
+        match sent {
+            Ok(()) => self.has_failed = false,
+            Err(error) if !std::mem::replace(&mut self.has_failed, true) => {
+                tracing::warn!(%error, collector = %self.uri, "traces don't reach the collector; calls go on");
+            }
+            Err(_) => {}
+        }
+    }
+
+    /// Sends a batch, on a connection of its own: there is one every few seconds.
+    async fn send(&self, spans: Vec<Value>) -> Result<(), Failure> {
+        let host = self
+            .uri
+            .host()
+            .unwrap_or_default()
+            .trim_matches(['[', ']'])
+            .to_owned();
+        let port = self
+            .uri
+            .port_u16()
+            .unwrap_or(if self.tls.is_some() { 443 } else { 80 });
+        let stream = TcpStream::connect((host.as_str(), port)).await?;
+        match &self.tls {
+            None => self.exchange(stream, spans).await,
+            Some(tls) => {
+                let stream = tls.connect(ServerName::try_from(host)?, stream).await?;
+                self.exchange(stream, spans).await
+            }
+        }
+    }
+
+    async fn exchange<S>(&self, stream: S, spans: Vec<Value>) -> Result<(), Failure>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let body = Bytes::from(
+            json!({ "resourceSpans": [{
+                "resource": { "attributes": [
+                    attribute("service.name", &"bss-host".into()),
+                    attribute("service.version", &env!("CARGO_PKG_VERSION").into()),
+                ] },
+                "scopeSpans": [{ "scope": { "name": super::TARGET }, "spans": spans }],
+            }] })
+            .to_string(),
+        );
+        let request = Request::post(self.uri.path_and_query().map_or(PATH, |path| path.as_str()))
+            .header(
+                HOST,
+                self.uri.authority().map_or("", |authority| authority.as_str()),
+            )
+            .header(CONTENT_TYPE, "application/json")
+            .header(CONTENT_LENGTH, body.len())
+            .body(Full::new(body))?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        let driven = tokio::spawn(connection);
+        let answer = sender.send_request(request).await;
+        driven.abort();
+        match answer?.status() {
+            status if status.is_success() => Ok(()),
+            status => Err(format!("it answers {status}").into()),
+        }
+    }
+}
+
+/// What arrives within the time to gather, and who waits for it.
+fn batch(first: Order, orders: &Receiver<Order>) -> (Vec<Value>, Option<SyncSender<()>>) {
+    let until = Instant::now() + GATHER;
+    let mut spans = Vec::new();
+    let mut next = Ok(first);
+    loop {
+        match next {
+            Ok(Order::Span(span)) => spans.push(span),
+            Ok(Order::Flush(sent)) => return (spans, Some(sent)),
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return (spans, None),
+        }
+        if spans.len() == BATCH {
+            return (spans, None);
+        }
+        next = orders.recv_timeout(until.saturating_duration_since(Instant::now()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Map;
+
+    use super::*;
+
+    #[test]
+    fn a_span_is_written_as_otlp_has_it() {
+        let mut fields = Map::new();
+        fields.insert("status".to_owned(), 201.into());
+        fields.insert("reused".to_owned(), true.into());
+        fields.insert("error".to_owned(), "connection refused".into());
+        let span = Span {
+            call: "0190a1b2-0000-4000-8000-0000000000ff".to_owned(),
+            number: 31,
+            parent: Some(30),
+            name: "exchange",
+            begun_us: 7,
+            fields,
+        };
+        assert_eq!(
+            span_json(&span, 3),
+            json!({
+                "traceId": "0190a1b20000400080000000000000ff",
+                "spanId": "000000000000001f",
+                "parentSpanId": "000000000000001e",
+                "name": "exchange",
+                "kind": 3,
+                "startTimeUnixNano": "7000",
+                "endTimeUnixNano": "10000",
+                "attributes": [
+                    { "key": "error", "value": { "stringValue": "connection refused" } },
+                    { "key": "reused", "value": { "boolValue": true } },
+                    { "key": "status", "value": { "intValue": "201" } },
+                ],
+                "status": { "code": 2, "message": "connection refused" },
+            })
+        );
+    }
+
+    #[test]
+    fn an_address_that_is_none_is_refused() {
+        for none in ["", "localhost:4318", "ftp://localhost", "http://"] {
+            let refused = Collector::new(none);
+            assert!(matches!(refused, Err(CollectorError::Endpoint(_))), "{none}");
+        }
+        assert!(Collector::new("http://localhost:4318/").is_ok());
+    }
+}

@@ -1,0 +1,540 @@
+//! Plays a recording back to a plugin: the same calls, the recorded answers, and a list of what the plugin asked for that
+//! was not recorded. Reaches nobody, and writes nothing down.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use http::header::{HeaderName, HeaderValue};
+use http_body_util::{BodyExt, Full};
+use rustls::RootCertStore;
+use serde::Deserialize;
+use serde_json::Value;
+use uuid::Uuid;
+use wasmtime_wasi_http::{Error, WasiBody};
+
+use super::scrub::{Body, Scrubber};
+use super::{FORMAT, Line, RecordedExchange, RecordedRequest, Said, failure};
+use crate::access_token_cache::AccessTokenCache;
+use crate::asked::{Answer, Verdict};
+use crate::bindings::instance_settings::{Draft, Instance};
+use crate::bindings::license_lifecycle::{LicenseName, LicenseReturn};
+use crate::bindings::license_order::LicenseOrder;
+use crate::call_state::{CallContext, CallListener};
+use crate::certificate_store::{Identity, Unusable};
+use crate::outbound_https::{AuthorityError, Egress, OutboundHttps, PermittedAuthority};
+use crate::plugin::Plugin;
+
+/// The access token that a call finds where the recorded one found one.
+const KEPT_ACCESS_TOKEN: &str = "removed-0";
+
+/// Differences that are told of one body. Whoever has more begins with these.
+const BODY_DIFFERENCES: usize = 10;
+
+/// Why a file is no recording.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecordingError {
+    /// It can't be read.
+    #[error("recording `{path}` can't be read")]
+    Read {
+        /// The file.
+        path: String,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// A line is not what it should be.
+    #[error("line {line} of `{path}` is not one of a recording; hint: make one with `--record`")]
+    Line {
+        /// The file.
+        path: String,
+        /// The line's number, from 1.
+        line: usize,
+        /// Why not.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// The file begins as no recording does, or as one of another version.
+    #[error("`{path}` is not a recording of format {FORMAT}; hint: make one with `--record`")]
+    Format {
+        /// The file.
+        path: String,
+    },
+}
+
+/// Why a recording can't be played back.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReplayError {
+    /// A call's arguments are not those of a function of the contract.
+    #[error("the arguments of call `{call}` can't be read; hint: record again with this version")]
+    Arguments {
+        /// The call.
+        call: Uuid,
+        /// Why not.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A server that the call could reach can't be one.
+    #[error("call `{call}` names a server that can't be reached")]
+    Authority {
+        /// The call.
+        call: Uuid,
+        /// Why not.
+        #[source]
+        source: AuthorityError,
+    },
+    /// No key could be made to sign with.
+    #[error("no certificate can be made to sign with")]
+    Certificate(#[from] Unusable),
+}
+
+/// A recording that was read.
+#[derive(Debug)]
+pub struct Recording {
+    calls: Vec<Recorded>,
+}
+
+#[derive(Debug)]
+struct Recorded {
+    call: Uuid,
+    options: BTreeMap<String, String>,
+    authorities: Vec<String>,
+    certificate: bool,
+    asked: Value,
+    exchanges: Vec<RecordedExchange>,
+    /// None: the call was cut off.
+    said: Option<Said>,
+    access_token_kept: bool,
+}
+
+/// What a plugin did otherwise than recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// The recorded exchange, 1 for the call's first. None: it is about the call.
+    pub exchange: Option<u32>,
+    /// What differs, such as `url` or `body /customer/country`.
+    pub what: String,
+    /// What was recorded; empty: nothing.
+    pub recorded: String,
+    /// What it was now; empty: nothing.
+    pub now: String,
+}
+
+/// One call that was played back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplayedCall {
+    /// The recorded call's id.
+    pub call: Uuid,
+    /// The function.
+    pub function: String,
+    /// How it ended now.
+    pub outcome: String,
+    /// How many exchanges were recorded.
+    pub exchanges: usize,
+    /// Empty: it did as recorded.
+    pub differences: Vec<Difference>,
+}
+
+impl Recording {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// When it can't be read, or is no recording of this format.
+    pub fn read(path: &Path) -> Result<Self, RecordingError> {
+        let name = || path.display().to_string();
+        let text =
+            std::fs::read_to_string(path).map_err(|source| RecordingError::Read { path: name(), source })?;
+        let mut lines = Vec::new();
+        for (number, line) in text.lines().enumerate() {
+            lines.push(serde_json::from_str(line).map_err(|source| RecordingError::Line {
+                path: name(),
+                line: number + 1,
+                source,
+            })?);
+        }
+        let mut lines = lines.into_iter();
+        match lines.next() {
+            Some(Line::Recording { format: FORMAT, .. }) => Ok(Self::of_lines(lines)),
+            _ => Err(RecordingError::Format { path: name() }),
+        }
+    }
+
+    fn of_lines(lines: impl Iterator<Item = Line>) -> Self {
+        let mut calls: Vec<Recorded> = Vec::new();
+        for line in lines {
+            let (id, line) = match line {
+                Line::Recording { .. } => continue,
+                Line::Call {
+                    call,
+                    options,
+                    authorities,
+                    certificate,
+                    asked,
+                    begun_at_ms: _,
+                } => {
+                    calls.push(Recorded {
+                        call,
+                        options,
+                        authorities,
+                        certificate,
+                        asked,
+                        exchanges: Vec::new(),
+                        said: None,
+                        access_token_kept: false,
+                    });
+                    continue;
+                }
+                Line::Exchange(ref exchange) => (exchange.call, line),
+                Line::End { call, .. } => (call, line),
+            };
+            let Some(recorded) = calls.iter_mut().find(|recorded| recorded.call == id) else {
+                continue;
+            };
+            match line {
+                Line::Exchange(exchange) => recorded.exchanges.push(exchange),
+                Line::End {
+                    said,
+                    access_token_kept,
+                    ..
+                } => {
+                    recorded.said = Some(said);
+                    recorded.access_token_kept = access_token_kept;
+                }
+                Line::Recording { .. } | Line::Call { .. } => {}
+            }
+        }
+        for recorded in &mut calls {
+            recorded.exchanges.sort_by_key(|exchange| exchange.number);
+        }
+        Self { calls }
+    }
+}
+
+/// A function with its arguments, as [`crate::asked::Asked`] writes them.
+#[derive(Deserialize)]
+#[serde(tag = "function", rename_all = "kebab-case")]
+enum AskedAgain {
+    ConfigureInstance {
+        draft: Draft,
+    },
+    FetchServices {
+        instance: Instance,
+        entity_tag: String,
+    },
+    CreateLicense {
+        instance: Instance,
+        order: LicenseOrder,
+    },
+    GetLicense {
+        instance: Instance,
+        name: LicenseName,
+    },
+    CancelLicense {
+        instance: Instance,
+        license_return: LicenseReturn,
+    },
+    CheckConnection {
+        instance: Instance,
+    },
+}
+
+/// Plays all calls of a recording back, one after the other, each as if it were alone.
+///
+/// # Errors
+/// When a call of the recording can't be made again. What a plugin does otherwise is no error.
+pub async fn replay(
+    recording: &Recording,
+    plugin: &Plugin,
+    listener: &CallListener,
+) -> Result<Vec<ReplayedCall>, ReplayError> {
+    let identity = Arc::new(Identity::of_nobody()?);
+    let mut replayed = Vec::with_capacity(recording.calls.len());
+    for recorded in &recording.calls {
+        let asked = AskedAgain::deserialize(&recorded.asked).map_err(|source| ReplayError::Arguments {
+            call: recorded.call,
+            source,
+        })?;
+        let replay = Replay::new(recorded.exchanges.clone());
+        let context = context(recorded, &replay, &identity, listener)?;
+        let verdict = ask(plugin, context, asked).await;
+        let now = Said::from(&verdict);
+        let mut differences = replay.differences();
+        let before = recorded.said.as_ref();
+        if before.is_some_and(|before| *before != now) {
+            differences.push(Difference {
+                exchange: None,
+                what: "outcome".to_owned(),
+                recorded: before.map(ToString::to_string).unwrap_or_default(),
+                now: now.to_string(),
+            });
+        }
+        replayed.push(ReplayedCall {
+            call: recorded.call,
+            function: recorded.asked["function"].as_str().unwrap_or_default().to_owned(),
+            outcome: now.to_string(),
+            exchanges: recorded.exchanges.len(),
+            differences,
+        });
+    }
+    Ok(replayed)
+}
+
+async fn ask(plugin: &Plugin, context: CallContext, asked: AskedAgain) -> Verdict {
+    fn verdict<T: Answer>(answer: Result<T, crate::error::CallError>) -> Verdict {
+        match answer {
+            Ok(answer) => answer.verdict(),
+            Err(error) => Verdict::from(&error),
+        }
+    }
+    match asked {
+        AskedAgain::ConfigureInstance { draft } => verdict(plugin.configure_instance(context, draft).await),
+        AskedAgain::FetchServices { instance, entity_tag } => verdict(
+            plugin
+                .fetch_services(context, &instance, &entity_tag)
+                .await
+                .map(|answer| answer.map(|(outcome, _)| outcome)),
+        ),
+        AskedAgain::CreateLicense { instance, order } => {
+            verdict(plugin.create_license(context, &instance, &order).await)
+        }
+        AskedAgain::GetLicense { instance, name } => {
+            verdict(plugin.get_license(context, &instance, &name).await)
+        }
+        AskedAgain::CancelLicense {
+            instance,
+            license_return,
+        } => verdict(plugin.cancel_license(context, &instance, &license_return).await),
+        AskedAgain::CheckConnection { instance } => {
+            verdict(plugin.check_connection(context, &instance).await)
+        }
+    }
+}
+
+fn context(
+    recorded: &Recorded,
+    replay: &Replay,
+    identity: &Arc<Identity>,
+    listener: &CallListener,
+) -> Result<CallContext, ReplayError> {
+    let permitted = |name: &String| {
+        Ok(PermittedAuthority {
+            authority: name.parse()?,
+            client_certificate: false,
+        })
+    };
+    let authorities: Result<Vec<_>, AuthorityError> = recorded.authorities.iter().map(permitted).collect();
+    let egress = Egress {
+        instance_id: recorded.call.to_string(),
+        settings_version: 0,
+        authorities: authorities.map_err(|source| ReplayError::Authority {
+            call: recorded.call,
+            source,
+        })?,
+        identity: recorded.certificate.then(|| identity.clone()),
+        trust_roots: Arc::new(RootCertStore::empty()),
+        allowed_networks: Vec::new(),
+    };
+    Ok(CallContext {
+        egress: Arc::new(egress),
+        options: recorded.options.clone(),
+        outbound: OutboundHttps::replaying(replay.clone()),
+        access_tokens: match recorded.access_token_kept {
+            true => AccessTokenCache::holding(KEPT_ACCESS_TOKEN),
+            false => AccessTokenCache::default(),
+        },
+        listener: listener.clone(),
+    })
+}
+
+/// Answers one call's requests in place of the network. Cloning shares it.
+#[derive(Clone)]
+pub(crate) struct Replay(Arc<Mutex<Answers>>);
+
+struct Answers {
+    /// Those that nobody has asked for yet.
+    left: Vec<RecordedExchange>,
+    scrubber: Scrubber,
+    differences: Vec<Difference>,
+}
+
+impl fmt::Debug for Replay {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Replay")
+    }
+}
+
+impl Replay {
+    fn new(exchanges: Vec<RecordedExchange>) -> Self {
+        Self(Arc::new(Mutex::new(Answers {
+            left: exchanges,
+            scrubber: Scrubber::default(),
+            differences: Vec::new(),
+        })))
+    }
+
+    /// The recorded answer to a request.
+    pub(crate) fn answer(&self, request: &http::Request<Bytes>) -> Result<http::Response<WasiBody>, Error> {
+        let mut answers = self.lock();
+        let asked = answers.scrubber.request(request);
+        answers.answer(&asked)
+    }
+
+    /// Takes note of a request that the policy has refused.
+    pub(crate) fn denied<B>(&self, request: &http::Request<B>) {
+        let mut answers = self.lock();
+        let asked = answers.scrubber.denied(request.method(), request.uri());
+        // The policy's answer stands.
+        let _ = answers.answer(&asked);
+    }
+
+    /// What was asked for otherwise, and what was not asked for at all.
+    fn differences(&self) -> Vec<Difference> {
+        let mut answers = self.lock();
+        let left = std::mem::take(&mut answers.left);
+        answers.differences.extend(left.iter().map(|exchange| Difference {
+            exchange: Some(exchange.number),
+            what: "request".to_owned(),
+            recorded: format!("{} {}", exchange.request.method, exchange.request.url),
+            now: String::new(),
+        }));
+        std::mem::take(&mut answers.differences)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Answers> {
+        // Nothing panics while it is held.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Answers {
+    fn answer(&mut self, asked: &RecordedRequest) -> Result<http::Response<WasiBody>, Error> {
+        let Some(position) = self.position(asked) else {
+            self.differences.push(Difference {
+                exchange: None,
+                what: "request".to_owned(),
+                recorded: String::new(),
+                now: format!("{} {}", asked.method, asked.url),
+            });
+            return Err(Error::InternalError(Some(
+                "the recording has no answer to this".to_owned(),
+            )));
+        };
+        let exchange = self.left.remove(position);
+        if position > 0 {
+            self.differences.push(Difference {
+                exchange: Some(exchange.number),
+                what: "order".to_owned(),
+                recorded: format!("after {position} others"),
+                now: "before them".to_owned(),
+            });
+        }
+        let differs = differences(&exchange.request, asked).into_iter();
+        self.differences
+            .extend(differs.map(|(what, recorded, now)| Difference {
+                exchange: Some(exchange.number),
+                what,
+                recorded,
+                now,
+            }));
+        response(&exchange)
+    }
+
+    /// The exchange that a request is taken for: the next one of its address; else the next one, if only the query differs.
+    fn position(&self, asked: &RecordedRequest) -> Option<usize> {
+        let same = |exchange: &RecordedExchange| {
+            exchange.request.method == asked.method && exchange.request.url == asked.url
+        };
+        let path = |url: &str| url.split('?').next().unwrap_or_default().to_owned();
+        let alike = |exchange: &RecordedExchange| {
+            exchange.request.method == asked.method && path(&exchange.request.url) == path(&asked.url)
+        };
+        self.left
+            .iter()
+            .position(same)
+            .or_else(|| self.left.first().is_some_and(alike).then_some(0))
+    }
+}
+
+fn response(exchange: &RecordedExchange) -> Result<http::Response<WasiBody>, Error> {
+    let failure = exchange.failure.as_deref().map(failure::of_word);
+    let Some(recorded) = &exchange.response else {
+        return Err(failure.unwrap_or(Error::ConnectionTerminated));
+    };
+    let whole = Full::new(recorded.body.bytes()).map_err(|never| match never {});
+    let body = match failure {
+        None => whole.boxed_unsync(),
+        Some(failure) => whole
+            .with_trailers(std::future::ready(Some(Err(failure))))
+            .boxed_unsync(),
+    };
+    let mut response = http::Response::new(body);
+    *response.status_mut() =
+        http::StatusCode::from_u16(recorded.status).map_err(|_| Error::HttpProtocolError)?;
+    for (name, value) in &recorded.headers {
+        if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), value.parse::<HeaderValue>()) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    Ok(response)
+}
+
+/// What differs between two requests: what, what was recorded, what is now.
+fn differences(recorded: &RecordedRequest, asked: &RecordedRequest) -> Vec<(String, String, String)> {
+    let mut found = Vec::new();
+    if recorded.url != asked.url {
+        found.push(("url".to_owned(), recorded.url.clone(), asked.url.clone()));
+    }
+    let names: std::collections::BTreeSet<_> = recorded.headers.keys().chain(asked.headers.keys()).collect();
+    for name in names {
+        let (before, now) = (recorded.headers.get(name), asked.headers.get(name));
+        if before != now {
+            let text = |value: Option<&String>| value.cloned().unwrap_or_default();
+            found.push((format!("header {name}"), text(before), text(now)));
+        }
+    }
+    let mut in_body = Vec::new();
+    match (&recorded.body, &asked.body) {
+        (Body::Json(before), Body::Json(now)) => json_differences("", before, now, &mut in_body),
+        (before, now) if before == now => {}
+        (before, now) => in_body.push((
+            String::new(),
+            String::from_utf8_lossy(&before.bytes()).into_owned(),
+            String::from_utf8_lossy(&now.bytes()).into_owned(),
+        )),
+    }
+    in_body.truncate(BODY_DIFFERENCES);
+    let named = |(pointer, before, now)| (format!("body {pointer}").trim_end().to_owned(), before, now);
+    found.extend(in_body.into_iter().map(named));
+    found
+}
+
+fn json_differences(pointer: &str, before: &Value, now: &Value, found: &mut Vec<(String, String, String)>) {
+    match (before, now) {
+        _ if before == now => {}
+        (Value::Object(before), Value::Object(now)) => {
+            let names: std::collections::BTreeSet<_> = before.keys().chain(now.keys()).collect();
+            for name in names {
+                let part = |value: &serde_json::Map<String, Value>| value.get(name).cloned();
+                match (part(before), part(now)) {
+                    (Some(before), Some(now)) => {
+                        json_differences(&format!("{pointer}/{name}"), &before, &now, found);
+                    }
+                    (before, now) => {
+                        let text = |value: Option<Value>| value.map(|value| value.to_string());
+                        found.push((
+                            format!("{pointer}/{name}"),
+                            text(before).unwrap_or_default(),
+                            text(now).unwrap_or_default(),
+                        ));
+                    }
+                }
+            }
+        }
+        _ => found.push((pointer.to_owned(), before.to_string(), now.to_string())),
+    }
+}
