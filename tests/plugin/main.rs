@@ -33,4 +33,5 @@ mod scenario;
 mod services_cli;
 mod services_definition;
 mod services_runs;
+mod versions;
 mod worker;
