@@ -29,11 +29,44 @@ pub enum LoadError {
         #[source]
         source: wasmtime::Error,
     },
-    /// The component asks for something that this host does not offer, or lacks what every plugin must have.
-    #[error("plugin `{path}` does not fit this host, which speaks bss:service-manager@0.1.0")]
+    /// The component is made for a version of the contract that is not compatible with the host's.
+    #[error(
+        "plugin `{path}` is made for {wanted}, and this host speaks {offered}; hint: take a build of the plugin for \
+         {offered}, or a host that speaks {wanted}"
+    )]
+    OtherContract {
+        /// The file.
+        path: String,
+        /// The plugin's contract.
+        wanted: String,
+        /// The host's.
+        offered: &'static str,
+    },
+    /// The component asks for something that this host does not have.
+    #[error("plugin `{path}` imports `{import}`, which this host does not have; it has {offered}")]
+    UnknownImport {
+        /// The file.
+        path: String,
+        /// What it asks for.
+        import: String,
+        /// All that the host has, by package.
+        offered: String,
+    },
+    /// The component lacks what every plugin must have.
+    #[error("plugin `{path}` does not export `{export}`, which makes a component a service manager")]
+    NoServiceManager {
+        /// The file.
+        path: String,
+        /// What it lacks.
+        export: &'static str,
+    },
+    /// The names fit, and what is behind one of them does not: a function has another type, or is missing.
+    #[error("plugin `{path}` does not fit this host, though both speak {offered}")]
     Contract {
         /// The file.
         path: String,
+        /// The contract of both.
+        offered: &'static str,
         /// What is missing.
         #[source]
         source: wasmtime::Error,

@@ -1,5 +1,6 @@
 //! A compiled plugin, linked once; a fresh sandbox for every call.
 
+mod contract;
 mod deadlines;
 mod engine;
 
@@ -89,8 +90,9 @@ impl Plugin {
             path: name.to_owned(),
             source,
         })?;
-        let contract = |source| LoadError::Contract {
+        let unfit = |source| LoadError::Contract {
             path: name.to_owned(),
+            offered: contract::CONTRACT,
             source,
         };
         let mut linker = Linker::new(&engine);
@@ -100,22 +102,24 @@ impl Plugin {
             .exports(&engine)
             .map(|(name, _)| name.to_owned())
             .collect();
-        let linked = linker.instantiate_pre(&component).map_err(contract)?;
+        let imports: Arc<[String]> = component_type
+            .imports(&engine)
+            .map(|(name, _)| name.to_owned())
+            .collect();
+        contract::check(name, &imports, &exports)?;
+        let linked = linker.instantiate_pre(&component).map_err(unfit)?;
         if exports.iter().any(|name| name == CONNECTION) {
-            CheckingPre::new(linked.clone()).map_err(contract)?;
+            CheckingPre::new(linked.clone()).map_err(unfit)?;
         }
         if exports.iter().any(|name| name == LIFECYCLE) {
-            LifecyclePre::new(linked.clone()).map_err(contract)?;
+            LifecyclePre::new(linked.clone()).map_err(unfit)?;
         }
-        let core_indices = CoreIndices::new(&linked).map_err(contract)?;
+        let core_indices = CoreIndices::new(&linked).map_err(unfit)?;
         Ok(Self {
             core_indices,
-            imports: component_type
-                .imports(&engine)
-                .map(|(name, _)| name.to_owned())
-                .collect(),
+            imports,
             exports,
-            core: CorePre::new(linked).map_err(contract)?,
+            core: CorePre::new(linked).map_err(unfit)?,
             limits: CallLimits::default(),
             _ticker: Arc::new(Ticker::start(&engine)),
             engine,

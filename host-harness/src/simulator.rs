@@ -23,6 +23,7 @@ use clock::Clock;
 use connections::Connections;
 use entra::Entra;
 use ledger::Ledger;
+use plain_http::PlainHttp;
 use server::Server;
 
 pub use applications::{Application, ApplicationError};
@@ -48,6 +49,7 @@ mod entra;
 mod faults;
 mod files;
 mod ledger;
+mod plain_http;
 mod random;
 mod server;
 mod tcp;
@@ -154,6 +156,9 @@ pub enum SimulatorError {
     /// Its client certificates' verifier.
     #[error("can't set up the verification of client certificates")]
     Verifier(#[from] rustls::server::VerifierBuilderError),
+    /// A certificate that was to be lent to whoever comes without one.
+    #[error("the certificate to lend can't be read")]
+    Lent(#[source] rustls::pki_types::pem::Error),
     /// There is no such license, or it was used or returned already.
     #[error("license `{license_token_id}` is not there to be redeemed: unknown, used or returned")]
     NotRedeemable {
@@ -180,6 +185,30 @@ pub struct Details {
     pub client_id: Uuid,
     /// The certificate (PEM) that TLS clients must trust.
     pub ca_file: PathBuf,
+}
+
+/// Where the simulated Microsoft can be reached without TLS and without certificates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlainAddresses {
+    /// The CIS API.
+    pub service: SocketAddr,
+    /// Entra.
+    pub login: SocketAddr,
+}
+
+impl PlainAddresses {
+    /// Which address is there for which of the others, as `tests/interop/stock/adapter` reads it:
+    /// `localhost:8443=127.0.0.1:8080`, joined by a comma.
+    pub fn instead_of(&self, details: &Details) -> String {
+        let Details {
+            resource_api,
+            login_authority,
+            ..
+        } = details;
+        let service = resource_api.trim_start_matches("https://");
+        format!("{service}={},{login_authority}={}", self.service, self.login)
+    }
 }
 
 /// What the two sites and the simulator's owner have in common.
@@ -226,6 +255,8 @@ impl Shared {
 /// A running simulator. Dropping it stops it; `stop` also waits for running requests to end.
 pub struct Simulator {
     details: Details,
+    /// Where CIS and Entra listen.
+    addresses: [SocketAddr; 2],
     authority: Authority,
     shared: Shared,
     stopped: watch::Sender<bool>,
@@ -296,6 +327,10 @@ impl Simulator {
         servers.spawn(service.run(stop));
         Ok(Simulator {
             details,
+            addresses: [
+                SocketAddr::new(service_address.ip(), service_port),
+                SocketAddr::new(login_address.ip(), login_port),
+            ],
             authority,
             shared,
             stopped,
@@ -306,6 +341,33 @@ impl Simulator {
     /// Where it is, and what to type into the form.
     pub fn details(&self) -> &Details {
         &self.details
+    }
+
+    /// Opens a second way in, by plain HTTP on free ports of the loopback interface, for software that has no client
+    /// certificate: **whoever comes that way is taken for the holder of `lent`.** Everything else is checked as before,
+    /// assertions and access tokens too.
+    ///
+    /// # Errors
+    /// When the certificate can't be used, or there is no free port.
+    pub async fn accept_plain_http_without_certificates(
+        &mut self,
+        lent: &IssuedCertificate,
+    ) -> Result<PlainAddresses, SimulatorError> {
+        let [service, login] = self.addresses;
+        let service = PlainHttp::before(service, self.authority.certificate()?, lent).await?;
+        let login = PlainHttp::before(login, self.authority.certificate()?, lent).await?;
+        let addresses = PlainAddresses {
+            service: service.address(),
+            login: login.address(),
+        };
+        tracing::warn!(
+            service = %addresses.service,
+            login = %addresses.login,
+            "the simulator takes plain HTTP, and lends a client certificate to whoever comes without one"
+        );
+        self.servers.spawn(service.run(self.stopped.subscribe()));
+        self.servers.spawn(login.run(self.stopped.subscribe()));
+        Ok(addresses)
     }
 
     /// A client certificate by the simulator's authority, registered as the request says. Making an RSA key keeps the

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use host_harness::Plugin;
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
-use wit_parser::Resolve;
+use wit_parser::{PackageId, Resolve};
 
 /// A plugin whose three functions all have this body, which must leave an `i32` or never end.
 pub(crate) fn guest(body: &str) -> Plugin {
@@ -159,11 +159,21 @@ pub(crate) fn component_of(world: &str, module: &str) -> Vec<u8> {
     resolve
         .push_str("guests.wit", WORLDS)
         .expect("the guests' worlds parse");
+    component_of_package(&resolve, package, world, module)
+}
+
+/// Makes a component of a world of some package from a core module.
+pub(crate) fn component_of_package(
+    resolve: &Resolve,
+    package: PackageId,
+    world: &str,
+    module: &str,
+) -> Vec<u8> {
     let world = resolve
         .select_world(&[package], Some(world))
         .expect("it has the world");
     let mut module = wat::parse_str(module).expect("the module is right");
-    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).expect("the world fits");
+    embed_component_metadata(&mut module, resolve, world, StringEncoding::UTF8).expect("the world fits");
     ComponentEncoder::default()
         .module(&module)
         .and_then(|encoder| encoder.encode())

@@ -36,4 +36,5 @@ mod services_cli;
 mod services_definition;
 mod services_runs;
 mod trace_cli;
+mod versions;
 mod worker;

@@ -102,7 +102,10 @@ fn a_component_without_the_core_interface_is_refused() {
     else {
         panic!("it must not load")
     };
-    assert!(matches!(refused, LoadError::Contract { .. }), "{refused:?}");
+    assert!(
+        matches!(refused, LoadError::NoServiceManager { .. }),
+        "{refused:?}"
+    );
 }
 
 #[test]

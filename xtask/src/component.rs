@@ -13,6 +13,9 @@ use crate::workspace::Workspace;
 /// What the component is compiled for.
 pub(crate) const TARGET: &str = "wasm32-wasip2";
 
+/// Where tests find the component that was built for them.
+pub(crate) const COMPONENT_VARIABLE: &str = "MICROSOFT_ESD_COMPONENT";
+
 /// Everything that says what is built; which compiler does it comes on top.
 pub(crate) const BUILD: [&str; 8] = [
     "build",
@@ -65,25 +68,47 @@ impl Component {
     }
 }
 
+/// What a build for wasm left behind.
+#[derive(Debug)]
+pub(crate) struct Built {
+    /// The target folder.
+    pub(crate) target: PathBuf,
+    /// The compiler: `rustc 1.95.0 (59807616e 2026-04-14)`.
+    pub(crate) compiler: String,
+}
+
 /// Builds the component, getting the wasm target first where it is missing.
 ///
 /// # Errors
 /// The target could not be had, or the plugin does not compile.
 pub(crate) fn build(workspace: &Workspace, choice: WasmToolchain) -> Result<Component> {
+    let Built { target, compiler } = build_for_wasm(workspace, choice, &BUILD)?;
+    Component::built_in(&target, compiler)
+}
+
+/// Runs a build of cargo's for wasm, getting the target first where it is missing.
+///
+/// # Errors
+/// The target could not be had, or what is built does not compile.
+pub(crate) fn build_for_wasm(
+    workspace: &Workspace,
+    choice: WasmToolchain,
+    arguments: &[&str],
+) -> Result<Built> {
     match choice {
-        WasmToolchain::Debian => debian::build(workspace),
+        WasmToolchain::Debian => debian::build(workspace, arguments),
         WasmToolchain::Rustup => {
             add_target()?;
-            build_with_own_rustc(workspace)
+            build_with_own_rustc(workspace, arguments)
         }
-        WasmToolchain::Auto if is_target_installed() => build_with_own_rustc(workspace),
+        WasmToolchain::Auto if is_target_installed() => build_with_own_rustc(workspace, arguments),
         // It was needed once, so rustup could download nothing; asking again costs minutes of time-outs.
-        WasmToolchain::Auto if debian::is_unpacked(workspace) => debian::build(workspace),
+        WasmToolchain::Auto if debian::is_unpacked(workspace) => debian::build(workspace, arguments),
         WasmToolchain::Auto => match add_target() {
-            Ok(()) => build_with_own_rustc(workspace),
+            Ok(()) => build_with_own_rustc(workspace, arguments),
             Err(no_rustup) => {
                 eprintln!("{no_rustup:#}; trying Debian's packages");
-                debian::build(workspace)
+                debian::build(workspace, arguments)
                     .context(format!("neither way to {TARGET} worked; rustup: {no_rustup:#}"))
             }
         },
@@ -140,8 +165,16 @@ fn add_target() -> Result<()> {
     Ok(())
 }
 
-fn build_with_own_rustc(workspace: &Workspace) -> Result<Component> {
-    process::run(&mut workspace.cargo(BUILD))?;
+fn build_with_own_rustc(workspace: &Workspace, arguments: &[&str]) -> Result<Built> {
+    process::run(
+        workspace
+            .cargo(arguments.iter().copied())
+            .arg("--target-dir")
+            .arg(&workspace.target),
+    )?;
     let compiler = process::stdout(process::rustc().arg("--version"))?;
-    Component::built_in(&workspace.target, compiler.trim().to_owned())
+    Ok(Built {
+        target: workspace.target.clone(),
+        compiler: compiler.trim().to_owned(),
+    })
 }

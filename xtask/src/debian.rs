@@ -12,7 +12,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::component::{BUILD, Component, TARGET, contains_file_starting_with};
+use crate::component::{Built, TARGET, contains_file_starting_with};
 use crate::process;
 use crate::toolchain;
 use crate::workspace::Workspace;
@@ -20,11 +20,11 @@ use crate::workspace::Workspace;
 /// What of the C library the linker asks for by name.
 const SELF_CONTAINED: [&str; 3] = ["crt1-command.o", "crt1-reactor.o", "libc.a"];
 
-/// Builds the component with Debian's compiler, unpacking that first where it is missing.
+/// Runs a build for wasm with Debian's compiler, unpacking that first where it is missing.
 ///
 /// # Errors
-/// A package or a tool is missing, or the plugin does not compile.
-pub(crate) fn build(workspace: &Workspace) -> Result<Component> {
+/// A package or a tool is missing, or what is built does not compile.
+pub(crate) fn build(workspace: &Workspace, arguments: &[&str]) -> Result<Built> {
     let linkers = Linkers::locate()?;
     let compiler = Compiler::unpacked(workspace)?;
     let version = compiler.version()?;
@@ -40,7 +40,7 @@ pub(crate) fn build(workspace: &Workspace) -> Result<Component> {
     );
     // Another compiler in the same target folder would make cargo build everything again at each change of hands.
     let target = home(workspace).join("build");
-    let mut cargo = workspace.cargo(BUILD);
+    let mut cargo = workspace.cargo(arguments.iter().copied());
     cargo
         .args(["-Z", "build-std=std,panic_abort", "--target-dir"])
         .arg(&target)
@@ -52,7 +52,10 @@ pub(crate) fn build(workspace: &Workspace) -> Result<Component> {
         .env("CARGO_TARGET_WASM32_WASIP2_LINKER", &linkers.component)
         .env("CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS", linkers.flags()?);
     process::run(&mut cargo)?;
-    Component::built_in(&target, format!("Debian's {version}"))
+    Ok(Built {
+        target,
+        compiler: format!("Debian's {version}"),
+    })
 }
 
 /// Whether an earlier build left the compiler there.

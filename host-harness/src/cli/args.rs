@@ -377,6 +377,11 @@ pub(super) struct SimulatorArguments {
     /// two licenses, and a look-up answers with the first
     #[arg(long)]
     pub(super) forgets_purchases: bool,
+    /// Take plain HTTP on two more ports of the loopback interface, and lend a client certificate to WHOEVER COMES
+    /// WITHOUT ONE; its private key is left in DIR/identity, not encrypted. For software that can't present a
+    /// certificate, such as the wasmtime CLI
+    #[arg(long)]
+    pub(super) plain_http_without_certificates: bool,
 }
 
 #[derive(Debug, Args)]

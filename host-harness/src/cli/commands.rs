@@ -1,14 +1,16 @@
 //! What each command does: one call of the library, and what is shown of its answer.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use host_harness::certificate_store::{ImportError, PfxCode};
 use host_harness::instance_settings::{ConfigureError, InstanceForm};
 use host_harness::record::{CreateError, NewInstance, Reach, SaveError};
-use host_harness::simulator::{CertificateRequest, SimulatorOptions};
+use host_harness::simulator::{CertificateRequest, IssuedCertificate, Simulator, SimulatorOptions};
 use host_harness::{CallEvent, CallListener, Host, LogLevel, PrepareError};
 use serde_json::Value;
 use zeroize::Zeroizing;
@@ -341,7 +343,7 @@ async fn simulator(arguments: &SimulatorArguments) -> Outcome {
         ..SimulatorOptions::new(&directory)
     };
     let started = demo::start_simulator(options).await;
-    let (simulator, mut details) = started.map_err(|error| no_answer_text(&error))?;
+    let (mut simulator, mut details) = started.map_err(|error| no_answer_text(&error))?;
     let issued = simulator
         .issue_client_certificate(&CertificateRequest::default())
         .map_err(no_answer)?;
@@ -350,11 +352,46 @@ async fn simulator(arguments: &SimulatorArguments) -> Outcome {
     pfx::with_library(&issued, &code, &file).map_err(|error| no_answer_text(&error))?;
     details["pfxFile"] = file.display().to_string().into();
     details["pfxCode"] = code.into();
+    if arguments.plain_http_without_certificates {
+        let opened = open_to_all(&mut simulator, &issued, &directory).await;
+        details["plainHttp"] = opened.map_err(|error| no_answer_text(&error))?;
+    }
     details["thumbprint"] = issued.thumbprint.into();
     show::line(details.to_string());
     tokio::signal::ctrl_c().await.map_err(no_answer)?;
     simulator.stop().await;
     Ok(Ending::Done)
+}
+
+/// A way in without certificates, and what an adapter signs with, as files that only their owner can read.
+async fn open_to_all(
+    simulator: &mut Simulator,
+    lent: &IssuedCertificate,
+    directory: &Path,
+) -> anyhow::Result<Value> {
+    let addresses = simulator.accept_plain_http_without_certificates(lent).await?;
+    let identity = directory.join("identity");
+    write_identity(lent, &identity).with_context(|| format!("`{}` can't be written", identity.display()))?;
+    show::note(format!(
+        "warning: the private key of certificate {} is in `{}`, not encrypted",
+        lent.thumbprint,
+        identity.display()
+    ));
+    let mut opened = serde_json::to_value(addresses)?;
+    opened["identity"] = identity.display().to_string().into();
+    opened["insteadOf"] = addresses.instead_of(simulator.details()).into();
+    Ok(opened)
+}
+
+fn write_identity(lent: &IssuedCertificate, folder: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    std::fs::write(folder.join("certificate.pem"), &lent.certificate_pem)?;
+    let mut options = std::fs::File::options();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(folder.join("private-key.pem"))?;
+    file.write_all(lent.private_key_pem.as_bytes())
 }
 
 pub(super) fn no_answer_text(error: &anyhow::Error) -> Failure {

@@ -58,7 +58,7 @@ fn finished(mut config: ServerConfig, http: HttpVersions) -> Arc<ServerConfig> {
     Arc::new(config)
 }
 
-fn provider() -> Arc<CryptoProvider> {
+pub(super) fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }
 

@@ -13,6 +13,7 @@ mod faults;
 mod http2;
 mod license_return;
 mod openapi;
+mod plain_http;
 mod purchase;
 mod restart;
 mod schema;

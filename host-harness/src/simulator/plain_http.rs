@@ -1,0 +1,117 @@
+//! A way in without TLS and without certificates, for software that can't present one: what comes in on it goes on to the
+//! simulator's own listeners over TLS, with one client certificate that is lent to everybody.
+//!
+//! The simulator itself stays as strict as it is; all that is given up is the question who is there.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::RootCertStore;
+use rustls::client::ClientConfig;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsConnector;
+
+use super::authority::IssuedCertificate;
+use super::{SimulatorError, server, tls};
+
+/// How long to wait when the system can't accept a connection, as when it is out of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// A listener without TLS before one with it.
+pub(super) struct PlainHttp {
+    listener: TcpListener,
+    address: SocketAddr,
+    behind: SocketAddr,
+    tls: Arc<ClientConfig>,
+}
+
+impl PlainHttp {
+    /// Listens on a free port of the loopback interface, whatever the listener behind it does.
+    ///
+    /// # Errors
+    /// When there is none, or the certificate can't be used.
+    pub(super) async fn before(
+        behind: SocketAddr,
+        authority: CertificateDer<'static>,
+        lent: &IssuedCertificate,
+    ) -> Result<PlainHttp, SimulatorError> {
+        let tls = client_tls(authority, lent)?;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let (listener, port) = server::bind(address)
+            .await
+            .map_err(|source| SimulatorError::Listen { address, source })?;
+        Ok(PlainHttp {
+            listener,
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
+            behind,
+            tls,
+        })
+    }
+
+    /// Where it listens.
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Passes everything on until `stopped` changes or its sender is gone; what is still open then is cut off.
+    pub(super) async fn run(self, mut stopped: watch::Receiver<bool>) {
+        let mut connections = JoinSet::new();
+        loop {
+            let accepted = tokio::select! {
+                accepted = self.listener.accept() => accepted,
+                _ = stopped.changed() => return,
+                Some(_) = connections.join_next() => continue,
+            };
+            match accepted {
+                Ok((plain, _)) => {
+                    let connector = TlsConnector::from(Arc::clone(&self.tls));
+                    let behind = self.behind;
+                    connections.spawn(async move {
+                        if let Err(error) = pass_on(plain, behind, connector).await {
+                            tracing::debug!(%error, "a connection without certificates ended badly");
+                        }
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the simulator can't accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+}
+
+async fn pass_on(mut plain: TcpStream, behind: SocketAddr, connector: TlsConnector) -> io::Result<()> {
+    let tcp = TcpStream::connect(behind).await?;
+    // Requests are small and written whole: waiting for more to send would only make them late.
+    tcp.set_nodelay(true)?;
+    plain.set_nodelay(true)?;
+    // A name that the simulator's certificate is good for, whatever address it listens on.
+    let name = ServerName::try_from("localhost").map_err(io::Error::other)?;
+    let mut secured = connector.connect(name, tcp).await?;
+    copy_bidirectional(&mut plain, &mut secured).await.map(drop)
+}
+
+/// No ALPN: what comes in is HTTP/1.1, and nobody here would turn it into another version.
+fn client_tls(
+    authority: CertificateDer<'static>,
+    lent: &IssuedCertificate,
+) -> Result<Arc<ClientConfig>, SimulatorError> {
+    let mut roots = RootCertStore::empty();
+    roots.add(authority)?;
+    let chain =
+        CertificateDer::from_pem_slice(lent.certificate_pem.as_bytes()).map_err(SimulatorError::Lent)?;
+    let key = PrivateKeyDer::from_pem_slice(lent.private_key_pem.as_bytes()).map_err(SimulatorError::Lent)?;
+    let config = ClientConfig::builder_with_provider(tls::provider())
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_client_auth_cert(vec![chain], key)?;
+    Ok(Arc::new(config))
+}
