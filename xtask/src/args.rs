@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::checks;
+use crate::{checks, interop};
 
 /// What is printed when the arguments are missing or not understood.
 pub(crate) const USAGE: &str = "\
@@ -22,6 +22,9 @@ usage: cargo xtask <command>
       exits with 0 only if every license is there once. The seed is printed, and the same one kills alike.
   size
       Builds the component, and prints which sections, crates and functions take how many bytes of it.
+  interop [PART...] [--list]
+      Runs the tests against software that is not ours, all parts or those named, and installs what they need;
+      `--list` says which parts there are.
   picture [--from FILE]
       Draws docs/demo.svg from a run of the demo, or from a file with its terminal output.
   help
@@ -35,6 +38,8 @@ pub(crate) enum Command {
     Demo { arguments: Vec<String> },
     CrashTest { arguments: Vec<String> },
     Size,
+    Interop { parts: Vec<String> },
+    ListInterop,
     Picture { from: Option<PathBuf> },
     Help,
 }
@@ -79,6 +84,17 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Command, String> {
         "size" => match rest.first() {
             None => Ok(Command::Size),
             Some(extra) => Err(format!("`size` has no argument `{extra}`")),
+        },
+        "interop" if rest == ["--list"] => Ok(Command::ListInterop),
+        "interop" => match rest
+            .iter()
+            .find(|part| !interop::names().any(|known| known == *part))
+        {
+            Some(part) => Err(format!(
+                "`{part}` is not a part; the parts are {}",
+                interop::names().collect::<Vec<_>>().join(", ")
+            )),
+            None => Ok(Command::Interop { parts: rest.to_vec() }),
         },
         "picture" => Ok(Command::Picture {
             from: single_option(command, "--from", rest)?.map(PathBuf::from),
@@ -144,6 +160,24 @@ mod tests {
             parsed("build --wasm-toolchain=rustup"),
             Ok(Command::Build(WasmToolchain::Rustup))
         );
+    }
+
+    #[test]
+    fn interop_runs_every_part_unless_some_are_named() {
+        assert_eq!(parsed("interop"), Ok(Command::Interop { parts: Vec::new() }));
+        assert_eq!(
+            parsed("interop cli"),
+            Ok(Command::Interop {
+                parts: vec!["cli".to_owned()]
+            })
+        );
+        assert_eq!(parsed("interop --list"), Ok(Command::ListInterop));
+    }
+
+    #[test]
+    fn a_part_of_interop_that_does_not_exist_is_refused_with_those_that_do() {
+        let problem = parsed("interop cli moon").unwrap_err();
+        assert!(problem.contains("`moon`") && problem.contains("cli"), "{problem}");
     }
 
     #[test]

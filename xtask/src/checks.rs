@@ -7,12 +7,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, anyhow};
 
 use crate::args::WasmToolchain;
-use crate::component::{self, TARGET};
+use crate::component::{self, COMPONENT_VARIABLE, TARGET};
 use crate::workspace::Workspace;
 use crate::{process, toolchain};
-
-/// Where tests find the component that was built for them.
-const COMPONENT_VARIABLE: &str = "MICROSOFT_ESD_COMPONENT";
 
 /// Tests that run at once. Many wait for a lease, a deadline or a pause of somebody else's, so that more than one for each
 /// processor keeps a small machine busy.

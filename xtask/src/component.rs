@@ -13,6 +13,9 @@ use crate::workspace::Workspace;
 /// What the component is compiled for.
 pub(crate) const TARGET: &str = "wasm32-wasip2";
 
+/// Where tests find the component that was built for them.
+pub(crate) const COMPONENT_VARIABLE: &str = "MICROSOFT_ESD_COMPONENT";
+
 /// Everything that says what is built; which compiler does it comes on top.
 pub(crate) const BUILD: [&str; 8] = [
     "build",

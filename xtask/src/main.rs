@@ -1,5 +1,5 @@
-//! The project's chores: build the component, run every check, run the demo or the crash test,
-//! weigh the component, draw a picture.
+//! The project's chores: build the component, run every check, run the demo, the crash test or other
+//! people's software, weigh the component, draw a picture.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -12,6 +12,7 @@ mod component;
 mod crash_test;
 mod debian;
 mod demo;
+mod interop;
 mod picture;
 mod process;
 mod size;
@@ -61,7 +62,12 @@ fn execute(command: Command) -> anyhow::Result<u8> {
         Command::Test { only } => checks::run(&workspace, only.as_deref())?,
         Command::Demo { arguments } => return demo::run(&workspace, &arguments),
         Command::CrashTest { arguments } => return crash_test::run(&workspace, &arguments),
+<<<<<<< HEAD
         Command::Size => size::run(&workspace)?,
+=======
+        Command::Interop { parts } => interop::run(&workspace, &parts)?,
+        Command::ListInterop => print!("{}", interop::list()),
+>>>>>>> 81470ba (Run tests against other people's software with `cargo xtask interop`: the list of parts)
         Command::Picture { from } => picture::draw(&workspace, from.as_deref())?,
     }
     Ok(0)

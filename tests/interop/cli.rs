@@ -1,0 +1,1 @@
+//! The component under the wasmtime CLI, as its authors publish it.

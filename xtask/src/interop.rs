@@ -1,0 +1,145 @@
+//! The tests against software that is not ours: gets what a part needs, then runs its tests.
+
+use std::fmt::Write as _;
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+
+use crate::args::WasmToolchain;
+use crate::component::{self, COMPONENT_VARIABLE};
+use crate::workspace::Workspace;
+use crate::{process, toolchain};
+
+mod stock_wasmtime;
+
+/// What a part's tests find in their environment.
+type Variable = (&'static str, std::ffi::OsString);
+
+/// Some of the tests, which need the same things.
+struct Part {
+    /// Its module below `tests/interop/`.
+    name: &'static str,
+    about: &'static str,
+    /// Programs it needs, each with the Debian package that brings it.
+    programs: &'static [(&'static str, &'static str)],
+    /// Builds what no package brings.
+    prepare: fn(&Workspace) -> Result<Vec<Variable>>,
+}
+
+const PARTS: [Part; 1] = [Part {
+    name: "cli",
+    about: "the component under the wasmtime CLI, as its authors publish it",
+    programs: &[],
+    prepare: stock_wasmtime::build,
+}];
+
+/// The names of the parts, in the order in which they run.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    PARTS.iter().map(|part| part.name)
+}
+
+/// The parts, one on each line, with what they are.
+pub(crate) fn list() -> String {
+    PARTS.iter().fold(String::new(), |mut list, part| {
+        // Writing to a string can't fail.
+        let _ = writeln!(list, "{:<8} {}", part.name, part.about);
+        list
+    })
+}
+
+/// Runs the parts named, or all; stops at the first that fails.
+///
+/// # Errors
+/// Something that a part needs can't be had, or one of its tests failed.
+pub(crate) fn run(workspace: &Workspace, named: &[String]) -> Result<()> {
+    toolchain::check()?;
+    let component = component::build(workspace, WasmToolchain::Auto)?;
+    let mut times = String::new();
+    for part in PARTS
+        .iter()
+        .filter(|part| named.is_empty() || named.iter().any(|name| name == part.name))
+    {
+        eprintln!("==> {}", part.name);
+        let start = Instant::now();
+        install(part.programs)?;
+        let variables = (part.prepare)(workspace)
+            .with_context(|| format!("what the part `{}` needs can't be built", part.name))?;
+        let prepared = start.elapsed();
+        let filter = format!("{}::", part.name);
+        let mut tests = workspace.cargo(["test", "--workspace", "--test", "interop", "--", &filter]);
+        tests.env(COMPONENT_VARIABLE, &component.path).envs(variables);
+        process::run(&mut tests).with_context(|| {
+            format!(
+                "the part `{0}` failed; hint: `cargo xtask interop {0}` runs it alone",
+                part.name
+            )
+        })?;
+        let (all, prepared) = (start.elapsed().as_secs_f64(), prepared.as_secs_f64());
+        let _ = writeln!(
+            times,
+            "{:<8} {all:>8.1} s, {prepared:.1} s of them getting ready",
+            part.name
+        );
+    }
+    print!("\n{times}");
+    Ok(())
+}
+
+/// Installs the packages of those programs that are missing, where we may.
+fn install(programs: &[(&str, &'static str)]) -> Result<()> {
+    let mut packages: Vec<_> = programs
+        .iter()
+        .filter(|(program, _)| !is_there(program))
+        .map(|(_, package)| *package)
+        .collect();
+    packages.dedup();
+    if packages.is_empty() {
+        return Ok(());
+    }
+    let is_root = process::stdout(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
+    if !is_root || !is_there("apt-get") {
+        bail!(
+            "missing on this machine: {}; hint: install these packages (Debian's names)",
+            packages.join(", ")
+        );
+    }
+    process::run(Command::new("apt-get").args(["-qq", "update"]))?;
+    process::run(
+        Command::new("apt-get")
+            .args(["-qq", "--yes", "--no-install-recommends", "install"])
+            .args(packages)
+            .env("DEBIAN_FRONTEND", "noninteractive"),
+    )
+}
+
+/// Whether the shell would find a program. nginx is where only root looks.
+fn is_there(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(["/usr/sbin".into(), "/sbin".into()])
+        .any(|folder| folder.join(program).is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_part_is_listed_with_what_it_is() {
+        for (part, line) in PARTS.iter().zip(list().lines()) {
+            assert!(
+                line.starts_with(part.name) && line.ends_with(part.about),
+                "{line}"
+            );
+        }
+        assert_eq!(list().lines().count(), PARTS.len());
+    }
+
+    #[test]
+    fn a_program_that_is_missing_is_noticed() {
+        assert!(is_there("sh"));
+        assert!(!is_there("no-such-program-here"));
+        install(&[("sh", "dash")]).unwrap();
+    }
+}
