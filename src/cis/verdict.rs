@@ -95,7 +95,9 @@ fn problem(answer: &Answer, error: Option<&wire::ApiError>) -> Problem {
 fn advice_for_status(status: u16) -> &'static str {
     match status {
         // How servers in front of an API refuse a client certificate: 400, 495 and 496 are nginx's, 403 is IIS's.
-        400 | 495 | 496 => "A server in front of the license API may not take the certificate: check Certificate Thumbprint.",
+        400 | 495 | 496 => {
+            "A server in front of the license API may not take the certificate: check Certificate Thumbprint."
+        }
         401 | 403 => {
             "Check Certificate Thumbprint, Resource API, Channel ID and Client ID with what Microsoft has provided."
         }

@@ -62,12 +62,9 @@ fn execute(command: Command) -> anyhow::Result<u8> {
         Command::Test { only } => checks::run(&workspace, only.as_deref())?,
         Command::Demo { arguments } => return demo::run(&workspace, &arguments),
         Command::CrashTest { arguments } => return crash_test::run(&workspace, &arguments),
-<<<<<<< HEAD
         Command::Size => size::run(&workspace)?,
-=======
         Command::Interop { parts } => interop::run(&workspace, &parts)?,
         Command::ListInterop => print!("{}", interop::list()),
->>>>>>> 81470ba (Run tests against other people's software with `cargo xtask interop`: the list of parts)
         Command::Picture { from } => picture::draw(&workspace, from.as_deref())?,
     }
     Ok(0)

@@ -138,7 +138,9 @@ async fn the_program_reads_the_catalog_through_nginx() {
     .await;
     let port = peers.nginx.ports[0];
     turn_to(&peers.scenario, port).await;
-    let output = peers.scenario.bss_host(&["services", "fetch", INSTANCE, "--json"]);
+    let output = peers
+        .scenario
+        .bss_host(&["services", "fetch", INSTANCE, "--json"]);
     assert!(output.status.success(), "{output:?}");
     let seen = peers.nginx.seen(port, 1);
     assert_eq!(seen[0].certificate, fingerprint(&peers.thumbprint));
@@ -173,11 +175,7 @@ async fn an_nginx_that_is_not_who_it_should_be_is_told_nothing() {
     for ((flaw, tls), port) in cells.iter().zip(&peers.nginx.ports) {
         turn_to(&peers.scenario, *port).await;
         let failure = fetch(&peers.scenario).await.expect_err("it is not trusted");
-        assert_eq!(
-            problem(failure).code,
-            "server-not-trusted",
-            "{flaw:?}, {tls}"
-        );
+        assert_eq!(problem(failure).code, "server-not-trusted", "{flaw:?}, {tls}");
         assert!(peers.nginx.seen(*port, 0).is_empty(), "{flaw:?}, {tls}");
     }
     let faults = peers.scenario.microsoft.faults();
@@ -214,14 +212,20 @@ async fn a_certificate_that_nginx_does_not_take_is_refused_by_http_and_nothing_i
         not_after: soon,
         ..request.clone()
     };
-    let untrusted = microsoft.issue_untrusted_certificate(&request).expect("a certificate");
-    let expiring = microsoft.issue_client_certificate(&expiring).expect("a certificate");
+    let untrusted = microsoft
+        .issue_untrusted_certificate(&request)
+        .expect("a certificate");
+    let expiring = microsoft
+        .issue_client_certificate(&expiring)
+        .expect("a certificate");
     for (what, issued) in [("untrusted", untrusted), ("expired", expiring)] {
         peers.show(&issued).await;
         for (port, status) in [(at_once, 400), (later, 403)] {
             turn_to(scenario, port).await;
             if what == "expired" {
-                super::until("the certificate has expired", || (Timestamp::now() > soon).then_some(()));
+                super::until("the certificate has expired", || {
+                    (Timestamp::now() > soon).then_some(())
+                });
             }
             let failure = fetch(scenario).await.expect_err("it is refused");
             let problem = problem(failure);

@@ -78,7 +78,12 @@ impl Pki {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         let now = SystemTime::now();
         params.not_before = (now - 2 * HOUR).into();
-        params.not_after = if flaw == Flaw::Expired { now - HOUR } else { now + HOUR }.into();
+        params.not_after = if flaw == Flaw::Expired {
+            now - HOUR
+        } else {
+            now + HOUR
+        }
+        .into();
         let leaf = params
             .signed_by(&key, &self.intermediate)
             .expect("a certificate")
