@@ -6,6 +6,7 @@ mod nginx_peer;
 mod pki;
 mod s_server;
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,9 @@ use host_harness::bindings::failures::{Problem, ReadFailure};
 use host_harness::certificate_store::Thumbprint;
 use host_harness::record::{NewInstance, Reach};
 use host_harness::services_definition::ServicesError;
+
+pub(crate) use pki::{Flaw, Pki, ServerKey};
+pub(crate) use s_server::SServer;
 
 use crate::scenario::{INSTANCE, Scenario, credentials, problems, selection, silent};
 
@@ -39,12 +43,24 @@ fn until<T>(what: &str, mut ready: impl FnMut() -> Option<T>) -> T {
 
 /// A ready instance that trusts the simulator's authority and another one.
 async fn ready_instance(scenario: &Scenario, also_trusted_pem: &str, thumbprint: &Thumbprint) {
+    let login_authority = scenario.microsoft.details().login_authority.clone();
+    let options = [("login-authority".to_owned(), login_authority)].into();
+    ready_instance_with(scenario, options, also_trusted_pem, thumbprint).await;
+}
+
+/// The same with options of the plugin's.
+pub(crate) async fn ready_instance_with(
+    scenario: &Scenario,
+    options: BTreeMap<String, String>,
+    also_trusted_pem: &str,
+    thumbprint: &Thumbprint,
+) {
     let details = scenario.microsoft.details();
     let own = std::fs::read_to_string(&details.ca_file).expect("its authority");
     let instance = NewInstance {
         name: INSTANCE.to_owned(),
         currency: "EUR".to_owned(),
-        options: [("login-authority".to_owned(), details.login_authority.clone())].into(),
+        options,
         reach: Reach {
             trusted_authorities_pem: Some(format!("{own}{also_trusted_pem}")),
             allowed_networks: vec![
@@ -68,7 +84,7 @@ async fn turn_to(scenario: &Scenario, port: u16) {
         .await;
 }
 
-async fn fetch(scenario: &Scenario) -> Result<(), ReadFailure> {
+pub(crate) async fn fetch(scenario: &Scenario) -> Result<(), ReadFailure> {
     match scenario.host.fetch_services(INSTANCE, silent()).await {
         Ok(_) => Ok(()),
         Err(ServicesError::Read(failure)) => Err(failure),

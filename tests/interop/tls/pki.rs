@@ -11,14 +11,14 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 /// The key of a server's certificate.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum ServerKey {
+pub(crate) enum ServerKey {
     Rsa,
     Ecdsa,
 }
 
 /// What is wrong with a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Flaw {
+pub(crate) enum Flaw {
     None,
     OtherName,
     Expired,
@@ -27,23 +27,23 @@ pub(super) enum Flaw {
 }
 
 /// An authority that clients trust, and an intermediate one that issues.
-pub(super) struct Pki {
-    pub(super) root_pem: String,
+pub(crate) struct Pki {
+    pub(crate) root_pem: String,
     intermediate_pem: String,
     intermediate: Issuer<'static, KeyPair>,
 }
 
 /// What a server is configured with, PEM.
-pub(super) struct Served {
+pub(crate) struct Served {
     /// The certificate, and what is served above it.
-    pub(super) certificate: String,
+    pub(crate) certificate: String,
     /// What is served above it.
-    pub(super) chain: String,
-    pub(super) key: String,
+    pub(crate) chain: String,
+    pub(crate) key: String,
 }
 
 impl Pki {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let root_key = ecdsa();
         let root = authority("A root of this run", 1);
         let root_pem = root.self_signed(&root_key).expect("a certificate").pem();
@@ -59,7 +59,7 @@ impl Pki {
     }
 
     /// A certificate for `localhost`, but for its flaw.
-    pub(super) fn server(&self, key: ServerKey, flaw: Flaw) -> Served {
+    pub(crate) fn server(&self, key: ServerKey, flaw: Flaw) -> Served {
         if flaw == Flaw::OtherAuthority {
             return Self::new().server(key, Flaw::None);
         }

@@ -12,11 +12,11 @@ use super::{fetch, free_port, problem, ready_instance, turn_to, until};
 use crate::scenario::Scenario;
 
 /// `openssl s_server`, stopped when it is dropped.
-struct SServer {
+pub(crate) struct SServer {
     process: Child,
     /// What it serves files from.
     folder: TempDir,
-    port: u16,
+    pub(crate) port: u16,
 }
 
 impl Drop for SServer {
@@ -28,7 +28,7 @@ impl Drop for SServer {
 
 impl SServer {
     /// It takes client certificates of that authority (PEM) alone.
-    fn start(served: &Served, clients_authority: &str, options: &[&str]) -> Self {
+    pub(crate) fn start(served: &Served, clients_authority: &str, options: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary directory");
         let port = free_port();
         for (name, text) in [
@@ -88,7 +88,7 @@ impl SServer {
     }
 
     /// What it prints, line by line.
-    fn output(&mut self) -> BufReader<ChildStdout> {
+    pub(crate) fn output(&mut self) -> BufReader<ChildStdout> {
         BufReader::new(self.process.stdout.take().expect("a pipe"))
     }
 }
@@ -106,7 +106,7 @@ async fn host() -> (Scenario, Pki, String) {
 /// The page of a catalog with one offer, and the query that asks for it.
 fn one_offer(scenario: &Scenario) -> (String, String) {
     let channel_id = &scenario.microsoft.details().channel_id;
-    let path = format!("cis/catalog/offers?country=DE&language=de-DE&channelId={channel_id}&pageSize=1000");
+    let path = format!("cis/catalog/offers?country=DE&language=de-DE&channelId={channel_id}&pageSize=500");
     let offer = serde_json::json!({
         "offerId": "X-1", "offerUri": "urn:x:1", "name": "An offer of this run", "shortDescription": "",
         "minQuantity": 1, "maxQuantity": 1, "isReturnable": false, "status": "Active",
