@@ -229,12 +229,13 @@ async fn a_certificate_that_nginx_does_not_take_is_refused_by_http_and_nothing_i
             }
             let failure = fetch(scenario).await.expect_err("it is refused");
             let problem = problem(failure);
-            println!("{what}, {status}: {problem:?}");
             assert_eq!(problem.code, format!("http-{status}"), "{what}: {problem:?}");
             assert!(
-                problem.advice.contains("certificate"),
+                problem.advice.contains("Certificate Thumbprint"),
                 "{what}, {status}: {problem:?}"
             );
+            let assets = scenario.order(&scenario.offers().await[0], 1).await;
+            assert_eq!(assets[0].sync_status, SyncStatus::Failed, "{what}, {status}");
         }
     }
     assert!(scenario.issued().await.is_empty());
