@@ -94,7 +94,13 @@ fn problem(answer: &Answer, error: Option<&wire::ApiError>) -> Problem {
 
 fn advice_for_status(status: u16) -> &'static str {
     match status {
-        401 | 403 => "Check Resource API, Channel ID and Client ID with what Microsoft has provided.",
+        // How servers in front of an API refuse a client certificate: 400, 495 and 496 are nginx's, 403 is IIS's.
+        400 | 495 | 496 => {
+            "A server in front of the license API may not take the certificate: check Certificate Thumbprint."
+        }
+        401 | 403 => {
+            "Check Certificate Thumbprint, Resource API, Channel ID and Client ID with what Microsoft has provided."
+        }
         300..=399 | 404 | 405 => "Check Service URL.",
         429 | 500..=599 => "Try again later.",
         _ => "",

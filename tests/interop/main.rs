@@ -6,3 +6,8 @@ mod cli;
 #[path = "../plugin/component.rs"]
 #[expect(dead_code, reason = "shared with the other tests, which need more of it")]
 mod component;
+mod readers;
+#[path = "../plugin/scenario.rs"]
+#[expect(dead_code, reason = "shared with the other tests, which need more of it")]
+mod scenario;
+mod tls;

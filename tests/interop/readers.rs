@@ -1,0 +1,56 @@
+//! Other people's readers of what we write, and our readers of what others write.
+
+mod definition;
+mod jwt;
+mod openapi;
+mod pfx;
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+/// The folder with the Python environment of `tests/interop/requirements.txt`, and redocly.
+fn tools() -> PathBuf {
+    std::env::var_os("INTEROP_TOOLS")
+        .map(PathBuf::from)
+        .expect("INTEROP_TOOLS names a folder; hint: `cargo xtask interop readers` makes it")
+}
+
+/// A program of the Python environment.
+fn program(name: &str) -> Command {
+    let file = tools().join("venv/bin").join(name);
+    assert!(
+        file.is_file(),
+        "`{name}` is not installed; hint: `cargo xtask interop readers` does it"
+    );
+    Command::new(file)
+}
+
+/// A file of this folder.
+fn own(name: &str) -> PathBuf {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    root.join("tests/interop/readers").join(name)
+}
+
+/// Runs one of our scripts, in somebody else's environment, on an input.
+fn python(script: &str, arguments: &[&str], input: &str) -> Output {
+    let mut python = program("python")
+        .arg("-B")
+        .arg(own(script))
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("python starts");
+    let mut stdin = python.stdin.take().expect("a pipe");
+    stdin.write_all(input.as_bytes()).expect("python reads");
+    drop(stdin);
+    python.wait_with_output().expect("python ends")
+}
+
+/// What it was told is wrong.
+fn complaint(output: &Output) -> String {
+    assert!(!output.status.success(), "nothing is wrong: {output:?}");
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}

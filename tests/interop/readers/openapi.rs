@@ -1,0 +1,124 @@
+//! `docs/cis-openapi.yaml` under a linter, and the simulator held to it by schemathesis.
+
+use std::path::Path;
+use std::process::Output;
+
+use host_harness::simulator::{CertificateRequest, Simulator, SimulatorOptions};
+
+use super::{own, program, tools};
+
+const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/cis-openapi.yaml");
+
+/// So that a run can be repeated.
+const SEED: &str = "2026";
+/// For each operation, in each of the phases that make requests up.
+const EXAMPLES: &str = "30";
+
+fn lint(document: &Path) -> Output {
+    program("node")
+        .arg(tools().join("npm/node_modules/@redocly/cli/bin/cli.js"))
+        // The simulator's own server is on this machine.
+        .args(["lint", "--skip-rule", "no-server-example.com"])
+        .arg(document)
+        .env("REDOCLY_TELEMETRY", "off")
+        .env("REDOCLY_SUPPRESS_UPDATE_NOTICE", "true")
+        .output()
+        .expect("node starts")
+}
+
+/// A copy of the document with something in it replaced.
+fn altered(folder: &Path, from: &str, to: &str) -> std::path::PathBuf {
+    let text = std::fs::read_to_string(DOCUMENT).expect("the document");
+    assert!(text.contains(from), "`{from}` is in the document");
+    let file = folder.join("altered.yaml");
+    std::fs::write(&file, text.replacen(from, to, 1)).expect("a file");
+    file
+}
+
+#[test]
+fn the_linter_finds_nothing_and_would_find_an_operation_without_an_id() {
+    let output = lint(Path::new(DOCUMENT));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && !said.contains("warning"), "{said}");
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let wrong = altered(
+        folder.path(),
+        "components/schemas/OfferPage'",
+        "components/schemas/NoSuchPage'",
+    );
+    let output = lint(&wrong);
+    assert!(!output.status.success(), "{output:?}");
+}
+
+/// Holds a running simulator to a document.
+async fn schemathesis(document: &Path) -> Output {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let options = SimulatorOptions::new(folder.path().join("microsoft"));
+    let simulator = Simulator::start(options).await.expect("the simulator starts");
+    let issued = simulator
+        .issue_client_certificate(&CertificateRequest::default())
+        .expect("a certificate");
+    let (certificate, key) = (folder.path().join("a.pem"), folder.path().join("a.key"));
+    std::fs::write(&certificate, &issued.certificate_pem).expect("a file");
+    std::fs::write(&key, issued.private_key_pem.as_bytes()).expect("a file");
+    let details = simulator.details();
+    let details_json = serde_json::to_string(details).expect("JSON");
+    let mut schemathesis = program("schemathesis");
+    schemathesis
+        .arg("run")
+        .arg(document)
+        .args([
+            "--url",
+            &details.service_url,
+            "--seed",
+            SEED,
+            "--max-examples",
+            EXAMPLES,
+        ])
+        .args([
+            "--no-color",
+            "--generation-database",
+            "none",
+            "--continue-on-failure",
+        ])
+        .arg("--tls-verify")
+        .arg(&details.ca_file)
+        .arg("--request-cert")
+        .arg(&certificate)
+        .arg("--request-cert-key")
+        .arg(&key)
+        .env("CIS_DETAILS", details_json)
+        .env("CIS_CERTIFICATE", &certificate)
+        .env("CIS_KEY", &key)
+        .env("SCHEMATHESIS_HOOKS", "schemathesis_hooks")
+        .env("PYTHONPATH", own(""))
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .current_dir(folder.path());
+    let run = tokio::task::spawn_blocking(move || schemathesis.output());
+    run.await.expect("it ends").expect("schemathesis starts")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn schemathesis_finds_no_disagreement_between_the_document_and_the_simulator() {
+    let output = schemathesis(Path::new(DOCUMENT)).await;
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}");
+    for phase in ["Examples", "Coverage", "Fuzzing", "Stateful"] {
+        assert!(said.contains(&format!("✅ {phase}")), "{phase}: {said}");
+    }
+    println!("{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn schemathesis_finds_a_document_that_promises_what_the_simulator_does_not_keep() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let wrong = altered(
+        folder.path(),
+        "enum: [Activated, Redeemed",
+        "enum: [Active, Redeemed",
+    );
+    let output = schemathesis(&wrong).await;
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(!output.status.success(), "{said}");
+    assert!(said.contains("tokenStatus"), "{said}");
+}

@@ -1,0 +1,125 @@
+//! PFX files that Java's `keytool` makes. Those of OpenSSL are among the tests of the certificate store.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use host_harness::certificate_store::{InstalledCertificate, PfxCode};
+
+use crate::scenario::Scenario;
+
+const CODE: &str = "a code";
+
+fn keytool(options: &[&str], command: &[&str], file: &Path) -> Output {
+    let output = Command::new("keytool")
+        .args(options)
+        .args(command)
+        .args(["-storepass", CODE, "-keypass", CODE, "-keystore"])
+        .arg(file)
+        .output()
+        .expect("keytool runs; hint: `cargo xtask interop readers` installs it");
+    assert!(output.status.success(), "{command:?}: {output:?}");
+    output
+}
+
+/// A key and a certificate for a client under an alias.
+fn add_key(options: &[&str], key: &[&str], alias: &str, file: &Path) {
+    let common = [
+        "-genkeypair",
+        "-alias",
+        alias,
+        "-dname",
+        "CN=esd.example.test",
+        "-ext",
+        "san=dns:esd.example.test",
+        "-ext",
+        "eku=clientAuth",
+        "-validity",
+        "30",
+    ];
+    keytool(options, &[&common[..], key].concat(), file);
+}
+
+/// SHA-1 of the first certificate, as `keytool` tells it.
+fn told_thumbprint(file: &Path) -> String {
+    let listed = keytool(&[], &["-list", "-v"], file);
+    let listed = String::from_utf8_lossy(&listed.stdout);
+    let line = listed.lines().find_map(|line| line.trim().strip_prefix("SHA1: "));
+    line.expect("a fingerprint").replace(':', "")
+}
+
+async fn import(scenario: &Scenario, file: &Path, code: &str) -> Result<InstalledCertificate, String> {
+    let pfx = std::fs::read(file).expect("the file");
+    let certificates = scenario.host.record().certificates();
+    let imported = certificates.import(&pfx, &PfxCode::new(code)).await;
+    imported.map_err(|error| error.to_string())
+}
+
+fn new_file(scenario: &Scenario) -> PathBuf {
+    let name = format!("{}.p12", uuid::Uuid::new_v4());
+    scenario.folder.path().join(name)
+}
+
+const PKCS12: [&str; 2] = ["-storetype", "PKCS12"];
+const RSA: [&str; 4] = ["-keyalg", "RSA", "-keysize", "2048"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pfx_files_of_java_are_imported_with_the_right_code_and_no_other() {
+    let scenario = Scenario::start().await;
+    let kinds: [(&str, &[&str], &[&str]); 4] = [
+        ("as it is", &[], &RSA),
+        ("legacy", &["-J-Dkeystore.pkcs12.legacy"], &RSA),
+        (
+            "certificate in clear",
+            &["-J-Dkeystore.pkcs12.certProtectionAlgorithm=NONE"],
+            &RSA,
+        ),
+        ("4,096 bits", &[], &["-keyalg", "RSA", "-keysize", "4096"]),
+    ];
+    for (kind, options, key) in kinds {
+        let file = new_file(&scenario);
+        add_key(options, &[&PKCS12[..], key].concat(), "esd", &file);
+        let said = import(&scenario, &file, "another code").await.expect_err(kind);
+        assert!(said.contains("the code is wrong"), "{kind}: {said}");
+        let installed = import(&scenario, &file, CODE).await;
+        let installed = installed.unwrap_or_else(|said| panic!("{kind}: {said}"));
+        assert_eq!(installed.thumbprint.to_string(), told_thumbprint(&file), "{kind}");
+        assert_eq!(installed.dns_names, ["esd.example.test"], "{kind}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_of_java_that_can_not_work_are_refused_with_a_reason() {
+    let scenario = Scenario::start().await;
+    let without_mac = new_file(&scenario);
+    add_key(
+        &["-J-Dkeystore.pkcs12.macAlgorithm=NONE"],
+        &[&PKCS12[..], &RSA].concat(),
+        "esd",
+        &without_mac,
+    );
+    let two_keys = new_file(&scenario);
+    for alias in ["one", "two"] {
+        add_key(&[], &[&PKCS12[..], &RSA].concat(), alias, &two_keys);
+    }
+    let jks = new_file(&scenario);
+    add_key(&[], &[&["-storetype", "JKS"], &RSA[..]].concat(), "esd", &jks);
+    let cases = [
+        (&without_mac, "no MAC"),
+        (&two_keys, "2 private keys"),
+        (&jks, "not a PFX file"),
+    ];
+    for (file, reason) in cases {
+        let said = import(&scenario, file, CODE).await.expect_err(reason);
+        assert!(said.contains(reason), "{reason}: {said}");
+    }
+    assert!(
+        scenario
+            .host
+            .record()
+            .certificates()
+            .list()
+            .await
+            .expect("a list")
+            .is_empty()
+    );
+}
