@@ -11,6 +11,7 @@ use crate::component::{self, COMPONENT_VARIABLE};
 use crate::workspace::Workspace;
 use crate::{process, toolchain};
 
+mod readers;
 mod stock_wasmtime;
 
 /// What a part's tests find in their environment.
@@ -27,12 +28,30 @@ struct Part {
     prepare: fn(&Workspace) -> Result<Vec<Variable>>,
 }
 
-const PARTS: [Part; 1] = [Part {
-    name: "cli",
-    about: "the component under the wasmtime CLI, as its authors publish it",
-    programs: &[],
-    prepare: stock_wasmtime::build,
-}];
+const PARTS: [Part; 3] = [
+    Part {
+        name: "cli",
+        about: "the component under the wasmtime CLI, as its authors publish it",
+        programs: &[],
+        prepare: stock_wasmtime::build,
+    },
+    Part {
+        name: "tls",
+        about: "TLS and HTTP with nginx, OpenSSL and curl",
+        programs: &[("nginx", "nginx-light"), ("openssl", "openssl"), ("curl", "curl")],
+        prepare: |_| Ok(Vec::new()),
+    },
+    Part {
+        name: "readers",
+        about: "what we write, read by PyJWT, jsonschema, redocly and schemathesis; PFX files of Java",
+        programs: &[
+            ("python3", "python3-venv"),
+            ("openssl", "openssl"),
+            ("keytool", "default-jre-headless"),
+        ],
+        prepare: readers::install,
+    },
+];
 
 /// The names of the parts, in the order in which they run.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
@@ -97,6 +116,11 @@ fn install(programs: &[(&str, &'static str)]) -> Result<()> {
     if packages.is_empty() {
         return Ok(());
     }
+    install_packages(&packages)
+}
+
+/// Installs Debian packages, where we may.
+fn install_packages(packages: &[&str]) -> Result<()> {
     let is_root = process::stdout(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
     if !is_root || !is_there("apt-get") {
         bail!(
