@@ -90,6 +90,7 @@ impl Figures {
             "rows": rows,
             "goals": [{
                 "id": "lines-per-second-at-64",
+                "goal": "order lines a second by the worker, 64 at once",
                 "min": GOAL,
                 "value": self.rows.iter().find(|row| row.at_once == GOAL_AT_ONCE).map(|row| row.worker),
                 "met": self.is_met(),

@@ -15,8 +15,8 @@ use serde_json::Value;
 /// The picture's width, and what of it is beside the bars, in pixels.
 const WIDTH: i32 = 960;
 const MARGIN: i32 = 16;
-const LABELS: i32 = 420;
-const FIGURES: i32 = 190;
+const LABELS: i32 = 430;
+const FIGURES: i32 = 210;
 const ROW: i32 = 26;
 const BAR: i32 = 14;
 const HEAD: i32 = 64;
@@ -142,9 +142,9 @@ fn draw<'a>(area: &Area<'a>, bars: &[Bar], subtitle: &str, height: i32) -> Resul
     area.draw(&Text::new(
         "Figures and goals",
         (MARGIN, 24),
-        style(&TEXT, 17, HPos::Left),
+        style(&TEXT, 22, HPos::Left),
     ))?;
-    area.draw(&Text::new(subtitle, (MARGIN, 46), style(&FAINT, 12, HPos::Left)))?;
+    area.draw(&Text::new(subtitle, (MARGIN, 46), style(&FAINT, 15, HPos::Left)))?;
     for (row, bar) in (0_i32..).zip(bars) {
         let middle = HEAD + row * ROW + ROW / 2;
         let (top, bottom) = (middle - BAR / 2, middle + BAR / 2);
@@ -152,7 +152,7 @@ fn draw<'a>(area: &Area<'a>, bars: &[Bar], subtitle: &str, height: i32) -> Resul
         area.draw(&Text::new(
             bar.text.as_str(),
             (left - 10, middle),
-            style(&TEXT, 12, HPos::Right),
+            style(&TEXT, 15, HPos::Right),
         ))?;
         let end = at(bar.share.min(LONGEST)).max(left + 1);
         area.draw(&Rectangle::new([(left, top), (end, bottom)], ink.light.filled()))?;
@@ -162,7 +162,7 @@ fn draw<'a>(area: &Area<'a>, bars: &[Bar], subtitle: &str, height: i32) -> Resul
         area.draw(&Text::new(
             figure,
             (at(LONGEST) + 8, middle),
-            style(ink, 12, HPos::Left),
+            style(ink, 15, HPos::Left),
         ))?;
     }
     let goal = PathElement::new([(at(1.0), HEAD - 6), (at(1.0), height - FOOT + 4)], TEXT.light);
