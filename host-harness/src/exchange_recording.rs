@@ -1,7 +1,7 @@
 //! What passed between a plugin and its vendor, kept in a file without its secrets, for whoever debugs the plugin.
 //!
-//! A file has JSON lines: one that names the format, and for each call its arguments ([`Line::Call`]), its exchanges and its
-//! end. [`scrub`] says what is removed; [`replay`] plays a file back to a plugin.
+//! A file has JSON lines: one that names the format, and for each call its arguments, its exchanges and its end.
+//! `exchange_recording/scrub.rs` says what is removed; [`replay()`] plays a file back to a plugin.
 
 mod differences;
 mod failure;
