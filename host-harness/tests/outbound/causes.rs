@@ -2,9 +2,10 @@
 
 use std::io::Write;
 use std::net::TcpListener;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use host_harness::limits;
+use host_harness::outbound_https::Authority;
 use tokio::io::AsyncWriteExt as _;
 use wasmtime_wasi_http::Error;
 
@@ -81,9 +82,33 @@ async fn what_is_no_tls_is_told_apart_from_what_is_not_trusted() {
     assert!(matches!(failed, Error::TlsProtocolError), "{failed:?}");
 }
 
-/// What is logged on this thread meanwhile.
+/// What all tests of this process log. Of one subscriber for each test, tracing can miss lines while another test's comes
+/// or goes.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn of_all_tests() -> &'static Self {
+        static LOG: OnceLock<Log> = OnceLock::new();
+        LOG.get_or_init(|| {
+            let log = Self::default();
+            let writer = log.clone();
+            tracing_subscriber::fmt()
+                .with_ansi(false)
+                .with_writer(move || writer.clone())
+                .init();
+            log
+        })
+    }
+
+    /// The lines about a server.
+    fn about(&self, authority: &Authority) -> String {
+        let log = self.0.lock().unwrap();
+        let log = String::from_utf8_lossy(&log);
+        let authority = authority.to_string();
+        log.lines().filter(|line| line.contains(&authority)).collect()
+    }
+}
 
 impl Write for Log {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -104,17 +129,11 @@ async fn a_certificate_that_is_not_trusted_is_refused_and_the_log_says_why() {
         (Certificate::OfAnotherAuthority, "UnknownIssuer"),
     ] {
         let server = Server::with(certificate, &[HTTP_2, HTTP_1_1], |tls, _| forever(tls)).await;
-        let log = Log::default();
-        let writer = log.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .with_ansi(false)
-            .with_writer(move || writer.clone())
-            .finish();
-        let logging = tracing::subscriber::set_default(subscriber);
-        let failed = failure(&server).await;
-        drop(logging);
+        let log = Log::of_all_tests();
+        let caller = Caller::new(&server);
+        let failed = caller.post().await.unwrap_err();
         assert!(matches!(failed, Error::TlsCertificateError), "{failed:?}");
-        let logged = String::from_utf8_lossy(&log.0.lock().unwrap()).into_owned();
+        let logged = log.about(&caller.egress.authorities[0].authority);
         assert!(logged.contains(why), "{why}: {logged}");
     }
     let trusted = Server::with(Certificate::Good, &[HTTP_1_1], |mut tls, _| async move {
