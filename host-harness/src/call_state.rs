@@ -139,6 +139,8 @@ impl CallState {
 
     /// Tells the listener what is left to be told, and what the call took; and whoever follows it how it ended.
     pub(crate) fn tell_end(&self, verdict: &Verdict) {
+        let span = self.followed.span();
+        let _entered = span.enter();
         self.log.end();
         (self.listener)(CallEvent::Ended {
             memory_bytes: self.limiter.memory_bytes,

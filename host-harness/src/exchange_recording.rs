@@ -1,9 +1,12 @@
 //! What passed between a plugin and its vendor, kept in a file without its secrets, for whoever debugs the plugin.
 //!
-//! A file has JSON lines: one that names the format, and for each call its arguments ([`Line::Call`]), its exchanges and its
-//! end. [`scrub`] says what is removed; [`replay`] plays a file back to a plugin.
+//! A file has JSON lines: one that names the format, and for each call its arguments, its exchanges and its end.
+//! `exchange_recording/scrub.rs` says what is removed; [`replay()`] plays a file back to a plugin.
 
+mod differences;
 mod failure;
+mod lists;
+mod recording;
 mod replay;
 mod scrub;
 
@@ -29,8 +32,9 @@ use crate::record::now_ms;
 use scrub::{Body, Scrubber};
 
 pub(crate) use failure::word as failure_word;
+pub use recording::{Recording, RecordingError};
 pub(crate) use replay::Replay;
-pub use replay::{Difference, Recording, RecordingError, ReplayError, ReplayedCall, replay};
+pub use replay::{Difference, ReplayError, ReplayedCall, replay};
 
 /// The form of the lines. Another one is not read.
 const FORMAT: u32 = 1;

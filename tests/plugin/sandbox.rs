@@ -206,7 +206,10 @@ async fn what_a_guest_says_is_in_the_log_with_its_instance_and_level() {
         ("WARN", "the last words"),
     ] {
         let is_it = |said: &&str| {
-            said.contains(&format!(" {level} plugin: {line}")) && said.contains(&id.to_string())
+            // Between the two stands the call.
+            said.contains(&format!(" {level} call{{call="))
+                && said.contains(&format!(": plugin: {line}"))
+                && said.contains(&id.to_string())
         };
         assert!(
             verbose.lines().any(|said| is_it(&said)),

@@ -1,10 +1,7 @@
 //! Plays a recording back to a plugin: the same calls, the recorded answers, and a list of what the plugin asked for that
 //! was not recorded. Reaches nobody, and writes nothing down.
 
-use std::collections::BTreeMap;
 use std::fmt;
-use std::io;
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -12,12 +9,13 @@ use http::header::{HeaderName, HeaderValue};
 use http_body_util::{BodyExt, Full};
 use rustls::RootCertStore;
 use serde::Deserialize;
-use serde_json::Value;
 use uuid::Uuid;
 use wasmtime_wasi_http::{Error, WasiBody};
 
-use super::scrub::{Body, Scrubber};
-use super::{FORMAT, Line, RecordedExchange, RecordedRequest, Said, failure};
+use super::differences::differences;
+use super::recording::{Recorded, Recording};
+use super::scrub::Scrubber;
+use super::{RecordedExchange, RecordedRequest, Said, failure};
 use crate::access_token_cache::AccessTokenCache;
 use crate::asked::{Answer, Verdict};
 use crate::bindings::instance_settings::{Draft, Instance};
@@ -30,41 +28,6 @@ use crate::plugin::Plugin;
 
 /// The access token that a call finds where the recorded one found one.
 const KEPT_ACCESS_TOKEN: &str = "removed-0";
-
-/// Differences that are told of one body. Whoever has more begins with these.
-const BODY_DIFFERENCES: usize = 10;
-
-/// Why a file is no recording.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum RecordingError {
-    /// It can't be read.
-    #[error("recording `{path}` can't be read")]
-    Read {
-        /// The file.
-        path: String,
-        /// Why not.
-        #[source]
-        source: io::Error,
-    },
-    /// A line is not what it should be.
-    #[error("line {line} of `{path}` is not one of a recording; hint: make one with `--record`")]
-    Line {
-        /// The file.
-        path: String,
-        /// The line's number, from 1.
-        line: usize,
-        /// Why not.
-        #[source]
-        source: serde_json::Error,
-    },
-    /// The file begins as no recording does, or as one of another version.
-    #[error("`{path}` is not a recording of format {FORMAT}; hint: make one with `--record`")]
-    Format {
-        /// The file.
-        path: String,
-    },
-}
 
 /// Why a recording can't be played back.
 #[derive(Debug, thiserror::Error)]
@@ -93,25 +56,6 @@ pub enum ReplayError {
     Certificate(#[from] Unusable),
 }
 
-/// A recording that was read.
-#[derive(Debug)]
-pub struct Recording {
-    calls: Vec<Recorded>,
-}
-
-#[derive(Debug)]
-struct Recorded {
-    call: Uuid,
-    options: BTreeMap<String, String>,
-    authorities: Vec<String>,
-    certificate: bool,
-    asked: Value,
-    exchanges: Vec<RecordedExchange>,
-    /// None: the call was cut off.
-    said: Option<Said>,
-    access_token_kept: bool,
-}
-
 /// What a plugin did otherwise than recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
@@ -138,81 +82,6 @@ pub struct ReplayedCall {
     pub exchanges: usize,
     /// Empty: it did as recorded.
     pub differences: Vec<Difference>,
-}
-
-impl Recording {
-    /// Reads a file.
-    ///
-    /// # Errors
-    /// When it can't be read, or is no recording of this format.
-    pub fn read(path: &Path) -> Result<Self, RecordingError> {
-        let name = || path.display().to_string();
-        let text =
-            std::fs::read_to_string(path).map_err(|source| RecordingError::Read { path: name(), source })?;
-        let mut lines = Vec::new();
-        for (number, line) in text.lines().enumerate() {
-            lines.push(serde_json::from_str(line).map_err(|source| RecordingError::Line {
-                path: name(),
-                line: number + 1,
-                source,
-            })?);
-        }
-        let mut lines = lines.into_iter();
-        match lines.next() {
-            Some(Line::Recording { format: FORMAT, .. }) => Ok(Self::of_lines(lines)),
-            _ => Err(RecordingError::Format { path: name() }),
-        }
-    }
-
-    fn of_lines(lines: impl Iterator<Item = Line>) -> Self {
-        let mut calls: Vec<Recorded> = Vec::new();
-        for line in lines {
-            let (id, line) = match line {
-                Line::Recording { .. } => continue,
-                Line::Call {
-                    call,
-                    options,
-                    authorities,
-                    certificate,
-                    asked,
-                    begun_at_ms: _,
-                } => {
-                    calls.push(Recorded {
-                        call,
-                        options,
-                        authorities,
-                        certificate,
-                        asked,
-                        exchanges: Vec::new(),
-                        said: None,
-                        access_token_kept: false,
-                    });
-                    continue;
-                }
-                Line::Exchange(ref exchange) => (exchange.call, line),
-                Line::End { call, .. } => (call, line),
-            };
-            let Some(recorded) = calls.iter_mut().find(|recorded| recorded.call == id) else {
-                continue;
-            };
-            match line {
-                Line::Exchange(exchange) => recorded.exchanges.push(exchange),
-                Line::End {
-                    said,
-                    access_token_kept,
-                    ..
-                } => {
-                    recorded.said = Some(said);
-                    recorded.access_token_kept = access_token_kept;
-                }
-                Line::Recording { .. } | Line::Call { .. } => {}
-            }
-        }
-        for recorded in &mut calls {
-            recorded.exchanges.sort_by_key(|exchange| exchange.number);
-        }
-        Self { calls }
-    }
 }
 
 /// A function with its arguments, as [`crate::asked::Asked`] writes them.
@@ -481,60 +350,4 @@ fn response(exchange: &RecordedExchange) -> Result<http::Response<WasiBody>, Err
         }
     }
     Ok(response)
-}
-
-/// What differs between two requests: what, what was recorded, what is now.
-fn differences(recorded: &RecordedRequest, asked: &RecordedRequest) -> Vec<(String, String, String)> {
-    let mut found = Vec::new();
-    if recorded.url != asked.url {
-        found.push(("url".to_owned(), recorded.url.clone(), asked.url.clone()));
-    }
-    let names: std::collections::BTreeSet<_> = recorded.headers.keys().chain(asked.headers.keys()).collect();
-    for name in names {
-        let (before, now) = (recorded.headers.get(name), asked.headers.get(name));
-        if before != now {
-            let text = |value: Option<&String>| value.cloned().unwrap_or_default();
-            found.push((format!("header {name}"), text(before), text(now)));
-        }
-    }
-    let mut in_body = Vec::new();
-    match (&recorded.body, &asked.body) {
-        (Body::Json(before), Body::Json(now)) => json_differences("", before, now, &mut in_body),
-        (before, now) if before == now => {}
-        (before, now) => in_body.push((
-            String::new(),
-            String::from_utf8_lossy(&before.bytes()).into_owned(),
-            String::from_utf8_lossy(&now.bytes()).into_owned(),
-        )),
-    }
-    in_body.truncate(BODY_DIFFERENCES);
-    let named = |(pointer, before, now)| (format!("body {pointer}").trim_end().to_owned(), before, now);
-    found.extend(in_body.into_iter().map(named));
-    found
-}
-
-fn json_differences(pointer: &str, before: &Value, now: &Value, found: &mut Vec<(String, String, String)>) {
-    match (before, now) {
-        _ if before == now => {}
-        (Value::Object(before), Value::Object(now)) => {
-            let names: std::collections::BTreeSet<_> = before.keys().chain(now.keys()).collect();
-            for name in names {
-                let part = |value: &serde_json::Map<String, Value>| value.get(name).cloned();
-                match (part(before), part(now)) {
-                    (Some(before), Some(now)) => {
-                        json_differences(&format!("{pointer}/{name}"), &before, &now, found);
-                    }
-                    (before, now) => {
-                        let text = |value: Option<Value>| value.map(|value| value.to_string());
-                        found.push((
-                            format!("{pointer}/{name}"),
-                            text(before).unwrap_or_default(),
-                            text(now).unwrap_or_default(),
-                        ));
-                    }
-                }
-            }
-        }
-        _ => found.push((pointer.to_owned(), before.to_string(), now.to_string())),
-    }
 }

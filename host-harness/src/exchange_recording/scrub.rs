@@ -1,4 +1,4 @@
-//! What of a call may stand in a recording. Nothing does unless it is listed here.
+//! What of a call may stand in a recording. Nothing does unless it is listed ([`super::lists`]).
 //!
 //! - *Header fields*: the values of [`REQUEST_HEADERS`] and [`RESPONSE_HEADERS`]; of others of a request the name alone, so that one that
 //!   is missing is noticed; of an answer nothing.
@@ -10,8 +10,7 @@
 //!
 //! What is removed from an answer or from arguments is replaced by something of the same shape, the same each time: a product key by a
 //! product key that does not exist, an address by an address that leads nowhere. So a plugin that is given the
-//! recording sends what was recorded. The list knows the fields of the license API as this project proposes it; a field that is
-//! missing here costs a value in a recording, and never a secret.
+//! recording sends what was recorded.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -22,111 +21,15 @@ use http::{HeaderMap, Method, Uri};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::lists::{
+    ANSWER_FIELDS, QUERY_FIELDS, REQUEST_FIELDS, REQUEST_HEADERS, RESPONSE_HEADERS, TOKEN_ANSWER_FIELDS,
+    TOKEN_REQUEST_FIELDS,
+};
 use super::{RecordedRequest, RecordedResponse};
 use crate::asked::Asked;
 
 /// In place of what was removed where nobody needs to know it again.
 const REMOVED: &str = "[removed]";
-
-/// Header fields of requests whose values are kept.
-const REQUEST_HEADERS: [&str; 6] = [
-    "accept",
-    "accept-language",
-    "content-encoding",
-    "content-type",
-    "if-none-match",
-    "user-agent",
-];
-
-/// Header fields of answers that are kept.
-const RESPONSE_HEADERS: [&str; 8] = [
-    "client-request-id",
-    "content-encoding",
-    "content-type",
-    "date",
-    "etag",
-    "ms-correlationid",
-    "retry-after",
-    "x-ms-request-id",
-];
-
-/// Query fields whose values are kept: those of the catalog and of look-ups.
-const QUERY_FIELDS: [&str; 7] = [
-    "api-version",
-    "channelId",
-    "clientTransactionId",
-    "continuation",
-    "country",
-    "language",
-    "pageSize",
-];
-
-/// Fields of a request for an access token that are kept (RFC 6749 section 4.4.2, RFC 7523 section 2.2).
-const TOKEN_REQUEST_FIELDS: [&str; 5] = [
-    "client_assertion_type",
-    "client_id",
-    "grant_type",
-    "resource",
-    "scope",
-];
-
-/// Fields of an answer to it that are kept (RFC 6749 sections 5.1 and 5.2, and Entra's own about errors).
-const TOKEN_ANSWER_FIELDS: [&str; 12] = [
-    "correlation_id",
-    "error",
-    "error_codes",
-    "error_description",
-    "error_uri",
-    "expires_in",
-    "expires_on",
-    "ext_expires_in",
-    "not_before",
-    "suberror",
-    "timestamp",
-    "token_type",
-];
-
-/// Fields of other requests that are kept. Not among them: a customer's or reseller's id and name, a return's reason.
-const REQUEST_FIELDS: [&str; 9] = [
-    "channelId",
-    "clientTransactionId",
-    "country",
-    "currency",
-    "customer",
-    "language",
-    "offerId",
-    "quantity",
-    "reseller",
-];
-
-/// Fields of other answers that are kept. Not among them: product keys and activation links.
-const ANSWER_FIELDS: [&str; 25] = [
-    "clientTransactionId",
-    "code",
-    "continuation",
-    "correlationId",
-    "details",
-    "error",
-    "etag",
-    "isReturnable",
-    "items",
-    "maxQuantity",
-    "message",
-    "minQuantity",
-    "name",
-    "offerId",
-    "offerUri",
-    "purchasedAt",
-    "returnStatus",
-    "returnableUntil",
-    "shortDescription",
-    "status",
-    "target",
-    "tokenId",
-    "tokenStatus",
-    "transactionId",
-    "value",
-];
 
 /// Where a removed address leads: nowhere (RFC 2606 section 2).
 const NOWHERE: &str = "https://removed.invalid/";
