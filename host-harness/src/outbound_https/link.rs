@@ -79,9 +79,16 @@ impl Link {
     /// A server that refuses our certificate in TLS 1.3 sends its alert and closes. The next write then fails
     /// because of that, and what has arrived before would never be read: it says why.
     fn explained<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if !matches!(written, Poll::Ready(Err(_))) || self.history.has_answer() {
+        let Poll::Ready(Err(failure)) = &written else {
+            return written;
+        };
+        if self.history.has_answer() {
             return written;
         }
+        let closed_by_server = matches!(
+            failure.kind(),
+            io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted
+        );
         // No room for what the server may have sent: only its TLS records are looked at.
         let mut nothing = ReadBuf::new(&mut []);
         match Pin::new(&mut self.stream).poll_read(cx, &mut nothing) {
@@ -92,6 +99,11 @@ impl Link {
                     None => written,
                 }
             }
+            // A busy machine can tell of the failed write before it tells that there is something to read.
+            _ if closed_by_server => match self.stream.get_ref().0.poll_read_ready(cx) {
+                Poll::Pending => Poll::Pending,
+                Poll::Ready(_) => written,
+            },
             _ => written,
         }
     }
