@@ -27,10 +27,6 @@ use crate::limits::{self, CallLimits};
 use deadlines::Deadlines;
 use engine::Ticker;
 
-/// The interfaces that a plugin may lack.
-const CONNECTION: &str = "bss:service-manager/connection@0.1.0";
-const LIFECYCLE: &str = "bss:service-manager/license-lifecycle@0.1.0";
-
 /// A loaded plugin. Cloning shares it.
 #[derive(Clone)]
 pub struct Plugin {
@@ -108,10 +104,10 @@ impl Plugin {
             .collect();
         contract::check(name, &imports, &exports)?;
         let linked = linker.instantiate_pre(&component).map_err(unfit)?;
-        if exports.iter().any(|name| name == CONNECTION) {
+        if contract::offers(&exports, contract::CONNECTION) {
             CheckingPre::new(linked.clone()).map_err(unfit)?;
         }
-        if exports.iter().any(|name| name == LIFECYCLE) {
+        if contract::offers(&exports, contract::LIFECYCLE) {
             LifecyclePre::new(linked.clone()).map_err(unfit)?;
         }
         let core_indices = CoreIndices::new(&linked).map_err(unfit)?;
@@ -213,7 +209,7 @@ impl Plugin {
 
     /// Whether the plugin knows what became of a license, and can return one.
     pub fn offers_lifecycle(&self) -> bool {
-        self.exports.iter().any(|name| name == LIFECYCLE)
+        contract::offers(&self.exports, contract::LIFECYCLE)
     }
 
     /// The license as the vendor sees it now. None: the vendor has never issued it.
@@ -261,7 +257,7 @@ impl Plugin {
 
     /// Whether the plugin can say, step by step, whether the vendor can be reached.
     pub fn checks_connections(&self) -> bool {
-        self.exports.iter().any(|name| name == CONNECTION)
+        contract::offers(&self.exports, contract::CONNECTION)
     }
 
     /// Goes the way to the vendor step by step. Buys nothing.

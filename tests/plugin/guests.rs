@@ -129,20 +129,27 @@ pub(crate) fn module(body: &str) -> String {
 
 /// As [`module`], with the two exports of `license-lifecycle`, for the world `lifecycle-plugin`.
 pub(crate) fn lifecycle_module(body: &str) -> String {
-    let export = |name: &str, parameters: usize| {
-        format!(
-            r#"(func (export "bss:service-manager/license-lifecycle@0.1.0#{name}") (param {}) (result i32)
-                {body})"#,
-            "i32 ".repeat(parameters)
-        )
-    };
+    let exports = [("get-license", 9), ("cancel-license", 12)];
+    module_with("license-lifecycle", &exports, body)
+}
+
+/// As [`module`], with the export of `connection`, for the world `checking-plugin`.
+pub(crate) fn checking_module(body: &str) -> String {
+    module_with("connection", &[("check-connection", 6)], body)
+}
+
+/// As [`module`], with an interface more: its functions, each with the number of its parameters.
+fn module_with(interface: &str, functions: &[(&str, usize)], body: &str) -> String {
     let core = module(body);
-    let open = core.strip_suffix(')').expect("a module ends so");
-    format!(
-        "{open} {} {})",
-        export("get-license", 9),
-        export("cancel-license", 12)
-    )
+    let mut text = core.strip_suffix(')').expect("a module ends so").to_owned();
+    for (name, parameters) in functions {
+        text += &format!(
+            r#"(func (export "bss:service-manager/{interface}@0.1.0#{name}") (param {}) (result i32)
+                {body})"#,
+            "i32 ".repeat(*parameters)
+        );
+    }
+    text + ")"
 }
 
 /// Makes a component of the contract's world `plugin` from a core module.

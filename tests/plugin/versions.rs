@@ -4,12 +4,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use host_harness::{LoadError, Plugin};
+use host_harness::{CallError, LoadError, Plugin};
 use wit_component::semver_check;
 use wit_parser::{PackageId, Resolve};
 
 use crate::component::{bss_host, component};
 use crate::guests;
+use crate::sandbox::{call, draft_in};
 
 /// Its worlds; a plugin is built for one of them.
 const WORLDS: [&str; 3] = ["plugin", "lifecycle-plugin", "checking-plugin"];
@@ -113,23 +114,45 @@ fn an_import_more_is_compatible() {
 
 /// A service manager that does nothing, built for the contract with something about it changed.
 fn built_for(change: impl Fn(&str) -> String) -> Vec<u8> {
+    built_for_world("plugin", &guests::module("(unreachable)"), change)
+}
+
+/// The same for any world of the contract, of which `module` has the exports.
+fn built_for_world(world: &str, module: &str, change: impl Fn(&str) -> String) -> Vec<u8> {
     let mut resolve = Resolve::default();
     resolve.push_dir(wit()).expect("the contract parses");
     let package = resolve
         .push_str("changed.wit", &change(RELEASED))
         .expect("the changed contract parses");
-    guests::component_of_package(
-        &resolve,
-        package,
-        "plugin",
-        &change(&guests::module("(unreachable)")),
-    )
+    guests::component_of_package(&resolve, package, world, &change(module))
 }
 
 fn refusal(name: &str, bytes: &[u8]) -> LoadError {
     match Plugin::from_bytes(name, bytes) {
         Ok(_) => panic!("`{name}` must not load"),
         Err(refused) => refused,
+    }
+}
+
+#[tokio::test]
+async fn a_plugin_for_a_later_patch_of_the_contract_loads_with_all_that_it_offers() {
+    let traps = "(unreachable)";
+    let worlds = [
+        ("plugin", guests::module(traps), (false, false)),
+        ("lifecycle-plugin", guests::lifecycle_module(traps), (true, false)),
+        ("checking-plugin", guests::checking_module(traps), (false, true)),
+    ];
+    for (world, module, offers) in worlds {
+        let bytes = built_for_world(world, &module, |text| text.replace("@0.1.0", "@0.1.1"));
+        let plugin = Plugin::from_bytes("later.wasm", &bytes).unwrap_or_else(|why| panic!("{world}: {why}"));
+        assert_eq!(
+            (plugin.offers_lifecycle(), plugin.checks_connections()),
+            offers,
+            "{world}"
+        );
+        // That it traps shows that its function was found and called.
+        let called = call(&plugin, draft_in("EUR")).await;
+        assert!(matches!(called, Err(CallError::Trap(_))), "{world}: {called:?}");
     }
 }
 

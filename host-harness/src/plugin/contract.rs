@@ -9,7 +9,11 @@ use crate::error::LoadError;
 pub(crate) const CONTRACT: &str = "bss:service-manager@0.1.0";
 
 /// What every plugin exports.
-const CORE: &str = "bss:service-manager/service-manager@0.1.0";
+const CORE: &str = "service-manager";
+
+/// The interfaces that a plugin may lack.
+pub(super) const CONNECTION: &str = "connection";
+pub(super) const LIFECYCLE: &str = "license-lifecycle";
 
 /// A package that plugins may import from.
 struct Offered {
@@ -80,13 +84,26 @@ pub(super) fn check(path: &str, imports: &[String], exports: &[String]) -> Resul
             offered: offered(),
         });
     }
-    if !exports.iter().any(|name| name == CORE) {
+    if !offers(exports, CORE) {
         return Err(LoadError::NoServiceManager {
             path: path.to_owned(),
-            export: CORE,
+            export: "bss:service-manager/service-manager@0.1.0",
         });
     }
     Ok(())
+}
+
+/// Whether a plugin that was found to fit exports an interface of the contract, of whatever compatible version.
+pub(super) fn offers(exports: &[String], wanted: &str) -> bool {
+    exports
+        .iter()
+        .filter_map(|name| parts(name))
+        .any(|(package, interface, version)| {
+            OFFERED
+                .first()
+                .is_some_and(|ours| package == ours.package && is_compatible(version, ours.version))
+                && interface == wanted
+        })
 }
 
 /// `bss:service-manager@0.2.0`, where the name is one of that and this host speaks another.
