@@ -1,8 +1,9 @@
 //! A compiler for wasm from Debian's packages, for machines where rustup can download nothing.
 //!
 //! Debian's `rustc-web` knows wasm32-wasip2 and can be unpacked anywhere. The standard library for wasm is
-//! not among the packages, but its source is: cargo builds it with `-Z build-std`. The linkers are those of the
-//! Rust that runs us. Nothing is installed, and root is not needed.
+//! not among the packages, but its source is: cargo builds it with `-Z build-std`. The linker for components is that of
+//! the Rust that runs us, or where that is Debian's too, which has none, comes from crates.io. Nothing is installed
+//! outside the target folder, and root is not needed.
 
 mod apt;
 
@@ -20,13 +21,17 @@ use crate::workspace::Workspace;
 /// What of the C library the linker asks for by name.
 const SELF_CONTAINED: [&str; 3] = ["crt1-command.o", "crt1-reactor.o", "libc.a"];
 
+/// Makes a component of what the other linker made. Pinned, so that the next build links like this one.
+const COMPONENT_LINKER: &str = "wasm-component-ld";
+const COMPONENT_LINKER_VERSION: &str = "0.5.31";
+
 /// Runs a build for wasm with Debian's compiler, unpacking that first where it is missing.
 ///
 /// # Errors
 /// A package or a tool is missing, or what is built does not compile.
 pub(crate) fn build(workspace: &Workspace, arguments: &[&str]) -> Result<Built> {
-    let linkers = Linkers::locate()?;
     let compiler = Compiler::unpacked(workspace)?;
+    let linkers = Linkers::locate(workspace, &compiler)?;
     let version = compiler.version()?;
     toolchain::check_version(&version).with_context(|| {
         format!(
@@ -68,43 +73,61 @@ fn home(workspace: &Workspace) -> PathBuf {
     workspace.target.join("debian-wasm")
 }
 
-/// The two linkers, from the toolchain that runs us: Debian has none for components.
+/// The two linkers: the one for components calls the other.
 struct Linkers {
     component: PathBuf,
     wasm: PathBuf,
 }
 
 impl Linkers {
-    fn locate() -> Result<Self> {
-        let sysroot = process::stdout(process::rustc().args(["--print", "sysroot"]))?;
-        let host = process::stdout(process::rustc().args(["--print", "host-tuple"]))?;
-        let folder = Path::new(sysroot.trim())
-            .join("lib/rustlib")
-            .join(host.trim())
-            .join("bin");
-        let linkers = Self {
-            component: folder.join("wasm-component-ld"),
-            wasm: folder.join("gcc-ld/wasm-ld"),
+    fn locate(workspace: &Workspace, compiler: &Compiler) -> Result<Self> {
+        let component = match component_linker_of_own_rust()? {
+            Some(linker) => linker,
+            None => installed_component_linker(workspace)?,
         };
-        for linker in [&linkers.component, &linkers.wasm] {
-            if !linker.is_file() {
-                bail!(
-                    "the linker `{}` is missing; hint: it comes with every toolchain of rustup's",
-                    linker.display()
-                );
-            }
-        }
-        Ok(linkers)
+        Ok(Self {
+            component,
+            wasm: compiler.wasm_linker()?,
+        })
     }
 
     /// The flags that name the linker within the linker. Cargo splits them at blanks.
     fn flags(&self) -> Result<String> {
         let path = self.wasm.display().to_string();
         if path.contains(char::is_whitespace) {
-            bail!("the toolchain's path `{path}` has a blank, which cargo's flags can't express");
+            bail!("the target folder's path has a blank, which cargo's flags can't express: `{path}`");
         }
         Ok(format!("-Clink-arg=--wasm-ld-path={path}"))
     }
+}
+
+/// Every toolchain of rustup's has it; Debian's has not.
+fn component_linker_of_own_rust() -> Result<Option<PathBuf>> {
+    let sysroot = process::stdout(process::rustc().args(["--print", "sysroot"]))?;
+    let host = process::stdout(process::rustc().args(["--print", "host-tuple"]))?;
+    let linker = Path::new(sysroot.trim())
+        .join("lib/rustlib")
+        .join(host.trim())
+        .join("bin")
+        .join(COMPONENT_LINKER);
+    Ok(linker.is_file().then_some(linker))
+}
+
+/// The same program as in rustup's toolchains, from crates.io; installed below the target folder where it is not yet.
+fn installed_component_linker(workspace: &Workspace) -> Result<PathBuf> {
+    let folder = home(workspace).join(format!("{COMPONENT_LINKER}-{COMPONENT_LINKER_VERSION}"));
+    let linker = folder.join("bin").join(COMPONENT_LINKER);
+    if !linker.is_file() {
+        eprintln!("installing {COMPONENT_LINKER} {COMPONENT_LINKER_VERSION} from crates.io");
+        let mut cargo = workspace.cargo(["install", "--locked", COMPONENT_LINKER]);
+        cargo
+            .args(["--version", COMPONENT_LINKER_VERSION, "--root"])
+            .arg(&folder)
+            .arg("--target-dir")
+            .arg(home(workspace).join("build"));
+        process::run(&mut cargo)?;
+    }
+    Ok(linker)
 }
 
 /// Debian's compiler, unpacked.
@@ -139,6 +162,20 @@ impl Compiler {
 
     fn rustc(&self) -> PathBuf {
         self.folder.join("usr/bin/rustc")
+    }
+
+    /// LLVM's linker for wasm; its folder is named after a release of LLVM.
+    fn wasm_linker(&self) -> Result<PathBuf> {
+        folders_in(&self.folder.join("usr/lib"))?
+            .into_iter()
+            .map(|folder| folder.join("bin/wasm-ld"))
+            .find(|linker| linker.exists())
+            .with_context(|| {
+                format!(
+                    "there is no linker in `{0}`; hint: remove `{0}` and build again",
+                    self.folder.display()
+                )
+            })
     }
 
     fn version(&self) -> Result<String> {

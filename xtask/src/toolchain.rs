@@ -28,7 +28,8 @@ pub(crate) fn check() -> Result<()> {
 /// It can't be run or is older than `rust-version`.
 pub(crate) fn check_rustc() -> Result<()> {
     let found = process::stdout(process::rustc().arg("--version"))?;
-    check_version(&found).context("hint: `rustup update stable` installs a newer Rust")
+    check_version(&found)
+        .context("hint: `rustup update stable` installs a newer Rust; Debian 12 has one in `cargo-web`")
 }
 
 /// Checks the answer of `rustc --version`.
@@ -105,7 +106,10 @@ pub(crate) fn ensure_component(component: &str) -> Result<()> {
         return Ok(());
     }
     process::run(Command::new("rustup").args(["component", "add", component])).with_context(|| {
-        format!("`cargo {subcommand}` is missing; hint: install the package that brings `{component}`")
+        format!(
+            "`cargo {subcommand}` is missing; hint: `rustup component add {component}`, \
+             or Debian 12's `rustfmt-web` and `rust-web-clippy`"
+        )
     })
 }
 

@@ -37,8 +37,10 @@ pub(super) fn download(home: &Path) -> Result<Vec<PathBuf>> {
         driver_package(&process::stdout(&mut apt.cache(&["depends", DRIVER_OWNER]))?).with_context(|| {
             format!("Debian has no `{DRIVER_OWNER}` with a compiler in its security suite for this release")
         })?;
+    let linker = linker_package(&process::stdout(&mut apt.cache(&["depends", &driver]))?)
+        .with_context(|| format!("Debian's `{driver}` depends on no LLVM, whose linker would be needed"))?;
     let mut wanted = PACKAGES.to_vec();
-    wanted.push(&driver);
+    wanted.extend([driver.as_str(), linker.as_str()]);
     let mut arguments = vec!["--simulate", "--reinstall", "--no-install-recommends", "install"];
     arguments.extend(&wanted);
     let plan = planned(&process::stdout(&mut apt.get(&arguments))?, &wanted);
@@ -200,6 +202,15 @@ fn driver_package(depends: &str) -> Option<String> {
         .map(str::to_owned)
 }
 
+/// The linker of the LLVM that the compiler depends on: `lld-22` for `libllvm22`.
+fn linker_package(depends: &str) -> Option<String> {
+    depends
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("Depends: libllvm"))
+        .find(|release| !release.is_empty() && release.bytes().all(|byte| byte.is_ascii_digit()))
+        .map(|release| format!("lld-{release}"))
+}
+
 /// A package in the version that apt chose.
 #[derive(Debug, PartialEq, Eq)]
 struct Package {
@@ -315,6 +326,13 @@ mod tests {
             driver_package("libstd-rust-web-dev\n  Conflicts: <rustup>\n"),
             None
         );
+    }
+
+    #[test]
+    fn the_linker_is_of_the_same_llvm_as_the_compiler() {
+        let depends = "libstd-rust-web-1.96\n  Depends: libc6\n  Depends: libllvm22\n  Depends: zlib1g\n";
+        assert_eq!(linker_package(depends).as_deref(), Some("lld-22"));
+        assert_eq!(linker_package("libstd-rust-web-1.96\n  Depends: libc6\n"), None);
     }
 
     #[test]
