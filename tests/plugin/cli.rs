@@ -58,7 +58,7 @@ impl Desk {
         self.simulator.wait().expect("it has ended");
     }
 
-    fn detail(&self, name: &str) -> &str {
+    pub(crate) fn detail(&self, name: &str) -> &str {
         self.microsoft[name]
             .as_str()
             .unwrap_or_else(|| panic!("{name} in {}", self.microsoft))

@@ -25,6 +25,7 @@ mod orders_cli;
 mod otlp;
 mod outbound_https;
 mod prerequisites;
+mod readme;
 mod replay;
 mod sandbox;
 mod sandbox_leaks;

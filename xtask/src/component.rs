@@ -52,6 +52,19 @@ impl Component {
         Ok(Self { path, compiler })
     }
 
+    /// Puts it where the program looks for it, whichever compiler made it.
+    fn put_into(self, target: &Path) -> Result<Self> {
+        let folder = target.join(TARGET).join("plugin");
+        let path = folder.join("microsoft_esd.wasm");
+        // What is there may be another name of a file of cargo's, which must not change: so it is replaced, not written to.
+        let partial = folder.join("microsoft_esd.wasm.partial");
+        std::fs::create_dir_all(&folder)
+            .and_then(|()| std::fs::copy(&self.path, &partial))
+            .and_then(|_| std::fs::rename(&partial, &path))
+            .with_context(|| format!("`{}` could not be written", path.display()))?;
+        Ok(Self { path, ..self })
+    }
+
     /// One line for people: path, size and maker.
     ///
     /// # Errors
@@ -83,7 +96,11 @@ pub(crate) struct Built {
 /// The target could not be had, or the plugin does not compile.
 pub(crate) fn build(workspace: &Workspace, choice: WasmToolchain) -> Result<Component> {
     let Built { target, compiler } = build_for_wasm(workspace, choice, &BUILD)?;
-    Component::built_in(&target, compiler)
+    let component = Component::built_in(&target, compiler)?;
+    if target == workspace.target {
+        return Ok(component);
+    }
+    component.put_into(&workspace.target)
 }
 
 /// Runs a build of cargo's for wasm, getting the target first where it is missing.
