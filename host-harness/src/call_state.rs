@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use wasmtime::component::{HasSelf, Linker, ResourceTable};
 use wasmtime::{ResourceLimiter, StoreLimits, StoreLimitsBuilder};
@@ -17,6 +16,7 @@ use crate::bindings::services_definition::Product;
 use crate::bindings::{access_token_cache, certificate_store, progress, services_definition, services_sink};
 use crate::call_trace::Followed;
 use crate::certificate_store::{self as store, Identity};
+use crate::clock::now_ms;
 use crate::guest_log::{GuestLog, Stream};
 use crate::limits;
 use crate::outbound_https::{CallHttp, Egress, OutboundHttps};
@@ -147,11 +147,6 @@ impl CallState {
         });
         self.followed.end(verdict, self.limiter.memory_bytes);
     }
-}
-
-pub(crate) fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Links everything that a plugin may import, and nothing else.

@@ -10,8 +10,9 @@ use std::sync::Arc;
 use sqlx::{Row as _, SqlitePool};
 use zeroize::Zeroizing;
 
+use crate::clock::{now_ms, rfc3339};
 use crate::host_key::{HostKey, HostKeyError};
-use crate::record::{RecordError, begin_write, now_ms, rfc3339};
+use crate::record::{RecordError, begin_write};
 
 pub use identity::{Identity, SignatureAlgorithm, Unusable};
 pub use pfx::{PfxCode, PfxError};

@@ -28,7 +28,7 @@ use wasmtime_wasi_http::Error;
 
 use crate::asked::{Asked, Verdict};
 use crate::call_state::CallContext;
-use crate::record::now_ms;
+use crate::clock::now_ms;
 use scrub::{Body, Scrubber};
 
 pub(crate) use failure::word as failure_word;

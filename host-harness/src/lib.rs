@@ -14,6 +14,7 @@ pub mod call_state;
 pub mod call_trace;
 pub mod certificate_rotation;
 pub mod certificate_store;
+mod clock;
 mod compiled_cache;
 pub mod connection;
 pub mod error;

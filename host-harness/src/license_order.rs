@@ -14,8 +14,9 @@ use crate::backoff;
 use crate::bindings::failures::{ChangeFailure, Delay, Problem};
 use crate::bindings::license_order as contract;
 use crate::breaker::Sign;
-use crate::call_state::{CallListener, now_ms};
+use crate::call_state::CallListener;
 use crate::call_trace;
+use crate::clock::{millis, now_ms};
 use crate::error::CallError;
 use crate::host::{Host, PrepareError, contract_instance};
 use crate::instance_settings::ConfigureError;
@@ -296,7 +297,7 @@ fn checked(product: &str, answer: Answer) -> Result<(), PlaceError> {
 pub(crate) fn pause_ms(attempt: u32, retry_after: Option<Duration>) -> i64 {
     let pause = backoff::pause(FIRST_PAUSE, LONGEST_PAUSE, attempt);
     let pause = retry_after.map_or(pause, |asked_for| asked_for.min(RETRY_AFTER_MAX).max(pause));
-    record::millis(pause)
+    millis(pause)
 }
 
 /// What an attempt that was never made means: nothing new about those before it.

@@ -12,8 +12,9 @@ use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::bindings::license_lifecycle as contract;
-use crate::call_state::{CallContext, CallListener, now_ms};
+use crate::call_state::{CallContext, CallListener};
 use crate::call_trace;
+use crate::clock::now_ms;
 use crate::error::LoadError;
 use crate::host::{Host, PrepareError, contract_instance};
 use crate::license_order::pause_ms;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use hickory_resolver::proto::op::ResponseCode;
 
 use crate::certificate_store::{ImportError, InspectedPfx, PfxCode, PfxError, inspect_pfx};
-use crate::record::{now_ms, rfc3339};
+use crate::clock::{now_ms, rfc3339};
 
 pub use dns::CNAME_CHAIN_MAX;
 pub use hostname::{Hostname, NotAHostname};

@@ -11,9 +11,10 @@ use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
+use crate::clock::now_ms;
 use crate::host::PrepareError;
 use crate::outbound_https::{AuthorityError, Egress, PermittedAuthority};
-use crate::record::{Instance, Record, Standing, now_ms};
+use crate::record::{Instance, Record, Standing};
 
 /// How long it is kept. What can change without new settings (the system's certificate authorities, the chain of a
 /// certificate that is imported again) is noticed after that.

@@ -22,7 +22,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use sqlx::sqlite::{Sqlite, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{SqlitePool, Transaction};
@@ -258,23 +258,4 @@ async fn lock_directory(data_dir: &Path) -> Result<File, RecordError> {
 /// because another has written meanwhile.
 pub(crate) async fn begin_write(writer: &SqlitePool) -> Result<Transaction<'static, Sqlite>, RecordError> {
     Ok(writer.begin_with("BEGIN IMMEDIATE").await?)
-}
-
-/// Now, in milliseconds since 1970-01-01T00:00:00Z.
-pub(crate) fn now_ms() -> i64 {
-    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    millis(elapsed)
-}
-
-/// A span of time in whole milliseconds.
-pub(crate) fn millis(span: Duration) -> i64 {
-    i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
-}
-
-/// A time for people, to the second.
-pub(crate) fn rfc3339(time_ms: i64) -> String {
-    match jiff::Timestamp::from_second(time_ms.div_euclid(1000)) {
-        Ok(time) => time.to_string(),
-        Err(_) => format!("{time_ms} ms"),
-    }
 }

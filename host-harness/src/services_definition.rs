@@ -8,7 +8,8 @@ use uuid::Uuid;
 
 use crate::bindings::failures::ReadFailure;
 use crate::bindings::services_definition::{self as contract, Outcome, Summary};
-use crate::call_state::{CallEvent, CallListener, LogLevel, now_ms};
+use crate::call_state::{CallEvent, CallListener, LogLevel};
+use crate::clock::now_ms;
 use crate::error::{CallError, LoadError};
 use crate::host::{Host, PrepareError, contract_instance};
 use crate::instance_settings::ConfigureError;

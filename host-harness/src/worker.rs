@@ -12,10 +12,11 @@ use tokio::task::{JoinError, JoinSet};
 use uuid::Uuid;
 
 use crate::breaker::{Breakers, Sign};
-use crate::call_state::{CallListener, now_ms};
+use crate::call_state::CallListener;
+use crate::clock::{millis, now_ms};
 use crate::host::Host;
 use crate::mail::MailRound;
-use crate::record::{Record, RecordError, Taking, Worker, millis};
+use crate::record::{Record, RecordError, Taking, Worker};
 
 /// Lines that are attempted at once, unless an operator says otherwise. An answer takes some tens of
 /// milliseconds, so that eight make a few hundred licenses a second, as many as anybody sells.

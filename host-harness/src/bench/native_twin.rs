@@ -23,8 +23,9 @@ use crate::bindings::failures::{ChangeFailure, ReadFailure};
 use crate::bindings::instance_settings::Instance;
 use crate::bindings::license_order::{LicenseOrder, OrderAnswer};
 use crate::bindings::services_definition::{Outcome, Product};
-use crate::call_state::{CallContext, CallEvent, LogLevel, now_ms};
+use crate::call_state::{CallContext, CallEvent, LogLevel};
 use crate::certificate_store as store;
+use crate::clock::now_ms;
 use crate::error::CallError;
 use crate::outbound_https::CallHttp;
 

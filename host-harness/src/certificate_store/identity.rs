@@ -10,7 +10,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::sign::CertifiedKey;
 
 use super::{InstalledCertificate, Thumbprint, inspection};
-use crate::record::now_ms;
+use crate::clock::now_ms;
 
 /// How to sign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

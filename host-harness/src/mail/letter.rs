@@ -8,7 +8,8 @@ use zeroize::Zeroizing;
 
 use super::context::{Context, ContextProduct, Named};
 use super::templates::{self, Rendered, TemplateError};
-use crate::record::{Contact, MailSettings, MailToSend, Party, Problem, rfc3339};
+use crate::clock::rfc3339;
+use crate::record::{Contact, MailSettings, MailToSend, Party, Problem};
 
 /// Why an e-mail can't be composed.
 #[derive(Debug, thiserror::Error)]

@@ -8,7 +8,8 @@ use uuid::{Uuid, uuid};
 use super::attempts::AttemptResult;
 use super::products::Price;
 use super::stored::{count, from_json, id, stored_enum};
-use super::{Record, RecordError, Secret, begin_write, now_ms};
+use super::{Record, RecordError, Secret, begin_write};
+use crate::clock::now_ms;
 
 /// The name space of client transaction ids (RFC 9562, version 5). It must never change: an id that is asked for
 /// again must come out the same.

@@ -13,7 +13,8 @@ use super::assets::{Asset, License, Problem, Reason, SyncStatus, key_purpose, li
 use super::invoices::charge;
 use super::outbox::{MailKind, enqueue};
 use super::stored::{count, from_json, id, push_ids, stored_enum, to_json};
-use super::{Record, RecordError, begin_write, now_ms};
+use super::{Record, RecordError, begin_write};
+use crate::clock::now_ms;
 
 /// How an attempt ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,7 +8,8 @@ use uuid::{Uuid, uuid};
 use super::assets::{AssetStatus, Problem, SyncStatus};
 use super::returns::ReturnResult;
 use super::stored::{count, from_json, id, stored_enum};
-use super::{Record, RecordError, begin_write, now_ms};
+use super::{Record, RecordError, begin_write};
+use crate::clock::now_ms;
 
 /// The name space of the client transaction ids of returns (RFC 9562, version 5). It must never change: an id that
 /// is asked for again must come out the same. It is not that of purchases, so that no id is ever both.

@@ -10,8 +10,9 @@ use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
 
 use super::stored::{from_json, id, stored_enum, to_json};
-use super::{Record, RecordError, begin_write, now_ms};
+use super::{Record, RecordError, begin_write};
 use crate::certificate_store::Thumbprint;
+use crate::clock::now_ms;
 
 /// Where an instance stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use sqlx::Row as _;
 
 use super::stored::{from_json, to_json};
-use super::{Record, RecordError, Secret, begin_write, now_ms};
+use super::{Record, RecordError, Secret, begin_write};
+use crate::clock::now_ms;
 
 const PASSWORD_PURPOSE: &str = "password of the mail server";
 

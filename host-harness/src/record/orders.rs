@@ -13,7 +13,8 @@ use super::assets::{AssetStatus, ReturnStatus, SyncStatus, client_transaction_id
 use super::instances::{Instance, Standing};
 use super::services::Product;
 use super::stored::{from_json, id, to_json};
-use super::{Record, RecordError, begin_write, now_ms};
+use super::{Record, RecordError, begin_write};
+use crate::clock::now_ms;
 
 /// Units of one order. Each is a purchase of its own at the vendor; more is a mistake rather than an order.
 const UNITS_PER_ORDER_MAX: u64 = 10_000;

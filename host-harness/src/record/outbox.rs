@@ -9,8 +9,9 @@ use uuid::Uuid;
 use super::assets::{Asset, Problem};
 use super::orders::{Contact, Party};
 use super::stored::{count, from_json, id, stored_enum, to_json};
-use super::{Record, RecordError, begin_write, millis, now_ms};
+use super::{Record, RecordError, begin_write};
 use crate::backoff;
+use crate::clock::{millis, now_ms};
 
 /// The pause after a first attempt that did not deliver: long enough for a server's greylisting to notice it.
 const FIRST_PAUSE: Duration = Duration::from_secs(30);

@@ -5,7 +5,8 @@ use uuid::Uuid;
 
 use super::assets::{Asset, AssetStatus, LicenseTokenStatus, ReturnStatus, SyncStatus};
 use super::stored::{id, without_instances};
-use super::{Record, RecordError, begin_write, now_ms};
+use super::{Record, RecordError, begin_write};
+use crate::clock::now_ms;
 
 /// Why a license is not asked about.
 #[derive(Debug, thiserror::Error)]

@@ -11,7 +11,8 @@ use super::attempts::EarlierAttempts;
 use super::cancellations::{Cancellation, CancellationState, ReturnReason, existing};
 use super::invoices::credit;
 use super::stored::{count, from_json, id, stored_enum, to_json, without_instances};
-use super::{Record, RecordError, begin_write, now_ms};
+use super::{Record, RecordError, begin_write};
+use crate::clock::now_ms;
 
 /// How an attempt at a return ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

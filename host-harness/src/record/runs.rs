@@ -10,7 +10,8 @@ use uuid::Uuid;
 use super::assets::Problem;
 use super::services::{self, ApplyError, Difference, ROWS_PER_STATEMENT, ServicesDefinition};
 use super::stored::{count, from_json, id, stored_enum, to_json};
-use super::{Record, RecordError, begin_write, now_ms, rfc3339};
+use super::{Record, RecordError, begin_write};
+use crate::clock::{millis, now_ms, rfc3339};
 
 /// How far a run is. The words are the platform's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -510,7 +511,7 @@ impl Record {
 }
 
 fn expiry(lease: RunLease) -> i64 {
-    let length = super::millis(lease.length);
+    let length = millis(lease.length);
     now_ms().saturating_add(length)
 }
 

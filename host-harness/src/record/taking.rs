@@ -8,7 +8,8 @@ use super::assets::SyncStatus;
 use super::attempts::BegunAttempt;
 use super::orders::Party;
 use super::stored::{from_json, id, push_ids, without_instances};
-use super::{Record, RecordError, begin_write, now_ms};
+use super::{Record, RecordError, begin_write};
+use crate::clock::now_ms;
 
 /// Assets that are taken in one transaction. It is one statement each for reading, taking and beginning, and SQLite
 /// takes 32,766 values in one.

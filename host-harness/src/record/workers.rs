@@ -10,7 +10,8 @@ use sqlx::SqliteConnection;
 use uuid::Uuid;
 
 use super::stored::id;
-use super::{Record, RecordError, begin_write, millis, now_ms};
+use super::{Record, RecordError, begin_write};
+use crate::clock::{millis, now_ms};
 
 /// How long a worker may be silent before what it has taken is taken over. A request that was under way when
 /// it died has been answered, or lost, by then, so that a look-up sees what became of it.
