@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
 use super::body::Incoming;
-use super::failure::{self, Unanswered};
+use super::failure::{self, Failure, Unanswered};
 use super::link::{History, Link};
 use crate::limits;
 
@@ -203,7 +203,7 @@ impl Http1 {
             .authority()
             .map(|authority| HeaderValue::from_str(authority.as_str()));
         let (Some(target), Some(Ok(host))) = (target, host) else {
-            return Err(failure::unsendable());
+            return Err(Failure::Unsendable.into());
         };
         *request.uri_mut() = target;
         request.headers_mut().insert(HOST, host);

@@ -18,6 +18,7 @@ use tracing::Instrument as _;
 
 use super::Egress;
 use super::link::Link;
+use super::names::{self, NotResolved};
 use super::policy::{Authority, address_is_allowed};
 use super::quota::Permit;
 use crate::call_trace as trace;
@@ -45,10 +46,8 @@ pub(super) enum ConnectFailure {
     LimitReached,
     #[error("the target names no server")]
     NoServer,
-    #[error("the name was not resolved in time")]
-    ResolveTimeout,
-    #[error("the name was not resolved")]
-    Resolve(#[source] io::Error),
+    #[error(transparent)]
+    Resolve(#[from] NotResolved),
     #[error("the name leads to `{0}`, which is not a public address and not in a network that is allowed")]
     AddressProhibited(IpAddr),
     #[error("no connection in time")]
@@ -125,12 +124,7 @@ async fn resolve(
     deadline: Instant,
 ) -> Result<Vec<SocketAddr>, ConnectFailure> {
     let host = authority.host().trim_matches(['[', ']']);
-    let lookup = tokio::net::lookup_host((host, authority.port()));
-    let resolved: Vec<SocketAddr> = timeout_at(step(limits::RESOLVE, deadline), lookup)
-        .await
-        .map_err(|_| ConnectFailure::ResolveTimeout)?
-        .map_err(ConnectFailure::Resolve)?
-        .collect();
+    let resolved = names::addresses(host, authority.port(), deadline).await?;
     match resolved
         .iter()
         .find(|address| !address_is_allowed(address.ip(), allowed_networks))
@@ -141,8 +135,7 @@ async fn resolve(
 }
 
 async fn connect_to_any(addresses: &[SocketAddr], deadline: Instant) -> Result<TcpStream, ConnectFailure> {
-    let mut failure =
-        ConnectFailure::Resolve(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
+    let mut failure = ConnectFailure::NoServer;
     for address in addresses {
         let connected = timeout_at(step(limits::CONNECT, deadline), TcpStream::connect(address));
         match connected

@@ -13,70 +13,108 @@ use wasmtime_wasi_http::Error;
 
 use super::connector::ConnectFailure;
 use super::link::History;
+use super::names::NotResolved;
+use crate::limits;
+
+/// Every way in which an exchange fails.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The policy does not permit it.
+    Denied,
+    /// The guest's body is longer than is allowed.
+    RequestTooLarge,
+    /// The guest's body did not come, or not as long as it said.
+    RequestBroken,
+    /// What the policy permitted can't be written as a target.
+    TargetUnwritable,
+    /// The request has no form on the wire.
+    Unsendable,
+    /// The instance's certificate is none for TLS.
+    IdentityUnusable,
+    NotConnected(ConnectFailure),
+    /// The server's first word is that it does not take our certificate.
+    OurCertificateRefused(AlertDescription),
+    /// It is certain that nobody has looked at the request.
+    Untouched,
+    /// The connection, or the stream, ended without an answer.
+    CutOff,
+    /// No head of an answer in time.
+    NoAnswerInTime,
+    HeadTooLarge,
+    NotHttp,
+    BodyCutOff,
+    BodyNotInTime,
+    BodyTooLarge,
+}
+
+impl Failure {
+    /// What the guest is told: the one place that decides it.
+    pub(super) fn told(&self) -> Error {
+        match self {
+            Self::Denied | Self::RequestBroken | Self::Unsendable => Error::HttpRequestDenied,
+            Self::RequestTooLarge => Error::HttpRequestBodySize(Some(limits::REQUEST_BODY_BYTES as u64)),
+            Self::TargetUnwritable => Error::HttpRequestUriInvalid,
+            // Not `configuration-error`, which does not say that nothing was sent.
+            Self::IdentityUnusable => Error::TlsProtocolError,
+            Self::NotConnected(failure) => of_connecting(failure),
+            Self::OurCertificateRefused(alert) => alert_received(*alert),
+            // Of the codes that say "not sent" the one that says nothing else.
+            Self::Untouched => Error::DestinationUnavailable,
+            Self::CutOff => Error::ConnectionTerminated,
+            Self::NoAnswerInTime => Error::HttpResponseTimeout,
+            Self::HeadTooLarge => Error::HttpResponseHeaderSectionSize(None),
+            Self::NotHttp => Error::HttpProtocolError,
+            Self::BodyCutOff => Error::HttpResponseIncomplete,
+            Self::BodyNotInTime => Error::ConnectionReadTimeout,
+            Self::BodyTooLarge => Error::HttpResponseBodySize(Some(limits::RESPONSE_BODY_BYTES)),
+        }
+    }
+}
 
 /// What is known of a request that has no answer.
 #[derive(Debug)]
 pub(super) struct Unanswered {
-    /// What the guest is told.
-    pub(super) error: Error,
-    /// Whether it is certain that nobody has looked at it, so that it may be sent again.
-    pub(super) untouched: bool,
+    pub(super) failure: Failure,
     /// Whether the server wants HTTP/1.1 from now on.
     pub(super) http1_required: bool,
 }
 
-impl Unanswered {
-    fn unknown(error: Error) -> Self {
+impl From<Failure> for Unanswered {
+    fn from(failure: Failure) -> Self {
         Self {
-            error,
-            untouched: false,
+            failure,
             http1_required: false,
         }
     }
-
-    fn untouched() -> Self {
-        Self {
-            // Of the codes that say "not sent" the one that says nothing else.
-            error: Error::DestinationUnavailable,
-            untouched: true,
-            http1_required: false,
-        }
-    }
-}
-
-/// A request that has no form on the wire. Sending it again would not help.
-pub(super) fn unsendable() -> Unanswered {
-    Unanswered::unknown(Error::HttpRequestDenied)
 }
 
 /// A request over HTTP/1.1. hyper gives back what it has not begun to write.
 pub(super) fn over_http1(error: &hyper::Error, written: bool, history: &History) -> Unanswered {
-    if let Some(alert) = refusal_of_our_certificate(history) {
-        return Unanswered::unknown(alert);
-    }
-    if !written {
-        return Unanswered::untouched();
-    }
-    Unanswered::unknown(if error.is_parse_too_large() {
-        Error::HttpResponseHeaderSectionSize(None)
+    let failure = if let Some(alert) = refusal_of_our_certificate(history) {
+        Failure::OurCertificateRefused(alert)
+    } else if !written {
+        Failure::Untouched
+    } else if error.is_parse_too_large() {
+        Failure::HeadTooLarge
     } else if error.is_parse() {
-        Error::HttpProtocolError
+        Failure::NotHttp
     } else {
-        Error::ConnectionTerminated
-    })
+        Failure::CutOff
+    };
+    failure.into()
 }
 
 /// A request that h2 did not take.
 pub(super) fn before_http2(error: &h2::Error, history: &History) -> Unanswered {
     if let Some(alert) = refusal_of_our_certificate(history) {
-        return Unanswered::unknown(alert);
+        return Failure::OurCertificateRefused(alert).into();
     }
     if !error.is_io() && !error.is_go_away() {
-        return unsendable();
+        return Failure::Unsendable.into();
     }
     Unanswered {
+        failure: Failure::Untouched,
         http1_required: error.reason() == Some(Reason::HTTP_1_1_REQUIRED),
-        ..Unanswered::untouched()
     }
 }
 
@@ -84,56 +122,56 @@ pub(super) fn before_http2(error: &h2::Error, history: &History) -> Unanswered {
 /// server may have processed; that and REFUSED_STREAM promise that nothing was done (RFC 9113, section 8.7).
 pub(super) fn over_http2(error: &h2::Error, history: &History) -> Unanswered {
     if let Some(alert) = refusal_of_our_certificate(history) {
-        return Unanswered::unknown(alert);
+        return Failure::OurCertificateRefused(alert).into();
     }
     let refused = error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM);
-    let known = if error.is_remote() && (error.is_go_away() || refused) {
-        Unanswered::untouched()
+    let failure = if error.is_remote() && (error.is_go_away() || refused) {
+        Failure::Untouched
     } else if error.is_library() {
-        Unanswered::unknown(Error::HttpProtocolError)
+        Failure::NotHttp
     } else {
-        Unanswered::unknown(Error::ConnectionTerminated)
+        Failure::CutOff
     };
     Unanswered {
+        failure,
         // Not among the promises of section 8.7: only the next request goes by it.
         http1_required: error.reason() == Some(Reason::HTTP_1_1_REQUIRED),
-        ..known
     }
 }
 
 /// In TLS 1.3 a client learns only from its first read that its certificate was refused; the server has not looked
 /// at the request then. The connection knows it even where the error came up elsewhere.
-fn refusal_of_our_certificate(history: &History) -> Option<Error> {
-    let alert = history.first_word()?;
-    is_about_our_certificate(alert).then(|| alert_received(alert))
+fn refusal_of_our_certificate(history: &History) -> Option<AlertDescription> {
+    history
+        .first_word()
+        .filter(|alert| is_about_our_certificate(*alert))
 }
 
-/// What the guest is told when an answer's body breaks off over HTTP/1.1.
-pub(super) fn of_http1_body(error: &hyper::Error) -> Error {
+/// An answer's body that breaks off over HTTP/1.1.
+pub(super) fn of_http1_body(error: &hyper::Error) -> Failure {
     if error.is_incomplete_message() || find::<io::Error>(error).is_some() {
-        Error::HttpResponseIncomplete
+        Failure::BodyCutOff
     } else {
-        Error::HttpProtocolError
+        Failure::NotHttp
     }
 }
 
-/// What the guest is told when an answer's body breaks off over HTTP/2.
-pub(super) fn of_http2_body(error: &h2::Error) -> Error {
+/// An answer's body that breaks off over HTTP/2.
+pub(super) fn of_http2_body(error: &h2::Error) -> Failure {
     if error.is_library() {
-        Error::HttpProtocolError
+        Failure::NotHttp
     } else {
-        Error::HttpResponseIncomplete
+        Failure::BodyCutOff
     }
 }
 
-/// What the guest is told when there is no connection.
-pub(super) fn of_connecting(failure: &ConnectFailure) -> Error {
+fn of_connecting(failure: &ConnectFailure) -> Error {
     match failure {
         ConnectFailure::LimitReached => Error::ConnectionLimitReached,
         ConnectFailure::NoServer => Error::HttpRequestUriInvalid,
-        ConnectFailure::ResolveTimeout => Error::DnsTimeout,
-        ConnectFailure::Resolve(_) => Error::DnsError {
-            rcode: Some("name not resolved".to_owned()),
+        ConnectFailure::Resolve(NotResolved::NotInTime { .. }) => Error::DnsTimeout,
+        ConnectFailure::Resolve(failure) => Error::DnsError {
+            rcode: failure.rcode().map(str::to_owned),
             info_code: None,
         },
         ConnectFailure::AddressProhibited(_) => Error::DestinationIpProhibited,
