@@ -4,6 +4,9 @@
 //! certificate, and a server that says it has not looked at the request mean that it was not; everything else after
 //! the first byte left means that nobody knows. No text here names a file or a key.
 
+#[cfg(test)]
+mod table;
+
 use std::error::Error as StdError;
 use std::io;
 
@@ -229,7 +232,114 @@ pub(super) fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+    use std::time::Duration;
+
     use super::*;
+    use crate::exchange_recording::failure_word;
+
+    /// A failure of each kind, in the order of the table. What is not here does not compile.
+    macro_rules! every_failure {
+        ($($pattern:pat => $failure:expr,)*) => {
+            #[expect(unreachable_patterns, reason = "a kind may have several rows")]
+            fn is_here(failure: &Failure) {
+                use {ConnectFailure as C, Failure as F, NotResolved as N};
+                match failure {
+                    $($pattern => {})*
+                }
+            }
+
+            fn every_failure() -> Vec<Failure> {
+                use {ConnectFailure as C, Failure as F, NotResolved as N};
+                vec![$({
+                    let failure = $failure;
+                    assert!(matches!(failure, $pattern), "{failure:?}");
+                    failure
+                }),*]
+            }
+        };
+    }
+
+    every_failure! {
+        F::Denied => F::Denied,
+        F::RequestTooLarge => F::RequestTooLarge,
+        F::RequestBroken => F::RequestBroken,
+        F::TargetUnwritable => F::TargetUnwritable,
+        F::Unsendable => F::Unsendable,
+        F::IdentityUnusable => F::IdentityUnusable,
+        F::NotConnected(C::LimitReached) => F::NotConnected(C::LimitReached),
+        F::NotConnected(C::NoServer) => F::NotConnected(C::NoServer),
+        F::NotConnected(C::Resolve(N::NoSuchName(_))) => resolving(N::NoSuchName(name())),
+        F::NotConnected(C::Resolve(N::NoAddress(_))) => resolving(N::NoAddress(name())),
+        F::NotConnected(C::Resolve(N::NotNow(_))) => resolving(N::NotNow(name())),
+        F::NotConnected(C::Resolve(N::Failed { .. })) => {
+            resolving(N::Failed { name: name(), cause: io::ErrorKind::Other.into() })
+        },
+        F::NotConnected(C::Resolve(N::NotInTime { .. })) => {
+            resolving(N::NotInTime { name: name(), within: Duration::ZERO })
+        },
+        F::NotConnected(C::AddressProhibited(_)) => {
+            F::NotConnected(C::AddressProhibited(Ipv4Addr::LOCALHOST.into()))
+        },
+        F::NotConnected(C::ConnectTimeout) => F::NotConnected(C::ConnectTimeout),
+        F::NotConnected(C::Connect(_)) => {
+            F::NotConnected(C::Connect(io::ErrorKind::ConnectionRefused.into()))
+        },
+        F::NotConnected(C::Connect(_)) => {
+            F::NotConnected(C::Connect(io::ErrorKind::HostUnreachable.into()))
+        },
+        F::NotConnected(C::HandshakeTimeout) => F::NotConnected(C::HandshakeTimeout),
+        F::NotConnected(C::Handshake(_)) => {
+            handshake(TlsError::InvalidCertificate(rustls::CertificateError::Expired))
+        },
+        F::NotConnected(C::Handshake(_)) => {
+            handshake(TlsError::AlertReceived(AlertDescription::BadCertificate))
+        },
+        F::NotConnected(C::Handshake(_)) => {
+            handshake(TlsError::AlertReceived(AlertDescription::HandshakeFailure))
+        },
+        F::NotConnected(C::Handshake(_)) => handshake(TlsError::DecryptError),
+        F::NotConnected(C::ClosedAtOnce) => F::NotConnected(C::ClosedAtOnce),
+        F::OurCertificateRefused(_) => {
+            F::OurCertificateRefused(AlertDescription::CertificateRequired)
+        },
+        F::Untouched => F::Untouched,
+        F::CutOff => F::CutOff,
+        F::NoAnswerInTime => F::NoAnswerInTime,
+        F::HeadTooLarge => F::HeadTooLarge,
+        F::NotHttp => F::NotHttp,
+        F::BodyCutOff => F::BodyCutOff,
+        F::BodyNotInTime => F::BodyNotInTime,
+        F::BodyTooLarge => F::BodyTooLarge,
+    }
+
+    fn name() -> String {
+        "x.example".to_owned()
+    }
+
+    fn resolving(failure: NotResolved) -> Failure {
+        Failure::NotConnected(failure.into())
+    }
+
+    fn handshake(error: TlsError) -> Failure {
+        let error = io::Error::new(io::ErrorKind::InvalidData, error);
+        Failure::NotConnected(ConnectFailure::Handshake(error))
+    }
+
+    #[test]
+    fn every_way_to_fail_has_the_code_that_the_table_gives_it() {
+        let failures = every_failure();
+        assert_eq!(failures.len(), table::ROWS.len());
+        for (failure, (what, word, class)) in failures.iter().zip(table::ROWS) {
+            is_here(failure);
+            assert_eq!(failure_word(&failure.told()), word, "{what}: {failure:?}");
+            // Only where nobody has looked at it, it is sent again; where nobody knows, never.
+            let sent_again = matches!(failure, Failure::Untouched);
+            assert!(!sent_again || class == table::Class::Unavailable, "{what}");
+            let not_connected = matches!(failure, Failure::NotConnected(_));
+            assert!(!not_connected || class != table::Class::Unknown, "{what}: nothing was sent");
+        }
+    }
 
     #[test]
     fn only_certificate_alerts_say_that_nothing_was_done() {

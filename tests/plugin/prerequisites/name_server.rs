@@ -144,7 +144,17 @@ struct Shared {
 
 impl NameServer {
     pub(super) fn start(zone: Zone) -> Self {
-        let (udp, tcp) = sockets();
+        Self::on(sockets(), zone)
+    }
+
+    /// Where the system's resolver looks for one.
+    pub(super) fn start_at_port_53(zone: Zone) -> Self {
+        let address = (Ipv4Addr::LOCALHOST, 53);
+        let udp = UdpSocket::bind(address).expect("port 53");
+        Self::on((udp, TcpListener::bind(address).expect("port 53")), zone)
+    }
+
+    fn on((udp, tcp): (UdpSocket, TcpListener), zone: Zone) -> Self {
         let address = udp.local_addr().expect("its address");
         let shared = Arc::new(Shared {
             zone,
