@@ -352,8 +352,6 @@ impl Pollable for GuestStream {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     type Heard = Arc<Mutex<Vec<String>>>;

@@ -5,9 +5,13 @@
 //! its own, in which it may bind that port and put other files in the place of those in `/etc`.
 
 #[path = "../plugin/prerequisites/name_server.rs"]
-#[expect(dead_code, reason = "shared with the tests of prerequisites, which need more of it")]
+#[expect(
+    dead_code,
+    reason = "shared with the tests of prerequisites, which need more of it"
+)]
 mod name_server;
 
+use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::path::Path;
 use std::process::Command;
 
@@ -40,7 +44,10 @@ fn run_inside(test: &str) {
     for (name, text) in FILES {
         std::fs::write(folder.path().join(name), text).expect("it is written");
         let place = Path::new("/etc").join(name);
-        assert!(place.exists(), "{place:?} is missing; hint: create it, even if empty");
+        assert!(
+            place.exists(),
+            "{place:?} is missing; hint: create it, even if empty"
+        );
     }
     let output = Command::new("unshare")
         .args(["--map-root-user", "--mount", "--net", "sh", "-c", ENTER])
@@ -56,7 +63,10 @@ fn run_inside(test: &str) {
         "{}{said}\nhint: without root, the system must allow user namespaces",
         String::from_utf8_lossy(&output.stdout)
     );
-    assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"), "{output:?}");
+    assert!(
+        String::from_utf8_lossy(&output.stdout).contains("1 passed"),
+        "{output:?}"
+    );
 }
 
 /// The code of the problem that an operator reads when the instance uses that server, and what the trace says of it.
@@ -96,16 +106,35 @@ async fn a_name_that_does_not_exist_is_told_apart_from_a_resolver_that_has_no_an
         .failing("failing.test")
         .refusing("refusing.test")
         .silent("silent.test");
-    let name_server = NameServer::start_at_port_53(zone);
+    // Where the system's resolver looks for one.
+    let address = (Ipv4Addr::LOCALHOST, 53);
+    let udp = UdpSocket::bind(address).expect("port 53");
+    let tcp = TcpListener::bind(address).expect("port 53");
+    let name_server = NameServer::on((udp, tcp), zone);
     let scenario = Scenario::selling().await;
     let not_now = "no name server had an answer about";
     for (host, code, error, cause) in [
-        ("gone.test", "name-not-resolved", "NXDOMAIN", "`gone.test` does not exist"),
-        ("empty.test", "name-not-resolved", "NODATA", "`empty.test` exists, but has no address"),
+        (
+            "gone.test",
+            "name-not-resolved",
+            "NXDOMAIN",
+            "`gone.test` does not exist",
+        ),
+        (
+            "empty.test",
+            "name-not-resolved",
+            "NODATA",
+            "`empty.test` exists, but has no address",
+        ),
         ("failing.test", "name-not-resolved", "", not_now),
         ("refusing.test", "name-not-resolved", "", not_now),
         // glibc would go on for ten seconds.
-        ("silent.test", "name-not-resolved", "", "no answer about `silent.test` within 5s"),
+        (
+            "silent.test",
+            "name-not-resolved",
+            "",
+            "no answer about `silent.test` within 5s",
+        ),
         ("there.test", "server-unreachable", "", "no connection"),
         ("pinned.test", "address-prohibited", "", "`10.1.2.3`"),
     ] {
@@ -121,5 +150,8 @@ async fn a_name_that_does_not_exist_is_told_apart_from_a_resolver_that_has_no_an
     drop(name_server);
     let (problem, fields) = told_of(&scenario, "gone.test").await;
     assert_eq!(problem, "name-not-resolved");
-    assert!(fields["cause"].as_str().is_some_and(|it| it.contains(not_now)), "{fields}");
+    assert!(
+        fields["cause"].as_str().is_some_and(|it| it.contains(not_now)),
+        "{fields}"
+    );
 }

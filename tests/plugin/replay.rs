@@ -102,7 +102,9 @@ pub(crate) fn recorded_purchase(scenario: &Scenario, offer: &str) -> Vec<Value> 
         .lines()
         .map(|line| serde_json::from_str(line).expect("JSON"))
         .collect();
-    let bought = lines.iter().find(|line| line["asked"]["function"] == "create-license");
+    let bought = lines
+        .iter()
+        .find(|line| line["asked"]["function"] == "create-license");
     let call = bought.expect("a purchase")["call"].clone();
     let of_call = lines[1..].iter().filter(|line| line["call"] == call);
     lines[..1].iter().chain(of_call).cloned().collect()

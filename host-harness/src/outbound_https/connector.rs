@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use rustls::ClientConfig;
 use rustls::client::Resumption;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::ServerName;
 use rustls::sign::SingleCertAndKey;
+use rustls::{AlertDescription, ClientConfig};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
@@ -60,6 +60,8 @@ pub(super) enum ConnectFailure {
     Handshake(#[source] io::Error),
     #[error("the connection was closed before a request could be sent on it")]
     ClosedAtOnce,
+    #[error("the server refused the certificate before a request could be sent: {0:?}")]
+    CertificateRefused(AlertDescription),
 }
 
 impl Connector {

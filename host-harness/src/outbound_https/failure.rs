@@ -91,6 +91,14 @@ impl From<Failure> for Unanswered {
     }
 }
 
+/// A connection that ended before a request could be sent on it.
+pub(super) fn closed_at_once(history: &History) -> ConnectFailure {
+    match refusal_of_our_certificate(history) {
+        Some(alert) => ConnectFailure::CertificateRefused(alert),
+        None => ConnectFailure::ClosedAtOnce,
+    }
+}
+
 /// A request over HTTP/1.1. hyper gives back what it has not begun to write.
 pub(super) fn over_http1(error: &hyper::Error, written: bool, history: &History) -> Unanswered {
     let failure = if let Some(alert) = refusal_of_our_certificate(history) {
@@ -183,6 +191,7 @@ fn of_connecting(failure: &ConnectFailure) -> Error {
             Error::ConnectionRefused
         }
         ConnectFailure::Connect(_) | ConnectFailure::ClosedAtOnce => Error::DestinationUnavailable,
+        ConnectFailure::CertificateRefused(alert) => alert_received(*alert),
         ConnectFailure::Handshake(error) => match find::<TlsError>(error) {
             Some(TlsError::AlertReceived(alert)) => alert_received(*alert),
             Some(TlsError::InvalidCertificate(_)) => Error::TlsCertificateError,
@@ -300,6 +309,9 @@ mod tests {
         },
         F::NotConnected(C::Handshake(_)) => handshake(TlsError::DecryptError),
         F::NotConnected(C::ClosedAtOnce) => F::NotConnected(C::ClosedAtOnce),
+        F::NotConnected(C::CertificateRefused(_)) => {
+            F::NotConnected(C::CertificateRefused(AlertDescription::UnknownCA))
+        },
         F::OurCertificateRefused(_) => {
             F::OurCertificateRefused(AlertDescription::CertificateRequired)
         },
@@ -337,7 +349,10 @@ mod tests {
             let sent_again = matches!(failure, Failure::Untouched);
             assert!(!sent_again || class == table::Class::Unavailable, "{what}");
             let not_connected = matches!(failure, Failure::NotConnected(_));
-            assert!(!not_connected || class != table::Class::Unknown, "{what}: nothing was sent");
+            assert!(
+                !not_connected || class != table::Class::Unknown,
+                "{what}: nothing was sent"
+            );
         }
     }
 

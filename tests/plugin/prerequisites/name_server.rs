@@ -147,14 +147,8 @@ impl NameServer {
         Self::on(sockets(), zone)
     }
 
-    /// Where the system's resolver looks for one.
-    pub(super) fn start_at_port_53(zone: Zone) -> Self {
-        let address = (Ipv4Addr::LOCALHOST, 53);
-        let udp = UdpSocket::bind(address).expect("port 53");
-        Self::on((udp, TcpListener::bind(address).expect("port 53")), zone)
-    }
-
-    fn on((udp, tcp): (UdpSocket, TcpListener), zone: Zone) -> Self {
+    /// On sockets of one address.
+    pub(super) fn on((udp, tcp): (UdpSocket, TcpListener), zone: Zone) -> Self {
         let address = udp.local_addr().expect("its address");
         let shared = Arc::new(Shared {
             zone,
