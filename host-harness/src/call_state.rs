@@ -17,7 +17,7 @@ use crate::bindings::{access_token_cache, certificate_store, progress, services_
 use crate::call_trace::Followed;
 use crate::certificate_store::{self as store, Identity};
 use crate::clock::now_ms;
-use crate::guest_log::{GuestLog, Stream};
+use crate::guest_log::{GuestLog, LogShares, Stream};
 use crate::limits;
 use crate::outbound_https::{CallHttp, Egress, OutboundHttps};
 
@@ -103,9 +103,16 @@ struct Sink {
 }
 
 impl CallState {
-    /// The state of a new call. `reads_services`: whether products may be handed over.
-    pub(crate) fn new(context: CallContext, followed: Followed, reads_services: bool) -> Self {
-        let log = GuestLog::new(context.egress.instance_id.clone(), context.listener.clone());
+    /// The state of a new call. `log_shares`: what its instance may still log. `reads_services`: whether products may be
+    /// handed over.
+    pub(crate) fn new(
+        context: CallContext,
+        followed: Followed,
+        log_shares: LogShares,
+        reads_services: bool,
+    ) -> Self {
+        let instance = context.egress.instance_id.clone();
+        let log = GuestLog::new(instance, log_shares, context.listener.clone());
         // Nothing is inherited: no environment, no arguments, no folders, no sockets, no input.
         let wasi = WasiCtx::builder()
             .stdout(log.stream(Stream::Output))
@@ -402,7 +409,7 @@ mod tests {
             access_tokens: AccessTokenCache::default(),
             listener: Arc::new(|_| ()),
         };
-        CallState::new(context, Followed::default(), false)
+        CallState::new(context, Followed::default(), LogShares::default(), false)
     }
 
     /// Everything that a guest can get from `certificate-store`, which is where the host has the key at hand.

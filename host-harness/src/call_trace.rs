@@ -9,7 +9,7 @@
 //! | `call` | `attempt` or nothing | `call`, `instance` (ids), `function`; at the end `outcome`, `problem`, `correlation_id`, `memory_bytes` |
 //! | `access-token` | `call` | `kept`: whether there was one |
 //! | `sign` | `call` | `algorithm` |
-//! | `exchange` | `call` | `instance`, `method`, `authority`, `path`, `correlation_id`, `request_bytes`, `reused`, `version`, `status`, `response_bytes` (bodies), `error` |
+//! | `exchange` | `call` | `instance`, `method`, `authority`, `path`, `correlation_id`, `request_bytes`, `reused`, `version`, `status`, `response_bytes` (bodies), `error`; `cause`: why there is no connection |
 //! | `turn` | `exchange` | waiting because too many requests are under way |
 //! | `connection` | `exchange` | getting one, be it a kept one; again where the kept one turns out to be closed |
 //! | `resolve`, `connect`, `tls` | `connection` | `address` of `connect`; none of the three where the connection is a kept one |
@@ -157,6 +157,7 @@ impl Followed {
             status = field::Empty,
             response_bytes = field::Empty,
             error = field::Empty,
+            cause = field::Empty,
         );
         let recording = self.recording.as_ref().map(|call| call.exchange(request));
         FollowedExchange { span, recording }
@@ -187,6 +188,11 @@ impl FollowedExchange {
     /// There is a connection for it.
     pub(crate) fn connected(&self, reused: bool) {
         self.span.record("reused", reused);
+    }
+
+    /// There is none, and why, for which wasi:http's codes have no room.
+    pub(crate) fn not_connected(&self, cause: &str) {
+        self.span.record("cause", cause);
     }
 
     /// There is a head of an answer, or there will be none. What comes of its body is followed as well.

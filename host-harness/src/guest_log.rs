@@ -1,5 +1,8 @@
-//! What a guest says becomes lines of the log: one line each, bounded in size and in rate.
+//! What a guest says becomes lines of the log: one line each, bounded in size and in rate, for each call and each instance.
 
+mod pace;
+
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -11,6 +14,7 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
 use crate::call_state::{CallEvent, CallListener, LogLevel};
 use crate::limits;
+use pace::Pace;
 
 /// What may be written to a standard stream at once. Nothing is kept of it but a line's beginning.
 const WRITE_BYTES: usize = 64 * 1024;
@@ -27,6 +31,8 @@ pub(crate) struct GuestLog(Arc<Shared>);
 
 struct Shared {
     instance: String,
+    /// What all calls of the instance have left.
+    shares: LogShares,
     listener: CallListener,
     state: Mutex<State>,
 }
@@ -41,6 +47,7 @@ struct State {
     progress: Pace,
     /// News of progress that came too fast; the last one counts.
     held: Option<CallEvent>,
+    ended: bool,
 }
 
 /// The two streams that every program can write to.
@@ -52,18 +59,89 @@ pub(crate) enum Stream {
     Error,
 }
 
+/// What the instances of a plugin may still log, whichever of their calls does. Cloning shares it.
+#[derive(Clone, Default)]
+pub(crate) struct LogShares(Arc<Mutex<HashMap<String, LogShare>>>);
+
+struct LogShare {
+    pace: Pace,
+    /// Lines that were dropped and not yet told of.
+    dropped: u64,
+    /// Calls under way.
+    calls: usize,
+}
+
+impl LogShares {
+    fn begin(&self, instance: &str) {
+        let mut shares = self.lock();
+        if let Some(share) = shares.get_mut(instance) {
+            share.calls += 1;
+            return;
+        }
+        let now = Instant::now();
+        // One that is full again is as good as a new one, so only instances that log much are kept.
+        shares.retain(|_, share| share.calls > 0 || !share.pace.is_full(now));
+        let share = LogShare {
+            pace: Pace::of_an_instance(now),
+            dropped: 0,
+            calls: 1,
+        };
+        shares.insert(instance.to_owned(), share);
+    }
+
+    /// Whether a line may be written now; then, how many were dropped before it.
+    fn admits(&self, instance: &str) -> Option<u64> {
+        let mut shares = self.lock();
+        let Some(share) = shares.get_mut(instance) else {
+            return Some(0);
+        };
+        if share.pace.admits(Instant::now()) {
+            return Some(std::mem::take(&mut share.dropped));
+        }
+        share.dropped += 1;
+        None
+    }
+
+    /// A call has ended. The last one is told how many lines were dropped and not told of.
+    fn end(&self, instance: &str) -> u64 {
+        let mut shares = self.lock();
+        let Some(share) = shares.get_mut(instance) else {
+            return 0;
+        };
+        share.calls -= 1;
+        if share.calls > 0 {
+            return 0;
+        }
+        let dropped = std::mem::take(&mut share.dropped);
+        if share.pace.is_full(Instant::now()) {
+            shares.remove(instance);
+        }
+        dropped
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, LogShare>> {
+        // Nothing panics while it is held.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl GuestLog {
-    pub(crate) fn new(instance: String, listener: CallListener) -> Self {
+    /// The log of a new call of an instance.
+    pub(crate) fn new(instance: String, shares: LogShares, listener: CallListener) -> Self {
+        shares.begin(&instance);
+        let now = Instant::now();
         Self(Arc::new(Shared {
             instance,
+            shares,
             listener,
             state: Mutex::new(State {
-                pace: Pace::new(Instant::now()),
+                pace: Pace::of_a_call(now),
                 bytes_left: limits::LOG_BYTES,
                 dropped: 0,
                 unended: Default::default(),
-                progress: Pace::new(Instant::now()),
+                progress: Pace::of_a_call(now),
                 held: None,
+                ended: false,
             }),
         }))
     }
@@ -121,16 +199,20 @@ impl Shared {
             state.dropped += 1;
             return false;
         }
+        let Some(of_instance) = self.shares.admits(&self.instance) else {
+            return false;
+        };
         state.bytes_left -= bytes;
         let dropped = std::mem::take(&mut state.dropped);
         drop(state);
-        self.tell_dropped(dropped);
+        self.tell_dropped(dropped, "plugin logs");
+        self.tell_dropped(of_instance, "instance's calls log");
         true
     }
 
-    fn tell_dropped(&self, dropped: u64) {
+    fn tell_dropped(&self, dropped: u64, who: &str) {
         if dropped > 0 {
-            let message = format!("the plugin logs too much: {dropped} of its lines were dropped");
+            let message = format!("the {who} too much: {dropped} of its lines were dropped");
             self.write(LogLevel::Warning, "", &message);
             (self.listener)(CallEvent::Log {
                 level: LogLevel::Warning,
@@ -187,8 +269,12 @@ impl Shared {
         }
         let mut state = self.state();
         let (dropped, held) = (std::mem::take(&mut state.dropped), state.held.take());
+        let ended_before = std::mem::replace(&mut state.ended, true);
         drop(state);
-        self.tell_dropped(dropped);
+        self.tell_dropped(dropped, "plugin logs");
+        if !ended_before {
+            self.tell_dropped(self.shares.end(&self.instance), "instance's calls log");
+        }
         if let Some(progress) = held {
             (self.listener)(progress);
         }
@@ -218,33 +304,6 @@ pub(crate) fn one_line(text: &str) -> String {
 /// Control characters, the separators of lines and paragraphs, and the marks that change the direction of text.
 fn is_forging(c: char) -> bool {
     c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
-/// A budget of lines that fills itself up again as time passes.
-struct Pace {
-    lines: f64,
-    since: Instant,
-}
-
-impl Pace {
-    fn new(now: Instant) -> Self {
-        Self {
-            lines: limits::LOG_LINES_AT_ONCE.into(),
-            since: now,
-        }
-    }
-
-    fn admits(&mut self, now: Instant) -> bool {
-        let passed = now.saturating_duration_since(self.since).as_secs_f64();
-        self.since = now;
-        self.lines = (self.lines + passed * f64::from(limits::LOG_LINES_PER_SECOND))
-            .min(limits::LOG_LINES_AT_ONCE.into());
-        let admits = self.lines >= 1.0;
-        if admits {
-            self.lines -= 1.0;
-        }
-        admits
-    }
 }
 
 /// A standard stream of a guest, which takes everything and never makes it wait.
@@ -293,22 +352,43 @@ impl Pollable for GuestStream {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
-    fn heard() -> (GuestLog, Arc<Mutex<Vec<String>>>) {
-        let heard = Arc::new(Mutex::new(Vec::new()));
+    type Heard = Arc<Mutex<Vec<String>>>;
+
+    fn heard() -> (GuestLog, Heard) {
+        let heard = Heard::default();
+        (log_of("an instance", &LogShares::default(), &heard), heard)
+    }
+
+    fn log_of(instance: &str, shares: &LogShares, heard: &Heard) -> GuestLog {
         let listening = heard.clone();
-        let log = GuestLog::new(
-            "an instance".to_owned(),
+        GuestLog::new(
+            instance.to_owned(),
+            shares.clone(),
             Arc::new(move |event| {
                 if let CallEvent::Log { message, .. } = event {
                     listening.lock().unwrap().push(message);
                 }
             }),
-        );
-        (log, heard)
+        )
+    }
+
+    /// So many calls of an instance at once, each of which logs so many lines; what was heard of all of them.
+    fn calls_at_once(instance: &str, shares: &LogShares, calls: u32, lines: u32) -> Vec<String> {
+        let heard = Heard::default();
+        let logs: Vec<_> = (0..calls).map(|_| log_of(instance, shares, &heard)).collect();
+        for log in &logs {
+            for _ in 0..lines {
+                log.log(LogLevel::Info, "", "x");
+            }
+        }
+        // However a call ends, and also where it is told so twice.
+        for log in logs.iter().skip(1) {
+            log.end();
+        }
+        drop(logs);
+        Arc::into_inner(heard).unwrap().into_inner().unwrap()
     }
 
     #[test]
@@ -346,15 +426,75 @@ mod tests {
     }
 
     #[test]
-    fn a_budget_of_lines_fills_up_again_and_not_beyond_its_size() {
-        let start = Instant::now();
-        let mut pace = Pace::new(start);
-        let taken = |pace: &mut Pace, now| (0..100_000).take_while(|_| pace.admits(now)).count() as u32;
-        assert_eq!(taken(&mut pace, start), limits::LOG_LINES_AT_ONCE);
-        let second_later = start + Duration::from_secs(1);
-        assert_eq!(taken(&mut pace, second_later), limits::LOG_LINES_PER_SECOND);
-        let day_later = start + Duration::from_secs(86_400);
-        assert_eq!(taken(&mut pace, day_later), limits::LOG_LINES_AT_ONCE);
+    fn sixty_four_calls_of_one_instance_log_no_more_than_its_share_and_what_is_dropped_is_counted() {
+        let (calls, lines) = (64, limits::LOG_LINES_AT_ONCE);
+        let begun = Instant::now();
+        let heard = calls_at_once("greedy", &LogShares::default(), calls, lines);
+        let seconds = begun.elapsed().as_secs() + 1;
+        let (told, admitted): (Vec<_>, Vec<_>) = heard.iter().partition(|line| line.contains("were dropped"));
+        let at_once = u64::from(limits::INSTANCE_LOG_LINES_AT_ONCE);
+        let most = at_once + seconds * u64::from(limits::INSTANCE_LOG_LINES_PER_SECOND);
+        assert!(
+            (at_once..=most).contains(&(admitted.len() as u64)),
+            "{}",
+            admitted.len()
+        );
+        let dropped: usize = told.iter().map(|line| dropped_of_instance(line)).sum();
+        assert_eq!(
+            dropped + admitted.len(),
+            (calls * lines) as usize,
+            "each is counted once"
+        );
+        // Only the ones that were admitted after the first was dropped can have told of it, and the end.
+        assert!(
+            told.len() <= admitted.len() - at_once as usize + 1,
+            "{}",
+            told.len()
+        );
+        assert_eq!(heard.last(), told.last().copied());
+    }
+
+    fn dropped_of_instance(line: &str) -> usize {
+        let rest = line.strip_prefix("the instance's calls log too much: ");
+        let (dropped, _) = rest.and_then(|rest| rest.split_once(' ')).expect(line);
+        dropped.parse().expect(line)
+    }
+
+    #[test]
+    fn calls_within_their_instance_s_share_are_heard_to_the_last_line_whatever_another_instance_does() {
+        let shares = LogShares::default();
+        let greedy = calls_at_once("greedy", &shares, 64, limits::LOG_LINES_AT_ONCE);
+        assert!(greedy.last().unwrap().contains("were dropped"));
+        let lines = limits::INSTANCE_LOG_LINES_AT_ONCE / 64;
+        let modest = calls_at_once("modest", &shares, 64, lines);
+        assert_eq!(modest, vec!["x"; 64 * lines as usize]);
+        // One call after the other is no way around it.
+        let heard = calls_at_once("greedy", &shares, 1, limits::LOG_LINES_AT_ONCE);
+        assert!(
+            heard.len() < limits::LOG_LINES_AT_ONCE as usize,
+            "{}",
+            heard.len()
+        );
+        assert!(
+            heard.last().unwrap().contains("instance's calls"),
+            "{:?}",
+            heard.last()
+        );
+    }
+
+    #[test]
+    fn nothing_is_kept_of_an_instance_that_logs_little() {
+        let shares = LogShares::default();
+        calls_at_once("silent", &shares, 2, 0);
+        assert!(shares.lock().is_empty());
+        calls_at_once("greedy", &shares, 64, limits::LOG_LINES_AT_ONCE);
+        assert_eq!(shares.lock().len(), 1);
+        // As if the time had passed that fills it again.
+        shares.lock().get_mut("greedy").unwrap().pace = Pace::of_an_instance(Instant::now());
+        let other = log_of("another", &shares, &Heard::default());
+        assert_eq!(shares.lock().keys().collect::<Vec<_>>(), ["another"]);
+        drop(other);
+        assert!(shares.lock().is_empty());
     }
 
     #[test]
@@ -373,6 +513,7 @@ mod tests {
         let listening = heard.clone();
         let log = GuestLog::new(
             "an instance".to_owned(),
+            LogShares::default(),
             Arc::new(move |event| {
                 if let CallEvent::Progress { done, .. } = event {
                     listening.lock().unwrap().push(done);

@@ -56,6 +56,13 @@ pub const LOG_LINES_AT_ONCE: u32 = 2_000;
 /// Lines per second beyond those; faster ones are dropped, and how many is said.
 pub const LOG_LINES_PER_SECOND: u32 = 200;
 
+/// Lines that all calls of one instance may log at once: what four such catalogs have, however many calls there are.
+/// A purchase that goes well logs nothing.
+pub const INSTANCE_LOG_LINES_AT_ONCE: u32 = 4 * LOG_LINES_AT_ONCE;
+
+/// Lines per second of one instance beyond those: what two calls may have.
+pub const INSTANCE_LOG_LINES_PER_SECOND: u32 = 2 * LOG_LINES_PER_SECOND;
+
 /// Products that one reading may hand over: ten times the largest catalog that is planned for.
 pub const PRODUCTS: usize = 1_000_000;
 

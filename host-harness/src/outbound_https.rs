@@ -11,6 +11,7 @@ mod channel;
 mod connector;
 mod failure;
 mod link;
+mod names;
 mod policy;
 mod pool;
 mod quota;
@@ -38,7 +39,7 @@ use crate::exchange_recording::{Recorder, Replay};
 use crate::limits;
 use body::Bounded;
 use connector::ConnectFailure;
-use failure::of_connecting;
+use failure::Failure;
 use pool::{Client, Pool};
 
 pub use policy::{Authority, AuthorityError};
@@ -198,7 +199,7 @@ impl OutboundHttps {
                     replay.denied(&request);
                 }
                 drain(request.into_body()).await;
-                return Err(Error::HttpRequestDenied);
+                return Err(Failure::Denied.told());
             }
         };
         if let Some(replay) = &self.replay {
@@ -211,7 +212,7 @@ impl OutboundHttps {
         }
         let client = self.client(egress, permitted.client_certificate).map_err(|error| {
             tracing::error!(instance = egress.instance_id, %error, "the instance's certificate can't be used for TLS");
-            Error::ConfigurationError
+            Failure::IdentityUnusable.told()
         })?;
         let request = with_known_length(request, &permitted.authority).await?;
         following.sends(&request);
@@ -234,8 +235,10 @@ impl OutboundHttps {
         let connect_by = Instant::now() + deadlines.connection;
         let unconnected = |failure: ConnectFailure| {
             // The guest's code has no room for the cause: which certificate was refused for what, for instance.
-            tracing::warn!(%authority, cause = failure::in_full(&failure), "no connection");
-            of_connecting(&failure)
+            let cause = failure::in_full(&failure);
+            tracing::warn!(%authority, cause, "no connection");
+            following.not_connected(&cause);
+            Failure::NotConnected(failure).told()
         };
         let slot = self.pool.slot(client, connect_by).instrument(step!("turn"));
         let mut slot = slot.await.map_err(unconnected)?;
@@ -262,14 +265,15 @@ impl OutboundHttps {
                 Ok(Err(unanswered)) => unanswered,
                 Err(_) => {
                     lease.retire();
-                    return Err(Error::HttpResponseTimeout);
+                    return Err(Failure::NoAnswerInTime.told());
                 }
             };
             if unanswered.http1_required {
                 lease.use_http1_from_now_on();
             }
-            if !unanswered.untouched || tries >= limits::TRIES_PER_REQUEST {
-                return Err(unanswered.error);
+            let untouched = matches!(unanswered.failure, Failure::Untouched);
+            if !untouched || tries >= limits::TRIES_PER_REQUEST {
+                return Err(unanswered.failure.told());
             }
             slot = lease.into_slot();
         }
@@ -323,19 +327,16 @@ async fn with_known_length(
     let body = match collected.await {
         Ok(Ok(body)) => body.to_bytes(),
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            return Err(Error::HttpRequestBodySize(Some(
-                limits::REQUEST_BODY_BYTES as u64,
-            )));
+            return Err(Failure::RequestTooLarge.told());
         }
         // The guest gave its own body up, or declared another length than it wrote.
-        Ok(Err(_)) => return Err(Error::HttpRequestDenied),
-        Err(_) => return Err(Error::HttpRequestDenied),
+        Ok(Err(_)) | Err(_) => return Err(Failure::RequestBroken.told()),
     };
     // What is written is made from what the policy has judged, and from the body as it is.
     let mut target = head.uri.into_parts();
     target.scheme = Some(Scheme::HTTPS);
     target.authority = authority.to_string().parse().ok();
-    head.uri = Uri::from_parts(target).map_err(|_| Error::HttpRequestUriInvalid)?;
+    head.uri = Uri::from_parts(target).map_err(|_| Failure::TargetUnwritable.told())?;
     for name in [CONTENT_LENGTH, HOST, TE] {
         head.headers.remove(name);
     }

@@ -23,6 +23,7 @@ use crate::call_state::{self, CallContext, CallState};
 use crate::call_trace::Followed;
 use crate::compiled_cache::CompiledCache;
 use crate::error::{CallError, LoadError};
+use crate::guest_log::LogShares;
 use crate::limits::{self, CallLimits};
 use deadlines::Deadlines;
 use engine::Ticker;
@@ -37,6 +38,7 @@ pub struct Plugin {
     imports: Arc<[String]>,
     exports: Arc<[String]>,
     limits: CallLimits,
+    log_shares: LogShares,
     _ticker: Arc<Ticker>,
 }
 
@@ -117,6 +119,7 @@ impl Plugin {
             exports,
             core: CorePre::new(linked).map_err(unfit)?,
             limits: CallLimits::default(),
+            log_shares: LogShares::default(),
             _ticker: Arc::new(Ticker::start(&engine)),
             engine,
         })
@@ -289,7 +292,7 @@ impl Plugin {
     ) -> Result<Call, CallError> {
         let followed = Followed::begin(&asked, &context);
         let mut deadlines = Deadlines::new(wall_clock, self.limits.processor, followed.span());
-        let state = CallState::new(context, followed.clone(), reads_services);
+        let state = CallState::new(context, followed.clone(), self.log_shares.clone(), reads_services);
         let mut store = Store::new(&self.engine, state);
         store.limiter(|state| &mut state.limiter);
         store.set_hostcall_fuel(limits::HOST_CALL_FUEL);

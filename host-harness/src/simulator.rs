@@ -434,6 +434,11 @@ impl Simulator {
         self.shared.connections.all()
     }
 
+    /// Why CIS had no TLS with clients, in order; of very many, the later ones.
+    pub fn refused_handshakes(&self) -> Vec<String> {
+        self.shared.connections.all_refused()
+    }
+
     /// The faults on order, and how many requests were seen.
     pub fn faults(&self) -> &Faults {
         &self.shared.faults

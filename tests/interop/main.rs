@@ -7,6 +7,7 @@ mod cli;
 #[expect(dead_code, reason = "shared with the other tests, which need more of it")]
 mod component;
 mod readers;
+mod resolver;
 #[path = "../plugin/scenario.rs"]
 #[expect(dead_code, reason = "shared with the other tests, which need more of it")]
 mod scenario;

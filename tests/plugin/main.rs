@@ -11,6 +11,7 @@ mod component;
 mod connection;
 mod contract;
 mod crash_test;
+mod failure_classes;
 mod fault_matrix;
 mod guests;
 mod instance_settings;

@@ -35,7 +35,7 @@ fn place(scenario: &Scenario, offer: &str, quantity: &str) -> Output {
 }
 
 /// Plays a file back on another desk: nothing of the first one's is there.
-fn replay(file: &Path) -> Output {
+pub(crate) fn replay(file: &Path) -> Output {
     let desk = tempfile::tempdir().expect("a temporary directory");
     let output = Command::new(bss_host())
         .arg("replay")
@@ -51,7 +51,7 @@ fn replay(file: &Path) -> Output {
     output
 }
 
-fn replayed(output: &Output) -> Vec<Value> {
+pub(crate) fn replayed(output: &Output) -> Vec<Value> {
     let calls: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
         panic!("{error}: {}", String::from_utf8_lossy(&output.stderr));
     });
@@ -93,6 +93,21 @@ fn changed(file: &Path, of_line: &str, from: &str, to: &str) -> PathBuf {
     let copy = file.with_file_name(format!("{}.jsonl", uuid::Uuid::new_v4()));
     std::fs::write(&copy, lines.join("\n")).expect("a copy");
     copy
+}
+
+/// The recording of a purchase that went well: its first line, and those of the call that bought.
+pub(crate) fn recorded_purchase(scenario: &Scenario, offer: &str) -> Vec<Value> {
+    assert_ends(&place(scenario, offer, "1"), DONE);
+    let lines: Vec<Value> = text(&recording(scenario))
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    let bought = lines
+        .iter()
+        .find(|line| line["asked"]["function"] == "create-license");
+    let call = bought.expect("a purchase")["call"].clone();
+    let of_call = lines[1..].iter().filter(|line| line["call"] == call);
+    lines[..1].iter().chain(of_call).cloned().collect()
 }
 
 async fn assets(scenario: &Scenario) -> Vec<Asset> {

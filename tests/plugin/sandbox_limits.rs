@@ -327,6 +327,53 @@ async fn a_guest_that_logs_without_end_is_stopped_and_most_of_it_is_dropped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn calls_that_are_each_within_their_limit_log_no_more_than_their_instance_may() {
+    let guest = Guest {
+        imports: r#"(import "bss:service-manager/progress@0.1.0" "log" (func $log (param i32 i32 i32 i32 i32)))"#,
+        items: r#"(data (i32.const 3000) "bought")"#,
+        configures: "
+            (loop $again
+                (call $log (i32.const 1) (i32.const 0) (i32.const 0) (i32.const 3000) (i32.const 6))
+                (local.set $i (i32.add (local.get $i) (i32.const 1)))
+                (br_if $again (i32.lt_u (local.get $i) (select (i32.const 2000) (i32.const 1) (global.get $wild)))))",
+        ..Guest::default()
+    };
+    let plugin = guest.plugin();
+    let begun = std::time::Instant::now();
+    let mut calls = tokio::task::JoinSet::new();
+    let (context, told) = listened_call();
+    for _ in 0..8 {
+        let (plugin, context) = (plugin.clone(), context.clone());
+        calls.spawn(async move { plugin.configure_instance(context, draft_in("EUR")).await });
+    }
+    for answered in calls.join_all().await {
+        answered.expect("what is too much is dropped, and no more");
+    }
+    let seconds = u32::try_from(begun.elapsed().as_secs()).expect("a short time") + 1;
+    let most = limits::INSTANCE_LOG_LINES_AT_ONCE + seconds * limits::INSTANCE_LOG_LINES_PER_SECOND;
+    let heard = told.lines();
+    let bought = heard.iter().filter(|(_, line)| line == "bought").count();
+    assert!(
+        (limits::INSTANCE_LOG_LINES_AT_ONCE as usize..=most as usize).contains(&bought),
+        "{bought}"
+    );
+    let is_told = |(level, line): &(LogLevel, String)| {
+        *level == LogLevel::Warning && line.starts_with("the instance's calls log too much: ")
+    };
+    assert!(heard.iter().any(is_told), "{:?}", heard.last());
+
+    let (mut context, told) = listened_call();
+    let mut egress = (*context.egress).clone();
+    egress.instance_id = "another".to_owned();
+    context.egress = Arc::new(egress);
+    plugin
+        .configure_instance(context, draft_in("TAME"))
+        .await
+        .expect("it is answered");
+    assert_eq!(told.lines(), [(LogLevel::Info, "bought".to_owned())]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_guest_that_tells_its_progress_without_end_is_stopped_and_hardly_heard() {
     let guest = Guest {
         imports: r#"(import "bss:service-manager/progress@0.1.0" "report"

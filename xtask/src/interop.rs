@@ -28,7 +28,7 @@ struct Part {
     prepare: fn(&Workspace) -> Result<Vec<Variable>>,
 }
 
-const PARTS: [Part; 3] = [
+const PARTS: [Part; 4] = [
     Part {
         name: "cli",
         about: "the component under the wasmtime CLI, as its authors publish it",
@@ -39,6 +39,12 @@ const PARTS: [Part; 3] = [
         name: "tls",
         about: "TLS and HTTP with nginx, OpenSSL and curl",
         programs: &[("nginx", "nginx-light"), ("openssl", "openssl"), ("curl", "curl")],
+        prepare: |_| Ok(Vec::new()),
+    },
+    Part {
+        name: "resolver",
+        about: "the system's own resolver before a name server of ours, in namespaces of its own",
+        programs: &[("unshare", "util-linux"), ("ip", "iproute2")],
         prepare: |_| Ok(Vec::new()),
     },
     Part {

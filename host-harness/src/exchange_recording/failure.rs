@@ -9,9 +9,13 @@ macro_rules! words {
         pub(crate) fn word(error: &Error) -> String {
             match error {
                 $(Error::$case => $word.to_owned(),)*
-                Error::DnsError { .. } => "DNS-error".to_owned(),
+                Error::DnsError { rcode, .. } => match rcode {
+                    Some(rcode) => format!("DNS-error {rcode}"),
+                    None => "DNS-error".to_owned(),
+                },
                 Error::HttpRequestBodySize(_) => "HTTP-request-body-size".to_owned(),
                 Error::HttpResponseBodySize(_) => "HTTP-response-body-size".to_owned(),
+                Error::HttpResponseHeaderSectionSize(_) => "HTTP-response-header-section-size".to_owned(),
                 Error::TlsAlertReceived { alert_id, .. } => match alert_id {
                     Some(alert) => format!("TLS-alert-received {alert}"),
                     None => "TLS-alert-received".to_owned(),
@@ -24,22 +28,41 @@ macro_rules! words {
         pub(super) fn of_word(word: &str) -> Error {
             match word {
                 $($word => Error::$case,)*
-                "DNS-error" => Error::DnsError { rcode: None, info_code: None },
                 "HTTP-request-body-size" => Error::HttpRequestBodySize(None),
                 "HTTP-response-body-size" => Error::HttpResponseBodySize(None),
-                _ => match word.strip_prefix("TLS-alert-received") {
-                    Some(alert) => Error::TlsAlertReceived {
-                        alert_id: alert.trim().parse().ok(),
-                        alert_message: None,
-                    },
-                    None => Error::InternalError(Some("as recorded".to_owned())),
-                },
+                "HTTP-response-header-section-size" => Error::HttpResponseHeaderSectionSize(None),
+                _ => of_words(word),
             }
         }
 
         #[cfg(test)]
-        const WORDS: &[&str] = &[$($word,)* "DNS-error", "HTTP-request-body-size", "HTTP-response-body-size"];
+        const WORDS: &[&str] = &[
+            $($word,)*
+            "DNS-error",
+            "DNS-error NXDOMAIN",
+            "HTTP-request-body-size",
+            "HTTP-response-body-size",
+            "HTTP-response-header-section-size",
+            "TLS-alert-received",
+            "TLS-alert-received 45",
+        ];
     };
+}
+
+/// A failure with a value of its own.
+fn of_words(words: &str) -> Error {
+    let (word, value) = words.split_once(' ').unwrap_or((words, ""));
+    match word {
+        "DNS-error" => Error::DnsError {
+            rcode: (!value.is_empty()).then(|| value.to_owned()),
+            info_code: None,
+        },
+        "TLS-alert-received" => Error::TlsAlertReceived {
+            alert_id: value.parse().ok(),
+            alert_message: None,
+        },
+        _ => Error::InternalError(Some("as recorded".to_owned())),
+    }
 }
 
 words! {
@@ -78,15 +101,13 @@ mod tests {
         for text in WORDS {
             assert_eq!(word(&of_word(text)), *text);
         }
-        let alert = of_word("TLS-alert-received 45");
         assert!(matches!(
-            alert,
+            of_word("TLS-alert-received 45"),
             Error::TlsAlertReceived {
                 alert_id: Some(45),
                 ..
             }
         ));
-        assert_eq!(word(&alert), "TLS-alert-received 45");
         assert_eq!(word(&of_word("something new")), "internal-error");
     }
 }

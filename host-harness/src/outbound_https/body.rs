@@ -9,7 +9,7 @@ use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 use wasmtime_wasi_http::Error;
 
-use super::failure;
+use super::failure::{self, Failure};
 use super::pool::Lease;
 use crate::limits;
 
@@ -20,7 +20,7 @@ pub(super) enum Incoming {
 }
 
 impl Incoming {
-    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
         match self {
             Self::Http1(body) => Pin::new(body)
                 .poll_frame(cx)
@@ -97,7 +97,7 @@ impl Body for Bounded {
             if let Some(lease) = self.lease.take() {
                 lease.retire();
             }
-            return Poll::Ready(Some(Err(Error::ConnectionReadTimeout)));
+            return Poll::Ready(Some(Err(Failure::BodyNotInTime.told())));
         };
         let frame = match frame {
             None => {
@@ -106,14 +106,12 @@ impl Body for Bounded {
                 }
                 return Poll::Ready(None);
             }
-            Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+            Some(Err(failure)) => return Poll::Ready(Some(Err(failure.told()))),
             Some(Ok(frame)) => frame,
         };
         let size = frame.data_ref().map_or(0, |data| data.len() as u64);
         let Some(left) = self.left.checked_sub(size) else {
-            return Poll::Ready(Some(Err(Error::HttpResponseBodySize(Some(
-                limits::RESPONSE_BODY_BYTES,
-            )))));
+            return Poll::Ready(Some(Err(Failure::BodyTooLarge.told())));
         };
         self.left = left;
         let next = Instant::now() + self.between_bytes;

@@ -17,7 +17,8 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
 use super::body::Incoming;
-use super::failure::{self, Unanswered};
+use super::connector::ConnectFailure;
+use super::failure::{self, Failure, Unanswered};
 use super::link::{History, Link};
 use crate::limits;
 
@@ -74,27 +75,34 @@ impl InUse {
     }
 }
 
-/// Starts HTTP/1.1. None: the connection was closed meanwhile.
-pub(super) async fn http1(link: Link) -> Option<Http1> {
+/// Starts HTTP/1.1.
+///
+/// # Errors
+/// When the connection was closed meanwhile.
+pub(super) async fn http1(link: Link) -> Result<Http1, ConnectFailure> {
     let history = link.history();
     let (mut sender, connection) = http1::Builder::new()
         .max_buf_size(limits::HEADER_BYTES)
         .handshake(TokioIo::new(link))
         .await
-        .ok()?;
+        .map_err(|_| failure::closed_at_once(&history))?;
     let used = InUse::drive(async move {
         let _ = connection.await;
     });
-    sender.ready().await.ok()?;
-    Some(Http1 {
+    let ready = sender.ready().await;
+    ready.map_err(|_| failure::closed_at_once(&history))?;
+    Ok(Http1 {
         sender,
         history,
         _used: used,
     })
 }
 
-/// Starts HTTP/2. None: the connection was closed meanwhile.
-pub(super) async fn http2(link: Link) -> Option<Http2> {
+/// Starts HTTP/2.
+///
+/// # Errors
+/// When the connection was closed meanwhile.
+pub(super) async fn http2(link: Link) -> Result<Http2, ConnectFailure> {
     let history = link.history();
     let (sender, mut connection) = h2::client::Builder::new()
         .enable_push(false)
@@ -105,7 +113,7 @@ pub(super) async fn http2(link: Link) -> Option<Http2> {
         .max_header_list_size(limits::HEADER_BYTES as u32)
         .handshake(link)
         .await
-        .ok()?;
+        .map_err(|_| failure::closed_at_once(&history))?;
     let streams_max = Arc::new(AtomicUsize::new(limits::STREAMS_PER_CONNECTION));
     let said_by_server = streams_max.clone();
     let used = InUse::drive(poll_fn(move |cx| {
@@ -116,7 +124,7 @@ pub(super) async fn http2(link: Link) -> Option<Http2> {
         }
         polled.map(|_| ())
     }));
-    Some(Http2(Arc::new(Multiplexed {
+    Ok(Http2(Arc::new(Multiplexed {
         sender,
         history,
         streams: AtomicUsize::new(0),
@@ -203,7 +211,7 @@ impl Http1 {
             .authority()
             .map(|authority| HeaderValue::from_str(authority.as_str()));
         let (Some(target), Some(Ok(host))) = (target, host) else {
-            return Err(failure::unsendable());
+            return Err(Failure::Unsendable.into());
         };
         *request.uri_mut() = target;
         request.headers_mut().insert(HOST, host);
@@ -236,5 +244,93 @@ impl Stream {
             Ok(response) => Ok(response.map(Incoming::Http2)),
             Err(error) => Err(failure::over_http2(&error, &shared.history)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+    use std::net::TcpListener;
+
+    use rcgen::{CertificateParams, KeyPair};
+    use rustls::crypto::aws_lc_rs;
+    use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+    use rustls::server::WebPkiClientVerifier;
+    use rustls::{
+        AlertDescription, ClientConfig, RootCertStore, ServerConfig, ServerConnection, StreamOwned,
+    };
+    use tokio::net::TcpStream;
+    use tokio_rustls::TlsConnector;
+
+    use super::super::quota::{ConnectionLimits, Quota};
+    use super::*;
+
+    /// A connection over TLS 1.3 that the server has ended already: with the alert that a certificate is required, or just
+    /// so.
+    async fn ended(with_alert: bool) -> Link {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let mut roots = RootCertStore::empty();
+        roots.add(certificate.der().clone()).unwrap();
+        let roots = Arc::new(roots);
+        let server = ServerConfig::builder_with_provider(provider.clone())
+            .with_safe_default_protocol_versions()
+            .unwrap();
+        let verifier = WebPkiClientVerifier::builder_with_provider(roots.clone(), provider.clone());
+        let server = match with_alert {
+            true => server.with_client_cert_verifier(verifier.build().unwrap()),
+            false => server.with_no_client_auth(),
+        };
+        let mut server = server
+            .with_single_cert(vec![certificate.der().clone()], key)
+            .unwrap();
+        // Nothing comes but the end, and before it what the server has against the client.
+        server.send_tls13_tickets = 0;
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            let (tcp, _) = listener.accept().unwrap();
+            let connection = ServerConnection::new(Arc::new(server)).unwrap();
+            let mut tls = StreamOwned::new(connection, tcp);
+            while tls.conn.is_handshaking() && tls.conn.complete_io(&mut tls.sock).is_ok() {}
+            while tls.conn.wants_write() && tls.conn.write_tls(&mut tls.sock).is_ok() {}
+            tls.sock.shutdown(std::net::Shutdown::Write).unwrap();
+            let _ = tls.sock.read_to_end(&mut Vec::new());
+        });
+        let client = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let tcp = TcpStream::connect(address).await.unwrap();
+        let tls = TlsConnector::from(Arc::new(client))
+            .connect("localhost".try_into().unwrap(), tcp)
+            .await
+            .unwrap();
+        let quota = Quota::new(ConnectionLimits::default());
+        let slot = quota.slot("one").await.unwrap();
+        let permit = quota.permit(&slot, |_| ()).await.unwrap();
+        // All that will come is there: what the server has to say, and the end.
+        tls.get_ref().0.readable().await.unwrap();
+        Link::new(tls, permit)
+    }
+
+    #[tokio::test]
+    async fn an_alert_about_our_certificate_that_is_read_before_anything_is_sent_is_still_the_cause() {
+        let failed = http1(ended(true).await).await.err();
+        assert!(
+            matches!(
+                failed,
+                Some(ConnectFailure::CertificateRefused(
+                    AlertDescription::CertificateRequired
+                ))
+            ),
+            "{failed:?}"
+        );
+        let failed = http1(ended(false).await).await.err();
+        assert!(matches!(failed, Some(ConnectFailure::ClosedAtOnce)), "{failed:?}");
     }
 }

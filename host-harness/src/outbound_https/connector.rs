@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use rustls::ClientConfig;
 use rustls::client::Resumption;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::ServerName;
 use rustls::sign::SingleCertAndKey;
+use rustls::{AlertDescription, ClientConfig};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
@@ -18,6 +18,7 @@ use tracing::Instrument as _;
 
 use super::Egress;
 use super::link::Link;
+use super::names::{self, NotResolved};
 use super::policy::{Authority, address_is_allowed};
 use super::quota::Permit;
 use crate::call_trace as trace;
@@ -45,10 +46,8 @@ pub(super) enum ConnectFailure {
     LimitReached,
     #[error("the target names no server")]
     NoServer,
-    #[error("the name was not resolved in time")]
-    ResolveTimeout,
-    #[error("the name was not resolved")]
-    Resolve(#[source] io::Error),
+    #[error(transparent)]
+    Resolve(#[from] NotResolved),
     #[error("the name leads to `{0}`, which is not a public address and not in a network that is allowed")]
     AddressProhibited(IpAddr),
     #[error("no connection in time")]
@@ -61,6 +60,8 @@ pub(super) enum ConnectFailure {
     Handshake(#[source] io::Error),
     #[error("the connection was closed before a request could be sent on it")]
     ClosedAtOnce,
+    #[error("the server refused the certificate before a request could be sent: {0:?}")]
+    CertificateRefused(AlertDescription),
 }
 
 impl Connector {
@@ -125,12 +126,7 @@ async fn resolve(
     deadline: Instant,
 ) -> Result<Vec<SocketAddr>, ConnectFailure> {
     let host = authority.host().trim_matches(['[', ']']);
-    let lookup = tokio::net::lookup_host((host, authority.port()));
-    let resolved: Vec<SocketAddr> = timeout_at(step(limits::RESOLVE, deadline), lookup)
-        .await
-        .map_err(|_| ConnectFailure::ResolveTimeout)?
-        .map_err(ConnectFailure::Resolve)?
-        .collect();
+    let resolved = names::addresses(host, authority.port(), deadline).await?;
     match resolved
         .iter()
         .find(|address| !address_is_allowed(address.ip(), allowed_networks))
@@ -141,8 +137,7 @@ async fn resolve(
 }
 
 async fn connect_to_any(addresses: &[SocketAddr], deadline: Instant) -> Result<TcpStream, ConnectFailure> {
-    let mut failure =
-        ConnectFailure::Resolve(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
+    let mut failure = ConnectFailure::NoServer;
     for address in addresses {
         let connected = timeout_at(step(limits::CONNECT, deadline), TcpStream::connect(address));
         match connected

@@ -4,6 +4,9 @@
 //! certificate, and a server that says it has not looked at the request mean that it was not; everything else after
 //! the first byte left means that nobody knows. No text here names a file or a key.
 
+#[cfg(test)]
+mod table;
+
 use std::error::Error as StdError;
 use std::io;
 
@@ -13,70 +16,116 @@ use wasmtime_wasi_http::Error;
 
 use super::connector::ConnectFailure;
 use super::link::History;
+use super::names::NotResolved;
+use crate::limits;
+
+/// Every way in which an exchange fails.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The policy does not permit it.
+    Denied,
+    /// The guest's body is longer than is allowed.
+    RequestTooLarge,
+    /// The guest's body did not come, or not as long as it said.
+    RequestBroken,
+    /// What the policy permitted can't be written as a target.
+    TargetUnwritable,
+    /// The request has no form on the wire.
+    Unsendable,
+    /// The instance's certificate is none for TLS.
+    IdentityUnusable,
+    NotConnected(ConnectFailure),
+    /// The server's first word is that it does not take our certificate.
+    OurCertificateRefused(AlertDescription),
+    /// It is certain that nobody has looked at the request.
+    Untouched,
+    /// The connection, or the stream, ended without an answer.
+    CutOff,
+    /// No head of an answer in time.
+    NoAnswerInTime,
+    HeadTooLarge,
+    NotHttp,
+    BodyCutOff,
+    BodyNotInTime,
+    BodyTooLarge,
+}
+
+impl Failure {
+    /// What the guest is told: the one place that decides it.
+    pub(super) fn told(&self) -> Error {
+        match self {
+            Self::Denied | Self::RequestBroken | Self::Unsendable => Error::HttpRequestDenied,
+            Self::RequestTooLarge => Error::HttpRequestBodySize(Some(limits::REQUEST_BODY_BYTES as u64)),
+            Self::TargetUnwritable => Error::HttpRequestUriInvalid,
+            // Not `configuration-error`, which does not say that nothing was sent.
+            Self::IdentityUnusable => Error::TlsProtocolError,
+            Self::NotConnected(failure) => of_connecting(failure),
+            Self::OurCertificateRefused(alert) => alert_received(*alert),
+            // Of the codes that say "not sent" the one that says nothing else.
+            Self::Untouched => Error::DestinationUnavailable,
+            Self::CutOff => Error::ConnectionTerminated,
+            Self::NoAnswerInTime => Error::HttpResponseTimeout,
+            Self::HeadTooLarge => Error::HttpResponseHeaderSectionSize(None),
+            Self::NotHttp => Error::HttpProtocolError,
+            Self::BodyCutOff => Error::HttpResponseIncomplete,
+            Self::BodyNotInTime => Error::ConnectionReadTimeout,
+            Self::BodyTooLarge => Error::HttpResponseBodySize(Some(limits::RESPONSE_BODY_BYTES)),
+        }
+    }
+}
 
 /// What is known of a request that has no answer.
 #[derive(Debug)]
 pub(super) struct Unanswered {
-    /// What the guest is told.
-    pub(super) error: Error,
-    /// Whether it is certain that nobody has looked at it, so that it may be sent again.
-    pub(super) untouched: bool,
+    pub(super) failure: Failure,
     /// Whether the server wants HTTP/1.1 from now on.
     pub(super) http1_required: bool,
 }
 
-impl Unanswered {
-    fn unknown(error: Error) -> Self {
+impl From<Failure> for Unanswered {
+    fn from(failure: Failure) -> Self {
         Self {
-            error,
-            untouched: false,
-            http1_required: false,
-        }
-    }
-
-    fn untouched() -> Self {
-        Self {
-            // Of the codes that say "not sent" the one that says nothing else.
-            error: Error::DestinationUnavailable,
-            untouched: true,
+            failure,
             http1_required: false,
         }
     }
 }
 
-/// A request that has no form on the wire. Sending it again would not help.
-pub(super) fn unsendable() -> Unanswered {
-    Unanswered::unknown(Error::HttpRequestDenied)
+/// A connection that ended before a request could be sent on it.
+pub(super) fn closed_at_once(history: &History) -> ConnectFailure {
+    match refusal_of_our_certificate(history) {
+        Some(alert) => ConnectFailure::CertificateRefused(alert),
+        None => ConnectFailure::ClosedAtOnce,
+    }
 }
 
 /// A request over HTTP/1.1. hyper gives back what it has not begun to write.
 pub(super) fn over_http1(error: &hyper::Error, written: bool, history: &History) -> Unanswered {
-    if let Some(alert) = refusal_of_our_certificate(history) {
-        return Unanswered::unknown(alert);
-    }
-    if !written {
-        return Unanswered::untouched();
-    }
-    Unanswered::unknown(if error.is_parse_too_large() {
-        Error::HttpResponseHeaderSectionSize(None)
+    let failure = if let Some(alert) = refusal_of_our_certificate(history) {
+        Failure::OurCertificateRefused(alert)
+    } else if !written {
+        Failure::Untouched
+    } else if error.is_parse_too_large() {
+        Failure::HeadTooLarge
     } else if error.is_parse() {
-        Error::HttpProtocolError
+        Failure::NotHttp
     } else {
-        Error::ConnectionTerminated
-    })
+        Failure::CutOff
+    };
+    failure.into()
 }
 
 /// A request that h2 did not take.
 pub(super) fn before_http2(error: &h2::Error, history: &History) -> Unanswered {
     if let Some(alert) = refusal_of_our_certificate(history) {
-        return Unanswered::unknown(alert);
+        return Failure::OurCertificateRefused(alert).into();
     }
     if !error.is_io() && !error.is_go_away() {
-        return unsendable();
+        return Failure::Unsendable.into();
     }
     Unanswered {
+        failure: Failure::Untouched,
         http1_required: error.reason() == Some(Reason::HTTP_1_1_REQUIRED),
-        ..Unanswered::untouched()
     }
 }
 
@@ -84,56 +133,56 @@ pub(super) fn before_http2(error: &h2::Error, history: &History) -> Unanswered {
 /// server may have processed; that and REFUSED_STREAM promise that nothing was done (RFC 9113, section 8.7).
 pub(super) fn over_http2(error: &h2::Error, history: &History) -> Unanswered {
     if let Some(alert) = refusal_of_our_certificate(history) {
-        return Unanswered::unknown(alert);
+        return Failure::OurCertificateRefused(alert).into();
     }
     let refused = error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM);
-    let known = if error.is_remote() && (error.is_go_away() || refused) {
-        Unanswered::untouched()
+    let failure = if error.is_remote() && (error.is_go_away() || refused) {
+        Failure::Untouched
     } else if error.is_library() {
-        Unanswered::unknown(Error::HttpProtocolError)
+        Failure::NotHttp
     } else {
-        Unanswered::unknown(Error::ConnectionTerminated)
+        Failure::CutOff
     };
     Unanswered {
+        failure,
         // Not among the promises of section 8.7: only the next request goes by it.
         http1_required: error.reason() == Some(Reason::HTTP_1_1_REQUIRED),
-        ..known
     }
 }
 
 /// In TLS 1.3 a client learns only from its first read that its certificate was refused; the server has not looked
 /// at the request then. The connection knows it even where the error came up elsewhere.
-fn refusal_of_our_certificate(history: &History) -> Option<Error> {
-    let alert = history.first_word()?;
-    is_about_our_certificate(alert).then(|| alert_received(alert))
+fn refusal_of_our_certificate(history: &History) -> Option<AlertDescription> {
+    history
+        .first_word()
+        .filter(|alert| is_about_our_certificate(*alert))
 }
 
-/// What the guest is told when an answer's body breaks off over HTTP/1.1.
-pub(super) fn of_http1_body(error: &hyper::Error) -> Error {
+/// An answer's body that breaks off over HTTP/1.1.
+pub(super) fn of_http1_body(error: &hyper::Error) -> Failure {
     if error.is_incomplete_message() || find::<io::Error>(error).is_some() {
-        Error::HttpResponseIncomplete
+        Failure::BodyCutOff
     } else {
-        Error::HttpProtocolError
+        Failure::NotHttp
     }
 }
 
-/// What the guest is told when an answer's body breaks off over HTTP/2.
-pub(super) fn of_http2_body(error: &h2::Error) -> Error {
+/// An answer's body that breaks off over HTTP/2.
+pub(super) fn of_http2_body(error: &h2::Error) -> Failure {
     if error.is_library() {
-        Error::HttpProtocolError
+        Failure::NotHttp
     } else {
-        Error::HttpResponseIncomplete
+        Failure::BodyCutOff
     }
 }
 
-/// What the guest is told when there is no connection.
-pub(super) fn of_connecting(failure: &ConnectFailure) -> Error {
+fn of_connecting(failure: &ConnectFailure) -> Error {
     match failure {
         ConnectFailure::LimitReached => Error::ConnectionLimitReached,
         ConnectFailure::NoServer => Error::HttpRequestUriInvalid,
-        ConnectFailure::ResolveTimeout => Error::DnsTimeout,
-        ConnectFailure::Resolve(_) => Error::DnsError {
-            rcode: Some("name not resolved".to_owned()),
+        ConnectFailure::Resolve(NotResolved::NotInTime { .. }) => Error::DnsTimeout,
+        ConnectFailure::Resolve(failure) => Error::DnsError {
+            rcode: failure.rcode().map(str::to_owned),
             info_code: None,
         },
         ConnectFailure::AddressProhibited(_) => Error::DestinationIpProhibited,
@@ -142,6 +191,7 @@ pub(super) fn of_connecting(failure: &ConnectFailure) -> Error {
             Error::ConnectionRefused
         }
         ConnectFailure::Connect(_) | ConnectFailure::ClosedAtOnce => Error::DestinationUnavailable,
+        ConnectFailure::CertificateRefused(alert) => alert_received(*alert),
         ConnectFailure::Handshake(error) => match find::<TlsError>(error) {
             Some(TlsError::AlertReceived(alert)) => alert_received(*alert),
             Some(TlsError::InvalidCertificate(_)) => Error::TlsCertificateError,
@@ -191,7 +241,120 @@ pub(super) fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+    use std::time::Duration;
+
     use super::*;
+    use crate::exchange_recording::failure_word;
+
+    /// A failure of each kind, in the order of the table. What is not here does not compile.
+    macro_rules! every_failure {
+        ($($pattern:pat => $failure:expr,)*) => {
+            #[expect(unreachable_patterns, reason = "a kind may have several rows")]
+            fn is_here(failure: &Failure) {
+                use {ConnectFailure as C, Failure as F, NotResolved as N};
+                match failure {
+                    $($pattern => {})*
+                }
+            }
+
+            fn every_failure() -> Vec<Failure> {
+                use {ConnectFailure as C, Failure as F, NotResolved as N};
+                vec![$({
+                    let failure = $failure;
+                    assert!(matches!(failure, $pattern), "{failure:?}");
+                    failure
+                }),*]
+            }
+        };
+    }
+
+    every_failure! {
+        F::Denied => F::Denied,
+        F::RequestTooLarge => F::RequestTooLarge,
+        F::RequestBroken => F::RequestBroken,
+        F::TargetUnwritable => F::TargetUnwritable,
+        F::Unsendable => F::Unsendable,
+        F::IdentityUnusable => F::IdentityUnusable,
+        F::NotConnected(C::LimitReached) => F::NotConnected(C::LimitReached),
+        F::NotConnected(C::NoServer) => F::NotConnected(C::NoServer),
+        F::NotConnected(C::Resolve(N::NoSuchName(_))) => resolving(N::NoSuchName(name())),
+        F::NotConnected(C::Resolve(N::NoAddress(_))) => resolving(N::NoAddress(name())),
+        F::NotConnected(C::Resolve(N::NotNow(_))) => resolving(N::NotNow(name())),
+        F::NotConnected(C::Resolve(N::Failed { .. })) => {
+            resolving(N::Failed { name: name(), cause: io::ErrorKind::Other.into() })
+        },
+        F::NotConnected(C::Resolve(N::NotInTime { .. })) => {
+            resolving(N::NotInTime { name: name(), within: Duration::ZERO })
+        },
+        F::NotConnected(C::AddressProhibited(_)) => {
+            F::NotConnected(C::AddressProhibited(Ipv4Addr::LOCALHOST.into()))
+        },
+        F::NotConnected(C::ConnectTimeout) => F::NotConnected(C::ConnectTimeout),
+        F::NotConnected(C::Connect(_)) => {
+            F::NotConnected(C::Connect(io::ErrorKind::ConnectionRefused.into()))
+        },
+        F::NotConnected(C::Connect(_)) => {
+            F::NotConnected(C::Connect(io::ErrorKind::HostUnreachable.into()))
+        },
+        F::NotConnected(C::HandshakeTimeout) => F::NotConnected(C::HandshakeTimeout),
+        F::NotConnected(C::Handshake(_)) => {
+            handshake(TlsError::InvalidCertificate(rustls::CertificateError::Expired))
+        },
+        F::NotConnected(C::Handshake(_)) => {
+            handshake(TlsError::AlertReceived(AlertDescription::BadCertificate))
+        },
+        F::NotConnected(C::Handshake(_)) => {
+            handshake(TlsError::AlertReceived(AlertDescription::HandshakeFailure))
+        },
+        F::NotConnected(C::Handshake(_)) => handshake(TlsError::DecryptError),
+        F::NotConnected(C::ClosedAtOnce) => F::NotConnected(C::ClosedAtOnce),
+        F::NotConnected(C::CertificateRefused(_)) => {
+            F::NotConnected(C::CertificateRefused(AlertDescription::UnknownCA))
+        },
+        F::OurCertificateRefused(_) => {
+            F::OurCertificateRefused(AlertDescription::CertificateRequired)
+        },
+        F::Untouched => F::Untouched,
+        F::CutOff => F::CutOff,
+        F::NoAnswerInTime => F::NoAnswerInTime,
+        F::HeadTooLarge => F::HeadTooLarge,
+        F::NotHttp => F::NotHttp,
+        F::BodyCutOff => F::BodyCutOff,
+        F::BodyNotInTime => F::BodyNotInTime,
+        F::BodyTooLarge => F::BodyTooLarge,
+    }
+
+    fn name() -> String {
+        "x.example".to_owned()
+    }
+
+    fn resolving(failure: NotResolved) -> Failure {
+        Failure::NotConnected(failure.into())
+    }
+
+    fn handshake(error: TlsError) -> Failure {
+        let error = io::Error::new(io::ErrorKind::InvalidData, error);
+        Failure::NotConnected(ConnectFailure::Handshake(error))
+    }
+
+    #[test]
+    fn every_way_to_fail_has_the_code_that_the_table_gives_it() {
+        let failures = every_failure();
+        assert_eq!(failures.len(), table::ROWS.len());
+        for (failure, (what, word, class)) in failures.iter().zip(table::ROWS) {
+            is_here(failure);
+            assert_eq!(failure_word(&failure.told()), word, "{what}: {failure:?}");
+            // Only where nobody has looked at it, it is sent again; where nobody knows, never.
+            let sent_again = matches!(failure, Failure::Untouched);
+            assert!(!sent_again || class == table::Class::Unavailable, "{what}");
+            let not_connected = matches!(failure, Failure::NotConnected(_));
+            assert!(
+                !not_connected || class != table::Class::Unknown,
+                "{what}: nothing was sent"
+            );
+        }
+    }
 
     #[test]
     fn only_certificate_alerts_say_that_nothing_was_done() {

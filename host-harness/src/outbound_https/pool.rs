@@ -226,11 +226,10 @@ impl Pool {
                     Speaks::Http1
                 },
             );
-            let http1 = channel::http1(link).await;
-            return http1.map(Channel::Http1).ok_or(ConnectFailure::ClosedAtOnce);
+            return channel::http1(link).await.map(Channel::Http1);
         }
         client.learn(authority, Speaks::Http2);
-        let http2 = channel::http2(link).await.ok_or(ConnectFailure::ClosedAtOnce)?;
+        let http2 = channel::http2(link).await?;
         let stream = http2.stream().ok_or(ConnectFailure::ClosedAtOnce)?;
         client.keep_http2(authority, http2);
         self.sweep_from_time_to_time(&Handle::current());

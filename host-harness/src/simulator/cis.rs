@@ -118,6 +118,10 @@ impl Site for Cis {
         }))
     }
 
+    fn not_connected(&self, why: &io::Error) {
+        self.connections.refused(why.to_string());
+    }
+
     async fn answer(&self, request: Request<Bytes>, connection: &Arc<Counted>) -> Outcome {
         connection.count_request();
         let correlation_id = correlation_id(request.headers());

@@ -1,4 +1,4 @@
-//! The TLS connections that the CIS listener has accepted.
+//! The TLS connections that the CIS listener has accepted, and why it has not accepted others.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -54,6 +54,7 @@ impl Counted {
 #[derive(Default)]
 pub(super) struct Connections {
     accepted: Mutex<VecDeque<Arc<Counted>>>,
+    refused: Mutex<VecDeque<String>>,
 }
 
 impl Connections {
@@ -68,6 +69,19 @@ impl Connections {
         }
         accepted.push_back(Arc::clone(&counted));
         counted
+    }
+
+    pub(super) fn refused(&self, why: String) {
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        if refused.len() == CONNECTIONS_MAX {
+            refused.pop_front();
+        }
+        refused.push_back(why);
+    }
+
+    pub(super) fn all_refused(&self) -> Vec<String> {
+        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        refused.iter().cloned().collect()
     }
 
     pub(super) fn all(&self) -> Vec<ConnectionSeen> {

@@ -51,6 +51,9 @@ pub(super) trait Site: Send + Sync + 'static {
     /// A connection whose TLS handshake is done.
     fn connected(&self, tls: &rustls::ServerConnection) -> io::Result<Self::Connection>;
 
+    /// A connection that got no TLS, and why.
+    fn not_connected(&self, _why: &io::Error) {}
+
     /// What is done about a request.
     fn answer(
         &self,
@@ -134,7 +137,10 @@ async fn connection<S: Site>(
     let handshake = timeout(HANDSHAKE_MAX, tls.accept(EndingTcp::new(tcp, ending.clone())));
     let stream = match handshake.await {
         Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return tracing::debug!(%error, "the simulator refused a TLS handshake"),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "the simulator refused a TLS handshake");
+            return site.not_connected(&error);
+        }
         Err(_) => {
             return tracing::debug!("a client of the simulator took too long over its TLS handshake");
         }

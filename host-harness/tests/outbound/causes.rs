@@ -32,13 +32,22 @@ async fn saying(bytes: Vec<u8>) -> Server {
     .await
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_name_that_leads_nowhere_was_told_nothing() {
+/// What name servers say of other names is for `cargo xtask interop resolver`.
+#[tokio::test]
+async fn a_name_that_does_not_exist_was_told_nothing_and_the_log_says_so() {
     let server = saying(Vec::new()).await;
+    let log = Log::of_all_tests();
     let mut caller = Caller::new(&server);
-    caller.egress.authorities[0].authority = "no-such-host.invalid".parse().unwrap();
+    // No name server is asked: a label has 63 characters at most (RFC 1035, section 2.3.4).
+    let name = format!("{}.test", "x".repeat(64));
+    caller.egress.authorities[0].authority = name.parse().unwrap();
     let failed = caller.post().await;
-    assert!(matches!(failed, Err(Error::DnsError { .. })), "{failed:?}");
+    assert!(
+        matches!(&failed, Err(Error::DnsError { rcode: Some(rcode), .. }) if rcode == "NXDOMAIN"),
+        "{failed:?}"
+    );
+    let logged = log.about(&caller.egress.authorities[0].authority);
+    assert!(logged.contains(&format!("`{name}` does not exist")), "{logged}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

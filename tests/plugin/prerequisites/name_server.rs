@@ -144,7 +144,11 @@ struct Shared {
 
 impl NameServer {
     pub(super) fn start(zone: Zone) -> Self {
-        let (udp, tcp) = sockets();
+        Self::on(sockets(), zone)
+    }
+
+    /// On sockets of one address.
+    pub(super) fn on((udp, tcp): (UdpSocket, TcpListener), zone: Zone) -> Self {
         let address = udp.local_addr().expect("its address");
         let shared = Arc::new(Shared {
             zone,

@@ -1,0 +1,157 @@
+//! The system's own resolver, `getaddrinfo`, before a name server of ours: what a guest, its operator and the trace are told
+//! when a name is not resolved.
+//!
+//! Where the resolver asks is in `/etc/resolv.conf`, and always at port 53, so the test runs itself again in namespaces of
+//! its own, in which it may bind that port and put other files in the place of those in `/etc`.
+
+#[path = "../plugin/prerequisites/name_server.rs"]
+#[expect(
+    dead_code,
+    reason = "shared with the tests of prerequisites, which need more of it"
+)]
+mod name_server;
+
+use std::net::{Ipv4Addr, TcpListener, UdpSocket};
+use std::path::Path;
+use std::process::Command;
+
+use host_harness::bindings::failures::ReadFailure;
+use host_harness::call_trace::{TraceSpan, Traces};
+use serde_json::Value;
+
+use crate::scenario::{INSTANCE, Scenario};
+use crate::tls::fetch;
+use name_server::{NameServer, Zone};
+
+/// Says that the test runs in the namespaces.
+const INSIDE: &str = "INTEROP_RESOLVER_INSIDE";
+
+/// What is put in the place of the system's own files.
+const FILES: [(&str, &str); 3] = [
+    ("resolv.conf", "nameserver 127.0.0.1\nsearch .\n"),
+    ("nsswitch.conf", "hosts: files dns\n"),
+    ("hosts", "127.0.0.1 localhost\n10.1.2.3 pinned.test\n"),
+];
+
+const ENTER: &str = r#"set -e
+ip link set lo up
+for file in resolv.conf nsswitch.conf hosts; do mount --bind "$0/$file" "/etc/$file"; done
+exec "$@""#;
+
+/// Runs this test again, in namespaces of its own.
+fn run_inside(test: &str) {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    for (name, text) in FILES {
+        std::fs::write(folder.path().join(name), text).expect("it is written");
+        let place = Path::new("/etc").join(name);
+        assert!(
+            place.exists(),
+            "{place:?} is missing; hint: create it, even if empty"
+        );
+    }
+    let output = Command::new("unshare")
+        .args(["--map-root-user", "--mount", "--net", "sh", "-c", ENTER])
+        .arg(folder.path())
+        .arg(std::env::current_exe().expect("this program"))
+        .args(["--exact", test, "--nocapture"])
+        .env(INSIDE, "1")
+        .output()
+        .expect("unshare runs; hint: `cargo xtask interop resolver` installs it");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "{}{said}\nhint: without root, the system must allow user namespaces",
+        String::from_utf8_lossy(&output.stdout)
+    );
+    assert!(
+        String::from_utf8_lossy(&output.stdout).contains("1 passed"),
+        "{output:?}"
+    );
+}
+
+/// The code of the problem that an operator reads when the instance uses that server, and what the trace says of it.
+async fn told_of(scenario: &Scenario, host: &str) -> (String, Value) {
+    let url = format!("https://{host}/cis");
+    scenario.set("service-url", &url).await;
+    let output = scenario.bss_host(&["services", "fetch", INSTANCE]);
+    assert_eq!(output.status.code(), Some(3), "there is no answer: {output:?}");
+    let traces = Traces::new(&scenario.folder.path().join("bss"));
+    let last = traces.last(1).expect("the traces").remove(0);
+    let call = traces.find(&last.call).expect("the traces").remove(0);
+    let to_host = exchange_with(&call.root, host).expect("an exchange");
+    let problem = match fetch(scenario).await.expect_err("there is no answer") {
+        ReadFailure::Unavailable(delay) => delay.problem.code,
+        other => panic!("nothing was sent, so it can be tried again: {other:?}"),
+    };
+    (problem, Value::Object(to_host.fields.clone()))
+}
+
+fn exchange_with<'a>(span: &'a TraceSpan, host: &str) -> Option<&'a TraceSpan> {
+    if span.name == "exchange" && span.fields.get("authority").is_some_and(|it| it == host) {
+        return Some(span);
+    }
+    span.spans.iter().find_map(|span| exchange_with(span, host))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_does_not_exist_is_told_apart_from_a_resolver_that_has_no_answer() {
+    if std::env::var_os(INSIDE).is_none() {
+        return run_inside(
+            "resolver::a_name_that_does_not_exist_is_told_apart_from_a_resolver_that_has_no_answer",
+        );
+    }
+    let zone = Zone::default()
+        .address("there.test", "127.0.0.1")
+        .empty("empty.test")
+        .failing("failing.test")
+        .refusing("refusing.test")
+        .silent("silent.test");
+    // Where the system's resolver looks for one.
+    let address = (Ipv4Addr::LOCALHOST, 53);
+    let udp = UdpSocket::bind(address).expect("port 53");
+    let tcp = TcpListener::bind(address).expect("port 53");
+    let name_server = NameServer::on((udp, tcp), zone);
+    let scenario = Scenario::selling().await;
+    let not_now = "no name server had an answer about";
+    for (host, code, error, cause) in [
+        (
+            "gone.test",
+            "name-not-resolved",
+            "NXDOMAIN",
+            "`gone.test` does not exist",
+        ),
+        (
+            "empty.test",
+            "name-not-resolved",
+            "NODATA",
+            "`empty.test` exists, but has no address",
+        ),
+        ("failing.test", "name-not-resolved", "", not_now),
+        ("refusing.test", "name-not-resolved", "", not_now),
+        // glibc would go on for ten seconds.
+        (
+            "silent.test",
+            "name-not-resolved",
+            "",
+            "no answer about `silent.test` within 5s",
+        ),
+        ("there.test", "server-unreachable", "", "no connection"),
+        ("pinned.test", "address-prohibited", "", "`10.1.2.3`"),
+    ] {
+        let (problem, fields) = told_of(&scenario, host).await;
+        assert_eq!(problem, code, "{host}: {fields}");
+        let field = |name: &str| fields[name].as_str().unwrap_or_default().to_owned();
+        assert!(field("error").contains(error), "{host}: {fields}");
+        for other in ["NXDOMAIN", "NODATA"] {
+            assert_eq!(field("error").contains(other), error == other, "{host}: {fields}");
+        }
+        assert!(field("cause").contains(cause), "{host}: {fields}");
+    }
+    drop(name_server);
+    let (problem, fields) = told_of(&scenario, "gone.test").await;
+    assert_eq!(problem, "name-not-resolved");
+    assert!(
+        fields["cause"].as_str().is_some_and(|it| it.contains(not_now)),
+        "{fields}"
+    );
+}

@@ -1,0 +1,71 @@
+//! What the plugin makes of every code by which the host tells it that a purchase has failed.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::replay;
+use crate::scenario::Scenario;
+
+#[path = "../../host-harness/src/outbound_https/failure/table.rs"]
+mod table;
+
+use table::{Class, ROWS};
+
+fn outcome(class: Class) -> &'static str {
+    match class {
+        Class::Unavailable => "unavailable (",
+        Class::Refused => "refused (",
+        Class::Unknown => "unknown (",
+    }
+}
+
+/// The lines of a recorded purchase, as those of another call whose purchase fails with that word: without an answer, or
+/// after its head and body.
+fn failing(lines: &[Value], word: &str, after_head: bool) -> (Uuid, Vec<Value>) {
+    let call = Uuid::new_v4();
+    let mut lines = lines.to_vec();
+    let mut changed = 0;
+    for line in &mut lines {
+        line["call"] = json!(call);
+        let url = line.pointer("/request/url").and_then(Value::as_str);
+        if url.is_some_and(|url| url.ends_with("/tokens")) {
+            line["failure"] = json!(word);
+            if !after_head {
+                line["response"] = Value::Null;
+            }
+            changed += 1;
+        }
+    }
+    assert_eq!(changed, 1, "one purchase");
+    (call, lines)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_way_to_fail_is_of_the_class_that_the_table_gives_it() {
+    let scenario = Scenario::selling().await;
+    let offer = scenario.offers().await.remove(0);
+    let mut lines = replay::recorded_purchase(&scenario, &offer);
+    let mut all = vec![lines.remove(0)];
+    let mut expected = BTreeMap::new();
+    for (what, word, class) in ROWS {
+        // Bodies break off after their heads; all else comes instead of one, and after one it is unknown.
+        for (after_head, class) in [(false, class), (true, Class::Unknown)] {
+            let (call, lines) = failing(&lines, word, after_head);
+            all.extend(lines);
+            expected.insert(call.to_string(), (what, word, after_head, class));
+        }
+    }
+    let file = scenario.folder.path().join("failing.jsonl");
+    let text: Vec<_> = all.iter().map(Value::to_string).collect();
+    std::fs::write(&file, text.join("\n")).expect("a recording");
+
+    let calls = replay::replayed(&replay::replay(&file));
+    assert_eq!(calls.len(), expected.len());
+    for call in calls {
+        let row = &expected[call["call"].as_str().expect("an id")];
+        let was = call["outcome"].as_str().expect("an outcome");
+        assert!(was.starts_with(outcome(row.3)), "{row:?}: {was}");
+    }
+}
