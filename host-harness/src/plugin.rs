@@ -298,6 +298,8 @@ impl Plugin {
         store.set_hostcall_fuel(limits::HOST_CALL_FUEL);
         store.set_max_component_handles(limits::HANDLES);
         store.epoch_deadline_async_yield_and_update(1);
+        // From now on: a store's own first deadline is over before it begins, and the guest would pause at once.
+        store.set_epoch_deadline(1);
         let entered = deadlines
             .run(self.core.instance_pre().instantiate_async(&mut store))
             .await;
