@@ -82,7 +82,7 @@ mod lifecycle {
 
 pub use checking::exports::bss::service_manager::connection;
 pub use checking::{Checking, CheckingPre};
-pub use generated::{Core, CoreIndices, CorePre};
+pub use generated::CorePre;
 pub use generated::bss::service_manager::{
     access_token_cache, certificate_store, failures, instance_settings, license_order, progress,
     services_definition, services_sink,
