@@ -2,7 +2,7 @@
 
 /// Bytes: the stack, the constants, and what a purchase allocates. A memory that need not grow is not handed to the
 /// system page by page: two system calls less for each call, a tenth of a purchase's time (docs/performance.md).
-const INITIAL_MEMORY_BYTES: usize = 2 * 1024 * 1024;
+const INITIAL_MEMORY_BYTES: usize = 1280 * 1024;
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");

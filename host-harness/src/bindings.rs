@@ -19,7 +19,11 @@ mod generated {
             }
         ",
         world: "bss:host-harness/core",
-        imports: { default: async | trappable },
+        // Only what waits is `async`: each such call costs a future of its own.
+        imports: {
+            "bss:service-manager/access-token-cache@0.1.0": async | trappable,
+            default: trappable,
+        },
         exports: { default: async },
         // For recordings of calls.
         additional_derives: [serde::Deserialize, serde::Serialize],
@@ -78,10 +82,10 @@ mod lifecycle {
 
 pub use checking::exports::bss::service_manager::connection;
 pub use checking::{Checking, CheckingPre};
+pub use generated::CorePre;
 pub use generated::bss::service_manager::{
     access_token_cache, certificate_store, failures, instance_settings, license_order, progress,
     services_definition, services_sink,
 };
-pub use generated::{Core, CoreIndices, CorePre};
 pub use lifecycle::exports::bss::service_manager::license_lifecycle;
 pub use lifecycle::{Lifecycle, LifecyclePre};

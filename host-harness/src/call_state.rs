@@ -187,7 +187,7 @@ impl WasiHttpView for CallState {
 }
 
 impl certificate_store::Host for CallState {
-    async fn certificate(&mut self) -> wasmtime::Result<Option<Vec<u8>>> {
+    fn certificate(&mut self) -> wasmtime::Result<Option<Vec<u8>>> {
         Ok(self
             .identity
             .as_ref()
@@ -195,7 +195,7 @@ impl certificate_store::Host for CallState {
             .map(|der| der.to_vec()))
     }
 
-    async fn sign(
+    fn sign(
         &mut self,
         algorithm: SignatureAlgorithm,
         message: Vec<u8>,
@@ -251,7 +251,7 @@ fn check_access_token_size(text: &str) -> wasmtime::Result<()> {
 impl services_definition::Host for CallState {}
 
 impl services_sink::Host for CallState {
-    async fn put_products(&mut self, products: Vec<Product>) -> wasmtime::Result<()> {
+    fn put_products(&mut self, products: Vec<Product>) -> wasmtime::Result<()> {
         let Some(sink) = self.sink.as_mut() else {
             wasmtime::bail!("products are taken during `fetch-services` only");
         };
@@ -276,17 +276,12 @@ fn text_bytes(product: &Product) -> usize {
 }
 
 impl progress::Host for CallState {
-    async fn report(&mut self, done: u64, total: Option<u64>, unit: String) -> wasmtime::Result<()> {
+    fn report(&mut self, done: u64, total: Option<u64>, unit: String) -> wasmtime::Result<()> {
         self.log.report(done, total, &unit);
         Ok(())
     }
 
-    async fn log(
-        &mut self,
-        level: progress::Level,
-        subject: String,
-        message: String,
-    ) -> wasmtime::Result<()> {
+    fn log(&mut self, level: progress::Level, subject: String, message: String) -> wasmtime::Result<()> {
         let level = match level {
             progress::Level::Debug => LogLevel::Debug,
             progress::Level::Info => LogLevel::Info,
@@ -413,23 +408,21 @@ mod tests {
     }
 
     /// Everything that a guest can get from `certificate-store`, which is where the host has the key at hand.
-    async fn all_answers(state: &mut CallState) -> Vec<Vec<u8>> {
+    fn all_answers(state: &mut CallState) -> Vec<Vec<u8>> {
         use certificate_store::Host;
-        let mut answers: Vec<Vec<u8>> = state.certificate().await.unwrap().into_iter().collect();
+        let mut answers: Vec<Vec<u8>> = state.certificate().unwrap().into_iter().collect();
         for algorithm in [SignatureAlgorithm::Ps256, SignatureAlgorithm::Rs256] {
             for message in [
                 Vec::new(),
                 b"an assertion".to_vec(),
                 vec![0; limits::SIGNED_MESSAGE_BYTES],
             ] {
-                match state.sign(algorithm, message).await.unwrap() {
+                match state.sign(algorithm, message).unwrap() {
                     Ok(signature) => answers.push(signature),
                     Err(failure) => answers.push(failure.to_string().into_bytes()),
                 }
             }
-            let refused = state
-                .sign(algorithm, vec![0; limits::SIGNED_MESSAGE_BYTES + 1])
-                .await;
+            let refused = state.sign(algorithm, vec![0; limits::SIGNED_MESSAGE_BYTES + 1]);
             answers.push(format!("{:?}", refused.unwrap_err()).into_bytes());
         }
         answers
@@ -458,18 +451,18 @@ mod tests {
             "what is searched for can be found"
         );
 
-        let answers = all_answers(&mut call_as(Some(identity))).await;
+        let answers = all_answers(&mut call_as(Some(identity)));
         assert_eq!(answers[0], certificate);
         assert_eq!(answers[1].len(), 256, "a signature");
         assert!(!answers.iter().any(|answer| is_secret(answer)));
     }
 
-    #[tokio::test]
-    async fn a_call_without_certificate_is_given_neither_a_certificate_nor_a_signature() {
+    #[test]
+    fn a_call_without_certificate_is_given_neither_a_certificate_nor_a_signature() {
         use certificate_store::Host;
         let mut state = call_as(None);
-        assert_eq!(state.certificate().await.unwrap(), None);
-        let refused = state.sign(SignatureAlgorithm::Ps256, Vec::new()).await.unwrap();
+        assert_eq!(state.certificate().unwrap(), None);
+        let refused = state.sign(SignatureAlgorithm::Ps256, Vec::new()).unwrap();
         assert!(matches!(refused, Err(SigningFailure::NoCertificate)));
     }
 }

@@ -102,8 +102,7 @@ impl Followed {
         if let Some(recording) = &self.recording {
             recording.end(verdict);
         }
-        self.span.record("outcome", verdict.outcome);
-        self.span.record("memory_bytes", memory_bytes);
+        tracing::record_all!(self.span, outcome = verdict.outcome, memory_bytes);
         if let Some(problem) = &verdict.problem {
             self.span.record("problem", problem.as_str());
         }

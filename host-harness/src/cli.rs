@@ -21,6 +21,7 @@ mod show;
 mod trace;
 mod worker;
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -96,9 +97,13 @@ fn start_log(arguments: &Arguments) -> Result<Option<TraceGuard>, Failure> {
     let filter = tracing_subscriber::EnvFilter::try_from_env("BSS_LOG").unwrap_or_else(|_| {
         tracing_subscriber::EnvFilter::new(format!("{level},{plugin}sqlx=warn,hyper=info,rustls=info"))
     });
-    let lines = tracing_subscriber::fmt::layer()
-        .with_writer(std::io::stderr)
-        .with_filter(filter);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    // `NO_COLOR` is heard without us. Elsewhere than on a terminal colors are in the way, and cost each call a microsecond.
+    let lines = match std::io::stderr().is_terminal() {
+        true => lines,
+        false => lines.with_ansi(false),
+    };
+    let lines = lines.with_filter(filter);
     let collector = arguments.otlp.as_deref().filter(|endpoint| !endpoint.is_empty());
     let collector = collector.map(Collector::new).transpose();
     let collector = collector.map_err(|error| Failure::new(Ending::Usage, &error))?;

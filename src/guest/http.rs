@@ -1,84 +1,157 @@
-//! One HTTP exchange through waki, and what its failures say about whether the request was sent.
+//! One HTTP exchange through waki's wasi:http, and what its failures say about whether the request was sent.
+//!
+//! Past waki's client: a fresh sandbox pays for every call of the host, and this way it is 29 of them for a request and
+//! not 38 (docs/performance.md).
 
 use std::time::Duration;
 
-use http::header::{HeaderName, HeaderValue};
-use waki::{Client, ErrorCode, Response};
-use zeroize::Zeroizing;
+use waki::ErrorCode;
+use waki::bindings::wasi::http::outgoing_handler;
+use waki::bindings::wasi::http::types::{
+    Fields, FutureIncomingResponse, IncomingResponse, InputStream, OutgoingBody, OutgoingRequest,
+    RequestOptions, Scheme,
+};
+use waki::bindings::wasi::io::streams::StreamError;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::platform::{HttpRequest, HttpResponse, Method, SendFailure};
 
 /// What the guest asks for; the host may allow less, and sets the other time-outs.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+/// The most that may be written at once with the wait for it (wasi:io/streams, `blocking-write-and-flush`).
+const WRITE_BYTES: usize = 4096;
 /// The most that is read at once.
-const CHUNK_BYTES: usize = 256 * 1024;
+const READ_BYTES: u64 = 256 * 1024;
 
 /// Sends the request and reads the answer to its end, or to the limit that the request sets.
 pub(super) fn send(request: &HttpRequest) -> Result<HttpResponse, SendFailure> {
-    if request.url.parse::<http::Uri>().is_err() {
-        return Err(SendFailure::InvalidRequest("its URL is none".to_owned()));
-    }
-    let method = match request.method {
-        Method::Get => waki::Method::Get,
-        Method::Post => waki::Method::Post,
+    let outgoing = outgoing(request)?;
+    let body = match request.body.is_empty() {
+        true => None,
+        false => Some(outgoing.body().map_err(|()| invalid("its body is taken"))?),
     };
-    let response = Client::new()
-        .request(method, &request.url)
-        .headers(headers(request)?)
-        .body(request.body.to_vec())
-        .connect_timeout(CONNECT_TIMEOUT)
-        .send()
-        .map_err(|error| {
-            // Without an error code it came up between waki and the host, such as a body that the host
-            // stopped to take in: the request may have gone out by then.
-            error
-                .downcast_ref::<ErrorCode>()
-                .map_or_else(|| SendFailure::BrokenOff(text(&error)), of_code)
-        })?;
+    let options = RequestOptions::new();
+    options
+        .set_connect_timeout(u64::try_from(CONNECT_TIMEOUT.as_nanos()).ok())
+        .map_err(|()| invalid("its time-out can't be set"))?;
+    let answer = outgoing_handler::handle(outgoing, Some(options)).map_err(|code| of_code(&code))?;
+    if let Some(body) = body {
+        write(body, &request.body)?;
+    }
+    let response = wait(&answer)?;
+    let status = response.status();
+    let headers = headers(&response);
     Ok(HttpResponse {
-        status: response.status_code(),
-        headers: response
-            .headers()
-            .iter()
-            .filter_map(|(name, value)| {
-                let value = value.to_str().ok()?;
-                Some((name.as_str().to_owned(), value.to_owned()))
-            })
-            .collect(),
-        body: body(&response, request.response_bytes_max)?,
+        status,
+        body: read(&response, &headers, request.response_bytes_max)?,
+        headers,
     })
 }
 
-fn headers(request: &HttpRequest) -> Result<Vec<(HeaderName, HeaderValue)>, SendFailure> {
-    request
-        .headers
-        .iter()
-        .map(|(name, value)| {
-            let mut value = HeaderValue::from_str(value.expose()).map_err(|_error| {
-                SendFailure::InvalidRequest(format!("its header `{name}` can't be sent"))
-            })?;
-            value.set_sensitive(true);
-            Ok((HeaderName::from_static(name), value))
-        })
+fn invalid(what: &str) -> SendFailure {
+    SendFailure::InvalidRequest(what.to_owned())
+}
+
+/// The request without its body.
+fn outgoing(request: &HttpRequest) -> Result<OutgoingRequest, SendFailure> {
+    let no_url = |()| invalid("its URL is none");
+    let url: http::Uri = request.url.parse().map_err(|_error| no_url(()))?;
+    let outgoing = OutgoingRequest::new(fields(request)?);
+    // GET is what a request is by itself.
+    if request.method == Method::Post {
+        outgoing
+            .set_method(&waki::Method::Post)
+            .map_err(|()| invalid("its method is not known"))?;
+    }
+    let scheme = match url.scheme_str() {
+        Some("https") => Scheme::Https,
+        Some("http") => Scheme::Http,
+        other => Scheme::Other(other.unwrap_or_default().to_owned()),
+    };
+    outgoing.set_scheme(Some(&scheme)).map_err(no_url)?;
+    let authority = url.authority().map(http::uri::Authority::as_str);
+    outgoing.set_authority(authority).map_err(no_url)?;
+    let path = url.path_and_query().map(http::uri::PathAndQuery::as_str);
+    outgoing.set_path_with_query(path).map_err(no_url)?;
+    Ok(outgoing)
+}
+
+fn fields(request: &HttpRequest) -> Result<Fields, SendFailure> {
+    let mut list = Vec::with_capacity(request.headers.len());
+    for (name, value) in &request.headers {
+        let value = value.expose();
+        if !is_text(value.as_bytes()) {
+            return Err(invalid(&format!("its header `{name}` can't be sent")));
+        }
+        list.push(((*name).to_owned(), value.as_bytes().to_vec()));
+    }
+    let fields = Fields::from_list(&list);
+    for (_, value) in &mut list {
+        value.zeroize();
+    }
+    fields.map_err(|error| invalid(&format!("its headers can't be sent: {error}")))
+}
+
+/// Writes all of the body. A host that stops to take it in may have sent some of it.
+fn write(body: OutgoingBody, bytes: &[u8]) -> Result<(), SendFailure> {
+    let broken_off = |error: &StreamError| SendFailure::BrokenOff(text(error));
+    let stream = body
+        .write()
+        .map_err(|()| SendFailure::BrokenOff("its body is taken".to_owned()))?;
+    for piece in bytes.chunks(WRITE_BYTES) {
+        stream
+            .blocking_write_and_flush(piece)
+            .map_err(|error| broken_off(&error))?;
+    }
+    drop(stream);
+    OutgoingBody::finish(body, None).map_err(|code| of_code(&code))
+}
+
+/// Waits for the head of the answer.
+fn wait(answer: &FutureIncomingResponse) -> Result<IncomingResponse, SendFailure> {
+    answer.subscribe().block();
+    match answer.get() {
+        Some(Ok(response)) => response.map_err(|code| of_code(&code)),
+        Some(Err(())) | None => Err(SendFailure::BrokenOff("the host gave no answer".to_owned())),
+    }
+}
+
+/// Those that are text.
+fn headers(response: &IncomingResponse) -> Vec<(String, String)> {
+    let entries = response.headers().entries().into_iter();
+    entries
+        .filter(|(_, value)| is_text(value))
+        .filter_map(|(name, value)| Some((name, String::from_utf8(value).ok()?)))
         .collect()
 }
 
-fn body(response: &Response, bytes_max: usize) -> Result<Zeroizing<Vec<u8>>, SendFailure> {
+/// What a field's value may be beyond doubt (RFC 9110 section 5.5).
+fn is_text(value: &[u8]) -> bool {
+    value.iter().all(|byte| matches!(byte, b'\t' | b' '..=b'~'))
+}
+
+/// Reads the body, and asks for no more once it has the length that was announced.
+fn read(
+    response: &IncomingResponse,
+    headers: &[(String, String)],
+    bytes_max: usize,
+) -> Result<Zeroizing<Vec<u8>>, SendFailure> {
+    let taken = |()| SendFailure::BrokenOff("the answer's body is taken".to_owned());
+    let incoming = response.consume().map_err(taken)?;
+    let stream: InputStream = incoming.stream().map_err(taken)?;
+    let announced = headers.iter().find(|(name, _)| name == "content-length");
+    let announced: Option<usize> = announced.and_then(|(_, length)| length.parse().ok());
     // A length that is not true costs nothing but memory, of which the answer may have so much anyway.
-    let announced = response.headers().get(http::header::CONTENT_LENGTH);
-    let announced = announced.and_then(|length| length.to_str().ok()?.parse().ok());
-    let capacity = announced.unwrap_or(0).min(bytes_max);
-    let mut body = Zeroizing::new(Vec::with_capacity(capacity));
-    loop {
-        match response.chunk(CHUNK_BYTES as u64) {
-            Ok(Some(chunk)) if body.len() + chunk.len() > bytes_max => {
-                return Err(SendFailure::ResponseTooLarge);
-            }
-            Ok(Some(chunk)) => body.extend_from_slice(&Zeroizing::new(chunk)),
-            Ok(None) => return Ok(body),
+    let mut body = Zeroizing::new(Vec::with_capacity(announced.unwrap_or(0).min(bytes_max)));
+    while announced != Some(body.len()) {
+        match stream.blocking_read(READ_BYTES).map(Zeroizing::new) {
+            Ok(piece) if body.len() + piece.len() > bytes_max => return Err(SendFailure::ResponseTooLarge),
+            Ok(piece) => body.extend_from_slice(&piece),
+            Err(StreamError::Closed) => break,
             Err(error) => return Err(SendFailure::BrokenOff(text(&error))),
         }
     }
+    Ok(body)
 }
 
 /// The one place that knows what wasi:http's errors mean.
