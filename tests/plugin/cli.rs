@@ -150,6 +150,14 @@ impl Desk {
     }
 }
 
+/// Asks a program to end. By the shell's own `kill`: a bare system has no program of that name.
+pub(crate) fn send_signal(name: &str, child: &Child) {
+    let sent = Command::new("sh")
+        .args(["-c", r#"kill -s "$0" "$1""#, name, &child.id().to_string()])
+        .status();
+    assert!(sent.expect("a shell").success());
+}
+
 /// Who buys.
 pub(crate) const CUSTOMER: [&str; 8] = [
     "--customer",

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::cli::{DONE, Desk, NO_ANSWER, REFUSED, USAGE, assert_ends, assert_fails};
+use crate::cli::{DONE, Desk, NO_ANSWER, REFUSED, USAGE, assert_ends, assert_fails, send_signal};
 
 fn text(output: &[u8]) -> String {
     String::from_utf8(output.to_vec()).expect("text")
@@ -63,10 +63,7 @@ fn a_worker_runs_until_it_is_interrupted() {
     let output = worker.stdout.take().expect("its output");
     std::io::BufRead::read_line(&mut std::io::BufReader::new(output), &mut line).expect("a line");
     assert!(line.contains(detached["run"].as_str().expect("an id")), "{line}");
-    let interrupt = Command::new("kill")
-        .args(["-TERM", &worker.id().to_string()])
-        .status();
-    assert!(interrupt.expect("kill is there").success());
+    send_signal("TERM", &worker);
     assert_eq!(worker.wait().expect("it ends").code(), Some(DONE));
 }
 

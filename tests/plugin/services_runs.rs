@@ -13,6 +13,7 @@ use host_harness::record::{
 use host_harness::simulator::{Catalog, Fault, Offer, Operation, Repeat};
 use proptest::prelude::{ProptestConfig, Strategy, prop, proptest};
 
+use crate::cli::send_signal;
 use crate::component::{bss_host, component};
 use crate::scenario::{INSTANCE, Scenario, silent};
 
@@ -166,10 +167,7 @@ async fn while_one_process_reads_another_one_is_refused_and_an_interrupted_one_s
     let refused = refused.expect_err("one at a time").to_string();
     assert!(refused.contains(&run.id.to_string()), "{refused}");
     // Its answer to the signal is there before it has said that the run is.
-    let interrupt = Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
-        .status();
-    assert!(interrupt.expect("kill is there").success());
+    send_signal("INT", &child);
     assert_eq!(child.wait().expect("it ends").code(), Some(3));
     let run = runs(scenario.host.record()).await.remove(0);
     assert_eq!(run.reason.expect("a reason").code, "interrupted");

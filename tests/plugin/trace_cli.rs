@@ -102,7 +102,10 @@ async fn a_purchase_is_found_by_its_asset_and_shown_step_by_step() {
     assert!(fields["request_bytes"].as_u64() > Some(100), "{fields}");
     assert!(fields["response_bytes"].as_u64() > Some(100), "{fields}");
     assert_eq!(names(purchase[0]), ["turn", "connection", "answer", "body"]);
-    assert_eq!(names(&purchase[0]["spans"][1]), ["resolve", "connect", "tls"]);
+    // Where `localhost` has two addresses, the one that nobody listens on may be tried first.
+    let mut steps = names(&purchase[0]["spans"][1]);
+    steps.dedup();
+    assert_eq!(steps, ["resolve", "connect", "tls"]);
 
     let trees = Traces::new(&scenario.folder.path().join("bss")).find(&asset);
     assert_nested(&trees.expect("the traces")[0].root);
