@@ -5,6 +5,7 @@ mod answer;
 mod assertion;
 
 use base64ct::{Base64UrlUnpadded, Encoding as _};
+use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use crate::failures::{Problem, ReadFailure};
@@ -53,14 +54,6 @@ pub(crate) struct Entra<'a, P> {
     cache_name: String,
 }
 
-/// What tells one certificate from another: the end of its DER form, which is its signature (RFC 5280 section 4.1.1.3). A
-/// digest of it takes 2 to 5 µs of every purchase (docs/performance.md).
-fn signature_end(certificate: &[u8]) -> &[u8] {
-    certificate
-        .last_chunk::<32>()
-        .map_or(certificate, <[u8; 32]>::as_slice)
-}
-
 impl<'a, P: Platform> Entra<'a, P> {
     /// Reads the options and the instance's certificate; sends nothing.
     ///
@@ -83,7 +76,7 @@ impl<'a, P: Platform> Entra<'a, P> {
             "{endpoint} {} {} {}",
             settings.client_id,
             settings.resource,
-            Base64UrlUnpadded::encode_string(signature_end(&certificate))
+            Base64UrlUnpadded::encode_string(&Sha256::digest(&certificate))
         );
         Ok(Self {
             platform,

@@ -2,7 +2,6 @@
 
 use data_encoding::BASE64URL_NOPAD;
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 
 use super::*;
 use crate::platform::SignatureAlgorithm;
