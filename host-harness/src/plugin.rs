@@ -355,9 +355,6 @@ impl Call {
     }
 }
 
-/// What every plugin exports, by the name that the generated bindings look it up by, which finds compatible versions too.
-const SERVICE_MANAGER: &str = "bss:service-manager/service-manager@0.1.0";
-
 /// Where the functions are that every plugin exports, found once.
 #[derive(Clone, Copy)]
 struct CoreFunctions {
@@ -371,7 +368,7 @@ impl CoreFunctions {
     fn of(linked: &InstancePre<CallState>) -> wasmtime::Result<Self> {
         CorePre::new(linked.clone())?;
         let component = linked.component();
-        let interface = component.get_export_index(None, SERVICE_MANAGER);
+        let interface = component.get_export_index(None, contract::SERVICE_MANAGER);
         let function = |name: &str| {
             let found = interface.and_then(|interface| component.get_export_index(Some(&interface), name));
             found.ok_or_else(|| wasmtime::format_err!("no function `{name}`"))

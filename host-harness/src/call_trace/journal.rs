@@ -2,13 +2,14 @@
 //!
 //! They are no part of the record: what can't be written is given up, and no call fails or waits because of it.
 
-use crate::clock::now_ms;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, SystemTime};
+
+use crate::clock::now_ms;
 
 /// Traces, in the data directory, which only its owner can enter.
 pub const TRACES_DIRECTORY: &str = "traces";

@@ -8,8 +8,8 @@ use crate::error::LoadError;
 /// The contract that this host speaks: `wit/`'s package.
 pub(crate) const CONTRACT: &str = "bss:service-manager@0.1.0";
 
-/// What every plugin exports.
-const CORE: &str = "service-manager";
+/// What every plugin exports. wasmtime finds it by this name in compatible versions too.
+pub(super) const SERVICE_MANAGER: &str = "bss:service-manager/service-manager@0.1.0";
 
 /// The interfaces that a plugin may lack.
 pub(super) const CONNECTION: &str = "connection";
@@ -84,26 +84,20 @@ pub(super) fn check(path: &str, imports: &[String], exports: &[String]) -> Resul
             offered: offered(),
         });
     }
-    if !offers(exports, CORE) {
+    if !offers(exports, "service-manager") {
         return Err(LoadError::NoServiceManager {
             path: path.to_owned(),
-            export: "bss:service-manager/service-manager@0.1.0",
+            export: SERVICE_MANAGER,
         });
     }
     Ok(())
 }
 
-/// Whether a plugin that was found to fit exports an interface of the contract, of whatever compatible version.
+/// Whether an interface of the contract is among the exports, of which other versions have been refused by then.
 pub(super) fn offers(exports: &[String], wanted: &str) -> bool {
-    exports
-        .iter()
-        .filter_map(|name| parts(name))
-        .any(|(package, interface, version)| {
-            OFFERED
-                .first()
-                .is_some_and(|ours| package == ours.package && is_compatible(version, ours.version))
-                && interface == wanted
-        })
+    let of_contract = |package| OFFERED.first().is_some_and(|ours| package == ours.package);
+    let mut exported = exports.iter().filter_map(|name| parts(name));
+    exported.any(|(package, interface, _)| of_contract(package) && interface == wanted)
 }
 
 /// `bss:service-manager@0.2.0`, where the name is one of that and this host speaks another.
