@@ -121,6 +121,12 @@ pub(crate) fn build_for_wasm(
         WasmToolchain::Auto if is_target_installed() => build_with_own_rustc(workspace, arguments),
         // It was needed once, so rustup could download nothing; asking again costs minutes of time-outs.
         WasmToolchain::Auto if debian::is_unpacked(workspace) => debian::build(workspace, arguments),
+        WasmToolchain::Auto if !process::succeeds(Command::new("rustup").arg("--version")) => {
+            eprintln!(
+                "there is no rustup that could add the target {TARGET}: it is taken from Debian's packages"
+            );
+            debian::build(workspace, arguments)
+        }
         WasmToolchain::Auto => match add_target() {
             Ok(()) => build_with_own_rustc(workspace, arguments),
             Err(no_rustup) => {
