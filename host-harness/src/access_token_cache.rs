@@ -1,4 +1,4 @@
-//! Access tokens kept between calls: in memory only, per instance, one acquisition at a time.
+//! Access tokens kept between calls: in memory only, per instance and version of its settings, one acquisition at a time.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -12,9 +12,16 @@ use crate::limits;
 /// The access tokens of all instances. Cloning shares them.
 #[derive(Clone, Default)]
 pub struct AccessTokenCache {
-    instances: Arc<Mutex<HashMap<String, HashMap<String, Slot>>>>,
+    instances: Arc<Mutex<HashMap<String, OfInstance>>>,
     /// What every name begins with.
     initial: Option<Arc<Zeroizing<String>>>,
+}
+
+/// What is kept for an instance, by name: obtained with one version of its settings, and for no other.
+#[derive(Default)]
+struct OfInstance {
+    settings_version: i64,
+    slots: HashMap<String, Slot>,
 }
 
 /// One name of one instance. Whoever holds the lock is the one to get a new access token.
@@ -47,9 +54,20 @@ impl AccessTokenCache {
         self.lock().remove(instance_id);
     }
 
-    fn slot(&self, instance_id: &str, name: &str) -> Slot {
+    /// The place of one name. A call with settings that are not the newest any more gets one that nobody else sees.
+    fn slot(&self, instance_id: &str, settings_version: i64, name: &str) -> Slot {
         let mut instances = self.lock();
-        let slots = instances.entry(instance_id.to_owned()).or_default();
+        let OfInstance {
+            settings_version: newest,
+            slots,
+        } = instances.entry(instance_id.to_owned()).or_default();
+        if settings_version < *newest {
+            return Slot::default();
+        }
+        if settings_version > *newest {
+            *newest = settings_version;
+            slots.clear();
+        }
         if slots.len() >= limits::ACCESS_TOKENS && !slots.contains_key(name) {
             // A guest that makes up names gains nothing but its own cache misses.
             slots.clear();
@@ -64,7 +82,7 @@ impl AccessTokenCache {
         slots.entry(name.to_owned()).or_insert_with(initial).clone()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, HashMap<String, Slot>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, OfInstance>> {
         // Nothing panics while it is held, and a map of strings is never half-changed.
         self.instances.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -75,6 +93,7 @@ impl AccessTokenCache {
 pub struct CallAccessTokens {
     cache: AccessTokenCache,
     instance_id: String,
+    settings_version: i64,
     /// Held until the access token is put or the call ends; other calls wait.
     acquiring: HashMap<String, Acquiring>,
 }
@@ -88,13 +107,18 @@ impl fmt::Debug for Acquiring {
 }
 
 impl CallAccessTokens {
-    /// The view of a call for one instance.
-    pub fn new(cache: AccessTokenCache, instance_id: String) -> Self {
+    /// The view of a call for one instance with one version of its settings.
+    pub fn new(cache: AccessTokenCache, instance_id: String, settings_version: i64) -> Self {
         Self {
             cache,
             instance_id,
+            settings_version,
             acquiring: HashMap::new(),
         }
+    }
+
+    fn slot(&self, name: &str) -> Slot {
+        self.cache.slot(&self.instance_id, self.settings_version, name)
     }
 
     /// The access token under a name, or none, whereupon this call is the one to get it.
@@ -102,7 +126,7 @@ impl CallAccessTokens {
         if self.acquiring.contains_key(name) {
             return None;
         }
-        let mut slot = self.cache.slot(&self.instance_id, name).lock_owned().await;
+        let mut slot = self.slot(name).lock_owned().await;
         match slot.as_ref() {
             Some(kept) if kept.expires_at_ms > now_ms => Some(kept.access_token.clone()),
             _ => {
@@ -121,7 +145,7 @@ impl CallAccessTokens {
         };
         match self.acquiring.remove(name) {
             Some(Acquiring(mut slot)) => *slot = Some(kept),
-            None => *self.cache.slot(&self.instance_id, name).lock_owned().await = Some(kept),
+            None => *self.slot(name).lock_owned().await = Some(kept),
         }
     }
 
@@ -130,7 +154,7 @@ impl CallAccessTokens {
         if self.acquiring.contains_key(name) {
             return;
         }
-        let mut slot = self.cache.slot(&self.instance_id, name).lock_owned().await;
+        let mut slot = self.slot(name).lock_owned().await;
         if slot
             .as_ref()
             .is_some_and(|kept| *kept.access_token == access_token)
@@ -145,7 +169,11 @@ mod tests {
     use super::*;
 
     fn call(cache: &AccessTokenCache, instance: &str) -> CallAccessTokens {
-        CallAccessTokens::new(cache.clone(), instance.to_owned())
+        call_with(cache, instance, 1)
+    }
+
+    fn call_with(cache: &AccessTokenCache, instance: &str, settings_version: i64) -> CallAccessTokens {
+        CallAccessTokens::new(cache.clone(), instance.to_owned(), settings_version)
     }
 
     #[tokio::test]
@@ -164,6 +192,31 @@ mod tests {
         let cache = AccessTokenCache::default();
         call(&cache, "a").put("name", "value".into(), 1_000).await;
         assert!(call(&cache, "b").get("name", 0).await.is_none());
+    }
+
+    #[tokio::test]
+    async fn other_settings_of_the_instance_never_see_it() {
+        let cache = AccessTokenCache::default();
+        let mut former = call_with(&cache, "a", 1);
+        former.put("name", "former".into(), 1_000).await;
+        // Nobody has said that the settings changed: another process saved them.
+        assert!(call_with(&cache, "a", 2).get("name", 0).await.is_none());
+        former.put("name", "former".into(), 1_000).await;
+        assert!(call_with(&cache, "a", 2).get("name", 0).await.is_none());
+        call_with(&cache, "a", 2).put("name", "newer".into(), 1_000).await;
+        assert!(former.get("name", 0).await.is_none());
+        let newer = call_with(&cache, "a", 2).get("name", 0).await;
+        assert_eq!(newer.unwrap().as_str(), "newer");
+    }
+
+    #[tokio::test]
+    async fn what_a_call_of_before_a_change_puts_after_it_is_kept_for_nobody() {
+        let cache = AccessTokenCache::default();
+        let mut former = call_with(&cache, "a", 1);
+        cache.forget_instance("a");
+        assert!(former.get("name", 0).await.is_none());
+        former.put("name", "former".into(), 1_000).await;
+        assert!(call_with(&cache, "a", 2).get("name", 0).await.is_none());
     }
 
     #[tokio::test]

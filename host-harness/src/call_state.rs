@@ -128,7 +128,11 @@ impl CallState {
             table,
             http,
             identity: context.egress.identity.clone(),
-            access_tokens: CallAccessTokens::new(context.access_tokens, context.egress.instance_id.clone()),
+            access_tokens: CallAccessTokens::new(
+                context.access_tokens,
+                context.egress.instance_id.clone(),
+                context.egress.settings_version,
+            ),
             http_hooks: CallHttp::new(context.outbound, context.egress).followed_by(followed.clone()),
             config: context.options.into_iter().collect(),
             listener: context.listener,
@@ -200,9 +204,6 @@ impl certificate_store::Host for CallState {
         algorithm: SignatureAlgorithm,
         message: Vec<u8>,
     ) -> wasmtime::Result<Result<Vec<u8>, SigningFailure>> {
-        if message.len() > limits::SIGNED_MESSAGE_BYTES {
-            wasmtime::bail!("a message of {} bytes is too long to be signed", message.len());
-        }
         let Some(identity) = self.identity.clone() else {
             return Ok(Err(SigningFailure::NoCertificate));
         };
@@ -210,6 +211,7 @@ impl certificate_store::Host for CallState {
             SignatureAlgorithm::Ps256 => (store::SignatureAlgorithm::Ps256, "PS256"),
             SignatureAlgorithm::Rs256 => (store::SignatureAlgorithm::Rs256, "RS256"),
         };
+        store::check_signing_input(name, &message)?;
         Ok(self
             .followed
             .sign(name, || identity.sign(algorithm, &message))
@@ -392,6 +394,7 @@ mod tests {
         let egress = Egress {
             instance_id: "instance".to_owned(),
             settings_version: 1,
+            generation: 0,
             authorities: Vec::new(),
             identity,
             trust_roots: Arc::new(RootCertStore::empty()),
@@ -413,17 +416,19 @@ mod tests {
         let mut answers: Vec<Vec<u8>> = state.certificate().unwrap().into_iter().collect();
         for algorithm in [SignatureAlgorithm::Ps256, SignatureAlgorithm::Rs256] {
             for message in [
+                // `{"alg":"PS256"}` and `{"alg":"RS256"}`, each with an empty payload.
+                b"eyJhbGciOiJQUzI1NiJ9.".to_vec(),
+                b"eyJhbGciOiJSUzI1NiJ9.".to_vec(),
                 Vec::new(),
-                b"an assertion".to_vec(),
-                vec![0; limits::SIGNED_MESSAGE_BYTES],
+                b"what a TLS server wants to have signed".to_vec(),
+                vec![0; limits::SIGNED_MESSAGE_BYTES + 1],
             ] {
-                match state.sign(algorithm, message).unwrap() {
-                    Ok(signature) => answers.push(signature),
-                    Err(failure) => answers.push(failure.to_string().into_bytes()),
-                }
+                answers.push(match state.sign(algorithm, message) {
+                    Ok(Ok(signature)) => signature,
+                    Ok(Err(failure)) => failure.to_string().into_bytes(),
+                    Err(trap) => format!("{trap:?}").into_bytes(),
+                });
             }
-            let refused = state.sign(algorithm, vec![0; limits::SIGNED_MESSAGE_BYTES + 1]);
-            answers.push(format!("{:?}", refused.unwrap_err()).into_bytes());
         }
         answers
     }
@@ -453,7 +458,8 @@ mod tests {
 
         let answers = all_answers(&mut call_as(Some(identity)));
         assert_eq!(answers[0], certificate);
-        assert_eq!(answers[1].len(), 256, "a signature");
+        let signatures = answers.iter().filter(|answer| answer.len() == 256).count();
+        assert_eq!(signatures, 2, "one of each algorithm, and of nothing but a JWS");
         assert!(!answers.iter().any(|answer| is_secret(answer)));
     }
 

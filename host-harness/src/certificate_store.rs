@@ -3,6 +3,7 @@
 mod identity;
 mod inspection;
 mod pfx;
+mod signing_input;
 mod thumbprint;
 
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use crate::record::{RecordError, begin_write};
 
 pub use identity::{Identity, SignatureAlgorithm, Unusable};
 pub use pfx::{PfxCode, PfxError};
+pub(crate) use signing_input::check as check_signing_input;
 pub use thumbprint::{NotAThumbprint, Thumbprint};
 
 use inspection::KeyWithCertificates;

@@ -40,7 +40,7 @@ use self::show::Failure;
 pub(crate) enum Ending {
     /// 0: it was done.
     Done,
-    /// 1: it was refused, and nothing was changed.
+    /// 1: it was refused. Nothing was changed, but for attempts that are on record.
     Refused,
     /// 2: it was not understood.
     Usage,

@@ -180,6 +180,7 @@ impl Host {
             Arc::new(Egress {
                 instance_id: instance.id.to_string(),
                 settings_version: instance.version,
+                generation: 0,
                 authorities: Vec::new(),
                 identity: None,
                 trust_roots: Arc::new(RootCertStore::empty()),

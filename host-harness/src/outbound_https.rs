@@ -52,6 +52,9 @@ pub struct Egress {
     pub instance_id: String,
     /// The version of the instance's settings that all of this is from.
     pub settings_version: i64,
+    /// Rises whenever all of this is made anew from the same settings, as what they name may have changed: a
+    /// certificate's chain, the system's trust roots.
+    pub generation: u64,
     /// The servers it may reach.
     pub authorities: Vec<PermittedAuthority>,
     /// The certificate that is presented to those that ask for it and are marked for it.
@@ -71,11 +74,14 @@ pub struct PermittedAuthority {
     pub client_certificate: bool,
 }
 
+/// The version of an instance's settings, and the generation of what was made from them.
+type Edition = (i64, u64);
+
 /// What a client's connections and TLS sessions belong to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct ClientKey {
     instance_id: String,
-    settings_version: i64,
+    edition: Edition,
     /// None: no certificate is presented.
     identity: Option<Thumbprint>,
 }
@@ -176,7 +182,7 @@ impl OutboundHttps {
         let identity = egress.identity.as_ref().filter(|_| present_certificate);
         let key = ClientKey {
             instance_id: egress.instance_id.clone(),
-            settings_version: egress.settings_version,
+            edition: (egress.settings_version, egress.generation),
             identity: identity.map(|identity| identity.thumbprint()),
         };
         self.pool
@@ -408,10 +414,11 @@ impl WasiHttpHooks for CallHttp {
 mod tests {
     use super::*;
 
-    fn egress(settings_version: i64) -> Egress {
+    fn egress((settings_version, generation): Edition) -> Egress {
         Egress {
             instance_id: "instance".to_owned(),
             settings_version,
+            generation,
             authorities: Vec::new(),
             identity: None,
             trust_roots: Arc::new(RootCertStore::empty()),
@@ -422,19 +429,24 @@ mod tests {
     #[test]
     fn a_call_with_former_settings_leaves_no_client_behind_once_newer_ones_are_in_use() {
         let outbound = OutboundHttps::default();
-        let versions = || -> Vec<i64> {
+        let editions = || -> Vec<Edition> {
             let kept = outbound.pool.keys();
-            kept.iter().map(|key| key.settings_version).collect()
+            kept.iter().map(|key| key.edition).collect()
         };
-        outbound.client(&egress(1), true).unwrap();
-        assert_eq!(versions(), [1]);
+        outbound.client(&egress((1, 7)), true).unwrap();
+        assert_eq!(editions(), [(1, 7)]);
         // The settings change; a call of before opens its connection only now, then one of after.
         outbound.forget_instance("instance");
-        outbound.client(&egress(1), true).unwrap();
-        outbound.client(&egress(2), true).unwrap();
-        assert_eq!(versions(), [2]);
-        outbound.client(&egress(1), true).unwrap();
-        assert_eq!(versions(), [2]);
+        outbound.client(&egress((1, 7)), true).unwrap();
+        outbound.client(&egress((2, 1)), true).unwrap();
+        assert_eq!(editions(), [(2, 1)]);
+        outbound.client(&egress((1, 7)), true).unwrap();
+        assert_eq!(editions(), [(2, 1)]);
+        // The settings stay, and what they name is read again.
+        outbound.client(&egress((2, 2)), true).unwrap();
+        assert_eq!(editions(), [(2, 2)]);
+        outbound.client(&egress((2, 1)), true).unwrap();
+        assert_eq!(editions(), [(2, 2)]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What the calls of a ready instance may reach, and as whom: made once for each version of its settings.
+//! What the calls of a ready instance may reach, and as whom: made for each version of its settings, and now and then anew.
 //!
 //! Opening a private key takes longer than all else that prepares a call (a millisecond for RSA), and the
 //! system's certificate authorities are more than a hundred files.
@@ -16,8 +16,8 @@ use crate::host::PrepareError;
 use crate::outbound_https::{AuthorityError, Egress, PermittedAuthority};
 use crate::record::{Instance, Record, Standing};
 
-/// How long it is kept. What can change without new settings (the system's certificate authorities, the chain of a
-/// certificate that is imported again) is noticed after that.
+/// How long it is kept, and how long the system's certificate authorities are. What can change without new settings (the
+/// chain of a certificate that is imported again, or those authorities) is noticed after that, or twice that.
 const KEPT: Duration = Duration::from_secs(10 * 60);
 
 /// What was made for instances. Cloning shares it.
@@ -30,6 +30,8 @@ pub(crate) struct ReadyInstances {
 struct Kept {
     /// By the instance's id.
     egresses: HashMap<String, (Instant, Arc<Egress>)>,
+    /// Of the last one that was made for any instance.
+    generation: u64,
     /// One for all instances that have none of their own.
     system_roots: Option<(Instant, Arc<RootCertStore>)>,
 }
@@ -44,29 +46,27 @@ impl ReadyInstances {
         record: &Record,
         instance: &Instance,
     ) -> Result<Arc<Egress>, PrepareError> {
-        if let Some(kept) = self.kept_for(instance) {
-            return Ok(kept);
+        let kept = self.lock().usable_for(instance);
+        if let Some(egress) = kept {
+            return Ok(egress);
         }
-        let egress = Arc::new(self.make(record, instance).await?);
+        let mut egress = self.make(record, instance).await?;
+        let mut kept = self.lock();
+        // Calls that begin together share one, and so their connections.
+        if let Some(made_meanwhile) = kept.usable_for(instance) {
+            return Ok(made_meanwhile);
+        }
+        kept.generation += 1;
+        egress.generation = kept.generation;
+        let egress = Arc::new(egress);
         let made = (Instant::now(), Arc::clone(&egress));
-        self.lock().egresses.insert(instance.id.to_string(), made);
+        kept.egresses.insert(instance.id.to_string(), made);
         Ok(egress)
     }
 
     /// Drops what was made for an instance: its settings have changed.
     pub(crate) fn forget(&self, instance_id: &str) {
         self.lock().egresses.remove(instance_id);
-    }
-
-    fn kept_for(&self, instance: &Instance) -> Option<Arc<Egress>> {
-        let kept = self.lock();
-        let (since, egress) = kept.egresses.get(&instance.id.to_string())?;
-        let is_current = egress.settings_version == instance.version && since.elapsed() < KEPT;
-        let identity = egress.identity.as_ref();
-        let is_its_own = identity.map(|identity| identity.thumbprint()) == instance.thumbprint;
-        let is_usable =
-            identity.is_none_or(|identity| identity.installed().unusable_because(now_ms()).is_none());
-        (is_current && is_its_own && is_usable).then(|| Arc::clone(egress))
     }
 
     async fn make(&self, record: &Record, instance: &Instance) -> Result<Egress, PrepareError> {
@@ -108,6 +108,7 @@ impl ReadyInstances {
         Ok(Egress {
             instance_id: instance.id.to_string(),
             settings_version: instance.version,
+            generation: 0,
             authorities,
             identity,
             trust_roots,
@@ -130,6 +131,18 @@ impl ReadyInstances {
     fn lock(&self) -> MutexGuard<'_, Kept> {
         // Nothing panics while it is held.
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    fn usable_for(&self, instance: &Instance) -> Option<Arc<Egress>> {
+        let (since, egress) = self.egresses.get(&instance.id.to_string())?;
+        let is_current = egress.settings_version == instance.version && since.elapsed() < KEPT;
+        let identity = egress.identity.as_ref();
+        let is_its_own = identity.map(|identity| identity.thumbprint()) == instance.thumbprint;
+        let is_usable =
+            identity.is_none_or(|identity| identity.installed().unusable_because(now_ms()).is_none());
+        (is_current && is_its_own && is_usable).then(|| Arc::clone(egress))
     }
 }
 
@@ -193,6 +206,10 @@ mod tests {
         ready.forget(&instance.id.to_string());
         let remade = ready.egress(&record, &instance).await.unwrap();
         assert!(!Arc::ptr_eq(&newer, &remade), "forgotten");
+        assert!(
+            remade.generation > newer.generation,
+            "no connection of the former serves it"
+        );
     }
 
     #[tokio::test]

@@ -191,6 +191,7 @@ async fn ready_call(scenario: &Scenario) -> (CallContext, Instance) {
         egress: Arc::new(Egress {
             instance_id: instance.id.to_string(),
             settings_version: instance.version,
+            generation: 0,
             authorities: authorities.collect(),
             identity: Some(certificates.identity(thumbprint).await.expect("its key")),
             trust_roots: Arc::new(trust_roots),

@@ -343,6 +343,7 @@ pub(crate) fn nowhere() -> CallContext {
         egress: Arc::new(Egress {
             instance_id: "nobody".into(),
             settings_version: 0,
+            generation: 0,
             authorities: Vec::new(),
             identity: None,
             trust_roots: Arc::new(rustls::RootCertStore::empty()),

@@ -22,8 +22,9 @@ const QUIET_LOOK: Duration = Duration::from_millis(500);
 /// How often that is said while nothing else is.
 const WORD: Duration = Duration::from_secs(10);
 
-/// How long nothing may change before the run is given up: longer than any pause between two attempts.
-const STILL_MAX: Duration = Duration::from_secs(7 * 60);
+/// How long nothing may change before the run is given up: longer than any pause between two attempts, which are ten
+/// minutes at most.
+const STILL_MAX: Duration = Duration::from_secs(11 * 60);
 
 /// How long after its request a purchase is answered; it is carried out half-way through. As long as the longest delay
 /// of a kill, so that a kill cuts off all that a worker may have under way, as often before it is carried out as after.

@@ -42,9 +42,13 @@ pub struct NativePlatform {
 impl NativePlatform {
     /// The platform of one call. `take_down`: where copies of all answers go.
     pub fn new(call: CallContext, runtime: Handle, take_down: Option<CannedAnswers>) -> Self {
-        let (cache, instance_id) = (call.access_tokens.clone(), call.egress.instance_id.clone());
+        let access_tokens = CallAccessTokens::new(
+            call.access_tokens.clone(),
+            call.egress.instance_id.clone(),
+            call.egress.settings_version,
+        );
         Self {
-            access_tokens: RefCell::new(CallAccessTokens::new(cache, instance_id)),
+            access_tokens: RefCell::new(access_tokens),
             products: RefCell::default(),
             call,
             runtime,

@@ -27,7 +27,7 @@ use super::worker::WorkerArguments;
 #[command(
     name = "bss-host",
     version,
-    after_help = "Exit codes: 0 done, 1 refused (nothing was changed), 2 usage, 3 no answer that settles it.\n\
+    after_help = "Exit codes: 0 done, 1 refused, 2 usage, 3 no answer that settles it.\n\
                   Results go to the standard output, everything else to the standard error."
 )]
 pub(super) struct Arguments {

@@ -30,7 +30,7 @@ pub(super) type Outcome = Result<Ending, Failure>;
 pub(super) async fn run(arguments: Arguments) -> Outcome {
     let json = arguments.json;
     if arguments.record.is_some() && !arguments.command.opens_host() {
-        let message = "this command makes no calls that could be recorded";
+        let message = "this command can't be recorded: it does not work on the data directory";
         return Err(Failure::text(Ending::Usage, message, "leave --record out"));
     }
     match &arguments.command {
@@ -100,7 +100,7 @@ pub(super) fn no_answer(error: impl std::error::Error + 'static) -> Failure {
     Failure::new(Ending::NoAnswer, &error)
 }
 
-/// The answer is no, and nothing was changed.
+/// The answer is no.
 pub(super) fn refused(error: impl std::error::Error + 'static) -> Failure {
     Failure::new(Ending::Refused, &error)
 }

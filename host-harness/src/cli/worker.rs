@@ -25,7 +25,7 @@ pub(super) struct WorkerArguments {
     /// How many licenses are bought at once
     #[arg(long, value_name = "N", default_value_t = LINES_AT_ONCE, value_parser = at_once)]
     at_once: usize,
-    /// End when nothing can be done any more; the exit code then says whether anything is left or failed
+    /// End when nothing can be done any more; the exit code then says whether anything is left
     #[arg(long)]
     once: bool,
 }

@@ -200,6 +200,7 @@ fn context(
     let egress = Egress {
         instance_id: recorded.call.to_string(),
         settings_version: 0,
+        generation: 0,
         authorities: authorities.map_err(|source| ReplayError::Authority {
             call: recorded.call,
             source,

@@ -35,7 +35,7 @@ pub(super) struct Client {
     instance_id: String,
     connector: Connector,
     places: Mutex<HashMap<Authority, Place>>,
-    /// Nothing is kept any more: the settings have changed.
+    /// Nothing is kept any more: there is a newer edition.
     closed: AtomicBool,
 }
 
@@ -98,8 +98,8 @@ impl Pool {
         }
     }
 
-    /// The client under a key, made if there is none. One for settings that are not the newest any more keeps
-    /// nothing: a call that began before they were saved may still need it, and it goes with that call.
+    /// The client under a key, made if there is none. One of an edition that is not the newest any more keeps
+    /// nothing: a call that began with it may still need it, and it goes with that call.
     ///
     /// # Errors
     /// As `make`.
@@ -118,14 +118,13 @@ impl Pool {
             closed: AtomicBool::new(false),
         });
         let mut clients = self.lock();
-        let version_of =
-            |other: &ClientKey| (other.instance_id == key.instance_id).then_some(other.settings_version);
-        let mut versions = clients.kept.keys().filter_map(version_of);
-        if versions.any(|version| version > key.settings_version) {
+        let edition_of = |other: &ClientKey| (other.instance_id == key.instance_id).then_some(other.edition);
+        let mut editions = clients.kept.keys().filter_map(edition_of);
+        if editions.any(|edition| edition > key.edition) {
             client.close();
             return Ok(client);
         }
-        clients.forget(|other| version_of(other).is_some_and(|version| version != key.settings_version));
+        clients.forget(|other| edition_of(other).is_some_and(|edition| edition != key.edition));
         Ok(clients.kept.entry(key.clone()).or_insert(client).clone())
     }
 

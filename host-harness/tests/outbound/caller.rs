@@ -102,6 +102,7 @@ fn egress(instance_id: &str, server: &Server) -> Egress {
     Egress {
         instance_id: instance_id.to_owned(),
         settings_version: 1,
+        generation: 0,
         authorities: vec![PermittedAuthority {
             authority: format!("localhost:{}", server.port).parse().unwrap(),
             client_certificate: true,

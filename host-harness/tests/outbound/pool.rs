@@ -264,3 +264,22 @@ async fn two_instances_never_share_a_connection() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_made_anew_from_the_same_settings_uses_no_connection_of_the_former() {
+    let server = http2_server(100).await;
+    let mut caller = Caller::new(&server);
+    caller.post().await.unwrap();
+    // The server's authority is not trusted any more, and the instance's settings did not change.
+    let trusted = std::mem::replace(
+        &mut caller.egress.trust_roots,
+        Arc::new(rustls::RootCertStore::empty()),
+    );
+    caller.egress.generation += 1;
+    let failed = caller.post().await;
+    assert!(matches!(failed, Err(Error::TlsCertificateError)), "{failed:?}");
+    caller.egress.trust_roots = trusted;
+    caller.egress.generation += 1;
+    caller.post().await.unwrap();
+    assert_eq!(server.accepted(), 3);
+}
