@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use rustls::RootCertStore;
 
@@ -10,9 +11,10 @@ use crate::access_token_cache::AccessTokenCache;
 use crate::bindings::instance_settings::{self as contract, FieldValue};
 use crate::call_state::{CallContext, CallListener};
 use crate::certificate_store::IdentityError;
+use crate::clock::millis;
 use crate::error::LoadError;
 use crate::exchange_recording::Recorder;
-use crate::limits::CallLimits;
+use crate::limits::{self, CallLimits};
 use crate::outbound_https::{AuthorityError, ConnectionCounts, Egress, OutboundHttps};
 use crate::plugin::Plugin;
 use crate::ready_instances::ReadyInstances;
@@ -39,6 +41,7 @@ pub struct Host {
     access_tokens: AccessTokenCache,
     ready: ReadyInstances,
     call_limits: CallLimits,
+    look_up_only: Duration,
 }
 
 /// Compiled plugins, in the data directory, which only its owner can enter.
@@ -121,6 +124,7 @@ impl Host {
             access_tokens: AccessTokenCache::default(),
             ready: ReadyInstances::default(),
             call_limits: CallLimits::default(),
+            look_up_only: limits::LOOK_UP_ONLY,
         })
     }
 
@@ -128,6 +132,19 @@ impl Host {
     #[must_use]
     pub fn with_call_limits(self, call_limits: CallLimits) -> Self {
         Self { call_limits, ..self }
+    }
+
+    /// The same host, which for this long only looks up a purchase that the vendor may have got; then it buys what was not
+    /// found. Five minutes unless set: it has to be longer than the vendor may take to carry a purchase out, or a license may
+    /// be bought twice where the vendor does not recognize a repeated purchase.
+    #[must_use]
+    pub fn with_look_up_only(self, look_up_only: Duration) -> Self {
+        Self { look_up_only, ..self }
+    }
+
+    /// Until when a purchase that has been in doubt since a moment is only looked up, in milliseconds.
+    pub(crate) fn look_up_only_until_ms(&self, in_doubt_since_ms: i64) -> i64 {
+        in_doubt_since_ms.saturating_add(millis(self.look_up_only))
     }
 
     /// The same host, whose calls are written down for [`crate::exchange_recording::replay`].

@@ -42,5 +42,5 @@ pub mod worker;
 pub use call_state::{CallContext, CallEvent, CallListener, LogLevel};
 pub use error::{CallError, LoadError};
 pub use host::{Host, OpenError, PrepareError};
-pub use limits::CallLimits;
+pub use limits::{CallLimits, LOOK_UP_ONLY};
 pub use plugin::Plugin;

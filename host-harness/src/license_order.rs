@@ -11,12 +11,13 @@ use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::backoff;
-use crate::bindings::failures::{ChangeFailure, Delay, Problem};
+use crate::bindings::failures::{ChangeFailure, Delay, Problem, ReadFailure};
+use crate::bindings::license_lifecycle::LicenseName;
 use crate::bindings::license_order as contract;
 use crate::breaker::Sign;
-use crate::call_state::CallListener;
+use crate::call_state::{CallContext, CallListener};
 use crate::call_trace;
-use crate::clock::{millis, now_ms};
+use crate::clock::{millis, now_ms, rfc3339};
 use crate::error::CallError;
 use crate::host::{Host, PrepareError, contract_instance};
 use crate::instance_settings::ConfigureError;
@@ -195,23 +196,21 @@ impl Host {
         listener: CallListener,
     ) -> Result<Ended, RecordError> {
         let attempt = call_trace::attempt("purchase", taken.asset_id, Some(taken.attempt.number));
-        let answer = self.buy(taken, listener).instrument(attempt).await;
-        let retry_after = match &answer {
-            Ok(Ok(Err(ChangeFailure::Unavailable(Delay { retry_after_ms, .. })))) => {
-                retry_after_ms.map(Duration::from_millis)
+        let in_doubt_since = taken.attempt.in_doubt_since_ms;
+        let look_up_until = in_doubt_since.map(|since| self.look_up_only_until_ms(since));
+        let (outcome, sign, due_at_ms) = match look_up_until.filter(|until| *until > now_ms()) {
+            Some(until_ms) => {
+                let look_up = self.look_up(taken, until_ms, listener);
+                let (outcome, sign) = look_up.instrument(attempt).await;
+                let due_at_ms = due_at_ms(taken.attempt.number, sign);
+                let bought_from = until_ms.max(now_ms().saturating_add(millis(FIRST_PAUSE)));
+                (outcome, sign, due_at_ms.min(bought_from))
             }
-            _ => None,
+            None => {
+                let (outcome, sign) = self.purchase(taken, listener).instrument(attempt).await;
+                (outcome, sign, due_at_ms(taken.attempt.number, sign))
+            }
         };
-        let outcome = match answer {
-            Ok(answer) => outcome(answer, &taken.attempt.client_transaction_id.to_string()),
-            Err(error) => not_begun(taken.attempt.earlier, &error),
-        };
-        let sign = match (&outcome, retry_after) {
-            (AttemptOutcome::Licensed(_) | AttemptOutcome::Refused(_), _) => Sign::Answered,
-            (_, Some(pause)) => Sign::LeaveAlone(pause),
-            _ => Sign::Silent,
-        };
-        let due_at_ms = now_ms().saturating_add(pause_ms(taken.attempt.number, retry_after));
         let finished = self
             .record()
             .finish_attempt(taken.asset_id, taken.attempt.number, outcome, due_at_ms)
@@ -232,12 +231,98 @@ impl Host {
         })
     }
 
-    /// The call itself. An error means that it was never made.
-    async fn buy(&self, taken: &TakenAsset, listener: CallListener) -> Result<Answer, PrepareError> {
+    /// Buys, unless those before it have.
+    async fn purchase(&self, taken: &TakenAsset, listener: CallListener) -> (AttemptOutcome, Sign) {
+        let answer = self.buy(taken, listener).await;
+        let retry_after = match &answer {
+            Ok(Ok(Err(ChangeFailure::Unavailable(delay)))) => retry_after(delay),
+            _ => None,
+        };
+        let outcome = match answer {
+            Ok(answer) => outcome(answer, &taken.attempt.client_transaction_id.to_string()),
+            Err(error) => not_begun(taken.attempt.earlier, &error),
+        };
+        let sign = match (&outcome, retry_after) {
+            (AttemptOutcome::Licensed(_) | AttemptOutcome::Refused(_), _) => Sign::Answered,
+            (_, Some(pause)) => Sign::LeaveAlone(pause),
+            _ => Sign::Silent,
+        };
+        (outcome, sign)
+    }
+
+    /// Only looks up what those before it have bought: the vendor may still be carrying it out, and then to buy what is
+    /// not found would be to buy it twice.
+    async fn look_up(
+        &self,
+        taken: &TakenAsset,
+        until_ms: i64,
+        listener: CallListener,
+    ) -> (AttemptOutcome, Sign) {
+        let looked_up = |problem, sign| (AttemptOutcome::LookedUp(problem), sign);
+        let until = rfc3339(until_ms);
+        if self.plugin().await.is_ok_and(|plugin| !plugin.offers_lifecycle()) {
+            let message = format!(
+                "a request for the purchase may still be under way, and the plugin can't look it up without buying: it \
+                 waits until {until}"
+            );
+            return looked_up(problem("waits", &message, "wait"), Sign::Answered);
+        }
+        match self.find(taken, listener).await {
+            Ok(Ok(Ok(Some(license)))) => {
+                let answer = Ok(Ok(contract::OrderAnswer::Licensed(license)));
+                match outcome(answer, &taken.attempt.client_transaction_id.to_string()) {
+                    AttemptOutcome::Unknown(problem) => looked_up(problem, Sign::Silent),
+                    outcome => (outcome, Sign::Answered),
+                }
+            }
+            Ok(Ok(Ok(None))) => {
+                let message = format!(
+                    "the vendor has not seen the purchase; its request may still be under way, so that it is not sent again \
+                     before {until}"
+                );
+                let advice = "wait: it is looked up until then, and bought after that";
+                looked_up(problem("not-seen-yet", &message, advice), Sign::Answered)
+            }
+            Ok(Ok(Err(ReadFailure::Unavailable(delay)))) => {
+                let sign = retry_after(&delay).map_or(Sign::Silent, Sign::LeaveAlone);
+                looked_up(recorded_problem(delay.problem), sign)
+            }
+            Ok(Ok(Err(ReadFailure::Refused(problem) | ReadFailure::Malformed(problem)))) => {
+                looked_up(recorded_problem(problem), Sign::Silent)
+            }
+            Ok(Err(error)) => looked_up(
+                problem("plugin-broke-off", &error.to_string(), "it is looked up again"),
+                Sign::Silent,
+            ),
+            Err(error) => looked_up(not_attempted(&error), Sign::Silent),
+        }
+    }
+
+    /// The call that looks up. An error means that it was never made.
+    async fn find(&self, taken: &TakenAsset, listener: CallListener) -> Result<Found, PrepareError> {
+        let (instance, call) = self.call_for(taken, listener).await?;
+        let plugin = self.plugin().await?;
+        let name = LicenseName::ClientTransactionId(taken.attempt.client_transaction_id.to_string());
+        Ok(plugin
+            .get_license(call, &contract_instance(&instance), &name)
+            .await)
+    }
+
+    async fn call_for(
+        &self,
+        taken: &TakenAsset,
+        listener: CallListener,
+    ) -> Result<(Instance, CallContext), PrepareError> {
         // Read for each attempt: another certificate may have taken over since the last one.
         let instance = self.record().instance_by_id(taken.instance_id).await?;
         let instance = instance.ok_or_else(|| PrepareError::NotReady(taken.instance_id.to_string()))?;
         let call = self.ready_call(&instance, listener).await?;
+        Ok((instance, call))
+    }
+
+    /// The call that buys. An error means that it was never made.
+    async fn buy(&self, taken: &TakenAsset, listener: CallListener) -> Result<Answer, PrepareError> {
+        let (instance, call) = self.call_for(taken, listener).await?;
         let plugin = self.plugin().await?;
         let line = contract::LicenseOrder {
             client_transaction_id: taken.attempt.client_transaction_id.to_string(),
@@ -256,6 +341,9 @@ impl Host {
             .await)
     }
 }
+
+/// What a plugin brings for a look-up.
+type Found = Result<Result<Option<contract::License>, ReadFailure>, CallError>;
 
 /// What a plugin brings for a purchase.
 type Answer = Result<Result<contract::OrderAnswer, ChangeFailure>, CallError>;
@@ -300,23 +388,40 @@ pub(crate) fn pause_ms(attempt: u32, retry_after: Option<Duration>) -> i64 {
     millis(pause)
 }
 
+/// When the next attempt may be made, in milliseconds since 1970.
+fn due_at_ms(attempt: u32, sign: Sign) -> i64 {
+    let retry_after = match sign {
+        Sign::LeaveAlone(pause) => Some(pause),
+        Sign::Answered | Sign::Silent => None,
+    };
+    now_ms().saturating_add(pause_ms(attempt, retry_after))
+}
+
+fn retry_after(delay: &Delay) -> Option<Duration> {
+    delay.retry_after_ms.map(Duration::from_millis)
+}
+
 /// What an attempt that was never made means: nothing new about those before it.
 fn not_begun(earlier: EarlierAttempts, error: &PrepareError) -> AttemptOutcome {
+    let problem = not_attempted(error);
+    match earlier {
+        EarlierAttempts::Unknown => AttemptOutcome::Unknown(problem),
+        EarlierAttempts::None | EarlierAttempts::NotDone => AttemptOutcome::Unavailable(problem),
+    }
+}
+
+fn not_attempted(error: &PrepareError) -> record::Problem {
     let mut message = error.to_string();
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
         message = format!("{message}: {cause}");
         source = cause.source();
     }
-    let problem = problem(
+    problem(
         "not-attempted",
         &message,
         "correct it; the next attempt comes by itself",
-    );
-    match earlier {
-        EarlierAttempts::Unknown => AttemptOutcome::Unknown(problem),
-        EarlierAttempts::None | EarlierAttempts::NotDone => AttemptOutcome::Unavailable(problem),
-    }
+    )
 }
 
 /// What an answer, or the lack of one, means for the asset.

@@ -99,6 +99,11 @@ pub const CONNECT: Duration = Duration::from_secs(5);
 /// The TLS handshake, for which wasmtime's own transport sets no limit at all.
 pub const TLS_HANDSHAKE: Duration = Duration::from_secs(10);
 
+/// How long a purchase that the vendor may have got is only looked up, and not sent again: one that is still being carried out
+/// can't be seen yet. A front end gives up on a request that is not answered (Azure's load balancers after 230 seconds), and
+/// what was not carried out by then never will be.
+pub const LOOK_UP_ONLY: Duration = Duration::from_secs(5 * 60);
+
 /// From the request to the head of its answer.
 pub const FIRST_BYTE: Duration = Duration::from_secs(60);
 

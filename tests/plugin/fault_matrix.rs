@@ -76,6 +76,7 @@ async fn restarted(scenario: &Scenario) -> Host {
     Host::open(&scenario.folder.path().join("bss"), real_component())
         .await
         .expect("the host opens")
+        .with_look_up_only(Duration::ZERO)
 }
 
 async fn placed(scenario: &Scenario) -> (Uuid, Uuid) {

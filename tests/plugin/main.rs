@@ -14,6 +14,7 @@ mod crash_test;
 mod failure_classes;
 mod fault_matrix;
 mod guests;
+mod in_doubt;
 mod instance_settings;
 mod license_order;
 mod license_refresh;

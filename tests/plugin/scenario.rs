@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use host_harness::certificate_store::{PfxCode, Thumbprint};
 use host_harness::instance_settings::InstanceForm;
@@ -51,21 +52,30 @@ impl Scenario {
         Self {
             folder,
             microsoft,
-            host,
+            // What this simulator has not carried out when it stops answering, it never will.
+            host: host.with_look_up_only(Duration::ZERO),
         }
     }
 
     /// An instance that is ready, with a certificate that Microsoft knows.
     pub(crate) async fn ready() -> Self {
-        let scenario = Self::start().await;
-        let thumbprint = scenario.install(&CertificateRequest::default()).await;
-        scenario.ready_instance(INSTANCE, &thumbprint).await;
-        scenario
+        Self::start().await.set_up().await
+    }
+
+    async fn set_up(self) -> Self {
+        let thumbprint = self.install(&CertificateRequest::default()).await;
+        self.ready_instance(INSTANCE, &thumbprint).await;
+        self
     }
 
     /// A ready instance whose catalog has been fetched, with every product activated and at a price.
     pub(crate) async fn selling() -> Self {
-        let scenario = Self::ready().await;
+        Self::start().await.set_up_to_sell().await
+    }
+
+    /// The same, at a Microsoft that a test has started its own way.
+    pub(crate) async fn set_up_to_sell(self) -> Self {
+        let scenario = self.set_up().await;
         scenario
             .host
             .fetch_services(INSTANCE, silent())
@@ -129,6 +139,7 @@ impl Scenario {
             .arg("--plugin")
             .arg(component())
             .env("USER", "olivia")
+            .env("BSS_LOOK_UP_ONLY", "0")
             .output()
             .expect("the program runs")
     }

@@ -14,6 +14,10 @@ use crate::schedule::{Victim, WORKERS};
 /// How many lines each worker buys at once.
 const AT_ONCE: &str = "8";
 
+/// How long workers only look up what may still be under way: longer than the simulator takes over a purchase, and no
+/// longer, since what a kill has cut off waits for it.
+const LOOK_UP_ONLY: Duration = Duration::from_secs(3);
+
 /// How long the simulator may take to be ready. It makes an RSA key first.
 const READY_MAX: Duration = Duration::from_secs(60);
 
@@ -230,6 +234,8 @@ fn first_line(output: Option<ChildStdout>) -> Result<String> {
 fn start_worker(places: &Places, worker: usize) -> Result<Running> {
     let child = Command::new(&places.bss_host)
         .args(["run", "--at-once", AT_ONCE])
+        // Longer than the simulator takes over a purchase, and the test ends today.
+        .args(["--look-up-only", &LOOK_UP_ONLY.as_secs().to_string()])
         .arg("--data-dir")
         .arg(places.data_dir())
         .arg("--plugin")

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, RangedU64ValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
+use host_harness::LOOK_UP_ONLY;
 use host_harness::certificate_store::Thumbprint;
 use host_harness::prerequisites::{DNS_TIMEOUT, Hostname, Region};
 use host_harness::record::SyncStatus;
@@ -52,6 +53,9 @@ pub(super) struct Arguments {
     /// Print results as JSON
     #[arg(long, global = true)]
     pub(super) json: bool,
+    /// How long a purchase without an answer is only looked up, before it is sent again: longer than the vendor may take over it
+    #[arg(long, global = true, env = "BSS_LOOK_UP_ONLY", default_value_t = LOOK_UP_ONLY.as_secs(), value_name = "SECONDS")]
+    pub(super) look_up_only: u64,
     /// Say more on the standard error; twice for everything
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(super) verbose: u8,

@@ -52,6 +52,7 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
     let host = Host::open(&arguments.data_dir, &arguments.plugin)
         .await
         .map_err(no_answer)?;
+    let host = host.with_look_up_only(Duration::from_secs(arguments.look_up_only));
     let host = match &arguments.record {
         Some(file) => host.recording(replay::recorder(file)?),
         None => host,

@@ -30,6 +30,8 @@ pub enum AttemptResult {
     Unknown,
     /// With a license, where the asset has another one already.
     SecondLicense,
+    /// It only looked up what those before it may have bought, and found nothing yet.
+    LookedUp,
 }
 
 stored_enum!(AttemptResult {
@@ -38,6 +40,7 @@ stored_enum!(AttemptResult {
     Unavailable = "unavailable", "unavailable";
     Unknown = "unknown", "unknown";
     SecondLicense = "second_license", "second license";
+    LookedUp = "looked_up", "looked up";
 });
 
 /// What is known of the attempts before one.
@@ -58,6 +61,8 @@ pub struct BegunAttempt {
     pub number: u32,
     /// What is known of those before it.
     pub earlier: EarlierAttempts,
+    /// When the last of those before it that may have bought had ended, in milliseconds. None: none may have.
+    pub in_doubt_since_ms: Option<i64>,
     /// What the vendor is to know the purchase by.
     pub client_transaction_id: Uuid,
 }
@@ -73,6 +78,8 @@ pub enum AttemptOutcome {
     Unavailable(Problem),
     /// May have been done.
     Unknown(Problem),
+    /// Nothing was asked for but what those before it may have bought, and that was not found yet.
+    LookedUp(Problem),
 }
 
 /// An attempt that has ended, as it is to be written down.
@@ -187,7 +194,7 @@ impl Record {
     ///
     /// - a license: Synchronized, whatever was known before. The same license again changes nothing.
     /// - refused: Failed, unless a later attempt was begun, whose outcome then decides.
-    /// - unavailable or unknown: the asset stays as it is, with the reason.
+    /// - unavailable, unknown or looked up: the asset stays as it is, with the reason.
     ///
     /// Nothing that comes late takes a license away from an asset. The asset is free for the next worker, which
     /// may attempt it from `due_at_ms` on, in milliseconds since 1970.
@@ -300,6 +307,7 @@ impl Record {
             AttemptOutcome::Refused(problem) => (AttemptResult::Refused, Some(problem)),
             AttemptOutcome::Unavailable(problem) => (AttemptResult::Unavailable, Some(problem)),
             AttemptOutcome::Unknown(problem) => (AttemptResult::Unknown, Some(problem)),
+            AttemptOutcome::LookedUp(problem) => (AttemptResult::LookedUp, Some(problem)),
         };
         if let Some(ended) = attempt.result {
             if ended == result {
@@ -448,42 +456,46 @@ pub(super) async fn begin(
         return Ok(Vec::new());
     }
     let ids: Vec<Uuid> = assets.iter().map(|(asset_id, _)| *asset_id).collect();
-    let mut query = QueryBuilder::new("SELECT asset_id, number, result FROM attempts WHERE asset_id IN (");
+    let mut query = QueryBuilder::new(
+        "SELECT asset_id, number, begun_at_ms, finished_at_ms, result FROM attempts WHERE asset_id IN (",
+    );
     push_ids(&mut query, &ids);
     // As many forms as there are numbers of assets: not worth keeping.
     let rows = query
-        .push(")")
+        .push(") ORDER BY asset_id, number")
         .build()
         .persistent(false)
         .fetch_all(&mut *transaction)
         .await?;
-    let mut earlier = HashMap::new();
+    let mut all_earlier = HashMap::<Uuid, Earlier>::new();
     for row in &rows {
-        let (last, known) = earlier
+        all_earlier
             .entry(id(row, "asset_id")?)
-            .or_insert((0, EarlierAttempts::NotDone));
-        *last = count(row, "number")?.max(*last);
-        let result: Option<&str> = row.try_get("result")?;
-        match result.map(AttemptResult::from_word).transpose()? {
-            Some(AttemptResult::Refused | AttemptResult::Unavailable) => {}
-            _ => *known = EarlierAttempts::Unknown,
-        }
+            .or_default()
+            .add(&attempt_times(row)?);
     }
+    let begun_at_ms = now_ms();
     let begun = assets.iter().map(|(asset_id, client_transaction_id)| {
-        let (last, earlier) = earlier
-            .get(asset_id)
-            .copied()
-            .unwrap_or((0, EarlierAttempts::None));
+        let earlier = all_earlier.remove(asset_id);
+        let in_doubt_since_ms = earlier
+            .as_ref()
+            .and_then(|earlier| earlier.in_doubt_since_ms(begun_at_ms));
         BegunAttempt {
-            number: last.saturating_add(1),
-            earlier,
+            number: earlier
+                .as_ref()
+                .map_or(1, |earlier| earlier.last.saturating_add(1)),
+            earlier: match (&earlier, in_doubt_since_ms) {
+                (None, _) => EarlierAttempts::None,
+                (Some(_), None) => EarlierAttempts::NotDone,
+                (Some(_), Some(_)) => EarlierAttempts::Unknown,
+            },
+            in_doubt_since_ms,
             client_transaction_id: *client_transaction_id,
         }
     });
     let begun: Vec<BegunAttempt> = begun.collect();
     let mut query =
         QueryBuilder::new("INSERT INTO attempts (asset_id, number, client_transaction_id, begun_at_ms) ");
-    let begun_at_ms = now_ms();
     query.push_values(ids.iter().zip(&begun), |mut row, (asset_id, begun)| {
         row.push_bind(asset_id.to_string())
             .push_bind(i64::from(begun.number))
@@ -492,6 +504,56 @@ pub(super) async fn begin(
     });
     query.build().persistent(false).execute(transaction).await?;
     Ok(begun)
+}
+
+/// What the attempts of an asset say together, in the order in which they were begun.
+#[derive(Debug, Default)]
+struct Earlier {
+    last: u32,
+    in_doubt_since_ms: Option<i64>,
+    /// The last one has not ended: its worker died, nobody knows when.
+    is_cut_off: bool,
+}
+
+struct AttemptTimes {
+    number: u32,
+    begun_at_ms: i64,
+    finished_at_ms: Option<i64>,
+    result: Option<AttemptResult>,
+}
+
+fn attempt_times(row: &SqliteRow) -> Result<AttemptTimes, RecordError> {
+    let result: Option<&str> = row.try_get("result")?;
+    Ok(AttemptTimes {
+        number: count(row, "number")?,
+        begun_at_ms: row.try_get("begun_at_ms")?,
+        finished_at_ms: row.try_get("finished_at_ms")?,
+        result: result.map(AttemptResult::from_word).transpose()?,
+    })
+}
+
+impl Earlier {
+    fn add(&mut self, attempt: &AttemptTimes) {
+        self.in_doubt_since_ms = self.in_doubt_since_ms(attempt.begun_at_ms);
+        self.is_cut_off = attempt.result.is_none();
+        self.last = attempt.number;
+        let bought_nothing = matches!(
+            attempt.result,
+            None | Some(AttemptResult::Refused | AttemptResult::Unavailable | AttemptResult::LookedUp)
+        );
+        if !bought_nothing {
+            self.in_doubt_since_ms = self.in_doubt_since_ms.max(attempt.finished_at_ms);
+        }
+    }
+
+    /// Since when it is in doubt whether a license was bought, for an attempt that is begun at that time. One that was
+    /// cut off had ended by then: another one is begun only once its worker is dead.
+    fn in_doubt_since_ms(&self, next_begun_at_ms: i64) -> Option<i64> {
+        match self.is_cut_off {
+            true => Some(next_begun_at_ms),
+            false => self.in_doubt_since_ms,
+        }
+    }
 }
 
 /// Frees an asset for the next worker.
@@ -573,4 +635,59 @@ fn attempt(row: &SqliteRow) -> Result<Attempt, RecordError> {
         result: result.map(AttemptResult::from_word).transpose()?,
         problem: problem.map(|_| from_json(row, "problem")).transpose()?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What attempts say together, each begun at a time, and ended at another with a result.
+    fn in_doubt_since(
+        attempts: &[(i64, Option<(i64, AttemptResult)>)],
+        next_begun_at_ms: i64,
+    ) -> Option<i64> {
+        let mut earlier = Earlier::default();
+        for (number, (begun_at_ms, end)) in (1..).zip(attempts) {
+            earlier.add(&AttemptTimes {
+                number,
+                begun_at_ms: *begun_at_ms,
+                finished_at_ms: end.map(|(finished_at_ms, _)| finished_at_ms),
+                result: end.map(|(_, result)| result),
+            });
+        }
+        earlier.in_doubt_since_ms(next_begun_at_ms)
+    }
+
+    #[test]
+    fn what_definitely_bought_nothing_leaves_no_doubt() {
+        use AttemptResult::{Refused, Unavailable};
+        let attempts = [(1, Some((2, Unavailable))), (3, Some((4, Refused)))];
+        assert_eq!(in_doubt_since(&attempts, 5), None);
+        assert_eq!(in_doubt_since(&[], 5), None);
+    }
+
+    #[test]
+    fn a_purchase_is_in_doubt_since_the_end_of_the_last_attempt_that_may_have_bought() {
+        use AttemptResult::{LookedUp, Refused, SecondLicense, Unavailable, Unknown};
+        for doubtful in [Unknown, SecondLicense, AttemptResult::Licensed] {
+            for later in [LookedUp, Unavailable, Refused] {
+                let attempts = [(1, Some((10, doubtful))), (20, Some((30, later)))];
+                assert_eq!(in_doubt_since(&attempts, 40), Some(10), "{doubtful:?}, {later:?}");
+            }
+            let attempts = [(1, Some((10, doubtful))), (20, Some((30, Unknown)))];
+            assert_eq!(in_doubt_since(&attempts, 40), Some(30), "{doubtful:?}");
+        }
+    }
+
+    #[test]
+    fn an_attempt_that_was_cut_off_may_have_bought_until_the_next_one_began() {
+        use AttemptResult::{LookedUp, Unknown};
+        assert_eq!(in_doubt_since(&[(1, None)], 40), Some(40));
+        assert_eq!(
+            in_doubt_since(&[(1, Some((10, Unknown))), (20, None)], 40),
+            Some(40)
+        );
+        let looked_up = [(1, None), (40, Some((50, LookedUp)))];
+        assert_eq!(in_doubt_since(&looked_up, 60), Some(40));
+    }
 }

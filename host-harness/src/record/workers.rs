@@ -13,8 +13,8 @@ use super::stored::id;
 use super::{Record, RecordError, begin_write};
 use crate::clock::{millis, now_ms};
 
-/// How long a worker may be silent before what it has taken is taken over. A request that was under way when
-/// it died has been answered, or lost, by then, so that a look-up sees what became of it.
+/// How long a worker may be silent before what it has taken is taken over. A request that was under way when it died has
+/// reached the vendor, or is lost, by then; how long the vendor may take over it is `limits::LOOK_UP_ONLY`.
 pub const WORKER_LEASE: Duration = Duration::from_secs(30);
 
 /// How often a worker says that it is alive. Two words may get lost.

@@ -1,0 +1,149 @@
+//! A purchase that Microsoft may still be carrying out is looked up, and not sent again: not even where Microsoft would
+//! issue a second license for it.
+
+use std::time::{Duration, Instant};
+
+use host_harness::record::{
+    Asset,
+    AttemptResult::{self, Licensed, LookedUp, Unknown},
+    SyncStatus,
+};
+use host_harness::simulator::{Fault, Operation, Repeat, Simulator, SimulatorOptions, When};
+use host_harness::{CallLimits, Host};
+
+use crate::scenario::{INSTANCE, Scenario, order_request, silent};
+
+/// How long a test waits for what it waits for.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A Microsoft that carries a purchase out three seconds after its request, and issues a second license for a second
+/// request; and a host that gives up on a call after one.
+async fn slow_and_forgetful() -> Scenario {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let mut options = SimulatorOptions::new(folder.path().join("microsoft"));
+    options.answer_after = Duration::from_secs(6);
+    options.forgets_purchases = true;
+    let microsoft = Simulator::start(options).await.expect("the simulator starts");
+    let scenario = Scenario::with(folder, microsoft).await.set_up_to_sell().await;
+    let host = scenario.host.clone().with_call_limits(CallLimits {
+        wall_clock: Duration::from_secs(1),
+        ..CallLimits::default()
+    });
+    Scenario { host, ..scenario }
+}
+
+async fn placed(scenario: &Scenario) -> Asset {
+    let offers = scenario.offers().await;
+    let order = scenario
+        .host
+        .place_order(INSTANCE, order_request(&offers[0], 1))
+        .await
+        .expect("the order is placed");
+    asset(&scenario.host, &order.lines[0].asset_id.to_string()).await
+}
+
+async fn asset(host: &Host, id: &str) -> Asset {
+    let id = id.parse().expect("an id");
+    let asset = host.record().asset(id).await.expect("the record");
+    asset.expect("an asset")
+}
+
+async fn results(host: &Host, asset: &Asset) -> Vec<AttemptResult> {
+    let attempts = host.record().attempts(asset.id).await.expect("attempts");
+    attempts.iter().filter_map(|attempt| attempt.result).collect()
+}
+
+/// Goes on with the order until its license is there.
+async fn until_bought(host: &Host, asset: &Asset) -> Vec<AttemptResult> {
+    let begin = Instant::now();
+    loop {
+        let assets = host.run_order(asset.order_id, silent()).await;
+        if assets.expect("it is run")[0].sync_status == SyncStatus::Synchronized {
+            return results(host, asset).await;
+        }
+        assert!(begin.elapsed() < PATIENCE, "{:?}", results(host, asset).await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_purchase_that_is_still_being_carried_out_is_found_and_not_bought_again() {
+    let scenario = slow_and_forgetful().await;
+    let host = scenario.host.clone().with_look_up_only(PATIENCE);
+    let asset = placed(&scenario).await;
+    let attempts = until_bought(&host, &asset).await;
+    assert_eq!(attempts[0], Unknown);
+    assert_eq!(attempts[1], LookedUp, "it was not there yet");
+    assert_eq!(attempts.last(), Some(&Licensed));
+    let requests = scenario.microsoft.faults().requests_seen(Operation::Purchase);
+    assert_eq!((requests, scenario.issued().await.len()), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_that_time_the_same_purchase_is_sent_twice() {
+    let scenario = slow_and_forgetful().await;
+    let asset = placed(&scenario).await;
+    until_bought(&scenario.host.clone().with_look_up_only(Duration::ZERO), &asset).await;
+    let requests = scenario.microsoft.faults().requests_seen(Operation::Purchase);
+    assert!(requests > 1, "{requests}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_not_found_in_all_that_time_is_bought() {
+    let scenario = Scenario::selling().await;
+    let faults = scenario.microsoft.faults();
+    faults.order(
+        Operation::Purchase,
+        Fault::Close(When::BeforeActing),
+        Repeat::Times(1),
+    );
+    let host = scenario.host.clone().with_look_up_only(Duration::from_secs(2));
+    let asset = placed(&scenario).await;
+    let attempts = until_bought(&host, &asset).await;
+    assert_eq!(attempts[..2], [Unknown, LookedUp], "{attempts:?}");
+    assert_eq!(attempts.last(), Some(&Licensed));
+    assert_eq!(faults.requests_seen(Operation::Purchase), 2);
+    assert_eq!(scenario.issued().await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_who_tries_again_does_not_shorten_it() {
+    let scenario = Scenario::selling().await;
+    let faults = scenario.microsoft.faults();
+    faults.order(
+        Operation::Purchase,
+        Fault::Close(When::BeforeActing),
+        Repeat::Times(1),
+    );
+    let host = scenario.host.clone().with_look_up_only(PATIENCE);
+    let asset = placed(&scenario).await;
+    host.run_order(asset.order_id, silent()).await.expect("it is run");
+    let tried_again = host.retry_asset(asset.id, silent()).await.expect("it is tried");
+    assert_eq!(tried_again.sync_status, SyncStatus::Unsynchronised);
+    let reason = tried_again.reason.expect("a reason");
+    assert_eq!(
+        (reason.result, reason.problem.code.as_str()),
+        (LookedUp, "not-seen-yet")
+    );
+    assert_eq!(faults.requests_seen(Operation::Purchase), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_up_without_an_answer_settles_nothing_and_is_made_again() {
+    let scenario = Scenario::selling().await;
+    let faults = scenario.microsoft.faults();
+    faults.order(
+        Operation::Purchase,
+        Fault::Close(When::AfterActing),
+        Repeat::Times(1),
+    );
+    faults.order(
+        Operation::LookUp,
+        Fault::Html(500, When::BeforeActing),
+        Repeat::Times(1),
+    );
+    let host = scenario.host.clone().with_look_up_only(PATIENCE);
+    let asset = placed(&scenario).await;
+    let attempts = until_bought(&host, &asset).await;
+    assert_eq!(attempts, [Unknown, LookedUp, Licensed]);
+    assert_eq!(scenario.issued().await.len(), 1);
+}
