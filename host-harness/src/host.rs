@@ -105,6 +105,9 @@ pub enum PrepareError {
     /// The instance is not ready.
     #[error("instance `{0}` is not ready; hint: complete its form with `instance configure`")]
     NotReady(String),
+    /// They were saved between the beginning of an attempt and its call.
+    #[error("the settings of instance `{0}` were saved at this moment; the next attempt is made with them")]
+    SettingsChanged(String),
 }
 
 impl Host {

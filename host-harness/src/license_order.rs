@@ -3,7 +3,7 @@
 //! The record knows of an attempt before the plugin is called. An attempt that follows another one of the
 //! same line says so, and the plugin then looks up before it buys. Only an answer settles a line.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use crate::bindings::license_order as contract;
 use crate::breaker::Sign;
 use crate::call_state::{CallContext, CallListener};
 use crate::call_trace;
+use crate::certificate_store::Thumbprint;
 use crate::clock::{millis, now_ms, rfc3339};
 use crate::error::CallError;
 use crate::host::{Host, PrepareError, contract_instance};
@@ -24,7 +25,7 @@ use crate::instance_settings::ConfigureError;
 use crate::record::{
     self, Asset, AssetFilter, AttemptOutcome, Contact, EarlierAttempts, FinishError, Instance, License,
     LicenseTokenStatus, NewLine, NewOrder, Order, Party, RecordError, RetryError, ReturnStatus, Secret,
-    SyncStatus, TakenAsset, Taking,
+    SettingsVersion, SyncStatus, TakenAsset, Taking,
 };
 use crate::worker::{Ended, LINES_AT_ONCE};
 
@@ -99,12 +100,13 @@ impl Host {
     /// yet; a worker does, or [`Host::run_order`].
     ///
     /// # Errors
-    /// When the instance is not ready, a product is unknown or not sold, or a quantity is out of its limits;
-    /// nothing is written then.
+    /// When the instance is not ready, the plugin can't be loaded, a product is unknown or not sold, or a quantity is out
+    /// of its limits; nothing is written then.
     pub async fn place_order(&self, instance: &str, request: OrderRequest) -> Result<Order, PlaceError> {
         let instance = self.named_instance(instance).await?;
         // Whatever would make every purchase fail is found before anything is written.
         self.ready_call(&instance, Arc::new(|_| ())).await?;
+        self.plugin().await.map_err(PrepareError::from)?;
         Ok(self.record().place_order(new_order(&instance, request)).await?)
     }
 
@@ -196,21 +198,15 @@ impl Host {
         listener: CallListener,
     ) -> Result<Ended, RecordError> {
         let attempt = call_trace::attempt("purchase", taken.asset_id, Some(taken.attempt.number));
-        let in_doubt_since = taken.attempt.in_doubt_since_ms;
-        let look_up_until = in_doubt_since.map(|since| self.look_up_only_until_ms(since));
-        let (outcome, sign, due_at_ms) = match look_up_until.filter(|until| *until > now_ms()) {
-            Some(until_ms) => {
-                let look_up = self.look_up(taken, until_ms, listener);
-                let (outcome, sign) = look_up.instrument(attempt).await;
-                let due_at_ms = due_at_ms(taken.attempt.number, sign);
-                let bought_from = until_ms.max(now_ms().saturating_add(millis(FIRST_PAUSE)));
-                (outcome, sign, due_at_ms.min(bought_from))
-            }
-            None => {
-                let (outcome, sign) = self.purchase(taken, listener).instrument(attempt).await;
-                (outcome, sign, due_at_ms(taken.attempt.number, sign))
-            }
+        let caution = self.caution(taken).await?;
+        let (outcome, sign) = match &caution {
+            Some(caution) => self.look_up(taken, caution, listener).instrument(attempt).await,
+            None => self.purchase(taken, listener).instrument(attempt).await,
         };
+        let mut due_at_ms = due_at_ms(taken.attempt.number, sign);
+        if let Some(Caution::UnderWay { until_ms }) = caution {
+            due_at_ms = due_at_ms.min(until_ms.max(now_ms().saturating_add(millis(FIRST_PAUSE))));
+        }
         let finished = self
             .record()
             .finish_attempt(taken.asset_id, taken.attempt.number, outcome, due_at_ms)
@@ -250,22 +246,36 @@ impl Host {
         (outcome, sign)
     }
 
-    /// Only looks up what those before it have bought: the vendor may still be carrying it out, and then to buy what is
-    /// not found would be to buy it twice.
+    /// Why a purchase is not sent again even if it is not found. None: it may be.
+    async fn caution(&self, taken: &TakenAsset) -> Result<Option<Caution>, RecordError> {
+        let Some(doubt) = taken.attempt.in_doubt else {
+            return Ok(None);
+        };
+        let until_ms = self.look_up_only_until_ms(doubt.since_ms);
+        if until_ms > now_ms() {
+            return Ok(Some(Caution::UnderWay { until_ms }));
+        }
+        let Some(version) = doubt.settings_version else {
+            return Ok(None);
+        };
+        let history = self.record().instance_history(taken.instance_id).await?;
+        let fields = changed_since(version, &history);
+        Ok((!fields.is_empty()).then_some(Caution::OtherSettings { version, fields }))
+    }
+
+    /// Only looks up what those before it have bought: to buy what is not found could be to buy it twice.
     async fn look_up(
         &self,
         taken: &TakenAsset,
-        until_ms: i64,
+        caution: &Caution,
         listener: CallListener,
     ) -> (AttemptOutcome, Sign) {
         let looked_up = |problem, sign| (AttemptOutcome::LookedUp(problem), sign);
-        let until = rfc3339(until_ms);
         if self.plugin().await.is_ok_and(|plugin| !plugin.offers_lifecycle()) {
-            let message = format!(
-                "a request for the purchase may still be under way, and the plugin can't look it up without buying: it \
-                 waits until {until}"
+            return looked_up(
+                caution.problem("the plugin can't look a purchase up without buying"),
+                Sign::Answered,
             );
-            return looked_up(problem("waits", &message, "wait"), Sign::Answered);
         }
         match self.find(taken, listener).await {
             Ok(Ok(Ok(Some(license)))) => {
@@ -275,14 +285,10 @@ impl Host {
                     outcome => (outcome, Sign::Answered),
                 }
             }
-            Ok(Ok(Ok(None))) => {
-                let message = format!(
-                    "the vendor has not seen the purchase; its request may still be under way, so that it is not sent again \
-                     before {until}"
-                );
-                let advice = "wait: it is looked up until then, and bought after that";
-                looked_up(problem("not-seen-yet", &message, advice), Sign::Answered)
-            }
+            Ok(Ok(Ok(None))) => looked_up(
+                caution.problem("the vendor has not seen the purchase"),
+                Sign::Answered,
+            ),
             Ok(Ok(Err(ReadFailure::Unavailable(delay)))) => {
                 let sign = retry_after(&delay).map_or(Sign::Silent, Sign::LeaveAlone);
                 looked_up(recorded_problem(delay.problem), sign)
@@ -323,6 +329,10 @@ impl Host {
     /// The call that buys. An error means that it was never made.
     async fn buy(&self, taken: &TakenAsset, listener: CallListener) -> Result<Answer, PrepareError> {
         let (instance, call) = self.call_for(taken, listener).await?;
+        if instance.version != taken.attempt.settings_version {
+            // Later it must be known with which ones this attempt was made.
+            return Err(PrepareError::SettingsChanged(instance.name));
+        }
         let plugin = self.plugin().await?;
         let line = contract::LicenseOrder {
             client_transaction_id: taken.attempt.client_transaction_id.to_string(),
@@ -340,6 +350,60 @@ impl Host {
             .create_license(call, &contract_instance(&instance), &line)
             .await)
     }
+}
+
+/// Why a purchase is not sent again even if it is not found.
+#[derive(Debug)]
+enum Caution {
+    /// The vendor may still be carrying it out.
+    UnderWay { until_ms: i64 },
+    /// It was sent with other settings, so that not to find it means nothing.
+    OtherSettings { version: i64, fields: Vec<String> },
+}
+
+impl Caution {
+    fn problem(&self, why: &str) -> record::Problem {
+        match self {
+            Self::UnderWay { until_ms } => problem(
+                "not-seen-yet",
+                &format!(
+                    "{why}; its request may still be under way, so that it is not sent again before {}",
+                    rfc3339(*until_ms)
+                ),
+                "wait: it is looked up until then, and bought after that",
+            ),
+            Self::OtherSettings { version, fields } => problem(
+                "other-settings",
+                &format!(
+                    "{why}; it may have been bought with the instance's settings of version {version}, which differ in {}",
+                    fields.join(", ")
+                ),
+                "restore these fields (`instance history` shows them), and it goes on by itself. If it is certain that it was \
+                 not bought with them, `asset retry` buys it with the present ones",
+            ),
+        }
+    }
+}
+
+/// The fields whose values are not what they were in a version of an instance's settings, but for its certificate: another
+/// one shows the same customer to the vendor.
+fn changed_since(version: i64, history: &[SettingsVersion]) -> Vec<String> {
+    let mut then_and_now = BTreeMap::new();
+    for later in history.iter().filter(|later| later.version > version) {
+        for (field, change) in &later.changes {
+            let (_, now) = then_and_now.entry(field).or_insert((&change.old, &change.new));
+            *now = &change.new;
+        }
+    }
+    let is_thumbprint = |value: &Option<String>| {
+        let value = value.as_deref();
+        value.is_some_and(|value| value.parse::<Thumbprint>().is_ok())
+    };
+    let changed = then_and_now.into_iter().filter(|(_, (then, now))| then != now);
+    changed
+        .filter(|(_, (then, now))| !(is_thumbprint(then) && is_thumbprint(now)))
+        .map(|(field, _)| format!("`{field}`"))
+        .collect()
 }
 
 /// What a plugin brings for a look-up.

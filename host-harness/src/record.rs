@@ -35,7 +35,9 @@ pub use assets::{
     Asset, AssetFilter, AssetStatus, License, LicenseTokenStatus, Problem, Reason, RetryError, ReturnStatus,
     SyncStatus, client_transaction_id,
 };
-pub use attempts::{Attempt, AttemptOutcome, AttemptResult, BegunAttempt, EarlierAttempts, FinishError};
+pub use attempts::{
+    Attempt, AttemptOutcome, AttemptResult, BegunAttempt, Doubt, EarlierAttempts, FinishError,
+};
 pub use cancellations::{
     CancelError, Cancellation, CancellationDecision, CancellationFilter, CancellationState, CommentTooLong,
     DecideError, Requester, RequesterKind, ReturnReason, return_client_transaction_id,

@@ -288,16 +288,29 @@ impl Work {
     /// Takes as many returns as may be attempted now, and begins. A license that is given back can wait for one
     /// that is bought.
     async fn take_returns(&mut self) -> Result<(), RecordError> {
-        let limit = self.taking(Vec::new(), None).limit;
-        if limit == 0 {
-            return Ok(());
+        let rested = self.taking(self.breakers.resting(), None);
+        self.begin_returns(&rested).await?;
+        // Where no purchase waits that could find out whether the vendor is back.
+        for instance in self.breakers.to_probe(Instant::now()) {
+            let probe = self.taking(Vec::new(), Some(instance));
+            let limit = probe.limit.min(1);
+            if self.begin_returns(&Taking { limit, ..probe }).await? > 0 {
+                self.breakers.probing(instance);
+            }
         }
-        let resting = self.breakers.resting();
-        let taken = self
-            .host
-            .record()
-            .take_returns(self.worker.id(), limit, &resting)
+        Ok(())
+    }
+
+    async fn begin_returns(&mut self, taking: &Taking) -> Result<usize, RecordError> {
+        if taking.limit == 0 {
+            return Ok(0);
+        }
+        let (instance, without) = (taking.instance, &taking.without_instances);
+        let record = self.host.record();
+        let taken = record
+            .take_returns(self.worker.id(), taking.limit, instance, without)
             .await?;
+        let count = taken.len();
         for taken in taken {
             let (host, listener) = (self.host.clone(), self.listener.clone());
             self.running.spawn(async move {
@@ -319,7 +332,7 @@ impl Work {
                 }))
             });
         }
-        Ok(())
+        Ok(count)
     }
 
     /// Asks what became of licenses of which nothing was heard for long.

@@ -56,8 +56,8 @@ pub(super) fn of(answer: &Answer, now_ms: i64) -> Verdict {
             problem,
             retry_after_ms: retry_after_ms(&answer.response, now_ms),
         }),
-        // A conflict that does not say with what may be one with our own first attempt.
-        (409, None) => Verdict::Unclear {
+        // A conflict that does not say with what, in words that are known, may be one with our own first attempt.
+        (409, code) if code.is_none_or(|code| wire::meaning(code).is_none()) => Verdict::Unclear {
             problem,
             is_outage: false,
         },

@@ -291,6 +291,7 @@ fn an_answer_that_leaves_doubt_is_unknown() {
         answer(504, ""),
         answer(408, ""),
         answer(409, ""),
+        error(409, "TransactionInProgress"),
         answer(425, ""),
         answer(499, ""),
         answer(202, "{}"),

@@ -8,7 +8,9 @@ use host_harness::record::{
     AttemptResult::{self, Licensed, LookedUp, Unknown},
     SyncStatus,
 };
-use host_harness::simulator::{Fault, Operation, Repeat, Simulator, SimulatorOptions, When};
+use host_harness::simulator::{
+    CertificateRequest, Fault, Operation, Repeat, Simulator, SimulatorOptions, When,
+};
 use host_harness::{CallLimits, Host};
 
 use crate::scenario::{INSTANCE, Scenario, order_request, silent};
@@ -145,5 +147,70 @@ async fn a_look_up_without_an_answer_settles_nothing_and_is_made_again() {
     let asset = placed(&scenario).await;
     let attempts = until_bought(&host, &asset).await;
     assert_eq!(attempts, [Unknown, LookedUp, Licensed]);
+    assert_eq!(scenario.issued().await.len(), 1);
+}
+
+/// An asset whose purchase was lost on its way, and a host that only looks up for a moment.
+async fn lost(scenario: &Scenario) -> (Host, Asset) {
+    let faults = scenario.microsoft.faults();
+    faults.order(
+        Operation::Purchase,
+        Fault::Close(When::BeforeActing),
+        Repeat::Times(1),
+    );
+    // The next attempts are look-ups alone, so that nothing is bought before a test has changed what it changes.
+    let patient = scenario.host.clone().with_look_up_only(PATIENCE);
+    let asset = placed(scenario).await;
+    patient
+        .run_order(asset.order_id, silent())
+        .await
+        .expect("it is run");
+    assert_eq!(results(&patient, &asset).await[..2], [Unknown, LookedUp]);
+    (scenario.host.clone().with_look_up_only(Duration::ZERO), asset)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_sent_with_other_settings_is_not_bought_until_they_are_restored() {
+    let scenario = Scenario::selling().await;
+    let (host, asset) = lost(&scenario).await;
+    let instance = host.named_instance(INSTANCE).await.expect("the instance");
+    let before = instance.values["system-name"].clone();
+    scenario.set("system-name", "another").await;
+    let assets = host.run_order(asset.order_id, silent()).await.expect("it is run");
+    let reason = assets[0].reason.clone().expect("a reason");
+    assert_eq!(
+        (reason.result, reason.problem.code.as_str()),
+        (LookedUp, "other-settings")
+    );
+    assert!(
+        reason.problem.message.ends_with("differ in `system-name`"),
+        "{reason:?}"
+    );
+    let faults = scenario.microsoft.faults();
+    assert_eq!(faults.requests_seen(Operation::Purchase), 1);
+
+    scenario.set("system-name", &before).await;
+    assert_eq!(until_bought(&host, &asset).await.last(), Some(&Licensed));
+    assert_eq!(faults.requests_seen(Operation::Purchase), 2);
+    assert_eq!(scenario.issued().await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_can_say_that_other_settings_do_not_matter() {
+    let scenario = Scenario::selling().await;
+    let (host, asset) = lost(&scenario).await;
+    scenario.set("system-name", "another").await;
+    let tried_again = host.retry_asset(asset.id, silent()).await.expect("it is tried");
+    assert_eq!(tried_again.sync_status, SyncStatus::Synchronized);
+    assert_eq!(scenario.issued().await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_has_taken_over_goes_on_with_what_is_in_doubt() {
+    let scenario = Scenario::selling().await;
+    let (host, asset) = lost(&scenario).await;
+    let next = scenario.install(&CertificateRequest::default()).await;
+    scenario.set("certificate-thumbprint", &next.to_string()).await;
+    assert_eq!(until_bought(&host, &asset).await.last(), Some(&Licensed));
     assert_eq!(scenario.issued().await.len(), 1);
 }

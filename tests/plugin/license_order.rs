@@ -285,3 +285,16 @@ async fn an_instance_that_is_not_ready_can_not_order() {
         .expect_err("not ready");
     assert!(refused.to_string().contains("not ready"), "{refused}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_is_not_placed_where_no_plugin_could_buy_it() {
+    let scenario = Scenario::selling().await;
+    let offers = scenario.offers().await;
+    let missing = scenario.folder.path().join("missing.wasm");
+    let host = Host::open(&scenario.folder.path().join("bss"), &missing).await;
+    let host = host.expect("the host opens");
+    let placed = host.place_order(INSTANCE, order_request(&offers[0], 1)).await;
+    assert!(matches!(placed, Err(PlaceError::Prepare(_))), "{placed:?}");
+    let assets = host.record().assets(record::AssetFilter::default()).await;
+    assert_eq!(assets.expect("the record"), []);
+}

@@ -223,6 +223,38 @@ async fn a_busy_microsoft_is_asked_again_after_the_pause_that_it_asks_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_worker_whose_microsoft_was_busy_returns_the_license_though_nothing_is_bought_meanwhile() {
+    let (scenario, asset) = sold().await;
+    let busy = Fault::Refusal {
+        status: 429,
+        code: "Throttled".into(),
+        retry_after: Some(1),
+    };
+    let faults = scenario.microsoft.faults();
+    faults.order(Operation::Return, busy, Repeat::Times(1));
+    let cancellation = cancel_now(&scenario.host, &asset).await.expect("it is taken");
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let host = scenario.host.clone();
+    let worker = tokio::spawn(async move {
+        let stopped = async {
+            let _ = stopped.await;
+        };
+        host.work(4, silent(), stopped).await
+    });
+    let patience = Instant::now() + Duration::from_secs(60);
+    while recorded(&scenario.host, &asset).await.status != AssetStatus::Cancelled {
+        assert!(Instant::now() < patience, "it is never attempted again");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    drop(stop);
+    worker.await.expect("it ends").expect("it worked");
+    assert_eq!(
+        results(&scenario.host, &cancellation).await,
+        [ReturnResult::Unavailable, ReturnResult::Returned]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_return_stays_open_until_microsoft_can_be_asked() {
     let (scenario, asset) = sold().await;
     let faults = scenario.microsoft.faults();
@@ -282,7 +314,11 @@ async fn a_return_that_is_broken_off_is_looked_up_by_the_next_attempt() {
         .order(Operation::Return, slow, Repeat::Times(1));
     let made = cancel_now(&scenario.host, &asset).await.expect("it is taken");
     let worker = scenario.host.record().start_worker().await.expect("a worker");
-    let mut taken = scenario.host.record().take_returns(worker.id(), 1, &[]).await;
+    let mut taken = scenario
+        .host
+        .record()
+        .take_returns(worker.id(), 1, None, &[])
+        .await;
     let taken = taken.as_mut().expect("the record").remove(0);
     // The call ends when its future is dropped, at some moment after Microsoft has acted.
     let (host, of_call) = (scenario.host.clone(), taken.clone());

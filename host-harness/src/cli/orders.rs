@@ -60,7 +60,21 @@ async fn place(host: &Host, place: PlaceOrder, json: bool) -> Outcome {
         .await
         .map_err(place_failure)?;
     if place.wait {
-        return resume(host, order.id, json).await;
+        // The order stands, whatever comes now: nobody is to place it again.
+        let not_attempted = |error: PlaceError| {
+            Failure::text(
+                Ending::NoAnswer,
+                format!("order {} is placed, and was not attempted: {error}", order.id),
+                format!(
+                    "`bss-host run`, or `bss-host order resume {}`, goes on with it",
+                    order.id
+                ),
+            )
+        };
+        host.run_order(order.id, listener())
+            .await
+            .map_err(not_attempted)?;
+        return settled(host, order.id, json).await;
     }
     show_order(host, order.id, json).await?;
     show::note(format!(
@@ -92,6 +106,11 @@ fn order_lines(offers: &[String], quantities: &[u32]) -> Result<Vec<NewLine>, Fa
 /// Buys what is not bought yet, as far as that is possible now.
 async fn resume(host: &Host, order: Uuid, json: bool) -> Outcome {
     host.run_order(order, listener()).await.map_err(place_failure)?;
+    settled(host, order, json).await
+}
+
+/// Shows an order, and ends as it stands.
+async fn settled(host: &Host, order: Uuid, json: bool) -> Outcome {
     match show_order(host, order, json).await? {
         Settlement::Licensed => Ok(Ending::Done),
         Settlement::Refused => Err(Failure::text(

@@ -275,6 +275,12 @@ impl Record {
         .execute(&mut *transaction)
         .await
         .map_err(RecordError::from)?;
+        // Whoever tries again knows what the settings were and are.
+        sqlx::query("UPDATE attempts SET settings_version = NULL WHERE asset_id = $1")
+            .bind(asset_id.to_string())
+            .execute(&mut *transaction)
+            .await
+            .map_err(RecordError::from)?;
         transaction.commit().await.map_err(RecordError::from)?;
         Ok(())
     }

@@ -54,6 +54,16 @@ pub enum EarlierAttempts {
     Unknown,
 }
 
+/// Whether earlier attempts have bought a license is not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Doubt {
+    /// When the last of them had ended, in milliseconds.
+    pub since_ms: i64,
+    /// The version of their instance's settings when the first of them was made since an operator tried again. None: it
+    /// does not matter.
+    pub settings_version: Option<i64>,
+}
+
 /// An attempt that is on record before the vendor is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BegunAttempt {
@@ -61,8 +71,10 @@ pub struct BegunAttempt {
     pub number: u32,
     /// What is known of those before it.
     pub earlier: EarlierAttempts,
-    /// When the last of those before it that may have bought had ended, in milliseconds. None: none may have.
-    pub in_doubt_since_ms: Option<i64>,
+    /// What is in doubt about them. None: nothing.
+    pub in_doubt: Option<Doubt>,
+    /// The version of its instance's settings.
+    pub settings_version: i64,
     /// What the vendor is to know the purchase by.
     pub client_transaction_id: Uuid,
 }
@@ -457,7 +469,7 @@ pub(super) async fn begin(
     }
     let ids: Vec<Uuid> = assets.iter().map(|(asset_id, _)| *asset_id).collect();
     let mut query = QueryBuilder::new(
-        "SELECT asset_id, number, begun_at_ms, finished_at_ms, result FROM attempts WHERE asset_id IN (",
+        "SELECT asset_id, number, begun_at_ms, finished_at_ms, result, settings_version FROM attempts WHERE asset_id IN (",
     );
     push_ids(&mut query, &ids);
     // As many forms as there are numbers of assets: not worth keeping.
@@ -472,35 +484,51 @@ pub(super) async fn begin(
         all_earlier
             .entry(id(row, "asset_id")?)
             .or_default()
-            .add(&attempt_times(row)?);
+            .add(&earlier_attempt(row)?);
+    }
+    let mut query = QueryBuilder::new(
+        "SELECT assets.id, instances.version FROM assets JOIN instances ON instances.id = assets.instance_id
+         WHERE assets.id IN (",
+    );
+    push_ids(&mut query, &ids);
+    let rows = query
+        .push(")")
+        .build()
+        .persistent(false)
+        .fetch_all(&mut *transaction)
+        .await?;
+    let mut versions = HashMap::new();
+    for row in &rows {
+        versions.insert(id(row, "id")?, row.try_get::<i64, _>("version")?);
     }
     let begun_at_ms = now_ms();
     let begun = assets.iter().map(|(asset_id, client_transaction_id)| {
         let earlier = all_earlier.remove(asset_id);
-        let in_doubt_since_ms = earlier
-            .as_ref()
-            .and_then(|earlier| earlier.in_doubt_since_ms(begun_at_ms));
+        let in_doubt = earlier.as_ref().and_then(|earlier| earlier.in_doubt(begun_at_ms));
         BegunAttempt {
             number: earlier
                 .as_ref()
                 .map_or(1, |earlier| earlier.last.saturating_add(1)),
-            earlier: match (&earlier, in_doubt_since_ms) {
+            earlier: match (&earlier, in_doubt) {
                 (None, _) => EarlierAttempts::None,
                 (Some(_), None) => EarlierAttempts::NotDone,
                 (Some(_), Some(_)) => EarlierAttempts::Unknown,
             },
-            in_doubt_since_ms,
+            in_doubt,
+            settings_version: versions.get(asset_id).copied().unwrap_or_default(),
             client_transaction_id: *client_transaction_id,
         }
     });
     let begun: Vec<BegunAttempt> = begun.collect();
-    let mut query =
-        QueryBuilder::new("INSERT INTO attempts (asset_id, number, client_transaction_id, begun_at_ms) ");
+    let mut query = QueryBuilder::new(
+        "INSERT INTO attempts (asset_id, number, client_transaction_id, begun_at_ms, settings_version) ",
+    );
     query.push_values(ids.iter().zip(&begun), |mut row, (asset_id, begun)| {
         row.push_bind(asset_id.to_string())
             .push_bind(i64::from(begun.number))
             .push_bind(begun.client_transaction_id.to_string())
-            .push_bind(begun_at_ms);
+            .push_bind(begun_at_ms)
+            .push_bind(begun.settings_version);
     });
     query.build().persistent(false).execute(transaction).await?;
     Ok(begun)
@@ -510,48 +538,67 @@ pub(super) async fn begin(
 #[derive(Debug, Default)]
 struct Earlier {
     last: u32,
-    in_doubt_since_ms: Option<i64>,
+    last_settings_version: Option<i64>,
     /// The last one has not ended: its worker died, nobody knows when.
     is_cut_off: bool,
+    in_doubt: Option<Doubt>,
 }
 
-struct AttemptTimes {
+struct EarlierAttempt {
     number: u32,
     begun_at_ms: i64,
     finished_at_ms: Option<i64>,
     result: Option<AttemptResult>,
+    settings_version: Option<i64>,
 }
 
-fn attempt_times(row: &SqliteRow) -> Result<AttemptTimes, RecordError> {
+fn earlier_attempt(row: &SqliteRow) -> Result<EarlierAttempt, RecordError> {
     let result: Option<&str> = row.try_get("result")?;
-    Ok(AttemptTimes {
+    Ok(EarlierAttempt {
         number: count(row, "number")?,
         begun_at_ms: row.try_get("begun_at_ms")?,
         finished_at_ms: row.try_get("finished_at_ms")?,
         result: result.map(AttemptResult::from_word).transpose()?,
+        settings_version: row.try_get("settings_version")?,
     })
 }
 
 impl Earlier {
-    fn add(&mut self, attempt: &AttemptTimes) {
-        self.in_doubt_since_ms = self.in_doubt_since_ms(attempt.begun_at_ms);
+    fn add(&mut self, attempt: &EarlierAttempt) {
+        self.in_doubt = self.in_doubt(attempt.begun_at_ms);
         self.is_cut_off = attempt.result.is_none();
         self.last = attempt.number;
+        self.last_settings_version = attempt.settings_version;
         let bought_nothing = matches!(
             attempt.result,
             None | Some(AttemptResult::Refused | AttemptResult::Unavailable | AttemptResult::LookedUp)
         );
         if !bought_nothing {
-            self.in_doubt_since_ms = self.in_doubt_since_ms.max(attempt.finished_at_ms);
+            self.in_doubt = Some(self.last_in_doubt(attempt.finished_at_ms.unwrap_or(attempt.begun_at_ms)));
         }
     }
 
-    /// Since when it is in doubt whether a license was bought, for an attempt that is begun at that time. One that was
-    /// cut off had ended by then: another one is begun only once its worker is dead.
-    fn in_doubt_since_ms(&self, next_begun_at_ms: i64) -> Option<i64> {
+    /// What is in doubt for an attempt that is begun at that time. One that was cut off had ended by then: another one is
+    /// begun only once its worker is dead.
+    fn in_doubt(&self, next_begun_at_ms: i64) -> Option<Doubt> {
         match self.is_cut_off {
-            true => Some(next_begun_at_ms),
-            false => self.in_doubt_since_ms,
+            true => Some(self.last_in_doubt(next_begun_at_ms)),
+            false => self.in_doubt,
+        }
+    }
+
+    /// The doubt where the last one is in it, too. All that may have bought did so with the same settings, or with such as
+    /// mean the same to the vendor: with others it is only looked up.
+    fn last_in_doubt(&self, ended_at_ms: i64) -> Doubt {
+        match self.in_doubt {
+            Some(doubt) => Doubt {
+                since_ms: doubt.since_ms.max(ended_at_ms),
+                settings_version: doubt.settings_version.or(self.last_settings_version),
+            },
+            None => Doubt {
+                since_ms: ended_at_ms,
+                settings_version: self.last_settings_version,
+            },
         }
     }
 }
@@ -641,29 +688,34 @@ fn attempt(row: &SqliteRow) -> Result<Attempt, RecordError> {
 mod tests {
     use super::*;
 
-    /// What attempts say together, each begun at a time, and ended at another with a result.
-    fn in_doubt_since(
-        attempts: &[(i64, Option<(i64, AttemptResult)>)],
-        next_begun_at_ms: i64,
-    ) -> Option<i64> {
+    /// What attempts say together, each begun at a time with settings of its number, and ended at another time with a result.
+    fn in_doubt(attempts: &[(i64, Option<(i64, AttemptResult)>)], next_begun_at_ms: i64) -> Option<Doubt> {
         let mut earlier = Earlier::default();
         for (number, (begun_at_ms, end)) in (1..).zip(attempts) {
-            earlier.add(&AttemptTimes {
+            earlier.add(&EarlierAttempt {
                 number,
                 begun_at_ms: *begun_at_ms,
                 finished_at_ms: end.map(|(finished_at_ms, _)| finished_at_ms),
                 result: end.map(|(_, result)| result),
+                settings_version: Some(i64::from(number)),
             });
         }
-        earlier.in_doubt_since_ms(next_begun_at_ms)
+        earlier.in_doubt(next_begun_at_ms)
+    }
+
+    fn doubt(since_ms: i64, settings_version: i64) -> Option<Doubt> {
+        Some(Doubt {
+            since_ms,
+            settings_version: Some(settings_version),
+        })
     }
 
     #[test]
     fn what_definitely_bought_nothing_leaves_no_doubt() {
         use AttemptResult::{Refused, Unavailable};
         let attempts = [(1, Some((2, Unavailable))), (3, Some((4, Refused)))];
-        assert_eq!(in_doubt_since(&attempts, 5), None);
-        assert_eq!(in_doubt_since(&[], 5), None);
+        assert_eq!(in_doubt(&attempts, 5), None);
+        assert_eq!(in_doubt(&[], 5), None);
     }
 
     #[test]
@@ -672,22 +724,25 @@ mod tests {
         for doubtful in [Unknown, SecondLicense, AttemptResult::Licensed] {
             for later in [LookedUp, Unavailable, Refused] {
                 let attempts = [(1, Some((10, doubtful))), (20, Some((30, later)))];
-                assert_eq!(in_doubt_since(&attempts, 40), Some(10), "{doubtful:?}, {later:?}");
+                assert_eq!(in_doubt(&attempts, 40), doubt(10, 1), "{doubtful:?}, {later:?}");
             }
             let attempts = [(1, Some((10, doubtful))), (20, Some((30, Unknown)))];
-            assert_eq!(in_doubt_since(&attempts, 40), Some(30), "{doubtful:?}");
+            assert_eq!(in_doubt(&attempts, 40), doubt(30, 1), "{doubtful:?}");
         }
     }
 
     #[test]
     fn an_attempt_that_was_cut_off_may_have_bought_until_the_next_one_began() {
-        use AttemptResult::{LookedUp, Unknown};
-        assert_eq!(in_doubt_since(&[(1, None)], 40), Some(40));
-        assert_eq!(
-            in_doubt_since(&[(1, Some((10, Unknown))), (20, None)], 40),
-            Some(40)
-        );
+        use AttemptResult::{LookedUp, Unavailable, Unknown};
+        assert_eq!(in_doubt(&[(1, None)], 40), doubt(40, 1));
+        let unavailable = [(1, Some((10, Unavailable))), (20, None)];
+        assert_eq!(in_doubt(&unavailable, 40), doubt(40, 2));
         let looked_up = [(1, None), (40, Some((50, LookedUp)))];
-        assert_eq!(in_doubt_since(&looked_up, 60), Some(40));
+        assert_eq!(in_doubt(&looked_up, 60), doubt(40, 1));
+        // It may have been one that only looked up, with other settings: those of the first one count.
+        assert_eq!(
+            in_doubt(&[(1, Some((10, Unknown))), (20, None)], 40),
+            doubt(40, 1)
+        );
     }
 }

@@ -159,7 +159,8 @@ impl From<sqlx::Error> for FinishReturnError {
 
 impl Record {
     /// Takes returns that are due, the longest due first, for a worker that [has been started](Record::start_worker):
-    /// they are nobody else's until they are attempted, or the worker has ended. Of no instance in `without`.
+    /// they are nobody else's until they are attempted, or the worker has ended. Of one instance or of all, and of none in
+    /// `without`.
     ///
     /// # Errors
     /// When the record can't be read or written.
@@ -167,6 +168,7 @@ impl Record {
         &self,
         worker: Uuid,
         limit: u32,
+        instance: Option<Uuid>,
         without: &[Uuid],
     ) -> Result<Vec<TakenReturn>, RecordError> {
         // Asking costs other writers nothing, and nearly always nothing is to be returned.
@@ -181,6 +183,11 @@ impl Record {
         self.bury_dead_workers(&mut transaction).await?;
         let mut query = due_returns();
         query.push(" AND c.due_at_ms <= ").push_bind(now_ms());
+        if let Some(instance) = instance {
+            query
+                .push(" AND a.instance_id = ")
+                .push_bind(instance.to_string());
+        }
         without_instances(&mut query, "a.instance_id", without);
         query
             .push(" ORDER BY c.due_at_ms LIMIT ")

@@ -8,6 +8,7 @@ use super::assets::SyncStatus;
 use super::attempts::BegunAttempt;
 use super::orders::Party;
 use super::stored::{from_json, id, push_ids, without_instances};
+use super::workers::{LATE, lease_ends_ms};
 use super::{Record, RecordError, begin_write};
 use crate::clock::now_ms;
 
@@ -67,10 +68,11 @@ impl Record {
     pub async fn take_assets(&self, worker: Uuid, taking: &Taking) -> Result<Vec<TakenAsset>, RecordError> {
         // Only a look while there is nothing to write: an idle worker keeps nobody else from writing.
         let mut look = due("SELECT assets.id FROM assets", taking);
-        let late = "SELECT id FROM workers WHERE expires_at_ms <= $1";
+        let (from_ms, to_ms) = lease_ends_ms();
         let is_idle = look.build().fetch_optional(&self.readers).await?.is_none()
-            && sqlx::query(late)
-                .bind(now_ms())
+            && sqlx::query(LATE)
+                .bind(from_ms)
+                .bind(to_ms)
                 .fetch_optional(&self.readers)
                 .await?
                 .is_none();

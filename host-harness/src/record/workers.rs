@@ -116,8 +116,10 @@ impl Record {
         &self,
         transaction: &mut SqliteConnection,
     ) -> Result<(), RecordError> {
-        let late = sqlx::query("SELECT id FROM workers WHERE expires_at_ms <= $1")
-            .bind(now_ms())
+        let (from_ms, to_ms) = lease_ends_ms();
+        let late = sqlx::query(LATE)
+            .bind(from_ms)
+            .bind(to_ms)
             .fetch_all(&mut *transaction)
             .await?;
         let directory = self.data_dir.join(DIRECTORY);
@@ -133,6 +135,16 @@ impl Record {
         }
         Ok(())
     }
+}
+
+/// Workers that have been silent for too long. What is bound are the [`lease_ends_ms`].
+pub(super) const LATE: &str = "SELECT id FROM workers WHERE expires_at_ms <= $1 OR expires_at_ms > $2";
+
+/// Between which times the lease of a worker ends that has just said that it is alive: one that ends later was given by a
+/// clock that ran ahead, and says nothing.
+pub(super) fn lease_ends_ms() -> (i64, i64) {
+    let now_ms = now_ms();
+    (now_ms, now_ms.saturating_add(millis(WORKER_LEASE)))
 }
 
 /// Frees all that a worker has taken, in every table where something can be.
@@ -201,6 +213,25 @@ mod tests {
         bury(&record).await;
         assert_eq!(workers(&record).await, 1, "its process holds the lock");
         // What the operating system does when the process is gone.
+        worker._lock.unlock().unwrap();
+        bury(&record).await;
+        assert_eq!(workers(&record).await, 0);
+    }
+
+    #[tokio::test]
+    async fn the_lease_of_a_clock_that_ran_ahead_keeps_nothing_from_anybody() {
+        let folder = tempfile::tempdir().unwrap();
+        let record = Record::open(folder.path()).await.unwrap();
+        let worker = record.start_worker().await.unwrap();
+        // As if it had been given a day from now.
+        let day_ms = 24 * 60 * 60 * 1_000;
+        sqlx::query("UPDATE workers SET expires_at_ms = expires_at_ms + $1")
+            .bind(day_ms)
+            .execute(&record.writer)
+            .await
+            .unwrap();
+        bury(&record).await;
+        assert_eq!(workers(&record).await, 1, "its process holds the lock");
         worker._lock.unlock().unwrap();
         bury(&record).await;
         assert_eq!(workers(&record).await, 0);

@@ -107,7 +107,10 @@ async fn a_request_waits_for_a_decision_and_changes_nothing() {
     let again = record.opened_again().await;
     assert_eq!(again.cancellation(made.id).await.unwrap(), Some(made));
     assert_eq!(asset(&again, id).await, before);
-    assert_eq!(record.take_returns(Uuid::new_v4(), 10, &[]).await.unwrap(), []);
+    assert_eq!(
+        record.take_returns(Uuid::new_v4(), 10, None, &[]).await.unwrap(),
+        []
+    );
 }
 
 #[test]
@@ -371,7 +374,7 @@ async fn what_settles_nothing_leaves_the_return_open_until_it_is_due_again() {
         );
         assert_eq!(after.reason.unwrap().result, result);
         assert_eq!(
-            record.take_returns(worker, 10, &[]).await.unwrap(),
+            record.take_returns(worker, 10, None, &[]).await.unwrap(),
             [],
             "not due yet"
         );
@@ -434,7 +437,7 @@ async fn a_crash_during_a_return_leaves_the_intent_and_the_next_worker_asks_firs
 
     let next = record.opened_again().await;
     let worker = next.start_worker().await.unwrap();
-    assert_eq!(next.take_returns(worker.id(), 10, &[]).await.unwrap(), []);
+    assert_eq!(next.take_returns(worker.id(), 10, None, &[]).await.unwrap(), []);
     assert_eq!(next.take_return(worker.id(), made.id).await.unwrap(), None);
     let not_its = TakenReturn {
         worker: worker.id(),
@@ -455,7 +458,7 @@ async fn a_crash_during_a_return_leaves_the_intent_and_the_next_worker_asks_firs
         .execute(&mut database)
         .await
         .unwrap();
-    let taken = next.take_returns(worker.id(), 10, &[]).await.unwrap();
+    let taken = next.take_returns(worker.id(), 10, None, &[]).await.unwrap();
     assert_eq!(taken.len(), 1);
     let begun = next.begin_return(&taken[0]).await.unwrap();
     assert_eq!((begun.number, begun.earlier), (2, EarlierAttempts::Unknown));
@@ -474,9 +477,18 @@ async fn due_returns_are_shared_among_workers_and_those_of_an_excluded_instance_
         record.start_worker().await.unwrap(),
         record.start_worker().await.unwrap(),
     ];
-    assert_eq!(record.take_returns(one.id(), 10, &[instance]).await.unwrap(), []);
-    let first = record.take_returns(one.id(), 2, &[Uuid::new_v4()]).await.unwrap();
-    let second = record.take_returns(two.id(), 10, &[]).await.unwrap();
+    assert_eq!(
+        record
+            .take_returns(one.id(), 10, None, &[instance])
+            .await
+            .unwrap(),
+        []
+    );
+    let first = record
+        .take_returns(one.id(), 2, None, &[Uuid::new_v4()])
+        .await
+        .unwrap();
+    let second = record.take_returns(two.id(), 10, None, &[]).await.unwrap();
     assert_eq!((first.len(), second.len()), (2, 1));
     let mut all: Vec<_> = first.iter().chain(&second).map(|taken| taken.asset_id).collect();
     let mut expected = ids.clone();
@@ -486,7 +498,7 @@ async fn due_returns_are_shared_among_workers_and_those_of_an_excluded_instance_
     // One lets go, the other ends: what they had is free.
     record.leave_return(&second[0], 0).await.unwrap();
     record.end_worker(one).await.unwrap();
-    let again = record.take_returns(two.id(), 10, &[]).await.unwrap();
+    let again = record.take_returns(two.id(), 10, None, &[]).await.unwrap();
     assert_eq!(again.len(), 3);
 }
 
