@@ -7,7 +7,8 @@ use host_harness::Host;
 use host_harness::license_return::ReturnError;
 use host_harness::record::{
     Asset, AssetStatus, BillingFilter, CancelError, Cancellation, CancellationFilter, CancellationState,
-    LicenseTokenStatus, Requester, RequesterKind, ReturnAttempt, ReturnResult, ReturnStatus,
+    LicenseTokenStatus, MailFilter, MailState, Requester, RequesterKind, RetryMailError, ReturnAttempt,
+    ReturnResult, ReturnStatus,
 };
 use host_harness::simulator::{Fault, LedgerEntry, Operation, Repeat, TokenStatus, When};
 use jiff::SignedDuration;
@@ -252,6 +253,23 @@ async fn a_worker_whose_microsoft_was_busy_returns_the_license_though_nothing_is
         results(&scenario.host, &cancellation).await,
         [ReturnResult::Unavailable, ReturnResult::Returned]
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_license_that_was_given_back_is_mailed_to_nobody() {
+    let (scenario, asset) = sold().await;
+    let record = scenario.host.record();
+    cancel(&scenario.host, &asset).await;
+    let mails = record.mails(MailFilter::default()).await.expect("mails");
+    assert_eq!(mails[0].state, MailState::Withdrawn);
+    let retried = record.retry_mail(mails[0].id).await;
+    assert!(
+        matches!(retried, Err(RetryMailError::Withdrawn { .. })),
+        "{retried:?}"
+    );
+    assert_eq!(record.retry_mails().await.expect("none"), 0);
+    let worker = record.start_worker().await.expect("a worker");
+    assert_eq!(record.take_mails(worker.id(), 9).await.expect("none").len(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

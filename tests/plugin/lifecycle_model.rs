@@ -383,7 +383,9 @@ impl World {
         let mails = self.host.record().mails(MailFilter::default()).await;
         let mails = mails.expect("mails");
         assert!(
-            mails.iter().all(|mail| mail.state == MailState::Sent),
+            mails
+                .iter()
+                .all(|mail| matches!(mail.state, MailState::Sent | MailState::Withdrawn)),
             "{mails:?}"
         );
         mails.into_iter().map(|mail| mail.asset_id).collect()

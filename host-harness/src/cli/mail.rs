@@ -299,7 +299,7 @@ async fn list(host: &Host, filter: MailFilter, json: bool) -> Outcome {
             let when = match mail.state {
                 MailState::Sent => show::time(mail.sent_at_ms.unwrap_or_default()),
                 MailState::Pending if mail.attempts > 0 => format!("again {}", show::time(mail.due_at_ms)),
-                MailState::Pending | MailState::Failed => String::new(),
+                MailState::Pending | MailState::Failed | MailState::Withdrawn => String::new(),
             };
             let problem = mail.problem.as_ref();
             table.add_row([

@@ -39,12 +39,15 @@ pub enum MailState {
     Sent,
     /// The mail server refused it for good; it is not tried again until the operator says so.
     Failed,
+    /// Its license was given back before it was sent.
+    Withdrawn,
 }
 
 stored_enum!(MailState {
     Pending = "pending", "pending";
     Sent = "sent", "sent";
     Failed = "failed", "failed";
+    Withdrawn = "withdrawn", "withdrawn";
 });
 
 /// An e-mail as it is on record, without what it says.
@@ -131,9 +134,27 @@ pub enum RetryMailError {
         /// The e-mail.
         id: Uuid,
     },
+    /// What it would say is not so any more.
+    #[error("mail `{id}` is about a license that was given back")]
+    Withdrawn {
+        /// The e-mail.
+        id: Uuid,
+    },
     /// The record failed.
     #[error(transparent)]
     Record(#[from] RecordError),
+}
+
+/// Withdraws what was not sent yet about an asset, in the transaction that cancels it: its key is dead. One that is being sent
+/// at this moment can still become a sent one.
+pub(super) async fn withdraw(transaction: &mut SqliteConnection, asset_id: Uuid) -> Result<(), RecordError> {
+    sqlx::query("UPDATE mails SET state = $2, worker = NULL WHERE asset_id = $1 AND state <> $3")
+        .bind(asset_id.to_string())
+        .bind(MailState::Withdrawn.word())
+        .bind(MailState::Sent.word())
+        .execute(transaction)
+        .await?;
+    Ok(())
 }
 
 /// Writes an e-mail about an asset down, in the transaction that makes it necessary. Doing so again does nothing,
@@ -301,8 +322,10 @@ impl Record {
             .await
             .map_err(RecordError::from)?;
         let state = state.ok_or(RetryMailError::NoMail { id: mail_id })?;
-        if MailState::from_word(&state)? == MailState::Sent {
-            return Err(RetryMailError::Sent { id: mail_id });
+        match MailState::from_word(&state)? {
+            MailState::Sent => return Err(RetryMailError::Sent { id: mail_id }),
+            MailState::Withdrawn => return Err(RetryMailError::Withdrawn { id: mail_id }),
+            MailState::Pending | MailState::Failed => {}
         }
         make_due(&mut transaction, Some(mail_id)).await?;
         transaction.commit().await.map_err(RecordError::from)?;
@@ -325,7 +348,9 @@ async fn make_due(transaction: &mut SqliteConnection, mail_id: Option<Uuid>) -> 
     let mut query = QueryBuilder::new("UPDATE mails SET state = ");
     query.push_bind(MailState::Pending.word());
     query.push(", due_at_ms = ").push_bind(now_ms());
-    query.push(" WHERE state <> ").push_bind(MailState::Sent.word());
+    query.push(" WHERE state IN (");
+    query.push_bind(MailState::Pending.word()).push(", ");
+    query.push_bind(MailState::Failed.word()).push(")");
     if let Some(mail_id) = mail_id {
         query.push(" AND id = ").push_bind(mail_id.to_string());
     }

@@ -10,6 +10,7 @@ use super::assets::{AssetStatus, LicenseTokenStatus, Problem, ReturnStatus};
 use super::attempts::EarlierAttempts;
 use super::cancellations::{Cancellation, CancellationState, ReturnReason, existing};
 use super::invoices::credit;
+use super::outbox::withdraw;
 use super::stored::{count, from_json, id, stored_enum, to_json, without_instances};
 use super::{Record, RecordError, begin_write};
 use crate::clock::now_ms;
@@ -425,6 +426,7 @@ async fn cancel_asset(transaction: &mut SqliteConnection, taken: &TakenReturn) -
         });
     }
     show_returned(transaction, taken.asset_id).await?;
+    withdraw(transaction, taken.asset_id).await?;
     credit(transaction, taken.asset_id, taken.cancellation_id, now_ms()).await?;
     Ok(())
 }
