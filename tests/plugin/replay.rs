@@ -272,5 +272,5 @@ async fn what_can_not_be_recorded_or_played_back_is_refused() {
     std::fs::write(&file, r#"{"line":"recording","format":0,"host":"0"}"#).expect("a file");
     assert_fails(&replay(&file), REFUSED, &["not a recording of format 1"]);
     let nothing = record(&scenario, &["replay", "a file"]);
-    assert_fails(&nothing, USAGE, &["makes no calls"]);
+    assert_fails(&nothing, USAGE, &["can't be recorded"]);
 }
