@@ -204,7 +204,10 @@ impl Host {
             None => self.purchase(taken, listener).instrument(attempt).await,
         };
         let mut due_at_ms = due_at_ms(taken.attempt.number, sign);
-        if let Some(Caution::UnderWay { until_ms }) = caution {
+        if let Some(Caution::UnderWay { until_ms }) = caution
+            && !matches!(sign, Sign::LeaveAlone(_))
+        {
+            // It need not wait longer than it has to.
             due_at_ms = due_at_ms.min(until_ms.max(now_ms().saturating_add(millis(FIRST_PAUSE))));
         }
         let finished = self
@@ -234,11 +237,14 @@ impl Host {
             Ok(Ok(Err(ChangeFailure::Unavailable(delay)))) => retry_after(delay),
             _ => None,
         };
+        let is_overtaken = matches!(answer, Err(PrepareError::SettingsChanged(_)));
         let outcome = match answer {
             Ok(answer) => outcome(answer, &taken.attempt.client_transaction_id.to_string()),
             Err(error) => not_begun(taken.attempt.earlier, &error),
         };
         let sign = match (&outcome, retry_after) {
+            // It says nothing against the vendor.
+            _ if is_overtaken => Sign::Answered,
             (AttemptOutcome::Licensed(_) | AttemptOutcome::Refused(_), _) => Sign::Answered,
             (_, Some(pause)) => Sign::LeaveAlone(pause),
             _ => Sign::Silent,
