@@ -329,9 +329,20 @@ impl World {
             sorted(ids.clone()),
             "each is charged once"
         );
-        assert_eq!(sorted(self.mailed().await), sorted(ids), "each is mailed once");
+        let (mailed, withdrawn) = self.mailed().await;
         let files = std::fs::read_dir(mailbox(&self.scenario)).map_or(0, Iterator::count);
-        assert_eq!(files, licensed.len(), "and nothing else is in the mailbox");
+        assert_eq!(files, mailed.len(), "nothing else is in the mailbox");
+        for withdrawn in &withdrawn {
+            let is_its = |asset: &&&Asset| asset.id == *withdrawn;
+            let asset = licensed.iter().find(is_its).expect("an asset with a license");
+            assert_eq!(
+                asset.status,
+                AssetStatus::Cancelled,
+                "what is not mailed was given back"
+            );
+        }
+        let written = [mailed, withdrawn].concat();
+        assert_eq!(sorted(written), sorted(ids), "each is mailed once");
         let returned: Vec<_> = licensed
             .iter()
             .filter(|asset| {
@@ -379,16 +390,17 @@ impl World {
         credits.into_iter().map(|credit| credit.asset_id).collect()
     }
 
-    async fn mailed(&self) -> Vec<uuid::Uuid> {
+    /// The assets whose e-mail was sent, and those whose e-mail was withdrawn.
+    async fn mailed(&self) -> (Vec<uuid::Uuid>, Vec<uuid::Uuid>) {
         let mails = self.host.record().mails(MailFilter::default()).await;
         let mails = mails.expect("mails");
-        assert!(
-            mails
-                .iter()
-                .all(|mail| matches!(mail.state, MailState::Sent | MailState::Withdrawn)),
-            "{mails:?}"
-        );
-        mails.into_iter().map(|mail| mail.asset_id).collect()
+        let in_state = |state| {
+            let mails = mails.iter().filter(|mail| mail.state == state);
+            mails.map(|mail| mail.asset_id).collect::<Vec<_>>()
+        };
+        let (sent, withdrawn) = (in_state(MailState::Sent), in_state(MailState::Withdrawn));
+        assert_eq!(sent.len() + withdrawn.len(), mails.len(), "{mails:?}");
+        (sent, withdrawn)
     }
 }
 
