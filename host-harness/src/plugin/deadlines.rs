@@ -100,9 +100,15 @@ mod tests {
 
     #[tokio::test]
     async fn the_parts_of_a_call_have_its_times_together() {
-        let mut deadlines = Deadlines::new(LONG, SHORT, Span::none());
-        deadlines.run(work(3)).await.unwrap();
-        let second = deadlines.run(work(5)).await;
+        // Either part alone is well within the limit, and both are well beyond it, also on a machine that is busy.
+        let part = Duration::from_millis(600);
+        let busy_for_a_part = || async {
+            std::thread::sleep(part);
+            tokio::task::yield_now().await;
+        };
+        let mut deadlines = Deadlines::new(LONG, Duration::from_secs(1), Span::none());
+        deadlines.run(busy_for_a_part()).await.unwrap();
+        let second = deadlines.run(busy_for_a_part()).await;
         assert!(matches!(second, Err(CallError::Busy(_))), "{second:?}");
     }
 }
