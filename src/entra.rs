@@ -10,8 +10,9 @@ use zeroize::Zeroizing;
 
 use crate::failures::{Problem, ReadFailure};
 use crate::instance_settings::{Settings, authority_name};
-use crate::platform::{HttpRequest, HttpResponse, Level, Method, Platform, SigningFailure};
+use crate::platform::{HttpRequest, HttpResponse, Level, Method, Platform, SendFailure, SigningFailure};
 use crate::secret::Secret;
+use answer::Again;
 
 /// The option that names another authority than Microsoft's global one: a national cloud, a simulator.
 const LOGIN_AUTHORITY_OPTION: &str = "login-authority";
@@ -49,6 +50,7 @@ pub(crate) struct Entra<'a, P> {
     platform: &'a P,
     settings: &'a Settings,
     version: Version,
+    authority: String,
     endpoint: String,
     certificate: Vec<u8>,
     cache_name: String,
@@ -68,7 +70,8 @@ impl<'a, P: Platform> Entra<'a, P> {
             Version::V1 => "oauth2/token",
             Version::V2 => "oauth2/v2.0/token",
         };
-        let endpoint = format!("https://{}/{}/{path}", login_authority(platform), settings.tenant);
+        let authority = login_authority(platform);
+        let endpoint = format!("https://{authority}/{}/{path}", settings.tenant);
         let certificate = platform
             .certificate()
             .ok_or_else(|| ReadFailure::Refused(signing_problem(&SigningFailure::NoCertificate)))?;
@@ -82,6 +85,7 @@ impl<'a, P: Platform> Entra<'a, P> {
             platform,
             settings,
             version,
+            authority,
             endpoint,
             certificate,
             cache_name,
@@ -97,13 +101,15 @@ impl<'a, P: Platform> Entra<'a, P> {
         if let Some(access_token) = self.platform.cached_access_token(&self.cache_name) {
             return Ok(access_token);
         }
-        let granted = match self.ask() {
-            Err(answer::Denial {
-                is_worth_asking_again: true,
-                ..
-            }) => self.ask(),
-            other => other,
-        };
+        let mut granted = self.ask();
+        if let Err(denial) = &granted
+            && denial.again != Again::Never
+        {
+            if denial.again == Again::AfterAPause {
+                self.platform.pause(answer::OUTAGE_PAUSE_MS);
+            }
+            granted = self.ask();
+        }
         let granted = granted.map_err(|denial| denial.failure)?;
         let expires_at_ms = granted.expires_at_ms(self.platform.now_ms());
         self.platform
@@ -140,8 +146,11 @@ impl<'a, P: Platform> Entra<'a, P> {
         let response = self.platform.send(&request).map_err(|failure| {
             let problem = Problem::new(
                 failure.code(),
-                format!("Microsoft Entra did not issue an access token: {failure}."),
-                failure.advice(),
+                format!(
+                    "Microsoft Entra (`{}`) did not issue an access token: {failure}.",
+                    self.authority
+                ),
+                advice(&failure),
             );
             answer::Denial::from(ReadFailure::Unavailable(
                 problem.in_exchange(&correlation_id).into(),
@@ -183,6 +192,25 @@ impl<'a, P: Platform> Entra<'a, P> {
             body: Zeroizing::new(form.finish().into_bytes()),
             response_bytes_max: RESPONSE_BYTES_MAX,
         }
+    }
+}
+
+/// What an operator can do where Entra gives no answer. Its host is in no field of the form.
+fn advice(failure: &SendFailure) -> &'static str {
+    match failure {
+        SendFailure::NameNotResolved => {
+            "Check the DNS that the host machine uses, and the option `login-authority` if the instance has it."
+        }
+        SendFailure::Unreachable | SendFailure::ConnectTimeout => {
+            "Check that a firewall lets the host machine out to that host, and the option `login-authority` if the instance has it."
+        }
+        SendFailure::ServerNotTrusted | SendFailure::TlsAlert(_) | SendFailure::TlsFailed => {
+            "Check that nothing on the way replaces that host's certificate, and the option `login-authority` if the instance has it."
+        }
+        SendFailure::AddressProhibited => {
+            "Check the option `login-authority`; if that host is on a network of your own, allow that network for the instance."
+        }
+        other => other.advice(),
     }
 }
 

@@ -8,7 +8,7 @@ use crate::failures::{ChangeFailure, Problem, ReadFailure};
 use crate::instance_settings::{Instance, Settings, guid, is_country};
 use crate::platform::Platform;
 use crate::secret::Secret;
-use crate::text::forbidden_character;
+use crate::text::{forbidden_character, forbidden_in_name};
 
 /// The longest name of a customer or reseller, in Unicode scalar values; the longest that Partner
 /// Center takes for a company.
@@ -187,10 +187,10 @@ fn validate_party(role: &str, party: &Party) -> Result<(), Problem> {
     if !is_short_line(&party.id, CODE_LENGTH_MAX) {
         return Err(invalid("id", ""));
     }
-    if !is_short_line(&party.name, PARTY_NAME_LENGTH_MAX) {
+    if !is_short(&party.name, PARTY_NAME_LENGTH_MAX) || forbidden_in_name(&party.name).is_some() {
         return Err(invalid(
             "name",
-            "Correct the account: a name of one line, with at most 200 characters.",
+            "Correct the account: a name of one line, with at most 200 characters, none of them invisible.",
         ));
     }
     if !is_country(&party.country) {
@@ -203,7 +203,11 @@ fn validate_party(role: &str, party: &Party) -> Result<(), Problem> {
 }
 
 fn is_short_line(text: &str, length_max: usize) -> bool {
-    !text.trim().is_empty() && text.chars().count() <= length_max && forbidden_character(text).is_none()
+    is_short(text, length_max) && forbidden_character(text).is_none()
+}
+
+fn is_short(text: &str, length_max: usize) -> bool {
+    !text.trim().is_empty() && text.chars().count() <= length_max
 }
 
 #[cfg(test)]

@@ -47,6 +47,9 @@ pub trait Platform {
     /// The time of day, in milliseconds since 1970.
     fn now_ms(&self) -> i64;
 
+    /// Lets that many milliseconds pass.
+    fn pause(&self, milliseconds: u64);
+
     /// Bytes that nobody can guess.
     fn random(&self) -> [u8; 16];
 
@@ -300,7 +303,10 @@ impl SendFailure {
             Self::Denied => {
                 "Save the settings of the instance again, so that the host learns where it may send."
             }
-            Self::TooManyConnections | Self::BrokenOff(_) | Self::ResponseTimeout => "Try again later.",
+            Self::TooManyConnections | Self::ResponseTimeout => "Try again later.",
+            Self::BrokenOff(_) => {
+                "Try again later. If it is always so, tell Microsoft: so does a server that asks for the certificate only after the handshake of TLS."
+            }
             Self::InvalidRequest(_) => "Check the settings of the instance.",
             Self::ResponseTooLarge | Self::ResponseUnreadable(_) => {
                 "Check that the settings name Microsoft's server; if they do, a newer version of this plugin may help."

@@ -29,6 +29,8 @@ pub(crate) struct ScriptedPlatform {
     pub(crate) products: RefCell<Vec<Vec<Product>>>,
     pub(crate) log: RefCell<Vec<(Level, String, String)>>,
     pub(crate) progress: RefCell<Vec<u64>>,
+    /// The milliseconds of each.
+    pub(crate) pauses: RefCell<Vec<u64>>,
     pub(crate) options: HashMap<&'static str, &'static str>,
     pub(crate) certificate: Option<Vec<u8>>,
     random: Cell<u128>,
@@ -44,6 +46,7 @@ impl ScriptedPlatform {
             products: RefCell::default(),
             log: RefCell::default(),
             progress: RefCell::default(),
+            pauses: RefCell::default(),
             options: HashMap::new(),
             certificate: Some(CERTIFICATE.to_vec()),
             random: Cell::new(0),
@@ -130,6 +133,10 @@ impl Platform for ScriptedPlatform {
 
     fn now_ms(&self) -> i64 {
         NOW_MS
+    }
+
+    fn pause(&self, milliseconds: u64) {
+        self.pauses.borrow_mut().push(milliseconds);
     }
 
     fn random(&self) -> [u8; 16] {

@@ -15,6 +15,16 @@ pub(crate) fn forbidden_character(text: &str) -> Option<char> {
     text.chars().find(|&character| is_forbidden(character))
 }
 
+/// The same for a name that people read: the characters without which some scripts can't be written as they are (U+200C and
+/// U+200D join letters or keep them apart; U+200E, U+200F and U+061C turn nothing but themselves) may stand in it.
+pub(crate) fn forbidden_in_name(text: &str) -> Option<char> {
+    forbidden_character(text)?;
+    let mut characters = text.chars();
+    characters.find(|&character| {
+        is_forbidden(character) && !matches!(character, '\u{200C}'..='\u{200F}' | '\u{061C}')
+    })
+}
+
 fn is_forbidden(character: char) -> bool {
     character.is_control()
         || matches!(character,
@@ -190,6 +200,23 @@ mod tests {
         assert_eq!(forbidden_character("a\u{200B}b"), Some('\u{200B}'));
         assert_eq!(forbidden_character("a\nb"), Some('\n'));
         assert_eq!(forbidden_character("Ελλάδα 日本 é"), None);
+    }
+
+    #[test]
+    fn a_name_may_hold_what_its_script_needs_and_nothing_that_hides_or_turns_others() {
+        for name in [
+            "نرم\u{200C}افزار",
+            "क्\u{200D}ष",
+            "אופיס\u{200F} 2024",
+            "a\u{200E}b\u{061C}",
+        ] {
+            assert_eq!(forbidden_in_name(name), None, "{name:?}");
+            assert!(forbidden_character(name).is_some(), "{name:?}");
+        }
+        for character in ['\n', '\u{200B}', '\u{202E}', '\u{2067}', '\u{FEFF}', '\u{AD}'] {
+            let name = format!("נר\u{200F}{character}b");
+            assert_eq!(forbidden_in_name(&name), Some(character));
+        }
     }
 
     #[test]

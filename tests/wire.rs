@@ -198,6 +198,8 @@ impl Platform for Described {
         1_790_000_000_000
     }
 
+    fn pause(&self, _: u64) {}
+
     fn random(&self) -> [u8; 16] {
         *uuid::Uuid::new_v4().as_bytes()
     }

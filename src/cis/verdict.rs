@@ -14,7 +14,7 @@ pub(super) enum Verdict {
     /// Definitely not done; later perhaps.
     Unavailable(Delay),
     /// Nobody can tell. For a read it is whether a retry can help.
-    Unclear { problem: Problem, is_outage: bool },
+    Unclear { delay: Delay, is_outage: bool },
 }
 
 impl Verdict {
@@ -23,13 +23,13 @@ impl Verdict {
             Self::Refused(problem) => ReadFailure::Refused(problem),
             Self::Unavailable(delay) => ReadFailure::Unavailable(delay),
             Self::Unclear {
-                problem,
+                delay,
                 is_outage: true,
-            } => ReadFailure::Unavailable(problem.into()),
+            } => ReadFailure::Unavailable(delay),
             Self::Unclear {
-                problem,
+                delay,
                 is_outage: false,
-            } => ReadFailure::Malformed(problem),
+            } => ReadFailure::Malformed(delay.problem),
         }
     }
 
@@ -37,7 +37,7 @@ impl Verdict {
         match self {
             Self::Refused(problem) => ChangeFailure::Refused(problem),
             Self::Unavailable(delay) => ChangeFailure::Unavailable(delay),
-            Self::Unclear { problem, .. } => ChangeFailure::Unknown(problem),
+            Self::Unclear { delay, .. } => ChangeFailure::Unknown(delay.problem),
         }
     }
 }
@@ -47,28 +47,28 @@ pub(super) fn of(answer: &Answer, now_ms: i64) -> Verdict {
     let status = answer.response.status;
     let error = wire::error(&answer.response);
     let code = error.as_ref().map(|error| error.code.as_str());
-    let problem = problem(answer, error.as_ref());
+    let delay = Delay {
+        problem: problem(answer, error.as_ref()),
+        retry_after_ms: retry_after_ms(&answer.response, now_ms),
+    };
     match (status, code) {
         // Asked to slow down before anything is done (RFC 6585 section 4), with or without a body.
         (429, _)
         | (503, Some(wire::THROTTLED | wire::UNAVAILABLE))
-        | (410, Some(wire::CONTINUATION_EXPIRED)) => Verdict::Unavailable(Delay {
-            problem,
-            retry_after_ms: retry_after_ms(&answer.response, now_ms),
-        }),
+        | (410, Some(wire::CONTINUATION_EXPIRED)) => Verdict::Unavailable(delay),
         // A conflict that does not say with what, in words that are known, may be one with our own first attempt.
         (409, code) if code.is_none_or(|code| wire::meaning(code).is_none()) => Verdict::Unclear {
-            problem,
+            delay,
             is_outage: false,
         },
         // Time-outs of something on the way, which may have passed the request on.
         (408 | 425 | 499 | 500..=599, _) => Verdict::Unclear {
-            problem,
+            delay,
             is_outage: true,
         },
-        (400..=499, _) => Verdict::Refused(problem),
+        (400..=499, _) => Verdict::Refused(delay.problem),
         _ => Verdict::Unclear {
-            problem,
+            delay,
             is_outage: false,
         },
     }
@@ -99,7 +99,7 @@ fn advice_for_status(status: u16) -> &'static str {
             "A server in front of the license API may not take the certificate: check Certificate Thumbprint."
         }
         401 | 403 => {
-            "Check Certificate Thumbprint, Resource API, Channel ID and Client ID with what Microsoft has provided."
+            "Check Certificate Thumbprint, Recourse API, Channel ID and Client ID with what Microsoft has provided."
         }
         300..=399 | 404 | 405 => "Check Service URL.",
         429 | 500..=599 => "Try again later.",

@@ -12,6 +12,8 @@ use crate::secret::Secret;
 const UNUSED_SECONDS: i64 = 5 * 60;
 /// Entra issues for at most 24 hours; what an answer says beyond that is not believed.
 const LIFETIME_SECONDS_MAX: i64 = 24 * 60 * 60;
+/// What Microsoft's own libraries let pass before they ask an Entra again that is out of order.
+pub(super) const OUTAGE_PAUSE_MS: u64 = 1_000;
 /// Enough of Entra's description to know what it is about.
 const DESCRIPTION_LENGTH_MAX: usize = 300;
 
@@ -32,14 +34,25 @@ impl Granted {
 /// Why there is none, and whether to ask once more.
 pub(super) struct Denial {
     pub(super) failure: ReadFailure,
-    pub(super) is_worth_asking_again: bool,
+    pub(super) again: Again,
+}
+
+/// Whether to ask once more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Again {
+    /// It would not help.
+    Never,
+    /// With another assertion, at once.
+    AtOnce,
+    /// When [`OUTAGE_PAUSE_MS`] have passed.
+    AfterAPause,
 }
 
 impl From<ReadFailure> for Denial {
     fn from(failure: ReadFailure) -> Self {
         Self {
             failure,
-            is_worth_asking_again: false,
+            again: Again::Never,
         }
     }
 }
@@ -117,8 +130,8 @@ pub(super) fn denied(response: &HttpResponse, correlation_id: &str, now_ms: i64)
     };
     let correlation_id = crate::text::one_line(correlation_id, 100);
 
-    let is_transient = status == 429
-        || status >= 500
+    // 408, 425 and 499 are time-outs of something on the way.
+    let is_transient = matches!(status, 408 | 425 | 429 | 499 | 500..)
         || wire.error == "temporarily_unavailable"
         || codes.iter().any(|code| TRANSIENT.contains(code));
     if is_transient {
@@ -127,12 +140,17 @@ pub(super) fn denied(response: &HttpResponse, correlation_id: &str, now_ms: i64)
             described("Microsoft Entra can't issue an access token now", status, &wire),
             "Try again later.",
         );
+        let retry_after_ms = retry_after_ms(response, now_ms);
         return Denial {
             failure: ReadFailure::Unavailable(Delay {
                 problem: problem.in_exchange(&correlation_id),
-                retry_after_ms: retry_after_ms(response, now_ms),
+                retry_after_ms,
             }),
-            is_worth_asking_again: status >= 500,
+            again: if status >= 500 && retry_after_ms.is_none() {
+                Again::AfterAPause
+            } else {
+                Again::Never
+            },
         };
     }
     let (code, advice) = meaning(codes, &wire.error);
@@ -143,7 +161,11 @@ pub(super) fn denied(response: &HttpResponse, correlation_id: &str, now_ms: i64)
     );
     Denial {
         failure: ReadFailure::Refused(problem.in_exchange(&correlation_id)),
-        is_worth_asking_again: codes.iter().any(|code| CLOCK.contains(code)),
+        again: if codes.iter().any(|code| CLOCK.contains(code)) {
+            Again::AtOnce
+        } else {
+            Again::Never
+        },
     }
 }
 
@@ -167,7 +189,7 @@ fn meaning(codes: &[u64], error: &str) -> (&'static str, &'static str) {
                 "Check Client ID and Azure Active Directory Tenant.",
             ),
             "invalid_scope" | "invalid_resource" | "invalid_target" => {
-                ("resource-unknown", "Check Resource API.")
+                ("resource-unknown", "Check Recourse API.")
             }
             _ => (
                 "access-token-refused",
@@ -191,7 +213,7 @@ fn by_code(code: u64) -> Option<(&'static str, &'static str)> {
             "Have the application that Client ID names enabled in Microsoft Entra.",
         ),
         90_002 | 900_023 => ("tenant-unknown", "Check Azure Active Directory Tenant."),
-        500_011 | 50_001 | 650_057 | 70_011 | 28_002 | 901_002 => ("resource-unknown", "Check Resource API."),
+        500_011 | 50_001 | 650_057 | 70_011 | 28_002 | 901_002 => ("resource-unknown", "Check Recourse API."),
         code if CLOCK.contains(&code) => (
             "clock-wrong",
             "Set the clock of the host machine: it differs from Microsoft's by minutes.",

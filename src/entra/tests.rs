@@ -159,6 +159,50 @@ fn an_outage_of_entra_is_asked_about_once_more_with_a_new_assertion() {
     let platform = ScriptedPlatform::answering([answer(503, "no"), answer(500, "no")]);
     assert!(matches!(ask(&platform), Err(ReadFailure::Unavailable(_))));
     assert!(platform.is_used_up());
+    assert_eq!(*platform.pauses.borrow(), [1_000]);
+}
+
+#[test]
+fn an_outage_that_says_how_long_it_takes_is_not_asked_about_before() {
+    let platform = ScriptedPlatform::answering([answer_with(503, ("retry-after", "30"), "no")]);
+    let Err(ReadFailure::Unavailable(delay)) = ask(&platform) else {
+        panic!("unavailable");
+    };
+    assert_eq!(delay.retry_after_ms, Some(30_000));
+    assert_eq!(platform.pauses.borrow().len(), 0);
+}
+
+#[test]
+fn a_time_out_on_the_way_to_entra_says_nothing_about_the_settings() {
+    for status in [408, 425, 499] {
+        let platform = ScriptedPlatform::answering([answer(status, "late")]);
+        let asked = ask(&platform);
+        assert!(matches!(asked, Err(ReadFailure::Unavailable(_))), "{status}");
+        assert!(platform.is_used_up());
+    }
+}
+
+#[test]
+fn an_entra_that_can_not_be_reached_is_named_and_no_field_that_does_not_name_it() {
+    for failure in [
+        SendFailure::NameNotResolved,
+        SendFailure::Unreachable,
+        SendFailure::ConnectTimeout,
+        SendFailure::ServerNotTrusted,
+        SendFailure::TlsFailed,
+        SendFailure::AddressProhibited,
+    ] {
+        let platform = ScriptedPlatform::answering([Err(failure)]);
+        let Err(ReadFailure::Unavailable(delay)) = ask(&platform) else {
+            panic!("unavailable");
+        };
+        let problem = delay.problem;
+        assert!(
+            problem.message.contains("`login.microsoftonline.com`"),
+            "{problem:?}"
+        );
+        assert!(!problem.advice.contains("the settings"), "{problem:?}");
+    }
 }
 
 #[test]
@@ -177,7 +221,7 @@ fn each_refusal_names_the_field_to_look_at() {
         (700_027, "certificate-not-registered", "Certificate Thumbprint"),
         (700_016, "client-unknown", "Client ID"),
         (90_002, "tenant-unknown", "Azure Active Directory Tenant"),
-        (500_011, "resource-unknown", "Resource API"),
+        (500_011, "resource-unknown", "Recourse API"),
         (7_000_112, "client-disabled", "Client ID"),
         (1, "client-refused", "Client ID"),
     ] {

@@ -1,5 +1,7 @@
 //! The platform as a component sees it: its imports.
 
+use std::time::Duration;
+
 use super::bindings::bss::service_manager::{access_token_cache, certificate_store, progress, services_sink};
 use super::bindings::wasi::config::store;
 use super::{contract, http};
@@ -76,6 +78,10 @@ impl Platform for Host {
         seconds
             .saturating_mul(1_000)
             .saturating_add(i64::from(now.nanoseconds / 1_000_000))
+    }
+
+    fn pause(&self, milliseconds: u64) {
+        std::thread::sleep(Duration::from_millis(milliseconds));
     }
 
     fn random(&self) -> [u8; 16] {

@@ -77,7 +77,7 @@ impl FieldName {
     pub(super) fn label(self) -> &'static str {
         match self {
             Self::SystemName => "System Name",
-            Self::ResourceApi => "Resource API",
+            Self::ResourceApi => "Recourse API",
             Self::ServiceUrl => "Service URL",
             Self::Tenant => "Azure Active Directory Tenant",
             Self::ChannelId => "Channel ID",
@@ -92,7 +92,7 @@ impl FieldName {
         match self {
             Self::SystemName => "The name of this instance. No other instance may have the same.",
             Self::ResourceApi => {
-                "The production endpoint for the data, as an https address: what the access token is asked for. Some guides spell it Recourse API."
+                "The production endpoint for the data, as an https address: what the access token is asked for. Microsoft calls it a resource."
             }
             Self::ServiceUrl => {
                 "The production endpoint for the data, as an https address: where offers are read and licenses are bought."
@@ -105,7 +105,7 @@ impl FieldName {
                 "Microsoft's ID of the distributor: the Application (client) ID, a GUID. Each country needs its own."
             }
             Self::CertificateThumbprint => {
-                "The certificate that proves who the instance is. It serves one combination of Channel ID, country, language and currency."
+                "The certificate that proves who the instance is. It serves one combination of Channel ID, Client ID, country, language and currency."
             }
             Self::Country => "The country in which the products are provided.",
             Self::Language => "The language of the products that Get Services Definition creates.",

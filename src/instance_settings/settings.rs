@@ -10,7 +10,7 @@ use crate::failures::Problem;
 /// The settings of an instance that is ready.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// What the access token is asked for: Resource API, exactly as it was typed.
+    /// What the access token is asked for: Recourse API, exactly as it was typed.
     pub resource: String,
     /// Service URL without a slash at its end.
     pub service_url: String,

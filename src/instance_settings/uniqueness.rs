@@ -1,5 +1,5 @@
-//! What no two instances may share: a system name; a certificate, unless for the same Channel ID,
-//! country, language and currency; a client id, unless for the same country.
+//! What no two instances may share: a system name; a certificate, unless for the same distributor
+//! (Channel ID and Client ID), country, language and currency; a client id, unless for the same country.
 
 use super::fields::{FieldName, Values};
 use super::values::problem;
@@ -49,7 +49,13 @@ fn certificate_clash(
     if thumbprint.is_empty() || thumbprint != others.get(FieldName::CertificateThumbprint) {
         return None;
     }
-    let mut differences: Vec<&str> = [FieldName::ChannelId, FieldName::Country, FieldName::Language]
+    let told_apart_by = [
+        FieldName::ChannelId,
+        FieldName::ClientId,
+        FieldName::Country,
+        FieldName::Language,
+    ];
+    let mut differences: Vec<&str> = told_apart_by
         .into_iter()
         .filter(|&name| differ(values.get(name), others.get(name)))
         .map(FieldName::label)
@@ -68,7 +74,7 @@ fn certificate_clash(
                 other.name,
                 differences.join(", ")
             ),
-            "Choose another certificate: one serves one combination of Channel ID, country, language and currency.",
+            "Choose another certificate: one serves one combination of Channel ID, Client ID, country, language and currency.",
         );
         (FieldName::CertificateThumbprint, clash)
     })
@@ -89,7 +95,7 @@ fn country_clash(values: &Values, other: &OtherInstance, others: &Values) -> Opt
             ),
             "Ask Microsoft for another Client ID: each country needs its own.",
         );
-        (FieldName::Country, clash)
+        (FieldName::ClientId, clash)
     })
 }
 

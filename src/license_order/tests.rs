@@ -178,6 +178,14 @@ fn an_order_that_can_be_known_to_be_wrong_is_refused_before_anything_is_sent() {
 }
 
 #[test]
+fn a_customer_is_named_as_its_script_is_written() {
+    let platform = ScriptedPlatform::granting([license(201)]);
+    let mut order = order();
+    order.customer.name = "شرکت نرم\u{200C}افزار".to_owned();
+    assert_licensed(place(&platform, &order));
+}
+
+#[test]
 fn a_repeated_attempt_that_can_not_look_up_says_nothing_of_the_first() {
     let platform = ScriptedPlatform::answering([]);
     let mut order = repeated();

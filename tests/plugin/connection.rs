@@ -146,7 +146,7 @@ async fn a_resource_that_is_unknown_is_named() {
     let scenario = Scenario::ready().await;
     let other = format!("{}/other", scenario.microsoft.details().resource_api);
     scenario.set("resource-api", &other).await;
-    assert_entra_refuses(&scenario, "500011", "resource-unknown", "Resource API").await;
+    assert_entra_refuses(&scenario, "500011", "resource-unknown", "Recourse API").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

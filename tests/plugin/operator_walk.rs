@@ -98,7 +98,7 @@ async fn mistakes_in_the_first_stage(scenario: &Scenario, right: &Typed, thumbpr
     );
     let pasted = with(&pasted, "system-name", &"n".repeat(101));
     let words = [
-        "Resource API (`resource-api`)",
+        "Recourse API (`resource-api`)",
         "(url-with-credentials)",
         "Client ID (`client-id`)",
         "(not-a-guid)",
@@ -191,7 +191,7 @@ async fn clashes_with_another_instance(scenario: &Scenario, right: &Typed) {
         .expect("the form");
     assert!(form.saved, "{:?}", problems(&form));
 
-    assert_refused(scenario, right, &["Country", "(client-id-in-use)", "`austria`"]).await;
+    assert_refused(scenario, right, &["Client ID", "(client-id-in-use)", "`austria`"]).await;
     let same_certificate = with(right, "certificate-thumbprint", &austrian);
     let words = ["(certificate-in-use)", "`austria`", "Country, Language"];
     assert_refused(scenario, &same_certificate, &words).await;

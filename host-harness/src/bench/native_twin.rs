@@ -3,6 +3,7 @@
 mod contract;
 
 use std::cell::RefCell;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -177,6 +178,11 @@ impl Platform for NativePlatform {
 
     fn now_ms(&self) -> i64 {
         now_ms()
+    }
+
+    fn pause(&self, milliseconds: u64) {
+        let pause = tokio::time::sleep(Duration::from_millis(milliseconds));
+        self.runtime.block_on(pause);
     }
 
     fn random(&self) -> [u8; 16] {

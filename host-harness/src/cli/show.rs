@@ -46,6 +46,13 @@ impl Failure {
         }
     }
 
+    /// The same, with what it came after said first, and what to do about that.
+    pub(super) fn after(mut self, what: &str, hint: String) -> Self {
+        self.message = format!("{what}: {}", self.message);
+        self.hints.push(hint);
+        self
+    }
+
     /// A failure in words.
     pub(super) fn text(ending: Ending, message: impl Into<String>, hint: impl Into<String>) -> Self {
         let hint = hint.into();

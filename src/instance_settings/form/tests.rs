@@ -72,7 +72,7 @@ fn the_form_has_the_pages_fields_in_the_pages_order() {
         labels,
         [
             "System Name",
-            "Resource API",
+            "Recourse API",
             "Service URL",
             "Azure Active Directory Tenant",
             "Channel ID",
@@ -332,6 +332,7 @@ fn a_certificate_serves_one_combination_and_a_clash_names_the_other_instance() {
     assert_eq!(short(&beside(&[], "USD")), [IN_USE]);
     assert_eq!(short(&beside(&[("language", "en-US")], "EUR")), [IN_USE]);
     assert_eq!(short(&beside(&[("channel-id", "1")], "EUR")), [IN_USE]);
+    assert_eq!(short(&beside(&[ANOTHER], "EUR")), [IN_USE]);
     assert_eq!(short(&beside(&[("country", "DE"), ANOTHER], "EUR")), [IN_USE]);
     // The same one, written as certificate viewers write it.
     let spaced = "01 23 45 67 89 ab cd ef 01 23 45 67 89 ab cd ef 01 23 45 67";
@@ -353,7 +354,7 @@ fn a_client_id_serves_one_country() {
     );
     assert_eq!(
         short(&beside(&[("country", "DE"), another], "EUR")),
-        [("country", "client-id-in-use")]
+        [("client-id", "client-id-in-use")]
     );
     assert_eq!(beside(&[("client-id", CLIENT_ID), another], "EUR"), []);
 }
