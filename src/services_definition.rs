@@ -11,7 +11,7 @@ use crate::cis::{Cis, Offer, OffersPage};
 use crate::failures::{Problem, ReadFailure};
 use crate::instance_settings::{Instance, Settings};
 use crate::platform::{Level, Platform};
-use crate::text::{forbidden_character, has_markup};
+use crate::text::{forbidden_character, forbidden_in_name, has_markup};
 use seen::Seen;
 
 /// The product type that all products have, and its one attribute.
@@ -244,7 +244,12 @@ impl<'a, P: Platform> Reading<'a, P> {
             }],
             products: self.products,
             skipped: self.skipped,
-            entity_tag: self.entity_tag,
+            // With the tag, the next run would hear that nothing has changed, and be whole without what this one left out.
+            entity_tag: if self.skipped == 0 {
+                self.entity_tag
+            } else {
+                String::new()
+            },
         }
     }
 }
@@ -277,8 +282,15 @@ fn flaw(offer: &Offer) -> Option<String> {
         if text.chars().all(char::is_whitespace) {
             return Some(format!("it has no {what}"));
         }
-        if forbidden_character(text).is_some() {
-            return Some(format!("its {what} holds an invisible character"));
+        let forbidden = match what {
+            "name" => forbidden_in_name(text),
+            _ => forbidden_character(text),
+        };
+        if let Some(character) = forbidden {
+            return Some(format!(
+                "its {what} holds the invisible character U+{:04X}",
+                u32::from(character)
+            ));
         }
         if text.len() > length_max && text.chars().count() > length_max {
             return Some(format!("its {what} has more than {length_max} characters"));

@@ -61,8 +61,8 @@ pub use runs::{
     RunProgress, RunState, ServicesRun, StartRunError,
 };
 pub use services::{
-    ApplyError, AttributeValue, Derivative, Difference, NewProduct, Product, ProductAttribute, ProductFilter,
-    ProductType, ServicesDefinition,
+    ApplyError, AttributeValue, Derivative, Difference, LeftOut, NewProduct, Product, ProductAttribute,
+    ProductFilter, ProductType, ServicesDefinition,
 };
 pub use taking::{Outstanding, TakenAsset, Taking};
 pub use workers::{WORKER_LEASE, Worker};

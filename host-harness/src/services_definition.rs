@@ -14,7 +14,7 @@ use crate::error::{CallError, LoadError};
 use crate::host::{Host, PrepareError, contract_instance};
 use crate::instance_settings::ConfigureError;
 use crate::record::{
-    self, ApplyError, Difference, EndRunError, Instance, Problem, RecordError, RunAction, RunLease,
+    self, ApplyError, Difference, EndRunError, Instance, LeftOut, Problem, RecordError, RunAction, RunLease,
     RunLogLevel, RunLogLine, RunProgress, RunState, StartRunError,
 };
 
@@ -249,7 +249,7 @@ impl Host {
                     "Read to the end: {offers} products, {skipped} items left out."
                 ));
                 self.tell_once(begun, news).await?;
-                let definition = recorded(summary, products);
+                let definition = recorded(summary, products, news.left_out(skipped));
                 let difference = self
                     .record()
                     .complete_services_run(run, lease, begun.instance.version, definition, skipped)
@@ -316,6 +316,8 @@ struct NewsState {
     told: usize,
     pending: Vec<RunLogLine>,
     progress: Option<RunProgress>,
+    /// What the plugin has named in warnings.
+    left_out: Vec<String>,
 }
 
 impl News {
@@ -341,7 +343,13 @@ impl News {
                 level,
                 subject,
                 message,
-            } => self.state().pending.push(log_line(*level, subject, message)),
+            } => {
+                let mut state = self.state();
+                state.pending.push(log_line(*level, subject, message));
+                if *level == LogLevel::Warning && !subject.is_empty() {
+                    state.left_out.push(subject.clone());
+                }
+            }
             CallEvent::Ended { .. } => {}
         }
         (self.listener)(event);
@@ -356,6 +364,16 @@ impl News {
             action: RunAction::Run,
             message: message.to_owned(),
         });
+    }
+
+    /// What a reading left out, of which the plugin says how many items they were.
+    fn left_out(&self, skipped: u32) -> LeftOut {
+        let named = &self.state().left_out;
+        // There is no warning of some where the plugin knows no code, or wrote more than is listened to.
+        if u32::try_from(named.len()).is_ok_and(|named| named < skipped) {
+            return LeftOut::Unnamed;
+        }
+        LeftOut::Codes(named.iter().cloned().collect())
     }
 
     fn is_any(&self) -> bool {
@@ -440,11 +458,16 @@ fn reason(error: &ServicesError) -> Problem {
     }
 }
 
-pub(crate) fn recorded(summary: Summary, products: Vec<contract::Product>) -> record::ServicesDefinition {
+pub(crate) fn recorded(
+    summary: Summary,
+    products: Vec<contract::Product>,
+    left_out: LeftOut,
+) -> record::ServicesDefinition {
     record::ServicesDefinition {
         product_types: summary.product_types.into_iter().map(recorded_type).collect(),
         products: products.into_iter().map(recorded_product).collect(),
         entity_tag: summary.entity_tag,
+        left_out,
     }
 }
 

@@ -147,6 +147,10 @@ fn a_bad_item_is_left_out_with_its_reason_and_the_others_stay() {
         let platform = ScriptedPlatform::granting([page(&items, None)]);
         let summary = summary(&platform);
         assert_eq!((summary.products, summary.skipped), (2, 1), "{bad}");
+        assert_eq!(
+            summary.entity_tag, "",
+            "{bad}: the next reading must not be of what changed since"
+        );
         assert_eq!(codes(&platform), ["ABC-1", "ABC-3"], "{bad}");
         let log = platform.log.borrow();
         assert_eq!(log.len(), 1, "{bad}");
@@ -217,6 +221,29 @@ fn a_catalog_without_end_is_malformed() {
     let pages = (0..=PAGES_MAX).map(|number| page(&[], Some(&number.to_string())));
     let platform = ScriptedPlatform::granting(pages);
     assert!(matches!(fetch(&platform, ""), Err(ReadFailure::Malformed(_))));
+}
+
+#[test]
+fn a_pause_that_is_asked_for_is_passed_on_whether_or_not_the_error_has_a_known_code() {
+    for body in ["busy", r#"{"error":{"code":"Unavailable","message":"busy"}}"#] {
+        let busy = answer_with(503, ("retry-after", "30"), body);
+        let platform = ScriptedPlatform::granting([busy]);
+        let Err(ReadFailure::Unavailable(delay)) = fetch(&platform, "") else {
+            panic!("unavailable: {body}");
+        };
+        assert_eq!(delay.retry_after_ms, Some(30_000), "{body}");
+    }
+}
+
+#[test]
+fn a_name_in_a_script_that_needs_invisible_characters_is_not_left_out() {
+    let mut persian = item(1);
+    persian["name"] = json!("نرم\u{200C}افزار");
+    let platform = ScriptedPlatform::granting([page(&[persian], None)]);
+    assert_eq!(
+        (summary(&platform).products, codes(&platform)),
+        (1, vec!["ABC-1".to_owned()])
+    );
 }
 
 #[test]

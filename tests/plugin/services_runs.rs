@@ -128,6 +128,55 @@ async fn bad_items_are_left_out_with_a_line_each_and_the_rest_is_applied() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_product_whose_item_can_not_be_read_is_sold_still_and_asked_for_again_next_time() {
+    let scenario = Scenario::selling().await;
+    let whole = scenario.microsoft.catalog();
+    let codes: Vec<_> = scenario.offers().await;
+    let [odd, gone, ..] = &codes[..] else {
+        panic!("{codes:?}")
+    };
+    let mut catalog = whole.clone();
+    catalog.offers.retain(|offer| offer.offer_id != *gone);
+    let item = catalog.offers.iter_mut().find(|offer| offer.offer_id == *odd);
+    for text in item.expect("the offer").texts.values_mut() {
+        text.name = "Office <b>2024</b>".to_owned();
+    }
+    scenario.microsoft.set_catalog(catalog.clone());
+    // The second time it is Microsoft's answer again and not that nothing has changed since.
+    for discontinued in [vec![gone.clone()], Vec::new()] {
+        let run = scenario
+            .host
+            .fetch_services(INSTANCE, silent())
+            .await
+            .expect("it is read");
+        assert_eq!((run.skipped, run.unchanged), (1, false));
+        assert_eq!(run.difference.discontinued, discontinued);
+    }
+    // An item without an id may be any product.
+    let third = &codes[2];
+    catalog.offers.retain(|offer| offer.offer_id != *third);
+    for offer in &mut catalog.offers {
+        if offer.offer_id == *odd {
+            offer.offer_id = String::new();
+        }
+    }
+    scenario.microsoft.set_catalog(catalog);
+    let run = scenario
+        .host
+        .fetch_services(INSTANCE, silent())
+        .await
+        .expect("it is read");
+    assert_eq!((run.skipped, run.difference.discontinued.len()), (1, 0));
+    scenario.microsoft.set_catalog(whole);
+    let run = scenario
+        .host
+        .fetch_services(INSTANCE, silent())
+        .await
+        .expect("it is read");
+    assert_eq!((run.skipped, &run.difference.revived), (0, &vec![gone.clone()]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_fails_says_why_and_the_next_one_can_start_at_once() {
     let scenario = Scenario::selling().await;
     let before = products(scenario.host.record()).await;

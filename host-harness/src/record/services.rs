@@ -104,6 +104,33 @@ pub struct ServicesDefinition {
     pub products: Vec<NewProduct>,
     /// To be given to the next reading. Empty: none.
     pub entity_tag: String,
+    /// The items of the catalog that were left out of it.
+    pub left_out: LeftOut,
+}
+
+/// Items of a catalog that were left out of its reading. What they say of a product is not known: it may be sold still.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LeftOut {
+    /// The codes of all of them. No code: nothing was left out.
+    Codes(BTreeSet<String>),
+    /// Some, of which nobody knows what they are.
+    Unnamed,
+}
+
+/// Nothing.
+impl Default for LeftOut {
+    fn default() -> Self {
+        Self::Codes(BTreeSet::new())
+    }
+}
+
+impl LeftOut {
+    fn may_be(&self, code: &str) -> bool {
+        match self {
+            Self::Codes(codes) => codes.contains(code),
+            Self::Unnamed => true,
+        }
+    }
 }
 
 /// What a reading changed, each list by code. A revived product is also in `changed` if anything but that changed.
@@ -184,8 +211,8 @@ impl Record {
     }
 
     /// Brings the stored products up to a complete reading, in one transaction: new ones are added,
-    /// inactive and unpublished; changed ones are refreshed; vanished ones are marked as discontinued, and
-    /// revived when they come back. What the operator decided (active, published) stays.
+    /// inactive and unpublished; changed ones are refreshed; vanished ones are marked as discontinued,
+    /// unless they may be among what was left out, and revived when they come back. What the operator decided (active, published) stays.
     ///
     /// # Errors
     /// When there is no such instance, or when the definition contradicts itself.
@@ -317,7 +344,7 @@ pub(super) async fn apply(
     }
     drop(rows);
 
-    let (difference, to_write) = compare(&stored, &offered);
+    let (difference, to_write) = compare(&stored, &offered, &definition.left_out);
     upsert_product_types(transaction, &id, &definition.product_types).await?;
     keep_former_values(transaction, &id, &stored, &to_write).await?;
     upsert_products(transaction, &id, &to_write).await?;
@@ -388,6 +415,7 @@ fn check(definition: &ServicesDefinition) -> Result<BTreeMap<&str, &NewProduct>,
 fn compare<'a>(
     stored: &BTreeMap<String, Product>,
     offered: &BTreeMap<&str, &'a NewProduct>,
+    left_out: &LeftOut,
 ) -> (Difference, Vec<&'a NewProduct>) {
     let mut difference = Difference::default();
     let mut to_write = Vec::new();
@@ -412,7 +440,8 @@ fn compare<'a>(
     }
     let vanished = stored
         .iter()
-        .filter(|(code, old)| !old.discontinued && !offered.contains_key(code.as_str()));
+        .filter(|(code, old)| !old.discontinued && !offered.contains_key(code.as_str()))
+        .filter(|(code, _)| !left_out.may_be(code));
     difference.discontinued = vanished.map(|(code, _)| code.clone()).collect();
     (difference, to_write)
 }

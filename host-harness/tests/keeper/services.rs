@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use host_harness::record::{
-    ApplyError, AttributeValue, Derivative, Difference, NewProduct, Product, ProductAttribute, ProductFilter,
-    ProductType, Record, ServicesDefinition,
+    ApplyError, AttributeValue, Derivative, Difference, LeftOut, NewProduct, Product, ProductAttribute,
+    ProductFilter, ProductType, Record, ServicesDefinition,
 };
 use proptest::prelude::{ProptestConfig, Strategy, any, prop, proptest};
 use uuid::Uuid;
@@ -44,6 +44,7 @@ pub(crate) fn definition(products: Vec<NewProduct>) -> ServicesDefinition {
         }],
         products,
         entity_tag: "\"1\"".to_owned(),
+        left_out: LeftOut::default(),
     }
 }
 
@@ -56,6 +57,29 @@ async fn apply(record: &Record, instance: Uuid, products: Vec<NewProduct>) -> Di
 
 fn codes(codes: &[&str]) -> Vec<String> {
     codes.iter().map(|code| (*code).to_owned()).collect()
+}
+
+#[tokio::test]
+async fn a_product_that_may_have_been_left_out_is_sold_still() {
+    let record = TestRecord::open().await;
+    let id = ready_instance(&record, "esd", None).await.id;
+    let all = ["a", "b", "c"].map(|code| product(code, code));
+    apply(&record, id, all.to_vec()).await;
+    let without = |left_out| ServicesDefinition {
+        left_out,
+        ..definition(vec![product("a", "a")])
+    };
+    let unnamed = record
+        .apply_services_definition(id, without(LeftOut::Unnamed))
+        .await;
+    assert_eq!(unnamed.unwrap(), Difference::default());
+    let named = LeftOut::Codes(["b".to_owned()].into());
+    let named = record.apply_services_definition(id, without(named)).await;
+    assert_eq!(named.unwrap().discontinued, ["c"]);
+    let nothing = record
+        .apply_services_definition(id, without(LeftOut::default()))
+        .await;
+    assert_eq!(nothing.unwrap().discontinued, ["b"]);
 }
 
 #[tokio::test]
