@@ -60,12 +60,13 @@ pub enum LoadError {
         /// What it lacks.
         export: &'static str,
     },
-    /// The names fit, and what is behind one of them does not: a function has another type, or is missing.
-    #[error("plugin `{path}` does not fit this host, though both speak {offered}")]
+    /// The names of the imports fit, and what is behind a name does not: a function has another type, or one that every
+    /// plugin exports is missing.
+    #[error("plugin `{path}` has another idea of {offered} than this host")]
     Contract {
         /// The file.
         path: String,
-        /// The contract of both.
+        /// The host's contract.
         offered: &'static str,
         /// What is missing.
         #[source]

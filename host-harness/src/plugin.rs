@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{
     Component, ComponentExportIndex, ComponentNamedList, Instance as ComponentInstance, InstancePre, Lift,
     Linker, Lower,
@@ -107,7 +108,11 @@ impl Plugin {
             .imports(&engine)
             .map(|(name, _)| name.to_owned())
             .collect();
-        contract::check(name, &imports, &exports)?;
+        let functions: Vec<_> = component_type
+            .imports(&engine)
+            .flat_map(|(interface, import)| functions(&engine, interface, import.ty))
+            .collect();
+        contract::check(name, &imports, &functions, &exports)?;
         let linked = linker.instantiate_pre(&component).map_err(unfit)?;
         if contract::offers(&exports, contract::CONNECTION) {
             CheckingPre::new(linked.clone()).map_err(unfit)?;
@@ -379,6 +384,19 @@ impl CoreFunctions {
             create_license: function("create-license")?,
         })
     }
+}
+
+/// The functions of an interface that a component imports, each with its interface's name.
+fn functions(engine: &Engine, interface: &str, import: ComponentItem) -> Vec<(String, String)> {
+    let ComponentItem::ComponentInstance(import) = import else {
+        return Vec::new();
+    };
+    let functions = import
+        .exports(engine)
+        .filter(|(_, item)| matches!(item.ty, ComponentItem::ComponentFunc(_)));
+    functions
+        .map(|(name, _)| (interface.to_owned(), name.to_owned()))
+        .collect()
 }
 
 fn is_of_guest(error: &wasmtime::Error) -> bool {

@@ -185,6 +185,48 @@ fn a_plugin_that_imports_an_interface_of_a_later_contract_is_refused_with_what_t
 }
 
 #[test]
+fn a_plugin_that_imports_a_function_of_a_later_contract_is_refused_with_what_there_is() {
+    let new = "    tell: func(what: string);\n    report: func(";
+    let module = guests::module("(unreachable)").replacen(
+        "(module",
+        r#"(module (import "bss:service-manager/progress@0.1.0" "tell" (func (param i32 i32)))"#,
+        1,
+    );
+    let bytes = built_for_world("plugin", &module, |text| {
+        text.replacen("    report: func(", new, 1)
+            .replace("@0.1.0", "@0.1.1")
+    });
+    let refused = refusal("wanting.wasm", &bytes);
+    assert!(matches!(refused, LoadError::UnknownImport { .. }), "{refused:?}");
+    let text = refused.to_string();
+    for named in [
+        "`bss:service-manager/progress@0.1.1#tell`",
+        "bss:service-manager@0.1.0",
+        "progress#report, progress#log",
+    ] {
+        assert!(text.contains(named), "{named}: {text}");
+    }
+}
+
+#[test]
+fn a_plugin_with_other_types_behind_the_contract_s_names_is_refused() {
+    let module = guests::module("(unreachable)").replacen(
+        "(module",
+        r#"(module (import "bss:service-manager/progress@0.1.0" "report" (func (param i32 i32 i64 i32 i32)))"#,
+        1,
+    );
+    let bytes = built_for_world("plugin", &module, |text| {
+        text.replacen("report: func(done: u64,", "report: func(done: u32,", 1)
+            .replace("@0.1.0", "@0.1.1")
+    });
+    let refused = refusal("odd.wasm", &bytes);
+    let LoadError::Contract { source, .. } = &refused else {
+        panic!("{refused:?}");
+    };
+    assert!(format!("{source:#}").contains("report"), "{source:#}");
+}
+
+#[test]
 fn the_program_refuses_a_plugin_for_another_version_in_one_sentence() {
     let folder = tempfile::tempdir().expect("a temporary directory");
     let newer = folder.path().join("newer.wasm");

@@ -19,9 +19,16 @@ pub(super) const LIFECYCLE: &str = "license-lifecycle";
 struct Offered {
     package: &'static str,
     version: &'static str,
-    /// Which of its interfaces; none named: all.
     interfaces: &'static [&'static str],
 }
+
+/// The functions of the contract that plugins may import, by interface.
+const FUNCTIONS: [(&str, &[&str]); 4] = [
+    ("access-token-cache", &["get", "put", "drop-refused"]),
+    ("certificate-store", &["certificate", "sign"]),
+    ("progress", &["report", "log"]),
+    ("services-sink", &["put-products"]),
+];
 
 /// The contract first, then WASI as [`crate::call_state::add_to_linker`] links it.
 const OFFERED: [Offered; 9] = [
@@ -39,36 +46,63 @@ const OFFERED: [Offered; 9] = [
             "services-sink",
         ],
     },
-    wasi("wasi:cli"),
-    wasi("wasi:clocks"),
-    wasi("wasi:filesystem"),
-    Offered {
-        interfaces: &["outgoing-handler", "types"],
-        ..wasi("wasi:http")
-    },
-    wasi("wasi:io"),
-    wasi("wasi:random"),
-    wasi("wasi:sockets"),
+    wasi(
+        "wasi:cli",
+        &[
+            "environment",
+            "exit",
+            "stderr",
+            "stdin",
+            "stdout",
+            "terminal-input",
+            "terminal-output",
+            "terminal-stderr",
+            "terminal-stdin",
+            "terminal-stdout",
+        ],
+    ),
+    wasi("wasi:clocks", &["monotonic-clock", "wall-clock"]),
+    wasi("wasi:filesystem", &["preopens", "types"]),
+    wasi("wasi:http", &["outgoing-handler", "types"]),
+    wasi("wasi:io", &["error", "poll", "streams"]),
+    wasi("wasi:random", &["insecure", "insecure-seed", "random"]),
+    wasi(
+        "wasi:sockets",
+        &[
+            "instance-network",
+            "ip-name-lookup",
+            "network",
+            "tcp",
+            "tcp-create-socket",
+            "udp",
+            "udp-create-socket",
+        ],
+    ),
     Offered {
         version: "0.2.0-rc.1",
-        interfaces: &["store"],
-        ..wasi("wasi:config")
+        ..wasi("wasi:config", &["store"])
     },
 ];
 
-const fn wasi(package: &'static str) -> Offered {
+const fn wasi(package: &'static str, interfaces: &'static [&'static str]) -> Offered {
     Offered {
         package,
         version: "0.2.0",
-        interfaces: &[],
+        interfaces,
     }
 }
 
-/// Checks the names; whether the types behind them fit is for the linker to say.
+/// Checks the names; whether the types behind them fit is for the linker to say. `functions` are those that are imported,
+/// each with its interface's name.
 ///
 /// # Errors
 /// When the plugin is made for another contract, imports what is not here, or is no service manager.
-pub(super) fn check(path: &str, imports: &[String], exports: &[String]) -> Result<(), LoadError> {
+pub(super) fn check(
+    path: &str,
+    imports: &[String],
+    functions: &[(String, String)],
+    exports: &[String],
+) -> Result<(), LoadError> {
     let both = || imports.iter().chain(exports);
     if let Some(wanted) = both().find_map(|name| other_contract(name)) {
         return Err(LoadError::OtherContract {
@@ -82,6 +116,13 @@ pub(super) fn check(path: &str, imports: &[String], exports: &[String]) -> Resul
             path: path.to_owned(),
             import: unknown.clone(),
             offered: offered(),
+        });
+    }
+    if let Some((interface, function)) = functions.iter().find(|(interface, name)| !has(interface, name)) {
+        return Err(LoadError::UnknownImport {
+            path: path.to_owned(),
+            import: format!("{interface}#{function}"),
+            offered: format!("{CONTRACT} ({})", functions_offered()),
         });
     }
     if !offers(exports, "service-manager") {
@@ -114,8 +155,18 @@ fn is_offered(name: &str) -> bool {
     OFFERED.iter().any(|offered| {
         offered.package == package
             && is_compatible(version, offered.version)
-            && (offered.interfaces.is_empty() || offered.interfaces.contains(&interface))
+            && offered.interfaces.contains(&interface)
     })
+}
+
+/// Whether a function of an interface that is offered is here. WASI's are the linker's matter: it has all of a release.
+fn has(interface: &str, function: &str) -> bool {
+    let Some((package, interface, _)) = parts(interface) else {
+        return true;
+    };
+    let of_contract = OFFERED.first().is_some_and(|ours| package == ours.package);
+    let mut functions = FUNCTIONS.iter().filter(|(of, _)| *of == interface);
+    !of_contract || functions.any(|(_, names)| names.contains(&function))
 }
 
 /// Package, interface and version of `wasi:http/types@0.2.2`.
@@ -144,20 +195,19 @@ fn is_compatible(one: &str, other: &str) -> bool {
 
 /// All that a plugin may import, as one says it in a sentence.
 fn offered() -> String {
-    let packages: Vec<_> = OFFERED
+    let package = |offered: &Offered| {
+        let interfaces = offered.interfaces.join(", ");
+        format!("{}@{} ({interfaces})", offered.package, offered.version)
+    };
+    OFFERED.iter().map(package).collect::<Vec<_>>().join(", ")
+}
+
+/// The functions of the contract that a plugin may import.
+fn functions_offered() -> String {
+    let each = FUNCTIONS
         .iter()
-        .map(
-            |Offered {
-                 package,
-                 version,
-                 interfaces,
-             }| match interfaces {
-                [] => format!("{package}@{version}"),
-                _ => format!("{package}@{version} ({})", interfaces.join(", ")),
-            },
-        )
-        .collect();
-    packages.join(", ")
+        .flat_map(|(interface, names)| names.iter().map(move |name| format!("{interface}#{name}")));
+    each.collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
@@ -170,6 +220,59 @@ mod tests {
         assert!(world.contains(&format!("package {CONTRACT};")));
         let ours = &OFFERED[0];
         assert_eq!(CONTRACT, format!("{}@{}", ours.package, ours.version));
+    }
+
+    /// The names behind a keyword in a file of `wit/`.
+    fn named(text: &str, name: impl Fn(&str) -> Option<&str>) -> Vec<&str> {
+        let mut names: Vec<_> = text.lines().filter_map(|line| name(line.trim())).collect();
+        names.sort_unstable();
+        names
+    }
+
+    #[test]
+    fn the_functions_are_those_of_the_interfaces_that_the_world_imports() {
+        let files = concat!(env!("CARGO_MANIFEST_DIR"), "/../wit");
+        let world = include_str!("../../../wit/world.wit");
+        let imported = named(world, |line| {
+            line.strip_prefix("import ")?
+                .strip_suffix(';')
+                .filter(|name| !name.contains(':'))
+        });
+        let ours: Vec<_> = FUNCTIONS.iter().map(|(interface, _)| *interface).collect();
+        assert_eq!(ours, imported);
+        for (interface, functions) in FUNCTIONS {
+            let text = std::fs::read_to_string(format!("{files}/{interface}.wit")).unwrap();
+            let mut functions = functions.to_vec();
+            functions.sort_unstable();
+            let declared = named(&text, |line| {
+                line.split_once(": func(")
+                    .map(|(name, _)| name)
+                    .filter(|name| !name.starts_with('/'))
+            });
+            assert_eq!(functions, declared, "{interface}");
+        }
+    }
+
+    #[test]
+    fn every_interface_of_wasi_that_a_world_may_import_is_offered() {
+        // What only a host calls, and what is not stable.
+        let left_out = ["incoming-handler", "run", "timezone"];
+        for offered in OFFERED
+            .iter()
+            .filter(|offered| offered.package.starts_with("wasi:"))
+        {
+            let package = offered.package.trim_start_matches("wasi:");
+            let folder = format!("{}/../wit/deps/{package}", env!("CARGO_MANIFEST_DIR"));
+            let mut declared = Vec::new();
+            for file in std::fs::read_dir(folder).unwrap() {
+                let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+                let interfaces = text.lines().filter_map(|line| line.strip_prefix("interface "));
+                declared.extend(interfaces.map(|name| name.trim_end_matches([' ', '{']).to_owned()));
+            }
+            declared.retain(|name| !left_out.contains(&name.as_str()));
+            declared.sort_unstable();
+            assert_eq!(offered.interfaces, declared, "{package}");
+        }
     }
 
     #[test]
@@ -200,6 +303,7 @@ mod tests {
             "wasi:http/incoming-handler@0.2.2",
             "wasi:http/handler@0.3.0",
             "wasi:nn/tensor@0.2.0",
+            "wasi:cli/clipboard@0.2.9",
             "print",
         ] {
             assert!(!is_offered(name), "{name}");
