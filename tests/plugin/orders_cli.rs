@@ -1,6 +1,8 @@
 //! Orders and licenses as an operator sees them: placed at once, bought by the worker, shown, and tried again.
 
+use host_harness::record::RECORD_FILE;
 use serde_json::Value;
+use sqlx::SqlitePool;
 
 use crate::cli::{CUSTOMER, DONE, Desk, NO_ANSWER, REFUSED, USAGE, assert_ends, assert_fails};
 
@@ -120,4 +122,31 @@ fn licenses_are_listed_by_what_they_are() {
     assert_eq!(count(&["--overdue"]), Some(0));
     assert_eq!(count(&["--customer", "C-1"]), Some(2));
     assert_eq!(count(&["--customer", "C-2"]), Some(0));
+}
+
+#[tokio::test]
+async fn an_order_that_is_placed_and_can_not_be_attempted_is_named_so_that_nobody_places_it_again() {
+    let (desk, offer) = selling();
+    let file = desk.folder.path().join("bss").join(RECORD_FILE);
+    let record = SqlitePool::connect(&format!("sqlite://{}", file.display()))
+        .await
+        .expect("the record");
+    let full = "CREATE TRIGGER full BEFORE INSERT ON attempts BEGIN SELECT RAISE(ABORT, 'it is full'); END";
+    sqlx::query(full).execute(&record).await.expect("a trigger");
+
+    let waited = desk.run(&place(&offer, &["--wait"]));
+    let licenses = desk.json(&["asset", "list"]);
+    assert_eq!(licenses.as_array().map(Vec::len), Some(1), "the order was placed");
+    let order = text(&licenses[0], "order");
+    assert_fails(
+        &waited,
+        NO_ANSWER,
+        &[order, "is placed", "it is full", "order resume"],
+    );
+
+    sqlx::query("DROP TRIGGER full")
+        .execute(&record)
+        .await
+        .expect("no trigger");
+    assert_eq!(desk.json(&["order", "resume", order])["state"], "licensed");
 }

@@ -61,19 +61,15 @@ async fn place(host: &Host, place: PlaceOrder, json: bool) -> Outcome {
         .map_err(place_failure)?;
     if place.wait {
         // The order stands, whatever comes now: nobody is to place it again.
-        let not_attempted = |error: PlaceError| {
-            Failure::text(
-                Ending::NoAnswer,
-                format!("order {} is placed, and was not attempted: {error}", order.id),
-                format!(
-                    "`bss-host run`, or `bss-host order resume {}`, goes on with it",
-                    order.id
-                ),
-            )
+        let not_gone_on = |error: PlaceError| {
+            let placed = format!("order {} is placed, and can't be gone on with now", order.id);
+            let hint = format!(
+                "`bss-host run`, or `bss-host order resume {}`, goes on with it",
+                order.id
+            );
+            Failure::new(Ending::NoAnswer, &error).after(&placed, hint)
         };
-        host.run_order(order.id, listener())
-            .await
-            .map_err(not_attempted)?;
+        host.run_order(order.id, listener()).await.map_err(not_gone_on)?;
         return settled(host, order.id, json).await;
     }
     show_order(host, order.id, json).await?;

@@ -59,7 +59,7 @@ pub(super) async fn run(host: &Host, arguments: &WorkerArguments, json: bool) ->
         .map_err(no_answer)?;
     if arguments.once && open.assets > 0 {
         let message = format!(
-            "not every license is settled: of {} it is not known whether they were bought",
+            "not every license is settled: {} are still to be bought or looked up",
             open.assets
         );
         let hint = "`bss-host asset list --sync-status unsynchronised` shows them; the next run goes on";

@@ -79,8 +79,8 @@ pub enum ReturnStatus {
 }
 
 stored_enum!(ReturnStatus {
-    None = "none", "None";
-    Successful = "successful", "Successful";
+    None = "none", "NONE";
+    Successful = "successful", "SUCCESSFUL";
 });
 
 /// What was wrong, in words for a program and for an operator. Never holds a secret.
