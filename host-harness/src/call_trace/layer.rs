@@ -179,11 +179,18 @@ where
         let Fields(mut fields) = fields;
         let mut call = fields.get("call").and_then(Value::as_str).map(str::to_owned);
         let mut parent = None;
+        let now = Instant::now();
+        let mut begun_us = None;
         if let Some(around) = span.parent() {
             match around.extensions().get::<Kept>() {
-                Some(Kept::Within { span: whole, .. }) => {
+                Some(Kept::Within {
+                    span: whole, begun, ..
+                }) => {
                     call = Some(whole.call.clone());
                     parent = Some(whole.number);
+                    // Not by the time of day, which is set now and then: a part lies within its whole.
+                    let since = micros(now.saturating_duration_since(*begun));
+                    begun_us = Some(whole.begun_us.saturating_add(since));
                 }
                 Some(Kept::Around(others)) => fields.extend(others.clone()),
                 None => {}
@@ -193,19 +200,19 @@ where
             span.extensions_mut().insert(Kept::Around(fields));
             return;
         };
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let time_of_day = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let begun = Span {
             call,
             number: self.numbers.fetch_add(1, Ordering::Relaxed),
             parent,
             name: span.name(),
-            begun_us: micros(since),
+            begun_us: begun_us.unwrap_or_else(|| micros(time_of_day())),
             fields,
         };
         self.begun(&begun);
         span.extensions_mut().insert(Kept::Within {
             span: Box::new(begun),
-            begun: Instant::now(),
+            begun: now,
             added: Map::new(),
         });
     }
