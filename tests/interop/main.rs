@@ -6,6 +6,7 @@ mod cli;
 #[path = "../plugin/component.rs"]
 #[expect(dead_code, reason = "shared with the other tests, which need more of it")]
 mod component;
+mod composition;
 mod readers;
 mod resolver;
 #[path = "../plugin/scenario.rs"]

@@ -1,6 +1,7 @@
 //! The program `bss-host`: what it prints where, and its exit codes.
 
 use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, SystemTime};
@@ -550,4 +551,53 @@ fn openssl_pfx(folder: &Path, pem: &str, options: &[&str]) -> String {
         "openssl made no PFX file"
     );
     file.display().to_string()
+}
+
+#[cfg(unix)]
+#[test]
+fn a_simulator_that_lets_in_who_has_no_certificate_says_so_loudly_and_only_its_owner_can_read_the_key() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let mut simulator = Command::new(bss_host())
+        .args(["simulator", "--plain-http-without-certificates", "--directory"])
+        .arg(folder.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the simulator starts");
+    let mut line = String::new();
+    let output = simulator.stdout.take().expect("its output");
+    BufReader::new(output)
+        .read_line(&mut line)
+        .expect("it says when it is ready");
+    let microsoft: Value = serde_json::from_str(&line).expect("one line of JSON");
+    let plain = &microsoft["plainHttp"];
+    let address = plain["service"].as_str().expect("an address");
+    let mut connection = TcpStream::connect(address).expect("it listens");
+    write!(
+        connection,
+        "GET /cis/tokens HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n"
+    )
+    .expect("it reads");
+    let mut answer = String::new();
+    BufReader::new(connection)
+        .read_line(&mut answer)
+        .expect("it answers");
+    simulator.kill().expect("it is killed");
+    let told = simulator.wait_with_output().expect("it has ended").stderr;
+    let told = String::from_utf8_lossy(&told);
+
+    // Not for want of a certificate, but of an access token.
+    assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
+    assert!(
+        told.contains("lends a client certificate to whoever comes without one"),
+        "{told}"
+    );
+    let thumbprint = microsoft["thumbprint"].as_str().expect("a thumbprint");
+    let warning = format!("warning: the private key of certificate {thumbprint} is in ");
+    assert!(told.contains(&warning), "{told}");
+    let identity = Path::new(plain["identity"].as_str().expect("a folder"));
+    let key = std::fs::metadata(identity.join("private-key.pem")).expect("the key");
+    assert_eq!(key.permissions().mode() & 0o777, 0o600);
 }

@@ -8,8 +8,9 @@ use anyhow::{Result, anyhow};
 
 use crate::args::WasmToolchain;
 use crate::component::{self, COMPONENT_VARIABLE, TARGET};
+use crate::test_totals::TestTotals;
 use crate::workspace::Workspace;
-use crate::{process, toolchain};
+use crate::{interop, process, toolchain};
 
 /// Tests that run at once. Many wait for a lease, a deadline or a pause of somebody else's, so that more than one for each
 /// processor keeps a small machine busy.
@@ -111,7 +112,15 @@ fn passed((): ()) -> Outcome {
 
 fn format(workspace: &Workspace) -> Result<Outcome> {
     toolchain::ensure_component("rustfmt")?;
-    process::run(&mut workspace.cargo(["fmt", "--all", "--check"])).map(passed)
+    process::run(&mut workspace.cargo(["fmt", "--all", "--check"]))?;
+    let stock = [
+        "fmt",
+        "--manifest-path",
+        interop::STOCK_MANIFEST,
+        "--all",
+        "--check",
+    ];
+    process::run(&mut workspace.cargo(stock)).map(passed)
 }
 
 fn wit(workspace: &Workspace) -> Result<Outcome> {
@@ -149,15 +158,12 @@ fn clippy_wasm(workspace: &Workspace) -> Result<Outcome> {
 
 fn clippy(workspace: &Workspace) -> Result<Outcome> {
     toolchain::ensure_component("clippy")?;
-    let arguments = [
-        "clippy",
-        "--workspace",
-        "--all-targets",
-        "--",
-        "--deny",
-        "warnings",
-    ];
-    process::run(&mut workspace.cargo(arguments)).map(passed)
+    // Tests that `cargo test` leaves out are no target of `--all-targets`.
+    for targets in [&["--all-targets"][..], &["--test", "interop"]] {
+        let mut cargo = workspace.cargo(["clippy", "--workspace"]);
+        process::run(cargo.args(targets).args(["--", "--deny", "warnings"]))?;
+    }
+    Ok(passed(()))
 }
 
 fn docs(workspace: &Workspace) -> Result<Outcome> {
@@ -188,83 +194,9 @@ fn table(times: &[(&str, Duration, &str)]) -> String {
     table
 }
 
-/// What all test binaries counted, together.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct TestTotals {
-    passed: u64,
-    failed: u64,
-    ignored: u64,
-    binaries: u64,
-}
-
-impl TestTotals {
-    /// Counts a line such as `test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; …`; others don't count.
-    fn add(&mut self, line: &str) {
-        let Some((_, counts)) = line
-            .trim()
-            .strip_prefix("test result: ")
-            .and_then(|rest| rest.split_once(". "))
-        else {
-            return;
-        };
-        self.binaries += 1;
-        for part in counts.split("; ") {
-            let Some((number, word)) = part.split_once(' ') else {
-                continue;
-            };
-            let Ok(number) = number.parse::<u64>() else {
-                continue;
-            };
-            match word {
-                "passed" => self.passed += number,
-                "failed" => self.failed += number,
-                "ignored" => self.ignored += number,
-                _ => {}
-            }
-        }
-    }
-}
-
-impl std::fmt::Display for TestTotals {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self {
-            passed,
-            failed,
-            ignored,
-            binaries,
-        } = self;
-        write!(
-            formatter,
-            "test result: ok. {passed} passed; {failed} failed; {ignored} ignored; in {binaries} test binaries"
-        )
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_results_of_all_test_binaries_are_added_up() {
-        let mut totals = TestTotals::default();
-        totals.add("running 3 tests\n");
-        totals.add(
-            "test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 2 filtered out; finished in 0.1s\n",
-        );
-        totals.add("test tests::test result: ok. 9 passed ... ok\n");
-        totals.add("test result: ok. 40 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out\n");
-        assert_eq!(
-            totals,
-            TestTotals {
-                passed: 43,
-                failed: 0,
-                ignored: 1,
-                binaries: 2
-            }
-        );
-        let shown = "test result: ok. 43 passed; 0 failed; 1 ignored; in 2 test binaries";
-        assert_eq!(totals.to_string(), shown);
-    }
 
     #[test]
     fn the_table_has_every_step_and_the_total() {

@@ -8,11 +8,15 @@ use anyhow::{Context, Result, bail};
 
 use crate::args::WasmToolchain;
 use crate::component::{self, COMPONENT_VARIABLE};
+use crate::test_totals::TestTotals;
 use crate::workspace::Workspace;
 use crate::{process, toolchain};
 
 mod readers;
 mod stock_wasmtime;
+
+/// The workspace of what stands in for a host.
+pub(crate) const STOCK_MANIFEST: &str = stock_wasmtime::MANIFEST;
 
 /// What a part's tests find in their environment.
 type Variable = (&'static str, std::ffi::OsString);
@@ -28,7 +32,13 @@ struct Part {
     prepare: fn(&Workspace) -> Result<Vec<Variable>>,
 }
 
-const PARTS: [Part; 4] = [
+const PARTS: [Part; 5] = [
+    Part {
+        name: "composition",
+        about: "the plugin and an adapter as one component, which asks nothing of a host of ours",
+        programs: &[],
+        prepare: stock_wasmtime::build_composer,
+    },
     Part {
         name: "cli",
         about: "the component under the wasmtime CLI, as its authors publish it",
@@ -68,7 +78,7 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
 pub(crate) fn list() -> String {
     PARTS.iter().fold(String::new(), |mut list, part| {
         // Writing to a string can't fail.
-        let _ = writeln!(list, "{:<8} {}", part.name, part.about);
+        let _ = writeln!(list, "{:<11} {}", part.name, part.about);
         list
     })
 }
@@ -94,16 +104,20 @@ pub(crate) fn run(workspace: &Workspace, named: &[String]) -> Result<()> {
         let filter = format!("{}::", part.name);
         let mut tests = workspace.cargo(["test", "--workspace", "--test", "interop", "--", &filter]);
         tests.env(COMPONENT_VARIABLE, &component.path).envs(variables);
-        process::run(&mut tests).with_context(|| {
+        let mut totals = TestTotals::default();
+        process::run_observed(&mut tests, |line| totals.add(line)).with_context(|| {
             format!(
                 "the part `{0}` failed; hint: `cargo xtask interop {0}` runs it alone",
                 part.name
             )
         })?;
+        if totals.passed == 0 {
+            bail!("the part `{}` has no tests", part.name);
+        }
         let (all, prepared) = (start.elapsed().as_secs_f64(), prepared.as_secs_f64());
         let _ = writeln!(
             times,
-            "{:<8} {all:>8.1} s, {prepared:.1} s of them getting ready",
+            "{:<11} {all:>8.1} s, {prepared:.1} s of them getting ready",
             part.name
         );
     }

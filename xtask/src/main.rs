@@ -16,6 +16,7 @@ mod interop;
 mod picture;
 mod process;
 mod size;
+mod test_totals;
 mod toolchain;
 mod workspace;
 

@@ -40,8 +40,9 @@ async fn captured(entra_version: &str, endpoint: &str) -> Captured {
     ];
     let options = options.map(|(name, value)| (name.to_owned(), value.to_owned()));
     ready_instance_with(&scenario, options.into(), &pki.root_pem, &thumbprint).await;
-    let reading = std::thread::spawn(move || {
-        let mut output = entra.output();
+    let mut output = entra.output();
+    let (read, body) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
         let mut length = 0;
         for line in output.by_ref().lines() {
             let line = line.expect("openssl prints the request").to_ascii_lowercase();
@@ -54,11 +55,14 @@ async fn captured(entra_version: &str, endpoint: &str) -> Captured {
         }
         let mut body = vec![0; length];
         output.read_exact(&mut body).expect("openssl prints the body");
-        // The server goes with this; the plugin gets no answer.
-        body
+        let _ = read.send(body);
     });
-    fetch(&scenario).await.expect_err("there is no access token");
-    let body = reading.join().expect("the reading ends");
+    // Whoever comes first: the plugin waits for an answer that it does not get, unless it never asked.
+    let body = tokio::select! {
+        body = body => body.expect("openssl prints a request"),
+        ended = fetch(&scenario) => panic!("nobody asked for an access token: {ended:?}"),
+    };
+    drop(entra);
     let mut form = form_urlencoded::parse(&body);
     let (_, jwt) = form
         .find(|(name, _)| name == "client_assertion")
@@ -116,6 +120,15 @@ async fn is_verified(entra_version: &str, endpoint: &str, algorithm: &str, thumb
     let other = other.expect("a certificate").certificate_pem;
     let said = complaint(&verify(&other, algorithm, &captured.jwt));
     assert!(said.contains("InvalidSignatureError"), "{said}");
+    // Its signature holds, and its thumbprint is not this certificate's.
+    let key = rcgen::KeyPair::from_pem(&captured.signer.private_key_pem).expect("its key");
+    let twin = rcgen::CertificateParams::new(Vec::new()).and_then(|parameters| parameters.self_signed(&key));
+    let said = complaint(&verify(
+        &twin.expect("a certificate").pem(),
+        algorithm,
+        &captured.jwt,
+    ));
+    assert!(said.contains(&format!("{thumbprint} is ")), "{said}");
     let other_algorithm = if algorithm == "PS256" { "RS256" } else { "PS256" };
     let said = complaint(&verify(certificate, other_algorithm, &captured.jwt));
     assert!(said.contains("InvalidAlgorithmError"), "{said}");

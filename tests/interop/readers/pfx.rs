@@ -47,6 +47,29 @@ fn told_thumbprint(file: &Path) -> String {
     line.expect("a fingerprint").replace(':', "")
 }
 
+/// How the certificates in it are encrypted, as OpenSSL tells it: a Java without an option ignores it. None: they are not.
+fn certificate_protection(file: &Path) -> Option<String> {
+    let told = Command::new("openssl")
+        .args([
+            "pkcs12",
+            "-info",
+            "-noout",
+            "-passin",
+            &format!("pass:{CODE}"),
+            "-in",
+        ])
+        .arg(file)
+        .output()
+        .expect("openssl runs");
+    // An algorithm that it has left behind is named all the same, before it gives up.
+    let told = String::from_utf8_lossy(&told.stderr);
+    assert!(told.contains("Shrouded Keybag"), "{told}");
+    let encrypted = told
+        .lines()
+        .find_map(|line| line.strip_prefix("PKCS7 Encrypted data: "));
+    encrypted.map(|algorithm| algorithm.split(',').next().unwrap_or(algorithm).to_owned())
+}
+
 async fn import(scenario: &Scenario, file: &Path, code: &str) -> Result<InstalledCertificate, String> {
     let pfx = std::fs::read(file).expect("the file");
     let certificates = scenario.host.record().certificates();
@@ -65,19 +88,33 @@ const RSA: [&str; 4] = ["-keyalg", "RSA", "-keysize", "2048"];
 #[tokio::test(flavor = "multi_thread")]
 async fn pfx_files_of_java_are_imported_with_the_right_code_and_no_other() {
     let scenario = Scenario::start().await;
-    let kinds: [(&str, &[&str], &[&str]); 4] = [
-        ("as it is", &[], &RSA),
-        ("legacy", &["-J-Dkeystore.pkcs12.legacy"], &RSA),
+    let newest = Some("PBES2");
+    type Kind = (
+        &'static str,
+        &'static [&'static str],
+        &'static [&'static str],
+        Option<&'static str>,
+    );
+    let kinds: [Kind; 4] = [
+        ("as it is", &[], &RSA, newest),
+        (
+            "legacy",
+            &["-J-Dkeystore.pkcs12.legacy"],
+            &RSA,
+            Some("pbeWithSHA1And40BitRC2-CBC"),
+        ),
         (
             "certificate in clear",
             &["-J-Dkeystore.pkcs12.certProtectionAlgorithm=NONE"],
             &RSA,
+            None,
         ),
-        ("4,096 bits", &[], &["-keyalg", "RSA", "-keysize", "4096"]),
+        ("4,096 bits", &[], &["-keyalg", "RSA", "-keysize", "4096"], newest),
     ];
-    for (kind, options, key) in kinds {
+    for (kind, options, key, protection) in kinds {
         let file = new_file(&scenario);
         add_key(options, &[&PKCS12[..], key].concat(), "esd", &file);
+        assert_eq!(certificate_protection(&file).as_deref(), protection, "{kind}");
         let said = import(&scenario, &file, "another code").await.expect_err(kind);
         assert!(said.contains("the code is wrong"), "{kind}: {said}");
         let installed = import(&scenario, &file, CODE).await;

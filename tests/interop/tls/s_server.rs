@@ -212,6 +212,7 @@ async fn a_server_that_renegotiates_for_a_certificate_gets_none_and_the_operator
     // OpenSSL ends the connection, since rustls does not renegotiate (RFC 8446 has no such thing any more).
     let told = asks_late("-tls1_2", "R", "no renegotiation", "").await;
     assert!(told.starts_with("connection-broken-off: "), "{told}");
+    assert!(told.contains("only after the handshake"), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -219,4 +220,5 @@ async fn a_server_that_asks_after_the_handshake_of_tls_1_3_gets_none_and_the_ope
     // OpenSSL sees that the client has not offered it; a server that needs it then hangs up.
     let told = asks_late("-tls1_3", "c", "extension not received", "Q\n").await;
     assert!(told.starts_with("connection-broken-off: "), "{told}");
+    assert!(told.contains("only after the handshake"), "{told}");
 }

@@ -1,5 +1,6 @@
 //! The wasmtime CLI, the adapter that takes a host's place under it, and what puts the adapter and the plugin together.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
@@ -11,27 +12,29 @@ use crate::process;
 use crate::workspace::Workspace;
 
 /// A workspace of its own, whose lock file pins the CLI: within ours, its features would be ours too.
-const MANIFEST: &str = "tests/interop/stock/Cargo.toml";
+pub(super) const MANIFEST: &str = "tests/interop/stock/Cargo.toml";
 
 /// The profile of the programs: compiled quickly, but for what compiles the component at every start.
 const PROFILE: &str = "stock";
+
+const BUILD: [&str; 4] = ["build", "--locked", "--manifest-path", MANIFEST];
 
 /// Builds all three, and says where they are.
 ///
 /// # Errors
 /// One can't be built.
 pub(super) fn build(workspace: &Workspace) -> Result<Vec<Variable>> {
-    let from = ["build", "--locked", "--manifest-path", MANIFEST];
-    let programs = [
-        "--profile",
-        PROFILE,
-        "--package",
-        "stock-wasmtime",
-        "--package",
-        "stock-compose",
-    ];
-    let mut cargo = workspace.cargo(from.into_iter().chain(programs));
-    process::run(cargo.arg("--target-dir").arg(&workspace.target))?;
+    let mut variables = build_composer(workspace)?;
+    variables.push(("STOCK_WASMTIME", program(workspace, "stock-wasmtime")?));
+    Ok(variables)
+}
+
+/// Builds what makes a composition, and says where that is.
+///
+/// # Errors
+/// Something can't be built.
+pub(super) fn build_composer(workspace: &Workspace) -> Result<Vec<Variable>> {
+    let compose = program(workspace, "stock-compose")?;
     let adapter = [
         "--profile",
         "plugin",
@@ -40,16 +43,21 @@ pub(super) fn build(workspace: &Workspace) -> Result<Vec<Variable>> {
         "--target",
         TARGET,
     ];
-    let adapter = component::build_for_wasm(workspace, WasmToolchain::Auto, &[&from[..], &adapter].concat())?;
-
-    let programs = workspace.target.join(PROFILE);
-    let program = |name: &str| programs.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+    let adapter =
+        component::build_for_wasm(workspace, WasmToolchain::Auto, &[&BUILD[..], &adapter].concat())?;
     let adapter = adapter.target.join(TARGET).join("plugin/stock_adapter.wasm");
     Ok(vec![
-        ("STOCK_WASMTIME", found(program("stock-wasmtime"))?.into()),
-        ("STOCK_COMPOSE", found(program("stock-compose"))?.into()),
+        ("STOCK_COMPOSE", compose),
         ("STOCK_ADAPTER", found(adapter)?.into()),
     ])
+}
+
+/// Builds a program of that workspace, and says where it is.
+fn program(workspace: &Workspace, name: &str) -> Result<OsString> {
+    let mut cargo = workspace.cargo(BUILD.into_iter().chain(["--profile", PROFILE, "--package", name]));
+    process::run(cargo.arg("--target-dir").arg(&workspace.target))?;
+    let file = format!("{name}{}", std::env::consts::EXE_SUFFIX);
+    Ok(found(workspace.target.join(PROFILE).join(file))?.into())
 }
 
 fn found(path: PathBuf) -> Result<PathBuf> {
