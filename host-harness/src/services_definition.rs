@@ -368,12 +368,7 @@ impl News {
 
     /// What a reading left out, of which the plugin says how many items they were.
     fn left_out(&self, skipped: u32) -> LeftOut {
-        let named = &self.state().left_out;
-        // There is no warning of some where the plugin knows no code, or wrote more than is listened to.
-        if u32::try_from(named.len()).is_ok_and(|named| named < skipped) {
-            return LeftOut::Unnamed;
-        }
-        LeftOut::Codes(named.iter().cloned().collect())
+        left_out(&self.state().left_out, skipped)
     }
 
     fn is_any(&self) -> bool {
@@ -458,6 +453,15 @@ fn reason(error: &ServicesError) -> Problem {
     }
 }
 
+fn left_out(warned_of: &[String], skipped: u32) -> LeftOut {
+    match usize::try_from(skipped) {
+        Ok(0) => LeftOut::default(),
+        Ok(skipped) if skipped == warned_of.len() => LeftOut::Codes(warned_of.iter().cloned().collect()),
+        // The plugin knows the codes of some only, wrote more than is listened to, or warns of what it did not leave out.
+        _ => LeftOut::Unnamed,
+    }
+}
+
 pub(crate) fn recorded(
     summary: Summary,
     products: Vec<contract::Product>,
@@ -510,5 +514,23 @@ fn recorded_product(product: contract::Product) -> record::NewProduct {
         min_quantity: product.min_quantity,
         max_quantity: product.max_quantity,
         returnable: product.returnable,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn codes(of: &[&str]) -> Vec<String> {
+        of.iter().map(|&code| code.to_owned()).collect()
+    }
+
+    #[test]
+    fn only_where_every_item_left_out_has_a_warning_of_its_own_is_it_known_which_they_were() {
+        let both = LeftOut::Codes(["a".to_owned(), "b".to_owned()].into());
+        assert_eq!(left_out(&codes(&["a", "b"]), 2), both);
+        assert_eq!(left_out(&codes(&["a"]), 2), LeftOut::Unnamed);
+        assert_eq!(left_out(&codes(&["a", "kept", "b"]), 2), LeftOut::Unnamed);
+        assert_eq!(left_out(&codes(&["kept"]), 0), LeftOut::default());
     }
 }
