@@ -238,14 +238,19 @@ impl Pool {
     /// Closes the idle connection that has been so for the longest time: of one instance, or of any.
     fn close_oldest_idle(&self, instance_id: Option<&str>) {
         let clients = self.lock();
-        let oldest = clients
-            .kept
-            .values()
-            .filter(|client| instance_id.is_none_or(|id| client.instance_id == id))
-            .filter_map(|client| Some((client.idle().into_iter().min()?, client)))
-            .min_by_key(|(since, _)| *since);
-        if let Some((since, client)) = oldest {
-            client.close_idle_since(since);
+        let oldest = || {
+            clients
+                .kept
+                .values()
+                .filter(|client| instance_id.is_none_or(|id| client.instance_id == id))
+                .filter_map(|client| Some((client.idle().into_iter().min()?, client)))
+                .min_by_key(|(since, _)| *since)
+        };
+        while let Some((since, client)) = oldest() {
+            // Somebody may have taken it meanwhile; then there is another, or one that is being closed.
+            if client.close_idle_since(since) {
+                return;
+            }
         }
     }
 
@@ -388,16 +393,20 @@ impl Client {
         http1.chain(http2).collect()
     }
 
-    /// Closes what has been idle since then, or for longer, and forgets what is closed already.
-    fn close_idle_since(&self, then: Instant) {
+    /// Closes what has been idle since then, or for longer, and forgets what is closed already. Whether anything was.
+    fn close_idle_since(&self, then: Instant) -> bool {
+        let mut forgotten = false;
         for place in self.lock().values_mut() {
+            let before = place.idle.len() + place.shared.len();
             place
                 .idle
                 .retain(|idle| idle.http1.is_ready() && idle.since > then);
             place
                 .shared
                 .retain(|http2| http2.is_open() && http2.idle_since().is_none_or(|since| since > then));
+            forgotten |= place.idle.len() + place.shared.len() < before;
         }
+        forgotten
     }
 
     fn keeps_any(&self) -> bool {
@@ -425,8 +434,10 @@ impl Lease {
             runtime,
             ..
         } = self;
-        let Channel::Http1(mut http1) = channel else {
-            return;
+        let mut http1 = match channel {
+            Channel::Http1(http1) => http1,
+            // Before the turn: whoever gets that is to find the connection idle.
+            Channel::Http2(stream) => return drop(stream),
         };
         if http1.is_ready() {
             client.keep_http1(&authority, http1);
@@ -435,9 +446,12 @@ impl Lease {
         client.begin_settling(&authority);
         let on = runtime.clone();
         runtime.spawn(async move {
-            if let Ok(true) = timeout(limits::CLOSE, http1.becomes_ready()).await {
-                client.keep_http1(&authority, http1);
-                pool.sweep_from_time_to_time(&on);
+            match timeout(limits::CLOSE, http1.becomes_ready()).await {
+                Ok(true) => {
+                    client.keep_http1(&authority, http1);
+                    pool.sweep_from_time_to_time(&on);
+                }
+                _ => drop(http1),
             }
             client.end_settling(&authority);
             // Not before: whoever waits for a turn is to find this connection.

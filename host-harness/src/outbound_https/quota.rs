@@ -5,11 +5,15 @@
 //! socket that is not idle belongs to an exchange, so whoever has a slot needs to close an idle connection at most.
 
 use std::collections::HashMap;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
+use tokio::task::unconstrained;
 
 use crate::limits;
 
@@ -150,11 +154,63 @@ impl Quota {
     }
 }
 
+/// Whoever waits has a slot and no socket, so there is a permit for it: free, of an idle socket, or of one that is being closed.
+/// It queues first and has an idle one closed then. The other way around, somebody who comes in between would take what was
+/// closed, and leave an idle one that nobody closes.
 async fn permit_of(share: &Share, close_idle: impl Fn()) -> Result<OwnedSemaphorePermit, AcquireError> {
-    if let Ok(permit) = share.connections.clone().try_acquire_owned() {
-        return Ok(permit);
+    // Unconstrained, because a task that has used up its budget would not be queued.
+    let mut queued = pin!(unconstrained(share.connections.clone().acquire_owned()));
+    if let Poll::Ready(permit) = poll_fn(|cx| Poll::Ready(queued.as_mut().poll(cx))).await {
+        return permit;
     }
     close_idle();
     // What was closed gives its permit back when its socket is gone.
-    share.connections.clone().acquire_owned().await
+    queued.await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::task::{Context, Waker};
+
+    use super::*;
+
+    fn polled_once<F: Future>(future: F) -> Option<F::Output> {
+        let mut cx = Context::from_waker(Waker::noop());
+        match pin!(future).poll(&mut cx) {
+            Poll::Ready(output) => Some(output),
+            Poll::Pending => None,
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_closed_for_somebody_is_not_taken_by_who_comes_in_between() {
+        let quota = Quota::new(ConnectionLimits {
+            per_instance: 2,
+            in_all: 2,
+            ..ConnectionLimits::default()
+        });
+        for level in ["own", "all"] {
+            let others = if level == "own" { "one" } else { "two" };
+            let idle = {
+                let slot = quota.slot(others).await.unwrap();
+                let first = quota.permit(&slot, |_| ()).await.unwrap();
+                let second = quota.permit(&slot, |_| ()).await.unwrap();
+                RefCell::new(vec![first, second])
+            };
+            let waiting = quota.slot("one").await.unwrap();
+            let between = quota.slot("one").await.unwrap();
+            let taken = RefCell::new(false);
+            let close_idle = |_| {
+                drop(idle.borrow_mut().pop());
+                let permit = polled_once(quota.permit(&between, |_| ()));
+                *taken.borrow_mut() |= permit.is_some();
+                // Kept, as by a socket.
+                idle.borrow_mut().extend(permit.into_iter().flatten());
+            };
+            let permit = polled_once(quota.permit(&waiting, close_idle));
+            assert!(permit.is_some_and(|permit| permit.is_ok()), "{level}");
+            assert!(!*taken.borrow(), "{level}");
+        }
+    }
 }
