@@ -209,7 +209,7 @@ impl<'a, P: Platform> Reading<'a, P> {
     fn judge(&mut self, offer: Offer) -> Judged {
         if let Some(reason) = flaw(&offer) {
             return Judged::Skipped {
-                subject: crate::text::one_line(&offer.id, CODE_LENGTH_MAX),
+                subject: crate::text::subject(&offer.id),
                 reason,
             };
         }

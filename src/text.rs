@@ -67,6 +67,15 @@ pub(crate) fn one_line(text: &str, length_max: usize) -> String {
     line
 }
 
+/// What a line of a log is about: a name of somebody else's as it is, so that it is found, where it is fit for a line.
+pub(crate) fn subject(name: &str) -> String {
+    const LENGTH_MAX: usize = 200;
+    if name.chars().count() <= LENGTH_MAX && forbidden_character(name).is_none() {
+        return name.to_owned();
+    }
+    one_line(name, LENGTH_MAX)
+}
+
 /// Milliseconds since 1970 of an RFC 3339 timestamp, between the years 1970 and 9999. None: it is not one.
 pub(crate) fn timestamp_ms(text: &str) -> Option<i64> {
     let (date, time) = text.split_at_checked(10)?;

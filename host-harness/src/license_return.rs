@@ -246,7 +246,11 @@ impl Host {
         let answer = plugin
             .cancel_license(call, &contract_instance, &license_return)
             .await;
-        Ok(rule::after_return(answer, &id))
+        let until_ms = begun
+            .in_doubt_since_ms
+            .map(|since_ms| self.look_up_only_until_ms(since_ms));
+        let is_earlier_under_way = until_ms.is_some_and(|until_ms| until_ms > now_ms());
+        Ok(rule::after_return(answer, &id, is_earlier_under_way))
     }
 
     /// Whether the return of an asset's license can be attempted at all.

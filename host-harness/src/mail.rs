@@ -168,7 +168,10 @@ impl Round {
         while let Some(mail) = self.next() {
             let outcome = match self.unreachable.get() {
                 Some(problem) => MailOutcome::Later(problem.clone()),
-                None => self.send(&mail, &mut connection).await,
+                None => match self.send(&mail, &mut connection).await? {
+                    Some(outcome) => outcome,
+                    None => continue,
+                },
             };
             match &outcome {
                 MailOutcome::Sent(_) => done.sent += 1,
@@ -188,23 +191,34 @@ impl Round {
             .pop_front()
     }
 
-    async fn send(&self, mail: &MailToSend, connection: &mut Connection) -> MailOutcome {
+    /// None: it is not to be sent any more.
+    async fn send(
+        &self,
+        mail: &MailToSend,
+        connection: &mut Connection,
+    ) -> Result<Option<MailOutcome>, RecordError> {
+        let domain = match letter::sender_domain(&self.post.settings) {
+            Ok(domain) => domain,
+            Err(error) => return Ok(Some(not_composed(&error))),
+        };
+        let begun = self.record.begin_mail(self.worker_id, mail.id, &domain).await?;
+        let Some(domain) = begun else { return Ok(None) };
         let (settings, owned) = (Arc::clone(&self.post.settings), mail.clone());
-        let letter = match run_blocking(move || letter::compose(&settings, &owned)).await {
+        let letter = match run_blocking(move || letter::compose(&settings, &owned, &domain)).await {
             Ok(letter) => Arc::new(letter),
-            Err(error) => return not_composed(&error),
+            Err(error) => return Ok(Some(not_composed(&error))),
         };
         let Err(failure) = self.post.deliver(connection, &letter).await else {
-            return MailOutcome::Sent(letter.problem.clone());
+            return Ok(Some(MailOutcome::Sent(letter.problem.clone())));
         };
         tracing::warn!(mail = %mail.id, "{}", failure.problem().message);
-        match failure {
+        Ok(Some(match failure {
             SmtpFailure::Unreachable(problem) => {
                 MailOutcome::Later(self.unreachable.get_or_init(|| problem).clone())
             }
             SmtpFailure::Later(problem) => MailOutcome::Later(problem),
             SmtpFailure::Refused(problem) => MailOutcome::Refused(problem),
-        }
+        }))
     }
 
     async fn finish(&self, mail: &MailToSend, outcome: MailOutcome) -> Result<(), RecordError> {

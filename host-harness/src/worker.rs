@@ -348,8 +348,16 @@ impl Work {
         for asset_id in old {
             let (host, listener) = (self.host.clone(), self.listener.clone());
             self.running.spawn(async move {
-                if let Err(error) = host.refresh_license(asset_id, listener).await {
-                    tracing::warn!(%error, asset = %asset_id, "what became of a license is not known");
+                match host.refresh_license(asset_id, listener).await {
+                    Ok(refreshed) if refreshed.returned_elsewhere => tracing::warn!(
+                        asset = %asset_id,
+                        "the vendor has taken a license back that was not cancelled here and is not credited; \
+                         hint: `bss-host asset cancel {asset_id}` cancels and credits it"
+                    ),
+                    Ok(_) => {}
+                    Err(error) => {
+                        tracing::warn!(%error, asset = %asset_id, "what became of a license is not known");
+                    }
                 }
                 // Not held against the vendor: nothing waits for the answer.
                 Ok(None)

@@ -362,7 +362,7 @@ fn offer(item: Value) -> Result<Offer, BadItem> {
     let subject = item
         .get("offerId")
         .and_then(Value::as_str)
-        .map(|id| text::one_line(id, 100))
+        .map(text::subject)
         .unwrap_or_default();
     Offer::deserialize(item).map_err(|error| BadItem {
         subject,

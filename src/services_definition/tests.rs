@@ -159,6 +159,20 @@ fn a_bad_item_is_left_out_with_its_reason_and_the_others_stay() {
 }
 
 #[test]
+fn what_is_left_out_is_named_by_its_code_as_it_is() {
+    for code in ["x".repeat(150), "ABC-2 ".to_owned(), "ÄBC-2".to_owned()] {
+        for (field, value) in [("name", json!("<b>2</b>")), ("offerUri", json!(5))] {
+            let mut bad = item(2);
+            bad["offerId"] = json!(code);
+            bad[field] = value;
+            let platform = ScriptedPlatform::granting([page(&[item(1), bad], None)]);
+            assert_eq!(summary(&platform).skipped, 1);
+            assert_eq!(platform.log.borrow()[0].1, code);
+        }
+    }
+}
+
+#[test]
 fn an_offer_that_comes_again_on_another_page_is_left_out() {
     let platform = ScriptedPlatform::granting([page(&[item(1)], Some("2")), page(&[item(1)], None)]);
     let summary = summary(&platform);

@@ -214,3 +214,30 @@ async fn a_certificate_that_has_taken_over_goes_on_with_what_is_in_doubt() {
     assert_eq!(until_bought(&host, &asset).await.last(), Some(&Licensed));
     assert_eq!(scenario.issued().await.len(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_who_tries_again_says_nothing_of_settings_that_are_saved_later() {
+    let scenario = Scenario::selling().await;
+    let (host, asset) = lost(&scenario).await;
+    let patient = scenario.host.clone().with_look_up_only(PATIENCE);
+    let tried_again = patient
+        .retry_asset(asset.id, silent())
+        .await
+        .expect("it is tried");
+    assert_eq!(tried_again.sync_status, SyncStatus::Unsynchronised);
+    scenario.set("system-name", "another").await;
+    let begin = Instant::now();
+    loop {
+        // Nothing is due for some seconds.
+        let assets = host.run_order(asset.order_id, silent()).await.expect("it is run");
+        let reason = assets[0].reason.clone().expect("it is not bought");
+        if reason.problem.code == "other-settings" {
+            break;
+        }
+        assert_eq!(reason.problem.code, "not-seen-yet");
+        assert!(begin.elapsed() < PATIENCE, "{reason:?}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let faults = scenario.microsoft.faults();
+    assert_eq!(faults.requests_seen(Operation::Purchase), 1);
+}

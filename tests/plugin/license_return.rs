@@ -449,6 +449,61 @@ async fn copied(scenario: &Scenario) -> Host {
     Host::open(&to, component()).await.expect("the host opens")
 }
 
+/// A return of which nothing was heard, and a second one that is refused.
+async fn doubted_and_refused(scenario: &Scenario) {
+    let faults = scenario.microsoft.faults();
+    faults.order(
+        Operation::Return,
+        Fault::Reset(When::BeforeActing),
+        Repeat::Times(1),
+    );
+    let locked = Fault::Refusal {
+        status: 423,
+        code: "Locked".into(),
+        retry_after: None,
+    };
+    faults.order(Operation::Return, locked, Repeat::Times(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_settles_nothing_while_an_earlier_return_may_be_under_way() {
+    let (scenario, asset) = sold().await;
+    let patient = scenario.host.clone().with_look_up_only(Duration::from_secs(60));
+    let cancellation = cancel_now(&patient, &asset).await.expect("it is taken");
+    let network = copied(&scenario).await;
+    doubted_and_refused(&scenario).await;
+    let open = run(&patient, &cancellation).await;
+    assert_eq!(open.state, CancellationState::Returning);
+    let reason = open.reason.expect("a reason");
+    assert_eq!(reason.result, ReturnResult::Refused);
+    assert_untouched(&scenario, &asset, TokenStatus::Activated).await;
+
+    // The first one arrives after all.
+    run(&network, &cancellation).await;
+    let done = run(&patient, &cancellation).await;
+    assert_returned(&scenario, &asset, &done).await;
+    assert_eq!(
+        results(&scenario.host, &done).await,
+        [
+            ReturnResult::Unknown,
+            ReturnResult::Refused,
+            ReturnResult::Returned
+        ]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_after_that_time_is_final() {
+    let (scenario, asset) = sold().await;
+    doubted_and_refused(&scenario).await;
+    let refused = cancel(&scenario.host, &asset).await;
+    assert_eq!(refused.state, CancellationState::Refused);
+    assert_eq!(
+        results(&scenario.host, &refused).await,
+        [ReturnResult::Unknown, ReturnResult::Refused]
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_license_that_was_returned_elsewhere_is_credited_when_an_operator_cancels_it() {
     let (scenario, asset) = sold().await;
@@ -473,6 +528,13 @@ async fn a_license_that_was_returned_elsewhere_is_credited_when_an_operator_canc
     assert_eq!(refreshed.asset.status, AssetStatus::Active);
     assert_eq!(refreshed.asset.return_status, ReturnStatus::Successful);
     assert!(credits(&scenario.host).await.is_empty(), "nothing by itself");
+    let listed = scenario.bss_host(&["asset", "list"]);
+    let warned = String::from_utf8_lossy(&listed.stderr).into_owned();
+    assert!(
+        warned.contains("it was not cancelled here and is not credited")
+            && warned.contains(&format!("asset cancel {}", asset.id)),
+        "{warned}"
+    );
 
     let done = cancel(&scenario.host, &asset).await;
     assert_ne!(

@@ -11,6 +11,9 @@
 //! | activated | return it again, with the same client transaction id |
 //! | redeemed | refused: it can't be returned any more, so it was not |
 //! | anything else, or nothing | unknown, as before |
+//!
+//! A return that is refused while an earlier one may still be carried out settles nothing: the refusal says that this one was
+//! not done.
 
 use std::time::Duration;
 
@@ -88,16 +91,20 @@ pub(super) fn after_look_up(
     })
 }
 
-/// What the answer to a return says.
+/// What the answer to a return says. `is_earlier_under_way`: whether one that was sent before may still be carried out.
 pub(super) fn after_return(
     answer: Result<Result<License, ChangeFailure>, CallError>,
     license_token_id: &str,
+    is_earlier_under_way: bool,
 ) -> Verdict {
     let outcome = match answer {
         Ok(Ok(license)) => match shown(&license, license_token_id) {
             Shown::Returned => ReturnOutcome::Returned,
             Shown::Activated | Shown::Redeemed | Shown::Unclear => ReturnOutcome::Unknown(unclear()),
         },
+        Ok(Err(ChangeFailure::Refused(problem))) if is_earlier_under_way => {
+            ReturnOutcome::RefusedForNow(recorded_problem(problem))
+        }
         Ok(Err(ChangeFailure::Refused(problem))) => ReturnOutcome::Refused(recorded_problem(problem)),
         Ok(Err(ChangeFailure::Unknown(problem))) => ReturnOutcome::Unknown(recorded_problem(problem)),
         Ok(Err(ChangeFailure::Unavailable(delay))) => {

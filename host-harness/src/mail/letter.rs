@@ -40,8 +40,17 @@ pub(super) struct Letter {
     pub(super) problem: Option<Problem>,
 }
 
-/// The e-mail about a license.
-pub(super) fn compose(settings: &MailSettings, mail: &MailToSend) -> Result<Letter, ComposeError> {
+/// The right part of the Message-IDs of a sender.
+pub(super) fn sender_domain(settings: &MailSettings) -> Result<String, ComposeError> {
+    Ok(sender(&settings.from)?.email.domain().to_owned())
+}
+
+/// The e-mail about a license. `message_id_domain` is of whoever was the sender when it was sent first.
+pub(super) fn compose(
+    settings: &MailSettings,
+    mail: &MailToSend,
+    message_id_domain: &str,
+) -> Result<Letter, ComposeError> {
     let asset = &mail.asset;
     let context = Context {
         customer: named(&mail.customer),
@@ -60,7 +69,15 @@ pub(super) fn compose(settings: &MailSettings, mail: &MailToSend) -> Result<Lett
     };
     let rendered = templates::render(settings.templates.as_deref(), &mail.contact.language, &context)?;
     let name = format!("{}-{}", mail.kind, asset.id);
-    address(settings, &mail.contact, Some(&mail.customer.name), name, rendered)
+    let recipient = Some(mail.customer.name.as_str());
+    address(
+        settings,
+        &mail.contact,
+        recipient,
+        name,
+        message_id_domain,
+        rendered,
+    )
 }
 
 /// An e-mail that looks like the one about a license, with a key that is none.
@@ -72,7 +89,7 @@ pub(super) fn compose_test(settings: &MailSettings, contact: &Contact) -> Result
     )?;
     rendered.subject = format!("[test] {}", rendered.subject);
     let name = format!("test-{}", uuid::Uuid::new_v4());
-    address(settings, contact, None, name, rendered)
+    address(settings, contact, None, name, &sender_domain(settings)?, rendered)
 }
 
 fn address(
@@ -80,12 +97,13 @@ fn address(
     contact: &Contact,
     recipient_name: Option<&str>,
     name: String,
+    message_id_domain: &str,
     rendered: Rendered,
 ) -> Result<Letter, ComposeError> {
     let from = sender(&settings.from)?;
     let recipient = recipient(&contact.email)?;
     // Whoever sees two with the same one knows that they are copies of one message (RFC 5322 section 3.6.4).
-    let message_id = format!("<{name}@{}>", from.email.domain());
+    let message_id = format!("<{name}@{message_id_domain}>");
     let message = Message::builder()
         .from(from)
         .to(Mailbox::new(recipient_name.map(one_line), recipient))

@@ -275,12 +275,17 @@ impl Record {
         .execute(&mut *transaction)
         .await
         .map_err(RecordError::from)?;
-        // Whoever tries again knows what the settings were and are.
-        sqlx::query("UPDATE attempts SET settings_version = NULL WHERE asset_id = $1")
-            .bind(asset_id.to_string())
-            .execute(&mut *transaction)
-            .await
-            .map_err(RecordError::from)?;
+        // Whoever tries again knows what the settings were and are, and not what they will be.
+        sqlx::query(
+            "UPDATE attempts
+             SET settings_version = (SELECT instances.version FROM instances
+                                     JOIN assets ON assets.instance_id = instances.id WHERE assets.id = $1)
+             WHERE asset_id = $1",
+        )
+        .bind(asset_id.to_string())
+        .execute(&mut *transaction)
+        .await
+        .map_err(RecordError::from)?;
         transaction.commit().await.map_err(RecordError::from)?;
         Ok(())
     }

@@ -9,7 +9,7 @@ use sqlx::{QueryBuilder, Row as _, SqliteConnection};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::assets::{Asset, License, Problem, Reason, SyncStatus, key_purpose, link_purpose};
+use super::assets::{Asset, License, Problem, Reason, ReturnStatus, SyncStatus, key_purpose, link_purpose};
 use super::invoices::charge;
 use super::outbox::{MailKind, enqueue};
 use super::stored::{count, from_json, id, push_ids, stored_enum, to_json};
@@ -59,8 +59,8 @@ pub enum EarlierAttempts {
 pub struct Doubt {
     /// When the last of them had ended, in milliseconds.
     pub since_ms: i64,
-    /// The version of their instance's settings when the first of them was made since an operator tried again. None: it
-    /// does not matter.
+    /// The version of their instance's settings when the first of them was made, or when an operator tried again since.
+    /// None: it is not known.
     pub settings_version: Option<i64>,
 }
 
@@ -338,8 +338,11 @@ impl Record {
         match (outcome, problem) {
             (AttemptOutcome::Licensed(license), _) => {
                 self.write_license(transaction, asset_id, license).await?;
-                charge(transaction, &asset, now_ms()).await?;
-                enqueue(transaction, MailKind::Welcome, asset_id, now_ms()).await?;
+                // One that was given back before it was heard of has a dead key, and costs nothing.
+                if license.return_status != ReturnStatus::Successful {
+                    charge(transaction, &asset, now_ms()).await?;
+                    enqueue(transaction, MailKind::Welcome, asset_id, now_ms()).await?;
+                }
             }
             (_, Some(problem)) if asset.sync_status == SyncStatus::Unsynchronised => {
                 let failed = is_last && result == AttemptResult::Refused;

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use ipnet::IpNet;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 
 use serde::{Deserialize, Serialize};
 use sqlx::Row as _;
@@ -149,6 +151,11 @@ pub enum CreateError {
         /// What was given.
         currency: String,
     },
+    /// An instance can't be told later whom to trust.
+    #[error(
+        "no certificate authority was found in what is to be trusted; hint: give a PEM file with `--trust`"
+    )]
+    TrustedAuthorities,
     /// The record failed.
     #[error(transparent)]
     Record(#[from] RecordError),
@@ -202,7 +209,7 @@ impl Record {
     /// Makes an instance without settings.
     ///
     /// # Errors
-    /// When the name is taken or can't be shown.
+    /// When the name is taken or can't be shown, and when there is no certificate in the authorities to trust.
     pub async fn create_instance(&self, new: NewInstance) -> Result<Instance, CreateError> {
         let NewInstance {
             name,
@@ -216,6 +223,14 @@ impl Record {
         }
         if currency.len() != 3 || !currency.bytes().all(|letter| letter.is_ascii_uppercase()) {
             return Err(CreateError::InvalidCurrency { currency });
+        }
+        if let Some(pem) = &reach.trusted_authorities_pem
+            && CertificateDer::pem_slice_iter(pem.as_bytes())
+                .flatten()
+                .next()
+                .is_none()
+        {
+            return Err(CreateError::TrustedAuthorities);
         }
         let instance = Instance {
             id: Uuid::new_v4(),

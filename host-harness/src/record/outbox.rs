@@ -145,7 +145,7 @@ pub enum RetryMailError {
     Record(#[from] RecordError),
 }
 
-/// Withdraws what was not sent yet about an asset, in the transaction that cancels it: its key is dead. One that is being sent
+/// Withdraws what was not sent yet about an asset, in the transaction that shows its license returned: its key is dead. One that is being sent
 /// at this moment can still become a sent one.
 pub(super) async fn withdraw(transaction: &mut SqliteConnection, asset_id: Uuid) -> Result<(), RecordError> {
     sqlx::query("UPDATE mails SET state = $2, worker = NULL WHERE asset_id = $1 AND state <> $3")
@@ -222,6 +222,31 @@ impl Record {
         }
         transaction.commit().await?;
         Ok(mails)
+    }
+
+    /// Asks whether a worker is still to send an e-mail that it has taken: its license may have been given back meanwhile. None:
+    /// no more. Otherwise the right part of its Message-ID, which is `domain` the first time and stays so.
+    ///
+    /// # Errors
+    /// When the record can't be read or written.
+    pub async fn begin_mail(
+        &self,
+        worker_id: Uuid,
+        mail_id: Uuid,
+        domain: &str,
+    ) -> Result<Option<String>, RecordError> {
+        let domain = sqlx::query_scalar(
+            "UPDATE mails SET message_id_domain = COALESCE(message_id_domain, $3)
+             WHERE id = $1 AND worker = $2 AND state = $4
+             RETURNING message_id_domain",
+        )
+        .bind(mail_id.to_string())
+        .bind(worker_id.to_string())
+        .bind(domain)
+        .bind(MailState::Pending.word())
+        .fetch_optional(&self.writer)
+        .await?;
+        Ok(domain)
     }
 
     async fn read_mail_to_send(

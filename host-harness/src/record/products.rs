@@ -146,7 +146,7 @@ impl fmt::Display for Price {
 pub enum ProductError {
     /// There are no such products.
     #[error(
-        "no product has the code {}; nothing was changed; hint: `bss-host services products` shows them",
+        "no product has the code {}; nothing was changed; hint: `bss-host services products INSTANCE` shows them",
         quoted(codes)
     )]
     NoProduct {
@@ -165,7 +165,7 @@ pub enum ProductError {
         codes: Vec<String>,
     },
     /// The instance has no such run.
-    #[error("the instance has no run `{run}`; hint: `bss-host services runs` shows them")]
+    #[error("the instance has no run `{run}`; hint: `bss-host services runs INSTANCE` shows them")]
     NoRun {
         /// What was asked for.
         run: Uuid,

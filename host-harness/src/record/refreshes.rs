@@ -4,6 +4,7 @@ use sqlx::QueryBuilder;
 use uuid::Uuid;
 
 use super::assets::{Asset, AssetStatus, LicenseTokenStatus, ReturnStatus, SyncStatus};
+use super::outbox::withdraw;
 use super::stored::{id, without_instances};
 use super::{Record, RecordError, begin_write};
 use crate::clock::now_ms;
@@ -91,7 +92,7 @@ impl Record {
     }
 
     /// Puts on record what the vendor says of an asset's license. A cancelled asset stays what it is: an answer that
-    /// was on its way while it was returned is older than the return.
+    /// was on its way while it was returned is older than the return. The key of one that was given back is mailed to nobody.
     ///
     /// # Errors
     /// When the record can't be written, or there is no such asset.
@@ -116,6 +117,9 @@ impl Record {
             .bind(now_ms())
             .execute(&mut *transaction)
             .await?;
+        if return_status == ReturnStatus::Successful {
+            withdraw(&mut transaction, asset_id).await?;
+        }
         let asset = self.read_asset_of(&mut transaction, asset_id).await?;
         transaction.commit().await?;
         Ok(asset)

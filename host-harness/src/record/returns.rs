@@ -43,6 +43,8 @@ pub enum ReturnOutcome {
     Returned,
     /// Definitely not done; a retry can't help.
     Refused(Problem),
+    /// Definitely not done; but an earlier attempt may still be under way, so that this settles nothing.
+    RefusedForNow(Problem),
     /// Definitely not done; a retry can help.
     Unavailable(Problem),
     /// May have been done.
@@ -54,7 +56,7 @@ impl ReturnOutcome {
     pub fn result(&self) -> ReturnResult {
         match self {
             Self::Returned => ReturnResult::Returned,
-            Self::Refused(_) => ReturnResult::Refused,
+            Self::Refused(_) | Self::RefusedForNow(_) => ReturnResult::Refused,
             Self::Unavailable(_) => ReturnResult::Unavailable,
             Self::Unknown(_) => ReturnResult::Unknown,
         }
@@ -64,7 +66,10 @@ impl ReturnOutcome {
     pub fn problem(&self) -> Option<&Problem> {
         match self {
             Self::Returned => None,
-            Self::Refused(problem) | Self::Unavailable(problem) | Self::Unknown(problem) => Some(problem),
+            Self::Refused(problem)
+            | Self::RefusedForNow(problem)
+            | Self::Unavailable(problem)
+            | Self::Unknown(problem) => Some(problem),
         }
     }
 }
@@ -89,6 +94,8 @@ pub struct BegunReturn {
     pub number: u32,
     /// What is known of those before it.
     pub earlier: EarlierAttempts,
+    /// When the last of them that may have been done had ended, in milliseconds. None: there is none.
+    pub in_doubt_since_ms: Option<i64>,
     /// What the vendor is to know the return by.
     pub client_transaction_id: Uuid,
     /// The vendor's name for the license.
@@ -263,16 +270,18 @@ impl Record {
         })?;
         let before = attempts(&mut transaction, taken.cancellation_id).await?;
         let number = before.last().map_or(0, |last| last.number).saturating_add(1);
+        let begun_at_ms = now_ms();
         sqlx::query("INSERT INTO return_attempts (cancellation_id, number, begun_at_ms) VALUES ($1, $2, $3)")
             .bind(taken.cancellation_id.to_string())
             .bind(i64::from(number))
-            .bind(now_ms())
+            .bind(begun_at_ms)
             .execute(&mut *transaction)
             .await?;
         transaction.commit().await?;
         Ok(BegunReturn {
             number,
             earlier: earlier(&before),
+            in_doubt_since_ms: in_doubt_since_ms(&before, begun_at_ms),
             client_transaction_id: id(&row, "return_client_transaction_id")?,
             license_token_id,
             comment: row.try_get("comment")?,
@@ -284,7 +293,7 @@ impl Record {
     /// - returned: the asset is cancelled, its license Return Accepted, its return Successful, its whole price
     ///   credited, and the cancellation done.
     /// - refused: the cancellation is refused, and the asset stays as it is.
-    /// - unavailable or unknown: the cancellation stays open, and is due again when told.
+    /// - refused for now, unavailable or unknown: the cancellation stays open, and is due again when told.
     ///
     /// # Errors
     /// When there is no such attempt under way.
@@ -331,7 +340,7 @@ impl Record {
             }
             // Whoever has taken the return meanwhile decides what becomes of it.
             _ if !is_open || !is_taken(&mut transaction, taken).await? => {}
-            ReturnResult::Refused => {
+            ReturnResult::Refused if matches!(outcome, ReturnOutcome::Refused(_)) => {
                 let state = CancellationState::Refused;
                 settle(&mut transaction, taken, state, reason.as_ref(), due_at_ms).await?;
             }
@@ -426,12 +435,11 @@ async fn cancel_asset(transaction: &mut SqliteConnection, taken: &TakenReturn) -
         });
     }
     show_returned(transaction, taken.asset_id).await?;
-    withdraw(transaction, taken.asset_id).await?;
     credit(transaction, taken.asset_id, taken.cancellation_id, now_ms()).await?;
     Ok(())
 }
 
-/// Puts on record that the vendor shows an asset's license as returned.
+/// Puts on record that the vendor shows an asset's license as returned, and mails its key to nobody any more.
 async fn show_returned(transaction: &mut SqliteConnection, asset_id: Uuid) -> Result<(), RecordError> {
     sqlx::query(
         "UPDATE assets SET license_token_status = $2, return_status = $3, refreshed_at_ms = $4 WHERE id = $1",
@@ -440,9 +448,9 @@ async fn show_returned(transaction: &mut SqliteConnection, asset_id: Uuid) -> Re
     .bind(LicenseTokenStatus::ReturnAccepted.word())
     .bind(ReturnStatus::Successful.word())
     .bind(now_ms())
-    .execute(transaction)
+    .execute(&mut *transaction)
     .await?;
-    Ok(())
+    withdraw(transaction, asset_id).await
 }
 
 /// What is known of the attempts so far. One that has not ended was broken off, and may have returned the license.
@@ -460,6 +468,20 @@ fn earlier(attempts: &[ReturnAttempt]) -> EarlierAttempts {
     } else {
         EarlierAttempts::Unknown
     }
+}
+
+/// Since when nobody knows what became of a return. An attempt that was cut off had ended when the next one was begun: its worker
+/// was dead by then.
+fn in_doubt_since_ms(attempts: &[ReturnAttempt], next_begun_at_ms: i64) -> Option<i64> {
+    let next = attempts.iter().skip(1).map(|attempt| attempt.begun_at_ms);
+    let ended = attempts.iter().zip(next.chain([next_begun_at_ms]));
+    ended
+        .filter_map(|(attempt, next_begun_at_ms)| match attempt.result {
+            None => Some(next_begun_at_ms),
+            Some(ReturnResult::Unknown) => Some(attempt.finished_at_ms.unwrap_or(next_begun_at_ms)),
+            Some(ReturnResult::Returned | ReturnResult::Refused | ReturnResult::Unavailable) => None,
+        })
+        .max()
 }
 
 async fn attempts(
@@ -483,4 +505,38 @@ fn attempt(row: &SqliteRow) -> Result<ReturnAttempt, RecordError> {
         result: result.map(ReturnResult::from_word).transpose()?,
         problem: problem.map(|_| from_json(row, "problem")).transpose()?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_return_is_in_doubt_since_the_end_of_the_last_attempt_that_may_have_been_done() {
+        use ReturnResult::{Refused, Unavailable, Unknown};
+        let since = |attempts: &[(i64, Option<(i64, ReturnResult)>)]| {
+            let attempts: Vec<_> = attempts
+                .iter()
+                .map(|(begun_at_ms, end)| ReturnAttempt {
+                    number: 1,
+                    begun_at_ms: *begun_at_ms,
+                    finished_at_ms: end.map(|(finished_at_ms, _)| finished_at_ms),
+                    result: end.map(|(_, result)| result),
+                    problem: None,
+                })
+                .collect();
+            in_doubt_since_ms(&attempts, 100)
+        };
+        assert_eq!(since(&[]), None);
+        assert_eq!(
+            since(&[(1, Some((2, Unavailable))), (3, Some((4, Refused)))]),
+            None
+        );
+        assert_eq!(
+            since(&[(1, Some((2, Unknown))), (3, Some((4, Refused)))]),
+            Some(2)
+        );
+        assert_eq!(since(&[(1, None), (3, Some((4, Refused)))]), Some(3));
+        assert_eq!(since(&[(1, Some((2, Unknown))), (3, None)]), Some(100));
+    }
 }

@@ -172,6 +172,9 @@ pub struct ServicesRun {
     pub reason: Option<Problem>,
 }
 
+/// How long a lease of a run can be; a longer one counts as over.
+pub(crate) const LONGEST_LEASE: Duration = Duration::from_secs(60 * 60);
+
 /// Who works on a run, and how long that holds unless it is renewed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RunLease {
@@ -553,14 +556,16 @@ async fn end(
     Ok(id(&row, "instance_id")?)
 }
 
+/// Ends runs whose leases are over, or were written by a clock that ran ahead: none is as long as that.
 async fn end_dead(transaction: &mut SqliteConnection, at_ms: i64) -> Result<usize, RecordError> {
     let rows = sqlx::query(
         "UPDATE services_runs
          SET state = 'failed', ended_at_ms = $1, lease_owner = NULL, lease_expires_at_ms = NULL
-         WHERE state = 'in_progress' AND lease_expires_at_ms <= $1
+         WHERE state = 'in_progress' AND (lease_expires_at_ms <= $1 OR lease_expires_at_ms > $2)
          RETURNING id",
     )
     .bind(at_ms)
+    .bind(at_ms.saturating_add(millis(LONGEST_LEASE)))
     .fetch_all(&mut *transaction)
     .await?;
     let died = Problem {

@@ -2,9 +2,10 @@
 
 use host_harness::record::{
     Asset, AssetStatus, AttemptOutcome, BeginReturnError, BillingFilter, CancelError, Cancellation,
-    CancellationFilter, CancellationState, DecideError, EarlierAttempts, FinishReturnError,
-    LicenseTokenStatus, RECORD_FILE, Record, RefreshRecordError, Requester, RequesterKind, ReturnOutcome,
-    ReturnResult, ReturnStatus, SyncStatus, TakenReturn, is_returned_elsewhere, return_client_transaction_id,
+    CancellationFilter, CancellationState, DecideError, EarlierAttempts, FinishReturnError, License,
+    LicenseTokenStatus, MailFilter, MailState, RECORD_FILE, Record, RefreshRecordError, Requester,
+    RequesterKind, ReturnOutcome, ReturnResult, ReturnStatus, SyncStatus, TakenReturn, is_returned_elsewhere,
+    return_client_transaction_id,
 };
 use sqlx::{Connection as _, SqliteConnection};
 use uuid::Uuid;
@@ -566,6 +567,9 @@ async fn a_late_return_settles_an_open_cancellation_and_is_shown_after_a_refused
         let after = asset(&record, id).await;
         assert_eq!(after.return_status, ReturnStatus::Successful);
         assert_eq!(is_returned_elsewhere(&after), refuses);
+        let mails = record.mails(MailFilter::default()).await.unwrap();
+        let mail = mails.iter().find(|mail| mail.asset_id == id).unwrap();
+        assert_eq!(mail.state, MailState::Withdrawn);
         let expected = if refuses {
             CancellationState::Refused
         } else {
@@ -670,4 +674,52 @@ async fn licenses_in_use_are_asked_about_in_turn_and_not_more_often_than_told() 
         record.assets_to_refresh(LATER_MS, 1, &[]).await.unwrap(),
         [ids[3]]
     );
+}
+
+#[tokio::test]
+async fn a_license_that_was_given_back_before_it_was_heard_of_is_neither_charged_nor_mailed() {
+    let record = TestRecord::open().await;
+    let instance = shop(&record).await;
+    let placed = record.place_order(order(instance, &[("a", 1)])).await.unwrap();
+    let id = placed.lines[0].asset_id;
+    let begun = begin(&record, id).await;
+    let license = License {
+        license_token_status: LicenseTokenStatus::ReturnAccepted,
+        return_status: ReturnStatus::Successful,
+        ..license(begun.client_transaction_id, "t-1")
+    };
+    let found = AttemptOutcome::Licensed(license);
+    let after = record.finish_attempt(id, begun.number, found, 0).await.unwrap();
+    assert_eq!(after.sync_status, SyncStatus::Synchronized);
+    assert!(is_returned_elsewhere(&after));
+    assert_eq!(record.invoices(BillingFilter::default()).await.unwrap(), []);
+    assert_eq!(record.mails(MailFilter::default()).await.unwrap(), []);
+
+    // An operator cancels it, and there is nothing to credit.
+    let made = returning(&record, id).await;
+    let done = attempted(&record, &made, ReturnOutcome::Returned).await;
+    assert_eq!(done.state, CancellationState::Done);
+    assert_eq!(credited(&record).await, []);
+}
+
+#[tokio::test]
+async fn the_key_of_a_license_is_mailed_to_nobody_once_the_vendor_shows_it_returned() {
+    let record = TestRecord::open().await;
+    let ids = licensed(&record, 2).await;
+    record
+        .finish_refresh(
+            ids[0],
+            LicenseTokenStatus::ReturnAccepted,
+            ReturnStatus::Successful,
+        )
+        .await
+        .unwrap();
+    record
+        .finish_refresh(ids[1], LicenseTokenStatus::Redeemed, ReturnStatus::None)
+        .await
+        .unwrap();
+    let mails = record.mails(MailFilter::default()).await.unwrap();
+    let states: Vec<_> = mails.iter().map(|mail| (mail.asset_id, mail.state)).collect();
+    assert!(states.contains(&(ids[0], MailState::Withdrawn)), "{states:?}");
+    assert!(states.contains(&(ids[1], MailState::Pending)), "{states:?}");
 }

@@ -56,6 +56,26 @@ async fn a_currency_is_a_code_of_three_letters() {
 }
 
 #[tokio::test]
+async fn an_instance_that_would_trust_nobody_is_not_made() {
+    let record = TestRecord::open().await;
+    let key = rcgen::KeyPair::generate().unwrap().serialize_pem();
+    for pem in [String::new(), key] {
+        let new = NewInstance {
+            name: "esd".to_owned(),
+            currency: "EUR".to_owned(),
+            options: BTreeMap::new(),
+            reach: Reach {
+                trusted_authorities_pem: Some(pem),
+                ..Reach::default()
+            },
+        };
+        let error = record.create_instance(new).await.unwrap_err();
+        assert!(matches!(error, CreateError::TrustedAuthorities), "{error:?}");
+    }
+    assert_eq!(record.instances().await.unwrap(), []);
+}
+
+#[tokio::test]
 async fn every_save_is_a_version_with_who_and_what() {
     let record = TestRecord::open().await;
     let instance = new_instance(&record, "esd").await;

@@ -6,13 +6,13 @@ use host_harness::Host;
 use host_harness::mail::{MailRound, MailSettingsError, TestMailError, check_templates, write_templates};
 use host_harness::record::{
     Contact, Mail, MailDelivery, MailFilter, MailSettings, MailState, NewOrder, Party, PlaceError,
-    SmtpProtection, Worker,
+    RECORD_FILE, SmtpProtection, Worker,
 };
 use mail_parser::{Message, MessageParser};
 use uuid::Uuid;
 
 use crate::certificate_store::contains;
-use crate::invoices::buy;
+use crate::invoices::{buy, execute};
 use crate::orders::{KEY, LINK, order, shop};
 use crate::record::files_of;
 use crate::smtp_server::{Answer, MailServer, Offer, PASSWORD};
@@ -666,4 +666,38 @@ async fn an_international_domain_goes_out_in_ascii_and_a_local_part_beyond_it_is
     })
     .await;
     assert_eq!(shop.send().await, refused(1), "this server knows no SMTPUTF8");
+}
+
+#[tokio::test]
+async fn a_message_that_is_sent_again_by_another_sender_is_still_the_same_message() {
+    let server = MailServer::start(Offer::default()).await;
+    let shop = Shop::with(&server).await;
+    shop.place(1, |_| ()).await;
+    server.answers(&[Answer::TakeAndDrop]);
+    assert_eq!(shop.send().await, later(1));
+    let moved = MailSettings {
+        from: "licenses@moved.example".to_owned(),
+        ..server.settings()
+    };
+    shop.host.configure_mail(moved).await.unwrap();
+    assert_eq!(shop.send_now().await, sent(1));
+    let taken = server.taken();
+    let [first, second] = [0, 1].map(|i: usize| read(&taken[i].bytes).message_id().unwrap().to_owned());
+    assert_eq!(first, second);
+    assert_eq!(taken[1].from, "MAIL FROM:<licenses@moved.example>");
+}
+
+#[tokio::test]
+async fn a_mail_whose_license_is_given_back_while_it_waits_for_its_turn_is_not_sent() {
+    let server = MailServer::start(Offer::default()).await;
+    let shop = Shop::with(&server).await;
+    shop.place(5, |_| ()).await;
+    // As soon as a worker has taken it.
+    let given_back = "CREATE TRIGGER given_back AFTER UPDATE OF worker ON mails WHEN NEW.worker IS NOT NULL
+        BEGIN UPDATE mails SET state = 'withdrawn', worker = NULL WHERE id = NEW.id; END";
+    execute(&shop.path("bss").join(RECORD_FILE), given_back).await;
+    assert_eq!(shop.send().await, MailRound::default());
+    assert_eq!(server.taken().len(), 0);
+    let states: Vec<_> = shop.mails().await.iter().map(|mail| mail.state).collect();
+    assert_eq!(states, [MailState::Withdrawn; 5]);
 }

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use host_harness::record::{
     ApplyError, Choice, Decision, DifferenceKind, EndRunError, NewProduct, Problem, Product, ProductFilter,
-    Record, RunAction, RunCounts, RunLease, RunLogLevel, RunLogLine, RunProgress, RunState, StartRunError,
+    RECORD_FILE, Record, RunAction, RunCounts, RunLease, RunLogLevel, RunLogLine, RunProgress, RunState,
+    StartRunError,
 };
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop, prop_oneof, proptest};
 use uuid::Uuid;
 
+use crate::invoices::execute;
 use crate::record::{TestRecord, ready_instance, settings};
 use crate::services::{definition, product};
 
@@ -101,6 +103,20 @@ async fn of_many_starts_at_once_one_succeeds() {
     }
     assert_eq!(started, 1);
     assert_eq!(record.services_runs(esd).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_lease_of_a_clock_that_ran_ahead_holds_nobody_up() {
+    let record = TestRecord::open().await;
+    let esd = ready_instance(&record, "esd", None).await.id;
+    let dead = record.start_services_run(esd, Some(lease())).await.unwrap();
+    let a_day_later = "UPDATE services_runs SET lease_expires_at_ms = lease_expires_at_ms + 86400000";
+    execute(&record.path().join(RECORD_FILE), a_day_later).await;
+    record.start_services_run(esd, Some(lease())).await.unwrap();
+    assert_eq!(
+        state(&record, dead).await,
+        (RunState::Failed, Some("process-died".to_owned()))
+    );
 }
 
 #[tokio::test]

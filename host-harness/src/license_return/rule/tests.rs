@@ -141,25 +141,27 @@ fn a_look_up_that_does_not_say_leaves_the_return_unknown() {
 #[test]
 fn a_return_is_done_only_when_the_vendor_shows_it() {
     assert_eq!(
-        after_return(Ok(Ok(returned())), ID).outcome,
+        after_return(Ok(Ok(returned())), ID, false).outcome,
         ReturnOutcome::Returned
     );
     for license in contradictions().into_iter().chain([activated(), redeemed()]) {
-        let outcome = after_return(Ok(Ok(license)), ID).outcome;
+        let outcome = after_return(Ok(Ok(license)), ID, false).outcome;
         assert!(matches!(outcome, ReturnOutcome::Unknown(_)), "{outcome:?}");
     }
 }
 
 #[test]
 fn a_return_that_failed_is_what_the_plugin_says() {
-    let refused = after_return(Ok(Err(ChangeFailure::Refused(problem("x")))), ID).outcome;
+    let refused = after_return(Ok(Err(ChangeFailure::Refused(problem("x")))), ID, false).outcome;
     assert!(
         matches!(&refused, ReturnOutcome::Refused(problem) if problem.correlation_id == "c"),
         "{refused:?}"
     );
-    let unknown = after_return(Ok(Err(ChangeFailure::Unknown(problem("x")))), ID).outcome;
+    let refused = after_return(Ok(Err(ChangeFailure::Refused(problem("x")))), ID, true).outcome;
+    assert!(matches!(refused, ReturnOutcome::RefusedForNow(_)), "{refused:?}");
+    let unknown = after_return(Ok(Err(ChangeFailure::Unknown(problem("x")))), ID, false).outcome;
     assert!(matches!(unknown, ReturnOutcome::Unknown(_)), "{unknown:?}");
-    let busy = after_return(Ok(Err(ChangeFailure::Unavailable(delay(Some(2))))), ID);
+    let busy = after_return(Ok(Err(ChangeFailure::Unavailable(delay(Some(2))))), ID, false);
     assert_eq!(busy.retry_after, Some(Duration::from_millis(2)));
     assert!(matches!(busy.outcome, ReturnOutcome::Unavailable(_)), "{busy:?}");
 }
@@ -167,9 +169,9 @@ fn a_return_that_failed_is_what_the_plugin_says() {
 #[test]
 fn a_plugin_that_broke_off_may_have_returned_the_license_and_one_that_never_started_has_not() {
     for error in broken_calls() {
-        let outcome = after_return(Err(error), ID).outcome;
+        let outcome = after_return(Err(error), ID, false).outcome;
         assert!(matches!(outcome, ReturnOutcome::Unknown(_)), "{outcome:?}");
     }
-    let outcome = after_return(Err(not_entered()), ID).outcome;
+    let outcome = after_return(Err(not_entered()), ID, false).outcome;
     assert!(matches!(outcome, ReturnOutcome::Unavailable(_)), "{outcome:?}");
 }
