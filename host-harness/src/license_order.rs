@@ -91,7 +91,7 @@ pub enum PlaceError {
     #[error(transparent)]
     Retry(#[from] RetryError),
     /// There is no such order.
-    #[error("there is no order `{0}`; hint: `asset list` shows the orders that there are")]
+    #[error("there is no order `{0}`; hint: `bss-host asset list --json` tells each license's order")]
     NoOrder(Uuid),
 }
 

@@ -103,6 +103,12 @@ async fn a_refused_return_says_why_and_an_open_one_that_it_goes_on() {
     assert_eq!(json(&open, NO_ANSWER)["state"], "returning");
     assert!(error(&open).contains("not known yet"), "{open:?}");
     assert!(error(&open).contains("bss-host run"), "{open:?}");
+    let worked = scenario.bss_host(&["run", "--once"]);
+    assert_eq!(worked.status.code(), Some(NO_ANSWER), "{worked:?}");
+    assert!(
+        error(&worked).contains("not every return is settled"),
+        "{worked:?}"
+    );
     faults.clear();
 
     // It is not forgotten: what the worker does comes to an end.

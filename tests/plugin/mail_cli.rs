@@ -75,6 +75,16 @@ async fn an_operator_finds_every_license_invoiced_and_mailed_and_no_key_in_it() 
         mails_directory,
     ];
     assert_eq!(code(&scenario.bss_host(&configure)), DONE);
+    std::fs::remove_dir_all(&mails).expect("nobody can write there");
+    let worked = scenario.bss_host(&["run", "--once"]);
+    assert_eq!(code(&worked), NO_ANSWER);
+    assert!(
+        err(&worked).contains("not every e-mail is sent: 2 "),
+        "{}",
+        err(&worked)
+    );
+    std::fs::create_dir(&mails).expect("it is back");
+    assert_eq!(code(&scenario.bss_host(&["mail", "retry", "--all"])), DONE);
     let worker = scenario.host.record().start_worker().await.expect("a worker");
     let round = scenario
         .host

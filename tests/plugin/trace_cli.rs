@@ -155,7 +155,7 @@ async fn a_failure_is_found_by_its_correlation_id() {
     assert_ends(&scenario.bss_host(&place(&offer, "1")), NO_ANSWER);
     let asset = assets(&scenario).await.remove(0).id.to_string();
     let history = json(&scenario, &["asset", "history", &asset]);
-    let correlation_id = history[0]["problem"]["correlation_id"].as_str();
+    let correlation_id = history[0]["problem"]["correlationId"].as_str();
     let correlation_id = correlation_id.or(history[0]["problem"]["correlationId"].as_str());
     let calls = json(&scenario, &["trace", correlation_id.expect("a correlation id")]);
     assert_eq!(calls.as_array().map(Vec::len), Some(1), "{calls}");

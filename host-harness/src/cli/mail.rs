@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 
 use super::Ending;
 use super::commands::{Outcome, no_answer, refused};
+use super::returns;
 use super::show::{self, Failure};
 
 /// The environment variable that holds what a user logs in to the mail server with.
@@ -339,14 +340,10 @@ fn mail_json(mail: &Mail) -> Value {
         "language": mail.contact.language,
         "state": mail.state.to_string(),
         "attempts": mail.attempts,
-        "dueAt": (mail.state == MailState::Pending).then(|| show::time(mail.due_at_ms)),
-        "createdAt": show::time(mail.created_at_ms),
-        "sentAt": mail.sent_at_ms.map(show::time),
-        "problem": mail.problem.as_ref().map(|problem| json!({
-            "code": problem.code,
-            "message": problem.message,
-            "advice": problem.advice,
-        })),
+        "dueAtMs": (mail.state == MailState::Pending).then_some(mail.due_at_ms),
+        "createdAtMs": mail.created_at_ms,
+        "sentAtMs": mail.sent_at_ms,
+        "problem": mail.problem.as_ref().map(returns::problem_json),
     })
 }
 

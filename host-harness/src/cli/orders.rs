@@ -60,6 +60,8 @@ async fn place(host: &Host, place: PlaceOrder, json: bool) -> Outcome {
         .await
         .map_err(place_failure)?;
     if place.wait {
+        // Said before anything can interrupt it.
+        show::note(format!("order {} is placed", order.id));
         // The order stands, whatever comes now: nobody is to place it again.
         let not_gone_on = |error: PlaceError| {
             let placed = format!("order {} is placed, and can't be gone on with now", order.id);

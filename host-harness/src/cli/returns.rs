@@ -275,7 +275,7 @@ fn problem_line(problem: &Problem) -> String {
     format!("{} ({}{correlation})", problem.message, problem.code)
 }
 
-fn problem_json(problem: &Problem) -> Value {
+pub(super) fn problem_json(problem: &Problem) -> Value {
     json!({
         "code": problem.code,
         "message": problem.message,

@@ -8,7 +8,7 @@ use comfy_table::presets;
 use host_harness::bindings::failures::{Problem, ReadFailure};
 use host_harness::bindings::instance_settings::{Field, FieldKind, Form};
 use host_harness::certificate_store::KeyKind;
-use host_harness::record::{Asset, Instance, Standing};
+use host_harness::record::{Asset, Instance, Standing, is_returned_elsewhere};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -358,6 +358,14 @@ pub(super) fn asset_table(assets: &[Asset], show_keys: bool, ids: Ids) -> Table 
 /// Why assets are not licenses, a line each.
 pub(super) fn asset_reasons(assets: &[Asset]) -> Vec<String> {
     let lines = assets.iter().filter_map(|asset| {
+        if is_returned_elsewhere(asset) {
+            let id = asset.id;
+            return Some(format!(
+                "{} is returned: the vendor has taken it back, but it was not cancelled here and is not credited\n  \
+                 hint: `bss-host asset cancel {id}` cancels and credits it",
+                short(id)
+            ));
+        }
         let problem = &asset.reason.as_ref()?.problem;
         let advice = if problem.advice.is_empty() {
             String::new()

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 use host_harness::Host;
-use host_harness::record::{RunState, Taking};
+use host_harness::record::{CancellationFilter, CancellationState, MailFilter, MailState, RunState, Taking};
 use host_harness::worker::LINES_AT_ONCE;
 use serde_json::json;
 use tokio::sync::oneshot;
@@ -65,7 +65,44 @@ pub(super) async fn run(host: &Host, arguments: &WorkerArguments, json: bool) ->
         let hint = "`bss-host asset list --sync-status unsynchronised` shows them; the next run goes on";
         return Err(Failure::text(Ending::NoAnswer, message, hint));
     }
+    if arguments.once {
+        nothing_else_is_left(host).await?;
+    }
     Ok(Ending::Done)
+}
+
+/// Whether all returns are settled, and all e-mails sent that can be.
+async fn nothing_else_is_left(host: &Host) -> Result<(), Failure> {
+    let record = host.record();
+    let open = CancellationFilter {
+        open: true,
+        ..CancellationFilter::default()
+    };
+    let cancellations = record.cancellations(open).await.map_err(no_answer)?;
+    let returning = cancellations
+        .iter()
+        .filter(|cancellation| cancellation.state == CancellationState::Returning)
+        .count();
+    if returning > 0 {
+        let message =
+            format!("not every return is settled: the vendor has not said what became of {returning}");
+        let hint = "`bss-host asset cancellations --open` shows them; the next run goes on";
+        return Err(Failure::text(Ending::NoAnswer, message, hint));
+    }
+    // Without settings, e-mails are meant to wait.
+    if record.mail_settings().await.map_err(no_answer)?.is_some() {
+        let pending = MailFilter {
+            state: Some(MailState::Pending),
+            ..MailFilter::default()
+        };
+        let waiting = record.mails(pending).await.map_err(no_answer)?.len();
+        if waiting > 0 {
+            let message = format!("not every e-mail is sent: {waiting} wait to be tried again");
+            let hint = "`bss-host mail list --pending` says why; the next run goes on";
+            return Err(Failure::text(Ending::NoAnswer, message, hint));
+        }
+    }
+    Ok(())
 }
 
 /// Executes the runs that `services fetch --detach` leaves.
@@ -116,7 +153,7 @@ async fn read_services(host: &Host, once: bool, json: bool) -> Outcome {
     }
     if failed > 0 {
         let message = format!("{failed} of {taken} runs failed");
-        let hint = "`bss-host services runs` and `services log` say why";
+        let hint = "`bss-host services runs INSTANCE` and `services log RUN` say why";
         return Err(Failure::text(Ending::NoAnswer, message, hint));
     }
     Ok(Ending::Done)
