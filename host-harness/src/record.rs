@@ -52,7 +52,7 @@ pub(crate) use orders::is_language;
 pub use orders::{Contact, NewLine, NewOrder, Order, OrderLine, Party, PlaceError};
 pub use outbox::{Mail, MailFilter, MailKind, MailOutcome, MailState, MailToSend, RetryMailError};
 pub use products::{Choice, Decided, Decision, Price, ProductError};
-pub use refreshes::{RefreshRecordError, is_returned_elsewhere};
+pub use refreshes::{RefreshRecordError, is_returned_elsewhere, returned_elsewhere};
 pub use returns::{
     BeginReturnError, BegunReturn, FinishReturnError, ReturnAttempt, ReturnOutcome, ReturnResult, TakenReturn,
 };
@@ -61,8 +61,8 @@ pub use runs::{
     RunProgress, RunState, ServicesRun, StartRunError,
 };
 pub use services::{
-    ApplyError, AttributeValue, Derivative, Difference, LeftOut, NewProduct, Product, ProductAttribute,
-    ProductFilter, ProductType, ServicesDefinition,
+    ApplyError, AttributeValue, Derivative, Difference, NewProduct, Product, ProductAttribute, ProductFilter,
+    ProductType, ServicesDefinition, SkippedItems,
 };
 pub use taking::{Outstanding, TakenAsset, Taking};
 pub use workers::{WORKER_LEASE, Worker};

@@ -14,8 +14,8 @@ use crate::error::{CallError, LoadError};
 use crate::host::{Host, PrepareError, contract_instance};
 use crate::instance_settings::ConfigureError;
 use crate::record::{
-    self, ApplyError, Difference, EndRunError, Instance, LeftOut, Problem, RecordError, RunAction, RunLease,
-    RunLogLevel, RunLogLine, RunProgress, RunState, StartRunError,
+    self, ApplyError, Difference, EndRunError, Instance, Problem, RecordError, RunAction, RunLease,
+    RunLogLevel, RunLogLine, RunProgress, RunState, SkippedItems, StartRunError,
 };
 
 /// How long a run is its process's without a word of it. Longer than the largest transaction of another
@@ -249,7 +249,7 @@ impl Host {
                     "Read to the end: {offers} products, {skipped} items left out."
                 ));
                 self.tell_once(begun, news).await?;
-                let definition = recorded(summary, products, news.left_out(skipped));
+                let definition = recorded(summary, products, news.skipped_items(skipped));
                 let difference = self
                     .record()
                     .complete_services_run(run, lease, begun.instance.version, definition, skipped)
@@ -317,7 +317,7 @@ struct NewsState {
     pending: Vec<RunLogLine>,
     progress: Option<RunProgress>,
     /// What the plugin has named in warnings.
-    left_out: Vec<String>,
+    warned_of: Vec<String>,
 }
 
 impl News {
@@ -347,7 +347,7 @@ impl News {
                 let mut state = self.state();
                 state.pending.push(log_line(*level, subject, message));
                 if *level == LogLevel::Warning && !subject.is_empty() {
-                    state.left_out.push(subject.clone());
+                    state.warned_of.push(subject.clone());
                 }
             }
             CallEvent::Ended { .. } => {}
@@ -366,9 +366,9 @@ impl News {
         });
     }
 
-    /// What a reading left out, of which the plugin says how many items they were.
-    fn left_out(&self, skipped: u32) -> LeftOut {
-        left_out(&self.state().left_out, skipped)
+    /// What a reading skipped, of which the plugin says how many items they were.
+    fn skipped_items(&self, skipped: u32) -> SkippedItems {
+        skipped_items(&self.state().warned_of, skipped)
     }
 
     fn is_any(&self) -> bool {
@@ -453,25 +453,25 @@ fn reason(error: &ServicesError) -> Problem {
     }
 }
 
-fn left_out(warned_of: &[String], skipped: u32) -> LeftOut {
+fn skipped_items(warned_of: &[String], skipped: u32) -> SkippedItems {
     match usize::try_from(skipped) {
-        Ok(0) => LeftOut::default(),
-        Ok(skipped) if skipped == warned_of.len() => LeftOut::Codes(warned_of.iter().cloned().collect()),
-        // The plugin knows the codes of some only, wrote more than is listened to, or warns of what it did not leave out.
-        _ => LeftOut::Unnamed,
+        Ok(0) => SkippedItems::default(),
+        Ok(skipped) if skipped == warned_of.len() => SkippedItems::Codes(warned_of.iter().cloned().collect()),
+        // The plugin knows the codes of some only, wrote more than is listened to, or warns of what it did not skip.
+        _ => SkippedItems::Unnamed,
     }
 }
 
 pub(crate) fn recorded(
     summary: Summary,
     products: Vec<contract::Product>,
-    left_out: LeftOut,
+    skipped: SkippedItems,
 ) -> record::ServicesDefinition {
     record::ServicesDefinition {
         product_types: summary.product_types.into_iter().map(recorded_type).collect(),
         products: products.into_iter().map(recorded_product).collect(),
         entity_tag: summary.entity_tag,
-        left_out,
+        skipped,
     }
 }
 
@@ -526,11 +526,14 @@ mod tests {
     }
 
     #[test]
-    fn only_where_every_item_left_out_has_a_warning_of_its_own_is_it_known_which_they_were() {
-        let both = LeftOut::Codes(["a".to_owned(), "b".to_owned()].into());
-        assert_eq!(left_out(&codes(&["a", "b"]), 2), both);
-        assert_eq!(left_out(&codes(&["a"]), 2), LeftOut::Unnamed);
-        assert_eq!(left_out(&codes(&["a", "kept", "b"]), 2), LeftOut::Unnamed);
-        assert_eq!(left_out(&codes(&["kept"]), 0), LeftOut::default());
+    fn only_where_every_skipped_item_has_a_warning_of_its_own_is_it_known_which_they_were() {
+        let both = SkippedItems::Codes(["a".to_owned(), "b".to_owned()].into());
+        assert_eq!(skipped_items(&codes(&["a", "b"]), 2), both);
+        assert_eq!(skipped_items(&codes(&["a"]), 2), SkippedItems::Unnamed);
+        assert_eq!(
+            skipped_items(&codes(&["a", "kept", "b"]), 2),
+            SkippedItems::Unnamed
+        );
+        assert_eq!(skipped_items(&codes(&["kept"]), 0), SkippedItems::default());
     }
 }

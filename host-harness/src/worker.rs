@@ -16,7 +16,7 @@ use crate::call_state::CallListener;
 use crate::clock::{millis, now_ms};
 use crate::host::Host;
 use crate::mail::MailRound;
-use crate::record::{Record, RecordError, Taking, Worker};
+use crate::record::{Record, RecordError, Taking, Worker, returned_elsewhere};
 
 /// Lines that are attempted at once, unless an operator says otherwise. An answer takes some tens of
 /// milliseconds, so that eight make a few hundred licenses a second, as many as anybody sells.
@@ -349,11 +349,9 @@ impl Work {
             let (host, listener) = (self.host.clone(), self.listener.clone());
             self.running.spawn(async move {
                 match host.refresh_license(asset_id, listener).await {
-                    Ok(refreshed) if refreshed.returned_elsewhere => tracing::warn!(
-                        asset = %asset_id,
-                        "the vendor has taken a license back that was not cancelled here and is not credited; \
-                         hint: `bss-host asset cancel {asset_id}` cancels and credits it"
-                    ),
+                    Ok(refreshed) if refreshed.returned_elsewhere => {
+                        tracing::warn!("{}", returned_elsewhere(asset_id));
+                    }
                     Ok(_) => {}
                     Err(error) => {
                         tracing::warn!(%error, asset = %asset_id, "what became of a license is not known");

@@ -450,7 +450,7 @@ async fn copied(scenario: &Scenario) -> Host {
 }
 
 /// A return of which nothing was heard, and a second one that is refused.
-async fn doubted_and_refused(scenario: &Scenario) {
+pub(crate) async fn doubted_and_refused(scenario: &Scenario) {
     let faults = scenario.microsoft.faults();
     faults.order(
         Operation::Return,

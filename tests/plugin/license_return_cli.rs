@@ -5,7 +5,7 @@ use std::process::Output;
 use host_harness::simulator::{Fault, Operation, Repeat, When};
 use serde_json::Value;
 
-use crate::license_return::sold;
+use crate::license_return::{doubted_and_refused, sold};
 use crate::scenario::{INSTANCE, PRICE, Scenario};
 
 const DONE: i32 = 0;
@@ -143,6 +143,18 @@ async fn a_refused_return_says_why_and_an_open_one_that_it_goes_on() {
         "{shown}"
     );
     assert!(credited(&scenario).await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_while_an_earlier_return_may_be_under_way_is_no_answer() {
+    let (scenario, asset) = sold().await;
+    doubted_and_refused(&scenario).await;
+    let id = asset.id.to_string();
+    let open = scenario.bss_host(&["asset", "cancel", &id, "--look-up-only", "60"]);
+    assert_eq!(open.status.code(), Some(NO_ANSWER), "{open:?}");
+    for words in ["is not known yet", "(http-423", "bss-host run"] {
+        assert!(error(&open).contains(words), "`{words}` in {}", error(&open));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::BenchError;
 use crate::bindings::services_definition::{Product, Summary};
-use crate::record::{LeftOut, NewInstance, Reach, Record, RunLease};
+use crate::record::{NewInstance, Reach, Record, RunLease, SkippedItems};
 use crate::services_definition::recorded;
 
 /// Longer than any transaction.
@@ -74,7 +74,7 @@ impl ScratchRecord {
             .await
             .map_err(BenchError::when("the record starts no run"))?;
         let skipped = summary.skipped;
-        let definition = recorded(summary, products, LeftOut::default());
+        let definition = recorded(summary, products, SkippedItems::default());
         let begun = Instant::now();
         let difference = self
             .record

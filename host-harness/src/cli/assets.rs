@@ -187,7 +187,7 @@ fn attempt_json(attempt: &Attempt) -> Value {
         "begunAtMs": attempt.begun_at_ms,
         "finishedAtMs": attempt.finished_at_ms,
         "result": attempt.result.map(|result| result.to_string()),
-        "problem": attempt.problem.as_ref().map(returns::problem_json),
+        "problem": attempt.problem.as_ref().map(show::recorded_problem_json),
     })
 }
 

@@ -15,7 +15,6 @@ use zeroize::Zeroizing;
 
 use super::Ending;
 use super::commands::{Outcome, no_answer, refused};
-use super::returns;
 use super::show::{self, Failure};
 
 /// The environment variable that holds what a user logs in to the mail server with.
@@ -343,7 +342,7 @@ fn mail_json(mail: &Mail) -> Value {
         "dueAtMs": (mail.state == MailState::Pending).then_some(mail.due_at_ms),
         "createdAtMs": mail.created_at_ms,
         "sentAtMs": mail.sent_at_ms,
-        "problem": mail.problem.as_ref().map(returns::problem_json),
+        "problem": mail.problem.as_ref().map(show::recorded_problem_json),
     })
 }
 

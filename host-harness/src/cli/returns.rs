@@ -6,7 +6,7 @@ use host_harness::license_refresh::{RefreshError, Refreshed};
 use host_harness::license_return::ReturnError;
 use host_harness::record::{
     AssetFilter, CancelError, Cancellation, CancellationFilter, CancellationState, DecideError, Problem,
-    RefreshRecordError, Requester, RequesterKind, ReturnAttempt, ReturnResult,
+    RefreshRecordError, Requester, RequesterKind, ReturnAttempt, ReturnResult, returned_elsewhere,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -172,7 +172,11 @@ fn ended(cancellation: &Cancellation, json: bool) -> Outcome {
         ),
         None => (String::new(), String::new()),
     };
-    let is_unknown = matches!(&cancellation.reason, Some(reason) if reason.result == ReturnResult::Unknown);
+    // A refusal that leaves it open says nothing of the return before it.
+    let is_unknown = matches!(
+        &cancellation.reason,
+        Some(reason) if matches!(reason.result, ReturnResult::Unknown | ReturnResult::Refused)
+    );
     match cancellation.state {
         CancellationState::Requested => told(format!(
             "the cancellation of asset {asset} is requested\nnext: bss-host asset confirm {asset}, or asset decline"
@@ -275,15 +279,6 @@ fn problem_line(problem: &Problem) -> String {
     format!("{} ({}{correlation})", problem.message, problem.code)
 }
 
-pub(super) fn problem_json(problem: &Problem) -> Value {
-    json!({
-        "code": problem.code,
-        "message": problem.message,
-        "advice": problem.advice,
-        "correlationId": problem.correlation_id,
-    })
-}
-
 fn attempt_line(attempt: &ReturnAttempt) -> String {
     let result = attempt
         .result
@@ -314,7 +309,7 @@ fn cancellation_json(cancellation: &Cancellation, attempts: Option<&[ReturnAttem
         })),
         "returnClientTransactionId": cancellation.return_client_transaction_id,
         "reason": cancellation.reason.as_ref().map(|reason| {
-            let mut value = problem_json(&reason.problem);
+            let mut value = show::recorded_problem_json(&reason.problem);
             value["class"] = reason.result.to_string().into();
             value
         }),
@@ -327,7 +322,7 @@ fn cancellation_json(cancellation: &Cancellation, attempts: Option<&[ReturnAttem
                 "begunAtMs": attempt.begun_at_ms,
                 "finishedAtMs": attempt.finished_at_ms,
                 "class": attempt.result.map(|result| result.to_string()),
-                "problem": attempt.problem.as_ref().map(problem_json),
+                "problem": attempt.problem.as_ref().map(show::recorded_problem_json),
             })
         });
         value["returnAttempts"] = attempts.collect();
@@ -403,11 +398,7 @@ fn refreshed_line(refreshed: &Refreshed) -> String {
 
 fn warn_of(refreshed: &Refreshed) {
     if refreshed.returned_elsewhere {
-        let asset = refreshed.asset.id;
-        show::note(format!(
-            "warning: the vendor has taken the license of asset {asset} back, but it was not cancelled here and is not \
-             credited\nhint: `bss-host asset cancel {asset}` cancels and credits it"
-        ));
+        show::note(format!("warning: {}", returned_elsewhere(refreshed.asset.id)));
     }
 }
 

@@ -8,7 +8,7 @@ use comfy_table::presets;
 use host_harness::bindings::failures::{Problem, ReadFailure};
 use host_harness::bindings::instance_settings::{Field, FieldKind, Form};
 use host_harness::certificate_store::KeyKind;
-use host_harness::record::{Asset, Instance, Standing, is_returned_elsewhere};
+use host_harness::record::{self, Asset, Instance, Standing, is_returned_elsewhere, returned_elsewhere};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -231,6 +231,16 @@ pub(super) fn problem_json(problem: &Problem) -> Value {
     })
 }
 
+/// The same of one on record.
+pub(super) fn recorded_problem_json(problem: &record::Problem) -> Value {
+    json!({
+        "code": problem.code,
+        "message": problem.message,
+        "advice": problem.advice,
+        "correlationId": problem.correlation_id,
+    })
+}
+
 /// A form, for people: a line per field, and below it what is wrong.
 pub(super) fn form_table(form: &Form) -> Table {
     let mut table = table(&["Field", "Name", "Value"]);
@@ -359,12 +369,7 @@ pub(super) fn asset_table(assets: &[Asset], show_keys: bool, ids: Ids) -> Table 
 pub(super) fn asset_reasons(assets: &[Asset]) -> Vec<String> {
     let lines = assets.iter().filter_map(|asset| {
         if is_returned_elsewhere(asset) {
-            let id = asset.id;
-            return Some(format!(
-                "{} is returned: the vendor has taken it back, but it was not cancelled here and is not credited\n  \
-                 hint: `bss-host asset cancel {id}` cancels and credits it",
-                short(id)
-            ));
+            return Some(returned_elsewhere(asset.id));
         }
         let problem = &asset.reason.as_ref()?.problem;
         let advice = if problem.advice.is_empty() {

@@ -38,6 +38,14 @@ pub fn is_returned_elsewhere(asset: &Asset) -> bool {
     asset.status == AssetStatus::Active && asset.return_status == ReturnStatus::Successful
 }
 
+/// What an operator is told of such an asset.
+pub fn returned_elsewhere(asset: Uuid) -> String {
+    format!(
+        "the vendor has taken the license of asset {asset} back, but it was not cancelled here and is not credited; \
+         hint: `bss-host asset cancel {asset}` cancels and credits it, unless its cancellation is under way"
+    )
+}
+
 impl Record {
     /// Assets that are in use and whose licenses were not redeemed when last heard of, and that the vendor was not
     /// asked about since a time; those first that wait longest. Of no instance in `without`.

@@ -104,27 +104,27 @@ pub struct ServicesDefinition {
     pub products: Vec<NewProduct>,
     /// To be given to the next reading. Empty: none.
     pub entity_tag: String,
-    /// The items of the catalog that were left out of it.
-    pub left_out: LeftOut,
+    /// The items of the catalog that are not in it.
+    pub skipped: SkippedItems,
 }
 
-/// Items of a catalog that were left out of its reading. What they say of a product is not known: it may be sold still.
+/// Items of a catalog that a reading has skipped. What they say of a product is not known: it may be sold still.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LeftOut {
-    /// The codes of all of them. No code: nothing was left out.
+pub enum SkippedItems {
+    /// The codes of all of them. No code: nothing was skipped.
     Codes(BTreeSet<String>),
     /// Some, of which nobody knows what they are.
     Unnamed,
 }
 
 /// Nothing.
-impl Default for LeftOut {
+impl Default for SkippedItems {
     fn default() -> Self {
         Self::Codes(BTreeSet::new())
     }
 }
 
-impl LeftOut {
+impl SkippedItems {
     fn may_be(&self, code: &str) -> bool {
         match self {
             Self::Codes(codes) => codes.contains(code),
@@ -212,7 +212,8 @@ impl Record {
 
     /// Brings the stored products up to a complete reading, in one transaction: new ones are added,
     /// inactive and unpublished; changed ones are refreshed; vanished ones are marked as discontinued,
-    /// unless they may be among what was left out, and revived when they come back. What the operator decided (active, published) stays.
+    /// unless they may be among what was skipped, and revived when they come back. What the operator
+    /// decided (active, published) stays.
     ///
     /// # Errors
     /// When there is no such instance, or when the definition contradicts itself.
@@ -344,7 +345,7 @@ pub(super) async fn apply(
     }
     drop(rows);
 
-    let (difference, to_write) = compare(&stored, &offered, &definition.left_out);
+    let (difference, to_write) = compare(&stored, &offered, &definition.skipped);
     upsert_product_types(transaction, &id, &definition.product_types).await?;
     keep_former_values(transaction, &id, &stored, &to_write).await?;
     upsert_products(transaction, &id, &to_write).await?;
@@ -415,7 +416,7 @@ fn check(definition: &ServicesDefinition) -> Result<BTreeMap<&str, &NewProduct>,
 fn compare<'a>(
     stored: &BTreeMap<String, Product>,
     offered: &BTreeMap<&str, &'a NewProduct>,
-    left_out: &LeftOut,
+    skipped: &SkippedItems,
 ) -> (Difference, Vec<&'a NewProduct>) {
     let mut difference = Difference::default();
     let mut to_write = Vec::new();
@@ -441,7 +442,7 @@ fn compare<'a>(
     let vanished = stored
         .iter()
         .filter(|(code, old)| !old.discontinued && !offered.contains_key(code.as_str()))
-        .filter(|(code, _)| !left_out.may_be(code));
+        .filter(|(code, _)| !skipped.may_be(code));
     difference.discontinued = vanished.map(|(code, _)| code.clone()).collect();
     (difference, to_write)
 }

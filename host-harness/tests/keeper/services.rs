@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use host_harness::record::{
-    ApplyError, AttributeValue, Derivative, Difference, LeftOut, NewProduct, Product, ProductAttribute,
-    ProductFilter, ProductType, Record, ServicesDefinition,
+    ApplyError, AttributeValue, Derivative, Difference, NewProduct, Product, ProductAttribute, ProductFilter,
+    ProductType, Record, ServicesDefinition, SkippedItems,
 };
 use proptest::prelude::{ProptestConfig, Strategy, any, prop, proptest};
 use uuid::Uuid;
@@ -44,7 +44,7 @@ pub(crate) fn definition(products: Vec<NewProduct>) -> ServicesDefinition {
         }],
         products,
         entity_tag: "\"1\"".to_owned(),
-        left_out: LeftOut::default(),
+        skipped: SkippedItems::default(),
     }
 }
 
@@ -60,24 +60,24 @@ fn codes(codes: &[&str]) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_product_that_may_have_been_left_out_is_sold_still() {
+async fn a_product_that_may_have_been_skipped_is_sold_still() {
     let record = TestRecord::open().await;
     let id = ready_instance(&record, "esd", None).await.id;
     let all = ["a", "b", "c"].map(|code| product(code, code));
     apply(&record, id, all.to_vec()).await;
-    let without = |left_out| ServicesDefinition {
-        left_out,
+    let without = |skipped| ServicesDefinition {
+        skipped,
         ..definition(vec![product("a", "a")])
     };
     let unnamed = record
-        .apply_services_definition(id, without(LeftOut::Unnamed))
+        .apply_services_definition(id, without(SkippedItems::Unnamed))
         .await;
     assert_eq!(unnamed.unwrap(), Difference::default());
-    let named = LeftOut::Codes(["b".to_owned()].into());
+    let named = SkippedItems::Codes(["b".to_owned()].into());
     let named = record.apply_services_definition(id, without(named)).await;
     assert_eq!(named.unwrap().discontinued, ["c"]);
     let nothing = record
-        .apply_services_definition(id, without(LeftOut::default()))
+        .apply_services_definition(id, without(SkippedItems::default()))
         .await;
     assert_eq!(nothing.unwrap().discontinued, ["b"]);
 }
