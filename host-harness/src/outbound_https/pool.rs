@@ -393,20 +393,20 @@ impl Client {
         http1.chain(http2).collect()
     }
 
-    /// Closes what has been idle since then, or for longer, and forgets what is closed already. Whether anything was.
+    /// Closes what has been idle since then, or for longer, and forgets what is closed already. Whether it has closed anything.
     fn close_idle_since(&self, then: Instant) -> bool {
-        let mut forgotten = false;
+        let mut closed = false;
         for place in self.lock().values_mut() {
+            place.idle.retain(|idle| idle.http1.is_ready());
+            place.shared.retain(Http2::is_open);
             let before = place.idle.len() + place.shared.len();
-            place
-                .idle
-                .retain(|idle| idle.http1.is_ready() && idle.since > then);
+            place.idle.retain(|idle| idle.since > then);
             place
                 .shared
-                .retain(|http2| http2.is_open() && http2.idle_since().is_none_or(|since| since > then));
-            forgotten |= place.idle.len() + place.shared.len() < before;
+                .retain(|http2| http2.idle_since().is_none_or(|since| since > then));
+            closed |= place.idle.len() + place.shared.len() < before;
         }
-        forgotten
+        closed
     }
 
     fn keeps_any(&self) -> bool {
