@@ -15,7 +15,7 @@ use crate::license_order::{License, LicenseOrder};
 use crate::platform::{HttpRequest, HttpResponse, Level, Method, Platform, SendFailure};
 use crate::secret::Secret;
 
-pub(crate) use wire::{Offer, OffersPage};
+pub(crate) use wire::{OFFER_ID_LENGTH_MAX, Offer, OffersPage};
 
 /// A page of 500 offers has some 300 KB; this allows for long texts in scripts of three bytes.
 const CATALOG_PAGE_BYTES_MAX: usize = 8 * 1024 * 1024;

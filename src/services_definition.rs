@@ -7,7 +7,7 @@ mod seen;
 use std::collections::HashSet;
 use std::fmt::Write as _;
 
-use crate::cis::{Cis, Offer, OffersPage};
+use crate::cis::{Cis, OFFER_ID_LENGTH_MAX, Offer, OffersPage};
 use crate::failures::{Problem, ReadFailure};
 use crate::instance_settings::{Instance, Settings};
 use crate::platform::{Level, Platform};
@@ -27,7 +27,6 @@ const NAME_LENGTH_MAX: usize = 250;
 const DESCRIPTION_LENGTH_MAX: usize = 4_000;
 /// What a description has beside the short description and the offer URI: some words and two numbers.
 const DESCRIPTION_WORDS_BYTES: usize = 48;
-const CODE_LENGTH_MAX: usize = 200;
 const OFFER_URI_LENGTH_MAX: usize = 500;
 
 /// One value of an attribute's list, which a product has.
@@ -209,7 +208,7 @@ impl<'a, P: Platform> Reading<'a, P> {
     fn judge(&mut self, offer: Offer) -> Judged {
         if let Some(reason) = flaw(&offer) {
             return Judged::Skipped {
-                subject: crate::text::subject(&offer.id),
+                subject: crate::text::subject(&offer.id, OFFER_ID_LENGTH_MAX),
                 reason,
             };
         }
@@ -273,20 +272,17 @@ impl Judged {
 /// Why an offer can't become a product. None: it can.
 fn flaw(offer: &Offer) -> Option<String> {
     let description = offer.short_description.as_deref().unwrap_or_default();
+    let strict: fn(&str) -> Option<char> = forbidden_character;
     let texts = [
-        ("offer id", offer.id.as_str(), CODE_LENGTH_MAX),
-        ("offer URI", &offer.uri, OFFER_URI_LENGTH_MAX),
-        ("name", &offer.name, NAME_LENGTH_MAX),
+        ("offer id", offer.id.as_str(), OFFER_ID_LENGTH_MAX, strict),
+        ("offer URI", &offer.uri, OFFER_URI_LENGTH_MAX, strict),
+        ("name", &offer.name, NAME_LENGTH_MAX, forbidden_in_name),
     ];
-    for (what, text, length_max) in texts {
+    for (what, text, length_max, forbidden) in texts {
         if text.chars().all(char::is_whitespace) {
             return Some(format!("it has no {what}"));
         }
-        let forbidden = match what {
-            "name" => forbidden_in_name(text),
-            _ => forbidden_character(text),
-        };
-        if let Some(character) = forbidden {
+        if let Some(character) = forbidden(text) {
             return Some(format!(
                 "its {what} holds the invisible character U+{:04X}",
                 u32::from(character)

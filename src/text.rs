@@ -68,12 +68,11 @@ pub(crate) fn one_line(text: &str, length_max: usize) -> String {
 }
 
 /// What a line of a log is about: a name of somebody else's as it is, so that it is found, where it is fit for a line.
-pub(crate) fn subject(name: &str) -> String {
-    const LENGTH_MAX: usize = 200;
-    if name.chars().count() <= LENGTH_MAX && forbidden_character(name).is_none() {
+pub(crate) fn subject(name: &str, length_max: usize) -> String {
+    if name.chars().count() <= length_max && forbidden_character(name).is_none() {
         return name.to_owned();
     }
-    one_line(name, LENGTH_MAX)
+    one_line(name, length_max)
 }
 
 /// Milliseconds since 1970 of an RFC 3339 timestamp, between the years 1970 and 9999. None: it is not one.

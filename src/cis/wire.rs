@@ -21,6 +21,8 @@ pub(super) const UNAVAILABLE: &str = "Unavailable";
 
 /// Longest name that Microsoft gives to anything, in bytes; a GUID has 36.
 const ID_LENGTH_MAX: usize = 200;
+/// In Unicode scalar values. A longer one is no product code.
+pub(crate) const OFFER_ID_LENGTH_MAX: usize = 200;
 /// A product key has 29 characters.
 const PRODUCT_KEY_LENGTH_MAX: usize = 200;
 /// RFC 9110 section 4.1 recommends that addresses of 8,000 bytes work.
@@ -362,7 +364,7 @@ fn offer(item: Value) -> Result<Offer, BadItem> {
     let subject = item
         .get("offerId")
         .and_then(Value::as_str)
-        .map(text::subject)
+        .map(|id| text::subject(id, OFFER_ID_LENGTH_MAX))
         .unwrap_or_default();
     Offer::deserialize(item).map_err(|error| BadItem {
         subject,

@@ -31,6 +31,16 @@ impl Drop for Desk {
     }
 }
 
+/// What a simulator says when it is ready.
+fn ready(simulator: &mut Child) -> Value {
+    let mut line = String::new();
+    let output = simulator.stdout.take().expect("its output");
+    BufReader::new(output)
+        .read_line(&mut line)
+        .expect("it says when it is ready");
+    serde_json::from_str(&line).expect("one line of JSON")
+}
+
 impl Desk {
     pub(crate) fn open() -> Self {
         let folder = tempfile::tempdir().expect("a temporary directory");
@@ -41,12 +51,7 @@ impl Desk {
             .stdout(Stdio::piped())
             .spawn()
             .expect("the simulator starts");
-        let mut line = String::new();
-        let output = simulator.stdout.take().expect("its output");
-        BufReader::new(output)
-            .read_line(&mut line)
-            .expect("it says when it is ready");
-        let microsoft = serde_json::from_str(&line).expect("one line of JSON");
+        let microsoft = ready(&mut simulator);
         Self {
             folder,
             microsoft,
@@ -566,12 +571,7 @@ fn a_simulator_that_lets_in_who_has_no_certificate_says_so_loudly_and_only_its_o
         .stderr(Stdio::piped())
         .spawn()
         .expect("the simulator starts");
-    let mut line = String::new();
-    let output = simulator.stdout.take().expect("its output");
-    BufReader::new(output)
-        .read_line(&mut line)
-        .expect("it says when it is ready");
-    let microsoft: Value = serde_json::from_str(&line).expect("one line of JSON");
+    let microsoft = ready(&mut simulator);
     let plain = &microsoft["plainHttp"];
     let address = plain["service"].as_str().expect("an address");
     let mut connection = TcpStream::connect(address).expect("it listens");

@@ -42,6 +42,12 @@ async fn runs(record: &Record) -> Vec<ServicesRun> {
     record.services_runs(instance.id).await.expect("runs")
 }
 
+/// A run that ends well.
+async fn read(scenario: &Scenario) -> host_harness::services_definition::ServicesRun {
+    let run = scenario.host.fetch_services(INSTANCE, silent()).await;
+    run.expect("it is read")
+}
+
 /// `services fetch` as a process of its own, on a data directory.
 fn fetch(data_dir: &Path) -> Child {
     Command::new(bss_host())
@@ -144,11 +150,7 @@ async fn a_product_whose_item_can_not_be_read_is_sold_still_and_asked_for_again_
     scenario.microsoft.set_catalog(catalog.clone());
     // The second time it is Microsoft's answer again and not that nothing has changed since.
     for discontinued in [vec![gone.clone()], Vec::new()] {
-        let run = scenario
-            .host
-            .fetch_services(INSTANCE, silent())
-            .await
-            .expect("it is read");
+        let run = read(&scenario).await;
         assert_eq!((run.skipped, run.unchanged), (1, false));
         assert_eq!(run.difference.discontinued, discontinued);
     }
@@ -161,18 +163,10 @@ async fn a_product_whose_item_can_not_be_read_is_sold_still_and_asked_for_again_
         }
     }
     scenario.microsoft.set_catalog(catalog);
-    let run = scenario
-        .host
-        .fetch_services(INSTANCE, silent())
-        .await
-        .expect("it is read");
+    let run = read(&scenario).await;
     assert_eq!((run.skipped, run.difference.discontinued.len()), (1, 0));
     scenario.microsoft.set_catalog(whole);
-    let run = scenario
-        .host
-        .fetch_services(INSTANCE, silent())
-        .await
-        .expect("it is read");
+    let run = read(&scenario).await;
     assert_eq!((run.skipped, &run.difference.revived), (0, &vec![gone.clone()]));
 }
 

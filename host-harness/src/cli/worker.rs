@@ -52,12 +52,17 @@ pub(super) async fn run(host: &Host, arguments: &WorkerArguments, json: bool) ->
     drop(stop);
     worker.await.map_err(no_answer)?.map_err(no_answer)?;
     read?;
-    let open = host
-        .record()
-        .outstanding(&Taking::default())
-        .await
-        .map_err(no_answer)?;
-    if arguments.once && open.assets > 0 {
+    if arguments.once {
+        expect_nothing_left(host).await?;
+    }
+    Ok(Ending::Done)
+}
+
+/// Fails where a license or a return is not settled, or an e-mail waits that could be sent.
+async fn expect_nothing_left(host: &Host) -> Result<(), Failure> {
+    let record = host.record();
+    let open = record.outstanding(&Taking::default()).await.map_err(no_answer)?;
+    if open.assets > 0 {
         let message = format!(
             "not every license is settled: {} are still to be bought or looked up",
             open.assets
@@ -65,15 +70,6 @@ pub(super) async fn run(host: &Host, arguments: &WorkerArguments, json: bool) ->
         let hint = "`bss-host asset list --sync-status unsynchronised` shows them; the next run goes on";
         return Err(Failure::text(Ending::NoAnswer, message, hint));
     }
-    if arguments.once {
-        nothing_else_is_left(host).await?;
-    }
-    Ok(Ending::Done)
-}
-
-/// Whether all returns are settled, and all e-mails sent that can be.
-async fn nothing_else_is_left(host: &Host) -> Result<(), Failure> {
-    let record = host.record();
     let open = CancellationFilter {
         open: true,
         ..CancellationFilter::default()

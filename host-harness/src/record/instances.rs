@@ -151,7 +151,7 @@ pub enum CreateError {
         /// What was given.
         currency: String,
     },
-    /// An instance can't be told later whom to trust.
+    /// There is no certificate among the authorities to trust.
     #[error(
         "no certificate authority was found in what is to be trusted; hint: give a PEM file with `--trust`"
     )]

@@ -145,8 +145,8 @@ pub enum RetryMailError {
     Record(#[from] RecordError),
 }
 
-/// Withdraws what was not sent yet about an asset, in the transaction that shows its license returned: its key is dead. One that is being sent
-/// at this moment can still become a sent one.
+/// Withdraws what was not sent yet about an asset, in the transaction that shows its license returned: its key is dead. One
+/// that is being sent at this moment can still become a sent one.
 pub(super) async fn withdraw(transaction: &mut SqliteConnection, asset_id: Uuid) -> Result<(), RecordError> {
     sqlx::query("UPDATE mails SET state = $2, worker = NULL WHERE asset_id = $1 AND state <> $3")
         .bind(asset_id.to_string())
