@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::ops::Range;
 
 use super::box_drawing::{Line, arms};
 use super::terminal::{Cell, Color, Style};
 
 /// A cell in pixels. The font size makes most monospace letters about as wide; `textLength` does the rest.
-const CELL_WIDTH: usize = 8;
-const CELL_HEIGHT: usize = 18;
+pub(super) const CELL_WIDTH: usize = 8;
+pub(super) const CELL_HEIGHT: usize = 18;
 const FONT_SIZE: &str = "13.3";
 /// From the top of a cell to the line that letters stand on.
 const BASELINE: usize = 13;
@@ -38,8 +39,7 @@ pub(super) fn draw(screen: &[Vec<Cell>], title: &str) -> String {
     let mut lines: Lines = BTreeMap::new();
     let mut text = String::new();
     for (row, line) in screen.iter().enumerate() {
-        let top = TITLE_BAR + row * CELL_HEIGHT;
-        draw_line(line, top, &mut text, &mut lines);
+        draw_line(line, top(row), &mut text, &mut lines);
     }
     let mut strokes = String::new();
     for ((color, is_dim, is_dashed), arms) in &lines {
@@ -64,12 +64,22 @@ pub(super) fn draw(screen: &[Vec<Cell>], title: &str) -> String {
          <circle cx=\"38\" cy=\"17\" r=\"5.5\" fill=\"#e6c07b\"/>\
          <circle cx=\"56\" cy=\"17\" r=\"5.5\" fill=\"#8bd49c\"/>\n\
          <g font-family=\"ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono','Liberation Mono',monospace\" \
-         font-size=\"{FONT_SIZE}\" fill=\"{FOREGROUND}\" xml:space=\"preserve\">\n\
+         font-size=\"{FONT_SIZE}\" fill=\"{FOREGROUND}\">\n\
          <text x=\"{center}\" y=\"21\" fill=\"{TITLE}\" text-anchor=\"middle\">{title}</text>\n\
          {text}</g>\n\
          <g fill=\"none\" stroke-width=\"1\">\n{strokes}</g>\n\
          </svg>\n"
     )
+}
+
+/// The pixel at which a column of the terminal begins.
+pub(super) fn left(column: usize) -> usize {
+    PADDING + column * CELL_WIDTH
+}
+
+/// The pixel at which a row of the terminal begins.
+pub(super) fn top(row: usize) -> usize {
+    TITLE_BAR + row * CELL_HEIGHT
 }
 
 /// All box-drawing lines, by what they have in common: color, dim, dashed.
@@ -89,20 +99,40 @@ struct Stroke {
 fn draw_line(line: &[Cell], top: usize, text: &mut String, lines: &mut Lines) {
     let mut column = 0;
     for run in line.chunk_by(|one, next| kind(one) == kind(next)) {
-        let left = PADDING + column * CELL_WIDTH;
-        column += run.len();
         match run.first() {
             Some(first) if arms(first.character).is_some() => {
                 for (index, cell) in run.iter().enumerate() {
-                    draw_box(cell, left + index * CELL_WIDTH, top, lines);
+                    draw_box(cell, left(column + index), top, lines);
                 }
             }
-            Some(first) if run.iter().any(|cell| cell.character != ' ') => {
-                push(text, &text_element(run, first.style, left, top + BASELINE));
-            }
-            _ => {}
+            _ => draw_text(run, column, top, text),
+        }
+        column += run.len();
+    }
+}
+
+/// Draws a run of text, a piece at a time.
+fn draw_text(run: &[Cell], column: usize, top: usize, text: &mut String) {
+    for piece in pieces(run) {
+        let x = left(column + piece.start);
+        let cells = run.get(piece).unwrap_or_default();
+        push(text, &text_element(cells, x, top + BASELINE));
+    }
+}
+
+/// Splits a run wherever two blanks or more follow each other. Renderers take several blanks for one unless told
+/// otherwise, and disagree about how to be told: Chromium no longer obeys `xml:space`, and librsvg 2.54 does not obey
+/// `white-space`.
+fn pieces(run: &[Cell]) -> Vec<Range<usize>> {
+    let mut pieces: Vec<Range<usize>> = Vec::new();
+    for (index, cell) in run.iter().enumerate() {
+        match pieces.last_mut() {
+            _ if cell.character == ' ' => {}
+            Some(piece) if index <= piece.end + 1 => piece.end = index + 1,
+            _ => pieces.push(index..index + 1),
         }
     }
+    pieces
 }
 
 /// What a run has in common.
@@ -110,13 +140,19 @@ fn kind(cell: &Cell) -> (Style, bool) {
     (cell.style, arms(cell.character).is_some())
 }
 
-/// A run of text. Its length is stated, so that columns stay in line whatever font the viewer has.
-fn text_element(run: &[Cell], style: Style, left: usize, baseline: usize) -> String {
-    let indent = run.iter().take_while(|cell| cell.character == ' ').count();
-    let letters: String = run.iter().skip(indent).map(|cell| cell.character).collect();
-    let letters = letters.trim_end();
-    let x = left + indent * CELL_WIDTH;
-    let length = letters.chars().count() * CELL_WIDTH;
+/// A piece of text. Its length is stated, so that columns stay in line whatever font the viewer has.
+fn text_element(cells: &[Cell], x: usize, baseline: usize) -> String {
+    let letters: String = cells.iter().map(|cell| cell.character).collect();
+    let length = cells.len() * CELL_WIDTH;
+    let look = cells.first().map(|cell| look(cell.style)).unwrap_or_default();
+    format!(
+        "<text x=\"{x}\" y=\"{baseline}\" textLength=\"{length}\" lengthAdjust=\"spacingAndGlyphs\"{look}>{}</text>\n",
+        escaped(&letters)
+    )
+}
+
+/// A style as attributes.
+fn look(style: Style) -> String {
     let mut look = String::new();
     if style.foreground.is_some() {
         push(&mut look, &format!(" fill=\"{}\"", css(style.foreground)));
@@ -131,10 +167,7 @@ fn text_element(run: &[Cell], style: Style, left: usize, baseline: usize) -> Str
             look.push_str(attribute);
         }
     }
-    format!(
-        "<text x=\"{x}\" y=\"{baseline}\" textLength=\"{length}\" lengthAdjust=\"spacingAndGlyphs\"{look}>{}</text>\n",
-        escaped(letters)
-    )
+    look
 }
 
 /// Adds a box-drawing character's arms to the path of its color.
@@ -285,6 +318,32 @@ mod tests {
             PALETTE[2]
         );
         assert!(svg.contains(&expected), "{svg}");
+    }
+
+    #[test]
+    fn a_text_has_no_blanks_that_a_browser_could_drop() {
+        let svg = drawn("  Country   DE  Germany \x1b[1m  (needed)  \x1b[0m");
+        let texts: Vec<_> = svg
+            .lines()
+            .filter_map(|line| line.strip_suffix("</text>")?.rsplit_once('>'))
+            .map(|(_, text)| text)
+            .collect();
+        assert_eq!(texts, ["demo", "Country", "DE", "Germany", "(needed)"]);
+        let x = PADDING + 16 * CELL_WIDTH;
+        assert!(
+            svg.contains(&format!("<text x=\"{x}\" y=\"47\" textLength=\"56\"")),
+            "{svg}"
+        );
+        assert!(!svg.contains("space="), "{svg}");
+    }
+
+    #[test]
+    fn single_blanks_stay_within_a_text() {
+        let svg = drawn("Azure Active Directory Tenant");
+        assert!(
+            svg.contains("textLength=\"232\"") && svg.contains(">Azure Active Directory Tenant</text>"),
+            "{svg}"
+        );
     }
 
     #[test]
