@@ -26,7 +26,8 @@ usage: cargo xtask <command>
       Runs the tests against software that is not ours, all parts or those named, and installs what they need;
       `--list` says which parts there are.
   picture [--from FILE]
-      Draws docs/demo.svg from a run of the demo, or from a file with its terminal output.
+      Draws docs/demo.svg from a run of the demo, or from a file with its terminal output. Needs Chromium: a picture
+      whose letters it does not draw in their places is not written.
   help
       Prints this.";
 

@@ -1,13 +1,17 @@
 //! The picture of the demo's terminal on the README's first screen.
 
 mod box_drawing;
+mod browser;
+mod layout;
 mod svg;
 mod terminal;
 
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
+use browser::Chromium;
+use terminal::Cell;
 
 use crate::workspace::Workspace;
 use crate::{demo, process};
@@ -21,14 +25,28 @@ const PROMPT: &str = "\x1b[1;32m$\x1b[0m \x1b[1mcargo xtask demo\x1b[0m\n";
 /// As wide as a README shows without scaling the letters down much.
 const COLUMNS: &str = "100";
 
-/// Draws `docs/demo.svg` from a fresh run of the demo, or from terminal output that was saved in a file.
+/// Draws `docs/demo.svg` from a fresh run of the demo, or from terminal output that was saved in a file. A picture that
+/// Chromium does not show as the terminal did is not written.
 ///
 /// # Errors
-/// The demo failed, or a file can't be read or written.
+/// Chromium is missing or shows something else, the demo failed, or a file can't be read or written.
 pub(crate) fn draw(workspace: &Workspace, from: Option<&Path>) -> Result<()> {
-    let output = match from {
+    let chromium = Chromium::find()?;
+    let screen = terminal::read(&format!("{PROMPT}{}", output(workspace, from)?));
+    if screen.len() < 2 {
+        bail!("there is no terminal output to draw");
+    }
+    let svg = svg::draw(&screen, "cargo xtask demo");
+    check(&chromium, &svg, &screen, &workspace.target.join("picture"))
+        .with_context(|| format!("`{PICTURE}` was left as it is"))?;
+    write(&workspace.root.join(PICTURE), &svg)
+}
+
+/// The terminal output to draw.
+fn output(workspace: &Workspace, from: Option<&Path>) -> Result<String> {
+    match from {
         Some(file) => {
-            fs::read_to_string(file).with_context(|| format!("`{}` can't be read as text", file.display()))?
+            fs::read_to_string(file).with_context(|| format!("`{}` can't be read as text", file.display()))
         }
         None => process::stdout(
             // Its stdout is no terminal here; these say what a terminal would.
@@ -36,18 +54,27 @@ pub(crate) fn draw(workspace: &Workspace, from: Option<&Path>) -> Result<()> {
                 .env("CLICOLOR_FORCE", "1")
                 .env("COLUMNS", COLUMNS)
                 .env_remove("NO_COLOR"),
-        )?,
-    };
-    let screen = terminal::read(&format!("{PROMPT}{output}"));
-    if screen.len() < 2 {
-        bail!("there is no terminal output to draw");
+        ),
     }
-    let path = workspace.root.join(PICTURE);
+}
+
+/// Has Chromium lay the picture out, and compares that with the terminal's lines.
+fn check(chromium: &Chromium, svg: &str, screen: &[Vec<Cell>], folder: &Path) -> Result<()> {
+    let letters = chromium.letters(svg, folder)?;
+    layout::check(screen, &letters).map_err(|fault| {
+        anyhow!(
+            "{fault:#}; hint: look at `{}` in Chromium. Where every letter is too wide or too narrow, a monospace font \
+             is missing (Debian: `fonts-dejavu-core`); else mend `xtask/src/picture/svg.rs`",
+            folder.join(browser::MEASURED).display()
+        )
+    })
+}
+
+fn write(path: &Path, svg: &str) -> Result<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
-    fs::write(&path, svg::draw(&screen, "cargo xtask demo"))
-        .with_context(|| format!("`{}` could not be written", path.display()))?;
+    fs::write(path, svg).with_context(|| format!("`{}` could not be written", path.display()))?;
     println!("{}", path.display());
     Ok(())
 }
