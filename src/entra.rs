@@ -96,7 +96,7 @@ impl<'a, P: Platform> Entra<'a, P> {
     ///
     /// # Errors
     /// When Entra can't be reached, refuses, or answers what can't be read. The request that needs the access
-    /// token was not sent then.
+    /// token was not carried out then.
     pub(crate) fn access_token(&self) -> Result<Secret, ReadFailure> {
         if let Some(access_token) = self.platform.cached_access_token(&self.cache_name) {
             return Ok(access_token);
