@@ -1,6 +1,6 @@
 //! Tells the linker how much memory the component begins with.
 
-/// Bytes: the stack, the constants, and what a purchase allocates. A memory that need not grow is not handed to the
+/// Room for the stack, the constants, and what a purchase allocates. A memory that need not grow is not handed to the
 /// system page by page: two system calls less for each call, a tenth of a purchase's time (docs/performance.md).
 const INITIAL_MEMORY_BYTES: usize = 1280 * 1024;
 

@@ -1,5 +1,5 @@
 //! Microsoft's license API (CIS) in our words: read offers, issue a license, look one up, return one.
-//! Knows which answers leave no doubt; what they look like on the wire is in `wire`.
+//! Which answers leave no doubt is decided here and in `verdict`; their JSON is in `wire`.
 
 mod verdict;
 mod wire;
@@ -17,9 +17,10 @@ use crate::secret::Secret;
 
 pub(crate) use wire::{OFFER_ID_LENGTH_MAX, Offer, OffersPage};
 
-/// A page of 500 offers has some 300 KB; this allows for long texts in scripts of three bytes.
+/// The longest catalog page. A page of 500 offers has some 300 KB; the rest is for long texts in scripts
+/// of three bytes a character.
 const CATALOG_PAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// A license, or an error with details, has a few kilobytes.
+/// The longest other answer: a license, or an error with details, has a few kilobytes.
 const ANSWER_BYTES_MAX: usize = 256 * 1024;
 
 /// The license API as one instance may use it.
@@ -29,25 +30,25 @@ pub(crate) struct Cis<'a, P> {
     entra: Entra<'a, P>,
 }
 
-/// How an attempt to buy ended without a failure.
+/// The outcomes of a purchase request that are no failures.
 pub(crate) enum Issued {
-    /// The license is ours since now.
+    /// This request bought the license.
     Now(License),
     /// Microsoft has seen the client transaction id before; the problem says so.
     Before(Problem),
 }
 
-/// One answer, and by what name the exchange is known.
+/// An answer, with the correlation id of its exchange.
 struct Answer {
     response: HttpResponse,
     correlation_id: String,
 }
 
-/// Why there is no answer.
+/// Why a request got no answer that can be judged.
 enum NoAnswer {
-    /// Nothing was sent to CIS, or it was refused for its access token and there was no other.
+    /// Entra gave no access token: nothing was sent to CIS, or CIS refused the access token before.
     AccessToken(ReadFailure),
-    /// The request may have been sent.
+    /// Sending failed; `failure` says whether the request may have gone out.
     Send {
         failure: SendFailure,
         correlation_id: String,
@@ -55,7 +56,7 @@ enum NoAnswer {
 }
 
 impl<'a, P: Platform> Cis<'a, P> {
-    /// Sends nothing yet.
+    /// Prepares access to the license API with an instance's settings; sends nothing.
     ///
     /// # Errors
     /// Refused, when the instance has no certificate.
@@ -67,8 +68,8 @@ impl<'a, P: Platform> Cis<'a, P> {
         })
     }
 
-    /// One page of the catalog: the first, or the one that a `continuation` names. None: nothing has
-    /// changed since the entity tag, which is only asked about when it is not empty.
+    /// Reads a page of the catalog: the first, or the one that `continuation` names. `None` when nothing has
+    /// changed since `entity_tag`; a tag that is empty or can't stand in a header is not sent.
     pub(crate) fn offers(
         &self,
         continuation: Option<&str>,
@@ -91,8 +92,8 @@ impl<'a, P: Platform> Cis<'a, P> {
         }
     }
 
-    /// The status of an answer to a request without an access token: whether the way to the server is
-    /// clear, and nothing more.
+    /// Sends a request without an access token and returns the status of the answer. Any answer shows that
+    /// the way to the server is clear, and nothing more.
     pub(crate) fn probe(platform: &P, settings: &'a Settings) -> Result<u16, SendFailure> {
         let url = format!("{}/catalog/offers?pageSize=1", settings.service_url);
         let mut request = request(Method::Get, url, Vec::new());
@@ -129,7 +130,7 @@ impl<'a, P: Platform> Cis<'a, P> {
         }
     }
 
-    /// The license that a purchase brought. None: Microsoft says that there was no such purchase.
+    /// Looks up the license of a purchase. `None` when Microsoft says that there was no such purchase.
     pub(crate) fn license_by_client_transaction_id(
         &self,
         client_transaction_id: Uuid,
@@ -141,7 +142,7 @@ impl<'a, P: Platform> Cis<'a, P> {
         self.look_up(&url, |license| of_purchase(license, client_transaction_id))
     }
 
-    /// The license that Microsoft knows by this name. None: Microsoft says that there is none.
+    /// Looks a license up by its license token id. `None` when Microsoft says that there is no such license.
     pub(crate) fn license_by_id(&self, license_token_id: &str) -> Result<Option<License>, ReadFailure> {
         let url = self.license_url(license_token_id)?;
         self.look_up(&url, |license| {
@@ -201,7 +202,7 @@ impl<'a, P: Platform> Cis<'a, P> {
         Ok(license)
     }
 
-    /// Sends with an access token, and once more with another one when it was refused: the answer 401
+    /// Sends a request with an access token, and once more with another one when the answer is 401, which
     /// says that nothing was done.
     fn exchange(&self, mut request: HttpRequest) -> Result<Answer, NoAnswer> {
         let access_token = self.entra.access_token().map_err(NoAnswer::AccessToken)?;
@@ -337,7 +338,7 @@ fn send_problem(failure: &SendFailure, correlation_id: &str) -> Problem {
     .in_exchange(correlation_id)
 }
 
-/// The license, if it is the one of the purchase.
+/// Passes the license on only if it belongs to the purchase.
 fn of_purchase(license: License, client_transaction_id: Uuid) -> Result<License, String> {
     (Uuid::try_parse(&license.client_transaction_id) == Ok(client_transaction_id))
         .then_some(license)

@@ -1,7 +1,7 @@
-//! Whether Microsoft can be reached with an instance's settings, step by step.
+//! Checks step by step whether Microsoft can be reached with an instance's settings.
 //!
-//! Two requests tell all of it: one without an access token, whose failure says how far the connection
-//! comes, and one for a single offer.
+//! Two requests to the license API are enough: one without an access token, whose failure says how far the
+//! connection comes, and one for a single offer.
 
 use crate::cis::Cis;
 use crate::entra::Entra;
@@ -24,27 +24,28 @@ const STEPS: [(&str, &str); 6] = [
 const CONNECTION_STEPS: usize = 4;
 const ACCESS_TOKEN_STEP: usize = 4;
 
-/// How one step ended.
+/// The result of a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StepResult {
-    /// As it should.
+    /// The step went well.
     Passed,
-    /// It did not.
+    /// The step failed.
     Failed(Problem),
-    /// Not tried.
+    /// The step was not tried, because an earlier one failed.
     Skipped,
 }
 
-/// One step on the way to Microsoft.
+/// A step on the way to Microsoft.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
     /// Stable name.
     pub id: &'static str,
-    /// What an operator reads.
+    /// The name that an operator reads.
     pub name: &'static str,
-    /// How it ended.
+    /// The step's result.
     pub result: StepResult,
-    /// In milliseconds. The steps of one request share its time: all of it stands at the last of them.
+    /// The time in milliseconds. The steps of one request share its time: all of it stands at the last of them
+    /// that passed, or at the one that failed if none did.
     pub took_ms: u64,
 }
 
@@ -61,7 +62,7 @@ pub fn check_connection(platform: &impl Platform, instance: &Instance) -> Vec<St
     steps.all()
 }
 
-/// The problem of the step that follows the ones that have ended.
+/// Runs the checks and ends the steps that pass. An error is the problem of the step after those.
 fn check<P: Platform>(platform: &P, instance: &Instance, steps: &mut Steps) -> Result<(), Problem> {
     let settings = Settings::parse(instance)?;
     if let Err(failure) = Cis::probe(platform, &settings) {
@@ -119,7 +120,7 @@ struct Steps {
 }
 
 impl Steps {
-    /// The steps before `count` went well.
+    /// Ends the first `count` steps as passed, as far as they have not ended before.
     fn pass(&mut self, platform: &impl Platform, count: usize) {
         while self.ended.len() + 1 < count {
             self.ended.push((StepResult::Passed, 0));

@@ -19,15 +19,15 @@ const LOGIN_AUTHORITY_OPTION: &str = "login-authority";
 const LOGIN_AUTHORITY: &str = "login.microsoftonline.com";
 /// The option that chooses the older form of the exchange, by the value `v1`.
 const VERSION_OPTION: &str = "entra-version";
-/// Answers have a few kilobytes; access tokens of applications with many roles have tens.
+/// The longest answer that is read: most have a few kilobytes, those for applications with many roles tens.
 const RESPONSE_BYTES_MAX: usize = 256 * 1024;
 
 /// The two forms of the exchange that Entra has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Version {
-    /// `resource`, RS256 and `x5t`.
+    /// The older form: `resource`, RS256 and `x5t`.
     V1,
-    /// `scope`, PS256 and `x5t#S256`.
+    /// The newer form: `scope`, PS256 and `x5t#S256`.
     V2,
 }
 
@@ -45,7 +45,7 @@ pub(crate) fn login_authority(platform: &impl Platform) -> String {
     })
 }
 
-/// Where, as whom and for what an access token is asked.
+/// The endpoint, client and resource for which an instance asks for access tokens.
 pub(crate) struct Entra<'a, P> {
     platform: &'a P,
     settings: &'a Settings,
@@ -95,8 +95,8 @@ impl<'a, P: Platform> Entra<'a, P> {
     /// An access token, from the cache or from Entra.
     ///
     /// # Errors
-    /// When Entra can't be reached, refuses, or answers what can't be read. Nothing was sent to anybody
-    /// else, so whatever the access token was wanted for is not done.
+    /// When Entra can't be reached, refuses, or answers what can't be read. The request that needs the access
+    /// token was not carried out then.
     pub(crate) fn access_token(&self) -> Result<Secret, ReadFailure> {
         if let Some(access_token) = self.platform.cached_access_token(&self.cache_name) {
             return Ok(access_token);
@@ -131,7 +131,7 @@ impl<'a, P: Platform> Entra<'a, P> {
         self.platform.drop_refused_access_token(&self.cache_name, refused);
     }
 
-    /// One exchange, with an assertion of its own: Entra takes none twice.
+    /// Asks Entra once, with a new assertion: Entra takes none twice.
     fn ask(&self) -> Result<answer::Granted, answer::Denial> {
         let assertion = assertion::signed(
             self.platform,
@@ -195,7 +195,8 @@ impl<'a, P: Platform> Entra<'a, P> {
     }
 }
 
-/// What an operator can do where Entra gives no answer. Its host is in no field of the form.
+/// The advice to an operator when Entra gives no answer. No field of the form holds Entra's host, so the
+/// advice names the option.
 fn advice(failure: &SendFailure) -> &'static str {
     match failure {
         SendFailure::NameNotResolved => {

@@ -1,4 +1,4 @@
-//! What every exchange over HTTP has: a name of its own, and a moment when to come again.
+//! The parts that every HTTP exchange has: a GUID as its name, and the pause that the server asks for.
 
 use std::time::UNIX_EPOCH;
 
@@ -6,8 +6,8 @@ use uuid::Builder;
 
 use crate::platform::{HttpResponse, Platform};
 
-/// The longest pause that a server's word is taken for: one hour. Beyond that, a request an hour does
-/// no harm, and an order does not wait for days because of one wrong header.
+/// The longest pause that a server may ask for: one hour. A request an hour does no harm, and an order must
+/// not wait for days because of one wrong header.
 const RETRY_AFTER_MS_MAX: u64 = 60 * 60 * 1_000;
 
 /// A GUID that was never used before.
@@ -18,8 +18,8 @@ pub(crate) fn fresh_guid(platform: &impl Platform) -> String {
         .to_string()
 }
 
-/// How long the server asked to be left alone, from a `Retry-After` in seconds or as a date
-/// (RFC 9110 section 10.2.3). None: it did not say, or not so that it can be understood.
+/// The pause that the server asks for, from a `Retry-After` in seconds or as a date (RFC 9110 section 10.2.3).
+/// `None` when there is no such header, or it can't be read.
 pub(crate) fn retry_after_ms(response: &HttpResponse, now_ms: i64) -> Option<u64> {
     let value = response.header("retry-after")?.trim();
     let asked_ms = if let Ok(seconds) = value.parse::<u64>() {

@@ -1,18 +1,18 @@
-//! What can go wrong, sorted by whether it may be tried again; the same cases as `wit/failures.wit`.
+//! The failures of a call, sorted by whether a retry is safe; the same cases as `wit/failures.wit`.
 
 use thiserror::Error;
 
-/// What was wrong, in words for a program and for an operator.
+/// A problem, in words for a program and for an operator.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{message}")]
 pub struct Problem {
-    /// Stable, lower case, words joined by `-`.
+    /// The problem's stable name: lower case, words joined by `-`.
     pub code: String,
-    /// One sentence. Never holds a secret.
+    /// The problem in one sentence, which never holds a secret.
     pub message: String,
-    /// What to do, one sentence. Empty: nothing is known to help.
+    /// The advice in one sentence; empty when nothing is known to help.
     pub advice: String,
-    /// Microsoft's name for the exchange, or the one that we gave it. Empty: there was no exchange.
+    /// Microsoft's name for the exchange, or the one that we gave it; empty when there was no exchange.
     pub correlation_id: String,
 }
 
@@ -27,7 +27,7 @@ impl Problem {
         }
     }
 
-    /// The same problem, with the exchange in which it came up.
+    /// Adds the exchange in which the problem came up.
     #[must_use]
     pub fn in_exchange(mut self, correlation_id: &str) -> Self {
         correlation_id.clone_into(&mut self.correlation_id);
@@ -39,9 +39,9 @@ impl Problem {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{problem}")]
 pub struct Delay {
-    /// What was wrong.
+    /// The problem.
     pub problem: Problem,
-    /// For how many milliseconds the server asked to be left alone. None: it did not say.
+    /// How many milliseconds the server asked to wait; `None` when it did not say.
     pub retry_after_ms: Option<u64>,
 }
 
@@ -54,7 +54,7 @@ impl From<Problem> for Delay {
     }
 }
 
-/// Why something that only reads brought nothing.
+/// Why a read failed.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ReadFailure {
     /// A retry with the same input can't help.
@@ -69,7 +69,7 @@ pub enum ReadFailure {
 }
 
 impl ReadFailure {
-    /// What was wrong, however it is sorted.
+    /// The problem, whichever the case.
     pub fn problem(&self) -> &Problem {
         match self {
             Self::Refused(problem) | Self::Malformed(problem) => problem,
@@ -77,7 +77,7 @@ impl ReadFailure {
         }
     }
 
-    /// What this means for a change that has not been asked for yet: it is definitely not done.
+    /// Turns the failure into one of a change that was not asked for yet: the change is definitely not done.
     pub fn before_the_change(self) -> ChangeFailure {
         match self {
             Self::Refused(problem) => ChangeFailure::Refused(problem),
@@ -86,7 +86,7 @@ impl ReadFailure {
         }
     }
 
-    /// What this means for a change that may have been made: nobody knows.
+    /// Turns the failure into one of a change that may have been made: its outcome is unknown.
     pub fn after_the_change(self) -> ChangeFailure {
         match self {
             Self::Refused(problem) | Self::Malformed(problem) => ChangeFailure::Unknown(problem),
@@ -95,7 +95,7 @@ impl ReadFailure {
     }
 }
 
-/// Why something that buys or returns did not, or may not have, happened.
+/// Why a purchase or a return was not made, or may not have been made.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ChangeFailure {
     /// Definitely not done; a retry with the same input can't help.
@@ -104,7 +104,7 @@ pub enum ChangeFailure {
     /// Definitely not done; a retry with the same client transaction id can help.
     #[error("{0}")]
     Unavailable(Delay),
-    /// May have been done: to be looked up, never to be repeated blindly.
+    /// Perhaps done: look it up, never repeat it blindly.
     #[error("{0}")]
     Unknown(Problem),
 }

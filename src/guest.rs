@@ -11,7 +11,7 @@ use bindings::exports::bss::service_manager::{connection, license_lifecycle, ser
 
 use host::Host;
 
-/// What `bindings` exports.
+/// The type that `bindings` exports as the component.
 struct Plugin;
 
 impl service_manager::Guest for Plugin {

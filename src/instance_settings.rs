@@ -17,25 +17,25 @@ pub use settings::Settings;
 pub(crate) use places::is_country;
 pub(crate) use values::{authority_name, guid};
 
-/// How a field is typed in.
+/// The ways in which a field is typed in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FieldKind {
-    /// One line of text.
+    /// A line of text.
     Text,
     /// An absolute URL.
     Url,
-    /// One of the choices, by key.
+    /// The key of one of the choices.
     Choice,
 }
 
-/// One value of a field that is chosen from a list.
+/// A value that can be chosen from a field's list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Choice {
-    /// What is saved.
+    /// The value that is saved.
     pub key: String,
-    /// What is shown.
+    /// The text that is shown.
     pub label: String,
-    /// Why it can't be chosen now. Empty: it can be.
+    /// Why the value can't be chosen now; empty when it can be.
     pub unusable_because: String,
 }
 
@@ -49,46 +49,46 @@ impl Choice {
     }
 }
 
-/// One field of the form, as it is to be shown now.
+/// A field of the form, as it is to be shown now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Field {
     /// Stable name.
     pub id: &'static str,
-    /// What an operator reads beside it.
+    /// The text that stands beside the field.
     pub label: &'static str,
-    /// What belongs here.
+    /// Help on the value that belongs into the field.
     pub help: &'static str,
-    /// How it is typed in.
+    /// How the field is typed in.
     pub kind: FieldKind,
-    /// Whether the instance can't be ready without it.
+    /// Whether the instance can't be ready without a value.
     pub mandatory: bool,
     /// The longest value, in Unicode scalar values.
     pub max_length: u32,
     /// Whether a value is taken now.
     pub enabled: bool,
-    /// What may be chosen.
+    /// The values that may be chosen.
     pub choices: Vec<Choice>,
-    /// The value as it would be saved. Empty: none.
+    /// The value as it would be saved; empty when there is none.
     pub value: String,
-    /// All that is wrong with it.
+    /// All that is wrong with the value.
     pub problems: Vec<Problem>,
 }
 
-/// What an operator typed into one field, or what was saved of it.
+/// The value that an operator typed into a field, or that was saved of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldValue {
-    /// The field.
+    /// The field's id.
     pub id: String,
-    /// Empty: cleared.
+    /// The value; empty when the field was cleared.
     pub value: String,
 }
 
 /// The kind of a certificate's public key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeyKind {
-    /// With the length of the modulus in bits.
+    /// RSA, with the length of the modulus in bits.
     Rsa(u32),
-    /// By the name of its algorithm.
+    /// Any other kind, by the name of its algorithm.
     Other(String),
 }
 
@@ -99,13 +99,13 @@ pub struct InstalledCertificate {
     pub thumbprint: String,
     /// The subject's distinguished name.
     pub subject: String,
-    /// The DNS names it is for.
+    /// The DNS names that the certificate is for.
     pub dns_names: Vec<String>,
     /// The first moment it is valid, in milliseconds since 1970.
     pub not_before_ms: i64,
     /// The last moment it is valid, in milliseconds since 1970.
     pub not_after_ms: i64,
-    /// Its public key.
+    /// The kind of its public key.
     pub key: KeyKind,
     /// Whether the host holds the private key.
     pub has_private_key: bool,
@@ -113,23 +113,23 @@ pub struct InstalledCertificate {
     pub for_client_authentication: bool,
 }
 
-/// What another instance of this plugin on the same host has saved.
+/// The saved settings of another instance of this plugin on the same host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OtherInstance {
-    /// Its name on the host.
+    /// The instance's name on the host.
     pub name: String,
-    /// Its saved settings.
+    /// The instance's saved settings.
     pub values: Vec<FieldValue>,
     /// The currency it sells in, ISO 4217.
     pub currency: String,
 }
 
-/// What an operator has typed so far, and what is needed to judge it.
+/// The values that an operator has typed so far, and what is needed to judge them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Draft {
-    /// What is typed in now. A field that is not listed keeps its saved value.
+    /// The values typed in now. A field that is not listed keeps its saved value.
     pub values: Vec<FieldValue>,
-    /// What was saved before. Empty: never saved.
+    /// The values saved before; empty when the instance was never saved.
     pub saved: Vec<FieldValue>,
     /// Whether the instance has licenses.
     pub has_licenses: bool,
@@ -150,23 +150,23 @@ pub struct Authority {
     pub client_certificate: bool,
 }
 
-/// Where an instance stands.
+/// How far the settings of an instance have come.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Standing {
     /// The first six fields are not complete and valid yet.
     NeedsCredentials,
-    /// They are; the last three are not, or can't be chosen before the next save.
+    /// The first six fields are; the last three are not, or can't be chosen before the next save.
     NeedsSelection,
-    /// All is given and valid.
+    /// All nine fields are given and valid; these are the servers to reach.
     Ready(Vec<Authority>),
 }
 
 /// The whole form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Form {
-    /// In the order in which they are shown.
+    /// The fields in the order in which they are shown.
     pub fields: Vec<Field>,
-    /// If this draft is saved.
+    /// How far the instance has come once this draft is saved.
     pub standing: Standing,
     /// The field that names the certificate.
     pub certificate_field: &'static str,
@@ -175,7 +175,7 @@ pub struct Form {
 /// A configured instance, as the host hands it to every call but `configure-instance`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Instance {
-    /// Its saved settings.
+    /// The instance's saved settings.
     pub values: Vec<FieldValue>,
     /// The currency it sells in, ISO 4217.
     pub currency: String,

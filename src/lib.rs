@@ -2,8 +2,8 @@
 //! and one license per order line, exactly once.
 //!
 //! All of it is plain Rust against [`platform::Platform`] and tested natively; only the private module
-//! `guest`, which exists for wasm alone, knows that it runs as a component (`wit/`). What Microsoft's
-//! license API looks like is known to the private module `cis` alone.
+//! `guest`, which exists for wasm alone, knows that it runs as a component (`wit/`). Only the private
+//! module `cis` knows what Microsoft's license API looks like.
 
 mod cis;
 pub mod connection;

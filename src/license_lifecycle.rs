@@ -1,4 +1,4 @@
-//! What becomes of a license after it was bought: as Microsoft sees it now, and given back.
+//! A license after it was bought: looks it up as Microsoft sees it now, and returns it.
 
 use crate::cis::Cis;
 use crate::failures::{ChangeFailure, Problem, ReadFailure};
@@ -6,34 +6,34 @@ use crate::instance_settings::{Instance, Settings, guid};
 use crate::license_order::{License, ReturnStatus};
 use crate::platform::Platform;
 
-/// The longest reason that is passed on, in Unicode scalar values; what is longer is cut, because a
+/// The longest reason that is passed on, in Unicode scalar values; a longer one is cut, because a
 /// comment must not keep a customer from a return.
 const REASON_LENGTH_MAX: usize = 500;
 
 /// How the host names a license.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LicenseName {
-    /// By what Microsoft called it.
+    /// By Microsoft's name for the license token.
     LicenseTokenId(String),
-    /// By the purchase.
+    /// By the client transaction id of the purchase.
     ClientTransactionId(String),
 }
 
-/// A license to give back.
+/// A license to return.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LicenseReturn {
-    /// The license.
+    /// Microsoft's name for the license token.
     pub license_token_id: String,
     /// The host's name for the return, a UUID: the same for every attempt.
     pub client_transaction_id: String,
-    /// May be empty.
+    /// The reason for the return; may be empty.
     pub reason: String,
 }
 
-/// The license as Microsoft sees it now. None: Microsoft has never issued it.
+/// Looks a license up as Microsoft sees it now; `None` when Microsoft has never issued it.
 ///
 /// # Errors
-/// When Microsoft does not say for certain.
+/// When the settings or the name can't be used, or Microsoft does not say for certain.
 pub fn get_license(
     platform: &impl Platform,
     instance: &Instance,
@@ -49,8 +49,8 @@ pub fn get_license(
     }
 }
 
-/// Returns a license. It counts as returned when Microsoft shows it so, whatever was answered to the
-/// return itself; one that was returned before is answered like one returned now.
+/// Returns a license. A license counts as returned only when Microsoft then shows it so; one that was
+/// returned before is answered like one returned now.
 ///
 /// # Errors
 /// Sorted by what a retry would risk, as [`ChangeFailure`] says.

@@ -1,4 +1,4 @@
-//! One order line is one license, exactly once, whatever crashes, times out or is delivered twice.
+//! Buys one license for one order line, exactly once, whatever crashes, times out or is delivered twice.
 //! The shapes are those of `wit/license-order.wit`.
 
 use uuid::Uuid;
@@ -19,43 +19,43 @@ const CODE_LENGTH_MAX: usize = 200;
 /// A company or person, as far as Microsoft has to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Party {
-    /// The platform's own name for it.
+    /// The platform's own name for the company or person.
     pub id: String,
-    /// Its name.
+    /// The name that people read.
     pub name: String,
     /// ISO 3166-1 alpha-2.
     pub country: String,
 }
 
-/// What the host knows of earlier attempts at a purchase.
+/// The outcome of the earlier attempts at a purchase, as far as the host knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EarlierAttempts {
-    /// There was none.
+    /// There was no earlier attempt.
     None,
-    /// Each of them definitely bought nothing.
+    /// Every earlier attempt definitely bought nothing.
     NotDone,
-    /// One of them may have bought.
+    /// An earlier attempt may have bought the license.
     Unknown,
 }
 
-/// One license to buy.
+/// A license to buy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LicenseOrder {
     /// The host's name for the purchase, a UUID: the same for every attempt.
     pub client_transaction_id: String,
-    /// What is known of earlier attempts.
+    /// The outcome of the earlier attempts.
     pub earlier_attempts: EarlierAttempts,
-    /// Validate only.
+    /// Whether to validate only, and buy nothing.
     pub check_only: bool,
     /// The product's code: Microsoft's offer id.
     pub product: String,
-    /// Who sells. None: the platform's operator.
+    /// The seller; `None` when it is the platform's operator.
     pub reseller: Option<Party>,
-    /// Who gets the license.
+    /// The customer who gets the license.
     pub customer: Party,
 }
 
-/// What Microsoft says of the license.
+/// The state of a license, as Microsoft says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LicenseTokenStatus {
     /// Issued and not used yet.
@@ -66,10 +66,10 @@ pub enum LicenseTokenStatus {
     ReturnAccepted,
 }
 
-/// What became of a return.
+/// The outcome of a return, as Microsoft says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReturnStatus {
-    /// None was asked for, or it was refused.
+    /// No return was asked for, or it was refused.
     None,
     /// Microsoft took the license back.
     Successful,
@@ -78,36 +78,36 @@ pub enum ReturnStatus {
 /// A license as Microsoft issued it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct License {
-    /// The purchase it came from.
+    /// The host's name for the purchase.
     pub client_transaction_id: String,
     /// Microsoft's name for the purchase.
     pub transaction_id: String,
     /// Microsoft's name for the license token.
     pub license_token_id: String,
-    /// What the customer types in. Never empty.
+    /// The product key that the customer types in; never empty.
     pub product_key: Secret,
-    /// Where the customer redeems it. Empty: none.
+    /// The address at which the customer redeems the license; empty when there is none.
     pub activation_link: Secret,
-    /// What Microsoft says of it now.
+    /// The state of the license now, as Microsoft says.
     pub license_token_status: LicenseTokenStatus,
-    /// What became of a return.
+    /// The outcome of a return, as Microsoft says.
     pub return_status: ReturnStatus,
-    /// In milliseconds since 1970.
+    /// When the license was bought, in milliseconds since 1970.
     pub purchased_at_ms: i64,
-    /// In milliseconds since 1970. None: Microsoft did not say.
+    /// Until when the license can be returned, in milliseconds since 1970; `None` when Microsoft did not say.
     pub returnable_until_ms: Option<i64>,
 }
 
-/// How `create-license` ends well.
+/// The outcomes of `create-license` that are no failures.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OrderAnswer {
     /// The license, bought now or before.
     Licensed(License),
-    /// Only for `check_only`.
+    /// The order is valid: the answer to `check_only`.
     Valid,
 }
 
-/// Buys one license, or says for certain that it did not, or that nobody knows yet.
+/// Buys one license. A failure says whether the license was definitely not bought, or may have been bought.
 ///
 /// An attempt that is not the first one looks up first, and buys only when Microsoft says that it has never seen the
 /// client transaction id.
@@ -120,7 +120,7 @@ pub fn create_license(
     order: &LicenseOrder,
 ) -> Result<OrderAnswer, ChangeFailure> {
     let may_be_bought = order.earlier_attempts == EarlierAttempts::Unknown;
-    // An attempt that stops here says nothing of the one before it.
+    // An attempt that is stopped here says nothing of an earlier one, which may have bought the license.
     let stopped = |problem| match may_be_bought && !order.check_only {
         true => ChangeFailure::Unknown(problem),
         false => ChangeFailure::Refused(problem),
@@ -153,7 +153,7 @@ pub fn create_license(
     }
 }
 
-/// What can be known to be wrong without asking Microsoft.
+/// Checks all that can be checked without asking Microsoft.
 fn validate(order: &LicenseOrder) -> Result<Uuid, Problem> {
     let Some(client_transaction_id) = guid(&order.client_transaction_id) else {
         return Err(Problem::new(

@@ -17,7 +17,7 @@ pub trait Platform {
     /// may have had an effect.
     fn send(&self, request: &HttpRequest) -> Result<HttpResponse, SendFailure>;
 
-    /// The instance's certificate in DER form. None: none is chosen.
+    /// The instance's certificate in DER form; `None` when none is chosen.
     fn certificate(&self) -> Option<Vec<u8>>;
 
     /// Signs with the private key of the instance's certificate; the host hashes the message.
@@ -26,7 +26,7 @@ pub trait Platform {
     /// When the instance has no certificate, or one that can't sign.
     fn sign(&self, algorithm: SignatureAlgorithm, message: &[u8]) -> Result<Vec<u8>, SigningFailure>;
 
-    /// The access token under a name. None: this call is the one to get it.
+    /// The access token under a name; `None` when this call is the one to get it.
     fn cached_access_token(&self, name: &str) -> Option<Secret>;
 
     /// Keeps an access token until a moment, in milliseconds since 1970.
@@ -38,7 +38,7 @@ pub trait Platform {
     /// Hands over the next products of the services definition.
     fn put_products(&self, products: Vec<Product>);
 
-    /// Says how far the call is.
+    /// Reports how far the call has come.
     fn report_progress(&self, done: u64, total: Option<u64>, unit: &str);
 
     /// Writes a line into the log of the call.
@@ -50,14 +50,14 @@ pub trait Platform {
     /// Lets that many milliseconds pass.
     fn pause(&self, milliseconds: u64);
 
-    /// Bytes that nobody can guess.
+    /// Random bytes that nobody can guess.
     fn random(&self) -> [u8; 16];
 
     /// An option that the operator of the host has set for this plugin.
     fn option(&self, name: &str) -> Option<String>;
 }
 
-/// How to sign.
+/// The algorithms to sign with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SignatureAlgorithm {
     /// RSASSA-PSS with SHA-256 (JWA PS256).
@@ -69,10 +69,10 @@ pub enum SignatureAlgorithm {
 /// Why there is no signature.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum SigningFailure {
-    /// None is chosen.
+    /// No certificate is chosen.
     #[error("the instance has no certificate")]
     NoCertificate,
-    /// Why it can't sign, as the host says it.
+    /// The certificate can't sign, for the reason that the host gives.
     #[error("the certificate of the instance can't sign: {0}")]
     Unusable(String),
 }
@@ -80,7 +80,7 @@ pub enum SigningFailure {
 /// How grave a log line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
-    /// Of use to who looks for something.
+    /// Details, for the search for a cause.
     Debug,
     /// Good to know.
     Info,
@@ -97,16 +97,16 @@ pub enum Method {
     Post,
 }
 
-/// One request.
+/// An HTTP request.
 #[derive(Clone, PartialEq, Eq)]
 pub struct HttpRequest {
-    /// What to do.
+    /// The method.
     pub method: Method,
     /// An absolute https URL.
     pub url: String,
     /// Names in lower case, with their values; the authorization among them.
     pub headers: Vec<(&'static str, Secret)>,
-    /// Empty: none.
+    /// The body; empty when there is none.
     pub body: Zeroizing<Vec<u8>>,
     /// The longest answer that is read, in bytes.
     pub response_bytes_max: usize,
@@ -142,14 +142,14 @@ impl fmt::Debug for HttpRequest {
     }
 }
 
-/// One answer, whole.
+/// An HTTP answer, whole.
 #[derive(Clone)]
 pub struct HttpResponse {
     /// The status code.
     pub status: u16,
     /// Names in lower case, with their values; those that are not text are left out.
     pub headers: Vec<(String, String)>,
-    /// As it came. May hold a license or an access token.
+    /// The body as it came, which may hold a license or an access token.
     pub body: Zeroizing<Vec<u8>>,
 }
 
@@ -179,13 +179,13 @@ impl fmt::Debug for HttpResponse {
     }
 }
 
-/// Why there is no answer.
+/// Why a request got no answer.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum SendFailure {
     /// DNS knows no such name, or did not answer.
     #[error("the name of the server can't be resolved")]
     NameNotResolved,
-    /// Nobody listens there, or there is no way there.
+    /// Nothing listens at the address, or there is no way to it.
     #[error("the server can't be reached")]
     Unreachable,
     /// No connection in time.
@@ -200,7 +200,7 @@ pub enum SendFailure {
     /// There was no handshake.
     #[error("there is no TLS with the server")]
     TlsFailed,
-    /// The host does not let this instance send there.
+    /// The host does not let this instance send to the server.
     #[error("the host does not allow the instance to send there")]
     Denied,
     /// The server's name leads to an address that the host does not connect to.
@@ -209,7 +209,7 @@ pub enum SendFailure {
     /// The host has no connection left.
     #[error("the host has too many connections open")]
     TooManyConnections,
-    /// Not a request that can be sent.
+    /// The request is not one that can be sent.
     #[error("the request can't be sent: {0}")]
     InvalidRequest(String),
     /// The connection ended after the request may have gone out.
@@ -218,10 +218,10 @@ pub enum SendFailure {
     /// No answer in time.
     #[error("the server did not answer in time")]
     ResponseTimeout,
-    /// More than the request allowed for.
+    /// The answer is longer than the request allows.
     #[error("the answer is too large")]
     ResponseTooLarge,
-    /// Not HTTP, or not to its end.
+    /// The answer is not HTTP, or ends early.
     #[error("the answer is not whole: {0}")]
     ResponseUnreadable(String),
 }
@@ -253,13 +253,13 @@ impl SendFailure {
         matches!(self, Self::TlsAlert(Some(42..=49 | 116)))
     }
 
-    /// Whether it was definitely not sent, and a retry with the same settings would not be either: the
-    /// server has judged the instance's certificate, or the request is none.
+    /// Whether the request was definitely not sent, and a retry with the same settings would not be sent either:
+    /// the server has refused the instance's certificate, or the request is invalid.
     pub fn is_refusal(&self) -> bool {
         self.is_client_certificate_refused() || matches!(self, Self::InvalidRequest(_))
     }
 
-    /// Stable, lower case, words joined by `-`.
+    /// The failure's stable name: lower case, words joined by `-`.
     pub fn code(&self) -> &'static str {
         match self {
             Self::NameNotResolved => "name-not-resolved",
@@ -279,7 +279,7 @@ impl SendFailure {
         }
     }
 
-    /// What an operator can do.
+    /// The advice to an operator.
     pub fn advice(&self) -> &'static str {
         match self {
             Self::NameNotResolved => {

@@ -1,4 +1,4 @@
-//! A platform for tests: its answers are written down beforehand, what it was asked is recorded.
+//! A platform for tests: its answers are written down beforehand, and it records what it is asked.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
@@ -20,7 +20,7 @@ pub(crate) const CLIENT_ID: &str = "11111111-2222-3333-4444-555555555555";
 
 pub(crate) type Sent = Result<HttpResponse, SendFailure>;
 
-/// Answers in turn; panics when it is asked more than was written down.
+/// A platform that answers in turn, and panics when it is asked more than was written down.
 pub(crate) struct ScriptedPlatform {
     answers: RefCell<VecDeque<Sent>>,
     pub(crate) requests: RefCell<Vec<HttpRequest>>,
@@ -29,7 +29,7 @@ pub(crate) struct ScriptedPlatform {
     pub(crate) products: RefCell<Vec<Vec<Product>>>,
     pub(crate) log: RefCell<Vec<(Level, String, String)>>,
     pub(crate) progress: RefCell<Vec<u64>>,
-    /// The milliseconds of each.
+    /// The length of each pause, in milliseconds.
     pub(crate) pauses: RefCell<Vec<u64>>,
     pub(crate) options: HashMap<&'static str, &'static str>,
     pub(crate) certificate: Option<Vec<u8>>,
@@ -53,7 +53,7 @@ impl ScriptedPlatform {
         }
     }
 
-    /// The same, with an access token asked for first.
+    /// A platform that grants an access token first, and then gives these answers.
     pub(crate) fn granting(answers: impl IntoIterator<Item = Sent>) -> Self {
         Self::answering([access_token()].into_iter().chain(answers))
     }
@@ -75,7 +75,7 @@ impl ScriptedPlatform {
         self.urls().iter().filter(|url| url.ends_with("/tokens")).count()
     }
 
-    /// Whether everything that was written down was asked for.
+    /// Whether every answer that was written down was given.
     pub(crate) fn is_used_up(&self) -> bool {
         self.answers.borrow().is_empty()
     }

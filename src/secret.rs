@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
-    /// Takes the text over.
+    /// Makes a secret of the text.
     pub fn new(text: String) -> Self {
         Self(Zeroizing::new(text))
     }

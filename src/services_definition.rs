@@ -18,46 +18,46 @@ use seen::Seen;
 const PRODUCT_TYPE: &str = "microsoft-esd";
 const OFFER_ATTRIBUTE: &str = "offer";
 
-/// Few enough exchanges for a large catalog, small enough pages for the sandbox's memory.
+/// Offers in a page: few enough exchanges for a large catalog, small enough pages for the sandbox's memory.
 const PAGE_SIZE: u32 = 500;
-/// A million offers at our page size: a catalog that goes on beyond is taken for one that never ends.
+/// The most pages of a catalog: a million offers. A catalog that goes on beyond is taken for one that never ends.
 const PAGES_MAX: usize = 2_000;
-/// In Unicode scalar values; the longest product name that platforms are known to show.
+/// The longest product name that platforms are known to show, in Unicode scalar values.
 const NAME_LENGTH_MAX: usize = 250;
 const DESCRIPTION_LENGTH_MAX: usize = 4_000;
-/// What a description has beside the short description and the offer URI: some words and two numbers.
+/// Room in a description for some words and two numbers, beside the short description and the offer URI.
 const DESCRIPTION_WORDS_BYTES: usize = 48;
 const OFFER_URI_LENGTH_MAX: usize = 500;
 
-/// One value of an attribute's list, which a product has.
+/// A value from an attribute's list, which a product has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AttributeValue {
     /// The attribute's name.
     pub attribute: &'static str,
-    /// What is saved.
+    /// The value that is saved.
     pub key: String,
-    /// What is shown.
+    /// The text that is shown.
     pub label: String,
 }
 
-/// One thing that can be sold.
+/// A thing that can be sold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Product {
     /// Microsoft's offer id.
     pub code: String,
     /// The product type's id.
     pub product_type: &'static str,
-    /// In the instance's language.
+    /// The name in the instance's language.
     pub name: String,
-    /// In the instance's language, with the offer URI and the quantities.
+    /// The description in the instance's language, with the offer URI and the quantities.
     pub description: String,
     /// The offer URI, as a value of the attribute.
     pub attribute_values: Vec<AttributeValue>,
-    /// At least 1.
+    /// The smallest quantity of an order; at least 1.
     pub min_quantity: u32,
-    /// None: no limit.
+    /// The largest quantity of an order; `None` when there is no limit.
     pub max_quantity: Option<u32>,
-    /// Whether Microsoft takes it back.
+    /// Whether Microsoft takes a license of it back.
     pub returnable: bool,
 }
 
@@ -66,16 +66,16 @@ pub struct Product {
 pub struct Attribute {
     /// Stable name.
     pub id: &'static str,
-    /// What an operator reads.
+    /// The name that an operator reads.
     pub name: &'static str,
 }
 
-/// A kind of product. All that this plugin has lead to licenses.
+/// A kind of product. Every product of this plugin leads to licenses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProductType {
     /// Stable name.
     pub id: &'static str,
-    /// What an operator reads.
+    /// The name that an operator reads.
     pub name: &'static str,
     /// Whether an order of n becomes n items of quantity 1.
     pub split_quantity: bool,
@@ -85,16 +85,16 @@ pub struct ProductType {
     pub attributes: Vec<Attribute>,
 }
 
-/// How a reading ended well.
+/// The outcomes of a reading that are no failures.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// To the end of the catalog.
+    /// The catalog was read to its end.
     Complete(Summary),
     /// Nothing changed since the entity tag.
     Unchanged,
 }
 
-/// What a complete reading brought.
+/// The result of a complete reading.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Summary {
     /// The product types that the products name.
@@ -103,7 +103,7 @@ pub struct Summary {
     pub products: u32,
     /// How many items were left out because they could not be understood.
     pub skipped: u32,
-    /// For the next reading. Empty: none.
+    /// The entity tag for the next reading; empty when there is none.
     pub entity_tag: String,
 }
 
@@ -142,7 +142,7 @@ fn endless(why: &str) -> ReadFailure {
     ))
 }
 
-/// What is remembered from page to page: digests of names and counts, no products.
+/// The state that is kept from page to page: digests of names and counts, no products.
 struct Reading<'a, P> {
     platform: &'a P,
     entity_tag: String,
@@ -168,7 +168,7 @@ impl<'a, P: Platform> Reading<'a, P> {
         }
     }
 
-    /// Hands the products of a page over. The next page's continuation; none: it was the last.
+    /// Hands the products of a page over. Returns the next page's continuation, `None` after the last page.
     fn take(&mut self, page: OffersPage) -> Result<Option<String>, ReadFailure> {
         let mut products = Vec::with_capacity(page.items.len());
         for item in page.items {
@@ -243,7 +243,8 @@ impl<'a, P: Platform> Reading<'a, P> {
             }],
             products: self.products,
             skipped: self.skipped,
-            // With the tag, the next run would hear that nothing has changed, and be whole without what this one left out.
+            // With the tag, the next run would hear that nothing has changed, and would count as complete without the
+            // items that this run left out.
             entity_tag: if self.skipped == 0 {
                 self.entity_tag
             } else {
@@ -253,7 +254,7 @@ impl<'a, P: Platform> Reading<'a, P> {
     }
 }
 
-/// What becomes of one item.
+/// The judgment of an item.
 enum Judged {
     Sold(Product),
     NotSold(String),
@@ -269,7 +270,7 @@ impl Judged {
     }
 }
 
-/// Why an offer can't become a product. None: it can.
+/// Why an offer can't become a product; `None` when it can.
 fn flaw(offer: &Offer) -> Option<String> {
     let description = offer.short_description.as_deref().unwrap_or_default();
     let strict: fn(&str) -> Option<char> = forbidden_character;
@@ -326,7 +327,7 @@ fn product(offer: Offer) -> Product {
     }
 }
 
-/// The text without white space at its ends; nearly always it has none, and is not copied.
+/// Trims a text. Nearly always there is nothing to trim, and the text is not copied.
 fn trimmed(text: String) -> String {
     match text.trim() {
         trimmed if trimmed.len() == text.len() => text,

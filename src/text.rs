@@ -1,11 +1,11 @@
-//! What text may hold that comes from outside, and how times are written in it.
+//! Checks of text that comes from outside, and the reading of times in it.
 
 /// The first character that must not stand in one line of text: a control character, or one that is
 /// invisible or turns the direction of what follows (Unicode general categories Cc, Cf, Zl and Zp), by
 /// which two values could look the same and differ.
 pub(crate) fn forbidden_character(text: &str) -> Option<char> {
-    // A catalog has tens of megabytes of text, nearly all of it these: ASCII and U+00C0 to U+05FF, by the bytes of their
-    // UTF-8 (the first of two is 0xC3 to 0xD7).
+    // The short way for nearly all of a catalog's tens of megabytes of text: ASCII and U+00C0 to U+05FF, by the bytes
+    // of their UTF-8 (the first of two is 0xC3 to 0xD7).
     if text
         .bytes()
         .all(|byte| matches!(byte, b' '..=b'~' | 0x80..=0xBF | 0xC3..=0xD7))
@@ -15,8 +15,9 @@ pub(crate) fn forbidden_character(text: &str) -> Option<char> {
     text.chars().find(|&character| is_forbidden(character))
 }
 
-/// The same for a name that people read: the characters without which some scripts can't be written as they are (U+200C and
-/// U+200D join letters or keep them apart; U+200E, U+200F and U+061C turn nothing but themselves) may stand in it.
+/// The first character that must not stand in a name that people read: as [`forbidden_character`], but a name may hold
+/// those that some scripts need (U+200C and U+200D join letters or keep them apart; U+200E, U+200F and U+061C turn
+/// nothing but themselves).
 pub(crate) fn forbidden_in_name(text: &str) -> Option<char> {
     forbidden_character(text)?;
     let mut characters = text.chars();
@@ -48,8 +49,8 @@ pub(crate) fn has_markup(text: &str) -> bool {
     })
 }
 
-/// Text of somebody else's that is fit for one line of a message: what is forbidden is left out, and
-/// what is longer than `length_max` scalar values is cut.
+/// Makes text from outside fit for one line of a message: forbidden characters are left out, and the text is
+/// cut to `length_max` scalar values.
 pub(crate) fn one_line(text: &str, length_max: usize) -> String {
     if text.len() <= length_max && forbidden_character(text).is_none() {
         return text.trim_end().to_owned();
@@ -67,7 +68,7 @@ pub(crate) fn one_line(text: &str, length_max: usize) -> String {
     line
 }
 
-/// What a line of a log is about: a name of somebody else's as it is, so that it is found, where it is fit for a line.
+/// The subject of a log line: a name from outside as it is, so that it can be found, or made fit for a line.
 pub(crate) fn subject(name: &str, length_max: usize) -> String {
     if name.chars().count() <= length_max && forbidden_character(name).is_none() {
         return name.to_owned();
@@ -75,7 +76,7 @@ pub(crate) fn subject(name: &str, length_max: usize) -> String {
     one_line(name, length_max)
 }
 
-/// Milliseconds since 1970 of an RFC 3339 timestamp, between the years 1970 and 9999. None: it is not one.
+/// Milliseconds since 1970 of an RFC 3339 timestamp between the years 1970 and 9999; `None` for any other text.
 pub(crate) fn timestamp_ms(text: &str) -> Option<i64> {
     let (date, time) = text.split_at_checked(10)?;
     let [b'0'..=b'9', .., b'0'..=b'9'] = date.as_bytes() else {

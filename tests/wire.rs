@@ -1,4 +1,4 @@
-//! The plugin's own wire code held to `docs/cis-openapi.yaml`: what it sends, and what it understands.
+//! Holds the plugin's own wire code to `docs/cis-openapi.yaml`: the requests that it sends and the answers it reads.
 #![expect(clippy::expect_used, clippy::panic, reason = "a test says what it expected")]
 
 #[path = "../host-harness/tests/simulator/openapi.rs"]
@@ -24,7 +24,7 @@ use openapi::OpenApi;
 
 const SERVICE: &str = "https://cis.example.com/cis";
 
-/// Answers every request with the examples of the description, and holds the request to it.
+/// A platform that answers every request with the examples of the description, and holds the request to it.
 struct Described {
     description: OpenApi,
     client_transaction_id: String,
@@ -130,7 +130,7 @@ impl Described {
             .unwrap_or_else(|| panic!("nothing at {pointer}"))
     }
 
-    /// Every query parameter that is sent is described, and every one that is required is sent.
+    /// Checks that every query parameter that is sent is described, and every one that is required is sent.
     fn check_query(&self, operation: &str, query: &str) {
         let sent: Vec<String> = form_urlencoded::parse(query.as_bytes())
             .map(|(name, _)| name.into_owned())
@@ -161,7 +161,7 @@ impl Platform for Described {
         if let Some(id) = example.get_mut("clientTransactionId") {
             *id = self.client_transaction_id.clone().into();
         }
-        // One page is enough to end.
+        // Without a continuation, the first page is the last.
         if let Some(page) = example.as_object_mut() {
             page.remove("continuation");
         }
@@ -301,7 +301,7 @@ fn a_return_is_sent_as_described() {
         client_transaction_id: uuid::Uuid::new_v4().to_string(),
         reason: "not needed".to_owned(),
     };
-    // What it makes of the examples, which are of different licenses, is not the point here.
+    // The outcome does not matter here: the examples are of different licenses.
     let _ = cancel_license(&described, &instance(), &license_return);
     assert!(
         described

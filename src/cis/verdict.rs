@@ -1,19 +1,19 @@
-//! What an answer other than the hoped-for one says about whether something was done.
+//! Judges an answer other than the expected one: whether the request was carried out.
 
 use super::{Answer, wire};
 use crate::exchange::retry_after_ms;
 use crate::failures::{ChangeFailure, Delay, Problem, ReadFailure};
 
-/// Enough of Microsoft's message to know what it is about.
+/// How many characters of Microsoft's message are shown: enough to know what it is about.
 const MESSAGE_LENGTH_MAX: usize = 300;
 
-/// What an error says.
+/// The judgment of an answer other than the expected one.
 pub(super) enum Verdict {
     /// Definitely not done, and not to be tried again.
     Refused(Problem),
-    /// Definitely not done; later perhaps.
+    /// Definitely not done; a retry can help.
     Unavailable(Delay),
-    /// Nobody can tell. For a read it is whether a retry can help.
+    /// Perhaps done. For a read, `is_outage` says whether a retry can help.
     Unclear { delay: Delay, is_outage: bool },
 }
 
@@ -42,7 +42,7 @@ impl Verdict {
     }
 }
 
-/// Reads the status first, then the error's code: only what leaves no doubt counts as not done.
+/// Judges by the status and the error's code: only an answer that leaves no doubt counts as not done.
 pub(super) fn of(answer: &Answer, now_ms: i64) -> Verdict {
     let status = answer.response.status;
     let error = wire::error(&answer.response);
@@ -52,16 +52,17 @@ pub(super) fn of(answer: &Answer, now_ms: i64) -> Verdict {
         retry_after_ms: retry_after_ms(&answer.response, now_ms),
     };
     match (status, code) {
-        // Asked to slow down before anything is done (RFC 6585 section 4), with or without a body.
+        // A 429 asks to slow down before anything is done (RFC 6585 section 4), with or without a body; the
+        // others mean that nothing was done only if they come with the license API's own code.
         (429, _)
         | (503, Some(wire::THROTTLED | wire::UNAVAILABLE))
         | (410, Some(wire::CONTINUATION_EXPIRED)) => Verdict::Unavailable(delay),
-        // A conflict that does not say with what, in words that are known, may be one with our own first attempt.
+        // A conflict without a known code may be one with our own first attempt.
         (409, code) if code.is_none_or(|code| wire::meaning(code).is_none()) => Verdict::Unclear {
             delay,
             is_outage: false,
         },
-        // Time-outs of something on the way, which may have passed the request on.
+        // Time-outs and failures of a server on the way, which may have passed the request on.
         (408 | 425 | 499 | 500..=599, _) => Verdict::Unclear {
             delay,
             is_outage: true,
@@ -94,7 +95,7 @@ fn problem(answer: &Answer, error: Option<&wire::ApiError>) -> Problem {
 
 fn advice_for_status(status: u16) -> &'static str {
     match status {
-        // How servers in front of an API refuse a client certificate: 400, 495 and 496 are nginx's, 403 is IIS's.
+        // A server in front of an API refuses a client certificate so: 400, 495 and 496 are nginx's, 403 is IIS's.
         400 | 495 | 496 => {
             "A server in front of the license API may not take the certificate: check Certificate Thumbprint."
         }

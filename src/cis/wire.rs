@@ -19,20 +19,20 @@ pub(super) const CONTINUATION_EXPIRED: &str = "ContinuationExpired";
 pub(super) const THROTTLED: &str = "Throttled";
 pub(super) const UNAVAILABLE: &str = "Unavailable";
 
-/// Longest name that Microsoft gives to anything, in bytes; a GUID has 36.
+/// The longest id of Microsoft's that is taken, in bytes; a GUID has 36.
 const ID_LENGTH_MAX: usize = 200;
-/// In Unicode scalar values. A longer one is no product code.
+/// The longest offer id, in Unicode scalar values; a longer one is no product code.
 pub(crate) const OFFER_ID_LENGTH_MAX: usize = 200;
-/// A product key has 29 characters.
+/// The longest product key that is taken, in bytes; a usual one has 29 characters.
 const PRODUCT_KEY_LENGTH_MAX: usize = 200;
-/// RFC 9110 section 4.1 recommends that addresses of 8,000 bytes work.
+/// The longest activation link: RFC 9110 section 4.1 recommends that addresses of 8,000 bytes work.
 const ACTIVATION_LINK_LENGTH_MAX: usize = 8_000;
 const ENTITY_TAG_LENGTH_MAX: usize = 200;
-/// A continuation goes back into an address.
+/// The longest continuation, in bytes: it becomes part of the next page's address.
 const CONTINUATION_LENGTH_MAX: usize = 4_096;
 const CORRELATION_ID_LENGTH_MAX: usize = 100;
 
-/// What one error code means: our code and what to do. None: it is not documented.
+/// The meaning of an error code: our code and the advice. `None` when the code is not documented.
 pub(super) fn meaning(code: &str) -> Option<(&'static str, &'static str)> {
     const CATALOG: &str = "Run Get Services Definition, and order a product that is still offered.";
     const MICROSOFT: &str = "Ask Microsoft to allow it for the Channel ID of this instance.";
@@ -113,7 +113,7 @@ struct CustomerWire<'a> {
     country: &'a str,
 }
 
-/// The body of a purchase. One license: an order of n is n purchases.
+/// The body of a purchase, which is of one license: an order of n is n purchases.
 pub(super) fn purchase(settings: &Settings, order: &LicenseOrder, client_transaction_id: Uuid) -> Vec<u8> {
     let Party { id, name, country } = &order.customer;
     json(&PurchaseWire {
@@ -147,7 +147,7 @@ pub(super) fn license_return(client_transaction_id: Uuid, reason: &str) -> Vec<u
     })
 }
 
-/// Structs of text and numbers always have a JSON form: the empty body is never sent.
+/// Writes a struct as JSON. Structs of text and numbers always have a JSON form, so the empty body is never sent.
 fn json(value: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(value).unwrap_or_default()
 }
@@ -166,7 +166,7 @@ struct LicenseWire {
     returnable_until: Option<String>,
 }
 
-/// A license, and what of it was left out because it can't be used.
+/// Reads a license; the text beside it says what was left out because it can't be used.
 ///
 /// # Errors
 /// Says why the body is no license; quotes nothing of it.
@@ -217,8 +217,8 @@ pub(super) fn license(response: &HttpResponse) -> Result<(License, Option<&'stat
     Ok((license, left_out))
 }
 
-/// The link goes to the customer by e-mail, so only an https address passes. The license is worth more
-/// than its link: without one, the customer still has the product key.
+/// Passes only an https link, because the link goes to the customer by e-mail. A license with another link
+/// is taken without the link: the customer still has the product key.
 fn activation_link(link: Option<Secret>) -> (Secret, Option<&'static str>) {
     match link {
         None => (Secret::new(String::new()), None),
@@ -252,13 +252,13 @@ struct ErrorWire {
     error: ApiError,
 }
 
-/// The error in an answer. None: it has none that can be read.
+/// The error in an answer. `None` when the answer has none that can be read.
 pub(super) fn error(response: &HttpResponse) -> Option<ApiError> {
     let wire: ErrorWire = serde_json::from_slice(&response.body).ok()?;
     (!wire.error.code.is_empty()).then_some(wire.error)
 }
 
-/// Microsoft's name for the exchange. None: the answer gives none.
+/// Microsoft's name for the exchange. `None` when the answer gives none.
 pub(super) fn correlation_id(response: &HttpResponse) -> Option<String> {
     let given = match response.status {
         400.. => error(response).and_then(|error| error.correlation_id),
@@ -269,7 +269,7 @@ pub(super) fn correlation_id(response: &HttpResponse) -> Option<String> {
         .filter(|id| is_graphic(id, CORRELATION_ID_LENGTH_MAX))
 }
 
-/// One offer, read but not judged.
+/// An offer, read but not judged.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Offer {
@@ -292,18 +292,18 @@ pub(crate) struct Offer {
 
 /// An item of a page that is no offer.
 pub(crate) struct BadItem {
-    /// Its offer id, where it has one that can be shown.
+    /// The item's offer id, made fit for one line; empty when it has none.
     pub(crate) subject: String,
-    /// Why it is none.
+    /// Why the item is no offer.
     pub(crate) reason: String,
 }
 
-/// One page of the catalog.
+/// A page of the catalog.
 pub(crate) struct OffersPage {
     pub(crate) items: Vec<Result<Offer, BadItem>>,
-    /// The next page. None: this is the last.
+    /// Names the next page; `None` on the last one.
     pub(crate) continuation: Option<String>,
-    /// Empty: none.
+    /// The catalog's entity tag; empty when there is none.
     pub(crate) entity_tag: String,
 }
 
@@ -316,14 +316,14 @@ struct PageWire<Item> {
     etag: Option<String>,
 }
 
-/// Reads a page. One item that is no offer does not spoil the others.
+/// Reads a page. An item that is no offer does not spoil the others.
 ///
 /// # Errors
 /// Says why the body is no page.
 pub(super) fn offers_page(response: &HttpResponse) -> Result<OffersPage, String> {
     let body =
         std::str::from_utf8(&response.body).map_err(|error| text::one_line(&error.to_string(), 200))?;
-    // Nearly always all items are good, and reading them as what they are takes a third of the time.
+    // Nearly always all items are good, and reading them as offers at once takes a third of the time.
     let page = match serde_json::from_str::<PageWire<Offer>>(body) {
         Ok(page) => page.with(Ok),
         Err(_) => serde_json::from_str::<PageWire<Value>>(body)
@@ -372,12 +372,12 @@ fn offer(item: Value) -> Result<Offer, BadItem> {
     })
 }
 
-/// Whether it can stand in a header, and is not endless.
+/// Whether the tag can stand in a header and is not too long.
 pub(super) fn is_entity_tag(tag: &str) -> bool {
     is_graphic(tag, ENTITY_TAG_LENGTH_MAX)
 }
 
-/// Whether it can be one segment of a path.
+/// Whether the id can be one segment of a path.
 pub(super) fn is_license_token_id(id: &str) -> bool {
     is_graphic(id, ID_LENGTH_MAX) && id != "." && id != ".."
 }

@@ -1,9 +1,9 @@
-//! How far each mistake lets the steps come.
+//! The step at which each mistake ends the check.
 
 use super::*;
 use crate::scripted_platform::{ScriptedPlatform, Sent, access_token, answer, error, instance};
 
-/// The steps as one letter each: passed, failed, skipped; and the problem.
+/// The results of the steps as one letter each (passed, failed, skipped), and the code of the problem.
 fn check_with(sent: impl IntoIterator<Item = Sent>) -> (String, String) {
     let platform = ScriptedPlatform::answering(sent);
     let steps = check_connection(&platform, &instance());

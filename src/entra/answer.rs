@@ -1,4 +1,4 @@
-//! What Entra answers, and what its error codes mean for an operator
+//! Entra's answers, and what its error codes mean for an operator
 //! (learn.microsoft.com/entra/identity-platform/reference-error-codes).
 
 use serde::Deserialize;
@@ -10,28 +10,28 @@ use crate::secret::Secret;
 
 /// An access token is not used in its last five minutes, so that it outlives the call it is used in.
 const UNUSED_SECONDS: i64 = 5 * 60;
-/// Entra issues for at most 24 hours; what an answer says beyond that is not believed.
+/// The longest life of an access token: Entra issues for at most 24 hours, and more is not believed.
 const LIFETIME_SECONDS_MAX: i64 = 24 * 60 * 60;
-/// What Microsoft's own libraries let pass before they ask an Entra again that is out of order.
+/// The pause before Entra is asked again after an outage; Microsoft's own libraries make the same.
 pub(super) const OUTAGE_PAUSE_MS: u64 = 1_000;
-/// Enough of Entra's description to know what it is about.
+/// How many characters of Entra's description are shown: enough to know what it is about.
 const DESCRIPTION_LENGTH_MAX: usize = 300;
 
-/// An access token, and for how long.
+/// An access token and its lifetime.
 pub(super) struct Granted {
     pub(super) access_token: Secret,
     expires_in_seconds: i64,
 }
 
 impl Granted {
-    /// Until when it can be kept.
+    /// The moment until which the access token can be kept, in milliseconds since 1970.
     pub(super) fn expires_at_ms(&self, now_ms: i64) -> i64 {
         let seconds = self.expires_in_seconds.clamp(0, LIFETIME_SECONDS_MAX);
         now_ms + (seconds - UNUSED_SECONDS).max(0) * 1_000
     }
 }
 
-/// Why there is none, and whether to ask once more.
+/// Why there is no access token, and whether to ask once more.
 pub(super) struct Denial {
     pub(super) failure: ReadFailure,
     pub(super) again: Again,
@@ -40,11 +40,11 @@ pub(super) struct Denial {
 /// Whether to ask once more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Again {
-    /// It would not help.
+    /// Not in this call.
     Never,
-    /// With another assertion, at once.
+    /// At once, with another assertion.
     AtOnce,
-    /// When [`OUTAGE_PAUSE_MS`] have passed.
+    /// After [`OUTAGE_PAUSE_MS`], with another assertion.
     AfterAPause,
 }
 
@@ -64,7 +64,7 @@ struct GrantedWire {
     expires_in: Seconds,
 }
 
-/// A number in the v2 form, the same in quotes in the v1 form.
+/// A lifetime: a number in the v2 form, a number in quotes in the v1 form.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Seconds {
@@ -119,7 +119,7 @@ pub(super) fn granted(response: &HttpResponse, correlation_id: &str) -> Result<G
     }
 }
 
-/// Reads an answer with any other status.
+/// Reads an answer with another status than 200.
 pub(super) fn denied(response: &HttpResponse, correlation_id: &str, now_ms: i64) -> Denial {
     let wire: DeniedWire = serde_json::from_slice(&response.body).unwrap_or_default();
     let codes = &wire.error_codes;
@@ -169,12 +169,12 @@ pub(super) fn denied(response: &HttpResponse, correlation_id: &str, now_ms: i64)
     }
 }
 
-/// Throttling (90055, 50196) and outages.
+/// Entra's codes for throttling (90055, 50196) and outages.
 const TRANSIENT: [u64; 8] = [50_033, 50_196, 90_006, 90_012, 90_024, 90_033, 90_055, 90_090];
-/// The assertion was not valid at the time by Entra's clock.
+/// Entra's codes for an assertion that was not valid at the time by Entra's clock.
 const CLOCK: [u64; 3] = [700_024, 500_133, 50_013];
 
-/// What a refusal means, by its codes first and by the OAuth error where they say nothing.
+/// The code and advice for a refusal, by Entra's codes first and by the OAuth error where they say nothing.
 fn meaning(codes: &[u64], error: &str) -> (&'static str, &'static str) {
     codes
         .iter()

@@ -13,7 +13,7 @@ use crate::secret::Secret;
 
 /// How far our clock may be ahead of Entra's.
 const CLOCK_SKEW_SECONDS: i64 = 60;
-/// Entra advises five to ten minutes after `nbf`.
+/// The lifetime of an assertion: Entra advises five to ten minutes after `nbf`.
 const LIFETIME_SECONDS: i64 = 600;
 
 #[derive(Serialize)]
@@ -37,7 +37,7 @@ struct Claims<'a> {
     exp: i64,
 }
 
-/// A signed assertion that is good once.
+/// Signs an assertion that is good once.
 pub(super) fn signed(
     platform: &impl Platform,
     version: Version,

@@ -1,4 +1,4 @@
-//! What wit-bindgen makes of `wit/`, with waki's types for wasi:http so that there is one set of them.
+//! The bindings that wit-bindgen makes of `wit/`, with waki's types for wasi:http so that there is one set of them.
 #![expect(unsafe_code, reason = "generated code")]
 
 use super::Plugin;
@@ -23,7 +23,7 @@ wit_bindgen::generate!({
         "wasi:clocks/monotonic-clock@0.2.2": waki::bindings::wasi::clocks::monotonic_clock,
     },
     generate_all,
-    // What is only handed to the host is lent, not copied: the products of a large catalog above all.
+    // Values that only go to the host are lent, not copied: the products of a large catalog above all.
     ownership: Borrowing { duplicate_if_necessary: false },
 });
 

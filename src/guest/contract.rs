@@ -235,7 +235,7 @@ impl From<Form> for ws::Form {
     }
 }
 
-/// A product, lent, with its attributes' values as [`attribute_value`] makes them.
+/// Lends a product to the host, with attribute values that [`attribute_value`] has made.
 pub(super) fn product<'a>(
     product: &'a Product,
     attribute_values: &'a [wd::AttributeValue<'a>],
@@ -262,7 +262,7 @@ pub(super) fn product<'a>(
     }
 }
 
-/// An attribute's value, lent.
+/// Lends an attribute's value to the host.
 pub(super) fn attribute_value(value: &AttributeValue) -> wd::AttributeValue<'_> {
     let AttributeValue {
         attribute,

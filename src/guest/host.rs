@@ -47,7 +47,7 @@ impl Platform for Host {
     }
 
     fn put_products(&self, products: Vec<Product>) {
-        // The values of all products in one list, of which each product has a part.
+        // The values of all products are in one list; each product is lent its part of it.
         let values = products.iter().flat_map(|product| &product.attribute_values);
         let values: Vec<_> = values.map(contract::attribute_value).collect();
         let mut rest = values.as_slice();
@@ -93,7 +93,7 @@ impl Platform for Host {
     }
 
     fn option(&self, name: &str) -> Option<String> {
-        // A store that fails is one without the option: every option has a default.
+        // A store that fails counts as one without the option: every option has a default.
         store::get(name).ok().flatten()
     }
 }

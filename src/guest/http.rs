@@ -1,7 +1,7 @@
-//! One HTTP exchange through waki's wasi:http, and what its failures say about whether the request was sent.
+//! Sends an HTTP request through waki's wasi:http, and tells by the failure whether it may have been sent.
 //!
-//! Past waki's client: a fresh sandbox pays for every call of the host, and this way it is 29 of them for a request and
-//! not 38 (docs/performance.md).
+//! waki's own client is not used: a fresh sandbox pays for every host function that it calls, and a request takes 29 of
+//! them this way, 38 with the client (docs/performance.md).
 
 use std::time::Duration;
 
@@ -16,11 +16,11 @@ use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::platform::{HttpRequest, HttpResponse, Method, SendFailure};
 
-/// What the guest asks for; the host may allow less, and sets the other time-outs.
+/// The time-out that the guest asks for; the host may allow less, and sets the other time-outs.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
-/// The most that may be written at once with the wait for it (wasi:io/streams, `blocking-write-and-flush`).
+/// The most bytes that `blocking-write-and-flush` of wasi:io/streams takes at once.
 const WRITE_BYTES: usize = 4096;
-/// The most that is read at once.
+/// The most bytes that are read at once.
 const READ_BYTES: u64 = 256 * 1024;
 
 /// Sends the request and reads the answer to its end, or to the limit that the request sets.
@@ -57,7 +57,7 @@ fn outgoing(request: &HttpRequest) -> Result<OutgoingRequest, SendFailure> {
     let no_url = |()| invalid("its URL is none");
     let url: http::Uri = request.url.parse().map_err(|_error| no_url(()))?;
     let outgoing = OutgoingRequest::new(fields(request)?);
-    // GET is what a request is by itself.
+    // A new request is a GET already.
     if request.method == Method::Post {
         outgoing
             .set_method(&waki::Method::Post)
@@ -92,7 +92,7 @@ fn fields(request: &HttpRequest) -> Result<Fields, SendFailure> {
     fields.map_err(|error| invalid(&format!("its headers can't be sent: {error}")))
 }
 
-/// Writes all of the body. A host that stops to take it in may have sent some of it.
+/// Writes all of the body. A host that stops taking it may have sent some of it.
 fn write(body: OutgoingBody, bytes: &[u8]) -> Result<(), SendFailure> {
     let broken_off = |error: &StreamError| SendFailure::BrokenOff(text(error));
     let stream = body
@@ -116,7 +116,7 @@ fn wait(answer: &FutureIncomingResponse) -> Result<IncomingResponse, SendFailure
     }
 }
 
-/// Those that are text.
+/// The answer's headers whose values are text.
 fn headers(response: &IncomingResponse) -> Vec<(String, String)> {
     let entries = response.headers().entries().into_iter();
     entries
@@ -125,7 +125,7 @@ fn headers(response: &IncomingResponse) -> Vec<(String, String)> {
         .collect()
 }
 
-/// What a field's value may be beyond doubt (RFC 9110 section 5.5).
+/// Whether the value is beyond doubt one that a field may have (RFC 9110 section 5.5).
 fn is_text(value: &[u8]) -> bool {
     value.iter().all(|byte| matches!(byte, b'\t' | b' '..=b'~'))
 }
@@ -141,7 +141,7 @@ fn read(
     let stream: InputStream = incoming.stream().map_err(taken)?;
     let announced = headers.iter().find(|(name, _)| name == "content-length");
     let announced: Option<usize> = announced.and_then(|(_, length)| length.parse().ok());
-    // A length that is not true costs nothing but memory, of which the answer may have so much anyway.
+    // A wrong length costs only memory, and not more of it than the answer may take anyway.
     let mut body = Zeroizing::new(Vec::with_capacity(announced.unwrap_or(0).min(bytes_max)));
     while announced != Some(body.len()) {
         match stream.blocking_read(READ_BYTES).map(Zeroizing::new) {
@@ -154,7 +154,7 @@ fn read(
     Ok(body)
 }
 
-/// The one place that knows what wasi:http's errors mean.
+/// Translates wasi:http's errors; no other place knows what they mean.
 fn of_code(code: &ErrorCode) -> SendFailure {
     use SendFailure as F;
     let not_sent = |what: &str| F::InvalidRequest(format!("the host says {what}"));

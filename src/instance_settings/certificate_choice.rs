@@ -1,14 +1,14 @@
-//! Which of the host's certificates an instance may choose, and why not the others.
+//! Tells which of the host's certificates an instance may choose, and why not the others.
 
 use super::values::problem;
 use super::{Choice, InstalledCertificate, KeyKind};
 use crate::failures::Problem;
 
-/// What Microsoft Entra asks of a certificate credential's key, and what PS256 and RS256 need
-/// (RFC 7518 sections 3.3 and 3.5).
+/// The shortest RSA key that Microsoft Entra takes for a certificate credential, and that PS256 and RS256
+/// allow (RFC 7518 sections 3.3 and 3.5).
 const RSA_BITS_MIN: u32 = 2_048;
 const THUMBPRINT_LENGTH: usize = 40;
-/// How many digits of the thumbprint tell two certificates of one subject apart in a list.
+/// How many digits of the thumbprint are shown: they tell two certificates of one subject apart in a list.
 const THUMBPRINT_LENGTH_SHOWN: usize = 8;
 
 /// The certificates as choices, those that can be chosen first.
@@ -41,8 +41,8 @@ fn label(certificate: &InstalledCertificate) -> String {
 
 /// The day in UTC, as `22 Nov 2026`.
 fn date(ms: i64) -> String {
-    // The last second of the year 9999, after which HTTP has no date; RFC 5280 section 4.1.2.5 has
-    // certificates without an end of validity name this moment.
+    // The last second of the year 9999, after which HTTP has no date; a certificate without an end of
+    // validity names this moment (RFC 5280 section 4.1.2.5).
     const LAST_SECOND: u64 = 253_402_300_799;
     let seconds = u64::try_from(ms / 1_000).unwrap_or_default();
     let moment = std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds.min(LAST_SECOND));
@@ -51,7 +51,7 @@ fn date(ms: i64) -> String {
     text.get(5..16).unwrap_or(&text).to_owned()
 }
 
-/// Why the certificate can't prove who the instance is. None: it can.
+/// Why the certificate can't prove who the instance is; `None` when it can.
 fn unusable_because(certificate: &InstalledCertificate, now_ms: i64) -> Option<String> {
     if !certificate.has_private_key {
         return Some("The host does not hold its private key.".to_owned());
@@ -78,7 +78,7 @@ fn unusable_because(certificate: &InstalledCertificate, now_ms: i64) -> Option<S
         .then(|| "Its extended key usage excludes client authentication.".to_owned())
 }
 
-/// What is wrong with a thumbprint as a choice among the certificates.
+/// The problems of a thumbprint as a choice among the certificates.
 pub(super) fn problems(thumbprint: &str, certificates: &[InstalledCertificate], now_ms: i64) -> Vec<Problem> {
     let is_thumbprint =
         thumbprint.len() == THUMBPRINT_LENGTH && thumbprint.bytes().all(|digit| digit.is_ascii_hexdigit());

@@ -3,22 +3,22 @@
 
 use super::{FieldKind, FieldValue, places, values};
 
-/// Long enough for every name that fits beside a product type's.
+/// The longest System Name: long enough for every name that fits beside a product type's.
 const SYSTEM_NAME_LENGTH_MAX: u32 = 100;
-/// RFC 9110 section 4.1 asks for 8,000; an address that an operator types is never near this.
+/// The longest address. RFC 9110 section 4.1 asks for 8,000; one that an operator types is never near this.
 const URL_LENGTH_MAX: u32 = 500;
-/// A domain name is at most this long (RFC 1035 section 2.3.4), a GUID is shorter.
+/// The longest tenant: a domain name is at most this long (RFC 1035 section 2.3.4), a GUID is shorter.
 const TENANT_LENGTH_MAX: u32 = 253;
-/// Microsoft's account numbers have ten digits; nothing public sets a limit.
+/// The longest Channel ID. Microsoft's account numbers have ten digits; nothing public sets a limit.
 const CHANNEL_ID_LENGTH_MAX: u32 = 64;
 const GUID_LENGTH: u32 = 36;
-/// 40 digits, and a blank or a colon after every two, as certificate viewers show it.
+/// The longest thumbprint: 40 digits, and a blank or a colon after every two, as certificate viewers show it.
 const THUMBPRINT_LENGTH_MAX: u32 = 80;
 const COUNTRY_LENGTH: u32 = 2;
 /// The longest well-formed tag without extensions (RFC 5646 section 4.4.1).
 const LANGUAGE_LENGTH_MAX: u32 = 35;
 
-/// One of the nine.
+/// A field of the form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FieldName {
     SystemName,
@@ -32,7 +32,7 @@ pub(super) enum FieldName {
     Language,
 }
 
-/// What must be valid and saved once before the rest can be chosen.
+/// The fields that must be valid and saved once before the others can be chosen.
 pub(super) const CREDENTIALS: [FieldName; 6] = [
     FieldName::SystemName,
     FieldName::ResourceApi,
@@ -42,7 +42,7 @@ pub(super) const CREDENTIALS: [FieldName; 6] = [
     FieldName::ClientId,
 ];
 
-/// What is chosen then.
+/// The fields that can be chosen once the credentials are saved.
 pub(super) const SELECTION: [FieldName; 3] = [
     FieldName::CertificateThumbprint,
     FieldName::Country,
@@ -50,12 +50,12 @@ pub(super) const SELECTION: [FieldName; 3] = [
 ];
 
 impl FieldName {
-    /// All nine, in the order in which they are shown.
+    /// All nine fields, in the order in which they are shown.
     pub(super) fn all() -> impl Iterator<Item = Self> {
         CREDENTIALS.into_iter().chain(SELECTION)
     }
 
-    /// Whether it is one of the last three.
+    /// Whether the field is one of the last three.
     pub(super) fn is_selection(self) -> bool {
         SELECTION.contains(&self)
     }
@@ -158,7 +158,7 @@ impl FieldName {
 pub(super) struct Values(Vec<(FieldName, String)>);
 
 impl Values {
-    /// Of what was saved, or typed. Of a field that is given twice, the last counts.
+    /// Normalizes the values that were saved or typed. If a field is given twice, its last value counts.
     pub(super) fn of(values: &[FieldValue]) -> Self {
         let mut all = Self::default();
         for FieldValue { id, value } in values {
@@ -169,7 +169,7 @@ impl Values {
         all
     }
 
-    /// These, with those of `newer` in place of the ones that it has.
+    /// Replaces the values of the fields that `newer` has.
     pub(super) fn updated_by(mut self, newer: Self) -> Self {
         for (name, value) in newer.0 {
             self.set(name, value);

@@ -1,4 +1,4 @@
-//! Judges a draft: every field, every problem, and where the instance stands.
+//! Judges a draft: every field, every problem, and how far the instance has come.
 
 use super::fields::{CREDENTIALS, FieldName, SELECTION, Values};
 use super::values::problem;
@@ -9,7 +9,7 @@ use crate::failures::Problem;
 use crate::platform::Platform;
 
 /// Judges what an operator has typed so far and answers with the whole form. Called at every change;
-/// reaches nobody and saves nothing.
+/// sends nothing and saves nothing.
 pub fn configure_instance(platform: &impl Platform, draft: &Draft) -> Form {
     let now_ms = platform.now_ms();
     let saved = Values::of(&draft.saved);
@@ -62,11 +62,11 @@ pub fn configure_instance(platform: &impl Platform, draft: &Draft) -> Form {
     }
 }
 
-/// What is wrong with the value of one field, whatever other instances have.
+/// The problems of one field's value, whatever other instances have.
 fn problems_of(name: FieldName, value: &str, draft: &Draft, now_ms: i64) -> Vec<Problem> {
     let label = name.label();
     if value.is_empty() {
-        // What is not chosen yet keeps the instance from being ready, not from being saved.
+        // A field that is not chosen yet keeps the instance from being ready, not from being saved.
         return if name.is_selection() {
             Vec::new()
         } else {
@@ -122,7 +122,7 @@ fn not_yet_enabled(name: FieldName, draft: &Draft) -> Vec<Problem> {
     .collect()
 }
 
-/// What a license was bought with must stay what it is.
+/// The problem of changing a setting that licenses were bought with.
 fn licenses_depend_on(name: FieldName, saved: &Values, values: &Values, draft: &Draft) -> Option<Problem> {
     let is_depended_on = matches!(
         name,
@@ -153,7 +153,7 @@ fn given_twice(name: FieldName, draft: &Draft) -> Option<Problem> {
     })
 }
 
-/// A value for no field at all has no field of its own to be a problem of, so it is the first one's.
+/// The problems of values for fields that do not exist. Having no field of their own, they go to the first one.
 fn unknown_fields(draft: &Draft) -> Vec<Problem> {
     draft
         .values
@@ -190,8 +190,8 @@ fn standing(
     }
 }
 
-/// The certificate goes only where the operator has typed an address; the login authority gets none,
-/// unless the operator has typed it too.
+/// The servers to reach. The certificate goes only where the operator has typed an address; the login
+/// authority gets none, unless the operator has typed it too.
 fn authorities(values: &Values, login_authority: &str) -> Vec<Authority> {
     let mut authorities: Vec<Authority> = Vec::new();
     let typed = [FieldName::ServiceUrl, FieldName::ResourceApi]

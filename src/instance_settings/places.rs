@@ -10,7 +10,7 @@ use super::Choice;
 const PRIMARY_LANGUAGES: u32 = 0x100;
 const SUBLANGUAGES: u32 = 0x40;
 
-/// Alpha-2 codes and names. Made while the plugin is compiled, for its size: the crate's own list is 30 KB of code,
+/// Alpha-2 codes and names, made while the plugin is compiled to keep it small: the crate's own list is 30 KB of code,
 /// with more in it than is used here.
 static COUNTRIES: [(&str, &str); 250] = {
     let all = Country::get_countries();
@@ -23,7 +23,7 @@ static COUNTRIES: [(&str, &str); 250] = {
     countries
 };
 
-/// ISO 3166-1 alpha-2, by name.
+/// The countries by their ISO 3166-1 alpha-2 codes, in the order of their names.
 pub(super) fn countries() -> Vec<Choice> {
     let mut choices: Vec<Choice> = COUNTRIES
         .iter()
@@ -34,7 +34,7 @@ pub(super) fn countries() -> Vec<Choice> {
     choices
 }
 
-/// The alpha-2 code as ISO writes it. None: there is no such country.
+/// The alpha-2 code as ISO writes it; `None` when there is no such country.
 pub(super) fn country_code(value: &str) -> Option<&'static str> {
     COUNTRIES
         .iter()
@@ -42,31 +42,31 @@ pub(super) fn country_code(value: &str) -> Option<&'static str> {
         .find(|code| code.eq_ignore_ascii_case(value) && is_assigned(code))
 }
 
-/// Whether it is an alpha-2 code, as ISO writes it.
+/// Whether the value is an alpha-2 code, as ISO writes it.
 pub(crate) fn is_country(value: &str) -> bool {
     country_code(value) == Some(value)
 }
 
-/// `XA` to `XZ` are left to their users by ISO 3166-1 section 8.1.3; the crate has Kosovo as `XK`.
+/// Whether ISO 3166-1 may assign the code: section 8.1.3 leaves `XA` to `XZ` to users; the crate has Kosovo as `XK`.
 fn is_assigned(alpha2: &str) -> bool {
     !alpha2.starts_with('X')
 }
 
-/// BCP 47 tags, by name: the languages that Microsoft has a number for.
+/// The languages that Microsoft has a number for, by their BCP 47 tags, in the order of their names.
 pub(super) fn languages() -> Vec<Choice> {
     let mut choices: Vec<Choice> = language_ids()
         .map(|language| Choice::usable(language.name, language.english_name))
         .collect();
-    // A few have two numbers.
+    // A few languages have two numbers.
     choices.sort_unstable_by(|left, right| left.key.cmp(&right.key));
     choices.dedup_by(|left, right| left.key == right.key);
     choices.sort_unstable_by(|left, right| left.label.cmp(&right.label));
     choices
 }
 
-/// The tag as Microsoft writes it. None: there is no such language.
+/// The tag as Microsoft writes it; `None` when there is no such language.
 pub(super) fn language_tag(value: &str) -> Option<&'static str> {
-    // What was saved is written as Microsoft writes it, and every call of the plugin asks.
+    // A saved tag is written as Microsoft writes it, and every call of the plugin asks for one.
     numbered(value).or_else(|| {
         language_ids()
             .map(|language| language.name)
@@ -74,7 +74,7 @@ pub(super) fn language_tag(value: &str) -> Option<&'static str> {
     })
 }
 
-/// A tag that is written as Microsoft writes it, if it has a number of its own.
+/// Finds a tag that is written as Microsoft writes it and has a number of its own, without going through the list.
 fn numbered(tag: &str) -> Option<&'static str> {
     let language = <&LanguageId>::try_from(tag).ok()?;
     let same = <&LanguageId>::try_from(language.lcid).ok()?;
@@ -88,7 +88,7 @@ fn language_ids() -> impl Iterator<Item = &'static LanguageId> {
         .filter(|language| is_real(language.name))
 }
 
-/// Leaves out what has no tag, the sort orders (`_`), the private tags (`x-`) and the pseudo languages (`qps-`).
+/// Whether the tag is one of a language: not empty, a sort order (`_`), private (`x-`) or a pseudo language (`qps-`).
 fn is_real(tag: &str) -> bool {
     !tag.is_empty() && !tag.contains('_') && !tag.starts_with("x-") && !tag.starts_with("qps")
 }

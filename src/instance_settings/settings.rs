@@ -1,4 +1,4 @@
-//! What the calls read of an instance's saved settings, parsed once.
+//! The saved settings of an instance as the calls use them, parsed once.
 
 use uuid::Uuid;
 
@@ -10,11 +10,11 @@ use crate::failures::Problem;
 /// The settings of an instance that is ready.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// What the access token is asked for: Recourse API, exactly as it was typed.
+    /// The resource that the access token is asked for: Recourse API, exactly as it was typed.
     pub resource: String,
     /// Service URL without a slash at its end.
     pub service_url: String,
-    /// A GUID or a domain name.
+    /// The tenant: a GUID or a domain name.
     pub tenant: String,
     /// The Bill To Account ID.
     pub channel_id: String,

@@ -1,4 +1,4 @@
-//! What no two instances may share: a system name; a certificate, unless for the same distributor
+//! The settings that no two instances may share: a system name; a certificate, unless for the same distributor
 //! (Channel ID and Client ID), country, language and currency; a client id, unless for the same country.
 
 use super::fields::{FieldName, Values};
@@ -99,7 +99,7 @@ fn country_clash(values: &Values, other: &OtherInstance, others: &Values) -> Opt
     })
 }
 
-/// Whether both are given and not the same: what is not chosen yet clashes with nothing.
+/// Whether both values are given and differ: a field that is not chosen yet clashes with nothing.
 fn differ(left: &str, right: &str) -> bool {
     !left.is_empty() && !right.is_empty() && left != right
 }

@@ -1,4 +1,4 @@
-//! What a single value must look like, whatever the other fields hold.
+//! Checks a single value, whatever the other fields hold.
 
 use http::Uri;
 use uuid::Uuid;
@@ -15,7 +15,7 @@ pub(super) fn problem(code: &str, message: impl Into<String>, advice: impl Into<
     Problem::new(code, message, advice)
 }
 
-/// Text in one line of at most `length_max` scalar values.
+/// Checks a text: one line of at most `length_max` scalar values.
 pub(super) fn line(value: &str, label: &str, length_max: u32) -> Vec<Problem> {
     let mut problems = Vec::new();
     if let Some(character) = forbidden_character(value) {
@@ -39,7 +39,7 @@ pub(super) fn line(value: &str, label: &str, length_max: u32) -> Vec<Problem> {
     problems
 }
 
-/// An absolute https URL that is fit to be a base address.
+/// Checks an absolute https URL that is to be a base address.
 pub(super) fn https_url(value: &str, label: &str) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut add = |code: &str, message: String, advice: &str| {
@@ -104,7 +104,7 @@ pub(super) fn https_url(value: &str, label: &str) -> Vec<Problem> {
 }
 
 /// The authority of an https URL, in lower case and without the default port.
-/// None: the URL has no host that can exist.
+/// `None` when the URL has no host that can exist.
 pub(crate) fn authority_name(url: &str) -> Option<String> {
     let uri: Uri = url.parse().ok()?;
     let authority = uri.authority()?;
@@ -139,7 +139,7 @@ fn is_dns_name(name: &str) -> bool {
         })
 }
 
-/// A tenant: its GUID, or a domain name that is verified for it.
+/// Checks a tenant: its GUID, or a domain name that is verified for it.
 pub(super) fn tenant(value: &str, label: &str) -> Vec<Problem> {
     if guid(value).is_some() || (value.contains('.') && is_dns_name(value)) {
         return Vec::new();
@@ -151,7 +151,7 @@ pub(super) fn tenant(value: &str, label: &str) -> Vec<Problem> {
     )]
 }
 
-/// A client id: a GUID.
+/// Checks a client id: a GUID.
 pub(super) fn client_id(value: &str, label: &str) -> Vec<Problem> {
     if guid(value).is_some() {
         return Vec::new();

@@ -1,4 +1,4 @@
-//! Which texts came before, of very many: remembered by digests, so that a large catalog is not kept in memory for it.
+//! Remembers which texts came before by their digests, so that a large catalog is not kept in memory for it.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState};
@@ -6,7 +6,7 @@ use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState};
 /// Texts that came before.
 #[derive(Default)]
 pub(super) struct Seen {
-    /// Random for every reading: nobody can make up two texts with one digest.
+    /// The hash key, random for every reading: nobody can make up two texts with one digest.
     key: RandomState,
     digests: HashSet<Digest, BuildHasherDefault<AsItIs>>,
 }
@@ -16,7 +16,7 @@ pub(super) struct Seen {
 struct Digest(u64, u64);
 
 impl Seen {
-    /// Takes a text in. False: it came before.
+    /// Takes a text in; `false` when it came before.
     pub(super) fn insert(&mut self, text: &str) -> bool {
         let half = |number: u8| self.key.hash_one((number, text));
         self.digests.insert(Digest(half(0), half(1)))

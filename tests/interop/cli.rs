@@ -1,5 +1,5 @@
-//! The component under the wasmtime CLI, as its authors publish it: composed with an adapter that answers what a host
-//! would, against a simulator that lets in who has no certificate. docs/interop.md shows the same by hand.
+//! The component under the wasmtime CLI, as its authors publish it: composed with an adapter that answers as a host
+//! would, against a simulator that takes clients without a certificate. docs/interop.md shows the same by hand.
 
 use std::process::{Command, Output};
 
@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use crate::component::component;
 use crate::composition::{Stock, prepared};
 
-/// What the standard catalog's first offer is called.
+/// The id of the standard catalog's first offer.
 const OFFER: &str = "EP2-06798";
 
 impl Stock {

@@ -1,4 +1,4 @@
-//! The plugin put together with an adapter that answers what a host would, as one component that needs no host of ours.
+//! The plugin put together with an adapter that answers as a host would: one component that needs no host of ours.
 
 use std::fs;
 use std::path::PathBuf;
@@ -21,7 +21,7 @@ pub(crate) fn prepared(variable: &str) -> PathBuf {
     }
 }
 
-/// A folder with the composition, and what `--dir` opens to it.
+/// A folder with the composition, and with the folder `identity` that `--dir` opens to it.
 pub(crate) struct Stock {
     pub(crate) folder: TempDir,
 }
@@ -63,7 +63,7 @@ fn the_plugin_is_within_the_composition_byte_by_byte() {
     assert!(found, "the composition holds another plugin");
 }
 
-/// What a component imports, but for WASI.
+/// The imports of a component that are not WASI's.
 fn imports_of_ours(component: &[u8]) -> Vec<String> {
     let Ok(DecodedWasm::Component(resolve, world)) = decode(component) else {
         panic!("it is a component")

@@ -32,7 +32,7 @@ fn own(name: &str) -> PathBuf {
     root.join("tests/interop/readers").join(name)
 }
 
-/// Runs one of our scripts, in somebody else's environment, on an input.
+/// Runs one of our scripts in the Python environment, on an input.
 fn python(script: &str, arguments: &[&str], input: &str) -> Output {
     let mut python = program("python")
         .arg("-B")
@@ -49,7 +49,7 @@ fn python(script: &str, arguments: &[&str], input: &str) -> Output {
     python.wait_with_output().expect("python ends")
 }
 
-/// What it was told is wrong.
+/// The complaint of a program that must have failed.
 fn complaint(output: &Output) -> String {
     assert!(!output.status.success(), "nothing is wrong: {output:?}");
     String::from_utf8_lossy(&output.stderr).into_owned()

@@ -1,8 +1,8 @@
-//! The system's own resolver, `getaddrinfo`, before a name server of ours: what a guest, its operator and the trace are told
-//! when a name is not resolved.
+//! The system's own resolver, `getaddrinfo`, before a name server of ours: what a guest, its operator and the trace
+//! are told when a name is not resolved.
 //!
-//! Where the resolver asks is in `/etc/resolv.conf`, and always at port 53, so the test runs itself again in namespaces of
-//! its own, in which it may bind that port and put other files in the place of those in `/etc`.
+//! The resolver asks the servers of `/etc/resolv.conf`, and always at port 53. So the test runs itself again in
+//! namespaces of its own, in which it may bind that port and put other files in the place of those in `/etc`.
 
 #[path = "../plugin/prerequisites/name_server.rs"]
 #[expect(
@@ -23,10 +23,10 @@ use crate::scenario::{INSTANCE, Scenario};
 use crate::tls::fetch;
 use name_server::{NameServer, Zone};
 
-/// Says that the test runs in the namespaces.
+/// The environment variable that says that the test runs in the namespaces.
 const INSIDE: &str = "INTEROP_RESOLVER_INSIDE";
 
-/// What is put in the place of the system's own files.
+/// The files that are put in the place of the system's own.
 const FILES: [(&str, &str); 3] = [
     ("resolv.conf", "nameserver 127.0.0.1\nsearch .\n"),
     ("nsswitch.conf", "hosts: files dns\n"),
@@ -69,7 +69,8 @@ fn run_inside(test: &str) {
     );
 }
 
-/// The code of the problem that an operator reads when the instance uses that server, and what the trace says of it.
+/// The code of the problem that an operator reads when the instance uses that server, and the fields of the exchange in
+/// the trace.
 async fn told_of(scenario: &Scenario, host: &str) -> (String, Value) {
     let url = format!("https://{host}/cis");
     scenario.set("service-url", &url).await;
@@ -106,7 +107,7 @@ async fn a_name_that_does_not_exist_is_told_apart_from_a_resolver_that_has_no_an
         .failing("failing.test")
         .refusing("refusing.test")
         .silent("silent.test");
-    // Where the system's resolver looks for one.
+    // The address and port at which the system's resolver asks.
     let address = (Ipv4Addr::LOCALHOST, 53);
     let udp = UdpSocket::bind(address).expect("port 53");
     let tcp = TcpListener::bind(address).expect("port 53");

@@ -1,4 +1,4 @@
-//! Other people's TLS and HTTP: our host before nginx and `openssl s_server`, curl before our simulator.
+//! The TLS and HTTP of others: our host before nginx and `openssl s_server`, curl before our simulator.
 
 mod curl;
 mod nginx;
@@ -20,16 +20,16 @@ pub(crate) use s_server::SServer;
 
 use crate::scenario::{INSTANCE, Scenario, credentials, problems, selection, silent};
 
-/// Longer than a busy machine needs for anything that is waited for here.
+/// The longest wait: longer than a busy machine needs for anything that is waited for here.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A port that nobody listens on now.
+/// A port that is free now.
 fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
     listener.local_addr().expect("an address").port()
 }
 
-/// Waits for something that comes without being asked for again.
+/// Waits until `ready` has something, and fails when that takes too long.
 fn until<T>(what: &str, mut ready: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -48,7 +48,7 @@ async fn ready_instance(scenario: &Scenario, also_trusted_pem: &str, thumbprint:
     ready_instance_with(scenario, options, also_trusted_pem, thumbprint).await;
 }
 
-/// The same with options of the plugin's.
+/// A ready instance as of [`ready_instance`], with options of the plugin's.
 pub(crate) async fn ready_instance_with(
     scenario: &Scenario,
     options: BTreeMap<String, String>,
@@ -92,7 +92,7 @@ pub(crate) async fn fetch(scenario: &Scenario) -> Result<(), ReadFailure> {
     }
 }
 
-/// What an operator is told of a failure.
+/// The problem that an operator is told of a failure.
 fn problem(failure: ReadFailure) -> Problem {
     match failure {
         ReadFailure::Refused(problem) | ReadFailure::Malformed(problem) => problem,

@@ -14,10 +14,10 @@ use tokio::runtime::Runtime;
 use crate::cli::DONE;
 use crate::component::component;
 
-/// Three pages.
+/// The offers of the catalog: three pages.
 const OFFERS: u32 = 1_200;
 
-/// Something that happens to an item on its way.
+/// A change to a field of an item on its way.
 #[derive(Clone, Debug)]
 struct Damage {
     offer: u32,
@@ -40,7 +40,7 @@ fn damage() -> impl Strategy<Value = Damage> {
         Just(None),
         Just(Some(Value::Null)),
         Just(Some(json!("Discontinued"))),
-        // What the first offer has: a duplicate.
+        // The first offer's id, and its offer URI: duplicates.
         Just(Some(json!("GEN-000001"))),
         Just(Some(json!("urn:ms-esd:offer:GEN-000001"))),
         Just(Some(json!("<b>markup</b>"))),
@@ -79,7 +79,7 @@ fn damaged(whole: &CannedAnswers, damages: &[Damage]) -> CannedAnswers {
     })
 }
 
-/// All that a reading tells: how it ended, every product, every line of the log and all progress.
+/// Makes a reading, and returns all that it tells: how it ended, every product, every line of the log and all progress.
 async fn told(site: &Site, canned: &CannedAnswers, sandboxed: bool) -> (Reading, Vec<CallEvent>) {
     let events = Arc::new(Mutex::new(Vec::new()));
     let heard = events.clone();
@@ -101,7 +101,7 @@ async fn told(site: &Site, canned: &CannedAnswers, sandboxed: bool) -> (Reading,
     (reading.expect("an answer"), events)
 }
 
-/// What both twins say; it must be the same, but for the names that exchanges are given.
+/// The reading of both twins, which must agree in everything but the correlation ids of exchanges.
 async fn both(site: &Site, canned: &CannedAnswers) -> (Reading, Vec<CallEvent>) {
     let (mut sandboxed, in_sandbox) = told(site, canned, true).await;
     let (mut native, natively) = told(site, canned, false).await;
@@ -214,7 +214,7 @@ fn bench_services_gives_every_figure_and_says_which_goals_were_not_measured() {
     let figures: Value = serde_json::from_slice(&output.stdout).expect("one line of JSON");
     let size = &figures["sizes"][0];
     assert_eq!((&size["offers"], &size["products"]), (&json!(100), &json!(100)));
-    // An access token and one page.
+    // The answers are an access token and one page.
     assert_eq!(size["answers"]["count"], 2);
     let number = |pointer: &str| size.pointer(pointer).and_then(Value::as_f64).expect("a figure");
     assert!((100.0 * 100.0..100.0 * 1_000.0).contains(&number("/answers/bodyBytes")));
@@ -253,7 +253,7 @@ fn a_catalog_of_no_size_is_not_measured() {
     }
 }
 
-/// What the program prints, as JSON.
+/// Runs `bss-host bench`, and returns what it prints as JSON.
 fn bench(arguments: &[&str]) -> Value {
     let output = std::process::Command::new(crate::component::bss_host())
         .args(["bench"])

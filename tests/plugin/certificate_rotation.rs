@@ -37,7 +37,7 @@ fn requests(scenario: &Scenario, thumbprint: &str) -> u64 {
         .sum()
 }
 
-/// The connection of the latest request of an instance, and how many there are.
+/// The latest connection, and how many there have been.
 fn latest(scenario: &Scenario) -> (ConnectionSeen, usize) {
     let connections = scenario.microsoft.connections();
     let latest = connections.last().cloned().expect("a connection");

@@ -31,7 +31,7 @@ impl Drop for Desk {
     }
 }
 
-/// What a simulator says when it is ready.
+/// The line that a simulator prints when it is ready, as JSON.
 fn ready(simulator: &mut Child) -> Value {
     let mut line = String::new();
     let output = simulator.stdout.take().expect("its output");
@@ -103,7 +103,7 @@ impl Desk {
         );
     }
 
-    /// The commands of the README, up to an instance that is ready.
+    /// Runs the commands of the README, up to an instance that is ready.
     pub(crate) fn ready(&self) {
         self.import();
         let login = format!("login-authority={}", self.detail("loginAuthority"));
@@ -157,7 +157,7 @@ impl Desk {
     }
 }
 
-/// Asks a program to end. By the shell's own `kill`: a bare system has no program of that name.
+/// Sends a program a signal, by the shell's own `kill`: a bare system has no program of that name.
 pub(crate) fn send_signal(name: &str, child: &Child) {
     let sent = Command::new("sh")
         .args(["-c", r#"kill -s "$0" "$1""#, name, &child.id().to_string()])
@@ -165,7 +165,7 @@ pub(crate) fn send_signal(name: &str, child: &Child) {
     assert!(sent.expect("a shell").success());
 }
 
-/// Who buys.
+/// The options that say who buys.
 pub(crate) const CUSTOMER: [&str; 8] = [
     "--customer",
     "C-1",
@@ -186,7 +186,7 @@ pub(crate) fn assert_ends(output: &Output, code: i32) {
     );
 }
 
-/// Ends with the code, says it on the standard error in one `error:` line, and prints no result.
+/// Checks the exit code, that there is one `error:` line on the standard error, and that these words are there.
 pub(crate) fn assert_fails(output: &Output, code: i32, saying: &[&str]) {
     assert_ends(output, code);
     let text = String::from_utf8_lossy(&output.stderr);
@@ -369,7 +369,7 @@ fn a_server_that_is_gone_is_no_answer_and_can_be_resumed_when_it_is_back() {
         .expect("an order")
         .to_owned();
 
-    // The same Microsoft again: same directory, same addresses.
+    // Microsoft comes back with the same directory and the same addresses.
     let port = |name: &str| {
         let authority = desk
             .detail(name)
@@ -518,7 +518,7 @@ fn no_secret_is_in_the_data_directory_or_in_what_is_printed() {
     }
 }
 
-/// A certificate and its private key in PEM form, by an authority that nobody else uses.
+/// A certificate and its private key in PEM form, of an authority of its own.
 fn issued(request: &CertificateRequest) -> (String, String) {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {
@@ -588,7 +588,7 @@ fn a_simulator_that_lets_in_who_has_no_certificate_says_so_loudly_and_only_its_o
     let told = simulator.wait_with_output().expect("it has ended").stderr;
     let told = String::from_utf8_lossy(&told);
 
-    // Not for want of a certificate, but of an access token.
+    // The 401 is for want of an access token, not of a certificate.
     assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
     assert!(
         told.contains("lends a client certificate to whoever comes without one"),

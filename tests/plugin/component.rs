@@ -71,7 +71,7 @@ fn cargo(arguments: &[&str]) {
     assert!(status.success(), "cargo {arguments:?} failed");
 }
 
-/// Where this test itself was built: its file is `TARGET/debug/deps/plugin-HASH`.
+/// The target folder in which this test was built: its file is `TARGET/debug/deps/plugin-HASH`.
 fn target_dir() -> PathBuf {
     let test = std::env::current_exe().expect("a test has a file");
     test.ancestors()

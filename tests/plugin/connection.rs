@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::guests;
 use crate::scenario::{INSTANCE, Scenario, problems, silent};
 
-/// The step that failed and its problem. Those before it have passed, those after it were not tried.
+/// The step that failed and its problem. The steps before it must have passed, and those after it not been tried.
 async fn failure(scenario: &Scenario) -> (String, Problem) {
     let checked = scenario.host.check_connection(INSTANCE, silent()).await;
     let steps = checked.expect("it can be checked");
@@ -33,7 +33,7 @@ async fn failure(scenario: &Scenario) -> (String, Problem) {
     (failed.id.clone(), problem.clone())
 }
 
-/// Entra's refusals come with its number, and with what to quote to its support.
+/// Checks that Entra refuses, and that the problem has Entra's error number and a correlation id for its support.
 async fn assert_entra_refuses(scenario: &Scenario, number: &str, code: &str, advice: &str) {
     let (step, problem) = failure(scenario).await;
     assert_eq!(
@@ -108,7 +108,7 @@ async fn what_earlier_calls_have_opened_and_obtained_does_not_hide_a_fault() {
         "Register the certificate",
     )
     .await;
-    // And the check has taken nothing away from them.
+    // The check has not taken the connection and the access token away.
     let fetched = scenario.host.fetch_services(INSTANCE, silent()).await;
     assert!(fetched.is_ok(), "{fetched:?}");
 }
@@ -152,7 +152,7 @@ async fn a_resource_that_is_unknown_is_named() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clock_that_is_wrong_by_more_than_the_tolerance_is_named() {
     let scenario = Scenario::ready().await;
-    // What Entra answers when the times of the assertion are not its own.
+    // Entra's answer to an assertion that is not valid at the time by its clock.
     let refusal = Fault::Refusal {
         status: 401,
         code: "700024".to_owned(),

@@ -1,4 +1,4 @@
-//! What the component imports and exports: the contract, WASI, and nothing else.
+//! The component's imports and exports: the contract, WASI, and nothing else.
 
 use crate::component::plugin;
 
@@ -28,8 +28,8 @@ fn the_component_imports_the_contract_and_wasi_only() {
 
 #[test]
 fn the_component_imports_nothing_of_wasi_that_is_not_listed_here() {
-    // What the standard library links of its own accord depends on the C library that it was built with:
-    // rustup's brings the terminals, Debian's the folders. The host gives neither anything to reach.
+    // The imports that the standard library links of its own accord depend on the C library that it was
+    // built with: rustup's brings the terminals, Debian's the folders. The host gives neither anything to reach.
     const LISTED: [&str; 23] = [
         "cli/environment",
         "cli/exit",
@@ -92,7 +92,7 @@ fn the_component_exports_the_core_interface_and_both_optional_ones() {
 
 #[test]
 fn no_function_of_an_import_can_return_a_private_key() {
-    // The whole of what a plugin may ask of the certificate store, so that an addition is a decision.
+    // All that a plugin may ask of the certificate store is listed, so that an addition is a decision.
     let wit = include_str!("../../wit/certificate-store.wit");
     let functions: Vec<_> = wit
         .lines()

@@ -21,7 +21,8 @@ fn crash_test(arguments: &[&str]) -> Output {
         .expect("the crash test runs")
 }
 
-/// A worker is killed before its purchases are carried out, the other one too, one after they are, and then the simulator.
+/// A small run. With this seed, a worker is killed before its purchases are carried out, the other one too, one after
+/// they are, and then the simulator.
 const SMALL: [&str; 7] = ["--orders", "60", "--kills", "4", "--seed", "232", "--json"];
 
 fn figures(output: &Output) -> Value {

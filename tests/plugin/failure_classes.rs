@@ -1,4 +1,4 @@
-//! What the plugin makes of every code by which the host tells it that a purchase has failed.
+//! The class that the plugin gives to every code by which the host tells it that a purchase has failed.
 
 use std::collections::BTreeMap;
 
@@ -21,8 +21,8 @@ fn outcome(class: Class) -> &'static str {
     }
 }
 
-/// The lines of a recorded purchase, as those of another call whose purchase fails with that word: without an answer, or
-/// after its head and body.
+/// Turns the lines of a recorded purchase into those of another call, whose purchase fails with `word`: without an
+/// answer, or after its head and body.
 fn failing(lines: &[Value], word: &str, after_head: bool) -> (Uuid, Vec<Value>) {
     let call = Uuid::new_v4();
     let mut lines = lines.to_vec();
@@ -50,7 +50,7 @@ async fn every_way_to_fail_is_of_the_class_that_the_table_gives_it() {
     let mut all = vec![lines.remove(0)];
     let mut expected = BTreeMap::new();
     for (what, word, class) in ROWS {
-        // Bodies break off after their heads; all else comes instead of one, and after one it is unknown.
+        // A failure comes instead of an answer, or after its head: then the outcome is unknown whatever the failure.
         for (after_head, class) in [(false, class), (true, Class::Unknown)] {
             let (call, lines) = failing(&lines, word, after_head);
             all.extend(lines);

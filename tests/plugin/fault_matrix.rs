@@ -1,5 +1,5 @@
 //! The fault matrix: every trouble on the first try and on a repeated one, each with the class that it must have.
-//! Whatever happens, one license is bought, and the attempts say of each what could be known at the time.
+//! Whatever happens, one license is bought, and each attempt says what could be known at the time.
 
 use std::time::Duration;
 
@@ -15,12 +15,12 @@ use crate::component::component as real_component;
 use crate::guests::{component, module};
 use crate::scenario::{INSTANCE, Scenario, order_request, silent};
 
-/// What goes wrong once.
+/// A fault that happens once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Trouble {
-    /// With a request that was read.
+    /// A fault of a request that was read.
     Request(Fault),
-    /// With a new connection to the license service.
+    /// A fault of a new connection to the license service.
     Connection(ConnectionFault),
 }
 
@@ -44,7 +44,7 @@ fn refusal(status: u16, code: &str, retry_after: Option<u32>) -> Trouble {
     })
 }
 
-/// Every trouble, and what is known of a purchase that it hits.
+/// Every trouble, and the result of an attempt at a purchase that it hits.
 fn troubles() -> Vec<(Trouble, AttemptResult)> {
     use Trouble::{Connection, Request};
     use When::{AfterActing, BeforeActing};
@@ -55,7 +55,7 @@ fn troubles() -> Vec<(Trouble, AttemptResult)> {
         (Request(Fault::Close(AfterActing)), Unknown),
         (Request(Fault::Reset(BeforeActing)), Unknown),
         (Request(Fault::Reset(AfterActing)), Unknown),
-        // The server says that it has not looked at it: the host sends it again, the plugin never knows.
+        // The server says that it has not looked at the request: the host sends it again, and the plugin never knows.
         (Request(Fault::RefuseStream), Licensed),
         (Request(Fault::CutAnswer), Unknown),
         (Request(Fault::HugeAnswer(1 << 30)), Unknown),
@@ -95,7 +95,7 @@ async fn results(host: &Host, asset: Uuid) -> Vec<AttemptResult> {
         .collect()
 }
 
-/// Runs an order to its end, and answers with how its attempts ended. Its license is bought once.
+/// Runs an order to its end, checks that its license is bought once, and returns the results of its attempts.
 async fn attempts_until_bought(
     scenario: &Scenario,
     host: &Host,
@@ -134,7 +134,7 @@ async fn every_trouble_on_the_first_try(http: HttpVersions) {
     fetched.expect("the catalog is read");
     scenario.sell_all(INSTANCE).await;
     for (trouble, class) in troubles() {
-        // HTTP/1.1 has no word for it: the connection is closed, and nobody knows.
+        // HTTP/1.1 has no word for a refused stream: the connection is closed, and the outcome is unknown.
         let wordless = http == HttpVersions::Http1 && trouble == Trouble::Request(Fault::RefuseStream);
         let class = if wordless { Unknown } else { class };
         let what = format!("{trouble:?} on the first try over {http:?}");
@@ -157,7 +157,7 @@ async fn a_connection_that_ends_before_or_after_the_request_was_written_leaves_o
         let (order, _) = placed(&scenario).await;
         let host = restarted(&scenario).await;
         fault.arrange(&scenario, Operation::Purchase);
-        // Not written yet, it is sent again; written, nobody knows whether it was read.
+        // A request that was not written yet is sent again; of one that was written, nobody knows whether it was read.
         let attempts = attempts_until_bought(&scenario, &host, order, "closed").await;
         assert!(
             matches!(
@@ -219,7 +219,7 @@ async fn after_a_try_that_bought_nothing_every_trouble_is_told_for_what_it_is() 
     }
 }
 
-/// Runs an order until its first attempt has ended, and drops what came after it.
+/// Runs an order until its first attempt has ended, and stops the run there.
 async fn first_attempt_only(host: &Host, order: Uuid, asset: Uuid) {
     let ended = async {
         while results(host, asset).await.is_empty() {

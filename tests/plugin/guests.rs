@@ -11,19 +11,19 @@ pub(crate) fn guest(body: &str) -> Plugin {
     Plugin::from_bytes("guest.wasm", &component(&module(body))).expect("the guest loads")
 }
 
-/// A plugin that misbehaves in a call whose draft is in a currency of three letters, and answers with an empty form in any
-/// other: `$wild` is 1 or 0. What it reads of a catalog is empty, misbehaving where an entity tag is given.
+/// A plugin that misbehaves in a call whose draft is in a currency of three letters, and answers with an empty form in
+/// any other: `$wild` is 1 or 0. It reads an empty catalog, and misbehaves there when an entity tag is given.
 #[derive(Clone, Default)]
 pub(crate) struct Guest {
-    /// Functions of the host's, as WebAssembly text.
+    /// Imported functions of the host's, as WebAssembly text.
     pub(crate) imports: &'static str,
-    /// Functions, tables and whatever else.
+    /// Functions, tables and other items of the module, as WebAssembly text.
     pub(crate) items: &'static str,
-    /// What it does in `configure-instance`, leaving nothing behind. It has the variables `$handle` and `$i`.
+    /// The code of `configure-instance`, which leaves nothing on the stack. It has the variables `$handle` and `$i`.
     pub(crate) configures: &'static str,
-    /// What it does in `fetch-services`, with the same variables.
+    /// The code of `fetch-services`, with the same variables.
     pub(crate) fetches: &'static str,
-    /// What it does when the host needs room for an argument.
+    /// The code that runs when the host needs room for an argument.
     pub(crate) reallocates: &'static str,
     /// The world that it is a component of: the plugin's with all of WASI, or one that has resources of its own.
     pub(crate) world: World,
@@ -53,7 +53,7 @@ impl Guest {
             reallocates,
             world,
         } = self;
-        // 2048 bytes in lies nothing but zeros: an empty form, and an empty catalog.
+        // The memory at 2048 holds nothing but zeros: an empty form, and an empty catalog.
         let module = format!(
             r#"(module
                 {imports}
@@ -127,18 +127,18 @@ pub(crate) fn module(body: &str) -> String {
     )
 }
 
-/// As [`module`], with the two exports of `license-lifecycle`, for the world `lifecycle-plugin`.
+/// A module as of [`module`] with the two exports of `license-lifecycle`, for the world `lifecycle-plugin`.
 pub(crate) fn lifecycle_module(body: &str) -> String {
     let exports = [("get-license", 9), ("cancel-license", 12)];
     module_with("license-lifecycle", &exports, body)
 }
 
-/// As [`module`], with the export of `connection`, for the world `checking-plugin`.
+/// A module as of [`module`] with the export of `connection`, for the world `checking-plugin`.
 pub(crate) fn checking_module(body: &str) -> String {
     module_with("connection", &[("check-connection", 6)], body)
 }
 
-/// As [`module`], with an interface more: its functions, each with the number of its parameters.
+/// A module as of [`module`] with an interface more: its functions, each with the number of its parameters.
 fn module_with(interface: &str, functions: &[(&str, usize)], body: &str) -> String {
     let core = module(body);
     let mut text = core.strip_suffix(')').expect("a module ends so").to_owned();

@@ -15,11 +15,11 @@ use host_harness::{CallLimits, Host};
 
 use crate::scenario::{INSTANCE, Scenario, order_request, silent};
 
-/// How long a test waits for what it waits for.
+/// The longest that a test waits.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A Microsoft that carries a purchase out three seconds after its request, and issues a second license for a second
-/// request; and a host that gives up on a call after one.
+/// request; and a host that gives up on a call after one second.
 async fn slow_and_forgetful() -> Scenario {
     let folder = tempfile::tempdir().expect("a temporary directory");
     let mut options = SimulatorOptions::new(folder.path().join("microsoft"));
@@ -55,7 +55,7 @@ async fn results(host: &Host, asset: &Asset) -> Vec<AttemptResult> {
     attempts.iter().filter_map(|attempt| attempt.result).collect()
 }
 
-/// Goes on with the order until its license is there.
+/// Goes on with the order until its license is there, and returns the results of its attempts.
 async fn until_bought(host: &Host, asset: &Asset) -> Vec<AttemptResult> {
     let begin = Instant::now();
     loop {
@@ -150,7 +150,7 @@ async fn a_look_up_without_an_answer_settles_nothing_and_is_made_again() {
     assert_eq!(scenario.issued().await.len(), 1);
 }
 
-/// An asset whose purchase was lost on its way, and a host that only looks up for a moment.
+/// An asset whose purchase was lost on its way, and a host whose look-up-only time is zero.
 async fn lost(scenario: &Scenario) -> (Host, Asset) {
     let faults = scenario.microsoft.faults();
     faults.order(
@@ -228,7 +228,7 @@ async fn an_operator_who_tries_again_says_nothing_of_settings_that_are_saved_lat
     scenario.set("system-name", "another").await;
     let begin = Instant::now();
     loop {
-        // Nothing is due for some seconds.
+        // The next attempt is not due for some seconds.
         let assets = host.run_order(asset.order_id, silent()).await.expect("it is run");
         let reason = assets[0].reason.clone().expect("it is not bought");
         if reason.problem.code == "other-settings" {

@@ -10,7 +10,7 @@ use host_harness::simulator::{Fault, Operation, Repeat, When};
 use crate::component::component;
 use crate::scenario::{INSTANCE, Scenario, order_request, silent};
 
-/// Every license that Microsoft issued is on exactly one asset, and the other way round.
+/// Checks that every license that Microsoft issued is on exactly one asset, and the other way round.
 async fn assert_agreement(scenario: &Scenario, assets: &[Asset]) {
     let mut recorded: Vec<_> = assets
         .iter()
@@ -42,7 +42,8 @@ async fn each_unit_of_an_order_becomes_a_license_of_its_own() {
     assert_agreement(&scenario, &assets).await;
 }
 
-/// Orders one license while Microsoft answers the first purchase with a fault, then lets it be resumed.
+/// Orders one license while Microsoft answers the first purchase with a fault, resumes the order if need be, and checks
+/// that one license was bought.
 async fn bought_once_despite(fault: Fault) {
     let scenario = Scenario::selling().await;
     let offers = scenario.offers().await;

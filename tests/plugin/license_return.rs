@@ -17,10 +17,10 @@ use crate::component::component;
 use crate::guests;
 use crate::scenario::{PRICE, Scenario, silent};
 
-/// Why it is returned, for Microsoft as well.
+/// The reason for a return, which Microsoft is told too.
 const COMMENT: &str = "ordered twice";
 
-/// A license that was bought, and Microsoft has issued no other.
+/// Buys the only license that Microsoft has issued.
 pub(crate) async fn sold() -> (Scenario, Asset) {
     let scenario = Scenario::selling().await;
     let offers = scenario.offers().await;
@@ -78,7 +78,8 @@ async fn issued(scenario: &Scenario) -> LedgerEntry {
     ledger.remove(0)
 }
 
-/// The asset is cancelled and credited once, and Microsoft has taken its license back for just that.
+/// Checks that the asset is cancelled and credited once, and that Microsoft has taken its license back for this
+/// cancellation.
 async fn assert_returned(scenario: &Scenario, before: &Asset, cancellation: &Cancellation) {
     assert_eq!(cancellation.state, CancellationState::Done, "{cancellation:?}");
     let after = recorded(&scenario.host, before).await;
@@ -98,7 +99,7 @@ async fn assert_returned(scenario: &Scenario, before: &Asset, cancellation: &Can
     assert_eq!(entry.return_reason.as_deref(), Some(COMMENT));
 }
 
-/// Nothing has changed, here or at Microsoft, but for what the customer did.
+/// Checks that nothing has changed, here or at Microsoft, but for what the customer did.
 async fn assert_untouched(scenario: &Scenario, before: &Asset, at_microsoft: TokenStatus) {
     assert_eq!(recorded(&scenario.host, before).await, *before);
     assert!(credits(&scenario.host).await.is_empty());
@@ -297,7 +298,7 @@ async fn a_return_stays_open_until_microsoft_can_be_asked() {
     assert!(credits(&scenario.host).await.is_empty());
     assert_eq!(faults.requests_seen(Operation::Return), 1);
     faults.clear();
-    // As after a crash: another start of the host goes on with it.
+    // As after a crash: another start of the host goes on with the return.
     let again = Host::open(&scenario.folder.path().join("bss"), component()).await;
     let done = run(&again.expect("the host opens"), &open).await;
     assert_returned(&scenario, &asset, &done).await;
@@ -449,7 +450,7 @@ async fn copied(scenario: &Scenario) -> Host {
     Host::open(&to, component()).await.expect("the host opens")
 }
 
-/// A return of which nothing was heard, and a second one that is refused.
+/// Arranges that a first return gets no answer, and a second one is refused.
 pub(crate) async fn doubted_and_refused(scenario: &Scenario) {
     let faults = scenario.microsoft.faults();
     faults.order(
@@ -478,7 +479,7 @@ async fn a_refusal_settles_nothing_while_an_earlier_return_may_be_under_way() {
     assert_eq!(reason.result, ReturnResult::Refused);
     assert_untouched(&scenario, &asset, TokenStatus::Activated).await;
 
-    // The first one arrives after all.
+    // The first return arrives after all.
     run(&network, &cancellation).await;
     let done = run(&patient, &cancellation).await;
     assert_returned(&scenario, &asset, &done).await;
@@ -508,7 +509,8 @@ async fn a_refusal_after_that_time_is_final() {
 async fn a_license_that_was_returned_elsewhere_is_credited_when_an_operator_cancels_it() {
     let (scenario, asset) = sold().await;
     let elsewhere = copied(&scenario).await;
-    // Their second one, so that Microsoft knows it by another client transaction id than ours.
+    // The other platform's second cancellation, so that Microsoft knows the return by another client transaction id
+    // than ours.
     let requested = elsewhere
         .record()
         .request_cancellation(asset.id, &customer(), "")

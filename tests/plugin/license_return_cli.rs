@@ -111,7 +111,7 @@ async fn a_refused_return_says_why_and_an_open_one_that_it_goes_on() {
     );
     faults.clear();
 
-    // It is not forgotten: what the worker does comes to an end.
+    // The return is not forgotten: another attempt, such as a worker's, settles it.
     let license_token_id = asset.license_token_id.clone().expect("its name");
     scenario
         .microsoft

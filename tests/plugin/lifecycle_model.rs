@@ -19,32 +19,32 @@ use proptest::sample::Index;
 use crate::component::component;
 use crate::scenario::{INSTANCE, PRICE, Scenario, order_request, silent};
 
-/// What somebody does, or what goes wrong.
+/// An act of somebody's, or a fault.
 #[derive(Clone, Debug)]
 enum Act {
-    /// An order of so many; under a key, it may be the repetition of an earlier one.
+    /// An order of `quantity` licenses; under a key, it may be the repetition of an earlier one.
     Order { quantity: u32, key: Option<u8> },
     /// The next request of an operation meets a fault.
     Trouble(Operation, Fault),
     /// The worker takes a turn.
     Work,
-    /// Somebody follows an order, beside somebody else who does.
+    /// Two people follow an order at once.
     FollowTwice(Index),
     /// The operator tries an asset again.
     Retry(Index),
-    /// The operator asks what became of a license.
+    /// The operator refreshes a license.
     Refresh(Index),
     /// The operator cancels at once.
     Cancel(Index),
     /// The customer asks for a cancellation.
     Request(Index),
-    /// The customer takes the request back.
+    /// The customer withdraws a request.
     Withdraw(Index),
-    /// The operator declines it.
+    /// The operator declines a request.
     Decline(Index),
-    /// The operator confirms it.
+    /// The operator confirms a request.
     Confirm(Index),
-    /// The customer uses the license.
+    /// The customer uses a license.
     Redeem(Index),
     /// The host is started again.
     Restart,
@@ -97,7 +97,7 @@ fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
-/// What must have come of it.
+/// The state that the acts must have led to.
 #[derive(Default)]
 struct Model {
     /// How many units were ordered.
@@ -155,7 +155,7 @@ impl World {
         (!requested.is_empty()).then(|| index.get(&requested).clone())
     }
 
-    /// Does it. Much of it is refused at the wrong time; that is no error, and must do no harm.
+    /// Carries an act out. Many are refused at the wrong time; that is no error, and must do no harm.
     async fn act(&mut self, act: Act) {
         let (record, customer) = (self.host.record().clone(), customer());
         match act {
@@ -255,7 +255,7 @@ impl World {
     async fn rest(&self) {
         self.scenario.microsoft.faults().clear();
         loop {
-            // Nobody waits for the times that were meant for a Microsoft in trouble.
+            // The pauses that were meant for a Microsoft in trouble are not waited for.
             for asset in self.assets().await {
                 if asset.sync_status == SyncStatus::Unsynchronised {
                     let _ = self.host.record().retry_asset(asset.id).await;
@@ -276,7 +276,7 @@ impl World {
         }
     }
 
-    /// What is true at any moment.
+    /// Checks what must be true at any moment.
     async fn assert_no_harm_is_done(&self) {
         let assets = self.assets().await;
         assert_eq!(assets.len(), self.model.ordered, "an asset for each unit");
@@ -304,7 +304,7 @@ impl World {
         }
     }
 
-    /// What is true once everything has come to rest.
+    /// Checks what must be true once everything has come to rest.
     async fn assert_all_agree(&self) {
         self.assert_no_harm_is_done().await;
         let ledger = self.scenario.microsoft.ledger().await.expect("the ledger");

@@ -23,7 +23,7 @@ fn assert_saves(scenario: &Scenario, typed: &Typed) {
     assert_eq!(output.status.code(), Some(0), "{output:?}");
 }
 
-/// Refused, for the reasons that these words are of, and the instance is as it was.
+/// Checks that the form is refused for the reasons that these words name, and that the instance is as it was.
 async fn assert_refused(scenario: &Scenario, typed: &Typed, words: &[&str]) {
     let saved = async || {
         scenario
@@ -43,7 +43,7 @@ async fn assert_refused(scenario: &Scenario, typed: &Typed, words: &[&str]) {
     assert_eq!(saved().await, before, "nothing is saved");
 }
 
-/// These values, with another one for one field.
+/// Replaces the value of one field.
 fn with(values: &Typed, field: &str, value: &str) -> Typed {
     let mut values = values.clone();
     values.insert(field.to_owned(), value.to_owned());
@@ -166,7 +166,7 @@ async fn mistakes_with_the_certificate(scenario: &Scenario, right: &Typed) {
     assert!(reason(&server_only).contains("client authentication"));
 }
 
-/// Beside an instance for Austria that has the same Client ID and a certificate of its own.
+/// The clashes with an instance for Austria that has the same Client ID and a certificate of its own.
 async fn clashes_with_another_instance(scenario: &Scenario, right: &Typed) {
     let austrian = scenario.install(&CertificateRequest::default()).await.to_string();
     scenario.new_instance("austria").await;
@@ -197,7 +197,7 @@ async fn clashes_with_another_instance(scenario: &Scenario, right: &Typed) {
     assert_refused(scenario, &same_certificate, &words).await;
     let same_name: Typed = [("system-name".to_owned(), "Austria".to_owned())].into();
     assert_refused(scenario, &same_name, &["(system-name-in-use)", "`austria`"]).await;
-    // What helps: Austria gets a Client ID of its own.
+    // A Client ID of its own for Austria ends the clash.
     let own: Typed = [("client-id".to_owned(), uuid::Uuid::new_v4().to_string())].into();
     assert!(
         scenario
@@ -264,7 +264,7 @@ async fn an_operator_who_makes_every_mistake_learns_which_one_and_then_succeeds(
         "nobody was asked"
     );
 
-    // As it is copied from the certificate dialog of Windows, with the invisible mark before it.
+    // The thumbprint as it is copied from the certificate dialog of Windows, with the invisible mark before it.
     let pairs: Vec<String> = issued
         .thumbprint
         .to_lowercase()

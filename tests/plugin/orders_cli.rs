@@ -6,7 +6,7 @@ use sqlx::SqlitePool;
 
 use crate::cli::{CUSTOMER, DONE, Desk, NO_ANSWER, REFUSED, USAGE, assert_ends, assert_fails};
 
-/// A desk whose first product is sold; its code.
+/// A desk that sells its first product, and the product's code.
 fn selling() -> (Desk, String) {
     let desk = Desk::open();
     desk.ready();

@@ -52,7 +52,7 @@ impl Collector {
 
 impl Drop for Collector {
     fn drop(&mut self) {
-        // A connection on which nothing is sent ends it.
+        // A connection on which nothing is sent ends the collector.
         drop(TcpStream::connect(&self.address));
         if let Some(listening) = self.listening.take() {
             let _ = listening.join();

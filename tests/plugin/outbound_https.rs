@@ -82,7 +82,7 @@ async fn two_instances(http: HttpVersions) {
     }
     calls.join_all().await;
     // The simulator checks on every request that the access token belongs to the certificate of its
-    // connection; here, that both identities were seen, and no connection was resumed across them.
+    // connection; checked here is that each certificate's connections carried half of the requests.
     let seen = scenario.microsoft.connections();
     let http2 = http == HttpVersions::Http2;
     assert!(
@@ -106,7 +106,7 @@ async fn two_instances(http: HttpVersions) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_whose_certificate_is_not_trusted_is_told_nothing() {
     let scenario = Scenario::selling().await;
-    // Another Microsoft in its place, with an authority that the instance does not trust.
+    // Another Microsoft in place of the first, with an authority that the instance does not trust.
     let other = SimulatorOptions::new(scenario.folder.path().join("impostor"));
     let impostor = Simulator::start(other).await.expect("the impostor starts");
     let mut typed = crate::scenario::credentials(impostor.details());
@@ -145,7 +145,7 @@ async fn a_certificate_that_the_server_refuses_is_named_as_the_cause_and_leaves_
             .await
             .expect("the catalog is read");
         scenario.sell_all(INSTANCE).await;
-        // The same key in a certificate of another authority: registered with Entra, refused by the server.
+        // A certificate of another authority: registered with Entra, refused by the server.
         let untrusted = scenario
             .microsoft
             .issue_untrusted_certificate(&CertificateRequest::default())

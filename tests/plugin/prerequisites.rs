@@ -99,7 +99,7 @@ impl Pfx {
         command
     }
 
-    /// What the command says, and with which exit code.
+    /// Runs the command, and returns its exit code and what it says.
     fn check(&self, hostname: &str, region: &str, server: &NameServer) -> (i32, Value) {
         let resolver = server.address().to_string();
         let output = self
@@ -132,7 +132,7 @@ fn text(value: &Value) -> &str {
     value.as_str().expect("a text")
 }
 
-/// What is said of the CNAME where all else is in order; every word has to be in it.
+/// Checks what is said of the CNAME where all else is in order; every word has to be in it.
 fn assert_cname(zone: Zone, exit_code: i32, point: &str, words: &[&str]) {
     let server = NameServer::start(zone);
     let (code, said) = Pfx::of(&ISSUED.wildcard_com).check("esd.mydomain.com", "eu", &server);

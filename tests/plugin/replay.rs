@@ -1,4 +1,4 @@
-//! What passed between a plugin and Microsoft is kept without secrets, and played back without a network.
+//! Exchanges between a plugin and Microsoft are recorded without secrets, and played back without a network.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -34,7 +34,7 @@ fn place(scenario: &Scenario, offer: &str, quantity: &str) -> Output {
     record(scenario, &[&order[..], &CUSTOMER, &["--wait"]].concat())
 }
 
-/// Plays a file back on another desk: nothing of the first one's is there.
+/// Plays a file back on another desk, which has nothing of the first one's.
 pub(crate) fn replay(file: &Path) -> Output {
     let desk = tempfile::tempdir().expect("a temporary directory");
     let output = Command::new(bss_host())
@@ -78,7 +78,7 @@ fn text(file: &Path) -> String {
     std::fs::read_to_string(file).expect("the recording")
 }
 
-/// A copy of a recording in which one text of one line is another.
+/// A copy of a recording in which `to` stands in place of `from` in the line that contains `of_line`.
 fn changed(file: &Path, of_line: &str, from: &str, to: &str) -> PathBuf {
     let lines: Vec<String> = text(file)
         .lines()
@@ -119,7 +119,7 @@ async fn assets(scenario: &Scenario) -> Vec<Asset> {
 async fn a_purchase_is_played_back_without_a_network_and_buys_nothing() {
     let scenario = Scenario::selling().await;
     let offer = scenario.offers().await.remove(0);
-    // One purchase is looked up after it was reset, and all but the first find an access token.
+    // A purchase is looked up after it was reset, and all calls but the first find an access token.
     scenario.microsoft.faults().order(
         Operation::Purchase,
         Fault::Reset(When::AfterActing),
@@ -177,7 +177,7 @@ async fn a_recording_holds_no_secret_and_no_customer() {
     for secret in &secrets {
         assert!(!kept.contains(secret), "`{secret}` in {kept}");
     }
-    // The answers from Entra are what was listed and nothing else.
+    // The access tokens in the answers from Entra were removed.
     let exchanges = kept
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok());
@@ -205,7 +205,7 @@ async fn a_plugin_that_asks_for_something_else_is_told_where() {
     let recorded = text(&file);
     let line = recorded.lines().find(is_purchase).expect("the purchase");
 
-    // As if the recorded plugin had sold from Austria: the one that is here does not.
+    // As if the recorded plugin had sold from Austria: the plugin that is here does not.
     let other = changed(&file, line, r#""country":"DE""#, r#""country":"AT""#);
     let output = replay(&other);
     let found = differences(&replayed(&output));
@@ -213,7 +213,7 @@ async fn a_plugin_that_asks_for_something_else_is_told_where() {
     assert!(found[0].contains("country: \"AT\" -> \"DE\""), "{found:?}");
     assert_fails(&output, REFUSED, &["1 of ", "not do as recorded"]);
 
-    // It asks for what has no answer, and the call ends otherwise.
+    // The plugin asks for something that has no answer on record, and the call ends otherwise.
     let without = recorded.replace(line, "");
     let shorter = file.with_file_name("shorter.jsonl");
     std::fs::write(&shorter, without.replace("\n\n", "\n")).expect("a copy");
@@ -221,7 +221,7 @@ async fn a_plugin_that_asks_for_something_else_is_told_where() {
     assert!(found[0].starts_with("request:  -> POST https://"), "{found:?}");
     assert!(found[1].starts_with("outcome: licensed -> unknown"), "{found:?}");
 
-    // It no longer asks for what was recorded.
+    // The plugin does not ask for a request that is on record.
     let moved = changed(&file, line, "/tokens\"", "/licenses\"");
     let found = differences(&replayed(&replay(&moved)));
     assert!(

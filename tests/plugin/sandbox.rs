@@ -1,4 +1,4 @@
-//! What a call may use, and what happens to one that wants more.
+//! The limits of a call, and what happens to one that wants more.
 
 use std::process::{Command, Output};
 use std::time::Duration;
@@ -22,12 +22,12 @@ pub(crate) fn draft_in(currency: &str) -> Draft {
     }
 }
 
-/// One call that can reach nobody.
+/// Makes a call that can reach nobody.
 pub(crate) async fn call(plugin: &Plugin, draft: Draft) -> Result<Form, CallError> {
     plugin.configure_instance(nowhere(), draft).await
 }
 
-/// What stands behind an error, all of it.
+/// All causes of an error, one on each line.
 pub(crate) fn cause(error: &CallError) -> String {
     let mut text = String::new();
     let mut source = std::error::Error::source(error);
@@ -114,7 +114,7 @@ fn a_guest_of_the_right_shape_loads() {
     assert!(Plugin::from_bytes("right.wasm", &bytes).is_ok());
 }
 
-/// What an operator sees of a command in a process with so many kibibytes of addresses, or as many as it likes.
+/// Runs a command in a process with so many kibibytes of addresses, or `unlimited`.
 fn configured_within(scenario: &Scenario, addresses: &str) -> Output {
     let command = format!("ulimit -v {addresses} && exec \"$0\" \"$@\"");
     Command::new("sh")
@@ -206,7 +206,7 @@ async fn what_a_guest_says_is_in_the_log_with_its_instance_and_level() {
         ("WARN", "the last words"),
     ] {
         let is_it = |said: &&str| {
-            // Between the two stands the call.
+            // The fields of the call stand between the two.
             said.contains(&format!(" {level} call{{call="))
                 && said.contains(&format!(": plugin: {line}"))
                 && said.contains(&id.to_string())

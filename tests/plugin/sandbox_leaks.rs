@@ -26,10 +26,10 @@ use crate::guests::Guest;
 use crate::sandbox::{call, draft_in};
 use crate::scenario::{INSTANCE, Scenario, nowhere};
 
-/// Set in the process that counts.
+/// The environment variable that is set in the process that counts.
 const ALONE: &str = "BSS_TEST_COUNTS_ALONE";
 
-/// What a process holds.
+/// The resources that a process holds.
 #[derive(Clone, Copy, Debug)]
 struct Held {
     resident_bytes: usize,
@@ -51,8 +51,8 @@ impl Held {
         }
     }
 
-    /// What is held once it is as little as before, or what is still held after a while: connections are closed, and
-    /// tasks ended, in the background.
+    /// Waits until no more files and tasks are held than before, or for ten seconds, and returns what is held then:
+    /// connections are closed, and tasks ended, in the background.
     async fn settled(before: Self) -> Self {
         let until = Instant::now() + Duration::from_secs(10);
         loop {
@@ -65,7 +65,7 @@ impl Held {
     }
 }
 
-/// Runs a test in a process of its own: there, what it is about; here, the process.
+/// Runs a test in a process of its own: the test's first process starts a second one, and that one runs `counts`.
 fn alone<F: Future<Output = ()>>(test: &str, counts: impl FnOnce() -> F) {
     if std::env::var_os(ALONE).is_some() {
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -91,7 +91,7 @@ fn alone<F: Future<Output = ()>>(test: &str, counts: impl FnOnce() -> F) {
     }
 }
 
-/// So many calls, 32 at once.
+/// Makes `number` calls, 32 at once.
 async fn calls(plugin: &Plugin, number: usize, currency: &'static str) -> Vec<Result<(), CallError>> {
     let mut ends = Vec::new();
     let mut running = JoinSet::new();
@@ -117,7 +117,7 @@ fn ten_thousand_calls_that_are_stopped_leave_nothing_behind() {
 }
 
 async fn ten_thousand() {
-    // Each takes a mebibyte of memory and some handles first, so that a leak shows: kept, it would be 10 GiB.
+    // Each call takes a mebibyte of memory and some handles first, so that a leak shows: it would be 10 GiB in all.
     let guest = Guest {
         imports: r#"
             (import "wasi:clocks/monotonic-clock@0.2.2" "subscribe-duration" (func $timer (param i64) (result i32)))
@@ -167,7 +167,8 @@ fn calls_that_are_stopped_while_a_request_is_under_way_leave_nothing_behind() {
     );
 }
 
-/// A call of the ready instance, made here: what the host writes down of a reading is not what is counted.
+/// The context of a call of the ready instance. It is made here, because what the host records of a reading must not
+/// be counted.
 async fn ready_call(scenario: &Scenario) -> (CallContext, Instance) {
     let instance = scenario
         .host
@@ -212,7 +213,7 @@ async fn ready_call(scenario: &Scenario) -> (CallContext, Instance) {
     (context, instance)
 }
 
-/// So many readings of the catalog, eight at once, none of which gets an answer.
+/// Makes `number` readings of the catalog, eight at once, none of which gets an answer.
 async fn late_readings(plugin: &Plugin, context: &CallContext, instance: &Instance, number: usize) {
     let mut running = JoinSet::new();
     for _ in 0..number {
@@ -233,7 +234,7 @@ async fn requests_under_way() {
     let scenario = Scenario::ready().await;
     let (context, instance) = ready_call(&scenario).await;
     let plugin = scenario.host.plugin().await.expect("the plugin");
-    // Once, so that the access token is there.
+    // The first reading brings the access token.
     let read = || async {
         let outcome = plugin.fetch_services(context.clone(), &instance, "").await;
         outcome.expect("an answer").expect("the catalog")

@@ -1,5 +1,5 @@
-//! What a call may use of the host, and what happens to a guest that wants more: it is stopped with an error that says so,
-//! and the next call of the same plugin is answered.
+//! The limits of what a call may use of the host: a guest that wants more is stopped with an error that says so, and
+//! the next call of the same plugin is answered.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -123,7 +123,7 @@ async fn a_guest_that_makes_thousands_of_the_host_s_resources_is_stopped() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_guest_that_hands_over_more_text_than_the_host_takes_is_stopped() {
-    // Twice the same 40 MiB, of which the guest holds only one.
+    // The guest hands the same 40 MiB over twice, and holds them only once.
     let guest = Guest {
         imports: r#"(import "bss:service-manager/progress@0.1.0" "log" (func $log (param i32 i32 i32 i32 i32)))"#,
         configures: "
@@ -168,7 +168,7 @@ async fn a_guest_that_hands_over_records_that_share_their_text_is_stopped() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_guest_that_gives_up_leaves_nothing_to_the_next_call() {
-    // It gives up where it finds what an earlier call has left in its memory.
+    // The guest gives up where it finds what an earlier call has left in its memory.
     let guest = Guest {
         configures: "
             (if (i32.load (i32.const 4000)) (then (unreachable)))
@@ -260,7 +260,7 @@ async fn more_calls_at_once_than_there_are_sandboxes_are_refused_before_they_beg
         .expect("there is room again");
 }
 
-/// What a call tells.
+/// The events and the log lines that a call sends.
 #[derive(Default)]
 struct Told {
     events: AtomicU64,
@@ -273,7 +273,7 @@ impl Told {
     }
 }
 
-/// A call that can reach nobody, and what it tells.
+/// The context of a call that can reach nobody, and what the call will tell.
 fn listened_call() -> (CallContext, Arc<Told>) {
     let told = Arc::new(Told::default());
     let hearing = told.clone();

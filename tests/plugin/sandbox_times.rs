@@ -7,13 +7,13 @@ use host_harness::{CallError, CallLimits, Plugin};
 use crate::guests::Guest;
 use crate::sandbox::{call, draft_in};
 
-/// A guest's timers.
+/// The host's timers, as a guest imports them.
 const TIMERS: &str = r#"
     (import "wasi:clocks/monotonic-clock@0.2.2" "subscribe-duration" (func $timer (param i64) (result i32)))
     (import "wasi:io/poll@0.2.2" "[method]pollable.block" (func $block (param i32)))
     (import "wasi:io/poll@0.2.2" "poll" (func $poll (param i32 i32 i32)))"#;
 
-/// Far less than a test waits for, and far more than a call takes that does nothing.
+/// Limits far below what a test waits for, and far above what a call takes that does nothing.
 fn soon() -> CallLimits {
     CallLimits {
         wall_clock: Duration::from_millis(500),
@@ -22,7 +22,7 @@ fn soon() -> CallLimits {
     }
 }
 
-/// The same for the processor alone: on a busy machine, a call can wait longer for it than it has it.
+/// The limit of [`soon`] for the processor alone: on a busy machine, a call can wait longer for it than it has it.
 fn patient() -> CallLimits {
     CallLimits {
         wall_clock: Duration::from_secs(60),
@@ -84,7 +84,7 @@ async fn a_guest_that_polls_timers_without_end_is_stopped() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_guest_that_polls_again_and_again_is_stopped() {
-    // It waits no time at all, but never stops: the host has as much to do as the guest.
+    // The guest waits no time at all, but never stops: the host has as much to do as the guest.
     let guest = Guest {
         imports: TIMERS,
         configures: "

@@ -1,6 +1,6 @@
-//! What the sandbox gives of WASI: time and a little randomness, and nothing that leads out.
+//! The parts of WASI that the sandbox gives: time and a little randomness, and nothing that leads out.
 //!
-//! Each guest says what it found. One that claims the opposite in the same place gives up, so that the claim was judged.
+//! Each guest judges what it found. In a second call it expects the opposite and gives up, which shows that it judges.
 
 use host_harness::{CallError, Plugin};
 

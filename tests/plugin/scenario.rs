@@ -25,7 +25,7 @@ use crate::component::{bss_host, component};
 /// The instance that most tests use.
 pub(crate) const INSTANCE: &str = "esd";
 
-/// What every product is sold for, in minor units.
+/// The price of every product, in minor units.
 pub(crate) const PRICE: i64 = 14_900;
 
 /// A host and a Microsoft of one test.
@@ -52,7 +52,7 @@ impl Scenario {
         Self {
             folder,
             microsoft,
-            // What this simulator has not carried out when it stops answering, it never will.
+            // A purchase that this simulator has not carried out when it stops answering is never carried out.
             host: host.with_look_up_only(Duration::ZERO),
         }
     }
@@ -73,7 +73,7 @@ impl Scenario {
         Self::start().await.set_up_to_sell().await
     }
 
-    /// The same, at a Microsoft that a test has started its own way.
+    /// A ready instance that sells, as of [`Self::selling`], at a Microsoft that a test has started its own way.
     pub(crate) async fn set_up_to_sell(self) -> Self {
         let scenario = self.set_up().await;
         scenario
@@ -343,12 +343,12 @@ pub(crate) fn problems(form: &InstanceForm) -> Vec<String> {
     lines.collect()
 }
 
-/// Nobody listens.
+/// A listener that ignores every event.
 pub(crate) fn silent() -> CallListener {
     Arc::new(|_| ())
 }
 
-/// A call that can reach nobody.
+/// The context of a call that can reach nobody.
 pub(crate) fn nowhere() -> CallContext {
     CallContext {
         egress: Arc::new(Egress {

@@ -90,7 +90,7 @@ async fn an_offer_that_is_gone_is_marked_and_one_that_returns_is_revived() {
     assert_eq!(run.difference.revived, [gone]);
 }
 
-/// A catalog that is not read to its end changes nothing, whatever went wrong with it.
+/// Reads a catalog with a fault, and checks that nothing has changed: a catalog that is not read to its end must not.
 async fn leaves_the_catalog_as_it_was(fault: Fault) -> ReadFailure {
     let scenario = Scenario::selling().await;
     let before = products(&scenario).await;

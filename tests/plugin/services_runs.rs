@@ -42,7 +42,7 @@ async fn runs(record: &Record) -> Vec<ServicesRun> {
     record.services_runs(instance.id).await.expect("runs")
 }
 
-/// A run that ends well.
+/// Makes a run, which must end well.
 async fn read(scenario: &Scenario) -> host_harness::services_definition::ServicesRun {
     let run = scenario.host.fetch_services(INSTANCE, silent()).await;
     run.expect("it is read")
@@ -62,14 +62,14 @@ fn fetch(data_dir: &Path) -> Child {
         .expect("the program starts")
 }
 
-/// Waits until the program has said something of that kind.
+/// Waits until the program has said these words.
 fn wait_for(child: &mut Child, words: &str) {
     let mut lines = BufReader::new(child.stderr.take().expect("its standard error")).lines();
     lines
         .find(|line| line.as_ref().is_ok_and(|line| line.contains(words)))
         .expect("it says so")
         .expect("text");
-    // Nobody else reads what follows, and a full pipe must not stop it.
+    // The rest is read too, because a full pipe would stop the program.
     std::thread::spawn(move || lines.count());
 }
 
@@ -148,7 +148,7 @@ async fn a_product_whose_item_can_not_be_read_is_sold_still_and_asked_for_again_
         text.name = "Office <b>2024</b>".to_owned();
     }
     scenario.microsoft.set_catalog(catalog.clone());
-    // The second time it is Microsoft's answer again and not that nothing has changed since.
+    // Microsoft answers with the catalog the second time too, and not that nothing has changed since.
     for discontinued in [vec![gone.clone()], Vec::new()] {
         let run = read(&scenario).await;
         assert_eq!((run.skipped, run.unchanged), (1, false));
@@ -209,7 +209,7 @@ async fn while_one_process_reads_another_one_is_refused_and_an_interrupted_one_s
     let refused = scenario.host.fetch_services(INSTANCE, silent()).await;
     let refused = refused.expect_err("one at a time").to_string();
     assert!(refused.contains(&run.id.to_string()), "{refused}");
-    // Its answer to the signal is there before it has said that the run is.
+    // The program handles the signal before it says that the run is in progress.
     send_signal("INT", &child);
     assert_eq!(child.wait().expect("it ends").code(), Some(3));
     let run = runs(scenario.host.record()).await.remove(0);
@@ -256,13 +256,13 @@ fn changed(catalog: &Catalog) -> Catalog {
     changed
 }
 
-/// Where in a run a process is killed: so long after it has said that.
+/// The moment of a run at which a process is killed: `delay` after it has said `words`.
 struct Moment {
     words: &'static str,
     delay: Duration,
 }
 
-/// Moments all over a run that takes so long after each of two words, drawn from a seed.
+/// Moments all over a run, drawn from a seed; the run takes `since_start` and `since_page` after either of two words.
 fn moments(seed: u64, since_start: Duration, since_page: Duration) -> impl Iterator<Item = Moment> {
     let mut state = seed | 1;
     (0..20).map(move |number| {
@@ -276,7 +276,7 @@ fn moments(seed: u64, since_start: Duration, since_page: Duration) -> impl Itera
                 words: "is in progress",
                 delay: since_start.mul_f64(share),
             },
-            // Most of them where things are written.
+            // Most moments are where things are written.
             _ => Moment {
                 words: "read",
                 delay: since_page.mul_f64(share),
@@ -300,7 +300,7 @@ async fn a_process_killed_at_any_point_leaves_the_old_catalog_or_the_new_one() {
     scenario.host.record().clone().close().await;
     scenario.microsoft.set_catalog(changed(&catalog));
 
-    // Nobody kills the first one: it shows what the new catalog is, and how long a run takes.
+    // The first process is not killed: it shows what the new catalog is, and how long a run takes.
     let whole = scenario.folder.path().join("whole");
     copy(&data, &whole);
     let mut child = fetch(&whole);
@@ -329,7 +329,7 @@ async fn a_process_killed_at_any_point_leaves_the_old_catalog_or_the_new_one() {
         if left == old {
             left_old += 1;
             assert_eq!(run.state, RunState::InProgress, "{context}");
-            // Once its lease is over, it is known to be dead, and the next one can start.
+            // Once the run's lease is over, it is known to be dead, and the next one can start.
             let expires = run.lease_expires_at_ms.expect("a lease");
             assert_eq!(
                 record.end_dead_services_runs(expires).await.expect("an answer"),
@@ -348,7 +348,7 @@ async fn a_process_killed_at_any_point_leaves_the_old_catalog_or_the_new_one() {
     assert!(left_old > 0, "seed {seed}: no kill came in time");
 }
 
-/// An offer of a few codes, in every language.
+/// An offer with one of a few codes, in every language.
 fn offer(code: u8, renamed: u8) -> Offer {
     let mut offer = Catalog::generated(1).offers.remove(0);
     offer.offer_id = format!("O-{code}");
@@ -376,11 +376,11 @@ fn any_sequence_of_microsoft_s_catalogs_leaves_what_the_model_says() {
     let config = ProptestConfig {
         cases: 5,
         failure_persistence: None,
-        // What one sequence leaves, the next one starts with.
+        // Each sequence starts with what the one before it left, so it can't be shrunk alone.
         max_shrink_iters: 0,
         ..ProptestConfig::default()
     };
-    // By code: the name, and whether it is discontinued.
+    // The products by code: the name, and whether it is discontinued.
     let model = std::cell::RefCell::new(BTreeMap::<String, (String, bool)>::new());
     proptest!(config, |(steps in steps.boxed())| {
         for (language, offers) in steps {

@@ -12,7 +12,7 @@ use crate::cli::{CUSTOMER, DONE, NO_ANSWER, REFUSED, assert_ends, assert_fails};
 use crate::component::{bss_host, component};
 use crate::scenario::{INSTANCE, Scenario};
 
-/// Long enough for a program to start on a machine that is busy.
+/// The longest wait: long enough for a program to start on a machine that is busy.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn place<'a>(offer: &'a str, quantity: &'a str) -> Vec<&'a str> {
@@ -49,7 +49,7 @@ fn names(span: &Value) -> Vec<&str> {
     spans.iter().filter_map(|span| span["name"].as_str()).collect()
 }
 
-/// Everything in a trace lies within what it is a part of.
+/// Checks that every span of a trace lies within the span that it is a part of.
 fn assert_nested(span: &TraceSpan) {
     let end = |span: &TraceSpan| span.begun_us + span.took_us.expect("an end");
     for part in &span.spans {
@@ -214,7 +214,7 @@ async fn a_call_whose_program_was_killed_is_shown_as_far_as_it_got() {
     assert_eq!(names(purchase), ["turn", "connection", "answer"]);
     assert!(purchase["spans"][1]["tookUs"].is_u64());
     assert!(exchanges(&calls[0], "/token")[0]["tookUs"].is_u64(), "{calls}");
-    // What is written next is not spoiled by it.
+    // The call that is cut off does not spoil what is written next.
     assert_ends(&scenario.bss_host(&["instance", "check", INSTANCE]), DONE);
     let last = json(&scenario, &["trace"]);
     let last = last.as_array().expect("calls").last().expect("one");

@@ -1,5 +1,5 @@
-//! What the contract's version promises: plugins that were built for a release run in every later host of the same major
-//! version, and a plugin of another one is refused with both versions named.
+//! The promises of the contract's version: plugins that were built for a release run in every later host of the same
+//! major version, and a plugin of another major version is refused with both versions named.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,13 +12,13 @@ use crate::component::{bss_host, component};
 use crate::guests;
 use crate::sandbox::{call, draft_in};
 
-/// Its worlds; a plugin is built for one of them.
+/// The contract's worlds; a plugin is built for one of them.
 const WORLDS: [&str; 3] = ["plugin", "lifecycle-plugin", "checking-plugin"];
 
 /// The contract as it was released: all files of `wit/` in one, `world.wit` first.
 const RELEASED: &str = include_str!("../../wit/released/0.1.0.wit");
 
-/// How the contract's package is called in [`RELEASED`], and how it is called here, where both are looked at together.
+/// The name of the contract's package in [`RELEASED`], and its name here, where both contracts are looked at together.
 const PACKAGE: &str = "package bss:service-manager@0.1.0;";
 const RENAMED: &str = "package bss:service-manager@0.0.1;";
 
@@ -64,7 +64,7 @@ fn plugins_built_for_the_last_release_run_in_this_host() {
 
 #[test]
 fn what_is_new_comes_with_a_new_version() {
-    // Otherwise a plugin of this checkout would call itself the release's, and not load in the release's hosts.
+    // Without a new version, a plugin of this checkout would pass for one of the release, and not load in its hosts.
     let (resolve, released, now) = both(str::to_owned);
     let world = fs::read_to_string(wit().join("world.wit")).expect("the contract is there");
     if world.contains(PACKAGE) {
@@ -73,21 +73,21 @@ fn what_is_new_comes_with_a_new_version() {
     }
 }
 
-/// A host that demands, or takes away, more than the release's: each change with what the check says about it.
+/// Each change makes a host that demands more than the release's, or has less.
 #[test]
 fn a_change_that_old_plugins_can_t_follow_is_seen() {
     let changes = [
-        // A function that old plugins don't export.
+        // The host demands a function that old plugins don't export.
         (
             "fetch-services: func(",
             "renew: func();\n    fetch-services: func(",
         ),
-        // A function that they import, gone or of another type.
+        // A function that old plugins import is of another type, or gone.
         ("report: func(done: u64,", "report: func(done: u32,"),
         ("drop-refused: func(", "drop-denied: func("),
-        // A field more in what they answer with.
+        // A record that old plugins answer with has a field more.
         ("record license {", "record license {\n        seats: u32,"),
-        // A whole interface that they import.
+        // A whole interface that old plugins import is gone.
         ("    import services-sink;\n", ""),
     ];
     for (from, to) in changes {
@@ -117,7 +117,7 @@ fn built_for(change: impl Fn(&str) -> String) -> Vec<u8> {
     built_for_world("plugin", &guests::module("(unreachable)"), change)
 }
 
-/// The same for any world of the contract, of which `module` has the exports.
+/// A plugin for a world of the contract with something about it changed; `module` has the world's exports.
 fn built_for_world(world: &str, module: &str, change: impl Fn(&str) -> String) -> Vec<u8> {
     let mut resolve = Resolve::default();
     resolve.push_dir(wit()).expect("the contract parses");
@@ -150,7 +150,7 @@ async fn a_plugin_for_a_later_patch_of_the_contract_loads_with_all_that_it_offer
             offers,
             "{world}"
         );
-        // That it traps shows that its function was found and called.
+        // The trap shows that the plugin's function was found and called.
         let called = call(&plugin, draft_in("EUR")).await;
         assert!(matches!(called, Err(CallError::Trap(_))), "{world}: {called:?}");
     }

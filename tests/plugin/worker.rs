@@ -28,7 +28,7 @@ fn all_licensed(assets: &[Asset]) -> bool {
         .all(|asset| asset.sync_status == SyncStatus::Synchronized)
 }
 
-/// Every license that Microsoft issued is one asset's, and every asset has one.
+/// Checks that every license that Microsoft issued is one asset's, and every asset has one.
 async fn assert_each_bought_once(scenario: &Scenario) {
     let issued = scenario.issued().await;
     let assets = assets(scenario).await;
@@ -128,7 +128,7 @@ async fn a_microsoft_that_is_down_is_not_asked_by_every_line() {
         ..Taking::default()
     };
     let work = scenario.host.settle_orders(taking, 2, silent());
-    // The breaker rests for five seconds first; whoever waits that long has seen enough.
+    // The breaker rests for five seconds first, so four seconds show all requests before it tries again.
     let _ = tokio::time::timeout(Duration::from_secs(4), work).await;
     let asked = scenario.microsoft.faults().requests_seen(Operation::Purchase);
     assert!((5..=8).contains(&asked), "{asked} requests for 60 lines");

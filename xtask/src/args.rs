@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::{checks, interop};
 
-/// What is printed when the arguments are missing or not understood.
+/// The text that is printed when the arguments are missing or not understood.
 pub(crate) const USAGE: &str = "\
 usage: cargo xtask <command>
 
@@ -31,7 +31,7 @@ usage: cargo xtask <command>
   help
       Prints this.";
 
-/// What was asked for.
+/// A command, with its arguments.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Command {
     Build(WasmToolchain),
@@ -45,7 +45,7 @@ pub(crate) enum Command {
     Help,
 }
 
-/// Which compiler makes the component.
+/// The compilers that can make the component.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WasmToolchain {
     Auto,

@@ -12,7 +12,7 @@ use crate::test_totals::TestTotals;
 use crate::workspace::Workspace;
 use crate::{interop, process, toolchain};
 
-/// Tests that run at once. Many wait for a lease, a deadline or a pause of somebody else's, so that more than one for each
+/// How many tests run at once. Many only wait for a lease, a deadline or a pause to end, so that more than one for each
 /// processor keeps a small machine busy.
 const TESTS_AT_ONCE: &str = "4";
 
@@ -27,7 +27,7 @@ enum Outcome {
     Tested(TestTotals),
 }
 
-/// The cheap ones first; the tests last, so that their result stays on the screen.
+/// The steps in order: the cheap ones first; the tests last, so that their result stays on the screen.
 const STEPS: [Step; 8] = [
     Step {
         name: "toolchain",

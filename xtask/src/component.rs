@@ -1,4 +1,4 @@
-//! The plugin's component: built for wasm32-wasip2 by the toolchain that can.
+//! Builds the plugin's component for wasm32-wasip2, with a toolchain that can.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,13 +10,13 @@ use crate::debian;
 use crate::process;
 use crate::workspace::Workspace;
 
-/// What the component is compiled for.
+/// The target that the component is compiled for.
 pub(crate) const TARGET: &str = "wasm32-wasip2";
 
-/// Where tests find the component that was built for them.
+/// The environment variable that tells tests where the component is.
 pub(crate) const COMPONENT_VARIABLE: &str = "MICROSOFT_ESD_COMPONENT";
 
-/// Everything that says what is built; which compiler does it comes on top.
+/// Cargo's arguments that say what is built; those that choose the compiler come on top.
 pub(crate) const BUILD: [&str; 8] = [
     "build",
     "--package",
@@ -37,10 +37,10 @@ pub(crate) struct Component {
 }
 
 impl Component {
-    /// The component that cargo left in `target`.
+    /// Finds the component that cargo left in `target`.
     ///
     /// # Errors
-    /// There is none.
+    /// There is no component.
     pub(crate) fn built_in(target: &Path, compiler: String) -> Result<Self> {
         let path = target.join(TARGET).join("plugin/microsoft_esd.wasm");
         if !path.is_file() {
@@ -52,11 +52,11 @@ impl Component {
         Ok(Self { path, compiler })
     }
 
-    /// Puts it where the program looks for it, whichever compiler made it.
+    /// Copies the component to where `bss-host` looks for it, whichever compiler made it.
     fn put_into(self, target: &Path) -> Result<Self> {
         let folder = target.join(TARGET).join("plugin");
         let path = folder.join("microsoft_esd.wasm");
-        // What is there may be another name of a file of cargo's, which must not change: so it is replaced, not written to.
+        // A file that is there may be a hard link to one of cargo's, which must not change; so it is replaced.
         let partial = folder.join("microsoft_esd.wasm.partial");
         std::fs::create_dir_all(&folder)
             .and_then(|()| std::fs::copy(&self.path, &partial))
@@ -65,7 +65,7 @@ impl Component {
         Ok(Self { path, ..self })
     }
 
-    /// One line for people: path, size and maker.
+    /// A line for people: path, size and maker.
     ///
     /// # Errors
     /// The component can't be read any more.
@@ -81,7 +81,7 @@ impl Component {
     }
 }
 
-/// What a build for wasm left behind.
+/// The result of a build for wasm.
 #[derive(Debug)]
 pub(crate) struct Built {
     /// The target folder.
@@ -119,7 +119,8 @@ pub(crate) fn build_for_wasm(
             build_with_own_rustc(workspace, arguments)
         }
         WasmToolchain::Auto if is_target_installed() => build_with_own_rustc(workspace, arguments),
-        // It was needed once, so rustup could download nothing; asking again costs minutes of time-outs.
+        // Debian's compiler was unpacked because rustup could download nothing; asking rustup again costs minutes of
+        // time-outs.
         WasmToolchain::Auto if debian::is_unpacked(workspace) => debian::build(workspace, arguments),
         WasmToolchain::Auto if !process::succeeds(Command::new("rustup").arg("--version")) => {
             eprintln!(
@@ -165,7 +166,7 @@ pub(crate) fn is_target_installed() -> bool {
     folder.is_ok_and(|folder| contains_file_starting_with(Path::new(folder.trim()), "libstd-"))
 }
 
-/// Whether a folder has a file whose name starts like that.
+/// Whether a folder has a file whose name starts with `prefix`.
 pub(crate) fn contains_file_starting_with(folder: &Path, prefix: &str) -> bool {
     let Ok(entries) = std::fs::read_dir(folder) else {
         return false;

@@ -30,7 +30,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<u8> {
     process::exit_code(&mut harness)
 }
 
-/// A program of the development profile.
+/// The path of a program of the development profile.
 fn built(workspace: &Workspace, name: &str) -> PathBuf {
     let debug = workspace.target.join("debug");
     debug.join(format!("{name}{}", std::env::consts::EXE_SUFFIX))

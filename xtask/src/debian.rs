@@ -2,8 +2,8 @@
 //!
 //! Debian's `rustc-web` knows wasm32-wasip2 and can be unpacked anywhere. The standard library for wasm is
 //! not among the packages, but its source is: cargo builds it with `-Z build-std`. The linker for components is that of
-//! the Rust that runs us, or where that is Debian's too, which has none, comes from crates.io. Nothing is installed
-//! outside the target folder, and root is not needed.
+//! the Rust that runs us; where that Rust is Debian's, which has none, the linker comes from crates.io. Nothing is
+//! installed outside the target folder, and root is not needed.
 
 mod apt;
 
@@ -18,10 +18,10 @@ use crate::process;
 use crate::toolchain;
 use crate::workspace::Workspace;
 
-/// What of the C library the linker asks for by name.
+/// The files of the C library that the linker asks for by name.
 const SELF_CONTAINED: [&str; 3] = ["crt1-command.o", "crt1-reactor.o", "libc.a"];
 
-/// Makes a component of what the other linker made. Pinned, so that the next build links like this one.
+/// The linker that makes a component of what the other linker made. Pinned, so that the next build links like this one.
 const COMPONENT_LINKER: &str = "wasm-component-ld";
 const COMPONENT_LINKER_VERSION: &str = "0.5.31";
 
@@ -43,7 +43,7 @@ pub(crate) fn build(workspace: &Workspace, arguments: &[&str]) -> Result<Built> 
         "building with Debian's {version} from {}",
         compiler.folder.display()
     );
-    // Another compiler in the same target folder would make cargo build everything again at each change of hands.
+    // Another compiler in the same target folder would make cargo build everything again at each change of compiler.
     let target = home(workspace).join("build");
     let mut cargo = workspace.cargo(arguments.iter().copied());
     cargo
@@ -52,7 +52,8 @@ pub(crate) fn build(workspace: &Workspace, arguments: &[&str]) -> Result<Built> 
         .env("RUSTC", compiler.rustc())
         .env("RUSTC_BOOTSTRAP", "1")
         .env("LD_LIBRARY_PATH", &compiler.libraries)
-        // Both would take precedence over the flags that name the linker.
+        // `RUSTFLAGS` would take precedence over the flags that name the linker. So would `CARGO_ENCODED_RUSTFLAGS`,
+        // which `process::cargo` removes.
         .env_remove("RUSTFLAGS")
         .env("CARGO_TARGET_WASM32_WASIP2_LINKER", &linkers.component)
         .env("CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS", linkers.flags()?);
@@ -63,12 +64,12 @@ pub(crate) fn build(workspace: &Workspace, arguments: &[&str]) -> Result<Built> 
     })
 }
 
-/// Whether an earlier build left the compiler there.
+/// Whether an earlier build has unpacked the compiler.
 pub(crate) fn is_unpacked(workspace: &Workspace) -> bool {
     home(workspace).join("toolchain").is_dir()
 }
 
-/// Everything of ours that has to do with Debian.
+/// The folder of everything that is downloaded, unpacked or built for Debian's compiler.
 fn home(workspace: &Workspace) -> PathBuf {
     workspace.target.join("debian-wasm")
 }
@@ -91,7 +92,7 @@ impl Linkers {
         })
     }
 
-    /// The flags that name the linker within the linker. Cargo splits them at blanks.
+    /// The flags that tell the linker for components which other linker to call. Cargo splits them at blanks.
     fn flags(&self) -> Result<String> {
         let path = self.wasm.display().to_string();
         if path.contains(char::is_whitespace) {
@@ -101,7 +102,7 @@ impl Linkers {
     }
 }
 
-/// Every toolchain of rustup's has it; Debian's has not.
+/// The linker for components of the Rust that runs us. Every toolchain of rustup's has it; Debian's has not.
 fn component_linker_of_own_rust() -> Result<Option<PathBuf>> {
     let sysroot = process::stdout(process::rustc().args(["--print", "sysroot"]))?;
     let host = process::stdout(process::rustc().args(["--print", "host-tuple"]))?;
@@ -113,7 +114,8 @@ fn component_linker_of_own_rust() -> Result<Option<PathBuf>> {
     Ok(linker.is_file().then_some(linker))
 }
 
-/// The same program as in rustup's toolchains, from crates.io; installed below the target folder where it is not yet.
+/// The linker for components from crates.io, the same program as in rustup's toolchains. Installs it below the target
+/// folder where it is missing.
 fn installed_component_linker(workspace: &Workspace) -> Result<PathBuf> {
     let folder = home(workspace).join(format!("{COMPONENT_LINKER}-{COMPONENT_LINKER_VERSION}"));
     let linker = folder.join("bin").join(COMPONENT_LINKER);
@@ -133,7 +135,7 @@ fn installed_component_linker(workspace: &Workspace) -> Result<PathBuf> {
 /// Debian's compiler, unpacked.
 struct Compiler {
     folder: PathBuf,
-    /// Where its shared libraries are.
+    /// The folder of the compiler's shared libraries.
     libraries: PathBuf,
 }
 
@@ -209,7 +211,7 @@ fn unpack(home: &Path, folder: &Path) -> Result<()> {
     Compiler::in_folder(partial.clone())?.version()?;
     fs::rename(&partial, folder)
         .with_context(|| format!("`{}` could not be renamed to `toolchain`", partial.display()))?;
-    // 140 MB that are of no more use.
+    // The downloads are 140 MB, and of no more use.
     remove(&home.join("apt"))
 }
 
@@ -229,7 +231,7 @@ fn install_c_library(partial: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The source package is the whole compiler's (440 MB); the standard library is a sixth of it.
+/// Removes all sources but the standard library's, which are a sixth of the whole compiler's (440 MB).
 fn drop_unneeded_sources(partial: &Path) -> Result<()> {
     for release in folders_in(&partial.join("usr/src"))? {
         for part in folders_in(&release)? {

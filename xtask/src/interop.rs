@@ -15,20 +15,20 @@ use crate::{process, toolchain};
 mod readers;
 mod stock_wasmtime;
 
-/// The workspace of what stands in for a host.
+/// The manifest of the workspace whose programs stand in for a host.
 pub(crate) const STOCK_MANIFEST: &str = stock_wasmtime::MANIFEST;
 
-/// What a part's tests find in their environment.
+/// An environment variable for a part's tests.
 type Variable = (&'static str, std::ffi::OsString);
 
-/// Some of the tests, which need the same things.
+/// A group of tests that need the same things.
 struct Part {
-    /// Its module below `tests/interop/`.
+    /// The part's module below `tests/interop/`.
     name: &'static str,
     about: &'static str,
-    /// Programs it needs, each with the Debian package that brings it.
+    /// The programs that the part needs, each with the Debian package that brings it.
     programs: &'static [(&'static str, &'static str)],
-    /// Builds what no package brings.
+    /// Builds everything else that the part needs, and says in variables where it is.
     prepare: fn(&Workspace) -> Result<Vec<Variable>>,
 }
 
@@ -74,7 +74,7 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     PARTS.iter().map(|part| part.name)
 }
 
-/// The parts, one on each line, with what they are.
+/// The parts, one on each line, with their descriptions.
 pub(crate) fn list() -> String {
     PARTS.iter().fold(String::new(), |mut list, part| {
         // Writing to a string can't fail.
@@ -125,7 +125,7 @@ pub(crate) fn run(workspace: &Workspace, named: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Installs the packages of those programs that are missing, where we may.
+/// Installs the packages of those programs that are missing; only root may.
 fn install(programs: &[(&str, &'static str)]) -> Result<()> {
     let mut packages: Vec<_> = programs
         .iter()
@@ -139,7 +139,7 @@ fn install(programs: &[(&str, &'static str)]) -> Result<()> {
     install_packages(&packages)
 }
 
-/// Installs Debian packages, where we may.
+/// Installs Debian packages; only root may.
 fn install_packages(packages: &[&str]) -> Result<()> {
     let is_root = process::stdout(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
     if !is_root || !is_there("apt-get") {
@@ -157,7 +157,7 @@ fn install_packages(packages: &[&str]) -> Result<()> {
     )
 }
 
-/// Whether the shell would find a program. nginx is where only root looks.
+/// Whether a program is in the path, or in the folders that only root has there, where nginx is.
 fn is_there(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)

@@ -1,5 +1,5 @@
-//! The project's chores: build the component, run every check, run the demo, the crash test or other
-//! people's software, weigh the component, draw a picture.
+//! The project's chores: build the component, run every check, run the demo, the crash test or the tests with
+//! other people's software, weigh the component, draw a picture.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -25,7 +25,7 @@ use std::process::ExitCode;
 use args::Command;
 use workspace::Workspace;
 
-/// The arguments were not understood, or there were none.
+/// The exit code when the arguments are missing or not understood.
 const EXIT_USAGE: u8 = 2;
 
 fn main() -> ExitCode {

@@ -16,13 +16,13 @@ use terminal::Cell;
 use crate::workspace::Workspace;
 use crate::{demo, process};
 
-/// Where the README expects it.
+/// The path at which the README expects the picture.
 const PICTURE: &str = "docs/demo.svg";
 
-/// What the reader is to type, as the picture's first line.
+/// The picture's first line: the command that the reader is to type.
 const PROMPT: &str = "\x1b[1;32m$\x1b[0m \x1b[1mcargo xtask demo\x1b[0m\n";
 
-/// As wide as a README shows without scaling the letters down much.
+/// The terminal's width: as wide as a README shows without scaling the letters down much.
 const COLUMNS: &str = "100";
 
 /// Draws `docs/demo.svg` from a fresh run of the demo, or from terminal output that was saved in a file. A picture that
@@ -49,7 +49,7 @@ fn output(workspace: &Workspace, from: Option<&Path>) -> Result<String> {
             fs::read_to_string(file).with_context(|| format!("`{}` can't be read as text", file.display()))
         }
         None => process::stdout(
-            // Its stdout is no terminal here; these say what a terminal would.
+            // The demo's stdout is no terminal here; these variables say what a terminal would.
             demo::command(workspace)?
                 .env("CLICOLOR_FORCE", "1")
                 .env("COLUMNS", COLUMNS)

@@ -1,4 +1,4 @@
-//! Other programs: started, waited for, and readable when they fail.
+//! Runs other programs, and reports their failures readably.
 
 use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader};
@@ -9,8 +9,8 @@ use anyhow::{Context, Result, bail};
 /// The cargo that runs us, so that nested builds use the same one.
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
-    // Left over from a build script or an outer cargo, it would override what a target's own flags say
-    // and compile everything a second time.
+    // A value left over from a build script or an outer cargo would override a target's own flags and
+    // compile everything a second time.
     command.env_remove("CARGO_ENCODED_RUSTFLAGS");
     command
 }
@@ -20,10 +20,10 @@ pub(crate) fn rustc() -> Command {
     Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| OsString::from("rustc")))
 }
 
-/// Runs a program to its end. What it says goes to stderr: our stdout is for results.
+/// Runs a program to its end. Its stdout goes to our stderr: our stdout is for results.
 ///
 /// # Errors
-/// It could not be started, or did not succeed; the message has its command line.
+/// The program could not be started, or did not succeed; the message has its command line.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let status = command
         .stdout(io::stderr())
@@ -35,7 +35,7 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
 /// Runs a program to its end with our own stdout, and answers with its exit code.
 ///
 /// # Errors
-/// It could not be started, or was ended by a signal.
+/// The program could not be started, or was ended by a signal.
 pub(crate) fn exit_code(command: &mut Command) -> Result<u8> {
     let status = command.status().with_context(|| not_started(command))?;
     match status.code().and_then(|code| u8::try_from(code).ok()) {
@@ -47,7 +47,7 @@ pub(crate) fn exit_code(command: &mut Command) -> Result<u8> {
 /// Runs a program and passes on every line of its stdout, which `observe` sees first.
 ///
 /// # Errors
-/// It could not be started, or did not succeed.
+/// The program could not be started, or did not succeed.
 pub(crate) fn run_observed(command: &mut Command, mut observe: impl FnMut(&str)) -> Result<()> {
     let mut child = command
         .stdout(Stdio::piped())
@@ -70,7 +70,7 @@ pub(crate) fn run_observed(command: &mut Command, mut observe: impl FnMut(&str))
 /// Runs a program and answers with its stdout; its stderr is in the error when it fails.
 ///
 /// # Errors
-/// It could not be started, did not succeed, or wrote something that is not UTF-8.
+/// The program could not be started, did not succeed, or wrote something that is not UTF-8.
 pub(crate) fn stdout(command: &mut Command) -> Result<String> {
     let Output {
         status,
@@ -90,7 +90,7 @@ pub(crate) fn stdout(command: &mut Command) -> Result<String> {
     String::from_utf8(stdout).with_context(|| format!("`{}` wrote no UTF-8", shown(command)))
 }
 
-/// Whether a program can be started and succeeds; what it says is dropped.
+/// Whether a program can be started and succeeds; its output is dropped.
 pub(crate) fn succeeds(command: &mut Command) -> bool {
     command
         .stdin(Stdio::null())

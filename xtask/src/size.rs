@@ -1,4 +1,4 @@
-//! What is in the component: its sections, and the crates and functions that its code comes from, largest first.
+//! Lists what takes space in the component: its sections, and the crates and functions that its code comes from.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -11,16 +11,16 @@ use crate::args::WasmToolchain;
 use crate::component;
 use crate::workspace::Workspace;
 
-/// Crates and functions that are shown of each kind: what follows is below a percent.
+/// How many sections, crates and functions are shown: those that follow take less than a percent each.
 const SHOWN: usize = 30;
 
-/// Of a function's name, which may be a whole type.
+/// How many characters are shown of a function's name, which may be a whole type.
 const NAME_CHARS: usize = 110;
 
 /// Builds the component as it is shipped and, to see what is in it, once more with names.
 ///
 /// # Errors
-/// It can't be built or read.
+/// The component can't be built or read.
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let shipped = component::build(workspace, WasmToolchain::Auto)?;
     let named = component::build_with_names(workspace)?;
@@ -50,7 +50,7 @@ struct Contents {
     functions: Bytes,
 }
 
-/// One core module while it is read: the bodies come before their names.
+/// A core module while it is read: the bodies come before their names.
 #[derive(Default)]
 struct Module {
     imported: u32,
@@ -65,7 +65,7 @@ impl Contents {
             let payload = payload.context("the component can't be parsed")?;
             if let Some((_, range)) = payload.as_section() {
                 let bytes = usize::try_from(range.end - range.start)?;
-                // A module, and a component, is the sections that it has.
+                // A module or component is nothing but its sections, which are counted themselves.
                 if !matches!(
                     payload,
                     Payload::ModuleSection { .. } | Payload::ComponentSection { .. }
@@ -151,8 +151,8 @@ fn section_name(payload: &Payload<'_>) -> String {
     }
 }
 
-/// The crate that a function's name begins with: `<&alloc::vec::Vec<T> as core::fmt::Debug>::fmt` is of `alloc`. What is not
-/// Rust's, such as the C library, has no path.
+/// The crate that a function's name begins with: `<&alloc::vec::Vec<T> as core::fmt::Debug>::fmt` is of `alloc`.
+/// Functions that are not Rust's, such as the C library's, have no path.
 fn crate_of(name: &str) -> String {
     let bare = name.trim_start_matches(['<', '&', '*', '[', '(']);
     let bare = ["mut ", "const ", "dyn "]
@@ -164,7 +164,7 @@ fn crate_of(name: &str) -> String {
     }
 }
 
-/// Largest first, with the rest and the sum below.
+/// A table of sizes: the largest first, with the rest and the sum below.
 struct Table<'a> {
     title: &'a str,
     lines: Vec<(&'a str, usize)>,
@@ -220,7 +220,7 @@ mod tests {
 
     #[test]
     fn the_bytes_of_functions_are_found_under_their_names_behind_the_imports() {
-        // One imported function; a body of 3 bytes named `app::run`.
+        // A module with one imported function, and a body of 3 bytes named `app::run`.
         let module = [
             &b"\0asm\x01\0\0\0"[..],
             &[1, 4, 1, 0x60, 0, 0],

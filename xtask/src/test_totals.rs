@@ -1,6 +1,6 @@
-//! What test binaries say of themselves, added up.
+//! Adds up the results that test binaries print.
 
-/// What all test binaries counted, together.
+/// The counts of all test binaries together.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct TestTotals {
     pub(crate) passed: u64,
@@ -10,7 +10,7 @@ pub(crate) struct TestTotals {
 }
 
 impl TestTotals {
-    /// Counts a line such as `test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; …`; others don't count.
+    /// Counts a line such as `test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; …`; other lines don't count.
     pub(crate) fn add(&mut self, line: &str) {
         let Some((_, counts)) = line
             .trim()

@@ -1,4 +1,4 @@
-//! What must be installed before anything is built: a Rust that is new enough, and a C compiler.
+//! Checks what must be installed before anything is built: a Rust that is new enough, and a C compiler.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -25,7 +25,7 @@ pub(crate) fn check() -> Result<()> {
 /// Checks that cargo's compiler is new enough.
 ///
 /// # Errors
-/// It can't be run or is older than `rust-version`.
+/// The compiler can't be run or is older than `rust-version`.
 pub(crate) fn check_rustc() -> Result<()> {
     let found = process::stdout(process::rustc().arg("--version"))?;
     check_version(&found)
@@ -35,7 +35,7 @@ pub(crate) fn check_rustc() -> Result<()> {
 /// Checks the answer of `rustc --version`.
 ///
 /// # Errors
-/// It is not a version, or one older than `rust-version`.
+/// The answer is no version, or one older than `rust-version`.
 pub(crate) fn check_version(found: &str) -> Result<()> {
     let found = found.trim();
     let Some(version) = rustc_version(found) else {
@@ -54,7 +54,7 @@ fn rustc_version(line: &str) -> Option<Version> {
     parse_version(line.strip_prefix("rustc ")?.split_whitespace().next()?)
 }
 
-/// `1.95`, `1.95.0` or `1.96.0-nightly`.
+/// Reads a version such as `1.95`, `1.95.0` or `1.96.0-nightly`.
 fn parse_version(text: &str) -> Option<Version> {
     let release = text.split_once('-').map_or(text, |(release, _)| release);
     let mut numbers = release.split('.').map(str::parse::<u32>);
@@ -99,7 +99,7 @@ fn c_is_compiled(command: &mut Command) -> bool {
 /// Makes sure that a cargo subcommand of rustup's is there (a minimal toolchain has neither clippy nor rustfmt).
 ///
 /// # Errors
-/// It is missing and rustup could not add it.
+/// The subcommand is missing and rustup could not add it.
 pub(crate) fn ensure_component(component: &str) -> Result<()> {
     let subcommand = if component == "rustfmt" { "fmt" } else { component };
     if process::succeeds(process::cargo().args([subcommand, "--version"])) {

@@ -1,4 +1,4 @@
-//! Where things are: the workspace's root and its target folder.
+//! Finds the workspace's root and its target folder.
 
 use std::path::{Path, PathBuf};
 
@@ -11,18 +11,18 @@ use crate::process;
 pub(crate) struct Workspace {
     /// The folder of the root `Cargo.toml`.
     pub(crate) root: PathBuf,
-    /// Where cargo puts what it builds; `CARGO_TARGET_DIR` and cargo's configuration can move it.
+    /// The folder into which cargo builds; `CARGO_TARGET_DIR` and cargo's configuration can move it.
     pub(crate) target: PathBuf,
 }
 
 impl Workspace {
-    /// Asks cargo.
+    /// Asks cargo where the target folder is.
     ///
     /// # Errors
     /// Cargo could not be run in the workspace.
     pub(crate) fn locate() -> Result<Self> {
-        // Asked for at run time first: builds of several checkouts may share one target folder, and with it
-        // one xtask binary.
+        // The variable at run time comes first: builds of several checkouts may share one target folder, and
+        // with it one xtask binary.
         let package = std::env::var_os("CARGO_MANIFEST_DIR")
             .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
         let root = package

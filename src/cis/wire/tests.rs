@@ -1,4 +1,4 @@
-//! Bodies that nobody wrote.
+//! Bodies of answers that are incomplete, or made up at random.
 
 use proptest::prelude::*;
 use zeroize::Zeroizing;

@@ -288,7 +288,7 @@ fn a_thumbprint_must_be_one_and_be_installed() {
     }
 }
 
-/// The problems of a ready instance beside another one that differs from it in what is given.
+/// The problems of a ready instance beside another one that differs from it in `other` and `currency`.
 fn beside(other: &[(&'static str, &'static str)], currency: &str) -> Vec<(String, String, String)> {
     let mut values = nine_with("system-name", "Other");
     for (id, value) in other {
@@ -334,13 +334,13 @@ fn a_certificate_serves_one_combination_and_a_clash_names_the_other_instance() {
     assert_eq!(short(&beside(&[("channel-id", "1")], "EUR")), [IN_USE]);
     assert_eq!(short(&beside(&[ANOTHER], "EUR")), [IN_USE]);
     assert_eq!(short(&beside(&[("country", "DE"), ANOTHER], "EUR")), [IN_USE]);
-    // The same one, written as certificate viewers write it.
+    // The thumbprint of the same certificate, as certificate viewers write it.
     let spaced = "01 23 45 67 89 ab cd ef 01 23 45 67 89 ab cd ef 01 23 45 67";
     assert_eq!(
         short(&beside(&[("certificate-thumbprint", spaced)], "USD")),
         [IN_USE]
     );
-    // What the other one has not chosen yet clashes with nothing; another certificate neither.
+    // A field that the other instance has not chosen yet clashes with nothing; nor does another certificate.
     assert_eq!(beside(&[("country", ""), ("language", "")], "EUR"), []);
     let another = "FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF";
     assert_eq!(beside(&[("certificate-thumbprint", another)], "USD"), []);

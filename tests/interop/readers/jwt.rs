@@ -57,7 +57,7 @@ async fn captured(entra_version: &str, endpoint: &str) -> Captured {
         output.read_exact(&mut body).expect("openssl prints the body");
         let _ = read.send(body);
     });
-    // Whoever comes first: the plugin waits for an answer that it does not get, unless it never asked.
+    // The plugin waits for an answer that it does not get: a call that ends before the request is read never asked.
     let body = tokio::select! {
         body = body => body.expect("openssl prints a request"),
         ended = fetch(&scenario) => panic!("nobody asked for an access token: {ended:?}"),
@@ -83,7 +83,7 @@ fn verify(folder: &Path, captured: &Captured, pem: &str, algorithm: &str, jwt: &
     python("verify_jwt.py", &[file, algorithm, &captured.audience], jwt)
 }
 
-/// The same JWT for another subject, its signature as it was.
+/// Changes the subject of a JWT and leaves its signature as it was.
 fn altered(jwt: &str) -> String {
     let parts: Vec<&str> = jwt.split('.').collect();
     let [header, claims, signature] = parts[..] else {
@@ -120,7 +120,7 @@ async fn is_verified(entra_version: &str, endpoint: &str, algorithm: &str, thumb
     let other = other.expect("a certificate").certificate_pem;
     let said = complaint(&verify(&other, algorithm, &captured.jwt));
     assert!(said.contains("InvalidSignatureError"), "{said}");
-    // Its signature holds, and its thumbprint is not this certificate's.
+    // The JWT's signature holds for the twin's key too, but its thumbprint is not that of the twin's certificate.
     let key = rcgen::KeyPair::from_pem(&captured.signer.private_key_pem).expect("its key");
     let twin = rcgen::CertificateParams::new(Vec::new()).and_then(|parameters| parameters.self_signed(&key));
     let said = complaint(&verify(

@@ -10,7 +10,7 @@ use super::{own, program, tools};
 
 const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/cis-openapi.yaml");
 
-/// So that a run can be repeated.
+/// The seed of all that is made up, fixed so that a run can be repeated.
 const SEED: &str = "2026";
 fn lint(document: &Path) -> Output {
     program("node")
@@ -48,8 +48,8 @@ fn the_linter_finds_nothing_and_would_find_a_reference_to_nothing() {
     assert!(!output.status.success(), "{output:?}");
 }
 
-/// How many requests it makes up for each operation, and how many walks along links: along those that the document has, and
-/// none that it makes out for itself.
+/// How many requests schemathesis makes up for each operation, and how many walks along links. It follows the links
+/// that the document has, and infers none.
 const CONFIGURATION: &str = "
     [generation]
     max-examples = 30
@@ -61,10 +61,10 @@ const CONFIGURATION: &str = "
 
 const EVERY_PHASE: &str = "examples,coverage,fuzzing,stateful";
 
-/// What can only be done by way of a link: nobody guesses the id of a license, or where a catalog goes on.
+/// Operations that need a link to succeed: the id of a license, or where a catalog goes on, can't be guessed.
 const FOLLOWED: [&str; 4] = ["findToken", "getToken", "listOffers continued", "returnToken"];
 
-/// Holds a running simulator to a document. What was done by way of its links comes with the output.
+/// Holds a running simulator to a document. Returns the output, and the operations that were done by way of a link.
 async fn schemathesis(document: &Path, phases: &str) -> (Output, BTreeSet<String>) {
     let folder = tempfile::tempdir().expect("a temporary directory");
     let options = SimulatorOptions::new(folder.path().join("microsoft"));

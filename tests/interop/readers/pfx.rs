@@ -47,7 +47,8 @@ fn told_thumbprint(file: &Path) -> String {
     line.expect("a fingerprint").replace(':', "")
 }
 
-/// How the certificates in it are encrypted, as OpenSSL tells it: a Java without an option ignores it. None: they are not.
+/// How the certificates in a file are encrypted, `None` when they are not. OpenSSL tells it, because a Java that does
+/// not know an option ignores it.
 fn certificate_protection(file: &Path) -> Option<String> {
     let told = Command::new("openssl")
         .args([
@@ -61,7 +62,7 @@ fn certificate_protection(file: &Path) -> Option<String> {
         .arg(file)
         .output()
         .expect("openssl runs");
-    // An algorithm that it has left behind is named all the same, before it gives up.
+    // OpenSSL gives up at an algorithm that it no longer supports, but names it before.
     let told = String::from_utf8_lossy(&told.stderr);
     assert!(told.contains("Shrouded Keybag"), "{told}");
     let encrypted = told

@@ -99,7 +99,7 @@ impl Microsoft {
         body["access_token"].as_str().expect("an access token").to_owned()
     }
 
-    /// PS256 by `openssl dgst`, with the thumbprint that `openssl x509` tells.
+    /// Signs an assertion with PS256 by `openssl dgst`, with the thumbprint that `openssl x509` tells.
     fn assertion(&self, issued: &IssuedCertificate, audience: &str) -> String {
         let (certificate, key) = (self.folder.path().join("a.pem"), self.folder.path().join("a.key"));
         write(&certificate, &issued.certificate_pem);
@@ -233,7 +233,7 @@ async fn curl_does_not_get_in_without_a_certificate_or_with_one_that_is_not_good
             let output = microsoft.curl(issued, &[tls, &[&offers]].concat());
             assert!(!output.status.success(), "{what}, {tls:?}: {output:?}");
             assert_eq!(output.stdout, b"\n000 0", "{what}, {tls:?}: there is no answer");
-            // What curl makes of it depends on when it reads the alert; the server knows why it sent one.
+            // The reason that curl gives depends on when it reads the alert; the server knows why it sent one.
             let refused = until("the server has refused it", || {
                 microsoft.simulator.refused_handshakes().get(before).cloned()
             });

@@ -11,22 +11,22 @@ use tempfile::TempDir;
 use super::pki::Served;
 use super::{free_port, until};
 
-/// What one port of nginx is like.
+/// The configuration of one port of nginx.
 pub(super) struct Site {
     pub(super) served: Served,
-    /// As `ssl_protocols` has it.
+    /// The value of `ssl_protocols`.
     pub(super) tls: &'static str,
     pub(super) http2: bool,
-    /// Lines of its own, after `ssl_verify_client`'s.
+    /// The lines that say how client certificates are verified: `ssl_verify_client` and the like.
     pub(super) verify: &'static str,
 }
 
-/// Where nginx passes requests on to, and as whom.
+/// The server to which nginx passes requests on, and the certificate with which it does.
 pub(super) struct Behind {
     pub(super) port: u16,
-    /// PEM, with its key.
+    /// The certificate with its key, PEM.
     pub(super) client_certificate: String,
-    /// PEM, of the authority of both its server and its clients.
+    /// The certificate of the authority of both the server and its clients, PEM.
     pub(super) authority: String,
 }
 
@@ -58,7 +58,7 @@ impl Drop for Nginx {
 }
 
 impl Nginx {
-    /// One port for each site; all accept connections when this returns.
+    /// Starts nginx with a port for each site; all accept connections when this returns.
     pub(super) fn start(behind: &Behind, sites: &[Site]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary directory");
         let ports: Vec<u16> = sites.iter().map(|_| free_port()).collect();
@@ -70,7 +70,7 @@ impl Nginx {
             write(folder.path(), &format!("{port}.key"), &site.served.key);
             let _ = write!(servers, "{}", server(*port, site, behind.port));
         }
-        // One process, so that killing it leaves none behind.
+        // A single process, so that killing it leaves none behind.
         let configuration = format!(
             r#"daemon off; master_process off; pid nginx.pid; error_log error.log info;
 events {{ worker_connections 256; }}
@@ -117,8 +117,8 @@ http {{
         std::fs::read_to_string(self.folder.path().join(name)).unwrap_or_default()
     }
 
-    /// The requests that came to one of its ports so far. nginx logs a request after it has answered it: whoever
-    /// expects some says how many at least.
+    /// The requests that came to a port so far. nginx logs a request only after it has answered it, so this waits
+    /// until `at_least` so many are logged.
     pub(super) fn seen(&self, port: u16, at_least: usize) -> Vec<Seen> {
         until("nginx logs the requests", || {
             let log = self.file("access.log");
@@ -157,7 +157,7 @@ fn write(folder: &Path, name: &str, text: &str) {
     std::fs::write(folder.join(name), text).expect("a file in a temporary directory");
 }
 
-/// Debian installs it where only root's shell looks.
+/// The path of nginx, which Debian installs where only root's shell looks.
 fn program() -> PathBuf {
     let elsewhere = Path::new("/usr/sbin/nginx");
     if elsewhere.is_file() {

@@ -53,7 +53,7 @@ impl Peers {
     }
 }
 
-/// What nginx's log calls a certificate.
+/// A thumbprint as nginx's log writes it.
 fn fingerprint(thumbprint: &Thumbprint) -> String {
     thumbprint.to_string().to_lowercase()
 }
@@ -198,14 +198,15 @@ async fn a_certificate_that_nginx_does_not_take_is_refused_by_http_and_nothing_i
         panic!("two ports")
     };
     let scenario = &peers.scenario;
-    // The twin: where the certificate is asked for of everybody and looked at in a location, ours is good as well.
+    // The twin: our certificate is good at both ports, also where nginx asks everybody for one and judges it in a
+    // location.
     for port in [at_once, later] {
         turn_to(scenario, port).await;
         fetch(scenario).await.expect("our certificate is good");
     }
     scenario.sell_all(INSTANCE).await;
     let microsoft = &scenario.microsoft;
-    // An expired one does not come so far: Entra refuses its assertion.
+    // An expired certificate would not come so far: Entra refuses its assertion.
     let untrusted = microsoft
         .issue_untrusted_certificate(&CertificateRequest::default())
         .expect("a certificate");

@@ -16,7 +16,7 @@ pub(crate) enum ServerKey {
     Ecdsa,
 }
 
-/// What is wrong with a server.
+/// The flaws that a server's certificate may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Flaw {
     None,
@@ -33,11 +33,11 @@ pub(crate) struct Pki {
     intermediate: Issuer<'static, KeyPair>,
 }
 
-/// What a server is configured with, PEM.
+/// The files that a server is configured with, PEM.
 pub(crate) struct Served {
-    /// The certificate, and what is served above it.
+    /// The certificate, followed by `chain`.
     pub(crate) certificate: String,
-    /// What is served above it.
+    /// The intermediate certificate; empty when it is not served.
     pub(crate) chain: String,
     pub(crate) key: String,
 }

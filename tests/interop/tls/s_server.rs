@@ -14,7 +14,7 @@ use crate::scenario::Scenario;
 /// `openssl s_server`, stopped when it is dropped.
 pub(crate) struct SServer {
     process: Child,
-    /// What it serves files from.
+    /// The folder from which it serves files.
     folder: TempDir,
     pub(crate) port: u16,
 }
@@ -27,7 +27,7 @@ impl Drop for SServer {
 }
 
 impl SServer {
-    /// It takes client certificates of that authority (PEM) alone.
+    /// Starts a server that takes client certificates of `clients_authority` (PEM) alone.
     pub(crate) fn start(served: &Served, clients_authority: &str, options: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary directory");
         let port = free_port();
@@ -87,7 +87,7 @@ impl SServer {
         std::fs::write(file, answer).expect("a file");
     }
 
-    /// What it prints, line by line.
+    /// The server's stdout, to be read line by line.
     pub(crate) fn output(&mut self) -> BufReader<ChildStdout> {
         BufReader::new(self.process.stdout.take().expect("a pipe"))
     }
@@ -147,7 +147,7 @@ async fn a_certificate_that_openssl_refuses_is_named_whether_its_alert_comes_ear
     scenario
         .set("certificate-thumbprint", &thumbprint.to_string())
         .await;
-    // TLS 1.2 refuses it within the handshake, TLS 1.3 after the client has begun to send its request.
+    // TLS 1.2 refuses the certificate within the handshake, TLS 1.3 after the client has begun to send its request.
     for tls in ["-tls1_2", "-tls1_3"] {
         for key in [ServerKey::Rsa, ServerKey::Ecdsa] {
             let served = pki.server(key, Flaw::None);
@@ -174,8 +174,8 @@ async fn an_openssl_that_is_not_who_it_should_be_is_not_asked() {
     }
 }
 
-/// Has a server that has asked for no certificate ask for one once the request is there, and answer when it has said
-/// that among its errors.
+/// Has a server that has asked for no certificate ask for one, by `command`, once the request is there, and types
+/// `answer` when `said` stands among its errors. Returns the problem that the operator is told.
 async fn asks_late(tls: &str, command: &str, said: &'static str, answer: &'static str) -> String {
     let (scenario, pki, clients) = host().await;
     let served = pki.server(ServerKey::Ecdsa, Flaw::None);
@@ -187,16 +187,16 @@ async fn asks_late(tls: &str, command: &str, said: &'static str, answer: &'stati
     let errors = BufReader::new(server.process.stderr.take().expect("a pipe"));
     let typing = std::thread::spawn(move || {
         let mut lines = output.lines().map_while(Result::ok);
-        // Whatever is typed before the request is there would go to a connection that has none.
+        // A command that is typed before the request is there would go to a connection without one.
         let asked = lines.any(|line| line.starts_with("GET /cis/catalog/offers"))
             && lines.any(|line| line.is_empty());
         assert!(asked, "the request arrives");
         input.write_all(command.as_bytes()).expect("openssl reads");
-        // Its errors come at once, while its output waits until there is more of it.
+        // openssl prints its errors at once, while its output waits until there is more of it.
         let mut errors = errors.lines().map_while(Result::ok);
         assert!(errors.any(|line| line.contains(said)), "openssl says `{said}`");
         input.write_all(answer.as_bytes()).expect("openssl reads");
-        // Read to the end: openssl stops where nobody does.
+        // Both are read to the end, because openssl stops once its pipes are full.
         errors.for_each(drop);
         lines.for_each(drop);
     });
@@ -217,7 +217,8 @@ async fn a_server_that_renegotiates_for_a_certificate_gets_none_and_the_operator
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_asks_after_the_handshake_of_tls_1_3_gets_none_and_the_operator_a_reason() {
-    // OpenSSL sees that the client has not offered it; a server that needs it then hangs up.
+    // OpenSSL sees that the client has not offered authentication after the handshake; a server that needs it then
+    // hangs up.
     let told = asks_late("-tls1_3", "c", "extension not received", "Q\n").await;
     assert!(told.starts_with("connection-broken-off: "), "{told}");
     assert!(told.contains("only after the handshake"), "{told}");

@@ -13,7 +13,7 @@ use hickory_proto::rr::{Name, RData, Record, RecordType};
 
 const TTL_SECONDS: u32 = 60;
 
-/// What there is in the DNS. Other names do not exist.
+/// The names in the DNS; no others exist.
 #[derive(Default)]
 pub(super) struct Zone {
     records: BTreeMap<Name, Vec<RData>>,
@@ -62,7 +62,7 @@ impl Zone {
         self
     }
 
-    /// Over UDP, answers are cut off.
+    /// Answers over UDP are cut off.
     pub(super) fn only_over_tcp(mut self) -> Self {
         self.only_over_tcp = true;
         self
@@ -78,7 +78,7 @@ impl Zone {
         self
     }
 
-    /// The answer to a question. None: there is none.
+    /// The answer to a question; `None` when it is not answered.
     fn answer(&self, question: &[u8], over_udp: bool) -> Option<Vec<u8>> {
         let question = Message::from_vec(question).expect("a DNS message");
         let query = question.queries.first().expect("a question").clone();
@@ -110,7 +110,7 @@ impl Zone {
             answer.metadata.response_code = ResponseCode::NXDomain;
         }
         if answer.answers.is_empty() {
-            // What says "no" is the zone, by its SOA record.
+            // The zone says "no" by its SOA record.
             let top = if self.tops.contains(asked) {
                 asked.clone()
             } else {
@@ -147,7 +147,7 @@ impl NameServer {
         Self::on(sockets(), zone)
     }
 
-    /// On sockets of one address.
+    /// Starts a server on sockets of one address.
     pub(super) fn on((udp, tcp): (UdpSocket, TcpListener), zone: Zone) -> Self {
         let address = udp.local_addr().expect("its address");
         let shared = Arc::new(Shared {
@@ -180,7 +180,7 @@ impl NameServer {
 impl Drop for NameServer {
     fn drop(&mut self) {
         self.shared.stopped.store(true, Ordering::SeqCst);
-        // Each thread sees it when it is woken.
+        // A thread sees that the server has stopped once a message or a connection wakes it.
         if let Ok(socket) = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)) {
             let _ = socket.send_to(&[], self.address);
         }
@@ -192,7 +192,7 @@ impl Drop for NameServer {
     }
 }
 
-/// One port for both: the system gives a free one for UDP, which another program may have for TCP.
+/// Sockets with one port for both: the system gives a free one for UDP, which another program may have for TCP.
 fn sockets() -> (UdpSocket, TcpListener) {
     loop {
         let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
@@ -222,7 +222,7 @@ impl Shared {
         }
     }
 
-    /// One connection after the other; each message has its length before it (RFC 1035 section 4.2.2).
+    /// Serves one connection after the other; each message has its length before it (RFC 1035 section 4.2.2).
     fn serve_tcp(&self, listener: &TcpListener) {
         loop {
             let (mut stream, _) = listener.accept().expect("a connection");

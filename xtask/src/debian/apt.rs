@@ -1,7 +1,7 @@
 //! Debian's packages, downloaded by apt into a folder of our own: nothing on the machine changes.
 //!
-//! The mirror is the one that the machine already uses. What else is asked of it are the two suites that have
-//! the packages: security (Debian's newest Rust) and backports (a C library that knows the target).
+//! The mirror is the one that the machine already uses. It is also asked for the two suites that have the
+//! packages: security (Debian's newest Rust) and backports (a C library that knows the target).
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,10 +11,10 @@ use anyhow::{Context, Result, bail};
 
 use crate::process;
 
-/// What is unpacked. Its dependencies are added by apt where the machine does not have them.
+/// The packages that are unpacked. Apt adds those of their dependencies that the machine does not have.
 const PACKAGES: [&str; 4] = ["rustc-web", "libstd-rust-web-dev", "rust-web-src", "wasi-libc"];
 
-/// The package whose version-numbered dependency holds the compiler itself, as a shared library. It finds
+/// The package whose version-numbered dependency holds the compiler itself, as a shared library. The compiler finds
 /// the standard library relative to where it lies, so it must be in our folder even where Debian's is installed.
 const DRIVER_OWNER: &str = "libstd-rust-web-dev";
 
@@ -27,7 +27,7 @@ const KEYRINGS: [&str; 2] = [
 /// Downloads the packages below `home` and answers with their files.
 ///
 /// # Errors
-/// This is not Debian, or a package could not be found or downloaded.
+/// The machine does not run Debian, or a package could not be found or downloaded.
 pub(super) fn download(home: &Path) -> Result<Vec<PathBuf>> {
     let apt = Apt::prepare(&home.join("apt"))?;
     eprintln!("asking Debian's mirror for its package lists");
@@ -67,7 +67,7 @@ struct Apt {
 impl Apt {
     fn prepare(folder: &Path) -> Result<Self> {
         let codename = codename()?;
-        // What an interrupted attempt left could be half a file.
+        // An interrupted attempt may have left half a file.
         if folder.exists() {
             fs::remove_dir_all(folder)?;
         }
@@ -186,7 +186,8 @@ fn sources_list(configured: &str, codename: &str, keyring: Option<&str>) -> Resu
     ))
 }
 
-/// Backports count less than the release unless asked for; of its C library only they know the target.
+/// Prefers the C library of backports, which alone knows the target: backports count less than the release unless
+/// asked for.
 fn preferences_for(codename: &str) -> String {
     format!("Package: wasi-libc\nPin: release n={codename}-backports\nPin-Priority: 900\n")
 }

@@ -1,4 +1,5 @@
-//! What reads what we write: a Python environment from `tests/interop/requirements.txt`, and redocly on its Node.js.
+//! Installs the tools that read what we write: a Python environment from `tests/interop/requirements.txt`, and redocly
+//! on the Node.js of that environment.
 
 use std::path::Path;
 use std::process::Command;
@@ -9,16 +10,16 @@ use super::Variable;
 use crate::process;
 use crate::workspace::Workspace;
 
-/// Where the tests find it.
+/// The environment variable that tells the tests where the tools are.
 const VARIABLE: &str = "INTEROP_TOOLS";
 
-/// What says which versions are installed; each is copied beside them when they are.
+/// The files that say which versions are wanted. Each is copied beside the tools once those versions are installed.
 const PINNED: [&str; 3] = ["requirements.txt", "package.json", "package-lock.json"];
 
 /// Installs the tools in the target folder, unless they are there in the versions wanted.
 ///
 /// # Errors
-/// They can't be downloaded or installed.
+/// The tools can't be downloaded or installed.
 pub(super) fn install(workspace: &Workspace) -> Result<Vec<Variable>> {
     let wanted = workspace.root.join("tests/interop");
     let folder = workspace.target.join("interop-tools");
@@ -37,7 +38,7 @@ pub(super) fn install(workspace: &Workspace) -> Result<Vec<Variable>> {
                 .arg(wanted.join("requirements.txt")),
         )?;
         copy(&wanted, &npm, &["package.json", "package-lock.json"])?;
-        // Its first line looks for a `node` in the path, which may be another one.
+        // npm's first line looks for a `node` in the path, which may have another one.
         process::run(
             Command::new(programs.join("npm"))
                 .args(["ci", "--silent", "--ignore-scripts"])

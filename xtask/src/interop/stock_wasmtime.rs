@@ -1,4 +1,5 @@
-//! The wasmtime CLI, the adapter that takes a host's place under it, and what puts the adapter and the plugin together.
+//! Builds the wasmtime CLI, the adapter that takes a host's place under it, and the composer, which puts the adapter
+//! and the plugin together.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -11,28 +12,29 @@ use crate::component::{self, TARGET};
 use crate::process;
 use crate::workspace::Workspace;
 
-/// A workspace of its own, whose lock file pins the CLI: within ours, its features would be ours too.
+/// The manifest of a workspace of its own, whose lock file pins the CLI: within our workspace, the CLI's features would
+/// be ours too.
 pub(super) const MANIFEST: &str = "tests/interop/stock/Cargo.toml";
 
-/// The profile of the programs: compiled quickly, but for what compiles the component at every start.
+/// The profile of the programs: compiled quickly, but for the crates that compile the component at every start.
 const PROFILE: &str = "stock";
 
 const BUILD: [&str; 4] = ["build", "--locked", "--manifest-path", MANIFEST];
 
-/// Builds all three, and says where they are.
+/// Builds the CLI, the adapter and the composer, and says where they are.
 ///
 /// # Errors
-/// One can't be built.
+/// One of them can't be built.
 pub(super) fn build(workspace: &Workspace) -> Result<Vec<Variable>> {
     let mut variables = build_composer(workspace)?;
     variables.push(("STOCK_WASMTIME", program(workspace, "stock-wasmtime")?));
     Ok(variables)
 }
 
-/// Builds what makes a composition, and says where that is.
+/// Builds the adapter and the composer, and says where they are.
 ///
 /// # Errors
-/// Something can't be built.
+/// One of them can't be built.
 pub(super) fn build_composer(workspace: &Workspace) -> Result<Vec<Variable>> {
     let compose = program(workspace, "stock-compose")?;
     let adapter = [
@@ -52,7 +54,7 @@ pub(super) fn build_composer(workspace: &Workspace) -> Result<Vec<Variable>> {
     ])
 }
 
-/// Builds a program of that workspace, and says where it is.
+/// Builds a program of the workspace at [`MANIFEST`], and says where it is.
 fn program(workspace: &Workspace, name: &str) -> Result<OsString> {
     let mut cargo = workspace.cargo(BUILD.into_iter().chain(["--profile", PROFILE, "--package", name]));
     process::run(cargo.arg("--target-dir").arg(&workspace.target))?;

@@ -1,6 +1,6 @@
 //! Box-drawing characters as lines: drawn as letters they would leave gaps between rows in most fonts.
 
-/// How a box-drawing character leaves its cell, seen from the cell's middle.
+/// The lines by which a box-drawing character leaves its cell, seen from the cell's middle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Arms {
     pub(super) up: Line,
@@ -10,7 +10,7 @@ pub(super) struct Arms {
     pub(super) is_dashed: bool,
 }
 
-/// One arm.
+/// An arm of a box-drawing character.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Line {
     None,

@@ -11,12 +11,12 @@ use super::terminal::{Cell, Color, Style};
 pub(super) const CELL_WIDTH: usize = 8;
 pub(super) const CELL_HEIGHT: usize = 18;
 const FONT_SIZE: &str = "13.3";
-/// From the top of a cell to the line that letters stand on.
+/// Pixels from the top of a cell to the line that letters stand on.
 const BASELINE: usize = 13;
 
 const PADDING: usize = 16;
 const TITLE_BAR: usize = 34;
-/// A window narrower than this looks broken.
+/// The fewest columns of the window: a narrower one looks broken.
 const COLUMNS_MIN: usize = 40;
 
 const BACKGROUND: &str = "#16191f";
@@ -135,7 +135,7 @@ fn pieces(run: &[Cell]) -> Vec<Range<usize>> {
     pieces
 }
 
-/// What a run has in common.
+/// The properties that all cells of a run have in common.
 fn kind(cell: &Cell) -> (Style, bool) {
     (cell.style, arms(cell.character).is_some())
 }
@@ -230,7 +230,7 @@ fn path(strokes: &BTreeSet<Stroke>) -> String {
     path
 }
 
-/// Where the strokes of an arm lie: one in the middle, or two around it.
+/// The places of an arm's strokes: one in the middle, or two around it.
 fn offsets(line: Line, middle: usize) -> impl Iterator<Item = usize> {
     let (single, double) = match line {
         Line::None => (None, None),

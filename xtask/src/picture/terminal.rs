@@ -1,6 +1,6 @@
-//! What a terminal would show: text with ANSI escapes in, lines of styled characters out.
+//! Renders terminal output as a terminal would: text with ANSI escapes in, lines of styled characters out.
 
-/// One of a terminal's colors, or any other.
+/// A color that the terminal has a name for, or any other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Color {
     /// 0 to 7 as in `ESC [ 30 m` and after, 8 to 15 the bright ones.
@@ -18,7 +18,7 @@ pub(super) struct Style {
     pub(super) underlined: bool,
 }
 
-/// One place on the screen.
+/// A place on the screen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Cell {
     pub(super) character: char,
@@ -128,7 +128,7 @@ impl Screen {
         }
     }
 
-    /// Select Graphic Rendition: the numbers before the `m`.
+    /// Applies a "Select Graphic Rendition", whose numbers stand before the `m`.
     fn select(&mut self, parameters: &str) {
         let mut codes = parameters
             .split([';', ':'])
@@ -156,7 +156,7 @@ impl Screen {
     }
 }
 
-/// `5;n` is one of 256 colors, `2;r;g;b` any.
+/// Reads an extended color: `5;n` is one of 256, `2;r;g;b` any.
 fn extended(codes: &mut impl Iterator<Item = u8>) -> Option<Color> {
     match codes.next()? {
         2 => Some(Color::Exact(codes.next()?, codes.next()?, codes.next()?)),

@@ -17,7 +17,7 @@ use super::bindings::exports::bss::service_manager::certificate_store::{
 };
 use super::bindings::wasi::random::random;
 
-/// Where `bss-host simulator --plain-http-without-certificates` leaves its files, as the guest sees them.
+/// The files that `bss-host simulator --plain-http-without-certificates` leaves, as the guest sees them.
 const CERTIFICATE: &str = "/identity/certificate.pem";
 const PRIVATE_KEY: &str = "/identity/private-key.pem";
 

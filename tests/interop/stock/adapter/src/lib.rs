@@ -1,8 +1,8 @@
-//! The plugin's host for where there is none: a component that answers what the plugin imports, under a stock wasmtime and
-//! against a simulator of Microsoft without certificates.
+//! A stand-in for the plugin's host: a component that exports what the plugin imports, for a stock wasmtime and a
+//! simulator of Microsoft that asks for no certificates.
 //!
-//! It keeps no promise of the real host. Its private key is a file that the guest reads, it speaks plain HTTP, and
-//! access tokens are kept for one call.
+//! The adapter keeps no promise of the real host. Its private key is a file that the guest reads, it speaks plain HTTP,
+//! and access tokens are kept for one call.
 #![expect(clippy::print_stderr, reason = "that is where progress and logs go")]
 #![expect(clippy::print_stdout, reason = "that is where the products go")]
 #![cfg(target_family = "wasm")]

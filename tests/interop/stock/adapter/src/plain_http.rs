@@ -1,5 +1,5 @@
-//! `https` to `http`, for the authorities that `PLAIN_HTTP` lists and for no others: the stock CLI trusts none but public
-//! authorities, and has no client certificate.
+//! Turns `https` into `http` for the servers that `PLAIN_HTTP` lists, and refuses all others: the stock CLI trusts only
+//! public certificate authorities, and has no client certificate.
 
 use super::Adapter;
 use super::bindings::exports::wasi::http::outgoing_handler::{
@@ -8,7 +8,7 @@ use super::bindings::exports::wasi::http::outgoing_handler::{
 use super::bindings::wasi::http::outgoing_handler;
 use super::bindings::wasi::http::types::Scheme;
 
-/// Which authority is where: `localhost:8443=127.0.0.1:8080`, several joined by commas.
+/// The variable that says which server is where: `localhost:8443=127.0.0.1:8080`, several joined by commas.
 const VARIABLE: &str = "PLAIN_HTTP";
 
 impl Guest for Adapter {
