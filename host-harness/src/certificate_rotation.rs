@@ -1,18 +1,18 @@
 //! Another certificate for an instance that is in use: checked against the vendor first, then taken over at once.
 //!
 //! Calls under way end on the connections they have. Connections and TLS sessions belong to one version of the
-//! settings (see [`crate::outbound_https`]), so that whatever comes after the save is opened anew.
+//! settings (see [`bss_sandbox::outbound_https`]), so that whatever comes after the save is opened anew.
 
 use std::collections::BTreeMap;
 
-use crate::bindings::connection::Step;
-use crate::bindings::failures::Problem;
-use crate::call_state::CallListener;
-use crate::certificate_store::Thumbprint;
+use bss_model::{Instance, Standing, Thumbprint};
+use bss_sandbox::bindings::connection::Step;
+use bss_sandbox::bindings::failures::Problem;
+use bss_sandbox::call_event::CallListener;
+
 use crate::connection::{CheckError, failed_step};
 use crate::host::Host;
 use crate::instance_settings::{ConfigureError, saved_settings};
-use crate::record::{Instance, Standing};
 
 /// A certificate that has taken over.
 #[derive(Clone, Debug)]

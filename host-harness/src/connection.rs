@@ -1,11 +1,12 @@
 //! Whether the vendor can be reached with an instance's settings, as the plugin finds step by step.
 
-use crate::bindings::connection::{Step, StepResult};
-use crate::call_state::CallListener;
-use crate::error::{CallError, LoadError};
+use bss_model::Instance;
+use bss_sandbox::bindings::connection::{Step, StepResult};
+use bss_sandbox::call_event::CallListener;
+use bss_sandbox::error::{CallError, LoadError};
+
 use crate::host::{Host, PrepareError, contract_instance};
 use crate::instance_settings::ConfigureError;
-use crate::record::Instance;
 
 /// Why a connection was not checked.
 #[derive(Debug, thiserror::Error)]

@@ -5,26 +5,28 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use bss_model::Instance;
+use bss_model::clock::millis;
+use bss_record::{IdentityError, Record, RecordError};
+use bss_sandbox::access_token_cache::AccessTokenCache;
+use bss_sandbox::bindings::instance_settings as contract;
+use bss_sandbox::bindings::instance_settings::FieldValue;
+use bss_sandbox::call::CallContext;
+use bss_sandbox::call_event::CallListener;
+use bss_sandbox::error::LoadError;
+use bss_sandbox::exchange_recording::Recorder;
+use bss_sandbox::limits::CallLimits;
+use bss_sandbox::outbound_https::{AuthorityError, ConnectionCounts, Egress, OutboundHttps};
+use bss_sandbox::plugin::Plugin;
 use rustls::RootCertStore;
 
-use crate::access_token_cache::AccessTokenCache;
-use crate::bindings::instance_settings::{self as contract, FieldValue};
-use crate::call_state::{CallContext, CallListener};
-use crate::certificate_store::IdentityError;
-use crate::clock::millis;
-use crate::error::LoadError;
-use crate::exchange_recording::Recorder;
-use crate::limits::{self, CallLimits};
-use crate::outbound_https::{AuthorityError, ConnectionCounts, Egress, OutboundHttps};
-use crate::plugin::Plugin;
 use crate::ready_instances::ReadyInstances;
-use crate::record::{Instance, Record, RecordError};
 
 /// A host: one plugin, one record. Cloning shares it.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// use host_harness::Host;
+/// use crate::Host;
 ///
 /// let host = Host::open("bss-data".as_ref(), "microsoft_esd.wasm".as_ref()).await?;
 /// for instance in host.record().instances().await? {
@@ -43,6 +45,11 @@ pub struct Host {
     call_limits: CallLimits,
     look_up_only: Duration,
 }
+
+/// How long a purchase that the vendor may have got is only looked up, and not sent again: one that is still being carried out
+/// can't be seen yet. A front end gives up on a request that is not answered (Azure's load balancers after 230 seconds), and
+/// what was not carried out by then never will be.
+pub const LOOK_UP_ONLY: Duration = Duration::from_secs(5 * 60);
 
 /// Compiled plugins, in the data directory, which only its owner can enter.
 pub const COMPILED_DIRECTORY: &str = "compiled";
@@ -127,7 +134,7 @@ impl Host {
             access_tokens: AccessTokenCache::default(),
             ready: ReadyInstances::default(),
             call_limits: CallLimits::default(),
-            look_up_only: limits::LOOK_UP_ONLY,
+            look_up_only: LOOK_UP_ONLY,
         })
     }
 
@@ -150,7 +157,7 @@ impl Host {
         in_doubt_since_ms.saturating_add(millis(self.look_up_only))
     }
 
-    /// The same host, whose calls are written down for [`crate::exchange_recording::replay`].
+    /// The same host, whose calls are written down for [`crate::replay::replay`].
     #[must_use]
     pub fn recording(self, recorder: Recorder) -> Self {
         Self {
@@ -257,7 +264,7 @@ pub(crate) fn field_values(values: &BTreeMap<String, String>) -> Vec<FieldValue>
 }
 
 /// An instance as the contract has it.
-pub(crate) fn contract_instance(instance: &Instance) -> contract::Instance {
+pub fn contract_instance(instance: &Instance) -> contract::Instance {
     contract::Instance {
         id: instance.id.to_string(),
         values: field_values(&instance.values),

@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use crate::bindings::instance_settings::{
+use bss_model::{Instance, SavedSettings, Thumbprint};
+use bss_record::{self, RecordError, SaveError};
+use bss_sandbox::bindings::instance_settings::{
     Draft, FieldKind, Form, InstalledCertificate, KeyKind, OtherInstance, Standing,
 };
-use crate::call_state::CallListener;
-use crate::certificate_store::{self as store, Thumbprint};
-use crate::error::{CallError, LoadError};
+use bss_sandbox::call_event::CallListener;
+use bss_sandbox::error::{CallError, LoadError};
+use bss_sandbox::outbound_https::Authority;
+
 use crate::host::{Host, field_values};
-use crate::outbound_https::Authority;
-use crate::record::{self, Instance, RecordError, SaveError, SavedSettings};
 
 /// An instance and its form, as both are now.
 pub struct InstanceForm {
@@ -205,7 +206,7 @@ impl Host {
     }
 }
 
-fn contract_certificate(certificate: store::InstalledCertificate) -> InstalledCertificate {
+fn contract_certificate(certificate: bss_keys::InstalledCertificate) -> InstalledCertificate {
     InstalledCertificate {
         thumbprint: certificate.thumbprint.to_string(),
         subject: certificate.subject,
@@ -213,8 +214,8 @@ fn contract_certificate(certificate: store::InstalledCertificate) -> InstalledCe
         not_before_ms: certificate.not_before_ms,
         not_after_ms: certificate.not_after_ms,
         key: match certificate.key {
-            store::KeyKind::Rsa { bits } => KeyKind::Rsa(bits),
-            store::KeyKind::Other(name) => KeyKind::Other(name),
+            bss_keys::KeyKind::Rsa { bits } => KeyKind::Rsa(bits),
+            bss_keys::KeyKind::Other(name) => KeyKind::Other(name),
         },
         // The store takes none without one.
         has_private_key: true,
@@ -240,9 +241,9 @@ pub(crate) fn saved_settings(form: &Form) -> Result<SavedSettings, String> {
         .filter_map(|field| Authority::of_url(&field.value))
         .collect();
     let (standing, named) = match &form.standing {
-        Standing::NeedsCredentials => (record::Standing::NeedsCredentials, &[][..]),
-        Standing::NeedsSelection => (record::Standing::NeedsSelection, &[][..]),
-        Standing::Ready(authorities) => (record::Standing::Ready, authorities.as_slice()),
+        Standing::NeedsCredentials => (bss_model::Standing::NeedsCredentials, &[][..]),
+        Standing::NeedsSelection => (bss_model::Standing::NeedsSelection, &[][..]),
+        Standing::Ready(authorities) => (bss_model::Standing::Ready, authorities.as_slice()),
     };
     let mut authorities = Vec::new();
     for named in named {
@@ -252,7 +253,7 @@ pub(crate) fn saved_settings(form: &Form) -> Result<SavedSettings, String> {
                 "it wants the certificate presented to `{authority}`, which stands in no field"
             ));
         }
-        authorities.push(record::Authority {
+        authorities.push(bss_model::Authority {
             name: authority.to_string(),
             client_certificate: named.client_certificate,
         });
@@ -271,8 +272,10 @@ pub(crate) fn saved_settings(form: &Form) -> Result<SavedSettings, String> {
 
 #[cfg(test)]
 mod tests {
+    use bss_sandbox::bindings::instance_settings as contract;
+    use bss_sandbox::bindings::instance_settings::Field;
+
     use super::*;
-    use crate::bindings::instance_settings::{self as contract, Field};
 
     fn form(service_url: &str, authorities: &[(&str, bool)]) -> Form {
         Form {

@@ -7,26 +7,27 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bss_model::clock::{millis, now_ms, rfc3339};
+use bss_model::{
+    Asset, AssetFilter, AttemptOutcome, Contact, EarlierAttempts, Instance, License, LicenseTokenStatus,
+    NewLine, NewOrder, Order, Party, ReturnStatus, Secret, SettingsVersion, SyncStatus, TakenAsset, Taking,
+    Thumbprint,
+};
+use bss_record::{self, FinishError, RecordError, RetryError};
+use bss_sandbox::bindings::failures::{ChangeFailure, Delay, Problem, ReadFailure};
+use bss_sandbox::bindings::license_lifecycle::LicenseName;
+use bss_sandbox::bindings::license_order as contract;
+use bss_sandbox::call::CallContext;
+use bss_sandbox::call_event::CallListener;
+use bss_sandbox::call_trace;
+use bss_sandbox::error::CallError;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::backoff;
-use crate::bindings::failures::{ChangeFailure, Delay, Problem, ReadFailure};
-use crate::bindings::license_lifecycle::LicenseName;
-use crate::bindings::license_order as contract;
 use crate::breaker::Sign;
-use crate::call_state::{CallContext, CallListener};
-use crate::call_trace;
-use crate::certificate_store::Thumbprint;
-use crate::clock::{millis, now_ms, rfc3339};
-use crate::error::CallError;
 use crate::host::{Host, PrepareError, contract_instance};
 use crate::instance_settings::ConfigureError;
-use crate::record::{
-    self, Asset, AssetFilter, AttemptOutcome, Contact, EarlierAttempts, FinishError, Instance, License,
-    LicenseTokenStatus, NewLine, NewOrder, Order, Party, RecordError, RetryError, ReturnStatus, Secret,
-    SettingsVersion, SyncStatus, TakenAsset, Taking,
-};
 use crate::worker::{Ended, LINES_AT_ONCE};
 
 /// The pause after a first attempt that settled nothing; it doubles, and is lengthened by chance so that lines
@@ -67,7 +68,7 @@ pub enum PlaceError {
     Prepare(#[from] PrepareError),
     /// The order itself was refused; nothing was written.
     #[error(transparent)]
-    Order(#[from] record::PlaceError),
+    Order(#[from] bss_record::PlaceError),
     /// The record can't be read or written.
     #[error(transparent)]
     Record(#[from] RecordError),
@@ -77,7 +78,7 @@ pub enum PlaceError {
         /// The product's code.
         product: String,
         /// What is wrong.
-        problem: record::Problem,
+        problem: bss_model::Problem,
     },
     /// The plugin did not say whether the order is right.
     #[error("product `{product}` could not be checked: {why}")]
@@ -368,7 +369,7 @@ enum Caution {
 }
 
 impl Caution {
-    fn problem(&self, why: &str) -> record::Problem {
+    fn problem(&self, why: &str) -> bss_model::Problem {
         match self {
             Self::UnderWay { until_ms } => problem(
                 "not-seen-yet",
@@ -480,7 +481,7 @@ fn not_begun(earlier: EarlierAttempts, error: &PrepareError) -> AttemptOutcome {
     }
 }
 
-fn not_attempted(error: &PrepareError) -> record::Problem {
+fn not_attempted(error: &PrepareError) -> bss_model::Problem {
     let mut message = error.to_string();
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
@@ -526,8 +527,8 @@ fn outcome(answer: Answer, client_transaction_id: &str) -> AttemptOutcome {
     }
 }
 
-pub(crate) fn problem(code: &str, message: &str, advice: &str) -> record::Problem {
-    record::Problem {
+pub(crate) fn problem(code: &str, message: &str, advice: &str) -> bss_model::Problem {
+    bss_model::Problem {
         code: code.to_owned(),
         message: message.to_owned(),
         advice: advice.to_owned(),
@@ -535,8 +536,8 @@ pub(crate) fn problem(code: &str, message: &str, advice: &str) -> record::Proble
     }
 }
 
-pub(crate) fn recorded_problem(problem: Problem) -> record::Problem {
-    record::Problem {
+pub(crate) fn recorded_problem(problem: Problem) -> bss_model::Problem {
+    bss_model::Problem {
         code: problem.code,
         message: problem.message,
         advice: problem.advice,

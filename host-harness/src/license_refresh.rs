@@ -2,21 +2,21 @@
 
 use std::time::Duration;
 
+use bss_model::{
+    Asset, AssetFilter, AssetStatus, CancellationFilter, CancellationState, SyncStatus, is_returned_elsewhere,
+};
+use bss_record::{RecordError, RefreshRecordError};
+use bss_sandbox::bindings::failures::{Delay, Problem, ReadFailure};
+use bss_sandbox::bindings::license_lifecycle::LicenseName;
+use bss_sandbox::call_event::CallListener;
+use bss_sandbox::call_trace;
+use bss_sandbox::error::{CallError, LoadError};
 use tokio::task::JoinSet;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
-use crate::bindings::failures::{Delay, Problem, ReadFailure};
-use crate::bindings::license_lifecycle::LicenseName;
-use crate::call_state::CallListener;
-use crate::call_trace;
-use crate::error::{CallError, LoadError};
 use crate::host::{Host, PrepareError, contract_instance};
 use crate::license_order::recorded;
-use crate::record::{
-    Asset, AssetFilter, AssetStatus, CancellationFilter, CancellationState, RecordError, RefreshRecordError,
-    SyncStatus, is_returned_elsewhere,
-};
 
 /// How many licenses are asked about at once: enough that an answer's way of 20 ms does not add up over thousands,
 /// few enough to leave the vendor to the orders.

@@ -8,21 +8,22 @@ mod rule;
 
 use std::time::{Duration, Instant};
 
+use bss_model::clock::now_ms;
+use bss_model::{
+    BegunReturn, Cancellation, CancellationState, Instance, Requester, ReturnResult, TakenReturn,
+};
+use bss_record::{BeginReturnError, CancelError, DecideError, FinishReturnError, RecordError};
+use bss_sandbox::bindings::license_lifecycle as contract;
+use bss_sandbox::call::CallContext;
+use bss_sandbox::call_event::CallListener;
+use bss_sandbox::call_trace;
+use bss_sandbox::error::LoadError;
+use bss_sandbox::plugin::Plugin;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
-use crate::bindings::license_lifecycle as contract;
-use crate::call_state::{CallContext, CallListener};
-use crate::call_trace;
-use crate::clock::now_ms;
-use crate::error::LoadError;
 use crate::host::{Host, PrepareError, contract_instance};
 use crate::license_order::pause_ms;
-use crate::plugin::Plugin;
-use crate::record::{
-    BeginReturnError, BegunReturn, CancelError, Cancellation, CancellationState, DecideError,
-    FinishReturnError, Instance, RecordError, Requester, ReturnResult, TakenReturn,
-};
 use rule::{Next, Verdict};
 
 /// How often a return is attempted before it is left to the worker: as often as a line of an order.

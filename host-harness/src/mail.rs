@@ -15,19 +15,21 @@ mod templates;
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
+use bss_model::clock::{millis, now_ms};
+use bss_model::{Contact, MailDelivery, MailOutcome, MailSettings, MailToSend, Problem};
+use bss_record::{Record, RecordError};
 use tokio::task::{JoinError, JoinSet};
 use uuid::Uuid;
 
 use self::letter::{ComposeError, Letter};
 use self::smtp::{Connection, Smtp, SmtpFailure};
+use crate::backoff;
 use crate::host::Host;
-use crate::record::{
-    Contact, MailDelivery, MailOutcome, MailSettings, MailToSend, Problem, Record, RecordError,
-};
 
 pub use letter::ComposeError as MailComposeError;
-pub use settings::{MailSettingsError, UrlError};
+pub use settings::{MailSettingsError, UrlError, server_from_url};
 pub use templates::{TemplateError, write_templates};
 
 /// Connections to the mail server at once. Common servers let one client have some ten; a message takes a few
@@ -37,6 +39,13 @@ const CONNECTIONS: usize = 4;
 /// How often an outcome is offered to the record, which waits half a minute each time. What can't be written down
 /// would be sent again.
 const RECORD_ATTEMPTS: u32 = 3;
+
+/// The pause after the first time that an e-mail could not be handed over; it doubles from then on. Servers that greylist
+/// let a sender in after minutes.
+const FIRST_PAUSE: Duration = Duration::from_secs(30);
+
+/// The longest pause between two tries.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60 * 60);
 
 /// What became of the e-mails that a worker took in one go.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -222,13 +231,13 @@ impl Round {
     }
 
     async fn finish(&self, mail: &MailToSend, outcome: MailOutcome) -> Result<(), RecordError> {
+        let due_at_ms = due_at_ms(now_ms(), mail.attempts);
         let mut attempts = 1;
         loop {
-            match self
+            let finished = self
                 .record
-                .finish_mail(self.worker_id, mail, outcome.clone())
-                .await
-            {
+                .finish_mail(self.worker_id, mail, outcome.clone(), due_at_ms);
+            match finished.await {
                 Err(error) if attempts < RECORD_ATTEMPTS => {
                     tracing::warn!(mail = %mail.id, %error, "what became of a mail can't be written down yet");
                     attempts += 1;
@@ -331,5 +340,23 @@ async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stat
         Err(Ok(panic)) => std::panic::resume_unwind(panic),
         // The runtime is shutting down: nobody waits for this any more.
         Err(Err(_)) => std::future::pending().await,
+    }
+}
+
+/// When an e-mail that could not be handed over is due again, in milliseconds since 1970.
+fn due_at_ms(now_ms: i64, attempts: u32) -> i64 {
+    now_ms.saturating_add(millis(backoff::pause(FIRST_PAUSE, LONGEST_PAUSE, attempts)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_e_mail_that_is_not_taken_waits_half_a_minute_at_first_and_an_hour_to_two_in_the_end() {
+        for (attempts, least_s, most_s) in [(1, 30, 60), (2, 60, 120), (3, 120, 240), (100, 3_600, 7_200)] {
+            let wait_s = due_at_ms(0, attempts) / 1_000;
+            assert!((least_s..=most_s).contains(&wait_s), "{attempts}: {wait_s} s");
+        }
     }
 }

@@ -8,10 +8,9 @@ use std::net::SocketAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
+use bss_keys::{InspectError, InspectedPfx, PfxCode, PfxError, inspect_pfx};
+use bss_model::clock::{now_ms, rfc3339};
 use hickory_resolver::proto::op::ResponseCode;
-
-use crate::certificate_store::{ImportError, InspectedPfx, PfxCode, PfxError, inspect_pfx};
-use crate::clock::{now_ms, rfc3339};
 
 pub use dns::CNAME_CHAIN_MAX;
 pub use hostname::{Hostname, NotAHostname};
@@ -237,16 +236,14 @@ fn pfx_point(inspected: &InspectedPfx, now_ms: i64) -> Point {
     point
 }
 
-fn unread_pfx_point(error: &ImportError) -> Point {
+fn unread_pfx_point(error: &InspectError) -> Point {
     let text = error.to_string();
     // Each of these errors says what is wrong and, after the last semicolon, what to do.
     let (found, advice) = text.rsplit_once("; ").unwrap_or((&text, ""));
     let found = found.to_owned();
     match error {
-        ImportError::Interrupted(_) | ImportError::HostKey(_) | ImportError::Record(_) => {
-            Point::unknown("not-read", found, advice)
-        }
-        ImportError::Pfx(PfxError::WrongCode) => Point::failed("wrong-code", found, advice),
+        InspectError::Interrupted(_) => Point::unknown("not-read", found, advice),
+        InspectError::Pfx(PfxError::WrongCode) => Point::failed("wrong-code", found, advice),
         _ => Point::failed("unreadable", found, advice),
     }
 }
@@ -442,7 +439,7 @@ mod tests {
     #[test]
     fn an_unreadable_pfx_file_is_said_to_be_and_what_to_do_apart_from_it() {
         let subjects = vec!["CN=one".to_owned(), "CN=two".to_owned()];
-        let point = unread_pfx_point(&ImportError::KeyDoesNotMatch { subjects });
+        let point = unread_pfx_point(&InspectError::KeyDoesNotMatch { subjects });
         assert_eq!((point.verdict, point.code), (Verdict::Failed, "unreadable"));
         assert_eq!(
             point.found,
@@ -452,7 +449,7 @@ mod tests {
             point.advice,
             "export the certificate again from where its key was made"
         );
-        let point = unread_pfx_point(&ImportError::Pfx(PfxError::WrongCode));
+        let point = unread_pfx_point(&InspectError::Pfx(PfxError::WrongCode));
         assert_eq!((point.verdict, point.code), (Verdict::Failed, "wrong-code"));
     }
 

@@ -8,12 +8,10 @@
 
 use std::collections::BTreeMap;
 
+use bss_model::{AttributeValue, Derivative, Product as RecordedProduct, ProductFilter};
+use bss_record::{self, Record, RecordError};
 use serde::Serialize;
 use uuid::Uuid;
-
-use crate::record::{
-    self, AttributeValue, Derivative, Product as RecordedProduct, ProductFilter, Record, RecordError,
-};
 
 /// All product types of an instance.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -155,7 +153,7 @@ pub async fn of(record: &Record, instance_id: Uuid) -> Result<ProductTypeCollect
 }
 
 fn definition(
-    product_type: record::ProductType,
+    product_type: bss_model::ProductType,
     products: &[&RecordedProduct],
     former: &[AttributeValue],
 ) -> ProductTypeDefinition {

@@ -7,14 +7,15 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use bss_model::clock::now_ms;
+use bss_model::{Instance, Standing};
+use bss_record::Record;
+use bss_sandbox::outbound_https::{AuthorityError, Egress, PermittedAuthority};
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
-use crate::clock::now_ms;
 use crate::host::PrepareError;
-use crate::outbound_https::{AuthorityError, Egress, PermittedAuthority};
-use crate::record::{Instance, Record, Standing};
 
 /// How long it is kept, and how long the system's certificate authorities are. What can change without new settings (the
 /// chain of a certificate that is imported again, or those authorities) is noticed after that, or twice that.
@@ -156,10 +157,10 @@ fn roots(certificates: impl IntoIterator<Item = CertificateDer<'static>>) -> Roo
 mod tests {
     use std::collections::BTreeMap;
 
+    use bss_model::Reach;
     use uuid::Uuid;
 
     use super::*;
-    use crate::record::Reach;
 
     fn instance(standing: Standing) -> Instance {
         let key = rcgen::KeyPair::generate().unwrap();

@@ -4,19 +4,21 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bss_model::clock::now_ms;
+use bss_model::{
+    Difference, Instance, Problem, RunAction, RunLease, RunLogLevel, RunLogLine, RunProgress, RunState,
+    SkippedItems,
+};
+use bss_record::{self, ApplyError, EndRunError, RecordError, StartRunError};
+use bss_sandbox::bindings::failures::ReadFailure;
+use bss_sandbox::bindings::services_definition as contract;
+use bss_sandbox::bindings::services_definition::{Outcome, Summary};
+use bss_sandbox::call_event::{CallEvent, CallListener, LogLevel};
+use bss_sandbox::error::{CallError, LoadError};
 use uuid::Uuid;
 
-use crate::bindings::failures::ReadFailure;
-use crate::bindings::services_definition::{self as contract, Outcome, Summary};
-use crate::call_state::{CallEvent, CallListener, LogLevel};
-use crate::clock::now_ms;
-use crate::error::{CallError, LoadError};
 use crate::host::{Host, PrepareError, contract_instance};
 use crate::instance_settings::ConfigureError;
-use crate::record::{
-    self, ApplyError, Difference, EndRunError, Instance, Problem, RecordError, RunAction, RunLease,
-    RunLogLevel, RunLogLine, RunProgress, RunState, SkippedItems, StartRunError,
-};
 
 /// How long a run is its process's without a word of it. Longer than the largest transaction of another
 /// process, which the word may have to wait for; short enough that nobody waits long for a process that died.
@@ -350,7 +352,7 @@ impl News {
                     state.warned_of.push(subject.clone());
                 }
             }
-            CallEvent::Ended { .. } => {}
+            _ => {}
         }
         (self.listener)(event);
     }
@@ -462,12 +464,13 @@ fn skipped_items(warned_of: &[String], skipped: u32) -> SkippedItems {
     }
 }
 
-pub(crate) fn recorded(
+/// A reading of a plugin as the record has it. `skipped`: the items that the reading left out.
+pub fn recorded(
     summary: Summary,
     products: Vec<contract::Product>,
     skipped: SkippedItems,
-) -> record::ServicesDefinition {
-    record::ServicesDefinition {
+) -> bss_model::ServicesDefinition {
+    bss_model::ServicesDefinition {
         product_types: summary.product_types.into_iter().map(recorded_type).collect(),
         products: products.into_iter().map(recorded_product).collect(),
         entity_tag: summary.entity_tag,
@@ -475,20 +478,20 @@ pub(crate) fn recorded(
     }
 }
 
-fn recorded_type(product_type: contract::ProductType) -> record::ProductType {
-    record::ProductType {
+fn recorded_type(product_type: contract::ProductType) -> bss_model::ProductType {
+    bss_model::ProductType {
         id: product_type.id,
         name: product_type.name,
         derivative: match product_type.derivative {
-            contract::Derivative::License => record::Derivative::License,
-            contract::Derivative::Subscription => record::Derivative::Subscription,
+            contract::Derivative::License => bss_model::Derivative::License,
+            contract::Derivative::Subscription => bss_model::Derivative::Subscription,
         },
         split_quantity: product_type.split_quantity,
         manual_cancellation: product_type.manual_cancellation,
         attributes: product_type
             .attributes
             .into_iter()
-            .map(|attribute| record::ProductAttribute {
+            .map(|attribute| bss_model::ProductAttribute {
                 id: attribute.id,
                 name: attribute.name,
             })
@@ -496,8 +499,8 @@ fn recorded_type(product_type: contract::ProductType) -> record::ProductType {
     }
 }
 
-fn recorded_product(product: contract::Product) -> record::NewProduct {
-    record::NewProduct {
+fn recorded_product(product: contract::Product) -> bss_model::NewProduct {
+    bss_model::NewProduct {
         code: product.code,
         product_type: product.product_type,
         name: product.name,
@@ -505,7 +508,7 @@ fn recorded_product(product: contract::Product) -> record::NewProduct {
         attribute_values: product
             .attribute_values
             .into_iter()
-            .map(|value| record::AttributeValue {
+            .map(|value| bss_model::AttributeValue {
                 attribute: value.attribute,
                 key: value.key,
                 label: value.label,

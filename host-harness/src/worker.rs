@@ -8,15 +8,16 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
+use bss_model::Taking;
+use bss_model::clock::{millis, now_ms};
+use bss_record::{Record, RecordError, Worker, returned_elsewhere};
+use bss_sandbox::call_event::CallListener;
 use tokio::task::{JoinError, JoinSet};
 use uuid::Uuid;
 
 use crate::breaker::{Breakers, Sign};
-use crate::call_state::CallListener;
-use crate::clock::{millis, now_ms};
 use crate::host::Host;
 use crate::mail::MailRound;
-use crate::record::{Record, RecordError, Taking, Worker, returned_elsewhere};
 
 /// Lines that are attempted at once, unless an operator says otherwise. An answer takes some tens of
 /// milliseconds, so that eight make a few hundred licenses a second, as many as anybody sells.

@@ -3,7 +3,7 @@
 
 use std::process::{Command, Output};
 
-use host_harness::simulator::{
+use bss_simulator::{
     CertificateRequest, Details, IssuedCertificate, PlainAddresses, Simulator, SimulatorOptions,
 };
 use tempfile::TempDir;
@@ -178,7 +178,7 @@ async fn an_assertion_by_a_key_that_is_not_registered_is_refused() {
     let stranger = microsoft
         .simulator
         .issue_untrusted_certificate(&CertificateRequest {
-            registration: host_harness::simulator::Registration::Unregistered,
+            registration: bss_simulator::Registration::Unregistered,
             ..CertificateRequest::default()
         })
         .expect("a certificate");

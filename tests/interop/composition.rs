@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use host_harness::simulator::IssuedCertificate;
+use bss_simulator::IssuedCertificate;
 use tempfile::TempDir;
 use wit_parser::WorldItem;
 use wit_parser::decoding::{DecodedWasm, decode};

@@ -15,8 +15,8 @@ use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::path::Path;
 use std::process::Command;
 
-use host_harness::bindings::failures::ReadFailure;
-use host_harness::call_trace::{TraceSpan, Traces};
+use bss_sandbox::bindings::failures::ReadFailure;
+use bss_sandbox::call_trace::{TraceSpan, Traces};
 use serde_json::Value;
 
 use crate::scenario::{INSTANCE, Scenario};

@@ -10,9 +10,8 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
 use std::time::{Duration, Instant};
 
-use host_harness::bindings::failures::{Problem, ReadFailure};
-use host_harness::certificate_store::Thumbprint;
-use host_harness::record::{NewInstance, Reach};
+use bss_model::{NewInstance, Reach, Thumbprint};
+use bss_sandbox::bindings::failures::{Problem, ReadFailure};
 use host_harness::services_definition::ServicesError;
 
 pub(crate) use pki::{Flaw, Pki, ServerKey};

@@ -2,10 +2,10 @@
 
 use std::sync::{Arc, Mutex};
 
+use bss_bench::{CannedAnswers, Reading, Site};
+use bss_sandbox::bindings::failures::ReadFailure;
+use bss_simulator::Catalog;
 use host_harness::CallEvent;
-use host_harness::bench::{CannedAnswers, Reading, Site};
-use host_harness::bindings::failures::ReadFailure;
-use host_harness::simulator::Catalog;
 use proptest::prelude::{Just, ProptestConfig, Strategy, prop, prop_oneof};
 use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};

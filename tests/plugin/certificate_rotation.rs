@@ -2,15 +2,14 @@
 
 use std::time::Duration;
 
-use host_harness::bindings::connection::StepResult;
-use host_harness::certificate_rotation::RotateError;
-use host_harness::certificate_store::Thumbprint;
-use host_harness::connection::failed_step;
-use host_harness::record::{AssetFilter, SyncStatus, Taking};
-use host_harness::simulator::{
+use bss_model::{AssetFilter, SyncStatus, Taking, Thumbprint};
+use bss_sandbox::bindings::connection::StepResult;
+use bss_simulator::{
     CertificateRequest, ConnectionSeen, ExtendedKeyUsage, Fault, Operation, Registration, Repeat,
     TlsVersions, When,
 };
+use host_harness::certificate_rotation::RotateError;
+use host_harness::connection::failed_step;
 use serde_json::Value;
 
 use crate::scenario::{INSTANCE, Scenario, order_request, silent};

@@ -1,6 +1,6 @@
 //! The commands about installed certificates.
 
-use host_harness::simulator::{CertificateRequest, ExtendedKeyUsage};
+use bss_simulator::{CertificateRequest, ExtendedKeyUsage};
 use serde_json::Value;
 
 use crate::scenario::{INSTANCE, Scenario};

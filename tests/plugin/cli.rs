@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, SystemTime};
 
-use host_harness::simulator::{CertificateRequest, Simulator, SimulatorOptions};
+use bss_simulator::{CertificateRequest, Simulator, SimulatorOptions};
 use serde_json::Value;
 use tempfile::TempDir;
 

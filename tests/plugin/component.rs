@@ -42,7 +42,7 @@ pub(crate) fn plugin() -> Plugin {
 /// The program `bss-host`.
 pub(crate) fn bss_host() -> &'static Path {
     static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
-        cargo(&["build", "-p", "host-harness", "--bin", "bss-host"]);
+        cargo(&["build", "-p", "bss-host", "--bin", "bss-host"]);
         target_dir()
             .join("debug")
             .join(format!("bss-host{}", std::env::consts::EXE_SUFFIX))

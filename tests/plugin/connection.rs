@@ -1,13 +1,13 @@
 //! Checking the connection: each mistake fails its own step, and says what an operator can do.
 
-use host_harness::Host;
-use host_harness::bindings::connection::StepResult;
-use host_harness::bindings::failures::Problem;
-use host_harness::connection::{CheckError, failed_step};
-use host_harness::record::NewInstance;
-use host_harness::simulator::{
+use bss_model::NewInstance;
+use bss_sandbox::bindings::connection::StepResult;
+use bss_sandbox::bindings::failures::Problem;
+use bss_simulator::{
     CertificateRequest, Fault, Operation, Registration, Repeat, Simulator, SimulatorOptions, TlsVersions,
 };
+use host_harness::Host;
+use host_harness::connection::{CheckError, failed_step};
 use serde_json::Value;
 
 use crate::guests;

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::replay;
 use crate::scenario::Scenario;
 
-#[path = "../../host-harness/src/outbound_https/failure/table.rs"]
+#[path = "../../host-harness/sandbox/src/outbound_https/failure/table.rs"]
 mod table;
 
 use table::{Class, ROWS};

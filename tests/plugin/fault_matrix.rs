@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
-use host_harness::Host;
-use host_harness::record::AttemptResult::{self, Licensed, Unavailable, Unknown};
-use host_harness::record::{Asset, SyncStatus};
-use host_harness::simulator::{
+use bss_model::AttemptResult::{self, Licensed, Unavailable, Unknown};
+use bss_model::{Asset, SyncStatus};
+use bss_simulator::{
     CertificateRequest, ConnectionFault, Fault, HttpVersions, Listener, Operation, Repeat, When,
 };
+use host_harness::Host;
 use uuid::Uuid;
 
 use crate::component::component as real_component;

@@ -3,14 +3,9 @@
 
 use std::time::{Duration, Instant};
 
-use host_harness::record::{
-    Asset,
-    AttemptResult::{self, Licensed, LookedUp, Unknown},
-    SyncStatus,
-};
-use host_harness::simulator::{
-    CertificateRequest, Fault, Operation, Repeat, Simulator, SimulatorOptions, When,
-};
+use bss_model::AttemptResult::{self, Licensed, LookedUp, Unknown};
+use bss_model::{Asset, SyncStatus};
+use bss_simulator::{CertificateRequest, Fault, Operation, Repeat, Simulator, SimulatorOptions, When};
 use host_harness::{CallLimits, Host};
 
 use crate::scenario::{INSTANCE, Scenario, order_request, silent};

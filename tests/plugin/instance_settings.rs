@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use bss_model::Standing;
+use bss_simulator::CertificateRequest;
 use host_harness::Host;
-use host_harness::record::Standing;
-use host_harness::simulator::CertificateRequest;
 
 use crate::component::component;
 use crate::scenario::{INSTANCE, Scenario, credentials, problems, selection};

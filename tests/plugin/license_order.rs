@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use bss_model::{Asset, AttemptResult, SyncStatus};
+use bss_simulator::{Fault, Operation, Repeat, When};
 use host_harness::Host;
 use host_harness::license_order::PlaceError;
-use host_harness::record::{self, Asset, AttemptResult, SyncStatus};
-use host_harness::simulator::{Fault, Operation, Repeat, When};
 
 use crate::component::component;
 use crate::scenario::{INSTANCE, Scenario, order_request, silent};
@@ -36,8 +36,8 @@ async fn each_unit_of_an_order_becomes_a_license_of_its_own() {
         "{assets:?}"
     );
     assert_ne!(
-        assets[0].product_key.as_ref().map(record::Secret::expose),
-        assets[1].product_key.as_ref().map(record::Secret::expose)
+        assets[0].product_key.as_ref().map(bss_model::Secret::expose),
+        assets[1].product_key.as_ref().map(bss_model::Secret::expose)
     );
     assert_agreement(&scenario, &assets).await;
 }
@@ -233,7 +233,7 @@ async fn an_unknown_offer_is_refused_and_nothing_is_written() {
         .host
         .place_order(INSTANCE, order_request("NO-SUCH-OFFER", 1))
         .await;
-    let Err(PlaceError::Order(record::PlaceError::UnknownProduct { code })) = refused else {
+    let Err(PlaceError::Order(bss_record::PlaceError::UnknownProduct { code })) = refused else {
         panic!("{refused:?}")
     };
     assert_eq!(code, "NO-SUCH-OFFER");
@@ -241,7 +241,7 @@ async fn an_unknown_offer_is_refused_and_nothing_is_written() {
         scenario
             .host
             .record()
-            .assets(record::AssetFilter::default())
+            .assets(bss_model::AssetFilter::default())
             .await
             .expect("assets")
             .is_empty()
@@ -296,6 +296,6 @@ async fn an_order_is_not_placed_where_no_plugin_could_buy_it() {
     let host = host.expect("the host opens");
     let placed = host.place_order(INSTANCE, order_request(&offers[0], 1)).await;
     assert!(matches!(placed, Err(PlaceError::Prepare(_))), "{placed:?}");
-    let assets = host.record().assets(record::AssetFilter::default()).await;
+    let assets = host.record().assets(bss_model::AssetFilter::default()).await;
     assert_eq!(assets.expect("the record"), []);
 }

@@ -1,8 +1,9 @@
 //! Refreshing: what Microsoft says now of licenses that were bought.
 
+use bss_model::{AssetFilter, LicenseTokenStatus, ReturnStatus, SyncStatus};
+use bss_record::RefreshRecordError;
+use bss_simulator::{Fault, Operation, Repeat, When};
 use host_harness::license_refresh::RefreshError;
-use host_harness::record::{AssetFilter, LicenseTokenStatus, RefreshRecordError, ReturnStatus, SyncStatus};
-use host_harness::simulator::{Fault, Operation, Repeat, When};
 
 use crate::license_return::sold;
 use crate::scenario::{Scenario, silent};

@@ -3,14 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use bss_model::{
+    Asset, AssetStatus, BillingFilter, Cancellation, CancellationFilter, CancellationState,
+    LicenseTokenStatus, MailFilter, MailState, Requester, RequesterKind, ReturnAttempt, ReturnResult,
+    ReturnStatus,
+};
+use bss_record::{CancelError, RetryMailError};
+use bss_simulator::{Fault, LedgerEntry, Operation, Repeat, TokenStatus, When};
 use host_harness::Host;
 use host_harness::license_return::ReturnError;
-use host_harness::record::{
-    Asset, AssetStatus, BillingFilter, CancelError, Cancellation, CancellationFilter, CancellationState,
-    LicenseTokenStatus, MailFilter, MailState, Requester, RequesterKind, RetryMailError, ReturnAttempt,
-    ReturnResult, ReturnStatus,
-};
-use host_harness::simulator::{Fault, LedgerEntry, Operation, Repeat, TokenStatus, When};
 use jiff::SignedDuration;
 
 use crate::component::component;

@@ -2,7 +2,7 @@
 
 use std::process::Output;
 
-use host_harness::simulator::{Fault, Operation, Repeat, When};
+use bss_simulator::{Fault, Operation, Repeat, When};
 use serde_json::Value;
 
 use crate::license_return::{doubted_and_refused, sold};
@@ -118,7 +118,7 @@ async fn a_refused_return_says_why_and_an_open_one_that_it_goes_on() {
         .redeem(&license_token_id)
         .await
         .expect("it is used");
-    let filter = host_harness::record::CancellationFilter::default();
+    let filter = bss_model::CancellationFilter::default();
     let open = scenario.host.record().cancellations(filter).await;
     let id_of_open = open.expect("cancellations")[0].id;
     scenario

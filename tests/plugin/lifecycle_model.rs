@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use host_harness::Host;
-use host_harness::license_order::OrderRequest;
-use host_harness::record::{
+use bss_model::{
     Asset, AssetFilter, AssetStatus, BillingFilter, Cancellation, CancellationFilter, CancellationState,
     LicenseTokenStatus, MailDelivery, MailFilter, MailSettings, MailState, Requester, RequesterKind,
     SyncStatus, Taking,
 };
-use host_harness::simulator::{Fault, LedgerEntry, Operation, Repeat, TokenStatus, When};
+use bss_simulator::{Fault, LedgerEntry, Operation, Repeat, TokenStatus, When};
+use host_harness::Host;
+use host_harness::license_order::OrderRequest;
 use proptest::prelude::*;
 use proptest::sample::Index;
 

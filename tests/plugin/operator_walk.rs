@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use host_harness::simulator::{CertificateRequest, ExtendedKeyUsage, KeyKind, Operation};
+use bss_simulator::{CertificateRequest, ExtendedKeyUsage, KeyKind, Operation};
 use serde_json::{Value, json};
 
 use crate::scenario::{INSTANCE, Scenario, credentials, problems, selection};

@@ -1,6 +1,6 @@
 //! Orders and licenses as an operator sees them: placed at once, bought by the worker, shown, and tried again.
 
-use host_harness::record::RECORD_FILE;
+use bss_record::RECORD_FILE;
 use serde_json::Value;
 use sqlx::SqlitePool;
 

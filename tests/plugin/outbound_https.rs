@@ -1,11 +1,11 @@
 //! The way out: the right certificate, the right servers, and errors that name their cause.
 
-use host_harness::bindings::failures::ReadFailure;
-use host_harness::record::{AttemptResult, SyncStatus};
-use host_harness::services_definition::ServicesError;
-use host_harness::simulator::{
+use bss_model::{AttemptResult, SyncStatus};
+use bss_sandbox::bindings::failures::ReadFailure;
+use bss_simulator::{
     CertificateRequest, HttpVersions, Operation, Registration, Simulator, SimulatorOptions, TlsVersions,
 };
+use host_harness::services_definition::ServicesError;
 
 use crate::scenario::{INSTANCE, Scenario, silent};
 
@@ -177,11 +177,11 @@ async fn a_private_address_is_refused_unless_the_operator_allowed_its_network() 
     let scenario = Scenario::start().await;
     let thumbprint = scenario.install(&CertificateRequest::default()).await;
     let details = scenario.microsoft.details();
-    let instance = host_harness::record::NewInstance {
+    let instance = bss_model::NewInstance {
         name: INSTANCE.to_owned(),
         currency: "EUR".to_owned(),
         options: [("login-authority".to_owned(), details.login_authority.clone())].into(),
-        reach: host_harness::record::Reach {
+        reach: bss_model::Reach {
             trusted_authorities_pem: Some(std::fs::read_to_string(&details.ca_file).expect("its authority")),
             allowed_networks: Vec::new(),
         },

@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use host_harness::simulator::{CertificateRequest, Simulator, SimulatorOptions};
+use bss_simulator::{CertificateRequest, Simulator, SimulatorOptions};
 use serde_json::Value;
 use tempfile::TempDir;
 

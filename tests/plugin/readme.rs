@@ -41,7 +41,7 @@ fn step_by_step_the_readme_leads_to_two_licenses() {
     assert_eq!(
         begin,
         [
-            "cargo xtask build && cargo build -p host-harness",
+            "cargo xtask build && cargo build -p bss-host",
             "target/debug/bss-host simulator",
             "alias bss-host=target/debug/bss-host"
         ]

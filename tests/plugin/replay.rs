@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use host_harness::record::{Asset, AssetFilter};
-use host_harness::simulator::{Fault, Operation, Repeat, When};
+use bss_model::{Asset, AssetFilter};
+use bss_simulator::{Fault, Operation, Repeat, When};
 use serde_json::Value;
 
 use crate::cli::{CUSTOMER, DONE, REFUSED, USAGE, assert_ends, assert_fails};

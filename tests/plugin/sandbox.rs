@@ -3,7 +3,7 @@
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use host_harness::bindings::instance_settings::{Draft, Form};
+use bss_sandbox::bindings::instance_settings::{Draft, Form};
 use host_harness::{CallError, CallLimits, LoadError, Plugin};
 
 use crate::component::{bss_host, component as component_file, plugin};

@@ -12,10 +12,10 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use host_harness::bindings::instance_settings::{FieldValue, Instance};
-use host_harness::outbound_https::{Egress, PermittedAuthority};
-use host_harness::plugin::PoolUse;
-use host_harness::simulator::{Fault, Operation, Repeat};
+use bss_sandbox::bindings::instance_settings::{FieldValue, Instance};
+use bss_sandbox::outbound_https::{Egress, PermittedAuthority};
+use bss_sandbox::plugin::PoolUse;
+use bss_simulator::{Fault, Operation, Repeat};
 use host_harness::{CallContext, CallError, CallLimits, Plugin};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;

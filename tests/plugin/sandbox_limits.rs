@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use host_harness::bindings::instance_settings::Instance;
-use host_harness::{CallContext, CallError, CallEvent, CallLimits, LogLevel, Plugin, limits};
+use bss_sandbox::bindings::instance_settings::Instance;
+use bss_sandbox::limits;
+use host_harness::{CallContext, CallError, CallEvent, CallLimits, LogLevel, Plugin};
 
 use crate::guests::{Guest, World};
 use crate::sandbox::{call, cause, draft_in};

@@ -7,16 +7,17 @@ use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use host_harness::certificate_store::{PfxCode, Thumbprint};
-use host_harness::instance_settings::InstanceForm;
-use host_harness::license_order::OrderRequest;
-use host_harness::outbound_https::{Egress, OutboundHttps};
-use host_harness::record::{
+use bss_keys::PfxCode;
+use bss_model::{
     Asset, Choice, Contact, Decision, Instance, NewInstance, NewLine, Party, Price, ProductFilter, Reach,
+    Thumbprint,
 };
-use host_harness::simulator::{
+use bss_sandbox::outbound_https::{Egress, OutboundHttps};
+use bss_simulator::{
     CertificateRequest, Details, HttpVersions, IssuedCertificate, Simulator, SimulatorOptions, TlsVersions,
 };
+use host_harness::instance_settings::InstanceForm;
+use host_harness::license_order::OrderRequest;
 use host_harness::{CallContext, CallListener, Host};
 use tempfile::TempDir;
 

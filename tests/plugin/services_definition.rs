@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use host_harness::bindings::failures::ReadFailure;
-use host_harness::record::ProductFilter;
+use bss_model::ProductFilter;
+use bss_sandbox::bindings::failures::ReadFailure;
+use bss_simulator::{Fault, Operation, Repeat, When};
 use host_harness::services_definition::ServicesError;
-use host_harness::simulator::{Fault, Operation, Repeat, When};
 
 use crate::scenario::{INSTANCE, Scenario, silent};
 

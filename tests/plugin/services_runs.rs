@@ -7,10 +7,9 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
-use host_harness::record::{
-    DifferenceKind, Product, ProductFilter, Record, RunAction, RunLogLevel, RunState, ServicesRun,
-};
-use host_harness::simulator::{Catalog, Fault, Offer, Operation, Repeat};
+use bss_model::{DifferenceKind, Product, ProductFilter, RunAction, RunLogLevel, RunState, ServicesRun};
+use bss_record::Record;
+use bss_simulator::{Catalog, Fault, Offer, Operation, Repeat};
 use proptest::prelude::{ProptestConfig, Strategy, prop, proptest};
 
 use crate::cli::send_signal;

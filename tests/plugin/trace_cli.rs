@@ -3,9 +3,9 @@
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use host_harness::call_trace::{TRACES_DIRECTORY, TraceSpan, Traces};
-use host_harness::record::Asset;
-use host_harness::simulator::{Fault, Operation, Repeat, When};
+use bss_model::Asset;
+use bss_sandbox::call_trace::{TRACES_DIRECTORY, TraceSpan, Traces};
+use bss_simulator::{Fault, Operation, Repeat, When};
 use serde_json::Value;
 
 use crate::cli::{CUSTOMER, DONE, NO_ANSWER, REFUSED, assert_ends, assert_fails};
@@ -61,7 +61,7 @@ fn assert_nested(span: &TraceSpan) {
 }
 
 async fn assets(scenario: &Scenario) -> Vec<Asset> {
-    let filter = host_harness::record::AssetFilter::default();
+    let filter = bss_model::AssetFilter::default();
     scenario.host.record().assets(filter).await.expect("the assets")
 }
 

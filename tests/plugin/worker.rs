@@ -1,13 +1,18 @@
 //! The worker of order lines: several at once, beside others, patient with a Microsoft that is down.
 
 use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use bss_model::{Asset, AssetFilter, AttemptResult, SyncStatus, Taking};
+use bss_record::{RECORD_FILE, Record, RetryError};
+use bss_simulator::{Fault, Operation, Repeat};
 use host_harness::license_order::PlaceError;
-use host_harness::record::{Asset, AssetFilter, AttemptResult, RetryError, SyncStatus, Taking};
-use host_harness::simulator::{Fault, Operation, Repeat};
+use sqlx::SqlitePool;
 use tokio::sync::oneshot;
 
+use crate::component::bss_host;
 use crate::scenario::{INSTANCE, Scenario, order_request, silent};
 
 async fn placed(scenario: &Scenario, quantity: u32) -> uuid::Uuid {
@@ -212,4 +217,61 @@ async fn every_attempt_is_in_the_history_with_what_was_said() {
     let problem = attempts[0].problem.as_ref().expect("a problem");
     assert!(!problem.correlation_id.is_empty(), "{problem:?}");
     assert!(attempts.iter().all(|attempt| attempt.finished_at_ms.is_some()));
+}
+
+/// How long a worker may take to notice; it looks several times a second.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+async fn database(data_dir: &Path) -> SqlitePool {
+    let url = format!("sqlite://{}", data_dir.join(RECORD_FILE).display());
+    SqlitePool::connect(&url).await.expect("the record's database")
+}
+
+async fn damage(database: &SqlitePool, table: &str) {
+    let statement = format!("ALTER TABLE {table} RENAME TO away");
+    sqlx::query(sqlx::AssertSqlSafe(statement))
+        .execute(database)
+        .await
+        .expect("the table is renamed");
+}
+
+async fn workers(database: &SqlitePool) -> i64 {
+    sqlx::query_scalar("SELECT COUNT(*) FROM workers")
+        .fetch_one(database)
+        .await
+        .expect("the workers")
+}
+
+#[tokio::test]
+async fn the_program_ends_with_its_worker_instead_of_looking_alive() {
+    for table in ["assets", "mail_settings"] {
+        let directory = tempfile::tempdir().unwrap();
+        Record::open(directory.path()).await.unwrap().close().await;
+        let database = database(directory.path()).await;
+        let mut program = Command::new(bss_host())
+            .arg("run")
+            .arg("--data-dir")
+            .arg(directory.path())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let ended = tokio::time::timeout(PATIENCE, async {
+            // Both of its halves are at work.
+            while workers(&database).await < 2 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            damage(&database, table).await;
+            loop {
+                if let Some(status) = program.try_wait().unwrap() {
+                    break status;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        });
+        let status = ended.await;
+        let _ = program.kill();
+        let _ = program.wait();
+        let code = status.map(|status| status.code());
+        assert_eq!(code, Ok(Some(3)), "{table}");
+    }
 }

@@ -17,7 +17,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<u8> {
     toolchain::check()?;
     let component = component::build(workspace, WasmToolchain::Auto)?;
     eprintln!("{}", component.summary()?);
-    let build = ["build", "--package", "host-harness"];
+    let build = ["build", "--package", "bss-host", "--package", "host-harness"];
     let targets = ["--bin", "bss-host", "--example", "crash_test"];
     process::run(&mut workspace.cargo(build.into_iter().chain(targets)))?;
     let mut harness = Command::new(built(workspace, "examples/crash_test"));

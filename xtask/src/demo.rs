@@ -28,7 +28,7 @@ pub(crate) fn command(workspace: &Workspace) -> Result<Command> {
     let mut command = workspace.cargo([
         "run",
         "--package",
-        "host-harness",
+        "bss-host",
         "--bin",
         "bss-host",
         "--",

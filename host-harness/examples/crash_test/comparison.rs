@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use host_harness::secret::Secret;
+use bss_model::Secret;
 use uuid::Uuid;
 
 /// A license, by everything that tells it from another.

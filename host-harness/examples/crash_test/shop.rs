@@ -5,14 +5,14 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
-use host_harness::Host;
-use host_harness::certificate_store::PfxCode;
-use host_harness::license_order::OrderRequest;
-use host_harness::record::{
+use bss_keys::PfxCode;
+use bss_model::{
     AssetFilter, BillingFilter, Choice, Contact, Decision, MailDelivery, MailFilter, MailSettings, MailState,
     NewInstance, NewLine, Party, Price, ProductFilter, Reach, Taking,
 };
-use host_harness::simulator::read_ledger;
+use bss_simulator::read_ledger;
+use host_harness::Host;
+use host_harness::license_order::OrderRequest;
 use mail_parser::MessageParser;
 use uuid::Uuid;
 

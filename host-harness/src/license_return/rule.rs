@@ -17,11 +17,12 @@
 
 use std::time::Duration;
 
-use crate::bindings::failures::{ChangeFailure, Delay, ReadFailure};
-use crate::bindings::license_order::{License, LicenseTokenStatus, ReturnStatus};
-use crate::error::CallError;
+use bss_model::{EarlierAttempts, ReturnOutcome};
+use bss_sandbox::bindings::failures::{ChangeFailure, Delay, ReadFailure};
+use bss_sandbox::bindings::license_order::{License, LicenseTokenStatus, ReturnStatus};
+use bss_sandbox::error::CallError;
+
 use crate::license_order::{problem, recorded_problem};
-use crate::record::{EarlierAttempts, ReturnOutcome};
 
 /// What an attempt came to.
 #[derive(Debug, PartialEq, Eq)]
@@ -146,7 +147,7 @@ fn retry_after(delay: &Delay) -> Option<Duration> {
     delay.retry_after_ms.map(Duration::from_millis)
 }
 
-fn redeemed() -> crate::record::Problem {
+fn redeemed() -> bss_model::Problem {
     problem(
         "license-redeemed",
         "the customer has used the license",
@@ -154,7 +155,7 @@ fn redeemed() -> crate::record::Problem {
     )
 }
 
-fn unclear() -> crate::record::Problem {
+fn unclear() -> bss_model::Problem {
     problem(
         "return-not-shown",
         "the vendor does not show whether the license is returned",
@@ -162,7 +163,7 @@ fn unclear() -> crate::record::Problem {
     )
 }
 
-fn broke_off(error: &CallError) -> crate::record::Problem {
+fn broke_off(error: &CallError) -> bss_model::Problem {
     let (code, advice) = match error {
         CallError::Setup(_) => ("sandbox", "try again when the machine is less busy"),
         _ => ("plugin-broke-off", "the next attempt looks it up"),

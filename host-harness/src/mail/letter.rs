@@ -1,5 +1,7 @@
 //! An e-mail as it is handed over: headers that nobody can add to, and its text twice, plain and as HTML.
 
+use bss_model::clock::rfc3339;
+use bss_model::{Contact, MailSettings, MailToSend, Party, Problem};
 use lettre::address::Envelope;
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart};
@@ -8,8 +10,6 @@ use zeroize::Zeroizing;
 
 use super::context::{Context, ContextProduct, Named};
 use super::templates::{self, Rendered, TemplateError};
-use crate::clock::rfc3339;
-use crate::record::{Contact, MailSettings, MailToSend, Party, Problem};
 
 /// Why an e-mail can't be composed.
 #[derive(Debug, thiserror::Error)]

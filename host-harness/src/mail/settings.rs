@@ -3,11 +3,13 @@
 use std::io;
 use std::path::PathBuf;
 
+use bss_model::{MailDelivery, MailSettings, SmtpProtection, SmtpServer};
+use bss_record::RecordError;
+
 use super::directory;
 use super::letter::{ComposeError, sender};
 use super::smtp::Smtp;
 use super::templates::{self, TemplateError};
-use crate::record::{MailDelivery, MailSettings, RecordError, SmtpProtection, SmtpServer};
 
 /// Where mail is submitted with TLS from the first byte (RFC 8314 section 7.3).
 const SUBMISSIONS_PORT: u16 = 465;
@@ -64,48 +66,46 @@ pub enum MailSettingsError {
     Record(#[from] RecordError),
 }
 
-impl SmtpServer {
-    /// A server from `smtps://HOST[:PORT]`, or from `smtp://HOST[:PORT]`, where STARTTLS is required unless
-    /// `unencrypted` is set. Nobody logs in, and the system's authorities are trusted.
-    ///
-    /// # Errors
-    /// When the text is something else, and when it holds a user or a password, which others could read.
-    pub fn from_url(url: &str, unencrypted: bool) -> Result<Self, UrlError> {
-        let wrong = |why| UrlError {
-            // What may hold a password is not repeated.
-            given: url.rsplit('@').next().unwrap_or_default().to_owned(),
-            why,
-        };
-        let uri: http::Uri = url.parse().map_err(|_| wrong("it is no URL"))?;
-        let authority = uri.authority().ok_or_else(|| wrong("it names no host"))?;
-        if authority.as_str().contains('@') {
-            return Err(wrong(
-                "a user goes into --user, a password into a file or the environment",
-            ));
-        }
-        if uri.path_and_query().is_some_and(|rest| rest.as_str() != "/") {
-            return Err(wrong("nothing may follow the port"));
-        }
-        let (protection, port) = match (uri.scheme_str(), unencrypted) {
-            (Some("smtps"), false) => (SmtpProtection::Tls, SUBMISSIONS_PORT),
-            (Some("smtps"), true) => return Err(wrong("`smtps` is always encrypted")),
-            (Some("smtp"), false) => (SmtpProtection::StartTls, SUBMISSION_PORT),
-            (Some("smtp"), true) => (SmtpProtection::None, RELAY_PORT),
-            _ => return Err(wrong("its scheme is neither `smtp` nor `smtps`")),
-        };
-        let host = authority.host().trim_matches(['[', ']']);
-        if host.is_empty() {
-            return Err(wrong("it names no host"));
-        }
-        Ok(Self {
-            host: host.to_owned(),
-            port: authority.port_u16().unwrap_or(port),
-            protection,
-            user: None,
-            password: None,
-            trusted_authorities_pem: None,
-        })
+/// A server from `smtps://HOST[:PORT]`, or from `smtp://HOST[:PORT]`, where STARTTLS is required unless
+/// `unencrypted` is set. Nobody logs in, and the system's authorities are trusted.
+///
+/// # Errors
+/// When the text is something else, and when it holds a user or a password, which others could read.
+pub fn server_from_url(url: &str, unencrypted: bool) -> Result<SmtpServer, UrlError> {
+    let wrong = |why| UrlError {
+        // What may hold a password is not repeated.
+        given: url.rsplit('@').next().unwrap_or_default().to_owned(),
+        why,
+    };
+    let uri: http::Uri = url.parse().map_err(|_| wrong("it is no URL"))?;
+    let authority = uri.authority().ok_or_else(|| wrong("it names no host"))?;
+    if authority.as_str().contains('@') {
+        return Err(wrong(
+            "a user goes into --user, a password into a file or the environment",
+        ));
     }
+    if uri.path_and_query().is_some_and(|rest| rest.as_str() != "/") {
+        return Err(wrong("nothing may follow the port"));
+    }
+    let (protection, port) = match (uri.scheme_str(), unencrypted) {
+        (Some("smtps"), false) => (SmtpProtection::Tls, SUBMISSIONS_PORT),
+        (Some("smtps"), true) => return Err(wrong("`smtps` is always encrypted")),
+        (Some("smtp"), false) => (SmtpProtection::StartTls, SUBMISSION_PORT),
+        (Some("smtp"), true) => (SmtpProtection::None, RELAY_PORT),
+        _ => return Err(wrong("its scheme is neither `smtp` nor `smtps`")),
+    };
+    let host = authority.host().trim_matches(['[', ']']);
+    if host.is_empty() {
+        return Err(wrong("it names no host"));
+    }
+    Ok(SmtpServer {
+        host: host.to_owned(),
+        port: authority.port_u16().unwrap_or(port),
+        protection,
+        user: None,
+        password: None,
+        trusted_authorities_pem: None,
+    })
 }
 
 /// Finds out what can be found out without sending anything. Makes the directory where there is none.
@@ -149,7 +149,7 @@ mod tests {
     #[test]
     fn a_url_says_where_and_how_it_is_protected() {
         let read = |url: &str, unencrypted| {
-            let server = SmtpServer::from_url(url, unencrypted).unwrap();
+            let server = server_from_url(url, unencrypted).unwrap();
             (server.host, server.port, server.protection)
         };
         let expected = |host: &str, port, protection| (host.to_owned(), port, protection);
@@ -181,7 +181,7 @@ mod tests {
             ("smtp://", false),
             ("smtps://joe:geheim@mail.example", false),
         ] {
-            let error = SmtpServer::from_url(url, unencrypted).unwrap_err().to_string();
+            let error = server_from_url(url, unencrypted).unwrap_err().to_string();
             assert!(!error.contains("geheim"), "{error}");
         }
     }
@@ -190,11 +190,11 @@ mod tests {
     fn without_tls_no_password_is_kept() {
         let login = |server: SmtpServer, user: Option<&str>, password: Option<&str>| SmtpServer {
             user: user.map(str::to_owned),
-            password: password.map(crate::record::Secret::new),
+            password: password.map(bss_model::Secret::new),
             ..server
         };
-        let clear = SmtpServer::from_url("smtp://mail.example", true).unwrap();
-        let protected = SmtpServer::from_url("smtp://mail.example", false).unwrap();
+        let clear = server_from_url("smtp://mail.example", true).unwrap();
+        let protected = server_from_url("smtp://mail.example", false).unwrap();
         assert!(matches!(
             check_server(&login(clear.clone(), Some("u"), Some("p"))),
             Err(MailSettingsError::UnprotectedPassword)

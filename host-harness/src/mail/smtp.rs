@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use bss_model::{Problem, SmtpProtection, SmtpServer};
 use lettre::transport::smtp::Error;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, CertificateStore, TlsParameters};
@@ -12,7 +13,6 @@ use lettre::transport::smtp::commands::{Data, Mail, Rcpt, Rset};
 use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
 
 use super::letter::{Letter, one_line};
-use crate::record::{Problem, SmtpProtection, SmtpServer};
 
 /// To the first address that answers.
 const CONNECT: Duration = Duration::from_secs(10);

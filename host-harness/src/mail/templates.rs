@@ -4,12 +4,12 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
+use bss_model::Problem;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 use zeroize::Zeroizing;
 
 use super::context::Context;
 use super::letter::one_line;
-use crate::record::Problem;
 
 /// The longest template. Beyond it is a picture or a mistake; mail programs cut messages off far below.
 const TEMPLATE_BYTES_MAX: u64 = 256 * 1024;
@@ -245,7 +245,7 @@ fn languages(directory: &Path) -> Result<Vec<(String, PathBuf)>, TemplateError> 
         let Ok(name) = entry.file_name().into_string() else {
             continue;
         };
-        if crate::record::is_language(&name) && entry.path().is_dir() {
+        if bss_model::is_language(&name) && entry.path().is_dir() {
             languages.push((name, entry.path()));
         }
     }

@@ -1,11 +1,13 @@
 //! Cancellations: asked for and decided once, returned by one worker at a time, credited with the return or not at all.
 
-use host_harness::record::{
-    Asset, AssetStatus, AttemptOutcome, BeginReturnError, BillingFilter, CancelError, Cancellation,
-    CancellationFilter, CancellationState, DecideError, EarlierAttempts, FinishReturnError, License,
-    LicenseTokenStatus, MailFilter, MailState, RECORD_FILE, Record, RefreshRecordError, Requester,
-    RequesterKind, ReturnOutcome, ReturnResult, ReturnStatus, SyncStatus, TakenReturn, is_returned_elsewhere,
+use bss_model::{
+    Asset, AssetStatus, AttemptOutcome, BillingFilter, Cancellation, CancellationFilter, CancellationState,
+    EarlierAttempts, License, LicenseTokenStatus, MailFilter, MailState, Requester, RequesterKind,
+    ReturnOutcome, ReturnResult, ReturnStatus, SyncStatus, TakenReturn, is_returned_elsewhere,
     return_client_transaction_id,
+};
+use bss_record::{
+    BeginReturnError, CancelError, DecideError, FinishReturnError, RECORD_FILE, Record, RefreshRecordError,
 };
 use sqlx::{Connection as _, SqliteConnection};
 use uuid::Uuid;

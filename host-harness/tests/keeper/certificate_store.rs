@@ -1,10 +1,8 @@
 //! Imports PFX files as the world makes them, and refuses what can't work.
 
-use host_harness::certificate_store::{
-    IdentityError, ImportError, InstalledCertificate, KeyKind, PfxCode, PfxError, RemoveError,
-    SignatureAlgorithm, Thumbprint,
-};
-use host_harness::record::Record;
+use bss_keys::{InspectError, InstalledCertificate, KeyKind, PfxCode, PfxError, SignatureAlgorithm};
+use bss_model::Thumbprint;
+use bss_record::{IdentityError, ImportError, Record, RemoveError};
 use proptest::prelude::{ProptestConfig, any, prop, prop_assert, prop_assert_eq, proptest};
 use rcgen::{BasicConstraints, IsCa, KeyPair, KeyUsagePurpose};
 
@@ -114,7 +112,10 @@ async fn every_common_kind_of_pfx_file_is_imported_and_can_sign() {
         identity.sign(SignatureAlgorithm::Ps256, b"message").unwrap();
         let wrong = import(&record, &file, &format!("{code} ")).await.unwrap_err();
         assert!(
-            matches!(wrong, ImportError::Pfx(PfxError::WrongCode)),
+            matches!(
+                wrong,
+                ImportError::Inspect(InspectError::Pfx(PfxError::WrongCode))
+            ),
             "{kind}: {wrong:?}"
         );
     }
@@ -238,7 +239,10 @@ async fn signatures_are_accepted_by_openssl() {
 #[tokio::test]
 async fn a_file_without_private_key_is_refused() {
     let error = refusal(&pfx_with(&good(), "code", &["-nokeys"]), "code").await;
-    assert!(matches!(error, ImportError::NoPrivateKey), "{error:?}");
+    assert!(
+        matches!(error, ImportError::Inspect(InspectError::NoPrivateKey)),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]
@@ -248,7 +252,10 @@ async fn a_file_with_several_private_keys_is_refused() {
     let entries: [(&KeyPair, &[&[u8]]); 2] = [(&RSA_KEY, &[&one.leaf_der]), (&other, &[&second.leaf_der])];
     let error = refusal(&odd_pfx(&entries, "code"), "code").await;
     assert!(
-        matches!(error, ImportError::SeveralPrivateKeys { count: 2 }),
+        matches!(
+            error,
+            ImportError::Inspect(InspectError::SeveralPrivateKeys { count: 2 })
+        ),
         "{error:?}"
     );
 }
@@ -258,7 +265,7 @@ async fn a_private_key_of_another_certificate_is_refused() {
     let other = make(&client_params("other"), &KeyPair::generate().unwrap());
     let error = refusal(&odd_pfx(&[(&RSA_KEY, &[&other.leaf_der])], "code"), "code").await;
     assert!(
-        matches!(&error, ImportError::KeyDoesNotMatch { subjects } if subjects == &["CN=other"]),
+        matches!(&error, ImportError::Inspect(InspectError::KeyDoesNotMatch { subjects }) if subjects == &["CN=other"]),
         "{error:?}"
     );
 }
@@ -266,7 +273,10 @@ async fn a_private_key_of_another_certificate_is_refused() {
 #[tokio::test]
 async fn a_private_key_without_certificate_is_refused() {
     let error = refusal(&odd_pfx(&[(&RSA_KEY, &[])], "code"), "code").await;
-    assert!(matches!(error, ImportError::NoCertificate), "{error:?}");
+    assert!(
+        matches!(error, ImportError::Inspect(InspectError::NoCertificate)),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]
@@ -295,13 +305,19 @@ async fn what_is_no_pfx_file_is_refused() {
     ] {
         let error = refusal(bytes, "code").await;
         assert!(
-            matches!(error, ImportError::Pfx(PfxError::NotAPfx(_))),
+            matches!(
+                error,
+                ImportError::Inspect(InspectError::Pfx(PfxError::NotAPfx(_)))
+            ),
             "{error:?}"
         );
     }
     let error = refusal(&[0x30, 0x80, 0x02, 0x01, 0x03], "code").await;
     assert!(
-        matches!(error, ImportError::Pfx(PfxError::IndefiniteLengths)),
+        matches!(
+            error,
+            ImportError::Inspect(InspectError::Pfx(PfxError::IndefiniteLengths))
+        ),
         "{error:?}"
     );
 }
@@ -310,7 +326,10 @@ async fn what_is_no_pfx_file_is_refused() {
 async fn a_file_over_the_size_limit_is_refused() {
     let error = refusal(&vec![0x30; 256 * 1024 + 1], "code").await;
     assert!(
-        matches!(error, ImportError::Pfx(PfxError::TooLarge { bytes: 262_145 })),
+        matches!(
+            error,
+            ImportError::Inspect(InspectError::Pfx(PfxError::TooLarge { bytes: 262_145 }))
+        ),
         "{error:?}"
     );
 }
@@ -318,7 +337,10 @@ async fn a_file_over_the_size_limit_is_refused() {
 #[tokio::test]
 async fn a_file_without_mac_is_refused() {
     let error = refusal(&pfx_with(&good(), "code", &["-nomac"]), "code").await;
-    assert!(matches!(error, ImportError::Pfx(PfxError::NoMac)), "{error:?}");
+    assert!(
+        matches!(error, ImportError::Inspect(InspectError::Pfx(PfxError::NoMac))),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]
@@ -333,9 +355,9 @@ async fn absurd_iteration_counts_are_refused_wherever_they_stand() {
         assert!(
             matches!(
                 error,
-                ImportError::Pfx(PfxError::TooManyIterations {
+                ImportError::Inspect(InspectError::Pfx(PfxError::TooManyIterations {
                     iterations: 1_000_001
-                })
+                }))
             ),
             "{options:?}: {error:?}"
         );
@@ -354,7 +376,10 @@ async fn all_key_derivations_of_a_file_share_one_budget() {
     ];
     let error = refusal(&pfx_with(&good(), "code", &options), "code").await;
     assert!(
-        matches!(error, ImportError::Pfx(PfxError::TooMuchWork)),
+        matches!(
+            error,
+            ImportError::Inspect(InspectError::Pfx(PfxError::TooMuchWork))
+        ),
         "{error:?}"
     );
 }
@@ -563,7 +588,7 @@ fn altered_and_truncated_files_never_panic_and_import_nothing_but_what_was_in_th
         file[index] ^= value;
         file.truncate(cut.unwrap_or(usize::MAX));
         match runtime.block_on(import(&record, &file, "code")) {
-            Err(error) => prop_assert!(matches!(error, ImportError::Pfx(_)), "{error:?}"),
+            Err(error) => prop_assert!(matches!(error, ImportError::Inspect(InspectError::Pfx(_))), "{error:?}"),
             // Not every byte means something: the parameter beside the MAC's algorithm, for one.
             Ok(installed) => prop_assert_eq!(installed.thumbprint, thumbprint),
         }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use host_harness::certificate_store::Thumbprint;
-use host_harness::record::{CreateError, NewInstance, Reach, SaveError, Standing};
+use bss_model::{NewInstance, Reach, Standing, Thumbprint};
+use bss_record::{CreateError, SaveError};
 
 use crate::record::{TestRecord, new_instance, settings};
 

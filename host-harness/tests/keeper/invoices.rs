@@ -1,8 +1,7 @@
 //! Invoices: every license is charged once, on its order's one invoice, at what it was ordered for.
 
-use host_harness::record::{
-    Asset, AttemptOutcome, BillingFilter, InvoiceLine, Order, Price, Record, RecordError,
-};
+use bss_model::{Asset, AttemptOutcome, BillingFilter, InvoiceLine, Order, Price};
+use bss_record::{Record, RecordError};
 use uuid::Uuid;
 
 use crate::orders::{begin, license, order, problem, sell, shop};
@@ -202,10 +201,7 @@ async fn a_record_that_can_not_charge_takes_no_license_either() {
         .await
         .unwrap_err();
     assert!(
-        matches!(
-            error,
-            host_harness::record::FinishError::Record(RecordError::Database(_))
-        ),
+        matches!(error, bss_record::FinishError::Record(RecordError::Database(_))),
         "{error:?}"
     );
     assert_eq!(

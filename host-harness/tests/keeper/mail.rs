@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
+use bss_model::{
+    Contact, Mail, MailDelivery, MailFilter, MailSettings, MailState, NewOrder, Party, SmtpProtection,
+};
+use bss_record::{PlaceError, RECORD_FILE, Worker};
 use host_harness::Host;
 use host_harness::mail::{MailRound, MailSettingsError, TestMailError, check_templates, write_templates};
-use host_harness::record::{
-    Contact, Mail, MailDelivery, MailFilter, MailSettings, MailState, NewOrder, Party, PlaceError,
-    RECORD_FILE, SmtpProtection, Worker,
-};
 use mail_parser::{Message, MessageParser};
 use uuid::Uuid;
 

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use host_harness::record::{
-    AssetFilter, AttemptOutcome, Choice, Contact, Decision, NewOrder, Order, PlaceError, Price, Problem,
-    Record, RetryError, SyncStatus, TakenAsset, Taking, Worker,
+use bss_model::{
+    AssetFilter, AttemptOutcome, Choice, Contact, Decision, NewOrder, Order, Price, Problem, SyncStatus,
+    TakenAsset, Taking,
 };
+use bss_record::{PlaceError, Record, RetryError, Worker};
 use uuid::Uuid;
 
 use crate::orders::{license, order, shop};

@@ -1,10 +1,11 @@
 //! Orders and assets: nothing half-written, nothing bought twice, nothing secret in clear.
 
-use host_harness::record::{
+use bss_model::{
     AssetFilter, AttemptOutcome, AttemptResult, BegunAttempt, Choice, Contact, Decision, EarlierAttempts,
-    FinishError, License, LicenseTokenStatus, NewLine, NewOrder, Order, Party, PlaceError, Price, Problem,
-    Record, ReturnStatus, Secret, SyncStatus, Taking, client_transaction_id,
+    License, LicenseTokenStatus, NewLine, NewOrder, Order, Party, Price, Problem, ReturnStatus, Secret,
+    SyncStatus, Taking, client_transaction_id,
 };
+use bss_record::{FinishError, PlaceError, Record};
 use uuid::Uuid;
 
 use crate::certificate_store::contains;

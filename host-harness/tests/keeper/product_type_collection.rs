@@ -1,7 +1,8 @@
 //! The platform's own contract: what is exported fits the schema, and the schema would say if it did not.
 
+use bss_model::{Choice, Decision};
+use bss_record::Record;
 use host_harness::product_type_collection;
-use host_harness::record::{Choice, Decision, Record};
 use serde_json::{Value, json};
 
 use crate::record::{TestRecord, ready_instance};

@@ -1,6 +1,7 @@
 //! The operator's decisions about products: all that were chosen or none, and never a discontinued one for sale.
 
-use host_harness::record::{Choice, Decided, Decision, Price, ProductError, ProductFilter, Record};
+use bss_model::{Choice, Decided, Decision, Price, ProductFilter};
+use bss_record::{ProductError, Record};
 use uuid::Uuid;
 
 use crate::record::{TestRecord, ready_instance};
@@ -111,7 +112,7 @@ async fn a_filter_leaves_out_what_does_not_fit_and_says_how_many() {
 async fn the_new_ones_of_a_run_are_those_of_an_instance_s_own_run() {
     let record = TestRecord::open().await;
     let id = selling(&record).await;
-    let lease = host_harness::record::RunLease {
+    let lease = bss_model::RunLease {
         owner: Uuid::new_v4(),
         length: std::time::Duration::from_secs(60),
     };

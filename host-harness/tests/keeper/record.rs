@@ -6,11 +6,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use host_harness::certificate_store::Thumbprint;
-use host_harness::host_key::{HostKey, HostKeyError};
-use host_harness::record::{
-    Authority, Instance, NewInstance, Reach, Record, RecordError, SavedSettings, Standing,
-};
+use bss_keys::{HostKey, HostKeyError};
+use bss_model::{Authority, Instance, NewInstance, Reach, SavedSettings, Standing, Thumbprint};
+use bss_record::{Record, RecordError};
 
 /// A record in a directory of its own, which goes with it.
 pub(crate) struct TestRecord {

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use host_harness::record::{
-    ApplyError, Choice, Decision, DifferenceKind, EndRunError, NewProduct, Problem, Product, ProductFilter,
-    RECORD_FILE, Record, RunAction, RunCounts, RunLease, RunLogLevel, RunLogLine, RunProgress, RunState,
-    StartRunError,
+use bss_model::{
+    Choice, Decision, DifferenceKind, NewProduct, Problem, Product, ProductFilter, RunAction, RunCounts,
+    RunLease, RunLogLevel, RunLogLine, RunProgress, RunState,
 };
+use bss_record::{ApplyError, EndRunError, RECORD_FILE, Record, StartRunError};
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop, prop_oneof, proptest};
 use uuid::Uuid;
 

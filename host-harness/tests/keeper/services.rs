@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use host_harness::record::{
-    ApplyError, AttributeValue, Derivative, Difference, NewProduct, Product, ProductAttribute, ProductFilter,
-    ProductType, Record, ServicesDefinition, SkippedItems,
+use bss_model::{
+    AttributeValue, Derivative, Difference, NewProduct, Product, ProductAttribute, ProductFilter,
+    ProductType, ServicesDefinition, SkippedItems,
 };
+use bss_record::{ApplyError, Record};
 use proptest::prelude::{ProptestConfig, Strategy, any, prop, proptest};
 use uuid::Uuid;
 

@@ -5,8 +5,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use bss_model::{MailDelivery, MailSettings, Secret, SmtpProtection, SmtpServer};
 use data_encoding::BASE64;
-use host_harness::record::{MailDelivery, MailSettings, Secret, SmtpProtection, SmtpServer};
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bss_sandbox::outbound_https::{CallHttp, ConnectionLimits, Egress, OutboundHttps, PermittedAuthority};
 use bytes::Bytes;
-use host_harness::outbound_https::{CallHttp, ConnectionLimits, Egress, OutboundHttps, PermittedAuthority};
 use http::{Method, Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks as _};

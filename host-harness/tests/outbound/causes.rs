@@ -4,8 +4,8 @@ use std::io::Write;
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex, OnceLock};
 
-use host_harness::limits;
-use host_harness::outbound_https::Authority;
+use bss_sandbox::limits;
+use bss_sandbox::outbound_https::Authority;
 use tokio::io::AsyncWriteExt as _;
 use wasmtime_wasi_http::Error;
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use host_harness::bindings::instance_settings::Draft;
+use bss_sandbox::bindings::instance_settings::Draft;
 use host_harness::{CallContext, CallEvent, Plugin};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;

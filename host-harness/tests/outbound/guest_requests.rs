@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use host_harness::limits;
+use bss_sandbox::limits;
 
 use crate::caller::Caller;
 use crate::guest::{

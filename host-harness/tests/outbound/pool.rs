@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use host_harness::outbound_https::{ConnectionCounts, ConnectionLimits};
+use bss_sandbox::outbound_https::{ConnectionCounts, ConnectionLimits};
 use tokio::sync::Semaphore;
 use wasmtime_wasi_http::{Error, RequestOptions};
 

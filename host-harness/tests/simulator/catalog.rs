@@ -1,6 +1,6 @@
 //! The catalog, as it is read page by page.
 
-use host_harness::simulator::{Catalog, OfferStatus};
+use bss_simulator::{Catalog, OfferStatus};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 

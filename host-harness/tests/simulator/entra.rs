@@ -1,6 +1,6 @@
 //! The token endpoint: what gets an access token, and what each wrong part of a request is refused with.
 
-use host_harness::simulator::{CertificateRequest, KeyKind, Registration};
+use bss_simulator::{CertificateRequest, KeyKind, Registration};
 use http::{Method, StatusCode};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use host_harness::simulator::{ConnectionFault, Fault, Listener, Operation, Repeat, When};
+use bss_simulator::{ConnectionFault, Fault, Listener, Operation, Repeat, When};
 use http::{Method, StatusCode};
 use serde_json::json;
 

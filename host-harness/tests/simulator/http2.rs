@@ -1,7 +1,7 @@
 //! The versions of HTTP that the simulator offers, and what it does when it is told to refuse a stream.
 
+use bss_simulator::{Fault, HttpVersions, Operation, Repeat};
 use bytes::Bytes;
-use host_harness::simulator::{Fault, HttpVersions, Operation, Repeat};
 use http::{Request, StatusCode};
 
 use crate::client::{Client, Microsoft};

@@ -1,11 +1,10 @@
 //! Giving a license back.
 
+use bss_simulator::TokenStatus;
 use http::StatusCode;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use uuid::Uuid;
-
-use host_harness::simulator::TokenStatus;
 
 use crate::client::{Client, Microsoft, Reply};
 

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use host_harness::simulator::{CertificateRequest, IssuedCertificate, PlainAddresses, Registration};
+use bss_simulator::{CertificateRequest, IssuedCertificate, PlainAddresses, Registration};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 

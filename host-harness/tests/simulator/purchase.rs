@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use host_harness::simulator::{
-    CertificateRequest, Operation, Registration, Simulator, SimulatorOptions, TokenStatus,
-};
+use bss_simulator::{CertificateRequest, Operation, Registration, Simulator, SimulatorOptions, TokenStatus};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use uuid::Uuid;

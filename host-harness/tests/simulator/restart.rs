@@ -1,6 +1,6 @@
 //! What a restart on the same directory keeps, and what it forgets.
 
-use host_harness::simulator::{Simulator, SimulatorOptions, read_ledger};
+use bss_simulator::{Simulator, SimulatorOptions, read_ledger};
 use http::StatusCode;
 
 use crate::client::{Client, Microsoft};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use host_harness::simulator::{
+use bss_simulator::{
     CertificateRequest, ExtendedKeyUsage, IssuedCertificate, KeyKind, Registration, TlsVersion, TlsVersions,
 };
 use http::{Method, StatusCode};

@@ -3,8 +3,8 @@
 use std::io::{BufRead as _, Read as _};
 use std::path::Path;
 
+use bss_simulator::{CertificateRequest, IssuedCertificate};
 use data_encoding::BASE64URL_NOPAD;
-use host_harness::simulator::{CertificateRequest, IssuedCertificate};
 use serde_json::{Value, json};
 
 use super::{complaint, python};

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Output;
 
-use host_harness::simulator::{CertificateRequest, Simulator, SimulatorOptions};
+use bss_simulator::{CertificateRequest, Simulator, SimulatorOptions};
 
 use super::{own, program, tools};
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use host_harness::certificate_store::{InstalledCertificate, PfxCode};
+use bss_keys::{InstalledCertificate, PfxCode};
 
 use crate::scenario::Scenario;
 

@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use data_encoding::{BASE64URL_NOPAD, HEXUPPER};
-use host_harness::simulator::{
+use bss_simulator::{
     CertificateRequest, Details, IssuedCertificate, KeyKind, Registration, Simulator, SimulatorOptions,
 };
+use data_encoding::{BASE64URL_NOPAD, HEXUPPER};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tempfile::TempDir;

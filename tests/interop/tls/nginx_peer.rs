@@ -1,8 +1,7 @@
 //! The plugin and its host with nginx between them and Microsoft.
 
-use host_harness::certificate_store::Thumbprint;
-use host_harness::record::SyncStatus;
-use host_harness::simulator::{CertificateRequest, IssuedCertificate, Operation};
+use bss_model::{SyncStatus, Thumbprint};
+use bss_simulator::{CertificateRequest, IssuedCertificate, Operation};
 
 use super::nginx::{Behind, Nginx, Site};
 use super::pki::{Flaw, Pki, ServerKey};

@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpStream;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-use host_harness::simulator::CertificateRequest;
+use bss_simulator::CertificateRequest;
 use tempfile::TempDir;
 
 use super::pki::{Flaw, Pki, Served, ServerKey};

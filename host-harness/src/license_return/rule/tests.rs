@@ -1,7 +1,8 @@
 //! Every answer that a return or its look-up can have.
 
+use bss_sandbox::bindings::failures::Problem;
+
 use super::*;
-use crate::bindings::failures::Problem;
 
 const ID: &str = "k-1";
 

@@ -1,0 +1,182 @@
+//! Order lines, from the record to the vendor and back, and the same purchases without a record.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bss_model::{AssetFilter, Choice, Contact, Decision, NewLine, Party, Price, SyncStatus, Taking};
+use bss_sandbox::bindings::license_order as contract;
+use bss_sandbox::call_event::CallListener;
+use bss_simulator::Catalog;
+use host_harness::internals::contract_instance;
+use host_harness::license_order::OrderRequest;
+use tokio::task::JoinSet;
+use uuid::Uuid;
+
+use super::{BenchError, Site};
+
+/// Offers to order from; each takes [`PER_LINE`] units of one order.
+const OFFERS: u32 = 100;
+const PER_LINE: u32 = 100;
+
+impl Site {
+    /// Fetches a catalog and makes all of it sold, so that orders can be placed.
+    ///
+    /// # Errors
+    /// When any of that fails.
+    pub async fn sell(&self) -> Result<(), BenchError> {
+        self.simulator.set_catalog(Catalog::generated(OFFERS));
+        self.host
+            .fetch_services(&self.instance.name, silent())
+            .await
+            .map_err(BenchError::when("the catalog can't be read"))?;
+        let codes = codes();
+        let price = Price {
+            currency: self.instance.currency.clone(),
+            minor_units: 100,
+        };
+        let record = self.host.record();
+        record
+            .set_prices(self.instance.id, &codes, &price)
+            .await
+            .map_err(BenchError::when("no price can be set"))?;
+        record
+            .decide_products(self.instance.id, Decision::Activate, &Choice::All)
+            .await
+            .map_err(BenchError::when("no product can be activated"))?;
+        Ok(())
+    }
+
+    /// Orders so many licenses, and has a worker buy them, so many at once. From the first line that is taken to the
+    /// last license on record, with its invoice line and its e-mail.
+    ///
+    /// # Errors
+    /// When a license is not bought.
+    pub async fn buy_by_worker(&self, lines: u32, at_once: usize) -> Result<Duration, BenchError> {
+        let request = OrderRequest {
+            customer: customer(),
+            contact: Contact {
+                email: "customer@bench.test".to_owned(),
+                language: "en".to_owned(),
+            },
+            reseller: None,
+            lines: new_lines(lines),
+            idempotency_key: None,
+        };
+        let order = self
+            .host
+            .place_order(&self.instance.name, request)
+            .await
+            .map_err(BenchError::when("the order is not placed"))?;
+        let taking = Taking {
+            order: Some(order.id),
+            ..Taking::default()
+        };
+        let begun = Instant::now();
+        self.host
+            .settle_orders(taking, at_once, silent())
+            .await
+            .map_err(BenchError::when("the worker failed"))?;
+        let took = begun.elapsed();
+        let licensed = AssetFilter {
+            order: Some(order.id),
+            sync_status: Some(SyncStatus::Synchronized),
+            ..AssetFilter::default()
+        };
+        let assets = self.host.record().assets(licensed).await;
+        let bought = assets
+            .map_err(BenchError::when("the record can't be read"))?
+            .len();
+        if bought != lines as usize {
+            return Err(BenchError::unusable(format!(
+                "{bought} of {lines} licenses were bought"
+            )));
+        }
+        Ok(took)
+    }
+
+    /// Buys so many licenses by calling the plugin, so many at once, and forgets them.
+    ///
+    /// # Errors
+    /// When a license is not bought.
+    pub async fn buy_by_plugin(&self, licenses: u32, at_once: usize) -> Result<Duration, BenchError> {
+        let begun = Instant::now();
+        let mut running = JoinSet::new();
+        for number in 0..licenses {
+            if running.len() >= at_once {
+                bought(running.join_next().await)?;
+            }
+            let (call, plugin) = (self.call(silent()).await?, self.plugin.clone());
+            let instance = contract_instance(&self.instance);
+            let order = contract::LicenseOrder {
+                client_transaction_id: Uuid::new_v4().to_string(),
+                earlier_attempts: contract::EarlierAttempts::None,
+                check_only: false,
+                product: codes().swap_remove((number % OFFERS) as usize),
+                reseller: None,
+                customer: contract::Party {
+                    id: customer().id,
+                    name: customer().name,
+                    country: customer().country,
+                },
+            };
+            running.spawn(async move {
+                let answer = plugin.create_license(call, &instance, &order).await;
+                match answer {
+                    Ok(Ok(contract::OrderAnswer::Licensed(_))) => Ok(()),
+                    // The answer itself is not shown: it could hold a license.
+                    Ok(Ok(contract::OrderAnswer::Valid)) => {
+                        Err(BenchError::unusable("the plugin only checked the order"))
+                    }
+                    Ok(Err(failure)) => Err(BenchError::unusable(format!("{failure:?}"))),
+                    Err(error) => Err(BenchError::when("the plugin brought no answer")(error)),
+                }
+            });
+        }
+        while let Some(ended) = running.join_next().await {
+            bought(Some(ended))?;
+        }
+        Ok(begun.elapsed())
+    }
+}
+
+fn bought(ended: Option<Result<Result<(), BenchError>, tokio::task::JoinError>>) -> Result<(), BenchError> {
+    match ended {
+        None => Ok(()),
+        Some(ended) => ended.map_err(BenchError::when("a purchase broke off"))?,
+    }
+}
+
+fn silent() -> CallListener {
+    Arc::new(|_| ())
+}
+
+fn customer() -> Party {
+    Party {
+        id: "C-1".to_owned(),
+        name: "Customer".to_owned(),
+        country: "DE".to_owned(),
+    }
+}
+
+fn codes() -> Vec<String> {
+    let catalog = Catalog::generated(OFFERS);
+    catalog.offers.into_iter().map(|offer| offer.offer_id).collect()
+}
+
+/// So many units, of as many products as that takes.
+fn new_lines(units: u32) -> Vec<NewLine> {
+    let mut left = units;
+    let mut lines = Vec::new();
+    for product_code in codes() {
+        let quantity = left.min(PER_LINE);
+        if quantity == 0 {
+            break;
+        }
+        left -= quantity;
+        lines.push(NewLine {
+            product_code,
+            quantity,
+        });
+    }
+    lines
+}

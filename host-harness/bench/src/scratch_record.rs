@@ -1,0 +1,91 @@
+//! A record of its own, to see how long a definition takes to be applied.
+
+use std::time::{Duration, Instant};
+
+use bss_model::{NewInstance, Reach, RunLease, SkippedItems};
+use bss_record::Record;
+use bss_sandbox::bindings::services_definition::{Product, Summary};
+use host_harness::internals::recorded_reading;
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use super::BenchError;
+
+/// Longer than any transaction.
+const LEASE: Duration = Duration::from_secs(60 * 60);
+
+/// An empty record with one instance, which is gone when it is dropped.
+pub struct ScratchRecord {
+    record: Record,
+    instance: bss_model::Instance,
+    _folder: TempDir,
+}
+
+/// What one transaction did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Applied {
+    /// From the transaction's beginning to its end on the disk.
+    pub took: Duration,
+    /// Products that were not stored before.
+    pub new: usize,
+    /// Products that were, and differ.
+    pub changed: usize,
+}
+
+impl ScratchRecord {
+    /// Makes one in the system's temporary directory.
+    ///
+    /// # Errors
+    /// When it can't be made.
+    pub async fn open() -> Result<Self, BenchError> {
+        let folder = tempfile::tempdir().map_err(BenchError::when("no temporary directory"))?;
+        let record = Record::open(folder.path())
+            .await
+            .map_err(BenchError::when("the record does not open"))?;
+        let instance = NewInstance {
+            name: "bench".to_owned(),
+            currency: "EUR".to_owned(),
+            options: [].into(),
+            reach: Reach::default(),
+        };
+        let instance = record
+            .create_instance(instance)
+            .await
+            .map_err(BenchError::when("the record takes no instance"))?;
+        Ok(Self {
+            record,
+            instance,
+            _folder: folder,
+        })
+    }
+
+    /// Applies what a reading brought, as the end of a run does: products, differences and the run's state in one
+    /// transaction.
+    ///
+    /// # Errors
+    /// When the record does not take it.
+    pub async fn apply(&self, summary: Summary, products: Vec<Product>) -> Result<Applied, BenchError> {
+        let lease = RunLease {
+            owner: Uuid::new_v4(),
+            length: LEASE,
+        };
+        let run = self
+            .record
+            .start_services_run(self.instance.id, Some(lease))
+            .await
+            .map_err(BenchError::when("the record starts no run"))?;
+        let skipped = summary.skipped;
+        let definition = recorded_reading(summary, products, SkippedItems::default());
+        let begun = Instant::now();
+        let difference = self
+            .record
+            .complete_services_run(run, lease, self.instance.version, definition, skipped)
+            .await
+            .map_err(BenchError::when("the record does not take the definition"))?;
+        Ok(Applied {
+            took: begun.elapsed(),
+            new: difference.new.len(),
+            changed: difference.changed.len(),
+        })
+    }
+}

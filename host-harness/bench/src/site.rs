@@ -1,0 +1,191 @@
+//! A simulator of Microsoft and an instance that is ready to call it, the same way in every benchmark.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use bss_model::Instance;
+use bss_sandbox::bindings::failures::ReadFailure;
+use bss_sandbox::bindings::services_definition::{Outcome, Product};
+use bss_sandbox::call::CallContext;
+use bss_sandbox::call_event::{CallEvent, CallListener};
+use bss_sandbox::outbound_https::OutboundHttps;
+use bss_sandbox::plugin::Plugin;
+use bss_simulator::{CertificateRequest, Details, Simulator, SimulatorOptions};
+use host_harness::Host;
+use host_harness::internals::{self, contract_instance};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tempfile::TempDir;
+
+use super::instances::{self, Vendor};
+use super::{BenchError, CannedAnswers, StandIn, native_twin};
+
+const INSTANCE: &str = "bench";
+
+/// A simulator, and a host with one instance that is ready.
+pub struct Site {
+    pub(super) simulator: Simulator,
+    pub(super) host: Host,
+    pub(super) plugin: Plugin,
+    pub(super) instance: Instance,
+    _folder: TempDir,
+}
+
+/// A catalog that was read, and what that took.
+#[derive(Debug)]
+pub struct Reading {
+    /// How it ended, and the products that were handed over; or why there are none.
+    pub answer: Result<(Outcome, Vec<Product>), ReadFailure>,
+    /// From the call to its answer.
+    pub took: Duration,
+    /// The linear memory that the guest asked for. 0: it had none.
+    pub guest_memory_bytes: u64,
+}
+
+impl Site {
+    /// Starts a simulator on loopback addresses, and fills in the form of an instance that may call it.
+    ///
+    /// # Errors
+    /// When any of that fails.
+    pub async fn start(plugin: &Path) -> Result<Self, BenchError> {
+        let folder = tempfile::tempdir().map_err(BenchError::when("no temporary directory"))?;
+        let simulator = Simulator::start(SimulatorOptions::new(folder.path().join("microsoft")))
+            .await
+            .map_err(BenchError::when("the simulator does not start"))?;
+        let host = Host::open(&folder.path().join("bss"), plugin)
+            .await
+            .map_err(BenchError::when("the host does not open"))?;
+        let plugin = host
+            .plugin()
+            .await
+            .map_err(BenchError::when("the plugin can't be loaded"))?;
+        let thumbprint = instances::import(&host, &issued(&simulator)?).await?;
+        let vendor = vendor(simulator.details())?;
+        let instance = instances::configured(&host, INSTANCE, &vendor, thumbprint).await?;
+        Ok(Self {
+            simulator,
+            host,
+            plugin,
+            instance,
+            _folder: folder,
+        })
+    }
+
+    /// The simulated Microsoft.
+    pub fn simulator(&self) -> &Simulator {
+        &self.simulator
+    }
+
+    /// A call over mutual TLS. All of them share connections and access tokens.
+    ///
+    /// # Errors
+    /// When the instance can't be called for.
+    pub async fn call(&self, listener: CallListener) -> Result<CallContext, BenchError> {
+        internals::ready_call(&self.host, &self.instance, listener)
+            .await
+            .map_err(BenchError::when("the instance is not ready"))
+    }
+
+    /// The same call with its answers from memory.
+    pub fn from_memory(call: CallContext, canned: &CannedAnswers) -> CallContext {
+        CallContext {
+            outbound: OutboundHttps::through(Arc::new(StandIn::Memory(canned.clone()))),
+            ..call
+        }
+    }
+
+    /// All answers of one reading of the catalog, an access token among them. The connections and the access token
+    /// of this reading are there for the next ones.
+    ///
+    /// # Errors
+    /// When the catalog is not read to its end.
+    pub async fn take_down(&self) -> Result<CannedAnswers, BenchError> {
+        let canned = CannedAnswers::default();
+        internals::forget_instance(&self.host, &self.instance.id.to_string());
+        let call = self.call(Arc::new(|_| ())).await?;
+        let instance = contract_instance(&self.instance);
+        native_twin::fetch_services(call, &instance, "", Some(canned.clone()))
+            .await
+            .map_err(BenchError::when("the plugin's code failed"))?
+            .map_err(|failure| format!("{failure:?}"))
+            .map_err(BenchError::when("the catalog can't be read"))?;
+        Ok(canned)
+    }
+
+    /// Reads the catalog in a sandbox.
+    ///
+    /// # Errors
+    /// When the plugin brings no answer.
+    pub async fn read_sandboxed(&self, call: CallContext) -> Result<Reading, BenchError> {
+        let instance = contract_instance(&self.instance);
+        let memory = Arc::new(AtomicU64::new(0));
+        let (seen, listener) = (memory.clone(), call.listener.clone());
+        let call = CallContext {
+            listener: Arc::new(move |event| {
+                if let CallEvent::Ended { memory_bytes } = &event {
+                    seen.store(*memory_bytes, Ordering::Relaxed);
+                }
+                listener(event);
+            }),
+            ..call
+        };
+        let begun = Instant::now();
+        let answer = self.plugin.fetch_services(call, &instance, "").await;
+        let took = begun.elapsed();
+        Ok(Reading {
+            answer: answer.map_err(BenchError::when("the plugin brought no answer"))?,
+            took,
+            guest_memory_bytes: memory.load(Ordering::Relaxed),
+        })
+    }
+
+    /// Reads the catalog with the native twin.
+    ///
+    /// # Errors
+    /// When the plugin's code panics.
+    pub async fn read_natively(&self, call: CallContext) -> Result<Reading, BenchError> {
+        let instance = contract_instance(&self.instance);
+        let begun = Instant::now();
+        let answer = native_twin::fetch_services(call, &instance, "", None).await;
+        let took = begun.elapsed();
+        Ok(Reading {
+            answer: answer.map_err(BenchError::when("the plugin's code failed"))?,
+            took,
+            guest_memory_bytes: 0,
+        })
+    }
+
+    /// Stops the simulator.
+    pub async fn stop(self) {
+        self.simulator.stop().await;
+    }
+}
+
+/// A certificate of the simulator's making.
+fn issued(simulator: &Simulator) -> Result<Vec<u8>, BenchError> {
+    let issued = simulator
+        .issue_client_certificate(&CertificateRequest::default())
+        .map_err(BenchError::when("the simulator issues no certificate"))?;
+    let unreadable = "the simulator's certificate can't be read";
+    let certificate = CertificateDer::from_pem_slice(issued.certificate_pem.as_bytes())
+        .map_err(BenchError::when(unreadable))?;
+    let key = PrivateKeyDer::from_pem_slice(issued.private_key_pem.as_bytes())
+        .map_err(BenchError::when(unreadable))?;
+    instances::pfx(&certificate, &key)
+}
+
+fn vendor(details: &Details) -> Result<Vendor, BenchError> {
+    let authorities_pem = std::fs::read_to_string(&details.ca_file)
+        .map_err(BenchError::when("the simulator's authority can't be read"))?;
+    Ok(Vendor {
+        service_url: details.service_url.clone(),
+        resource_api: details.resource_api.clone(),
+        login_authority: details.login_authority.clone(),
+        tenant: details.tenant,
+        channel_id: details.channel_id.clone(),
+        client_id: details.client_id,
+        authorities_pem,
+    })
+}

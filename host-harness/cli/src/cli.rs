@@ -1,0 +1,121 @@
+//! The command line: what was asked, done by the library, shown to a person or a program.
+
+mod args;
+mod assets;
+mod bench;
+mod certificates;
+mod commands;
+mod demo;
+mod instances;
+mod invoices;
+mod mail;
+mod orders;
+mod pfx;
+mod prerequisites;
+mod products;
+mod replay;
+mod returns;
+mod services;
+mod show;
+mod trace;
+mod worker;
+
+use std::io::IsTerminal as _;
+use std::process::ExitCode;
+
+use bss_sandbox::call_trace::{self, Collector, TraceGuard, TraceLayer};
+use clap::Parser;
+use clap::error::ErrorKind;
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use self::args::Arguments;
+use self::show::Failure;
+
+/// How a command ended, as its exit code says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// 0: it was done.
+    Done,
+    /// 1: it was refused. Nothing was changed, but for attempts that are on record.
+    Refused,
+    /// 2: it was not understood.
+    Usage,
+    /// 3: there was no answer, or none that settles it.
+    NoAnswer,
+}
+
+impl From<Ending> for ExitCode {
+    fn from(ending: Ending) -> Self {
+        ExitCode::from(match ending {
+            Ending::Done => 0,
+            Ending::Refused => 1,
+            Ending::Usage => 2,
+            Ending::NoAnswer => 3,
+        })
+    }
+}
+
+/// Runs one command line, the program's name first.
+pub(crate) async fn run(command_line: impl IntoIterator<Item = std::ffi::OsString>) -> Ending {
+    let arguments = match Arguments::try_parse_from(command_line) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Nothing is left to be told of a terminal that is gone.
+            let _ = error.print();
+            return match error.kind() {
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Ending::Done,
+                _ => Ending::Usage,
+            };
+        }
+    };
+    let (_until_the_end, ran) = match start_log(&arguments) {
+        Ok(until_the_end) => (until_the_end, commands::run(arguments).await),
+        Err(failure) => (None, Err(failure)),
+    };
+    match ran {
+        Ok(ending) => ending,
+        Err(failure) => {
+            show::failure(&failure);
+            failure.ending
+        }
+    }
+}
+
+/// Diagnostics go to the standard error, so that results can be piped; traces of calls go to the data directory, and
+/// to a collector where there is one. What is returned is to be dropped last.
+fn start_log(arguments: &Arguments) -> Result<Option<TraceGuard>, Failure> {
+    // A plugin's warnings are shown by the command's own listener; `-v` shows all that a plugin says.
+    let (level, plugin) = match arguments.verbose {
+        0 => ("warn", "plugin=error,"),
+        1 => ("info", ""),
+        _ => ("debug", ""),
+    };
+    let filter = tracing_subscriber::EnvFilter::try_from_env("BSS_LOG").unwrap_or_else(|_| {
+        tracing_subscriber::EnvFilter::new(format!("{level},{plugin}sqlx=warn,hyper=info,rustls=info"))
+    });
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    // `NO_COLOR` is heard without us. Elsewhere than on a terminal colors are in the way, and cost each call a microsecond.
+    let lines = match std::io::stderr().is_terminal() {
+        true => lines,
+        false => lines.with_ansi(false),
+    };
+    let lines = lines.with_filter(filter);
+    let collector = arguments.otlp.as_deref().filter(|endpoint| !endpoint.is_empty());
+    let collector = collector.map(Collector::new).transpose();
+    let collector = collector.map_err(|error| Failure::new(Ending::Usage, &error))?;
+    let (traces, guard) = arguments
+        .command
+        .opens_host()
+        .then(|| TraceLayer::new(&arguments.data_dir, collector))
+        .unzip();
+    let spans = Targets::new().with_target(call_trace::TARGET, LevelFilter::INFO);
+    // A second command line in one process, as in tests, keeps the first one's log.
+    let _ = tracing_subscriber::registry()
+        .with(lines)
+        .with(traces.map(|traces| traces.with_filter(spans)))
+        .try_init();
+    Ok(guard)
+}

@@ -1,0 +1,212 @@
+//! `asset …`: the licenses that were ordered, what became of each, and another try for those that failed.
+
+use bss_model::{Asset, AssetFilter, Attempt, SyncStatus};
+use host_harness::Host;
+use host_harness::worker::OVERDUE;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::args::{AssetCommand, ListAssets};
+use super::commands::{Outcome, configure_failure, listener, no_answer, now_ms};
+use super::orders::place_failure;
+use super::show::{self, Failure};
+use super::{Ending, returns};
+
+pub(super) async fn run(host: &Host, command: AssetCommand, json: bool) -> Outcome {
+    match command {
+        AssetCommand::List(list) => self::list(host, list, json).await,
+        AssetCommand::Show { asset, show_keys } => self::show(host, asset, show_keys, json).await,
+        AssetCommand::History { asset } => history(host, asset, json).await,
+        AssetCommand::Retry { asset } => retry(host, asset, json).await,
+        AssetCommand::Return(command) => returns::run(host, command, json).await,
+    }
+}
+
+async fn list(host: &Host, list: ListAssets, json: bool) -> Outcome {
+    let instance = match &list.instance {
+        None => None,
+        Some(name) => Some(host.named_instance(name).await.map_err(configure_failure)?.id),
+    };
+    let filter = AssetFilter {
+        instance,
+        order: list.order,
+        sync_status: list.sync_status.map(SyncStatus::from),
+    };
+    let mut assets = host.record().assets(filter).await.map_err(no_answer)?;
+    if list.overdue {
+        assets.retain(is_overdue);
+    }
+    if let Some(customer) = &list.customer {
+        let orders = host
+            .record()
+            .orders_of_customer(customer)
+            .await
+            .map_err(no_answer)?;
+        assets.retain(|asset| orders.contains(&asset.order_id));
+    }
+    if json {
+        let assets: Value = assets
+            .iter()
+            .map(|asset| show::asset_json(asset, list.show_keys))
+            .collect();
+        show::line(assets.to_string());
+    } else {
+        show_assets(&assets, list.show_keys);
+    }
+    Ok(Ending::Done)
+}
+
+/// Whether it takes longer to know whether a license was bought than the platform itself would wait.
+fn is_overdue(asset: &Asset) -> bool {
+    let limit = i64::try_from(OVERDUE.as_millis()).unwrap_or(i64::MAX);
+    asset.sync_status == SyncStatus::Unsynchronised && now_ms().saturating_sub(asset.wanted_since_ms) >= limit
+}
+
+pub(super) fn show_assets(assets: &[Asset], show_keys: bool) {
+    show::line(show::asset_table(assets, show_keys, show::Ids::Whole).to_string());
+    for reason in show::asset_reasons(assets) {
+        show::note(reason);
+    }
+}
+
+pub(super) async fn known(host: &Host, asset_id: Uuid) -> Result<Asset, Failure> {
+    let asset = host.record().asset(asset_id).await.map_err(no_answer)?;
+    asset.ok_or_else(|| {
+        let message = format!("asset `{asset_id}` does not exist");
+        Failure::text(
+            Ending::Refused,
+            message,
+            "`bss-host asset list` shows those that do",
+        )
+    })
+}
+
+async fn show(host: &Host, asset_id: Uuid, show_keys: bool, json: bool) -> Outcome {
+    let asset = known(host, asset_id).await?;
+    let order = host.record().order(asset.order_id).await.map_err(no_answer)?;
+    let value = show::asset_json(&asset, show_keys);
+    let customer = order.as_ref().map(|order| &order.customer);
+    let billed = order
+        .as_ref()
+        .map(|order| order.reseller.as_ref().unwrap_or(&order.customer));
+    if json {
+        let mut value = value;
+        value["customer"] = json!(customer);
+        value["billingTo"] = json!(billed);
+        value["overdue"] = is_overdue(&asset).into();
+        show::line(value.to_string());
+        return Ok(Ending::Done);
+    }
+    let text = |name: &str| value[name].as_str().unwrap_or_default().to_owned();
+    let party = |party: Option<&bss_model::Party>| {
+        party.map_or_else(String::new, |party| {
+            format!("{} ({}, {})", party.name, party.id, party.country)
+        })
+    };
+    let time = |ms: Option<i64>| ms.map(show::time).unwrap_or_default();
+    let mut table = show::table(&["Field", "Value"]);
+    for (field, shown) in [
+        ("Asset", text("asset")),
+        ("Customer", party(customer)),
+        ("Billing to", party(billed)),
+        ("Status", asset.status.to_string()),
+        ("Order", text("order")),
+        ("Ordered", show::time(asset.created_at_ms)),
+        ("Purchase date", time(asset.purchased_at_ms)),
+        ("Returnable until", time(asset.returnable_until_ms)),
+        (
+            "Product",
+            format!("{}  {}", asset.product_code, asset.product_name),
+        ),
+        (
+            "Price",
+            asset.price.as_ref().map(ToString::to_string).unwrap_or_default(),
+        ),
+        ("Provisioning sync status", text("syncStatus")),
+        ("License token", text("productKey")),
+        ("License token status", text("tokenStatus")),
+        ("Return status", text("returnStatus")),
+        ("Activation link", text("activationLink")),
+        ("Client transaction id", text("clientTransactionId")),
+        ("Asked Microsoft last", time(asset.refreshed_at_ms)),
+    ] {
+        table.add_row([field.to_owned(), shown]);
+    }
+    show::line(table.to_string());
+    for reason in show::asset_reasons(std::slice::from_ref(&asset)) {
+        show::note(reason);
+    }
+    Ok(Ending::Done)
+}
+
+async fn history(host: &Host, asset_id: Uuid, json: bool) -> Outcome {
+    known(host, asset_id).await?;
+    let attempts = host.record().attempts(asset_id).await.map_err(no_answer)?;
+    if json {
+        show::line(attempts.iter().map(attempt_json).collect::<Value>().to_string());
+        return Ok(Ending::Done);
+    }
+    let mut table = show::table(&[
+        "Attempt",
+        "Begun",
+        "Took",
+        "Outcome",
+        "Correlation id",
+        "What was said",
+    ]);
+    for attempt in &attempts {
+        let problem = attempt.problem.as_ref();
+        table.add_row([
+            attempt.number.to_string(),
+            show::time(attempt.begun_at_ms),
+            attempt
+                .finished_at_ms
+                .map(|ended| format!("{} ms", ended.saturating_sub(attempt.begun_at_ms)))
+                .unwrap_or_default(),
+            attempt.result.map_or_else(
+                || "not known to have ended".to_owned(),
+                |result| result.to_string(),
+            ),
+            problem
+                .map(|problem| problem.correlation_id.clone())
+                .unwrap_or_default(),
+            problem
+                .map(|problem| format!("{} ({})", problem.message, problem.code))
+                .unwrap_or_default(),
+        ]);
+    }
+    show::line(table.to_string());
+    Ok(Ending::Done)
+}
+
+fn attempt_json(attempt: &Attempt) -> Value {
+    json!({
+        "attempt": attempt.number,
+        "clientTransactionId": attempt.client_transaction_id,
+        "begunAtMs": attempt.begun_at_ms,
+        "finishedAtMs": attempt.finished_at_ms,
+        "result": attempt.result.map(|result| result.to_string()),
+        "problem": attempt.problem.as_ref().map(show::recorded_problem_json),
+    })
+}
+
+async fn retry(host: &Host, asset_id: Uuid, json: bool) -> Outcome {
+    let asset = host
+        .retry_asset(asset_id, listener())
+        .await
+        .map_err(place_failure)?;
+    if json {
+        show::line(show::asset_json(&asset, false).to_string());
+    } else {
+        show_assets(std::slice::from_ref(&asset), false);
+    }
+    match asset.sync_status {
+        SyncStatus::Synchronized => Ok(Ending::Done),
+        SyncStatus::Failed => Err(Failure::text(Ending::Refused, "the license was not bought", "")),
+        SyncStatus::Unsynchronised => Err(Failure::text(
+            Ending::NoAnswer,
+            "whether the license was bought is not known yet",
+            "`bss-host run` looks it up on and on; `bss-host asset history` shows every attempt",
+        )),
+    }
+}

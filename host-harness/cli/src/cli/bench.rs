@@ -1,0 +1,207 @@
+//! `bss-host bench`: what a plugin costs in its sandbox, beside the same code without one.
+
+mod calls;
+mod measured;
+mod orders;
+mod plot;
+mod services;
+mod upstream;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use bss_bench::BenchError;
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::commands::{Outcome, no_answer};
+use super::{Ending, show};
+use calls::CallsArguments;
+use measured::{Machine, build};
+
+/// What to measure.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(super) struct BenchArguments {
+    /// One of them; without it, all of them in one run
+    #[command(subcommand)]
+    command: Option<BenchCommand>,
+    /// Draw them into a file, as SVG
+    #[arg(long, value_name = "FILE")]
+    plot: Option<PathBuf>,
+    /// Small sizes and few rounds: whether it works, not how fast
+    #[arg(long)]
+    quick: bool,
+}
+
+/// What can be measured.
+#[derive(Debug, Subcommand)]
+enum BenchCommand {
+    /// Get Services Definition, over TLS to a simulator of its own and from memory
+    Services(ServicesArguments),
+    /// Order lines over TLS to a simulator of its own: by the worker with its record, and by the plugin alone
+    Orders(OrdersArguments),
+    /// Single purchases over mutual TLS to an upstream that costs little, and what instances hold
+    Calls(CallsArguments),
+    /// Be the upstream of a benchmark
+    #[command(hide = true)]
+    Upstream,
+    /// Call for all instances of a data directory in turn
+    #[command(hide = true)]
+    InTurn {
+        /// Without a sandbox
+        #[arg(long)]
+        native: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+struct OrdersArguments {
+    /// How many lines an order has; each is a license
+    #[arg(long, value_name = "N", default_value_t = LINES, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    lines: u32,
+    /// How many are bought at once
+    #[arg(long, value_name = "N,N", value_delimiter = ',', default_values_t = LINES_AT_ONCE)]
+    at_once: Vec<usize>,
+}
+
+#[derive(Debug, Args)]
+struct ServicesArguments {
+    /// Sizes of the catalog
+    #[arg(long, value_name = "N,N", value_delimiter = ',', default_values_t = OFFERS,
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    offers: Vec<u32>,
+}
+
+/// What the commands measure by themselves.
+const OFFERS: [u32; 4] = [100, 1_000, 10_000, 100_000];
+const LINES: u32 = 2_000;
+const LINES_AT_ONCE: [usize; 3] = [1, 8, 64];
+
+/// How much a run of everything measures.
+struct Sizes {
+    services: ServicesArguments,
+    orders: OrdersArguments,
+    calls: CallsArguments,
+}
+
+impl Sizes {
+    /// What the commands do by themselves.
+    fn full() -> Self {
+        Self {
+            services: ServicesArguments {
+                offers: OFFERS.to_vec(),
+            },
+            orders: OrdersArguments {
+                lines: LINES,
+                at_once: LINES_AT_ONCE.to_vec(),
+            },
+            calls: CallsArguments::default(),
+        }
+    }
+
+    fn quick() -> Self {
+        Self {
+            services: ServicesArguments { offers: vec![100] },
+            orders: OrdersArguments {
+                lines: 20,
+                at_once: vec![4],
+            },
+            calls: CallsArguments {
+                requests: 40,
+                rounds: 1,
+                interleaved: 40,
+                instances: 4,
+            },
+        }
+    }
+}
+
+/// Measures, and shows the figures beside the goals.
+pub(super) async fn run(data_dir: &Path, plugin: &Path, arguments: &BenchArguments, json: bool) -> Outcome {
+    let machine = Machine::at_first();
+    let mut figures = match &arguments.command {
+        Some(BenchCommand::Upstream) => {
+            return upstream::run().await.map(|()| Ending::Done).map_err(no_answer);
+        }
+        Some(BenchCommand::InTurn { native }) => {
+            let ran = calls::run_in_turn(data_dir, plugin, *native).await;
+            return ran.map(|()| Ending::Done).map_err(no_answer);
+        }
+        command => {
+            warn_of_debug();
+            match command {
+                Some(BenchCommand::Services(arguments)) => services(plugin, arguments, json).await,
+                Some(BenchCommand::Orders(arguments)) => orders(plugin, arguments, json).await,
+                Some(BenchCommand::Calls(arguments)) => calls(plugin, arguments, json).await,
+                _ if arguments.quick => all(plugin, &Sizes::quick(), json).await,
+                _ => all(plugin, &Sizes::full(), json).await,
+            }
+        }
+    }
+    .map_err(no_answer)?;
+    if let Some(fields) = figures.as_object_mut() {
+        fields.insert("machine".to_owned(), machine.json());
+    }
+    if let Some(file) = &arguments.plot {
+        draw(&figures, file).map_err(no_answer)?;
+    }
+    if json {
+        show::line(figures.to_string());
+    }
+    Ok(Ending::Done)
+}
+
+fn draw(figures: &Value, file: &Path) -> Result<(), BenchError> {
+    let svg = plot::svg(figures).map_err(BenchError::unusable)?;
+    std::fs::write(file, svg)
+        .map_err(|error| BenchError::unusable(format!("`{}` can't be written: {error}", file.display())))
+}
+
+fn warn_of_debug() {
+    if cfg!(debug_assertions) {
+        show::note("warning: this program is a debug build; only figures of a release build say anything");
+    }
+}
+
+async fn all(plugin: &Path, sizes: &Sizes, json: bool) -> Result<Value, BenchError> {
+    Ok(json!({
+        "build": build(),
+        "calls": calls(plugin, &sizes.calls, json).await?,
+        "services": services(plugin, &sizes.services, json).await?,
+        "orders": orders(plugin, &sizes.orders, json).await?,
+    }))
+}
+
+async fn services(plugin: &Path, arguments: &ServicesArguments, json: bool) -> Result<Value, BenchError> {
+    let figures = services::measure(plugin, &arguments.offers).await?;
+    if !json {
+        figures.show();
+    }
+    Ok(figures.json())
+}
+
+async fn orders(plugin: &Path, arguments: &OrdersArguments, json: bool) -> Result<Value, BenchError> {
+    let figures = orders::measure(plugin, arguments.lines, &arguments.at_once).await?;
+    if !json {
+        figures.show();
+    }
+    Ok(figures.json())
+}
+
+async fn calls(plugin: &Path, arguments: &CallsArguments, json: bool) -> Result<Value, BenchError> {
+    let figures = calls::measure(plugin, arguments).await?;
+    if !json {
+        figures.show();
+    }
+    Ok(figures.json())
+}
+
+/// This program once more, to run beside.
+fn this_program(arguments: &[&str]) -> Result<Command, BenchError> {
+    let program: PathBuf = std::env::current_exe()
+        .map_err(|error| BenchError::unusable(format!("this program can't be found: {error}")))?;
+    let mut command = Command::new(program);
+    command.args(arguments);
+    Ok(command)
+}

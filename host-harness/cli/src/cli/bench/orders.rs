@@ -1,0 +1,145 @@
+//! Measures order lines: bought by the worker with its record, and by the plugin alone, taking turns.
+
+use std::path::Path;
+use std::time::Duration;
+
+use bss_bench::{BenchError, Site};
+use serde_json::{Value, json};
+
+use super::super::show;
+
+/// How many lines a second the record must not stand in the way of, at [`GOAL_AT_ONCE`].
+const GOAL: f64 = 500.0;
+const GOAL_AT_ONCE: usize = 64;
+
+/// Rounds whose median is shown. Machines are noisy, and one slow flush of a disk is no figure.
+const ROUNDS: usize = 3;
+
+/// All that was measured.
+pub(super) struct Figures {
+    lines: u32,
+    rows: Vec<Row>,
+}
+
+/// What was measured with so many at once, in lines a second.
+struct Row {
+    at_once: usize,
+    worker: f64,
+    plugin: f64,
+}
+
+/// Measures every number at once in turn.
+pub(super) async fn measure(plugin: &Path, lines: u32, at_once: &[usize]) -> Result<Figures, BenchError> {
+    let site = Site::start(plugin).await?;
+    site.sell().await?;
+    // Opens connections and gets the access token.
+    site.buy_by_plugin(8, 8).await?;
+    let mut rows = Vec::new();
+    for &at_once in at_once {
+        show::note(format!(
+            "measuring {lines} lines, {at_once} at once, {ROUNDS} rounds"
+        ));
+        let (mut worker, mut plugin) = (Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            worker.push(per_second(lines, site.buy_by_worker(lines, at_once).await?));
+            plugin.push(per_second(lines, site.buy_by_plugin(lines, at_once).await?));
+        }
+        rows.push(Row {
+            at_once,
+            worker: median(worker),
+            plugin: median(plugin),
+        });
+    }
+    site.stop().await;
+    Ok(Figures { lines, rows })
+}
+
+fn per_second(lines: u32, took: Duration) -> f64 {
+    f64::from(lines) / took.as_secs_f64()
+}
+
+fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_unstable_by(f64::total_cmp);
+    figures.get(figures.len() / 2).copied().unwrap_or_default()
+}
+
+impl Figures {
+    /// Whether the goal is met. None: it was not measured.
+    fn is_met(&self) -> Option<bool> {
+        let row = self.rows.iter().find(|row| row.at_once == GOAL_AT_ONCE)?;
+        Some(row.worker >= GOAL)
+    }
+
+    /// For programs.
+    pub(super) fn json(&self) -> Value {
+        let rows: Value = self
+            .rows
+            .iter()
+            .map(|row| {
+                json!({
+                    "atOnce": row.at_once,
+                    "workerLinesPerSecond": row.worker,
+                    "pluginLinesPerSecond": row.plugin,
+                    "ratio": row.worker / row.plugin,
+                })
+            })
+            .collect();
+        json!({
+            "build": if cfg!(debug_assertions) { "debug" } else { "release" },
+            "lines": self.lines,
+            "rows": rows,
+            "goals": [{
+                "id": "lines-per-second-at-64",
+                "goal": "order lines a second by the worker, 64 at once",
+                "min": GOAL,
+                "value": self.rows.iter().find(|row| row.at_once == GOAL_AT_ONCE).map(|row| row.worker),
+                "met": self.is_met(),
+            }],
+        })
+    }
+
+    /// For people.
+    pub(super) fn show(&self) {
+        let mut table = show::table(&["At once", "Worker, lines/s", "Plugin alone, lines/s", "Ratio"]);
+        for row in &self.rows {
+            table.add_row([
+                row.at_once.to_string(),
+                format!("{:.0}", row.worker),
+                format!("{:.0}", row.plugin),
+                format!("{:.2}", row.worker / row.plugin),
+            ]);
+        }
+        show::line(table.to_string());
+        show::line(format!(
+            "goal: at least {GOAL:.0} lines a second with {GOAL_AT_ONCE} at once: {}",
+            match self.is_met() {
+                Some(true) => "met",
+                Some(false) => "not met",
+                None => "not measured",
+            }
+        ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_goal_is_about_the_worker_with_64_at_once() {
+        let row = |at_once, worker| Row {
+            at_once,
+            worker,
+            plugin: 1.0,
+        };
+        let met = |rows| Figures { lines: 1, rows }.is_met();
+        assert_eq!(met(vec![row(64, 500.0), row(8, 1.0)]), Some(true));
+        assert_eq!(met(vec![row(64, 499.9), row(8, 900.0)]), Some(false));
+        assert_eq!(met(vec![row(8, 900.0)]), None);
+    }
+
+    #[test]
+    fn the_median_is_not_moved_by_one_slow_round() {
+        assert!((median(vec![3.0, 0.1, 4.0]) - 3.0).abs() < f64::EPSILON);
+    }
+}

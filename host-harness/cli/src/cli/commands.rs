@@ -1,0 +1,399 @@
+//! What each command does: one call of the library, and what is shown of its answer.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use bss_keys::PfxCode;
+use bss_model::{NewInstance, Reach};
+use bss_record::{CreateError, ImportError, SaveError};
+use bss_simulator::{CertificateRequest, IssuedCertificate, Simulator, SimulatorOptions};
+use host_harness::instance_settings::{ConfigureError, InstanceForm};
+use host_harness::{CallEvent, CallListener, Host, LogLevel, PrepareError};
+use serde_json::Value;
+use zeroize::Zeroizing;
+
+use super::args::{
+    Arguments, CertificateCommand, Command, CreateInstance, InstanceCommand, SimulatorArguments,
+};
+use super::show::{self, Failure};
+use super::{
+    Ending, assets, certificates, demo, instances, invoices, mail, orders, pfx, prerequisites, products,
+    replay, services, trace, worker,
+};
+
+pub(super) type Outcome = Result<Ending, Failure>;
+
+/// Runs one command to its end.
+pub(super) async fn run(arguments: Arguments) -> Outcome {
+    let json = arguments.json;
+    if arguments.record.is_some() && !arguments.command.opens_host() {
+        let message = "this command can't be recorded: it does not work on the data directory";
+        return Err(Failure::text(Ending::Usage, message, "leave --record out"));
+    }
+    match &arguments.command {
+        Command::Simulator(simulator_arguments) => return simulator(simulator_arguments).await,
+        Command::Demo(demo_arguments) => return demo::run(&arguments.plugin, demo_arguments, json).await,
+        Command::Bench(command) => {
+            return super::bench::run(&arguments.data_dir, &arguments.plugin, command, json).await;
+        }
+        Command::Replay(asked) => {
+            return replay::run(asked, &arguments.data_dir, &arguments.plugin, json).await;
+        }
+        Command::Prerequisites(asked) => {
+            let code = pfx_code(asked.code_file.as_deref())?;
+            return prerequisites::run(asked, &read_pfx(&asked.pfx)?, &code, json).await;
+        }
+        _ => {}
+    }
+    let host = Host::open(&arguments.data_dir, &arguments.plugin)
+        .await
+        .map_err(no_answer)?;
+    let host = host.with_look_up_only(Duration::from_secs(arguments.look_up_only));
+    let host = match &arguments.record {
+        Some(file) => host.recording(replay::recorder(file)?),
+        None => host,
+    };
+    match arguments.command {
+        Command::Certificate(CertificateCommand::Import { pfx, code_file }) => {
+            let code = pfx_code(code_file.as_deref())?;
+            import(&host, &pfx, &code, json).await
+        }
+        Command::Certificate(command) => certificates::run(&host, command, json).await,
+        Command::Instance(InstanceCommand::Create(create)) => create_instance(&host, create, json).await,
+        Command::Instance(InstanceCommand::Configure { name, set, based_on }) => {
+            configure(&host, &name, set, based_on, json).await
+        }
+        Command::Instance(InstanceCommand::Show { name }) => {
+            configure(&host, &name, Vec::new(), None, json).await
+        }
+        Command::Instance(InstanceCommand::List) => instances(&host, json).await,
+        Command::Instance(InstanceCommand::History { name }) => instances::history(&host, &name, json).await,
+        Command::Instance(InstanceCommand::Check { name }) => instances::check(&host, &name, json).await,
+        Command::Instance(InstanceCommand::RotateCertificate { name, to }) => {
+            instances::rotate_certificate(&host, &name, to, json).await
+        }
+        Command::Services(command) => services::run(&host, command, json).await,
+        Command::Product(command) => products::run(&host, command, json).await,
+        Command::Run(worker) => worker::run(&host, &worker, json).await,
+        Command::Order(command) => orders::run(&host, command, json).await,
+        Command::Asset(command) => assets::run(&host, command, json).await,
+        Command::Invoice(command) => invoices::run(&host, command, json).await,
+        Command::Mail(command) => mail::run(&host, command, json).await,
+        Command::Trace(asked) => trace::run(&host, &arguments.data_dir, &asked, json).await,
+        Command::Simulator(_) | Command::Demo(_) | Command::Prerequisites(_) | Command::Replay(_) => {
+            Ok(Ending::Done)
+        }
+        Command::Bench(_) => Ok(Ending::Done),
+    }
+}
+
+pub(super) fn now_ms() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
+}
+
+/// The host could not do its part: disk, memory, a plugin that broke off.
+pub(super) fn no_answer(error: impl std::error::Error + 'static) -> Failure {
+    Failure::new(Ending::NoAnswer, &error)
+}
+
+/// The answer is no.
+pub(super) fn refused(error: impl std::error::Error + 'static) -> Failure {
+    Failure::new(Ending::Refused, &error)
+}
+
+pub(super) fn configure_failure(error: ConfigureError) -> Failure {
+    match error {
+        ConfigureError::Call(_) | ConfigureError::Record(_) => no_answer(error),
+        ConfigureError::Save(SaveError::Record(error)) => no_answer(error),
+        _ => refused(error),
+    }
+}
+
+pub(super) fn prepare_failure(error: PrepareError) -> Failure {
+    match error {
+        PrepareError::Record(_) => no_answer(error),
+        _ => refused(error),
+    }
+}
+
+/// What a call tells while it runs, on the standard error.
+pub(super) fn listener() -> CallListener {
+    Arc::new(|event| match event {
+        CallEvent::Log {
+            level: LogLevel::Warning,
+            subject,
+            message,
+        } => {
+            show::note(format!(
+                "warning: {}{message}",
+                if subject.is_empty() {
+                    subject
+                } else {
+                    format!("{subject}: ")
+                }
+            ));
+        }
+        CallEvent::Progress { done, total, unit } => tracing::info!(done, total, unit, "progress"),
+        _ => {}
+    })
+}
+
+fn pfx_code(file: Option<&Path>) -> Result<PfxCode, Failure> {
+    let text = match file {
+        None => Zeroizing::new(std::env::var("BSS_PFX_CODE").unwrap_or_default()),
+        Some(path) => {
+            let read = if path.as_os_str() == "-" {
+                std::io::read_to_string(std::io::stdin())
+            } else {
+                std::fs::read_to_string(path)
+            };
+            Zeroizing::new(read.map_err(|error| {
+                Failure::text(
+                    Ending::Refused,
+                    format!(
+                        "the file with the code, `{}`, can't be read: {error}",
+                        path.display()
+                    ),
+                    "",
+                )
+            })?)
+        }
+    };
+    Ok(PfxCode::new(text.lines().next().unwrap_or_default().to_owned()))
+}
+
+fn read_pfx(file: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let bytes = std::fs::read(file).map_err(|error| {
+        Failure::text(
+            Ending::Refused,
+            format!("PFX file `{}` can't be read: {error}", file.display()),
+            "",
+        )
+    })?;
+    Ok(Zeroizing::new(bytes))
+}
+
+async fn import(host: &Host, file: &Path, code: &PfxCode, json: bool) -> Outcome {
+    let bytes = read_pfx(file)?;
+    let certificate = host
+        .record()
+        .certificates()
+        .import(&bytes, code)
+        .await
+        .map_err(import_failure)?;
+    if json {
+        show::line(certificates::certificate_json(&certificate, &[]).to_string());
+    } else {
+        show::line(format!(
+            "installed {}\n  {}\n  valid until {}",
+            certificate.thumbprint,
+            certificate.subject,
+            show::time(certificate.not_after_ms)
+        ));
+    }
+    Ok(Ending::Done)
+}
+
+pub(super) fn import_failure(error: ImportError) -> Failure {
+    match error {
+        ImportError::Record(_) | ImportError::HostKey(_) => no_answer(error),
+        _ => refused(error),
+    }
+}
+
+pub(super) fn create_failure(error: CreateError) -> Failure {
+    match error {
+        CreateError::Record(error) => no_answer(error),
+        _ => refused(error),
+    }
+}
+
+async fn create_instance(host: &Host, create: CreateInstance, json: bool) -> Outcome {
+    let trusted_authorities_pem = match &create.trust {
+        None => None,
+        Some(path) => Some(std::fs::read_to_string(path).map_err(|error| {
+            Failure::text(
+                Ending::Refused,
+                format!("`{}` can't be read: {error}", path.display()),
+                "give a PEM file",
+            )
+        })?),
+    };
+    let instance = host
+        .record()
+        .create_instance(NewInstance {
+            name: create.name,
+            currency: create.currency,
+            options: create.option.into_iter().collect(),
+            reach: Reach {
+                trusted_authorities_pem,
+                allowed_networks: create.allow_network,
+            },
+        })
+        .await
+        .map_err(create_failure)?;
+    if json {
+        show::line(show::instance_json(&instance).to_string());
+    } else {
+        show::line(format!(
+            "instance `{}` is created\nnext: bss-host instance configure {} --set FIELD=VALUE ...",
+            instance.name, instance.name
+        ));
+    }
+    Ok(Ending::Done)
+}
+
+async fn configure(
+    host: &Host,
+    name: &str,
+    set: Vec<(String, String)>,
+    based_on: Option<i64>,
+    json: bool,
+) -> Outcome {
+    let typed: BTreeMap<String, String> = set.into_iter().collect();
+    let changes = !typed.is_empty();
+    let shown = match based_on {
+        Some(version) => host.configure_version(name, version, &typed, &operator()).await,
+        None if changes => host.configure(name, &typed, &operator()).await,
+        None => host.form(name).await,
+    };
+    let shown = shown.map_err(configure_failure)?;
+    if json {
+        let mut value = show::instance_json(&shown.instance);
+        value["saved"] = shown.saved.into();
+        value["fields"] = show::form_json(&shown.form);
+        show::line(value.to_string());
+    } else {
+        show_form(&shown);
+    }
+    if !changes || shown.saved {
+        return Ok(Ending::Done);
+    }
+    Err(Failure::form(&shown.form))
+}
+
+fn show_form(shown: &InstanceForm) {
+    show::line(show::form_table(&shown.form).to_string());
+    show::line(format!(
+        "instance `{}`, version {}: {}",
+        shown.instance.name,
+        shown.instance.version,
+        show::state(&shown.instance)
+    ));
+    for authority in &shown.instance.authorities {
+        let how = if authority.client_certificate {
+            "with the certificate"
+        } else {
+            "without a certificate"
+        };
+        show::line(format!("  reaches {} {how}", authority.name));
+    }
+}
+
+/// Who the record says made a change.
+pub(super) fn operator() -> String {
+    std::env::var("USER")
+        .ok()
+        .filter(|user| !user.is_empty())
+        .unwrap_or_else(|| "operator".to_owned())
+}
+
+async fn instances(host: &Host, json: bool) -> Outcome {
+    let instances = host.record().instances().await.map_err(no_answer)?;
+    if json {
+        show::line(
+            instances
+                .iter()
+                .map(show::instance_json)
+                .collect::<Value>()
+                .to_string(),
+        );
+        return Ok(Ending::Done);
+    }
+    let mut table = show::table(&["Instance", "State", "Currency", "Certificate"]);
+    for instance in &instances {
+        let thumbprint = instance
+            .thumbprint
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        table.add_row([
+            instance.name.as_str(),
+            show::state(instance),
+            &instance.currency,
+            &thumbprint,
+        ]);
+    }
+    show::line(table.to_string());
+    Ok(Ending::Done)
+}
+
+async fn simulator(arguments: &SimulatorArguments) -> Outcome {
+    // Absolute, so that what it prints can be used from another directory.
+    let directory = std::path::absolute(&arguments.directory).map_err(no_answer)?;
+    let options = SimulatorOptions {
+        service_address: arguments.service_address,
+        login_address: arguments.login_address,
+        answer_after: Duration::from_millis(arguments.answer_after_ms),
+        forgets_purchases: arguments.forgets_purchases,
+        ..SimulatorOptions::new(&directory)
+    };
+    let started = demo::start_simulator(options).await;
+    let (mut simulator, mut details) = started.map_err(|error| no_answer_text(&error))?;
+    let issued = simulator
+        .issue_client_certificate(&CertificateRequest::default())
+        .map_err(no_answer)?;
+    let code = uuid::Uuid::new_v4().to_string();
+    let file = directory.join("client.pfx");
+    pfx::with_library(&issued, &code, &file).map_err(|error| no_answer_text(&error))?;
+    details["pfxFile"] = file.display().to_string().into();
+    details["pfxCode"] = code.into();
+    if arguments.plain_http_without_certificates {
+        let opened = open_to_all(&mut simulator, &issued, &directory).await;
+        details["plainHttp"] = opened.map_err(|error| no_answer_text(&error))?;
+    }
+    details["thumbprint"] = issued.thumbprint.into();
+    show::line(details.to_string());
+    tokio::signal::ctrl_c().await.map_err(no_answer)?;
+    simulator.stop().await;
+    Ok(Ending::Done)
+}
+
+/// A way in without certificates, and what an adapter signs with, as files that only their owner can read.
+async fn open_to_all(
+    simulator: &mut Simulator,
+    lent: &IssuedCertificate,
+    directory: &Path,
+) -> anyhow::Result<Value> {
+    let addresses = simulator.accept_plain_http_without_certificates(lent).await?;
+    let identity = directory.join("identity");
+    write_identity(lent, &identity).with_context(|| format!("`{}` can't be written", identity.display()))?;
+    show::note(format!(
+        "warning: the private key of certificate {} is in `{}`, not encrypted",
+        lent.thumbprint,
+        identity.display()
+    ));
+    let mut opened = serde_json::to_value(addresses)?;
+    opened["identity"] = identity.display().to_string().into();
+    opened["insteadOf"] = addresses.instead_of(simulator.details()).into();
+    Ok(opened)
+}
+
+fn write_identity(lent: &IssuedCertificate, folder: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    std::fs::write(folder.join("certificate.pem"), &lent.certificate_pem)?;
+    let mut options = std::fs::File::options();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(folder.join("private-key.pem"))?;
+    file.write_all(lent.private_key_pem.as_bytes())
+}
+
+pub(super) fn no_answer_text(error: &anyhow::Error) -> Failure {
+    Failure::text(Ending::NoAnswer, format!("{error:#}"), "")
+}

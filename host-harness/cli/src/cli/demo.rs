@@ -1,0 +1,432 @@
+//! The main job from end to end, against a simulator of its own: what an operator would do, and would see.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+use std::path::Path;
+
+use anyhow::Context;
+use bss_keys::PfxCode;
+use bss_model::{
+    Asset, AssetFilter, Choice, Contact, Decision, Instance, NewInstance, NewLine, Party, Price, Product,
+    ProductFilter, Reach, Thumbprint,
+};
+use bss_record::ProductError;
+use bss_simulator::{CertificateRequest, LedgerEntry, Simulator, SimulatorOptions};
+use host_harness::Host;
+use host_harness::instance_settings::InstanceForm;
+use host_harness::license_order::OrderRequest;
+use host_harness::services_definition::ServicesRun;
+use serde_json::{Value, json};
+
+use super::Ending;
+use super::args::DemoArguments;
+use super::commands::{configure_failure, create_failure, import_failure, listener, no_answer_text};
+use super::orders::place_failure;
+use super::pfx::{self, Maker};
+use super::services::{run_json, run_line, services_failure};
+use super::show::{self, Failure, Ids};
+
+/// The demo's instance.
+const INSTANCE: &str = "contoso-esd-de";
+
+/// Runs the demo. It is done only if the record and the simulator's ledger agree on every license.
+pub(super) async fn run(plugin: &Path, arguments: &DemoArguments, json: bool) -> Result<Ending, Failure> {
+    let folder = tempfile::tempdir()
+        .context("no temporary directory")
+        .map_err(|error| no_answer_text(&error))?;
+    let steps = Steps {
+        json,
+        count: std::cell::Cell::new(0),
+    };
+    let started = start_simulator(SimulatorOptions::new(folder.path().join("microsoft"))).await;
+    let (simulator, details) = started.map_err(|error| no_answer_text(&error))?;
+    steps.start(
+        "A simulator of Microsoft is running",
+        &[
+            ("license service", text(&details, "serviceUrl")),
+            ("Entra", text(&details, "loginAuthority")),
+            (
+                "certificates",
+                "its own authority, made just now; TLS with client certificates".to_owned(),
+            ),
+        ],
+    );
+
+    let host = Host::open(&folder.path().join("bss"), plugin)
+        .await
+        .map_err(|error| no_answer_text(&anyhow::Error::new(error)))?;
+    let thumbprint = import(&host, &simulator, folder.path(), &steps).await?;
+    let ready = configure(&host, &details, &thumbprint, &steps).await?;
+    let run = host
+        .fetch_services(INSTANCE, listener())
+        .await
+        .map_err(services_failure)?;
+    steps.start("Get Services Definition", &[("products", run_line(&run))]);
+
+    let assets = order(&host, &steps).await?;
+    steps.table(&show::asset_table(&assets, arguments.show_keys, Ids::Short));
+    let ledger = simulator
+        .ledger()
+        .await
+        .map_err(|error| no_answer_text(&anyhow::Error::new(error)))?;
+    let seen = ServerSeen::of(&simulator, &ledger);
+    steps.start(
+        "What the simulator saw",
+        &[
+            ("client certificate", seen.thumbprint.clone()),
+            ("licenses issued", seen.licenses_issued.to_string()),
+            ("connections", seen.connections.to_string()),
+        ],
+    );
+    let ending = compare(&assets, &ledger, &seen, &thumbprint, &steps);
+    if json {
+        show::line(result(&ready, &run, &assets, &seen, arguments.show_keys).to_string());
+    }
+    simulator.stop().await;
+    ending
+}
+
+/// Starts a simulator and answers with what it says of itself.
+pub(super) async fn start_simulator(options: SimulatorOptions) -> anyhow::Result<(Simulator, Value)> {
+    let simulator = Simulator::start(options)
+        .await
+        .context("the simulator does not start")?;
+    let details = serde_json::to_value(simulator.details())?;
+    Ok((simulator, details))
+}
+
+async fn import(
+    host: &Host,
+    simulator: &Simulator,
+    folder: &Path,
+    steps: &Steps,
+) -> Result<Thumbprint, Failure> {
+    let failed = |error: anyhow::Error| no_answer_text(&error);
+    let issued = simulator
+        .issue_client_certificate(&CertificateRequest::default())
+        .map_err(|error| failed(error.into()))?;
+    let (file, code) = (folder.join("contoso.pfx"), uuid::Uuid::new_v4().to_string());
+    let maker = pfx::write(&issued, &code, &file).map_err(failed)?;
+    let bytes = std::fs::read(&file)
+        .context("the PFX file can't be read")
+        .map_err(failed)?;
+    let installed = host
+        .record()
+        .certificates()
+        .import(&bytes, &PfxCode::new(code))
+        .await
+        .map_err(import_failure)?;
+    let made = match maker {
+        Maker::OpenSsl => "contoso.pfx, made by openssl pkcs12 -export",
+        Maker::Library => "contoso.pfx, made by a library, since openssl is not installed",
+    };
+    steps.start(
+        "The certificate is imported; its private key stays with the host",
+        &[
+            ("PFX file", made.to_owned()),
+            ("subject", installed.subject.clone()),
+            ("thumbprint", installed.thumbprint.to_string()),
+        ],
+    );
+    Ok(installed.thumbprint)
+}
+
+/// Fills in the form as its two stages ask for it.
+async fn configure(
+    host: &Host,
+    details: &Value,
+    thumbprint: &Thumbprint,
+    steps: &Steps,
+) -> Result<InstanceForm, Failure> {
+    let pem = std::fs::read_to_string(text(details, "caFile")).context("no file of authorities");
+    let instance = NewInstance {
+        name: INSTANCE.to_owned(),
+        currency: "EUR".to_owned(),
+        options: [("login-authority".to_owned(), text(details, "loginAuthority"))].into(),
+        reach: Reach {
+            trusted_authorities_pem: Some(pem.map_err(|error| no_answer_text(&error))?),
+            // The simulator listens on this machine only.
+            allowed_networks: vec![
+                ipnet::Ipv4Net::new_assert(Ipv4Addr::LOCALHOST, 8).into(),
+                ipnet::Ipv6Net::new_assert(std::net::Ipv6Addr::LOCALHOST, 128).into(),
+            ],
+        },
+    };
+    host.record()
+        .create_instance(instance)
+        .await
+        .map_err(create_failure)?;
+    let credentials = [
+        ("system-name", INSTANCE.to_owned()),
+        ("resource-api", text(details, "resourceApi")),
+        ("service-url", text(details, "serviceUrl")),
+        ("tenant", text(details, "tenant")),
+        ("channel-id", text(details, "channelId")),
+        ("client-id", text(details, "clientId")),
+    ];
+    stage(host, credentials, "The form, first stage: the credentials", steps).await?;
+    let selection = [
+        ("certificate-thumbprint", thumbprint.to_string()),
+        ("country", "DE".to_owned()),
+        ("language", "de-DE".to_owned()),
+    ];
+    stage(
+        host,
+        selection,
+        "The form, second stage: certificate, country, language",
+        steps,
+    )
+    .await
+}
+
+async fn stage<const N: usize>(
+    host: &Host,
+    typed: [(&str, String); N],
+    title: &str,
+    steps: &Steps,
+) -> Result<InstanceForm, Failure> {
+    let typed: BTreeMap<String, String> = typed.map(|(id, value)| (id.to_owned(), value)).into();
+    let form = host
+        .configure(INSTANCE, &typed, "demo")
+        .await
+        .map_err(configure_failure)?;
+    if !form.saved {
+        return Err(Failure::form(&form.form));
+    }
+    steps.start(title, &[]);
+    steps.table(&show::form_table(&form.form));
+    steps.detail("state", show::state(&form.instance));
+    for authority in &form.instance.authorities {
+        let how = if authority.client_certificate {
+            "with the certificate"
+        } else {
+            "without a certificate"
+        };
+        steps.detail("may reach", &format!("{} {how}", authority.name));
+    }
+    Ok(form)
+}
+
+/// Two licenses of the first product and one of the second, as a customer of this country would buy them.
+async fn order(host: &Host, steps: &Steps) -> Result<Vec<Asset>, Failure> {
+    let failed = |error: bss_record::RecordError| no_answer_text(&anyhow::Error::new(error));
+    let instance = host.named_instance(INSTANCE).await.map_err(configure_failure)?;
+    let products = host
+        .record()
+        .products(instance.id, ProductFilter::default())
+        .await
+        .map_err(failed)?;
+    let mut sold = products.iter().filter(|product| allows(product, 2));
+    let (Some(first), Some(second)) = (sold.next(), sold.next()) else {
+        return Err(Failure::text(
+            Ending::NoAnswer,
+            "the catalog has fewer than two products to order",
+            "",
+        ));
+    };
+    for (product, minor_units) in [(first, 24_900), (second, 43_900)] {
+        sell(host, &instance, product, minor_units).await?;
+    }
+    let line = |product: &Product, quantity| NewLine {
+        product_code: product.offered.code.clone(),
+        quantity,
+    };
+    let request = OrderRequest {
+        customer: Party {
+            id: "C-1001".to_owned(),
+            name: "Beispiel GmbH".to_owned(),
+            country: "DE".to_owned(),
+        },
+        contact: Contact {
+            email: "it@beispiel.example".to_owned(),
+            language: "de-DE".to_owned(),
+        },
+        reseller: None,
+        lines: vec![line(first, 2), line(second, 1)],
+        idempotency_key: None,
+    };
+    let order = host.place_order(INSTANCE, request).await.map_err(place_failure)?;
+    let assets = host
+        .run_order(order.id, listener())
+        .await
+        .map_err(place_failure)?;
+    steps.start(
+        "Three licenses are ordered for Beispiel GmbH",
+        &[
+            ("2 of", format!("{}  {}", first.offered.code, first.offered.name)),
+            (
+                "1 of",
+                format!("{}  {}", second.offered.code, second.offered.name),
+            ),
+        ],
+    );
+    for reason in show::asset_reasons(&assets) {
+        steps.detail("not bought", &reason);
+    }
+    // From the record, as the next run of the program would see them.
+    let filter = AssetFilter {
+        order: Some(order.id),
+        ..AssetFilter::default()
+    };
+    host.record().assets(filter).await.map_err(failed)
+}
+
+/// Makes a product one that can be ordered, as its operator would.
+async fn sell(host: &Host, instance: &Instance, product: &Product, minor_units: i64) -> Result<(), Failure> {
+    let failed = |error: ProductError| no_answer_text(&anyhow::Error::new(error));
+    let codes = [product.offered.code.clone()];
+    let price = Price {
+        currency: instance.currency.clone(),
+        minor_units,
+    };
+    host.record()
+        .set_prices(instance.id, &codes, &price)
+        .await
+        .map_err(failed)?;
+    host.record()
+        .decide_products(instance.id, Decision::Activate, &Choice::Codes(codes.into()))
+        .await
+        .map_err(failed)?;
+    Ok(())
+}
+
+fn allows(product: &Product, quantity: u32) -> bool {
+    !product.discontinued
+        && product.offered.min_quantity <= 1
+        && product.offered.max_quantity.is_none_or(|max| quantity <= max)
+}
+
+/// What the other side knows.
+struct ServerSeen {
+    thumbprint: String,
+    licenses_issued: usize,
+    connections: usize,
+}
+
+impl ServerSeen {
+    fn of(simulator: &Simulator, ledger: &[LedgerEntry]) -> Self {
+        let connections = simulator.connections();
+        let thumbprints: BTreeSet<String> = connections
+            .iter()
+            .map(|seen| seen.client_certificate_thumbprint.clone())
+            .collect();
+        Self {
+            thumbprint: thumbprints.into_iter().collect::<Vec<_>>().join(", "),
+            licenses_issued: ledger.len(),
+            connections: connections.len(),
+        }
+    }
+}
+
+/// Done only if every license that was issued is on record and the other way round, bought by the right identity.
+fn compare(
+    assets: &[Asset],
+    ledger: &[LedgerEntry],
+    seen: &ServerSeen,
+    thumbprint: &Thumbprint,
+    steps: &Steps,
+) -> Result<Ending, Failure> {
+    let recorded: BTreeSet<_> = assets
+        .iter()
+        .map(|asset| {
+            (
+                asset.client_transaction_id.to_string(),
+                asset.product_key.as_ref().map(|key| key.expose().to_owned()),
+            )
+        })
+        .collect();
+    let issued: BTreeSet<_> = ledger
+        .iter()
+        .map(|entry| {
+            (
+                entry.client_transaction_id.to_string(),
+                Some(entry.product_key.expose().to_owned()),
+            )
+        })
+        .collect();
+    if recorded != issued || assets.len() != ledger.len() {
+        return Err(Failure::text(
+            Ending::NoAnswer,
+            "the record and the ledger do not agree on the licenses",
+            "",
+        ));
+    }
+    if seen.thumbprint != thumbprint.to_string() {
+        return Err(Failure::text(
+            Ending::NoAnswer,
+            "the server saw another certificate than the instance's",
+            "",
+        ));
+    }
+    steps.done(&format!(
+        "all {} licenses in Microsoft's ledger are on record, each once, and no other",
+        ledger.len()
+    ));
+    Ok(Ending::Done)
+}
+
+fn result(
+    ready: &InstanceForm,
+    run: &ServicesRun,
+    assets: &[Asset],
+    seen: &ServerSeen,
+    show_keys: bool,
+) -> Value {
+    json!({
+        "instance": { "name": ready.instance.name, "state": show::state(&ready.instance) },
+        "services": run_json(run),
+        "licenses": assets.iter().map(|asset| show::asset_json(asset, show_keys)).collect::<Vec<_>>(),
+        "server": {
+            "clientCertificateThumbprint": seen.thumbprint,
+            "licensesIssued": seen.licenses_issued,
+            "connections": seen.connections,
+        },
+    })
+}
+
+fn text(details: &Value, name: &str) -> String {
+    details[name].as_str().unwrap_or_default().to_owned()
+}
+
+/// Shows the demo's steps as they happen: on the standard output, or, for a program that reads JSON there,
+/// on the standard error.
+struct Steps {
+    json: bool,
+    count: std::cell::Cell<usize>,
+}
+
+impl Steps {
+    fn start(&self, title: &str, details: &[(&str, String)]) {
+        self.count.set(self.count.get() + 1);
+        self.say(&format!(
+            "\n{} {}",
+            show::bold(&format!("{}.", self.count.get())),
+            show::bold(title)
+        ));
+        for (name, value) in details {
+            self.detail(name, value);
+        }
+    }
+
+    fn detail(&self, name: &str, value: &str) {
+        self.say(&format!("   {} {value}", show::dim(&format!("{name:<19}"))));
+    }
+
+    fn table(&self, table: &comfy_table::Table) {
+        for line in table.lines() {
+            self.say(&format!("   {line}"));
+        }
+    }
+
+    fn done(&self, text: &str) {
+        self.say(&format!("\n{} {text}", show::green("✓")));
+    }
+
+    fn say(&self, text: &str) {
+        if self.json {
+            show::note(text)
+        } else {
+            show::line(text)
+        }
+    }
+}

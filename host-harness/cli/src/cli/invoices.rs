@@ -1,0 +1,148 @@
+//! `invoice …`: what was charged and credited.
+
+use bss_model::{BillingFilter, Credit, Invoice, Price};
+use clap::Subcommand;
+use host_harness::Host;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::Ending;
+use super::commands::{Outcome, configure_failure, no_answer};
+use super::show::{self, Failure};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum InvoiceCommand {
+    /// Show invoices: one for each order that a license was bought for
+    List {
+        /// Only those of an instance
+        #[arg(long, value_name = "NAME")]
+        instance: Option<String>,
+    },
+    /// Show the invoice of an order, with its credits
+    Show {
+        /// The order
+        order: Uuid,
+    },
+}
+
+pub(super) async fn run(host: &Host, command: InvoiceCommand, json: bool) -> Outcome {
+    match command {
+        InvoiceCommand::List { instance } => list(host, instance, json).await,
+        InvoiceCommand::Show { order } => show_one(host, order, json).await,
+    }
+}
+
+async fn list(host: &Host, instance: Option<String>, json: bool) -> Outcome {
+    let instance = match instance {
+        None => None,
+        Some(name) => Some(host.named_instance(&name).await.map_err(configure_failure)?.id),
+    };
+    let filter = BillingFilter {
+        instance,
+        order: None,
+    };
+    let invoices = host.record().invoices(filter).await.map_err(no_answer)?;
+    let credits = host.record().credits(filter).await.map_err(no_answer)?;
+    let credits_of = |invoice: &Invoice| -> Vec<&Credit> {
+        let of_order = credits
+            .iter()
+            .filter(|credit| credit.order_id == invoice.order_id);
+        of_order.collect()
+    };
+    if json {
+        let invoices = invoices
+            .iter()
+            .map(|invoice| invoice_json(invoice, &credits_of(invoice)));
+        show::line(invoices.collect::<Value>().to_string());
+        return Ok(Ending::Done);
+    }
+    let mut table = show::table(&["Invoice", "Order", "Issued", "Licenses", "Total", "Credited"]);
+    for invoice in &invoices {
+        table.add_row([
+            invoice.number.to_string(),
+            invoice.order_id.to_string(),
+            show::time(invoice.issued_at_ms),
+            invoice.lines.len().to_string(),
+            total(invoice),
+            credits_of(invoice).len().to_string(),
+        ]);
+    }
+    show::line(table.to_string());
+    Ok(Ending::Done)
+}
+
+async fn show_one(host: &Host, order: Uuid, json: bool) -> Outcome {
+    let Some(invoice) = host.record().invoice(order).await.map_err(no_answer)? else {
+        return Err(Failure::text(
+            Ending::Refused,
+            format!("order `{order}` has no invoice"),
+            "one is made with the order's first license; `invoice list` shows those that there are",
+        ));
+    };
+    let filter = BillingFilter {
+        order: Some(order),
+        instance: None,
+    };
+    let credits = host.record().credits(filter).await.map_err(no_answer)?;
+    if json {
+        let credits: Vec<&Credit> = credits.iter().collect();
+        show::line(invoice_json(&invoice, &credits).to_string());
+        return Ok(Ending::Done);
+    }
+    show::line(format!(
+        "invoice {} of order {order}, issued {}",
+        invoice.number,
+        show::time(invoice.issued_at_ms)
+    ));
+    let mut table = show::table(&["Line", "License", "Product", "Name", "Price", "Credit"]);
+    for line in &invoice.lines {
+        let credit = credits.iter().find(|credit| credit.asset_id == line.asset_id);
+        table.add_row([
+            line.position.to_string(),
+            line.asset_id.to_string(),
+            line.product_code.clone(),
+            line.product_name.clone(),
+            line.price.to_string(),
+            credit.map_or_else(String::new, |credit| {
+                format!("{} (credit {})", credit.price, credit.number)
+            }),
+        ]);
+    }
+    show::line(table.to_string());
+    show::line(format!("total {}", total(&invoice)));
+    Ok(Ending::Done)
+}
+
+fn total(invoice: &Invoice) -> String {
+    invoice
+        .total()
+        .map_or_else(|| "(not one sum)".to_owned(), |total| total.to_string())
+}
+
+fn invoice_json(invoice: &Invoice, credits: &[&Credit]) -> Value {
+    json!({
+        "number": invoice.number,
+        "order": invoice.order_id.to_string(),
+        "issuedAtMs": invoice.issued_at_ms,
+        "total": invoice.total().as_ref().map(price_json),
+        "lines": invoice.lines.iter().map(|line| json!({
+            "position": line.position,
+            "asset": line.asset_id.to_string(),
+            "product": line.product_code,
+            "name": line.product_name,
+            "price": price_json(&line.price),
+            "chargedAtMs": line.charged_at_ms,
+        })).collect::<Vec<_>>(),
+        "credits": credits.iter().map(|credit| json!({
+            "number": credit.number,
+            "asset": credit.asset_id.to_string(),
+            "price": price_json(&credit.price),
+            "cancellation": credit.cancellation_id.map(|id| id.to_string()),
+            "creditedAtMs": credit.credited_at_ms,
+        })).collect::<Vec<_>>(),
+    })
+}
+
+fn price_json(price: &Price) -> Value {
+    json!({ "currency": price.currency, "minorUnits": price.minor_units })
+}

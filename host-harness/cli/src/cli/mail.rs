@@ -1,0 +1,397 @@
+//! `mail …`: how e-mail is sent, and what became of each.
+
+use std::path::{Path, PathBuf};
+
+use bss_model::{
+    Contact, Mail, MailDelivery, MailFilter, MailSettings, MailState, Secret, SmtpProtection, SmtpServer,
+};
+use bss_record::RetryMailError;
+use clap::{Args, Subcommand};
+use host_harness::Host;
+use host_harness::mail::{MailSettingsError, TemplateError, TestMailError, check_templates, write_templates};
+use serde_json::{Value, json};
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+use super::Ending;
+use super::commands::{Outcome, no_answer, refused};
+use super::show::{self, Failure};
+
+/// The environment variable that holds what a user logs in to the mail server with.
+const PASSWORD_VARIABLE: &str = "BSS_SMTP_PASSWORD";
+
+#[derive(Debug, Subcommand)]
+pub(super) enum MailCommand {
+    /// Say how e-mail is sent: through a mail server, or into a directory
+    Configure(ConfigureMail),
+    /// Show how e-mail is sent, and whether the templates can be filled in
+    Show,
+    /// Show e-mails: one for each license
+    List {
+        /// Only those that the mail server refused for good
+        #[arg(long, conflicts_with = "pending")]
+        failed: bool,
+        /// Only those that are to be sent
+        #[arg(long)]
+        pending: bool,
+        /// Only those of an order
+        #[arg(long, value_name = "ID")]
+        order: Option<Uuid>,
+    },
+    /// Make e-mails that were not sent due at once; the worker, `bss-host run`, sends them
+    #[command(group = clap::ArgGroup::new("which").required(true))]
+    Retry {
+        /// The e-mail
+        #[arg(group = "which", value_name = "ID")]
+        mail: Option<Uuid>,
+        /// All that were not sent
+        #[arg(long, group = "which")]
+        all: bool,
+    },
+    /// Write the built-in templates into a directory, to start from
+    Templates {
+        /// The directory
+        directory: PathBuf,
+    },
+    /// Send an e-mail as customers get it, with a key that is none
+    Test {
+        /// To whom
+        address: String,
+        /// In which language, BCP 47
+        #[arg(long, value_name = "LANGUAGE", default_value = "en")]
+        language: String,
+    },
+}
+
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("where").required(true))]
+pub(super) struct ConfigureMail {
+    /// The sender, as in `shop@example.com` or `Shop <shop@example.com>`
+    #[arg(long, value_name = "SENDER")]
+    from: String,
+    /// The mail server: `smtps://HOST[:PORT]` for TLS from the start (465), `smtp://HOST[:PORT]` for STARTTLS (587)
+    #[arg(long, group = "where", value_name = "URL")]
+    smtp: Option<String>,
+    /// Write each e-mail into this directory instead, as a file for another program to send
+    #[arg(long, group = "where", value_name = "DIR")]
+    directory: Option<PathBuf>,
+    /// Who logs in to the mail server
+    #[arg(long, conflicts_with = "directory", value_name = "NAME")]
+    user: Option<String>,
+    /// A file whose first line is the user's password; `-` is the standard input. Without it, the password is
+    /// taken from the environment variable BSS_SMTP_PASSWORD
+    #[arg(long, requires = "user", value_name = "FILE")]
+    password_file: Option<PathBuf>,
+    /// Trust the mail server by the certificate authorities in this PEM file, instead of the system's
+    #[arg(long, conflicts_with = "directory", value_name = "FILE")]
+    trust: Option<PathBuf>,
+    /// Send product keys without TLS, as to a relay on this machine (25); only with `smtp://`, never with a user
+    #[arg(long, conflicts_with_all = ["directory", "user"])]
+    unencrypted: bool,
+    /// The operator's own templates; `mail templates DIR` writes some to start from
+    #[arg(long, value_name = "DIR")]
+    templates: Option<PathBuf>,
+}
+
+pub(super) async fn run(host: &Host, command: MailCommand, json: bool) -> Outcome {
+    match command {
+        MailCommand::Configure(given) => configure(host, given, json).await,
+        MailCommand::Show => show_settings(host, json).await,
+        MailCommand::List {
+            failed,
+            pending,
+            order,
+        } => {
+            let state = match (failed, pending) {
+                (true, _) => Some(MailState::Failed),
+                (_, true) => Some(MailState::Pending),
+                _ => None,
+            };
+            let filter = MailFilter {
+                state,
+                order,
+                asset: None,
+            };
+            list(host, filter, json).await
+        }
+        MailCommand::Retry { mail, .. } => retry(host, mail, json).await,
+        MailCommand::Templates { directory } => templates(&directory, json),
+        MailCommand::Test { address, language } => {
+            let contact = Contact {
+                email: address,
+                language,
+            };
+            test(host, &contact, json).await
+        }
+    }
+}
+
+async fn configure(host: &Host, given: ConfigureMail, json: bool) -> Outcome {
+    let settings = MailSettings {
+        delivery: delivery(&given)?,
+        from: given.from,
+        templates: given.templates.as_deref().map(absolute).transpose()?,
+    };
+    host.configure_mail(settings.clone())
+        .await
+        .map_err(|error| match error {
+            MailSettingsError::Record(error) => no_answer(error),
+            error => refused(error),
+        })?;
+    if json {
+        show::line(settings_json(&settings, None).to_string());
+    } else {
+        show_rows(&settings);
+        show::line("next: bss-host mail test ADDRESS");
+    }
+    Ok(Ending::Done)
+}
+
+fn delivery(given: &ConfigureMail) -> Result<MailDelivery, Failure> {
+    if let Some(directory) = &given.directory {
+        return Ok(MailDelivery::Directory(absolute(directory)?));
+    }
+    let url = given.smtp.as_deref().unwrap_or_default();
+    let server = host_harness::mail::server_from_url(url, given.unencrypted).map_err(refused)?;
+    let password = match &given.user {
+        None => None,
+        Some(_) => Some(password(given.password_file.as_deref())?),
+    };
+    Ok(MailDelivery::Smtp(SmtpServer {
+        user: given.user.clone(),
+        password,
+        trusted_authorities_pem: given.trust.as_deref().map(read).transpose()?,
+        ..server
+    }))
+}
+
+/// A path that means the same wherever the worker is started.
+fn absolute(path: &Path) -> Result<PathBuf, Failure> {
+    std::path::absolute(path).map_err(no_answer)
+}
+
+fn read(path: &Path) -> Result<String, Failure> {
+    let text = if path.as_os_str() == "-" {
+        std::io::read_to_string(std::io::stdin())
+    } else {
+        std::fs::read_to_string(path)
+    };
+    text.map_err(|error| {
+        Failure::text(
+            Ending::Refused,
+            format!("`{}` can't be read: {error}", path.display()),
+            "",
+        )
+    })
+}
+
+fn password(file: Option<&Path>) -> Result<Secret, Failure> {
+    let text = match file {
+        Some(file) => Zeroizing::new(read(file)?),
+        None => Zeroizing::new(std::env::var(PASSWORD_VARIABLE).unwrap_or_default()),
+    };
+    match text.lines().next() {
+        Some(password) if !password.is_empty() => Ok(Secret::new(password)),
+        _ => Err(Failure::text(
+            Ending::Refused,
+            "a user needs a password",
+            format!("set {PASSWORD_VARIABLE}, or name a file with --password-file"),
+        )),
+    }
+}
+
+async fn show_settings(host: &Host, json: bool) -> Outcome {
+    let Some(settings) = host.record().mail_settings().await.map_err(no_answer)? else {
+        return Err(not_configured());
+    };
+    let checked = match &settings.templates {
+        None => None,
+        Some(directory) => Some(check_templates(directory.clone()).await),
+    };
+    if json {
+        show::line(settings_json(&settings, checked.as_ref()).to_string());
+    } else {
+        show_rows(&settings);
+    }
+    match checked {
+        Some(Err(error)) => Err(refused(error)),
+        _ => Ok(Ending::Done),
+    }
+}
+
+fn not_configured() -> Failure {
+    Failure::text(
+        Ending::Refused,
+        "this host has no mail settings, and mails wait",
+        "make them with `mail configure`",
+    )
+}
+
+fn show_rows(settings: &MailSettings) {
+    let mut table = show::table(&["Mail", ""]);
+    table.add_row(["From", settings.from.as_str()]);
+    match &settings.delivery {
+        MailDelivery::Directory(directory) => {
+            table.add_row(["Directory", &directory.display().to_string()]);
+        }
+        MailDelivery::Smtp(server) => {
+            let trust = match &server.trusted_authorities_pem {
+                Some(_) => "a file's",
+                None => "the system's",
+            };
+            table.add_row(["Server", &format!("{}:{}", server.host, server.port)]);
+            table.add_row(["Protection", protection(server.protection)]);
+            table.add_row(["User", server.user.as_deref().unwrap_or("(none)")]);
+            table.add_row(["Trusted authorities", trust]);
+        }
+    }
+    let templates = settings.templates.as_ref();
+    let templates = templates.map_or_else(|| "(built in)".to_owned(), |path| path.display().to_string());
+    table.add_row(["Templates", &templates]);
+    show::line(table.to_string());
+}
+
+fn protection(protection: SmtpProtection) -> &'static str {
+    match protection {
+        SmtpProtection::Tls => "TLS",
+        SmtpProtection::StartTls => "STARTTLS, required",
+        SmtpProtection::None => "none",
+    }
+}
+
+fn settings_json(settings: &MailSettings, checked: Option<&Result<Vec<String>, TemplateError>>) -> Value {
+    let (smtp, directory) = match &settings.delivery {
+        MailDelivery::Directory(directory) => (Value::Null, json!(directory)),
+        MailDelivery::Smtp(server) => {
+            let smtp = json!({
+                "host": server.host,
+                "port": server.port,
+                "protection": match server.protection {
+                    SmtpProtection::Tls => "tls",
+                    SmtpProtection::StartTls => "starttls",
+                    SmtpProtection::None => "none",
+                },
+                "user": server.user,
+                "ownAuthorities": server.trusted_authorities_pem.is_some(),
+            });
+            (smtp, Value::Null)
+        }
+    };
+    json!({
+        "from": settings.from,
+        "smtp": smtp,
+        "directory": directory,
+        "templates": settings.templates,
+        "templateProblem": match checked {
+            Some(Err(error)) => Value::String(error.to_string()),
+            _ => Value::Null,
+        },
+    })
+}
+
+async fn list(host: &Host, filter: MailFilter, json: bool) -> Outcome {
+    let mails = host.record().mails(filter).await.map_err(no_answer)?;
+    if json {
+        show::line(mails.iter().map(mail_json).collect::<Value>().to_string());
+    } else {
+        let mut table = show::table(&["Mail", "License", "To", "State", "Attempts", "When", "Problem"]);
+        for mail in &mails {
+            let when = match mail.state {
+                MailState::Sent => show::time(mail.sent_at_ms.unwrap_or_default()),
+                MailState::Pending if mail.attempts > 0 => format!("again {}", show::time(mail.due_at_ms)),
+                MailState::Pending | MailState::Failed | MailState::Withdrawn => String::new(),
+            };
+            let problem = mail.problem.as_ref();
+            table.add_row([
+                mail.id.to_string(),
+                show::short(mail.asset_id),
+                mail.contact.email.clone(),
+                mail.state.to_string(),
+                mail.attempts.to_string(),
+                when,
+                problem.map_or_else(String::new, |problem| problem.message.clone()),
+            ]);
+        }
+        show::line(table.to_string());
+    }
+    let count = |state| mails.iter().filter(|mail| mail.state == state).count();
+    let (pending, failed) = (count(MailState::Pending), count(MailState::Failed));
+    if pending > 0 && host.record().mail_settings().await.map_err(no_answer)?.is_none() {
+        show::note(format!(
+            "{pending} to be sent, but this host has no mail settings\nhint: make them with `mail configure`"
+        ));
+    }
+    if failed > 0 {
+        show::note(format!(
+            "{failed} refused for good\nhint: `mail retry` sends them again, once the reason is gone"
+        ));
+    }
+    Ok(Ending::Done)
+}
+
+fn mail_json(mail: &Mail) -> Value {
+    json!({
+        "mail": mail.id.to_string(),
+        "kind": mail.kind.to_string(),
+        "asset": mail.asset_id.to_string(),
+        "order": mail.order_id.to_string(),
+        "to": mail.contact.email,
+        "language": mail.contact.language,
+        "state": mail.state.to_string(),
+        "attempts": mail.attempts,
+        "dueAtMs": (mail.state == MailState::Pending).then_some(mail.due_at_ms),
+        "createdAtMs": mail.created_at_ms,
+        "sentAtMs": mail.sent_at_ms,
+        "problem": mail.problem.as_ref().map(show::recorded_problem_json),
+    })
+}
+
+async fn retry(host: &Host, mail: Option<Uuid>, json: bool) -> Outcome {
+    let due = match mail {
+        None => host.record().retry_mails().await.map_err(no_answer)?,
+        Some(mail) => {
+            let retried = host.record().retry_mail(mail).await;
+            retried.map_err(|error| match error {
+                RetryMailError::Record(error) => no_answer(error),
+                error => refused(error),
+            })?;
+            1
+        }
+    };
+    if json {
+        show::line(json!({ "due": due }).to_string());
+    } else {
+        show::line(format!("{due} due now; `bss-host run` sends them"));
+    }
+    Ok(Ending::Done)
+}
+
+fn templates(directory: &Path, json: bool) -> Outcome {
+    let files = write_templates(directory).map_err(refused)?;
+    if json {
+        show::line(json!({ "files": files }).to_string());
+    } else {
+        for file in &files {
+            show::line(file.display().to_string());
+        }
+        show::line(format!(
+            "next: edit them, and use them with `bss-host mail configure --templates {} ...`",
+            directory.display()
+        ));
+    }
+    Ok(Ending::Done)
+}
+
+async fn test(host: &Host, contact: &Contact, json: bool) -> Outcome {
+    let sent = host.send_test_mail(contact).await;
+    sent.map_err(|error| match error {
+        TestMailError::NotConfigured | TestMailError::Compose(_) => refused(error),
+        error => no_answer(error),
+    })?;
+    if json {
+        show::line(json!({ "to": contact.email }).to_string());
+    } else {
+        show::line(format!("a test mail to {} was handed over", contact.email));
+    }
+    Ok(Ending::Done)
+}

@@ -1,0 +1,188 @@
+//! `order …`: licenses are ordered, and an order is followed until its licenses are bought.
+
+use bss_model::{AssetFilter, Contact, NewLine, Party};
+use host_harness::Host;
+use host_harness::license_order::{OrderRequest, PlaceError, Settlement, settlement};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::Ending;
+use super::args::{OrderCommand, PlaceOrder};
+use super::assets::show_assets;
+use super::commands::{Outcome, configure_failure, listener, no_answer, prepare_failure, refused};
+use super::show::{self, Failure};
+
+pub(super) async fn run(host: &Host, command: OrderCommand, json: bool) -> Outcome {
+    match command {
+        OrderCommand::Place(place) => self::place(host, *place, json).await,
+        OrderCommand::Resume { order } => resume(host, order, json).await,
+        OrderCommand::Show { order } => {
+            let settlement = show_order(host, order, json).await?;
+            if settlement == Settlement::Open && !json {
+                show::note(
+                    "not every license is bought yet; `bss-host run`, or `order resume`, goes on with it",
+                );
+            }
+            Ok(Ending::Done)
+        }
+    }
+}
+
+async fn place(host: &Host, place: PlaceOrder, json: bool) -> Outcome {
+    let lines = order_lines(&place.offer, &place.quantity)?;
+    let request = OrderRequest {
+        customer: Party {
+            id: place.customer,
+            name: place.customer_name,
+            country: place.customer_country,
+        },
+        contact: Contact {
+            email: place.customer_email,
+            language: place.customer_language,
+        },
+        reseller: None,
+        lines,
+        idempotency_key: place.idempotency_key,
+    };
+    if place.check_only {
+        host.check_order(&place.instance, request, listener())
+            .await
+            .map_err(place_failure)?;
+        show::line(if json {
+            json!({ "valid": true }).to_string()
+        } else {
+            "the order could be placed; nothing was ordered".to_owned()
+        });
+        return Ok(Ending::Done);
+    }
+    let order = host
+        .place_order(&place.instance, request)
+        .await
+        .map_err(place_failure)?;
+    if place.wait {
+        // Said before anything can interrupt it.
+        show::note(format!("order {} is placed", order.id));
+        // The order stands, whatever comes now: nobody is to place it again.
+        let not_gone_on = |error: PlaceError| {
+            let placed = format!("order {} is placed, and can't be gone on with now", order.id);
+            let hint = format!(
+                "`bss-host run`, or `bss-host order resume {}`, goes on with it",
+                order.id
+            );
+            Failure::new(Ending::NoAnswer, &error).after(&placed, hint)
+        };
+        host.run_order(order.id, listener()).await.map_err(not_gone_on)?;
+        return settled(host, order.id, json).await;
+    }
+    show_order(host, order.id, json).await?;
+    show::note(format!(
+        "`bss-host run` buys the licenses in the background; `bss-host order resume {}` does it now",
+        order.id
+    ));
+    Ok(Ending::Done)
+}
+
+/// Offers and their quantities: none at all means one of each; else there is one for each offer.
+fn order_lines(offers: &[String], quantities: &[u32]) -> Result<Vec<NewLine>, Failure> {
+    let line = |(offer, quantity): (&String, u32)| NewLine {
+        product_code: offer.clone(),
+        quantity,
+    };
+    if quantities.is_empty() {
+        return Ok(offers.iter().map(|offer| line((offer, 1))).collect());
+    }
+    if offers.len() != quantities.len() {
+        return Err(Failure::text(
+            Ending::Usage,
+            format!("{} offers but {} quantities", offers.len(), quantities.len()),
+            "give one --quantity after each --offer, or none at all",
+        ));
+    }
+    Ok(offers.iter().zip(quantities.iter().copied()).map(line).collect())
+}
+
+/// Buys what is not bought yet, as far as that is possible now.
+async fn resume(host: &Host, order: Uuid, json: bool) -> Outcome {
+    host.run_order(order, listener()).await.map_err(place_failure)?;
+    settled(host, order, json).await
+}
+
+/// Shows an order, and ends as it stands.
+async fn settled(host: &Host, order: Uuid, json: bool) -> Outcome {
+    match show_order(host, order, json).await? {
+        Settlement::Licensed => Ok(Ending::Done),
+        Settlement::Refused => Err(Failure::text(
+            Ending::Refused,
+            "not every license was bought",
+            "when what was wrong is corrected, `bss-host asset retry` tries a license again; it looks up before it buys",
+        )),
+        Settlement::Open => Err(Failure::text(
+            Ending::NoAnswer,
+            format!("order {order} is not settled: whether every license was bought is not known yet"),
+            format!(
+                "`bss-host run`, or `bss-host order resume {order}`, looks it up, and buys only what was not bought"
+            ),
+        )),
+    }
+}
+
+async fn show_order(host: &Host, order_id: Uuid, json: bool) -> Result<Settlement, Failure> {
+    let order = host.record().order(order_id).await.map_err(no_answer)?;
+    let order = order.ok_or_else(|| refused(PlaceError::NoOrder(order_id)))?;
+    let filter = AssetFilter {
+        order: Some(order_id),
+        ..AssetFilter::default()
+    };
+    let assets = host.record().assets(filter).await.map_err(no_answer)?;
+    let settlement = settlement(&assets);
+    if json {
+        let state = match settlement {
+            Settlement::Licensed => "licensed",
+            Settlement::Refused => "refused",
+            Settlement::Open => "open",
+        };
+        let licenses: Value = assets
+            .iter()
+            .map(|asset| show::asset_json(asset, false))
+            .collect();
+        let customer = json!({
+            "id": order.customer.id,
+            "name": order.customer.name,
+            "country": order.customer.country,
+            "email": order.contact.as_ref().map(|contact| &contact.email),
+            "language": order.contact.as_ref().map(|contact| &contact.language),
+        });
+        let value = json!({
+            "order": order_id,
+            "state": state,
+            "placedAtMs": order.placed_at_ms,
+            "customer": customer,
+            "licenses": licenses,
+        });
+        show::line(value.to_string());
+    } else {
+        show::line(format!(
+            "order {order_id} of {} ({}), placed {}",
+            order.customer.name,
+            order.customer.id,
+            show::time(order.placed_at_ms)
+        ));
+        show_assets(&assets, false);
+    }
+    Ok(settlement)
+}
+
+pub(super) fn place_failure(error: PlaceError) -> Failure {
+    match error {
+        PlaceError::Instance(error) => configure_failure(error),
+        PlaceError::Prepare(error) => prepare_failure(error),
+        PlaceError::Order(bss_record::PlaceError::Record(error)) => no_answer(error),
+        PlaceError::Retry(bss_record::RetryError::Record(error)) => no_answer(error),
+        PlaceError::Refused { ref problem, .. } => {
+            let advice = problem.advice.clone();
+            Failure::text(Ending::Refused, error.to_string(), advice)
+        }
+        PlaceError::Order(_) | PlaceError::Retry(_) | PlaceError::NoOrder(_) => refused(error),
+        _ => no_answer(error),
+    }
+}

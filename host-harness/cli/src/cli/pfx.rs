@@ -1,0 +1,88 @@
+//! Makes PFX files, for the demo and the simulator: with OpenSSL, as an operator would, or with a library.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, bail};
+use bss_simulator::IssuedCertificate;
+use p12_keystore::{Certificate, KeyStore, KeyStoreEntry, PrivateKey, PrivateKeyChain};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+/// What made a PFX file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Maker {
+    OpenSsl,
+    Library,
+}
+
+/// Writes a PFX file with OpenSSL, or with the library where `openssl` is not installed.
+pub(super) fn write(issued: &IssuedCertificate, code: &str, file: &Path) -> anyhow::Result<Maker> {
+    let maker = match with_openssl(issued, code, file) {
+        Ok(()) => Maker::OpenSsl,
+        Err(error)
+            if error
+                .downcast_ref::<std::io::Error>()
+                .is_some_and(|io| io.kind() == std::io::ErrorKind::NotFound) =>
+        {
+            with_library(issued, code, file)?;
+            Maker::Library
+        }
+        Err(error) => return Err(error),
+    };
+    Ok(maker)
+}
+
+/// The key goes through a pipe and the code through the environment: neither is ever in a file or an argument.
+fn with_openssl(issued: &IssuedCertificate, code: &str, file: &Path) -> anyhow::Result<()> {
+    let mut openssl = Command::new("openssl")
+        .args([
+            "pkcs12",
+            "-export",
+            "-name",
+            "Microsoft ESD",
+            "-passout",
+            "env:BSS_PFX_CODE",
+            "-out",
+        ])
+        .arg(file)
+        .env("BSS_PFX_CODE", code)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    if let Some(mut stdin) = openssl.stdin.take() {
+        for pem in [
+            issued.private_key_pem.as_bytes(),
+            issued.certificate_pem.as_bytes(),
+            issued.chain_pem.as_bytes(),
+        ] {
+            stdin
+                .write_all(pem)
+                .context("openssl did not take the certificate")?;
+        }
+    }
+    let output = openssl.wait_with_output().context("openssl did not end")?;
+    if !output.status.success() {
+        bail!(
+            "openssl made no PFX file: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+    }
+    Ok(())
+}
+
+/// Writes a PFX file without any other program.
+pub(super) fn with_library(issued: &IssuedCertificate, code: &str, file: &Path) -> anyhow::Result<()> {
+    let key = PrivateKeyDer::from_pem_slice(issued.private_key_pem.as_bytes())?;
+    let pem = format!("{}{}", issued.certificate_pem, issued.chain_pem);
+    let certificates = CertificateDer::pem_slice_iter(pem.as_bytes())
+        .map(|der| Ok(Certificate::from_der(&der?)?))
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    let chain = PrivateKeyChain::new("1", PrivateKey::from_der(key.secret_der())?, certificates);
+    let mut store = KeyStore::new();
+    store.add_entry("Microsoft ESD", KeyStoreEntry::PrivateKeyChain(chain));
+    std::fs::write(file, store.writer(code).write()?)
+        .with_context(|| format!("`{}` can't be written", file.display()))
+}

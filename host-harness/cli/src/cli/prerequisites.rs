@@ -1,0 +1,89 @@
+//! The command `prerequisites`: what was found, as a table or JSON, and whether it will do.
+
+use std::time::Duration;
+
+use bss_keys::PfxCode;
+use host_harness::prerequisites::{DnsQuestions, Prerequisites, Verdict, check};
+use serde_json::{Value, json};
+
+use super::Ending;
+use super::args::PrerequisitesArguments;
+use super::show::{self, Failure};
+
+/// Looks at a PFX file, a hostname and the DNS. Neither the data directory nor the plugin is touched.
+pub(super) async fn run(
+    arguments: &PrerequisitesArguments,
+    pfx: &[u8],
+    code: &PfxCode,
+    json: bool,
+) -> Result<Ending, Failure> {
+    let dns = DnsQuestions {
+        resolver: arguments.resolver,
+        timeout: Duration::from_secs(arguments.timeout),
+    };
+    let found = check(pfx, code, &arguments.hostname, arguments.region, dns).await;
+    if json {
+        show::line(to_json(arguments, &found).to_string());
+    } else {
+        let mut table = show::table(&["Prerequisite", "Result", "What was found", "What to do"]);
+        for (name, point) in found.points() {
+            table.add_row([title(name), point.verdict.name(), &point.found, &point.advice]);
+        }
+        show::line(table.to_string());
+    }
+    ending(&found)
+}
+
+fn title(point: &str) -> &'static str {
+    match point {
+        "pfx" => "Certificate (PFX)",
+        "hostname" => "Hostname",
+        _ => "CNAME record",
+    }
+}
+
+fn to_json(arguments: &PrerequisitesArguments, found: &Prerequisites) -> Value {
+    let points: Value = found
+        .points()
+        .into_iter()
+        .map(|(name, point)| {
+            json!({
+                "point": name,
+                "result": point.verdict.name(),
+                "code": point.code,
+                "found": point.found,
+                "advice": point.advice,
+            })
+        })
+        .collect();
+    json!({
+        "hostname": arguments.hostname.to_string(),
+        "region": arguments.region.name(),
+        "result": found.verdict().name(),
+        "points": points,
+    })
+}
+
+fn ending(found: &Prerequisites) -> Result<Ending, Failure> {
+    let of = |verdict| {
+        let names = found.points();
+        let names = names
+            .into_iter()
+            .filter(|(_, point)| point.verdict == verdict)
+            .map(|(name, _)| title(name));
+        names.collect::<Vec<_>>().join(", ")
+    };
+    match found.verdict() {
+        Verdict::Passed => Ok(Ending::Done),
+        Verdict::Failed => Err(Failure::text(
+            Ending::Refused,
+            format!("not as the platform asks for it: {}", of(Verdict::Failed)),
+            "",
+        )),
+        Verdict::Unknown => Err(Failure::text(
+            Ending::NoAnswer,
+            format!("not known yet: {}", of(Verdict::Unknown)),
+            "",
+        )),
+    }
+}

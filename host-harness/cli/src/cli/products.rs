@@ -1,0 +1,264 @@
+//! `product …`: what the operator decides about products; and how products look.
+
+use std::collections::BTreeMap;
+
+use bss_model::{Choice, Decided, Decision, Price, Product};
+use bss_record::ProductError;
+use clap::{Args, Subcommand};
+use comfy_table::Table;
+use host_harness::Host;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::Ending;
+use super::commands::{Outcome, configure_failure, no_answer, refused};
+use super::show::{self, Failure};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ProductCommand {
+    /// Let products be sold
+    Activate(Chosen),
+    /// Stop selling products; licenses that were sold stay what they are
+    Deactivate(Chosen),
+    /// Show products in the storefront
+    Publish(Chosen),
+    /// Take products out of the storefront
+    Unpublish(Chosen),
+    /// Set the price of products in one currency
+    Price {
+        /// The instance
+        instance: String,
+        /// The products' codes
+        #[arg(required = true, value_name = "CODE")]
+        codes: Vec<String>,
+        /// ISO 4217, as in EUR
+        #[arg(long, value_name = "CODE")]
+        currency: String,
+        /// The price in the currency's smallest unit, as in 14900 for 149.00 EUR
+        #[arg(long, value_name = "N", allow_negative_numbers = true)]
+        minor_units: i64,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Chosen {
+    /// The instance
+    instance: String,
+    #[command(flatten)]
+    which: Which,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct Which {
+    /// The products' codes; if one of them does not fit, nothing is changed
+    #[arg(value_name = "CODE")]
+    codes: Vec<String>,
+    /// All products of the instance
+    #[arg(long)]
+    all: bool,
+    /// The products that were new in a run of `services fetch`
+    #[arg(long, value_name = "RUN")]
+    new_in: Option<Uuid>,
+    /// The products whose name holds this text, in whatever case
+    #[arg(long, value_name = "TEXT")]
+    name_contains: Option<String>,
+}
+
+impl From<Which> for Choice {
+    fn from(which: Which) -> Self {
+        match which {
+            Which {
+                new_in: Some(run), ..
+            } => Self::NewIn(run),
+            Which {
+                name_contains: Some(text),
+                ..
+            } => Self::NameContains(text),
+            Which { all: true, .. } => Self::All,
+            Which { codes, .. } => Self::Codes(codes),
+        }
+    }
+}
+
+pub(super) async fn run(host: &Host, command: ProductCommand, json: bool) -> Outcome {
+    let (decision, chosen) = match command {
+        ProductCommand::Activate(chosen) => (Decision::Activate, chosen),
+        ProductCommand::Deactivate(chosen) => (Decision::Deactivate, chosen),
+        ProductCommand::Publish(chosen) => (Decision::Publish, chosen),
+        ProductCommand::Unpublish(chosen) => (Decision::Unpublish, chosen),
+        ProductCommand::Price {
+            instance,
+            codes,
+            currency,
+            minor_units,
+        } => {
+            let price = Price {
+                currency,
+                minor_units,
+            };
+            return set_prices(host, &instance, &codes, &price, json).await;
+        }
+    };
+    let instance = host
+        .named_instance(&chosen.instance)
+        .await
+        .map_err(configure_failure)?;
+    let decided = host
+        .record()
+        .decide_products(instance.id, decision, &chosen.which.into())
+        .await
+        .map_err(product_failure)?;
+    if json {
+        let Decided {
+            changed,
+            already,
+            discontinued,
+        } = decided;
+        show::line(
+            json!({ "changed": changed, "already": already, "discontinued": discontinued }).to_string(),
+        );
+    } else {
+        show::line(decided_line(decision, decided));
+    }
+    Ok(Ending::Done)
+}
+
+fn decided_line(decision: Decision, decided: Decided) -> String {
+    let mut line = format!("{} {decision}", count(decided.changed));
+    if decided.already > 0 {
+        line = format!("{line}, {} before", decided.already);
+    }
+    if decided.discontinued > 0 {
+        line = format!("{line}, {} left out since discontinued", decided.discontinued);
+    }
+    line
+}
+
+fn count(products: usize) -> String {
+    match products {
+        1 => "1 product".to_owned(),
+        _ => format!("{products} products"),
+    }
+}
+
+async fn set_prices(host: &Host, instance: &str, codes: &[String], price: &Price, json: bool) -> Outcome {
+    let instance = host.named_instance(instance).await.map_err(configure_failure)?;
+    let changed = host
+        .record()
+        .set_prices(instance.id, codes, price)
+        .await
+        .map_err(product_failure)?;
+    if json {
+        show::line(json!({ "changed": changed, "price": price_json(price) }).to_string());
+    } else {
+        show::line(format!("{} at {price}", count(changed)));
+    }
+    Ok(Ending::Done)
+}
+
+fn product_failure(error: ProductError) -> Failure {
+    match error {
+        ProductError::Record(_) => no_answer(error),
+        _ => refused(error),
+    }
+}
+
+fn price_json(price: &Price) -> Value {
+    json!({ "currency": price.currency, "minorUnits": price.minor_units })
+}
+
+/// A product as it is shown: with its prices, and with what a run did to it.
+pub(super) struct ShownProduct<'a> {
+    pub(super) product: &'a Product,
+    pub(super) prices: &'a [Price],
+    /// None: no run was asked for.
+    pub(super) differences: Option<Vec<String>>,
+}
+
+/// Products with their prices, and with what a run did to them where one is given.
+pub(super) fn shown<'a>(
+    products: &'a [Product],
+    prices: &'a BTreeMap<String, Vec<Price>>,
+    differences: Option<&BTreeMap<String, Vec<String>>>,
+) -> Vec<ShownProduct<'a>> {
+    let shown = products.iter().filter_map(|product| {
+        let code = &product.offered.code;
+        Some(ShownProduct {
+            product,
+            prices: prices.get(code).map_or(&[], Vec::as_slice),
+            differences: match differences {
+                None => None,
+                Some(differences) => Some(differences.get(code)?.clone()),
+            },
+        })
+    });
+    shown.collect()
+}
+
+/// Products, for people.
+pub(super) fn product_table(products: &[ShownProduct<'_>]) -> Table {
+    let with_run = products.iter().any(|shown| shown.differences.is_some());
+    let mut header = vec!["Code", "Name", "Quantity", "Returnable", "Price", "State"];
+    header.extend(with_run.then_some("In the run"));
+    let mut table = show::table(&header);
+    for shown in products {
+        let offered = &shown.product.offered;
+        let quantity = match offered.max_quantity {
+            Some(max) => format!("{} to {max}", offered.min_quantity),
+            None => format!("{} or more", offered.min_quantity),
+        };
+        let prices: Vec<String> = shown.prices.iter().map(ToString::to_string).collect();
+        let mut row = vec![
+            offered.code.clone(),
+            offered.name.clone(),
+            quantity,
+            if offered.returnable { "yes" } else { "no" }.to_owned(),
+            prices.join("\n"),
+            state(shown.product),
+        ];
+        row.extend(
+            shown
+                .differences
+                .as_ref()
+                .map(|differences| differences.join("\n")),
+        );
+        table.add_row(row);
+    }
+    table
+}
+
+fn state(product: &Product) -> String {
+    let mut state = match (product.discontinued, product.active) {
+        (true, _) => "discontinued",
+        (false, true) => "active",
+        (false, false) => "not active",
+    }
+    .to_owned();
+    if product.published {
+        state.push_str(", published");
+    }
+    state
+}
+
+/// A product, for programs.
+pub(super) fn product_json(shown: &ShownProduct<'_>) -> Value {
+    let product = shown.product;
+    let mut value = json!({
+        "code": product.offered.code,
+        "name": product.offered.name,
+        "description": product.offered.description,
+        "productType": product.offered.product_type,
+        "minQuantity": product.offered.min_quantity,
+        "maxQuantity": product.offered.max_quantity,
+        "returnable": product.offered.returnable,
+        "active": product.active,
+        "published": product.published,
+        "discontinued": product.discontinued,
+        "prices": shown.prices.iter().map(price_json).collect::<Vec<_>>(),
+    });
+    if let Some(differences) = &shown.differences {
+        value["differences"] = json!(differences);
+    }
+    value
+}

@@ -1,0 +1,101 @@
+//! `replay`, and the recordings that it plays back.
+
+use std::path::{Path, PathBuf};
+
+use bss_sandbox::exchange_recording::{Recorder, Recording};
+use bss_sandbox::replay::{Difference, ReplayedCall, replay};
+use clap::Args;
+use host_harness::Plugin;
+use host_harness::host::COMPILED_DIRECTORY;
+use serde_json::{Value, json};
+
+use super::Ending;
+use super::commands::{Outcome, listener, no_answer, refused};
+use super::show::{self, Failure};
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit codes: 0 everything was asked for as recorded, 1 it was not, or the file is no recording."
+)]
+pub(super) struct ReplayArguments {
+    /// What `--record` has written
+    file: PathBuf,
+}
+
+/// What writes a recording.
+pub(super) fn recorder(file: &Path) -> Result<Recorder, Failure> {
+    Recorder::create(file).map_err(|error| {
+        Failure::text(
+            Ending::Refused,
+            format!("recording `{}` can't be made: {error}", file.display()),
+            "name a file that is not there yet",
+        )
+    })
+}
+
+/// Plays a recording back.
+pub(super) async fn run(asked: &ReplayArguments, data_dir: &Path, plugin: &Path, json: bool) -> Outcome {
+    let recording = Recording::read(&asked.file).map_err(refused)?;
+    let (path, compiled) = (plugin.to_owned(), data_dir.join(COMPILED_DIRECTORY));
+    let loaded = tokio::task::spawn_blocking(move || Plugin::load(&path, &compiled)).await;
+    let plugin = loaded.map_err(no_answer)?.map_err(refused)?;
+    let calls = replay(&recording, &plugin, &listener()).await.map_err(refused)?;
+    if json {
+        show::line(calls.iter().map(call_json).collect::<Value>().to_string());
+    } else {
+        calls.iter().for_each(show_call);
+    }
+    let others = calls.iter().filter(|call| !call.differences.is_empty()).count();
+    if others == 0 {
+        return Ok(Ending::Done);
+    }
+    let message = format!("{others} of {} calls did not do as recorded", calls.len());
+    Err(Failure::text(Ending::Refused, message, ""))
+}
+
+fn show_call(call: &ReplayedCall) {
+    let as_recorded = if call.differences.is_empty() {
+        "as recorded"
+    } else {
+        "not as recorded"
+    };
+    show::line(format!(
+        "{} {}: {}, {} exchanges, {as_recorded}",
+        call.function, call.call, call.outcome, call.exchanges
+    ));
+    for Difference {
+        exchange,
+        what,
+        recorded,
+        now,
+    } in &call.differences
+    {
+        let place = exchange.map_or_else(String::new, |number| format!("exchange {number}, "));
+        let or_nothing = |text: &str| match text {
+            "" => "nothing".to_owned(),
+            text => text.to_owned(),
+        };
+        show::line(format!("  {place}{what}"));
+        show::line(format!("    recorded  {}", or_nothing(recorded)));
+        show::line(format!("    now       {}", or_nothing(now)));
+    }
+}
+
+fn call_json(call: &ReplayedCall) -> Value {
+    let differences = call.differences.iter().map(|difference| {
+        json!({
+            "exchange": difference.exchange,
+            "what": difference.what,
+            "recorded": difference.recorded,
+            "now": difference.now,
+        })
+    });
+    json!({
+        "call": call.call,
+        "function": call.function,
+        "outcome": call.outcome,
+        "exchanges": call.exchanges,
+        "asRecorded": call.differences.is_empty(),
+        "differences": differences.collect::<Value>(),
+    })
+}

@@ -1,0 +1,455 @@
+//! `asset cancel|withdraw|confirm|decline|cancellations|refresh`: what becomes of a license after it was bought.
+
+use bss_model::{
+    AssetFilter, Cancellation, CancellationFilter, CancellationState, Problem, Requester, RequesterKind,
+    ReturnAttempt, ReturnResult,
+};
+use bss_record::{CancelError, DecideError, RefreshRecordError, returned_elsewhere};
+use clap::{Args, Subcommand};
+use host_harness::Host;
+use host_harness::license_refresh::{RefreshError, Refreshed};
+use host_harness::license_return::ReturnError;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::Ending;
+use super::commands::{Outcome, configure_failure, listener, no_answer, operator, prepare_failure, refused};
+use super::show::{self, Failure};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ReturnCommand {
+    /// Return a license to the vendor; once the vendor shows it returned, the asset is cancelled and credited
+    Cancel(CancelAsset),
+    /// Take a cancellation request back
+    Withdraw(Decision),
+    /// Say yes to a cancellation request: the license is returned
+    Confirm(Decision),
+    /// Say no to a cancellation request: nothing happens to the license
+    Decline(Decision),
+    /// Show cancellations, and of a single license's every attempt at its return
+    Cancellations {
+        /// Only those of an asset
+        asset: Option<Uuid>,
+        /// Only those that wait for a decision or for the vendor
+        #[arg(long)]
+        open: bool,
+    },
+    /// Ask the vendor what became of licenses
+    Refresh(Refresh),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CancelAsset {
+    /// The asset
+    asset: Uuid,
+    /// Why; the vendor is told
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    comment: String,
+    /// The customer who asks for it
+    #[arg(long, value_name = "NAME", conflicts_with = "by_reseller")]
+    by_customer: Option<String>,
+    /// The reseller who asks for it
+    #[arg(long, value_name = "NAME")]
+    by_reseller: Option<String>,
+    /// Only ask for it: `asset confirm` or `asset decline` decides
+    #[arg(long)]
+    request: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Decision {
+    /// The asset
+    asset: Uuid,
+    /// Why
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    comment: String,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(super) struct Refresh {
+    /// The asset
+    asset: Option<Uuid>,
+    /// All that have a license and are not cancelled
+    #[arg(long)]
+    all: bool,
+    /// All of an instance that have a license and are not cancelled
+    #[arg(long, value_name = "NAME")]
+    instance: Option<String>,
+}
+
+pub(super) async fn run(host: &Host, command: ReturnCommand, json: bool) -> Outcome {
+    match command {
+        ReturnCommand::Cancel(asked) => cancel(host, asked, json).await,
+        ReturnCommand::Withdraw(Decision { asset, comment }) => {
+            let last = last_cancellation(host, asset).await?;
+            let decided = host
+                .record()
+                .withdraw_cancellation(last, &operator(), &comment)
+                .await;
+            ended(&decided.map_err(decide_failure)?, json)
+        }
+        ReturnCommand::Decline(Decision { asset, comment }) => {
+            let last = last_cancellation(host, asset).await?;
+            let decided = host
+                .record()
+                .decline_cancellation(last, &operator(), &comment)
+                .await;
+            ended(&decided.map_err(decide_failure)?, json)
+        }
+        ReturnCommand::Confirm(Decision { asset, comment }) => {
+            let last = last_cancellation(host, asset).await?;
+            let confirmed = host.confirm_cancellation(last, &operator(), &comment).await;
+            returned(host, confirmed.map_err(return_failure)?.id, json).await
+        }
+        ReturnCommand::Cancellations { asset, open } => cancellations(host, asset, open, json).await,
+        ReturnCommand::Refresh(Refresh {
+            asset: Some(asset), ..
+        }) => refresh_one(host, asset, json).await,
+        ReturnCommand::Refresh(Refresh { instance, .. }) => refresh_many(host, instance, json).await,
+    }
+}
+
+async fn cancel(host: &Host, asked: CancelAsset, json: bool) -> Outcome {
+    let requester = match (asked.by_customer, asked.by_reseller) {
+        (Some(name), _) => (RequesterKind::Customer, name),
+        (None, Some(name)) => (RequesterKind::Reseller, name),
+        (None, None) => (RequesterKind::Operator, operator()),
+    };
+    let requester = Requester {
+        kind: requester.0,
+        name: requester.1,
+    };
+    if asked.request {
+        let requested = host
+            .record()
+            .request_cancellation(asked.asset, &requester, &asked.comment)
+            .await;
+        return ended(&requested.map_err(cancel_failure)?, json);
+    }
+    let cancellation = host
+        .cancel_now(asked.asset, &requester, &asked.comment, &operator())
+        .await
+        .map_err(return_failure)?;
+    returned(host, cancellation.id, json).await
+}
+
+/// Attempts the return, and tells how it ended.
+async fn returned(host: &Host, cancellation_id: Uuid, json: bool) -> Outcome {
+    let ran = host.run_return(cancellation_id, listener()).await;
+    ended(&ran.map_err(no_answer)?, json)
+}
+
+async fn last_cancellation(host: &Host, asset_id: Uuid) -> Result<Uuid, Failure> {
+    let asset = Some(asset_id);
+    let filter = CancellationFilter { asset, open: false };
+    let cancellations = host.record().cancellations(filter).await.map_err(no_answer)?;
+    let last = cancellations.last().map(|cancellation| cancellation.id);
+    last.ok_or_else(|| {
+        Failure::text(
+            Ending::Refused,
+            format!("there is no cancellation of asset `{asset_id}`"),
+            "`asset cancellations` shows those that there are",
+        )
+    })
+}
+
+/// Where a cancellation stands after what was asked.
+fn ended(cancellation: &Cancellation, json: bool) -> Outcome {
+    let asset = cancellation.asset_id;
+    if json {
+        show::line(cancellation_json(cancellation, None).to_string());
+    }
+    let told = |text: String| {
+        if !json {
+            show::line(text);
+        }
+        Ok(Ending::Done)
+    };
+    let (problem, advice) = match &cancellation.reason {
+        Some(reason) => (
+            format!(": {}", problem_line(&reason.problem)),
+            reason.problem.advice.clone(),
+        ),
+        None => (String::new(), String::new()),
+    };
+    // A refusal that leaves it open says nothing of the return before it.
+    let is_unknown = matches!(
+        &cancellation.reason,
+        Some(reason) if matches!(reason.result, ReturnResult::Unknown | ReturnResult::Refused)
+    );
+    match cancellation.state {
+        CancellationState::Requested => told(format!(
+            "the cancellation of asset {asset} is requested\nnext: bss-host asset confirm {asset}, or asset decline"
+        )),
+        CancellationState::Withdrawn | CancellationState::Declined => told(format!(
+            "the cancellation of asset {asset} is {}; its license is what it was",
+            cancellation.state
+        )),
+        CancellationState::Done => told(format!(
+            "asset {asset} is cancelled and credited: the vendor has taken its license back"
+        )),
+        CancellationState::Refused => Err(Failure::text(
+            Ending::Refused,
+            format!("asset {asset} is not cancelled: the vendor did not take its license back{problem}"),
+            advice,
+        )),
+        CancellationState::Returning => Err(Failure::text(
+            Ending::NoAnswer,
+            if is_unknown {
+                format!("whether the license of asset {asset} is returned is not known yet{problem}")
+            } else {
+                format!("the license of asset {asset} is not returned yet{problem}")
+            },
+            format!(
+                "`bss-host run` goes on with it; `bss-host asset cancellations {asset}` shows what came of it"
+            ),
+        )),
+    }
+}
+
+async fn cancellations(host: &Host, asset: Option<Uuid>, open: bool, json: bool) -> Outcome {
+    let filter = CancellationFilter { asset, open };
+    let cancellations = host.record().cancellations(filter).await.map_err(no_answer)?;
+    let mut shown = Vec::with_capacity(cancellations.len());
+    for cancellation in cancellations {
+        let attempts = match asset {
+            None => None,
+            Some(_) => {
+                let attempts = host.record().return_attempts(cancellation.id).await;
+                Some(attempts.map_err(no_answer)?)
+            }
+        };
+        shown.push((cancellation, attempts));
+    }
+    if json {
+        let shown = shown
+            .iter()
+            .map(|(cancellation, attempts)| cancellation_json(cancellation, attempts.as_deref()));
+        show::line(shown.collect::<Value>().to_string());
+        return Ok(Ending::Done);
+    }
+    let mut table = show::table(&[
+        "Asset",
+        "Requested",
+        "By",
+        "State",
+        "Comment",
+        "Decision",
+        "Return",
+    ]);
+    for (cancellation, _) in &shown {
+        let decision = cancellation.decision.as_ref().map(|decision| {
+            let comment = &decision.comment;
+            let separator = if comment.is_empty() { "" } else { ": " };
+            format!("{}{separator}{comment}", decision.by)
+        });
+        table.add_row([
+            cancellation.asset_id.to_string(),
+            show::time(cancellation.requested_at_ms),
+            format!(
+                "{} ({})",
+                cancellation.requester.name, cancellation.requester.kind
+            ),
+            cancellation.state.to_string(),
+            cancellation.comment.clone(),
+            decision.unwrap_or_default(),
+            cancellation
+                .reason
+                .as_ref()
+                .map(|reason| problem_line(&reason.problem))
+                .unwrap_or_default(),
+        ]);
+    }
+    show::line(table.to_string());
+    for attempt in shown
+        .iter()
+        .filter_map(|(_, attempts)| attempts.as_ref())
+        .flatten()
+    {
+        show::line(attempt_line(attempt));
+    }
+    Ok(Ending::Done)
+}
+
+fn problem_line(problem: &Problem) -> String {
+    let correlation = match problem.correlation_id.as_str() {
+        "" => String::new(),
+        id => format!(", correlation id {id}"),
+    };
+    format!("{} ({}{correlation})", problem.message, problem.code)
+}
+
+fn attempt_line(attempt: &ReturnAttempt) -> String {
+    let result = attempt
+        .result
+        .map_or_else(|| "has not ended".to_owned(), |result| result.to_string());
+    let problem = attempt.problem.as_ref().map(problem_line);
+    format!(
+        "return {}, {}: {result}{}",
+        attempt.number,
+        show::time(attempt.begun_at_ms),
+        problem.map_or_else(String::new, |problem| format!(": {problem}"))
+    )
+}
+
+fn cancellation_json(cancellation: &Cancellation, attempts: Option<&[ReturnAttempt]>) -> Value {
+    let mut value = json!({
+        "cancellation": cancellation.id,
+        "asset": cancellation.asset_id,
+        "number": cancellation.number,
+        "state": cancellation.state.to_string(),
+        "requestedBy": {
+            "kind": cancellation.requester.kind.to_string(),
+            "name": cancellation.requester.name,
+        },
+        "comment": cancellation.comment,
+        "requestedAtMs": cancellation.requested_at_ms,
+        "decision": cancellation.decision.as_ref().map(|decision| json!({
+            "by": decision.by, "comment": decision.comment, "atMs": decision.at_ms,
+        })),
+        "returnClientTransactionId": cancellation.return_client_transaction_id,
+        "reason": cancellation.reason.as_ref().map(|reason| {
+            let mut value = show::recorded_problem_json(&reason.problem);
+            value["class"] = reason.result.to_string().into();
+            value
+        }),
+        "endedAtMs": cancellation.ended_at_ms,
+    });
+    if let Some(attempts) = attempts {
+        let attempts = attempts.iter().map(|attempt| {
+            json!({
+                "number": attempt.number,
+                "begunAtMs": attempt.begun_at_ms,
+                "finishedAtMs": attempt.finished_at_ms,
+                "class": attempt.result.map(|result| result.to_string()),
+                "problem": attempt.problem.as_ref().map(show::recorded_problem_json),
+            })
+        });
+        value["returnAttempts"] = attempts.collect();
+    }
+    value
+}
+
+async fn refresh_one(host: &Host, asset: Uuid, json: bool) -> Outcome {
+    let answer = host.refresh_license(asset, listener()).await;
+    if json {
+        show::line(refresh_json(asset, &answer).to_string());
+    }
+    let refreshed = answer.map_err(refresh_failure)?;
+    if !json {
+        show::line(refreshed_line(&refreshed));
+    }
+    warn_of(&refreshed);
+    Ok(Ending::Done)
+}
+
+async fn refresh_many(host: &Host, instance: Option<String>, json: bool) -> Outcome {
+    let instance = match instance {
+        None => None,
+        Some(name) => Some(host.named_instance(&name).await.map_err(configure_failure)?.id),
+    };
+    let filter = AssetFilter {
+        instance,
+        ..AssetFilter::default()
+    };
+    let answers = host
+        .refresh_licenses(filter, &listener())
+        .await
+        .map_err(no_answer)?;
+    if json {
+        let answers = answers.iter().map(|(asset, answer)| refresh_json(*asset, answer));
+        show::line(answers.collect::<Value>().to_string());
+    }
+    let total = answers.len();
+    let mut failures = Vec::new();
+    for (asset, answer) in answers {
+        match answer {
+            Ok(refreshed) => warn_of(&refreshed),
+            Err(error) => {
+                show::note(format!("{asset}: {error}"));
+                failures.push(refresh_failure(error).ending);
+            }
+        }
+    }
+    let failed = failures.len();
+    let Some(worst) = failures
+        .into_iter()
+        .max_by_key(|ending| *ending == Ending::NoAnswer)
+    else {
+        if !json {
+            show::line(format!("{total} refreshed"));
+        }
+        return Ok(Ending::Done);
+    };
+    Err(Failure::text(
+        worst,
+        format!("{failed} of {total} licenses were not refreshed"),
+        "",
+    ))
+}
+
+fn refreshed_line(refreshed: &Refreshed) -> String {
+    let asset = &refreshed.asset;
+    let status = asset
+        .license_token_status
+        .map_or_else(String::new, |status| status.to_string());
+    format!("asset {}: {status}, return {}", asset.id, asset.return_status)
+}
+
+fn warn_of(refreshed: &Refreshed) {
+    if refreshed.returned_elsewhere {
+        show::note(format!("warning: {}", returned_elsewhere(refreshed.asset.id)));
+    }
+}
+
+fn refresh_json(asset: Uuid, answer: &Result<Refreshed, RefreshError>) -> Value {
+    match answer {
+        Ok(Refreshed {
+            asset,
+            returned_elsewhere,
+        }) => json!({
+            "asset": asset.id,
+            "tokenStatus": asset.license_token_status.map(|status| status.to_string()),
+            "returnStatus": asset.return_status.to_string(),
+            "refreshedAtMs": asset.refreshed_at_ms,
+            "returnedElsewhere": returned_elsewhere,
+            "problem": null,
+        }),
+        Err(error) => json!({ "asset": asset, "problem": error.to_string() }),
+    }
+}
+
+fn cancel_failure(error: CancelError) -> Failure {
+    match error {
+        CancelError::Record(error) => no_answer(error),
+        _ => refused(error),
+    }
+}
+
+fn decide_failure(error: DecideError) -> Failure {
+    match error {
+        DecideError::Record(error) => no_answer(error),
+        _ => refused(error),
+    }
+}
+
+/// Nothing was written.
+fn return_failure(error: ReturnError) -> Failure {
+    match error {
+        ReturnError::Cancel(error) => cancel_failure(error),
+        ReturnError::Decide(error) => decide_failure(error),
+        ReturnError::Prepare(error) => prepare_failure(error),
+        ReturnError::NotOffered(_) => refused(error),
+        _ => no_answer(error),
+    }
+}
+
+fn refresh_failure(error: RefreshError) -> Failure {
+    match error {
+        RefreshError::Record(RefreshRecordError::Record(error)) => no_answer(error),
+        RefreshError::Prepare(error) => prepare_failure(error),
+        RefreshError::Unavailable(_) | RefreshError::NotAsked | RefreshError::Call(_) => no_answer(error),
+        _ => refused(error),
+    }
+}

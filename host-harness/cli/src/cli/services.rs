@@ -1,0 +1,550 @@
+//! `services …`: readings of the vendor's catalog, and what they brought.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bss_model::{
+    Difference, DifferenceKind, Instance, ProductDifference, ProductFilter, RunLogLevel, RunLogLine,
+    RunState, ServicesRun as RecordedRun,
+};
+use bss_record::StartRunError;
+use clap::{Args, Subcommand};
+use host_harness::services_definition::{BegunRun, ServicesError, ServicesRun};
+use host_harness::{CallEvent, CallListener, Host, product_type_collection};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::{Value, json};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use uuid::Uuid;
+
+use super::Ending;
+use super::commands::{Outcome, configure_failure, listener, no_answer, prepare_failure, refused};
+use super::products::{product_json, product_table, shown};
+use super::show::{self, Failure};
+
+/// Between two plain lines about progress, so that a log file stays readable.
+const PLAIN_LINE: Duration = Duration::from_secs(1);
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ServicesCommand {
+    /// Read the vendor's catalog and bring the products up to date
+    Fetch {
+        /// The instance
+        instance: String,
+        /// Leave it to `bss-host run`, and print the run's id
+        #[arg(long)]
+        detach: bool,
+    },
+    /// Show the runs of an instance, the latest first
+    Runs {
+        /// The instance
+        instance: String,
+    },
+    /// Show what a run did, line by line
+    Log {
+        /// The run
+        run: Uuid,
+    },
+    /// Show the products
+    Products(ProductsArguments),
+    /// Write the services definition as the platform's own contract (ProductTypeCollection)
+    Export {
+        /// The instance
+        instance: String,
+        /// Where to write it. Without it: the standard output
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ProductsArguments {
+    /// The instance
+    instance: String,
+    /// Only those that a run changed
+    #[arg(long, value_name = "RUN")]
+    run: Option<Uuid>,
+    #[command(flatten)]
+    list: List,
+}
+
+#[derive(Debug, Args)]
+#[group(multiple = false, requires = "run")]
+struct List {
+    /// Only those that were new in the run
+    #[arg(long)]
+    new: bool,
+    /// Only those that the run changed, with what changed
+    #[arg(long)]
+    changed: bool,
+    /// Only those that the vendor had stopped selling
+    #[arg(long)]
+    discontinued: bool,
+    /// Only those that the vendor sold again
+    #[arg(long)]
+    revived: bool,
+}
+
+impl List {
+    fn shows(&self, kind: DifferenceKind) -> bool {
+        let asked = match kind {
+            DifferenceKind::New => self.new,
+            DifferenceKind::Changed => self.changed,
+            DifferenceKind::Discontinued => self.discontinued,
+            DifferenceKind::Revived => self.revived,
+        };
+        asked || !(self.new || self.changed || self.discontinued || self.revived)
+    }
+}
+
+pub(super) async fn run(host: &Host, command: ServicesCommand, json: bool) -> Outcome {
+    match command {
+        ServicesCommand::Fetch {
+            instance,
+            detach: false,
+        } => fetch(host, &instance, json).await,
+        ServicesCommand::Fetch {
+            instance,
+            detach: true,
+        } => detach(host, &instance, json).await,
+        ServicesCommand::Runs { instance } => runs(host, &instance, json).await,
+        ServicesCommand::Log { run } => log(host, run, json).await,
+        ServicesCommand::Products(arguments) => products(host, &arguments, json).await,
+        ServicesCommand::Export { instance, out } => export(host, &instance, out.as_deref()).await,
+    }
+}
+
+pub(super) fn services_failure(error: ServicesError) -> Failure {
+    match error {
+        ServicesError::Instance(error) => configure_failure(error),
+        ServicesError::Prepare(error) => prepare_failure(error),
+        ServicesError::Read(failure) => Failure::read(&failure),
+        ServicesError::Start(error @ StartRunError::Running { .. }) => refused(error),
+        _ => no_answer(error),
+    }
+}
+
+/// Who asks the program to end. Listens from the start, so that nobody is missed between two runs.
+pub(super) struct Interruption {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Interruption {
+    pub(super) fn listen() -> Result<Self, Failure> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt()).map_err(no_answer)?,
+            terminate: signal(SignalKind::terminate()).map_err(no_answer)?,
+        })
+    }
+
+    /// Ends when somebody asks.
+    pub(super) async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+async fn fetch(host: &Host, instance: &str, json: bool) -> Outcome {
+    let mut interruption = Interruption::listen()?;
+    let begun = host
+        .begin_services_run(instance)
+        .await
+        .map_err(services_failure)?;
+    show::note(format!("run {} is in progress", begun.run));
+    let run = execute(host, &begun, &mut interruption).await?;
+    if json {
+        show::line(run_json(&run).to_string());
+    } else {
+        show::line(run_line(&run));
+    }
+    warn_of_errors(&run);
+    Ok(Ending::Done)
+}
+
+/// Executes a run to its end, or until somebody asks the program to end.
+pub(super) async fn execute(
+    host: &Host,
+    begun: &BegunRun,
+    interruption: &mut Interruption,
+) -> Result<ServicesRun, Failure> {
+    let progress = Progress::start();
+    let ended = tokio::select! {
+        ended = host.execute_services_run(begun, progress.listener()) => ended.map_err(services_failure),
+        () = interruption.asked() => {
+            host.abandon_services_run(begun).await.map_err(services_failure)?;
+            let message = format!("run {} was interrupted; nothing of it was applied", begun.run);
+            Err(Failure::text(Ending::NoAnswer, message, ""))
+        }
+    };
+    progress.end();
+    ended
+}
+
+fn warn_of_errors(run: &ServicesRun) {
+    if run.state == RunState::CompletedWithErrors {
+        show::note(format!(
+            "warning: {} left out; `bss-host services log {}` says why",
+            if run.skipped == 1 {
+                "1 item was".to_owned()
+            } else {
+                format!("{} items were", run.skipped)
+            },
+            run.run
+        ));
+    }
+}
+
+pub(super) fn run_json(run: &ServicesRun) -> Value {
+    let Difference {
+        new,
+        changed,
+        discontinued,
+        revived,
+    } = &run.difference;
+    json!({
+        "run": run.run.to_string(),
+        "state": run.state.to_string(),
+        "new": new.len(),
+        "changed": changed.len(),
+        "discontinued": discontinued.len(),
+        "revived": revived.len(),
+        "skipped": run.skipped,
+        "unchanged": run.unchanged,
+    })
+}
+
+pub(super) fn run_line(run: &ServicesRun) -> String {
+    if run.unchanged {
+        return "nothing has changed since the last time".to_owned();
+    }
+    let some = |count: usize, what: &str| match count {
+        0 => String::new(),
+        _ => format!(", {count} {what}"),
+    };
+    format!(
+        "{} new, {} changed, {} discontinued{}{}",
+        run.difference.new.len(),
+        run.difference.changed.len(),
+        run.difference.discontinued.len(),
+        some(run.difference.revived.len(), "sold again"),
+        some(run.skipped.try_into().unwrap_or(usize::MAX), "left out"),
+    )
+}
+
+/// How far a run is: a bar on a terminal, lines elsewhere, always on the standard error.
+struct Progress {
+    bar: Option<ProgressBar>,
+}
+
+impl Progress {
+    fn start() -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+            // The template is ours and well-formed; if it were not, the default one would do.
+            if let Ok(style) = ProgressStyle::with_template("{spinner} {pos} {msg} read, {elapsed}") {
+                bar.set_style(style);
+            }
+            bar.set_message("offers");
+            bar.enable_steady_tick(Duration::from_millis(100));
+            bar
+        });
+        Self { bar }
+    }
+
+    fn listener(&self) -> CallListener {
+        let Some(bar) = self.bar.clone() else {
+            return plain_listener();
+        };
+        let others = listener();
+        Arc::new(move |event| match event {
+            CallEvent::Progress { done, total, unit } => {
+                if let Some(total) = total {
+                    bar.set_length(total);
+                    let template = "{bar:30} {pos} of {len} {msg} read, {elapsed}";
+                    if let Ok(style) = ProgressStyle::with_template(template) {
+                        bar.set_style(style);
+                    }
+                }
+                bar.set_message(unit);
+                bar.set_position(done);
+            }
+            event => bar.suspend(|| others(event)),
+        })
+    }
+
+    fn end(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn plain_listener() -> CallListener {
+    let others = listener();
+    let last = Mutex::new(None::<Instant>);
+    Arc::new(move |event| match event {
+        CallEvent::Progress { done, total, unit } => {
+            let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+            if last.is_none_or(|last| last.elapsed() >= PLAIN_LINE) {
+                *last = Some(Instant::now());
+                let total = total.map_or_else(String::new, |total| format!(" of {total}"));
+                show::note(format!("{done}{total} {unit} read"));
+            }
+        }
+        event => others(event),
+    })
+}
+
+async fn detach(host: &Host, instance: &str, json: bool) -> Outcome {
+    let run = host
+        .start_services_run(instance)
+        .await
+        .map_err(services_failure)?;
+    if json {
+        show::line(json!({ "run": run.to_string(), "state": RunState::NotStarted.to_string() }).to_string());
+    } else {
+        show::line(run.to_string());
+        show::note("`bss-host run` takes it");
+    }
+    Ok(Ending::Done)
+}
+
+/// Takes runs that wait, one after the other.
+async fn named(host: &Host, instance: &str) -> Result<Instance, Failure> {
+    host.named_instance(instance).await.map_err(configure_failure)
+}
+
+async fn runs(host: &Host, instance: &str, json: bool) -> Outcome {
+    let instance = named(host, instance).await?;
+    let now_ms = jiff::Timestamp::now().as_millisecond();
+    host.record()
+        .end_dead_services_runs(now_ms)
+        .await
+        .map_err(no_answer)?;
+    let runs = host
+        .record()
+        .services_runs(instance.id)
+        .await
+        .map_err(no_answer)?;
+    if json {
+        show::line(runs.iter().map(recorded_run_json).collect::<Value>().to_string());
+        return Ok(Ending::Done);
+    }
+    let mut table = show::table(&[
+        "Run",
+        "State",
+        "Asked",
+        "Ended",
+        "New",
+        "Changed",
+        "Discontinued",
+        "Left out",
+        "Remark",
+    ]);
+    for run in &runs {
+        table.add_row([
+            run.id.to_string(),
+            run.state.to_string(),
+            show::time(run.asked_at_ms),
+            run.ended_at_ms.map(show::time).unwrap_or_default(),
+            run.counts.new.to_string(),
+            run.counts.changed.to_string(),
+            run.counts.discontinued.to_string(),
+            run.counts.skipped.to_string(),
+            remark(run),
+        ]);
+    }
+    show::line(table.to_string());
+    Ok(Ending::Done)
+}
+
+fn remark(run: &RecordedRun) -> String {
+    if let Some(reason) = &run.reason {
+        return format!("{} ({})", reason.message, reason.code);
+    }
+    match (&run.progress, run.state) {
+        (Some(progress), RunState::InProgress) => format!("{} {} read", progress.done, progress.unit),
+        _ if run.unchanged => "nothing had changed".to_owned(),
+        _ => String::new(),
+    }
+}
+
+fn recorded_run_json(run: &RecordedRun) -> Value {
+    json!({
+        "run": run.id.to_string(),
+        "state": run.state.to_string(),
+        "askedAtMs": run.asked_at_ms,
+        "startedAtMs": run.started_at_ms,
+        "endedAtMs": run.ended_at_ms,
+        "progress": run.progress,
+        "new": run.counts.new,
+        "changed": run.counts.changed,
+        "discontinued": run.counts.discontinued,
+        "revived": run.counts.revived,
+        "skipped": run.counts.skipped,
+        "unchanged": run.unchanged,
+        "reason": run.reason,
+    })
+}
+
+async fn named_run(host: &Host, run: Uuid) -> Result<RecordedRun, Failure> {
+    let found = host.record().services_run(run).await.map_err(no_answer)?;
+    found.ok_or_else(|| {
+        Failure::text(
+            Ending::Refused,
+            format!("there is no run `{run}`"),
+            "`bss-host services runs INSTANCE` shows them",
+        )
+    })
+}
+
+/// The lines of a run's log, and one for each product that it changed.
+async fn log(host: &Host, run: Uuid, json: bool) -> Outcome {
+    let run = named_run(host, run).await?;
+    let lines = host.record().services_run_log(run.id).await.map_err(no_answer)?;
+    let differences = host
+        .record()
+        .services_run_differences(run.id)
+        .await
+        .map_err(no_answer)?;
+    let at_ms = run.ended_at_ms.unwrap_or(run.asked_at_ms);
+    let lines = lines
+        .iter()
+        .map(logged)
+        .chain(differences.iter().map(|difference| changed(difference, at_ms)));
+    if json {
+        let values = lines.map(|line| {
+            json!({
+                "atMs": line.at_ms, "level": line.level, "offer": line.offer,
+                "action": line.action, "message": line.message,
+            })
+        });
+        show::line(values.collect::<Value>().to_string());
+        return Ok(Ending::Done);
+    }
+    let mut table = show::table(&["Time", "Level", "Offer", "Action", "Message"]);
+    for line in lines {
+        let time = show::time(line.at_ms);
+        table.add_row([time, line.level, line.offer, line.action, line.message]);
+    }
+    show::line(table.to_string());
+    show::line(format!("run {}: {}", run.id, run.state));
+    Ok(Ending::Done)
+}
+
+/// A line of a log as it is shown.
+struct ShownLine {
+    at_ms: i64,
+    level: String,
+    offer: String,
+    action: String,
+    message: String,
+}
+
+fn logged(line: &RunLogLine) -> ShownLine {
+    ShownLine {
+        at_ms: line.at_ms,
+        level: line.level.to_string(),
+        offer: line.offer.clone(),
+        action: line.action.to_string(),
+        message: line.message.clone(),
+    }
+}
+
+fn changed(difference: &ProductDifference, at_ms: i64) -> ShownLine {
+    ShownLine {
+        at_ms,
+        level: RunLogLevel::Info.to_string(),
+        offer: difference.code.clone(),
+        action: difference.kind.to_string(),
+        message: difference.fields.join(", "),
+    }
+}
+
+async fn products(host: &Host, arguments: &ProductsArguments, json: bool) -> Outcome {
+    let instance = named(host, &arguments.instance).await?;
+    let record = host.record();
+    let differences = match arguments.run {
+        None => None,
+        Some(run) => Some(run_differences(host, &instance, run, &arguments.list).await?),
+    };
+    let products = record
+        .products(instance.id, ProductFilter::default())
+        .await
+        .map_err(no_answer)?;
+    let prices = record.prices(instance.id).await.map_err(no_answer)?;
+    let shown = shown(&products, &prices, differences.as_ref());
+    if json {
+        show::line(shown.iter().map(product_json).collect::<Value>().to_string());
+    } else {
+        show::line(product_table(&shown).to_string());
+    }
+    Ok(Ending::Done)
+}
+
+/// What a run did to each product of the lists that were asked for, in words.
+async fn run_differences(
+    host: &Host,
+    instance: &Instance,
+    run: Uuid,
+    list: &List,
+) -> Result<BTreeMap<String, Vec<String>>, Failure> {
+    if named_run(host, run).await?.instance_id != instance.id {
+        return Err(Failure::text(
+            Ending::Refused,
+            format!("run `{run}` is not one of instance `{}`", instance.name),
+            format!("`bss-host services runs {}` shows them", instance.name),
+        ));
+    }
+    let all = host
+        .record()
+        .services_run_differences(run)
+        .await
+        .map_err(no_answer)?;
+    let mut differences = BTreeMap::<String, Vec<String>>::new();
+    for difference in all.into_iter().filter(|difference| list.shows(difference.kind)) {
+        let words = match difference.kind {
+            DifferenceKind::Changed => format!("changed: {}", difference.fields.join(", ")),
+            kind => kind.to_string(),
+        };
+        differences.entry(difference.code).or_default().push(words);
+    }
+    Ok(differences)
+}
+
+async fn export(host: &Host, instance: &str, out: Option<&Path>) -> Outcome {
+    let instance = named(host, instance).await?;
+    let collection = product_type_collection::of(host.record(), instance.id)
+        .await
+        .map_err(no_answer)?;
+    let text = serde_json::to_string_pretty(&collection).map_err(no_answer)?;
+    match out {
+        None => show::line(text),
+        Some(path) => {
+            write_whole(path, &text).map_err(|error| {
+                let message = format!("`{}` can't be written: {error}", path.display());
+                Failure::text(Ending::Refused, message, "")
+            })?;
+            show::note(format!("written to {}", path.display()));
+        }
+    }
+    Ok(Ending::Done)
+}
+
+/// Replaces a file by another one: who reads it meanwhile sees the old one or the new one.
+fn write_whole(path: &Path, text: &str) -> std::io::Result<()> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    std::io::Write::write_all(&mut file, text.as_bytes())?;
+    std::io::Write::write_all(&mut file, b"\n")?;
+    file.persist(path).map_err(|error| error.error)?;
+    Ok(())
+}

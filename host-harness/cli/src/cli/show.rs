@@ -1,0 +1,425 @@
+//! How results and failures look: tables for people, JSON for programs, one line and a hint for what went wrong.
+
+use std::error::Error as StdError;
+use std::io::{IsTerminal, Write};
+
+use bss_keys::KeyKind;
+use bss_model::{Asset, Instance, Standing, is_returned_elsewhere};
+use bss_record::{self, returned_elsewhere};
+use bss_sandbox::bindings::failures::{Problem, ReadFailure};
+use bss_sandbox::bindings::instance_settings::{Field, FieldKind, Form};
+use comfy_table::{Table, presets};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::Ending;
+
+/// What a person or a program is told of a command that did not do what was asked.
+pub(super) struct Failure {
+    pub(super) ending: Ending,
+    message: String,
+    /// What it is made of, a line each.
+    details: Vec<String>,
+    hints: Vec<String>,
+}
+
+impl Failure {
+    /// A failure with its whole chain of causes. What follows `; hint: ` in any of them becomes a hint.
+    pub(super) fn new(ending: Ending, error: &(dyn StdError + 'static)) -> Self {
+        let (mut messages, mut hints) = (Vec::<String>::new(), Vec::new());
+        let mut next = Some(error);
+        while let Some(error) = next {
+            let text = error.to_string();
+            let (message, hint) = text.split_once("; hint: ").unwrap_or((&text, ""));
+            // A transparent error says what its cause says.
+            if messages.last().is_none_or(|last| last != message) {
+                messages.push(message.to_owned());
+                hints.extend((!hint.is_empty()).then(|| hint.to_owned()));
+            }
+            next = error.source();
+        }
+        Self {
+            ending,
+            message: messages.join(": "),
+            details: Vec::new(),
+            hints,
+        }
+    }
+
+    /// The same, with what it came after said first, and what to do about that.
+    pub(super) fn after(mut self, what: &str, hint: String) -> Self {
+        self.message = format!("{what}: {}", self.message);
+        self.hints.push(hint);
+        self
+    }
+
+    /// A failure in words.
+    pub(super) fn text(ending: Ending, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        let hint = hint.into();
+        Self {
+            ending,
+            message: message.into(),
+            details: Vec::new(),
+            hints: if hint.is_empty() { vec![] } else { vec![hint] },
+        }
+    }
+
+    /// A form that was not saved, with all that is wrong with it.
+    pub(super) fn form(form: &Form) -> Self {
+        let wrong = form
+            .fields
+            .iter()
+            .filter(|field| !field.problems.is_empty())
+            .count();
+        let what = if wrong == 1 {
+            "a field has a problem".to_owned()
+        } else {
+            format!("{wrong} fields have a problem")
+        };
+        Self {
+            details: form_problems(form),
+            ..Self::text(Ending::Refused, format!("nothing was saved: {what}"), "")
+        }
+    }
+
+    /// What a plugin says of a reading that brought nothing.
+    pub(super) fn read(failure: &ReadFailure) -> Self {
+        let (ending, problem) = match failure {
+            ReadFailure::Refused(problem) => (Ending::Refused, problem),
+            ReadFailure::Unavailable(delay) => (Ending::NoAnswer, &delay.problem),
+            ReadFailure::Malformed(problem) => (Ending::NoAnswer, problem),
+        };
+        Self::text(ending, problem_line(problem), problem.advice.clone())
+    }
+}
+
+/// A refusal for which the plugin gives the reasons.
+pub(super) fn problems_failure(what: &str, problems: &[Problem]) -> Failure {
+    let lines: Vec<String> = problems.iter().map(problem_line).collect();
+    let advice = problems.iter().map(|problem| problem.advice.clone());
+    Failure {
+        ending: Ending::Refused,
+        message: format!("{what}: {}", lines.join("; ")),
+        details: Vec::new(),
+        hints: advice.filter(|advice| !advice.is_empty()).collect(),
+    }
+}
+
+fn problem_line(problem: &Problem) -> String {
+    let correlation = match problem.correlation_id.as_str() {
+        "" => String::new(),
+        id => format!(", correlation id {id}"),
+    };
+    format!("{} ({}{correlation})", problem.message, problem.code)
+}
+
+/// Writes a failure to the standard error.
+pub(super) fn failure(failure: &Failure) {
+    let mut out = std::io::stderr().lock();
+    // Nothing is left to be told of a terminal that is gone.
+    let _ = writeln!(out, "error: {}", failure.message);
+    for detail in &failure.details {
+        let _ = writeln!(out, "  {detail}");
+    }
+    for hint in &failure.hints {
+        let _ = writeln!(out, "hint: {hint}");
+    }
+}
+
+/// Writes a line of results to the standard output.
+pub(super) fn line(text: impl AsRef<str>) {
+    // A reader that has had enough closes the pipe; that is no failure of ours.
+    let _ = writeln!(std::io::stdout().lock(), "{}", text.as_ref());
+}
+
+/// Writes a line about what is going on to the standard error.
+pub(super) fn note(text: impl AsRef<str>) {
+    let _ = writeln!(std::io::stderr().lock(), "{}", text.as_ref());
+}
+
+/// A table with a header, as wide as the terminal allows.
+pub(super) fn table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table
+        .load_style(presets::UTF8_BORDERS_ONLY)
+        .set_header(header.iter().copied());
+    if !std::io::stdout().is_terminal() {
+        // A pipe has no width; lines are kept whole.
+        table.set_content_arrangement(comfy_table::ContentArrangement::Disabled);
+    } else {
+        table.set_content_arrangement(comfy_table::ContentArrangement::Dynamic);
+    }
+    table
+}
+
+/// A time, for people.
+pub(super) fn time(ms: i64) -> String {
+    jiff::Timestamp::from_millisecond(ms).map_or_else(
+        |_| ms.to_string(),
+        |time| time.strftime("%Y-%m-%d %H:%M").to_string(),
+    )
+}
+
+/// The kind of a key, for people.
+pub(super) fn key(kind: &KeyKind) -> String {
+    match kind {
+        KeyKind::Rsa { bits } => format!("RSA {bits}"),
+        KeyKind::Other(name) => name.clone(),
+    }
+}
+
+/// Where an instance stands, for programs.
+pub(super) fn state(instance: &Instance) -> &'static str {
+    standing(instance.standing)
+}
+
+/// As [`state`].
+pub(super) fn standing(standing: Standing) -> &'static str {
+    match standing {
+        Standing::NeedsCredentials => "needs-credentials",
+        Standing::NeedsSelection => "needs-selection",
+        Standing::Ready => "ready",
+    }
+}
+
+/// An instance, for programs.
+pub(super) fn instance_json(instance: &Instance) -> Value {
+    json!({
+        "name": instance.name,
+        "id": instance.id.to_string(),
+        "state": state(instance),
+        "currency": instance.currency,
+        "version": instance.version,
+        "values": instance.values,
+        "options": instance.options,
+        "certificate": instance.thumbprint.as_ref().map(ToString::to_string),
+        "authorities": instance.authorities.iter().map(|authority| json!({
+            "name": authority.name,
+            "clientCertificate": authority.client_certificate,
+        })).collect::<Vec<_>>(),
+    })
+}
+
+/// A form, for programs.
+pub(super) fn form_json(form: &Form) -> Value {
+    let fields = form.fields.iter().map(|field| {
+        json!({
+            "id": field.id,
+            "label": field.label,
+            "help": field.help,
+            "kind": match field.kind { FieldKind::Text => "text", FieldKind::Url => "url", FieldKind::Choice => "choice" },
+            "mandatory": field.mandatory,
+            "maxLength": field.max_length,
+            "enabled": field.enabled,
+            "value": field.value,
+            "choices": field.choices.iter().map(|choice| json!({
+                "key": choice.key, "label": choice.label, "unusableBecause": choice.unusable_because,
+            })).collect::<Vec<_>>(),
+            "problems": field.problems.iter().map(problem_json).collect::<Vec<_>>(),
+        })
+    });
+    fields.collect()
+}
+
+/// A problem, for programs.
+pub(super) fn problem_json(problem: &Problem) -> Value {
+    json!({
+        "code": problem.code,
+        "message": problem.message,
+        "advice": problem.advice,
+        "correlationId": problem.correlation_id,
+    })
+}
+
+/// The same of one on record.
+pub(super) fn recorded_problem_json(problem: &bss_model::Problem) -> Value {
+    json!({
+        "code": problem.code,
+        "message": problem.message,
+        "advice": problem.advice,
+        "correlationId": problem.correlation_id,
+    })
+}
+
+/// A form, for people: a line per field, and below it what is wrong.
+pub(super) fn form_table(form: &Form) -> Table {
+    let mut table = table(&["Field", "Name", "Value"]);
+    for field in &form.fields {
+        let value = match (&*field.value, field.enabled) {
+            ("", false) => "(after the fields above are saved)".to_owned(),
+            ("", true) => {
+                if field.mandatory {
+                    "(needed)".to_owned()
+                } else {
+                    String::new()
+                }
+            }
+            (value, _) => shown_value(field, value),
+        };
+        table.add_row([field.label.as_str(), field.id.as_str(), &value]);
+    }
+    table
+}
+
+/// The value, and what it stands for where both fit into a line beside the label.
+fn shown_value(field: &Field, value: &str) -> String {
+    match field.choices.iter().find(|choice| choice.key == value) {
+        Some(choice) if choice.label.chars().count() <= 30 => format!("{value}  {}", choice.label),
+        _ => value.to_owned(),
+    }
+}
+
+/// What is wrong with a form: a line each, and one for its advice.
+fn form_problems(form: &Form) -> Vec<String> {
+    let lines = form.fields.iter().flat_map(|field| {
+        field.problems.iter().flat_map(move |problem| {
+            let line = format!(
+                "{} (`{}`): {} ({})",
+                field.label, field.id, problem.message, problem.code
+            );
+            let advice = (!problem.advice.is_empty()).then(|| format!("  hint: {}", problem.advice));
+            std::iter::once(line).chain(advice)
+        })
+    });
+    lines.collect()
+}
+
+/// How ids are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ids {
+    /// Enough to tell them apart.
+    Short,
+    /// As other commands take them.
+    Whole,
+}
+
+/// An asset, for programs.
+pub(super) fn asset_json(asset: &Asset, show_keys: bool) -> Value {
+    json!({
+        "asset": asset.id.to_string(),
+        "order": asset.order_id.to_string(),
+        "offer": asset.product_code,
+        "productKey": asset.product_key.as_ref().map(|key| if show_keys { key.expose().to_owned() } else { key.masked() }),
+        "activationLink": asset.activation_link.as_ref().map(|link| if show_keys { link.expose().to_owned() } else { link_host(link.expose()) }),
+        "tokenStatus": asset.license_token_status.map(|status| status.to_string()),
+        "returnStatus": asset.return_status.to_string(),
+        "syncStatus": asset.sync_status.to_string(),
+        "clientTransactionId": asset.client_transaction_id.to_string(),
+        "status": asset.status.to_string(),
+        "price": asset.price.as_ref().map(|price| json!({ "currency": price.currency, "minorUnits": price.minor_units })),
+        "orderedAtMs": asset.created_at_ms,
+        "purchasedAtMs": asset.purchased_at_ms,
+        "returnableUntilMs": asset.returnable_until_ms,
+        "refreshedAtMs": asset.refreshed_at_ms,
+        "reason": asset.reason.as_ref().map(|reason| json!({
+            "class": reason.result.to_string(),
+            "code": reason.problem.code,
+            "message": reason.problem.message,
+            "advice": reason.problem.advice,
+            "correlationId": reason.problem.correlation_id,
+        })),
+    })
+}
+
+/// Assets, for people.
+pub(super) fn asset_table(assets: &[Asset], show_keys: bool, ids: Ids) -> Table {
+    let mut table = table(&[
+        "License",
+        "Offer",
+        "Product key",
+        "Activation link",
+        "Sync",
+        "Token",
+        "Return",
+    ]);
+    for asset in assets {
+        let key = asset.product_key.as_ref().map_or_else(String::new, |key| {
+            if show_keys {
+                key.expose().to_owned()
+            } else {
+                key.masked()
+            }
+        });
+        let link = asset.activation_link.as_ref().map_or_else(String::new, |link| {
+            if show_keys {
+                link.expose().to_owned()
+            } else {
+                link_host(link.expose())
+            }
+        });
+        table.add_row([
+            match ids {
+                Ids::Short => short(asset.id),
+                Ids::Whole => asset.id.to_string(),
+            },
+            asset.product_code.clone(),
+            key,
+            link,
+            asset.sync_status.to_string(),
+            asset
+                .license_token_status
+                .map_or_else(String::new, |status| status.to_string()),
+            asset.return_status.to_string(),
+        ]);
+    }
+    table
+}
+
+/// Why assets are not licenses, a line each.
+pub(super) fn asset_reasons(assets: &[Asset]) -> Vec<String> {
+    let lines = assets.iter().filter_map(|asset| {
+        if is_returned_elsewhere(asset) {
+            return Some(returned_elsewhere(asset.id));
+        }
+        let problem = &asset.reason.as_ref()?.problem;
+        let advice = if problem.advice.is_empty() {
+            String::new()
+        } else {
+            format!("\n  hint: {}", problem.advice)
+        };
+        Some(format!(
+            "{} is {}: {} ({}){advice}",
+            short(asset.id),
+            asset.sync_status,
+            problem.message,
+            problem.code
+        ))
+    });
+    lines.collect()
+}
+
+/// Enough of an activation link to know where it leads.
+fn link_host(link: &str) -> String {
+    link.parse::<http::Uri>()
+        .ok()
+        .and_then(|uri| uri.host().map(str::to_owned))
+        .unwrap_or_default()
+}
+
+/// Enough of an id to tell it from its neighbors.
+pub(super) fn short(id: Uuid) -> String {
+    id.to_string().chars().take(8).collect()
+}
+
+pub(super) fn bold(text: &str) -> String {
+    painted(text, "1")
+}
+
+pub(super) fn dim(text: &str) -> String {
+    painted(text, "2")
+}
+
+pub(super) fn green(text: &str) -> String {
+    painted(text, "32")
+}
+
+/// Colors on a terminal only, and where they are forced (<https://bixense.com/clicolors>); never with NO_COLOR.
+fn painted(text: &str, code: &str) -> String {
+    let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty() && value != "0");
+    let colors = !set("NO_COLOR") && (set("CLICOLOR_FORCE") || std::io::stdout().is_terminal());
+    if colors {
+        format!("\u{1b}[{code}m{text}\u{1b}[0m")
+    } else {
+        text.to_owned()
+    }
+}

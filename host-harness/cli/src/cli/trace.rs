@@ -1,0 +1,216 @@
+//! `trace`: one call of the plugin as a tree with times.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use bss_sandbox::call_trace::{CallTrace, TraceSpan, Traces};
+use clap::Args;
+use host_harness::Host;
+use serde_json::{Value, json};
+
+use super::Ending;
+use super::commands::{Outcome, no_answer};
+use super::show::{self, Failure};
+
+/// As many calls as are shown where none is named: a screen.
+const LAST: usize = 20;
+
+/// Fields that a tree shows in places of their own.
+const PLACED: [&str; 9] = [
+    "call",
+    "instance",
+    "function",
+    "outcome",
+    "method",
+    "authority",
+    "path",
+    "request_bytes",
+    "response_bytes",
+];
+
+#[derive(Debug, Args)]
+pub(super) struct TraceArguments {
+    /// The call: its id, as `-v` logs it, or the first six characters of it; the correlation id of a failure or an exchange, as in
+    /// `asset history`; or an asset, for all calls that were made for it. None: show the last calls
+    call: Option<String>,
+}
+
+/// Shows the last calls, or all that has happened in some.
+pub(super) async fn run(host: &Host, data_dir: &Path, asked: &TraceArguments, json: bool) -> Outcome {
+    let names = instance_names(host).await?;
+    let traces = Traces::new(data_dir);
+    let Some(name) = &asked.call else {
+        return last(&traces.last(LAST).map_err(no_answer)?, &names, json);
+    };
+    let calls = traces.find(name).map_err(no_answer)?;
+    if calls.is_empty() {
+        let message = format!("no call is known by `{name}`");
+        let hint = "`bss-host trace` shows the last calls; those of more than a month ago are deleted";
+        return Err(Failure::text(Ending::Refused, message, hint));
+    }
+    if json {
+        let shown: Value = calls.iter().map(|call| call_json(call, &names)).collect();
+        show::line(shown.to_string());
+        return Ok(Ending::Done);
+    }
+    for call in &calls {
+        for line in lines(call, &names) {
+            show::line(line);
+        }
+    }
+    Ok(Ending::Done)
+}
+
+async fn instance_names(host: &Host) -> Result<HashMap<String, String>, Failure> {
+    let instances = host.record().instances().await.map_err(no_answer)?;
+    Ok(instances
+        .into_iter()
+        .map(|instance| (instance.id.to_string(), instance.name))
+        .collect())
+}
+
+fn last(calls: &[CallTrace], names: &HashMap<String, String>, json: bool) -> Outcome {
+    if json {
+        let shown: Value = calls.iter().map(|call| call_json(call, names)).collect();
+        show::line(shown.to_string());
+        return Ok(Ending::Done);
+    }
+    let mut table = show::table(&["Call", "Begun", "Instance", "Function", "Took", "Outcome"]);
+    for call in calls {
+        table.add_row([
+            call.call.clone(),
+            moment(call.root.begun_us),
+            instance(call, names).to_owned(),
+            call.root.text("function").to_owned(),
+            took(&call.root),
+            outcome(&call.root),
+        ]);
+    }
+    show::line(table.to_string());
+    Ok(Ending::Done)
+}
+
+fn call_json(call: &CallTrace, names: &HashMap<String, String>) -> Value {
+    let mut value = span_json(&call.root);
+    value["call"] = call.call.as_str().into();
+    value["instanceName"] = instance(call, names).into();
+    value
+}
+
+fn span_json(span: &TraceSpan) -> Value {
+    json!({
+        "name": span.name,
+        "begunAtUs": span.begun_us,
+        "tookUs": span.took_us,
+        "fields": span.fields,
+        "spans": span.spans.iter().map(span_json).collect::<Value>(),
+    })
+}
+
+/// The instance's name, or its id where it is not on record any more.
+fn instance<'a>(call: &'a CallTrace, names: &'a HashMap<String, String>) -> &'a str {
+    let id = call.root.text("instance");
+    names.get(id).map_or(id, String::as_str)
+}
+
+fn lines(call: &CallTrace, names: &HashMap<String, String>) -> Vec<String> {
+    let root = &call.root;
+    let mut lines = vec![
+        format!(
+            "{} of `{}`, call {}",
+            root.text("function"),
+            instance(call, names),
+            call.call
+        ),
+        format!(
+            "{}  {}  {}{}",
+            moment(root.begun_us),
+            took(root),
+            outcome(root),
+            others(root)
+        ),
+    ];
+    branches(root, root.begun_us, "", &mut lines);
+    lines
+}
+
+/// What happened within a span, a line each: since the call began, how long, and what.
+fn branches(span: &TraceSpan, call_begun_us: u64, indent: &str, lines: &mut Vec<String>) {
+    for (number, part) in span.spans.iter().enumerate() {
+        let is_last = number + 1 == span.spans.len();
+        let (branch, below) = if is_last {
+            ("└─ ", "   ")
+        } else {
+            ("├─ ", "│  ")
+        };
+        let since = millis(part.begun_us.saturating_sub(call_begun_us));
+        lines.push(format!(
+            "{:>12}  {:>12}  {indent}{branch}{}{}",
+            format!("+{since}"),
+            took(part),
+            title(part),
+            others(part)
+        ));
+        branches(part, call_begun_us, &format!("{indent}{below}"), lines);
+    }
+}
+
+fn title(span: &TraceSpan) -> String {
+    if span.name != "exchange" {
+        return span.name.clone();
+    }
+    let bytes = |field: &str| span.fields.get(field).and_then(Value::as_u64);
+    let mut title = format!(
+        "{} {}{}",
+        span.text("method"),
+        span.text("authority"),
+        span.text("path")
+    );
+    if let Some(sent) = bytes("request_bytes") {
+        title.push_str(&format!(", {sent} bytes sent"));
+    }
+    if let Some(received) = bytes("response_bytes") {
+        title.push_str(&format!(", {received} received"));
+    }
+    title
+}
+
+/// The fields that have no place of their own.
+fn others(span: &TraceSpan) -> String {
+    let fields = span
+        .fields
+        .iter()
+        .filter(|(name, _)| !PLACED.contains(&name.as_str()));
+    fields
+        .map(|(name, value)| match value {
+            Value::String(text) => format!(", {}: {text}", name.replace('_', " ")),
+            value => format!(", {}: {value}", name.replace('_', " ")),
+        })
+        .collect()
+}
+
+fn outcome(call: &TraceSpan) -> String {
+    match call.text("outcome") {
+        "" => "not known to have ended".to_owned(),
+        outcome => outcome.to_owned(),
+    }
+}
+
+fn took(span: &TraceSpan) -> String {
+    span.took_us.map_or_else(|| "no end".to_owned(), millis)
+}
+
+/// Microseconds as milliseconds, for people.
+fn millis(us: u64) -> String {
+    format!("{}.{:03} ms", us / 1_000, us % 1_000)
+}
+
+fn moment(us: u64) -> String {
+    i64::try_from(us)
+        .ok()
+        .and_then(|us| jiff::Timestamp::from_microsecond(us).ok())
+        .map_or_else(
+            || us.to_string(),
+            |time| time.strftime("%Y-%m-%d %H:%M:%S%.3f").to_string(),
+        )
+}

@@ -1,0 +1,99 @@
+//! Certificates whose private keys the host holds, as operators see them.
+
+use bss_model::Thumbprint;
+use bss_model::clock::rfc3339;
+
+/// Entra and TLS servers refuse shorter RSA keys, and so does the cryptography library.
+pub(crate) const RSA_BITS_MIN: u32 = 2048;
+
+/// The cryptography library signs with no longer ones.
+pub(crate) const RSA_BITS_MAX: u32 = 8192;
+
+/// The kind of a certificate's public key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyKind {
+    /// RSA.
+    Rsa {
+        /// The length of its modulus in bits.
+        bits: u32,
+    },
+    /// Anything else, by the name of its algorithm, or by its object identifier where it has no common name.
+    Other(String),
+}
+
+/// The public part of a certificate whose private key the host holds. Names in it are free of control
+/// characters. Times are milliseconds since 1970-01-01T00:00:00Z.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InstalledCertificate {
+    /// Its name.
+    pub thumbprint: Thumbprint,
+    /// SHA-256 of the DER form, as 64 upper-case hexadecimal digits.
+    pub sha256: String,
+    /// The subject's distinguished name.
+    pub subject: String,
+    /// The issuer's distinguished name.
+    pub issuer: String,
+    /// The DNS names it is for, as they stand in it. May be empty.
+    pub dns_names: Vec<String>,
+    /// The serial number, in upper-case hexadecimal digits.
+    pub serial: String,
+    /// The first moment it is valid.
+    pub not_before_ms: i64,
+    /// The last moment it is valid.
+    pub not_after_ms: i64,
+    /// Its public key.
+    pub key: KeyKind,
+    /// Whether it may prove a client's identity: false only where its extended key usage rules that out.
+    pub for_client_authentication: bool,
+    /// Whether its key may sign: false only where its key usage rules that out.
+    pub for_signatures: bool,
+    /// Whether it is a certification authority's, which no server takes as a client's.
+    pub is_authority: bool,
+    /// How many certificates of its issuers came with it.
+    pub chain: usize,
+    /// Whether these reach a self-issued one (a root, or itself).
+    pub chain_complete: bool,
+    /// When it was imported first.
+    pub imported_at_ms: i64,
+}
+
+impl InstalledCertificate {
+    /// Why it can't be used at `now_ms`, as a sentence for an operator. None: it can.
+    pub fn unusable_because(&self, now_ms: i64) -> Option<String> {
+        match &self.key {
+            KeyKind::Rsa { bits } if *bits < RSA_BITS_MIN => {
+                return Some(format!(
+                    "its RSA key has {bits} bits, and {RSA_BITS_MIN} are the least that is accepted"
+                ));
+            }
+            KeyKind::Rsa { bits } if *bits > RSA_BITS_MAX => {
+                return Some(format!(
+                    "its RSA key has {bits} bits, and {RSA_BITS_MAX} are the most that can be used"
+                ));
+            }
+            KeyKind::Rsa { .. } => {}
+            KeyKind::Other(name) => {
+                return Some(format!(
+                    "its key is {name}, and access tokens are asked for with RSA signatures"
+                ));
+            }
+        }
+        if self.is_authority {
+            return Some("it is the certificate of a certification authority, not of a client".to_owned());
+        }
+        if !self.for_client_authentication {
+            return Some("its extended key usage rules out client authentication".to_owned());
+        }
+        if !self.for_signatures {
+            return Some("its key usage rules out signatures".to_owned());
+        }
+        if now_ms < self.not_before_ms {
+            return Some(format!("it is not valid before {}", rfc3339(self.not_before_ms)));
+        }
+        // `not_after` names a whole second, all of which is valid.
+        if now_ms > self.not_after_ms.saturating_add(999) {
+            return Some(format!("it has expired at {}", rfc3339(self.not_after_ms)));
+        }
+        None
+    }
+}

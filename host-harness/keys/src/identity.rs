@@ -1,0 +1,153 @@
+//! A certificate with its private key, ready for TLS and for signatures.
+
+use std::fmt;
+use std::sync::Arc;
+
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rsa;
+use aws_lc_rs::signature::{RSA_PKCS1_SHA256, RSA_PSS_SHA256};
+use bss_model::Thumbprint;
+use bss_model::clock::now_ms;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::sign::CertifiedKey;
+
+use crate::{InstalledCertificate, inspection};
+
+/// How to sign.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignatureAlgorithm {
+    /// RSASSA-PSS with SHA-256 and a salt of 32 bytes (JWA PS256, RFC 7518 section 3.5).
+    Ps256,
+    /// RSASSA-PKCS1-v1_5 with SHA-256 (JWA RS256, RFC 7518 section 3.3).
+    Rs256,
+}
+
+/// A certificate can't be used, and why, as a sentence for an operator.
+#[derive(Debug, thiserror::Error)]
+#[error("certificate `{thumbprint}` can't be used: {reason}")]
+pub struct Unusable {
+    /// The certificate.
+    pub thumbprint: Thumbprint,
+    /// Why.
+    pub reason: String,
+}
+
+/// An installed certificate with its private key: what an instance proves who it is with.
+pub struct Identity {
+    installed: InstalledCertificate,
+    certified_key: Arc<CertifiedKey>,
+    signing_key: rsa::KeyPair,
+}
+
+impl Identity {
+    /// The identity of a certificate, its chain and its private key (PKCS #8, DER).
+    ///
+    /// # Errors
+    /// When they can't prove who an instance is; the error says why.
+    pub fn new(
+        installed: InstalledCertificate,
+        leaf: Vec<u8>,
+        chain: Vec<Vec<u8>>,
+        private_key: &[u8],
+    ) -> Result<Self, Unusable> {
+        let thumbprint = installed.thumbprint;
+        let unusable = |reason: String| Unusable { thumbprint, reason };
+        if let Some(reason) = installed.unusable_because(now_ms()) {
+            return Err(unusable(reason));
+        }
+        let signing_key = rsa::KeyPair::from_pkcs8(private_key)
+            .map_err(|error| unusable(format!("its private key is refused ({error})")))?;
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(private_key));
+        let tls_key = rustls::crypto::aws_lc_rs::sign::any_supported_type(&key)
+            .map_err(|error| unusable(format!("its private key is refused ({error})")))?;
+        let certificates = std::iter::once(leaf)
+            .chain(chain)
+            .map(CertificateDer::from)
+            .collect();
+        let certified_key = Arc::new(CertifiedKey::new(certificates, tls_key));
+        Ok(Self {
+            installed,
+            certified_key,
+            signing_key,
+        })
+    }
+
+    /// An identity that no server knows, made now: for calls that reach none.
+    ///
+    /// # Errors
+    /// When no key can be made.
+    pub fn of_nobody() -> Result<Self, Unusable> {
+        let unusable = |reason: String| Unusable {
+            thumbprint: Thumbprint::of(&[]),
+            reason,
+        };
+        let made = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).and_then(|key| {
+            let names = vec!["nobody.invalid".to_owned()];
+            let certificate = rcgen::CertificateParams::new(names)?.self_signed(&key)?;
+            Ok((key, certificate.der().to_vec()))
+        });
+        let (key, leaf) = made.map_err(|error| unusable(error.to_string()))?;
+        let installed = inspection::describe(&leaf, &[], now_ms());
+        let installed = installed.map_err(|error| unusable(error.to_string()))?;
+        Self::new(installed, leaf, Vec::new(), key.serialized_der())
+    }
+
+    /// The certificate's name.
+    pub fn thumbprint(&self) -> Thumbprint {
+        self.installed.thumbprint
+    }
+
+    /// The public part: what the store tells of it.
+    pub fn installed(&self) -> &InstalledCertificate {
+        &self.installed
+    }
+
+    /// The certificate in DER form, then its issuer and so on as far as the PFX file held them.
+    pub fn certificates(&self) -> &[CertificateDer<'static>] {
+        &self.certified_key.cert
+    }
+
+    /// What rustls presents to a server and proves possession with.
+    pub fn certified_key(&self) -> Arc<CertifiedKey> {
+        Arc::clone(&self.certified_key)
+    }
+
+    /// Signs the SHA-256 of `message`. The signature has as many bytes as the key's modulus.
+    ///
+    /// # Errors
+    /// When the certificate has gone out of date since it was taken from the store.
+    pub fn sign(&self, algorithm: SignatureAlgorithm, message: &[u8]) -> Result<Vec<u8>, Unusable> {
+        let unusable = |reason| Unusable {
+            thumbprint: self.thumbprint(),
+            reason,
+        };
+        if let Some(reason) = self.installed.unusable_because(now_ms()) {
+            return Err(unusable(reason));
+        }
+        let encoding: &dyn aws_lc_rs::signature::RsaEncoding = match algorithm {
+            SignatureAlgorithm::Ps256 => &RSA_PSS_SHA256,
+            SignatureAlgorithm::Rs256 => &RSA_PKCS1_SHA256,
+        };
+        let mut signature = vec![0; self.signing_key.public_modulus_len()];
+        self.signing_key
+            .sign(encoding, &SystemRandom::new(), message, &mut signature)
+            .map_err(|_| unusable("its private key could not sign".to_owned()))?;
+        Ok(signature)
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            installed,
+            certified_key: _,
+            signing_key: _,
+        } = self;
+        formatter
+            .debug_struct("Identity")
+            .field("installed", installed)
+            .field("certified_key", &"[elided]")
+            .field("signing_key", &"[elided]")
+            .finish()
+    }
+}

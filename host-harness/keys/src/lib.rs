@@ -1,0 +1,18 @@
+//! Keys and certificates: PFX files, identities that sign, and the host key that seals secrets at rest.
+//!
+//! A part of `host-harness`, which re-exports what embedders need; everything else is `pub` for the crates beside it.
+
+mod certificate;
+mod host_key;
+mod identity;
+mod inspect;
+mod inspection;
+mod pfx;
+pub mod signing_input;
+
+pub use certificate::{InstalledCertificate, KeyKind};
+pub use host_key::{HOST_KEY_FILE, HOST_KEY_VARIABLE, HostKey, HostKeyError};
+pub use identity::{Identity, SignatureAlgorithm, Unusable};
+pub use inspect::{InspectError, InspectedPfx, inspect_pfx, read_pfx};
+pub use inspection::{KeyWithCertificates, describe};
+pub use pfx::{PfxCode, PfxError};

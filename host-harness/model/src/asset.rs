@@ -1,0 +1,134 @@
+//! A license that was ordered: what is wanted, what became of it, and the id that its purchase goes by.
+
+use serde::Deserialize;
+use serde::Serialize;
+use uuid::Uuid;
+use uuid::uuid;
+
+use crate::attempt::AttemptResult;
+use crate::license::LicenseTokenStatus;
+use crate::license::ReturnStatus;
+use crate::price::Price;
+use crate::problem::Problem;
+use crate::secret::Secret;
+use crate::words::stored_enum;
+
+/// The name space of client transaction ids (RFC 9562, version 5). It must never change: an id that is asked for
+/// again must come out the same.
+const CLIENT_TRANSACTION_IDS: Uuid = uuid!("6f0d3f0e-6a0c-4f0b-9c53-2b8f5c0a7e41");
+
+/// The host's name for a purchase: the same for every attempt at an asset's `generation`, and for no other.
+pub fn client_transaction_id(instance_id: Uuid, asset_id: Uuid, generation: u32) -> Uuid {
+    let name = format!("{instance_id}/{asset_id}/{generation}");
+    Uuid::new_v5(&CLIENT_TRANSACTION_IDS, name.as_bytes())
+}
+
+/// What the platform does with an asset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AssetStatus {
+    /// In use.
+    Active,
+    /// Canceled on the platform.
+    Cancelled,
+}
+
+stored_enum!(AssetStatus {
+    Active = "active", "active";
+    Cancelled = "cancelled", "cancelled";
+});
+
+/// Whether an asset has its license, as the platform spells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SyncStatus {
+    /// Not yet, or nobody knows.
+    Unsynchronised,
+    /// It has.
+    Synchronized,
+    /// Definitely not.
+    Failed,
+}
+
+stored_enum!(SyncStatus {
+    Unsynchronised = "unsynchronised", "Unsynchronised";
+    Synchronized = "synchronized", "Synchronized";
+    Failed = "failed", "Failed";
+});
+
+/// Why an asset has no license.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reason {
+    /// How the last attempt ended.
+    pub result: AttemptResult,
+    /// What was wrong.
+    pub problem: Problem,
+}
+
+/// One unit of an order, and its license.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asset {
+    /// Stable and unique.
+    pub id: Uuid,
+    /// Where it was ordered.
+    pub instance_id: Uuid,
+    /// The order.
+    pub order_id: Uuid,
+    /// The order line, from 1.
+    pub position: u32,
+    /// The product's code.
+    pub product_code: String,
+    /// The product's name when it was ordered.
+    pub product_name: String,
+    /// How often its purchase was started afresh after a definitive refusal.
+    pub generation: u32,
+    /// The host's name for its purchase.
+    pub client_transaction_id: Uuid,
+    /// What the platform does with it.
+    pub status: AssetStatus,
+    /// Whether it has its license.
+    pub sync_status: SyncStatus,
+    /// Why it has no license. None: it has one, or nothing was tried yet.
+    pub reason: Option<Reason>,
+    /// The vendor's name for its purchase.
+    pub transaction_id: Option<String>,
+    /// The vendor's name for its license token.
+    pub license_token_id: Option<String>,
+    /// What the customer types in.
+    pub product_key: Option<Secret>,
+    /// Where the customer redeems it.
+    pub activation_link: Option<Secret>,
+    /// What the vendor said last of the license.
+    pub license_token_status: Option<LicenseTokenStatus>,
+    /// What became of a return.
+    pub return_status: ReturnStatus,
+    /// When the vendor issued the license, in milliseconds.
+    pub purchased_at_ms: Option<i64>,
+    /// Until when it can be returned, in milliseconds.
+    pub returnable_until_ms: Option<i64>,
+    /// When it was ordered, in milliseconds.
+    pub created_at_ms: i64,
+    /// Not to be attempted before, in milliseconds.
+    pub due_at_ms: i64,
+    /// Since when its license is being bought, in milliseconds: when it was ordered, or tried again.
+    pub wanted_since_ms: i64,
+    /// What it was sold for. None: it was ordered before products had prices.
+    pub price: Option<Price>,
+    /// When the vendor last said what became of the license, in milliseconds.
+    pub refreshed_at_ms: Option<i64>,
+}
+
+/// Which assets to show; all that is given must hold.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AssetFilter {
+    /// Of an instance.
+    pub instance: Option<Uuid>,
+    /// Of an order.
+    pub order: Option<Uuid>,
+    /// With or without license.
+    pub sync_status: Option<SyncStatus>,
+}
+
+/// Whether the vendor has taken a license back that the platform has not cancelled, as far as is on record: somebody
+/// else returned it. No credit comes of that by itself. An operator decides; cancelling the asset credits it.
+pub fn is_returned_elsewhere(asset: &Asset) -> bool {
+    asset.status == AssetStatus::Active && asset.return_status == ReturnStatus::Successful
+}

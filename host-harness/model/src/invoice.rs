@@ -1,0 +1,76 @@
+//! What a customer is charged and credited.
+
+use uuid::Uuid;
+
+use crate::price::Price;
+
+/// One license on an invoice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvoiceLine {
+    /// The license.
+    pub asset_id: Uuid,
+    /// The order line, from 1.
+    pub position: u32,
+    /// The product's code.
+    pub product_code: String,
+    /// The product's name when it was ordered.
+    pub product_name: String,
+    /// What is charged.
+    pub price: Price,
+    /// When the license was written down and charged, in milliseconds.
+    pub charged_at_ms: i64,
+}
+
+/// The invoice of an order. It grows until the order's last license is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invoice {
+    /// Unique on this host, from 1 without gaps.
+    pub number: u64,
+    /// The order, which has no other invoice.
+    pub order_id: Uuid,
+    /// When its first line was charged, in milliseconds.
+    pub issued_at_ms: i64,
+    /// A line per license, by position in the order.
+    pub lines: Vec<InvoiceLine>,
+}
+
+impl Invoice {
+    /// The sum of its lines. None: they are in several currencies, or the sum is beyond 64 bits.
+    pub fn total(&self) -> Option<Price> {
+        let mut prices = self.lines.iter().map(|line| &line.price);
+        let mut total = prices.next()?.clone();
+        for price in prices {
+            if price.currency != total.currency {
+                return None;
+            }
+            total.minor_units = total.minor_units.checked_add(price.minor_units)?;
+        }
+        Some(total)
+    }
+}
+
+/// What was charged for a license and given back in full.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credit {
+    /// Unique on this host, from 1 without gaps.
+    pub number: u64,
+    /// The license.
+    pub asset_id: Uuid,
+    /// The order that it was charged with.
+    pub order_id: Uuid,
+    /// All of what was charged.
+    pub price: Price,
+    /// The cancellation that it belongs to. None: it was made without one.
+    pub cancellation_id: Option<Uuid>,
+    /// When it was made, in milliseconds.
+    pub credited_at_ms: i64,
+}
+
+/// Which invoices or credits to show; all that is given must hold.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BillingFilter {
+    /// Of an instance.
+    pub instance: Option<Uuid>,
+    /// Of an order.
+    pub order: Option<Uuid>,
+}

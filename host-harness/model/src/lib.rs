@@ -1,0 +1,60 @@
+//! What the host's crates talk about: orders, licenses, products and prices as plain types, and the rules that need nothing else.
+//!
+//! A part of `host-harness`, which re-exports what embedders need. Nothing here reads, writes, or knows a database, a sandbox or a network.
+
+mod asset;
+mod attempt;
+mod cancellation;
+pub mod clock;
+mod doubt;
+mod instance;
+mod invoice;
+mod license;
+mod license_return;
+mod mail;
+mod order;
+mod price;
+mod problem;
+mod product;
+mod secret;
+mod services_run;
+mod thumbprint;
+pub mod words;
+
+pub use asset::{
+    Asset, AssetFilter, AssetStatus, Reason, SyncStatus, client_transaction_id, is_returned_elsewhere,
+};
+pub use attempt::{
+    Attempt, AttemptOutcome, AttemptResult, BegunAttempt, Doubt, EarlierAttempts, Outstanding, TakenAsset,
+    Taking,
+};
+pub use cancellation::{
+    COMMENT_LENGTH_MAX, Cancellation, CancellationDecision, CancellationFilter, CancellationState,
+    CommentTooLong, Requester, RequesterKind, ReturnReason, return_client_transaction_id, short_enough,
+};
+pub use doubt::{Earlier, EarlierAttempt};
+pub use instance::{
+    Authority, Change, Instance, NewInstance, Reach, SavedSettings, SettingsVersion, Standing,
+};
+pub use invoice::{BillingFilter, Credit, Invoice, InvoiceLine};
+pub use license::{License, LicenseTokenStatus, ReturnStatus};
+pub use license_return::{BegunReturn, ReturnAttempt, ReturnOutcome, ReturnResult, TakenReturn};
+pub use mail::{
+    Mail, MailDelivery, MailFilter, MailKind, MailOutcome, MailSettings, MailState, MailToSend,
+    SmtpProtection, SmtpServer,
+};
+pub use order::{
+    Contact, LANGUAGE_LENGTH_MAX, NewLine, NewOrder, Order, OrderLine, Party, is_language, merged,
+};
+pub use price::Price;
+pub use problem::Problem;
+pub use product::{
+    AttributeValue, Choice, Decided, Decision, Derivative, Difference, NewProduct, Product, ProductAttribute,
+    ProductFilter, ProductType, ServicesDefinition, SkippedItems,
+};
+pub use secret::Secret;
+pub use services_run::{
+    DifferenceKind, LONGEST_LEASE, ProductDifference, RunAction, RunCounts, RunLease, RunLogLevel,
+    RunLogLine, RunProgress, RunState, ServicesRun,
+};
+pub use thumbprint::{NotAThumbprint, Thumbprint};

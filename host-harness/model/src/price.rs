@@ -1,0 +1,55 @@
+//! Prices in the smallest unit of their currency.
+
+use std::fmt;
+
+/// A price, as a whole number of the currency's smallest unit.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Price {
+    /// ISO 4217, three capital letters.
+    pub currency: String,
+    /// Cents, where the currency has them. Not negative.
+    pub minor_units: i64,
+}
+
+/// Currencies whose smallest unit is not a hundredth (ISO 4217, list one), with their decimals.
+const UNUSUAL_DECIMALS: [(&str, usize); 26] = [
+    ("BHD", 3),
+    ("BIF", 0),
+    ("CLF", 4),
+    ("CLP", 0),
+    ("DJF", 0),
+    ("GNF", 0),
+    ("IQD", 3),
+    ("ISK", 0),
+    ("JOD", 3),
+    ("JPY", 0),
+    ("KMF", 0),
+    ("KRW", 0),
+    ("KWD", 3),
+    ("LYD", 3),
+    ("OMR", 3),
+    ("PYG", 0),
+    ("RWF", 0),
+    ("TND", 3),
+    ("UGX", 0),
+    ("UYI", 0),
+    ("UYW", 4),
+    ("VND", 0),
+    ("VUV", 0),
+    ("XAF", 0),
+    ("XOF", 0),
+    ("XPF", 0),
+];
+
+impl fmt::Display for Price {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let unusual = UNUSUAL_DECIMALS
+            .iter()
+            .find(|(currency, _)| *currency == self.currency);
+        let decimals = unusual.map_or(2, |(_, decimals)| *decimals);
+        let digits = format!("{:0>width$}", self.minor_units, width = decimals + 1);
+        let (whole, part) = digits.split_at(digits.len().saturating_sub(decimals));
+        let point = if part.is_empty() { "" } else { "." };
+        formatter.pad(&format!("{whole}{point}{part} {}", self.currency))
+    }
+}

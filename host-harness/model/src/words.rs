@@ -1,0 +1,45 @@
+//! Words that enums are stored and shown by.
+
+/// A word that stands for none of an enum's cases.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{word}` is no {of}")]
+pub struct UnknownWord {
+    /// The word.
+    pub word: String,
+    /// The enum's name.
+    pub of: &'static str,
+}
+
+/// Gives an enum one word per case for the database, which must never change, and one for people.
+macro_rules! stored_enum {
+    ($name:ident { $($case:ident = $word:literal, $shown:literal;)* }) => {
+        impl $name {
+            /// The word that stands for it in the database.
+            pub fn word(self) -> &'static str {
+                match self { $(Self::$case => $word,)* }
+            }
+
+            /// The case that a word stands for.
+            ///
+            /// # Errors
+            /// When the word stands for none.
+            pub fn from_word(word: &str) -> Result<Self, $crate::words::UnknownWord> {
+                match word {
+                    $($word => Ok(Self::$case),)*
+                    _ => Err($crate::words::UnknownWord {
+                        word: word.to_owned(),
+                        of: stringify!($name),
+                    }),
+                }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                formatter.pad(match self { $(Self::$case => $shown,)* })
+            }
+        }
+    };
+}
+
+pub(crate) use stored_enum;

@@ -1,0 +1,184 @@
+//! Assets: what the units of an order became.
+
+use bss_model::clock::now_ms;
+use bss_model::{
+    Asset, AssetFilter, AssetStatus, LicenseTokenStatus, Price, ReturnStatus, Secret, SyncStatus,
+};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{QueryBuilder, Row as _, SqliteConnection};
+use uuid::Uuid;
+
+use super::stored::{count, from_json, id};
+use super::{Record, RecordError, begin_write};
+
+/// Why an asset is not tried again.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RetryError {
+    /// No such asset.
+    #[error("asset `{id}` does not exist; `asset list` shows those that do")]
+    NoAsset {
+        /// What was asked for.
+        id: Uuid,
+    },
+    /// There is nothing to buy.
+    #[error("asset `{id}` has its license; there is nothing to try again")]
+    HasLicense {
+        /// The asset.
+        id: Uuid,
+    },
+    /// The record failed.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+impl Record {
+    /// The asset of an id. None: there is none.
+    ///
+    /// # Errors
+    /// When the record can't be read, or the host key does not open it.
+    pub async fn asset(&self, asset_id: Uuid) -> Result<Option<Asset>, RecordError> {
+        let row = sqlx::query("SELECT * FROM assets WHERE id = $1")
+            .bind(asset_id.to_string())
+            .fetch_optional(&self.readers)
+            .await?;
+        row.as_ref().map(|row| self.read_asset(row)).transpose()
+    }
+
+    /// The assets that a filter names, in the order in which they were ordered.
+    ///
+    /// # Errors
+    /// When the record can't be read, or the host key does not open it.
+    pub async fn assets(&self, filter: AssetFilter) -> Result<Vec<Asset>, RecordError> {
+        let mut query = QueryBuilder::new("SELECT * FROM assets WHERE 1 = 1");
+        if let Some(instance) = filter.instance {
+            query.push(" AND instance_id = ").push_bind(instance.to_string());
+        }
+        if let Some(order) = filter.order {
+            query.push(" AND order_id = ").push_bind(order.to_string());
+        }
+        if let Some(sync_status) = filter.sync_status {
+            query.push(" AND sync_status = ").push_bind(sync_status.word());
+        }
+        query.push(" ORDER BY created_at_ms, order_id, position");
+        let rows = query.build().fetch_all(&self.readers).await?;
+        rows.iter().map(|row| self.read_asset(row)).collect()
+    }
+
+    /// Has an asset's license bought after all, from now on: one that has definitively failed is open again, and
+    /// one that waits for its time waits no more. Its client transaction id stays what it was, and the next attempt
+    /// looks it up first, so that nothing is ever bought twice.
+    ///
+    /// # Errors
+    /// When there is no such asset, or it has its license.
+    pub async fn retry_asset(&self, asset_id: Uuid) -> Result<(), RetryError> {
+        let mut transaction = begin_write(&self.writer).await.map_err(RetryError::Record)?;
+        let row = sqlx::query("SELECT sync_status FROM assets WHERE id = $1")
+            .bind(asset_id.to_string())
+            .fetch_optional(&mut *transaction)
+            .await
+            .map_err(RecordError::from)?
+            .ok_or(RetryError::NoAsset { id: asset_id })?;
+        let word: &str = row.try_get("sync_status").map_err(RecordError::from)?;
+        if SyncStatus::from_word(word).map_err(RecordError::from)? == SyncStatus::Synchronized {
+            return Err(RetryError::HasLicense { id: asset_id });
+        }
+        sqlx::query(
+            "UPDATE assets
+             SET sync_status = $2, due_at_ms = $3, wanted_since_ms = $3, overdue_told = FALSE
+             WHERE id = $1",
+        )
+        .bind(asset_id.to_string())
+        .bind(SyncStatus::Unsynchronised.word())
+        .bind(now_ms())
+        .execute(&mut *transaction)
+        .await
+        .map_err(RecordError::from)?;
+        // Whoever tries again knows what the settings were and are, and not what they will be.
+        sqlx::query(
+            "UPDATE attempts
+             SET settings_version = (SELECT instances.version FROM instances
+                                     JOIN assets ON assets.instance_id = instances.id WHERE assets.id = $1)
+             WHERE asset_id = $1",
+        )
+        .bind(asset_id.to_string())
+        .execute(&mut *transaction)
+        .await
+        .map_err(RecordError::from)?;
+        transaction.commit().await.map_err(RecordError::from)?;
+        Ok(())
+    }
+
+    pub(super) async fn read_asset_of(
+        &self,
+        connection: &mut SqliteConnection,
+        asset_id: Uuid,
+    ) -> Result<Asset, RecordError> {
+        let row = sqlx::query("SELECT * FROM assets WHERE id = $1")
+            .bind(asset_id.to_string())
+            .fetch_one(connection)
+            .await?;
+        self.read_asset(&row)
+    }
+
+    fn read_asset(&self, row: &SqliteRow) -> Result<Asset, RecordError> {
+        let asset_id = id(row, "id")?;
+        let reason: Option<&str> = row.try_get("reason")?;
+        let license_token_status: Option<&str> = row.try_get("license_token_status")?;
+        let opened = |name: &str, purpose: String| -> Result<Option<Secret>, RecordError> {
+            let Some(sealed) = row.try_get::<Option<&[u8]>, _>(name)? else {
+                return Ok(None);
+            };
+            let text = self.host_key.open(&purpose, sealed)?;
+            let text = std::str::from_utf8(&text).map_err(|_| RecordError::Damaged {
+                what: format!("the {purpose} is no text"),
+            })?;
+            Ok(Some(Secret::new(text)))
+        };
+        Ok(Asset {
+            id: asset_id,
+            instance_id: id(row, "instance_id")?,
+            order_id: id(row, "order_id")?,
+            position: count(row, "position")?,
+            product_code: row.try_get("product_code")?,
+            product_name: row.try_get("product_name")?,
+            generation: count(row, "generation")?,
+            client_transaction_id: id(row, "client_transaction_id")?,
+            status: AssetStatus::from_word(row.try_get("status")?)?,
+            sync_status: SyncStatus::from_word(row.try_get("sync_status")?)?,
+            reason: reason.map(|_| from_json(row, "reason")).transpose()?,
+            transaction_id: row.try_get("transaction_id")?,
+            license_token_id: row.try_get("license_token_id")?,
+            product_key: opened("sealed_product_key", key_purpose(asset_id))?,
+            activation_link: opened("sealed_activation_link", link_purpose(asset_id))?,
+            license_token_status: license_token_status
+                .map(LicenseTokenStatus::from_word)
+                .transpose()?,
+            return_status: ReturnStatus::from_word(row.try_get("return_status")?)?,
+            purchased_at_ms: row.try_get("purchased_at_ms")?,
+            returnable_until_ms: row.try_get("returnable_until_ms")?,
+            created_at_ms: row.try_get("created_at_ms")?,
+            due_at_ms: row.try_get("due_at_ms")?,
+            wanted_since_ms: row.try_get("wanted_since_ms")?,
+            price: price(row)?,
+            refreshed_at_ms: row.try_get("refreshed_at_ms")?,
+        })
+    }
+}
+
+fn price(row: &SqliteRow) -> Result<Option<Price>, RecordError> {
+    let currency: Option<String> = row.try_get("currency")?;
+    let minor_units: Option<i64> = row.try_get("price_minor_units")?;
+    Ok(currency.zip(minor_units).map(|(currency, minor_units)| Price {
+        currency,
+        minor_units,
+    }))
+}
+
+pub(super) fn key_purpose(asset_id: Uuid) -> String {
+    format!("product key of asset {asset_id}")
+}
+
+pub(super) fn link_purpose(asset_id: Uuid) -> String {
+    format!("activation link of asset {asset_id}")
+}

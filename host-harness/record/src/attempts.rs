@@ -1,0 +1,538 @@
+//! Attempts at buying an asset's license: on record before the vendor is called, and closed with what came of it.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bss_model::clock::now_ms;
+use bss_model::{
+    Asset, Attempt, AttemptOutcome, AttemptResult, BegunAttempt, Earlier, EarlierAttempt, EarlierAttempts,
+    License, MailKind, Problem, Reason, ReturnStatus, SyncStatus,
+};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{QueryBuilder, Row as _, SqliteConnection};
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use super::assets::{key_purpose, link_purpose};
+use super::invoices::charge;
+use super::outbox::enqueue;
+use super::stored::{count, from_json, id, push_ids, to_json};
+use super::{Record, RecordError, begin_write};
+
+/// An attempt that has ended, as it is to be written down.
+#[derive(Debug)]
+struct AttemptEnd {
+    asset_id: Uuid,
+    number: u32,
+    outcome: AttemptOutcome,
+    due_at_ms: i64,
+}
+
+/// An end, and who waits for it to be on record.
+type Waiting = (AttemptEnd, oneshot::Sender<Result<Asset, FinishError>>);
+
+/// Ends that wait to be written. Whoever has the turn writes for all.
+#[derive(Debug, Default)]
+pub(super) struct AttemptEnds {
+    waiting: Mutex<Vec<Waiting>>,
+    turn: tokio::sync::Mutex<()>,
+}
+
+impl AttemptEnds {
+    fn wait(&self, end: AttemptEnd, answer: oneshot::Sender<Result<Asset, FinishError>>) {
+        self.waiting().push((end, answer));
+    }
+
+    fn take(&self) -> Vec<Waiting> {
+        std::mem::take(&mut *self.waiting())
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Vec<Waiting>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Why the outcome of an attempt was not taken as it came.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FinishError {
+    /// No such attempt.
+    #[error("asset `{asset}` has no attempt {number}")]
+    NoAttempt {
+        /// The asset.
+        asset: Uuid,
+        /// What was asked for.
+        number: u32,
+    },
+    /// It has another outcome on record.
+    #[error("attempt {number} at asset `{asset}` has ended already ({result})")]
+    Finished {
+        /// The asset.
+        asset: Uuid,
+        /// The attempt.
+        number: u32,
+        /// How it ended.
+        result: AttemptResult,
+    },
+    /// The asset has a license. The first one is kept, the second is in the attempt's problem.
+    #[error(
+        "asset `{asset}` has the license of transaction `{kept}`, and the vendor issued another in transaction `{second}`; return the second one to the vendor"
+    )]
+    SecondLicense {
+        /// The asset.
+        asset: Uuid,
+        /// The vendor's transaction that is kept.
+        kept: String,
+        /// The vendor's other transaction.
+        second: String,
+    },
+    /// The license belongs to another asset, or to none that is known. It is in the attempt's problem.
+    #[error(
+        "the license of transaction `{transaction}` does not belong to asset `{asset}`: {why}; ask the vendor's support"
+    )]
+    NotItsLicense {
+        /// The asset.
+        asset: Uuid,
+        /// The vendor's transaction.
+        transaction: String,
+        /// How that shows.
+        why: String,
+    },
+    /// The record failed.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+impl From<sqlx::Error> for FinishError {
+    fn from(source: sqlx::Error) -> Self {
+        Self::Record(source.into())
+    }
+}
+
+impl Record {
+    /// Puts the outcome of an attempt on record, and what it means for the asset:
+    ///
+    /// - a license: Synchronized, whatever was known before. The same license again changes nothing.
+    /// - refused: Failed, unless a later attempt was begun, whose outcome then decides.
+    /// - unavailable, unknown or looked up: the asset stays as it is, with the reason.
+    ///
+    /// Nothing that comes late takes a license away from an asset. The asset is free for the next worker, which
+    /// may attempt it from `due_at_ms` on, in milliseconds since 1970.
+    ///
+    /// # Errors
+    /// When the attempt has ended otherwise before, and when the license can't be the asset's: then the asset
+    /// stays as it is, and the attempt holds what came.
+    pub async fn finish_attempt(
+        &self,
+        asset_id: Uuid,
+        number: u32,
+        outcome: AttemptOutcome,
+        due_at_ms: i64,
+    ) -> Result<Asset, FinishError> {
+        let end = AttemptEnd {
+            asset_id,
+            number,
+            outcome,
+            due_at_ms,
+        };
+        let (answer, answered) = oneshot::channel();
+        self.ends.wait(end, answer);
+        // On its own, so that what was bought is written down even if nobody waits for it any more.
+        let record = self.clone();
+        tokio::spawn(async move { record.write_ends().await });
+        // Only where the runtime is being shut down: the next attempt looks it up.
+        answered
+            .await
+            .unwrap_or_else(|_| Err(RecordError::from(sqlx::Error::WorkerCrashed).into()))
+    }
+
+    /// Writes all ends that wait, in one transaction: many that end at once cost one flush to disk.
+    async fn write_ends(&self) {
+        let _turn = self.ends.turn.lock().await;
+        let ends = self.ends.take();
+        if ends.is_empty() {
+            return;
+        }
+        let mut results = Vec::with_capacity(ends.len());
+        if let Err(error) = self.write_together(&ends, &mut results).await {
+            tracing::warn!(%error, "ends of attempts can't be written together; each is written on its own");
+            results.clear();
+            for (end, _) in &ends {
+                results.push(self.write_end_alone(end).await);
+            }
+        }
+        for ((_, answer), result) in ends.into_iter().zip(results) {
+            // Whoever asked may have gone; the record has it.
+            let _ = answer.send(result);
+        }
+    }
+
+    async fn write_together(
+        &self,
+        ends: &[Waiting],
+        results: &mut Vec<Result<Asset, FinishError>>,
+    ) -> Result<(), FinishError> {
+        let mut transaction = begin_write(&self.writer).await?;
+        for (end, _) in ends {
+            match self.write_end(&mut transaction, end).await {
+                Err(FinishError::Record(error)) => return Err(error.into()),
+                result => results.push(result),
+            }
+        }
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    async fn write_end_alone(&self, end: &AttemptEnd) -> Result<Asset, FinishError> {
+        let mut transaction = begin_write(&self.writer).await?;
+        let result = self.write_end(&mut transaction, end).await;
+        if !matches!(result, Err(FinishError::Record(_))) {
+            transaction.commit().await?;
+        }
+        result
+    }
+
+    /// Writes one end. Whatever it answers, but for a failure of the record, is to be committed.
+    async fn write_end(
+        &self,
+        transaction: &mut SqliteConnection,
+        end: &AttemptEnd,
+    ) -> Result<Asset, FinishError> {
+        let (asset_id, number, outcome) = (end.asset_id, end.number, &end.outcome);
+        let attempts = read_attempts(transaction, asset_id).await?;
+        let attempt =
+            attempts
+                .iter()
+                .find(|attempt| attempt.number == number)
+                .ok_or(FinishError::NoAttempt {
+                    asset: asset_id,
+                    number,
+                })?;
+        let is_last = attempts.last().is_some_and(|last| last.number == number);
+        let asset = self.read_asset_of(transaction, asset_id).await?;
+        // Otherwise the worker of a later attempt has it now.
+        if is_last {
+            release(transaction, end).await?;
+        }
+        if let AttemptOutcome::Licensed(license) = outcome
+            && let Some((result, error)) = not_its_license(transaction, &asset, license).await?
+        {
+            let problem = as_problem(&error);
+            finish(transaction, attempt, asset_id, result, Some(&problem)).await?;
+            tracing::error!(asset = %asset_id, attempt = number, "{error}");
+            return Err(error);
+        }
+        let (result, problem) = match outcome {
+            AttemptOutcome::Licensed(_) => (AttemptResult::Licensed, None),
+            AttemptOutcome::Refused(problem) => (AttemptResult::Refused, Some(problem)),
+            AttemptOutcome::Unavailable(problem) => (AttemptResult::Unavailable, Some(problem)),
+            AttemptOutcome::Unknown(problem) => (AttemptResult::Unknown, Some(problem)),
+            AttemptOutcome::LookedUp(problem) => (AttemptResult::LookedUp, Some(problem)),
+        };
+        if let Some(ended) = attempt.result {
+            if ended == result {
+                return Ok(asset);
+            }
+            // A license that comes after all is never dropped.
+            if result != AttemptResult::Licensed {
+                return Err(FinishError::Finished {
+                    asset: asset_id,
+                    number,
+                    result: ended,
+                });
+            }
+        }
+        finish(transaction, attempt, asset_id, result, problem).await?;
+        match (outcome, problem) {
+            (AttemptOutcome::Licensed(license), _) => {
+                self.write_license(transaction, asset_id, license).await?;
+                // One that was given back before it was heard of has a dead key, and costs nothing.
+                if license.return_status != ReturnStatus::Successful {
+                    charge(transaction, &asset, now_ms()).await?;
+                    enqueue(transaction, MailKind::Welcome, asset_id, now_ms()).await?;
+                }
+            }
+            (_, Some(problem)) if asset.sync_status == SyncStatus::Unsynchronised => {
+                let failed = is_last && result == AttemptResult::Refused;
+                let reason = Reason {
+                    result,
+                    problem: problem.clone(),
+                };
+                write_reason(transaction, asset_id, &reason, failed).await?;
+            }
+            _ => {}
+        }
+        Ok(self.read_asset_of(transaction, asset_id).await?)
+    }
+
+    async fn write_license(
+        &self,
+        transaction: &mut SqliteConnection,
+        asset_id: Uuid,
+        license: &License,
+    ) -> Result<(), RecordError> {
+        let key = license.product_key.expose().as_bytes();
+        let sealed_key = self.host_key.seal(&key_purpose(asset_id), key)?;
+        let sealed_link = match &license.activation_link {
+            Some(link) => Some(
+                self.host_key
+                    .seal(&link_purpose(asset_id), link.expose().as_bytes())?,
+            ),
+            None => None,
+        };
+        sqlx::query(
+            "UPDATE assets
+             SET sync_status = $2, reason = NULL, transaction_id = $3, license_token_id = $4,
+                 sealed_product_key = $5, sealed_activation_link = $6, license_token_status = $7,
+                 return_status = $8, purchased_at_ms = $9, returnable_until_ms = $10
+             WHERE id = $1",
+        )
+        .bind(asset_id.to_string())
+        .bind(SyncStatus::Synchronized.word())
+        .bind(&license.transaction_id)
+        .bind(&license.license_token_id)
+        .bind(sealed_key)
+        .bind(sealed_link)
+        .bind(license.license_token_status.word())
+        .bind(license.return_status.word())
+        .bind(license.purchased_at_ms)
+        .bind(license.returnable_until_ms)
+        .execute(transaction)
+        .await?;
+        Ok(())
+    }
+
+    /// Every attempt at an asset, the first one first.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn attempts(&self, asset_id: Uuid) -> Result<Vec<Attempt>, RecordError> {
+        let mut connection = self.readers.acquire().await?;
+        read_attempts(&mut connection, asset_id).await
+    }
+}
+
+/// Why a license can't be an asset's. None: it can.
+async fn not_its_license(
+    transaction: &mut SqliteConnection,
+    asset: &Asset,
+    license: &License,
+) -> Result<Option<(AttemptResult, FinishError)>, FinishError> {
+    let not_its = |why: String| {
+        let transaction = license.transaction_id.clone();
+        let error = FinishError::NotItsLicense {
+            asset: asset.id,
+            transaction,
+            why,
+        };
+        Ok(Some((AttemptResult::Unknown, error)))
+    };
+    if Uuid::try_parse(&license.client_transaction_id) != Ok(asset.client_transaction_id) {
+        return not_its("the vendor names another client transaction id".to_owned());
+    }
+    if let Some(kept) = &asset.transaction_id {
+        if *kept == license.transaction_id {
+            return Ok(None);
+        }
+        let (kept, second) = (kept.clone(), license.transaction_id.clone());
+        let error = FinishError::SecondLicense {
+            asset: asset.id,
+            kept,
+            second,
+        };
+        return Ok(Some((AttemptResult::SecondLicense, error)));
+    }
+    let other: Option<String> = sqlx::query_scalar(
+        "SELECT id FROM assets WHERE instance_id = $1 AND license_token_id = $2 AND id <> $3",
+    )
+    .bind(asset.instance_id.to_string())
+    .bind(&license.license_token_id)
+    .bind(asset.id.to_string())
+    .fetch_optional(transaction)
+    .await?;
+    match other {
+        Some(other) => not_its(format!("asset `{other}` has it")),
+        None => Ok(None),
+    }
+}
+
+fn as_problem(error: &FinishError) -> Problem {
+    let code = match error {
+        FinishError::SecondLicense { .. } => "second-license",
+        _ => "not-its-license",
+    };
+    Problem {
+        code: code.to_owned(),
+        message: error.to_string(),
+        advice: String::new(),
+        correlation_id: String::new(),
+    }
+}
+
+/// Puts on record that licenses of assets, each with its client transaction id, are about to be bought. To be committed
+/// before the plugin is called: what is not on record could be bought twice.
+pub(super) async fn begin(
+    transaction: &mut SqliteConnection,
+    assets: &[(Uuid, Uuid)],
+) -> Result<Vec<BegunAttempt>, RecordError> {
+    if assets.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<Uuid> = assets.iter().map(|(asset_id, _)| *asset_id).collect();
+    let mut query = QueryBuilder::new(
+        "SELECT asset_id, number, begun_at_ms, finished_at_ms, result, settings_version FROM attempts WHERE asset_id IN (",
+    );
+    push_ids(&mut query, &ids);
+    // As many forms as there are numbers of assets: not worth keeping.
+    let rows = query
+        .push(") ORDER BY asset_id, number")
+        .build()
+        .persistent(false)
+        .fetch_all(&mut *transaction)
+        .await?;
+    let mut all_earlier = HashMap::<Uuid, Earlier>::new();
+    for row in &rows {
+        all_earlier
+            .entry(id(row, "asset_id")?)
+            .or_default()
+            .add(&earlier_attempt(row)?);
+    }
+    let mut query = QueryBuilder::new(
+        "SELECT assets.id, instances.version FROM assets JOIN instances ON instances.id = assets.instance_id
+         WHERE assets.id IN (",
+    );
+    push_ids(&mut query, &ids);
+    let rows = query
+        .push(")")
+        .build()
+        .persistent(false)
+        .fetch_all(&mut *transaction)
+        .await?;
+    let mut versions = HashMap::new();
+    for row in &rows {
+        versions.insert(id(row, "id")?, row.try_get::<i64, _>("version")?);
+    }
+    let begun_at_ms = now_ms();
+    let begun = assets.iter().map(|(asset_id, client_transaction_id)| {
+        let earlier = all_earlier.remove(asset_id);
+        let in_doubt = earlier.as_ref().and_then(|earlier| earlier.in_doubt(begun_at_ms));
+        BegunAttempt {
+            number: earlier
+                .as_ref()
+                .map_or(1, |earlier| earlier.last.saturating_add(1)),
+            earlier: match (&earlier, in_doubt) {
+                (None, _) => EarlierAttempts::None,
+                (Some(_), None) => EarlierAttempts::NotDone,
+                (Some(_), Some(_)) => EarlierAttempts::Unknown,
+            },
+            in_doubt,
+            settings_version: versions.get(asset_id).copied().unwrap_or_default(),
+            client_transaction_id: *client_transaction_id,
+        }
+    });
+    let begun: Vec<BegunAttempt> = begun.collect();
+    let mut query = QueryBuilder::new(
+        "INSERT INTO attempts (asset_id, number, client_transaction_id, begun_at_ms, settings_version) ",
+    );
+    query.push_values(ids.iter().zip(&begun), |mut row, (asset_id, begun)| {
+        row.push_bind(asset_id.to_string())
+            .push_bind(i64::from(begun.number))
+            .push_bind(begun.client_transaction_id.to_string())
+            .push_bind(begun_at_ms)
+            .push_bind(begun.settings_version);
+    });
+    query.build().persistent(false).execute(transaction).await?;
+    Ok(begun)
+}
+
+fn earlier_attempt(row: &SqliteRow) -> Result<EarlierAttempt, RecordError> {
+    let result: Option<&str> = row.try_get("result")?;
+    Ok(EarlierAttempt {
+        number: count(row, "number")?,
+        begun_at_ms: row.try_get("begun_at_ms")?,
+        finished_at_ms: row.try_get("finished_at_ms")?,
+        result: result.map(AttemptResult::from_word).transpose()?,
+        settings_version: row.try_get("settings_version")?,
+    })
+}
+
+/// Frees an asset for the next worker.
+async fn release(transaction: &mut SqliteConnection, end: &AttemptEnd) -> Result<(), RecordError> {
+    sqlx::query(
+        "UPDATE assets
+         SET worker = NULL, due_at_ms = CASE WHEN sync_status = $3 THEN $2 ELSE due_at_ms END
+         WHERE id = $1",
+    )
+    .bind(end.asset_id.to_string())
+    .bind(end.due_at_ms)
+    .bind(SyncStatus::Unsynchronised.word())
+    .execute(transaction)
+    .await?;
+    Ok(())
+}
+
+/// Every attempt at an asset, the first one first.
+async fn read_attempts(
+    connection: &mut SqliteConnection,
+    asset_id: Uuid,
+) -> Result<Vec<Attempt>, RecordError> {
+    let rows = sqlx::query("SELECT * FROM attempts WHERE asset_id = $1 ORDER BY number")
+        .bind(asset_id.to_string())
+        .fetch_all(connection)
+        .await?;
+    rows.iter().map(attempt).collect()
+}
+
+async fn finish(
+    transaction: &mut SqliteConnection,
+    attempt: &Attempt,
+    asset_id: Uuid,
+    result: AttemptResult,
+    problem: Option<&Problem>,
+) -> Result<(), RecordError> {
+    sqlx::query(
+        "UPDATE attempts SET finished_at_ms = $3, result = $4, problem = $5
+         WHERE asset_id = $1 AND number = $2",
+    )
+    .bind(asset_id.to_string())
+    .bind(i64::from(attempt.number))
+    .bind(now_ms())
+    .bind(result.word())
+    .bind(problem.map(to_json).transpose()?)
+    .execute(transaction)
+    .await?;
+    Ok(())
+}
+
+async fn write_reason(
+    transaction: &mut SqliteConnection,
+    asset_id: Uuid,
+    reason: &Reason,
+    failed: bool,
+) -> Result<(), RecordError> {
+    let sync_status = if failed {
+        SyncStatus::Failed
+    } else {
+        SyncStatus::Unsynchronised
+    };
+    sqlx::query("UPDATE assets SET sync_status = $2, reason = $3 WHERE id = $1")
+        .bind(asset_id.to_string())
+        .bind(sync_status.word())
+        .bind(to_json(reason)?)
+        .execute(transaction)
+        .await?;
+    Ok(())
+}
+
+fn attempt(row: &SqliteRow) -> Result<Attempt, RecordError> {
+    let result: Option<&str> = row.try_get("result")?;
+    let problem: Option<&str> = row.try_get("problem")?;
+    Ok(Attempt {
+        number: count(row, "number")?,
+        client_transaction_id: id(row, "client_transaction_id")?,
+        begun_at_ms: row.try_get("begun_at_ms")?,
+        finished_at_ms: row.try_get("finished_at_ms")?,
+        result: result.map(AttemptResult::from_word).transpose()?,
+        problem: problem.map(|_| from_json(row, "problem")).transpose()?,
+    })
+}

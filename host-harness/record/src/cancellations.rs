@@ -1,0 +1,366 @@
+//! Cancellations of assets: asked for, decided, and what became of them.
+
+use bss_model::clock::now_ms;
+use bss_model::{
+    AssetStatus, Cancellation, CancellationDecision, CancellationFilter, CancellationState, CommentTooLong,
+    Requester, RequesterKind, SyncStatus, return_client_transaction_id, short_enough,
+};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{QueryBuilder, Row as _, SqliteConnection};
+use uuid::Uuid;
+
+use super::stored::{count, from_json, id};
+use super::{Record, RecordError, begin_write};
+
+/// Why a cancellation was not taken. Nothing was written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CancelError {
+    /// No such asset.
+    #[error("asset `{id}` does not exist; hint: `asset list` shows those that do")]
+    NoAsset {
+        /// What was asked for.
+        id: Uuid,
+    },
+    /// There is nothing to cancel.
+    #[error(
+        "asset `{id}` is {status} and {sync_status}: only an active one that has its license can be cancelled"
+    )]
+    NotCancelable {
+        /// The asset.
+        id: Uuid,
+        /// What the platform does with it.
+        status: AssetStatus,
+        /// Whether it has its license.
+        sync_status: SyncStatus,
+    },
+    /// One at a time.
+    #[error(
+        "a cancellation of asset `{asset}` is {state} already; hint: `asset cancellations {asset}` shows it"
+    )]
+    Open {
+        /// The asset.
+        asset: Uuid,
+        /// Where the other one stands.
+        state: CancellationState,
+    },
+    /// Too much text.
+    #[error(transparent)]
+    Comment(#[from] CommentTooLong),
+    /// The record failed.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+/// Why a cancellation was not decided. Nothing was written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DecideError {
+    /// No such cancellation.
+    #[error("cancellation `{id}` does not exist; hint: `asset cancellations` shows those that do")]
+    NoCancellation {
+        /// What was asked for.
+        id: Uuid,
+    },
+    /// It has been decided.
+    #[error("the cancellation of asset `{asset}` is {state}: there is nothing left to decide")]
+    Decided {
+        /// The asset.
+        asset: Uuid,
+        /// Where the cancellation stands.
+        state: CancellationState,
+    },
+    /// Too much text.
+    #[error(transparent)]
+    Comment(#[from] CommentTooLong),
+    /// The record failed.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+impl From<sqlx::Error> for CancelError {
+    fn from(source: sqlx::Error) -> Self {
+        Self::Record(source.into())
+    }
+}
+
+impl From<sqlx::Error> for DecideError {
+    fn from(source: sqlx::Error) -> Self {
+        Self::Record(source.into())
+    }
+}
+
+impl Record {
+    /// Asks for an asset to be cancelled; an operator decides.
+    ///
+    /// # Errors
+    /// When the asset is not an active one with a license, or a cancellation of it is open.
+    pub async fn request_cancellation(
+        &self,
+        asset_id: Uuid,
+        requester: &Requester,
+        comment: &str,
+    ) -> Result<Cancellation, CancelError> {
+        self.new_cancellation(asset_id, requester, comment, None).await
+    }
+
+    /// Cancels an asset without a request to be decided: the return to the vendor is due at once.
+    ///
+    /// # Errors
+    /// As [`Record::request_cancellation`].
+    pub async fn cancel_now(
+        &self,
+        asset_id: Uuid,
+        requester: &Requester,
+        comment: &str,
+        by: &str,
+    ) -> Result<Cancellation, CancelError> {
+        self.new_cancellation(asset_id, requester, comment, Some(by))
+            .await
+    }
+
+    async fn new_cancellation(
+        &self,
+        asset_id: Uuid,
+        requester: &Requester,
+        comment: &str,
+        confirmed_by: Option<&str>,
+    ) -> Result<Cancellation, CancelError> {
+        let comment = short_enough(comment)?;
+        let mut transaction = begin_write(&self.writer).await?;
+        cancelable(&mut transaction, asset_id).await?;
+        if let Some(last) = last(&mut transaction, asset_id).await?
+            && last.state.is_open()
+        {
+            return Err(CancelError::Open {
+                asset: asset_id,
+                state: last.state,
+            });
+        }
+        let cancellation = insert(&mut transaction, asset_id, requester, comment, confirmed_by).await?;
+        transaction.commit().await?;
+        Ok(cancellation)
+    }
+
+    /// Takes a request back before it is decided.
+    ///
+    /// # Errors
+    /// When there is no such cancellation, or it has been decided.
+    pub async fn withdraw_cancellation(
+        &self,
+        cancellation_id: Uuid,
+        by: &str,
+        comment: &str,
+    ) -> Result<Cancellation, DecideError> {
+        self.decide(cancellation_id, CancellationState::Withdrawn, by, comment)
+            .await
+    }
+
+    /// Says no to a request: nothing happens to the asset.
+    ///
+    /// # Errors
+    /// When there is no such cancellation, or it has been decided.
+    pub async fn decline_cancellation(
+        &self,
+        cancellation_id: Uuid,
+        by: &str,
+        comment: &str,
+    ) -> Result<Cancellation, DecideError> {
+        self.decide(cancellation_id, CancellationState::Declined, by, comment)
+            .await
+    }
+
+    /// Says yes to a request: the return to the vendor is due at once.
+    ///
+    /// # Errors
+    /// When there is no such cancellation, or it has been decided.
+    pub async fn confirm_cancellation(
+        &self,
+        cancellation_id: Uuid,
+        by: &str,
+        comment: &str,
+    ) -> Result<Cancellation, DecideError> {
+        self.decide(cancellation_id, CancellationState::Returning, by, comment)
+            .await
+    }
+
+    async fn decide(
+        &self,
+        cancellation_id: Uuid,
+        state: CancellationState,
+        by: &str,
+        comment: &str,
+    ) -> Result<Cancellation, DecideError> {
+        let comment = short_enough(comment)?;
+        let mut transaction = begin_write(&self.writer).await?;
+        let before = read(&mut transaction, cancellation_id).await?;
+        let before = before.ok_or(DecideError::NoCancellation { id: cancellation_id })?;
+        if before.state != CancellationState::Requested {
+            return Err(DecideError::Decided {
+                asset: before.asset_id,
+                state: before.state,
+            });
+        }
+        let now = now_ms();
+        sqlx::query(
+            "UPDATE cancellations
+             SET state = $2, decided_by = $3, decision_comment = $4, decided_at_ms = $5, ended_at_ms = $6, due_at_ms = $5
+             WHERE id = $1",
+        )
+        .bind(cancellation_id.to_string())
+        .bind(state.word())
+        .bind(by)
+        .bind(comment)
+        .bind(now)
+        .bind((!state.is_open()).then_some(now))
+        .execute(&mut *transaction)
+        .await?;
+        let after = read(&mut transaction, cancellation_id).await?;
+        transaction.commit().await?;
+        after.ok_or(DecideError::NoCancellation { id: cancellation_id })
+    }
+
+    /// The cancellation of an id. None: there is none.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn cancellation(&self, cancellation_id: Uuid) -> Result<Option<Cancellation>, RecordError> {
+        let mut connection = self.readers.acquire().await?;
+        read(&mut connection, cancellation_id).await
+    }
+
+    /// The cancellations that a filter names, in the order in which they were asked for.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn cancellations(&self, filter: CancellationFilter) -> Result<Vec<Cancellation>, RecordError> {
+        let mut query = QueryBuilder::new("SELECT * FROM cancellations WHERE 1 = 1");
+        if let Some(asset) = filter.asset {
+            query.push(" AND asset_id = ").push_bind(asset.to_string());
+        }
+        if filter.open {
+            query.push(" AND state IN ('requested', 'returning')");
+        }
+        query.push(" ORDER BY requested_at_ms, asset_id, number");
+        let rows = query.build().fetch_all(&self.readers).await?;
+        rows.iter().map(cancellation).collect()
+    }
+}
+
+async fn cancelable(transaction: &mut SqliteConnection, asset_id: Uuid) -> Result<(), CancelError> {
+    let row = sqlx::query("SELECT status, sync_status FROM assets WHERE id = $1")
+        .bind(asset_id.to_string())
+        .fetch_optional(transaction)
+        .await?
+        .ok_or(CancelError::NoAsset { id: asset_id })?;
+    let status = AssetStatus::from_word(row.try_get("status")?).map_err(RecordError::from)?;
+    let sync_status = SyncStatus::from_word(row.try_get("sync_status")?).map_err(RecordError::from)?;
+    if (status, sync_status) == (AssetStatus::Active, SyncStatus::Synchronized) {
+        return Ok(());
+    }
+    Err(CancelError::NotCancelable {
+        id: asset_id,
+        status,
+        sync_status,
+    })
+}
+
+async fn last(
+    transaction: &mut SqliteConnection,
+    asset_id: Uuid,
+) -> Result<Option<Cancellation>, RecordError> {
+    let row = sqlx::query("SELECT * FROM cancellations WHERE asset_id = $1 ORDER BY number DESC LIMIT 1")
+        .bind(asset_id.to_string())
+        .fetch_optional(transaction)
+        .await?;
+    row.as_ref().map(cancellation).transpose()
+}
+
+async fn insert(
+    transaction: &mut SqliteConnection,
+    asset_id: Uuid,
+    requester: &Requester,
+    comment: &str,
+    confirmed_by: Option<&str>,
+) -> Result<Cancellation, RecordError> {
+    let number = last(transaction, asset_id).await?.map_or(0, |last| last.number);
+    let number = number.saturating_add(1);
+    let state = match confirmed_by {
+        Some(_) => CancellationState::Returning,
+        None => CancellationState::Requested,
+    };
+    let cancellation_id = Uuid::new_v4();
+    let now = now_ms();
+    sqlx::query(
+        "INSERT INTO cancellations (id, asset_id, number, state, requester_kind, requester_name, comment,
+                                    requested_at_ms, decided_by, decision_comment, decided_at_ms,
+                                    return_client_transaction_id, due_at_ms)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $8)",
+    )
+    .bind(cancellation_id.to_string())
+    .bind(asset_id.to_string())
+    .bind(i64::from(number))
+    .bind(state.word())
+    .bind(requester.kind.word())
+    .bind(&requester.name)
+    .bind(comment)
+    .bind(now)
+    .bind(confirmed_by)
+    .bind(confirmed_by.map(|_| ""))
+    .bind(confirmed_by.map(|_| now))
+    .bind(return_client_transaction_id(asset_id, number).to_string())
+    .execute(&mut *transaction)
+    .await?;
+    existing(transaction, cancellation_id).await
+}
+
+pub(super) async fn read(
+    connection: &mut SqliteConnection,
+    cancellation_id: Uuid,
+) -> Result<Option<Cancellation>, RecordError> {
+    let row = sqlx::query("SELECT * FROM cancellations WHERE id = $1")
+        .bind(cancellation_id.to_string())
+        .fetch_optional(connection)
+        .await?;
+    row.as_ref().map(cancellation).transpose()
+}
+
+/// As [`read`], of one that must be there.
+pub(super) async fn existing(
+    connection: &mut SqliteConnection,
+    cancellation_id: Uuid,
+) -> Result<Cancellation, RecordError> {
+    read(connection, cancellation_id)
+        .await?
+        .ok_or_else(|| RecordError::Damaged {
+            what: format!("cancellation `{cancellation_id}` is missing"),
+        })
+}
+
+pub(super) fn cancellation(row: &SqliteRow) -> Result<Cancellation, RecordError> {
+    let reason: Option<&str> = row.try_get("reason")?;
+    let by: Option<String> = row.try_get("decided_by")?;
+    let comment: Option<String> = row.try_get("decision_comment")?;
+    let at_ms: Option<i64> = row.try_get("decided_at_ms")?;
+    Ok(Cancellation {
+        id: id(row, "id")?,
+        asset_id: id(row, "asset_id")?,
+        number: count(row, "number")?,
+        state: CancellationState::from_word(row.try_get("state")?)?,
+        requester: Requester {
+            kind: RequesterKind::from_word(row.try_get("requester_kind")?)?,
+            name: row.try_get("requester_name")?,
+        },
+        comment: row.try_get("comment")?,
+        requested_at_ms: row.try_get("requested_at_ms")?,
+        decision: by.zip(at_ms).map(|(by, at_ms)| CancellationDecision {
+            by,
+            comment: comment.unwrap_or_default(),
+            at_ms,
+        }),
+        return_client_transaction_id: id(row, "return_client_transaction_id")?,
+        reason: reason.map(|_| from_json(row, "reason")).transpose()?,
+        ended_at_ms: row.try_get("ended_at_ms")?,
+        due_at_ms: row.try_get("due_at_ms")?,
+    })
+}

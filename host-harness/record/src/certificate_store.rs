@@ -1,0 +1,326 @@
+//! The certificates that instances prove who they are with: a PFX file and its code in, a thumbprint out.
+
+use std::sync::Arc;
+
+use bss_keys::{
+    HostKey, HostKeyError, Identity, InspectError, InstalledCertificate, KeyWithCertificates, PfxCode,
+    Unusable, describe, read_pfx,
+};
+use bss_model::Thumbprint;
+use bss_model::clock::{now_ms, rfc3339};
+use sqlx::{Row as _, SqlitePool};
+
+use crate::{RecordError, begin_write};
+
+/// Why a PFX file was not imported. Nothing was stored.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ImportError {
+    /// The file does not hold one private key with its certificate.
+    #[error(transparent)]
+    Inspect(#[from] InspectError),
+    /// It can never work again.
+    #[error("certificate `{subject}` ({thumbprint}) was valid from {} to {} and has expired; ask for a new one", rfc3339(*not_before_ms), rfc3339(*not_after_ms))]
+    Expired {
+        /// Its subject.
+        subject: String,
+        /// Its name.
+        thumbprint: Thumbprint,
+        /// The first moment it was valid, in milliseconds.
+        not_before_ms: i64,
+        /// The last moment it was valid, in milliseconds.
+        not_after_ms: i64,
+    },
+    /// The private key could not be sealed.
+    #[error(transparent)]
+    HostKey(#[from] HostKeyError),
+    /// The record failed.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+/// Why an installed certificate is not to be had as an identity.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum IdentityError {
+    /// No such certificate.
+    #[error("certificate `{thumbprint}` is not installed; import its PFX file")]
+    NotInstalled {
+        /// What was asked for.
+        thumbprint: Thumbprint,
+    },
+    /// It is installed, but can't work.
+    #[error(transparent)]
+    Unusable(#[from] Unusable),
+    /// Its private key can't be opened.
+    #[error(transparent)]
+    HostKey(#[from] HostKeyError),
+    /// The record failed.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+/// Why a certificate was not removed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RemoveError {
+    /// No such certificate.
+    #[error("certificate `{thumbprint}` is not installed")]
+    NotInstalled {
+        /// What was asked for.
+        thumbprint: Thumbprint,
+    },
+    /// Instances would be left without identity.
+    #[error(
+        "certificate `{thumbprint}` is used by {}; choose another certificate there first",
+        quoted(instances)
+    )]
+    InUse {
+        /// What was asked for.
+        thumbprint: Thumbprint,
+        /// The names of the instances.
+        instances: Vec<String>,
+    },
+    /// The record failed.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+fn quoted(names: &[String]) -> String {
+    names
+        .iter()
+        .map(|name| format!("`{name}`"))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// The installed certificates and, sealed under the host key, their private keys.
+#[derive(Clone, Debug)]
+pub struct CertificateStore {
+    readers: SqlitePool,
+    writer: SqlitePool,
+    host_key: Arc<HostKey>,
+}
+
+impl CertificateStore {
+    /// The store in a record's database, which has been migrated.
+    pub(crate) fn new(readers: SqlitePool, writer: SqlitePool, host_key: Arc<HostKey>) -> Self {
+        Self {
+            readers,
+            writer,
+            host_key,
+        }
+    }
+
+    /// Installs the certificate of a PFX file with its private key and chain. One that is installed
+    /// already stays so; a longer chain replaces a shorter one.
+    ///
+    /// What can't work now but has a reason that an operator may want to see (too short a key, another kind of
+    /// key, a usage that is ruled out, not valid yet) is installed and shown with
+    /// [`InstalledCertificate::unusable_because`].
+    ///
+    /// # Errors
+    /// When the file can't be read with the code, does not hold exactly one private key with its
+    /// certificate, or when that one has expired.
+    pub async fn import(&self, pfx: &[u8], code: &PfxCode) -> Result<InstalledCertificate, ImportError> {
+        let now = now_ms();
+        let found = read_pfx(pfx, code).await?;
+        let installed = describe(&found.leaf, &found.chain, now)?;
+        if now > installed.not_after_ms.saturating_add(999) {
+            return Err(ImportError::Expired {
+                subject: installed.subject,
+                thumbprint: installed.thumbprint,
+                not_before_ms: installed.not_before_ms,
+                not_after_ms: installed.not_after_ms,
+            });
+        }
+        let sealed = self
+            .host_key
+            .seal(&key_purpose(&installed.thumbprint), &found.private_key)?;
+        self.store(&installed.thumbprint, &found, &sealed, now).await?;
+        let stored = self.get(&installed.thumbprint).await?;
+        Ok(stored.unwrap_or(installed))
+    }
+
+    async fn store(
+        &self,
+        thumbprint: &Thumbprint,
+        found: &KeyWithCertificates,
+        sealed_private_key: &[u8],
+        now: i64,
+    ) -> Result<(), RecordError> {
+        let thumbprint = thumbprint.to_string();
+        let mut transaction = begin_write(&self.writer).await?;
+        sqlx::query(
+            "INSERT INTO certificates (thumbprint, certificate, sealed_private_key, imported_at_ms)
+             VALUES ($1, $2, $3, $4) ON CONFLICT (thumbprint) DO NOTHING",
+        )
+        .bind(&thumbprint)
+        .bind(&found.leaf)
+        .bind(sealed_private_key)
+        .bind(now)
+        .execute(&mut *transaction)
+        .await?;
+        let stored: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM certificate_chains WHERE thumbprint = $1")
+            .bind(&thumbprint)
+            .fetch_one(&mut *transaction)
+            .await?;
+        if found.chain.len() as u64 > stored.unsigned_abs() {
+            sqlx::query("DELETE FROM certificate_chains WHERE thumbprint = $1")
+                .bind(&thumbprint)
+                .execute(&mut *transaction)
+                .await?;
+            for (position, certificate) in (0_i64..).zip(&found.chain) {
+                sqlx::query(
+                    "INSERT INTO certificate_chains (thumbprint, position, certificate)
+                     VALUES ($1, $2, $3)",
+                )
+                .bind(&thumbprint)
+                .bind(position)
+                .bind(certificate)
+                .execute(&mut *transaction)
+                .await?;
+            }
+        }
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// All installed certificates, usable or not; those that expire first come first.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn list(&self) -> Result<Vec<InstalledCertificate>, RecordError> {
+        let rows = sqlx::query("SELECT thumbprint, certificate, imported_at_ms FROM certificates")
+            .fetch_all(&self.readers)
+            .await?;
+        let mut installed = Vec::with_capacity(rows.len());
+        for row in rows {
+            let chain = self.chain(row.try_get("thumbprint")?).await?;
+            installed.push(describe_stored(
+                row.try_get("certificate")?,
+                &chain,
+                row.try_get("imported_at_ms")?,
+            )?);
+        }
+        installed.sort_by_key(|certificate| (certificate.not_after_ms, certificate.thumbprint));
+        Ok(installed)
+    }
+
+    /// One installed certificate. None: it is not installed.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn get(&self, thumbprint: &Thumbprint) -> Result<Option<InstalledCertificate>, RecordError> {
+        let row = sqlx::query("SELECT certificate, imported_at_ms FROM certificates WHERE thumbprint = $1")
+            .bind(thumbprint.to_string())
+            .fetch_optional(&self.readers)
+            .await?;
+        let Some(row) = row else { return Ok(None) };
+        let chain = self.chain(&thumbprint.to_string()).await?;
+        describe_stored(
+            row.try_get("certificate")?,
+            &chain,
+            row.try_get("imported_at_ms")?,
+        )
+        .map(Some)
+    }
+
+    /// The names of the instances that have chosen a certificate, in order.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn used_by(&self, thumbprint: &Thumbprint) -> Result<Vec<String>, RecordError> {
+        let names = sqlx::query_scalar(INSTANCES_WITH_CERTIFICATE)
+            .bind(thumbprint.to_string())
+            .fetch_all(&self.readers)
+            .await?;
+        Ok(names)
+    }
+
+    /// Forgets a certificate and its private key.
+    ///
+    /// # Errors
+    /// When it is not installed, or while an instance uses it.
+    pub async fn remove(&self, thumbprint: &Thumbprint) -> Result<(), RemoveError> {
+        let mut transaction = begin_write(&self.writer).await?;
+        let instances: Vec<String> = sqlx::query_scalar(INSTANCES_WITH_CERTIFICATE)
+            .bind(thumbprint.to_string())
+            .fetch_all(&mut *transaction)
+            .await
+            .map_err(RecordError::from)?;
+        if !instances.is_empty() {
+            return Err(RemoveError::InUse {
+                thumbprint: *thumbprint,
+                instances,
+            });
+        }
+        let removed = sqlx::query("DELETE FROM certificates WHERE thumbprint = $1")
+            .bind(thumbprint.to_string())
+            .execute(&mut *transaction)
+            .await
+            .map_err(RecordError::from)?;
+        if removed.rows_affected() == 0 {
+            return Err(RemoveError::NotInstalled {
+                thumbprint: *thumbprint,
+            });
+        }
+        transaction.commit().await.map_err(RecordError::from)?;
+        Ok(())
+    }
+
+    /// A certificate with its private key. Reads the record and opens the key each time: what is held
+    /// longer is the caller's to drop when the certificate is replaced.
+    ///
+    /// # Errors
+    /// When it is not installed, can't be used (the error says why), or when the host key is another one.
+    pub async fn identity(&self, thumbprint: &Thumbprint) -> Result<Arc<Identity>, IdentityError> {
+        let not_installed = || IdentityError::NotInstalled {
+            thumbprint: *thumbprint,
+        };
+        let row = sqlx::query(
+            "SELECT certificate, sealed_private_key, imported_at_ms FROM certificates
+             WHERE thumbprint = $1",
+        )
+        .bind(thumbprint.to_string())
+        .fetch_optional(&self.readers)
+        .await
+        .map_err(RecordError::from)?
+        .ok_or_else(not_installed)?;
+        let column = |name| row.try_get::<Vec<u8>, _>(name).map_err(RecordError::from);
+        let leaf = column("certificate")?;
+        let chain = self.chain(&thumbprint.to_string()).await?;
+        let imported_at_ms = row.try_get("imported_at_ms").map_err(RecordError::from)?;
+        let installed = describe_stored(&leaf, &chain, imported_at_ms)?;
+        let private_key = self
+            .host_key
+            .open(&key_purpose(thumbprint), &column("sealed_private_key")?)?;
+        Ok(Arc::new(Identity::new(installed, leaf, chain, &private_key)?))
+    }
+
+    async fn chain(&self, thumbprint: &str) -> Result<Vec<Vec<u8>>, RecordError> {
+        let chain = sqlx::query_scalar(
+            "SELECT certificate FROM certificate_chains WHERE thumbprint = $1 ORDER BY position",
+        )
+        .bind(thumbprint)
+        .fetch_all(&self.readers)
+        .await?;
+        Ok(chain)
+    }
+}
+
+const INSTANCES_WITH_CERTIFICATE: &str = "SELECT name FROM instances WHERE thumbprint = $1 ORDER BY name";
+
+fn key_purpose(thumbprint: &Thumbprint) -> String {
+    format!("private key of certificate {thumbprint}")
+}
+
+fn describe_stored(
+    leaf: &[u8],
+    chain: &[Vec<u8>],
+    imported_at_ms: i64,
+) -> Result<InstalledCertificate, RecordError> {
+    describe(leaf, chain, imported_at_ms).map_err(|error| RecordError::Damaged {
+        what: error.to_string(),
+    })
+}

@@ -1,0 +1,355 @@
+//! The operator's configured instances, every version of their settings, and who saved it.
+
+use std::collections::BTreeMap;
+
+use bss_model::clock::now_ms;
+use bss_model::{Change, Instance, NewInstance, SavedSettings, SettingsVersion, Standing, Thumbprint};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use sqlx::Row as _;
+use sqlx::sqlite::SqliteRow;
+use uuid::Uuid;
+
+use super::stored::{from_json, id, to_json};
+use super::{Record, RecordError, begin_write};
+
+/// Why an instance was not made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CreateError {
+    /// Another one has the name.
+    #[error("an instance named `{name}` exists; choose another name")]
+    NameTaken {
+        /// The name.
+        name: String,
+    },
+    /// A name must show, and fit into a line.
+    #[error("`{name}` can't be the name of an instance: it has 1 to {NAME_CHARS_MAX} characters, no control characters, and no blanks around it", name = name.escape_debug())]
+    InvalidName {
+        /// The name.
+        name: String,
+    },
+    /// A currency is a code of three letters.
+    #[error("`{currency}` is not a currency; give its ISO 4217 code, as in `EUR`", currency = currency.escape_debug())]
+    InvalidCurrency {
+        /// What was given.
+        currency: String,
+    },
+    /// There is no certificate among the authorities to trust.
+    #[error(
+        "no certificate authority was found in what is to be trusted; hint: give a PEM file with `--trust`"
+    )]
+    TrustedAuthorities,
+    /// The record failed.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+/// Why settings were not saved. Nothing of them was.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SaveError {
+    /// Somebody else has saved since the version that the change is based on.
+    #[error(
+        "`{changed_by}` has saved the settings of instance `{name}` meanwhile (version {found}, not {expected}); look at them and repeat the change"
+    )]
+    Conflict {
+        /// The instance's name.
+        name: String,
+        /// The version that the change is based on.
+        expected: i64,
+        /// The version there is.
+        found: i64,
+        /// Who saved last.
+        changed_by: String,
+    },
+    /// No such instance.
+    #[error("instance `{id}` does not exist")]
+    NoInstance {
+        /// What was asked for.
+        id: Uuid,
+    },
+    /// The chosen certificate is not there.
+    #[error("certificate `{thumbprint}` is not installed; import its PFX file first")]
+    NoCertificate {
+        /// The certificate.
+        thumbprint: Thumbprint,
+    },
+    /// The record failed.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+impl From<sqlx::Error> for SaveError {
+    fn from(source: sqlx::Error) -> Self {
+        Self::Record(source.into())
+    }
+}
+
+/// As long as the longest text field of the form.
+const NAME_CHARS_MAX: usize = 100;
+
+impl Record {
+    /// Makes an instance without settings.
+    ///
+    /// # Errors
+    /// When the name is taken or can't be shown, and when there is no certificate in the authorities to trust.
+    pub async fn create_instance(&self, new: NewInstance) -> Result<Instance, CreateError> {
+        let NewInstance {
+            name,
+            currency,
+            options,
+            reach,
+        } = new;
+        let chars = name.chars().count();
+        if chars == 0 || chars > NAME_CHARS_MAX || name.trim() != name || name.chars().any(char::is_control) {
+            return Err(CreateError::InvalidName { name });
+        }
+        if currency.len() != 3 || !currency.bytes().all(|letter| letter.is_ascii_uppercase()) {
+            return Err(CreateError::InvalidCurrency { currency });
+        }
+        if let Some(pem) = &reach.trusted_authorities_pem
+            && CertificateDer::pem_slice_iter(pem.as_bytes())
+                .flatten()
+                .next()
+                .is_none()
+        {
+            return Err(CreateError::TrustedAuthorities);
+        }
+        let instance = Instance {
+            id: Uuid::new_v4(),
+            name,
+            currency,
+            options,
+            reach,
+            version: 0,
+            values: BTreeMap::new(),
+            standing: Standing::NeedsCredentials,
+            authorities: Vec::new(),
+            thumbprint: None,
+            created_at_ms: now_ms(),
+        };
+        let inserted = sqlx::query(
+            "INSERT INTO instances (id, name, currency, options, reach, standing, version, settings,
+                                    authorities, services_entity_tag, created_at_ms)
+             VALUES ($1, $2, $3, $4, $5, $6, 0, '{}', '[]', '', $7) ON CONFLICT (name) DO NOTHING",
+        )
+        .bind(instance.id.to_string())
+        .bind(&instance.name)
+        .bind(&instance.currency)
+        .bind(to_json(&instance.options)?)
+        .bind(to_json(&instance.reach)?)
+        .bind(instance.standing.word())
+        .bind(instance.created_at_ms)
+        .execute(&self.writer)
+        .await
+        .map_err(RecordError::from)?;
+        if inserted.rows_affected() == 0 {
+            return Err(CreateError::NameTaken { name: instance.name });
+        }
+        Ok(instance)
+    }
+
+    /// The instance of a name. None: there is none.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn instance(&self, name: &str) -> Result<Option<Instance>, RecordError> {
+        let row = sqlx::query("SELECT * FROM instances WHERE name = $1")
+            .bind(name)
+            .fetch_optional(&self.readers)
+            .await?;
+        row.as_ref().map(read_instance).transpose()
+    }
+
+    /// The instance of an id. None: there is none.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn instance_by_id(&self, id: Uuid) -> Result<Option<Instance>, RecordError> {
+        let row = sqlx::query("SELECT * FROM instances WHERE id = $1")
+            .bind(id.to_string())
+            .fetch_optional(&self.readers)
+            .await?;
+        row.as_ref().map(read_instance).transpose()
+    }
+
+    /// All instances, by name.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn instances(&self) -> Result<Vec<Instance>, RecordError> {
+        let rows = sqlx::query("SELECT * FROM instances ORDER BY name")
+            .fetch_all(&self.readers)
+            .await?;
+        rows.iter().map(read_instance).collect()
+    }
+
+    /// Saves an instance's settings, and what that changed, if nobody has saved since `expected_version`.
+    /// The next Get Services Definition reads everything again if a value changed.
+    ///
+    /// # Errors
+    /// When somebody else was faster, or when the certificate is not installed.
+    pub async fn save_settings(
+        &self,
+        instance_id: Uuid,
+        expected_version: i64,
+        new: SavedSettings,
+        changed_by: &str,
+    ) -> Result<Instance, SaveError> {
+        let mut transaction = begin_write(&self.writer).await?;
+        let row = sqlx::query("SELECT * FROM instances WHERE id = $1")
+            .bind(instance_id.to_string())
+            .fetch_optional(&mut *transaction)
+            .await?
+            .ok_or(SaveError::NoInstance { id: instance_id })?;
+        let old = read_instance(&row)?;
+        if old.version != expected_version {
+            let changed_by: Option<String> = sqlx::query_scalar(
+                "SELECT changed_by FROM instance_history WHERE instance_id = $1 AND version = $2",
+            )
+            .bind(instance_id.to_string())
+            .bind(old.version)
+            .fetch_optional(&mut *transaction)
+            .await?;
+            return Err(SaveError::Conflict {
+                name: old.name,
+                expected: expected_version,
+                found: old.version,
+                changed_by: changed_by.unwrap_or_default(),
+            });
+        }
+        if let Some(thumbprint) = new.thumbprint {
+            let installed: i64 =
+                sqlx::query_scalar("SELECT COUNT(*) FROM certificates WHERE thumbprint = $1")
+                    .bind(thumbprint.to_string())
+                    .fetch_one(&mut *transaction)
+                    .await?;
+            if installed == 0 {
+                return Err(SaveError::NoCertificate { thumbprint });
+            }
+        }
+        let saved = Instance {
+            version: expected_version.saturating_add(1),
+            values: new.values,
+            standing: new.standing,
+            authorities: new.authorities,
+            thumbprint: new.thumbprint,
+            ..old.clone()
+        };
+        write_settings(&mut transaction, &old, &saved, changed_by).await?;
+        transaction.commit().await?;
+        Ok(saved)
+    }
+
+    /// Every save of an instance's settings, the first one first.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn instance_history(&self, instance_id: Uuid) -> Result<Vec<SettingsVersion>, RecordError> {
+        let rows = sqlx::query("SELECT * FROM instance_history WHERE instance_id = $1 ORDER BY version")
+            .bind(instance_id.to_string())
+            .fetch_all(&self.readers)
+            .await?;
+        let read = |row: &SqliteRow| {
+            Ok(SettingsVersion {
+                version: row.try_get("version")?,
+                changed_by: row.try_get("changed_by")?,
+                changed_at_ms: row.try_get("changed_at_ms")?,
+                standing: Standing::from_word(row.try_get("standing")?)?,
+                changes: from_json(row, "changes")?,
+            })
+        };
+        rows.iter().map(read).collect()
+    }
+
+    /// Whether an instance has licenses, or purchases that may yet turn out to have brought one.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn has_licenses(&self, instance_id: Uuid) -> Result<bool, RecordError> {
+        let count: i64 = sqlx::query_scalar(
+            "SELECT COUNT(*) FROM assets WHERE instance_id = $1 AND sync_status <> 'failed'",
+        )
+        .bind(instance_id.to_string())
+        .fetch_one(&self.readers)
+        .await?;
+        Ok(count > 0)
+    }
+}
+
+async fn write_settings(
+    transaction: &mut sqlx::SqliteConnection,
+    old: &Instance,
+    new: &Instance,
+    changed_by: &str,
+) -> Result<(), RecordError> {
+    // A later version is never written over, whatever isolation the database gives.
+    let updated = sqlx::query(
+        "UPDATE instances
+         SET version = $3, settings = $4, standing = $5, authorities = $6, thumbprint = $7,
+             services_entity_tag = CASE WHEN settings = $4 THEN services_entity_tag ELSE '' END
+         WHERE id = $1 AND version = $2",
+    )
+    .bind(old.id.to_string())
+    .bind(old.version)
+    .bind(new.version)
+    .bind(to_json(&new.values)?)
+    .bind(new.standing.word())
+    .bind(to_json(&new.authorities)?)
+    .bind(new.thumbprint.map(|thumbprint| thumbprint.to_string()))
+    .execute(&mut *transaction)
+    .await?;
+    if updated.rows_affected() != 1 {
+        return Err(RecordError::Damaged {
+            what: format!("instance `{}` has two versions", old.name),
+        });
+    }
+    sqlx::query(
+        "INSERT INTO instance_history (instance_id, version, changed_by, changed_at_ms, standing, changes)
+         VALUES ($1, $2, $3, $4, $5, $6)",
+    )
+    .bind(new.id.to_string())
+    .bind(new.version)
+    .bind(changed_by)
+    .bind(now_ms())
+    .bind(new.standing.word())
+    .bind(to_json(&changes(&old.values, &new.values))?)
+    .execute(&mut *transaction)
+    .await?;
+    Ok(())
+}
+
+fn changes(old: &BTreeMap<String, String>, new: &BTreeMap<String, String>) -> BTreeMap<String, Change> {
+    let fields = old.keys().chain(new.keys());
+    fields
+        .filter(|field| old.get(*field) != new.get(*field))
+        .map(|field| {
+            let change = Change {
+                old: old.get(field).cloned(),
+                new: new.get(field).cloned(),
+            };
+            (field.clone(), change)
+        })
+        .collect()
+}
+
+pub(super) fn read_instance(row: &SqliteRow) -> Result<Instance, RecordError> {
+    let thumbprint: Option<&str> = row.try_get("thumbprint")?;
+    let thumbprint = thumbprint.map(str::parse::<Thumbprint>).transpose();
+    Ok(Instance {
+        id: id(row, "id")?,
+        name: row.try_get("name")?,
+        currency: row.try_get("currency")?,
+        options: from_json(row, "options")?,
+        reach: from_json(row, "reach")?,
+        version: row.try_get("version")?,
+        values: from_json(row, "settings")?,
+        standing: Standing::from_word(row.try_get("standing")?)?,
+        authorities: from_json(row, "authorities")?,
+        thumbprint: thumbprint.map_err(|error| RecordError::Damaged {
+            what: error.to_string(),
+        })?,
+        created_at_ms: row.try_get("created_at_ms")?,
+    })
+}

@@ -1,0 +1,294 @@
+//! What was charged and credited: one invoice per order with a line per license, and credits of whole lines.
+
+use std::collections::BTreeMap;
+
+use bss_model::{Asset, BillingFilter, Credit, Invoice, InvoiceLine, Price};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection};
+use uuid::Uuid;
+
+use super::stored::{count, id};
+use super::{Record, RecordError};
+
+/// Invoices and credits are numbered apart, each from 1 without gaps, as bookkeepers expect of both.
+const INVOICE_NUMBERS: &str = "invoice";
+const CREDIT_NUMBERS: &str = "credit";
+
+/// Adds a filter to a query in which `orders` is joined.
+fn push(filter: BillingFilter, query: &mut QueryBuilder<Sqlite>) {
+    query.push(" WHERE 1 = 1");
+    if let Some(instance) = filter.instance {
+        query
+            .push(" AND orders.instance_id = ")
+            .push_bind(instance.to_string());
+    }
+    if let Some(order) = filter.order {
+        query.push(" AND orders.id = ").push_bind(order.to_string());
+    }
+}
+
+impl Record {
+    /// The invoice of an order. None: nothing of it has been charged yet.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn invoice(&self, order_id: Uuid) -> Result<Option<Invoice>, RecordError> {
+        let order = Some(order_id);
+        let invoices = self.invoices(BillingFilter {
+            order,
+            instance: None,
+        });
+        Ok(invoices.await?.pop())
+    }
+
+    /// The invoices that a filter names, by number.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn invoices(&self, filter: BillingFilter) -> Result<Vec<Invoice>, RecordError> {
+        let mut query = QueryBuilder::new(
+            "SELECT invoices.number, invoices.issued_at_ms, invoice_lines.* FROM invoices
+             JOIN invoice_lines ON invoice_lines.order_id = invoices.order_id
+             JOIN orders ON orders.id = invoices.order_id",
+        );
+        push(filter, &mut query);
+        query.push(" ORDER BY invoices.number, invoice_lines.position");
+        let rows = query.build().fetch_all(&self.readers).await?;
+        let mut invoices = BTreeMap::new();
+        for row in &rows {
+            let number = number(row)?;
+            let invoice = invoices.entry(number).or_insert(Invoice {
+                number,
+                order_id: id(row, "order_id")?,
+                issued_at_ms: row.try_get("issued_at_ms")?,
+                lines: Vec::new(),
+            });
+            invoice.lines.push(line(row)?);
+        }
+        Ok(invoices.into_values().collect())
+    }
+
+    /// The credits that a filter names, by number.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn credits(&self, filter: BillingFilter) -> Result<Vec<Credit>, RecordError> {
+        let mut query = QueryBuilder::new(
+            "SELECT credits.*, orders.id AS order_id FROM credits
+             JOIN invoice_lines ON invoice_lines.asset_id = credits.asset_id
+             JOIN orders ON orders.id = invoice_lines.order_id",
+        );
+        push(filter, &mut query);
+        query.push(" ORDER BY credits.number");
+        let rows = query.build().fetch_all(&self.readers).await?;
+        rows.iter().map(read_credit).collect()
+    }
+}
+
+/// Charges a license: a line on its order's invoice, which is made with the first one. Charging it again does
+/// nothing, and neither does charging one that was ordered before products had prices.
+pub(super) async fn charge(
+    transaction: &mut SqliteConnection,
+    asset: &Asset,
+    now_ms: i64,
+) -> Result<(), RecordError> {
+    let Some(price) = &asset.price else { return Ok(()) };
+    let issued = sqlx::query("SELECT number FROM invoices WHERE order_id = $1")
+        .bind(asset.order_id.to_string())
+        .fetch_optional(&mut *transaction)
+        .await?;
+    if issued.is_none() {
+        let number = next_number(transaction, INVOICE_NUMBERS).await?;
+        sqlx::query("INSERT INTO invoices (order_id, number, issued_at_ms) VALUES ($1, $2, $3)")
+            .bind(asset.order_id.to_string())
+            .bind(number)
+            .bind(now_ms)
+            .execute(&mut *transaction)
+            .await?;
+    }
+    sqlx::query(
+        "INSERT INTO invoice_lines (asset_id, order_id, position, product_code, product_name, currency,
+                                    minor_units, charged_at_ms)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+         ON CONFLICT (asset_id) DO NOTHING",
+    )
+    .bind(asset.id.to_string())
+    .bind(asset.order_id.to_string())
+    .bind(i64::from(asset.position))
+    .bind(&asset.product_code)
+    .bind(&asset.product_name)
+    .bind(&price.currency)
+    .bind(price.minor_units)
+    .bind(now_ms)
+    .execute(transaction)
+    .await?;
+    Ok(())
+}
+
+/// Gives all of what was charged for a license back. None: it was never charged. A second call answers with the
+/// credit of the first one, whatever cancellation it names.
+pub(super) async fn credit(
+    transaction: &mut SqliteConnection,
+    asset_id: Uuid,
+    cancellation_id: Uuid,
+    now_ms: i64,
+) -> Result<Option<Credit>, RecordError> {
+    if let Some(earlier) = read_credit_of(transaction, asset_id).await? {
+        return Ok(Some(earlier));
+    }
+    let Some(charged) = read_line(transaction, asset_id).await? else {
+        return Ok(None);
+    };
+    let number = next_number(transaction, CREDIT_NUMBERS).await?;
+    sqlx::query(
+        "INSERT INTO credits (asset_id, number, currency, minor_units, cancellation_id, credited_at_ms)
+         VALUES ($1, $2, $3, $4, $5, $6)",
+    )
+    .bind(asset_id.to_string())
+    .bind(number)
+    .bind(&charged.price.currency)
+    .bind(charged.price.minor_units)
+    .bind(cancellation_id.to_string())
+    .bind(now_ms)
+    .execute(&mut *transaction)
+    .await?;
+    read_credit_of(transaction, asset_id).await
+}
+
+/// Numbers are taken in the transaction that uses them, so that one that comes to nothing leaves no gap.
+async fn next_number(transaction: &mut SqliteConnection, kind: &str) -> Result<i64, RecordError> {
+    let number = sqlx::query_scalar(
+        "INSERT INTO running_numbers (kind, last) VALUES ($1, 1)
+         ON CONFLICT (kind) DO UPDATE SET last = running_numbers.last + 1
+         RETURNING last",
+    )
+    .bind(kind)
+    .fetch_one(transaction)
+    .await?;
+    Ok(number)
+}
+
+async fn read_line(
+    connection: &mut SqliteConnection,
+    asset_id: Uuid,
+) -> Result<Option<InvoiceLine>, RecordError> {
+    let row = sqlx::query("SELECT * FROM invoice_lines WHERE asset_id = $1")
+        .bind(asset_id.to_string())
+        .fetch_optional(connection)
+        .await?;
+    row.as_ref().map(line).transpose()
+}
+
+async fn read_credit_of(
+    connection: &mut SqliteConnection,
+    asset_id: Uuid,
+) -> Result<Option<Credit>, RecordError> {
+    let row = sqlx::query(
+        "SELECT credits.*, invoice_lines.order_id FROM credits
+         JOIN invoice_lines ON invoice_lines.asset_id = credits.asset_id WHERE credits.asset_id = $1",
+    )
+    .bind(asset_id.to_string())
+    .fetch_optional(connection)
+    .await?;
+    row.as_ref().map(read_credit).transpose()
+}
+
+fn line(row: &SqliteRow) -> Result<InvoiceLine, RecordError> {
+    Ok(InvoiceLine {
+        asset_id: id(row, "asset_id")?,
+        position: count(row, "position")?,
+        product_code: row.try_get("product_code")?,
+        product_name: row.try_get("product_name")?,
+        price: price(row)?,
+        charged_at_ms: row.try_get("charged_at_ms")?,
+    })
+}
+
+fn read_credit(row: &SqliteRow) -> Result<Credit, RecordError> {
+    let cancellation_id: Option<&str> = row.try_get("cancellation_id")?;
+    Ok(Credit {
+        number: number(row)?,
+        asset_id: id(row, "asset_id")?,
+        order_id: id(row, "order_id")?,
+        price: price(row)?,
+        cancellation_id: cancellation_id.map(|_| id(row, "cancellation_id")).transpose()?,
+        credited_at_ms: row.try_get("credited_at_ms")?,
+    })
+}
+
+fn price(row: &SqliteRow) -> Result<Price, RecordError> {
+    Ok(Price {
+        currency: row.try_get("currency")?,
+        minor_units: row.try_get("minor_units")?,
+    })
+}
+
+fn number(row: &SqliteRow) -> Result<u64, RecordError> {
+    let number: i64 = row.try_get("number")?;
+    u64::try_from(number).map_err(|_| RecordError::Damaged {
+        what: format!("column `number`: {number}"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A connection in a transaction, on which an asset of this price has been charged.
+    async fn charged(record: &Record, asset_id: Uuid) -> sqlx::pool::PoolConnection<Sqlite> {
+        let mut connection = record.writer.acquire().await.unwrap();
+        // The order and the asset themselves are of no interest here.
+        let rows = [
+            "PRAGMA foreign_keys = OFF",
+            "BEGIN IMMEDIATE",
+            "INSERT INTO invoices (order_id, number, issued_at_ms) VALUES ('00000000-0000-0000-0000-000000000001', 1, 1)",
+        ];
+        for row in rows {
+            sqlx::query(row).execute(&mut *connection).await.unwrap();
+        }
+        sqlx::query("INSERT INTO invoice_lines VALUES ($1, $2, 1, 'a', 'A', 'EUR', 14900, 1)")
+            .bind(asset_id.to_string())
+            .bind(Uuid::from_u128(1).to_string())
+            .execute(&mut *connection)
+            .await
+            .unwrap();
+        connection
+    }
+
+    #[tokio::test]
+    async fn a_credit_is_the_whole_line_once_and_nothing_without_a_charge() {
+        let directory = tempfile::tempdir().unwrap();
+        let record = Record::open(directory.path()).await.unwrap();
+        let asset_id = Uuid::new_v4();
+        let mut connection = charged(&record, asset_id).await;
+        let [cancellation, another] = [Uuid::new_v4(), Uuid::new_v4()];
+
+        let uncharged = credit(&mut connection, Uuid::new_v4(), cancellation, 2)
+            .await
+            .unwrap();
+        assert_eq!(uncharged, None);
+        let first = credit(&mut connection, asset_id, cancellation, 2)
+            .await
+            .unwrap()
+            .unwrap();
+        let expected = Credit {
+            number: 1,
+            asset_id,
+            order_id: Uuid::from_u128(1),
+            price: Price {
+                currency: "EUR".to_owned(),
+                minor_units: 14_900,
+            },
+            cancellation_id: Some(cancellation),
+            credited_at_ms: 2,
+        };
+        assert_eq!(first, expected);
+        let again = credit(&mut connection, asset_id, another, 3).await.unwrap();
+        assert_eq!(again, Some(expected));
+        let credits: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM credits")
+            .fetch_one(&mut *connection)
+            .await
+            .unwrap();
+        assert_eq!(credits, 1);
+    }
+}

@@ -1,0 +1,195 @@
+//! The record: what the host keeps between calls, in one directory that only its owner can enter, with one database in it.
+//!
+//! A part of `host-harness`, which re-exports what embedders need; everything else is `pub` for the crates beside it.
+
+mod assets;
+mod attempts;
+mod cancellations;
+mod certificate_store;
+mod database;
+mod instances;
+mod invoices;
+mod mail_settings;
+mod orders;
+mod outbox;
+mod products;
+mod refreshes;
+mod returns;
+mod runs;
+mod services;
+mod stored;
+mod taking;
+mod workers;
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bss_keys::HostKey;
+use sqlx::SqlitePool;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+
+pub use assets::RetryError;
+pub use attempts::FinishError;
+pub use cancellations::{CancelError, DecideError};
+pub use certificate_store::{CertificateStore, IdentityError, ImportError, RemoveError};
+pub use database::RecordError;
+pub use instances::{CreateError, SaveError};
+pub use orders::PlaceError;
+pub use outbox::RetryMailError;
+pub use products::ProductError;
+pub use refreshes::{RefreshRecordError, returned_elsewhere};
+pub use returns::{BeginReturnError, FinishReturnError};
+pub use runs::{EndRunError, StartRunError};
+pub use services::ApplyError;
+pub use workers::{WORKER_LEASE, Worker};
+
+use database::begin_write;
+
+/// The database in the data directory.
+pub const RECORD_FILE: &str = "record.db";
+/// Held while the data directory is opened, so that two first starts don't set it up at once.
+const LOCK_FILE: &str = "open.lock";
+/// How long a write waits for another process's. Ten times what the largest transaction takes (100,000 products).
+const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+/// Connections that read. More than that at once only queue for the processors.
+const READERS_MAX: u32 = 8;
+/// Sealed on the first start and opened on every other, so that a wrong host key shows at once.
+const KEY_CHECK: &[u8] = b"the host key of this record";
+const KEY_CHECK_PURPOSE: &str = "check of the host key";
+
+/// The record of a host: instances, products, orders, assets and certificates. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// Connections that read beside each other.
+    readers: SqlitePool,
+    /// The one connection that writes. Writers of this process wait for it in turn; left to SQLite, each would sleep and
+    /// try again.
+    writer: SqlitePool,
+    host_key: Arc<HostKey>,
+    data_dir: Arc<Path>,
+    ends: Arc<attempts::AttemptEnds>,
+}
+
+impl Record {
+    /// Opens the record in `data_dir`; makes the directory, the host key and the database where there
+    /// are none. Any number of processes may have it open.
+    ///
+    /// # Errors
+    /// When the directory is open to others, when the host key is missing or another one, and when the
+    /// database can't be opened.
+    pub async fn open(data_dir: &Path) -> Result<Self, RecordError> {
+        let _lock = lock_directory(data_dir).await?;
+        let is_new = !data_dir.join(RECORD_FILE).exists();
+        let host_key = Arc::new(HostKey::load(data_dir, is_new)?);
+        Self::open_locked(data_dir, host_key).await
+    }
+
+    /// Like [`Record::open`], for an embedder that keeps the host key elsewhere.
+    ///
+    /// # Errors
+    /// Like [`Record::open`].
+    pub async fn open_with_key(data_dir: &Path, host_key: Arc<HostKey>) -> Result<Self, RecordError> {
+        let _lock = lock_directory(data_dir).await?;
+        Self::open_locked(data_dir, host_key).await
+    }
+
+    async fn open_locked(data_dir: &Path, host_key: Arc<HostKey>) -> Result<Self, RecordError> {
+        let path = data_dir.join(RECORD_FILE);
+        let options = SqliteConnectOptions::new()
+            .filename(&path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            // What is committed must survive a power cut: money was spent on it.
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(BUSY_TIMEOUT);
+        let pool = |connections| {
+            SqlitePoolOptions::new()
+                .max_connections(connections)
+                // A connection to a file does not break while it is not used.
+                .test_before_acquire(false)
+        };
+        let writer = pool(1).connect_with(options.clone()).await?;
+        sqlx::migrate!("./migrations").run(&writer).await?;
+        let record = Self {
+            // A write that does not take its turn is a defect, and fails.
+            readers: pool(READERS_MAX)
+                .connect_with(options.pragma("query_only", "TRUE"))
+                .await?,
+            writer,
+            host_key,
+            data_dir: data_dir.into(),
+            ends: Arc::default(),
+        };
+        record.check_host_key(path).await?;
+        Ok(record)
+    }
+
+    async fn check_host_key(&self, path: PathBuf) -> Result<(), RecordError> {
+        let check = self.host_key.seal(KEY_CHECK_PURPOSE, KEY_CHECK)?;
+        sqlx::query("INSERT INTO host_key_checks (id, sealed) VALUES (1, $1) ON CONFLICT (id) DO NOTHING")
+            .bind(check)
+            .execute(&self.writer)
+            .await?;
+        let sealed: Vec<u8> = sqlx::query_scalar("SELECT sealed FROM host_key_checks WHERE id = 1")
+            .fetch_one(&self.readers)
+            .await?;
+        match self.host_key.open(KEY_CHECK_PURPOSE, &sealed) {
+            Ok(_) => Ok(()),
+            Err(_) => Err(RecordError::WrongHostKey { path }),
+        }
+    }
+
+    /// The certificates in this record.
+    pub fn certificates(&self) -> CertificateStore {
+        CertificateStore::new(
+            self.readers.clone(),
+            self.writer.clone(),
+            Arc::clone(&self.host_key),
+        )
+    }
+
+    /// Closes the database, so that another process may move or delete its files.
+    pub async fn close(self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+}
+
+/// Makes the data directory where there is none, and waits until nobody else sets it up.
+async fn lock_directory(data_dir: &Path) -> Result<File, RecordError> {
+    let path = data_dir.to_owned();
+    let failed = |source| RecordError::Directory {
+        path: data_dir.to_owned(),
+        source,
+    };
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&path)
+        .map_err(failed)?;
+    // An empty directory can be taken over; in one with files, others may rely on being let in.
+    if fs::read_dir(&path).map_err(failed)?.next().is_none() {
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).map_err(failed)?;
+    }
+    let mode = fs::metadata(&path).map_err(failed)?.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return Err(RecordError::OpenToOthers { path, mode });
+    }
+    let lock = move || {
+        let mut options = OpenOptions::new();
+        options.create(true).truncate(false).write(true).mode(0o600);
+        let file = options.open(path.join(LOCK_FILE))?;
+        file.lock()?;
+        Ok(file)
+    };
+    tokio::task::spawn_blocking(lock)
+        .await
+        .map_err(io::Error::other)
+        .flatten()
+        .map_err(failed)
+}

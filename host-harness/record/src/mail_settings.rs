@@ -1,0 +1,60 @@
+//! How this host sends e-mail: who as, through what, with which templates.
+
+use bss_model::clock::now_ms;
+use bss_model::{MailDelivery, MailSettings, Secret};
+use sqlx::Row as _;
+
+use super::stored::{from_json, to_json};
+use super::{Record, RecordError, begin_write};
+
+const PASSWORD_PURPOSE: &str = "password of the mail server";
+
+impl Record {
+    /// Keeps how e-mail is sent, instead of what was kept before. The caller checks it first.
+    ///
+    /// # Errors
+    /// When the record can't be written.
+    pub async fn save_mail_settings(&self, settings: &MailSettings) -> Result<(), RecordError> {
+        let sealed_password = match settings.password() {
+            Some(password) => Some(
+                self.host_key
+                    .seal(PASSWORD_PURPOSE, password.expose().as_bytes())?,
+            ),
+            None => None,
+        };
+        let mut transaction = begin_write(&self.writer).await?;
+        sqlx::query(
+            "INSERT INTO mail_settings (id, settings, sealed_password, saved_at_ms) VALUES (1, $1, $2, $3)
+             ON CONFLICT (id) DO UPDATE SET settings = excluded.settings,
+                 sealed_password = excluded.sealed_password, saved_at_ms = excluded.saved_at_ms",
+        )
+        .bind(to_json(settings)?)
+        .bind(sealed_password)
+        .bind(now_ms())
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// How e-mail is sent. None: nobody has said so yet, and e-mails wait.
+    ///
+    /// # Errors
+    /// When the record can't be read, or the host key does not open the password.
+    pub async fn mail_settings(&self) -> Result<Option<MailSettings>, RecordError> {
+        let row = sqlx::query("SELECT settings, sealed_password FROM mail_settings WHERE id = 1")
+            .fetch_optional(&self.readers)
+            .await?;
+        let Some(row) = row else { return Ok(None) };
+        let mut settings: MailSettings = from_json(&row, "settings")?;
+        let sealed: Option<&[u8]> = row.try_get("sealed_password")?;
+        if let (Some(sealed), MailDelivery::Smtp(server)) = (sealed, &mut settings.delivery) {
+            let password = self.host_key.open(PASSWORD_PURPOSE, sealed)?;
+            let password = std::str::from_utf8(&password).map_err(|_| RecordError::Damaged {
+                what: format!("the {PASSWORD_PURPOSE} is no text"),
+            })?;
+            server.password = Some(Secret::new(password));
+        }
+        Ok(Some(settings))
+    }
+}

@@ -1,0 +1,427 @@
+//! Orders: so many units of products, each its own line of quantity 1 with its own asset.
+
+use std::collections::BTreeSet;
+
+use aws_lc_rs::digest;
+use bss_model::clock::now_ms;
+use bss_model::{
+    AssetStatus, Instance, NewLine, NewOrder, Order, OrderLine, Party, Product, ReturnStatus, Standing,
+    SyncStatus, client_transaction_id, is_language, merged,
+};
+use data_encoding::HEXLOWER;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row as _, SqliteConnection};
+use uuid::Uuid;
+
+use super::stored::{from_json, id, to_json};
+use super::{Record, RecordError, begin_write};
+
+/// Units of one order. Each is a purchase of its own at the vendor; more is a mistake rather than an order.
+const UNITS_PER_ORDER_MAX: u64 = 10_000;
+
+/// Why an order was not placed. Nothing of it was written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlaceError {
+    /// No such instance.
+    #[error("instance `{id}` does not exist")]
+    NoInstance {
+        /// What was asked for.
+        id: Uuid,
+    },
+    /// The instance can't sell yet.
+    #[error("instance `{name}` is not ready ({standing}); complete its settings first")]
+    NotReady {
+        /// The instance's name.
+        name: String,
+        /// Where it stands.
+        standing: Standing,
+    },
+    /// Nothing was ordered.
+    #[error("the order has no lines; name a product and a quantity")]
+    Empty,
+    /// More than one order takes.
+    #[error("the order has {units} units, and {UNITS_PER_ORDER_MAX} are the most; split it")]
+    TooManyUnits {
+        /// How many.
+        units: u64,
+    },
+    /// Something that the vendor has to know is not given.
+    #[error("{party} has no valid {field}; the vendor needs it")]
+    IncompleteParty {
+        /// `the customer` or `the reseller`.
+        party: &'static str,
+        /// Which field.
+        field: &'static str,
+    },
+    /// No such product.
+    #[error("product `{code}` is not known; run Get Services Definition, or check the code")]
+    UnknownProduct {
+        /// What was ordered.
+        code: String,
+    },
+    /// The vendor has stopped selling it.
+    #[error("product `{code}` is discontinued and can't be sold; choose another one")]
+    Discontinued {
+        /// What was ordered.
+        code: String,
+    },
+    /// The operator has not activated it.
+    #[error("product `{code}` is not active; `product activate` makes it one that can be sold")]
+    Inactive {
+        /// What was ordered.
+        code: String,
+    },
+    /// The operator has set no price, and an invoice needs one.
+    #[error("product `{code}` has no price in {currency}; set one with `product price`, 0 if it is free")]
+    NoPrice {
+        /// What was ordered.
+        code: String,
+        /// What the instance sells in, ISO 4217.
+        currency: String,
+    },
+    /// Fewer or more than the vendor sells at once.
+    #[error("{quantity} of product `{code}` can't be ordered at once; the least is {min}, the most {}", max.map_or_else(|| "not limited".to_owned(), |max| max.to_string()))]
+    Quantity {
+        /// What was ordered.
+        code: String,
+        /// How many.
+        quantity: u64,
+        /// The least.
+        min: u32,
+        /// The most. None: no limit.
+        max: Option<u32>,
+    },
+    /// The key was used for something else.
+    #[error(
+        "idempotency key `{key}` belongs to order `{order}`, which asked for something else; use a new key"
+    )]
+    KeyReused {
+        /// The key.
+        key: String,
+        /// The order that it belongs to.
+        order: Uuid,
+    },
+    /// The record failed.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+impl From<sqlx::Error> for PlaceError {
+    fn from(source: sqlx::Error) -> Self {
+        Self::Record(source.into())
+    }
+}
+
+impl Record {
+    /// Places an order in one transaction: an order line of quantity 1 and an asset for each unit. Nothing is
+    /// bought yet. With an idempotency key that was used before, the same order is returned.
+    ///
+    /// # Errors
+    /// When the instance is not ready, or anything that was ordered can't be. Nothing is written then.
+    pub async fn place_order(&self, new: NewOrder) -> Result<Order, PlaceError> {
+        check(&new)?;
+        let mut transaction = begin_write(&self.writer).await?;
+        let order = write_order(&mut transaction, &new).await?;
+        transaction.commit().await?;
+        Ok(order)
+    }
+
+    /// Whether an order could be placed now. Nothing is written.
+    ///
+    /// # Errors
+    /// As [`Record::place_order`].
+    pub async fn check_order(&self, new: NewOrder) -> Result<(), PlaceError> {
+        check(&new)?;
+        let mut transaction = begin_write(&self.writer).await?;
+        write_order(&mut transaction, &new).await?;
+        transaction.rollback().await?;
+        Ok(())
+    }
+
+    /// The orders of a customer, by the platform's own name for it.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn orders_of_customer(&self, customer_id: &str) -> Result<BTreeSet<Uuid>, RecordError> {
+        let mut orders = BTreeSet::new();
+        // The customer is in JSON, which databases search each in their own way.
+        let rows = sqlx::query("SELECT id, customer FROM orders")
+            .fetch_all(&self.readers)
+            .await?;
+        for row in &rows {
+            let customer: Party = from_json(row, "customer")?;
+            if customer.id == customer_id {
+                orders.insert(id(row, "id")?);
+            }
+        }
+        Ok(orders)
+    }
+
+    /// The order of an id. None: there is none.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn order(&self, order_id: Uuid) -> Result<Option<Order>, RecordError> {
+        let mut connection = self.readers.acquire().await?;
+        read_order(&mut connection, order_id).await
+    }
+}
+
+/// Writes an order that [`check`] had nothing against, or finds the one that its idempotency key belongs to.
+async fn write_order(transaction: &mut SqliteConnection, new: &NewOrder) -> Result<Order, PlaceError> {
+    let request_digest = request_digest(new)?;
+    if let Some(order) = earlier(transaction, new, &request_digest).await? {
+        return Ok(order);
+    }
+    let row = sqlx::query("SELECT * FROM instances WHERE id = $1")
+        .bind(new.instance_id.to_string())
+        .fetch_optional(&mut *transaction)
+        .await?
+        .ok_or(PlaceError::NoInstance { id: new.instance_id })?;
+    let instance = super::instances::read_instance(&row)?;
+    if instance.standing != Standing::Ready {
+        return Err(PlaceError::NotReady {
+            name: instance.name,
+            standing: instance.standing,
+        });
+    }
+    let mut units = Vec::new();
+    for line in merged(&new.lines) {
+        let product = orderable(transaction, new.instance_id, &line).await?;
+        let price = price(transaction, &instance, &line.product_code).await?;
+        units.extend(std::iter::repeat_n((product, price), line.quantity as usize));
+    }
+    let order_id = Uuid::new_v4();
+    insert_order(transaction, order_id, new, &request_digest).await?;
+    for (position, (product, price)) in (1_i64..).zip(&units) {
+        let unit = (order_id, position);
+        insert_unit(transaction, &instance, unit, product, *price).await?;
+    }
+    let order = read_order(transaction, order_id).await?;
+    order.ok_or_else(|| damaged(order_id).into())
+}
+
+/// What can be refused without looking into the record.
+fn check(new: &NewOrder) -> Result<(), PlaceError> {
+    let parties = [
+        ("the customer", Some(&new.customer)),
+        ("the reseller", new.reseller.as_ref()),
+    ];
+    for (party, given) in parties {
+        let Some(given) = given else { continue };
+        let is_country = given.country.len() == 2 && given.country.bytes().all(|b| b.is_ascii_uppercase());
+        let fields = [
+            ("id", !given.id.trim().is_empty()),
+            ("name", !given.name.trim().is_empty()),
+            ("country", is_country),
+        ];
+        if let Some((field, _)) = fields.into_iter().find(|(_, is_given)| !is_given) {
+            return Err(PlaceError::IncompleteParty { party, field });
+        }
+    }
+    let contact = [
+        ("e-mail address", !new.contact.email.trim().is_empty()),
+        ("language", is_language(&new.contact.language)),
+    ];
+    if let Some((field, _)) = contact.into_iter().find(|(_, is_valid)| !is_valid) {
+        let party = "the customer";
+        return Err(PlaceError::IncompleteParty { party, field });
+    }
+    let units = new.lines.iter().map(|line| u64::from(line.quantity)).sum();
+    if units > UNITS_PER_ORDER_MAX {
+        return Err(PlaceError::TooManyUnits { units });
+    }
+    if new.lines.is_empty() {
+        Err(PlaceError::Empty)
+    } else {
+        Ok(())
+    }
+}
+
+async fn orderable(
+    transaction: &mut SqliteConnection,
+    instance_id: Uuid,
+    line: &NewLine,
+) -> Result<Product, PlaceError> {
+    let code = line.product_code.clone();
+    let row = sqlx::query("SELECT * FROM products WHERE instance_id = $1 AND code = $2")
+        .bind(instance_id.to_string())
+        .bind(&code)
+        .fetch_optional(transaction)
+        .await?;
+    let Some(row) = row else {
+        return Err(PlaceError::UnknownProduct { code });
+    };
+    let product = super::services::read_product(&row)?;
+    if product.discontinued {
+        return Err(PlaceError::Discontinued { code });
+    }
+    if !product.active {
+        return Err(PlaceError::Inactive { code });
+    }
+    let (min, max) = (product.offered.min_quantity.max(1), product.offered.max_quantity);
+    if line.quantity < min || max.is_some_and(|max| line.quantity > max) {
+        return Err(PlaceError::Quantity {
+            code,
+            quantity: line.quantity.into(),
+            min,
+            max,
+        });
+    }
+    Ok(product)
+}
+
+/// What a product costs now, in minor units of the instance's currency.
+async fn price(
+    transaction: &mut SqliteConnection,
+    instance: &Instance,
+    code: &str,
+) -> Result<i64, PlaceError> {
+    let price = sqlx::query_scalar(
+        "SELECT minor_units FROM product_prices WHERE instance_id = $1 AND code = $2 AND currency = $3",
+    )
+    .bind(instance.id.to_string())
+    .bind(code)
+    .bind(&instance.currency)
+    .fetch_optional(transaction)
+    .await?;
+    price.ok_or_else(|| PlaceError::NoPrice {
+        code: code.to_owned(),
+        currency: instance.currency.clone(),
+    })
+}
+
+/// The order that an idempotency key belongs to already.
+async fn earlier(
+    transaction: &mut SqliteConnection,
+    new: &NewOrder,
+    request_digest: &str,
+) -> Result<Option<Order>, PlaceError> {
+    let Some(key) = &new.idempotency_key else {
+        return Ok(None);
+    };
+    let row =
+        sqlx::query("SELECT id, request_digest FROM orders WHERE instance_id = $1 AND idempotency_key = $2")
+            .bind(new.instance_id.to_string())
+            .bind(key)
+            .fetch_optional(&mut *transaction)
+            .await?;
+    let Some(row) = row else { return Ok(None) };
+    let order = id(&row, "id")?;
+    let known: &str = row.try_get("request_digest")?;
+    if known != request_digest {
+        return Err(PlaceError::KeyReused {
+            key: key.clone(),
+            order,
+        });
+    }
+    Ok(read_order(transaction, order).await?)
+}
+
+fn request_digest(new: &NewOrder) -> Result<String, RecordError> {
+    let text = to_json(new)?;
+    Ok(HEXLOWER.encode(digest::digest(&digest::SHA256, text.as_bytes()).as_ref()))
+}
+
+async fn insert_order(
+    transaction: &mut SqliteConnection,
+    order_id: Uuid,
+    new: &NewOrder,
+    request_digest: &str,
+) -> Result<(), RecordError> {
+    sqlx::query(
+        "INSERT INTO orders (id, instance_id, idempotency_key, request_digest, customer, contact, reseller, placed_at_ms)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+    )
+    .bind(order_id.to_string())
+    .bind(new.instance_id.to_string())
+    .bind(&new.idempotency_key)
+    .bind(request_digest)
+    .bind(to_json(&new.customer)?)
+    .bind(to_json(&new.contact)?)
+    .bind(new.reseller.as_ref().map(to_json).transpose()?)
+    .bind(now_ms())
+    .execute(transaction)
+    .await?;
+    Ok(())
+}
+
+async fn insert_unit(
+    transaction: &mut SqliteConnection,
+    instance: &Instance,
+    (order_id, position): (Uuid, i64),
+    product: &Product,
+    price: i64,
+) -> Result<(), RecordError> {
+    sqlx::query(
+        "INSERT INTO order_lines (order_id, position, product_code, quantity) VALUES ($1, $2, $3, 1)",
+    )
+    .bind(order_id.to_string())
+    .bind(position)
+    .bind(&product.offered.code)
+    .execute(&mut *transaction)
+    .await?;
+    let asset_id = Uuid::new_v4();
+    sqlx::query(
+        "INSERT INTO assets (id, instance_id, order_id, position, product_code, product_name, generation,
+                             client_transaction_id, status, sync_status, return_status, created_at_ms,
+                             due_at_ms, wanted_since_ms, currency, price_minor_units)
+         VALUES ($1, $2, $3, $4, $5, $6, 0, $7, $8, $9, $10, $11, $11, $11, $12, $13)",
+    )
+    .bind(asset_id.to_string())
+    .bind(instance.id.to_string())
+    .bind(order_id.to_string())
+    .bind(position)
+    .bind(&product.offered.code)
+    .bind(&product.offered.name)
+    .bind(client_transaction_id(instance.id, asset_id, 0).to_string())
+    .bind(AssetStatus::Active.word())
+    .bind(SyncStatus::Unsynchronised.word())
+    .bind(ReturnStatus::None.word())
+    .bind(now_ms())
+    .bind(&instance.currency)
+    .bind(price)
+    .execute(transaction)
+    .await?;
+    Ok(())
+}
+
+async fn read_order(connection: &mut SqliteConnection, order_id: Uuid) -> Result<Option<Order>, RecordError> {
+    let row = sqlx::query("SELECT * FROM orders WHERE id = $1")
+        .bind(order_id.to_string())
+        .fetch_optional(&mut *connection)
+        .await?;
+    let Some(row) = row else { return Ok(None) };
+    let lines =
+        sqlx::query("SELECT position, product_code, id FROM assets WHERE order_id = $1 ORDER BY position")
+            .bind(order_id.to_string())
+            .fetch_all(connection)
+            .await?;
+    let reseller: Option<&str> = row.try_get("reseller")?;
+    let contact: Option<&str> = row.try_get("contact")?;
+    Ok(Some(Order {
+        id: id(&row, "id")?,
+        instance_id: id(&row, "instance_id")?,
+        customer: from_json(&row, "customer")?,
+        contact: contact.map(|_| from_json(&row, "contact")).transpose()?,
+        reseller: reseller.map(|_| from_json(&row, "reseller")).transpose()?,
+        idempotency_key: row.try_get("idempotency_key")?,
+        placed_at_ms: row.try_get("placed_at_ms")?,
+        lines: lines.iter().map(read_line).collect::<Result<_, _>>()?,
+    }))
+}
+
+fn read_line(row: &SqliteRow) -> Result<OrderLine, RecordError> {
+    Ok(OrderLine {
+        position: super::stored::count(row, "position")?,
+        product_code: row.try_get("product_code")?,
+        asset_id: id(row, "id")?,
+    })
+}
+
+fn damaged(order_id: Uuid) -> RecordError {
+    RecordError::Damaged {
+        what: format!("order `{order_id}` can't be read back"),
+    }
+}

@@ -1,0 +1,288 @@
+//! The outbox: e-mails that are to be sent once each, written down together with what they are about.
+
+use bss_model::clock::now_ms;
+use bss_model::{Mail, MailFilter, MailKind, MailOutcome, MailState, MailToSend};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{QueryBuilder, Row as _, SqliteConnection};
+use uuid::Uuid;
+
+use super::stored::{count, from_json, id, to_json};
+use super::{Record, RecordError, begin_write};
+
+/// Why an e-mail is not tried again.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RetryMailError {
+    /// No such e-mail.
+    #[error("there is no mail `{id}`; hint: `mail list` shows those that there are")]
+    NoMail {
+        /// What was asked for.
+        id: Uuid,
+    },
+    /// It must not be sent twice.
+    #[error("mail `{id}` was sent already, and each is sent once")]
+    Sent {
+        /// The e-mail.
+        id: Uuid,
+    },
+    /// What it would say is not so any more.
+    #[error("mail `{id}` is about a license that was given back")]
+    Withdrawn {
+        /// The e-mail.
+        id: Uuid,
+    },
+    /// The record failed.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+/// Withdraws what was not sent yet about an asset, in the transaction that shows its license returned: its key is dead. One
+/// that is being sent at this moment can still become a sent one.
+pub(super) async fn withdraw(transaction: &mut SqliteConnection, asset_id: Uuid) -> Result<(), RecordError> {
+    sqlx::query("UPDATE mails SET state = $2, worker = NULL WHERE asset_id = $1 AND state <> $3")
+        .bind(asset_id.to_string())
+        .bind(MailState::Withdrawn.word())
+        .bind(MailState::Sent.word())
+        .execute(transaction)
+        .await?;
+    Ok(())
+}
+
+/// Writes an e-mail about an asset down, in the transaction that makes it necessary. Doing so again does nothing,
+/// and neither does one for an order without a contact, placed before orders had one.
+pub(super) async fn enqueue(
+    transaction: &mut SqliteConnection,
+    kind: MailKind,
+    asset_id: Uuid,
+    now_ms: i64,
+) -> Result<(), RecordError> {
+    sqlx::query(
+        "INSERT INTO mails (id, kind, asset_id, state, attempts, due_at_ms, created_at_ms)
+         SELECT $1, $2, assets.id, $3, 0, $4, $4 FROM assets JOIN orders ON orders.id = assets.order_id
+         WHERE assets.id = $5 AND orders.contact IS NOT NULL
+         ON CONFLICT (kind, asset_id) DO NOTHING",
+    )
+    .bind(Uuid::new_v4().to_string())
+    .bind(kind.word())
+    .bind(MailState::Pending.word())
+    .bind(now_ms)
+    .bind(asset_id.to_string())
+    .execute(transaction)
+    .await?;
+    Ok(())
+}
+
+impl Record {
+    /// Takes up to `limit` e-mails that are due for a worker of [`Record::start_worker`]. Nobody else gets them
+    /// while that worker lives and has not finished them; one that does not live gets nothing.
+    ///
+    /// # Errors
+    /// When the record can't be read or written, or the host key does not open it.
+    pub async fn take_mails(&self, worker_id: Uuid, limit: u32) -> Result<Vec<MailToSend>, RecordError> {
+        // Asking costs other writers nothing, and nearly always nothing is due.
+        let due: i64 = sqlx::query_scalar(
+            "SELECT COUNT(*) FROM (SELECT 1 AS one FROM mails
+             WHERE state = $1 AND due_at_ms <= $2 AND (worker IS NULL OR worker <> $3) LIMIT 1) AS due",
+        )
+        .bind(MailState::Pending.word())
+        .bind(now_ms())
+        .bind(worker_id.to_string())
+        .fetch_one(&self.readers)
+        .await?;
+        if due == 0 {
+            return Ok(Vec::new());
+        }
+        let mut transaction = begin_write(&self.writer).await?;
+        self.bury_dead_workers(&mut transaction).await?;
+        let taken = sqlx::query(
+            "UPDATE mails SET worker = $1, attempts = attempts + 1
+             WHERE id IN (SELECT id FROM mails WHERE state = $2 AND due_at_ms <= $3 AND worker IS NULL
+                          ORDER BY due_at_ms, id LIMIT $4)
+               AND EXISTS (SELECT 1 FROM workers WHERE id = $1)
+             RETURNING id",
+        )
+        .bind(worker_id.to_string())
+        .bind(MailState::Pending.word())
+        .bind(now_ms())
+        .bind(i64::from(limit))
+        .fetch_all(&mut *transaction)
+        .await?;
+        let mut mails = Vec::with_capacity(taken.len());
+        for row in &taken {
+            mails.push(self.read_mail_to_send(&mut transaction, id(row, "id")?).await?);
+        }
+        transaction.commit().await?;
+        Ok(mails)
+    }
+
+    /// Asks whether a worker is still to send an e-mail that it has taken: its license may have been given back meanwhile. None:
+    /// no more. Otherwise the right part of its Message-ID, which is `domain` the first time and stays so.
+    ///
+    /// # Errors
+    /// When the record can't be read or written.
+    pub async fn begin_mail(
+        &self,
+        worker_id: Uuid,
+        mail_id: Uuid,
+        domain: &str,
+    ) -> Result<Option<String>, RecordError> {
+        let domain = sqlx::query_scalar(
+            "UPDATE mails SET message_id_domain = COALESCE(message_id_domain, $3)
+             WHERE id = $1 AND worker = $2 AND state = $4
+             RETURNING message_id_domain",
+        )
+        .bind(mail_id.to_string())
+        .bind(worker_id.to_string())
+        .bind(domain)
+        .bind(MailState::Pending.word())
+        .fetch_optional(&self.writer)
+        .await?;
+        Ok(domain)
+    }
+
+    async fn read_mail_to_send(
+        &self,
+        connection: &mut SqliteConnection,
+        mail_id: Uuid,
+    ) -> Result<MailToSend, RecordError> {
+        let row = sqlx::query(
+            "SELECT mails.kind, mails.asset_id, mails.attempts, orders.customer, orders.reseller, orders.contact
+             FROM mails JOIN assets ON assets.id = mails.asset_id JOIN orders ON orders.id = assets.order_id
+             WHERE mails.id = $1",
+        )
+        .bind(mail_id.to_string())
+        .fetch_one(&mut *connection)
+        .await?;
+        let reseller: Option<&str> = row.try_get("reseller")?;
+        Ok(MailToSend {
+            id: mail_id,
+            kind: MailKind::from_word(row.try_get("kind")?)?,
+            asset: self.read_asset_of(connection, id(&row, "asset_id")?).await?,
+            customer: from_json(&row, "customer")?,
+            reseller: reseller.map(|_| from_json(&row, "reseller")).transpose()?,
+            contact: from_json(&row, "contact")?,
+            attempts: count(&row, "attempts")?,
+        })
+    }
+
+    /// Writes down what came of sending an e-mail, and gives it back unless it is sent or refused. One that may be sent
+    /// later is due at that time. That it was sent counts from any worker; the rest only from the one that has it.
+    ///
+    /// # Errors
+    /// When the record can't be written.
+    pub async fn finish_mail(
+        &self,
+        worker_id: Uuid,
+        mail: &MailToSend,
+        outcome: MailOutcome,
+        due_at_ms: i64,
+    ) -> Result<(), RecordError> {
+        let now = now_ms();
+        let (state, problem, due_at_ms, sent_at_ms) = match outcome {
+            MailOutcome::Sent(problem) => (MailState::Sent, problem, now, Some(now)),
+            MailOutcome::Later(problem) => (MailState::Pending, Some(problem), due_at_ms, None),
+            MailOutcome::Refused(problem) => (MailState::Failed, Some(problem), now, None),
+        };
+        sqlx::query(
+            "UPDATE mails SET state = $3, problem = $4, due_at_ms = $5, sent_at_ms = $6, worker = NULL
+             WHERE id = $1 AND state <> $7 AND (worker = $2 OR $3 = $7)",
+        )
+        .bind(mail.id.to_string())
+        .bind(worker_id.to_string())
+        .bind(state.word())
+        .bind(problem.as_ref().map(to_json).transpose()?)
+        .bind(due_at_ms)
+        .bind(sent_at_ms)
+        .bind(MailState::Sent.word())
+        .execute(&self.writer)
+        .await?;
+        Ok(())
+    }
+
+    /// The e-mails that a filter names, in the order in which they were written down.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn mails(&self, filter: MailFilter) -> Result<Vec<Mail>, RecordError> {
+        let mut query = QueryBuilder::new(
+            "SELECT mails.*, assets.order_id, orders.contact FROM mails
+             JOIN assets ON assets.id = mails.asset_id JOIN orders ON orders.id = assets.order_id
+             WHERE 1 = 1",
+        );
+        if let Some(state) = filter.state {
+            query.push(" AND mails.state = ").push_bind(state.word());
+        }
+        if let Some(order) = filter.order {
+            query.push(" AND assets.order_id = ").push_bind(order.to_string());
+        }
+        if let Some(asset) = filter.asset {
+            query.push(" AND mails.asset_id = ").push_bind(asset.to_string());
+        }
+        query.push(" ORDER BY mails.created_at_ms, assets.order_id, assets.position, mails.kind");
+        let rows = query.build().fetch_all(&self.readers).await?;
+        rows.iter().map(read_mail).collect()
+    }
+
+    /// Makes an e-mail that was not sent due now, one that was refused for good too.
+    ///
+    /// # Errors
+    /// When there is no such e-mail, when it was sent already, and when the record can't be written.
+    pub async fn retry_mail(&self, mail_id: Uuid) -> Result<(), RetryMailError> {
+        let mut transaction = begin_write(&self.writer).await?;
+        let state: Option<String> = sqlx::query_scalar("SELECT state FROM mails WHERE id = $1")
+            .bind(mail_id.to_string())
+            .fetch_optional(&mut *transaction)
+            .await
+            .map_err(RecordError::from)?;
+        let state = state.ok_or(RetryMailError::NoMail { id: mail_id })?;
+        match MailState::from_word(&state).map_err(RecordError::from)? {
+            MailState::Sent => return Err(RetryMailError::Sent { id: mail_id }),
+            MailState::Withdrawn => return Err(RetryMailError::Withdrawn { id: mail_id }),
+            MailState::Pending | MailState::Failed => {}
+        }
+        make_due(&mut transaction, Some(mail_id)).await?;
+        transaction.commit().await.map_err(RecordError::from)?;
+        Ok(())
+    }
+
+    /// Makes every e-mail that was not sent due now, those that were refused for good too. Answers how many.
+    ///
+    /// # Errors
+    /// When the record can't be written.
+    pub async fn retry_mails(&self) -> Result<u64, RecordError> {
+        let mut transaction = begin_write(&self.writer).await?;
+        let due = make_due(&mut transaction, None).await?;
+        transaction.commit().await?;
+        Ok(due)
+    }
+}
+
+async fn make_due(transaction: &mut SqliteConnection, mail_id: Option<Uuid>) -> Result<u64, RecordError> {
+    let mut query = QueryBuilder::new("UPDATE mails SET state = ");
+    query.push_bind(MailState::Pending.word());
+    query.push(", due_at_ms = ").push_bind(now_ms());
+    query.push(" WHERE state IN (");
+    query.push_bind(MailState::Pending.word()).push(", ");
+    query.push_bind(MailState::Failed.word()).push(")");
+    if let Some(mail_id) = mail_id {
+        query.push(" AND id = ").push_bind(mail_id.to_string());
+    }
+    Ok(query.build().execute(transaction).await?.rows_affected())
+}
+
+fn read_mail(row: &SqliteRow) -> Result<Mail, RecordError> {
+    let problem: Option<&str> = row.try_get("problem")?;
+    Ok(Mail {
+        id: id(row, "id")?,
+        kind: MailKind::from_word(row.try_get("kind")?)?,
+        asset_id: id(row, "asset_id")?,
+        order_id: id(row, "order_id")?,
+        contact: from_json(row, "contact")?,
+        state: MailState::from_word(row.try_get("state")?)?,
+        attempts: count(row, "attempts")?,
+        due_at_ms: row.try_get("due_at_ms")?,
+        problem: problem.map(|_| from_json(row, "problem")).transpose()?,
+        created_at_ms: row.try_get("created_at_ms")?,
+        sent_at_ms: row.try_get("sent_at_ms")?,
+    })
+}

@@ -1,0 +1,254 @@
+//! What the operator decides about products: active, published, and at what price.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bss_model::{Choice, Decided, Decision, Price, Product};
+use sqlx::{QueryBuilder, Row as _, SqliteConnection};
+use uuid::Uuid;
+
+use super::services::{ROWS_PER_STATEMENT, read_product};
+use super::{Record, RecordError, begin_write};
+
+/// Why nothing was decided.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProductError {
+    /// There are no such products.
+    #[error(
+        "no product has the code {}; nothing was changed; hint: `bss-host services products INSTANCE` shows them",
+        quoted(codes)
+    )]
+    NoProduct {
+        /// What was asked for.
+        codes: Vec<String>,
+    },
+    /// The vendor does not sell them any more.
+    #[error(
+        "discontinued, so it can't be {decision}: {}; nothing was changed; hint: leave it out",
+        quoted(codes)
+    )]
+    Discontinued {
+        /// What was decided.
+        decision: Decision,
+        /// The products.
+        codes: Vec<String>,
+    },
+    /// The instance has no such run.
+    #[error("the instance has no run `{run}`; hint: `bss-host services runs INSTANCE` shows them")]
+    NoRun {
+        /// What was asked for.
+        run: Uuid,
+    },
+    /// A currency is a code of three letters.
+    #[error("`{currency}` is not a currency; give its ISO 4217 code, as in `EUR`", currency = currency.escape_debug())]
+    InvalidCurrency {
+        /// What was given.
+        currency: String,
+    },
+    /// A price is not negative.
+    #[error("a price can't be negative, and {minor_units} is")]
+    NegativePrice {
+        /// What was given.
+        minor_units: i64,
+    },
+    /// The record failed.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+impl From<sqlx::Error> for ProductError {
+    fn from(source: sqlx::Error) -> Self {
+        Self::Record(source.into())
+    }
+}
+
+fn quoted(codes: &[String]) -> String {
+    let quoted: Vec<String> = codes
+        .iter()
+        .map(|code| format!("`{}`", code.escape_debug()))
+        .collect();
+    quoted.join(", ")
+}
+
+impl Record {
+    /// Decides about products, all of them or none.
+    ///
+    /// # Errors
+    /// When a code that was named is not there, or its product is discontinued and can't be decided so.
+    pub async fn decide_products(
+        &self,
+        instance_id: Uuid,
+        decision: Decision,
+        choice: &Choice,
+    ) -> Result<Decided, ProductError> {
+        let mut transaction = begin_write(&self.writer).await?;
+        let chosen = chosen(&mut transaction, instance_id, choice).await?;
+        let refuses = |product: &&Product| product.discontinued && !decision.takes_discontinued();
+        let refused = chosen.iter().filter(refuses).count();
+        if refused > 0 && matches!(choice, Choice::Codes(_)) {
+            let codes = chosen
+                .iter()
+                .filter(refuses)
+                .map(|product| product.offered.code.clone());
+            return Err(ProductError::Discontinued {
+                decision,
+                codes: codes.collect(),
+            });
+        }
+        let fit = || chosen.iter().filter(|product| !refuses(product));
+        let to_change: Vec<&str> = fit()
+            .filter(|product| !decision.is_so(product))
+            .map(|product| product.offered.code.as_str())
+            .collect();
+        for codes in to_change.chunks(ROWS_PER_STATEMENT) {
+            let mut query = QueryBuilder::new("UPDATE products SET ");
+            query
+                .push(column(decision))
+                .push(" = ")
+                .push_bind(decision.value());
+            query
+                .push(" WHERE instance_id = ")
+                .push_bind(instance_id.to_string());
+            query.push(" AND code IN (");
+            let mut list = query.separated(", ");
+            for code in codes {
+                list.push_bind(*code);
+            }
+            query.push(")");
+            query.build().execute(&mut *transaction).await?;
+        }
+        transaction.commit().await?;
+        Ok(Decided {
+            changed: to_change.len(),
+            already: fit().count().saturating_sub(to_change.len()),
+            discontinued: refused,
+        })
+    }
+
+    /// Sets the price of products in one currency, all of them or none.
+    ///
+    /// # Errors
+    /// When a code is not there, or the price is none.
+    pub async fn set_prices(
+        &self,
+        instance_id: Uuid,
+        codes: &[String],
+        price: &Price,
+    ) -> Result<usize, ProductError> {
+        let currency = &price.currency;
+        if currency.len() != 3 || !currency.bytes().all(|letter| letter.is_ascii_uppercase()) {
+            return Err(ProductError::InvalidCurrency {
+                currency: currency.clone(),
+            });
+        }
+        if price.minor_units < 0 {
+            return Err(ProductError::NegativePrice {
+                minor_units: price.minor_units,
+            });
+        }
+        let mut transaction = begin_write(&self.writer).await?;
+        let chosen = chosen(&mut transaction, instance_id, &Choice::Codes(codes.to_vec())).await?;
+        for product in &chosen {
+            sqlx::query(
+                "INSERT INTO product_prices (instance_id, code, currency, minor_units)
+                 VALUES ($1, $2, $3, $4)
+                 ON CONFLICT (instance_id, code, currency) DO UPDATE SET minor_units = excluded.minor_units",
+            )
+            .bind(instance_id.to_string())
+            .bind(&product.offered.code)
+            .bind(currency)
+            .bind(price.minor_units)
+            .execute(&mut *transaction)
+            .await?;
+        }
+        transaction.commit().await?;
+        Ok(chosen.len())
+    }
+
+    /// The prices of an instance's products, by code, each product's by currency.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn prices(&self, instance_id: Uuid) -> Result<BTreeMap<String, Vec<Price>>, RecordError> {
+        let rows = sqlx::query("SELECT * FROM product_prices WHERE instance_id = $1 ORDER BY code, currency")
+            .bind(instance_id.to_string())
+            .fetch_all(&self.readers)
+            .await?;
+        let mut prices = BTreeMap::<String, Vec<Price>>::new();
+        for row in &rows {
+            prices.entry(row.try_get("code")?).or_default().push(Price {
+                currency: row.try_get("currency")?,
+                minor_units: row.try_get("minor_units")?,
+            });
+        }
+        Ok(prices)
+    }
+}
+
+/// The products of a choice, by code, each once.
+async fn chosen(
+    transaction: &mut SqliteConnection,
+    instance_id: Uuid,
+    choice: &Choice,
+) -> Result<Vec<Product>, ProductError> {
+    let rows = sqlx::query("SELECT * FROM products WHERE instance_id = $1 ORDER BY code")
+        .bind(instance_id.to_string())
+        .fetch_all(&mut *transaction)
+        .await?;
+    let products: Vec<Product> = rows.iter().map(read_product).collect::<Result<_, _>>()?;
+    match choice {
+        Choice::All => Ok(products),
+        Choice::NameContains(text) => {
+            let text = text.to_lowercase();
+            let holds = |product: &Product| product.offered.name.to_lowercase().contains(&text);
+            Ok(products.into_iter().filter(holds).collect())
+        }
+        Choice::NewIn(run) => {
+            let new = new_in(transaction, instance_id, *run).await?;
+            let is_new = |product: &Product| new.contains(&product.offered.code);
+            Ok(products.into_iter().filter(is_new).collect())
+        }
+        Choice::Codes(codes) => {
+            let asked: BTreeSet<&str> = codes.iter().map(String::as_str).collect();
+            let known: BTreeSet<&str> = products
+                .iter()
+                .map(|product| product.offered.code.as_str())
+                .collect();
+            let unknown: Vec<String> = asked.difference(&known).map(|code| (*code).to_owned()).collect();
+            if !unknown.is_empty() {
+                return Err(ProductError::NoProduct { codes: unknown });
+            }
+            let is_asked = |product: &Product| asked.contains(product.offered.code.as_str());
+            Ok(products.into_iter().filter(is_asked).collect())
+        }
+    }
+}
+
+async fn new_in(
+    transaction: &mut SqliteConnection,
+    instance_id: Uuid,
+    run: Uuid,
+) -> Result<BTreeSet<String>, ProductError> {
+    let runs: i64 =
+        sqlx::query_scalar("SELECT COUNT(*) FROM services_runs WHERE id = $1 AND instance_id = $2")
+            .bind(run.to_string())
+            .bind(instance_id.to_string())
+            .fetch_one(&mut *transaction)
+            .await?;
+    if runs == 0 {
+        return Err(ProductError::NoRun { run });
+    }
+    let codes: Vec<String> =
+        sqlx::query_scalar("SELECT code FROM services_run_differences WHERE run_id = $1 AND kind = 'new'")
+            .bind(run.to_string())
+            .fetch_all(&mut *transaction)
+            .await?;
+    Ok(codes.into_iter().collect())
+}
+
+fn column(decision: Decision) -> &'static str {
+    match decision {
+        Decision::Activate | Decision::Deactivate => "active",
+        Decision::Publish | Decision::Unpublish => "published",
+    }
+}

@@ -1,0 +1,439 @@
+//! Attempts at returning a cancelled asset's license: taken by one worker at a time, on record before the vendor is
+//! called, and closed with what came of it.
+
+use bss_model::clock::now_ms;
+use bss_model::{
+    AssetStatus, BegunReturn, Cancellation, CancellationState, EarlierAttempts, LicenseTokenStatus,
+    ReturnAttempt, ReturnOutcome, ReturnReason, ReturnResult, ReturnStatus, TakenReturn,
+};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{QueryBuilder, Row as _, SqliteConnection};
+use uuid::Uuid;
+
+use super::cancellations::existing;
+use super::invoices::credit;
+use super::outbox::withdraw;
+use super::stored::{count, from_json, id, to_json, without_instances};
+use super::{Record, RecordError, begin_write};
+
+/// Why an attempt at a return was not begun.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BeginReturnError {
+    /// It is settled, or another worker's.
+    #[error("the return of asset `{asset}` is not to be attempted by worker `{worker}`: it has not taken it")]
+    NotTaken {
+        /// The asset.
+        asset: Uuid,
+        /// Who wanted to.
+        worker: Uuid,
+    },
+    /// The record failed.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+/// Why the outcome of an attempt at a return was not taken as it came.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FinishReturnError {
+    /// No such attempt, or one that has ended.
+    #[error("the return of asset `{asset}` has no attempt {number} that is under way")]
+    NoAttempt {
+        /// The asset.
+        asset: Uuid,
+        /// What was asked for.
+        number: u32,
+    },
+    /// The record failed.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+impl From<sqlx::Error> for BeginReturnError {
+    fn from(source: sqlx::Error) -> Self {
+        Self::Record(source.into())
+    }
+}
+
+impl From<sqlx::Error> for FinishReturnError {
+    fn from(source: sqlx::Error) -> Self {
+        Self::Record(source.into())
+    }
+}
+
+impl Record {
+    /// Takes returns that are due, the longest due first, for a worker that [has been started](Record::start_worker):
+    /// they are nobody else's until they are attempted, or the worker has ended. Of one instance or of all, and of none in
+    /// `without`.
+    ///
+    /// # Errors
+    /// When the record can't be read or written.
+    pub async fn take_returns(
+        &self,
+        worker: Uuid,
+        limit: u32,
+        instance: Option<Uuid>,
+        without: &[Uuid],
+    ) -> Result<Vec<TakenReturn>, RecordError> {
+        // Asking costs other writers nothing, and nearly always nothing is to be returned.
+        let open = sqlx::query("SELECT id FROM cancellations WHERE state = $1 LIMIT 1")
+            .bind(CancellationState::Returning.word())
+            .fetch_optional(&self.readers)
+            .await?;
+        if open.is_none() {
+            return Ok(Vec::new());
+        }
+        let mut transaction = begin_write(&self.writer).await?;
+        self.bury_dead_workers(&mut transaction).await?;
+        let mut query = due_returns();
+        query.push(" AND c.due_at_ms <= ").push_bind(now_ms());
+        if let Some(instance) = instance {
+            query
+                .push(" AND a.instance_id = ")
+                .push_bind(instance.to_string());
+        }
+        without_instances(&mut query, "a.instance_id", without);
+        query
+            .push(" ORDER BY c.due_at_ms LIMIT ")
+            .push_bind(i64::from(limit));
+        let rows = query.build().fetch_all(&mut *transaction).await?;
+        let mut taken = Vec::with_capacity(rows.len());
+        for row in &rows {
+            taken.push(take(&mut transaction, row, worker).await?);
+        }
+        transaction.commit().await?;
+        Ok(taken)
+    }
+
+    /// Takes one return for a worker, due or not. None: it is settled, or another worker's.
+    ///
+    /// # Errors
+    /// When the record can't be read or written.
+    pub async fn take_return(
+        &self,
+        worker: Uuid,
+        cancellation_id: Uuid,
+    ) -> Result<Option<TakenReturn>, RecordError> {
+        let mut transaction = begin_write(&self.writer).await?;
+        self.bury_dead_workers(&mut transaction).await?;
+        let mut query = due_returns();
+        query.push(" AND c.id = ").push_bind(cancellation_id.to_string());
+        let row = query.build().fetch_optional(&mut *transaction).await?;
+        let Some(row) = row else { return Ok(None) };
+        let taken = take(&mut transaction, &row, worker).await?;
+        transaction.commit().await?;
+        Ok(Some(taken))
+    }
+
+    /// Lets go of a return that could not be attempted, until it is due again.
+    ///
+    /// # Errors
+    /// When the record can't be written.
+    pub async fn leave_return(&self, taken: &TakenReturn, due_at_ms: i64) -> Result<(), RecordError> {
+        sqlx::query("UPDATE cancellations SET worker = NULL, due_at_ms = $3 WHERE id = $1 AND worker = $2")
+            .bind(taken.cancellation_id.to_string())
+            .bind(taken.worker.to_string())
+            .bind(due_at_ms)
+            .execute(&self.writer)
+            .await?;
+        Ok(())
+    }
+
+    /// Puts on record that a license is about to be returned. To be called before the plugin is: of what is not on
+    /// record, nobody would ask what became.
+    ///
+    /// # Errors
+    /// When the worker has not taken the return, or it is settled.
+    pub async fn begin_return(&self, taken: &TakenReturn) -> Result<BegunReturn, BeginReturnError> {
+        let mut transaction = begin_write(&self.writer).await?;
+        let row = sqlx::query(
+            "SELECT c.return_client_transaction_id, c.comment, a.license_token_id
+             FROM cancellations c JOIN assets a ON a.id = c.asset_id
+             WHERE c.id = $1 AND c.worker = $2 AND c.state = $3",
+        )
+        .bind(taken.cancellation_id.to_string())
+        .bind(taken.worker.to_string())
+        .bind(CancellationState::Returning.word())
+        .fetch_optional(&mut *transaction)
+        .await?
+        .ok_or(BeginReturnError::NotTaken {
+            asset: taken.asset_id,
+            worker: taken.worker,
+        })?;
+        let license_token_id: Option<String> = row.try_get("license_token_id")?;
+        let license_token_id = license_token_id.ok_or_else(|| RecordError::Damaged {
+            what: format!("asset `{}` has a license without a name", taken.asset_id),
+        })?;
+        let before = attempts(&mut transaction, taken.cancellation_id).await?;
+        let number = before.last().map_or(0, |last| last.number).saturating_add(1);
+        let begun_at_ms = now_ms();
+        sqlx::query("INSERT INTO return_attempts (cancellation_id, number, begun_at_ms) VALUES ($1, $2, $3)")
+            .bind(taken.cancellation_id.to_string())
+            .bind(i64::from(number))
+            .bind(begun_at_ms)
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(BegunReturn {
+            number,
+            earlier: earlier(&before),
+            in_doubt_since_ms: in_doubt_since_ms(&before, begun_at_ms),
+            client_transaction_id: id(&row, "return_client_transaction_id")?,
+            license_token_id,
+            comment: row.try_get("comment")?,
+        })
+    }
+
+    /// Puts the outcome of an attempt at a return on record, lets go of the return, and, all at once or not at all:
+    ///
+    /// - returned: the asset is cancelled, its license Return Accepted, its return Successful, its whole price
+    ///   credited, and the cancellation done.
+    /// - refused: the cancellation is refused, and the asset stays as it is.
+    /// - refused for now, unavailable or unknown: the cancellation stays open, and is due again when told.
+    ///
+    /// # Errors
+    /// When there is no such attempt under way.
+    pub async fn finish_return(
+        &self,
+        taken: &TakenReturn,
+        number: u32,
+        outcome: &ReturnOutcome,
+        due_at_ms: i64,
+    ) -> Result<Cancellation, FinishReturnError> {
+        let mut transaction = begin_write(&self.writer).await?;
+        let (result, problem) = (outcome.result(), outcome.problem());
+        let finished = sqlx::query(
+            "UPDATE return_attempts SET finished_at_ms = $3, result = $4, problem = $5
+             WHERE cancellation_id = $1 AND number = $2 AND finished_at_ms IS NULL",
+        )
+        .bind(taken.cancellation_id.to_string())
+        .bind(i64::from(number))
+        .bind(now_ms())
+        .bind(result.word())
+        .bind(problem.map(to_json).transpose()?)
+        .execute(&mut *transaction)
+        .await?;
+        if finished.rows_affected() == 0 {
+            return Err(FinishReturnError::NoAttempt {
+                asset: taken.asset_id,
+                number,
+            });
+        }
+        let reason = problem.map(|problem| ReturnReason {
+            result,
+            problem: problem.clone(),
+        });
+        let before = existing(&mut transaction, taken.cancellation_id).await?;
+        let is_open = before.state == CancellationState::Returning;
+        match result {
+            ReturnResult::Returned if is_open => {
+                settle(&mut transaction, taken, CancellationState::Done, None, due_at_ms).await?;
+                cancel_asset(&mut transaction, taken).await?;
+            }
+            ReturnResult::Returned if before.state == CancellationState::Refused => {
+                tracing::error!(asset = %taken.asset_id, "a return that was thought refused has come after all");
+                show_returned(&mut transaction, taken.asset_id).await?;
+            }
+            // Whoever has taken the return meanwhile decides what becomes of it.
+            _ if !is_open || !is_taken(&mut transaction, taken).await? => {}
+            ReturnResult::Refused if matches!(outcome, ReturnOutcome::Refused(_)) => {
+                let state = CancellationState::Refused;
+                settle(&mut transaction, taken, state, reason.as_ref(), due_at_ms).await?;
+            }
+            _ => settle(&mut transaction, taken, before.state, reason.as_ref(), due_at_ms).await?,
+        }
+        let cancellation = existing(&mut transaction, taken.cancellation_id).await?;
+        transaction.commit().await?;
+        Ok(cancellation)
+    }
+
+    /// Every attempt at the return that a cancellation asks for, the first one first.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn return_attempts(&self, cancellation_id: Uuid) -> Result<Vec<ReturnAttempt>, RecordError> {
+        let mut connection = self.readers.acquire().await?;
+        attempts(&mut connection, cancellation_id).await
+    }
+}
+
+/// The returns that somebody may take, with their assets.
+fn due_returns() -> QueryBuilder<sqlx::Sqlite> {
+    let mut query = QueryBuilder::new(
+        "SELECT c.id, c.asset_id, a.instance_id FROM cancellations c JOIN assets a ON a.id = c.asset_id
+         WHERE c.worker IS NULL AND c.state = ",
+    );
+    query.push_bind(CancellationState::Returning.word());
+    query
+}
+
+async fn take(
+    transaction: &mut SqliteConnection,
+    row: &SqliteRow,
+    worker: Uuid,
+) -> Result<TakenReturn, RecordError> {
+    let taken = TakenReturn {
+        cancellation_id: id(row, "id")?,
+        asset_id: id(row, "asset_id")?,
+        instance_id: id(row, "instance_id")?,
+        worker,
+    };
+    sqlx::query("UPDATE cancellations SET worker = $2 WHERE id = $1")
+        .bind(taken.cancellation_id.to_string())
+        .bind(worker.to_string())
+        .execute(transaction)
+        .await?;
+    Ok(taken)
+}
+
+async fn is_taken(transaction: &mut SqliteConnection, taken: &TakenReturn) -> Result<bool, RecordError> {
+    let row = sqlx::query("SELECT 1 FROM cancellations WHERE id = $1 AND worker = $2")
+        .bind(taken.cancellation_id.to_string())
+        .bind(taken.worker.to_string())
+        .fetch_optional(transaction)
+        .await?;
+    Ok(row.is_some())
+}
+
+/// Writes what became of a cancellation, and lets go of it.
+async fn settle(
+    transaction: &mut SqliteConnection,
+    taken: &TakenReturn,
+    state: CancellationState,
+    reason: Option<&ReturnReason>,
+    due_at_ms: i64,
+) -> Result<(), RecordError> {
+    sqlx::query(
+        "UPDATE cancellations SET state = $2, reason = $3, ended_at_ms = $4, due_at_ms = $5, worker = NULL
+         WHERE id = $1",
+    )
+    .bind(taken.cancellation_id.to_string())
+    .bind(state.word())
+    .bind(reason.map(to_json).transpose()?)
+    .bind((!state.is_open()).then(now_ms))
+    .bind(due_at_ms)
+    .execute(transaction)
+    .await?;
+    Ok(())
+}
+
+/// Cancels the asset of a return that the vendor has accepted, and credits it.
+async fn cancel_asset(transaction: &mut SqliteConnection, taken: &TakenReturn) -> Result<(), RecordError> {
+    let cancelled = sqlx::query("UPDATE assets SET status = $2 WHERE id = $1 AND status = $3")
+        .bind(taken.asset_id.to_string())
+        .bind(AssetStatus::Cancelled.word())
+        .bind(AssetStatus::Active.word())
+        .execute(&mut *transaction)
+        .await?;
+    if cancelled.rows_affected() != 1 {
+        return Err(RecordError::Damaged {
+            what: format!("asset `{}` was cancelled twice", taken.asset_id),
+        });
+    }
+    show_returned(transaction, taken.asset_id).await?;
+    credit(transaction, taken.asset_id, taken.cancellation_id, now_ms()).await?;
+    Ok(())
+}
+
+/// Puts on record that the vendor shows an asset's license as returned, and mails its key to nobody any more.
+async fn show_returned(transaction: &mut SqliteConnection, asset_id: Uuid) -> Result<(), RecordError> {
+    sqlx::query(
+        "UPDATE assets SET license_token_status = $2, return_status = $3, refreshed_at_ms = $4 WHERE id = $1",
+    )
+    .bind(asset_id.to_string())
+    .bind(LicenseTokenStatus::ReturnAccepted.word())
+    .bind(ReturnStatus::Successful.word())
+    .bind(now_ms())
+    .execute(&mut *transaction)
+    .await?;
+    withdraw(transaction, asset_id).await
+}
+
+/// What is known of the attempts so far. One that has not ended was broken off, and may have returned the license.
+fn earlier(attempts: &[ReturnAttempt]) -> EarlierAttempts {
+    let is_not_done = |attempt: &ReturnAttempt| {
+        matches!(
+            attempt.result,
+            Some(ReturnResult::Refused | ReturnResult::Unavailable)
+        )
+    };
+    if attempts.is_empty() {
+        EarlierAttempts::None
+    } else if attempts.iter().all(is_not_done) {
+        EarlierAttempts::NotDone
+    } else {
+        EarlierAttempts::Unknown
+    }
+}
+
+/// Since when nobody knows what became of a return. An attempt that was cut off had ended when the next one was begun: its worker
+/// was dead by then.
+fn in_doubt_since_ms(attempts: &[ReturnAttempt], next_begun_at_ms: i64) -> Option<i64> {
+    let next = attempts.iter().skip(1).map(|attempt| attempt.begun_at_ms);
+    let ended = attempts.iter().zip(next.chain([next_begun_at_ms]));
+    ended
+        .filter_map(|(attempt, next_begun_at_ms)| match attempt.result {
+            None => Some(next_begun_at_ms),
+            Some(ReturnResult::Unknown) => Some(attempt.finished_at_ms.unwrap_or(next_begun_at_ms)),
+            Some(ReturnResult::Returned | ReturnResult::Refused | ReturnResult::Unavailable) => None,
+        })
+        .max()
+}
+
+async fn attempts(
+    connection: &mut SqliteConnection,
+    cancellation_id: Uuid,
+) -> Result<Vec<ReturnAttempt>, RecordError> {
+    let rows = sqlx::query("SELECT * FROM return_attempts WHERE cancellation_id = $1 ORDER BY number")
+        .bind(cancellation_id.to_string())
+        .fetch_all(connection)
+        .await?;
+    rows.iter().map(attempt).collect()
+}
+
+fn attempt(row: &SqliteRow) -> Result<ReturnAttempt, RecordError> {
+    let result: Option<&str> = row.try_get("result")?;
+    let problem: Option<&str> = row.try_get("problem")?;
+    Ok(ReturnAttempt {
+        number: count(row, "number")?,
+        begun_at_ms: row.try_get("begun_at_ms")?,
+        finished_at_ms: row.try_get("finished_at_ms")?,
+        result: result.map(ReturnResult::from_word).transpose()?,
+        problem: problem.map(|_| from_json(row, "problem")).transpose()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_return_is_in_doubt_since_the_end_of_the_last_attempt_that_may_have_been_done() {
+        use ReturnResult::{Refused, Unavailable, Unknown};
+        let since = |attempts: &[(i64, Option<(i64, ReturnResult)>)]| {
+            let attempts: Vec<_> = attempts
+                .iter()
+                .map(|(begun_at_ms, end)| ReturnAttempt {
+                    number: 1,
+                    begun_at_ms: *begun_at_ms,
+                    finished_at_ms: end.map(|(finished_at_ms, _)| finished_at_ms),
+                    result: end.map(|(_, result)| result),
+                    problem: None,
+                })
+                .collect();
+            in_doubt_since_ms(&attempts, 100)
+        };
+        assert_eq!(since(&[]), None);
+        assert_eq!(
+            since(&[(1, Some((2, Unavailable))), (3, Some((4, Refused)))]),
+            None
+        );
+        assert_eq!(
+            since(&[(1, Some((2, Unknown))), (3, Some((4, Refused)))]),
+            Some(2)
+        );
+        assert_eq!(since(&[(1, None), (3, Some((4, Refused)))]), Some(3));
+        assert_eq!(since(&[(1, Some((2, Unknown))), (3, None)]), Some(100));
+    }
+}

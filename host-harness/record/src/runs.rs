@@ -1,0 +1,530 @@
+//! Runs of Get Services Definition: one at a time per instance, under a lease, with a log and what each changed.
+
+use bss_model::clock::{millis, now_ms, rfc3339};
+use bss_model::{
+    Difference, DifferenceKind, LONGEST_LEASE, Problem, ProductDifference, RunAction, RunCounts, RunLease,
+    RunLogLevel, RunLogLine, RunProgress, RunState, ServicesDefinition, ServicesRun,
+};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{QueryBuilder, Row as _, SqliteConnection};
+use uuid::Uuid;
+
+use super::services::{self, ApplyError, ROWS_PER_STATEMENT};
+use super::stored::{count, from_json, id, to_json};
+use super::{Record, RecordError, begin_write};
+
+/// Why a run can't be started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartRunError {
+    /// There is one already.
+    #[error("{}", already(instance, run))]
+    Running {
+        /// The instance's name.
+        instance: String,
+        /// The run there is.
+        run: Box<ServicesRun>,
+    },
+    /// No such instance.
+    #[error("instance `{id}` does not exist")]
+    NoInstance {
+        /// What was asked for.
+        id: Uuid,
+    },
+    /// The record failed.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+fn already(instance: &str, run: &ServicesRun) -> String {
+    match run.started_at_ms {
+        None => format!(
+            "run `{}` of instance `{instance}` waits to be started; hint: start `bss-host run`, which takes it",
+            run.id
+        ),
+        Some(started) => format!(
+            "run `{}` of instance `{instance}` is in progress since {}; hint: `bss-host services runs {instance}` shows how far it is",
+            run.id,
+            rfc3339(started)
+        ),
+    }
+}
+
+impl From<sqlx::Error> for StartRunError {
+    fn from(source: sqlx::Error) -> Self {
+        Self::Record(source.into())
+    }
+}
+
+/// Why a run could not be ended as asked. Nothing of it was applied.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EndRunError {
+    /// Somebody else has taken it for dead meanwhile.
+    #[error(
+        "run `{run}` was taken for dead, since its lease had expired; nothing of it was applied; hint: start it again"
+    )]
+    LeaseLost {
+        /// The run.
+        run: Uuid,
+    },
+    /// What it read contradicts itself.
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+    /// The record failed.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+impl From<sqlx::Error> for EndRunError {
+    fn from(source: sqlx::Error) -> Self {
+        Self::Record(source.into())
+    }
+}
+
+impl Record {
+    /// Starts a run: with a lease, in progress at once; without, left to whoever takes it. A run of the
+    /// instance whose lease has expired is ended first: its process died.
+    ///
+    /// # Errors
+    /// When the instance has a run that waits or is in progress.
+    pub async fn start_services_run(
+        &self,
+        instance_id: Uuid,
+        lease: Option<RunLease>,
+    ) -> Result<Uuid, StartRunError> {
+        let mut transaction = begin_write(&self.writer).await?;
+        end_dead(&mut transaction, now_ms()).await?;
+        let instance: Option<String> = sqlx::query_scalar("SELECT name FROM instances WHERE id = $1")
+            .bind(instance_id.to_string())
+            .fetch_optional(&mut *transaction)
+            .await?;
+        let instance = instance.ok_or(StartRunError::NoInstance { id: instance_id })?;
+        let open = sqlx::query(
+            "SELECT * FROM services_runs
+             WHERE instance_id = $1 AND state IN ('not_started', 'in_progress')",
+        )
+        .bind(instance_id.to_string())
+        .fetch_optional(&mut *transaction)
+        .await?;
+        if let Some(row) = open {
+            let run = Box::new(read_run(&row)?);
+            return Err(StartRunError::Running { instance, run });
+        }
+        let run = Uuid::new_v4();
+        sqlx::query(
+            "INSERT INTO services_runs (id, instance_id, state, asked_at_ms, new_products, changed_products,
+                                        discontinued_products, revived_products, skipped_items, unchanged)
+             VALUES ($1, $2, $3, $4, 0, 0, 0, 0, 0, FALSE)",
+        )
+        .bind(run.to_string())
+        .bind(instance_id.to_string())
+        .bind(RunState::NotStarted.word())
+        .bind(now_ms())
+        .execute(&mut *transaction)
+        .await?;
+        if let Some(lease) = lease {
+            take(&mut transaction, run, lease).await?;
+        }
+        transaction.commit().await?;
+        Ok(run)
+    }
+
+    /// Takes the run that has waited longest. None: none waits.
+    ///
+    /// # Errors
+    /// When the record can't be read or written.
+    pub async fn take_services_run(&self, lease: RunLease) -> Result<Option<ServicesRun>, RecordError> {
+        let mut transaction = begin_write(&self.writer).await?;
+        end_dead(&mut transaction, now_ms()).await?;
+        let waiting = sqlx::query(
+            "SELECT * FROM services_runs WHERE state = 'not_started' ORDER BY asked_at_ms, id LIMIT 1",
+        )
+        .fetch_optional(&mut *transaction)
+        .await?;
+        let waiting = waiting.as_ref().map(read_run).transpose()?;
+        if let Some(run) = &waiting {
+            take(&mut transaction, run.id, lease).await?;
+        }
+        transaction.commit().await?;
+        Ok(waiting)
+    }
+
+    /// Says that the process of a run is alive, how far it is, and what happened since: the lines of its log
+    /// from `first_line` on, counted from 0. Lines that are there already stay as they are.
+    ///
+    /// # Errors
+    /// When the run is not this lease's any more.
+    pub async fn report_services_run(
+        &self,
+        run: Uuid,
+        lease: RunLease,
+        progress: Option<&RunProgress>,
+        first_line: usize,
+        lines: &[RunLogLine],
+    ) -> Result<(), EndRunError> {
+        let mut transaction = begin_write(&self.writer).await?;
+        let renewed = sqlx::query(
+            "UPDATE services_runs SET lease_expires_at_ms = $3, progress = COALESCE($4, progress)
+             WHERE id = $1 AND lease_owner = $2 AND state = 'in_progress'",
+        )
+        .bind(run.to_string())
+        .bind(lease.owner.to_string())
+        .bind(expiry(lease))
+        .bind(progress.map(to_json).transpose()?)
+        .execute(&mut *transaction)
+        .await?;
+        if renewed.rows_affected() != 1 {
+            return Err(EndRunError::LeaseLost { run });
+        }
+        append(&mut transaction, run, first_line, lines).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Ends a run whose catalog was read to its end, and brings the products up to it: both or neither.
+    /// `settings_version`: of the instance's settings that it was read with. If they were saved again since,
+    /// the next run reads everything.
+    ///
+    /// # Errors
+    /// When the run is not this lease's any more, or the definition contradicts itself; nothing is applied then.
+    pub async fn complete_services_run(
+        &self,
+        run: Uuid,
+        lease: RunLease,
+        settings_version: i64,
+        definition: ServicesDefinition,
+        skipped: u32,
+    ) -> Result<Difference, EndRunError> {
+        let mut transaction = begin_write(&self.writer).await?;
+        let state = match skipped {
+            0 => RunState::Completed,
+            _ => RunState::CompletedWithErrors,
+        };
+        let instance_id = end(&mut transaction, run, lease, state).await?;
+        let difference = services::apply(&mut transaction, instance_id, &definition).await?;
+        sqlx::query("UPDATE instances SET services_entity_tag = '' WHERE id = $1 AND version <> $2")
+            .bind(instance_id.to_string())
+            .bind(settings_version)
+            .execute(&mut *transaction)
+            .await?;
+        insert_differences(&mut transaction, run, &difference).await?;
+        let size = |list: usize| i64::try_from(list).unwrap_or(i64::MAX);
+        sqlx::query(
+            "UPDATE services_runs
+             SET new_products = $2, changed_products = $3, discontinued_products = $4,
+                 revived_products = $5, skipped_items = $6
+             WHERE id = $1",
+        )
+        .bind(run.to_string())
+        .bind(size(difference.new.len()))
+        .bind(size(difference.changed.len()))
+        .bind(size(difference.discontinued.len()))
+        .bind(size(difference.revived.len()))
+        .bind(i64::from(skipped))
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(difference)
+    }
+
+    /// Ends a run of which the vendor said that nothing has changed since the one before.
+    ///
+    /// # Errors
+    /// When the run is not this lease's any more.
+    pub async fn complete_services_run_unchanged(
+        &self,
+        run: Uuid,
+        lease: RunLease,
+    ) -> Result<(), EndRunError> {
+        let mut transaction = begin_write(&self.writer).await?;
+        end(&mut transaction, run, lease, RunState::Completed).await?;
+        sqlx::query("UPDATE services_runs SET unchanged = TRUE WHERE id = $1")
+            .bind(run.to_string())
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Ends a run that brought nothing, and says why.
+    ///
+    /// # Errors
+    /// When the run is not this lease's any more.
+    pub async fn fail_services_run(
+        &self,
+        run: Uuid,
+        lease: RunLease,
+        reason: &Problem,
+    ) -> Result<(), EndRunError> {
+        let mut transaction = begin_write(&self.writer).await?;
+        end(&mut transaction, run, lease, RunState::Failed).await?;
+        set_reason(&mut transaction, run, reason).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Ends every run whose lease has expired at that time, in milliseconds: its process died. How many there were.
+    ///
+    /// # Errors
+    /// When the record can't be written.
+    pub async fn end_dead_services_runs(&self, at_ms: i64) -> Result<usize, RecordError> {
+        let mut transaction = begin_write(&self.writer).await?;
+        let ended = end_dead(&mut transaction, at_ms).await?;
+        transaction.commit().await?;
+        Ok(ended)
+    }
+
+    /// The runs of an instance, the latest first.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn services_runs(&self, instance_id: Uuid) -> Result<Vec<ServicesRun>, RecordError> {
+        let rows =
+            sqlx::query("SELECT * FROM services_runs WHERE instance_id = $1 ORDER BY asked_at_ms DESC, id")
+                .bind(instance_id.to_string())
+                .fetch_all(&self.readers)
+                .await?;
+        rows.iter().map(read_run).collect()
+    }
+
+    /// The run of an id. None: there is none.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn services_run(&self, run: Uuid) -> Result<Option<ServicesRun>, RecordError> {
+        let row = sqlx::query("SELECT * FROM services_runs WHERE id = $1")
+            .bind(run.to_string())
+            .fetch_optional(&self.readers)
+            .await?;
+        row.as_ref().map(read_run).transpose()
+    }
+
+    /// The log of a run, the first line first.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn services_run_log(&self, run: Uuid) -> Result<Vec<RunLogLine>, RecordError> {
+        let rows = sqlx::query("SELECT * FROM services_run_log WHERE run_id = $1 ORDER BY number")
+            .bind(run.to_string())
+            .fetch_all(&self.readers)
+            .await?;
+        let read = |row: &SqliteRow| {
+            Ok(RunLogLine {
+                at_ms: row.try_get("logged_at_ms")?,
+                level: RunLogLevel::from_word(row.try_get("level")?)?,
+                offer: row.try_get("offer")?,
+                action: RunAction::from_word(row.try_get("action")?)?,
+                message: row.try_get("message")?,
+            })
+        };
+        rows.iter().map(read).collect()
+    }
+
+    /// What a run did to products, by code.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn services_run_differences(&self, run: Uuid) -> Result<Vec<ProductDifference>, RecordError> {
+        let rows =
+            sqlx::query("SELECT * FROM services_run_differences WHERE run_id = $1 ORDER BY code, kind")
+                .bind(run.to_string())
+                .fetch_all(&self.readers)
+                .await?;
+        let read = |row: &SqliteRow| {
+            Ok(ProductDifference {
+                code: row.try_get("code")?,
+                kind: DifferenceKind::from_word(row.try_get("kind")?)?,
+                fields: from_json(row, "fields")?,
+            })
+        };
+        rows.iter().map(read).collect()
+    }
+}
+
+fn expiry(lease: RunLease) -> i64 {
+    let length = millis(lease.length);
+    now_ms().saturating_add(length)
+}
+
+async fn take(transaction: &mut SqliteConnection, run: Uuid, lease: RunLease) -> Result<(), RecordError> {
+    sqlx::query(
+        "UPDATE services_runs
+         SET state = 'in_progress', lease_owner = $2, lease_expires_at_ms = $3, started_at_ms = $4
+         WHERE id = $1 AND state = 'not_started'",
+    )
+    .bind(run.to_string())
+    .bind(lease.owner.to_string())
+    .bind(expiry(lease))
+    .bind(now_ms())
+    .execute(&mut *transaction)
+    .await?;
+    Ok(())
+}
+
+/// Ends a run if it is this lease's, and says whose catalog it read.
+async fn end(
+    transaction: &mut SqliteConnection,
+    run: Uuid,
+    lease: RunLease,
+    state: RunState,
+) -> Result<Uuid, EndRunError> {
+    let row = sqlx::query(
+        "UPDATE services_runs
+         SET state = $3, ended_at_ms = $4, lease_owner = NULL, lease_expires_at_ms = NULL
+         WHERE id = $1 AND lease_owner = $2 AND state = 'in_progress'
+         RETURNING instance_id",
+    )
+    .bind(run.to_string())
+    .bind(lease.owner.to_string())
+    .bind(state.word())
+    .bind(now_ms())
+    .fetch_optional(&mut *transaction)
+    .await?
+    .ok_or(EndRunError::LeaseLost { run })?;
+    Ok(id(&row, "instance_id")?)
+}
+
+/// Ends runs whose leases are over, or were written by a clock that ran ahead: none is as long as that.
+async fn end_dead(transaction: &mut SqliteConnection, at_ms: i64) -> Result<usize, RecordError> {
+    let rows = sqlx::query(
+        "UPDATE services_runs
+         SET state = 'failed', ended_at_ms = $1, lease_owner = NULL, lease_expires_at_ms = NULL
+         WHERE state = 'in_progress' AND (lease_expires_at_ms <= $1 OR lease_expires_at_ms > $2)
+         RETURNING id",
+    )
+    .bind(at_ms)
+    .bind(at_ms.saturating_add(millis(LONGEST_LEASE)))
+    .fetch_all(&mut *transaction)
+    .await?;
+    let died = Problem {
+        code: "process-died".to_owned(),
+        message: "Its process died; nothing of it was applied.".to_owned(),
+        advice: "Start it again.".to_owned(),
+        correlation_id: String::new(),
+    };
+    for row in &rows {
+        set_reason(transaction, id(row, "id")?, &died).await?;
+    }
+    Ok(rows.len())
+}
+
+async fn set_reason(
+    transaction: &mut SqliteConnection,
+    run: Uuid,
+    reason: &Problem,
+) -> Result<(), RecordError> {
+    sqlx::query("UPDATE services_runs SET reason = $2 WHERE id = $1")
+        .bind(run.to_string())
+        .bind(to_json(reason)?)
+        .execute(&mut *transaction)
+        .await?;
+    let lines: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM services_run_log WHERE run_id = $1")
+        .bind(run.to_string())
+        .fetch_one(&mut *transaction)
+        .await?;
+    let line = RunLogLine {
+        at_ms: now_ms(),
+        level: RunLogLevel::Error,
+        offer: String::new(),
+        action: RunAction::Run,
+        message: format!("{} ({})", reason.message, reason.code),
+    };
+    append(
+        transaction,
+        run,
+        usize::try_from(lines).unwrap_or(usize::MAX),
+        &[line],
+    )
+    .await
+}
+
+async fn append(
+    transaction: &mut SqliteConnection,
+    run: Uuid,
+    first: usize,
+    lines: &[RunLogLine],
+) -> Result<(), RecordError> {
+    let run = run.to_string();
+    let mut number = i64::try_from(first).unwrap_or(i64::MAX);
+    for lines in lines.chunks(ROWS_PER_STATEMENT) {
+        let mut query = QueryBuilder::new(
+            "INSERT INTO services_run_log (run_id, number, logged_at_ms, level, offer, action, message) ",
+        );
+        query.push_values(lines, |mut row, line| {
+            row.push_bind(&run)
+                .push_bind(number)
+                .push_bind(line.at_ms)
+                .push_bind(line.level.word())
+                .push_bind(&line.offer)
+                .push_bind(line.action.word())
+                .push_bind(&line.message);
+            number = number.saturating_add(1);
+        });
+        query.push(" ON CONFLICT (run_id, number) DO NOTHING");
+        query.build().execute(&mut *transaction).await?;
+    }
+    Ok(())
+}
+
+async fn insert_differences(
+    transaction: &mut SqliteConnection,
+    run: Uuid,
+    difference: &Difference,
+) -> Result<(), RecordError> {
+    let run = run.to_string();
+    let of = |codes: &[String], kind: DifferenceKind| {
+        let rows = codes
+            .iter()
+            .map(move |code| (code.clone(), kind, "[]".to_owned()));
+        rows.collect::<Vec<_>>()
+    };
+    let mut rows = of(&difference.new, DifferenceKind::New);
+    rows.extend(of(&difference.discontinued, DifferenceKind::Discontinued));
+    rows.extend(of(&difference.revived, DifferenceKind::Revived));
+    for (code, fields) in &difference.changed {
+        rows.push((code.clone(), DifferenceKind::Changed, to_json(fields)?));
+    }
+    for rows in rows.chunks(ROWS_PER_STATEMENT) {
+        let mut query =
+            QueryBuilder::new("INSERT INTO services_run_differences (run_id, code, kind, fields) ");
+        query.push_values(rows, |mut row, (code, kind, fields)| {
+            row.push_bind(&run)
+                .push_bind(code)
+                .push_bind(kind.word())
+                .push_bind(fields);
+        });
+        query.build().execute(&mut *transaction).await?;
+    }
+    Ok(())
+}
+
+fn read_run(row: &SqliteRow) -> Result<ServicesRun, RecordError> {
+    let optional_json = |column: &str| -> Result<bool, RecordError> {
+        let text: Option<&str> = row.try_get(column)?;
+        Ok(text.is_some())
+    };
+    Ok(ServicesRun {
+        id: id(row, "id")?,
+        instance_id: id(row, "instance_id")?,
+        state: RunState::from_word(row.try_get("state")?)?,
+        lease_expires_at_ms: row.try_get("lease_expires_at_ms")?,
+        asked_at_ms: row.try_get("asked_at_ms")?,
+        started_at_ms: row.try_get("started_at_ms")?,
+        ended_at_ms: row.try_get("ended_at_ms")?,
+        progress: optional_json("progress")?
+            .then(|| from_json(row, "progress"))
+            .transpose()?,
+        counts: RunCounts {
+            new: count(row, "new_products")?,
+            changed: count(row, "changed_products")?,
+            discontinued: count(row, "discontinued_products")?,
+            revived: count(row, "revived_products")?,
+            skipped: count(row, "skipped_items")?,
+        },
+        unchanged: row.try_get("unchanged")?,
+        reason: optional_json("reason")?
+            .then(|| from_json(row, "reason"))
+            .transpose()?,
+    })
+}

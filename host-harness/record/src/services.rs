@@ -1,0 +1,438 @@
+//! The services definition of an instance: what the vendor sells, brought up to date and never deleted.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bss_model::{
+    AttributeValue, Derivative, Difference, NewProduct, Product, ProductFilter, ProductType,
+    ServicesDefinition, SkippedItems,
+};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{QueryBuilder, Row as _, SqliteConnection};
+use uuid::Uuid;
+
+use super::stored::{count, from_json, to_json};
+use super::{Record, RecordError, begin_write};
+
+/// Why a services definition was not applied. Nothing of it was.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ApplyError {
+    /// No such instance.
+    #[error("instance `{id}` does not exist")]
+    NoInstance {
+        /// What was asked for.
+        id: Uuid,
+    },
+    /// Two products have one code.
+    #[error("the services definition has two products with the code `{code}`; nothing of it was applied")]
+    DuplicateProduct {
+        /// The code.
+        code: String,
+    },
+    /// A product is of a type that is not there.
+    #[error(
+        "product `{code}` is of the type `{product_type}`, which the services definition does not have; nothing of it was applied"
+    )]
+    NoProductType {
+        /// The product.
+        code: String,
+        /// What it names.
+        product_type: String,
+    },
+    /// The record failed.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+impl From<sqlx::Error> for ApplyError {
+    fn from(source: sqlx::Error) -> Self {
+        Self::Record(source.into())
+    }
+}
+
+/// Rows per statement: 12 values each, where SQLite takes 32,766 and PostgreSQL 65,535 values.
+pub(super) const ROWS_PER_STATEMENT: usize = 1000;
+
+impl Record {
+    /// The entity tag of the last complete reading. Empty: none, read everything.
+    ///
+    /// # Errors
+    /// When there is no such instance, or the record can't be read.
+    pub async fn services_state(&self, instance_id: Uuid) -> Result<String, ApplyError> {
+        sqlx::query_scalar("SELECT services_entity_tag FROM instances WHERE id = $1")
+            .bind(instance_id.to_string())
+            .fetch_optional(&self.readers)
+            .await?
+            .ok_or(ApplyError::NoInstance { id: instance_id })
+    }
+
+    /// Brings the stored products up to a complete reading, in one transaction: new ones are added,
+    /// inactive and unpublished; changed ones are refreshed; vanished ones are marked as discontinued,
+    /// unless they may be among what was skipped, and revived when they come back. What the operator
+    /// decided (active, published) stays.
+    ///
+    /// # Errors
+    /// When there is no such instance, or when the definition contradicts itself.
+    pub async fn apply_services_definition(
+        &self,
+        instance_id: Uuid,
+        definition: ServicesDefinition,
+    ) -> Result<Difference, ApplyError> {
+        let mut transaction = begin_write(&self.writer).await?;
+        let difference = apply(&mut transaction, instance_id, &definition).await?;
+        transaction.commit().await?;
+        Ok(difference)
+    }
+
+    /// The values of an attribute that products had once and have no more, by key. An asset may have been
+    /// sold with one, so they stay in the attribute's list.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn former_attribute_values(
+        &self,
+        instance_id: Uuid,
+        product_type: &str,
+    ) -> Result<Vec<AttributeValue>, RecordError> {
+        let rows = sqlx::query(
+            "SELECT * FROM former_attribute_values
+             WHERE instance_id = $1 AND product_type = $2 ORDER BY attribute, value_key",
+        )
+        .bind(instance_id.to_string())
+        .bind(product_type)
+        .fetch_all(&self.readers)
+        .await?;
+        let read = |row: &SqliteRow| {
+            Ok(AttributeValue {
+                attribute: row.try_get("attribute")?,
+                key: row.try_get("value_key")?,
+                label: row.try_get("label")?,
+            })
+        };
+        rows.iter().map(read).collect()
+    }
+
+    /// An instance's product types, by id.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn product_types(&self, instance_id: Uuid) -> Result<Vec<ProductType>, RecordError> {
+        let rows = sqlx::query("SELECT * FROM product_types WHERE instance_id = $1 ORDER BY id")
+            .bind(instance_id.to_string())
+            .fetch_all(&self.readers)
+            .await?;
+        let read = |row: &SqliteRow| {
+            Ok(ProductType {
+                id: row.try_get("id")?,
+                name: row.try_get("name")?,
+                derivative: Derivative::from_word(row.try_get("derivative")?)?,
+                split_quantity: row.try_get("split_quantity")?,
+                manual_cancellation: row.try_get("manual_cancellation")?,
+                attributes: from_json(row, "attributes")?,
+            })
+        };
+        rows.iter().map(read).collect()
+    }
+
+    /// An instance's products, by code.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn products(
+        &self,
+        instance_id: Uuid,
+        filter: ProductFilter,
+    ) -> Result<Vec<Product>, RecordError> {
+        let rows = sqlx::query(
+            "SELECT * FROM products
+             WHERE instance_id = $1
+               AND active = COALESCE($2, active)
+               AND published = COALESCE($3, published)
+               AND discontinued = COALESCE($4, discontinued)
+             ORDER BY code",
+        )
+        .bind(instance_id.to_string())
+        .bind(filter.active)
+        .bind(filter.published)
+        .bind(filter.discontinued)
+        .fetch_all(&self.readers)
+        .await?;
+        rows.iter().map(read_product).collect()
+    }
+
+    /// One of an instance's products. None: there is none of that code.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn product(&self, instance_id: Uuid, code: &str) -> Result<Option<Product>, RecordError> {
+        let row = sqlx::query("SELECT * FROM products WHERE instance_id = $1 AND code = $2")
+            .bind(instance_id.to_string())
+            .bind(code)
+            .fetch_optional(&self.readers)
+            .await?;
+        row.as_ref().map(read_product).transpose()
+    }
+}
+
+/// Brings the stored products up to a complete reading, within a transaction of the caller's.
+pub(super) async fn apply(
+    transaction: &mut SqliteConnection,
+    instance_id: Uuid,
+    definition: &ServicesDefinition,
+) -> Result<Difference, ApplyError> {
+    let offered = check(definition)?;
+    let id = instance_id.to_string();
+    let updated = sqlx::query("UPDATE instances SET services_entity_tag = $2 WHERE id = $1")
+        .bind(&id)
+        .bind(&definition.entity_tag)
+        .execute(&mut *transaction)
+        .await?;
+    if updated.rows_affected() == 0 {
+        return Err(ApplyError::NoInstance { id: instance_id });
+    }
+    let rows = sqlx::query("SELECT * FROM products WHERE instance_id = $1")
+        .bind(&id)
+        .fetch_all(&mut *transaction)
+        .await?;
+    let mut stored = BTreeMap::new();
+    for row in &rows {
+        let product = read_product(row)?;
+        stored.insert(product.offered.code.clone(), product);
+    }
+    drop(rows);
+
+    let (difference, to_write) = compare(&stored, &offered, &definition.skipped);
+    upsert_product_types(transaction, &id, &definition.product_types).await?;
+    keep_former_values(transaction, &id, &stored, &to_write).await?;
+    upsert_products(transaction, &id, &to_write).await?;
+    discontinue(transaction, &id, &difference.discontinued).await?;
+    Ok(difference)
+}
+
+/// Writes down the values that products are about to lose.
+async fn keep_former_values(
+    transaction: &mut SqliteConnection,
+    instance_id: &str,
+    stored: &BTreeMap<String, Product>,
+    to_write: &[&NewProduct],
+) -> Result<(), RecordError> {
+    let lost = to_write.iter().flat_map(|new| {
+        let old = stored.get(&new.code).map(|product| &product.offered);
+        old.into_iter().flat_map(move |old| {
+            let is_kept = |value: &AttributeValue| {
+                old.product_type == new.product_type
+                    && new
+                        .attribute_values
+                        .iter()
+                        .any(|kept| kept.attribute == value.attribute && kept.key == value.key)
+            };
+            let lost = old.attribute_values.iter().filter(move |value| !is_kept(value));
+            lost.map(|value| (&old.product_type, value))
+        })
+    });
+    let lost: Vec<_> = lost.collect();
+    for (product_type, value) in lost {
+        sqlx::query(
+            "INSERT INTO former_attribute_values (instance_id, product_type, attribute, value_key, label)
+             VALUES ($1, $2, $3, $4, $5)
+             ON CONFLICT (instance_id, product_type, attribute, value_key)
+             DO UPDATE SET label = excluded.label",
+        )
+        .bind(instance_id)
+        .bind(product_type)
+        .bind(&value.attribute)
+        .bind(&value.key)
+        .bind(&value.label)
+        .execute(&mut *transaction)
+        .await?;
+    }
+    Ok(())
+}
+
+fn check(definition: &ServicesDefinition) -> Result<BTreeMap<&str, &NewProduct>, ApplyError> {
+    let types: BTreeSet<&str> = definition.product_types.iter().map(|t| t.id.as_str()).collect();
+    let mut offered = BTreeMap::new();
+    for product in &definition.products {
+        if !types.contains(product.product_type.as_str()) {
+            return Err(ApplyError::NoProductType {
+                code: product.code.clone(),
+                product_type: product.product_type.clone(),
+            });
+        }
+        if offered.insert(product.code.as_str(), product).is_some() {
+            return Err(ApplyError::DuplicateProduct {
+                code: product.code.clone(),
+            });
+        }
+    }
+    Ok(offered)
+}
+
+/// What changed, and the products that must be written for it.
+fn compare<'a>(
+    stored: &BTreeMap<String, Product>,
+    offered: &BTreeMap<&str, &'a NewProduct>,
+    skipped: &SkippedItems,
+) -> (Difference, Vec<&'a NewProduct>) {
+    let mut difference = Difference::default();
+    let mut to_write = Vec::new();
+    for (code, product) in offered {
+        let code = (*code).to_owned();
+        match stored.get(&code) {
+            None => difference.new.push(code),
+            Some(old) => {
+                let fields = changed_fields(&old.offered, product);
+                if fields.is_empty() && !old.discontinued {
+                    continue;
+                }
+                if old.discontinued {
+                    difference.revived.push(code.clone());
+                }
+                if !fields.is_empty() {
+                    difference.changed.push((code, fields));
+                }
+            }
+        }
+        to_write.push(*product);
+    }
+    let vanished = stored
+        .iter()
+        .filter(|(code, old)| !old.discontinued && !offered.contains_key(code.as_str()))
+        .filter(|(code, _)| !skipped.may_be(code));
+    difference.discontinued = vanished.map(|(code, _)| code.clone()).collect();
+    (difference, to_write)
+}
+
+fn changed_fields(old: &NewProduct, new: &NewProduct) -> Vec<String> {
+    let NewProduct {
+        code: _,
+        product_type,
+        name,
+        description,
+        attribute_values,
+        min_quantity,
+        max_quantity,
+        returnable,
+    } = new;
+    let fields = [
+        ("product type", old.product_type != *product_type),
+        ("name", old.name != *name),
+        ("description", old.description != *description),
+        ("attribute values", old.attribute_values != *attribute_values),
+        ("minimum quantity", old.min_quantity != *min_quantity),
+        ("maximum quantity", old.max_quantity != *max_quantity),
+        ("returnable", old.returnable != *returnable),
+    ];
+    fields
+        .iter()
+        .filter(|(_, changed)| *changed)
+        .map(|(field, _)| (*field).to_owned())
+        .collect()
+}
+
+async fn upsert_product_types(
+    transaction: &mut SqliteConnection,
+    instance_id: &str,
+    product_types: &[ProductType],
+) -> Result<(), RecordError> {
+    for product_type in product_types {
+        sqlx::query(
+            "INSERT INTO product_types (instance_id, id, name, derivative, split_quantity,
+                                        manual_cancellation, attributes)
+             VALUES ($1, $2, $3, $4, $5, $6, $7)
+             ON CONFLICT (instance_id, id) DO UPDATE
+             SET name = excluded.name, derivative = excluded.derivative,
+                 split_quantity = excluded.split_quantity,
+                 manual_cancellation = excluded.manual_cancellation,
+                 attributes = excluded.attributes",
+        )
+        .bind(instance_id)
+        .bind(&product_type.id)
+        .bind(&product_type.name)
+        .bind(product_type.derivative.word())
+        .bind(product_type.split_quantity)
+        .bind(product_type.manual_cancellation)
+        .bind(to_json(&product_type.attributes)?)
+        .execute(&mut *transaction)
+        .await?;
+    }
+    Ok(())
+}
+
+async fn upsert_products(
+    transaction: &mut SqliteConnection,
+    instance_id: &str,
+    products: &[&NewProduct],
+) -> Result<(), RecordError> {
+    for products in products.chunks(ROWS_PER_STATEMENT) {
+        let mut rows = Vec::with_capacity(products.len());
+        for product in products {
+            rows.push((product, to_json(&product.attribute_values)?));
+        }
+        let mut query = QueryBuilder::new(
+            "INSERT INTO products (instance_id, code, product_type, name, description, attribute_values,
+                                   min_quantity, max_quantity, returnable, active, published, discontinued) ",
+        );
+        query.push_values(rows, |mut row, (product, attribute_values)| {
+            row.push_bind(instance_id)
+                .push_bind(&product.code)
+                .push_bind(&product.product_type)
+                .push_bind(&product.name)
+                .push_bind(&product.description)
+                .push_bind(attribute_values)
+                .push_bind(i64::from(product.min_quantity))
+                .push_bind(product.max_quantity.map(i64::from))
+                .push_bind(product.returnable)
+                .push_bind(false)
+                .push_bind(false)
+                .push_bind(false);
+        });
+        query.push(
+            " ON CONFLICT (instance_id, code) DO UPDATE
+              SET product_type = excluded.product_type, name = excluded.name,
+                  description = excluded.description,
+                  attribute_values = excluded.attribute_values,
+                  min_quantity = excluded.min_quantity, max_quantity = excluded.max_quantity,
+                  returnable = excluded.returnable, discontinued = excluded.discontinued",
+        );
+        query.build().execute(&mut *transaction).await?;
+    }
+    Ok(())
+}
+
+async fn discontinue(
+    transaction: &mut SqliteConnection,
+    instance_id: &str,
+    codes: &[String],
+) -> Result<(), RecordError> {
+    for codes in codes.chunks(ROWS_PER_STATEMENT) {
+        let mut query = QueryBuilder::new("UPDATE products SET discontinued = TRUE WHERE instance_id = ");
+        query.push_bind(instance_id).push(" AND code IN (");
+        let mut list = query.separated(", ");
+        for code in codes {
+            list.push_bind(code);
+        }
+        query.push(")");
+        query.build().execute(&mut *transaction).await?;
+    }
+    Ok(())
+}
+
+pub(super) fn read_product(row: &SqliteRow) -> Result<Product, RecordError> {
+    let max_quantity: Option<i64> = row.try_get("max_quantity")?;
+    Ok(Product {
+        offered: NewProduct {
+            code: row.try_get("code")?,
+            product_type: row.try_get("product_type")?,
+            name: row.try_get("name")?,
+            description: row.try_get("description")?,
+            attribute_values: from_json(row, "attribute_values")?,
+            min_quantity: count(row, "min_quantity")?,
+            max_quantity: max_quantity.map(|_| count(row, "max_quantity")).transpose()?,
+            returnable: row.try_get("returnable")?,
+        },
+        active: row.try_get("active")?,
+        published: row.try_get("published")?,
+        discontinued: row.try_get("discontinued")?,
+    })
+}

@@ -1,0 +1,54 @@
+//! Values as they stand in the database.
+
+use sqlx::sqlite::SqliteRow;
+use sqlx::{QueryBuilder, Row as _, Sqlite};
+use uuid::Uuid;
+
+use super::RecordError;
+
+pub(super) fn to_json<T: serde::Serialize>(value: &T) -> Result<String, RecordError> {
+    serde_json::to_string(value).map_err(|error| RecordError::Damaged {
+        what: error.to_string(),
+    })
+}
+
+pub(super) fn from_json<T: serde::de::DeserializeOwned>(
+    row: &SqliteRow,
+    column: &str,
+) -> Result<T, RecordError> {
+    let text: &str = row.try_get(column)?;
+    serde_json::from_str(text).map_err(|error| RecordError::Damaged {
+        what: format!("column `{column}`: {error}"),
+    })
+}
+
+/// Leaves instances out of a query that has a condition already.
+pub(super) fn without_instances(query: &mut QueryBuilder<Sqlite>, column: &str, instances: &[Uuid]) {
+    for instance in instances {
+        query
+            .push(format!(" AND {column} <> "))
+            .push_bind(instance.to_string());
+    }
+}
+
+/// Ids, separated by commas, as values.
+pub(super) fn push_ids(query: &mut QueryBuilder<Sqlite>, ids: &[Uuid]) {
+    let mut list = query.separated(", ");
+    for id in ids {
+        list.push_bind(id.to_string());
+    }
+}
+
+pub(super) fn id(row: &SqliteRow, column: &str) -> Result<Uuid, RecordError> {
+    let text: &str = row.try_get(column)?;
+    Uuid::try_parse(text).map_err(|_| RecordError::Damaged {
+        what: format!("column `{column}`: `{text}` is no id"),
+    })
+}
+
+pub(super) fn count(row: &SqliteRow, column: &str) -> Result<u32, RecordError> {
+    let number: i64 = row.try_get(column)?;
+    u32::try_from(number).map_err(|_| RecordError::Damaged {
+        what: format!("column `{column}`: {number}"),
+    })
+}

@@ -1,0 +1,151 @@
+//! Which assets a worker takes next: each is one worker's at a time, and taking it begins an attempt.
+
+use bss_model::clock::now_ms;
+use bss_model::{BegunAttempt, Outstanding, SyncStatus, TakenAsset, Taking};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{QueryBuilder, Row as _, Sqlite};
+use uuid::Uuid;
+
+use super::stored::{from_json, id, push_ids, without_instances};
+use super::workers::{LATE, lease_ends_ms};
+use super::{Record, RecordError, begin_write};
+
+/// Assets that are taken in one transaction. It is one statement each for reading, taking and beginning, and SQLite
+/// takes 32,766 values in one.
+const TAKEN_AT_ONCE: u32 = 1_000;
+
+impl Record {
+    /// Takes assets that are due and that no living worker has, those that have waited longest first, and puts
+    /// on record that they are about to be bought.
+    ///
+    /// # Errors
+    /// When the record can't be read or written; nothing is taken then.
+    pub async fn take_assets(&self, worker: Uuid, taking: &Taking) -> Result<Vec<TakenAsset>, RecordError> {
+        // Only a look while there is nothing to write: an idle worker keeps nobody else from writing.
+        let mut look = due("SELECT assets.id FROM assets", taking);
+        let (from_ms, to_ms) = lease_ends_ms();
+        let is_idle = look.build().fetch_optional(&self.readers).await?.is_none()
+            && sqlx::query(LATE)
+                .bind(from_ms)
+                .bind(to_ms)
+                .fetch_optional(&self.readers)
+                .await?
+                .is_none();
+        if is_idle {
+            return Ok(Vec::new());
+        }
+        let mut transaction = begin_write(&self.writer).await?;
+        self.bury_dead_workers(&mut transaction).await?;
+        let mut query = due(
+            "SELECT assets.id, assets.instance_id, product_code, client_transaction_id, customer, reseller
+             FROM assets JOIN orders ON orders.id = assets.order_id",
+            taking,
+        );
+        let rows = query.build().fetch_all(&mut *transaction).await?;
+        let assets = rows
+            .iter()
+            .map(|row| Ok((id(row, "id")?, id(row, "client_transaction_id")?)))
+            .collect::<Result<Vec<_>, RecordError>>()?;
+        let ids: Vec<Uuid> = assets.iter().map(|(asset_id, _)| *asset_id).collect();
+        let mut query = QueryBuilder::new("UPDATE assets SET worker = ");
+        query.push_bind(worker.to_string()).push(" WHERE id IN (");
+        push_ids(&mut query, &ids);
+        query
+            .push(")")
+            .build()
+            .persistent(false)
+            .execute(&mut *transaction)
+            .await?;
+        let begun = super::attempts::begin(&mut transaction, &assets).await?;
+        let taken = rows
+            .iter()
+            .zip(begun)
+            .map(|(row, attempt)| taken_asset(row, attempt));
+        let taken = taken.collect::<Result<Vec<_>, _>>()?;
+        transaction.commit().await?;
+        Ok(taken)
+    }
+
+    /// What is still to be done of the assets that could be taken some day.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn outstanding(&self, taking: &Taking) -> Result<Outstanding, RecordError> {
+        let mut query = QueryBuilder::new(
+            "SELECT COUNT(*) AS assets, COUNT(worker) AS taken,
+                    MIN(CASE WHEN worker IS NULL THEN due_at_ms END) AS next_due_at_ms
+             FROM assets",
+        );
+        chosen(&mut query, taking);
+        let row = query.build().fetch_one(&self.readers).await?;
+        let count = |name| -> Result<u64, RecordError> {
+            Ok(u64::try_from(row.try_get::<i64, _>(name)?).unwrap_or_default())
+        };
+        Ok(Outstanding {
+            assets: count("assets")?,
+            taken: count("taken")?,
+            next_due_at_ms: row.try_get("next_due_at_ms")?,
+        })
+    }
+
+    /// Assets whose purchase has been open since before a moment, and of which that was not said yet. It counts
+    /// as said now.
+    ///
+    /// # Errors
+    /// When the record can't be read or written.
+    pub async fn newly_overdue(&self, wanted_before_ms: i64) -> Result<Vec<Uuid>, RecordError> {
+        let rows = sqlx::query(
+            "UPDATE assets SET overdue_told = TRUE
+             WHERE sync_status = $1 AND wanted_since_ms <= $2 AND overdue_told = FALSE
+             RETURNING id",
+        )
+        .bind(SyncStatus::Unsynchronised.word())
+        .bind(wanted_before_ms)
+        .fetch_all(&self.writer)
+        .await?;
+        rows.iter().map(|row| id(row, "id")).collect()
+    }
+}
+
+/// The assets of a taking that no worker has and whose time has come.
+fn due(select: &str, taking: &Taking) -> QueryBuilder<Sqlite> {
+    let mut query = QueryBuilder::new(select);
+    chosen(&mut query, taking);
+    query
+        .push(" AND worker IS NULL AND due_at_ms <= ")
+        .push_bind(now_ms());
+    query
+        .push(" ORDER BY due_at_ms, created_at_ms, position LIMIT ")
+        .push_bind(i64::from(taking.limit.min(TAKEN_AT_ONCE)));
+    query
+}
+
+fn chosen(query: &mut QueryBuilder<Sqlite>, taking: &Taking) {
+    query
+        .push(" WHERE sync_status = ")
+        .push_bind(SyncStatus::Unsynchronised.word());
+    if let Some(order) = taking.order {
+        query.push(" AND order_id = ").push_bind(order.to_string());
+    }
+    if let Some(asset) = taking.asset {
+        query.push(" AND assets.id = ").push_bind(asset.to_string());
+    }
+    if let Some(instance) = taking.instance {
+        query
+            .push(" AND assets.instance_id = ")
+            .push_bind(instance.to_string());
+    }
+    without_instances(query, "assets.instance_id", &taking.without_instances);
+}
+
+fn taken_asset(row: &SqliteRow, attempt: BegunAttempt) -> Result<TakenAsset, RecordError> {
+    let reseller: Option<&str> = row.try_get("reseller")?;
+    Ok(TakenAsset {
+        asset_id: id(row, "id")?,
+        instance_id: id(row, "instance_id")?,
+        product_code: row.try_get("product_code")?,
+        customer: from_json(row, "customer")?,
+        reseller: reseller.map(|_| from_json(row, "reseller")).transpose()?,
+        attempt,
+    })
+}

@@ -1,0 +1,264 @@
+//! Workers: who of them is alive, so that what a dead one had taken can be taken over.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bss_model::clock::{millis, now_ms};
+use sqlx::SqliteConnection;
+use uuid::Uuid;
+
+use super::stored::id;
+use super::{Record, RecordError, begin_write};
+
+/// How long a worker may be silent before what it has taken is taken over. A request that was under way when it died has
+/// reached the vendor, or is lost, by then; how long the vendor may take over it is `limits::LOOK_UP_ONLY`.
+pub const WORKER_LEASE: Duration = Duration::from_secs(30);
+
+/// How often a worker says that it is alive. Two words may get lost.
+const RENEWAL: Duration = Duration::from_secs(10);
+
+/// In the data directory: a file for each worker, locked while its process lives.
+const DIRECTORY: &str = "workers";
+
+/// A worker of this process. What is taken in its name is nobody else's while it lives; it says so by itself
+/// until it is dropped.
+///
+/// Two things must both have ended before another worker takes over: the time of the lease, which gives requests
+/// under way time to end, and the lock on the worker's file, which the operating system holds as long as the
+/// process exists. So neither a clock that jumps nor a machine that was asleep lends a line to two workers.
+#[derive(Debug)]
+pub struct Worker {
+    id: Uuid,
+    heartbeat: tokio::task::JoinHandle<()>,
+    file: PathBuf,
+    _lock: File,
+}
+
+impl Worker {
+    /// Its name in the record.
+    pub fn id(&self) -> Uuid {
+        self.id
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // What it was doing was dropped with it, perhaps after a request had left: the lease runs on, as after a
+        // crash, so that a look-up does not come before the vendor has acted.
+        self.heartbeat.abort();
+        // Removed while locked: whoever finds no file knows that nobody holds it. Left behind, it is
+        // removed by whoever takes over.
+        let _ = std::fs::remove_file(&self.file);
+    }
+}
+
+impl Record {
+    /// Starts a worker of this process.
+    ///
+    /// # Errors
+    /// When the record or the data directory can't be written.
+    pub async fn start_worker(&self) -> Result<Worker, RecordError> {
+        let worker = Uuid::new_v4();
+        let directory = self.data_dir.join(DIRECTORY);
+        let file = worker_file(&directory, worker);
+        let lock = locked(&directory, &file).map_err(|source| RecordError::Directory {
+            path: directory,
+            source,
+        })?;
+        self.renew(worker).await?;
+        let record = self.clone();
+        let heartbeat = tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(RENEWAL).await;
+                if let Err(error) = record.renew(worker).await {
+                    tracing::warn!(%error, %worker, "a worker can't say that it is alive");
+                }
+            }
+        });
+        Ok(Worker {
+            id: worker,
+            heartbeat,
+            file,
+            _lock: lock,
+        })
+    }
+
+    /// Ends a worker that has nothing under way any more: what it still had is free at once.
+    ///
+    /// # Errors
+    /// When the record can't be written; the lease then ends by itself.
+    pub async fn end_worker(&self, worker: Worker) -> Result<(), RecordError> {
+        worker.heartbeat.abort();
+        let mut transaction = begin_write(&self.writer).await?;
+        forget(&mut transaction, worker.id).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    async fn renew(&self, worker: Uuid) -> Result<(), RecordError> {
+        let length = millis(WORKER_LEASE);
+        sqlx::query(
+            "INSERT INTO workers (id, expires_at_ms) VALUES ($1, $2)
+             ON CONFLICT (id) DO UPDATE SET expires_at_ms = excluded.expires_at_ms",
+        )
+        .bind(worker.to_string())
+        .bind(now_ms().saturating_add(length))
+        .execute(&self.writer)
+        .await?;
+        Ok(())
+    }
+
+    /// Frees what dead workers had taken.
+    pub(super) async fn bury_dead_workers(
+        &self,
+        transaction: &mut SqliteConnection,
+    ) -> Result<(), RecordError> {
+        let (from_ms, to_ms) = lease_ends_ms();
+        let late = sqlx::query(LATE)
+            .bind(from_ms)
+            .bind(to_ms)
+            .fetch_all(&mut *transaction)
+            .await?;
+        let directory = self.data_dir.join(DIRECTORY);
+        for row in &late {
+            let worker = id(row, "id")?;
+            let file = worker_file(&directory, worker);
+            if is_alive(&file) {
+                continue;
+            }
+            tracing::info!(%worker, "a worker has died; what it had taken is taken over");
+            forget(transaction, worker).await?;
+            let _ = std::fs::remove_file(&file);
+        }
+        Ok(())
+    }
+}
+
+/// Workers that have been silent for too long. What is bound are the [`lease_ends_ms`].
+pub(super) const LATE: &str = "SELECT id FROM workers WHERE expires_at_ms <= $1 OR expires_at_ms > $2";
+
+/// Between which times the lease of a worker ends that has just said that it is alive: one that ends later was given by a
+/// clock that ran ahead, and says nothing.
+pub(super) fn lease_ends_ms() -> (i64, i64) {
+    let now_ms = now_ms();
+    (now_ms, now_ms.saturating_add(millis(WORKER_LEASE)))
+}
+
+/// Frees all that a worker has taken, in every table where something can be.
+async fn forget(transaction: &mut SqliteConnection, worker: Uuid) -> Result<(), RecordError> {
+    for free in [
+        "UPDATE assets SET worker = NULL WHERE worker = $1",
+        "UPDATE mails SET worker = NULL WHERE worker = $1",
+        "UPDATE cancellations SET worker = NULL WHERE worker = $1",
+        "DELETE FROM workers WHERE id = $1",
+    ] {
+        sqlx::query(free)
+            .bind(worker.to_string())
+            .execute(&mut *transaction)
+            .await?;
+    }
+    Ok(())
+}
+
+fn worker_file(directory: &Path, worker: Uuid) -> PathBuf {
+    directory.join(format!("{worker}.lock"))
+}
+
+fn locked(directory: &Path, file: &Path) -> io::Result<File> {
+    std::fs::create_dir_all(directory)?;
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).write(true).mode(0o600);
+    let file = options.open(file)?;
+    file.lock()?;
+    Ok(file)
+}
+
+/// Whether a process holds a worker's file. A file that can't be asked about counts as held: nothing is
+/// lent on a guess.
+fn is_alive(file: &Path) -> bool {
+    match File::open(file) {
+        Err(error) => error.kind() != io::ErrorKind::NotFound,
+        Ok(file) => file.try_lock().is_err(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn workers(record: &Record) -> i64 {
+        let count = sqlx::query_scalar("SELECT COUNT(*) FROM workers");
+        count.fetch_one(&record.writer).await.unwrap()
+    }
+
+    async fn bury(record: &Record) {
+        let mut transaction = begin_write(&record.writer).await.unwrap();
+        record.bury_dead_workers(&mut transaction).await.unwrap();
+        transaction.commit().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_jumps_takes_nothing_from_a_worker_that_lives() {
+        let folder = tempfile::tempdir().unwrap();
+        let record = Record::open(folder.path()).await.unwrap();
+        let worker = record.start_worker().await.unwrap();
+        // As if the clock had jumped by decades, or the machine had slept for them.
+        sqlx::query("UPDATE workers SET expires_at_ms = 1")
+            .execute(&record.writer)
+            .await
+            .unwrap();
+        bury(&record).await;
+        assert_eq!(workers(&record).await, 1, "its process holds the lock");
+        // What the operating system does when the process is gone.
+        worker._lock.unlock().unwrap();
+        bury(&record).await;
+        assert_eq!(workers(&record).await, 0);
+    }
+
+    #[tokio::test]
+    async fn the_lease_of_a_clock_that_ran_ahead_keeps_nothing_from_anybody() {
+        let folder = tempfile::tempdir().unwrap();
+        let record = Record::open(folder.path()).await.unwrap();
+        let worker = record.start_worker().await.unwrap();
+        // As if it had been given a day from now.
+        let day_ms = 24 * 60 * 60 * 1_000;
+        sqlx::query("UPDATE workers SET expires_at_ms = expires_at_ms + $1")
+            .bind(day_ms)
+            .execute(&record.writer)
+            .await
+            .unwrap();
+        bury(&record).await;
+        assert_eq!(workers(&record).await, 1, "its process holds the lock");
+        worker._lock.unlock().unwrap();
+        bury(&record).await;
+        assert_eq!(workers(&record).await, 0);
+    }
+
+    #[tokio::test]
+    async fn a_worker_that_is_dropped_keeps_its_lease_until_it_is_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let record = Record::open(folder.path()).await.unwrap();
+        drop(record.start_worker().await.unwrap());
+        bury(&record).await;
+        assert_eq!(workers(&record).await, 1, "its requests may be under way");
+        sqlx::query("UPDATE workers SET expires_at_ms = 1")
+            .execute(&record.writer)
+            .await
+            .unwrap();
+        bury(&record).await;
+        assert_eq!(workers(&record).await, 0);
+    }
+
+    #[tokio::test]
+    async fn a_worker_that_died_just_now_keeps_its_lease_until_it_is_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let record = Record::open(folder.path()).await.unwrap();
+        let worker = record.start_worker().await.unwrap();
+        worker._lock.unlock().unwrap();
+        bury(&record).await;
+        assert_eq!(workers(&record).await, 1, "its requests may be under way");
+    }
+}

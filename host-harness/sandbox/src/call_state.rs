@@ -1,0 +1,417 @@
+//! What the sandbox of one call holds: its limits, its identity, its way out, and what it leaves behind.
+
+use std::sync::Arc;
+
+use bss_keys as keys;
+use bss_keys::Identity;
+use bss_model::clock::now_ms;
+use wasmtime::component::{HasSelf, Linker, ResourceTable};
+use wasmtime::{ResourceLimiter, StoreLimits, StoreLimitsBuilder};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_config::{WasiConfig, WasiConfigVariables};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+
+use crate::access_token_cache::CallAccessTokens;
+use crate::asked::Verdict;
+use crate::bindings::certificate_store::{self, SignatureAlgorithm, SigningFailure};
+use crate::bindings::services_definition::{self, Product};
+use crate::bindings::{access_token_cache, progress, services_sink};
+use crate::call::CallContext;
+use crate::call_event::{CallEvent, CallListener, LogLevel};
+use crate::call_trace::Followed;
+use crate::guest_log::{GuestLog, LogShares, Stream};
+use crate::limits;
+use crate::outbound_https::CallHttp;
+
+/// What the sandbox of one call holds.
+pub(crate) struct CallState {
+    wasi: WasiCtx,
+    table: ResourceTable,
+    http: WasiHttpCtx,
+    http_hooks: CallHttp,
+    config: WasiConfigVariables,
+    identity: Option<Arc<Identity>>,
+    access_tokens: CallAccessTokens,
+    listener: CallListener,
+    followed: Followed,
+    log: GuestLog,
+    sink: Option<Sink>,
+    pub(crate) limiter: Limiter,
+}
+
+/// The products of a reading under way.
+#[derive(Default)]
+struct Sink {
+    products: Vec<Product>,
+    text_bytes: usize,
+}
+
+impl CallState {
+    /// The state of a new call. `log_shares`: what its instance may still log. `reads_services`: whether products may be
+    /// handed over.
+    pub(crate) fn new(
+        context: CallContext,
+        followed: Followed,
+        log_shares: LogShares,
+        reads_services: bool,
+    ) -> Self {
+        let instance = context.egress.instance_id.clone();
+        let log = GuestLog::new(instance, log_shares, context.listener.clone());
+        // Nothing is inherited: no environment, no arguments, no folders, no sockets, no input.
+        let wasi = WasiCtx::builder()
+            .stdout(log.stream(Stream::Output))
+            .stderr(log.stream(Stream::Error))
+            .max_random_size(limits::RANDOM_BYTES)
+            .build();
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(limits::HANDLES);
+        let mut http = WasiHttpCtx::new();
+        http.set_field_size_limit(limits::HEADER_BYTES);
+        Self {
+            wasi,
+            table,
+            http,
+            identity: context.egress.identity.clone(),
+            access_tokens: CallAccessTokens::new(
+                context.access_tokens,
+                context.egress.instance_id.clone(),
+                context.egress.settings_version,
+            ),
+            http_hooks: CallHttp::new(context.outbound, context.egress).followed_by(followed.clone()),
+            config: context.options.into_iter().collect(),
+            listener: context.listener,
+            followed,
+            log,
+            sink: reads_services.then(Sink::default),
+            limiter: Limiter::new(),
+        }
+    }
+
+    /// The products that were handed over, in order.
+    pub(crate) fn take_products(&mut self) -> Vec<Product> {
+        self.sink.take().unwrap_or_default().products
+    }
+
+    /// Tells the listener what is left to be told, and what the call took; and whoever follows it how it ended.
+    pub(crate) fn tell_end(&self, verdict: &Verdict) {
+        let span = self.followed.span();
+        let _entered = span.enter();
+        self.log.end();
+        (self.listener)(CallEvent::Ended {
+            memory_bytes: self.limiter.memory_bytes,
+        });
+        self.followed.end(verdict, self.limiter.memory_bytes);
+    }
+}
+
+/// Links everything that a plugin may import, and nothing else.
+pub(crate) fn add_to_linker(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
+    wasmtime_wasi::p2::add_to_linker_async(linker)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
+    wasmtime_wasi_config::add_to_linker(linker, |state| WasiConfig::from(&state.config))?;
+    certificate_store::add_to_linker::<_, HasSelf<CallState>>(linker, |state| state)?;
+    access_token_cache::add_to_linker::<_, HasSelf<CallState>>(linker, |state| state)?;
+    services_sink::add_to_linker::<_, HasSelf<CallState>>(linker, |state| state)?;
+    progress::add_to_linker::<_, HasSelf<CallState>>(linker, |state| state)
+}
+
+impl WasiView for CallState {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
+    }
+}
+
+impl WasiHttpView for CallState {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView {
+            ctx: &mut self.http,
+            table: &mut self.table,
+            hooks: &mut self.http_hooks,
+        }
+    }
+}
+
+impl certificate_store::Host for CallState {
+    fn certificate(&mut self) -> wasmtime::Result<Option<Vec<u8>>> {
+        Ok(self
+            .identity
+            .as_ref()
+            .and_then(|identity| identity.certificates().first())
+            .map(|der| der.to_vec()))
+    }
+
+    fn sign(
+        &mut self,
+        algorithm: SignatureAlgorithm,
+        message: Vec<u8>,
+    ) -> wasmtime::Result<Result<Vec<u8>, SigningFailure>> {
+        let Some(identity) = self.identity.clone() else {
+            return Ok(Err(SigningFailure::NoCertificate));
+        };
+        let (algorithm, name) = match algorithm {
+            SignatureAlgorithm::Ps256 => (keys::SignatureAlgorithm::Ps256, "PS256"),
+            SignatureAlgorithm::Rs256 => (keys::SignatureAlgorithm::Rs256, "RS256"),
+        };
+        keys::signing_input::check(name, &message)?;
+        Ok(self
+            .followed
+            .sign(name, || identity.sign(algorithm, &message))
+            .map_err(|error| SigningFailure::Unusable(error.to_string())))
+    }
+}
+
+impl access_token_cache::Host for CallState {
+    async fn get(&mut self, name: String) -> wasmtime::Result<Option<String>> {
+        check_access_token_size(&name)?;
+        let followed = self.followed.clone();
+        let kept = followed
+            .access_token(self.access_tokens.get(&name, now_ms()))
+            .await;
+        Ok(kept.map(|access_token| access_token.as_str().to_owned()))
+    }
+
+    async fn put(&mut self, name: String, access_token: String, expires_at_ms: i64) -> wasmtime::Result<()> {
+        check_access_token_size(&name)?;
+        check_access_token_size(&access_token)?;
+        self.access_tokens.put(&name, access_token, expires_at_ms).await;
+        Ok(())
+    }
+
+    async fn drop_refused(&mut self, name: String, access_token: String) -> wasmtime::Result<()> {
+        self.access_tokens.drop_refused(&name, &access_token).await;
+        Ok(())
+    }
+}
+
+fn check_access_token_size(text: &str) -> wasmtime::Result<()> {
+    wasmtime::ensure!(
+        text.len() <= limits::ACCESS_TOKEN_BYTES,
+        "an access token, or its name, is too long"
+    );
+    Ok(())
+}
+
+impl services_definition::Host for CallState {}
+
+impl services_sink::Host for CallState {
+    fn put_products(&mut self, products: Vec<Product>) -> wasmtime::Result<()> {
+        let Some(sink) = self.sink.as_mut() else {
+            wasmtime::bail!("products are taken during `fetch-services` only");
+        };
+        sink.text_bytes += products.iter().map(text_bytes).sum::<usize>();
+        if sink.products.len() + products.len() > limits::PRODUCTS
+            || sink.text_bytes > limits::PRODUCT_TEXT_BYTES
+        {
+            wasmtime::bail!("more products than the host takes in one reading");
+        }
+        sink.products.extend(products);
+        Ok(())
+    }
+}
+
+fn text_bytes(product: &Product) -> usize {
+    let values: usize = product
+        .attribute_values
+        .iter()
+        .map(|value| value.attribute.len() + value.key.len() + value.label.len())
+        .sum();
+    product.code.len() + product.product_type.len() + product.name.len() + product.description.len() + values
+}
+
+impl progress::Host for CallState {
+    fn report(&mut self, done: u64, total: Option<u64>, unit: String) -> wasmtime::Result<()> {
+        self.log.report(done, total, &unit);
+        Ok(())
+    }
+
+    fn log(&mut self, level: progress::Level, subject: String, message: String) -> wasmtime::Result<()> {
+        let level = match level {
+            progress::Level::Debug => LogLevel::Debug,
+            progress::Level::Info => LogLevel::Info,
+            progress::Level::Warning => LogLevel::Warning,
+        };
+        self.log.log(level, &subject, &message);
+        Ok(())
+    }
+}
+
+/// Wasmtime's own limits, what is used of them, and the memory that was asked for beyond them, so that it can be told
+/// apart from a defect.
+pub(crate) struct Limiter {
+    limits: StoreLimits,
+    memory_bytes: u64,
+    pub(crate) refused_bytes: Option<usize>,
+}
+
+impl Limiter {
+    fn new() -> Self {
+        let limits = StoreLimitsBuilder::new()
+            .memory_size(limits::MEMORY_BYTES)
+            .table_elements(limits::TABLE_ELEMENTS)
+            .instances(limits::CORE_INSTANCES)
+            .memories(limits::CORE_INSTANCES)
+            .tables(limits::CORE_INSTANCES)
+            .build();
+        Self {
+            limits,
+            memory_bytes: 0,
+            refused_bytes: None,
+        }
+    }
+}
+
+impl ResourceLimiter for Limiter {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let granted = self.limits.memory_growing(current, desired, maximum)?;
+        if granted {
+            self.memory_bytes += desired.saturating_sub(current) as u64;
+        } else {
+            self.refused_bytes = Some(desired);
+        }
+        Ok(granted)
+    }
+
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        self.limits.table_growing(current, desired, maximum)
+    }
+
+    fn instances(&self) -> usize {
+        self.limits.instances()
+    }
+
+    fn tables(&self) -> usize {
+        self.limits.tables()
+    }
+
+    fn memories(&self) -> usize {
+        self.limits.memories()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, HashSet};
+
+    use bss_keys::{PfxCode, describe, read_pfx};
+    use p12_keystore::{Certificate, KeyStore, KeyStoreEntry, PrivateKey, PrivateKeyChain};
+    use rcgen::{CertificateParams, KeyPair, PKCS_RSA_SHA256};
+    use rustls::RootCertStore;
+
+    use super::*;
+    use crate::access_token_cache::AccessTokenCache;
+    use crate::outbound_https::{Egress, OutboundHttps};
+
+    const CODE: &str = "code of the PFX file";
+    /// No two things that have nothing to do with each other share so many bytes.
+    const RUN_BYTES: usize = 16;
+
+    /// A key, its certificate and a PFX file of both.
+    fn certificate_and_key() -> (Vec<u8>, Vec<u8>, Vec<u8>) {
+        let key = KeyPair::generate_for(&PKCS_RSA_SHA256).unwrap();
+        let params = CertificateParams::new(vec!["esd.example.test".to_owned()]).unwrap();
+        let certificate = params.self_signed(&key).unwrap().der().to_vec();
+        let chain = PrivateKeyChain::new(
+            "1",
+            PrivateKey::from_der(key.serialized_der()).unwrap(),
+            vec![Certificate::from_der(&certificate).unwrap()],
+        );
+        let mut store = KeyStore::new();
+        store.add_entry("esd", KeyStoreEntry::PrivateKeyChain(chain));
+        let pfx = store.writer(CODE).write().unwrap();
+        (certificate, key.serialized_der().to_vec(), pfx)
+    }
+
+    fn call_as(identity: Option<Arc<Identity>>) -> CallState {
+        let egress = Egress {
+            instance_id: "instance".to_owned(),
+            settings_version: 1,
+            generation: 0,
+            authorities: Vec::new(),
+            identity,
+            trust_roots: Arc::new(RootCertStore::empty()),
+            allowed_networks: Vec::new(),
+        };
+        let context = CallContext {
+            egress: Arc::new(egress),
+            options: BTreeMap::new(),
+            outbound: OutboundHttps::default(),
+            access_tokens: AccessTokenCache::default(),
+            listener: Arc::new(|_| ()),
+        };
+        CallState::new(context, Followed::default(), LogShares::default(), false)
+    }
+
+    /// Everything that a guest can get from `certificate-store`, which is where the host has the key at hand.
+    fn all_answers(state: &mut CallState) -> Vec<Vec<u8>> {
+        use certificate_store::Host;
+        let mut answers: Vec<Vec<u8>> = state.certificate().unwrap().into_iter().collect();
+        for algorithm in [SignatureAlgorithm::Ps256, SignatureAlgorithm::Rs256] {
+            for message in [
+                // `{"alg":"PS256"}` and `{"alg":"RS256"}`, each with an empty payload.
+                b"eyJhbGciOiJQUzI1NiJ9.".to_vec(),
+                b"eyJhbGciOiJSUzI1NiJ9.".to_vec(),
+                Vec::new(),
+                b"what a TLS server wants to have signed".to_vec(),
+                vec![0; keys::signing_input::SIGNED_MESSAGE_BYTES + 1],
+            ] {
+                answers.push(match state.sign(algorithm, message) {
+                    Ok(Ok(signature)) => signature,
+                    Ok(Err(failure)) => failure.to_string().into_bytes(),
+                    Err(trap) => format!("{trap:?}").into_bytes(),
+                });
+            }
+        }
+        answers
+    }
+
+    #[tokio::test]
+    async fn nothing_that_a_guest_is_given_holds_a_piece_of_the_key_the_pfx_file_or_its_code() {
+        let (certificate, key, pfx) = certificate_and_key();
+        let found = read_pfx(&pfx, &PfxCode::new(CODE)).await.unwrap();
+        let installed = describe(&found.leaf, &found.chain, now_ms()).unwrap();
+        let identity = Identity::new(installed, found.leaf, found.chain, &found.private_key).unwrap();
+        let identity = Arc::new(identity);
+
+        // The modulus and the exponent stand in the key too, but are no secret.
+        let public: HashSet<&[u8]> = certificate.windows(RUN_BYTES).collect();
+        let secret: HashSet<&[u8]> = key
+            .windows(RUN_BYTES)
+            .chain(pfx.windows(RUN_BYTES))
+            .chain(CODE.as_bytes().windows(RUN_BYTES))
+            .filter(|run| !public.contains(run))
+            .collect();
+        let is_secret = |bytes: &[u8]| bytes.windows(RUN_BYTES).any(|run| secret.contains(run));
+        assert!(
+            is_secret(&key) && is_secret(&pfx),
+            "what is searched for can be found"
+        );
+
+        let answers = all_answers(&mut call_as(Some(identity)));
+        assert_eq!(answers[0], certificate);
+        let signatures = answers.iter().filter(|answer| answer.len() == 256).count();
+        assert_eq!(signatures, 2, "one of each algorithm, and of nothing but a JWS");
+        assert!(!answers.iter().any(|answer| is_secret(answer)));
+    }
+
+    #[test]
+    fn a_call_without_certificate_is_given_neither_a_certificate_nor_a_signature() {
+        use certificate_store::Host;
+        let mut state = call_as(None);
+        assert_eq!(state.certificate().unwrap(), None);
+        let refused = state.sign(SignatureAlgorithm::Ps256, Vec::new()).unwrap();
+        assert!(matches!(refused, Err(SigningFailure::NoCertificate)));
+    }
+}

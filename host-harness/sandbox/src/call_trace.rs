@@ -1,0 +1,268 @@
+//! How a call is followed: the `tracing` spans that it opens, and what they say.
+//!
+//! All of them have the target [`TARGET`]. They never hold a query string, a body, a header other than the names of
+//! exchanges ([`CORRELATION_HEADERS`]), an access token, a product key or a link.
+//!
+//! | span | in | fields |
+//! |---|---|---|
+//! | `attempt` | | `purpose`: `purchase`, `return`, `refresh`; `asset`; `attempt`: its number in the asset's history |
+//! | `call` | `attempt` or nothing | `call`, `instance` (ids), `function`; at the end `outcome`, `problem`, `correlation_id`, `memory_bytes` |
+//! | `access-token` | `call` | `kept`: whether there was one |
+//! | `sign` | `call` | `algorithm` |
+//! | `exchange` | `call` | `instance`, `method`, `authority`, `path`, `correlation_id`, `request_bytes`, `reused`, `version`, `status`, `response_bytes` (bodies), `error`; `cause`: why there is no connection |
+//! | `turn` | `exchange` | waiting because too many requests are under way |
+//! | `connection` | `exchange` | getting one, be it a kept one; again where the kept one turns out to be closed |
+//! | `resolve`, `connect`, `tls` | `connection` | `address` of `connect`; none of the three where the connection is a kept one |
+//! | `answer` | `exchange` | from having a connection to the head of the answer, the request's way included |
+//! | `body` | `exchange` | `end`: `complete`, `given up` by the plugin, or an error |
+//!
+//! `call` is at level error, so that every log line of a call names it whatever the level; the others are at info.
+//! [`TraceLayer`] keeps them for `bss-host trace`, and sends them to an OpenTelemetry [`Collector`].
+
+mod body;
+mod collector;
+mod journal;
+mod layer;
+mod reader;
+
+use bytes::Bytes;
+use tracing::{Instrument, Span, field};
+use uuid::Uuid;
+use wasmtime_wasi_http::{Error, WasiBody};
+
+use crate::asked::{Asked, Verdict};
+use crate::exchange_recording::{CallRecording, ExchangeRecording};
+
+pub use collector::{Collector, CollectorError};
+pub use journal::TRACES_DIRECTORY;
+pub use layer::{TraceGuard, TraceLayer};
+pub use reader::{CallTrace, TraceSpan, Traces};
+
+/// The target of every span of a call.
+pub const TARGET: &str = "bss::call";
+
+/// Header fields by which vendors and their customers name an exchange; the first that a request has is taken.
+/// Microsoft's three, and two that are in general use.
+pub const CORRELATION_HEADERS: [&str; 5] = [
+    "ms-correlationid",
+    "client-request-id",
+    "x-ms-client-request-id",
+    "x-correlation-id",
+    "x-request-id",
+];
+
+/// A GUID has 36 characters; longer names than this are no names.
+const CORRELATION_ID_LENGTH_MAX: usize = 100;
+
+/// The span around the calls of one attempt at something, which its calls take their asset from. `number` as in the
+/// history of the asset; a refresh has none.
+pub fn attempt(purpose: &str, asset: Uuid, number: Option<u32>) -> Span {
+    tracing::info_span!(target: TARGET, "attempt", purpose, %asset, attempt = number)
+}
+
+/// What follows one call, wherever it goes. Cloning shares it. The default follows nothing.
+#[derive(Clone, Debug)]
+pub(crate) struct Followed {
+    span: Span,
+    recording: Option<CallRecording>,
+}
+
+impl Default for Followed {
+    fn default() -> Self {
+        Self {
+            span: Span::none(),
+            recording: None,
+        }
+    }
+}
+
+impl Followed {
+    /// A call begins.
+    pub(crate) fn begin(
+        call: Uuid,
+        asked: &Asked<'_>,
+        instance_id: &str,
+        recording: Option<CallRecording>,
+    ) -> Self {
+        let span = tracing::error_span!(
+            target: TARGET,
+            "call",
+            %call,
+            instance = instance_id,
+            function = asked.function(),
+            outcome = field::Empty,
+            problem = field::Empty,
+            correlation_id = field::Empty,
+            memory_bytes = field::Empty,
+        );
+        Self { span, recording }
+    }
+
+    /// The call has ended.
+    pub(crate) fn end(&self, verdict: &Verdict, memory_bytes: u64) {
+        if let Some(recording) = &self.recording {
+            recording.end(verdict);
+        }
+        tracing::record_all!(self.span, outcome = verdict.outcome, memory_bytes);
+        if let Some(problem) = &verdict.problem {
+            self.span.record("problem", problem.as_str());
+        }
+        if let Some(correlation_id) = &verdict.correlation_id {
+            self.span.record("correlation_id", correlation_id.as_str());
+        }
+        let _entered = self.span.enter();
+        tracing::info!(
+            outcome = verdict.outcome,
+            "the call has ended; `bss-host trace` shows it"
+        );
+    }
+
+    /// The call's own span.
+    pub(crate) fn span(&self) -> Span {
+        self.span.clone()
+    }
+
+    /// Waits for the access token kept under a name, or for the turn to get one.
+    pub(crate) async fn access_token<T>(&self, look_up: impl Future<Output = Option<T>>) -> Option<T> {
+        let span =
+            tracing::info_span!(target: TARGET, parent: &self.span, "access-token", kept = field::Empty);
+        let found = look_up.instrument(span.clone()).await;
+        span.record("kept", found.is_some());
+        if let Some(recording) = &self.recording {
+            recording.access_token(found.is_some());
+        }
+        found
+    }
+
+    /// Signs.
+    pub(crate) fn sign<T>(&self, algorithm: &str, sign: impl FnOnce() -> T) -> T {
+        tracing::info_span!(target: TARGET, parent: &self.span, "sign", algorithm).in_scope(sign)
+    }
+
+    /// A request of the plugin arrives.
+    pub(crate) fn exchange<B>(&self, instance_id: &str, request: &http::Request<B>) -> FollowedExchange {
+        let uri = request.uri();
+        let span = tracing::info_span!(
+            target: TARGET,
+            parent: &self.span,
+            "exchange",
+            instance = instance_id,
+            method = %request.method(),
+            authority = uri.authority().map(|authority| host_and_port(authority.as_str())),
+            path = uri.path(),
+            correlation_id = correlation_id(request.headers()),
+            request_bytes = field::Empty,
+            reused = field::Empty,
+            version = field::Empty,
+            status = field::Empty,
+            response_bytes = field::Empty,
+            error = field::Empty,
+            cause = field::Empty,
+        );
+        let recording = self.recording.as_ref().map(|call| call.exchange(request));
+        FollowedExchange { span, recording }
+    }
+}
+
+/// What follows one exchange of a call.
+#[derive(Debug)]
+pub(crate) struct FollowedExchange {
+    span: Span,
+    recording: Option<ExchangeRecording>,
+}
+
+impl FollowedExchange {
+    /// The span of the exchange, which lasts until its answer's body is read or dropped.
+    pub(crate) fn span(&self) -> Span {
+        self.span.clone()
+    }
+
+    /// The request is permitted, and as it will be sent.
+    pub(crate) fn sends(&self, request: &http::Request<Bytes>) {
+        self.span.record("request_bytes", request.body().len());
+        if let Some(recording) = &self.recording {
+            recording.sends(request);
+        }
+    }
+
+    /// There is a connection for it.
+    pub(crate) fn connected(&self, reused: bool) {
+        self.span.record("reused", reused);
+    }
+
+    /// There is none, and why, for which wasi:http's codes have no room.
+    pub(crate) fn not_connected(&self, cause: &str) {
+        self.span.record("cause", cause);
+    }
+
+    /// There is a head of an answer, or there will be none. What comes of its body is followed as well.
+    pub(crate) fn answered(
+        mut self,
+        answer: Result<http::Response<WasiBody>, Error>,
+    ) -> Result<http::Response<WasiBody>, Error> {
+        match answer {
+            Ok(response) => {
+                self.span.record("status", response.status().as_u16());
+                self.span.record("version", field::debug(response.version()));
+                let recording = self.recording.take();
+                let (head, body) = response.into_parts();
+                let recorded = recording.map(|recording| body::RecordedBody::new(recording, &head));
+                let body = body::FollowedBody::boxed(body, self.span, recorded);
+                Ok(http::Response::from_parts(head, body))
+            }
+            Err(error) => {
+                self.span.record("error", field::display(&error));
+                if let Some(recording) = self.recording.take() {
+                    recording.failed(&error);
+                }
+                Err(error)
+            }
+        }
+    }
+}
+
+/// A step of an exchange.
+macro_rules! step {
+    ($name:literal $(, $field:ident = $value:expr)?) => {
+        tracing::info_span!(target: $crate::call_trace::TARGET, $name $(, $field = %$value)?)
+    };
+}
+pub(crate) use step;
+
+/// An authority without what a guest may have put before the `@`: the policy refuses that, and it is no name.
+fn host_and_port(authority: &str) -> &str {
+    authority.rsplit('@').next().unwrap_or_default()
+}
+
+fn correlation_id(headers: &http::HeaderMap) -> Option<&str> {
+    let value = CORRELATION_HEADERS.iter().find_map(|name| headers.get(*name))?;
+    let text = value.to_str().ok()?;
+    let is_name = (1..=CORRELATION_ID_LENGTH_MAX).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_graphic());
+    is_name.then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_exchange_is_named_by_a_header_that_can_be_a_name() {
+        let named = |name: &'static str, value: &str| {
+            let mut headers = http::HeaderMap::new();
+            headers.insert(name, value.parse().unwrap());
+            correlation_id(&headers).map(str::to_owned)
+        };
+        assert_eq!(named("client-request-id", "a-b").as_deref(), Some("a-b"));
+        assert_eq!(named("ms-correlationid", ""), None);
+        assert_eq!(named("ms-correlationid", "two words"), None);
+        assert_eq!(named("ms-correlationid", &"a".repeat(101)), None);
+        assert_eq!(named("authorization", "Bearer"), None);
+    }
+
+    #[test]
+    fn what_stands_before_a_host_is_not_shown() {
+        assert_eq!(host_and_port("user:code@host:1"), "host:1");
+        assert_eq!(host_and_port("host:1"), "host:1");
+    }
+}

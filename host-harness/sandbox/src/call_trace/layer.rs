@@ -1,0 +1,267 @@
+//! Writes the spans of calls down, each once when it begins and once when it ends, so that a program that dies
+//! leaves what it had begun.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use tracing::Subscriber;
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::Context;
+use tracing_subscriber::registry::LookupSpan;
+
+use super::TARGET;
+use super::collector::Collector;
+use super::journal::{Journal, TRACES_DIRECTORY};
+
+/// A span of a call as it stands in a file: a line when it begins, and one with the same two names when it ends.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Line {
+    /// The call.
+    pub(super) call: String,
+    /// The span's number, unique within the call.
+    pub(super) span: u64,
+    #[serde(flatten)]
+    pub(super) what: What,
+    /// What it says of itself. At the end: what has been added since its beginning.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub(super) fields: Map<String, Value>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(super) enum What {
+    Begin {
+        name: String,
+        /// The span that it is a part of; the call itself has none.
+        #[serde(rename = "in", default, skip_serializing_if = "Option::is_none")]
+        parent: Option<u64>,
+        /// Microseconds since 1970.
+        begun_us: u64,
+    },
+    End {
+        took_us: u64,
+    },
+}
+
+/// A span of a call, as it begins.
+#[derive(Clone)]
+pub(super) struct Span {
+    pub(super) call: String,
+    pub(super) number: u64,
+    /// None: it is the call itself.
+    pub(super) parent: Option<u64>,
+    pub(super) name: &'static str,
+    pub(super) begun_us: u64,
+    pub(super) fields: Map<String, Value>,
+}
+
+/// Keeps the spans of calls in a data directory, where `bss-host trace` and [`super::Traces`] find them, and sends them to a
+/// collector where there is one.
+///
+/// An embedder adds it to its own subscriber; it wants nothing but the spans of [`TARGET`]:
+///
+/// ```no_run
+/// use tracing_subscriber::prelude::*;
+/// let (traces, _until_the_end) = crate::call_trace::TraceLayer::new("bss-data".as_ref(), None);
+/// tracing_subscriber::registry().with(traces).init();
+/// ```
+pub struct TraceLayer {
+    journal: Journal,
+    collector: Option<Collector>,
+    numbers: AtomicU64,
+}
+
+/// Waits for the last spans when it is dropped.
+#[must_use = "what is not written when it is dropped may be lost"]
+pub struct TraceGuard {
+    journal: Journal,
+    collector: Option<Collector>,
+}
+
+impl Drop for TraceGuard {
+    fn drop(&mut self) {
+        self.journal.flush();
+        if let Some(collector) = &self.collector {
+            collector.flush();
+        }
+    }
+}
+
+impl fmt::Debug for TraceGuard {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("TraceGuard")
+    }
+}
+
+impl TraceLayer {
+    /// A layer that keeps traces in a data directory, and what must live as long as the program.
+    pub fn new(data_dir: &Path, collector: Option<Collector>) -> (Self, TraceGuard) {
+        let journal = Journal::new(data_dir.join(TRACES_DIRECTORY));
+        let guard = TraceGuard {
+            journal: journal.clone(),
+            collector: collector.clone(),
+        };
+        let layer = Self {
+            journal,
+            collector,
+            numbers: AtomicU64::new(1),
+        };
+        (layer, guard)
+    }
+
+    fn write(&self, line: &Line) {
+        if let Ok(text) = serde_json::to_string(line) {
+            self.journal.write(text);
+        }
+    }
+
+    fn begun(&self, span: &Span) {
+        self.write(&Line {
+            call: span.call.clone(),
+            span: span.number,
+            what: What::Begin {
+                name: span.name.to_owned(),
+                parent: span.parent,
+                begun_us: span.begun_us,
+            },
+            fields: span.fields.clone(),
+        });
+    }
+
+    fn ended(&self, mut span: Span, took_us: u64, added: Map<String, Value>) {
+        if let Some(collector) = &self.collector {
+            span.fields.extend(added.clone());
+            collector.export(&span, took_us);
+        }
+        self.write(&Line {
+            call: span.call,
+            span: span.number,
+            what: What::End { took_us },
+            fields: added,
+        });
+    }
+}
+
+impl fmt::Debug for TraceLayer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("TraceLayer")
+    }
+}
+
+/// What is remembered of a span while it lasts.
+enum Kept {
+    /// A span around calls, whose fields its calls take over.
+    Around(Map<String, Value>),
+    Within {
+        span: Box<Span>,
+        begun: Instant,
+        /// What it says of itself since it began.
+        added: Map<String, Value>,
+    },
+}
+
+impl<S> Layer<S> for TraceLayer
+where
+    S: Subscriber + for<'lookup> LookupSpan<'lookup>,
+{
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        let Some(span) = context.span(id).filter(|span| span.metadata().target() == TARGET) else {
+            return;
+        };
+        let mut fields = Fields::default();
+        attributes.record(&mut fields);
+        let Fields(mut fields) = fields;
+        let mut call = fields.get("call").and_then(Value::as_str).map(str::to_owned);
+        let mut parent = None;
+        let now = Instant::now();
+        let mut begun_us = None;
+        if let Some(around) = span.parent() {
+            match around.extensions().get::<Kept>() {
+                Some(Kept::Within {
+                    span: whole, begun, ..
+                }) => {
+                    call = Some(whole.call.clone());
+                    parent = Some(whole.number);
+                    // Not by the time of day, which is set now and then: a part lies within its whole.
+                    let since = micros(now.saturating_duration_since(*begun));
+                    begun_us = Some(whole.begun_us.saturating_add(since));
+                }
+                Some(Kept::Around(others)) => fields.extend(others.clone()),
+                None => {}
+            }
+        }
+        let Some(call) = call else {
+            span.extensions_mut().insert(Kept::Around(fields));
+            return;
+        };
+        let time_of_day = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let begun = Span {
+            call,
+            number: self.numbers.fetch_add(1, Ordering::Relaxed),
+            parent,
+            name: span.name(),
+            begun_us: begun_us.unwrap_or_else(|| micros(time_of_day())),
+            fields,
+        };
+        self.begun(&begun);
+        span.extensions_mut().insert(Kept::Within {
+            span: Box::new(begun),
+            begun: now,
+            added: Map::new(),
+        });
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        let Some(span) = context.span(id) else { return };
+        if let Some(Kept::Within { added, .. }) = span.extensions_mut().get_mut::<Kept>() {
+            let mut fields = Fields(std::mem::take(added));
+            values.record(&mut fields);
+            *added = fields.0;
+        }
+    }
+
+    fn on_close(&self, id: Id, context: Context<'_, S>) {
+        let Some(closed) = context.span(&id) else { return };
+        let kept = closed.extensions_mut().remove::<Kept>();
+        if let Some(Kept::Within { span, begun, added }) = kept {
+            self.ended(*span, micros(begun.elapsed()), added);
+        }
+    }
+}
+
+fn micros(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// A span's fields as JSON.
+#[derive(Default)]
+struct Fields(Map<String, Value>);
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.0
+            .insert(field.name().to_owned(), format!("{value:?}").into());
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.0.insert(field.name().to_owned(), value.into());
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.0.insert(field.name().to_owned(), value.into());
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.0.insert(field.name().to_owned(), value.into());
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.0.insert(field.name().to_owned(), value.into());
+    }
+}

@@ -1,0 +1,333 @@
+//! What passed between a plugin and its vendor, kept in a file without its secrets, for whoever debugs the plugin.
+//!
+//! A file has JSON lines: one that names the format, and for each call its arguments, its exchanges and its end.
+//! `exchange_recording/scrub.rs` says what is removed; [`crate::replay`] plays a file back to a plugin.
+
+mod differences;
+pub(crate) mod failure;
+mod lists;
+mod recording;
+mod scrub;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Instant;
+
+use bss_model::clock::now_ms;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use uuid::Uuid;
+use wasmtime_wasi_http::Error;
+
+use crate::asked::{Asked, Verdict};
+use scrub::Body;
+
+pub(crate) use scrub::Scrubber;
+
+pub(crate) use differences::differences;
+pub(crate) use failure::word as failure_word;
+pub(crate) use recording::Recorded;
+pub use recording::{Recording, RecordingError};
+
+/// The form of the lines. Another one is not read.
+const FORMAT: u32 = 1;
+
+/// One line of a file.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "line", rename_all = "kebab-case", rename_all_fields = "camelCase")]
+enum Line {
+    /// The first.
+    Recording { format: u32, host: String },
+    /// A call begins.
+    Call {
+        call: Uuid,
+        begun_at_ms: i64,
+        /// The operator's options for the plugin.
+        options: BTreeMap<String, String>,
+        /// The servers that the call may reach.
+        authorities: Vec<String>,
+        /// Whether the instance has a certificate. It is not in the file, nor is its key.
+        certificate: bool,
+        /// The function and its arguments.
+        asked: Value,
+    },
+    /// An exchange has ended.
+    Exchange(RecordedExchange),
+    /// The call has ended.
+    End {
+        call: Uuid,
+        #[serde(flatten)]
+        said: RecordedOutcome,
+        /// Whether the first access token that it looked for was there from an earlier call.
+        access_token_kept: bool,
+    },
+}
+
+/// What a call may use, as far as it is written down.
+pub(crate) struct RecordedContext {
+    /// The operator's options for the plugin.
+    pub(crate) options: BTreeMap<String, String>,
+    /// The servers that the call may reach.
+    pub(crate) authorities: Vec<String>,
+    /// Whether the instance has a certificate.
+    pub(crate) certificate: bool,
+}
+
+/// How a call ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RecordedOutcome {
+    outcome: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    problem: Option<String>,
+}
+
+impl From<&Verdict> for RecordedOutcome {
+    fn from(verdict: &Verdict) -> Self {
+        Self {
+            outcome: verdict.outcome.to_owned(),
+            problem: verdict.problem.clone(),
+        }
+    }
+}
+
+impl fmt::Display for RecordedOutcome {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.problem {
+            Some(problem) => write!(formatter, "{} ({problem})", self.outcome),
+            None => formatter.write_str(&self.outcome),
+        }
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct RecordedExchange {
+    pub(crate) call: Uuid,
+    /// 1 for the call's first.
+    pub(crate) number: u32,
+    pub(crate) begun_after_ms: u64,
+    pub(crate) took_ms: u64,
+    pub(crate) request: RecordedRequest,
+    /// None: there was not even a head.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) response: Option<RecordedResponse>,
+    /// Why there is no answer, or not all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) failure: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RecordedRequest {
+    pub(crate) method: String,
+    pub(crate) url: String,
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) body: Body,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct RecordedResponse {
+    pub(crate) status: u16,
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) body: Body,
+}
+
+/// Writes recordings. Cloning shares the file.
+#[derive(Clone)]
+pub struct Recorder(Arc<Shared>);
+
+struct Shared {
+    file: Mutex<File>,
+    scrubber: Mutex<Scrubber>,
+    has_failed: AtomicBool,
+}
+
+impl fmt::Debug for Recorder {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Recorder")
+    }
+}
+
+impl Recorder {
+    /// Makes a file that only its owner can read.
+    ///
+    /// # Errors
+    /// When it can't be made, or is there already.
+    pub fn create(path: &Path) -> io::Result<Self> {
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path)?;
+        let recorder = Self(Arc::new(Shared {
+            file: Mutex::new(file),
+            scrubber: Mutex::default(),
+            has_failed: AtomicBool::new(false),
+        }));
+        recorder.write(&Line::Recording {
+            format: FORMAT,
+            host: env!("CARGO_PKG_VERSION").to_owned(),
+        });
+        Ok(recorder)
+    }
+
+    /// A call begins.
+    pub(crate) fn begin(&self, call: Uuid, asked: &Asked<'_>, context: RecordedContext) -> CallRecording {
+        let asked = self.scrubber().arguments(asked);
+        self.write(&Line::Call {
+            call,
+            begun_at_ms: now_ms(),
+            options: context.options,
+            authorities: context.authorities,
+            certificate: context.certificate,
+            asked,
+        });
+        CallRecording(Arc::new(RecordedCall {
+            recorder: self.clone(),
+            call,
+            begun: Instant::now(),
+            exchanges: AtomicU32::new(0),
+            access_token_kept: AtomicU8::new(NOT_ASKED),
+        }))
+    }
+
+    /// Writes a line. The calls go on without it, but that it is missing is said.
+    fn write(&self, line: &Line) {
+        let written = serde_json::to_vec(line)
+            .map_err(io::Error::from)
+            .and_then(|mut text| {
+                text.push(b'\n');
+                let mut file = self.0.file.lock().unwrap_or_else(PoisonError::into_inner);
+                file.write_all(&text)
+            });
+        if let Err(error) = written
+            && !self.0.has_failed.swap(true, Ordering::Relaxed)
+        {
+            tracing::error!(%error, "the recording is not complete; hint: make room and record again");
+        }
+    }
+
+    fn scrubber(&self) -> MutexGuard<'_, Scrubber> {
+        // What it remembers is never half-changed.
+        self.0.scrubber.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+const NOT_ASKED: u8 = 0;
+const NOT_KEPT: u8 = 1;
+const KEPT: u8 = 2;
+
+/// The recording of one call. Cloning shares it.
+#[derive(Clone)]
+pub(crate) struct CallRecording(Arc<RecordedCall>);
+
+struct RecordedCall {
+    recorder: Recorder,
+    call: Uuid,
+    begun: Instant,
+    exchanges: AtomicU32,
+    access_token_kept: AtomicU8,
+}
+
+impl fmt::Debug for CallRecording {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_tuple("CallRecording")
+            .field(&self.0.call)
+            .finish()
+    }
+}
+
+impl CallRecording {
+    /// Whether the access token that the call looked for was there.
+    pub(crate) fn access_token(&self, kept: bool) {
+        let kept = if kept { KEPT } else { NOT_KEPT };
+        // Only the first look-up is about what earlier calls have left.
+        let _ =
+            self.0
+                .access_token_kept
+                .compare_exchange(NOT_ASKED, kept, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// A request of the plugin arrives.
+    pub(crate) fn exchange<B>(&self, request: &http::Request<B>) -> ExchangeRecording {
+        let (call, method) = (self.clone(), request.method().clone());
+        let uri = request.uri().clone();
+        ExchangeRecording {
+            number: call.0.exchanges.fetch_add(1, Ordering::Relaxed) + 1,
+            begun: Instant::now(),
+            call,
+            denied: (method, uri),
+            request: OnceLock::new(),
+        }
+    }
+
+    /// The call has ended.
+    pub(crate) fn end(&self, verdict: &Verdict) {
+        self.0.recorder.write(&Line::End {
+            call: self.0.call,
+            said: verdict.into(),
+            access_token_kept: self.0.access_token_kept.load(Ordering::Relaxed) == KEPT,
+        });
+    }
+}
+
+/// The recording of one exchange.
+#[derive(Debug)]
+pub(crate) struct ExchangeRecording {
+    call: CallRecording,
+    number: u32,
+    begun: Instant,
+    /// What is written down where nothing was sent.
+    denied: (http::Method, http::Uri),
+    request: OnceLock<RecordedRequest>,
+}
+
+impl ExchangeRecording {
+    /// The request as it is sent.
+    pub(crate) fn sends(&self, request: &http::Request<Bytes>) {
+        let recorded = self.call.0.recorder.scrubber().request(request);
+        let _ = self.request.set(recorded);
+    }
+
+    /// There is no answer.
+    pub(crate) fn failed(self, error: &Error) {
+        self.write(None, Some(failure::word(error)));
+    }
+
+    /// The answer was read to its end, or as far as it came.
+    pub(crate) fn answered(self, head: &http::response::Parts, body: &[u8], error: Option<String>) {
+        let response = {
+            let mut scrubber = self.call.0.recorder.scrubber();
+            scrubber.response(self.request.get(), head, body)
+        };
+        self.write(Some(response), error);
+    }
+
+    fn write(mut self, response: Option<RecordedResponse>, failure: Option<String>) {
+        let recorder = self.call.0.recorder.clone();
+        let request = self.request.take().unwrap_or_else(|| {
+            let (method, uri) = &self.denied;
+            recorder.scrubber().denied(method, uri)
+        });
+        recorder.write(&Line::Exchange(RecordedExchange {
+            call: self.call.0.call,
+            number: self.number,
+            begun_after_ms: millis(self.begun.duration_since(self.call.0.begun)),
+            took_ms: millis(self.begun.elapsed()),
+            request,
+            response,
+            failure,
+        }));
+    }
+}
+
+fn millis(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

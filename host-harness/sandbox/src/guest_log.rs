@@ -1,0 +1,558 @@
+//! What a guest says becomes lines of the log: one line each, bounded in size and in rate, for each call and each instance.
+
+mod pace;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use bytes::Bytes;
+use tokio::io::AsyncWrite;
+use wasmtime_wasi::async_trait;
+use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
+use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
+
+use crate::call_event::{CallEvent, CallListener, LogLevel};
+use crate::limits;
+use pace::Pace;
+
+/// What may be written to a standard stream at once. Nothing is kept of it but a line's beginning.
+const WRITE_BYTES: usize = 64 * 1024;
+
+/// What a line counts beside its text: what it takes to keep it.
+const LINE_BYTES: usize = 64;
+
+/// The longest encoding of a character in UTF-8.
+const CHAR_BYTES: usize = 4;
+
+/// The log of one call. Cloning shares it.
+#[derive(Clone)]
+pub(crate) struct GuestLog(Arc<Shared>);
+
+struct Shared {
+    instance: String,
+    /// What all calls of the instance have left.
+    shares: LogShares,
+    listener: CallListener,
+    state: Mutex<State>,
+}
+
+struct State {
+    pace: Pace,
+    bytes_left: usize,
+    /// Lines that were dropped and not yet told of.
+    dropped: u64,
+    /// Lines that have no end yet.
+    unended: [Vec<u8>; 2],
+    progress: Pace,
+    /// News of progress that came too fast; the last one counts.
+    held: Option<CallEvent>,
+    ended: bool,
+}
+
+/// The two streams that every program can write to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stream {
+    /// The standard output.
+    Output,
+    /// The standard error, where a guest that gives up says why.
+    Error,
+}
+
+/// What the instances of a plugin may still log, whichever of their calls does. Cloning shares it.
+#[derive(Clone, Default)]
+pub(crate) struct LogShares(Arc<Mutex<HashMap<String, LogShare>>>);
+
+struct LogShare {
+    pace: Pace,
+    /// Lines that were dropped and not yet told of.
+    dropped: u64,
+    /// Calls under way.
+    calls: usize,
+}
+
+impl LogShares {
+    fn begin(&self, instance: &str) {
+        let mut shares = self.lock();
+        if let Some(share) = shares.get_mut(instance) {
+            share.calls += 1;
+            return;
+        }
+        let now = Instant::now();
+        // One that is full again is as good as a new one, so only instances that log much are kept.
+        shares.retain(|_, share| share.calls > 0 || !share.pace.is_full(now));
+        let share = LogShare {
+            pace: Pace::of_an_instance(now),
+            dropped: 0,
+            calls: 1,
+        };
+        shares.insert(instance.to_owned(), share);
+    }
+
+    /// Whether a line may be written now; then, how many were dropped before it.
+    fn admits(&self, instance: &str) -> Option<u64> {
+        let mut shares = self.lock();
+        let Some(share) = shares.get_mut(instance) else {
+            return Some(0);
+        };
+        if share.pace.admits(Instant::now()) {
+            return Some(std::mem::take(&mut share.dropped));
+        }
+        share.dropped += 1;
+        None
+    }
+
+    /// A call has ended. The last one is told how many lines were dropped and not told of.
+    fn end(&self, instance: &str) -> u64 {
+        let mut shares = self.lock();
+        let Some(share) = shares.get_mut(instance) else {
+            return 0;
+        };
+        share.calls -= 1;
+        if share.calls > 0 {
+            return 0;
+        }
+        let dropped = std::mem::take(&mut share.dropped);
+        if share.pace.is_full(Instant::now()) {
+            shares.remove(instance);
+        }
+        dropped
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, LogShare>> {
+        // Nothing panics while it is held.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl GuestLog {
+    /// The log of a new call of an instance.
+    pub(crate) fn new(instance: String, shares: LogShares, listener: CallListener) -> Self {
+        shares.begin(&instance);
+        let now = Instant::now();
+        Self(Arc::new(Shared {
+            instance,
+            shares,
+            listener,
+            state: Mutex::new(State {
+                pace: Pace::of_a_call(now),
+                bytes_left: limits::LOG_BYTES,
+                dropped: 0,
+                unended: Default::default(),
+                progress: Pace::of_a_call(now),
+                held: None,
+                ended: false,
+            }),
+        }))
+    }
+
+    /// How far the call is. Where it says so too often, only some of it is told, and the last.
+    pub(crate) fn report(&self, done: u64, total: Option<u64>, unit: &str) {
+        let event = CallEvent::Progress {
+            done,
+            total,
+            unit: one_line(unit),
+        };
+        let mut state = self.0.state();
+        if state.progress.admits(Instant::now()) {
+            state.held = None;
+            drop(state);
+            (self.0.listener)(event);
+        } else {
+            state.held = Some(event);
+        }
+    }
+
+    /// A line of the call's log, which its listener hears.
+    pub(crate) fn log(&self, level: LogLevel, subject: &str, message: &str) {
+        let (subject, message) = (one_line(subject), one_line(message));
+        if self.0.admits(subject.len() + message.len()) {
+            self.0.write(level, &subject, &message);
+            (self.0.listener)(CallEvent::Log {
+                level,
+                subject,
+                message,
+            });
+        }
+    }
+
+    /// Where a guest's standard output or error goes.
+    pub(crate) fn stream(&self, stream: Stream) -> GuestStream {
+        GuestStream {
+            log: self.clone(),
+            stream,
+        }
+    }
+
+    /// Tells what is left: lines without an end, how many were dropped, and how far the call came.
+    pub(crate) fn end(&self) {
+        self.0.end();
+    }
+}
+
+impl Shared {
+    /// Whether a line may be written now. Tells of those that were dropped before it.
+    fn admits(&self, bytes: usize) -> bool {
+        let mut state = self.state();
+        let bytes = bytes + LINE_BYTES;
+        if bytes > state.bytes_left || !state.pace.admits(Instant::now()) {
+            state.dropped += 1;
+            return false;
+        }
+        let Some(of_instance) = self.shares.admits(&self.instance) else {
+            return false;
+        };
+        state.bytes_left -= bytes;
+        let dropped = std::mem::take(&mut state.dropped);
+        drop(state);
+        self.tell_dropped(dropped, "plugin logs");
+        self.tell_dropped(of_instance, "instance's calls log");
+        true
+    }
+
+    fn tell_dropped(&self, dropped: u64, who: &str) {
+        if dropped > 0 {
+            let message = format!("the {who} too much: {dropped} of its lines were dropped");
+            self.write(LogLevel::Warning, "", &message);
+            (self.listener)(CallEvent::Log {
+                level: LogLevel::Warning,
+                subject: String::new(),
+                message,
+            });
+        }
+    }
+
+    fn write(&self, level: LogLevel, subject: &str, message: &str) {
+        let instance = &self.instance;
+        match level {
+            LogLevel::Debug => tracing::debug!(target: "plugin", instance, subject, "{message}"),
+            LogLevel::Info => tracing::info!(target: "plugin", instance, subject, "{message}"),
+            LogLevel::Warning => tracing::warn!(target: "plugin", instance, subject, "{message}"),
+        }
+    }
+
+    fn write_stream(&self, stream: Stream, mut bytes: &[u8]) {
+        loop {
+            let (line, rest) = match bytes.iter().position(|byte| *byte == b'\n') {
+                Some(end) => (&bytes[..end], Some(&bytes[end + 1..])),
+                None => (bytes, None),
+            };
+            let mut state = self.state();
+            let unended = &mut state.unended[stream as usize];
+            let room = (limits::LOG_LINE_CHARS * CHAR_BYTES).saturating_sub(unended.len());
+            unended.extend_from_slice(&line[..line.len().min(room)]);
+            let Some(rest) = rest else { return };
+            let line = std::mem::take(unended);
+            drop(state);
+            self.end_line(stream, &line);
+            bytes = rest;
+        }
+    }
+
+    fn end_line(&self, stream: Stream, line: &[u8]) {
+        let line = one_line(&String::from_utf8_lossy(line));
+        let level = match stream {
+            Stream::Output => LogLevel::Info,
+            Stream::Error => LogLevel::Warning,
+        };
+        if !line.is_empty() && self.admits(line.len()) {
+            self.write(level, "", &line);
+        }
+    }
+
+    fn end(&self) {
+        let mut state = self.state();
+        let unended = std::mem::take(&mut state.unended);
+        drop(state);
+        for (stream, line) in [Stream::Output, Stream::Error].into_iter().zip(unended) {
+            self.end_line(stream, &line);
+        }
+        let mut state = self.state();
+        let (dropped, held) = (std::mem::take(&mut state.dropped), state.held.take());
+        let ended_before = std::mem::replace(&mut state.ended, true);
+        drop(state);
+        self.tell_dropped(dropped, "plugin logs");
+        if !ended_before {
+            self.tell_dropped(self.shares.end(&self.instance), "instance's calls log");
+        }
+        if let Some(progress) = held {
+            (self.listener)(progress);
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Shared {
+    /// A call that is dropped in the middle has said something too.
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// One line of at most [`limits::LOG_LINE_CHARS`] characters: a guest's line can't pretend to be two, nor to be
+/// another one by turning the direction of what is read.
+pub(crate) fn one_line(text: &str) -> String {
+    text.chars()
+        .map(|c| if is_forging(c) { ' ' } else { c })
+        .take(limits::LOG_LINE_CHARS)
+        .collect()
+}
+
+/// Control characters, the separators of lines and paragraphs, and the marks that change the direction of text.
+fn is_forging(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// A standard stream of a guest, which takes everything and never makes it wait.
+#[derive(Clone)]
+pub(crate) struct GuestStream {
+    log: GuestLog,
+    stream: Stream,
+}
+
+impl IsTerminal for GuestStream {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl StdoutStream for GuestStream {
+    /// Only WASI 0.3 would ask for it, which is not linked.
+    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
+        Box::new(tokio::io::sink())
+    }
+
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        Box::new(self.clone())
+    }
+}
+
+impl OutputStream for GuestStream {
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        self.log.0.write_stream(self.stream, &bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        Ok(())
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        Ok(WRITE_BYTES)
+    }
+}
+
+#[async_trait]
+impl Pollable for GuestStream {
+    async fn ready(&mut self) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Heard = Arc<Mutex<Vec<String>>>;
+
+    fn heard() -> (GuestLog, Heard) {
+        let heard = Heard::default();
+        (log_of("an instance", &LogShares::default(), &heard), heard)
+    }
+
+    fn log_of(instance: &str, shares: &LogShares, heard: &Heard) -> GuestLog {
+        let listening = heard.clone();
+        GuestLog::new(
+            instance.to_owned(),
+            shares.clone(),
+            Arc::new(move |event| {
+                if let CallEvent::Log { message, .. } = event {
+                    listening.lock().unwrap().push(message);
+                }
+            }),
+        )
+    }
+
+    /// So many calls of an instance at once, each of which logs so many lines; what was heard of all of them.
+    fn calls_at_once(instance: &str, shares: &LogShares, calls: u32, lines: u32) -> Vec<String> {
+        let heard = Heard::default();
+        let logs: Vec<_> = (0..calls).map(|_| log_of(instance, shares, &heard)).collect();
+        for log in &logs {
+            for _ in 0..lines {
+                log.log(LogLevel::Info, "", "x");
+            }
+        }
+        // However a call ends, and also where it is told so twice.
+        for log in logs.iter().skip(1) {
+            log.end();
+        }
+        drop(logs);
+        Arc::into_inner(heard).unwrap().into_inner().unwrap()
+    }
+
+    #[test]
+    fn a_line_can_t_pretend_to_be_two_or_to_read_backwards() {
+        assert_eq!(
+            one_line("bought\nWARN other\r\u{1b}[2J\u{2028}x\u{202e}y\u{85}z"),
+            "bought WARN other  [2J x y z"
+        );
+        assert_eq!(
+            one_line("größe \u{1f600} `a\\b`"),
+            "größe \u{1f600} `a\\b`",
+            "all else stays"
+        );
+    }
+
+    #[test]
+    fn a_long_line_is_cut() {
+        let (log, heard) = heard();
+        log.log(LogLevel::Info, "", &"ß".repeat(limits::LOG_LINE_CHARS + 1));
+        assert_eq!(heard.lock().unwrap()[0].chars().count(), limits::LOG_LINE_CHARS);
+    }
+
+    #[test]
+    fn lines_that_come_too_fast_are_dropped_and_counted() {
+        let (log, heard) = heard();
+        let at_once = u64::from(limits::LOG_LINES_AT_ONCE);
+        for _ in 0..at_once * 10 {
+            log.log(LogLevel::Info, "", "x");
+        }
+        let admitted = heard.lock().unwrap().len() as u64;
+        assert!((at_once..at_once * 2).contains(&admitted), "{admitted}");
+        log.end();
+        let last = heard.lock().unwrap().last().cloned().unwrap();
+        assert!(last.contains("lines were dropped"), "{last}");
+    }
+
+    #[test]
+    fn sixty_four_calls_of_one_instance_log_no_more_than_its_share_and_what_is_dropped_is_counted() {
+        let (calls, lines) = (64, limits::LOG_LINES_AT_ONCE);
+        let begun = Instant::now();
+        let heard = calls_at_once("greedy", &LogShares::default(), calls, lines);
+        let seconds = begun.elapsed().as_secs() + 1;
+        let (told, admitted): (Vec<_>, Vec<_>) = heard.iter().partition(|line| line.contains("were dropped"));
+        let at_once = u64::from(limits::INSTANCE_LOG_LINES_AT_ONCE);
+        let most = at_once + seconds * u64::from(limits::INSTANCE_LOG_LINES_PER_SECOND);
+        assert!(
+            (at_once..=most).contains(&(admitted.len() as u64)),
+            "{}",
+            admitted.len()
+        );
+        let dropped: usize = told.iter().map(|line| dropped_of_instance(line)).sum();
+        assert_eq!(
+            dropped + admitted.len(),
+            (calls * lines) as usize,
+            "each is counted once"
+        );
+        // Only the ones that were admitted after the first was dropped can have told of it, and the end.
+        assert!(
+            told.len() <= admitted.len() - at_once as usize + 1,
+            "{}",
+            told.len()
+        );
+        assert_eq!(heard.last(), told.last().copied());
+    }
+
+    fn dropped_of_instance(line: &str) -> usize {
+        let rest = line.strip_prefix("the instance's calls log too much: ");
+        let (dropped, _) = rest.and_then(|rest| rest.split_once(' ')).expect(line);
+        dropped.parse().expect(line)
+    }
+
+    #[test]
+    fn calls_within_their_instance_s_share_are_heard_to_the_last_line_whatever_another_instance_does() {
+        let shares = LogShares::default();
+        let greedy = calls_at_once("greedy", &shares, 64, limits::LOG_LINES_AT_ONCE);
+        assert!(greedy.last().unwrap().contains("were dropped"));
+        let lines = limits::INSTANCE_LOG_LINES_AT_ONCE / 64;
+        let modest = calls_at_once("modest", &shares, 64, lines);
+        assert_eq!(modest, vec!["x"; 64 * lines as usize]);
+        // One call after the other is no way around it.
+        let heard = calls_at_once("greedy", &shares, 1, limits::LOG_LINES_AT_ONCE);
+        assert!(
+            heard.len() < limits::LOG_LINES_AT_ONCE as usize,
+            "{}",
+            heard.len()
+        );
+        assert!(
+            heard.last().unwrap().contains("instance's calls"),
+            "{:?}",
+            heard.last()
+        );
+    }
+
+    #[test]
+    fn nothing_is_kept_of_an_instance_that_logs_little() {
+        let shares = LogShares::default();
+        calls_at_once("silent", &shares, 2, 0);
+        assert!(shares.lock().is_empty());
+        calls_at_once("greedy", &shares, 64, limits::LOG_LINES_AT_ONCE);
+        assert_eq!(shares.lock().len(), 1);
+        // As if the time had passed that fills it again.
+        shares.lock().get_mut("greedy").unwrap().pace = Pace::of_an_instance(Instant::now());
+        let other = log_of("another", &shares, &Heard::default());
+        assert_eq!(shares.lock().keys().collect::<Vec<_>>(), ["another"]);
+        drop(other);
+        assert!(shares.lock().is_empty());
+    }
+
+    #[test]
+    fn the_text_of_a_call_is_bounded() {
+        let (log, heard) = heard();
+        for _ in 0..limits::LOG_LINES_AT_ONCE {
+            log.log(LogLevel::Info, "", &"x".repeat(limits::LOG_LINE_CHARS));
+        }
+        let lines = limits::LOG_BYTES / (limits::LOG_LINE_CHARS + LINE_BYTES);
+        assert_eq!(heard.lock().unwrap().len(), lines);
+    }
+
+    #[test]
+    fn progress_that_is_told_too_often_ends_with_the_last_news() {
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let listening = heard.clone();
+        let log = GuestLog::new(
+            "an instance".to_owned(),
+            LogShares::default(),
+            Arc::new(move |event| {
+                if let CallEvent::Progress { done, .. } = event {
+                    listening.lock().unwrap().push(done);
+                }
+            }),
+        );
+        for done in 1..=100_000 {
+            log.report(done, None, "offers");
+        }
+        log.end();
+        let heard = heard.lock().unwrap();
+        assert!(
+            heard.len() < 2 * limits::LOG_LINES_AT_ONCE as usize,
+            "{}",
+            heard.len()
+        );
+        assert_eq!(heard.last(), Some(&100_000));
+    }
+
+    #[test]
+    fn a_stream_is_read_line_by_line_however_it_is_cut() {
+        let (log, _) = heard();
+        let mut stream = log.stream(Stream::Error);
+        stream.write(Bytes::from_static(b"half a ")).unwrap();
+        assert_eq!(log.0.state().unended[Stream::Error as usize], b"half a ");
+        stream.write(Bytes::from_static(b"line\nand")).unwrap();
+        assert_eq!(log.0.state().unended[Stream::Error as usize], b"and");
+        log.end();
+        assert!(log.0.state().unended[Stream::Error as usize].is_empty());
+    }
+
+    #[test]
+    fn a_line_without_end_is_not_kept_whole() {
+        let (log, _) = heard();
+        let mut stream = log.stream(Stream::Output);
+        for _ in 0..100 {
+            stream.write(Bytes::from(vec![b'x'; WRITE_BYTES])).unwrap();
+        }
+        let kept = log.0.state().unended[Stream::Output as usize].len();
+        assert_eq!(kept, limits::LOG_LINE_CHARS * CHAR_BYTES);
+    }
+}

@@ -1,0 +1,25 @@
+//! The sandbox: calls of a service-manager component, with their limits, their one way out, and what is told and written down of them.
+//!
+//! A part of `host-harness`, which re-exports what embedders need; everything else is `pub` for the crates beside it.
+
+pub mod access_token_cache;
+mod asked;
+pub mod bindings;
+pub mod call;
+pub mod call_event;
+mod call_state;
+pub mod call_trace;
+mod compiled_cache;
+pub mod error;
+pub mod exchange_recording;
+mod guest_log;
+pub mod limits;
+pub mod outbound_https;
+pub mod plugin;
+pub mod replay;
+
+pub use call::CallContext;
+pub use call_event::{CallEvent, CallListener, LogLevel};
+pub use error::{CallError, LoadError};
+pub use limits::CallLimits;
+pub use plugin::Plugin;

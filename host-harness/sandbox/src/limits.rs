@@ -1,0 +1,165 @@
+//! What one call may use, each limit with its reason.
+
+use std::time::Duration;
+
+/// Linear memory of one call. A page of the catalog is at most 8 MiB of text and is held about twice while
+/// it is read; 64 MiB leaves room for that and keeps a thousand calls at once within 64 GiB of addresses.
+pub const MEMORY_BYTES: usize = 64 * 1024 * 1024;
+
+/// Memory of a sandbox that keeps its pages for the next call. A purchase uses 1.2 MiB; what a larger call used beyond
+/// goes back to the system.
+pub const WARM_MEMORY_BYTES: usize = 2 * 1024 * 1024;
+
+/// Sandboxes without a call that keep their pages: about as many as are in use at once, where many are.
+pub const WARM_SLOTS: u32 = 64;
+
+/// Table elements of one call. The plugin has about a thousand function pointers.
+pub const TABLE_ELEMENTS: usize = 20_000;
+
+/// Core instances, memories and tables of one call: a component built by `rustc` needs about five.
+pub const CORE_INSTANCES: usize = 20;
+
+/// Handles that a call may hold at once, its own resources and the host's each. One HTTP exchange takes about ten.
+pub const HANDLES: usize = 1_000;
+
+/// Random bytes that a guest may ask for at once. A UUID needs 16.
+pub const RANDOM_BYTES: u64 = 64 * 1024;
+
+/// Work that lowering one call's arguments may cost the host, in bytes. A page of products is below 16 MiB.
+pub const HOST_CALL_FUEL: usize = 64 * 1024 * 1024;
+
+/// How often a running guest pauses, so that its deadlines can be seen. Ten milliseconds is what wasmtime's own users
+/// settled on: the check costs nothing that can be measured, and a loop is noticed before a person would.
+pub const EPOCH_TICK: Duration = Duration::from_millis(10);
+
+/// Time on the processor that a call may use; waiting for an answer does not count. Reading 100,000 offers takes
+/// under two seconds.
+pub const PROCESSOR: Duration = Duration::from_secs(10);
+
+/// Wall-clock time of a call that may reach the vendor.
+pub const CALL: Duration = Duration::from_secs(120);
+
+/// Wall-clock time of a call that reads a whole catalog, page after page.
+pub const CATALOG_CALL: Duration = Duration::from_secs(30 * 60);
+
+/// Text that a guest may write to its log and to its standard output and error in one call: 10,000 lines of a usual
+/// length. What is beyond it is dropped, and that it was is said.
+pub const LOG_BYTES: usize = 1024 * 1024;
+
+/// Characters of one log line.
+pub const LOG_LINE_CHARS: usize = 2_000;
+
+/// Lines that a guest may log at once: a catalog of 100,000 offers of which one in fifty can't be understood has
+/// so many in less than a second.
+pub const LOG_LINES_AT_ONCE: u32 = 2_000;
+
+/// Lines per second beyond those; faster ones are dropped, and how many is said.
+pub const LOG_LINES_PER_SECOND: u32 = 200;
+
+/// Lines that all calls of one instance may log at once: what four such catalogs have, however many calls there are.
+/// A purchase that goes well logs nothing.
+pub const INSTANCE_LOG_LINES_AT_ONCE: u32 = 4 * LOG_LINES_AT_ONCE;
+
+/// Lines per second of one instance beyond those: what two calls may have.
+pub const INSTANCE_LOG_LINES_PER_SECOND: u32 = 2 * LOG_LINES_PER_SECOND;
+
+/// Products that one reading may hand over: ten times the largest catalog that is planned for.
+pub const PRODUCTS: usize = 1_000_000;
+
+/// Text of all products of one reading.
+pub const PRODUCT_TEXT_BYTES: usize = 512 * 1024 * 1024;
+
+/// The longest access token, or name of one. Entra's are below 4 KiB.
+pub const ACCESS_TOKEN_BYTES: usize = 64 * 1024;
+
+/// Access tokens kept for one instance.
+pub const ACCESS_TOKENS: usize = 16;
+
+/// The longest body that a guest may send. An order is below two kilobytes.
+pub const REQUEST_BODY_BYTES: usize = 1024 * 1024;
+
+/// The longest body that is read from a vendor in one exchange.
+pub const RESPONSE_BODY_BYTES: u64 = 16 * 1024 * 1024;
+
+/// The longest request target. Servers commonly refuse more than 8 KiB.
+pub const REQUEST_TARGET_BYTES: usize = 8 * 1024;
+
+/// Header fields of a request or an answer, in the host's memory.
+pub const HEADER_BYTES: usize = 64 * 1024;
+
+/// Finding an authority's addresses.
+pub const RESOLVE: Duration = Duration::from_secs(5);
+
+/// Connecting to one address.
+pub const CONNECT: Duration = Duration::from_secs(5);
+
+/// The TLS handshake, for which wasmtime's own transport sets no limit at all.
+pub const TLS_HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// From the request to the head of its answer.
+pub const FIRST_BYTE: Duration = Duration::from_secs(60);
+
+/// Between two pieces of an answer's body.
+pub const BETWEEN_BYTES: Duration = Duration::from_secs(30);
+
+/// The shortest time that a guest can make any of these: a timer of zero must do no harm.
+pub const SHORTEST: Duration = Duration::from_millis(1);
+
+/// How long an idle connection is kept. Azure's front ends close theirs after about four minutes.
+pub const IDLE_CONNECTION: Duration = Duration::from_secs(60);
+
+/// How long a connection may take to end that nobody uses any more; a server that stops reading can't keep it.
+pub const CLOSE: Duration = Duration::from_secs(5);
+
+/// How long a request waits for a connection whose last answer has been read to its end but which is not free yet;
+/// that takes microseconds, unless the server stops in the middle of reading a request that it has answered.
+pub const SETTLE: Duration = Duration::from_millis(20);
+
+/// Connections of one instance, and its exchanges at once. Measured over loopback with servers that answer at once and
+/// after 20 ms: over HTTP/1.1 so many requests at once open as many connections (1, 8, 32 and 64 of 3,000 requests),
+/// over HTTP/2 one. A worker has 8 lines under way unless told otherwise; this is eight times that.
+pub const CONNECTIONS_PER_INSTANCE: usize = 64;
+
+/// Connections of all instances, and their exchanges at once: half of the 1,024 files that a process may commonly
+/// have open, so that the record, the mail and the plugins have the other half.
+pub const CONNECTIONS: usize = 512;
+
+/// Exchanges at once on one HTTP/2 connection, where the server allows as many: all that an instance may have. With
+/// 8 streams on a connection, 64 at once took 8 connections and were not faster.
+pub const STREAMS_PER_CONNECTION: usize = CONNECTIONS_PER_INSTANCE;
+
+/// What a server may send on one HTTP/2 stream before it is read: a page of the catalog in a few round trips.
+pub const STREAM_WINDOW: u32 = 256 * 1024;
+
+/// The same for all streams of a connection. It bounds what all connections can hold to half a gigabyte.
+pub const CONNECTION_WINDOW: u32 = 1024 * 1024;
+
+/// How often one request is sent, where the server says each time that it has not looked at it. A server that closes
+/// its connections after so many requests says so once; one that goes on is better left to the platform's own pauses.
+pub const TRIES_PER_REQUEST: usize = 3;
+
+/// TLS sessions that can be resumed, for one instance and certificate: rustls keeps eight for a server, and an instance
+/// has one or two. Its own default sets aside room for 32 servers, much of what an idle instance held.
+pub const TLS_SESSIONS: usize = 16;
+
+/// The times of a call that who embeds the host may set otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallLimits {
+    /// Wall-clock time of a call, from its sandbox to its answer.
+    pub wall_clock: Duration,
+    /// The same for a call that reads a whole catalog.
+    pub catalog_wall_clock: Duration,
+    /// Time on the processor.
+    pub processor: Duration,
+}
+
+impl Default for CallLimits {
+    /// [`CALL`], [`CATALOG_CALL`] and [`PROCESSOR`].
+    fn default() -> Self {
+        Self {
+            wall_clock: CALL,
+            catalog_wall_clock: CATALOG_CALL,
+            processor: PROCESSOR,
+        }
+    }
+}

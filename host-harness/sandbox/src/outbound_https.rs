@@ -1,0 +1,410 @@
+//! The one way out of a sandbox: HTTPS, to the authorities of the calling instance, with its certificate.
+//!
+//! Policy comes before I/O, from top to bottom: method and target, the authority on the instance's list, name
+//! resolution, every address checked, then a connection to the address that was checked.
+//! Connections and TLS sessions live in one client per instance, version of its settings and identity, so that
+//! none is ever lent, and none outlives what it was opened with. How many there may be is limited per instance and
+//! in all. A request is sent twice only where it is certain that nobody has looked at it.
+
+mod body;
+mod channel;
+mod connector;
+mod egress;
+mod failure;
+mod link;
+mod names;
+mod policy;
+mod pool;
+mod quota;
+mod transport;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Uri;
+use http::header::{CONTENT_LENGTH, HOST, TE};
+use http::uri::Scheme;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use tokio::time::{Instant, timeout_at};
+use tracing::Instrument as _;
+use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
+
+use crate::call_trace::{Followed, FollowedExchange, step};
+use crate::exchange_recording::Recorder;
+use crate::limits;
+use body::Bounded;
+use connector::ConnectFailure;
+use egress::ClientKey;
+use failure::Failure;
+use pool::{Client, Pool};
+
+pub use egress::{Egress, PermittedAuthority};
+pub use policy::{Authority, AuthorityError};
+pub use quota::{ConnectionCounts, ConnectionLimits};
+pub use transport::{Answering, Transport};
+
+/// The way out of all instances. Cloning shares its connections.
+#[derive(Clone)]
+pub struct OutboundHttps {
+    pool: Arc<Pool>,
+    /// What answers in place of connections.
+    transport: Option<Arc<dyn Transport>>,
+    /// What writes down what passes.
+    recorder: Option<Recorder>,
+}
+
+impl Default for OutboundHttps {
+    fn default() -> Self {
+        Self::new(ConnectionLimits::default())
+    }
+}
+
+impl fmt::Debug for OutboundHttps {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OutboundHttps")
+            .field("connections", &self.connections())
+            .finish_non_exhaustive()
+    }
+}
+
+impl OutboundHttps {
+    /// One without connections yet.
+    pub fn new(limits: ConnectionLimits) -> Self {
+        Self {
+            pool: Arc::new(Pool::new(limits)),
+            transport: None,
+            recorder: None,
+        }
+    }
+
+    /// A way out without connections of its own: the transport answers what the policy permits.
+    pub fn through(transport: Arc<dyn Transport>) -> Self {
+        Self {
+            transport: Some(transport),
+            ..Self::default()
+        }
+    }
+
+    /// The same way out, where what passes is written down.
+    #[must_use]
+    pub fn recording(self, recorder: Recorder) -> Self {
+        Self {
+            recorder: Some(recorder),
+            ..self
+        }
+    }
+
+    /// One without connections yet; what passes is written down where it is here.
+    pub fn afresh(&self) -> Self {
+        Self {
+            recorder: self.recorder.clone(),
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn recorder(&self) -> Option<&Recorder> {
+        self.recorder.as_ref()
+    }
+
+    /// Closes an instance's idle connections and forgets its TLS sessions: its settings have changed. Calls
+    /// that are under way end on the connections that they have.
+    pub fn forget_instance(&self, instance_id: &str) {
+        self.pool.forget_instance(instance_id);
+    }
+
+    /// How many connections were opened and used again, and how many there are.
+    pub fn connections(&self) -> ConnectionCounts {
+        self.pool.counts()
+    }
+
+    /// The client for one permitted authority of an instance.
+    ///
+    /// # Errors
+    /// When the identity can't be used for TLS.
+    fn client(&self, egress: &Egress, present_certificate: bool) -> Result<Arc<Client>, rustls::Error> {
+        let identity = egress.identity.as_ref().filter(|_| present_certificate);
+        let key = ClientKey {
+            instance_id: egress.instance_id.clone(),
+            edition: (egress.settings_version, egress.generation),
+            identity: identity.map(|identity| identity.thumbprint()),
+        };
+        self.pool
+            .client(&key, || connector::Connector::new(egress, identity))
+    }
+
+    /// Sends one request of a guest, or refuses it before anything leaves.
+    async fn send(
+        &self,
+        egress: &Egress,
+        request: http::Request<WasiBody>,
+        deadlines: Deadlines,
+        following: &FollowedExchange,
+    ) -> Result<http::Response<WasiBody>, Error> {
+        let permitted = match policy::permit(request.method(), request.uri(), &egress.authorities) {
+            Ok(permitted) => permitted,
+            Err(denial) => {
+                tracing::warn!(instance = egress.instance_id, %denial, "request refused");
+                if let Some(transport) = &self.transport {
+                    transport.denied(&request);
+                }
+                drain(request.into_body()).await;
+                return Err(Failure::Denied.told());
+            }
+        };
+        if let Some(transport) = &self.transport {
+            let request = with_known_length(request, &permitted.authority).await?;
+            return transport.answer(egress, permitted, request).await;
+        }
+        let client = self.client(egress, permitted.client_certificate).map_err(|error| {
+            tracing::error!(instance = egress.instance_id, %error, "the instance's certificate can't be used for TLS");
+            Failure::IdentityUnusable.told()
+        })?;
+        let request = with_known_length(request, &permitted.authority).await?;
+        following.sends(&request);
+        tracing::debug!(instance = egress.instance_id, method = %request.method(), authority = %permitted.authority, "request");
+        let response = self.exchange(&client, &permitted.authority, request, deadlines, following).await.inspect_err(|error| {
+            tracing::info!(instance = egress.instance_id, authority = %permitted.authority, %error, "no answer");
+        })?;
+        Ok(response.map(BodyExt::boxed_unsync))
+    }
+
+    /// Sends the request and waits for the head of its answer, within both deadlines.
+    async fn exchange(
+        &self,
+        client: &Arc<Client>,
+        authority: &Authority,
+        request: http::Request<Bytes>,
+        deadlines: Deadlines,
+        following: &FollowedExchange,
+    ) -> Result<http::Response<Bounded>, Error> {
+        let connect_by = Instant::now() + deadlines.connection;
+        let unconnected = |failure: ConnectFailure| {
+            // The guest's code has no room for the cause: which certificate was refused for what, for instance.
+            let cause = failure::in_full(&failure);
+            tracing::warn!(%authority, cause, "no connection");
+            following.not_connected(&cause);
+            Failure::NotConnected(failure).told()
+        };
+        let slot = self.pool.slot(client, connect_by).instrument(step!("turn"));
+        let mut slot = slot.await.map_err(unconnected)?;
+        let mut answer_by = None;
+        let mut tries = 0;
+        loop {
+            let leased = self.pool.lease(client, authority, slot, connect_by);
+            let leased = leased.instrument(step!("connection")).await;
+            let mut lease = leased.map_err(unconnected)?;
+            following.connected(lease.reused);
+            // A kept connection of HTTP/1.1 that turns out to be closed is one less, and so no endless chain.
+            tries += usize::from(!(lease.reused && lease.is_http1()));
+            // From the first connection on; another try does not begin anew.
+            let answer_by = *answer_by.get_or_insert_with(|| Instant::now() + deadlines.first_byte);
+            let answered = timeout_at(answer_by, lease.channel.send(request.clone()))
+                .instrument(step!("answer"))
+                .await;
+            let unanswered = match answered {
+                Ok(Ok(response)) => {
+                    return Ok(
+                        response.map(|incoming| Bounded::new(incoming, lease, deadlines.between_bytes))
+                    );
+                }
+                Ok(Err(unanswered)) => unanswered,
+                Err(_) => {
+                    lease.retire();
+                    return Err(Failure::NoAnswerInTime.told());
+                }
+            };
+            if unanswered.http1_required {
+                lease.use_http1_from_now_on();
+            }
+            let untouched = matches!(unanswered.failure, Failure::Untouched);
+            if !untouched || tries >= limits::TRIES_PER_REQUEST {
+                return Err(unanswered.failure.told());
+            }
+            slot = lease.into_slot();
+        }
+    }
+}
+
+/// The time limits of one exchange: the host's, or what a guest made of them where that is shorter.
+#[derive(Clone, Copy, Debug)]
+struct Deadlines {
+    connection: Duration,
+    first_byte: Duration,
+    between_bytes: Duration,
+}
+
+impl Deadlines {
+    fn new(options: Option<RequestOptions>) -> Self {
+        let options = options.unwrap_or_default();
+        let bounded =
+            |asked: Option<Duration>, limit: Duration| asked.unwrap_or(limit).clamp(limits::SHORTEST, limit);
+        Self {
+            connection: bounded(
+                options.connect_timeout,
+                limits::RESOLVE + limits::CONNECT + limits::TLS_HANDSHAKE,
+            ),
+            first_byte: bounded(options.first_byte_timeout, limits::FIRST_BYTE),
+            between_bytes: bounded(options.between_bytes_timeout, limits::BETWEEN_BYTES),
+        }
+    }
+}
+
+/// Reads a refused request's body, so that the guest sees the refusal and not a stream that broke.
+async fn drain(body: WasiBody) {
+    let _ = tokio::time::timeout(
+        limits::FIRST_BYTE,
+        Limited::new(body, limits::REQUEST_BODY_BYTES).collect(),
+    )
+    .await;
+}
+
+/// Collects the body, which is small, so that it is sent with its length: some servers refuse chunked
+/// requests, and a wrong length on a kept connection would be the next request's problem.
+async fn with_known_length(
+    request: http::Request<WasiBody>,
+    authority: &Authority,
+) -> Result<http::Request<Bytes>, Error> {
+    let (mut head, body) = request.into_parts();
+    let collected = tokio::time::timeout(
+        limits::FIRST_BYTE,
+        Limited::new(body, limits::REQUEST_BODY_BYTES).collect(),
+    );
+    let body = match collected.await {
+        Ok(Ok(body)) => body.to_bytes(),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            return Err(Failure::RequestTooLarge.told());
+        }
+        // The guest gave its own body up, or declared another length than it wrote.
+        Ok(Err(_)) | Err(_) => return Err(Failure::RequestBroken.told()),
+    };
+    // What is written is made from what the policy has judged, and from the body as it is.
+    let mut target = head.uri.into_parts();
+    target.scheme = Some(Scheme::HTTPS);
+    target.authority = authority.to_string().parse().ok();
+    head.uri = Uri::from_parts(target).map_err(|_| Failure::TargetUnwritable.told())?;
+    for name in [CONTENT_LENGTH, HOST, TE] {
+        head.headers.remove(name);
+    }
+    if !body.is_empty() {
+        head.headers.insert(CONTENT_LENGTH, body.len().into());
+    }
+    head.version = http::Version::HTTP_11;
+    Ok(http::Request::from_parts(head, body))
+}
+
+/// The hook through which every request of one call passes.
+pub struct CallHttp {
+    outbound: OutboundHttps,
+    egress: Arc<Egress>,
+    followed: Followed,
+}
+
+impl CallHttp {
+    /// The hook for one call.
+    pub fn new(outbound: OutboundHttps, egress: Arc<Egress>) -> Self {
+        Self {
+            outbound,
+            egress,
+            followed: Followed::default(),
+        }
+    }
+
+    pub(crate) fn followed_by(self, followed: Followed) -> Self {
+        Self { followed, ..self }
+    }
+}
+
+impl WasiHttpHooks for CallHttp {
+    /// All of them: what is no `https` is denied by the policy, with a code that says so.
+    fn is_supported_scheme(&mut self, _: &Scheme) -> bool {
+        true
+    }
+
+    fn send_request(
+        &mut self,
+        request: http::Request<WasiBody>,
+        options: Option<RequestOptions>,
+        _response_processed: Box<dyn Future<Output = Result<(), Error>> + Send>,
+    ) -> Box<
+        dyn Future<
+                Output = Result<
+                    (
+                        http::Response<WasiBody>,
+                        Box<dyn Future<Output = Result<(), Error>> + Send>,
+                    ),
+                    Error,
+                >,
+            > + Send,
+    > {
+        let (outbound, egress) = (self.outbound.clone(), self.egress.clone());
+        let following = self.followed.exchange(&egress.instance_id, &request);
+        Box::new(async move {
+            let sent = outbound.send(&egress, request, Deadlines::new(options), &following);
+            let answer = sent.instrument(following.span()).await;
+            let response = following.answered(answer)?;
+            let nothing_left_to_do: Box<dyn Future<Output = Result<(), Error>> + Send> =
+                Box::new(std::future::ready(Ok(())));
+            Ok((response, nothing_left_to_do))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::RootCertStore;
+
+    use super::egress::Edition;
+    use super::*;
+
+    fn egress((settings_version, generation): Edition) -> Egress {
+        Egress {
+            instance_id: "instance".to_owned(),
+            settings_version,
+            generation,
+            authorities: Vec::new(),
+            identity: None,
+            trust_roots: Arc::new(RootCertStore::empty()),
+            allowed_networks: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_call_with_former_settings_leaves_no_client_behind_once_newer_ones_are_in_use() {
+        let outbound = OutboundHttps::default();
+        let editions = || -> Vec<Edition> {
+            let kept = outbound.pool.keys();
+            kept.iter().map(|key| key.edition).collect()
+        };
+        outbound.client(&egress((1, 7)), true).unwrap();
+        assert_eq!(editions(), [(1, 7)]);
+        // The settings change; a call of before opens its connection only now, then one of after.
+        outbound.forget_instance("instance");
+        outbound.client(&egress((1, 7)), true).unwrap();
+        outbound.client(&egress((2, 1)), true).unwrap();
+        assert_eq!(editions(), [(2, 1)]);
+        outbound.client(&egress((1, 7)), true).unwrap();
+        assert_eq!(editions(), [(2, 1)]);
+        // The settings stay, and what they name is read again.
+        outbound.client(&egress((2, 2)), true).unwrap();
+        assert_eq!(editions(), [(2, 2)]);
+        outbound.client(&egress((2, 1)), true).unwrap();
+        assert_eq!(editions(), [(2, 2)]);
+    }
+
+    #[test]
+    fn a_guest_can_shorten_a_deadline_but_not_loosen_it_or_make_it_zero() {
+        let asked = |duration| {
+            Deadlines::new(Some(RequestOptions {
+                connect_timeout: Some(duration),
+                first_byte_timeout: Some(duration),
+                between_bytes_timeout: Some(duration),
+            }))
+        };
+        assert_eq!(asked(Duration::from_secs(2)).first_byte, Duration::from_secs(2));
+        assert_eq!(asked(Duration::MAX).first_byte, limits::FIRST_BYTE);
+        assert_eq!(asked(Duration::ZERO).between_bytes, limits::SHORTEST);
+        assert_eq!(Deadlines::new(None).between_bytes, limits::BETWEEN_BYTES);
+    }
+}

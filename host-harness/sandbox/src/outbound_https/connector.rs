@@ -1,0 +1,156 @@
+//! Connects: resolves a name once, checks every address, connects to one that was checked, and speaks TLS.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bss_keys::Identity;
+use ipnet::IpNet;
+use rustls::client::Resumption;
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::ServerName;
+use rustls::sign::SingleCertAndKey;
+use rustls::{AlertDescription, ClientConfig};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
+use tokio_rustls::TlsConnector;
+use tracing::Instrument as _;
+
+use super::Egress;
+use super::link::Link;
+use super::names::{self, NotResolved};
+use super::policy::{Authority, address_is_allowed};
+use super::quota::Permit;
+use crate::{call_trace as trace, limits};
+
+/// The name of HTTP/2 in ALPN (RFC 9113, section 3.1).
+pub(super) const HTTP_2: &[u8] = b"h2";
+/// The name of HTTP/1.1 in ALPN (RFC 7301, section 6).
+const HTTP_1_1: &[u8] = b"http/1.1";
+
+/// Opens the connections of one instance and one identity.
+pub(super) struct Connector {
+    /// Holds the TLS sessions too: another identity has another one, so no session can be resumed by it.
+    tls: Arc<ClientConfig>,
+    /// The same with HTTP/1.1 alone, for a server that wants it so.
+    tls_http1: Arc<ClientConfig>,
+    allowed_networks: Vec<IpNet>,
+}
+
+/// Why there is no connection. Nothing of the request has been written.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ConnectFailure {
+    #[error("too many connections are open, or requests under way")]
+    LimitReached,
+    #[error("the target names no server")]
+    NoServer,
+    #[error(transparent)]
+    Resolve(#[from] NotResolved),
+    #[error("the name leads to `{0}`, which is not a public address and not in a network that is allowed")]
+    AddressProhibited(IpAddr),
+    #[error("no connection in time")]
+    ConnectTimeout,
+    #[error("no connection")]
+    Connect(#[source] io::Error),
+    #[error("no TLS handshake in time")]
+    HandshakeTimeout,
+    #[error("no TLS handshake")]
+    Handshake(#[source] io::Error),
+    #[error("the connection was closed before a request could be sent on it")]
+    ClosedAtOnce,
+    #[error("the server refused the certificate before a request could be sent: {0:?}")]
+    CertificateRefused(AlertDescription),
+}
+
+impl Connector {
+    pub(super) fn new(egress: &Egress, identity: Option<&Arc<Identity>>) -> Result<Self, rustls::Error> {
+        let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(egress.trust_roots.clone());
+        let mut config = match identity {
+            Some(identity) => {
+                config.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(identity.certified_key())))
+            }
+            None => config.with_no_client_auth(),
+        };
+        config.resumption = Resumption::in_memory_sessions(limits::TLS_SESSIONS);
+        let offering = |protocols: &[&[u8]]| {
+            // A clone shares the TLS sessions, and whose they are.
+            let mut config = config.clone();
+            config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+            Arc::new(config)
+        };
+        Ok(Self {
+            tls: offering(&[HTTP_2, HTTP_1_1]),
+            tls_http1: offering(&[HTTP_1_1]),
+            allowed_networks: egress.allowed_networks.clone(),
+        })
+    }
+
+    /// A connection to an authority, by the deadline; each step has its own as well.
+    pub(super) async fn connect(
+        &self,
+        authority: &Authority,
+        http1_only: bool,
+        permit: Permit,
+        deadline: Instant,
+    ) -> Result<Link, ConnectFailure> {
+        let resolved = resolve(authority, &self.allowed_networks, deadline);
+        let addresses = resolved.instrument(trace::step!("resolve")).await?;
+        let stream = connect_to_any(&addresses, deadline).await?;
+        let name = ServerName::try_from(authority.host().trim_matches(['[', ']']).to_owned())
+            .map_err(|_| ConnectFailure::NoServer)?;
+        let tls = if http1_only { &self.tls_http1 } else { &self.tls };
+        let handshake = TlsConnector::from(tls.clone()).connect(name, stream);
+        let stream = timeout_at(step(limits::TLS_HANDSHAKE, deadline), handshake)
+            .instrument(trace::step!("tls"))
+            .await
+            .map_err(|_| ConnectFailure::HandshakeTimeout)?
+            .map_err(ConnectFailure::Handshake)?;
+        Ok(Link::new(stream, permit))
+    }
+}
+
+/// When a step must be done: in its own time, and by the deadline of all.
+fn step(limit: Duration, deadline: Instant) -> Instant {
+    deadline.min(Instant::now() + limit)
+}
+
+/// All addresses of a name. One that is not allowed refuses the name as a whole: a name that leads to both
+/// the public and the inside is not a mistake that should depend on which answers first.
+async fn resolve(
+    authority: &Authority,
+    allowed_networks: &[IpNet],
+    deadline: Instant,
+) -> Result<Vec<SocketAddr>, ConnectFailure> {
+    let host = authority.host().trim_matches(['[', ']']);
+    let resolved = names::addresses(host, authority.port(), deadline).await?;
+    match resolved
+        .iter()
+        .find(|address| !address_is_allowed(address.ip(), allowed_networks))
+    {
+        Some(prohibited) => Err(ConnectFailure::AddressProhibited(prohibited.ip())),
+        None => Ok(resolved),
+    }
+}
+
+async fn connect_to_any(addresses: &[SocketAddr], deadline: Instant) -> Result<TcpStream, ConnectFailure> {
+    let mut failure = ConnectFailure::NoServer;
+    for address in addresses {
+        let connected = timeout_at(step(limits::CONNECT, deadline), TcpStream::connect(address));
+        match connected
+            .instrument(trace::step!("connect", address = address))
+            .await
+        {
+            Ok(Ok(stream)) => {
+                // Requests are written whole; waiting for more only delays the last segment.
+                stream.set_nodelay(true).map_err(ConnectFailure::Connect)?;
+                return Ok(stream);
+            }
+            Ok(Err(error)) => failure = ConnectFailure::Connect(error),
+            Err(_) => failure = ConnectFailure::ConnectTimeout,
+        }
+    }
+    Err(failure)
+}

@@ -1,0 +1,416 @@
+//! A compiled plugin, linked once; a fresh sandbox for every call.
+
+mod contract;
+mod deadlines;
+mod engine;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use uuid::Uuid;
+use wasmtime::component::types::ComponentItem;
+use wasmtime::component::{
+    Component, ComponentExportIndex, ComponentNamedList, Instance as ComponentInstance, InstancePre, Lift,
+    Linker, Lower,
+};
+use wasmtime::{Engine, Store, Trap, WasmBacktrace};
+
+use crate::asked::{Answer, Asked, Verdict};
+use crate::bindings::connection::Step;
+use crate::bindings::failures::{ChangeFailure, ReadFailure};
+use crate::bindings::instance_settings::{Draft, Form, Instance};
+use crate::bindings::license_lifecycle::{LicenseName, LicenseReturn};
+use crate::bindings::license_order::{License, LicenseOrder, OrderAnswer};
+use crate::bindings::services_definition::{Outcome, Product};
+use crate::bindings::{Checking, CheckingPre, CorePre, Lifecycle, LifecyclePre};
+use crate::call::CallContext;
+use crate::call_state;
+use crate::call_state::CallState;
+use crate::call_trace::Followed;
+use crate::compiled_cache::CompiledCache;
+use crate::error::{CallError, LoadError};
+use crate::guest_log::LogShares;
+use crate::limits::{self, CallLimits};
+use deadlines::Deadlines;
+use engine::Ticker;
+
+/// A loaded plugin. Cloning shares it.
+#[derive(Clone)]
+pub struct Plugin {
+    engine: Engine,
+    component: InstancePre<CallState>,
+    /// What every plugin exports.
+    core: CoreFunctions,
+    imports: Arc<[String]>,
+    exports: Arc<[String]>,
+    limits: CallLimits,
+    log_shares: LogShares,
+    _ticker: Arc<Ticker>,
+}
+
+/// What calls hold of the pool that sandboxes are taken from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PoolUse {
+    /// Sandboxes.
+    pub sandboxes: u64,
+    /// Linear memories.
+    pub memories: usize,
+    /// Tables of functions.
+    pub tables: usize,
+    /// Stacks.
+    pub stacks: usize,
+}
+
+impl Plugin {
+    /// Loads a component from a file, and checks that it fits this host. What it is compiled to is kept in
+    /// `compiled`, a directory that nobody else may be able to write.
+    ///
+    /// # Errors
+    /// When the file can't be read, is no component, or imports or lacks something.
+    pub fn load(path: &Path, compiled: &Path) -> Result<Self, LoadError> {
+        let name = path.display().to_string();
+        let bytes = std::fs::read(path).map_err(|source| LoadError::Read {
+            path: name.clone(),
+            source,
+        })?;
+        let cache = CompiledCache::new(compiled.to_owned());
+        Self::linked(&name, |engine| cache.component(engine, &bytes))
+    }
+
+    /// Loads a component from its bytes. `name` is what errors call it.
+    ///
+    /// # Errors
+    /// When it is no component, or imports or lacks something.
+    pub fn from_bytes(name: &str, bytes: &[u8]) -> Result<Self, LoadError> {
+        Self::linked(name, |engine| Component::new(engine, bytes))
+    }
+
+    fn linked(
+        name: &str,
+        component: impl FnOnce(&Engine) -> wasmtime::Result<Component>,
+    ) -> Result<Self, LoadError> {
+        let engine = engine::engine().map_err(LoadError::Engine)?;
+        let component = component(&engine).map_err(|source| LoadError::NotAComponent {
+            path: name.to_owned(),
+            source,
+        })?;
+        let unfit = |source| LoadError::Contract {
+            path: name.to_owned(),
+            offered: contract::CONTRACT,
+            source,
+        };
+        let mut linker = Linker::new(&engine);
+        call_state::add_to_linker(&mut linker).map_err(LoadError::Engine)?;
+        let component_type = component.component_type();
+        let exports: Arc<[String]> = component_type
+            .exports(&engine)
+            .map(|(name, _)| name.to_owned())
+            .collect();
+        let imports: Arc<[String]> = component_type
+            .imports(&engine)
+            .map(|(name, _)| name.to_owned())
+            .collect();
+        let functions: Vec<_> = component_type
+            .imports(&engine)
+            .flat_map(|(interface, import)| functions(&engine, interface, import.ty))
+            .collect();
+        contract::check(name, &imports, &functions, &exports)?;
+        let linked = linker.instantiate_pre(&component).map_err(unfit)?;
+        if contract::offers(&exports, contract::CONNECTION) {
+            CheckingPre::new(linked.clone()).map_err(unfit)?;
+        }
+        if contract::offers(&exports, contract::LIFECYCLE) {
+            LifecyclePre::new(linked.clone()).map_err(unfit)?;
+        }
+        Ok(Self {
+            core: CoreFunctions::of(&linked).map_err(unfit)?,
+            component: linked,
+            imports,
+            exports,
+            limits: CallLimits::default(),
+            log_shares: LogShares::default(),
+            _ticker: Arc::new(Ticker::start(&engine)),
+            engine,
+        })
+    }
+
+    /// The same plugin with other times for its calls.
+    #[must_use]
+    pub fn with_limits(self, limits: CallLimits) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// What calls hold now of the pool of sandboxes. None: addresses are scarce here, and there is no pool.
+    pub fn pool_use(&self) -> Option<PoolUse> {
+        let metrics = self.engine.pooling_allocator_metrics()?;
+        Some(PoolUse {
+            sandboxes: metrics.component_instances(),
+            memories: metrics.memories(),
+            tables: metrics.tables(),
+            stacks: metrics.stacks(),
+        })
+    }
+
+    /// The interfaces that the component imports, in its order.
+    pub fn imports(&self) -> &[String] {
+        &self.imports
+    }
+
+    /// The interfaces that the component exports, in its order.
+    pub fn exports(&self) -> &[String] {
+        &self.exports
+    }
+
+    /// Judges what an operator has typed so far. The call can reach nobody.
+    ///
+    /// # Errors
+    /// When the plugin brings no answer.
+    pub async fn configure_instance(&self, context: CallContext, draft: Draft) -> Result<Form, CallError> {
+        let asked = Asked::ConfigureInstance { draft: &draft };
+        let mut call = self.enter(asked, context, self.limits.wall_clock, false).await?;
+        let answer = call.run(self.core.configure_instance, (&draft,)).await;
+        call.end(answer).map(|(form, _)| form)
+    }
+
+    /// Reads the vendor's catalog to its end; the products come beside the outcome.
+    ///
+    /// # Errors
+    /// When the plugin brings no answer.
+    pub async fn fetch_services(
+        &self,
+        context: CallContext,
+        instance: &Instance,
+        entity_tag: &str,
+    ) -> Result<Result<(Outcome, Vec<Product>), ReadFailure>, CallError> {
+        let asked = Asked::FetchServices { instance, entity_tag };
+        let mut call = self
+            .enter(asked, context, self.limits.catalog_wall_clock, true)
+            .await?;
+        let run =
+            call.run::<_, Result<Outcome, ReadFailure>>(self.core.fetch_services, (instance, entity_tag));
+        let answer = run.await;
+        call.end(answer)
+            .map(|(outcome, mut state)| outcome.map(|outcome| (outcome, state.take_products())))
+    }
+
+    /// Buys one license. An error, like [`ChangeFailure::Unknown`], leaves open whether it was bought.
+    ///
+    /// # Errors
+    /// When the plugin brings no answer.
+    pub async fn create_license(
+        &self,
+        context: CallContext,
+        instance: &Instance,
+        order: &LicenseOrder,
+    ) -> Result<Result<OrderAnswer, ChangeFailure>, CallError> {
+        let asked = Asked::CreateLicense { instance, order };
+        let mut call = self.enter(asked, context, self.limits.wall_clock, false).await?;
+        let answer = call.run(self.core.create_license, (instance, order)).await;
+        call.end(answer).map(|(answer, _)| answer)
+    }
+
+    /// Whether the plugin knows what became of a license, and can return one.
+    pub fn offers_lifecycle(&self) -> bool {
+        contract::offers(&self.exports, contract::LIFECYCLE)
+    }
+
+    /// The license as the vendor sees it now. None: the vendor has never issued it.
+    ///
+    /// # Errors
+    /// When the plugin brings no answer, as one that [does not know](Self::offers_lifecycle) never does.
+    pub async fn get_license(
+        &self,
+        context: CallContext,
+        instance: &Instance,
+        name: &LicenseName,
+    ) -> Result<Result<Option<License>, ReadFailure>, CallError> {
+        let asked = Asked::GetLicense { instance, name };
+        let mut call = self.enter(asked, context, self.limits.wall_clock, false).await?;
+        let lifecycle = Lifecycle::new(&mut call.store, &call.instance).map_err(CallError::Setup)?;
+        let run = lifecycle
+            .bss_service_manager_license_lifecycle()
+            .call_get_license(&mut call.store, instance, name);
+        let answer = call.deadlines.run(run).await;
+        call.end(answer).map(|(answer, _)| answer)
+    }
+
+    /// Returns one license. An error, like [`ChangeFailure::Unknown`], leaves open whether it was returned.
+    ///
+    /// # Errors
+    /// When the plugin brings no answer, as one that [can't return licenses](Self::offers_lifecycle) never does.
+    pub async fn cancel_license(
+        &self,
+        context: CallContext,
+        instance: &Instance,
+        license_return: &LicenseReturn,
+    ) -> Result<Result<License, ChangeFailure>, CallError> {
+        let asked = Asked::CancelLicense {
+            instance,
+            license_return,
+        };
+        let mut call = self.enter(asked, context, self.limits.wall_clock, false).await?;
+        let lifecycle = Lifecycle::new(&mut call.store, &call.instance).map_err(CallError::Setup)?;
+        let run = lifecycle
+            .bss_service_manager_license_lifecycle()
+            .call_cancel_license(&mut call.store, instance, license_return);
+        let answer = call.deadlines.run(run).await;
+        call.end(answer).map(|(answer, _)| answer)
+    }
+
+    /// Whether the plugin can say, step by step, whether the vendor can be reached.
+    pub fn checks_connections(&self) -> bool {
+        contract::offers(&self.exports, contract::CONNECTION)
+    }
+
+    /// Goes the way to the vendor step by step. Buys nothing.
+    ///
+    /// # Errors
+    /// When the plugin brings no answer, as one that [can't check](Self::checks_connections) never does.
+    pub async fn check_connection(
+        &self,
+        context: CallContext,
+        instance: &Instance,
+    ) -> Result<Vec<Step>, CallError> {
+        let asked = Asked::CheckConnection { instance };
+        let mut call = self.enter(asked, context, self.limits.wall_clock, false).await?;
+        let checking = Checking::new(&mut call.store, &call.instance).map_err(CallError::Setup)?;
+        let run = checking
+            .bss_service_manager_connection()
+            .call_check_connection(&mut call.store, instance);
+        let answer = call.deadlines.run(run).await;
+        call.end(answer).map(|(steps, _)| steps)
+    }
+
+    /// Makes the sandbox of one call, and lets the component begin.
+    async fn enter(
+        &self,
+        asked: Asked<'_>,
+        context: CallContext,
+        wall_clock: Duration,
+        reads_services: bool,
+    ) -> Result<Call, CallError> {
+        let call = Uuid::new_v4();
+        let recording = context.recording(call, &asked);
+        let followed = Followed::begin(call, &asked, &context.egress.instance_id, recording);
+        let mut deadlines = Deadlines::new(wall_clock, self.limits.processor, followed.span());
+        let state = CallState::new(context, followed.clone(), self.log_shares.clone(), reads_services);
+        let mut store = Store::new(&self.engine, state);
+        store.limiter(|state| &mut state.limiter);
+        store.set_hostcall_fuel(limits::HOST_CALL_FUEL);
+        store.set_max_component_handles(limits::HANDLES);
+        store.epoch_deadline_async_yield_and_update(1);
+        // From now on: a store's own first deadline is over before it begins, and the guest would pause at once.
+        store.set_epoch_deadline(1);
+        let entered = deadlines.run(self.component.instantiate_async(&mut store)).await;
+        let begun = match entered {
+            Ok(Ok(instance)) => Ok(instance),
+            // The component's own beginning, not the host, is what failed.
+            Ok(Err(error)) if is_of_guest(&error) => Err(of_trap(store.data(), error)),
+            Ok(Err(error)) => Err(CallError::Setup(error)),
+            Err(late) => Err(late),
+        };
+        let instance = begun.inspect_err(|error| followed.end(&Verdict::from(error), 0))?;
+        Ok(Call {
+            store,
+            instance,
+            deadlines,
+        })
+    }
+}
+
+/// A sandbox in use. It is used once: whatever happens, it is dropped, and with it whatever it still had open.
+struct Call {
+    store: Store<CallState>,
+    instance: ComponentInstance,
+    deadlines: Deadlines,
+}
+
+impl Call {
+    /// Calls a function of the component. Its types are checked here, and no others: the generated `Core` checks those of
+    /// all three functions for each call, which takes 2 µs more.
+    async fn run<P, R>(
+        &mut self,
+        function: ComponentExportIndex,
+        parameters: P,
+    ) -> Result<wasmtime::Result<R>, CallError>
+    where
+        P: ComponentNamedList + Lower + Send + Sync,
+        R: Send + Sync + 'static,
+        (R,): ComponentNamedList + Lift,
+    {
+        let function = self
+            .instance
+            .get_typed_func::<P, (R,)>(&mut self.store, function)
+            .map_err(CallError::Setup)?;
+        let run = function.call_async(&mut self.store, parameters);
+        let answer = self.deadlines.run(run).await?;
+        Ok(answer.map(|(answer,)| answer))
+    }
+
+    fn end<T: Answer>(
+        self,
+        answer: Result<wasmtime::Result<T>, CallError>,
+    ) -> Result<(T, CallState), CallError> {
+        let answer = match answer {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(trap)) => Err(of_trap(self.store.data(), trap)),
+            Err(error) => Err(error),
+        };
+        self.store.data().tell_end(&match &answer {
+            Ok(answer) => answer.verdict(),
+            Err(error) => Verdict::from(error),
+        });
+        Ok((answer?, self.store.into_data()))
+    }
+}
+
+/// Where the functions are that every plugin exports, found once.
+#[derive(Clone, Copy)]
+struct CoreFunctions {
+    configure_instance: ComponentExportIndex,
+    fetch_services: ComponentExportIndex,
+    create_license: ComponentExportIndex,
+}
+
+impl CoreFunctions {
+    /// Those of a component that has all of them.
+    fn of(linked: &InstancePre<CallState>) -> wasmtime::Result<Self> {
+        CorePre::new(linked.clone())?;
+        let component = linked.component();
+        let interface = component.get_export_index(None, contract::SERVICE_MANAGER);
+        let function = |name: &str| {
+            let found = interface.and_then(|interface| component.get_export_index(Some(&interface), name));
+            found.ok_or_else(|| wasmtime::format_err!("no function `{name}`"))
+        };
+        Ok(Self {
+            configure_instance: function("configure-instance")?,
+            fetch_services: function("fetch-services")?,
+            create_license: function("create-license")?,
+        })
+    }
+}
+
+/// The functions of an interface that a component imports, each with its interface's name.
+fn functions(engine: &Engine, interface: &str, import: ComponentItem) -> Vec<(String, String)> {
+    let ComponentItem::ComponentInstance(import) = import else {
+        return Vec::new();
+    };
+    let functions = import
+        .exports(engine)
+        .filter(|(_, item)| matches!(item.ty, ComponentItem::ComponentFunc(_)));
+    functions
+        .map(|(name, _)| (interface.to_owned(), name.to_owned()))
+        .collect()
+}
+
+fn is_of_guest(error: &wasmtime::Error) -> bool {
+    error.is::<Trap>() || error.is::<WasmBacktrace>()
+}
+
+fn of_trap(state: &CallState, trap: wasmtime::Error) -> CallError {
+    if state.limiter.refused_bytes.is_some() {
+        return CallError::Memory(limits::MEMORY_BYTES);
+    }
+    CallError::Trap(trap)
+}
