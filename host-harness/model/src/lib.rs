@@ -2,10 +2,12 @@
 //!
 //! A part of `host-harness`, which re-exports what embedders need. Nothing here reads, writes, or knows a database, a sandbox or a network.
 
+mod actor;
 mod asset;
 mod attempt;
 mod cancellation;
 pub mod clock;
+mod diagnosis;
 mod doubt;
 mod instance;
 mod invoice;
@@ -13,6 +15,7 @@ mod license;
 mod license_return;
 mod mail;
 mod order;
+mod page;
 mod price;
 mod problem;
 mod product;
@@ -21,6 +24,7 @@ mod services_run;
 mod thumbprint;
 pub mod words;
 
+pub use actor::{Actor, ActorKind};
 pub use asset::{
     Asset, AssetFilter, AssetStatus, Reason, SyncStatus, client_transaction_id, is_returned_elsewhere,
 };
@@ -32,6 +36,7 @@ pub use cancellation::{
     COMMENT_LENGTH_MAX, Cancellation, CancellationDecision, CancellationFilter, CancellationState,
     CommentTooLong, Requester, RequesterKind, ReturnReason, return_client_transaction_id, short_enough,
 };
+pub use diagnosis::{Advice, Diagnose, Diagnosis, ErrorKind};
 pub use doubt::{Earlier, EarlierAttempt};
 pub use instance::{
     Authority, Change, Instance, NewInstance, Reach, SavedSettings, SettingsVersion, Standing,
@@ -46,6 +51,7 @@ pub use mail::{
 pub use order::{
     Contact, LANGUAGE_LENGTH_MAX, NewLine, NewOrder, Order, OrderLine, Party, is_language, merged,
 };
+pub use page::{Cursor, Page, Rows, SortOrder};
 pub use price::Price;
 pub use problem::Problem;
 pub use product::{

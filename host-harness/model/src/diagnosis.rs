@@ -1,0 +1,178 @@
+//! What every error says beside its text: the kind, a stable code, and advice, as data that each surface puts in its own words.
+
+use std::borrow::Cow;
+use std::path::PathBuf;
+
+use uuid::Uuid;
+
+/// How an error ended what was asked for. A surface makes one exit code, or one HTTP status, of each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// What was named does not exist.
+    NotFound,
+    /// What was given can't be right, whatever the state of things.
+    Invalid,
+    /// What was asked for does not fit the present state of things.
+    Conflict,
+    /// The plugin or the vendor said no.
+    Refused,
+    /// There is no answer now, or this machine is in the way; the same request may succeed later.
+    Unavailable,
+    /// What is kept by the host is missing, damaged or inconsistent.
+    Damaged,
+}
+
+impl ErrorKind {
+    /// The kind's name for programs, such as `not-found`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::NotFound => "not-found",
+            Self::Invalid => "invalid",
+            Self::Conflict => "conflict",
+            Self::Refused => "refused",
+            Self::Unavailable => "unavailable",
+            Self::Damaged => "damaged",
+        }
+    }
+}
+
+/// What to do about an error. A surface says it in its own words: a command, a link, a button.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Advice {
+    /// A sentence that holds on every surface, without a period at its end.
+    Say(Cow<'static, str>),
+    /// Look at the list of instances.
+    ListInstances,
+    /// Complete the form of an instance.
+    CompleteForm {
+        /// The instance's name.
+        instance: String,
+    },
+    /// Import a usable certificate and choose it for an instance.
+    ChooseCertificate {
+        /// The instance's name.
+        instance: String,
+    },
+    /// Name certificate authorities to trust.
+    NameTrustedAuthorities,
+    /// Build the plugin, or name its file.
+    NamePlugin,
+    /// Look at what the plugin wrote last.
+    ShowPluginLog,
+    /// Record the calls again.
+    RecordAgain,
+    /// Look at the list of assets.
+    ListAssets,
+    /// Try an asset's license again.
+    RetryAsset {
+        /// The asset.
+        asset: Uuid,
+    },
+    /// Look at the list of orders.
+    ListOrders,
+    /// Look at the list of cancellations.
+    ListCancellations,
+    /// Look at the cancellations of an asset.
+    ShowCancellations {
+        /// The asset.
+        asset: Uuid,
+    },
+    /// Look at the products of an instance.
+    ListProducts,
+    /// Run Get Services Definition, or check the product's code.
+    FetchServices,
+    /// Activate a product.
+    ActivateProduct {
+        /// The product's code.
+        code: String,
+    },
+    /// Give a product a price.
+    PriceProduct {
+        /// The product's code.
+        code: String,
+        /// ISO 4217.
+        currency: String,
+    },
+    /// Look at the runs of Get Services Definition of an instance.
+    ListRuns {
+        /// The instance's name; empty: any.
+        instance: String,
+    },
+    /// Start a worker.
+    StartWorker,
+    /// Look at the list of e-mails.
+    ListMails,
+    /// Say how e-mail is sent.
+    ConfigureMail,
+    /// Write the built-in templates to start from.
+    WriteTemplates,
+    /// Make a directory or a file accessible to its owner alone.
+    MakePrivate {
+        /// The directory or file.
+        path: PathBuf,
+        /// The mode that it should have, such as `0o700`.
+        mode: u32,
+    },
+    /// Restore the host's key as it was: its file, or the environment variable.
+    RestoreHostKey,
+    /// Restore a backup of the record.
+    RestoreBackup,
+}
+
+impl Advice {
+    /// A sentence that holds on every surface.
+    pub fn say(sentence: impl Into<Cow<'static, str>>) -> Self {
+        Self::Say(sentence.into())
+    }
+}
+
+/// Kind, code and advice of an error.
+///
+/// ```
+/// use bss_model::{Advice, Diagnosis, ErrorKind};
+///
+/// let diagnosis = Diagnosis::new(ErrorKind::NotFound, "no-instance").advise(Advice::ListInstances);
+/// assert_eq!(diagnosis.code, "no-instance");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnosis {
+    /// How it ended what was asked for.
+    pub kind: ErrorKind,
+    /// Stable, lower case, words joined by `-`.
+    pub code: Cow<'static, str>,
+    /// What to do about it. `None`: nothing is known to help.
+    pub advice: Option<Advice>,
+}
+
+impl Diagnosis {
+    /// A diagnosis without advice.
+    pub fn new(kind: ErrorKind, code: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            kind,
+            code: code.into(),
+            advice: None,
+        }
+    }
+
+    /// The same with advice.
+    #[must_use]
+    pub fn advise(self, advice: Advice) -> Self {
+        Self {
+            advice: Some(advice),
+            ..self
+        }
+    }
+
+    /// The same with advice that is a sentence for every surface.
+    #[must_use]
+    pub fn say(self, sentence: impl Into<Cow<'static, str>>) -> Self {
+        self.advise(Advice::say(sentence))
+    }
+}
+
+/// An error that can be shown on any surface. Its `Display` says what is wrong and no more.
+pub trait Diagnose: std::error::Error {
+    /// Kind, code and advice.
+    fn diagnosis(&self) -> Diagnosis;
+}
