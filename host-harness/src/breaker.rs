@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use bss_model::purchase_rule::VendorSignal;
 use uuid::Uuid;
 
 /// Attempts in a row without an answer after which the others wait. Fewer would let one lost connection
@@ -16,15 +17,13 @@ const FIRST_REST: Duration = Duration::from_secs(5);
 /// minutes is no load.
 const LONGEST_REST: Duration = Duration::from_secs(5 * 60);
 
-/// What an attempt says about the vendor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sign {
-    /// It answered, be it with a refusal.
-    Answered,
-    /// It did not, or not so that one could tell what it had done.
-    Silent,
-    /// It asked to be left alone.
-    LeaveAlone(Duration),
+/// An attempt that has ended.
+pub(crate) struct Ended {
+    pub(crate) instance_id: Uuid,
+    pub(crate) asset_id: Uuid,
+    /// Whether there is nothing left to do.
+    pub(crate) settled: bool,
+    pub(crate) signal: VendorSignal,
 }
 
 #[derive(Debug, Default)]
@@ -49,13 +48,13 @@ pub(crate) struct Breakers {
 
 impl Breakers {
     /// Takes note of what an attempt that has ended says.
-    pub(crate) fn note(&mut self, instance: Uuid, sign: Sign, now: Instant) {
+    pub(crate) fn note(&mut self, instance: Uuid, signal: VendorSignal, now: Instant) {
         let breaker = self.breakers.entry(instance).or_default();
-        match sign {
-            Sign::Answered => {
+        match signal {
+            VendorSignal::Answered => {
                 self.breakers.remove(&instance);
             }
-            Sign::LeaveAlone(length) => {
+            VendorSignal::LeaveAlone(length) => {
                 let until = now + length.min(LONGEST_REST);
                 let known = breaker.rest.as_ref().map(|rest| rest.until);
                 breaker.rest = Some(Rest {
@@ -64,7 +63,7 @@ impl Breakers {
                     probing: false,
                 });
             }
-            Sign::Silent => {
+            VendorSignal::Silent => {
                 breaker.silent = breaker.silent.saturating_add(1);
                 // Those that were under way when the rest began say nothing new.
                 let is_news = breaker.rest.as_ref().is_none_or(|rest| rest.probing);
@@ -131,7 +130,7 @@ mod tests {
     fn broken(now: Instant) -> Breakers {
         let mut breakers = Breakers::default();
         for _ in 0..SILENT_MAX {
-            breakers.note(INSTANCE, Sign::Silent, now);
+            breakers.note(INSTANCE, VendorSignal::Silent, now);
         }
         breakers
     }
@@ -142,10 +141,10 @@ mod tests {
         let mut breakers = Breakers::default();
         for _ in 0..3 {
             for _ in 1..SILENT_MAX {
-                breakers.note(INSTANCE, Sign::Silent, now);
+                breakers.note(INSTANCE, VendorSignal::Silent, now);
             }
             assert!(breakers.resting().is_empty());
-            breakers.note(INSTANCE, Sign::Answered, now);
+            breakers.note(INSTANCE, VendorSignal::Answered, now);
         }
     }
 
@@ -153,14 +152,14 @@ mod tests {
     fn silence_after_silence_rests_that_instance_alone_and_then_probes_it_once() {
         let now = Instant::now();
         let mut breakers = broken(now);
-        breakers.note(OTHER, Sign::Silent, now);
+        breakers.note(OTHER, VendorSignal::Silent, now);
         assert_eq!(breakers.resting(), [INSTANCE]);
         assert!(breakers.to_probe(now).is_empty());
         let later = now + FIRST_REST;
         assert_eq!(breakers.to_probe(later), [INSTANCE]);
         breakers.probing(INSTANCE);
         assert!(breakers.to_probe(later).is_empty(), "one probe at a time");
-        breakers.note(INSTANCE, Sign::Answered, later);
+        breakers.note(INSTANCE, VendorSignal::Answered, later);
         assert!(breakers.resting().is_empty());
     }
 
@@ -173,7 +172,7 @@ mod tests {
             assert_eq!(breakers.next(), Some(now + expected));
             now += expected;
             breakers.probing(INSTANCE);
-            breakers.note(INSTANCE, Sign::Silent, now);
+            breakers.note(INSTANCE, VendorSignal::Silent, now);
             expected = (expected * 2).min(LONGEST_REST);
         }
         assert_eq!(expected, LONGEST_REST);
@@ -183,7 +182,7 @@ mod tests {
     fn attempts_that_were_under_way_do_not_lengthen_the_rest() {
         let now = Instant::now();
         let mut breakers = broken(now);
-        breakers.note(INSTANCE, Sign::Silent, now + Duration::from_secs(1));
+        breakers.note(INSTANCE, VendorSignal::Silent, now + Duration::from_secs(1));
         assert_eq!(breakers.next(), Some(now + FIRST_REST));
     }
 
@@ -191,9 +190,9 @@ mod tests {
     fn a_vendor_that_asks_to_be_left_alone_is_at_once_but_not_for_ever() {
         let now = Instant::now();
         let mut breakers = Breakers::default();
-        breakers.note(INSTANCE, Sign::LeaveAlone(Duration::from_secs(7)), now);
+        breakers.note(INSTANCE, VendorSignal::LeaveAlone(Duration::from_secs(7)), now);
         assert_eq!(breakers.next(), Some(now + Duration::from_secs(7)));
-        breakers.note(INSTANCE, Sign::LeaveAlone(Duration::MAX), now);
+        breakers.note(INSTANCE, VendorSignal::LeaveAlone(Duration::MAX), now);
         assert_eq!(breakers.next(), Some(now + LONGEST_REST));
     }
 }

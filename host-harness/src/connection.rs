@@ -5,7 +5,8 @@ use bss_sandbox::bindings::connection::{Step, StepResult};
 use bss_sandbox::call_event::CallListener;
 use bss_sandbox::error::{CallError, LoadError};
 
-use crate::host::{Host, PrepareError, contract_instance};
+use crate::contract::contract_instance;
+use crate::host::{Host, PrepareError};
 use crate::instance_settings::ConfigureError;
 
 /// Why a connection was not checked.

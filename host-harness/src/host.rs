@@ -1,16 +1,12 @@
 //! Everything that a billing platform embeds, in one place: the plugin, the record, the way out.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use bss_model::Instance;
-use bss_model::clock::millis;
+use bss_model::{Instance, purchase_rule};
 use bss_record::{IdentityError, Record, RecordError};
 use bss_sandbox::access_token_cache::AccessTokenCache;
-use bss_sandbox::bindings::instance_settings as contract;
-use bss_sandbox::bindings::instance_settings::FieldValue;
 use bss_sandbox::call::CallContext;
 use bss_sandbox::call_event::CallListener;
 use bss_sandbox::error::LoadError;
@@ -45,11 +41,6 @@ pub struct Host {
     call_limits: CallLimits,
     look_up_only: Duration,
 }
-
-/// How long a purchase that the vendor may have got is only looked up, and not sent again: one that is still being carried out
-/// can't be seen yet. A front end gives up on a request that is not answered (Azure's load balancers after 230 seconds), and
-/// what was not carried out by then never will be.
-pub const LOOK_UP_ONLY: Duration = Duration::from_secs(5 * 60);
 
 /// Compiled plugins, in the data directory, which only its owner can enter.
 pub const COMPILED_DIRECTORY: &str = "compiled";
@@ -134,7 +125,7 @@ impl Host {
             access_tokens: AccessTokenCache::default(),
             ready: ReadyInstances::default(),
             call_limits: CallLimits::default(),
-            look_up_only: LOOK_UP_ONLY,
+            look_up_only: purchase_rule::LOOK_UP_ONLY,
         })
     }
 
@@ -152,9 +143,9 @@ impl Host {
         Self { look_up_only, ..self }
     }
 
-    /// Until when a purchase that has been in doubt since a moment is only looked up, in milliseconds.
-    pub(crate) fn look_up_only_until_ms(&self, in_doubt_since_ms: i64) -> i64 {
-        in_doubt_since_ms.saturating_add(millis(self.look_up_only))
+    /// How long a purchase or return in doubt is only looked up.
+    pub(crate) fn look_up_only(&self) -> Duration {
+        self.look_up_only
     }
 
     /// The same host, whose calls are written down for [`crate::replay::replay`].
@@ -235,7 +226,7 @@ impl Host {
     ) -> Result<CallContext, PrepareError> {
         let egress = ReadyInstances::default().egress(&self.record, instance).await?;
         Ok(CallContext {
-            outbound: self.outbound.afresh(),
+            outbound: self.outbound.without_connections(),
             access_tokens: AccessTokenCache::default(),
             ..self.call(instance, listener, egress)
         })
@@ -249,25 +240,5 @@ impl Host {
             access_tokens: self.access_tokens.clone(),
             listener,
         }
-    }
-}
-
-/// Saved settings as the contract has them.
-pub(crate) fn field_values(values: &BTreeMap<String, String>) -> Vec<FieldValue> {
-    values
-        .iter()
-        .map(|(id, value)| FieldValue {
-            id: id.clone(),
-            value: value.clone(),
-        })
-        .collect()
-}
-
-/// An instance as the contract has it.
-pub fn contract_instance(instance: &Instance) -> contract::Instance {
-    contract::Instance {
-        id: instance.id.to_string(),
-        values: field_values(&instance.values),
-        currency: instance.currency.clone(),
     }
 }

@@ -11,7 +11,8 @@ use bss_sandbox::call_event::CallListener;
 use bss_sandbox::error::{CallError, LoadError};
 use bss_sandbox::outbound_https::Authority;
 
-use crate::host::{Host, field_values};
+use crate::contract::field_values;
+use crate::host::Host;
 
 /// An instance and its form, as both are now.
 pub struct InstanceForm {

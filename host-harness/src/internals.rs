@@ -6,7 +6,7 @@ use bss_sandbox::{CallContext, CallListener};
 
 use crate::host::{Host, PrepareError};
 
-pub use crate::host::contract_instance;
+pub use crate::contract::contract_instance;
 pub use crate::services_definition::recorded as recorded_reading;
 
 /// A call of a ready instance: with its certificate, to its authorities.

@@ -15,8 +15,9 @@ use tokio::task::JoinSet;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
-use crate::host::{Host, PrepareError, contract_instance};
-use crate::license_order::recorded;
+use crate::contract::contract_instance;
+use crate::contract::{recorded_license, retry_after};
+use crate::host::{Host, PrepareError};
 
 /// How many licenses are asked about at once: enough that an answer's way of 20 ms does not add up over thousands,
 /// few enough to leave the vendor to the orders.
@@ -75,7 +76,7 @@ impl RefreshError {
     /// For how long the vendor asks to be left alone. None: it did not say.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Unavailable(delay) => delay.retry_after_ms.map(Duration::from_millis),
+            Self::Unavailable(delay) => retry_after(delay),
             _ => None,
         }
     }
@@ -119,7 +120,7 @@ impl Host {
             .instrument(call_trace::attempt("refresh", asset_id, None))
             .await?;
         let license = match answer {
-            Ok(Some(license)) if license.license_token_id == id => recorded(license),
+            Ok(Some(license)) if license.license_token_id == id => recorded_license(license),
             Ok(_) => return Err(RefreshError::Missing(asset_id)),
             Err(ReadFailure::Refused(problem) | ReadFailure::Malformed(problem)) => {
                 return Err(RefreshError::Refused(problem));

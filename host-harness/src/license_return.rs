@@ -9,6 +9,7 @@ mod rule;
 use std::time::{Duration, Instant};
 
 use bss_model::clock::now_ms;
+use bss_model::purchase_rule::{self, VendorSignal};
 use bss_model::{
     BegunReturn, Cancellation, CancellationState, Instance, Requester, ReturnResult, TakenReturn,
 };
@@ -22,8 +23,9 @@ use bss_sandbox::plugin::Plugin;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
-use crate::host::{Host, PrepareError, contract_instance};
-use crate::license_order::pause_ms;
+use crate::contract::contract_instance;
+use crate::host::{Host, PrepareError};
+use crate::pause;
 use rule::{Next, Verdict};
 
 /// How often a return is attempted before it is left to the worker: as often as a line of an order.
@@ -249,7 +251,7 @@ impl Host {
             .await;
         let until_ms = begun
             .in_doubt_since_ms
-            .map(|since_ms| self.look_up_only_until_ms(since_ms));
+            .map(|since_ms| purchase_rule::look_up_only_until_ms(since_ms, self.look_up_only()));
         let is_earlier_under_way = until_ms.is_some_and(|until_ms| until_ms > now_ms());
         Ok(rule::after_return(answer, &id, is_earlier_under_way))
     }
@@ -283,7 +285,8 @@ impl Host {
 
 /// When a return is due again after an attempt that has not settled it.
 fn due_at_ms(attempt: u32, retry_after: Option<Duration>) -> i64 {
-    now_ms().saturating_add(pause_ms(attempt, retry_after))
+    let signal = retry_after.map_or(VendorSignal::Silent, VendorSignal::LeaveAlone);
+    purchase_rule::due_at_ms(now_ms(), pause::after_attempt(attempt), signal, None)
 }
 
 #[cfg(test)]

@@ -104,25 +104,25 @@ impl Host {
         if mails.is_empty() {
             return Ok(MailRound::default());
         }
-        let lanes = CONNECTIONS.min(mails.len());
+        let senders = CONNECTIONS.min(mails.len());
         let round = Arc::new(Round {
             record: self.record().clone(),
             worker_id,
-            post: Post::prepare(settings).await,
+            mailer: Mailer::prepare(settings).await,
             queue: Mutex::new(mails.into()),
             unreachable: OnceLock::new(),
         });
         let mut tasks: JoinSet<Result<MailRound, RecordError>> =
-            (0..lanes).map(|_| Arc::clone(&round).lane()).collect();
+            (0..senders).map(|_| Arc::clone(&round).send_all()).collect();
         let mut total = MailRound::default();
         let mut failed = None;
-        // Every lane is waited for, so that one that fails cuts nobody's message off.
+        // Every sender is waited for, so that one that fails cuts no other's message off.
         while let Some(joined) = tasks.join_next().await {
             match joined {
-                Ok(Ok(lane)) => {
-                    total.sent += lane.sent;
-                    total.later += lane.later;
-                    total.refused += lane.refused;
+                Ok(Ok(done)) => {
+                    total.sent += done.sent;
+                    total.later += done.later;
+                    total.refused += done.refused;
                 }
                 Ok(Err(error)) => failed = Some(error),
                 Err(error) => {
@@ -143,9 +143,9 @@ impl Host {
         let settings = settings.ok_or(TestMailError::NotConfigured)?;
         let (own, contact) = (settings.clone(), contact.clone());
         let letter = run_blocking(move || letter::compose_test(&own, &contact)).await?;
-        let post = Post::prepare(settings).await;
+        let mailer = Mailer::prepare(settings).await;
         let mut connection = None;
-        let delivered = post.deliver(&mut connection, &Arc::new(letter)).await;
+        let delivered = mailer.deliver(&mut connection, &Arc::new(letter)).await;
         close(connection).await;
         delivered.map_err(|failure| TestMailError::Delivery(failure.problem().clone()))
     }
@@ -163,7 +163,7 @@ pub async fn check_templates(directory: PathBuf) -> Result<Vec<String>, Template
 struct Round {
     record: Record,
     worker_id: Uuid,
-    post: Post,
+    mailer: Mailer,
     queue: Mutex<VecDeque<MailToSend>>,
     /// Why there is no use in trying on, once that is known.
     unreachable: OnceLock<Problem>,
@@ -171,7 +171,7 @@ struct Round {
 
 impl Round {
     /// Sends one mail after the other on one connection, until none is left.
-    async fn lane(self: Arc<Self>) -> Result<MailRound, RecordError> {
+    async fn send_all(self: Arc<Self>) -> Result<MailRound, RecordError> {
         let mut done = MailRound::default();
         let mut connection = None;
         while let Some(mail) = self.next() {
@@ -206,18 +206,18 @@ impl Round {
         mail: &MailToSend,
         connection: &mut Connection,
     ) -> Result<Option<MailOutcome>, RecordError> {
-        let domain = match letter::sender_domain(&self.post.settings) {
+        let domain = match letter::sender_domain(&self.mailer.settings) {
             Ok(domain) => domain,
             Err(error) => return Ok(Some(not_composed(&error))),
         };
         let begun = self.record.begin_mail(self.worker_id, mail.id, &domain).await?;
         let Some(domain) = begun else { return Ok(None) };
-        let (settings, owned) = (Arc::clone(&self.post.settings), mail.clone());
+        let (settings, owned) = (Arc::clone(&self.mailer.settings), mail.clone());
         let letter = match run_blocking(move || letter::compose(&settings, &owned, &domain)).await {
             Ok(letter) => Arc::new(letter),
             Err(error) => return Ok(Some(not_composed(&error))),
         };
-        let Err(failure) = self.post.deliver(connection, &letter).await else {
+        let Err(failure) = self.mailer.deliver(connection, &letter).await else {
             return Ok(Some(MailOutcome::Sent(letter.problem.clone())));
         };
         tracing::warn!(mail = %mail.id, "{}", failure.problem().message);
@@ -266,39 +266,39 @@ fn not_composed(error: &ComposeError) -> MailOutcome {
 }
 
 /// Where e-mails go, made ready for several.
-struct Post {
+struct Mailer {
     settings: Arc<MailSettings>,
-    way: Way,
+    delivery: Delivery,
 }
 
-enum Way {
+enum Delivery {
     Smtp(Box<Smtp>),
     Directory(PathBuf),
     /// The settings were good once and are not any more.
     None(Problem),
 }
 
-impl Post {
+impl Mailer {
     async fn prepare(settings: MailSettings) -> Self {
         let settings = Arc::new(settings);
-        let way = match &settings.delivery {
-            MailDelivery::Directory(directory) => Way::Directory(directory.clone()),
+        let delivery = match &settings.delivery {
+            MailDelivery::Directory(directory) => Delivery::Directory(directory.clone()),
             MailDelivery::Smtp(server) => {
                 let server = server.clone();
                 // Reads the system's authorities from the disk.
                 match run_blocking(move || Smtp::new(&server)).await {
-                    Ok(smtp) => Way::Smtp(Box::new(smtp)),
-                    Err(error) => Way::None(not_set_up("tls-setup", &error)),
+                    Ok(smtp) => Delivery::Smtp(Box::new(smtp)),
+                    Err(error) => Delivery::None(not_set_up("tls-setup", &error)),
                 }
             }
         };
-        Self { settings, way }
+        Self { settings, delivery }
     }
 
     async fn deliver(&self, connection: &mut Connection, letter: &Arc<Letter>) -> Result<(), SmtpFailure> {
-        match &self.way {
-            Way::Smtp(smtp) => smtp.deliver(connection, letter).await,
-            Way::Directory(directory) => {
+        match &self.delivery {
+            Delivery::Smtp(smtp) => smtp.deliver(connection, letter).await,
+            Delivery::Directory(directory) => {
                 let (directory, letter) = (directory.clone(), Arc::clone(letter));
                 let shown = directory.display().to_string();
                 run_blocking(move || directory::deliver(&directory, &letter))
@@ -309,7 +309,7 @@ impl Post {
                         SmtpFailure::Unreachable(problem)
                     })
             }
-            Way::None(problem) => Err(SmtpFailure::Unreachable(problem.clone())),
+            Delivery::None(problem) => Err(SmtpFailure::Unreachable(problem.clone())),
         }
     }
 }

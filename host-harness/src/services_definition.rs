@@ -17,7 +17,8 @@ use bss_sandbox::call_event::{CallEvent, CallListener, LogLevel};
 use bss_sandbox::error::{CallError, LoadError};
 use uuid::Uuid;
 
-use crate::host::{Host, PrepareError, contract_instance};
+use crate::contract::contract_instance;
+use crate::host::{Host, PrepareError};
 use crate::instance_settings::ConfigureError;
 
 /// How long a run is its process's without a word of it. Longer than the largest transaction of another
@@ -25,7 +26,7 @@ use crate::instance_settings::ConfigureError;
 pub const LEASE: Duration = Duration::from_secs(30);
 /// How often a process that has nothing to tell says that it is alive. Two words may get lost.
 const RENEWAL: Duration = Duration::from_secs(10);
-/// How often news are written down: as often as a person looks, and cheap beside a page of the catalog.
+/// How often the report of a run is written down: as often as a person looks, and cheap beside a page of the catalog.
 const NEWS: Duration = Duration::from_secs(1);
 
 /// How a reading ended well.
@@ -159,21 +160,21 @@ impl Host {
         begun: &BegunRun,
         listener: CallListener,
     ) -> Result<ServicesRun, ServicesError> {
-        let news = Arc::new(News::new(listener));
-        let reading = self.read(begun, news.clone());
+        let report = Arc::new(RunReport::new(listener));
+        let reading = self.read(begun, report.clone());
         let read = tokio::select! {
             read = reading => read,
-            lost = self.tell(begun, &news) => return Err(lost.into()),
+            lost = self.tell(begun, &report) => return Err(lost.into()),
         };
         let ended = match read {
-            Ok(answer) => self.complete(begun, &news, answer).await,
+            Ok(answer) => self.complete(begun, &report, answer).await,
             Err(error) => Err(error),
         };
         match ended {
             // Whoever took it for dead has ended it.
             Err(error @ ServicesError::End(_)) => Err(error),
             Err(error) => {
-                self.tell_once(begun, &news).await?;
+                self.tell_once(begun, &report).await?;
                 let reason = reason(&error);
                 self.record()
                     .fail_services_run(begun.run, begun.lease, &reason)
@@ -211,10 +212,10 @@ impl Host {
     async fn read(
         &self,
         begun: &BegunRun,
-        news: Arc<News>,
+        report: Arc<RunReport>,
     ) -> Result<(Outcome, Vec<contract::Product>), ServicesError> {
         let call = self
-            .ready_call(&begun.instance, Arc::new(move |event| news.hear(event)))
+            .ready_call(&begun.instance, Arc::new(move |event| report.hear(event)))
             .await?;
         let entity_tag = self.record().services_state(begun.instance.id).await?;
         let plugin = self.plugin().await?;
@@ -227,14 +228,14 @@ impl Host {
     async fn complete(
         &self,
         begun: &BegunRun,
-        news: &News,
+        report: &RunReport,
         (outcome, products): (Outcome, Vec<contract::Product>),
     ) -> Result<ServicesRun, ServicesError> {
         let (run, lease) = (begun.run, begun.lease);
         match outcome {
             Outcome::Unchanged => {
-                news.note("Nothing has changed since the last run.");
-                self.tell_once(begun, news).await?;
+                report.note("Nothing has changed since the last run.");
+                self.tell_once(begun, report).await?;
                 self.record().complete_services_run_unchanged(run, lease).await?;
                 Ok(ServicesRun {
                     run,
@@ -247,11 +248,11 @@ impl Host {
             Outcome::Complete(summary) => {
                 let skipped = summary.skipped;
                 let offers = products.len();
-                news.note(&format!(
+                report.note(&format!(
                     "Read to the end: {offers} products, {skipped} items left out."
                 ));
-                self.tell_once(begun, news).await?;
-                let definition = recorded(summary, products, news.skipped_items(skipped));
+                self.tell_once(begun, report).await?;
+                let definition = recorded(summary, products, report.skipped_items(skipped));
                 let difference = self
                     .record()
                     .complete_services_run(run, lease, begun.instance.version, definition, skipped)
@@ -271,30 +272,32 @@ impl Host {
         }
     }
 
-    /// Writes news down as they come and renews the lease, until the lease is lost.
-    async fn tell(&self, begun: &BegunRun, news: &News) -> EndRunError {
+    /// Writes the report down as it grows and renews the lease, until the lease is lost.
+    async fn tell(&self, begun: &BegunRun, report: &RunReport) -> EndRunError {
         let mut renewed = tokio::time::Instant::now();
         loop {
             tokio::time::sleep(NEWS).await;
-            if !news.is_any() && renewed.elapsed() < RENEWAL {
+            if !report.is_any() && renewed.elapsed() < RENEWAL {
                 continue;
             }
-            match self.tell_once(begun, news).await {
+            match self.tell_once(begun, report).await {
                 Ok(()) => renewed = tokio::time::Instant::now(),
                 Err(lost @ EndRunError::LeaseLost { .. }) => return lost,
                 // The reading goes on; if the record does not come back, it can't be applied in the end.
-                Err(error) => tracing::warn!(%error, run = %begun.run, "news of a run can't be written down"),
+                Err(error) => {
+                    tracing::warn!(%error, run = %begun.run, "the report of a run can't be written down")
+                }
             }
         }
     }
 
-    /// Writes the news so far down. May be cut off at any point: they are news until they are on record.
-    async fn tell_once(&self, begun: &BegunRun, news: &News) -> Result<(), EndRunError> {
-        let (first, lines, progress) = news.pending();
+    /// Writes the report so far down. May be cut off at any point: what is not on record yet is written the next time.
+    async fn tell_once(&self, begun: &BegunRun, report: &RunReport) -> Result<(), EndRunError> {
+        let (first, lines, progress) = report.pending();
         self.record()
             .report_services_run(begun.run, begun.lease, progress.as_ref(), first, &lines)
             .await?;
-        news.told(first.saturating_add(lines.len()), progress.as_ref());
+        report.told(first.saturating_add(lines.len()), progress.as_ref());
         Ok(())
     }
 }
@@ -307,7 +310,7 @@ fn new_lease() -> RunLease {
 }
 
 /// What a run has to tell: to its listener at once, to the record in good time.
-struct News {
+struct RunReport {
     listener: CallListener,
     state: Mutex<NewsState>,
 }
@@ -322,14 +325,14 @@ struct NewsState {
     warned_of: Vec<String>,
 }
 
-impl News {
+impl RunReport {
     fn new(listener: CallListener) -> Self {
-        let news = Self {
+        let report = Self {
             listener,
             state: Mutex::default(),
         };
-        news.note("Started.");
-        news
+        report.note("Started.");
+        report
     }
 
     fn hear(&self, event: CallEvent) {

@@ -4,18 +4,18 @@
 //! jobs through its own storage (<https://docs.rs/apalis-sqlite>), and not in the transactions that place an order and
 //! that put an attempt on record.
 
-use std::collections::HashMap;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-use bss_model::Taking;
+use bss_model::AssetSelection;
 use bss_model::clock::{millis, now_ms};
+use bss_model::purchase_rule::VendorSignal;
 use bss_record::{Record, RecordError, Worker, returned_elsewhere};
 use bss_sandbox::call_event::CallListener;
 use tokio::task::{JoinError, JoinSet};
 use uuid::Uuid;
 
-use crate::breaker::{Breakers, Sign};
+use crate::breaker::{Breakers, Ended};
 use crate::host::Host;
 use crate::mail::MailRound;
 
@@ -24,20 +24,13 @@ use crate::mail::MailRound;
 pub const LINES_AT_ONCE: usize = 8;
 
 /// How often the record is asked for lines that another process has placed or left.
-const LOOK: Duration = Duration::from_millis(250);
+pub(crate) const LOOK: Duration = Duration::from_millis(250);
 
 /// How long a line's outcome may be open before its operator is told: what the platform itself waits.
 pub const OVERDUE: Duration = Duration::from_secs(120 * 60);
 
 /// How often it is looked whether a line has become overdue.
 const OVERDUE_LOOK: Duration = Duration::from_secs(10);
-
-/// How often a line is attempted while somebody waits for it. Three times within a few seconds outlasts a restart
-/// of one server behind the vendor's front end; what is longer is left to the background.
-const ATTEMPTS: u32 = 3;
-
-/// The longest pause that somebody waits for.
-const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// How old what is known of a license may get before the vendor is asked again. A customer redeems a license once
 /// in its life, and nobody decides by it within a day.
@@ -49,15 +42,6 @@ const NEWS_LOOK: Duration = Duration::from_secs(5);
 
 /// E-mails that are taken at once; a mail server takes them one after the other anyway.
 const MAILS_AT_ONCE: u32 = 32;
-
-/// An attempt that has ended.
-pub(crate) struct Ended {
-    pub(crate) instance_id: Uuid,
-    pub(crate) asset_id: Uuid,
-    /// Whether there is nothing left to do.
-    pub(crate) settled: bool,
-    pub(crate) sign: Sign,
-}
 
 impl Host {
     /// Buys what was ordered, returns what is to be returned, keeps up with what became of licenses, and sends e-mails,
@@ -98,9 +82,9 @@ impl Host {
     /// # Errors
     /// When the record can't be read or written.
     pub async fn work_once(&self, at_once: usize, listener: CallListener) -> Result<(), RecordError> {
-        self.settle_orders(Taking::default(), at_once, listener.clone())
+        self.settle_orders(AssetSelection::default(), at_once, listener.clone())
             .await?;
-        let mut work = Work::start(self, Taking::default(), at_once, listener).await?;
+        let mut work = Work::start(self, AssetSelection::default(), at_once, listener).await?;
         loop {
             work.take_returns().await?;
             if work.ended().await?.is_none() {
@@ -117,7 +101,7 @@ impl Host {
         listener: CallListener,
         stop: impl Future<Output = ()>,
     ) -> Result<(), RecordError> {
-        let mut work = Work::start(self, Taking::default(), at_once, listener).await?;
+        let mut work = Work::start(self, AssetSelection::default(), at_once, listener).await?;
         let mut stop = std::pin::pin!(stop);
         let (mut overdue, mut news) = (Rounds::every(OVERDUE_LOOK), Rounds::every(NEWS_LOOK));
         loop {
@@ -154,51 +138,6 @@ impl Host {
             }
         }
         self.record().end_worker(worker).await
-    }
-
-    /// Works on chosen order lines while that helps: until all are settled, or each has been attempted a few times,
-    /// or what is left has to wait longer than a person would. Lines that another process works on are waited for.
-    ///
-    /// # Errors
-    /// When the record can't be read or written.
-    pub async fn settle_orders(
-        &self,
-        taking: Taking,
-        at_once: usize,
-        listener: CallListener,
-    ) -> Result<(), RecordError> {
-        let mut work = Work::start(self, taking, at_once, listener).await?;
-        let mut tries = HashMap::<Uuid, u32>::new();
-        loop {
-            work.take().await?;
-            let mut pause = LOOK;
-            if work.running.is_empty() {
-                let open = self.record().outstanding(&work.taking).await?;
-                if open.assets == 0 {
-                    break;
-                }
-                let tried = tries.values().filter(|&&tries| tries >= ATTEMPTS).count();
-                // What another process has taken comes to its end, or is free when that process is dead.
-                if open.taken == 0 {
-                    pause = work.pause(open.next_due_at_ms);
-                    if tried as u64 >= open.assets || pause > LONGEST_WAIT {
-                        break;
-                    }
-                }
-            }
-            let ended = tokio::select! {
-                ended = work.ended(), if !work.running.is_empty() => ended?,
-                () = tokio::time::sleep(pause) => continue,
-            };
-            for ended in ended.into_iter().flatten() {
-                if ended.settled {
-                    tries.remove(&ended.asset_id);
-                } else {
-                    *tries.entry(ended.asset_id).or_default() += 1;
-                }
-            }
-        }
-        work.end().await
     }
 }
 
@@ -237,21 +176,21 @@ impl Rounds {
 }
 
 /// What one worker has under way.
-struct Work {
+pub(crate) struct Work {
     host: Host,
     worker: Worker,
-    taking: Taking,
+    pub(crate) taking: AssetSelection,
     at_once: usize,
     listener: CallListener,
     breakers: Breakers,
     /// None: nothing is to be learned from how it ended.
-    running: JoinSet<Result<Option<Ended>, RecordError>>,
+    pub(crate) running: JoinSet<Result<Option<Ended>, RecordError>>,
 }
 
 impl Work {
-    async fn start(
+    pub(crate) async fn start(
         host: &Host,
-        taking: Taking,
+        taking: AssetSelection,
         at_once: usize,
         listener: CallListener,
     ) -> Result<Self, RecordError> {
@@ -267,13 +206,13 @@ impl Work {
     }
 
     /// Takes as many lines as may be attempted now, and begins.
-    async fn take(&mut self) -> Result<(), RecordError> {
+    pub(crate) async fn take(&mut self) -> Result<(), RecordError> {
         let rested = self.taking(self.breakers.resting(), None);
         self.begin(&rested).await?;
         for instance in self.breakers.to_probe(Instant::now()) {
             let probe = self.taking(Vec::new(), Some(instance));
             if self
-                .begin(&Taking {
+                .begin(&AssetSelection {
                     limit: probe.limit.min(1),
                     ..probe
                 })
@@ -295,14 +234,14 @@ impl Work {
         for instance in self.breakers.to_probe(Instant::now()) {
             let probe = self.taking(Vec::new(), Some(instance));
             let limit = probe.limit.min(1);
-            if self.begin_returns(&Taking { limit, ..probe }).await? > 0 {
+            if self.begin_returns(&AssetSelection { limit, ..probe }).await? > 0 {
                 self.breakers.probing(instance);
             }
         }
         Ok(())
     }
 
-    async fn begin_returns(&mut self, taking: &Taking) -> Result<usize, RecordError> {
+    async fn begin_returns(&mut self, taking: &AssetSelection) -> Result<usize, RecordError> {
         if taking.limit == 0 {
             return Ok(0);
         }
@@ -325,10 +264,10 @@ impl Work {
                     instance_id: taken.instance_id,
                     asset_id: taken.asset_id,
                     settled,
-                    sign: match attempted.and_then(|attempted| attempted.retry_after) {
-                        Some(pause) => Sign::LeaveAlone(pause),
-                        None if settled => Sign::Answered,
-                        None => Sign::Silent,
+                    signal: match attempted.and_then(|attempted| attempted.retry_after) {
+                        Some(pause) => VendorSignal::LeaveAlone(pause),
+                        None if settled => VendorSignal::Answered,
+                        None => VendorSignal::Silent,
                     },
                 }))
             });
@@ -365,9 +304,9 @@ impl Work {
         Ok(())
     }
 
-    fn taking(&self, without_instances: Vec<Uuid>, instance: Option<Uuid>) -> Taking {
+    fn taking(&self, without_instances: Vec<Uuid>, instance: Option<Uuid>) -> AssetSelection {
         let free = self.at_once.saturating_sub(self.running.len());
-        Taking {
+        AssetSelection {
             without_instances,
             instance,
             limit: u32::try_from(free).unwrap_or(u32::MAX),
@@ -375,7 +314,7 @@ impl Work {
         }
     }
 
-    async fn begin(&mut self, taking: &Taking) -> Result<usize, RecordError> {
+    async fn begin(&mut self, taking: &AssetSelection) -> Result<usize, RecordError> {
         if taking.limit == 0 {
             return Ok(0);
         }
@@ -393,7 +332,7 @@ impl Work {
     ///
     /// # Errors
     /// When the end of one could not be written down. Its line is this worker's until it ends, so it has to.
-    async fn ended(&mut self) -> Result<Option<Vec<Ended>>, RecordError> {
+    pub(crate) async fn ended(&mut self) -> Result<Option<Vec<Ended>>, RecordError> {
         let Some(first) = self.running.join_next().await else {
             return Ok(None);
         };
@@ -408,7 +347,7 @@ impl Work {
             };
             if let Some(attempt) = attempt {
                 self.breakers
-                    .note(attempt.instance_id, attempt.sign, Instant::now());
+                    .note(attempt.instance_id, attempt.signal, Instant::now());
                 ended.push(attempt);
             }
             next = self.running.try_join_next();
@@ -417,7 +356,7 @@ impl Work {
     }
 
     /// How long nothing can be done.
-    fn pause(&self, next_due_at_ms: Option<i64>) -> Duration {
+    pub(crate) fn pause(&self, next_due_at_ms: Option<i64>) -> Duration {
         let due = next_due_at_ms.unwrap_or_default().saturating_sub(now_ms());
         let due = Duration::from_millis(u64::try_from(due).unwrap_or_default());
         let rest = self.breakers.next().map_or(Duration::ZERO, |until| {
@@ -426,7 +365,7 @@ impl Work {
         due.max(rest)
     }
 
-    async fn end(mut self) -> Result<(), RecordError> {
+    pub(crate) async fn end(mut self) -> Result<(), RecordError> {
         while self.ended().await?.is_some() {}
         self.host.record().end_worker(self.worker).await
     }

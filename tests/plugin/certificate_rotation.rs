@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bss_model::{AssetFilter, SyncStatus, Taking, Thumbprint};
+use bss_model::{AssetFilter, AssetSelection, SyncStatus, Thumbprint};
 use bss_sandbox::bindings::connection::StepResult;
 use bss_simulator::{
     CertificateRequest, ConnectionSeen, ExtendedKeyUsage, Fault, Operation, Registration, Repeat,
@@ -104,9 +104,9 @@ async fn a_purchase_under_way_ends_on_the_former_certificate_and_the_next_one_ha
         .await
         .expect("the order is placed");
     let host = scenario.host.clone();
-    let line_by_line = Taking {
+    let line_by_line = AssetSelection {
         order: Some(order.id),
-        ..Taking::default()
+        ..AssetSelection::default()
     };
     let purchase = tokio::spawn(async move { host.settle_orders(line_by_line, 1, silent()).await });
     while scenario.microsoft.faults().requests_seen(Operation::Purchase) == 0 {

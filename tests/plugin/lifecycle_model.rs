@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bss_model::{
-    Asset, AssetFilter, AssetStatus, BillingFilter, Cancellation, CancellationFilter, CancellationState,
-    LicenseTokenStatus, MailDelivery, MailFilter, MailSettings, MailState, Requester, RequesterKind,
-    SyncStatus, Taking,
+    Asset, AssetFilter, AssetSelection, AssetStatus, BillingFilter, Cancellation, CancellationFilter,
+    CancellationState, LicenseTokenStatus, MailDelivery, MailFilter, MailSettings, MailState, Requester,
+    RequesterKind, SyncStatus,
 };
 use bss_simulator::{Fault, LedgerEntry, Operation, Repeat, TokenStatus, When};
 use host_harness::Host;
@@ -268,7 +268,7 @@ impl World {
                     .expect("it is attempted");
             }
             self.host.work_once(8, silent()).await.expect("the worker works");
-            let open = self.host.record().outstanding(&Taking::default()).await;
+            let open = self.host.record().outstanding(&AssetSelection::default()).await;
             let returning = self.cancellations(CancellationState::Returning).await;
             if open.expect("what is open").assets == 0 && returning.is_empty() {
                 return;

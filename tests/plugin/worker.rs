@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use bss_model::{Asset, AssetFilter, AttemptResult, SyncStatus, Taking};
+use bss_model::{Asset, AssetFilter, AssetSelection, AttemptResult, SyncStatus};
 use bss_record::{RECORD_FILE, Record, RetryError};
 use bss_simulator::{Fault, Operation, Repeat};
 use host_harness::license_order::PlaceError;
@@ -128,9 +128,9 @@ async fn a_microsoft_that_is_down_is_not_asked_by_every_line() {
         .faults()
         .order(Operation::Purchase, down, Repeat::Always);
     let order = placed(&scenario, 60).await;
-    let taking = Taking {
+    let taking = AssetSelection {
         order: Some(order),
-        ..Taking::default()
+        ..AssetSelection::default()
     };
     let work = scenario.host.settle_orders(taking, 2, silent());
     // The breaker rests for five seconds first, so four seconds show all requests before it tries again.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bss_model::{AssetFilter, Choice, Contact, Decision, NewLine, Party, Price, SyncStatus, Taking};
+use bss_model::{AssetFilter, AssetSelection, Choice, Contact, Decision, NewLine, Party, Price, SyncStatus};
 use bss_sandbox::bindings::license_order as contract;
 use bss_sandbox::call_event::CallListener;
 use bss_simulator::Catalog;
@@ -67,9 +67,9 @@ impl Site {
             .place_order(&self.instance.name, request)
             .await
             .map_err(BenchError::when("the order is not placed"))?;
-        let taking = Taking {
+        let taking = AssetSelection {
             order: Some(order.id),
-            ..Taking::default()
+            ..AssetSelection::default()
         };
         let begun = Instant::now();
         self.host

@@ -36,7 +36,7 @@ use self::show::Failure;
 
 /// How a command ended, as its exit code says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ending {
+pub(crate) enum ExitStatus {
     /// 0: it was done.
     Done,
     /// 1: it was refused. Nothing was changed, but for attempts that are on record.
@@ -47,27 +47,27 @@ pub(crate) enum Ending {
     NoAnswer,
 }
 
-impl From<Ending> for ExitCode {
-    fn from(ending: Ending) -> Self {
-        ExitCode::from(match ending {
-            Ending::Done => 0,
-            Ending::Refused => 1,
-            Ending::Usage => 2,
-            Ending::NoAnswer => 3,
+impl From<ExitStatus> for ExitCode {
+    fn from(status: ExitStatus) -> Self {
+        ExitCode::from(match status {
+            ExitStatus::Done => 0,
+            ExitStatus::Refused => 1,
+            ExitStatus::Usage => 2,
+            ExitStatus::NoAnswer => 3,
         })
     }
 }
 
 /// Runs one command line, the program's name first.
-pub(crate) async fn run(command_line: impl IntoIterator<Item = std::ffi::OsString>) -> Ending {
+pub(crate) async fn run(command_line: impl IntoIterator<Item = std::ffi::OsString>) -> ExitStatus {
     let arguments = match Arguments::try_parse_from(command_line) {
         Ok(arguments) => arguments,
         Err(error) => {
             // Nothing is left to be told of a terminal that is gone.
             let _ = error.print();
             return match error.kind() {
-                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Ending::Done,
-                _ => Ending::Usage,
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitStatus::Done,
+                _ => ExitStatus::Usage,
             };
         }
     };
@@ -76,10 +76,10 @@ pub(crate) async fn run(command_line: impl IntoIterator<Item = std::ffi::OsStrin
         Err(failure) => (None, Err(failure)),
     };
     match ran {
-        Ok(ending) => ending,
+        Ok(status) => status,
         Err(failure) => {
             show::failure(&failure);
-            failure.ending
+            failure.status
         }
     }
 }
@@ -105,7 +105,7 @@ fn start_log(arguments: &Arguments) -> Result<Option<TraceGuard>, Failure> {
     let lines = lines.with_filter(filter);
     let collector = arguments.otlp.as_deref().filter(|endpoint| !endpoint.is_empty());
     let collector = collector.map(Collector::new).transpose();
-    let collector = collector.map_err(|error| Failure::new(Ending::Usage, &error))?;
+    let collector = collector.map_err(|error| Failure::new(ExitStatus::Usage, &error))?;
     let (traces, guard) = arguments
         .command
         .opens_host()

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use anyhow::{Context, Result, ensure};
 use bss_keys::PfxCode;
 use bss_model::{
-    AssetFilter, BillingFilter, Choice, Contact, Decision, MailDelivery, MailFilter, MailSettings, MailState,
-    NewInstance, NewLine, Party, Price, ProductFilter, Reach, Taking,
+    AssetFilter, AssetSelection, BillingFilter, Choice, Contact, Decision, MailDelivery, MailFilter,
+    MailSettings, MailState, NewInstance, NewLine, Party, Price, ProductFilter, Reach,
 };
 use bss_simulator::read_ledger;
 use host_harness::Host;
@@ -81,7 +81,12 @@ impl Shop {
 
     /// Order lines that are not settled.
     pub(crate) async fn open_lines(&self) -> Result<u64> {
-        Ok(self.host.record().outstanding(&Taking::default()).await?.assets)
+        Ok(self
+            .host
+            .record()
+            .outstanding(&AssetSelection::default())
+            .await?
+            .assets)
     }
 
     /// E-mails that are to be sent.

@@ -132,3 +132,28 @@ pub struct AssetFilter {
 pub fn is_returned_elsewhere(asset: &Asset) -> bool {
     asset.status == AssetStatus::Active && asset.return_status == ReturnStatus::Successful
 }
+
+/// Whether every asset is settled, and whether every one of them is a license.
+pub fn settlement(assets: &[Asset]) -> Settlement {
+    if assets
+        .iter()
+        .any(|asset| asset.sync_status == SyncStatus::Unsynchronised)
+    {
+        Settlement::Open
+    } else if assets.iter().any(|asset| asset.sync_status == SyncStatus::Failed) {
+        Settlement::Refused
+    } else {
+        Settlement::Licensed
+    }
+}
+
+/// Where an order stands as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settlement {
+    /// Every asset is a license.
+    Licensed,
+    /// Every asset is settled, and at least one was refused.
+    Refused,
+    /// At least one asset is not settled: it may or may not have been bought.
+    Open,
+}

@@ -106,7 +106,7 @@ pub struct Attempt {
 
 /// Which assets to take; all that is given must hold.
 #[derive(Clone, Debug, Default)]
-pub struct Taking {
+pub struct AssetSelection {
     /// Of an order.
     pub order: Option<Uuid>,
     /// This one.

@@ -8,7 +8,6 @@ mod attempt;
 mod cancellation;
 pub mod clock;
 mod diagnosis;
-mod doubt;
 mod instance;
 mod invoice;
 mod license;
@@ -19,6 +18,7 @@ mod page;
 mod price;
 mod problem;
 mod product;
+pub mod purchase_rule;
 mod secret;
 mod services_run;
 mod thumbprint;
@@ -26,18 +26,18 @@ pub mod words;
 
 pub use actor::{Actor, ActorKind};
 pub use asset::{
-    Asset, AssetFilter, AssetStatus, Reason, SyncStatus, client_transaction_id, is_returned_elsewhere,
+    Asset, AssetFilter, AssetStatus, Reason, Settlement, SyncStatus, client_transaction_id,
+    is_returned_elsewhere, settlement,
 };
 pub use attempt::{
-    Attempt, AttemptOutcome, AttemptResult, BegunAttempt, Doubt, EarlierAttempts, Outstanding, TakenAsset,
-    Taking,
+    AssetSelection, Attempt, AttemptOutcome, AttemptResult, BegunAttempt, Doubt, EarlierAttempts,
+    Outstanding, TakenAsset,
 };
 pub use cancellation::{
     COMMENT_LENGTH_MAX, Cancellation, CancellationDecision, CancellationFilter, CancellationState,
     CommentTooLong, Requester, RequesterKind, ReturnReason, return_client_transaction_id, short_enough,
 };
 pub use diagnosis::{Advice, Diagnose, Diagnosis, ErrorKind};
-pub use doubt::{Earlier, EarlierAttempt};
 pub use instance::{
     Authority, Change, Instance, NewInstance, Reach, SavedSettings, SettingsVersion, Standing,
 };

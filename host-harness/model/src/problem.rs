@@ -15,3 +15,15 @@ pub struct Problem {
     /// The vendor's name for the exchange. Empty: none.
     pub correlation_id: String,
 }
+
+impl Problem {
+    /// A problem that the host itself has found: it has no correlation id.
+    pub fn new(code: impl Into<String>, message: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self {
+            code: code.into(),
+            message: message.into(),
+            advice: advice.into(),
+            correlation_id: String::new(),
+        }
+    }
+}

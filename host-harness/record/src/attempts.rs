@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bss_model::clock::now_ms;
+use bss_model::purchase_rule::{Earlier, EarlierAttempt};
 use bss_model::{
-    Asset, Attempt, AttemptOutcome, AttemptResult, BegunAttempt, Earlier, EarlierAttempt, EarlierAttempts,
-    License, MailKind, Problem, Reason, ReturnStatus, SyncStatus,
+    Asset, Attempt, AttemptOutcome, AttemptResult, BegunAttempt, License, MailKind, Problem, Reason,
+    ReturnStatus, SyncStatus,
 };
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, SqliteConnection};
@@ -414,18 +415,11 @@ pub(super) async fn begin(
     }
     let begun_at_ms = now_ms();
     let begun = assets.iter().map(|(asset_id, client_transaction_id)| {
-        let earlier = all_earlier.remove(asset_id);
-        let in_doubt = earlier.as_ref().and_then(|earlier| earlier.in_doubt(begun_at_ms));
+        let earlier = all_earlier.remove(asset_id).unwrap_or_default();
         BegunAttempt {
-            number: earlier
-                .as_ref()
-                .map_or(1, |earlier| earlier.last.saturating_add(1)),
-            earlier: match (&earlier, in_doubt) {
-                (None, _) => EarlierAttempts::None,
-                (Some(_), None) => EarlierAttempts::NotDone,
-                (Some(_), Some(_)) => EarlierAttempts::Unknown,
-            },
-            in_doubt,
+            number: earlier.next_number(),
+            earlier: earlier.summary(begun_at_ms),
+            in_doubt: earlier.in_doubt(begun_at_ms),
             settings_version: versions.get(asset_id).copied().unwrap_or_default(),
             client_transaction_id: *client_transaction_id,
         }

@@ -93,7 +93,7 @@ impl Record {
             return Ok(Vec::new());
         }
         let mut transaction = begin_write(&self.writer).await?;
-        self.bury_dead_workers(&mut transaction).await?;
+        self.release_dead_workers(&mut transaction).await?;
         let taken = sqlx::query(
             "UPDATE mails SET worker = $1, attempts = attempts + 1
              WHERE id IN (SELECT id FROM mails WHERE state = $2 AND due_at_ms <= $3 AND worker IS NULL

@@ -85,7 +85,7 @@ impl Record {
             return Ok(Vec::new());
         }
         let mut transaction = begin_write(&self.writer).await?;
-        self.bury_dead_workers(&mut transaction).await?;
+        self.release_dead_workers(&mut transaction).await?;
         let mut query = due_returns();
         query.push(" AND c.due_at_ms <= ").push_bind(now_ms());
         if let Some(instance) = instance {
@@ -116,7 +116,7 @@ impl Record {
         cancellation_id: Uuid,
     ) -> Result<Option<TakenReturn>, RecordError> {
         let mut transaction = begin_write(&self.writer).await?;
-        self.bury_dead_workers(&mut transaction).await?;
+        self.release_dead_workers(&mut transaction).await?;
         let mut query = due_returns();
         query.push(" AND c.id = ").push_bind(cancellation_id.to_string());
         let row = query.build().fetch_optional(&mut *transaction).await?;

@@ -1,7 +1,7 @@
 //! Which assets a worker takes next: each is one worker's at a time, and taking it begins an attempt.
 
 use bss_model::clock::now_ms;
-use bss_model::{BegunAttempt, Outstanding, SyncStatus, TakenAsset, Taking};
+use bss_model::{AssetSelection, BegunAttempt, Outstanding, SyncStatus, TakenAsset};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, Sqlite};
 use uuid::Uuid;
@@ -20,7 +20,11 @@ impl Record {
     ///
     /// # Errors
     /// When the record can't be read or written; nothing is taken then.
-    pub async fn take_assets(&self, worker: Uuid, taking: &Taking) -> Result<Vec<TakenAsset>, RecordError> {
+    pub async fn take_assets(
+        &self,
+        worker: Uuid,
+        taking: &AssetSelection,
+    ) -> Result<Vec<TakenAsset>, RecordError> {
         // Only a look while there is nothing to write: an idle worker keeps nobody else from writing.
         let mut look = due("SELECT assets.id FROM assets", taking);
         let (from_ms, to_ms) = lease_ends_ms();
@@ -35,7 +39,7 @@ impl Record {
             return Ok(Vec::new());
         }
         let mut transaction = begin_write(&self.writer).await?;
-        self.bury_dead_workers(&mut transaction).await?;
+        self.release_dead_workers(&mut transaction).await?;
         let mut query = due(
             "SELECT assets.id, assets.instance_id, product_code, client_transaction_id, customer, reseller
              FROM assets JOIN orders ON orders.id = assets.order_id",
@@ -70,7 +74,7 @@ impl Record {
     ///
     /// # Errors
     /// When the record can't be read.
-    pub async fn outstanding(&self, taking: &Taking) -> Result<Outstanding, RecordError> {
+    pub async fn outstanding(&self, taking: &AssetSelection) -> Result<Outstanding, RecordError> {
         let mut query = QueryBuilder::new(
             "SELECT COUNT(*) AS assets, COUNT(worker) AS taken,
                     MIN(CASE WHEN worker IS NULL THEN due_at_ms END) AS next_due_at_ms
@@ -108,7 +112,7 @@ impl Record {
 }
 
 /// The assets of a taking that no worker has and whose time has come.
-fn due(select: &str, taking: &Taking) -> QueryBuilder<Sqlite> {
+fn due(select: &str, taking: &AssetSelection) -> QueryBuilder<Sqlite> {
     let mut query = QueryBuilder::new(select);
     chosen(&mut query, taking);
     query
@@ -120,7 +124,7 @@ fn due(select: &str, taking: &Taking) -> QueryBuilder<Sqlite> {
     query
 }
 
-fn chosen(query: &mut QueryBuilder<Sqlite>, taking: &Taking) {
+fn chosen(query: &mut QueryBuilder<Sqlite>, taking: &AssetSelection) {
     query
         .push(" WHERE sync_status = ")
         .push_bind(SyncStatus::Unsynchronised.word());

@@ -112,7 +112,7 @@ impl Record {
     }
 
     /// Frees what dead workers had taken.
-    pub(super) async fn bury_dead_workers(
+    pub(super) async fn release_dead_workers(
         &self,
         transaction: &mut SqliteConnection,
     ) -> Result<(), RecordError> {
@@ -196,7 +196,7 @@ mod tests {
 
     async fn bury(record: &Record) {
         let mut transaction = begin_write(&record.writer).await.unwrap();
-        record.bury_dead_workers(&mut transaction).await.unwrap();
+        record.release_dead_workers(&mut transaction).await.unwrap();
         transaction.commit().await.unwrap();
     }
 

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::access_token_cache::AccessTokenCache;
-use crate::asked::Asked;
 use crate::call_event::CallListener;
 use crate::exchange_recording::{CallRecording, RecordedContext};
 use crate::outbound_https::{Egress, OutboundHttps};
+use crate::plugin_call::PluginCall;
 
 /// What one call is for, and what it may use.
 #[derive(Clone)]
@@ -28,7 +28,7 @@ pub struct CallContext {
 
 impl CallContext {
     /// The recording of a call that begins, where calls are recorded.
-    pub(crate) fn recording(&self, call: Uuid, asked: &Asked<'_>) -> Option<CallRecording> {
+    pub(crate) fn recording(&self, call: Uuid, asked: &PluginCall<'_>) -> Option<CallRecording> {
         let authorities = self.egress.authorities.iter();
         let context = || RecordedContext {
             options: self.options.clone(),

@@ -12,16 +12,16 @@ use wasmtime_wasi_config::{WasiConfig, WasiConfigVariables};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::access_token_cache::CallAccessTokens;
-use crate::asked::Verdict;
 use crate::bindings::certificate_store::{self, SignatureAlgorithm, SigningFailure};
 use crate::bindings::services_definition::{self, Product};
 use crate::bindings::{access_token_cache, progress, services_sink};
 use crate::call::CallContext;
 use crate::call_event::{CallEvent, CallListener, LogLevel};
-use crate::call_trace::Followed;
+use crate::call_trace::CallSpan;
 use crate::guest_log::{GuestLog, LogShares, Stream};
 use crate::limits;
 use crate::outbound_https::CallHttp;
+use crate::plugin_call::CallOutcome;
 
 /// What the sandbox of one call holds.
 pub(crate) struct CallState {
@@ -33,7 +33,7 @@ pub(crate) struct CallState {
     identity: Option<Arc<Identity>>,
     access_tokens: CallAccessTokens,
     listener: CallListener,
-    followed: Followed,
+    followed: CallSpan,
     log: GuestLog,
     sink: Option<Sink>,
     pub(crate) limiter: Limiter,
@@ -51,7 +51,7 @@ impl CallState {
     /// handed over.
     pub(crate) fn new(
         context: CallContext,
-        followed: Followed,
+        followed: CallSpan,
         log_shares: LogShares,
         reads_services: bool,
     ) -> Self {
@@ -93,14 +93,14 @@ impl CallState {
     }
 
     /// Tells the listener what is left to be told, and what the call took; and whoever follows it how it ended.
-    pub(crate) fn tell_end(&self, verdict: &Verdict) {
+    pub(crate) fn tell_end(&self, outcome: &CallOutcome) {
         let span = self.followed.span();
         let _entered = span.enter();
         self.log.end();
         (self.listener)(CallEvent::Ended {
             memory_bytes: self.limiter.memory_bytes,
         });
-        self.followed.end(verdict, self.limiter.memory_bytes);
+        self.followed.end(outcome, self.limiter.memory_bytes);
     }
 }
 
@@ -351,7 +351,7 @@ mod tests {
             access_tokens: AccessTokenCache::default(),
             listener: Arc::new(|_| ()),
         };
-        CallState::new(context, Followed::default(), LogShares::default(), false)
+        CallState::new(context, CallSpan::default(), LogShares::default(), false)
     }
 
     /// Everything that a guest can get from `certificate-store`, which is where the host has the key at hand.

@@ -30,8 +30,8 @@ use tracing::{Instrument, Span, field};
 use uuid::Uuid;
 use wasmtime_wasi_http::{Error, WasiBody};
 
-use crate::asked::{Asked, Verdict};
 use crate::exchange_recording::{CallRecording, ExchangeRecording};
+use crate::plugin_call::{CallOutcome, PluginCall};
 
 pub use collector::{Collector, CollectorError};
 pub use journal::TRACES_DIRECTORY;
@@ -62,12 +62,12 @@ pub fn attempt(purpose: &str, asset: Uuid, number: Option<u32>) -> Span {
 
 /// What follows one call, wherever it goes. Cloning shares it. The default follows nothing.
 #[derive(Clone, Debug)]
-pub(crate) struct Followed {
+pub(crate) struct CallSpan {
     span: Span,
     recording: Option<CallRecording>,
 }
 
-impl Default for Followed {
+impl Default for CallSpan {
     fn default() -> Self {
         Self {
             span: Span::none(),
@@ -76,11 +76,11 @@ impl Default for Followed {
     }
 }
 
-impl Followed {
+impl CallSpan {
     /// A call begins.
     pub(crate) fn begin(
         call: Uuid,
-        asked: &Asked<'_>,
+        asked: &PluginCall<'_>,
         instance_id: &str,
         recording: Option<CallRecording>,
     ) -> Self {
@@ -99,20 +99,20 @@ impl Followed {
     }
 
     /// The call has ended.
-    pub(crate) fn end(&self, verdict: &Verdict, memory_bytes: u64) {
+    pub(crate) fn end(&self, outcome: &CallOutcome, memory_bytes: u64) {
         if let Some(recording) = &self.recording {
-            recording.end(verdict);
+            recording.end(outcome);
         }
-        tracing::record_all!(self.span, outcome = verdict.outcome, memory_bytes);
-        if let Some(problem) = &verdict.problem {
+        tracing::record_all!(self.span, outcome = outcome.outcome, memory_bytes);
+        if let Some(problem) = &outcome.problem {
             self.span.record("problem", problem.as_str());
         }
-        if let Some(correlation_id) = &verdict.correlation_id {
+        if let Some(correlation_id) = &outcome.correlation_id {
             self.span.record("correlation_id", correlation_id.as_str());
         }
         let _entered = self.span.enter();
         tracing::info!(
-            outcome = verdict.outcome,
+            outcome = outcome.outcome,
             "the call has ended; `bss-host trace` shows it"
         );
     }
@@ -140,7 +140,7 @@ impl Followed {
     }
 
     /// A request of the plugin arrives.
-    pub(crate) fn exchange<B>(&self, instance_id: &str, request: &http::Request<B>) -> FollowedExchange {
+    pub(crate) fn exchange<B>(&self, instance_id: &str, request: &http::Request<B>) -> ExchangeSpan {
         let uri = request.uri();
         let span = tracing::info_span!(
             target: TARGET,
@@ -160,18 +160,18 @@ impl Followed {
             cause = field::Empty,
         );
         let recording = self.recording.as_ref().map(|call| call.exchange(request));
-        FollowedExchange { span, recording }
+        ExchangeSpan { span, recording }
     }
 }
 
 /// What follows one exchange of a call.
 #[derive(Debug)]
-pub(crate) struct FollowedExchange {
+pub(crate) struct ExchangeSpan {
     span: Span,
     recording: Option<ExchangeRecording>,
 }
 
-impl FollowedExchange {
+impl ExchangeSpan {
     /// The span of the exchange, which lasts until its answer's body is read or dropped.
     pub(crate) fn span(&self) -> Span {
         self.span.clone()
@@ -207,7 +207,7 @@ impl FollowedExchange {
                 let recording = self.recording.take();
                 let (head, body) = response.into_parts();
                 let recorded = recording.map(|recording| body::RecordedBody::new(recording, &head));
-                let body = body::FollowedBody::boxed(body, self.span, recorded);
+                let body = body::BodySpan::boxed(body, self.span, recorded);
                 Ok(http::Response::from_parts(head, body))
             }
             Err(error) => {

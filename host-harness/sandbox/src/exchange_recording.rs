@@ -26,7 +26,7 @@ use serde_json::Value;
 use uuid::Uuid;
 use wasmtime_wasi_http::Error;
 
-use crate::asked::{Asked, Verdict};
+use crate::plugin_call::{CallOutcome, PluginCall};
 use scrub::Body;
 
 pub(crate) use scrub::Scrubber;
@@ -88,11 +88,11 @@ pub(crate) struct RecordedOutcome {
     problem: Option<String>,
 }
 
-impl From<&Verdict> for RecordedOutcome {
-    fn from(verdict: &Verdict) -> Self {
+impl From<&CallOutcome> for RecordedOutcome {
+    fn from(outcome: &CallOutcome) -> Self {
         Self {
-            outcome: verdict.outcome.to_owned(),
-            problem: verdict.problem.clone(),
+            outcome: outcome.outcome.to_owned(),
+            problem: outcome.problem.clone(),
         }
     }
 }
@@ -178,7 +178,12 @@ impl Recorder {
     }
 
     /// A call begins.
-    pub(crate) fn begin(&self, call: Uuid, asked: &Asked<'_>, context: RecordedContext) -> CallRecording {
+    pub(crate) fn begin(
+        &self,
+        call: Uuid,
+        asked: &PluginCall<'_>,
+        context: RecordedContext,
+    ) -> CallRecording {
         let asked = self.scrubber().arguments(asked);
         self.write(&Line::Call {
             call,
@@ -269,10 +274,10 @@ impl CallRecording {
     }
 
     /// The call has ended.
-    pub(crate) fn end(&self, verdict: &Verdict) {
+    pub(crate) fn end(&self, outcome: &CallOutcome) {
         self.0.recorder.write(&Line::End {
             call: self.0.call,
-            said: verdict.into(),
+            said: outcome.into(),
             access_token_kept: self.0.access_token_kept.load(Ordering::Relaxed) == KEPT,
         });
     }

@@ -3,7 +3,6 @@
 //! A part of `host-harness`, which re-exports what embedders need; everything else is `pub` for the crates beside it.
 
 pub mod access_token_cache;
-mod asked;
 pub mod bindings;
 pub mod call;
 pub mod call_event;
@@ -16,6 +15,7 @@ mod guest_log;
 pub mod limits;
 pub mod outbound_https;
 pub mod plugin;
+mod plugin_call;
 pub mod replay;
 
 pub use call::CallContext;

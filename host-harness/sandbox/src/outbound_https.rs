@@ -31,7 +31,7 @@ use tokio::time::{Instant, timeout_at};
 use tracing::Instrument as _;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
-use crate::call_trace::{Followed, FollowedExchange, step};
+use crate::call_trace::{CallSpan, ExchangeSpan, step};
 use crate::exchange_recording::Recorder;
 use crate::limits;
 use body::Bounded;
@@ -97,7 +97,7 @@ impl OutboundHttps {
     }
 
     /// One without connections yet; what passes is written down where it is here.
-    pub fn afresh(&self) -> Self {
+    pub fn without_connections(&self) -> Self {
         Self {
             recorder: self.recorder.clone(),
             ..Self::default()
@@ -140,7 +140,7 @@ impl OutboundHttps {
         egress: &Egress,
         request: http::Request<WasiBody>,
         deadlines: Deadlines,
-        following: &FollowedExchange,
+        following: &ExchangeSpan,
     ) -> Result<http::Response<WasiBody>, Error> {
         let permitted = match policy::permit(request.method(), request.uri(), &egress.authorities) {
             Ok(permitted) => permitted,
@@ -150,7 +150,7 @@ impl OutboundHttps {
                     transport.denied(&request);
                 }
                 drain(request.into_body()).await;
-                return Err(Failure::Denied.told());
+                return Err(Failure::Denied.error_code());
             }
         };
         if let Some(transport) = &self.transport {
@@ -159,7 +159,7 @@ impl OutboundHttps {
         }
         let client = self.client(egress, permitted.client_certificate).map_err(|error| {
             tracing::error!(instance = egress.instance_id, %error, "the instance's certificate can't be used for TLS");
-            Failure::IdentityUnusable.told()
+            Failure::IdentityUnusable.error_code()
         })?;
         let request = with_known_length(request, &permitted.authority).await?;
         following.sends(&request);
@@ -177,7 +177,7 @@ impl OutboundHttps {
         authority: &Authority,
         request: http::Request<Bytes>,
         deadlines: Deadlines,
-        following: &FollowedExchange,
+        following: &ExchangeSpan,
     ) -> Result<http::Response<Bounded>, Error> {
         let connect_by = Instant::now() + deadlines.connection;
         let unconnected = |failure: ConnectFailure| {
@@ -185,7 +185,7 @@ impl OutboundHttps {
             let cause = failure::in_full(&failure);
             tracing::warn!(%authority, cause, "no connection");
             following.not_connected(&cause);
-            Failure::NotConnected(failure).told()
+            Failure::NotConnected(failure).error_code()
         };
         let slot = self.pool.slot(client, connect_by).instrument(step!("turn"));
         let mut slot = slot.await.map_err(unconnected)?;
@@ -212,7 +212,7 @@ impl OutboundHttps {
                 Ok(Err(unanswered)) => unanswered,
                 Err(_) => {
                     lease.retire();
-                    return Err(Failure::NoAnswerInTime.told());
+                    return Err(Failure::NoAnswerInTime.error_code());
                 }
             };
             if unanswered.http1_required {
@@ -220,7 +220,7 @@ impl OutboundHttps {
             }
             let untouched = matches!(unanswered.failure, Failure::Untouched);
             if !untouched || tries >= limits::TRIES_PER_REQUEST {
-                return Err(unanswered.failure.told());
+                return Err(unanswered.failure.error_code());
             }
             slot = lease.into_slot();
         }
@@ -274,16 +274,16 @@ async fn with_known_length(
     let body = match collected.await {
         Ok(Ok(body)) => body.to_bytes(),
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            return Err(Failure::RequestTooLarge.told());
+            return Err(Failure::RequestTooLarge.error_code());
         }
         // The guest gave its own body up, or declared another length than it wrote.
-        Ok(Err(_)) | Err(_) => return Err(Failure::RequestBroken.told()),
+        Ok(Err(_)) | Err(_) => return Err(Failure::RequestBroken.error_code()),
     };
     // What is written is made from what the policy has judged, and from the body as it is.
     let mut target = head.uri.into_parts();
     target.scheme = Some(Scheme::HTTPS);
     target.authority = authority.to_string().parse().ok();
-    head.uri = Uri::from_parts(target).map_err(|_| Failure::TargetUnwritable.told())?;
+    head.uri = Uri::from_parts(target).map_err(|_| Failure::TargetUnwritable.error_code())?;
     for name in [CONTENT_LENGTH, HOST, TE] {
         head.headers.remove(name);
     }
@@ -298,7 +298,7 @@ async fn with_known_length(
 pub struct CallHttp {
     outbound: OutboundHttps,
     egress: Arc<Egress>,
-    followed: Followed,
+    followed: CallSpan,
 }
 
 impl CallHttp {
@@ -307,11 +307,11 @@ impl CallHttp {
         Self {
             outbound,
             egress,
-            followed: Followed::default(),
+            followed: CallSpan::default(),
         }
     }
 
-    pub(crate) fn followed_by(self, followed: Followed) -> Self {
+    pub(crate) fn followed_by(self, followed: CallSpan) -> Self {
         Self { followed, ..self }
     }
 }

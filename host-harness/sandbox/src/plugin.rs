@@ -16,7 +16,6 @@ use wasmtime::component::{
 };
 use wasmtime::{Engine, Store, Trap, WasmBacktrace};
 
-use crate::asked::{Answer, Asked, Verdict};
 use crate::bindings::connection::Step;
 use crate::bindings::failures::{ChangeFailure, ReadFailure};
 use crate::bindings::instance_settings::{Draft, Form, Instance};
@@ -27,11 +26,12 @@ use crate::bindings::{Checking, CheckingPre, CorePre, Lifecycle, LifecyclePre};
 use crate::call::CallContext;
 use crate::call_state;
 use crate::call_state::CallState;
-use crate::call_trace::Followed;
+use crate::call_trace::CallSpan;
 use crate::compiled_cache::CompiledCache;
 use crate::error::{CallError, LoadError};
 use crate::guest_log::LogShares;
 use crate::limits::{self, CallLimits};
+use crate::plugin_call::{Answer, CallOutcome, PluginCall};
 use deadlines::Deadlines;
 use engine::Ticker;
 
@@ -167,7 +167,7 @@ impl Plugin {
     /// # Errors
     /// When the plugin brings no answer.
     pub async fn configure_instance(&self, context: CallContext, draft: Draft) -> Result<Form, CallError> {
-        let asked = Asked::ConfigureInstance { draft: &draft };
+        let asked = PluginCall::ConfigureInstance { draft: &draft };
         let mut call = self.enter(asked, context, self.limits.wall_clock, false).await?;
         let answer = call.run(self.core.configure_instance, (&draft,)).await;
         call.end(answer).map(|(form, _)| form)
@@ -183,7 +183,7 @@ impl Plugin {
         instance: &Instance,
         entity_tag: &str,
     ) -> Result<Result<(Outcome, Vec<Product>), ReadFailure>, CallError> {
-        let asked = Asked::FetchServices { instance, entity_tag };
+        let asked = PluginCall::FetchServices { instance, entity_tag };
         let mut call = self
             .enter(asked, context, self.limits.catalog_wall_clock, true)
             .await?;
@@ -204,7 +204,7 @@ impl Plugin {
         instance: &Instance,
         order: &LicenseOrder,
     ) -> Result<Result<OrderAnswer, ChangeFailure>, CallError> {
-        let asked = Asked::CreateLicense { instance, order };
+        let asked = PluginCall::CreateLicense { instance, order };
         let mut call = self.enter(asked, context, self.limits.wall_clock, false).await?;
         let answer = call.run(self.core.create_license, (instance, order)).await;
         call.end(answer).map(|(answer, _)| answer)
@@ -225,7 +225,7 @@ impl Plugin {
         instance: &Instance,
         name: &LicenseName,
     ) -> Result<Result<Option<License>, ReadFailure>, CallError> {
-        let asked = Asked::GetLicense { instance, name };
+        let asked = PluginCall::GetLicense { instance, name };
         let mut call = self.enter(asked, context, self.limits.wall_clock, false).await?;
         let lifecycle = Lifecycle::new(&mut call.store, &call.instance).map_err(CallError::Setup)?;
         let run = lifecycle
@@ -245,7 +245,7 @@ impl Plugin {
         instance: &Instance,
         license_return: &LicenseReturn,
     ) -> Result<Result<License, ChangeFailure>, CallError> {
-        let asked = Asked::CancelLicense {
+        let asked = PluginCall::CancelLicense {
             instance,
             license_return,
         };
@@ -272,7 +272,7 @@ impl Plugin {
         context: CallContext,
         instance: &Instance,
     ) -> Result<Vec<Step>, CallError> {
-        let asked = Asked::CheckConnection { instance };
+        let asked = PluginCall::CheckConnection { instance };
         let mut call = self.enter(asked, context, self.limits.wall_clock, false).await?;
         let checking = Checking::new(&mut call.store, &call.instance).map_err(CallError::Setup)?;
         let run = checking
@@ -285,14 +285,14 @@ impl Plugin {
     /// Makes the sandbox of one call, and lets the component begin.
     async fn enter(
         &self,
-        asked: Asked<'_>,
+        asked: PluginCall<'_>,
         context: CallContext,
         wall_clock: Duration,
         reads_services: bool,
     ) -> Result<Call, CallError> {
         let call = Uuid::new_v4();
         let recording = context.recording(call, &asked);
-        let followed = Followed::begin(call, &asked, &context.egress.instance_id, recording);
+        let followed = CallSpan::begin(call, &asked, &context.egress.instance_id, recording);
         let mut deadlines = Deadlines::new(wall_clock, self.limits.processor, followed.span());
         let state = CallState::new(context, followed.clone(), self.log_shares.clone(), reads_services);
         let mut store = Store::new(&self.engine, state);
@@ -310,7 +310,7 @@ impl Plugin {
             Ok(Err(error)) => Err(CallError::Setup(error)),
             Err(late) => Err(late),
         };
-        let instance = begun.inspect_err(|error| followed.end(&Verdict::from(error), 0))?;
+        let instance = begun.inspect_err(|error| followed.end(&CallOutcome::from(error), 0))?;
         Ok(Call {
             store,
             instance,
@@ -358,8 +358,8 @@ impl Call {
             Err(error) => Err(error),
         };
         self.store.data().tell_end(&match &answer {
-            Ok(answer) => answer.verdict(),
-            Err(error) => Verdict::from(error),
+            Ok(answer) => answer.call_outcome(),
+            Err(error) => CallOutcome::from(error),
         });
         Ok((answer?, self.store.into_data()))
     }

@@ -13,7 +13,6 @@ use uuid::Uuid;
 use wasmtime_wasi_http::{Error, WasiBody};
 
 use crate::access_token_cache::AccessTokenCache;
-use crate::asked::{Answer, Verdict};
 use crate::bindings::instance_settings::{Draft, Instance};
 use crate::bindings::license_lifecycle::{LicenseName, LicenseReturn};
 use crate::bindings::license_order::LicenseOrder;
@@ -26,6 +25,7 @@ use crate::outbound_https::{
     Answering, AuthorityError, Egress, OutboundHttps, PermittedAuthority, Transport,
 };
 use crate::plugin::Plugin;
+use crate::plugin_call::{Answer, CallOutcome};
 
 /// The access token that a call finds where the recorded one found one.
 const KEPT_ACCESS_TOKEN: &str = "removed-0";
@@ -85,10 +85,10 @@ pub struct ReplayedCall {
     pub differences: Vec<Difference>,
 }
 
-/// A function with its arguments, as [`crate::asked::Asked`] writes them.
+/// A function with its arguments, as [`crate::plugin_call::PluginCall`] writes them.
 #[derive(Deserialize)]
 #[serde(tag = "function", rename_all = "kebab-case")]
-enum AskedAgain {
+enum RecordedPluginCall {
     ConfigureInstance {
         draft: Draft,
     },
@@ -125,14 +125,15 @@ pub async fn replay(
     let identity = Arc::new(Identity::of_nobody()?);
     let mut replayed = Vec::with_capacity(recording.calls.len());
     for recorded in &recording.calls {
-        let asked = AskedAgain::deserialize(&recorded.asked).map_err(|source| ReplayError::Arguments {
-            call: recorded.call,
-            source,
-        })?;
+        let asked =
+            RecordedPluginCall::deserialize(&recorded.asked).map_err(|source| ReplayError::Arguments {
+                call: recorded.call,
+                source,
+            })?;
         let replay = Arc::new(Replay::new(recorded.exchanges.clone()));
         let context = context(recorded, &replay, &identity, listener)?;
-        let verdict = ask(plugin, context, asked).await;
-        let now = RecordedOutcome::from(&verdict);
+        let outcome = ask(plugin, context, asked).await;
+        let now = RecordedOutcome::from(&outcome);
         let mut differences = replay.differences();
         let before = recorded.said.as_ref();
         if before.is_some_and(|before| *before != now) {
@@ -154,33 +155,35 @@ pub async fn replay(
     Ok(replayed)
 }
 
-async fn ask(plugin: &Plugin, context: CallContext, asked: AskedAgain) -> Verdict {
-    fn verdict<T: Answer>(answer: Result<T, crate::error::CallError>) -> Verdict {
+async fn ask(plugin: &Plugin, context: CallContext, asked: RecordedPluginCall) -> CallOutcome {
+    fn call_outcome<T: Answer>(answer: Result<T, crate::error::CallError>) -> CallOutcome {
         match answer {
-            Ok(answer) => answer.verdict(),
-            Err(error) => Verdict::from(&error),
+            Ok(answer) => answer.call_outcome(),
+            Err(error) => CallOutcome::from(&error),
         }
     }
     match asked {
-        AskedAgain::ConfigureInstance { draft } => verdict(plugin.configure_instance(context, draft).await),
-        AskedAgain::FetchServices { instance, entity_tag } => verdict(
+        RecordedPluginCall::ConfigureInstance { draft } => {
+            call_outcome(plugin.configure_instance(context, draft).await)
+        }
+        RecordedPluginCall::FetchServices { instance, entity_tag } => call_outcome(
             plugin
                 .fetch_services(context, &instance, &entity_tag)
                 .await
                 .map(|answer| answer.map(|(outcome, _)| outcome)),
         ),
-        AskedAgain::CreateLicense { instance, order } => {
-            verdict(plugin.create_license(context, &instance, &order).await)
+        RecordedPluginCall::CreateLicense { instance, order } => {
+            call_outcome(plugin.create_license(context, &instance, &order).await)
         }
-        AskedAgain::GetLicense { instance, name } => {
-            verdict(plugin.get_license(context, &instance, &name).await)
+        RecordedPluginCall::GetLicense { instance, name } => {
+            call_outcome(plugin.get_license(context, &instance, &name).await)
         }
-        AskedAgain::CancelLicense {
+        RecordedPluginCall::CancelLicense {
             instance,
             license_return,
-        } => verdict(plugin.cancel_license(context, &instance, &license_return).await),
-        AskedAgain::CheckConnection { instance } => {
-            verdict(plugin.check_connection(context, &instance).await)
+        } => call_outcome(plugin.cancel_license(context, &instance, &license_return).await),
+        RecordedPluginCall::CheckConnection { instance } => {
+            call_outcome(plugin.check_connection(context, &instance).await)
         }
     }
 }

@@ -17,12 +17,12 @@
 
 use std::time::Duration;
 
-use bss_model::{EarlierAttempts, ReturnOutcome};
-use bss_sandbox::bindings::failures::{ChangeFailure, Delay, ReadFailure};
+use bss_model::{EarlierAttempts, Problem, ReturnOutcome};
+use bss_sandbox::bindings::failures::{ChangeFailure, ReadFailure};
 use bss_sandbox::bindings::license_order::{License, LicenseTokenStatus, ReturnStatus};
 use bss_sandbox::error::CallError;
 
-use crate::license_order::{problem, recorded_problem};
+use crate::contract::{recorded_problem, retry_after};
 
 /// What an attempt came to.
 #[derive(Debug, PartialEq, Eq)]
@@ -73,7 +73,7 @@ pub(super) fn after_look_up(
         Ok(Ok(None)) => {
             let message = "the vendor does not know the license any more";
             (
-                problem("license-not-found", message, "ask the vendor's support"),
+                Problem::new("license-not-found", message, "ask the vendor's support"),
                 None,
             )
         }
@@ -143,32 +143,28 @@ fn shown(license: &License, license_token_id: &str) -> Shown {
     }
 }
 
-fn retry_after(delay: &Delay) -> Option<Duration> {
-    delay.retry_after_ms.map(Duration::from_millis)
-}
-
-fn redeemed() -> bss_model::Problem {
-    problem(
+fn redeemed() -> Problem {
+    Problem::new(
         "license-redeemed",
         "the customer has used the license",
         "a license that was used can't be returned",
     )
 }
 
-fn unclear() -> bss_model::Problem {
-    problem(
+fn unclear() -> Problem {
+    Problem::new(
         "return-not-shown",
         "the vendor does not show whether the license is returned",
         "the next attempt looks it up",
     )
 }
 
-fn broke_off(error: &CallError) -> bss_model::Problem {
+fn broke_off(error: &CallError) -> Problem {
     let (code, advice) = match error {
         CallError::Setup(_) => ("sandbox", "try again when the machine is less busy"),
         _ => ("plugin-broke-off", "the next attempt looks it up"),
     };
-    problem(code, &error.to_string(), advice)
+    Problem::new(code, error.to_string(), advice)
 }
 
 #[cfg(test)]

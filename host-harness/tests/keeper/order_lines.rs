@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use bss_model::{
-    AssetFilter, AttemptOutcome, Choice, Contact, Decision, NewOrder, Order, Price, Problem, SyncStatus,
-    TakenAsset, Taking,
+    AssetFilter, AssetSelection, AttemptOutcome, Choice, Contact, Decision, NewOrder, Order, Price, Problem,
+    SyncStatus, TakenAsset,
 };
 use bss_record::{PlaceError, Record, RetryError, Worker};
 use uuid::Uuid;
@@ -21,9 +21,9 @@ async fn placed(record: &Record, quantity: u32) -> Order {
 }
 
 async fn take(record: &Record, worker: &Worker, limit: u32) -> Vec<TakenAsset> {
-    let taking = Taking {
+    let taking = AssetSelection {
         limit,
-        ..Taking::default()
+        ..AssetSelection::default()
     };
     record.take_assets(worker.id(), &taking).await.unwrap()
 }
@@ -92,10 +92,10 @@ async fn a_line_is_not_attempted_before_its_time_and_not_for_an_instance_that_re
     let record = TestRecord::open().await;
     let order = placed(&record, 1).await;
     let worker = record.start_worker().await.unwrap();
-    let resting = Taking {
+    let resting = AssetSelection {
         limit: 1,
         without_instances: vec![order.instance_id],
-        ..Taking::default()
+        ..AssetSelection::default()
     };
     assert!(
         record
@@ -111,7 +111,7 @@ async fn a_line_is_not_attempted_before_its_time_and_not_for_an_instance_that_re
         .await
         .unwrap();
     assert!(take(&record, &worker, 1).await.is_empty());
-    let open = record.outstanding(&Taking::default()).await.unwrap();
+    let open = record.outstanding(&AssetSelection::default()).await.unwrap();
     assert_eq!((open.assets, open.taken, open.next_due_at_ms), (1, 0, Some(far)));
     // An operator need not wait.
     record.retry_asset(taken[0].asset_id).await.unwrap();

@@ -1,9 +1,9 @@
 //! Orders and assets: nothing half-written, nothing bought twice, nothing secret in clear.
 
 use bss_model::{
-    AssetFilter, AttemptOutcome, AttemptResult, BegunAttempt, Choice, Contact, Decision, EarlierAttempts,
-    License, LicenseTokenStatus, NewLine, NewOrder, Order, Party, Price, Problem, ReturnStatus, Secret,
-    SyncStatus, Taking, client_transaction_id,
+    AssetFilter, AssetSelection, AttemptOutcome, AttemptResult, BegunAttempt, Choice, Contact, Decision,
+    EarlierAttempts, License, LicenseTokenStatus, NewLine, NewOrder, Order, Party, Price, Problem,
+    ReturnStatus, Secret, SyncStatus, client_transaction_id,
 };
 use bss_record::{FinishError, PlaceError, Record};
 use uuid::Uuid;
@@ -75,10 +75,10 @@ pub(crate) async fn begin(record: &Record, asset: Uuid) -> BegunAttempt {
 
 async fn take(record: &Record, asset: Uuid) -> Option<BegunAttempt> {
     let worker = record.start_worker().await.unwrap();
-    let taking = Taking {
+    let taking = AssetSelection {
         asset: Some(asset),
         limit: 1,
-        ..Taking::default()
+        ..AssetSelection::default()
     };
     let taken = record.take_assets(worker.id(), &taking).await.unwrap();
     record.end_worker(worker).await.unwrap();
@@ -87,9 +87,9 @@ async fn take(record: &Record, asset: Uuid) -> Option<BegunAttempt> {
 
 /// How many assets of an order have no license and have not failed.
 async fn open_assets(record: &Record, order: Uuid) -> u64 {
-    let taking = Taking {
+    let taking = AssetSelection {
         order: Some(order),
-        ..Taking::default()
+        ..AssetSelection::default()
     };
     record.outstanding(&taking).await.unwrap().assets
 }

@@ -10,7 +10,7 @@ use super::args::{AssetCommand, ListAssets};
 use super::commands::{Outcome, configure_failure, listener, no_answer, now_ms};
 use super::orders::place_failure;
 use super::show::{self, Failure};
-use super::{Ending, returns};
+use super::{ExitStatus, returns};
 
 pub(super) async fn run(host: &Host, command: AssetCommand, json: bool) -> Outcome {
     match command {
@@ -53,7 +53,7 @@ async fn list(host: &Host, list: ListAssets, json: bool) -> Outcome {
     } else {
         show_assets(&assets, list.show_keys);
     }
-    Ok(Ending::Done)
+    Ok(ExitStatus::Done)
 }
 
 /// Whether it takes longer to know whether a license was bought than the platform itself would wait.
@@ -74,7 +74,7 @@ pub(super) async fn known(host: &Host, asset_id: Uuid) -> Result<Asset, Failure>
     asset.ok_or_else(|| {
         let message = format!("asset `{asset_id}` does not exist");
         Failure::text(
-            Ending::Refused,
+            ExitStatus::Refused,
             message,
             "`bss-host asset list` shows those that do",
         )
@@ -95,7 +95,7 @@ async fn show(host: &Host, asset_id: Uuid, show_keys: bool, json: bool) -> Outco
         value["billingTo"] = json!(billed);
         value["overdue"] = is_overdue(&asset).into();
         show::line(value.to_string());
-        return Ok(Ending::Done);
+        return Ok(ExitStatus::Done);
     }
     let text = |name: &str| value[name].as_str().unwrap_or_default().to_owned();
     let party = |party: Option<&bss_model::Party>| {
@@ -136,7 +136,7 @@ async fn show(host: &Host, asset_id: Uuid, show_keys: bool, json: bool) -> Outco
     for reason in show::asset_reasons(std::slice::from_ref(&asset)) {
         show::note(reason);
     }
-    Ok(Ending::Done)
+    Ok(ExitStatus::Done)
 }
 
 async fn history(host: &Host, asset_id: Uuid, json: bool) -> Outcome {
@@ -144,7 +144,7 @@ async fn history(host: &Host, asset_id: Uuid, json: bool) -> Outcome {
     let attempts = host.record().attempts(asset_id).await.map_err(no_answer)?;
     if json {
         show::line(attempts.iter().map(attempt_json).collect::<Value>().to_string());
-        return Ok(Ending::Done);
+        return Ok(ExitStatus::Done);
     }
     let mut table = show::table(&[
         "Attempt",
@@ -176,7 +176,7 @@ async fn history(host: &Host, asset_id: Uuid, json: bool) -> Outcome {
         ]);
     }
     show::line(table.to_string());
-    Ok(Ending::Done)
+    Ok(ExitStatus::Done)
 }
 
 fn attempt_json(attempt: &Attempt) -> Value {
@@ -201,10 +201,14 @@ async fn retry(host: &Host, asset_id: Uuid, json: bool) -> Outcome {
         show_assets(std::slice::from_ref(&asset), false);
     }
     match asset.sync_status {
-        SyncStatus::Synchronized => Ok(Ending::Done),
-        SyncStatus::Failed => Err(Failure::text(Ending::Refused, "the license was not bought", "")),
+        SyncStatus::Synchronized => Ok(ExitStatus::Done),
+        SyncStatus::Failed => Err(Failure::text(
+            ExitStatus::Refused,
+            "the license was not bought",
+            "",
+        )),
         SyncStatus::Unsynchronised => Err(Failure::text(
-            Ending::NoAnswer,
+            ExitStatus::NoAnswer,
             "whether the license was bought is not known yet",
             "`bss-host run` looks it up on and on; `bss-host asset history` shows every attempt",
         )),

@@ -15,7 +15,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::commands::{Outcome, no_answer};
-use super::{Ending, show};
+use super::{ExitStatus, show};
 use calls::CallsArguments;
 use measured::{Machine, build};
 
@@ -122,11 +122,14 @@ pub(super) async fn run(data_dir: &Path, plugin: &Path, arguments: &BenchArgumen
     let machine = Machine::at_first();
     let mut figures = match &arguments.command {
         Some(BenchCommand::Upstream) => {
-            return upstream::run().await.map(|()| Ending::Done).map_err(no_answer);
+            return upstream::run()
+                .await
+                .map(|()| ExitStatus::Done)
+                .map_err(no_answer);
         }
         Some(BenchCommand::InTurn { native }) => {
             let ran = calls::run_in_turn(data_dir, plugin, *native).await;
-            return ran.map(|()| Ending::Done).map_err(no_answer);
+            return ran.map(|()| ExitStatus::Done).map_err(no_answer);
         }
         command => {
             warn_of_debug();
@@ -149,7 +152,7 @@ pub(super) async fn run(data_dir: &Path, plugin: &Path, arguments: &BenchArgumen
     if json {
         show::line(figures.to_string());
     }
-    Ok(Ending::Done)
+    Ok(ExitStatus::Done)
 }
 
 fn draw(figures: &Value, file: &Path) -> Result<(), BenchError> {

@@ -6,7 +6,7 @@ use bss_record::{RecordError, RemoveError};
 use host_harness::Host;
 use serde_json::{Value, json};
 
-use super::Ending;
+use super::ExitStatus;
 use super::args::CertificateCommand;
 use super::commands::{Outcome, no_answer, now_ms, refused};
 use super::show::{self, Failure};
@@ -38,7 +38,7 @@ async fn list(host: &Host, wanted: impl Fn(&InstalledCertificate) -> bool, json:
             .iter()
             .map(|(certificate, used_by)| certificate_json(certificate, used_by));
         show::line(certificates.collect::<Value>().to_string());
-        return Ok(Ending::Done);
+        return Ok(ExitStatus::Done);
     }
     let mut table = show::table(&[
         "Thumbprint",
@@ -67,7 +67,7 @@ async fn list(host: &Host, wanted: impl Fn(&InstalledCertificate) -> bool, json:
         ]);
     }
     show::line(table.to_string());
-    Ok(Ending::Done)
+    Ok(ExitStatus::Done)
 }
 
 async fn show_one(host: &Host, thumbprint: &Thumbprint, json: bool) -> Outcome {
@@ -79,7 +79,7 @@ async fn show_one(host: &Host, thumbprint: &Thumbprint, json: bool) -> Outcome {
         .map_err(no_answer)?;
     let certificate = found.ok_or_else(|| {
         Failure::text(
-            Ending::Refused,
+            ExitStatus::Refused,
             format!("certificate `{thumbprint}` is not installed"),
             "`certificate list` shows those that are",
         )
@@ -87,7 +87,7 @@ async fn show_one(host: &Host, thumbprint: &Thumbprint, json: bool) -> Outcome {
     let used_by = used_by(host, &certificate).await.map_err(no_answer)?;
     if json {
         show::line(certificate_json(&certificate, &used_by).to_string());
-        return Ok(Ending::Done);
+        return Ok(ExitStatus::Done);
     }
     let usable = certificate
         .unusable_because(now_ms())
@@ -111,7 +111,7 @@ async fn show_one(host: &Host, thumbprint: &Thumbprint, json: bool) -> Outcome {
         table.add_row([name.to_owned(), value]);
     }
     show::line(table.to_string());
-    Ok(Ending::Done)
+    Ok(ExitStatus::Done)
 }
 
 async fn remove(host: &Host, thumbprint: &Thumbprint, json: bool) -> Outcome {
@@ -125,7 +125,7 @@ async fn remove(host: &Host, thumbprint: &Thumbprint, json: bool) -> Outcome {
     } else {
         show::line(format!("removed {thumbprint}, and its private key"));
     }
-    Ok(Ending::Done)
+    Ok(ExitStatus::Done)
 }
 
 async fn used_by(host: &Host, certificate: &InstalledCertificate) -> Result<Vec<String>, RecordError> {

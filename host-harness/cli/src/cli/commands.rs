@@ -21,18 +21,18 @@ use super::args::{
 };
 use super::show::{self, Failure};
 use super::{
-    Ending, assets, certificates, demo, instances, invoices, mail, orders, pfx, prerequisites, products,
+    ExitStatus, assets, certificates, demo, instances, invoices, mail, orders, pfx, prerequisites, products,
     replay, services, trace, worker,
 };
 
-pub(super) type Outcome = Result<Ending, Failure>;
+pub(super) type Outcome = Result<ExitStatus, Failure>;
 
 /// Runs one command to its end.
 pub(super) async fn run(arguments: Arguments) -> Outcome {
     let json = arguments.json;
     if arguments.record.is_some() && !arguments.command.opens_host() {
         let message = "this command can't be recorded: it does not work on the data directory";
-        return Err(Failure::text(Ending::Usage, message, "leave --record out"));
+        return Err(Failure::text(ExitStatus::Usage, message, "leave --record out"));
     }
     match &arguments.command {
         Command::Simulator(simulator_arguments) => return simulator(simulator_arguments).await,
@@ -85,9 +85,9 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
         Command::Mail(command) => mail::run(&host, command, json).await,
         Command::Trace(asked) => trace::run(&host, &arguments.data_dir, &asked, json).await,
         Command::Simulator(_) | Command::Demo(_) | Command::Prerequisites(_) | Command::Replay(_) => {
-            Ok(Ending::Done)
+            Ok(ExitStatus::Done)
         }
-        Command::Bench(_) => Ok(Ending::Done),
+        Command::Bench(_) => Ok(ExitStatus::Done),
     }
 }
 
@@ -97,12 +97,12 @@ pub(super) fn now_ms() -> i64 {
 
 /// The host could not do its part: disk, memory, a plugin that broke off.
 pub(super) fn no_answer(error: impl std::error::Error + 'static) -> Failure {
-    Failure::new(Ending::NoAnswer, &error)
+    Failure::new(ExitStatus::NoAnswer, &error)
 }
 
 /// The answer is no.
 pub(super) fn refused(error: impl std::error::Error + 'static) -> Failure {
-    Failure::new(Ending::Refused, &error)
+    Failure::new(ExitStatus::Refused, &error)
 }
 
 pub(super) fn configure_failure(error: ConfigureError) -> Failure {
@@ -153,7 +153,7 @@ fn pfx_code(file: Option<&Path>) -> Result<PfxCode, Failure> {
             };
             Zeroizing::new(read.map_err(|error| {
                 Failure::text(
-                    Ending::Refused,
+                    ExitStatus::Refused,
                     format!(
                         "the file with the code, `{}`, can't be read: {error}",
                         path.display()
@@ -169,7 +169,7 @@ fn pfx_code(file: Option<&Path>) -> Result<PfxCode, Failure> {
 fn read_pfx(file: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let bytes = std::fs::read(file).map_err(|error| {
         Failure::text(
-            Ending::Refused,
+            ExitStatus::Refused,
             format!("PFX file `{}` can't be read: {error}", file.display()),
             "",
         )
@@ -195,7 +195,7 @@ async fn import(host: &Host, file: &Path, code: &PfxCode, json: bool) -> Outcome
             show::time(certificate.not_after_ms)
         ));
     }
-    Ok(Ending::Done)
+    Ok(ExitStatus::Done)
 }
 
 pub(super) fn import_failure(error: ImportError) -> Failure {
@@ -217,7 +217,7 @@ async fn create_instance(host: &Host, create: CreateInstance, json: bool) -> Out
         None => None,
         Some(path) => Some(std::fs::read_to_string(path).map_err(|error| {
             Failure::text(
-                Ending::Refused,
+                ExitStatus::Refused,
                 format!("`{}` can't be read: {error}", path.display()),
                 "give a PEM file",
             )
@@ -244,7 +244,7 @@ async fn create_instance(host: &Host, create: CreateInstance, json: bool) -> Out
             instance.name, instance.name
         ));
     }
-    Ok(Ending::Done)
+    Ok(ExitStatus::Done)
 }
 
 async fn configure(
@@ -271,7 +271,7 @@ async fn configure(
         show_form(&shown);
     }
     if !changes || shown.saved {
-        return Ok(Ending::Done);
+        return Ok(ExitStatus::Done);
     }
     Err(Failure::form(&shown.form))
 }
@@ -312,7 +312,7 @@ async fn instances(host: &Host, json: bool) -> Outcome {
                 .collect::<Value>()
                 .to_string(),
         );
-        return Ok(Ending::Done);
+        return Ok(ExitStatus::Done);
     }
     let mut table = show::table(&["Instance", "State", "Currency", "Certificate"]);
     for instance in &instances {
@@ -329,7 +329,7 @@ async fn instances(host: &Host, json: bool) -> Outcome {
         ]);
     }
     show::line(table.to_string());
-    Ok(Ending::Done)
+    Ok(ExitStatus::Done)
 }
 
 async fn simulator(arguments: &SimulatorArguments) -> Outcome {
@@ -360,7 +360,7 @@ async fn simulator(arguments: &SimulatorArguments) -> Outcome {
     show::line(details.to_string());
     tokio::signal::ctrl_c().await.map_err(no_answer)?;
     simulator.stop().await;
-    Ok(Ending::Done)
+    Ok(ExitStatus::Done)
 }
 
 /// A way in without certificates, and what an adapter signs with, as files that only their owner can read.
@@ -395,5 +395,5 @@ fn write_identity(lent: &IssuedCertificate, folder: &Path) -> std::io::Result<()
 }
 
 pub(super) fn no_answer_text(error: &anyhow::Error) -> Failure {
-    Failure::text(Ending::NoAnswer, format!("{error:#}"), "")
+    Failure::text(ExitStatus::NoAnswer, format!("{error:#}"), "")
 }

@@ -18,7 +18,7 @@ use host_harness::license_order::OrderRequest;
 use host_harness::services_definition::ServicesRun;
 use serde_json::{Value, json};
 
-use super::Ending;
+use super::ExitStatus;
 use super::args::DemoArguments;
 use super::commands::{configure_failure, create_failure, import_failure, listener, no_answer_text};
 use super::orders::place_failure;
@@ -30,7 +30,7 @@ use super::show::{self, Failure, Ids};
 const INSTANCE: &str = "contoso-esd-de";
 
 /// Runs the demo. It is done only if the record and the simulator's ledger agree on every license.
-pub(super) async fn run(plugin: &Path, arguments: &DemoArguments, json: bool) -> Result<Ending, Failure> {
+pub(super) async fn run(plugin: &Path, arguments: &DemoArguments, json: bool) -> Result<ExitStatus, Failure> {
     let folder = tempfile::tempdir()
         .context("no temporary directory")
         .map_err(|error| no_answer_text(&error))?;
@@ -78,12 +78,12 @@ pub(super) async fn run(plugin: &Path, arguments: &DemoArguments, json: bool) ->
             ("connections", seen.connections.to_string()),
         ],
     );
-    let ending = compare(&assets, &ledger, &seen, &thumbprint, &steps);
+    let status = compare(&assets, &ledger, &seen, &thumbprint, &steps);
     if json {
         show::line(result(&ready, &run, &assets, &seen, arguments.show_keys).to_string());
     }
     simulator.stop().await;
-    ending
+    status
 }
 
 /// Starts a simulator and answers with what it says of itself.
@@ -219,7 +219,7 @@ async fn order(host: &Host, steps: &Steps) -> Result<Vec<Asset>, Failure> {
     let mut sold = products.iter().filter(|product| allows(product, 2));
     let (Some(first), Some(second)) = (sold.next(), sold.next()) else {
         return Err(Failure::text(
-            Ending::NoAnswer,
+            ExitStatus::NoAnswer,
             "the catalog has fewer than two products to order",
             "",
         ));
@@ -325,7 +325,7 @@ fn compare(
     seen: &ServerSeen,
     thumbprint: &Thumbprint,
     steps: &Steps,
-) -> Result<Ending, Failure> {
+) -> Result<ExitStatus, Failure> {
     let recorded: BTreeSet<_> = assets
         .iter()
         .map(|asset| {
@@ -346,14 +346,14 @@ fn compare(
         .collect();
     if recorded != issued || assets.len() != ledger.len() {
         return Err(Failure::text(
-            Ending::NoAnswer,
+            ExitStatus::NoAnswer,
             "the record and the ledger do not agree on the licenses",
             "",
         ));
     }
     if seen.thumbprint != thumbprint.to_string() {
         return Err(Failure::text(
-            Ending::NoAnswer,
+            ExitStatus::NoAnswer,
             "the server saw another certificate than the instance's",
             "",
         ));
@@ -362,7 +362,7 @@ fn compare(
         "all {} licenses in Microsoft's ledger are on record, each once, and no other",
         ledger.len()
     ));
-    Ok(Ending::Done)
+    Ok(ExitStatus::Done)
 }
 
 fn result(

@@ -8,7 +8,7 @@ use host_harness::certificate_rotation::RotateError;
 use host_harness::connection::{CheckError, failed_step};
 use serde_json::{Value, json};
 
-use super::Ending;
+use super::ExitStatus;
 use super::commands::{Outcome, configure_failure, listener, no_answer, operator, refused};
 use super::show::{self, Failure};
 
@@ -22,7 +22,7 @@ pub(super) async fn history(host: &Host, name: &str, json: bool) -> Outcome {
         .map_err(no_answer)?;
     if json {
         show::line(history.iter().map(version_json).collect::<Value>().to_string());
-        return Ok(Ending::Done);
+        return Ok(ExitStatus::Done);
     }
     let mut table = show::table(&["Version", "When", "Who", "Field", "Old", "New"]);
     for version in &history {
@@ -47,7 +47,7 @@ pub(super) async fn history(host: &Host, name: &str, json: bool) -> Outcome {
         }
     }
     show::line(table.to_string());
-    Ok(Ending::Done)
+    Ok(ExitStatus::Done)
 }
 
 fn version_json(version: &SettingsVersion) -> Value {
@@ -72,7 +72,7 @@ pub(super) async fn check(host: &Host, name: &str, json: bool) -> Outcome {
         show::line(step_table(&steps).to_string());
     }
     match step_failure(&steps, "the connection does not work") {
-        None => Ok(Ending::Done),
+        None => Ok(ExitStatus::Done),
         Some(failure) => Err(failure),
     }
 }
@@ -95,7 +95,7 @@ pub(super) async fn rotate_certificate(host: &Host, name: &str, to: Thumbprint, 
             former.unwrap_or_default()
         ));
     }
-    Ok(Ending::Done)
+    Ok(ExitStatus::Done)
 }
 
 fn rotate_failure(error: RotateError, json: bool) -> Failure {
@@ -114,7 +114,7 @@ fn rotate_failure(error: RotateError, json: bool) -> Failure {
             } else {
                 show::line(step_table(&steps).to_string());
             }
-            step_failure(&steps, &message).unwrap_or_else(|| Failure::text(Ending::Refused, message, ""))
+            step_failure(&steps, &message).unwrap_or_else(|| Failure::text(ExitStatus::Refused, message, ""))
         }
         error => refused(error),
     }

@@ -6,7 +6,7 @@ use host_harness::Host;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::Ending;
+use super::ExitStatus;
 use super::commands::{Outcome, configure_failure, no_answer};
 use super::show::{self, Failure};
 
@@ -54,7 +54,7 @@ async fn list(host: &Host, instance: Option<String>, json: bool) -> Outcome {
             .iter()
             .map(|invoice| invoice_json(invoice, &credits_of(invoice)));
         show::line(invoices.collect::<Value>().to_string());
-        return Ok(Ending::Done);
+        return Ok(ExitStatus::Done);
     }
     let mut table = show::table(&["Invoice", "Order", "Issued", "Licenses", "Total", "Credited"]);
     for invoice in &invoices {
@@ -68,13 +68,13 @@ async fn list(host: &Host, instance: Option<String>, json: bool) -> Outcome {
         ]);
     }
     show::line(table.to_string());
-    Ok(Ending::Done)
+    Ok(ExitStatus::Done)
 }
 
 async fn show_one(host: &Host, order: Uuid, json: bool) -> Outcome {
     let Some(invoice) = host.record().invoice(order).await.map_err(no_answer)? else {
         return Err(Failure::text(
-            Ending::Refused,
+            ExitStatus::Refused,
             format!("order `{order}` has no invoice"),
             "one is made with the order's first license; `invoice list` shows those that there are",
         ));
@@ -87,7 +87,7 @@ async fn show_one(host: &Host, order: Uuid, json: bool) -> Outcome {
     if json {
         let credits: Vec<&Credit> = credits.iter().collect();
         show::line(invoice_json(&invoice, &credits).to_string());
-        return Ok(Ending::Done);
+        return Ok(ExitStatus::Done);
     }
     show::line(format!(
         "invoice {} of order {order}, issued {}",
@@ -110,7 +110,7 @@ async fn show_one(host: &Host, order: Uuid, json: bool) -> Outcome {
     }
     show::line(table.to_string());
     show::line(format!("total {}", total(&invoice)));
-    Ok(Ending::Done)
+    Ok(ExitStatus::Done)
 }
 
 fn total(invoice: &Invoice) -> String {

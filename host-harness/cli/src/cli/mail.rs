@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use super::Ending;
+use super::ExitStatus;
 use super::commands::{Outcome, no_answer, refused};
 use super::show::{self, Failure};
 
@@ -144,7 +144,7 @@ async fn configure(host: &Host, given: ConfigureMail, json: bool) -> Outcome {
         show_rows(&settings);
         show::line("next: bss-host mail test ADDRESS");
     }
-    Ok(Ending::Done)
+    Ok(ExitStatus::Done)
 }
 
 fn delivery(given: &ConfigureMail) -> Result<MailDelivery, Failure> {
@@ -178,7 +178,7 @@ fn read(path: &Path) -> Result<String, Failure> {
     };
     text.map_err(|error| {
         Failure::text(
-            Ending::Refused,
+            ExitStatus::Refused,
             format!("`{}` can't be read: {error}", path.display()),
             "",
         )
@@ -193,7 +193,7 @@ fn password(file: Option<&Path>) -> Result<Secret, Failure> {
     match text.lines().next() {
         Some(password) if !password.is_empty() => Ok(Secret::new(password)),
         _ => Err(Failure::text(
-            Ending::Refused,
+            ExitStatus::Refused,
             "a user needs a password",
             format!("set {PASSWORD_VARIABLE}, or name a file with --password-file"),
         )),
@@ -215,13 +215,13 @@ async fn show_settings(host: &Host, json: bool) -> Outcome {
     }
     match checked {
         Some(Err(error)) => Err(refused(error)),
-        _ => Ok(Ending::Done),
+        _ => Ok(ExitStatus::Done),
     }
 }
 
 fn not_configured() -> Failure {
     Failure::text(
-        Ending::Refused,
+        ExitStatus::Refused,
         "this host has no mail settings, and mails wait",
         "make them with `mail configure`",
     )
@@ -326,7 +326,7 @@ async fn list(host: &Host, filter: MailFilter, json: bool) -> Outcome {
             "{failed} refused for good\nhint: `mail retry` sends them again, once the reason is gone"
         ));
     }
-    Ok(Ending::Done)
+    Ok(ExitStatus::Done)
 }
 
 fn mail_json(mail: &Mail) -> Value {
@@ -363,7 +363,7 @@ async fn retry(host: &Host, mail: Option<Uuid>, json: bool) -> Outcome {
     } else {
         show::line(format!("{due} due now; `bss-host run` sends them"));
     }
-    Ok(Ending::Done)
+    Ok(ExitStatus::Done)
 }
 
 fn templates(directory: &Path, json: bool) -> Outcome {
@@ -379,7 +379,7 @@ fn templates(directory: &Path, json: bool) -> Outcome {
             directory.display()
         ));
     }
-    Ok(Ending::Done)
+    Ok(ExitStatus::Done)
 }
 
 async fn test(host: &Host, contact: &Contact, json: bool) -> Outcome {
@@ -393,5 +393,5 @@ async fn test(host: &Host, contact: &Contact, json: bool) -> Outcome {
     } else {
         show::line(format!("a test mail to {} was handed over", contact.email));
     }
-    Ok(Ending::Done)
+    Ok(ExitStatus::Done)
 }

@@ -1,12 +1,12 @@
 //! `order …`: licenses are ordered, and an order is followed until its licenses are bought.
 
-use bss_model::{AssetFilter, Contact, NewLine, Party};
+use bss_model::{AssetFilter, Contact, NewLine, Party, Settlement, settlement};
 use host_harness::Host;
-use host_harness::license_order::{OrderRequest, PlaceError, Settlement, settlement};
+use host_harness::license_order::{OrderRequest, PlaceError};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::Ending;
+use super::ExitStatus;
 use super::args::{OrderCommand, PlaceOrder};
 use super::assets::show_assets;
 use super::commands::{Outcome, configure_failure, listener, no_answer, prepare_failure, refused};
@@ -23,7 +23,7 @@ pub(super) async fn run(host: &Host, command: OrderCommand, json: bool) -> Outco
                     "not every license is bought yet; `bss-host run`, or `order resume`, goes on with it",
                 );
             }
-            Ok(Ending::Done)
+            Ok(ExitStatus::Done)
         }
     }
 }
@@ -53,7 +53,7 @@ async fn place(host: &Host, place: PlaceOrder, json: bool) -> Outcome {
         } else {
             "the order could be placed; nothing was ordered".to_owned()
         });
-        return Ok(Ending::Done);
+        return Ok(ExitStatus::Done);
     }
     let order = host
         .place_order(&place.instance, request)
@@ -69,7 +69,7 @@ async fn place(host: &Host, place: PlaceOrder, json: bool) -> Outcome {
                 "`bss-host run`, or `bss-host order resume {}`, goes on with it",
                 order.id
             );
-            Failure::new(Ending::NoAnswer, &error).after(&placed, hint)
+            Failure::new(ExitStatus::NoAnswer, &error).after(&placed, hint)
         };
         host.run_order(order.id, listener()).await.map_err(not_gone_on)?;
         return settled(host, order.id, json).await;
@@ -79,7 +79,7 @@ async fn place(host: &Host, place: PlaceOrder, json: bool) -> Outcome {
         "`bss-host run` buys the licenses in the background; `bss-host order resume {}` does it now",
         order.id
     ));
-    Ok(Ending::Done)
+    Ok(ExitStatus::Done)
 }
 
 /// Offers and their quantities: none at all means one of each; else there is one for each offer.
@@ -93,7 +93,7 @@ fn order_lines(offers: &[String], quantities: &[u32]) -> Result<Vec<NewLine>, Fa
     }
     if offers.len() != quantities.len() {
         return Err(Failure::text(
-            Ending::Usage,
+            ExitStatus::Usage,
             format!("{} offers but {} quantities", offers.len(), quantities.len()),
             "give one --quantity after each --offer, or none at all",
         ));
@@ -110,14 +110,14 @@ async fn resume(host: &Host, order: Uuid, json: bool) -> Outcome {
 /// Shows an order, and ends as it stands.
 async fn settled(host: &Host, order: Uuid, json: bool) -> Outcome {
     match show_order(host, order, json).await? {
-        Settlement::Licensed => Ok(Ending::Done),
+        Settlement::Licensed => Ok(ExitStatus::Done),
         Settlement::Refused => Err(Failure::text(
-            Ending::Refused,
+            ExitStatus::Refused,
             "not every license was bought",
             "when what was wrong is corrected, `bss-host asset retry` tries a license again; it looks up before it buys",
         )),
         Settlement::Open => Err(Failure::text(
-            Ending::NoAnswer,
+            ExitStatus::NoAnswer,
             format!("order {order} is not settled: whether every license was bought is not known yet"),
             format!(
                 "`bss-host run`, or `bss-host order resume {order}`, looks it up, and buys only what was not bought"
@@ -180,7 +180,7 @@ pub(super) fn place_failure(error: PlaceError) -> Failure {
         PlaceError::Retry(bss_record::RetryError::Record(error)) => no_answer(error),
         PlaceError::Refused { ref problem, .. } => {
             let advice = problem.advice.clone();
-            Failure::text(Ending::Refused, error.to_string(), advice)
+            Failure::text(ExitStatus::Refused, error.to_string(), advice)
         }
         PlaceError::Order(_) | PlaceError::Retry(_) | PlaceError::NoOrder(_) => refused(error),
         _ => no_answer(error),

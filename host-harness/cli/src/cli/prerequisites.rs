@@ -6,7 +6,7 @@ use bss_keys::PfxCode;
 use host_harness::prerequisites::{DnsQuestions, Prerequisites, Verdict, check};
 use serde_json::{Value, json};
 
-use super::Ending;
+use super::ExitStatus;
 use super::args::PrerequisitesArguments;
 use super::show::{self, Failure};
 
@@ -16,7 +16,7 @@ pub(super) async fn run(
     pfx: &[u8],
     code: &PfxCode,
     json: bool,
-) -> Result<Ending, Failure> {
+) -> Result<ExitStatus, Failure> {
     let dns = DnsQuestions {
         resolver: arguments.resolver,
         timeout: Duration::from_secs(arguments.timeout),
@@ -31,7 +31,7 @@ pub(super) async fn run(
         }
         show::line(table.to_string());
     }
-    ending(&found)
+    status(&found)
 }
 
 fn title(point: &str) -> &'static str {
@@ -64,7 +64,7 @@ fn to_json(arguments: &PrerequisitesArguments, found: &Prerequisites) -> Value {
     })
 }
 
-fn ending(found: &Prerequisites) -> Result<Ending, Failure> {
+fn status(found: &Prerequisites) -> Result<ExitStatus, Failure> {
     let of = |verdict| {
         let names = found.points();
         let names = names
@@ -74,14 +74,14 @@ fn ending(found: &Prerequisites) -> Result<Ending, Failure> {
         names.collect::<Vec<_>>().join(", ")
     };
     match found.verdict() {
-        Verdict::Passed => Ok(Ending::Done),
+        Verdict::Passed => Ok(ExitStatus::Done),
         Verdict::Failed => Err(Failure::text(
-            Ending::Refused,
+            ExitStatus::Refused,
             format!("not as the platform asks for it: {}", of(Verdict::Failed)),
             "",
         )),
         Verdict::Unknown => Err(Failure::text(
-            Ending::NoAnswer,
+            ExitStatus::NoAnswer,
             format!("not known yet: {}", of(Verdict::Unknown)),
             "",
         )),

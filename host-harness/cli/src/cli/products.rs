@@ -10,7 +10,7 @@ use host_harness::Host;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::Ending;
+use super::ExitStatus;
 use super::commands::{Outcome, configure_failure, no_answer, refused};
 use super::show::{self, Failure};
 
@@ -121,7 +121,7 @@ pub(super) async fn run(host: &Host, command: ProductCommand, json: bool) -> Out
     } else {
         show::line(decided_line(decision, decided));
     }
-    Ok(Ending::Done)
+    Ok(ExitStatus::Done)
 }
 
 fn decided_line(decision: Decision, decided: Decided) -> String {
@@ -154,7 +154,7 @@ async fn set_prices(host: &Host, instance: &str, codes: &[String], price: &Price
     } else {
         show::line(format!("{} at {price}", count(changed)));
     }
-    Ok(Ending::Done)
+    Ok(ExitStatus::Done)
 }
 
 fn product_failure(error: ProductError) -> Failure {

@@ -9,7 +9,7 @@ use host_harness::Plugin;
 use host_harness::host::COMPILED_DIRECTORY;
 use serde_json::{Value, json};
 
-use super::Ending;
+use super::ExitStatus;
 use super::commands::{Outcome, listener, no_answer, refused};
 use super::show::{self, Failure};
 
@@ -26,7 +26,7 @@ pub(super) struct ReplayArguments {
 pub(super) fn recorder(file: &Path) -> Result<Recorder, Failure> {
     Recorder::create(file).map_err(|error| {
         Failure::text(
-            Ending::Refused,
+            ExitStatus::Refused,
             format!("recording `{}` can't be made: {error}", file.display()),
             "name a file that is not there yet",
         )
@@ -47,10 +47,10 @@ pub(super) async fn run(asked: &ReplayArguments, data_dir: &Path, plugin: &Path,
     }
     let others = calls.iter().filter(|call| !call.differences.is_empty()).count();
     if others == 0 {
-        return Ok(Ending::Done);
+        return Ok(ExitStatus::Done);
     }
     let message = format!("{others} of {} calls did not do as recorded", calls.len());
-    Err(Failure::text(Ending::Refused, message, ""))
+    Err(Failure::text(ExitStatus::Refused, message, ""))
 }
 
 fn show_call(call: &ReplayedCall) {

@@ -12,7 +12,7 @@ use host_harness::license_return::ReturnError;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::Ending;
+use super::ExitStatus;
 use super::commands::{Outcome, configure_failure, listener, no_answer, operator, prepare_failure, refused};
 use super::show::{self, Failure};
 
@@ -147,7 +147,7 @@ async fn last_cancellation(host: &Host, asset_id: Uuid) -> Result<Uuid, Failure>
     let last = cancellations.last().map(|cancellation| cancellation.id);
     last.ok_or_else(|| {
         Failure::text(
-            Ending::Refused,
+            ExitStatus::Refused,
             format!("there is no cancellation of asset `{asset_id}`"),
             "`asset cancellations` shows those that there are",
         )
@@ -164,7 +164,7 @@ fn ended(cancellation: &Cancellation, json: bool) -> Outcome {
         if !json {
             show::line(text);
         }
-        Ok(Ending::Done)
+        Ok(ExitStatus::Done)
     };
     let (problem, advice) = match &cancellation.reason {
         Some(reason) => (
@@ -190,12 +190,12 @@ fn ended(cancellation: &Cancellation, json: bool) -> Outcome {
             "asset {asset} is cancelled and credited: the vendor has taken its license back"
         )),
         CancellationState::Refused => Err(Failure::text(
-            Ending::Refused,
+            ExitStatus::Refused,
             format!("asset {asset} is not cancelled: the vendor did not take its license back{problem}"),
             advice,
         )),
         CancellationState::Returning => Err(Failure::text(
-            Ending::NoAnswer,
+            ExitStatus::NoAnswer,
             if is_unknown {
                 format!("whether the license of asset {asset} is returned is not known yet{problem}")
             } else {
@@ -227,7 +227,7 @@ async fn cancellations(host: &Host, asset: Option<Uuid>, open: bool, json: bool)
             .iter()
             .map(|(cancellation, attempts)| cancellation_json(cancellation, attempts.as_deref()));
         show::line(shown.collect::<Value>().to_string());
-        return Ok(Ending::Done);
+        return Ok(ExitStatus::Done);
     }
     let mut table = show::table(&[
         "Asset",
@@ -269,7 +269,7 @@ async fn cancellations(host: &Host, asset: Option<Uuid>, open: bool, json: bool)
     {
         show::line(attempt_line(attempt));
     }
-    Ok(Ending::Done)
+    Ok(ExitStatus::Done)
 }
 
 fn problem_line(problem: &Problem) -> String {
@@ -341,7 +341,7 @@ async fn refresh_one(host: &Host, asset: Uuid, json: bool) -> Outcome {
         show::line(refreshed_line(&refreshed));
     }
     warn_of(&refreshed);
-    Ok(Ending::Done)
+    Ok(ExitStatus::Done)
 }
 
 async fn refresh_many(host: &Host, instance: Option<String>, json: bool) -> Outcome {
@@ -368,19 +368,19 @@ async fn refresh_many(host: &Host, instance: Option<String>, json: bool) -> Outc
             Ok(refreshed) => warn_of(&refreshed),
             Err(error) => {
                 show::note(format!("{asset}: {error}"));
-                failures.push(refresh_failure(error).ending);
+                failures.push(refresh_failure(error).status);
             }
         }
     }
     let failed = failures.len();
     let Some(worst) = failures
         .into_iter()
-        .max_by_key(|ending| *ending == Ending::NoAnswer)
+        .max_by_key(|status| *status == ExitStatus::NoAnswer)
     else {
         if !json {
             show::line(format!("{total} refreshed"));
         }
-        return Ok(Ending::Done);
+        return Ok(ExitStatus::Done);
     };
     Err(Failure::text(
         worst,

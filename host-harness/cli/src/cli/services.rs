@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use uuid::Uuid;
 
-use super::Ending;
+use super::ExitStatus;
 use super::commands::{Outcome, configure_failure, listener, no_answer, prepare_failure, refused};
 use super::products::{product_json, product_table, shown};
 use super::show::{self, Failure};
@@ -163,7 +163,7 @@ async fn fetch(host: &Host, instance: &str, json: bool) -> Outcome {
         show::line(run_line(&run));
     }
     warn_of_errors(&run);
-    Ok(Ending::Done)
+    Ok(ExitStatus::Done)
 }
 
 /// Executes a run to its end, or until somebody asks the program to end.
@@ -178,7 +178,7 @@ pub(super) async fn execute(
         () = interruption.asked() => {
             host.abandon_services_run(begun).await.map_err(services_failure)?;
             let message = format!("run {} was interrupted; nothing of it was applied", begun.run);
-            Err(Failure::text(Ending::NoAnswer, message, ""))
+            Err(Failure::text(ExitStatus::NoAnswer, message, ""))
         }
     };
     progress.end();
@@ -311,7 +311,7 @@ async fn detach(host: &Host, instance: &str, json: bool) -> Outcome {
         show::line(run.to_string());
         show::note("`bss-host run` takes it");
     }
-    Ok(Ending::Done)
+    Ok(ExitStatus::Done)
 }
 
 /// Takes runs that wait, one after the other.
@@ -333,7 +333,7 @@ async fn runs(host: &Host, instance: &str, json: bool) -> Outcome {
         .map_err(no_answer)?;
     if json {
         show::line(runs.iter().map(recorded_run_json).collect::<Value>().to_string());
-        return Ok(Ending::Done);
+        return Ok(ExitStatus::Done);
     }
     let mut table = show::table(&[
         "Run",
@@ -360,7 +360,7 @@ async fn runs(host: &Host, instance: &str, json: bool) -> Outcome {
         ]);
     }
     show::line(table.to_string());
-    Ok(Ending::Done)
+    Ok(ExitStatus::Done)
 }
 
 fn remark(run: &RecordedRun) -> String {
@@ -396,7 +396,7 @@ async fn named_run(host: &Host, run: Uuid) -> Result<RecordedRun, Failure> {
     let found = host.record().services_run(run).await.map_err(no_answer)?;
     found.ok_or_else(|| {
         Failure::text(
-            Ending::Refused,
+            ExitStatus::Refused,
             format!("there is no run `{run}`"),
             "`bss-host services runs INSTANCE` shows them",
         )
@@ -425,7 +425,7 @@ async fn log(host: &Host, run: Uuid, json: bool) -> Outcome {
             })
         });
         show::line(values.collect::<Value>().to_string());
-        return Ok(Ending::Done);
+        return Ok(ExitStatus::Done);
     }
     let mut table = show::table(&["Time", "Level", "Offer", "Action", "Message"]);
     for line in lines {
@@ -434,7 +434,7 @@ async fn log(host: &Host, run: Uuid, json: bool) -> Outcome {
     }
     show::line(table.to_string());
     show::line(format!("run {}: {}", run.id, run.state));
-    Ok(Ending::Done)
+    Ok(ExitStatus::Done)
 }
 
 /// A line of a log as it is shown.
@@ -484,7 +484,7 @@ async fn products(host: &Host, arguments: &ProductsArguments, json: bool) -> Out
     } else {
         show::line(product_table(&shown).to_string());
     }
-    Ok(Ending::Done)
+    Ok(ExitStatus::Done)
 }
 
 /// What a run did to each product of the lists that were asked for, in words.
@@ -496,7 +496,7 @@ async fn run_differences(
 ) -> Result<BTreeMap<String, Vec<String>>, Failure> {
     if named_run(host, run).await?.instance_id != instance.id {
         return Err(Failure::text(
-            Ending::Refused,
+            ExitStatus::Refused,
             format!("run `{run}` is not one of instance `{}`", instance.name),
             format!("`bss-host services runs {}` shows them", instance.name),
         ));
@@ -528,12 +528,12 @@ async fn export(host: &Host, instance: &str, out: Option<&Path>) -> Outcome {
         Some(path) => {
             write_whole(path, &text).map_err(|error| {
                 let message = format!("`{}` can't be written: {error}", path.display());
-                Failure::text(Ending::Refused, message, "")
+                Failure::text(ExitStatus::Refused, message, "")
             })?;
             show::note(format!("written to {}", path.display()));
         }
     }
-    Ok(Ending::Done)
+    Ok(ExitStatus::Done)
 }
 
 /// Replaces a file by another one: who reads it meanwhile sees the old one or the new one.

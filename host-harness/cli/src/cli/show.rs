@@ -12,11 +12,11 @@ use comfy_table::{Table, presets};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::Ending;
+use super::ExitStatus;
 
 /// What a person or a program is told of a command that did not do what was asked.
 pub(super) struct Failure {
-    pub(super) ending: Ending,
+    pub(super) status: ExitStatus,
     message: String,
     /// What it is made of, a line each.
     details: Vec<String>,
@@ -25,7 +25,7 @@ pub(super) struct Failure {
 
 impl Failure {
     /// A failure with its whole chain of causes. What follows `; hint: ` in any of them becomes a hint.
-    pub(super) fn new(ending: Ending, error: &(dyn StdError + 'static)) -> Self {
+    pub(super) fn new(status: ExitStatus, error: &(dyn StdError + 'static)) -> Self {
         let (mut messages, mut hints) = (Vec::<String>::new(), Vec::new());
         let mut next = Some(error);
         while let Some(error) = next {
@@ -39,7 +39,7 @@ impl Failure {
             next = error.source();
         }
         Self {
-            ending,
+            status,
             message: messages.join(": "),
             details: Vec::new(),
             hints,
@@ -54,10 +54,10 @@ impl Failure {
     }
 
     /// A failure in words.
-    pub(super) fn text(ending: Ending, message: impl Into<String>, hint: impl Into<String>) -> Self {
+    pub(super) fn text(status: ExitStatus, message: impl Into<String>, hint: impl Into<String>) -> Self {
         let hint = hint.into();
         Self {
-            ending,
+            status,
             message: message.into(),
             details: Vec::new(),
             hints: if hint.is_empty() { vec![] } else { vec![hint] },
@@ -78,18 +78,18 @@ impl Failure {
         };
         Self {
             details: form_problems(form),
-            ..Self::text(Ending::Refused, format!("nothing was saved: {what}"), "")
+            ..Self::text(ExitStatus::Refused, format!("nothing was saved: {what}"), "")
         }
     }
 
     /// What a plugin says of a reading that brought nothing.
     pub(super) fn read(failure: &ReadFailure) -> Self {
-        let (ending, problem) = match failure {
-            ReadFailure::Refused(problem) => (Ending::Refused, problem),
-            ReadFailure::Unavailable(delay) => (Ending::NoAnswer, &delay.problem),
-            ReadFailure::Malformed(problem) => (Ending::NoAnswer, problem),
+        let (status, problem) = match failure {
+            ReadFailure::Refused(problem) => (ExitStatus::Refused, problem),
+            ReadFailure::Unavailable(delay) => (ExitStatus::NoAnswer, &delay.problem),
+            ReadFailure::Malformed(problem) => (ExitStatus::NoAnswer, problem),
         };
-        Self::text(ending, problem_line(problem), problem.advice.clone())
+        Self::text(status, problem_line(problem), problem.advice.clone())
     }
 }
 
@@ -98,7 +98,7 @@ pub(super) fn problems_failure(what: &str, problems: &[Problem]) -> Failure {
     let lines: Vec<String> = problems.iter().map(problem_line).collect();
     let advice = problems.iter().map(|problem| problem.advice.clone());
     Failure {
-        ending: Ending::Refused,
+        status: ExitStatus::Refused,
         message: format!("{what}: {}", lines.join("; ")),
         details: Vec::new(),
         hints: advice.filter(|advice| !advice.is_empty()).collect(),

@@ -8,7 +8,7 @@ use clap::Args;
 use host_harness::Host;
 use serde_json::{Value, json};
 
-use super::Ending;
+use super::ExitStatus;
 use super::commands::{Outcome, no_answer};
 use super::show::{self, Failure};
 
@@ -46,19 +46,19 @@ pub(super) async fn run(host: &Host, data_dir: &Path, asked: &TraceArguments, js
     if calls.is_empty() {
         let message = format!("no call is known by `{name}`");
         let hint = "`bss-host trace` shows the last calls; those of more than a month ago are deleted";
-        return Err(Failure::text(Ending::Refused, message, hint));
+        return Err(Failure::text(ExitStatus::Refused, message, hint));
     }
     if json {
         let shown: Value = calls.iter().map(|call| call_json(call, &names)).collect();
         show::line(shown.to_string());
-        return Ok(Ending::Done);
+        return Ok(ExitStatus::Done);
     }
     for call in &calls {
         for line in lines(call, &names) {
             show::line(line);
         }
     }
-    Ok(Ending::Done)
+    Ok(ExitStatus::Done)
 }
 
 async fn instance_names(host: &Host) -> Result<HashMap<String, String>, Failure> {
@@ -73,7 +73,7 @@ fn last(calls: &[CallTrace], names: &HashMap<String, String>, json: bool) -> Out
     if json {
         let shown: Value = calls.iter().map(|call| call_json(call, names)).collect();
         show::line(shown.to_string());
-        return Ok(Ending::Done);
+        return Ok(ExitStatus::Done);
     }
     let mut table = show::table(&["Call", "Begun", "Instance", "Function", "Took", "Outcome"]);
     for call in calls {
@@ -87,7 +87,7 @@ fn last(calls: &[CallTrace], names: &HashMap<String, String>, json: bool) -> Out
         ]);
     }
     show::line(table.to_string());
-    Ok(Ending::Done)
+    Ok(ExitStatus::Done)
 }
 
 fn call_json(call: &CallTrace, names: &HashMap<String, String>) -> Value {

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use bss_model::{CancellationFilter, CancellationState, MailFilter, MailState, RunState, Taking};
+use bss_model::{AssetSelection, CancellationFilter, CancellationState, MailFilter, MailState, RunState};
 use clap::Args;
 use host_harness::Host;
 use host_harness::worker::LINES_AT_ONCE;
 use serde_json::json;
 use tokio::sync::oneshot;
 
-use super::Ending;
+use super::ExitStatus;
 use super::commands::{Outcome, listener, no_answer};
 use super::services::{Interruption, execute, run_json, run_line, services_failure};
 use super::show::{self, Failure};
@@ -46,7 +46,7 @@ pub(super) async fn run(host: &Host, arguments: &WorkerArguments, json: bool) ->
     let read = tokio::select! {
         read = read_services(host, arguments.once, json) => read,
         // It has ended by itself: whoever watches over this program has to see that.
-        () = stop.closed(), if !arguments.once => Ok(Ending::Done),
+        () = stop.closed(), if !arguments.once => Ok(ExitStatus::Done),
     };
     // Whatever is being bought is brought to its end first.
     drop(stop);
@@ -55,20 +55,23 @@ pub(super) async fn run(host: &Host, arguments: &WorkerArguments, json: bool) ->
     if arguments.once {
         expect_nothing_left(host).await?;
     }
-    Ok(Ending::Done)
+    Ok(ExitStatus::Done)
 }
 
 /// Fails where a license or a return is not settled, or an e-mail waits that could be sent.
 async fn expect_nothing_left(host: &Host) -> Result<(), Failure> {
     let record = host.record();
-    let open = record.outstanding(&Taking::default()).await.map_err(no_answer)?;
+    let open = record
+        .outstanding(&AssetSelection::default())
+        .await
+        .map_err(no_answer)?;
     if open.assets > 0 {
         let message = format!(
             "not every license is settled: {} are still to be bought or looked up",
             open.assets
         );
         let hint = "`bss-host asset list --sync-status unsynchronised` shows them; the next run goes on";
-        return Err(Failure::text(Ending::NoAnswer, message, hint));
+        return Err(Failure::text(ExitStatus::NoAnswer, message, hint));
     }
     let open = CancellationFilter {
         open: true,
@@ -83,7 +86,7 @@ async fn expect_nothing_left(host: &Host) -> Result<(), Failure> {
         let message =
             format!("not every return is settled: the vendor has not said what became of {returning}");
         let hint = "`bss-host asset cancellations --open` shows them; the next run goes on";
-        return Err(Failure::text(Ending::NoAnswer, message, hint));
+        return Err(Failure::text(ExitStatus::NoAnswer, message, hint));
     }
     // Without settings, e-mails are meant to wait.
     if record.mail_settings().await.map_err(no_answer)?.is_some() {
@@ -95,7 +98,7 @@ async fn expect_nothing_left(host: &Host) -> Result<(), Failure> {
         if waiting > 0 {
             let message = format!("not every e-mail is sent: {waiting} wait to be tried again");
             let hint = "`bss-host mail list --pending` says why; the next run goes on";
-            return Err(Failure::text(Ending::NoAnswer, message, hint));
+            return Err(Failure::text(ExitStatus::NoAnswer, message, hint));
         }
     }
     Ok(())
@@ -112,7 +115,7 @@ async fn read_services(host: &Host, once: bool, json: bool) -> Outcome {
             }
             tokio::select! {
                 () = tokio::time::sleep(LOOK) => continue,
-                () = interruption.asked() => return Ok(Ending::Done),
+                () = interruption.asked() => return Ok(ExitStatus::Done),
             }
         };
         taken += 1;
@@ -150,9 +153,9 @@ async fn read_services(host: &Host, once: bool, json: bool) -> Outcome {
     if failed > 0 {
         let message = format!("{failed} of {taken} runs failed");
         let hint = "`bss-host services runs INSTANCE` and `services log RUN` say why";
-        return Err(Failure::text(Ending::NoAnswer, message, hint));
+        return Err(Failure::text(ExitStatus::NoAnswer, message, hint));
     }
-    Ok(Ending::Done)
+    Ok(ExitStatus::Done)
 }
 
 fn at_once(text: &str) -> Result<usize, String> {

@@ -14,7 +14,7 @@ use super::TARGET;
 use crate::exchange_recording::{ExchangeRecording, failure_word};
 
 /// A body that says how it ended when it is dropped, whoever drops it.
-pub(super) struct FollowedBody {
+pub(super) struct BodySpan {
     inner: WasiBody,
     exchange: Span,
     span: Span,
@@ -51,7 +51,7 @@ impl RecordedBody {
     }
 }
 
-impl FollowedBody {
+impl BodySpan {
     pub(super) fn boxed(inner: WasiBody, exchange: Span, recorded: Option<RecordedBody>) -> WasiBody {
         let span = tracing::info_span!(target: TARGET, parent: &exchange, "body", end = field::Empty);
         Self {
@@ -66,7 +66,7 @@ impl FollowedBody {
     }
 }
 
-impl Body for FollowedBody {
+impl Body for BodySpan {
     type Data = Bytes;
     type Error = Error;
 
@@ -105,7 +105,7 @@ impl Body for FollowedBody {
     }
 }
 
-impl Drop for FollowedBody {
+impl Drop for BodySpan {
     fn drop(&mut self) {
         self.exchange.record("response_bytes", self.bytes);
         match &self.end {

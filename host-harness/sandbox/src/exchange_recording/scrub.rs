@@ -26,7 +26,7 @@ use super::lists::{
     TOKEN_REQUEST_FIELDS,
 };
 use super::{RecordedRequest, RecordedResponse};
-use crate::asked::Asked;
+use crate::plugin_call::PluginCall;
 
 /// In place of what was removed where nobody needs to know it again.
 const REMOVED: &str = "[removed]";
@@ -74,7 +74,7 @@ pub(crate) struct Scrubber {
 
 impl Scrubber {
     /// The function and its arguments.
-    pub(crate) fn arguments(&mut self, asked: &Asked<'_>) -> Value {
+    pub(crate) fn arguments(&mut self, asked: &PluginCall<'_>) -> Value {
         let mut value = serde_json::to_value(asked).unwrap_or_default();
         for pointer in [
             "/order/customer/id",

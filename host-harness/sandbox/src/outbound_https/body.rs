@@ -97,7 +97,7 @@ impl Body for Bounded {
             if let Some(lease) = self.lease.take() {
                 lease.retire();
             }
-            return Poll::Ready(Some(Err(Failure::BodyNotInTime.told())));
+            return Poll::Ready(Some(Err(Failure::BodyNotInTime.error_code())));
         };
         let frame = match frame {
             None => {
@@ -106,12 +106,12 @@ impl Body for Bounded {
                 }
                 return Poll::Ready(None);
             }
-            Some(Err(failure)) => return Poll::Ready(Some(Err(failure.told()))),
+            Some(Err(failure)) => return Poll::Ready(Some(Err(failure.error_code()))),
             Some(Ok(frame)) => frame,
         };
         let size = frame.data_ref().map_or(0, |data| data.len() as u64);
         let Some(left) = self.left.checked_sub(size) else {
-            return Poll::Ready(Some(Err(Failure::BodyTooLarge.told())));
+            return Poll::Ready(Some(Err(Failure::BodyTooLarge.error_code())));
         };
         self.left = left;
         let next = Instant::now() + self.between_bytes;

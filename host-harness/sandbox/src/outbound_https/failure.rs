@@ -52,7 +52,7 @@ pub(super) enum Failure {
 
 impl Failure {
     /// What the guest is told: the one place that decides it.
-    pub(super) fn told(&self) -> Error {
+    pub(super) fn error_code(&self) -> Error {
         match self {
             Self::Denied | Self::RequestBroken | Self::Unsendable => Error::HttpRequestDenied,
             Self::RequestTooLarge => Error::HttpRequestBodySize(Some(limits::REQUEST_BODY_BYTES as u64)),
@@ -344,7 +344,7 @@ mod tests {
         assert_eq!(failures.len(), table::ROWS.len());
         for (failure, (what, word, class)) in failures.iter().zip(table::ROWS) {
             is_here(failure);
-            assert_eq!(failure_word(&failure.told()), word, "{what}: {failure:?}");
+            assert_eq!(failure_word(&failure.error_code()), word, "{what}: {failure:?}");
             // Only where nobody has looked at it, it is sent again; where nobody knows, never.
             let sent_again = matches!(failure, Failure::Untouched);
             assert!(!sent_again || class == table::Class::Unavailable, "{what}");

@@ -34,16 +34,16 @@ struct Clients {
 pub(super) struct Client {
     instance_id: String,
     connector: Connector,
-    places: Mutex<HashMap<Authority, Place>>,
+    places: Mutex<HashMap<Authority, OriginConnections>>,
     /// Nothing is kept any more: there is a newer edition.
     closed: AtomicBool,
 }
 
 /// The connections to one authority.
 #[derive(Default)]
-struct Place {
+struct OriginConnections {
     /// None: not known yet.
-    speaks: Option<Speaks>,
+    speaks: Option<Protocol>,
     idle: Vec<Idle>,
     /// How many will be idle in a moment, and what says so.
     settling: usize,
@@ -54,7 +54,7 @@ struct Place {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Speaks {
+enum Protocol {
     Http1,
     /// Though it offers HTTP/2, it has asked for HTTP/1.1 (RFC 9113, section 7).
     Http1Only,
@@ -210,7 +210,7 @@ impl Pool {
             Ok(Ok(permit)) => permit,
             _ => return Err(ConnectFailure::LimitReached),
         };
-        let http1_only = client.speaks(authority) == Some(Speaks::Http1Only);
+        let http1_only = client.speaks(authority) == Some(Protocol::Http1Only);
         let link = client
             .connector
             .connect(authority, http1_only, permit, deadline)
@@ -220,14 +220,14 @@ impl Pool {
             client.learn(
                 authority,
                 if http1_only {
-                    Speaks::Http1Only
+                    Protocol::Http1Only
                 } else {
-                    Speaks::Http1
+                    Protocol::Http1
                 },
             );
             return channel::http1(link).await.map(Channel::Http1);
         }
-        client.learn(authority, Speaks::Http2);
+        client.learn(authority, Protocol::Http2);
         let http2 = channel::http2(link).await?;
         let stream = http2.stream().ok_or(ConnectFailure::ClosedAtOnce)?;
         client.keep_http2(authority, http2);
@@ -333,16 +333,16 @@ impl Client {
             return Taken::Settling(place.settled.clone().notified_owned());
         }
         match place.speaks {
-            None | Some(Speaks::Http2) => Taken::Shareable(place.opening.clone()),
-            Some(Speaks::Http1 | Speaks::Http1Only) => Taken::Nothing,
+            None | Some(Protocol::Http2) => Taken::Shareable(place.opening.clone()),
+            Some(Protocol::Http1 | Protocol::Http1Only) => Taken::Nothing,
         }
     }
 
-    fn speaks(&self, authority: &Authority) -> Option<Speaks> {
+    fn speaks(&self, authority: &Authority) -> Option<Protocol> {
         self.lock().get(authority)?.speaks
     }
 
-    fn learn(&self, authority: &Authority, speaks: Speaks) {
+    fn learn(&self, authority: &Authority, speaks: Protocol) {
         self.lock().entry(authority.clone()).or_default().speaks = Some(speaks);
     }
 
@@ -416,7 +416,7 @@ impl Client {
             .any(|place| !place.idle.is_empty() || !place.shared.is_empty())
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Authority, Place>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Authority, OriginConnections>> {
         // Nothing panics while it is held.
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -478,7 +478,7 @@ impl Lease {
     pub(super) fn use_http1_from_now_on(&self) {
         let mut places = self.client.lock();
         let place = places.entry(self.authority.clone()).or_default();
-        place.speaks = Some(Speaks::Http1Only);
+        place.speaks = Some(Protocol::Http1Only);
         place.shared.clear();
     }
 

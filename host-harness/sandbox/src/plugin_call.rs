@@ -13,7 +13,7 @@ use crate::error::CallError;
 /// One function of the contract with its arguments.
 #[derive(Clone, Copy, Serialize)]
 #[serde(tag = "function", rename_all = "kebab-case")]
-pub(crate) enum Asked<'a> {
+pub(crate) enum PluginCall<'a> {
     ConfigureInstance {
         draft: &'a Draft,
     },
@@ -38,7 +38,7 @@ pub(crate) enum Asked<'a> {
     },
 }
 
-impl Asked<'_> {
+impl PluginCall<'_> {
     /// The function's name in the contract.
     pub(crate) fn function(&self) -> &'static str {
         match self {
@@ -54,7 +54,7 @@ impl Asked<'_> {
 
 /// How a call ended, in a few words; nothing in it is a secret.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Verdict {
+pub(crate) struct CallOutcome {
     /// One word, such as `licensed` or `refused`.
     pub(crate) outcome: &'static str,
     /// The code of the plugin's problem, where it names one.
@@ -65,10 +65,10 @@ pub(crate) struct Verdict {
 
 /// An answer that says how the call ended.
 pub(crate) trait Answer {
-    fn verdict(&self) -> Verdict;
+    fn call_outcome(&self) -> CallOutcome;
 }
 
-impl Verdict {
+impl CallOutcome {
     fn plain(outcome: &'static str) -> Self {
         Self {
             outcome,
@@ -86,7 +86,7 @@ impl Verdict {
     }
 }
 
-impl From<&CallError> for Verdict {
+impl From<&CallError> for CallOutcome {
     fn from(error: &CallError) -> Self {
         Self::plain(match error {
             CallError::Setup(_) => "not begun",
@@ -98,7 +98,7 @@ impl From<&CallError> for Verdict {
     }
 }
 
-impl From<&ReadFailure> for Verdict {
+impl From<&ReadFailure> for CallOutcome {
     fn from(failure: &ReadFailure) -> Self {
         match failure {
             ReadFailure::Refused(problem) => Self::with("refused", problem),
@@ -108,7 +108,7 @@ impl From<&ReadFailure> for Verdict {
     }
 }
 
-impl From<&ChangeFailure> for Verdict {
+impl From<&ChangeFailure> for CallOutcome {
     fn from(failure: &ChangeFailure) -> Self {
         match failure {
             ChangeFailure::Refused(problem) => Self::with("refused", problem),
@@ -120,26 +120,26 @@ impl From<&ChangeFailure> for Verdict {
 
 impl<T: Answer, F> Answer for Result<T, F>
 where
-    for<'a> Verdict: From<&'a F>,
+    for<'a> CallOutcome: From<&'a F>,
 {
-    fn verdict(&self) -> Verdict {
+    fn call_outcome(&self) -> CallOutcome {
         match self {
-            Ok(answer) => answer.verdict(),
+            Ok(answer) => answer.call_outcome(),
             Err(failure) => failure.into(),
         }
     }
 }
 
 impl Answer for Form {
-    fn verdict(&self) -> Verdict {
+    fn call_outcome(&self) -> CallOutcome {
         let has_problems = self.fields.iter().any(|field| !field.problems.is_empty());
-        Verdict::plain(if has_problems { "has problems" } else { "judged" })
+        CallOutcome::plain(if has_problems { "has problems" } else { "judged" })
     }
 }
 
 impl Answer for Outcome {
-    fn verdict(&self) -> Verdict {
-        Verdict::plain(match self {
+    fn call_outcome(&self) -> CallOutcome {
+        CallOutcome::plain(match self {
             Outcome::Unchanged => "unchanged",
             Outcome::Complete(_) => "complete",
         })
@@ -147,8 +147,8 @@ impl Answer for Outcome {
 }
 
 impl Answer for OrderAnswer {
-    fn verdict(&self) -> Verdict {
-        Verdict::plain(match self {
+    fn call_outcome(&self) -> CallOutcome {
+        CallOutcome::plain(match self {
             OrderAnswer::Licensed(_) => "licensed",
             OrderAnswer::Valid => "valid",
         })
@@ -156,14 +156,14 @@ impl Answer for OrderAnswer {
 }
 
 impl Answer for License {
-    fn verdict(&self) -> Verdict {
-        Verdict::plain("shown")
+    fn call_outcome(&self) -> CallOutcome {
+        CallOutcome::plain("shown")
     }
 }
 
 impl Answer for Option<License> {
-    fn verdict(&self) -> Verdict {
-        Verdict::plain(match self {
+    fn call_outcome(&self) -> CallOutcome {
+        CallOutcome::plain(match self {
             Some(_) => "found",
             None => "not found",
         })
@@ -171,9 +171,9 @@ impl Answer for Option<License> {
 }
 
 impl Answer for Vec<Step> {
-    fn verdict(&self) -> Verdict {
+    fn call_outcome(&self) -> CallOutcome {
         let passed = |step: &Step| matches!(step.result, StepResult::Passed);
-        Verdict::plain(if self.iter().all(passed) {
+        CallOutcome::plain(if self.iter().all(passed) {
             "passed"
         } else {
             "failed"

@@ -1,0 +1,401 @@
+//! The rule of a purchase: when it may be sent, what an answer means, and when the next attempt is due. Nothing else decides that.
+//!
+//! What the attempts before one say (an attempt is on record before the vendor is called):
+//!
+//! | each of the earlier attempts | together |
+//! |---|---|
+//! | there was none | none |
+//! | was refused, was unavailable, or only looked up | not done |
+//! | one of them was unknown, brought a second license, or was cut off with its worker | in doubt |
+//!
+//! What an attempt does first:
+//!
+//! | earlier attempts | first step |
+//! |---|---|
+//! | none, or not done | buy |
+//! | in doubt, for less than the time of looking up only | look up, and buy nothing: the vendor may still be carrying it out |
+//! | in doubt for longer, with settings that have changed since | look up, and buy nothing: not to find it means nothing |
+//! | in doubt for longer, with the same settings | the plugin looks up, and buys what was not found |
+//!
+//! What an answer means:
+//!
+//! | answer to a purchase | outcome | the vendor |
+//! |---|---|---|
+//! | the license of this purchase, with a key | licensed | answered |
+//! | anything else that looks like success | unknown | is silent |
+//! | refused | refused | answered |
+//! | unavailable; the sandbox could not be entered | unavailable | is silent, or is left alone as long as it asks for |
+//! | unknown; the plugin broke off | unknown | is silent |
+//! | the call was never made | in doubt before: unknown; else unavailable | is silent |
+//! | the call was never made because the settings were saved meanwhile | the same | answered |
+//!
+//! | a look-up finds | outcome | the vendor |
+//! |---|---|---|
+//! | the license of this purchase, with a key | licensed | answered |
+//! | nothing | looked up | answered |
+//! | anything else, or it fails | looked up | is silent, or is left alone as long as it asks for |
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use crate::attempt::{AttemptOutcome, AttemptResult, Doubt, EarlierAttempts};
+use crate::clock::{millis, rfc3339};
+use crate::instance::SettingsVersion;
+use crate::license::License;
+use crate::problem::Problem;
+use crate::thumbprint::Thumbprint;
+
+/// The time of looking up only, unless it is set otherwise. A purchase that is still being carried out can't be seen yet. A front
+/// end gives up on a request that is not answered (Azure's load balancers after 230 seconds), and what was not carried out
+/// by then never will be.
+pub const LOOK_UP_ONLY: Duration = Duration::from_secs(5 * 60);
+
+/// The longest that a vendor is left alone because it asks for it. More is a mistake of a server on the way.
+pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The shortest pause before an attempt that may be made as soon as the time of looking up only is over.
+pub const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
+
+/// One earlier attempt at a purchase, as far as the rule asks for it.
+#[derive(Clone, Debug)]
+pub struct EarlierAttempt {
+    /// Its number, from 1.
+    pub number: u32,
+    /// When it was begun, in milliseconds since 1970.
+    pub begun_at_ms: i64,
+    /// When it ended, in milliseconds since 1970. `None`: it has not.
+    pub finished_at_ms: Option<i64>,
+    /// How it ended. `None`: it has not.
+    pub result: Option<AttemptResult>,
+    /// The version of its instance's settings. `None`: it is not known.
+    pub settings_version: Option<i64>,
+}
+
+/// What the attempts of an asset say together. They are added in the order in which they were begun.
+#[derive(Debug, Default)]
+pub struct Earlier {
+    last: u32,
+    last_settings_version: Option<i64>,
+    /// The last one has not ended: its worker died at a time that is not known.
+    is_cut_off: bool,
+    in_doubt: Option<Doubt>,
+}
+
+impl Earlier {
+    /// Adds the next attempt.
+    pub fn add(&mut self, attempt: &EarlierAttempt) {
+        self.in_doubt = self.in_doubt(attempt.begun_at_ms);
+        self.is_cut_off = attempt.result.is_none();
+        self.last = attempt.number;
+        self.last_settings_version = attempt.settings_version;
+        if attempt.result.is_some_and(may_have_bought) {
+            self.in_doubt = Some(self.doubt_since(attempt.finished_at_ms.unwrap_or(attempt.begun_at_ms)));
+        }
+    }
+
+    /// The number of the attempt that comes next.
+    pub fn next_number(&self) -> u32 {
+        self.last.saturating_add(1)
+    }
+
+    /// What is known to an attempt that is begun at that time.
+    pub fn summary(&self, next_begun_at_ms: i64) -> EarlierAttempts {
+        match (self.last, self.in_doubt(next_begun_at_ms)) {
+            (0, _) => EarlierAttempts::None,
+            (_, None) => EarlierAttempts::NotDone,
+            (_, Some(_)) => EarlierAttempts::Unknown,
+        }
+    }
+
+    /// What is in doubt for an attempt that is begun at that time. An attempt that was cut off had ended by then: the next one
+    /// is begun only once its worker is dead.
+    pub fn in_doubt(&self, next_begun_at_ms: i64) -> Option<Doubt> {
+        match self.is_cut_off {
+            true => Some(self.doubt_since(next_begun_at_ms)),
+            false => self.in_doubt,
+        }
+    }
+
+    /// The doubt that includes the last attempt. All attempts that may have bought were made with the same settings, or with
+    /// settings that mean the same to the vendor: with others a purchase is only looked up.
+    fn doubt_since(&self, ended_at_ms: i64) -> Doubt {
+        match self.in_doubt {
+            Some(doubt) => Doubt {
+                since_ms: doubt.since_ms.max(ended_at_ms),
+                settings_version: doubt.settings_version.or(self.last_settings_version),
+            },
+            None => Doubt {
+                since_ms: ended_at_ms,
+                settings_version: self.last_settings_version,
+            },
+        }
+    }
+}
+
+fn may_have_bought(result: AttemptResult) -> bool {
+    match result {
+        AttemptResult::Licensed | AttemptResult::SecondLicense | AttemptResult::Unknown => true,
+        AttemptResult::Refused | AttemptResult::Unavailable | AttemptResult::LookedUp => false,
+    }
+}
+
+/// What an attempt does first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FirstStep {
+    /// Buys. The plugin looks up before it where the purchase is in doubt.
+    Buy,
+    /// Looks up, and buys nothing.
+    LookUp(LookUpReason),
+    /// Buys if the settings still mean what they did in that version; [`changed_since`] tells, and otherwise looks up.
+    BuyIfUnchanged {
+        /// The version of the instance's settings that the purchase may have been made with.
+        version: i64,
+    },
+}
+
+/// The first step of an attempt at that time, for which something may be in doubt.
+pub fn first_step(in_doubt: Option<Doubt>, look_up_only: Duration, now_ms: i64) -> FirstStep {
+    let Some(doubt) = in_doubt else {
+        return FirstStep::Buy;
+    };
+    let until_ms = look_up_only_until_ms(doubt.since_ms, look_up_only);
+    if until_ms > now_ms {
+        return FirstStep::LookUp(LookUpReason::UnderWay { until_ms });
+    }
+    match doubt.settings_version {
+        Some(version) => FirstStep::BuyIfUnchanged { version },
+        None => FirstStep::Buy,
+    }
+}
+
+/// Until when what has been in doubt since a moment is only looked up, in milliseconds since 1970.
+pub fn look_up_only_until_ms(in_doubt_since_ms: i64, look_up_only: Duration) -> i64 {
+    in_doubt_since_ms.saturating_add(millis(look_up_only))
+}
+
+/// The reason to look up only that lies in settings which differ from a former version, given all versions since. `None`: they
+/// mean the same to the vendor. A certificate may differ: another one shows the same customer.
+pub fn changed_since(version: i64, history: &[SettingsVersion]) -> Option<LookUpReason> {
+    let mut then_and_now = BTreeMap::new();
+    for later in history.iter().filter(|later| later.version > version) {
+        for (field, change) in &later.changes {
+            let (_, now) = then_and_now.entry(field).or_insert((&change.old, &change.new));
+            *now = &change.new;
+        }
+    }
+    let is_thumbprint = |value: &Option<String>| {
+        let value = value.as_deref();
+        value.is_some_and(|value| value.parse::<Thumbprint>().is_ok())
+    };
+    let changed = then_and_now.into_iter().filter(|(_, (then, now))| then != now);
+    let fields: Vec<_> = changed
+        .filter(|(_, (then, now))| !(is_thumbprint(then) && is_thumbprint(now)))
+        .map(|(field, _)| format!("`{field}`"))
+        .collect();
+    (!fields.is_empty()).then_some(LookUpReason::OtherSettings { version, fields })
+}
+
+/// Why a purchase is looked up and not sent again, even if it is not found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LookUpReason {
+    /// The vendor may still be carrying the purchase out.
+    UnderWay {
+        /// Until when, in milliseconds since 1970.
+        until_ms: i64,
+    },
+    /// The purchase was sent with other settings, so that not to find it means nothing.
+    OtherSettings {
+        /// The version of the settings that it was sent with.
+        version: i64,
+        /// The fields that differ since.
+        fields: Vec<String>,
+    },
+}
+
+impl LookUpReason {
+    fn problem(&self, why: &str) -> Problem {
+        match self {
+            Self::UnderWay { until_ms } => Problem::new(
+                "not-seen-yet",
+                format!(
+                    "{why}; its request may still be under way, so that it is not sent again before {}",
+                    rfc3339(*until_ms)
+                ),
+                "wait: it is looked up until then, and bought after that",
+            ),
+            Self::OtherSettings { version, fields } => Problem::new(
+                "other-settings",
+                format!(
+                    "{why}; it may have been bought with the instance's settings of version {version}, which differ in {}",
+                    fields.join(", ")
+                ),
+                "restore these fields as the instance's history shows them, and it goes on by itself. If it is certain that it \
+                 was not bought with them, try the license again: it is bought with the present ones then",
+            ),
+        }
+    }
+}
+
+/// What an attempt says about the vendor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VendorSignal {
+    /// The vendor answered, be it with a refusal.
+    Answered,
+    /// The vendor did not answer, or not so that one could tell what it had done.
+    Silent,
+    /// The vendor asked to be left alone for that long.
+    LeaveAlone(Duration),
+}
+
+/// What an attempt came to.
+#[derive(Clone, Debug)]
+pub struct Attempted {
+    /// The outcome, to be written down.
+    pub outcome: AttemptOutcome,
+    /// What it says about the vendor.
+    pub signal: VendorSignal,
+}
+
+/// What came of a call that was to buy.
+#[derive(Clone, Debug)]
+pub enum PurchaseAnswer {
+    /// A license.
+    Licensed(License),
+    /// Success, without a license.
+    WithoutLicense,
+    /// Definitely not done; a retry can't help.
+    Refused(Problem),
+    /// Definitely not done; a retry can help, after that time where the vendor names one.
+    Unavailable(Problem, Option<Duration>),
+    /// May have been done.
+    Unknown(Problem),
+    /// The plugin was not entered.
+    NotEntered(Problem),
+    /// The plugin gave up, or was stopped.
+    BrokeOff(String),
+    /// The call was not made.
+    NotMade(Problem),
+    /// The call was not made, because the settings were saved between the beginning of the attempt and it.
+    Overtaken(Problem),
+}
+
+/// What the answer to a purchase means.
+pub fn after_purchase(
+    answer: PurchaseAnswer,
+    earlier: EarlierAttempts,
+    client_transaction_id: Uuid,
+) -> Attempted {
+    let (outcome, signal) = match answer {
+        PurchaseAnswer::Licensed(license) if is_of(&license, client_transaction_id) => {
+            (AttemptOutcome::Licensed(license), VendorSignal::Answered)
+        }
+        PurchaseAnswer::Licensed(_) | PurchaseAnswer::WithoutLicense => {
+            (AttemptOutcome::Unknown(not_its_license()), VendorSignal::Silent)
+        }
+        PurchaseAnswer::Refused(problem) => (AttemptOutcome::Refused(problem), VendorSignal::Answered),
+        PurchaseAnswer::Unavailable(problem, pause) => {
+            (AttemptOutcome::Unavailable(problem), silent_or_busy(pause))
+        }
+        PurchaseAnswer::Unknown(problem) => (AttemptOutcome::Unknown(problem), VendorSignal::Silent),
+        PurchaseAnswer::NotEntered(problem) => (AttemptOutcome::Unavailable(problem), VendorSignal::Silent),
+        // The plugin may have bought before it broke off.
+        PurchaseAnswer::BrokeOff(why) => (AttemptOutcome::Unknown(broke_off(&why)), VendorSignal::Silent),
+        PurchaseAnswer::NotMade(problem) => (not_made(problem, earlier), VendorSignal::Silent),
+        PurchaseAnswer::Overtaken(problem) => (not_made(problem, earlier), VendorSignal::Answered),
+    };
+    Attempted { outcome, signal }
+}
+
+/// What came of a call that only looks up.
+#[derive(Clone, Debug)]
+pub enum LookUpAnswer {
+    /// A license.
+    Found(License),
+    /// Nothing.
+    NotFound,
+    /// The plugin can't look a purchase up without buying.
+    NotOffered,
+    /// No answer that tells; the vendor may have named a pause.
+    Failed(Problem, Option<Duration>),
+    /// The plugin gave up, or was stopped.
+    BrokeOff(String),
+}
+
+/// What the answer to a look-up means for a purchase that is not sent again for that reason.
+pub fn after_look_up(answer: LookUpAnswer, reason: &LookUpReason, client_transaction_id: Uuid) -> Attempted {
+    let (outcome, signal) = match answer {
+        LookUpAnswer::Found(license) if is_of(&license, client_transaction_id) => {
+            (AttemptOutcome::Licensed(license), VendorSignal::Answered)
+        }
+        LookUpAnswer::Found(_) => (AttemptOutcome::LookedUp(not_its_license()), VendorSignal::Silent),
+        LookUpAnswer::NotFound => (
+            AttemptOutcome::LookedUp(reason.problem("the vendor has not seen the purchase")),
+            VendorSignal::Answered,
+        ),
+        LookUpAnswer::NotOffered => (
+            AttemptOutcome::LookedUp(reason.problem("the plugin can't look a purchase up without buying")),
+            VendorSignal::Answered,
+        ),
+        LookUpAnswer::Failed(problem, pause) => (AttemptOutcome::LookedUp(problem), silent_or_busy(pause)),
+        LookUpAnswer::BrokeOff(why) => (
+            AttemptOutcome::LookedUp(Problem::new("plugin-broke-off", why, "it is looked up again")),
+            VendorSignal::Silent,
+        ),
+    };
+    Attempted { outcome, signal }
+}
+
+/// How long to wait after an attempt that settled nothing: the pause that its number has, or longer where the vendor asks for it.
+pub fn pause(usual: Duration, signal: VendorSignal) -> Duration {
+    match signal {
+        VendorSignal::LeaveAlone(asked_for) => asked_for.min(RETRY_AFTER_MAX).max(usual),
+        VendorSignal::Answered | VendorSignal::Silent => usual,
+    }
+}
+
+/// When the next attempt is due, in milliseconds since 1970: after the pause, or as soon as the time of looking up only is over.
+pub fn due_at_ms(now_ms: i64, usual: Duration, signal: VendorSignal, reason: Option<&LookUpReason>) -> i64 {
+    let due_at_ms = now_ms.saturating_add(millis(pause(usual, signal)));
+    match (reason, signal) {
+        (Some(LookUpReason::UnderWay { until_ms }), VendorSignal::Answered | VendorSignal::Silent) => {
+            let soonest_ms = now_ms.saturating_add(millis(SHORTEST_PAUSE));
+            due_at_ms.min(soonest_ms.max(*until_ms))
+        }
+        _ => due_at_ms,
+    }
+}
+
+/// Whether a license is the one that a purchase was to bring, and can be used.
+fn is_of(license: &License, client_transaction_id: Uuid) -> bool {
+    license.client_transaction_id == client_transaction_id.to_string()
+        && !license.product_key.expose().is_empty()
+}
+
+fn silent_or_busy(pause: Option<Duration>) -> VendorSignal {
+    pause.map_or(VendorSignal::Silent, VendorSignal::LeaveAlone)
+}
+
+/// What an attempt that was never made means: nothing new about those before it.
+fn not_made(problem: Problem, earlier: EarlierAttempts) -> AttemptOutcome {
+    match earlier {
+        EarlierAttempts::Unknown => AttemptOutcome::Unknown(problem),
+        EarlierAttempts::None | EarlierAttempts::NotDone => AttemptOutcome::Unavailable(problem),
+    }
+}
+
+fn not_its_license() -> Problem {
+    Problem::new(
+        "plugin-answer",
+        "the plugin answered a purchase with something else than its license",
+        "report it as a defect of the plugin; the next attempt looks the purchase up",
+    )
+}
+
+fn broke_off(why: &str) -> Problem {
+    Problem::new("plugin-broke-off", why, "the next attempt looks the purchase up")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,238 @@
+//! The tables of the rule, line by line.
+
+use super::*;
+use crate::license::{LicenseTokenStatus, ReturnStatus};
+use crate::secret::Secret;
+
+const PURCHASE: Uuid = Uuid::from_u128(7);
+const MINUTE_MS: i64 = 60_000;
+
+fn license(client_transaction_id: Uuid, product_key: &str) -> License {
+    License {
+        client_transaction_id: client_transaction_id.to_string(),
+        transaction_id: "t".to_owned(),
+        license_token_id: "l".to_owned(),
+        product_key: Secret::new(product_key),
+        activation_link: None,
+        license_token_status: LicenseTokenStatus::Activated,
+        return_status: ReturnStatus::None,
+        purchased_at_ms: 0,
+        returnable_until_ms: None,
+    }
+}
+
+fn problem() -> Problem {
+    Problem::new("code", "message", "advice")
+}
+
+/// What attempts say together, each begun at a time with settings of its number, and ended at another time with a result.
+fn in_doubt(attempts: &[(i64, Option<(i64, AttemptResult)>)], next_begun_at_ms: i64) -> Option<Doubt> {
+    let mut earlier = Earlier::default();
+    for (number, (begun_at_ms, end)) in (1..).zip(attempts) {
+        earlier.add(&EarlierAttempt {
+            number,
+            begun_at_ms: *begun_at_ms,
+            finished_at_ms: end.map(|(finished_at_ms, _)| finished_at_ms),
+            result: end.map(|(_, result)| result),
+            settings_version: Some(i64::from(number)),
+        });
+    }
+    earlier.in_doubt(next_begun_at_ms)
+}
+
+fn doubt(since_ms: i64, settings_version: i64) -> Option<Doubt> {
+    Some(Doubt {
+        since_ms,
+        settings_version: Some(settings_version),
+    })
+}
+
+#[test]
+fn what_definitely_bought_nothing_leaves_no_doubt() {
+    use AttemptResult::{Refused, Unavailable};
+    let attempts = [(1, Some((2, Unavailable))), (3, Some((4, Refused)))];
+    assert_eq!(in_doubt(&attempts, 5), None);
+    assert_eq!(in_doubt(&[], 5), None);
+}
+
+#[test]
+fn a_purchase_is_in_doubt_since_the_end_of_the_last_attempt_that_may_have_bought() {
+    use AttemptResult::{LookedUp, Refused, SecondLicense, Unavailable, Unknown};
+    for doubtful in [Unknown, SecondLicense, AttemptResult::Licensed] {
+        for later in [LookedUp, Unavailable, Refused] {
+            let attempts = [(1, Some((10, doubtful))), (20, Some((30, later)))];
+            assert_eq!(in_doubt(&attempts, 40), doubt(10, 1), "{doubtful:?}, {later:?}");
+        }
+        let attempts = [(1, Some((10, doubtful))), (20, Some((30, Unknown)))];
+        assert_eq!(in_doubt(&attempts, 40), doubt(30, 1), "{doubtful:?}");
+    }
+}
+
+#[test]
+fn an_attempt_that_was_cut_off_may_have_bought_until_the_next_one_began() {
+    use AttemptResult::{LookedUp, Unavailable, Unknown};
+    assert_eq!(in_doubt(&[(1, None)], 40), doubt(40, 1));
+    let unavailable = [(1, Some((10, Unavailable))), (20, None)];
+    assert_eq!(in_doubt(&unavailable, 40), doubt(40, 2));
+    let looked_up = [(1, None), (40, Some((50, LookedUp)))];
+    assert_eq!(in_doubt(&looked_up, 60), doubt(40, 1));
+    // It may have been one that only looked up, with other settings: those of the first one count.
+    assert_eq!(
+        in_doubt(&[(1, Some((10, Unknown))), (20, None)], 40),
+        doubt(40, 1)
+    );
+}
+
+fn summary(results: &[Option<AttemptResult>]) -> EarlierAttempts {
+    let mut earlier = Earlier::default();
+    for (number, result) in (1..).zip(results) {
+        earlier.add(&EarlierAttempt {
+            number,
+            begun_at_ms: 0,
+            finished_at_ms: result.map(|_| 1),
+            result: *result,
+            settings_version: None,
+        });
+    }
+    earlier.summary(2)
+}
+
+#[test]
+fn the_plugin_is_told_of_no_attempt_of_attempts_that_bought_nothing_and_of_those_in_doubt() {
+    use AttemptResult::{LookedUp, Refused, Unavailable, Unknown};
+    assert_eq!(summary(&[]), EarlierAttempts::None);
+    let nothing = [Some(Refused), Some(Unavailable), Some(LookedUp)];
+    assert_eq!(summary(&nothing), EarlierAttempts::NotDone);
+    assert_eq!(summary(&[Some(Unknown), Some(Refused)]), EarlierAttempts::Unknown);
+    assert_eq!(summary(&[None]), EarlierAttempts::Unknown);
+}
+
+#[test]
+fn a_purchase_in_doubt_is_only_looked_up_until_it_can_not_be_under_way_any_more() {
+    let in_doubt = doubt(0, 3);
+    let until_ms = 5 * MINUTE_MS;
+    assert_eq!(first_step(None, LOOK_UP_ONLY, 0), FirstStep::Buy);
+    assert_eq!(
+        first_step(in_doubt, LOOK_UP_ONLY, until_ms - 1),
+        FirstStep::LookUp(LookUpReason::UnderWay { until_ms })
+    );
+    assert_eq!(
+        first_step(in_doubt, LOOK_UP_ONLY, until_ms),
+        FirstStep::BuyIfUnchanged { version: 3 }
+    );
+    let of_unknown_settings = Some(Doubt {
+        since_ms: 0,
+        settings_version: None,
+    });
+    assert_eq!(
+        first_step(of_unknown_settings, LOOK_UP_ONLY, until_ms),
+        FirstStep::Buy
+    );
+}
+
+#[test]
+fn a_license_of_this_purchase_settles_it() {
+    let answer = PurchaseAnswer::Licensed(license(PURCHASE, "key"));
+    let attempted = after_purchase(answer, EarlierAttempts::None, PURCHASE);
+    assert!(matches!(attempted.outcome, AttemptOutcome::Licensed(_)));
+    assert_eq!(attempted.signal, VendorSignal::Answered);
+}
+
+#[test]
+fn a_license_of_another_purchase_or_without_a_key_leaves_it_unknown() {
+    for answer in [
+        PurchaseAnswer::Licensed(license(Uuid::from_u128(8), "key")),
+        PurchaseAnswer::Licensed(license(PURCHASE, "")),
+        PurchaseAnswer::WithoutLicense,
+    ] {
+        let attempted = after_purchase(answer, EarlierAttempts::None, PURCHASE);
+        assert!(matches!(attempted.outcome, AttemptOutcome::Unknown(_)));
+        assert_eq!(attempted.signal, VendorSignal::Silent);
+    }
+}
+
+#[test]
+fn a_plugin_that_breaks_off_leaves_it_unknown_and_one_that_was_not_entered_does_not() {
+    let broke_off = PurchaseAnswer::BrokeOff("trapped".to_owned());
+    let attempted = after_purchase(broke_off, EarlierAttempts::None, PURCHASE);
+    assert!(matches!(attempted.outcome, AttemptOutcome::Unknown(_)));
+    let not_entered = PurchaseAnswer::NotEntered(problem());
+    let attempted = after_purchase(not_entered, EarlierAttempts::None, PURCHASE);
+    assert!(matches!(attempted.outcome, AttemptOutcome::Unavailable(_)));
+}
+
+#[test]
+fn a_call_that_was_never_made_leaves_what_was_in_doubt_in_doubt() {
+    for (earlier, in_doubt) in [
+        (EarlierAttempts::None, false),
+        (EarlierAttempts::NotDone, false),
+        (EarlierAttempts::Unknown, true),
+    ] {
+        let attempted = after_purchase(PurchaseAnswer::NotMade(problem()), earlier, PURCHASE);
+        let is_unknown = matches!(attempted.outcome, AttemptOutcome::Unknown(_));
+        assert_eq!(is_unknown, in_doubt, "{earlier:?}");
+        assert_eq!(attempted.signal, VendorSignal::Silent);
+        let overtaken = after_purchase(PurchaseAnswer::Overtaken(problem()), earlier, PURCHASE);
+        assert_eq!(
+            overtaken.signal,
+            VendorSignal::Answered,
+            "it says nothing against the vendor"
+        );
+    }
+}
+
+#[test]
+fn a_look_up_finds_the_license_or_settles_nothing() {
+    let reason = LookUpReason::UnderWay { until_ms: 0 };
+    let found = LookUpAnswer::Found(license(PURCHASE, "key"));
+    let outcome = after_look_up(found, &reason, PURCHASE).outcome;
+    assert!(matches!(outcome, AttemptOutcome::Licensed(_)));
+    for (answer, signal) in [
+        (
+            LookUpAnswer::Found(license(Uuid::nil(), "key")),
+            VendorSignal::Silent,
+        ),
+        (LookUpAnswer::NotFound, VendorSignal::Answered),
+        (LookUpAnswer::NotOffered, VendorSignal::Answered),
+        (LookUpAnswer::Failed(problem(), None), VendorSignal::Silent),
+        (
+            LookUpAnswer::Failed(problem(), Some(Duration::from_secs(9))),
+            VendorSignal::LeaveAlone(Duration::from_secs(9)),
+        ),
+        (LookUpAnswer::BrokeOff("trapped".to_owned()), VendorSignal::Silent),
+    ] {
+        let attempted = after_look_up(answer.clone(), &reason, PURCHASE);
+        assert!(
+            matches!(attempted.outcome, AttemptOutcome::LookedUp(_)),
+            "{answer:?}"
+        );
+        assert_eq!(attempted.signal, signal, "{answer:?}");
+    }
+}
+
+#[test]
+fn a_vendor_is_left_alone_as_long_as_it_asks_for_but_not_for_ever() {
+    let usual = Duration::from_secs(2);
+    let asked = |seconds| pause(usual, VendorSignal::LeaveAlone(Duration::from_secs(seconds)));
+    assert_eq!(pause(usual, VendorSignal::Silent), usual);
+    assert_eq!(asked(1), usual, "never sooner than usual");
+    assert_eq!(asked(3_600), Duration::from_secs(3_600));
+    assert_eq!(asked(u64::MAX), RETRY_AFTER_MAX);
+}
+
+#[test]
+fn what_is_only_looked_up_is_tried_again_as_soon_as_it_may_be_bought() {
+    let hour = Duration::from_secs(3_600);
+    let under_way = LookUpReason::UnderWay { until_ms: MINUTE_MS };
+    let due = |reason, signal| due_at_ms(0, hour, signal, reason);
+    assert_eq!(due(Some(&under_way), VendorSignal::Silent), MINUTE_MS);
+    assert_eq!(due(None, VendorSignal::Silent), 60 * MINUTE_MS);
+    let busy = VendorSignal::LeaveAlone(2 * hour);
+    assert_eq!(
+        due(Some(&under_way), busy),
+        120 * MINUTE_MS,
+        "the vendor asked for more"
+    );
+    let over = LookUpReason::UnderWay { until_ms: -1 };
+    assert_eq!(due(Some(&over), VendorSignal::Answered), millis(SHORTEST_PAUSE));
+}

@@ -1,0 +1,77 @@
+//! What the record keeps, as the contract has it, and back.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bss_model::{Instance, License, LicenseTokenStatus, Party, Problem, ReturnStatus, Secret};
+use bss_sandbox::bindings::failures::{self, Delay};
+use bss_sandbox::bindings::instance_settings::{self, FieldValue};
+use bss_sandbox::bindings::license_order as contract;
+
+/// Saved settings as the contract has them.
+pub(crate) fn field_values(values: &BTreeMap<String, String>) -> Vec<FieldValue> {
+    values
+        .iter()
+        .map(|(id, value)| FieldValue {
+            id: id.clone(),
+            value: value.clone(),
+        })
+        .collect()
+}
+
+/// An instance as the contract has it.
+pub fn contract_instance(instance: &Instance) -> instance_settings::Instance {
+    instance_settings::Instance {
+        id: instance.id.to_string(),
+        values: field_values(&instance.values),
+        currency: instance.currency.clone(),
+    }
+}
+
+/// A customer or reseller as the contract has it.
+pub(crate) fn contract_party(party: &Party) -> contract::Party {
+    contract::Party {
+        id: party.id.clone(),
+        name: party.name.clone(),
+        country: party.country.clone(),
+    }
+}
+
+/// A plugin's problem as the record has it.
+pub(crate) fn recorded_problem(problem: failures::Problem) -> Problem {
+    Problem {
+        code: problem.code,
+        message: problem.message,
+        advice: problem.advice,
+        correlation_id: problem.correlation_id,
+    }
+}
+
+/// A plugin's license as the record has it.
+pub(crate) fn recorded_license(license: contract::License) -> License {
+    License {
+        client_transaction_id: license.client_transaction_id,
+        transaction_id: license.transaction_id,
+        license_token_id: license.license_token_id,
+        product_key: Secret::new(license.product_key),
+        activation_link: Some(license.activation_link)
+            .filter(|link| !link.is_empty())
+            .map(Secret::new),
+        license_token_status: match license.license_token_status {
+            contract::LicenseTokenStatus::Activated => LicenseTokenStatus::Activated,
+            contract::LicenseTokenStatus::Redeemed => LicenseTokenStatus::Redeemed,
+            contract::LicenseTokenStatus::ReturnAccepted => LicenseTokenStatus::ReturnAccepted,
+        },
+        return_status: match license.return_status {
+            contract::ReturnStatus::None => ReturnStatus::None,
+            contract::ReturnStatus::Successful => ReturnStatus::Successful,
+        },
+        purchased_at_ms: license.purchased_at_ms,
+        returnable_until_ms: license.returnable_until_ms,
+    }
+}
+
+/// For how long a vendor asks to be left alone. `None`: it does not say.
+pub(crate) fn retry_after(delay: &Delay) -> Option<Duration> {
+    delay.retry_after_ms.map(Duration::from_millis)
+}

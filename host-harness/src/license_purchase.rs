@@ -1,0 +1,223 @@
+//! One attempt at a purchase: the call that its rule asks for, and its outcome written down.
+//!
+//! The record knows of the attempt before the plugin is called. [`bss_model::purchase_rule`] decides what the attempt does and what
+//! comes of it; this module makes the calls.
+
+use bss_model::clock::now_ms;
+use bss_model::purchase_rule::{self, Attempted, FirstStep, LookUpAnswer, LookUpReason, PurchaseAnswer};
+use bss_model::{EarlierAttempts, Instance, Problem, SyncStatus, TakenAsset};
+use bss_record::{FinishError, RecordError};
+use bss_sandbox::bindings::failures::{ChangeFailure, ReadFailure};
+use bss_sandbox::bindings::license_lifecycle::LicenseName;
+use bss_sandbox::bindings::license_order as contract;
+use bss_sandbox::{CallContext, CallError, CallListener, call_trace};
+use tracing::Instrument as _;
+
+use crate::breaker::Ended;
+use crate::contract::{contract_instance, contract_party, recorded_license, recorded_problem, retry_after};
+use crate::host::{Host, PrepareError};
+use crate::pause;
+
+/// What a plugin brings for a look-up.
+type Found = Result<Result<Option<contract::License>, ReadFailure>, CallError>;
+
+/// What a plugin brings for a purchase.
+pub(crate) type Answer = Result<Result<contract::OrderAnswer, ChangeFailure>, CallError>;
+
+impl Host {
+    /// Makes one attempt that is on record, and writes its outcome down.
+    ///
+    /// # Errors
+    /// When the record fails. The asset is then its worker's until that ends.
+    pub(crate) async fn attempt_purchase(
+        &self,
+        taken: &TakenAsset,
+        listener: CallListener,
+    ) -> Result<Ended, RecordError> {
+        let span = call_trace::attempt("purchase", taken.asset_id, Some(taken.attempt.number));
+        let reason = self.look_up_reason(taken).await?;
+        let Attempted { outcome, signal } = match &reason {
+            Some(reason) => self.look_up(taken, reason, listener).instrument(span).await,
+            None => self.purchase(taken, listener).instrument(span).await,
+        };
+        let number = taken.attempt.number;
+        let usual = pause::after_attempt(number);
+        let due_at_ms = purchase_rule::due_at_ms(now_ms(), usual, signal, reason.as_ref());
+        let finished = self
+            .record()
+            .finish_attempt(taken.asset_id, number, outcome, due_at_ms);
+        let settled = match finished.await {
+            Ok(asset) => asset.sync_status != SyncStatus::Unsynchronised,
+            Err(FinishError::Record(error)) => return Err(error),
+            Err(error) => {
+                tracing::error!(%error, asset = %taken.asset_id, "the outcome of an attempt was not taken");
+                false
+            }
+        };
+        Ok(Ended {
+            instance_id: taken.instance_id,
+            asset_id: taken.asset_id,
+            settled,
+            signal,
+        })
+    }
+
+    /// Why a purchase is only looked up. `None`: it may be sent.
+    async fn look_up_reason(&self, taken: &TakenAsset) -> Result<Option<LookUpReason>, RecordError> {
+        match purchase_rule::first_step(taken.attempt.in_doubt, self.look_up_only(), now_ms()) {
+            FirstStep::Buy => Ok(None),
+            FirstStep::LookUp(reason) => Ok(Some(reason)),
+            FirstStep::BuyIfUnchanged { version } => {
+                let history = self.record().instance_history(taken.instance_id).await?;
+                Ok(purchase_rule::changed_since(version, &history))
+            }
+        }
+    }
+
+    /// Buys. The plugin looks up first where an earlier attempt may have bought.
+    async fn purchase(&self, taken: &TakenAsset, listener: CallListener) -> Attempted {
+        let answer = match self.buy(taken, listener).await {
+            Ok(answer) => purchase_answer(answer),
+            Err(error @ PrepareError::SettingsChanged(_)) => PurchaseAnswer::Overtaken(not_attempted(&error)),
+            Err(error) => PurchaseAnswer::NotMade(not_attempted(&error)),
+        };
+        purchase_rule::after_purchase(answer, taken.attempt.earlier, taken.attempt.client_transaction_id)
+    }
+
+    /// Looks the purchase up and buys nothing, because an earlier attempt may still be under way, or was made elsewhere.
+    async fn look_up(&self, taken: &TakenAsset, reason: &LookUpReason, listener: CallListener) -> Attempted {
+        let cant_look_up = self.plugin().await.is_ok_and(|plugin| !plugin.offers_lifecycle());
+        let answer = match cant_look_up {
+            true => LookUpAnswer::NotOffered,
+            false => match self.find(taken, listener).await {
+                Ok(found) => look_up_answer(found),
+                Err(error) => LookUpAnswer::Failed(not_attempted(&error), None),
+            },
+        };
+        purchase_rule::after_look_up(answer, reason, taken.attempt.client_transaction_id)
+    }
+
+    /// The call that looks up. An error means that the call was never made.
+    async fn find(&self, taken: &TakenAsset, listener: CallListener) -> Result<Found, PrepareError> {
+        let (instance, call) = self.call_for(taken, listener).await?;
+        let plugin = self.plugin().await?;
+        let name = LicenseName::ClientTransactionId(taken.attempt.client_transaction_id.to_string());
+        Ok(plugin
+            .get_license(call, &contract_instance(&instance), &name)
+            .await)
+    }
+
+    async fn call_for(
+        &self,
+        taken: &TakenAsset,
+        listener: CallListener,
+    ) -> Result<(Instance, CallContext), PrepareError> {
+        // Read for each attempt: another certificate may have taken over since the last one.
+        let instance = self.record().instance_by_id(taken.instance_id).await?;
+        let instance = instance.ok_or_else(|| PrepareError::NotReady(taken.instance_id.to_string()))?;
+        let call = self.ready_call(&instance, listener).await?;
+        Ok((instance, call))
+    }
+
+    /// The call that buys. An error means that the call was never made.
+    async fn buy(&self, taken: &TakenAsset, listener: CallListener) -> Result<Answer, PrepareError> {
+        let (instance, call) = self.call_for(taken, listener).await?;
+        if instance.version != taken.attempt.settings_version {
+            // The record must know later which settings this attempt was made with.
+            return Err(PrepareError::SettingsChanged(instance.name));
+        }
+        let plugin = self.plugin().await?;
+        let line = contract::LicenseOrder {
+            client_transaction_id: taken.attempt.client_transaction_id.to_string(),
+            earlier_attempts: match taken.attempt.earlier {
+                EarlierAttempts::None => contract::EarlierAttempts::None,
+                EarlierAttempts::NotDone => contract::EarlierAttempts::NotDone,
+                EarlierAttempts::Unknown => contract::EarlierAttempts::Unknown,
+            },
+            check_only: false,
+            product: taken.product_code.clone(),
+            reseller: taken.reseller.as_ref().map(contract_party),
+            customer: contract_party(&taken.customer),
+        };
+        Ok(plugin
+            .create_license(call, &contract_instance(&instance), &line)
+            .await)
+    }
+}
+
+fn purchase_answer(answer: Answer) -> PurchaseAnswer {
+    match answer {
+        Ok(Ok(contract::OrderAnswer::Licensed(license))) => {
+            PurchaseAnswer::Licensed(recorded_license(license))
+        }
+        Ok(Ok(contract::OrderAnswer::Valid)) => PurchaseAnswer::WithoutLicense,
+        Ok(Err(ChangeFailure::Refused(problem))) => PurchaseAnswer::Refused(recorded_problem(problem)),
+        Ok(Err(ChangeFailure::Unavailable(delay))) => {
+            let pause = retry_after(&delay);
+            PurchaseAnswer::Unavailable(recorded_problem(delay.problem), pause)
+        }
+        Ok(Err(ChangeFailure::Unknown(problem))) => PurchaseAnswer::Unknown(recorded_problem(problem)),
+        Err(error @ CallError::Setup(_)) => PurchaseAnswer::NotEntered(Problem::new(
+            "sandbox",
+            error.to_string(),
+            "try again when the machine is less busy",
+        )),
+        Err(error) => PurchaseAnswer::BrokeOff(error.to_string()),
+    }
+}
+
+fn look_up_answer(found: Found) -> LookUpAnswer {
+    match found {
+        Ok(Ok(Some(license))) => LookUpAnswer::Found(recorded_license(license)),
+        Ok(Ok(None)) => LookUpAnswer::NotFound,
+        Ok(Err(ReadFailure::Unavailable(delay))) => {
+            let pause = retry_after(&delay);
+            LookUpAnswer::Failed(recorded_problem(delay.problem), pause)
+        }
+        Ok(Err(ReadFailure::Refused(problem) | ReadFailure::Malformed(problem))) => {
+            LookUpAnswer::Failed(recorded_problem(problem), None)
+        }
+        Err(error) => LookUpAnswer::BrokeOff(error.to_string()),
+    }
+}
+
+fn not_attempted(error: &PrepareError) -> Problem {
+    let mut message = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        message = format!("{message}: {cause}");
+        source = cause.source();
+    }
+    Problem::new(
+        "not-attempted",
+        message,
+        "correct it; the next attempt comes by itself",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn only_a_plugin_that_was_never_entered_has_surely_bought_nothing() {
+        let setup = Err(CallError::Setup(wasmtime::Error::msg("no memory")));
+        assert!(matches!(purchase_answer(setup), PurchaseAnswer::NotEntered(_)));
+        for error in [
+            CallError::Trap(wasmtime::Error::msg("unreachable")),
+            CallError::Deadline(Duration::from_secs(1)),
+            CallError::Busy(Duration::from_secs(1)),
+            CallError::Memory(1),
+        ] {
+            assert!(matches!(purchase_answer(Err(error)), PurchaseAnswer::BrokeOff(_)));
+        }
+    }
+
+    #[test]
+    fn an_order_that_was_only_checked_is_no_license() {
+        let checked = Ok(Ok(contract::OrderAnswer::Valid));
+        assert!(matches!(purchase_answer(checked), PurchaseAnswer::WithoutLicense));
+    }
+}

@@ -1,0 +1,111 @@
+//! Orders settled while somebody waits: line after line attempted, as long as that helps.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use bss_model::{Asset, AssetFilter, AssetSelection};
+use bss_record::{RecordError, RetryError};
+use bss_sandbox::CallListener;
+use uuid::Uuid;
+
+use crate::host::{Host, PrepareError};
+use crate::license_order::PlaceError;
+use crate::worker::{LINES_AT_ONCE, LOOK, Work};
+
+/// How often a line is attempted while somebody waits for it. Three times within a few seconds outlasts a restart
+/// of one server behind the vendor's front end; what is longer is left to the background.
+const ATTEMPTS: u32 = 3;
+
+/// The longest pause that somebody waits for.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+
+impl Host {
+    /// Buys what an order's unsettled assets stand for, as far as that is possible now, and answers with all of
+    /// its assets. Can be called again for the same order at any time, also after a crash or beside a worker: it
+    /// never buys a second license for an asset.
+    ///
+    /// # Errors
+    /// When there is no such order, calls for its instance can't be made, or the record fails.
+    pub async fn run_order(&self, order_id: Uuid, listener: CallListener) -> Result<Vec<Asset>, PlaceError> {
+        let order = self.record().order(order_id).await?;
+        let order = order.ok_or(PlaceError::NoOrder(order_id))?;
+        let instance = self.record().instance_by_id(order.instance_id).await?;
+        let instance = instance.ok_or(PlaceError::NoOrder(order_id))?;
+        // Whatever would make every attempt fail is said at once.
+        self.ready_call(&instance, listener.clone()).await?;
+        self.plugin().await.map_err(PrepareError::from)?;
+        let taking = AssetSelection {
+            order: Some(order_id),
+            ..AssetSelection::default()
+        };
+        self.settle_orders(taking, LINES_AT_ONCE, listener).await?;
+        let filter = AssetFilter {
+            order: Some(order_id),
+            ..AssetFilter::default()
+        };
+        Ok(self.record().assets(filter).await?)
+    }
+
+    /// Tries an asset again that has failed or waits, and answers with what became of it. What an earlier attempt
+    /// may have bought is looked up first.
+    ///
+    /// # Errors
+    /// When there is no such asset, it has its license already, calls can't be made, or the record fails.
+    pub async fn retry_asset(&self, asset_id: Uuid, listener: CallListener) -> Result<Asset, PlaceError> {
+        // What would make the attempt fail is said before anything is changed.
+        self.plugin().await.map_err(PrepareError::from)?;
+        self.record().retry_asset(asset_id).await?;
+        let taking = AssetSelection {
+            asset: Some(asset_id),
+            ..AssetSelection::default()
+        };
+        self.settle_orders(taking, 1, listener).await?;
+        let asset = self.record().asset(asset_id).await?;
+        Ok(asset.ok_or(RetryError::NoAsset { id: asset_id })?)
+    }
+
+    /// Works on chosen order lines while that helps: until all are settled, or each has been attempted a few times,
+    /// or what is left has to wait longer than a person would. Lines that another process works on are waited for.
+    ///
+    /// # Errors
+    /// When the record can't be read or written.
+    pub async fn settle_orders(
+        &self,
+        taking: AssetSelection,
+        at_once: usize,
+        listener: CallListener,
+    ) -> Result<(), RecordError> {
+        let mut work = Work::start(self, taking, at_once, listener).await?;
+        let mut tries = HashMap::<Uuid, u32>::new();
+        loop {
+            work.take().await?;
+            let mut pause = LOOK;
+            if work.running.is_empty() {
+                let open = self.record().outstanding(&work.taking).await?;
+                if open.assets == 0 {
+                    break;
+                }
+                let tried = tries.values().filter(|&&tries| tries >= ATTEMPTS).count();
+                // What another process has taken comes to its end, or is free when that process is dead.
+                if open.taken == 0 {
+                    pause = work.pause(open.next_due_at_ms);
+                    if tried as u64 >= open.assets || pause > LONGEST_WAIT {
+                        break;
+                    }
+                }
+            }
+            let ended = tokio::select! {
+                ended = work.ended(), if !work.running.is_empty() => ended?,
+                () = tokio::time::sleep(pause) => continue,
+            };
+            for ended in ended.into_iter().flatten() {
+                if ended.settled {
+                    tries.remove(&ended.asset_id);
+                } else {
+                    *tries.entry(ended.asset_id).or_default() += 1;
+                }
+            }
+        }
+        work.end().await
+    }
+}
