@@ -1,6 +1,6 @@
 //! Every answer that a return or its look-up can have.
 
-use bss_sandbox::bindings::failures::Problem;
+use bss_sandbox::bindings::failures::{Delay, Problem};
 
 use super::*;
 
