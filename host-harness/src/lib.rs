@@ -21,6 +21,7 @@ pub mod prerequisites;
 pub mod product_type_collection;
 mod ready_instances;
 pub mod services_definition;
+pub mod services_worker;
 mod settling;
 pub mod worker;
 

@@ -29,9 +29,9 @@ const RENEWAL: Duration = Duration::from_secs(10);
 /// How often the report of a run is written down: as often as a person looks, and cheap beside a page of the catalog.
 const NEWS: Duration = Duration::from_secs(1);
 
-/// How a reading ended well.
+/// A run that has read the catalog to its end.
 #[derive(Clone, Debug)]
-pub struct ServicesRun {
+pub struct CompletedRun {
     /// The run, as the record knows it.
     pub run: Uuid,
     /// Completed, with errors or without.
@@ -101,7 +101,7 @@ impl From<EndRunError> for ServicesError {
 }
 
 impl Host {
-    /// Starts a run and leaves it to whoever takes it with [`Host::next_services_run`].
+    /// Starts a run and leaves it to a worker.
     ///
     /// # Errors
     /// When the instance is not ready, or has a run already.
@@ -126,7 +126,7 @@ impl Host {
     ///
     /// # Errors
     /// When the record can't be read or written.
-    pub async fn next_services_run(&self) -> Result<Option<BegunRun>, ServicesError> {
+    pub(crate) async fn next_services_run(&self) -> Result<Option<BegunRun>, ServicesError> {
         let lease = new_lease();
         let Some(run) = self.record().take_services_run(lease).await? else {
             return Ok(None);
@@ -146,7 +146,7 @@ impl Host {
         &self,
         name: &str,
         listener: CallListener,
-    ) -> Result<ServicesRun, ServicesError> {
+    ) -> Result<CompletedRun, ServicesError> {
         let begun = self.begin_services_run(name).await?;
         self.execute_services_run(&begun, listener).await
     }
@@ -159,7 +159,7 @@ impl Host {
         &self,
         begun: &BegunRun,
         listener: CallListener,
-    ) -> Result<ServicesRun, ServicesError> {
+    ) -> Result<CompletedRun, ServicesError> {
         let report = Arc::new(RunReport::new(listener));
         let reading = self.read(begun, report.clone());
         let read = tokio::select! {
@@ -230,14 +230,14 @@ impl Host {
         begun: &BegunRun,
         report: &RunReport,
         (outcome, products): (Outcome, Vec<contract::Product>),
-    ) -> Result<ServicesRun, ServicesError> {
+    ) -> Result<CompletedRun, ServicesError> {
         let (run, lease) = (begun.run, begun.lease);
         match outcome {
             Outcome::Unchanged => {
                 report.note("Nothing has changed since the last run.");
                 self.tell_once(begun, report).await?;
                 self.record().complete_services_run_unchanged(run, lease).await?;
-                Ok(ServicesRun {
+                Ok(CompletedRun {
                     run,
                     state: RunState::Completed,
                     difference: Difference::default(),
@@ -261,7 +261,7 @@ impl Host {
                     0 => RunState::Completed,
                     _ => RunState::CompletedWithErrors,
                 };
-                Ok(ServicesRun {
+                Ok(CompletedRun {
                     run,
                     state,
                     difference,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bss_model::{Asset, AssetFilter, AssetSelection};
 use bss_record::{RecordError, RetryError};
 use bss_sandbox::CallListener;
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::host::{Host, PrepareError};
@@ -75,9 +76,21 @@ impl Host {
         at_once: usize,
         listener: CallListener,
     ) -> Result<(), RecordError> {
+        let (_never, stopped) = watch::channel(false);
+        self.settle_until(taking, at_once, listener, &stopped).await
+    }
+
+    /// Does as [`Self::settle_orders`], and takes no more once `stopped` is set.
+    pub(crate) async fn settle_until(
+        &self,
+        taking: AssetSelection,
+        at_once: usize,
+        listener: CallListener,
+        stopped: &watch::Receiver<bool>,
+    ) -> Result<(), RecordError> {
         let mut work = Work::start(self, taking, at_once, listener).await?;
         let mut tries = HashMap::<Uuid, u32>::new();
-        loop {
+        while !*stopped.borrow() {
             work.take().await?;
             let mut pause = LOOK;
             if work.running.is_empty() {

@@ -1,10 +1,12 @@
-//! The worker: order lines that wait to be bought, returns, e-mails, and news of licenses, until it is told to stop.
+//! The worker: order lines that wait to be bought, returns, e-mails, runs of Get Services Definition, and news of licenses, until it
+//! is told to stop.
 //!
 //! The queue is the record itself. A job library beside it would be a second truth: apalis, for one, writes and takes its
 //! jobs through its own storage (<https://docs.rs/apalis-sqlite>), and not in the transactions that place an order and
 //! that put an attempt on record.
 
-use std::future::Future;
+use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bss_model::AssetSelection;
@@ -12,12 +14,14 @@ use bss_model::clock::{millis, now_ms};
 use bss_model::purchase_rule::VendorSignal;
 use bss_record::{Record, RecordError, Worker, returned_elsewhere};
 use bss_sandbox::call_event::CallListener;
+use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use uuid::Uuid;
 
 use crate::breaker::{Breakers, Ended};
 use crate::host::Host;
 use crate::mail::MailRound;
+use crate::services_worker::{RunListener, until_stopped};
 
 /// Lines that are attempted at once, unless an operator says otherwise. An answer takes some tens of
 /// milliseconds, so that eight make a few hundred licenses a second, as many as anybody sells.
@@ -43,65 +47,166 @@ const NEWS_LOOK: Duration = Duration::from_secs(5);
 /// E-mails that are taken at once; a mail server takes them one after the other anyway.
 const MAILS_AT_ONCE: u32 = 32;
 
+/// How a worker works, and who hears of it.
+#[derive(Clone)]
+pub struct WorkOptions {
+    /// Lines, returns and refreshes that are attempted at once; at least 1.
+    pub lines_at_once: usize,
+    /// Hears what happens in calls of the plugin.
+    pub calls: CallListener,
+    /// Hears of each run of Get Services Definition that has ended.
+    pub runs: RunListener,
+}
+
+impl Default for WorkOptions {
+    /// [`LINES_AT_ONCE`], and nobody who hears of it.
+    fn default() -> Self {
+        Self {
+            lines_at_once: LINES_AT_ONCE,
+            calls: Arc::new(|_| ()),
+            runs: Arc::new(|_| ()),
+        }
+    }
+}
+
+impl fmt::Debug for WorkOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WorkOptions")
+            .field("lines_at_once", &self.lines_at_once)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What is left after a worker has done all that could be done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unfinished {
+    /// Licenses that are still to be bought or looked up.
+    pub licenses: u64,
+    /// Returns whose outcome is not known.
+    pub returns: u64,
+    /// E-mails that could be sent and are not. Where it is not said how e-mail is sent, e-mails are meant to wait.
+    pub mails: u64,
+}
+
 impl Host {
-    /// Buys what was ordered, returns what is to be returned, keeps up with what became of licenses, and sends e-mails,
-    /// until `stop` ends; then takes no more, and ends when what is under way has.
+    /// Buys what was ordered, returns what is to be returned, keeps up with what became of licenses, executes runs of Get
+    /// Services Definition that wait, and sends e-mails, until `stop` ends; then takes no more, abandons a run that is under
+    /// way, and ends when everything else that is under way has.
     ///
     /// # Errors
     /// When the record can't be read or written; all of it ends then, not only what failed.
     pub async fn work(
         &self,
-        at_once: usize,
-        listener: CallListener,
+        options: &WorkOptions,
         stop: impl Future<Output = ()>,
     ) -> Result<(), RecordError> {
-        // A mail server that is silent must not keep licenses from being bought.
-        let (stop_mails, stopped) = tokio::sync::watch::channel(());
-        let mails = self.clone();
-        let mails = tokio::spawn(async move { mails.work_on_mails(stopped).await });
+        let (stopping, stopped) = watch::channel(false);
+        // A mail server that is silent, or a catalog that is long, must not keep licenses from being bought.
+        let mut beside = JoinSet::new();
+        beside.spawn(self.clone().work_on_mails(stopped.clone()));
+        let (calls, runs) = (options.calls.clone(), options.runs.clone());
+        beside.spawn(self.clone().work_on_services(calls, runs, stopped));
+        let mut ended = None;
         let stop = async {
             tokio::select! {
                 () = stop => {}
-                // The e-mails have ended by themselves. Going on without them would look as if all was well.
-                () = stop_mails.closed() => {}
+                // A half has ended by itself. Going on without it would look as if all was well.
+                early = beside.join_next() => ended = early,
             }
         };
-        let worked = self.work_with_vendors(at_once, listener, stop).await;
-        drop(stop_mails);
-        match mails.await.map_err(JoinError::try_into_panic) {
-            Ok(mailed) => worked.and(mailed),
-            Err(Ok(panic)) => std::panic::resume_unwind(panic),
-            // The runtime is shutting down.
-            Err(Err(_)) => worked,
+        let mut worked = self.work_with_vendors(options, stop).await;
+        let _ = stopping.send(true);
+        while let Some(half) = match ended.take() {
+            Some(early) => Some(early),
+            None => beside.join_next().await,
+        } {
+            worked = worked.and(joined(half).unwrap_or(Ok(())));
         }
+        worked
     }
 
     /// Works until nothing is left that can be done now: order lines as [`Host::settle_orders`] does, returns and e-mails
-    /// that are due.
+    /// that are due, and runs of Get Services Definition that wait. Once `stop` ends, takes no more. Answers with what is left.
     ///
     /// # Errors
     /// When the record can't be read or written.
-    pub async fn work_once(&self, at_once: usize, listener: CallListener) -> Result<(), RecordError> {
-        self.settle_orders(AssetSelection::default(), at_once, listener.clone())
+    pub async fn work_once(
+        &self,
+        options: &WorkOptions,
+        stop: impl Future<Output = ()>,
+    ) -> Result<Unfinished, RecordError> {
+        let (stopping, stopped) = watch::channel(false);
+        let worked = self.work_once_until(options, stopped);
+        let mut worked = std::pin::pin!(worked);
+        tokio::select! {
+            worked = &mut worked => return worked,
+            () = stop => {}
+        }
+        let _ = stopping.send(true);
+        worked.await
+    }
+
+    async fn work_once_until(
+        &self,
+        options: &WorkOptions,
+        mut stopped: watch::Receiver<bool>,
+    ) -> Result<Unfinished, RecordError> {
+        let mut stopped_too = stopped.clone();
+        let runs = self.execute_waiting_runs(&options.calls, &options.runs, &mut stopped_too);
+        let (ran, worked) = tokio::join!(runs, self.work_once_with_vendors(options, &mut stopped));
+        ran?;
+        worked?;
+        self.unfinished().await
+    }
+
+    async fn work_once_with_vendors(
+        &self,
+        options: &WorkOptions,
+        stopped: &mut watch::Receiver<bool>,
+    ) -> Result<(), RecordError> {
+        let all = AssetSelection::default();
+        self.settle_until(all.clone(), options.lines_at_once, options.calls.clone(), stopped)
             .await?;
-        let mut work = Work::start(self, AssetSelection::default(), at_once, listener).await?;
+        let mut work = Work::start(self, all, options.lines_at_once, options.calls.clone()).await?;
         loop {
-            work.take_returns().await?;
+            if !*stopped.borrow() {
+                work.take_returns().await?;
+            }
             if work.ended().await?.is_none() {
                 break;
             }
         }
-        while self.send_mails(work.worker.id(), MAILS_AT_ONCE).await? != MailRound::default() {}
+        while !*stopped.borrow()
+            && self.send_mails(work.worker.id(), MAILS_AT_ONCE).await? != MailRound::default()
+        {}
         work.end().await
+    }
+
+    /// What is still to be done: licenses, returns and e-mails that are not settled.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn unfinished(&self) -> Result<Unfinished, RecordError> {
+        let record = self.record();
+        let open = record.outstanding(&AssetSelection::default()).await?;
+        let mails = match record.mail_settings().await? {
+            Some(_) => record.pending_mails().await?,
+            None => 0,
+        };
+        Ok(Unfinished {
+            licenses: open.assets,
+            returns: record.open_returns().await?,
+            mails,
+        })
     }
 
     async fn work_with_vendors(
         &self,
-        at_once: usize,
-        listener: CallListener,
+        options: &WorkOptions,
         stop: impl Future<Output = ()>,
     ) -> Result<(), RecordError> {
-        let mut work = Work::start(self, AssetSelection::default(), at_once, listener).await?;
+        let (all, calls) = (AssetSelection::default(), options.calls.clone());
+        let mut work = Work::start(self, all, options.lines_at_once, calls).await?;
         let mut stop = std::pin::pin!(stop);
         let (mut overdue, mut news) = (Rounds::every(OVERDUE_LOOK), Rounds::every(NEWS_LOOK));
         loop {
@@ -124,7 +229,7 @@ impl Host {
         work.end().await
     }
 
-    async fn work_on_mails(&self, mut stopped: tokio::sync::watch::Receiver<()>) -> Result<(), RecordError> {
+    async fn work_on_mails(self, mut stopped: watch::Receiver<bool>) -> Result<(), RecordError> {
         let worker = self.record().start_worker().await?;
         loop {
             let round = self.send_mails(worker.id(), MAILS_AT_ONCE).await?;
@@ -133,7 +238,7 @@ impl Host {
                 false => Duration::ZERO,
             };
             tokio::select! {
-                _ = stopped.changed() => break,
+                () = until_stopped(&mut stopped) => break,
                 () = tokio::time::sleep(pause) => {}
             }
         }
@@ -152,6 +257,15 @@ async fn tell_overdue(record: &Record) -> Result<(), RecordError> {
         );
     }
     Ok(())
+}
+
+/// What a task of ours came to; its panic goes on here. `None`: the runtime is shutting down.
+fn joined<T>(task: Result<T, JoinError>) -> Option<T> {
+    match task.map_err(JoinError::try_into_panic) {
+        Ok(done) => Some(done),
+        Err(Ok(panic)) => std::panic::resume_unwind(panic),
+        Err(Err(_)) => None,
+    }
 }
 
 /// Something that is done now and then.
@@ -339,13 +453,7 @@ impl Work {
         let mut ended = Vec::new();
         let mut next = Some(first);
         while let Some(result) = next {
-            let attempt = match result.map_err(JoinError::try_into_panic) {
-                Ok(attempt) => attempt?,
-                Err(Ok(panic)) => std::panic::resume_unwind(panic),
-                // The runtime is shutting down.
-                Err(Err(_)) => None,
-            };
-            if let Some(attempt) = attempt {
+            if let Some(attempt) = joined(result).transpose()?.flatten() {
                 self.breakers
                     .note(attempt.instance_id, attempt.signal, Instant::now());
                 ended.push(attempt);

@@ -16,7 +16,7 @@ use jiff::SignedDuration;
 
 use crate::component::component;
 use crate::guests;
-use crate::scenario::{PRICE, Scenario, silent};
+use crate::scenario::{PRICE, Scenario, at_once, silent};
 
 /// The reason for a return, which Microsoft is told too.
 const COMMENT: &str = "ordered twice";
@@ -242,7 +242,7 @@ async fn a_worker_whose_microsoft_was_busy_returns_the_license_though_nothing_is
         let stopped = async {
             let _ = stopped.await;
         };
-        host.work(4, silent(), stopped).await
+        host.work(&at_once(4), stopped).await
     });
     let patience = Instant::now() + Duration::from_secs(60);
     while recorded(&scenario.host, &asset).await.status != AssetStatus::Cancelled {

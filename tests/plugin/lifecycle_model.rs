@@ -17,7 +17,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 use crate::component::component;
-use crate::scenario::{INSTANCE, PRICE, Scenario, order_request, silent};
+use crate::scenario::{INSTANCE, PRICE, Scenario, at_once, order_request, silent};
 
 /// An act of somebody's, or a fault.
 #[derive(Clone, Debug)]
@@ -164,7 +164,11 @@ impl World {
                 let faults = self.scenario.microsoft.faults();
                 faults.order(operation, fault, Repeat::Times(1));
             }
-            Act::Work => self.host.work_once(4, silent()).await.expect("the worker works"),
+            Act::Work => {
+                let options = at_once(4);
+                let worked = self.host.work_once(&options, std::future::pending());
+                worked.await.expect("the worker works");
+            }
             Act::FollowTwice(index) => {
                 if let Some(asset) = self.one(index).await {
                     let follow = || self.host.run_order(asset.order_id, silent());
@@ -267,7 +271,10 @@ impl World {
                     .await
                     .expect("it is attempted");
             }
-            self.host.work_once(8, silent()).await.expect("the worker works");
+            self.host
+                .work_once(&at_once(8), std::future::pending())
+                .await
+                .expect("the worker works");
             let open = self.host.record().outstanding(&AssetSelection::default()).await;
             let returning = self.cancellations(CancellationState::Returning).await;
             if open.expect("what is open").assets == 0 && returning.is_empty() {

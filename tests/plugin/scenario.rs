@@ -18,6 +18,7 @@ use bss_simulator::{
 };
 use host_harness::instance_settings::InstanceForm;
 use host_harness::license_order::OrderRequest;
+use host_harness::worker::WorkOptions;
 use host_harness::{CallContext, CallListener, Host};
 use tempfile::TempDir;
 
@@ -347,6 +348,14 @@ pub(crate) fn problems(form: &InstanceForm) -> Vec<String> {
 /// A listener that ignores every event.
 pub(crate) fn silent() -> CallListener {
     Arc::new(|_| ())
+}
+
+/// How a worker works that has so many lines under way and tells nobody.
+pub(crate) fn at_once(lines_at_once: usize) -> WorkOptions {
+    WorkOptions {
+        lines_at_once,
+        ..WorkOptions::default()
+    }
 }
 
 /// The context of a call that can reach nobody.

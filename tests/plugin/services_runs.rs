@@ -5,11 +5,14 @@ use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use bss_model::{DifferenceKind, Product, ProductFilter, RunAction, RunLogLevel, RunState, ServicesRun};
 use bss_record::Record;
 use bss_simulator::{Catalog, Fault, Offer, Operation, Repeat};
+use host_harness::services_worker::{ExecutedRun, RunEnd};
+use host_harness::worker::WorkOptions;
 use proptest::prelude::{ProptestConfig, Strategy, prop, proptest};
 
 use crate::cli::send_signal;
@@ -42,7 +45,7 @@ async fn runs(record: &Record) -> Vec<ServicesRun> {
 }
 
 /// Makes a run, which must end well.
-async fn read(scenario: &Scenario) -> host_harness::services_definition::ServicesRun {
+async fn read(scenario: &Scenario) -> host_harness::services_definition::CompletedRun {
     let run = scenario.host.fetch_services(INSTANCE, silent()).await;
     run.expect("it is read")
 }
@@ -219,6 +222,68 @@ async fn while_one_process_reads_another_one_is_refused_and_an_interrupted_one_s
         .fetch_services(INSTANCE, silent())
         .await
         .expect("the next one starts at once");
+}
+
+/// Works for a run that was left to a worker, until `stop`, and answers with the one run that was heard of.
+async fn worked(scenario: &Scenario, stop: impl Future<Output = ()>) -> ExecutedRun {
+    let (heard, mut runs) = tokio::sync::mpsc::unbounded_channel();
+    let options = WorkOptions {
+        runs: Arc::new(move |run| {
+            let _ = heard.send(run);
+        }),
+        ..WorkOptions::default()
+    };
+    let started = scenario.host.start_services_run(INSTANCE).await;
+    let started = started.expect("a run waits");
+    let run = {
+        let working = scenario.host.work(&options, stop);
+        let mut working = std::pin::pin!(working);
+        tokio::select! {
+            run = runs.recv() => run,
+            worked = &mut working => {
+                worked.expect("the worker ends well");
+                runs.recv().await
+            }
+        }
+    };
+    let run = run.expect("a run was executed");
+    assert_eq!((run.run, run.instance.as_str()), (started, INSTANCE));
+    run
+}
+
+#[tokio::test]
+async fn a_host_that_works_executes_the_runs_that_wait_and_tells_of_each() {
+    let scenario = Scenario::ready().await;
+    let run = worked(&scenario, std::future::pending()).await;
+    let RunEnd::Completed(completed) = run.end else {
+        panic!("{run:?}");
+    };
+    assert_eq!(completed.run, run.run);
+    let [recorded] = runs(scenario.host.record()).await.try_into().expect("one run");
+    assert_eq!(recorded.state, RunState::Completed);
+    assert_eq!(
+        products(scenario.host.record()).await.len(),
+        completed.difference.new.len()
+    );
+}
+
+#[tokio::test]
+async fn a_host_that_is_stopped_abandons_the_run_under_way_and_says_so() {
+    let scenario = Scenario::ready().await;
+    let slow = Fault::DelayAnswer(Duration::from_secs(60));
+    let faults = scenario.microsoft.faults();
+    faults.order(Operation::Catalog, slow, Repeat::Always);
+    let record = scenario.host.record().clone();
+    let stop = async move {
+        while runs(&record).await.first().map(|run| run.state) != Some(RunState::InProgress) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let run = worked(&scenario, stop).await;
+    assert!(matches!(run.end, RunEnd::Interrupted), "{run:?}");
+    let [recorded] = runs(scenario.host.record()).await.try_into().expect("one run");
+    assert_eq!(recorded.reason.expect("a reason").code, "interrupted");
+    assert!(products(scenario.host.record()).await.is_empty());
 }
 
 /// A copy of a closed data directory, folders and all.

@@ -13,7 +13,7 @@ use sqlx::SqlitePool;
 use tokio::sync::oneshot;
 
 use crate::component::bss_host;
-use crate::scenario::{INSTANCE, Scenario, order_request, silent};
+use crate::scenario::{INSTANCE, Scenario, at_once, order_request, silent};
 
 async fn placed(scenario: &Scenario, quantity: u32) -> uuid::Uuid {
     let offers = scenario.offers().await;
@@ -77,7 +77,7 @@ async fn a_worker_buys_what_is_placed_while_it_works_and_ends_when_it_is_asked()
         let stopped = async {
             let _ = stopped.await;
         };
-        host.work(4, silent(), stopped).await
+        host.work(&at_once(4), stopped).await
     });
     for _ in 0..3 {
         placed(&scenario, 3).await;
@@ -105,7 +105,7 @@ async fn a_worker_that_is_asked_to_end_brings_its_purchases_to_an_end_first() {
         let stopped = async {
             let _ = stopped.await;
         };
-        host.work(2, silent(), stopped).await
+        host.work(&at_once(2), stopped).await
     });
     while scenario.microsoft.faults().requests_seen(Operation::Purchase) < 2 {
         tokio::task::yield_now().await;

@@ -199,6 +199,18 @@ impl Record {
         Ok(())
     }
 
+    /// How many e-mails wait to be sent.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn pending_mails(&self) -> Result<u64, RecordError> {
+        let pending: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM mails WHERE state = $1")
+            .bind(MailState::Pending.word())
+            .fetch_one(&self.readers)
+            .await?;
+        Ok(pending.unsigned_abs())
+    }
+
     /// The e-mails that a filter names, in the order in which they were written down.
     ///
     /// # Errors

@@ -63,6 +63,18 @@ impl From<sqlx::Error> for FinishReturnError {
 }
 
 impl Record {
+    /// How many licenses are to be returned and are not yet shown as returned.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn open_returns(&self) -> Result<u64, RecordError> {
+        let open: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM cancellations WHERE state = $1")
+            .bind(CancellationState::Returning.word())
+            .fetch_one(&self.readers)
+            .await?;
+        Ok(open.unsigned_abs())
+    }
+
     /// Takes returns that are due, the longest due first, for a worker that [has been started](Record::start_worker):
     /// they are nobody else's until they are attempted, or the worker has ended. Of one instance or of all, and of none in
     /// `without`.

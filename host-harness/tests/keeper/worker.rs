@@ -1,11 +1,11 @@
 //! A worker that can't go on says so by ending, so that whoever watches over it can start it again.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bss_record::RECORD_FILE;
 use host_harness::Host;
+use host_harness::worker::WorkOptions;
 use sqlx::SqlitePool;
 
 /// How long a worker may take to notice; it looks several times a second.
@@ -32,7 +32,8 @@ async fn a_worker_ends_when_either_half_of_it_can_not_read_the_record() {
             .await
             .unwrap();
         damage(&database(directory.path()).await, table).await;
-        let work = host.work(1, Arc::new(|_| ()), std::future::pending());
+        let options = WorkOptions::default();
+        let work = host.work(&options, std::future::pending());
         let ended = tokio::time::timeout(PATIENCE, work).await;
         assert!(ended.is_ok_and(|ended| ended.is_err()), "{table}");
     }

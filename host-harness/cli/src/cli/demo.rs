@@ -15,7 +15,7 @@ use bss_simulator::{CertificateRequest, LedgerEntry, Simulator, SimulatorOptions
 use host_harness::Host;
 use host_harness::instance_settings::InstanceForm;
 use host_harness::license_order::OrderRequest;
-use host_harness::services_definition::ServicesRun;
+use host_harness::services_definition::CompletedRun;
 use serde_json::{Value, json};
 
 use super::ExitStatus;
@@ -367,7 +367,7 @@ fn compare(
 
 fn result(
     ready: &InstanceForm,
-    run: &ServicesRun,
+    run: &CompletedRun,
     assets: &[Asset],
     seen: &ServerSeen,
     show_keys: bool,

@@ -12,7 +12,7 @@ use bss_model::{
 };
 use bss_record::StartRunError;
 use clap::{Args, Subcommand};
-use host_harness::services_definition::{BegunRun, ServicesError, ServicesRun};
+use host_harness::services_definition::{BegunRun, CompletedRun, ServicesError};
 use host_harness::{CallEvent, CallListener, Host, product_type_collection};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
@@ -167,11 +167,11 @@ async fn fetch(host: &Host, instance: &str, json: bool) -> Outcome {
 }
 
 /// Executes a run to its end, or until somebody asks the program to end.
-pub(super) async fn execute(
+async fn execute(
     host: &Host,
     begun: &BegunRun,
     interruption: &mut Interruption,
-) -> Result<ServicesRun, Failure> {
+) -> Result<CompletedRun, Failure> {
     let progress = Progress::start();
     let ended = tokio::select! {
         ended = host.execute_services_run(begun, progress.listener()) => ended.map_err(services_failure),
@@ -185,7 +185,7 @@ pub(super) async fn execute(
     ended
 }
 
-fn warn_of_errors(run: &ServicesRun) {
+fn warn_of_errors(run: &CompletedRun) {
     if run.state == RunState::CompletedWithErrors {
         show::note(format!(
             "warning: {} left out; `bss-host services log {}` says why",
@@ -199,7 +199,7 @@ fn warn_of_errors(run: &ServicesRun) {
     }
 }
 
-pub(super) fn run_json(run: &ServicesRun) -> Value {
+pub(super) fn run_json(run: &CompletedRun) -> Value {
     let Difference {
         new,
         changed,
@@ -218,7 +218,7 @@ pub(super) fn run_json(run: &ServicesRun) -> Value {
     })
 }
 
-pub(super) fn run_line(run: &ServicesRun) -> String {
+pub(super) fn run_line(run: &CompletedRun) -> String {
     if run.unchanged {
         return "nothing has changed since the last time".to_owned();
     }
@@ -284,7 +284,7 @@ impl Progress {
     }
 }
 
-fn plain_listener() -> CallListener {
+pub(super) fn plain_listener() -> CallListener {
     let others = listener();
     let last = Mutex::new(None::<Instant>);
     Arc::new(move |event| match event {
@@ -314,7 +314,6 @@ async fn detach(host: &Host, instance: &str, json: bool) -> Outcome {
     Ok(ExitStatus::Done)
 }
 
-/// Takes runs that wait, one after the other.
 async fn named(host: &Host, instance: &str) -> Result<Instance, Failure> {
     host.named_instance(instance).await.map_err(configure_failure)
 }

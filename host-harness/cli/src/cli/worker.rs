@@ -1,23 +1,21 @@
 //! `run`: the background worker, for licenses, e-mails and readings of the vendor's catalog.
 
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use bss_model::{AssetSelection, CancellationFilter, CancellationState, MailFilter, MailState, RunState};
+use bss_model::RunState;
 use clap::Args;
 use host_harness::Host;
-use host_harness::worker::LINES_AT_ONCE;
+use host_harness::services_worker::{ExecutedRun, RunEnd, RunListener};
+use host_harness::worker::{LINES_AT_ONCE, Unfinished, WorkOptions};
 use serde_json::json;
-use tokio::sync::oneshot;
+use uuid::Uuid;
 
 use super::ExitStatus;
-use super::commands::{Outcome, listener, no_answer};
-use super::services::{Interruption, execute, run_json, run_line, services_failure};
+use super::commands::{Outcome, no_answer};
+use super::services::{Interruption, plain_listener, run_json, run_line, services_failure};
 use super::show::{self, Failure};
 
-/// How often the background worker looks for a run that waits. Nobody notices a second, and it costs one query.
-const LOOK: Duration = Duration::from_secs(1);
-
-/// More would only wait for sandboxes, of which there are as many.
+/// Sandboxes that the host has set up: more lines at once would only wait for one.
 const AT_ONCE_MAX: usize = 256;
 
 #[derive(Debug, Args)]
@@ -32,130 +30,114 @@ pub(super) struct WorkerArguments {
 
 /// Works until it is interrupted, or with `--once` until nothing waits.
 pub(super) async fn run(host: &Host, arguments: &WorkerArguments, json: bool) -> Outcome {
-    let (mut stop, stopped) = oneshot::channel::<()>();
-    let (worker, at_once) = (host.clone(), arguments.at_once);
-    let worker = match arguments.once {
-        true => tokio::spawn(async move { worker.work_once(at_once, listener()).await }),
-        false => tokio::spawn(async move {
-            let stopped = async {
-                let _ = stopped.await;
-            };
-            worker.work(at_once, listener(), stopped).await
-        }),
+    let mut interruption = Interruption::listen()?;
+    let ran = Arc::new(Mutex::new(Ran::default()));
+    let options = WorkOptions {
+        lines_at_once: arguments.at_once,
+        calls: plain_listener(),
+        runs: run_listener(&ran, json),
     };
-    let read = tokio::select! {
-        read = read_services(host, arguments.once, json) => read,
-        // It has ended by itself: whoever watches over this program has to see that.
-        () = stop.closed(), if !arguments.once => Ok(ExitStatus::Done),
+    let stop = interruption.asked();
+    let unfinished = match arguments.once {
+        true => host.work_once(&options, stop).await.map_err(no_answer)?,
+        false => {
+            host.work(&options, stop).await.map_err(no_answer)?;
+            Unfinished::default()
+        }
     };
-    // Whatever is being bought is brought to its end first.
-    drop(stop);
-    worker.await.map_err(no_answer)?.map_err(no_answer)?;
-    read?;
+    let ran = std::mem::take(&mut *ran.lock().unwrap_or_else(PoisonError::into_inner));
+    if let Some(run) = ran.interrupted {
+        let message = format!("run {run} was interrupted; nothing of it was applied");
+        return Err(Failure::text(ExitStatus::NoAnswer, message, ""));
+    }
     if arguments.once {
-        expect_nothing_left(host).await?;
+        expect_no_failed_run(&ran)?;
+        expect_nothing_left(unfinished)?;
     }
     Ok(ExitStatus::Done)
+}
+
+/// The runs of Get Services Definition that the worker has executed.
+#[derive(Default)]
+struct Ran {
+    taken: u32,
+    failed: u32,
+    interrupted: Option<Uuid>,
+}
+
+/// Shows each run that has ended, and counts it.
+fn run_listener(ran: &Arc<Mutex<Ran>>, json: bool) -> RunListener {
+    let ran = Arc::clone(ran);
+    Arc::new(move |executed| {
+        show_run(&executed, json);
+        let mut ran = ran.lock().unwrap_or_else(PoisonError::into_inner);
+        ran.taken += 1;
+        match executed.end {
+            RunEnd::Completed(_) => {}
+            RunEnd::Failed(error) => {
+                ran.failed += 1;
+                show::failure(&services_failure(error));
+            }
+            RunEnd::Interrupted => ran.interrupted = Some(executed.run),
+        }
+    })
+}
+
+fn show_run(executed: &ExecutedRun, json: bool) {
+    let (run, instance) = (executed.run, &executed.instance);
+    match (&executed.end, json) {
+        (RunEnd::Completed(completed), true) => {
+            let mut value = run_json(completed);
+            value["instance"] = instance.as_str().into();
+            show::line(value.to_string());
+        }
+        (RunEnd::Completed(completed), false) => {
+            show::line(format!("{instance}: run {run}: {}", run_line(completed)));
+        }
+        (_, true) => {
+            let state = RunState::Failed.to_string();
+            let value = json!({ "run": run.to_string(), "instance": instance, "state": state });
+            show::line(value.to_string());
+        }
+        (_, false) => show::line(format!("{instance}: run {run}: failed")),
+    }
+}
+
+fn expect_no_failed_run(ran: &Ran) -> Result<(), Failure> {
+    if ran.failed == 0 {
+        return Ok(());
+    }
+    let message = format!("{} of {} runs failed", ran.failed, ran.taken);
+    let hint = "`bss-host services runs INSTANCE` and `services log RUN` say why";
+    Err(Failure::text(ExitStatus::NoAnswer, message, hint))
 }
 
 /// Fails where a license or a return is not settled, or an e-mail waits that could be sent.
-async fn expect_nothing_left(host: &Host) -> Result<(), Failure> {
-    let record = host.record();
-    let open = record
-        .outstanding(&AssetSelection::default())
-        .await
-        .map_err(no_answer)?;
-    if open.assets > 0 {
-        let message = format!(
-            "not every license is settled: {} are still to be bought or looked up",
-            open.assets
-        );
-        let hint = "`bss-host asset list --sync-status unsynchronised` shows them; the next run goes on";
-        return Err(Failure::text(ExitStatus::NoAnswer, message, hint));
-    }
-    let open = CancellationFilter {
-        open: true,
-        ..CancellationFilter::default()
+fn expect_nothing_left(unfinished: Unfinished) -> Result<(), Failure> {
+    let Unfinished {
+        licenses,
+        returns,
+        mails,
+    } = unfinished;
+    let (message, hint) = if licenses > 0 {
+        (
+            format!("not every license is settled: {licenses} are still to be bought or looked up"),
+            "`bss-host asset list --sync-status unsynchronised` shows them; the next run goes on",
+        )
+    } else if returns > 0 {
+        (
+            format!("not every return is settled: the vendor has not said what became of {returns}"),
+            "`bss-host asset cancellations --open` shows them; the next run goes on",
+        )
+    } else if mails > 0 {
+        (
+            format!("not every e-mail is sent: {mails} wait to be tried again"),
+            "`bss-host mail list --pending` says why; the next run goes on",
+        )
+    } else {
+        return Ok(());
     };
-    let cancellations = record.cancellations(open).await.map_err(no_answer)?;
-    let returning = cancellations
-        .iter()
-        .filter(|cancellation| cancellation.state == CancellationState::Returning)
-        .count();
-    if returning > 0 {
-        let message =
-            format!("not every return is settled: the vendor has not said what became of {returning}");
-        let hint = "`bss-host asset cancellations --open` shows them; the next run goes on";
-        return Err(Failure::text(ExitStatus::NoAnswer, message, hint));
-    }
-    // Without settings, e-mails are meant to wait.
-    if record.mail_settings().await.map_err(no_answer)?.is_some() {
-        let pending = MailFilter {
-            state: Some(MailState::Pending),
-            ..MailFilter::default()
-        };
-        let waiting = record.mails(pending).await.map_err(no_answer)?.len();
-        if waiting > 0 {
-            let message = format!("not every e-mail is sent: {waiting} wait to be tried again");
-            let hint = "`bss-host mail list --pending` says why; the next run goes on";
-            return Err(Failure::text(ExitStatus::NoAnswer, message, hint));
-        }
-    }
-    Ok(())
-}
-
-/// Executes the runs that `services fetch --detach` leaves.
-async fn read_services(host: &Host, once: bool, json: bool) -> Outcome {
-    let mut interruption = Interruption::listen()?;
-    let (mut taken, mut failed) = (0_u32, 0_u32);
-    loop {
-        let Some(begun) = host.next_services_run().await.map_err(services_failure)? else {
-            if once {
-                break;
-            }
-            tokio::select! {
-                () = tokio::time::sleep(LOOK) => continue,
-                () = interruption.asked() => return Ok(ExitStatus::Done),
-            }
-        };
-        taken += 1;
-        let name = &begun.instance.name;
-        match execute(host, &begun, &mut interruption).await {
-            Ok(run) if json => {
-                let mut value = run_json(&run);
-                value["instance"] = name.as_str().into();
-                show::line(value.to_string());
-            }
-            Ok(run) => show::line(format!("{name}: run {}: {}", run.run, run_line(&run))),
-            Err(failure) => {
-                failed += 1;
-                if json {
-                    let state = RunState::Failed.to_string();
-                    let value = json!({ "run": begun.run.to_string(), "instance": name, "state": state });
-                    show::line(value.to_string());
-                } else {
-                    show::line(format!("{name}: run {}: failed", begun.run));
-                }
-                let was_interrupted = host
-                    .record()
-                    .services_run(begun.run)
-                    .await
-                    .map_err(no_answer)?
-                    .and_then(|run| run.reason)
-                    .is_some_and(|reason| reason.code == "interrupted");
-                if was_interrupted {
-                    return Err(failure);
-                }
-                show::failure(&failure);
-            }
-        }
-    }
-    if failed > 0 {
-        let message = format!("{failed} of {taken} runs failed");
-        let hint = "`bss-host services runs INSTANCE` and `services log RUN` say why";
-        return Err(Failure::text(ExitStatus::NoAnswer, message, hint));
-    }
-    Ok(ExitStatus::Done)
+    Err(Failure::text(ExitStatus::NoAnswer, message, hint))
 }
 
 fn at_once(text: &str) -> Result<usize, String> {

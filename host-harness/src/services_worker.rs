@@ -1,0 +1,110 @@
+//! Runs of Get Services Definition that wait for a worker: executed one after the other, and what became of each.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bss_record::RecordError;
+use bss_sandbox::CallListener;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use crate::host::Host;
+use crate::services_definition::{BegunRun, CompletedRun, ServicesError};
+
+/// How often a worker looks for a run that waits. Nobody notices a second, and it costs one query.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// A run that a worker has executed.
+#[derive(Debug)]
+pub struct ExecutedRun {
+    /// The run, as the record knows it.
+    pub run: Uuid,
+    /// The name of the instance whose catalog was read.
+    pub instance: String,
+    /// How it ended. The record says the same.
+    pub end: RunEnd,
+}
+
+/// How a run that a worker has executed ended.
+#[derive(Debug)]
+pub enum RunEnd {
+    /// The catalog was read to its end, and the products were brought up to date.
+    Completed(CompletedRun),
+    /// The catalog was not read to its end; no product was changed.
+    Failed(ServicesError),
+    /// The worker was stopped meanwhile; no product was changed.
+    Interrupted,
+}
+
+/// Hears of each run that a worker has executed, on the worker's task. Must not block.
+pub type RunListener = Arc<dyn Fn(ExecutedRun) + Send + Sync>;
+
+impl Host {
+    /// Executes runs as they come, until `stopped` changes; a run that is under way then is abandoned.
+    pub(crate) async fn work_on_services(
+        self,
+        calls: CallListener,
+        runs: RunListener,
+        mut stopped: watch::Receiver<bool>,
+    ) -> Result<(), RecordError> {
+        loop {
+            self.execute_waiting_runs(&calls, &runs, &mut stopped).await?;
+            tokio::select! {
+                () = until_stopped(&mut stopped) => return Ok(()),
+                () = tokio::time::sleep(LOOK) => {}
+            }
+        }
+    }
+
+    /// Executes the runs that wait, until none does or `stopped` changes.
+    pub(crate) async fn execute_waiting_runs(
+        &self,
+        calls: &CallListener,
+        runs: &RunListener,
+        stopped: &mut watch::Receiver<bool>,
+    ) -> Result<(), RecordError> {
+        while !*stopped.borrow() {
+            let begun = match self.next_services_run().await {
+                Ok(Some(begun)) => begun,
+                Ok(None) => break,
+                Err(ServicesError::Record(error)) => return Err(error),
+                Err(error) => {
+                    tracing::error!(%error, "a run that waits can't be taken");
+                    break;
+                }
+            };
+            let end = self.execute_until(&begun, calls.clone(), stopped).await?;
+            runs(ExecutedRun {
+                run: begun.run,
+                instance: begun.instance.name,
+                end,
+            });
+        }
+        Ok(())
+    }
+
+    async fn execute_until(
+        &self,
+        begun: &BegunRun,
+        calls: CallListener,
+        stopped: &mut watch::Receiver<bool>,
+    ) -> Result<RunEnd, RecordError> {
+        tokio::select! {
+            ended = self.execute_services_run(begun, calls) => match ended {
+                Ok(run) => Ok(RunEnd::Completed(run)),
+                Err(ServicesError::Record(error)) => Err(error),
+                Err(error) => Ok(RunEnd::Failed(error)),
+            },
+            () = until_stopped(stopped) => match self.abandon_services_run(begun).await {
+                Err(ServicesError::Record(error)) => Err(error),
+                // A run that was taken for dead has ended as well.
+                Ok(()) | Err(_) => Ok(RunEnd::Interrupted),
+            },
+        }
+    }
+}
+
+/// Waits until a worker is told to stop, or its owner is gone.
+pub(crate) async fn until_stopped(stopped: &mut watch::Receiver<bool>) {
+    let _ = stopped.wait_for(|stopped| *stopped).await;
+}
