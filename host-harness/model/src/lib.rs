@@ -49,7 +49,8 @@ pub use mail::{
     SmtpProtection, SmtpServer,
 };
 pub use order::{
-    Contact, LANGUAGE_LENGTH_MAX, NewLine, NewOrder, Order, OrderLine, Party, is_language, merged,
+    Contact, InvalidParty, LANGUAGE_LENGTH_MAX, NewLine, NewOrder, Order, OrderLine, Party, is_email_address,
+    is_language, merged,
 };
 pub use page::{Cursor, Page, Rows, SortOrder};
 pub use price::Price;

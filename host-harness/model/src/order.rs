@@ -1,5 +1,6 @@
 //! Orders: who buys what, and how many.
 
+use email_address::EmailAddress;
 use serde::Deserialize;
 use serde::Serialize;
 use uuid::Uuid;
@@ -106,4 +107,94 @@ pub fn merged(lines: &[NewLine]) -> Vec<NewLine> {
         }
     }
     merged
+}
+
+/// What a party to an order lacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InvalidParty {
+    /// Who lacks it, such as `the customer`.
+    pub party: &'static str,
+    /// What is missing or can't be right, such as `country`.
+    pub field: &'static str,
+}
+
+impl NewOrder {
+    /// What a party lacks for the vendor or for the e-mail with the license. `None`: nothing.
+    pub fn invalid_party(&self) -> Option<InvalidParty> {
+        let (customer, contact) = ("the customer", &self.contact);
+        let party = invalid_field(&self.customer).map(|field| (customer, field));
+        let reseller = || {
+            let field = invalid_field(self.reseller.as_ref()?)?;
+            Some(("the reseller", field))
+        };
+        let email = || (!is_email_address(&contact.email)).then_some((customer, "e-mail address"));
+        let language = || (!is_language(&contact.language)).then_some((customer, "language"));
+        let (party, field) = party.or_else(reseller).or_else(email).or_else(language)?;
+        Some(InvalidParty { party, field })
+    }
+}
+
+fn invalid_field(party: &Party) -> Option<&'static str> {
+    let is_country = party.country.len() == 2 && party.country.bytes().all(|b| b.is_ascii_uppercase());
+    let fields = [
+        ("id", !party.id.trim().is_empty()),
+        ("name", !party.name.trim().is_empty()),
+        ("country", is_country),
+    ];
+    fields
+        .into_iter()
+        .find(|(_, is_given)| !is_given)
+        .map(|(field, _)| field)
+}
+
+/// Whether a text is one e-mail address (RFC 5321), and nothing that could add a recipient or a header.
+pub fn is_email_address(text: &str) -> bool {
+    let Some((local_part, domain)) = text.rsplit_once('@') else {
+        return false;
+    };
+    let is_domain = EmailAddress::is_valid_domain(domain) || is_address_literal(domain);
+    EmailAddress::is_valid_local_part(local_part) && is_domain && !text.chars().any(char::is_control)
+}
+
+/// Whether a domain is an address in brackets, such as `[192.0.2.1]` or `[IPv6:2001:db8::1]` (RFC 5321, section 4.1.3).
+fn is_address_literal(domain: &str) -> bool {
+    let inner = domain.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    inner.is_some_and(|inner| {
+        let inner = inner.strip_prefix("IPv6:").unwrap_or(inner);
+        inner.parse::<std::net::IpAddr>().is_ok()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_e_mail_address_is_one_address_and_nothing_else() {
+        for text in [
+            "it@beispiel.example",
+            "first.last+tag@sub.example.com",
+            "\"quoted local\"@example.com",
+            "a@xn--mller-kva.example",
+            "a@müller.example",
+            "a@[192.0.2.1]",
+            "a@localhost",
+        ] {
+            assert!(is_email_address(text), "{text}");
+        }
+        for text in [
+            "",
+            "a",
+            "@b.test",
+            "a@",
+            "a@b.test\r\nBcc: c@d.test",
+            "\"a\r\nb\"@b.test",
+            "a@b.test, c@d.test",
+            "a@b.test\0",
+            "Name <a@b.test>",
+            "a b@c.test",
+        ] {
+            assert!(!is_email_address(text), "{text:?}");
+        }
+    }
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use aws_lc_rs::digest;
 use bss_model::clock::now_ms;
 use bss_model::{
-    AssetStatus, Instance, NewLine, NewOrder, Order, OrderLine, Party, Product, ReturnStatus, Standing,
-    SyncStatus, client_transaction_id, is_language, merged,
+    AssetStatus, Instance, InvalidParty, NewLine, NewOrder, Order, OrderLine, Party, Product, ReturnStatus,
+    Standing, SyncStatus, client_transaction_id, is_language, merged,
 };
 use data_encoding::HEXLOWER;
 use sqlx::sqlite::SqliteRow;
@@ -204,28 +204,7 @@ async fn write_order(transaction: &mut SqliteConnection, new: &NewOrder) -> Resu
 
 /// What can be refused without looking into the record.
 fn check(new: &NewOrder) -> Result<(), PlaceError> {
-    let parties = [
-        ("the customer", Some(&new.customer)),
-        ("the reseller", new.reseller.as_ref()),
-    ];
-    for (party, given) in parties {
-        let Some(given) = given else { continue };
-        let is_country = given.country.len() == 2 && given.country.bytes().all(|b| b.is_ascii_uppercase());
-        let fields = [
-            ("id", !given.id.trim().is_empty()),
-            ("name", !given.name.trim().is_empty()),
-            ("country", is_country),
-        ];
-        if let Some((field, _)) = fields.into_iter().find(|(_, is_given)| !is_given) {
-            return Err(PlaceError::IncompleteParty { party, field });
-        }
-    }
-    let contact = [
-        ("e-mail address", !new.contact.email.trim().is_empty()),
-        ("language", is_language(&new.contact.language)),
-    ];
-    if let Some((field, _)) = contact.into_iter().find(|(_, is_valid)| !is_valid) {
-        let party = "the customer";
+    if let Some(InvalidParty { party, field }) = new.invalid_party() {
         return Err(PlaceError::IncompleteParty { party, field });
     }
     let units = new.lines.iter().map(|line| u64::from(line.quantity)).sum();
