@@ -13,18 +13,18 @@ use crate::limits;
 #[derive(Clone, Default)]
 pub struct AccessTokenCache {
     instances: Arc<Mutex<HashMap<String, OfInstance>>>,
-    /// What every name begins with.
+    /// The access token that is found under every name at first.
     initial: Option<Arc<Zeroizing<String>>>,
 }
 
-/// What is kept for an instance, by name: obtained with one version of its settings, and for no other.
+/// The access tokens of an instance, by name, all obtained with one version of its settings.
 #[derive(Default)]
 struct OfInstance {
     settings_version: i64,
     slots: HashMap<String, Slot>,
 }
 
-/// One name of one instance. Whoever holds the lock is the one to get a new access token.
+/// The access token under one name. The call that holds the lock is the one to get a new access token.
 type Slot = Arc<tokio::sync::Mutex<Option<Kept>>>;
 
 struct Kept {
@@ -54,7 +54,7 @@ impl AccessTokenCache {
         self.lock().remove(instance_id);
     }
 
-    /// The place of one name. A call with settings that are not the newest any more gets one that nobody else sees.
+    /// The slot of a name. A call whose settings are not the newest any more gets one that no other call sees.
     fn slot(&self, instance_id: &str, settings_version: i64, name: &str) -> Slot {
         let mut instances = self.lock();
         let OfInstance {
@@ -83,18 +83,18 @@ impl AccessTokenCache {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, OfInstance>> {
-        // Nothing panics while it is held, and a map of strings is never half-changed.
+        // Nothing panics while the lock is held, and a map of strings is never half-changed.
         self.instances.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// One call's view of the cache: the access tokens of its instance, and those that it is about to get.
+/// A call's view of the cache: the access tokens of its instance, and those that the call is about to get.
 #[derive(Debug)]
 pub struct CallAccessTokens {
     cache: AccessTokenCache,
     instance_id: String,
     settings_version: i64,
-    /// Held until the access token is put or the call ends; other calls wait.
+    /// The slots that this call holds until it puts the access token or ends; other calls wait for them.
     acquiring: HashMap<String, Acquiring>,
 }
 
@@ -121,7 +121,7 @@ impl CallAccessTokens {
         self.cache.slot(&self.instance_id, self.settings_version, name)
     }
 
-    /// The access token under a name, or none, whereupon this call is the one to get it.
+    /// The access token under a name; waits for a call that gets it. `None` when this call is the one to get it.
     pub async fn get(&mut self, name: &str, now_ms: i64) -> Option<Zeroizing<String>> {
         if self.acquiring.contains_key(name) {
             return None;
@@ -199,7 +199,7 @@ mod tests {
         let cache = AccessTokenCache::default();
         let mut former = call_with(&cache, "a", 1);
         former.put("name", "former".into(), 1_000).await;
-        // Nobody has said that the settings changed: another process saved them.
+        // Another process saved the settings, so this cache was not told of the change.
         assert!(call_with(&cache, "a", 2).get("name", 0).await.is_none());
         former.put("name", "former".into(), 1_000).await;
         assert!(call_with(&cache, "a", 2).get("name", 0).await.is_none());

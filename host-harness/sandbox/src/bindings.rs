@@ -30,7 +30,7 @@ mod generated {
     });
 }
 
-/// What a plugin may offer beside, with the same types.
+/// The check of the connection, which a plugin may lack, with the types of the contract's core.
 #[expect(missing_docs, reason = "generated; the documentation is in wit/*.wit")]
 mod checking {
     wasmtime::component::bindgen!({
@@ -54,7 +54,7 @@ mod checking {
     });
 }
 
-/// What becomes of licenses, where a plugin knows it; with the same types.
+/// The life cycle of licenses, which a plugin may lack, with the types of the contract's core.
 #[expect(missing_docs, reason = "generated; the documentation is in wit/*.wit")]
 mod lifecycle {
     wasmtime::component::bindgen!({

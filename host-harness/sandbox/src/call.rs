@@ -1,4 +1,4 @@
-//! One call: what it is for, and what it may use.
+//! The context in which a plugin is called.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,23 +11,23 @@ use crate::exchange_recording::{CallRecording, RecordedContext};
 use crate::outbound_https::{Egress, OutboundHttps};
 use crate::plugin_call::PluginCall;
 
-/// What one call is for, and what it may use.
+/// The context of a call: the instance that it is for, and what it may use.
 #[derive(Clone)]
 pub struct CallContext {
-    /// What it may reach, and as whom.
+    /// The servers that the call may reach, and the certificate that it presents.
     pub egress: Arc<Egress>,
     /// The operator's options for the plugin, beside the form.
     pub options: BTreeMap<String, String>,
-    /// The way out.
+    /// The HTTPS client that sends the call's requests.
     pub outbound: OutboundHttps,
     /// Access tokens kept between calls.
     pub access_tokens: AccessTokenCache,
-    /// Who hears of its events.
+    /// Hears the call's events.
     pub listener: CallListener,
 }
 
 impl CallContext {
-    /// The recording of a call that begins, where calls are recorded.
+    /// Begins the recording of a call. `None` where calls are not recorded.
     pub(crate) fn recording(&self, call: Uuid, asked: &PluginCall<'_>) -> Option<CallRecording> {
         let authorities = self.egress.authorities.iter();
         let context = || RecordedContext {

@@ -1,32 +1,32 @@
-//! What happens in a call, told to whoever listens.
+//! The events of a call, for a listener.
 
 use std::sync::Arc;
 
-/// What a call tells while it runs.
+/// An event of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CallEvent {
-    /// How far it is.
+    /// How far the call is.
     Progress {
         /// Units done.
         done: u64,
         /// Units in all, where known.
         total: Option<u64>,
-        /// What is counted.
+        /// The things that are counted, such as `offers`.
         unit: String,
     },
-    /// A line of its log.
+    /// A line of the call's log.
     Log {
-        /// How grave it is.
+        /// How grave the line is.
         level: LogLevel,
-        /// The thing it is about; empty: the call as a whole.
+        /// The thing that the line is about; empty for the call as a whole.
         subject: String,
-        /// What happened.
+        /// The text of the line.
         message: String,
     },
-    /// It is over, however it ended; the last event of a call whose sandbox was set up.
+    /// The call is over, however it ended; the last event of a call whose sandbox was set up.
     Ended {
-        /// The linear memory that the plugin asked for. It never gets less, so this is the most.
+        /// The linear memory that the plugin was granted. Linear memory never shrinks, so this is also the most.
         memory_bytes: u64,
     },
 }
@@ -34,7 +34,7 @@ pub enum CallEvent {
 /// How grave a log line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LogLevel {
-    /// Of use to who looks for something.
+    /// Useful to find a cause.
     Debug,
     /// Good to know.
     Info,
@@ -42,5 +42,5 @@ pub enum LogLevel {
     Warning,
 }
 
-/// Who hears of a call's events, on the thread that runs the call. Must not block.
+/// Hears a call's events, on the thread that runs the call. Must not block.
 pub type CallListener = Arc<dyn Fn(CallEvent) + Send + Sync>;

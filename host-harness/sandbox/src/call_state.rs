@@ -1,4 +1,4 @@
-//! What the sandbox of one call holds: its limits, its identity, its way out, and what it leaves behind.
+//! The state of one call's sandbox: its limits, its identity, its way out, its log, and the products handed over.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ use crate::limits;
 use crate::outbound_https::CallHttp;
 use crate::plugin_call::CallOutcome;
 
-/// What the sandbox of one call holds.
+/// The state of one call's sandbox.
 pub(crate) struct CallState {
     wasi: WasiCtx,
     table: ResourceTable,
@@ -92,7 +92,7 @@ impl CallState {
         self.sink.take().unwrap_or_default().products
     }
 
-    /// Tells the listener what is left to be told, and what the call took; and whoever follows it how it ended.
+    /// Ends the call: flushes its log, sends [`CallEvent::Ended`], and closes its span with the outcome.
     pub(crate) fn tell_end(&self, outcome: &CallOutcome) {
         let span = self.followed.span();
         let _entered = span.enter();
@@ -238,8 +238,8 @@ impl progress::Host for CallState {
     }
 }
 
-/// Wasmtime's own limits, what is used of them, and the memory that was asked for beyond them, so that it can be told
-/// apart from a defect.
+/// Wasmtime's own limits, the memory that was granted, and the memory that was refused, by which a plugin that wanted
+/// too much can be told from one with a defect.
 pub(crate) struct Limiter {
     limits: StoreLimits,
     memory_bytes: u64,
@@ -315,7 +315,7 @@ mod tests {
     use crate::outbound_https::{Egress, OutboundHttps};
 
     const CODE: &str = "code of the PFX file";
-    /// No two things that have nothing to do with each other share so many bytes.
+    /// Unrelated byte strings never share a run of so many bytes.
     const RUN_BYTES: usize = 16;
 
     /// A key, its certificate and a PFX file of both.

@@ -1,6 +1,6 @@
-//! How a call is followed: the `tracing` spans that it opens, and what they say.
+//! The `tracing` spans of a call, and their fields.
 //!
-//! All of them have the target [`TARGET`]. They never hold a query string, a body, a header other than the names of
+//! All spans have the target [`TARGET`]. They never hold a query string, a body, a header other than the names of
 //! exchanges ([`CORRELATION_HEADERS`]), an access token, a product key or a link.
 //!
 //! | span | in | fields |
@@ -11,9 +11,9 @@
 //! | `sign` | `call` | `algorithm` |
 //! | `exchange` | `call` | `instance`, `method`, `authority`, `path`, `correlation_id`, `request_bytes`, `reused`, `version`, `status`, `response_bytes` (bodies), `error`; `cause`: why there is no connection |
 //! | `turn` | `exchange` | waiting because too many requests are under way |
-//! | `connection` | `exchange` | getting one, be it a kept one; again where the kept one turns out to be closed |
+//! | `connection` | `exchange` | getting a connection, kept or new; once more for each further try |
 //! | `resolve`, `connect`, `tls` | `connection` | `address` of `connect`; none of the three where the connection is a kept one |
-//! | `answer` | `exchange` | from having a connection to the head of the answer, the request's way included |
+//! | `answer` | `exchange` | sending the request, and waiting for the head of the answer |
 //! | `body` | `exchange` | `end`: `complete`, `given up` by the plugin, or an error |
 //!
 //! `call` is at level error, so that every log line of a call names it whatever the level; the others are at info.
@@ -51,16 +51,16 @@ pub const CORRELATION_HEADERS: [&str; 5] = [
     "x-request-id",
 ];
 
-/// A GUID has 36 characters; longer names than this are no names.
+/// The longest correlation id; a GUID has 36 characters.
 const CORRELATION_ID_LENGTH_MAX: usize = 100;
 
-/// The span around the calls of one attempt at something, which its calls take their asset from. `number` as in the
-/// history of the asset; a refresh has none.
+/// The span around the calls of one purchase, return or refresh, from which the calls take their asset. `number` is
+/// the attempt's in the history of the asset; a refresh has none.
 pub fn attempt(purpose: &str, asset: Uuid, number: Option<u32>) -> Span {
     tracing::info_span!(target: TARGET, "attempt", purpose, %asset, attempt = number)
 }
 
-/// What follows one call, wherever it goes. Cloning shares it. The default follows nothing.
+/// The span of a call, with its recording where calls are recorded. Cloning shares both. The default notes nothing.
 #[derive(Clone, Debug)]
 pub(crate) struct CallSpan {
     span: Span,
@@ -77,7 +77,7 @@ impl Default for CallSpan {
 }
 
 impl CallSpan {
-    /// A call begins.
+    /// Opens the span of a call that begins.
     pub(crate) fn begin(
         call: Uuid,
         asked: &PluginCall<'_>,
@@ -98,7 +98,7 @@ impl CallSpan {
         Self { span, recording }
     }
 
-    /// The call has ended.
+    /// Notes how the call ended: on its span, in its recording and in the log.
     pub(crate) fn end(&self, outcome: &CallOutcome, memory_bytes: u64) {
         if let Some(recording) = &self.recording {
             recording.end(outcome);
@@ -134,12 +134,12 @@ impl CallSpan {
         found
     }
 
-    /// Signs.
+    /// Runs a signing operation in a span of its own.
     pub(crate) fn sign<T>(&self, algorithm: &str, sign: impl FnOnce() -> T) -> T {
         tracing::info_span!(target: TARGET, parent: &self.span, "sign", algorithm).in_scope(sign)
     }
 
-    /// A request of the plugin arrives.
+    /// Opens the span of an exchange for a request that the plugin sends.
     pub(crate) fn exchange<B>(&self, instance_id: &str, request: &http::Request<B>) -> ExchangeSpan {
         let uri = request.uri();
         let span = tracing::info_span!(
@@ -164,7 +164,7 @@ impl CallSpan {
     }
 }
 
-/// What follows one exchange of a call.
+/// The span of an exchange, with its recording where calls are recorded.
 #[derive(Debug)]
 pub(crate) struct ExchangeSpan {
     span: Span,
@@ -177,7 +177,7 @@ impl ExchangeSpan {
         self.span.clone()
     }
 
-    /// The request is permitted, and as it will be sent.
+    /// Notes a permitted request, as it will be sent.
     pub(crate) fn sends(&self, request: &http::Request<Bytes>) {
         self.span.record("request_bytes", request.body().len());
         if let Some(recording) = &self.recording {
@@ -185,17 +185,17 @@ impl ExchangeSpan {
         }
     }
 
-    /// There is a connection for it.
+    /// Notes whether the connection for the exchange had been used before.
     pub(crate) fn connected(&self, reused: bool) {
         self.span.record("reused", reused);
     }
 
-    /// There is none, and why, for which wasi:http's codes have no room.
+    /// Notes why there is no connection, for which wasi:http's codes have no room.
     pub(crate) fn not_connected(&self, cause: &str) {
         self.span.record("cause", cause);
     }
 
-    /// There is a head of an answer, or there will be none. What comes of its body is followed as well.
+    /// Notes the head of the answer, or why there is none. The body notes its own end.
     pub(crate) fn answered(
         mut self,
         answer: Result<http::Response<WasiBody>, Error>,
@@ -221,7 +221,7 @@ impl ExchangeSpan {
     }
 }
 
-/// A step of an exchange.
+/// The span of a step of an exchange.
 macro_rules! step {
     ($name:literal $(, $field:ident = $value:expr)?) => {
         tracing::info_span!(target: $crate::call_trace::TARGET, $name $(, $field = %$value)?)
@@ -229,7 +229,7 @@ macro_rules! step {
 }
 pub(crate) use step;
 
-/// An authority without what a guest may have put before the `@`: the policy refuses that, and it is no name.
+/// An authority without user information, which the policy refuses and which may be a secret.
 fn host_and_port(authority: &str) -> &str {
     authority.rsplit('@').next().unwrap_or_default()
 }

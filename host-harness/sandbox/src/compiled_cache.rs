@@ -1,6 +1,6 @@
 //! Compiled components, kept so that a program that starts for one call need not compile for seconds.
 //!
-//! What is read here becomes native code of the host's own process, so it is taken only from a directory
+//! A file that is read here becomes native code of the host's own process, so it is taken only from a directory
 //! that nobody but its owner can write, only whole, and only for the engine that wrote it.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -14,7 +14,7 @@ use data_encoding::HEXLOWER;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-/// Group and others may not write.
+/// The permission to write that the group and others must not have.
 const WRITABLE_BY_OTHERS: u32 = 0o022;
 
 /// The compiled components in one directory.
@@ -57,8 +57,8 @@ impl CompiledCache {
         Self { directory }
     }
 
-    /// The component of these bytes: compiled before by an engine like this one, or now. A cache that
-    /// can't be read or written costs time and nothing else.
+    /// The component of these bytes: read from the cache if an engine like this one compiled it before, else compiled
+    /// now. A cache that can't be read or written costs time and nothing else.
     pub(crate) fn component(&self, engine: &Engine, bytes: &[u8]) -> wasmtime::Result<Component> {
         let file = self.directory.join(file_name(engine, bytes));
         match self.read(engine, &file) {
@@ -106,7 +106,7 @@ impl CompiledCache {
         })
     }
 
-    /// Whole or not at all: another process may read at the same time.
+    /// Writes a file whole or not at all, because another process may read at the same time.
     fn write(&self, path: &Path, compiled: &[u8]) -> Result<(), CacheError> {
         let failed = |source| CacheError::File {
             path: path.to_owned(),
@@ -147,7 +147,7 @@ impl CompiledCache {
     }
 }
 
-/// Whether somebody else than this process's user could have written it.
+/// Whether another user than this process's could have written the file.
 fn is_exposed(metadata: &fs::Metadata) -> bool {
     let owner = fs::metadata("/proc/self").map_or(metadata.uid(), |own| own.uid());
     metadata.mode() & WRITABLE_BY_OTHERS != 0 || metadata.uid() != owner
@@ -163,7 +163,7 @@ fn chain(error: &CacheError) -> String {
     text
 }
 
-/// By the component's content and by all that decides what it is compiled to.
+/// A name made of the component's content and of all that decides what it is compiled to.
 fn file_name(engine: &Engine, bytes: &[u8]) -> String {
     let content = HEXLOWER.encode(digest(&SHA256, bytes).as_ref());
     let mut compatibility = DefaultHasher::new();

@@ -1,4 +1,4 @@
-//! What passed between a plugin and its vendor, kept in a file without its secrets, for whoever debugs the plugin.
+//! Records what passes between a plugin and its vendor in a file, without secrets, to debug the plugin with.
 //!
 //! A file has JSON lines: one that names the format, and for each call its arguments, its exchanges and its end.
 //! `exchange_recording/scrub.rs` says what is removed; [`crate::replay`] plays a file back to a plugin.
@@ -36,14 +36,14 @@ pub(crate) use failure::word as failure_word;
 pub(crate) use recording::Recorded;
 pub use recording::{Recording, RecordingError};
 
-/// The form of the lines. Another one is not read.
+/// The version of the lines' form. A file of another version is not read.
 const FORMAT: u32 = 1;
 
-/// One line of a file.
+/// A line of a recording.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "line", rename_all = "kebab-case", rename_all_fields = "camelCase")]
 enum Line {
-    /// The first.
+    /// The first line.
     Recording { format: u32, host: String },
     /// A call begins.
     Call {
@@ -53,7 +53,7 @@ enum Line {
         options: BTreeMap<String, String>,
         /// The servers that the call may reach.
         authorities: Vec<String>,
-        /// Whether the instance has a certificate. It is not in the file, nor is its key.
+        /// Whether the instance has a certificate. Neither the certificate nor its key is in the file.
         certificate: bool,
         /// The function and its arguments.
         asked: Value,
@@ -65,12 +65,12 @@ enum Line {
         call: Uuid,
         #[serde(flatten)]
         said: RecordedOutcome,
-        /// Whether the first access token that it looked for was there from an earlier call.
+        /// Whether the first access token that the call looked for was there from an earlier call.
         access_token_kept: bool,
     },
 }
 
-/// What a call may use, as far as it is written down.
+/// The part of a call's context that is recorded.
 pub(crate) struct RecordedContext {
     /// The operator's options for the plugin.
     pub(crate) options: BTreeMap<String, String>,
@@ -110,12 +110,12 @@ impl fmt::Display for RecordedOutcome {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct RecordedExchange {
     pub(crate) call: Uuid,
-    /// 1 for the call's first.
+    /// The exchange's number in the call, from 1.
     pub(crate) number: u32,
     pub(crate) begun_after_ms: u64,
     pub(crate) took_ms: u64,
     pub(crate) request: RecordedRequest,
-    /// None: there was not even a head.
+    /// `None` when there was not even a head.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) response: Option<RecordedResponse>,
     /// Why there is no answer, or not all of it.
@@ -158,7 +158,7 @@ impl Recorder {
     /// Makes a file that only its owner can read.
     ///
     /// # Errors
-    /// When it can't be made, or is there already.
+    /// When the file can't be made, or is there already.
     pub fn create(path: &Path) -> io::Result<Self> {
         let file = OpenOptions::new()
             .write(true)
@@ -177,7 +177,7 @@ impl Recorder {
         Ok(recorder)
     }
 
-    /// A call begins.
+    /// Begins the recording of a call: writes its function, arguments and context.
     pub(crate) fn begin(
         &self,
         call: Uuid,
@@ -202,7 +202,7 @@ impl Recorder {
         }))
     }
 
-    /// Writes a line. The calls go on without it, but that it is missing is said.
+    /// Writes a line. A failure does not fail the call; the first one is logged.
     fn write(&self, line: &Line) {
         let written = serde_json::to_vec(line)
             .map_err(io::Error::from)
@@ -219,7 +219,7 @@ impl Recorder {
     }
 
     fn scrubber(&self) -> MutexGuard<'_, Scrubber> {
-        // What it remembers is never half-changed.
+        // The scrubber's memory is never half-changed.
         self.0.scrubber.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -250,7 +250,7 @@ impl fmt::Debug for CallRecording {
 }
 
 impl CallRecording {
-    /// Whether the access token that the call looked for was there.
+    /// Notes whether the first access token that the call looked for was there.
     pub(crate) fn access_token(&self, kept: bool) {
         let kept = if kept { KEPT } else { NOT_KEPT };
         // Only the first look-up is about what earlier calls have left.
@@ -260,7 +260,7 @@ impl CallRecording {
                 .compare_exchange(NOT_ASKED, kept, Ordering::Relaxed, Ordering::Relaxed);
     }
 
-    /// A request of the plugin arrives.
+    /// Begins the recording of an exchange for a request that the plugin sends.
     pub(crate) fn exchange<B>(&self, request: &http::Request<B>) -> ExchangeRecording {
         let (call, method) = (self.clone(), request.method().clone());
         let uri = request.uri().clone();
@@ -273,7 +273,7 @@ impl CallRecording {
         }
     }
 
-    /// The call has ended.
+    /// Writes how the call ended.
     pub(crate) fn end(&self, outcome: &CallOutcome) {
         self.0.recorder.write(&Line::End {
             call: self.0.call,
@@ -289,24 +289,24 @@ pub(crate) struct ExchangeRecording {
     call: CallRecording,
     number: u32,
     begun: Instant,
-    /// What is written down where nothing was sent.
+    /// The request's method and address, which are recorded where nothing was sent.
     denied: (http::Method, http::Uri),
     request: OnceLock<RecordedRequest>,
 }
 
 impl ExchangeRecording {
-    /// The request as it is sent.
+    /// Keeps the request as it is sent, without its secrets.
     pub(crate) fn sends(&self, request: &http::Request<Bytes>) {
         let recorded = self.call.0.recorder.scrubber().request(request);
         let _ = self.request.set(recorded);
     }
 
-    /// There is no answer.
+    /// Writes the exchange, which has no answer.
     pub(crate) fn failed(self, error: &Error) {
         self.write(None, Some(failure::word(error)));
     }
 
-    /// The answer was read to its end, or as far as it came.
+    /// Writes the exchange with its answer, which was read to its end or as far as it came.
     pub(crate) fn answered(self, head: &http::response::Parts, body: &[u8], error: Option<String>) {
         let response = {
             let mut scrubber = self.call.0.recorder.scrubber();

@@ -1,4 +1,4 @@
-//! What a guest says becomes lines of the log: one line each, bounded in size and in rate, for each call and each instance.
+//! Turns what a guest says into lines of the log, bounded in size and in rate for each call and each instance.
 
 mod pace;
 
@@ -16,10 +16,10 @@ use crate::call_event::{CallEvent, CallListener, LogLevel};
 use crate::limits;
 use pace::Pace;
 
-/// What may be written to a standard stream at once. Nothing is kept of it but a line's beginning.
+/// Bytes that may be written to a standard stream at once. Only the beginning of an unended line is kept of them.
 const WRITE_BYTES: usize = 64 * 1024;
 
-/// What a line counts beside its text: what it takes to keep it.
+/// Bytes that a line counts beside its text, for what it takes to keep it.
 const LINE_BYTES: usize = 64;
 
 /// The longest encoding of a character in UTF-8.
@@ -31,7 +31,7 @@ pub(crate) struct GuestLog(Arc<Shared>);
 
 struct Shared {
     instance: String,
-    /// What all calls of the instance have left.
+    /// The lines that all calls of the instance have left.
     shares: LogShares,
     listener: CallListener,
     state: Mutex<State>,
@@ -40,12 +40,12 @@ struct Shared {
 struct State {
     pace: Pace,
     bytes_left: usize,
-    /// Lines that were dropped and not yet told of.
+    /// Dropped lines that were not reported yet.
     dropped: u64,
-    /// Lines that have no end yet.
+    /// Lines of the two standard streams that have no end yet.
     unended: [Vec<u8>; 2],
     progress: Pace,
-    /// News of progress that came too fast; the last one counts.
+    /// The last progress that came too fast to be told.
     held: Option<CallEvent>,
     ended: bool,
 }
@@ -59,13 +59,13 @@ pub(crate) enum Stream {
     Error,
 }
 
-/// What the instances of a plugin may still log, whichever of their calls does. Cloning shares it.
+/// The lines that each instance of a plugin may still log, in all of its calls together. Cloning shares them.
 #[derive(Clone, Default)]
 pub(crate) struct LogShares(Arc<Mutex<HashMap<String, LogShare>>>);
 
 struct LogShare {
     pace: Pace,
-    /// Lines that were dropped and not yet told of.
+    /// Dropped lines that were not reported yet.
     dropped: u64,
     /// Calls under way.
     calls: usize,
@@ -79,7 +79,7 @@ impl LogShares {
             return;
         }
         let now = Instant::now();
-        // One that is full again is as good as a new one, so only instances that log much are kept.
+        // A share that is full again is as good as a new one, so only those of instances that log much are kept.
         shares.retain(|_, share| share.calls > 0 || !share.pace.is_full(now));
         let share = LogShare {
             pace: Pace::of_an_instance(now),
@@ -89,7 +89,7 @@ impl LogShares {
         shares.insert(instance.to_owned(), share);
     }
 
-    /// Whether a line may be written now; then, how many were dropped before it.
+    /// Takes a line from an instance's share, and returns how many were dropped before it. `None` when none is left.
     fn admits(&self, instance: &str) -> Option<u64> {
         let mut shares = self.lock();
         let Some(share) = shares.get_mut(instance) else {
@@ -102,7 +102,7 @@ impl LogShares {
         None
     }
 
-    /// A call has ended. The last one is told how many lines were dropped and not told of.
+    /// Ends a call. Returns for the last one of the instance how many dropped lines were not reported yet.
     fn end(&self, instance: &str) -> u64 {
         let mut shares = self.lock();
         let Some(share) = shares.get_mut(instance) else {
@@ -120,7 +120,7 @@ impl LogShares {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, LogShare>> {
-        // Nothing panics while it is held.
+        // Nothing panics while the lock is held.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -146,7 +146,7 @@ impl GuestLog {
         }))
     }
 
-    /// How far the call is. Where it says so too often, only some of it is told, and the last.
+    /// Tells the listener how far the call is. When this comes too often, only some reports and the last one are told.
     pub(crate) fn report(&self, done: u64, total: Option<u64>, unit: &str) {
         let event = CallEvent::Progress {
             done,
@@ -163,7 +163,7 @@ impl GuestLog {
         }
     }
 
-    /// A line of the call's log, which its listener hears.
+    /// Writes a line of the call's log, and tells it to the listener.
     pub(crate) fn log(&self, level: LogLevel, subject: &str, message: &str) {
         let (subject, message) = (one_line(subject), one_line(message));
         if self.0.admits(subject.len() + message.len()) {
@@ -176,7 +176,7 @@ impl GuestLog {
         }
     }
 
-    /// Where a guest's standard output or error goes.
+    /// The sink for a guest's standard output or error.
     pub(crate) fn stream(&self, stream: Stream) -> GuestStream {
         GuestStream {
             log: self.clone(),
@@ -184,14 +184,14 @@ impl GuestLog {
         }
     }
 
-    /// Tells what is left: lines without an end, how many were dropped, and how far the call came.
+    /// Ends the log: writes unended lines, reports how many were dropped, and tells the last progress.
     pub(crate) fn end(&self) {
         self.0.end();
     }
 }
 
 impl Shared {
-    /// Whether a line may be written now. Tells of those that were dropped before it.
+    /// Whether a line may be written now; if so, reports the lines that were dropped before it.
     fn admits(&self, bytes: usize) -> bool {
         let mut state = self.state();
         let bytes = bytes + LINE_BYTES;
@@ -286,7 +286,7 @@ impl Shared {
 }
 
 impl Drop for Shared {
-    /// A call that is dropped in the middle has said something too.
+    /// Ends the log also of a call that is dropped in the middle.
     fn drop(&mut self) {
         self.end();
     }
@@ -306,7 +306,7 @@ fn is_forging(c: char) -> bool {
     c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// A standard stream of a guest, which takes everything and never makes it wait.
+/// A standard stream of a guest, which takes everything and never makes the guest wait.
 #[derive(Clone)]
 pub(crate) struct GuestStream {
     log: GuestLog,
@@ -320,7 +320,7 @@ impl IsTerminal for GuestStream {
 }
 
 impl StdoutStream for GuestStream {
-    /// Only WASI 0.3 would ask for it, which is not linked.
+    /// Discards everything: only WASI 0.3 would write here, which is not linked.
     fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
         Box::new(tokio::io::sink())
     }
@@ -374,7 +374,7 @@ mod tests {
         )
     }
 
-    /// So many calls of an instance at once, each of which logs so many lines; what was heard of all of them.
+    /// Runs calls of an instance at once, each of which logs `lines` lines, and returns what was heard of all of them.
     fn calls_at_once(instance: &str, shares: &LogShares, calls: u32, lines: u32) -> Vec<String> {
         let heard = Heard::default();
         let logs: Vec<_> = (0..calls).map(|_| log_of(instance, shares, &heard)).collect();
@@ -383,7 +383,7 @@ mod tests {
                 log.log(LogLevel::Info, "", "x");
             }
         }
-        // However a call ends, and also where it is told so twice.
+        // The first log is only dropped; the others are ended, and once more when they are dropped.
         for log in logs.iter().skip(1) {
             log.end();
         }
@@ -445,7 +445,7 @@ mod tests {
             (calls * lines) as usize,
             "each is counted once"
         );
-        // Only the ones that were admitted after the first was dropped can have told of it, and the end.
+        // Only lines that were admitted after the first was dropped can have reported dropped ones, and the end.
         assert!(
             told.len() <= admitted.len() - at_once as usize + 1,
             "{}",
@@ -468,7 +468,7 @@ mod tests {
         let lines = limits::INSTANCE_LOG_LINES_AT_ONCE / 64;
         let modest = calls_at_once("modest", &shares, 64, lines);
         assert_eq!(modest, vec!["x"; 64 * lines as usize]);
-        // One call after the other is no way around it.
+        // Calls one after the other do not get around the share.
         let heard = calls_at_once("greedy", &shares, 1, limits::LOG_LINES_AT_ONCE);
         assert!(
             heard.len() < limits::LOG_LINES_AT_ONCE as usize,
@@ -489,7 +489,7 @@ mod tests {
         assert!(shares.lock().is_empty());
         calls_at_once("greedy", &shares, 64, limits::LOG_LINES_AT_ONCE);
         assert_eq!(shares.lock().len(), 1);
-        // As if the time had passed that fills it again.
+        // A new pace stands for the time that fills the share again.
         shares.lock().get_mut("greedy").unwrap().pace = Pace::of_an_instance(Instant::now());
         let other = log_of("another", &shares, &Heard::default());
         assert_eq!(shares.lock().keys().collect::<Vec<_>>(), ["another"]);

@@ -1,4 +1,5 @@
-//! The sandbox: calls of a service-manager component, with their limits, their one way out, and what is told and written down of them.
+//! The sandbox: calls of a service-manager component, with their limits, their one way out, their events, traces and
+//! recordings.
 //!
 //! A part of `host-harness`, which re-exports what embedders need; everything else is `pub` for the crates beside it.
 

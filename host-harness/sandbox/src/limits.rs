@@ -1,4 +1,4 @@
-//! What one call may use, each limit with its reason.
+//! The limits of one call, each with its reason.
 
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ pub const CALL: Duration = Duration::from_secs(120);
 pub const CATALOG_CALL: Duration = Duration::from_secs(30 * 60);
 
 /// Text that a guest may write to its log and to its standard output and error in one call: 10,000 lines of a usual
-/// length. What is beyond it is dropped, and that it was is said.
+/// length. Text beyond it is dropped, and the log says so.
 pub const LOG_BYTES: usize = 1024 * 1024;
 
 /// Characters of one log line.
@@ -53,10 +53,10 @@ pub const LOG_LINE_CHARS: usize = 2_000;
 /// so many in less than a second.
 pub const LOG_LINES_AT_ONCE: u32 = 2_000;
 
-/// Lines per second beyond those; faster ones are dropped, and how many is said.
+/// Lines per second beyond those at once; faster ones are dropped, and the log says how many.
 pub const LOG_LINES_PER_SECOND: u32 = 200;
 
-/// Lines that all calls of one instance may log at once: what four such catalogs have, however many calls there are.
+/// Lines that all calls of one instance may log at once, however many there are: as many as four such catalogs have.
 /// A purchase that goes well logs nothing.
 pub const INSTANCE_LOG_LINES_AT_ONCE: u32 = 4 * LOG_LINES_AT_ONCE;
 
@@ -87,28 +87,28 @@ pub const REQUEST_TARGET_BYTES: usize = 8 * 1024;
 /// Header fields of a request or an answer, in the host's memory.
 pub const HEADER_BYTES: usize = 64 * 1024;
 
-/// Finding an authority's addresses.
+/// Time to find an authority's addresses.
 pub const RESOLVE: Duration = Duration::from_secs(5);
 
-/// Connecting to one address.
+/// Time to connect to one address.
 pub const CONNECT: Duration = Duration::from_secs(5);
 
-/// The TLS handshake, for which wasmtime's own transport sets no limit at all.
+/// Time for the TLS handshake, for which wasmtime's own transport sets no limit at all.
 pub const TLS_HANDSHAKE: Duration = Duration::from_secs(10);
 
-/// From the request to the head of its answer.
+/// Time from the request to the head of its answer.
 pub const FIRST_BYTE: Duration = Duration::from_secs(60);
 
-/// Between two pieces of an answer's body.
+/// Time between two pieces of an answer's body.
 pub const BETWEEN_BYTES: Duration = Duration::from_secs(30);
 
-/// The shortest time that a guest can make any of these: a timer of zero must do no harm.
+/// The shortest time that a guest can make any of these time limits: a timer of zero must do no harm.
 pub const SHORTEST: Duration = Duration::from_millis(1);
 
 /// How long an idle connection is kept. Azure's front ends close theirs after about four minutes.
 pub const IDLE_CONNECTION: Duration = Duration::from_secs(60);
 
-/// How long a connection may take to end that nobody uses any more; a server that stops reading can't keep it.
+/// How long a connection that is no longer used may take to end; a server that stops reading can't keep it open.
 pub const CLOSE: Duration = Duration::from_secs(5);
 
 /// How long a request waits for a connection whose last answer has been read to its end but which is not free yet;
@@ -128,26 +128,28 @@ pub const CONNECTIONS: usize = 512;
 /// 8 streams on a connection, 64 at once took 8 connections and were not faster.
 pub const STREAMS_PER_CONNECTION: usize = CONNECTIONS_PER_INSTANCE;
 
-/// What a server may send on one HTTP/2 stream before it is read: a page of the catalog in a few round trips.
+/// Bytes that a server may send on one HTTP/2 stream before they are read: a page of the catalog in a few round trips.
 pub const STREAM_WINDOW: u32 = 256 * 1024;
 
-/// The same for all streams of a connection. It bounds what all connections can hold to half a gigabyte.
+/// Bytes that a server may send on all streams of a connection before they are read. The limit bounds what all
+/// connections can hold to half a gigabyte.
 pub const CONNECTION_WINDOW: u32 = 1024 * 1024;
 
 /// How often one request is sent, where the server says each time that it has not looked at it. A server that closes
-/// its connections after so many requests says so once; one that goes on is better left to the platform's own pauses.
+/// its connections after a number of requests says so once; one that goes on is better left to the platform's own
+/// pauses.
 pub const TRIES_PER_REQUEST: usize = 3;
 
 /// TLS sessions that can be resumed, for one instance and certificate: rustls keeps eight for a server, and an instance
-/// has one or two. Its own default sets aside room for 32 servers, much of what an idle instance held.
+/// has one or two servers. The default of rustls sets aside room for 32, which was much of what an idle instance held.
 pub const TLS_SESSIONS: usize = 16;
 
-/// The times of a call that who embeds the host may set otherwise.
+/// The time limits of a call that an embedder of the host may change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CallLimits {
     /// Wall-clock time of a call, from its sandbox to its answer.
     pub wall_clock: Duration,
-    /// The same for a call that reads a whole catalog.
+    /// Wall-clock time of a call that reads a whole catalog.
     pub catalog_wall_clock: Duration,
     /// Time on the processor.
     pub processor: Duration,

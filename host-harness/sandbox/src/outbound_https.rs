@@ -3,8 +3,8 @@
 //! Policy comes before I/O, from top to bottom: method and target, the authority on the instance's list, name
 //! resolution, every address checked, then a connection to the address that was checked.
 //! Connections and TLS sessions live in one client per instance, version of its settings and identity, so that
-//! none is ever lent, and none outlives what it was opened with. How many there may be is limited per instance and
-//! in all. A request is sent twice only where it is certain that nobody has looked at it.
+//! no instance uses another's, and none outlives the settings it was opened with. How many there may be is limited
+//! per instance and in all. A request is sent twice only where it is certain that the server has not looked at it.
 
 mod body;
 mod channel;
@@ -45,13 +45,13 @@ pub use policy::{Authority, AuthorityError};
 pub use quota::{ConnectionCounts, ConnectionLimits};
 pub use transport::{Answering, Transport};
 
-/// The way out of all instances. Cloning shares its connections.
+/// The HTTPS client of all instances. Cloning shares its connections.
 #[derive(Clone)]
 pub struct OutboundHttps {
     pool: Arc<Pool>,
-    /// What answers in place of connections.
+    /// Answers in place of connections, where there is one.
     transport: Option<Arc<dyn Transport>>,
-    /// What writes down what passes.
+    /// Records the calls, where there is one.
     recorder: Option<Recorder>,
 }
 
@@ -70,7 +70,7 @@ impl fmt::Debug for OutboundHttps {
 }
 
 impl OutboundHttps {
-    /// One without connections yet.
+    /// A client without connections yet.
     pub fn new(limits: ConnectionLimits) -> Self {
         Self {
             pool: Arc::new(Pool::new(limits)),
@@ -79,7 +79,7 @@ impl OutboundHttps {
         }
     }
 
-    /// A way out without connections of its own: the transport answers what the policy permits.
+    /// A client without connections of its own: the transport answers the requests that the policy permits.
     pub fn through(transport: Arc<dyn Transport>) -> Self {
         Self {
             transport: Some(transport),
@@ -87,7 +87,7 @@ impl OutboundHttps {
         }
     }
 
-    /// The same way out, where what passes is written down.
+    /// Has all calls recorded.
     #[must_use]
     pub fn recording(self, recorder: Recorder) -> Self {
         Self {
@@ -96,7 +96,7 @@ impl OutboundHttps {
         }
     }
 
-    /// One without connections yet; what passes is written down where it is here.
+    /// A new client without connections, which records calls as this one does.
     pub fn without_connections(&self) -> Self {
         Self {
             recorder: self.recorder.clone(),
@@ -108,7 +108,7 @@ impl OutboundHttps {
         self.recorder.as_ref()
     }
 
-    /// Closes an instance's idle connections and forgets its TLS sessions: its settings have changed. Calls
+    /// Closes an instance's idle connections and forgets its TLS sessions, after its settings have changed. Calls
     /// that are under way end on the connections that they have.
     pub fn forget_instance(&self, instance_id: &str) {
         self.pool.forget_instance(instance_id);
@@ -119,7 +119,7 @@ impl OutboundHttps {
         self.pool.counts()
     }
 
-    /// The client for one permitted authority of an instance.
+    /// The pool's client for an instance, with or without its certificate.
     ///
     /// # Errors
     /// When the identity can't be used for TLS.
@@ -181,7 +181,7 @@ impl OutboundHttps {
     ) -> Result<http::Response<Bounded>, Error> {
         let connect_by = Instant::now() + deadlines.connection;
         let unconnected = |failure: ConnectFailure| {
-            // The guest's code has no room for the cause: which certificate was refused for what, for instance.
+            // The guest's code has no room for the cause, for instance which certificate was refused and why.
             let cause = failure::in_full(&failure);
             tracing::warn!(%authority, cause, "no connection");
             following.not_connected(&cause);
@@ -196,9 +196,9 @@ impl OutboundHttps {
             let leased = leased.instrument(step!("connection")).await;
             let mut lease = leased.map_err(unconnected)?;
             following.connected(lease.reused);
-            // A kept connection of HTTP/1.1 that turns out to be closed is one less, and so no endless chain.
+            // A kept HTTP/1.1 connection that turns out to be closed is no try: it is gone, so the loop still ends.
             tries += usize::from(!(lease.reused && lease.is_http1()));
-            // From the first connection on; another try does not begin anew.
+            // The time to answer begins with the first connection, and not anew with another try.
             let answer_by = *answer_by.get_or_insert_with(|| Instant::now() + deadlines.first_byte);
             let answered = timeout_at(answer_by, lease.channel.send(request.clone()))
                 .instrument(step!("answer"))
@@ -227,7 +227,7 @@ impl OutboundHttps {
     }
 }
 
-/// The time limits of one exchange: the host's, or what a guest made of them where that is shorter.
+/// The time limits of one exchange: the host's, or the guest's where they are shorter.
 #[derive(Clone, Copy, Debug)]
 struct Deadlines {
     connection: Duration,
@@ -279,7 +279,7 @@ async fn with_known_length(
         // The guest gave its own body up, or declared another length than it wrote.
         Ok(Err(_)) | Err(_) => return Err(Failure::RequestBroken.error_code()),
     };
-    // What is written is made from what the policy has judged, and from the body as it is.
+    // The target is made from what the policy has judged, and the length from the body as it is.
     let mut target = head.uri.into_parts();
     target.scheme = Some(Scheme::HTTPS);
     target.authority = authority.to_string().parse().ok();
@@ -317,7 +317,7 @@ impl CallHttp {
 }
 
 impl WasiHttpHooks for CallHttp {
-    /// All of them: what is no `https` is denied by the policy, with a code that says so.
+    /// Every scheme passes here: the policy denies all but `https`, with a code that says so.
     fn is_supported_scheme(&mut self, _: &Scheme) -> bool {
         true
     }
@@ -379,14 +379,14 @@ mod tests {
         };
         outbound.client(&egress((1, 7)), true).unwrap();
         assert_eq!(editions(), [(1, 7)]);
-        // The settings change; a call of before opens its connection only now, then one of after.
+        // The settings change; a call with the former ones makes its client only now, then one with the newer ones.
         outbound.forget_instance("instance");
         outbound.client(&egress((1, 7)), true).unwrap();
         outbound.client(&egress((2, 1)), true).unwrap();
         assert_eq!(editions(), [(2, 1)]);
         outbound.client(&egress((1, 7)), true).unwrap();
         assert_eq!(editions(), [(2, 1)]);
-        // The settings stay, and what they name is read again.
+        // The settings stay, and the certificate and trust roots that they name are read again.
         outbound.client(&egress((2, 2)), true).unwrap();
         assert_eq!(editions(), [(2, 2)]);
         outbound.client(&egress((2, 1)), true).unwrap();

@@ -40,7 +40,7 @@ use engine::Ticker;
 pub struct Plugin {
     engine: Engine,
     component: InstancePre<CallState>,
-    /// What every plugin exports.
+    /// The functions that every plugin exports.
     core: CoreFunctions,
     imports: Arc<[String]>,
     exports: Arc<[String]>,
@@ -49,7 +49,7 @@ pub struct Plugin {
     _ticker: Arc<Ticker>,
 }
 
-/// What calls hold of the pool that sandboxes are taken from.
+/// How much of the pool of sandboxes is in use by calls.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PoolUse {
     /// Sandboxes.
@@ -63,8 +63,8 @@ pub struct PoolUse {
 }
 
 impl Plugin {
-    /// Loads a component from a file, and checks that it fits this host. What it is compiled to is kept in
-    /// `compiled`, a directory that nobody else may be able to write.
+    /// Loads a component from a file, and checks that it fits this host. Its machine code is kept in `compiled`, a
+    /// directory that only this process's user may be able to write.
     ///
     /// # Errors
     /// When the file can't be read, is no component, or imports or lacks something.
@@ -135,13 +135,13 @@ impl Plugin {
         })
     }
 
-    /// The same plugin with other times for its calls.
+    /// Sets the time limits of the plugin's calls.
     #[must_use]
     pub fn with_limits(self, limits: CallLimits) -> Self {
         Self { limits, ..self }
     }
 
-    /// What calls hold now of the pool of sandboxes. None: addresses are scarce here, and there is no pool.
+    /// How much of the pool of sandboxes is in use now. `None` where addresses are scarce and there is no pool.
     pub fn pool_use(&self) -> Option<PoolUse> {
         let metrics = self.engine.pooling_allocator_metrics()?;
         Some(PoolUse {
@@ -162,7 +162,7 @@ impl Plugin {
         &self.exports
     }
 
-    /// Judges what an operator has typed so far. The call can reach nobody.
+    /// Judges what an operator has typed so far. It needs no server: the host gives it a context that permits none.
     ///
     /// # Errors
     /// When the plugin brings no answer.
@@ -215,10 +215,10 @@ impl Plugin {
         contract::offers(&self.exports, contract::LIFECYCLE)
     }
 
-    /// The license as the vendor sees it now. None: the vendor has never issued it.
+    /// Looks a license up as the vendor sees it now. `None` when the vendor has never issued it.
     ///
     /// # Errors
-    /// When the plugin brings no answer, as one that [does not know](Self::offers_lifecycle) never does.
+    /// When the plugin brings no answer, as one that [can't look licenses up](Self::offers_lifecycle) never does.
     pub async fn get_license(
         &self,
         context: CallContext,
@@ -263,7 +263,7 @@ impl Plugin {
         contract::offers(&self.exports, contract::CONNECTION)
     }
 
-    /// Goes the way to the vendor step by step. Buys nothing.
+    /// Checks the way to the vendor step by step. Buys nothing.
     ///
     /// # Errors
     /// When the plugin brings no answer, as one that [can't check](Self::checks_connections) never does.
@@ -282,7 +282,7 @@ impl Plugin {
         call.end(answer).map(|(steps, _)| steps)
     }
 
-    /// Makes the sandbox of one call, and lets the component begin.
+    /// Makes the sandbox of one call, and instantiates the component in it.
     async fn enter(
         &self,
         asked: PluginCall<'_>,
@@ -300,12 +300,12 @@ impl Plugin {
         store.set_hostcall_fuel(limits::HOST_CALL_FUEL);
         store.set_max_component_handles(limits::HANDLES);
         store.epoch_deadline_async_yield_and_update(1);
-        // From now on: a store's own first deadline is over before it begins, and the guest would pause at once.
+        // Without this the guest would pause at once: the first deadline of a new store is over already.
         store.set_epoch_deadline(1);
         let entered = deadlines.run(self.component.instantiate_async(&mut store)).await;
         let begun = match entered {
             Ok(Ok(instance)) => Ok(instance),
-            // The component's own beginning, not the host, is what failed.
+            // The component's own initialization failed, not the host.
             Ok(Err(error)) if is_of_guest(&error) => Err(of_trap(store.data(), error)),
             Ok(Err(error)) => Err(CallError::Setup(error)),
             Err(late) => Err(late),
@@ -319,7 +319,7 @@ impl Plugin {
     }
 }
 
-/// A sandbox in use. It is used once: whatever happens, it is dropped, and with it whatever it still had open.
+/// A sandbox in use. Each call has a new one, which is dropped afterwards with all that it still has open.
 struct Call {
     store: Store<CallState>,
     instance: ComponentInstance,
@@ -327,8 +327,8 @@ struct Call {
 }
 
 impl Call {
-    /// Calls a function of the component. Its types are checked here, and no others: the generated `Core` checks those of
-    /// all three functions for each call, which takes 2 µs more.
+    /// Calls a function of the component. Only that function's types are checked: the generated `Core` checks those of
+    /// all three for each call, which takes 2 µs more.
     async fn run<P, R>(
         &mut self,
         function: ComponentExportIndex,
@@ -365,7 +365,7 @@ impl Call {
     }
 }
 
-/// Where the functions are that every plugin exports, found once.
+/// The places of the functions that every plugin exports, looked up once.
 #[derive(Clone, Copy)]
 struct CoreFunctions {
     configure_instance: ComponentExportIndex,
@@ -374,7 +374,7 @@ struct CoreFunctions {
 }
 
 impl CoreFunctions {
-    /// Those of a component that has all of them.
+    /// Looks the functions up in a component that has all of them.
     fn of(linked: &InstancePre<CallState>) -> wasmtime::Result<Self> {
         CorePre::new(linked.clone())?;
         let component = linked.component();

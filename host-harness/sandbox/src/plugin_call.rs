@@ -1,4 +1,4 @@
-//! What a plugin is asked, and what it said, in the words of whoever follows a call.
+//! A call of a plugin and its outcome, in the words of traces and recordings.
 
 use serde::Serialize;
 
@@ -10,7 +10,7 @@ use crate::bindings::license_order::{License, LicenseOrder, OrderAnswer};
 use crate::bindings::services_definition::Outcome;
 use crate::error::CallError;
 
-/// One function of the contract with its arguments.
+/// A function of the contract with its arguments.
 #[derive(Clone, Copy, Serialize)]
 #[serde(tag = "function", rename_all = "kebab-case")]
 pub(crate) enum PluginCall<'a> {

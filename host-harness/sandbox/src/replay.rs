@@ -1,5 +1,5 @@
 //! Plays a recording back to a plugin: the same calls, the recorded answers, and a list of what the plugin asked for that
-//! was not recorded. Reaches nobody, and writes nothing down.
+//! was not recorded. Reaches no server, and records nothing.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -57,31 +57,32 @@ pub enum ReplayError {
     Certificate(#[from] Unusable),
 }
 
-/// What a plugin did otherwise than recorded.
+/// A difference between what a plugin did and what was recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
-    /// The recorded exchange, 1 for the call's first. None: it is about the call.
+    /// The number of the recorded exchange in its call, from 1. `None` when the difference is about the call's
+    /// outcome, or about a request that was not recorded.
     pub exchange: Option<u32>,
-    /// What differs, such as `url` or `body /customer/country`.
+    /// The part that differs, such as `url` or `body /customer/country`.
     pub what: String,
-    /// What was recorded; empty: nothing.
+    /// The recorded value; empty for none.
     pub recorded: String,
-    /// What it was now; empty: nothing.
+    /// The value now; empty for none.
     pub now: String,
 }
 
-/// One call that was played back.
+/// A call that was played back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplayedCall {
     /// The recorded call's id.
     pub call: Uuid,
-    /// The function.
+    /// The function that was called.
     pub function: String,
-    /// How it ended now.
+    /// How the call ended now.
     pub outcome: String,
     /// How many exchanges were recorded.
     pub exchanges: usize,
-    /// Empty: it did as recorded.
+    /// Differences from the recording; empty when the plugin did as recorded.
     pub differences: Vec<Difference>,
 }
 
@@ -229,7 +230,7 @@ fn context(
 struct Replay(Mutex<Answers>);
 
 struct Answers {
-    /// Those that nobody has asked for yet.
+    /// The recorded exchanges that the plugin has not asked for yet.
     left: Vec<RecordedExchange>,
     scrubber: Scrubber,
     differences: Vec<Difference>,
@@ -244,7 +245,7 @@ impl Replay {
         }))
     }
 
-    /// What was asked for otherwise, and what was not asked for at all.
+    /// All differences, among them the recorded requests that were not made.
     fn differences(&self) -> Vec<Difference> {
         let mut answers = self.lock();
         let left = std::mem::take(&mut answers.left);
@@ -258,7 +259,7 @@ impl Replay {
     }
 
     fn lock(&self) -> MutexGuard<'_, Answers> {
-        // Nothing panics while it is held.
+        // Nothing panics while the lock is held.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -278,7 +279,7 @@ impl Transport for Replay {
     fn denied(&self, request: &http::Request<WasiBody>) {
         let mut answers = self.lock();
         let asked = answers.scrubber.denied(request.method(), request.uri());
-        // The policy's answer stands.
+        // The policy's answer stands; this one only notes differences.
         let _ = answers.answer(&asked);
     }
 }

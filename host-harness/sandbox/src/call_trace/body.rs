@@ -13,14 +13,14 @@ use zeroize::Zeroizing;
 use super::TARGET;
 use crate::exchange_recording::{ExchangeRecording, failure_word};
 
-/// A body that says how it ended when it is dropped, whoever drops it.
+/// A body that notes how it ended when it is dropped.
 pub(super) struct BodySpan {
     inner: WasiBody,
     exchange: Span,
     span: Span,
     recorded: Option<RecordedBody>,
     bytes: u64,
-    /// How it ended. None: nobody has read that far.
+    /// How the body ended. `None` until it has been read that far.
     end: Option<Result<(), Failure>>,
 }
 
@@ -30,7 +30,7 @@ struct Failure {
     word: String,
 }
 
-/// A body that is kept until it has ended, to be written down.
+/// An answer that is kept until its body has ended, to be recorded.
 pub(super) struct RecordedBody {
     recording: ExchangeRecording,
     head: http::response::Parts,

@@ -25,22 +25,22 @@ use tokio_rustls::TlsConnector;
 
 use super::layer::Span;
 
-/// Where a collector takes traces, below its address.
+/// The path below a collector's address at which it takes traces.
 const PATH: &str = "/v1/traces";
 
-/// How long spans are gathered: who watches a program sees what it did seconds ago.
+/// How long spans are gathered for a batch: a watcher sees what the program did seconds ago.
 const GATHER: Duration = Duration::from_secs(2);
 
 /// Spans of one batch, the number that OpenTelemetry's specification has as its default; some 300 KB.
 const BATCH: usize = 512;
 
-/// Spans that may wait, as there. Beyond that they are dropped, so that nobody waits.
+/// Spans that may wait, by that specification's default too. Further ones are dropped, so that no call waits.
 const WAITING: usize = 2_048;
 
-/// How long a batch may take to send, as there.
+/// How long a batch may take to send, by OpenTelemetry's default too.
 const SEND: Duration = Duration::from_secs(10);
 
-/// How long the end of a program waits for the last batch: nobody wants to wait longer for a collector that is gone.
+/// How long the end of a program waits for the last batch: no longer, because the collector may be gone.
 const FLUSH: Duration = Duration::from_secs(3);
 
 /// Why spans can't be exported.
@@ -95,12 +95,12 @@ impl Collector {
         Ok(Self(orders))
     }
 
-    /// Has a span sent soon, or not at all.
+    /// Queues a span to be sent soon, or drops it when too many wait.
     pub(super) fn export(&self, span: &Span, took_us: u64) {
         let _ = self.0.try_send(Order::Span(span_json(span, took_us)));
     }
 
-    /// Waits until what was exported is sent, but not for long.
+    /// Waits until the exported spans are sent, but not for long.
     pub(super) fn flush(&self) {
         let (sent, wait) = sync_channel(1);
         if self.0.try_send(Order::Flush(sent)).is_ok() {
@@ -126,7 +126,7 @@ fn span_json(span: &Span, took_us: u64) -> Value {
         "traceId": span.call.replace('-', ""),
         "spanId": format!("{:016x}", span.number),
         "name": span.name,
-        // Internal, and for an exchange: a client's.
+        // 3 is a client's span, 1 an internal one.
         "kind": if span.name == "exchange" { 3 } else { 1 },
         "startTimeUnixNano": nanos(span.begun_us),
         "endTimeUnixNano": nanos(span.begun_us.saturating_add(took_us)),
@@ -181,7 +181,7 @@ impl Sender {
         }
     }
 
-    /// Says once that nothing arrives, and again only after something did.
+    /// Logs once that spans don't arrive, and again only after some did.
     fn tell(&mut self, sent: Result<(), Failure>) {
         match sent {
             Ok(()) => self.has_failed = false,
@@ -247,7 +247,8 @@ impl Sender {
     }
 }
 
-/// What arrives within the time to gather, and who waits for it.
+/// The spans that arrive within the time to gather, and the sender to tell when they are sent, if a flush ended the
+/// batch.
 fn batch(first: Order, orders: &Receiver<Order>) -> (Vec<Value>, Option<SyncSender<()>>) {
     let until = Instant::now() + GATHER;
     let mut spans = Vec::new();

@@ -11,16 +11,16 @@ use std::time::{Duration, SystemTime};
 
 use bss_model::clock::now_ms;
 
-/// Traces, in the data directory, which only its owner can enter.
+/// The directory of the traces in the data directory; only its owner can enter it.
 pub const TRACES_DIRECTORY: &str = "traces";
 
 /// The file that is written to. Several programs may: each line is one write at the end of the file.
 const CURRENT: &str = "current.jsonl";
 
-/// When a file is closed and the next one begun. A purchase takes about four kilobytes: so a thousand of them.
+/// The size at which a file is closed and the next one begun: a thousand purchases of about four kilobytes each.
 const FILE_BYTES: u64 = 4 * 1024 * 1024;
 
-/// When a file is closed although it is not full, so that age is judged day by day.
+/// The age at which a file is closed although it is not full, so that age is judged day by day.
 const FILE_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Closed files that are kept: with the current one, 64 MiB or some 16,000 purchases, found in under a second.
@@ -29,10 +29,10 @@ const FILES: usize = 15;
 /// How long a closed file is kept: what was not asked about in a month is an auditor's matter, and the record's.
 const KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
-/// Lines that may wait for the disk, about one megabyte. Beyond that they are dropped, so that nobody waits.
+/// Lines that may wait for the disk, about one megabyte. Further ones are dropped, so that no call waits.
 const LINES_WAITING: usize = 4_096;
 
-/// As much as is written at once.
+/// The size from which waiting lines are written, although more may follow.
 const BATCH_BYTES: usize = 64 * 1024;
 
 /// How long the end of a program waits for its last lines.
@@ -44,7 +44,7 @@ enum Order {
     Flush(SyncSender<()>),
 }
 
-/// Where lines go. Cloning shares it.
+/// The queue of lines to be written. Cloning shares it.
 #[derive(Clone)]
 pub(super) struct Journal(SyncSender<Order>);
 
@@ -56,7 +56,7 @@ impl Journal {
         Self(sender)
     }
 
-    /// Has a line written soon, or not at all.
+    /// Queues a line to be written soon, or drops it when too many wait.
     pub(super) fn write(&self, line: String) {
         match self.0.try_send(Order::Line(line)) {
             Ok(()) | Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {}
@@ -95,7 +95,8 @@ impl Writer {
             while let Some(order) = next.take() {
                 match order {
                     Order::Line(line) => {
-                        // The line break comes first: what a program that was killed has left does not spoil it.
+                        // The line break comes first, so that the unfinished line of a killed program does not spoil
+                        // this one.
                         batch.push('\n');
                         batch.push_str(&line);
                     }

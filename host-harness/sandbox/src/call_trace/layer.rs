@@ -19,16 +19,17 @@ use super::TARGET;
 use super::collector::Collector;
 use super::journal::{Journal, TRACES_DIRECTORY};
 
-/// A span of a call as it stands in a file: a line when it begins, and one with the same two names when it ends.
+/// A span of a call as it stands in a file: a line when it begins, and one with the same `call` and `span` when it
+/// ends.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Line {
-    /// The call.
+    /// The call's id.
     pub(super) call: String,
     /// The span's number, unique within the call.
     pub(super) span: u64,
     #[serde(flatten)]
     pub(super) what: What,
-    /// What it says of itself. At the end: what has been added since its beginning.
+    /// The span's fields; in the line of its end, those that were added since its beginning.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub(super) fields: Map<String, Value>,
 }
@@ -38,7 +39,7 @@ pub(super) struct Line {
 pub(super) enum What {
     Begin {
         name: String,
-        /// The span that it is a part of; the call itself has none.
+        /// The span that this one is a part of; the call itself has none.
         #[serde(rename = "in", default, skip_serializing_if = "Option::is_none")]
         parent: Option<u64>,
         /// Microseconds since 1970.
@@ -54,17 +55,17 @@ pub(super) enum What {
 pub(super) struct Span {
     pub(super) call: String,
     pub(super) number: u64,
-    /// None: it is the call itself.
+    /// `None` for the call itself.
     pub(super) parent: Option<u64>,
     pub(super) name: &'static str,
     pub(super) begun_us: u64,
     pub(super) fields: Map<String, Value>,
 }
 
-/// Keeps the spans of calls in a data directory, where `bss-host trace` and [`super::Traces`] find them, and sends them to a
-/// collector where there is one.
+/// Keeps the spans of calls in a data directory, where `bss-host trace` and [`super::Traces`] find them, and sends
+/// them to a collector where there is one.
 ///
-/// An embedder adds it to its own subscriber; it wants nothing but the spans of [`TARGET`]:
+/// An embedder adds the layer to its own subscriber; the layer wants nothing but the spans of [`TARGET`]:
 ///
 /// ```no_run
 /// use tracing_subscriber::prelude::*;
@@ -100,7 +101,7 @@ impl fmt::Debug for TraceGuard {
 }
 
 impl TraceLayer {
-    /// A layer that keeps traces in a data directory, and what must live as long as the program.
+    /// A layer that keeps traces in a data directory, and the guard that must live as long as the program.
     pub fn new(data_dir: &Path, collector: Option<Collector>) -> (Self, TraceGuard) {
         let journal = Journal::new(data_dir.join(TRACES_DIRECTORY));
         let guard = TraceGuard {
@@ -154,14 +155,14 @@ impl fmt::Debug for TraceLayer {
     }
 }
 
-/// What is remembered of a span while it lasts.
+/// The layer's memory of a span while it lasts.
 enum Kept {
     /// A span around calls, whose fields its calls take over.
     Around(Map<String, Value>),
     Within {
         span: Box<Span>,
         begun: Instant,
-        /// What it says of itself since it began.
+        /// Fields that were added since the span began.
         added: Map<String, Value>,
     },
 }
@@ -188,7 +189,8 @@ where
                 }) => {
                     call = Some(whole.call.clone());
                     parent = Some(whole.number);
-                    // Not by the time of day, which is set now and then: a part lies within its whole.
+                    // A part's beginning is counted from its whole's, so that it lies within it: the time of day is
+                    // set now and then.
                     let since = micros(now.saturating_duration_since(*begun));
                     begun_us = Some(whole.begun_us.saturating_add(since));
                 }

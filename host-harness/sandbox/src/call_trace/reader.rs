@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::journal::{TRACES_DIRECTORY, files};
 use super::layer::{Line, What};
 
-/// Fewer characters of a call's id could be any call's.
+/// The fewest characters of a call's id that find it; fewer could be any call's.
 const PREFIX_LENGTH_MIN: usize = 6;
 
 /// The traces in a data directory.
@@ -18,27 +18,27 @@ pub struct Traces {
     directory: PathBuf,
 }
 
-/// One call as far as it got.
+/// A call, as far as it got.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallTrace {
     /// The call's id.
     pub call: String,
-    /// The call itself, with all that happened in it.
+    /// The call's own span, with all that happened in it.
     pub root: TraceSpan,
 }
 
-/// One span: what happened, when, and what happened within.
+/// A span: what happened, when, and what happened within.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TraceSpan {
-    /// As in [`crate::call_trace`].
+    /// The span's name, as in [`crate::call_trace`].
     pub name: String,
-    /// When it began, in microseconds since 1970.
+    /// When the span began, in microseconds since 1970.
     pub begun_us: u64,
-    /// How long it took, in microseconds. None: its end was never written down.
+    /// How long the span took, in microseconds. `None` when its end was never written down.
     pub took_us: Option<u64>,
-    /// As in [`crate::call_trace`].
+    /// The span's fields, as in [`crate::call_trace`].
     pub fields: Map<String, Value>,
-    /// What happened within, in the order in which it began.
+    /// The spans within, in the order in which they began.
     pub spans: Vec<TraceSpan>,
 }
 
@@ -57,8 +57,8 @@ impl Traces {
         }
     }
 
-    /// The calls that have this id or an id that begins so, in which an exchange or a failure has this correlation
-    /// id, or that were made for this asset; the oldest first.
+    /// Finds the calls whose id is `name` or begins so, in which an exchange or a failure has `name` as its
+    /// correlation id, or that were made for the asset `name`; the oldest first.
     ///
     /// # Errors
     /// When the files can't be read.
@@ -121,7 +121,8 @@ impl Traces {
         Ok(trees)
     }
 
-    /// Every line that may be meant and can be read: one that was cut off by the death of a program can't.
+    /// Hands every line that passes `may_be` and can be read to `take`. A line that was cut off when a program died
+    /// can't be read.
     fn each_line(&self, may_be: impl Fn(&str) -> bool, mut take: impl FnMut(Line)) -> io::Result<()> {
         let files = match files(&self.directory) {
             Ok(files) => files,
@@ -145,7 +146,7 @@ impl Traces {
     }
 }
 
-/// One call from its lines. None: its beginning is not among them.
+/// Builds a call from its lines, below the first span of it that began. `None` when none of the lines is a beginning.
 fn tree(lines: Vec<Line>) -> Option<CallTrace> {
     let call = lines.first()?.call.clone();
     let mut spans: BTreeMap<u64, (Option<u64>, TraceSpan)> = BTreeMap::new();
@@ -173,13 +174,13 @@ fn tree(lines: Vec<Line>) -> Option<CallTrace> {
             }
         }
     }
-    // A part has a higher number than what it is a part of.
+    // A span has a higher number than the span that it is a part of.
     while let Some((_, (parent, mut span))) = spans.pop_last() {
         span.spans.sort_by_key(|part| part.begun_us);
         let Some((first, _)) = spans.first_key_value() else {
             return Some(CallTrace { call, root: span });
         };
-        // Where the line of its whole was dropped because too many waited, it is shown as a part of the call.
+        // A span whose parent's line was dropped because too many waited is shown as a part of the call.
         let whole = parent
             .filter(|parent| spans.contains_key(parent))
             .unwrap_or(*first);

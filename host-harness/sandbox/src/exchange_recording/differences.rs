@@ -1,4 +1,4 @@
-//! Where two requests differ.
+//! Finds the differences between two requests.
 
 use std::collections::BTreeSet;
 
@@ -7,10 +7,10 @@ use serde_json::{Map, Value};
 use super::RecordedRequest;
 use super::scrub::Body;
 
-/// Differences that are told of one body. Whoever has more begins with these.
+/// Differences of one body that are reported; further ones are left out.
 const BODY_DIFFERENCES: usize = 10;
 
-/// What differs between two requests: what, what was recorded, what is now.
+/// The differences between two requests: for each the name of the part, the recorded value, and the value now.
 pub(crate) fn differences(
     recorded: &RecordedRequest,
     asked: &RecordedRequest,

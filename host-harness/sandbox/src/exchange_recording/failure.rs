@@ -1,4 +1,4 @@
-//! Why an exchange failed, as one word in a file, by the names that wasi:http has for it.
+//! Writes the failure of an exchange as one word, and reads it back, by the names that wasi:http has for failures.
 
 use wasmtime_wasi_http::Error;
 
@@ -49,7 +49,7 @@ macro_rules! words {
     };
 }
 
-/// A failure with a value of its own.
+/// The failure that a word with a value of its own stands for.
 fn of_words(words: &str) -> Error {
     let (word, value) = words.split_once(' ').unwrap_or((words, ""));
     match word {

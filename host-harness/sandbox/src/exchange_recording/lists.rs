@@ -1,7 +1,7 @@
-//! What may stand in a recording, by name; whatever is not here is removed.
+//! The names of what may stand in a recording; everything else is removed.
 //!
-//! The names of bodies and queries are those of the license API as this project proposes it (`docs/cis-openapi.yaml`). One that is missing here
-//! costs a value in a recording, and never a secret.
+//! The names of bodies and queries are those of the license API as this project proposes it (`docs/cis-openapi.yaml`).
+//! A name that is missing here costs a value in a recording, and never a secret.
 
 /// Header fields of requests whose values are kept.
 pub(crate) const REQUEST_HEADERS: [&str; 6] = [
@@ -45,7 +45,7 @@ pub(crate) const TOKEN_REQUEST_FIELDS: [&str; 5] = [
     "scope",
 ];
 
-/// Fields of an answer to it that are kept (RFC 6749 sections 5.1 and 5.2, and Entra's own about errors).
+/// Fields of an answer to such a request that are kept (RFC 6749 sections 5.1 and 5.2, and Entra's own about errors).
 pub(crate) const TOKEN_ANSWER_FIELDS: [&str; 12] = [
     "correlation_id",
     "error",

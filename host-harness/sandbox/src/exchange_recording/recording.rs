@@ -47,7 +47,7 @@ pub struct Recording {
     pub(crate) calls: Vec<Recorded>,
 }
 
-/// One call of it.
+/// A call of a recording.
 #[derive(Debug)]
 pub(crate) struct Recorded {
     pub(crate) call: Uuid,
@@ -56,7 +56,7 @@ pub(crate) struct Recorded {
     pub(crate) certificate: bool,
     pub(crate) asked: Value,
     pub(crate) exchanges: Vec<RecordedExchange>,
-    /// None: the call was cut off.
+    /// `None` when the call was cut off.
     pub(crate) said: Option<RecordedOutcome>,
     pub(crate) access_token_kept: bool,
 }

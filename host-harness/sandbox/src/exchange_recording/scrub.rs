@@ -1,16 +1,16 @@
-//! What of a call may stand in a recording. Nothing does unless it is listed ([`super::lists`]).
+//! Removes secrets from what is recorded: nothing stays unless it is listed ([`super::lists`]).
 //!
-//! - *Header fields*: the values of [`REQUEST_HEADERS`] and [`RESPONSE_HEADERS`]; of others of a request the name alone, so that one that
-//!   is missing is noticed; of an answer nothing.
-//! - *Addresses*: all but the values of query fields that are not in [`QUERY_FIELDS`].
-//! - *Bodies* that are JSON or a form: the values of listed fields. Whatever is within a field that is not listed is removed,
-//!   and so is a body that is neither.
+//! - *Header fields*: the values of [`REQUEST_HEADERS`] and [`RESPONSE_HEADERS`] stay. A request's other fields keep
+//!   their names alone, so that a missing one is noticed; an answer's are removed.
+//! - *Addresses*: all stays but the values of query fields that are not in [`QUERY_FIELDS`].
+//! - *Bodies* that are JSON or a form: the values of listed fields stay. Whatever is within a field that is not
+//!   listed is removed, and so is a body of another kind.
 //! - *Arguments*: the instance's settings stay, which are no secrets, and so do names of products, purchases and
 //!   licenses. Names and ids of customers and resellers, and reasons for returns, go.
 //!
-//! What is removed from an answer or from arguments is replaced by something of the same shape, the same each time: a product key by a
-//! product key that does not exist, an address by an address that leads nowhere. So a plugin that is given the
-//! recording sends what was recorded.
+//! What is removed from an answer or from arguments is replaced by something of the same shape, the same each time: a
+//! product key by a product key that does not exist, an address by an address that leads nowhere. So a plugin that is
+//! given the recording sends what was recorded.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -28,13 +28,13 @@ use super::lists::{
 use super::{RecordedRequest, RecordedResponse};
 use crate::plugin_call::PluginCall;
 
-/// In place of what was removed where nobody needs to know it again.
+/// Replaces a removed text that need not be recognized again.
 const REMOVED: &str = "[removed]";
 
-/// Where a removed address leads: nowhere (RFC 2606 section 2).
+/// The beginning of what replaces a removed address, which leads nowhere (RFC 2606 section 2).
 const NOWHERE: &str = "https://removed.invalid/";
 
-/// The beginning of what a removed text becomes.
+/// The beginning of what replaces any other removed text.
 const TEXT: &str = "removed-";
 
 /// A body without its secrets.
@@ -44,14 +44,14 @@ pub(crate) enum Body {
     Empty,
     Json(Value),
     Form(Vec<(String, String)>),
-    /// It was something else, or was cut off.
+    /// A body of another kind, or one that was cut off.
     Removed {
         bytes: usize,
     },
 }
 
 impl Body {
-    /// What is played back.
+    /// The bytes that are played back.
     pub(crate) fn bytes(&self) -> Bytes {
         match self {
             Self::Empty => Bytes::new(),
@@ -68,12 +68,12 @@ impl Body {
 /// Removes secrets, and remembers what it put in their place.
 #[derive(Default)]
 pub(crate) struct Scrubber {
-    /// By the digest of what was removed, which itself is not kept.
+    /// The replacement of each removed text, by the digest of the text, which itself is not kept.
     places: HashMap<[u8; 32], String>,
 }
 
 impl Scrubber {
-    /// The function and its arguments.
+    /// The function and its arguments, as they are recorded.
     pub(crate) fn arguments(&mut self, asked: &PluginCall<'_>) -> Value {
         let mut value = serde_json::to_value(asked).unwrap_or_default();
         for pointer in [
@@ -90,7 +90,7 @@ impl Scrubber {
         value
     }
 
-    /// A request.
+    /// A request, as it is recorded.
     pub(crate) fn request(&mut self, request: &http::Request<Bytes>) -> RecordedRequest {
         let headers = request.headers();
         RecordedRequest {
@@ -101,7 +101,7 @@ impl Scrubber {
         }
     }
 
-    /// A request that was not sent.
+    /// A request that was not sent, as it is recorded.
     pub(crate) fn denied(&mut self, method: &Method, uri: &Uri) -> RecordedRequest {
         RecordedRequest {
             method: method.to_string(),
@@ -111,7 +111,7 @@ impl Scrubber {
         }
     }
 
-    /// An answer.
+    /// An answer, as it is recorded.
     pub(crate) fn response(
         &mut self,
         request: Option<&RecordedRequest>,
@@ -156,7 +156,7 @@ impl Scrubber {
 
     fn url(&mut self, uri: &Uri) -> String {
         let authority = uri.authority().map_or("", |authority| authority.as_str());
-        // What a guest may have put before the `@` is refused, and could be a secret.
+        // User information is refused by the policy, and could be a secret.
         let authority = authority.rsplit('@').next().unwrap_or_default();
         let segments: Vec<String> = uri
             .path()
@@ -246,7 +246,7 @@ impl Scrubber {
         }
     }
 
-    /// A text that a plugin sends.
+    /// A text that a plugin sends, as it is recorded.
     fn sent(&self, text: &str, kept: bool) -> String {
         match self.known(text) {
             Some(place) => place,
@@ -255,12 +255,12 @@ impl Scrubber {
         }
     }
 
-    /// What stands for a text that was removed before.
+    /// The replacement of a text that was removed before.
     fn known(&self, text: &str) -> Option<String> {
         self.places.get(&digest_of(text)).cloned()
     }
 
-    /// What stands for a text that is removed.
+    /// Replaces a text that is removed, each time by the same replacement.
     fn place(&mut self, text: &str) -> String {
         if text.is_empty() || is_place(text) {
             return text.to_owned();
@@ -302,7 +302,7 @@ fn groups(text: &str) -> Option<Vec<&str>> {
     (groups.len() >= 3 && length >= 3 && groups.iter().all(is_group)).then_some(groups)
 }
 
-/// Something of the same shape that stands for a text.
+/// A replacement of a text's shape, told from others by its number.
 fn of_shape(text: &str, number: usize) -> String {
     if let Some(groups) = groups(text) {
         let length = groups.first().map_or(0, |group| group.len());
@@ -316,7 +316,7 @@ fn of_shape(text: &str, number: usize) -> String {
     format!("{TEXT}{number}")
 }
 
-/// Whether a text stands for another already.
+/// Whether a text is a replacement already.
 fn is_place(text: &str) -> bool {
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     if let Some([hidden @ .., number]) = groups(text).as_deref() {
@@ -400,7 +400,7 @@ mod tests {
             answered,
             json!({ "tokenId": "1", "productKey": "AAAAA-AAAAA-AAAAA-AAAAA-00001", "redemptionUrl": "https://removed.invalid/2", "again": "AAAAA-AAAAA-AAAAA-AAAAA-00001" })
         );
-        // What was removed once is removed wherever it comes back, and what was put in its place stays.
+        // A text that was removed once is replaced wherever it comes back, and a replacement stays.
         let back = format!("https://c.test/keys/{key}?country=DE&sig=secret");
         let asked = scrubber.request(&request("GET", &back, "", ""));
         assert_eq!(

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use crate::limits;
 
-/// What is left of a budget.
+/// A budget of lines, and what is left of it.
 pub(super) struct Pace {
     lines: f64,
     since: Instant,
@@ -34,7 +34,7 @@ impl Pace {
         }
     }
 
-    /// Takes a line from it, where there is one.
+    /// Takes a line from the budget, where there is one.
     pub(super) fn admits(&mut self, now: Instant) -> bool {
         self.fill(now);
         let admits = self.lines >= 1.0;
@@ -44,7 +44,7 @@ impl Pace {
         admits
     }
 
-    /// Whether nothing is missing.
+    /// Whether the budget is full.
     pub(super) fn is_full(&mut self, now: Instant) -> bool {
         self.fill(now);
         self.lines >= self.at_once

@@ -28,7 +28,8 @@ impl Incoming {
             Self::Http2(body) => {
                 let polled = body.poll_data(cx).map_err(|error| failure::of_http2_body(&error));
                 if let Poll::Ready(Some(Ok(data))) = &polled {
-                    // It is in the guest's hands or gone before there is more: the server may send as much again.
+                    // The guest has this piece or has dropped it before there is more: the server may send as much
+                    // again.
                     let _ = body.flow_control().release_capacity(data.len());
                 }
                 polled.map_ok(Frame::data)
@@ -54,7 +55,7 @@ impl Incoming {
 /// A body that ends in an error rather than be longer, or slower, than is allowed.
 pub(super) struct Bounded {
     incoming: Incoming,
-    /// The connection that it comes from, until it has come to its end.
+    /// The connection that the body comes from, until it is given back.
     lease: Option<Lease>,
     left: u64,
     between_bytes: Duration,
@@ -74,7 +75,7 @@ impl Bounded {
         body
     }
 
-    /// Whoever reads may stop where nothing more can come, without asking once more.
+    /// Returns the connection as soon as the body is complete: a reader need not poll for the final `None`.
     fn return_connection_at_the_end(&mut self) {
         if self.incoming.is_end_stream()
             && let Some(lease) = self.lease.take()

@@ -1,4 +1,4 @@
-//! HTTP/1.1 or HTTP/2 on a connection, with exact knowledge of what can be said about a request that has no answer.
+//! Sends requests over HTTP/1.1 or HTTP/2, and says exactly what is certain about one that gets no answer.
 
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -39,7 +39,7 @@ pub(super) struct Http1 {
     _used: InUse,
 }
 
-/// HTTP/2: many exchanges at once. Clones are about the same connection.
+/// HTTP/2: many exchanges at once. Cloning shares the connection.
 #[derive(Clone)]
 pub(super) struct Http2(Arc<Multiplexed>);
 
@@ -53,10 +53,10 @@ struct Multiplexed {
     _used: InUse,
 }
 
-/// One exchange's part in an HTTP/2 connection.
+/// The place of one exchange on an HTTP/2 connection.
 pub(super) struct Stream(Http2);
 
-/// As long as it is there, the connection is kept; then its end is waited for, but not for long.
+/// Keeps a connection. When this is dropped, the connection has `limits::CLOSE` to end.
 struct InUse(#[expect(dead_code, reason = "dropping it is what counts")] oneshot::Sender<Infallible>);
 
 impl InUse {
@@ -141,14 +141,14 @@ impl Http1 {
         self.sender.is_ready()
     }
 
-    /// Waits for the end of what was sent last. False: the connection is closed then.
+    /// Waits for the end of the last exchange. `false` when the connection is closed then.
     pub(super) async fn becomes_ready(&mut self) -> bool {
         self.sender.ready().await.is_ok()
     }
 }
 
 impl Http2 {
-    /// Whether requests can be sent on it: it is not closed, and neither the server nor we want it to be.
+    /// Whether requests can be sent: the connection is not closed, and neither the server nor this host ends it.
     pub(super) fn is_open(&self) -> bool {
         if self.0.retired.load(Ordering::Acquire) {
             return false;
@@ -161,7 +161,8 @@ impl Http2 {
         !matches!(polled, Poll::Ready(Err(_)))
     }
 
-    /// A part in it. None: it has as many as it, or its server, takes. Not to be called from two places at once.
+    /// A place for an exchange. `None` when there are as many as this host, or the server, allows on a connection.
+    /// Two calls at the same time could exceed that.
     pub(super) fn stream(&self) -> Option<Stream> {
         if self.0.streams.load(Ordering::Acquire) >= self.0.streams_max.load(Ordering::Acquire) {
             return None;
@@ -170,7 +171,7 @@ impl Http2 {
         Some(Stream(self.clone()))
     }
 
-    /// Since when nobody uses it. None: it is in use.
+    /// The time since which the connection is idle. `None` when it is in use.
     pub(super) fn idle_since(&self) -> Option<Instant> {
         let unused = self.0.streams.load(Ordering::Acquire) == 0;
         unused.then(|| *self.0.idle_since.lock().unwrap_or_else(PoisonError::into_inner))
@@ -204,7 +205,7 @@ impl Channel {
 
 impl Http1 {
     async fn send(&mut self, mut request: Request<Bytes>) -> Result<Response<Incoming>, Unanswered> {
-        // In origin form with `Host`, from the target that the policy has judged (RFC 9112, section 3.2.1).
+        // The target goes out in origin form with `Host`, as the policy has judged it (RFC 9112, section 3.2.1).
         let uri = std::mem::take(request.uri_mut());
         let target = uri.path_and_query().cloned().map(Uri::from);
         let host = uri
@@ -230,14 +231,15 @@ impl Stream {
         let shared = &self.0.0;
         let (head, body) = request.into_parts();
         let head = Request::from_parts(head, ());
-        // A clone of its own, asked once: what h2 says later about the whole connection is never taken for a word
-        // about this stream.
+        // The exchange has a clone of its own, asked once: what h2 says later about the whole connection is never
+        // taken for a word about this stream.
         let mut sender = shared.sender.clone();
         let (answer, mut upload) = sender
             .send_request(head, body.is_empty())
             .map_err(|error| failure::before_http2(&error, &shared.history))?;
         if !body.is_empty() {
-            // Of at most 1 MiB, which h2 keeps until the server makes room. If it fails, the answer says why.
+            // The body has at most 1 MiB, which h2 keeps until the server makes room. If this fails, the answer says
+            // why.
             let _ = upload.send_data(body, true);
         }
         match answer.await {
@@ -265,8 +267,8 @@ mod tests {
     use super::super::quota::{ConnectionLimits, Quota};
     use super::*;
 
-    /// A connection over TLS 1.3 that the server has ended already: with the alert that a certificate is required, or just
-    /// so.
+    /// A connection over TLS 1.3 that the server has ended already: with the alert that a certificate is required, or
+    /// without an alert.
     async fn ended(with_alert: bool) -> Link {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let key = KeyPair::generate().unwrap();
@@ -287,7 +289,7 @@ mod tests {
         let mut server = server
             .with_single_cert(vec![certificate.der().clone()], key)
             .unwrap();
-        // Nothing comes but the end, and before it what the server has against the client.
+        // Without tickets nothing comes but the alert, if there is one, and the end.
         server.send_tls13_tickets = 0;
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -313,7 +315,7 @@ mod tests {
         let quota = Quota::new(ConnectionLimits::default());
         let slot = quota.slot("one").await.unwrap();
         let permit = quota.permit(&slot, |_| ()).await.unwrap();
-        // All that will come is there: what the server has to say, and the end.
+        // The alert or the end has arrived once there is something to read.
         tls.get_ref().0.readable().await.unwrap();
         Link::new(tls, permit)
     }

@@ -31,9 +31,10 @@ const HTTP_1_1: &[u8] = b"http/1.1";
 
 /// Opens the connections of one instance and one identity.
 pub(super) struct Connector {
-    /// Holds the TLS sessions too: another identity has another one, so no session can be resumed by it.
+    /// The TLS configuration, which holds the TLS sessions too: each identity has its own, so none resumes another's
+    /// sessions.
     tls: Arc<ClientConfig>,
-    /// The same with HTTP/1.1 alone, for a server that wants it so.
+    /// The TLS configuration that offers HTTP/1.1 alone, for a server that asks for that.
     tls_http1: Arc<ClientConfig>,
     allowed_networks: Vec<IpNet>,
 }
@@ -76,7 +77,7 @@ impl Connector {
         };
         config.resumption = Resumption::in_memory_sessions(limits::TLS_SESSIONS);
         let offering = |protocols: &[&[u8]]| {
-            // A clone shares the TLS sessions, and whose they are.
+            // A clone shares the TLS sessions, and the certificate that they belong to.
             let mut config = config.clone();
             config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
             Arc::new(config)
@@ -88,7 +89,7 @@ impl Connector {
         })
     }
 
-    /// A connection to an authority, by the deadline; each step has its own as well.
+    /// Connects to an authority by the deadline; each step has a limit of its own as well.
     pub(super) async fn connect(
         &self,
         authority: &Authority,
@@ -112,13 +113,13 @@ impl Connector {
     }
 }
 
-/// When a step must be done: in its own time, and by the deadline of all.
+/// The time by which a step must be done: within its own limit, and by the deadline of all steps.
 fn step(limit: Duration, deadline: Instant) -> Instant {
     deadline.min(Instant::now() + limit)
 }
 
-/// All addresses of a name. One that is not allowed refuses the name as a whole: a name that leads to both
-/// the public and the inside is not a mistake that should depend on which answers first.
+/// All addresses of a name. An address that is not allowed refuses the whole name: whether a name that leads
+/// to both the public and the inside is refused must not depend on which address answers first.
 async fn resolve(
     authority: &Authority,
     allowed_networks: &[IpNet],

@@ -1,4 +1,4 @@
-//! What one call may reach, and as whom.
+//! The servers that a call may reach, and the certificate that it presents.
 
 use std::sync::Arc;
 
@@ -9,19 +9,19 @@ use rustls::RootCertStore;
 
 use super::policy::Authority;
 
-/// What one call may reach, and as whom.
+/// The servers that a call may reach, and the certificate that it presents.
 #[derive(Clone)]
 pub struct Egress {
-    /// The instance that the call is for: nothing of what its calls open is used for another.
+    /// The instance that the call is for. Connections of its calls are never used for another instance.
     pub instance_id: String,
-    /// The version of the instance's settings that all of this is from.
+    /// The version of the instance's settings that this egress is made from.
     pub settings_version: i64,
-    /// Rises whenever all of this is made anew from the same settings, as what they name may have changed: a
-    /// certificate's chain, the system's trust roots.
+    /// A number that rises whenever the egress is made anew from the same settings, because what they name may have
+    /// changed: a certificate's chain, the system's trust roots.
     pub generation: u64,
-    /// The servers it may reach.
+    /// The servers that the call may reach.
     pub authorities: Vec<PermittedAuthority>,
-    /// The certificate that is presented to those that ask for it and are marked for it.
+    /// The certificate that is presented to servers that ask for one and are marked for it.
     pub identity: Option<Arc<Identity>>,
     /// The authorities whose server certificates are trusted.
     pub trust_roots: Arc<RootCertStore>,
@@ -41,11 +41,11 @@ pub struct PermittedAuthority {
 /// The version of an instance's settings, and the generation of what was made from them.
 pub(super) type Edition = (i64, u64);
 
-/// What a client's connections and TLS sessions belong to.
+/// The instance, edition and identity that a client's connections and TLS sessions belong to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct ClientKey {
     pub(super) instance_id: String,
     pub(super) edition: Edition,
-    /// None: no certificate is presented.
+    /// `None` when no certificate is presented.
     pub(super) identity: Option<Thumbprint>,
 }

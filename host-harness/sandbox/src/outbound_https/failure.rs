@@ -2,7 +2,7 @@
 //!
 //! What matters to the guest is whether the request can have been carried out. A failure to connect, a refusal of our
 //! certificate, and a server that says it has not looked at the request mean that it was not; everything else after
-//! the first byte left means that nobody knows. No text here names a file or a key.
+//! the first byte left means that it is unknown. No text here names a file or a key.
 
 #[cfg(test)]
 mod table;
@@ -51,7 +51,7 @@ pub(super) enum Failure {
 }
 
 impl Failure {
-    /// What the guest is told: the one place that decides it.
+    /// The error code that the guest gets; no other place decides it.
     pub(super) fn error_code(&self) -> Error {
         match self {
             Self::Denied | Self::RequestBroken | Self::Unsendable => Error::HttpRequestDenied,
@@ -61,7 +61,7 @@ impl Failure {
             Self::IdentityUnusable => Error::TlsProtocolError,
             Self::NotConnected(failure) => of_connecting(failure),
             Self::OurCertificateRefused(alert) => alert_received(*alert),
-            // Of the codes that say "not sent" the one that says nothing else.
+            // This code is the only one that says "not sent" and nothing else.
             Self::Untouched => Error::DestinationUnavailable,
             Self::CutOff => Error::ConnectionTerminated,
             Self::NoAnswerInTime => Error::HttpResponseTimeout,
@@ -74,7 +74,7 @@ impl Failure {
     }
 }
 
-/// What is known of a request that has no answer.
+/// The failure of a request that has no answer.
 #[derive(Debug)]
 pub(super) struct Unanswered {
     pub(super) failure: Failure,
@@ -91,7 +91,7 @@ impl From<Failure> for Unanswered {
     }
 }
 
-/// A connection that ended before a request could be sent on it.
+/// The failure of a connection that ended before a request could be sent on it.
 pub(super) fn closed_at_once(history: &History) -> ConnectFailure {
     match refusal_of_our_certificate(history) {
         Some(alert) => ConnectFailure::CertificateRefused(alert),
@@ -99,7 +99,7 @@ pub(super) fn closed_at_once(history: &History) -> ConnectFailure {
     }
 }
 
-/// A request over HTTP/1.1. hyper gives back what it has not begun to write.
+/// The failure of a request over HTTP/1.1. hyper gives a request back that it has not begun to write.
 pub(super) fn over_http1(error: &hyper::Error, written: bool, history: &History) -> Unanswered {
     let failure = if let Some(alert) = refusal_of_our_certificate(history) {
         Failure::OurCertificateRefused(alert)
@@ -115,7 +115,7 @@ pub(super) fn over_http1(error: &hyper::Error, written: bool, history: &History)
     failure.into()
 }
 
-/// A request that h2 did not take.
+/// The failure of a request that h2 did not take.
 pub(super) fn before_http2(error: &h2::Error, history: &History) -> Unanswered {
     if let Some(alert) = refusal_of_our_certificate(history) {
         return Failure::OurCertificateRefused(alert).into();
@@ -129,8 +129,9 @@ pub(super) fn before_http2(error: &h2::Error, history: &History) -> Unanswered {
     }
 }
 
-/// A request that h2 took. A stream ends with a server's GOAWAY only if its number is above the last one that the
-/// server may have processed; that and REFUSED_STREAM promise that nothing was done (RFC 9113, section 8.7).
+/// The failure of a request that h2 took. A stream ends with a server's GOAWAY only if its number is above the last
+/// one that the server may have processed; that and REFUSED_STREAM promise that nothing was done (RFC 9113, section
+/// 8.7).
 pub(super) fn over_http2(error: &h2::Error, history: &History) -> Unanswered {
     if let Some(alert) = refusal_of_our_certificate(history) {
         return Failure::OurCertificateRefused(alert).into();
@@ -145,20 +146,20 @@ pub(super) fn over_http2(error: &h2::Error, history: &History) -> Unanswered {
     };
     Unanswered {
         failure,
-        // Not among the promises of section 8.7: only the next request goes by it.
+        // HTTP_1_1_REQUIRED is not among the promises of section 8.7: only the next request goes by it.
         http1_required: error.reason() == Some(Reason::HTTP_1_1_REQUIRED),
     }
 }
 
-/// In TLS 1.3 a client learns only from its first read that its certificate was refused; the server has not looked
-/// at the request then. The connection knows it even where the error came up elsewhere.
+/// The alert by which the server refused our certificate. In TLS 1.3 a client learns of that only from its first read;
+/// the server has not looked at the request then. The history has the alert even where the error came up elsewhere.
 fn refusal_of_our_certificate(history: &History) -> Option<AlertDescription> {
     history
         .first_word()
         .filter(|alert| is_about_our_certificate(*alert))
 }
 
-/// An answer's body that breaks off over HTTP/1.1.
+/// The failure of an answer's body that breaks off over HTTP/1.1.
 pub(super) fn of_http1_body(error: &hyper::Error) -> Failure {
     if error.is_incomplete_message() || find::<io::Error>(error).is_some() {
         Failure::BodyCutOff
@@ -167,7 +168,7 @@ pub(super) fn of_http1_body(error: &hyper::Error) -> Failure {
     }
 }
 
-/// An answer's body that breaks off over HTTP/2.
+/// The failure of an answer's body that breaks off over HTTP/2.
 pub(super) fn of_http2_body(error: &h2::Error) -> Failure {
     if error.is_library() {
         Failure::NotHttp
@@ -247,7 +248,7 @@ mod tests {
     use super::*;
     use crate::exchange_recording::failure_word;
 
-    /// A failure of each kind, in the order of the table. What is not here does not compile.
+    /// A failure of each kind, in the order of the table. A kind that is missing here does not compile.
     macro_rules! every_failure {
         ($($pattern:pat => $failure:expr,)*) => {
             #[expect(unreachable_patterns, reason = "a kind may have several rows")]
@@ -345,7 +346,7 @@ mod tests {
         for (failure, (what, word, class)) in failures.iter().zip(table::ROWS) {
             is_here(failure);
             assert_eq!(failure_word(&failure.error_code()), word, "{what}: {failure:?}");
-            // Only where nobody has looked at it, it is sent again; where nobody knows, never.
+            // A request is sent again only where the server has not looked at it, and never where that is unknown.
             let sent_again = matches!(failure, Failure::Untouched);
             assert!(!sent_again || class == table::Class::Unavailable, "{what}");
             let not_connected = matches!(failure, Failure::NotConnected(_));

@@ -22,15 +22,15 @@ pub(super) struct Link {
     _permit: Permit,
 }
 
-/// What has come from the server on a connection. Before it has sent anything, an alert about our certificate
-/// means that no request was looked at; afterwards it means nothing of the kind.
+/// Notes what has come from the server on a connection. An alert about our certificate that comes before anything else
+/// means that no request was looked at; later it means nothing of the kind.
 #[derive(Clone, Debug, Default)]
 pub(super) struct History(Arc<Seen>);
 
 #[derive(Debug, Default)]
 struct Seen {
     answered: AtomicBool,
-    /// One more than the number of the alert; 0: none.
+    /// The number of the alert plus one; 0 for none.
     alert: AtomicU16,
 }
 
@@ -66,7 +66,7 @@ impl Link {
         }
     }
 
-    /// What has come from the server so far, and will have come later.
+    /// The history of the connection, which goes on being written.
     pub(super) fn history(&self) -> History {
         self.history.clone()
     }
@@ -76,8 +76,8 @@ impl Link {
         self.stream.get_ref().1.alpn_protocol() == Some(super::connector::HTTP_2)
     }
 
-    /// A server that refuses our certificate in TLS 1.3 sends its alert and closes. The next write then fails
-    /// because of that, and what has arrived before would never be read: it says why.
+    /// Reads the alert that explains a failed write, where there is one. A server that refuses our certificate in
+    /// TLS 1.3 sends its alert and closes; the next write fails, and the alert would never be read.
     fn explained<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         let Poll::Ready(Err(failure)) = &written else {
             return written;
@@ -89,7 +89,7 @@ impl Link {
             failure.kind(),
             io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted
         );
-        // No room for what the server may have sent: only its TLS records are looked at.
+        // The buffer has no room for data of the server's: only its TLS records are looked at.
         let mut nothing = ReadBuf::new(&mut []);
         match Pin::new(&mut self.stream).poll_read(cx, &mut nothing) {
             Poll::Ready(Err(reason)) => {
@@ -99,7 +99,7 @@ impl Link {
                     None => written,
                 }
             }
-            // A busy machine can tell of the failed write before it tells that there is something to read.
+            // A busy machine can report the failed write before it reports that there is something to read.
             _ if closed_by_server => match self.stream.get_ref().0.poll_read_ready(cx) {
                 Poll::Pending => Poll::Pending,
                 Poll::Ready(_) => written,

@@ -1,6 +1,6 @@
 //! Finds the addresses of a name by the system's own resolver, so that its hosts file and `nsswitch.conf` count.
 //!
-//! What went wrong is told by the number that `getaddrinfo` gives (RFC 3493, section 6.1), never by its text, which is
+//! Failures are told apart by the number that `getaddrinfo` gives (RFC 3493, section 6.1), never by its text, which is
 //! the C library's to word. glibc's numbers tell a name that does not exist from one without an address; macOS has one
 //! for both. A name server that fails (SERVFAIL), one that refuses, and none that can be reached are one number
 //! everywhere, so nothing more is said of them.
@@ -57,7 +57,7 @@ impl NotResolved {
     }
 }
 
-/// All addresses of a name, or the one that it is, in the resolver's order; at least one.
+/// All addresses of a name, at least one, in the resolver's order. An address in place of a name stands for itself.
 ///
 /// # Errors
 /// When there is none by the deadline, or within [`limits::RESOLVE`].
@@ -71,7 +71,7 @@ pub(super) async fn addresses(
     }
     let within = limits::RESOLVE.min(deadline.saturating_duration_since(Instant::now()));
     let asked = name.to_owned();
-    // Whoever stops waiting leaves a thread behind until the resolver gives up; it can't be interrupted.
+    // When the time is over, a thread is left behind until the resolver gives up; it can't be interrupted.
     let asking = tokio::task::spawn_blocking(move || ask(&asked, port));
     match timeout_at(Instant::now() + within, asking).await {
         Ok(Ok(answer)) => answer,
@@ -94,7 +94,7 @@ fn ask(name: &str, port: u16) -> Result<Vec<SocketAddr>, NotResolved> {
     let found = dns_lookup::getaddrinfo(Some(name), None, Some(hints));
     let found: Vec<SocketAddr> = found
         .map_err(|error| NotResolved::of(name, error))?
-        // What is no address of the internet is none to connect to.
+        // A result that is no internet address can't be connected to.
         .filter_map(|info| Some(info.ok()?.sockaddr))
         .map(|mut address| {
             address.set_port(port);

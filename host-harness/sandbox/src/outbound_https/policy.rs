@@ -1,4 +1,4 @@
-//! What may be asked, and of whom: decided from the request alone, before anything is resolved.
+//! Decides which requests may leave, and to which servers, from the request alone, before anything is resolved.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -24,7 +24,7 @@ pub struct Authority {
 pub struct AuthorityError(String);
 
 impl Authority {
-    /// The authority of an absolute `https` URL. None for anything else, and where user information stands in it.
+    /// The authority of an absolute `https` URL. `None` for anything else, and where user information stands in it.
     pub fn of_url(url: &str) -> Option<Self> {
         let uri: Uri = url.parse().ok()?;
         if uri.scheme() != Some(&Scheme::HTTPS) {
@@ -52,7 +52,7 @@ impl FromStr for Authority {
         let parsed: http::uri::Authority = text.parse().map_err(|_| error())?;
         let port = match parsed.port_u16() {
             Some(port) => port,
-            // A colon that no number follows is not the same as no port.
+            // A colon without a number after it is an error, and does not mean the default port.
             None if parsed.as_str().len() > parsed.host().len() => return Err(error()),
             None => 443,
         };
@@ -127,7 +127,8 @@ pub(super) fn address_is_allowed(address: IpAddr, allowed_networks: &[IpNet]) ->
     is_public(address) || allowed_networks.iter().any(|network| network.contains(&address))
 }
 
-/// The special-purpose registries of RFC 6890 as they bear on a client; `IpAddr::is_global` is not stable.
+/// Whether an address is public by the registries of RFC 6890, as they bear on a client; `IpAddr::is_global` is not
+/// stable.
 fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => {

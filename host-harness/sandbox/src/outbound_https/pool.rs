@@ -30,33 +30,34 @@ struct Clients {
     swept: bool,
 }
 
-/// What one identity of an instance connects with, and its connections.
+/// The connector of one identity of an instance, and its connections.
 pub(super) struct Client {
     instance_id: String,
     connector: Connector,
     places: Mutex<HashMap<Authority, OriginConnections>>,
-    /// Nothing is kept any more: there is a newer edition.
+    /// Whether connections are no longer kept, because the instance was forgotten or has a newer edition.
     closed: AtomicBool,
 }
 
 /// The connections to one authority.
 #[derive(Default)]
 struct OriginConnections {
-    /// None: not known yet.
+    /// The protocol of the server. `None` until a connection was opened.
     speaks: Option<Protocol>,
     idle: Vec<Idle>,
-    /// How many will be idle in a moment, and what says so.
+    /// Connections whose last answer has been read but which hyper has not freed yet. `settled` wakes a task that
+    /// waits for one.
     settling: usize,
     settled: Arc<Notify>,
     shared: Vec<Http2>,
-    /// Held by whoever opens a connection that others could share.
+    /// Held while a connection is opened that other exchanges could share.
     opening: Arc<tokio::sync::Mutex<()>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Protocol {
     Http1,
-    /// Though it offers HTTP/2, it has asked for HTTP/1.1 (RFC 9113, section 7).
+    /// The server offers HTTP/2, but has asked for HTTP/1.1 (RFC 9113, section 7).
     Http1Only,
     Http2,
 }
@@ -66,21 +67,21 @@ struct Idle {
     since: Instant,
 }
 
-/// What there is for an exchange.
+/// The connection that a client has for an exchange, or how to get one.
 enum Taken {
     Kept(Channel),
-    /// Nothing yet, but an answer was just read to its end, and its connection is free in a moment.
+    /// No connection yet, but one whose answer was just read to its end is free in a moment.
     Settling(OwnedNotified),
-    /// Nothing; what is opened while this is held, others can share.
+    /// No connection. The one that is opened while this lock is held can be shared.
     Shareable(Arc<tokio::sync::Mutex<()>>),
-    /// Nothing; each opens its own.
+    /// No connection. Each exchange opens its own.
     Nothing,
 }
 
-/// A connection, or a part in one, for one exchange.
+/// A connection, or a place on one, for one exchange.
 pub(super) struct Lease {
     pub(super) channel: Channel,
-    /// Whether it has been used before.
+    /// Whether the connection has been used before.
     pub(super) reused: bool,
     slot: Slot,
     client: Arc<Client>,
@@ -98,11 +99,11 @@ impl Pool {
         }
     }
 
-    /// The client under a key, made if there is none. One of an edition that is not the newest any more keeps
-    /// nothing: a call that began with it may still need it, and it goes with that call.
+    /// The client under a key, made if there is none. A client of an edition that is not the newest any more keeps
+    /// no connections: a call that began with that edition may still need it, and it goes with that call.
     ///
     /// # Errors
-    /// As `make`.
+    /// When `make` fails.
     pub(super) fn client<E>(
         &self,
         key: &ClientKey,
@@ -128,7 +129,7 @@ impl Pool {
         Ok(clients.kept.entry(key.clone()).or_insert(client).clone())
     }
 
-    /// Closes an instance's idle connections, and those in use when they are not any more.
+    /// Closes an instance's idle connections, and those in use as soon as they are free.
     pub(super) fn forget_instance(&self, instance_id: &str) {
         self.lock().forget(|key| key.instance_id == instance_id);
     }
@@ -158,7 +159,7 @@ impl Pool {
         }
     }
 
-    /// A kept connection, or a new one.
+    /// Gets a connection for an exchange: a kept one, or a new one.
     pub(super) async fn lease(
         self: &Arc<Self>,
         client: &Arc<Client>,
@@ -186,7 +187,7 @@ impl Pool {
                 Taken::Settling(settled) if Instant::now() < settle_by => {
                     let _ = timeout_at(settle_by, settled).await;
                 }
-                // One opens what all can share, and whoever has waited for that looks again.
+                // One exchange opens what all can share; those that have waited for it look again.
                 Taken::Shareable(opening) if alone.is_none() => {
                     let held = timeout_at(deadline, opening.lock_owned()).await;
                     alone = Some(held.map_err(|_| ConnectFailure::ConnectTimeout)?);
@@ -235,7 +236,7 @@ impl Pool {
         Ok(Channel::Http2(stream))
     }
 
-    /// Closes the idle connection that has been so for the longest time: of one instance, or of any.
+    /// Closes the connection that has been idle for the longest time, of one instance or of any.
     fn close_oldest_idle(&self, instance_id: Option<&str>) {
         let clients = self.lock();
         let oldest = || {
@@ -247,14 +248,14 @@ impl Pool {
                 .min_by_key(|(since, _)| *since)
         };
         while let Some((since, client)) = oldest() {
-            // Somebody may have taken it meanwhile; then there is another, or one that is being closed.
+            // An exchange may have taken it meanwhile; then there is another, or one that is being closed.
             if client.close_idle_since(since) {
                 return;
             }
         }
     }
 
-    /// Sees to it that a task closes what nobody has used for long, as long as there is anything to close.
+    /// Starts the task that closes connections that are idle for too long, unless it runs. It ends when none is left.
     fn sweep_from_time_to_time(self: &Arc<Self>, runtime: &Handle) {
         let mut clients = self.lock();
         if std::mem::replace(&mut clients.swept, true) {
@@ -273,7 +274,7 @@ impl Pool {
         });
     }
 
-    /// Whether anything is left for the next time.
+    /// Closes connections that are idle for too long, and returns whether any connection is left.
     fn sweep(&self) -> bool {
         let mut clients = self.lock();
         let expired = Instant::now().checked_sub(self.limits.idle);
@@ -287,12 +288,12 @@ impl Pool {
     }
 
     fn lock(&self) -> MutexGuard<'_, Clients> {
-        // Nothing panics while it is held.
+        // Nothing panics while the lock is held.
         self.clients.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Says that the sweeping has ended, also where its runtime was shut down.
+/// Notes when it is dropped that the sweeping has ended, also where its runtime was shut down.
 struct Sweeping(Weak<Pool>);
 
 impl Drop for Sweeping {
@@ -323,7 +324,7 @@ impl Client {
         if let Some(stream) = place.shared.iter().find_map(Http2::stream) {
             return Taken::Kept(Channel::Http2(stream));
         }
-        // The one that was used last: the others get to be closed.
+        // The connection that was used last is taken, so that the others get to be closed.
         while let Some(Idle { http1, since }) = place.idle.pop() {
             if http1.is_ready() && since.elapsed() < limits.idle {
                 return Taken::Kept(Channel::Http1(http1));
@@ -381,7 +382,7 @@ impl Client {
         places.clear();
     }
 
-    /// Since when each idle connection is.
+    /// The time since which each idle connection is idle.
     fn idle(&self) -> Vec<Instant> {
         let places = self.lock();
         let http1 = places.values().flat_map(|place| &place.idle);
@@ -393,7 +394,8 @@ impl Client {
         http1.chain(http2).collect()
     }
 
-    /// Closes what has been idle since then, or for longer, and forgets what is closed already. Whether it has closed anything.
+    /// Closes connections that have been idle since `then` or for longer, and forgets those that are closed already.
+    /// Returns whether it has closed any.
     fn close_idle_since(&self, then: Instant) -> bool {
         let mut closed = false;
         for place in self.lock().values_mut() {
@@ -417,13 +419,13 @@ impl Client {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Authority, OriginConnections>> {
-        // Nothing panics while it is held.
+        // Nothing panics while the lock is held.
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Lease {
-    /// The exchange is over, and its answer has been read to the end: another may have the connection.
+    /// Returns the connection of an exchange whose answer has been read to the end, so that another can have it.
     pub(super) fn give_back(self) {
         let Self {
             channel,
@@ -436,7 +438,7 @@ impl Lease {
         } = self;
         let mut http1 = match channel {
             Channel::Http1(http1) => http1,
-            // Before the turn: whoever gets that is to find the connection idle.
+            // The stream ends before the turn, so that the exchange that gets the turn finds the connection idle.
             Channel::Http2(stream) => return drop(stream),
         };
         if http1.is_ready() {
@@ -454,12 +456,13 @@ impl Lease {
                 _ => drop(http1),
             }
             client.end_settling(&authority);
-            // Not before: whoever waits for a turn is to find this connection.
+            // The turn ends last, so that the exchange that waits for it finds this connection.
             drop(slot);
         });
     }
 
-    /// An answer did not come in time: others are not to wait on the same connection. Those that do already, may.
+    /// Gives up a connection on which an answer did not come in time: exchanges that wait on it may go on, but no
+    /// further ones begin.
     pub(super) fn retire(self) {
         if let Channel::Http2(stream) = &self.channel {
             stream.retire();
@@ -474,7 +477,7 @@ impl Lease {
         matches!(self.channel, Channel::Http1(_))
     }
 
-    /// The server wants no HTTP/2 here.
+    /// Notes that the server wants HTTP/1.1, and forgets its HTTP/2 connections.
     pub(super) fn use_http1_from_now_on(&self) {
         let mut places = self.client.lock();
         let place = places.entry(self.authority.clone()).or_default();

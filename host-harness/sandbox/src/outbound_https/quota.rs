@@ -1,8 +1,8 @@
-//! How many connections and exchanges one instance, and all of them together, may have.
+//! Limits the connections and exchanges of each instance, and of all instances together.
 //!
-//! Two kinds of permits. A [`Slot`] is one exchange: waiting happens here, in turn, and no instance can have more of
+//! Permits are of two kinds. A [`Slot`] is one exchange: waiting happens here, in turn, and no instance has more of
 //! the host's slots, or more places in the queue for them, than its own share. A [`Permit`] is one open socket. Every
-//! socket that is not idle belongs to an exchange, so whoever has a slot needs to close an idle connection at most.
+//! socket that is not idle belongs to an exchange, so an exchange with a slot has to close one idle connection at most.
 
 use std::collections::HashMap;
 use std::future::poll_fn;
@@ -24,7 +24,7 @@ pub struct ConnectionLimits {
     pub per_instance: usize,
     /// Connections of all instances, and their exchanges at once.
     pub in_all: usize,
-    /// How long a connection is kept that nobody uses.
+    /// How long an idle connection is kept.
     pub idle: Duration,
 }
 
@@ -38,7 +38,7 @@ impl Default for ConnectionLimits {
     }
 }
 
-/// What became of connections since the start, and what there is now.
+/// Numbers of connections since the start, and of those that are open now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ConnectionCounts {
     /// Connections that were opened, with their TLS handshakes done.
@@ -47,7 +47,7 @@ pub struct ConnectionCounts {
     pub reused: u64,
     /// Sockets that are open now.
     pub open: usize,
-    /// Connections among them that nobody uses.
+    /// Connections among the open ones that no exchange uses.
     pub idle: usize,
 }
 
@@ -67,7 +67,7 @@ impl Share {
     }
 }
 
-/// What there is to hand out. An instance keeps its share whatever becomes of its settings.
+/// Hands out slots and permits. An instance keeps its share whatever becomes of its settings.
 pub(super) struct Quota {
     per_instance: usize,
     all: Share,
@@ -113,7 +113,7 @@ impl Quota {
     }
 
     fn share(&self, instance_id: &str) -> Arc<Share> {
-        // Nothing panics while it is held.
+        // Nothing panics while the lock is held.
         let mut instances = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(share) = instances.get(instance_id).and_then(Weak::upgrade) {
             return share;
@@ -125,8 +125,8 @@ impl Quota {
         share
     }
 
-    /// Waits for a turn. The instance's own comes first: one with a thousand calls has no more places in the queue
-    /// for the host's slots than its share.
+    /// Waits for a turn, in the instance's queue before the host's: an instance with a thousand calls has no more
+    /// places in the queue for the host's slots than its share.
     pub(super) async fn slot(&self, instance_id: &str) -> Result<Slot, AcquireError> {
         let share = self.share(instance_id);
         Ok(Slot {
@@ -136,8 +136,8 @@ impl Quota {
         })
     }
 
-    /// Room for one more socket. Where there is none, `close_idle` is asked to close an idle connection: of this
-    /// instance (true), or of any.
+    /// Waits for room for one more socket. Where there is none, `close_idle` is asked to close an idle connection: of
+    /// this instance (`true`), or of any.
     pub(super) async fn permit(
         &self,
         slot: &Slot,
@@ -154,9 +154,10 @@ impl Quota {
     }
 }
 
-/// Whoever waits has a slot and no socket, so there is a permit for it: free, of an idle socket, or of one that is being closed.
-/// It queues first and has an idle one closed then. The other way around, somebody who comes in between would take what was
-/// closed, and leave an idle one that nobody closes.
+/// Queues for a permit, then has an idle connection closed to free one. In the other order a newcomer could take the
+/// freed permit, and this task would wait while another connection stays idle. Each waiting exchange has a slot and
+/// no socket, so there is a permit for it: a free one, that of an idle socket, or that of a socket that is being
+/// closed.
 async fn permit_of(share: &Share, close_idle: impl Fn()) -> Result<OwnedSemaphorePermit, AcquireError> {
     // Unconstrained, because a task that has used up its budget would not be queued.
     let mut queued = pin!(unconstrained(share.connections.clone().acquire_owned()));
@@ -164,7 +165,7 @@ async fn permit_of(share: &Share, close_idle: impl Fn()) -> Result<OwnedSemaphor
         return permit;
     }
     close_idle();
-    // What was closed gives its permit back when its socket is gone.
+    // A closed connection gives its permit back when its socket is gone.
     queued.await
 }
 

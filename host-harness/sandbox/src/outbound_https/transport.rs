@@ -1,4 +1,4 @@
-//! Another way to an answer than connections: a recording that is played back, or a benchmark's vendor in memory.
+//! Answers requests without connections: from a recording that is played back, or from a benchmark's vendor in memory.
 
 use std::pin::Pin;
 

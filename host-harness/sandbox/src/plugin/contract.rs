@@ -8,7 +8,7 @@ use crate::error::LoadError;
 /// The contract that this host speaks: `wit/`'s package.
 pub(crate) const CONTRACT: &str = "bss:service-manager@0.1.0";
 
-/// What every plugin exports. wasmtime finds it by this name in compatible versions too.
+/// The interface that every plugin exports. wasmtime finds compatible versions by this name too.
 pub(super) const SERVICE_MANAGER: &str = "bss:service-manager/service-manager@0.1.0";
 
 /// The interfaces that a plugin may lack.
@@ -92,8 +92,8 @@ const fn wasi(package: &'static str, interfaces: &'static [&'static str]) -> Off
     }
 }
 
-/// Checks the names; whether the types behind them fit is for the linker to say. `functions` are those that are imported,
-/// each with its interface's name.
+/// Checks the names; the linker checks the types behind them. `functions` are those that are imported, each with its
+/// interface's name.
 ///
 /// # Errors
 /// When the plugin is made for another contract, imports what is not here, or is no service manager.
@@ -134,14 +134,15 @@ pub(super) fn check(
     Ok(())
 }
 
-/// Whether an interface of the contract is among the exports, of which other versions have been refused by then.
+/// Whether the exports have an interface of the contract, in any version: [`check`] refuses incompatible ones before.
 pub(super) fn offers(exports: &[String], wanted: &str) -> bool {
     let of_contract = |package| OFFERED.first().is_some_and(|ours| package == ours.package);
     let mut exported = exports.iter().filter_map(|name| parts(name));
     exported.any(|(package, interface, _)| of_contract(package) && interface == wanted)
 }
 
-/// `bss:service-manager@0.2.0`, where the name is one of that and this host speaks another.
+/// The contract that a name belongs to, such as `bss:service-manager@0.2.0`. `None` unless it is a version of this
+/// host's contract that is not compatible with the host's own.
 fn other_contract(name: &str) -> Option<String> {
     let (package, _, version) = parts(name)?;
     let ours = OFFERED.first()?;
@@ -159,7 +160,7 @@ fn is_offered(name: &str) -> bool {
     })
 }
 
-/// Whether a function of an interface that is offered is here. WASI's are the linker's matter: it has all of a release.
+/// Whether this host has a function of an offered interface. WASI's are not checked: the linker has all of a release.
 fn has(interface: &str, function: &str) -> bool {
     let Some((package, interface, _)) = parts(interface) else {
         return true;
@@ -176,7 +177,8 @@ fn parts(name: &str) -> Option<(&str, &str, &str)> {
     Some((package, interface, version))
 }
 
-/// As the component model has it: the first number that is not zero is the same. Before a release, all are.
+/// Whether two versions are compatible as the component model has it: the first number that is not zero is the same.
+/// Pre-releases are compatible only if they are equal.
 fn is_compatible(one: &str, other: &str) -> bool {
     let (Ok(one), Ok(other)) = (Version::parse(one), Version::parse(other)) else {
         return false;
@@ -193,7 +195,7 @@ fn is_compatible(one: &str, other: &str) -> bool {
     }
 }
 
-/// All that a plugin may import, as one says it in a sentence.
+/// All that a plugin may import, as part of a sentence.
 fn offered() -> String {
     let package = |offered: &Offered| {
         let interfaces = offered.interfaces.join(", ");
@@ -255,7 +257,7 @@ mod tests {
 
     #[test]
     fn every_interface_of_wasi_that_a_world_may_import_is_offered() {
-        // What only a host calls, and what is not stable.
+        // The first two are what a plugin would export; `timezone` is not stable.
         let left_out = ["incoming-handler", "run", "timezone"];
         for offered in OFFERED
             .iter()

@@ -10,23 +10,23 @@ use tracing::Span;
 
 use crate::error::CallError;
 
-/// The times of one call. All of its parts draw on the same ones.
+/// The time limits of one call. All parts of the call draw on the same ones.
 pub(super) struct Deadlines {
     wall_clock: Duration,
     until: Instant,
     processor: Duration,
     busy: Duration,
-    /// The call's: every part runs in it, so that whatever is logged meanwhile names the call.
+    /// The call's span. Every part runs in it, so that all that is logged meanwhile names the call.
     span: Span,
 }
 
 impl Deadlines {
-    /// Of a call that begins now.
+    /// The deadlines of a call that begins now.
     pub(super) fn new(wall_clock: Duration, processor: Duration, span: Span) -> Self {
         let now = Instant::now();
         Self {
             wall_clock,
-            // Beyond a century nobody waits.
+            // A limit that `Instant` can't hold becomes a century.
             until: now
                 .checked_add(wall_clock)
                 .unwrap_or_else(|| now + Duration::from_secs(100 * 365 * 86_400)),

@@ -7,11 +7,11 @@ use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAlloc
 
 use crate::limits;
 
-/// Calls that can run at once with memory set aside beforehand. More wait for nobody: they fail at setup.
+/// Calls that can run at once with memory set aside beforehand. A call beyond these fails at setup; it is not queued.
 const CALLS_AT_ONCE: u32 = 256;
 
-/// What keeps a guest from reading past the end of its memory where addresses are scarce: the least that lets two checks
-/// of neighboring addresses be one.
+/// The guard behind a guest's memory where addresses are scarce: the smallest with which checks of neighboring
+/// addresses can be merged into one.
 const NARROW_GUARD_BYTES: u64 = 64 * 1024;
 
 /// An engine whose sandboxes are set up beforehand, or one by one where addresses are scarce.
@@ -40,19 +40,19 @@ fn pooled() -> Config {
         .total_stacks(CALLS_AT_ONCE)
         .max_memory_size(limits::MEMORY_BYTES)
         .table_elements(limits::TABLE_ELEMENTS)
-        // What a call has written to is put back byte by byte, and its pages stay: handing them to the system and
+        // The pages that a call has written to stay, and are reset byte by byte: handing them to the system and
         // faulting them in again took a quarter of a purchase's time in the sandbox (docs/performance.md).
         .linear_memory_keep_resident(limits::WARM_MEMORY_BYTES)
         .table_keep_resident(limits::WARM_MEMORY_BYTES)
         .max_unused_warm_slots(limits::WARM_SLOTS)
-        // Without it (before Linux 6.7) all of that much memory is written for each call, used or not.
+        // Without this scan (before Linux 6.7) all of the resident memory is written for each call, used or not.
         .pagemap_scan(Enabled::Auto);
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     config
 }
 
-/// Sandboxes that take no more addresses than a call may have memory. The code for it is another one, so it is compiled,
-/// and kept, apart.
+/// Sandboxes that take no more addresses than a call may have memory. They need other machine code, which is compiled
+/// and kept apart.
 fn narrow() -> Config {
     let mut config = Config::new();
     config.epoch_interruption(true);
@@ -64,7 +64,7 @@ fn narrow() -> Config {
     config
 }
 
-/// The thread that makes an engine's time pass.
+/// The thread that advances an engine's epoch, until this is dropped.
 pub(super) struct Ticker(Arc<AtomicBool>);
 
 impl Ticker {

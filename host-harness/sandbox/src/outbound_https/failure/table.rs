@@ -4,11 +4,11 @@
 /// Whether the request can have been carried out, and what becomes of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Class {
-    /// It was not, and will be tried again.
+    /// The request was not carried out, and will be tried again.
     Unavailable,
-    /// It was not, and another try with the same settings would not be either.
+    /// The request was not carried out, and another try with the same settings would not be either.
     Refused,
-    /// Nobody knows.
+    /// Whether the request was carried out is unknown.
     Unknown,
 }
 
