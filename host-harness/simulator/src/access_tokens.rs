@@ -1,5 +1,5 @@
-//! The access tokens that the simulated Entra has granted and that have not expired. They live in memory only: after a
-//! restart, or a revocation, a client meets the 401 that it has to be ready for anyway.
+//! The access tokens that the simulated Entra has granted and that have not expired, in memory only: after a restart,
+//! or a revocation, a client meets the 401 that it has to be ready for anyway.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -16,7 +16,7 @@ struct Grant {
     expires_at: Instant,
 }
 
-/// Every grant, under the SHA-256 of its access token: what is kept can't be used as one.
+/// All grants, each under the SHA-256 of its access token, which can't be used in place of the access token.
 pub(super) struct AccessTokens {
     life: Duration,
     grants: Mutex<HashMap<Vec<u8>, Grant>>,
@@ -30,7 +30,7 @@ impl AccessTokens {
         }
     }
 
-    /// How long each one lasts.
+    /// How long an access token lasts.
     pub(super) fn life(&self) -> Duration {
         self.life
     }
@@ -51,7 +51,7 @@ impl AccessTokens {
         Ok(access_token)
     }
 
-    /// Whom it was granted to. None: nobody, or it has expired.
+    /// The client id that an access token was granted to. `None` when it was never granted, or has expired.
     pub(super) fn granted_to(&self, access_token: &str) -> Option<Uuid> {
         let grants = self.grants.lock().unwrap_or_else(PoisonError::into_inner);
         let grant = grants.get(&name(access_token))?;

@@ -1,4 +1,4 @@
-//! Answers, right and wrong: what is sent for a request, given the fault that was ordered for it.
+//! Answers a request rightly, or wrongly with the fault that was ordered for it.
 
 use std::io;
 use std::pin::Pin;
@@ -13,12 +13,12 @@ use tokio::time::{Sleep, sleep};
 
 use super::faults::{Fault, When};
 
-/// How much of a huge answer is sent at once.
+/// The part of a huge answer that is sent at once.
 const HUGE_CHUNK: Bytes = Bytes::from_static(&[b' '; 16 * 1024]);
 
-/// What is done about a request.
+/// What happens to a request.
 pub(super) enum Outcome {
-    /// It is answered.
+    /// The request is answered.
     Answer(Response<AnswerBody>),
     /// The connection is closed.
     Close,

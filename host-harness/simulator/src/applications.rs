@@ -58,9 +58,9 @@ pub enum ApplicationError {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Application {
-    /// Its client id.
+    /// The application's client id.
     pub client_id: Uuid,
-    /// The Bill To account that it buys on.
+    /// The Bill To account that the application buys on.
     pub channel_id: String,
 }
 
@@ -70,7 +70,7 @@ pub(super) struct RegisteredCertificate {
     pub(super) client_id: Uuid,
     pub(super) thumbprint: String,
     pub(super) sha256: Vec<u8>,
-    /// PKCS #1 for an RSA key; what it is for others, no assertion can be verified with.
+    /// The public key, in PKCS #1 for RSA. Other keys can't verify an assertion.
     pub(super) public_key: Vec<u8>,
     pub(super) not_after: Timestamp,
 }
@@ -99,7 +99,7 @@ pub(super) struct Applications {
 }
 
 impl Applications {
-    /// Those of that directory; a tenant with one application if the directory has none.
+    /// Opens the applications of a directory; makes a tenant with one application if the directory has none.
     pub(super) fn open(directory: &Path) -> Result<Applications, ApplicationError> {
         let path = directory.join("entra.json");
         let saved = match files::read(&path)? {
@@ -146,7 +146,7 @@ impl Applications {
         self.tenant
     }
 
-    /// The one that `Details` names.
+    /// The application that `Details` names.
     pub(super) fn first(&self) -> &Application {
         &self.first
     }
@@ -165,7 +165,7 @@ impl Applications {
         Ok(application)
     }
 
-    /// Registers a certificate, PEM. One that is registered with that application already is left as it is.
+    /// Registers a certificate, PEM. A certificate that is registered with that application already is left as it is.
     pub(super) fn register(&self, client_id: Uuid, certificate_pem: &str) -> Result<(), ApplicationError> {
         let certificate = read_certificate(client_id, certificate_pem)?;
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
@@ -209,7 +209,7 @@ impl Applications {
             .cloned()
     }
 
-    /// The registered certificate that the condition holds for.
+    /// The first registered certificate that the condition holds for.
     pub(super) fn certificate(
         &self,
         condition: impl Fn(&RegisteredCertificate) -> bool,

@@ -22,7 +22,7 @@ use super::files::{self, FileError};
 /// neither is renewed.
 const AUTHORITY_LIFE: SignedDuration = SignedDuration::from_hours(24 * 3650);
 
-/// How far certificates reach back, for clients whose clock is slow.
+/// How far before now certificates are valid, for clients whose clock is slow.
 const SLOW_CLOCKS: SignedDuration = SignedDuration::from_hours(1);
 
 /// The names that the simulator's server certificate is good for.
@@ -63,9 +63,9 @@ pub enum KeyKind {
     Rsa3072,
     /// RSA with 4,096 bits.
     Rsa4096,
-    /// ECDSA on P-256. TLS takes it; Entra does not, its assertions are RSA.
+    /// ECDSA on P-256. TLS takes it, Entra does not: its assertions are RSA.
     EcdsaP256,
-    /// ECDSA on P-384. As P-256.
+    /// ECDSA on P-384, which only TLS takes too.
     EcdsaP384,
 }
 
@@ -79,19 +79,19 @@ pub enum ExtendedKeyUsage {
     Client,
     /// Server authentication: a TLS server refuses it from a client.
     Server,
-    /// None given: good for anything.
+    /// No extended key usage: good for anything.
     Absent,
 }
 
-/// Which Entra application a certificate gets registered with.
+/// The Entra application that a certificate gets registered with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Registration {
     /// The application of `Details::client_id`.
     #[default]
     Application,
-    /// Another, by its client id.
+    /// Another application, by its client id.
     OtherApplication(Uuid),
-    /// None.
+    /// No application.
     Unregistered,
 }
 
@@ -104,13 +104,13 @@ pub struct CertificateRequest {
     pub dns_names: Vec<String>,
     /// The key.
     pub key: KeyKind,
-    /// The first moment it is valid.
+    /// The first moment at which the certificate is valid.
     pub not_before: Timestamp,
-    /// The last moment it is valid.
+    /// The last moment at which the certificate is valid.
     pub not_after: Timestamp,
-    /// What it may be used for.
+    /// The extended key usage.
     pub usage: ExtendedKeyUsage,
-    /// Where it gets registered.
+    /// The application that the certificate gets registered with.
     pub registration: Registration,
 }
 
@@ -174,7 +174,7 @@ impl Authority {
     /// The authority of that directory, made if the directory has none.
     pub(super) fn open(directory: &Path, name: &str) -> Result<Authority, AuthorityError> {
         let (certificate_file, key_file) = (directory.join("ca.pem"), directory.join("ca.key"));
-        // The certificate is written last: without it, nobody can have come to trust the key.
+        // The certificate is written last: without it, no client can have come to trust the key.
         let Some(certificate_pem) = files::read(&certificate_file)? else {
             let (authority, key_pem) = Authority::create(name)?;
             files::write(&key_file, &key_pem)?;
@@ -195,7 +195,7 @@ impl Authority {
         })
     }
 
-    /// A new authority and its key, PEM.
+    /// Makes a new authority; its key comes with it, PEM.
     pub(super) fn create(name: &str) -> Result<(Authority, Zeroizing<String>), AuthorityError> {
         let refused = |source| AuthorityError::Issue {
             subject: name.to_owned(),
@@ -250,7 +250,8 @@ impl Authority {
         Ok((certificate, key))
     }
 
-    /// A client certificate. Making an RSA key takes a while: tens of milliseconds for 2,048 bits, seconds for 4,096.
+    /// Issues a client certificate. Making an RSA key takes a while: tens of milliseconds for 2,048 bits, seconds for
+    /// 4,096.
     pub(super) fn issue(&self, request: &CertificateRequest) -> Result<IssuedCertificate, AuthorityError> {
         let mut params = leaf_params(&request.common_name, &request.dns_names)?;
         params.not_before = SystemTime::from(request.not_before).into();
@@ -300,7 +301,7 @@ fn generate(kind: KeyKind) -> Result<KeyPair, rcgen::Error> {
     }
 }
 
-/// What `Issuer` takes the issuer's name and key identifier from: the same for the same name and key.
+/// The parameters from which `Issuer` takes the issuer's name and key identifier: the same for the same name and key.
 fn authority_params(name: &str) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = common_name(name);

@@ -1,4 +1,4 @@
-//! What the simulated Microsoft sells.
+//! The catalog of what the simulated Microsoft sells.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,57 +8,57 @@ use serde::Serialize;
 
 mod standard;
 
-/// The language that every offer has, and that an offer is named in where it has not the one asked for.
+/// The language that every offer has, and in which an offer is named where it lacks the one asked for.
 pub const FALLBACK_LANGUAGE: &str = "en-US";
 
 /// An offer's texts in one language.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct OfferText {
-    /// Its name.
+    /// The offer's name.
     pub name: String,
-    /// A sentence about it.
+    /// A sentence about the offer.
     pub short_description: String,
 }
 
 /// Whether an offer can be bought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum OfferStatus {
-    /// It can.
+    /// The offer can be bought.
     Active,
-    /// Not any more. Licenses of it stay what they are.
+    /// The offer can't be bought any more. Its licenses stay what they are.
     Discontinued,
 }
 
-/// One thing that can be bought.
+/// A product in the catalog.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Offer {
-    /// Its id, unique in the catalog.
+    /// The offer's id, unique in the catalog.
     pub offer_id: String,
-    /// Its URI, unique in the catalog.
+    /// The offer's URI, unique in the catalog.
     pub offer_uri: String,
-    /// By language (BCP 47); `FALLBACK_LANGUAGE` is one of them.
+    /// The texts by language (BCP 47); `FALLBACK_LANGUAGE` is one of them.
     pub texts: BTreeMap<String, OfferText>,
     /// The smallest quantity a platform may sell at once, at least 1.
     pub min_quantity: u32,
-    /// The largest.
+    /// The largest quantity a platform may sell at once.
     pub max_quantity: u32,
-    /// Whether a license of it can be returned.
+    /// Whether licenses of the offer can be returned.
     pub is_returnable: bool,
-    /// Whether it can be bought.
+    /// Whether the offer can be bought.
     pub status: OfferStatus,
-    /// Where it is sold, ISO 3166-1 alpha-2. None: wherever the catalog is.
+    /// The countries in which the offer is sold, ISO 3166-1 alpha-2. `None` for all of the catalog's.
     pub countries: Option<BTreeSet<String>>,
 }
 
 impl Offer {
-    /// The texts in that language, or in `FALLBACK_LANGUAGE`. None: it has neither.
+    /// The texts in that language, or in `FALLBACK_LANGUAGE`. `None` when the offer has neither.
     pub fn text(&self, language: &str) -> Option<&OfferText> {
         self.texts
             .get(language)
             .or_else(|| self.texts.get(FALLBACK_LANGUAGE))
     }
 
-    /// Whether it is sold in that country.
+    /// Whether the offer is sold in that country. The catalog's own countries are not looked at.
     pub fn is_sold_in(&self, country: &str) -> bool {
         self.countries
             .as_ref()
@@ -66,12 +66,12 @@ impl Offer {
     }
 }
 
-/// Everything that can be bought, in the order it is listed.
+/// All offers, in the order in which they are listed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Catalog {
     /// The offers.
     pub offers: Vec<Offer>,
-    /// Where Microsoft sells them, ISO 3166-1 alpha-2.
+    /// The countries in which Microsoft sells, ISO 3166-1 alpha-2.
     pub countries: BTreeSet<String>,
 }
 
@@ -87,7 +87,7 @@ impl Default for Catalog {
 }
 
 impl Catalog {
-    /// As many offers as asked for, all alike but for their number, sold wherever the standard ones are.
+    /// A catalog of as many offers as asked for, all alike but for their number, sold wherever the standard ones are.
     pub fn generated(offers: u32) -> Catalog {
         let generated = |number: u32| Offer {
             offer_id: format!("GEN-{number:06}"),
@@ -115,11 +115,11 @@ impl Catalog {
     }
 }
 
-/// A catalog with what tells its versions apart.
+/// A catalog with its version.
 #[derive(Debug)]
 pub(super) struct PublishedCatalog {
     pub(super) catalog: Catalog,
-    /// A digest of all of it, hex.
+    /// A digest of the whole catalog, hex.
     pub(super) version: String,
 }
 

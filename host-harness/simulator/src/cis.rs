@@ -1,4 +1,4 @@
-//! The simulated CIS: who asks, for what, and the answer. Its wire form is `docs/cis-openapi.yaml`.
+//! The simulated CIS: checks the caller and answers its requests. The wire form is in `docs/cis-openapi.yaml`.
 
 use std::io;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -35,10 +35,10 @@ mod license_return;
 mod purchase;
 mod query;
 
-/// Where on the listener the API is.
+/// The path below which the API is.
 pub(super) const BASE_PATH: &str = "/cis";
 
-/// Carries the caller's name for a call, for traces; a UUID.
+/// The header with the caller's name for a request, for traces; a UUID.
 const CORRELATION_ID: &str = "ms-correlationid";
 
 /// CIS, for one tenant.
@@ -79,7 +79,7 @@ impl<'a> Route<'a> {
         }
     }
 
-    /// None: the method is not one of `methods`.
+    /// The operation of a method on this route. `None` when the method is not one of `methods`.
     fn operation(self, method: &Method) -> Option<Operation> {
         match (self, method) {
             (Route::Offers, &Method::GET) => Some(Operation::Catalog),
@@ -209,8 +209,8 @@ impl Cis {
         }
     }
 
-    /// Whose call it is: of the application that the access token was granted to, if the TLS certificate is its own
-    /// (in the manner of RFC 8705 section 3).
+    /// The calling application: the one that the access token was granted to, if the TLS certificate is its own (in
+    /// the manner of RFC 8705 section 3).
     fn caller(&self, headers: &HeaderMap, thumbprint: &str) -> Result<Application, Refusal> {
         let bearer = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
         let bearer = bearer.and_then(|value| value.split_once(' '));
@@ -240,7 +240,8 @@ impl Cis {
             .ok_or_else(|| Refusal::unauthenticated("the application of the access token is gone"))
     }
 
-    /// Buys half-way through the time to the answer. What was read is carried out, whoever hangs up.
+    /// Buys half-way through the time to the answer. A purchase that was read is carried out even if its caller hangs
+    /// up.
     async fn buy_in_its_time(
         &self,
         request: &Request<Bytes>,
@@ -293,7 +294,7 @@ fn owned(entry: Option<LedgerEntry>, caller: &Application) -> Result<LedgerEntry
         .ok_or_else(no_such_license)
 }
 
-/// Never bought, or bought by somebody else: the caller can't tell.
+/// The refusal of a license that was never bought, or was bought by another application: the caller can't tell.
 fn no_such_license() -> Refusal {
     Refusal::new(StatusCode::NOT_FOUND, "TokenNotFound", "there is no such license")
 }
@@ -340,7 +341,7 @@ fn unrouted(route: Option<Route<'_>>, correlation_id: Uuid) -> Answer {
     }
 }
 
-/// The caller's correlation id, or one of our own.
+/// The caller's correlation id, or a new one.
 fn correlation_id(headers: &HeaderMap) -> Uuid {
     let given = headers.get(CORRELATION_ID).and_then(|value| value.to_str().ok());
     given

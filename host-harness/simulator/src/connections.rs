@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// How many connections are remembered; older ones are forgotten. A client without a pool makes one per request, and a
-/// benchmark makes very many.
+/// benchmark makes a great many.
 const CONNECTIONS_MAX: usize = 100_000;
 
 /// A version of TLS.
@@ -19,23 +19,23 @@ pub enum TlsVersion {
     Tls13,
 }
 
-/// One accepted connection.
+/// An accepted connection.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ConnectionSeen {
     /// SHA-1 of the client certificate, 40 upper-case hex digits.
     pub client_certificate_thumbprint: String,
-    /// The version of TLS it speaks.
+    /// The version of TLS on the connection.
     pub tls_version: TlsVersion,
-    /// Whether it speaks HTTP/2.
+    /// Whether HTTP/2 is spoken on the connection.
     pub http2: bool,
-    /// Whether it resumed the TLS session of an earlier connection.
+    /// Whether the TLS session of an earlier connection was resumed.
     pub resumed: bool,
-    /// How many requests have been read from it.
+    /// How many requests have been read from the connection.
     pub requests: u64,
 }
 
-/// A connection that is still being counted on.
+/// A connection whose requests are counted.
 pub(super) struct Counted {
     seen: ConnectionSeen,
     requests: AtomicU64,

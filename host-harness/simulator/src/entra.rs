@@ -21,7 +21,7 @@ use errors::Refusal;
 mod assertion;
 mod errors;
 
-/// RFC 7523 section 2.2.
+/// The type of a client assertion that is a JWT (RFC 7523 section 2.2).
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -119,7 +119,7 @@ impl Entra {
         let application = application.ok_or_else(|| Refusal::ApplicationNotFound(client_id.to_owned()))?;
         self.check_resource(&form, version)?;
         let now = Timestamp::now();
-        // As the client wrote the tenant: an assertion's audience is the address it is sent to.
+        // The tenant stays as the client wrote it: an assertion's audience is the address it is sent to.
         let audience = format!("https://{}/{tenant}/{}", self.login_authority, version.path());
         let assertion = form.assertion()?;
         let verified = assertion::verify(
@@ -216,7 +216,7 @@ impl Entra {
     }
 }
 
-/// The form that a client posts: every parameter once.
+/// The form that a client posts, with every parameter at most once.
 struct Form(BTreeMap<String, String>);
 
 impl Form {
@@ -264,7 +264,7 @@ fn route(path: &str) -> Option<(&str, Version)> {
     Some((tenant, version))
 }
 
-/// MSAL's name for the caller's own correlation id.
+/// The caller's own correlation id, in the header that MSAL uses.
 fn correlation_id(request: &Request<Bytes>) -> Option<Uuid> {
     request
         .headers()
@@ -275,7 +275,7 @@ fn correlation_id(request: &Request<Bytes>) -> Option<Uuid> {
         .ok()
 }
 
-/// RFC 6749 section 5.1.
+/// Forbids caches to store the answer (RFC 6749 section 5.1).
 fn not_stored(mut answer: Answer) -> Answer {
     answer
         .headers_mut()

@@ -1,10 +1,10 @@
-//! What a test orders to go wrong, per operation and for how many requests.
+//! Faults that a test orders, per operation and for a number of requests.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// What a request asks for.
+/// An operation that a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Operation {
     /// An access token, from either version of the token endpoint.
@@ -15,7 +15,7 @@ pub enum Operation {
     Purchase,
     /// A license that was bought, by its license token id or its client transaction id.
     LookUp,
-    /// To take a license back.
+    /// The return of a license.
     Return,
 }
 
@@ -28,72 +28,72 @@ pub enum Listener {
     Service,
 }
 
-/// On which side of the effect something goes wrong.
+/// Whether a fault comes before or after the request is carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum When {
     /// The request was read and nothing was done.
     BeforeActing,
-    /// What was asked for is done, and committed.
+    /// The request was carried out, and committed.
     AfterActing,
 }
 
-/// What goes wrong with a request. Answers below 300 that are not the real one come after acting or before as told;
-/// `Refusal` always comes before.
+/// A fault in answering a request. `When` says whether the request is carried out before; with `Refusal` and
+/// `RefuseStream` it never is, with the others it always is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// The connection is closed without an answer.
     Close(When),
     /// The connection is reset (a TCP RST) without an answer.
     Reset(When),
-    /// Nothing is done, and it is said so: a REFUSED_STREAM of HTTP/2. Over HTTP/1.1, which has no word for it, the
+    /// Nothing is done, and a REFUSED_STREAM of HTTP/2 says so. Over HTTP/1.1, which has no word for it, the
     /// connection is closed.
     RefuseStream,
     /// The answer's second half is missing: its Content-Length promises more than is sent before the connection ends.
     CutAnswer,
-    /// What was asked for is done at once, and answered this much later.
+    /// The request is carried out at once, and answered this much later.
     DelayAnswer(Duration),
-    /// This status with a page of HTML, as a proxy in front of the service sends.
+    /// The answer is this status with a page of HTML, as a proxy in front of the service sends.
     Html(u16, When),
-    /// Status 200 with a body that is not JSON.
+    /// The answer is status 200 with a body that is not JSON.
     NotJson(When),
-    /// A refusal in the API's own form. On the token endpoint `code` is the AADSTS number.
+    /// The answer is a refusal in the API's own form. On the token endpoint `code` is the AADSTS number.
     Refusal {
-        /// Its status.
+        /// The answer's status.
         status: u16,
-        /// Its code; `Throttled` and `Unavailable` are the documented ones.
+        /// The error's code; `Throttled` and `Unavailable` are the documented ones.
         code: String,
         /// Seconds to wait, for the `Retry-After` header.
         retry_after: Option<u32>,
     },
-    /// Status 200 with a body of that many bytes that never becomes whole JSON; the request was acted on.
+    /// The answer is status 200 with a body of that many bytes that never becomes whole JSON.
     HugeAnswer(u64),
-    /// The real answer, one byte at a time with that pause between them.
+    /// The answer is the real one, one byte at a time with that pause between them.
     SlowAnswer(Duration),
-    /// A catalog page whose continuation leads to the page it is on. On other operations nothing goes wrong.
+    /// The continuation of a catalog page leads to that page itself. On other operations nothing goes wrong.
     RepeatContinuation,
 }
 
-/// What goes wrong with a connection, before a request is read from it.
+/// A fault of a connection, before a request is read from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectionFault {
-    /// It is closed where the TLS handshake should begin.
+    /// The connection is closed where the TLS handshake should begin.
     CloseBeforeHandshake,
-    /// It is closed once the TLS handshake is done.
+    /// The connection is closed once the TLS handshake is done.
     CloseAfterHandshake,
-    /// It is kept open, and nothing is ever sent on it.
+    /// The connection is kept open, and nothing is ever sent on it.
     Silent,
 }
 
-/// For how many requests or connections.
+/// The number of requests or connections that a fault is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Repeat {
-    /// The next so many.
+    /// That many of the next ones.
     Times(u32),
-    /// All, until `Faults::clear`.
+    /// All of them, until `Faults::clear`.
     Always,
 }
 
-/// The faults that are on order. Those of one operation come in the order they were ordered, each until it is used up.
+/// The ordered faults. Those of one operation come in the order in which they were ordered, each until it is used up.
 #[derive(Debug, Default)]
 pub struct Faults {
     state: Mutex<State>,
@@ -127,7 +127,7 @@ impl Faults {
             .push_back((fault, repeat));
     }
 
-    /// Takes every order back.
+    /// Cancels all ordered faults.
     pub fn clear(&self) {
         let mut state = self.state();
         state.requests.clear();
@@ -139,14 +139,14 @@ impl Faults {
         self.state().seen.get(&operation).copied().unwrap_or(0)
     }
 
-    /// Counts a request, and says what goes wrong with it.
+    /// Counts a request, and returns the fault that was ordered for it.
     pub(super) fn next(&self, operation: Operation) -> Option<Fault> {
         let mut state = self.state();
         *state.seen.entry(operation).or_default() += 1;
         take(state.requests.get_mut(&operation)?)
     }
 
-    /// What goes wrong with the connection that was just accepted.
+    /// The fault that was ordered for the connection that was just accepted.
     pub(super) fn next_connection(&self, listener: Listener) -> Option<ConnectionFault> {
         take(self.state().connections.get_mut(&listener)?)
     }

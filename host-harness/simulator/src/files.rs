@@ -43,7 +43,7 @@ impl FileError {
     }
 }
 
-/// Makes the directory and those above it, if they are not there, for their owner alone.
+/// Makes the directory and those above it, where they are missing, for their owner alone.
 pub(super) fn make_directory(path: &Path) -> Result<(), FileError> {
     let mut builder = DirBuilder::new();
     builder.recursive(true);
@@ -52,7 +52,7 @@ pub(super) fn make_directory(path: &Path) -> Result<(), FileError> {
     builder.create(path).map_err(FileError::write(path))
 }
 
-/// The file's text. None: there is none.
+/// The file's text. `None` when there is no file.
 pub(super) fn read(path: &Path) -> Result<Option<String>, FileError> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
@@ -61,7 +61,7 @@ pub(super) fn read(path: &Path) -> Result<Option<String>, FileError> {
     }
 }
 
-/// Every file of a directory with that extension, in the order of their names. None where there is no directory.
+/// All files of a directory with that extension, in the order of their names; empty where there is no directory.
 pub(super) fn list(path: &Path, extension: &str) -> Result<Vec<PathBuf>, FileError> {
     let entries = match fs::read_dir(path) {
         Ok(entries) => entries,
@@ -79,7 +79,7 @@ pub(super) fn list(path: &Path, extension: &str) -> Result<Vec<PathBuf>, FileErr
     Ok(files)
 }
 
-/// Writes the whole file or nothing of it, for its owner alone: what a crash leaves is the old one or the new one.
+/// Writes the whole file or nothing of it, for its owner alone: a crash leaves the old file or the new one.
 pub(super) fn write(path: &Path, text: &str) -> Result<(), FileError> {
     let unfinished = path.with_extension("unfinished");
     let written = || -> io::Result<()> {

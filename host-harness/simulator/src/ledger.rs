@@ -26,15 +26,15 @@ pub struct LedgerError(#[from] sqlx::Error);
 /// A company or person named in a purchase.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LedgerCustomer {
-    /// The platform's name for it.
+    /// The platform's name for the customer.
     pub id: String,
-    /// Its name.
+    /// The customer's name.
     pub name: String,
-    /// ISO 3166-1 alpha-2.
+    /// The customer's country, ISO 3166-1 alpha-2.
     pub country: String,
 }
 
-/// What a license can be.
+/// The status of a license.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenStatus {
     /// Issued and not used yet.
@@ -46,7 +46,7 @@ pub enum TokenStatus {
 }
 
 impl TokenStatus {
-    /// As the API writes it.
+    /// The status as the API writes it.
     pub fn as_str(self) -> &'static str {
         match self {
             TokenStatus::Activated => "Activated",
@@ -71,10 +71,10 @@ impl TryFrom<String> for TokenStatus {
     }
 }
 
-/// One license that was issued.
+/// A license that was issued.
 #[derive(Clone, Debug, sqlx::FromRow)]
 pub struct LedgerEntry {
-    /// 1 for the first, in the order of issue.
+    /// The entry's number in the order of issue, from 1.
     pub number: i64,
     /// The buyer's name for the purchase, a lower-case UUID.
     pub client_transaction_id: String,
@@ -82,45 +82,45 @@ pub struct LedgerEntry {
     pub transaction_id: String,
     /// Microsoft's name for the license, a lower-case UUID.
     pub license_token_id: String,
-    /// SHA-256 of what was ordered, hex.
+    /// The SHA-256 of the purchase, hex.
     pub(super) content_digest: String,
     /// The application that bought.
     pub client_id: String,
     /// The Bill To account that it was bought on.
     pub channel_id: String,
-    /// What was bought.
+    /// The offer that was bought.
     pub offer_id: String,
-    /// Where it was bought for, ISO 3166-1 alpha-2.
+    /// The country that the license was bought for, ISO 3166-1 alpha-2.
     pub country: String,
-    /// The language it was bought in, BCP 47.
+    /// The language of the purchase, BCP 47.
     pub language: String,
-    /// What it was charged in, ISO 4217.
+    /// The currency in which the license was charged, ISO 4217.
     pub currency: String,
-    /// Who sold it, where a reseller stood between.
+    /// The platform's name for the reseller, where there was one.
     pub reseller_id: Option<String>,
     /// The reseller's name.
     pub reseller_name: Option<String>,
-    /// Who got it.
+    /// The customer who got the license.
     #[sqlx(flatten)]
     pub customer: LedgerCustomer,
     /// The product key, five groups of five.
     #[sqlx(try_from = "String")]
     pub product_key: Secret,
-    /// Where it is redeemed.
+    /// The link with which the license is redeemed.
     #[sqlx(try_from = "String")]
     pub activation_link: Secret,
-    /// What the license is now.
+    /// The license's status now.
     #[sqlx(try_from = "String")]
     pub token_status: TokenStatus,
-    /// When it was issued, in milliseconds since 1970 by the simulator's clock.
+    /// When the license was issued, in milliseconds since 1970 by the simulator's clock.
     pub purchased_at_ms: i64,
-    /// Until when it can be returned. None: it can't.
+    /// Until when the license can be returned, in milliseconds since 1970. `None` when it can't be.
     pub returnable_until_ms: Option<i64>,
-    /// The buyer's name for the return.
+    /// The buyer's name for the return, a lower-case UUID.
     pub return_client_transaction_id: Option<String>,
-    /// Why it was returned.
+    /// Why the license was returned.
     pub return_reason: Option<String>,
-    /// When it was returned.
+    /// When the license was returned.
     pub returned_at_ms: Option<i64>,
 }
 
@@ -166,7 +166,7 @@ impl Ledger {
         Ok(Ledger { writer, readers })
     }
 
-    /// Whether there is one license per client transaction id, which the database then enforces.
+    /// Sets whether the database enforces one license per client transaction id.
     pub(super) async fn keep_purchases_apart(&self, apart: bool) -> Result<(), LedgerError> {
         let statement = match apart {
             true => {
@@ -215,8 +215,8 @@ impl Ledger {
             .await?)
     }
 
-    /// Issues a license unless one has that client transaction id and purchases are kept apart; says whether it did.
-    /// Committed when it returns.
+    /// Issues a license unless one has that client transaction id and purchases are kept apart; returns whether it
+    /// did. The license is committed when this returns.
     pub(super) async fn issue(&self, entry: &LedgerEntry) -> Result<bool, LedgerError> {
         let query = sqlx::query(
             "INSERT INTO license (client_transaction_id, transaction_id, license_token_id, content_digest, client_id, \
@@ -251,7 +251,7 @@ impl Ledger {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Takes an unused license back, if its window is open and no other return has that id; says whether it did.
+    /// Takes an unused license back, if its window is open and no other return has that id; returns whether it did.
     pub(super) async fn take_back(
         &self,
         license_token_id: &str,
@@ -275,7 +275,7 @@ impl Ledger {
         Ok(done.rows_affected() == 1)
     }
 
-    /// What a customer does with a license; says whether it was there and unused.
+    /// Redeems a license as a customer does; returns whether there was such a license, and unused.
     pub(super) async fn redeem(&self, license_token_id: &str) -> Result<bool, LedgerError> {
         let query = sqlx::query(
             "UPDATE license SET token_status = 'Redeemed' WHERE license_token_id = ? AND token_status = 'Activated'",
@@ -284,7 +284,7 @@ impl Ledger {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Keeps an assertion's `jti` until the assertion has expired; false: it was there already.
+    /// Keeps an assertion's `jti` until the assertion has expired; `false` when the `jti` was there already.
     pub(super) async fn accept_assertion(
         &self,
         jti: &str,

@@ -1,8 +1,9 @@
 //! A Microsoft to test against: Entra's token endpoint and the CIS API on real sockets, with real mutual TLS.
 //!
-//! It is for plugin authors and for tests. What it sells is worth nothing, but it behaves as the real one must: it
-//! verifies assertions and client certificates, keeps every license it ever issued in a durable ledger, and issues one
-//! license per client transaction id, unless it is told to forget purchases. What goes wrong out there can be ordered here, see [`Faults`].
+//! The simulator is for plugin authors and for tests. Its licenses are worth nothing, but it behaves as the real
+//! Microsoft must: it verifies assertions and client certificates, keeps every license it ever issued in a durable
+//! ledger, and issues one license per client transaction id, unless it is told to forget purchases. Failures of the
+//! real Microsoft can be ordered here, see [`Faults`].
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -55,7 +56,7 @@ mod server;
 mod tcp;
 mod tls;
 
-/// How long an access token lasts where nobody says: Entra's shortest.
+/// How long an access token lasts by default: Entra's shortest life.
 const ACCESS_TOKEN_LIFE: Duration = Duration::from_secs(60 * 60);
 
 /// The versions of TLS that both listeners speak.
@@ -82,34 +83,34 @@ pub enum HttpVersions {
     Http2,
 }
 
-/// How a simulator starts.
+/// The options that a simulator starts with.
 #[derive(Clone, Debug)]
 pub struct SimulatorOptions {
     /// Keeps the authority, the applications and the ledger: a restart on the same directory is the same Microsoft, but
     /// for its access tokens and, where a port is 0, its addresses. Made if it is not there.
     pub directory: PathBuf,
-    /// Where CIS listens. Port 0: a free one.
+    /// The address on which CIS listens. Port 0 stands for any free one.
     pub service_address: SocketAddr,
-    /// Where Entra listens. Port 0: a free one.
+    /// The address on which Entra listens. Port 0 stands for any free one.
     pub login_address: SocketAddr,
     /// The versions of TLS.
     pub tls: TlsVersions,
     /// The versions of HTTP.
     pub http: HttpVersions,
-    /// What is sold, until `Simulator::set_catalog`.
+    /// The offers that are sold until `Simulator::set_catalog` replaces them.
     pub catalog: Catalog,
     /// How long an access token lasts.
     pub access_token_life: Duration,
-    /// How long after its request a purchase is answered. It is carried out half-way through, whether its caller still
-    /// waits or has gone.
+    /// How long after its request a purchase is answered. The purchase is carried out half-way through, whether its
+    /// caller still waits or has gone.
     pub answer_after: Duration,
-    /// A Microsoft that does not treat the client transaction id as idempotent: the same purchase sent twice issues two
+    /// Whether the client transaction id is not treated as idempotent: the same purchase sent twice then issues two
     /// licenses. A look-up by client transaction id answers with the first.
     pub forgets_purchases: bool,
 }
 
 impl SimulatorOptions {
-    /// The standard catalog on free ports of the loopback interface.
+    /// Options for the standard catalog on free ports of the loopback interface.
     pub fn new(directory: impl Into<PathBuf>) -> SimulatorOptions {
         let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         SimulatorOptions {
@@ -167,7 +168,7 @@ pub enum SimulatorError {
     },
 }
 
-/// Where the simulated Microsoft is, and who its customer is there: what an operator would type into the form.
+/// The addresses of the simulated Microsoft and the ids of its customer, as an operator types them into the form.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Details {
@@ -187,7 +188,7 @@ pub struct Details {
     pub ca_file: PathBuf,
 }
 
-/// Where the simulated Microsoft can be reached without TLS and without certificates.
+/// The addresses of the simulated Microsoft for requests without TLS and without certificates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PlainAddresses {
@@ -198,7 +199,7 @@ pub struct PlainAddresses {
 }
 
 impl PlainAddresses {
-    /// Which address is there for which of the others, as `tests/interop/stock/adapter` reads it:
+    /// Each address of `details` with the one that replaces it, as `tests/interop/stock/adapter` reads it:
     /// `localhost:8443=127.0.0.1:8080`, joined by a comma.
     pub fn instead_of(&self, details: &Details) -> String {
         let Details {
@@ -211,7 +212,7 @@ impl PlainAddresses {
     }
 }
 
-/// What the two sites and the simulator's owner have in common.
+/// The state that the two sites and the simulator's owner share.
 #[derive(Clone)]
 struct Shared {
     applications: Arc<applications::Applications>,
@@ -255,7 +256,7 @@ impl Shared {
 /// A running simulator. Dropping it stops it; `stop` also waits for running requests to end.
 pub struct Simulator {
     details: Details,
-    /// Where CIS and Entra listen.
+    /// The addresses on which CIS and Entra listen.
     addresses: [SocketAddr; 2],
     authority: Authority,
     shared: Shared,
@@ -338,14 +339,14 @@ impl Simulator {
         })
     }
 
-    /// Where it is, and what to type into the form.
+    /// The simulator's addresses and ids, as an operator types them into the form.
     pub fn details(&self) -> &Details {
         &self.details
     }
 
     /// Opens a second way in, by plain HTTP on free ports of the loopback interface, for software that has no client
-    /// certificate: **whoever comes that way is taken for the holder of `lent`.** Everything else is checked as before,
-    /// assertions and access tokens too.
+    /// certificate: **every client that comes that way is taken for the holder of `lent`.** Everything else is checked
+    /// as before, assertions and access tokens too.
     ///
     /// # Errors
     /// When the certificate can't be used, or there is no free port.
@@ -370,8 +371,8 @@ impl Simulator {
         Ok(addresses)
     }
 
-    /// A client certificate by the simulator's authority, registered as the request says. Making an RSA key keeps the
-    /// thread busy: tens of milliseconds for 2,048 bits, up to seconds for 4,096.
+    /// Issues a client certificate by the simulator's authority, registered as the request says. Making an RSA key
+    /// keeps the thread busy: tens of milliseconds for 2,048 bits, up to seconds for 4,096.
     ///
     /// # Errors
     /// When a name in the request is no DNS name or the certificate can't be registered.
@@ -382,7 +383,8 @@ impl Simulator {
         self.issue(&self.authority, request)
     }
 
-    /// As `issue_client_certificate`, by an authority that nobody trusts and that is forgotten at once.
+    /// Issues a client certificate as `issue_client_certificate` does, by an authority that nobody trusts and that is
+    /// forgotten at once.
     ///
     /// # Errors
     /// As `issue_client_certificate`.
@@ -413,10 +415,10 @@ impl Simulator {
         Ok(issued)
     }
 
-    /// Another application in the tenant, with a channel of its own: another distributor, or another country.
+    /// Adds an application to the tenant, with a channel of its own: another distributor, or another country.
     ///
     /// # Errors
-    /// When it can't be kept.
+    /// When the application can't be saved.
     pub fn add_application(&self) -> Result<Application, SimulatorError> {
         Ok(self.shared.applications.add()?)
     }
@@ -429,12 +431,12 @@ impl Simulator {
         Ok(self.shared.ledger.entries().await?)
     }
 
-    /// The TLS connections that CIS has accepted, in order; of very many, the later ones.
+    /// The TLS connections that CIS has accepted, in order; only the last 100,000 are kept.
     pub fn connections(&self) -> Vec<ConnectionSeen> {
         self.shared.connections.all()
     }
 
-    /// Why CIS had no TLS with clients, in order; of very many, the later ones.
+    /// The reasons why TLS handshakes with CIS failed, in order; only the last 100,000 are kept.
     pub fn refused_handshakes(&self) -> Vec<String> {
         self.shared.connections.all_refused()
     }
@@ -444,7 +446,7 @@ impl Simulator {
         &self.shared.faults
     }
 
-    /// Replaces what is sold. Requests that are running keep the catalog they began with.
+    /// Replaces the catalog. Requests that are running keep the catalog they began with.
     pub fn set_catalog(&self, catalog: Catalog) {
         let published = Arc::new(catalog::PublishedCatalog::new(catalog));
         *self
@@ -454,7 +456,7 @@ impl Simulator {
             .unwrap_or_else(PoisonError::into_inner) = published;
     }
 
-    /// What is sold now.
+    /// The catalog that is sold now.
     pub fn catalog(&self) -> Catalog {
         self.shared
             .catalog
@@ -464,7 +466,7 @@ impl Simulator {
             .clone()
     }
 
-    /// Does what a customer does with a license: uses it, so that it can't be returned any more.
+    /// Redeems a license as a customer does, so that it can't be returned any more.
     ///
     /// # Errors
     /// When there is no such license, or it was used or returned already.
@@ -477,7 +479,7 @@ impl Simulator {
         })
     }
 
-    /// Moves the date that licenses are bought and returned at. TLS, assertions and access tokens go by the machine's
+    /// Moves the date at which licenses are bought and returned. TLS, assertions and access tokens go by the machine's
     /// clock as before.
     pub fn move_clock(&self, by: SignedDuration) {
         self.shared.clock.move_by(by);

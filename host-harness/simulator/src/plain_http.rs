@@ -1,7 +1,7 @@
-//! A way in without TLS and without certificates, for software that can't present one: what comes in on it goes on to the
-//! simulator's own listeners over TLS, with one client certificate that is lent to everybody.
+//! A way in without TLS and without certificates, for software that can't present one: its connections are passed on
+//! to the simulator's own listeners over TLS, with one client certificate that is lent to every client.
 //!
-//! The simulator itself stays as strict as it is; all that is given up is the question who is there.
+//! The simulator itself stays as strict as it is; only the check of the client's own certificate is lost.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -24,7 +24,7 @@ use super::{SimulatorError, server, tls};
 /// How long to wait when the system can't accept a connection, as when it is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// A listener without TLS before one with it.
+/// A listener without TLS in front of a listener with TLS.
 pub(super) struct PlainHttp {
     listener: TcpListener,
     address: SocketAddr,
@@ -36,7 +36,7 @@ impl PlainHttp {
     /// Listens on a free port of the loopback interface, whatever the listener behind it does.
     ///
     /// # Errors
-    /// When there is none, or the certificate can't be used.
+    /// When there is no free port, or the certificate can't be used.
     pub(super) async fn before(
         behind: SocketAddr,
         authority: CertificateDer<'static>,
@@ -55,7 +55,7 @@ impl PlainHttp {
         })
     }
 
-    /// Where it listens.
+    /// The address on which this listens.
     pub(super) fn address(&self) -> SocketAddr {
         self.address
     }
@@ -93,13 +93,13 @@ async fn pass_on(mut plain: TcpStream, behind: SocketAddr, connector: TlsConnect
     // Requests are small and written whole: waiting for more to send would only make them late.
     tcp.set_nodelay(true)?;
     plain.set_nodelay(true)?;
-    // A name that the simulator's certificate is good for, whatever address it listens on.
+    // The simulator's certificate is good for this name, whatever address the simulator listens on.
     let name = ServerName::try_from("localhost").map_err(io::Error::other)?;
     let mut secured = connector.connect(name, tcp).await?;
     copy_bidirectional(&mut plain, &mut secured).await.map(drop)
 }
 
-/// No ALPN: what comes in is HTTP/1.1, and nobody here would turn it into another version.
+/// The TLS configuration towards the simulator, without ALPN: the clients speak HTTP/1.1, which is passed on as it is.
 fn client_tls(
     authority: CertificateDer<'static>,
     lent: &IssuedCertificate,

@@ -1,10 +1,11 @@
-//! What Microsoft makes up: product keys, access tokens, channel ids.
+//! Random values that Microsoft makes up: product keys, access tokens, channel ids.
 
 use aws_lc_rs::rand;
 use bss_model::Secret;
 use data_encoding::{BASE64, BASE64URL_NOPAD};
 
-/// The letters of Microsoft's product keys: none that is read as another, and no vowel that would make a word.
+/// The letters of Microsoft's product keys: without those that are read as others, and without vowels, which make
+/// words.
 const PRODUCT_KEY_LETTERS: &[u8; 24] = b"BCDFGHJKMPQRTVWXY2346789";
 
 /// The system gave no random bytes.
@@ -23,7 +24,7 @@ pub(super) fn uuid() -> Result<uuid::Uuid, NoRandomness> {
     Ok(uuid::Builder::from_random_bytes(bytes::<16>()?).into_uuid())
 }
 
-/// Five groups of five letters.
+/// A product key: five groups of five letters.
 pub(super) fn product_key() -> Result<Secret, NoRandomness> {
     let mut key = String::with_capacity(29);
     let mut letters = 0;
@@ -47,17 +48,17 @@ pub(super) fn product_key() -> Result<Secret, NoRandomness> {
     Ok(Secret::new(key))
 }
 
-/// 256 random bits: opaque to whoever gets them, as Entra asks its clients to treat its access tokens.
+/// An access token of 256 random bits, opaque as Entra asks its clients to treat its access tokens.
 pub(super) fn access_token() -> Result<Secret, NoRandomness> {
     Ok(Secret::new(BASE64URL_NOPAD.encode(&bytes::<32>()?)))
 }
 
-/// What an activation link carries in its `token` parameter.
+/// A value for the `token` parameter of an activation link.
 pub(super) fn activation_code() -> Result<Secret, NoRandomness> {
     Ok(Secret::new(BASE64.encode(&bytes::<24>()?)))
 }
 
-/// Ten digits, as a Bill To account has.
+/// A channel id of ten digits, as a Bill To account has.
 pub(super) fn channel_id() -> Result<String, NoRandomness> {
     Ok(format!(
         "{:010}",

@@ -1,4 +1,4 @@
-//! A listener: TLS, HTTP and the end of connections, for whichever site stands behind it.
+//! A listener: TLS, HTTP and the end of connections, for the site behind it.
 
 use std::io;
 use std::net::SocketAddr;
@@ -31,10 +31,10 @@ const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 /// How long a connection may stay idle, or take to send the head of a request.
 const HEAD_MAX: Duration = Duration::from_secs(120);
 
-/// Requests at once on one HTTP/2 connection: what Azure's front ends allow is of this order.
+/// Requests at once on one HTTP/2 connection: about as many as Azure's front ends allow.
 const STREAMS_MAX: u32 = 100;
 
-/// How much body a request may have. A purchase has about 1 KiB, an assertion about 2.
+/// The longest body of a request. A purchase has about 1 KiB, an assertion about 2.
 const BODY_MAX: usize = 64 * 1024;
 
 /// How long running requests may take to end after `stop`.
@@ -43,18 +43,18 @@ const STOP_MAX: Duration = Duration::from_secs(2);
 /// How long to wait when the system can't accept a connection, as when it is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// What stands behind a listener.
+/// The site behind a listener, which answers its requests.
 pub(super) trait Site: Send + Sync + 'static {
-    /// What the site keeps about a connection.
+    /// The site's state for a connection.
     type Connection: Send + Sync + 'static;
 
-    /// A connection whose TLS handshake is done.
+    /// Called for a connection whose TLS handshake is done.
     fn connected(&self, tls: &rustls::ServerConnection) -> io::Result<Self::Connection>;
 
-    /// A connection that got no TLS, and why.
+    /// Called for a connection whose TLS handshake failed.
     fn not_connected(&self, _why: &io::Error) {}
 
-    /// What is done about a request.
+    /// Answers a request, or says how its connection or stream ends.
     fn answer(
         &self,
         request: Request<Bytes>,
@@ -74,7 +74,7 @@ pub(super) struct Server<S> {
     pub(super) faults: Arc<Faults>,
 }
 
-/// Binds the address, and says which port it got.
+/// Binds the address, and returns the listener and its port.
 pub(super) async fn bind(address: SocketAddr) -> io::Result<(TcpListener, u16)> {
     let listener = TcpListener::bind(address).await?;
     let port = listener.local_addr()?.port();
@@ -154,7 +154,7 @@ async fn connection<S: Site>(
     }
 }
 
-/// HTTP on one connection, in the version that ALPN agreed on.
+/// Serves HTTP on one connection, in the version that ALPN agreed on.
 async fn serve<S: Site>(
     stream: tokio_rustls::server::TlsStream<EndingTcp>,
     site: Arc<S>,
@@ -173,7 +173,7 @@ async fn serve<S: Site>(
             };
             match outcome {
                 Outcome::Answer(answer) => return Ok::<Response<AnswerBody>, h2::Error>(answer),
-                // hyper resets the stream with it, or closes a connection of HTTP/1.1.
+                // hyper resets the stream with this error, or closes a connection of HTTP/1.1.
                 Outcome::Refuse => return Err(h2::Reason::REFUSED_STREAM.into()),
                 Outcome::Close => ending.close(),
                 Outcome::Reset => ending.reset(),

@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
-/// How a connection is to end, as soon as somebody says so. Clones are about the same connection.
+/// Ends a connection from outside, by a close or a reset. Clones are about the same connection.
 #[derive(Clone, Default)]
 pub(super) struct Ending(Arc<Asked>);
 
@@ -32,13 +32,13 @@ impl Ending {
         self.0.asked.notify_one();
     }
 
-    /// Returns when either was asked for.
+    /// Returns when a close or a reset was asked for.
     pub(super) async fn asked_for(&self) {
         self.0.asked.notified().await;
     }
 }
 
-/// The TCP stream below TLS.
+/// The TCP stream below TLS, which ends in a reset where one was asked for.
 pub(super) struct EndingTcp {
     tcp: TcpStream,
     ending: Ending,

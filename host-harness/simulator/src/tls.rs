@@ -18,7 +18,7 @@ const HTTP_1_1: &[u8] = b"http/1.1";
 
 type Identity = (CertificateDer<'static>, PrivateKeyDer<'static>);
 
-/// For Entra, whose callers prove who they are with an assertion.
+/// The TLS configuration of Entra, whose callers prove who they are with an assertion.
 pub(super) fn without_client_certificate(
     versions: TlsVersions,
     http: HttpVersions,
@@ -31,7 +31,7 @@ pub(super) fn without_client_certificate(
     Ok(finished(config, http))
 }
 
-/// For CIS: a handshake without a certificate of that authority fails.
+/// The TLS configuration of CIS: a handshake without a certificate of that authority fails.
 pub(super) fn requiring_client_certificate(
     versions: TlsVersions,
     http: HttpVersions,

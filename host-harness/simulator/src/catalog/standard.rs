@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Offer, OfferStatus, OfferText};
 
-/// Where the standard offers are sold.
+/// The countries in which the standard offers are sold.
 const COUNTRIES: [&str; 8] = ["AT", "CY", "DE", "FR", "GB", "GR", "IT", "US"];
 
-/// Offer id, and the name in English, German and Greek.
+/// The standard offers: id, and name in English, German and Greek.
 const OFFERS: [[&str; 4]; 12] = [
     [
         "EP2-06798",
@@ -78,11 +78,11 @@ const OFFERS: [[&str; 4]; 12] = [
     ],
 ];
 
-/// No license of it can be returned.
+/// The offer whose licenses can't be returned.
 const NOT_RETURNABLE: &str = "KW9-00664";
-/// Sold in Germany only.
+/// The offer that is sold in Germany only.
 const GERMANY_ONLY: &str = "D86-06044";
-/// Not sold any more.
+/// The offer that is not sold any more.
 const DISCONTINUED: &str = "T5D-03203";
 
 pub(super) fn countries() -> BTreeSet<String> {

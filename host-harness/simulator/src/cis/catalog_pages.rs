@@ -10,13 +10,13 @@ use super::super::catalog::{Offer, OfferStatus, PublishedCatalog};
 use super::errors::Refusal;
 use super::query::{self, Query};
 
-/// How many offers a page has where the caller does not say.
+/// How many offers a page has by default.
 const PAGE_SIZE_DEFAULT: usize = 100;
 
 /// How many offers a page may have: about 500 KiB of JSON.
 const PAGE_SIZE_MAX: usize = 1000;
 
-/// A continuation is a version (32) and a number; longer ones are nobody's.
+/// The longest continuation that is read. It holds a version of 32 characters and a number.
 const CONTINUATION_MAX: usize = 512;
 
 #[derive(Serialize)]
@@ -137,7 +137,7 @@ fn start_of(continuation: &str, version: &str) -> Result<usize, Refusal> {
     Ok(index)
 }
 
-/// RFC 9110 section 13.1.2.
+/// Whether `If-None-Match` has the entity tag (RFC 9110 section 13.1.2).
 fn matches(headers: &HeaderMap, etag: &str) -> bool {
     let given = headers
         .get_all(IF_NONE_MATCH)
@@ -153,7 +153,7 @@ fn tagged(mut answer: Answer, etag: &str) -> Answer {
     if let Ok(etag) = HeaderValue::from_str(etag) {
         answer.headers_mut().insert(ETAG, etag);
     }
-    // It may be kept, and has to be asked about each time.
+    // The answer may be kept, and has to be asked about each time.
     answer
         .headers_mut()
         .insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));

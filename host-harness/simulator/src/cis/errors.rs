@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::super::answer::{Answer, json};
 
-/// One thing that is wrong with a request.
+/// A detail of a refusal: something that is wrong with the request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Detail {
     pub(super) code: String,
@@ -15,7 +15,7 @@ pub(super) struct Detail {
     pub(super) message: String,
 }
 
-/// Why a request was refused.
+/// A refusal of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
     status: StatusCode,
@@ -56,12 +56,12 @@ impl Refusal {
         }
     }
 
-    /// The request itself is wrong.
+    /// A refusal because the request itself is wrong.
     pub(super) fn invalid(target: &str, message: impl Into<String>) -> Refusal {
         Refusal::new(StatusCode::BAD_REQUEST, "InvalidRequest", message).about(target)
     }
 
-    /// RFC 6750 section 3.1: no access token, or not a good one.
+    /// A refusal because there is no access token, or not a good one (RFC 6750 section 3.1).
     pub(super) fn unauthenticated(message: &str) -> Refusal {
         Refusal::new(StatusCode::UNAUTHORIZED, "InvalidAuthenticationToken", message).about("Authorization")
     }
@@ -70,7 +70,7 @@ impl Refusal {
         Refusal::new(StatusCode::CONFLICT, code, message)
     }
 
-    /// The simulator itself could not do its work; nothing was done.
+    /// A refusal because the simulator itself could not do its work; the error is logged.
     pub(super) fn internal(error: &(dyn std::error::Error + 'static)) -> Refusal {
         tracing::error!(error, "the simulator can't answer");
         Refusal::new(

@@ -24,7 +24,7 @@ struct License<'a> {
     returnable_until: Option<String>,
 }
 
-/// What became of a license's return.
+/// The state of a license's return, as CIS writes it.
 pub(super) fn return_status(token_status: TokenStatus) -> &'static str {
     match token_status {
         TokenStatus::Activated | TokenStatus::Redeemed => "NONE",
@@ -32,7 +32,7 @@ pub(super) fn return_status(token_status: TokenStatus) -> &'static str {
     }
 }
 
-/// RFC 3339, UTC. A number of milliseconds that is no date can't have been written by the simulator.
+/// Writes a time as RFC 3339, UTC. A number that is no date becomes 1970: the simulator can't have written it.
 pub(super) fn date_time(milliseconds: i64) -> String {
     Timestamp::from_millisecond(milliseconds)
         .unwrap_or_default()

@@ -13,7 +13,7 @@ use super::query;
 /// The longest reason.
 const REASON_MAX: usize = 1000;
 
-/// What is asked for.
+/// The body of a return.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct LicenseReturn {
@@ -31,7 +31,7 @@ struct Returned {
 }
 
 impl LicenseReturn {
-    /// Checks the shapes, and writes the client transaction id as it is kept: lower-case.
+    /// Checks the shapes, and turns the client transaction id into the lower case in which it is kept.
     pub(super) fn checked(mut self) -> Result<LicenseReturn, Refusal> {
         let id = query::uuid("clientTransactionId", &self.client_transaction_id)?;
         self.client_transaction_id = id.to_string();

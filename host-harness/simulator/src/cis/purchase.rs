@@ -24,7 +24,7 @@ const ID_MAX: usize = 100;
 /// The longest name of a reseller or a customer.
 const NAME_MAX: usize = 256;
 
-/// What is asked for. Members that are not here are refused: whoever sends one expects something of it.
+/// The body of a purchase. Members that are not here are refused: a caller that sends one expects something of it.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Purchase {
@@ -55,7 +55,7 @@ struct Customer {
     country: String,
 }
 
-/// What a purchase came to.
+/// The license of a purchase.
 pub(super) enum Purchased {
     /// Issued now.
     Now(LedgerEntry),
@@ -64,7 +64,7 @@ pub(super) enum Purchased {
 }
 
 impl Purchase {
-    /// Checks the shapes, and writes the client transaction id as it is kept: lower-case.
+    /// Checks the shapes, and turns the client transaction id into the lower case in which it is kept.
     pub(super) fn checked(mut self) -> Result<Purchase, Refusal> {
         let id = query::uuid("clientTransactionId", &self.client_transaction_id)?;
         self.client_transaction_id = id.to_string();
@@ -86,19 +86,19 @@ impl Purchase {
                 Refusal::new(StatusCode::BAD_REQUEST, "QuantityOutOfRange", message).about("quantity"),
             );
         }
-        // So that 1 and 1.0 are the same content.
+        // 1 and 1.0 are the same content.
         self.quantity = 1.into();
         Ok(self)
     }
 
-    /// SHA-256 of everything that was asked for.
+    /// The SHA-256 of the whole purchase, hex.
     fn digest(&self) -> Result<String, Refusal> {
         let content = serde_json::to_vec(self).map_err(|error| Refusal::internal(&error))?;
         Ok(HEXLOWER.encode(digest::digest(&digest::SHA256, &content).as_ref()))
     }
 
-    /// Buys, or finds what was bought, unless `forgets` it. What was bought is looked for first: a repeated request gets
-    /// its license even if the offer is not sold any more.
+    /// Buys a license, or finds the one that an earlier request bought, unless `forgets` is set. Earlier purchases are
+    /// looked for first: a repeated request gets its license even if the offer is not sold any more.
     pub(super) async fn buy(
         &self,
         application: &Application,
@@ -150,7 +150,7 @@ impl Purchase {
         }
         let message = "the client transaction id was used for another purchase";
         let refusal = Refusal::conflict("DuplicateTransaction", message).about("clientTransactionId");
-        // Whose purchase it was is nobody else's business.
+        // Another application learns nothing of the purchase.
         Err(if original.client_id == application.client_id.to_string() {
             refusal.detail("OriginalTransaction", "transactionId", original.transaction_id)
         } else {
@@ -230,7 +230,7 @@ impl Purchase {
     }
 }
 
-/// Where a customer redeems the license, in the shape that another integrator of the same API shows.
+/// The link with which a customer redeems the license, in the shape that another integrator of the same API shows.
 fn activation_link(client_transaction_id: &str) -> Result<Secret, NoRandomness> {
     let code = random::activation_code()?;
     let query = form_urlencoded::Serializer::new(String::new())

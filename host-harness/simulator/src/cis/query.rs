@@ -30,14 +30,14 @@ impl Query {
     }
 }
 
-/// A UUID in its usual form, with hyphens; what comes back is lower-case.
+/// Reads a UUID in its usual form, with hyphens.
 pub(super) fn uuid(target: &str, text: &str) -> Result<Uuid, Refusal> {
     let usual = text.len() == uuid::fmt::Hyphenated::LENGTH;
     let parsed = Uuid::try_parse(text).ok().filter(|_| usual);
     parsed.ok_or_else(|| Refusal::invalid(target, format!("`{target}` is not a UUID")))
 }
 
-/// Text of 1 to `max` characters.
+/// Checks that a text has 1 to `max` characters.
 pub(super) fn text(target: &str, text: &str, max: usize) -> Result<(), Refusal> {
     if (1..=max).contains(&text.chars().count()) {
         return Ok(());
@@ -48,7 +48,7 @@ pub(super) fn text(target: &str, text: &str, max: usize) -> Result<(), Refusal> 
     ))
 }
 
-/// Upper-case letters, exactly so many: a country (2) or a currency (3).
+/// Checks that a text is exactly `count` upper-case letters: 2 for a country, 3 for a currency.
 pub(super) fn letters(target: &str, text: &str, count: usize) -> Result<(), Refusal> {
     if text.len() == count && text.bytes().all(|byte| byte.is_ascii_uppercase()) {
         return Ok(());
@@ -59,7 +59,7 @@ pub(super) fn letters(target: &str, text: &str, count: usize) -> Result<(), Refu
     ))
 }
 
-/// A language as catalogs are kept in: `ll`, `ll-CC`, `ll-Ssss` or `ll-Ssss-CC` of BCP 47.
+/// Checks that a text is a language as catalogs have it: `ll`, `ll-CC`, `ll-Ssss` or `ll-Ssss-CC` of BCP 47.
 pub(super) fn language(target: &str, text: &str) -> Result<(), Refusal> {
     let mut parts = text.split('-').peekable();
     let lower = |part: &str| part.bytes().all(|byte| byte.is_ascii_lowercase());

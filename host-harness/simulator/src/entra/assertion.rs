@@ -1,4 +1,4 @@
-//! Whether a client assertion proves that its sender has an application's private key.
+//! Checks whether a client assertion proves that its sender has an application's private key.
 
 use data_encoding::{BASE64URL_NOPAD, HEXUPPER};
 use jiff::{SignedDuration, Timestamp};
@@ -29,15 +29,15 @@ struct Claims {
     nbf: Option<i64>,
 }
 
-/// An assertion that holds, but for being the first with its `jti`.
+/// A valid assertion, of which only the `jti` is still to be checked for its first use.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Verified {
     pub(super) jti: String,
-    /// The second after which it would be refused for its age.
+    /// The second from which on the assertion is refused for its age.
     pub(super) refused_from_s: i64,
 }
 
-/// The last second whose assertions are refused for their age.
+/// The latest expiry, in seconds, with which an assertion is refused for its age.
 pub(super) fn too_old_s(now: Timestamp) -> i64 {
     now.as_second().saturating_sub(SKEW.as_secs())
 }

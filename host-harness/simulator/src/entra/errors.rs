@@ -156,7 +156,7 @@ impl Refusal {
         )
     }
 
-    /// For the `Retry-After` header.
+    /// The seconds for the `Retry-After` header.
     pub(super) fn retry_after(&self) -> Option<u32> {
         match self {
             Refusal::Ordered { retry_after, .. } => *retry_after,
