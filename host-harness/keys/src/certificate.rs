@@ -3,10 +3,10 @@
 use bss_model::Thumbprint;
 use bss_model::clock::rfc3339;
 
-/// Entra and TLS servers refuse shorter RSA keys, and so does the cryptography library.
+/// The shortest RSA key: Entra and TLS servers refuse shorter ones, and so does the cryptography library.
 pub(crate) const RSA_BITS_MIN: u32 = 2048;
 
-/// The cryptography library signs with no longer ones.
+/// The longest RSA key: the cryptography library signs with no longer ones.
 pub(crate) const RSA_BITS_MAX: u32 = 8192;
 
 /// The kind of a certificate's public key.
@@ -14,7 +14,7 @@ pub(crate) const RSA_BITS_MAX: u32 = 8192;
 pub enum KeyKind {
     /// RSA.
     Rsa {
-        /// The length of its modulus in bits.
+        /// The length of the modulus in bits.
         bits: u32,
     },
     /// Anything else, by the name of its algorithm, or by its object identifier where it has no common name.
@@ -25,7 +25,7 @@ pub enum KeyKind {
 /// characters. Times are milliseconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InstalledCertificate {
-    /// Its name.
+    /// The certificate's name.
     pub thumbprint: Thumbprint,
     /// SHA-256 of the DER form, as 64 upper-case hexadecimal digits.
     pub sha256: String,
@@ -33,32 +33,33 @@ pub struct InstalledCertificate {
     pub subject: String,
     /// The issuer's distinguished name.
     pub issuer: String,
-    /// The DNS names it is for, as they stand in it. May be empty.
+    /// The DNS names that the certificate is for, as they stand in it. May be empty.
     pub dns_names: Vec<String>,
     /// The serial number, in upper-case hexadecimal digits.
     pub serial: String,
-    /// The first moment it is valid.
+    /// The first moment at which the certificate is valid.
     pub not_before_ms: i64,
-    /// The last moment it is valid.
+    /// The last moment at which the certificate is valid.
     pub not_after_ms: i64,
-    /// Its public key.
+    /// The kind of the public key.
     pub key: KeyKind,
-    /// Whether it may prove a client's identity: false only where its extended key usage rules that out.
+    /// Whether the certificate may prove a client's identity: `false` only where its extended key usage rules that
+    /// out.
     pub for_client_authentication: bool,
-    /// Whether its key may sign: false only where its key usage rules that out.
+    /// Whether the key may sign: `false` only where the key usage rules that out.
     pub for_signatures: bool,
-    /// Whether it is a certification authority's, which no server takes as a client's.
+    /// Whether the certificate is a certification authority's, which no server takes as a client's.
     pub is_authority: bool,
-    /// How many certificates of its issuers came with it.
+    /// How many issuers' certificates came with the certificate.
     pub chain: usize,
-    /// Whether these reach a self-issued one (a root, or itself).
+    /// Whether the issuers' certificates reach a self-issued one (a root, or the certificate itself).
     pub chain_complete: bool,
-    /// When it was imported first.
+    /// When the certificate was first imported.
     pub imported_at_ms: i64,
 }
 
 impl InstalledCertificate {
-    /// Why it can't be used at `now_ms`, as a sentence for an operator. None: it can.
+    /// Why the certificate can't be used at `now_ms`, as a sentence for an operator. `None` when it can.
     pub fn unusable_because(&self, now_ms: i64) -> Option<String> {
         match &self.key {
             KeyKind::Rsa { bits } if *bits < RSA_BITS_MIN => {

@@ -15,13 +15,13 @@ pub const HOST_KEY_VARIABLE: &str = "BSS_HOST_KEY";
 /// The file in the data directory that holds the key in base64, where the environment does not.
 pub const HOST_KEY_FILE: &str = "host.key";
 
-/// AES-256 takes 256 bits.
+/// The length of the key: AES-256 takes 256 bits.
 const KEY_BYTES: usize = 32;
-/// The key in base64, a line end and some blanks; anything longer is another file.
+/// The longest key file: the key in base64, a line end and some blanks; anything longer is another file.
 const KEY_FILE_BYTES_MAX: u64 = 256;
 /// The nonce that NIST SP 800-38D recommends for GCM.
 const NONCE_BYTES: usize = 12;
-/// AES-256-GCM with a random nonce: `version || nonce || ciphertext || tag`.
+/// The version of the sealed form, AES-256-GCM with a random nonce: `version || nonce || ciphertext || tag`.
 const SEALED_VERSION: u8 = 1;
 
 /// A 256-bit key that seals secrets, so that a copy of the database alone tells nobody anything.
@@ -153,7 +153,7 @@ impl HostKey {
             source,
         };
         let file = fs::File::open(path).map_err(failed)?;
-        // Asked of the open file, so that it can't be exchanged in between.
+        // The open file is asked, so that it can't be exchanged in between.
         let metadata = file.metadata().map_err(failed)?;
         let mode = metadata.permissions().mode() & 0o777;
         if mode & 0o077 != 0 {
@@ -251,7 +251,8 @@ impl HostKey {
     }
 }
 
-/// The version is part of it, so that a later format can't be passed off as this one.
+/// The associated data of a sealed text. The version is part of it, so that a later format can't be passed off as
+/// this one.
 fn associated_data(purpose: &str) -> Vec<u8> {
     [&[SEALED_VERSION], purpose.as_bytes()].concat()
 }

@@ -13,7 +13,7 @@ use rustls::sign::CertifiedKey;
 
 use crate::{InstalledCertificate, inspection};
 
-/// How to sign.
+/// An algorithm to sign with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SignatureAlgorithm {
     /// RSASSA-PSS with SHA-256 and a salt of 32 bytes (JWA PS256, RFC 7518 section 3.5).
@@ -32,7 +32,7 @@ pub struct Unusable {
     pub reason: String,
 }
 
-/// An installed certificate with its private key: what an instance proves who it is with.
+/// An installed certificate with its private key, by which an instance proves who it is.
 pub struct Identity {
     installed: InstalledCertificate,
     certified_key: Arc<CertifiedKey>,
@@ -72,7 +72,7 @@ impl Identity {
         })
     }
 
-    /// An identity that no server knows, made now: for calls that reach none.
+    /// Makes an identity that no server knows, for calls that reach no server.
     ///
     /// # Errors
     /// When no key can be made.
@@ -97,17 +97,17 @@ impl Identity {
         self.installed.thumbprint
     }
 
-    /// The public part: what the store tells of it.
+    /// The public part, as the certificate store shows it.
     pub fn installed(&self) -> &InstalledCertificate {
         &self.installed
     }
 
-    /// The certificate in DER form, then its issuer and so on as far as the PFX file held them.
+    /// The certificate in DER form, then its issuer's and so on, as far as the PFX file held them.
     pub fn certificates(&self) -> &[CertificateDer<'static>] {
         &self.certified_key.cert
     }
 
-    /// What rustls presents to a server and proves possession with.
+    /// The certificate and key that rustls presents to a server and proves possession with.
     pub fn certified_key(&self) -> Arc<CertifiedKey> {
         Arc::clone(&self.certified_key)
     }

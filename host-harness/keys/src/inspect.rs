@@ -1,4 +1,4 @@
-//! PFX files: what one would install, tried without installing it.
+//! Inspects a PFX file, and tries what it would install without installing it.
 
 use bss_model::Thumbprint;
 use bss_model::clock::now_ms;
@@ -60,27 +60,28 @@ pub enum InspectError {
     Interrupted(#[source] tokio::task::JoinError),
 }
 
-/// What a PFX file would install. Its private key is not kept.
+/// The certificate that a PFX file would install. Its private key is not kept.
 #[derive(Clone, Debug)]
 pub struct InspectedPfx {
     /// The certificate's name.
     pub thumbprint: Thumbprint,
     /// The subject's distinguished name, free of control characters.
     pub subject: String,
-    /// The DNS names it is for, free of control characters. May be empty.
+    /// The DNS names that the certificate is for, free of control characters. May be empty.
     pub dns_names: Vec<String>,
-    /// The last moment it is valid, in milliseconds since 1970-01-01T00:00:00Z.
+    /// The last moment at which the certificate is valid, in milliseconds since 1970-01-01T00:00:00Z.
     pub not_after_ms: i64,
-    /// Whether the certificates of its issuers that came with it reach a self-issued one (a root, or itself).
+    /// Whether the issuers' certificates that came with it reach a self-issued one (a root, or the certificate
+    /// itself).
     pub chain_complete: bool,
     /// The certificate, in DER form.
     pub certificate: Vec<u8>,
-    /// Why it can't prove who an instance is, as a sentence for an operator. None: it can.
+    /// Why the certificate can't prove who an instance is, as a sentence for an operator. `None` when it can.
     pub unusable_because: Option<String>,
 }
 
-/// Reads a PFX file and tries its private key, without installing anything. Unlike with
-/// importing it, an expired certificate is no error but a reason not to be usable.
+/// Reads a PFX file and tries its private key, without installing anything. Unlike an import, this takes an
+/// expired certificate as unusable, not as an error.
 ///
 /// # Errors
 /// When the file can't be read with the code, or does not hold exactly one private key with its certificate.

@@ -1,4 +1,4 @@
-//! What a certificate says of itself, which private key belongs to it, and which chain.
+//! Reads a certificate's description, and finds the private key and the chain that belong to it.
 
 use aws_lc_rs::digest;
 use bss_model::Thumbprint;
@@ -15,7 +15,7 @@ use crate::certificate::{InstalledCertificate, KeyKind};
 use crate::inspect::InspectError;
 use crate::pfx::Contents;
 
-/// A chain has three certificates, rarely four; servers refuse long ones.
+/// The longest chain that is followed. A chain has three certificates, rarely four; servers refuse long ones.
 const CHAIN_CERTIFICATES_MAX: usize = 10;
 
 const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
@@ -42,8 +42,8 @@ pub struct KeyWithCertificates {
     pub chain: Vec<Vec<u8>>,
 }
 
-/// Finds the one private key, the certificate that it belongs to by its public key, and that one's chain.
-/// Names and local key ids in the file are not asked: tools set them as they please.
+/// Finds the one private key, the certificate that has its public key, and that certificate's chain. Names and
+/// local key ids in the file are ignored: tools set them as they please.
 pub(crate) fn match_key(mut contents: Contents) -> Result<KeyWithCertificates, InspectError> {
     let mut keys = std::mem::take(&mut contents.private_keys);
     keys.dedup();
@@ -127,7 +127,7 @@ pub(crate) fn parse(der: &[u8]) -> Result<X509Certificate<'_>, InspectError> {
     }
 }
 
-/// What operators see of a certificate with that chain, imported at that time (milliseconds since 1970).
+/// Describes a certificate to operators, with its chain and the time of its import (milliseconds since 1970).
 ///
 /// # Errors
 /// When the certificate, or the last one of its chain, can't be read.
@@ -212,7 +212,7 @@ fn algorithm_name(oid: &str) -> Option<&'static str> {
         .map(|(_, name)| *name)
 }
 
-/// Names come from a file that anybody can make: they must not steer a terminal.
+/// Replaces control characters: names come from a file that anybody can make, and must not steer a terminal.
 fn printable(text: &str) -> String {
     text.chars()
         .map(|c| {
@@ -227,8 +227,8 @@ fn printable(text: &str) -> String {
 
 /// The public half of a private key, in the form in which a certificate holds it.
 enum PublicKeyOf {
-    /// `RSAPublicKey` (RFC 8017, A.1.1). Taken apart here, since keys that are too short to be used are to be
-    /// shown as such, where the cryptography library refuses to read them.
+    /// `RSAPublicKey` (RFC 8017, A.1.1), read here because the cryptography library refuses keys that are too short,
+    /// which are to be shown as such.
     Rsa(Vec<u8>),
     /// `SubjectPublicKeyInfo`.
     Other(Vec<u8>),

@@ -14,7 +14,8 @@ use zeroize::Zeroizing;
 
 use decryption::Work;
 
-/// A key with ten certificates takes about 20 KiB; what is larger is not a key with its chain.
+/// The longest file that is read. A key with ten certificates takes about 20 KiB; a larger file is no key with its
+/// chain.
 pub(crate) const PFX_BYTES_MAX: usize = 256 * 1024;
 /// Keys and certificates in one file. A chain has a handful; each bag may cost a key derivation.
 const BAGS_MAX: usize = 100;
@@ -36,12 +37,12 @@ impl PfxCode {
         Self(Zeroizing::new(code.into()))
     }
 
-    /// As PBES2 takes it.
+    /// The code as PBES2 takes it.
     fn utf8(&self) -> &[u8] {
         self.0.as_bytes()
     }
 
-    /// As the older algorithms take it (RFC 7292, B.1): UTF-16, the high byte first, with a zero at the end.
+    /// The code as the older algorithms take it (RFC 7292, B.1): UTF-16, the high byte first, with a zero at the end.
     fn utf16(&self) -> Zeroizing<Vec<u8>> {
         let mut bytes = Zeroizing::new(Vec::with_capacity(2 * self.0.len() + 2));
         for unit in self.0.encode_utf16().chain([0]) {
@@ -130,7 +131,7 @@ impl From<der::Error> for PfxError {
     }
 }
 
-/// What a PFX file holds, in its order.
+/// The keys and certificates of a PFX file, in its order.
 #[derive(Default)]
 pub(crate) struct Contents {
     /// Private keys in PKCS #8 DER form.
@@ -192,7 +193,7 @@ struct SafeBag<'a> {
     bag_type: ObjectIdentifier,
     #[asn1(context_specific = "0", tag_mode = "EXPLICIT")]
     value: AnyRef<'a>,
-    /// Friendly names and key ids: keys and certificates are matched by what they are instead.
+    /// Friendly names and key ids, which are ignored: keys and certificates are matched by their public keys.
     attributes: Option<AnyRef<'a>>,
 }
 
@@ -209,7 +210,7 @@ struct EncryptedPrivateKey<'a> {
     encrypted: &'a OctetStringRef,
 }
 
-/// Reads a PFX file. The work is bounded, but may take a second: not for an async thread.
+/// Reads a PFX file. The work is bounded, but may take a second: don't call it on an async thread.
 pub(crate) fn read(file: &[u8], code: &PfxCode) -> Result<Contents, PfxError> {
     if file.len() > PFX_BYTES_MAX {
         return Err(PfxError::TooLarge { bytes: file.len() });
@@ -316,7 +317,7 @@ impl Contents {
     }
 }
 
-/// With a wrong key, a padding comes out right once in 256 times: then what follows is no structure.
+/// Turns a broken structure into a failed decryption: with a wrong key the padding comes out right once in 256 times.
 fn garbled(error: PfxError) -> PfxError {
     match error {
         PfxError::NotAPfx(_) => PfxError::NotDecrypted,
@@ -339,7 +340,7 @@ mod tests {
     use super::super::inspection;
     use super::*;
 
-    /// What the MAC of a file protects, so that the readers behind it can be reached with altered bytes.
+    /// The part of a file that its MAC protects, so that tests reach the readers behind the MAC with altered bytes.
     static AUTH_SAFE: std::sync::LazyLock<Vec<u8>> = std::sync::LazyLock::new(|| {
         let key = rcgen::KeyPair::generate().unwrap();
         let params = rcgen::CertificateParams::new(vec!["a.example.test".to_owned()]).unwrap();
@@ -376,7 +377,7 @@ mod tests {
         assert_eq!(format!("{:?}", PfxCode::new("secret")), "PfxCode([elided])");
     }
 
-    /// A key and a certificate in clear, as `-keypbe NONE -certpbe NONE` leaves them.
+    /// A key and a certificate in clear, as OpenSSL's `-keypbe NONE -certpbe NONE` leaves them.
     fn plain_bags() -> Vec<u8> {
         static BAGS: std::sync::LazyLock<Vec<u8>> = std::sync::LazyLock::new(|| {
             let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap();

@@ -1,14 +1,14 @@
-//! What a plugin may have signed: the signing input of a JWS, so that no signature proves anything else.
+//! Checks that a plugin has only the signing input of a JWS signed, so that no signature proves anything else.
 //!
-//! A TLS client proves who it is by a signature of the same algorithms. Whoever could have any message signed could
-//! have the one of a handshake with a server of their own choosing signed, and be the customer there. Such a message
-//! is never the signing input of a JWS: in TLS 1.3 it begins with 64 spaces (RFC 8446, section 4.4.3), in TLS 1.2
-//! with the byte 1 (RFC 5246, sections 7.4 and 7.4.8).
+//! A TLS client proves who it is by a signature of the same algorithms. A plugin that could have any message signed
+//! could have the message of a handshake with any server signed, and be the customer there. Such a message is never
+//! the signing input of a JWS: in TLS 1.3 it begins with 64 spaces (RFC 8446, section 4.4.3), in TLS 1.2 with the
+//! byte 1 (RFC 5246, sections 7.4 and 7.4.8).
 
 use data_encoding::BASE64URL_NOPAD;
 use serde_json::{Map, Value};
 
-/// What may be signed at once. A client assertion is below one kilobyte.
+/// The longest message that is signed. A client assertion is below one kilobyte.
 pub const SIGNED_MESSAGE_BYTES: usize = 8 * 1024;
 
 /// Why a message is not signed.
@@ -28,10 +28,10 @@ pub enum NotSigned {
     OtherAlgorithm,
 }
 
-/// Checks what is to be signed with the algorithm of that name, such as `PS256`.
+/// Checks a message that is to be signed with the algorithm of that name, such as `PS256`.
 ///
 /// # Errors
-/// It is not the signing input of such a JWS, or too long.
+/// When the message is not the signing input of a JWS with that algorithm, or too long.
 pub fn check(algorithm: &str, message: &[u8]) -> Result<(), NotSigned> {
     if message.len() > SIGNED_MESSAGE_BYTES {
         return Err(NotSigned::TooLong(message.len()));
@@ -44,7 +44,7 @@ pub fn check(algorithm: &str, message: &[u8]) -> Result<(), NotSigned> {
     decoded(payload)?;
     let header = decoded(header)?;
     let header: Map<String, Value> = serde_json::from_slice(&header).map_err(|_| NotSigned::NotJws)?;
-    // RFC 7515, section 4.1.1.
+    // The header must name the algorithm (RFC 7515, section 4.1.1).
     match header.get("alg").and_then(Value::as_str) {
         Some(named) if named == algorithm => Ok(()),
         Some(_) => Err(NotSigned::OtherAlgorithm),
@@ -87,7 +87,7 @@ mod tests {
         tls12.extend_from_slice(&[0x5a; 500]);
         for handshake in [tls13, tls12] {
             assert_eq!(check("PS256", &handshake), Err(NotSigned::NotJws));
-            // Nor hidden behind the header of a JWS, or in place of one.
+            // A handshake's message is not signed either behind the header of a JWS, or in place of one.
             for (before, after) in [
                 (jws(r#"{"alg":"PS256"}"#, b""), Vec::new()),
                 (Vec::new(), b".e30".to_vec()),

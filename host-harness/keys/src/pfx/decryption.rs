@@ -17,10 +17,10 @@ use zeroize::Zeroizing;
 
 use super::{Algorithm, MacData, PfxCode, PfxError, unsupported};
 
-/// OpenSSL and Windows do 2,000, the most careful tools 600,000.
+/// The most iterations of one key derivation. OpenSSL and Windows do 2,000, the most careful tools 600,000.
 pub(super) const ITERATIONS_MAX: u64 = 1_000_000;
-/// Rounds of a hash for one file: MAC, certificates and key at 600,000 iterations each, where the oldest
-/// algorithm takes three derivations for one key and its initialization vector. Two seconds or so.
+/// The most rounds of a hash for one file, about two seconds: MAC, certificates and key at 600,000 iterations
+/// each, where the oldest algorithm takes three derivations for one key and its initialization vector.
 const ROUNDS_MAX: u64 = 6_000_000;
 
 const SHA1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.14.3.2.26");
@@ -40,7 +40,7 @@ const AES_128_CBC: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.1
 const AES_192_CBC: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.1.22");
 const AES_256_CBC: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.1.42");
 
-/// What a derived key is for (RFC 7292, B.3).
+/// The purpose of a derived key (RFC 7292, B.3).
 #[derive(Clone, Copy)]
 enum Purpose {
     Key = 1,
@@ -71,7 +71,7 @@ struct Pbkdf2Parameters<'a> {
 /// The code of one file, and how much work it may still cause.
 pub(super) struct Work<'a> {
     code: &'a PfxCode,
-    /// The code for all but PBES2.
+    /// The code in the form for all algorithms but PBES2.
     utf16: Zeroizing<Vec<u8>>,
     rounds_left: u64,
 }
@@ -153,7 +153,7 @@ impl<'a> Work<'a> {
         decrypt_cbc::<C>(&key, &iv, encrypted)
     }
 
-    /// RFC 8018, section 6.2.
+    /// Decrypts with PBES2 (RFC 8018, section 6.2).
     fn decrypt_pbes2(
         &mut self,
         parameters: &Pbes2Parameters<'_>,
@@ -252,7 +252,7 @@ impl<'a> Work<'a> {
         Ok(output)
     }
 
-    /// Pays for a key derivation before it starts.
+    /// Takes a key derivation's rounds from those that are left, before it starts.
     fn pay(&mut self, iterations: u64, blocks: u64) -> Result<(), PfxError> {
         if iterations > ITERATIONS_MAX {
             return Err(PfxError::TooManyIterations { iterations });
@@ -300,7 +300,7 @@ where
     }
 }
 
-/// The count of an iteration; one that no computer reaches where it has more than 64 bits.
+/// A count of iterations. A count of more than 64 bits becomes `u64::MAX`, which is refused.
 fn integer(count: &UintRef<'_>) -> u64 {
     let bytes = count.as_bytes();
     if bytes.len() > 8 {
@@ -309,7 +309,7 @@ fn integer(count: &UintRef<'_>) -> u64 {
     bytes.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte))
 }
 
-/// Copies of `bytes`, up to the next multiple of a block; nothing of nothing.
+/// Repeats `bytes` up to the next multiple of a block; empty when `bytes` is.
 fn repeated(bytes: &[u8], block_bytes: usize) -> Vec<u8> {
     repeated_to(bytes, bytes.len().next_multiple_of(block_bytes))
 }
