@@ -25,7 +25,7 @@ mod generated {
             default: trappable,
         },
         exports: { default: async },
-        // For recordings of calls.
+        // Recordings of calls write and read these types.
         additional_derives: [serde::Deserialize, serde::Serialize],
     });
 }
@@ -49,7 +49,7 @@ mod checking {
                 super::generated::bss::service_manager::instance_settings,
         },
         exports: { default: async },
-        // For recordings of calls.
+        // Recordings of calls write and read these types.
         additional_derives: [serde::Deserialize, serde::Serialize],
     });
 }
@@ -75,7 +75,7 @@ mod lifecycle {
                 super::generated::bss::service_manager::license_order,
         },
         exports: { default: async },
-        // For recordings of calls.
+        // Recordings of calls write and read these types.
         additional_derives: [serde::Deserialize, serde::Serialize],
     });
 }

@@ -292,8 +292,8 @@ impl Drop for Shared {
     }
 }
 
-/// One line of at most [`limits::LOG_LINE_CHARS`] characters: a guest's line can't pretend to be two, nor to be
-/// another one by turning the direction of what is read.
+/// Makes a text one line of at most [`limits::LOG_LINE_CHARS`] characters: a guest's line can't pretend to be two,
+/// nor to be another one by turning the direction of what is read.
 pub(crate) fn one_line(text: &str) -> String {
     text.chars()
         .map(|c| if is_forging(c) { ' ' } else { c })

@@ -55,7 +55,7 @@ impl PluginCall<'_> {
 /// How a call ended, in a few words; nothing in it is a secret.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct CallOutcome {
-    /// One word, such as `licensed` or `refused`.
+    /// A word, such as `licensed` or `refused`.
     pub(crate) outcome: &'static str,
     /// The code of the plugin's problem, where it names one.
     pub(crate) problem: Option<String>,

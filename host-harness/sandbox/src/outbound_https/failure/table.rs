@@ -14,7 +14,7 @@ pub(crate) enum Class {
 
 use Class::{Refused, Unavailable, Unknown};
 
-/// What failed, the code as a recording has it, and the class.
+/// The failures, each with its code as a recording has it and its class.
 pub(crate) const ROWS: [(&str, &str, Class); 33] = [
     (
         "the policy does not permit it",
