@@ -22,7 +22,7 @@ fn create_license(criterion: &mut Criterion) {
     for (name, kind) in [("sandboxed", Kind::Sandboxed), ("native", Kind::Native)] {
         group.bench_function(name, |bencher| {
             bencher.iter_custom(|purchases| {
-                // Without the way to the thread that buys.
+                // The way to the thread that buys is not measured.
                 let each = (0..purchases).map(|_| runtime.block_on(way.one(kind)).expect("a license"));
                 each.sum()
             });

@@ -1,4 +1,4 @@
-//! Purchases of one license each, one way or the other: sandboxed or native, over connections or from memory.
+//! Purchases of one license each: sandboxed or native, over connections or from memory.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -35,18 +35,18 @@ pub struct CallSite {
     folder: TempDir,
 }
 
-/// Who makes a request, and how much of the product it goes through.
+/// The code that makes a purchase's request, and how much of the product the request goes through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// The plugin in a fresh sandbox.
     Sandboxed,
     /// The plugin's code compiled for the host, each purchase on one of as many threads as there are at once.
     Native,
-    /// Nobody: the purchase's request, written beforehand, and its answer, read and thrown away.
+    /// No plugin: the purchase's request, written beforehand, and its answer, read and thrown away.
     RequestAlone,
 }
 
-/// Purchases that are ready to be made for some instances.
+/// A way to make purchases for some instances, ready to be used.
 #[derive(Clone)]
 pub struct Way {
     plugin: Plugin,
@@ -57,7 +57,7 @@ pub struct Way {
 struct Caller {
     call: CallContext,
     instance: ContractInstance,
-    /// Of its certificate.
+    /// The thumbprint of the instance's certificate.
     thumbprint: Option<Thumbprint>,
 }
 
@@ -85,16 +85,16 @@ impl CallSite {
         })
     }
 
-    /// The data directory of its host.
+    /// The data directory of the site's host.
     pub fn data_dir(&self) -> &Path {
         self.folder.path()
     }
 
-    /// Adds an instance, by the form, whose purchases are answered so many milliseconds after they have come. Its
-    /// index.
+    /// Adds an instance, by the form, whose purchases are answered so many milliseconds after they have come. Returns
+    /// its index.
     ///
     /// # Errors
-    /// When it can't be configured.
+    /// When the instance can't be configured.
     pub async fn add_instance(&mut self, answer_after_ms: u32) -> Result<usize, BenchError> {
         let index = self.instances.len();
         let name = format!("bench-{index}");
@@ -145,7 +145,7 @@ impl CallSite {
         }
     }
 
-    /// What the host does before it calls for an instance, and how long that takes.
+    /// Does what the host does before it calls for an instance, and returns how long that took.
     ///
     /// # Errors
     /// When the instance is not ready.
@@ -163,8 +163,8 @@ impl CallSite {
         caller(&self.host, instance).await
     }
 
-    /// The way of the product: through its pool, of which nothing has been opened yet. Access tokens are there
-    /// already, when the first purchase has been made.
+    /// The way of the product, through a pool that has no connection yet. Access tokens are there already when a
+    /// purchase has been made before.
     ///
     /// # Errors
     /// When an instance is not ready.
@@ -172,7 +172,7 @@ impl CallSite {
         self.way(indices, OutboundHttps::default()).await
     }
 
-    /// With a connection for each request, as wasmtime's own transport has it.
+    /// The way with a connection for each request, as wasmtime's own transport has it.
     ///
     /// # Errors
     /// When an instance is not ready.
@@ -181,7 +181,7 @@ impl CallSite {
         self.way(indices, outbound).await
     }
 
-    /// With the answers that one purchase has had, from memory. Always the same purchase.
+    /// The way with the answers that one purchase has had, from memory: always of the same purchase.
     ///
     /// # Errors
     /// When an instance is not ready, or that purchase fails.
@@ -217,7 +217,7 @@ impl CallSite {
     }
 }
 
-/// All that a call for a ready instance takes.
+/// A caller for a ready instance.
 async fn caller(host: &Host, instance: &Instance) -> Result<Caller, BenchError> {
     let call = internals::ready_call(host, instance, Arc::new(|_| ()))
         .await
@@ -240,7 +240,7 @@ pub(super) async fn buy(host: &Host, plugin: &Plugin, instance: &Instance) -> Re
     caller.buy_sandboxed(plugin, 0).await.map(drop)
 }
 
-/// As [`buy`], without a sandbox.
+/// Buys for an instance as [`buy`] does, without a sandbox.
 pub(super) async fn buy_natively(host: &Host, instance: &Instance) -> Result<(), BenchError> {
     let (caller, runtime) = (caller(host, instance).await?, Handle::current());
     tokio::task::spawn_blocking(move || caller.buy_natively(&runtime, 0).map(drop))
@@ -249,7 +249,7 @@ pub(super) async fn buy_natively(host: &Host, instance: &Instance) -> Result<(),
 }
 
 impl Caller {
-    /// Whether the license came by a connection that another certificate was presented on.
+    /// Buys, and returns whether the license came by a connection on which another certificate was presented.
     async fn buy_sandboxed(&self, plugin: &Plugin, number: u32) -> Result<bool, BenchError> {
         let answer = plugin
             .create_license(self.call.clone(), &self.instance, &order(number))
@@ -271,7 +271,7 @@ impl Caller {
         Ok(presented != thumbprint.to_string())
     }
 
-    /// The request that the plugin makes of the first order, without its access token.
+    /// The request that the plugin makes of order 0, without its access token.
     fn request(&self) -> Result<http::Request<Bytes>, BenchError> {
         let value = |id: &str| {
             let found = self.instance.values.iter().find(|value| value.id == id);
@@ -328,7 +328,8 @@ impl Way {
         match kind {
             Kind::Sandboxed => {
                 let plugin = self.plugin.clone();
-                // In a task, as a platform's workers call: elsewhere, what a guest waits for wakes another thread.
+                // The purchase runs in a task, as a platform's workers call: elsewhere, what a guest waits for wakes
+                // another thread.
                 let bought = tokio::spawn(async move {
                     let begun = Instant::now();
                     caller.buy_sandboxed(&plugin, 0).await?;
@@ -338,7 +339,7 @@ impl Way {
             }
             Kind::Native => {
                 let runtime = Handle::current();
-                // Without the way to another thread and back, which a plugin in a sandbox does not go either.
+                // The way to another thread and back is not measured: a plugin in a sandbox does not go it either.
                 let bought = tokio::task::spawn_blocking(move || {
                     let begun = Instant::now();
                     caller.buy_natively(&runtime, 0)?;
@@ -355,11 +356,11 @@ impl Way {
         }
     }
 
-    /// Buys so many licenses, so many at once, for its instances in turn. How long that takes, and how many came by a
-    /// connection that another instance's certificate was presented on.
+    /// Buys `purchases` licenses, `at_once` at once, for the instances in turn. Returns how long that took, and how
+    /// many came by a connection on which another instance's certificate was presented.
     ///
     /// # Errors
-    /// When one is not bought.
+    /// When a license is not bought.
     pub async fn many(
         &self,
         kind: Kind,

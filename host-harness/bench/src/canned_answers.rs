@@ -1,4 +1,4 @@
-//! A vendor's answers, taken down once and given from memory ever after.
+//! A vendor's answers, taken down once and given from memory afterwards.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -13,7 +13,7 @@ use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, SizeHint};
 use wasmtime_wasi_http::{Error, WasiBody};
 
-/// What one TLS record brings at most (RFC 8446 section 5.1), and so what hyper hands on at once.
+/// The most bytes of a TLS record (RFC 8446 section 5.1), and so the most that hyper hands on at once.
 const PIECE_BYTES: usize = 16 * 1024;
 
 /// Answers by method and address. Cloning shares them.
@@ -29,20 +29,20 @@ struct CannedAnswer {
     body: Bytes,
 }
 
-/// What a server sent, in bytes of HTTP/1.1 inside the TLS connection.
+/// The bytes that a server sent, in HTTP/1.1 inside the TLS connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
-    /// How many answers.
+    /// The number of answers.
     pub answers: usize,
     /// Status lines and header fields.
     pub head_bytes: usize,
-    /// Bodies, without what chunks them.
+    /// Bodies, without the framing of chunks.
     pub body_bytes: usize,
 }
 
 impl fmt::Debug for CannedAnswers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // An access token is among them.
+        // The answers are not shown: an access token is among them.
         f.debug_struct("CannedAnswers")
             .field("answers", &self.lock().len())
             .finish()
@@ -50,7 +50,7 @@ impl fmt::Debug for CannedAnswers {
 }
 
 impl CannedAnswers {
-    /// Takes an answer down.
+    /// Keeps the answer to a method and address.
     pub(super) fn take_down(&self, method: Method, uri: Uri, head: &http::response::Parts, body: Bytes) {
         let answer = CannedAnswer {
             status: head.status,
@@ -83,7 +83,7 @@ impl CannedAnswers {
         Ok(response)
     }
 
-    /// A copy with other bodies, for what a simulator never sends.
+    /// A copy with other bodies, for answers that a simulator never sends.
     #[must_use]
     pub fn rewritten(&self, mut rewrite: impl FnMut(&Uri, &Bytes) -> Bytes) -> Self {
         let taken_down = self.lock();
@@ -100,7 +100,7 @@ impl CannedAnswers {
         }
     }
 
-    /// What the answers came to when they were sent.
+    /// The bytes of all answers, as they were sent.
     pub fn traffic(&self) -> Traffic {
         let mut traffic = Traffic::default();
         for answer in self.lock().values() {
@@ -112,12 +112,12 @@ impl CannedAnswers {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<(Method, Uri), CannedAnswer>> {
-        // Nothing panics while it is held.
+        // Nothing panics while the lock is held.
         self.answers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// As HTTP/1.1 writes it (RFC 9112 section 2.1).
+/// The length of an answer's head as HTTP/1.1 writes it (RFC 9112 section 2.1).
 fn head_bytes(answer: &CannedAnswer) -> usize {
     let reason = answer.status.canonical_reason().unwrap_or_default();
     let status_line = "HTTP/1.1 200 \r\n".len() + reason.len();

@@ -12,23 +12,25 @@ use zeroize::Zeroize;
 
 use super::{BenchError, instances};
 
-/// Longer than any benchmark.
+/// How long certificates are valid before and after now: longer than any benchmark takes.
 const VALID: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Issues the certificates of one benchmark.
 pub struct BenchAuthority {
     issuer: Issuer<'static, KeyPair>,
     certificate_pem: String,
-    /// Of all client certificates: making one takes tens of milliseconds, and a benchmark has a thousand certificates.
+    /// The key of all client certificates: making one takes tens of milliseconds, and a benchmark has a thousand
+    /// certificates.
     client_key: KeyPair,
 }
 
-/// What a server needs to prove who it is, and to know its clients. Travels to the process that serves.
+/// The certificates and key by which a server proves who it is and knows its clients. They travel to the process that
+/// serves.
 #[derive(Serialize, Deserialize)]
 pub struct ServerIdentity {
-    /// Its certificate, PEM.
+    /// The server's certificate, PEM.
     pub(super) certificate_pem: String,
-    /// Its private key, PKCS #8 PEM.
+    /// The server's private key, PKCS #8 PEM.
     pub(super) private_key_pem: String,
     /// The authority that client certificates are from, PEM.
     pub(super) authority_pem: String,
@@ -41,7 +43,7 @@ impl Drop for ServerIdentity {
 }
 
 impl BenchAuthority {
-    /// A new one, with new keys.
+    /// A new authority, with new keys.
     ///
     /// # Errors
     /// When there is no randomness.
@@ -61,7 +63,7 @@ impl BenchAuthority {
         })
     }
 
-    /// For a server on this machine.
+    /// Issues the certificate of a server on this machine.
     ///
     /// # Errors
     /// When the certificate can't be made.

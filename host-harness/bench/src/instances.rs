@@ -12,12 +12,12 @@ use uuid::Uuid;
 
 use super::BenchError;
 
-/// Of a PFX file that only ever is in memory.
+/// The code of a PFX file that is in memory only.
 const CODE: &str = "bench";
-/// What is derived from a code that stands here need not take long.
+/// The iterations of a key derivation: the code is public, so few are enough.
 const ITERATIONS: u32 = 1;
 
-/// Where a vendor is, and who its customer is there: what an operator types into the form.
+/// The addresses of a vendor and the ids of its customer, as an operator types them into the form.
 #[derive(Clone)]
 pub(super) struct Vendor {
     pub(super) service_url: String,
@@ -26,7 +26,7 @@ pub(super) struct Vendor {
     pub(super) tenant: Uuid,
     pub(super) channel_id: String,
     pub(super) client_id: Uuid,
-    /// The certificate authorities that its servers' certificates are from.
+    /// The certificate authorities that the vendor's server certificates are from.
     pub(super) authorities_pem: String,
 }
 
@@ -82,8 +82,8 @@ pub(super) async fn configured(
     save(host, name, selection.into()).await
 }
 
-/// An instance with the settings of another one, but for its name and its certificate. Past the form, which looks at
-/// every certificate and every other instance: that would take minutes for a thousand.
+/// An instance with the settings of another one, but for its name and its certificate. The form is passed by: it looks
+/// at every certificate and every other instance, which would take minutes for a thousand.
 pub(super) async fn alike(
     host: &Host,
     name: &str,
@@ -114,7 +114,7 @@ async fn create(host: &Host, name: &str, vendor: &Vendor) -> Result<Instance, Be
         options: [("login-authority".to_owned(), vendor.login_authority.clone())].into(),
         reach: Reach {
             trusted_authorities_pem: Some(vendor.authorities_pem.clone()),
-            // What a benchmark calls listens on this machine only.
+            // The servers that a benchmark calls listen on this machine only.
             allowed_networks: vec![
                 ipnet::Ipv4Net::new_assert(Ipv4Addr::LOCALHOST, 8).into(),
                 ipnet::Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128).into(),

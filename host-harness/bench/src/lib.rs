@@ -1,7 +1,7 @@
 //! For benchmarks: the plugin's code compiled for the host as well, and a Microsoft that answers from memory.
 //!
-//! What a call costs in the sandbox is seen beside the *native twin*: the same code of the plugin, the same way out,
-//! the same certificate, without the sandbox. No part of what an embedder gets.
+//! The cost of a call in the sandbox is seen beside the *native twin*: the same code of the plugin, the same way out,
+//! the same certificate, without the sandbox. Embedders don't get this crate.
 
 mod call_site;
 mod canned_answers;
@@ -25,18 +25,18 @@ pub use site::{Reading, Site};
 use stand_in::StandIn;
 pub use upstream::{Ports, Seen, SeenByCertificate, Upstream};
 
-/// What a benchmark needs could not be set up or did not answer.
+/// A benchmark that could not be set up, or got no answer.
 #[derive(Debug, thiserror::Error)]
 #[error("no benchmark: {doing}")]
 pub struct BenchError {
-    /// What was done when it failed.
+    /// What was being done, or what failed.
     doing: &'static str,
     #[source]
     source: Box<dyn std::error::Error + Send + Sync>,
 }
 
 impl BenchError {
-    /// An answer that nothing can be learned from.
+    /// The error of an answer that nothing can be learned from.
     pub fn unusable(answer: impl Into<String>) -> Self {
         Self {
             doing: "a reading is not usable",
@@ -44,7 +44,7 @@ impl BenchError {
         }
     }
 
-    /// For `map_err`: what was being done.
+    /// Makes an error for `map_err` that says what was being done.
     fn when<E: Into<Box<dyn std::error::Error + Send + Sync>>>(
         doing: &'static str,
     ) -> impl FnOnce(E) -> Self {

@@ -1,4 +1,4 @@
-//! The native twin: the plugin's own code, compiled for the host and given what a sandbox is given.
+//! The native twin: the plugin's own code, compiled for the host and given the same as in a sandbox.
 
 mod contract;
 
@@ -29,8 +29,8 @@ use zeroize::Zeroizing;
 
 use super::CannedAnswers;
 
-/// What the host offers to a sandbox, offered to the plugin's code outside of one: the same way out, identity, access
-/// tokens and listener. Its calls block, so it belongs on a thread where that is allowed.
+/// The host's side of a call for the plugin's code outside of a sandbox: the same way out, identity, access tokens and
+/// listener. Its functions block, so it belongs on a thread where that is allowed.
 pub struct NativePlatform {
     call: CallContext,
     runtime: Handle,
@@ -40,7 +40,7 @@ pub struct NativePlatform {
 }
 
 impl NativePlatform {
-    /// The platform of one call. `take_down`: where copies of all answers go.
+    /// The platform of one call. Copies of all answers go to `take_down`.
     pub fn new(call: CallContext, runtime: Handle, take_down: Option<CannedAnswers>) -> Self {
         let access_tokens = CallAccessTokens::new(
             call.access_tokens.clone(),
@@ -63,7 +63,7 @@ impl NativePlatform {
         let body = outgoing.map(|body| body.map_err(|never| match never {}).boxed_unsync());
         let mut way_out = CallHttp::new(self.call.outbound.clone(), self.call.egress.clone());
         let sent = way_out.send_request(body, None, Box::new(std::future::ready(Ok(()))));
-        // Which failure it is makes no difference to a benchmark: it has failed.
+        // The kind of the failure makes no difference to a benchmark: it has failed.
         let broken_off = |error: wasmtime_wasi_http::Error| SendFailure::BrokenOff(error.to_string());
         let (response, _) = Box::into_pin(sent).await.map_err(broken_off)?;
 
@@ -193,8 +193,8 @@ impl Platform for NativePlatform {
     }
 }
 
-/// Reads the vendor's catalog as [`Plugin::fetch_services`](host_harness::Plugin::fetch_services) does, without a sandbox.
-/// `take_down`: where copies of all answers go.
+/// Reads the vendor's catalog as [`Plugin::fetch_services`](host_harness::Plugin::fetch_services) does, without a
+/// sandbox. Copies of all answers go to `take_down`.
 ///
 /// # Errors
 /// When the plugin's code panics.
@@ -217,11 +217,11 @@ pub async fn fetch_services(
         .map_err(|panicked| CallError::Trap(wasmtime::Error::from_anyhow(panicked.into())))
 }
 
-/// Buys one license as [`Plugin::create_license`](host_harness::Plugin::create_license) does, without a sandbox, on this
-/// thread, which may block. `take_down`: where copies of all answers go.
+/// Buys one license as [`Plugin::create_license`](host_harness::Plugin::create_license) does, without a sandbox, on
+/// this thread, which may block. Copies of all answers go to `take_down`.
 ///
 /// # Errors
-/// As the plugin says.
+/// When the plugin's code fails.
 pub(super) fn create_license(
     call: CallContext,
     runtime: &Handle,

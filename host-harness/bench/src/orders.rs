@@ -14,12 +14,12 @@ use uuid::Uuid;
 
 use super::{BenchError, Site};
 
-/// Offers to order from; each takes [`PER_LINE`] units of one order.
+/// Offers to order from; an order has at most [`PER_LINE`] units of each.
 const OFFERS: u32 = 100;
 const PER_LINE: u32 = 100;
 
 impl Site {
-    /// Fetches a catalog and makes all of it sold, so that orders can be placed.
+    /// Fetches a catalog and activates all of its products with a price, so that orders can be placed.
     ///
     /// # Errors
     /// When any of that fails.
@@ -46,8 +46,8 @@ impl Site {
         Ok(())
     }
 
-    /// Orders so many licenses, and has a worker buy them, so many at once. From the first line that is taken to the
-    /// last license on record, with its invoice line and its e-mail.
+    /// Orders `lines` licenses, and has a worker buy them, `at_once` at once. Returns the time from the first line
+    /// that is taken to the last license on record, with its invoice line and its e-mail.
     ///
     /// # Errors
     /// When a license is not bought.
@@ -94,7 +94,8 @@ impl Site {
         Ok(took)
     }
 
-    /// Buys so many licenses by calling the plugin, so many at once, and forgets them.
+    /// Buys `licenses` licenses by calling the plugin, `at_once` at once, and forgets them. Returns how long that
+    /// took.
     ///
     /// # Errors
     /// When a license is not bought.
@@ -163,7 +164,7 @@ fn codes() -> Vec<String> {
     catalog.offers.into_iter().map(|offer| offer.offer_id).collect()
 }
 
-/// So many units, of as many products as that takes.
+/// Order lines of `units` units, over as many products as that takes.
 fn new_lines(units: u32) -> Vec<NewLine> {
     let mut left = units;
     let mut lines = Vec::new();

@@ -1,4 +1,4 @@
-//! How much of the machine's memory a process holds that calls for many instances in turn.
+//! Measures how much of the machine's memory a process holds that calls for many instances in turn.
 
 use std::path::Path;
 
@@ -7,23 +7,23 @@ use serde::{Deserialize, Serialize};
 
 use super::{BenchError, Kind, call_site};
 
-/// Calls for the first instance before anything is measured: what all instances share is there then.
+/// Calls for the first instance before anything is measured, so that all that instances share is there.
 const WARM_UP: usize = 200;
 
-/// What a process held.
+/// The memory that a process held.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Resident {
     /// Instances that were called for.
     pub instances: usize,
-    /// Resident bytes when only the first had been called for, many times.
+    /// Resident bytes when only the first instance had been called for, many times.
     pub first_bytes: u64,
-    /// Resident bytes when each had been called for.
+    /// Resident bytes when each instance had been called for.
     pub all_bytes: u64,
 }
 
 impl Resident {
-    /// Bytes for each instance but the first. None: there is no other.
+    /// Bytes for each instance but the first. `None` when there is no other.
     pub fn per_instance(&self) -> Option<f64> {
         let others = self.instances.checked_sub(1).filter(|others| *others > 0)?;
         let grown = self.all_bytes.saturating_sub(self.first_bytes);
@@ -31,8 +31,8 @@ impl Resident {
     }
 }
 
-/// Opens a host, and buys a license for every instance on its record in turn. In a process of its own: elsewhere,
-/// memory that was in use before would be used again, and not be seen.
+/// Opens a host, and buys a license for every instance on its record in turn. Call this in a process of its own:
+/// elsewhere, memory that was in use before would be used again, and not be seen.
 ///
 /// # Errors
 /// When a license is not bought, or the system does not tell what a process holds.
@@ -67,7 +67,7 @@ pub async fn call_in_turn(data_dir: &Path, plugin: &Path, kind: Kind) -> Result<
     })
 }
 
-/// As Linux counts them, page by page: `/proc/self/status` is allowed to lag behind.
+/// The resident bytes as Linux counts them, page by page: `/proc/self/status` is allowed to lag behind.
 fn resident_bytes() -> Result<u64, BenchError> {
     let smaps = std::fs::read_to_string("/proc/self/smaps_rollup").map_err(BenchError::when(
         "the system does not tell how much memory is in use",

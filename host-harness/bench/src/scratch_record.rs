@@ -1,4 +1,4 @@
-//! A record of its own, to see how long a definition takes to be applied.
+//! A record apart from any host's, to measure how long a definition takes to be applied.
 
 use std::time::{Duration, Instant};
 
@@ -11,32 +11,32 @@ use uuid::Uuid;
 
 use super::BenchError;
 
-/// Longer than any transaction.
+/// The lease of a run: longer than any transaction takes.
 const LEASE: Duration = Duration::from_secs(60 * 60);
 
-/// An empty record with one instance, which is gone when it is dropped.
+/// A record with one instance and nothing else; its files are gone when it is dropped.
 pub struct ScratchRecord {
     record: Record,
     instance: bss_model::Instance,
     _folder: TempDir,
 }
 
-/// What one transaction did.
+/// The effect of one transaction, and the time that it took.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Applied {
-    /// From the transaction's beginning to its end on the disk.
+    /// The time from the transaction's beginning to its end on the disk.
     pub took: Duration,
     /// Products that were not stored before.
     pub new: usize,
-    /// Products that were, and differ.
+    /// Products that were stored before, and differ.
     pub changed: usize,
 }
 
 impl ScratchRecord {
-    /// Makes one in the system's temporary directory.
+    /// Makes a record in the system's temporary directory.
     ///
     /// # Errors
-    /// When it can't be made.
+    /// When the record can't be made.
     pub async fn open() -> Result<Self, BenchError> {
         let folder = tempfile::tempdir().map_err(BenchError::when("no temporary directory"))?;
         let record = Record::open(folder.path())
@@ -59,11 +59,11 @@ impl ScratchRecord {
         })
     }
 
-    /// Applies what a reading brought, as the end of a run does: products, differences and the run's state in one
+    /// Applies the result of a reading, as the end of a run does: products, differences and the run's state in one
     /// transaction.
     ///
     /// # Errors
-    /// When the record does not take it.
+    /// When the record does not take the result.
     pub async fn apply(&self, summary: Summary, products: Vec<Product>) -> Result<Applied, BenchError> {
         let lease = RunLease {
             owner: Uuid::new_v4(),

@@ -33,14 +33,14 @@ pub struct Site {
     _folder: TempDir,
 }
 
-/// A catalog that was read, and what that took.
+/// A reading of a catalog, and what it took.
 #[derive(Debug)]
 pub struct Reading {
-    /// How it ended, and the products that were handed over; or why there are none.
+    /// How the reading ended, and the products that were handed over; or why there are none.
     pub answer: Result<(Outcome, Vec<Product>), ReadFailure>,
-    /// From the call to its answer.
+    /// The time from the call to its answer.
     pub took: Duration,
-    /// The linear memory that the guest asked for. 0: it had none.
+    /// The linear memory that the guest had; 0 for the native twin.
     pub guest_memory_bytes: u64,
 }
 
@@ -78,7 +78,7 @@ impl Site {
         &self.simulator
     }
 
-    /// A call over mutual TLS. All of them share connections and access tokens.
+    /// A call over mutual TLS. All calls share connections and access tokens.
     ///
     /// # Errors
     /// When the instance can't be called for.
@@ -88,7 +88,7 @@ impl Site {
             .map_err(BenchError::when("the instance is not ready"))
     }
 
-    /// The same call with its answers from memory.
+    /// A call with its answers from memory instead.
     pub fn from_memory(call: CallContext, canned: &CannedAnswers) -> CallContext {
         CallContext {
             outbound: OutboundHttps::through(Arc::new(StandIn::Memory(canned.clone()))),
@@ -96,8 +96,8 @@ impl Site {
         }
     }
 
-    /// All answers of one reading of the catalog, an access token among them. The connections and the access token
-    /// of this reading are there for the next ones.
+    /// Reads the catalog once, and keeps all answers, an access token among them. The connections and the access
+    /// token of this reading are there for the next ones.
     ///
     /// # Errors
     /// When the catalog is not read to its end.
@@ -163,7 +163,7 @@ impl Site {
     }
 }
 
-/// A certificate of the simulator's making.
+/// The PFX file of a certificate that the simulator issues.
 fn issued(simulator: &Simulator) -> Result<Vec<u8>, BenchError> {
     let issued = simulator
         .issue_client_certificate(&CertificateRequest::default())

@@ -1,4 +1,4 @@
-//! What takes the place of the product's transport in a benchmark, after the product's policy has judged a request.
+//! Takes the place of the product's transport in a benchmark, after the product's policy has judged a request.
 
 use std::sync::Arc;
 
@@ -16,15 +16,15 @@ use wasmtime_wasi_http::{Error, WasiBody};
 
 use super::CannedAnswers;
 
-/// Another way to an answer than the product's pool.
+/// A way to an answer in place of the product's pool.
 #[derive(Clone)]
 pub(crate) enum StandIn {
     /// No network: answers from memory.
     Memory(CannedAnswers),
-    /// What wasmtime-wasi-http 48's `default_send_request` does, step by step: a TCP connection, a TLS configuration, a
-    /// handshake and an HTTP/1.1 connection for every request. Beyond it, the client certificate is presented, which
-    /// that one can't do. It trusts fewer authorities (that one copies all of the web's), and HTTP gets its request
-    /// whole, as in the product; both make it a little faster than the original.
+    /// The steps of wasmtime-wasi-http 48's `default_send_request`: a TCP connection, a TLS configuration, a handshake
+    /// and an HTTP/1.1 connection for every request. Beyond those, the client certificate is presented, which the
+    /// original can't do. Fewer authorities are trusted (the original copies all of the web's), and HTTP gets its
+    /// request whole, as in the product; both make this a little faster than the original.
     ConnectionPerRequest,
 }
 
@@ -79,7 +79,7 @@ async fn on_a_new_connection(
         response = &mut answering => response?,
         ended = &mut connection => { ended?; answering.await? }
     };
-    // That one hands the connection to a task as well, for the body.
+    // wasmtime's transport hands the connection to a task as well, for the body.
     tokio::spawn(connection);
     Ok(response.map(|body| body.map_err(Error::from).boxed_unsync()))
 }

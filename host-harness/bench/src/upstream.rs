@@ -1,6 +1,7 @@
-//! A vendor that costs as little as one can: mutual TLS, HTTP, and a license that was made up.
+//! A vendor that costs as little as possible: mutual TLS, HTTP, and a license that is made up.
 //!
-//! The simulator writes every license to its ledger on the disk, which takes longer than all that is to be measured.
+//! The simulator can't be used: it writes every license to its ledger on the disk, which takes longer than all that is
+//! to be measured.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -33,22 +34,22 @@ use uuid::Uuid;
 use super::BenchError;
 use super::certificates::ServerIdentity;
 
-/// What a request may have of body. A purchase has about 1 KiB, an assertion about 2.
+/// The longest body of a request. A purchase has about 1 KiB, an assertion about 2.
 const BODY_MAX: usize = 64 * 1024;
 
-/// The path under which an answer takes so many milliseconds: `/after/20/cis`.
+/// The path under which an answer takes so many milliseconds, such as `/after/20/cis`.
 const AFTER: &str = "/after/";
 
-/// Where an upstream listens, on `localhost`.
+/// The ports of an upstream, on `localhost`.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Ports {
     /// The license API, which asks for a client certificate.
     pub service: u16,
-    /// Where access tokens come from, which asks for none.
+    /// The server of access tokens, which asks for no certificate.
     pub login: u16,
 }
 
-/// What the license API has seen by a client certificate.
+/// The connections and requests that the license API has seen with one client certificate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {
     /// TLS handshakes.
@@ -57,7 +58,7 @@ pub struct Seen {
     pub requests: u64,
 }
 
-/// By the thumbprint of the client certificate that a connection was opened with.
+/// The connections and requests by the thumbprint of the client certificate that a connection was opened with.
 pub type SeenByCertificate = BTreeMap<String, Seen>;
 
 /// A running upstream; dropped, it is gone.
@@ -73,7 +74,7 @@ struct Shared {
     closes: AtomicBool,
 }
 
-/// One TLS connection to the license API.
+/// A TLS connection to the license API.
 struct Connection {
     thumbprint: String,
     requests: AtomicU64,
@@ -83,7 +84,7 @@ impl Upstream {
     /// Listens on two free ports of the loopback interface.
     ///
     /// # Errors
-    /// When it can't.
+    /// When no port is free, or the certificate can't be used.
     pub async fn start(identity: &ServerIdentity) -> Result<Self, BenchError> {
         let shared = Arc::new(Shared::default());
         let mut servers = JoinSet::new();
@@ -103,12 +104,12 @@ impl Upstream {
         })
     }
 
-    /// Where it listens.
+    /// The upstream's ports.
     pub fn ports(&self) -> Ports {
         self.ports
     }
 
-    /// What it has seen since it was started.
+    /// The connections and requests since the upstream was started.
     pub fn seen(&self) -> SeenByCertificate {
         let mut seen = SeenByCertificate::new();
         for connection in self.shared.lock().iter() {
@@ -119,7 +120,7 @@ impl Upstream {
         seen
     }
 
-    /// Whether it closes a connection after each answer from now on.
+    /// Sets whether connections are closed after each answer from now on.
     pub fn close_after_answers(&self, closes: bool) {
         self.shared.closes.store(closes, Ordering::Relaxed);
     }
@@ -127,7 +128,7 @@ impl Upstream {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Vec<Arc<Connection>>> {
-        // Nothing panics while it is held.
+        // Nothing panics while the lock is held.
         self.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -177,7 +178,7 @@ fn tls(identity: &ServerIdentity, asks_for_certificate: bool) -> Result<TlsAccep
     let mut config = config
         .with_single_cert(vec![certificate], key)
         .map_err(BenchError::when(unusable))?;
-    // One protocol for all that are compared.
+    // All that are compared speak the same protocol.
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
@@ -230,14 +231,14 @@ async fn serve_connection(handshake: tokio_rustls::Accept<tokio::net::TcpStream>
     }
 }
 
-/// What of a purchase is looked at.
+/// The part of a purchase that is looked at.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Purchase {
     client_transaction_id: Uuid,
 }
 
-/// A license whose product key is the thumbprint of the certificate that the connection was opened with.
+/// Answers a purchase with a license whose product key is the thumbprint of the connection's client certificate.
 async fn license(
     request: Request<Incoming>,
     connection: &Connection,

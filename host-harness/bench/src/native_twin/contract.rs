@@ -1,4 +1,4 @@
-//! The plugin's own types turned into the contract's, as its component does (`src/guest/contract.rs`): one field after
+//! Turns the plugin's own types into the contract's, as its component does (`src/guest/contract.rs`): one field after
 //! the other, nothing decided.
 
 use bss_sandbox::bindings::failures::{ChangeFailure, Delay, Problem, ReadFailure};
