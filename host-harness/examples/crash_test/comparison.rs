@@ -1,4 +1,4 @@
-//! Whether the ledger and the record agree on every license.
+//! Compares the ledger and the record: whether they agree on every license.
 
 use std::collections::{HashMap, HashSet};
 
@@ -14,38 +14,39 @@ pub(crate) struct License {
     pub(crate) transaction_id: String,
     /// Microsoft's name for the license token.
     pub(crate) license_token_id: String,
-    /// What the customer types in.
+    /// The product key that the customer types in.
     pub(crate) product_key: Secret,
 }
 
 /// An order line as the host's record has it at the end.
 #[derive(Clone, Debug)]
 pub(crate) struct Line {
-    /// Its asset.
+    /// The line's asset.
     pub(crate) asset_id: Uuid,
-    /// Its purchase.
+    /// The line's purchase.
     pub(crate) client_transaction_id: String,
-    /// What it got. None: it was refused, or is still open.
+    /// The license on record. `None` when the line was refused, or is still open.
     pub(crate) license: Option<License>,
 }
 
-/// What was found. All but `licenses_issued` are errors.
+/// The figures of a comparison. All but `licenses_issued` are errors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Figures {
-    /// Entries of the ledger. Each that is no error is the license of one order line.
+    /// Entries of the ledger. Each entry that is no error is the license of one order line.
     pub(crate) licenses_issued: usize,
     /// Order lines that are settled as bought with a license that the ledger does not have, and order lines that ended
     /// without a license although the ledger has one of their client transaction id.
     pub(crate) lost: usize,
     /// Entries of the ledger beyond one per client transaction id.
     pub(crate) duplicated: usize,
-    /// Other entries of the ledger that are no order line's license: nobody ordered them, or the line has another one.
+    /// Other entries of the ledger that are no order line's license: no line has their client transaction id, or the
+    /// line has another license.
     pub(crate) unaccounted: usize,
     /// Invoice lines beyond one per asset.
     pub(crate) charged_twice: usize,
     /// E-mails beyond one per asset.
     pub(crate) mailed_twice: usize,
-    /// Order lines that ended without a license, the ledger having none either. What the test orders can all be
+    /// Order lines that ended without a license, the ledger having none either. All that the test orders can be
     /// bought.
     pub(crate) not_bought: usize,
     /// Assets with a license and without an invoice line.
@@ -106,9 +107,9 @@ impl Figures {
         }
     }
 
-    /// Everything that must be zero, by name.
+    /// The figures that must be zero, by name.
     pub(crate) fn errors(&self) -> [(&'static str, usize); 10] {
-        // Taken apart, so that no new figure is forgotten.
+        // The struct is taken apart, so that no new figure is forgotten.
         let Self {
             licenses_issued: _,
             lost,
@@ -136,13 +137,13 @@ impl Figures {
         ]
     }
 
-    /// Whether every license is on record once, and no other.
+    /// Whether all errors are zero: every license is on record once, and no other.
     pub(crate) fn is_right(&self) -> bool {
         self.errors().iter().all(|(_, count)| *count == 0)
     }
 }
 
-/// What there is to be once for each licensed asset.
+/// How far there is one of something for each licensed asset, such as an invoice line.
 struct Once {
     twice: usize,
     missing: usize,
@@ -181,7 +182,7 @@ mod tests {
         }
     }
 
-    /// Compares; what has a license is charged and mailed once.
+    /// Compares lines with a ledger, where each line with a license was charged and mailed once.
     fn compared(lines: &[Line], ledger: &[License]) -> Figures {
         let had = |line: &Line| line.license.as_ref().map(|_| line.asset_id);
         let once: Vec<Uuid> = lines.iter().filter_map(had).collect();

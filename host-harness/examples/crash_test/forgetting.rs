@@ -1,4 +1,4 @@
-//! What the host's record says of attempts and workers, beside the library: to see that work goes on, and to make it
+//! Reads the host's record of attempts and workers past the library: to see that work goes on, and to make the record
 //! forget what it must not forget.
 
 use std::fs::File;
@@ -39,7 +39,7 @@ impl Attempts {
         Ok(last.fetch_one(&self.pool).await?)
     }
 
-    /// How many were begun and never ended: their workers were killed.
+    /// How many attempts were begun and never ended, because their workers were killed.
     pub(crate) async fn cut_off(&self) -> Result<u64> {
         let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM attempts WHERE finished_at_ms IS NULL")
             .fetch_one(&self.pool)
@@ -47,8 +47,8 @@ impl Attempts {
         Ok(u64::try_from(count).unwrap_or_default())
     }
 
-    /// Makes dead workers' unfinished attempts as if they had never been, and frees their lines at once. Answers how
-    /// many.
+    /// Deletes dead workers' unfinished attempts, as if they had never been, and frees their lines at once. Returns
+    /// how many attempts.
     pub(crate) async fn forget(&self) -> Result<u64> {
         let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
         let workers: Vec<String> = sqlx::query_scalar("SELECT id FROM workers")

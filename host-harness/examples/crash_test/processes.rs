@@ -14,17 +14,17 @@ use crate::schedule::{Victim, WORKERS};
 /// How many lines each worker buys at once.
 const AT_ONCE: &str = "8";
 
-/// How long workers only look up what may still be under way: longer than the simulator takes over a purchase, and no
-/// longer, since what a kill has cut off waits for it.
+/// How long workers only look a purchase up that may still be under way: longer than the simulator takes over a
+/// purchase, but short, since every purchase that a kill has cut off waits for it.
 const LOOK_UP_ONLY: Duration = Duration::from_secs(3);
 
-/// How long the simulator may take to be ready. It makes an RSA key first.
+/// How long the simulator may take to be ready; it makes an RSA key first.
 const READY_MAX: Duration = Duration::from_secs(60);
 
-/// How long its port may be another program's, which had it while it was free.
+/// How long another program may have the simulator's port, which was free while the simulator was dead.
 const PORT_MAX: Duration = Duration::from_secs(20);
 
-/// What the simulator says of itself when it is ready.
+/// The details that the simulator prints when it is ready.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Details {
@@ -40,7 +40,7 @@ pub(crate) struct Details {
     pub(crate) thumbprint: String,
 }
 
-/// Where everything is.
+/// The paths of the programs and files of a run.
 #[derive(Clone, Debug)]
 pub(crate) struct Places {
     pub(crate) bss_host: PathBuf,
@@ -60,7 +60,7 @@ impl Places {
         self.directory.join("bss")
     }
 
-    /// Where e-mails go.
+    /// The directory that e-mails are written to.
     pub(crate) fn mails(&self) -> PathBuf {
         self.directory.join("mails")
     }
@@ -77,7 +77,7 @@ impl Places {
 struct Running(Child);
 
 impl Running {
-    /// Kills it with SIGKILL, and waits until it is gone.
+    /// Kills the process with SIGKILL, and waits until it is gone.
     fn kill(&mut self) -> Result<()> {
         self.0.kill().context("a process can't be killed")?;
         self.0.wait().context("a process does not end")?;
@@ -115,7 +115,7 @@ impl Processes {
         })
     }
 
-    /// What the simulator said of itself.
+    /// The details that the simulator printed.
     pub(crate) fn details(&self) -> &Details {
         &self.details
     }
@@ -151,7 +151,7 @@ impl Processes {
         }
     }
 
-    /// Starts one that was killed; a simulator is ready when this returns.
+    /// Starts a killed process again; a simulator is ready when this returns.
     pub(crate) fn start_again(&mut self, victim: Victim) -> Result<()> {
         match victim {
             Victim::Worker(worker) => {
@@ -165,7 +165,7 @@ impl Processes {
         Ok(())
     }
 
-    /// On the ports that it had.
+    /// Starts the simulator again, on the ports that it had.
     fn simulator_again(&self) -> Result<Running> {
         let login = self.details.login_authority.replace("localhost", "127.0.0.1");
         let service = self
@@ -190,7 +190,7 @@ fn worker_name(worker: usize) -> String {
     format!("worker-{}", worker + 1)
 }
 
-/// None: it ended before it was ready.
+/// Starts a simulator. `None` when it ended before it was ready.
 fn start_simulator(
     places: &Places,
     answer_after: Duration,
@@ -218,7 +218,7 @@ fn start_simulator(
     Ok(Some((process, details)))
 }
 
-/// The first line of a process. Empty: it ended without one.
+/// The first line of a process; empty when it ended without one.
 fn first_line(output: Option<ChildStdout>) -> Result<String> {
     let output = output.context("a process has no output")?;
     let (sender, receiver) = std::sync::mpsc::channel();
@@ -234,7 +234,7 @@ fn first_line(output: Option<ChildStdout>) -> Result<String> {
 fn start_worker(places: &Places, worker: usize) -> Result<Running> {
     let child = Command::new(&places.bss_host)
         .args(["run", "--at-once", AT_ONCE])
-        // Longer than the simulator takes over a purchase, and the test ends today.
+        // This is longer than the simulator takes over a purchase, and short enough for the test to end soon.
         .args(["--look-up-only", &LOOK_UP_ONLY.as_secs().to_string()])
         .arg("--data-dir")
         .arg(places.data_dir())
@@ -248,13 +248,13 @@ fn start_worker(places: &Places, worker: usize) -> Result<Running> {
     Ok(Running(child))
 }
 
-/// A directory of this run, which stays where the run goes wrong.
+/// Makes the directory of a run.
 pub(crate) fn run_directory() -> Result<tempfile::TempDir> {
     let directory = tempfile::Builder::new().prefix("crash-test-").tempdir();
     directory.context("no temporary directory")
 }
 
-/// Whether the path is a file that can be run or read.
+/// The full path of a file, which must exist.
 pub(crate) fn must_exist(path: &Path) -> Result<PathBuf> {
     path.canonicalize()
         .with_context(|| format!("`{}` can't be read", path.display()))

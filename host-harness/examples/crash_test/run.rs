@@ -1,4 +1,4 @@
-//! One run: orders come in while processes die, until everything is quiet; then the two sides are compared.
+//! A run of the test: orders come in while processes die, until everything is quiet; then the two sides are compared.
 
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
@@ -13,24 +13,25 @@ use crate::processes::{Places, Processes, must_exist, run_directory};
 use crate::schedule::{self, Kill, Victim};
 use crate::shop::{self, Shop};
 
-/// How often it is looked whether lines are worked on again.
+/// How often the test looks whether lines are worked on again.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// How often it is looked whether all is quiet.
+/// How often the test looks whether all is quiet.
 const QUIET_LOOK: Duration = Duration::from_millis(500);
 
-/// How often that is said while nothing else is.
+/// How often the open lines and e-mails are printed while the test waits for quiet.
 const WORD: Duration = Duration::from_secs(10);
 
 /// How long nothing may change before the run is given up: longer than any pause between two attempts, which are ten
 /// minutes at most.
 const STILL_MAX: Duration = Duration::from_secs(11 * 60);
 
-/// How long after its request a purchase is answered; it is carried out half-way through. As long as the longest delay
-/// of a kill, so that a kill cuts off all that a worker may have under way, as often before it is carried out as after.
+/// How long after its request a purchase is answered; it is carried out half-way through. That is as long as the
+/// longest delay of a kill, so that a kill cuts off all that a worker has under way, as often before it is carried
+/// out as after.
 const ANSWER_AFTER: Duration = Duration::from_secs(1);
 
-/// What came of a run.
+/// The result of a run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Report {
     seed: u64,
@@ -64,7 +65,7 @@ impl Report {
         all
     }
 
-    /// One line for programs; names are written in camelCase.
+    /// The report as one line of JSON; names are written in camelCase.
     pub(crate) fn json(&self) -> String {
         let mut object = json!({});
         for (name, value) in self.all() {
@@ -73,7 +74,7 @@ impl Report {
         object.to_string()
     }
 
-    /// A line for each figure, for people.
+    /// The report as a table with a line for each figure.
     pub(crate) fn table(&self) -> String {
         let mut table = String::new();
         for (name, value) in self.all() {
@@ -96,7 +97,7 @@ fn camel_case(name: &str) -> String {
 /// Runs the test. The directory of a run that fails is kept.
 ///
 /// # Errors
-/// When it can't be run to its end.
+/// When the test can't be run to its end.
 pub(crate) async fn run(arguments: &Arguments, seed: u64) -> Result<Report> {
     let directory = run_directory()?;
     let places = Places {
@@ -139,7 +140,7 @@ async fn run_in(places: &Places, arguments: &Arguments, seed: u64) -> Result<Rep
         forgotten,
         ..
     } = test;
-    // Nothing changes any more.
+    // The processes are killed, so that nothing changes any more.
     drop(processes);
     if !is_quiet {
         eprintln!("it did not become quiet: lines or e-mails were open, and nothing changed any more");
@@ -160,7 +161,7 @@ async fn run_in(places: &Places, arguments: &Arguments, seed: u64) -> Result<Rep
     })
 }
 
-/// When orders come in: half of them before anything is bought, the others spread over the kills.
+/// The schedule of orders: half of them come before anything is bought, the others are spread over the kills.
 struct Coming {
     orders: u32,
     placed: u32,
@@ -176,7 +177,7 @@ impl Coming {
         }
     }
 
-    /// The numbers of those that come first; all, where nothing is killed.
+    /// The numbers of the orders that come first; all of them where nothing is killed.
     fn first(&mut self) -> std::ops::Range<u32> {
         let count = match self.kills_left {
             0 => self.orders,
@@ -185,7 +186,7 @@ impl Coming {
         self.take(count)
     }
 
-    /// The numbers of those that come before the next kill.
+    /// The numbers of the orders that come before the next kill.
     fn next(&mut self) -> std::ops::Range<u32> {
         let left = self.orders - self.placed;
         let count = left.div_ceil(self.kills_left.max(1));
@@ -210,7 +211,8 @@ struct Test {
 }
 
 impl Test {
-    /// Waits until lines are worked on, and then as long as the schedule says; kills, and starts again at once.
+    /// Waits until lines are worked on, and then as long as the schedule says; kills a process, and starts it again
+    /// at once.
     async fn kill(&mut self, number: usize, of: usize, kill: &Kill) -> Result<()> {
         self.wait_for_work().await?;
         tokio::time::sleep(kill.delay).await;
@@ -244,7 +246,8 @@ impl Test {
         Ok(())
     }
 
-    /// Waits until no line is open and no e-mail is to be sent. False: some are, and nothing changes any more.
+    /// Waits until no line is open and no e-mail is to be sent. Returns `false` when some are and nothing changes any
+    /// more.
     async fn become_quiet(&mut self) -> Result<bool> {
         let (mut changed, mut said) = (Instant::now(), Instant::now());
         let mut before = None;

@@ -1,18 +1,18 @@
-//! Which process is killed when: determined by a seed, so that a run can be repeated.
+//! The schedule of kills, which a seed determines so that a run can be repeated.
 
 use std::time::Duration;
 
 /// How many workers there are: with two, one goes on, and takes over, while the other is dead.
 pub(crate) const WORKERS: usize = 2;
 
-/// Every so many kills, one is the simulator's.
+/// The length of a round of kills, of which one is the simulator's and the others are workers'.
 const SIMULATOR_EVERY: usize = 4;
 
-/// From the moment when lines are worked on again to the kill, in milliseconds. The shortest hits a worker that has
-/// just begun; the longest is several purchases long.
+/// The shortest and the longest time from the moment when lines are worked on again to the kill, in milliseconds. The
+/// shortest hits a worker that has just begun; the longest is as long as a purchase takes.
 const DELAY_MS: (u64, u64) = (20, 1_000);
 
-/// What is killed.
+/// The process that is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Victim {
     /// A worker, from 0.
@@ -21,12 +21,12 @@ pub(crate) enum Victim {
     Simulator,
 }
 
-/// One kill.
+/// A kill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Kill {
-    /// Whom.
+    /// The process that is killed.
     pub(crate) victim: Victim,
-    /// How long after lines are worked on again.
+    /// How long after the moment when lines are worked on again.
     pub(crate) delay: Duration,
 }
 
@@ -62,7 +62,7 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// From 0 to one less than `end`; a bias of 2^-50 does no harm here.
+    /// A number from 0 to one less than `end`; a bias of 2^-50 does no harm here.
     fn below(&mut self, end: u64) -> u64 {
         self.next() % end.max(1)
     }

@@ -133,7 +133,7 @@ impl Shop {
         Ok(lines.map(|line| line.asset_id).collect())
     }
 
-    /// Every order line as it is on record.
+    /// All order lines as they are on record.
     pub(crate) async fn lines(&self) -> Result<Vec<Line>> {
         let assets = self.host.record().assets(AssetFilter::default()).await?;
         let lines = assets.into_iter().map(|asset| {
@@ -154,7 +154,7 @@ impl Shop {
     }
 }
 
-/// The asset of each e-mail that a customer got; nil for one that does not have the asset's product key in it.
+/// The asset of each e-mail that a customer got; nil for an e-mail that does not have the asset's product key in it.
 pub(crate) fn mailed(places: &Places, lines: &[Line]) -> Result<Vec<Uuid>> {
     let license_of = |line: &Line| Some((line.asset_id, line.license.clone()?));
     let licenses: HashMap<Uuid, License> = lines.iter().filter_map(license_of).collect();
@@ -185,7 +185,7 @@ fn asset_of(message_id: &str) -> Option<Uuid> {
     name.strip_prefix("welcome-")?.parse().ok()
 }
 
-/// Every license that the simulator has issued.
+/// All licenses that the simulator has issued.
 pub(crate) async fn ledger(places: &Places) -> Result<Vec<License>> {
     let entries = read_ledger(&places.simulator()).await?;
     let licenses = entries.into_iter().map(|entry| License {
@@ -207,7 +207,7 @@ async fn configure(host: &Host, typed: &[(&str, &str)]) -> Result<()> {
     Ok(())
 }
 
-/// Makes two products ones that can be ordered.
+/// Gives two products a price and activates them, so that they can be ordered.
 async fn sell_two(host: &Host) -> Result<[String; 2]> {
     let instance = host.named_instance(INSTANCE).await?;
     let products = host
