@@ -11,14 +11,14 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks as _};
 
 use crate::server::Server;
 
-/// What a test may set of the deadlines.
+/// The deadlines of a guest that sets none.
 pub(crate) const NO_OPTIONS: RequestOptions = RequestOptions {
     connect_timeout: None,
     first_byte_timeout: None,
     between_bytes_timeout: None,
 };
 
-/// One instance's calls. Clones share its connections.
+/// The calls of one instance. Clones share its connections.
 #[derive(Clone)]
 pub(crate) struct Caller {
     pub(crate) outbound: OutboundHttps,
@@ -26,7 +26,7 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
-    /// An instance that may reach a server, with limits of the host's.
+    /// An instance that may reach a server, with the host's own limits.
     pub(crate) fn new(server: &Server) -> Self {
         Self::limited(server, ConnectionLimits::default())
     }
@@ -46,7 +46,7 @@ impl Caller {
         }
     }
 
-    /// Sends a request, and answers with the head of the answer.
+    /// Sends a request, and returns the head of the answer with a body to read.
     pub(crate) async fn send(
         &self,
         request: Request<Bytes>,
@@ -58,7 +58,7 @@ impl Caller {
         Box::into_pin(sent).await.map(|(response, _)| response)
     }
 
-    /// Sends a request, and answers with the body of the answer.
+    /// Sends a request, and returns the body of the answer.
     pub(crate) async fn exchange(
         &self,
         method: Method,
@@ -87,7 +87,7 @@ impl Caller {
         format!("https://{}{path}", self.egress.authorities[0].authority)
     }
 
-    /// So many requests at once, all answered.
+    /// Sends `requests` requests at once, all of which must be answered.
     pub(crate) async fn at_once(&self, requests: usize) {
         let mut running = tokio::task::JoinSet::new();
         for _ in 0..requests {
@@ -113,7 +113,7 @@ fn egress(instance_id: &str, server: &Server) -> Egress {
     }
 }
 
-/// Waits until something is so, which it soon will be.
+/// Waits until `so` is true; fails the test if it does not become so soon.
 pub(crate) async fn until(what: &str, mut so: impl FnMut() -> bool) {
     let waiting = async {
         while !so() {

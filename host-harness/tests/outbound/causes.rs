@@ -1,4 +1,4 @@
-//! Each way in which an exchange fails, over a real server, and the one code by which a guest is told of it.
+//! The ways in which an exchange with a real server fails, and the code that a guest gets for each.
 
 use std::io::Write;
 use std::net::TcpListener;
@@ -18,7 +18,7 @@ async fn failure(server: &Server) -> Error {
     Caller::new(server).post().await.expect_err("there is no answer")
 }
 
-/// Answers the first request with these bytes, and closes.
+/// A server that answers the first request of a connection with these bytes, and closes.
 async fn saying(bytes: Vec<u8>) -> Server {
     let bytes = Arc::new(bytes);
     Server::tls(&[HTTP_1_1], move |mut tls, _| {
@@ -32,7 +32,7 @@ async fn saying(bytes: Vec<u8>) -> Server {
     .await
 }
 
-/// What name servers say of other names is for `cargo xtask interop resolver`.
+/// Answers of name servers about other names are tested by `cargo xtask interop resolver`.
 #[tokio::test]
 async fn a_name_that_does_not_exist_was_told_nothing_and_the_log_says_so() {
     let server = saying(Vec::new()).await;
@@ -91,8 +91,8 @@ async fn what_is_no_tls_is_told_apart_from_what_is_not_trusted() {
     assert!(matches!(failed, Error::TlsProtocolError), "{failed:?}");
 }
 
-/// What all tests of this process log. Of one subscriber for each test, tracing can miss lines while another test's comes
-/// or goes.
+/// The log of all tests of this process. With a subscriber for each test, tracing could miss lines while another
+/// test's comes or goes.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 

@@ -10,7 +10,7 @@ use crate::caller::{Caller, NO_OPTIONS, until};
 use crate::server::{HTTP_1_1, HTTP_2, Server, answer_all_http2, forever, read_request, respond};
 
 const SHORT: Duration = Duration::from_millis(60);
-/// Far below every limit of the host's.
+/// The time in which an exchange must fail: far below every limit of the host's.
 const SOON: Duration = Duration::from_secs(4);
 const DRIP: Duration = Duration::from_millis(10);
 const DRIPPED: usize = 10;
@@ -27,8 +27,8 @@ async fn fails_soon(server: &Server, options: RequestOptions) -> Error {
     failed.expect_err("there is no answer in time")
 }
 
-/// Reads a request, sends the head of an answer and then its body, a byte at a time; the last byte never comes
-/// unless `whole`.
+/// A server that reads a request, sends the head of an answer and then its body, a byte at a time; the second half
+/// never comes unless `whole`.
 async fn dripping(protocol: &'static [u8], whole: bool) -> Server {
     let bytes = if whole { DRIPPED } else { DRIPPED / 2 };
     Server::tls(&[protocol], move |mut tls, _| async move {

@@ -10,27 +10,27 @@ use wit_parser::Resolve;
 
 use crate::caller::Caller;
 
-/// What a guest says to the host; by default, what a well-behaved one would.
+/// A request as a guest gives it to the host.
 #[derive(Clone)]
 pub(crate) struct Request {
     /// The method's place in wasi:http's list, or its name.
     pub(crate) method: Result<u32, &'static str>,
-    /// 0: http, 1: https.
+    /// 0 for http, 1 for https.
     pub(crate) scheme: u32,
     pub(crate) authority: String,
     pub(crate) path: String,
     pub(crate) headers: Vec<(&'static str, String)>,
     /// All three time-outs, in nanoseconds.
     pub(crate) timeouts: Option<u64>,
-    /// How often so many bytes are written.
+    /// How often `write_length` bytes of body are written.
     pub(crate) writes: u32,
     pub(crate) write_length: u32,
 }
 
-/// What came of it.
+/// The outcome of a request.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Outcome {
-    /// See `guest.wat`.
+    /// The code that the guest reports; `guest.wat` lists them.
     pub(crate) code: u64,
     /// How many writes the host did not take.
     pub(crate) writes_left: u64,

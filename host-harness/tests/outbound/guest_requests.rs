@@ -1,4 +1,4 @@
-//! What a guest can say over the raw imports, and what of it reaches a server: the regressions that wasmtime's own
+//! Requests of a guest over the raw imports, and what of them reaches a server: the regressions that wasmtime's own
 //! advisories of this year are about, each beside what is allowed.
 
 use std::sync::{Arc, Mutex};
@@ -11,7 +11,7 @@ use crate::guest::{
 };
 use crate::server::{HTTP_1_1, Server, read_request, write_answer};
 
-/// Keeps every request as it came over the wire, and answers it.
+/// A server that keeps every request as it came over the wire, and answers it.
 async fn listening() -> (Server, Arc<Mutex<Vec<String>>>) {
     let heard = Arc::new(Mutex::new(Vec::new()));
     let keep = heard.clone();
@@ -35,7 +35,7 @@ fn answered() -> Outcome {
     }
 }
 
-/// What a request that must not leave comes to; and a good one after it is answered, on its own.
+/// Sends a request that must not leave and returns its outcome; a good one after it is answered, alone.
 async fn refused(change: impl Fn(&mut Request)) -> Outcome {
     let (server, heard) = listening().await;
     let caller = Caller::new(&server);
@@ -159,7 +159,7 @@ async fn a_body_of_100_megabytes_is_cut_off_at_the_limit_and_one_within_it_is_se
     })
     .await;
     assert_eq!(outcome.code, REQUEST_BODY_SIZE, "{outcome:?}");
-    // What the host took beyond its limit before it said no is a piece or two, not the rest.
+    // The host took a piece or two beyond its limit before it refused, not the rest.
     assert!(outcome.writes_left > u64::from(98 * megabyte), "{outcome:?}");
     let (server, heard) = listening().await;
     let caller = Caller::new(&server);
@@ -182,7 +182,7 @@ async fn time_outs_of_zero_fail_the_request_and_enormous_ones_change_nothing() {
             ..Request::to(&caller)
         };
         let outcome = request.send(&caller).await;
-        // With a millisecond for everything it may well be answered; what it may not do is harm.
+        // With a millisecond for everything the request may well be answered; it must only do no harm.
         assert!(either || outcome == answered(), "{nanoseconds}: {outcome:?}");
     }
     assert_eq!(Request::to(&caller).send(&caller).await, answered());

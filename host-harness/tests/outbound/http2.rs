@@ -1,4 +1,4 @@
-//! What a server says about a request that it does not answer, and whether it is sent again.
+//! Requests that a server does not answer: what it says of them, and whether they are sent again.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,10 +12,10 @@ use crate::server::{
     HTTP_1_1, HTTP_2, Server, Tls, answer_all_http1, answer_all_http2, read_request, respond, write_answer,
 };
 
-/// Counts requests that were read.
+/// The number of requests that a server has read.
 type Seen = Arc<AtomicUsize>;
 
-/// Resets the first so many streams for a reason, and answers the later ones.
+/// A server that resets the first `times` streams for a reason, and answers the later ones.
 async fn resetting(reason: Reason, times: usize) -> (Server, Seen) {
     let seen = Seen::default();
     let counted = seen.clone();
@@ -100,7 +100,7 @@ fn go_away(last_stream: u32, reason: Reason) -> Vec<u8> {
     frame(7, 0, 0, &payload)
 }
 
-/// Reads frames up to the end of a request's body, and answers with its stream. None: the connection has ended.
+/// Reads frames up to the end of a request's body, and returns its stream. `None` when the connection has ended.
 async fn read_http2_request(tls: &mut Tls) -> Option<u32> {
     let mut preface = [0; 24];
     tls.read_exact(&mut preface).await.ok()?;
@@ -118,7 +118,7 @@ async fn read_http2_request(tls: &mut Tls) -> Option<u32> {
     }
 }
 
-/// On its first connection it reads a request and sends these bytes; on the others it answers.
+/// A server that reads a request and sends these bytes on its first connection, and answers on the others.
 async fn ending_with(farewell: impl Fn(u32) -> Vec<u8> + Send + Sync + 'static) -> (Server, Seen) {
     let seen = Seen::default();
     let (counted, farewell) = (seen.clone(), Arc::new(farewell));
@@ -202,7 +202,7 @@ async fn a_kept_connection_that_the_server_has_closed_costs_no_request() {
         let caller = Caller::new(&server);
         for _ in 0..20 {
             assert_eq!(caller.post().await.unwrap(), "bought");
-            // Whether it has seen the end already makes no difference; here it has.
+            // The client would get its answer also if it had not seen the end yet; here it has.
             until("it is closed", || caller.outbound.connections().open == 0).await;
         }
         assert_eq!(server.accepted(), 20);

@@ -1,4 +1,4 @@
-//! How many connections there are, whose, and for how long.
+//! The pool: how many connections it keeps, for which instance, and for how long.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,7 +36,7 @@ async fn http2_server(streams: u32) -> Server {
     .await
 }
 
-/// Answers each request when the test gives a permit for it.
+/// A server that answers each request when the test gives a permit for it.
 async fn held_server(answers: Arc<Semaphore>) -> Server {
     Server::tls(&[HTTP_1_1], move |tls: Tls, _| {
         let (answers, mut tls) = (answers.clone(), tls);
@@ -95,7 +95,7 @@ async fn many_at_once_share_one_connection_over_http_2() {
 async fn a_server_that_takes_few_streams_is_sent_no_more_and_gets_more_connections() {
     let server = http2_server(4).await;
     let caller = Caller::new(&server);
-    // The first requests go out before the server has said how many it takes; then it is known.
+    // The first requests go out before the server has said how many streams it takes; then that is known.
     caller.at_once(8).await;
     caller.at_once(16).await;
     caller.at_once(16).await;

@@ -16,7 +16,7 @@ pub(crate) type Tls = tokio_rustls::server::TlsStream<TcpStream>;
 pub(crate) const HTTP_2: &[u8] = b"h2";
 pub(crate) const HTTP_1_1: &[u8] = b"http/1.1";
 
-/// Stops when it is dropped.
+/// A server that stops when it is dropped.
 pub(crate) struct Server {
     pub(crate) port: u16,
     pub(crate) roots: Arc<RootCertStore>,
@@ -30,7 +30,7 @@ impl Drop for Server {
     }
 }
 
-/// How the server's certificate is.
+/// What is right or wrong with the server's certificate.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Certificate {
     Good,
@@ -40,7 +40,7 @@ pub(crate) enum Certificate {
 }
 
 impl Server {
-    /// One whose connections are left to `serve`, with the number of each, beginning at 0.
+    /// A server whose connections are left to `serve`, with the number of each, beginning at 0.
     pub(crate) async fn tcp<F>(serve: impl Fn(TcpStream, usize) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
@@ -48,7 +48,7 @@ impl Server {
         Self::start(Arc::new(RootCertStore::empty()), serve).await
     }
 
-    /// One that speaks TLS and offers these protocols, in this order.
+    /// A server that speaks TLS and offers these protocols, in this order.
     pub(crate) async fn tls<F>(
         protocols: &[&[u8]],
         serve: impl Fn(Tls, usize) -> F + Send + Sync + 'static,
@@ -149,7 +149,7 @@ fn tls_config(certificate: Certificate, protocols: &[&[u8]]) -> (ServerConfig, R
     (config, roots)
 }
 
-/// Reads one HTTP/1.1 request; None at the end of the connection.
+/// Reads one HTTP/1.1 request. `None` at the end of the connection.
 pub(crate) async fn read_request(tls: &mut Tls) -> Option<String> {
     let mut read = Vec::new();
     loop {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::client::{Client, Microsoft};
 
-/// Reads the whole catalog, and says how many pages it had.
+/// Reads the whole catalog, and returns how many pages it had.
 async fn read(
     client: &Client,
     access_token: &str,

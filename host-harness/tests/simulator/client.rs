@@ -1,4 +1,4 @@
-//! A TLS client that shows the certificate it is told to, and signs what Entra asks for.
+//! A TLS client that shows the certificate it is told to, and signs the assertions that Entra asks for.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ use uuid::Uuid;
 
 use crate::openapi::OpenApi;
 
-/// An answer.
+/// An answer of the simulator.
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: StatusCode,
@@ -102,7 +102,7 @@ impl Microsoft {
     }
 }
 
-/// Who calls: trusts the simulator, shows a certificate, and checks every answer of CIS by the OpenAPI file.
+/// A client that trusts the simulator, shows a certificate, and checks every answer of CIS by the OpenAPI file.
 pub(crate) struct Client {
     pub(crate) details: Details,
     pub(crate) assertion: Assertion,
@@ -142,7 +142,7 @@ impl Client {
         }
     }
 
-    /// The same client with these names in ALPN; without any it speaks HTTP/1.1.
+    /// A copy of the client with these names in ALPN; without any it speaks HTTP/1.1.
     pub(crate) fn offering(&self, protocols: &[&[u8]]) -> Client {
         let mut tls = ClientConfig::clone(&self.tls);
         tls.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
@@ -154,7 +154,7 @@ impl Client {
         }
     }
 
-    /// A connection with TLS on it.
+    /// Opens a connection with TLS on it.
     pub(crate) async fn tls(&self, url: &str) -> Result<TlsStream<TcpStream>> {
         let uri: http::Uri = url.parse()?;
         let authority = uri.authority().context("no authority")?;
@@ -166,7 +166,7 @@ impl Client {
             .await?)
     }
 
-    /// A connection with HTTP on it.
+    /// Opens a connection with HTTP on it.
     pub(crate) async fn connect(&self, url: &str) -> Result<Connection> {
         let tls = self.tls(url).await?;
         let authority = url
@@ -248,7 +248,7 @@ impl Client {
         reply.json()["access_token"].as_str().unwrap().to_owned()
     }
 
-    /// A call of CIS; the answer is held to the OpenAPI file.
+    /// Calls CIS; the answer is checked by the OpenAPI file.
     pub(crate) async fn call(
         &self,
         method: Method,
@@ -371,7 +371,7 @@ pub(crate) enum Algorithm {
     RS384,
 }
 
-/// What goes into an assertion; tests change one part and see it refused.
+/// The parts of an assertion; tests change one of them and see it refused.
 #[derive(Clone)]
 pub(crate) struct Assertion {
     pub(crate) algorithm: Algorithm,
@@ -382,9 +382,9 @@ pub(crate) struct Assertion {
     pub(crate) issuer: Option<String>,
     pub(crate) subject: Option<String>,
     pub(crate) jti: Option<String>,
-    /// Seconds from now.
+    /// The first moment at which the assertion is valid, in seconds from now.
     pub(crate) not_before: i64,
-    /// Seconds from now.
+    /// The end of the assertion's life, in seconds from now.
     pub(crate) expires: i64,
 }
 
@@ -406,7 +406,7 @@ impl Default for Assertion {
 }
 
 impl Assertion {
-    /// As Entra's documentation has it now: PS256 with `x5t#S256`.
+    /// An assertion as Entra's documentation has it now: PS256 with `x5t#S256`.
     pub(crate) fn of(issued: &IssuedCertificate) -> Assertion {
         let der = CertificateDer::from_pem_slice(issued.certificate_pem.as_bytes()).unwrap();
         let sha256 = ::aws_lc_rs::digest::digest(&::aws_lc_rs::digest::SHA256, &der);
@@ -417,7 +417,7 @@ impl Assertion {
         }
     }
 
-    /// As it had it before: RS256 with `x5t`.
+    /// An assertion as Entra's documentation had it before: RS256 with `x5t`.
     pub(crate) fn in_the_older_form(issued: &IssuedCertificate) -> Assertion {
         let sha1 = HEXUPPER.decode(issued.thumbprint.as_bytes()).unwrap();
         Assertion {

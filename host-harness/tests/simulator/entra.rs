@@ -1,4 +1,4 @@
-//! The token endpoint: what gets an access token, and what each wrong part of a request is refused with.
+//! The token endpoint: which requests get an access token, and the refusal for each wrong part of one.
 
 use bss_simulator::{CertificateRequest, KeyKind, Registration};
 use http::{Method, StatusCode};
@@ -7,13 +7,13 @@ use serde_json::json;
 
 use crate::client::{Algorithm, Assertion, Client, Microsoft, Reply, Version};
 
-/// A request with another assertion; the rest is right.
+/// Asks for an access token with another assertion; the rest of the request is right.
 async fn with(client: &mut Client, assertion: Assertion) -> Reply {
     client.assertion = assertion;
     client.ask_for_access_token(Version::V2).await
 }
 
-/// A request with one parameter changed or, where the value is empty, left out.
+/// Asks for an access token with one parameter changed or, where the value is empty, left out.
 async fn with_parameter(client: &Client, version: Version, name: &'static str, value: &str) -> Reply {
     let mut form = client.token_form(version);
     form.retain(|(other, _)| *other != name);

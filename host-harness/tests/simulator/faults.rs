@@ -1,4 +1,4 @@
-//! What goes wrong on order, and whether a license was issued when it did.
+//! Faults that are ordered, and whether a license is issued in spite of them.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::client::{Client, Microsoft, Reply, Version};
 
-/// Buys with a fault ordered, and says what came of it and how many licenses there are afterwards.
+/// Buys with a fault ordered, and returns the reply and how many licenses there are afterwards.
 async fn buy(
     microsoft: &Microsoft,
     client: &Client,

@@ -1,4 +1,4 @@
-//! The versions of HTTP that the simulator offers, and what it does when it is told to refuse a stream.
+//! The versions of HTTP that the simulator offers, and a stream that it is ordered to refuse.
 
 use bss_simulator::{Fault, HttpVersions, Operation, Repeat};
 use bytes::Bytes;

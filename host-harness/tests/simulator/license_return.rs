@@ -1,4 +1,4 @@
-//! Giving a license back.
+//! Returning a license.
 
 use bss_simulator::TokenStatus;
 use http::StatusCode;
@@ -10,7 +10,7 @@ use crate::client::{Client, Microsoft, Reply};
 
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
-/// Buys a license and says its id.
+/// Buys a license and returns its id.
 async fn bought(client: &Client, access_token: &str, offer_id: &str) -> String {
     let mut purchase = client.purchase();
     purchase["offerId"] = json!(offer_id);

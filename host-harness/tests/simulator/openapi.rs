@@ -6,7 +6,7 @@ use serde_json::Value;
 /// An OpenAPI 3.1 document.
 pub(crate) struct OpenApi {
     document: Value,
-    /// The path that the document's own paths begin after.
+    /// The path below which the document's own paths are.
     base_path: &'static str,
 }
 
@@ -17,7 +17,7 @@ impl OpenApi {
         OpenApi::parse(text)
     }
 
-    /// A description of the same API in other words.
+    /// A description of the CIS API with another text.
     pub(crate) fn parse(text: &str) -> OpenApi {
         let document = serde_norway::from_str(text).expect("the OpenAPI file is YAML");
         OpenApi {
@@ -31,7 +31,7 @@ impl OpenApi {
         &self.document
     }
 
-    /// What is wrong with an answer to a request for that path: its status, a header or its body.
+    /// Checks an answer to a request for that path: its status, its headers and its body.
     pub(crate) fn check_response(
         &self,
         method: &Method,
@@ -62,7 +62,7 @@ impl OpenApi {
         }
     }
 
-    /// What is wrong with the JSON body of a request for that path.
+    /// Checks the JSON body of a request for that path.
     pub(crate) fn check_request(&self, method: &Method, path: &str, body: &Value) -> Result<(), String> {
         let operation = self.operation(method, path)?;
         self.check(
@@ -71,14 +71,14 @@ impl OpenApi {
         )
     }
 
-    /// What is wrong with a value, by the schema at that pointer into the document.
+    /// Checks a value by the schema at that pointer into the document.
     pub(crate) fn check(&self, schema: &str, value: &Value) -> Result<(), String> {
         if self.document.pointer(schema).is_none() {
             return Err(format!("there is no {schema}"));
         }
         let mut root = self.document.clone();
         root["$schema"] = "https://json-schema.org/draft/2020-12/schema".into();
-        // What a pointer may hold and a URI's fragment may not (RFC 3986): the braces of path templates.
+        // The braces of path templates may stand in a pointer, but not in a URI's fragment (RFC 3986).
         let fragment = schema.replace('{', "%7B").replace('}', "%7D");
         root["$ref"] = format!("#{fragment}").into();
         let options = jsonschema::options().should_validate_formats(true);
@@ -146,7 +146,7 @@ impl OpenApi {
         }
     }
 
-    /// The pointer that a `$ref` at this one leads to, or this one.
+    /// The pointer that a `$ref` at `pointer` leads to; `pointer` itself where there is none.
     pub(crate) fn resolved(&self, pointer: String) -> Result<String, String> {
         let value = self
             .document

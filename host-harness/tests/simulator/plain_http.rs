@@ -1,4 +1,4 @@
-//! The way in without certificates: what it gives up, and what it does not.
+//! The way in without certificates: which checks it gives up, and which it keeps.
 
 use std::net::SocketAddr;
 
@@ -8,7 +8,8 @@ use tokio::net::TcpStream;
 
 use crate::client::Microsoft;
 
-/// A simulator with a second way in, for the holder of that certificate, and an access token of its application.
+/// Starts a simulator with a way in by plain HTTP that lends the certificate; with it the path of a catalog page and
+/// an access token.
 async fn opened(
     lend: impl FnOnce(&Microsoft) -> IssuedCertificate,
 ) -> (Microsoft, PlainAddresses, String, String) {
@@ -32,7 +33,7 @@ fn registered(microsoft: &Microsoft) -> IssuedCertificate {
         .unwrap()
 }
 
-/// The status line of the answer to a GET by plain HTTP. Empty: there was no answer.
+/// The status line of the answer to a GET by plain HTTP; empty when there was no answer.
 async fn get(address: SocketAddr, path: &str, access_token: &str) -> String {
     let mut tcp = TcpStream::connect(address).await.unwrap();
     let request = format!(
@@ -40,7 +41,7 @@ async fn get(address: SocketAddr, path: &str, access_token: &str) -> String {
     );
     tcp.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
-    // A connection that is cut off has answered nothing either.
+    // A connection that is cut off counts as one without an answer.
     let _ = tcp.read_to_end(&mut answer).await;
     let answer = String::from_utf8_lossy(&answer);
     answer.lines().next().unwrap_or_default().to_owned()

@@ -1,4 +1,4 @@
-//! What a restart on the same directory keeps, and what it forgets.
+//! Restarts on the same directory: what the simulator keeps, and what it forgets.
 
 use bss_simulator::{Simulator, SimulatorOptions, read_ledger};
 use http::StatusCode;

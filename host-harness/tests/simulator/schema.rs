@@ -1,4 +1,4 @@
-//! The OpenAPI file itself, and that holding something to it can fail.
+//! Checks the OpenAPI file itself, and that a check by it can fail.
 
 use http::{HeaderMap, Method, StatusCode};
 use serde_json::{Value, json};

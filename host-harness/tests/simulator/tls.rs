@@ -1,4 +1,4 @@
-//! Who may connect to CIS, and whose calls it takes.
+//! Certificates: which clients may connect to CIS, and whose calls it takes.
 
 use std::time::Duration;
 
