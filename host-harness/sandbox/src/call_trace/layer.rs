@@ -69,7 +69,7 @@ pub(super) struct Span {
 ///
 /// ```no_run
 /// use tracing_subscriber::prelude::*;
-/// let (traces, _until_the_end) = crate::call_trace::TraceLayer::new("bss-data".as_ref(), None);
+/// let (traces, _until_the_end) = bss_sandbox::call_trace::TraceLayer::new("bss-data".as_ref(), None);
 /// tracing_subscriber::registry().with(traces).init();
 /// ```
 pub struct TraceLayer {
