@@ -31,6 +31,10 @@ struct Imports {
     /// Modules that are files of their own below this one.
     children: BTreeSet<String>,
     paths: BTreeSet<ModulePath>,
+    /// What the names stand for that the file imports, and maybe exports again.
+    names: BTreeMap<String, ModulePath>,
+    /// The first segments of all paths in the code.
+    used: BTreeSet<String>,
     /// Types that the file has an `impl` for.
     implemented: BTreeSet<String>,
 }
@@ -74,12 +78,28 @@ impl Imports {
         }
     }
 
+    /// Adds the imported names that the code uses. One that is only exported again is no import.
+    fn count_names_in_use(&mut self) {
+        let in_use = self.names.iter().filter(|(name, _)| self.used.contains(*name));
+        self.paths.extend(in_use.map(|(_, path)| path.clone()));
+    }
+
+    fn add_name(&mut self, name: &str, segments: &[String]) {
+        let segments = match segments.split_last() {
+            Some((last, module)) if last == "self" => module,
+            _ => segments,
+        };
+        if let Some(path) = self.absolute(segments) {
+            self.names.insert(name.to_owned(), path);
+        }
+    }
+
     fn add_tree(&mut self, before: &[String], tree: &UseTree) {
         let with = |name: &syn::Ident| [before, &[name.to_string()]].concat();
         match tree {
             UseTree::Path(path) => self.add_tree(&with(&path.ident), &path.tree),
-            UseTree::Name(name) => self.add(&with(&name.ident)),
-            UseTree::Rename(rename) => self.add(&with(&rename.ident)),
+            UseTree::Name(name) => self.add_name(&name.ident.to_string(), &with(&name.ident)),
+            UseTree::Rename(rename) => self.add_name(&rename.rename.to_string(), &with(&rename.ident)),
             UseTree::Glob(_) => self.add(before),
             UseTree::Group(group) => group.items.iter().for_each(|tree| self.add_tree(before, tree)),
         }
@@ -112,6 +132,14 @@ impl<'ast> Visit<'ast> for Imports {
         self.add_tree(&[], &item.tree);
     }
 
+    fn visit_macro(&mut self, item: &'ast syn::Macro) {
+        // What stands in a macro is not parsed: each name in it counts as used.
+        let words = item.tokens.to_string();
+        let words = words.split(|c: char| !c.is_alphanumeric() && c != '_');
+        self.used.extend(words.map(str::to_owned));
+        visit::visit_macro(self, item);
+    }
+
     fn visit_item_impl(&mut self, item: &'ast ItemImpl) {
         if let Type::Path(path) = &*item.self_ty
             && let Some(last) = path.path.segments.last()
@@ -122,7 +150,12 @@ impl<'ast> Visit<'ast> for Imports {
     }
 
     fn visit_path(&mut self, path: &'ast syn::Path) {
-        let segments: Vec<String> = path.segments.iter().map(|segment| segment.ident.to_string()).collect();
+        let segments: Vec<String> = path
+            .segments
+            .iter()
+            .map(|segment| segment.ident.to_string())
+            .collect();
+        self.used.extend(segments.first().cloned());
         if segments.len() > 1 {
             self.add(&segments);
         }
@@ -141,7 +174,10 @@ fn modules(source: &Path) -> BTreeMap<ModulePath, PathBuf> {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let relative = path.strip_prefix(source).expect("below").with_extension("");
-                let mut module: ModulePath = relative.iter().map(|part| part.to_string_lossy().into_owned()).collect();
+                let mut module: ModulePath = relative
+                    .iter()
+                    .map(|part| part.to_string_lossy().into_owned())
+                    .collect();
                 if module == ["lib"] || module == ["main"] {
                     module.clear();
                 }
@@ -154,49 +190,73 @@ fn modules(source: &Path) -> BTreeMap<ModulePath, PathBuf> {
     found
 }
 
-/// The imports of each file that lead to another one.
-fn arrows(modules: &BTreeMap<ModulePath, PathBuf>) -> BTreeMap<ModulePath, BTreeSet<ModulePath>> {
+/// The imports of each file.
+fn imports(modules: &BTreeMap<ModulePath, PathBuf>) -> BTreeMap<ModulePath, Imports> {
     modules
         .iter()
         .map(|(module, path)| {
             let text = fs::read_to_string(path).expect("a file");
             let parsed = syn::parse_file(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-            let below = modules.keys().filter(|other| other.len() == module.len() + 1 && other.starts_with(module));
+            let below = modules
+                .keys()
+                .filter(|other| other.len() == module.len() + 1 && other.starts_with(module));
             let mut imports = Imports {
                 module: module.clone(),
                 children: below.filter_map(|child| child.last().cloned()).collect(),
                 ..Imports::default()
             };
             imports.visit_file(&parsed);
-            (module.clone(), targets(module, &imports, modules))
+            imports.count_names_in_use();
+            (module.clone(), imports)
         })
         .collect()
 }
 
+/// The files that each file imports from.
+fn arrows(modules: &BTreeMap<ModulePath, PathBuf>) -> BTreeMap<ModulePath, BTreeSet<ModulePath>> {
+    let all = imports(modules);
+    all.keys()
+        .map(|module| (module.clone(), targets(module, &all)))
+        .collect()
+}
+
+/// The file that a path leads to, and the name that is meant in it. A name that a file only exports again is followed to where it is
+/// defined.
+fn definition<'a>(path: &[String], all: &'a BTreeMap<ModulePath, Imports>) -> (&'a Imports, Option<String>) {
+    let mut path = path.to_vec();
+    let mut followed = BTreeSet::new();
+    loop {
+        let file = (0..=path.len()).rev().find_map(|length| all.get(&path[..length]));
+        let file = file.expect("the root is a file");
+        let name = path.get(file.module.len()).cloned();
+        let Some(meant) = name.as_ref().and_then(|name| file.names.get(name)) else {
+            return (file, name);
+        };
+        let next = [meant.as_slice(), &path[file.module.len() + 1..]].concat();
+        if !followed.insert(path) {
+            return (file, name);
+        }
+        path = next;
+    }
+}
+
 /// The files that a file's imports lead to, but for a parent whose type it implements.
-fn targets(
-    module: &ModulePath,
-    imports: &Imports,
-    modules: &BTreeMap<ModulePath, PathBuf>,
-) -> BTreeSet<ModulePath> {
+fn targets(module: &ModulePath, all: &BTreeMap<ModulePath, Imports>) -> BTreeSet<ModulePath> {
+    let imports = &all[module];
     let mut targets = BTreeSet::new();
     for path in &imports.paths {
-        let file = (0..=path.len()).rev().map(|length| &path[..length]).find(|&part| modules.contains_key(part));
-        let Some(file) = file.filter(|file| *file != module.as_slice()) else {
-            continue;
-        };
-        let is_parent = module.starts_with(file);
-        let name = path.get(file.len());
-        let implements_it = name.is_some_and(|name| imports.implemented.contains(name));
-        if !(is_parent && implements_it) {
-            targets.insert(file.to_vec());
+        let (file, name) = definition(path, all);
+        let is_parent = module.starts_with(&file.module);
+        let implements_it = name.is_some_and(|name| imports.implemented.contains(&name));
+        if file.module != *module && !(is_parent && implements_it) {
+            targets.insert(file.module.clone());
         }
     }
     targets
 }
 
-/// Files that import each other, directly or by way of others: each group sorted.
-fn circles(arrows: &BTreeMap<ModulePath, BTreeSet<ModulePath>>) -> BTreeSet<Vec<String>> {
+/// The arrows that are part of a circle, such as `orders -> mails`.
+fn circles(arrows: &BTreeMap<ModulePath, BTreeSet<ModulePath>>) -> BTreeSet<String> {
     let reachable = |from: &ModulePath| {
         let mut seen = BTreeSet::new();
         let mut next: Vec<_> = arrows[from].iter().collect();
@@ -208,12 +268,11 @@ fn circles(arrows: &BTreeMap<ModulePath, BTreeSet<ModulePath>>) -> BTreeSet<Vec<
         seen
     };
     let reached: BTreeMap<_, _> = arrows.keys().map(|module| (module, reachable(module))).collect();
-    let in_a_circle = arrows.keys().filter(|&module| reached[module].contains(module));
-    in_a_circle
-        .map(|module| {
-            let together = reached[module].iter().filter(|other| reached[**other].contains(module));
-            together.map(|other| name(other)).collect()
-        })
+    let all = arrows
+        .iter()
+        .flat_map(|(from, to)| to.iter().map(move |to| (from, to)));
+    all.filter(|(from, to)| reached[to].contains(from))
+        .map(|(from, to)| format!("{} -> {}", name(from), name(to)))
         .collect()
 }
 
@@ -229,7 +288,11 @@ fn no_files_of_a_crate_import_each_other_in_a_circle() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let found: Vec<_> = SOURCES
         .iter()
-        .flat_map(|source| circles(&arrows(&modules(&root.join(source)))).into_iter().map(move |circle| (source, circle)))
+        .flat_map(|source| {
+            circles(&arrows(&modules(&root.join(source))))
+                .into_iter()
+                .map(move |circle| (source, circle))
+        })
         .collect();
     assert!(found.is_empty(), "{found:#?}");
 }
@@ -239,15 +302,33 @@ fn a_circle_is_found_and_a_child_that_implements_its_parent_s_type_is_none() {
     let folder = tempfile::tempdir().expect("a folder");
     let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).expect("a file");
     write("lib.rs", "mod orders; mod mails; pub struct Record;");
-    write("orders.rs", "use crate::Record; impl Record { fn place(&self) {} }");
-    write("mails.rs", "use super::orders; #[cfg(test)] mod tests { use super::super::orders::x; }");
+    write(
+        "orders.rs",
+        "use crate::Record; impl Record { fn place(&self) {} }",
+    );
+    write(
+        "mails.rs",
+        "use super::orders; #[cfg(test)] mod tests { use super::super::orders::x; }",
+    );
     let of = || circles(&arrows(&modules(folder.path())));
     assert!(of().is_empty(), "{:?}", of());
-    write("orders.rs", "use crate::mails::send; use crate::Record; impl Record {}");
-    assert_eq!(of(), BTreeSet::from([vec!["mails".to_owned(), "orders".to_owned()]]));
+    write(
+        "orders.rs",
+        "use crate::mails::send; use crate::Record; impl Record {}",
+    );
+    let both = ["mails -> orders", "orders -> mails"].map(str::to_owned);
+    assert_eq!(of(), BTreeSet::from(both));
     write("orders.rs", "fn place() { crate::mails::send() }");
-    assert_eq!(of().len(), 1, "a path in code counts as well");
+    assert_eq!(of().len(), 2, "a path in code counts as well");
     write("orders.rs", "use crate::Record; fn place(_: Record) {}");
-    write("lib.rs", "mod orders; mod mails; pub use orders::place; pub struct Record;");
-    assert_eq!(of().len(), 1, "a parent's type that is not implemented counts");
+    write(
+        "lib.rs",
+        "mod orders; mod mails; pub use orders::place; pub struct Record;",
+    );
+    assert_eq!(of().len(), 0, "what is only exported again is no import");
+    write(
+        "lib.rs",
+        "mod orders; mod mails; pub struct Record; fn open() { orders::place(Record) }",
+    );
+    assert_eq!(of().len(), 2, "a parent's type that is not implemented counts");
 }

@@ -6,7 +6,7 @@ use aws_lc_rs::digest;
 use bss_model::clock::now_ms;
 use bss_model::{
     AssetStatus, Instance, InvalidParty, NewLine, NewOrder, Order, OrderLine, Party, Product, ReturnStatus,
-    Standing, SyncStatus, client_transaction_id, is_language, merged,
+    Standing, SyncStatus, client_transaction_id, merged,
 };
 use data_encoding::HEXLOWER;
 use sqlx::sqlite::SqliteRow;
