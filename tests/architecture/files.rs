@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use syn::visit::{self, Visit};
-use syn::{Attribute, Item, ItemImpl, ItemMod, ItemUse, Type, UseTree};
+use syn::{Attribute, Item, ItemImpl, ItemMod, ItemUse, Type, UseTree, Visibility};
 
 /// The source folders of the crates whose files are looked at.
 const SOURCES: [&str; 10] = [
@@ -84,24 +84,32 @@ impl Imports {
         self.paths.extend(in_use.map(|(_, path)| path.clone()));
     }
 
-    fn add_name(&mut self, name: &str, segments: &[String]) {
+    fn add_name(&mut self, name: &str, segments: &[String], is_exported: bool) {
         let segments = match segments.split_last() {
             Some((last, module)) if last == "self" => module,
             _ => segments,
         };
+        if !is_exported {
+            self.add(segments);
+        }
         if let Some(path) = self.absolute(segments) {
             self.names.insert(name.to_owned(), path);
         }
     }
 
-    fn add_tree(&mut self, before: &[String], tree: &UseTree) {
+    fn add_tree(&mut self, before: &[String], tree: &UseTree, is_exported: bool) {
         let with = |name: &syn::Ident| [before, &[name.to_string()]].concat();
         match tree {
-            UseTree::Path(path) => self.add_tree(&with(&path.ident), &path.tree),
-            UseTree::Name(name) => self.add_name(&name.ident.to_string(), &with(&name.ident)),
-            UseTree::Rename(rename) => self.add_name(&rename.rename.to_string(), &with(&rename.ident)),
+            UseTree::Path(path) => self.add_tree(&with(&path.ident), &path.tree, is_exported),
+            UseTree::Name(name) => self.add_name(&name.ident.to_string(), &with(&name.ident), is_exported),
+            UseTree::Rename(rename) => {
+                self.add_name(&rename.rename.to_string(), &with(&rename.ident), is_exported)
+            }
             UseTree::Glob(_) => self.add(before),
-            UseTree::Group(group) => group.items.iter().for_each(|tree| self.add_tree(before, tree)),
+            UseTree::Group(group) => group
+                .items
+                .iter()
+                .for_each(|tree| self.add_tree(before, tree, is_exported)),
         }
     }
 }
@@ -129,7 +137,8 @@ impl<'ast> Visit<'ast> for Imports {
     }
 
     fn visit_item_use(&mut self, item: &'ast ItemUse) {
-        self.add_tree(&[], &item.tree);
+        let is_exported = !matches!(item.vis, Visibility::Inherited);
+        self.add_tree(&[], &item.tree, is_exported);
     }
 
     fn visit_macro(&mut self, item: &'ast syn::Macro) {
