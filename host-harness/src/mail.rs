@@ -11,6 +11,7 @@ mod letter;
 mod settings;
 mod smtp;
 mod templates;
+mod text;
 
 use std::collections::VecDeque;
 use std::path::PathBuf;

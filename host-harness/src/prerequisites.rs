@@ -3,9 +3,9 @@
 
 mod dns;
 mod hostname;
+mod region;
 
 use std::net::SocketAddr;
-use std::str::FromStr;
 use std::time::Duration;
 
 use bss_keys::{InspectError, InspectedPfx, PfxCode, PfxError, inspect_pfx};
@@ -14,6 +14,7 @@ use hickory_resolver::proto::op::ResponseCode;
 
 pub use dns::CNAME_CHAIN_MAX;
 pub use hostname::{Hostname, NotAHostname};
+pub use region::{Region, UnknownRegion};
 
 use dns::{Astray, NotReached, Silence};
 use hostname::Coverage;
@@ -27,52 +28,6 @@ const EXPIRES_SOON_MS: i64 = 30 * 24 * 60 * 60 * 1000;
 
 /// How many of a certificate's names are shown. Certificates of hosters have hundreds.
 const NAMES_SHOWN_MAX: usize = 5;
-
-/// Where the platform runs for a customer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Region {
-    /// The European Union.
-    Eu,
-    /// The United States.
-    Us,
-}
-
-/// There is no such region.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("region `{0}` is not known; choose `eu` or `us`")]
-pub struct UnknownRegion(String);
-
-impl Region {
-    /// All of them.
-    pub const ALL: [Self; 2] = [Self::Eu, Self::Us];
-
-    /// Its name on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Eu => "eu",
-            Self::Us => "us",
-        }
-    }
-
-    /// Where hostnames of its customers have to lead (the platform's page on activating the integration).
-    pub fn target(self) -> &'static str {
-        match self {
-            Self::Eu => "cloud-platform-sites-eu.trafficmanager.net",
-            Self::Us => "cloud-platform-sites-us.trafficmanager.net",
-        }
-    }
-}
-
-impl FromStr for Region {
-    type Err = UnknownRegion;
-
-    fn from_str(name: &str) -> Result<Self, UnknownRegion> {
-        Self::ALL
-            .into_iter()
-            .find(|region| region.name() == name)
-            .ok_or_else(|| UnknownRegion(name.escape_debug().to_string()))
-    }
-}
 
 /// What came of looking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

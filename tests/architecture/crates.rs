@@ -30,7 +30,13 @@ const ARROWS: [(&str, &[&str]); 10] = [
     ),
     (
         "bss-host",
-        &["bss-bench", "bss-keys", "bss-model", "bss-simulator", "host-harness"],
+        &[
+            "bss-bench",
+            "bss-keys",
+            "bss-model",
+            "bss-simulator",
+            "host-harness",
+        ],
     ),
     ("microsoft-esd", &[]),
     ("xtask", &[]),
@@ -63,7 +69,11 @@ fn packages() -> Vec<Value> {
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .expect("cargo starts");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let metadata: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     metadata["packages"].as_array().expect("packages").clone()
 }
@@ -71,20 +81,27 @@ fn packages() -> Vec<Value> {
 /// The dependencies among our own packages: of tests, or of everything else.
 fn arrows(packages: &[Value], of_tests: bool) -> Arrows {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let is_wanted = |dependency: &&Value| (dependency["kind"] == "dev") == of_tests && dependency["path"].is_string();
+    let is_wanted =
+        |dependency: &&Value| (dependency["kind"] == "dev") == of_tests && dependency["path"].is_string();
     packages
         .iter()
         .map(|package| {
             let dependencies = package["dependencies"].as_array().expect("dependencies");
             let ours = dependencies.iter().filter(is_wanted);
-            (text(&package["name"]), ours.map(|dependency| text(&dependency["name"])).collect())
+            (
+                text(&package["name"]),
+                ours.map(|dependency| text(&dependency["name"])).collect(),
+            )
         })
         .collect()
 }
 
 fn allowed(table: &[(&str, &[&str])]) -> Arrows {
     let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
-    table.iter().map(|&(from, to)| (from.to_owned(), owned(to))).collect()
+    table
+        .iter()
+        .map(|&(from, to)| (from.to_owned(), owned(to)))
+        .collect()
 }
 
 #[test]

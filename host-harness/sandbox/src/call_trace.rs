@@ -24,6 +24,7 @@ mod collector;
 mod journal;
 mod layer;
 mod reader;
+mod span;
 
 use bytes::Bytes;
 use tracing::{Instrument, Span, field};
@@ -37,9 +38,7 @@ pub use collector::{Collector, CollectorError};
 pub use journal::TRACES_DIRECTORY;
 pub use layer::{TraceGuard, TraceLayer};
 pub use reader::{CallTrace, TraceSpan, Traces};
-
-/// The target of every span of a call.
-pub const TARGET: &str = "bss::call";
+pub use span::TARGET;
 
 /// Header fields by which vendors and their customers name an exchange; the first that a request has is taken.
 /// Microsoft's three, and two that are in general use.

@@ -4,6 +4,7 @@
 //! `exchange_recording/scrub.rs` says what is removed; [`crate::replay`] plays a file back to a plugin.
 
 mod differences;
+mod exchange;
 pub(crate) mod failure;
 mod lists;
 mod recording;
@@ -27,11 +28,11 @@ use uuid::Uuid;
 use wasmtime_wasi_http::Error;
 
 use crate::plugin_call::{CallOutcome, PluginCall};
-use scrub::Body;
 
 pub(crate) use scrub::Scrubber;
 
 pub(crate) use differences::differences;
+pub(crate) use exchange::{RecordedExchange, RecordedRequest, RecordedResponse};
 pub(crate) use failure::word as failure_word;
 pub(crate) use recording::Recorded;
 pub use recording::{Recording, RecordingError};
@@ -104,38 +105,6 @@ impl fmt::Display for RecordedOutcome {
             None => formatter.write_str(&self.outcome),
         }
     }
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct RecordedExchange {
-    pub(crate) call: Uuid,
-    /// The exchange's number in the call, from 1.
-    pub(crate) number: u32,
-    pub(crate) begun_after_ms: u64,
-    pub(crate) took_ms: u64,
-    pub(crate) request: RecordedRequest,
-    /// `None` when there was not even a head.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) response: Option<RecordedResponse>,
-    /// Why there is no answer, or not all of it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) failure: Option<String>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct RecordedRequest {
-    pub(crate) method: String,
-    pub(crate) url: String,
-    pub(crate) headers: BTreeMap<String, String>,
-    pub(crate) body: Body,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct RecordedResponse {
-    pub(crate) status: u16,
-    pub(crate) headers: BTreeMap<String, String>,
-    pub(crate) body: Body,
 }
 
 /// Writes recordings. Cloning shares the file.

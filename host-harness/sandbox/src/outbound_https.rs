@@ -7,10 +7,12 @@
 //! per instance and in all. A request is sent twice only where it is certain that the server has not looked at it.
 
 mod body;
+mod causes;
 mod channel;
 mod connector;
 mod egress;
 mod failure;
+mod incoming;
 mod link;
 mod names;
 mod policy;
@@ -40,8 +42,8 @@ use egress::ClientKey;
 use failure::Failure;
 use pool::{Client, Pool};
 
-pub use egress::{Egress, PermittedAuthority};
-pub use policy::{Authority, AuthorityError};
+pub use egress::Egress;
+pub use policy::{Authority, AuthorityError, PermittedAuthority};
 pub use quota::{ConnectionCounts, ConnectionLimits};
 pub use transport::{Answering, Transport};
 
@@ -182,7 +184,7 @@ impl OutboundHttps {
         let connect_by = Instant::now() + deadlines.connection;
         let unconnected = |failure: ConnectFailure| {
             // The guest's code has no room for the cause, for instance which certificate was refused and why.
-            let cause = failure::in_full(&failure);
+            let cause = causes::in_full(&failure);
             tracing::warn!(%authority, cause, "no connection");
             following.not_connected(&cause);
             Failure::NotConnected(failure).error_code()

@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use super::context::{Context, ContextProduct, Named};
 use super::templates::{self, Rendered, TemplateError};
+use super::text::one_line;
 
 /// Why an e-mail can't be composed.
 #[derive(Debug, thiserror::Error)]
@@ -157,15 +158,6 @@ fn named(party: &Party) -> Named<'_> {
         name: one_line(&party.name),
         country: &party.country,
     }
-}
-
-/// A text that can't end the line that it is written into: no control characters, no other line ends, and blanks
-/// one at a time.
-pub(super) fn one_line(text: &str) -> String {
-    let ends_line = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
-    let words = text.split(|c: char| c.is_whitespace() || ends_line(c));
-    let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
-    words.join(" ")
 }
 
 /// The day of a time, UTC.

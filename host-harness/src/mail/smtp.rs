@@ -12,7 +12,8 @@ use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, Certific
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt, Rset};
 use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
 
-use super::letter::{Letter, one_line};
+use super::letter::Letter;
+use super::text::one_line;
 
 /// To the first address that answers.
 const CONNECT: Duration = Duration::from_secs(10);

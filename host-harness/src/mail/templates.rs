@@ -9,7 +9,7 @@ use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 use zeroize::Zeroizing;
 
 use super::context::Context;
-use super::letter::one_line;
+use super::text::one_line;
 
 /// The longest template. Beyond it is a picture or a mistake; mail programs cut messages off far below.
 const TEMPLATE_BYTES_MAX: u64 = 256 * 1024;

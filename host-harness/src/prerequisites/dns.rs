@@ -14,7 +14,8 @@ use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 use hickory_resolver::{Resolver, TokioResolver};
 use tokio::time::Instant;
 
-use super::{Hostname, Region};
+use super::hostname::Hostname;
+use super::region::Region;
 
 /// How many CNAME records are followed. One leads to the platform; a delivery network in between makes two or
 /// three, and resolvers themselves give up between 8 and 16.

@@ -23,7 +23,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use super::layer::Span;
+use super::span::{Span, TARGET};
 
 /// The path below a collector's address at which it takes traces.
 const PATH: &str = "/v1/traces";
@@ -224,7 +224,7 @@ impl Sender {
                     attribute("service.name", &"bss-host".into()),
                     attribute("service.version", &env!("CARGO_PKG_VERSION").into()),
                 ] },
-                "scopeSpans": [{ "scope": { "name": super::TARGET }, "spans": spans }],
+                "scopeSpans": [{ "scope": { "name": TARGET }, "spans": spans }],
             }] })
             .to_string(),
         );

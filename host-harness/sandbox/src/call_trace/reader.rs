@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use super::journal::{TRACES_DIRECTORY, files};
-use super::layer::{Line, What};
+use super::span::{Line, What};
 
 /// The fewest characters of a call's id that find it; fewer could be any call's.
 const PREFIX_LENGTH_MIN: usize = 6;

@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use super::RecordedRequest;
-use super::scrub::Body;
+use super::exchange::{Body, RecordedRequest};
 
 /// Differences of one body that are reported; further ones are left out.
 const BODY_DIFFERENCES: usize = 10;

@@ -18,52 +18,20 @@ use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, Method, Uri};
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::exchange::{Body, REMOVED, RecordedRequest, RecordedResponse};
 use super::lists::{
     ANSWER_FIELDS, QUERY_FIELDS, REQUEST_FIELDS, REQUEST_HEADERS, RESPONSE_HEADERS, TOKEN_ANSWER_FIELDS,
     TOKEN_REQUEST_FIELDS,
 };
-use super::{RecordedRequest, RecordedResponse};
 use crate::plugin_call::PluginCall;
-
-/// Replaces a removed text that need not be recognized again.
-const REMOVED: &str = "[removed]";
 
 /// The beginning of what replaces a removed address, which leads nowhere (RFC 2606 section 2).
 const NOWHERE: &str = "https://removed.invalid/";
 
 /// The beginning of what replaces any other removed text.
 const TEXT: &str = "removed-";
-
-/// A body without its secrets.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Body {
-    Empty,
-    Json(Value),
-    Form(Vec<(String, String)>),
-    /// A body of another kind, or one that was cut off.
-    Removed {
-        bytes: usize,
-    },
-}
-
-impl Body {
-    /// The bytes that are played back.
-    pub(crate) fn bytes(&self) -> Bytes {
-        match self {
-            Self::Empty => Bytes::new(),
-            Self::Json(value) => value.to_string().into(),
-            Self::Form(pairs) => form_urlencoded::Serializer::new(String::new())
-                .extend_pairs(pairs)
-                .finish()
-                .into(),
-            Self::Removed { .. } => Bytes::from_static(REMOVED.as_bytes()),
-        }
-    }
-}
 
 /// Removes secrets, and remembers what it put in their place.
 #[derive(Default)]

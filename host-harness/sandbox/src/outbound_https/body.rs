@@ -9,48 +9,10 @@ use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 use wasmtime_wasi_http::Error;
 
-use super::failure::{self, Failure};
+use super::failure::Failure;
+use super::incoming::Incoming;
 use super::pool::Lease;
 use crate::limits;
-
-/// A body as it comes from a connection.
-pub(super) enum Incoming {
-    Http1(hyper::body::Incoming),
-    Http2(h2::RecvStream),
-}
-
-impl Incoming {
-    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
-        match self {
-            Self::Http1(body) => Pin::new(body)
-                .poll_frame(cx)
-                .map_err(|error| failure::of_http1_body(&error)),
-            Self::Http2(body) => {
-                let polled = body.poll_data(cx).map_err(|error| failure::of_http2_body(&error));
-                if let Poll::Ready(Some(Ok(data))) = &polled {
-                    // The guest has this piece or has dropped it before there is more: the server may send as much
-                    // again.
-                    let _ = body.flow_control().release_capacity(data.len());
-                }
-                polled.map_ok(Frame::data)
-            }
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Http1(body) => body.is_end_stream(),
-            Self::Http2(body) => body.is_end_stream(),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Http1(body) => body.size_hint(),
-            Self::Http2(_) => SizeHint::default(),
-        }
-    }
-}
 
 /// A body that ends in an error rather than be longer, or slower, than is allowed.
 pub(super) struct Bounded {

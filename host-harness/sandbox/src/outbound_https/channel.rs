@@ -16,9 +16,9 @@ use hyper_util::rt::TokioIo;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
-use super::body::Incoming;
 use super::connector::ConnectFailure;
 use super::failure::{self, Failure, Unanswered};
+use super::incoming::Incoming;
 use super::link::{History, Link};
 use crate::limits;
 

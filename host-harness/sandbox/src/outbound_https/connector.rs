@@ -18,14 +18,12 @@ use tokio_rustls::TlsConnector;
 use tracing::Instrument as _;
 
 use super::Egress;
-use super::link::Link;
+use super::link::{HTTP_2, Link};
 use super::names::{self, NotResolved};
 use super::policy::{Authority, address_is_allowed};
 use super::quota::Permit;
 use crate::{call_trace as trace, limits};
 
-/// The name of HTTP/2 in ALPN (RFC 9113, section 3.1).
-pub(super) const HTTP_2: &[u8] = b"h2";
 /// The name of HTTP/1.1 in ALPN (RFC 7301, section 6).
 const HTTP_1_1: &[u8] = b"http/1.1";
 

@@ -7,7 +7,7 @@ use bss_model::Thumbprint;
 use ipnet::IpNet;
 use rustls::RootCertStore;
 
-use super::policy::Authority;
+use super::policy::PermittedAuthority;
 
 /// The servers that a call may reach, and the certificate that it presents.
 #[derive(Clone)]
@@ -27,15 +27,6 @@ pub struct Egress {
     pub trust_roots: Arc<RootCertStore>,
     /// Networks that may be reached although they are not public.
     pub allowed_networks: Vec<IpNet>,
-}
-
-/// A server on an instance's list.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PermittedAuthority {
-    /// Host and port.
-    pub authority: Authority,
-    /// Whether the instance's certificate is presented to it.
-    pub client_certificate: bool,
 }
 
 /// The version of an instance's settings, and the generation of what was made from them.

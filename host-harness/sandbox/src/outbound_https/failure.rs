@@ -7,13 +7,13 @@
 #[cfg(test)]
 mod table;
 
-use std::error::Error as StdError;
 use std::io;
 
 use h2::Reason;
 use rustls::{AlertDescription, Error as TlsError};
 use wasmtime_wasi_http::Error;
 
+use super::causes::find;
 use super::connector::ConnectFailure;
 use super::link::History;
 use super::names::NotResolved;
@@ -212,32 +212,6 @@ fn alert_received(alert: AlertDescription) -> Error {
 fn is_about_our_certificate(alert: AlertDescription) -> bool {
     let id = u8::from(alert);
     (42..=49).contains(&id) || id == 116
-}
-
-/// An error with its causes, on one line.
-pub(super) fn in_full(error: &dyn StdError) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text = format!("{text}: {cause}");
-        next = cause.source();
-    }
-    text
-}
-
-/// The first error of a kind in a chain of causes, looking into `io::Error`s, whose `source` skips their own inner error.
-pub(super) fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(found) = error.downcast_ref::<E>() {
-            return Some(found);
-        }
-        next = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
-            Some(inner) => Some(inner),
-            None => error.source(),
-        };
-    }
-    None
 }
 
 #[cfg(test)]

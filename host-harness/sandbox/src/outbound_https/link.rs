@@ -11,8 +11,11 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
-use super::failure::find;
+use super::causes::find;
 use super::quota::Permit;
+
+/// The name of HTTP/2 in ALPN (RFC 9113, section 3.1).
+pub(super) const HTTP_2: &[u8] = b"h2";
 
 /// A connection over TLS.
 pub(super) struct Link {
@@ -73,7 +76,7 @@ impl Link {
 
     /// Whether HTTP/2 was agreed on (RFC 7301).
     pub(super) fn speaks_http2(&self) -> bool {
-        self.stream.get_ref().1.alpn_protocol() == Some(super::connector::HTTP_2)
+        self.stream.get_ref().1.alpn_protocol() == Some(HTTP_2)
     }
 
     /// Reads the alert that explains a failed write, where there is one. A server that refuses our certificate in

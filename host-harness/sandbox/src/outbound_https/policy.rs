@@ -8,8 +8,16 @@ use http::uri::Scheme;
 use http::{Method, Uri};
 use ipnet::IpNet;
 
-use super::PermittedAuthority;
 use crate::limits;
+
+/// A server on an instance's list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PermittedAuthority {
+    /// Host and port.
+    pub authority: Authority,
+    /// Whether the instance's certificate is presented to it.
+    pub client_certificate: bool,
+}
 
 /// A server: host and port, the host in lower case without a final dot.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

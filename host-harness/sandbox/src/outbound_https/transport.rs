@@ -5,7 +5,8 @@ use std::pin::Pin;
 use bytes::Bytes;
 use wasmtime_wasi_http::{Error, WasiBody};
 
-use super::egress::{Egress, PermittedAuthority};
+use super::egress::Egress;
+use super::policy::PermittedAuthority;
 
 /// The answer to a request, once it is there.
 pub type Answering<'a> = Pin<Box<dyn Future<Output = Result<http::Response<WasiBody>, Error>> + Send + 'a>>;

@@ -1,0 +1,49 @@
+//! Where the platform runs.
+
+use std::str::FromStr;
+
+/// Where the platform runs for a customer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Region {
+    /// The European Union.
+    Eu,
+    /// The United States.
+    Us,
+}
+
+/// There is no such region.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("region `{0}` is not known; choose `eu` or `us`")]
+pub struct UnknownRegion(String);
+
+impl Region {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Eu, Self::Us];
+
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Eu => "eu",
+            Self::Us => "us",
+        }
+    }
+
+    /// Where hostnames of its customers have to lead (the platform's page on activating the integration).
+    pub fn target(self) -> &'static str {
+        match self {
+            Self::Eu => "cloud-platform-sites-eu.trafficmanager.net",
+            Self::Us => "cloud-platform-sites-us.trafficmanager.net",
+        }
+    }
+}
+
+impl FromStr for Region {
+    type Err = UnknownRegion;
+
+    fn from_str(name: &str) -> Result<Self, UnknownRegion> {
+        Self::ALL
+            .into_iter()
+            .find(|region| region.name() == name)
+            .ok_or_else(|| UnknownRegion(name.escape_debug().to_string()))
+    }
+}
