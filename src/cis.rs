@@ -11,7 +11,7 @@ use crate::entra::Entra;
 use crate::exchange::fresh_guid;
 use crate::failures::{ChangeFailure, Problem, ReadFailure};
 use crate::instance_settings::Settings;
-use crate::license_order::{License, LicenseOrder};
+use crate::license::{License, LicenseOrder};
 use crate::platform::{HttpRequest, HttpResponse, Level, Method, Platform, SendFailure};
 use crate::secret::Secret;
 

@@ -11,6 +11,7 @@ mod entra;
 mod exchange;
 pub mod failures;
 pub mod instance_settings;
+mod license;
 pub mod license_lifecycle;
 pub mod license_order;
 pub mod platform;

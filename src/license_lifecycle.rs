@@ -3,7 +3,7 @@
 use crate::cis::Cis;
 use crate::failures::{ChangeFailure, Problem, ReadFailure};
 use crate::instance_settings::{Instance, Settings, guid};
-use crate::license_order::{License, ReturnStatus};
+use crate::license::{License, ReturnStatus};
 use crate::platform::Platform;
 
 /// The longest reason that is passed on, in Unicode scalar values; a longer one is cut, because a

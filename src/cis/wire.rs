@@ -7,7 +7,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::instance_settings::Settings;
-use crate::license_order::{License, LicenseOrder, LicenseTokenStatus, Party, ReturnStatus};
+use crate::license::{License, LicenseOrder, LicenseTokenStatus, Party, ReturnStatus};
 use crate::platform::HttpResponse;
 use crate::secret::Secret;
 use crate::text;
