@@ -15,6 +15,7 @@ mod license;
 pub mod license_lifecycle;
 pub mod license_order;
 pub mod platform;
+mod product;
 pub mod secret;
 pub mod services_definition;
 mod text;

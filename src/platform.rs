@@ -5,8 +5,8 @@ use std::fmt;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+use crate::product::Product;
 use crate::secret::Secret;
-use crate::services_definition::Product;
 
 /// The host. In a component it is behind the imports of `wit/world.wit`; tests script one.
 pub trait Platform {

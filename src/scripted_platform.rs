@@ -10,8 +10,8 @@ use crate::instance_settings::{FieldValue, Instance};
 use crate::platform::{
     HttpRequest, HttpResponse, Level, Platform, SendFailure, SignatureAlgorithm, SigningFailure,
 };
+use crate::product::Product;
 use crate::secret::Secret;
-use crate::services_definition::Product;
 
 /// 2026-11-22T12:00:00Z
 pub(crate) const NOW_MS: i64 = 1_795_348_800_000;

@@ -14,6 +14,8 @@ use crate::platform::{Level, Platform};
 use crate::text::{forbidden_character, forbidden_in_name, has_markup};
 use seen::Seen;
 
+pub use crate::product::{AttributeValue, Product};
+
 /// The product type that all products have, and its one attribute.
 const PRODUCT_TYPE: &str = "microsoft-esd";
 const OFFER_ATTRIBUTE: &str = "offer";
@@ -28,38 +30,6 @@ const DESCRIPTION_LENGTH_MAX: usize = 4_000;
 /// Room in a description for some words and two numbers, beside the short description and the offer URI.
 const DESCRIPTION_WORDS_BYTES: usize = 48;
 const OFFER_URI_LENGTH_MAX: usize = 500;
-
-/// A value from an attribute's list, which a product has.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AttributeValue {
-    /// The attribute's name.
-    pub attribute: &'static str,
-    /// The value that is saved.
-    pub key: String,
-    /// The text that is shown.
-    pub label: String,
-}
-
-/// A thing that can be sold.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Product {
-    /// Microsoft's offer id.
-    pub code: String,
-    /// The product type's id.
-    pub product_type: &'static str,
-    /// The name in the instance's language.
-    pub name: String,
-    /// The description in the instance's language, with the offer URI and the quantities.
-    pub description: String,
-    /// The offer URI, as a value of the attribute.
-    pub attribute_values: Vec<AttributeValue>,
-    /// The smallest quantity of an order; at least 1.
-    pub min_quantity: u32,
-    /// The largest quantity of an order; `None` when there is no limit.
-    pub max_quantity: Option<u32>,
-    /// Whether Microsoft takes a license of it back.
-    pub returnable: bool,
-}
 
 /// An attribute of a product type.
 #[derive(Clone, Debug, PartialEq, Eq)]

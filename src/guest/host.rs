@@ -8,8 +8,8 @@ use super::{contract, http};
 use crate::platform::{
     HttpRequest, HttpResponse, Level, Platform, SendFailure, SignatureAlgorithm, SigningFailure,
 };
+use crate::product::Product;
 use crate::secret::Secret;
-use crate::services_definition::Product;
 
 /// The host of this call.
 pub(super) struct Host;
