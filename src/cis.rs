@@ -1,6 +1,7 @@
 //! Microsoft's license API (CIS) in our words: read offers, issue a license, look one up, return one.
 //! Which answers leave no doubt is decided here and in `verdict`; their JSON is in `wire`.
 
+mod answer;
 mod verdict;
 mod wire;
 
@@ -12,8 +13,9 @@ use crate::exchange::fresh_guid;
 use crate::failures::{ChangeFailure, Problem, ReadFailure};
 use crate::instance_settings::Settings;
 use crate::license::{License, LicenseOrder};
-use crate::platform::{HttpRequest, HttpResponse, Level, Method, Platform, SendFailure};
+use crate::platform::{HttpRequest, Level, Method, Platform, SendFailure};
 use crate::secret::Secret;
+use answer::Answer;
 
 pub(crate) use wire::{OFFER_ID_LENGTH_MAX, Offer, OffersPage};
 
@@ -36,12 +38,6 @@ pub(crate) enum Issued {
     Now(License),
     /// Microsoft has seen the client transaction id before; the problem says so.
     Before(Problem),
-}
-
-/// An answer, with the correlation id of its exchange.
-struct Answer {
-    response: HttpResponse,
-    correlation_id: String,
 }
 
 /// Why a request got no answer that can be judged.
@@ -264,32 +260,6 @@ impl<'a, P: Platform> Cis<'a, P> {
         }
         let id: String = form_urlencoded::byte_serialize(license_token_id.as_bytes()).collect();
         Ok(format!("{}/tokens/{id}", self.settings.service_url))
-    }
-}
-
-impl Answer {
-    fn new(response: HttpResponse, correlation_id: String) -> Self {
-        Self {
-            correlation_id: wire::correlation_id(&response).unwrap_or(correlation_id),
-            response,
-        }
-    }
-
-    fn has_code(&self, code: &str) -> bool {
-        wire::error(&self.response).is_some_and(|error| error.code == code)
-    }
-
-    fn unreadable(&self, what: &str) -> Problem {
-        Problem::new(
-            "answer-unreadable",
-            format!("Microsoft's answer can't be read as {what}."),
-            "Check that Service URL is right; if it is, a newer version of this plugin may help.",
-        )
-        .in_exchange(&self.correlation_id)
-    }
-
-    fn malformed(&self, what: &str) -> ReadFailure {
-        ReadFailure::Malformed(self.unreadable(what))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Judges an answer other than the expected one: whether the request was carried out.
 
-use super::{Answer, wire};
+use super::answer::Answer;
+use super::wire;
 use crate::exchange::retry_after_ms;
 use crate::failures::{ChangeFailure, Delay, Problem, ReadFailure};
 

@@ -1,0 +1,37 @@
+//! An answer of the license API, and the failures that say it can't be read.
+
+use super::wire;
+use crate::failures::{Problem, ReadFailure};
+use crate::platform::HttpResponse;
+
+/// An answer, with the correlation id of its exchange.
+pub(super) struct Answer {
+    pub(super) response: HttpResponse,
+    pub(super) correlation_id: String,
+}
+
+impl Answer {
+    pub(super) fn new(response: HttpResponse, correlation_id: String) -> Self {
+        Self {
+            correlation_id: wire::correlation_id(&response).unwrap_or(correlation_id),
+            response,
+        }
+    }
+
+    pub(super) fn has_code(&self, code: &str) -> bool {
+        wire::error(&self.response).is_some_and(|error| error.code == code)
+    }
+
+    pub(super) fn unreadable(&self, what: &str) -> Problem {
+        Problem::new(
+            "answer-unreadable",
+            format!("Microsoft's answer can't be read as {what}."),
+            "Check that Service URL is right; if it is, a newer version of this plugin may help.",
+        )
+        .in_exchange(&self.correlation_id)
+    }
+
+    pub(super) fn malformed(&self, what: &str) -> ReadFailure {
+        ReadFailure::Malformed(self.unreadable(what))
+    }
+}
