@@ -3,6 +3,7 @@
 
 mod answer;
 mod assertion;
+mod version;
 
 use base64ct::{Base64UrlUnpadded, Encoding as _};
 use sha2::{Digest, Sha256};
@@ -13,6 +14,7 @@ use crate::instance_settings::{Settings, authority_name};
 use crate::platform::{HttpRequest, HttpResponse, Level, Method, Platform, SendFailure, SigningFailure};
 use crate::secret::Secret;
 use answer::Again;
+use version::Version;
 
 /// The option that names another authority than Microsoft's global one: a national cloud, a simulator.
 const LOGIN_AUTHORITY_OPTION: &str = "login-authority";
@@ -21,15 +23,6 @@ const LOGIN_AUTHORITY: &str = "login.microsoftonline.com";
 const VERSION_OPTION: &str = "entra-version";
 /// The longest answer that is read: most have a few kilobytes, those for applications with many roles tens.
 const RESPONSE_BYTES_MAX: usize = 256 * 1024;
-
-/// The two forms of the exchange that Entra has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Version {
-    /// The older form: `resource`, RS256 and `x5t`.
-    V1,
-    /// The newer form: `scope`, PS256 and `x5t#S256`.
-    V2,
-}
 
 /// The authority that access tokens come from.
 pub(crate) fn login_authority(platform: &impl Platform) -> String {

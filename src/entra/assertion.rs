@@ -7,7 +7,7 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::Version;
+use super::version::Version;
 use crate::platform::{Platform, SignatureAlgorithm, SigningFailure};
 use crate::secret::Secret;
 
