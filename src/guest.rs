@@ -3,6 +3,7 @@
 
 mod bindings;
 mod contract;
+mod export;
 mod host;
 mod http;
 
@@ -11,7 +12,7 @@ use bindings::exports::bss::service_manager::{connection, license_lifecycle, ser
 
 use host::Host;
 
-/// The type that `bindings` exports as the component.
+/// The type that `export` exports as the component.
 struct Plugin;
 
 impl service_manager::Guest for Plugin {

@@ -1,7 +1,4 @@
 //! The bindings that wit-bindgen makes of `wit/`, with waki's types for wasi:http so that there is one set of them.
-#![expect(unsafe_code, reason = "generated code")]
-
-use super::Plugin;
 
 wit_bindgen::generate!({
     path: "wit",
@@ -26,5 +23,3 @@ wit_bindgen::generate!({
     // Values that only go to the host are lent, not copied: the products of a large catalog above all.
     ownership: Borrowing { duplicate_if_necessary: false },
 });
-
-export!(Plugin);
