@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::wasm_toolchain::WasmToolchain;
 use crate::{checks, interop};
 
 /// The text that is printed when the arguments are missing or not understood.
@@ -43,14 +44,6 @@ pub(crate) enum Command {
     ListInterop,
     Picture { from: Option<PathBuf> },
     Help,
-}
-
-/// The compilers that can make the component.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum WasmToolchain {
-    Auto,
-    Rustup,
-    Debian,
 }
 
 /// Reads the arguments after the program's name.

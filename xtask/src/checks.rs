@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
 
-use crate::args::WasmToolchain;
-use crate::component::{self, COMPONENT_VARIABLE, TARGET};
+use crate::component::{self, COMPONENT_VARIABLE};
 use crate::test_totals::TestTotals;
+use crate::wasm_toolchain::{TARGET, WasmToolchain};
 use crate::workspace::Workspace;
 use crate::{interop, process, toolchain};
 

@@ -5,13 +5,10 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::args::WasmToolchain;
 use crate::debian;
 use crate::process;
+use crate::wasm_toolchain::{Built, TARGET, WasmToolchain, contains_file_starting_with};
 use crate::workspace::Workspace;
-
-/// The target that the component is compiled for.
-pub(crate) const TARGET: &str = "wasm32-wasip2";
 
 /// The environment variable that tells tests where the component is.
 pub(crate) const COMPONENT_VARIABLE: &str = "MICROSOFT_ESD_COMPONENT";
@@ -79,15 +76,6 @@ impl Component {
             self.compiler
         ))
     }
-}
-
-/// The result of a build for wasm.
-#[derive(Debug)]
-pub(crate) struct Built {
-    /// The target folder.
-    pub(crate) target: PathBuf,
-    /// The compiler: `rustc 1.95.0 (59807616e 2026-04-14)`.
-    pub(crate) compiler: String,
 }
 
 /// Builds the component, getting the wasm target first where it is missing.
@@ -164,16 +152,6 @@ pub(crate) fn build_with_names(workspace: &Workspace) -> Result<PathBuf> {
 pub(crate) fn is_target_installed() -> bool {
     let folder = process::stdout(process::rustc().args(["--print", "target-libdir", "--target", TARGET]));
     folder.is_ok_and(|folder| contains_file_starting_with(Path::new(folder.trim()), "libstd-"))
-}
-
-/// Whether a folder has a file whose name starts with `prefix`.
-pub(crate) fn contains_file_starting_with(folder: &Path, prefix: &str) -> bool {
-    let Ok(entries) = std::fs::read_dir(folder) else {
-        return false;
-    };
-    entries
-        .flatten()
-        .any(|entry| entry.file_name().to_string_lossy().starts_with(prefix))
 }
 
 fn add_target() -> Result<()> {

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use crate::args::WasmToolchain;
+use crate::wasm_toolchain::WasmToolchain;
 use crate::workspace::Workspace;
 use crate::{component, process, toolchain};
 

@@ -13,9 +13,9 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::component::{Built, TARGET, contains_file_starting_with};
 use crate::process;
 use crate::toolchain;
+use crate::wasm_toolchain::{Built, TARGET, contains_file_starting_with};
 use crate::workspace::Workspace;
 
 /// The files of the C library that the linker asks for by name.

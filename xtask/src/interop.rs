@@ -6,9 +6,9 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-use crate::args::WasmToolchain;
 use crate::component::{self, COMPONENT_VARIABLE};
 use crate::test_totals::TestTotals;
+use crate::wasm_toolchain::WasmToolchain;
 use crate::workspace::Workspace;
 use crate::{process, toolchain};
 

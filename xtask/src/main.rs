@@ -18,6 +18,7 @@ mod process;
 mod size;
 mod test_totals;
 mod toolchain;
+mod wasm_toolchain;
 mod workspace;
 
 use std::process::ExitCode;

@@ -7,8 +7,8 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use wasmparser::{KnownCustom, Name, Parser, Payload, TypeRef};
 
-use crate::args::WasmToolchain;
 use crate::component;
+use crate::wasm_toolchain::WasmToolchain;
 use crate::workspace::Workspace;
 
 /// How many sections, crates and functions are shown: those that follow take less than a percent each.

@@ -7,10 +7,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 
 use super::Variable;
-use crate::args::WasmToolchain;
-use crate::component::{self, TARGET};
-use crate::process;
+use crate::wasm_toolchain::{TARGET, WasmToolchain};
 use crate::workspace::Workspace;
+use crate::{component, process};
 
 /// The manifest of a workspace of its own, whose lock file pins the CLI: within our workspace, the CLI's features would
 /// be ours too.
