@@ -1,7 +1,6 @@
 //! The tests against software that is not ours: gets what a part needs, then runs its tests.
 
 use std::fmt::Write as _;
-use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
@@ -12,25 +11,15 @@ use crate::wasm_toolchain::WasmToolchain;
 use crate::workspace::Workspace;
 use crate::{process, toolchain};
 
+mod packages;
+mod part;
 mod readers;
 mod stock_wasmtime;
 
+use part::Part;
+
 /// The manifest of the workspace whose programs stand in for a host.
 pub(crate) const STOCK_MANIFEST: &str = stock_wasmtime::MANIFEST;
-
-/// An environment variable for a part's tests.
-type Variable = (&'static str, std::ffi::OsString);
-
-/// A group of tests that need the same things.
-struct Part {
-    /// The part's module below `tests/interop/`.
-    name: &'static str,
-    about: &'static str,
-    /// The programs that the part needs, each with the Debian package that brings it.
-    programs: &'static [(&'static str, &'static str)],
-    /// Builds everything else that the part needs, and says in variables where it is.
-    prepare: fn(&Workspace) -> Result<Vec<Variable>>,
-}
 
 const PARTS: [Part; 5] = [
     Part {
@@ -97,7 +86,7 @@ pub(crate) fn run(workspace: &Workspace, named: &[String]) -> Result<()> {
     {
         eprintln!("==> {}", part.name);
         let start = Instant::now();
-        install(part.programs)?;
+        packages::install(part.programs)?;
         let variables = (part.prepare)(workspace)
             .with_context(|| format!("what the part `{}` needs can't be built", part.name))?;
         let prepared = start.elapsed();
@@ -125,46 +114,6 @@ pub(crate) fn run(workspace: &Workspace, named: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Installs the packages of those programs that are missing; only root may.
-fn install(programs: &[(&str, &'static str)]) -> Result<()> {
-    let mut packages: Vec<_> = programs
-        .iter()
-        .filter(|(program, _)| !is_there(program))
-        .map(|(_, package)| *package)
-        .collect();
-    packages.dedup();
-    if packages.is_empty() {
-        return Ok(());
-    }
-    install_packages(&packages)
-}
-
-/// Installs Debian packages; only root may.
-fn install_packages(packages: &[&str]) -> Result<()> {
-    let is_root = process::stdout(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
-    if !is_root || !is_there("apt-get") {
-        bail!(
-            "missing on this machine: {}; hint: install these packages (Debian's names)",
-            packages.join(", ")
-        );
-    }
-    process::run(Command::new("apt-get").args(["-qq", "update"]))?;
-    process::run(
-        Command::new("apt-get")
-            .args(["-qq", "--yes", "--no-install-recommends", "install"])
-            .args(packages)
-            .env("DEBIAN_FRONTEND", "noninteractive"),
-    )
-}
-
-/// Whether a program is in the path, or in the folders that only root has there, where nginx is.
-fn is_there(program: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
-        .chain(["/usr/sbin".into(), "/sbin".into()])
-        .any(|folder| folder.join(program).is_file())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -178,12 +127,5 @@ mod tests {
             );
         }
         assert_eq!(list().lines().count(), PARTS.len());
-    }
-
-    #[test]
-    fn a_program_that_is_missing_is_noticed() {
-        assert!(is_there("sh"));
-        assert!(!is_there("no-such-program-here"));
-        install(&[("sh", "dash")]).unwrap();
     }
 }

@@ -6,7 +6,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use super::Variable;
+use super::packages;
+use super::part::Variable;
 use crate::process;
 use crate::workspace::Workspace;
 
@@ -27,7 +28,7 @@ pub(super) fn install(workspace: &Workspace) -> Result<Vec<Variable>> {
     if !is_installed(&wanted, &npm) {
         let has_venv = Command::new("python3").args(["-c", "import ensurepip"]).status();
         if !has_venv.is_ok_and(|status| status.success()) {
-            super::install_packages(&["python3-venv"])?;
+            packages::install_packages(&["python3-venv"])?;
         }
         let venv = folder.join("venv");
         process::run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv))?;
