@@ -5,8 +5,7 @@
 //! ledger, and issues one license per client transaction id, unless it is told to forget purchases. Failures of the
 //! real Microsoft can be ordered here, see [`Faults`].
 
-use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -33,9 +32,11 @@ pub use authority::{
 };
 pub use catalog::{Catalog, FALLBACK_LANGUAGE, Offer, OfferStatus, OfferText};
 pub use connections::{ConnectionSeen, TlsVersion};
+pub use error::SimulatorError;
 pub use faults::{ConnectionFault, Fault, Faults, Listener, Operation, Repeat, When};
 pub use files::FileError;
 pub use ledger::{LedgerCustomer, LedgerEntry, LedgerError, TokenStatus};
+pub use options::{HttpVersions, SimulatorOptions, TlsVersions};
 pub use random::NoRandomness;
 
 mod access_tokens;
@@ -47,126 +48,16 @@ mod cis;
 mod clock;
 mod connections;
 mod entra;
+mod error;
 mod faults;
 mod files;
 mod ledger;
+mod options;
 mod plain_http;
 mod random;
 mod server;
 mod tcp;
 mod tls;
-
-/// How long an access token lasts by default: Entra's shortest life.
-const ACCESS_TOKEN_LIFE: Duration = Duration::from_secs(60 * 60);
-
-/// The versions of TLS that both listeners speak.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum TlsVersions {
-    /// 1.2 and 1.3.
-    #[default]
-    Both,
-    /// 1.2 only.
-    Tls12,
-    /// 1.3 only.
-    Tls13,
-}
-
-/// The versions of HTTP that both listeners offer by ALPN.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum HttpVersions {
-    /// HTTP/2, and HTTP/1.1 for those that don't speak it.
-    #[default]
-    Both,
-    /// HTTP/1.1 only.
-    Http1,
-    /// HTTP/2 only.
-    Http2,
-}
-
-/// The options that a simulator starts with.
-#[derive(Clone, Debug)]
-pub struct SimulatorOptions {
-    /// Keeps the authority, the applications and the ledger: a restart on the same directory is the same Microsoft, but
-    /// for its access tokens and, where a port is 0, its addresses. Made if it is not there.
-    pub directory: PathBuf,
-    /// The address on which CIS listens. Port 0 stands for any free one.
-    pub service_address: SocketAddr,
-    /// The address on which Entra listens. Port 0 stands for any free one.
-    pub login_address: SocketAddr,
-    /// The versions of TLS.
-    pub tls: TlsVersions,
-    /// The versions of HTTP.
-    pub http: HttpVersions,
-    /// The offers that are sold until `Simulator::set_catalog` replaces them.
-    pub catalog: Catalog,
-    /// How long an access token lasts.
-    pub access_token_life: Duration,
-    /// How long after its request a purchase is answered. The purchase is carried out half-way through, whether its
-    /// caller still waits or has gone.
-    pub answer_after: Duration,
-    /// Whether the client transaction id is not treated as idempotent: the same purchase sent twice then issues two
-    /// licenses. A look-up by client transaction id answers with the first.
-    pub forgets_purchases: bool,
-}
-
-impl SimulatorOptions {
-    /// Options for the standard catalog on free ports of the loopback interface.
-    pub fn new(directory: impl Into<PathBuf>) -> SimulatorOptions {
-        let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        SimulatorOptions {
-            directory: directory.into(),
-            service_address: any_port,
-            login_address: any_port,
-            tls: TlsVersions::default(),
-            http: HttpVersions::default(),
-            catalog: Catalog::default(),
-            access_token_life: ACCESS_TOKEN_LIFE,
-            answer_after: Duration::ZERO,
-            forgets_purchases: false,
-        }
-    }
-}
-
-/// The simulator could not start, or not do what it was asked for.
-#[derive(Debug, thiserror::Error)]
-pub enum SimulatorError {
-    /// A file of its directory.
-    #[error(transparent)]
-    File(#[from] FileError),
-    /// Its authority, or a certificate of it.
-    #[error(transparent)]
-    Authority(#[from] AuthorityError),
-    /// Its applications.
-    #[error(transparent)]
-    Application(#[from] ApplicationError),
-    /// Its ledger.
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
-    /// An address to listen on.
-    #[error("can't listen on `{address}`; choose another address, or port 0 for any free one")]
-    Listen {
-        /// Which.
-        address: SocketAddr,
-        /// What the system said.
-        #[source]
-        source: io::Error,
-    },
-    /// TLS.
-    #[error("can't set up TLS")]
-    Tls(#[from] rustls::Error),
-    /// Its client certificates' verifier.
-    #[error("can't set up the verification of client certificates")]
-    Verifier(#[from] rustls::server::VerifierBuilderError),
-    /// A certificate that was to be lent to whoever comes without one.
-    #[error("the certificate to lend can't be read")]
-    Lent(#[source] rustls::pki_types::pem::Error),
-    /// There is no such license, or it was used or returned already.
-    #[error("license `{license_token_id}` is not there to be redeemed: unknown, used or returned")]
-    NotRedeemable {
-        /// Which.
-        license_token_id: String,
-    },
-}
 
 /// The addresses of the simulated Microsoft and the ids of its customer, as an operator types them into the form.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -19,7 +19,8 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 
 use super::authority::IssuedCertificate;
-use super::{SimulatorError, server, tls};
+use super::error::SimulatorError;
+use super::{server, tls};
 
 /// How long to wait when the system can't accept a connection, as when it is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

@@ -9,7 +9,8 @@ use rustls::server::{ServerConfig, WebPkiClientVerifier};
 use rustls::version::{TLS12, TLS13};
 use rustls::{RootCertStore, SupportedProtocolVersion};
 
-use super::{HttpVersions, SimulatorError, TlsVersions};
+use super::error::SimulatorError;
+use super::options::{HttpVersions, TlsVersions};
 
 /// The name of HTTP/2 in ALPN.
 pub(super) const HTTP_2: &[u8] = b"h2";
