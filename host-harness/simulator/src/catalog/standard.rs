@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Offer, OfferStatus, OfferText};
+use super::offer::{Offer, OfferStatus, OfferText};
 
 /// The countries in which the standard offers are sold.
 const COUNTRIES: [&str; 8] = ["AT", "CY", "DE", "FR", "GB", "GR", "IT", "US"];
