@@ -291,12 +291,7 @@ fn found(entry: Option<LedgerEntry>, caller: &Application) -> Result<Answer, Ref
 fn owned(entry: Option<LedgerEntry>, caller: &Application) -> Result<LedgerEntry, Refusal> {
     entry
         .filter(|entry| purchase::is_owned_by(entry, caller.client_id))
-        .ok_or_else(no_such_license)
-}
-
-/// The refusal of a license that was never bought, or was bought by another application: the caller can't tell.
-fn no_such_license() -> Refusal {
-    Refusal::new(StatusCode::NOT_FOUND, "TokenNotFound", "there is no such license")
+        .ok_or_else(Refusal::no_such_license)
 }
 
 fn check_channel(caller: &Application, channel_id: &str) -> Result<(), Refusal> {

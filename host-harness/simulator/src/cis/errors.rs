@@ -70,6 +70,11 @@ impl Refusal {
         Refusal::new(StatusCode::CONFLICT, code, message)
     }
 
+    /// A refusal because the license was never bought, or was bought by another application: the caller can't tell.
+    pub(super) fn no_such_license() -> Refusal {
+        Refusal::new(StatusCode::NOT_FOUND, "TokenNotFound", "there is no such license")
+    }
+
     /// A refusal because the simulator itself could not do its work; the error is logged.
     pub(super) fn internal(error: &(dyn std::error::Error + 'static)) -> Refusal {
         tracing::error!(error, "the simulator can't answer");

@@ -59,7 +59,7 @@ impl LicenseReturn {
             .await
             .map_err(|error| Refusal::internal(&error))?;
         let Some(entry) = entry else {
-            return Err(super::no_such_license());
+            return Err(Refusal::no_such_license());
         };
         if taken || entry.return_client_transaction_id.as_ref() == Some(id) {
             return Ok(answer(&entry));
