@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use bss_model::{Instance, Standing, Thumbprint};
+use bss_model::{Advice, Diagnose, Diagnosis, ErrorKind, Instance, Standing, Thumbprint};
 use bss_sandbox::bindings::connection::Step;
 use bss_sandbox::bindings::failures::Problem;
 use bss_sandbox::call_event::CallListener;
@@ -36,7 +36,7 @@ pub enum RotateError {
     #[error(transparent)]
     Check(#[from] CheckError),
     /// There is nothing to rotate from.
-    #[error("instance `{0}` is not ready; hint: complete its form with `instance configure`")]
+    #[error("instance `{0}` is not ready")]
     NotReady(String),
     /// It has it already.
     #[error("instance `{name}` uses certificate `{thumbprint}` already")]
@@ -66,6 +66,23 @@ pub enum RotateError {
         /// All steps, one of which did not pass.
         steps: Vec<Step>,
     },
+}
+
+impl Diagnose for RotateError {
+    fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::Configure(error) => error.diagnosis(),
+            Self::Check(error) => error.diagnosis(),
+            Self::NotReady(instance) => {
+                Diagnosis::new(ErrorKind::Conflict, "not-ready").advise(Advice::CompleteForm {
+                    instance: instance.clone(),
+                })
+            }
+            Self::AlreadyUsed { .. } => Diagnosis::new(ErrorKind::Conflict, "certificate-already-used"),
+            Self::Refused { .. } => Diagnosis::new(ErrorKind::Refused, "certificate-refused"),
+            Self::CheckFailed { .. } => Diagnosis::new(ErrorKind::Refused, "check-failed"),
+        }
+    }
 }
 
 impl Host {

@@ -1,6 +1,6 @@
 //! Whether the vendor can be reached with an instance's settings, as the plugin finds step by step.
 
-use bss_model::Instance;
+use bss_model::{Diagnose, Diagnosis, ErrorKind, Instance};
 use bss_sandbox::bindings::connection::{Step, StepResult};
 use bss_sandbox::call_event::CallListener;
 use bss_sandbox::error::{CallError, LoadError};
@@ -20,11 +20,24 @@ pub enum CheckError {
     #[error(transparent)]
     Prepare(#[from] PrepareError),
     /// The plugin has no such function.
-    #[error("the plugin of instance `{0}` can't check connections; hint: a newer version of it may")]
+    #[error("the plugin of instance `{0}` can't check connections")]
     NotOffered(String),
     /// The plugin brought no answer.
     #[error(transparent)]
     Call(#[from] CallError),
+}
+
+impl Diagnose for CheckError {
+    fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::Instance(error) => error.diagnosis(),
+            Self::Prepare(error) => error.diagnosis(),
+            Self::NotOffered(_) => {
+                Diagnosis::new(ErrorKind::Refused, "not-offered").say("a newer version of the plugin may")
+            }
+            Self::Call(error) => error.diagnosis(),
+        }
+    }
 }
 
 impl From<LoadError> for CheckError {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use bss_model::{Instance, purchase_rule};
+use bss_model::{Advice, Diagnose, Diagnosis, ErrorKind, Instance, purchase_rule};
 use bss_record::{IdentityError, Record, RecordError};
 use bss_sandbox::access_token_cache::AccessTokenCache;
 use bss_sandbox::call::CallContext;
@@ -62,6 +62,14 @@ pub enum OpenError {
     Record(#[from] RecordError),
 }
 
+impl Diagnose for OpenError {
+    fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::Record(error) => error.diagnosis(),
+        }
+    }
+}
+
 /// Why a call for an instance can't be made.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -73,9 +81,7 @@ pub enum PrepareError {
     #[error(transparent)]
     Record(#[from] RecordError),
     /// The instance's certificate can't be used.
-    #[error(
-        "the certificate of instance `{instance}` can't be used; hint: import a usable one and choose it with `instance configure`"
-    )]
+    #[error("the certificate of instance `{instance}` can't be used")]
     Identity {
         /// The instance's name.
         instance: String,
@@ -93,19 +99,44 @@ pub enum PrepareError {
         source: AuthorityError,
     },
     /// The certificate authorities that the instance is to trust can't be read.
-    #[error(
-        "no certificate authority to trust for instance `{instance}`; hint: give a PEM file with --trust"
-    )]
+    #[error("no certificate authority to trust for instance `{instance}`")]
     TrustRoots {
         /// The instance's name.
         instance: String,
     },
     /// The instance is not ready.
-    #[error("instance `{0}` is not ready; hint: complete its form with `instance configure`")]
+    #[error("instance `{0}` is not ready")]
     NotReady(String),
     /// They were saved between the beginning of an attempt and its call.
-    #[error("the settings of instance `{0}` were saved at this moment; the next attempt is made with them")]
+    #[error("the settings of instance `{0}` were saved at this moment")]
     SettingsChanged(String),
+}
+
+impl Diagnose for PrepareError {
+    fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::Load(error) => error.diagnosis(),
+            Self::Record(error) => error.diagnosis(),
+            Self::Identity {
+                source: source @ (IdentityError::HostKey(_) | IdentityError::Record(_)),
+                ..
+            } => source.diagnosis(),
+            Self::Identity { instance, .. } => Diagnosis::new(ErrorKind::Conflict, "certificate-unusable")
+                .advise(Advice::ChooseCertificate {
+                    instance: instance.clone(),
+                }),
+            Self::Authority { .. } => Diagnosis::new(ErrorKind::Damaged, "saved-server-unusable"),
+            Self::TrustRoots { .. } => Diagnosis::new(ErrorKind::Conflict, "trusted-authorities-unusable")
+                .advise(Advice::NameTrustedAuthorities),
+            Self::NotReady(instance) => {
+                Diagnosis::new(ErrorKind::Conflict, "not-ready").advise(Advice::CompleteForm {
+                    instance: instance.clone(),
+                })
+            }
+            Self::SettingsChanged(_) => Diagnosis::new(ErrorKind::Conflict, "settings-changed")
+                .say("the next attempt is made with them"),
+        }
+    }
 }
 
 impl Host {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bss_model::{Instance, SavedSettings, Thumbprint};
+use bss_model::{Advice, Diagnose, Diagnosis, ErrorKind, Instance, SavedSettings, Thumbprint};
 use bss_record::{self, RecordError, SaveError};
 use bss_sandbox::bindings::instance_settings::{
     Draft, FieldKind, Form, InstalledCertificate, KeyKind, OtherInstance, Standing,
@@ -29,10 +29,10 @@ pub struct InstanceForm {
 #[non_exhaustive]
 pub enum ConfigureError {
     /// There is none of that name.
-    #[error("there is no instance `{0}`; hint: `instance list` shows those that there are")]
+    #[error("there is no instance `{0}`")]
     NoInstance(String),
     /// There is no field of that name.
-    #[error("the form has no field `{field}`; hint: its fields are {fields}")]
+    #[error("the form has no field `{field}`")]
     NoField {
         /// What was named.
         field: String,
@@ -54,6 +54,24 @@ pub enum ConfigureError {
     /// The plugin asks for something that the operator has not typed.
     #[error("the plugin broke a rule and nothing was saved: {0}")]
     Plugin(String),
+}
+
+impl Diagnose for ConfigureError {
+    fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::NoInstance(_) => {
+                Diagnosis::new(ErrorKind::NotFound, "no-instance").advise(Advice::ListInstances)
+            }
+            Self::NoField { fields, .. } => {
+                Diagnosis::new(ErrorKind::NotFound, "no-field").say(format!("its fields are {fields}"))
+            }
+            Self::Load(error) => error.diagnosis(),
+            Self::Call(error) => error.diagnosis(),
+            Self::Record(error) => error.diagnosis(),
+            Self::Save(error) => error.diagnosis(),
+            Self::Plugin(_) => Diagnosis::new(ErrorKind::Refused, "plugin-broke-rule"),
+        }
+    }
 }
 
 impl Host {

@@ -3,14 +3,16 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use bss_model::{Contact, Instance, NewLine, NewOrder, Order, Party, Problem};
+use bss_model::{
+    Advice, Contact, Diagnose, Diagnosis, ErrorKind, Instance, NewLine, NewOrder, Order, Party, Problem,
+};
 use bss_record::{RecordError, RetryError};
 use bss_sandbox::CallListener;
 use bss_sandbox::bindings::failures::{ChangeFailure, Delay};
 use bss_sandbox::bindings::license_order as contract;
 use uuid::Uuid;
 
-use crate::contract::{contract_instance, contract_party, recorded_problem};
+use crate::contract::{contract_instance, contract_party, recorded_problem, said};
 use crate::host::{Host, PrepareError};
 use crate::instance_settings::ConfigureError;
 use crate::license_purchase::Answer;
@@ -66,8 +68,23 @@ pub enum PlaceError {
     #[error(transparent)]
     Retry(#[from] RetryError),
     /// There is no such order.
-    #[error("there is no order `{0}`; hint: `bss-host asset list --json` tells each license's order")]
+    #[error("there is no order `{0}`")]
     NoOrder(Uuid),
+}
+
+impl Diagnose for PlaceError {
+    fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::Instance(error) => error.diagnosis(),
+            Self::Prepare(error) => error.diagnosis(),
+            Self::Order(error) => error.diagnosis(),
+            Self::Record(error) => error.diagnosis(),
+            Self::Refused { problem, .. } => said(ErrorKind::Refused, &problem.code, &problem.advice),
+            Self::NotChecked { .. } => Diagnosis::new(ErrorKind::Unavailable, "not-checked"),
+            Self::Retry(error) => error.diagnosis(),
+            Self::NoOrder(_) => Diagnosis::new(ErrorKind::NotFound, "no-order").advise(Advice::ListOrders),
+        }
+    }
 }
 
 impl Host {

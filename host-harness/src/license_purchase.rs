@@ -3,9 +3,11 @@
 //! The record knows of the attempt before the plugin is called. [`bss_model::purchase_rule`] decides what the attempt does and what
 //! comes of it; this module makes the calls.
 
+use std::borrow::Cow;
+
 use bss_model::clock::now_ms;
 use bss_model::purchase_rule::{self, Attempted, FirstStep, LookUpAnswer, LookUpReason, PurchaseAnswer};
-use bss_model::{EarlierAttempts, Instance, Problem, SyncStatus, TakenAsset};
+use bss_model::{Diagnose, EarlierAttempts, Instance, Problem, SyncStatus, TakenAsset, with_causes};
 use bss_record::{FinishError, RecordError};
 use bss_sandbox::bindings::failures::{ChangeFailure, ReadFailure};
 use bss_sandbox::bindings::license_lifecycle::LicenseName;
@@ -182,16 +184,12 @@ fn look_up_answer(found: Found) -> LookUpAnswer {
 }
 
 fn not_attempted(error: &PrepareError) -> Problem {
-    let mut message = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        message = format!("{message}: {cause}");
-        source = cause.source();
-    }
+    let advice = error.diagnosis().advice;
+    let advice = advice.map_or(Cow::Borrowed("correct it"), |advice| advice.sentence());
     Problem::new(
         "not-attempted",
-        message,
-        "correct it; the next attempt comes by itself",
+        with_causes(error),
+        format!("{advice}; the next attempt comes by itself"),
     )
 }
 

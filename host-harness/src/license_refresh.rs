@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use bss_model::{
-    Asset, AssetFilter, AssetStatus, CancellationFilter, CancellationState, SyncStatus, is_returned_elsewhere,
+    Asset, AssetFilter, AssetStatus, CancellationFilter, CancellationState, Diagnose, Diagnosis, ErrorKind,
+    SyncStatus, is_returned_elsewhere,
 };
 use bss_record::{RecordError, RefreshRecordError};
 use bss_sandbox::bindings::failures::{Delay, Problem, ReadFailure};
@@ -16,7 +17,7 @@ use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::contract::contract_instance;
-use crate::contract::{recorded_license, retry_after};
+use crate::contract::{recorded_license, retry_after, said};
 use crate::host::{Host, PrepareError};
 
 /// How many licenses are asked about at once: enough that an answer's way of 20 ms does not add up over thousands,
@@ -31,9 +32,7 @@ pub enum RefreshError {
     #[error(transparent)]
     Record(#[from] RefreshRecordError),
     /// The plugin has no such function.
-    #[error(
-        "the plugin of instance `{0}` can't say what became of a license; hint: a newer version of it may"
-    )]
+    #[error("the plugin of instance `{0}` can't say what became of a license")]
     NotOffered(String),
     /// The call can't be made.
     #[error(transparent)]
@@ -48,11 +47,32 @@ pub enum RefreshError {
     #[error("{} ({})", .0.problem.message, .0.problem.code)]
     Unavailable(Delay),
     /// The vendor does not know the license.
-    #[error("the vendor does not know the license of asset `{0}`; hint: ask the vendor's support")]
+    #[error("the vendor does not know the license of asset `{0}`")]
     Missing(Uuid),
     /// Not asked, because the vendor was not reached for those before it.
     #[error("not asked: the vendor can't be reached")]
     NotAsked,
+}
+
+impl Diagnose for RefreshError {
+    fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::Record(error) => error.diagnosis(),
+            Self::NotOffered(_) => {
+                Diagnosis::new(ErrorKind::Refused, "not-offered").say("a newer version of the plugin may")
+            }
+            Self::Prepare(error) => error.diagnosis(),
+            Self::Call(error) => error.diagnosis(),
+            Self::Refused(problem) => said(ErrorKind::Refused, &problem.code, &problem.advice),
+            Self::Unavailable(Delay { problem, .. }) => {
+                said(ErrorKind::Unavailable, &problem.code, &problem.advice)
+            }
+            Self::Missing(_) => {
+                Diagnosis::new(ErrorKind::Refused, "license-not-found").say("ask the vendor's support")
+            }
+            Self::NotAsked => Diagnosis::new(ErrorKind::Unavailable, "not-asked"),
+        }
+    }
 }
 
 impl From<RecordError> for RefreshError {

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use bss_model::clock::now_ms;
 use bss_model::purchase_rule::{self, VendorSignal};
 use bss_model::{
-    BegunReturn, Cancellation, CancellationState, Instance, Requester, ReturnResult, TakenReturn,
+    BegunReturn, Cancellation, CancellationState, Diagnose, Diagnosis, ErrorKind, Instance, Requester,
+    ReturnResult, TakenReturn,
 };
 use bss_record::{BeginReturnError, CancelError, DecideError, FinishReturnError, RecordError};
 use bss_sandbox::bindings::license_lifecycle as contract;
@@ -52,7 +53,7 @@ pub enum ReturnError {
     #[error(transparent)]
     Decide(#[from] DecideError),
     /// The plugin can't return licenses.
-    #[error("the plugin of instance `{0}` can't return licenses; hint: a newer version of it may")]
+    #[error("the plugin of instance `{0}` can't return licenses")]
     NotOffered(String),
     /// The call can't be made.
     #[error(transparent)]
@@ -66,6 +67,22 @@ pub enum ReturnError {
     /// The record can't be read or written.
     #[error(transparent)]
     Record(#[from] RecordError),
+}
+
+impl Diagnose for ReturnError {
+    fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::Cancel(error) => error.diagnosis(),
+            Self::Decide(error) => error.diagnosis(),
+            Self::NotOffered(_) => {
+                Diagnosis::new(ErrorKind::Refused, "not-offered").say("a newer version of the plugin may")
+            }
+            Self::Prepare(error) => error.diagnosis(),
+            Self::Begin(error) => error.diagnosis(),
+            Self::Finish(error) => error.diagnosis(),
+            Self::Record(error) => error.diagnosis(),
+        }
+    }
 }
 
 impl From<LoadError> for ReturnError {

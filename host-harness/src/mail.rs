@@ -19,7 +19,10 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bss_model::clock::{millis, now_ms};
-use bss_model::{Contact, MailDelivery, MailOutcome, MailSettings, MailToSend, Problem};
+use bss_model::{
+    Advice, Contact, Diagnose, Diagnosis, ErrorKind, MailDelivery, MailOutcome, MailSettings, MailToSend,
+    Problem,
+};
 use bss_record::{Record, RecordError};
 use tokio::task::{JoinError, JoinSet};
 use uuid::Uuid;
@@ -27,6 +30,7 @@ use uuid::Uuid;
 use self::letter::{ComposeError, Letter};
 use self::smtp::{Connection, Smtp, SmtpFailure};
 use crate::backoff;
+use crate::contract::said;
 use crate::host::Host;
 
 pub use letter::ComposeError as MailComposeError;
@@ -48,6 +52,9 @@ const FIRST_PAUSE: Duration = Duration::from_secs(30);
 /// The longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60 * 60);
 
+/// What to do about an e-mail that waits because of the settings.
+const CORRECT_SETTINGS: &str = "correct the mail settings";
+
 /// What became of the e-mails that a worker took in one go.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MailRound {
@@ -64,7 +71,7 @@ pub struct MailRound {
 #[non_exhaustive]
 pub enum TestMailError {
     /// Nobody has said how e-mail is sent.
-    #[error("this host has no mail settings; hint: make them with `mail configure`")]
+    #[error("this host has no mail settings")]
     NotConfigured,
     /// It can't be composed.
     #[error(transparent)]
@@ -75,6 +82,19 @@ pub enum TestMailError {
     /// The record failed.
     #[error(transparent)]
     Record(#[from] RecordError),
+}
+
+impl Diagnose for TestMailError {
+    fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::NotConfigured => {
+                Diagnosis::new(ErrorKind::Conflict, "no-mail-settings").advise(Advice::ConfigureMail)
+            }
+            Self::Compose(error) => error.diagnosis(),
+            Self::Delivery(problem) => said(ErrorKind::Unavailable, &problem.code, &problem.advice),
+            Self::Record(error) => error.diagnosis(),
+        }
+    }
 }
 
 impl Host {
@@ -128,7 +148,7 @@ impl Host {
                 Ok(Err(error)) => failed = Some(error),
                 Err(error) => {
                     tracing::error!(%error, "the sending of e-mails broke off");
-                    failed = Some(sqlx::Error::WorkerCrashed.into());
+                    failed = Some(RecordError::TaskEnded);
                 }
             }
         }
@@ -262,7 +282,7 @@ fn not_composed(error: &ComposeError) -> MailOutcome {
             "address-unusable",
             "tell the customer the license another way",
         )),
-        _ => MailOutcome::Later(problem("mail-not-composed", "correct it with `mail configure`")),
+        _ => MailOutcome::Later(problem("mail-not-composed", CORRECT_SETTINGS)),
     }
 }
 
@@ -319,7 +339,7 @@ fn not_set_up(code: &str, error: &dyn std::error::Error) -> Problem {
     Problem {
         code: code.to_owned(),
         message: format!("mail can't be sent as it is configured: {error}"),
-        advice: "correct it with `mail configure`".to_owned(),
+        advice: CORRECT_SETTINGS.to_owned(),
         correlation_id: String::new(),
     }
 }

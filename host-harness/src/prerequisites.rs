@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use bss_keys::{InspectError, InspectedPfx, PfxCode, PfxError, inspect_pfx};
 use bss_model::clock::{now_ms, rfc3339};
+use bss_model::{Diagnose};
 use hickory_resolver::proto::op::ResponseCode;
 
 pub use dns::CNAME_CHAIN_MAX;
@@ -192,10 +193,12 @@ fn pfx_point(inspected: &InspectedPfx, now_ms: i64) -> Point {
 }
 
 fn unread_pfx_point(error: &InspectError) -> Point {
-    let text = error.to_string();
-    // Each of these errors says what is wrong and, after the last semicolon, what to do.
-    let (found, advice) = text.rsplit_once("; ").unwrap_or((&text, ""));
-    let found = found.to_owned();
+    let found = error.to_string();
+    let advice = error
+        .diagnosis()
+        .advice
+        .map(|advice| advice.sentence())
+        .unwrap_or_default();
     match error {
         InspectError::Interrupted(_) => Point::unknown("not-read", found, advice),
         InspectError::Pfx(PfxError::WrongCode) => Point::failed("wrong-code", found, advice),
@@ -340,18 +343,18 @@ fn silence_point(silence: Silence) -> Point {
             Point::unknown(
                 outcome,
                 format!("the resolver's answer for `{name}` is {said}"),
-                "ask another resolver with --resolver, or look at the name servers of the domain",
+                "ask another resolver, or look at the name servers of the domain",
             )
         }
         Silence::NoAnswer { name, cause } => Point::unknown(
             "no-answer",
             format!("the resolver gave no answer for `{name}` ({cause})"),
-            "try again, or ask another resolver with --resolver",
+            "try again, or ask another resolver",
         ),
         Silence::NoResolver { cause } => Point::unknown(
             "no-resolver",
             format!("the system's configuration names no resolver that can be asked ({cause})"),
-            "name one with --resolver",
+            "name a resolver",
         ),
     }
 }

@@ -6,18 +6,18 @@ use std::time::Duration;
 
 use bss_model::clock::now_ms;
 use bss_model::{
-    Difference, Instance, Problem, RunAction, RunLease, RunLogLevel, RunLogLine, RunProgress, RunState,
-    SkippedItems,
+    Diagnose, Diagnosis, Difference, ErrorKind, Instance, Problem, RunAction, RunLease, RunLogLevel,
+    RunLogLine, RunProgress, RunState, SkippedItems, with_causes,
 };
 use bss_record::{self, ApplyError, EndRunError, RecordError, StartRunError};
-use bss_sandbox::bindings::failures::ReadFailure;
+use bss_sandbox::bindings::failures::{self, ReadFailure};
 use bss_sandbox::bindings::services_definition as contract;
 use bss_sandbox::bindings::services_definition::{Outcome, Summary};
 use bss_sandbox::call_event::{CallEvent, CallListener, LogLevel};
 use bss_sandbox::error::{CallError, LoadError};
 use uuid::Uuid;
 
-use crate::contract::contract_instance;
+use crate::contract::{contract_instance, problem_line, recorded_problem, said};
 use crate::host::{Host, PrepareError};
 use crate::instance_settings::ConfigureError;
 
@@ -71,7 +71,7 @@ pub enum ServicesError {
     #[error(transparent)]
     Call(#[from] CallError),
     /// The plugin says why there is nothing.
-    #[error("the catalog was not read")]
+    #[error("the catalog was not read: {}", problem_line(read_problem(.0)))]
     Read(ReadFailure),
     /// The record can't be read or written.
     #[error(transparent)]
@@ -82,6 +82,21 @@ pub enum ServicesError {
     /// The run is not this process's any more.
     #[error(transparent)]
     End(EndRunError),
+}
+
+impl Diagnose for ServicesError {
+    fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::Read(failure) => read_diagnosis(failure),
+            Self::Instance(error) => error.diagnosis(),
+            Self::Start(error) => error.diagnosis(),
+            Self::Prepare(error) => error.diagnosis(),
+            Self::Call(error) => error.diagnosis(),
+            Self::Record(error) => error.diagnosis(),
+            Self::Apply(error) => error.diagnosis(),
+            Self::End(error) => error.diagnosis(),
+        }
+    }
 }
 
 impl From<LoadError> for ServicesError {
@@ -423,16 +438,7 @@ fn log_line(level: LogLevel, subject: &str, message: &str) -> RunLogLine {
 /// Why a run failed, as the record keeps it.
 fn reason(error: &ServicesError) -> Problem {
     if let ServicesError::Read(failure) = error {
-        let problem = match failure {
-            ReadFailure::Refused(problem) | ReadFailure::Malformed(problem) => problem,
-            ReadFailure::Unavailable(delay) => &delay.problem,
-        };
-        return Problem {
-            code: problem.code.clone(),
-            message: problem.message.clone(),
-            advice: problem.advice.clone(),
-            correlation_id: problem.correlation_id.clone(),
-        };
+        return recorded_problem(read_problem(failure).clone());
     }
     let code = match error {
         ServicesError::Prepare(_) | ServicesError::Instance(_) => "not-ready",
@@ -440,22 +446,29 @@ fn reason(error: &ServicesError) -> Problem {
         ServicesError::Apply(_) => "contradiction",
         _ => "record",
     };
-    let mut message = error.to_string();
-    let mut next = std::error::Error::source(error);
-    while let Some(cause) = next {
-        message = format!("{message}: {cause}");
-        next = cause.source();
+    let advice = error.diagnosis().advice;
+    Problem::new(
+        code,
+        with_causes(error),
+        advice.map_or_else(String::new, |advice| advice.sentence().into_owned()),
+    )
+}
+
+/// What a plugin says of a reading that brought nothing.
+fn read_problem(failure: &ReadFailure) -> &failures::Problem {
+    match failure {
+        ReadFailure::Refused(problem) | ReadFailure::Malformed(problem) => problem,
+        ReadFailure::Unavailable(delay) => &delay.problem,
     }
-    let (message, advice) = match message.split_once("; hint: ") {
-        Some((message, advice)) => (message.to_owned(), advice.to_owned()),
-        None => (message, String::new()),
+}
+
+fn read_diagnosis(failure: &ReadFailure) -> Diagnosis {
+    let kind = match failure {
+        ReadFailure::Refused(_) => ErrorKind::Refused,
+        ReadFailure::Unavailable(_) | ReadFailure::Malformed(_) => ErrorKind::Unavailable,
     };
-    Problem {
-        code: code.to_owned(),
-        message,
-        advice,
-        correlation_id: String::new(),
-    }
+    let problem = read_problem(failure);
+    said(kind, &problem.code, &problem.advice)
 }
 
 fn skipped_items(warned_of: &[String], skipped: u32) -> SkippedItems {

@@ -252,8 +252,7 @@ async fn tell_overdue(record: &Record) -> Result<(), RecordError> {
     for asset in record.newly_overdue(now_ms().saturating_sub(limit)).await? {
         tracing::warn!(
             %asset,
-            "whether its license was bought has not been known for two hours; it is looked up on and on. \
-             `bss-host asset history` shows every attempt, to quote to the vendor's support"
+            "whether its license was bought has not been known for two hours; it is looked up on and on"
         );
     }
     Ok(())

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, SystemTime};
 
 use bss_simulator::{CertificateRequest, Simulator, SimulatorOptions};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::component::{bss_host, component};
@@ -194,6 +194,89 @@ pub(crate) fn assert_fails(output: &Output, code: i32, saying: &[&str]) {
     assert_eq!(errors.len(), 1, "{text}");
     for words in saying {
         assert!(text.contains(words), "`{words}` in: {text}");
+    }
+}
+
+/// The result of a command that fails with `--json`; the line after it says why.
+pub(crate) fn first_line(output: &[u8]) -> &[u8] {
+    output.split(|byte| *byte == b'\n').next().unwrap_or_default()
+}
+
+/// What a failing command tells a program, in the last line of its standard output.
+fn told_error(output: &Output) -> Value {
+    let text = String::from_utf8_lossy(&output.stdout);
+    let told: Value = serde_json::from_str(text.lines().last().expect("a line")).expect("JSON");
+    told["error"].clone()
+}
+
+#[test]
+fn a_program_reads_what_was_refused_in_the_last_line() {
+    let desk = Desk::open();
+    let refused = desk.run(&["instance", "show", "nobody", "--json"]);
+    assert_fails(
+        &refused,
+        REFUSED,
+        &["error: there is no instance `nobody`\nhint: `bss-host instance list`"],
+    );
+    let expected = json!({
+        "code": "no-instance",
+        "kind": "not-found",
+        "message": "there is no instance `nobody`",
+        "advice": "`bss-host instance list` shows those that there are",
+    });
+    assert_eq!(told_error(&refused), expected);
+}
+
+#[test]
+fn a_program_reads_that_this_machine_was_in_the_way() {
+    let desk = Desk::open();
+    let create = ["instance", "create", "esd", "--currency", "EUR"];
+    assert_ends(&desk.run(&create), DONE);
+    std::fs::write(desk.folder.path().join("no.wasm"), "no component").expect("a file");
+    for (file, code, kind) in [
+        ("not-there.wasm", "no-plugin", "unavailable"),
+        ("no.wasm", "not-a-component", "damaged"),
+    ] {
+        let output = Command::new(bss_host())
+            .args(["instance", "show", "esd", "--json", "--data-dir"])
+            .arg(desk.folder.path().join("bss"))
+            .arg("--plugin")
+            .arg(desk.folder.path().join(file))
+            .output()
+            .expect("the program runs");
+        assert_ends(&output, NO_ANSWER);
+        let told = told_error(&output);
+        assert_eq!(
+            (&told["code"], &told["kind"]),
+            (&json!(code), &json!(kind)),
+            "{told}"
+        );
+    }
+}
+
+#[test]
+fn a_program_reads_each_problem_of_a_form_after_the_form() {
+    let desk = Desk::open();
+    let create = ["instance", "create", "esd", "--currency", "EUR"];
+    assert_ends(&desk.run(&create), DONE);
+    let set = ["--set", "service-url=ftp://nowhere", "--json"];
+    let refused = desk.run(&[&["instance", "configure", "esd"][..], &set].concat());
+    assert_fails(&refused, REFUSED, &["nothing was saved"]);
+    let form: Value = serde_json::from_slice(first_line(&refused.stdout)).expect("JSON");
+    assert_eq!(form["saved"], false);
+    let told = told_error(&refused);
+    assert_eq!(
+        (&told["code"], &told["kind"]),
+        (&json!("form-refused"), &json!("refused"))
+    );
+    let problems = told["problems"].as_array().expect("problems");
+    let of_url = problems.iter().find(|problem| problem["field"] == "service-url");
+    let of_url = of_url.unwrap_or_else(|| panic!("{told}"));
+    for text in ["code", "message", "advice"] {
+        assert!(
+            of_url[text].as_str().is_some_and(|text| !text.is_empty()),
+            "{of_url}"
+        );
     }
 }
 
@@ -473,7 +556,12 @@ fn a_plugin_that_is_missing_is_named_with_what_to_do() {
         .arg(desk.folder.path().join("bss"))
         .output()
         .expect("the program runs");
-    assert_fails(&output, REFUSED, &["`not-there.wasm`", "cargo xtask build"]);
+    // This machine is in the way, and nothing is said about what was asked for.
+    assert_fails(
+        &output,
+        NO_ANSWER,
+        &["`not-there.wasm`", "hint: build it with `cargo xtask build`"],
+    );
 }
 
 #[test]

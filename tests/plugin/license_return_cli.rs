@@ -5,6 +5,7 @@ use std::process::Output;
 use bss_simulator::{Fault, Operation, Repeat, When};
 use serde_json::Value;
 
+use crate::cli::first_line;
 use crate::license_return::{doubted_and_refused, sold};
 use crate::scenario::{INSTANCE, PRICE, Scenario};
 
@@ -15,7 +16,7 @@ const NO_ANSWER: i32 = 3;
 
 fn json(output: &Output, code: i32) -> Value {
     assert_eq!(output.status.code(), Some(code), "{output:?}");
-    serde_json::from_slice(&output.stdout).expect("JSON")
+    serde_json::from_slice(first_line(&output.stdout)).expect("JSON")
 }
 
 fn error(output: &Output) -> String {

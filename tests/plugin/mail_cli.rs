@@ -49,7 +49,7 @@ async fn an_operator_finds_every_license_invoiced_and_mailed_and_no_key_in_it() 
     assert_eq!(code(&waiting), DONE);
     assert!(
         err(&waiting).contains("2 to be sent, but this host has no mail settings")
-            && err(&waiting).contains("hint: make them with `mail configure`"),
+            && err(&waiting).contains("hint: make them with `bss-host mail configure`"),
         "{}",
         err(&waiting)
     );

@@ -7,7 +7,7 @@ use bss_model::{Asset, AssetFilter};
 use bss_simulator::{Fault, Operation, Repeat, When};
 use serde_json::Value;
 
-use crate::cli::{CUSTOMER, DONE, REFUSED, USAGE, assert_ends, assert_fails};
+use crate::cli::{CUSTOMER, DONE, REFUSED, USAGE, assert_ends, assert_fails, first_line};
 use crate::component::{bss_host, component};
 use crate::scenario::{INSTANCE, Scenario};
 
@@ -52,7 +52,7 @@ pub(crate) fn replay(file: &Path) -> Output {
 }
 
 pub(crate) fn replayed(output: &Output) -> Vec<Value> {
-    let calls: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
+    let calls: Value = serde_json::from_slice(first_line(&output.stdout)).unwrap_or_else(|error| {
         panic!("{error}: {}", String::from_utf8_lossy(&output.stderr));
     });
     calls.as_array().expect("calls").clone()

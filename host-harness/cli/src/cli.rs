@@ -6,6 +6,7 @@ mod bench;
 mod certificates;
 mod commands;
 mod demo;
+mod failure;
 mod instances;
 mod invoices;
 mod mail;
@@ -32,7 +33,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use self::args::Arguments;
-use self::show::Failure;
+use self::failure::Failure;
 
 /// How a command ended, as its exit code says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +72,7 @@ pub(crate) async fn run(command_line: impl IntoIterator<Item = std::ffi::OsStrin
             };
         }
     };
+    let json = arguments.json;
     let (_until_the_end, ran) = match start_log(&arguments) {
         Ok(until_the_end) => (until_the_end, commands::run(arguments).await),
         Err(failure) => (None, Err(failure)),
@@ -78,7 +80,7 @@ pub(crate) async fn run(command_line: impl IntoIterator<Item = std::ffi::OsStrin
     match ran {
         Ok(status) => status,
         Err(failure) => {
-            show::failure(&failure);
+            failure.show(json);
             failure.status
         }
     }
@@ -105,7 +107,7 @@ fn start_log(arguments: &Arguments) -> Result<Option<TraceGuard>, Failure> {
     let lines = lines.with_filter(filter);
     let collector = arguments.otlp.as_deref().filter(|endpoint| !endpoint.is_empty());
     let collector = collector.map(Collector::new).transpose();
-    let collector = collector.map_err(|error| Failure::new(ExitStatus::Usage, &error))?;
+    let collector = collector.map_err(|error| Failure::from(error).on_the_command_line())?;
     let (traces, guard) = arguments
         .command
         .opens_host()

@@ -7,6 +7,7 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey};
+use bss_model::{Advice, Diagnose, Diagnosis, ErrorKind};
 use data_encoding::BASE64;
 use zeroize::Zeroizing;
 
@@ -34,16 +35,13 @@ pub struct HostKey {
 #[non_exhaustive]
 pub enum HostKeyError {
     /// The text is not the base64 form of 256 bits.
-    #[error(
-        "`{origin}` does not hold a host key: it must be the base64 form of exactly 32 bytes; restore the key, \
-         since what was sealed with it can't be read with another"
-    )]
+    #[error("`{origin}` does not hold a host key, which is the base64 form of exactly 32 bytes")]
     NotAKey {
         /// The variable or the file.
         origin: String,
     },
     /// Others than the owner may read the key.
-    #[error("host key `{}` can be read by others than its owner (mode {mode:o}); run `chmod 600` on it and consider the key as known", path.display())]
+    #[error("host key `{}` can be read by others than its owner (mode {mode:o}), who may know it", path.display())]
     ReadableByOthers {
         /// The file.
         path: PathBuf,
@@ -51,7 +49,7 @@ pub enum HostKeyError {
         mode: u32,
     },
     /// There is a record, but not the key that it was made with.
-    #[error("host key `{}` is missing beside a record that needs it; restore the file, or set `BSS_HOST_KEY`", path.display())]
+    #[error("host key `{}` is missing beside a record that needs it", path.display())]
     Missing {
         /// Where it should be.
         path: PathBuf,
@@ -66,9 +64,7 @@ pub enum HostKeyError {
         source: io::Error,
     },
     /// What was sealed was made with another key, for another purpose, or has been altered.
-    #[error(
-        "the sealed {purpose} can't be opened: another host key sealed it, or it was altered; restore the host key that belongs to this data directory"
-    )]
+    #[error("the sealed {purpose} can't be opened: another host key sealed it, or it was altered")]
     NotOpened {
         /// What it was sealed for.
         purpose: String,
@@ -79,6 +75,29 @@ pub enum HostKeyError {
         /// What it was to be sealed for.
         purpose: String,
     },
+}
+
+impl Diagnose for HostKeyError {
+    fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::NotAKey { .. } => {
+                Diagnosis::new(ErrorKind::Damaged, "host-key-invalid").advise(Advice::RestoreHostKey)
+            }
+            Self::ReadableByOthers { path, .. } => Diagnosis::new(ErrorKind::Unavailable, "host-key-exposed")
+                .advise(Advice::MakePrivate {
+                    path: path.clone(),
+                    mode: 0o600,
+                }),
+            Self::Missing { .. } => {
+                Diagnosis::new(ErrorKind::Damaged, "host-key-missing").advise(Advice::RestoreHostKey)
+            }
+            Self::File { .. } => Diagnosis::new(ErrorKind::Unavailable, "host-key-unreadable"),
+            Self::NotOpened { .. } => {
+                Diagnosis::new(ErrorKind::Damaged, "not-opened").advise(Advice::RestoreHostKey)
+            }
+            Self::NotSealed { .. } => Diagnosis::new(ErrorKind::Unavailable, "not-sealed"),
+        }
+    }
 }
 
 impl HostKey {
@@ -286,7 +305,11 @@ mod tests {
     fn another_key_does_not_open_it() {
         let sealed = HostKey::generate().unwrap().seal("secret", b"text").unwrap();
         let error = HostKey::generate().unwrap().open("secret", &sealed).unwrap_err();
-        assert!(error.to_string().contains("restore the host key"), "{error}");
+        let diagnosis = error.diagnosis();
+        assert_eq!(
+            (diagnosis.kind, diagnosis.advice),
+            (ErrorKind::Damaged, Some(Advice::RestoreHostKey))
+        );
     }
 
     #[test]

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa;
 use aws_lc_rs::signature::{RSA_PKCS1_SHA256, RSA_PSS_SHA256};
-use bss_model::Thumbprint;
 use bss_model::clock::now_ms;
+use bss_model::{Diagnose, Diagnosis, ErrorKind, Thumbprint};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::sign::CertifiedKey;
 
@@ -30,6 +30,12 @@ pub struct Unusable {
     pub thumbprint: Thumbprint,
     /// Why.
     pub reason: String,
+}
+
+impl Diagnose for Unusable {
+    fn diagnosis(&self) -> Diagnosis {
+        Diagnosis::new(ErrorKind::Conflict, "certificate-unusable")
+    }
 }
 
 /// An installed certificate with its private key, by which an instance proves who it is.

@@ -5,6 +5,7 @@
 //! the signing input of a JWS: in TLS 1.3 it begins with 64 spaces (RFC 8446, section 4.4.3), in TLS 1.2 with the
 //! byte 1 (RFC 5246, sections 7.4 and 7.4.8).
 
+use bss_model::{Diagnose, Diagnosis, ErrorKind};
 use data_encoding::BASE64URL_NOPAD;
 use serde_json::{Map, Value};
 
@@ -15,7 +16,7 @@ pub const SIGNED_MESSAGE_BYTES: usize = 8 * 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotSigned {
     /// It is longer than a client assertion ever is.
-    #[error("a message of {0} bytes is too long to be signed; the limit is {limit}", limit = SIGNED_MESSAGE_BYTES)]
+    #[error("a message of {0} bytes is too long to be signed: the limit is {limit}", limit = SIGNED_MESSAGE_BYTES)]
     TooLong(usize),
     /// It is something else.
     #[error(
@@ -26,6 +27,16 @@ pub enum NotSigned {
     /// The header promises another signature than the one asked for.
     #[error("the header of the JWS names another `alg` than the one it is to be signed with")]
     OtherAlgorithm,
+}
+
+impl Diagnose for NotSigned {
+    fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::TooLong(_) => Diagnosis::new(ErrorKind::Invalid, "message-too-long"),
+            Self::NotJws => Diagnosis::new(ErrorKind::Invalid, "not-a-jws"),
+            Self::OtherAlgorithm => Diagnosis::new(ErrorKind::Invalid, "other-algorithm"),
+        }
+    }
 }
 
 /// Checks a message that is to be signed with the algorithm of that name, such as `PS256`.

@@ -5,6 +5,7 @@ use serde::Serialize;
 use uuid::Uuid;
 use uuid::uuid;
 
+use crate::diagnosis::{Diagnose, Diagnosis, ErrorKind};
 use crate::license_return::ReturnResult;
 use crate::problem::Problem;
 use crate::words::stored_enum;
@@ -142,10 +143,16 @@ pub struct CancellationFilter {
 
 /// A comment is longer than a record takes.
 #[derive(Debug, thiserror::Error)]
-#[error("the comment has {length} characters, and {COMMENT_LENGTH_MAX} are the most; hint: make it shorter")]
+#[error("the comment has {length} characters, and {COMMENT_LENGTH_MAX} are the most")]
 pub struct CommentTooLong {
     /// How many it has.
     pub length: usize,
+}
+
+impl Diagnose for CommentTooLong {
+    fn diagnosis(&self) -> Diagnosis {
+        Diagnosis::new(ErrorKind::Invalid, "comment-too-long").say("make it shorter")
+    }
 }
 
 /// A comment without the white space around it.

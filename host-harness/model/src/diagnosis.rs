@@ -16,7 +16,7 @@ pub enum ErrorKind {
     Conflict,
     /// The plugin or the vendor said no.
     Refused,
-    /// There is no answer now, or this machine is in the way; the same request may succeed later.
+    /// There is no answer now, or none that can be used, or this machine is in the way; the same request may succeed later.
     Unavailable,
     /// What is kept by the host is missing, damaged or inconsistent.
     Damaged,
@@ -36,9 +36,9 @@ impl ErrorKind {
     }
 }
 
-/// What to do about an error. A surface says it in its own words: a command, a link, a button.
+/// What to do about an error. A surface says it in its own words: a command, a link, a button. A surface that lacks words for a
+/// case does not compile.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Advice {
     /// A sentence that holds on every surface, without a period at its end.
     Say(Cow<'static, str>),
@@ -54,6 +54,8 @@ pub enum Advice {
         /// The instance's name.
         instance: String,
     },
+    /// Look at the list of installed certificates.
+    ListCertificates,
     /// Name certificate authorities to trust.
     NameTrustedAuthorities,
     /// Build the plugin, or name its file.
@@ -69,8 +71,25 @@ pub enum Advice {
         /// The asset.
         asset: Uuid,
     },
+    /// Cancel an asset, which credits it too.
+    CancelAsset {
+        /// The asset.
+        asset: Uuid,
+    },
+    /// Look at every attempt at an asset's license.
+    ShowAttempts {
+        /// The asset.
+        asset: Uuid,
+    },
     /// Look at the list of orders.
     ListOrders,
+    /// Go on with an order that is placed.
+    ResumeOrder {
+        /// The order.
+        order: Uuid,
+    },
+    /// Look at the list of invoices.
+    ListInvoices,
     /// Look at the list of cancellations.
     ListCancellations,
     /// Look at the cancellations of an asset.
@@ -125,6 +144,51 @@ impl Advice {
     pub fn say(sentence: impl Into<Cow<'static, str>>) -> Self {
         Self::Say(sentence.into())
     }
+
+    /// The advice as a sentence that holds on every surface, as the record keeps it.
+    pub fn sentence(&self) -> Cow<'static, str> {
+        match self {
+            Self::Say(sentence) => return sentence.clone(),
+            Self::ListInstances => "look at the list of instances",
+            Self::CompleteForm { instance } => {
+                return format!("complete the form of instance `{instance}`").into();
+            }
+            Self::ChooseCertificate { instance } => {
+                return format!("import a usable certificate and choose it for instance `{instance}`").into();
+            }
+            Self::ListCertificates => "look at the list of certificates",
+            Self::NameTrustedAuthorities => "give the certificate authorities to trust as a PEM file",
+            Self::NamePlugin => "build the plugin, or name its file",
+            Self::ShowPluginLog => "this is a defect of the plugin: look at what it wrote last",
+            Self::RecordAgain => "record the calls again",
+            Self::ListAssets => "look at the list of assets",
+            Self::RetryAsset { .. } => "try the license again",
+            Self::CancelAsset { .. } => "cancel the asset, which credits it too",
+            Self::ShowAttempts { .. } => "look at every attempt at the license",
+            Self::ListOrders => "look at the list of orders",
+            Self::ResumeOrder { .. } => "go on with the order",
+            Self::ListInvoices => "look at the list of invoices",
+            Self::ListCancellations => "look at the list of cancellations",
+            Self::ShowCancellations { .. } => "look at the cancellations of the asset",
+            Self::ListProducts => "look at the products of the instance",
+            Self::FetchServices => "run Get Services Definition, or check the code",
+            Self::ActivateProduct { code } => return format!("activate product `{code}`").into(),
+            Self::PriceProduct { code, currency } => {
+                return format!("set a price for product `{code}` in {currency}, 0 if it is free").into();
+            }
+            Self::ListRuns { .. } => "look at the runs of the instance",
+            Self::StartWorker => "start a worker",
+            Self::ListMails => "look at the list of e-mails",
+            Self::ConfigureMail => "say how e-mail is sent",
+            Self::WriteTemplates => "start from the built-in templates",
+            Self::MakePrivate { path, .. } => {
+                return format!("make `{}` accessible to its owner alone", path.display()).into();
+            }
+            Self::RestoreHostKey => "restore the host key as it was",
+            Self::RestoreBackup => "restore a backup",
+        }
+        .into()
+    }
 }
 
 /// Kind, code and advice of an error.
@@ -169,6 +233,20 @@ impl Diagnosis {
     pub fn say(self, sentence: impl Into<Cow<'static, str>>) -> Self {
         self.advise(Advice::say(sentence))
     }
+}
+
+/// An error and its causes on one line, joined by `: `. A cause that only repeats the text before it is left out.
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut texts = vec![error.to_string()];
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let text = cause.to_string();
+        if texts.last() != Some(&text) {
+            texts.push(text);
+        }
+        next = cause.source();
+    }
+    texts.join(": ")
 }
 
 /// An error that can be shown on any surface. Its `Display` says what is wrong and no more.

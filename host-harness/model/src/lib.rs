@@ -37,7 +37,7 @@ pub use cancellation::{
     COMMENT_LENGTH_MAX, Cancellation, CancellationDecision, CancellationFilter, CancellationState,
     CommentTooLong, Requester, RequesterKind, ReturnReason, return_client_transaction_id, short_enough,
 };
-pub use diagnosis::{Advice, Diagnose, Diagnosis, ErrorKind};
+pub use diagnosis::{Advice, Diagnose, Diagnosis, ErrorKind, with_causes};
 pub use instance::{
     Authority, Change, Instance, NewInstance, Reach, SavedSettings, SettingsVersion, Standing,
 };

@@ -6,6 +6,8 @@ use std::str::FromStr;
 use data_encoding::HEXUPPER;
 use sha1::{Digest as _, Sha1};
 
+use crate::diagnosis::{Diagnose, Diagnosis, ErrorKind};
+
 /// SHA-1 has 160 bits.
 const SHA1_BYTES: usize = 20;
 
@@ -17,12 +19,17 @@ pub struct Thumbprint([u8; SHA1_BYTES]);
 
 /// A text that is no thumbprint.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error(
-    "`{text}` is not a certificate thumbprint; it has 40 hexadecimal digits (spaces and colons between them are ignored)"
-)]
+#[error("`{text}` is not a certificate thumbprint of 40 hexadecimal digits")]
 pub struct NotAThumbprint {
     /// What was given, shortened.
     text: String,
+}
+
+impl Diagnose for NotAThumbprint {
+    fn diagnosis(&self) -> Diagnosis {
+        Diagnosis::new(ErrorKind::Invalid, "not-a-thumbprint")
+            .say("spaces and colons between the digits are ignored")
+    }
 }
 
 impl Thumbprint {

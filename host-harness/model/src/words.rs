@@ -1,5 +1,7 @@
 //! Words that enums are stored and shown by.
 
+use crate::diagnosis::{Diagnose, Diagnosis, ErrorKind};
+
 /// A word that stands for none of an enum's cases.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{word}` is no {of}")]
@@ -8,6 +10,12 @@ pub struct UnknownWord {
     pub word: String,
     /// The enum's name.
     pub of: &'static str,
+}
+
+impl Diagnose for UnknownWord {
+    fn diagnosis(&self) -> Diagnosis {
+        Diagnosis::new(ErrorKind::Invalid, "unknown-word")
+    }
 }
 
 /// Gives an enum one word per case for the database, which must never change, and one for people.

@@ -2,7 +2,8 @@
 
 use bss_model::clock::now_ms;
 use bss_model::{
-    Asset, AssetFilter, AssetStatus, LicenseTokenStatus, Price, ReturnStatus, Secret, SyncStatus,
+    Advice, Asset, AssetFilter, AssetStatus, Diagnose, Diagnosis, ErrorKind, LicenseTokenStatus, Price,
+    ReturnStatus, Secret, SyncStatus,
 };
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, SqliteConnection};
@@ -16,13 +17,13 @@ use super::{Record, RecordError, begin_write};
 #[non_exhaustive]
 pub enum RetryError {
     /// No such asset.
-    #[error("asset `{id}` does not exist; `asset list` shows those that do")]
+    #[error("asset `{id}` does not exist")]
     NoAsset {
         /// What was asked for.
         id: Uuid,
     },
     /// There is nothing to buy.
-    #[error("asset `{id}` has its license; there is nothing to try again")]
+    #[error("asset `{id}` has its license already")]
     HasLicense {
         /// The asset.
         id: Uuid,
@@ -30,6 +31,18 @@ pub enum RetryError {
     /// The record failed.
     #[error(transparent)]
     Record(#[from] RecordError),
+}
+
+impl Diagnose for RetryError {
+    fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::NoAsset { .. } => {
+                Diagnosis::new(ErrorKind::NotFound, "no-asset").advise(Advice::ListAssets)
+            }
+            Self::HasLicense { .. } => Diagnosis::new(ErrorKind::Conflict, "has-license"),
+            Self::Record(error) => error.diagnosis(),
+        }
+    }
 }
 
 impl Record {

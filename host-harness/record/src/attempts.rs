@@ -6,8 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use bss_model::clock::now_ms;
 use bss_model::purchase_rule::{Earlier, EarlierAttempt};
 use bss_model::{
-    Asset, Attempt, AttemptOutcome, AttemptResult, BegunAttempt, License, MailKind, Problem, Reason,
-    ReturnStatus, SyncStatus,
+    Asset, Attempt, AttemptOutcome, AttemptResult, BegunAttempt, Diagnose, Diagnosis, ErrorKind, License,
+    MailKind, Problem, Reason, ReturnStatus, SyncStatus,
 };
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, SqliteConnection};
@@ -77,7 +77,7 @@ pub enum FinishError {
     },
     /// The asset has a license. The first one is kept, the second is in the attempt's problem.
     #[error(
-        "asset `{asset}` has the license of transaction `{kept}`, and the vendor issued another in transaction `{second}`; return the second one to the vendor"
+        "asset `{asset}` has the license of transaction `{kept}`, and the vendor issued another in transaction `{second}`"
     )]
     SecondLicense {
         /// The asset.
@@ -88,9 +88,7 @@ pub enum FinishError {
         second: String,
     },
     /// The license belongs to another asset, or to none that is known. It is in the attempt's problem.
-    #[error(
-        "the license of transaction `{transaction}` does not belong to asset `{asset}`: {why}; ask the vendor's support"
-    )]
+    #[error("the license of transaction `{transaction}` does not belong to asset `{asset}`: {why}")]
     NotItsLicense {
         /// The asset.
         asset: Uuid,
@@ -102,6 +100,21 @@ pub enum FinishError {
     /// The record failed.
     #[error(transparent)]
     Record(#[from] RecordError),
+}
+
+impl Diagnose for FinishError {
+    fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::NoAttempt { .. } => Diagnosis::new(ErrorKind::NotFound, "no-attempt"),
+            Self::Finished { .. } => Diagnosis::new(ErrorKind::Conflict, "attempt-finished"),
+            Self::SecondLicense { .. } => Diagnosis::new(ErrorKind::Conflict, "second-license")
+                .say("return the second one to the vendor"),
+            Self::NotItsLicense { .. } => {
+                Diagnosis::new(ErrorKind::Conflict, "not-its-license").say("ask the vendor's support")
+            }
+            Self::Record(error) => error.diagnosis(),
+        }
+    }
 }
 
 impl From<sqlx::Error> for FinishError {
@@ -144,7 +157,7 @@ impl Record {
         // Only where the runtime is being shut down: the next attempt looks it up.
         answered
             .await
-            .unwrap_or_else(|_| Err(RecordError::from(sqlx::Error::WorkerCrashed).into()))
+            .unwrap_or_else(|_| Err(RecordError::TaskEnded.into()))
     }
 
     /// Writes all ends that wait, in one transaction: many that end at once cost one flush to disk.
@@ -358,16 +371,12 @@ async fn not_its_license(
 }
 
 fn as_problem(error: &FinishError) -> Problem {
-    let code = match error {
-        FinishError::SecondLicense { .. } => "second-license",
-        _ => "not-its-license",
-    };
-    Problem {
-        code: code.to_owned(),
-        message: error.to_string(),
-        advice: String::new(),
-        correlation_id: String::new(),
-    }
+    let Diagnosis { code, advice, .. } = error.diagnosis();
+    Problem::new(
+        code,
+        error.to_string(),
+        advice.map_or_else(String::new, |advice| advice.sentence().into_owned()),
+    )
 }
 
 /// Puts on record that licenses of assets, each with its client transaction id, are about to be bought. To be committed

@@ -2,8 +2,9 @@
 
 use bss_model::clock::now_ms;
 use bss_model::{
-    AssetStatus, Cancellation, CancellationDecision, CancellationFilter, CancellationState, CommentTooLong,
-    Requester, RequesterKind, SyncStatus, return_client_transaction_id, short_enough,
+    Advice, AssetStatus, Cancellation, CancellationDecision, CancellationFilter, CancellationState,
+    CommentTooLong, Diagnose, Diagnosis, ErrorKind, Requester, RequesterKind, SyncStatus,
+    return_client_transaction_id, short_enough,
 };
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, SqliteConnection};
@@ -17,7 +18,7 @@ use super::{Record, RecordError, begin_write};
 #[non_exhaustive]
 pub enum CancelError {
     /// No such asset.
-    #[error("asset `{id}` does not exist; hint: `asset list` shows those that do")]
+    #[error("asset `{id}` does not exist")]
     NoAsset {
         /// What was asked for.
         id: Uuid,
@@ -35,9 +36,7 @@ pub enum CancelError {
         sync_status: SyncStatus,
     },
     /// One at a time.
-    #[error(
-        "a cancellation of asset `{asset}` is {state} already; hint: `asset cancellations {asset}` shows it"
-    )]
+    #[error("a cancellation of asset `{asset}` is {state} already")]
     Open {
         /// The asset.
         asset: Uuid,
@@ -52,12 +51,27 @@ pub enum CancelError {
     Record(#[from] RecordError),
 }
 
+impl Diagnose for CancelError {
+    fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::NoAsset { .. } => {
+                Diagnosis::new(ErrorKind::NotFound, "no-asset").advise(Advice::ListAssets)
+            }
+            Self::NotCancelable { .. } => Diagnosis::new(ErrorKind::Conflict, "not-cancelable"),
+            Self::Open { asset, .. } => Diagnosis::new(ErrorKind::Conflict, "cancellation-open")
+                .advise(Advice::ShowCancellations { asset: *asset }),
+            Self::Comment(error) => error.diagnosis(),
+            Self::Record(error) => error.diagnosis(),
+        }
+    }
+}
+
 /// Why a cancellation was not decided. Nothing was written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecideError {
     /// No such cancellation.
-    #[error("cancellation `{id}` does not exist; hint: `asset cancellations` shows those that do")]
+    #[error("cancellation `{id}` does not exist")]
     NoCancellation {
         /// What was asked for.
         id: Uuid,
@@ -76,6 +90,19 @@ pub enum DecideError {
     /// The record failed.
     #[error(transparent)]
     Record(#[from] RecordError),
+}
+
+impl Diagnose for DecideError {
+    fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::NoCancellation { .. } => {
+                Diagnosis::new(ErrorKind::NotFound, "no-cancellation").advise(Advice::ListCancellations)
+            }
+            Self::Decided { .. } => Diagnosis::new(ErrorKind::Conflict, "cancellation-decided"),
+            Self::Comment(error) => error.diagnosis(),
+            Self::Record(error) => error.diagnosis(),
+        }
+    }
 }
 
 impl From<sqlx::Error> for CancelError {

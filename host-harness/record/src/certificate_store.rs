@@ -6,8 +6,8 @@ use bss_keys::{
     HostKey, HostKeyError, Identity, InspectError, InstalledCertificate, KeyWithCertificates, PfxCode,
     Unusable, describe, read_pfx,
 };
-use bss_model::Thumbprint;
 use bss_model::clock::{now_ms, rfc3339};
+use bss_model::{Advice, Diagnose, Diagnosis, ErrorKind, Thumbprint};
 use sqlx::{Row as _, SqlitePool};
 
 use crate::{RecordError, begin_write};
@@ -20,7 +20,7 @@ pub enum ImportError {
     #[error(transparent)]
     Inspect(#[from] InspectError),
     /// It can never work again.
-    #[error("certificate `{subject}` ({thumbprint}) was valid from {} to {} and has expired; ask for a new one", rfc3339(*not_before_ms), rfc3339(*not_after_ms))]
+    #[error("certificate `{subject}` ({thumbprint}) was valid from {} to {} and has expired", rfc3339(*not_before_ms), rfc3339(*not_after_ms))]
     Expired {
         /// Its subject.
         subject: String,
@@ -39,12 +39,25 @@ pub enum ImportError {
     Record(#[from] RecordError),
 }
 
+impl Diagnose for ImportError {
+    fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::Inspect(error) => error.diagnosis(),
+            Self::Expired { .. } => {
+                Diagnosis::new(ErrorKind::Invalid, "certificate-expired").say("ask for a new one")
+            }
+            Self::HostKey(error) => error.diagnosis(),
+            Self::Record(error) => error.diagnosis(),
+        }
+    }
+}
+
 /// Why an installed certificate is not to be had as an identity.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum IdentityError {
     /// No such certificate.
-    #[error("certificate `{thumbprint}` is not installed; import its PFX file")]
+    #[error("certificate `{thumbprint}` is not installed")]
     NotInstalled {
         /// What was asked for.
         thumbprint: Thumbprint,
@@ -60,6 +73,19 @@ pub enum IdentityError {
     Record(#[from] RecordError),
 }
 
+impl Diagnose for IdentityError {
+    fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::NotInstalled { .. } => {
+                Diagnosis::new(ErrorKind::NotFound, "no-certificate").say("import its PFX file")
+            }
+            Self::Unusable(error) => error.diagnosis(),
+            Self::HostKey(error) => error.diagnosis(),
+            Self::Record(error) => error.diagnosis(),
+        }
+    }
+}
+
 /// Why a certificate was not removed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -71,10 +97,7 @@ pub enum RemoveError {
         thumbprint: Thumbprint,
     },
     /// Instances would be left without identity.
-    #[error(
-        "certificate `{thumbprint}` is used by {}; choose another certificate there first",
-        quoted(instances)
-    )]
+    #[error("certificate `{thumbprint}` is used by {}", quoted(instances))]
     InUse {
         /// What was asked for.
         thumbprint: Thumbprint,
@@ -84,6 +107,19 @@ pub enum RemoveError {
     /// The record failed.
     #[error(transparent)]
     Record(#[from] RecordError),
+}
+
+impl Diagnose for RemoveError {
+    fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::NotInstalled { .. } => {
+                Diagnosis::new(ErrorKind::NotFound, "no-certificate").advise(Advice::ListCertificates)
+            }
+            Self::InUse { .. } => Diagnosis::new(ErrorKind::Conflict, "certificate-in-use")
+                .say("choose another certificate there first"),
+            Self::Record(error) => error.diagnosis(),
+        }
+    }
 }
 
 fn quoted(names: &[String]) -> String {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use bss_keys::HostKeyError;
 use bss_model::words::UnknownWord;
+use bss_model::{Advice, Diagnose, Diagnosis, ErrorKind};
 use sqlx::sqlite::Sqlite;
 use sqlx::{SqlitePool, Transaction};
 
@@ -22,7 +23,7 @@ pub enum RecordError {
         source: io::Error,
     },
     /// Others than its owner could enter the data directory.
-    #[error("data directory `{}` is open to others than its owner (mode {mode:o}); run `chmod 700` on it", path.display())]
+    #[error("data directory `{}` is open to others than its owner (mode {mode:o})", path.display())]
     OpenToOthers {
         /// The directory.
         path: PathBuf,
@@ -33,23 +34,51 @@ pub enum RecordError {
     #[error(transparent)]
     HostKey(#[from] HostKeyError),
     /// The host key is not the one that the record was made with.
-    #[error("the host key is not the one that `{}` was made with; restore `host.key` or `BSS_HOST_KEY` as they were", path.display())]
+    #[error("the host key is not the one that `{}` was made with", path.display())]
     WrongHostKey {
         /// The database.
         path: PathBuf,
     },
     /// The tables could not be brought up to date.
-    #[error("the record could not be brought up to date; was it written by a newer version of this program?")]
+    #[error("the record could not be brought up to date")]
     Migration(#[from] sqlx::migrate::MigrateError),
     /// The database failed.
     #[error("the record could not be read or written")]
     Database(#[from] sqlx::Error),
+    /// The task that wrote for the caller ended early. What it had begun may be on record.
+    #[error("the task that was writing to the record ended early")]
+    TaskEnded,
     /// What was stored makes no sense.
-    #[error("the record is damaged: {what}; restore a backup")]
+    #[error("the record is damaged: {what}")]
     Damaged {
         /// What of it.
         what: String,
     },
+}
+
+impl Diagnose for RecordError {
+    fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::Directory { .. } => Diagnosis::new(ErrorKind::Unavailable, "data-directory-unusable"),
+            Self::OpenToOthers { path, .. } => {
+                Diagnosis::new(ErrorKind::Unavailable, "data-directory-exposed").advise(Advice::MakePrivate {
+                    path: path.clone(),
+                    mode: 0o700,
+                })
+            }
+            Self::HostKey(error) => error.diagnosis(),
+            Self::WrongHostKey { .. } => {
+                Diagnosis::new(ErrorKind::Damaged, "wrong-host-key").advise(Advice::RestoreHostKey)
+            }
+            Self::Migration(_) => Diagnosis::new(ErrorKind::Damaged, "record-not-up-to-date")
+                .say("a record that a newer version of this program has written needs that version"),
+            Self::Database(_) => Diagnosis::new(ErrorKind::Unavailable, "record-unavailable"),
+            Self::TaskEnded => Diagnosis::new(ErrorKind::Unavailable, "record-task-ended"),
+            Self::Damaged { .. } => {
+                Diagnosis::new(ErrorKind::Damaged, "record-damaged").advise(Advice::RestoreBackup)
+            }
+        }
+    }
 }
 
 impl From<UnknownWord> for RecordError {

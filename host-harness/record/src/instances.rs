@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use bss_model::clock::now_ms;
-use bss_model::{Change, Instance, NewInstance, SavedSettings, SettingsVersion, Standing, Thumbprint};
+use bss_model::{
+    Advice, Change, Diagnose, Diagnosis, ErrorKind, Instance, NewInstance, SavedSettings, SettingsVersion,
+    Standing, Thumbprint,
+};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use sqlx::Row as _;
@@ -18,7 +21,7 @@ use super::{Record, RecordError, begin_write};
 #[non_exhaustive]
 pub enum CreateError {
     /// Another one has the name.
-    #[error("an instance named `{name}` exists; choose another name")]
+    #[error("an instance named `{name}` exists")]
     NameTaken {
         /// The name.
         name: String,
@@ -30,19 +33,33 @@ pub enum CreateError {
         name: String,
     },
     /// A currency is a code of three letters.
-    #[error("`{currency}` is not a currency; give its ISO 4217 code, as in `EUR`", currency = currency.escape_debug())]
+    #[error("`{currency}` is not a currency", currency = currency.escape_debug())]
     InvalidCurrency {
         /// What was given.
         currency: String,
     },
     /// There is no certificate among the authorities to trust.
-    #[error(
-        "no certificate authority was found in what is to be trusted; hint: give a PEM file with `--trust`"
-    )]
+    #[error("no certificate authority was found in what is to be trusted")]
     TrustedAuthorities,
     /// The record failed.
     #[error(transparent)]
     Record(#[from] RecordError),
+}
+
+impl Diagnose for CreateError {
+    fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::NameTaken { .. } => {
+                Diagnosis::new(ErrorKind::Conflict, "name-taken").say("choose another name")
+            }
+            Self::InvalidName { .. } => Diagnosis::new(ErrorKind::Invalid, "invalid-name"),
+            Self::InvalidCurrency { .. } => Diagnosis::new(ErrorKind::Invalid, "invalid-currency")
+                .say("give its ISO 4217 code, as in `EUR`"),
+            Self::TrustedAuthorities => Diagnosis::new(ErrorKind::Invalid, "no-trusted-authority")
+                .advise(Advice::NameTrustedAuthorities),
+            Self::Record(error) => error.diagnosis(),
+        }
+    }
 }
 
 /// Why settings were not saved. Nothing of them was.
@@ -51,7 +68,7 @@ pub enum CreateError {
 pub enum SaveError {
     /// Somebody else has saved since the version that the change is based on.
     #[error(
-        "`{changed_by}` has saved the settings of instance `{name}` meanwhile (version {found}, not {expected}); look at them and repeat the change"
+        "`{changed_by}` has saved the settings of instance `{name}` meanwhile (version {found}, not {expected})"
     )]
     Conflict {
         /// The instance's name.
@@ -70,7 +87,7 @@ pub enum SaveError {
         id: Uuid,
     },
     /// The chosen certificate is not there.
-    #[error("certificate `{thumbprint}` is not installed; import its PFX file first")]
+    #[error("certificate `{thumbprint}` is not installed")]
     NoCertificate {
         /// The certificate.
         thumbprint: Thumbprint,
@@ -78,6 +95,22 @@ pub enum SaveError {
     /// The record failed.
     #[error(transparent)]
     Record(#[from] RecordError),
+}
+
+impl Diagnose for SaveError {
+    fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::Conflict { .. } => Diagnosis::new(ErrorKind::Conflict, "settings-changed")
+                .say("look at them and repeat the change"),
+            Self::NoInstance { .. } => {
+                Diagnosis::new(ErrorKind::NotFound, "no-instance").advise(Advice::ListInstances)
+            }
+            Self::NoCertificate { .. } => {
+                Diagnosis::new(ErrorKind::NotFound, "no-certificate").say("import its PFX file first")
+            }
+            Self::Record(error) => error.diagnosis(),
+        }
+    }
 }
 
 impl From<sqlx::Error> for SaveError {

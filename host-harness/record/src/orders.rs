@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use aws_lc_rs::digest;
 use bss_model::clock::now_ms;
 use bss_model::{
-    AssetStatus, Instance, InvalidParty, NewLine, NewOrder, Order, OrderLine, Party, Product, ReturnStatus,
-    Standing, SyncStatus, client_transaction_id, merged,
+    Advice, AssetStatus, Diagnose, Diagnosis, ErrorKind, Instance, InvalidParty, NewLine, NewOrder, Order,
+    OrderLine, Party, Product, ReturnStatus, Standing, SyncStatus, client_transaction_id, merged,
 };
 use data_encoding::HEXLOWER;
 use sqlx::sqlite::SqliteRow;
@@ -30,7 +30,7 @@ pub enum PlaceError {
         id: Uuid,
     },
     /// The instance can't sell yet.
-    #[error("instance `{name}` is not ready ({standing}); complete its settings first")]
+    #[error("instance `{name}` is not ready ({standing})")]
     NotReady {
         /// The instance's name.
         name: String,
@@ -38,16 +38,16 @@ pub enum PlaceError {
         standing: Standing,
     },
     /// Nothing was ordered.
-    #[error("the order has no lines; name a product and a quantity")]
+    #[error("the order has no lines")]
     Empty,
     /// More than one order takes.
-    #[error("the order has {units} units, and {UNITS_PER_ORDER_MAX} are the most; split it")]
+    #[error("the order has {units} units, and {UNITS_PER_ORDER_MAX} are the most")]
     TooManyUnits {
         /// How many.
         units: u64,
     },
     /// Something that the vendor has to know is not given.
-    #[error("{party} has no valid {field}; the vendor needs it")]
+    #[error("{party} has no valid {field}, which the vendor needs")]
     IncompleteParty {
         /// `the customer` or `the reseller`.
         party: &'static str,
@@ -55,25 +55,25 @@ pub enum PlaceError {
         field: &'static str,
     },
     /// No such product.
-    #[error("product `{code}` is not known; run Get Services Definition, or check the code")]
+    #[error("product `{code}` is not known")]
     UnknownProduct {
         /// What was ordered.
         code: String,
     },
     /// The vendor has stopped selling it.
-    #[error("product `{code}` is discontinued and can't be sold; choose another one")]
+    #[error("product `{code}` is discontinued and can't be sold")]
     Discontinued {
         /// What was ordered.
         code: String,
     },
     /// The operator has not activated it.
-    #[error("product `{code}` is not active; `product activate` makes it one that can be sold")]
+    #[error("product `{code}` is not active")]
     Inactive {
         /// What was ordered.
         code: String,
     },
     /// The operator has set no price, and an invoice needs one.
-    #[error("product `{code}` has no price in {currency}; set one with `product price`, 0 if it is free")]
+    #[error("product `{code}` has no price in {currency}")]
     NoPrice {
         /// What was ordered.
         code: String,
@@ -81,7 +81,7 @@ pub enum PlaceError {
         currency: String,
     },
     /// Fewer or more than the vendor sells at once.
-    #[error("{quantity} of product `{code}` can't be ordered at once; the least is {min}, the most {}", max.map_or_else(|| "not limited".to_owned(), |max| max.to_string()))]
+    #[error("{quantity} of product `{code}` can't be ordered at once: the least is {min}, the most {}", max.map_or_else(|| "not limited".to_owned(), |max| max.to_string()))]
     Quantity {
         /// What was ordered.
         code: String,
@@ -93,9 +93,7 @@ pub enum PlaceError {
         max: Option<u32>,
     },
     /// The key was used for something else.
-    #[error(
-        "idempotency key `{key}` belongs to order `{order}`, which asked for something else; use a new key"
-    )]
+    #[error("idempotency key `{key}` belongs to order `{order}`, which asked for something else")]
     KeyReused {
         /// The key.
         key: String,
@@ -105,6 +103,43 @@ pub enum PlaceError {
     /// The record failed.
     #[error(transparent)]
     Record(#[from] RecordError),
+}
+
+impl Diagnose for PlaceError {
+    fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::NoInstance { .. } => {
+                Diagnosis::new(ErrorKind::NotFound, "no-instance").advise(Advice::ListInstances)
+            }
+            Self::NotReady { name, .. } => {
+                Diagnosis::new(ErrorKind::Conflict, "not-ready").advise(Advice::CompleteForm {
+                    instance: name.clone(),
+                })
+            }
+            Self::Empty => {
+                Diagnosis::new(ErrorKind::Invalid, "empty-order").say("name a product and a quantity")
+            }
+            Self::TooManyUnits { .. } => Diagnosis::new(ErrorKind::Invalid, "too-many-units").say("split it"),
+            Self::IncompleteParty { .. } => Diagnosis::new(ErrorKind::Invalid, "incomplete-party"),
+            Self::UnknownProduct { .. } => {
+                Diagnosis::new(ErrorKind::NotFound, "no-product").advise(Advice::FetchServices)
+            }
+            Self::Discontinued { .. } => {
+                Diagnosis::new(ErrorKind::Conflict, "product-discontinued").say("choose another one")
+            }
+            Self::Inactive { code } => Diagnosis::new(ErrorKind::Conflict, "product-inactive")
+                .advise(Advice::ActivateProduct { code: code.clone() }),
+            Self::NoPrice { code, currency } => {
+                Diagnosis::new(ErrorKind::Conflict, "no-price").advise(Advice::PriceProduct {
+                    code: code.clone(),
+                    currency: currency.clone(),
+                })
+            }
+            Self::Quantity { .. } => Diagnosis::new(ErrorKind::Invalid, "quantity-out-of-range"),
+            Self::KeyReused { .. } => Diagnosis::new(ErrorKind::Conflict, "key-reused").say("use a new key"),
+            Self::Record(error) => error.diagnosis(),
+        }
+    }
 }
 
 impl From<sqlx::Error> for PlaceError {

@@ -1,7 +1,9 @@
 //! The outbox: e-mails that are to be sent once each, written down together with what they are about.
 
 use bss_model::clock::now_ms;
-use bss_model::{Mail, MailFilter, MailKind, MailOutcome, MailState, MailToSend};
+use bss_model::{
+    Advice, Diagnose, Diagnosis, ErrorKind, Mail, MailFilter, MailKind, MailOutcome, MailState, MailToSend,
+};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, SqliteConnection};
 use uuid::Uuid;
@@ -14,7 +16,7 @@ use super::{Record, RecordError, begin_write};
 #[non_exhaustive]
 pub enum RetryMailError {
     /// No such e-mail.
-    #[error("there is no mail `{id}`; hint: `mail list` shows those that there are")]
+    #[error("there is no mail `{id}`")]
     NoMail {
         /// What was asked for.
         id: Uuid,
@@ -34,6 +36,17 @@ pub enum RetryMailError {
     /// The record failed.
     #[error(transparent)]
     Record(#[from] RecordError),
+}
+
+impl Diagnose for RetryMailError {
+    fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::NoMail { .. } => Diagnosis::new(ErrorKind::NotFound, "no-mail").advise(Advice::ListMails),
+            Self::Sent { .. } => Diagnosis::new(ErrorKind::Conflict, "mail-sent"),
+            Self::Withdrawn { .. } => Diagnosis::new(ErrorKind::Conflict, "mail-withdrawn"),
+            Self::Record(error) => error.diagnosis(),
+        }
+    }
 }
 
 /// Withdraws what was not sent yet about an asset, in the transaction that shows its license returned: its key is dead. One

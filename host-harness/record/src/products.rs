@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bss_model::{Choice, Decided, Decision, Price, Product};
+use bss_model::{Advice, Choice, Decided, Decision, Diagnose, Diagnosis, ErrorKind, Price, Product};
 use sqlx::{QueryBuilder, Row as _, SqliteConnection};
 use uuid::Uuid;
 
@@ -14,17 +14,14 @@ use super::{Record, RecordError, begin_write};
 #[non_exhaustive]
 pub enum ProductError {
     /// There are no such products.
-    #[error(
-        "no product has the code {}; nothing was changed; hint: `bss-host services products INSTANCE` shows them",
-        quoted(codes)
-    )]
+    #[error("no product has the code {}, so nothing was changed", quoted(codes))]
     NoProduct {
         /// What was asked for.
         codes: Vec<String>,
     },
     /// The vendor does not sell them any more.
     #[error(
-        "discontinued, so it can't be {decision}: {}; nothing was changed; hint: leave it out",
+        "discontinued, so it can't be {decision} and nothing was changed: {}",
         quoted(codes)
     )]
     Discontinued {
@@ -34,13 +31,13 @@ pub enum ProductError {
         codes: Vec<String>,
     },
     /// The instance has no such run.
-    #[error("the instance has no run `{run}`; hint: `bss-host services runs INSTANCE` shows them")]
+    #[error("the instance has no run `{run}`")]
     NoRun {
         /// What was asked for.
         run: Uuid,
     },
     /// A currency is a code of three letters.
-    #[error("`{currency}` is not a currency; give its ISO 4217 code, as in `EUR`", currency = currency.escape_debug())]
+    #[error("`{currency}` is not a currency", currency = currency.escape_debug())]
     InvalidCurrency {
         /// What was given.
         currency: String,
@@ -54,6 +51,26 @@ pub enum ProductError {
     /// The record failed.
     #[error(transparent)]
     Record(#[from] RecordError),
+}
+
+impl Diagnose for ProductError {
+    fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::NoProduct { .. } => {
+                Diagnosis::new(ErrorKind::NotFound, "no-product").advise(Advice::ListProducts)
+            }
+            Self::Discontinued { .. } => {
+                Diagnosis::new(ErrorKind::Conflict, "product-discontinued").say("leave it out")
+            }
+            Self::NoRun { .. } => Diagnosis::new(ErrorKind::NotFound, "no-run").advise(Advice::ListRuns {
+                instance: String::new(),
+            }),
+            Self::InvalidCurrency { .. } => Diagnosis::new(ErrorKind::Invalid, "invalid-currency")
+                .say("give its ISO 4217 code, as in `EUR`"),
+            Self::NegativePrice { .. } => Diagnosis::new(ErrorKind::Invalid, "negative-price"),
+            Self::Record(error) => error.diagnosis(),
+        }
+    }
 }
 
 impl From<sqlx::Error> for ProductError {

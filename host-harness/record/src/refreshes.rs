@@ -1,7 +1,9 @@
 //! What the vendor says of licenses long after they were bought.
 
 use bss_model::clock::now_ms;
-use bss_model::{Asset, AssetStatus, LicenseTokenStatus, ReturnStatus, SyncStatus};
+use bss_model::{
+    Advice, Asset, AssetStatus, Diagnose, Diagnosis, ErrorKind, LicenseTokenStatus, ReturnStatus, SyncStatus,
+};
 use sqlx::QueryBuilder;
 use uuid::Uuid;
 
@@ -14,13 +16,13 @@ use super::{Record, RecordError, begin_write};
 #[non_exhaustive]
 pub enum RefreshRecordError {
     /// No such asset.
-    #[error("asset `{id}` does not exist; hint: `asset list` shows those that do")]
+    #[error("asset `{id}` does not exist")]
     NoAsset {
         /// What was asked for.
         id: Uuid,
     },
     /// It has no license. Whether it has one after all is for another attempt at its purchase to find out.
-    #[error("asset `{id}` is {sync_status}: it has no license to be refreshed; hint: try it again")]
+    #[error("asset `{id}` is {sync_status}: it has no license to be refreshed")]
     NoLicense {
         /// The asset.
         id: Uuid,
@@ -32,11 +34,24 @@ pub enum RefreshRecordError {
     Record(#[from] RecordError),
 }
 
-/// What an operator is told of such an asset.
+impl Diagnose for RefreshRecordError {
+    fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::NoAsset { .. } => {
+                Diagnosis::new(ErrorKind::NotFound, "no-asset").advise(Advice::ListAssets)
+            }
+            Self::NoLicense { id, .. } => {
+                Diagnosis::new(ErrorKind::Conflict, "no-license").advise(Advice::RetryAsset { asset: *id })
+            }
+            Self::Record(error) => error.diagnosis(),
+        }
+    }
+}
+
+/// What an operator is told of an asset whose license the vendor has taken back unasked.
 pub fn returned_elsewhere(asset: Uuid) -> String {
     format!(
-        "the vendor has taken the license of asset {asset} back, but it was not cancelled here and is not credited; \
-         hint: `bss-host asset cancel {asset}` cancels and credits it, unless its cancellation is under way"
+        "the vendor has taken the license of asset {asset} back, but it was not cancelled here and is not credited"
     )
 }
 

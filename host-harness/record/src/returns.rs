@@ -3,8 +3,9 @@
 
 use bss_model::clock::now_ms;
 use bss_model::{
-    AssetStatus, BegunReturn, Cancellation, CancellationState, EarlierAttempts, LicenseTokenStatus,
-    ReturnAttempt, ReturnOutcome, ReturnReason, ReturnResult, ReturnStatus, TakenReturn,
+    AssetStatus, BegunReturn, Cancellation, CancellationState, Diagnose, Diagnosis, EarlierAttempts,
+    ErrorKind, LicenseTokenStatus, ReturnAttempt, ReturnOutcome, ReturnReason, ReturnResult, ReturnStatus,
+    TakenReturn,
 };
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, SqliteConnection};
@@ -33,6 +34,15 @@ pub enum BeginReturnError {
     Record(#[from] RecordError),
 }
 
+impl Diagnose for BeginReturnError {
+    fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::NotTaken { .. } => Diagnosis::new(ErrorKind::Conflict, "return-not-taken"),
+            Self::Record(error) => error.diagnosis(),
+        }
+    }
+}
+
 /// Why the outcome of an attempt at a return was not taken as it came.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -48,6 +58,15 @@ pub enum FinishReturnError {
     /// The record failed.
     #[error(transparent)]
     Record(#[from] RecordError),
+}
+
+impl Diagnose for FinishReturnError {
+    fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::NoAttempt { .. } => Diagnosis::new(ErrorKind::NotFound, "no-attempt"),
+            Self::Record(error) => error.diagnosis(),
+        }
+    }
 }
 
 impl From<sqlx::Error> for BeginReturnError {

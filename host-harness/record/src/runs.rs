@@ -2,8 +2,9 @@
 
 use bss_model::clock::{millis, now_ms, rfc3339};
 use bss_model::{
-    Difference, DifferenceKind, LONGEST_LEASE, Problem, ProductDifference, RunAction, RunCounts, RunLease,
-    RunLogLevel, RunLogLine, RunProgress, RunState, ServicesDefinition, ServicesRun,
+    Advice, Diagnose, Diagnosis, Difference, DifferenceKind, ErrorKind, LONGEST_LEASE, Problem,
+    ProductDifference, RunAction, RunCounts, RunLease, RunLogLevel, RunLogLine, RunProgress, RunState,
+    ServicesDefinition, ServicesRun,
 };
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, SqliteConnection};
@@ -36,14 +37,30 @@ pub enum StartRunError {
     Record(#[from] RecordError),
 }
 
+impl Diagnose for StartRunError {
+    fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::Running { run, .. } if run.started_at_ms.is_none() => {
+                Diagnosis::new(ErrorKind::Conflict, "run-open").advise(Advice::StartWorker)
+            }
+            Self::Running { instance, .. } => {
+                Diagnosis::new(ErrorKind::Conflict, "run-open").advise(Advice::ListRuns {
+                    instance: instance.clone(),
+                })
+            }
+            Self::NoInstance { .. } => {
+                Diagnosis::new(ErrorKind::NotFound, "no-instance").advise(Advice::ListInstances)
+            }
+            Self::Record(error) => error.diagnosis(),
+        }
+    }
+}
+
 fn already(instance: &str, run: &ServicesRun) -> String {
     match run.started_at_ms {
-        None => format!(
-            "run `{}` of instance `{instance}` waits to be started; hint: start `bss-host run`, which takes it",
-            run.id
-        ),
+        None => format!("run `{}` of instance `{instance}` waits to be started", run.id),
         Some(started) => format!(
-            "run `{}` of instance `{instance}` is in progress since {}; hint: `bss-host services runs {instance}` shows how far it is",
+            "run `{}` of instance `{instance}` is in progress since {}",
             run.id,
             rfc3339(started)
         ),
@@ -61,9 +78,7 @@ impl From<sqlx::Error> for StartRunError {
 #[non_exhaustive]
 pub enum EndRunError {
     /// Somebody else has taken it for dead meanwhile.
-    #[error(
-        "run `{run}` was taken for dead, since its lease had expired; nothing of it was applied; hint: start it again"
-    )]
+    #[error("run `{run}` was taken for dead, since its lease had expired, and nothing of it was applied")]
     LeaseLost {
         /// The run.
         run: Uuid,
@@ -74,6 +89,18 @@ pub enum EndRunError {
     /// The record failed.
     #[error(transparent)]
     Record(#[from] RecordError),
+}
+
+impl Diagnose for EndRunError {
+    fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::LeaseLost { .. } => {
+                Diagnosis::new(ErrorKind::Unavailable, "lease-lost").say("start it again")
+            }
+            Self::Apply(error) => error.diagnosis(),
+            Self::Record(error) => error.diagnosis(),
+        }
+    }
 }
 
 impl From<sqlx::Error> for EndRunError {

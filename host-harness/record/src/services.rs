@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bss_model::{
-    AttributeValue, Derivative, Difference, NewProduct, Product, ProductFilter, ProductType,
-    ServicesDefinition, SkippedItems,
+    Advice, AttributeValue, Derivative, Diagnose, Diagnosis, Difference, ErrorKind, NewProduct, Product,
+    ProductFilter, ProductType, ServicesDefinition, SkippedItems,
 };
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, SqliteConnection};
@@ -24,14 +24,14 @@ pub enum ApplyError {
         id: Uuid,
     },
     /// Two products have one code.
-    #[error("the services definition has two products with the code `{code}`; nothing of it was applied")]
+    #[error("the services definition has two products with the code `{code}`, so nothing of it was applied")]
     DuplicateProduct {
         /// The code.
         code: String,
     },
     /// A product is of a type that is not there.
     #[error(
-        "product `{code}` is of the type `{product_type}`, which the services definition does not have; nothing of it was applied"
+        "product `{code}` is of the type `{product_type}`, which the services definition does not have, so nothing of it was applied"
     )]
     NoProductType {
         /// The product.
@@ -42,6 +42,19 @@ pub enum ApplyError {
     /// The record failed.
     #[error(transparent)]
     Record(#[from] RecordError),
+}
+
+impl Diagnose for ApplyError {
+    fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::NoInstance { .. } => {
+                Diagnosis::new(ErrorKind::NotFound, "no-instance").advise(Advice::ListInstances)
+            }
+            Self::DuplicateProduct { .. } => Diagnosis::new(ErrorKind::Unavailable, "duplicate-product"),
+            Self::NoProductType { .. } => Diagnosis::new(ErrorKind::Unavailable, "no-product-type"),
+            Self::Record(error) => error.diagnosis(),
+        }
+    }
 }
 
 impl From<sqlx::Error> for ApplyError {

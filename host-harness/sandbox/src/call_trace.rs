@@ -17,7 +17,7 @@
 //! | `body` | `exchange` | `end`: `complete`, `given up` by the plugin, or an error |
 //!
 //! `call` is at level error, so that every log line of a call names it whatever the level; the others are at info.
-//! [`TraceLayer`] keeps them for `bss-host trace`, and sends them to an OpenTelemetry [`Collector`].
+//! [`TraceLayer`] keeps them for [`Traces`], and sends them to an OpenTelemetry [`Collector`].
 
 mod body;
 mod collector;
@@ -110,10 +110,7 @@ impl CallSpan {
             self.span.record("correlation_id", correlation_id.as_str());
         }
         let _entered = self.span.enter();
-        tracing::info!(
-            outcome = outcome.outcome,
-            "the call has ended; `bss-host trace` shows it"
-        );
+        tracing::info!(outcome = outcome.outcome, "the call has ended");
     }
 
     /// The call's own span.

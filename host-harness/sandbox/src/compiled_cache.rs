@@ -10,6 +10,7 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as 
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest::{SHA256, SHA256_OUTPUT_LEN, digest};
+use bss_model::with_causes;
 use data_encoding::HEXLOWER;
 use wasmtime::Engine;
 use wasmtime::component::Component;
@@ -25,10 +26,7 @@ pub(crate) struct CompiledCache {
 /// Why a component is not taken from the cache.
 #[derive(Debug, thiserror::Error)]
 enum CacheError {
-    #[error(
-        "`{}` is a link, or others than its owner, who must be this program's user, can write it; \
-         hint: remove it, it is made anew", .0.display()
-    )]
+    #[error("`{}` is a link, or others than its owner, who must be this program's user, can write it", .0.display())]
     Exposed(PathBuf),
     #[error("`{}` is not whole", .0.display())]
     Damaged(PathBuf),
@@ -64,12 +62,12 @@ impl CompiledCache {
         match self.read(engine, &file) {
             Ok(component) => return Ok(component),
             Err(error) if error.is_nothing_there() => tracing::debug!("the plugin was not compiled before"),
-            Err(error) => tracing::warn!("the plugin is compiled again: {}", chain(&error)),
+            Err(error) => tracing::warn!("the plugin is compiled again: {}", with_causes(&error)),
         }
         let component = Component::new(engine, bytes)?;
         let compiled = component.serialize()?;
         if let Err(error) = self.write(&file, &compiled) {
-            tracing::warn!("the compiled plugin can't be kept: {}", chain(&error));
+            tracing::warn!("the compiled plugin can't be kept: {}", with_causes(&error));
         }
         Ok(component)
     }
@@ -151,16 +149,6 @@ impl CompiledCache {
 fn is_exposed(metadata: &fs::Metadata) -> bool {
     let owner = fs::metadata("/proc/self").map_or(metadata.uid(), |own| own.uid());
     metadata.mode() & WRITABLE_BY_OTHERS != 0 || metadata.uid() != owner
-}
-
-fn chain(error: &CacheError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 /// A name made of the component's content and of all that decides what it is compiled to.

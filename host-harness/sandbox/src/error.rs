@@ -1,5 +1,6 @@
 //! Why a call brought no answer of the plugin's.
 
+use bss_model::{Advice, Diagnose, Diagnosis, ErrorKind};
 use std::time::Duration;
 
 /// Why a plugin can't be loaded.
@@ -10,9 +11,7 @@ pub enum LoadError {
     #[error("the sandbox can't be set up")]
     Engine(#[source] wasmtime::Error),
     /// The file can't be read.
-    #[error(
-        "plugin `{path}` can't be read; hint: build it with `cargo xtask build`, or name it with --plugin"
-    )]
+    #[error("plugin `{path}` can't be read")]
     Read {
         /// The file.
         path: String,
@@ -30,10 +29,7 @@ pub enum LoadError {
         source: wasmtime::Error,
     },
     /// The component is made for a version of the contract that is not compatible with the host's.
-    #[error(
-        "plugin `{path}` is made for {wanted}, and this host speaks {offered}; hint: take a build of the plugin for \
-         {offered}, or a host that speaks {wanted}"
-    )]
+    #[error("plugin `{path}` is made for {wanted}, and this host speaks {offered}")]
     OtherContract {
         /// The file.
         path: String,
@@ -74,6 +70,28 @@ pub enum LoadError {
     },
 }
 
+impl Diagnose for LoadError {
+    fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::Engine(_) => Diagnosis::new(ErrorKind::Unavailable, "sandbox"),
+            Self::Read { .. } => {
+                Diagnosis::new(ErrorKind::Unavailable, "no-plugin").advise(Advice::NamePlugin)
+            }
+            Self::NotAComponent { .. } => {
+                Diagnosis::new(ErrorKind::Damaged, "not-a-component").advise(Advice::NamePlugin)
+            }
+            Self::OtherContract { wanted, offered, .. } => {
+                Diagnosis::new(ErrorKind::Damaged, "other-contract").say(format!(
+                    "take a build of the plugin for {offered}, or a host that speaks {wanted}"
+                ))
+            }
+            Self::UnknownImport { .. } => Diagnosis::new(ErrorKind::Damaged, "unknown-import"),
+            Self::NoServiceManager { .. } => Diagnosis::new(ErrorKind::Damaged, "no-service-manager"),
+            Self::Contract { .. } => Diagnosis::new(ErrorKind::Damaged, "contract-broken"),
+        }
+    }
+}
+
 /// Why a call brought no answer. What the call was about to change may or may not have happened.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -82,7 +100,7 @@ pub enum CallError {
     #[error("the sandbox could not be set up")]
     Setup(#[source] wasmtime::Error),
     /// The plugin broke a rule of the sandbox or gave itself up.
-    #[error("the plugin broke off; hint: this is a defect of the plugin, `-v` shows what it wrote last")]
+    #[error("the plugin broke off")]
     Trap(#[source] wasmtime::Error),
     /// The plugin ran out of its time on the processor.
     #[error("the plugin was stopped: it was busy for more than {0:?}, which looks like a loop without end")]
@@ -93,4 +111,19 @@ pub enum CallError {
     /// The plugin asked for more memory than a call may have.
     #[error("the plugin was stopped: it asked for more than {0} bytes of memory")]
     Memory(usize),
+}
+
+impl Diagnose for CallError {
+    fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::Setup(_) => Diagnosis::new(ErrorKind::Unavailable, "sandbox")
+                .say("try again when the machine is less busy"),
+            Self::Trap(_) => {
+                Diagnosis::new(ErrorKind::Unavailable, "plugin-broke-off").advise(Advice::ShowPluginLog)
+            }
+            Self::Busy(_) => Diagnosis::new(ErrorKind::Unavailable, "plugin-busy"),
+            Self::Deadline(_) => Diagnosis::new(ErrorKind::Unavailable, "plugin-silent"),
+            Self::Memory(_) => Diagnosis::new(ErrorKind::Unavailable, "plugin-memory"),
+        }
+    }
 }

@@ -183,7 +183,7 @@ impl Recorder {
         if let Err(error) = written
             && !self.0.has_failed.swap(true, Ordering::Relaxed)
         {
-            tracing::error!(%error, "the recording is not complete; hint: make room and record again");
+            tracing::error!(%error, "the recording is not complete");
         }
     }
 

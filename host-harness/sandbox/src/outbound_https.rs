@@ -24,6 +24,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bss_model::with_causes;
 use bytes::Bytes;
 use http::Uri;
 use http::header::{CONTENT_LENGTH, HOST, TE};
@@ -184,7 +185,7 @@ impl OutboundHttps {
         let connect_by = Instant::now() + deadlines.connection;
         let unconnected = |failure: ConnectFailure| {
             // The guest's code has no room for the cause, for instance which certificate was refused and why.
-            let cause = causes::in_full(&failure);
+            let cause = with_causes(&failure);
             tracing::warn!(%authority, cause, "no connection");
             following.not_connected(&cause);
             Failure::NotConnected(failure).error_code()

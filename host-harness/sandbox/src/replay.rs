@@ -4,6 +4,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bss_keys::{Identity, Unusable};
+use bss_model::{Advice, Diagnose, Diagnosis, ErrorKind};
 use bytes::Bytes;
 use http::header::{HeaderName, HeaderValue};
 use http_body_util::{BodyExt, Full};
@@ -35,7 +36,7 @@ const KEPT_ACCESS_TOKEN: &str = "removed-0";
 #[non_exhaustive]
 pub enum ReplayError {
     /// A call's arguments are not those of a function of the contract.
-    #[error("the arguments of call `{call}` can't be read; hint: record again with this version")]
+    #[error("the arguments of call `{call}` can't be read")]
     Arguments {
         /// The call.
         call: Uuid,
@@ -55,6 +56,18 @@ pub enum ReplayError {
     /// No key could be made to sign with.
     #[error("no certificate can be made to sign with")]
     Certificate(#[from] Unusable),
+}
+
+impl Diagnose for ReplayError {
+    fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::Arguments { .. } => {
+                Diagnosis::new(ErrorKind::Invalid, "recorded-arguments").advise(Advice::RecordAgain)
+            }
+            Self::Authority { .. } => Diagnosis::new(ErrorKind::Invalid, "recorded-server"),
+            Self::Certificate(error) => error.diagnosis(),
+        }
+    }
 }
 
 /// A difference between what a plugin did and what was recorded.

@@ -1,7 +1,7 @@
 //! An e-mail as it is handed over: headers that nobody can add to, and its text twice, plain and as HTML.
 
 use bss_model::clock::rfc3339;
-use bss_model::{Contact, MailSettings, MailToSend, Party, Problem};
+use bss_model::{Contact, Diagnose, Diagnosis, ErrorKind, MailSettings, MailToSend, Party, Problem};
 use lettre::address::Envelope;
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart};
@@ -28,6 +28,17 @@ pub enum ComposeError {
     /// The library that writes messages refuses.
     #[error("the message can't be put together")]
     Message(#[from] lettre::error::Error),
+}
+
+impl Diagnose for ComposeError {
+    fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::Sender(_) => Diagnosis::new(ErrorKind::Invalid, "invalid-sender"),
+            Self::Recipient(_) => Diagnosis::new(ErrorKind::Invalid, "address-unusable"),
+            Self::Template(error) => error.diagnosis(),
+            Self::Message(_) => Diagnosis::new(ErrorKind::Invalid, "mail-not-composed"),
+        }
+    }
 }
 
 /// An e-mail ready to be handed over.

@@ -3,7 +3,9 @@
 use std::io;
 use std::path::PathBuf;
 
-use bss_model::{MailDelivery, MailSettings, SmtpProtection, SmtpServer};
+use bss_model::{
+    Advice, Diagnose, Diagnosis, ErrorKind, MailDelivery, MailSettings, SmtpProtection, SmtpServer,
+};
 use bss_record::RecordError;
 
 use super::directory;
@@ -20,12 +22,17 @@ const RELAY_PORT: u16 = 25;
 
 /// Why the address of a mail server was not understood.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "`{given}` is no mail server: {why}; hint: `smtps://HOST[:PORT]`, or `smtp://HOST[:PORT]` for STARTTLS"
-)]
+#[error("`{given}` is no mail server: {why}")]
 pub struct UrlError {
     given: String,
     why: &'static str,
+}
+
+impl Diagnose for UrlError {
+    fn diagnosis(&self) -> Diagnosis {
+        Diagnosis::new(ErrorKind::Invalid, "invalid-mail-server")
+            .say("it is `smtps://HOST[:PORT]`, or `smtp://HOST[:PORT]` for STARTTLS")
+    }
 }
 
 /// Why mail settings were not kept. Nothing was changed.
@@ -36,15 +43,13 @@ pub enum MailSettingsError {
     #[error(transparent)]
     Sender(#[from] ComposeError),
     /// One can't log in with half of what it takes.
-    #[error("a user needs a password and a password a user; hint: give both, or neither")]
+    #[error("a user needs a password and a password a user")]
     HalfLogin,
     /// A password would go over the network in clear.
-    #[error("without TLS no password is sent; hint: leave --unencrypted out, or the user")]
+    #[error("without TLS no password is sent")]
     UnprotectedPassword,
     /// The authorities that are to be trusted are none.
-    #[error(
-        "no certificate authority was found in what the mail server is to be trusted by; hint: give a PEM file"
-    )]
+    #[error("no certificate authority was found in what the mail server is to be trusted by")]
     TrustedAuthorities,
     /// TLS can't be set up.
     #[error("the connection to the mail server can't be set up")]
@@ -66,6 +71,23 @@ pub enum MailSettingsError {
     Record(#[from] RecordError),
 }
 
+impl Diagnose for MailSettingsError {
+    fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::Sender(error) => error.diagnosis(),
+            Self::HalfLogin => Diagnosis::new(ErrorKind::Invalid, "half-login").say("give both, or neither"),
+            Self::UnprotectedPassword => Diagnosis::new(ErrorKind::Invalid, "unprotected-password")
+                .say("have the connection encrypted, or leave the user out"),
+            Self::TrustedAuthorities => Diagnosis::new(ErrorKind::Invalid, "no-trusted-authority")
+                .advise(Advice::NameTrustedAuthorities),
+            Self::Tls(_) => Diagnosis::new(ErrorKind::Invalid, "mail-tls"),
+            Self::Directory { .. } => Diagnosis::new(ErrorKind::Invalid, "mail-directory"),
+            Self::Templates(error) => error.diagnosis(),
+            Self::Record(error) => error.diagnosis(),
+        }
+    }
+}
+
 /// A server from `smtps://HOST[:PORT]`, or from `smtp://HOST[:PORT]`, where STARTTLS is required unless
 /// `unencrypted` is set. Nobody logs in, and the system's authorities are trusted.
 ///
@@ -80,9 +102,7 @@ pub fn server_from_url(url: &str, unencrypted: bool) -> Result<SmtpServer, UrlEr
     let uri: http::Uri = url.parse().map_err(|_| wrong("it is no URL"))?;
     let authority = uri.authority().ok_or_else(|| wrong("it names no host"))?;
     if authority.as_str().contains('@') {
-        return Err(wrong(
-            "a user goes into --user, a password into a file or the environment",
-        ));
+        return Err(wrong("a user or a password stands in it"));
     }
     if uri.path_and_query().is_some_and(|rest| rest.as_str() != "/") {
         return Err(wrong("nothing may follow the port"));

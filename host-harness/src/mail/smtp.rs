@@ -150,7 +150,7 @@ impl Smtp {
                 "mail server `{}:{}` can't be used: {why}",
                 self.server.host, self.server.port
             ),
-            advice: "check the server with `mail test ADDRESS`, and its settings with `mail show`".to_owned(),
+            advice: "check the mail settings, and that the server answers".to_owned(),
             correlation_id: String::new(),
         }
     }
@@ -261,7 +261,7 @@ fn problem(code: &str, message: String) -> Problem {
     Problem {
         code: code.to_owned(),
         message,
-        advice: "`mail retry` sends it again at once".to_owned(),
+        advice: "a retry sends it again at once".to_owned(),
         correlation_id: String::new(),
     }
 }

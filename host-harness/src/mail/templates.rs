@@ -4,7 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use bss_model::Problem;
+use bss_model::{Advice, Diagnose, Diagnosis, ErrorKind, Problem};
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 use zeroize::Zeroizing;
 
@@ -82,19 +82,19 @@ pub enum TemplateError {
         source: io::Error,
     },
     /// There is a file already, which may have been edited.
-    #[error("template `{}` is there already; hint: name another directory, or remove it first", path.display())]
+    #[error("template `{}` is there already", path.display())]
     Exists {
         /// Which.
         path: PathBuf,
     },
     /// There is no directory of a language.
-    #[error("`{}` holds no templates; hint: `mail templates DIR` writes the built-in ones there to start from", path.display())]
+    #[error("`{}` holds no templates", path.display())]
     None {
         /// The directory.
         path: PathBuf,
     },
     /// A file is missing that no built-in one stands in for.
-    #[error("template `{language}/{file}` is missing in `{}`; hint: start from the built-in one in `{LAST_RESORT}`", path.display())]
+    #[error("template `{language}/{file}` is missing in `{}`", path.display())]
     Missing {
         /// The directory.
         path: PathBuf,
@@ -119,6 +119,24 @@ pub enum TemplateError {
         /// Why. Holds nothing of what would have been filled in.
         why: String,
     },
+}
+
+impl Diagnose for TemplateError {
+    fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::Read { .. } => Diagnosis::new(ErrorKind::Invalid, "template-unreadable"),
+            Self::Write { .. } => Diagnosis::new(ErrorKind::Invalid, "template-unwritable"),
+            Self::Exists { .. } => Diagnosis::new(ErrorKind::Conflict, "template-exists")
+                .say("name another directory, or remove it first"),
+            Self::None { .. } => {
+                Diagnosis::new(ErrorKind::Invalid, "no-templates").advise(Advice::WriteTemplates)
+            }
+            Self::Missing { .. } => Diagnosis::new(ErrorKind::Invalid, "template-missing")
+                .say(format!("start from the built-in one in `{LAST_RESORT}`")),
+            Self::TooLong { .. } => Diagnosis::new(ErrorKind::Invalid, "template-too-long"),
+            Self::Broken { .. } => Diagnosis::new(ErrorKind::Invalid, "template-broken"),
+        }
+    }
 }
 
 /// A template filled in.
@@ -154,7 +172,7 @@ fn with_built_in(error: &TemplateError) -> Problem {
     Problem {
         code: "template-broken".to_owned(),
         message: format!("the built-in template was used: {error}"),
-        advice: "correct the template; `mail show` checks it".to_owned(),
+        advice: "correct the template".to_owned(),
         correlation_id: String::new(),
     }
 }

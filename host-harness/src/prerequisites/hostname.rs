@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use bss_model::{Diagnose, Diagnosis, ErrorKind};
 use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
 use rustls::pki_types::{CertificateDer, DnsName, ServerName};
 use webpki::EndEntityCert;
@@ -18,22 +19,38 @@ pub struct Hostname(DnsName<'static>);
 #[non_exhaustive]
 pub enum NotAHostname {
     /// An address that programs open.
-    #[error("`{0}` is more than a host name; give the name alone, without scheme, port and path")]
+    #[error("`{0}` is more than a host name")]
     MoreThanAName(String),
     /// A name for many hosts.
-    #[error("`{0}` stands for many hosts; give the one that the CNAME is declared for")]
+    #[error("`{0}` stands for many hosts")]
     Wildcard(String),
     /// What has no CNAME.
-    #[error("`{0}` is an IP address; give the host's name")]
+    #[error("`{0}` is an IP address")]
     Address(String),
     /// Not below any domain.
-    #[error("`{0}` has no domain; give the fully qualified name, such as `esd.mydomain.com`")]
+    #[error("`{0}` has no domain")]
     NotQualified(String),
     /// Against the rules for names of hosts (RFC 1123 section 2.1, UTS 46).
-    #[error(
-        "`{0}` can't be the name of a host; check its spelling: letters, digits and hyphens between dots"
-    )]
+    #[error("`{0}` can't be the name of a host")]
     Malformed(String),
+}
+
+impl Diagnose for NotAHostname {
+    fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::MoreThanAName(_) => Diagnosis::new(ErrorKind::Invalid, "more-than-a-hostname")
+                .say("give the name alone, without scheme, port and path"),
+            Self::Wildcard(_) => Diagnosis::new(ErrorKind::Invalid, "hostname-wildcard")
+                .say("give the one that the CNAME is declared for"),
+            Self::Address(_) => {
+                Diagnosis::new(ErrorKind::Invalid, "hostname-is-address").say("give the host's name")
+            }
+            Self::NotQualified(_) => Diagnosis::new(ErrorKind::Invalid, "hostname-not-qualified")
+                .say("give the fully qualified name, such as `esd.mydomain.com`"),
+            Self::Malformed(_) => Diagnosis::new(ErrorKind::Invalid, "hostname-malformed")
+                .say("check its spelling: letters, digits and hyphens between dots"),
+        }
+    }
 }
 
 impl FromStr for Hostname {

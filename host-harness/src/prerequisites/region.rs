@@ -2,6 +2,8 @@
 
 use std::str::FromStr;
 
+use bss_model::{Diagnose, Diagnosis, ErrorKind};
+
 /// Where the platform runs for a customer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Region {
@@ -13,8 +15,14 @@ pub enum Region {
 
 /// There is no such region.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("region `{0}` is not known; choose `eu` or `us`")]
+#[error("region `{0}` is not known")]
 pub struct UnknownRegion(String);
+
+impl Diagnose for UnknownRegion {
+    fn diagnosis(&self) -> Diagnosis {
+        Diagnosis::new(ErrorKind::Invalid, "unknown-region").say("choose `eu` or `us`")
+    }
+}
 
 impl Region {
     /// All of them.

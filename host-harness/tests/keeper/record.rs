@@ -7,7 +7,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bss_keys::{HostKey, HostKeyError};
-use bss_model::{Authority, Instance, NewInstance, Reach, SavedSettings, Standing, Thumbprint};
+use bss_model::{
+    Advice, Authority, Diagnose as _, Instance, NewInstance, Reach, SavedSettings, Standing, Thumbprint,
+};
 use bss_record::{Record, RecordError};
 
 /// A record in a directory of its own, which goes with it.
@@ -117,7 +119,11 @@ async fn an_empty_directory_is_closed_to_others_and_one_with_files_is_refused() 
         matches!(error, RecordError::OpenToOthers { mode: 0o750, .. }),
         "{error:?}"
     );
-    assert!(error.to_string().contains("chmod 700"), "{error}");
+    let private = Advice::MakePrivate {
+        path: directory.path().to_owned(),
+        mode: 0o700,
+    };
+    assert_eq!(error.diagnosis().advice, Some(private));
     assert_eq!(
         files_of(directory.path()),
         [("file".to_owned(), b"theirs".to_vec())]
@@ -130,7 +136,7 @@ async fn another_host_key_is_refused_before_anything_is_read() {
     let other = Arc::new(HostKey::generate().unwrap());
     let error = Record::open_with_key(record.path(), other).await.unwrap_err();
     assert!(matches!(error, RecordError::WrongHostKey { .. }), "{error:?}");
-    assert!(error.to_string().contains("restore `host.key`"), "{error}");
+    assert_eq!(error.diagnosis().advice, Some(Advice::RestoreHostKey));
 }
 
 #[tokio::test]

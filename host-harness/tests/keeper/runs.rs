@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bss_model::{
-    Choice, Decision, DifferenceKind, NewProduct, Problem, Product, ProductFilter, RunAction, RunCounts,
-    RunLease, RunLogLevel, RunLogLine, RunProgress, RunState,
+    Advice, Choice, Decision, Diagnose as _, DifferenceKind, NewProduct, Problem, Product, ProductFilter,
+    RunAction, RunCounts, RunLease, RunLogLevel, RunLogLine, RunProgress, RunState,
 };
 use bss_record::{ApplyError, EndRunError, RECORD_FILE, Record, StartRunError};
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop, prop_oneof, proptest};
@@ -85,7 +85,7 @@ async fn a_second_start_is_refused_and_names_the_run_there_is() {
     record.complete_services_run_unchanged(run, held).await.unwrap();
     let next = record.start_services_run(esd, None).await.unwrap();
     let error = record.start_services_run(esd, Some(lease())).await.unwrap_err();
-    assert!(error.to_string().contains("bss-host run"), "{error}");
+    assert_eq!(error.diagnosis().advice, Some(Advice::StartWorker));
     assert_eq!(state(&record, next).await, (RunState::NotStarted, None));
 }
 

@@ -12,6 +12,7 @@ use ipnet::IpNet;
 use uuid::Uuid;
 
 use super::bench::BenchArguments;
+use super::failure::parsed;
 use super::invoices::InvoiceCommand;
 use super::mail::MailCommand;
 use super::products::ProductCommand;
@@ -344,7 +345,7 @@ pub(super) struct PrerequisitesArguments {
     #[arg(long, value_name = "FILE")]
     pub(super) code_file: Option<PathBuf>,
     /// The fully qualified hostname, as in `esd.mydomain.com`
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = parsed::<Hostname>)]
     pub(super) hostname: Hostname,
     /// Where the platform runs for the customer
     #[arg(long, value_name = "REGION", value_parser = PossibleValuesParser::new(Region::ALL.map(Region::name)).try_map(|name| name.parse::<Region>()))]

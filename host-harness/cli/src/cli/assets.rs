@@ -1,15 +1,15 @@
 //! `asset …`: the licenses that were ordered, what became of each, and another try for those that failed.
 
-use bss_model::{Asset, AssetFilter, Attempt, SyncStatus};
+use bss_model::{Advice, Asset, AssetFilter, Attempt, ErrorKind, SyncStatus};
 use host_harness::Host;
 use host_harness::worker::OVERDUE;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::args::{AssetCommand, ListAssets};
-use super::commands::{Outcome, configure_failure, listener, no_answer, now_ms};
-use super::orders::place_failure;
-use super::show::{self, Failure};
+use super::commands::{Outcome, listener, now_ms};
+use super::failure::Failure;
+use super::show;
 use super::{ExitStatus, returns};
 
 pub(super) async fn run(host: &Host, command: AssetCommand, json: bool) -> Outcome {
@@ -25,23 +25,19 @@ pub(super) async fn run(host: &Host, command: AssetCommand, json: bool) -> Outco
 async fn list(host: &Host, list: ListAssets, json: bool) -> Outcome {
     let instance = match &list.instance {
         None => None,
-        Some(name) => Some(host.named_instance(name).await.map_err(configure_failure)?.id),
+        Some(name) => Some(host.named_instance(name).await?.id),
     };
     let filter = AssetFilter {
         instance,
         order: list.order,
         sync_status: list.sync_status.map(SyncStatus::from),
     };
-    let mut assets = host.record().assets(filter).await.map_err(no_answer)?;
+    let mut assets = host.record().assets(filter).await?;
     if list.overdue {
         assets.retain(is_overdue);
     }
     if let Some(customer) = &list.customer {
-        let orders = host
-            .record()
-            .orders_of_customer(customer)
-            .await
-            .map_err(no_answer)?;
+        let orders = host.record().orders_of_customer(customer).await?;
         assets.retain(|asset| orders.contains(&asset.order_id));
     }
     if json {
@@ -70,20 +66,16 @@ pub(super) fn show_assets(assets: &[Asset], show_keys: bool) {
 }
 
 pub(super) async fn known(host: &Host, asset_id: Uuid) -> Result<Asset, Failure> {
-    let asset = host.record().asset(asset_id).await.map_err(no_answer)?;
+    let asset = host.record().asset(asset_id).await?;
     asset.ok_or_else(|| {
         let message = format!("asset `{asset_id}` does not exist");
-        Failure::text(
-            ExitStatus::Refused,
-            message,
-            "`bss-host asset list` shows those that do",
-        )
+        Failure::new(ErrorKind::NotFound, "no-asset", message).advise(&Advice::ListAssets)
     })
 }
 
 async fn show(host: &Host, asset_id: Uuid, show_keys: bool, json: bool) -> Outcome {
     let asset = known(host, asset_id).await?;
-    let order = host.record().order(asset.order_id).await.map_err(no_answer)?;
+    let order = host.record().order(asset.order_id).await?;
     let value = show::asset_json(&asset, show_keys);
     let customer = order.as_ref().map(|order| &order.customer);
     let billed = order
@@ -141,7 +133,7 @@ async fn show(host: &Host, asset_id: Uuid, show_keys: bool, json: bool) -> Outco
 
 async fn history(host: &Host, asset_id: Uuid, json: bool) -> Outcome {
     known(host, asset_id).await?;
-    let attempts = host.record().attempts(asset_id).await.map_err(no_answer)?;
+    let attempts = host.record().attempts(asset_id).await?;
     if json {
         show::line(attempts.iter().map(attempt_json).collect::<Value>().to_string());
         return Ok(ExitStatus::Done);
@@ -191,10 +183,7 @@ fn attempt_json(attempt: &Attempt) -> Value {
 }
 
 async fn retry(host: &Host, asset_id: Uuid, json: bool) -> Outcome {
-    let asset = host
-        .retry_asset(asset_id, listener())
-        .await
-        .map_err(place_failure)?;
+    let asset = host.retry_asset(asset_id, listener()).await?;
     if json {
         show::line(show::asset_json(&asset, false).to_string());
     } else {
@@ -202,15 +191,16 @@ async fn retry(host: &Host, asset_id: Uuid, json: bool) -> Outcome {
     }
     match asset.sync_status {
         SyncStatus::Synchronized => Ok(ExitStatus::Done),
-        SyncStatus::Failed => Err(Failure::text(
-            ExitStatus::Refused,
+        SyncStatus::Failed => Err(Failure::new(
+            ErrorKind::Refused,
+            "not-bought",
             "the license was not bought",
-            "",
         )),
-        SyncStatus::Unsynchronised => Err(Failure::text(
-            ExitStatus::NoAnswer,
+        SyncStatus::Unsynchronised => Err(Failure::new(
+            ErrorKind::Unavailable,
+            "not-settled",
             "whether the license was bought is not known yet",
-            "`bss-host run` looks it up on and on; `bss-host asset history` shows every attempt",
-        )),
+        )
+        .advise(&Advice::ShowAttempts { asset: asset.id })),
     }
 }

@@ -14,7 +14,8 @@ use bss_bench::BenchError;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::commands::{Outcome, no_answer};
+use super::commands::Outcome;
+use super::failure::machine_failure;
 use super::{ExitStatus, show};
 use calls::CallsArguments;
 use measured::{Machine, build};
@@ -125,11 +126,11 @@ pub(super) async fn run(data_dir: &Path, plugin: &Path, arguments: &BenchArgumen
             return upstream::run()
                 .await
                 .map(|()| ExitStatus::Done)
-                .map_err(no_answer);
+                .map_err(machine_failure);
         }
         Some(BenchCommand::InTurn { native }) => {
             let ran = calls::run_in_turn(data_dir, plugin, *native).await;
-            return ran.map(|()| ExitStatus::Done).map_err(no_answer);
+            return ran.map(|()| ExitStatus::Done).map_err(machine_failure);
         }
         command => {
             warn_of_debug();
@@ -142,12 +143,12 @@ pub(super) async fn run(data_dir: &Path, plugin: &Path, arguments: &BenchArgumen
             }
         }
     }
-    .map_err(no_answer)?;
+    .map_err(machine_failure)?;
     if let Some(fields) = figures.as_object_mut() {
         fields.insert("machine".to_owned(), machine.json());
     }
     if let Some(file) = &arguments.plot {
-        draw(&figures, file).map_err(no_answer)?;
+        draw(&figures, file).map_err(machine_failure)?;
     }
     if json {
         show::line(figures.to_string());

@@ -1,15 +1,16 @@
 //! `bss-host certificate`: what is installed, until when, and for whom.
 
 use bss_keys::InstalledCertificate;
-use bss_model::Thumbprint;
-use bss_record::{RecordError, RemoveError};
+use bss_model::{Advice, ErrorKind, Thumbprint};
+use bss_record::RecordError;
 use host_harness::Host;
 use serde_json::{Value, json};
 
 use super::ExitStatus;
 use super::args::CertificateCommand;
-use super::commands::{Outcome, no_answer, now_ms, refused};
-use super::show::{self, Failure};
+use super::commands::{Outcome, now_ms};
+use super::failure::Failure;
+use super::show;
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 
@@ -27,10 +28,10 @@ pub(super) async fn run(host: &Host, command: CertificateCommand, json: bool) ->
 }
 
 async fn list(host: &Host, wanted: impl Fn(&InstalledCertificate) -> bool, json: bool) -> Outcome {
-    let installed = host.record().certificates().list().await.map_err(no_answer)?;
+    let installed = host.record().certificates().list().await?;
     let mut shown = Vec::new();
     for certificate in installed.into_iter().filter(wanted) {
-        let used_by = used_by(host, &certificate).await.map_err(no_answer)?;
+        let used_by = used_by(host, &certificate).await?;
         shown.push((certificate, used_by));
     }
     if json {
@@ -71,20 +72,12 @@ async fn list(host: &Host, wanted: impl Fn(&InstalledCertificate) -> bool, json:
 }
 
 async fn show_one(host: &Host, thumbprint: &Thumbprint, json: bool) -> Outcome {
-    let found = host
-        .record()
-        .certificates()
-        .get(thumbprint)
-        .await
-        .map_err(no_answer)?;
+    let found = host.record().certificates().get(thumbprint).await?;
     let certificate = found.ok_or_else(|| {
-        Failure::text(
-            ExitStatus::Refused,
-            format!("certificate `{thumbprint}` is not installed"),
-            "`certificate list` shows those that are",
-        )
+        let message = format!("certificate `{thumbprint}` is not installed");
+        Failure::new(ErrorKind::NotFound, "no-certificate", message).advise(&Advice::ListCertificates)
     })?;
-    let used_by = used_by(host, &certificate).await.map_err(no_answer)?;
+    let used_by = used_by(host, &certificate).await?;
     if json {
         show::line(certificate_json(&certificate, &used_by).to_string());
         return Ok(ExitStatus::Done);
@@ -115,11 +108,7 @@ async fn show_one(host: &Host, thumbprint: &Thumbprint, json: bool) -> Outcome {
 }
 
 async fn remove(host: &Host, thumbprint: &Thumbprint, json: bool) -> Outcome {
-    let removed = host.record().certificates().remove(thumbprint).await;
-    removed.map_err(|error| match error {
-        RemoveError::Record(error) => no_answer(error),
-        error => refused(error),
-    })?;
+    host.record().certificates().remove(thumbprint).await?;
     if json {
         show::line(json!({ "removed": thumbprint.to_string() }).to_string());
     } else {

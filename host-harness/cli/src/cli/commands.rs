@@ -9,17 +9,17 @@ use std::time::Duration;
 use anyhow::Context as _;
 use bss_keys::PfxCode;
 use bss_model::{NewInstance, Reach};
-use bss_record::{CreateError, ImportError, SaveError};
 use bss_simulator::{CertificateRequest, IssuedCertificate, Simulator, SimulatorOptions};
-use host_harness::instance_settings::{ConfigureError, InstanceForm};
-use host_harness::{CallEvent, CallListener, Host, LogLevel, PrepareError};
+use host_harness::instance_settings::InstanceForm;
+use host_harness::{CallEvent, CallListener, Host, LogLevel};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::args::{
     Arguments, CertificateCommand, Command, CreateInstance, InstanceCommand, SimulatorArguments,
 };
-use super::show::{self, Failure};
+use super::failure::{Failure, machine_failure, unreadable};
+use super::show;
 use super::{
     ExitStatus, assets, certificates, demo, instances, invoices, mail, orders, pfx, prerequisites, products,
     replay, services, trace, worker,
@@ -32,7 +32,7 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
     let json = arguments.json;
     if arguments.record.is_some() && !arguments.command.opens_host() {
         let message = "this command can't be recorded: it does not work on the data directory";
-        return Err(Failure::text(ExitStatus::Usage, message, "leave --record out"));
+        return Err(Failure::usage(message).hint("leave --record out"));
     }
     match &arguments.command {
         Command::Simulator(simulator_arguments) => return simulator(simulator_arguments).await,
@@ -49,9 +49,7 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
         }
         _ => {}
     }
-    let host = Host::open(&arguments.data_dir, &arguments.plugin)
-        .await
-        .map_err(no_answer)?;
+    let host = Host::open(&arguments.data_dir, &arguments.plugin).await?;
     let host = host.with_look_up_only(Duration::from_secs(arguments.look_up_only));
     let host = match &arguments.record {
         Some(file) => host.recording(replay::recorder(file)?),
@@ -95,31 +93,6 @@ pub(super) fn now_ms() -> i64 {
     jiff::Timestamp::now().as_millisecond()
 }
 
-/// The host could not do its part: disk, memory, a plugin that broke off.
-pub(super) fn no_answer(error: impl std::error::Error + 'static) -> Failure {
-    Failure::new(ExitStatus::NoAnswer, &error)
-}
-
-/// The answer is no.
-pub(super) fn refused(error: impl std::error::Error + 'static) -> Failure {
-    Failure::new(ExitStatus::Refused, &error)
-}
-
-pub(super) fn configure_failure(error: ConfigureError) -> Failure {
-    match error {
-        ConfigureError::Call(_) | ConfigureError::Record(_) => no_answer(error),
-        ConfigureError::Save(SaveError::Record(error)) => no_answer(error),
-        _ => refused(error),
-    }
-}
-
-pub(super) fn prepare_failure(error: PrepareError) -> Failure {
-    match error {
-        PrepareError::Record(_) => no_answer(error),
-        _ => refused(error),
-    }
-}
-
 /// What a call tells while it runs, on the standard error.
 pub(super) fn listener() -> CallListener {
     Arc::new(|event| match event {
@@ -151,40 +124,22 @@ fn pfx_code(file: Option<&Path>) -> Result<PfxCode, Failure> {
             } else {
                 std::fs::read_to_string(path)
             };
-            Zeroizing::new(read.map_err(|error| {
-                Failure::text(
-                    ExitStatus::Refused,
-                    format!(
-                        "the file with the code, `{}`, can't be read: {error}",
-                        path.display()
-                    ),
-                    "",
-                )
-            })?)
+            let what = format!("the file with the code, `{}`,", path.display());
+            Zeroizing::new(read.map_err(|error| unreadable(&what, &error))?)
         }
     };
     Ok(PfxCode::new(text.lines().next().unwrap_or_default().to_owned()))
 }
 
 fn read_pfx(file: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    let bytes = std::fs::read(file).map_err(|error| {
-        Failure::text(
-            ExitStatus::Refused,
-            format!("PFX file `{}` can't be read: {error}", file.display()),
-            "",
-        )
-    })?;
+    let what = format!("PFX file `{}`", file.display());
+    let bytes = std::fs::read(file).map_err(|error| unreadable(&what, &error))?;
     Ok(Zeroizing::new(bytes))
 }
 
 async fn import(host: &Host, file: &Path, code: &PfxCode, json: bool) -> Outcome {
     let bytes = read_pfx(file)?;
-    let certificate = host
-        .record()
-        .certificates()
-        .import(&bytes, code)
-        .await
-        .map_err(import_failure)?;
+    let certificate = host.record().certificates().import(&bytes, code).await?;
     if json {
         show::line(certificates::certificate_json(&certificate, &[]).to_string());
     } else {
@@ -198,31 +153,14 @@ async fn import(host: &Host, file: &Path, code: &PfxCode, json: bool) -> Outcome
     Ok(ExitStatus::Done)
 }
 
-pub(super) fn import_failure(error: ImportError) -> Failure {
-    match error {
-        ImportError::Record(_) | ImportError::HostKey(_) => no_answer(error),
-        _ => refused(error),
-    }
-}
-
-pub(super) fn create_failure(error: CreateError) -> Failure {
-    match error {
-        CreateError::Record(error) => no_answer(error),
-        _ => refused(error),
-    }
-}
-
 async fn create_instance(host: &Host, create: CreateInstance, json: bool) -> Outcome {
-    let trusted_authorities_pem = match &create.trust {
-        None => None,
-        Some(path) => Some(std::fs::read_to_string(path).map_err(|error| {
-            Failure::text(
-                ExitStatus::Refused,
-                format!("`{}` can't be read: {error}", path.display()),
-                "give a PEM file",
-            )
-        })?),
-    };
+    let trusted_authorities_pem =
+        match &create.trust {
+            None => None,
+            Some(path) => Some(std::fs::read_to_string(path).map_err(|error| {
+                unreadable(&format!("`{}`", path.display()), &error).hint("give a PEM file")
+            })?),
+        };
     let instance = host
         .record()
         .create_instance(NewInstance {
@@ -234,8 +172,7 @@ async fn create_instance(host: &Host, create: CreateInstance, json: bool) -> Out
                 allowed_networks: create.allow_network,
             },
         })
-        .await
-        .map_err(create_failure)?;
+        .await?;
     if json {
         show::line(show::instance_json(&instance).to_string());
     } else {
@@ -261,7 +198,7 @@ async fn configure(
         None if changes => host.configure(name, &typed, &operator()).await,
         None => host.form(name).await,
     };
-    let shown = shown.map_err(configure_failure)?;
+    let shown = shown?;
     if json {
         let mut value = show::instance_json(&shown.instance);
         value["saved"] = shown.saved.into();
@@ -303,7 +240,7 @@ pub(super) fn operator() -> String {
 }
 
 async fn instances(host: &Host, json: bool) -> Outcome {
-    let instances = host.record().instances().await.map_err(no_answer)?;
+    let instances = host.record().instances().await?;
     if json {
         show::line(
             instances
@@ -334,7 +271,7 @@ async fn instances(host: &Host, json: bool) -> Outcome {
 
 async fn simulator(arguments: &SimulatorArguments) -> Outcome {
     // Absolute, so that what it prints can be used from another directory.
-    let directory = std::path::absolute(&arguments.directory).map_err(no_answer)?;
+    let directory = std::path::absolute(&arguments.directory).map_err(machine_failure)?;
     let options = SimulatorOptions {
         service_address: arguments.service_address,
         login_address: arguments.login_address,
@@ -343,22 +280,22 @@ async fn simulator(arguments: &SimulatorArguments) -> Outcome {
         ..SimulatorOptions::new(&directory)
     };
     let started = demo::start_simulator(options).await;
-    let (mut simulator, mut details) = started.map_err(|error| no_answer_text(&error))?;
+    let (mut simulator, mut details) = started.map_err(machine_failure)?;
     let issued = simulator
         .issue_client_certificate(&CertificateRequest::default())
-        .map_err(no_answer)?;
+        .map_err(machine_failure)?;
     let code = uuid::Uuid::new_v4().to_string();
     let file = directory.join("client.pfx");
-    pfx::with_library(&issued, &code, &file).map_err(|error| no_answer_text(&error))?;
+    pfx::with_library(&issued, &code, &file).map_err(machine_failure)?;
     details["pfxFile"] = file.display().to_string().into();
     details["pfxCode"] = code.into();
     if arguments.plain_http_without_certificates {
         let opened = open_to_all(&mut simulator, &issued, &directory).await;
-        details["plainHttp"] = opened.map_err(|error| no_answer_text(&error))?;
+        details["plainHttp"] = opened.map_err(machine_failure)?;
     }
     details["thumbprint"] = issued.thumbprint.into();
     show::line(details.to_string());
-    tokio::signal::ctrl_c().await.map_err(no_answer)?;
+    tokio::signal::ctrl_c().await.map_err(machine_failure)?;
     simulator.stop().await;
     Ok(ExitStatus::Done)
 }
@@ -392,8 +329,4 @@ fn write_identity(lent: &IssuedCertificate, folder: &Path) -> std::io::Result<()
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(folder.join("private-key.pem"))?;
     file.write_all(lent.private_key_pem.as_bytes())
-}
-
-pub(super) fn no_answer_text(error: &anyhow::Error) -> Failure {
-    Failure::text(ExitStatus::NoAnswer, format!("{error:#}"), "")
 }

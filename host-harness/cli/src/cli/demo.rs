@@ -7,10 +7,9 @@ use std::path::Path;
 use anyhow::Context;
 use bss_keys::PfxCode;
 use bss_model::{
-    Asset, AssetFilter, Choice, Contact, Decision, Instance, NewInstance, NewLine, Party, Price, Product,
-    ProductFilter, Reach, Thumbprint,
+    Asset, AssetFilter, Choice, Contact, Decision, ErrorKind, Instance, NewInstance, NewLine, Party, Price,
+    Product, ProductFilter, Reach, Thumbprint,
 };
-use bss_record::ProductError;
 use bss_simulator::{CertificateRequest, LedgerEntry, Simulator, SimulatorOptions};
 use host_harness::Host;
 use host_harness::instance_settings::InstanceForm;
@@ -20,11 +19,11 @@ use serde_json::{Value, json};
 
 use super::ExitStatus;
 use super::args::DemoArguments;
-use super::commands::{configure_failure, create_failure, import_failure, listener, no_answer_text};
-use super::orders::place_failure;
+use super::commands::listener;
+use super::failure::{Failure, machine_failure};
 use super::pfx::{self, Maker};
-use super::services::{run_json, run_line, services_failure};
-use super::show::{self, Failure, Ids};
+use super::services::{run_json, run_line};
+use super::show::{self, Ids};
 
 /// The demo's instance.
 const INSTANCE: &str = "contoso-esd-de";
@@ -33,13 +32,13 @@ const INSTANCE: &str = "contoso-esd-de";
 pub(super) async fn run(plugin: &Path, arguments: &DemoArguments, json: bool) -> Result<ExitStatus, Failure> {
     let folder = tempfile::tempdir()
         .context("no temporary directory")
-        .map_err(|error| no_answer_text(&error))?;
+        .map_err(machine_failure)?;
     let steps = Steps {
         json,
         count: std::cell::Cell::new(0),
     };
     let started = start_simulator(SimulatorOptions::new(folder.path().join("microsoft"))).await;
-    let (simulator, details) = started.map_err(|error| no_answer_text(&error))?;
+    let (simulator, details) = started.map_err(machine_failure)?;
     steps.start(
         "A simulator of Microsoft is running",
         &[
@@ -52,23 +51,15 @@ pub(super) async fn run(plugin: &Path, arguments: &DemoArguments, json: bool) ->
         ],
     );
 
-    let host = Host::open(&folder.path().join("bss"), plugin)
-        .await
-        .map_err(|error| no_answer_text(&anyhow::Error::new(error)))?;
+    let host = Host::open(&folder.path().join("bss"), plugin).await?;
     let thumbprint = import(&host, &simulator, folder.path(), &steps).await?;
     let ready = configure(&host, &details, &thumbprint, &steps).await?;
-    let run = host
-        .fetch_services(INSTANCE, listener())
-        .await
-        .map_err(services_failure)?;
+    let run = host.fetch_services(INSTANCE, listener()).await?;
     steps.start("Get Services Definition", &[("products", run_line(&run))]);
 
     let assets = order(&host, &steps).await?;
     steps.table(&show::asset_table(&assets, arguments.show_keys, Ids::Short));
-    let ledger = simulator
-        .ledger()
-        .await
-        .map_err(|error| no_answer_text(&anyhow::Error::new(error)))?;
+    let ledger = simulator.ledger().await.map_err(machine_failure)?;
     let seen = ServerSeen::of(&simulator, &ledger);
     steps.start(
         "What the simulator saw",
@@ -101,21 +92,19 @@ async fn import(
     folder: &Path,
     steps: &Steps,
 ) -> Result<Thumbprint, Failure> {
-    let failed = |error: anyhow::Error| no_answer_text(&error);
     let issued = simulator
         .issue_client_certificate(&CertificateRequest::default())
-        .map_err(|error| failed(error.into()))?;
+        .map_err(machine_failure)?;
     let (file, code) = (folder.join("contoso.pfx"), uuid::Uuid::new_v4().to_string());
-    let maker = pfx::write(&issued, &code, &file).map_err(failed)?;
+    let maker = pfx::write(&issued, &code, &file).map_err(machine_failure)?;
     let bytes = std::fs::read(&file)
         .context("the PFX file can't be read")
-        .map_err(failed)?;
+        .map_err(machine_failure)?;
     let installed = host
         .record()
         .certificates()
         .import(&bytes, &PfxCode::new(code))
-        .await
-        .map_err(import_failure)?;
+        .await?;
     let made = match maker {
         Maker::OpenSsl => "contoso.pfx, made by openssl pkcs12 -export",
         Maker::Library => "contoso.pfx, made by a library, since openssl is not installed",
@@ -144,7 +133,7 @@ async fn configure(
         currency: "EUR".to_owned(),
         options: [("login-authority".to_owned(), text(details, "loginAuthority"))].into(),
         reach: Reach {
-            trusted_authorities_pem: Some(pem.map_err(|error| no_answer_text(&error))?),
+            trusted_authorities_pem: Some(pem.map_err(machine_failure)?),
             // The simulator listens on this machine only.
             allowed_networks: vec![
                 ipnet::Ipv4Net::new_assert(Ipv4Addr::LOCALHOST, 8).into(),
@@ -152,10 +141,7 @@ async fn configure(
             ],
         },
     };
-    host.record()
-        .create_instance(instance)
-        .await
-        .map_err(create_failure)?;
+    host.record().create_instance(instance).await?;
     let credentials = [
         ("system-name", INSTANCE.to_owned()),
         ("resource-api", text(details, "resourceApi")),
@@ -186,10 +172,7 @@ async fn stage<const N: usize>(
     steps: &Steps,
 ) -> Result<InstanceForm, Failure> {
     let typed: BTreeMap<String, String> = typed.map(|(id, value)| (id.to_owned(), value)).into();
-    let form = host
-        .configure(INSTANCE, &typed, "demo")
-        .await
-        .map_err(configure_failure)?;
+    let form = host.configure(INSTANCE, &typed, "demo").await?;
     if !form.saved {
         return Err(Failure::form(&form.form));
     }
@@ -209,19 +192,17 @@ async fn stage<const N: usize>(
 
 /// Two licenses of the first product and one of the second, as a customer of this country would buy them.
 async fn order(host: &Host, steps: &Steps) -> Result<Vec<Asset>, Failure> {
-    let failed = |error: bss_record::RecordError| no_answer_text(&anyhow::Error::new(error));
-    let instance = host.named_instance(INSTANCE).await.map_err(configure_failure)?;
+    let instance = host.named_instance(INSTANCE).await?;
     let products = host
         .record()
         .products(instance.id, ProductFilter::default())
-        .await
-        .map_err(failed)?;
+        .await?;
     let mut sold = products.iter().filter(|product| allows(product, 2));
     let (Some(first), Some(second)) = (sold.next(), sold.next()) else {
-        return Err(Failure::text(
-            ExitStatus::NoAnswer,
+        return Err(Failure::new(
+            ErrorKind::Unavailable,
+            "demo",
             "the catalog has fewer than two products to order",
-            "",
         ));
     };
     for (product, minor_units) in [(first, 24_900), (second, 43_900)] {
@@ -245,11 +226,8 @@ async fn order(host: &Host, steps: &Steps) -> Result<Vec<Asset>, Failure> {
         lines: vec![line(first, 2), line(second, 1)],
         idempotency_key: None,
     };
-    let order = host.place_order(INSTANCE, request).await.map_err(place_failure)?;
-    let assets = host
-        .run_order(order.id, listener())
-        .await
-        .map_err(place_failure)?;
+    let order = host.place_order(INSTANCE, request).await?;
+    let assets = host.run_order(order.id, listener()).await?;
     steps.start(
         "Three licenses are ordered for Beispiel GmbH",
         &[
@@ -268,25 +246,20 @@ async fn order(host: &Host, steps: &Steps) -> Result<Vec<Asset>, Failure> {
         order: Some(order.id),
         ..AssetFilter::default()
     };
-    host.record().assets(filter).await.map_err(failed)
+    Ok(host.record().assets(filter).await?)
 }
 
 /// Makes a product one that can be ordered, as its operator would.
 async fn sell(host: &Host, instance: &Instance, product: &Product, minor_units: i64) -> Result<(), Failure> {
-    let failed = |error: ProductError| no_answer_text(&anyhow::Error::new(error));
     let codes = [product.offered.code.clone()];
     let price = Price {
         currency: instance.currency.clone(),
         minor_units,
     };
-    host.record()
-        .set_prices(instance.id, &codes, &price)
-        .await
-        .map_err(failed)?;
+    host.record().set_prices(instance.id, &codes, &price).await?;
     host.record()
         .decide_products(instance.id, Decision::Activate, &Choice::Codes(codes.into()))
-        .await
-        .map_err(failed)?;
+        .await?;
     Ok(())
 }
 
@@ -345,17 +318,17 @@ fn compare(
         })
         .collect();
     if recorded != issued || assets.len() != ledger.len() {
-        return Err(Failure::text(
-            ExitStatus::NoAnswer,
+        return Err(Failure::new(
+            ErrorKind::Unavailable,
+            "demo",
             "the record and the ledger do not agree on the licenses",
-            "",
         ));
     }
     if seen.thumbprint != thumbprint.to_string() {
-        return Err(Failure::text(
-            ExitStatus::NoAnswer,
+        return Err(Failure::new(
+            ErrorKind::Unavailable,
+            "demo",
             "the server saw another certificate than the instance's",
-            "",
         ));
     }
     steps.done(&format!(

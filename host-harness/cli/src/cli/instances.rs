@@ -1,25 +1,22 @@
 //! `bss-host instance` once an instance exists: its history, its connection, its certificate's successor.
 
-use bss_model::{SettingsVersion, Thumbprint};
+use bss_model::{ErrorKind, SettingsVersion, Thumbprint};
 use bss_sandbox::bindings::connection::{Step, StepResult};
 use bss_sandbox::bindings::failures::Problem;
 use host_harness::Host;
 use host_harness::certificate_rotation::RotateError;
-use host_harness::connection::{CheckError, failed_step};
+use host_harness::connection::failed_step;
 use serde_json::{Value, json};
 
 use super::ExitStatus;
-use super::commands::{Outcome, configure_failure, listener, no_answer, operator, refused};
-use super::show::{self, Failure};
+use super::commands::{Outcome, listener, operator};
+use super::failure::Failure;
+use super::show;
 
 /// Every save: who, when, and what it changed.
 pub(super) async fn history(host: &Host, name: &str, json: bool) -> Outcome {
-    let instance = host.named_instance(name).await.map_err(configure_failure)?;
-    let history = host
-        .record()
-        .instance_history(instance.id)
-        .await
-        .map_err(no_answer)?;
+    let instance = host.named_instance(name).await?;
+    let history = host.record().instance_history(instance.id).await?;
     if json {
         show::line(history.iter().map(version_json).collect::<Value>().to_string());
         return Ok(ExitStatus::Done);
@@ -63,7 +60,8 @@ fn version_json(version: &SettingsVersion) -> Value {
 /// Each step on the way to the vendor.
 pub(super) async fn check(host: &Host, name: &str, json: bool) -> Outcome {
     // Whatever keeps it from being run, nothing is known of the connection.
-    let steps = host.check_connection(name, listener()).await.map_err(no_answer)?;
+    let steps = host.check_connection(name, listener()).await;
+    let steps = steps.map_err(|error| Failure::from(error).unsettled())?;
     if json {
         let passed = failed_step(&steps).is_none();
         let steps: Value = steps.iter().map(step_json).collect();
@@ -80,7 +78,7 @@ pub(super) async fn check(host: &Host, name: &str, json: bool) -> Outcome {
 /// Has another certificate take over.
 pub(super) async fn rotate_certificate(host: &Host, name: &str, to: Thumbprint, json: bool) -> Outcome {
     let rotation = host.rotate_certificate(name, to, &operator(), listener()).await;
-    let rotation = rotation.map_err(|error| rotate_failure(error, json))?;
+    let rotation = rotation.map_err(|error| rotate_failure(&error, json))?;
     let former = rotation.former.map(|former| former.to_string());
     if json {
         let mut value = show::instance_json(&rotation.instance);
@@ -98,25 +96,19 @@ pub(super) async fn rotate_certificate(host: &Host, name: &str, to: Thumbprint, 
     Ok(ExitStatus::Done)
 }
 
-fn rotate_failure(error: RotateError, json: bool) -> Failure {
-    let message = error.to_string();
+fn rotate_failure(error: &RotateError, json: bool) -> Failure {
     match error {
-        RotateError::Configure(error) => configure_failure(error),
-        RotateError::Check(error @ CheckError::NotOffered(_)) => refused(error),
-        RotateError::Check(CheckError::Instance(error)) => configure_failure(error),
-        RotateError::Check(CheckError::Prepare(error)) => super::commands::prepare_failure(error),
-        RotateError::Check(error) => no_answer(error),
-        RotateError::Refused { problems, .. } => show::problems_failure(&message, &problems),
+        RotateError::Refused { problems, .. } => Failure::of(error).reasons(problems),
         RotateError::CheckFailed { steps, .. } => {
             if json {
                 let steps: Value = steps.iter().map(step_json).collect();
                 show::line(json!({ "saved": false, "steps": steps }).to_string());
             } else {
-                show::line(step_table(&steps).to_string());
+                show::line(step_table(steps).to_string());
             }
-            step_failure(&steps, &message).unwrap_or_else(|| Failure::text(ExitStatus::Refused, message, ""))
+            step_failure(steps, &error.to_string()).unwrap_or_else(|| Failure::of(error))
         }
-        error => refused(error),
+        error => Failure::of(error),
     }
 }
 
@@ -127,10 +119,8 @@ fn step_failure(steps: &[Step], what: &str) -> Option<Failure> {
         StepResult::Failed(problem) => std::slice::from_ref(problem),
         StepResult::Passed | StepResult::Skipped => &[],
     };
-    Some(show::problems_failure(
-        &format!("{what}, at step `{}`", step.id),
-        problems,
-    ))
+    let message = format!("{what}, at step `{}`", step.id);
+    Some(Failure::new(ErrorKind::Refused, "check-failed", message).reasons(problems))
 }
 
 fn step_table(steps: &[Step]) -> comfy_table::Table {

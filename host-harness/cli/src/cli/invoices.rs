@@ -1,14 +1,15 @@
 //! `invoice …`: what was charged and credited.
 
-use bss_model::{BillingFilter, Credit, Invoice, Price};
+use bss_model::{Advice, BillingFilter, Credit, ErrorKind, Invoice, Price};
 use clap::Subcommand;
 use host_harness::Host;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::ExitStatus;
-use super::commands::{Outcome, configure_failure, no_answer};
-use super::show::{self, Failure};
+use super::commands::Outcome;
+use super::failure::Failure;
+use super::show;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum InvoiceCommand {
@@ -35,14 +36,14 @@ pub(super) async fn run(host: &Host, command: InvoiceCommand, json: bool) -> Out
 async fn list(host: &Host, instance: Option<String>, json: bool) -> Outcome {
     let instance = match instance {
         None => None,
-        Some(name) => Some(host.named_instance(&name).await.map_err(configure_failure)?.id),
+        Some(name) => Some(host.named_instance(&name).await?.id),
     };
     let filter = BillingFilter {
         instance,
         order: None,
     };
-    let invoices = host.record().invoices(filter).await.map_err(no_answer)?;
-    let credits = host.record().credits(filter).await.map_err(no_answer)?;
+    let invoices = host.record().invoices(filter).await?;
+    let credits = host.record().credits(filter).await?;
     let credits_of = |invoice: &Invoice| -> Vec<&Credit> {
         let of_order = credits
             .iter()
@@ -72,18 +73,15 @@ async fn list(host: &Host, instance: Option<String>, json: bool) -> Outcome {
 }
 
 async fn show_one(host: &Host, order: Uuid, json: bool) -> Outcome {
-    let Some(invoice) = host.record().invoice(order).await.map_err(no_answer)? else {
-        return Err(Failure::text(
-            ExitStatus::Refused,
-            format!("order `{order}` has no invoice"),
-            "one is made with the order's first license; `invoice list` shows those that there are",
-        ));
+    let Some(invoice) = host.record().invoice(order).await? else {
+        let message = format!("order `{order}` has no invoice, which is made with its first license");
+        return Err(Failure::new(ErrorKind::NotFound, "no-invoice", message).advise(&Advice::ListInvoices));
     };
     let filter = BillingFilter {
         order: Some(order),
         instance: None,
     };
-    let credits = host.record().credits(filter).await.map_err(no_answer)?;
+    let credits = host.record().credits(filter).await?;
     if json {
         let credits: Vec<&Credit> = credits.iter().collect();
         show::line(invoice_json(&invoice, &credits).to_string());

@@ -3,19 +3,20 @@
 use std::path::{Path, PathBuf};
 
 use bss_model::{
-    Contact, Mail, MailDelivery, MailFilter, MailSettings, MailState, Secret, SmtpProtection, SmtpServer,
+    Advice, Contact, ErrorKind, Mail, MailDelivery, MailFilter, MailSettings, MailState, Secret,
+    SmtpProtection, SmtpServer,
 };
-use bss_record::RetryMailError;
 use clap::{Args, Subcommand};
 use host_harness::Host;
-use host_harness::mail::{MailSettingsError, TemplateError, TestMailError, check_templates, write_templates};
+use host_harness::mail::{TemplateError, check_templates, write_templates};
 use serde_json::{Value, json};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::ExitStatus;
-use super::commands::{Outcome, no_answer, refused};
-use super::show::{self, Failure};
+use super::commands::Outcome;
+use super::failure::{Failure, machine_failure, unreadable, words};
+use super::show;
 
 /// The environment variable that holds what a user logs in to the mail server with.
 const PASSWORD_VARIABLE: &str = "BSS_SMTP_PASSWORD";
@@ -132,12 +133,7 @@ async fn configure(host: &Host, given: ConfigureMail, json: bool) -> Outcome {
         from: given.from,
         templates: given.templates.as_deref().map(absolute).transpose()?,
     };
-    host.configure_mail(settings.clone())
-        .await
-        .map_err(|error| match error {
-            MailSettingsError::Record(error) => no_answer(error),
-            error => refused(error),
-        })?;
+    host.configure_mail(settings.clone()).await?;
     if json {
         show::line(settings_json(&settings, None).to_string());
     } else {
@@ -152,7 +148,7 @@ fn delivery(given: &ConfigureMail) -> Result<MailDelivery, Failure> {
         return Ok(MailDelivery::Directory(absolute(directory)?));
     }
     let url = given.smtp.as_deref().unwrap_or_default();
-    let server = host_harness::mail::server_from_url(url, given.unencrypted).map_err(refused)?;
+    let server = host_harness::mail::server_from_url(url, given.unencrypted)?;
     let password = match &given.user {
         None => None,
         Some(_) => Some(password(given.password_file.as_deref())?),
@@ -167,7 +163,7 @@ fn delivery(given: &ConfigureMail) -> Result<MailDelivery, Failure> {
 
 /// A path that means the same wherever the worker is started.
 fn absolute(path: &Path) -> Result<PathBuf, Failure> {
-    std::path::absolute(path).map_err(no_answer)
+    std::path::absolute(path).map_err(machine_failure)
 }
 
 fn read(path: &Path) -> Result<String, Failure> {
@@ -176,13 +172,7 @@ fn read(path: &Path) -> Result<String, Failure> {
     } else {
         std::fs::read_to_string(path)
     };
-    text.map_err(|error| {
-        Failure::text(
-            ExitStatus::Refused,
-            format!("`{}` can't be read: {error}", path.display()),
-            "",
-        )
-    })
+    text.map_err(|error| unreadable(&format!("`{}`", path.display()), &error))
 }
 
 fn password(file: Option<&Path>) -> Result<Secret, Failure> {
@@ -192,16 +182,16 @@ fn password(file: Option<&Path>) -> Result<Secret, Failure> {
     };
     match text.lines().next() {
         Some(password) if !password.is_empty() => Ok(Secret::new(password)),
-        _ => Err(Failure::text(
-            ExitStatus::Refused,
-            "a user needs a password",
-            format!("set {PASSWORD_VARIABLE}, or name a file with --password-file"),
-        )),
+        _ => Err(
+            Failure::new(ErrorKind::Invalid, "half-login", "a user needs a password").hint(format!(
+                "set {PASSWORD_VARIABLE}, or name a file with --password-file"
+            )),
+        ),
     }
 }
 
 async fn show_settings(host: &Host, json: bool) -> Outcome {
-    let Some(settings) = host.record().mail_settings().await.map_err(no_answer)? else {
+    let Some(settings) = host.record().mail_settings().await? else {
         return Err(not_configured());
     };
     let checked = match &settings.templates {
@@ -214,17 +204,14 @@ async fn show_settings(host: &Host, json: bool) -> Outcome {
         show_rows(&settings);
     }
     match checked {
-        Some(Err(error)) => Err(refused(error)),
+        Some(Err(error)) => Err(error.into()),
         _ => Ok(ExitStatus::Done),
     }
 }
 
 fn not_configured() -> Failure {
-    Failure::text(
-        ExitStatus::Refused,
-        "this host has no mail settings, and mails wait",
-        "make them with `mail configure`",
-    )
+    let message = "this host has no mail settings, and mails wait";
+    Failure::new(ErrorKind::Conflict, "no-mail-settings", message).advise(&Advice::ConfigureMail)
 }
 
 fn show_rows(settings: &MailSettings) {
@@ -290,7 +277,7 @@ fn settings_json(settings: &MailSettings, checked: Option<&Result<Vec<String>, T
 }
 
 async fn list(host: &Host, filter: MailFilter, json: bool) -> Outcome {
-    let mails = host.record().mails(filter).await.map_err(no_answer)?;
+    let mails = host.record().mails(filter).await?;
     if json {
         show::line(mails.iter().map(mail_json).collect::<Value>().to_string());
     } else {
@@ -316,9 +303,10 @@ async fn list(host: &Host, filter: MailFilter, json: bool) -> Outcome {
     }
     let count = |state| mails.iter().filter(|mail| mail.state == state).count();
     let (pending, failed) = (count(MailState::Pending), count(MailState::Failed));
-    if pending > 0 && host.record().mail_settings().await.map_err(no_answer)?.is_none() {
+    if pending > 0 && host.record().mail_settings().await?.is_none() {
         show::note(format!(
-            "{pending} to be sent, but this host has no mail settings\nhint: make them with `mail configure`"
+            "{pending} to be sent, but this host has no mail settings\nhint: {}",
+            words(&Advice::ConfigureMail)
         ));
     }
     if failed > 0 {
@@ -348,13 +336,9 @@ fn mail_json(mail: &Mail) -> Value {
 
 async fn retry(host: &Host, mail: Option<Uuid>, json: bool) -> Outcome {
     let due = match mail {
-        None => host.record().retry_mails().await.map_err(no_answer)?,
+        None => host.record().retry_mails().await?,
         Some(mail) => {
-            let retried = host.record().retry_mail(mail).await;
-            retried.map_err(|error| match error {
-                RetryMailError::Record(error) => no_answer(error),
-                error => refused(error),
-            })?;
+            host.record().retry_mail(mail).await?;
             1
         }
     };
@@ -367,7 +351,7 @@ async fn retry(host: &Host, mail: Option<Uuid>, json: bool) -> Outcome {
 }
 
 fn templates(directory: &Path, json: bool) -> Outcome {
-    let files = write_templates(directory).map_err(refused)?;
+    let files = write_templates(directory)?;
     if json {
         show::line(json!({ "files": files }).to_string());
     } else {
@@ -383,11 +367,7 @@ fn templates(directory: &Path, json: bool) -> Outcome {
 }
 
 async fn test(host: &Host, contact: &Contact, json: bool) -> Outcome {
-    let sent = host.send_test_mail(contact).await;
-    sent.map_err(|error| match error {
-        TestMailError::NotConfigured | TestMailError::Compose(_) => refused(error),
-        error => no_answer(error),
-    })?;
+    host.send_test_mail(contact).await?;
     if json {
         show::line(json!({ "to": contact.email }).to_string());
     } else {

@@ -1,6 +1,6 @@
 //! `order …`: licenses are ordered, and an order is followed until its licenses are bought.
 
-use bss_model::{AssetFilter, Contact, NewLine, Party, Settlement, settlement};
+use bss_model::{Advice, AssetFilter, Contact, ErrorKind, NewLine, Party, Settlement, settlement};
 use host_harness::Host;
 use host_harness::license_order::{OrderRequest, PlaceError};
 use serde_json::{Value, json};
@@ -9,8 +9,9 @@ use uuid::Uuid;
 use super::ExitStatus;
 use super::args::{OrderCommand, PlaceOrder};
 use super::assets::show_assets;
-use super::commands::{Outcome, configure_failure, listener, no_answer, prepare_failure, refused};
-use super::show::{self, Failure};
+use super::commands::{Outcome, listener};
+use super::failure::Failure;
+use super::show;
 
 pub(super) async fn run(host: &Host, command: OrderCommand, json: bool) -> Outcome {
     match command {
@@ -45,9 +46,7 @@ async fn place(host: &Host, place: PlaceOrder, json: bool) -> Outcome {
         idempotency_key: place.idempotency_key,
     };
     if place.check_only {
-        host.check_order(&place.instance, request, listener())
-            .await
-            .map_err(place_failure)?;
+        host.check_order(&place.instance, request, listener()).await?;
         show::line(if json {
             json!({ "valid": true }).to_string()
         } else {
@@ -55,21 +54,15 @@ async fn place(host: &Host, place: PlaceOrder, json: bool) -> Outcome {
         });
         return Ok(ExitStatus::Done);
     }
-    let order = host
-        .place_order(&place.instance, request)
-        .await
-        .map_err(place_failure)?;
+    let order = host.place_order(&place.instance, request).await?;
     if place.wait {
         // Said before anything can interrupt it.
         show::note(format!("order {} is placed", order.id));
         // The order stands, whatever comes now: nobody is to place it again.
         let not_gone_on = |error: PlaceError| {
             let placed = format!("order {} is placed, and can't be gone on with now", order.id);
-            let hint = format!(
-                "`bss-host run`, or `bss-host order resume {}`, goes on with it",
-                order.id
-            );
-            Failure::new(ExitStatus::NoAnswer, &error).after(&placed, hint)
+            let next = Advice::ResumeOrder { order: order.id };
+            Failure::from(error).unsettled().after(&placed).advise(&next)
         };
         host.run_order(order.id, listener()).await.map_err(not_gone_on)?;
         return settled(host, order.id, json).await;
@@ -92,18 +85,15 @@ fn order_lines(offers: &[String], quantities: &[u32]) -> Result<Vec<NewLine>, Fa
         return Ok(offers.iter().map(|offer| line((offer, 1))).collect());
     }
     if offers.len() != quantities.len() {
-        return Err(Failure::text(
-            ExitStatus::Usage,
-            format!("{} offers but {} quantities", offers.len(), quantities.len()),
-            "give one --quantity after each --offer, or none at all",
-        ));
+        let message = format!("{} offers but {} quantities", offers.len(), quantities.len());
+        return Err(Failure::usage(message).hint("give one --quantity after each --offer, or none at all"));
     }
     Ok(offers.iter().zip(quantities.iter().copied()).map(line).collect())
 }
 
 /// Buys what is not bought yet, as far as that is possible now.
 async fn resume(host: &Host, order: Uuid, json: bool) -> Outcome {
-    host.run_order(order, listener()).await.map_err(place_failure)?;
+    host.run_order(order, listener()).await?;
     settled(host, order, json).await
 }
 
@@ -111,14 +101,20 @@ async fn resume(host: &Host, order: Uuid, json: bool) -> Outcome {
 async fn settled(host: &Host, order: Uuid, json: bool) -> Outcome {
     match show_order(host, order, json).await? {
         Settlement::Licensed => Ok(ExitStatus::Done),
-        Settlement::Refused => Err(Failure::text(
-            ExitStatus::Refused,
+        Settlement::Refused => Err(Failure::new(
+            ErrorKind::Refused,
+            "not-bought",
             "not every license was bought",
+        )
+        .hint(
             "when what was wrong is corrected, `bss-host asset retry` tries a license again; it looks up before it buys",
         )),
-        Settlement::Open => Err(Failure::text(
-            ExitStatus::NoAnswer,
+        Settlement::Open => Err(Failure::new(
+            ErrorKind::Unavailable,
+            "not-settled",
             format!("order {order} is not settled: whether every license was bought is not known yet"),
+        )
+        .hint(
             format!(
                 "`bss-host run`, or `bss-host order resume {order}`, looks it up, and buys only what was not bought"
             ),
@@ -127,13 +123,13 @@ async fn settled(host: &Host, order: Uuid, json: bool) -> Outcome {
 }
 
 async fn show_order(host: &Host, order_id: Uuid, json: bool) -> Result<Settlement, Failure> {
-    let order = host.record().order(order_id).await.map_err(no_answer)?;
-    let order = order.ok_or_else(|| refused(PlaceError::NoOrder(order_id)))?;
+    let order = host.record().order(order_id).await?;
+    let order = order.ok_or(PlaceError::NoOrder(order_id))?;
     let filter = AssetFilter {
         order: Some(order_id),
         ..AssetFilter::default()
     };
-    let assets = host.record().assets(filter).await.map_err(no_answer)?;
+    let assets = host.record().assets(filter).await?;
     let settlement = settlement(&assets);
     if json {
         let state = match settlement {
@@ -170,19 +166,4 @@ async fn show_order(host: &Host, order_id: Uuid, json: bool) -> Result<Settlemen
         show_assets(&assets, false);
     }
     Ok(settlement)
-}
-
-pub(super) fn place_failure(error: PlaceError) -> Failure {
-    match error {
-        PlaceError::Instance(error) => configure_failure(error),
-        PlaceError::Prepare(error) => prepare_failure(error),
-        PlaceError::Order(bss_record::PlaceError::Record(error)) => no_answer(error),
-        PlaceError::Retry(bss_record::RetryError::Record(error)) => no_answer(error),
-        PlaceError::Refused { ref problem, .. } => {
-            let advice = problem.advice.clone();
-            Failure::text(ExitStatus::Refused, error.to_string(), advice)
-        }
-        PlaceError::Order(_) | PlaceError::Retry(_) | PlaceError::NoOrder(_) => refused(error),
-        _ => no_answer(error),
-    }
 }

@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use bss_keys::PfxCode;
+use bss_model::ErrorKind;
 use host_harness::prerequisites::{DnsQuestions, Prerequisites, Verdict, check};
 use serde_json::{Value, json};
 
 use super::ExitStatus;
 use super::args::PrerequisitesArguments;
-use super::show::{self, Failure};
+use super::failure::Failure;
+use super::show;
 
 /// Looks at a PFX file, a hostname and the DNS. Neither the data directory nor the plugin is touched.
 pub(super) async fn run(
@@ -75,15 +77,15 @@ fn status(found: &Prerequisites) -> Result<ExitStatus, Failure> {
     };
     match found.verdict() {
         Verdict::Passed => Ok(ExitStatus::Done),
-        Verdict::Failed => Err(Failure::text(
-            ExitStatus::Refused,
+        Verdict::Failed => Err(Failure::new(
+            ErrorKind::Refused,
+            "prerequisites-failed",
             format!("not as the platform asks for it: {}", of(Verdict::Failed)),
-            "",
         )),
-        Verdict::Unknown => Err(Failure::text(
-            ExitStatus::NoAnswer,
+        Verdict::Unknown => Err(Failure::new(
+            ErrorKind::Unavailable,
+            "prerequisites-unknown",
             format!("not known yet: {}", of(Verdict::Unknown)),
-            "",
         )),
     }
 }

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use bss_model::{Choice, Decided, Decision, Price, Product};
-use bss_record::ProductError;
 use clap::{Args, Subcommand};
 use comfy_table::Table;
 use host_harness::Host;
@@ -11,8 +10,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::ExitStatus;
-use super::commands::{Outcome, configure_failure, no_answer, refused};
-use super::show::{self, Failure};
+use super::commands::Outcome;
+use super::show;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ProductCommand {
@@ -100,15 +99,11 @@ pub(super) async fn run(host: &Host, command: ProductCommand, json: bool) -> Out
             return set_prices(host, &instance, &codes, &price, json).await;
         }
     };
-    let instance = host
-        .named_instance(&chosen.instance)
-        .await
-        .map_err(configure_failure)?;
+    let instance = host.named_instance(&chosen.instance).await?;
     let decided = host
         .record()
         .decide_products(instance.id, decision, &chosen.which.into())
-        .await
-        .map_err(product_failure)?;
+        .await?;
     if json {
         let Decided {
             changed,
@@ -143,25 +138,14 @@ fn count(products: usize) -> String {
 }
 
 async fn set_prices(host: &Host, instance: &str, codes: &[String], price: &Price, json: bool) -> Outcome {
-    let instance = host.named_instance(instance).await.map_err(configure_failure)?;
-    let changed = host
-        .record()
-        .set_prices(instance.id, codes, price)
-        .await
-        .map_err(product_failure)?;
+    let instance = host.named_instance(instance).await?;
+    let changed = host.record().set_prices(instance.id, codes, price).await?;
     if json {
         show::line(json!({ "changed": changed, "price": price_json(price) }).to_string());
     } else {
         show::line(format!("{} at {price}", count(changed)));
     }
     Ok(ExitStatus::Done)
-}
-
-fn product_failure(error: ProductError) -> Failure {
-    match error {
-        ProductError::Record(_) => no_answer(error),
-        _ => refused(error),
-    }
 }
 
 fn price_json(price: &Price) -> Value {

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use bss_model::ErrorKind;
 use bss_sandbox::exchange_recording::{Recorder, Recording};
 use bss_sandbox::replay::{Difference, ReplayedCall, replay};
 use clap::Args;
@@ -10,8 +11,9 @@ use host_harness::host::COMPILED_DIRECTORY;
 use serde_json::{Value, json};
 
 use super::ExitStatus;
-use super::commands::{Outcome, listener, no_answer, refused};
-use super::show::{self, Failure};
+use super::commands::{Outcome, listener};
+use super::failure::{Failure, machine_failure};
+use super::show;
 
 #[derive(Debug, Args)]
 #[command(
@@ -25,21 +27,18 @@ pub(super) struct ReplayArguments {
 /// What writes a recording.
 pub(super) fn recorder(file: &Path) -> Result<Recorder, Failure> {
     Recorder::create(file).map_err(|error| {
-        Failure::text(
-            ExitStatus::Refused,
-            format!("recording `{}` can't be made: {error}", file.display()),
-            "name a file that is not there yet",
-        )
+        let message = format!("recording `{}` can't be made: {error}", file.display());
+        Failure::new(ErrorKind::Invalid, "file-unwritable", message).hint("name a file that is not there yet")
     })
 }
 
 /// Plays a recording back.
 pub(super) async fn run(asked: &ReplayArguments, data_dir: &Path, plugin: &Path, json: bool) -> Outcome {
-    let recording = Recording::read(&asked.file).map_err(refused)?;
+    let recording = Recording::read(&asked.file)?;
     let (path, compiled) = (plugin.to_owned(), data_dir.join(COMPILED_DIRECTORY));
     let loaded = tokio::task::spawn_blocking(move || Plugin::load(&path, &compiled)).await;
-    let plugin = loaded.map_err(no_answer)?.map_err(refused)?;
-    let calls = replay(&recording, &plugin, &listener()).await.map_err(refused)?;
+    let plugin = loaded.map_err(machine_failure)??;
+    let calls = replay(&recording, &plugin, &listener()).await?;
     if json {
         show::line(calls.iter().map(call_json).collect::<Value>().to_string());
     } else {
@@ -50,7 +49,7 @@ pub(super) async fn run(asked: &ReplayArguments, data_dir: &Path, plugin: &Path,
         return Ok(ExitStatus::Done);
     }
     let message = format!("{others} of {} calls did not do as recorded", calls.len());
-    Err(Failure::text(ExitStatus::Refused, message, ""))
+    Err(Failure::new(ErrorKind::Refused, "not-as-recorded", message))
 }
 
 fn show_call(call: &ReplayedCall) {

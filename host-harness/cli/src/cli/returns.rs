@@ -1,20 +1,20 @@
 //! `asset cancel|withdraw|confirm|decline|cancellations|refresh`: what becomes of a license after it was bought.
 
 use bss_model::{
-    AssetFilter, Cancellation, CancellationFilter, CancellationState, Problem, Requester, RequesterKind,
-    ReturnAttempt, ReturnResult,
+    Advice, AssetFilter, Cancellation, CancellationFilter, CancellationState, Diagnose as _, ErrorKind,
+    Problem, Requester, RequesterKind, ReturnAttempt, ReturnResult,
 };
-use bss_record::{CancelError, DecideError, RefreshRecordError, returned_elsewhere};
+use bss_record::returned_elsewhere;
 use clap::{Args, Subcommand};
 use host_harness::Host;
 use host_harness::license_refresh::{RefreshError, Refreshed};
-use host_harness::license_return::ReturnError;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::ExitStatus;
-use super::commands::{Outcome, configure_failure, listener, no_answer, operator, prepare_failure, refused};
-use super::show::{self, Failure};
+use super::commands::{Outcome, listener, operator};
+use super::failure::{Failure, words};
+use super::show;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ReturnCommand {
@@ -87,7 +87,7 @@ pub(super) async fn run(host: &Host, command: ReturnCommand, json: bool) -> Outc
                 .record()
                 .withdraw_cancellation(last, &operator(), &comment)
                 .await;
-            ended(&decided.map_err(decide_failure)?, json)
+            ended(&decided?, json)
         }
         ReturnCommand::Decline(Decision { asset, comment }) => {
             let last = last_cancellation(host, asset).await?;
@@ -95,12 +95,12 @@ pub(super) async fn run(host: &Host, command: ReturnCommand, json: bool) -> Outc
                 .record()
                 .decline_cancellation(last, &operator(), &comment)
                 .await;
-            ended(&decided.map_err(decide_failure)?, json)
+            ended(&decided?, json)
         }
         ReturnCommand::Confirm(Decision { asset, comment }) => {
             let last = last_cancellation(host, asset).await?;
             let confirmed = host.confirm_cancellation(last, &operator(), &comment).await;
-            returned(host, confirmed.map_err(return_failure)?.id, json).await
+            returned(host, confirmed?.id, json).await
         }
         ReturnCommand::Cancellations { asset, open } => cancellations(host, asset, open, json).await,
         ReturnCommand::Refresh(Refresh {
@@ -125,32 +125,28 @@ async fn cancel(host: &Host, asked: CancelAsset, json: bool) -> Outcome {
             .record()
             .request_cancellation(asked.asset, &requester, &asked.comment)
             .await;
-        return ended(&requested.map_err(cancel_failure)?, json);
+        return ended(&requested?, json);
     }
     let cancellation = host
         .cancel_now(asked.asset, &requester, &asked.comment, &operator())
-        .await
-        .map_err(return_failure)?;
+        .await?;
     returned(host, cancellation.id, json).await
 }
 
 /// Attempts the return, and tells how it ended.
 async fn returned(host: &Host, cancellation_id: Uuid, json: bool) -> Outcome {
     let ran = host.run_return(cancellation_id, listener()).await;
-    ended(&ran.map_err(no_answer)?, json)
+    ended(&ran.map_err(|error| Failure::from(error).unsettled())?, json)
 }
 
 async fn last_cancellation(host: &Host, asset_id: Uuid) -> Result<Uuid, Failure> {
     let asset = Some(asset_id);
     let filter = CancellationFilter { asset, open: false };
-    let cancellations = host.record().cancellations(filter).await.map_err(no_answer)?;
+    let cancellations = host.record().cancellations(filter).await?;
     let last = cancellations.last().map(|cancellation| cancellation.id);
     last.ok_or_else(|| {
-        Failure::text(
-            ExitStatus::Refused,
-            format!("there is no cancellation of asset `{asset_id}`"),
-            "`asset cancellations` shows those that there are",
-        )
+        let message = format!("there is no cancellation of asset `{asset_id}`");
+        Failure::new(ErrorKind::NotFound, "no-cancellation", message).advise(&Advice::ListCancellations)
     })
 }
 
@@ -189,35 +185,37 @@ fn ended(cancellation: &Cancellation, json: bool) -> Outcome {
         CancellationState::Done => told(format!(
             "asset {asset} is cancelled and credited: the vendor has taken its license back"
         )),
-        CancellationState::Refused => Err(Failure::text(
-            ExitStatus::Refused,
+        CancellationState::Refused => Err(Failure::new(
+            ErrorKind::Refused,
+            "not-returned",
             format!("asset {asset} is not cancelled: the vendor did not take its license back{problem}"),
-            advice,
-        )),
-        CancellationState::Returning => Err(Failure::text(
-            ExitStatus::NoAnswer,
+        )
+        .hint(advice)),
+        CancellationState::Returning => Err(Failure::new(
+            ErrorKind::Unavailable,
+            "return-not-settled",
             if is_unknown {
                 format!("whether the license of asset {asset} is returned is not known yet{problem}")
             } else {
                 format!("the license of asset {asset} is not returned yet{problem}")
             },
-            format!(
-                "`bss-host run` goes on with it; `bss-host asset cancellations {asset}` shows what came of it"
-            ),
-        )),
+        )
+        .hint(format!(
+            "`bss-host run` goes on with it; `bss-host asset cancellations {asset}` shows what came of it"
+        ))),
     }
 }
 
 async fn cancellations(host: &Host, asset: Option<Uuid>, open: bool, json: bool) -> Outcome {
     let filter = CancellationFilter { asset, open };
-    let cancellations = host.record().cancellations(filter).await.map_err(no_answer)?;
+    let cancellations = host.record().cancellations(filter).await?;
     let mut shown = Vec::with_capacity(cancellations.len());
     for cancellation in cancellations {
         let attempts = match asset {
             None => None,
             Some(_) => {
                 let attempts = host.record().return_attempts(cancellation.id).await;
-                Some(attempts.map_err(no_answer)?)
+                Some(attempts?)
             }
         };
         shown.push((cancellation, attempts));
@@ -336,7 +334,7 @@ async fn refresh_one(host: &Host, asset: Uuid, json: bool) -> Outcome {
     if json {
         show::line(refresh_json(asset, &answer).to_string());
     }
-    let refreshed = answer.map_err(refresh_failure)?;
+    let refreshed = answer?;
     if !json {
         show::line(refreshed_line(&refreshed));
     }
@@ -347,16 +345,13 @@ async fn refresh_one(host: &Host, asset: Uuid, json: bool) -> Outcome {
 async fn refresh_many(host: &Host, instance: Option<String>, json: bool) -> Outcome {
     let instance = match instance {
         None => None,
-        Some(name) => Some(host.named_instance(&name).await.map_err(configure_failure)?.id),
+        Some(name) => Some(host.named_instance(&name).await?.id),
     };
     let filter = AssetFilter {
         instance,
         ..AssetFilter::default()
     };
-    let answers = host
-        .refresh_licenses(filter, &listener())
-        .await
-        .map_err(no_answer)?;
+    let answers = host.refresh_licenses(filter, &listener()).await?;
     if json {
         let answers = answers.iter().map(|(asset, answer)| refresh_json(*asset, answer));
         show::line(answers.collect::<Value>().to_string());
@@ -368,25 +363,22 @@ async fn refresh_many(host: &Host, instance: Option<String>, json: bool) -> Outc
             Ok(refreshed) => warn_of(&refreshed),
             Err(error) => {
                 show::note(format!("{asset}: {error}"));
-                failures.push(refresh_failure(error).status);
+                failures.push(ExitStatus::from(error.diagnosis().kind));
             }
         }
     }
-    let failed = failures.len();
-    let Some(worst) = failures
-        .into_iter()
-        .max_by_key(|status| *status == ExitStatus::NoAnswer)
-    else {
+    if failures.is_empty() {
         if !json {
             show::line(format!("{total} refreshed"));
         }
         return Ok(ExitStatus::Done);
+    }
+    let kind = match failures.contains(&ExitStatus::NoAnswer) {
+        true => ErrorKind::Unavailable,
+        false => ErrorKind::Refused,
     };
-    Err(Failure::text(
-        worst,
-        format!("{failed} of {total} licenses were not refreshed"),
-        "",
-    ))
+    let message = format!("{} of {total} licenses were not refreshed", failures.len());
+    Err(Failure::new(kind, "not-refreshed", message))
 }
 
 fn refreshed_line(refreshed: &Refreshed) -> String {
@@ -399,7 +391,9 @@ fn refreshed_line(refreshed: &Refreshed) -> String {
 
 fn warn_of(refreshed: &Refreshed) {
     if refreshed.returned_elsewhere {
-        show::note(format!("warning: {}", returned_elsewhere(refreshed.asset.id)));
+        let asset = refreshed.asset.id;
+        let hint = words(&Advice::CancelAsset { asset });
+        show::note(format!("warning: {}\nhint: {hint}", returned_elsewhere(asset)));
     }
 }
 
@@ -417,39 +411,5 @@ fn refresh_json(asset: Uuid, answer: &Result<Refreshed, RefreshError>) -> Value 
             "problem": null,
         }),
         Err(error) => json!({ "asset": asset, "problem": error.to_string() }),
-    }
-}
-
-fn cancel_failure(error: CancelError) -> Failure {
-    match error {
-        CancelError::Record(error) => no_answer(error),
-        _ => refused(error),
-    }
-}
-
-fn decide_failure(error: DecideError) -> Failure {
-    match error {
-        DecideError::Record(error) => no_answer(error),
-        _ => refused(error),
-    }
-}
-
-/// Nothing was written.
-fn return_failure(error: ReturnError) -> Failure {
-    match error {
-        ReturnError::Cancel(error) => cancel_failure(error),
-        ReturnError::Decide(error) => decide_failure(error),
-        ReturnError::Prepare(error) => prepare_failure(error),
-        ReturnError::NotOffered(_) => refused(error),
-        _ => no_answer(error),
-    }
-}
-
-fn refresh_failure(error: RefreshError) -> Failure {
-    match error {
-        RefreshError::Record(RefreshRecordError::Record(error)) => no_answer(error),
-        RefreshError::Prepare(error) => prepare_failure(error),
-        RefreshError::Unavailable(_) | RefreshError::NotAsked | RefreshError::Call(_) => no_answer(error),
-        _ => refused(error),
     }
 }

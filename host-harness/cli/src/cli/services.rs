@@ -7,12 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bss_model::{
-    Difference, DifferenceKind, Instance, ProductDifference, ProductFilter, RunLogLevel, RunLogLine,
-    RunState, ServicesRun as RecordedRun,
+    Advice, Difference, DifferenceKind, ErrorKind, Instance, ProductDifference, ProductFilter, RunLogLevel,
+    RunLogLine, RunState, ServicesRun as RecordedRun,
 };
-use bss_record::StartRunError;
 use clap::{Args, Subcommand};
-use host_harness::services_definition::{BegunRun, CompletedRun, ServicesError};
+use host_harness::services_definition::{BegunRun, CompletedRun};
 use host_harness::{CallEvent, CallListener, Host, product_type_collection};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
@@ -20,9 +19,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use uuid::Uuid;
 
 use super::ExitStatus;
-use super::commands::{Outcome, configure_failure, listener, no_answer, prepare_failure, refused};
+use super::commands::{Outcome, listener};
+use super::failure::{Failure, machine_failure};
 use super::products::{product_json, product_table, shown};
-use super::show::{self, Failure};
+use super::show;
 
 /// Between two plain lines about progress, so that a log file stays readable.
 const PLAIN_LINE: Duration = Duration::from_secs(1);
@@ -116,16 +116,6 @@ pub(super) async fn run(host: &Host, command: ServicesCommand, json: bool) -> Ou
     }
 }
 
-pub(super) fn services_failure(error: ServicesError) -> Failure {
-    match error {
-        ServicesError::Instance(error) => configure_failure(error),
-        ServicesError::Prepare(error) => prepare_failure(error),
-        ServicesError::Read(failure) => Failure::read(&failure),
-        ServicesError::Start(error @ StartRunError::Running { .. }) => refused(error),
-        _ => no_answer(error),
-    }
-}
-
 /// Who asks the program to end. Listens from the start, so that nobody is missed between two runs.
 pub(super) struct Interruption {
     interrupt: Signal,
@@ -135,8 +125,8 @@ pub(super) struct Interruption {
 impl Interruption {
     pub(super) fn listen() -> Result<Self, Failure> {
         Ok(Self {
-            interrupt: signal(SignalKind::interrupt()).map_err(no_answer)?,
-            terminate: signal(SignalKind::terminate()).map_err(no_answer)?,
+            interrupt: signal(SignalKind::interrupt()).map_err(machine_failure)?,
+            terminate: signal(SignalKind::terminate()).map_err(machine_failure)?,
         })
     }
 
@@ -151,10 +141,7 @@ impl Interruption {
 
 async fn fetch(host: &Host, instance: &str, json: bool) -> Outcome {
     let mut interruption = Interruption::listen()?;
-    let begun = host
-        .begin_services_run(instance)
-        .await
-        .map_err(services_failure)?;
+    let begun = host.begin_services_run(instance).await?;
     show::note(format!("run {} is in progress", begun.run));
     let run = execute(host, &begun, &mut interruption).await?;
     if json {
@@ -174,15 +161,20 @@ async fn execute(
 ) -> Result<CompletedRun, Failure> {
     let progress = Progress::start();
     let ended = tokio::select! {
-        ended = host.execute_services_run(begun, progress.listener()) => ended.map_err(services_failure),
+        ended = host.execute_services_run(begun, progress.listener()) => ended.map_err(Failure::from),
         () = interruption.asked() => {
-            host.abandon_services_run(begun).await.map_err(services_failure)?;
-            let message = format!("run {} was interrupted; nothing of it was applied", begun.run);
-            Err(Failure::text(ExitStatus::NoAnswer, message, ""))
+            host.abandon_services_run(begun).await?;
+            Err(interrupted(begun.run))
         }
     };
     progress.end();
     ended
+}
+
+/// Somebody has asked the program to end while a run was under way.
+pub(super) fn interrupted(run: Uuid) -> Failure {
+    let message = format!("run {run} was interrupted; nothing of it was applied");
+    Failure::new(ErrorKind::Unavailable, "interrupted", message)
 }
 
 fn warn_of_errors(run: &CompletedRun) {
@@ -301,10 +293,7 @@ pub(super) fn plain_listener() -> CallListener {
 }
 
 async fn detach(host: &Host, instance: &str, json: bool) -> Outcome {
-    let run = host
-        .start_services_run(instance)
-        .await
-        .map_err(services_failure)?;
+    let run = host.start_services_run(instance).await?;
     if json {
         show::line(json!({ "run": run.to_string(), "state": RunState::NotStarted.to_string() }).to_string());
     } else {
@@ -315,21 +304,14 @@ async fn detach(host: &Host, instance: &str, json: bool) -> Outcome {
 }
 
 async fn named(host: &Host, instance: &str) -> Result<Instance, Failure> {
-    host.named_instance(instance).await.map_err(configure_failure)
+    Ok(host.named_instance(instance).await?)
 }
 
 async fn runs(host: &Host, instance: &str, json: bool) -> Outcome {
     let instance = named(host, instance).await?;
     let now_ms = jiff::Timestamp::now().as_millisecond();
-    host.record()
-        .end_dead_services_runs(now_ms)
-        .await
-        .map_err(no_answer)?;
-    let runs = host
-        .record()
-        .services_runs(instance.id)
-        .await
-        .map_err(no_answer)?;
+    host.record().end_dead_services_runs(now_ms).await?;
+    let runs = host.record().services_runs(instance.id).await?;
     if json {
         show::line(runs.iter().map(recorded_run_json).collect::<Value>().to_string());
         return Ok(ExitStatus::Done);
@@ -392,25 +374,21 @@ fn recorded_run_json(run: &RecordedRun) -> Value {
 }
 
 async fn named_run(host: &Host, run: Uuid) -> Result<RecordedRun, Failure> {
-    let found = host.record().services_run(run).await.map_err(no_answer)?;
+    let found = host.record().services_run(run).await?;
     found.ok_or_else(|| {
-        Failure::text(
-            ExitStatus::Refused,
-            format!("there is no run `{run}`"),
-            "`bss-host services runs INSTANCE` shows them",
-        )
+        let message = format!("there is no run `{run}`");
+        let all = Advice::ListRuns {
+            instance: String::new(),
+        };
+        Failure::new(ErrorKind::NotFound, "no-run", message).advise(&all)
     })
 }
 
 /// The lines of a run's log, and one for each product that it changed.
 async fn log(host: &Host, run: Uuid, json: bool) -> Outcome {
     let run = named_run(host, run).await?;
-    let lines = host.record().services_run_log(run.id).await.map_err(no_answer)?;
-    let differences = host
-        .record()
-        .services_run_differences(run.id)
-        .await
-        .map_err(no_answer)?;
+    let lines = host.record().services_run_log(run.id).await?;
+    let differences = host.record().services_run_differences(run.id).await?;
     let at_ms = run.ended_at_ms.unwrap_or(run.asked_at_ms);
     let lines = lines
         .iter()
@@ -472,11 +450,8 @@ async fn products(host: &Host, arguments: &ProductsArguments, json: bool) -> Out
         None => None,
         Some(run) => Some(run_differences(host, &instance, run, &arguments.list).await?),
     };
-    let products = record
-        .products(instance.id, ProductFilter::default())
-        .await
-        .map_err(no_answer)?;
-    let prices = record.prices(instance.id).await.map_err(no_answer)?;
+    let products = record.products(instance.id, ProductFilter::default()).await?;
+    let prices = record.prices(instance.id).await?;
     let shown = shown(&products, &prices, differences.as_ref());
     if json {
         show::line(shown.iter().map(product_json).collect::<Value>().to_string());
@@ -494,17 +469,13 @@ async fn run_differences(
     list: &List,
 ) -> Result<BTreeMap<String, Vec<String>>, Failure> {
     if named_run(host, run).await?.instance_id != instance.id {
-        return Err(Failure::text(
-            ExitStatus::Refused,
-            format!("run `{run}` is not one of instance `{}`", instance.name),
-            format!("`bss-host services runs {}` shows them", instance.name),
-        ));
+        let message = format!("run `{run}` is not one of instance `{}`", instance.name);
+        let all = Advice::ListRuns {
+            instance: instance.name.clone(),
+        };
+        return Err(Failure::new(ErrorKind::NotFound, "no-run", message).advise(&all));
     }
-    let all = host
-        .record()
-        .services_run_differences(run)
-        .await
-        .map_err(no_answer)?;
+    let all = host.record().services_run_differences(run).await?;
     let mut differences = BTreeMap::<String, Vec<String>>::new();
     for difference in all.into_iter().filter(|difference| list.shows(difference.kind)) {
         let words = match difference.kind {
@@ -518,16 +489,14 @@ async fn run_differences(
 
 async fn export(host: &Host, instance: &str, out: Option<&Path>) -> Outcome {
     let instance = named(host, instance).await?;
-    let collection = product_type_collection::of(host.record(), instance.id)
-        .await
-        .map_err(no_answer)?;
-    let text = serde_json::to_string_pretty(&collection).map_err(no_answer)?;
+    let collection = product_type_collection::of(host.record(), instance.id).await?;
+    let text = serde_json::to_string_pretty(&collection).map_err(machine_failure)?;
     match out {
         None => show::line(text),
         Some(path) => {
             write_whole(path, &text).map_err(|error| {
                 let message = format!("`{}` can't be written: {error}", path.display());
-                Failure::text(ExitStatus::Refused, message, "")
+                Failure::new(ErrorKind::Invalid, "file-unwritable", message)
             })?;
             show::note(format!("written to {}", path.display()));
         }

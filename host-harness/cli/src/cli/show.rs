@@ -1,130 +1,17 @@
-//! How results and failures look: tables for people, JSON for programs, one line and a hint for what went wrong.
+//! How results look: tables for people, JSON for programs.
 
-use std::error::Error as StdError;
 use std::io::{IsTerminal, Write};
 
 use bss_keys::KeyKind;
-use bss_model::{Asset, Instance, Standing, is_returned_elsewhere};
+use bss_model::{Advice, Asset, Instance, Standing, is_returned_elsewhere};
 use bss_record::{self, returned_elsewhere};
-use bss_sandbox::bindings::failures::{Problem, ReadFailure};
+use bss_sandbox::bindings::failures::Problem;
 use bss_sandbox::bindings::instance_settings::{Field, FieldKind, Form};
 use comfy_table::{Table, presets};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::ExitStatus;
-
-/// What a person or a program is told of a command that did not do what was asked.
-pub(super) struct Failure {
-    pub(super) status: ExitStatus,
-    message: String,
-    /// What it is made of, a line each.
-    details: Vec<String>,
-    hints: Vec<String>,
-}
-
-impl Failure {
-    /// A failure with its whole chain of causes. What follows `; hint: ` in any of them becomes a hint.
-    pub(super) fn new(status: ExitStatus, error: &(dyn StdError + 'static)) -> Self {
-        let (mut messages, mut hints) = (Vec::<String>::new(), Vec::new());
-        let mut next = Some(error);
-        while let Some(error) = next {
-            let text = error.to_string();
-            let (message, hint) = text.split_once("; hint: ").unwrap_or((&text, ""));
-            // A transparent error says what its cause says.
-            if messages.last().is_none_or(|last| last != message) {
-                messages.push(message.to_owned());
-                hints.extend((!hint.is_empty()).then(|| hint.to_owned()));
-            }
-            next = error.source();
-        }
-        Self {
-            status,
-            message: messages.join(": "),
-            details: Vec::new(),
-            hints,
-        }
-    }
-
-    /// The same, with what it came after said first, and what to do about that.
-    pub(super) fn after(mut self, what: &str, hint: String) -> Self {
-        self.message = format!("{what}: {}", self.message);
-        self.hints.push(hint);
-        self
-    }
-
-    /// A failure in words.
-    pub(super) fn text(status: ExitStatus, message: impl Into<String>, hint: impl Into<String>) -> Self {
-        let hint = hint.into();
-        Self {
-            status,
-            message: message.into(),
-            details: Vec::new(),
-            hints: if hint.is_empty() { vec![] } else { vec![hint] },
-        }
-    }
-
-    /// A form that was not saved, with all that is wrong with it.
-    pub(super) fn form(form: &Form) -> Self {
-        let wrong = form
-            .fields
-            .iter()
-            .filter(|field| !field.problems.is_empty())
-            .count();
-        let what = if wrong == 1 {
-            "a field has a problem".to_owned()
-        } else {
-            format!("{wrong} fields have a problem")
-        };
-        Self {
-            details: form_problems(form),
-            ..Self::text(ExitStatus::Refused, format!("nothing was saved: {what}"), "")
-        }
-    }
-
-    /// What a plugin says of a reading that brought nothing.
-    pub(super) fn read(failure: &ReadFailure) -> Self {
-        let (status, problem) = match failure {
-            ReadFailure::Refused(problem) => (ExitStatus::Refused, problem),
-            ReadFailure::Unavailable(delay) => (ExitStatus::NoAnswer, &delay.problem),
-            ReadFailure::Malformed(problem) => (ExitStatus::NoAnswer, problem),
-        };
-        Self::text(status, problem_line(problem), problem.advice.clone())
-    }
-}
-
-/// A refusal for which the plugin gives the reasons.
-pub(super) fn problems_failure(what: &str, problems: &[Problem]) -> Failure {
-    let lines: Vec<String> = problems.iter().map(problem_line).collect();
-    let advice = problems.iter().map(|problem| problem.advice.clone());
-    Failure {
-        status: ExitStatus::Refused,
-        message: format!("{what}: {}", lines.join("; ")),
-        details: Vec::new(),
-        hints: advice.filter(|advice| !advice.is_empty()).collect(),
-    }
-}
-
-fn problem_line(problem: &Problem) -> String {
-    let correlation = match problem.correlation_id.as_str() {
-        "" => String::new(),
-        id => format!(", correlation id {id}"),
-    };
-    format!("{} ({}{correlation})", problem.message, problem.code)
-}
-
-/// Writes a failure to the standard error.
-pub(super) fn failure(failure: &Failure) {
-    let mut out = std::io::stderr().lock();
-    // Nothing is left to be told of a terminal that is gone.
-    let _ = writeln!(out, "error: {}", failure.message);
-    for detail in &failure.details {
-        let _ = writeln!(out, "  {detail}");
-    }
-    for hint in &failure.hints {
-        let _ = writeln!(out, "hint: {hint}");
-    }
-}
+use super::failure::words;
 
 /// Writes a line of results to the standard output.
 pub(super) fn line(text: impl AsRef<str>) {
@@ -269,21 +156,6 @@ fn shown_value(field: &Field, value: &str) -> String {
     }
 }
 
-/// What is wrong with a form: a line each, and one for its advice.
-fn form_problems(form: &Form) -> Vec<String> {
-    let lines = form.fields.iter().flat_map(|field| {
-        field.problems.iter().flat_map(move |problem| {
-            let line = format!(
-                "{} (`{}`): {} ({})",
-                field.label, field.id, problem.message, problem.code
-            );
-            let advice = (!problem.advice.is_empty()).then(|| format!("  hint: {}", problem.advice));
-            std::iter::once(line).chain(advice)
-        })
-    });
-    lines.collect()
-}
-
 /// How ids are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ids {
@@ -369,7 +241,8 @@ pub(super) fn asset_table(assets: &[Asset], show_keys: bool, ids: Ids) -> Table 
 pub(super) fn asset_reasons(assets: &[Asset]) -> Vec<String> {
     let lines = assets.iter().filter_map(|asset| {
         if is_returned_elsewhere(asset) {
-            return Some(returned_elsewhere(asset.id));
+            let hint = words(&Advice::CancelAsset { asset: asset.id });
+            return Some(format!("{}\n  hint: {hint}", returned_elsewhere(asset.id)));
         }
         let problem = &asset.reason.as_ref()?.problem;
         let advice = if problem.advice.is_empty() {

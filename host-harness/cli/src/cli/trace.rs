@@ -3,14 +3,16 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use bss_model::ErrorKind;
 use bss_sandbox::call_trace::{CallTrace, TraceSpan, Traces};
 use clap::Args;
 use host_harness::Host;
 use serde_json::{Value, json};
 
 use super::ExitStatus;
-use super::commands::{Outcome, no_answer};
-use super::show::{self, Failure};
+use super::commands::Outcome;
+use super::failure::{Failure, machine_failure};
+use super::show;
 
 /// As many calls as are shown where none is named: a screen.
 const LAST: usize = 20;
@@ -40,13 +42,13 @@ pub(super) async fn run(host: &Host, data_dir: &Path, asked: &TraceArguments, js
     let names = instance_names(host).await?;
     let traces = Traces::new(data_dir);
     let Some(name) = &asked.call else {
-        return last(&traces.last(LAST).map_err(no_answer)?, &names, json);
+        return last(&traces.last(LAST).map_err(machine_failure)?, &names, json);
     };
-    let calls = traces.find(name).map_err(no_answer)?;
+    let calls = traces.find(name).map_err(machine_failure)?;
     if calls.is_empty() {
         let message = format!("no call is known by `{name}`");
         let hint = "`bss-host trace` shows the last calls; those of more than a month ago are deleted";
-        return Err(Failure::text(ExitStatus::Refused, message, hint));
+        return Err(Failure::new(ErrorKind::NotFound, "no-call", message).hint(hint));
     }
     if json {
         let shown: Value = calls.iter().map(|call| call_json(call, &names)).collect();
@@ -62,7 +64,7 @@ pub(super) async fn run(host: &Host, data_dir: &Path, asked: &TraceArguments, js
 }
 
 async fn instance_names(host: &Host) -> Result<HashMap<String, String>, Failure> {
-    let instances = host.record().instances().await.map_err(no_answer)?;
+    let instances = host.record().instances().await?;
     Ok(instances
         .into_iter()
         .map(|instance| (instance.id.to_string(), instance.name))

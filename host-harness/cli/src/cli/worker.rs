@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bss_model::RunState;
+use bss_model::{ErrorKind, RunState};
 use clap::Args;
 use host_harness::Host;
 use host_harness::services_worker::{ExecutedRun, RunEnd, RunListener};
@@ -11,9 +11,10 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::ExitStatus;
-use super::commands::{Outcome, no_answer};
-use super::services::{Interruption, plain_listener, run_json, run_line, services_failure};
-use super::show::{self, Failure};
+use super::commands::Outcome;
+use super::failure::Failure;
+use super::services::{Interruption, interrupted, plain_listener, run_json, run_line};
+use super::show;
 
 /// Sandboxes that the host has set up: more lines at once would only wait for one.
 const AT_ONCE_MAX: usize = 256;
@@ -39,16 +40,15 @@ pub(super) async fn run(host: &Host, arguments: &WorkerArguments, json: bool) ->
     };
     let stop = interruption.asked();
     let unfinished = match arguments.once {
-        true => host.work_once(&options, stop).await.map_err(no_answer)?,
+        true => host.work_once(&options, stop).await?,
         false => {
-            host.work(&options, stop).await.map_err(no_answer)?;
+            host.work(&options, stop).await?;
             Unfinished::default()
         }
     };
     let ran = std::mem::take(&mut *ran.lock().unwrap_or_else(PoisonError::into_inner));
     if let Some(run) = ran.interrupted {
-        let message = format!("run {run} was interrupted; nothing of it was applied");
-        return Err(Failure::text(ExitStatus::NoAnswer, message, ""));
+        return Err(interrupted(run));
     }
     if arguments.once {
         expect_no_failed_run(&ran)?;
@@ -76,7 +76,7 @@ fn run_listener(ran: &Arc<Mutex<Ran>>, json: bool) -> RunListener {
             RunEnd::Completed(_) => {}
             RunEnd::Failed(error) => {
                 ran.failed += 1;
-                show::failure(&services_failure(error));
+                Failure::from(error).show(false);
             }
             RunEnd::Interrupted => ran.interrupted = Some(executed.run),
         }
@@ -109,7 +109,7 @@ fn expect_no_failed_run(ran: &Ran) -> Result<(), Failure> {
     }
     let message = format!("{} of {} runs failed", ran.failed, ran.taken);
     let hint = "`bss-host services runs INSTANCE` and `services log RUN` say why";
-    Err(Failure::text(ExitStatus::NoAnswer, message, hint))
+    Err(Failure::new(ErrorKind::Unavailable, "runs-failed", message).hint(hint))
 }
 
 /// Fails where a license or a return is not settled, or an e-mail waits that could be sent.
@@ -137,7 +137,7 @@ fn expect_nothing_left(unfinished: Unfinished) -> Result<(), Failure> {
     } else {
         return Ok(());
     };
-    Err(Failure::text(ExitStatus::NoAnswer, message, hint))
+    Err(Failure::new(ErrorKind::Unavailable, "not-settled", message).hint(hint))
 }
 
 fn at_once(text: &str) -> Result<usize, String> {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
+use bss_model::{Diagnose, Diagnosis, ErrorKind};
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST};
 use http::{Request, Uri};
@@ -48,11 +49,22 @@ const FLUSH: Duration = Duration::from_secs(3);
 #[non_exhaustive]
 pub enum CollectorError {
     /// The collector's address is none.
-    #[error("`{0}` is no address of a collector; hint: one is `http://localhost:4318`")]
+    #[error("`{0}` is no address of a collector")]
     Endpoint(String),
     /// TLS can't be set up.
     #[error("traces can't be exported over TLS")]
     Tls(#[from] rustls::Error),
+}
+
+impl Diagnose for CollectorError {
+    fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::Endpoint(_) => {
+                Diagnosis::new(ErrorKind::Invalid, "invalid-collector").say("one is `http://localhost:4318`")
+            }
+            Self::Tls(_) => Diagnosis::new(ErrorKind::Unavailable, "collector-tls"),
+        }
+    }
 }
 
 enum Order {

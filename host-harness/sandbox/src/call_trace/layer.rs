@@ -18,7 +18,7 @@ use super::collector::Collector;
 use super::journal::{Journal, TRACES_DIRECTORY};
 use super::span::{Line, Span, TARGET, What};
 
-/// Keeps the spans of calls in a data directory, where `bss-host trace` and [`super::Traces`] find them, and sends
+/// Keeps the spans of calls in a data directory, where [`super::Traces`] finds them, and sends
 /// them to a collector where there is one.
 ///
 /// An embedder adds the layer to its own subscriber; the layer wants nothing but the spans of [`TARGET`]:

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
+use bss_model::{Advice, Diagnose, Diagnosis, ErrorKind};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -23,7 +24,7 @@ pub enum RecordingError {
         source: io::Error,
     },
     /// A line is not what it should be.
-    #[error("line {line} of `{path}` is not one of a recording; hint: make one with `--record`")]
+    #[error("line {line} of `{path}` is not one of a recording")]
     Line {
         /// The file.
         path: String,
@@ -34,11 +35,22 @@ pub enum RecordingError {
         source: serde_json::Error,
     },
     /// The file begins as no recording does, or as one of another version.
-    #[error("`{path}` is not a recording of format {FORMAT}; hint: make one with `--record`")]
+    #[error("`{path}` is not a recording of format {FORMAT}")]
     Format {
         /// The file.
         path: String,
     },
+}
+
+impl Diagnose for RecordingError {
+    fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::Read { .. } => Diagnosis::new(ErrorKind::Invalid, "recording-unreadable"),
+            Self::Line { .. } | Self::Format { .. } => {
+                Diagnosis::new(ErrorKind::Invalid, "not-a-recording").advise(Advice::RecordAgain)
+            }
+        }
+    }
 }
 
 /// A recording that was read.

@@ -1,18 +1,7 @@
-//! The causes of an error, one behind the other.
+//! The causes behind an error.
 
 use std::error::Error as StdError;
 use std::io;
-
-/// An error with its causes, on one line.
-pub(super) fn in_full(error: &dyn StdError) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text = format!("{text}: {cause}");
-        next = cause.source();
-    }
-    text
-}
 
 /// The first error of a kind in a chain of causes, looking into `io::Error`s, whose `source` skips their own inner error.
 pub(super) fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use bss_model::{Diagnose, Diagnosis, ErrorKind};
 use http::uri::Scheme;
 use http::{Method, Uri};
 use ipnet::IpNet;
@@ -30,6 +31,12 @@ pub struct Authority {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a host, or a host and a port, without user information")]
 pub struct AuthorityError(String);
+
+impl Diagnose for AuthorityError {
+    fn diagnosis(&self) -> Diagnosis {
+        Diagnosis::new(ErrorKind::Invalid, "invalid-authority")
+    }
+}
 
 impl Authority {
     /// The authority of an absolute `https` URL. `None` for anything else, and where user information stands in it.

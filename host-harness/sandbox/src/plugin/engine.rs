@@ -21,8 +21,7 @@ pub(super) fn engine() -> wasmtime::Result<Engine> {
     Engine::new(&pooled()).or_else(|error| {
         tracing::warn!(
             error = format!("{error:#}"),
-            "no addresses for a pool of sandboxes; each is set up on its own, which takes longer; \
-             hint: `ulimit -v` says how many this process may have"
+            "no addresses for a pool of sandboxes; each is set up on its own, which takes longer"
         );
         Engine::new(&narrow())
     })

@@ -1,0 +1,517 @@
+//! How a command fails: one exit code for each kind of error, and one sentence for each advice, in this program's commands.
+
+use std::borrow::Cow;
+use std::str::FromStr;
+
+use bss_model::{Advice, Diagnose, ErrorKind, with_causes};
+use bss_sandbox::bindings::failures::Problem;
+use bss_sandbox::bindings::instance_settings::Form;
+use serde::Serialize;
+
+use super::{ExitStatus, show};
+
+impl From<ErrorKind> for ExitStatus {
+    fn from(kind: ErrorKind) -> Self {
+        match kind {
+            ErrorKind::NotFound | ErrorKind::Invalid | ErrorKind::Conflict | ErrorKind::Refused => {
+                Self::Refused
+            }
+            ErrorKind::Unavailable | ErrorKind::Damaged => Self::NoAnswer,
+        }
+    }
+}
+
+/// What to do about an error, in this program's commands. Without a period at its end.
+pub(super) fn words(advice: &Advice) -> Cow<'static, str> {
+    let words = match advice {
+        Advice::Say(sentence) => return sentence.clone(),
+        Advice::ListInstances => "`bss-host instance list` shows those that there are",
+        Advice::CompleteForm { instance } => {
+            return format!("complete its form with `bss-host instance configure {instance}`").into();
+        }
+        Advice::ChooseCertificate { instance } => {
+            return format!(
+                "import a usable one and choose it with `bss-host instance configure {instance}`"
+            )
+            .into();
+        }
+        Advice::ListCertificates => "`bss-host certificate list` shows those that are",
+        Advice::NameTrustedAuthorities => "give a PEM file with `--trust`",
+        Advice::NamePlugin => "build it with `cargo xtask build`, or name it with `--plugin`",
+        Advice::ShowPluginLog => "this is a defect of the plugin; `-v` shows what it wrote last",
+        Advice::RecordAgain => "record the calls again with `--record`",
+        Advice::ListAssets => "`bss-host asset list` shows those that do",
+        Advice::RetryAsset { asset } => {
+            return format!("`bss-host asset retry {asset}` tries it again").into();
+        }
+        Advice::CancelAsset { asset } => {
+            return format!(
+                "`bss-host asset cancel {asset}` cancels and credits it, unless its cancellation is under way"
+            )
+            .into();
+        }
+        Advice::ShowAttempts { asset } => {
+            return format!(
+                "`bss-host run` looks it up on and on; `bss-host asset history {asset}` shows every attempt"
+            )
+            .into();
+        }
+        Advice::ListOrders => "`bss-host asset list --json` tells each license's order",
+        Advice::ResumeOrder { order } => {
+            return format!("`bss-host run`, or `bss-host order resume {order}`, goes on with it").into();
+        }
+        Advice::ListInvoices => "`bss-host invoice list` shows those that there are",
+        Advice::ListCancellations => "`bss-host asset cancellations` shows those that there are",
+        Advice::ShowCancellations { asset } => {
+            return format!("`bss-host asset cancellations {asset}` shows it").into();
+        }
+        Advice::ListProducts => "`bss-host services products INSTANCE` shows them",
+        Advice::FetchServices => "run `bss-host services fetch INSTANCE`, or check the code",
+        Advice::ActivateProduct { code } => {
+            return format!("`bss-host product activate INSTANCE {code}` makes it one that can be sold")
+                .into();
+        }
+        Advice::PriceProduct { code, currency } => {
+            return format!(
+                "set one with `bss-host product price INSTANCE {code} --currency {currency} --minor-units N`, 0 if it is free"
+            )
+            .into();
+        }
+        Advice::ListRuns { instance } if instance.is_empty() => {
+            "`bss-host services runs INSTANCE` shows them"
+        }
+        Advice::ListRuns { instance } => {
+            return format!("`bss-host services runs {instance}` shows them").into();
+        }
+        Advice::StartWorker => "start `bss-host run`, which takes it",
+        Advice::ListMails => "`bss-host mail list` shows those that there are",
+        Advice::ConfigureMail => "make them with `bss-host mail configure`",
+        Advice::WriteTemplates => {
+            "`bss-host mail templates DIR` writes the built-in ones there to start from"
+        }
+        Advice::MakePrivate { path, mode } => {
+            return format!("run `chmod {mode:o} {}`", path.display()).into();
+        }
+        Advice::RestoreHostKey => "restore the file `host.key`, or the variable `BSS_HOST_KEY`, as it was",
+        Advice::RestoreBackup => "restore a backup of the data directory",
+    };
+    words.into()
+}
+
+/// What a person or a program is told of a command that did not do what was asked.
+pub(super) struct Failure {
+    pub(super) status: ExitStatus,
+    kind: ErrorKind,
+    code: Cow<'static, str>,
+    message: String,
+    hints: Vec<String>,
+    problems: Vec<FormProblem>,
+}
+
+/// One thing that is wrong with what was given.
+struct FormProblem {
+    /// The field that it is about, with its label. `None`: it is about the whole.
+    field: Option<(String, String)>,
+    problem: Problem,
+}
+
+impl<E: Diagnose + 'static> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::of(&error)
+    }
+}
+
+impl Failure {
+    /// An error with its causes, its advice as a hint.
+    pub(super) fn of(error: &(impl Diagnose + 'static)) -> Self {
+        let diagnosis = error.diagnosis();
+        let failure = Self::new(diagnosis.kind, diagnosis.code, with_causes(error));
+        match &diagnosis.advice {
+            None => failure,
+            Some(advice) => failure.advise(advice),
+        }
+    }
+
+    pub(super) fn new(
+        kind: ErrorKind,
+        code: impl Into<Cow<'static, str>>,
+        message: impl Into<String>,
+    ) -> Self {
+        Self {
+            status: kind.into(),
+            kind,
+            code: code.into(),
+            message: message.into(),
+            hints: Vec::new(),
+            problems: Vec::new(),
+        }
+    }
+
+    /// A command line that says one thing and its opposite.
+    pub(super) fn usage(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Invalid, "usage", message).on_the_command_line()
+    }
+
+    /// The same failure, of what was given on the command line.
+    pub(super) fn on_the_command_line(self) -> Self {
+        Self {
+            status: ExitStatus::Usage,
+            ..self
+        }
+    }
+
+    /// The same failure with advice.
+    pub(super) fn advise(self, advice: &Advice) -> Self {
+        self.hint(words(advice))
+    }
+
+    /// The same failure with a hint in words. An empty one is none.
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints
+            .extend(Some(hint.into()).filter(|hint| !hint.is_empty()));
+        self
+    }
+
+    /// The same failure where what is on record settles nothing: the kind of its cause says nothing of what was asked for.
+    pub(super) fn unsettled(self) -> Self {
+        Self {
+            status: ExitStatus::NoAnswer,
+            kind: ErrorKind::Unavailable,
+            ..self
+        }
+    }
+
+    /// The same failure, with what was done before it said first.
+    pub(super) fn after(self, done: &str) -> Self {
+        Self {
+            message: format!("{done}: {}", self.message),
+            ..self
+        }
+    }
+
+    /// A form that was not saved, with all that is wrong with it.
+    pub(super) fn form(form: &Form) -> Self {
+        let wrong = form
+            .fields
+            .iter()
+            .filter(|field| !field.problems.is_empty())
+            .count();
+        let what = match wrong {
+            1 => "a field has a problem".to_owned(),
+            _ => format!("{wrong} fields have a problem"),
+        };
+        let problems = form.fields.iter().flat_map(|field| {
+            let field_name = (field.id.clone(), field.label.clone());
+            field.problems.iter().map(move |problem| FormProblem {
+                field: Some(field_name.clone()),
+                problem: problem.clone(),
+            })
+        });
+        Self {
+            problems: problems.collect(),
+            ..Self::new(
+                ErrorKind::Refused,
+                "form-refused",
+                format!("nothing was saved: {what}"),
+            )
+        }
+    }
+
+    /// The same failure, for which the plugin gives the reasons.
+    pub(super) fn reasons(self, problems: &[Problem]) -> Self {
+        let lines: Vec<String> = problems.iter().map(problem_line).collect();
+        let advice = problems.iter().map(|problem| problem.advice.clone());
+        let reasons = problems.iter().map(|problem| FormProblem {
+            field: None,
+            problem: problem.clone(),
+        });
+        Self {
+            message: format!("{}: {}", self.message, lines.join("; ")),
+            hints: advice.filter(|advice| !advice.is_empty()).collect(),
+            problems: reasons.collect(),
+            ..self
+        }
+    }
+
+    /// Tells a person on the standard error, and a program on the standard output too.
+    pub(super) fn show(&self, json: bool) {
+        show::note(self.text());
+        if json && let Ok(line) = serde_json::to_string(&ErrorLine { error: self.view() }) {
+            show::line(line);
+        }
+    }
+
+    /// The error, what it is made of, and what to do, a line each.
+    fn text(&self) -> String {
+        let mut lines = vec![format!("error: {}", self.message)];
+        for FormProblem { field, problem } in &self.problems {
+            if let Some((id, label)) = field {
+                lines.push(format!(
+                    "  {label} (`{id}`): {} ({})",
+                    problem.message, problem.code
+                ));
+                lines.extend((!problem.advice.is_empty()).then(|| format!("    hint: {}", problem.advice)));
+            }
+        }
+        lines.extend(self.hints.iter().map(|hint| format!("hint: {hint}")));
+        lines.join("\n")
+    }
+
+    fn view(&self) -> ErrorView<'_> {
+        ErrorView {
+            code: &self.code,
+            kind: self.kind.word(),
+            message: &self.message,
+            advice: (!self.hints.is_empty()).then(|| self.hints.join("; ")),
+            problems: self.problems.iter().map(problem_view).collect(),
+        }
+    }
+}
+
+/// This machine is in the way, or what runs on it beside the host.
+pub(super) fn machine_failure(error: impl Into<anyhow::Error>) -> Failure {
+    Failure::new(
+        ErrorKind::Unavailable,
+        "machine",
+        with_causes(error.into().as_ref()),
+    )
+}
+
+/// A value of the command line; of one that is none, with a hint.
+pub(super) fn parsed<T>(text: &str) -> Result<T, String>
+where
+    T: FromStr,
+    T::Err: Diagnose,
+{
+    text.parse()
+        .map_err(|error: T::Err| match error.diagnosis().advice {
+            None => error.to_string(),
+            Some(advice) => format!("{error}\nhint: {}", words(&advice)),
+        })
+}
+
+/// A file that was named can't be read.
+pub(super) fn unreadable(what: &str, error: &std::io::Error) -> Failure {
+    Failure::new(
+        ErrorKind::Invalid,
+        "file-unreadable",
+        format!("{what} can't be read: {error}"),
+    )
+}
+
+fn problem_line(problem: &Problem) -> String {
+    let correlation = match problem.correlation_id.as_str() {
+        "" => String::new(),
+        id => format!(", correlation id {id}"),
+    };
+    format!("{} ({}{correlation})", problem.message, problem.code)
+}
+
+/// The line that a program reads on the standard output.
+#[derive(Serialize)]
+struct ErrorLine<'a> {
+    error: ErrorView<'a>,
+}
+
+#[derive(Serialize)]
+struct ErrorView<'a> {
+    code: &'a str,
+    kind: &'static str,
+    message: &'a str,
+    advice: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    problems: Vec<ProblemView<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ProblemView<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<&'a str>,
+    code: &'a str,
+    message: &'a str,
+    advice: &'a str,
+    correlation_id: &'a str,
+}
+
+fn problem_view(FormProblem { field, problem }: &FormProblem) -> ProblemView<'_> {
+    ProblemView {
+        field: field.as_ref().map(|(id, _)| id.as_str()),
+        code: &problem.code,
+        message: &problem.message,
+        advice: &problem.advice,
+        correlation_id: &problem.correlation_id,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use bss_model::Diagnosis;
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[derive(Debug)]
+    struct Broken(std::io::Error);
+
+    impl std::fmt::Display for Broken {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("the record could not be read")
+        }
+    }
+
+    impl std::error::Error for Broken {
+        fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+            Some(&self.0)
+        }
+    }
+
+    impl Diagnose for Broken {
+        fn diagnosis(&self) -> Diagnosis {
+            Diagnosis::new(ErrorKind::Unavailable, "broken").advise(Advice::RestoreBackup)
+        }
+    }
+
+    fn broken() -> Broken {
+        Broken(std::io::Error::other("no space"))
+    }
+
+    /// One of each case. A case that is missing in `words` does not compile.
+    fn advice() -> Vec<Advice> {
+        let (instance, asset) = ("esd".to_owned(), Uuid::nil());
+        vec![
+            Advice::say("try again"),
+            Advice::ListInstances,
+            Advice::CompleteForm {
+                instance: instance.clone(),
+            },
+            Advice::ChooseCertificate {
+                instance: instance.clone(),
+            },
+            Advice::ListCertificates,
+            Advice::NameTrustedAuthorities,
+            Advice::NamePlugin,
+            Advice::ShowPluginLog,
+            Advice::RecordAgain,
+            Advice::ListAssets,
+            Advice::RetryAsset { asset },
+            Advice::CancelAsset { asset },
+            Advice::ShowAttempts { asset },
+            Advice::ListOrders,
+            Advice::ResumeOrder { order: asset },
+            Advice::ListInvoices,
+            Advice::ListCancellations,
+            Advice::ShowCancellations { asset },
+            Advice::ListProducts,
+            Advice::FetchServices,
+            Advice::ActivateProduct {
+                code: "A-1".to_owned(),
+            },
+            Advice::PriceProduct {
+                code: "A-1".to_owned(),
+                currency: "EUR".to_owned(),
+            },
+            Advice::ListRuns {
+                instance: String::new(),
+            },
+            Advice::ListRuns { instance },
+            Advice::StartWorker,
+            Advice::ListMails,
+            Advice::ConfigureMail,
+            Advice::WriteTemplates,
+            Advice::MakePrivate {
+                path: PathBuf::from("host.key"),
+                mode: 0o600,
+            },
+            Advice::RestoreHostKey,
+            Advice::RestoreBackup,
+        ]
+    }
+
+    #[test]
+    fn every_advice_has_words_without_a_period_and_a_sentence_without_a_command() {
+        for advice in advice() {
+            let (words, sentence) = (words(&advice), advice.sentence());
+            for text in [&words, &sentence] {
+                assert!(!text.is_empty() && !text.ends_with('.'), "{advice:?}: {text}");
+            }
+            assert!(
+                !sentence.contains("bss-host") && !sentence.contains("--"),
+                "{sentence}"
+            );
+        }
+        let private = Advice::MakePrivate {
+            path: PathBuf::from("host.key"),
+            mode: 0o600,
+        };
+        assert_eq!(words(&private), "run `chmod 600 host.key`");
+    }
+
+    #[test]
+    fn a_no_is_1_and_no_answer_is_3() {
+        use ErrorKind::{Conflict, Damaged, Invalid, NotFound, Refused, Unavailable};
+        for kind in [NotFound, Invalid, Conflict, Refused] {
+            assert_eq!(ExitStatus::from(kind), ExitStatus::Refused, "{kind:?}");
+        }
+        for kind in [Unavailable, Damaged] {
+            assert_eq!(ExitStatus::from(kind), ExitStatus::NoAnswer, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn a_person_reads_the_causes_and_a_hint_and_a_program_the_code_and_the_kind() {
+        let failure = Failure::from(broken());
+        assert_eq!(failure.status, ExitStatus::NoAnswer);
+        assert_eq!(
+            failure.text(),
+            "error: the record could not be read: no space\nhint: restore a backup of the data directory"
+        );
+        let line = serde_json::to_value(ErrorLine {
+            error: failure.view(),
+        })
+        .unwrap();
+        let expected = serde_json::json!({ "error": {
+            "code": "broken",
+            "kind": "unavailable",
+            "message": "the record could not be read: no space",
+            "advice": "restore a backup of the data directory",
+        }});
+        assert_eq!(line, expected);
+    }
+
+    #[test]
+    fn what_is_on_record_already_is_no_refusal_whatever_its_cause() {
+        let refused = Failure::new(ErrorKind::Conflict, "not-ready", "instance `esd` is not ready");
+        let failure = refused.unsettled().after("order 1 is placed");
+        assert_eq!(failure.status, ExitStatus::NoAnswer);
+        assert_eq!(
+            failure.text(),
+            "error: order 1 is placed: instance `esd` is not ready"
+        );
+    }
+
+    #[test]
+    fn each_reason_of_a_refusal_is_told_with_its_advice() {
+        let problem = |code: &str, advice: &str| Problem {
+            code: code.to_owned(),
+            message: format!("it is {code}"),
+            advice: advice.to_owned(),
+            correlation_id: String::new(),
+        };
+        let problems = [problem("old", "take a new one"), problem("short", "")];
+        let failure = Failure::new(ErrorKind::Refused, "certificate-refused", "no").reasons(&problems);
+        assert_eq!(
+            failure.text(),
+            "error: no: it is old (old); it is short (short)\nhint: take a new one"
+        );
+        let codes: Vec<_> = failure
+            .view()
+            .problems
+            .iter()
+            .map(|problem| problem.code)
+            .collect();
+        assert_eq!(codes, ["old", "short"]);
+    }
+}
