@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use bss_model::{Advice, Diagnose, Diagnosis, ErrorKind, Instance, Standing, Thumbprint};
+use bss_model::{Actor, Advice, Diagnose, Diagnosis, ErrorKind, Instance, Standing, Thumbprint};
 use bss_sandbox::bindings::connection::Step;
 use bss_sandbox::bindings::failures::Problem;
 use bss_sandbox::call_event::CallListener;
@@ -96,7 +96,7 @@ impl Host {
         &self,
         name: &str,
         to: Thumbprint,
-        changed_by: &str,
+        actor: &Actor,
         listener: CallListener,
     ) -> Result<Rotation, RotateError> {
         let instance = self.named_instance(name).await?;
@@ -140,7 +140,7 @@ impl Host {
                 steps,
             });
         }
-        let saved = self.save(&instance, settings, changed_by).await?;
+        let saved = self.save(&instance, settings, actor).await?;
         Ok(Rotation {
             instance: saved,
             former: instance.thumbprint,

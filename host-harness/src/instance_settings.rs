@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bss_model::{Advice, Diagnose, Diagnosis, ErrorKind, Instance, SavedSettings, Thumbprint};
+use bss_model::{Actor, Advice, Diagnose, Diagnosis, ErrorKind, Instance, SavedSettings, Thumbprint};
 use bss_record::{self, RecordError, SaveError};
 use bss_sandbox::bindings::instance_settings::{
     Draft, FieldKind, Form, InstalledCertificate, KeyKind, OtherInstance, Standing,
@@ -98,10 +98,10 @@ impl Host {
         &self,
         name: &str,
         typed: &BTreeMap<String, String>,
-        changed_by: &str,
+        actor: &Actor,
     ) -> Result<InstanceForm, ConfigureError> {
         let instance = self.named_instance(name).await?;
-        self.configure_instance(instance, typed, changed_by).await
+        self.configure_instance(instance, typed, actor).await
     }
 
     /// As [`Host::configure`], of one who has seen the settings of `version` and no later ones.
@@ -113,7 +113,7 @@ impl Host {
         name: &str,
         version: i64,
         typed: &BTreeMap<String, String>,
-        changed_by: &str,
+        actor: &Actor,
     ) -> Result<InstanceForm, ConfigureError> {
         let instance = self.named_instance(name).await?;
         if instance.version != version {
@@ -122,17 +122,17 @@ impl Host {
                 name: instance.name,
                 expected: version,
                 found: instance.version,
-                changed_by: last.map_or_else(String::new, |last| last.changed_by),
+                changed_by: last.map_or_else(String::new, |last| last.changed_by.name),
             }));
         }
-        self.configure_instance(instance, typed, changed_by).await
+        self.configure_instance(instance, typed, actor).await
     }
 
     async fn configure_instance(
         &self,
         instance: Instance,
         typed: &BTreeMap<String, String>,
-        changed_by: &str,
+        actor: &Actor,
     ) -> Result<InstanceForm, ConfigureError> {
         let form = self.judge(&instance, typed).await?;
         if let Some(field) = typed
@@ -153,7 +153,7 @@ impl Host {
             });
         }
         let settings = saved_settings(&form).map_err(ConfigureError::Plugin)?;
-        let instance = self.save(&instance, settings, changed_by).await?;
+        let instance = self.save(&instance, settings, actor).await?;
         // What was disabled before the save may be enabled after it.
         let form = self.judge(&instance, &BTreeMap::new()).await?;
         Ok(InstanceForm {
@@ -177,11 +177,11 @@ impl Host {
         &self,
         instance: &Instance,
         settings: SavedSettings,
-        changed_by: &str,
+        actor: &Actor,
     ) -> Result<Instance, ConfigureError> {
         let saved = self
             .record()
-            .save_settings(instance.id, instance.version, settings, changed_by)
+            .save_settings(instance.id, instance.version, settings, actor)
             .await?;
         self.forget_instance(&saved.id.to_string());
         Ok(saved)

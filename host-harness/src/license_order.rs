@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bss_model::{
-    Advice, Contact, Diagnose, Diagnosis, ErrorKind, Instance, NewLine, NewOrder, Order, Party, Problem,
+    Actor, Advice, Contact, Diagnose, Diagnosis, ErrorKind, Instance, NewLine, NewOrder, Order, Party,
+    Problem,
 };
 use bss_record::{RecordError, RetryError};
 use bss_sandbox::CallListener;
@@ -94,12 +95,18 @@ impl Host {
     /// # Errors
     /// When the instance is not ready, the plugin can't be loaded, a product is unknown or not sold, or a quantity is out
     /// of its limits; nothing is written then.
-    pub async fn place_order(&self, instance: &str, request: OrderRequest) -> Result<Order, PlaceError> {
+    pub async fn place_order(
+        &self,
+        instance: &str,
+        request: OrderRequest,
+        actor: &Actor,
+    ) -> Result<Order, PlaceError> {
         let instance = self.named_instance(instance).await?;
         // Whatever would make every purchase fail is found before anything is written.
         self.ready_call(&instance, Arc::new(|_| ())).await?;
         self.plugin().await.map_err(PrepareError::from)?;
-        Ok(self.record().place_order(new_order(&instance, request)).await?)
+        let order = new_order(&instance, request);
+        Ok(self.record().place_order(order, actor).await?)
     }
 
     /// Checks an order, here and in the plugin, as placing it would. Writes nothing and buys nothing.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use bss_model::clock::now_ms;
 use bss_model::purchase_rule::{self, VendorSignal};
 use bss_model::{
-    BegunReturn, Cancellation, CancellationState, Diagnose, Diagnosis, ErrorKind, Instance, Requester,
+    Actor, BegunReturn, Cancellation, CancellationState, Diagnose, Diagnosis, ErrorKind, Instance, Requester,
     ReturnResult, TakenReturn,
 };
 use bss_record::{BeginReturnError, CancelError, DecideError, FinishReturnError, RecordError};
@@ -111,7 +111,7 @@ impl AttemptedReturn {
 
 impl Host {
     /// Cancels an asset at once: the return of its license is due, and [`Host::run_return`] or a worker attempts it.
-    /// `by` is the operator who decides, whoever asked for it.
+    /// The actor is who decides, whoever asked for it.
     ///
     /// # Errors
     /// When the asset can't be cancelled, or calls for its instance can't be made; nothing is written then.
@@ -120,10 +120,13 @@ impl Host {
         asset_id: Uuid,
         requester: &Requester,
         comment: &str,
-        by: &str,
+        actor: &Actor,
     ) -> Result<Cancellation, ReturnError> {
         self.check_return(asset_id).await?;
-        Ok(self.record().cancel_now(asset_id, requester, comment, by).await?)
+        Ok(self
+            .record()
+            .cancel_now(asset_id, requester, comment, actor)
+            .await?)
     }
 
     /// Says yes to a request: the return of the license is due, and [`Host::run_return`] or a worker attempts it.
@@ -133,15 +136,15 @@ impl Host {
     pub async fn confirm_cancellation(
         &self,
         cancellation_id: Uuid,
-        by: &str,
         comment: &str,
+        actor: &Actor,
     ) -> Result<Cancellation, ReturnError> {
         let cancellation = self.record().cancellation(cancellation_id).await?;
         let cancellation = cancellation.ok_or(DecideError::NoCancellation { id: cancellation_id })?;
         self.check_return(cancellation.asset_id).await?;
         Ok(self
             .record()
-            .confirm_cancellation(cancellation_id, by, comment)
+            .confirm_cancellation(cancellation_id, comment, actor)
             .await?)
     }
 

@@ -20,8 +20,8 @@ use std::time::Duration;
 
 use bss_model::clock::{millis, now_ms};
 use bss_model::{
-    Advice, Contact, Diagnose, Diagnosis, ErrorKind, MailDelivery, MailOutcome, MailSettings, MailToSend,
-    Problem,
+    Actor, Advice, Contact, Diagnose, Diagnosis, ErrorKind, MailDelivery, MailOutcome, MailSettings,
+    MailToSend, Problem,
 };
 use bss_record::{Record, RecordError};
 use tokio::task::{JoinError, JoinSet};
@@ -103,10 +103,14 @@ impl Host {
     ///
     /// # Errors
     /// When the settings can't work: see [`MailSettingsError`]. Nothing is changed then.
-    pub async fn configure_mail(&self, settings: MailSettings) -> Result<(), MailSettingsError> {
+    pub async fn configure_mail(
+        &self,
+        settings: MailSettings,
+        actor: &Actor,
+    ) -> Result<(), MailSettingsError> {
         let checked = settings.clone();
         run_blocking(move || settings::check(&checked)).await?;
-        Ok(self.record().save_mail_settings(&settings).await?)
+        Ok(self.record().save_mail_settings(&settings, actor).await?)
     }
 
     /// Takes up to `limit` e-mails that are due for a worker and sends them, several at once. What came of each is

@@ -9,8 +9,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bss_keys::{InspectError, InspectedPfx, PfxCode, PfxError, inspect_pfx};
+use bss_model::Diagnose;
 use bss_model::clock::{now_ms, rfc3339};
-use bss_model::{Diagnose};
 use hickory_resolver::proto::op::ResponseCode;
 
 pub use dns::CNAME_CHAIN_MAX;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bss_model::clock::now_ms;
 use bss_model::{
-    Diagnose, Diagnosis, Difference, ErrorKind, Instance, Problem, RunAction, RunLease, RunLogLevel,
+    Actor, Diagnose, Diagnosis, Difference, ErrorKind, Instance, Problem, RunAction, RunLease, RunLogLevel,
     RunLogLine, RunProgress, RunState, SkippedItems, with_causes,
 };
 use bss_record::{self, ApplyError, EndRunError, RecordError, StartRunError};
@@ -120,20 +120,24 @@ impl Host {
     ///
     /// # Errors
     /// When the instance is not ready, or has a run already.
-    pub async fn start_services_run(&self, name: &str) -> Result<Uuid, ServicesError> {
+    pub async fn start_services_run(&self, name: &str, actor: &Actor) -> Result<Uuid, ServicesError> {
         let instance = self.prepared_instance(name).await?;
-        Ok(self.record().start_services_run(instance.id, None).await?)
+        let started = self.record().start_services_run(instance.id, None, actor).await;
+        Ok(started?)
     }
 
     /// Starts a run that is this process's to execute.
     ///
     /// # Errors
     /// When the instance is not ready, or has a run already; nothing is on record then.
-    pub async fn begin_services_run(&self, name: &str) -> Result<BegunRun, ServicesError> {
+    pub async fn begin_services_run(&self, name: &str, actor: &Actor) -> Result<BegunRun, ServicesError> {
         let instance = self.prepared_instance(name).await?;
         self.plugin().await?;
         let lease = new_lease();
-        let run = self.record().start_services_run(instance.id, Some(lease)).await?;
+        let run = self
+            .record()
+            .start_services_run(instance.id, Some(lease), actor)
+            .await?;
         Ok(BegunRun { run, instance, lease })
     }
 
@@ -160,9 +164,10 @@ impl Host {
     pub async fn fetch_services(
         &self,
         name: &str,
+        actor: &Actor,
         listener: CallListener,
     ) -> Result<CompletedRun, ServicesError> {
-        let begun = self.begin_services_run(name).await?;
+        let begun = self.begin_services_run(name, actor).await?;
         self.execute_services_run(&begun, listener).await
     }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use bss_model::{Asset, AssetFilter, AssetSelection};
+use bss_model::{Actor, Asset, AssetFilter, AssetSelection};
 use bss_record::{RecordError, RetryError};
 use bss_sandbox::CallListener;
 use tokio::sync::watch;
@@ -52,10 +52,15 @@ impl Host {
     ///
     /// # Errors
     /// When there is no such asset, it has its license already, calls can't be made, or the record fails.
-    pub async fn retry_asset(&self, asset_id: Uuid, listener: CallListener) -> Result<Asset, PlaceError> {
+    pub async fn retry_asset(
+        &self,
+        asset_id: Uuid,
+        actor: &Actor,
+        listener: CallListener,
+    ) -> Result<Asset, PlaceError> {
         // What would make the attempt fail is said before anything is changed.
         self.plugin().await.map_err(PrepareError::from)?;
-        self.record().retry_asset(asset_id).await?;
+        self.record().retry_asset(asset_id, actor).await?;
         let taking = AssetSelection {
             asset: Some(asset_id),
             ..AssetSelection::default()

@@ -17,7 +17,7 @@ use host_harness::services_definition::ServicesError;
 pub(crate) use pki::{Flaw, Pki, ServerKey};
 pub(crate) use s_server::SServer;
 
-use crate::scenario::{INSTANCE, Scenario, credentials, problems, selection, silent};
+use crate::scenario::{INSTANCE, Scenario, actor, credentials, problems, selection, silent};
 
 /// The longest wait: longer than a busy machine needs for anything that is waited for here.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -69,7 +69,10 @@ pub(crate) async fn ready_instance_with(
         },
     };
     let record = scenario.host.record();
-    record.create_instance(instance).await.expect("a new instance");
+    record
+        .create_instance(instance, &actor())
+        .await
+        .expect("a new instance");
     for typed in [credentials(details), selection(&thumbprint.to_string())] {
         let form = scenario.configure(INSTANCE, &typed).await;
         assert!(form.saved, "{:?}", problems(&form));
@@ -84,7 +87,7 @@ async fn turn_to(scenario: &Scenario, port: u16) {
 }
 
 pub(crate) async fn fetch(scenario: &Scenario) -> Result<(), ReadFailure> {
-    match scenario.host.fetch_services(INSTANCE, silent()).await {
+    match scenario.host.fetch_services(INSTANCE, &actor(), silent()).await {
         Ok(_) => Ok(()),
         Err(ServicesError::Read(failure)) => Err(failure),
         Err(other) => panic!("{other:?}"),

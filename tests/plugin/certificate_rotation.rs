@@ -12,17 +12,17 @@ use host_harness::certificate_rotation::RotateError;
 use host_harness::connection::failed_step;
 use serde_json::Value;
 
-use crate::scenario::{INSTANCE, Scenario, order_request, silent};
+use crate::scenario::{INSTANCE, Scenario, actor, order_request, silent};
 
 async fn fetch(scenario: &Scenario) {
-    let fetched = scenario.host.fetch_services(INSTANCE, silent()).await;
+    let fetched = scenario.host.fetch_services(INSTANCE, &actor(), silent()).await;
     assert!(fetched.is_ok(), "{fetched:?}");
 }
 
 async fn rotate(scenario: &Scenario, to: Thumbprint) -> Result<(), RotateError> {
     let rotated = scenario
         .host
-        .rotate_certificate(INSTANCE, to, "test", silent())
+        .rotate_certificate(INSTANCE, to, &actor(), silent())
         .await;
     rotated.map(|rotation| assert_eq!(rotation.instance.thumbprint, Some(to)))
 }
@@ -54,7 +54,7 @@ async fn after_a_rotation_no_idle_connection_and_no_tls_session_of_the_former_ce
             .microsoft
             .faults()
             .order(Operation::Catalog, close, Repeat::Times(1));
-        let broken_off = scenario.host.fetch_services(INSTANCE, silent()).await;
+        let broken_off = scenario.host.fetch_services(INSTANCE, &actor(), silent()).await;
         assert!(broken_off.is_err());
         fetch(&scenario).await;
         let (before, count) = latest(&scenario);
@@ -100,7 +100,7 @@ async fn a_purchase_under_way_ends_on_the_former_certificate_and_the_next_one_ha
         .order(Operation::Purchase, slow, Repeat::Times(1));
     let order = scenario
         .host
-        .place_order(INSTANCE, order_request(&offer, 2))
+        .place_order(INSTANCE, order_request(&offer, 2), &actor())
         .await
         .expect("the order is placed");
     let host = scenario.host.clone();
@@ -201,7 +201,7 @@ async fn a_certificate_that_can_not_work_or_is_used_already_is_refused_before_an
     scenario.new_instance("empty").await;
     let refused = scenario
         .host
-        .rotate_certificate("empty", server_only, "test", silent())
+        .rotate_certificate("empty", server_only, &actor(), silent())
         .await;
     assert!(matches!(refused, Err(RotateError::NotReady(_))), "{refused:?}");
     assert!(scenario.microsoft.connections().is_empty());

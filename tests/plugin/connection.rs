@@ -11,7 +11,7 @@ use host_harness::connection::{CheckError, failed_step};
 use serde_json::Value;
 
 use crate::guests;
-use crate::scenario::{INSTANCE, Scenario, problems, silent};
+use crate::scenario::{INSTANCE, Scenario, actor, problems, silent};
 
 /// The step that failed and its problem. The steps before it must have passed, and those after it not been tried.
 async fn failure(scenario: &Scenario) -> (String, Problem) {
@@ -109,7 +109,7 @@ async fn what_earlier_calls_have_opened_and_obtained_does_not_hide_a_fault() {
     )
     .await;
     // The check has not taken the connection and the access token away.
-    let fetched = scenario.host.fetch_services(INSTANCE, silent()).await;
+    let fetched = scenario.host.fetch_services(INSTANCE, &actor(), silent()).await;
     assert!(fetched.is_ok(), "{fetched:?}");
 }
 
@@ -266,7 +266,7 @@ async fn a_plugin_that_can_not_check_connections_is_refused_in_words() {
         reach: Default::default(),
     };
     host.record()
-        .create_instance(instance)
+        .create_instance(instance, &actor())
         .await
         .expect("an instance");
     let refused = host.check_connection(INSTANCE, silent()).await;

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::component::component as real_component;
 use crate::guests::{component, module};
-use crate::scenario::{INSTANCE, Scenario, order_request, silent};
+use crate::scenario::{INSTANCE, Scenario, actor, order_request, silent};
 
 /// A fault that happens once.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,7 +82,7 @@ async fn restarted(scenario: &Scenario) -> Host {
 async fn placed(scenario: &Scenario) -> (Uuid, Uuid) {
     let offers = scenario.offers().await;
     let request = order_request(&offers[0], 1);
-    let order = scenario.host.place_order(INSTANCE, request).await;
+    let order = scenario.host.place_order(INSTANCE, request, &actor()).await;
     let order = order.expect("the order is placed");
     (order.id, order.lines[0].asset_id)
 }
@@ -130,7 +130,7 @@ async fn every_trouble_on_the_first_try(http: HttpVersions) {
     let scenario = Scenario::with_http(http).await;
     let thumbprint = scenario.install(&CertificateRequest::default()).await;
     scenario.ready_instance(INSTANCE, &thumbprint).await;
-    let fetched = scenario.host.fetch_services(INSTANCE, silent()).await;
+    let fetched = scenario.host.fetch_services(INSTANCE, &actor(), silent()).await;
     fetched.expect("the catalog is read");
     scenario.sell_all(INSTANCE).await;
     for (trouble, class) in troubles() {

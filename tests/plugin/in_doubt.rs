@@ -8,7 +8,7 @@ use bss_model::{Asset, SyncStatus};
 use bss_simulator::{CertificateRequest, Fault, Operation, Repeat, Simulator, SimulatorOptions, When};
 use host_harness::{CallLimits, Host};
 
-use crate::scenario::{INSTANCE, Scenario, order_request, silent};
+use crate::scenario::{INSTANCE, Scenario, actor, order_request, silent};
 
 /// The longest that a test waits.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -33,7 +33,7 @@ async fn placed(scenario: &Scenario) -> Asset {
     let offers = scenario.offers().await;
     let order = scenario
         .host
-        .place_order(INSTANCE, order_request(&offers[0], 1))
+        .place_order(INSTANCE, order_request(&offers[0], 1), &actor())
         .await
         .expect("the order is placed");
     asset(&scenario.host, &order.lines[0].asset_id.to_string()).await
@@ -114,7 +114,10 @@ async fn an_operator_who_tries_again_does_not_shorten_it() {
     let host = scenario.host.clone().with_look_up_only(PATIENCE);
     let asset = placed(&scenario).await;
     host.run_order(asset.order_id, silent()).await.expect("it is run");
-    let tried_again = host.retry_asset(asset.id, silent()).await.expect("it is tried");
+    let tried_again = host
+        .retry_asset(asset.id, &actor(), silent())
+        .await
+        .expect("it is tried");
     assert_eq!(tried_again.sync_status, SyncStatus::Unsynchronised);
     let reason = tried_again.reason.expect("a reason");
     assert_eq!(
@@ -195,7 +198,10 @@ async fn an_operator_can_say_that_other_settings_do_not_matter() {
     let scenario = Scenario::selling().await;
     let (host, asset) = lost(&scenario).await;
     scenario.set("system-name", "another").await;
-    let tried_again = host.retry_asset(asset.id, silent()).await.expect("it is tried");
+    let tried_again = host
+        .retry_asset(asset.id, &actor(), silent())
+        .await
+        .expect("it is tried");
     assert_eq!(tried_again.sync_status, SyncStatus::Synchronized);
     assert_eq!(scenario.issued().await.len(), 1);
 }
@@ -216,7 +222,7 @@ async fn an_operator_who_tries_again_says_nothing_of_settings_that_are_saved_lat
     let (host, asset) = lost(&scenario).await;
     let patient = scenario.host.clone().with_look_up_only(PATIENCE);
     let tried_again = patient
-        .retry_asset(asset.id, silent())
+        .retry_asset(asset.id, &actor(), silent())
         .await
         .expect("it is tried");
     assert_eq!(tried_again.sync_status, SyncStatus::Unsynchronised);

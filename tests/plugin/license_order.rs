@@ -8,7 +8,7 @@ use host_harness::Host;
 use host_harness::license_order::PlaceError;
 
 use crate::component::component;
-use crate::scenario::{INSTANCE, Scenario, order_request, silent};
+use crate::scenario::{INSTANCE, Scenario, actor, order_request, silent};
 
 /// Checks that every license that Microsoft issued is on exactly one asset, and the other way round.
 async fn assert_agreement(scenario: &Scenario, assets: &[Asset]) {
@@ -153,7 +153,7 @@ async fn a_crash_between_the_purchase_and_its_record_loses_nothing() {
     let request = order_request(&offers[0], 1);
     let order = scenario
         .host
-        .place_order(INSTANCE, request)
+        .place_order(INSTANCE, request, &actor())
         .await
         .expect("the order is placed");
     // The call ends when its future is dropped, at some moment after Microsoft has acted.
@@ -231,7 +231,7 @@ async fn an_unknown_offer_is_refused_and_nothing_is_written() {
     let scenario = Scenario::selling().await;
     let refused = scenario
         .host
-        .place_order(INSTANCE, order_request("NO-SUCH-OFFER", 1))
+        .place_order(INSTANCE, order_request("NO-SUCH-OFFER", 1), &actor())
         .await;
     let Err(PlaceError::Order(bss_record::PlaceError::UnknownProduct { code })) = refused else {
         panic!("{refused:?}")
@@ -257,19 +257,19 @@ async fn a_repeated_order_with_the_same_key_is_the_same_order() {
     request.idempotency_key = Some("K-1".into());
     let first = scenario
         .host
-        .place_order(INSTANCE, request.clone())
+        .place_order(INSTANCE, request.clone(), &actor())
         .await
         .expect("the order is placed");
     let second = scenario
         .host
-        .place_order(INSTANCE, request.clone())
+        .place_order(INSTANCE, request.clone(), &actor())
         .await
         .expect("it is the same");
     assert_eq!(first.id, second.id);
     request.idempotency_key = Some("K-2".into());
     let third = scenario
         .host
-        .place_order(INSTANCE, request)
+        .place_order(INSTANCE, request, &actor())
         .await
         .expect("it is another");
     assert_ne!(first.id, third.id);
@@ -281,7 +281,7 @@ async fn an_instance_that_is_not_ready_can_not_order() {
     scenario.new_instance(INSTANCE).await;
     let refused = scenario
         .host
-        .place_order(INSTANCE, order_request("X", 1))
+        .place_order(INSTANCE, order_request("X", 1), &actor())
         .await
         .expect_err("not ready");
     assert!(refused.to_string().contains("not ready"), "{refused}");
@@ -294,7 +294,9 @@ async fn an_order_is_not_placed_where_no_plugin_could_buy_it() {
     let missing = scenario.folder.path().join("missing.wasm");
     let host = Host::open(&scenario.folder.path().join("bss"), &missing).await;
     let host = host.expect("the host opens");
-    let placed = host.place_order(INSTANCE, order_request(&offers[0], 1)).await;
+    let placed = host
+        .place_order(INSTANCE, order_request(&offers[0], 1), &actor())
+        .await;
     assert!(matches!(placed, Err(PlaceError::Prepare(_))), "{placed:?}");
     let assets = host.record().assets(bss_model::AssetFilter::default()).await;
     assert_eq!(assets.expect("the record"), []);

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use bss_model::{
-    Asset, AssetStatus, BillingFilter, Cancellation, CancellationFilter, CancellationState,
+    Actor, Asset, AssetStatus, BillingFilter, Cancellation, CancellationFilter, CancellationState,
     LicenseTokenStatus, MailFilter, MailState, Requester, RequesterKind, ReturnAttempt, ReturnResult,
     ReturnStatus,
 };
@@ -16,7 +16,7 @@ use jiff::SignedDuration;
 
 use crate::component::component;
 use crate::guests;
-use crate::scenario::{PRICE, Scenario, at_once, silent};
+use crate::scenario::{PRICE, Scenario, actor, at_once, silent};
 
 /// The reason for a return, which Microsoft is told too.
 const COMMENT: &str = "ordered twice";
@@ -38,7 +38,8 @@ fn customer() -> Requester {
 }
 
 async fn cancel_now(host: &Host, asset: &Asset) -> Result<Cancellation, ReturnError> {
-    host.cancel_now(asset.id, &customer(), COMMENT, "olivia").await
+    host.cancel_now(asset.id, &customer(), COMMENT, &Actor::operator("olivia"))
+        .await
 }
 
 /// Cancels at once, and attempts the return as often as a person waits for.
@@ -264,12 +265,12 @@ async fn a_license_that_was_given_back_is_mailed_to_nobody() {
     cancel(&scenario.host, &asset).await;
     let mails = record.mails(MailFilter::default()).await.expect("mails");
     assert_eq!(mails[0].state, MailState::Withdrawn);
-    let retried = record.retry_mail(mails[0].id).await;
+    let retried = record.retry_mail(mails[0].id, &actor()).await;
     assert!(
         matches!(retried, Err(RetryMailError::Withdrawn { .. })),
         "{retried:?}"
     );
-    assert_eq!(record.retry_mails().await.expect("none"), 0);
+    assert_eq!(record.retry_mails(&actor()).await.expect("none"), 0);
     let worker = record.start_worker().await.expect("a worker");
     assert_eq!(record.take_mails(worker.id(), 9).await.expect("none").len(), 0);
 }
@@ -415,22 +416,27 @@ async fn microsoft_hears_of_a_request_only_when_it_is_confirmed() {
     let (scenario, asset) = sold().await;
     let record = scenario.host.record();
     let requested = async || {
-        let requested = record.request_cancellation(asset.id, &customer(), COMMENT).await;
+        let requested = record
+            .request_cancellation(asset.id, &customer(), COMMENT, &actor())
+            .await;
         requested.expect("it is requested").id
     };
     record
-        .withdraw_cancellation(requested().await, "Customer", "")
+        .withdraw_cancellation(requested().await, "", &Actor::operator("Customer"))
         .await
         .expect("it is withdrawn");
     record
-        .decline_cancellation(requested().await, "olivia", "")
+        .decline_cancellation(requested().await, "", &Actor::operator("olivia"))
         .await
         .expect("it is declined");
     let last = requested().await;
     assert_untouched(&scenario, &asset, TokenStatus::Activated).await;
     let seen = || scenario.microsoft.faults().requests_seen(Operation::Return);
     assert_eq!(seen(), 0);
-    let confirmed = scenario.host.confirm_cancellation(last, "olivia", "").await;
+    let confirmed = scenario
+        .host
+        .confirm_cancellation(last, "", &Actor::operator("olivia"))
+        .await;
     let done = run(&scenario.host, &confirmed.expect("it is confirmed")).await;
     assert_returned(&scenario, &asset, &done).await;
     assert_eq!(seen(), 1);
@@ -514,11 +520,15 @@ async fn a_license_that_was_returned_elsewhere_is_credited_when_an_operator_canc
     // than ours.
     let requested = elsewhere
         .record()
-        .request_cancellation(asset.id, &customer(), "")
+        .request_cancellation(asset.id, &customer(), "", &actor())
         .await;
     elsewhere
         .record()
-        .withdraw_cancellation(requested.expect("it is requested").id, "Customer", "")
+        .withdraw_cancellation(
+            requested.expect("it is requested").id,
+            "",
+            &Actor::operator("Customer"),
+        )
         .await
         .expect("it is withdrawn");
     let theirs = cancel(&elsewhere, &asset).await;

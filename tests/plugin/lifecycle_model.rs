@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bss_model::{
-    Asset, AssetFilter, AssetSelection, AssetStatus, BillingFilter, Cancellation, CancellationFilter,
+    Actor, Asset, AssetFilter, AssetSelection, AssetStatus, BillingFilter, Cancellation, CancellationFilter,
     CancellationState, LicenseTokenStatus, MailDelivery, MailFilter, MailSettings, MailState, Requester,
     RequesterKind, SyncStatus,
 };
@@ -17,7 +17,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 use crate::component::component;
-use crate::scenario::{INSTANCE, PRICE, Scenario, at_once, order_request, silent};
+use crate::scenario::{INSTANCE, PRICE, Scenario, actor, at_once, order_request, silent};
 
 /// An act of somebody's, or a fault.
 #[derive(Clone, Debug)]
@@ -122,7 +122,11 @@ impl World {
             delivery: MailDelivery::Directory(mailbox(&scenario)),
             templates: None,
         };
-        scenario.host.configure_mail(settings).await.expect("mail");
+        scenario
+            .host
+            .configure_mail(settings, &actor())
+            .await
+            .expect("mail");
         Self {
             host: scenario.host.clone(),
             scenario,
@@ -179,7 +183,7 @@ impl World {
             }
             Act::Retry(index) => {
                 if let Some(asset) = self.one(index).await {
-                    let _ = self.host.retry_asset(asset.id, silent()).await;
+                    let _ = self.host.retry_asset(asset.id, &actor(), silent()).await;
                 }
             }
             Act::Refresh(index) => {
@@ -189,31 +193,43 @@ impl World {
             }
             Act::Cancel(index) => {
                 if let Some(asset) = self.one(index).await
-                    && let Ok(taken) = self.host.cancel_now(asset.id, &customer, "", "olivia").await
+                    && let Ok(taken) = self
+                        .host
+                        .cancel_now(asset.id, &customer, "", &Actor::operator("olivia"))
+                        .await
                 {
                     let _ = self.host.run_return(taken.id, silent()).await;
                 }
             }
             Act::Request(index) => {
                 if let Some(asset) = self.one(index).await {
-                    let _ = record.request_cancellation(asset.id, &customer, "").await;
+                    let _ = record
+                        .request_cancellation(asset.id, &customer, "", &actor())
+                        .await;
                 }
             }
             Act::Withdraw(index) => {
                 if let Some(request) = self.request(index).await {
-                    let withdrawn = record.withdraw_cancellation(request.id, "customer", "").await;
+                    let withdrawn = record
+                        .withdraw_cancellation(request.id, "", &Actor::operator("customer"))
+                        .await;
                     withdrawn.expect("an open request can be withdrawn");
                 }
             }
             Act::Decline(index) => {
                 if let Some(request) = self.request(index).await {
-                    let declined = record.decline_cancellation(request.id, "olivia", "").await;
+                    let declined = record
+                        .decline_cancellation(request.id, "", &Actor::operator("olivia"))
+                        .await;
                     declined.expect("an open request can be declined");
                 }
             }
             Act::Confirm(index) => {
                 if let Some(request) = self.request(index).await {
-                    let confirmed = self.host.confirm_cancellation(request.id, "olivia", "").await;
+                    let confirmed = self
+                        .host
+                        .confirm_cancellation(request.id, "", &Actor::operator("olivia"))
+                        .await;
                     confirmed.expect("an open request can be confirmed");
                 }
             }
@@ -240,16 +256,16 @@ impl World {
         if let Some(key) = key {
             request.idempotency_key = Some(key.to_string());
             if let Some(earlier) = self.model.keys.get(&key) {
-                let again = self.host.place_order(INSTANCE, earlier.clone()).await;
+                let again = self.host.place_order(INSTANCE, earlier.clone(), &actor()).await;
                 again.expect("the same order again");
-                let other = self.host.place_order(INSTANCE, request).await;
+                let other = self.host.place_order(INSTANCE, request, &actor()).await;
                 assert!(other.is_err(), "another order under the same key");
                 return;
             }
             self.model.keys.insert(key, request.clone());
         }
         self.host
-            .place_order(INSTANCE, request)
+            .place_order(INSTANCE, request, &actor())
             .await
             .expect("it is placed");
         self.model.ordered += quantity as usize;
@@ -262,7 +278,7 @@ impl World {
             // The pauses that were meant for a Microsoft in trouble are not waited for.
             for asset in self.assets().await {
                 if asset.sync_status == SyncStatus::Unsynchronised {
-                    let _ = self.host.record().retry_asset(asset.id).await;
+                    let _ = self.host.record().retry_asset(asset.id, &actor()).await;
                 }
             }
             for open in self.cancellations(CancellationState::Returning).await {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bss_simulator::{CertificateRequest, ExtendedKeyUsage, KeyKind, Operation};
 use serde_json::{Value, json};
 
-use crate::scenario::{INSTANCE, Scenario, credentials, problems, selection};
+use crate::scenario::{INSTANCE, Scenario, actor, credentials, problems, selection};
 
 type Typed = BTreeMap<String, String>;
 
@@ -178,7 +178,7 @@ async fn clashes_with_another_instance(scenario: &Scenario, right: &Typed) {
     assert!(
         scenario
             .host
-            .configure("austria", &first, "test")
+            .configure("austria", &first, &actor())
             .await
             .expect("the form")
             .saved
@@ -186,7 +186,7 @@ async fn clashes_with_another_instance(scenario: &Scenario, right: &Typed) {
     let second = with(&with(&selection(&austrian), "country", "AT"), "language", "de-AT");
     let form = scenario
         .host
-        .configure("austria", &second, "test")
+        .configure("austria", &second, &actor())
         .await
         .expect("the form");
     assert!(form.saved, "{:?}", problems(&form));
@@ -202,7 +202,7 @@ async fn clashes_with_another_instance(scenario: &Scenario, right: &Typed) {
     assert!(
         scenario
             .host
-            .configure("austria", &own, "test")
+            .configure("austria", &own, &actor())
             .await
             .expect("the form")
             .saved

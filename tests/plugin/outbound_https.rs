@@ -7,12 +7,12 @@ use bss_simulator::{
 };
 use host_harness::services_definition::ServicesError;
 
-use crate::scenario::{INSTANCE, Scenario, silent};
+use crate::scenario::{INSTANCE, Scenario, actor, silent};
 
 async fn read_failure(scenario: &Scenario) -> ReadFailure {
     match scenario
         .host
-        .fetch_services(INSTANCE, silent())
+        .fetch_services(INSTANCE, &actor(), silent())
         .await
         .expect_err("it can't be read")
     {
@@ -74,7 +74,7 @@ async fn two_instances(http: HttpVersions) {
         let host = scenario.host.clone();
         calls.spawn(async move {
             for _ in 0..20 {
-                host.fetch_services(name, silent())
+                host.fetch_services(name, &actor(), silent())
                     .await
                     .expect("each is answered");
             }
@@ -141,7 +141,7 @@ async fn a_certificate_that_the_server_refuses_is_named_as_the_cause_and_leaves_
         scenario.ready_instance(INSTANCE, &thumbprint).await;
         scenario
             .host
-            .fetch_services(INSTANCE, silent())
+            .fetch_services(INSTANCE, &actor(), silent())
             .await
             .expect("the catalog is read");
         scenario.sell_all(INSTANCE).await;
@@ -189,7 +189,7 @@ async fn a_private_address_is_refused_unless_the_operator_allowed_its_network() 
     scenario
         .host
         .record()
-        .create_instance(instance)
+        .create_instance(instance, &actor())
         .await
         .expect("a new instance");
     assert!(
@@ -230,7 +230,7 @@ async fn kept_and_closed(http: HttpVersions) {
     for _ in 0..5 {
         scenario
             .host
-            .fetch_services(INSTANCE, silent())
+            .fetch_services(INSTANCE, &actor(), silent())
             .await
             .expect("the catalog is read");
     }
@@ -243,7 +243,7 @@ async fn kept_and_closed(http: HttpVersions) {
     assert!(scenario.configure(INSTANCE, &renamed).await.saved);
     scenario
         .host
-        .fetch_services(INSTANCE, silent())
+        .fetch_services(INSTANCE, &actor(), silent())
         .await
         .expect("the catalog is read");
     let connections = scenario.microsoft.connections();

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use bss_keys::PfxCode;
 use bss_model::{
-    Asset, Choice, Contact, Decision, Instance, NewInstance, NewLine, Party, Price, ProductFilter, Reach,
-    Thumbprint,
+    Actor, Asset, Choice, Contact, Decision, Instance, NewInstance, NewLine, Party, Price, ProductFilter,
+    Reach, Thumbprint,
 };
 use bss_sandbox::outbound_https::{Egress, OutboundHttps};
 use bss_simulator::{
@@ -80,7 +80,7 @@ impl Scenario {
         let scenario = self.set_up().await;
         scenario
             .host
-            .fetch_services(INSTANCE, silent())
+            .fetch_services(INSTANCE, &actor(), silent())
             .await
             .expect("the catalog is read");
         scenario.sell_all(INSTANCE).await;
@@ -102,11 +102,11 @@ impl Scenario {
             minor_units: PRICE,
         };
         record
-            .set_prices(instance.id, &codes, &price)
+            .set_prices(instance.id, &codes, &price, &actor())
             .await
             .expect("prices");
         record
-            .decide_products(instance.id, Decision::Activate, &Choice::All)
+            .decide_products(instance.id, Decision::Activate, &Choice::All, &actor())
             .await
             .expect("they are active");
     }
@@ -141,6 +141,7 @@ impl Scenario {
             .arg("--plugin")
             .arg(component())
             .env("USER", "olivia")
+            .env_remove("SUDO_USER")
             .env("BSS_LOOK_UP_ONLY", "0")
             .output()
             .expect("the program runs")
@@ -168,7 +169,7 @@ impl Scenario {
         let pfx = std::fs::read(self.pfx(issued, "a code")).expect("the PFX file");
         let certificates = self.host.record().certificates();
         certificates
-            .import(&pfx, &PfxCode::new("a code"))
+            .import(&pfx, &PfxCode::new("a code"), &actor())
             .await
             .expect("the import")
             .thumbprint
@@ -223,7 +224,7 @@ impl Scenario {
         };
         self.host
             .record()
-            .create_instance(instance)
+            .create_instance(instance, &actor())
             .await
             .expect("a new instance")
     }
@@ -240,7 +241,10 @@ impl Scenario {
     }
 
     pub(crate) async fn configure(&self, name: &str, typed: &BTreeMap<String, String>) -> InstanceForm {
-        self.host.configure(name, typed, "test").await.expect("the form")
+        self.host
+            .configure(name, typed, &actor())
+            .await
+            .expect("the form")
     }
 
     /// The codes of products that are sold.
@@ -260,7 +264,7 @@ impl Scenario {
         let request = order_request(product, quantity);
         let order = self
             .host
-            .place_order(INSTANCE, request)
+            .place_order(INSTANCE, request, &actor())
             .await
             .expect("the order is placed");
         self.host
@@ -343,6 +347,11 @@ pub(crate) fn problems(form: &InstanceForm) -> Vec<String> {
             .map(move |problem| format!("{}: {}", field.id, problem.code))
     });
     lines.collect()
+}
+
+/// Who acts where it does not matter who does.
+pub(crate) fn actor() -> Actor {
+    Actor::operator("test")
 }
 
 /// A listener that ignores every event.

@@ -7,7 +7,7 @@ use bss_sandbox::bindings::failures::ReadFailure;
 use bss_simulator::{Fault, Operation, Repeat, When};
 use host_harness::services_definition::ServicesError;
 
-use crate::scenario::{INSTANCE, Scenario, silent};
+use crate::scenario::{INSTANCE, Scenario, actor, silent};
 
 async fn products(scenario: &Scenario) -> Vec<(String, String, bool)> {
     let instance = scenario
@@ -32,7 +32,7 @@ async fn the_catalog_becomes_products_that_are_neither_active_nor_published() {
     let scenario = Scenario::ready().await;
     let run = scenario
         .host
-        .fetch_services(INSTANCE, silent())
+        .fetch_services(INSTANCE, &actor(), silent())
         .await
         .expect("the catalog is read");
     assert!(!run.difference.new.is_empty());
@@ -61,7 +61,7 @@ async fn an_unchanged_catalog_changes_nothing() {
     let before = products(&scenario).await;
     let run = scenario
         .host
-        .fetch_services(INSTANCE, silent())
+        .fetch_services(INSTANCE, &actor(), silent())
         .await
         .expect("the catalog is read");
     assert!(run.unchanged);
@@ -77,14 +77,14 @@ async fn an_offer_that_is_gone_is_marked_and_one_that_returns_is_revived() {
     scenario.microsoft.set_catalog(reduced);
     let run = scenario
         .host
-        .fetch_services(INSTANCE, silent())
+        .fetch_services(INSTANCE, &actor(), silent())
         .await
         .expect("the catalog is read");
     assert_eq!(run.difference.discontinued, std::slice::from_ref(&gone));
     scenario.microsoft.set_catalog(whole);
     let run = scenario
         .host
-        .fetch_services(INSTANCE, silent())
+        .fetch_services(INSTANCE, &actor(), silent())
         .await
         .expect("the catalog is read");
     assert_eq!(run.difference.revived, [gone]);
@@ -103,7 +103,7 @@ async fn leaves_the_catalog_as_it_was(fault: Fault) -> ReadFailure {
         .order(Operation::Catalog, fault, Repeat::Always);
     let failure = scenario
         .host
-        .fetch_services(INSTANCE, silent())
+        .fetch_services(INSTANCE, &actor(), silent())
         .await
         .expect_err("it can't be read");
     assert_eq!(products(&scenario).await, before);
@@ -150,7 +150,7 @@ async fn a_proxy_s_error_page_is_unavailable_and_a_delay_is_waited_for() {
         .order(Operation::Catalog, slow, Repeat::Times(1));
     scenario
         .host
-        .fetch_services(INSTANCE, silent())
+        .fetch_services(INSTANCE, &actor(), silent())
         .await
         .expect("it comes in the end");
 }

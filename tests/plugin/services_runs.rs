@@ -17,7 +17,7 @@ use proptest::prelude::{ProptestConfig, Strategy, prop, proptest};
 
 use crate::cli::send_signal;
 use crate::component::{bss_host, component};
-use crate::scenario::{INSTANCE, Scenario, silent};
+use crate::scenario::{INSTANCE, Scenario, actor, silent};
 
 const LANGUAGES: [&str; 3] = ["en-US", "de-DE", "el-GR"];
 
@@ -46,7 +46,7 @@ async fn runs(record: &Record) -> Vec<ServicesRun> {
 
 /// Makes a run, which must end well.
 async fn read(scenario: &Scenario) -> host_harness::services_definition::CompletedRun {
-    let run = scenario.host.fetch_services(INSTANCE, silent()).await;
+    let run = scenario.host.fetch_services(INSTANCE, &actor(), silent()).await;
     run.expect("it is read")
 }
 
@@ -106,7 +106,7 @@ async fn bad_items_are_left_out_with_a_line_each_and_the_rest_is_applied() {
     scenario.microsoft.set_catalog(catalog);
     let run = scenario
         .host
-        .fetch_services(INSTANCE, silent())
+        .fetch_services(INSTANCE, &actor(), silent())
         .await
         .expect("the catalog is read");
     assert_eq!((run.state, run.skipped), (RunState::CompletedWithErrors, 5));
@@ -179,7 +179,7 @@ async fn a_run_that_fails_says_why_and_the_next_one_can_start_at_once() {
     scenario.microsoft.set_catalog(Catalog::generated(3));
     let faults = scenario.microsoft.faults();
     faults.order(Operation::Catalog, Fault::RepeatContinuation, Repeat::Always);
-    let failed = scenario.host.fetch_services(INSTANCE, silent()).await;
+    let failed = scenario.host.fetch_services(INSTANCE, &actor(), silent()).await;
     assert!(failed.is_err());
     let record = scenario.host.record();
     let run = runs(record).await.remove(0);
@@ -191,7 +191,7 @@ async fn a_run_that_fails_says_why_and_the_next_one_can_start_at_once() {
     faults.clear();
     let run = scenario
         .host
-        .fetch_services(INSTANCE, silent())
+        .fetch_services(INSTANCE, &actor(), silent())
         .await
         .expect("the catalog is read");
     assert_eq!((run.state, run.difference.new.len()), (RunState::Completed, 3));
@@ -208,7 +208,7 @@ async fn while_one_process_reads_another_one_is_refused_and_an_interrupted_one_s
     let mut child = fetch(&scenario.folder.path().join("bss"));
     wait_for(&mut child, "is in progress");
     let run = runs(scenario.host.record()).await.remove(0);
-    let refused = scenario.host.fetch_services(INSTANCE, silent()).await;
+    let refused = scenario.host.fetch_services(INSTANCE, &actor(), silent()).await;
     let refused = refused.expect_err("one at a time").to_string();
     assert!(refused.contains(&run.id.to_string()), "{refused}");
     // The program handles the signal before it says that the run is in progress.
@@ -219,7 +219,7 @@ async fn while_one_process_reads_another_one_is_refused_and_an_interrupted_one_s
     scenario.microsoft.faults().clear();
     scenario
         .host
-        .fetch_services(INSTANCE, silent())
+        .fetch_services(INSTANCE, &actor(), silent())
         .await
         .expect("the next one starts at once");
 }
@@ -233,7 +233,7 @@ async fn worked(scenario: &Scenario, stop: impl Future<Output = ()>) -> Executed
         }),
         ..WorkOptions::default()
     };
-    let started = scenario.host.start_services_run(INSTANCE).await;
+    let started = scenario.host.start_services_run(INSTANCE, &actor()).await;
     let started = started.expect("a run waits");
     let run = {
         let working = scenario.host.work(&options, stop);
@@ -356,7 +356,7 @@ async fn a_process_killed_at_any_point_leaves_the_old_catalog_or_the_new_one() {
     scenario.microsoft.set_catalog(catalog.clone());
     scenario
         .host
-        .fetch_services(INSTANCE, silent())
+        .fetch_services(INSTANCE, &actor(), silent())
         .await
         .expect("the old catalog");
     let old = products(scenario.host.record()).await;
@@ -400,7 +400,7 @@ async fn a_process_killed_at_any_point_leaves_the_old_catalog_or_the_new_one() {
                 1
             );
             record
-                .start_services_run(run.instance_id, None)
+                .start_services_run(run.instance_id, None, &actor())
                 .await
                 .expect("the next one starts");
         } else {
@@ -462,7 +462,7 @@ fn any_sequence_of_microsoft_s_catalogs_leaves_what_the_model_says() {
                 scenario.microsoft.set_catalog(catalog);
                 let typed = [("language".to_owned(), language.to_owned())].into();
                 assert!(scenario.configure(INSTANCE, &typed).await.saved);
-                let fetched = scenario.host.fetch_services(INSTANCE, silent()).await;
+                let fetched = scenario.host.fetch_services(INSTANCE, &actor(), silent()).await;
                 fetched.expect("the catalog is read");
                 products(scenario.host.record()).await
             });

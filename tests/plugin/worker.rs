@@ -13,12 +13,12 @@ use sqlx::SqlitePool;
 use tokio::sync::oneshot;
 
 use crate::component::bss_host;
-use crate::scenario::{INSTANCE, Scenario, at_once, order_request, silent};
+use crate::scenario::{INSTANCE, Scenario, actor, at_once, order_request, silent};
 
 async fn placed(scenario: &Scenario, quantity: u32) -> uuid::Uuid {
     let offers = scenario.offers().await;
     let request = order_request(&offers[0], quantity);
-    let order = scenario.host.place_order(INSTANCE, request).await;
+    let order = scenario.host.place_order(INSTANCE, request, &actor()).await;
     order.expect("the order is placed").id
 }
 
@@ -164,7 +164,7 @@ async fn a_failed_license_is_tried_again_by_the_operator_and_never_bought_twice(
     let look_ups = scenario.microsoft.faults().requests_seen(Operation::LookUp);
     let bought = scenario
         .host
-        .retry_asset(failed.id, silent())
+        .retry_asset(failed.id, &actor(), silent())
         .await
         .expect("a try");
     assert_eq!(bought.sync_status, SyncStatus::Synchronized);
@@ -173,7 +173,7 @@ async fn a_failed_license_is_tried_again_by_the_operator_and_never_bought_twice(
         look_ups + 1,
         "it looked up first"
     );
-    let again = scenario.host.retry_asset(failed.id, silent()).await;
+    let again = scenario.host.retry_asset(failed.id, &actor(), silent()).await;
     assert!(
         matches!(again, Err(PlaceError::Retry(RetryError::HasLicense { .. }))),
         "{again:?}"

@@ -10,7 +10,7 @@ use p12_keystore::{Certificate, KeyStore, KeyStoreEntry, PrivateKey, PrivateKeyC
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use uuid::Uuid;
 
-use super::BenchError;
+use super::{BenchError, actor};
 
 /// The code of a PFX file that is in memory only.
 const CODE: &str = "bench";
@@ -51,7 +51,7 @@ pub(super) async fn import(host: &Host, pfx: &[u8]) -> Result<Thumbprint, BenchE
     let installed = host
         .record()
         .certificates()
-        .import(pfx, &PfxCode::new(CODE))
+        .import(pfx, &PfxCode::new(CODE), &actor())
         .await
         .map_err(BenchError::when("the certificate can't be imported"))?;
     Ok(installed.thumbprint)
@@ -102,7 +102,7 @@ pub(super) async fn alike(
         thumbprint: Some(thumbprint),
     };
     host.record()
-        .save_settings(created.id, created.version, settings, "bench")
+        .save_settings(created.id, created.version, settings, &actor())
         .await
         .map_err(BenchError::when("the instance can't be saved"))
 }
@@ -122,7 +122,7 @@ async fn create(host: &Host, name: &str, vendor: &Vendor) -> Result<Instance, Be
         },
     };
     host.record()
-        .create_instance(instance)
+        .create_instance(instance, &actor())
         .await
         .map_err(BenchError::when("the instance can't be created"))
 }
@@ -138,7 +138,7 @@ async fn save(
         .map(|(id, value)| (id.to_owned(), value))
         .collect();
     let form = host
-        .configure(name, &typed, "bench")
+        .configure(name, &typed, &actor())
         .await
         .map_err(BenchError::when("the instance can't be configured"))?;
     if !form.saved {

@@ -16,6 +16,8 @@ mod site;
 mod stand_in;
 mod upstream;
 
+use bss_model::Actor;
+
 pub use call_site::{CallSite, Kind, Way};
 pub use canned_answers::{CannedAnswers, Traffic};
 pub use certificates::{BenchAuthority, ServerIdentity};
@@ -26,3 +28,8 @@ pub use scratch_record::{Applied, ScratchRecord};
 pub use site::{Reading, Site};
 use stand_in::StandIn;
 pub use upstream::{Ports, Seen, SeenByCertificate, Upstream};
+
+/// Who sets a benchmark up.
+fn actor() -> Actor {
+    Actor::operator("bench")
+}

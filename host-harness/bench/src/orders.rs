@@ -12,7 +12,7 @@ use host_harness::license_order::OrderRequest;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use super::{BenchError, Site};
+use super::{BenchError, Site, actor};
 
 /// Offers to order from; an order has at most [`PER_LINE`] units of each.
 const OFFERS: u32 = 100;
@@ -26,7 +26,7 @@ impl Site {
     pub async fn sell(&self) -> Result<(), BenchError> {
         self.simulator.set_catalog(Catalog::generated(OFFERS));
         self.host
-            .fetch_services(&self.instance.name, silent())
+            .fetch_services(&self.instance.name, &actor(), silent())
             .await
             .map_err(BenchError::when("the catalog can't be read"))?;
         let codes = codes();
@@ -36,11 +36,11 @@ impl Site {
         };
         let record = self.host.record();
         record
-            .set_prices(self.instance.id, &codes, &price)
+            .set_prices(self.instance.id, &codes, &price, &actor())
             .await
             .map_err(BenchError::when("no price can be set"))?;
         record
-            .decide_products(self.instance.id, Decision::Activate, &Choice::All)
+            .decide_products(self.instance.id, Decision::Activate, &Choice::All, &actor())
             .await
             .map_err(BenchError::when("no product can be activated"))?;
         Ok(())
@@ -64,7 +64,7 @@ impl Site {
         };
         let order = self
             .host
-            .place_order(&self.instance.name, request)
+            .place_order(&self.instance.name, request, &actor())
             .await
             .map_err(BenchError::when("the order is not placed"))?;
         let taking = AssetSelection {

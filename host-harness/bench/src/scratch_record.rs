@@ -9,7 +9,7 @@ use host_harness::internals::recorded_reading;
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use super::BenchError;
+use super::{BenchError, actor};
 
 /// The lease of a run: longer than any transaction takes.
 const LEASE: Duration = Duration::from_secs(60 * 60);
@@ -49,7 +49,7 @@ impl ScratchRecord {
             reach: Reach::default(),
         };
         let instance = record
-            .create_instance(instance)
+            .create_instance(instance, &actor())
             .await
             .map_err(BenchError::when("the record takes no instance"))?;
         Ok(Self {
@@ -71,7 +71,7 @@ impl ScratchRecord {
         };
         let run = self
             .record
-            .start_services_run(self.instance.id, Some(lease))
+            .start_services_run(self.instance.id, Some(lease), &actor())
             .await
             .map_err(BenchError::when("the record starts no run"))?;
         let skipped = summary.skipped;

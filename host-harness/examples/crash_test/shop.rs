@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, ensure};
 use bss_keys::PfxCode;
 use bss_model::{
-    AssetFilter, AssetSelection, BillingFilter, Choice, Contact, Decision, MailDelivery, MailFilter,
+    Actor, AssetFilter, AssetSelection, BillingFilter, Choice, Contact, Decision, MailDelivery, MailFilter,
     MailSettings, MailState, NewInstance, NewLine, Party, Price, ProductFilter, Reach,
 };
 use bss_simulator::read_ledger;
@@ -20,6 +20,11 @@ use crate::comparison::{License, Line};
 use crate::processes::{Details, Places};
 
 const INSTANCE: &str = "esd";
+
+/// Who runs the shop.
+fn actor() -> Actor {
+    Actor::operator("crash-test")
+}
 
 /// The languages that customers read, one after the other.
 const LANGUAGES: [&str; 3] = ["de-DE", "en-US", "el-GR"];
@@ -36,22 +41,25 @@ impl Shop {
         let host = Host::open(&places.data_dir(), &places.plugin).await?;
         let pfx = std::fs::read(&microsoft.pfx_file).context("the PFX file can't be read")?;
         let code = PfxCode::new(microsoft.pfx_code.clone());
-        host.record().certificates().import(&pfx, &code).await?;
+        host.record().certificates().import(&pfx, &code, &actor()).await?;
         let authority = std::fs::read_to_string(&microsoft.ca_file)?;
         host.record()
-            .create_instance(NewInstance {
-                name: INSTANCE.to_owned(),
-                currency: "EUR".to_owned(),
-                options: [("login-authority".to_owned(), microsoft.login_authority.clone())].into(),
-                reach: Reach {
-                    trusted_authorities_pem: Some(authority),
-                    // The simulator listens on this machine only.
-                    allowed_networks: vec![
-                        ipnet::Ipv4Net::new_assert(Ipv4Addr::LOCALHOST, 8).into(),
-                        ipnet::Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128).into(),
-                    ],
+            .create_instance(
+                NewInstance {
+                    name: INSTANCE.to_owned(),
+                    currency: "EUR".to_owned(),
+                    options: [("login-authority".to_owned(), microsoft.login_authority.clone())].into(),
+                    reach: Reach {
+                        trusted_authorities_pem: Some(authority),
+                        // The simulator listens on this machine only.
+                        allowed_networks: vec![
+                            ipnet::Ipv4Net::new_assert(Ipv4Addr::LOCALHOST, 8).into(),
+                            ipnet::Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128).into(),
+                        ],
+                    },
                 },
-            })
+                &actor(),
+            )
             .await?;
         let credentials = [
             ("system-name", INSTANCE),
@@ -68,12 +76,15 @@ impl Shop {
             ("language", "de-DE"),
         ];
         configure(&host, &selection).await?;
-        host.fetch_services(INSTANCE, Arc::new(|_| ())).await?;
-        host.configure_mail(MailSettings {
-            from: "Shop <shop@example.com>".to_owned(),
-            delivery: MailDelivery::Directory(places.mails()),
-            templates: None,
-        })
+        host.fetch_services(INSTANCE, &actor(), Arc::new(|_| ())).await?;
+        host.configure_mail(
+            MailSettings {
+                from: "Shop <shop@example.com>".to_owned(),
+                delivery: MailDelivery::Directory(places.mails()),
+                templates: None,
+            },
+            &actor(),
+        )
         .await?;
         let products = sell_two(&host).await?;
         Ok(Self { host, products })
@@ -121,7 +132,7 @@ impl Shop {
                 }],
                 idempotency_key: Some(number.to_string()),
             };
-            self.host.place_order(INSTANCE, request).await?;
+            self.host.place_order(INSTANCE, request, &actor()).await?;
         }
         Ok(())
     }
@@ -202,7 +213,7 @@ async fn configure(host: &Host, typed: &[(&str, &str)]) -> Result<()> {
         .iter()
         .map(|(field, value)| ((*field).to_owned(), (*value).to_owned()))
         .collect();
-    let form = host.configure(INSTANCE, &typed, "crash-test").await?;
+    let form = host.configure(INSTANCE, &typed, &actor()).await?;
     ensure!(form.saved, "the instance's settings were not saved");
     Ok(())
 }
@@ -227,10 +238,12 @@ async fn sell_two(host: &Host) -> Result<[String; 2]> {
         currency: instance.currency.clone(),
         minor_units: 14_900,
     };
-    host.record().set_prices(instance.id, &two, &price).await?;
+    host.record()
+        .set_prices(instance.id, &two, &price, &actor())
+        .await?;
     let choice = Choice::Codes(two.to_vec());
     host.record()
-        .decide_products(instance.id, Decision::Activate, &choice)
+        .decide_products(instance.id, Decision::Activate, &choice, &actor())
         .await?;
     Ok(two)
 }

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde::Serialize;
 use uuid::Uuid;
 
+use crate::actor::Actor;
 use crate::thumbprint::Thumbprint;
 use crate::words::stored_enum;
 
@@ -114,7 +115,7 @@ pub struct SettingsVersion {
     /// The instance's version since.
     pub version: i64,
     /// Who saved.
-    pub changed_by: String,
+    pub changed_by: Actor,
     /// When, in milliseconds.
     pub changed_at_ms: i64,
     /// Where the instance stood since.

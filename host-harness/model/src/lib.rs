@@ -2,6 +2,7 @@
 //!
 //! A part of `host-harness`, which re-exports what embedders need. Nothing here reads, writes, or knows a database, a sandbox or a network.
 
+mod act;
 mod actor;
 mod asset;
 mod attempt;
@@ -24,6 +25,7 @@ mod services_run;
 mod thumbprint;
 pub mod words;
 
+pub use act::{Act, ActFilter, RecordedAct, Subject, SubjectKind};
 pub use actor::{Actor, ActorKind};
 pub use asset::{
     Asset, AssetFilter, AssetStatus, Reason, Settlement, SyncStatus, client_transaction_id,

@@ -1,7 +1,6 @@
 //! Products and their types, as a plugin defines them and as the operator decides about them.
 
 use std::collections::BTreeSet;
-use std::fmt;
 
 use serde::Deserialize;
 use serde::Serialize;
@@ -189,23 +188,15 @@ impl Decision {
         };
         now == self.value()
     }
-
-    fn past(self) -> &'static str {
-        match self {
-            Self::Activate => "activated",
-            Self::Deactivate => "deactivated",
-            Self::Publish => "published",
-            Self::Unpublish => "unpublished",
-        }
-    }
 }
 
-impl fmt::Display for Decision {
-    /// In the past tense, as in `12 products activated`.
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.pad(self.past())
-    }
-}
+// Shown in the past tense, as in `12 products activated`.
+stored_enum!(Decision {
+    Activate = "activate", "activated";
+    Deactivate = "deactivate", "deactivated";
+    Publish = "publish", "published";
+    Unpublish = "unpublish", "unpublished";
+});
 
 /// Which products are decided about.
 #[derive(Clone, Debug, PartialEq, Eq)]

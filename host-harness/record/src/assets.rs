@@ -2,13 +2,15 @@
 
 use bss_model::clock::now_ms;
 use bss_model::{
-    Advice, Asset, AssetFilter, AssetStatus, Diagnose, Diagnosis, ErrorKind, LicenseTokenStatus, Price,
-    ReturnStatus, Secret, SyncStatus,
+    Act, Actor, Advice, Asset, AssetFilter, AssetStatus, Diagnose, Diagnosis, ErrorKind, LicenseTokenStatus,
+    Price, ReturnStatus, Secret, Subject, SyncStatus,
 };
+use serde_json::json;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, SqliteConnection};
 use uuid::Uuid;
 
+use super::acts::write_act;
 use super::stored::{count, from_json, id};
 use super::{Record, RecordError, begin_write};
 
@@ -84,16 +86,17 @@ impl Record {
     ///
     /// # Errors
     /// When there is no such asset, or it has its license.
-    pub async fn retry_asset(&self, asset_id: Uuid) -> Result<(), RetryError> {
+    pub async fn retry_asset(&self, asset_id: Uuid, actor: &Actor) -> Result<(), RetryError> {
         let mut transaction = begin_write(&self.writer).await.map_err(RetryError::Record)?;
-        let row = sqlx::query("SELECT sync_status FROM assets WHERE id = $1")
+        let row = sqlx::query("SELECT sync_status, generation, instance_id FROM assets WHERE id = $1")
             .bind(asset_id.to_string())
             .fetch_optional(&mut *transaction)
             .await
             .map_err(RecordError::from)?
             .ok_or(RetryError::NoAsset { id: asset_id })?;
         let word: &str = row.try_get("sync_status").map_err(RecordError::from)?;
-        if SyncStatus::from_word(word).map_err(RecordError::from)? == SyncStatus::Synchronized {
+        let before = SyncStatus::from_word(word).map_err(RecordError::from)?;
+        if before == SyncStatus::Synchronized {
             return Err(RetryError::HasLicense { id: asset_id });
         }
         sqlx::query(
@@ -118,6 +121,10 @@ impl Record {
         .execute(&mut *transaction)
         .await
         .map_err(RecordError::from)?;
+        let detail = json!({ "generation": count(&row, "generation")?, "sync_status": before.word() });
+        let (act, subject) = (Act::RetryAsset, Subject::asset(asset_id));
+        let instance_id = Some(id(&row, "instance_id")?);
+        write_act(&mut transaction, actor, act, &subject, instance_id, detail).await?;
         transaction.commit().await.map_err(RecordError::from)?;
         Ok(())
     }

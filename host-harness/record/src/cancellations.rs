@@ -2,14 +2,16 @@
 
 use bss_model::clock::now_ms;
 use bss_model::{
-    Advice, AssetStatus, Cancellation, CancellationDecision, CancellationFilter, CancellationState,
-    CommentTooLong, Diagnose, Diagnosis, ErrorKind, Requester, RequesterKind, SyncStatus,
-    return_client_transaction_id, short_enough,
+    Act, Actor, Advice, AssetStatus, Cancellation, CancellationDecision, CancellationFilter,
+    CancellationState, CommentTooLong, Diagnose, Diagnosis, ErrorKind, Requester, RequesterKind, Subject,
+    SyncStatus, return_client_transaction_id, short_enough,
 };
+use serde_json::json;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, SqliteConnection};
 use uuid::Uuid;
 
+use super::acts::write_act;
 use super::stored::{count, from_json, id};
 use super::{Record, RecordError, begin_write};
 
@@ -127,8 +129,11 @@ impl Record {
         asset_id: Uuid,
         requester: &Requester,
         comment: &str,
+        actor: &Actor,
     ) -> Result<Cancellation, CancelError> {
-        self.new_cancellation(asset_id, requester, comment, None).await
+        let act = Act::RequestCancellation;
+        self.new_cancellation(asset_id, requester, comment, act, actor)
+            .await
     }
 
     /// Cancels an asset without a request to be decided: the return to the vendor is due at once.
@@ -140,9 +145,10 @@ impl Record {
         asset_id: Uuid,
         requester: &Requester,
         comment: &str,
-        by: &str,
+        actor: &Actor,
     ) -> Result<Cancellation, CancelError> {
-        self.new_cancellation(asset_id, requester, comment, Some(by))
+        let act = Act::CancelAsset;
+        self.new_cancellation(asset_id, requester, comment, act, actor)
             .await
     }
 
@@ -151,7 +157,8 @@ impl Record {
         asset_id: Uuid,
         requester: &Requester,
         comment: &str,
-        confirmed_by: Option<&str>,
+        act: Act,
+        actor: &Actor,
     ) -> Result<Cancellation, CancelError> {
         let comment = short_enough(comment)?;
         let mut transaction = begin_write(&self.writer).await?;
@@ -164,7 +171,9 @@ impl Record {
                 state: last.state,
             });
         }
+        let confirmed_by = (act == Act::CancelAsset).then_some(actor);
         let cancellation = insert(&mut transaction, asset_id, requester, comment, confirmed_by).await?;
+        write_cancellation_act(&mut transaction, actor, act, &cancellation).await?;
         transaction.commit().await?;
         Ok(cancellation)
     }
@@ -176,11 +185,11 @@ impl Record {
     pub async fn withdraw_cancellation(
         &self,
         cancellation_id: Uuid,
-        by: &str,
         comment: &str,
+        actor: &Actor,
     ) -> Result<Cancellation, DecideError> {
-        self.decide(cancellation_id, CancellationState::Withdrawn, by, comment)
-            .await
+        let decision = (Act::WithdrawCancellation, CancellationState::Withdrawn);
+        self.decide(cancellation_id, decision, comment, actor).await
     }
 
     /// Says no to a request: nothing happens to the asset.
@@ -190,11 +199,11 @@ impl Record {
     pub async fn decline_cancellation(
         &self,
         cancellation_id: Uuid,
-        by: &str,
         comment: &str,
+        actor: &Actor,
     ) -> Result<Cancellation, DecideError> {
-        self.decide(cancellation_id, CancellationState::Declined, by, comment)
-            .await
+        let decision = (Act::DeclineCancellation, CancellationState::Declined);
+        self.decide(cancellation_id, decision, comment, actor).await
     }
 
     /// Says yes to a request: the return to the vendor is due at once.
@@ -204,19 +213,19 @@ impl Record {
     pub async fn confirm_cancellation(
         &self,
         cancellation_id: Uuid,
-        by: &str,
         comment: &str,
+        actor: &Actor,
     ) -> Result<Cancellation, DecideError> {
-        self.decide(cancellation_id, CancellationState::Returning, by, comment)
-            .await
+        let decision = (Act::ConfirmCancellation, CancellationState::Returning);
+        self.decide(cancellation_id, decision, comment, actor).await
     }
 
     async fn decide(
         &self,
         cancellation_id: Uuid,
-        state: CancellationState,
-        by: &str,
+        (act, state): (Act, CancellationState),
         comment: &str,
+        actor: &Actor,
     ) -> Result<Cancellation, DecideError> {
         let comment = short_enough(comment)?;
         let mut transaction = begin_write(&self.writer).await?;
@@ -236,15 +245,16 @@ impl Record {
         )
         .bind(cancellation_id.to_string())
         .bind(state.word())
-        .bind(by)
+        .bind(&actor.name)
         .bind(comment)
         .bind(now)
         .bind((!state.is_open()).then_some(now))
         .execute(&mut *transaction)
         .await?;
-        let after = read(&mut transaction, cancellation_id).await?;
+        let after = existing(&mut transaction, cancellation_id).await?;
+        write_cancellation_act(&mut transaction, actor, act, &after).await?;
         transaction.commit().await?;
-        after.ok_or(DecideError::NoCancellation { id: cancellation_id })
+        Ok(after)
     }
 
     /// The cancellation of an id. None: there is none.
@@ -308,7 +318,7 @@ async fn insert(
     asset_id: Uuid,
     requester: &Requester,
     comment: &str,
-    confirmed_by: Option<&str>,
+    confirmed_by: Option<&Actor>,
 ) -> Result<Cancellation, RecordError> {
     let number = last(transaction, asset_id).await?.map_or(0, |last| last.number);
     let number = number.saturating_add(1);
@@ -332,13 +342,30 @@ async fn insert(
     .bind(&requester.name)
     .bind(comment)
     .bind(now)
-    .bind(confirmed_by)
+    .bind(confirmed_by.map(|actor| &actor.name))
     .bind(confirmed_by.map(|_| ""))
     .bind(confirmed_by.map(|_| now))
     .bind(return_client_transaction_id(asset_id, number).to_string())
     .execute(&mut *transaction)
     .await?;
     existing(transaction, cancellation_id).await
+}
+
+/// An act on the asset of a cancellation. What was said is with the cancellation.
+async fn write_cancellation_act(
+    transaction: &mut SqliteConnection,
+    actor: &Actor,
+    act: Act,
+    cancellation: &Cancellation,
+) -> Result<(), RecordError> {
+    let row = sqlx::query("SELECT instance_id FROM assets WHERE id = $1")
+        .bind(cancellation.asset_id.to_string())
+        .fetch_one(&mut *transaction)
+        .await?;
+    let instance_id = Some(id(&row, "instance_id")?);
+    let subject = Subject::asset(cancellation.asset_id);
+    let detail = json!({ "cancellation": cancellation.id, "requester": cancellation.requester.kind.word() });
+    write_act(transaction, actor, act, &subject, instance_id, detail).await
 }
 
 pub(super) async fn read(

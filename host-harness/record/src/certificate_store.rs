@@ -7,9 +7,11 @@ use bss_keys::{
     Unusable, describe, read_pfx,
 };
 use bss_model::clock::{now_ms, rfc3339};
-use bss_model::{Advice, Diagnose, Diagnosis, ErrorKind, Thumbprint};
+use bss_model::{Act, Actor, Advice, Diagnose, Diagnosis, ErrorKind, Subject, Thumbprint};
+use serde_json::{Value, json};
 use sqlx::{Row as _, SqlitePool};
 
+use crate::acts::write_act;
 use crate::{RecordError, begin_write};
 
 /// Why a PFX file was not imported. Nothing was stored.
@@ -158,7 +160,12 @@ impl CertificateStore {
     /// # Errors
     /// When the file can't be read with the code, does not hold exactly one private key with its
     /// certificate, or when that one has expired.
-    pub async fn import(&self, pfx: &[u8], code: &PfxCode) -> Result<InstalledCertificate, ImportError> {
+    pub async fn import(
+        &self,
+        pfx: &[u8],
+        code: &PfxCode,
+        actor: &Actor,
+    ) -> Result<InstalledCertificate, ImportError> {
         let now = now_ms();
         let found = read_pfx(pfx, code).await?;
         let installed = describe(&found.leaf, &found.chain, now)?;
@@ -173,35 +180,36 @@ impl CertificateStore {
         let sealed = self
             .host_key
             .seal(&key_purpose(&installed.thumbprint), &found.private_key)?;
-        self.store(&installed.thumbprint, &found, &sealed, now).await?;
+        self.store(&installed, &found, &sealed, actor).await?;
         let stored = self.get(&installed.thumbprint).await?;
         Ok(stored.unwrap_or(installed))
     }
 
     async fn store(
         &self,
-        thumbprint: &Thumbprint,
+        installed: &InstalledCertificate,
         found: &KeyWithCertificates,
         sealed_private_key: &[u8],
-        now: i64,
+        actor: &Actor,
     ) -> Result<(), RecordError> {
-        let thumbprint = thumbprint.to_string();
+        let thumbprint = installed.thumbprint.to_string();
         let mut transaction = begin_write(&self.writer).await?;
-        sqlx::query(
+        let inserted = sqlx::query(
             "INSERT INTO certificates (thumbprint, certificate, sealed_private_key, imported_at_ms)
              VALUES ($1, $2, $3, $4) ON CONFLICT (thumbprint) DO NOTHING",
         )
         .bind(&thumbprint)
         .bind(&found.leaf)
         .bind(sealed_private_key)
-        .bind(now)
+        .bind(installed.imported_at_ms)
         .execute(&mut *transaction)
         .await?;
         let stored: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM certificate_chains WHERE thumbprint = $1")
             .bind(&thumbprint)
             .fetch_one(&mut *transaction)
             .await?;
-        if found.chain.len() as u64 > stored.unsigned_abs() {
+        let is_longer = found.chain.len() as u64 > stored.unsigned_abs();
+        if is_longer {
             sqlx::query("DELETE FROM certificate_chains WHERE thumbprint = $1")
                 .bind(&thumbprint)
                 .execute(&mut *transaction)
@@ -217,6 +225,12 @@ impl CertificateStore {
                 .execute(&mut *transaction)
                 .await?;
             }
+        }
+        if inserted.rows_affected() > 0 || is_longer {
+            let act = Act::ImportCertificate;
+            let subject = Subject::certificate(&installed.thumbprint);
+            let detail = json!({ "subject": installed.subject, "chain": found.chain.len() });
+            write_act(&mut transaction, actor, act, &subject, None, detail).await?;
         }
         transaction.commit().await?;
         Ok(())
@@ -278,7 +292,7 @@ impl CertificateStore {
     ///
     /// # Errors
     /// When it is not installed, or while an instance uses it.
-    pub async fn remove(&self, thumbprint: &Thumbprint) -> Result<(), RemoveError> {
+    pub async fn remove(&self, thumbprint: &Thumbprint, actor: &Actor) -> Result<(), RemoveError> {
         let mut transaction = begin_write(&self.writer).await?;
         let instances: Vec<String> = sqlx::query_scalar(INSTANCES_WITH_CERTIFICATE)
             .bind(thumbprint.to_string())
@@ -301,6 +315,8 @@ impl CertificateStore {
                 thumbprint: *thumbprint,
             });
         }
+        let (act, subject) = (Act::RemoveCertificate, Subject::certificate(thumbprint));
+        write_act(&mut transaction, actor, act, &subject, None, Value::Null).await?;
         transaction.commit().await.map_err(RecordError::from)?;
         Ok(())
     }

@@ -4,15 +4,17 @@ use std::collections::BTreeMap;
 
 use bss_model::clock::now_ms;
 use bss_model::{
-    Advice, Change, Diagnose, Diagnosis, ErrorKind, Instance, NewInstance, SavedSettings, SettingsVersion,
-    Standing, Thumbprint,
+    Act, Actor, ActorKind, Advice, Change, Diagnose, Diagnosis, ErrorKind, Instance, NewInstance,
+    SavedSettings, SettingsVersion, Standing, Subject, Thumbprint,
 };
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
-use sqlx::Row as _;
+use serde_json::{Value, json};
 use sqlx::sqlite::SqliteRow;
+use sqlx::{Row as _, SqliteConnection};
 use uuid::Uuid;
 
+use super::acts::write_act;
 use super::stored::{from_json, id, to_json};
 use super::{Record, RecordError, begin_write};
 
@@ -127,7 +129,7 @@ impl Record {
     ///
     /// # Errors
     /// When the name is taken or can't be shown, and when there is no certificate in the authorities to trust.
-    pub async fn create_instance(&self, new: NewInstance) -> Result<Instance, CreateError> {
+    pub async fn create_instance(&self, new: NewInstance, actor: &Actor) -> Result<Instance, CreateError> {
         let NewInstance {
             name,
             currency,
@@ -162,24 +164,14 @@ impl Record {
             thumbprint: None,
             created_at_ms: now_ms(),
         };
-        let inserted = sqlx::query(
-            "INSERT INTO instances (id, name, currency, options, reach, standing, version, settings,
-                                    authorities, services_entity_tag, created_at_ms)
-             VALUES ($1, $2, $3, $4, $5, $6, 0, '{}', '[]', '', $7) ON CONFLICT (name) DO NOTHING",
-        )
-        .bind(instance.id.to_string())
-        .bind(&instance.name)
-        .bind(&instance.currency)
-        .bind(to_json(&instance.options)?)
-        .bind(to_json(&instance.reach)?)
-        .bind(instance.standing.word())
-        .bind(instance.created_at_ms)
-        .execute(&self.writer)
-        .await
-        .map_err(RecordError::from)?;
-        if inserted.rows_affected() == 0 {
+        let mut transaction = begin_write(&self.writer).await?;
+        if !insert_instance(&mut transaction, &instance).await? {
             return Err(CreateError::NameTaken { name: instance.name });
         }
+        let (act, subject) = (Act::CreateInstance, Subject::instance(instance.id));
+        let detail = json!({ "name": instance.name, "currency": instance.currency });
+        write_act(&mut transaction, actor, act, &subject, Some(instance.id), detail).await?;
+        transaction.commit().await.map_err(RecordError::from)?;
         Ok(instance)
     }
 
@@ -228,7 +220,7 @@ impl Record {
         instance_id: Uuid,
         expected_version: i64,
         new: SavedSettings,
-        changed_by: &str,
+        actor: &Actor,
     ) -> Result<Instance, SaveError> {
         let mut transaction = begin_write(&self.writer).await?;
         let row = sqlx::query("SELECT * FROM instances WHERE id = $1")
@@ -270,7 +262,10 @@ impl Record {
             thumbprint: new.thumbprint,
             ..old.clone()
         };
-        write_settings(&mut transaction, &old, &saved, changed_by).await?;
+        write_settings(&mut transaction, &old, &saved, actor).await?;
+        let (act, subject) = (Act::SaveSettings, Subject::instance(instance_id));
+        let detail = settings_detail(&old, &saved);
+        write_act(&mut transaction, actor, act, &subject, Some(instance_id), detail).await?;
         transaction.commit().await?;
         Ok(saved)
     }
@@ -287,7 +282,10 @@ impl Record {
         let read = |row: &SqliteRow| {
             Ok(SettingsVersion {
                 version: row.try_get("version")?,
-                changed_by: row.try_get("changed_by")?,
+                changed_by: Actor {
+                    kind: ActorKind::from_word(row.try_get("changed_by_kind")?)?,
+                    name: row.try_get("changed_by")?,
+                },
                 changed_at_ms: row.try_get("changed_at_ms")?,
                 standing: Standing::from_word(row.try_get("standing")?)?,
                 changes: from_json(row, "changes")?,
@@ -311,11 +309,33 @@ impl Record {
     }
 }
 
+/// Whether the name was free.
+async fn insert_instance(
+    transaction: &mut SqliteConnection,
+    instance: &Instance,
+) -> Result<bool, RecordError> {
+    let inserted = sqlx::query(
+        "INSERT INTO instances (id, name, currency, options, reach, standing, version, settings,
+                                authorities, services_entity_tag, created_at_ms)
+         VALUES ($1, $2, $3, $4, $5, $6, 0, '{}', '[]', '', $7) ON CONFLICT (name) DO NOTHING",
+    )
+    .bind(instance.id.to_string())
+    .bind(&instance.name)
+    .bind(&instance.currency)
+    .bind(to_json(&instance.options)?)
+    .bind(to_json(&instance.reach)?)
+    .bind(instance.standing.word())
+    .bind(instance.created_at_ms)
+    .execute(transaction)
+    .await?;
+    Ok(inserted.rows_affected() > 0)
+}
+
 async fn write_settings(
-    transaction: &mut sqlx::SqliteConnection,
+    transaction: &mut SqliteConnection,
     old: &Instance,
     new: &Instance,
-    changed_by: &str,
+    actor: &Actor,
 ) -> Result<(), RecordError> {
     // A later version is never written over, whatever isolation the database gives.
     let updated = sqlx::query(
@@ -339,12 +359,14 @@ async fn write_settings(
         });
     }
     sqlx::query(
-        "INSERT INTO instance_history (instance_id, version, changed_by, changed_at_ms, standing, changes)
-         VALUES ($1, $2, $3, $4, $5, $6)",
+        "INSERT INTO instance_history (instance_id, version, changed_by, changed_by_kind, changed_at_ms, standing,
+                                       changes)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
     )
     .bind(new.id.to_string())
     .bind(new.version)
-    .bind(changed_by)
+    .bind(&actor.name)
+    .bind(actor.kind.word())
     .bind(now_ms())
     .bind(new.standing.word())
     .bind(to_json(&changes(&old.values, &new.values))?)
@@ -365,6 +387,17 @@ fn changes(old: &BTreeMap<String, String>, new: &BTreeMap<String, String>) -> BT
             (field.clone(), change)
         })
         .collect()
+}
+
+/// The version, the fields that changed and, where it is another one, the certificate. The values are in the history.
+fn settings_detail(old: &Instance, new: &Instance) -> Value {
+    let fields: Vec<String> = changes(&old.values, &new.values).into_keys().collect();
+    let mut detail = json!({ "version": new.version, "fields": fields });
+    if old.thumbprint != new.thumbprint {
+        let [before, after] = [old, new].map(|of| of.thumbprint.map(|thumbprint| thumbprint.to_string()));
+        detail["thumbprint"] = json!({ "before": before, "after": after });
+    }
+    detail
 }
 
 pub(super) fn read_instance(row: &SqliteRow) -> Result<Instance, RecordError> {

@@ -2,6 +2,7 @@
 //!
 //! A part of `host-harness`, which re-exports what embedders need; everything else is `pub` for the crates beside it.
 
+mod acts;
 mod assets;
 mod attempts;
 mod cancellations;

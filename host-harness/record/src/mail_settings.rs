@@ -1,9 +1,11 @@
 //! How this host sends e-mail: who as, through what, with which templates.
 
 use bss_model::clock::now_ms;
-use bss_model::{MailDelivery, MailSettings, Secret};
+use bss_model::{Act, Actor, MailDelivery, MailSettings, Secret, Subject};
+use serde_json::{Value, json};
 use sqlx::Row as _;
 
+use super::acts::write_act;
 use super::stored::{from_json, to_json};
 use super::{Record, RecordError, begin_write};
 
@@ -14,7 +16,11 @@ impl Record {
     ///
     /// # Errors
     /// When the record can't be written.
-    pub async fn save_mail_settings(&self, settings: &MailSettings) -> Result<(), RecordError> {
+    pub async fn save_mail_settings(
+        &self,
+        settings: &MailSettings,
+        actor: &Actor,
+    ) -> Result<(), RecordError> {
         let sealed_password = match settings.password() {
             Some(password) => Some(
                 self.host_key
@@ -33,6 +39,8 @@ impl Record {
         .bind(now_ms())
         .execute(&mut *transaction)
         .await?;
+        let (act, subject) = (Act::SaveMailSettings, Subject::mail_settings());
+        write_act(&mut transaction, actor, act, &subject, None, detail(settings)).await?;
         transaction.commit().await?;
         Ok(())
     }
@@ -57,4 +65,21 @@ impl Record {
         }
         Ok(Some(settings))
     }
+}
+
+/// How e-mail is sent, but for the password and the authorities.
+fn detail(settings: &MailSettings) -> Value {
+    let mut detail = json!({ "from": settings.from, "templates": settings.templates });
+    match &settings.delivery {
+        MailDelivery::Directory(directory) => detail["directory"] = json!(directory),
+        MailDelivery::Smtp(server) => {
+            detail["smtp"] = json!({
+                "host": server.host,
+                "port": server.port,
+                "protection": server.protection,
+                "user": server.user,
+            });
+        }
+    }
+    detail
 }

@@ -5,14 +5,18 @@ use std::collections::BTreeSet;
 use aws_lc_rs::digest;
 use bss_model::clock::now_ms;
 use bss_model::{
-    Advice, AssetStatus, Diagnose, Diagnosis, ErrorKind, Instance, InvalidParty, NewLine, NewOrder, Order,
-    OrderLine, Party, Product, ReturnStatus, Standing, SyncStatus, client_transaction_id, merged,
+    Act, Actor, Advice, AssetStatus, Diagnose, Diagnosis, ErrorKind, Instance, InvalidParty, NewLine,
+    NewOrder, Order, OrderLine, Party, Product, ReturnStatus, Standing, Subject, SyncStatus,
+    client_transaction_id, merged,
 };
 use data_encoding::HEXLOWER;
+use serde_json::json;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqliteConnection};
 use uuid::Uuid;
 
+use super::acts::write_act;
+use super::products::price_in;
 use super::stored::{from_json, id, to_json};
 use super::{Record, RecordError, begin_write};
 
@@ -154,10 +158,17 @@ impl Record {
     ///
     /// # Errors
     /// When the instance is not ready, or anything that was ordered can't be. Nothing is written then.
-    pub async fn place_order(&self, new: NewOrder) -> Result<Order, PlaceError> {
+    pub async fn place_order(&self, new: NewOrder, actor: &Actor) -> Result<Order, PlaceError> {
         check(&new)?;
+        let request_digest = request_digest(&new)?;
         let mut transaction = begin_write(&self.writer).await?;
-        let order = write_order(&mut transaction, &new).await?;
+        if let Some(order) = earlier(&mut transaction, &new, &request_digest).await? {
+            return Ok(order);
+        }
+        let order = write_order(&mut transaction, &new, &request_digest).await?;
+        let (act, subject) = (Act::PlaceOrder, Subject::order(order.id));
+        let (of, detail) = (Some(new.instance_id), json!({ "lines": merged(&new.lines) }));
+        write_act(&mut transaction, actor, act, &subject, of, detail).await?;
         transaction.commit().await?;
         Ok(order)
     }
@@ -168,8 +179,11 @@ impl Record {
     /// As [`Record::place_order`].
     pub async fn check_order(&self, new: NewOrder) -> Result<(), PlaceError> {
         check(&new)?;
+        let request_digest = request_digest(&new)?;
         let mut transaction = begin_write(&self.writer).await?;
-        write_order(&mut transaction, &new).await?;
+        if earlier(&mut transaction, &new, &request_digest).await?.is_none() {
+            write_order(&mut transaction, &new, &request_digest).await?;
+        }
         transaction.rollback().await?;
         Ok(())
     }
@@ -203,12 +217,12 @@ impl Record {
     }
 }
 
-/// Writes an order that [`check`] had nothing against, or finds the one that its idempotency key belongs to.
-async fn write_order(transaction: &mut SqliteConnection, new: &NewOrder) -> Result<Order, PlaceError> {
-    let request_digest = request_digest(new)?;
-    if let Some(order) = earlier(transaction, new, &request_digest).await? {
-        return Ok(order);
-    }
+/// Writes an order that [`check`] had nothing against, and whose idempotency key belongs to no [`earlier`] one.
+async fn write_order(
+    transaction: &mut SqliteConnection,
+    new: &NewOrder,
+    request_digest: &str,
+) -> Result<Order, PlaceError> {
     let row = sqlx::query("SELECT * FROM instances WHERE id = $1")
         .bind(new.instance_id.to_string())
         .fetch_optional(&mut *transaction)
@@ -228,7 +242,7 @@ async fn write_order(transaction: &mut SqliteConnection, new: &NewOrder) -> Resu
         units.extend(std::iter::repeat_n((product, price), line.quantity as usize));
     }
     let order_id = Uuid::new_v4();
-    insert_order(transaction, order_id, new, &request_digest).await?;
+    insert_order(transaction, order_id, new, request_digest).await?;
     for (position, (product, price)) in (1_i64..).zip(&units) {
         let unit = (order_id, position);
         insert_unit(transaction, &instance, unit, product, *price).await?;
@@ -292,14 +306,7 @@ async fn price(
     instance: &Instance,
     code: &str,
 ) -> Result<i64, PlaceError> {
-    let price = sqlx::query_scalar(
-        "SELECT minor_units FROM product_prices WHERE instance_id = $1 AND code = $2 AND currency = $3",
-    )
-    .bind(instance.id.to_string())
-    .bind(code)
-    .bind(&instance.currency)
-    .fetch_optional(transaction)
-    .await?;
+    let price = price_in(transaction, instance.id, code, &instance.currency).await?;
     price.ok_or_else(|| PlaceError::NoPrice {
         code: code.to_owned(),
         currency: instance.currency.clone(),

@@ -2,12 +2,15 @@
 
 use bss_model::clock::now_ms;
 use bss_model::{
-    Advice, Diagnose, Diagnosis, ErrorKind, Mail, MailFilter, MailKind, MailOutcome, MailState, MailToSend,
+    Act, Actor, Advice, Diagnose, Diagnosis, ErrorKind, Mail, MailFilter, MailKind, MailOutcome, MailState,
+    MailToSend, Subject,
 };
+use serde_json::Value;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, SqliteConnection};
 use uuid::Uuid;
 
+use super::acts::write_act;
 use super::stored::{count, from_json, id, to_json};
 use super::{Record, RecordError, begin_write};
 
@@ -252,7 +255,7 @@ impl Record {
     ///
     /// # Errors
     /// When there is no such e-mail, when it was sent already, and when the record can't be written.
-    pub async fn retry_mail(&self, mail_id: Uuid) -> Result<(), RetryMailError> {
+    pub async fn retry_mail(&self, mail_id: Uuid, actor: &Actor) -> Result<(), RetryMailError> {
         let mut transaction = begin_write(&self.writer).await?;
         let state: Option<String> = sqlx::query_scalar("SELECT state FROM mails WHERE id = $1")
             .bind(mail_id.to_string())
@@ -265,7 +268,7 @@ impl Record {
             MailState::Withdrawn => return Err(RetryMailError::Withdrawn { id: mail_id }),
             MailState::Pending | MailState::Failed => {}
         }
-        make_due(&mut transaction, Some(mail_id)).await?;
+        make_due(&mut transaction, Some(mail_id), actor).await?;
         transaction.commit().await.map_err(RecordError::from)?;
         Ok(())
     }
@@ -274,15 +277,19 @@ impl Record {
     ///
     /// # Errors
     /// When the record can't be written.
-    pub async fn retry_mails(&self) -> Result<u64, RecordError> {
+    pub async fn retry_mails(&self, actor: &Actor) -> Result<u64, RecordError> {
         let mut transaction = begin_write(&self.writer).await?;
-        let due = make_due(&mut transaction, None).await?;
+        let due = make_due(&mut transaction, None, actor).await?;
         transaction.commit().await?;
         Ok(due)
     }
 }
 
-async fn make_due(transaction: &mut SqliteConnection, mail_id: Option<Uuid>) -> Result<u64, RecordError> {
+async fn make_due(
+    transaction: &mut SqliteConnection,
+    mail_id: Option<Uuid>,
+    actor: &Actor,
+) -> Result<u64, RecordError> {
     let mut query = QueryBuilder::new("UPDATE mails SET state = ");
     query.push_bind(MailState::Pending.word());
     query.push(", due_at_ms = ").push_bind(now_ms());
@@ -292,7 +299,14 @@ async fn make_due(transaction: &mut SqliteConnection, mail_id: Option<Uuid>) -> 
     if let Some(mail_id) = mail_id {
         query.push(" AND id = ").push_bind(mail_id.to_string());
     }
-    Ok(query.build().execute(transaction).await?.rows_affected())
+    query.push(" RETURNING id, (SELECT instance_id FROM assets WHERE assets.id = asset_id) AS instance_id");
+    let rows = query.build().fetch_all(&mut *transaction).await?;
+    for row in &rows {
+        let (act, subject) = (Act::RetryMail, Subject::mail(id(row, "id")?));
+        let instance_id = Some(id(row, "instance_id")?);
+        write_act(transaction, actor, act, &subject, instance_id, Value::Null).await?;
+    }
+    Ok(rows.len() as u64)
 }
 
 fn read_mail(row: &SqliteRow) -> Result<Mail, RecordError> {

@@ -2,10 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bss_model::{Advice, Choice, Decided, Decision, Diagnose, Diagnosis, ErrorKind, Price, Product};
+use bss_model::{
+    Act, Actor, Advice, Choice, Decided, Decision, Diagnose, Diagnosis, ErrorKind, Price, Product, Subject,
+};
+use serde_json::json;
 use sqlx::{QueryBuilder, Row as _, SqliteConnection};
 use uuid::Uuid;
 
+use super::acts::write_act;
 use super::services::{ROWS_PER_STATEMENT, read_product};
 use super::{Record, RecordError, begin_write};
 
@@ -88,7 +92,7 @@ fn quoted(codes: &[String]) -> String {
 }
 
 impl Record {
-    /// Decides about products, all of them or none.
+    /// Decides about products, all of them or none. An act is on record for each that is otherwise then.
     ///
     /// # Errors
     /// When a code that was named is not there, or its product is discontinued and can't be decided so.
@@ -97,6 +101,7 @@ impl Record {
         instance_id: Uuid,
         decision: Decision,
         choice: &Choice,
+        actor: &Actor,
     ) -> Result<Decided, ProductError> {
         let mut transaction = begin_write(&self.writer).await?;
         let chosen = chosen(&mut transaction, instance_id, choice).await?;
@@ -134,6 +139,11 @@ impl Record {
             query.push(")");
             query.build().execute(&mut *transaction).await?;
         }
+        for code in &to_change {
+            let (act, subject) = (Act::DecideProduct, Subject::product(code));
+            let detail = json!({ "decision": decision.word() });
+            write_act(&mut transaction, actor, act, &subject, Some(instance_id), detail).await?;
+        }
         transaction.commit().await?;
         Ok(Decided {
             changed: to_change.len(),
@@ -142,7 +152,7 @@ impl Record {
         })
     }
 
-    /// Sets the price of products in one currency, all of them or none.
+    /// Sets the price of products in one currency, all of them or none. An act is on record for each that had another one.
     ///
     /// # Errors
     /// When a code is not there, or the price is none.
@@ -151,6 +161,7 @@ impl Record {
         instance_id: Uuid,
         codes: &[String],
         price: &Price,
+        actor: &Actor,
     ) -> Result<usize, ProductError> {
         let currency = &price.currency;
         if currency.len() != 3 || !currency.bytes().all(|letter| letter.is_ascii_uppercase()) {
@@ -166,17 +177,7 @@ impl Record {
         let mut transaction = begin_write(&self.writer).await?;
         let chosen = chosen(&mut transaction, instance_id, &Choice::Codes(codes.to_vec())).await?;
         for product in &chosen {
-            sqlx::query(
-                "INSERT INTO product_prices (instance_id, code, currency, minor_units)
-                 VALUES ($1, $2, $3, $4)
-                 ON CONFLICT (instance_id, code, currency) DO UPDATE SET minor_units = excluded.minor_units",
-            )
-            .bind(instance_id.to_string())
-            .bind(&product.offered.code)
-            .bind(currency)
-            .bind(price.minor_units)
-            .execute(&mut *transaction)
-            .await?;
+            set_price(&mut transaction, instance_id, &product.offered.code, price, actor).await?;
         }
         transaction.commit().await?;
         Ok(chosen.len())
@@ -200,6 +201,51 @@ impl Record {
         }
         Ok(prices)
     }
+}
+
+async fn set_price(
+    transaction: &mut SqliteConnection,
+    instance_id: Uuid,
+    code: &str,
+    price: &Price,
+    actor: &Actor,
+) -> Result<(), RecordError> {
+    let before = price_in(transaction, instance_id, code, &price.currency).await?;
+    if before == Some(price.minor_units) {
+        return Ok(());
+    }
+    sqlx::query(
+        "INSERT INTO product_prices (instance_id, code, currency, minor_units)
+         VALUES ($1, $2, $3, $4)
+         ON CONFLICT (instance_id, code, currency) DO UPDATE SET minor_units = excluded.minor_units",
+    )
+    .bind(instance_id.to_string())
+    .bind(code)
+    .bind(&price.currency)
+    .bind(price.minor_units)
+    .execute(&mut *transaction)
+    .await?;
+    let (act, subject) = (Act::SetPrice, Subject::product(code));
+    let detail = json!({ "currency": price.currency, "before": before, "after": price.minor_units });
+    write_act(transaction, actor, act, &subject, Some(instance_id), detail).await
+}
+
+/// What a product costs now in a currency, in its minor units. None: it has no price in it.
+pub(super) async fn price_in(
+    connection: &mut SqliteConnection,
+    instance_id: Uuid,
+    code: &str,
+    currency: &str,
+) -> Result<Option<i64>, RecordError> {
+    let price = sqlx::query_scalar(
+        "SELECT minor_units FROM product_prices WHERE instance_id = $1 AND code = $2 AND currency = $3",
+    )
+    .bind(instance_id.to_string())
+    .bind(code)
+    .bind(currency)
+    .fetch_optional(connection)
+    .await?;
+    Ok(price)
 }
 
 /// The products of a choice, by code, each once.

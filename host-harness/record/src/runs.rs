@@ -2,14 +2,16 @@
 
 use bss_model::clock::{millis, now_ms, rfc3339};
 use bss_model::{
-    Advice, Diagnose, Diagnosis, Difference, DifferenceKind, ErrorKind, LONGEST_LEASE, Problem,
+    Act, Actor, Advice, Diagnose, Diagnosis, Difference, DifferenceKind, ErrorKind, LONGEST_LEASE, Problem,
     ProductDifference, RunAction, RunCounts, RunLease, RunLogLevel, RunLogLine, RunProgress, RunState,
-    ServicesDefinition, ServicesRun,
+    ServicesDefinition, ServicesRun, Subject,
 };
+use serde_json::Value;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, SqliteConnection};
 use uuid::Uuid;
 
+use super::acts::write_act;
 use super::services::{self, ApplyError, ROWS_PER_STATEMENT};
 use super::stored::{count, from_json, id, to_json};
 use super::{Record, RecordError, begin_write};
@@ -119,6 +121,7 @@ impl Record {
         &self,
         instance_id: Uuid,
         lease: Option<RunLease>,
+        actor: &Actor,
     ) -> Result<Uuid, StartRunError> {
         let mut transaction = begin_write(&self.writer).await?;
         end_dead(&mut transaction, now_ms()).await?;
@@ -153,6 +156,9 @@ impl Record {
         if let Some(lease) = lease {
             take(&mut transaction, run, lease).await?;
         }
+        let (act, subject) = (Act::StartServicesRun, Subject::services_run(run));
+        let (of, detail) = (Some(instance_id), Value::Null);
+        write_act(&mut transaction, actor, act, &subject, of, detail).await?;
         transaction.commit().await?;
         Ok(run)
     }

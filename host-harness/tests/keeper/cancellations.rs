@@ -1,9 +1,9 @@
 //! Cancellations: asked for and decided once, returned by one worker at a time, credited with the return or not at all.
 
 use bss_model::{
-    Asset, AssetStatus, AttemptOutcome, BillingFilter, Cancellation, CancellationFilter, CancellationState,
-    EarlierAttempts, License, LicenseTokenStatus, MailFilter, MailState, Requester, RequesterKind,
-    ReturnOutcome, ReturnResult, ReturnStatus, SyncStatus, TakenReturn, is_returned_elsewhere,
+    Actor, Asset, AssetStatus, AttemptOutcome, BillingFilter, Cancellation, CancellationFilter,
+    CancellationState, EarlierAttempts, License, LicenseTokenStatus, MailFilter, MailState, Requester,
+    RequesterKind, ReturnOutcome, ReturnResult, ReturnStatus, SyncStatus, TakenReturn, is_returned_elsewhere,
     return_client_transaction_id,
 };
 use bss_record::{
@@ -13,7 +13,7 @@ use sqlx::{Connection as _, SqliteConnection};
 use uuid::Uuid;
 
 use crate::orders::{begin, license, order, problem, shop};
-use crate::record::TestRecord;
+use crate::record::{TestRecord, actor};
 
 const COMMENT: &str = "not needed";
 /// Beyond the time of any test.
@@ -30,7 +30,7 @@ fn customer() -> Requester {
 async fn licensed(record: &Record, quantity: u32) -> Vec<Uuid> {
     let instance = shop(record).await;
     let placed = record
-        .place_order(order(instance, &[("a", quantity)]))
+        .place_order(order(instance, &[("a", quantity)]), &actor())
         .await
         .unwrap();
     for line in &placed.lines {
@@ -50,14 +50,14 @@ async fn one_licensed(record: &Record) -> Uuid {
 
 async fn requested(record: &Record, asset: Uuid) -> Cancellation {
     record
-        .request_cancellation(asset, &customer(), COMMENT)
+        .request_cancellation(asset, &customer(), COMMENT, &actor())
         .await
         .unwrap()
 }
 
 async fn returning(record: &Record, asset: Uuid) -> Cancellation {
     record
-        .cancel_now(asset, &customer(), COMMENT, "olivia")
+        .cancel_now(asset, &customer(), COMMENT, &Actor::operator("olivia"))
         .await
         .unwrap()
 }
@@ -130,13 +130,13 @@ async fn a_request_is_decided_once() {
     let id = one_licensed(&record).await;
     let withdrawn = requested(&record, id).await;
     let withdrawn = record
-        .withdraw_cancellation(withdrawn.id, "Customer", "")
+        .withdraw_cancellation(withdrawn.id, "", &Actor::operator("Customer"))
         .await
         .unwrap();
     assert_eq!(withdrawn.state, CancellationState::Withdrawn);
     let declined = requested(&record, id).await;
     let declined = record
-        .decline_cancellation(declined.id, "olivia", " too late ")
+        .decline_cancellation(declined.id, " too late ", &Actor::operator("olivia"))
         .await
         .unwrap();
     assert_eq!(declined.state, CancellationState::Declined);
@@ -148,7 +148,7 @@ async fn a_request_is_decided_once() {
     assert_eq!(declined.ended_at_ms, Some(decision.at_ms));
     let confirmed = requested(&record, id).await;
     let confirmed = record
-        .confirm_cancellation(confirmed.id, "olivia", "")
+        .confirm_cancellation(confirmed.id, "", &Actor::operator("olivia"))
         .await
         .unwrap();
     assert_eq!(
@@ -157,9 +157,15 @@ async fn a_request_is_decided_once() {
     );
     for decided in [&withdrawn, &declined, &confirmed] {
         let again = [
-            record.withdraw_cancellation(decided.id, "x", "").await,
-            record.decline_cancellation(decided.id, "x", "").await,
-            record.confirm_cancellation(decided.id, "x", "").await,
+            record
+                .withdraw_cancellation(decided.id, "", &Actor::operator("x"))
+                .await,
+            record
+                .decline_cancellation(decided.id, "", &Actor::operator("x"))
+                .await,
+            record
+                .confirm_cancellation(decided.id, "", &Actor::operator("x"))
+                .await,
         ];
         for again in again {
             let error = again.unwrap_err();
@@ -190,8 +196,10 @@ async fn an_asset_has_one_open_cancellation() {
     let made = requested(&record, id).await;
     for expected in [CancellationState::Requested, CancellationState::Returning] {
         let second = [
-            record.request_cancellation(id, &customer(), "").await,
-            record.cancel_now(id, &customer(), "", "olivia").await,
+            record.request_cancellation(id, &customer(), "", &actor()).await,
+            record
+                .cancel_now(id, &customer(), "", &Actor::operator("olivia"))
+                .await,
         ];
         for second in second {
             let error = second.unwrap_err();
@@ -201,7 +209,10 @@ async fn an_asset_has_one_open_cancellation() {
             );
         }
         if expected == CancellationState::Requested {
-            record.confirm_cancellation(made.id, "olivia", "").await.unwrap();
+            record
+                .confirm_cancellation(made.id, "", &Actor::operator("olivia"))
+                .await
+                .unwrap();
         }
     }
     // The database itself refuses it, whatever a program believes.
@@ -222,7 +233,10 @@ async fn an_asset_has_one_open_cancellation() {
 async fn only_an_active_asset_with_a_license_can_be_cancelled() {
     let record = TestRecord::open().await;
     let instance = shop(&record).await;
-    let placed = record.place_order(order(instance, &[("a", 2)])).await.unwrap();
+    let placed = record
+        .place_order(order(instance, &[("a", 2)]), &actor())
+        .await
+        .unwrap();
     let [waiting, failed] = [placed.lines[0].asset_id, placed.lines[1].asset_id];
     let begun = begin(&record, failed).await;
     let outcome = AttemptOutcome::Refused(problem("offer-not-found"));
@@ -235,7 +249,7 @@ async fn only_an_active_asset_with_a_license_can_be_cancelled() {
         (failed, SyncStatus::Failed),
     ] {
         let error = record
-            .request_cancellation(id, &customer(), "")
+            .request_cancellation(id, &customer(), "", &actor())
             .await
             .unwrap_err();
         assert!(
@@ -244,12 +258,12 @@ async fn only_an_active_asset_with_a_license_can_be_cancelled() {
         );
     }
     let error = record
-        .cancel_now(Uuid::nil(), &customer(), "", "olivia")
+        .cancel_now(Uuid::nil(), &customer(), "", &Actor::operator("olivia"))
         .await
         .unwrap_err();
     assert!(matches!(error, CancelError::NoAsset { .. }), "{error:?}");
     let error = record
-        .confirm_cancellation(Uuid::nil(), "x", "")
+        .confirm_cancellation(Uuid::nil(), "", &Actor::operator("x"))
         .await
         .unwrap_err();
     assert!(matches!(error, DecideError::NoCancellation { .. }), "{error:?}");
@@ -260,12 +274,12 @@ async fn a_comment_has_an_end() {
     let record = TestRecord::open().await;
     let id = one_licensed(&record).await;
     let error = record
-        .request_cancellation(id, &customer(), &"ä".repeat(2_001))
+        .request_cancellation(id, &customer(), &"ä".repeat(2_001), &actor())
         .await
         .unwrap_err();
     assert!(matches!(error, CancelError::Comment(_)), "{error:?}");
     let made = record
-        .request_cancellation(id, &customer(), &"ä".repeat(2_000))
+        .request_cancellation(id, &customer(), &"ä".repeat(2_000), &actor())
         .await
         .unwrap();
     assert_eq!(made.comment.chars().count(), 2_000);
@@ -303,7 +317,7 @@ async fn a_return_cancels_the_asset_and_credits_its_whole_price_once() {
     // Neither the return nor the asset can be gone on with.
     assert_eq!(record.take_return(Uuid::new_v4(), made.id).await.unwrap(), None);
     let error = record
-        .cancel_now(ids[0], &customer(), "", "olivia")
+        .cancel_now(ids[0], &customer(), "", &Actor::operator("olivia"))
         .await
         .unwrap_err();
     assert!(
@@ -629,7 +643,10 @@ async fn an_answer_that_is_older_than_the_return_does_not_undo_it() {
 async fn an_asset_without_a_license_is_not_refreshed() {
     let record = TestRecord::open().await;
     let instance = shop(&record).await;
-    let placed = record.place_order(order(instance, &[("a", 1)])).await.unwrap();
+    let placed = record
+        .place_order(order(instance, &[("a", 1)]), &actor())
+        .await
+        .unwrap();
     let error = record.begin_refresh(placed.lines[0].asset_id).await.unwrap_err();
     assert!(matches!(error, RefreshRecordError::NoLicense { .. }), "{error:?}");
     let error = record.begin_refresh(Uuid::nil()).await.unwrap_err();
@@ -682,7 +699,10 @@ async fn licenses_in_use_are_asked_about_in_turn_and_not_more_often_than_told() 
 async fn a_license_that_was_given_back_before_it_was_heard_of_is_neither_charged_nor_mailed() {
     let record = TestRecord::open().await;
     let instance = shop(&record).await;
-    let placed = record.place_order(order(instance, &[("a", 1)])).await.unwrap();
+    let placed = record
+        .place_order(order(instance, &[("a", 1)]), &actor())
+        .await
+        .unwrap();
     let id = placed.lines[0].asset_id;
     let begun = begin(&record, id).await;
     let license = License {

@@ -7,10 +7,13 @@ use proptest::prelude::{ProptestConfig, any, prop, prop_assert, prop_assert_eq, 
 use rcgen::{BasicConstraints, IsCa, KeyPair, KeyUsagePurpose};
 
 use crate::certificates::{Made, RSA_KEY, client_params, good, make, odd_pfx, openssl, pfx, pfx_with};
-use crate::record::{TestRecord, files_of, ready_instance, settings};
+use crate::record::{TestRecord, actor, files_of, ready_instance, settings};
 
 async fn import(record: &Record, pfx: &[u8], code: &str) -> Result<InstalledCertificate, ImportError> {
-    record.certificates().import(pfx, &PfxCode::new(code)).await
+    record
+        .certificates()
+        .import(pfx, &PfxCode::new(code), &actor())
+        .await
 }
 
 /// Why a file is refused; nothing may be stored then.
@@ -472,7 +475,11 @@ async fn a_certificate_in_use_is_not_removed_and_one_that_is_not_is() {
         .unwrap()
         .thumbprint;
     let instance = ready_instance(&record, "esd greece", Some(thumbprint)).await;
-    let error = record.certificates().remove(&thumbprint).await.unwrap_err();
+    let error = record
+        .certificates()
+        .remove(&thumbprint, &actor())
+        .await
+        .unwrap_err();
     assert!(
         matches!(&error, RemoveError::InUse { instances, .. } if instances == &["esd greece"]),
         "{error:?}"
@@ -483,14 +490,18 @@ async fn a_certificate_in_use_is_not_removed_and_one_that_is_not_is() {
     );
 
     record
-        .save_settings(instance.id, instance.version, settings(None), "test")
+        .save_settings(instance.id, instance.version, settings(None), &actor())
         .await
         .unwrap();
-    record.certificates().remove(&thumbprint).await.unwrap();
+    record.certificates().remove(&thumbprint, &actor()).await.unwrap();
     assert_eq!(record.certificates().get(&thumbprint).await.unwrap(), None);
     let error = record.certificates().identity(&thumbprint).await.unwrap_err();
     assert!(matches!(error, IdentityError::NotInstalled { .. }), "{error:?}");
-    let error = record.certificates().remove(&thumbprint).await.unwrap_err();
+    let error = record
+        .certificates()
+        .remove(&thumbprint, &actor())
+        .await
+        .unwrap_err();
     assert!(matches!(error, RemoveError::NotInstalled { .. }), "{error:?}");
 }
 

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use bss_model::{NewInstance, Reach, Standing, Thumbprint};
+use bss_model::{Actor, NewInstance, Reach, Standing, Thumbprint};
 use bss_record::{CreateError, SaveError};
 
-use crate::record::{TestRecord, new_instance, settings};
+use crate::record::{TestRecord, actor, new_instance, settings};
 
 #[tokio::test]
 async fn a_new_instance_needs_credentials_and_is_there_after_opening_again() {
@@ -32,7 +32,7 @@ async fn a_name_is_given_once_and_can_be_shown() {
             options: BTreeMap::new(),
             reach: Reach::default(),
         };
-        let error = record.create_instance(new).await.unwrap_err();
+        let error = record.create_instance(new, &actor()).await.unwrap_err();
         let taken = matches!(error, CreateError::NameTaken { .. });
         assert_eq!(taken, name == "esd", "{error:?}");
     }
@@ -49,7 +49,7 @@ async fn a_currency_is_a_code_of_three_letters() {
             options: BTreeMap::new(),
             reach: Reach::default(),
         };
-        let error = record.create_instance(new).await.unwrap_err();
+        let error = record.create_instance(new, &actor()).await.unwrap_err();
         assert!(matches!(error, CreateError::InvalidCurrency { .. }), "{error:?}");
     }
     assert_eq!(record.instances().await.unwrap(), []);
@@ -69,7 +69,7 @@ async fn an_instance_that_would_trust_nobody_is_not_made() {
                 ..Reach::default()
             },
         };
-        let error = record.create_instance(new).await.unwrap_err();
+        let error = record.create_instance(new, &actor()).await.unwrap_err();
         assert!(matches!(error, CreateError::TrustedAuthorities), "{error:?}");
     }
     assert_eq!(record.instances().await.unwrap(), []);
@@ -80,7 +80,7 @@ async fn every_save_is_a_version_with_who_and_what() {
     let record = TestRecord::open().await;
     let instance = new_instance(&record, "esd").await;
     let saved = record
-        .save_settings(instance.id, 0, settings(None), "anna")
+        .save_settings(instance.id, 0, settings(None), &Actor::operator("anna"))
         .await
         .unwrap();
     let mut second = settings(None);
@@ -89,7 +89,7 @@ async fn every_save_is_a_version_with_who_and_what() {
         ("language".to_owned(), "el-GR".to_owned()),
     ]);
     let saved = record
-        .save_settings(saved.id, saved.version, second, "boris")
+        .save_settings(saved.id, saved.version, second, &Actor::operator("boris"))
         .await
         .unwrap();
     assert_eq!(
@@ -100,9 +100,9 @@ async fn every_save_is_a_version_with_who_and_what() {
     let history = record.instance_history(instance.id).await.unwrap();
     let who: Vec<_> = history
         .iter()
-        .map(|v| (v.version, v.changed_by.as_str()))
+        .map(|v| (v.version, v.changed_by.clone()))
         .collect();
-    assert_eq!(who, [(1, "anna"), (2, "boris")]);
+    assert_eq!(who, [(1, Actor::operator("anna")), (2, Actor::operator("boris"))]);
     let change = &history[1].changes["country"];
     assert_eq!(
         (change.old.as_deref(), change.new.as_deref()),
@@ -116,9 +116,10 @@ async fn of_two_saves_at_once_exactly_one_is_a_conflict() {
     let record = TestRecord::open().await;
     let instance = new_instance(&record, "esd").await;
     let other = record.opened_again().await;
+    let [anna, boris] = ["anna", "boris"].map(Actor::operator);
     let (one, two) = tokio::join!(
-        record.save_settings(instance.id, 0, settings(None), "anna"),
-        other.save_settings(instance.id, 0, settings(None), "boris"),
+        record.save_settings(instance.id, 0, settings(None), &anna),
+        other.save_settings(instance.id, 0, settings(None), &boris),
     );
     let winner = if one.is_ok() { "anna" } else { "boris" };
     let errors: Vec<_> = [one, two].into_iter().filter_map(Result::err).collect();
@@ -135,7 +136,7 @@ async fn a_certificate_that_is_not_installed_can_not_be_chosen() {
     let instance = new_instance(&record, "esd").await;
     let absent = Thumbprint::of(b"absent");
     let error = record
-        .save_settings(instance.id, 0, settings(Some(absent)), "anna")
+        .save_settings(instance.id, 0, settings(Some(absent)), &Actor::operator("anna"))
         .await
         .unwrap_err();
     assert!(matches!(error, SaveError::NoCertificate { .. }), "{error:?}");

@@ -5,7 +5,7 @@ use bss_record::{Record, RecordError};
 use uuid::Uuid;
 
 use crate::orders::{begin, license, order, problem, sell, shop};
-use crate::record::TestRecord;
+use crate::record::{TestRecord, actor};
 
 /// A shop and so many orders in it, each of `units` of one product.
 pub(crate) async fn orders(record: &Record, orders: u32, units: u32) -> Vec<Order> {
@@ -14,7 +14,7 @@ pub(crate) async fn orders(record: &Record, orders: u32, units: u32) -> Vec<Orde
     for _ in 0..orders {
         placed.push(
             record
-                .place_order(order(instance, &[("a", units)]))
+                .place_order(order(instance, &[("a", units)]), &actor())
                 .await
                 .unwrap(),
         );
@@ -141,11 +141,11 @@ async fn a_license_costs_what_it_cost_when_it_was_ordered() {
         minor_units: 0,
     };
     record
-        .set_prices(placed.instance_id, &["a".to_owned()], &free)
+        .set_prices(placed.instance_id, &["a".to_owned()], &free, &actor())
         .await
         .unwrap();
     let later = record
-        .place_order(order(placed.instance_id, &[("a", 1)]))
+        .place_order(order(placed.instance_id, &[("a", 1)]), &actor())
         .await
         .unwrap();
     buy(&record, placed.lines[0].asset_id).await;

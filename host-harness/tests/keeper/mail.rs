@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::certificate_store::contains;
 use crate::invoices::{buy, execute};
 use crate::orders::{KEY, LINK, order, shop};
-use crate::record::files_of;
+use crate::record::{actor, files_of};
 use crate::smtp_server::{Answer, MailServer, Offer, PASSWORD};
 
 /// A host that sells, and a worker that sends its mails.
@@ -45,7 +45,10 @@ impl Shop {
     /// One that sends through a mail server.
     async fn with(server: &MailServer) -> Self {
         let shop = Self::open().await;
-        shop.host.configure_mail(server.settings()).await.unwrap();
+        shop.host
+            .configure_mail(server.settings(), &actor())
+            .await
+            .unwrap();
         shop
     }
 
@@ -56,7 +59,7 @@ impl Shop {
     async fn place(&self, units: u32, change: impl FnOnce(&mut NewOrder)) -> Vec<Uuid> {
         let mut new = order(self.instance, &[("a", units)]);
         change(&mut new);
-        let placed = self.host.record().place_order(new).await.unwrap();
+        let placed = self.host.record().place_order(new, &actor()).await.unwrap();
         for line in &placed.lines {
             buy(self.host.record(), line.asset_id).await;
         }
@@ -69,7 +72,7 @@ impl Shop {
 
     /// Sends what is pending, whether it is due or not.
     async fn send_now(&self) -> MailRound {
-        self.host.record().retry_mails().await.unwrap();
+        self.host.record().retry_mails(&actor()).await.unwrap();
         self.send().await
     }
 
@@ -224,7 +227,7 @@ async fn a_server_that_is_not_trusted_gets_nothing() {
         unreachable!()
     };
     smtp.trusted_authorities_pem = other.server().trusted_authorities_pem;
-    shop.host.configure_mail(settings).await.unwrap();
+    shop.host.configure_mail(settings, &actor()).await.unwrap();
     shop.place(1, |_| ()).await;
     assert_eq!(shop.send().await, later(1));
     assert_eq!(server.taken().len(), 0);
@@ -248,7 +251,11 @@ async fn without_tls_a_relay_is_used_only_when_told_so_and_without_a_login() {
         unreachable!()
     };
     smtp.protection = SmtpProtection::None;
-    let error = shop.host.configure_mail(settings.clone()).await.unwrap_err();
+    let error = shop
+        .host
+        .configure_mail(settings.clone(), &actor())
+        .await
+        .unwrap_err();
     assert!(
         matches!(error, MailSettingsError::UnprotectedPassword),
         "{error:?}"
@@ -258,7 +265,7 @@ async fn without_tls_a_relay_is_used_only_when_told_so_and_without_a_login() {
         unreachable!()
     };
     (smtp.user, smtp.password) = (None, None);
-    shop.host.configure_mail(settings).await.unwrap();
+    shop.host.configure_mail(settings, &actor()).await.unwrap();
     shop.place(1, |_| ()).await;
     assert_eq!(shop.send().await, sent(1));
     assert_eq!(server.taken()[0].login, None);
@@ -444,7 +451,7 @@ async fn a_name_adds_no_header_and_no_markup() {
         templates: Some(own),
         ..server.settings()
     };
-    shop.host.configure_mail(settings).await.unwrap();
+    shop.host.configure_mail(settings, &actor()).await.unwrap();
     shop.place(1, change).await;
     assert_eq!(shop.send().await, sent(1));
     let taken = server.taken().remove(0);
@@ -491,7 +498,7 @@ async fn an_address_that_could_add_a_header_is_never_ordered_for() {
     ] {
         let mut new = order(shop.instance, &[("a", 1)]);
         new.contact.email = email.to_owned();
-        let error = shop.host.record().place_order(new).await.unwrap_err();
+        let error = shop.host.record().place_order(new, &actor()).await.unwrap_err();
         assert!(
             matches!(error, PlaceError::IncompleteParty { .. }),
             "{email:?}: {error:?}"
@@ -506,10 +513,13 @@ async fn an_operators_templates_come_before_the_built_in_ones() {
     let own = shop.path("templates");
     let error = shop
         .host
-        .configure_mail(MailSettings {
-            templates: Some(own.clone()),
-            ..server.settings()
-        })
+        .configure_mail(
+            MailSettings {
+                templates: Some(own.clone()),
+                ..server.settings()
+            },
+            &actor(),
+        )
         .await
         .unwrap_err();
     assert!(matches!(error, MailSettingsError::Templates(_)), "{error:?}");
@@ -537,10 +547,13 @@ async fn an_operators_templates_come_before_the_built_in_ones() {
         ["FR", "de", "el", "en"]
     );
     shop.host
-        .configure_mail(MailSettings {
-            templates: Some(own.clone()),
-            ..server.settings()
-        })
+        .configure_mail(
+            MailSettings {
+                templates: Some(own.clone()),
+                ..server.settings()
+            },
+            &actor(),
+        )
         .await
         .unwrap();
     for (language, says, html_says) in [
@@ -566,7 +579,7 @@ async fn a_template_that_is_broken_later_holds_no_license_back() {
         templates: Some(own.clone()),
         ..server.settings()
     };
-    shop.host.configure_mail(settings).await.unwrap();
+    shop.host.configure_mail(settings, &actor()).await.unwrap();
     // A name that there is not.
     std::fs::write(own.join("de/welcome.txt"), "Hier:\n{{ produkt_key }}").unwrap();
     shop.place(1, speaks("de")).await;
@@ -594,7 +607,7 @@ async fn into_a_directory_each_mail_is_written_once_and_for_its_owner_only() {
         delivery: MailDelivery::Directory(directory.clone()),
         templates: None,
     };
-    shop.host.configure_mail(settings).await.unwrap();
+    shop.host.configure_mail(settings, &actor()).await.unwrap();
     let assets = shop.place(3, |_| ()).await;
     // Written before a crash, which the record does not know of.
     let written = directory.join(format!("welcome-{}.eml", assets[0]));
@@ -640,7 +653,10 @@ async fn without_settings_mails_wait_and_nothing_else_does() {
     assert!(matches!(error, TestMailError::NotConfigured), "{error:?}");
 
     let server = MailServer::start(Offer::default()).await;
-    shop.host.configure_mail(server.settings()).await.unwrap();
+    shop.host
+        .configure_mail(server.settings(), &actor())
+        .await
+        .unwrap();
     assert_eq!(shop.send().await, sent(2));
     shop.host.send_test_mail(&contact).await.unwrap();
     let test = server.taken().pop().unwrap();
@@ -679,7 +695,7 @@ async fn a_message_that_is_sent_again_by_another_sender_is_still_the_same_messag
         from: "licenses@moved.example".to_owned(),
         ..server.settings()
     };
-    shop.host.configure_mail(moved).await.unwrap();
+    shop.host.configure_mail(moved, &actor()).await.unwrap();
     assert_eq!(shop.send_now().await, sent(1));
     let taken = server.taken();
     let [first, second] = [0, 1].map(|i: usize| read(&taken[i].bytes).message_id().unwrap().to_owned());

@@ -6,6 +6,7 @@
     reason = "helpers of tests fail the test that they can't serve"
 )]
 
+mod acts;
 mod cancellations;
 mod certificate_store;
 mod certificates;

@@ -10,12 +10,12 @@ use bss_record::{PlaceError, Record, RetryError, Worker};
 use uuid::Uuid;
 
 use crate::orders::{license, order, shop};
-use crate::record::TestRecord;
+use crate::record::{TestRecord, actor};
 
 async fn placed(record: &Record, quantity: u32) -> Order {
     let instance = shop(record).await;
     record
-        .place_order(order(instance, &[("a", quantity)]))
+        .place_order(order(instance, &[("a", quantity)]), &actor())
         .await
         .unwrap()
 }
@@ -114,7 +114,7 @@ async fn a_line_is_not_attempted_before_its_time_and_not_for_an_instance_that_re
     let open = record.outstanding(&AssetSelection::default()).await.unwrap();
     assert_eq!((open.assets, open.taken, open.next_due_at_ms), (1, 0, Some(far)));
     // An operator need not wait.
-    record.retry_asset(taken[0].asset_id).await.unwrap();
+    record.retry_asset(taken[0].asset_id, &actor()).await.unwrap();
     assert_eq!(take(&record, &worker, 1).await[0].attempt.number, 2);
 }
 
@@ -180,14 +180,14 @@ async fn a_failed_asset_can_be_tried_again_under_the_same_name_and_a_license_can
     let refused = AttemptOutcome::Refused(problem());
     let failed = record.finish_attempt(asset, 1, refused, 0).await.unwrap();
     assert_eq!(failed.sync_status, SyncStatus::Failed);
-    record.retry_asset(asset).await.unwrap();
+    record.retry_asset(asset, &actor()).await.unwrap();
     let second = take(&record, &worker, 1).await.remove(0).attempt;
     assert_eq!(second.client_transaction_id, first.client_transaction_id);
     let licensed = AttemptOutcome::Licensed(license(second.client_transaction_id, "t-1"));
     record.finish_attempt(asset, 2, licensed, 0).await.unwrap();
-    let error = record.retry_asset(asset).await.unwrap_err();
+    let error = record.retry_asset(asset, &actor()).await.unwrap_err();
     assert!(matches!(error, RetryError::HasLicense { .. }), "{error:?}");
-    let error = record.retry_asset(Uuid::nil()).await.unwrap_err();
+    let error = record.retry_asset(Uuid::nil(), &actor()).await.unwrap_err();
     assert!(matches!(error, RetryError::NoAsset { .. }), "{error:?}");
 }
 
@@ -197,7 +197,7 @@ async fn what_is_not_sold_is_refused_before_anything_is_written() {
     let instance = shop(&record).await;
     let inactive = Choice::Codes(vec!["b".to_owned()]);
     record
-        .decide_products(instance, Decision::Deactivate, &inactive)
+        .decide_products(instance, Decision::Deactivate, &inactive, &actor())
         .await
         .unwrap();
     let contact = |email: &str, language: &str| NewOrder {
@@ -218,7 +218,7 @@ async fn what_is_not_sold_is_refused_before_anything_is_written() {
     for (new, expected) in refused {
         for error in [
             record.check_order(new.clone()).await.unwrap_err(),
-            record.place_order(new).await.unwrap_err(),
+            record.place_order(new, &actor()).await.unwrap_err(),
         ] {
             assert!(format!("{error:?}").starts_with(expected), "{error:?}");
         }
@@ -240,9 +240,18 @@ async fn the_price_is_the_one_at_the_order_and_there_has_to_be_one() {
         minor_units,
     };
     let codes = ["a".to_owned()];
-    record.set_prices(instance, &codes, &price(500)).await.unwrap();
-    let placed = record.place_order(order(instance, &[("a", 1)])).await.unwrap();
-    record.set_prices(instance, &codes, &price(700)).await.unwrap();
+    record
+        .set_prices(instance, &codes, &price(500), &actor())
+        .await
+        .unwrap();
+    let placed = record
+        .place_order(order(instance, &[("a", 1)]), &actor())
+        .await
+        .unwrap();
+    record
+        .set_prices(instance, &codes, &price(700), &actor())
+        .await
+        .unwrap();
     let asset = record.asset(placed.lines[0].asset_id).await.unwrap().unwrap();
     assert_eq!(asset.price, Some(price(500)));
 
@@ -251,11 +260,11 @@ async fn the_price_is_the_one_at_the_order_and_there_has_to_be_one() {
     record.apply_services_definition(instance, catalog).await.unwrap();
     let active = Choice::Codes(vec!["c".to_owned()]);
     record
-        .decide_products(instance, Decision::Activate, &active)
+        .decide_products(instance, Decision::Activate, &active, &actor())
         .await
         .unwrap();
     let error = record
-        .place_order(order(instance, &[("c", 1)]))
+        .place_order(order(instance, &[("c", 1)]), &actor())
         .await
         .unwrap_err();
     assert!(matches!(error, PlaceError::NoPrice { .. }), "{error:?}");

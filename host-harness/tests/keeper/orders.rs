@@ -9,7 +9,7 @@ use bss_record::{FinishError, PlaceError, Record};
 use uuid::Uuid;
 
 use crate::certificate_store::contains;
-use crate::record::{TestRecord, files_of, new_instance, ready_instance};
+use crate::record::{TestRecord, actor, files_of, new_instance, ready_instance};
 use crate::services::{definition, product};
 
 pub(crate) async fn shop(record: &Record) -> Uuid {
@@ -27,10 +27,13 @@ pub(crate) async fn sell(record: &Record, instance: Uuid, codes: &[&str]) {
         currency: "EUR".to_owned(),
         minor_units: 14_900,
     };
-    record.set_prices(instance, &codes, &price).await.unwrap();
+    record
+        .set_prices(instance, &codes, &price, &actor())
+        .await
+        .unwrap();
     let chosen = Choice::Codes(codes);
     record
-        .decide_products(instance, Decision::Activate, &chosen)
+        .decide_products(instance, Decision::Activate, &chosen, &actor())
         .await
         .unwrap();
 }
@@ -61,7 +64,7 @@ pub(crate) fn order(instance_id: Uuid, lines: &[(&str, u32)]) -> NewOrder {
 async fn one_asset(record: &Record) -> Uuid {
     let instance = shop(record).await;
     record
-        .place_order(order(instance, &[("a", 1)]))
+        .place_order(order(instance, &[("a", 1)]), &actor())
         .await
         .unwrap()
         .lines[0]
@@ -125,7 +128,7 @@ async fn every_unit_is_a_line_and_an_asset_of_its_own() {
     let record = TestRecord::open().await;
     let instance = shop(&record).await;
     let placed = record
-        .place_order(order(instance, &[("a", 2), ("b", 1)]))
+        .place_order(order(instance, &[("a", 2), ("b", 1)]), &actor())
         .await
         .unwrap();
     let again = record.opened_again().await;
@@ -198,24 +201,28 @@ async fn a_refused_order_leaves_nothing_behind() {
         (nowhere, "IncompleteParty"),
     ];
     for (new, expected) in refused {
-        let error = record.place_order(new).await.unwrap_err();
+        let error = record.place_order(new, &actor()).await.unwrap_err();
         assert!(format!("{error:?}").starts_with(expected), "{error:?}");
     }
     assert_eq!(record.assets(AssetFilter::default()).await.unwrap(), []);
     assert!(!record.has_licenses(instance).await.unwrap());
-    record.place_order(order(instance, &[("a", 25)])).await.unwrap();
+    record
+        .place_order(order(instance, &[("a", 25)]), &actor())
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
 async fn an_idempotency_key_gives_the_same_order_and_refuses_another() {
     let record = TestRecord::open().await;
     let instance = shop(&record).await;
+    let actor = actor();
     let place = |lines: &'static [(&'static str, u32)]| {
         let new = NewOrder {
             idempotency_key: Some("k".to_owned()),
             ..order(instance, lines)
         };
-        record.place_order(new)
+        record.place_order(new, &actor)
     };
     let first: Order = place(&[("a", 2)]).await.unwrap();
     assert_eq!(place(&[("a", 2)]).await.unwrap(), first);
@@ -402,7 +409,10 @@ async fn the_same_license_again_changes_nothing_and_another_is_an_error_that_kee
 async fn a_license_of_another_purchase_or_asset_is_not_taken() {
     let record = TestRecord::open().await;
     let instance = shop(&record).await;
-    let placed = record.place_order(order(instance, &[("a", 2)])).await.unwrap();
+    let placed = record
+        .place_order(order(instance, &[("a", 2)]), &actor())
+        .await
+        .unwrap();
     let [one, two] = [placed.lines[0].asset_id, placed.lines[1].asset_id];
     let begun = [begin(&record, one).await, begin(&record, two).await];
     let licensed =

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::certificate_store::contains;
 use crate::invoices::{buy, execute, orders};
 use crate::orders::{KEY, LINK, begin, license, problem};
-use crate::record::{TestRecord, files_of};
+use crate::record::{TestRecord, actor, files_of};
 
 /// A record with so many licenses whose mails are to be sent.
 pub(crate) async fn licensed(units: u32) -> TestRecord {
@@ -167,7 +167,7 @@ async fn what_failed_for_now_waits_until_it_is_due_or_the_operator_says_so() {
             record.take_mails(worker.id(), 1).await.unwrap().is_empty(),
             "it is not due"
         );
-        assert_eq!(record.retry_mails().await.unwrap(), 1);
+        assert_eq!(record.retry_mails(&actor()).await.unwrap(), 1);
     }
 }
 
@@ -202,18 +202,18 @@ async fn a_refused_mail_waits_for_the_operator_and_a_sent_one_is_never_sent_agai
     let [listed] = record.mails(failed).await.unwrap().try_into().unwrap();
     assert_eq!((listed.id, listed.problem), (one.id, Some(problem("550"))));
 
-    let error = record.retry_mail(two.id).await.unwrap_err();
+    let error = record.retry_mail(two.id, &actor()).await.unwrap_err();
     assert!(matches!(error, RetryMailError::Sent { .. }), "{error:?}");
-    let error = record.retry_mail(Uuid::nil()).await.unwrap_err();
+    let error = record.retry_mail(Uuid::nil(), &actor()).await.unwrap_err();
     assert!(matches!(error, RetryMailError::NoMail { .. }), "{error:?}");
-    record.retry_mail(one.id).await.unwrap();
+    record.retry_mail(one.id, &actor()).await.unwrap();
     let again = take_one(&record, &worker).await;
     assert_eq!((again.id, again.attempts), (one.id, 2));
     record
         .finish_mail(worker.id(), &again, MailOutcome::Sent(None), now_ms())
         .await
         .unwrap();
-    assert_eq!(record.retry_mails().await.unwrap(), 0);
+    assert_eq!(record.retry_mails(&actor()).await.unwrap(), 0);
     let states: Vec<_> = mails(&record)
         .await
         .into_iter()
@@ -269,7 +269,7 @@ async fn mail_settings_are_kept_whole_and_their_password_sealed() {
         }),
         templates: Some("templates".into()),
     };
-    record.save_mail_settings(&settings).await.unwrap();
+    record.save_mail_settings(&settings, &actor()).await.unwrap();
     let again = record.opened_again().await;
     assert_eq!(again.mail_settings().await.unwrap(), Some(settings.clone()));
     let mut places = files_of(record.path());
@@ -282,6 +282,6 @@ async fn mail_settings_are_kept_whole_and_their_password_sealed() {
         delivery: MailDelivery::Directory("mails".into()),
         ..settings
     };
-    record.save_mail_settings(&directory).await.unwrap();
+    record.save_mail_settings(&directory, &actor()).await.unwrap();
     assert_eq!(record.mail_settings().await.unwrap(), Some(directory));
 }

@@ -5,7 +5,7 @@ use bss_record::Record;
 use host_harness::product_type_collection;
 use serde_json::{Value, json};
 
-use crate::record::{TestRecord, ready_instance};
+use crate::record::{TestRecord, actor, ready_instance};
 use crate::services::{definition, product};
 
 fn schema() -> jsonschema::Validator {
@@ -40,7 +40,7 @@ async fn export(record: &Record) -> Value {
     }
     let choice = Choice::Codes(vec!["a".to_owned()]);
     record
-        .decide_products(id, Decision::Activate, &choice)
+        .decide_products(id, Decision::Activate, &choice, &actor())
         .await
         .unwrap();
     let collection = product_type_collection::of(record, id).await.unwrap();

@@ -4,7 +4,7 @@ use bss_model::{Choice, Decided, Decision, Price, ProductFilter};
 use bss_record::{ProductError, Record};
 use uuid::Uuid;
 
-use crate::record::{TestRecord, ready_instance};
+use crate::record::{TestRecord, actor, ready_instance};
 use crate::services::{definition, product};
 
 /// An instance with two products that are sold and one that is discontinued.
@@ -44,7 +44,7 @@ async fn a_discontinued_product_can_not_be_activated_or_published_but_the_opposi
     let id = selling(&record).await;
     for decision in [Decision::Activate, Decision::Publish] {
         let error = record
-            .decide_products(id, decision, &codes(&["a", "c"]))
+            .decide_products(id, decision, &codes(&["a", "c"]), &actor())
             .await
             .unwrap_err();
         assert!(
@@ -58,7 +58,7 @@ async fn a_discontinued_product_can_not_be_activated_or_published_but_the_opposi
     );
     for decision in [Decision::Deactivate, Decision::Unpublish] {
         let decided = record
-            .decide_products(id, decision, &codes(&["c"]))
+            .decide_products(id, decision, &codes(&["c"]), &actor())
             .await
             .unwrap();
         assert_eq!((decided.changed, decided.already), (0, 1));
@@ -70,7 +70,7 @@ async fn an_unknown_code_is_named_and_nothing_is_changed() {
     let record = TestRecord::open().await;
     let id = selling(&record).await;
     let error = record
-        .decide_products(id, Decision::Activate, &codes(&["a", "nothing"]))
+        .decide_products(id, Decision::Activate, &codes(&["a", "nothing"]), &actor())
         .await
         .unwrap_err();
     assert!(error.to_string().contains("`nothing`"), "{error}");
@@ -82,12 +82,12 @@ async fn a_filter_leaves_out_what_does_not_fit_and_says_how_many() {
     let record = TestRecord::open().await;
     let id = selling(&record).await;
     let decided = record
-        .decide_products(id, Decision::Activate, &codes(&["a", "a"]))
+        .decide_products(id, Decision::Activate, &codes(&["a", "a"]), &actor())
         .await
         .unwrap();
     assert_eq!(decided.changed, 1);
     let decided = record
-        .decide_products(id, Decision::Activate, &Choice::All)
+        .decide_products(id, Decision::Activate, &Choice::All, &actor())
         .await
         .unwrap();
     assert_eq!(
@@ -101,7 +101,7 @@ async fn a_filter_leaves_out_what_does_not_fit_and_says_how_many() {
     assert_eq!(active(&record, id).await, ["a", "b"]);
     let greek = Choice::NameContains("γραφεί".to_owned());
     let decided = record
-        .decide_products(id, Decision::Deactivate, &greek)
+        .decide_products(id, Decision::Deactivate, &greek, &actor())
         .await
         .unwrap();
     assert_eq!(decided.changed, 1);
@@ -116,20 +116,23 @@ async fn the_new_ones_of_a_run_are_those_of_an_instance_s_own_run() {
         owner: Uuid::new_v4(),
         length: std::time::Duration::from_secs(60),
     };
-    let run = record.start_services_run(id, Some(lease)).await.unwrap();
+    let run = record
+        .start_services_run(id, Some(lease), &actor())
+        .await
+        .unwrap();
     let catalog = vec![product("a", "Büro"), product("d", "Project")];
     record
         .complete_services_run(run, lease, 1, definition(catalog), 0)
         .await
         .unwrap();
     record
-        .decide_products(id, Decision::Activate, &Choice::NewIn(run))
+        .decide_products(id, Decision::Activate, &Choice::NewIn(run), &actor())
         .await
         .unwrap();
     assert_eq!(active(&record, id).await, ["d"]);
     let other = ready_instance(&record, "other", None).await.id;
     let error = record
-        .decide_products(other, Decision::Activate, &Choice::NewIn(run))
+        .decide_products(other, Decision::Activate, &Choice::NewIn(run), &actor())
         .await
         .unwrap_err();
     assert!(matches!(error, ProductError::NoRun { .. }), "{error:?}");
@@ -144,12 +147,18 @@ async fn a_price_is_kept_per_currency_and_outlives_a_new_catalog() {
         minor_units,
     };
     let both = ["a".to_owned(), "b".to_owned()];
-    record.set_prices(id, &both, &price("EUR", 1)).await.unwrap();
     record
-        .set_prices(id, &both[..1], &price("EUR", 14_900))
+        .set_prices(id, &both, &price("EUR", 1), &actor())
         .await
         .unwrap();
-    record.set_prices(id, &both[..1], &price("USD", 0)).await.unwrap();
+    record
+        .set_prices(id, &both[..1], &price("EUR", 14_900), &actor())
+        .await
+        .unwrap();
+    record
+        .set_prices(id, &both[..1], &price("USD", 0), &actor())
+        .await
+        .unwrap();
     record
         .apply_services_definition(id, definition(vec![product("a", "Office")]))
         .await
@@ -164,7 +173,10 @@ async fn a_price_is_kept_per_currency_and_outlives_a_new_catalog() {
         ("nothing", price("EUR", 1)),
     ] {
         assert!(
-            record.set_prices(id, &[code.to_owned()], &wrong).await.is_err(),
+            record
+                .set_prices(id, &[code.to_owned()], &wrong, &actor())
+                .await
+                .is_err(),
             "{code} {wrong:?}"
         );
     }

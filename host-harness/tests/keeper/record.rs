@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use bss_keys::{HostKey, HostKeyError};
 use bss_model::{
-    Advice, Authority, Diagnose as _, Instance, NewInstance, Reach, SavedSettings, Standing, Thumbprint,
+    Actor, Advice, Authority, Diagnose as _, Instance, NewInstance, Reach, SavedSettings, Standing,
+    Thumbprint,
 };
 use bss_record::{Record, RecordError};
 
@@ -43,6 +44,11 @@ impl Deref for TestRecord {
     }
 }
 
+/// Who acts where it does not matter who does.
+pub(crate) fn actor() -> Actor {
+    Actor::operator("test")
+}
+
 pub(crate) fn settings(thumbprint: Option<Thumbprint>) -> SavedSettings {
     SavedSettings {
         values: BTreeMap::from([("country".to_owned(), "GR".to_owned())]),
@@ -62,13 +68,13 @@ pub(crate) async fn new_instance(record: &Record, name: &str) -> Instance {
         options: BTreeMap::from([("region".to_owned(), "eu".to_owned())]),
         reach: Reach::default(),
     };
-    record.create_instance(new).await.unwrap()
+    record.create_instance(new, &actor()).await.unwrap()
 }
 
 pub(crate) async fn ready_instance(record: &Record, name: &str, thumbprint: Option<Thumbprint>) -> Instance {
     let instance = new_instance(record, name).await;
     record
-        .save_settings(instance.id, 0, settings(thumbprint), "test")
+        .save_settings(instance.id, 0, settings(thumbprint), &actor())
         .await
         .unwrap()
 }

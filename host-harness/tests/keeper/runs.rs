@@ -12,7 +12,7 @@ use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop, prop_oneof, p
 use uuid::Uuid;
 
 use crate::invoices::execute;
-use crate::record::{TestRecord, ready_instance, settings};
+use crate::record::{TestRecord, actor, ready_instance, settings};
 use crate::services::{definition, product};
 
 fn lease() -> RunLease {
@@ -58,7 +58,10 @@ async fn state(record: &Record, run: Uuid) -> (RunState, Option<String>) {
 /// Reads a catalog in a run of its own.
 async fn read(record: &Record, instance: Uuid, products: Vec<NewProduct>) -> Uuid {
     let lease = lease();
-    let run = record.start_services_run(instance, Some(lease)).await.unwrap();
+    let run = record
+        .start_services_run(instance, Some(lease), &actor())
+        .await
+        .unwrap();
     record
         .complete_services_run(run, lease, 1, definition(products), 0)
         .await
@@ -72,19 +75,28 @@ async fn a_second_start_is_refused_and_names_the_run_there_is() {
     let esd = ready_instance(&record, "esd", None).await.id;
     let other = ready_instance(&record, "other", None).await.id;
     let held = lease();
-    let run = record.start_services_run(esd, Some(held)).await.unwrap();
+    let run = record
+        .start_services_run(esd, Some(held), &actor())
+        .await
+        .unwrap();
     for again in [None, Some(lease())] {
-        let error = record.start_services_run(esd, again).await.unwrap_err();
+        let error = record.start_services_run(esd, again, &actor()).await.unwrap_err();
         assert!(
             matches!(&error, StartRunError::Running { run: there, .. } if there.id == run),
             "{error:?}"
         );
         assert!(error.to_string().contains(&run.to_string()), "{error}");
     }
-    record.start_services_run(other, Some(lease())).await.unwrap();
+    record
+        .start_services_run(other, Some(lease()), &actor())
+        .await
+        .unwrap();
     record.complete_services_run_unchanged(run, held).await.unwrap();
-    let next = record.start_services_run(esd, None).await.unwrap();
-    let error = record.start_services_run(esd, Some(lease())).await.unwrap_err();
+    let next = record.start_services_run(esd, None, &actor()).await.unwrap();
+    let error = record
+        .start_services_run(esd, Some(lease()), &actor())
+        .await
+        .unwrap_err();
     assert_eq!(error.diagnosis().advice, Some(Advice::StartWorker));
     assert_eq!(state(&record, next).await, (RunState::NotStarted, None));
 }
@@ -95,7 +107,12 @@ async fn of_many_starts_at_once_one_succeeds() {
     let esd = ready_instance(&record, "esd", None).await.id;
     let starts = (0..8).map(|_| {
         let record = (*record).clone();
-        tokio::spawn(async move { record.start_services_run(esd, Some(lease())).await.is_ok() })
+        tokio::spawn(async move {
+            record
+                .start_services_run(esd, Some(lease()), &actor())
+                .await
+                .is_ok()
+        })
     });
     let mut started = 0;
     for start in starts.collect::<Vec<_>>() {
@@ -109,10 +126,16 @@ async fn of_many_starts_at_once_one_succeeds() {
 async fn a_lease_of_a_clock_that_ran_ahead_holds_nobody_up() {
     let record = TestRecord::open().await;
     let esd = ready_instance(&record, "esd", None).await.id;
-    let dead = record.start_services_run(esd, Some(lease())).await.unwrap();
+    let dead = record
+        .start_services_run(esd, Some(lease()), &actor())
+        .await
+        .unwrap();
     let a_day_later = "UPDATE services_runs SET lease_expires_at_ms = lease_expires_at_ms + 86400000";
     execute(&record.path().join(RECORD_FILE), a_day_later).await;
-    record.start_services_run(esd, Some(lease())).await.unwrap();
+    record
+        .start_services_run(esd, Some(lease()), &actor())
+        .await
+        .unwrap();
     assert_eq!(
         state(&record, dead).await,
         (RunState::Failed, Some("process-died".to_owned()))
@@ -125,9 +148,15 @@ async fn a_run_whose_process_died_has_failed_and_can_be_started_again() {
     let esd = ready_instance(&record, "esd", None).await.id;
     read(&record, esd, vec![product("a", "Office")]).await;
     let gone = dead_lease();
-    let dead = record.start_services_run(esd, Some(gone)).await.unwrap();
+    let dead = record
+        .start_services_run(esd, Some(gone), &actor())
+        .await
+        .unwrap();
     let held = lease();
-    let next = record.start_services_run(esd, Some(held)).await.unwrap();
+    let next = record
+        .start_services_run(esd, Some(held), &actor())
+        .await
+        .unwrap();
     assert_eq!(
         state(&record, dead).await,
         (RunState::Failed, Some("process-died".to_owned()))
@@ -161,7 +190,10 @@ async fn a_renewed_lease_holds_and_one_that_is_not_runs_out() {
     let record = TestRecord::open().await;
     let esd = ready_instance(&record, "esd", None).await.id;
     let short = dead_lease();
-    let run = record.start_services_run(esd, Some(short)).await.unwrap();
+    let run = record
+        .start_services_run(esd, Some(short), &actor())
+        .await
+        .unwrap();
     let renewed = RunLease {
         length: Duration::from_secs(60),
         ..short
@@ -175,7 +207,12 @@ async fn a_renewed_lease_holds_and_one_that_is_not_runs_out() {
         .report_services_run(run, renewed, Some(&progress), 0, &[])
         .await
         .unwrap();
-    assert!(record.start_services_run(esd, Some(lease())).await.is_err());
+    assert!(
+        record
+            .start_services_run(esd, Some(lease()), &actor())
+            .await
+            .is_err()
+    );
     let shown = record.services_run(run).await.unwrap().unwrap();
     assert_eq!(shown.progress, Some(progress));
     let expires = shown.lease_expires_at_ms.unwrap();
@@ -190,7 +227,7 @@ async fn runs_that_wait_are_taken_each_once() {
     let mut waiting = BTreeSet::new();
     for name in ["one", "two", "three"] {
         let id = ready_instance(&record, name, None).await.id;
-        waiting.insert(record.start_services_run(id, None).await.unwrap());
+        waiting.insert(record.start_services_run(id, None, &actor()).await.unwrap());
     }
     let mut taken = Vec::new();
     while let Some(run) = record.take_services_run(lease()).await.unwrap() {
@@ -206,7 +243,10 @@ async fn lines_that_are_reported_twice_are_in_the_log_once() {
     let record = TestRecord::open().await;
     let esd = ready_instance(&record, "esd", None).await.id;
     let held = lease();
-    let run = record.start_services_run(esd, Some(held)).await.unwrap();
+    let run = record
+        .start_services_run(esd, Some(held), &actor())
+        .await
+        .unwrap();
     let lines = [line("a"), line("b"), line("c")];
     record
         .report_services_run(run, held, None, 0, &lines[..2])
@@ -229,7 +269,10 @@ async fn a_run_says_what_it_did_to_each_product() {
     read(&record, esd, vec![product("a", "Office"), product("b", "Visio")]).await;
     read(&record, esd, vec![product("a", "Office")]).await;
     let held = lease();
-    let run = record.start_services_run(esd, Some(held)).await.unwrap();
+    let run = record
+        .start_services_run(esd, Some(held), &actor())
+        .await
+        .unwrap();
     let catalog = vec![product("b", "Visio 2"), product("c", "Project")];
     record
         .complete_services_run(run, held, 1, definition(catalog), 2)
@@ -268,7 +311,10 @@ async fn a_definition_that_contradicts_itself_leaves_the_run_and_the_products_as
     let record = TestRecord::open().await;
     let esd = ready_instance(&record, "esd", None).await.id;
     let held = lease();
-    let run = record.start_services_run(esd, Some(held)).await.unwrap();
+    let run = record
+        .start_services_run(esd, Some(held), &actor())
+        .await
+        .unwrap();
     let twice = definition(vec![product("a", "Office"), product("a", "Office")]);
     let error = record
         .complete_services_run(run, held, 1, twice, 0)
@@ -288,11 +334,14 @@ async fn settings_that_were_saved_during_a_run_have_the_next_one_read_everything
     let record = TestRecord::open().await;
     let esd = ready_instance(&record, "esd", None).await;
     let held = lease();
-    let run = record.start_services_run(esd.id, Some(held)).await.unwrap();
+    let run = record
+        .start_services_run(esd.id, Some(held), &actor())
+        .await
+        .unwrap();
     let mut other = settings(None);
     other.values.insert("language".to_owned(), "el-GR".to_owned());
     record
-        .save_settings(esd.id, esd.version, other, "test")
+        .save_settings(esd.id, esd.version, other, &actor())
         .await
         .unwrap();
     record
@@ -372,12 +421,15 @@ async fn take_step(record: &Record, instance: Uuid, model: &mut Model, step: Ste
         }
         Step::ReadInPart => {
             let held = lease();
-            let run = record.start_services_run(instance, Some(held)).await.unwrap();
+            let run = record
+                .start_services_run(instance, Some(held), &actor())
+                .await
+                .unwrap();
             record.fail_services_run(run, held, &reason()).await.unwrap();
         }
         Step::Die => {
             record
-                .start_services_run(instance, Some(dead_lease()))
+                .start_services_run(instance, Some(dead_lease()), &actor())
                 .await
                 .unwrap();
         }
@@ -385,7 +437,7 @@ async fn take_step(record: &Record, instance: Uuid, model: &mut Model, step: Ste
             let code = format!("c{code}");
             let choice = Choice::Codes(vec![code.clone()]);
             let decided = record
-                .decide_products(instance, Decision::Activate, &choice)
+                .decide_products(instance, Decision::Activate, &choice, &actor())
                 .await;
             let known = model.products.get_mut(&code).filter(|known| !known.discontinued);
             assert_eq!(decided.is_ok(), known.is_some());

@@ -11,7 +11,7 @@ use bss_record::{ApplyError, Record};
 use proptest::prelude::{ProptestConfig, Strategy, any, prop, proptest};
 use uuid::Uuid;
 
-use crate::record::{TestRecord, ready_instance, settings};
+use crate::record::{TestRecord, actor, ready_instance, settings};
 
 pub(crate) fn product(code: &str, name: &str) -> NewProduct {
     NewProduct {
@@ -146,14 +146,14 @@ async fn the_entity_tag_goes_with_the_settings_that_it_was_read_with() {
     apply(&record, instance.id, vec![]).await;
     assert_eq!(record.services_state(instance.id).await.unwrap(), "\"1\"");
     let same = record
-        .save_settings(instance.id, 1, settings(None), "test")
+        .save_settings(instance.id, 1, settings(None), &actor())
         .await
         .unwrap();
     assert_eq!(record.services_state(instance.id).await.unwrap(), "\"1\"");
     let mut other = settings(None);
     other.values.insert("language".to_owned(), "el-GR".to_owned());
     record
-        .save_settings(instance.id, same.version, other, "test")
+        .save_settings(instance.id, same.version, other, &actor())
         .await
         .unwrap();
     assert_eq!(record.services_state(instance.id).await.unwrap(), "");

@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 
 use bss_keys::{InstalledCertificate, PfxCode};
 
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, actor};
 
 const CODE: &str = "a code";
 
@@ -74,7 +74,7 @@ fn certificate_protection(file: &Path) -> Option<String> {
 async fn import(scenario: &Scenario, file: &Path, code: &str) -> Result<InstalledCertificate, String> {
     let pfx = std::fs::read(file).expect("the file");
     let certificates = scenario.host.record().certificates();
-    let imported = certificates.import(&pfx, &PfxCode::new(code)).await;
+    let imported = certificates.import(&pfx, &PfxCode::new(code), &actor()).await;
     imported.map_err(|error| error.to_string())
 }
 

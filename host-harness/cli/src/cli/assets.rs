@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::args::{AssetCommand, ListAssets};
-use super::commands::{Outcome, listener, now_ms};
+use super::commands::{Outcome, listener, now_ms, operator};
 use super::failure::Failure;
 use super::show;
 use super::{ExitStatus, returns};
@@ -183,7 +183,7 @@ fn attempt_json(attempt: &Attempt) -> Value {
 }
 
 async fn retry(host: &Host, asset_id: Uuid, json: bool) -> Outcome {
-    let asset = host.retry_asset(asset_id, listener()).await?;
+    let asset = host.retry_asset(asset_id, &operator(), listener()).await?;
     if json {
         show::line(show::asset_json(&asset, false).to_string());
     } else {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::ExitStatus;
 use super::args::CertificateCommand;
-use super::commands::{Outcome, now_ms};
+use super::commands::{Outcome, now_ms, operator};
 use super::failure::Failure;
 use super::show;
 
@@ -108,7 +108,10 @@ async fn show_one(host: &Host, thumbprint: &Thumbprint, json: bool) -> Outcome {
 }
 
 async fn remove(host: &Host, thumbprint: &Thumbprint, json: bool) -> Outcome {
-    host.record().certificates().remove(thumbprint).await?;
+    host.record()
+        .certificates()
+        .remove(thumbprint, &operator())
+        .await?;
     if json {
         show::line(json!({ "removed": thumbprint.to_string() }).to_string());
     } else {

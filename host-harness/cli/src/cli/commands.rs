@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use bss_keys::PfxCode;
-use bss_model::{NewInstance, Reach};
+use bss_model::{Actor, NewInstance, Reach};
 use bss_simulator::{CertificateRequest, IssuedCertificate, Simulator, SimulatorOptions};
 use host_harness::instance_settings::InstanceForm;
 use host_harness::{CallEvent, CallListener, Host, LogLevel};
@@ -139,7 +139,11 @@ fn read_pfx(file: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
 
 async fn import(host: &Host, file: &Path, code: &PfxCode, json: bool) -> Outcome {
     let bytes = read_pfx(file)?;
-    let certificate = host.record().certificates().import(&bytes, code).await?;
+    let certificate = host
+        .record()
+        .certificates()
+        .import(&bytes, code, &operator())
+        .await?;
     if json {
         show::line(certificates::certificate_json(&certificate, &[]).to_string());
     } else {
@@ -163,15 +167,18 @@ async fn create_instance(host: &Host, create: CreateInstance, json: bool) -> Out
         };
     let instance = host
         .record()
-        .create_instance(NewInstance {
-            name: create.name,
-            currency: create.currency,
-            options: create.option.into_iter().collect(),
-            reach: Reach {
-                trusted_authorities_pem,
-                allowed_networks: create.allow_network,
+        .create_instance(
+            NewInstance {
+                name: create.name,
+                currency: create.currency,
+                options: create.option.into_iter().collect(),
+                reach: Reach {
+                    trusted_authorities_pem,
+                    allowed_networks: create.allow_network,
+                },
             },
-        })
+            &operator(),
+        )
         .await?;
     if json {
         show::line(show::instance_json(&instance).to_string());
@@ -231,12 +238,15 @@ fn show_form(shown: &InstanceForm) {
     }
 }
 
-/// Who the record says made a change.
-pub(super) fn operator() -> String {
-    std::env::var("USER")
-        .ok()
-        .filter(|user| !user.is_empty())
-        .unwrap_or_else(|| "operator".to_owned())
+/// Who the record says made a change: the user who runs the command, through `sudo` or not.
+pub(super) fn operator() -> Actor {
+    operator_of(|variable| std::env::var(variable).ok())
+}
+
+fn operator_of(environment: impl Fn(&str) -> Option<String>) -> Actor {
+    let named = ["SUDO_USER", "USER"].into_iter().filter_map(environment);
+    let name = named.into_iter().find(|name| !name.is_empty());
+    Actor::operator(name.unwrap_or_else(|| "operator".to_owned()))
 }
 
 async fn instances(host: &Host, json: bool) -> Outcome {
@@ -329,4 +339,26 @@ fn write_identity(lent: &IssuedCertificate, folder: &Path) -> std::io::Result<()
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(folder.join("private-key.pem"))?;
     file.write_all(lent.private_key_pem.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_operator_is_the_user_behind_sudo_then_the_user_then_nobody_in_particular() {
+        for (variables, name) in [
+            (&[("SUDO_USER", "maria"), ("USER", "root")][..], "maria"),
+            (&[("SUDO_USER", ""), ("USER", "olivia")], "olivia"),
+            (&[("USER", "olivia")], "olivia"),
+            (&[("USER", "")], "operator"),
+            (&[], "operator"),
+        ] {
+            let value = |name: &str| {
+                let set = variables.iter().find(|(variable, _)| *variable == name);
+                set.map(|(_, value)| (*value).to_owned())
+            };
+            assert_eq!(operator_of(value), Actor::operator(name), "{variables:?}");
+        }
+    }
 }

@@ -7,8 +7,8 @@ use std::path::Path;
 use anyhow::Context;
 use bss_keys::PfxCode;
 use bss_model::{
-    Asset, AssetFilter, Choice, Contact, Decision, ErrorKind, Instance, NewInstance, NewLine, Party, Price,
-    Product, ProductFilter, Reach, Thumbprint,
+    Actor, Asset, AssetFilter, Choice, Contact, Decision, ErrorKind, Instance, NewInstance, NewLine, Party,
+    Price, Product, ProductFilter, Reach, Thumbprint,
 };
 use bss_simulator::{CertificateRequest, LedgerEntry, Simulator, SimulatorOptions};
 use host_harness::Host;
@@ -54,7 +54,7 @@ pub(super) async fn run(plugin: &Path, arguments: &DemoArguments, json: bool) ->
     let host = Host::open(&folder.path().join("bss"), plugin).await?;
     let thumbprint = import(&host, &simulator, folder.path(), &steps).await?;
     let ready = configure(&host, &details, &thumbprint, &steps).await?;
-    let run = host.fetch_services(INSTANCE, listener()).await?;
+    let run = host.fetch_services(INSTANCE, &actor(), listener()).await?;
     steps.start("Get Services Definition", &[("products", run_line(&run))]);
 
     let assets = order(&host, &steps).await?;
@@ -103,7 +103,7 @@ async fn import(
     let installed = host
         .record()
         .certificates()
-        .import(&bytes, &PfxCode::new(code))
+        .import(&bytes, &PfxCode::new(code), &actor())
         .await?;
     let made = match maker {
         Maker::OpenSsl => "contoso.pfx, made by openssl pkcs12 -export",
@@ -141,7 +141,7 @@ async fn configure(
             ],
         },
     };
-    host.record().create_instance(instance).await?;
+    host.record().create_instance(instance, &actor()).await?;
     let credentials = [
         ("system-name", INSTANCE.to_owned()),
         ("resource-api", text(details, "resourceApi")),
@@ -172,7 +172,7 @@ async fn stage<const N: usize>(
     steps: &Steps,
 ) -> Result<InstanceForm, Failure> {
     let typed: BTreeMap<String, String> = typed.map(|(id, value)| (id.to_owned(), value)).into();
-    let form = host.configure(INSTANCE, &typed, "demo").await?;
+    let form = host.configure(INSTANCE, &typed, &actor()).await?;
     if !form.saved {
         return Err(Failure::form(&form.form));
     }
@@ -226,7 +226,7 @@ async fn order(host: &Host, steps: &Steps) -> Result<Vec<Asset>, Failure> {
         lines: vec![line(first, 2), line(second, 1)],
         idempotency_key: None,
     };
-    let order = host.place_order(INSTANCE, request).await?;
+    let order = host.place_order(INSTANCE, request, &actor()).await?;
     let assets = host.run_order(order.id, listener()).await?;
     steps.start(
         "Three licenses are ordered for Beispiel GmbH",
@@ -249,6 +249,11 @@ async fn order(host: &Host, steps: &Steps) -> Result<Vec<Asset>, Failure> {
     Ok(host.record().assets(filter).await?)
 }
 
+/// Who the demo's record says acted.
+fn actor() -> Actor {
+    Actor::operator("demo")
+}
+
 /// Makes a product one that can be ordered, as its operator would.
 async fn sell(host: &Host, instance: &Instance, product: &Product, minor_units: i64) -> Result<(), Failure> {
     let codes = [product.offered.code.clone()];
@@ -256,9 +261,16 @@ async fn sell(host: &Host, instance: &Instance, product: &Product, minor_units: 
         currency: instance.currency.clone(),
         minor_units,
     };
-    host.record().set_prices(instance.id, &codes, &price).await?;
     host.record()
-        .decide_products(instance.id, Decision::Activate, &Choice::Codes(codes.into()))
+        .set_prices(instance.id, &codes, &price, &actor())
+        .await?;
+    host.record()
+        .decide_products(
+            instance.id,
+            Decision::Activate,
+            &Choice::Codes(codes.into()),
+            &actor(),
+        )
         .await?;
     Ok(())
 }

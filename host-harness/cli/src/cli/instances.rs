@@ -28,7 +28,7 @@ pub(super) async fn history(host: &Host, name: &str, json: bool) -> Outcome {
             [
                 &version.version.to_string(),
                 &when,
-                &version.changed_by,
+                &version.changed_by.name,
                 field,
                 old,
                 new,
@@ -50,7 +50,7 @@ pub(super) async fn history(host: &Host, name: &str, json: bool) -> Outcome {
 fn version_json(version: &SettingsVersion) -> Value {
     json!({
         "version": version.version,
-        "changedBy": version.changed_by,
+        "changedBy": version.changed_by.name,
         "changedAtMs": version.changed_at_ms,
         "state": show::standing(version.standing),
         "changes": version.changes,

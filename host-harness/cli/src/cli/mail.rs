@@ -14,7 +14,7 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::ExitStatus;
-use super::commands::Outcome;
+use super::commands::{Outcome, operator};
 use super::failure::{Failure, machine_failure, unreadable, words};
 use super::show;
 
@@ -133,7 +133,7 @@ async fn configure(host: &Host, given: ConfigureMail, json: bool) -> Outcome {
         from: given.from,
         templates: given.templates.as_deref().map(absolute).transpose()?,
     };
-    host.configure_mail(settings.clone()).await?;
+    host.configure_mail(settings.clone(), &operator()).await?;
     if json {
         show::line(settings_json(&settings, None).to_string());
     } else {
@@ -336,9 +336,9 @@ fn mail_json(mail: &Mail) -> Value {
 
 async fn retry(host: &Host, mail: Option<Uuid>, json: bool) -> Outcome {
     let due = match mail {
-        None => host.record().retry_mails().await?,
+        None => host.record().retry_mails(&operator()).await?,
         Some(mail) => {
-            host.record().retry_mail(mail).await?;
+            host.record().retry_mail(mail, &operator()).await?;
             1
         }
     };

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::ExitStatus;
 use super::args::{OrderCommand, PlaceOrder};
 use super::assets::show_assets;
-use super::commands::{Outcome, listener};
+use super::commands::{Outcome, listener, operator};
 use super::failure::Failure;
 use super::show;
 
@@ -54,7 +54,7 @@ async fn place(host: &Host, place: PlaceOrder, json: bool) -> Outcome {
         });
         return Ok(ExitStatus::Done);
     }
-    let order = host.place_order(&place.instance, request).await?;
+    let order = host.place_order(&place.instance, request, &operator()).await?;
     if place.wait {
         // Said before anything can interrupt it.
         show::note(format!("order {} is placed", order.id));

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::ExitStatus;
-use super::commands::Outcome;
+use super::commands::{Outcome, operator};
 use super::show;
 
 #[derive(Debug, Subcommand)]
@@ -102,7 +102,7 @@ pub(super) async fn run(host: &Host, command: ProductCommand, json: bool) -> Out
     let instance = host.named_instance(&chosen.instance).await?;
     let decided = host
         .record()
-        .decide_products(instance.id, decision, &chosen.which.into())
+        .decide_products(instance.id, decision, &chosen.which.into(), &operator())
         .await?;
     if json {
         let Decided {
@@ -139,7 +139,10 @@ fn count(products: usize) -> String {
 
 async fn set_prices(host: &Host, instance: &str, codes: &[String], price: &Price, json: bool) -> Outcome {
     let instance = host.named_instance(instance).await?;
-    let changed = host.record().set_prices(instance.id, codes, price).await?;
+    let changed = host
+        .record()
+        .set_prices(instance.id, codes, price, &operator())
+        .await?;
     if json {
         show::line(json!({ "changed": changed, "price": price_json(price) }).to_string());
     } else {

@@ -85,7 +85,7 @@ pub(super) async fn run(host: &Host, command: ReturnCommand, json: bool) -> Outc
             let last = last_cancellation(host, asset).await?;
             let decided = host
                 .record()
-                .withdraw_cancellation(last, &operator(), &comment)
+                .withdraw_cancellation(last, &comment, &operator())
                 .await;
             ended(&decided?, json)
         }
@@ -93,13 +93,13 @@ pub(super) async fn run(host: &Host, command: ReturnCommand, json: bool) -> Outc
             let last = last_cancellation(host, asset).await?;
             let decided = host
                 .record()
-                .decline_cancellation(last, &operator(), &comment)
+                .decline_cancellation(last, &comment, &operator())
                 .await;
             ended(&decided?, json)
         }
         ReturnCommand::Confirm(Decision { asset, comment }) => {
             let last = last_cancellation(host, asset).await?;
-            let confirmed = host.confirm_cancellation(last, &operator(), &comment).await;
+            let confirmed = host.confirm_cancellation(last, &comment, &operator()).await;
             returned(host, confirmed?.id, json).await
         }
         ReturnCommand::Cancellations { asset, open } => cancellations(host, asset, open, json).await,
@@ -114,7 +114,7 @@ async fn cancel(host: &Host, asked: CancelAsset, json: bool) -> Outcome {
     let requester = match (asked.by_customer, asked.by_reseller) {
         (Some(name), _) => (RequesterKind::Customer, name),
         (None, Some(name)) => (RequesterKind::Reseller, name),
-        (None, None) => (RequesterKind::Operator, operator()),
+        (None, None) => (RequesterKind::Operator, operator().name),
     };
     let requester = Requester {
         kind: requester.0,
@@ -123,7 +123,7 @@ async fn cancel(host: &Host, asked: CancelAsset, json: bool) -> Outcome {
     if asked.request {
         let requested = host
             .record()
-            .request_cancellation(asked.asset, &requester, &asked.comment)
+            .request_cancellation(asked.asset, &requester, &asked.comment, &operator())
             .await;
         return ended(&requested?, json);
     }

@@ -19,7 +19,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use uuid::Uuid;
 
 use super::ExitStatus;
-use super::commands::{Outcome, listener};
+use super::commands::{Outcome, listener, operator};
 use super::failure::{Failure, machine_failure};
 use super::products::{product_json, product_table, shown};
 use super::show;
@@ -141,7 +141,7 @@ impl Interruption {
 
 async fn fetch(host: &Host, instance: &str, json: bool) -> Outcome {
     let mut interruption = Interruption::listen()?;
-    let begun = host.begin_services_run(instance).await?;
+    let begun = host.begin_services_run(instance, &operator()).await?;
     show::note(format!("run {} is in progress", begun.run));
     let run = execute(host, &begun, &mut interruption).await?;
     if json {
@@ -293,7 +293,7 @@ pub(super) fn plain_listener() -> CallListener {
 }
 
 async fn detach(host: &Host, instance: &str, json: bool) -> Outcome {
-    let run = host.start_services_run(instance).await?;
+    let run = host.start_services_run(instance, &operator()).await?;
     if json {
         show::line(json!({ "run": run.to_string(), "state": RunState::NotStarted.to_string() }).to_string());
     } else {

@@ -1,0 +1,185 @@
+//! Acts on record: who changed what, and when.
+
+use std::fmt;
+
+use uuid::Uuid;
+
+use crate::actor::Actor;
+use crate::thumbprint::Thumbprint;
+use crate::words::stored_enum;
+
+/// What somebody did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Act {
+    /// Made an instance.
+    CreateInstance,
+    /// Saved the settings of an instance, its certificate included.
+    SaveSettings,
+    /// Installed a certificate, or a longer chain of one.
+    ImportCertificate,
+    /// Removed a certificate and its private key.
+    RemoveCertificate,
+    /// Asked for a run of Get Services Definition.
+    StartServicesRun,
+    /// Activated, deactivated, published or unpublished a product.
+    DecideProduct,
+    /// Set the price of a product in one currency.
+    SetPrice,
+    /// Placed an order.
+    PlaceOrder,
+    /// Had the license of an asset bought after all, or at once.
+    RetryAsset,
+    /// Asked for an asset to be cancelled.
+    RequestCancellation,
+    /// Cancelled an asset without a request.
+    CancelAsset,
+    /// Took a request for a cancellation back.
+    WithdrawCancellation,
+    /// Declined a request for a cancellation.
+    DeclineCancellation,
+    /// Confirmed a request for a cancellation.
+    ConfirmCancellation,
+    /// Changed how e-mail is sent.
+    SaveMailSettings,
+    /// Made an e-mail due that was not sent.
+    RetryMail,
+}
+
+stored_enum!(Act {
+    CreateInstance = "create_instance", "create instance";
+    SaveSettings = "save_settings", "save settings";
+    ImportCertificate = "import_certificate", "import certificate";
+    RemoveCertificate = "remove_certificate", "remove certificate";
+    StartServicesRun = "start_services_run", "start services run";
+    DecideProduct = "decide_product", "decide product";
+    SetPrice = "set_price", "set price";
+    PlaceOrder = "place_order", "place order";
+    RetryAsset = "retry_asset", "retry asset";
+    RequestCancellation = "request_cancellation", "request cancellation";
+    CancelAsset = "cancel_asset", "cancel asset";
+    WithdrawCancellation = "withdraw_cancellation", "withdraw cancellation";
+    DeclineCancellation = "decline_cancellation", "decline cancellation";
+    ConfirmCancellation = "confirm_cancellation", "confirm cancellation";
+    SaveMailSettings = "save_mail_settings", "save mail settings";
+    RetryMail = "retry_mail", "retry mail";
+});
+
+/// What kind of thing an act changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SubjectKind {
+    /// An instance, by its id.
+    Instance,
+    /// A certificate, by its thumbprint.
+    Certificate,
+    /// A run of Get Services Definition, by its id.
+    ServicesRun,
+    /// A product, by its code, which is unique within an instance.
+    Product,
+    /// An order, by its id.
+    Order,
+    /// An asset, by its id.
+    Asset,
+    /// An e-mail, by its id.
+    Mail,
+    /// How e-mail is sent. A host has one.
+    MailSettings,
+}
+
+stored_enum!(SubjectKind {
+    Instance = "instance", "instance";
+    Certificate = "certificate", "certificate";
+    ServicesRun = "services_run", "services run";
+    Product = "product", "product";
+    Order = "order", "order";
+    Asset = "asset", "asset";
+    Mail = "mail", "mail";
+    MailSettings = "mail_settings", "mail settings";
+});
+
+/// The one thing that an act changed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Subject {
+    /// The kind.
+    pub kind: SubjectKind,
+    /// The id, as its kind says.
+    pub id: String,
+}
+
+impl Subject {
+    /// An instance.
+    pub fn instance(id: Uuid) -> Self {
+        Self::new(SubjectKind::Instance, id)
+    }
+
+    /// A certificate.
+    pub fn certificate(thumbprint: &Thumbprint) -> Self {
+        Self::new(SubjectKind::Certificate, thumbprint)
+    }
+
+    /// A run of Get Services Definition.
+    pub fn services_run(id: Uuid) -> Self {
+        Self::new(SubjectKind::ServicesRun, id)
+    }
+
+    /// A product.
+    pub fn product(code: &str) -> Self {
+        Self::new(SubjectKind::Product, code)
+    }
+
+    /// An order.
+    pub fn order(id: Uuid) -> Self {
+        Self::new(SubjectKind::Order, id)
+    }
+
+    /// An asset.
+    pub fn asset(id: Uuid) -> Self {
+        Self::new(SubjectKind::Asset, id)
+    }
+
+    /// An e-mail.
+    pub fn mail(id: Uuid) -> Self {
+        Self::new(SubjectKind::Mail, id)
+    }
+
+    /// How this host sends e-mail.
+    pub fn mail_settings() -> Self {
+        Self::new(SubjectKind::MailSettings, "host")
+    }
+
+    fn new(kind: SubjectKind, id: impl fmt::Display) -> Self {
+        Self {
+            kind,
+            id: id.to_string(),
+        }
+    }
+}
+
+/// An act as it is on record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordedAct {
+    /// From 1, in the order in which the acts were committed. A number is never used again.
+    pub number: i64,
+    /// When, in milliseconds.
+    pub at_ms: i64,
+    /// Who did it.
+    pub actor: Actor,
+    /// What was done.
+    pub act: Act,
+    /// What it was done to.
+    pub subject: Subject,
+    /// The instance that the subject belongs to. `None`: the subject is the host's.
+    pub instance_id: Option<Uuid>,
+    /// What is needed to understand the act, as a JSON object without secrets. `None`: the act says it all.
+    pub detail: Option<String>,
+}
+
+/// Which acts to show; all that is given must hold.
+#[derive(Clone, Debug, Default)]
+pub struct ActFilter {
+    /// Acts on this subject.
+    pub subject: Option<Subject>,
+    /// Acts on what belongs to this instance.
+    pub instance: Option<Uuid>,
+    /// Acts with a greater number.
+    pub after: Option<i64>,
+}

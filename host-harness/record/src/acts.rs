@@ -1,0 +1,83 @@
+//! Acts: who changed what. An act is written in the transaction of the change, so that neither is there without the other.
+
+use std::num::NonZeroU32;
+
+use bss_model::clock::now_ms;
+use bss_model::{Act, ActFilter, Actor, ActorKind, RecordedAct, Subject, SubjectKind};
+use serde_json::Value;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{QueryBuilder, Row as _, SqliteConnection};
+use uuid::Uuid;
+
+use super::stored::id;
+use super::{Record, RecordError};
+
+/// Writes an act, in the transaction of the change that it is about. A change of many subjects is an act on each of them.
+/// `detail` holds no secret and nothing about a customer: an act is kept for good. `Value::Null` is no detail.
+pub(crate) async fn write_act(
+    transaction: &mut SqliteConnection,
+    actor: &Actor,
+    act: Act,
+    subject: &Subject,
+    instance_id: Option<Uuid>,
+    detail: Value,
+) -> Result<(), RecordError> {
+    sqlx::query(
+        "INSERT INTO acts (at_ms, actor_kind, actor_name, act, subject_kind, subject, instance_id, detail)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+    )
+    .bind(now_ms())
+    .bind(actor.kind.word())
+    .bind(&actor.name)
+    .bind(act.word())
+    .bind(subject.kind.word())
+    .bind(&subject.id)
+    .bind(instance_id.map(|id| id.to_string()))
+    .bind((!detail.is_null()).then(|| detail.to_string()))
+    .execute(transaction)
+    .await?;
+    Ok(())
+}
+
+impl Record {
+    /// At most `limit` of the acts that a filter names, the first one first. The number of the last one is the `after` of the
+    /// filter that names the next ones.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn acts(&self, filter: &ActFilter, limit: NonZeroU32) -> Result<Vec<RecordedAct>, RecordError> {
+        let mut query = QueryBuilder::new("SELECT * FROM acts WHERE 1 = 1");
+        if let Some(subject) = &filter.subject {
+            query.push(" AND subject = ").push_bind(&subject.id);
+            query.push(" AND subject_kind = ").push_bind(subject.kind.word());
+        }
+        if let Some(instance) = filter.instance {
+            query.push(" AND instance_id = ").push_bind(instance.to_string());
+        }
+        if let Some(after) = filter.after {
+            query.push(" AND number > ").push_bind(after);
+        }
+        query.push(" ORDER BY number LIMIT ").push_bind(limit.get());
+        let rows = query.build().fetch_all(&self.readers).await?;
+        rows.iter().map(read_act).collect()
+    }
+}
+
+fn read_act(row: &SqliteRow) -> Result<RecordedAct, RecordError> {
+    let instance_id: Option<&str> = row.try_get("instance_id")?;
+    Ok(RecordedAct {
+        number: row.try_get("number")?,
+        at_ms: row.try_get("at_ms")?,
+        actor: Actor {
+            kind: ActorKind::from_word(row.try_get("actor_kind")?)?,
+            name: row.try_get("actor_name")?,
+        },
+        act: Act::from_word(row.try_get("act")?)?,
+        subject: Subject {
+            kind: SubjectKind::from_word(row.try_get("subject_kind")?)?,
+            id: row.try_get("subject")?,
+        },
+        instance_id: instance_id.map(|_| id(row, "instance_id")).transpose()?,
+        detail: row.try_get("detail")?,
+    })
+}

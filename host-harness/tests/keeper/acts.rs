@@ -1,0 +1,521 @@
+//! Acts: a change is on record with who made it, once, together with the change or not at all, and without secrets.
+
+use std::error::Error;
+use std::num::NonZeroU32;
+
+use bss_keys::PfxCode;
+use bss_model::{
+    Act, ActFilter, Actor, ActorKind, CancellationFilter, Choice, Decision, MailDelivery, MailFilter,
+    MailSettings, NewInstance, NewOrder, Price, Reach, RecordedAct, Requester, RequesterKind, SavedSettings,
+    Secret, SmtpProtection, SmtpServer, Subject, SubjectKind, Thumbprint,
+};
+use bss_record::{RECORD_FILE, Record};
+use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, Connection as _, SqliteConnection};
+use uuid::Uuid;
+
+use crate::certificates::{RSA_KEY, client_params, good, make, pfx};
+use crate::invoices::{buy, execute};
+use crate::orders::{KEY, LINK, order, shop};
+use crate::record::{TestRecord, actor, settings};
+
+const EVERY_ACT: [Act; 16] = [
+    Act::CreateInstance,
+    Act::SaveSettings,
+    Act::ImportCertificate,
+    Act::RemoveCertificate,
+    Act::StartServicesRun,
+    Act::DecideProduct,
+    Act::SetPrice,
+    Act::PlaceOrder,
+    Act::RetryAsset,
+    Act::RequestCancellation,
+    Act::CancelAsset,
+    Act::WithdrawCancellation,
+    Act::DeclineCancellation,
+    Act::ConfirmCancellation,
+    Act::SaveMailSettings,
+    Act::RetryMail,
+];
+
+const CODE: &str = "the code of the PFX file";
+const PASSWORD: &str = "the password of the mail server";
+const COMMENT: &str = "what the customer said";
+
+/// A record on which each act can be done once.
+struct Site {
+    record: TestRecord,
+    instance: Uuid,
+    /// Installed, and used by nobody.
+    certificates: [Thumbprint; 2],
+    /// Its license is not bought yet.
+    open: Uuid,
+    /// Licensed, and nothing else.
+    licensed: [Uuid; 2],
+    /// Their cancellations are asked for.
+    requested: [(Uuid, Uuid); 3],
+    mail: Uuid,
+    pfx: Vec<u8>,
+    authorities_pem: String,
+}
+
+impl Site {
+    async fn open() -> Self {
+        let record = TestRecord::open().await;
+        let instance = shop(&record).await;
+        let placed = record.place_order(order(instance, &[("a", 6)]), &actor()).await;
+        let assets: Vec<Uuid> = placed.unwrap().lines.iter().map(|line| line.asset_id).collect();
+        for asset in &assets[1..] {
+            buy(&record, *asset).await;
+        }
+        let mut requested = Vec::new();
+        for &asset in &assets[3..] {
+            let request = record
+                .request_cancellation(asset, &customer(), COMMENT, &actor())
+                .await;
+            requested.push((asset, request.unwrap().id));
+        }
+        let made = good();
+        let about = MailFilter {
+            asset: Some(assets[1]),
+            ..MailFilter::default()
+        };
+        Self {
+            instance,
+            certificates: [install(&record, "one").await, install(&record, "two").await],
+            open: assets[0],
+            licensed: [assets[1], assets[2]],
+            requested: requested.try_into().unwrap(),
+            mail: record.mails(about).await.unwrap()[0].id,
+            pfx: pfx(&made, CODE),
+            authorities_pem: made.chain,
+            record,
+        }
+    }
+
+    /// Does an act, and says what it is on.
+    async fn perform(&self, act: Act, actor: &Actor) -> Result<Subject, Box<dyn Error>> {
+        let record: &Record = &self.record;
+        let [withdrawn, declined, confirmed] = self.requested;
+        let codes = ["a".to_owned()];
+        Ok(match act {
+            Act::CreateInstance => {
+                let made = record.create_instance(self.another_instance(), actor).await?;
+                Subject::instance(made.id)
+            }
+            Act::SaveSettings => {
+                let saved = record.save_settings(self.instance, 1, self.other_settings(), actor);
+                Subject::instance(saved.await?.id)
+            }
+            Act::ImportCertificate => {
+                let code = PfxCode::new(CODE);
+                let installed = record.certificates().import(&self.pfx, &code, actor).await?;
+                Subject::certificate(&installed.thumbprint)
+            }
+            Act::RemoveCertificate => {
+                record.certificates().remove(&self.certificates[1], actor).await?;
+                Subject::certificate(&self.certificates[1])
+            }
+            Act::StartServicesRun => {
+                let run = record.start_services_run(self.instance, None, actor).await?;
+                Subject::services_run(run)
+            }
+            Act::DecideProduct => {
+                let choice = Choice::Codes(codes.into());
+                let decided = record.decide_products(self.instance, Decision::Publish, &choice, actor);
+                assert_eq!(decided.await?.changed, 1);
+                Subject::product("a")
+            }
+            Act::SetPrice => {
+                record
+                    .set_prices(self.instance, &codes, &euros(19_900), actor)
+                    .await?;
+                Subject::product("a")
+            }
+            Act::PlaceOrder => {
+                let placed = record.place_order(self.keyed_order(), actor).await?;
+                Subject::order(placed.id)
+            }
+            Act::RetryAsset => {
+                record.retry_asset(self.open, actor).await?;
+                Subject::asset(self.open)
+            }
+            Act::RequestCancellation => {
+                let asset = self.licensed[0];
+                record
+                    .request_cancellation(asset, &customer(), COMMENT, actor)
+                    .await?;
+                Subject::asset(asset)
+            }
+            Act::CancelAsset => {
+                let asset = self.licensed[1];
+                record.cancel_now(asset, &customer(), COMMENT, actor).await?;
+                Subject::asset(asset)
+            }
+            Act::WithdrawCancellation => {
+                record.withdraw_cancellation(withdrawn.1, COMMENT, actor).await?;
+                Subject::asset(withdrawn.0)
+            }
+            Act::DeclineCancellation => {
+                record.decline_cancellation(declined.1, COMMENT, actor).await?;
+                Subject::asset(declined.0)
+            }
+            Act::ConfirmCancellation => {
+                record.confirm_cancellation(confirmed.1, COMMENT, actor).await?;
+                Subject::asset(confirmed.0)
+            }
+            Act::SaveMailSettings => {
+                record.save_mail_settings(&self.mail_settings(), actor).await?;
+                Subject::mail_settings()
+            }
+            Act::RetryMail => {
+                record.retry_mail(self.mail, actor).await?;
+                Subject::mail(self.mail)
+            }
+        })
+    }
+
+    fn another_instance(&self) -> NewInstance {
+        NewInstance {
+            name: "another".to_owned(),
+            currency: "USD".to_owned(),
+            options: [("region".to_owned(), "eu".to_owned())].into(),
+            reach: Reach {
+                trusted_authorities_pem: Some(self.authorities_pem.clone()),
+                allowed_networks: Vec::new(),
+            },
+        }
+    }
+
+    fn other_settings(&self) -> SavedSettings {
+        SavedSettings {
+            values: [("country".to_owned(), "CY".to_owned())].into(),
+            ..settings(Some(self.certificates[0]))
+        }
+    }
+
+    fn keyed_order(&self) -> NewOrder {
+        NewOrder {
+            idempotency_key: Some("k".to_owned()),
+            ..order(self.instance, &[("a", 1), ("b", 2), ("a", 1)])
+        }
+    }
+
+    fn mail_settings(&self) -> MailSettings {
+        MailSettings {
+            from: "shop@host.example".to_owned(),
+            delivery: MailDelivery::Smtp(SmtpServer {
+                host: "mail.example".to_owned(),
+                port: 587,
+                protection: SmtpProtection::StartTls,
+                user: Some("shop".to_owned()),
+                password: Some(Secret::new(PASSWORD)),
+                trusted_authorities_pem: Some(self.authorities_pem.clone()),
+            }),
+            templates: Some("templates".into()),
+        }
+    }
+
+    /// What is on record about an act that was just done.
+    async fn detail(&self, act: Act, subject: &Subject) -> Value {
+        match act {
+            Act::CreateInstance => json!({ "name": "another", "currency": "USD" }),
+            Act::SaveSettings => json!({
+                "version": 2,
+                "fields": ["country"],
+                "thumbprint": { "before": null, "after": self.certificates[0].to_string() },
+            }),
+            Act::ImportCertificate => json!({ "subject": "CN=client", "chain": 0 }),
+            Act::DecideProduct => json!({ "decision": "publish" }),
+            Act::SetPrice => json!({ "currency": "EUR", "before": 14_900, "after": 19_900 }),
+            Act::PlaceOrder => {
+                let line = |code, quantity| json!({ "product_code": code, "quantity": quantity });
+                json!({ "lines": [line("a", 2), line("b", 2)] })
+            }
+            Act::RetryAsset => json!({ "generation": 0, "sync_status": "unsynchronised" }),
+            Act::RequestCancellation
+            | Act::CancelAsset
+            | Act::WithdrawCancellation
+            | Act::DeclineCancellation
+            | Act::ConfirmCancellation => {
+                let asset = Some(subject.id.parse().unwrap());
+                let filter = CancellationFilter { asset, open: false };
+                let cancellations = self.record.cancellations(filter).await.unwrap();
+                json!({ "cancellation": cancellations[0].id, "requester": "customer" })
+            }
+            Act::SaveMailSettings => json!({
+                "from": "shop@host.example",
+                "smtp": { "host": "mail.example", "port": 587, "protection": "start_tls", "user": "shop" },
+                "templates": "templates",
+            }),
+            Act::RemoveCertificate | Act::StartServicesRun | Act::RetryMail => Value::Null,
+        }
+    }
+}
+
+/// What is behind an error.
+fn cause(error: &dyn Error) -> String {
+    error
+        .source()
+        .map_or_else(|| error.to_string(), |source| cause(source))
+}
+
+fn customer() -> Requester {
+    Requester {
+        kind: RequesterKind::Customer,
+        name: "Customer".to_owned(),
+    }
+}
+
+fn euros(minor_units: i64) -> Price {
+    Price {
+        currency: "EUR".to_owned(),
+        minor_units,
+    }
+}
+
+async fn install(record: &Record, name: &str) -> Thumbprint {
+    let file = pfx(&make(&client_params(name), &RSA_KEY), CODE);
+    let (certificates, code) = (record.certificates(), PfxCode::new(CODE));
+    let installed = certificates.import(&file, &code, &actor()).await;
+    installed.unwrap().thumbprint
+}
+
+async fn acts(record: &Record, filter: ActFilter) -> Vec<RecordedAct> {
+    record.acts(&filter, NonZeroU32::MAX).await.unwrap()
+}
+
+/// The number of the last act.
+async fn last(record: &Record) -> Option<i64> {
+    let acts = acts(record, ActFilter::default()).await;
+    acts.last().map(|act| act.number)
+}
+
+async fn since(record: &Record, after: Option<i64>) -> Vec<RecordedAct> {
+    let filter = ActFilter {
+        after,
+        ..ActFilter::default()
+    };
+    acts(record, filter).await
+}
+
+/// Everything in the database, row by row.
+async fn rows(record: &TestRecord) -> Vec<String> {
+    let url = record.path().join(RECORD_FILE);
+    let mut connection = SqliteConnection::connect(url.to_str().unwrap()).await.unwrap();
+    let tables: Vec<String> = sqlx::query_scalar("SELECT name FROM sqlite_master WHERE type = 'table'")
+        .fetch_all(&mut connection)
+        .await
+        .unwrap();
+    let mut rows = Vec::new();
+    for table in tables {
+        let columns: String = sqlx::query_scalar(
+            "SELECT group_concat('quote(\"' || name || '\")', ' || '','' || ') FROM pragma_table_info($1)",
+        )
+        .bind(&table)
+        .fetch_one(&mut connection)
+        .await
+        .unwrap();
+        let query = format!("SELECT '{table}: ' || {columns} FROM {table}");
+        let read: Vec<String> = sqlx::query_scalar(AssertSqlSafe(query))
+            .fetch_all(&mut connection)
+            .await
+            .unwrap();
+        rows.extend(read);
+    }
+    rows
+}
+
+#[tokio::test]
+async fn each_act_is_on_record_once_with_who_did_it_to_what() {
+    let site = Site::open().await;
+    for (act, kind) in EVERY_ACT.into_iter().zip(
+        [ActorKind::Operator, ActorKind::Platform, ActorKind::Host]
+            .into_iter()
+            .cycle(),
+    ) {
+        let name = format!("who would {act}");
+        let actor = Actor { kind, name };
+        let before = last(&site.record).await;
+        let subject = site.perform(act, &actor).await.unwrap();
+        let [recorded] = since(&site.record, before).await.try_into().unwrap();
+        assert_eq!((recorded.act, &recorded.actor), (act, &actor));
+        assert_eq!(recorded.subject, subject, "{act}");
+        let detail = recorded
+            .detail
+            .map(|detail| serde_json::from_str(&detail).unwrap());
+        let expected = site.detail(act, &subject).await;
+        assert_eq!(detail, (!expected.is_null()).then_some(expected), "{act}");
+        let instance = match subject.kind {
+            SubjectKind::Certificate | SubjectKind::MailSettings => None,
+            SubjectKind::Instance => Some(subject.id.parse().unwrap()),
+            _ => Some(site.instance),
+        };
+        assert_eq!(recorded.instance_id, instance, "{act}");
+    }
+}
+
+#[tokio::test]
+async fn a_change_whose_act_can_not_be_written_is_not_made() {
+    let site = Site::open().await;
+    let refuse = "CREATE TRIGGER no_act BEFORE INSERT ON acts BEGIN SELECT RAISE(ABORT, 'no act'); END";
+    execute(&site.record.path().join(RECORD_FILE), refuse).await;
+    let before = rows(&site.record).await;
+    for act in EVERY_ACT {
+        let error = site.perform(act, &actor()).await.unwrap_err();
+        assert!(cause(&*error).contains("no act"), "{act}: {error:?}");
+        assert!(rows(&site.record).await == before, "{act}");
+    }
+}
+
+#[tokio::test]
+async fn an_act_that_is_refused_or_changes_nothing_leaves_none() {
+    let site = Site::open().await;
+    for act in EVERY_ACT {
+        site.perform(act, &actor()).await.unwrap();
+    }
+    let before = rows(&site.record).await;
+    // Each of them is done already, or can't be done twice.
+    let answered = [Act::ImportCertificate, Act::SetPrice, Act::PlaceOrder];
+    for act in answered {
+        site.perform(act, &actor()).await.unwrap();
+        assert!(rows(&site.record).await == before, "{act}");
+    }
+    let published = Choice::Codes(vec!["a".to_owned()]);
+    let decided = site
+        .record
+        .decide_products(site.instance, Decision::Publish, &published, &actor())
+        .await
+        .unwrap();
+    assert_eq!(decided.already, 1);
+    let refused = [
+        Act::CreateInstance,
+        Act::SaveSettings,
+        Act::RemoveCertificate,
+        Act::StartServicesRun,
+        Act::RequestCancellation,
+        Act::CancelAsset,
+        Act::WithdrawCancellation,
+        Act::DeclineCancellation,
+        Act::ConfirmCancellation,
+    ];
+    for act in refused {
+        site.perform(act, &actor()).await.unwrap_err();
+    }
+    let record = &site.record;
+    record.retry_asset(site.licensed[0], &actor()).await.unwrap_err();
+    record.retry_mail(Uuid::nil(), &actor()).await.unwrap_err();
+    record
+        .check_order(order(site.instance, &[("a", 1)]))
+        .await
+        .unwrap();
+    assert!(rows(record).await == before, "nothing was changed");
+}
+
+#[tokio::test]
+async fn a_change_of_many_is_an_act_on_each_that_is_changed() {
+    let site = Site::open().await;
+    let before = last(&site.record).await;
+    let both = ["a".to_owned(), "b".to_owned()];
+    site.perform(Act::SetPrice, &actor()).await.unwrap();
+    site.record
+        .set_prices(site.instance, &both, &euros(19_900), &actor())
+        .await
+        .unwrap();
+    site.record
+        .decide_products(site.instance, Decision::Publish, &Choice::All, &actor())
+        .await
+        .unwrap();
+    let retried = site.record.retry_mails(&actor()).await.unwrap();
+    let mut done = since(&site.record, before).await;
+    let mails = done.split_off(4);
+    let done: Vec<_> = done.into_iter().map(|act| (act.act, act.subject.id)).collect();
+    let [a, b] = both;
+    let expected = [
+        (Act::SetPrice, a.clone()),
+        (Act::SetPrice, b.clone()),
+        (Act::DecideProduct, a),
+        (Act::DecideProduct, b),
+    ];
+    assert_eq!(done, expected);
+    assert_eq!((mails.len(), retried), (5, 5), "one for each license");
+    assert!(mails.iter().any(|act| act.subject == Subject::mail(site.mail)));
+}
+
+#[tokio::test]
+async fn acts_hold_no_secret() {
+    let site = Site::open().await;
+    for act in EVERY_ACT {
+        site.perform(act, &actor()).await.unwrap();
+    }
+    let acts: Vec<String> = rows(&site.record)
+        .await
+        .into_iter()
+        .filter(|row| row.starts_with("acts: "))
+        .collect();
+    let holds = |text: &str| acts.iter().any(|act| act.contains(text));
+    assert!(
+        holds("mail.example") && holds("CN=client"),
+        "what is no secret is there"
+    );
+    for secret in [
+        CODE,
+        PASSWORD,
+        KEY,
+        LINK,
+        COMMENT,
+        "BEGIN",
+        "customer.test",
+        "Customer",
+    ] {
+        assert!(!holds(secret), "{secret}");
+    }
+}
+
+#[tokio::test]
+async fn acts_are_found_by_subject_and_instance_and_page_by_page() {
+    let site = Site::open().await;
+    for act in EVERY_ACT {
+        site.perform(act, &actor()).await.unwrap();
+    }
+    let record: &Record = &site.record;
+    let all = acts(record, ActFilter::default()).await;
+    assert!(all.is_sorted_by(|one, next| one.number < next.number));
+
+    let mut filter = ActFilter::default();
+    let mut read = Vec::new();
+    loop {
+        let page = record.acts(&filter, NonZeroU32::new(7).unwrap()).await.unwrap();
+        let Some(last) = page.last() else { break };
+        assert!(page.len() <= 7);
+        filter.after = Some(last.number);
+        read.extend(page);
+    }
+    assert_eq!(read, all, "each once");
+
+    let of = |subject: Subject| ActFilter {
+        subject: Some(subject),
+        ..ActFilter::default()
+    };
+    let found = acts(record, of(Subject::asset(site.licensed[1]))).await;
+    assert_eq!(
+        found.iter().map(|act| act.act).collect::<Vec<_>>(),
+        [Act::CancelAsset]
+    );
+    let of_another_kind = of(Subject::order(site.licensed[1]));
+    assert_eq!(acts(record, of_another_kind).await, []);
+
+    let mut filter = of(Subject::product("a"));
+    filter.instance = Some(site.instance);
+    assert_eq!(
+        acts(record, filter.clone()).await.len(),
+        4,
+        "priced and decided twice"
+    );
+    filter.instance = record
+        .instance("another")
+        .await
+        .unwrap()
+        .map(|instance| instance.id);
+    assert_eq!(acts(record, filter).await, [], "of the same code elsewhere");
+}
