@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use bss_model::{Actor, Advice, Diagnose, Diagnosis, ErrorKind, Instance, SavedSettings, Thumbprint};
+use bss_model::{
+    Actor, Advice, Diagnose, Diagnosis, ErrorKind, Instance, Page, SavedSettings, SortOrder, Thumbprint,
+};
 use bss_record::{self, RecordError, SaveError};
 use bss_sandbox::bindings::instance_settings::{
     Draft, FieldKind, Form, InstalledCertificate, KeyKind, OtherInstance, Standing,
@@ -117,7 +119,13 @@ impl Host {
     ) -> Result<InstanceForm, ConfigureError> {
         let instance = self.named_instance(name).await?;
         if instance.version != version {
-            let last = self.record().instance_history(instance.id).await?.pop();
+            let latest = Page::first(1).in_order(SortOrder::Descending);
+            let last = self
+                .record()
+                .instance_history(instance.id, &latest)
+                .await?
+                .rows
+                .pop();
             return Err(ConfigureError::Save(SaveError::Conflict {
                 name: instance.name,
                 expected: version,

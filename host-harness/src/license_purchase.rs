@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use bss_model::clock::now_ms;
 use bss_model::purchase_rule::{self, Attempted, FirstStep, LookUpAnswer, LookUpReason, PurchaseAnswer};
-use bss_model::{Diagnose, EarlierAttempts, Instance, Problem, SyncStatus, TakenAsset, with_causes};
+use bss_model::{Diagnose, EarlierAttempts, Instance, Page, Problem, SyncStatus, TakenAsset, with_causes};
 use bss_record::{FinishError, RecordError};
 use bss_sandbox::bindings::failures::{ChangeFailure, ReadFailure};
 use bss_sandbox::bindings::license_lifecycle::LicenseName;
@@ -70,8 +70,11 @@ impl Host {
             FirstStep::Buy => Ok(None),
             FirstStep::LookUp(reason) => Ok(Some(reason)),
             FirstStep::BuyIfUnchanged { version } => {
-                let history = self.record().instance_history(taken.instance_id).await?;
-                Ok(purchase_rule::changed_since(version, &history))
+                let history = self
+                    .record()
+                    .instance_history(taken.instance_id, &Page::all())
+                    .await?;
+                Ok(purchase_rule::changed_since(version, &history.rows))
             }
         }
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bss_model::{
     Asset, AssetFilter, AssetStatus, CancellationFilter, CancellationState, Diagnose, Diagnosis, ErrorKind,
-    SyncStatus, is_returned_elsewhere,
+    Page, SyncStatus, is_returned_elsewhere,
 };
 use bss_record::{RecordError, RefreshRecordError};
 use bss_sandbox::bindings::failures::{Delay, Problem, ReadFailure};
@@ -173,7 +173,7 @@ impl Host {
             sync_status: Some(SyncStatus::Synchronized),
             ..filter
         };
-        let assets = self.record().assets(filter).await?;
+        let assets = self.record().assets(&filter, &Page::all()).await?.rows;
         let active = assets.iter().filter(|asset| asset.status == AssetStatus::Active);
         let ids: Vec<Uuid> = active.map(|asset| asset.id).collect();
         let (mut refreshed, mut is_outage) = (Vec::with_capacity(ids.len()), false);
@@ -214,11 +214,10 @@ impl Host {
     async fn is_returning(&self, asset_id: Uuid) -> Result<bool, RecordError> {
         let filter = CancellationFilter {
             asset: Some(asset_id),
-            open: true,
+            state: Some(CancellationState::Returning),
+            ..CancellationFilter::default()
         };
-        let open = self.record().cancellations(filter).await?;
-        Ok(open
-            .iter()
-            .any(|cancellation| cancellation.state == CancellationState::Returning))
+        let returning = self.record().cancellations(&filter, &Page::first(1)).await?;
+        Ok(!returning.rows.is_empty())
     }
 }

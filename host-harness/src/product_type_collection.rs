@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use bss_model::{AttributeValue, Derivative, Product as RecordedProduct, ProductFilter};
+use bss_model::{AttributeValue, Derivative, Page, Product as RecordedProduct, ProductFilter};
 use bss_record::{self, Record, RecordError};
 use serde::Serialize;
 use uuid::Uuid;
@@ -137,7 +137,8 @@ pub struct Attribute {
 /// # Errors
 /// When the record can't be read.
 pub async fn of(record: &Record, instance_id: Uuid) -> Result<ProductTypeCollection, RecordError> {
-    let products = record.products(instance_id, ProductFilter::default()).await?;
+    let filter = ProductFilter::default();
+    let products = record.products(instance_id, &filter, &Page::all()).await?.rows;
     let mut product_types = Vec::new();
     for product_type in record.product_types(instance_id).await? {
         let former = record

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use bss_model::{Actor, Asset, AssetFilter, AssetSelection};
+use bss_model::{Actor, Asset, AssetFilter, AssetSelection, Page};
 use bss_record::{RecordError, RetryError};
 use bss_sandbox::CallListener;
 use tokio::sync::watch;
@@ -44,7 +44,7 @@ impl Host {
             order: Some(order_id),
             ..AssetFilter::default()
         };
-        Ok(self.record().assets(filter).await?)
+        Ok(self.record().assets(&filter, &Page::all()).await?.rows)
     }
 
     /// Tries an asset again that has failed or waits, and answers with what became of it. What an earlier attempt

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bss_model::{AssetFilter, AssetSelection, SyncStatus, Thumbprint};
+use bss_model::{AssetFilter, AssetSelection, Page, SyncStatus, Thumbprint};
 use bss_sandbox::bindings::connection::StepResult;
 use bss_simulator::{
     CertificateRequest, ConnectionSeen, ExtendedKeyUsage, Fault, Operation, Registration, Repeat,
@@ -115,10 +115,12 @@ async fn a_purchase_under_way_ends_on_the_former_certificate_and_the_next_one_ha
     let successor = scenario.install(&CertificateRequest::default()).await;
     rotate(&scenario, successor).await.expect("it takes over");
     purchase.await.expect("it ends").expect("it is settled");
-    let assets = scenario.host.record().assets(AssetFilter::default()).await;
+    let filter = AssetFilter::default();
+    let assets = scenario.host.record().assets(&filter, &Page::all()).await;
     assert!(
         assets
             .expect("the assets")
+            .rows
             .iter()
             .all(|asset| asset.sync_status == SyncStatus::Synchronized)
     );

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bss_model::{Asset, AttemptResult, SyncStatus};
+use bss_model::{Asset, AttemptResult, Page, SyncStatus};
 use bss_simulator::{Fault, Operation, Repeat, When};
 use host_harness::Host;
 use host_harness::license_order::PlaceError;
@@ -14,7 +14,7 @@ use crate::scenario::{INSTANCE, Scenario, actor, order_request, silent};
 async fn assert_agreement(scenario: &Scenario, assets: &[Asset]) {
     let mut recorded: Vec<_> = assets
         .iter()
-        .filter(|asset| asset.product_key.is_some())
+        .filter(|asset| asset.masked_product_key.is_some())
         .map(|asset| asset.client_transaction_id.to_string())
         .collect();
     let mut issued = scenario.issued().await;
@@ -35,10 +35,8 @@ async fn each_unit_of_an_order_becomes_a_license_of_its_own() {
             .all(|asset| asset.sync_status == SyncStatus::Synchronized),
         "{assets:?}"
     );
-    assert_ne!(
-        assets[0].product_key.as_ref().map(bss_model::Secret::expose),
-        assets[1].product_key.as_ref().map(bss_model::Secret::expose)
-    );
+    let secrets = scenario.secrets(&assets).await;
+    assert_ne!(secrets[0].product_key.expose(), secrets[1].product_key.expose());
     assert_agreement(&scenario, &assets).await;
 }
 
@@ -241,9 +239,10 @@ async fn an_unknown_offer_is_refused_and_nothing_is_written() {
         scenario
             .host
             .record()
-            .assets(bss_model::AssetFilter::default())
+            .assets(&bss_model::AssetFilter::default(), &Page::all())
             .await
             .expect("assets")
+            .rows
             .is_empty()
     );
     assert_eq!(scenario.microsoft.faults().requests_seen(Operation::Purchase), 0);
@@ -298,6 +297,7 @@ async fn an_order_is_not_placed_where_no_plugin_could_buy_it() {
         .place_order(INSTANCE, order_request(&offers[0], 1), &actor())
         .await;
     assert!(matches!(placed, Err(PlaceError::Prepare(_))), "{placed:?}");
-    let assets = host.record().assets(bss_model::AssetFilter::default()).await;
-    assert_eq!(assets.expect("the record"), []);
+    let filter = bss_model::AssetFilter::default();
+    let assets = host.record().assets(&filter, &Page::all()).await;
+    assert_eq!(assets.expect("the record").rows, []);
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bss_model::{
     Actor, Asset, AssetStatus, BillingFilter, Cancellation, CancellationFilter, CancellationState,
-    LicenseTokenStatus, MailFilter, MailState, Requester, RequesterKind, ReturnAttempt, ReturnResult,
+    LicenseTokenStatus, MailFilter, MailState, Page, Requester, RequesterKind, ReturnAttempt, ReturnResult,
     ReturnStatus,
 };
 use bss_record::{CancelError, RetryMailError};
@@ -59,8 +59,11 @@ async fn recorded(host: &Host, asset: &Asset) -> Asset {
 }
 
 async fn credits(host: &Host) -> Vec<i64> {
-    let credits = host.record().credits(BillingFilter::default()).await;
-    let credits = credits.expect("credits");
+    let credits = host
+        .record()
+        .credits(&BillingFilter::default(), &Page::all())
+        .await;
+    let credits = credits.expect("credits").rows;
     credits.iter().map(|credit| credit.price.minor_units).collect()
 }
 
@@ -263,7 +266,11 @@ async fn a_license_that_was_given_back_is_mailed_to_nobody() {
     let (scenario, asset) = sold().await;
     let record = scenario.host.record();
     cancel(&scenario.host, &asset).await;
-    let mails = record.mails(MailFilter::default()).await.expect("mails");
+    let mails = record
+        .mails(&MailFilter::default(), &Page::all())
+        .await
+        .expect("mails")
+        .rows;
     assert_eq!(mails[0].state, MailState::Withdrawn);
     let retried = record.retry_mail(mails[0].id, &actor()).await;
     assert!(
@@ -599,7 +606,12 @@ async fn a_plugin_that_can_not_return_licenses_is_refused_before_anything_is_wri
     let error = refused.expect_err("it offers no such function");
     assert!(matches!(error, ReturnError::NotOffered(_)), "{error:?}");
     let all = CancellationFilter::default();
-    let written = lesser.record().cancellations(all).await.expect("cancellations");
+    let written = lesser
+        .record()
+        .cancellations(&all, &Page::all())
+        .await
+        .expect("cancellations")
+        .rows;
     assert!(written.is_empty());
     assert_untouched(&scenario, &asset, TokenStatus::Activated).await;
 }

@@ -2,6 +2,7 @@
 
 use std::process::Output;
 
+use bss_model::Page;
 use bss_simulator::{Fault, Operation, Repeat, When};
 use serde_json::Value;
 
@@ -24,9 +25,14 @@ fn error(output: &Output) -> String {
 }
 
 async fn credited(scenario: &Scenario) -> Vec<i64> {
-    let credits = scenario.host.record().credits(Default::default()).await;
+    let credits = scenario
+        .host
+        .record()
+        .credits(&Default::default(), &Page::all())
+        .await;
     credits
         .expect("credits")
+        .rows
         .iter()
         .map(|credit| credit.price.minor_units)
         .collect()
@@ -120,8 +126,8 @@ async fn a_refused_return_says_why_and_an_open_one_that_it_goes_on() {
         .await
         .expect("it is used");
     let filter = bss_model::CancellationFilter::default();
-    let open = scenario.host.record().cancellations(filter).await;
-    let id_of_open = open.expect("cancellations")[0].id;
+    let open = scenario.host.record().cancellations(&filter, &Page::all()).await;
+    let id_of_open = open.expect("cancellations").rows[0].id;
     scenario
         .host
         .run_return(id_of_open, crate::scenario::silent())

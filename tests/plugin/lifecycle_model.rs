@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bss_model::{
     Actor, Asset, AssetFilter, AssetSelection, AssetStatus, BillingFilter, Cancellation, CancellationFilter,
-    CancellationState, LicenseTokenStatus, MailDelivery, MailFilter, MailSettings, MailState, Requester,
-    RequesterKind, SyncStatus,
+    CancellationState, LicenseTokenStatus, MailDelivery, MailFilter, MailSettings, MailState, Page,
+    Requester, RequesterKind, SyncStatus,
 };
 use bss_simulator::{Fault, LedgerEntry, Operation, Repeat, TokenStatus, When};
 use host_harness::Host;
@@ -135,8 +135,9 @@ impl World {
     }
 
     async fn assets(&self) -> Vec<Asset> {
-        let assets = self.host.record().assets(AssetFilter::default()).await;
-        assets.expect("the assets")
+        let filter = AssetFilter::default();
+        let assets = self.host.record().assets(&filter, &Page::all()).await;
+        assets.expect("the assets").rows
     }
 
     async fn one(&self, index: Index) -> Option<Asset> {
@@ -145,13 +146,12 @@ impl World {
     }
 
     async fn cancellations(&self, state: CancellationState) -> Vec<Cancellation> {
-        let all = self
-            .host
-            .record()
-            .cancellations(CancellationFilter::default())
-            .await;
-        let all = all.expect("cancellations");
-        all.into_iter().filter(|known| known.state == state).collect()
+        let filter = CancellationFilter {
+            state: Some(state),
+            ..CancellationFilter::default()
+        };
+        let cancellations = self.host.record().cancellations(&filter, &Page::all()).await;
+        cancellations.expect("cancellations").rows
     }
 
     async fn request(&self, index: Index) -> Option<Cancellation> {
@@ -397,8 +397,9 @@ impl World {
     }
 
     async fn charged(&self) -> Vec<uuid::Uuid> {
-        let invoices = self.host.record().invoices(BillingFilter::default()).await;
-        let invoices = invoices.expect("invoices");
+        let filter = BillingFilter::default();
+        let invoices = self.host.record().invoices(&filter, &Page::all()).await;
+        let invoices = invoices.expect("invoices").rows;
         let orders: BTreeSet<_> = invoices.iter().map(|invoice| invoice.order_id).collect();
         assert_eq!(orders.len(), invoices.len(), "one invoice for each order");
         let lines: Vec<_> = invoices.into_iter().flat_map(|invoice| invoice.lines).collect();
@@ -407,16 +408,18 @@ impl World {
     }
 
     async fn credited(&self) -> Vec<uuid::Uuid> {
-        let credits = self.host.record().credits(BillingFilter::default()).await;
-        let credits = credits.expect("credits");
+        let filter = BillingFilter::default();
+        let credits = self.host.record().credits(&filter, &Page::all()).await;
+        let credits = credits.expect("credits").rows;
         assert!(credits.iter().all(|credit| credit.price.minor_units == PRICE));
         credits.into_iter().map(|credit| credit.asset_id).collect()
     }
 
     /// The assets whose e-mail was sent, and those whose e-mail was withdrawn.
     async fn mailed(&self) -> (Vec<uuid::Uuid>, Vec<uuid::Uuid>) {
-        let mails = self.host.record().mails(MailFilter::default()).await;
-        let mails = mails.expect("mails");
+        let filter = MailFilter::default();
+        let mails = self.host.record().mails(&filter, &Page::all()).await;
+        let mails = mails.expect("mails").rows;
         let in_state = |state| {
             let mails = mails.iter().filter(|mail| mail.state == state);
             mails.map(|mail| mail.asset_id).collect::<Vec<_>>()

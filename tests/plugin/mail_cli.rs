@@ -112,8 +112,8 @@ async fn an_operator_finds_every_license_invoiced_and_mailed_and_no_key_in_it() 
         vec!["invoice", "show", &order],
     ] {
         let shown = scenario.bss_host(&arguments);
-        for asset in &assets {
-            let key = asset.product_key.as_ref().expect("a license").expose();
+        for secrets in scenario.secrets(&assets).await {
+            let key = secrets.product_key.expose();
             assert!(!out(&shown).contains(key) && !err(&shown).contains(key));
         }
     }

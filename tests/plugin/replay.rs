@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use bss_model::{Asset, AssetFilter};
+use bss_model::{Asset, AssetFilter, Page};
 use bss_simulator::{Fault, Operation, Repeat, When};
 use serde_json::Value;
 
@@ -111,8 +111,9 @@ pub(crate) fn recorded_purchase(scenario: &Scenario, offer: &str) -> Vec<Value> 
 }
 
 async fn assets(scenario: &Scenario) -> Vec<Asset> {
-    let assets = scenario.host.record().assets(AssetFilter::default()).await;
-    assets.expect("the assets")
+    let filter = AssetFilter::default();
+    let assets = scenario.host.record().assets(&filter, &Page::all()).await;
+    assets.expect("the assets").rows
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -170,9 +171,9 @@ async fn a_recording_holds_no_secret_and_no_customer() {
         "it@beispiel.example".to_owned(),
         "PRIVATE KEY".to_owned(),
     ];
-    for asset in assets(&scenario).await {
-        secrets.push(asset.product_key.expect("a key").expose().to_owned());
-        secrets.push(asset.activation_link.expect("a link").expose().to_owned());
+    for license in scenario.secrets(&assets(&scenario).await).await {
+        secrets.push(license.product_key.expose().to_owned());
+        secrets.push(license.activation_link.expect("a link").expose().to_owned());
     }
     for secret in &secrets {
         assert!(!kept.contains(secret), "`{secret}` in {kept}");

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use bss_keys::PfxCode;
 use bss_model::{
-    Actor, Asset, Choice, Contact, Decision, Instance, NewInstance, NewLine, Party, Price, ProductFilter,
-    Reach, Thumbprint,
+    Actor, Asset, Choice, Contact, Decision, Instance, LicenseSecrets, NewInstance, NewLine, Page, Party,
+    Price, ProductFilter, Reach, Thumbprint,
 };
 use bss_sandbox::outbound_https::{Egress, OutboundHttps};
 use bss_simulator::{
@@ -91,9 +91,11 @@ impl Scenario {
     pub(crate) async fn sell_all(&self, instance: &str) {
         let instance = self.host.named_instance(instance).await.expect("the instance");
         let record = self.host.record();
-        let products = record.products(instance.id, ProductFilter::default()).await;
+        let filter = ProductFilter::default();
+        let products = record.products(instance.id, &filter, &Page::all()).await;
         let codes: Vec<_> = products
             .expect("products")
+            .rows
             .into_iter()
             .map(|product| product.offered.code)
             .collect();
@@ -253,9 +255,10 @@ impl Scenario {
         let products = self
             .host
             .record()
-            .products(instance.id, ProductFilter::default())
+            .products(instance.id, &ProductFilter::default(), &Page::all())
             .await
-            .expect("products");
+            .expect("products")
+            .rows;
         products.into_iter().map(|product| product.offered.code).collect()
     }
 
@@ -271,6 +274,14 @@ impl Scenario {
             .run_order(order.id, silent())
             .await
             .expect("the order is run")
+    }
+
+    /// The secrets of licenses on record, in the order of their assets.
+    pub(crate) async fn secrets(&self, assets: &[Asset]) -> Vec<LicenseSecrets> {
+        let ids: Vec<_> = assets.iter().map(|asset| asset.id).collect();
+        let mut secrets = self.host.record().license_secrets(&ids).await.expect("secrets");
+        let secrets = ids.iter().map(|id| secrets.remove(id).expect("a license"));
+        secrets.collect()
     }
 
     /// The client transaction ids of all licenses that Microsoft ever issued.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bss_model::ProductFilter;
+use bss_model::{Page, ProductFilter};
 use bss_sandbox::bindings::failures::ReadFailure;
 use bss_simulator::{Fault, Operation, Repeat, When};
 use host_harness::services_definition::ServicesError;
@@ -18,9 +18,10 @@ async fn products(scenario: &Scenario) -> Vec<(String, String, bool)> {
     let products = scenario
         .host
         .record()
-        .products(instance.id, ProductFilter::default())
+        .products(instance.id, &ProductFilter::default(), &Page::all())
         .await
-        .expect("products");
+        .expect("products")
+        .rows;
     products
         .into_iter()
         .map(|product| (product.offered.code, product.offered.name, product.discontinued))
@@ -44,9 +45,10 @@ async fn the_catalog_becomes_products_that_are_neither_active_nor_published() {
     let products = scenario
         .host
         .record()
-        .products(instance.id, ProductFilter::default())
+        .products(instance.id, &ProductFilter::default(), &Page::all())
         .await
-        .expect("products");
+        .expect("products")
+        .rows;
     assert_eq!(products.len(), run.difference.new.len());
     assert!(
         products

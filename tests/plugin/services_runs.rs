@@ -8,7 +8,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use bss_model::{DifferenceKind, Product, ProductFilter, RunAction, RunLogLevel, RunState, ServicesRun};
+use bss_model::{
+    DifferenceKind, Page, Product, ProductFilter, RunAction, RunLogLevel, RunState, ServicesRun, SortOrder,
+};
 use bss_record::Record;
 use bss_simulator::{Catalog, Fault, Offer, Operation, Repeat};
 use host_harness::services_worker::{ExecutedRun, RunEnd};
@@ -29,9 +31,10 @@ async fn products(record: &Record) -> Vec<Product> {
         .expect("a record")
         .expect("an instance");
     record
-        .products(instance.id, ProductFilter::default())
+        .products(instance.id, &ProductFilter::default(), &Page::all())
         .await
         .expect("products")
+        .rows
 }
 
 /// The runs on record, the latest first.
@@ -41,7 +44,12 @@ async fn runs(record: &Record) -> Vec<ServicesRun> {
         .await
         .expect("a record")
         .expect("an instance");
-    record.services_runs(instance.id).await.expect("runs")
+    let latest_first = Page::all().in_order(SortOrder::Descending);
+    record
+        .services_runs(instance.id, &latest_first)
+        .await
+        .expect("runs")
+        .rows
 }
 
 /// Makes a run, which must end well.
@@ -112,7 +120,11 @@ async fn bad_items_are_left_out_with_a_line_each_and_the_rest_is_applied() {
     assert_eq!((run.state, run.skipped), (RunState::CompletedWithErrors, 5));
     assert!(!run.difference.new.is_empty());
     let record = scenario.host.record();
-    let log = record.services_run_log(run.run).await.expect("a log");
+    let log = record
+        .services_run_log(run.run, &Page::all())
+        .await
+        .expect("a log")
+        .rows;
     let skipped = log.iter().filter(|line| line.action == RunAction::Skipped);
     assert_eq!(skipped.count(), 5, "{log:?}");
     let recorded = &runs(record).await[0];
@@ -125,9 +137,10 @@ async fn bad_items_are_left_out_with_a_line_each_and_the_rest_is_applied() {
             .is_some_and(|progress| progress.done > 5)
     );
     let new = record
-        .services_run_differences(run.run)
+        .services_run_differences(run.run, &Page::all())
         .await
-        .expect("differences");
+        .expect("differences")
+        .rows;
     assert_eq!(new.len(), run.difference.new.len());
     assert!(
         new.iter()
@@ -185,7 +198,11 @@ async fn a_run_that_fails_says_why_and_the_next_one_can_start_at_once() {
     let run = runs(record).await.remove(0);
     assert_eq!(run.state, RunState::Failed);
     assert_eq!(run.reason.expect("a reason").code, "catalog-endless");
-    let log = record.services_run_log(run.id).await.expect("a log");
+    let log = record
+        .services_run_log(run.id, &Page::all())
+        .await
+        .expect("a log")
+        .rows;
     assert_eq!(log.last().expect("a line").level, RunLogLevel::Error);
     assert_eq!(products(record).await, before);
     faults.clear();

@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use bss_model::Asset;
+use bss_model::{Asset, Page};
 use bss_sandbox::call_trace::{TRACES_DIRECTORY, TraceSpan, Traces};
 use bss_simulator::{Fault, Operation, Repeat, When};
 use serde_json::Value;
@@ -62,7 +62,13 @@ fn assert_nested(span: &TraceSpan) {
 
 async fn assets(scenario: &Scenario) -> Vec<Asset> {
     let filter = bss_model::AssetFilter::default();
-    scenario.host.record().assets(filter).await.expect("the assets")
+    scenario
+        .host
+        .record()
+        .assets(&filter, &Page::all())
+        .await
+        .expect("the assets")
+        .rows
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -239,8 +245,8 @@ async fn a_trace_holds_no_secret_no_query_and_no_customer() {
         kept.push_str(&std::fs::read_to_string(file.expect("a file").path()).expect("text"));
     }
     assert!(kept.contains(&asset.id.to_string()) && kept.contains("/tokens"));
-    let key = asset.product_key.expect("a key");
-    let link = asset.activation_link.expect("a link");
+    let secrets = scenario.secrets(std::slice::from_ref(&asset)).await.remove(0);
+    let (key, link) = (secrets.product_key, secrets.activation_link.expect("a link"));
     for absent in [
         key.expose(),
         link.expose(),

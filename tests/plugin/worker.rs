@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use bss_model::{Asset, AssetFilter, AssetSelection, AttemptResult, SyncStatus};
+use bss_model::{Asset, AssetFilter, AssetSelection, AttemptResult, Page, SyncStatus};
 use bss_record::{RECORD_FILE, Record, RetryError};
 use bss_simulator::{Fault, Operation, Repeat};
 use host_harness::license_order::PlaceError;
@@ -23,8 +23,9 @@ async fn placed(scenario: &Scenario, quantity: u32) -> uuid::Uuid {
 }
 
 async fn assets(scenario: &Scenario) -> Vec<Asset> {
-    let assets = scenario.host.record().assets(AssetFilter::default()).await;
-    assets.expect("the assets")
+    let filter = AssetFilter::default();
+    let assets = scenario.host.record().assets(&filter, &Page::all()).await;
+    assets.expect("the assets").rows
 }
 
 fn all_licensed(assets: &[Asset]) -> bool {

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bss_model::{AssetFilter, AssetSelection, Choice, Contact, Decision, NewLine, Party, Price, SyncStatus};
+use bss_model::{
+    AssetFilter, AssetSelection, Choice, Contact, Decision, NewLine, Page, Party, Price, SyncStatus,
+};
 use bss_sandbox::bindings::license_order as contract;
 use bss_sandbox::call_event::CallListener;
 use bss_simulator::Catalog;
@@ -82,9 +84,10 @@ impl Site {
             sync_status: Some(SyncStatus::Synchronized),
             ..AssetFilter::default()
         };
-        let assets = self.host.record().assets(licensed).await;
+        let assets = self.host.record().assets(&licensed, &Page::all()).await;
         let bought = assets
             .map_err(BenchError::when("the record can't be read"))?
+            .rows
             .len();
         if bought != lines as usize {
             return Err(BenchError::unusable(format!(

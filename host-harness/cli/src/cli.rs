@@ -11,6 +11,7 @@ mod instances;
 mod invoices;
 mod mail;
 mod orders;
+mod pages;
 mod pfx;
 mod prerequisites;
 mod products;

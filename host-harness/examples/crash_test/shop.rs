@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use bss_keys::PfxCode;
 use bss_model::{
     Actor, AssetFilter, AssetSelection, BillingFilter, Choice, Contact, Decision, MailDelivery, MailFilter,
-    MailSettings, MailState, NewInstance, NewLine, Party, Price, ProductFilter, Reach,
+    MailSettings, MailState, NewInstance, NewLine, Page, Party, Price, ProductFilter, Reach,
 };
 use bss_simulator::read_ledger;
 use host_harness::Host;
@@ -106,7 +106,8 @@ impl Shop {
             state: Some(MailState::Pending),
             ..MailFilter::default()
         };
-        Ok(self.host.record().mails(pending).await?.len() as u64)
+        let mails = self.host.record().mails(&pending, &Page::all()).await?;
+        Ok(mails.rows.len() as u64)
     }
 
     /// Places orders of one license each.
@@ -139,21 +140,25 @@ impl Shop {
 
     /// The asset of each invoice line.
     pub(crate) async fn charged(&self) -> Result<Vec<Uuid>> {
-        let invoices = self.host.record().invoices(BillingFilter::default()).await?;
+        let filter = BillingFilter::default();
+        let invoices = self.host.record().invoices(&filter, &Page::all()).await?.rows;
         let lines = invoices.iter().flat_map(|invoice| &invoice.lines);
         Ok(lines.map(|line| line.asset_id).collect())
     }
 
     /// All order lines as they are on record.
     pub(crate) async fn lines(&self) -> Result<Vec<Line>> {
-        let assets = self.host.record().assets(AssetFilter::default()).await?;
+        let record = self.host.record();
+        let assets = record.assets(&AssetFilter::default(), &Page::all()).await?.rows;
+        let ids: Vec<Uuid> = assets.iter().map(|asset| asset.id).collect();
+        let mut secrets = record.license_secrets(&ids).await?;
         let lines = assets.into_iter().map(|asset| {
             let purchase = asset.client_transaction_id.to_string();
-            let license = asset.product_key.map(|product_key| License {
+            let license = secrets.remove(&asset.id).map(|secrets| License {
                 client_transaction_id: purchase.clone(),
                 transaction_id: asset.transaction_id.unwrap_or_default(),
                 license_token_id: asset.license_token_id.unwrap_or_default(),
-                product_key,
+                product_key: secrets.product_key,
             });
             Line {
                 asset_id: asset.id,
@@ -223,9 +228,10 @@ async fn sell_two(host: &Host) -> Result<[String; 2]> {
     let instance = host.named_instance(INSTANCE).await?;
     let products = host
         .record()
-        .products(instance.id, ProductFilter::default())
+        .products(instance.id, &ProductFilter::default(), &Page::all())
         .await?;
     let mut codes = products
+        .rows
         .into_iter()
         .filter(|product| !product.discontinued && product.offered.min_quantity <= 1)
         .map(|product| product.offered.code);

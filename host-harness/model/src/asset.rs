@@ -10,7 +10,6 @@ use crate::license::LicenseTokenStatus;
 use crate::license::ReturnStatus;
 use crate::price::Price;
 use crate::problem::Problem;
-use crate::secret::Secret;
 use crate::words::stored_enum;
 
 /// The name space of client transaction ids (RFC 9562, version 5). It must never change: an id that is asked for
@@ -92,10 +91,10 @@ pub struct Asset {
     pub transaction_id: Option<String>,
     /// The vendor's name for its license token.
     pub license_token_id: Option<String>,
-    /// What the customer types in.
-    pub product_key: Option<Secret>,
-    /// Where the customer redeems it.
-    pub activation_link: Option<Secret>,
+    /// The product key, with all but its last group hidden. `None`: no license. The whole key is in [`LicenseSecrets`](crate::LicenseSecrets).
+    pub masked_product_key: Option<String>,
+    /// The host of the activation link; `*****` for a license from before hosts were on record. `None`: no license, or none with a link.
+    pub activation_link_host: Option<String>,
     /// What the vendor said last of the license.
     pub license_token_status: Option<LicenseTokenStatus>,
     /// What became of a return.
@@ -117,14 +116,20 @@ pub struct Asset {
 }
 
 /// Which assets to show; all that is given must hold.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct AssetFilter {
     /// Of an instance.
     pub instance: Option<Uuid>,
     /// Of an order.
     pub order: Option<Uuid>,
+    /// Of a customer, by the platform's own name for it.
+    pub customer: Option<String>,
     /// With or without license.
     pub sync_status: Option<SyncStatus>,
+    /// Only those whose purchase is open and has been since this time or longer, in milliseconds.
+    pub open_since_ms: Option<i64>,
+    /// Only those that somebody else returned: see [`is_returned_elsewhere`].
+    pub returned_elsewhere: bool,
 }
 
 /// Whether the vendor has taken a license back that the platform has not cancelled, as far as is on record: somebody

@@ -137,6 +137,8 @@ pub struct Cancellation {
 pub struct CancellationFilter {
     /// Of an asset.
     pub asset: Option<Uuid>,
+    /// That stand so.
+    pub state: Option<CancellationState>,
     /// Only those of which something is still to come.
     pub open: bool,
 }

@@ -44,15 +44,15 @@ pub use instance::{
     Authority, Change, Instance, NewInstance, Reach, SavedSettings, SettingsVersion, Standing,
 };
 pub use invoice::{BillingFilter, Credit, Invoice, InvoiceLine};
-pub use license::{License, LicenseTokenStatus, ReturnStatus};
+pub use license::{License, LicenseSecrets, LicenseTokenStatus, ReturnStatus};
 pub use license_return::{BegunReturn, ReturnAttempt, ReturnOutcome, ReturnResult, TakenReturn};
 pub use mail::{
     Mail, MailDelivery, MailFilter, MailKind, MailOutcome, MailSettings, MailState, MailToSend,
     SmtpProtection, SmtpServer,
 };
 pub use order::{
-    Contact, InvalidParty, LANGUAGE_LENGTH_MAX, NewLine, NewOrder, Order, OrderLine, Party, is_email_address,
-    is_language, merged,
+    Contact, InvalidParty, LANGUAGE_LENGTH_MAX, NewLine, NewOrder, Order, OrderFilter, OrderLine, Party,
+    is_email_address, is_language, merged,
 };
 pub use page::{Cursor, Page, Rows, SortOrder};
 pub use price::Price;

@@ -34,6 +34,15 @@ stored_enum!(ReturnStatus {
     Successful = "successful", "SUCCESSFUL";
 });
 
+/// The parts of a license that only its customer is to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LicenseSecrets {
+    /// What the customer types in.
+    pub product_key: Secret,
+    /// Where the customer redeems it. None: the vendor gave none.
+    pub activation_link: Option<Secret>,
+}
+
 /// A license as the vendor issued it.
 #[derive(Clone, Debug)]
 pub struct License {
@@ -55,4 +64,18 @@ pub struct License {
     pub purchased_at_ms: i64,
     /// Until when it can be returned, in milliseconds. None: the vendor did not say.
     pub returnable_until_ms: Option<i64>,
+}
+
+impl License {
+    /// The host of the activation link: enough to know where it leads. Empty: the link is no URI. `None`: there is no link.
+    pub fn activation_link_host(&self) -> Option<String> {
+        let link = self.activation_link.as_ref()?;
+        let uri = link.expose().parse::<http::Uri>().ok();
+        Some(
+            uri.as_ref()
+                .and_then(http::Uri::host)
+                .unwrap_or_default()
+                .to_owned(),
+        )
+    }
 }

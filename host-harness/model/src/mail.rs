@@ -7,6 +7,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::asset::Asset;
+use crate::license::LicenseSecrets;
 use crate::order::Contact;
 use crate::order::Party;
 use crate::problem::Problem;
@@ -78,8 +79,10 @@ pub struct MailToSend {
     pub id: Uuid,
     /// What it is for.
     pub kind: MailKind,
-    /// What it is about, secrets included.
+    /// What it is about.
     pub asset: Asset,
+    /// The secrets of the asset's license.
+    pub secrets: LicenseSecrets,
     /// Who gets the license.
     pub customer: Party,
     /// Who sells, where a reseller stands between.

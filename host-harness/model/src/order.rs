@@ -86,6 +86,21 @@ pub struct Order {
     pub lines: Vec<OrderLine>,
 }
 
+/// Which orders to show; all that is given must hold.
+#[derive(Clone, Debug, Default)]
+pub struct OrderFilter {
+    /// Of an instance.
+    pub instance: Option<Uuid>,
+    /// Of a customer, by the platform's own name for it.
+    pub customer: Option<String>,
+    /// Placed at this time or later, in milliseconds.
+    pub since_ms: Option<i64>,
+    /// Placed before this time, in milliseconds.
+    pub until_ms: Option<i64>,
+    /// Placed with this idempotency key. Each instance has its own keys.
+    pub idempotency_key: Option<String>,
+}
+
 /// Whether a text could be a language tag (RFC 5646 section 2.1): letters and digits between hyphens.
 pub fn is_language(text: &str) -> bool {
     text.len() <= LANGUAGE_LENGTH_MAX

@@ -32,7 +32,8 @@ pub enum SortOrder {
     Descending,
 }
 
-/// The place of a row in a list: its key, as an opaque text. A cursor is good for the list, filter and order that it came from.
+/// The place of a row in a list: its key, as an opaque text. A cursor is good for the filter and order that it came from;
+/// another list refuses it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Cursor(String);
 

@@ -1,17 +1,21 @@
 //! Assets: what the units of an order became.
 
+use std::collections::BTreeMap;
+
 use bss_model::clock::now_ms;
 use bss_model::{
-    Act, Actor, Advice, Asset, AssetFilter, AssetStatus, Diagnose, Diagnosis, ErrorKind, LicenseTokenStatus,
-    Price, ReturnStatus, Secret, Subject, SyncStatus,
+    Act, Actor, Advice, Asset, AssetFilter, AssetStatus, Diagnose, Diagnosis, ErrorKind, LicenseSecrets,
+    LicenseTokenStatus, Page, Price, ReturnStatus, Rows, Secret, Subject, SyncStatus,
 };
 use serde_json::json;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row as _, SqliteConnection};
+use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection};
 use uuid::Uuid;
 
 use super::acts::write_act;
-use super::stored::{count, from_json, id};
+use super::paging::KeyColumn::{Integer, Text};
+use super::paging::List;
+use super::stored::{ROWS_PER_STATEMENT, count, from_json, id, push_ids};
 use super::{Record, RecordError, begin_write};
 
 /// Why an asset is not tried again.
@@ -47,37 +51,112 @@ impl Diagnose for RetryError {
     }
 }
 
+/// Assets in the order in which they were ordered.
+pub(super) const ASSETS: List = List {
+    name: "assets",
+    key: &[Integer("created_at_ms"), Text("order_id"), Integer("position")],
+};
+
+pub(super) fn assets_query(filter: &AssetFilter) -> QueryBuilder<Sqlite> {
+    let mut query = QueryBuilder::new("SELECT * FROM assets WHERE 1 = 1");
+    if let Some(instance) = filter.instance {
+        query.push(" AND instance_id = ").push_bind(instance.to_string());
+    }
+    if let Some(order) = filter.order {
+        query.push(" AND order_id = ").push_bind(order.to_string());
+    }
+    if let Some(customer) = &filter.customer {
+        query.push(" AND customer_id = ").push_bind(customer.clone());
+    }
+    if let Some(sync_status) = filter.sync_status {
+        query.push(" AND sync_status = ").push_bind(sync_status.word());
+    }
+    if let Some(open_since_ms) = filter.open_since_ms {
+        query
+            .push(" AND sync_status = ")
+            .push_bind(SyncStatus::Unsynchronised.word());
+        query.push(" AND wanted_since_ms <= ").push_bind(open_since_ms);
+    }
+    if filter.returned_elsewhere {
+        // As in the condition of the index.
+        query.push(" AND status = 'active' AND return_status = 'successful'");
+    }
+    query
+}
+
 impl Record {
     /// The asset of an id. None: there is none.
     ///
     /// # Errors
-    /// When the record can't be read, or the host key does not open it.
+    /// When the record can't be read.
     pub async fn asset(&self, asset_id: Uuid) -> Result<Option<Asset>, RecordError> {
         let row = sqlx::query("SELECT * FROM assets WHERE id = $1")
             .bind(asset_id.to_string())
             .fetch_optional(&self.readers)
             .await?;
-        row.as_ref().map(|row| self.read_asset(row)).transpose()
+        row.as_ref().map(read_asset).transpose()
     }
 
-    /// The assets that a filter names, in the order in which they were ordered.
+    /// The assets that a filter names, by the time of their orders. Nothing is decrypted.
     ///
     /// # Errors
-    /// When the record can't be read, or the host key does not open it.
-    pub async fn assets(&self, filter: AssetFilter) -> Result<Vec<Asset>, RecordError> {
-        let mut query = QueryBuilder::new("SELECT * FROM assets WHERE 1 = 1");
-        if let Some(instance) = filter.instance {
-            query.push(" AND instance_id = ").push_bind(instance.to_string());
+    /// When the record can't be read, or the page is not of this list.
+    pub async fn assets(&self, filter: &AssetFilter, page: &Page) -> Result<Rows<Asset>, RecordError> {
+        self.page(&ASSETS, assets_query(filter), page, read_asset).await
+    }
+
+    /// The secrets of the licenses of assets, by asset. An asset without license is left out. Only these are decrypted.
+    ///
+    /// # Errors
+    /// When the record can't be read, or the host key does not open one of them.
+    pub async fn license_secrets(
+        &self,
+        assets: &[Uuid],
+    ) -> Result<BTreeMap<Uuid, LicenseSecrets>, RecordError> {
+        let mut connection = self.readers.acquire().await?;
+        let mut secrets = BTreeMap::new();
+        for assets in assets.chunks(ROWS_PER_STATEMENT) {
+            secrets.extend(self.read_license_secrets(&mut connection, assets).await?);
         }
-        if let Some(order) = filter.order {
-            query.push(" AND order_id = ").push_bind(order.to_string());
+        Ok(secrets)
+    }
+
+    pub(super) async fn read_license_secrets(
+        &self,
+        connection: &mut SqliteConnection,
+        assets: &[Uuid],
+    ) -> Result<BTreeMap<Uuid, LicenseSecrets>, RecordError> {
+        let mut query = QueryBuilder::new(
+            "SELECT id, sealed_product_key, sealed_activation_link FROM assets
+             WHERE sealed_product_key IS NOT NULL AND id IN (",
+        );
+        push_ids(&mut query, assets);
+        // As many forms as there are numbers of assets: not worth keeping.
+        let query = query.push(")").build().persistent(false);
+        let rows = query.fetch_all(connection).await?;
+        let mut secrets = BTreeMap::new();
+        for row in &rows {
+            secrets.insert(id(row, "id")?, self.open_license(row)?);
         }
-        if let Some(sync_status) = filter.sync_status {
-            query.push(" AND sync_status = ").push_bind(sync_status.word());
-        }
-        query.push(" ORDER BY created_at_ms, order_id, position");
-        let rows = query.build().fetch_all(&self.readers).await?;
-        rows.iter().map(|row| self.read_asset(row)).collect()
+        Ok(secrets)
+    }
+
+    fn open_license(&self, row: &SqliteRow) -> Result<LicenseSecrets, RecordError> {
+        let asset_id = id(row, "id")?;
+        let link: Option<&[u8]> = row.try_get("sealed_activation_link")?;
+        let link = link.map(|link| self.open_secret(&link_purpose(asset_id), link));
+        Ok(LicenseSecrets {
+            product_key: self.open_secret(&key_purpose(asset_id), row.try_get("sealed_product_key")?)?,
+            activation_link: link.transpose()?,
+        })
+    }
+
+    fn open_secret(&self, purpose: &str, sealed: &[u8]) -> Result<Secret, RecordError> {
+        let text = self.host_key.open(purpose, sealed)?;
+        let text = std::str::from_utf8(&text).map_err(|_| RecordError::Damaged {
+            what: format!("the {purpose} is no text"),
+        })?;
+        Ok(Secret::new(text))
     }
 
     /// Has an asset's license bought after all, from now on: one that has definitively failed is open again, and
@@ -128,62 +207,50 @@ impl Record {
         transaction.commit().await.map_err(RecordError::from)?;
         Ok(())
     }
+}
 
-    pub(super) async fn read_asset_of(
-        &self,
-        connection: &mut SqliteConnection,
-        asset_id: Uuid,
-    ) -> Result<Asset, RecordError> {
-        let row = sqlx::query("SELECT * FROM assets WHERE id = $1")
-            .bind(asset_id.to_string())
-            .fetch_one(connection)
-            .await?;
-        self.read_asset(&row)
-    }
+pub(super) async fn read_asset_of(
+    connection: &mut SqliteConnection,
+    asset_id: Uuid,
+) -> Result<Asset, RecordError> {
+    let row = sqlx::query("SELECT * FROM assets WHERE id = $1")
+        .bind(asset_id.to_string())
+        .fetch_one(connection)
+        .await?;
+    read_asset(&row)
+}
 
-    fn read_asset(&self, row: &SqliteRow) -> Result<Asset, RecordError> {
-        let asset_id = id(row, "id")?;
-        let reason: Option<&str> = row.try_get("reason")?;
-        let license_token_status: Option<&str> = row.try_get("license_token_status")?;
-        let opened = |name: &str, purpose: String| -> Result<Option<Secret>, RecordError> {
-            let Some(sealed) = row.try_get::<Option<&[u8]>, _>(name)? else {
-                return Ok(None);
-            };
-            let text = self.host_key.open(&purpose, sealed)?;
-            let text = std::str::from_utf8(&text).map_err(|_| RecordError::Damaged {
-                what: format!("the {purpose} is no text"),
-            })?;
-            Ok(Some(Secret::new(text)))
-        };
-        Ok(Asset {
-            id: asset_id,
-            instance_id: id(row, "instance_id")?,
-            order_id: id(row, "order_id")?,
-            position: count(row, "position")?,
-            product_code: row.try_get("product_code")?,
-            product_name: row.try_get("product_name")?,
-            generation: count(row, "generation")?,
-            client_transaction_id: id(row, "client_transaction_id")?,
-            status: AssetStatus::from_word(row.try_get("status")?)?,
-            sync_status: SyncStatus::from_word(row.try_get("sync_status")?)?,
-            reason: reason.map(|_| from_json(row, "reason")).transpose()?,
-            transaction_id: row.try_get("transaction_id")?,
-            license_token_id: row.try_get("license_token_id")?,
-            product_key: opened("sealed_product_key", key_purpose(asset_id))?,
-            activation_link: opened("sealed_activation_link", link_purpose(asset_id))?,
-            license_token_status: license_token_status
-                .map(LicenseTokenStatus::from_word)
-                .transpose()?,
-            return_status: ReturnStatus::from_word(row.try_get("return_status")?)?,
-            purchased_at_ms: row.try_get("purchased_at_ms")?,
-            returnable_until_ms: row.try_get("returnable_until_ms")?,
-            created_at_ms: row.try_get("created_at_ms")?,
-            due_at_ms: row.try_get("due_at_ms")?,
-            wanted_since_ms: row.try_get("wanted_since_ms")?,
-            price: price(row)?,
-            refreshed_at_ms: row.try_get("refreshed_at_ms")?,
-        })
-    }
+fn read_asset(row: &SqliteRow) -> Result<Asset, RecordError> {
+    let reason: Option<&str> = row.try_get("reason")?;
+    let license_token_status: Option<&str> = row.try_get("license_token_status")?;
+    Ok(Asset {
+        id: id(row, "id")?,
+        instance_id: id(row, "instance_id")?,
+        order_id: id(row, "order_id")?,
+        position: count(row, "position")?,
+        product_code: row.try_get("product_code")?,
+        product_name: row.try_get("product_name")?,
+        generation: count(row, "generation")?,
+        client_transaction_id: id(row, "client_transaction_id")?,
+        status: AssetStatus::from_word(row.try_get("status")?)?,
+        sync_status: SyncStatus::from_word(row.try_get("sync_status")?)?,
+        reason: reason.map(|_| from_json(row, "reason")).transpose()?,
+        transaction_id: row.try_get("transaction_id")?,
+        license_token_id: row.try_get("license_token_id")?,
+        masked_product_key: row.try_get("masked_product_key")?,
+        activation_link_host: row.try_get("activation_link_host")?,
+        license_token_status: license_token_status
+            .map(LicenseTokenStatus::from_word)
+            .transpose()?,
+        return_status: ReturnStatus::from_word(row.try_get("return_status")?)?,
+        purchased_at_ms: row.try_get("purchased_at_ms")?,
+        returnable_until_ms: row.try_get("returnable_until_ms")?,
+        created_at_ms: row.try_get("created_at_ms")?,
+        due_at_ms: row.try_get("due_at_ms")?,
+        wanted_since_ms: row.try_get("wanted_since_ms")?,
+        price: price(row)?,
+        refreshed_at_ms: row.try_get("refreshed_at_ms")?,
+    })
 }
 
 fn price(row: &SqliteRow) -> Result<Option<Price>, RecordError> {

@@ -14,7 +14,7 @@ use sqlx::{QueryBuilder, Row as _, SqliteConnection};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::assets::{key_purpose, link_purpose};
+use super::assets::{key_purpose, link_purpose, read_asset_of};
 use super::invoices::charge;
 use super::outbox::enqueue;
 use super::stored::{count, from_json, id, push_ids, to_json};
@@ -223,7 +223,7 @@ impl Record {
                     number,
                 })?;
         let is_last = attempts.last().is_some_and(|last| last.number == number);
-        let asset = self.read_asset_of(transaction, asset_id).await?;
+        let asset = read_asset_of(transaction, asset_id).await?;
         // Otherwise the worker of a later attempt has it now.
         if is_last {
             release(transaction, end).await?;
@@ -276,7 +276,7 @@ impl Record {
             }
             _ => {}
         }
-        Ok(self.read_asset_of(transaction, asset_id).await?)
+        Ok(read_asset_of(transaction, asset_id).await?)
     }
 
     async fn write_license(
@@ -298,7 +298,8 @@ impl Record {
             "UPDATE assets
              SET sync_status = $2, reason = NULL, transaction_id = $3, license_token_id = $4,
                  sealed_product_key = $5, sealed_activation_link = $6, license_token_status = $7,
-                 return_status = $8, purchased_at_ms = $9, returnable_until_ms = $10
+                 return_status = $8, purchased_at_ms = $9, returnable_until_ms = $10,
+                 masked_product_key = $11, activation_link_host = $12
              WHERE id = $1",
         )
         .bind(asset_id.to_string())
@@ -311,12 +312,14 @@ impl Record {
         .bind(license.return_status.word())
         .bind(license.purchased_at_ms)
         .bind(license.returnable_until_ms)
+        .bind(license.product_key.masked())
+        .bind(license.activation_link_host())
         .execute(transaction)
         .await?;
         Ok(())
     }
 
-    /// Every attempt at an asset, the first one first.
+    /// Every attempt at an asset, the first one first. Attempts are few: pauses between them grow, and end with the purchase.
     ///
     /// # Errors
     /// When the record can't be read.

@@ -3,15 +3,17 @@
 use bss_model::clock::now_ms;
 use bss_model::{
     Act, Actor, Advice, AssetStatus, Cancellation, CancellationDecision, CancellationFilter,
-    CancellationState, CommentTooLong, Diagnose, Diagnosis, ErrorKind, Requester, RequesterKind, Subject,
-    SyncStatus, return_client_transaction_id, short_enough,
+    CancellationState, CommentTooLong, Diagnose, Diagnosis, ErrorKind, Page, Requester, RequesterKind, Rows,
+    Subject, SyncStatus, return_client_transaction_id, short_enough,
 };
 use serde_json::json;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row as _, SqliteConnection};
+use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection};
 use uuid::Uuid;
 
 use super::acts::write_act;
+use super::paging::KeyColumn::{Integer, Text};
+use super::paging::List;
 use super::stored::{count, from_json, id};
 use super::{Record, RecordError, begin_write};
 
@@ -117,6 +119,26 @@ impl From<sqlx::Error> for DecideError {
     fn from(source: sqlx::Error) -> Self {
         Self::Record(source.into())
     }
+}
+
+/// Cancellations in the order in which they were asked for.
+pub(super) const CANCELLATIONS: List = List {
+    name: "cancellations",
+    key: &[Integer("requested_at_ms"), Text("asset_id"), Integer("number")],
+};
+
+pub(super) fn cancellations_query(filter: &CancellationFilter) -> QueryBuilder<Sqlite> {
+    let mut query = QueryBuilder::new("SELECT * FROM cancellations WHERE 1 = 1");
+    if let Some(asset) = filter.asset {
+        query.push(" AND asset_id = ").push_bind(asset.to_string());
+    }
+    if let Some(state) = filter.state {
+        query.push(" AND state = ").push_bind(state.word());
+    }
+    if filter.open {
+        query.push(" AND ended_at_ms IS NULL");
+    }
+    query
 }
 
 impl Record {
@@ -266,21 +288,17 @@ impl Record {
         read(&mut connection, cancellation_id).await
     }
 
-    /// The cancellations that a filter names, in the order in which they were asked for.
+    /// The cancellations that a filter names, by the time at which they were asked for.
     ///
     /// # Errors
-    /// When the record can't be read.
-    pub async fn cancellations(&self, filter: CancellationFilter) -> Result<Vec<Cancellation>, RecordError> {
-        let mut query = QueryBuilder::new("SELECT * FROM cancellations WHERE 1 = 1");
-        if let Some(asset) = filter.asset {
-            query.push(" AND asset_id = ").push_bind(asset.to_string());
-        }
-        if filter.open {
-            query.push(" AND state IN ('requested', 'returning')");
-        }
-        query.push(" ORDER BY requested_at_ms, asset_id, number");
-        let rows = query.build().fetch_all(&self.readers).await?;
-        rows.iter().map(cancellation).collect()
+    /// When the record can't be read, or the page is not of this list.
+    pub async fn cancellations(
+        &self,
+        filter: &CancellationFilter,
+        page: &Page,
+    ) -> Result<Rows<Cancellation>, RecordError> {
+        let query = cancellations_query(filter);
+        self.page(&CANCELLATIONS, query, page, cancellation).await
     }
 }
 

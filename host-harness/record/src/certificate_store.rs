@@ -1,5 +1,6 @@
 //! The certificates that instances prove who they are with: a PFX file and its code in, a thumbprint out.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bss_keys::{
@@ -7,7 +8,7 @@ use bss_keys::{
     Unusable, describe, read_pfx,
 };
 use bss_model::clock::{now_ms, rfc3339};
-use bss_model::{Act, Actor, Advice, Diagnose, Diagnosis, ErrorKind, Subject, Thumbprint};
+use bss_model::{Act, Actor, Advice, Diagnose, Diagnosis, ErrorKind, NotAThumbprint, Subject, Thumbprint};
 use serde_json::{Value, json};
 use sqlx::{Row as _, SqlitePool};
 
@@ -236,7 +237,7 @@ impl CertificateStore {
         Ok(())
     }
 
-    /// All installed certificates, usable or not; those that expire first come first.
+    /// All installed certificates, usable or not; those that expire first come first. An instance has one, and its successor once a year.
     ///
     /// # Errors
     /// When the record can't be read.
@@ -276,16 +277,26 @@ impl CertificateStore {
         .map(Some)
     }
 
-    /// The names of the instances that have chosen a certificate, in order.
+    /// The names of the instances that have chosen each certificate, in order. A certificate that no instance has chosen is left out.
     ///
     /// # Errors
     /// When the record can't be read.
-    pub async fn used_by(&self, thumbprint: &Thumbprint) -> Result<Vec<String>, RecordError> {
-        let names = sqlx::query_scalar(INSTANCES_WITH_CERTIFICATE)
-            .bind(thumbprint.to_string())
-            .fetch_all(&self.readers)
-            .await?;
-        Ok(names)
+    pub async fn used_by(&self) -> Result<BTreeMap<Thumbprint, Vec<String>>, RecordError> {
+        let rows =
+            sqlx::query("SELECT thumbprint, name FROM instances WHERE thumbprint IS NOT NULL ORDER BY name")
+                .fetch_all(&self.readers)
+                .await?;
+        let mut used_by = BTreeMap::<Thumbprint, Vec<String>>::new();
+        for row in &rows {
+            let thumbprint: &str = row.try_get("thumbprint")?;
+            let thumbprint = thumbprint
+                .parse()
+                .map_err(|error: NotAThumbprint| RecordError::Damaged {
+                    what: error.to_string(),
+                })?;
+            used_by.entry(thumbprint).or_default().push(row.try_get("name")?);
+        }
+        Ok(used_by)
     }
 
     /// Forgets a certificate and its private key.

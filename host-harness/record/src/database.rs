@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use bss_keys::HostKeyError;
+use bss_model::Cursor;
 use bss_model::words::UnknownWord;
 use bss_model::{Advice, Diagnose, Diagnosis, ErrorKind};
 use sqlx::sqlite::Sqlite;
@@ -48,6 +49,12 @@ pub enum RecordError {
     /// The task that wrote for the caller ended early. What it had begun may be on record.
     #[error("the task that was writing to the record ended early")]
     TaskEnded,
+    /// A page was asked for that does not begin in its list.
+    #[error("cursor `{}` is not from this list", cursor.as_str().escape_debug())]
+    InvalidCursor {
+        /// The cursor.
+        cursor: Cursor,
+    },
     /// What was stored makes no sense.
     #[error("the record is damaged: {what}")]
     Damaged {
@@ -74,6 +81,9 @@ impl Diagnose for RecordError {
                 .say("a record that a newer version of this program has written needs that version"),
             Self::Database(_) => Diagnosis::new(ErrorKind::Unavailable, "record-unavailable"),
             Self::TaskEnded => Diagnosis::new(ErrorKind::Unavailable, "record-task-ended"),
+            Self::InvalidCursor { .. } => {
+                Diagnosis::new(ErrorKind::Invalid, "invalid-cursor").say("begin again with the first page")
+            }
             Self::Damaged { .. } => {
                 Diagnosis::new(ErrorKind::Damaged, "record-damaged").advise(Advice::RestoreBackup)
             }

@@ -2,21 +2,22 @@
 
 use std::collections::BTreeMap;
 
+use super::acts::write_act;
+use super::paging::KeyColumn::Integer;
+use super::paging::List;
+use super::stored::{from_json, id, to_json};
+use super::{Record, RecordError, begin_write};
 use bss_model::clock::now_ms;
 use bss_model::{
-    Act, Actor, ActorKind, Advice, Change, Diagnose, Diagnosis, ErrorKind, Instance, NewInstance,
+    Act, Actor, ActorKind, Advice, Change, Diagnose, Diagnosis, ErrorKind, Instance, NewInstance, Page, Rows,
     SavedSettings, SettingsVersion, Standing, Subject, Thumbprint,
 };
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use serde_json::{Value, json};
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Row as _, SqliteConnection};
+use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection};
 use uuid::Uuid;
-
-use super::acts::write_act;
-use super::stored::{from_json, id, to_json};
-use super::{Record, RecordError, begin_write};
 
 /// Why an instance was not made.
 #[derive(Debug, thiserror::Error)]
@@ -124,6 +125,18 @@ impl From<sqlx::Error> for SaveError {
 /// As long as the longest text field of the form.
 const NAME_CHARS_MAX: usize = 100;
 
+/// Saves of an instance's settings by version.
+pub(super) const HISTORY: List = List {
+    name: "instance-history",
+    key: &[Integer("version")],
+};
+
+pub(super) fn history_query(instance_id: Uuid) -> QueryBuilder<Sqlite> {
+    let mut query = QueryBuilder::new("SELECT * FROM instance_history WHERE instance_id = ");
+    query.push_bind(instance_id.to_string());
+    query
+}
+
 impl Record {
     /// Makes an instance without settings.
     ///
@@ -199,7 +212,7 @@ impl Record {
         row.as_ref().map(read_instance).transpose()
     }
 
-    /// All instances, by name.
+    /// All instances, by name. An operator makes a handful, one for each tenant and currency.
     ///
     /// # Errors
     /// When the record can't be read.
@@ -270,28 +283,17 @@ impl Record {
         Ok(saved)
     }
 
-    /// Every save of an instance's settings, the first one first.
+    /// The saves of an instance's settings, by version.
     ///
     /// # Errors
-    /// When the record can't be read.
-    pub async fn instance_history(&self, instance_id: Uuid) -> Result<Vec<SettingsVersion>, RecordError> {
-        let rows = sqlx::query("SELECT * FROM instance_history WHERE instance_id = $1 ORDER BY version")
-            .bind(instance_id.to_string())
-            .fetch_all(&self.readers)
-            .await?;
-        let read = |row: &SqliteRow| {
-            Ok(SettingsVersion {
-                version: row.try_get("version")?,
-                changed_by: Actor {
-                    kind: ActorKind::from_word(row.try_get("changed_by_kind")?)?,
-                    name: row.try_get("changed_by")?,
-                },
-                changed_at_ms: row.try_get("changed_at_ms")?,
-                standing: Standing::from_word(row.try_get("standing")?)?,
-                changes: from_json(row, "changes")?,
-            })
-        };
-        rows.iter().map(read).collect()
+    /// When the record can't be read, or the page is not of this list.
+    pub async fn instance_history(
+        &self,
+        instance_id: Uuid,
+        page: &Page,
+    ) -> Result<Rows<SettingsVersion>, RecordError> {
+        self.page(&HISTORY, history_query(instance_id), page, read_version)
+            .await
     }
 
     /// Whether an instance has licenses, or purchases that may yet turn out to have brought one.
@@ -398,6 +400,19 @@ fn settings_detail(old: &Instance, new: &Instance) -> Value {
         detail["thumbprint"] = json!({ "before": before, "after": after });
     }
     detail
+}
+
+fn read_version(row: &SqliteRow) -> Result<SettingsVersion, RecordError> {
+    Ok(SettingsVersion {
+        version: row.try_get("version")?,
+        changed_by: Actor {
+            kind: ActorKind::from_word(row.try_get("changed_by_kind")?)?,
+            name: row.try_get("changed_by")?,
+        },
+        changed_at_ms: row.try_get("changed_at_ms")?,
+        standing: Standing::from_word(row.try_get("standing")?)?,
+        changes: from_json(row, "changes")?,
+    })
 }
 
 pub(super) fn read_instance(row: &SqliteRow) -> Result<Instance, RecordError> {

@@ -2,29 +2,49 @@
 
 use std::collections::BTreeMap;
 
-use bss_model::{Asset, BillingFilter, Credit, Invoice, InvoiceLine, Price};
+use bss_model::{Asset, BillingFilter, Credit, Invoice, InvoiceLine, Page, Price, Rows};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection};
 use uuid::Uuid;
 
-use super::stored::{count, id};
+use super::paging::KeyColumn::Integer;
+use super::paging::List;
+use super::stored::{ROWS_PER_STATEMENT, count, id, push_ids};
 use super::{Record, RecordError};
 
 /// Invoices and credits are numbered apart, each from 1 without gaps, as bookkeepers expect of both.
 const INVOICE_NUMBERS: &str = "invoice";
 const CREDIT_NUMBERS: &str = "credit";
 
-/// Adds a filter to a query in which `orders` is joined.
-fn push(filter: BillingFilter, query: &mut QueryBuilder<Sqlite>) {
-    query.push(" WHERE 1 = 1");
+/// Invoices by number.
+pub(super) const INVOICES: List = List {
+    name: "invoices",
+    key: &[Integer("number")],
+};
+
+/// Credits by number.
+pub(super) const CREDITS: List = List {
+    name: "credits",
+    key: &[Integer("number")],
+};
+
+pub(super) fn invoices_query(filter: &BillingFilter) -> QueryBuilder<Sqlite> {
+    filtered("SELECT * FROM invoices WHERE 1 = 1", filter)
+}
+
+pub(super) fn credits_query(filter: &BillingFilter) -> QueryBuilder<Sqlite> {
+    filtered("SELECT * FROM credits WHERE 1 = 1", filter)
+}
+
+fn filtered(select: &str, filter: &BillingFilter) -> QueryBuilder<Sqlite> {
+    let mut query = QueryBuilder::new(select);
     if let Some(instance) = filter.instance {
-        query
-            .push(" AND orders.instance_id = ")
-            .push_bind(instance.to_string());
+        query.push(" AND instance_id = ").push_bind(instance.to_string());
     }
     if let Some(order) = filter.order {
-        query.push(" AND orders.id = ").push_bind(order.to_string());
+        query.push(" AND order_id = ").push_bind(order.to_string());
     }
+    query
 }
 
 impl Record {
@@ -33,55 +53,52 @@ impl Record {
     /// # Errors
     /// When the record can't be read.
     pub async fn invoice(&self, order_id: Uuid) -> Result<Option<Invoice>, RecordError> {
-        let order = Some(order_id);
-        let invoices = self.invoices(BillingFilter {
-            order,
+        let filter = BillingFilter {
+            order: Some(order_id),
             instance: None,
-        });
-        Ok(invoices.await?.pop())
+        };
+        let mut invoices = self.invoices(&filter, &Page::all()).await?;
+        Ok(invoices.rows.pop())
     }
 
-    /// The invoices that a filter names, by number.
+    /// The invoices that a filter names, by number, each with all of its lines.
     ///
     /// # Errors
-    /// When the record can't be read.
-    pub async fn invoices(&self, filter: BillingFilter) -> Result<Vec<Invoice>, RecordError> {
-        let mut query = QueryBuilder::new(
-            "SELECT invoices.number, invoices.issued_at_ms, invoice_lines.* FROM invoices
-             JOIN invoice_lines ON invoice_lines.order_id = invoices.order_id
-             JOIN orders ON orders.id = invoices.order_id",
-        );
-        push(filter, &mut query);
-        query.push(" ORDER BY invoices.number, invoice_lines.position");
-        let rows = query.build().fetch_all(&self.readers).await?;
-        let mut invoices = BTreeMap::new();
-        for row in &rows {
-            let number = number(row)?;
-            let invoice = invoices.entry(number).or_insert(Invoice {
-                number,
-                order_id: id(row, "order_id")?,
-                issued_at_ms: row.try_get("issued_at_ms")?,
-                lines: Vec::new(),
-            });
-            invoice.lines.push(line(row)?);
+    /// When the record can't be read, or the page is not of this list.
+    pub async fn invoices(&self, filter: &BillingFilter, page: &Page) -> Result<Rows<Invoice>, RecordError> {
+        let query = invoices_query(filter);
+        let mut invoices = self.page(&INVOICES, query, page, read_invoice).await?;
+        for invoices in invoices.rows.chunks_mut(ROWS_PER_STATEMENT) {
+            let orders: Vec<Uuid> = invoices.iter().map(|invoice| invoice.order_id).collect();
+            let mut lines = self.lines_of(&orders).await?;
+            for invoice in invoices {
+                invoice.lines = lines.remove(&invoice.order_id).unwrap_or_default();
+            }
         }
-        Ok(invoices.into_values().collect())
+        Ok(invoices)
+    }
+
+    /// The lines of the invoices of orders, by order. A line is never changed, so that it fits an invoice that was read before.
+    async fn lines_of(&self, orders: &[Uuid]) -> Result<BTreeMap<Uuid, Vec<InvoiceLine>>, RecordError> {
+        let mut query = QueryBuilder::new("SELECT * FROM invoice_lines WHERE order_id IN (");
+        push_ids(&mut query, orders);
+        // As many forms as there are numbers of orders: not worth keeping.
+        let query = query.push(") ORDER BY order_id, position").build();
+        let rows = query.persistent(false).fetch_all(&self.readers).await?;
+        let mut lines = BTreeMap::<Uuid, Vec<InvoiceLine>>::new();
+        for row in &rows {
+            lines.entry(id(row, "order_id")?).or_default().push(line(row)?);
+        }
+        Ok(lines)
     }
 
     /// The credits that a filter names, by number.
     ///
     /// # Errors
-    /// When the record can't be read.
-    pub async fn credits(&self, filter: BillingFilter) -> Result<Vec<Credit>, RecordError> {
-        let mut query = QueryBuilder::new(
-            "SELECT credits.*, orders.id AS order_id FROM credits
-             JOIN invoice_lines ON invoice_lines.asset_id = credits.asset_id
-             JOIN orders ON orders.id = invoice_lines.order_id",
-        );
-        push(filter, &mut query);
-        query.push(" ORDER BY credits.number");
-        let rows = query.build().fetch_all(&self.readers).await?;
-        rows.iter().map(read_credit).collect()
+    /// When the record can't be read, or the page is not of this list.
+    pub async fn credits(&self, filter: &BillingFilter, page: &Page) -> Result<Rows<Credit>, RecordError> {
+        self.page(&CREDITS, credits_query(filter), page, read_credit)
+            .await
     }
 }
 
@@ -99,12 +116,15 @@ pub(super) async fn charge(
         .await?;
     if issued.is_none() {
         let number = next_number(transaction, INVOICE_NUMBERS).await?;
-        sqlx::query("INSERT INTO invoices (order_id, number, issued_at_ms) VALUES ($1, $2, $3)")
-            .bind(asset.order_id.to_string())
-            .bind(number)
-            .bind(now_ms)
-            .execute(&mut *transaction)
-            .await?;
+        sqlx::query(
+            "INSERT INTO invoices (order_id, instance_id, number, issued_at_ms) VALUES ($1, $2, $3, $4)",
+        )
+        .bind(asset.order_id.to_string())
+        .bind(asset.instance_id.to_string())
+        .bind(number)
+        .bind(now_ms)
+        .execute(&mut *transaction)
+        .await?;
     }
     sqlx::query(
         "INSERT INTO invoice_lines (asset_id, order_id, position, product_code, product_name, currency,
@@ -141,8 +161,11 @@ pub(super) async fn credit(
     };
     let number = next_number(transaction, CREDIT_NUMBERS).await?;
     sqlx::query(
-        "INSERT INTO credits (asset_id, number, currency, minor_units, cancellation_id, credited_at_ms)
-         VALUES ($1, $2, $3, $4, $5, $6)",
+        "INSERT INTO credits (asset_id, order_id, instance_id, number, currency, minor_units, cancellation_id,
+                              credited_at_ms)
+         SELECT $1, invoices.order_id, invoices.instance_id, $2, $3, $4, $5, $6
+         FROM invoice_lines JOIN invoices ON invoices.order_id = invoice_lines.order_id
+         WHERE invoice_lines.asset_id = $1",
     )
     .bind(asset_id.to_string())
     .bind(number)
@@ -183,14 +206,21 @@ async fn read_credit_of(
     connection: &mut SqliteConnection,
     asset_id: Uuid,
 ) -> Result<Option<Credit>, RecordError> {
-    let row = sqlx::query(
-        "SELECT credits.*, invoice_lines.order_id FROM credits
-         JOIN invoice_lines ON invoice_lines.asset_id = credits.asset_id WHERE credits.asset_id = $1",
-    )
-    .bind(asset_id.to_string())
-    .fetch_optional(connection)
-    .await?;
+    let row = sqlx::query("SELECT * FROM credits WHERE asset_id = $1")
+        .bind(asset_id.to_string())
+        .fetch_optional(connection)
+        .await?;
     row.as_ref().map(read_credit).transpose()
+}
+
+/// An invoice without its lines.
+fn read_invoice(row: &SqliteRow) -> Result<Invoice, RecordError> {
+    Ok(Invoice {
+        number: number(row)?,
+        order_id: id(row, "order_id")?,
+        issued_at_ms: row.try_get("issued_at_ms")?,
+        lines: Vec::new(),
+    })
 }
 
 fn line(row: &SqliteRow) -> Result<InvoiceLine, RecordError> {

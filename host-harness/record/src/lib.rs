@@ -13,6 +13,7 @@ mod invoices;
 mod mail_settings;
 mod orders;
 mod outbox;
+mod paging;
 mod products;
 mod refreshes;
 mod returns;

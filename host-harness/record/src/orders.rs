@@ -1,23 +1,25 @@
 //! Orders: so many units of products, each its own line of quantity 1 with its own asset.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use aws_lc_rs::digest;
 use bss_model::clock::now_ms;
 use bss_model::{
     Act, Actor, Advice, AssetStatus, Diagnose, Diagnosis, ErrorKind, Instance, InvalidParty, NewLine,
-    NewOrder, Order, OrderLine, Party, Product, ReturnStatus, Standing, Subject, SyncStatus,
-    client_transaction_id, merged,
+    NewOrder, Order, OrderFilter, OrderLine, Page, Party, Product, ReturnStatus, Rows, Standing, Subject,
+    SyncStatus, client_transaction_id, merged,
 };
 use data_encoding::HEXLOWER;
 use serde_json::json;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Row as _, SqliteConnection};
+use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection};
 use uuid::Uuid;
 
 use super::acts::write_act;
+use super::paging::KeyColumn::{Integer, Text};
+use super::paging::List;
 use super::products::price_in;
-use super::stored::{from_json, id, to_json};
+use super::stored::{ROWS_PER_STATEMENT, from_json, id, push_ids, to_json};
 use super::{Record, RecordError, begin_write};
 
 /// Units of one order. Each is a purchase of its own at the vendor; more is a mistake rather than an order.
@@ -152,6 +154,32 @@ impl From<sqlx::Error> for PlaceError {
     }
 }
 
+/// Orders in the order in which they were placed.
+pub(super) const ORDERS: List = List {
+    name: "orders",
+    key: &[Integer("placed_at_ms"), Text("id")],
+};
+
+pub(super) fn orders_query(filter: &OrderFilter) -> QueryBuilder<Sqlite> {
+    let mut query = QueryBuilder::new("SELECT * FROM orders WHERE 1 = 1");
+    if let Some(instance) = filter.instance {
+        query.push(" AND instance_id = ").push_bind(instance.to_string());
+    }
+    if let Some(customer) = &filter.customer {
+        query.push(" AND customer_id = ").push_bind(customer.clone());
+    }
+    if let Some(since_ms) = filter.since_ms {
+        query.push(" AND placed_at_ms >= ").push_bind(since_ms);
+    }
+    if let Some(until_ms) = filter.until_ms {
+        query.push(" AND placed_at_ms < ").push_bind(until_ms);
+    }
+    if let Some(key) = &filter.idempotency_key {
+        query.push(" AND idempotency_key = ").push_bind(key.clone());
+    }
+    query
+}
+
 impl Record {
     /// Places an order in one transaction: an order line of quantity 1 and an asset for each unit. Nothing is
     /// bought yet. With an idempotency key that was used before, the same order is returned.
@@ -188,20 +216,20 @@ impl Record {
         Ok(())
     }
 
-    /// The orders of a customer, by the platform's own name for it.
+    /// The orders that a filter names, by the time at which they were placed, each with all of its lines.
     ///
     /// # Errors
-    /// When the record can't be read.
-    pub async fn orders_of_customer(&self, customer_id: &str) -> Result<BTreeSet<Uuid>, RecordError> {
-        let mut orders = BTreeSet::new();
-        // The customer is in JSON, which databases search each in their own way.
-        let rows = sqlx::query("SELECT id, customer FROM orders")
-            .fetch_all(&self.readers)
+    /// When the record can't be read, or the page is not of this list.
+    pub async fn orders(&self, filter: &OrderFilter, page: &Page) -> Result<Rows<Order>, RecordError> {
+        let mut orders = self
+            .page(&ORDERS, orders_query(filter), page, read_order_row)
             .await?;
-        for row in &rows {
-            let customer: Party = from_json(row, "customer")?;
-            if customer.id == customer_id {
-                orders.insert(id(row, "id")?);
+        let mut connection = self.readers.acquire().await?;
+        for orders in orders.rows.chunks_mut(ROWS_PER_STATEMENT) {
+            let ids: Vec<Uuid> = orders.iter().map(|order| order.id).collect();
+            let mut lines = lines_of(&mut connection, &ids).await?;
+            for order in orders {
+                order.lines = lines.remove(&order.id).unwrap_or_default();
             }
         }
         Ok(orders)
@@ -245,7 +273,7 @@ async fn write_order(
     insert_order(transaction, order_id, new, request_digest).await?;
     for (position, (product, price)) in (1_i64..).zip(&units) {
         let unit = (order_id, position);
-        insert_unit(transaction, &instance, unit, product, *price).await?;
+        insert_unit(transaction, &instance, &new.customer, unit, product, *price).await?;
     }
     let order = read_order(transaction, order_id).await?;
     order.ok_or_else(|| damaged(order_id).into())
@@ -352,8 +380,9 @@ async fn insert_order(
     request_digest: &str,
 ) -> Result<(), RecordError> {
     sqlx::query(
-        "INSERT INTO orders (id, instance_id, idempotency_key, request_digest, customer, contact, reseller, placed_at_ms)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        "INSERT INTO orders (id, instance_id, idempotency_key, request_digest, customer, contact, reseller, placed_at_ms,
+                             customer_id)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
     )
     .bind(order_id.to_string())
     .bind(new.instance_id.to_string())
@@ -363,6 +392,7 @@ async fn insert_order(
     .bind(to_json(&new.contact)?)
     .bind(new.reseller.as_ref().map(to_json).transpose()?)
     .bind(now_ms())
+    .bind(&new.customer.id)
     .execute(transaction)
     .await?;
     Ok(())
@@ -371,6 +401,7 @@ async fn insert_order(
 async fn insert_unit(
     transaction: &mut SqliteConnection,
     instance: &Instance,
+    customer: &Party,
     (order_id, position): (Uuid, i64),
     product: &Product,
     price: i64,
@@ -387,8 +418,8 @@ async fn insert_unit(
     sqlx::query(
         "INSERT INTO assets (id, instance_id, order_id, position, product_code, product_name, generation,
                              client_transaction_id, status, sync_status, return_status, created_at_ms,
-                             due_at_ms, wanted_since_ms, currency, price_minor_units)
-         VALUES ($1, $2, $3, $4, $5, $6, 0, $7, $8, $9, $10, $11, $11, $11, $12, $13)",
+                             due_at_ms, wanted_since_ms, currency, price_minor_units, customer_id)
+         VALUES ($1, $2, $3, $4, $5, $6, 0, $7, $8, $9, $10, $11, $11, $11, $12, $13, $14)",
     )
     .bind(asset_id.to_string())
     .bind(instance.id.to_string())
@@ -403,6 +434,7 @@ async fn insert_unit(
     .bind(now_ms())
     .bind(&instance.currency)
     .bind(price)
+    .bind(&customer.id)
     .execute(transaction)
     .await?;
     Ok(())
@@ -414,23 +446,48 @@ async fn read_order(connection: &mut SqliteConnection, order_id: Uuid) -> Result
         .fetch_optional(&mut *connection)
         .await?;
     let Some(row) = row else { return Ok(None) };
-    let lines =
-        sqlx::query("SELECT position, product_code, id FROM assets WHERE order_id = $1 ORDER BY position")
-            .bind(order_id.to_string())
-            .fetch_all(connection)
-            .await?;
+    let mut lines = lines_of(connection, &[order_id]).await?;
+    Ok(Some(Order {
+        lines: lines.remove(&order_id).unwrap_or_default(),
+        ..read_order_row(&row)?
+    }))
+}
+
+/// An order without its lines.
+fn read_order_row(row: &SqliteRow) -> Result<Order, RecordError> {
     let reseller: Option<&str> = row.try_get("reseller")?;
     let contact: Option<&str> = row.try_get("contact")?;
-    Ok(Some(Order {
-        id: id(&row, "id")?,
-        instance_id: id(&row, "instance_id")?,
-        customer: from_json(&row, "customer")?,
-        contact: contact.map(|_| from_json(&row, "contact")).transpose()?,
-        reseller: reseller.map(|_| from_json(&row, "reseller")).transpose()?,
+    Ok(Order {
+        id: id(row, "id")?,
+        instance_id: id(row, "instance_id")?,
+        customer: from_json(row, "customer")?,
+        contact: contact.map(|_| from_json(row, "contact")).transpose()?,
+        reseller: reseller.map(|_| from_json(row, "reseller")).transpose()?,
         idempotency_key: row.try_get("idempotency_key")?,
         placed_at_ms: row.try_get("placed_at_ms")?,
-        lines: lines.iter().map(read_line).collect::<Result<_, _>>()?,
-    }))
+        lines: Vec::new(),
+    })
+}
+
+/// The lines of orders, by order.
+async fn lines_of(
+    connection: &mut SqliteConnection,
+    orders: &[Uuid],
+) -> Result<BTreeMap<Uuid, Vec<OrderLine>>, RecordError> {
+    let mut query =
+        QueryBuilder::new("SELECT order_id, position, product_code, id FROM assets WHERE order_id IN (");
+    push_ids(&mut query, orders);
+    // As many forms as there are numbers of orders: not worth keeping.
+    let query = query.push(") ORDER BY order_id, position").build();
+    let rows = query.persistent(false).fetch_all(connection).await?;
+    let mut lines = BTreeMap::<Uuid, Vec<OrderLine>>::new();
+    for row in &rows {
+        lines
+            .entry(id(row, "order_id")?)
+            .or_default()
+            .push(read_line(row)?);
+    }
+    Ok(lines)
 }
 
 fn read_line(row: &SqliteRow) -> Result<OrderLine, RecordError> {

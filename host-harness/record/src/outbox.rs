@@ -3,14 +3,17 @@
 use bss_model::clock::now_ms;
 use bss_model::{
     Act, Actor, Advice, Diagnose, Diagnosis, ErrorKind, Mail, MailFilter, MailKind, MailOutcome, MailState,
-    MailToSend, Subject,
+    MailToSend, Page, Rows, Subject,
 };
 use serde_json::Value;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row as _, SqliteConnection};
+use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection};
 use uuid::Uuid;
 
 use super::acts::write_act;
+use super::assets::read_asset_of;
+use super::paging::KeyColumn::{Integer, Text};
+use super::paging::List;
 use super::stored::{count, from_json, id, to_json};
 use super::{Record, RecordError, begin_write};
 
@@ -52,6 +55,33 @@ impl Diagnose for RetryMailError {
     }
 }
 
+/// E-mails in the order in which they were written down.
+pub(super) const MAILS: List = List {
+    name: "mails",
+    key: &[
+        Integer("created_at_ms"),
+        Text("order_id"),
+        Integer("position"),
+        Text("kind"),
+    ],
+};
+
+pub(super) fn mails_query(filter: &MailFilter) -> QueryBuilder<Sqlite> {
+    let mut query = QueryBuilder::new(
+        "SELECT mails.*, orders.contact FROM mails JOIN orders ON orders.id = mails.order_id WHERE 1 = 1",
+    );
+    if let Some(state) = filter.state {
+        query.push(" AND state = ").push_bind(state.word());
+    }
+    if let Some(order) = filter.order {
+        query.push(" AND order_id = ").push_bind(order.to_string());
+    }
+    if let Some(asset) = filter.asset {
+        query.push(" AND asset_id = ").push_bind(asset.to_string());
+    }
+    query
+}
+
 /// Withdraws what was not sent yet about an asset, in the transaction that shows its license returned: its key is dead. One
 /// that is being sent at this moment can still become a sent one.
 pub(super) async fn withdraw(transaction: &mut SqliteConnection, asset_id: Uuid) -> Result<(), RecordError> {
@@ -73,8 +103,8 @@ pub(super) async fn enqueue(
     now_ms: i64,
 ) -> Result<(), RecordError> {
     sqlx::query(
-        "INSERT INTO mails (id, kind, asset_id, state, attempts, due_at_ms, created_at_ms)
-         SELECT $1, $2, assets.id, $3, 0, $4, $4 FROM assets JOIN orders ON orders.id = assets.order_id
+        "INSERT INTO mails (id, kind, asset_id, order_id, position, state, attempts, due_at_ms, created_at_ms)
+         SELECT $1, $2, assets.id, assets.order_id, assets.position, $3, 0, $4, $4 FROM assets JOIN orders ON orders.id = assets.order_id
          WHERE assets.id = $5 AND orders.contact IS NOT NULL
          ON CONFLICT (kind, asset_id) DO NOTHING",
     )
@@ -170,10 +200,15 @@ impl Record {
         .fetch_one(&mut *connection)
         .await?;
         let reseller: Option<&str> = row.try_get("reseller")?;
+        let asset_id = id(&row, "asset_id")?;
+        let mut secrets = self.read_license_secrets(connection, &[asset_id]).await?;
         Ok(MailToSend {
             id: mail_id,
             kind: MailKind::from_word(row.try_get("kind")?)?,
-            asset: self.read_asset_of(connection, id(&row, "asset_id")?).await?,
+            asset: read_asset_of(connection, asset_id).await?,
+            secrets: secrets.remove(&asset_id).ok_or_else(|| RecordError::Damaged {
+                what: format!("mail `{mail_id}` is about asset `{asset_id}`, which has no license"),
+            })?,
             customer: from_json(&row, "customer")?,
             reseller: reseller.map(|_| from_json(&row, "reseller")).transpose()?,
             contact: from_json(&row, "contact")?,
@@ -227,28 +262,12 @@ impl Record {
         Ok(pending.unsigned_abs())
     }
 
-    /// The e-mails that a filter names, in the order in which they were written down.
+    /// The e-mails that a filter names, by the time at which they were written down.
     ///
     /// # Errors
-    /// When the record can't be read.
-    pub async fn mails(&self, filter: MailFilter) -> Result<Vec<Mail>, RecordError> {
-        let mut query = QueryBuilder::new(
-            "SELECT mails.*, assets.order_id, orders.contact FROM mails
-             JOIN assets ON assets.id = mails.asset_id JOIN orders ON orders.id = assets.order_id
-             WHERE 1 = 1",
-        );
-        if let Some(state) = filter.state {
-            query.push(" AND mails.state = ").push_bind(state.word());
-        }
-        if let Some(order) = filter.order {
-            query.push(" AND assets.order_id = ").push_bind(order.to_string());
-        }
-        if let Some(asset) = filter.asset {
-            query.push(" AND mails.asset_id = ").push_bind(asset.to_string());
-        }
-        query.push(" ORDER BY mails.created_at_ms, assets.order_id, assets.position, mails.kind");
-        let rows = query.build().fetch_all(&self.readers).await?;
-        rows.iter().map(read_mail).collect()
+    /// When the record can't be read, or the page is not of this list.
+    pub async fn mails(&self, filter: &MailFilter, page: &Page) -> Result<Rows<Mail>, RecordError> {
+        self.page(&MAILS, mails_query(filter), page, read_mail).await
     }
 
     /// Makes an e-mail that was not sent due now, one that was refused for good too.

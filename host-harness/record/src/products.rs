@@ -10,7 +10,8 @@ use sqlx::{QueryBuilder, Row as _, SqliteConnection};
 use uuid::Uuid;
 
 use super::acts::write_act;
-use super::services::{ROWS_PER_STATEMENT, read_product};
+use super::services::read_product;
+use super::stored::ROWS_PER_STATEMENT;
 use super::{Record, RecordError, begin_write};
 
 /// Why nothing was decided.
@@ -183,7 +184,7 @@ impl Record {
         Ok(chosen.len())
     }
 
-    /// The prices of an instance's products, by code, each product's by currency.
+    /// The prices of an instance's products, by code, each product's by currency. They are as few as an operator has set.
     ///
     /// # Errors
     /// When the record can't be read.

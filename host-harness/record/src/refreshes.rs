@@ -7,6 +7,7 @@ use bss_model::{
 use sqlx::QueryBuilder;
 use uuid::Uuid;
 
+use super::assets::read_asset_of;
 use super::outbox::withdraw;
 use super::stored::{id, without_instances};
 use super::{Record, RecordError, begin_write};
@@ -137,7 +138,7 @@ impl Record {
         if return_status == ReturnStatus::Successful {
             withdraw(&mut transaction, asset_id).await?;
         }
-        let asset = self.read_asset_of(&mut transaction, asset_id).await?;
+        let asset = read_asset_of(&mut transaction, asset_id).await?;
         transaction.commit().await?;
         Ok(asset)
     }

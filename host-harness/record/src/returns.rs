@@ -279,7 +279,7 @@ impl Record {
         Ok(cancellation)
     }
 
-    /// Every attempt at the return that a cancellation asks for, the first one first.
+    /// Every attempt at the return that a cancellation asks for, the first one first. Attempts are few: pauses between them grow.
     ///
     /// # Errors
     /// When the record can't be read.

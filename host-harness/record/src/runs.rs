@@ -2,18 +2,21 @@
 
 use bss_model::clock::{millis, now_ms, rfc3339};
 use bss_model::{
-    Act, Actor, Advice, Diagnose, Diagnosis, Difference, DifferenceKind, ErrorKind, LONGEST_LEASE, Problem,
-    ProductDifference, RunAction, RunCounts, RunLease, RunLogLevel, RunLogLine, RunProgress, RunState,
-    ServicesDefinition, ServicesRun, Subject,
+    Act, Actor, Advice, Diagnose, Diagnosis, Difference, DifferenceKind, ErrorKind, LONGEST_LEASE, Page,
+    Problem, ProductDifference, Rows, RunAction, RunCounts, RunLease, RunLogLevel, RunLogLine, RunProgress,
+    RunState, ServicesDefinition, ServicesRun, Subject,
 };
 use serde_json::Value;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row as _, SqliteConnection};
+use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection};
 use uuid::Uuid;
 
 use super::acts::write_act;
-use super::services::{self, ApplyError, ROWS_PER_STATEMENT};
-use super::stored::{count, from_json, id, to_json};
+use super::paging::KeyColumn::{Integer, Text};
+use super::paging::List;
+use super::services;
+use super::services::ApplyError;
+use super::stored::{ROWS_PER_STATEMENT, count, from_json, id, to_json};
 use super::{Record, RecordError, begin_write};
 
 /// Why a run can't be started.
@@ -109,6 +112,42 @@ impl From<sqlx::Error> for EndRunError {
     fn from(source: sqlx::Error) -> Self {
         Self::Record(source.into())
     }
+}
+
+/// Runs of an instance in the order in which they were asked for.
+pub(super) const RUNS: List = List {
+    name: "services-runs",
+    key: &[Integer("asked_at_ms"), Text("id")],
+};
+
+/// Lines of a run's log in the order in which they were written.
+pub(super) const LOG: List = List {
+    name: "services-run-log",
+    key: &[Integer("number")],
+};
+
+/// Differences of a run by code.
+pub(super) const DIFFERENCES: List = List {
+    name: "services-run-differences",
+    key: &[Text("code"), Text("kind")],
+};
+
+pub(super) fn runs_query(instance_id: Uuid) -> QueryBuilder<Sqlite> {
+    let mut query = QueryBuilder::new("SELECT * FROM services_runs WHERE instance_id = ");
+    query.push_bind(instance_id.to_string());
+    query
+}
+
+pub(super) fn log_query(run: Uuid) -> QueryBuilder<Sqlite> {
+    let mut query = QueryBuilder::new("SELECT * FROM services_run_log WHERE run_id = ");
+    query.push_bind(run.to_string());
+    query
+}
+
+pub(super) fn differences_query(run: Uuid) -> QueryBuilder<Sqlite> {
+    let mut query = QueryBuilder::new("SELECT * FROM services_run_differences WHERE run_id = ");
+    query.push_bind(run.to_string());
+    query
 }
 
 impl Record {
@@ -308,17 +347,16 @@ impl Record {
         Ok(ended)
     }
 
-    /// The runs of an instance, the latest first.
+    /// The runs of an instance, by the time at which they were asked for.
     ///
     /// # Errors
-    /// When the record can't be read.
-    pub async fn services_runs(&self, instance_id: Uuid) -> Result<Vec<ServicesRun>, RecordError> {
-        let rows =
-            sqlx::query("SELECT * FROM services_runs WHERE instance_id = $1 ORDER BY asked_at_ms DESC, id")
-                .bind(instance_id.to_string())
-                .fetch_all(&self.readers)
-                .await?;
-        rows.iter().map(read_run).collect()
+    /// When the record can't be read, or the page is not of this list.
+    pub async fn services_runs(
+        &self,
+        instance_id: Uuid,
+        page: &Page,
+    ) -> Result<Rows<ServicesRun>, RecordError> {
+        self.page(&RUNS, runs_query(instance_id), page, read_run).await
     }
 
     /// The run of an id. None: there is none.
@@ -333,46 +371,44 @@ impl Record {
         row.as_ref().map(read_run).transpose()
     }
 
-    /// The log of a run, the first line first.
+    /// The log of a run, by the number of the line.
     ///
     /// # Errors
-    /// When the record can't be read.
-    pub async fn services_run_log(&self, run: Uuid) -> Result<Vec<RunLogLine>, RecordError> {
-        let rows = sqlx::query("SELECT * FROM services_run_log WHERE run_id = $1 ORDER BY number")
-            .bind(run.to_string())
-            .fetch_all(&self.readers)
-            .await?;
-        let read = |row: &SqliteRow| {
-            Ok(RunLogLine {
-                at_ms: row.try_get("logged_at_ms")?,
-                level: RunLogLevel::from_word(row.try_get("level")?)?,
-                offer: row.try_get("offer")?,
-                action: RunAction::from_word(row.try_get("action")?)?,
-                message: row.try_get("message")?,
-            })
-        };
-        rows.iter().map(read).collect()
+    /// When the record can't be read, or the page is not of this list.
+    pub async fn services_run_log(&self, run: Uuid, page: &Page) -> Result<Rows<RunLogLine>, RecordError> {
+        self.page(&LOG, log_query(run), page, read_log_line).await
     }
 
     /// What a run did to products, by code.
     ///
     /// # Errors
-    /// When the record can't be read.
-    pub async fn services_run_differences(&self, run: Uuid) -> Result<Vec<ProductDifference>, RecordError> {
-        let rows =
-            sqlx::query("SELECT * FROM services_run_differences WHERE run_id = $1 ORDER BY code, kind")
-                .bind(run.to_string())
-                .fetch_all(&self.readers)
-                .await?;
-        let read = |row: &SqliteRow| {
-            Ok(ProductDifference {
-                code: row.try_get("code")?,
-                kind: DifferenceKind::from_word(row.try_get("kind")?)?,
-                fields: from_json(row, "fields")?,
-            })
-        };
-        rows.iter().map(read).collect()
+    /// When the record can't be read, or the page is not of this list.
+    pub async fn services_run_differences(
+        &self,
+        run: Uuid,
+        page: &Page,
+    ) -> Result<Rows<ProductDifference>, RecordError> {
+        let query = differences_query(run);
+        self.page(&DIFFERENCES, query, page, read_difference).await
     }
+}
+
+fn read_log_line(row: &SqliteRow) -> Result<RunLogLine, RecordError> {
+    Ok(RunLogLine {
+        at_ms: row.try_get("logged_at_ms")?,
+        level: RunLogLevel::from_word(row.try_get("level")?)?,
+        offer: row.try_get("offer")?,
+        action: RunAction::from_word(row.try_get("action")?)?,
+        message: row.try_get("message")?,
+    })
+}
+
+fn read_difference(row: &SqliteRow) -> Result<ProductDifference, RecordError> {
+    Ok(ProductDifference {
+        code: row.try_get("code")?,
+        kind: DifferenceKind::from_word(row.try_get("kind")?)?,
+        fields: from_json(row, "fields")?,
+    })
 }
 
 fn expiry(lease: RunLease) -> i64 {

@@ -3,14 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bss_model::{
-    Advice, AttributeValue, Derivative, Diagnose, Diagnosis, Difference, ErrorKind, NewProduct, Product,
-    ProductFilter, ProductType, ServicesDefinition, SkippedItems,
+    Advice, AttributeValue, Derivative, Diagnose, Diagnosis, Difference, ErrorKind, NewProduct, Page,
+    Product, ProductFilter, ProductType, Rows, ServicesDefinition, SkippedItems,
 };
 use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row as _, SqliteConnection};
+use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection};
 use uuid::Uuid;
 
-use super::stored::{count, from_json, to_json};
+use super::paging::KeyColumn::Text;
+use super::paging::List;
+use super::stored::{ROWS_PER_STATEMENT, count, from_json, to_json};
 use super::{Record, RecordError, begin_write};
 
 /// Why a services definition was not applied. Nothing of it was.
@@ -63,8 +65,27 @@ impl From<sqlx::Error> for ApplyError {
     }
 }
 
-/// Rows per statement: 12 values each, where SQLite takes 32,766 and PostgreSQL 65,535 values.
-pub(super) const ROWS_PER_STATEMENT: usize = 1000;
+/// Products of an instance by code.
+pub(super) const PRODUCTS: List = List {
+    name: "products",
+    key: &[Text("code")],
+};
+
+pub(super) fn products_query(instance_id: Uuid, filter: &ProductFilter) -> QueryBuilder<Sqlite> {
+    let mut query = QueryBuilder::new("SELECT * FROM products WHERE instance_id = ");
+    query.push_bind(instance_id.to_string());
+    let conditions = [
+        (" AND active = ", filter.active),
+        (" AND published = ", filter.published),
+        (" AND discontinued = ", filter.discontinued),
+    ];
+    for (condition, wanted) in conditions {
+        if let Some(wanted) = wanted {
+            query.push(condition).push_bind(wanted);
+        }
+    }
+    query
+}
 
 impl Record {
     /// The entity tag of the last complete reading. Empty: none, read everything.
@@ -98,7 +119,7 @@ impl Record {
     }
 
     /// The values of an attribute that products had once and have no more, by key. An asset may have been
-    /// sold with one, so they stay in the attribute's list.
+    /// sold with one, so they stay in the attribute's list, which is shown whole.
     ///
     /// # Errors
     /// When the record can't be read.
@@ -125,7 +146,7 @@ impl Record {
         rows.iter().map(read).collect()
     }
 
-    /// An instance's product types, by id.
+    /// An instance's product types, by id. A plugin has a handful of them.
     ///
     /// # Errors
     /// When the record can't be read.
@@ -147,30 +168,18 @@ impl Record {
         rows.iter().map(read).collect()
     }
 
-    /// An instance's products, by code.
+    /// An instance's products that a filter names, by code.
     ///
     /// # Errors
-    /// When the record can't be read.
+    /// When the record can't be read, or the page is not of this list.
     pub async fn products(
         &self,
         instance_id: Uuid,
-        filter: ProductFilter,
-    ) -> Result<Vec<Product>, RecordError> {
-        let rows = sqlx::query(
-            "SELECT * FROM products
-             WHERE instance_id = $1
-               AND active = COALESCE($2, active)
-               AND published = COALESCE($3, published)
-               AND discontinued = COALESCE($4, discontinued)
-             ORDER BY code",
-        )
-        .bind(instance_id.to_string())
-        .bind(filter.active)
-        .bind(filter.published)
-        .bind(filter.discontinued)
-        .fetch_all(&self.readers)
-        .await?;
-        rows.iter().map(read_product).collect()
+        filter: &ProductFilter,
+        page: &Page,
+    ) -> Result<Rows<Product>, RecordError> {
+        let query = products_query(instance_id, filter);
+        self.page(&PRODUCTS, query, page, read_product).await
     }
 
     /// One of an instance's products. None: there is none of that code.

@@ -6,6 +6,9 @@ use uuid::Uuid;
 
 use super::RecordError;
 
+/// Rows per statement: at most 12 values each, where SQLite takes 32,766 and PostgreSQL 65,535 values.
+pub(super) const ROWS_PER_STATEMENT: usize = 1000;
+
 pub(super) fn to_json<T: serde::Serialize>(value: &T) -> Result<String, RecordError> {
     serde_json::to_string(value).map_err(|error| RecordError::Damaged {
         what: error.to_string(),

@@ -2,7 +2,7 @@
 
 use bss_model::{
     Actor, Asset, AssetStatus, AttemptOutcome, BillingFilter, Cancellation, CancellationFilter,
-    CancellationState, EarlierAttempts, License, LicenseTokenStatus, MailFilter, MailState, Requester,
+    CancellationState, EarlierAttempts, License, LicenseTokenStatus, MailFilter, MailState, Page, Requester,
     RequesterKind, ReturnOutcome, ReturnResult, ReturnStatus, SyncStatus, TakenReturn, is_returned_elsewhere,
     return_client_transaction_id,
 };
@@ -68,7 +68,11 @@ async fn asset(record: &Record, asset: Uuid) -> Asset {
 
 /// What was credited, in minor units.
 async fn credited(record: &Record) -> Vec<(Uuid, i64)> {
-    let credits = record.credits(BillingFilter::default()).await.unwrap();
+    let credits = record
+        .credits(&BillingFilter::default(), &Page::all())
+        .await
+        .unwrap()
+        .rows;
     let credits = credits
         .iter()
         .map(|credit| (credit.asset_id, credit.price.minor_units));
@@ -182,9 +186,17 @@ async fn a_request_is_decided_once() {
     let filter = CancellationFilter {
         asset: Some(id),
         open: true,
+        ..CancellationFilter::default()
     };
-    assert_eq!(record.cancellations(filter).await.unwrap(), [confirmed]);
-    let all = record.cancellations(CancellationFilter::default()).await.unwrap();
+    assert_eq!(
+        record.cancellations(&filter, &Page::all()).await.unwrap().rows,
+        [confirmed]
+    );
+    let all = record
+        .cancellations(&CancellationFilter::default(), &Page::all())
+        .await
+        .unwrap()
+        .rows;
     let numbers: Vec<_> = all.iter().map(|cancellation| cancellation.number).collect();
     assert_eq!(numbers, [1, 2, 3]);
 }
@@ -312,7 +324,11 @@ async fn a_return_cancels_the_asset_and_credits_its_whole_price_once() {
         "its neighbor is untouched"
     );
     assert_eq!(credited(&record).await, [(ids[0], 14_900)]);
-    let credits = record.credits(BillingFilter::default()).await.unwrap();
+    let credits = record
+        .credits(&BillingFilter::default(), &Page::all())
+        .await
+        .unwrap()
+        .rows;
     assert_eq!(credits[0].cancellation_id, Some(made.id));
     // Neither the return nor the asset can be gone on with.
     assert_eq!(record.take_return(Uuid::new_v4(), made.id).await.unwrap(), None);
@@ -583,7 +599,11 @@ async fn a_late_return_settles_an_open_cancellation_and_is_shown_after_a_refused
         let after = asset(&record, id).await;
         assert_eq!(after.return_status, ReturnStatus::Successful);
         assert_eq!(is_returned_elsewhere(&after), refuses);
-        let mails = record.mails(MailFilter::default()).await.unwrap();
+        let mails = record
+            .mails(&MailFilter::default(), &Page::all())
+            .await
+            .unwrap()
+            .rows;
         let mail = mails.iter().find(|mail| mail.asset_id == id).unwrap();
         assert_eq!(mail.state, MailState::Withdrawn);
         let expected = if refuses {
@@ -714,8 +734,22 @@ async fn a_license_that_was_given_back_before_it_was_heard_of_is_neither_charged
     let after = record.finish_attempt(id, begun.number, found, 0).await.unwrap();
     assert_eq!(after.sync_status, SyncStatus::Synchronized);
     assert!(is_returned_elsewhere(&after));
-    assert_eq!(record.invoices(BillingFilter::default()).await.unwrap(), []);
-    assert_eq!(record.mails(MailFilter::default()).await.unwrap(), []);
+    assert_eq!(
+        record
+            .invoices(&BillingFilter::default(), &Page::all())
+            .await
+            .unwrap()
+            .rows,
+        []
+    );
+    assert_eq!(
+        record
+            .mails(&MailFilter::default(), &Page::all())
+            .await
+            .unwrap()
+            .rows,
+        []
+    );
 
     // An operator cancels it, and there is nothing to credit.
     let made = returning(&record, id).await;
@@ -740,7 +774,11 @@ async fn the_key_of_a_license_is_mailed_to_nobody_once_the_vendor_shows_it_retur
         .finish_refresh(ids[1], LicenseTokenStatus::Redeemed, ReturnStatus::None)
         .await
         .unwrap();
-    let mails = record.mails(MailFilter::default()).await.unwrap();
+    let mails = record
+        .mails(&MailFilter::default(), &Page::all())
+        .await
+        .unwrap()
+        .rows;
     let states: Vec<_> = mails.iter().map(|mail| (mail.asset_id, mail.state)).collect();
     assert!(states.contains(&(ids[0], MailState::Withdrawn)), "{states:?}");
     assert!(states.contains(&(ids[1], MailState::Pending)), "{states:?}");

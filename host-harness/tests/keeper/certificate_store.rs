@@ -1,5 +1,7 @@
 //! Imports PFX files as the world makes them, and refuses what can't work.
 
+use std::collections::BTreeMap;
+
 use bss_keys::{InspectError, InstalledCertificate, KeyKind, PfxCode, PfxError, SignatureAlgorithm};
 use bss_model::Thumbprint;
 use bss_record::{IdentityError, ImportError, Record, RemoveError};
@@ -485,14 +487,15 @@ async fn a_certificate_in_use_is_not_removed_and_one_that_is_not_is() {
         "{error:?}"
     );
     assert_eq!(
-        record.certificates().used_by(&thumbprint).await.unwrap(),
-        ["esd greece"]
+        record.certificates().used_by().await.unwrap(),
+        BTreeMap::from([(thumbprint, vec!["esd greece".to_owned()])])
     );
 
     record
         .save_settings(instance.id, instance.version, settings(None), &actor())
         .await
         .unwrap();
+    assert_eq!(record.certificates().used_by().await.unwrap(), BTreeMap::new());
     record.certificates().remove(&thumbprint, &actor()).await.unwrap();
     assert_eq!(record.certificates().get(&thumbprint).await.unwrap(), None);
     let error = record.certificates().identity(&thumbprint).await.unwrap_err();

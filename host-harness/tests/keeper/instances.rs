@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bss_model::{Actor, NewInstance, Reach, Standing, Thumbprint};
+use bss_model::{Actor, NewInstance, Page, Reach, Standing, Thumbprint};
 use bss_record::{CreateError, SaveError};
 
 use crate::record::{TestRecord, actor, new_instance, settings};
@@ -97,7 +97,11 @@ async fn every_save_is_a_version_with_who_and_what() {
         Some(saved)
     );
 
-    let history = record.instance_history(instance.id).await.unwrap();
+    let history = record
+        .instance_history(instance.id, &Page::all())
+        .await
+        .unwrap()
+        .rows;
     let who: Vec<_> = history
         .iter()
         .map(|v| (v.version, v.changed_by.clone()))
@@ -127,7 +131,15 @@ async fn of_two_saves_at_once_exactly_one_is_a_conflict() {
         matches!(&errors[..], [SaveError::Conflict { expected: 0, found: 1, changed_by, .. }] if changed_by == winner),
         "{errors:?}"
     );
-    assert_eq!(record.instance_history(instance.id).await.unwrap().len(), 1);
+    assert_eq!(
+        record
+            .instance_history(instance.id, &Page::all())
+            .await
+            .unwrap()
+            .rows
+            .len(),
+        1
+    );
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Invoices: every license is charged once, on its order's one invoice, at what it was ordered for.
 
-use bss_model::{Asset, AttemptOutcome, BillingFilter, InvoiceLine, Order, Price};
+use bss_model::{Asset, AttemptOutcome, BillingFilter, InvoiceLine, Order, Page, Price};
 use bss_record::{Record, RecordError};
 use uuid::Uuid;
 
@@ -50,7 +50,11 @@ async fn a_license_is_charged_once_on_its_orders_only_invoice() {
     let record = TestRecord::open().await;
     let [first, second] = orders(&record, 2, 2).await.try_into().unwrap();
     assert_eq!(
-        record.invoices(BillingFilter::default()).await.unwrap(),
+        record
+            .invoices(&BillingFilter::default(), &Page::all())
+            .await
+            .unwrap()
+            .rows,
         [],
         "an order alone costs nothing"
     );
@@ -87,19 +91,33 @@ async fn a_license_is_charged_once_on_its_orders_only_invoice() {
         charged_at_ms: other.issued_at_ms,
     };
     assert_eq!(other.lines, [line]);
-    let all = record.invoices(BillingFilter::default()).await.unwrap();
+    let all = record
+        .invoices(&BillingFilter::default(), &Page::all())
+        .await
+        .unwrap()
+        .rows;
     assert_eq!(all, [other.clone(), invoice]);
     let filter = BillingFilter {
         order: Some(second.id),
         ..BillingFilter::default()
     };
-    assert_eq!(record.invoices(filter).await.unwrap(), [other]);
+    assert_eq!(
+        record.invoices(&filter, &Page::all()).await.unwrap().rows,
+        [other]
+    );
     let elsewhere = BillingFilter {
         instance: Some(Uuid::nil()),
         ..BillingFilter::default()
     };
-    assert_eq!(record.invoices(elsewhere).await.unwrap(), []);
-    assert_eq!(record.credits(BillingFilter::default()).await.unwrap(), []);
+    assert_eq!(record.invoices(&elsewhere, &Page::all()).await.unwrap().rows, []);
+    assert_eq!(
+        record
+            .credits(&BillingFilter::default(), &Page::all())
+            .await
+            .unwrap()
+            .rows,
+        []
+    );
 }
 
 #[tokio::test]
@@ -180,7 +198,11 @@ async fn numbers_have_no_gaps_however_many_buy_at_once() {
     for task in tasks {
         task.await.unwrap();
     }
-    let invoices = record.invoices(BillingFilter::default()).await.unwrap();
+    let invoices = record
+        .invoices(&BillingFilter::default(), &Page::all())
+        .await
+        .unwrap()
+        .rows;
     let numbers: Vec<u64> = invoices.iter().map(|invoice| invoice.number).collect();
     assert_eq!(numbers, (1..=12).collect::<Vec<u64>>());
     assert!(invoices.iter().all(|invoice| invoice.lines.len() == 2));

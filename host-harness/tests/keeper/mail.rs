@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use bss_model::{
-    Contact, Mail, MailDelivery, MailFilter, MailSettings, MailState, NewOrder, Party, SmtpProtection,
+    Contact, Mail, MailDelivery, MailFilter, MailSettings, MailState, NewOrder, Page, Party, SmtpProtection,
 };
 use bss_record::{PlaceError, RECORD_FILE, Worker};
 use host_harness::Host;
@@ -77,7 +77,12 @@ impl Shop {
     }
 
     async fn mails(&self) -> Vec<Mail> {
-        self.host.record().mails(MailFilter::default()).await.unwrap()
+        self.host
+            .record()
+            .mails(&MailFilter::default(), &Page::all())
+            .await
+            .unwrap()
+            .rows
     }
 
     async fn problem(&self) -> String {

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use bss_model::{
-    AssetFilter, AssetSelection, AttemptOutcome, Choice, Contact, Decision, NewOrder, Order, Price, Problem,
-    SyncStatus, TakenAsset,
+    AssetFilter, AssetSelection, AttemptOutcome, Choice, Contact, Decision, NewOrder, Order, Page, Price,
+    Problem, SyncStatus, TakenAsset,
 };
 use bss_record::{PlaceError, Record, RetryError, Worker};
 use uuid::Uuid;
@@ -148,7 +148,10 @@ async fn many_ends_at_once_are_each_written_and_answered() {
         sync_status: Some(SyncStatus::Synchronized),
         ..AssetFilter::default()
     };
-    assert_eq!(record.assets(licensed).await.unwrap().len(), written);
+    assert_eq!(
+        record.assets(&licensed, &Page::all()).await.unwrap().rows.len(),
+        written
+    );
 }
 
 #[tokio::test]
@@ -225,7 +228,11 @@ async fn what_is_not_sold_is_refused_before_anything_is_written() {
     }
     record.check_order(order(instance, &[("a", 1)])).await.unwrap();
     assert_eq!(
-        record.assets(AssetFilter::default()).await.unwrap(),
+        record
+            .assets(&AssetFilter::default(), &Page::all())
+            .await
+            .unwrap()
+            .rows,
         [],
         "a check writes nothing"
     );

@@ -2,8 +2,8 @@
 
 use bss_model::{
     AssetFilter, AssetSelection, AttemptOutcome, AttemptResult, BegunAttempt, Choice, Contact, Decision,
-    EarlierAttempts, License, LicenseTokenStatus, NewLine, NewOrder, Order, Party, Price, Problem,
-    ReturnStatus, Secret, SyncStatus, client_transaction_id,
+    EarlierAttempts, License, LicenseSecrets, LicenseTokenStatus, NewLine, NewOrder, Order, Page, Party,
+    Price, Problem, ReturnStatus, Secret, SyncStatus, client_transaction_id,
 };
 use bss_record::{FinishError, PlaceError, Record};
 use uuid::Uuid;
@@ -97,6 +97,11 @@ async fn open_assets(record: &Record, order: Uuid) -> u64 {
     record.outstanding(&taking).await.unwrap().assets
 }
 
+/// The secrets of an asset's license. None: it has no license.
+async fn secrets(record: &Record, asset: Uuid) -> Option<LicenseSecrets> {
+    record.license_secrets(&[asset]).await.unwrap().remove(&asset)
+}
+
 pub(crate) const KEY: &str = "ABCDE-FGHJK-MNPQR-TVWXY-23467";
 pub(crate) const LINK: &str = "https://redeem.example.test/activate/ABCDEFGHJKMN";
 
@@ -133,13 +138,11 @@ async fn every_unit_is_a_line_and_an_asset_of_its_own() {
         .unwrap();
     let again = record.opened_again().await;
     assert_eq!(again.order(placed.id).await.unwrap(), Some(placed.clone()));
-    let assets = again
-        .assets(AssetFilter {
-            order: Some(placed.id),
-            ..AssetFilter::default()
-        })
-        .await
-        .unwrap();
+    let filter = AssetFilter {
+        order: Some(placed.id),
+        ..AssetFilter::default()
+    };
+    let assets = again.assets(&filter, &Page::all()).await.unwrap().rows;
     let shown: Vec<_> = assets
         .iter()
         .map(|a| (a.position, a.product_code.as_str(), a.sync_status))
@@ -204,7 +207,14 @@ async fn a_refused_order_leaves_nothing_behind() {
         let error = record.place_order(new, &actor()).await.unwrap_err();
         assert!(format!("{error:?}").starts_with(expected), "{error:?}");
     }
-    assert_eq!(record.assets(AssetFilter::default()).await.unwrap(), []);
+    assert_eq!(
+        record
+            .assets(&AssetFilter::default(), &Page::all())
+            .await
+            .unwrap()
+            .rows,
+        []
+    );
     assert!(!record.has_licenses(instance).await.unwrap());
     record
         .place_order(order(instance, &[("a", 25)]), &actor())
@@ -231,7 +241,15 @@ async fn an_idempotency_key_gives_the_same_order_and_refuses_another() {
         matches!(error, PlaceError::KeyReused { order, .. } if order == first.id),
         "{error:?}"
     );
-    assert_eq!(record.assets(AssetFilter::default()).await.unwrap().len(), 2);
+    assert_eq!(
+        record
+            .assets(&AssetFilter::default(), &Page::all())
+            .await
+            .unwrap()
+            .rows
+            .len(),
+        2
+    );
 }
 
 #[tokio::test]
@@ -282,23 +300,37 @@ async fn a_license_is_kept_whole_and_its_secrets_sealed() {
     let debug = format!("{licensed:?}");
     record.finish_attempt(asset, 1, licensed, 0).await.unwrap();
 
-    let asset = record.opened_again().await.asset(asset).await.unwrap().unwrap();
+    let again = record.opened_again().await;
+    let asset = again.asset(asset).await.unwrap().unwrap();
     assert_eq!(asset.sync_status.to_string(), "Synchronized");
     assert_eq!(asset.license_token_status.unwrap().to_string(), "Activated");
     assert_eq!(asset.return_status.to_string(), "NONE");
     assert_eq!(asset.transaction_id.as_deref(), Some("t-1"));
     assert_eq!(asset.license_token_id.as_deref(), Some("token of t-1"));
-    assert_eq!(asset.product_key.as_ref().unwrap().expose(), KEY);
-    assert_eq!(asset.activation_link.as_ref().unwrap().expose(), LINK);
+    let secrets = secrets(&again, asset.id).await.unwrap();
+    assert_eq!(secrets.product_key.expose(), KEY);
+    assert_eq!(secrets.activation_link.as_ref().unwrap().expose(), LINK);
+    let shown = (
+        asset.masked_product_key.as_deref(),
+        asset.activation_link_host.as_deref(),
+    );
+    assert_eq!(
+        shown,
+        (Some("*****-*****-*****-*****-23467"), Some("redeem.example.test"))
+    );
     assert_eq!(
         (asset.purchased_at_ms, asset.returnable_until_ms),
         (Some(1_790_000_000_000), Some(1_792_000_000_000))
     );
 
     let mut places = files_of(record.path());
-    places.push(("Debug".to_owned(), format!("{debug} {asset:?}").into_bytes()));
+    places.push((
+        "Debug".to_owned(),
+        format!("{debug} {asset:?} {secrets:?}").into_bytes(),
+    ));
     for (place, bytes) in places {
-        for secret in [KEY, LINK, "23467", "activate/ABCD"] {
+        // The last group of the key is kept in clear, to be shown in lists.
+        for secret in [KEY, LINK, "ABCDE", "TVWXY-23467", "activate/ABCD"] {
             assert!(!contains(&bytes, secret.as_bytes()), "{secret} in {place}");
         }
     }
@@ -400,6 +432,8 @@ async fn the_same_license_again_changes_nothing_and_another_is_an_error_that_kee
         "{error:?}"
     );
     assert_eq!(record.asset(asset).await.unwrap(), Some(first));
+    let secrets = secrets(&record, asset).await.unwrap();
+    assert_eq!(secrets.product_key.expose(), KEY);
     let attempt = &record.attempts(asset).await.unwrap()[1];
     assert_eq!(attempt.result, Some(AttemptResult::SecondLicense));
     assert!(attempt.problem.as_ref().unwrap().message.contains("`t-2`"));
@@ -422,9 +456,10 @@ async fn a_license_of_another_purchase_or_asset_is_not_taken() {
         let error = record.finish_attempt(two, 1, outcome, 0).await.unwrap_err();
         assert!(matches!(error, FinishError::NotItsLicense { .. }), "{error:?}");
     }
+    assert_eq!(secrets(&record, two).await, None);
     let two = record.asset(two).await.unwrap().unwrap();
     assert_eq!(
-        (two.sync_status, two.product_key),
+        (two.sync_status, two.masked_product_key),
         (SyncStatus::Unsynchronised, None)
     );
 }

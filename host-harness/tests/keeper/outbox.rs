@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use bss_model::{
-    AttemptOutcome, Mail, MailDelivery, MailFilter, MailOutcome, MailSettings, MailState, MailToSend, Secret,
-    SmtpProtection, SmtpServer,
+    AttemptOutcome, Mail, MailDelivery, MailFilter, MailOutcome, MailSettings, MailState, MailToSend, Page,
+    Secret, SmtpProtection, SmtpServer,
 };
 use bss_record::{Record, RetryMailError, Worker};
 use uuid::Uuid;
@@ -25,7 +25,11 @@ pub(crate) async fn licensed(units: u32) -> TestRecord {
 }
 
 async fn mails(record: &Record) -> Vec<Mail> {
-    record.mails(MailFilter::default()).await.unwrap()
+    record
+        .mails(&MailFilter::default(), &Page::all())
+        .await
+        .unwrap()
+        .rows
 }
 
 async fn take_one(record: &Record, worker: &Worker) -> MailToSend {
@@ -69,8 +73,8 @@ async fn a_worker_gets_all_that_a_mail_is_composed_of() {
     let record = licensed(1).await;
     let worker = record.start_worker().await.unwrap();
     let mail = take_one(&record, &worker).await;
-    assert_eq!(mail.asset.product_key.as_ref().unwrap().expose(), KEY);
-    assert_eq!(mail.asset.activation_link.as_ref().unwrap().expose(), LINK);
+    assert_eq!(mail.secrets.product_key.expose(), KEY);
+    assert_eq!(mail.secrets.activation_link.as_ref().unwrap().expose(), LINK);
     assert_eq!(
         (mail.customer.name.as_str(), mail.contact.language.as_str()),
         ("Customer", "el")
@@ -199,7 +203,13 @@ async fn a_refused_mail_waits_for_the_operator_and_a_sent_one_is_never_sent_agai
         state: Some(MailState::Failed),
         ..MailFilter::default()
     };
-    let [listed] = record.mails(failed).await.unwrap().try_into().unwrap();
+    let [listed] = record
+        .mails(&failed, &Page::all())
+        .await
+        .unwrap()
+        .rows
+        .try_into()
+        .unwrap();
     assert_eq!((listed.id, listed.problem), (one.id, Some(problem("550"))));
 
     let error = record.retry_mail(two.id, &actor()).await.unwrap_err();

@@ -1,6 +1,6 @@
 //! The operator's decisions about products: all that were chosen or none, and never a discontinued one for sale.
 
-use bss_model::{Choice, Decided, Decision, Price, ProductFilter};
+use bss_model::{Choice, Decided, Decision, Page, Price, ProductFilter};
 use bss_record::{ProductError, Record};
 use uuid::Uuid;
 
@@ -34,7 +34,7 @@ async fn active(record: &Record, id: Uuid) -> Vec<String> {
         active: Some(true),
         ..ProductFilter::default()
     };
-    let products = record.products(id, filter).await.unwrap();
+    let products = record.products(id, &filter, &Page::all()).await.unwrap().rows;
     products.into_iter().map(|product| product.offered.code).collect()
 }
 

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bss_model::{
-    Advice, Choice, Decision, Diagnose as _, DifferenceKind, NewProduct, Problem, Product, ProductFilter,
-    RunAction, RunCounts, RunLease, RunLogLevel, RunLogLine, RunProgress, RunState,
+    Advice, Choice, Decision, Diagnose as _, DifferenceKind, NewProduct, Page, Problem, Product,
+    ProductFilter, RunAction, RunCounts, RunLease, RunLogLevel, RunLogLine, RunProgress, RunState,
 };
 use bss_record::{ApplyError, EndRunError, RECORD_FILE, Record, StartRunError};
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop, prop_oneof, proptest};
@@ -119,7 +119,10 @@ async fn of_many_starts_at_once_one_succeeds() {
         started += usize::from(start.await.unwrap());
     }
     assert_eq!(started, 1);
-    assert_eq!(record.services_runs(esd).await.unwrap().len(), 1);
+    assert_eq!(
+        record.services_runs(esd, &Page::all()).await.unwrap().rows.len(),
+        1
+    );
 }
 
 #[tokio::test]
@@ -161,7 +164,7 @@ async fn a_run_whose_process_died_has_failed_and_can_be_started_again() {
         state(&record, dead).await,
         (RunState::Failed, Some("process-died".to_owned()))
     );
-    let log = record.services_run_log(dead).await.unwrap();
+    let log = record.services_run_log(dead, &Page::all()).await.unwrap().rows;
     assert!(
         matches!(&log[..], [only] if only.level == RunLogLevel::Error && only.message.contains("Its process died")),
         "{log:?}"
@@ -257,7 +260,7 @@ async fn lines_that_are_reported_twice_are_in_the_log_once() {
         .await
         .unwrap();
     record.fail_services_run(run, held, &reason()).await.unwrap();
-    let log = record.services_run_log(run).await.unwrap();
+    let log = record.services_run_log(run, &Page::all()).await.unwrap().rows;
     assert_eq!(log[..3], lines);
     assert_eq!((log.len(), log[3].level), (4, RunLogLevel::Error));
 }
@@ -278,7 +281,11 @@ async fn a_run_says_what_it_did_to_each_product() {
         .complete_services_run(run, held, 1, definition(catalog), 2)
         .await
         .unwrap();
-    let told = record.services_run_differences(run).await.unwrap();
+    let told = record
+        .services_run_differences(run, &Page::all())
+        .await
+        .unwrap()
+        .rows;
     let told: Vec<_> = told
         .iter()
         .map(|difference| (difference.code.as_str(), difference.kind, difference.fields.len()))
@@ -449,7 +456,11 @@ async fn take_step(record: &Record, instance: Uuid, model: &mut Model, step: Ste
 }
 
 async fn assert_is(record: &Record, instance: Uuid, model: &Model) {
-    let stored = record.products(instance, ProductFilter::default()).await.unwrap();
+    let stored = record
+        .products(instance, &ProductFilter::default(), &Page::all())
+        .await
+        .unwrap()
+        .rows;
     assert_eq!(stored, model.products.values().cloned().collect::<Vec<_>>());
     let former = record
         .former_attribute_values(instance, "microsoft-esd")

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use bss_model::{
-    AttributeValue, Derivative, Difference, NewProduct, Product, ProductAttribute, ProductFilter,
+    AttributeValue, Derivative, Difference, NewProduct, Page, Product, ProductAttribute, ProductFilter,
     ProductType, ServicesDefinition, SkippedItems,
 };
 use bss_record::{ApplyError, Record};
@@ -120,7 +120,7 @@ async fn new_products_start_inactive_and_vanished_ones_are_marked_and_revived() 
         ..ProductFilter::default()
     };
     assert_eq!(
-        record.products(id, filter).await.unwrap()[0].offered,
+        record.products(id, &filter, &Page::all()).await.unwrap().rows[0].offered,
         product("b", "Visio")
     );
 
@@ -179,7 +179,11 @@ async fn a_definition_that_contradicts_itself_changes_nothing() {
         .await
         .unwrap_err();
     assert!(matches!(error, ApplyError::NoInstance { .. }), "{error:?}");
-    let stored = record.products(id, ProductFilter::default()).await.unwrap();
+    let stored = record
+        .products(id, &ProductFilter::default(), &Page::all())
+        .await
+        .unwrap()
+        .rows;
     assert!(matches!(&stored[..], [only] if only.offered.code == "a" && !only.discontinued));
 }
 
@@ -286,7 +290,7 @@ fn any_sequence_of_catalogs_leaves_what_the_model_says() {
                 assert!(told.changed.iter().all(|(_, what)| !what.is_empty()));
                 told.changed.iter_mut().for_each(|(_, what)| what.clear());
                 assert_eq!(told, expected);
-                let stored = record.products(id, ProductFilter::default()).await.unwrap();
+                let stored = record.products(id, &ProductFilter::default(), &Page::all()).await.unwrap().rows;
                 assert_eq!(stored, model.values().cloned().collect::<Vec<_>>());
             }
         });

@@ -1,16 +1,17 @@
 //! `asset …`: the licenses that were ordered, what became of each, and another try for those that failed.
 
-use bss_model::{Advice, Asset, AssetFilter, Attempt, ErrorKind, SyncStatus};
+use bss_model::clock::millis;
+use bss_model::{Advice, Asset, AssetFilter, Attempt, ErrorKind, LicenseSecrets, SortOrder, SyncStatus};
 use host_harness::Host;
 use host_harness::worker::OVERDUE;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use uuid::Uuid;
 
 use super::args::{AssetCommand, ListAssets};
 use super::commands::{Outcome, listener, now_ms, operator};
 use super::failure::Failure;
-use super::show;
-use super::{ExitStatus, returns};
+use super::{ExitStatus, pages, returns, show};
 
 pub(super) async fn run(host: &Host, command: AssetCommand, json: bool) -> Outcome {
     match command {
@@ -30,36 +31,53 @@ async fn list(host: &Host, list: ListAssets, json: bool) -> Outcome {
     let filter = AssetFilter {
         instance,
         order: list.order,
+        customer: list.customer,
         sync_status: list.sync_status.map(SyncStatus::from),
+        open_since_ms: list.overdue.then(overdue_since_ms),
+        returned_elsewhere: false,
     };
-    let mut assets = host.record().assets(filter).await?;
-    if list.overdue {
-        assets.retain(is_overdue);
-    }
-    if let Some(customer) = &list.customer {
-        let orders = host.record().orders_of_customer(customer).await?;
-        assets.retain(|asset| orders.contains(&asset.order_id));
-    }
+    let assets = pages::all(SortOrder::Ascending, async |page| {
+        host.record().assets(&filter, page).await
+    });
+    let assets = assets.await?;
+    let secrets = if list.show_keys {
+        secrets(host, &assets).await?
+    } else {
+        BTreeMap::new()
+    };
     if json {
         let assets: Value = assets
             .iter()
-            .map(|asset| show::asset_json(asset, list.show_keys))
+            .map(|asset| show::asset_json(asset, secrets.get(&asset.id)))
             .collect();
         show::line(assets.to_string());
     } else {
-        show_assets(&assets, list.show_keys);
+        show_assets(&assets, &secrets);
     }
     Ok(ExitStatus::Done)
 }
 
-/// Whether it takes longer to know whether a license was bought than the platform itself would wait.
-fn is_overdue(asset: &Asset) -> bool {
-    let limit = i64::try_from(OVERDUE.as_millis()).unwrap_or(i64::MAX);
-    asset.sync_status == SyncStatus::Unsynchronised && now_ms().saturating_sub(asset.wanted_since_ms) >= limit
+/// The secrets of the licenses that are shown.
+pub(super) async fn secrets(
+    host: &Host,
+    assets: &[Asset],
+) -> Result<BTreeMap<Uuid, LicenseSecrets>, Failure> {
+    let ids: Vec<Uuid> = assets.iter().map(|asset| asset.id).collect();
+    Ok(host.record().license_secrets(&ids).await?)
 }
 
-pub(super) fn show_assets(assets: &[Asset], show_keys: bool) {
-    show::line(show::asset_table(assets, show_keys, show::Ids::Whole).to_string());
+/// A purchase that has been open since this time takes longer than the platform itself would wait.
+fn overdue_since_ms() -> i64 {
+    now_ms().saturating_sub(millis(OVERDUE))
+}
+
+fn is_overdue(asset: &Asset) -> bool {
+    asset.sync_status == SyncStatus::Unsynchronised && asset.wanted_since_ms <= overdue_since_ms()
+}
+
+/// Shows assets, with the secrets of those that are to be shown whole.
+pub(super) fn show_assets(assets: &[Asset], secrets: &BTreeMap<Uuid, LicenseSecrets>) {
+    show::line(show::asset_table(assets, secrets, show::Ids::Whole).to_string());
     for reason in show::asset_reasons(assets) {
         show::note(reason);
     }
@@ -76,7 +94,12 @@ pub(super) async fn known(host: &Host, asset_id: Uuid) -> Result<Asset, Failure>
 async fn show(host: &Host, asset_id: Uuid, show_keys: bool, json: bool) -> Outcome {
     let asset = known(host, asset_id).await?;
     let order = host.record().order(asset.order_id).await?;
-    let value = show::asset_json(&asset, show_keys);
+    let secrets = if show_keys {
+        secrets(host, std::slice::from_ref(&asset)).await?
+    } else {
+        BTreeMap::new()
+    };
+    let value = show::asset_json(&asset, secrets.get(&asset_id));
     let customer = order.as_ref().map(|order| &order.customer);
     let billed = order
         .as_ref()
@@ -185,9 +208,9 @@ fn attempt_json(attempt: &Attempt) -> Value {
 async fn retry(host: &Host, asset_id: Uuid, json: bool) -> Outcome {
     let asset = host.retry_asset(asset_id, &operator(), listener()).await?;
     if json {
-        show::line(show::asset_json(&asset, false).to_string());
+        show::line(show::asset_json(&asset, None).to_string());
     } else {
-        show_assets(std::slice::from_ref(&asset), false);
+        show_assets(std::slice::from_ref(&asset), &BTreeMap::new());
     }
     match asset.sync_status {
         SyncStatus::Synchronized => Ok(ExitStatus::Done),

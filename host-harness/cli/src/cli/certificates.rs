@@ -2,7 +2,6 @@
 
 use bss_keys::InstalledCertificate;
 use bss_model::{Advice, ErrorKind, Thumbprint};
-use bss_record::RecordError;
 use host_harness::Host;
 use serde_json::{Value, json};
 
@@ -29,11 +28,15 @@ pub(super) async fn run(host: &Host, command: CertificateCommand, json: bool) ->
 
 async fn list(host: &Host, wanted: impl Fn(&InstalledCertificate) -> bool, json: bool) -> Outcome {
     let installed = host.record().certificates().list().await?;
-    let mut shown = Vec::new();
-    for certificate in installed.into_iter().filter(wanted) {
-        let used_by = used_by(host, &certificate).await?;
-        shown.push((certificate, used_by));
-    }
+    let mut used_by = host.record().certificates().used_by().await?;
+    let shown: Vec<_> = installed
+        .into_iter()
+        .filter(wanted)
+        .map(|certificate| {
+            let used_by = used_by.remove(&certificate.thumbprint).unwrap_or_default();
+            (certificate, used_by)
+        })
+        .collect();
     if json {
         let certificates = shown
             .iter()
@@ -77,7 +80,8 @@ async fn show_one(host: &Host, thumbprint: &Thumbprint, json: bool) -> Outcome {
         let message = format!("certificate `{thumbprint}` is not installed");
         Failure::new(ErrorKind::NotFound, "no-certificate", message).advise(&Advice::ListCertificates)
     })?;
-    let used_by = used_by(host, &certificate).await?;
+    let mut used_by = host.record().certificates().used_by().await?;
+    let used_by = used_by.remove(thumbprint).unwrap_or_default();
     if json {
         show::line(certificate_json(&certificate, &used_by).to_string());
         return Ok(ExitStatus::Done);
@@ -118,13 +122,6 @@ async fn remove(host: &Host, thumbprint: &Thumbprint, json: bool) -> Outcome {
         show::line(format!("removed {thumbprint}, and its private key"));
     }
     Ok(ExitStatus::Done)
-}
-
-async fn used_by(host: &Host, certificate: &InstalledCertificate) -> Result<Vec<String>, RecordError> {
-    host.record()
-        .certificates()
-        .used_by(&certificate.thumbprint)
-        .await
 }
 
 /// Whole days; below zero once it has expired.

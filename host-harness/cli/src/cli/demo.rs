@@ -7,8 +7,8 @@ use std::path::Path;
 use anyhow::Context;
 use bss_keys::PfxCode;
 use bss_model::{
-    Actor, Asset, AssetFilter, Choice, Contact, Decision, ErrorKind, Instance, NewInstance, NewLine, Party,
-    Price, Product, ProductFilter, Reach, Thumbprint,
+    Actor, Asset, AssetFilter, Choice, Contact, Decision, ErrorKind, Instance, LicenseSecrets, NewInstance,
+    NewLine, Page, Party, Price, Product, ProductFilter, Reach, Thumbprint,
 };
 use bss_simulator::{CertificateRequest, LedgerEntry, Simulator, SimulatorOptions};
 use host_harness::Host;
@@ -16,14 +16,15 @@ use host_harness::instance_settings::InstanceForm;
 use host_harness::license_order::OrderRequest;
 use host_harness::services_definition::CompletedRun;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
-use super::ExitStatus;
 use super::args::DemoArguments;
 use super::commands::listener;
 use super::failure::{Failure, machine_failure};
 use super::pfx::{self, Maker};
 use super::services::{run_json, run_line};
-use super::show::{self, Ids};
+use super::show::Ids;
+use super::{ExitStatus, assets, show};
 
 /// The demo's instance.
 const INSTANCE: &str = "contoso-esd-de";
@@ -58,7 +59,13 @@ pub(super) async fn run(plugin: &Path, arguments: &DemoArguments, json: bool) ->
     steps.start("Get Services Definition", &[("products", run_line(&run))]);
 
     let assets = order(&host, &steps).await?;
-    steps.table(&show::asset_table(&assets, arguments.show_keys, Ids::Short));
+    let secrets = assets::secrets(&host, &assets).await?;
+    let shown = if arguments.show_keys {
+        secrets.clone()
+    } else {
+        BTreeMap::new()
+    };
+    steps.table(&show::asset_table(&assets, &shown, Ids::Short));
     let ledger = simulator.ledger().await.map_err(machine_failure)?;
     let seen = ServerSeen::of(&simulator, &ledger);
     steps.start(
@@ -69,9 +76,9 @@ pub(super) async fn run(plugin: &Path, arguments: &DemoArguments, json: bool) ->
             ("connections", seen.connections.to_string()),
         ],
     );
-    let status = compare(&assets, &ledger, &seen, &thumbprint, &steps);
+    let status = compare(&assets, &secrets, &ledger, &seen, &thumbprint, &steps);
     if json {
-        show::line(result(&ready, &run, &assets, &seen, arguments.show_keys).to_string());
+        show::line(result(&ready, &run, &assets, &shown, &seen).to_string());
     }
     simulator.stop().await;
     status
@@ -195,8 +202,9 @@ async fn order(host: &Host, steps: &Steps) -> Result<Vec<Asset>, Failure> {
     let instance = host.named_instance(INSTANCE).await?;
     let products = host
         .record()
-        .products(instance.id, ProductFilter::default())
-        .await?;
+        .products(instance.id, &ProductFilter::default(), &Page::all())
+        .await?
+        .rows;
     let mut sold = products.iter().filter(|product| allows(product, 2));
     let (Some(first), Some(second)) = (sold.next(), sold.next()) else {
         return Err(Failure::new(
@@ -246,7 +254,8 @@ async fn order(host: &Host, steps: &Steps) -> Result<Vec<Asset>, Failure> {
         order: Some(order.id),
         ..AssetFilter::default()
     };
-    Ok(host.record().assets(filter).await?)
+    let assets = host.record().assets(&filter, &Page::all()).await;
+    Ok(assets?.rows)
 }
 
 /// Who the demo's record says acted.
@@ -306,6 +315,7 @@ impl ServerSeen {
 /// Done only if every license that was issued is on record and the other way round, bought by the right identity.
 fn compare(
     assets: &[Asset],
+    secrets: &BTreeMap<Uuid, LicenseSecrets>,
     ledger: &[LedgerEntry],
     seen: &ServerSeen,
     thumbprint: &Thumbprint,
@@ -314,9 +324,10 @@ fn compare(
     let recorded: BTreeSet<_> = assets
         .iter()
         .map(|asset| {
+            let secrets = secrets.get(&asset.id);
             (
                 asset.client_transaction_id.to_string(),
-                asset.product_key.as_ref().map(|key| key.expose().to_owned()),
+                secrets.map(|secrets| secrets.product_key.expose().to_owned()),
             )
         })
         .collect();
@@ -354,13 +365,13 @@ fn result(
     ready: &InstanceForm,
     run: &CompletedRun,
     assets: &[Asset],
+    shown: &BTreeMap<Uuid, LicenseSecrets>,
     seen: &ServerSeen,
-    show_keys: bool,
 ) -> Value {
     json!({
         "instance": { "name": ready.instance.name, "state": show::state(&ready.instance) },
         "services": run_json(run),
-        "licenses": assets.iter().map(|asset| show::asset_json(asset, show_keys)).collect::<Vec<_>>(),
+        "licenses": assets.iter().map(|asset| show::asset_json(asset, shown.get(&asset.id))).collect::<Vec<_>>(),
         "server": {
             "clientCertificateThumbprint": seen.thumbprint,
             "licensesIssued": seen.licenses_issued,

@@ -1,6 +1,6 @@
 //! `bss-host instance` once an instance exists: its history, its connection, its certificate's successor.
 
-use bss_model::{ErrorKind, SettingsVersion, Thumbprint};
+use bss_model::{ErrorKind, SettingsVersion, SortOrder, Thumbprint};
 use bss_sandbox::bindings::connection::{Step, StepResult};
 use bss_sandbox::bindings::failures::Problem;
 use host_harness::Host;
@@ -8,15 +8,17 @@ use host_harness::certificate_rotation::RotateError;
 use host_harness::connection::failed_step;
 use serde_json::{Value, json};
 
-use super::ExitStatus;
 use super::commands::{Outcome, listener, operator};
 use super::failure::Failure;
-use super::show;
+use super::{ExitStatus, pages, show};
 
 /// Every save: who, when, and what it changed.
 pub(super) async fn history(host: &Host, name: &str, json: bool) -> Outcome {
     let instance = host.named_instance(name).await?;
-    let history = host.record().instance_history(instance.id).await?;
+    let history = pages::all(SortOrder::Ascending, async |page| {
+        host.record().instance_history(instance.id, page).await
+    });
+    let history = history.await?;
     if json {
         show::line(history.iter().map(version_json).collect::<Value>().to_string());
         return Ok(ExitStatus::Done);

@@ -1,15 +1,14 @@
 //! `invoice …`: what was charged and credited.
 
-use bss_model::{Advice, BillingFilter, Credit, ErrorKind, Invoice, Price};
+use bss_model::{Advice, BillingFilter, Credit, ErrorKind, Invoice, Price, SortOrder};
 use clap::Subcommand;
 use host_harness::Host;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::ExitStatus;
 use super::commands::Outcome;
 use super::failure::Failure;
-use super::show;
+use super::{ExitStatus, pages, show};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum InvoiceCommand {
@@ -42,8 +41,11 @@ async fn list(host: &Host, instance: Option<String>, json: bool) -> Outcome {
         instance,
         order: None,
     };
-    let invoices = host.record().invoices(filter).await?;
-    let credits = host.record().credits(filter).await?;
+    let invoices = pages::all(SortOrder::Ascending, async |page| {
+        host.record().invoices(&filter, page).await
+    });
+    let invoices = invoices.await?;
+    let credits = credits(host, &filter).await?;
     let credits_of = |invoice: &Invoice| -> Vec<&Credit> {
         let of_order = credits
             .iter()
@@ -81,7 +83,7 @@ async fn show_one(host: &Host, order: Uuid, json: bool) -> Outcome {
         order: Some(order),
         instance: None,
     };
-    let credits = host.record().credits(filter).await?;
+    let credits = credits(host, &filter).await?;
     if json {
         let credits: Vec<&Credit> = credits.iter().collect();
         show::line(invoice_json(&invoice, &credits).to_string());
@@ -109,6 +111,13 @@ async fn show_one(host: &Host, order: Uuid, json: bool) -> Outcome {
     show::line(table.to_string());
     show::line(format!("total {}", total(&invoice)));
     Ok(ExitStatus::Done)
+}
+
+async fn credits(host: &Host, filter: &BillingFilter) -> Result<Vec<Credit>, Failure> {
+    let credits = pages::all(SortOrder::Ascending, async |page| {
+        host.record().credits(filter, page).await
+    });
+    Ok(credits.await?)
 }
 
 fn total(invoice: &Invoice) -> String {

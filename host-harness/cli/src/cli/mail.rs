@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use bss_model::{
     Advice, Contact, ErrorKind, Mail, MailDelivery, MailFilter, MailSettings, MailState, Secret,
-    SmtpProtection, SmtpServer,
+    SmtpProtection, SmtpServer, SortOrder,
 };
 use clap::{Args, Subcommand};
 use host_harness::Host;
@@ -13,10 +13,9 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use super::ExitStatus;
 use super::commands::{Outcome, operator};
 use super::failure::{Failure, machine_failure, unreadable, words};
-use super::show;
+use super::{ExitStatus, pages, show};
 
 /// The environment variable that holds what a user logs in to the mail server with.
 const PASSWORD_VARIABLE: &str = "BSS_SMTP_PASSWORD";
@@ -277,7 +276,10 @@ fn settings_json(settings: &MailSettings, checked: Option<&Result<Vec<String>, T
 }
 
 async fn list(host: &Host, filter: MailFilter, json: bool) -> Outcome {
-    let mails = host.record().mails(filter).await?;
+    let mails = pages::all(SortOrder::Ascending, async |page| {
+        host.record().mails(&filter, page).await
+    });
+    let mails = mails.await?;
     if json {
         show::line(mails.iter().map(mail_json).collect::<Value>().to_string());
     } else {

@@ -1,17 +1,17 @@
 //! `order …`: licenses are ordered, and an order is followed until its licenses are bought.
 
-use bss_model::{Advice, AssetFilter, Contact, ErrorKind, NewLine, Party, Settlement, settlement};
+use bss_model::{Advice, AssetFilter, Contact, ErrorKind, NewLine, Party, Settlement, SortOrder, settlement};
 use host_harness::Host;
 use host_harness::license_order::{OrderRequest, PlaceError};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use uuid::Uuid;
 
-use super::ExitStatus;
 use super::args::{OrderCommand, PlaceOrder};
 use super::assets::show_assets;
 use super::commands::{Outcome, listener, operator};
 use super::failure::Failure;
-use super::show;
+use super::{ExitStatus, pages, show};
 
 pub(super) async fn run(host: &Host, command: OrderCommand, json: bool) -> Outcome {
     match command {
@@ -129,7 +129,10 @@ async fn show_order(host: &Host, order_id: Uuid, json: bool) -> Result<Settlemen
         order: Some(order_id),
         ..AssetFilter::default()
     };
-    let assets = host.record().assets(filter).await?;
+    let assets = pages::all(SortOrder::Ascending, async |page| {
+        host.record().assets(&filter, page).await
+    });
+    let assets = assets.await?;
     let settlement = settlement(&assets);
     if json {
         let state = match settlement {
@@ -137,10 +140,7 @@ async fn show_order(host: &Host, order_id: Uuid, json: bool) -> Result<Settlemen
             Settlement::Refused => "refused",
             Settlement::Open => "open",
         };
-        let licenses: Value = assets
-            .iter()
-            .map(|asset| show::asset_json(asset, false))
-            .collect();
+        let licenses: Value = assets.iter().map(|asset| show::asset_json(asset, None)).collect();
         let customer = json!({
             "id": order.customer.id,
             "name": order.customer.name,
@@ -163,7 +163,7 @@ async fn show_order(host: &Host, order_id: Uuid, json: bool) -> Result<Settlemen
             order.customer.id,
             show::time(order.placed_at_ms)
         ));
-        show_assets(&assets, false);
+        show_assets(&assets, &BTreeMap::new());
     }
     Ok(settlement)
 }

@@ -1,8 +1,8 @@
 //! `asset cancel|withdraw|confirm|decline|cancellations|refresh`: what becomes of a license after it was bought.
 
 use bss_model::{
-    Advice, AssetFilter, Cancellation, CancellationFilter, CancellationState, Diagnose as _, ErrorKind,
-    Problem, Requester, RequesterKind, ReturnAttempt, ReturnResult,
+    Advice, AssetFilter, Cancellation, CancellationFilter, CancellationState, Diagnose as _, ErrorKind, Page,
+    Problem, Requester, RequesterKind, ReturnAttempt, ReturnResult, SortOrder,
 };
 use bss_record::returned_elsewhere;
 use clap::{Args, Subcommand};
@@ -11,10 +11,9 @@ use host_harness::license_refresh::{RefreshError, Refreshed};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::ExitStatus;
 use super::commands::{Outcome, listener, operator};
 use super::failure::{Failure, words};
-use super::show;
+use super::{ExitStatus, pages, show};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ReturnCommand {
@@ -140,10 +139,14 @@ async fn returned(host: &Host, cancellation_id: Uuid, json: bool) -> Outcome {
 }
 
 async fn last_cancellation(host: &Host, asset_id: Uuid) -> Result<Uuid, Failure> {
-    let asset = Some(asset_id);
-    let filter = CancellationFilter { asset, open: false };
-    let cancellations = host.record().cancellations(filter).await?;
-    let last = cancellations.last().map(|cancellation| cancellation.id);
+    let filter = CancellationFilter {
+        asset: Some(asset_id),
+        ..CancellationFilter::default()
+    };
+    let latest = Page::first(1).in_order(SortOrder::Descending);
+    let last = host.record().cancellations(&filter, &latest).await;
+    let last = last?.rows.pop();
+    let last = last.map(|cancellation| cancellation.id);
     last.ok_or_else(|| {
         let message = format!("there is no cancellation of asset `{asset_id}`");
         Failure::new(ErrorKind::NotFound, "no-cancellation", message).advise(&Advice::ListCancellations)
@@ -207,8 +210,15 @@ fn ended(cancellation: &Cancellation, json: bool) -> Outcome {
 }
 
 async fn cancellations(host: &Host, asset: Option<Uuid>, open: bool, json: bool) -> Outcome {
-    let filter = CancellationFilter { asset, open };
-    let cancellations = host.record().cancellations(filter).await?;
+    let filter = CancellationFilter {
+        asset,
+        open,
+        state: None,
+    };
+    let cancellations = pages::all(SortOrder::Ascending, async |page| {
+        host.record().cancellations(&filter, page).await
+    });
+    let cancellations = cancellations.await?;
     let mut shown = Vec::with_capacity(cancellations.len());
     for cancellation in cancellations {
         let attempts = match asset {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use bss_model::{
     Advice, Difference, DifferenceKind, ErrorKind, Instance, ProductDifference, ProductFilter, RunLogLevel,
-    RunLogLine, RunState, ServicesRun as RecordedRun,
+    RunLogLine, RunState, ServicesRun as RecordedRun, SortOrder,
 };
 use clap::{Args, Subcommand};
 use host_harness::services_definition::{BegunRun, CompletedRun};
@@ -18,11 +18,10 @@ use serde_json::{Value, json};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use uuid::Uuid;
 
-use super::ExitStatus;
 use super::commands::{Outcome, listener, operator};
 use super::failure::{Failure, machine_failure};
 use super::products::{product_json, product_table, shown};
-use super::show;
+use super::{ExitStatus, pages, show};
 
 /// Between two plain lines about progress, so that a log file stays readable.
 const PLAIN_LINE: Duration = Duration::from_secs(1);
@@ -311,7 +310,10 @@ async fn runs(host: &Host, instance: &str, json: bool) -> Outcome {
     let instance = named(host, instance).await?;
     let now_ms = jiff::Timestamp::now().as_millisecond();
     host.record().end_dead_services_runs(now_ms).await?;
-    let runs = host.record().services_runs(instance.id).await?;
+    let runs = pages::all(SortOrder::Descending, async |page| {
+        host.record().services_runs(instance.id, page).await
+    });
+    let runs = runs.await?;
     if json {
         show::line(runs.iter().map(recorded_run_json).collect::<Value>().to_string());
         return Ok(ExitStatus::Done);
@@ -387,8 +389,11 @@ async fn named_run(host: &Host, run: Uuid) -> Result<RecordedRun, Failure> {
 /// The lines of a run's log, and one for each product that it changed.
 async fn log(host: &Host, run: Uuid, json: bool) -> Outcome {
     let run = named_run(host, run).await?;
-    let lines = host.record().services_run_log(run.id).await?;
-    let differences = host.record().services_run_differences(run.id).await?;
+    let lines = pages::all(SortOrder::Ascending, async |page| {
+        host.record().services_run_log(run.id, page).await
+    });
+    let lines = lines.await?;
+    let differences = differences(host, run.id).await?;
     let at_ms = run.ended_at_ms.unwrap_or(run.asked_at_ms);
     let lines = lines
         .iter()
@@ -412,6 +417,13 @@ async fn log(host: &Host, run: Uuid, json: bool) -> Outcome {
     show::line(table.to_string());
     show::line(format!("run {}: {}", run.id, run.state));
     Ok(ExitStatus::Done)
+}
+
+async fn differences(host: &Host, run: Uuid) -> Result<Vec<ProductDifference>, Failure> {
+    let differences = pages::all(SortOrder::Ascending, async |page| {
+        host.record().services_run_differences(run, page).await
+    });
+    Ok(differences.await?)
 }
 
 /// A line of a log as it is shown.
@@ -450,7 +462,12 @@ async fn products(host: &Host, arguments: &ProductsArguments, json: bool) -> Out
         None => None,
         Some(run) => Some(run_differences(host, &instance, run, &arguments.list).await?),
     };
-    let products = record.products(instance.id, ProductFilter::default()).await?;
+    let products = pages::all(SortOrder::Ascending, async |page| {
+        record
+            .products(instance.id, &ProductFilter::default(), page)
+            .await
+    });
+    let products = products.await?;
     let prices = record.prices(instance.id).await?;
     let shown = shown(&products, &prices, differences.as_ref());
     if json {
@@ -475,7 +492,7 @@ async fn run_differences(
         };
         return Err(Failure::new(ErrorKind::NotFound, "no-run", message).advise(&all));
     }
-    let all = host.record().services_run_differences(run).await?;
+    let all = self::differences(host, run).await?;
     let mut differences = BTreeMap::<String, Vec<String>>::new();
     for difference in all.into_iter().filter(|difference| list.shows(difference.kind)) {
         let words = match difference.kind {

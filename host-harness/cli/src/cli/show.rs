@@ -1,14 +1,14 @@
 //! How results look: tables for people, JSON for programs.
 
-use std::io::{IsTerminal, Write};
-
 use bss_keys::KeyKind;
-use bss_model::{Advice, Asset, Instance, Standing, is_returned_elsewhere};
+use bss_model::{Advice, Asset, Instance, LicenseSecrets, Standing, is_returned_elsewhere};
 use bss_record::{self, returned_elsewhere};
 use bss_sandbox::bindings::failures::Problem;
 use bss_sandbox::bindings::instance_settings::{Field, FieldKind, Form};
 use comfy_table::{Table, presets};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::io::{IsTerminal, Write};
 use uuid::Uuid;
 
 use super::failure::words;
@@ -165,14 +165,14 @@ pub(super) enum Ids {
     Whole,
 }
 
-/// An asset, for programs.
-pub(super) fn asset_json(asset: &Asset, show_keys: bool) -> Value {
+/// An asset, for programs; with its secrets where they are to be shown whole.
+pub(super) fn asset_json(asset: &Asset, secrets: Option<&LicenseSecrets>) -> Value {
     json!({
         "asset": asset.id.to_string(),
         "order": asset.order_id.to_string(),
         "offer": asset.product_code,
-        "productKey": asset.product_key.as_ref().map(|key| if show_keys { key.expose().to_owned() } else { key.masked() }),
-        "activationLink": asset.activation_link.as_ref().map(|link| if show_keys { link.expose().to_owned() } else { link_host(link.expose()) }),
+        "productKey": product_key(asset, secrets),
+        "activationLink": activation_link(asset, secrets),
         "tokenStatus": asset.license_token_status.map(|status| status.to_string()),
         "returnStatus": asset.return_status.to_string(),
         "syncStatus": asset.sync_status.to_string(),
@@ -193,8 +193,24 @@ pub(super) fn asset_json(asset: &Asset, show_keys: bool) -> Value {
     })
 }
 
-/// Assets, for people.
-pub(super) fn asset_table(assets: &[Asset], show_keys: bool, ids: Ids) -> Table {
+/// The product key of an asset, masked without its secrets.
+fn product_key<'a>(asset: &'a Asset, secrets: Option<&'a LicenseSecrets>) -> Option<&'a str> {
+    match secrets {
+        Some(secrets) => Some(secrets.product_key.expose()),
+        None => asset.masked_product_key.as_deref(),
+    }
+}
+
+/// The activation link of an asset; without its secrets, enough of it to know where it leads.
+fn activation_link<'a>(asset: &'a Asset, secrets: Option<&'a LicenseSecrets>) -> Option<&'a str> {
+    match secrets {
+        Some(secrets) => secrets.activation_link.as_ref().map(|link| link.expose()),
+        None => asset.activation_link_host.as_deref(),
+    }
+}
+
+/// Assets, for people; with the secrets of those that are to be shown whole.
+pub(super) fn asset_table(assets: &[Asset], secrets: &BTreeMap<Uuid, LicenseSecrets>, ids: Ids) -> Table {
     let mut table = table(&[
         "License",
         "Offer",
@@ -205,28 +221,15 @@ pub(super) fn asset_table(assets: &[Asset], show_keys: bool, ids: Ids) -> Table 
         "Return",
     ]);
     for asset in assets {
-        let key = asset.product_key.as_ref().map_or_else(String::new, |key| {
-            if show_keys {
-                key.expose().to_owned()
-            } else {
-                key.masked()
-            }
-        });
-        let link = asset.activation_link.as_ref().map_or_else(String::new, |link| {
-            if show_keys {
-                link.expose().to_owned()
-            } else {
-                link_host(link.expose())
-            }
-        });
+        let secrets = secrets.get(&asset.id);
         table.add_row([
             match ids {
                 Ids::Short => short(asset.id),
                 Ids::Whole => asset.id.to_string(),
             },
             asset.product_code.clone(),
-            key,
-            link,
+            product_key(asset, secrets).unwrap_or_default().to_owned(),
+            activation_link(asset, secrets).unwrap_or_default().to_owned(),
             asset.sync_status.to_string(),
             asset
                 .license_token_status
@@ -259,14 +262,6 @@ pub(super) fn asset_reasons(assets: &[Asset]) -> Vec<String> {
         ))
     });
     lines.collect()
-}
-
-/// Enough of an activation link to know where it leads.
-fn link_host(link: &str) -> String {
-    link.parse::<http::Uri>()
-        .ok()
-        .and_then(|uri| uri.host().map(str::to_owned))
-        .unwrap_or_default()
 }
 
 /// Enough of an id to tell it from its neighbors.
