@@ -387,14 +387,6 @@ mod tests {
     }
 
     #[test]
-    fn regions_have_the_hosts_of_the_page() {
-        let target = |name: &str| name.parse().map(Region::target);
-        assert_eq!(target("eu"), Ok("cloud-platform-sites-eu.trafficmanager.net"));
-        assert_eq!(target("us"), Ok("cloud-platform-sites-us.trafficmanager.net"));
-        assert_eq!(target("EU"), Err(UnknownRegion("EU".to_owned())));
-    }
-
-    #[test]
     fn an_unreadable_pfx_file_is_said_to_be_and_what_to_do_apart_from_it() {
         let subjects = vec!["CN=one".to_owned(), "CN=two".to_owned()];
         let point = unread_pfx_point(&InspectError::KeyDoesNotMatch { subjects });

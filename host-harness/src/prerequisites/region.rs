@@ -55,3 +55,16 @@ impl FromStr for Region {
             .ok_or_else(|| UnknownRegion(name.escape_debug().to_string()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn regions_have_the_hosts_of_the_page() {
+        let target = |name: &str| name.parse().map(Region::target);
+        assert_eq!(target("eu"), Ok("cloud-platform-sites-eu.trafficmanager.net"));
+        assert_eq!(target("us"), Ok("cloud-platform-sites-us.trafficmanager.net"));
+        assert_eq!(target("EU"), Err(UnknownRegion("EU".to_owned())));
+    }
+}

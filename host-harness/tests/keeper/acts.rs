@@ -6,8 +6,8 @@ use std::num::NonZeroU32;
 use bss_keys::PfxCode;
 use bss_model::{
     Act, ActFilter, Actor, ActorKind, CancellationFilter, Choice, Decision, MailDelivery, MailFilter,
-    MailSettings, NewInstance, NewOrder, Price, Reach, RecordedAct, Requester, RequesterKind, SavedSettings,
-    Secret, SmtpProtection, SmtpServer, Subject, SubjectKind, Thumbprint,
+    MailSettings, NewInstance, NewOrder, Page, Price, Reach, RecordedAct, Requester, RequesterKind,
+    SavedSettings, Secret, SmtpProtection, SmtpServer, Subject, SubjectKind, Thumbprint,
 };
 use bss_record::{RECORD_FILE, Record};
 use serde_json::{Value, json};
@@ -86,7 +86,7 @@ impl Site {
             open: assets[0],
             licensed: [assets[1], assets[2]],
             requested: requested.try_into().unwrap(),
-            mail: record.mails(about).await.unwrap()[0].id,
+            mail: record.mails(&about, &Page::all()).await.unwrap().rows[0].id,
             pfx: pfx(&made, CODE),
             authorities_pem: made.chain,
             record,
@@ -239,9 +239,12 @@ impl Site {
             | Act::DeclineCancellation
             | Act::ConfirmCancellation => {
                 let asset = Some(subject.id.parse().unwrap());
-                let filter = CancellationFilter { asset, open: false };
-                let cancellations = self.record.cancellations(filter).await.unwrap();
-                json!({ "cancellation": cancellations[0].id, "requester": "customer" })
+                let filter = CancellationFilter {
+                    asset,
+                    ..CancellationFilter::default()
+                };
+                let cancellations = self.record.cancellations(&filter, &Page::all()).await.unwrap();
+                json!({ "cancellation": cancellations.rows[0].id, "requester": "customer" })
             }
             Act::SaveMailSettings => json!({
                 "from": "shop@host.example",
@@ -257,7 +260,7 @@ impl Site {
 fn cause(error: &dyn Error) -> String {
     error
         .source()
-        .map_or_else(|| error.to_string(), |source| cause(source))
+        .map_or_else(|| error.to_string(), cause)
 }
 
 fn customer() -> Requester {
