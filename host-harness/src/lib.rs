@@ -23,6 +23,7 @@ mod ready_instances;
 pub mod services_definition;
 pub mod services_worker;
 mod settling;
+pub mod view;
 pub mod worker;
 
 pub use bss_model::purchase_rule::LOOK_UP_ONLY;

@@ -148,6 +148,14 @@ impl Host {
             .await?)
     }
 
+    /// The last cancellation of an asset, which is the one that can be decided. `None`: there was none.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn last_cancellation(&self, asset_id: Uuid) -> Result<Option<Cancellation>, RecordError> {
+        self.record().last_cancellation(asset_id).await
+    }
+
     /// Attempts a confirmed cancellation's return a few times, and leaves it to a worker where it stays open. Returns
     /// at once where it is settled.
     ///

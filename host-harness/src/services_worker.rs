@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bss_model::ServicesRun;
 use bss_record::RecordError;
 use bss_sandbox::CallListener;
 use tokio::sync::watch;
-use uuid::Uuid;
 
 use crate::host::Host;
 use crate::services_definition::{BegunRun, CompletedRun, ServicesError};
@@ -17,8 +17,8 @@ const LOOK: Duration = Duration::from_secs(1);
 /// A run that a worker has executed.
 #[derive(Debug)]
 pub struct ExecutedRun {
-    /// The run, as the record knows it.
-    pub run: Uuid,
+    /// The run, as the record has it after its end.
+    pub run: ServicesRun,
     /// The name of the instance whose catalog was read.
     pub instance: String,
     /// How it ended. The record says the same.
@@ -74,8 +74,11 @@ impl Host {
                 }
             };
             let end = self.execute_until(&begun, calls.clone(), stopped).await?;
+            let run = self.record().services_run(begun.run).await?;
             runs(ExecutedRun {
-                run: begun.run,
+                run: run.ok_or_else(|| RecordError::Damaged {
+                    what: format!("run `{}` is missing", begun.run),
+                })?,
                 instance: begun.instance.name,
                 end,
             });

@@ -9,9 +9,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bss_model::AssetSelection;
 use bss_model::clock::{millis, now_ms};
 use bss_model::purchase_rule::VendorSignal;
+use bss_model::{AssetSelection, overdue_since_ms};
 use bss_record::{Record, RecordError, Worker, returned_elsewhere};
 use bss_sandbox::call_event::CallListener;
 use tokio::sync::watch;
@@ -29,9 +29,6 @@ pub const LINES_AT_ONCE: usize = 8;
 
 /// How often the record is asked for lines that another process has placed or left.
 pub(crate) const LOOK: Duration = Duration::from_millis(250);
-
-/// How long a line's outcome may be open before its operator is told: what the platform itself waits.
-pub const OVERDUE: Duration = Duration::from_secs(120 * 60);
 
 /// How often it is looked whether a line has become overdue.
 const OVERDUE_LOOK: Duration = Duration::from_secs(10);
@@ -248,8 +245,7 @@ impl Host {
 
 /// Tells the operator, once, of lines whose outcome has been open for too long. They stay what they are.
 async fn tell_overdue(record: &Record) -> Result<(), RecordError> {
-    let limit = millis(OVERDUE);
-    for asset in record.newly_overdue(now_ms().saturating_sub(limit)).await? {
+    for asset in record.newly_overdue(overdue_since_ms(now_ms())).await? {
         tracing::warn!(
             %asset,
             "whether its license was bought has not been known for two hours; it is looked up on and on"

@@ -239,10 +239,10 @@ async fn the_command_rotates_in_one_save_or_says_which_step_failed() {
     let rotated = rotate(&successor);
     assert_eq!(rotated.status.code(), Some(0), "{rotated:?}");
     let shown: Value = serde_json::from_slice(&rotated.stdout).expect("one JSON value");
-    assert_eq!(shown["certificate"], successor);
+    assert_eq!(shown["certificateThumbprint"], successor);
     assert_eq!(shown["version"], before.version + 1);
     assert_eq!(
-        shown["formerCertificate"],
+        shown["formerCertificateThumbprint"],
         before.thumbprint.expect("one").to_string()
     );
     let history = scenario.bss_host(&["instance", "history", INSTANCE, "--json"]);

@@ -79,7 +79,7 @@ async fn one_that_is_in_use_is_not_removed_and_one_that_is_not_is_gone() {
 
     let other = scenario.install(&CertificateRequest::default()).await.to_string();
     assert_eq!(
-        json(&scenario, &["certificate", "remove", &other])["removed"],
+        json(&scenario, &["certificate", "remove", &other])["thumbprint"],
         other
     );
     for command in ["show", "remove"] {

@@ -137,7 +137,7 @@ impl Desk {
     /// Makes the first product one that can be ordered, as the README does, and answers with its code.
     pub(crate) fn sells(&self) -> String {
         let products = self.json(&["services", "products", "esd"]);
-        let offer = products[0]["code"].as_str().expect("a code").to_owned();
+        let offer = products[0]["productCode"].as_str().expect("a code").to_owned();
         let price = ["--currency", "EUR", "--minor-units", "14900"];
         self.json(&[&["product", "price", "esd", &offer][..], &price].concat());
         self.json(&["product", "activate", "esd", &offer]);
@@ -306,7 +306,7 @@ fn the_steps_of_the_readme_lead_from_a_pfx_file_to_licenses() {
     let assets = assets.as_array().expect("a list");
     assert_eq!(assets.len(), 2);
     for asset in assets {
-        assert_eq!(asset["syncStatus"], "Synchronized");
+        assert_eq!(asset["syncStatus"], "synchronized");
         let key = asset["productKey"].as_str().expect("a product key");
         assert!(
             key.starts_with("*****-"),
@@ -333,20 +333,20 @@ fn the_demo_ends_with_one_line_of_json_that_agrees_with_the_ledger() {
     let text = String::from_utf8(output.stdout).expect("text");
     let result: Value = serde_json::from_str(text.lines().last().expect("a line")).expect("JSON");
     assert_eq!(result["instance"]["state"], "ready");
-    let licenses = result["licenses"].as_array().expect("licenses");
-    assert_eq!(licenses.len(), 3);
+    let assets = result["assets"].as_array().expect("assets");
+    assert_eq!(assets.len(), 3);
     assert_eq!(result["server"]["licensesIssued"], 3);
-    for license in licenses {
+    for asset in assets {
         for name in [
-            "asset",
-            "offer",
+            "id",
+            "productCode",
             "productKey",
             "activationLink",
-            "tokenStatus",
+            "licenseTokenStatus",
             "returnStatus",
             "syncStatus",
         ] {
-            assert!(license[name].is_string(), "{name} in {license}");
+            assert!(asset[name].is_string(), "{name} in {asset}");
         }
     }
 }
@@ -447,7 +447,7 @@ fn a_server_that_is_gone_is_no_answer_and_can_be_resumed_when_it_is_back() {
         .concat(),
     );
     assert_fails(&output, NO_ANSWER, &["order resume"]);
-    let order = desk.json(&["asset", "list"])[0]["order"]
+    let order = desk.json(&["asset", "list"])[0]["orderId"]
         .as_str()
         .expect("an order")
         .to_owned();

@@ -64,7 +64,7 @@ async fn every_way_to_fail_is_of_the_class_that_the_table_gives_it() {
     let calls = replay::replayed(&replay::replay(&file));
     assert_eq!(calls.len(), expected.len());
     for call in calls {
-        let row = &expected[call["call"].as_str().expect("an id")];
+        let row = &expected[call["id"].as_str().expect("an id")];
         let was = call["outcome"].as_str().expect("an outcome");
         assert!(was.starts_with(outcome(row.3)), "{row:?}: {was}");
     }

@@ -94,7 +94,7 @@ async fn a_request_is_made_withdrawn_declined_and_confirmed() {
         .map(|one| one["state"].as_str().expect("a state"))
         .collect();
     assert_eq!(states, ["withdrawn", "declined", "done"]);
-    assert_eq!(all[2]["returnAttempts"][0]["class"], "returned");
+    assert_eq!(all[2]["returnAttempts"][0]["result"], "returned");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -176,15 +176,18 @@ async fn licenses_are_refreshed_one_by_one_or_all() {
         .expect("it is used");
     let one = json(&scenario.bss_host(&["asset", "refresh", &id, "--json"]), DONE);
     assert_eq!(
-        (one["tokenStatus"].as_str(), one["returnedElsewhere"].as_bool()),
-        (Some("Redeemed"), Some(false))
+        (
+            one["licenseTokenStatus"].as_str(),
+            one["isReturnedElsewhere"].as_bool()
+        ),
+        (Some("redeemed"), Some(false))
     );
     for which in [&["--all"][..], &["--instance", INSTANCE]] {
         let all = json(
             &scenario.bss_host(&[&["asset", "refresh", "--json"], which].concat()),
             DONE,
         );
-        assert_eq!(all[0]["asset"], id.as_str());
+        assert_eq!(all[0]["assetId"], id.as_str());
     }
     scenario.microsoft.faults().order(
         Operation::LookUp,

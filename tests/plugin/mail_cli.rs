@@ -57,7 +57,7 @@ async fn an_operator_finds_every_license_invoiced_and_mailed_and_no_key_in_it() 
     let all = json(&scenario.bss_host(&["invoice", "list", "--json"]));
     assert_eq!(all, Value::Array(vec![invoice.clone()]));
     assert_eq!(
-        (&invoice["number"], &invoice["order"]),
+        (&invoice["number"], &invoice["orderId"]),
         (&1.into(), &order.as_str().into())
     );
     let price = assets[0].price.as_ref().expect("it has a price").minor_units;
@@ -100,7 +100,7 @@ async fn an_operator_finds_every_license_invoiced_and_mailed_and_no_key_in_it() 
         .map(|mail| &mail["state"])
         .collect();
     assert_eq!(states, ["sent", "sent"]);
-    let sent = listed[0]["mail"].as_str().expect("an id");
+    let sent = listed[0]["id"].as_str().expect("an id");
     let again = scenario.bss_host(&["mail", "retry", sent]);
     assert_eq!(code(&again), REFUSED, "{}", err(&again));
     assert_eq!(std::fs::read_dir(&mails).expect("mails").count(), 2);

@@ -30,20 +30,16 @@ fn an_order_is_placed_at_once_and_bought_by_the_worker() {
     let (desk, offer) = selling();
     let placed = desk.json(&place(&offer, &["--quantity", "3", "--idempotency-key", "k"]));
     assert_eq!(placed["state"], "open");
-    let licenses = placed["licenses"].as_array().expect("a list");
-    assert_eq!(licenses.len(), 3);
-    assert!(
-        licenses
-            .iter()
-            .all(|license| license["syncStatus"] == "Unsynchronised")
-    );
+    let assets = placed["assets"].as_array().expect("a list");
+    assert_eq!(assets.len(), 3);
+    assert!(assets.iter().all(|asset| asset["syncStatus"] == "unsynchronised"));
     let again = desk.json(&place(&offer, &["--quantity", "3", "--idempotency-key", "k"]));
-    assert_eq!(again["order"], placed["order"], "the same order");
+    assert_eq!(again["id"], placed["id"], "the same order");
     let other = desk.run(&place(&offer, &["--quantity", "2", "--idempotency-key", "k"]));
-    assert_fails(&other, REFUSED, &["`k`", text(&placed, "order")]);
+    assert_fails(&other, REFUSED, &["`k`", text(&placed, "id")]);
 
     assert_ends(&desk.run(&["run", "--once"]), DONE);
-    let order = desk.json(&["order", "show", text(&placed, "order")]);
+    let order = desk.json(&["order", "show", text(&placed, "id")]);
     assert_eq!(order["state"], "licensed");
     let invoices = desk.json(&["invoice", "list"]);
     assert_eq!(invoices.as_array().map(Vec::len), Some(1), "{invoices}");
@@ -55,7 +51,7 @@ fn an_order_is_placed_at_once_and_bought_by_the_worker() {
 fn a_check_says_whether_an_order_could_be_placed_and_places_none() {
     let (desk, offer) = selling();
     assert_eq!(desk.json(&place(&offer, &["--check-only"]))["valid"], true);
-    let unsold = desk.json(&["services", "products", "esd"])[1]["code"]
+    let unsold = desk.json(&["services", "products", "esd"])[1]["productCode"]
         .as_str()
         .expect("a code")
         .to_owned();
@@ -69,11 +65,11 @@ fn a_check_says_whether_an_order_could_be_placed_and_places_none() {
 fn a_license_is_shown_with_its_order_price_and_attempts() {
     let (desk, offer) = selling();
     let order = desk.json(&place(&offer, &["--wait"]));
-    let asset = text(&order["licenses"][0], "asset").to_owned();
+    let asset = text(&order["assets"][0], "id").to_owned();
     let shown = desk.json(&["asset", "show", &asset]);
     assert_eq!(shown["customer"]["name"], "Beispiel GmbH");
     assert_eq!(shown["price"]["minorUnits"], 14_900);
-    assert_eq!(shown["tokenStatus"], "Activated");
+    assert_eq!(shown["licenseTokenStatus"], "activated");
     assert!(text(&shown, "productKey").starts_with("*****-"));
     let whole = desk.json(&["asset", "show", &asset, "--show-keys"]);
     assert!(!text(&whole, "productKey").contains('*'));
@@ -88,7 +84,7 @@ fn a_license_is_shown_with_its_order_price_and_attempts() {
     assert_fails(
         &desk.run(&["asset", "retry", &asset]),
         REFUSED,
-        &["nothing to try again"],
+        &["has its license already"],
     );
     let nobody = uuid::Uuid::nil().to_string();
     assert_fails(
@@ -137,7 +133,7 @@ async fn an_order_that_is_placed_and_can_not_be_attempted_is_named_so_that_nobod
     let waited = desk.run(&place(&offer, &["--wait"]));
     let licenses = desk.json(&["asset", "list"]);
     assert_eq!(licenses.as_array().map(Vec::len), Some(1), "the order was placed");
-    let order = text(&licenses[0], "order");
+    let order = text(&licenses[0], "orderId");
     assert_fails(
         &waited,
         NO_ANSWER,

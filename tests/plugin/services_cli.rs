@@ -14,7 +14,7 @@ fn codes(products: &Value) -> Vec<&str> {
     let products = products.as_array().expect("a list");
     products
         .iter()
-        .map(|product| product["code"].as_str().expect("a code"))
+        .map(|product| product["productCode"].as_str().expect("a code"))
         .collect()
 }
 
@@ -23,8 +23,8 @@ fn a_detached_run_waits_for_the_worker_and_blocks_a_second_start() {
     let desk = Desk::open();
     desk.ready();
     let detached = desk.json(&["services", "fetch", "esd", "--detach"]);
-    assert_eq!(detached["state"], "not started");
-    let run = detached["run"].as_str().expect("an id");
+    assert_eq!(detached["state"], "not-started");
+    let run = detached["id"].as_str().expect("an id");
     assert_fails(
         &desk.run(&["services", "fetch", "esd"]),
         REFUSED,
@@ -34,7 +34,7 @@ fn a_detached_run_waits_for_the_worker_and_blocks_a_second_start() {
     assert_ends(&worked, DONE);
     let worked: Value = serde_json::from_slice(&worked.stdout).expect("one line of JSON");
     assert_eq!(
-        (&worked["run"], &worked["instance"], &worked["state"]),
+        (&worked["id"], &worked["instance"], &worked["state"]),
         (&json!(run), &json!("esd"), &json!("completed"))
     );
     let runs = desk.json(&["services", "runs", "esd"]);
@@ -62,7 +62,7 @@ fn a_worker_runs_until_it_is_interrupted() {
     let mut line = String::new();
     let output = worker.stdout.take().expect("its output");
     std::io::BufRead::read_line(&mut std::io::BufReader::new(output), &mut line).expect("a line");
-    assert!(line.contains(detached["run"].as_str().expect("an id")), "{line}");
+    assert!(line.contains(detached["id"].as_str().expect("an id")), "{line}");
     send_signal("TERM", &worker);
     assert_eq!(worker.wait().expect("it ends").code(), Some(DONE));
 }
@@ -77,7 +77,7 @@ fn a_run_that_gets_no_answer_fails_for_the_worker_too_and_is_on_record() {
     assert_ends(&worked, NO_ANSWER);
     let runs = desk.json(&["services", "runs", "esd"]);
     assert_eq!(runs[0]["state"], "failed");
-    let run = runs[0]["run"].as_str().expect("an id");
+    let run = runs[0]["id"].as_str().expect("an id");
     let log = desk.run(&["services", "log", run]);
     assert_ends(&log, DONE);
     assert!(text(&log.stdout).contains("error"), "{}", text(&log.stdout));
@@ -91,7 +91,7 @@ fn what_a_run_did_is_shown_by_list_and_decided_about_in_bulk() {
     desk.ready();
     let fetched = desk.json(&["services", "fetch", "esd"]);
     assert_eq!(fetched["state"], "completed");
-    let run = fetched["run"].as_str().expect("an id");
+    let run = fetched["id"].as_str().expect("an id");
     let new = desk.json(&["services", "products", "esd", "--run", run, "--new"]);
     let new = codes(&new);
     assert_eq!(json!(new.len()), fetched["new"]);
@@ -105,10 +105,12 @@ fn what_a_run_did_is_shown_by_list_and_decided_about_in_bulk() {
     desk.set(&[("language", "el-GR")]);
     let greek = desk.json(&["services", "fetch", "esd"]);
     assert_eq!((&greek["new"], &greek["changed"]), (&json!(0), &fetched["new"]));
-    let greek = greek["run"].as_str().expect("an id");
+    let greek = greek["id"].as_str().expect("an id");
     let changed = desk.json(&["services", "products", "esd", "--run", greek, "--changed"]);
-    let renamed =
-        |product: &Value| product["differences"] == json!(["changed: name, description, attribute values"]);
+    let renamed = |product: &Value| {
+        product["differences"]
+            == json!([{ "kind": "changed", "fields": ["name", "description", "attribute values"] }])
+    };
     assert!(
         changed.as_array().expect("a list").iter().any(renamed),
         "{changed}"

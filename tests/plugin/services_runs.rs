@@ -264,7 +264,7 @@ async fn worked(scenario: &Scenario, stop: impl Future<Output = ()>) -> Executed
         }
     };
     let run = run.expect("a run was executed");
-    assert_eq!((run.run, run.instance.as_str()), (started, INSTANCE));
+    assert_eq!((run.run.id, run.instance.as_str()), (started, INSTANCE));
     run
 }
 
@@ -275,7 +275,7 @@ async fn a_host_that_works_executes_the_runs_that_wait_and_tells_of_each() {
     let RunEnd::Completed(completed) = run.end else {
         panic!("{run:?}");
     };
-    assert_eq!(completed.run, run.run);
+    assert_eq!(completed.run, run.run.id);
     let [recorded] = runs(scenario.host.record()).await.try_into().expect("one run");
     assert_eq!(recorded.state, RunState::Completed);
     assert_eq!(

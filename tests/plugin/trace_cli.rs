@@ -81,7 +81,7 @@ async fn a_purchase_is_found_by_its_asset_and_shown_step_by_step() {
     let calls = json(&scenario, &["trace", &asset]);
     assert_eq!(calls.as_array().map(Vec::len), Some(1), "{calls}");
     let call = &calls[0];
-    assert_eq!(call["instanceName"], INSTANCE);
+    assert_eq!(call["instance"], INSTANCE);
     let fields = &call["fields"];
     assert_eq!(fields["function"], "create-license");
     assert_eq!(fields["outcome"], "licensed");
@@ -105,8 +105,8 @@ async fn a_purchase_is_found_by_its_asset_and_shown_step_by_step() {
             .as_str()
             .is_some_and(|version| version.starts_with("HTTP/"))
     );
-    assert!(fields["request_bytes"].as_u64() > Some(100), "{fields}");
-    assert!(fields["response_bytes"].as_u64() > Some(100), "{fields}");
+    assert!(fields["requestBytes"].as_u64() > Some(100), "{fields}");
+    assert!(fields["responseBytes"].as_u64() > Some(100), "{fields}");
     assert_eq!(names(purchase[0]), ["turn", "connection", "answer", "body"]);
     // Where `localhost` has two addresses, the one that nobody listens on may be tried first.
     let mut steps = names(&purchase[0]["spans"][1]);
@@ -116,7 +116,7 @@ async fn a_purchase_is_found_by_its_asset_and_shown_step_by_step() {
     let trees = Traces::new(&scenario.folder.path().join("bss")).find(&asset);
     assert_nested(&trees.expect("the traces")[0].root);
     let shown = printed(&scenario, &["trace", &asset]);
-    let id = call["call"].as_str().expect("an id");
+    let id = call["id"].as_str().expect("an id");
     for words in [id, "licensed", "├─ ", "tls", "reused: false", " ms"] {
         assert!(shown.contains(words), "`{words}` in\n{shown}");
     }
@@ -290,6 +290,6 @@ async fn the_log_of_a_call_names_the_call_and_its_instance() {
         .expect("the instance");
     assert!(ended.contains(&instance.id.to_string()), "{ended}");
     let last = json(&scenario, &["trace"]);
-    let call = last[0]["call"].as_str().expect("an id");
+    let call = last[0]["id"].as_str().expect("an id");
     assert!(ended.contains(call), "{call} in {ended}");
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bss_model::Instance;
 use bss_sandbox::bindings::failures::ReadFailure;
-use bss_sandbox::bindings::services_definition::{Outcome, Product};
+use bss_sandbox::bindings::services_definition::{Outcome, Product, Summary};
 use bss_sandbox::call::CallContext;
 use bss_sandbox::call_event::{CallEvent, CallListener};
 use bss_sandbox::outbound_https::OutboundHttps;
@@ -42,6 +42,20 @@ pub struct Reading {
     pub took: Duration,
     /// The linear memory that the guest had; 0 for the native twin.
     pub guest_memory_bytes: u64,
+}
+
+impl Reading {
+    /// What was read. A reading counts only if it came to its end.
+    ///
+    /// # Errors
+    /// When it did not, or the catalog is said to be unchanged.
+    pub fn complete(self) -> Result<(Summary, Vec<Product>), BenchError> {
+        match self.answer {
+            Ok((Outcome::Complete(summary), products)) => Ok((summary, products)),
+            Ok((Outcome::Unchanged, _)) => Err(BenchError::unusable("the catalog is said to be unchanged")),
+            Err(failure) => Err(BenchError::unusable(format!("{failure:?}"))),
+        }
+    }
 }
 
 impl Site {

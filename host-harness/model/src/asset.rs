@@ -1,11 +1,14 @@
 //! A license that was ordered: what is wanted, what became of it, and the id that its purchase goes by.
 
+use std::time::Duration;
+
 use serde::Deserialize;
 use serde::Serialize;
 use uuid::Uuid;
 use uuid::uuid;
 
 use crate::attempt::AttemptResult;
+use crate::clock::millis;
 use crate::license::LicenseTokenStatus;
 use crate::license::ReturnStatus;
 use crate::price::Price;
@@ -136,6 +139,19 @@ pub struct AssetFilter {
 /// else returned it. No credit comes of that by itself. An operator decides; cancelling the asset credits it.
 pub fn is_returned_elsewhere(asset: &Asset) -> bool {
     asset.status == AssetStatus::Active && asset.return_status == ReturnStatus::Successful
+}
+
+/// How long an asset's license may be open before the operator is told: as long as the platform itself waits.
+pub const OVERDUE: Duration = Duration::from_secs(120 * 60);
+
+/// The time in milliseconds by which a license must have been wanted to be overdue at `now_ms`.
+pub fn overdue_since_ms(now_ms: i64) -> i64 {
+    now_ms.saturating_sub(millis(OVERDUE))
+}
+
+/// Whether an asset's license has been open for [`OVERDUE`] at `now_ms`, in milliseconds.
+pub fn is_overdue(asset: &Asset, now_ms: i64) -> bool {
+    asset.sync_status == SyncStatus::Unsynchronised && asset.wanted_since_ms <= overdue_since_ms(now_ms)
 }
 
 /// Whether every asset is settled, and whether every one of them is a license.

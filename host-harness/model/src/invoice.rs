@@ -37,16 +37,33 @@ pub struct Invoice {
 impl Invoice {
     /// The sum of its lines. None: they are in several currencies, or the sum is beyond 64 bits.
     pub fn total(&self) -> Option<Price> {
-        let mut prices = self.lines.iter().map(|line| &line.price);
-        let mut total = prices.next()?.clone();
-        for price in prices {
-            if price.currency != total.currency {
-                return None;
-            }
-            total.minor_units = total.minor_units.checked_add(price.minor_units)?;
-        }
-        Some(total)
+        sum(self.lines.iter().map(|line| &line.price))
     }
+
+    /// The sum of an invoice's credits: nothing, in the currency of its lines, where there are none. `None`: they are in
+    /// several currencies, or the sum is beyond 64 bits.
+    pub fn credited(&self, credits: &[&Credit]) -> Option<Price> {
+        if credits.is_empty() {
+            let currency = self.total()?.currency;
+            return Some(Price {
+                currency,
+                minor_units: 0,
+            });
+        }
+        sum(credits.iter().map(|credit| &credit.price))
+    }
+}
+
+/// The sum of prices in one currency. `None`: there are none, they are in several, or the sum is beyond 64 bits.
+fn sum<'a>(mut prices: impl Iterator<Item = &'a Price>) -> Option<Price> {
+    let mut total = prices.next()?.clone();
+    for price in prices {
+        if price.currency != total.currency {
+            return None;
+        }
+        total.minor_units = total.minor_units.checked_add(price.minor_units)?;
+    }
+    Some(total)
 }
 
 /// What was charged for a license and given back in full.

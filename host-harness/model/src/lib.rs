@@ -28,8 +28,8 @@ pub mod words;
 pub use act::{Act, ActFilter, RecordedAct, Subject, SubjectKind};
 pub use actor::{Actor, ActorKind};
 pub use asset::{
-    Asset, AssetFilter, AssetStatus, Reason, Settlement, SyncStatus, client_transaction_id,
-    is_returned_elsewhere, settlement,
+    Asset, AssetFilter, AssetStatus, OVERDUE, Reason, Settlement, SyncStatus, client_transaction_id,
+    is_overdue, is_returned_elsewhere, overdue_since_ms, settlement,
 };
 pub use attempt::{
     AssetSelection, Attempt, AttemptOutcome, AttemptResult, BegunAttempt, Doubt, EarlierAttempts,
@@ -51,8 +51,8 @@ pub use mail::{
     SmtpProtection, SmtpServer,
 };
 pub use order::{
-    Contact, InvalidParty, LANGUAGE_LENGTH_MAX, NewLine, NewOrder, Order, OrderFilter, OrderLine, Party,
-    is_email_address, is_language, merged,
+    Contact, InvalidParty, LANGUAGE_LENGTH_MAX, NewLine, NewOrder, Order, OrderFilter, OrderLine,
+    OrderParties, Party, is_email_address, is_language, merged,
 };
 pub use page::{Cursor, Page, Rows, SortOrder};
 pub use price::Price;

@@ -101,6 +101,26 @@ pub struct OrderFilter {
     pub idempotency_key: Option<String>,
 }
 
+/// Who takes part in an order: the instance that buys its licenses, the customer, and the reseller if there is one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OrderParties {
+    /// The instance.
+    pub instance_id: Uuid,
+    /// The instance's name.
+    pub instance: String,
+    /// Who gets the licenses.
+    pub customer: Party,
+    /// Who sells, where a reseller stands between.
+    pub reseller: Option<Party>,
+}
+
+impl OrderParties {
+    /// Who pays: the reseller if there is one, or else the customer.
+    pub fn billing_to(&self) -> &Party {
+        self.reseller.as_ref().unwrap_or(&self.customer)
+    }
+}
+
 /// Whether a text could be a language tag (RFC 5646 section 2.1): letters and digits between hyphens.
 pub fn is_language(text: &str) -> bool {
     text.len() <= LANGUAGE_LENGTH_MAX

@@ -288,6 +288,15 @@ impl Record {
         read(&mut connection, cancellation_id).await
     }
 
+    /// The last cancellation of an asset. None: there was none.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn last_cancellation(&self, asset_id: Uuid) -> Result<Option<Cancellation>, RecordError> {
+        let mut connection = self.readers.acquire().await?;
+        last(&mut connection, asset_id).await
+    }
+
     /// The cancellations that a filter names, by the time at which they were asked for.
     ///
     /// # Errors

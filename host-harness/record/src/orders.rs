@@ -1,19 +1,6 @@
 //! Orders: so many units of products, each its own line of quantity 1 with its own asset.
 
-use std::collections::BTreeMap;
-
-use aws_lc_rs::digest;
-use bss_model::clock::now_ms;
-use bss_model::{
-    Act, Actor, Advice, AssetStatus, Diagnose, Diagnosis, ErrorKind, Instance, InvalidParty, NewLine,
-    NewOrder, Order, OrderFilter, OrderLine, Page, Party, Product, ReturnStatus, Rows, Standing, Subject,
-    SyncStatus, client_transaction_id, merged,
-};
-use data_encoding::HEXLOWER;
-use serde_json::json;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection};
-use uuid::Uuid;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::acts::write_act;
 use super::paging::KeyColumn::{Integer, Text};
@@ -21,9 +8,24 @@ use super::paging::List;
 use super::products::price_in;
 use super::stored::{ROWS_PER_STATEMENT, from_json, id, push_ids, to_json};
 use super::{Record, RecordError, begin_write};
+use aws_lc_rs::digest;
+use bss_model::clock::now_ms;
+use bss_model::{
+    Act, Actor, Advice, AssetStatus, Diagnose, Diagnosis, ErrorKind, Instance, InvalidParty, NewLine,
+    NewOrder, Order, OrderFilter, OrderLine, OrderParties, Page, Party, Product, ReturnStatus, Rows,
+    Standing, Subject, SyncStatus, client_transaction_id, merged,
+};
+use data_encoding::HEXLOWER;
+use serde_json::json;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection};
+use uuid::Uuid;
 
 /// Units of one order. Each is a purchase of its own at the vendor; more is a mistake rather than an order.
 const UNITS_PER_ORDER_MAX: u64 = 10_000;
+
+/// Ids in one statement. SQLite takes 32,766 values in one.
+const IDS_AT_ONCE: usize = 1_000;
 
 /// Why an order was not placed. Nothing of it was written.
 #[derive(Debug, thiserror::Error)]
@@ -230,6 +232,51 @@ impl Record {
             let mut lines = lines_of(&mut connection, &ids).await?;
             for order in orders {
                 order.lines = lines.remove(&order.id).unwrap_or_default();
+            }
+        }
+        Ok(orders)
+    }
+
+    /// Who takes part in orders, by order. An order that does not exist is left out.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn parties_of_orders(
+        &self,
+        orders: &BTreeSet<Uuid>,
+    ) -> Result<HashMap<Uuid, OrderParties>, RecordError> {
+        let mut parties = HashMap::with_capacity(orders.len());
+        let orders: Vec<Uuid> = orders.iter().copied().collect();
+        for some in orders.chunks(IDS_AT_ONCE) {
+            let mut query = QueryBuilder::new(
+                "SELECT orders.id, orders.instance_id, orders.customer, orders.reseller, instances.name AS instance
+                 FROM orders JOIN instances ON instances.id = orders.instance_id WHERE orders.id IN (",
+            );
+            push_ids(&mut query, some);
+            let rows = query.push(")").build().persistent(false);
+            for row in &rows.fetch_all(&self.readers).await? {
+                parties.insert(id(row, "id")?, read_parties(row)?);
+            }
+        }
+        Ok(parties)
+    }
+
+    /// The orders that assets belong to, by asset. An asset that does not exist is left out.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn orders_of_assets(
+        &self,
+        assets: &BTreeSet<Uuid>,
+    ) -> Result<HashMap<Uuid, Uuid>, RecordError> {
+        let mut orders = HashMap::with_capacity(assets.len());
+        let assets: Vec<Uuid> = assets.iter().copied().collect();
+        for some in assets.chunks(IDS_AT_ONCE) {
+            let mut query = QueryBuilder::new("SELECT id, order_id FROM assets WHERE id IN (");
+            push_ids(&mut query, some);
+            let rows = query.push(")").build().persistent(false);
+            for row in &rows.fetch_all(&self.readers).await? {
+                orders.insert(id(row, "id")?, id(row, "order_id")?);
             }
         }
         Ok(orders)
@@ -488,6 +535,16 @@ async fn lines_of(
             .push(read_line(row)?);
     }
     Ok(lines)
+}
+
+fn read_parties(row: &SqliteRow) -> Result<OrderParties, RecordError> {
+    let reseller: Option<&str> = row.try_get("reseller")?;
+    Ok(OrderParties {
+        instance_id: id(row, "instance_id")?,
+        instance: row.try_get("instance")?,
+        customer: from_json(row, "customer")?,
+        reseller: reseller.map(|_| from_json(row, "reseller")).transpose()?,
+    })
 }
 
 fn read_line(row: &SqliteRow) -> Result<OrderLine, RecordError> {

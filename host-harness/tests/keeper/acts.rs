@@ -258,9 +258,7 @@ impl Site {
 
 /// What is behind an error.
 fn cause(error: &dyn Error) -> String {
-    error
-        .source()
-        .map_or_else(|| error.to_string(), cause)
+    error.source().map_or_else(|| error.to_string(), cause)
 }
 
 fn customer() -> Requester {

@@ -120,6 +120,20 @@ async fn a_request_waits_for_a_decision_and_changes_nothing() {
     );
 }
 
+#[tokio::test]
+async fn the_last_cancellation_of_an_asset_is_the_one_to_decide() {
+    let record = TestRecord::open().await;
+    let id = one_licensed(&record).await;
+    assert_eq!(record.last_cancellation(id).await.unwrap(), None);
+    let first = requested(&record, id).await;
+    record
+        .decline_cancellation(first.id, "", &Actor::operator("olivia"))
+        .await
+        .unwrap();
+    let second = requested(&record, id).await;
+    assert_eq!(record.last_cancellation(id).await.unwrap(), Some(second));
+}
+
 #[test]
 fn client_transaction_ids_of_returns_never_change() {
     let id = return_client_transaction_id(Uuid::from_u128(1), 2);

@@ -1,9 +1,11 @@
 //! Orders and assets: nothing half-written, nothing bought twice, nothing secret in clear.
 
+use std::collections::{BTreeSet, HashMap};
+
 use bss_model::{
     AssetFilter, AssetSelection, AttemptOutcome, AttemptResult, BegunAttempt, Choice, Contact, Decision,
-    EarlierAttempts, License, LicenseSecrets, LicenseTokenStatus, NewLine, NewOrder, Order, Page, Party,
-    Price, Problem, ReturnStatus, Secret, SyncStatus, client_transaction_id,
+    EarlierAttempts, License, LicenseSecrets, LicenseTokenStatus, NewLine, NewOrder, Order, OrderParties,
+    Page, Party, Price, Problem, ReturnStatus, Secret, SyncStatus, client_transaction_id,
 };
 use bss_record::{FinishError, PlaceError, Record};
 use uuid::Uuid;
@@ -172,6 +174,39 @@ fn client_transaction_ids_never_change() {
         client_transaction_id(Uuid::from_u128(1), Uuid::from_u128(2), 4)
     );
     assert_eq!(id.to_string(), "cbff2342-8a8a-59ef-b4ea-ff34fc32620e");
+}
+
+#[tokio::test]
+async fn who_takes_part_in_an_order_is_found_by_the_order_and_the_order_by_its_assets() {
+    let record = TestRecord::open().await;
+    let instance = shop(&record).await;
+    let first = record
+        .place_order(order(instance, &[("a", 2)]), &actor())
+        .await
+        .unwrap();
+    let second = record
+        .place_order(order(instance, &[("b", 1)]), &actor())
+        .await
+        .unwrap();
+    let unknown = Uuid::new_v4();
+
+    let asked = BTreeSet::from([first.id, unknown]);
+    let parties = record.parties_of_orders(&asked).await.unwrap();
+    let expected = OrderParties {
+        instance_id: instance,
+        instance: record.instances().await.unwrap().remove(0).name,
+        customer: first.customer.clone(),
+        reseller: first.reseller.clone(),
+    };
+    assert_eq!(parties, HashMap::from([(first.id, expected)]));
+
+    let assets = [first.lines[1].asset_id, second.lines[0].asset_id];
+    let asked = BTreeSet::from([assets[0], assets[1], unknown]);
+    let orders = record.orders_of_assets(&asked).await.unwrap();
+    assert_eq!(
+        orders,
+        HashMap::from([(assets[0], first.id), (assets[1], second.id)])
+    );
 }
 
 #[tokio::test]

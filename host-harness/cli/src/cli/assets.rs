@@ -1,22 +1,22 @@
 //! `asset …`: the licenses that were ordered, what became of each, and another try for those that failed.
 
-use bss_model::clock::millis;
-use bss_model::{Advice, Asset, AssetFilter, Attempt, ErrorKind, LicenseSecrets, SortOrder, SyncStatus};
-use host_harness::Host;
-use host_harness::worker::OVERDUE;
-use serde_json::{Value, json};
-use std::collections::BTreeMap;
-use uuid::Uuid;
-
 use super::args::{AssetCommand, ListAssets};
-use super::commands::{Outcome, listener, now_ms, operator};
+use super::commands::{Outcome, listener, operator};
 use super::failure::Failure;
 use super::{ExitStatus, pages, returns, show};
+use bss_model::clock::now_ms;
+use bss_model::{
+    Advice, Asset, AssetFilter, ErrorKind, LicenseSecrets, SortOrder, SyncStatus, overdue_since_ms,
+};
+use host_harness::view::Keys;
+use host_harness::{Host, view};
+use std::collections::BTreeMap;
+use uuid::Uuid;
 
 pub(super) async fn run(host: &Host, command: AssetCommand, json: bool) -> Outcome {
     match command {
         AssetCommand::List(list) => self::list(host, list, json).await,
-        AssetCommand::Show { asset, show_keys } => self::show(host, asset, show_keys, json).await,
+        AssetCommand::Show { asset, show_keys } => self::show(host, asset, show::keys(show_keys), json).await,
         AssetCommand::History { asset } => history(host, asset, json).await,
         AssetCommand::Retry { asset } => retry(host, asset, json).await,
         AssetCommand::Return(command) => returns::run(host, command, json).await,
@@ -33,7 +33,7 @@ async fn list(host: &Host, list: ListAssets, json: bool) -> Outcome {
         order: list.order,
         customer: list.customer,
         sync_status: list.sync_status.map(SyncStatus::from),
-        open_since_ms: list.overdue.then(overdue_since_ms),
+        open_since_ms: list.overdue.then(|| overdue_since_ms(now_ms())),
         returned_elsewhere: false,
     };
     let assets = pages::all(SortOrder::Ascending, async |page| {
@@ -45,12 +45,9 @@ async fn list(host: &Host, list: ListAssets, json: bool) -> Outcome {
     } else {
         BTreeMap::new()
     };
+    let keys = show::keys(list.show_keys);
     if json {
-        let assets: Value = assets
-            .iter()
-            .map(|asset| show::asset_json(asset, secrets.get(&asset.id)))
-            .collect();
-        show::line(assets.to_string());
+        show::json(&host.asset_views(&assets, keys).await?)?;
     } else {
         show_assets(&assets, &secrets);
     }
@@ -64,15 +61,6 @@ pub(super) async fn secrets(
 ) -> Result<BTreeMap<Uuid, LicenseSecrets>, Failure> {
     let ids: Vec<Uuid> = assets.iter().map(|asset| asset.id).collect();
     Ok(host.record().license_secrets(&ids).await?)
-}
-
-/// A purchase that has been open since this time takes longer than the platform itself would wait.
-fn overdue_since_ms() -> i64 {
-    now_ms().saturating_sub(millis(OVERDUE))
-}
-
-fn is_overdue(asset: &Asset) -> bool {
-    asset.sync_status == SyncStatus::Unsynchronised && asset.wanted_since_ms <= overdue_since_ms()
 }
 
 /// Shows assets, with the secrets of those that are to be shown whole.
@@ -91,41 +79,24 @@ pub(super) async fn known(host: &Host, asset_id: Uuid) -> Result<Asset, Failure>
     })
 }
 
-async fn show(host: &Host, asset_id: Uuid, show_keys: bool, json: bool) -> Outcome {
+async fn show(host: &Host, asset_id: Uuid, keys: Keys, json: bool) -> Outcome {
     let asset = known(host, asset_id).await?;
-    let order = host.record().order(asset.order_id).await?;
-    let secrets = if show_keys {
-        secrets(host, std::slice::from_ref(&asset)).await?
-    } else {
-        BTreeMap::new()
-    };
-    let value = show::asset_json(&asset, secrets.get(&asset_id));
-    let customer = order.as_ref().map(|order| &order.customer);
-    let billed = order
-        .as_ref()
-        .map(|order| order.reseller.as_ref().unwrap_or(&order.customer));
+    let view = host.asset_view(&asset, keys).await?;
     if json {
-        let mut value = value;
-        value["customer"] = json!(customer);
-        value["billingTo"] = json!(billed);
-        value["overdue"] = is_overdue(&asset).into();
-        show::line(value.to_string());
+        show::json(&view)?;
         return Ok(ExitStatus::Done);
     }
-    let text = |name: &str| value[name].as_str().unwrap_or_default().to_owned();
-    let party = |party: Option<&bss_model::Party>| {
-        party.map_or_else(String::new, |party| {
-            format!("{} ({}, {})", party.name, party.id, party.country)
-        })
-    };
+    let party = |party: &view::Party| format!("{} ({}, {})", party.name, party.id, party.country);
+    let token_status = asset.license_token_status;
     let time = |ms: Option<i64>| ms.map(show::time).unwrap_or_default();
     let mut table = show::table(&["Field", "Value"]);
     for (field, shown) in [
-        ("Asset", text("asset")),
-        ("Customer", party(customer)),
-        ("Billing to", party(billed)),
+        ("Asset", asset.id.to_string()),
+        ("Instance", view.parties.instance.clone()),
+        ("Customer", party(&view.parties.customer)),
+        ("Billing to", party(&view.parties.billing_to)),
         ("Status", asset.status.to_string()),
-        ("Order", text("order")),
+        ("Order", asset.order_id.to_string()),
         ("Ordered", show::time(asset.created_at_ms)),
         ("Purchase date", time(asset.purchased_at_ms)),
         ("Returnable until", time(asset.returnable_until_ms)),
@@ -137,12 +108,15 @@ async fn show(host: &Host, asset_id: Uuid, show_keys: bool, json: bool) -> Outco
             "Price",
             asset.price.as_ref().map(ToString::to_string).unwrap_or_default(),
         ),
-        ("Provisioning sync status", text("syncStatus")),
-        ("License token", text("productKey")),
-        ("License token status", text("tokenStatus")),
-        ("Return status", text("returnStatus")),
-        ("Activation link", text("activationLink")),
-        ("Client transaction id", text("clientTransactionId")),
+        ("Provisioning sync status", asset.sync_status.to_string()),
+        ("License token", show::text(view.product_key.as_ref())),
+        (
+            "License token status",
+            token_status.map_or_else(String::new, |status| status.to_string()),
+        ),
+        ("Return status", asset.return_status.to_string()),
+        ("Activation link", show::text(view.activation_link.as_ref())),
+        ("Client transaction id", asset.client_transaction_id.to_string()),
         ("Asked Microsoft last", time(asset.refreshed_at_ms)),
     ] {
         table.add_row([field.to_owned(), shown]);
@@ -158,7 +132,8 @@ async fn history(host: &Host, asset_id: Uuid, json: bool) -> Outcome {
     known(host, asset_id).await?;
     let attempts = host.record().attempts(asset_id).await?;
     if json {
-        show::line(attempts.iter().map(attempt_json).collect::<Value>().to_string());
+        let attempts: Vec<_> = attempts.iter().map(view::PurchaseAttempt::from).collect();
+        show::json(&attempts)?;
         return Ok(ExitStatus::Done);
     }
     let mut table = show::table(&[
@@ -194,21 +169,10 @@ async fn history(host: &Host, asset_id: Uuid, json: bool) -> Outcome {
     Ok(ExitStatus::Done)
 }
 
-fn attempt_json(attempt: &Attempt) -> Value {
-    json!({
-        "attempt": attempt.number,
-        "clientTransactionId": attempt.client_transaction_id,
-        "begunAtMs": attempt.begun_at_ms,
-        "finishedAtMs": attempt.finished_at_ms,
-        "result": attempt.result.map(|result| result.to_string()),
-        "problem": attempt.problem.as_ref().map(show::recorded_problem_json),
-    })
-}
-
 async fn retry(host: &Host, asset_id: Uuid, json: bool) -> Outcome {
     let asset = host.retry_asset(asset_id, &operator(), listener()).await?;
     if json {
-        show::line(show::asset_json(&asset, None).to_string());
+        show::json(&host.asset_view(&asset, Keys::Masked).await?)?;
     } else {
         show_assets(std::slice::from_ref(&asset), &BTreeMap::new());
     }

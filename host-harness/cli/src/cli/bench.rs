@@ -12,7 +12,8 @@ use std::process::Command;
 
 use bss_bench::BenchError;
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 
 use super::commands::Outcome;
 use super::failure::machine_failure;
@@ -145,7 +146,8 @@ pub(super) async fn run(data_dir: &Path, plugin: &Path, arguments: &BenchArgumen
     }
     .map_err(machine_failure)?;
     if let Some(fields) = figures.as_object_mut() {
-        fields.insert("machine".to_owned(), machine.json());
+        let machine = value(&machine.report()).map_err(machine_failure)?;
+        fields.insert("machine".to_owned(), machine);
     }
     if let Some(file) = &arguments.plot {
         draw(&figures, file).map_err(machine_failure)?;
@@ -168,13 +170,28 @@ fn warn_of_debug() {
     }
 }
 
+/// All that can be measured, for programs.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Report {
+    build: &'static str,
+    calls: Value,
+    services: Value,
+    orders: Value,
+}
+
 async fn all(plugin: &Path, sizes: &Sizes, json: bool) -> Result<Value, BenchError> {
-    Ok(json!({
-        "build": build(),
-        "calls": calls(plugin, &sizes.calls, json).await?,
-        "services": services(plugin, &sizes.services, json).await?,
-        "orders": orders(plugin, &sizes.orders, json).await?,
-    }))
+    value(&Report {
+        build: build(),
+        calls: calls(plugin, &sizes.calls, json).await?,
+        services: services(plugin, &sizes.services, json).await?,
+        orders: orders(plugin, &sizes.orders, json).await?,
+    })
+}
+
+/// A report as JSON, to be drawn and printed.
+fn value(report: &impl Serialize) -> Result<Value, BenchError> {
+    serde_json::to_value(report).map_err(|error| BenchError::unusable(error.to_string()))
 }
 
 async fn services(plugin: &Path, arguments: &ServicesArguments, json: bool) -> Result<Value, BenchError> {
@@ -182,7 +199,7 @@ async fn services(plugin: &Path, arguments: &ServicesArguments, json: bool) -> R
     if !json {
         figures.show();
     }
-    Ok(figures.json())
+    value(&figures.report())
 }
 
 async fn orders(plugin: &Path, arguments: &OrdersArguments, json: bool) -> Result<Value, BenchError> {
@@ -190,7 +207,7 @@ async fn orders(plugin: &Path, arguments: &OrdersArguments, json: bool) -> Resul
     if !json {
         figures.show();
     }
-    Ok(figures.json())
+    value(&figures.report())
 }
 
 async fn calls(plugin: &Path, arguments: &CallsArguments, json: bool) -> Result<Value, BenchError> {
@@ -198,7 +215,7 @@ async fn calls(plugin: &Path, arguments: &CallsArguments, json: bool) -> Result<
     if !json {
         figures.show();
     }
-    Ok(figures.json())
+    value(&figures.report())
 }
 
 /// This program once more, to run beside.

@@ -3,7 +3,7 @@
 use bss_keys::InstalledCertificate;
 use bss_model::{Advice, ErrorKind, Thumbprint};
 use host_harness::Host;
-use serde_json::{Value, json};
+use host_harness::view::{Certificate, RemovedCertificate};
 
 use super::ExitStatus;
 use super::args::CertificateCommand;
@@ -27,21 +27,11 @@ pub(super) async fn run(host: &Host, command: CertificateCommand, json: bool) ->
 }
 
 async fn list(host: &Host, wanted: impl Fn(&InstalledCertificate) -> bool, json: bool) -> Outcome {
-    let installed = host.record().certificates().list().await?;
-    let mut used_by = host.record().certificates().used_by().await?;
-    let shown: Vec<_> = installed
-        .into_iter()
-        .filter(wanted)
-        .map(|certificate| {
-            let used_by = used_by.remove(&certificate.thumbprint).unwrap_or_default();
-            (certificate, used_by)
-        })
-        .collect();
+    let mut installed = host.record().certificates().list().await?;
+    installed.retain(wanted);
+    let views = host.certificate_views(&installed).await?;
     if json {
-        let certificates = shown
-            .iter()
-            .map(|(certificate, used_by)| certificate_json(certificate, used_by));
-        show::line(certificates.collect::<Value>().to_string());
+        show::json(&views)?;
         return Ok(ExitStatus::Done);
     }
     let mut table = show::table(&[
@@ -56,18 +46,18 @@ async fn list(host: &Host, wanted: impl Fn(&InstalledCertificate) -> bool, json:
         "Used by",
         "Unusable because",
     ]);
-    for (certificate, used_by) in &shown {
+    for certificate in views {
         table.add_row([
-            certificate.thumbprint.to_string(),
+            certificate.thumbprint.clone(),
             certificate.subject.clone(),
             certificate.dns_names.join(", "),
             certificate.issuer.clone(),
             show::time(certificate.not_before_ms),
             show::time(certificate.not_after_ms),
-            days_left(certificate).to_string(),
-            chain(certificate).to_owned(),
-            used_by.join(", "),
-            certificate.unusable_because(now_ms()).unwrap_or_default(),
+            certificate.days_left.to_string(),
+            chain(&certificate).to_owned(),
+            certificate.used_by.join(", "),
+            certificate.unusable_because.unwrap_or_default(),
         ]);
     }
     show::line(table.to_string());
@@ -80,14 +70,14 @@ async fn show_one(host: &Host, thumbprint: &Thumbprint, json: bool) -> Outcome {
         let message = format!("certificate `{thumbprint}` is not installed");
         Failure::new(ErrorKind::NotFound, "no-certificate", message).advise(&Advice::ListCertificates)
     })?;
-    let mut used_by = host.record().certificates().used_by().await?;
-    let used_by = used_by.remove(thumbprint).unwrap_or_default();
+    let certificate = host.certificate_view(&certificate).await?;
     if json {
-        show::line(certificate_json(&certificate, &used_by).to_string());
+        show::json(&certificate)?;
         return Ok(ExitStatus::Done);
     }
     let usable = certificate
-        .unusable_because(now_ms())
+        .unusable_because
+        .as_ref()
         .map_or_else(|| "yes".to_owned(), |reason| format!("no: {reason}"));
     let mut table = show::table(&["Certificate", &thumbprint.to_string()]);
     for (name, value) in [
@@ -96,13 +86,13 @@ async fn show_one(host: &Host, thumbprint: &Thumbprint, json: bool) -> Outcome {
         ("Issuer", certificate.issuer.clone()),
         ("Serial number", certificate.serial.clone()),
         ("SHA-256", certificate.sha256.clone()),
-        ("Key", show::key(&certificate.key)),
+        ("Key", certificate.key.clone()),
         ("Valid from", show::time(certificate.not_before_ms)),
         ("Valid until", show::time(certificate.not_after_ms)),
-        ("Days left", days_left(&certificate).to_string()),
+        ("Days left", certificate.days_left.to_string()),
         ("Chain", chain(&certificate).to_owned()),
         ("Imported", show::time(certificate.imported_at_ms)),
-        ("Used by", used_by.join(", ")),
+        ("Used by", certificate.used_by.join(", ")),
         ("Usable", usable),
     ] {
         table.add_row([name.to_owned(), value]);
@@ -117,45 +107,18 @@ async fn remove(host: &Host, thumbprint: &Thumbprint, json: bool) -> Outcome {
         .remove(thumbprint, &operator())
         .await?;
     if json {
-        show::line(json!({ "removed": thumbprint.to_string() }).to_string());
+        let thumbprint = thumbprint.to_string();
+        show::json(&RemovedCertificate { thumbprint })?;
     } else {
         show::line(format!("removed {thumbprint}, and its private key"));
     }
     Ok(ExitStatus::Done)
 }
 
-/// Whole days; below zero once it has expired.
-fn days_left(certificate: &InstalledCertificate) -> i64 {
-    certificate
-        .not_after_ms
-        .saturating_sub(now_ms())
-        .div_euclid(DAY_MS)
-}
-
-fn chain(certificate: &InstalledCertificate) -> &'static str {
+fn chain(certificate: &Certificate) -> &'static str {
     if certificate.chain_complete {
         "complete"
     } else {
         "not complete"
     }
-}
-
-/// A certificate, for programs.
-pub(super) fn certificate_json(certificate: &InstalledCertificate, used_by: &[String]) -> Value {
-    json!({
-        "thumbprint": certificate.thumbprint.to_string(),
-        "sha256": certificate.sha256,
-        "subject": certificate.subject,
-        "issuer": certificate.issuer,
-        "serial": certificate.serial,
-        "dnsNames": certificate.dns_names,
-        "notBeforeMs": certificate.not_before_ms,
-        "notAfterMs": certificate.not_after_ms,
-        "daysLeft": days_left(certificate),
-        "key": show::key(&certificate.key),
-        "chainComplete": certificate.chain_complete,
-        "importedAtMs": certificate.imported_at_ms,
-        "usedBy": used_by,
-        "unusableBecause": certificate.unusable_because(now_ms()),
-    })
 }

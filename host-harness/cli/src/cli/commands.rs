@@ -2,17 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use bss_keys::PfxCode;
 use bss_model::{Actor, NewInstance, Reach};
-use bss_simulator::{CertificateRequest, IssuedCertificate, Simulator, SimulatorOptions};
-use host_harness::instance_settings::InstanceForm;
-use host_harness::{CallEvent, CallListener, Host, LogLevel};
-use serde_json::Value;
+use bss_simulator::{
+    CertificateRequest, Details, IssuedCertificate, PlainAddresses, Simulator, SimulatorOptions,
+};
+use host_harness::{CallEvent, CallListener, Host, LogLevel, view};
+use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::args::{
@@ -145,7 +146,8 @@ async fn import(host: &Host, file: &Path, code: &PfxCode, json: bool) -> Outcome
         .import(&bytes, code, &operator())
         .await?;
     if json {
-        show::line(certificates::certificate_json(&certificate, &[]).to_string());
+        let view = host.certificate_view(&certificate).await;
+        show::json(&view?)?;
     } else {
         show::line(format!(
             "installed {}\n  {}\n  valid until {}",
@@ -181,7 +183,7 @@ async fn create_instance(host: &Host, create: CreateInstance, json: bool) -> Out
         )
         .await?;
     if json {
-        show::line(show::instance_json(&instance).to_string());
+        show::json(&view::Instance::from(&instance))?;
     } else {
         show::line(format!(
             "instance `{}` is created\nnext: bss-host instance configure {} --set FIELD=VALUE ...",
@@ -205,12 +207,9 @@ async fn configure(
         None if changes => host.configure(name, &typed, &operator()).await,
         None => host.form(name).await,
     };
-    let shown = shown?;
+    let shown = view::InstanceForm::from(&shown?);
     if json {
-        let mut value = show::instance_json(&shown.instance);
-        value["saved"] = shown.saved.into();
-        value["fields"] = show::form_json(&shown.form);
-        show::line(value.to_string());
+        show::json(&shown)?;
     } else {
         show_form(&shown);
     }
@@ -220,13 +219,11 @@ async fn configure(
     Err(Failure::form(&shown.form))
 }
 
-fn show_form(shown: &InstanceForm) {
+fn show_form(shown: &view::InstanceForm) {
     show::line(show::form_table(&shown.form).to_string());
     show::line(format!(
         "instance `{}`, version {}: {}",
-        shown.instance.name,
-        shown.instance.version,
-        show::state(&shown.instance)
+        shown.instance.name, shown.instance.version, shown.instance.state
     ));
     for authority in &shown.instance.authorities {
         let how = if authority.client_certificate {
@@ -251,32 +248,48 @@ fn operator_of(environment: impl Fn(&str) -> Option<String>) -> Actor {
 
 async fn instances(host: &Host, json: bool) -> Outcome {
     let instances = host.record().instances().await?;
+    let views: Vec<_> = instances.iter().map(view::Instance::from).collect();
     if json {
-        show::line(
-            instances
-                .iter()
-                .map(show::instance_json)
-                .collect::<Value>()
-                .to_string(),
-        );
+        show::json(&views)?;
         return Ok(ExitStatus::Done);
     }
     let mut table = show::table(&["Instance", "State", "Currency", "Certificate"]);
-    for instance in &instances {
-        let thumbprint = instance
-            .thumbprint
-            .as_ref()
-            .map(ToString::to_string)
-            .unwrap_or_default();
+    for instance in &views {
+        let thumbprint = instance.certificate_thumbprint.as_deref();
         table.add_row([
             instance.name.as_str(),
-            show::state(instance),
+            &instance.state,
             &instance.currency,
-            &thumbprint,
+            thumbprint.unwrap_or_default(),
         ]);
     }
     show::line(table.to_string());
     Ok(ExitStatus::Done)
+}
+
+/// Where a simulator is and how it is reached. Its first line of output.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SimulatorReady<'a> {
+    #[serde(flatten)]
+    details: &'a Details,
+    /// A client certificate with its private key, and the code of the file.
+    pfx_file: PathBuf,
+    pfx_code: String,
+    thumbprint: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plain_http: Option<PlainHttp>,
+}
+
+/// A way in without certificates.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PlainHttp {
+    #[serde(flatten)]
+    addresses: PlainAddresses,
+    /// The folder with what an adapter signs with.
+    identity: PathBuf,
+    instead_of: String,
 }
 
 async fn simulator(arguments: &SimulatorArguments) -> Outcome {
@@ -290,21 +303,27 @@ async fn simulator(arguments: &SimulatorArguments) -> Outcome {
         ..SimulatorOptions::new(&directory)
     };
     let started = demo::start_simulator(options).await;
-    let (mut simulator, mut details) = started.map_err(machine_failure)?;
+    let mut simulator = started.map_err(machine_failure)?;
     let issued = simulator
         .issue_client_certificate(&CertificateRequest::default())
         .map_err(machine_failure)?;
-    let code = uuid::Uuid::new_v4().to_string();
-    let file = directory.join("client.pfx");
-    pfx::with_library(&issued, &code, &file).map_err(machine_failure)?;
-    details["pfxFile"] = file.display().to_string().into();
-    details["pfxCode"] = code.into();
-    if arguments.plain_http_without_certificates {
-        let opened = open_to_all(&mut simulator, &issued, &directory).await;
-        details["plainHttp"] = opened.map_err(machine_failure)?;
-    }
-    details["thumbprint"] = issued.thumbprint.into();
-    show::line(details.to_string());
+    let pfx_code = uuid::Uuid::new_v4().to_string();
+    let pfx_file = directory.join("client.pfx");
+    pfx::with_library(&issued, &pfx_code, &pfx_file).map_err(machine_failure)?;
+    let plain_http = match arguments.plain_http_without_certificates {
+        false => None,
+        true => {
+            let opened = open_to_all(&mut simulator, &issued, &directory).await;
+            Some(opened.map_err(machine_failure)?)
+        }
+    };
+    show::json(&SimulatorReady {
+        details: simulator.details(),
+        pfx_file,
+        pfx_code,
+        thumbprint: issued.thumbprint,
+        plain_http,
+    })?;
     tokio::signal::ctrl_c().await.map_err(machine_failure)?;
     simulator.stop().await;
     Ok(ExitStatus::Done)
@@ -315,7 +334,7 @@ async fn open_to_all(
     simulator: &mut Simulator,
     lent: &IssuedCertificate,
     directory: &Path,
-) -> anyhow::Result<Value> {
+) -> anyhow::Result<PlainHttp> {
     let addresses = simulator.accept_plain_http_without_certificates(lent).await?;
     let identity = directory.join("identity");
     write_identity(lent, &identity).with_context(|| format!("`{}` can't be written", identity.display()))?;
@@ -324,10 +343,11 @@ async fn open_to_all(
         lent.thumbprint,
         identity.display()
     ));
-    let mut opened = serde_json::to_value(addresses)?;
-    opened["identity"] = identity.display().to_string().into();
-    opened["insteadOf"] = addresses.instead_of(simulator.details()).into();
-    Ok(opened)
+    Ok(PlainHttp {
+        addresses,
+        identity,
+        instead_of: addresses.instead_of(simulator.details()),
+    })
 }
 
 fn write_identity(lent: &IssuedCertificate, folder: &Path) -> std::io::Result<()> {

@@ -10,19 +10,18 @@ use bss_model::{
     Actor, Asset, AssetFilter, Choice, Contact, Decision, ErrorKind, Instance, LicenseSecrets, NewInstance,
     NewLine, Page, Party, Price, Product, ProductFilter, Reach, Thumbprint,
 };
-use bss_simulator::{CertificateRequest, LedgerEntry, Simulator, SimulatorOptions};
-use host_harness::Host;
+use bss_simulator::{CertificateRequest, Details, LedgerEntry, Simulator, SimulatorOptions};
 use host_harness::instance_settings::InstanceForm;
 use host_harness::license_order::OrderRequest;
-use host_harness::services_definition::CompletedRun;
-use serde_json::{Value, json};
+use host_harness::{Host, view};
+use serde::Serialize;
 use uuid::Uuid;
 
 use super::args::DemoArguments;
 use super::commands::listener;
 use super::failure::{Failure, machine_failure};
 use super::pfx::{self, Maker};
-use super::services::{run_json, run_line};
+use super::services::{run_line, run_view};
 use super::show::Ids;
 use super::{ExitStatus, assets, show};
 
@@ -39,12 +38,13 @@ pub(super) async fn run(plugin: &Path, arguments: &DemoArguments, json: bool) ->
         count: std::cell::Cell::new(0),
     };
     let started = start_simulator(SimulatorOptions::new(folder.path().join("microsoft"))).await;
-    let (simulator, details) = started.map_err(machine_failure)?;
+    let simulator = started.map_err(machine_failure)?;
+    let details = simulator.details();
     steps.start(
         "A simulator of Microsoft is running",
         &[
-            ("license service", text(&details, "serviceUrl")),
-            ("Entra", text(&details, "loginAuthority")),
+            ("license service", details.service_url.clone()),
+            ("Entra", details.login_authority.clone()),
             (
                 "certificates",
                 "its own authority, made just now; TLS with client certificates".to_owned(),
@@ -54,7 +54,7 @@ pub(super) async fn run(plugin: &Path, arguments: &DemoArguments, json: bool) ->
 
     let host = Host::open(&folder.path().join("bss"), plugin).await?;
     let thumbprint = import(&host, &simulator, folder.path(), &steps).await?;
-    let ready = configure(&host, &details, &thumbprint, &steps).await?;
+    let ready = configure(&host, details, &thumbprint, &steps).await?;
     let run = host.fetch_services(INSTANCE, &actor(), listener()).await?;
     steps.start("Get Services Definition", &[("products", run_line(&run))]);
 
@@ -71,26 +71,39 @@ pub(super) async fn run(plugin: &Path, arguments: &DemoArguments, json: bool) ->
     steps.start(
         "What the simulator saw",
         &[
-            ("client certificate", seen.thumbprint.clone()),
+            ("client certificate", seen.client_certificate_thumbprint.clone()),
             ("licenses issued", seen.licenses_issued.to_string()),
             ("connections", seen.connections.to_string()),
         ],
     );
     let status = compare(&assets, &secrets, &ledger, &seen, &thumbprint, &steps);
     if json {
-        show::line(result(&ready, &run, &assets, &shown, &seen).to_string());
+        show::json(&DemoResult {
+            instance: view::Instance::from(&ready.instance),
+            services_run: run_view(&host, run.run, INSTANCE).await?,
+            assets: host.asset_views(&assets, show::keys(arguments.show_keys)).await?,
+            server: seen,
+        })?;
     }
     simulator.stop().await;
     status
 }
 
-/// Starts a simulator and answers with what it says of itself.
-pub(super) async fn start_simulator(options: SimulatorOptions) -> anyhow::Result<(Simulator, Value)> {
-    let simulator = Simulator::start(options)
+/// What the demo has made, and what the simulator saw of it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DemoResult {
+    instance: view::Instance,
+    services_run: view::ServicesRun,
+    assets: Vec<view::Asset>,
+    server: ServerSeen,
+}
+
+/// Starts a simulator.
+pub(super) async fn start_simulator(options: SimulatorOptions) -> anyhow::Result<Simulator> {
+    Simulator::start(options)
         .await
-        .context("the simulator does not start")?;
-    let details = serde_json::to_value(simulator.details())?;
-    Ok((simulator, details))
+        .context("the simulator does not start")
 }
 
 async fn import(
@@ -130,15 +143,15 @@ async fn import(
 /// Fills in the form as its two stages ask for it.
 async fn configure(
     host: &Host,
-    details: &Value,
+    details: &Details,
     thumbprint: &Thumbprint,
     steps: &Steps,
 ) -> Result<InstanceForm, Failure> {
-    let pem = std::fs::read_to_string(text(details, "caFile")).context("no file of authorities");
+    let pem = std::fs::read_to_string(&details.ca_file).context("no file of authorities");
     let instance = NewInstance {
         name: INSTANCE.to_owned(),
         currency: "EUR".to_owned(),
-        options: [("login-authority".to_owned(), text(details, "loginAuthority"))].into(),
+        options: [("login-authority".to_owned(), details.login_authority.clone())].into(),
         reach: Reach {
             trusted_authorities_pem: Some(pem.map_err(machine_failure)?),
             // The simulator listens on this machine only.
@@ -151,11 +164,11 @@ async fn configure(
     host.record().create_instance(instance, &actor()).await?;
     let credentials = [
         ("system-name", INSTANCE.to_owned()),
-        ("resource-api", text(details, "resourceApi")),
-        ("service-url", text(details, "serviceUrl")),
-        ("tenant", text(details, "tenant")),
-        ("channel-id", text(details, "channelId")),
-        ("client-id", text(details, "clientId")),
+        ("resource-api", details.resource_api.clone()),
+        ("service-url", details.service_url.clone()),
+        ("tenant", details.tenant.to_string()),
+        ("channel-id", details.channel_id.clone()),
+        ("client-id", details.client_id.to_string()),
     ];
     stage(host, credentials, "The form, first stage: the credentials", steps).await?;
     let selection = [
@@ -180,12 +193,13 @@ async fn stage<const N: usize>(
 ) -> Result<InstanceForm, Failure> {
     let typed: BTreeMap<String, String> = typed.map(|(id, value)| (id.to_owned(), value)).into();
     let form = host.configure(INSTANCE, &typed, &actor()).await?;
-    if !form.saved {
-        return Err(Failure::form(&form.form));
+    let shown = view::InstanceForm::from(&form);
+    if !shown.saved {
+        return Err(Failure::form(&shown.form));
     }
     steps.start(title, &[]);
-    steps.table(&show::form_table(&form.form));
-    steps.detail("state", show::state(&form.instance));
+    steps.table(&show::form_table(&shown.form));
+    steps.detail("state", &shown.instance.state);
     for authority in &form.instance.authorities {
         let how = if authority.client_certificate {
             "with the certificate"
@@ -291,8 +305,10 @@ fn allows(product: &Product, quantity: u32) -> bool {
 }
 
 /// What the other side knows.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct ServerSeen {
-    thumbprint: String,
+    client_certificate_thumbprint: String,
     licenses_issued: usize,
     connections: usize,
 }
@@ -305,7 +321,7 @@ impl ServerSeen {
             .map(|seen| seen.client_certificate_thumbprint.clone())
             .collect();
         Self {
-            thumbprint: thumbprints.into_iter().collect::<Vec<_>>().join(", "),
+            client_certificate_thumbprint: thumbprints.into_iter().collect::<Vec<_>>().join(", "),
             licenses_issued: ledger.len(),
             connections: connections.len(),
         }
@@ -347,7 +363,7 @@ fn compare(
             "the record and the ledger do not agree on the licenses",
         ));
     }
-    if seen.thumbprint != thumbprint.to_string() {
+    if seen.client_certificate_thumbprint != thumbprint.to_string() {
         return Err(Failure::new(
             ErrorKind::Unavailable,
             "demo",
@@ -359,29 +375,6 @@ fn compare(
         ledger.len()
     ));
     Ok(ExitStatus::Done)
-}
-
-fn result(
-    ready: &InstanceForm,
-    run: &CompletedRun,
-    assets: &[Asset],
-    shown: &BTreeMap<Uuid, LicenseSecrets>,
-    seen: &ServerSeen,
-) -> Value {
-    json!({
-        "instance": { "name": ready.instance.name, "state": show::state(&ready.instance) },
-        "services": run_json(run),
-        "licenses": assets.iter().map(|asset| show::asset_json(asset, shown.get(&asset.id))).collect::<Vec<_>>(),
-        "server": {
-            "clientCertificateThumbprint": seen.thumbprint,
-            "licensesIssued": seen.licenses_issued,
-            "connections": seen.connections,
-        },
-    })
-}
-
-fn text(details: &Value, name: &str) -> String {
-    details[name].as_str().unwrap_or_default().to_owned()
 }
 
 /// Shows the demo's steps as they happen: on the standard output, or, for a program that reads JSON there,

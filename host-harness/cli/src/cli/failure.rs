@@ -4,8 +4,7 @@ use std::borrow::Cow;
 use std::str::FromStr;
 
 use bss_model::{Advice, Diagnose, ErrorKind, with_causes};
-use bss_sandbox::bindings::failures::Problem;
-use bss_sandbox::bindings::instance_settings::Form;
+use host_harness::view::{Form, Problem};
 use serde::Serialize;
 
 use super::{ExitStatus, show};

@@ -1,9 +1,8 @@
 //! `invoice …`: what was charged and credited.
 
-use bss_model::{Advice, BillingFilter, Credit, ErrorKind, Invoice, Price, SortOrder};
+use bss_model::{Advice, BillingFilter, Credit, ErrorKind, Invoice, SortOrder};
 use clap::Subcommand;
 use host_harness::Host;
-use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::commands::Outcome;
@@ -53,10 +52,8 @@ async fn list(host: &Host, instance: Option<String>, json: bool) -> Outcome {
         of_order.collect()
     };
     if json {
-        let invoices = invoices
-            .iter()
-            .map(|invoice| invoice_json(invoice, &credits_of(invoice)));
-        show::line(invoices.collect::<Value>().to_string());
+        let views = host.invoice_views(&invoices, &credits).await;
+        show::json(&views?)?;
         return Ok(ExitStatus::Done);
     }
     let mut table = show::table(&["Invoice", "Order", "Issued", "Licenses", "Total", "Credited"]);
@@ -85,8 +82,8 @@ async fn show_one(host: &Host, order: Uuid, json: bool) -> Outcome {
     };
     let credits = credits(host, &filter).await?;
     if json {
-        let credits: Vec<&Credit> = credits.iter().collect();
-        show::line(invoice_json(&invoice, &credits).to_string());
+        let views = host.invoice_views(std::slice::from_ref(&invoice), &credits).await;
+        views?.iter().try_for_each(show::json)?;
         return Ok(ExitStatus::Done);
     }
     show::line(format!(
@@ -124,32 +121,4 @@ fn total(invoice: &Invoice) -> String {
     invoice
         .total()
         .map_or_else(|| "(not one sum)".to_owned(), |total| total.to_string())
-}
-
-fn invoice_json(invoice: &Invoice, credits: &[&Credit]) -> Value {
-    json!({
-        "number": invoice.number,
-        "order": invoice.order_id.to_string(),
-        "issuedAtMs": invoice.issued_at_ms,
-        "total": invoice.total().as_ref().map(price_json),
-        "lines": invoice.lines.iter().map(|line| json!({
-            "position": line.position,
-            "asset": line.asset_id.to_string(),
-            "product": line.product_code,
-            "name": line.product_name,
-            "price": price_json(&line.price),
-            "chargedAtMs": line.charged_at_ms,
-        })).collect::<Vec<_>>(),
-        "credits": credits.iter().map(|credit| json!({
-            "number": credit.number,
-            "asset": credit.asset_id.to_string(),
-            "price": price_json(&credit.price),
-            "cancellation": credit.cancellation_id.map(|id| id.to_string()),
-            "creditedAtMs": credit.credited_at_ms,
-        })).collect::<Vec<_>>(),
-    })
-}
-
-fn price_json(price: &Price) -> Value {
-    json!({ "currency": price.currency, "minorUnits": price.minor_units })
 }

@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use bss_model::{
-    Advice, Contact, ErrorKind, Mail, MailDelivery, MailFilter, MailSettings, MailState, Secret,
-    SmtpProtection, SmtpServer, SortOrder,
+    Advice, Contact, ErrorKind, MailDelivery, MailFilter, MailSettings, MailState, Secret, SmtpProtection,
+    SmtpServer, SortOrder,
 };
 use clap::{Args, Subcommand};
 use host_harness::Host;
-use host_harness::mail::{TemplateError, check_templates, write_templates};
-use serde_json::{Value, json};
+use host_harness::mail::{check_templates, write_templates};
+use host_harness::view;
+use host_harness::view::{DueMails, TemplateFiles};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -134,7 +135,7 @@ async fn configure(host: &Host, given: ConfigureMail, json: bool) -> Outcome {
     };
     host.configure_mail(settings.clone(), &operator()).await?;
     if json {
-        show::line(settings_json(&settings, None).to_string());
+        show::json(&view::MailSettings::from(&settings))?;
     } else {
         show_rows(&settings);
         show::line("next: bss-host mail test ADDRESS");
@@ -198,7 +199,12 @@ async fn show_settings(host: &Host, json: bool) -> Outcome {
         Some(directory) => Some(check_templates(directory.clone()).await),
     };
     if json {
-        show::line(settings_json(&settings, checked.as_ref()).to_string());
+        let view = view::MailSettings::from(&settings);
+        let view = match &checked {
+            Some(checked) => view.with_checked_templates(checked),
+            None => view,
+        };
+        show::json(&view)?;
     } else {
         show_rows(&settings);
     }
@@ -245,43 +251,13 @@ fn protection(protection: SmtpProtection) -> &'static str {
     }
 }
 
-fn settings_json(settings: &MailSettings, checked: Option<&Result<Vec<String>, TemplateError>>) -> Value {
-    let (smtp, directory) = match &settings.delivery {
-        MailDelivery::Directory(directory) => (Value::Null, json!(directory)),
-        MailDelivery::Smtp(server) => {
-            let smtp = json!({
-                "host": server.host,
-                "port": server.port,
-                "protection": match server.protection {
-                    SmtpProtection::Tls => "tls",
-                    SmtpProtection::StartTls => "starttls",
-                    SmtpProtection::None => "none",
-                },
-                "user": server.user,
-                "ownAuthorities": server.trusted_authorities_pem.is_some(),
-            });
-            (smtp, Value::Null)
-        }
-    };
-    json!({
-        "from": settings.from,
-        "smtp": smtp,
-        "directory": directory,
-        "templates": settings.templates,
-        "templateProblem": match checked {
-            Some(Err(error)) => Value::String(error.to_string()),
-            _ => Value::Null,
-        },
-    })
-}
-
 async fn list(host: &Host, filter: MailFilter, json: bool) -> Outcome {
     let mails = pages::all(SortOrder::Ascending, async |page| {
         host.record().mails(&filter, page).await
     });
     let mails = mails.await?;
     if json {
-        show::line(mails.iter().map(mail_json).collect::<Value>().to_string());
+        show::json(&host.mail_views(&mails).await?)?;
     } else {
         let mut table = show::table(&["Mail", "License", "To", "State", "Attempts", "When", "Problem"]);
         for mail in &mails {
@@ -319,23 +295,6 @@ async fn list(host: &Host, filter: MailFilter, json: bool) -> Outcome {
     Ok(ExitStatus::Done)
 }
 
-fn mail_json(mail: &Mail) -> Value {
-    json!({
-        "mail": mail.id.to_string(),
-        "kind": mail.kind.to_string(),
-        "asset": mail.asset_id.to_string(),
-        "order": mail.order_id.to_string(),
-        "to": mail.contact.email,
-        "language": mail.contact.language,
-        "state": mail.state.to_string(),
-        "attempts": mail.attempts,
-        "dueAtMs": (mail.state == MailState::Pending).then_some(mail.due_at_ms),
-        "createdAtMs": mail.created_at_ms,
-        "sentAtMs": mail.sent_at_ms,
-        "problem": mail.problem.as_ref().map(show::recorded_problem_json),
-    })
-}
-
 async fn retry(host: &Host, mail: Option<Uuid>, json: bool) -> Outcome {
     let due = match mail {
         None => host.record().retry_mails(&operator()).await?,
@@ -345,7 +304,7 @@ async fn retry(host: &Host, mail: Option<Uuid>, json: bool) -> Outcome {
         }
     };
     if json {
-        show::line(json!({ "due": due }).to_string());
+        show::json(&DueMails { due })?;
     } else {
         show::line(format!("{due} due now; `bss-host run` sends them"));
     }
@@ -355,7 +314,7 @@ async fn retry(host: &Host, mail: Option<Uuid>, json: bool) -> Outcome {
 fn templates(directory: &Path, json: bool) -> Outcome {
     let files = write_templates(directory)?;
     if json {
-        show::line(json!({ "files": files }).to_string());
+        show::json(&TemplateFiles { files })?;
     } else {
         for file in &files {
             show::line(file.display().to_string());
@@ -371,7 +330,7 @@ fn templates(directory: &Path, json: bool) -> Outcome {
 async fn test(host: &Host, contact: &Contact, json: bool) -> Outcome {
     host.send_test_mail(contact).await?;
     if json {
-        show::line(json!({ "to": contact.email }).to_string());
+        show::json(&view::Contact::from(contact))?;
     } else {
         show::line(format!("a test mail to {} was handed over", contact.email));
     }

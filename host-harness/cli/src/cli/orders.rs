@@ -3,7 +3,7 @@
 use bss_model::{Advice, AssetFilter, Contact, ErrorKind, NewLine, Party, Settlement, SortOrder, settlement};
 use host_harness::Host;
 use host_harness::license_order::{OrderRequest, PlaceError};
-use serde_json::{Value, json};
+use host_harness::view::{Keys, OrderCheck};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
@@ -47,11 +47,11 @@ async fn place(host: &Host, place: PlaceOrder, json: bool) -> Outcome {
     };
     if place.check_only {
         host.check_order(&place.instance, request, listener()).await?;
-        show::line(if json {
-            json!({ "valid": true }).to_string()
+        if json {
+            show::json(&OrderCheck { valid: true })?;
         } else {
-            "the order could be placed; nothing was ordered".to_owned()
-        });
+            show::line("the order could be placed; nothing was ordered");
+        }
         return Ok(ExitStatus::Done);
     }
     let order = host.place_order(&place.instance, request, &operator()).await?;
@@ -135,27 +135,8 @@ async fn show_order(host: &Host, order_id: Uuid, json: bool) -> Result<Settlemen
     let assets = assets.await?;
     let settlement = settlement(&assets);
     if json {
-        let state = match settlement {
-            Settlement::Licensed => "licensed",
-            Settlement::Refused => "refused",
-            Settlement::Open => "open",
-        };
-        let licenses: Value = assets.iter().map(|asset| show::asset_json(asset, None)).collect();
-        let customer = json!({
-            "id": order.customer.id,
-            "name": order.customer.name,
-            "country": order.customer.country,
-            "email": order.contact.as_ref().map(|contact| &contact.email),
-            "language": order.contact.as_ref().map(|contact| &contact.language),
-        });
-        let value = json!({
-            "order": order_id,
-            "state": state,
-            "placedAtMs": order.placed_at_ms,
-            "customer": customer,
-            "licenses": licenses,
-        });
-        show::line(value.to_string());
+        let view = host.order_view(&order, &assets, Keys::Masked).await;
+        show::json(&view?)?;
     } else {
         show::line(format!(
             "order {order_id} of {} ({}), placed {}",

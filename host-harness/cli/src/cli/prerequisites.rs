@@ -5,7 +5,7 @@ use std::time::Duration;
 use bss_keys::PfxCode;
 use bss_model::ErrorKind;
 use host_harness::prerequisites::{DnsQuestions, Prerequisites, Verdict, check};
-use serde_json::{Value, json};
+use host_harness::view;
 
 use super::ExitStatus;
 use super::args::PrerequisitesArguments;
@@ -25,7 +25,11 @@ pub(super) async fn run(
     };
     let found = check(pfx, code, &arguments.hostname, arguments.region, dns).await;
     if json {
-        show::line(to_json(arguments, &found).to_string());
+        show::json(&view::Prerequisites::new(
+            &arguments.hostname,
+            arguments.region,
+            &found,
+        ))?;
     } else {
         let mut table = show::table(&["Prerequisite", "Result", "What was found", "What to do"]);
         for (name, point) in found.points() {
@@ -42,28 +46,6 @@ fn title(point: &str) -> &'static str {
         "hostname" => "Hostname",
         _ => "CNAME record",
     }
-}
-
-fn to_json(arguments: &PrerequisitesArguments, found: &Prerequisites) -> Value {
-    let points: Value = found
-        .points()
-        .into_iter()
-        .map(|(name, point)| {
-            json!({
-                "point": name,
-                "result": point.verdict.name(),
-                "code": point.code,
-                "found": point.found,
-                "advice": point.advice,
-            })
-        })
-        .collect();
-    json!({
-        "hostname": arguments.hostname.to_string(),
-        "region": arguments.region.name(),
-        "result": found.verdict().name(),
-        "points": points,
-    })
 }
 
 fn status(found: &Prerequisites) -> Result<ExitStatus, Failure> {

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use bss_model::{Choice, Decided, Decision, Price, Product};
+use bss_model::{Choice, Decided, Decision, DifferenceKind, Instance, Price, Product, ProductDifference};
 use clap::{Args, Subcommand};
 use comfy_table::Table;
 use host_harness::Host;
-use serde_json::{Value, json};
+use host_harness::view;
 use uuid::Uuid;
 
 use super::ExitStatus;
@@ -105,14 +105,7 @@ pub(super) async fn run(host: &Host, command: ProductCommand, json: bool) -> Out
         .decide_products(instance.id, decision, &chosen.which.into(), &operator())
         .await?;
     if json {
-        let Decided {
-            changed,
-            already,
-            discontinued,
-        } = decided;
-        show::line(
-            json!({ "changed": changed, "already": already, "discontinued": discontinued }).to_string(),
-        );
+        show::json(&view::DecidedProducts::from(decided))?;
     } else {
         show::line(decided_line(decision, decided));
     }
@@ -144,15 +137,12 @@ async fn set_prices(host: &Host, instance: &str, codes: &[String], price: &Price
         .set_prices(instance.id, codes, price, &operator())
         .await?;
     if json {
-        show::line(json!({ "changed": changed, "price": price_json(price) }).to_string());
+        let price = price.into();
+        show::json(&view::PricedProducts { changed, price })?;
     } else {
         show::line(format!("{} at {price}", count(changed)));
     }
     Ok(ExitStatus::Done)
-}
-
-fn price_json(price: &Price) -> Value {
-    json!({ "currency": price.currency, "minorUnits": price.minor_units })
 }
 
 /// A product as it is shown: with its prices, and with what a run did to it.
@@ -160,15 +150,30 @@ pub(super) struct ShownProduct<'a> {
     pub(super) product: &'a Product,
     pub(super) prices: &'a [Price],
     /// None: no run was asked for.
-    pub(super) differences: Option<Vec<String>>,
+    pub(super) differences: Option<Vec<&'a ProductDifference>>,
+}
+
+impl ShownProduct<'_> {
+    /// For programs, as a product of an instance.
+    pub(super) fn view(&self, instance: &Instance) -> view::Product {
+        let view = view::Product::new(instance, self.product, self.prices);
+        match &self.differences {
+            Some(differences) => view.with_differences(differences.iter().copied()),
+            None => view,
+        }
+    }
 }
 
 /// Products with their prices, and with what a run did to them where one is given.
 pub(super) fn shown<'a>(
     products: &'a [Product],
     prices: &'a BTreeMap<String, Vec<Price>>,
-    differences: Option<&BTreeMap<String, Vec<String>>>,
+    differences: Option<&'a [ProductDifference]>,
 ) -> Vec<ShownProduct<'a>> {
+    let mut of_code = BTreeMap::<&str, Vec<&ProductDifference>>::new();
+    for difference in differences.unwrap_or_default() {
+        of_code.entry(&difference.code).or_default().push(difference);
+    }
     let shown = products.iter().filter_map(|product| {
         let code = &product.offered.code;
         Some(ShownProduct {
@@ -176,7 +181,7 @@ pub(super) fn shown<'a>(
             prices: prices.get(code).map_or(&[], Vec::as_slice),
             differences: match differences {
                 None => None,
-                Some(differences) => Some(differences.get(code)?.clone()),
+                Some(_) => Some(of_code.remove(code.as_str())?),
             },
         })
     });
@@ -204,15 +209,24 @@ pub(super) fn product_table(products: &[ShownProduct<'_>]) -> Table {
             prices.join("\n"),
             state(shown.product),
         ];
-        row.extend(
-            shown
-                .differences
-                .as_ref()
-                .map(|differences| differences.join("\n")),
-        );
+        let differences = shown.differences.as_ref();
+        row.extend(differences.map(|differences| {
+            let words: Vec<_> = differences
+                .iter()
+                .map(|difference| difference_words(difference))
+                .collect();
+            words.join("\n")
+        }));
         table.add_row(row);
     }
     table
+}
+
+fn difference_words(difference: &ProductDifference) -> String {
+    match difference.kind {
+        DifferenceKind::Changed => format!("changed: {}", difference.fields.join(", ")),
+        kind => kind.to_string(),
+    }
 }
 
 fn state(product: &Product) -> String {
@@ -226,26 +240,4 @@ fn state(product: &Product) -> String {
         state.push_str(", published");
     }
     state
-}
-
-/// A product, for programs.
-pub(super) fn product_json(shown: &ShownProduct<'_>) -> Value {
-    let product = shown.product;
-    let mut value = json!({
-        "code": product.offered.code,
-        "name": product.offered.name,
-        "description": product.offered.description,
-        "productType": product.offered.product_type,
-        "minQuantity": product.offered.min_quantity,
-        "maxQuantity": product.offered.max_quantity,
-        "returnable": product.offered.returnable,
-        "active": product.active,
-        "published": product.published,
-        "discontinued": product.discontinued,
-        "prices": shown.prices.iter().map(price_json).collect::<Vec<_>>(),
-    });
-    if let Some(differences) = &shown.differences {
-        value["differences"] = json!(differences);
-    }
-    value
 }

@@ -8,7 +8,7 @@ use bss_sandbox::replay::{Difference, ReplayedCall, replay};
 use clap::Args;
 use host_harness::Plugin;
 use host_harness::host::COMPILED_DIRECTORY;
-use serde_json::{Value, json};
+use host_harness::view;
 
 use super::ExitStatus;
 use super::commands::{Outcome, listener};
@@ -40,7 +40,8 @@ pub(super) async fn run(asked: &ReplayArguments, data_dir: &Path, plugin: &Path,
     let plugin = loaded.map_err(machine_failure)??;
     let calls = replay(&recording, &plugin, &listener()).await?;
     if json {
-        show::line(calls.iter().map(call_json).collect::<Value>().to_string());
+        let views: Vec<_> = calls.iter().map(view::ReplayedCall::from).collect();
+        show::json(&views)?;
     } else {
         calls.iter().for_each(show_call);
     }
@@ -78,23 +79,4 @@ fn show_call(call: &ReplayedCall) {
         show::line(format!("    recorded  {}", or_nothing(recorded)));
         show::line(format!("    now       {}", or_nothing(now)));
     }
-}
-
-fn call_json(call: &ReplayedCall) -> Value {
-    let differences = call.differences.iter().map(|difference| {
-        json!({
-            "exchange": difference.exchange,
-            "what": difference.what,
-            "recorded": difference.recorded,
-            "now": difference.now,
-        })
-    });
-    json!({
-        "call": call.call,
-        "function": call.function,
-        "outcome": call.outcome,
-        "exchanges": call.exchanges,
-        "asRecorded": call.differences.is_empty(),
-        "differences": differences.collect::<Value>(),
-    })
 }

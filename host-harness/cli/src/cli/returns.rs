@@ -1,14 +1,14 @@
 //! `asset cancel|withdraw|confirm|decline|cancellations|refresh`: what becomes of a license after it was bought.
 
 use bss_model::{
-    Advice, AssetFilter, Cancellation, CancellationFilter, CancellationState, Diagnose as _, ErrorKind, Page,
+    Advice, AssetFilter, Cancellation, CancellationFilter, CancellationState, Diagnose as _, ErrorKind,
     Problem, Requester, RequesterKind, ReturnAttempt, ReturnResult, SortOrder,
 };
 use bss_record::returned_elsewhere;
 use clap::{Args, Subcommand};
 use host_harness::Host;
-use host_harness::license_refresh::{RefreshError, Refreshed};
-use serde_json::{Value, json};
+use host_harness::license_refresh::Refreshed;
+use host_harness::view;
 use uuid::Uuid;
 
 use super::commands::{Outcome, listener, operator};
@@ -86,7 +86,7 @@ pub(super) async fn run(host: &Host, command: ReturnCommand, json: bool) -> Outc
                 .record()
                 .withdraw_cancellation(last, &comment, &operator())
                 .await;
-            ended(&decided?, json)
+            ended(host, &decided?, json).await
         }
         ReturnCommand::Decline(Decision { asset, comment }) => {
             let last = last_cancellation(host, asset).await?;
@@ -94,7 +94,7 @@ pub(super) async fn run(host: &Host, command: ReturnCommand, json: bool) -> Outc
                 .record()
                 .decline_cancellation(last, &comment, &operator())
                 .await;
-            ended(&decided?, json)
+            ended(host, &decided?, json).await
         }
         ReturnCommand::Confirm(Decision { asset, comment }) => {
             let last = last_cancellation(host, asset).await?;
@@ -124,7 +124,7 @@ async fn cancel(host: &Host, asked: CancelAsset, json: bool) -> Outcome {
             .record()
             .request_cancellation(asked.asset, &requester, &asked.comment, &operator())
             .await;
-        return ended(&requested?, json);
+        return ended(host, &requested?, json).await;
     }
     let cancellation = host
         .cancel_now(asked.asset, &requester, &asked.comment, &operator())
@@ -135,29 +135,24 @@ async fn cancel(host: &Host, asked: CancelAsset, json: bool) -> Outcome {
 /// Attempts the return, and tells how it ended.
 async fn returned(host: &Host, cancellation_id: Uuid, json: bool) -> Outcome {
     let ran = host.run_return(cancellation_id, listener()).await;
-    ended(&ran.map_err(|error| Failure::from(error).unsettled())?, json)
+    let ran = ran.map_err(|error| Failure::from(error).unsettled())?;
+    ended(host, &ran, json).await
 }
 
 async fn last_cancellation(host: &Host, asset_id: Uuid) -> Result<Uuid, Failure> {
-    let filter = CancellationFilter {
-        asset: Some(asset_id),
-        ..CancellationFilter::default()
-    };
-    let latest = Page::first(1).in_order(SortOrder::Descending);
-    let last = host.record().cancellations(&filter, &latest).await;
-    let last = last?.rows.pop();
-    let last = last.map(|cancellation| cancellation.id);
-    last.ok_or_else(|| {
+    let last = host.last_cancellation(asset_id).await?;
+    last.map(|cancellation| cancellation.id).ok_or_else(|| {
         let message = format!("there is no cancellation of asset `{asset_id}`");
         Failure::new(ErrorKind::NotFound, "no-cancellation", message).advise(&Advice::ListCancellations)
     })
 }
 
 /// Where a cancellation stands after what was asked.
-fn ended(cancellation: &Cancellation, json: bool) -> Outcome {
+async fn ended(host: &Host, cancellation: &Cancellation, json: bool) -> Outcome {
     let asset = cancellation.asset_id;
     if json {
-        show::line(cancellation_json(cancellation, None).to_string());
+        let views = host.cancellation_views(std::slice::from_ref(cancellation)).await;
+        views?.iter().try_for_each(show::json)?;
     }
     let told = |text: String| {
         if !json {
@@ -219,22 +214,16 @@ async fn cancellations(host: &Host, asset: Option<Uuid>, open: bool, json: bool)
         host.record().cancellations(&filter, page).await
     });
     let cancellations = cancellations.await?;
-    let mut shown = Vec::with_capacity(cancellations.len());
-    for cancellation in cancellations {
-        let attempts = match asset {
-            None => None,
-            Some(_) => {
-                let attempts = host.record().return_attempts(cancellation.id).await;
-                Some(attempts?)
-            }
-        };
-        shown.push((cancellation, attempts));
+    // Of a single asset, which has few.
+    let mut attempts = Vec::new();
+    if asset.is_some() {
+        for cancellation in &cancellations {
+            attempts.push(host.record().return_attempts(cancellation.id).await?);
+        }
     }
     if json {
-        let shown = shown
-            .iter()
-            .map(|(cancellation, attempts)| cancellation_json(cancellation, attempts.as_deref()));
-        show::line(shown.collect::<Value>().to_string());
+        let views = host.cancellation_views(&cancellations).await;
+        show::json(&with_attempts(views?, &attempts))?;
         return Ok(ExitStatus::Done);
     }
     let mut table = show::table(&[
@@ -246,7 +235,7 @@ async fn cancellations(host: &Host, asset: Option<Uuid>, open: bool, json: bool)
         "Decision",
         "Return",
     ]);
-    for (cancellation, _) in &shown {
+    for cancellation in &cancellations {
         let decision = cancellation.decision.as_ref().map(|decision| {
             let comment = &decision.comment;
             let separator = if comment.is_empty() { "" } else { ": " };
@@ -270,14 +259,20 @@ async fn cancellations(host: &Host, asset: Option<Uuid>, open: bool, json: bool)
         ]);
     }
     show::line(table.to_string());
-    for attempt in shown
-        .iter()
-        .filter_map(|(_, attempts)| attempts.as_ref())
-        .flatten()
-    {
+    for attempt in attempts.iter().flatten() {
         show::line(attempt_line(attempt));
     }
     Ok(ExitStatus::Done)
+}
+
+/// Cancellations with every attempt at their return, where these were asked for.
+fn with_attempts(views: Vec<view::Cancellation>, attempts: &[Vec<ReturnAttempt>]) -> Vec<view::Cancellation> {
+    let mut attempts = attempts.iter();
+    let views = views.into_iter().map(|view| match attempts.next() {
+        Some(attempts) => view.with_return_attempts(attempts),
+        None => view,
+    });
+    views.collect()
 }
 
 fn problem_line(problem: &Problem) -> String {
@@ -301,48 +296,10 @@ fn attempt_line(attempt: &ReturnAttempt) -> String {
     )
 }
 
-fn cancellation_json(cancellation: &Cancellation, attempts: Option<&[ReturnAttempt]>) -> Value {
-    let mut value = json!({
-        "cancellation": cancellation.id,
-        "asset": cancellation.asset_id,
-        "number": cancellation.number,
-        "state": cancellation.state.to_string(),
-        "requestedBy": {
-            "kind": cancellation.requester.kind.to_string(),
-            "name": cancellation.requester.name,
-        },
-        "comment": cancellation.comment,
-        "requestedAtMs": cancellation.requested_at_ms,
-        "decision": cancellation.decision.as_ref().map(|decision| json!({
-            "by": decision.by, "comment": decision.comment, "atMs": decision.at_ms,
-        })),
-        "returnClientTransactionId": cancellation.return_client_transaction_id,
-        "reason": cancellation.reason.as_ref().map(|reason| {
-            let mut value = show::recorded_problem_json(&reason.problem);
-            value["class"] = reason.result.to_string().into();
-            value
-        }),
-        "endedAtMs": cancellation.ended_at_ms,
-    });
-    if let Some(attempts) = attempts {
-        let attempts = attempts.iter().map(|attempt| {
-            json!({
-                "number": attempt.number,
-                "begunAtMs": attempt.begun_at_ms,
-                "finishedAtMs": attempt.finished_at_ms,
-                "class": attempt.result.map(|result| result.to_string()),
-                "problem": attempt.problem.as_ref().map(show::recorded_problem_json),
-            })
-        });
-        value["returnAttempts"] = attempts.collect();
-    }
-    value
-}
-
 async fn refresh_one(host: &Host, asset: Uuid, json: bool) -> Outcome {
     let answer = host.refresh_license(asset, listener()).await;
     if json {
-        show::line(refresh_json(asset, &answer).to_string());
+        show::json(&view::RefreshedLicense::new(asset, &answer))?;
     }
     let refreshed = answer?;
     if !json {
@@ -363,8 +320,10 @@ async fn refresh_many(host: &Host, instance: Option<String>, json: bool) -> Outc
     };
     let answers = host.refresh_licenses(filter, &listener()).await?;
     if json {
-        let answers = answers.iter().map(|(asset, answer)| refresh_json(*asset, answer));
-        show::line(answers.collect::<Value>().to_string());
+        let views = answers
+            .iter()
+            .map(|(asset, answer)| view::RefreshedLicense::new(*asset, answer));
+        show::json(&views.collect::<Vec<_>>())?;
     }
     let total = answers.len();
     let mut failures = Vec::new();
@@ -404,22 +363,5 @@ fn warn_of(refreshed: &Refreshed) {
         let asset = refreshed.asset.id;
         let hint = words(&Advice::CancelAsset { asset });
         show::note(format!("warning: {}\nhint: {hint}", returned_elsewhere(asset)));
-    }
-}
-
-fn refresh_json(asset: Uuid, answer: &Result<Refreshed, RefreshError>) -> Value {
-    match answer {
-        Ok(Refreshed {
-            asset,
-            returned_elsewhere,
-        }) => json!({
-            "asset": asset.id,
-            "tokenStatus": asset.license_token_status.map(|status| status.to_string()),
-            "returnStatus": asset.return_status.to_string(),
-            "refreshedAtMs": asset.refreshed_at_ms,
-            "returnedElsewhere": returned_elsewhere,
-            "problem": null,
-        }),
-        Err(error) => json!({ "asset": asset, "problem": error.to_string() }),
     }
 }

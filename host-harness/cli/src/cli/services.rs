@@ -1,26 +1,26 @@
 //! `services …`: readings of the vendor's catalog, and what they brought.
 
-use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bss_model::{
-    Advice, Difference, DifferenceKind, ErrorKind, Instance, ProductDifference, ProductFilter, RunLogLevel,
-    RunLogLine, RunState, ServicesRun as RecordedRun, SortOrder,
+    Advice, DifferenceKind, ErrorKind, Instance, ProductDifference, ProductFilter, RunState,
+    ServicesRun as RecordedRun, SortOrder,
 };
 use clap::{Args, Subcommand};
 use host_harness::services_definition::{BegunRun, CompletedRun};
+use host_harness::view;
+use host_harness::view::ServicesRunLogLine;
 use host_harness::{CallEvent, CallListener, Host, product_type_collection};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use serde_json::{Value, json};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use uuid::Uuid;
 
 use super::commands::{Outcome, listener, operator};
 use super::failure::{Failure, machine_failure};
-use super::products::{product_json, product_table, shown};
+use super::products::{product_table, shown};
 use super::{ExitStatus, pages, show};
 
 /// Between two plain lines about progress, so that a log file stays readable.
@@ -144,7 +144,7 @@ async fn fetch(host: &Host, instance: &str, json: bool) -> Outcome {
     show::note(format!("run {} is in progress", begun.run));
     let run = execute(host, &begun, &mut interruption).await?;
     if json {
-        show::line(run_json(&run).to_string());
+        show::json(&run_view(host, begun.run, instance).await?)?;
     } else {
         show::line(run_line(&run));
     }
@@ -188,25 +188,6 @@ fn warn_of_errors(run: &CompletedRun) {
             run.run
         ));
     }
-}
-
-pub(super) fn run_json(run: &CompletedRun) -> Value {
-    let Difference {
-        new,
-        changed,
-        discontinued,
-        revived,
-    } = &run.difference;
-    json!({
-        "run": run.run.to_string(),
-        "state": run.state.to_string(),
-        "new": new.len(),
-        "changed": changed.len(),
-        "discontinued": discontinued.len(),
-        "revived": revived.len(),
-        "skipped": run.skipped,
-        "unchanged": run.unchanged,
-    })
 }
 
 pub(super) fn run_line(run: &CompletedRun) -> String {
@@ -294,7 +275,7 @@ pub(super) fn plain_listener() -> CallListener {
 async fn detach(host: &Host, instance: &str, json: bool) -> Outcome {
     let run = host.start_services_run(instance, &operator()).await?;
     if json {
-        show::line(json!({ "run": run.to_string(), "state": RunState::NotStarted.to_string() }).to_string());
+        show::json(&run_view(host, run, instance).await?)?;
     } else {
         show::line(run.to_string());
         show::note("`bss-host run` takes it");
@@ -315,7 +296,8 @@ async fn runs(host: &Host, instance: &str, json: bool) -> Outcome {
     });
     let runs = runs.await?;
     if json {
-        show::line(runs.iter().map(recorded_run_json).collect::<Value>().to_string());
+        let views = runs.iter().map(|run| view::ServicesRun::new(run, &instance.name));
+        show::json(&views.collect::<Vec<_>>())?;
         return Ok(ExitStatus::Done);
     }
     let mut table = show::table(&[
@@ -357,22 +339,10 @@ fn remark(run: &RecordedRun) -> String {
     }
 }
 
-fn recorded_run_json(run: &RecordedRun) -> Value {
-    json!({
-        "run": run.id.to_string(),
-        "state": run.state.to_string(),
-        "askedAtMs": run.asked_at_ms,
-        "startedAtMs": run.started_at_ms,
-        "endedAtMs": run.ended_at_ms,
-        "progress": run.progress,
-        "new": run.counts.new,
-        "changed": run.counts.changed,
-        "discontinued": run.counts.discontinued,
-        "revived": run.counts.revived,
-        "skipped": run.counts.skipped,
-        "unchanged": run.unchanged,
-        "reason": run.reason,
-    })
+/// A run of an instance, for programs.
+pub(super) async fn run_view(host: &Host, run: Uuid, instance: &str) -> Result<view::ServicesRun, Failure> {
+    let run = named_run(host, run).await?;
+    Ok(view::ServicesRun::new(&run, instance))
 }
 
 async fn named_run(host: &Host, run: Uuid) -> Result<RecordedRun, Failure> {
@@ -395,24 +365,22 @@ async fn log(host: &Host, run: Uuid, json: bool) -> Outcome {
     let lines = lines.await?;
     let differences = differences(host, run.id).await?;
     let at_ms = run.ended_at_ms.unwrap_or(run.asked_at_ms);
-    let lines = lines
+    let changed = differences
         .iter()
-        .map(logged)
-        .chain(differences.iter().map(|difference| changed(difference, at_ms)));
+        .map(|difference| ServicesRunLogLine::of_difference(difference, at_ms));
+    let lines: Vec<_> = lines
+        .iter()
+        .map(ServicesRunLogLine::from)
+        .chain(changed)
+        .collect();
     if json {
-        let values = lines.map(|line| {
-            json!({
-                "atMs": line.at_ms, "level": line.level, "offer": line.offer,
-                "action": line.action, "message": line.message,
-            })
-        });
-        show::line(values.collect::<Value>().to_string());
+        show::json(&lines)?;
         return Ok(ExitStatus::Done);
     }
     let mut table = show::table(&["Time", "Level", "Offer", "Action", "Message"]);
     for line in lines {
         let time = show::time(line.at_ms);
-        table.add_row([time, line.level, line.offer, line.action, line.message]);
+        table.add_row([time, line.level, line.product_code, line.action, line.message]);
     }
     show::line(table.to_string());
     show::line(format!("run {}: {}", run.id, run.state));
@@ -424,35 +392,6 @@ async fn differences(host: &Host, run: Uuid) -> Result<Vec<ProductDifference>, F
         host.record().services_run_differences(run, page).await
     });
     Ok(differences.await?)
-}
-
-/// A line of a log as it is shown.
-struct ShownLine {
-    at_ms: i64,
-    level: String,
-    offer: String,
-    action: String,
-    message: String,
-}
-
-fn logged(line: &RunLogLine) -> ShownLine {
-    ShownLine {
-        at_ms: line.at_ms,
-        level: line.level.to_string(),
-        offer: line.offer.clone(),
-        action: line.action.to_string(),
-        message: line.message.clone(),
-    }
-}
-
-fn changed(difference: &ProductDifference, at_ms: i64) -> ShownLine {
-    ShownLine {
-        at_ms,
-        level: RunLogLevel::Info.to_string(),
-        offer: difference.code.clone(),
-        action: difference.kind.to_string(),
-        message: difference.fields.join(", "),
-    }
 }
 
 async fn products(host: &Host, arguments: &ProductsArguments, json: bool) -> Outcome {
@@ -469,22 +408,23 @@ async fn products(host: &Host, arguments: &ProductsArguments, json: bool) -> Out
     });
     let products = products.await?;
     let prices = record.prices(instance.id).await?;
-    let shown = shown(&products, &prices, differences.as_ref());
+    let shown = shown(&products, &prices, differences.as_deref());
     if json {
-        show::line(shown.iter().map(product_json).collect::<Value>().to_string());
+        let views = shown.iter().map(|product| product.view(&instance));
+        show::json(&views.collect::<Vec<_>>())?;
     } else {
         show::line(product_table(&shown).to_string());
     }
     Ok(ExitStatus::Done)
 }
 
-/// What a run did to each product of the lists that were asked for, in words.
+/// What a run did to products, of the lists that were asked for.
 async fn run_differences(
     host: &Host,
     instance: &Instance,
     run: Uuid,
     list: &List,
-) -> Result<BTreeMap<String, Vec<String>>, Failure> {
+) -> Result<Vec<ProductDifference>, Failure> {
     if named_run(host, run).await?.instance_id != instance.id {
         let message = format!("run `{run}` is not one of instance `{}`", instance.name);
         let all = Advice::ListRuns {
@@ -492,15 +432,8 @@ async fn run_differences(
         };
         return Err(Failure::new(ErrorKind::NotFound, "no-run", message).advise(&all));
     }
-    let all = self::differences(host, run).await?;
-    let mut differences = BTreeMap::<String, Vec<String>>::new();
-    for difference in all.into_iter().filter(|difference| list.shows(difference.kind)) {
-        let words = match difference.kind {
-            DifferenceKind::Changed => format!("changed: {}", difference.fields.join(", ")),
-            kind => kind.to_string(),
-        };
-        differences.entry(difference.code).or_default().push(words);
-    }
+    let mut differences = self::differences(host, run).await?;
+    differences.retain(|difference| list.shows(difference.kind));
     Ok(differences)
 }
 

@@ -1,22 +1,28 @@
 //! How results look: tables for people, JSON for programs.
 
-use bss_keys::KeyKind;
-use bss_model::{Advice, Asset, Instance, LicenseSecrets, Standing, is_returned_elsewhere};
-use bss_record::{self, returned_elsewhere};
-use bss_sandbox::bindings::failures::Problem;
-use bss_sandbox::bindings::instance_settings::{Field, FieldKind, Form};
-use comfy_table::{Table, presets};
-use serde_json::{Value, json};
 use std::collections::BTreeMap;
+
+use bss_model::{Advice, Asset, LicenseSecrets, Secret, is_returned_elsewhere};
+use bss_record::{self, returned_elsewhere};
+use comfy_table::{Table, presets};
+use host_harness::view::{Field, Form, Keys};
+use serde::Serialize;
 use std::io::{IsTerminal, Write};
 use uuid::Uuid;
 
-use super::failure::words;
+use super::failure::{Failure, machine_failure, words};
 
 /// Writes a line of results to the standard output.
 pub(super) fn line(text: impl AsRef<str>) {
     // A reader that has had enough closes the pipe; that is no failure of ours.
     let _ = writeln!(std::io::stdout().lock(), "{}", text.as_ref());
+}
+
+/// Writes what programs are shown to the standard output: one line of JSON.
+pub(super) fn json(view: &impl Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string(view).map_err(machine_failure)?;
+    line(text);
+    Ok(())
 }
 
 /// Writes a line about what is going on to the standard error.
@@ -45,87 +51,6 @@ pub(super) fn time(ms: i64) -> String {
         |_| ms.to_string(),
         |time| time.strftime("%Y-%m-%d %H:%M").to_string(),
     )
-}
-
-/// The kind of a key, for people.
-pub(super) fn key(kind: &KeyKind) -> String {
-    match kind {
-        KeyKind::Rsa { bits } => format!("RSA {bits}"),
-        KeyKind::Other(name) => name.clone(),
-    }
-}
-
-/// Where an instance stands, for programs.
-pub(super) fn state(instance: &Instance) -> &'static str {
-    standing(instance.standing)
-}
-
-/// As [`state`].
-pub(super) fn standing(standing: Standing) -> &'static str {
-    match standing {
-        Standing::NeedsCredentials => "needs-credentials",
-        Standing::NeedsSelection => "needs-selection",
-        Standing::Ready => "ready",
-    }
-}
-
-/// An instance, for programs.
-pub(super) fn instance_json(instance: &Instance) -> Value {
-    json!({
-        "name": instance.name,
-        "id": instance.id.to_string(),
-        "state": state(instance),
-        "currency": instance.currency,
-        "version": instance.version,
-        "values": instance.values,
-        "options": instance.options,
-        "certificate": instance.thumbprint.as_ref().map(ToString::to_string),
-        "authorities": instance.authorities.iter().map(|authority| json!({
-            "name": authority.name,
-            "clientCertificate": authority.client_certificate,
-        })).collect::<Vec<_>>(),
-    })
-}
-
-/// A form, for programs.
-pub(super) fn form_json(form: &Form) -> Value {
-    let fields = form.fields.iter().map(|field| {
-        json!({
-            "id": field.id,
-            "label": field.label,
-            "help": field.help,
-            "kind": match field.kind { FieldKind::Text => "text", FieldKind::Url => "url", FieldKind::Choice => "choice" },
-            "mandatory": field.mandatory,
-            "maxLength": field.max_length,
-            "enabled": field.enabled,
-            "value": field.value,
-            "choices": field.choices.iter().map(|choice| json!({
-                "key": choice.key, "label": choice.label, "unusableBecause": choice.unusable_because,
-            })).collect::<Vec<_>>(),
-            "problems": field.problems.iter().map(problem_json).collect::<Vec<_>>(),
-        })
-    });
-    fields.collect()
-}
-
-/// A problem, for programs.
-pub(super) fn problem_json(problem: &Problem) -> Value {
-    json!({
-        "code": problem.code,
-        "message": problem.message,
-        "advice": problem.advice,
-        "correlationId": problem.correlation_id,
-    })
-}
-
-/// The same of one on record.
-pub(super) fn recorded_problem_json(problem: &bss_model::Problem) -> Value {
-    json!({
-        "code": problem.code,
-        "message": problem.message,
-        "advice": problem.advice,
-        "correlationId": problem.correlation_id,
-    })
 }
 
 /// A form, for people: a line per field, and below it what is wrong.
@@ -163,34 +88,6 @@ pub(super) enum Ids {
     Short,
     /// As other commands take them.
     Whole,
-}
-
-/// An asset, for programs; with its secrets where they are to be shown whole.
-pub(super) fn asset_json(asset: &Asset, secrets: Option<&LicenseSecrets>) -> Value {
-    json!({
-        "asset": asset.id.to_string(),
-        "order": asset.order_id.to_string(),
-        "offer": asset.product_code,
-        "productKey": product_key(asset, secrets),
-        "activationLink": activation_link(asset, secrets),
-        "tokenStatus": asset.license_token_status.map(|status| status.to_string()),
-        "returnStatus": asset.return_status.to_string(),
-        "syncStatus": asset.sync_status.to_string(),
-        "clientTransactionId": asset.client_transaction_id.to_string(),
-        "status": asset.status.to_string(),
-        "price": asset.price.as_ref().map(|price| json!({ "currency": price.currency, "minorUnits": price.minor_units })),
-        "orderedAtMs": asset.created_at_ms,
-        "purchasedAtMs": asset.purchased_at_ms,
-        "returnableUntilMs": asset.returnable_until_ms,
-        "refreshedAtMs": asset.refreshed_at_ms,
-        "reason": asset.reason.as_ref().map(|reason| json!({
-            "class": reason.result.to_string(),
-            "code": reason.problem.code,
-            "message": reason.problem.message,
-            "advice": reason.problem.advice,
-            "correlationId": reason.problem.correlation_id,
-        })),
-    })
 }
 
 /// The product key of an asset, masked without its secrets.
@@ -238,6 +135,16 @@ pub(super) fn asset_table(assets: &[Asset], secrets: &BTreeMap<Uuid, LicenseSecr
         ]);
     }
     table
+}
+
+/// How much a command shows of keys, by whether all of them was asked for.
+pub(super) fn keys(show_keys: bool) -> Keys {
+    if show_keys { Keys::Shown } else { Keys::Masked }
+}
+
+/// The text of a secret as a view shows it; empty where there is none.
+pub(super) fn text(shown: Option<&Secret>) -> String {
+    shown.map_or_else(String::new, |shown| shown.expose().to_owned())
 }
 
 /// Why assets are not licenses, a line each.

@@ -1,13 +1,12 @@
 //! `trace`: one call of the plugin as a tree with times.
 
-use std::collections::HashMap;
 use std::path::Path;
 
 use bss_model::ErrorKind;
 use bss_sandbox::call_trace::{CallTrace, TraceSpan, Traces};
 use clap::Args;
 use host_harness::Host;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::ExitStatus;
 use super::commands::Outcome;
@@ -39,10 +38,9 @@ pub(super) struct TraceArguments {
 
 /// Shows the last calls, or all that has happened in some.
 pub(super) async fn run(host: &Host, data_dir: &Path, asked: &TraceArguments, json: bool) -> Outcome {
-    let names = instance_names(host).await?;
     let traces = Traces::new(data_dir);
     let Some(name) = &asked.call else {
-        return last(&traces.last(LAST).map_err(machine_failure)?, &names, json);
+        return last(host, &traces.last(LAST).map_err(machine_failure)?, json).await;
     };
     let calls = traces.find(name).map_err(machine_failure)?;
     if calls.is_empty() {
@@ -50,39 +48,31 @@ pub(super) async fn run(host: &Host, data_dir: &Path, asked: &TraceArguments, js
         let hint = "`bss-host trace` shows the last calls; those of more than a month ago are deleted";
         return Err(Failure::new(ErrorKind::NotFound, "no-call", message).hint(hint));
     }
+    let views = host.call_trace_views(&calls).await?;
     if json {
-        let shown: Value = calls.iter().map(|call| call_json(call, &names)).collect();
-        show::line(shown.to_string());
+        show::json(&views)?;
         return Ok(ExitStatus::Done);
     }
-    for call in &calls {
-        for line in lines(call, &names) {
+    for (call, view) in calls.iter().zip(&views) {
+        for line in lines(call, &view.instance) {
             show::line(line);
         }
     }
     Ok(ExitStatus::Done)
 }
 
-async fn instance_names(host: &Host) -> Result<HashMap<String, String>, Failure> {
-    let instances = host.record().instances().await?;
-    Ok(instances
-        .into_iter()
-        .map(|instance| (instance.id.to_string(), instance.name))
-        .collect())
-}
-
-fn last(calls: &[CallTrace], names: &HashMap<String, String>, json: bool) -> Outcome {
+async fn last(host: &Host, calls: &[CallTrace], json: bool) -> Outcome {
+    let views = host.call_trace_views(calls).await?;
     if json {
-        let shown: Value = calls.iter().map(|call| call_json(call, names)).collect();
-        show::line(shown.to_string());
+        show::json(&views)?;
         return Ok(ExitStatus::Done);
     }
     let mut table = show::table(&["Call", "Begun", "Instance", "Function", "Took", "Outcome"]);
-    for call in calls {
+    for (call, view) in calls.iter().zip(&views) {
         table.add_row([
             call.call.clone(),
             moment(call.root.begun_us),
-            instance(call, names).to_owned(),
+            view.instance.clone(),
             call.root.text("function").to_owned(),
             took(&call.root),
             outcome(&call.root),
@@ -92,38 +82,10 @@ fn last(calls: &[CallTrace], names: &HashMap<String, String>, json: bool) -> Out
     Ok(ExitStatus::Done)
 }
 
-fn call_json(call: &CallTrace, names: &HashMap<String, String>) -> Value {
-    let mut value = span_json(&call.root);
-    value["call"] = call.call.as_str().into();
-    value["instanceName"] = instance(call, names).into();
-    value
-}
-
-fn span_json(span: &TraceSpan) -> Value {
-    json!({
-        "name": span.name,
-        "begunAtUs": span.begun_us,
-        "tookUs": span.took_us,
-        "fields": span.fields,
-        "spans": span.spans.iter().map(span_json).collect::<Value>(),
-    })
-}
-
-/// The instance's name, or its id where it is not on record any more.
-fn instance<'a>(call: &'a CallTrace, names: &'a HashMap<String, String>) -> &'a str {
-    let id = call.root.text("instance");
-    names.get(id).map_or(id, String::as_str)
-}
-
-fn lines(call: &CallTrace, names: &HashMap<String, String>) -> Vec<String> {
+fn lines(call: &CallTrace, instance: &str) -> Vec<String> {
     let root = &call.root;
     let mut lines = vec![
-        format!(
-            "{} of `{}`, call {}",
-            root.text("function"),
-            instance(call, names),
-            call.call
-        ),
+        format!("{} of `{instance}`, call {}", root.text("function"), call.call),
         format!(
             "{}  {}  {}{}",
             moment(root.begun_us),

@@ -2,18 +2,18 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bss_model::{ErrorKind, RunState};
+use bss_model::ErrorKind;
 use clap::Args;
 use host_harness::Host;
 use host_harness::services_worker::{ExecutedRun, RunEnd, RunListener};
+use host_harness::view;
 use host_harness::worker::{LINES_AT_ONCE, Unfinished, WorkOptions};
-use serde_json::json;
 use uuid::Uuid;
 
 use super::ExitStatus;
 use super::commands::Outcome;
 use super::failure::Failure;
-use super::services::{Interruption, interrupted, plain_listener, run_json, run_line};
+use super::services::{Interruption, interrupted, plain_listener, run_line};
 use super::show;
 
 /// Sandboxes that the host has set up: more lines at once would only wait for one.
@@ -69,7 +69,9 @@ struct Ran {
 fn run_listener(ran: &Arc<Mutex<Ran>>, json: bool) -> RunListener {
     let ran = Arc::clone(ran);
     Arc::new(move |executed| {
-        show_run(&executed, json);
+        if let Err(failure) = show_run(&executed, json) {
+            failure.show(json);
+        }
         let mut ran = ran.lock().unwrap_or_else(PoisonError::into_inner);
         ran.taken += 1;
         match executed.end {
@@ -78,29 +80,22 @@ fn run_listener(ran: &Arc<Mutex<Ran>>, json: bool) -> RunListener {
                 ran.failed += 1;
                 Failure::from(error).show(false);
             }
-            RunEnd::Interrupted => ran.interrupted = Some(executed.run),
+            RunEnd::Interrupted => ran.interrupted = Some(executed.run.id),
         }
     })
 }
 
-fn show_run(executed: &ExecutedRun, json: bool) {
-    let (run, instance) = (executed.run, &executed.instance);
-    match (&executed.end, json) {
-        (RunEnd::Completed(completed), true) => {
-            let mut value = run_json(completed);
-            value["instance"] = instance.as_str().into();
-            show::line(value.to_string());
-        }
-        (RunEnd::Completed(completed), false) => {
-            show::line(format!("{instance}: run {run}: {}", run_line(completed)));
-        }
-        (_, true) => {
-            let state = RunState::Failed.to_string();
-            let value = json!({ "run": run.to_string(), "instance": instance, "state": state });
-            show::line(value.to_string());
-        }
-        (_, false) => show::line(format!("{instance}: run {run}: failed")),
+fn show_run(executed: &ExecutedRun, json: bool) -> Result<(), Failure> {
+    let (run, instance) = (&executed.run, &executed.instance);
+    if json {
+        return show::json(&view::ServicesRun::new(run, instance));
     }
+    let how = match &executed.end {
+        RunEnd::Completed(completed) => run_line(completed),
+        RunEnd::Failed(_) | RunEnd::Interrupted => "failed".to_owned(),
+    };
+    show::line(format!("{instance}: run {}: {how}", run.id));
+    Ok(())
 }
 
 fn expect_no_failed_run(ran: &Ran) -> Result<(), Failure> {

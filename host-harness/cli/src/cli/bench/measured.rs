@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use super::super::show;
 
@@ -52,19 +52,34 @@ impl Goal {
     }
 
     /// For programs.
-    pub(super) fn json(&self) -> Value {
-        let (side, limit) = match self.bound {
-            Bound::AtMost(limit) => ("max", limit),
-            Bound::AtLeast(limit) => ("min", limit),
+    pub(super) fn report(&self) -> GoalReport {
+        let (max, min) = match self.bound {
+            Bound::AtMost(limit) => (Some(limit), None),
+            Bound::AtLeast(limit) => (None, Some(limit)),
         };
-        json!({
-            "id": self.id,
-            "goal": self.text,
-            side: limit,
-            "value": self.value,
-            "met": self.is_met(),
-        })
+        GoalReport {
+            id: self.id,
+            goal: self.text,
+            max,
+            min,
+            value: self.value,
+            met: self.is_met(),
+        }
     }
+}
+
+/// A goal for programs: `max` or `min` is its bound.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct GoalReport {
+    id: &'static str,
+    goal: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    min: Option<f64>,
+    value: Option<f64>,
+    met: Option<bool>,
 }
 
 /// Goals beside what was reached.
@@ -97,13 +112,22 @@ impl Machine {
     }
 
     /// To be called when all has been measured.
-    pub(super) fn json(&self) -> Value {
-        json!({
-            "processors": std::thread::available_parallelism().map(usize::from).ok(),
-            "loadBefore": self.load_before,
-            "loadAfter": load(),
-        })
+    pub(super) fn report(&self) -> MachineReport {
+        MachineReport {
+            processors: std::thread::available_parallelism().map(usize::from).ok(),
+            load_before: self.load_before,
+            load_after: load(),
+        }
     }
+}
+
+/// The machine for programs.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct MachineReport {
+    processors: Option<usize>,
+    load_before: Option<f64>,
+    load_after: Option<f64>,
 }
 
 /// Processes that ran or waited for a processor, on average over the last minute. None: the system does not tell.

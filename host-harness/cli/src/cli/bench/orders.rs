@@ -4,9 +4,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use bss_bench::{BenchError, Site};
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use super::super::show;
+use super::measured::{Bound, Goal, GoalReport, build};
 
 /// How many lines a second the record must not stand in the way of, at [`GOAL_AT_ONCE`].
 const GOAL: f64 = 500.0;
@@ -63,39 +64,56 @@ fn median(mut figures: Vec<f64>) -> f64 {
     figures.get(figures.len() / 2).copied().unwrap_or_default()
 }
 
+/// The figures for programs.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Report {
+    build: &'static str,
+    lines: u32,
+    rows: Vec<RowReport>,
+    goals: [GoalReport; 1],
+}
+
+/// A row for programs.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RowReport {
+    at_once: usize,
+    worker_lines_per_second: f64,
+    plugin_lines_per_second: f64,
+    ratio: f64,
+}
+
+impl From<&Row> for RowReport {
+    fn from(row: &Row) -> Self {
+        Self {
+            at_once: row.at_once,
+            worker_lines_per_second: row.worker,
+            plugin_lines_per_second: row.plugin,
+            ratio: row.worker / row.plugin,
+        }
+    }
+}
+
 impl Figures {
-    /// Whether the goal is met. None: it was not measured.
-    fn is_met(&self) -> Option<bool> {
-        let row = self.rows.iter().find(|row| row.at_once == GOAL_AT_ONCE)?;
-        Some(row.worker >= GOAL)
+    fn goal(&self) -> Goal {
+        let row = self.rows.iter().find(|row| row.at_once == GOAL_AT_ONCE);
+        Goal {
+            id: "lines-per-second-at-64",
+            text: "order lines a second by the worker, 64 at once",
+            bound: Bound::AtLeast(GOAL),
+            value: row.map(|row| row.worker),
+        }
     }
 
     /// For programs.
-    pub(super) fn json(&self) -> Value {
-        let rows: Value = self
-            .rows
-            .iter()
-            .map(|row| {
-                json!({
-                    "atOnce": row.at_once,
-                    "workerLinesPerSecond": row.worker,
-                    "pluginLinesPerSecond": row.plugin,
-                    "ratio": row.worker / row.plugin,
-                })
-            })
-            .collect();
-        json!({
-            "build": if cfg!(debug_assertions) { "debug" } else { "release" },
-            "lines": self.lines,
-            "rows": rows,
-            "goals": [{
-                "id": "lines-per-second-at-64",
-                "goal": "order lines a second by the worker, 64 at once",
-                "min": GOAL,
-                "value": self.rows.iter().find(|row| row.at_once == GOAL_AT_ONCE).map(|row| row.worker),
-                "met": self.is_met(),
-            }],
-        })
+    pub(super) fn report(&self) -> Report {
+        Report {
+            build: build(),
+            lines: self.lines,
+            rows: self.rows.iter().map(RowReport::from).collect(),
+            goals: [self.goal().report()],
+        }
     }
 
     /// For people.
@@ -112,7 +130,7 @@ impl Figures {
         show::line(table.to_string());
         show::line(format!(
             "goal: at least {GOAL:.0} lines a second with {GOAL_AT_ONCE} at once: {}",
-            match self.is_met() {
+            match self.goal().is_met() {
                 Some(true) => "met",
                 Some(false) => "not met",
                 None => "not measured",
@@ -132,7 +150,7 @@ mod tests {
             worker,
             plugin: 1.0,
         };
-        let met = |rows| Figures { lines: 1, rows }.is_met();
+        let met = |rows| Figures { lines: 1, rows }.goal().is_met();
         assert_eq!(met(vec![row(64, 500.0), row(8, 1.0)]), Some(true));
         assert_eq!(met(vec![row(64, 499.9), row(8, 900.0)]), Some(false));
         assert_eq!(met(vec![row(8, 900.0)]), None);

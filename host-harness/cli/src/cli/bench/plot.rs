@@ -195,19 +195,19 @@ fn in_both_lights(drawn: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     fn figures() -> Value {
-        json!({
+        let text = r#"{
             "build": "release",
             "machine": { "processors": 2, "loadBefore": 0.5, "loadAfter": 1.5 },
             "calls": { "goals": [
                 { "id": "a", "goal": "at least & met", "min": 0.6, "value": 0.72, "met": true },
                 { "id": "b", "goal": "at most and missed", "max": 5.0, "value": 10.0, "met": false },
                 { "id": "c", "goal": "nothing of nothing", "max": 0.0, "value": 0.0, "met": true },
-                { "id": "d", "goal": "not measured", "max": 5.0, "value": null, "met": null },
-            ] },
-        })
+                { "id": "d", "goal": "not measured", "max": 5.0, "value": null, "met": null }
+            ] }
+        }"#;
+        serde_json::from_str(text).unwrap()
     }
 
     #[test]

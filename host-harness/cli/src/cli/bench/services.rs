@@ -6,8 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bss_bench::{BenchError, CannedAnswers, Reading, ScratchRecord, Site};
-use bss_sandbox::bindings::services_definition::{Outcome, Product, Summary};
+use bss_bench::{BenchError, CannedAnswers, ScratchRecord, Site};
 use bss_simulator::Catalog;
 use host_harness::{CallContext, CallListener};
 
@@ -45,7 +44,10 @@ async fn measure_size(site: &Site, offers: u32) -> Result<Size, BenchError> {
         over_tls.take(site, None, round).await?;
         from_memory.take(site, Some(&canned), round).await?;
     }
-    let (summary, products) = complete(site.read_sandboxed(call(site, Some(&canned)).await?).await?)?;
+    let (summary, products) = site
+        .read_sandboxed(call(site, Some(&canned)).await?)
+        .await?
+        .complete()?;
     let record = ScratchRecord::open().await?;
     let first = record.apply(summary.clone(), products.clone()).await?;
     let again = record.apply(summary, products).await?;
@@ -84,11 +86,11 @@ impl Turns {
                 let reading = site.read_sandboxed(call).await?;
                 self.guest_memory_bytes = self.guest_memory_bytes.max(reading.guest_memory_bytes);
                 self.sandboxed.push(reading.took);
-                complete(reading)?;
+                reading.complete()?;
             } else {
                 let reading = site.read_natively(call).await?;
                 self.native.push(reading.took);
-                complete(reading)?;
+                reading.complete()?;
             }
         }
         Ok(())
@@ -109,13 +111,4 @@ async fn call(site: &Site, canned: Option<&CannedAnswers>) -> Result<CallContext
         Some(canned) => Site::from_memory(call, canned),
         None => call,
     })
-}
-
-/// A reading counts only if it came to its end.
-fn complete(reading: Reading) -> Result<(Summary, Vec<Product>), BenchError> {
-    match reading.answer {
-        Ok((Outcome::Complete(summary), products)) => Ok((summary, products)),
-        Ok((Outcome::Unchanged, _)) => Err(BenchError::unusable("the catalog is said to be unchanged")),
-        Err(failure) => Err(BenchError::unusable(format!("{failure:?}"))),
-    }
 }

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bss_bench::Resident;
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use super::super::super::show;
-use super::super::measured::{Bound, Goal, Times, build, show_goals};
+use super::super::measured::{Bound, Goal, GoalReport, Times, build, show_goals};
 use super::AT_ONCE;
 
 /// Sizes below which a goal is not judged.
@@ -101,19 +101,18 @@ impl Throughput {
         Some(of(&self.sandboxed)? / of(to)?)
     }
 
-    fn json(&self) -> Value {
-        let rates = |rates: &[f64]| json!({ "bestPerSecond": best(rates), "medianPerSecond": median(rates) });
-        json!({
-            "sandboxed": rates(&self.sandboxed),
-            "native": rates(&self.native),
-            "requestAlone": rates(&self.request_alone),
-            "connectionPerRequest": rates(&self.new_connections),
-            "ratio": self.ratio(&self.native, best),
-            "ratioOfMedians": self.ratio(&self.native, median),
-            "ratioToRequestAlone": self.ratio(&self.request_alone, best),
-            "timesConnectionPerRequest": self.ratio(&self.new_connections, best),
-            "timesConnectionPerRequestOfMedians": self.ratio(&self.new_connections, median),
-        })
+    fn report(&self) -> ThroughputReport {
+        ThroughputReport {
+            sandboxed: RatesReport::of(&self.sandboxed),
+            native: RatesReport::of(&self.native),
+            request_alone: RatesReport::of(&self.request_alone),
+            connection_per_request: RatesReport::of(&self.new_connections),
+            ratio: self.ratio(&self.native, best),
+            ratio_of_medians: self.ratio(&self.native, median),
+            ratio_to_request_alone: self.ratio(&self.request_alone, best),
+            times_connection_per_request: self.ratio(&self.new_connections, best),
+            times_connection_per_request_of_medians: self.ratio(&self.new_connections, median),
+        }
     }
 
     fn rows(&self, upstream: &str) -> Vec<[String; 4]> {
@@ -142,20 +141,128 @@ fn microseconds(took: Duration) -> f64 {
     took.as_secs_f64() * 1e6
 }
 
-fn times_json(times: &Times) -> Value {
-    json!({
-        "bestMicroseconds": microseconds(times.best),
-        "medianMicroseconds": microseconds(times.median),
-    })
+/// The figures for programs.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(in super::super) struct Report {
+    build: &'static str,
+    requests: u32,
+    rounds: u32,
+    at_once: usize,
+    loading: LoadingReport,
+    from_memory: LatencyReport,
+    answered_at_once: ThroughputReport,
+    #[serde(rename = "answeredAfter20Milliseconds")]
+    answered_after_20_milliseconds: ThroughputReport,
+    connections_opened: Kinds<u64>,
+    interleaved: InterleavedReport,
+    resident: ResidentReport,
+    goals: Vec<GoalReport>,
 }
 
-fn resident_json(resident: &Resident) -> Value {
-    json!({
-        "instances": resident.instances,
-        "firstBytes": resident.first_bytes,
-        "allBytes": resident.all_bytes,
-        "bytesPerInstance": resident.per_instance(),
-    })
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LoadingReport {
+    cached: TimesReport,
+    compiled_microseconds: f64,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LatencyReport {
+    #[serde(flatten)]
+    times: Kinds<TimesReport>,
+    beyond_native_median_microseconds: f64,
+    beyond_native_best_microseconds: f64,
+    preparing: TimesReport,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ThroughputReport {
+    sandboxed: RatesReport,
+    native: RatesReport,
+    request_alone: RatesReport,
+    connection_per_request: RatesReport,
+    ratio: Option<f64>,
+    ratio_of_medians: Option<f64>,
+    ratio_to_request_alone: Option<f64>,
+    times_connection_per_request: Option<f64>,
+    times_connection_per_request_of_medians: Option<f64>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct InterleavedReport {
+    requests: u32,
+    lent: u32,
+    requests_by_certificate: BTreeMap<String, u64>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ResidentReport {
+    in_use: Kinds<HeldReport>,
+    idle: Kinds<HeldReport>,
+}
+
+/// The same of the sandbox and without one.
+#[derive(Serialize)]
+struct Kinds<T> {
+    sandboxed: T,
+    native: T,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RatesReport {
+    best_per_second: Option<f64>,
+    median_per_second: Option<f64>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct TimesReport {
+    best_microseconds: f64,
+    median_microseconds: f64,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct HeldReport {
+    instances: usize,
+    first_bytes: u64,
+    all_bytes: u64,
+    bytes_per_instance: Option<f64>,
+}
+
+impl RatesReport {
+    fn of(rates: &[f64]) -> Self {
+        Self {
+            best_per_second: best(rates),
+            median_per_second: median(rates),
+        }
+    }
+}
+
+impl From<&Times> for TimesReport {
+    fn from(times: &Times) -> Self {
+        Self {
+            best_microseconds: microseconds(times.best),
+            median_microseconds: microseconds(times.median),
+        }
+    }
+}
+
+impl From<&Resident> for HeldReport {
+    fn from(resident: &Resident) -> Self {
+        Self {
+            instances: resident.instances,
+            first_bytes: resident.first_bytes,
+            all_bytes: resident.all_bytes,
+            bytes_per_instance: resident.per_instance(),
+        }
+    }
 }
 
 impl Figures {
@@ -230,40 +337,49 @@ impl Figures {
     }
 
     /// For programs.
-    pub(in super::super) fn json(&self) -> Value {
-        json!({
-            "build": build(),
-            "requests": self.requests,
-            "rounds": self.rounds,
-            "atOnce": AT_ONCE,
-            "loading": {
-                "cached": times_json(&self.loading.cached),
-                "compiledMicroseconds": microseconds(self.loading.compiled),
+    pub(in super::super) fn report(&self) -> Report {
+        let (latency, holding) = (&self.latency, &self.holding);
+        Report {
+            build: build(),
+            requests: self.requests,
+            rounds: self.rounds,
+            at_once: AT_ONCE,
+            loading: LoadingReport {
+                cached: (&self.loading.cached).into(),
+                compiled_microseconds: microseconds(self.loading.compiled),
             },
-            "fromMemory": {
-                "sandboxed": times_json(&self.latency.sandboxed),
-                "native": times_json(&self.latency.native),
-                "beyondNativeMedianMicroseconds": self.latency.beyond_native(|times| times.median),
-                "beyondNativeBestMicroseconds": self.latency.beyond_native(|times| times.best),
-                "preparing": times_json(&self.latency.preparing),
+            from_memory: LatencyReport {
+                times: Kinds {
+                    sandboxed: (&latency.sandboxed).into(),
+                    native: (&latency.native).into(),
+                },
+                beyond_native_median_microseconds: latency.beyond_native(|times| times.median),
+                beyond_native_best_microseconds: latency.beyond_native(|times| times.best),
+                preparing: (&latency.preparing).into(),
             },
-            "answeredAtOnce": self.near.json(),
-            "answeredAfter20Milliseconds": self.distant.json(),
-            "connectionsOpened": {
-                "sandboxed": self.connections.sandboxed,
-                "native": self.connections.native,
+            answered_at_once: self.near.report(),
+            answered_after_20_milliseconds: self.distant.report(),
+            connections_opened: Kinds {
+                sandboxed: self.connections.sandboxed,
+                native: self.connections.native,
             },
-            "interleaved": {
-                "requests": self.interleaved.requests,
-                "lent": self.interleaved.lent,
-                "requestsByCertificate": self.interleaved.requests_by_certificate,
+            interleaved: InterleavedReport {
+                requests: self.interleaved.requests,
+                lent: self.interleaved.lent,
+                requests_by_certificate: self.interleaved.requests_by_certificate.clone(),
             },
-            "resident": {
-                "inUse": { "sandboxed": resident_json(&self.holding.in_use), "native": resident_json(&self.holding.in_use_natively) },
-                "idle": { "sandboxed": resident_json(&self.holding.idle), "native": resident_json(&self.holding.idle_natively) },
+            resident: ResidentReport {
+                in_use: Kinds {
+                    sandboxed: (&holding.in_use).into(),
+                    native: (&holding.in_use_natively).into(),
+                },
+                idle: Kinds {
+                    sandboxed: (&holding.idle).into(),
+                    native: (&holding.idle_natively).into(),
+                },
             },
-            "goals": self.goals().iter().map(Goal::json).collect::<Vec<_>>(),
-        })
+            goals: self.goals().iter().map(Goal::report).collect(),
+        }
     }
 
     /// For people.

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use bss_bench::Traffic;
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use super::super::super::show;
-use super::super::measured::{Bound, Goal, Times, build, show_goals};
+use super::super::measured::{Bound, Goal, GoalReport, Times, build, show_goals};
 
 /// How many times as long as the native twin a sandboxed reading may take, at [`RATIO_OFFERS`].
 const RATIO_MAX: f64 = 1.5;
@@ -48,13 +48,68 @@ pub(super) struct Pair {
     pub(super) native: Times,
 }
 
-/// How long readings took, for programs.
-fn times_json(times: Times, offers: u32) -> Value {
-    json!({
-        "bestSeconds": times.best.as_secs_f64(),
-        "medianSeconds": times.median.as_secs_f64(),
-        "microsecondsPerOffer": per_offer(times.best, offers),
-    })
+/// The figures for programs.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(in super::super) struct Report {
+    build: &'static str,
+    sizes: Vec<SizeReport>,
+    goals: Vec<GoalReport>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SizeReport {
+    offers: u32,
+    products: usize,
+    rounds: usize,
+    answers: AnswersReport,
+    guest_memory_bytes: u64,
+    over_tls: PairReport,
+    from_memory: PairReport,
+    record: RecordReport,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AnswersReport {
+    count: usize,
+    head_bytes: usize,
+    body_bytes: usize,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PairReport {
+    sandboxed: TimesReport,
+    native: TimesReport,
+    ratio: f64,
+    ratio_of_medians: f64,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct TimesReport {
+    best_seconds: f64,
+    median_seconds: f64,
+    microseconds_per_offer: f64,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RecordReport {
+    all_new_seconds: f64,
+    unchanged_seconds: f64,
+}
+
+impl TimesReport {
+    fn of(times: Times, offers: u32) -> Self {
+        Self {
+            best_seconds: times.best.as_secs_f64(),
+            median_seconds: times.median.as_secs_f64(),
+            microseconds_per_offer: per_offer(times.best, offers),
+        }
+    }
 }
 
 /// One of a size's two.
@@ -65,13 +120,13 @@ impl Pair {
         self.sandboxed.best.as_secs_f64() / self.native.best.as_secs_f64()
     }
 
-    fn json(&self, offers: u32) -> Value {
-        json!({
-            "sandboxed": times_json(self.sandboxed, offers),
-            "native": times_json(self.native, offers),
-            "ratio": self.ratio(),
-            "ratioOfMedians": self.sandboxed.median.as_secs_f64() / self.native.median.as_secs_f64(),
-        })
+    fn report(&self, offers: u32) -> PairReport {
+        PairReport {
+            sandboxed: TimesReport::of(self.sandboxed, offers),
+            native: TimesReport::of(self.native, offers),
+            ratio: self.ratio(),
+            ratio_of_medians: self.sandboxed.median.as_secs_f64() / self.native.median.as_secs_f64(),
+        }
     }
 }
 
@@ -81,35 +136,24 @@ fn per_offer(took: Duration, offers: u32) -> f64 {
 }
 
 impl Size {
-    fn json(&self) -> Value {
-        let Size {
-            offers,
-            products,
-            rounds,
-            traffic,
-            guest_memory_bytes,
-            over_tls,
-            from_memory,
-            all_new,
-            unchanged,
-        } = self;
-        json!({
-            "offers": offers,
-            "products": products,
-            "rounds": rounds,
-            "answers": {
-                "count": traffic.answers,
-                "headBytes": traffic.head_bytes,
-                "bodyBytes": traffic.body_bytes,
+    fn report(&self) -> SizeReport {
+        SizeReport {
+            offers: self.offers,
+            products: self.products,
+            rounds: self.rounds,
+            answers: AnswersReport {
+                count: self.traffic.answers,
+                head_bytes: self.traffic.head_bytes,
+                body_bytes: self.traffic.body_bytes,
             },
-            "guestMemoryBytes": guest_memory_bytes,
-            "overTls": over_tls.json(*offers),
-            "fromMemory": from_memory.json(*offers),
-            "record": {
-                "allNewSeconds": all_new.as_secs_f64(),
-                "unchangedSeconds": unchanged.as_secs_f64(),
+            guest_memory_bytes: self.guest_memory_bytes,
+            over_tls: self.over_tls.report(self.offers),
+            from_memory: self.from_memory.report(self.offers),
+            record: RecordReport {
+                all_new_seconds: self.all_new.as_secs_f64(),
+                unchanged_seconds: self.unchanged.as_secs_f64(),
             },
-        })
+        }
     }
 
     fn row(&self, way: &str, pair: &Pair) -> [String; 9] {
@@ -197,12 +241,12 @@ impl Figures {
     }
 
     /// For programs.
-    pub(in super::super) fn json(&self) -> Value {
-        json!({
-            "build": build(),
-            "sizes": self.sizes.iter().map(Size::json).collect::<Vec<_>>(),
-            "goals": self.goals().iter().map(Goal::json).collect::<Vec<_>>(),
-        })
+    pub(in super::super) fn report(&self) -> Report {
+        Report {
+            build: build(),
+            sizes: self.sizes.iter().map(Size::report).collect(),
+            goals: self.goals().iter().map(Goal::report).collect(),
+        }
     }
 
     /// For people.
@@ -283,6 +327,7 @@ mod tests {
             sizes: vec![size(100, 1)],
         };
         assert!(met(&figures).iter().all(|(_, met)| met.is_none()));
-        assert_eq!(figures.json()["goals"][0]["met"], Value::Null);
+        let report = serde_json::to_value(figures.report()).unwrap();
+        assert!(report["goals"][0]["met"].is_null());
     }
 }

@@ -1,0 +1,57 @@
+//! Views: what programs are shown, each as one JSON object. Every surface shows the same ones.
+//!
+//! Names follow one set of rules:
+//! - An object's own id is `id`; a reference to another object is its kind and `Id`, as in `orderId`. Where an instance is
+//!   meant, `instance` is its name. A certificate goes by its `thumbprint`, an invoice or a credit by its `number`.
+//! - A product's code is `productCode`, and its name `productName`.
+//! - A state is a word in lower case with hyphens, as in `return-accepted`.
+//! - Times end in `AtMs` (milliseconds since 1970-01-01T00:00:00Z), durations in `Ms`; in the trace of a call, which is
+//!   finer, in `AtUs` and `Us`. Money is a [`Price`].
+//! - A value that is not there is `null`.
+
+mod asset;
+mod attempt;
+mod call_trace;
+mod cancellation;
+mod certificate;
+mod connection;
+#[cfg(test)]
+mod examples;
+mod form;
+mod instance;
+mod invoice;
+mod keys;
+mod mail;
+mod order;
+mod parties;
+mod prerequisites;
+mod price;
+mod problem;
+mod product;
+mod replay;
+mod services_run;
+
+pub use asset::{Asset, RefreshedLicense};
+pub use attempt::{PurchaseAttempt, ReturnAttempt};
+pub use call_trace::{CallTrace, TraceSpan};
+pub use cancellation::{Cancellation, Decision, Requester};
+pub use certificate::{Certificate, RemovedCertificate};
+pub use connection::{CertificateRotation, ConnectionCheck, Step, StepResult};
+pub use form::{Choice, Field, FieldKind, Form, InstanceForm};
+pub use instance::{Authority, Change, Instance, SettingsVersion};
+pub use invoice::{Credit, Invoice, InvoiceLine};
+pub use keys::Keys;
+pub use mail::{DueMails, Mail, MailServer, MailSettings, TemplateFiles};
+pub use order::{Order, OrderCheck};
+pub use parties::{Contact, Parties, Party};
+pub use prerequisites::{Prerequisite, Prerequisites};
+pub use price::Price;
+pub use problem::{Problem, Reason};
+pub use product::{DecidedProducts, PricedProducts, Product, ProductDifference};
+pub use replay::{Difference, ReplayedCall};
+pub use services_run::{Progress, ServicesRun, ServicesRunLogLine};
+
+/// The word for programs of an enum's case: the stored one, with hyphens.
+fn word(stored: &str) -> String {
+    stored.replace('_', "-")
+}

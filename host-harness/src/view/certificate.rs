@@ -1,0 +1,169 @@
+//! Installed certificates as views show them.
+
+use bss_keys::{InstalledCertificate, KeyKind};
+use bss_model::clock::now_ms;
+use bss_record::RecordError;
+use serde::Serialize;
+
+use crate::host::Host;
+
+const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
+
+/// A certificate whose private key the host holds. The key is never shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Certificate {
+    /// SHA-1 of the DER form, as 40 upper-case hexadecimal digits: what the certificate goes by.
+    pub thumbprint: String,
+    /// SHA-256 of the DER form, as 64 upper-case hexadecimal digits.
+    pub sha256: String,
+    /// The subject's distinguished name.
+    pub subject: String,
+    /// The issuer's distinguished name.
+    pub issuer: String,
+    /// The serial number, in upper-case hexadecimal digits.
+    pub serial: String,
+    /// The DNS names that it is for.
+    pub dns_names: Vec<String>,
+    /// The first moment that it is valid, in milliseconds.
+    pub not_before_ms: i64,
+    /// The last moment that it is valid, in milliseconds.
+    pub not_after_ms: i64,
+    /// Whole days until then; below zero once it has expired.
+    pub days_left: i64,
+    /// Its public key, such as `RSA 2048`.
+    pub key: String,
+    /// Whether it came with the certificates of its issuers, up to a root.
+    pub chain_complete: bool,
+    /// When it was imported first, in milliseconds.
+    pub imported_at_ms: i64,
+    /// The names of the instances that use it.
+    pub used_by: Vec<String>,
+    /// Why it can't be used now. `None`: it can.
+    pub unusable_because: Option<String>,
+}
+
+/// A certificate that was forgotten together with its private key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RemovedCertificate {
+    /// What it went by.
+    pub thumbprint: String,
+}
+
+impl Certificate {
+    /// The view of a certificate at `now_ms`, in milliseconds.
+    pub fn new(certificate: &InstalledCertificate, used_by: Vec<String>, now_ms: i64) -> Self {
+        Self {
+            thumbprint: certificate.thumbprint.to_string(),
+            sha256: certificate.sha256.clone(),
+            subject: certificate.subject.clone(),
+            issuer: certificate.issuer.clone(),
+            serial: certificate.serial.clone(),
+            dns_names: certificate.dns_names.clone(),
+            not_before_ms: certificate.not_before_ms,
+            not_after_ms: certificate.not_after_ms,
+            days_left: certificate.not_after_ms.saturating_sub(now_ms).div_euclid(DAY_MS),
+            key: match &certificate.key {
+                KeyKind::Rsa { bits } => format!("RSA {bits}"),
+                KeyKind::Other(name) => name.clone(),
+            },
+            chain_complete: certificate.chain_complete,
+            imported_at_ms: certificate.imported_at_ms,
+            used_by,
+            unusable_because: certificate.unusable_because(now_ms),
+        }
+    }
+}
+
+impl Host {
+    /// The view of a certificate.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn certificate_view(
+        &self,
+        certificate: &InstalledCertificate,
+    ) -> Result<Certificate, RecordError> {
+        let mut used_by = self.record().certificates().used_by().await?;
+        let used_by = used_by.remove(&certificate.thumbprint).unwrap_or_default();
+        Ok(Certificate::new(certificate, used_by, now_ms()))
+    }
+
+    /// The views of certificates, in their order.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn certificate_views(
+        &self,
+        certificates: &[InstalledCertificate],
+    ) -> Result<Vec<Certificate>, RecordError> {
+        let mut used_by = self.record().certificates().used_by().await?;
+        let now_ms = now_ms();
+        let view = |certificate: &InstalledCertificate| {
+            let used_by = used_by.remove(&certificate.thumbprint).unwrap_or_default();
+            Certificate::new(certificate, used_by, now_ms)
+        };
+        Ok(certificates.iter().map(view).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::examples::assert_json;
+    use super::*;
+
+    #[test]
+    fn a_certificate_that_has_expired() {
+        let certificate = InstalledCertificate {
+            thumbprint: "0123456789ABCDEF0123456789ABCDEF01234567".parse().unwrap(),
+            sha256: "AB".repeat(32),
+            subject: "CN=esd".to_owned(),
+            issuer: "CN=authority".to_owned(),
+            dns_names: vec!["esd.example.com".to_owned()],
+            serial: "01".to_owned(),
+            not_before_ms: 0,
+            not_after_ms: DAY_MS,
+            key: KeyKind::Rsa { bits: 2048 },
+            for_client_authentication: true,
+            for_signatures: true,
+            is_authority: false,
+            chain: 1,
+            chain_complete: true,
+            imported_at_ms: 1_000,
+        };
+        assert_json(
+            &Certificate::new(&certificate, vec!["esd".to_owned()], 2 * DAY_MS),
+            r#"
+{
+  "thumbprint": "0123456789ABCDEF0123456789ABCDEF01234567",
+  "sha256": "ABABABABABABABABABABABABABABABABABABABABABABABABABABABABABABABAB",
+  "subject": "CN=esd",
+  "issuer": "CN=authority",
+  "serial": "01",
+  "dnsNames": [
+    "esd.example.com"
+  ],
+  "notBeforeMs": 0,
+  "notAfterMs": 86400000,
+  "daysLeft": -1,
+  "key": "RSA 2048",
+  "chainComplete": true,
+  "importedAtMs": 1000,
+  "usedBy": [
+    "esd"
+  ],
+  "unusableBecause": "it has expired at 1970-01-02T00:00:00Z"
+}"#,
+        );
+    }
+
+    #[test]
+    fn a_certificate_that_was_removed() {
+        let thumbprint = "0123".to_owned();
+        assert_json(
+            &RemovedCertificate { thumbprint },
+            "{\n  \"thumbprint\": \"0123\"\n}",
+        );
+    }
+}

@@ -1,0 +1,183 @@
+//! Checks of connections as views show them.
+
+use bss_sandbox::bindings::connection;
+use serde::Serialize;
+
+use super::{Instance, Problem};
+use crate::certificate_rotation::Rotation;
+
+/// How the connection of an instance was checked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConnectionCheck {
+    /// The instance's name.
+    pub instance: String,
+    /// Whether every step passed.
+    pub passed: bool,
+    /// The steps, in their order.
+    pub steps: Vec<Step>,
+}
+
+/// One step on the way to the vendor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Step {
+    /// Stable name.
+    pub id: String,
+    /// What an operator reads.
+    pub name: String,
+    /// How it ended.
+    pub result: StepResult,
+    /// How long it took, in milliseconds.
+    pub took_ms: u64,
+    /// Why it failed.
+    pub problem: Option<Problem>,
+}
+
+/// How a step ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StepResult {
+    /// All was well.
+    Passed,
+    /// Something was wrong.
+    Failed,
+    /// It was not tried, because one before it failed.
+    Skipped,
+}
+
+/// An instance for which another certificate has taken over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CertificateRotation {
+    /// The instance as it is saved now.
+    #[serde(flatten)]
+    pub instance: Instance,
+    /// The certificate that it had before.
+    pub former_certificate_thumbprint: Option<String>,
+    /// How the connection was checked with the new one.
+    pub steps: Vec<Step>,
+}
+
+impl ConnectionCheck {
+    /// The view of a check of an instance, by its name.
+    pub fn new(instance: &str, steps: &[connection::Step]) -> Self {
+        let steps = views(steps);
+        Self {
+            instance: instance.to_owned(),
+            passed: steps.iter().all(|step| step.result == StepResult::Passed),
+            steps,
+        }
+    }
+}
+
+impl From<&connection::Step> for Step {
+    fn from(step: &connection::Step) -> Self {
+        let (result, problem) = match &step.result {
+            connection::StepResult::Passed => (StepResult::Passed, None),
+            connection::StepResult::Failed(problem) => (StepResult::Failed, Some(problem.into())),
+            connection::StepResult::Skipped => (StepResult::Skipped, None),
+        };
+        Self {
+            id: step.id.clone(),
+            name: step.name.clone(),
+            result,
+            took_ms: step.took_ms,
+            problem,
+        }
+    }
+}
+
+impl From<&Rotation> for CertificateRotation {
+    fn from(rotation: &Rotation) -> Self {
+        Self {
+            instance: (&rotation.instance).into(),
+            former_certificate_thumbprint: rotation.former.as_ref().map(ToString::to_string),
+            steps: views(&rotation.steps),
+        }
+    }
+}
+
+fn views(steps: &[connection::Step]) -> Vec<Step> {
+    steps.iter().map(Step::from).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use bss_sandbox::bindings::failures;
+
+    use super::super::examples::{assert_json, instance};
+    use super::*;
+
+    fn step(id: &str, result: connection::StepResult) -> connection::Step {
+        connection::Step {
+            id: id.to_owned(),
+            name: format!("Step {id}"),
+            result,
+            took_ms: 12,
+        }
+    }
+
+    #[test]
+    fn a_check_of_which_a_step_failed() {
+        let problem = failures::Problem {
+            code: "certificate-refused".to_owned(),
+            message: "The certificate was refused.".to_owned(),
+            advice: String::new(),
+            correlation_id: "c-1".to_owned(),
+        };
+        let steps = [
+            step("tls", connection::StepResult::Failed(problem)),
+            step("catalog", connection::StepResult::Skipped),
+        ];
+        assert_json(
+            &ConnectionCheck::new("esd", &steps),
+            r#"
+{
+  "instance": "esd",
+  "passed": false,
+  "steps": [
+    {
+      "id": "tls",
+      "name": "Step tls",
+      "result": "failed",
+      "tookMs": 12,
+      "problem": {
+        "code": "certificate-refused",
+        "message": "The certificate was refused.",
+        "advice": "",
+        "correlationId": "c-1"
+      }
+    },
+    {
+      "id": "catalog",
+      "name": "Step catalog",
+      "result": "skipped",
+      "tookMs": 12,
+      "problem": null
+    }
+  ]
+}"#,
+        );
+    }
+
+    #[test]
+    fn a_check_has_passed_when_every_step_has() {
+        let steps = [step("tls", connection::StepResult::Passed)];
+        assert!(ConnectionCheck::new("esd", &steps).passed);
+    }
+
+    #[test]
+    fn a_rotation_has_the_fields_of_the_instance_and_the_check() {
+        let rotation = Rotation {
+            instance: instance(),
+            former: instance().thumbprint,
+            steps: vec![step("tls", connection::StepResult::Passed)],
+        };
+        let view = serde_json::to_value(CertificateRotation::from(&rotation)).unwrap();
+        let mut expected = serde_json::to_value(Instance::from(&instance())).unwrap();
+        expected["formerCertificateThumbprint"] = expected["certificateThumbprint"].clone();
+        expected["steps"] = serde_json::to_value(views(&rotation.steps)).unwrap();
+        assert_eq!(view, expected);
+    }
+}

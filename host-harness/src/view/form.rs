@@ -1,0 +1,216 @@
+//! The form of an instance as views show it.
+
+use bss_sandbox::bindings::instance_settings;
+use serde::Serialize;
+
+use super::{Instance, Problem};
+use crate::instance_settings as settings;
+
+/// The form of an instance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Form {
+    /// Its fields, in their order.
+    pub fields: Vec<Field>,
+}
+
+/// A field of a form.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Field {
+    /// Stable name.
+    pub id: String,
+    /// What an operator reads beside it.
+    pub label: String,
+    /// What belongs into it.
+    pub help: String,
+    /// What is typed into it.
+    pub kind: FieldKind,
+    /// Whether it has to have a value.
+    pub mandatory: bool,
+    /// The most characters that it takes.
+    pub max_length: u32,
+    /// Whether it can be changed now.
+    pub enabled: bool,
+    /// Its value. Empty: it has none.
+    pub value: String,
+    /// What can be chosen.
+    pub choices: Vec<Choice>,
+    /// What is wrong with its value.
+    pub problems: Vec<Problem>,
+}
+
+/// What is typed into a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FieldKind {
+    /// A text.
+    Text,
+    /// An https address.
+    Url,
+    /// The key of a choice.
+    Choice,
+}
+
+/// What can be chosen in a field.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Choice {
+    /// The value of the field when it is chosen.
+    pub key: String,
+    /// What an operator reads.
+    pub label: String,
+    /// Why it can't be chosen. Empty: it can.
+    pub unusable_because: String,
+}
+
+/// An instance with its form.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InstanceForm {
+    /// The instance as it is saved.
+    #[serde(flatten)]
+    pub instance: Instance,
+    /// Whether what was typed has been saved.
+    pub saved: bool,
+    /// The form.
+    #[serde(flatten)]
+    pub form: Form,
+}
+
+impl From<&instance_settings::Form> for Form {
+    fn from(form: &instance_settings::Form) -> Self {
+        Self {
+            fields: form.fields.iter().map(Field::from).collect(),
+        }
+    }
+}
+
+impl From<&instance_settings::Field> for Field {
+    fn from(field: &instance_settings::Field) -> Self {
+        Self {
+            id: field.id.clone(),
+            label: field.label.clone(),
+            help: field.help.clone(),
+            kind: match field.kind {
+                instance_settings::FieldKind::Text => FieldKind::Text,
+                instance_settings::FieldKind::Url => FieldKind::Url,
+                instance_settings::FieldKind::Choice => FieldKind::Choice,
+            },
+            mandatory: field.mandatory,
+            max_length: field.max_length,
+            enabled: field.enabled,
+            value: field.value.clone(),
+            choices: field.choices.iter().map(Choice::from).collect(),
+            problems: field.problems.iter().map(Problem::from).collect(),
+        }
+    }
+}
+
+impl From<&instance_settings::Choice> for Choice {
+    fn from(choice: &instance_settings::Choice) -> Self {
+        Self {
+            key: choice.key.clone(),
+            label: choice.label.clone(),
+            unusable_because: choice.unusable_because.clone(),
+        }
+    }
+}
+
+impl From<&settings::InstanceForm> for InstanceForm {
+    fn from(form: &settings::InstanceForm) -> Self {
+        Self {
+            instance: (&form.instance).into(),
+            saved: form.saved,
+            form: (&form.form).into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bss_sandbox::bindings::failures;
+
+    use super::super::examples::{assert_json, instance};
+    use super::*;
+
+    fn form() -> instance_settings::Form {
+        let field = instance_settings::Field {
+            id: "country".to_owned(),
+            label: "Country".to_owned(),
+            help: "Where it sells".to_owned(),
+            kind: instance_settings::FieldKind::Choice,
+            mandatory: true,
+            max_length: 2,
+            enabled: true,
+            choices: vec![instance_settings::Choice {
+                key: "DE".to_owned(),
+                label: "Germany".to_owned(),
+                unusable_because: String::new(),
+            }],
+            value: "XX".to_owned(),
+            problems: vec![failures::Problem {
+                code: "not-a-country".to_owned(),
+                message: "XX is no country.".to_owned(),
+                advice: "Choose one.".to_owned(),
+                correlation_id: String::new(),
+            }],
+        };
+        instance_settings::Form {
+            fields: vec![field],
+            standing: instance_settings::Standing::NeedsSelection,
+            certificate_field: "certificate-thumbprint".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_form_with_a_mistake() {
+        assert_json(
+            &Form::from(&form()),
+            r#"
+{
+  "fields": [
+    {
+      "id": "country",
+      "label": "Country",
+      "help": "Where it sells",
+      "kind": "choice",
+      "mandatory": true,
+      "maxLength": 2,
+      "enabled": true,
+      "value": "XX",
+      "choices": [
+        {
+          "key": "DE",
+          "label": "Germany",
+          "unusableBecause": ""
+        }
+      ],
+      "problems": [
+        {
+          "code": "not-a-country",
+          "message": "XX is no country.",
+          "advice": "Choose one.",
+          "correlationId": ""
+        }
+      ]
+    }
+  ]
+}"#,
+        );
+    }
+
+    #[test]
+    fn an_instance_with_its_form_has_the_fields_of_both() {
+        let shown = settings::InstanceForm {
+            instance: instance(),
+            form: form(),
+            saved: false,
+        };
+        let view = serde_json::to_value(InstanceForm::from(&shown)).unwrap();
+        let mut expected = serde_json::to_value(Instance::from(&instance())).unwrap();
+        expected["saved"] = false.into();
+        expected["fields"] = serde_json::to_value(Form::from(&form()).fields).unwrap();
+        assert_eq!(view, expected);
+    }
+}

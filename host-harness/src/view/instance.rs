@@ -1,0 +1,194 @@
+//! Instances as views show them.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::word;
+
+/// A configured instance as it was last saved. None of its values is a secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Instance {
+    /// Stable and unique.
+    pub id: Uuid,
+    /// What operators call it. Unique on the host.
+    pub name: String,
+    /// How it stands: `needs-credentials`, `needs-selection`, `ready`.
+    pub state: String,
+    /// The currency it sells in, ISO 4217.
+    pub currency: String,
+    /// How often its settings were saved.
+    pub version: i64,
+    /// Every field that has a value.
+    pub values: BTreeMap<String, String>,
+    /// What the host tells the plugin beside the settings.
+    pub options: BTreeMap<String, String>,
+    /// The certificate that it proves who it is with.
+    pub certificate_thumbprint: Option<String>,
+    /// The servers that it may reach.
+    pub authorities: Vec<Authority>,
+    /// Whether it trusts the authorities of a file instead of the system's.
+    pub trusts_own_authorities: bool,
+    /// Networks that it may reach although they are not public, such as `127.0.0.0/8`.
+    pub allowed_networks: Vec<String>,
+    /// When it was made, in milliseconds.
+    pub created_at_ms: i64,
+}
+
+/// A server that an instance may reach.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Authority {
+    /// `host` or `host:port`, in lower case.
+    pub name: String,
+    /// Whether the instance's certificate is presented to it.
+    pub client_certificate: bool,
+}
+
+/// One save of an instance's settings.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SettingsVersion {
+    /// The instance's version since.
+    pub version: i64,
+    /// Who saved.
+    pub changed_by: String,
+    /// When, in milliseconds.
+    pub changed_at_ms: i64,
+    /// How the instance stood since, as in [`Instance`].
+    pub state: String,
+    /// The fields that changed.
+    pub changes: BTreeMap<String, Change>,
+}
+
+/// What one save did to one field.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Change {
+    /// The value before. `None`: it had none.
+    pub old: Option<String>,
+    /// The value since. `None`: it has none.
+    pub new: Option<String>,
+}
+
+impl From<&bss_model::Instance> for Instance {
+    fn from(instance: &bss_model::Instance) -> Self {
+        let networks = instance.reach.allowed_networks.iter();
+        Self {
+            id: instance.id,
+            name: instance.name.clone(),
+            state: word(instance.standing.word()),
+            currency: instance.currency.clone(),
+            version: instance.version,
+            values: instance.values.clone(),
+            options: instance.options.clone(),
+            certificate_thumbprint: instance.thumbprint.as_ref().map(ToString::to_string),
+            authorities: instance.authorities.iter().map(Authority::from).collect(),
+            trusts_own_authorities: instance.reach.trusted_authorities_pem.is_some(),
+            allowed_networks: networks.map(ToString::to_string).collect(),
+            created_at_ms: instance.created_at_ms,
+        }
+    }
+}
+
+impl From<&bss_model::Authority> for Authority {
+    fn from(authority: &bss_model::Authority) -> Self {
+        Self {
+            name: authority.name.clone(),
+            client_certificate: authority.client_certificate,
+        }
+    }
+}
+
+impl From<&bss_model::SettingsVersion> for SettingsVersion {
+    fn from(version: &bss_model::SettingsVersion) -> Self {
+        let change = |(field, change): (&String, &bss_model::Change)| {
+            let change = Change {
+                old: change.old.clone(),
+                new: change.new.clone(),
+            };
+            (field.clone(), change)
+        };
+        Self {
+            version: version.version,
+            changed_by: version.changed_by.name.clone(),
+            changed_at_ms: version.changed_at_ms,
+            state: word(version.standing.word()),
+            changes: version.changes.iter().map(change).collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bss_model::Standing;
+
+    use super::super::examples::{assert_json, instance};
+    use super::*;
+
+    #[test]
+    fn an_instance_without_the_certificates_that_it_trusts() {
+        assert_json(
+            &Instance::from(&instance()),
+            r#"
+{
+  "id": "00000000-0000-0000-0000-000000000009",
+  "name": "esd",
+  "state": "needs-selection",
+  "currency": "EUR",
+  "version": 2,
+  "values": {
+    "country": "DE"
+  },
+  "options": {
+    "login-authority": "localhost:1"
+  },
+  "certificateThumbprint": "0123456789ABCDEF0123456789ABCDEF01234567",
+  "authorities": [
+    {
+      "name": "api.example.com",
+      "clientCertificate": true
+    }
+  ],
+  "trustsOwnAuthorities": true,
+  "allowedNetworks": [
+    "127.0.0.0/8"
+  ],
+  "createdAtMs": 1000
+}"#,
+        );
+    }
+
+    #[test]
+    fn a_save_of_settings() {
+        let change = bss_model::Change {
+            old: None,
+            new: Some("DE".to_owned()),
+        };
+        let version = bss_model::SettingsVersion {
+            version: 2,
+            changed_by: bss_model::Actor::operator("maria"),
+            changed_at_ms: 1_500,
+            standing: Standing::Ready,
+            changes: [("country".to_owned(), change)].into(),
+        };
+        assert_json(
+            &SettingsVersion::from(&version),
+            r#"
+{
+  "version": 2,
+  "changedBy": "maria",
+  "changedAtMs": 1500,
+  "state": "ready",
+  "changes": {
+    "country": {
+      "old": null,
+      "new": "DE"
+    }
+  }
+}"#,
+        );
+    }
+}

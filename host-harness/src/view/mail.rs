@@ -1,0 +1,300 @@
+//! E-mails, and how they are sent, as views show them.
+
+use std::path::PathBuf;
+
+use bss_model::{MailDelivery, MailState, OrderParties, SmtpProtection, SmtpServer};
+use bss_record::RecordError;
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::asset::parties_of;
+use super::{Contact, Parties, Problem, word};
+use crate::host::Host;
+use crate::mail::TemplateError;
+
+/// An e-mail, without what it says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Mail {
+    /// Stable and unique.
+    pub id: Uuid,
+    /// What it is for: `welcome`.
+    pub kind: String,
+    /// The asset that it is about.
+    pub asset_id: Uuid,
+    /// The order of the asset.
+    pub order_id: Uuid,
+    /// Who takes part in the order.
+    #[serde(flatten)]
+    pub parties: Parties,
+    /// Where it goes.
+    pub contact: Contact,
+    /// How it stands: `pending`, `sent`, `failed` (refused for good), `withdrawn` (its license was given back before).
+    pub state: String,
+    /// How often it was tried to send it.
+    pub attempts: u32,
+    /// When it is to be sent, in milliseconds. `None`: it is not to be sent any more.
+    pub due_at_ms: Option<i64>,
+    /// When it was written down, in milliseconds.
+    pub created_at_ms: i64,
+    /// When it was sent, in milliseconds.
+    pub sent_at_ms: Option<i64>,
+    /// What was wrong last.
+    pub problem: Option<Problem>,
+}
+
+/// How e-mail is sent. One of `smtp` and `directory` is there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MailSettings {
+    /// The sender.
+    pub from: String,
+    /// The mail server.
+    pub smtp: Option<MailServer>,
+    /// The directory into which e-mails are written.
+    pub directory: Option<PathBuf>,
+    /// A directory with the operator's own templates. `None`: the built-in ones only.
+    pub templates: Option<PathBuf>,
+    /// Why the templates can't be filled in. `None`: they can, or they were not checked.
+    pub template_problem: Option<String>,
+}
+
+/// A mail server. Its password is never shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MailServer {
+    /// A name or an address.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// How the connection is protected: `tls`, `starttls`, `none`.
+    pub protection: &'static str,
+    /// Who logs in.
+    pub user: Option<String>,
+    /// Whether authorities of a file are trusted instead of the system's.
+    pub trusts_own_authorities: bool,
+}
+
+/// E-mails that were made due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DueMails {
+    /// How many.
+    pub due: u64,
+}
+
+/// Templates that were written into a directory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TemplateFiles {
+    /// The files.
+    pub files: Vec<PathBuf>,
+}
+
+impl Mail {
+    /// The view of an e-mail.
+    pub fn new(mail: &bss_model::Mail, parties: &OrderParties) -> Self {
+        Self {
+            id: mail.id,
+            kind: word(mail.kind.word()),
+            asset_id: mail.asset_id,
+            order_id: mail.order_id,
+            parties: parties.into(),
+            contact: (&mail.contact).into(),
+            state: word(mail.state.word()),
+            attempts: mail.attempts,
+            due_at_ms: (mail.state == MailState::Pending).then_some(mail.due_at_ms),
+            created_at_ms: mail.created_at_ms,
+            sent_at_ms: mail.sent_at_ms,
+            problem: mail.problem.as_ref().map(Problem::from),
+        }
+    }
+}
+
+impl From<&bss_model::MailSettings> for MailSettings {
+    fn from(settings: &bss_model::MailSettings) -> Self {
+        let (smtp, directory) = match &settings.delivery {
+            MailDelivery::Smtp(server) => (Some(server.into()), None),
+            MailDelivery::Directory(directory) => (None, Some(directory.clone())),
+        };
+        Self {
+            from: settings.from.clone(),
+            smtp,
+            directory,
+            templates: settings.templates.clone(),
+            template_problem: None,
+        }
+    }
+}
+
+impl MailSettings {
+    /// The same with what came of checking the templates.
+    #[must_use]
+    pub fn with_checked_templates(self, checked: &Result<Vec<String>, TemplateError>) -> Self {
+        Self {
+            template_problem: checked.as_ref().err().map(ToString::to_string),
+            ..self
+        }
+    }
+}
+
+impl From<&SmtpServer> for MailServer {
+    fn from(server: &SmtpServer) -> Self {
+        Self {
+            host: server.host.clone(),
+            port: server.port,
+            protection: match server.protection {
+                SmtpProtection::Tls => "tls",
+                SmtpProtection::StartTls => "starttls",
+                SmtpProtection::None => "none",
+            },
+            user: server.user.clone(),
+            trusts_own_authorities: server.trusted_authorities_pem.is_some(),
+        }
+    }
+}
+
+impl Host {
+    /// The views of e-mails, in their order.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn mail_views(&self, mails: &[bss_model::Mail]) -> Result<Vec<Mail>, RecordError> {
+        let orders = mails.iter().map(|mail| mail.order_id);
+        let parties = self.parties_of_orders(orders).await?;
+        let view = |mail: &bss_model::Mail| Ok(Mail::new(mail, parties_of(&parties, mail.order_id)?));
+        mails.iter().map(view).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bss_model::{MailKind, Secret};
+
+    use super::super::examples::{assert_json, id, parties};
+    use super::*;
+
+    fn mail(state: MailState) -> bss_model::Mail {
+        bss_model::Mail {
+            id: id(6),
+            kind: MailKind::Welcome,
+            asset_id: id(1),
+            order_id: id(2),
+            contact: bss_model::Contact {
+                email: "it@beispiel.example".to_owned(),
+                language: "de-DE".to_owned(),
+            },
+            state,
+            attempts: 1,
+            due_at_ms: 3_000,
+            problem: None,
+            created_at_ms: 1_100,
+            sent_at_ms: None,
+        }
+    }
+
+    #[test]
+    fn an_e_mail_that_waits() {
+        assert_json(
+            &Mail::new(&mail(MailState::Pending), &parties()),
+            r#"
+{
+  "id": "00000000-0000-0000-0000-000000000006",
+  "kind": "welcome",
+  "assetId": "00000000-0000-0000-0000-000000000001",
+  "orderId": "00000000-0000-0000-0000-000000000002",
+  "instanceId": "00000000-0000-0000-0000-000000000009",
+  "instance": "esd",
+  "customer": {
+    "id": "C-1",
+    "name": "Beispiel GmbH",
+    "country": "DE"
+  },
+  "billingTo": {
+    "id": "R-1",
+    "name": "Handel AG",
+    "country": "DE"
+  },
+  "contact": {
+    "email": "it@beispiel.example",
+    "language": "de-DE"
+  },
+  "state": "pending",
+  "attempts": 1,
+  "dueAtMs": 3000,
+  "createdAtMs": 1100,
+  "sentAtMs": null,
+  "problem": null
+}"#,
+        );
+    }
+
+    #[test]
+    fn an_e_mail_that_is_not_to_be_sent_is_not_due() {
+        let view = Mail::new(&mail(MailState::Failed), &parties());
+        assert_eq!(view.due_at_ms, None);
+    }
+
+    #[test]
+    fn a_mail_server_without_its_password() {
+        let settings = bss_model::MailSettings {
+            from: "shop@example.com".to_owned(),
+            delivery: MailDelivery::Smtp(SmtpServer {
+                host: "mail.example.com".to_owned(),
+                port: 587,
+                protection: SmtpProtection::StartTls,
+                user: Some("shop".to_owned()),
+                password: Some(Secret::new("hush")),
+                trusted_authorities_pem: Some("-----BEGIN".to_owned()),
+            }),
+            templates: None,
+        };
+        assert_json(
+            &MailSettings::from(&settings),
+            r#"
+{
+  "from": "shop@example.com",
+  "smtp": {
+    "host": "mail.example.com",
+    "port": 587,
+    "protection": "starttls",
+    "user": "shop",
+    "trustsOwnAuthorities": true
+  },
+  "directory": null,
+  "templates": null,
+  "templateProblem": null
+}"#,
+        );
+    }
+
+    #[test]
+    fn a_directory_that_e_mails_are_written_into() {
+        let settings = bss_model::MailSettings {
+            from: "shop@example.com".to_owned(),
+            delivery: MailDelivery::Directory("/var/mails".into()),
+            templates: Some("/etc/templates".into()),
+        };
+        assert_json(
+            &MailSettings::from(&settings),
+            r#"
+{
+  "from": "shop@example.com",
+  "smtp": null,
+  "directory": "/var/mails",
+  "templates": "/etc/templates",
+  "templateProblem": null
+}"#,
+        );
+    }
+
+    #[test]
+    fn e_mails_that_were_made_due_and_templates_that_were_written() {
+        assert_json(&DueMails { due: 2 }, "{\n  \"due\": 2\n}");
+        let files = vec!["own/welcome.txt".into()];
+        assert_json(
+            &TemplateFiles { files },
+            "{\n  \"files\": [\n    \"own/welcome.txt\"\n  ]\n}",
+        );
+    }
+}

@@ -1,0 +1,152 @@
+//! Orders as views show them.
+
+use bss_model::{OrderParties, Settlement, settlement};
+use bss_record::RecordError;
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::asset::parties_of;
+use super::{Asset, Contact, Keys, Parties};
+use crate::host::Host;
+
+/// An order with its assets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Order {
+    /// Stable and unique.
+    pub id: Uuid,
+    /// Who takes part in it.
+    #[serde(flatten)]
+    pub parties: Parties,
+    /// Where its licenses are mailed to. `None`: it was placed before orders had one.
+    pub contact: Option<Contact>,
+    /// The buyer's name for it.
+    pub idempotency_key: Option<String>,
+    /// When it was placed, in milliseconds.
+    pub placed_at_ms: i64,
+    /// How it stands as a whole: `open` (a license is not settled), `licensed` (all are there), `refused` (all are settled,
+    /// and one or more were refused).
+    pub state: &'static str,
+    /// Its units, by position.
+    pub assets: Vec<Asset>,
+}
+
+/// An order that was only checked, and could be placed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OrderCheck {
+    /// Whether it could be placed.
+    pub valid: bool,
+}
+
+impl Order {
+    /// The view of an order whose assets come to that settlement, with their views.
+    pub fn new(
+        order: &bss_model::Order,
+        parties: &OrderParties,
+        settlement: Settlement,
+        assets: Vec<Asset>,
+    ) -> Self {
+        Self {
+            id: order.id,
+            parties: parties.into(),
+            contact: order.contact.as_ref().map(Contact::from),
+            idempotency_key: order.idempotency_key.clone(),
+            placed_at_ms: order.placed_at_ms,
+            state: match settlement {
+                Settlement::Open => "open",
+                Settlement::Licensed => "licensed",
+                Settlement::Refused => "refused",
+            },
+            assets,
+        }
+    }
+}
+
+impl Host {
+    /// The view of an order with all of its assets.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn order_view(
+        &self,
+        order: &bss_model::Order,
+        assets: &[bss_model::Asset],
+        keys: Keys,
+    ) -> Result<Order, RecordError> {
+        let parties = self.parties_of_orders([order.id]).await?;
+        let parties = parties_of(&parties, order.id)?;
+        let views = self.asset_views(assets, keys).await?;
+        Ok(Order::new(order, parties, settlement(assets), views))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::examples::{assert_json, id, licensed, open, parties};
+    use super::*;
+
+    fn order() -> bss_model::Order {
+        bss_model::Order {
+            id: id(2),
+            instance_id: id(9),
+            customer: parties().customer,
+            contact: Some(bss_model::Contact {
+                email: "it@beispiel.example".to_owned(),
+                language: "de-DE".to_owned(),
+            }),
+            reseller: parties().reseller,
+            idempotency_key: Some("BASKET-7".to_owned()),
+            placed_at_ms: 1_000,
+            lines: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn an_order_without_assets() {
+        assert_json(
+            &Order::new(&order(), &parties(), Settlement::Licensed, Vec::new()),
+            r#"
+{
+  "id": "00000000-0000-0000-0000-000000000002",
+  "instanceId": "00000000-0000-0000-0000-000000000009",
+  "instance": "esd",
+  "customer": {
+    "id": "C-1",
+    "name": "Beispiel GmbH",
+    "country": "DE"
+  },
+  "billingTo": {
+    "id": "R-1",
+    "name": "Handel AG",
+    "country": "DE"
+  },
+  "contact": {
+    "email": "it@beispiel.example",
+    "language": "de-DE"
+  },
+  "idempotencyKey": "BASKET-7",
+  "placedAtMs": 1000,
+  "state": "licensed",
+  "assets": []
+}"#,
+        );
+    }
+
+    #[test]
+    fn an_order_stands_as_its_assets_do_and_holds_their_views() {
+        let assets = [licensed(), open()];
+        let views = assets
+            .iter()
+            .map(|asset| Asset::new(asset, &parties(), None, 2_000));
+        let views: Vec<_> = views.collect();
+        let view = Order::new(&order(), &parties(), settlement(&assets), views.clone());
+        assert_eq!(view.state, "open");
+        assert_eq!(view.assets, views);
+    }
+
+    #[test]
+    fn an_order_that_was_only_checked() {
+        assert_json(&OrderCheck { valid: true }, "{\n  \"valid\": true\n}");
+    }
+}

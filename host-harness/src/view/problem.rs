@@ -1,0 +1,83 @@
+//! Problems as views show them.
+
+use bss_model::ReturnReason;
+use bss_sandbox::bindings::failures;
+use serde::Serialize;
+
+use super::word;
+
+/// What was wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Problem {
+    /// Stable, lower case, words joined by `-`.
+    pub code: String,
+    /// What was wrong, as one sentence.
+    pub message: String,
+    /// What to do about it, as one sentence. Empty: nothing is known to help.
+    pub advice: String,
+    /// The vendor's name for the exchange. Empty: none.
+    pub correlation_id: String,
+}
+
+/// Why an asset has no license, or why its license is not returned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Reason {
+    /// How the last attempt ended, as in its view.
+    pub result: String,
+    /// What was wrong.
+    #[serde(flatten)]
+    pub problem: Problem,
+}
+
+impl From<&bss_model::Problem> for Problem {
+    fn from(problem: &bss_model::Problem) -> Self {
+        Self {
+            code: problem.code.clone(),
+            message: problem.message.clone(),
+            advice: problem.advice.clone(),
+            correlation_id: problem.correlation_id.clone(),
+        }
+    }
+}
+
+impl From<&failures::Problem> for Problem {
+    fn from(problem: &failures::Problem) -> Self {
+        Self {
+            code: problem.code.clone(),
+            message: problem.message.clone(),
+            advice: problem.advice.clone(),
+            correlation_id: problem.correlation_id.clone(),
+        }
+    }
+}
+
+impl From<&failures::ReadFailure> for Problem {
+    fn from(failure: &failures::ReadFailure) -> Self {
+        match failure {
+            failures::ReadFailure::Refused(problem) | failures::ReadFailure::Malformed(problem) => {
+                problem.into()
+            }
+            failures::ReadFailure::Unavailable(delay) => (&delay.problem).into(),
+        }
+    }
+}
+
+impl From<&bss_model::Reason> for Reason {
+    fn from(reason: &bss_model::Reason) -> Self {
+        Self {
+            result: word(reason.result.word()),
+            problem: (&reason.problem).into(),
+        }
+    }
+}
+
+impl From<&ReturnReason> for Reason {
+    fn from(reason: &ReturnReason) -> Self {
+        Self {
+            result: word(reason.result.word()),
+            problem: (&reason.problem).into(),
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! Products as views show them.
+
+use bss_model::Decided;
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::{Price, word};
+
+/// A product of an instance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Product {
+    /// The instance.
+    pub instance_id: Uuid,
+    /// The instance's name.
+    pub instance: String,
+    /// The vendor's code: unique within the instance.
+    pub product_code: String,
+    /// Its name, in the instance's language.
+    pub product_name: String,
+    /// Empty: the vendor gives none.
+    pub description: String,
+    /// Its product type's id.
+    pub product_type: String,
+    /// The smallest quantity of one order.
+    pub min_quantity: u32,
+    /// The largest quantity of one order. `None`: no limit.
+    pub max_quantity: Option<u32>,
+    /// Whether the vendor takes it back.
+    pub returnable: bool,
+    /// Whether the operator has activated it.
+    pub active: bool,
+    /// Whether the operator has published it.
+    pub published: bool,
+    /// Whether the vendor has stopped selling it.
+    pub discontinued: bool,
+    /// Its prices, one for each currency.
+    pub prices: Vec<Price>,
+    /// What a run did to it. `None`: no run was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub differences: Option<Vec<ProductDifference>>,
+}
+
+/// What a run did to a product.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProductDifference {
+    /// What was done: `new`, `changed`, `discontinued`, `revived`.
+    pub kind: String,
+    /// The fields that changed. Empty but for `changed`.
+    pub fields: Vec<String>,
+}
+
+/// What a decision did to products.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DecidedProducts {
+    /// How many are otherwise now than before.
+    pub changed: usize,
+    /// How many were so before.
+    pub already: usize,
+    /// How many were left out because the vendor does not sell them any more.
+    pub discontinued: usize,
+}
+
+/// Products that were given a price.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PricedProducts {
+    /// How many.
+    pub changed: usize,
+    /// The price.
+    pub price: Price,
+}
+
+impl Product {
+    /// The view of a product of an instance with its prices.
+    pub fn new(
+        instance: &bss_model::Instance,
+        product: &bss_model::Product,
+        prices: &[bss_model::Price],
+    ) -> Self {
+        let offered = &product.offered;
+        Self {
+            instance_id: instance.id,
+            instance: instance.name.clone(),
+            product_code: offered.code.clone(),
+            product_name: offered.name.clone(),
+            description: offered.description.clone(),
+            product_type: offered.product_type.clone(),
+            min_quantity: offered.min_quantity,
+            max_quantity: offered.max_quantity,
+            returnable: offered.returnable,
+            active: product.active,
+            published: product.published,
+            discontinued: product.discontinued,
+            prices: prices.iter().map(Price::from).collect(),
+            differences: None,
+        }
+    }
+
+    /// The same with what a run did to it.
+    #[must_use]
+    pub fn with_differences<'a>(
+        self,
+        differences: impl IntoIterator<Item = &'a bss_model::ProductDifference>,
+    ) -> Self {
+        let differences = differences.into_iter().map(ProductDifference::from);
+        Self {
+            differences: Some(differences.collect()),
+            ..self
+        }
+    }
+}
+
+impl From<&bss_model::ProductDifference> for ProductDifference {
+    fn from(difference: &bss_model::ProductDifference) -> Self {
+        Self {
+            kind: word(difference.kind.word()),
+            fields: difference.fields.clone(),
+        }
+    }
+}
+
+impl From<Decided> for DecidedProducts {
+    fn from(decided: Decided) -> Self {
+        let Decided {
+            changed,
+            already,
+            discontinued,
+        } = decided;
+        Self {
+            changed,
+            already,
+            discontinued,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bss_model::{DifferenceKind, NewProduct};
+
+    use super::super::examples::{assert_json, instance, price};
+    use super::*;
+
+    fn product() -> Product {
+        let product = bss_model::Product {
+            offered: NewProduct {
+                code: "EP2-06798".to_owned(),
+                product_type: "esd".to_owned(),
+                name: "Office".to_owned(),
+                description: String::new(),
+                attribute_values: Vec::new(),
+                min_quantity: 1,
+                max_quantity: None,
+                returnable: true,
+            },
+            active: true,
+            published: false,
+            discontinued: false,
+        };
+        Product::new(&instance(), &product, &[price(24_900)])
+    }
+
+    #[test]
+    fn a_product_with_its_price() {
+        assert_json(
+            &product(),
+            r#"
+{
+  "instanceId": "00000000-0000-0000-0000-000000000009",
+  "instance": "esd",
+  "productCode": "EP2-06798",
+  "productName": "Office",
+  "description": "",
+  "productType": "esd",
+  "minQuantity": 1,
+  "maxQuantity": null,
+  "returnable": true,
+  "active": true,
+  "published": false,
+  "discontinued": false,
+  "prices": [
+    {
+      "currency": "EUR",
+      "minorUnits": 24900
+    }
+  ]
+}"#,
+        );
+    }
+
+    #[test]
+    fn a_product_with_what_a_run_did_to_it() {
+        let difference = bss_model::ProductDifference {
+            code: "EP2-06798".to_owned(),
+            kind: DifferenceKind::Changed,
+            fields: vec!["name".to_owned()],
+        };
+        assert_json(
+            &product().with_differences([&difference]).differences,
+            r#"
+[
+  {
+    "kind": "changed",
+    "fields": [
+      "name"
+    ]
+  }
+]"#,
+        );
+    }
+
+    #[test]
+    fn what_a_decision_and_a_price_did() {
+        let decided = Decided {
+            changed: 3,
+            already: 2,
+            discontinued: 1,
+        };
+        assert_json(
+            &DecidedProducts::from(decided),
+            "{\n  \"changed\": 3,\n  \"already\": 2,\n  \"discontinued\": 1\n}",
+        );
+        let priced = PricedProducts {
+            changed: 3,
+            price: (&price(24_900)).into(),
+        };
+        assert_json(
+            &priced,
+            "{\n  \"changed\": 3,\n  \"price\": {\n    \"currency\": \"EUR\",\n    \"minorUnits\": 24900\n  }\n}",
+        );
+    }
+}

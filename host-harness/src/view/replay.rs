@@ -1,0 +1,102 @@
+//! Calls that were played back, as views show them.
+
+use bss_sandbox::replay;
+use serde::Serialize;
+use uuid::Uuid;
+
+/// One call that was played back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReplayedCall {
+    /// The recorded call's id.
+    pub id: Uuid,
+    /// The function.
+    pub function: String,
+    /// How it ended now.
+    pub outcome: String,
+    /// How many exchanges were recorded.
+    pub exchanges: usize,
+    /// Whether the plugin did as recorded.
+    pub as_recorded: bool,
+    /// What it did otherwise.
+    pub differences: Vec<Difference>,
+}
+
+/// One thing that was not as recorded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Difference {
+    /// In which exchange, from 1. `None`: in the call as a whole.
+    pub exchange: Option<u32>,
+    /// What it is about.
+    pub what: String,
+    /// What was recorded. Empty: nothing.
+    pub recorded: String,
+    /// What it was now. Empty: nothing.
+    pub now: String,
+}
+
+impl From<&replay::ReplayedCall> for ReplayedCall {
+    fn from(call: &replay::ReplayedCall) -> Self {
+        Self {
+            id: call.call,
+            function: call.function.clone(),
+            outcome: call.outcome.clone(),
+            exchanges: call.exchanges,
+            as_recorded: call.differences.is_empty(),
+            differences: call.differences.iter().map(Difference::from).collect(),
+        }
+    }
+}
+
+impl From<&replay::Difference> for Difference {
+    fn from(difference: &replay::Difference) -> Self {
+        Self {
+            exchange: difference.exchange,
+            what: difference.what.clone(),
+            recorded: difference.recorded.clone(),
+            now: difference.now.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::examples::{assert_json, id};
+    use super::*;
+
+    #[test]
+    fn a_call_that_did_not_do_as_recorded() {
+        let call = replay::ReplayedCall {
+            call: id(1),
+            function: "create-license".to_owned(),
+            outcome: "licensed".to_owned(),
+            exchanges: 2,
+            differences: vec![replay::Difference {
+                exchange: Some(2),
+                what: "url".to_owned(),
+                recorded: "/a".to_owned(),
+                now: "/b".to_owned(),
+            }],
+        };
+        assert_json(
+            &ReplayedCall::from(&call),
+            r#"
+{
+  "id": "00000000-0000-0000-0000-000000000001",
+  "function": "create-license",
+  "outcome": "licensed",
+  "exchanges": 2,
+  "asRecorded": false,
+  "differences": [
+    {
+      "exchange": 2,
+      "what": "url",
+      "recorded": "/a",
+      "now": "/b"
+    }
+  ]
+}"#,
+        );
+    }
+}
