@@ -6,8 +6,9 @@ use bss_sandbox::call_event::CallListener;
 use bss_sandbox::error::{CallError, LoadError};
 
 use crate::contract::contract_instance;
-use crate::host::{Host, PrepareError};
+use crate::host::Host;
 use crate::instance_settings::ConfigureError;
+use crate::ready_instances::PrepareError;
 
 /// Why a connection was not checked.
 #[derive(Debug, thiserror::Error)]

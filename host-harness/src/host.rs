@@ -4,19 +4,19 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use bss_model::{Advice, Diagnose, Diagnosis, ErrorKind, Instance, purchase_rule};
-use bss_record::{IdentityError, Record, RecordError};
+use bss_model::{Diagnose, Diagnosis, Instance, purchase_rule};
+use bss_record::{Record, RecordError};
 use bss_sandbox::access_token_cache::AccessTokenCache;
 use bss_sandbox::call::CallContext;
 use bss_sandbox::call_event::CallListener;
 use bss_sandbox::error::LoadError;
 use bss_sandbox::exchange_recording::Recorder;
 use bss_sandbox::limits::CallLimits;
-use bss_sandbox::outbound_https::{AuthorityError, ConnectionCounts, Egress, OutboundHttps};
+use bss_sandbox::outbound_https::{ConnectionCounts, Egress, OutboundHttps};
 use bss_sandbox::plugin::Plugin;
 use rustls::RootCertStore;
 
-use crate::ready_instances::ReadyInstances;
+use crate::ready_instances::{PrepareError, ReadyInstances};
 
 /// A host: one plugin, one record. Cloning shares it.
 ///
@@ -66,75 +66,6 @@ impl Diagnose for OpenError {
     fn diagnosis(&self) -> Diagnosis {
         match self {
             Self::Record(error) => error.diagnosis(),
-        }
-    }
-}
-
-/// Why a call for an instance can't be made.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum PrepareError {
-    /// The plugin can't be loaded.
-    #[error(transparent)]
-    Load(#[from] LoadError),
-    /// The record can't be read.
-    #[error(transparent)]
-    Record(#[from] RecordError),
-    /// The instance's certificate can't be used.
-    #[error("the certificate of instance `{instance}` can't be used")]
-    Identity {
-        /// The instance's name.
-        instance: String,
-        /// Why not.
-        #[source]
-        source: IdentityError,
-    },
-    /// What was saved as an authority is none.
-    #[error("instance `{instance}` names a server that can't be reached")]
-    Authority {
-        /// The instance's name.
-        instance: String,
-        /// Why not.
-        #[source]
-        source: AuthorityError,
-    },
-    /// The certificate authorities that the instance is to trust can't be read.
-    #[error("no certificate authority to trust for instance `{instance}`")]
-    TrustRoots {
-        /// The instance's name.
-        instance: String,
-    },
-    /// The instance is not ready.
-    #[error("instance `{0}` is not ready")]
-    NotReady(String),
-    /// They were saved between the beginning of an attempt and its call.
-    #[error("the settings of instance `{0}` were saved at this moment")]
-    SettingsChanged(String),
-}
-
-impl Diagnose for PrepareError {
-    fn diagnosis(&self) -> Diagnosis {
-        match self {
-            Self::Load(error) => error.diagnosis(),
-            Self::Record(error) => error.diagnosis(),
-            Self::Identity {
-                source: source @ (IdentityError::HostKey(_) | IdentityError::Record(_)),
-                ..
-            } => source.diagnosis(),
-            Self::Identity { instance, .. } => Diagnosis::new(ErrorKind::Conflict, "certificate-unusable")
-                .advise(Advice::ChooseCertificate {
-                    instance: instance.clone(),
-                }),
-            Self::Authority { .. } => Diagnosis::new(ErrorKind::Damaged, "saved-server-unusable"),
-            Self::TrustRoots { .. } => Diagnosis::new(ErrorKind::Conflict, "trusted-authorities-unusable")
-                .advise(Advice::NameTrustedAuthorities),
-            Self::NotReady(instance) => {
-                Diagnosis::new(ErrorKind::Conflict, "not-ready").advise(Advice::CompleteForm {
-                    instance: instance.clone(),
-                })
-            }
-            Self::SettingsChanged(_) => Diagnosis::new(ErrorKind::Conflict, "settings-changed")
-                .say("the next attempt is made with them"),
         }
     }
 }

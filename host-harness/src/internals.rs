@@ -4,7 +4,8 @@
 use bss_model::Instance;
 use bss_sandbox::{CallContext, CallListener};
 
-use crate::host::{Host, PrepareError};
+use crate::host::Host;
+use crate::ready_instances::PrepareError;
 
 pub use crate::contract::contract_instance;
 pub use crate::services_definition::recorded as recorded_reading;

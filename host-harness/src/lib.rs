@@ -1,33 +1,65 @@
-//! The host of service-manager plugins: what a billing platform embeds.
+//! The host of service-manager plugins, as a library: what a billing platform embeds.
 //!
 //! [`Host`] holds one plugin and one record. One call goes `Host` → [`Plugin`] → the component → the sandbox's one way out → the
-//! vendor, and its outcome into the record. What the crates beside this one need from each other is in [`internals`].
+//! vendor, and its outcome into the record.
+//!
+//! ```no_run
+//! use bss_model::Actor;
+//! use host_harness::{Host, OrderRequest, WorkOptions};
+//!
+//! # async fn example(request: OrderRequest) -> Result<(), Box<dyn std::error::Error>> {
+//! let host = Host::open("bss-data".as_ref(), "microsoft_esd.wasm".as_ref()).await?;
+//! let shop = Actor::platform("shop");
+//! // The order is written down; nothing is bought yet.
+//! let order = host.place_order("esd", request, &shop).await?;
+//! // A worker buys what was ordered, and mails it, until it is told to stop.
+//! let stop = tokio::time::sleep(std::time::Duration::from_secs(60));
+//! host.work(&WorkOptions::default(), stop).await?;
+//! println!("{} is placed", order.id);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`view`] has what is shown of all that is on record, as types to serialize. Every error says its kind, its code and advice
+//! ([`bss_model::Diagnose`]). What the crates beside this one need to measure it is in [`internals`], and no promise to embedders.
 
 mod backoff;
 mod breaker;
-pub mod certificate_rotation;
-pub mod connection;
+mod certificate_rotation;
+mod connection;
 mod contract;
-pub mod host;
-pub mod instance_settings;
+mod host;
+mod instance_settings;
 pub mod internals;
-pub mod license_order;
+mod license_order;
 mod license_purchase;
-pub mod license_refresh;
-pub mod license_return;
+mod license_refresh;
+mod license_return;
 pub mod mail;
 mod pause;
 pub mod prerequisites;
 pub mod product_type_collection;
 mod ready_instances;
-pub mod services_definition;
-pub mod services_worker;
+mod services_definition;
+mod services_worker;
 mod settling;
 pub mod view;
-pub mod worker;
+mod worker;
 
 pub use bss_model::purchase_rule::LOOK_UP_ONLY;
+pub use bss_record::{Record, RecordError};
 pub use bss_sandbox::{
-    CallContext, CallError, CallEvent, CallLimits, CallListener, LoadError, LogLevel, Plugin,
+    CallContext, CallError, CallEvent, CallLimits, CallListener, LoadError, LogLevel, Plugin, call_trace,
+    exchange_recording, replay,
 };
-pub use host::{Host, OpenError, PrepareError};
+pub use certificate_rotation::{RotateError, Rotation};
+pub use connection::{CheckError, failed_step};
+pub use host::{COMPILED_DIRECTORY, Host, OpenError};
+pub use instance_settings::{ConfigureError, InstanceForm};
+pub use license_order::{OrderRequest, PlaceError};
+pub use license_refresh::{RefreshError, Refreshed};
+pub use license_return::{AttemptedReturn, ReturnError};
+pub use ready_instances::PrepareError;
+pub use services_definition::{BegunRun, CompletedRun, ServicesError};
+pub use services_worker::{ExecutedRun, RunEnd, RunListener};
+pub use worker::{LINES_AT_ONCE, Unfinished, WorkOptions};

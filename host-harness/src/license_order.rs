@@ -14,9 +14,10 @@ use bss_sandbox::bindings::license_order as contract;
 use uuid::Uuid;
 
 use crate::contract::{contract_instance, contract_party, recorded_problem, said};
-use crate::host::{Host, PrepareError};
+use crate::host::Host;
 use crate::instance_settings::ConfigureError;
 use crate::license_purchase::Answer;
+use crate::ready_instances::PrepareError;
 
 /// What is ordered.
 #[derive(Clone, Debug)]

@@ -17,8 +17,9 @@ use tracing::Instrument as _;
 
 use crate::breaker::Ended;
 use crate::contract::{contract_instance, contract_party, recorded_license, recorded_problem, retry_after};
-use crate::host::{Host, PrepareError};
+use crate::host::Host;
 use crate::pause;
+use crate::ready_instances::PrepareError;
 
 /// What a plugin brings for a look-up.
 type Found = Result<Result<Option<contract::License>, ReadFailure>, CallError>;

@@ -18,7 +18,8 @@ use uuid::Uuid;
 
 use crate::contract::contract_instance;
 use crate::contract::{recorded_license, retry_after, said};
-use crate::host::{Host, PrepareError};
+use crate::host::Host;
+use crate::ready_instances::PrepareError;
 
 /// How many licenses are asked about at once: enough that an answer's way of 20 ms does not add up over thousands,
 /// few enough to leave the vendor to the orders.

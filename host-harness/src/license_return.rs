@@ -25,8 +25,9 @@ use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::contract::contract_instance;
-use crate::host::{Host, PrepareError};
+use crate::host::Host;
 use crate::pause;
+use crate::ready_instances::PrepareError;
 use rule::{Next, Verdict};
 
 /// How often a return is attempted before it is left to the worker: as often as a line of an order.

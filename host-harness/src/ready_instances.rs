@@ -8,14 +8,82 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bss_model::clock::now_ms;
-use bss_model::{Instance, Standing};
-use bss_record::Record;
+use bss_model::{Advice, Diagnose, Diagnosis, ErrorKind, Instance, Standing};
+use bss_record::{IdentityError, Record, RecordError};
+use bss_sandbox::LoadError;
 use bss_sandbox::outbound_https::{AuthorityError, Egress, PermittedAuthority};
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
-use crate::host::PrepareError;
+/// Why a call for an instance can't be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PrepareError {
+    /// The plugin can't be loaded.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The record can't be read.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// The instance's certificate can't be used.
+    #[error("the certificate of instance `{instance}` can't be used")]
+    Identity {
+        /// The instance's name.
+        instance: String,
+        /// Why not.
+        #[source]
+        source: IdentityError,
+    },
+    /// What was saved as an authority is none.
+    #[error("instance `{instance}` names a server that can't be reached")]
+    Authority {
+        /// The instance's name.
+        instance: String,
+        /// Why not.
+        #[source]
+        source: AuthorityError,
+    },
+    /// The certificate authorities that the instance is to trust can't be read.
+    #[error("no certificate authority to trust for instance `{instance}`")]
+    TrustRoots {
+        /// The instance's name.
+        instance: String,
+    },
+    /// The instance is not ready.
+    #[error("instance `{0}` is not ready")]
+    NotReady(String),
+    /// They were saved between the beginning of an attempt and its call.
+    #[error("the settings of instance `{0}` were saved at this moment")]
+    SettingsChanged(String),
+}
+
+impl Diagnose for PrepareError {
+    fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::Load(error) => error.diagnosis(),
+            Self::Record(error) => error.diagnosis(),
+            Self::Identity {
+                source: source @ (IdentityError::HostKey(_) | IdentityError::Record(_)),
+                ..
+            } => source.diagnosis(),
+            Self::Identity { instance, .. } => Diagnosis::new(ErrorKind::Conflict, "certificate-unusable")
+                .advise(Advice::ChooseCertificate {
+                    instance: instance.clone(),
+                }),
+            Self::Authority { .. } => Diagnosis::new(ErrorKind::Damaged, "saved-server-unusable"),
+            Self::TrustRoots { .. } => Diagnosis::new(ErrorKind::Conflict, "trusted-authorities-unusable")
+                .advise(Advice::NameTrustedAuthorities),
+            Self::NotReady(instance) => {
+                Diagnosis::new(ErrorKind::Conflict, "not-ready").advise(Advice::CompleteForm {
+                    instance: instance.clone(),
+                })
+            }
+            Self::SettingsChanged(_) => Diagnosis::new(ErrorKind::Conflict, "settings-changed")
+                .say("the next attempt is made with them"),
+        }
+    }
+}
 
 /// How long it is kept, and how long the system's certificate authorities are. What can change without new settings (the
 /// chain of a certificate that is imported again, or those authorities) is noticed after that, or twice that.

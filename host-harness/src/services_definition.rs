@@ -18,12 +18,13 @@ use bss_sandbox::error::{CallError, LoadError};
 use uuid::Uuid;
 
 use crate::contract::{contract_instance, problem_line, recorded_problem, said};
-use crate::host::{Host, PrepareError};
+use crate::host::Host;
 use crate::instance_settings::ConfigureError;
+use crate::ready_instances::PrepareError;
 
 /// How long a run is its process's without a word of it. Longer than the largest transaction of another
 /// process, which the word may have to wait for; short enough that nobody waits long for a process that died.
-pub const LEASE: Duration = Duration::from_secs(30);
+const LEASE: Duration = Duration::from_secs(30);
 /// How often a process that has nothing to tell says that it is alive. Two words may get lost.
 const RENEWAL: Duration = Duration::from_secs(10);
 /// How often the report of a run is written down: as often as a person looks, and cheap beside a page of the catalog.

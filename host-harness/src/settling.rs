@@ -9,8 +9,9 @@ use bss_sandbox::CallListener;
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use crate::host::{Host, PrepareError};
+use crate::host::Host;
 use crate::license_order::PlaceError;
+use crate::ready_instances::PrepareError;
 use crate::worker::{LINES_AT_ONCE, LOOK, Work};
 
 /// How often a line is attempted while somebody waits for it. Three times within a few seconds outlasts a restart

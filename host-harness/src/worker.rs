@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use bss_model::clock::{millis, now_ms};
 use bss_model::purchase_rule::VendorSignal;
 use bss_model::{AssetSelection, overdue_since_ms};
-use bss_record::{Record, RecordError, Worker, returned_elsewhere};
+use bss_record::{Record, RecordError, Worker};
 use bss_sandbox::call_event::CallListener;
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
@@ -399,7 +399,10 @@ impl Work {
             self.running.spawn(async move {
                 match host.refresh_license(asset_id, listener).await {
                     Ok(refreshed) if refreshed.returned_elsewhere => {
-                        tracing::warn!("{}", returned_elsewhere(asset_id));
+                        tracing::warn!(
+                            asset = %asset_id,
+                            "the vendor has taken a license back that was not cancelled here; it is not credited"
+                        );
                     }
                     Ok(_) => {}
                     Err(error) => {

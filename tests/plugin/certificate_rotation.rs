@@ -8,8 +8,7 @@ use bss_simulator::{
     CertificateRequest, ConnectionSeen, ExtendedKeyUsage, Fault, Operation, Registration, Repeat,
     TlsVersions, When,
 };
-use host_harness::certificate_rotation::RotateError;
-use host_harness::connection::failed_step;
+use host_harness::{RotateError, failed_step};
 use serde_json::Value;
 
 use crate::scenario::{INSTANCE, Scenario, actor, order_request, silent};

@@ -6,8 +6,7 @@ use bss_sandbox::bindings::failures::Problem;
 use bss_simulator::{
     CertificateRequest, Fault, Operation, Registration, Repeat, Simulator, SimulatorOptions, TlsVersions,
 };
-use host_harness::Host;
-use host_harness::connection::{CheckError, failed_step};
+use host_harness::{CheckError, Host, failed_step};
 use serde_json::Value;
 
 use crate::guests;

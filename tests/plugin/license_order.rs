@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use bss_model::{Asset, AttemptResult, Page, SyncStatus};
 use bss_simulator::{Fault, Operation, Repeat, When};
-use host_harness::Host;
-use host_harness::license_order::PlaceError;
+use host_harness::{Host, PlaceError};
 
 use crate::component::component;
 use crate::scenario::{INSTANCE, Scenario, actor, order_request, silent};

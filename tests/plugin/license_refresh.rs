@@ -3,7 +3,7 @@
 use bss_model::{AssetFilter, LicenseTokenStatus, ReturnStatus, SyncStatus};
 use bss_record::RefreshRecordError;
 use bss_simulator::{Fault, Operation, Repeat, When};
-use host_harness::license_refresh::RefreshError;
+use host_harness::RefreshError;
 
 use crate::license_return::sold;
 use crate::scenario::{Scenario, silent};

@@ -10,8 +10,7 @@ use bss_model::{
 };
 use bss_record::{CancelError, RetryMailError};
 use bss_simulator::{Fault, LedgerEntry, Operation, Repeat, TokenStatus, When};
-use host_harness::Host;
-use host_harness::license_return::ReturnError;
+use host_harness::{Host, ReturnError};
 use jiff::SignedDuration;
 
 use crate::component::component;

@@ -11,8 +11,7 @@ use bss_model::{
     Requester, RequesterKind, SyncStatus,
 };
 use bss_simulator::{Fault, LedgerEntry, Operation, Repeat, TokenStatus, When};
-use host_harness::Host;
-use host_harness::license_order::OrderRequest;
+use host_harness::{Host, OrderRequest};
 use proptest::prelude::*;
 use proptest::sample::Index;
 

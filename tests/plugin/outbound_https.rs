@@ -5,7 +5,7 @@ use bss_sandbox::bindings::failures::ReadFailure;
 use bss_simulator::{
     CertificateRequest, HttpVersions, Operation, Registration, Simulator, SimulatorOptions, TlsVersions,
 };
-use host_harness::services_definition::ServicesError;
+use host_harness::ServicesError;
 
 use crate::scenario::{INSTANCE, Scenario, actor, silent};
 

@@ -16,10 +16,7 @@ use bss_sandbox::outbound_https::{Egress, OutboundHttps};
 use bss_simulator::{
     CertificateRequest, Details, HttpVersions, IssuedCertificate, Simulator, SimulatorOptions, TlsVersions,
 };
-use host_harness::instance_settings::InstanceForm;
-use host_harness::license_order::OrderRequest;
-use host_harness::worker::WorkOptions;
-use host_harness::{CallContext, CallListener, Host};
+use host_harness::{CallContext, CallListener, Host, InstanceForm, OrderRequest, WorkOptions};
 use tempfile::TempDir;
 
 use crate::component::{bss_host, component};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bss_model::{Page, ProductFilter};
 use bss_sandbox::bindings::failures::ReadFailure;
 use bss_simulator::{Fault, Operation, Repeat, When};
-use host_harness::services_definition::ServicesError;
+use host_harness::ServicesError;
 
 use crate::scenario::{INSTANCE, Scenario, actor, silent};
 

@@ -13,8 +13,7 @@ use bss_model::{
 };
 use bss_record::Record;
 use bss_simulator::{Catalog, Fault, Offer, Operation, Repeat};
-use host_harness::services_worker::{ExecutedRun, RunEnd};
-use host_harness::worker::WorkOptions;
+use host_harness::{ExecutedRun, RunEnd, WorkOptions};
 use proptest::prelude::{ProptestConfig, Strategy, prop, proptest};
 
 use crate::cli::send_signal;
@@ -53,7 +52,7 @@ async fn runs(record: &Record) -> Vec<ServicesRun> {
 }
 
 /// Makes a run, which must end well.
-async fn read(scenario: &Scenario) -> host_harness::services_definition::CompletedRun {
+async fn read(scenario: &Scenario) -> host_harness::CompletedRun {
     let run = scenario.host.fetch_services(INSTANCE, &actor(), silent()).await;
     run.expect("it is read")
 }

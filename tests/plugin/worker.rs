@@ -8,7 +8,7 @@ use std::time::Duration;
 use bss_model::{Asset, AssetFilter, AssetSelection, AttemptResult, Page, SyncStatus};
 use bss_record::{RECORD_FILE, Record, RetryError};
 use bss_simulator::{Fault, Operation, Repeat};
-use host_harness::license_order::PlaceError;
+use host_harness::PlaceError;
 use sqlx::SqlitePool;
 use tokio::sync::oneshot;
 

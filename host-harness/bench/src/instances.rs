@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use bss_keys::PfxCode;
 use bss_model::{Instance, NewInstance, Reach, SavedSettings, Thumbprint};
-use host_harness::host::Host;
+use host_harness::Host;
 use p12_keystore::{Certificate, KeyStore, KeyStoreEntry, PrivateKey, PrivateKeyChain};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use uuid::Uuid;

@@ -9,8 +9,8 @@ use bss_model::{
 use bss_sandbox::bindings::license_order as contract;
 use bss_sandbox::call_event::CallListener;
 use bss_simulator::Catalog;
+use host_harness::OrderRequest;
 use host_harness::internals::contract_instance;
-use host_harness::license_order::OrderRequest;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 

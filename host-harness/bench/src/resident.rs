@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use host_harness::host::Host;
+use host_harness::Host;
 use serde::{Deserialize, Serialize};
 
 use super::{BenchError, Kind, call_site};

@@ -25,9 +25,9 @@ mod worker;
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
-use bss_sandbox::call_trace::{self, Collector, TraceGuard, TraceLayer};
 use clap::Parser;
 use clap::error::ErrorKind;
+use host_harness::call_trace::{self, Collector, TraceGuard, TraceLayer};
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;

@@ -11,8 +11,7 @@ use bss_model::{
     MailSettings, MailState, NewInstance, NewLine, Page, Party, Price, ProductFilter, Reach,
 };
 use bss_simulator::read_ledger;
-use host_harness::Host;
-use host_harness::license_order::OrderRequest;
+use host_harness::{Host, OrderRequest};
 use mail_parser::MessageParser;
 use uuid::Uuid;
 

@@ -1,85 +1,13 @@
 //! Inspects a PFX file, and tries what it would install without installing it.
 
+use bss_model::Thumbprint;
 use bss_model::clock::now_ms;
-use bss_model::{Diagnose, Diagnosis, ErrorKind, Thumbprint};
 use zeroize::Zeroizing;
 
-use crate::certificate::RSA_BITS_MIN;
 use crate::identity::Identity;
+use crate::inspect_error::InspectError;
 use crate::inspection::{self, KeyWithCertificates};
-use crate::pfx::{self, PfxCode, PfxError};
-
-/// Why a PFX file is not one that proves who somebody is.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum InspectError {
-    /// The file could not be read.
-    #[error(transparent)]
-    Pfx(#[from] PfxError),
-    /// Certificates alone prove nothing.
-    #[error("the file holds no private key")]
-    NoPrivateKey,
-    /// Which one is meant can't be known.
-    #[error("the file holds {count} private keys")]
-    SeveralPrivateKeys {
-        /// How many.
-        count: usize,
-    },
-    /// A private key alone proves nothing.
-    #[error("the file holds a private key, but no certificate")]
-    NoCertificate,
-    /// The private key belongs to another certificate.
-    #[error("the private key belongs to none of the certificates in the file ({})", subjects.join("; "))]
-    KeyDoesNotMatch {
-        /// The certificates' subjects.
-        subjects: Vec<String>,
-    },
-    /// Not PKCS #8, or damaged.
-    #[error("the private key in the file can't be read")]
-    UnreadablePrivateKey,
-    /// A kind of key that nothing here can be done with.
-    #[error("the private key is of a kind that is not supported ({algorithm})")]
-    UnsupportedPrivateKey {
-        /// Its algorithm.
-        algorithm: String,
-    },
-    /// Not X.509, or damaged.
-    #[error("certificate `{thumbprint}` in the file can't be read")]
-    UnreadableCertificate {
-        /// Its name.
-        thumbprint: Thumbprint,
-    },
-    /// The thread that read the file ended early.
-    #[error("the file could not be read to its end")]
-    Interrupted(#[source] tokio::task::JoinError),
-}
-
-impl Diagnose for InspectError {
-    fn diagnosis(&self) -> Diagnosis {
-        match self {
-            Self::Pfx(error) => error.diagnosis(),
-            Self::NoPrivateKey => Diagnosis::new(ErrorKind::Invalid, "no-private-key")
-                .say("export the certificate again, together with its private key"),
-            Self::SeveralPrivateKeys { .. } => Diagnosis::new(ErrorKind::Invalid, "several-private-keys")
-                .say("export the one certificate that is to be used, with its key"),
-            Self::NoCertificate => Diagnosis::new(ErrorKind::Invalid, "no-certificate-in-file")
-                .say("export the certificate again, together with its private key"),
-            Self::KeyDoesNotMatch { .. } => Diagnosis::new(ErrorKind::Invalid, "key-does-not-match")
-                .say("export the certificate again from where its key was made"),
-            Self::UnreadablePrivateKey => Diagnosis::new(ErrorKind::Invalid, "private-key-unreadable")
-                .say("export the certificate again"),
-            Self::UnsupportedPrivateKey { .. } => {
-                Diagnosis::new(ErrorKind::Invalid, "private-key-unsupported").say(format!(
-                    "use a certificate with an RSA key of at least {RSA_BITS_MIN} bits"
-                ))
-            }
-            Self::UnreadableCertificate { .. } => {
-                Diagnosis::new(ErrorKind::Invalid, "certificate-unreadable").say("export it again")
-            }
-            Self::Interrupted(_) => Diagnosis::new(ErrorKind::Unavailable, "file-not-read").say("try again"),
-        }
-    }
-}
+use crate::pfx::{self, PfxCode};
 
 /// The certificate that a PFX file would install. Its private key is not kept.
 #[derive(Clone, Debug)]

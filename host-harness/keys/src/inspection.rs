@@ -12,7 +12,7 @@ use x509_parser::public_key::PublicKey;
 use zeroize::Zeroizing;
 
 use crate::certificate::{InstalledCertificate, KeyKind};
-use crate::inspect::InspectError;
+use crate::inspect_error::InspectError;
 use crate::pfx::Contents;
 
 /// The longest chain that is followed. A chain has three certificates, rarely four; servers refuse long ones.

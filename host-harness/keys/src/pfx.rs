@@ -4,22 +4,24 @@
 //! one [`Work`] before it starts, also those of bags that only show after a decryption, and every
 //! buffer that a private key passes through is wiped.
 
+mod code;
 mod decryption;
+mod error;
+mod limits;
+mod structure;
 
-use std::fmt;
-
-use bss_model::{Diagnose, Diagnosis, ErrorKind};
-use der::asn1::{AnyRef, ObjectIdentifier, OctetStringRef, UintRef};
-use der::{Decode, Reader, Sequence, SliceReader};
+use der::asn1::{ObjectIdentifier, OctetStringRef};
+use der::{Decode, Reader, SliceReader};
 use zeroize::Zeroizing;
 
 use decryption::Work;
+use error::unsupported;
+use limits::BAGS_MAX;
+use structure::{CertificateBag, ContentInfo, EncryptedData, EncryptedPrivateKey, Pfx, SafeBag};
 
-/// The longest file that is read. A key with ten certificates takes about 20 KiB; a larger file is no key with its
-/// chain.
-pub(crate) const PFX_BYTES_MAX: usize = 256 * 1024;
-/// Keys and certificates in one file. A chain has a handful; each bag may cost a key derivation.
-const BAGS_MAX: usize = 100;
+pub use code::PfxCode;
+pub use error::PfxError;
+pub(crate) use limits::PFX_BYTES_MAX;
 
 const DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.1");
 const ENCRYPTED_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.6");
@@ -27,120 +29,6 @@ const KEY_BAG: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1
 const SHROUDED_KEY_BAG: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.12.10.1.2");
 const CERTIFICATE_BAG: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.12.10.1.3");
 const X509_CERTIFICATE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.22.1");
-
-/// The code (password) that a PFX file was handed over with. May be empty.
-#[derive(Clone)]
-pub struct PfxCode(Zeroizing<String>);
-
-impl PfxCode {
-    /// The code as it was typed in: blanks belong to it.
-    pub fn new(code: impl Into<String>) -> Self {
-        Self(Zeroizing::new(code.into()))
-    }
-
-    /// The code as PBES2 takes it.
-    fn utf8(&self) -> &[u8] {
-        self.0.as_bytes()
-    }
-
-    /// The code as the older algorithms take it (RFC 7292, B.1): UTF-16, the high byte first, with a zero at the end.
-    fn utf16(&self) -> Zeroizing<Vec<u8>> {
-        let mut bytes = Zeroizing::new(Vec::with_capacity(2 * self.0.len() + 2));
-        for unit in self.0.encode_utf16().chain([0]) {
-            bytes.extend_from_slice(&unit.to_be_bytes());
-        }
-        bytes
-    }
-}
-
-impl fmt::Debug for PfxCode {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(_) = self;
-        formatter.write_str("PfxCode([elided])")
-    }
-}
-
-/// Why a PFX file could not be read.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum PfxError {
-    /// More bytes than a key with its chain can have.
-    #[error("the file has {bytes} bytes, more than the {PFX_BYTES_MAX} that are read")]
-    TooLarge {
-        /// How many it has.
-        bytes: usize,
-    },
-    /// Not the structure of a PFX file, or cut off.
-    #[error("the file is not a PFX file, or it is damaged or cut off")]
-    NotAPfx(#[source] der::Error),
-    /// In BER form with indefinite lengths, as some old tools write it.
-    #[error("the file is in the BER form with indefinite lengths, which is not read")]
-    IndefiniteLengths,
-    /// Nothing proves the code to be right, nor the file to be unaltered.
-    #[error("the file has no MAC, so nothing proves that it was not altered")]
-    NoMac,
-    /// The MAC does not come out.
-    #[error("the code is wrong, or the file was altered")]
-    WrongCode,
-    /// The MAC is right, but a part can't be decrypted.
-    #[error("a part of the file can't be decrypted with the code that its MAC is right for")]
-    NotDecrypted,
-    /// Something that is not read here.
-    #[error("the file uses the algorithm `{algorithm}` for its {use_of}, which is not read")]
-    UnsupportedAlgorithm {
-        /// What for.
-        use_of: &'static str,
-        /// Its object identifier.
-        algorithm: String,
-    },
-    /// One key derivation would take too long.
-    #[error(
-        "the file asks for {iterations} iterations to derive a key, more than the {} that are done",
-        decryption::ITERATIONS_MAX
-    )]
-    TooManyIterations {
-        /// How many it asks for.
-        iterations: u64,
-    },
-    /// All key derivations together would take too long.
-    #[error("the file asks for too much work to derive all of its keys")]
-    TooMuchWork,
-    /// More keys and certificates than one identity has.
-    #[error("the file holds more than {BAGS_MAX} keys and certificates")]
-    TooManyBags,
-}
-
-impl Diagnose for PfxError {
-    fn diagnosis(&self) -> Diagnosis {
-        match self {
-            Self::TooLarge { .. } => Diagnosis::new(ErrorKind::Invalid, "pfx-too-large")
-                .say("export the certificate with its chain alone"),
-            Self::NotAPfx(_) => Diagnosis::new(ErrorKind::Invalid, "not-a-pfx")
-                .say("export it again (PEM files can be converted with `openssl pkcs12 -export`)"),
-            Self::IndefiniteLengths => Diagnosis::new(ErrorKind::Invalid, "indefinite-lengths")
-                .say("import it into a current tool and export it from there"),
-            Self::NoMac => Diagnosis::new(ErrorKind::Invalid, "no-mac").say("export it again with a code"),
-            Self::WrongCode => Diagnosis::new(ErrorKind::Invalid, "wrong-code")
-                .say("check the code, blanks and keyboard layout included"),
-            Self::NotDecrypted => Diagnosis::new(ErrorKind::Invalid, "not-decrypted")
-                .say("export it again with one code for all of it"),
-            Self::UnsupportedAlgorithm { .. } => Diagnosis::new(ErrorKind::Invalid, "algorithm-unsupported")
-                .say("export it again with AES-256 and SHA-256"),
-            Self::TooManyIterations { .. } => Diagnosis::new(ErrorKind::Invalid, "too-many-iterations")
-                .say("export it again with fewer iterations"),
-            Self::TooMuchWork => Diagnosis::new(ErrorKind::Invalid, "too-much-work")
-                .say("export the certificate with its chain alone"),
-            Self::TooManyBags => Diagnosis::new(ErrorKind::Invalid, "too-many-bags")
-                .say("export the certificate with its chain alone"),
-        }
-    }
-}
-
-impl From<der::Error> for PfxError {
-    fn from(source: der::Error) -> Self {
-        Self::NotAPfx(source)
-    }
-}
 
 /// The keys and certificates of a PFX file, in its order.
 #[derive(Default)]
@@ -150,75 +38,6 @@ pub(crate) struct Contents {
     /// Certificates in DER form.
     pub(crate) certificates: Vec<Vec<u8>>,
     bags: usize,
-}
-
-#[derive(Sequence)]
-struct Pfx<'a> {
-    version: u8,
-    auth_safe: ContentInfo<'a>,
-    mac: Option<MacData<'a>>,
-}
-
-#[derive(Sequence)]
-struct ContentInfo<'a> {
-    content_type: ObjectIdentifier,
-    #[asn1(context_specific = "0", tag_mode = "EXPLICIT")]
-    content: AnyRef<'a>,
-}
-
-#[derive(Sequence)]
-struct EncryptedData<'a> {
-    version: u8,
-    content: EncryptedContentInfo<'a>,
-}
-
-#[derive(Sequence)]
-struct EncryptedContentInfo<'a> {
-    content_type: ObjectIdentifier,
-    algorithm: Algorithm<'a>,
-    #[asn1(context_specific = "0", tag_mode = "IMPLICIT")]
-    encrypted: &'a OctetStringRef,
-}
-
-#[derive(Sequence)]
-struct MacData<'a> {
-    mac: DigestInfo<'a>,
-    salt: &'a OctetStringRef,
-    iterations: Option<UintRef<'a>>,
-}
-
-#[derive(Sequence)]
-struct DigestInfo<'a> {
-    algorithm: Algorithm<'a>,
-    digest: &'a OctetStringRef,
-}
-
-#[derive(Clone, Copy, Sequence)]
-struct Algorithm<'a> {
-    oid: ObjectIdentifier,
-    parameters: Option<AnyRef<'a>>,
-}
-
-#[derive(Sequence)]
-struct SafeBag<'a> {
-    bag_type: ObjectIdentifier,
-    #[asn1(context_specific = "0", tag_mode = "EXPLICIT")]
-    value: AnyRef<'a>,
-    /// Friendly names and key ids, which are ignored: keys and certificates are matched by their public keys.
-    attributes: Option<AnyRef<'a>>,
-}
-
-#[derive(Sequence)]
-struct CertificateBag<'a> {
-    certificate_type: ObjectIdentifier,
-    #[asn1(context_specific = "0", tag_mode = "EXPLICIT")]
-    certificate: &'a OctetStringRef,
-}
-
-#[derive(Sequence)]
-struct EncryptedPrivateKey<'a> {
-    algorithm: Algorithm<'a>,
-    encrypted: &'a OctetStringRef,
 }
 
 /// Reads a PFX file. The work is bounded, but may take a second: don't call it on an async thread.
@@ -336,19 +155,14 @@ fn garbled(error: PfxError) -> PfxError {
     }
 }
 
-fn unsupported(use_of: &'static str, algorithm: ObjectIdentifier) -> PfxError {
-    PfxError::UnsupportedAlgorithm {
-        use_of,
-        algorithm: algorithm.to_string(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use p12_keystore::{Certificate, KeyStore, KeyStoreEntry, PrivateKey, PrivateKeyChain};
     use proptest::prelude::{ProptestConfig, any, prop, proptest};
 
     use super::super::inspection;
+    use der::asn1::AnyRef;
+
     use super::*;
 
     /// The part of a file that its MAC protects, so that tests reach the readers behind the MAC with altered bytes.

@@ -43,7 +43,7 @@ pub use instances::{CreateError, SaveError};
 pub use orders::PlaceError;
 pub use outbox::RetryMailError;
 pub use products::ProductError;
-pub use refreshes::{RefreshRecordError, returned_elsewhere};
+pub use refreshes::RefreshRecordError;
 pub use returns::{BeginReturnError, FinishReturnError};
 pub use runs::{EndRunError, StartRunError};
 pub use services::ApplyError;

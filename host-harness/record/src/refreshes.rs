@@ -49,13 +49,6 @@ impl Diagnose for RefreshRecordError {
     }
 }
 
-/// What an operator is told of an asset whose license the vendor has taken back unasked.
-pub fn returned_elsewhere(asset: Uuid) -> String {
-    format!(
-        "the vendor has taken the license of asset {asset} back, but it was not cancelled here and is not credited"
-    )
-}
-
 impl Record {
     /// Assets that are in use and whose licenses were not redeemed when last heard of, and that the vendor was not
     /// asked about since a time; those first that wait longest. Of no instance in `without`.

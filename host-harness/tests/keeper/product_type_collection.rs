@@ -2,7 +2,6 @@
 
 use bss_model::{Choice, Decision};
 use bss_record::Record;
-use host_harness::product_type_collection;
 use serde_json::{Value, json};
 
 use crate::record::{TestRecord, actor, ready_instance};
@@ -43,7 +42,9 @@ async fn export(record: &Record) -> Value {
         .decide_products(id, Decision::Activate, &choice, &actor())
         .await
         .unwrap();
-    let collection = product_type_collection::of(record, id).await.unwrap();
+    let collection = host_harness::product_type_collection::of(record, id)
+        .await
+        .unwrap();
     serde_json::to_value(collection).unwrap()
 }
 

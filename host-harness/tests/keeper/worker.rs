@@ -4,8 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use bss_record::RECORD_FILE;
-use host_harness::Host;
-use host_harness::worker::WorkOptions;
+use host_harness::{Host, WorkOptions};
 use sqlx::SqlitePool;
 
 /// How long a worker may take to notice; it looks several times a second.

@@ -1,17 +1,19 @@
 //! `asset …`: the licenses that were ordered, what became of each, and another try for those that failed.
 
-use super::args::{AssetCommand, ListAssets};
-use super::commands::{Outcome, listener, operator};
-use super::failure::Failure;
-use super::{ExitStatus, pages, returns, show};
+use std::collections::BTreeMap;
+
 use bss_model::clock::now_ms;
 use bss_model::{
     Advice, Asset, AssetFilter, ErrorKind, LicenseSecrets, SortOrder, SyncStatus, overdue_since_ms,
 };
-use host_harness::view::Keys;
-use host_harness::{Host, view};
-use std::collections::BTreeMap;
+use host_harness::Host;
+use host_harness::view::{self, Keys};
 use uuid::Uuid;
+
+use super::args::{AssetCommand, ListAssets};
+use super::commands::{Outcome, listener, operator};
+use super::failure::Failure;
+use super::{ExitStatus, pages, returns, show};
 
 pub(super) async fn run(host: &Host, command: AssetCommand, json: bool) -> Outcome {
     match command {

@@ -5,11 +5,10 @@ use bss_model::{Advice, ErrorKind, Thumbprint};
 use host_harness::Host;
 use host_harness::view::{Certificate, RemovedCertificate};
 
-use super::ExitStatus;
 use super::args::CertificateCommand;
 use super::commands::{Outcome, now_ms, operator};
 use super::failure::Failure;
-use super::show;
+use super::{ExitStatus, show};
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 

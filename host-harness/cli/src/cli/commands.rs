@@ -20,10 +20,9 @@ use super::args::{
     Arguments, CertificateCommand, Command, CreateInstance, InstanceCommand, SimulatorArguments,
 };
 use super::failure::{Failure, machine_failure, unreadable};
-use super::show;
 use super::{
     ExitStatus, assets, certificates, demo, instances, invoices, mail, orders, pfx, prerequisites, products,
-    replay, services, trace, worker,
+    replay, services, show, trace, worker,
 };
 
 pub(super) type Outcome = Result<ExitStatus, Failure>;

@@ -11,9 +11,7 @@ use bss_model::{
     NewLine, Page, Party, Price, Product, ProductFilter, Reach, Thumbprint,
 };
 use bss_simulator::{CertificateRequest, Details, LedgerEntry, Simulator, SimulatorOptions};
-use host_harness::instance_settings::InstanceForm;
-use host_harness::license_order::OrderRequest;
-use host_harness::{Host, view};
+use host_harness::{Host, InstanceForm, OrderRequest, view};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -22,8 +20,8 @@ use super::commands::listener;
 use super::failure::{Failure, machine_failure};
 use super::pfx::{self, Maker};
 use super::services::{run_line, run_view};
-use super::show::Ids;
-use super::{ExitStatus, assets, show};
+use super::show::{self, Ids};
+use super::{ExitStatus, assets};
 
 /// The demo's instance.
 const INSTANCE: &str = "contoso-esd-de";

@@ -1,9 +1,8 @@
 //! `bss-host instance` once an instance exists: its history, its connection, its certificate's successor.
 
 use bss_model::{ErrorKind, SortOrder, Thumbprint};
-use host_harness::Host;
-use host_harness::certificate_rotation::RotateError;
 use host_harness::view::{CertificateRotation, ConnectionCheck, Problem, SettingsVersion, Step, StepResult};
+use host_harness::{Host, RotateError};
 
 use super::commands::{Outcome, listener, operator};
 use super::failure::Failure;

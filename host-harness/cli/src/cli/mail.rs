@@ -9,8 +9,7 @@ use bss_model::{
 use clap::{Args, Subcommand};
 use host_harness::Host;
 use host_harness::mail::{check_templates, write_templates};
-use host_harness::view;
-use host_harness::view::{DueMails, TemplateFiles};
+use host_harness::view::{self, DueMails, TemplateFiles};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 

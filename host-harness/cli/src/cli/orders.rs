@@ -1,10 +1,10 @@
 //! `order …`: licenses are ordered, and an order is followed until its licenses are bought.
 
-use bss_model::{Advice, AssetFilter, Contact, ErrorKind, NewLine, Party, Settlement, SortOrder, settlement};
-use host_harness::Host;
-use host_harness::license_order::{OrderRequest, PlaceError};
-use host_harness::view::{Keys, OrderCheck};
 use std::collections::BTreeMap;
+
+use bss_model::{Advice, AssetFilter, Contact, ErrorKind, NewLine, Party, Settlement, SortOrder, settlement};
+use host_harness::view::{Keys, OrderCheck};
+use host_harness::{Host, OrderRequest, PlaceError};
 use uuid::Uuid;
 
 use super::args::{OrderCommand, PlaceOrder};

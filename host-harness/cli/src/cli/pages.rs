@@ -1,7 +1,7 @@
 //! Lists read to their end, page after page.
 
 use bss_model::{Page, Rows, SortOrder};
-use bss_record::RecordError;
+use host_harness::RecordError;
 
 /// Rows per page: few enough that the record is not read for long at a time.
 const ROWS: u32 = 1_000;

@@ -7,10 +7,9 @@ use bss_model::ErrorKind;
 use host_harness::prerequisites::{DnsQuestions, Prerequisites, Verdict, check};
 use host_harness::view;
 
-use super::ExitStatus;
 use super::args::PrerequisitesArguments;
 use super::failure::Failure;
-use super::show;
+use super::{ExitStatus, show};
 
 /// Looks at a PFX file, a hostname and the DNS. Neither the data directory nor the plugin is touched.
 pub(super) async fn run(

@@ -5,13 +5,11 @@ use std::collections::BTreeMap;
 use bss_model::{Choice, Decided, Decision, DifferenceKind, Instance, Price, Product, ProductDifference};
 use clap::{Args, Subcommand};
 use comfy_table::Table;
-use host_harness::Host;
-use host_harness::view;
+use host_harness::{Host, view};
 use uuid::Uuid;
 
-use super::ExitStatus;
 use super::commands::{Outcome, operator};
-use super::show;
+use super::{ExitStatus, show};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ProductCommand {

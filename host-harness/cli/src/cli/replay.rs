@@ -3,17 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use bss_model::ErrorKind;
-use bss_sandbox::exchange_recording::{Recorder, Recording};
-use bss_sandbox::replay::{Difference, ReplayedCall, replay};
 use clap::Args;
-use host_harness::Plugin;
-use host_harness::host::COMPILED_DIRECTORY;
-use host_harness::view;
+use host_harness::exchange_recording::{Recorder, Recording};
+use host_harness::replay::{Difference, ReplayedCall, replay};
+use host_harness::{COMPILED_DIRECTORY, Plugin, view};
 
-use super::ExitStatus;
 use super::commands::{Outcome, listener};
 use super::failure::{Failure, machine_failure};
-use super::show;
+use super::{ExitStatus, show};
 
 #[derive(Debug, Args)]
 #[command(

@@ -4,11 +4,8 @@ use bss_model::{
     Advice, AssetFilter, Cancellation, CancellationFilter, CancellationState, Diagnose as _, ErrorKind,
     Problem, Requester, RequesterKind, ReturnAttempt, ReturnResult, SortOrder,
 };
-use bss_record::returned_elsewhere;
 use clap::{Args, Subcommand};
-use host_harness::Host;
-use host_harness::license_refresh::Refreshed;
-use host_harness::view;
+use host_harness::{Host, Refreshed, view};
 use uuid::Uuid;
 
 use super::commands::{Outcome, listener, operator};
@@ -362,6 +359,9 @@ fn warn_of(refreshed: &Refreshed) {
     if refreshed.returned_elsewhere {
         let asset = refreshed.asset.id;
         let hint = words(&Advice::CancelAsset { asset });
-        show::note(format!("warning: {}\nhint: {hint}", returned_elsewhere(asset)));
+        show::note(format!(
+            "warning: {}\nhint: {hint}",
+            show::returned_elsewhere(asset)
+        ));
     }
 }

@@ -10,10 +10,8 @@ use bss_model::{
     ServicesRun as RecordedRun, SortOrder,
 };
 use clap::{Args, Subcommand};
-use host_harness::services_definition::{BegunRun, CompletedRun};
-use host_harness::view;
-use host_harness::view::ServicesRunLogLine;
-use host_harness::{CallEvent, CallListener, Host, product_type_collection};
+use host_harness::view::{self, ServicesRunLogLine};
+use host_harness::{BegunRun, CallEvent, CallListener, CompletedRun, Host, product_type_collection};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use uuid::Uuid;

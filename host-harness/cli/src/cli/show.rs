@@ -1,13 +1,12 @@
 //! How results look: tables for people, JSON for programs.
 
 use std::collections::BTreeMap;
+use std::io::{IsTerminal, Write};
 
 use bss_model::{Advice, Asset, LicenseSecrets, Secret, is_returned_elsewhere};
-use bss_record::{self, returned_elsewhere};
 use comfy_table::{Table, presets};
 use host_harness::view::{Field, Form, Keys};
 use serde::Serialize;
-use std::io::{IsTerminal, Write};
 use uuid::Uuid;
 
 use super::failure::{Failure, machine_failure, words};
@@ -145,6 +144,13 @@ pub(super) fn keys(show_keys: bool) -> Keys {
 /// The text of a secret as a view shows it; empty where there is none.
 pub(super) fn text(shown: Option<&Secret>) -> String {
     shown.map_or_else(String::new, |shown| shown.expose().to_owned())
+}
+
+/// What is said of an asset whose license the vendor has taken back unasked.
+pub(super) fn returned_elsewhere(asset: Uuid) -> String {
+    format!(
+        "the vendor has taken the license of asset {asset} back, but it was not cancelled here and is not credited"
+    )
 }
 
 /// Why assets are not licenses, a line each.

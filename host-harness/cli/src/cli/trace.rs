@@ -3,15 +3,14 @@
 use std::path::Path;
 
 use bss_model::ErrorKind;
-use bss_sandbox::call_trace::{CallTrace, TraceSpan, Traces};
 use clap::Args;
 use host_harness::Host;
+use host_harness::call_trace::{CallTrace, TraceSpan, Traces};
 use serde_json::Value;
 
-use super::ExitStatus;
 use super::commands::Outcome;
 use super::failure::{Failure, machine_failure};
-use super::show;
+use super::{ExitStatus, show};
 
 /// As many calls as are shown where none is named: a screen.
 const LAST: usize = 20;

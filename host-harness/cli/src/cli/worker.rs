@@ -4,17 +4,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bss_model::ErrorKind;
 use clap::Args;
-use host_harness::Host;
-use host_harness::services_worker::{ExecutedRun, RunEnd, RunListener};
-use host_harness::view;
-use host_harness::worker::{LINES_AT_ONCE, Unfinished, WorkOptions};
+use host_harness::{ExecutedRun, Host, LINES_AT_ONCE, RunEnd, RunListener, Unfinished, WorkOptions, view};
 use uuid::Uuid;
 
-use super::ExitStatus;
 use super::commands::Outcome;
 use super::failure::Failure;
 use super::services::{Interruption, interrupted, plain_listener, run_line};
-use super::show;
+use super::{ExitStatus, show};
 
 /// Sandboxes that the host has set up: more lines at once would only wait for one.
 const AT_ONCE_MAX: usize = 256;

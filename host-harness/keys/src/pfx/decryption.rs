@@ -15,10 +15,11 @@ use des::TdesEde3;
 use rc2::Rc2;
 use zeroize::Zeroizing;
 
-use super::{Algorithm, MacData, PfxCode, PfxError, unsupported};
+use super::code::PfxCode;
+use super::error::{PfxError, unsupported};
+use super::limits::ITERATIONS_MAX;
+use super::structure::{Algorithm, MacData};
 
-/// The most iterations of one key derivation. OpenSSL and Windows do 2,000, the most careful tools 600,000.
-pub(super) const ITERATIONS_MAX: u64 = 1_000_000;
 /// The most rounds of a hash for one file, about two seconds: MAC, certificates and key at 600,000 iterations
 /// each, where the oldest algorithm takes three derivations for one key and its initialization vector.
 const ROUNDS_MAX: u64 = 6_000_000;

@@ -85,7 +85,8 @@ impl Shelf {
              VALUES ($2, '00000000-0000-0000-0000-000000000001', 'completed', $5, 0, 0, 0, 0, 0, FALSE)",
             "INSERT INTO services_run_log VALUES ('00000000-0000-0000-0000-000000000001', $1, $5, 'info', $2, 'skipped', '')",
             "INSERT INTO services_run_differences VALUES ('00000000-0000-0000-0000-000000000001', $2, 'new', '[]')",
-            "INSERT INTO instance_history VALUES ('00000000-0000-0000-0000-000000000001', $1, 'o', $5, 'ready', '{}')",
+            "INSERT INTO instance_history (instance_id, version, changed_by, changed_at_ms, standing, changes)
+             VALUES ('00000000-0000-0000-0000-000000000001', $1, 'o', $5, 'ready', '{}')",
         ] {
             sqlx::query(statement)
                 .bind(number)
