@@ -1,6 +1,8 @@
-//! The arrows of the house: which crate may depend on which, and that no files of a crate import each other in a circle.
+//! What holds the house together: which crate may depend on which, that no files of a crate import each other in a circle, and that a code
+//! of an error is of one kind.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test says what it expected")]
 
+mod codes;
 mod crates;
 mod files;
