@@ -16,7 +16,7 @@ pub(crate) fn prepared(variable: &str) -> PathBuf {
     match std::env::var_os(variable) {
         Some(path) => path.into(),
         None => {
-            panic!("{variable} is not set; hint: `cargo xtask interop` builds what it names, and runs this")
+            panic!("{variable} is not set. Hint: `cargo xtask interop` builds what it names, and runs this")
         }
     }
 }

@@ -13,7 +13,7 @@ use std::process::{Command, Output, Stdio};
 fn tools() -> PathBuf {
     std::env::var_os("INTEROP_TOOLS")
         .map(PathBuf::from)
-        .expect("INTEROP_TOOLS names a folder; hint: `cargo xtask interop readers` makes it")
+        .expect("INTEROP_TOOLS names a folder. Hint: `cargo xtask interop readers` makes it")
 }
 
 /// A program of the Python environment.
@@ -21,7 +21,7 @@ fn program(name: &str) -> Command {
     let file = tools().join("venv/bin").join(name);
     assert!(
         file.is_file(),
-        "`{name}` is not installed; hint: `cargo xtask interop readers` does it"
+        "`{name}` is not installed. Hint: `cargo xtask interop readers` does it"
     );
     Command::new(file)
 }

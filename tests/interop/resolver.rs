@@ -46,7 +46,7 @@ fn run_inside(test: &str) {
         let place = Path::new("/etc").join(name);
         assert!(
             place.exists(),
-            "{place:?} is missing; hint: create it, even if empty"
+            "{place:?} is missing. Hint: create it, even if empty"
         );
     }
     let output = Command::new("unshare")
@@ -56,7 +56,7 @@ fn run_inside(test: &str) {
         .args(["--exact", test, "--nocapture"])
         .env(INSIDE, "1")
         .output()
-        .expect("unshare runs; hint: `cargo xtask interop resolver` installs it");
+        .expect("unshare runs. Hint: `cargo xtask interop resolver` installs it");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(
         output.status.success(),

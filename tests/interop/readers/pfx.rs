@@ -16,7 +16,7 @@ fn keytool(options: &[&str], command: &[&str], file: &Path) -> Output {
         .args(["-storepass", CODE, "-keypass", CODE, "-keystore"])
         .arg(file)
         .output()
-        .expect("keytool runs; hint: `cargo xtask interop readers` installs it");
+        .expect("keytool runs. Hint: `cargo xtask interop readers` installs it");
     assert!(output.status.success(), "{command:?}: {output:?}");
     output
 }

@@ -62,7 +62,7 @@ impl Microsoft {
         }
         curl.args(arguments)
             .output()
-            .expect("curl runs; hint: `cargo xtask interop tls` installs it")
+            .expect("curl runs. Hint: `cargo xtask interop tls` installs it")
     }
 
     /// The body, the status and the version of HTTP.
@@ -166,7 +166,7 @@ fn openssl(folder: &Path, arguments: &[&str]) -> Vec<u8> {
         .args(arguments)
         .current_dir(folder)
         .output();
-    let output = output.expect("openssl runs; hint: `cargo xtask interop tls` installs it");
+    let output = output.expect("openssl runs. Hint: `cargo xtask interop tls` installs it");
     assert!(output.status.success(), "{output:?}");
     output.stdout
 }

@@ -92,7 +92,7 @@ http {{
             .args(["-c", "nginx.conf", "-e", "error.log"])
             .stdin(Stdio::null())
             .spawn()
-            .expect("nginx starts; hint: `cargo xtask interop tls` installs it");
+            .expect("nginx starts. Hint: `cargo xtask interop tls` installs it");
         let mut nginx = Self {
             process,
             folder,

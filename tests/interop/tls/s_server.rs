@@ -63,7 +63,7 @@ impl SServer {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .expect("openssl runs; hint: `cargo xtask interop tls` installs it");
+            .expect("openssl runs. Hint: `cargo xtask interop tls` installs it");
         let server = Self {
             process,
             folder,
