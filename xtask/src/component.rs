@@ -134,7 +134,7 @@ pub(crate) fn build_for_wasm(
 pub(crate) fn build_with_names(workspace: &Workspace) -> Result<PathBuf> {
     const PROFILE: &str = "plugin-with-names";
     if !is_target_installed() {
-        bail!("names need {TARGET} from rustup; hint: `rustup target add {TARGET}`");
+        bail!("names need {TARGET} from rustup\nhint: `rustup target add {TARGET}`");
     }
     let mut cargo = workspace.cargo(BUILD.map(|word| if word == "plugin" { PROFILE } else { word }));
     for setting in ["inherits='plugin'", "strip=false"] {

@@ -155,7 +155,7 @@ impl Compiler {
             .find(|candidate| contains_file_starting_with(candidate, "librustc_driver-"))
             .with_context(|| {
                 format!(
-                    "there is no compiler in `{0}`; hint: remove `{0}` and build again",
+                    "there is no compiler in `{0}`\nhint: remove `{0}` and build again",
                     folder.display()
                 )
             })?;
@@ -174,7 +174,7 @@ impl Compiler {
             .find(|linker| linker.exists())
             .with_context(|| {
                 format!(
-                    "there is no linker in `{0}`; hint: remove `{0}` and build again",
+                    "there is no linker in `{0}`\nhint: remove `{0}` and build again",
                     self.folder.display()
                 )
             })
@@ -225,7 +225,7 @@ fn install_c_library(partial: &Path) -> Result<()> {
     fs::create_dir_all(&to)?;
     for name in SELF_CONTAINED {
         fs::copy(from.join(name), to.join(name)).with_context(|| {
-            format!("Debian's wasi-libc has no `{TARGET}/{name}`; hint: a newer one comes from backports")
+            format!("Debian's wasi-libc has no `{TARGET}/{name}`\nhint: a newer one comes from backports")
         })?;
     }
     Ok(())

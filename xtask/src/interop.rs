@@ -96,7 +96,7 @@ pub(crate) fn run(workspace: &Workspace, named: &[String]) -> Result<()> {
         let mut totals = TestTotals::default();
         process::run_observed(&mut tests, |line| totals.add(line)).with_context(|| {
             format!(
-                "the part `{0}` failed; hint: `cargo xtask interop {0}` runs it alone",
+                "the part `{0}` failed\nhint: `cargo xtask interop {0}` runs it alone",
                 part.name
             )
         })?;

@@ -63,7 +63,7 @@ fn check(chromium: &Chromium, svg: &str, screen: &[Vec<Cell>], folder: &Path) ->
     let letters = chromium.letters(svg, folder)?;
     layout::check(screen, &letters).map_err(|fault| {
         anyhow!(
-            "{fault:#}; hint: look at `{}` in Chromium. Where every letter is too wide or too narrow, a monospace font \
+            "{fault:#}\nhint: look at `{}` in Chromium. Where every letter is too wide or too narrow, a monospace font \
              is missing (Debian: `fonts-dejavu-core`); else mend `xtask/src/picture/svg.rs`",
             folder.join(browser::MEASURED).display()
         )

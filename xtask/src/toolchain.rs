@@ -107,7 +107,7 @@ pub(crate) fn ensure_component(component: &str) -> Result<()> {
     }
     process::run(Command::new("rustup").args(["component", "add", component])).with_context(|| {
         format!(
-            "`cargo {subcommand}` is missing; hint: `rustup component add {component}`, \
+            "`cargo {subcommand}` is missing\nhint: `rustup component add {component}`, \
              or Debian 12's `rustfmt-web` and `rust-web-clippy`"
         )
     })

@@ -46,7 +46,7 @@ pub(super) fn download(home: &Path) -> Result<Vec<PathBuf>> {
     let plan = planned(&process::stdout(&mut apt.get(&arguments))?, &wanted);
     for name in &wanted {
         if !plan.iter().any(|package| package.name == *name) {
-            bail!("apt would not install `{name}`; hint: `apt-cache policy {name}` says what it knows of it");
+            bail!("apt would not install `{name}`\nhint: `apt-cache policy {name}` says what it knows of it");
         }
     }
     fs::create_dir_all(&apt.archives)?;
@@ -171,7 +171,7 @@ fn sources_list(configured: &str, codename: &str, keyring: Option<&str>) -> Resu
     };
     let Some(main) = mirror_of(codename) else {
         bail!(
-            "apt's sources don't name the suite `{codename}`; hint: Debian's mirror belongs into /etc/apt/sources.list"
+            "apt's sources don't name the suite `{codename}`\nhint: Debian's mirror belongs into /etc/apt/sources.list"
         )
     };
     let security_suite = format!("{codename}-security");
