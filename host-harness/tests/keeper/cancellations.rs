@@ -26,7 +26,7 @@ fn customer() -> Requester {
     }
 }
 
-/// Assets of one order that all have their licenses.
+/// Sets up assets of one order that all have their licenses.
 async fn licensed(record: &Record, quantity: u32) -> Vec<Uuid> {
     let instance = shop(record).await;
     let placed = record

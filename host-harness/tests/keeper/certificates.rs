@@ -9,7 +9,7 @@ use rcgen::{
     PKCS_RSA_SHA256,
 };
 
-/// One RSA key for all certificates of a run: making one takes most of a second.
+/// The RSA key of all certificates of a run: making one takes most of a second.
 pub(crate) static RSA_KEY: LazyLock<KeyPair> =
     LazyLock::new(|| KeyPair::generate_for(&PKCS_RSA_SHA256).unwrap());
 

@@ -1,4 +1,4 @@
-//! How results look: tables for people, JSON for programs.
+//! Results as they are shown: tables for people, JSON for programs.
 
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
@@ -29,7 +29,7 @@ pub(super) fn note(text: impl AsRef<str>) {
     let _ = writeln!(std::io::stderr().lock(), "{}", text.as_ref());
 }
 
-/// A table with a header, as wide as the terminal allows.
+/// Makes a table with a header, as wide as the terminal allows.
 pub(super) fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
     table
@@ -105,7 +105,7 @@ fn activation_link<'a>(asset: &'a Asset, secrets: Option<&'a LicenseSecrets>) ->
     }
 }
 
-/// Assets, for people; with the secrets of those that are to be shown whole.
+/// A table of assets, for people; with the secrets of those that are to be shown whole.
 pub(super) fn asset_table(assets: &[Asset], secrets: &BTreeMap<Uuid, LicenseSecrets>, ids: Ids) -> Table {
     let mut table = table(&[
         "License",

@@ -16,7 +16,7 @@ const GOAL_AT_ONCE: usize = 64;
 /// Rounds whose median is shown. Machines are noisy, and one slow flush of a disk is no figure.
 const ROUNDS: usize = 3;
 
-/// All that was measured.
+/// Figures of order lines.
 pub(super) struct Figures {
     lines: u32,
     rows: Vec<Row>,

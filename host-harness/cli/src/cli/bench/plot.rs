@@ -50,7 +50,7 @@ const MISSED: Ink = Ink {
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
-/// One goal, as a run's JSON has it.
+/// A goal, as a run's JSON has it.
 struct Bar {
     text: String,
     figure: String,

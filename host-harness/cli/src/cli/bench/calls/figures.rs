@@ -17,7 +17,7 @@ const HOLDING_INSTANCES: usize = 1_000;
 
 const KIB: f64 = 1024.0;
 
-/// All that was measured.
+/// Figures of single purchases.
 pub(in super::super) struct Figures {
     pub(super) requests: u32,
     pub(super) rounds: u32,

@@ -21,7 +21,7 @@ const RECORD_MAX: f64 = 10.0;
 
 const MIB: f64 = 1024.0 * 1024.0;
 
-/// All that was measured.
+/// Figures of every size that was measured.
 pub(in super::super) struct Figures {
     pub(super) sizes: Vec<Size>,
 }
