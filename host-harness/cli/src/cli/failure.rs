@@ -1,4 +1,4 @@
-//! Failures of commands: one exit code for each kind of error, and one sentence for each advice, in this program's commands.
+//! Failures of commands: an exit code for each kind of error, a sentence for each advice, in this program's commands.
 
 use std::borrow::Cow;
 use std::str::FromStr;
