@@ -36,16 +36,16 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use self::args::Arguments;
 use self::failure::Failure;
 
-/// How a command ended, as its exit code says.
+/// The end of a command, as its exit code says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ExitStatus {
-    /// 0: it was done.
+    /// 0: what was asked is done.
     Done,
-    /// 1: it was refused. Nothing was changed, but for attempts that are on record.
+    /// 1: the command was refused. Nothing was changed, but for attempts that are on record.
     Refused,
-    /// 2: it was not understood.
+    /// 2: the command line was not understood.
     Usage,
-    /// 3: there was no answer, or none that settles it.
+    /// 3: there was no answer, or none that settles what was asked.
     NoAnswer,
 }
 
@@ -65,7 +65,7 @@ pub(crate) async fn run(command_line: impl IntoIterator<Item = std::ffi::OsStrin
     let arguments = match Arguments::try_parse_from(command_line) {
         Ok(arguments) => arguments,
         Err(error) => {
-            // Nothing is left to be told of a terminal that is gone.
+            // An error here means that the terminal is gone, and with it the place to report the error.
             let _ = error.print();
             return match error.kind() {
                 ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitStatus::Done,
@@ -87,8 +87,8 @@ pub(crate) async fn run(command_line: impl IntoIterator<Item = std::ffi::OsStrin
     }
 }
 
-/// Diagnostics go to the standard error, so that results can be piped; traces of calls go to the data directory, and
-/// to a collector where there is one. What is returned is to be dropped last.
+/// Starts the log: diagnostics go to the standard error, so that results can be piped; traces of calls go to the data
+/// directory, and to a collector where there is one. Drop the guard that is returned last.
 fn start_log(arguments: &Arguments) -> Result<Option<TraceGuard>, Failure> {
     // A plugin's warnings are shown by the command's own listener; `-v` shows all that a plugin says.
     let (level, plugin) = match arguments.verbose {
@@ -100,7 +100,7 @@ fn start_log(arguments: &Arguments) -> Result<Option<TraceGuard>, Failure> {
         tracing_subscriber::EnvFilter::new(format!("{level},{plugin}sqlx=warn,hyper=info,rustls=info"))
     });
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    // `NO_COLOR` is heard without us. Elsewhere than on a terminal colors are in the way, and cost each call a microsecond.
+    // The library heeds `NO_COLOR`. Elsewhere than on a terminal colors are in the way, and cost each call a microsecond.
     let lines = match std::io::stderr().is_terminal() {
         true => lines,
         false => lines.with_ansi(false),

@@ -46,13 +46,13 @@ const COMMENT: &str = "what the customer said";
 struct Site {
     record: TestRecord,
     instance: Uuid,
-    /// Installed, and used by nobody.
+    /// Certificates that are installed and that no instance uses yet.
     certificates: [Thumbprint; 2],
-    /// Its license is not bought yet.
+    /// An asset whose license is not bought yet.
     open: Uuid,
-    /// Licensed, and nothing else.
+    /// Assets that have their licenses, and no cancellation yet.
     licensed: [Uuid; 2],
-    /// Their cancellations are asked for.
+    /// Assets with their cancellations, which are asked for.
     requested: [(Uuid, Uuid); 3],
     mail: Uuid,
     pfx: Vec<u8>,
@@ -93,7 +93,7 @@ impl Site {
         }
     }
 
-    /// Does an act, and says what it is on.
+    /// Does an act, and returns its subject.
     async fn perform(&self, act: Act, actor: &Actor) -> Result<Subject, Box<dyn Error>> {
         let record: &Record = &self.record;
         let [withdrawn, declined, confirmed] = self.requested;
@@ -216,7 +216,7 @@ impl Site {
         }
     }
 
-    /// What is on record about an act that was just done.
+    /// The detail that must be on record about an act that was just done.
     async fn detail(&self, act: Act, subject: &Subject) -> Value {
         match act {
             Act::CreateInstance => json!({ "name": "another", "currency": "USD" }),
@@ -256,7 +256,7 @@ impl Site {
     }
 }
 
-/// What is behind an error.
+/// The innermost cause of an error.
 fn cause(error: &dyn Error) -> String {
     error.source().map_or_else(|| error.to_string(), cause)
 }
@@ -300,7 +300,7 @@ async fn since(record: &Record, after: Option<i64>) -> Vec<RecordedAct> {
     acts(record, filter).await
 }
 
-/// Everything in the database, row by row.
+/// All rows of the database.
 async fn rows(record: &TestRecord) -> Vec<String> {
     let url = record.path().join(RECORD_FILE);
     let mut connection = SqliteConnection::connect(url.to_str().unwrap()).await.unwrap();
@@ -376,7 +376,7 @@ async fn an_act_that_is_refused_or_changes_nothing_leaves_none() {
         site.perform(act, &actor()).await.unwrap();
     }
     let before = rows(&site.record).await;
-    // Each of them is done already, or can't be done twice.
+    // These acts are done already, or can't be done twice.
     let answered = [Act::ImportCertificate, Act::SetPrice, Act::PlaceOrder];
     for act in answered {
         site.perform(act, &actor()).await.unwrap();

@@ -16,7 +16,7 @@ use crate::orders::{begin, license, order, problem, shop};
 use crate::record::{TestRecord, actor};
 
 const COMMENT: &str = "not needed";
-/// Beyond the time of any test.
+/// A moment beyond the time of any test.
 const LATER_MS: i64 = i64::MAX;
 
 fn customer() -> Requester {
@@ -26,7 +26,7 @@ fn customer() -> Requester {
     }
 }
 
-/// Assets of one order that all have their licenses.
+/// Sets up assets of one order that all have their licenses.
 async fn licensed(record: &Record, quantity: u32) -> Vec<Uuid> {
     let instance = shop(record).await;
     let placed = record
@@ -66,7 +66,7 @@ async fn asset(record: &Record, asset: Uuid) -> Asset {
     record.asset(asset).await.unwrap().unwrap()
 }
 
-/// What was credited, in minor units.
+/// Credits per asset, in minor units.
 async fn credited(record: &Record) -> Vec<(Uuid, i64)> {
     let credits = record
         .credits(&BillingFilter::default(), &Page::all())
@@ -79,7 +79,7 @@ async fn credited(record: &Record) -> Vec<(Uuid, i64)> {
     credits.collect()
 }
 
-/// The return of a cancellation, taken by a worker of that name.
+/// Takes the return of a cancellation for a worker.
 async fn taken(record: &Record, worker: Uuid, cancellation: &Cancellation) -> TakenReturn {
     record
         .take_return(worker, cancellation.id)
@@ -88,7 +88,7 @@ async fn taken(record: &Record, worker: Uuid, cancellation: &Cancellation) -> Ta
         .unwrap()
 }
 
-/// One attempt by a worker, with its outcome.
+/// Makes one attempt at a return, by a worker of its own, with this outcome.
 async fn attempted(record: &Record, cancellation: &Cancellation, outcome: ReturnOutcome) -> Cancellation {
     let taken = taken(record, Uuid::new_v4(), cancellation).await;
     let begun = record.begin_return(&taken).await.unwrap();
@@ -241,7 +241,7 @@ async fn an_asset_has_one_open_cancellation() {
                 .unwrap();
         }
     }
-    // The database itself refuses it, whatever a program believes.
+    // The database itself refuses a second open cancellation, whatever a program believes.
     let file = record.path().join(RECORD_FILE);
     let mut database = SqliteConnection::connect(&file.display().to_string())
         .await
@@ -379,7 +379,7 @@ async fn a_refused_return_leaves_the_asset_and_the_bill_as_they_were() {
     assert!(ended.ended_at_ms.is_some());
     assert_eq!(asset(&record, id).await, before);
     assert_eq!(credited(&record).await, []);
-    // It may be asked for again, and is another return then.
+    // The license may be returned again, which is another return.
     let next = returning(&record, id).await;
     assert_eq!(next.number, 2);
     assert_ne!(
@@ -464,7 +464,7 @@ async fn an_attempt_knows_what_became_of_those_before_it() {
             .await
             .unwrap();
     }
-    // What another cancellation of the asset tried is its own.
+    // Attempts at one cancellation of an asset do not count for the next.
     let next = returning(&record, id).await;
     let taken = taken(&record, worker, &next).await;
     assert_eq!(
@@ -493,7 +493,7 @@ async fn a_crash_during_a_return_leaves_the_intent_and_the_next_worker_asks_firs
     let error = next.begin_return(&not_its).await.unwrap_err();
     assert!(matches!(error, BeginReturnError::NotTaken { .. }), "{error:?}");
 
-    // It dies, and its lease runs out.
+    // The worker dies, and its lease runs out.
     let dead_id = dead.id();
     drop(dead);
     let file = record.path().join(RECORD_FILE);
@@ -542,7 +542,7 @@ async fn due_returns_are_shared_among_workers_and_those_of_an_excluded_instance_
     all.sort();
     expected.sort();
     assert_eq!(all, expected);
-    // One lets go, the other ends: what they had is free.
+    // One worker lets go of its return, the other ends: the returns that they had are free.
     record.leave_return(&second[0], 0).await.unwrap();
     record.end_worker(one).await.unwrap();
     let again = record.take_returns(two.id(), 10, None, &[]).await.unwrap();
@@ -709,7 +709,7 @@ async fn licenses_in_use_are_asked_about_in_turn_and_not_more_often_than_told() 
     let excluded = record.assets_to_refresh(LATER_MS, 10, &[instance]).await;
     assert!(excluded.unwrap().is_empty());
 
-    // Redeemed, cancelled, and one that was asked about in vain.
+    // One license is redeemed, one is cancelled, and one was asked about in vain.
     record.begin_refresh(ids[0]).await.unwrap();
     record
         .finish_refresh(ids[0], LicenseTokenStatus::Redeemed, ReturnStatus::None)
@@ -765,7 +765,7 @@ async fn a_license_that_was_given_back_before_it_was_heard_of_is_neither_charged
         []
     );
 
-    // An operator cancels it, and there is nothing to credit.
+    // The operator cancels the asset, and there is nothing to credit.
     let made = returning(&record, id).await;
     let done = attempted(&record, &made, ReturnOutcome::Returned).await;
     assert_eq!(done.state, CancellationState::Done);

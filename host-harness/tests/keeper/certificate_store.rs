@@ -18,7 +18,7 @@ async fn import(record: &Record, pfx: &[u8], code: &str) -> Result<InstalledCert
         .await
 }
 
-/// Why a file is refused; nothing may be stored then.
+/// The error that refuses a file; nothing may be stored then.
 async fn refusal(pfx: &[u8], code: &str) -> ImportError {
     let record = TestRecord::open().await;
     let error = import(&record, pfx, code).await.unwrap_err();
@@ -522,7 +522,7 @@ async fn nothing_secret_is_in_clear_in_the_data_directory_or_in_debug_output() {
         .unwrap();
 
     let der = RSA_KEY.serialize_der();
-    // The innermost bytes of the key, so that no other wrapping hides it; the file's last are its MAC.
+    // The innermost bytes of the key, which no other wrapping hides; the file's last bytes are its MAC.
     let private_exponent = &der[der.len() / 3..der.len() / 3 + 48];
     let body: String = made.key.lines().filter(|line| !line.starts_with('-')).collect();
     let secrets: Vec<(&str, Vec<u8>)> = vec![
@@ -552,7 +552,7 @@ async fn nothing_secret_is_in_clear_in_the_data_directory_or_in_debug_output() {
     );
     let mut places = files_of(record.path());
     assert!(places.iter().any(|(name, _)| name.contains("record.db")));
-    // The search finds what is there in clear.
+    // The search must find what is there in clear.
     let clear = |needle: &[u8]| places.iter().any(|(_, bytes)| contains(bytes, needle));
     assert!(clear(&made.leaf_der[..48]), "the certificate itself is public");
     places.push(("Debug".to_owned(), debug.into_bytes()));
@@ -603,7 +603,7 @@ fn altered_and_truncated_files_never_panic_and_import_nothing_but_what_was_in_th
         file.truncate(cut.unwrap_or(usize::MAX));
         match runtime.block_on(import(&record, &file, "code")) {
             Err(error) => prop_assert!(matches!(error, ImportError::Inspect(InspectError::Pfx(_))), "{error:?}"),
-            // Not every byte means something: the parameter beside the MAC's algorithm, for one.
+            // Some bytes mean nothing: the parameter beside the MAC's algorithm, for one.
             Ok(installed) => prop_assert_eq!(installed.thumbprint, thumbprint),
         }
     });

@@ -9,7 +9,7 @@ use rcgen::{
     PKCS_RSA_SHA256,
 };
 
-/// One RSA key for all certificates of a run: making one takes most of a second.
+/// The RSA key of all certificates of a run: making one takes most of a second.
 pub(crate) static RSA_KEY: LazyLock<KeyPair> =
     LazyLock::new(|| KeyPair::generate_for(&PKCS_RSA_SHA256).unwrap());
 
@@ -22,7 +22,7 @@ pub(crate) struct Made {
     pub(crate) chain_der: Vec<Vec<u8>>,
 }
 
-/// What a client's certificate of a test asks for.
+/// Parameters of a client's certificate.
 pub(crate) fn client_params(name: &str) -> CertificateParams {
     let mut params = CertificateParams::new(vec![format!("{name}.example.test")]).unwrap();
     params.distinguished_name.push(DnType::CommonName, name);
@@ -32,7 +32,7 @@ pub(crate) fn client_params(name: &str) -> CertificateParams {
     params
 }
 
-/// A certificate under an intermediate authority under a root.
+/// Makes a certificate under an intermediate authority under a root.
 pub(crate) fn make(params: &CertificateParams, key: &KeyPair) -> Made {
     let authority = |name: &str| {
         let mut params = CertificateParams::new(Vec::new()).unwrap();

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::orders::{begin, license, order, problem, sell, shop};
 use crate::record::{TestRecord, actor};
 
-/// A shop and so many orders in it, each of `units` of one product.
+/// Sets up a shop and places so many orders in it, each of `units` of one product.
 pub(crate) async fn orders(record: &Record, orders: u32, units: u32) -> Vec<Order> {
     let instance = shop(record).await;
     let mut placed = Vec::new();
@@ -241,7 +241,7 @@ async fn a_record_that_can_not_charge_takes_no_license_either() {
     assert_eq!(record.invoice(placed.id).await.unwrap().unwrap().number, 1);
 }
 
-/// Does something to a record behind its back.
+/// Runs a statement on a record's database behind the record's back.
 pub(crate) async fn execute(path: &std::path::Path, statement: &'static str) {
     use sqlx::ConnectOptions as _;
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path);

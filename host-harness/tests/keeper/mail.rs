@@ -42,7 +42,7 @@ impl Shop {
         }
     }
 
-    /// One that sends through a mail server.
+    /// Opens a shop that sends through a mail server.
     async fn with(server: &MailServer) -> Self {
         let shop = Self::open().await;
         shop.host
@@ -129,7 +129,7 @@ fn html(message: &Message<'_>) -> String {
     message.body_html(0).unwrap().into_owned()
 }
 
-/// The names of a message's header fields, as whoever splits it at line ends sees them.
+/// The names of a message's header fields, as a program that splits it at line ends sees them.
 fn fields(bytes: &[u8]) -> Vec<String> {
     let text = String::from_utf8(bytes.to_vec()).unwrap();
     let (head, _) = text.split_once("\r\n\r\n").unwrap();
@@ -372,7 +372,7 @@ async fn connections_are_used_again_until_the_server_closes_them() {
     let before = server.connections();
     shop.place(3, |_| ()).await;
     server.answers(&[Answer::Refuse, Answer::AcceptAndClose]);
-    // One at a time, so that all go over one connection as long as it lasts.
+    // Mails are sent one at a time, so that all go over one connection as long as it lasts.
     for expected in [refused(1), sent(1), sent(1)] {
         let round = shop.host.send_mails(shop.worker.id(), 1).await.unwrap();
         assert_eq!(round, expected);
@@ -585,7 +585,7 @@ async fn a_template_that_is_broken_later_holds_no_license_back() {
         ..server.settings()
     };
     shop.host.configure_mail(settings, &actor()).await.unwrap();
-    // A name that there is not.
+    // A placeholder that does not exist.
     std::fs::write(own.join("de/welcome.txt"), "Hier:\n{{ produkt_key }}").unwrap();
     shop.place(1, speaks("de")).await;
     assert_eq!(shop.send().await, sent(1));
@@ -614,7 +614,7 @@ async fn into_a_directory_each_mail_is_written_once_and_for_its_owner_only() {
     };
     shop.host.configure_mail(settings, &actor()).await.unwrap();
     let assets = shop.place(3, |_| ()).await;
-    // Written before a crash, which the record does not know of.
+    // A file written before a crash, unknown to the record.
     let written = directory.join(format!("welcome-{}.eml", assets[0]));
     std::fs::write(&written, "before the crash").unwrap();
     assert_eq!(shop.send().await, sent(3));
@@ -713,7 +713,7 @@ async fn a_mail_whose_license_is_given_back_while_it_waits_for_its_turn_is_not_s
     let server = MailServer::start(Offer::default()).await;
     let shop = Shop::with(&server).await;
     shop.place(5, |_| ()).await;
-    // As soon as a worker has taken it.
+    // The license is given back as soon as a worker has taken its mail.
     let given_back = "CREATE TRIGGER given_back AFTER UPDATE OF worker ON mails WHEN NEW.worker IS NOT NULL
         BEGIN UPDATE mails SET state = 'withdrawn', worker = NULL WHERE id = NEW.id; END";
     execute(&shop.path("bss").join(RECORD_FILE), given_back).await;

@@ -1,4 +1,4 @@
-//! What the host keeps between calls: certificates, instances, products, orders and assets.
+//! Tests of what the host keeps between calls: certificates, instances, products, orders and assets.
 
 #![expect(
     clippy::expect_used,

@@ -113,7 +113,7 @@ async fn a_line_is_not_attempted_before_its_time_and_not_for_an_instance_that_re
     assert!(take(&record, &worker, 1).await.is_empty());
     let open = record.outstanding(&AssetSelection::default()).await.unwrap();
     assert_eq!((open.assets, open.taken, open.next_due_at_ms), (1, 0, Some(far)));
-    // An operator need not wait.
+    // An operator's retry need not wait.
     record.retry_asset(taken[0].asset_id, &actor()).await.unwrap();
     assert_eq!(take(&record, &worker, 1).await[0].attempt.number, 2);
 }
@@ -128,7 +128,7 @@ async fn many_ends_at_once_are_each_written_and_answered() {
         .iter()
         .enumerate()
         .map(|(index, taken)| {
-            // One in four belongs to another purchase, and must not keep the others from being written.
+            // Every fourth license belongs to another purchase, and must not keep the others from being written.
             let purchase = match index % 4 {
                 0 => Uuid::new_v4(),
                 _ => taken.attempt.client_transaction_id,

@@ -73,7 +73,7 @@ async fn one_asset(record: &Record) -> Uuid {
         .asset_id
 }
 
-/// Takes an asset as a worker does, which then goes: what follows finds it free, and the attempt not ended.
+/// Begins an attempt as a worker that then ends: the asset is left free, and the attempt not ended.
 pub(crate) async fn begin(record: &Record, asset: Uuid) -> BegunAttempt {
     take(record, asset).await.expect("it can be taken")
 }
@@ -90,7 +90,7 @@ async fn take(record: &Record, asset: Uuid) -> Option<BegunAttempt> {
     taken.first().map(|taken| taken.attempt)
 }
 
-/// How many assets of an order have no license and have not failed.
+/// Counts the assets of an order that have no license and have not failed.
 async fn open_assets(record: &Record, order: Uuid) -> u64 {
     let taking = AssetSelection {
         order: Some(order),
@@ -99,7 +99,7 @@ async fn open_assets(record: &Record, order: Uuid) -> u64 {
     record.outstanding(&taking).await.unwrap().assets
 }
 
-/// The secrets of an asset's license. None: it has no license.
+/// The secrets of an asset's license. `None` when it has no license.
 async fn secrets(record: &Record, asset: Uuid) -> Option<LicenseSecrets> {
     record.license_secrets(&[asset]).await.unwrap().remove(&asset)
 }

@@ -126,7 +126,7 @@ async fn what_a_worker_had_is_free_when_it_has_ended_or_died_and_not_before() {
     record.end_worker(first).await.unwrap();
     assert_eq!(take_one(&record, &second).await.id, taken.id);
 
-    // Its process is gone, and so is its lease.
+    // The second worker's process is gone, and so is its lease.
     drop(second);
     execute(
         &record.path().join("record.db"),

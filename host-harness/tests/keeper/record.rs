@@ -13,7 +13,7 @@ use bss_model::{
 };
 use bss_record::{Record, RecordError};
 
-/// A record in a directory of its own, which goes with it.
+/// A record in a directory of its own, which is removed with it.
 pub(crate) struct TestRecord {
     record: Record,
     directory: tempfile::TempDir,
@@ -30,7 +30,7 @@ impl TestRecord {
         self.directory.path()
     }
 
-    /// The same record, as another process sees it.
+    /// Opens the record again, as another process would.
     pub(crate) async fn opened_again(&self) -> Record {
         Record::open(self.path()).await.unwrap()
     }
@@ -44,7 +44,7 @@ impl Deref for TestRecord {
     }
 }
 
-/// Who acts where it does not matter who does.
+/// An actor for tests in which it does not matter who acts.
 pub(crate) fn actor() -> Actor {
     Actor::operator("test")
 }

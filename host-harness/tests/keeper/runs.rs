@@ -170,7 +170,7 @@ async fn a_run_whose_process_died_has_failed_and_can_be_started_again() {
         "{log:?}"
     );
 
-    // The dead one was only asleep: whatever it still tries is refused, and changes nothing.
+    // The process taken for dead was only asleep: whatever it still tries is refused, and changes nothing.
     let late = record
         .complete_services_run(dead, gone, 1, definition(vec![]), 0)
         .await
@@ -358,7 +358,7 @@ async fn settings_that_were_saved_during_a_run_have_the_next_one_read_everything
     assert_eq!(record.services_state(esd.id).await.unwrap(), "");
 }
 
-/// What an operator and a vendor do to an instance, one after the other.
+/// A step in the life of an instance, taken by its operator, its vendor or the host's process.
 #[derive(Clone, Debug)]
 enum Step {
     /// A catalog is read to its end, in a language: per code, how often it was renamed and its offer URI moved.
@@ -389,7 +389,7 @@ fn offered(language: usize, code: u8, renamed: u8, moved: u8) -> NewProduct {
     offered
 }
 
-/// What must be stored.
+/// A model of what must be stored.
 #[derive(Default)]
 struct Model {
     products: BTreeMap<String, Product>,

@@ -207,7 +207,7 @@ async fn a_hundred_thousand_products_take_seconds() {
             .map(|i| product(&format!("offer-{i:06}"), &format!("{name} {i}")))
             .collect()
     };
-    // Generous, since tests run without optimization and beside others: each step takes 3 seconds alone.
+    // A generous limit, since tests run without optimization and beside others: each step takes 3 seconds alone.
     let limit = Duration::from_secs(15);
     let started = Instant::now();
     assert_eq!(apply(&record, id, catalog("Office")).await.new.len(), 100_000);
@@ -235,7 +235,7 @@ fn catalogs() -> impl Strategy<Value = Vec<Vec<NewProduct>>> {
     prop::collection::vec(catalog, 1..8)
 }
 
-/// What the stored products must be after a catalog, and which lists must tell of it.
+/// Applies a catalog to the model of the stored products, and returns the lists that must tell of it.
 fn model_step(model: &mut BTreeMap<String, Product>, catalog: &[NewProduct]) -> Difference {
     let mut difference = Difference::default();
     for (code, known) in model.iter_mut() {

@@ -12,23 +12,23 @@ use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _,
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-/// What the server does about one message.
+/// The server's answer to one message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Answer {
-    /// Takes it.
+    /// Takes the message.
     #[default]
     Accept,
-    /// 450 to its recipient.
+    /// Answers 450 to the message's recipient.
     Defer,
-    /// 550 to its recipient.
+    /// Answers 550 to the message's recipient.
     Refuse,
-    /// 550 to its sender.
+    /// Answers 550 to the message's sender.
     RefuseSender,
-    /// 554 to the message itself, after all of it was read.
+    /// Answers 554 to the message itself, after all of it was read.
     RefuseMessage,
-    /// Takes it, and closes the connection instead of saying so.
+    /// Takes the message, and closes the connection instead of saying so.
     TakeAndDrop,
-    /// Takes it, says so, and closes the connection.
+    /// Takes the message, says so, and closes the connection.
     AcceptAndClose,
 }
 
@@ -36,19 +36,19 @@ pub(crate) enum Answer {
 #[derive(Clone, Debug)]
 pub(crate) struct Taken {
     pub(crate) encrypted: bool,
-    /// As the client sent it, `\0user\0password` in clear.
+    /// The login as the client sent it, `\0user\0password` in clear.
     pub(crate) login: Option<String>,
     pub(crate) from: String,
     pub(crate) to: String,
     pub(crate) bytes: Vec<u8>,
 }
 
-/// What a server offers.
+/// Features that a server offers.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Offer {
     pub(crate) start_tls: bool,
     pub(crate) tls_at_once: bool,
-    /// Whether it lets in whoever logs in.
+    /// Whether every login succeeds; if not, none does.
     pub(crate) lets_in: bool,
 }
 
@@ -123,7 +123,7 @@ impl MailServer {
         }
     }
 
-    /// What it does about the next messages, in this order; then it accepts.
+    /// Sets the answers to the next messages, in this order; later messages are accepted.
     pub(crate) fn answers(&self, answers: &[Answer]) {
         self.state.answers.lock().unwrap().extend(answers);
     }
@@ -140,7 +140,7 @@ impl MailServer {
         self.state.in_clear.lock().unwrap().clone()
     }
 
-    /// Settings that reach it, logged in and by STARTTLS unless it offers TLS at once.
+    /// Settings that reach the server, logged in and by STARTTLS unless the server offers TLS at once.
     pub(crate) fn settings(&self) -> MailSettings {
         MailSettings {
             from: "Shop <shop@host.example>".to_owned(),
@@ -165,7 +165,7 @@ impl MailServer {
     }
 }
 
-/// What the shop logs in with.
+/// The password that the shop logs in with.
 pub(crate) const PASSWORD: &str = "correct horse battery staple";
 
 async fn serve(state: Arc<State>, stream: TcpStream) {
@@ -183,7 +183,7 @@ async fn serve(state: Arc<State>, stream: TcpStream) {
     }
 }
 
-/// Answers line by line. What is left of the connection comes back if the client wants TLS on it.
+/// Answers line by line. Returns the stream if the client wants TLS on it.
 async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
     state: &State,
     stream: S,
@@ -233,7 +233,7 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
     }
 }
 
-/// What a line of the client asks for.
+/// The server's reaction to a line of the client.
 enum Step {
     Say(String),
     StartTls,
@@ -241,7 +241,7 @@ enum Step {
     Leave,
 }
 
-/// What is known of a client and its current message.
+/// A client and its current message, as far as they are known.
 #[derive(Default)]
 struct Session {
     encrypted: bool,
@@ -252,7 +252,7 @@ struct Session {
 }
 
 impl Session {
-    /// None: the line makes no sense, and neither does going on.
+    /// Reads one line of the client. `None` when it makes no sense, and neither does going on.
     fn step(&mut self, state: &State, line: &str) -> Option<Step> {
         let command = line.split([' ', ':']).next()?.to_ascii_uppercase();
         let reply = match command.as_str() {
@@ -316,7 +316,7 @@ async fn read_line<S: AsyncRead + Unpin>(stream: &mut BufReader<S>) -> Option<St
     (read > 0).then(|| String::from_utf8_lossy(&line).trim_end().to_owned())
 }
 
-/// A message up to the line that is a dot, with the dots that were doubled undone (RFC 5321 section 4.5.2).
+/// Reads a message up to the line that is a dot, with the dots that were doubled undone (RFC 5321 section 4.5.2).
 async fn read_message<S: AsyncRead + Unpin>(stream: &mut BufReader<S>) -> Option<Vec<u8>> {
     let mut message = Vec::new();
     loop {

@@ -7,7 +7,7 @@ use bss_record::RECORD_FILE;
 use host_harness::{Host, WorkOptions};
 use sqlx::SqlitePool;
 
-/// How long a worker may take to notice; it looks several times a second.
+/// Time that a worker may take to notice; it looks several times a second.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 async fn database(data_dir: &Path) -> SqlitePool {

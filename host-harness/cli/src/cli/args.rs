@@ -1,4 +1,4 @@
-//! What can be asked on the command line, and the help that says so.
+//! The command line's arguments, and the help that explains them.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -111,7 +111,7 @@ pub(super) enum Command {
 }
 
 impl Command {
-    /// Whether it works on the data directory, and so may call the plugin.
+    /// Tells whether the command works on the data directory, and so may call the plugin.
     pub(super) fn opens_host(&self) -> bool {
         !matches!(
             self,

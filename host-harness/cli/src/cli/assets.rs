@@ -56,7 +56,7 @@ async fn list(host: &Host, list: ListAssets, json: bool) -> Outcome {
     Ok(ExitStatus::Done)
 }
 
-/// The secrets of the licenses that are shown.
+/// Reads the secrets of assets that are to be shown whole.
 pub(super) async fn secrets(
     host: &Host,
     assets: &[Asset],

@@ -75,12 +75,12 @@ struct ServicesArguments {
     offers: Vec<u32>,
 }
 
-/// What the commands measure by themselves.
+/// Sizes that the commands measure unless they are told others.
 const OFFERS: [u32; 4] = [100, 1_000, 10_000, 100_000];
 const LINES: u32 = 2_000;
 const LINES_AT_ONCE: [usize; 3] = [1, 8, 64];
 
-/// How much a run of everything measures.
+/// Sizes of a run of everything.
 struct Sizes {
     services: ServicesArguments,
     orders: OrdersArguments,
@@ -88,7 +88,7 @@ struct Sizes {
 }
 
 impl Sizes {
-    /// What the commands do by themselves.
+    /// Sizes that the commands measure unless they are told others.
     fn full() -> Self {
         Self {
             services: ServicesArguments {
@@ -170,7 +170,7 @@ fn warn_of_debug() {
     }
 }
 
-/// All that can be measured, for programs.
+/// Figures of a run of everything, as programs read them.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Report {
@@ -218,7 +218,7 @@ async fn calls(plugin: &Path, arguments: &CallsArguments, json: bool) -> Result<
     value(&figures.report())
 }
 
-/// This program once more, to run beside.
+/// A command that runs this program once more, beside this process.
 fn this_program(arguments: &[&str]) -> Result<Command, BenchError> {
     let program: PathBuf = std::env::current_exe()
         .map_err(|error| BenchError::unusable(format!("this program can't be found: {error}")))?;

@@ -12,7 +12,7 @@ use super::{ExitStatus, show};
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 
-/// Every command about installed certificates.
+/// Runs the commands about installed certificates.
 pub(super) async fn run(host: &Host, command: CertificateCommand, json: bool) -> Outcome {
     match command {
         CertificateCommand::Show { thumbprint } => show_one(host, &thumbprint, json).await,

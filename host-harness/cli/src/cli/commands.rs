@@ -1,4 +1,4 @@
-//! What each command does: one call of the library, and what is shown of its answer.
+//! Runs each command: one call of the library, and what is shown of its answer.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -93,7 +93,7 @@ pub(super) fn now_ms() -> i64 {
     jiff::Timestamp::now().as_millisecond()
 }
 
-/// What a call tells while it runs, on the standard error.
+/// Shows a call's warnings on the standard error while it runs, and logs its progress.
 pub(super) fn listener() -> CallListener {
     Arc::new(|event| match event {
         CallEvent::Log {
@@ -234,7 +234,7 @@ fn show_form(shown: &view::InstanceForm) {
     }
 }
 
-/// Who the record says made a change: the user who runs the command, through `sudo` or not.
+/// The actor that the record names for a change: the user who runs the command, through `sudo` or not.
 pub(super) fn operator() -> Actor {
     operator_of(|variable| std::env::var(variable).ok())
 }
@@ -266,13 +266,13 @@ async fn instances(host: &Host, json: bool) -> Outcome {
     Ok(ExitStatus::Done)
 }
 
-/// Where a simulator is and how it is reached. Its first line of output.
+/// A simulator's first line of output: where it is and how it is reached.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct SimulatorReady<'a> {
     #[serde(flatten)]
     details: &'a Details,
-    /// A client certificate with its private key, and the code of the file.
+    /// A PFX file with a client certificate and its private key; its code is beside it.
     pfx_file: PathBuf,
     pfx_code: String,
     thumbprint: String,
@@ -280,19 +280,19 @@ struct SimulatorReady<'a> {
     plain_http: Option<PlainHttp>,
 }
 
-/// A way in without certificates.
+/// Addresses that take plain HTTP without a certificate.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct PlainHttp {
     #[serde(flatten)]
     addresses: PlainAddresses,
-    /// The folder with what an adapter signs with.
+    /// The folder with the certificate and the private key that an adapter signs with.
     identity: PathBuf,
     instead_of: String,
 }
 
 async fn simulator(arguments: &SimulatorArguments) -> Outcome {
-    // Absolute, so that what it prints can be used from another directory.
+    // An absolute path, so that what the simulator prints can be used from another directory.
     let directory = std::path::absolute(&arguments.directory).map_err(machine_failure)?;
     let options = SimulatorOptions {
         service_address: arguments.service_address,
@@ -328,7 +328,8 @@ async fn simulator(arguments: &SimulatorArguments) -> Outcome {
     Ok(ExitStatus::Done)
 }
 
-/// A way in without certificates, and what an adapter signs with, as files that only their owner can read.
+/// Opens a way in without certificates, and writes the certificate and the private key that an adapter signs with.
+/// A key file that is new can be read by its owner only.
 async fn open_to_all(
     simulator: &mut Simulator,
     lent: &IssuedCertificate,

@@ -87,7 +87,7 @@ pub(super) async fn run(plugin: &Path, arguments: &DemoArguments, json: bool) ->
     status
 }
 
-/// What the demo has made, and what the simulator saw of it.
+/// Results of the demo, and what the simulator saw of it.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct DemoResult {
@@ -209,7 +209,7 @@ async fn stage<const N: usize>(
     Ok(form)
 }
 
-/// Two licenses of the first product and one of the second, as a customer of this country would buy them.
+/// Orders two licenses of the first product and one of the second, as a customer of this country would buy them.
 async fn order(host: &Host, steps: &Steps) -> Result<Vec<Asset>, Failure> {
     let instance = host.named_instance(INSTANCE).await?;
     let products = host
@@ -261,7 +261,7 @@ async fn order(host: &Host, steps: &Steps) -> Result<Vec<Asset>, Failure> {
     for reason in show::asset_reasons(&assets) {
         steps.detail("not bought", &reason);
     }
-    // From the record, as the next run of the program would see them.
+    // Assets are read from the record, as the next run of the program would see them.
     let filter = AssetFilter {
         order: Some(order.id),
         ..AssetFilter::default()
@@ -270,12 +270,12 @@ async fn order(host: &Host, steps: &Steps) -> Result<Vec<Asset>, Failure> {
     Ok(assets?.rows)
 }
 
-/// Who the demo's record says acted.
+/// The actor in the demo's record.
 fn actor() -> Actor {
     Actor::operator("demo")
 }
 
-/// Makes a product one that can be ordered, as its operator would.
+/// Activates a product at a price, so that it can be ordered, as its operator would.
 async fn sell(host: &Host, instance: &Instance, product: &Product, minor_units: i64) -> Result<(), Failure> {
     let codes = [product.offered.code.clone()];
     let price = Price {
@@ -302,7 +302,7 @@ fn allows(product: &Product, quantity: u32) -> bool {
         && product.offered.max_quantity.is_none_or(|max| quantity <= max)
 }
 
-/// What the other side knows.
+/// Connections and licenses as the simulator knows them.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ServerSeen {
@@ -326,7 +326,8 @@ impl ServerSeen {
     }
 }
 
-/// Done only if every license that was issued is on record and the other way round, bought by the right identity.
+/// Compares the record with the simulator's ledger. The demo is done only if every license that was issued is on
+/// record and the other way round, bought by the right identity.
 fn compare(
     assets: &[Asset],
     secrets: &BTreeMap<Uuid, LicenseSecrets>,

@@ -1,4 +1,4 @@
-//! How a command fails: one exit code for each kind of error, and one sentence for each advice, in this program's commands.
+//! Failures of commands: an exit code for each kind of error, a sentence for each advice, in this program's commands.
 
 use std::borrow::Cow;
 use std::str::FromStr;
@@ -20,7 +20,7 @@ impl From<ErrorKind> for ExitStatus {
     }
 }
 
-/// What to do about an error, in this program's commands. Without a period at its end.
+/// Words advice in this program's commands, without a period at its end.
 pub(super) fn words(advice: &Advice) -> Cow<'static, str> {
     let words = match advice {
         Advice::Say(sentence) => return sentence.clone(),
@@ -97,7 +97,7 @@ pub(super) fn words(advice: &Advice) -> Cow<'static, str> {
     words.into()
 }
 
-/// What a person or a program is told of a command that did not do what was asked.
+/// The failure of a command, as a person or a program is told of it.
 pub(super) struct Failure {
     pub(super) status: ExitStatus,
     kind: ErrorKind,
@@ -107,9 +107,9 @@ pub(super) struct Failure {
     problems: Vec<FormProblem>,
 }
 
-/// One thing that is wrong with what was given.
+/// A problem with what was given.
 struct FormProblem {
-    /// The field that it is about, with its label. `None`: it is about the whole.
+    /// The field's id and label. `None` when the problem is about the whole.
     field: Option<(String, String)>,
     problem: Problem,
 }
@@ -121,7 +121,7 @@ impl<E: Diagnose + 'static> From<E> for Failure {
 }
 
 impl Failure {
-    /// An error with its causes, its advice as a hint.
+    /// Makes a failure of an error with its causes; the error's advice becomes a hint.
     pub(super) fn of(error: &(impl Diagnose + 'static)) -> Self {
         let diagnosis = error.diagnosis();
         let failure = Self::new(diagnosis.kind, diagnosis.code, with_causes(error));
@@ -146,12 +146,12 @@ impl Failure {
         }
     }
 
-    /// A command line that says one thing and its opposite.
+    /// A command line that contradicts itself.
     pub(super) fn usage(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Invalid, "usage", message).on_the_command_line()
     }
 
-    /// The same failure, of what was given on the command line.
+    /// Gives the failure the exit code of a command line that was not understood.
     pub(super) fn on_the_command_line(self) -> Self {
         Self {
             status: ExitStatus::Usage,
@@ -159,19 +159,20 @@ impl Failure {
         }
     }
 
-    /// The same failure with advice.
+    /// Adds advice as a hint.
     pub(super) fn advise(self, advice: &Advice) -> Self {
         self.hint(words(advice))
     }
 
-    /// The same failure with a hint in words. An empty one is none.
+    /// Adds a hint in words; an empty one is left out.
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints
             .extend(Some(hint.into()).filter(|hint| !hint.is_empty()));
         self
     }
 
-    /// The same failure where what is on record settles nothing: the kind of its cause says nothing of what was asked for.
+    /// Makes the failure one without an answer, where what is on record settles nothing: the kind of its cause says
+    /// nothing of what was asked for.
     pub(super) fn unsettled(self) -> Self {
         Self {
             status: ExitStatus::NoAnswer,
@@ -180,7 +181,7 @@ impl Failure {
         }
     }
 
-    /// The same failure, with what was done before it said first.
+    /// Puts what was done before the failure in front of its message.
     pub(super) fn after(self, done: &str) -> Self {
         Self {
             message: format!("{done}: {}", self.message),
@@ -216,7 +217,7 @@ impl Failure {
         }
     }
 
-    /// The same failure, for which the plugin gives the reasons.
+    /// Adds the reasons that the plugin gives; their advice replaces the hints.
     pub(super) fn reasons(self, problems: &[Problem]) -> Self {
         let lines: Vec<String> = problems.iter().map(problem_line).collect();
         let advice = problems.iter().map(|problem| problem.advice.clone());
@@ -267,7 +268,7 @@ impl Failure {
     }
 }
 
-/// This machine is in the way, or what runs on it beside the host.
+/// A failure of this machine, or of what runs on it beside the host.
 pub(super) fn machine_failure(error: impl Into<anyhow::Error>) -> Failure {
     Failure::new(
         ErrorKind::Unavailable,
@@ -276,7 +277,7 @@ pub(super) fn machine_failure(error: impl Into<anyhow::Error>) -> Failure {
     )
 }
 
-/// A value of the command line; of one that is none, with a hint.
+/// Parses a value of the command line; an error that has advice comes with a hint.
 pub(super) fn parsed<T>(text: &str) -> Result<T, String>
 where
     T: FromStr,
@@ -289,7 +290,7 @@ where
         })
 }
 
-/// A file that was named can't be read.
+/// A failure to read a file that was named.
 pub(super) fn unreadable(what: &str, error: &std::io::Error) -> Failure {
     Failure::new(
         ErrorKind::Invalid,
@@ -377,7 +378,7 @@ mod tests {
         Broken(std::io::Error::other("no space"))
     }
 
-    /// One of each case. A case that is missing in `words` does not compile.
+    /// Advice of each case. A case that is missing in `words` does not compile.
     fn advice() -> Vec<Advice> {
         let (instance, asset) = ("esd".to_owned(), Uuid::nil());
         vec![

@@ -8,7 +8,7 @@ use super::commands::{Outcome, listener, operator};
 use super::failure::Failure;
 use super::{ExitStatus, pages, show};
 
-/// Every save: who, when, and what it changed.
+/// Shows every save of an instance's settings: who, when, and what it changed.
 pub(super) async fn history(host: &Host, name: &str, json: bool) -> Outcome {
     let instance = host.named_instance(name).await?;
     let history = pages::all(SortOrder::Ascending, async |page| {
@@ -46,9 +46,9 @@ pub(super) async fn history(host: &Host, name: &str, json: bool) -> Outcome {
     Ok(ExitStatus::Done)
 }
 
-/// Each step on the way to the vendor.
+/// Checks each step on the way to the vendor. A step that did not pass is a failure.
 pub(super) async fn check(host: &Host, name: &str, json: bool) -> Outcome {
-    // Whatever keeps it from being run, nothing is known of the connection.
+    // An error that keeps the check from being run says nothing of the connection.
     let steps = host.check_connection(name, listener()).await;
     let steps = steps.map_err(|error| Failure::from(error).unsettled())?;
     let check = ConnectionCheck::new(name, &steps);
@@ -59,7 +59,7 @@ pub(super) async fn check(host: &Host, name: &str, json: bool) -> Outcome {
     }
 }
 
-/// Has another certificate take over.
+/// Replaces an instance's certificate by another installed one.
 pub(super) async fn rotate_certificate(host: &Host, name: &str, to: Thumbprint, json: bool) -> Outcome {
     let rotation = host.rotate_certificate(name, to, &operator(), listener()).await;
     let rotation = rotation.map_err(|error| rotate_failure(&error, json))?;
@@ -94,7 +94,7 @@ fn rotate_failure(error: &RotateError, json: bool) -> Failure {
     }
 }
 
-/// What a check failed of. None: all steps passed.
+/// The failure of a check, at its first step that did not pass. `None` when all steps passed.
 fn step_failure(steps: &[Step], what: &str) -> Option<Failure> {
     let step = steps.iter().find(|step| step.result != StepResult::Passed)?;
     let message = format!("{what}, at step `{}`", step.id);

@@ -17,7 +17,7 @@ use super::commands::{Outcome, operator};
 use super::failure::{Failure, machine_failure, unreadable, words};
 use super::{ExitStatus, pages, show};
 
-/// The environment variable that holds what a user logs in to the mail server with.
+/// The environment variable with the password for the mail server.
 const PASSWORD_VARIABLE: &str = "BSS_SMTP_PASSWORD";
 
 #[derive(Debug, Subcommand)]

@@ -56,9 +56,9 @@ async fn place(host: &Host, place: PlaceOrder, json: bool) -> Outcome {
     }
     let order = host.place_order(&place.instance, request, &operator()).await?;
     if place.wait {
-        // Said before anything can interrupt it.
+        // The order's id is shown before anything can interrupt the purchase.
         show::note(format!("order {} is placed", order.id));
-        // The order stands, whatever comes now: nobody is to place it again.
+        // The order stands, whatever fails from here on: it must not be placed again.
         let not_gone_on = |error: PlaceError| {
             let placed = format!("order {} is placed, and can't be gone on with now", order.id);
             let next = Advice::ResumeOrder { order: order.id };
@@ -97,7 +97,7 @@ async fn resume(host: &Host, order: Uuid, json: bool) -> Outcome {
     settled(host, order, json).await
 }
 
-/// Shows an order, and ends as it stands.
+/// Shows an order, and fails unless all of its licenses are bought.
 async fn settled(host: &Host, order: Uuid, json: bool) -> Outcome {
     match show_order(host, order, json).await? {
         Settlement::Licensed => Ok(ExitStatus::Done),

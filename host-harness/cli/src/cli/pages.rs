@@ -6,7 +6,7 @@ use host_harness::RecordError;
 /// Rows per page: few enough that the record is not read for long at a time.
 const ROWS: u32 = 1_000;
 
-/// All rows of a list.
+/// Reads all rows of a list, page after page.
 pub(super) async fn all<T>(
     order: SortOrder,
     read: impl AsyncFn(&Page) -> Result<Rows<T>, RecordError>,

@@ -10,7 +10,7 @@ use p12_keystore::{Certificate, KeyStore, KeyStoreEntry, PrivateKey, PrivateKeyC
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-/// What made a PFX file.
+/// The maker of a PFX file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Maker {
     OpenSsl,
@@ -34,7 +34,8 @@ pub(super) fn write(issued: &IssuedCertificate, code: &str, file: &Path) -> anyh
     Ok(maker)
 }
 
-/// The key goes through a pipe and the code through the environment: neither is ever in a file or an argument.
+/// Writes a PFX file with OpenSSL. The key goes through a pipe and the code through the environment: neither is ever in
+/// clear in a file, or in an argument.
 fn with_openssl(issued: &IssuedCertificate, code: &str, file: &Path) -> anyhow::Result<()> {
     let mut openssl = Command::new("openssl")
         .args([

@@ -1,4 +1,4 @@
-//! `product …`: what the operator decides about products; and how products look.
+//! `product …`: the operator's decisions about products; and how products look.
 
 use std::collections::BTreeMap;
 
@@ -143,16 +143,16 @@ async fn set_prices(host: &Host, instance: &str, codes: &[String], price: &Price
     Ok(ExitStatus::Done)
 }
 
-/// A product as it is shown: with its prices, and with what a run did to it.
+/// A product to be shown: with its prices, and with what a run did to it.
 pub(super) struct ShownProduct<'a> {
     pub(super) product: &'a Product,
     pub(super) prices: &'a [Price],
-    /// None: no run was asked for.
+    /// `None` when no run was asked for.
     pub(super) differences: Option<Vec<&'a ProductDifference>>,
 }
 
 impl ShownProduct<'_> {
-    /// For programs, as a product of an instance.
+    /// The product as programs read it, as one of an instance.
     pub(super) fn view(&self, instance: &Instance) -> view::Product {
         let view = view::Product::new(instance, self.product, self.prices);
         match &self.differences {
@@ -162,7 +162,7 @@ impl ShownProduct<'_> {
     }
 }
 
-/// Products with their prices, and with what a run did to them where one is given.
+/// Products with their prices; with a run's differences, only the products that these are about.
 pub(super) fn shown<'a>(
     products: &'a [Product],
     prices: &'a BTreeMap<String, Vec<Price>>,
@@ -186,7 +186,7 @@ pub(super) fn shown<'a>(
     shown.collect()
 }
 
-/// Products, for people.
+/// A table of products, for people.
 pub(super) fn product_table(products: &[ShownProduct<'_>]) -> Table {
     let with_run = products.iter().any(|shown| shown.differences.is_some());
     let mut header = vec!["Code", "Name", "Quantity", "Returnable", "Price", "State"];

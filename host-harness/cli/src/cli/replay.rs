@@ -21,7 +21,7 @@ pub(super) struct ReplayArguments {
     file: PathBuf,
 }
 
-/// What writes a recording.
+/// Creates a recorder that writes into a file.
 pub(super) fn recorder(file: &Path) -> Result<Recorder, Failure> {
     Recorder::create(file).map_err(|error| {
         let message = format!("recording `{}` can't be made: {error}", file.display());

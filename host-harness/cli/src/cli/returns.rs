@@ -129,7 +129,7 @@ async fn cancel(host: &Host, asked: CancelAsset, json: bool) -> Outcome {
     returned(host, cancellation.id, json).await
 }
 
-/// Attempts the return, and tells how it ended.
+/// Attempts the return, and tells how the attempt ended.
 async fn returned(host: &Host, cancellation_id: Uuid, json: bool) -> Outcome {
     let ran = host.run_return(cancellation_id, listener()).await;
     let ran = ran.map_err(|error| Failure::from(error).unsettled())?;
@@ -144,7 +144,7 @@ async fn last_cancellation(host: &Host, asset_id: Uuid) -> Result<Uuid, Failure>
     })
 }
 
-/// Where a cancellation stands after what was asked.
+/// Tells where a cancellation stands. A return that was refused or is not settled is a failure.
 async fn ended(host: &Host, cancellation: &Cancellation, json: bool) -> Outcome {
     let asset = cancellation.asset_id;
     if json {
@@ -164,7 +164,7 @@ async fn ended(host: &Host, cancellation: &Cancellation, json: bool) -> Outcome 
         ),
         None => (String::new(), String::new()),
     };
-    // A refusal that leaves it open says nothing of the return before it.
+    // A refusal that leaves the cancellation open says nothing of the return before it.
     let is_unknown = matches!(
         &cancellation.reason,
         Some(reason) if matches!(reason.result, ReturnResult::Unknown | ReturnResult::Refused)
@@ -211,7 +211,7 @@ async fn cancellations(host: &Host, asset: Option<Uuid>, open: bool, json: bool)
         host.record().cancellations(&filter, page).await
     });
     let cancellations = cancellations.await?;
-    // Of a single asset, which has few.
+    // Attempts are read for a single asset only, which has few.
     let mut attempts = Vec::new();
     if asset.is_some() {
         for cancellation in &cancellations {

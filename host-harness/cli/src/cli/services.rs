@@ -21,7 +21,7 @@ use super::failure::{Failure, machine_failure};
 use super::products::{product_table, shown};
 use super::{ExitStatus, pages, show};
 
-/// Between two plain lines about progress, so that a log file stays readable.
+/// Time between two plain lines about progress, so that a log file stays readable.
 const PLAIN_LINE: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Subcommand)]
@@ -113,7 +113,7 @@ pub(super) async fn run(host: &Host, command: ServicesCommand, json: bool) -> Ou
     }
 }
 
-/// Who asks the program to end. Listens from the start, so that nobody is missed between two runs.
+/// Signals that ask the program to end. They are listened for from the start, so that none is missed between two runs.
 pub(super) struct Interruption {
     interrupt: Signal,
     terminate: Signal,
@@ -127,7 +127,7 @@ impl Interruption {
         })
     }
 
-    /// Ends when somebody asks.
+    /// Waits until a signal asks the program to end.
     pub(super) async fn asked(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
@@ -150,7 +150,7 @@ async fn fetch(host: &Host, instance: &str, json: bool) -> Outcome {
     Ok(ExitStatus::Done)
 }
 
-/// Executes a run to its end, or until somebody asks the program to end.
+/// Executes a run to its end, or until a signal asks the program to end.
 async fn execute(
     host: &Host,
     begun: &BegunRun,
@@ -168,7 +168,7 @@ async fn execute(
     ended
 }
 
-/// Somebody has asked the program to end while a run was under way.
+/// The failure when the program was asked to end while a run was under way.
 pub(super) fn interrupted(run: Uuid) -> Failure {
     let message = format!("run {run} was interrupted; nothing of it was applied");
     Failure::new(ErrorKind::Unavailable, "interrupted", message)
@@ -206,7 +206,7 @@ pub(super) fn run_line(run: &CompletedRun) -> String {
     )
 }
 
-/// How far a run is: a bar on a terminal, lines elsewhere, always on the standard error.
+/// Progress of a run: a bar on a terminal, lines elsewhere, always on the standard error.
 struct Progress {
     bar: Option<ProgressBar>,
 }
@@ -337,7 +337,7 @@ fn remark(run: &RecordedRun) -> String {
     }
 }
 
-/// A run of an instance, for programs.
+/// A run of an instance, as programs read it.
 pub(super) async fn run_view(host: &Host, run: Uuid, instance: &str) -> Result<view::ServicesRun, Failure> {
     let run = named_run(host, run).await?;
     Ok(view::ServicesRun::new(&run, instance))
@@ -354,7 +354,7 @@ async fn named_run(host: &Host, run: Uuid) -> Result<RecordedRun, Failure> {
     })
 }
 
-/// The lines of a run's log, and one for each product that it changed.
+/// Shows the lines of a run's log, and one for each product that the run changed.
 async fn log(host: &Host, run: Uuid, json: bool) -> Outcome {
     let run = named_run(host, run).await?;
     let lines = pages::all(SortOrder::Ascending, async |page| {
@@ -416,7 +416,7 @@ async fn products(host: &Host, arguments: &ProductsArguments, json: bool) -> Out
     Ok(ExitStatus::Done)
 }
 
-/// What a run did to products, of the lists that were asked for.
+/// Differences that a run made to products, of the kinds that were asked for.
 async fn run_differences(
     host: &Host,
     instance: &Instance,
@@ -452,7 +452,7 @@ async fn export(host: &Host, instance: &str, out: Option<&Path>) -> Outcome {
     Ok(ExitStatus::Done)
 }
 
-/// Replaces a file by another one: who reads it meanwhile sees the old one or the new one.
+/// Replaces a file as a whole: a reader sees the old one or the new one.
 fn write_whole(path: &Path, text: &str) -> std::io::Result<()> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,

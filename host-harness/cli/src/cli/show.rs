@@ -1,4 +1,4 @@
-//! How results look: tables for people, JSON for programs.
+//! Results as they are shown: tables for people, JSON for programs.
 
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
@@ -13,7 +13,7 @@ use super::failure::{Failure, machine_failure, words};
 
 /// Writes a line of results to the standard output.
 pub(super) fn line(text: impl AsRef<str>) {
-    // A reader that has had enough closes the pipe; that is no failure of ours.
+    // A reader that has had enough closes the pipe; that is no failure of this program.
     let _ = writeln!(std::io::stdout().lock(), "{}", text.as_ref());
 }
 
@@ -29,7 +29,7 @@ pub(super) fn note(text: impl AsRef<str>) {
     let _ = writeln!(std::io::stderr().lock(), "{}", text.as_ref());
 }
 
-/// A table with a header, as wide as the terminal allows.
+/// Makes a table with a header, as wide as the terminal allows.
 pub(super) fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
     table
@@ -80,12 +80,12 @@ fn shown_value(field: &Field, value: &str) -> String {
     }
 }
 
-/// How ids are shown.
+/// Length in which ids are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ids {
-    /// Enough to tell them apart.
+    /// The first characters, enough to tell ids apart.
     Short,
-    /// As other commands take them.
+    /// The whole id, as other commands take it.
     Whole,
 }
 
@@ -105,7 +105,7 @@ fn activation_link<'a>(asset: &'a Asset, secrets: Option<&'a LicenseSecrets>) ->
     }
 }
 
-/// Assets, for people; with the secrets of those that are to be shown whole.
+/// A table of assets, for people; with the secrets of those that are to be shown whole.
 pub(super) fn asset_table(assets: &[Asset], secrets: &BTreeMap<Uuid, LicenseSecrets>, ids: Ids) -> Table {
     let mut table = table(&[
         "License",
@@ -136,7 +136,7 @@ pub(super) fn asset_table(assets: &[Asset], secrets: &BTreeMap<Uuid, LicenseSecr
     table
 }
 
-/// How much a command shows of keys, by whether all of them was asked for.
+/// Keys whole where that was asked for, else masked.
 pub(super) fn keys(show_keys: bool) -> Keys {
     if show_keys { Keys::Shown } else { Keys::Masked }
 }
@@ -146,14 +146,14 @@ pub(super) fn text(shown: Option<&Secret>) -> String {
     shown.map_or_else(String::new, |shown| shown.expose().to_owned())
 }
 
-/// What is said of an asset whose license the vendor has taken back unasked.
+/// The sentence about an asset whose license the vendor has taken back unasked.
 pub(super) fn returned_elsewhere(asset: Uuid) -> String {
     format!(
         "the vendor has taken the license of asset {asset} back, but it was not cancelled here and is not credited"
     )
 }
 
-/// Why assets are not licenses, a line each.
+/// Reasons why assets have no license or have lost it, with hints.
 pub(super) fn asset_reasons(assets: &[Asset]) -> Vec<String> {
     let lines = assets.iter().filter_map(|asset| {
         if is_returned_elsewhere(asset) {
@@ -177,7 +177,7 @@ pub(super) fn asset_reasons(assets: &[Asset]) -> Vec<String> {
     lines.collect()
 }
 
-/// Enough of an id to tell it from its neighbors.
+/// The first characters of an id, enough to tell it from its neighbors.
 pub(super) fn short(id: Uuid) -> String {
     id.to_string().chars().take(8).collect()
 }

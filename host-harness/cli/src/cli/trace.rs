@@ -12,7 +12,7 @@ use super::commands::Outcome;
 use super::failure::{Failure, machine_failure};
 use super::{ExitStatus, show};
 
-/// As many calls as are shown where none is named: a screen.
+/// Calls shown where none is named: as many as fit on a screen.
 const LAST: usize = 20;
 
 /// Fields that a tree shows in places of their own.
@@ -97,7 +97,7 @@ fn lines(call: &CallTrace, instance: &str) -> Vec<String> {
     lines
 }
 
-/// What happened within a span, a line each: since the call began, how long, and what.
+/// Adds a line for each thing that happened within a span: since the call began, how long, and what.
 fn branches(span: &TraceSpan, call_begun_us: u64, indent: &str, lines: &mut Vec<String>) {
     for (number, part) in span.spans.iter().enumerate() {
         let is_last = number + 1 == span.spans.len();

@@ -15,11 +15,12 @@ use super::measured::Times;
 use super::upstream::UpstreamProcess;
 use figures::{Connections, Figures, Holding, Interleaved, Latency, Loading, Throughput};
 
-/// Purchases at once. As many idle connections are kept for an instance.
+/// Purchases under way at once. As many idle connections are kept for an instance.
 pub(super) const AT_ONCE: usize = 32;
-/// How long the distant upstream takes to answer, in milliseconds; about what a real one does.
+/// Milliseconds that the distant upstream takes to answer; about what a real one does.
 const DISTANT_MS: u32 = 20;
-/// A purchase with a connection of its own takes several times as long: fewer show the same.
+/// Divisor of a round's purchases where each opens its own connection: they take several times as long, and fewer show
+/// as much.
 const NEW_CONNECTIONS_PART: u32 = 3;
 
 /// How much is measured.
@@ -40,7 +41,7 @@ pub(super) struct CallsArguments {
 }
 
 impl Default for CallsArguments {
-    /// What the goals are about.
+    /// Sizes that the goals are about.
     fn default() -> Self {
         Self {
             requests: 3_000,
@@ -104,7 +105,7 @@ pub(super) async fn measure(plugin: &Path, arguments: &CallsArguments) -> Result
     })
 }
 
-/// Loads the plugin compiled, again and again, and once as it comes.
+/// Loads the plugin once with an empty cache, so that it is compiled, then again and again from the cache.
 fn loading(plugin: &Path, rounds: u32) -> Result<Loading, BenchError> {
     let unusable = |error: host_harness::LoadError| BenchError::unusable(error.to_string());
     let folder = tempfile::tempdir().map_err(|error| BenchError::unusable(error.to_string()))?;
@@ -123,13 +124,13 @@ fn loading(plugin: &Path, rounds: u32) -> Result<Loading, BenchError> {
     })
 }
 
-/// One purchase at a time, sandboxed and native in turn.
+/// Measures one purchase at a time, sandboxed and native in turn.
 async fn latency(site: &Site, requests: u32) -> Result<Latency, BenchError> {
     let index = site.near[0];
     let way = site.calls.from_memory(index).await?;
     let (mut sandboxed, mut native, mut preparing) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..requests | 1 {
-        // Who goes first changes, so that neither always finds the caches warm.
+        // The kind that goes first alternates, so that neither always finds the caches warm.
         for turn in [round, round + 1] {
             match turn % 2 {
                 0 => sandboxed.push(way.one(Kind::Sandboxed).await?),
@@ -145,7 +146,7 @@ async fn latency(site: &Site, requests: u32) -> Result<Latency, BenchError> {
     })
 }
 
-/// Rounds of all kinds in turn, many purchases at once.
+/// Measures rounds of all kinds in turn, many purchases at once.
 async fn throughput(
     calls: &CallSite,
     index: usize,
@@ -187,7 +188,7 @@ async fn per_second(way: &Way, kind: Kind, requests: u32) -> Result<f64, BenchEr
     Ok(f64::from(requests) / took.as_secs_f64())
 }
 
-/// What one round opens on a pool that is empty.
+/// Counts the connections that a round of each kind opens on an empty pool.
 async fn connections(site: &mut Site, requests: u32) -> Result<Connections, BenchError> {
     let mut opened = [0; 2];
     for (kind, opened) in [Kind::Sandboxed, Kind::Native].into_iter().zip(&mut opened) {
@@ -204,7 +205,7 @@ fn total_connections(seen: &SeenByCertificate) -> u64 {
     seen.values().map(|seen| seen.connections).sum()
 }
 
-/// Two instances with different certificates on one authority, through one pool, in turn.
+/// Measures two instances with different certificates on one authority, through one pool, in turn.
 async fn interleaved(site: &mut Site, requests: u32) -> Result<Interleaved, BenchError> {
     let pooled = site.calls.pooled(&site.near).await?;
     let before = site.upstream.seen()?;
@@ -221,7 +222,7 @@ async fn interleaved(site: &mut Site, requests: u32) -> Result<Interleaved, Benc
     })
 }
 
-/// What a process holds that calls for many instances in turn: with the connections they keep, and without.
+/// Measures what a process holds that calls for many instances in turn: with the connections they keep, and without.
 async fn holding(site: &mut Site, plugin: &Path, instances: usize) -> Result<Holding, BenchError> {
     site.calls.add_instances_until(instances).await?;
     let data_dir = site.calls.data_dir();
@@ -239,7 +240,7 @@ async fn holding(site: &mut Site, plugin: &Path, instances: usize) -> Result<Hol
     })
 }
 
-/// As a process of its own says.
+/// Runs a process that calls for all instances in turn, and returns what it says it holds.
 fn resident(data_dir: &Path, plugin: &Path, kind: Kind) -> Result<Resident, BenchError> {
     let mut program = super::this_program(&["bench", "in-turn"])?;
     if kind != Kind::Sandboxed {
@@ -261,7 +262,7 @@ fn resident(data_dir: &Path, plugin: &Path, kind: Kind) -> Result<Resident, Benc
     })
 }
 
-/// Is the process that calls for all instances in turn.
+/// Calls for all instances in turn and prints what this process holds.
 pub(super) async fn run_in_turn(data_dir: &Path, plugin: &Path, native: bool) -> Result<(), BenchError> {
     let kind = if native { Kind::Native } else { Kind::Sandboxed };
     let resident = call_in_turn(data_dir, plugin, kind).await?;

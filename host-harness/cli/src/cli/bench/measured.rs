@@ -1,4 +1,4 @@
-//! What all benchmarks have in common: durations of rounds, goals, and what else the machine was doing.
+//! Durations of rounds, goals, and what else the machine was doing: shared by all benchmarks.
 
 use std::time::Duration;
 
@@ -6,17 +6,17 @@ use serde::Serialize;
 
 use super::super::show;
 
-/// How long rounds took.
+/// Durations of rounds.
 #[derive(Clone, Copy)]
 pub(super) struct Times {
-    /// What goals are judged by unless they name the median: on a machine with other work to do, the nearest to what a
-    /// round takes.
+    /// The fastest round. Goals are judged by it unless they name the median: on a machine with other work to do, it is
+    /// the nearest to what a round takes.
     pub(super) best: Duration,
     pub(super) median: Duration,
 }
 
 impl Times {
-    /// Of an odd number of rounds.
+    /// Takes the best and the median; of an even number of rounds, the slower of the two in the middle.
     pub(super) fn of(mut rounds: Vec<Duration>) -> Self {
         rounds.sort_unstable();
         Self {
@@ -26,7 +26,7 @@ impl Times {
     }
 }
 
-/// What a figure is to be.
+/// The bound that a figure should keep.
 #[derive(Clone, Copy)]
 pub(super) enum Bound {
     AtMost(f64),
@@ -38,12 +38,12 @@ pub(super) struct Goal {
     pub(super) id: &'static str,
     pub(super) text: &'static str,
     pub(super) bound: Bound,
-    /// None: what it is about was not measured.
+    /// `None` when the figure was not measured.
     pub(super) value: Option<f64>,
 }
 
 impl Goal {
-    /// None: it was not measured.
+    /// Tells whether the figure keeps its bound. `None` when it was not measured.
     pub(super) fn is_met(&self) -> Option<bool> {
         self.value.map(|value| match self.bound {
             Bound::AtMost(limit) => value <= limit,
@@ -51,7 +51,7 @@ impl Goal {
         })
     }
 
-    /// For programs.
+    /// The goal as programs read it.
     pub(super) fn report(&self) -> GoalReport {
         let (max, min) = match self.bound {
             Bound::AtMost(limit) => (Some(limit), None),
@@ -82,7 +82,7 @@ pub(super) struct GoalReport {
     met: Option<bool>,
 }
 
-/// Goals beside what was reached.
+/// Shows goals beside what was reached.
 pub(super) fn show_goals(goals: &[Goal]) {
     let mut table = show::table(&["Goal", "To be", "Is", ""]);
     for goal in goals {
@@ -100,18 +100,18 @@ pub(super) fn show_goals(goals: &[Goal]) {
     show::line(table.to_string());
 }
 
-/// What else the machine was doing.
+/// Load of the machine around the measuring.
 pub(super) struct Machine {
     load_before: Option<f64>,
 }
 
 impl Machine {
-    /// To be called before anything is measured.
+    /// Notes the load. Call it before anything is measured.
     pub(super) fn at_first() -> Self {
         Self { load_before: load() }
     }
 
-    /// To be called when all has been measured.
+    /// Reports the processors and the load before and now. Call it when all has been measured.
     pub(super) fn report(&self) -> MachineReport {
         MachineReport {
             processors: std::thread::available_parallelism().map(usize::from).ok(),
@@ -130,7 +130,7 @@ pub(super) struct MachineReport {
     load_after: Option<f64>,
 }
 
-/// Processes that ran or waited for a processor, on average over the last minute. None: the system does not tell.
+/// Processes that ran or waited for a processor, on average over the last minute. `None` when the system does not tell.
 fn load() -> Option<f64> {
     let text = std::fs::read_to_string("/proc/loadavg").ok()?;
     text.split(' ').next()?.parse().ok()

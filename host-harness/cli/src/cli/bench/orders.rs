@@ -9,20 +9,20 @@ use serde::Serialize;
 use super::super::show;
 use super::measured::{Bound, Goal, GoalReport, build};
 
-/// How many lines a second the record must not stand in the way of, at [`GOAL_AT_ONCE`].
+/// Lines a second that the record must not stand in the way of, at [`GOAL_AT_ONCE`].
 const GOAL: f64 = 500.0;
 const GOAL_AT_ONCE: usize = 64;
 
 /// Rounds whose median is shown. Machines are noisy, and one slow flush of a disk is no figure.
 const ROUNDS: usize = 3;
 
-/// All that was measured.
+/// Figures of order lines.
 pub(super) struct Figures {
     lines: u32,
     rows: Vec<Row>,
 }
 
-/// What was measured with so many at once, in lines a second.
+/// Lines a second, measured with so many at once.
 struct Row {
     at_once: usize,
     worker: f64,
@@ -106,7 +106,7 @@ impl Figures {
         }
     }
 
-    /// For programs.
+    /// Figures as programs read them.
     pub(super) fn report(&self) -> Report {
         Report {
             build: build(),
@@ -116,7 +116,7 @@ impl Figures {
         }
     }
 
-    /// For people.
+    /// Shows the figures to people, as tables.
     pub(super) fn show(&self) {
         let mut table = show::table(&["At once", "Worker, lines/s", "Plugin alone, lines/s", "Ratio"]);
         for row in &self.rows {

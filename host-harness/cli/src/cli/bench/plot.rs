@@ -25,7 +25,7 @@ const FOOT: i32 = 16;
 /// Bars that are longer end here, with a gap that says so.
 const LONGEST: f64 = 2.0;
 
-/// In a light and in a dark page; a browser chooses by what its user prefers.
+/// A color in a light and in a dark page; a browser chooses by what its user prefers.
 struct Ink {
     light: RGBColor,
     dark: &'static str,
@@ -50,11 +50,11 @@ const MISSED: Ink = Ink {
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
-/// One goal, as a run's JSON has it.
+/// A goal, as a run's JSON has it.
 struct Bar {
     text: String,
     figure: String,
-    /// Of the goal. 1: met, and no more.
+    /// Share of the goal that was reached; 1 meets it with nothing to spare.
     share: f64,
     is_met: bool,
 }
@@ -90,7 +90,7 @@ fn bar(goal: &Value) -> Option<Bar> {
     let text = goal["goal"].as_str().or_else(|| goal["id"].as_str())?.to_owned();
     let (share, bound) = match (goal["min"].as_f64(), goal["max"].as_f64()) {
         (Some(min), _) => (value / min, format!("≥ {}", number(min))),
-        // Nothing, where nothing is allowed, is all of the goal.
+        // A figure of nothing, where nothing is allowed, meets its goal as well as can be.
         (_, Some(max)) => (
             if value <= 0.0 { LONGEST } else { max / value },
             format!("≤ {}", number(max)),
@@ -105,7 +105,7 @@ fn bar(goal: &Value) -> Option<Bar> {
     })
 }
 
-/// With as many digits as say something.
+/// Formats a number with as many digits as say something.
 fn number(value: f64) -> String {
     const MIB: f64 = 1024.0 * 1024.0;
     match value {
@@ -176,7 +176,7 @@ fn style(ink: &Ink, size: i32, side: HPos) -> TextStyle<'static> {
         .pos(Pos::new(side, VPos::Center))
 }
 
-/// The drawn picture with the colors of a dark page, for those who have one.
+/// Adds the colors of a dark page to the drawn picture.
 fn in_both_lights(drawn: &str) -> String {
     let mut rules = String::new();
     for Ink { light, dark } in [&TEXT, &FAINT, &MET, &MISSED] {
@@ -231,7 +231,7 @@ mod tests {
             assert!(svg.contains(text), "{text} in {svg}");
         }
         assert!(!svg.contains("not measured"));
-        // Whatever is drawn has a color that is changed for a dark page.
+        // Every color that is drawn with is changed for a dark page.
         for ink in [&TEXT, &FAINT, &MET, &MISSED] {
             let hex = format!("#{:02X}{:02X}{:02X}", ink.light.0, ink.light.1, ink.light.2);
             assert!(svg.matches(&hex).count() > 2, "{hex}");

@@ -26,7 +26,7 @@ pub(super) async fn measure(plugin: &Path, offers: &[u32]) -> Result<Figures, Be
     Ok(Figures { sizes })
 }
 
-/// Many where a reading takes milliseconds, few where it takes half a second. Odd, for the median.
+/// Rounds for a catalog: many where a reading takes milliseconds, few where it takes half a second. Odd, for the median.
 fn rounds(offers: u32) -> usize {
     match offers {
         0..=1_000 => 21,
@@ -64,7 +64,7 @@ async fn measure_size(site: &Site, offers: u32) -> Result<Size, BenchError> {
     })
 }
 
-/// What was measured in one of the two ways.
+/// Readings in one of the two ways, over TLS or from memory.
 #[derive(Default)]
 struct Turns {
     sandboxed: Vec<Duration>,
@@ -73,7 +73,7 @@ struct Turns {
 }
 
 impl Turns {
-    /// One reading of each kind. Who goes first changes, so that neither always finds the caches warm.
+    /// Takes one reading of each kind. The kind that goes first alternates, so that neither always finds the caches warm.
     async fn take(
         &mut self,
         site: &Site,

@@ -1,6 +1,6 @@
 //! The upstream of a benchmark as a process of its own, so that its memory and its threads are not the product's.
 //!
-//! It is told by lines on its standard input, and answers each with a line on its standard output.
+//! Each line on its standard input is a command, and is answered with a line on its standard output.
 
 use std::io::{BufRead, BufReader, Lines, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
@@ -13,9 +13,9 @@ use super::super::show;
 
 /// Asks for what was seen, and changes nothing.
 const SEEN: &str = "seen";
-/// Connections are to be closed after an answer from now on.
+/// Has connections closed after an answer from now on.
 const CLOSE: &str = "close";
-/// Connections are to be kept from now on.
+/// Has connections kept from now on.
 const KEEP: &str = "keep";
 
 /// A running upstream; dropped, it ends.
@@ -50,12 +50,12 @@ impl UpstreamProcess {
         self.ports
     }
 
-    /// What it has seen since it was started.
+    /// Requests and connections that the upstream has seen since it was started.
     pub(super) fn seen(&mut self) -> Result<SeenByCertificate, BenchError> {
         self.tell(SEEN)
     }
 
-    /// Whether it closes a connection after each answer from now on.
+    /// Has the upstream close each connection after an answer from now on, or keep them.
     pub(super) fn close_after_answers(&mut self, closes: bool) -> Result<(), BenchError> {
         self.tell::<SeenByCertificate>(if closes { CLOSE } else { KEEP })
             .map(drop)
@@ -71,7 +71,7 @@ impl UpstreamProcess {
 
 impl Drop for UpstreamProcess {
     fn drop(&mut self) {
-        // It ends with its standard input.
+        // The upstream ends with its standard input.
         drop(self.told.take());
         let _ = self.child.wait();
     }
@@ -81,7 +81,7 @@ fn silent() -> BenchError {
     BenchError::unusable("the upstream's process does not answer; what it says stands above")
 }
 
-/// Is the upstream, until the standard input ends.
+/// Runs the upstream until the standard input ends.
 pub(super) async fn run() -> Result<(), BenchError> {
     let runtime = tokio::runtime::Handle::current();
     let listening = tokio::task::spawn_blocking(move || {

@@ -17,7 +17,7 @@ const HOLDING_INSTANCES: usize = 1_000;
 
 const KIB: f64 = 1024.0;
 
-/// All that was measured.
+/// Figures of single purchases.
 pub(in super::super) struct Figures {
     pub(super) requests: u32,
     pub(super) rounds: u32,
@@ -30,18 +30,18 @@ pub(in super::super) struct Figures {
     pub(super) holding: Holding,
 }
 
-/// The plugin from its file to the first call.
+/// Times of loading the plugin from its file.
 pub(super) struct Loading {
     pub(super) cached: Times,
-    /// Once, with nothing to be found in the cache.
+    /// Time of one load with nothing to be found in the cache.
     pub(super) compiled: Duration,
 }
 
-/// One purchase, answered from memory.
+/// Times of one purchase, answered from memory.
 pub(super) struct Latency {
     pub(super) sandboxed: Times,
     pub(super) native: Times,
-    /// What the host does before the call, for either.
+    /// Times of what the host does before a call of either kind.
     pub(super) preparing: Times,
 }
 
@@ -51,7 +51,7 @@ pub(super) struct Throughput {
     pub(super) sandboxed: Vec<f64>,
     pub(super) native: Vec<f64>,
     pub(super) request_alone: Vec<f64>,
-    /// Empty: not measured.
+    /// Rates with a new connection for each purchase; empty when they were not measured.
     pub(super) new_connections: Vec<f64>,
 }
 
@@ -61,20 +61,20 @@ pub(super) struct Connections {
     pub(super) native: u64,
 }
 
-/// Two instances in turn on one authority.
+/// Purchases of two instances in turn on one authority.
 pub(super) struct Interleaved {
     pub(super) requests: u32,
-    /// How many came by a connection on which the other instance's certificate was presented.
+    /// Purchases that came by a connection on which the other instance's certificate was presented.
     pub(super) lent: u32,
-    /// As the upstream saw it.
+    /// Requests by certificate, as the upstream saw them.
     pub(super) requests_by_certificate: BTreeMap<String, u64>,
 }
 
-/// What a process held.
+/// Memory that a process held.
 pub(super) struct Holding {
     pub(super) in_use: Resident,
     pub(super) in_use_natively: Resident,
-    /// With the connections closed by the server.
+    /// Memory held after the server has closed the connections.
     pub(super) idle: Resident,
     pub(super) idle_natively: Resident,
 }
@@ -96,7 +96,7 @@ fn median(rates: &[f64]) -> Option<f64> {
 }
 
 impl Throughput {
-    /// How many times as many sandboxed purchases as of another kind.
+    /// Ratio of the sandboxed rate to that of another kind.
     fn ratio(&self, to: &[f64], of: fn(&[f64]) -> Option<f64>) -> Option<f64> {
         Some(of(&self.sandboxed)? / of(to)?)
     }
@@ -206,7 +206,7 @@ struct ResidentReport {
     idle: Kinds<HeldReport>,
 }
 
-/// The same of the sandbox and without one.
+/// Figures of one thing in the sandbox and without one.
 #[derive(Serialize)]
 struct Kinds<T> {
     sandboxed: T,
@@ -336,7 +336,7 @@ impl Figures {
         ]
     }
 
-    /// For programs.
+    /// Figures as programs read them.
     pub(in super::super) fn report(&self) -> Report {
         let (latency, holding) = (&self.latency, &self.holding);
         Report {
@@ -382,7 +382,7 @@ impl Figures {
         }
     }
 
-    /// For people.
+    /// Shows the figures to people, as tables.
     pub(in super::super) fn show(&self) {
         let mut table = show::table(&["One at a time", "Best µs", "Median µs"]);
         for (what, times) in [

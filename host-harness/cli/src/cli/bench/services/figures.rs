@@ -8,29 +8,29 @@ use serde::Serialize;
 use super::super::super::show;
 use super::super::measured::{Bound, Goal, GoalReport, Times, build, show_goals};
 
-/// How many times as long as the native twin a sandboxed reading may take, at [`RATIO_OFFERS`].
+/// Ratio of a sandboxed reading's time to its native twin's that is allowed at [`RATIO_OFFERS`].
 const RATIO_MAX: f64 = 1.5;
 const RATIO_OFFERS: u32 = 10_000;
-/// How many times as long an offer may take in a catalog of [`LARGE_OFFERS`] as in one of [`RATIO_OFFERS`].
+/// Ratio of an offer's time in a catalog of [`LARGE_OFFERS`] to its time in one of [`RATIO_OFFERS`] that is allowed.
 const GROWTH_MAX: f64 = 1.2;
 const LARGE_OFFERS: u32 = 100_000;
-/// What a guest may use of memory at [`LARGE_OFFERS`]; it is the sandbox's limit too.
+/// Bytes of memory that a guest may use at [`LARGE_OFFERS`]; the sandbox's limit too.
 const GUEST_MEMORY_MAX: f64 = 64.0 * MIB;
-/// "Seconds, not minutes": what the record may take for [`LARGE_OFFERS`] products, in seconds.
+/// Seconds that the record may take for [`LARGE_OFFERS`] products: "seconds, not minutes".
 const RECORD_MAX: f64 = 10.0;
 
 const MIB: f64 = 1024.0 * 1024.0;
 
-/// All that was measured.
+/// Figures of every size that was measured.
 pub(in super::super) struct Figures {
     pub(super) sizes: Vec<Size>,
 }
 
-/// What was measured of a catalog of one size.
+/// Figures of a catalog of one size.
 pub(super) struct Size {
     pub(super) offers: u32,
     pub(super) products: usize,
-    /// How many readings of each kind there were.
+    /// Readings of each kind.
     pub(super) rounds: usize,
     pub(super) traffic: Traffic,
     pub(super) guest_memory_bytes: u64,
@@ -38,11 +38,11 @@ pub(super) struct Size {
     pub(super) from_memory: Pair,
     /// The record's transaction where every product is new.
     pub(super) all_new: Duration,
-    /// The same once more, where none is.
+    /// The record's transaction where no product has changed.
     pub(super) unchanged: Duration,
 }
 
-/// The same reading in the sandbox and without.
+/// Times of a reading in the sandbox and without.
 pub(super) struct Pair {
     pub(super) sandboxed: Times,
     pub(super) native: Times,
@@ -112,7 +112,7 @@ impl TimesReport {
     }
 }
 
-/// One of a size's two.
+/// Picks one of a size's two pairs.
 type PairOf = fn(&Size) -> &Pair;
 
 impl Pair {
@@ -130,7 +130,7 @@ impl Pair {
     }
 }
 
-/// In microseconds.
+/// Time per offer, in microseconds.
 fn per_offer(took: Duration, offers: u32) -> f64 {
     took.as_secs_f64() * 1e6 / f64::from(offers)
 }
@@ -240,7 +240,7 @@ impl Figures {
         ]
     }
 
-    /// For programs.
+    /// Figures as programs read them.
     pub(in super::super) fn report(&self) -> Report {
         Report {
             build: build(),
@@ -249,7 +249,7 @@ impl Figures {
         }
     }
 
-    /// For people.
+    /// Shows the figures to people, as a table.
     pub(in super::super) fn show(&self) {
         let mut table = show::table(&[
             "Offers",
