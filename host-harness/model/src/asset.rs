@@ -65,7 +65,7 @@ pub struct Reason {
     pub problem: Problem,
 }
 
-/// One unit of an order, and its license.
+/// A unit of an order, and its license.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asset {
     /// Stable and unique.
@@ -94,9 +94,11 @@ pub struct Asset {
     pub transaction_id: Option<String>,
     /// The vendor's name for its license token.
     pub license_token_id: Option<String>,
-    /// The product key, with all but its last group hidden. `None`: no license. The whole key is in [`LicenseSecrets`](crate::LicenseSecrets).
+    /// The product key, with all but its last group hidden. `None`: no license. The whole key is in
+    /// [`LicenseSecrets`](crate::LicenseSecrets).
     pub masked_product_key: Option<String>,
-    /// The host of the activation link; `*****` for a license from before hosts were on record. `None`: no license, or none with a link.
+    /// The host of the activation link; `*****` for a license from before hosts were on record. `None`: no license, or
+    /// none with a link.
     pub activation_link_host: Option<String>,
     /// The vendor's last word on the license.
     pub license_token_status: Option<LicenseTokenStatus>,

@@ -141,7 +141,7 @@ pub struct TakenAsset {
 pub struct Outstanding {
     /// Assets that have no license and have not definitively failed.
     pub assets: u64,
-    /// Those assets that a worker is attempting now.
+    /// The part of these assets that a worker is attempting now.
     pub taken: u64,
     /// When the next of the remaining assets may be attempted, in milliseconds.
     pub next_due_at_ms: Option<i64>,

@@ -109,7 +109,7 @@ pub struct Change {
     pub new: Option<String>,
 }
 
-/// One save of an instance's settings.
+/// A save of an instance's settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SettingsVersion {
     /// The instance's version after the save.

@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use crate::price::Price;
 
-/// One license on an invoice.
+/// A license on an invoice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvoiceLine {
     /// The license.
@@ -21,7 +21,7 @@ pub struct InvoiceLine {
     pub charged_at_ms: i64,
 }
 
-/// The invoice of an order. It grows until the order's last license is there.
+/// The invoice of an order, which grows until the order's last license is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invoice {
     /// The number, unique on this host, from 1 without gaps.

@@ -149,9 +149,9 @@ pub struct SmtpServer {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MailDelivery {
-    /// To a mail server.
+    /// Sends them to a mail server.
     Smtp(SmtpServer),
-    /// Into a directory, a file each, for a program that sends them another way.
+    /// Writes them into a directory, a file each, for a program that sends them another way.
     Directory(PathBuf),
 }
 

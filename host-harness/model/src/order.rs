@@ -54,7 +54,7 @@ pub struct NewOrder {
     pub idempotency_key: Option<String>,
 }
 
-/// One unit of an order.
+/// A unit of an order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OrderLine {
     /// The position, from 1.

@@ -42,7 +42,7 @@ pub struct Cursor(String);
 pub struct Rows<T> {
     /// The rows, in the page's order.
     pub rows: Vec<T>,
-    /// Where the next page begins. `None`: this is the last one.
+    /// The cursor of the next page. `None`: this is the last one.
     pub next: Option<Cursor>,
 }
 

@@ -1,6 +1,7 @@
-//! The rule of a purchase: when it may be sent, what an answer means, and when the next attempt is due. Nothing else decides that.
+//! The rule of a purchase: when it may be sent, what an answer means, and when the next attempt is due. Nothing else
+//! decides that.
 //!
-//! What the attempts before one say (an attempt is on record before the vendor is called):
+//! The sum of the earlier attempts (an attempt is on record before the vendor is called):
 //!
 //! | each of the earlier attempts | together |
 //! |---|---|
@@ -8,7 +9,7 @@
 //! | was refused, was unavailable, or only looked up | not done |
 //! | one of them was unknown, brought a second license, or was cut off with its worker | in doubt |
 //!
-//! What an attempt does first:
+//! The first step of an attempt:
 //!
 //! | earlier attempts | first step |
 //! |---|---|
@@ -17,7 +18,7 @@
 //! | in doubt for longer, with settings that have changed since | look up, and buy nothing: not to find it means nothing |
 //! | in doubt for longer, with the same settings | the plugin looks up, and buys what was not found |
 //!
-//! What an answer means:
+//! The meaning of an answer:
 //!
 //! | answer to a purchase | outcome | the vendor |
 //! |---|---|---|

@@ -141,7 +141,7 @@ pub struct RunCounts {
     pub skipped: u32,
 }
 
-/// One run of Get Services Definition.
+/// A run of Get Services Definition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServicesRun {
     /// Stable and unique.

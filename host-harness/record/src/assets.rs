@@ -163,7 +163,7 @@ impl Record {
     /// transaction id stays the same and the next attempt looks it up first, so that nothing is bought twice.
     ///
     /// # Errors
-    /// When there is no such asset, or it has its license.
+    /// When the asset does not exist, or has its license.
     pub async fn retry_asset(&self, asset_id: Uuid, actor: &Actor) -> Result<(), RetryError> {
         let mut transaction = begin_write(&self.writer).await.map_err(RetryError::Record)?;
         let row = sqlx::query("SELECT sync_status, generation, instance_id FROM assets WHERE id = $1")

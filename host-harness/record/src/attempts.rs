@@ -87,7 +87,7 @@ pub enum FinishError {
         /// The vendor's other transaction.
         second: String,
     },
-    /// The license belongs to another asset, or to an unknown one. It is in the attempt's problem.
+    /// The license belongs to another asset, or to an unknown one. The attempt's problem names it.
     #[error("the license of transaction `{transaction}` does not belong to asset `{asset}`: {why}")]
     NotItsLicense {
         /// The asset.

@@ -161,7 +161,7 @@ impl Record {
     /// Cancels an asset without a request: the return to the vendor is due at once.
     ///
     /// # Errors
-    /// As [`Record::request_cancellation`].
+    /// Like [`Record::request_cancellation`].
     pub async fn cancel_now(
         &self,
         asset_id: Uuid,
@@ -203,7 +203,7 @@ impl Record {
     /// Withdraws a request before it is decided.
     ///
     /// # Errors
-    /// When there is no such cancellation, or it has been decided.
+    /// When the cancellation does not exist, or has been decided.
     pub async fn withdraw_cancellation(
         &self,
         cancellation_id: Uuid,
@@ -217,7 +217,7 @@ impl Record {
     /// Declines a request: the asset stays as it is.
     ///
     /// # Errors
-    /// When there is no such cancellation, or it has been decided.
+    /// When the cancellation does not exist, or has been decided.
     pub async fn decline_cancellation(
         &self,
         cancellation_id: Uuid,
@@ -231,7 +231,7 @@ impl Record {
     /// Confirms a request: the return to the vendor is due at once.
     ///
     /// # Errors
-    /// When there is no such cancellation, or it has been decided.
+    /// When the cancellation does not exist, or has been decided.
     pub async fn confirm_cancellation(
         &self,
         cancellation_id: Uuid,

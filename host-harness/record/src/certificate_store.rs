@@ -278,7 +278,8 @@ impl CertificateStore {
         .map(Some)
     }
 
-    /// The names of the instances that have chosen each certificate, in order. A certificate that no instance has chosen is left out.
+    /// The names, in order, of the instances that have chosen each certificate. A certificate that no instance has
+    /// chosen is left out.
     ///
     /// # Errors
     /// When the record can't be read.

@@ -28,7 +28,7 @@ pub enum RecordError {
     OpenToOthers {
         /// The directory.
         path: PathBuf,
-        /// Its permission bits.
+        /// The directory's permission bits.
         mode: u32,
     },
     /// The host key is missing or not usable.

@@ -35,7 +35,7 @@ pub enum ProductError {
         /// The codes of the products.
         codes: Vec<String>,
     },
-    /// The instance has no such run.
+    /// The run does not exist in the instance.
     #[error("the instance has no run `{run}`")]
     NoRun {
         /// The id that was asked for.

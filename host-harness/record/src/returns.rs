@@ -95,8 +95,8 @@ impl Record {
     }
 
     /// Takes due returns, the longest due first, for a worker that [has been started](Record::start_worker): no other
-    /// worker gets them until they are attempted or the worker has ended. Of one instance or of all, and of none in
-    /// `without`.
+    /// worker gets them until they are attempted or the worker has ended. Takes those of `instance`, or of all
+    /// instances but those in `without`.
     ///
     /// # Errors
     /// When the record can't be read or written.
@@ -224,7 +224,7 @@ impl Record {
     /// - refused for now, unavailable or unknown: the cancellation stays open, and is due again when told.
     ///
     /// # Errors
-    /// When there is no such attempt under way.
+    /// When the attempt does not exist or is not under way.
     pub async fn finish_return(
         &self,
         taken: &TakenReturn,
