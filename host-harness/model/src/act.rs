@@ -8,7 +8,7 @@ use crate::actor::Actor;
 use crate::thumbprint::Thumbprint;
 use crate::words::stored_enum;
 
-/// What somebody did.
+/// The action of an act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Act {
     /// Made an instance.
@@ -27,21 +27,21 @@ pub enum Act {
     SetPrice,
     /// Placed an order.
     PlaceOrder,
-    /// Had the license of an asset bought after all, or at once.
+    /// Made an asset's purchase due at once, even after a definitive failure.
     RetryAsset,
     /// Asked for an asset to be cancelled.
     RequestCancellation,
     /// Cancelled an asset without a request.
     CancelAsset,
-    /// Took a request for a cancellation back.
+    /// Withdrew a request for a cancellation.
     WithdrawCancellation,
     /// Declined a request for a cancellation.
     DeclineCancellation,
     /// Confirmed a request for a cancellation.
     ConfirmCancellation,
-    /// Changed how e-mail is sent.
+    /// Changed how the host sends e-mail.
     SaveMailSettings,
-    /// Made an e-mail due that was not sent.
+    /// Made an unsent e-mail due at once.
     RetryMail,
 }
 
@@ -64,7 +64,7 @@ stored_enum!(Act {
     RetryMail = "retry_mail", "retry mail";
 });
 
-/// What kind of thing an act changed.
+/// The kind of thing that an act changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SubjectKind {
     /// An instance, by its id.
@@ -81,7 +81,7 @@ pub enum SubjectKind {
     Asset,
     /// An e-mail, by its id.
     Mail,
-    /// How e-mail is sent. A host has one.
+    /// The settings for sending e-mail. A host has one set.
     MailSettings,
 }
 
@@ -101,7 +101,7 @@ stored_enum!(SubjectKind {
 pub struct Subject {
     /// The kind.
     pub kind: SubjectKind,
-    /// The id, as its kind says.
+    /// The id, in the form that the kind says.
     pub id: String,
 }
 
@@ -141,7 +141,7 @@ impl Subject {
         Self::new(SubjectKind::Mail, id)
     }
 
-    /// How this host sends e-mail.
+    /// The settings for sending e-mail.
     pub fn mail_settings() -> Self {
         Self::new(SubjectKind::MailSettings, "host")
     }
@@ -154,26 +154,26 @@ impl Subject {
     }
 }
 
-/// An act as it is on record.
+/// An act on record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordedAct {
-    /// From 1, in the order in which the acts were committed. A number is never used again.
+    /// The number, from 1, in the order in which the acts were committed. A number is never used again.
     pub number: i64,
-    /// When, in milliseconds.
+    /// The time, in milliseconds.
     pub at_ms: i64,
-    /// Who did it.
+    /// The actor.
     pub actor: Actor,
-    /// What was done.
+    /// The action.
     pub act: Act,
-    /// What it was done to.
+    /// The thing that it changed.
     pub subject: Subject,
-    /// The instance that the subject belongs to. `None`: the subject is the host's.
+    /// The instance that the subject belongs to. `None`: the subject belongs to the host.
     pub instance_id: Option<Uuid>,
-    /// What is needed to understand the act, as a JSON object without secrets. `None`: the act says it all.
+    /// Data needed to understand the act, as a JSON object without secrets. `None`: the act alone says it all.
     pub detail: Option<String>,
 }
 
-/// Which acts to show; all that is given must hold.
+/// Filter of acts: those that match every given field.
 #[derive(Clone, Debug, Default)]
 pub struct ActFilter {
     /// Acts on this subject.

@@ -1,4 +1,4 @@
-//! Who does something that is put on record.
+//! Actors: who does something that is put on record.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::words::stored_enum;
 
-/// What kind of somebody acts.
+/// The kind of an actor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ActorKind {
@@ -24,7 +24,7 @@ stored_enum!(ActorKind {
     Host = "host", "host";
 });
 
-/// Who does something: the kind, and a name that is unique within it.
+/// The actor: a kind, and a name that is unique within it.
 ///
 /// ```
 /// use bss_model::Actor;
@@ -35,7 +35,7 @@ stored_enum!(ActorKind {
 pub struct Actor {
     /// The kind.
     pub kind: ActorKind,
-    /// The name: a user's, a client's.
+    /// The name of a user or a client.
     pub name: String,
 }
 

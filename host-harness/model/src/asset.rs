@@ -1,4 +1,4 @@
-//! A license that was ordered: what is wanted, what became of it, and the id that its purchase goes by.
+//! A license that was ordered: its product, its state, and the id of its purchase.
 
 use std::time::Duration;
 
@@ -15,8 +15,8 @@ use crate::price::Price;
 use crate::problem::Problem;
 use crate::words::stored_enum;
 
-/// The name space of client transaction ids (RFC 9562, version 5). It must never change: an id that is asked for
-/// again must come out the same.
+/// The name space of client transaction ids (RFC 9562, version 5). Never change it: an id that is computed again must
+/// come out the same.
 const CLIENT_TRANSACTION_IDS: Uuid = uuid!("6f0d3f0e-6a0c-4f0b-9c53-2b8f5c0a7e41");
 
 /// The host's name for a purchase: the same for every attempt at an asset's `generation`, and for no other.
@@ -25,12 +25,12 @@ pub fn client_transaction_id(instance_id: Uuid, asset_id: Uuid, generation: u32)
     Uuid::new_v5(&CLIENT_TRANSACTION_IDS, name.as_bytes())
 }
 
-/// What the platform does with an asset.
+/// The platform's state of an asset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AssetStatus {
-    /// In use.
+    /// The asset is in use.
     Active,
-    /// Canceled on the platform.
+    /// The platform has cancelled the asset.
     Cancelled,
 }
 
@@ -42,11 +42,11 @@ stored_enum!(AssetStatus {
 /// Whether an asset has its license, as the platform spells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SyncStatus {
-    /// Not yet, or nobody knows.
+    /// No license yet, or the outcome is unknown.
     Unsynchronised,
-    /// It has.
+    /// The asset has its license.
     Synchronized,
-    /// Definitely not.
+    /// The asset definitely has no license.
     Failed,
 }
 
@@ -59,18 +59,18 @@ stored_enum!(SyncStatus {
 /// Why an asset has no license.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reason {
-    /// How the last attempt ended.
+    /// The result of the last attempt.
     pub result: AttemptResult,
-    /// What was wrong.
+    /// The problem.
     pub problem: Problem,
 }
 
-/// One unit of an order, and its license.
+/// A unit of an order, and its license.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asset {
     /// Stable and unique.
     pub id: Uuid,
-    /// Where it was ordered.
+    /// The instance that it was ordered at.
     pub instance_id: Uuid,
     /// The order.
     pub order_id: Uuid,
@@ -84,23 +84,25 @@ pub struct Asset {
     pub generation: u32,
     /// The host's name for its purchase.
     pub client_transaction_id: Uuid,
-    /// What the platform does with it.
+    /// The platform's state of the asset.
     pub status: AssetStatus,
     /// Whether it has its license.
     pub sync_status: SyncStatus,
-    /// Why it has no license. None: it has one, or nothing was tried yet.
+    /// Why it has no license. `None`: it has one, or nothing was tried yet.
     pub reason: Option<Reason>,
     /// The vendor's name for its purchase.
     pub transaction_id: Option<String>,
     /// The vendor's name for its license token.
     pub license_token_id: Option<String>,
-    /// The product key, with all but its last group hidden. `None`: no license. The whole key is in [`LicenseSecrets`](crate::LicenseSecrets).
+    /// The product key, with all but its last group hidden. `None`: no license. The whole key is in
+    /// [`LicenseSecrets`](crate::LicenseSecrets).
     pub masked_product_key: Option<String>,
-    /// The host of the activation link; `*****` for a license from before hosts were on record. `None`: no license, or none with a link.
+    /// The host of the activation link; `*****` for a license from before hosts were on record. `None`: no license, or
+    /// none with a link.
     pub activation_link_host: Option<String>,
-    /// What the vendor said last of the license.
+    /// The vendor's last word on the license.
     pub license_token_status: Option<LicenseTokenStatus>,
-    /// What became of a return.
+    /// The outcome of a return.
     pub return_status: ReturnStatus,
     /// When the vendor issued the license, in milliseconds.
     pub purchased_at_ms: Option<i64>,
@@ -108,35 +110,35 @@ pub struct Asset {
     pub returnable_until_ms: Option<i64>,
     /// When it was ordered, in milliseconds.
     pub created_at_ms: i64,
-    /// Not to be attempted before, in milliseconds.
+    /// The earliest time of the next attempt, in milliseconds.
     pub due_at_ms: i64,
     /// Since when its license is being bought, in milliseconds: when it was ordered, or tried again.
     pub wanted_since_ms: i64,
-    /// What it was sold for. None: it was ordered before products had prices.
+    /// The price at which it was sold. `None`: it was ordered before products had prices.
     pub price: Option<Price>,
     /// When the vendor last said what became of the license, in milliseconds.
     pub refreshed_at_ms: Option<i64>,
 }
 
-/// Which assets to show; all that is given must hold.
+/// Filter of assets: those that match every given field.
 #[derive(Clone, Debug, Default)]
 pub struct AssetFilter {
-    /// Of an instance.
+    /// Assets of an instance.
     pub instance: Option<Uuid>,
-    /// Of an order.
+    /// Assets of an order.
     pub order: Option<Uuid>,
-    /// Of a customer, by the platform's own name for it.
+    /// Assets of a customer, by the platform's own name for it.
     pub customer: Option<String>,
-    /// With or without license.
+    /// Assets with this state of their license.
     pub sync_status: Option<SyncStatus>,
-    /// Only those whose purchase is open and has been since this time or longer, in milliseconds.
+    /// Assets whose purchase has been open since this time or longer, in milliseconds.
     pub open_since_ms: Option<i64>,
-    /// Only those that somebody else returned: see [`is_returned_elsewhere`].
+    /// Assets that were returned elsewhere: see [`is_returned_elsewhere`].
     pub returned_elsewhere: bool,
 }
 
-/// Whether the vendor has taken a license back that the platform has not cancelled, as far as is on record: somebody
-/// else returned it. No credit comes of that by itself. An operator decides; cancelling the asset credits it.
+/// Whether the vendor shows a license as returned that the platform has not cancelled: somebody else returned it.
+/// That alone credits nothing. An operator decides; cancelling the asset credits it.
 pub fn is_returned_elsewhere(asset: &Asset) -> bool {
     asset.status == AssetStatus::Active && asset.return_status == ReturnStatus::Successful
 }
@@ -154,7 +156,7 @@ pub fn is_overdue(asset: &Asset, now_ms: i64) -> bool {
     asset.sync_status == SyncStatus::Unsynchronised && asset.wanted_since_ms <= overdue_since_ms(now_ms)
 }
 
-/// Whether every asset is settled, and whether every one of them is a license.
+/// Sums up a set of assets: all licensed, some refused, or some still open.
 pub fn settlement(assets: &[Asset]) -> Settlement {
     if assets
         .iter()
@@ -168,10 +170,10 @@ pub fn settlement(assets: &[Asset]) -> Settlement {
     }
 }
 
-/// Where an order stands as a whole.
+/// The state of an order as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Settlement {
-    /// Every asset is a license.
+    /// Every asset has its license.
     Licensed,
     /// Every asset is settled, and at least one was refused.
     Refused,

@@ -1,4 +1,4 @@
-//! Attempts at a purchase: which are made, with what, and how each ended.
+//! Attempts at a purchase: which are made, with what data, and how each ended.
 
 use serde::Deserialize;
 use serde::Serialize;
@@ -13,17 +13,17 @@ use crate::words::stored_enum;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AttemptResult {
-    /// With a license.
+    /// The vendor issued the license.
     Licensed,
-    /// Definitely not done; a retry can't help.
+    /// Definitely not bought; a retry can't help.
     Refused,
-    /// Definitely not done; a retry can help.
+    /// Definitely not bought; a retry can help.
     Unavailable,
-    /// May have been done.
+    /// Possibly bought.
     Unknown,
-    /// With a license, where the asset has another one already.
+    /// The vendor issued a license, but the asset already has another one.
     SecondLicense,
-    /// It only looked up what those before it may have bought, and found nothing yet.
+    /// The attempt only looked up what earlier ones may have bought, and found nothing yet.
     LookedUp,
 }
 
@@ -36,113 +36,113 @@ stored_enum!(AttemptResult {
     LookedUp = "looked_up", "looked up";
 });
 
-/// What is known of the attempts before one.
+/// The sum of what is known of an asset's earlier attempts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EarlierAttempts {
-    /// There was none.
+    /// There were no earlier attempts.
     None,
-    /// Each of them has ended, and definitely bought nothing.
+    /// Every earlier attempt has ended, and definitely achieved nothing.
     NotDone,
-    /// One of them may have bought: its outcome is unknown, or it has not ended, as after a crash.
+    /// An earlier attempt may have succeeded: its outcome is unknown, or it has not ended, as after a crash.
     Unknown,
 }
 
-/// Whether earlier attempts have bought a license is not known.
+/// The doubt that earlier attempts have bought a license.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Doubt {
-    /// When the last of them had ended, in milliseconds.
+    /// The time at which the last of them had ended, in milliseconds.
     pub since_ms: i64,
-    /// The version of their instance's settings when the first of them was made, or when an operator tried again since.
-    /// None: it is not known.
+    /// The version of their instance's settings when the first of them was made, or when an operator tried again
+    /// since. `None`: it is not known.
     pub settings_version: Option<i64>,
 }
 
 /// An attempt that is on record before the vendor is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BegunAttempt {
-    /// From 1.
+    /// The attempt's number, from 1.
     pub number: u32,
-    /// What is known of those before it.
+    /// The sum of what is known of the earlier attempts.
     pub earlier: EarlierAttempts,
-    /// What is in doubt about them. None: nothing.
+    /// The doubt about earlier attempts. `None`: there is none.
     pub in_doubt: Option<Doubt>,
     /// The version of its instance's settings.
     pub settings_version: i64,
-    /// What the vendor is to know the purchase by.
+    /// The id by which the vendor knows the purchase.
     pub client_transaction_id: Uuid,
 }
 
-/// What an attempt brought.
+/// The outcome of an attempt.
 #[derive(Clone, Debug)]
 pub enum AttemptOutcome {
     /// A license.
     Licensed(License),
-    /// Definitely not done; a retry can't help.
+    /// Definitely not bought; a retry can't help.
     Refused(Problem),
-    /// Definitely not done; a retry can help.
+    /// Definitely not bought; a retry can help.
     Unavailable(Problem),
-    /// May have been done.
+    /// Possibly bought.
     Unknown(Problem),
-    /// Nothing was asked for but what those before it may have bought, and that was not found yet.
+    /// The attempt only looked up what earlier ones may have bought, and found nothing yet.
     LookedUp(Problem),
 }
 
-/// An attempt as it is on record.
+/// An attempt on record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attempt {
-    /// From 1.
+    /// The attempt's number, from 1.
     pub number: u32,
-    /// What the vendor was to know the purchase by.
+    /// The id by which the vendor knows the purchase.
     pub client_transaction_id: Uuid,
     /// When it was begun, in milliseconds.
     pub begun_at_ms: i64,
-    /// When it ended, in milliseconds. None: it has not, or the host stopped meanwhile.
+    /// When it ended, in milliseconds. `None`: it has not, or the host stopped meanwhile.
     pub finished_at_ms: Option<i64>,
-    /// How it ended. None: it has not.
+    /// How it ended. `None`: it has not.
     pub result: Option<AttemptResult>,
-    /// What was wrong. None: nothing, or it has not ended.
+    /// The problem. `None`: there was none, or it has not ended.
     pub problem: Option<Problem>,
 }
 
-/// Which assets to take; all that is given must hold.
+/// Selection of assets to take: those that match every given field.
 #[derive(Clone, Debug, Default)]
 pub struct AssetSelection {
-    /// Of an order.
+    /// Assets of an order.
     pub order: Option<Uuid>,
-    /// This one.
+    /// This asset only.
     pub asset: Option<Uuid>,
-    /// Of an instance.
+    /// Assets of an instance.
     pub instance: Option<Uuid>,
-    /// Of no instance of these.
+    /// Instances whose assets are left out.
     pub without_instances: Vec<Uuid>,
-    /// At most so many.
+    /// The most assets to take.
     pub limit: u32,
 }
 
-/// An asset that is a worker's to attempt, with what its purchase needs. The attempt is on record.
+/// An asset that a worker may attempt, with all that its purchase needs. The attempt is on record.
 #[derive(Clone, Debug)]
 pub struct TakenAsset {
     /// The asset.
     pub asset_id: Uuid,
-    /// Where it was ordered.
+    /// The instance that it was ordered at.
     pub instance_id: Uuid,
     /// The product's code.
     pub product_code: String,
-    /// Who gets the license.
+    /// The party that gets the license.
     pub customer: Party,
-    /// Who sells, where a reseller stands between.
+    /// The party that sells, if a reseller is involved.
     pub reseller: Option<Party>,
-    /// What was begun.
+    /// The attempt that was begun.
     pub attempt: BegunAttempt,
 }
 
-/// What of a set of assets is still to be done, and by whom.
+/// The work still to be done on a set of assets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Outstanding {
     /// Assets that have no license and have not definitively failed.
     pub assets: u64,
-    /// Those of them that a worker attempts now.
+    /// The part of these assets that a worker is attempting now.
     pub taken: u64,
-    /// When the next of the others may be attempted, in milliseconds.
+    /// When the next of the remaining assets may be attempted, in milliseconds.
     pub next_due_at_ms: Option<i64>,
 }

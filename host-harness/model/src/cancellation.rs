@@ -1,4 +1,4 @@
-//! Cancellations: who wants a license to be given back, who decided, and why.
+//! Cancellations: requests to give a license back, and the operator's decisions on them.
 
 use serde::Deserialize;
 use serde::Serialize;
@@ -10,11 +10,11 @@ use crate::license_return::ReturnResult;
 use crate::problem::Problem;
 use crate::words::stored_enum;
 
-/// The name space of the client transaction ids of returns (RFC 9562, version 5). It must never change: an id that
-/// is asked for again must come out the same. It is not that of purchases, so that no id is ever both.
+/// The name space of the client transaction ids of returns (RFC 9562, version 5). Never change it: an id that is
+/// computed again must come out the same. It differs from that of purchases, so that no id is ever both.
 const RETURN_CLIENT_TRANSACTION_IDS: Uuid = uuid!("3a1c7b52-7f0e-4c0a-9d5e-0e9f6d6b8a14");
 
-/// The longest comment, in Unicode scalar values: a few paragraphs. What is longer is a document, and belongs
+/// The longest comment, in Unicode scalar values: a few paragraphs. A longer text is a document, and belongs
 /// elsewhere.
 pub const COMMENT_LENGTH_MAX: usize = 2_000;
 
@@ -24,20 +24,20 @@ pub fn return_client_transaction_id(asset_id: Uuid, number: u32) -> Uuid {
     Uuid::new_v5(&RETURN_CLIENT_TRANSACTION_IDS, name.as_bytes())
 }
 
-/// Where a cancellation stands.
+/// The state of a cancellation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CancellationState {
-    /// It waits for the operator, and can be withdrawn.
+    /// The request waits for the operator, and can be withdrawn.
     Requested,
-    /// It was taken back before the operator decided.
+    /// The request was withdrawn before the operator decided.
     Withdrawn,
-    /// The operator said no.
+    /// The operator declined.
     Declined,
-    /// The operator said yes; the vendor has not settled yet whether it takes the license back.
+    /// The operator confirmed; the vendor has not settled yet whether it takes the license back.
     Returning,
     /// The vendor took the license back; the asset is cancelled and its price credited.
     Done,
-    /// The vendor did not take the license back; the asset is what it was.
+    /// The vendor did not take the license back; the asset stays as it was.
     Refused,
 }
 
@@ -51,20 +51,20 @@ stored_enum!(CancellationState {
 });
 
 impl CancellationState {
-    /// Whether something is still to come of it. An asset has at most one such cancellation.
+    /// Whether the cancellation is still to be settled. An asset has at most one such cancellation.
     pub fn is_open(self) -> bool {
         matches!(self, Self::Requested | Self::Returning)
     }
 }
 
-/// What somebody who asks for a cancellation is.
+/// The kind of person who asks for a cancellation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequesterKind {
-    /// Who has the license.
+    /// The customer, who has the license.
     Customer,
-    /// Who sold it, where a reseller stands between.
+    /// The reseller, who sold it.
     Reseller,
-    /// Who runs the platform.
+    /// The operator, who runs the platform.
     Operator,
 }
 
@@ -74,32 +74,32 @@ stored_enum!(RequesterKind {
     Operator = "operator", "operator";
 });
 
-/// Who asks for a cancellation.
+/// The person who asks for a cancellation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Requester {
-    /// What they are.
+    /// The kind.
     pub kind: RequesterKind,
-    /// Their name.
+    /// The name.
     pub name: String,
 }
 
-/// Who decided, and what they said.
+/// The decision on a cancellation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CancellationDecision {
-    /// Their name.
+    /// The name of the person who decided.
     pub by: String,
-    /// In their words. Empty: they gave none.
+    /// The comment, in their words. Empty: they gave none.
     pub comment: String,
-    /// When, in milliseconds.
+    /// The time, in milliseconds.
     pub at_ms: i64,
 }
 
-/// How the last attempt at a return ended, where it did not bring it.
+/// Why the last attempt did not return the license.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReturnReason {
-    /// How it ended.
+    /// The result of the attempt.
     pub result: ReturnResult,
-    /// What was wrong.
+    /// The problem.
     pub problem: Problem,
 }
 
@@ -110,44 +110,44 @@ pub struct Cancellation {
     pub id: Uuid,
     /// The asset.
     pub asset_id: Uuid,
-    /// From 1 in each asset.
+    /// The number, from 1 in each asset.
     pub number: u32,
-    /// Where it stands.
+    /// The state.
     pub state: CancellationState,
-    /// Who asked for it.
+    /// The person who asked for it.
     pub requester: Requester,
-    /// Why, in the requester's words. Empty: none were given.
+    /// The reason, in the requester's words. Empty: none was given.
     pub comment: String,
     /// When it was asked for, in milliseconds.
     pub requested_at_ms: i64,
-    /// Who withdrew, declined or confirmed it. None: nobody has.
+    /// The operator's decision, or the withdrawal. `None`: neither yet.
     pub decision: Option<CancellationDecision>,
     /// The host's name for the return.
     pub return_client_transaction_id: Uuid,
-    /// Why the license is not returned. None: it is, or nothing was tried yet.
+    /// Why the license is not returned. `None`: it is, or nothing was tried yet.
     pub reason: Option<ReturnReason>,
-    /// When it came to its end, in milliseconds. None: it is open.
+    /// When it ended, in milliseconds. `None`: it is open.
     pub ended_at_ms: Option<i64>,
-    /// The return is not to be attempted before, in milliseconds.
+    /// The earliest time of the next attempt at the return, in milliseconds.
     pub due_at_ms: i64,
 }
 
-/// Which cancellations to show; all that is given must hold.
+/// Filter of cancellations: those that match every given field.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CancellationFilter {
-    /// Of an asset.
+    /// Cancellations of an asset.
     pub asset: Option<Uuid>,
-    /// That stand so.
+    /// Cancellations in this state.
     pub state: Option<CancellationState>,
-    /// Only those of which something is still to come.
+    /// Only cancellations that are still to be settled.
     pub open: bool,
 }
 
-/// A comment is longer than a record takes.
+/// Error of a comment that is longer than the record allows.
 #[derive(Debug, thiserror::Error)]
 #[error("the comment has {length} characters, and {COMMENT_LENGTH_MAX} are the most")]
 pub struct CommentTooLong {
-    /// How many it has.
+    /// The number of Unicode scalar values it has.
     pub length: usize,
 }
 
@@ -157,7 +157,7 @@ impl Diagnose for CommentTooLong {
     }
 }
 
-/// A comment without the white space around it.
+/// Trims white space around a comment, and checks its length.
 pub fn short_enough(comment: &str) -> Result<&str, CommentTooLong> {
     let comment = comment.trim();
     let length = comment.chars().count();

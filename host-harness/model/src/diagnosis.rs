@@ -1,24 +1,24 @@
-//! What every error says beside its text: the kind, a stable code, and advice, as data that each surface puts in its own words.
+//! Data that every error carries beside its text: a kind, a stable code, and advice. Each surface words them itself.
 
 use std::borrow::Cow;
 use std::path::PathBuf;
 
 use uuid::Uuid;
 
-/// How an error ended what was asked for. A surface makes one exit code, or one HTTP status, of each.
+/// The kind of an error. A surface maps each kind to one exit code, or one HTTP status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
-    /// What was named does not exist.
+    /// The named thing does not exist.
     NotFound,
-    /// What was given can't be right, whatever the state of things.
+    /// The given value can't be right in any state.
     Invalid,
-    /// What was asked for does not fit the present state of things.
+    /// The request does not fit the present state.
     Conflict,
-    /// The plugin or the vendor said no.
+    /// The plugin or the vendor refused.
     Refused,
-    /// There is no answer now, or none that can be used, or this machine is in the way; the same request may succeed later.
+    /// No usable answer for now, or this machine is in the way; the same request may succeed later.
     Unavailable,
-    /// What is kept by the host is missing, damaged or inconsistent.
+    /// Data of the host is missing, damaged or inconsistent.
     Damaged,
 }
 
@@ -36,11 +36,11 @@ impl ErrorKind {
     }
 }
 
-/// What to do about an error. A surface says it in its own words: a command, a link, a button. A surface that lacks words for a
-/// case does not compile.
+/// Advice on an error. A surface puts it in its own words: a command, a link, a button. A surface that lacks words
+/// for a case does not compile.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Advice {
-    /// A sentence that holds on every surface, without a period at its end.
+    /// A sentence that suits every surface, without a period at its end.
     Say(Cow<'static, str>),
     /// Look at the list of instances.
     ListInstances,
@@ -62,7 +62,7 @@ pub enum Advice {
     NamePlugin,
     /// Look at what the plugin wrote last.
     ShowPluginLog,
-    /// Record the calls again.
+    /// Record the calls anew.
     RecordAgain,
     /// Look at the list of assets.
     ListAssets,
@@ -71,7 +71,7 @@ pub enum Advice {
         /// The asset.
         asset: Uuid,
     },
-    /// Cancel an asset, which credits it too.
+    /// Cancel an asset, which also credits it.
     CancelAsset {
         /// The asset.
         asset: Uuid,
@@ -83,7 +83,7 @@ pub enum Advice {
     },
     /// Look at the list of orders.
     ListOrders,
-    /// Go on with an order that is placed.
+    /// Continue an order that is placed.
     ResumeOrder {
         /// The order.
         order: Uuid,
@@ -110,7 +110,7 @@ pub enum Advice {
     PriceProduct {
         /// The product's code.
         code: String,
-        /// ISO 4217.
+        /// The currency, ISO 4217.
         currency: String,
     },
     /// Look at the runs of Get Services Definition of an instance.
@@ -122,7 +122,7 @@ pub enum Advice {
     StartWorker,
     /// Look at the list of e-mails.
     ListMails,
-    /// Say how e-mail is sent.
+    /// Configure how e-mail is sent.
     ConfigureMail,
     /// Write the built-in templates to start from.
     WriteTemplates,
@@ -133,19 +133,19 @@ pub enum Advice {
         /// The mode that it should have, such as `0o700`.
         mode: u32,
     },
-    /// Restore the host's key as it was: its file, or the environment variable.
+    /// Restore the host key as it was: its file, or the environment variable.
     RestoreHostKey,
     /// Restore a backup of the record.
     RestoreBackup,
 }
 
 impl Advice {
-    /// A sentence that holds on every surface.
+    /// A sentence that suits every surface.
     pub fn say(sentence: impl Into<Cow<'static, str>>) -> Self {
         Self::Say(sentence.into())
     }
 
-    /// The advice as a sentence that holds on every surface, as the record keeps it.
+    /// The advice as a sentence that suits every surface, as the record keeps it.
     pub fn sentence(&self) -> Cow<'static, str> {
         match self {
             Self::Say(sentence) => return sentence.clone(),
@@ -201,11 +201,11 @@ impl Advice {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnosis {
-    /// How it ended what was asked for.
+    /// The kind of the error.
     pub kind: ErrorKind,
-    /// Stable, lower case, words joined by `-`.
+    /// A stable name in lower case, with words joined by `-`.
     pub code: Cow<'static, str>,
-    /// What to do about it. `None`: nothing is known to help.
+    /// The advice. `None`: nothing is known to help.
     pub advice: Option<Advice>,
 }
 
@@ -219,7 +219,7 @@ impl Diagnosis {
         }
     }
 
-    /// The same with advice.
+    /// Adds advice.
     #[must_use]
     pub fn advise(self, advice: Advice) -> Self {
         Self {
@@ -228,7 +228,7 @@ impl Diagnosis {
         }
     }
 
-    /// The same with advice that is a sentence for every surface.
+    /// Adds advice that is a sentence for every surface.
     #[must_use]
     pub fn say(self, sentence: impl Into<Cow<'static, str>>) -> Self {
         self.advise(Advice::say(sentence))

@@ -11,7 +11,7 @@ use crate::actor::Actor;
 use crate::thumbprint::Thumbprint;
 use crate::words::stored_enum;
 
-/// Where an instance stands.
+/// The standing of an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Standing {
@@ -19,7 +19,7 @@ pub enum Standing {
     NeedsCredentials,
     /// The credentials are saved; certificate, country and language can be chosen.
     NeedsSelection,
-    /// It can be used.
+    /// The instance can be used.
     Ready,
 }
 
@@ -41,84 +41,84 @@ pub struct Authority {
 /// An instance to be made.
 #[derive(Clone, Debug)]
 pub struct NewInstance {
-    /// What operators call it. Unique on the host.
+    /// The operators' name for it. Unique on the host.
     pub name: String,
-    /// The currency it sells in, ISO 4217.
+    /// The currency in which it sells, ISO 4217.
     pub currency: String,
-    /// What the host tells the plugin beside the settings.
+    /// Options for the plugin beside the settings.
     pub options: BTreeMap<String, String>,
-    /// What its connections may do beyond the ordinary.
+    /// Extra permissions of its connections.
     pub reach: Reach,
 }
 
-/// What an instance's connections may do beyond the ordinary. The operator's, never the plugin's.
+/// Extra permissions of an instance's connections. Only the operator sets them, never the plugin.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reach {
-    /// Certificate authorities to trust, as PEM, in place of the system's. None: the system's.
+    /// Certificate authorities to trust instead of the system's, as PEM. `None`: the system's.
     pub trusted_authorities_pem: Option<String>,
     /// Networks that may be reached although they are not public.
     pub allowed_networks: Vec<IpNet>,
 }
 
-/// What is saved of an instance at once.
+/// The parts of an instance that are saved together.
 #[derive(Clone, Debug)]
 pub struct SavedSettings {
-    /// Every field that has a value. None of them is a secret.
+    /// Every field that has a value. No value is a secret.
     pub values: BTreeMap<String, String>,
-    /// Where the instance stands with these.
+    /// The instance's standing with these values.
     pub standing: Standing,
-    /// The servers that it may reach with these.
+    /// The servers that it may reach with these values.
     pub authorities: Vec<Authority>,
-    /// The certificate that is chosen in these.
+    /// The certificate chosen in these values.
     pub thumbprint: Option<Thumbprint>,
 }
 
-/// A configured instance as it was last saved.
+/// A configured instance as last saved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Instance {
     /// Stable and unique.
     pub id: Uuid,
-    /// What operators call it. Unique on the host.
+    /// The operators' name for it. Unique on the host.
     pub name: String,
-    /// The currency it sells in, ISO 4217.
+    /// The currency in which it sells, ISO 4217.
     pub currency: String,
-    /// What the host tells the plugin beside the settings.
+    /// Options for the plugin beside the settings.
     pub options: BTreeMap<String, String>,
-    /// What its connections may do beyond the ordinary.
+    /// Extra permissions of its connections.
     pub reach: Reach,
     /// How often its settings were saved.
     pub version: i64,
     /// Every field that has a value.
     pub values: BTreeMap<String, String>,
-    /// Where it stands.
+    /// The standing.
     pub standing: Standing,
     /// The servers that it may reach.
     pub authorities: Vec<Authority>,
-    /// The certificate that it proves who it is with.
+    /// The certificate with which it authenticates.
     pub thumbprint: Option<Thumbprint>,
     /// When it was made, in milliseconds.
     pub created_at_ms: i64,
 }
 
-/// What one save did to one field.
+/// The change of one field in one save.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
-    /// The value before. None: it had none.
+    /// The value before. `None`: it had none.
     pub old: Option<String>,
-    /// The value since. None: it has none.
+    /// The value since. `None`: it has none.
     pub new: Option<String>,
 }
 
-/// One save of an instance's settings.
+/// A save of an instance's settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SettingsVersion {
-    /// The instance's version since.
+    /// The instance's version after the save.
     pub version: i64,
-    /// Who saved.
+    /// The actor who saved.
     pub changed_by: Actor,
-    /// When, in milliseconds.
+    /// The time, in milliseconds.
     pub changed_at_ms: i64,
-    /// Where the instance stood since.
+    /// The instance's standing after the save.
     pub standing: Standing,
     /// The fields that changed.
     pub changes: BTreeMap<String, Change>,

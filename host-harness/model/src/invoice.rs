@@ -1,10 +1,10 @@
-//! What a customer is charged and credited.
+//! Charges and credits of customers.
 
 use uuid::Uuid;
 
 use crate::price::Price;
 
-/// One license on an invoice.
+/// A license on an invoice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvoiceLine {
     /// The license.
@@ -15,16 +15,16 @@ pub struct InvoiceLine {
     pub product_code: String,
     /// The product's name when it was ordered.
     pub product_name: String,
-    /// What is charged.
+    /// The price charged.
     pub price: Price,
     /// When the license was written down and charged, in milliseconds.
     pub charged_at_ms: i64,
 }
 
-/// The invoice of an order. It grows until the order's last license is there.
+/// The invoice of an order, which grows until the order's last license is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invoice {
-    /// Unique on this host, from 1 without gaps.
+    /// The number, unique on this host, from 1 without gaps.
     pub number: u64,
     /// The order, which has no other invoice.
     pub order_id: Uuid,
@@ -35,12 +35,12 @@ pub struct Invoice {
 }
 
 impl Invoice {
-    /// The sum of its lines. None: they are in several currencies, or the sum is beyond 64 bits.
+    /// The sum of its lines. `None`: they are in several currencies, or the sum is beyond 64 bits.
     pub fn total(&self) -> Option<Price> {
         sum(self.lines.iter().map(|line| &line.price))
     }
 
-    /// The sum of an invoice's credits: nothing, in the currency of its lines, where there are none. `None`: they are in
+    /// The sum of an invoice's credits; without credits, zero in the currency of its lines. `None`: they are in
     /// several currencies, or the sum is beyond 64 bits.
     pub fn credited(&self, credits: &[&Credit]) -> Option<Price> {
         if credits.is_empty() {
@@ -66,28 +66,28 @@ fn sum<'a>(mut prices: impl Iterator<Item = &'a Price>) -> Option<Price> {
     Some(total)
 }
 
-/// What was charged for a license and given back in full.
+/// A credit of all that was charged for a license.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Credit {
-    /// Unique on this host, from 1 without gaps.
+    /// The number, unique on this host, from 1 without gaps.
     pub number: u64,
     /// The license.
     pub asset_id: Uuid,
     /// The order that it was charged with.
     pub order_id: Uuid,
-    /// All of what was charged.
+    /// The whole price that was charged.
     pub price: Price,
-    /// The cancellation that it belongs to. None: it was made without one.
+    /// The cancellation that it belongs to. `None`: it was made without one.
     pub cancellation_id: Option<Uuid>,
     /// When it was made, in milliseconds.
     pub credited_at_ms: i64,
 }
 
-/// Which invoices or credits to show; all that is given must hold.
+/// Filter of invoices or credits: those that match every given field.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct BillingFilter {
-    /// Of an instance.
+    /// Invoices or credits of an instance.
     pub instance: Option<Uuid>,
-    /// Of an order.
+    /// Invoices or credits of an order.
     pub order: Option<Uuid>,
 }

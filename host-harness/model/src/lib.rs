@@ -1,6 +1,8 @@
-//! What the host's crates talk about: orders, licenses, products and prices as plain types, and the rules that need nothing else.
+//! Plain types that the host's crates share (orders, licenses, products, prices), and the rules that need nothing
+//! else.
 //!
-//! A part of `host-harness`, which re-exports what embedders need. Nothing here reads, writes, or knows a database, a sandbox or a network.
+//! A part of `host-harness`, which re-exports what embedders need. Nothing here does input or output, or depends on a
+//! database, a sandbox or a network.
 
 mod act;
 mod actor;

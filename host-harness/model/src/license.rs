@@ -1,9 +1,9 @@
-//! A license as the vendor issued it.
+//! Licenses as the vendor issues them.
 
 use crate::secret::Secret;
 use crate::words::stored_enum;
 
-/// What the vendor says of a license, as the platform spells it.
+/// The vendor's state of a license, as the platform spells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LicenseTokenStatus {
     /// Issued and not used yet.
@@ -20,10 +20,10 @@ stored_enum!(LicenseTokenStatus {
     ReturnAccepted = "return_accepted", "Return Accepted";
 });
 
-/// What became of a return, as the platform spells it.
+/// The outcome of a return, as the platform spells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReturnStatus {
-    /// None was asked for, or it was refused.
+    /// No return was asked for, or it was refused.
     None,
     /// The vendor took the license back.
     Successful,
@@ -34,12 +34,12 @@ stored_enum!(ReturnStatus {
     Successful = "successful", "SUCCESSFUL";
 });
 
-/// The parts of a license that only its customer is to know.
+/// The parts of a license that only its customer may know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LicenseSecrets {
-    /// What the customer types in.
+    /// The key that the customer types in.
     pub product_key: Secret,
-    /// Where the customer redeems it. None: the vendor gave none.
+    /// The link at which the customer redeems it. `None`: the vendor gave none.
     pub activation_link: Option<Secret>,
 }
 
@@ -52,22 +52,23 @@ pub struct License {
     pub transaction_id: String,
     /// The vendor's name for the license token.
     pub license_token_id: String,
-    /// What the customer types in.
+    /// The key that the customer types in.
     pub product_key: Secret,
-    /// Where the customer redeems it. None: the vendor gave none.
+    /// The link at which the customer redeems it. `None`: the vendor gave none.
     pub activation_link: Option<Secret>,
-    /// What the vendor says of it.
+    /// The vendor's state of the license.
     pub license_token_status: LicenseTokenStatus,
-    /// What became of a return.
+    /// The outcome of a return.
     pub return_status: ReturnStatus,
     /// When the vendor issued it, in milliseconds.
     pub purchased_at_ms: i64,
-    /// Until when it can be returned, in milliseconds. None: the vendor did not say.
+    /// Until when it can be returned, in milliseconds. `None`: the vendor did not say.
     pub returnable_until_ms: Option<i64>,
 }
 
 impl License {
-    /// The host of the activation link: enough to know where it leads. Empty: the link is no URI. `None`: there is no link.
+    /// The host of the activation link, which is enough to know where it leads. Empty: the link is no URI. `None`:
+    /// there is no link.
     pub fn activation_link_host(&self) -> Option<String> {
         let link = self.activation_link.as_ref()?;
         let uri = link.expose().parse::<http::Uri>().ok();

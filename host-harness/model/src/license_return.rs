@@ -1,4 +1,4 @@
-//! Returns of licenses to the vendor, attempt by attempt.
+//! Returns of licenses to the vendor, one attempt after the other.
 
 use serde::Deserialize;
 use serde::Serialize;
@@ -14,11 +14,11 @@ use crate::words::stored_enum;
 pub enum ReturnResult {
     /// The vendor shows the license as returned.
     Returned,
-    /// Definitely not done; a retry can't help.
+    /// Definitely not returned; a retry can't help.
     Refused,
-    /// Definitely not done; a retry can help.
+    /// Definitely not returned; a retry can help.
     Unavailable,
-    /// May have been done.
+    /// Possibly returned.
     Unknown,
 }
 
@@ -29,18 +29,18 @@ stored_enum!(ReturnResult {
     Unknown = "unknown", "unknown";
 });
 
-/// What an attempt at a return brought.
+/// The outcome of an attempt at a return.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReturnOutcome {
     /// The vendor shows the license as returned.
     Returned,
-    /// Definitely not done; a retry can't help.
+    /// Definitely not returned; a retry can't help.
     Refused(Problem),
-    /// Definitely not done; but an earlier attempt may still be under way, so that this settles nothing.
+    /// Definitely not returned; but an earlier attempt may still be under way, so that this settles nothing.
     RefusedForNow(Problem),
-    /// Definitely not done; a retry can help.
+    /// Definitely not returned; a retry can help.
     Unavailable(Problem),
-    /// May have been done.
+    /// Possibly returned.
     Unknown(Problem),
 }
 
@@ -55,7 +55,7 @@ impl ReturnOutcome {
         }
     }
 
-    /// What was wrong. None: nothing.
+    /// The problem. `None`: there was none.
     pub fn problem(&self) -> Option<&Problem> {
         match self {
             Self::Returned => None,
@@ -67,47 +67,47 @@ impl ReturnOutcome {
     }
 }
 
-/// A return that is one worker's to attempt.
+/// A return that one worker may attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TakenReturn {
-    /// The cancellation that it is of.
+    /// The cancellation that asks for it.
     pub cancellation_id: Uuid,
     /// The asset.
     pub asset_id: Uuid,
     /// The instance that the license was bought with.
     pub instance_id: Uuid,
-    /// Who has taken it.
+    /// The worker that has taken it.
     pub worker: Uuid,
 }
 
 /// An attempt at a return that is on record before the vendor is called.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BegunReturn {
-    /// From 1 in each cancellation.
+    /// The number, from 1 in each cancellation.
     pub number: u32,
-    /// What is known of those before it.
+    /// The sum of what is known of the earlier attempts.
     pub earlier: EarlierAttempts,
-    /// When the last of them that may have been done had ended, in milliseconds. None: there is none.
+    /// When the last of them that may have succeeded had ended, in milliseconds. `None`: there is none.
     pub in_doubt_since_ms: Option<i64>,
-    /// What the vendor is to know the return by.
+    /// The id by which the vendor is to know the return.
     pub client_transaction_id: Uuid,
     /// The vendor's name for the license.
     pub license_token_id: String,
-    /// Why, in the requester's words. May be empty.
+    /// The reason, in the requester's words. May be empty.
     pub comment: String,
 }
 
 /// An attempt at a return as it is on record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReturnAttempt {
-    /// From 1 in each cancellation.
+    /// The number, from 1 in each cancellation.
     pub number: u32,
     /// When it was begun, in milliseconds.
     pub begun_at_ms: i64,
-    /// When it ended, in milliseconds. None: it has not, or the host stopped meanwhile.
+    /// When it ended, in milliseconds. `None`: it has not, or the host stopped meanwhile.
     pub finished_at_ms: Option<i64>,
-    /// How it ended. None: it has not.
+    /// How it ended. `None`: it has not.
     pub result: Option<ReturnResult>,
-    /// What was wrong. None: nothing, or it has not ended.
+    /// The problem. `None`: there was none, or it has not ended.
     pub problem: Option<Problem>,
 }

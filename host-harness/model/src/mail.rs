@@ -1,4 +1,4 @@
-//! E-mails that wait or were sent, and how they are sent.
+//! E-mails that wait or were sent, and the settings for sending them.
 
 use std::path::PathBuf;
 
@@ -14,7 +14,7 @@ use crate::problem::Problem;
 use crate::secret::Secret;
 use crate::words::stored_enum;
 
-/// What an e-mail is for. There is one of a kind for an asset.
+/// The purpose of an e-mail. An asset has at most one e-mail of each kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MailKind {
     /// The customer's license: product key and activation link.
@@ -25,16 +25,16 @@ stored_enum!(MailKind {
     Welcome = "welcome", "welcome";
 });
 
-/// Where an e-mail stands.
+/// The state of an e-mail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MailState {
-    /// It is to be sent.
+    /// The e-mail is to be sent.
     Pending,
     /// A mail server or a directory has taken it.
     Sent,
-    /// The mail server refused it for good; it is not tried again until the operator says so.
+    /// The mail server refused it for good; it is tried again only when the operator says so.
     Failed,
-    /// Its license was given back before it was sent.
+    /// The license was returned before the e-mail was sent.
     Withdrawn,
 }
 
@@ -45,77 +45,77 @@ stored_enum!(MailState {
     Withdrawn = "withdrawn", "withdrawn";
 });
 
-/// An e-mail as it is on record, without what it says.
+/// An e-mail on record, without its text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mail {
     /// Stable and unique.
     pub id: Uuid,
-    /// What it is for.
+    /// The purpose.
     pub kind: MailKind,
-    /// What it is about.
+    /// The asset that it is about.
     pub asset_id: Uuid,
     /// The order of the asset.
     pub order_id: Uuid,
-    /// Where it goes.
+    /// The recipient.
     pub contact: Contact,
-    /// Where it stands.
+    /// The state.
     pub state: MailState,
-    /// How often it was tried to send it.
+    /// The number of tries to send it.
     pub attempts: u32,
-    /// Not to be sent before, in milliseconds.
+    /// The earliest time to send it, in milliseconds.
     pub due_at_ms: i64,
-    /// What was wrong last. A sent one may have one, too: it was sent, but not as the operator wanted it.
+    /// The last problem. A sent e-mail may have one, too: it was sent, but not as the operator wanted it.
     pub problem: Option<Problem>,
-    /// When it was written down, in milliseconds.
+    /// When it was written to the record, in milliseconds.
     pub created_at_ms: i64,
     /// When it was sent, in milliseconds.
     pub sent_at_ms: Option<i64>,
 }
 
-/// An e-mail that a worker has taken, with all that it is composed of.
+/// An e-mail that a worker has taken, with all that its text needs.
 #[derive(Clone, Debug)]
 pub struct MailToSend {
     /// Stable and unique.
     pub id: Uuid,
-    /// What it is for.
+    /// The purpose.
     pub kind: MailKind,
-    /// What it is about.
+    /// The asset that it is about.
     pub asset: Asset,
     /// The secrets of the asset's license.
     pub secrets: LicenseSecrets,
-    /// Who gets the license.
+    /// The party that gets the license.
     pub customer: Party,
-    /// Who sells, where a reseller stands between.
+    /// The party that sells, if a reseller is involved.
     pub reseller: Option<Party>,
-    /// Where it goes, and in which language.
+    /// The recipient's address and language.
     pub contact: Contact,
-    /// How often it was tried to send it, this time included.
+    /// The number of tries to send it, this one included.
     pub attempts: u32,
 }
 
-/// What came of trying to send an e-mail.
+/// The outcome of a try to send an e-mail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MailOutcome {
-    /// It was taken. The problem, if any, is why it does not look as the operator wanted it.
+    /// The e-mail was taken. The problem, if any, is why it does not look as the operator wanted it.
     Sent(Option<Problem>),
-    /// It may or may not have been taken, or definitely was not; it is tried again.
+    /// The e-mail was not taken, or possibly was; it is tried again.
     Later(Problem),
-    /// It was refused for good.
+    /// The e-mail was refused for good.
     Refused(Problem),
 }
 
-/// Which e-mails to show; all that is given must hold.
+/// Filter of e-mails: those that match every given field.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct MailFilter {
-    /// That stand so.
+    /// E-mails in this state.
     pub state: Option<MailState>,
-    /// Of an order.
+    /// E-mails about an order.
     pub order: Option<Uuid>,
-    /// About an asset.
+    /// E-mails about an asset.
     pub asset: Option<Uuid>,
 }
 
-/// How the connection to a mail server is protected.
+/// The protection of the connection to a mail server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SmtpProtection {
@@ -123,46 +123,46 @@ pub enum SmtpProtection {
     Tls,
     /// TLS by STARTTLS (RFC 3207); without it nothing is sent.
     StartTls,
-    /// None. Nothing that is sent is protected, so no password is.
+    /// No protection, so no password is sent.
     None,
 }
 
 /// A mail server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SmtpServer {
-    /// A name or an address, without brackets.
+    /// The host: a name, or an address without brackets.
     pub host: String,
-    /// Its port.
+    /// The port.
     pub port: u16,
-    /// How the connection is protected.
+    /// The protection of the connection.
     pub protection: SmtpProtection,
-    /// Who logs in. None: nobody does.
+    /// The user who logs in. `None`: there is no login.
     pub user: Option<String>,
-    /// What the user logs in with. Stored sealed.
+    /// The user's password. Stored sealed.
     #[serde(skip)]
     pub password: Option<Secret>,
-    /// Authorities that are trusted instead of the system's, PEM. None: the system's.
+    /// Authorities to trust instead of the system's, PEM. `None`: the system's.
     pub trusted_authorities_pem: Option<String>,
 }
 
-/// Where e-mails go.
+/// The way in which e-mails leave the host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MailDelivery {
-    /// To a mail server.
+    /// Sends them to a mail server.
     Smtp(SmtpServer),
-    /// Into a directory, a file each, for a program that sends them another way.
+    /// Writes them into a directory, a file each, for a program that sends them another way.
     Directory(PathBuf),
 }
 
-/// How this host sends e-mail.
+/// The settings for sending e-mail.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MailSettings {
     /// The sender: an address, or `Name <address>`.
     pub from: String,
-    /// Where e-mails go.
+    /// The way in which e-mails leave the host.
     pub delivery: MailDelivery,
-    /// A directory with the operator's own templates. None: the built-in ones only.
+    /// A directory with the operator's own templates. `None`: only the built-in ones.
     pub templates: Option<PathBuf>,
 }
 

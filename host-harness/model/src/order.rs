@@ -1,67 +1,67 @@
-//! Orders: who buys what, and how many.
+//! Orders: parties, products and quantities.
 
 use email_address::EmailAddress;
 use serde::Deserialize;
 use serde::Serialize;
 use uuid::Uuid;
 
-/// The longest language tag: what RFC 5646 section 4.4.1 asks every reader to take.
+/// The longest language tag. RFC 5646 section 4.4.1 asks every reader to take this length.
 pub const LANGUAGE_LENGTH_MAX: usize = 35;
 
-/// A company or person, as far as the vendor has to know.
+/// A company or person, with the fields that the vendor requires.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Party {
-    /// The platform's own name for it.
+    /// The platform's own name for the party.
     pub id: String,
-    /// Its name.
+    /// The party's name.
     pub name: String,
-    /// ISO 3166-1 alpha-2, in upper case.
+    /// The country, ISO 3166-1 alpha-2 in upper case.
     pub country: String,
 }
 
-/// Where, and in which language, the customer is written to.
+/// The address and the language in which the customer is written to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Contact {
-    /// An e-mail address. The license is sent there.
+    /// The e-mail address to which the license is sent.
     pub email: String,
-    /// BCP 47, such as `de-DE`.
+    /// The language as a BCP 47 tag, such as `de-DE`.
     pub language: String,
 }
 
-/// So many of one product.
+/// A product and its quantity.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct NewLine {
     /// The product's code.
     pub product_code: String,
-    /// How many, at least 1.
+    /// The quantity, at least 1.
     pub quantity: u32,
 }
 
 /// An order to be placed.
 #[derive(Clone, Debug, Serialize)]
 pub struct NewOrder {
-    /// Where.
+    /// The instance to order at.
     pub instance_id: Uuid,
-    /// Who gets the licenses.
+    /// The party that gets the licenses.
     pub customer: Party,
-    /// Where they are mailed to.
+    /// The contact to which they are mailed.
     pub contact: Contact,
-    /// Who sells, where a reseller stands between.
+    /// The party that sells, if a reseller is involved.
     pub reseller: Option<Party>,
-    /// What.
+    /// The products and their quantities.
     pub lines: Vec<NewLine>,
     /// The buyer's name for the order: placing it again returns the same order.
     pub idempotency_key: Option<String>,
 }
 
-/// One unit of an order.
+/// A unit of an order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OrderLine {
-    /// From 1.
+    /// The position, from 1.
     pub position: u32,
     /// The product's code.
     pub product_code: String,
-    /// The asset that it became.
+    /// The asset made for this unit.
     pub asset_id: Uuid,
 }
 
@@ -70,52 +70,52 @@ pub struct OrderLine {
 pub struct Order {
     /// Stable and unique.
     pub id: Uuid,
-    /// Where it was placed.
+    /// The instance at which it was placed.
     pub instance_id: Uuid,
-    /// Who gets the licenses.
+    /// The party that gets the licenses.
     pub customer: Party,
-    /// Where they are mailed to. None: it was placed before orders had one.
+    /// The contact to which they are mailed. `None`: it was placed before orders had one.
     pub contact: Option<Contact>,
-    /// Who sells, where a reseller stands between.
+    /// The party that sells, if a reseller is involved.
     pub reseller: Option<Party>,
     /// The buyer's name for the order.
     pub idempotency_key: Option<String>,
-    /// When, in milliseconds.
+    /// When it was placed, in milliseconds.
     pub placed_at_ms: i64,
-    /// Its units, each with quantity 1.
+    /// The units, each with quantity 1.
     pub lines: Vec<OrderLine>,
 }
 
-/// Which orders to show; all that is given must hold.
+/// Filter of orders: those that match every given field.
 #[derive(Clone, Debug, Default)]
 pub struct OrderFilter {
-    /// Of an instance.
+    /// Orders at an instance.
     pub instance: Option<Uuid>,
-    /// Of a customer, by the platform's own name for it.
+    /// Orders of a customer, by the platform's own name for it.
     pub customer: Option<String>,
-    /// Placed at this time or later, in milliseconds.
+    /// Orders placed at this time or later, in milliseconds.
     pub since_ms: Option<i64>,
-    /// Placed before this time, in milliseconds.
+    /// Orders placed before this time, in milliseconds.
     pub until_ms: Option<i64>,
-    /// Placed with this idempotency key. Each instance has its own keys.
+    /// Orders placed with this idempotency key. Each instance has its own keys.
     pub idempotency_key: Option<String>,
 }
 
-/// Who takes part in an order: the instance that buys its licenses, the customer, and the reseller if there is one.
+/// The parties of an order: the instance that buys its licenses, the customer, and the reseller if there is one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OrderParties {
     /// The instance.
     pub instance_id: Uuid,
     /// The instance's name.
     pub instance: String,
-    /// Who gets the licenses.
+    /// The party that gets the licenses.
     pub customer: Party,
-    /// Who sells, where a reseller stands between.
+    /// The party that sells, if a reseller is involved.
     pub reseller: Option<Party>,
 }
 
 impl OrderParties {
-    /// Who pays: the reseller if there is one, or else the customer.
+    /// The party that pays: the reseller if there is one, or else the customer.
     pub fn billing_to(&self) -> &Party {
         self.reseller.as_ref().unwrap_or(&self.customer)
     }
@@ -129,7 +129,7 @@ pub fn is_language(text: &str) -> bool {
         })
 }
 
-/// Two lines of one product are one line of both: limits hold for an order, however it was typed in.
+/// Merges lines of the same product into one: quantity limits hold for an order, however it was typed in.
 pub fn merged(lines: &[NewLine]) -> Vec<NewLine> {
     let mut merged: Vec<NewLine> = Vec::new();
     for line in lines {
@@ -144,17 +144,18 @@ pub fn merged(lines: &[NewLine]) -> Vec<NewLine> {
     merged
 }
 
-/// What a party to an order lacks.
+/// A missing or invalid field of a party to an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidParty {
-    /// Who lacks it, such as `the customer`.
+    /// The party, such as `the customer`.
     pub party: &'static str,
-    /// What is missing or can't be right, such as `country`.
+    /// The field, such as `country`.
     pub field: &'static str,
 }
 
 impl NewOrder {
-    /// What a party lacks for the vendor or for the e-mail with the license. `None`: nothing.
+    /// Finds a field that is missing or invalid for the vendor or for the e-mail with the license. `None`: there is
+    /// none.
     pub fn invalid_party(&self) -> Option<InvalidParty> {
         let (customer, contact) = ("the customer", &self.contact);
         let party = invalid_field(&self.customer).map(|field| (customer, field));

@@ -1,9 +1,9 @@
-//! One page of a list: how many rows, in which order, and after which row it begins.
+//! Pages of a list: how many rows, in which order, and after which row one begins.
 
 use std::num::NonZeroU32;
 
-/// Which page of a list to read. Pages follow each other by the key of their last row (keyset), not by a count of rows, so that
-/// rows which come in between neither repeat nor hide others, and a late page costs no more than the first.
+/// A page of a list to read. A page begins after the last row's key of the one before (keyset), not after a count of
+/// rows: rows that are added meanwhile neither repeat nor hide others, and a late page costs no more than the first.
 ///
 /// ```
 /// use bss_model::{Page, SortOrder};
@@ -14,7 +14,7 @@ use std::num::NonZeroU32;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
-    /// At most so many rows. `None`: all of them.
+    /// The most rows. `None`: no limit.
     pub limit: Option<NonZeroU32>,
     /// The order of the rows.
     pub order: SortOrder,
@@ -25,29 +25,29 @@ pub struct Page {
 /// The order of a list's rows, by the time at which they were made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SortOrder {
-    /// The oldest first.
+    /// Oldest first.
     #[default]
     Ascending,
-    /// The newest first.
+    /// Newest first.
     Descending,
 }
 
-/// The place of a row in a list: its key, as an opaque text. A cursor is good for the filter and order that it came from;
-/// another list refuses it.
+/// The place of a row in a list: its key, as an opaque text. A cursor is valid for the filter and order that it came
+/// from; another list refuses it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Cursor(String);
 
 /// Rows of a list, and where the next page begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rows<T> {
-    /// The rows, in the order that was asked for.
+    /// The rows, in the page's order.
     pub rows: Vec<T>,
-    /// Where the next page begins. `None`: this is the last one.
+    /// The cursor of the next page. `None`: this is the last one.
     pub next: Option<Cursor>,
 }
 
 impl Page {
-    /// All rows, the oldest first.
+    /// All rows, oldest first.
     pub fn all() -> Self {
         Self {
             limit: None,
@@ -56,7 +56,7 @@ impl Page {
         }
     }
 
-    /// The first page of at most so many rows, the oldest first. A limit of 0 is no limit.
+    /// The first page of at most `limit` rows, oldest first. A limit of 0 is no limit.
     pub fn first(limit: u32) -> Self {
         Self {
             limit: NonZeroU32::new(limit),
@@ -64,13 +64,13 @@ impl Page {
         }
     }
 
-    /// The same page in another order.
+    /// Sets the order.
     #[must_use]
     pub fn in_order(self, order: SortOrder) -> Self {
         Self { order, ..self }
     }
 
-    /// The page that begins after a row.
+    /// Begins the page after a row.
     #[must_use]
     pub fn after(self, cursor: Cursor) -> Self {
         Self {
@@ -81,12 +81,12 @@ impl Page {
 }
 
 impl Cursor {
-    /// A cursor from its text.
+    /// Wraps a cursor's text.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The text, to be handed back later.
+    /// The text, to be passed back for the next page.
     pub fn as_str(&self) -> &str {
         &self.0
     }

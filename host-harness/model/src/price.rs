@@ -5,13 +5,13 @@ use std::fmt;
 /// A price, as a whole number of the currency's smallest unit.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Price {
-    /// ISO 4217, three capital letters.
+    /// The currency, ISO 4217 in three capital letters.
     pub currency: String,
-    /// Cents, where the currency has them. Not negative.
+    /// The amount in the smallest unit, such as cents. Not negative.
     pub minor_units: i64,
 }
 
-/// Currencies whose smallest unit is not a hundredth (ISO 4217, list one), with their decimals.
+/// Currencies whose smallest unit is not a hundredth (ISO 4217, list one), with their number of decimals.
 const UNUSUAL_DECIMALS: [(&str, usize); 26] = [
     ("BHD", 3),
     ("BIF", 0),

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::words::stored_enum;
 
-/// What a sale of a product leads to.
+/// The kind of thing that a sale of a product creates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Derivative {
     /// A subscription, which renews.
@@ -25,65 +25,65 @@ stored_enum!(Derivative {
 /// An attribute of a product type.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProductAttribute {
-    /// Stable name.
+    /// A stable name.
     pub id: String,
-    /// What an operator reads.
+    /// The name for operators.
     pub name: String,
 }
 
 /// A kind of product.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProductType {
-    /// Stable name, unique within the instance.
+    /// A stable name, unique within the instance.
     pub id: String,
-    /// What an operator reads.
+    /// The name for operators.
     pub name: String,
-    /// What a sale leads to.
+    /// The kind of thing that a sale creates.
     pub derivative: Derivative,
     /// Whether an order of n becomes n items of quantity 1.
     pub split_quantity: bool,
     /// Whether a cancellation waits for an operator.
     pub manual_cancellation: bool,
-    /// Its attributes.
+    /// The attributes.
     pub attributes: Vec<ProductAttribute>,
 }
 
-/// One value of an attribute's list, which a product has.
+/// An attribute's value that a product has.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttributeValue {
     /// The `ProductAttribute.id`.
     pub attribute: String,
-    /// What is saved.
+    /// The value as it is saved.
     pub key: String,
-    /// What is shown.
+    /// The value as it is shown.
     pub label: String,
 }
 
-/// A product as the vendor has it now.
+/// A product as the vendor offers it now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewProduct {
-    /// The vendor's code: unique within the instance.
+    /// The vendor's code, unique within the instance.
     pub code: String,
     /// The `ProductType.id`.
     pub product_type: String,
-    /// In the instance's language.
+    /// The name, in the instance's language.
     pub name: String,
-    /// In the instance's language. Empty: the vendor gives none.
+    /// The description, in the instance's language. Empty: the vendor gives none.
     pub description: String,
-    /// Its attributes' values.
+    /// The values of its attributes.
     pub attribute_values: Vec<AttributeValue>,
     /// The smallest quantity of one order, at least 1.
     pub min_quantity: u32,
-    /// The largest quantity of one order. None: no limit.
+    /// The largest quantity of one order. `None`: no limit.
     pub max_quantity: Option<u32>,
-    /// Whether the vendor takes it back.
+    /// Whether the vendor takes licenses of it back.
     pub returnable: bool,
 }
 
 /// A product as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Product {
-    /// What the vendor says of it, or last said before it was discontinued.
+    /// The vendor's offer, or the last one before the product was discontinued.
     pub offered: NewProduct,
     /// Whether the operator has activated it.
     pub active: bool,
@@ -96,26 +96,26 @@ pub struct Product {
 /// A complete reading of the vendor's catalog.
 #[derive(Clone, Debug, Default)]
 pub struct ServicesDefinition {
-    /// The product types that the products name.
+    /// The product types of the products.
     pub product_types: Vec<ProductType>,
     /// All products that are sold now.
     pub products: Vec<NewProduct>,
-    /// To be given to the next reading. Empty: none.
+    /// The tag to pass to the next reading. Empty: there is none.
     pub entity_tag: String,
-    /// The items of the catalog that are not in it.
+    /// The catalog's items that are left out of the products.
     pub skipped: SkippedItems,
 }
 
-/// Items of a catalog that a reading has skipped. What they say of a product is not known: it may be sold still.
+/// Items of a catalog that a reading has skipped. Their products may still be sold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SkippedItems {
-    /// The codes of all of them. No code: nothing was skipped.
+    /// The codes of all skipped items. No code: nothing was skipped.
     Codes(BTreeSet<String>),
-    /// Some, of which nobody knows what they are.
+    /// Items were skipped, but it is not known which.
     Unnamed,
 }
 
-/// Nothing.
+/// By default, nothing was skipped.
 impl Default for SkippedItems {
     fn default() -> Self {
         Self::Codes(BTreeSet::new())
@@ -123,7 +123,7 @@ impl Default for SkippedItems {
 }
 
 impl SkippedItems {
-    /// Whether a product with that code may be among them.
+    /// Whether a product with that code may be among the skipped items.
     pub fn may_be(&self, code: &str) -> bool {
         match self {
             Self::Codes(codes) => codes.contains(code),
@@ -132,12 +132,13 @@ impl SkippedItems {
     }
 }
 
-/// What a reading changed, each list by code. A revived product is also in `changed` if anything but that changed.
+/// The changes of a reading, each list by code. A revived product is also in `changed` if anything else of it
+/// changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Difference {
     /// Products that were not stored before.
     pub new: Vec<String>,
-    /// Products that were, with the names of the fields that changed.
+    /// Products that were stored before, with the names of the fields that changed.
     pub changed: Vec<(String, Vec<String>)>,
     /// Products that the vendor has stopped selling.
     pub discontinued: Vec<String>,
@@ -145,42 +146,42 @@ pub struct Difference {
     pub revived: Vec<String>,
 }
 
-/// Which products to show; all that is given must hold.
+/// Filter of products: those that match every given field.
 #[derive(Clone, Debug, Default)]
 pub struct ProductFilter {
-    /// Activated or not.
+    /// Activated products, or those that are not.
     pub active: Option<bool>,
-    /// Published or not.
+    /// Published products, or those that are not.
     pub published: Option<bool>,
-    /// Discontinued or not.
+    /// Discontinued products, or those that are not.
     pub discontinued: Option<bool>,
 }
 
-/// What is decided about products.
+/// A decision about products.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// It can be sold.
+    /// The product can be sold.
     Activate,
-    /// It can't be sold for now.
+    /// The product can't be sold for now.
     Deactivate,
-    /// It is shown in the storefront.
+    /// The product is shown in the storefront.
     Publish,
-    /// It is not shown in the storefront.
+    /// The product is not shown in the storefront.
     Unpublish,
 }
 
 impl Decision {
-    /// Whether a product that the vendor does not sell any more can be decided so.
+    /// Whether the decision is possible for a product that the vendor has stopped selling.
     pub fn takes_discontinued(self) -> bool {
         matches!(self, Self::Deactivate | Self::Unpublish)
     }
 
-    /// Whether the product is active, or published, once it is decided so.
+    /// Whether the decision makes a product active, or published.
     pub fn value(self) -> bool {
         matches!(self, Self::Activate | Self::Publish)
     }
 
-    /// Whether nothing would change for a product.
+    /// Whether the decision would change nothing about a product.
     pub fn is_so(self, product: &Product) -> bool {
         let now = match self {
             Self::Activate | Self::Deactivate => product.active,
@@ -198,26 +199,27 @@ stored_enum!(Decision {
     Unpublish = "unpublish", "unpublished";
 });
 
-/// Which products are decided about.
+/// The choice of products to decide about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Choice {
-    /// These, each of which must be there and fit.
+    /// Products by code. Each must exist, and the decision must be possible for it.
     Codes(Vec<String>),
-    /// All of the instance; those that don't fit are left out.
+    /// All products of the instance for which the decision is possible; the others are left out.
     All,
-    /// Those that were new in a run of the instance; those that don't fit are left out.
+    /// Products that were new in a run of the instance; those for which the decision is impossible are left out.
     NewIn(Uuid),
-    /// Those whose name holds this text, in whatever case; those that don't fit are left out.
+    /// Products whose name contains this text, ignoring case; those for which the decision is impossible are left
+    /// out.
     NameContains(String),
 }
 
-/// What a decision did.
+/// The effect of a decision.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Decided {
-    /// Products that are otherwise now than before.
+    /// Products that the decision changed.
     pub changed: usize,
-    /// Products that were so before.
+    /// Products that had been decided so before.
     pub already: usize,
-    /// Products that were left out because the vendor does not sell them any more.
+    /// Products that were left out because the vendor has stopped selling them.
     pub discontinued: usize,
 }

@@ -1,6 +1,7 @@
-//! The rule of a purchase: when it may be sent, what an answer means, and when the next attempt is due. Nothing else decides that.
+//! The rule of a purchase: when it may be sent, what an answer means, and when the next attempt is due. Nothing else
+//! decides that.
 //!
-//! What the attempts before one say (an attempt is on record before the vendor is called):
+//! The sum of the earlier attempts (an attempt is on record before the vendor is called):
 //!
 //! | each of the earlier attempts | together |
 //! |---|---|
@@ -8,7 +9,7 @@
 //! | was refused, was unavailable, or only looked up | not done |
 //! | one of them was unknown, brought a second license, or was cut off with its worker | in doubt |
 //!
-//! What an attempt does first:
+//! The first step of an attempt:
 //!
 //! | earlier attempts | first step |
 //! |---|---|
@@ -17,7 +18,7 @@
 //! | in doubt for longer, with settings that have changed since | look up, and buy nothing: not to find it means nothing |
 //! | in doubt for longer, with the same settings | the plugin looks up, and buys what was not found |
 //!
-//! What an answer means:
+//! The meaning of an answer:
 //!
 //! | answer to a purchase | outcome | the vendor |
 //! |---|---|---|
@@ -47,21 +48,21 @@ use crate::license::License;
 use crate::problem::Problem;
 use crate::thumbprint::Thumbprint;
 
-/// The time of looking up only, unless it is set otherwise. A purchase that is still being carried out can't be seen yet. A front
-/// end gives up on a request that is not answered (Azure's load balancers after 230 seconds), and what was not carried out
-/// by then never will be.
+/// The default time of looking up only: a purchase that is still being carried out can't be seen yet. A front end
+/// gives up on a request that is not answered (Azure's load balancers after 230 seconds), and a purchase that was not
+/// carried out by then never will be.
 pub const LOOK_UP_ONLY: Duration = Duration::from_secs(5 * 60);
 
-/// The longest that a vendor is left alone because it asks for it. More is a mistake of a server on the way.
+/// The longest pause granted to a vendor that asks for one. A longer one is a mistake of a server on the way.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The shortest pause before an attempt that may be made as soon as the time of looking up only is over.
 pub const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
 
-/// One earlier attempt at a purchase, as far as the rule asks for it.
+/// An earlier attempt at a purchase, with the fields that the rule needs.
 #[derive(Clone, Debug)]
 pub struct EarlierAttempt {
-    /// Its number, from 1.
+    /// The number, from 1.
     pub number: u32,
     /// When it was begun, in milliseconds since 1970.
     pub begun_at_ms: i64,
@@ -73,12 +74,12 @@ pub struct EarlierAttempt {
     pub settings_version: Option<i64>,
 }
 
-/// What the attempts of an asset say together. They are added in the order in which they were begun.
+/// The sum of an asset's attempts, added in the order in which they were begun.
 #[derive(Debug, Default)]
 pub struct Earlier {
     last: u32,
     last_settings_version: Option<i64>,
-    /// The last one has not ended: its worker died at a time that is not known.
+    /// Whether the last attempt has not ended: its worker died at an unknown time.
     is_cut_off: bool,
     in_doubt: Option<Doubt>,
 }
@@ -100,7 +101,7 @@ impl Earlier {
         self.last.saturating_add(1)
     }
 
-    /// What is known to an attempt that is begun at that time.
+    /// The state of the earlier attempts for one that is begun at that time.
     pub fn summary(&self, next_begun_at_ms: i64) -> EarlierAttempts {
         match (self.last, self.in_doubt(next_begun_at_ms)) {
             (0, _) => EarlierAttempts::None,
@@ -109,8 +110,8 @@ impl Earlier {
         }
     }
 
-    /// What is in doubt for an attempt that is begun at that time. An attempt that was cut off had ended by then: the next one
-    /// is begun only once its worker is dead.
+    /// The doubt for an attempt that is begun at that time. An attempt that was cut off had ended by then: the next
+    /// one is begun only once its worker is dead.
     pub fn in_doubt(&self, next_begun_at_ms: i64) -> Option<Doubt> {
         match self.is_cut_off {
             true => Some(self.doubt_since(next_begun_at_ms)),
@@ -118,8 +119,8 @@ impl Earlier {
         }
     }
 
-    /// The doubt that includes the last attempt. All attempts that may have bought were made with the same settings, or with
-    /// settings that mean the same to the vendor: with others a purchase is only looked up.
+    /// The doubt that includes the last attempt. All attempts that may have bought were made with the same settings,
+    /// or with settings that mean the same to the vendor: with others a purchase is only looked up.
     fn doubt_since(&self, ended_at_ms: i64) -> Doubt {
         match self.in_doubt {
             Some(doubt) => Doubt {
@@ -141,21 +142,21 @@ fn may_have_bought(result: AttemptResult) -> bool {
     }
 }
 
-/// What an attempt does first.
+/// The first step of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FirstStep {
     /// Buys. The plugin looks up before it where the purchase is in doubt.
     Buy,
     /// Looks up, and buys nothing.
     LookUp(LookUpReason),
-    /// Buys if the settings still mean what they did in that version; [`changed_since`] tells, and otherwise looks up.
+    /// Buys if the settings still mean the same as in that version, and otherwise looks up; [`changed_since`] tells.
     BuyIfUnchanged {
         /// The version of the instance's settings that the purchase may have been made with.
         version: i64,
     },
 }
 
-/// The first step of an attempt at that time, for which something may be in doubt.
+/// The first step of an attempt at that time, given what is in doubt.
 pub fn first_step(in_doubt: Option<Doubt>, look_up_only: Duration, now_ms: i64) -> FirstStep {
     let Some(doubt) = in_doubt else {
         return FirstStep::Buy;
@@ -170,13 +171,13 @@ pub fn first_step(in_doubt: Option<Doubt>, look_up_only: Duration, now_ms: i64) 
     }
 }
 
-/// Until when what has been in doubt since a moment is only looked up, in milliseconds since 1970.
+/// The end of looking up only for a doubt that began at that time, in milliseconds since 1970.
 pub fn look_up_only_until_ms(in_doubt_since_ms: i64, look_up_only: Duration) -> i64 {
     in_doubt_since_ms.saturating_add(millis(look_up_only))
 }
 
-/// The reason to look up only that lies in settings which differ from a former version, given all versions since. `None`: they
-/// mean the same to the vendor. A certificate may differ: another one shows the same customer.
+/// The reason to look up only because the settings differ from a former version, given all versions since. `None`:
+/// they mean the same to the vendor. The certificate may differ, because another one shows the same customer.
 pub fn changed_since(version: i64, history: &[SettingsVersion]) -> Option<LookUpReason> {
     let mut then_and_now = BTreeMap::new();
     for later in history.iter().filter(|later| later.version > version) {
@@ -205,11 +206,11 @@ pub enum LookUpReason {
         /// Until when, in milliseconds since 1970.
         until_ms: i64,
     },
-    /// The purchase was sent with other settings, so that not to find it means nothing.
+    /// The purchase was sent with other settings, so a look-up that finds nothing means nothing.
     OtherSettings {
-        /// The version of the settings that it was sent with.
+        /// The version of the settings with which it was sent.
         version: i64,
-        /// The fields that differ since.
+        /// The fields that have changed since.
         fields: Vec<String>,
     },
 }
@@ -238,38 +239,38 @@ impl LookUpReason {
     }
 }
 
-/// What an attempt says about the vendor.
+/// The signal of an attempt about the vendor's health.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VendorSignal {
-    /// The vendor answered, be it with a refusal.
+    /// The vendor answered, if only with a refusal.
     Answered,
-    /// The vendor did not answer, or not so that one could tell what it had done.
+    /// The vendor did not answer, or its answer does not tell what it has done.
     Silent,
-    /// The vendor asked to be left alone for that long.
+    /// The vendor asked for a pause of this length.
     LeaveAlone(Duration),
 }
 
-/// What an attempt came to.
+/// The result of an attempt.
 #[derive(Clone, Debug)]
 pub struct Attempted {
-    /// The outcome, to be written down.
+    /// The outcome, to be recorded.
     pub outcome: AttemptOutcome,
-    /// What it says about the vendor.
+    /// The signal about the vendor.
     pub signal: VendorSignal,
 }
 
-/// What came of a call that was to buy.
+/// The answer to a call that was to buy.
 #[derive(Clone, Debug)]
 pub enum PurchaseAnswer {
     /// A license.
     Licensed(License),
-    /// Success, without a license.
+    /// Success without a license.
     WithoutLicense,
-    /// Definitely not done; a retry can't help.
+    /// Definitely not bought; a retry can't help.
     Refused(Problem),
-    /// Definitely not done; a retry can help, after that time where the vendor names one.
+    /// Definitely not bought; a retry can help, after the pause that the vendor asked for, if any.
     Unavailable(Problem, Option<Duration>),
-    /// May have been done.
+    /// Possibly bought.
     Unknown(Problem),
     /// The plugin was not entered.
     NotEntered(Problem),
@@ -277,11 +278,11 @@ pub enum PurchaseAnswer {
     BrokeOff(String),
     /// The call was not made.
     NotMade(Problem),
-    /// The call was not made, because the settings were saved between the beginning of the attempt and it.
+    /// The call was not made, because the settings were saved after the attempt was begun.
     Overtaken(Problem),
 }
 
-/// What the answer to a purchase means.
+/// The meaning of the answer to a purchase.
 pub fn after_purchase(
     answer: PurchaseAnswer,
     earlier: EarlierAttempts,
@@ -308,22 +309,22 @@ pub fn after_purchase(
     Attempted { outcome, signal }
 }
 
-/// What came of a call that only looks up.
+/// The answer to a call that only looks up.
 #[derive(Clone, Debug)]
 pub enum LookUpAnswer {
     /// A license.
     Found(License),
-    /// Nothing.
+    /// No purchase was found.
     NotFound,
     /// The plugin can't look a purchase up without buying.
     NotOffered,
-    /// No answer that tells; the vendor may have named a pause.
+    /// No usable answer; the vendor may have asked for a pause.
     Failed(Problem, Option<Duration>),
     /// The plugin gave up, or was stopped.
     BrokeOff(String),
 }
 
-/// What the answer to a look-up means for a purchase that is not sent again for that reason.
+/// The meaning of the answer to a look-up of a purchase that is not sent again for that reason.
 pub fn after_look_up(answer: LookUpAnswer, reason: &LookUpReason, client_transaction_id: Uuid) -> Attempted {
     let (outcome, signal) = match answer {
         LookUpAnswer::Found(license) if is_of(&license, client_transaction_id) => {
@@ -347,7 +348,8 @@ pub fn after_look_up(answer: LookUpAnswer, reason: &LookUpReason, client_transac
     Attempted { outcome, signal }
 }
 
-/// How long to wait after an attempt that settled nothing: the pause that its number has, or longer where the vendor asks for it.
+/// The pause after an attempt that settled nothing: the usual one for its number, or a longer one if the vendor asks
+/// for it.
 pub fn pause(usual: Duration, signal: VendorSignal) -> Duration {
     match signal {
         VendorSignal::LeaveAlone(asked_for) => asked_for.min(RETRY_AFTER_MAX).max(usual),
@@ -377,7 +379,7 @@ fn silent_or_busy(pause: Option<Duration>) -> VendorSignal {
     pause.map_or(VendorSignal::Silent, VendorSignal::LeaveAlone)
 }
 
-/// What an attempt that was never made means: nothing new about those before it.
+/// The outcome of an attempt that was never made: nothing new about earlier ones.
 fn not_made(problem: Problem, earlier: EarlierAttempts) -> AttemptOutcome {
     match earlier {
         EarlierAttempts::Unknown => AttemptOutcome::Unknown(problem),

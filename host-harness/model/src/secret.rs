@@ -1,15 +1,16 @@
-//! A text that must not show by accident.
+//! Texts that must not show by accident.
 
 use std::fmt;
 
 use zeroize::Zeroizing;
 
-/// A product key, an activation link, an access token: wiped when dropped, and shown only where that is asked for.
+/// A secret text, such as a product key, an activation link or an access token: wiped when dropped, and shown only on
+/// request.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
-    /// Takes the text over.
+    /// Wraps the text.
     pub fn new(text: impl Into<String>) -> Self {
         Self(Zeroizing::new(text.into()))
     }
@@ -19,8 +20,8 @@ impl Secret {
         &self.0
     }
 
-    /// The text with all but its last group hidden: `*****-*****-*****-*****-ABCDE`. One that is not made
-    /// of groups of equal length, as a product key is, is hidden altogether, and so is its length.
+    /// The text with all but its last group hidden: `*****-*****-*****-*****-ABCDE`. A text that is not made of
+    /// groups of equal length, as a product key is, is hidden completely, and so is its length.
     pub fn masked(&self) -> String {
         let groups: Vec<&str> = self.0.split('-').collect();
         match groups.as_slice() {

@@ -9,18 +9,18 @@ use uuid::Uuid;
 use crate::problem::Problem;
 use crate::words::stored_enum;
 
-/// How far a run is. The words are the platform's.
+/// The state of a run. The words are the platform's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RunState {
-    /// Asked for; nobody has taken it yet.
+    /// The run is waiting for a process to take it.
     NotStarted,
-    /// Somebody reads.
+    /// A process is reading the catalog.
     InProgress,
-    /// The products are those of the vendor.
+    /// The products match the vendor's catalog.
     Completed,
-    /// So they are, but for items that could not be understood.
+    /// The products match the vendor's catalog, except for items that could not be understood.
     CompletedWithErrors,
-    /// Nothing was changed.
+    /// The run changed nothing.
     Failed,
 }
 
@@ -32,16 +32,16 @@ stored_enum!(RunState {
     Failed = "failed", "failed";
 });
 
-/// How grave a line of a run's log is.
+/// The severity of a line in a run's log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RunLogLevel {
-    /// Of use to who looks for something.
+    /// Details for troubleshooting.
     Debug,
-    /// Good to know.
+    /// Information only.
     Info,
     /// Something was left out.
     Warning,
-    /// It ended the run.
+    /// The error that ended the run.
     Error,
 }
 
@@ -52,7 +52,7 @@ stored_enum!(RunLogLevel {
     Error = "error", "error";
 });
 
-/// What a line of a run's log tells of.
+/// The subject of a line in a run's log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RunAction {
     /// The run itself.
@@ -72,35 +72,35 @@ stored_enum!(RunAction {
 /// A line of a run's log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunLogLine {
-    /// When, in milliseconds.
+    /// The time, in milliseconds.
     pub at_ms: i64,
-    /// How grave it is.
+    /// The severity.
     pub level: RunLogLevel,
-    /// The offer it is about. Empty: the run as a whole.
+    /// The offer that it is about. Empty: the run as a whole.
     pub offer: String,
-    /// What it tells of.
+    /// The subject.
     pub action: RunAction,
-    /// What happened.
+    /// The message.
     pub message: String,
 }
 
-/// How far a plugin says that it is.
+/// The progress that a plugin reports.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunProgress {
     /// Units done.
     pub done: u64,
-    /// Units in all. None: not known.
+    /// Units in all. `None`: not known.
     pub total: Option<u64>,
-    /// What is counted.
+    /// The unit that is counted.
     pub unit: String,
 }
 
-/// What a run did to a product.
+/// The kind of change that a run made to a product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DifferenceKind {
-    /// It was not stored before.
+    /// The product was not stored before.
     New,
-    /// Some of its fields are others now.
+    /// Some fields of the product changed.
     Changed,
     /// The vendor has stopped selling it.
     Discontinued,
@@ -115,12 +115,12 @@ stored_enum!(DifferenceKind {
     Revived = "revived", "revived";
 });
 
-/// What a run did to one product.
+/// The change that a run made to one product.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProductDifference {
-    /// The product.
+    /// The product's code.
     pub code: String,
-    /// What was done to it.
+    /// The kind of change.
     pub kind: DifferenceKind,
     /// The fields that changed. Empty but for [`DifferenceKind::Changed`].
     pub fields: Vec<String>,
@@ -141,16 +141,17 @@ pub struct RunCounts {
     pub skipped: u32,
 }
 
-/// One run of Get Services Definition.
+/// A run of Get Services Definition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServicesRun {
     /// Stable and unique.
     pub id: Uuid,
-    /// Whose catalog it reads.
+    /// The instance whose catalog it reads.
     pub instance_id: Uuid,
-    /// How far it is.
+    /// The state.
     pub state: RunState,
-    /// When it is taken for dead unless its process says otherwise before, in milliseconds. None: nobody has it.
+    /// When its process counts as dead unless the lease is renewed before, in milliseconds. `None`: no process has
+    /// it.
     pub lease_expires_at_ms: Option<i64>,
     /// When it was asked for, in milliseconds.
     pub asked_at_ms: i64,
@@ -158,24 +159,24 @@ pub struct ServicesRun {
     pub started_at_ms: Option<i64>,
     /// When it ended, in milliseconds.
     pub ended_at_ms: Option<i64>,
-    /// How far the plugin last said that it was.
+    /// The progress that the plugin last reported.
     pub progress: Option<RunProgress>,
-    /// What it changed.
+    /// The numbers of its changes.
     pub counts: RunCounts,
     /// Whether the vendor said that nothing had changed since the run before.
     pub unchanged: bool,
-    /// Why it failed.
+    /// Why it failed. `None`: it has not.
     pub reason: Option<Problem>,
 }
 
-/// How long a lease of a run can be; a longer one counts as over.
+/// The longest lease of a run. A longer one counts as over.
 pub const LONGEST_LEASE: Duration = Duration::from_secs(60 * 60);
 
-/// Who works on a run, and how long that holds unless it is renewed.
+/// The holder of a run, and how long the lease lasts unless it is renewed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RunLease {
     /// Unique to this execution of the run.
     pub owner: Uuid,
-    /// How long it holds.
+    /// The length of the lease.
     pub length: Duration,
 }

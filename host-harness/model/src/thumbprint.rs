@@ -8,20 +8,20 @@ use sha1::{Digest as _, Sha1};
 
 use crate::diagnosis::{Diagnose, Diagnosis, ErrorKind};
 
-/// SHA-1 has 160 bits.
+/// The length of a SHA-1 digest: 160 bits.
 const SHA1_BYTES: usize = 20;
 
-/// The SHA-1 of a certificate's DER form. It is shown as 40 upper-case hexadecimal digits.
+/// The SHA-1 of a certificate's DER form, shown as 40 upper-case hexadecimal digits.
 ///
-/// It names a certificate, as Windows and Entra do; nothing relies on SHA-1 being free of collisions.
+/// Windows and Entra name certificates in the same way; nothing relies on SHA-1 being free of collisions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Thumbprint([u8; SHA1_BYTES]);
 
-/// A text that is no thumbprint.
+/// Error of a text that is no thumbprint.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("`{text}` is not a certificate thumbprint of 40 hexadecimal digits")]
 pub struct NotAThumbprint {
-    /// What was given, shortened.
+    /// The text that was given, shortened.
     text: String,
 }
 

@@ -1,8 +1,8 @@
-//! Words that enums are stored and shown by.
+//! Words by which enums are stored and shown.
 
 use crate::diagnosis::{Diagnose, Diagnosis, ErrorKind};
 
-/// A word that stands for none of an enum's cases.
+/// Error of a word that stands for none of an enum's cases.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{word}` is no {of}")]
 pub struct UnknownWord {
@@ -22,12 +22,12 @@ impl Diagnose for UnknownWord {
 macro_rules! stored_enum {
     ($name:ident { $($case:ident = $word:literal, $shown:literal;)* }) => {
         impl $name {
-            /// The word that stands for it in the database.
+            /// The word that stands for the case in the database.
             pub fn word(self) -> &'static str {
                 match self { $(Self::$case => $word,)* }
             }
 
-            /// The case that a word stands for.
+            /// The case for which a word stands.
             ///
             /// # Errors
             /// When the word stands for none.

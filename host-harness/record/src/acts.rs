@@ -1,4 +1,5 @@
-//! Acts: who changed what. An act is written in the transaction of the change, so that neither is there without the other.
+//! Acts: who changed what. An act is written in the transaction of the change, so that neither exists without the
+//! other.
 
 use std::num::NonZeroU32;
 
@@ -12,8 +13,8 @@ use uuid::Uuid;
 use super::stored::id;
 use super::{Record, RecordError};
 
-/// Writes an act, in the transaction of the change that it is about. A change of many subjects is an act on each of them.
-/// `detail` holds no secret and nothing about a customer: an act is kept for good. `Value::Null` is no detail.
+/// Writes an act in the transaction of the change. A change of many subjects writes an act for each of them. `detail`
+/// holds no secret and nothing about a customer, because an act is kept for good. `Value::Null` means no detail.
 pub(crate) async fn write_act(
     transaction: &mut SqliteConnection,
     actor: &Actor,
@@ -40,8 +41,8 @@ pub(crate) async fn write_act(
 }
 
 impl Record {
-    /// At most `limit` of the acts that a filter names, the first one first. The number of the last one is the `after` of the
-    /// filter that names the next ones.
+    /// Acts that match a filter, at most `limit`, oldest first. To read on, pass the number of the last one as the
+    /// `after` of the next filter.
     ///
     /// # Errors
     /// When the record can't be read.

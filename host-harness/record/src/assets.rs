@@ -18,17 +18,17 @@ use super::paging::List;
 use super::stored::{ROWS_PER_STATEMENT, count, from_json, id, push_ids};
 use super::{Record, RecordError, begin_write};
 
-/// Why an asset is not tried again.
+/// Why an asset's license is not tried again.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RetryError {
-    /// No such asset.
+    /// The asset does not exist.
     #[error("asset `{id}` does not exist")]
     NoAsset {
-        /// What was asked for.
+        /// The id that was asked for.
         id: Uuid,
     },
-    /// There is nothing to buy.
+    /// The asset has its license, so there is nothing to buy.
     #[error("asset `{id}` has its license already")]
     HasLicense {
         /// The asset.
@@ -51,7 +51,7 @@ impl Diagnose for RetryError {
     }
 }
 
-/// Assets in the order in which they were ordered.
+/// Assets by the time of their orders.
 pub(super) const ASSETS: List = List {
     name: "assets",
     key: &[Integer("created_at_ms"), Text("order_id"), Integer("position")],
@@ -78,14 +78,14 @@ pub(super) fn assets_query(filter: &AssetFilter) -> QueryBuilder<Sqlite> {
         query.push(" AND wanted_since_ms <= ").push_bind(open_since_ms);
     }
     if filter.returned_elsewhere {
-        // As in the condition of the index.
+        // The same condition as that of the partial index, or the index is not used.
         query.push(" AND status = 'active' AND return_status = 'successful'");
     }
     query
 }
 
 impl Record {
-    /// The asset of an id. None: there is none.
+    /// Reads an asset by its id. `None`: it does not exist.
     ///
     /// # Errors
     /// When the record can't be read.
@@ -97,7 +97,7 @@ impl Record {
         row.as_ref().map(read_asset).transpose()
     }
 
-    /// The assets that a filter names, by the time of their orders. Nothing is decrypted.
+    /// Assets that match a filter, by the time of their orders. Nothing is decrypted.
     ///
     /// # Errors
     /// When the record can't be read, or the page is not of this list.
@@ -105,7 +105,7 @@ impl Record {
         self.page(&ASSETS, assets_query(filter), page, read_asset).await
     }
 
-    /// The secrets of the licenses of assets, by asset. An asset without license is left out. Only these are decrypted.
+    /// The secrets of assets' licenses, by asset; only these are decrypted. An asset without license is left out.
     ///
     /// # Errors
     /// When the record can't be read, or the host key does not open one of them.
@@ -131,7 +131,7 @@ impl Record {
              WHERE sealed_product_key IS NOT NULL AND id IN (",
         );
         push_ids(&mut query, assets);
-        // As many forms as there are numbers of assets: not worth keeping.
+        // A statement per number of ids is not worth keeping in the cache.
         let query = query.push(")").build().persistent(false);
         let rows = query.fetch_all(connection).await?;
         let mut secrets = BTreeMap::new();
@@ -159,12 +159,11 @@ impl Record {
         Ok(Secret::new(text))
     }
 
-    /// Has an asset's license bought after all, from now on: one that has definitively failed is open again, and
-    /// one that waits for its time waits no more. Its client transaction id stays what it was, and the next attempt
-    /// looks it up first, so that nothing is ever bought twice.
+    /// Makes an asset's purchase due now: a definitive failure is open again, and a pause ends. The client
+    /// transaction id stays the same and the next attempt looks it up first, so that nothing is bought twice.
     ///
     /// # Errors
-    /// When there is no such asset, or it has its license.
+    /// When the asset does not exist, or has its license.
     pub async fn retry_asset(&self, asset_id: Uuid, actor: &Actor) -> Result<(), RetryError> {
         let mut transaction = begin_write(&self.writer).await.map_err(RetryError::Record)?;
         let row = sqlx::query("SELECT sync_status, generation, instance_id FROM assets WHERE id = $1")
@@ -189,7 +188,8 @@ impl Record {
         .execute(&mut *transaction)
         .await
         .map_err(RecordError::from)?;
-        // Whoever tries again knows what the settings were and are, and not what they will be.
+        // The operator knows the settings up to now: only a later change makes a look-up that finds nothing mean
+        // nothing.
         sqlx::query(
             "UPDATE attempts
              SET settings_version = (SELECT instances.version FROM instances

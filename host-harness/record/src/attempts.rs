@@ -20,7 +20,7 @@ use super::outbox::enqueue;
 use super::stored::{count, from_json, id, push_ids, to_json};
 use super::{Record, RecordError, begin_write};
 
-/// An attempt that has ended, as it is to be written down.
+/// The end of an attempt, to be written to the record.
 #[derive(Debug)]
 struct AttemptEnd {
     asset_id: Uuid,
@@ -29,10 +29,10 @@ struct AttemptEnd {
     due_at_ms: i64,
 }
 
-/// An end, and who waits for it to be on record.
+/// A finished attempt and the task waiting for its commit.
 type Waiting = (AttemptEnd, oneshot::Sender<Result<Asset, FinishError>>);
 
-/// Ends that wait to be written. Whoever has the turn writes for all.
+/// Finished attempts waiting for the next commit. The task that holds `turn` writes all of them in one transaction.
 #[derive(Debug, Default)]
 pub(super) struct AttemptEnds {
     waiting: Mutex<Vec<Waiting>>,
@@ -53,29 +53,29 @@ impl AttemptEnds {
     }
 }
 
-/// Why the outcome of an attempt was not taken as it came.
+/// Why the outcome of an attempt was not recorded as reported.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FinishError {
-    /// No such attempt.
+    /// The attempt does not exist.
     #[error("asset `{asset}` has no attempt {number}")]
     NoAttempt {
         /// The asset.
         asset: Uuid,
-        /// What was asked for.
+        /// The number that was asked for.
         number: u32,
     },
-    /// It has another outcome on record.
+    /// The attempt has another outcome on record.
     #[error("attempt {number} at asset `{asset}` has ended already ({result})")]
     Finished {
         /// The asset.
         asset: Uuid,
         /// The attempt.
         number: u32,
-        /// How it ended.
+        /// The outcome on record.
         result: AttemptResult,
     },
-    /// The asset has a license. The first one is kept, the second is in the attempt's problem.
+    /// The asset already has a license. That one is kept; the second one is in the attempt's problem.
     #[error(
         "asset `{asset}` has the license of transaction `{kept}`, and the vendor issued another in transaction `{second}`"
     )]
@@ -87,14 +87,14 @@ pub enum FinishError {
         /// The vendor's other transaction.
         second: String,
     },
-    /// The license belongs to another asset, or to none that is known. It is in the attempt's problem.
+    /// The license belongs to another asset, or to an unknown one. The attempt's problem names it.
     #[error("the license of transaction `{transaction}` does not belong to asset `{asset}`: {why}")]
     NotItsLicense {
         /// The asset.
         asset: Uuid,
         /// The vendor's transaction.
         transaction: String,
-        /// How that shows.
+        /// How the mismatch shows.
         why: String,
     },
     /// The record failed.
@@ -130,12 +130,12 @@ impl Record {
     /// - refused: Failed, unless a later attempt was begun, whose outcome then decides.
     /// - unavailable, unknown or looked up: the asset stays as it is, with the reason.
     ///
-    /// Nothing that comes late takes a license away from an asset. The asset is free for the next worker, which
-    /// may attempt it from `due_at_ms` on, in milliseconds since 1970.
+    /// A late outcome never takes a license away from an asset. The asset is free for the next worker, which may
+    /// attempt it from `due_at_ms` on, in milliseconds since 1970.
     ///
     /// # Errors
-    /// When the attempt has ended otherwise before, and when the license can't be the asset's: then the asset
-    /// stays as it is, and the attempt holds what came.
+    /// When the attempt has already ended with another outcome, and when the license can't be the asset's: then the
+    /// asset stays as it is, and the attempt keeps the outcome.
     pub async fn finish_attempt(
         &self,
         asset_id: Uuid,
@@ -151,16 +151,16 @@ impl Record {
         };
         let (answer, answered) = oneshot::channel();
         self.ends.wait(end, answer);
-        // On its own, so that what was bought is written down even if nobody waits for it any more.
+        // A task of its own writes the purchase down even if the caller is dropped.
         let record = self.clone();
         tokio::spawn(async move { record.write_ends().await });
-        // Only where the runtime is being shut down: the next attempt looks it up.
+        // Reached only while the runtime shuts down; the next attempt looks the purchase up.
         answered
             .await
             .unwrap_or_else(|_| Err(RecordError::TaskEnded.into()))
     }
 
-    /// Writes all ends that wait, in one transaction: many that end at once cost one flush to disk.
+    /// Writes all finished attempts that wait, in one transaction: attempts that end together cost one flush to disk.
     async fn write_ends(&self) {
         let _turn = self.ends.turn.lock().await;
         let ends = self.ends.take();
@@ -176,7 +176,7 @@ impl Record {
             }
         }
         for ((_, answer), result) in ends.into_iter().zip(results) {
-            // Whoever asked may have gone; the record has it.
+            // The receiver may be gone; the outcome is on record anyway.
             let _ = answer.send(result);
         }
     }
@@ -206,7 +206,7 @@ impl Record {
         result
     }
 
-    /// Writes one end. Whatever it answers, but for a failure of the record, is to be committed.
+    /// Writes the end of one attempt. Every result is to be committed, errors too, unless the record failed.
     async fn write_end(
         &self,
         transaction: &mut SqliteConnection,
@@ -224,7 +224,7 @@ impl Record {
                 })?;
         let is_last = attempts.last().is_some_and(|last| last.number == number);
         let asset = read_asset_of(transaction, asset_id).await?;
-        // Otherwise the worker of a later attempt has it now.
+        // After a later attempt was begun, the asset belongs to that attempt's worker.
         if is_last {
             release(transaction, end).await?;
         }
@@ -247,7 +247,7 @@ impl Record {
             if ended == result {
                 return Ok(asset);
             }
-            // A license that comes after all is never dropped.
+            // A license is never dropped, even after another outcome.
             if result != AttemptResult::Licensed {
                 return Err(FinishError::Finished {
                     asset: asset_id,
@@ -260,7 +260,7 @@ impl Record {
         match (outcome, problem) {
             (AttemptOutcome::Licensed(license), _) => {
                 self.write_license(transaction, asset_id, license).await?;
-                // One that was given back before it was heard of has a dead key, and costs nothing.
+                // A license that was returned before its purchase was confirmed has a dead key and costs nothing.
                 if license.return_status != ReturnStatus::Successful {
                     charge(transaction, &asset, now_ms()).await?;
                     enqueue(transaction, MailKind::Welcome, asset_id, now_ms()).await?;
@@ -319,7 +319,7 @@ impl Record {
         Ok(())
     }
 
-    /// Every attempt at an asset, the first one first. Attempts are few: pauses between them grow, and end with the purchase.
+    /// Attempts at an asset, oldest first. They are few: pauses between them grow, and they end with the purchase.
     ///
     /// # Errors
     /// When the record can't be read.
@@ -329,7 +329,7 @@ impl Record {
     }
 }
 
-/// Why a license can't be an asset's. None: it can.
+/// Why a license can't be an asset's. `None`: it can.
 async fn not_its_license(
     transaction: &mut SqliteConnection,
     asset: &Asset,
@@ -382,8 +382,8 @@ fn as_problem(error: &FinishError) -> Problem {
     )
 }
 
-/// Puts on record that licenses of assets, each with its client transaction id, are about to be bought. To be committed
-/// before the plugin is called: what is not on record could be bought twice.
+/// Records that licenses of assets, each with its client transaction id, are about to be bought. Commit before
+/// calling the plugin: a purchase that is not on record could be made twice.
 pub(super) async fn begin(
     transaction: &mut SqliteConnection,
     assets: &[(Uuid, Uuid)],
@@ -396,7 +396,7 @@ pub(super) async fn begin(
         "SELECT asset_id, number, begun_at_ms, finished_at_ms, result, settings_version FROM attempts WHERE asset_id IN (",
     );
     push_ids(&mut query, &ids);
-    // As many forms as there are numbers of assets: not worth keeping.
+    // A statement per number of ids is not worth keeping in the cache.
     let rows = query
         .push(") ORDER BY asset_id, number")
         .build()
@@ -477,7 +477,7 @@ async fn release(transaction: &mut SqliteConnection, end: &AttemptEnd) -> Result
     Ok(())
 }
 
-/// Every attempt at an asset, the first one first.
+/// Attempts at an asset, oldest first.
 async fn read_attempts(
     connection: &mut SqliteConnection,
     asset_id: Uuid,

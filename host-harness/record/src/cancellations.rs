@@ -1,4 +1,4 @@
-//! Cancellations of assets: asked for, decided, and what became of them.
+//! Cancellations of assets: requested, decided, and carried out.
 
 use bss_model::clock::now_ms;
 use bss_model::{
@@ -17,37 +17,37 @@ use super::paging::List;
 use super::stored::{count, from_json, id};
 use super::{Record, RecordError, begin_write};
 
-/// Why a cancellation was not taken. Nothing was written.
+/// Why a cancellation was not recorded. Nothing was written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CancelError {
-    /// No such asset.
+    /// The asset does not exist.
     #[error("asset `{id}` does not exist")]
     NoAsset {
-        /// What was asked for.
+        /// The id that was asked for.
         id: Uuid,
     },
-    /// There is nothing to cancel.
+    /// The asset has no license to return, or is cancelled already.
     #[error(
         "asset `{id}` is {status} and {sync_status}: only an active one that has its license can be cancelled"
     )]
     NotCancelable {
         /// The asset.
         id: Uuid,
-        /// What the platform does with it.
+        /// Whether the platform has cancelled it.
         status: AssetStatus,
         /// Whether it has its license.
         sync_status: SyncStatus,
     },
-    /// One at a time.
+    /// An asset has at most one open cancellation.
     #[error("a cancellation of asset `{asset}` is {state} already")]
     Open {
         /// The asset.
         asset: Uuid,
-        /// Where the other one stands.
+        /// The state of the open cancellation.
         state: CancellationState,
     },
-    /// Too much text.
+    /// The comment is too long.
     #[error(transparent)]
     Comment(#[from] CommentTooLong),
     /// The record failed.
@@ -74,21 +74,21 @@ impl Diagnose for CancelError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecideError {
-    /// No such cancellation.
+    /// The cancellation does not exist.
     #[error("cancellation `{id}` does not exist")]
     NoCancellation {
-        /// What was asked for.
+        /// The id that was asked for.
         id: Uuid,
     },
-    /// It has been decided.
+    /// The cancellation has been decided.
     #[error("the cancellation of asset `{asset}` is {state}: there is nothing left to decide")]
     Decided {
         /// The asset.
         asset: Uuid,
-        /// Where the cancellation stands.
+        /// The state of the cancellation.
         state: CancellationState,
     },
-    /// Too much text.
+    /// The comment is too long.
     #[error(transparent)]
     Comment(#[from] CommentTooLong),
     /// The record failed.
@@ -121,7 +121,7 @@ impl From<sqlx::Error> for DecideError {
     }
 }
 
-/// Cancellations in the order in which they were asked for.
+/// Cancellations by the time of their requests.
 pub(super) const CANCELLATIONS: List = List {
     name: "cancellations",
     key: &[Integer("requested_at_ms"), Text("asset_id"), Integer("number")],
@@ -142,7 +142,7 @@ pub(super) fn cancellations_query(filter: &CancellationFilter) -> QueryBuilder<S
 }
 
 impl Record {
-    /// Asks for an asset to be cancelled; an operator decides.
+    /// Requests the cancellation of an asset; an operator decides.
     ///
     /// # Errors
     /// When the asset is not an active one with a license, or a cancellation of it is open.
@@ -158,10 +158,10 @@ impl Record {
             .await
     }
 
-    /// Cancels an asset without a request to be decided: the return to the vendor is due at once.
+    /// Cancels an asset without a request: the return to the vendor is due at once.
     ///
     /// # Errors
-    /// As [`Record::request_cancellation`].
+    /// Like [`Record::request_cancellation`].
     pub async fn cancel_now(
         &self,
         asset_id: Uuid,
@@ -200,10 +200,10 @@ impl Record {
         Ok(cancellation)
     }
 
-    /// Takes a request back before it is decided.
+    /// Withdraws a request before it is decided.
     ///
     /// # Errors
-    /// When there is no such cancellation, or it has been decided.
+    /// When the cancellation does not exist, or has been decided.
     pub async fn withdraw_cancellation(
         &self,
         cancellation_id: Uuid,
@@ -214,10 +214,10 @@ impl Record {
         self.decide(cancellation_id, decision, comment, actor).await
     }
 
-    /// Says no to a request: nothing happens to the asset.
+    /// Declines a request: the asset stays as it is.
     ///
     /// # Errors
-    /// When there is no such cancellation, or it has been decided.
+    /// When the cancellation does not exist, or has been decided.
     pub async fn decline_cancellation(
         &self,
         cancellation_id: Uuid,
@@ -228,10 +228,10 @@ impl Record {
         self.decide(cancellation_id, decision, comment, actor).await
     }
 
-    /// Says yes to a request: the return to the vendor is due at once.
+    /// Confirms a request: the return to the vendor is due at once.
     ///
     /// # Errors
-    /// When there is no such cancellation, or it has been decided.
+    /// When the cancellation does not exist, or has been decided.
     pub async fn confirm_cancellation(
         &self,
         cancellation_id: Uuid,
@@ -279,7 +279,7 @@ impl Record {
         Ok(after)
     }
 
-    /// The cancellation of an id. None: there is none.
+    /// Reads a cancellation by its id. `None`: it does not exist.
     ///
     /// # Errors
     /// When the record can't be read.
@@ -288,7 +288,7 @@ impl Record {
         read(&mut connection, cancellation_id).await
     }
 
-    /// The last cancellation of an asset. None: there was none.
+    /// The last cancellation of an asset. `None`: there was none.
     ///
     /// # Errors
     /// When the record can't be read.
@@ -297,7 +297,7 @@ impl Record {
         last(&mut connection, asset_id).await
     }
 
-    /// The cancellations that a filter names, by the time at which they were asked for.
+    /// Cancellations that match a filter, by the time of their requests.
     ///
     /// # Errors
     /// When the record can't be read, or the page is not of this list.
@@ -378,7 +378,7 @@ async fn insert(
     existing(transaction, cancellation_id).await
 }
 
-/// An act on the asset of a cancellation. What was said is with the cancellation.
+/// Writes an act on the asset of a cancellation. The comment is kept with the cancellation.
 async fn write_cancellation_act(
     transaction: &mut SqliteConnection,
     actor: &Actor,
@@ -406,7 +406,7 @@ pub(super) async fn read(
     row.as_ref().map(cancellation).transpose()
 }
 
-/// As [`read`], of one that must be there.
+/// Like [`read`], for a cancellation that must exist.
 pub(super) async fn existing(
     connection: &mut SqliteConnection,
     cancellation_id: Uuid,

@@ -1,4 +1,4 @@
-//! The certificates that instances prove who they are with: a PFX file and its code in, a thumbprint out.
+//! Certificates with which instances authenticate: a PFX file and its code in, a thumbprint out.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,12 +22,12 @@ pub enum ImportError {
     /// The file does not hold one private key with its certificate.
     #[error(transparent)]
     Inspect(#[from] InspectError),
-    /// It can never work again.
+    /// The certificate has expired and can never work again.
     #[error("certificate `{subject}` ({thumbprint}) was valid from {} to {} and has expired", rfc3339(*not_before_ms), rfc3339(*not_after_ms))]
     Expired {
-        /// Its subject.
+        /// The certificate's subject.
         subject: String,
-        /// Its name.
+        /// The certificate's thumbprint.
         thumbprint: Thumbprint,
         /// The first moment it was valid, in milliseconds.
         not_before_ms: i64,
@@ -55,20 +55,20 @@ impl Diagnose for ImportError {
     }
 }
 
-/// Why an installed certificate is not to be had as an identity.
+/// Why an installed certificate can't be used as an identity.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum IdentityError {
-    /// No such certificate.
+    /// The certificate is not installed.
     #[error("certificate `{thumbprint}` is not installed")]
     NotInstalled {
-        /// What was asked for.
+        /// The thumbprint that was asked for.
         thumbprint: Thumbprint,
     },
-    /// It is installed, but can't work.
+    /// The certificate is installed but can't work.
     #[error(transparent)]
     Unusable(#[from] Unusable),
-    /// Its private key can't be opened.
+    /// The private key can't be opened.
     #[error(transparent)]
     HostKey(#[from] HostKeyError),
     /// The record failed.
@@ -93,16 +93,16 @@ impl Diagnose for IdentityError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RemoveError {
-    /// No such certificate.
+    /// The certificate is not installed.
     #[error("certificate `{thumbprint}` is not installed")]
     NotInstalled {
-        /// What was asked for.
+        /// The thumbprint that was asked for.
         thumbprint: Thumbprint,
     },
-    /// Instances would be left without identity.
+    /// Instances use the certificate and would be left without identity.
     #[error("certificate `{thumbprint}` is used by {}", quoted(instances))]
     InUse {
-        /// What was asked for.
+        /// The thumbprint that was asked for.
         thumbprint: Thumbprint,
         /// The names of the instances.
         instances: Vec<String>,
@@ -142,7 +142,7 @@ pub struct CertificateStore {
 }
 
 impl CertificateStore {
-    /// The store in a record's database, which has been migrated.
+    /// Wraps a record's database, which has been migrated.
     pub(crate) fn new(readers: SqlitePool, writer: SqlitePool, host_key: Arc<HostKey>) -> Self {
         Self {
             readers,
@@ -151,16 +151,16 @@ impl CertificateStore {
         }
     }
 
-    /// Installs the certificate of a PFX file with its private key and chain. One that is installed
-    /// already stays so; a longer chain replaces a shorter one.
+    /// Installs the certificate of a PFX file with its private key and chain. A certificate that is installed already
+    /// stays so; a longer chain replaces a shorter one.
     ///
-    /// What can't work now but has a reason that an operator may want to see (too short a key, another kind of
-    /// key, a usage that is ruled out, not valid yet) is installed and shown with
+    /// A certificate that can't work now for a reason that an operator may want to see (key too short, another kind
+    /// of key, a usage that rules it out, not valid yet) is installed and shown with
     /// [`InstalledCertificate::unusable_because`].
     ///
     /// # Errors
-    /// When the file can't be read with the code, does not hold exactly one private key with its
-    /// certificate, or when that one has expired.
+    /// When the file can't be read with the code, does not hold exactly one private key with its certificate, or when
+    /// that certificate has expired.
     pub async fn import(
         &self,
         pfx: &[u8],
@@ -237,7 +237,8 @@ impl CertificateStore {
         Ok(())
     }
 
-    /// All installed certificates, usable or not; those that expire first come first. An instance has one, and its successor once a year.
+    /// All installed certificates, usable or not, by expiry, the earliest first. An instance has one, and its
+    /// successor once a year.
     ///
     /// # Errors
     /// When the record can't be read.
@@ -258,7 +259,7 @@ impl CertificateStore {
         Ok(installed)
     }
 
-    /// One installed certificate. None: it is not installed.
+    /// An installed certificate. `None`: it is not installed.
     ///
     /// # Errors
     /// When the record can't be read.
@@ -277,7 +278,8 @@ impl CertificateStore {
         .map(Some)
     }
 
-    /// The names of the instances that have chosen each certificate, in order. A certificate that no instance has chosen is left out.
+    /// The names, in order, of the instances that have chosen each certificate. A certificate that no instance has
+    /// chosen is left out.
     ///
     /// # Errors
     /// When the record can't be read.
@@ -299,7 +301,7 @@ impl CertificateStore {
         Ok(used_by)
     }
 
-    /// Forgets a certificate and its private key.
+    /// Deletes a certificate and its private key.
     ///
     /// # Errors
     /// When it is not installed, or while an instance uses it.
@@ -332,8 +334,8 @@ impl CertificateStore {
         Ok(())
     }
 
-    /// A certificate with its private key. Reads the record and opens the key each time: what is held
-    /// longer is the caller's to drop when the certificate is replaced.
+    /// Reads a certificate and opens its private key, each time anew: a caller that keeps the identity must drop it
+    /// when the certificate is replaced.
     ///
     /// # Errors
     /// When it is not installed, can't be used (the error says why), or when the host key is another one.

@@ -19,16 +19,16 @@ pub enum RecordError {
     Directory {
         /// The directory.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         #[source]
         source: io::Error,
     },
-    /// Others than its owner could enter the data directory.
+    /// The data directory is accessible to others than its owner.
     #[error("data directory `{}` is open to others than its owner (mode {mode:o})", path.display())]
     OpenToOthers {
         /// The directory.
         path: PathBuf,
-        /// Its permission bits.
+        /// The directory's permission bits.
         mode: u32,
     },
     /// The host key is missing or not usable.
@@ -46,19 +46,19 @@ pub enum RecordError {
     /// The database failed.
     #[error("the record could not be read or written")]
     Database(#[from] sqlx::Error),
-    /// The task that wrote for the caller ended early. What it had begun may be on record.
+    /// The writing task ended early. Its changes may be on record.
     #[error("the task that was writing to the record ended early")]
     TaskEnded,
-    /// A page was asked for that does not begin in its list.
+    /// The cursor of the page is not of its list.
     #[error("cursor `{}` is not from this list", cursor.as_str().escape_debug())]
     InvalidCursor {
         /// The cursor.
         cursor: Cursor,
     },
-    /// What was stored makes no sense.
+    /// A stored value makes no sense.
     #[error("the record is damaged: {what}")]
     Damaged {
-        /// What of it.
+        /// Which value, and what is wrong with it.
         what: String,
     },
 }
@@ -99,8 +99,8 @@ impl From<UnknownWord> for RecordError {
     }
 }
 
-/// A transaction that will write. SQLite must know so from the start: one that finds out later can fail
-/// because another has written meanwhile.
+/// Begins a transaction that will write. SQLite must know that from the start: a transaction that turns to writing
+/// later can fail because another has written meanwhile.
 pub(crate) async fn begin_write(writer: &SqlitePool) -> Result<Transaction<'static, Sqlite>, RecordError> {
     Ok(writer.begin_with("BEGIN IMMEDIATE").await?)
 }

@@ -1,4 +1,4 @@
-//! The operator's configured instances, every version of their settings, and who saved it.
+//! Instances as operators configure them, with every version of their settings and who saved it.
 
 use std::collections::BTreeMap;
 
@@ -23,25 +23,25 @@ use uuid::Uuid;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CreateError {
-    /// Another one has the name.
+    /// Another instance has the name.
     #[error("an instance named `{name}` exists")]
     NameTaken {
         /// The name.
         name: String,
     },
-    /// A name must show, and fit into a line.
+    /// The name is empty, too long, padded with blanks, or contains control characters.
     #[error("`{name}` can't be the name of an instance: it has 1 to {NAME_CHARS_MAX} characters, no control characters, and no blanks around it", name = name.escape_debug())]
     InvalidName {
         /// The name.
         name: String,
     },
-    /// A currency is a code of three letters.
+    /// The currency is not a code of three capital letters.
     #[error("`{currency}` is not a currency", currency = currency.escape_debug())]
     InvalidCurrency {
-        /// What was given.
+        /// The currency that was given.
         currency: String,
     },
-    /// There is no certificate among the authorities to trust.
+    /// The authorities to trust contain no certificate.
     #[error("no certificate authority was found in what is to be trusted")]
     TrustedAuthorities,
     /// The record failed.
@@ -65,11 +65,11 @@ impl Diagnose for CreateError {
     }
 }
 
-/// Why settings were not saved. Nothing of them was.
+/// Why settings were not saved. Nothing was written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SaveError {
-    /// Somebody else has saved since the version that the change is based on.
+    /// The settings were saved since the version that the change is based on.
     #[error(
         "`{changed_by}` has saved the settings of instance `{name}` meanwhile (version {found}, not {expected})"
     )]
@@ -78,18 +78,18 @@ pub enum SaveError {
         name: String,
         /// The version that the change is based on.
         expected: i64,
-        /// The version there is.
+        /// The version on record.
         found: i64,
-        /// Who saved last.
+        /// The actor who saved last.
         changed_by: String,
     },
-    /// No such instance.
+    /// The instance does not exist.
     #[error("instance `{id}` does not exist")]
     NoInstance {
-        /// What was asked for.
+        /// The id that was asked for.
         id: Uuid,
     },
-    /// The chosen certificate is not there.
+    /// The chosen certificate is not installed.
     #[error("certificate `{thumbprint}` is not installed")]
     NoCertificate {
         /// The certificate.
@@ -122,10 +122,10 @@ impl From<sqlx::Error> for SaveError {
     }
 }
 
-/// As long as the longest text field of the form.
+/// The length of the longest text field of the form.
 const NAME_CHARS_MAX: usize = 100;
 
-/// Saves of an instance's settings by version.
+/// Versions of an instance's settings, by number.
 pub(super) const HISTORY: List = List {
     name: "instance-history",
     key: &[Integer("version")],
@@ -138,7 +138,7 @@ pub(super) fn history_query(instance_id: Uuid) -> QueryBuilder<Sqlite> {
 }
 
 impl Record {
-    /// Makes an instance without settings.
+    /// Creates an instance without settings.
     ///
     /// # Errors
     /// When the name is taken or can't be shown, and when there is no certificate in the authorities to trust.
@@ -188,7 +188,7 @@ impl Record {
         Ok(instance)
     }
 
-    /// The instance of a name. None: there is none.
+    /// Reads an instance by its name. `None`: it does not exist.
     ///
     /// # Errors
     /// When the record can't be read.
@@ -200,7 +200,7 @@ impl Record {
         row.as_ref().map(read_instance).transpose()
     }
 
-    /// The instance of an id. None: there is none.
+    /// Reads an instance by its id. `None`: it does not exist.
     ///
     /// # Errors
     /// When the record can't be read.
@@ -223,11 +223,11 @@ impl Record {
         rows.iter().map(read_instance).collect()
     }
 
-    /// Saves an instance's settings, and what that changed, if nobody has saved since `expected_version`.
-    /// The next Get Services Definition reads everything again if a value changed.
+    /// Saves an instance's settings and which fields changed, unless they were saved since `expected_version`. If a
+    /// value changed, the next Get Services Definition reads everything again.
     ///
     /// # Errors
-    /// When somebody else was faster, or when the certificate is not installed.
+    /// When the settings were saved meanwhile, or when the certificate is not installed.
     pub async fn save_settings(
         &self,
         instance_id: Uuid,
@@ -283,7 +283,7 @@ impl Record {
         Ok(saved)
     }
 
-    /// The saves of an instance's settings, by version.
+    /// Versions of an instance's settings, by number.
     ///
     /// # Errors
     /// When the record can't be read, or the page is not of this list.
@@ -296,7 +296,7 @@ impl Record {
             .await
     }
 
-    /// Whether an instance has licenses, or purchases that may yet turn out to have brought one.
+    /// Whether an instance has licenses, or purchases that may still bring one.
     ///
     /// # Errors
     /// When the record can't be read.
@@ -311,7 +311,7 @@ impl Record {
     }
 }
 
-/// Whether the name was free.
+/// Inserts an instance and returns whether its name was free.
 async fn insert_instance(
     transaction: &mut SqliteConnection,
     instance: &Instance,
@@ -339,7 +339,7 @@ async fn write_settings(
     new: &Instance,
     actor: &Actor,
 ) -> Result<(), RecordError> {
-    // A later version is never written over, whatever isolation the database gives.
+    // The condition on the version keeps a later one from being overwritten at any isolation level.
     let updated = sqlx::query(
         "UPDATE instances
          SET version = $3, settings = $4, standing = $5, authorities = $6, thumbprint = $7,
@@ -391,7 +391,8 @@ fn changes(old: &BTreeMap<String, String>, new: &BTreeMap<String, String>) -> BT
         .collect()
 }
 
-/// The version, the fields that changed and, where it is another one, the certificate. The values are in the history.
+/// The version, the names of the changed fields and, if another one was chosen, the certificate. The values are in
+/// the history.
 fn settings_detail(old: &Instance, new: &Instance) -> Value {
     let fields: Vec<String> = changes(&old.values, &new.values).into_keys().collect();
     let mut detail = json!({ "version": new.version, "fields": fields });

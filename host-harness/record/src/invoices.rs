@@ -1,4 +1,4 @@
-//! What was charged and credited: one invoice per order with a line per license, and credits of whole lines.
+//! Charges and credits: one invoice per order with a line per license, and credits of whole lines.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use super::paging::List;
 use super::stored::{ROWS_PER_STATEMENT, count, id, push_ids};
 use super::{Record, RecordError};
 
-/// Invoices and credits are numbered apart, each from 1 without gaps, as bookkeepers expect of both.
+/// Invoices and credits are numbered separately, each from 1 without gaps, as bookkeepers expect.
 const INVOICE_NUMBERS: &str = "invoice";
 const CREDIT_NUMBERS: &str = "credit";
 
@@ -48,7 +48,7 @@ fn filtered(select: &str, filter: &BillingFilter) -> QueryBuilder<Sqlite> {
 }
 
 impl Record {
-    /// The invoice of an order. None: nothing of it has been charged yet.
+    /// The invoice of an order. `None`: nothing has been charged yet.
     ///
     /// # Errors
     /// When the record can't be read.
@@ -61,7 +61,7 @@ impl Record {
         Ok(invoices.rows.pop())
     }
 
-    /// The invoices that a filter names, by number, each with all of its lines.
+    /// Invoices that match a filter, by number, each with all of its lines.
     ///
     /// # Errors
     /// When the record can't be read, or the page is not of this list.
@@ -78,11 +78,11 @@ impl Record {
         Ok(invoices)
     }
 
-    /// The lines of the invoices of orders, by order. A line is never changed, so that it fits an invoice that was read before.
+    /// The lines of orders' invoices, by order. Lines never change, so they fit an invoice that was read earlier.
     async fn lines_of(&self, orders: &[Uuid]) -> Result<BTreeMap<Uuid, Vec<InvoiceLine>>, RecordError> {
         let mut query = QueryBuilder::new("SELECT * FROM invoice_lines WHERE order_id IN (");
         push_ids(&mut query, orders);
-        // As many forms as there are numbers of orders: not worth keeping.
+        // A statement per number of ids is not worth keeping in the cache.
         let query = query.push(") ORDER BY order_id, position").build();
         let rows = query.persistent(false).fetch_all(&self.readers).await?;
         let mut lines = BTreeMap::<Uuid, Vec<InvoiceLine>>::new();
@@ -92,7 +92,7 @@ impl Record {
         Ok(lines)
     }
 
-    /// The credits that a filter names, by number.
+    /// Credits that match a filter, by number.
     ///
     /// # Errors
     /// When the record can't be read, or the page is not of this list.
@@ -102,8 +102,8 @@ impl Record {
     }
 }
 
-/// Charges a license: a line on its order's invoice, which is made with the first one. Charging it again does
-/// nothing, and neither does charging one that was ordered before products had prices.
+/// Charges a license: adds a line to its order's invoice, which is made with the first line. Does nothing for a
+/// license that is charged already or was ordered before products had prices.
 pub(super) async fn charge(
     transaction: &mut SqliteConnection,
     asset: &Asset,
@@ -145,8 +145,8 @@ pub(super) async fn charge(
     Ok(())
 }
 
-/// Gives all of what was charged for a license back. None: it was never charged. A second call answers with the
-/// credit of the first one, whatever cancellation it names.
+/// Credits all that was charged for a license. `None`: nothing was charged. A second call returns the first credit,
+/// whatever cancellation it names.
 pub(super) async fn credit(
     transaction: &mut SqliteConnection,
     asset_id: Uuid,
@@ -178,7 +178,7 @@ pub(super) async fn credit(
     read_credit_of(transaction, asset_id).await
 }
 
-/// Numbers are taken in the transaction that uses them, so that one that comes to nothing leaves no gap.
+/// Takes the next number, in the transaction that uses it, so that a rollback leaves no gap.
 async fn next_number(transaction: &mut SqliteConnection, kind: &str) -> Result<i64, RecordError> {
     let number = sqlx::query_scalar(
         "INSERT INTO running_numbers (kind, last) VALUES ($1, 1)
@@ -267,7 +267,7 @@ mod tests {
     /// A connection in a transaction, on which an asset of this price has been charged.
     async fn charged(record: &Record, asset_id: Uuid) -> sqlx::pool::PoolConnection<Sqlite> {
         let mut connection = record.writer.acquire().await.unwrap();
-        // The order and the asset themselves are of no interest here.
+        // Without foreign keys, the order and the asset need no rows of their own.
         let rows = [
             "PRAGMA foreign_keys = OFF",
             "BEGIN IMMEDIATE",

@@ -1,4 +1,4 @@
-//! The record: what the host keeps between calls, in one directory that only its owner can enter, with one database in it.
+//! The record: all that the host keeps between calls, as one database in a directory that only its owner can enter.
 //!
 //! A part of `host-harness`, which re-exports what embedders need; everything else is `pub` for the crates beside it.
 
@@ -51,13 +51,14 @@ pub use workers::{WORKER_LEASE, Worker};
 
 use database::begin_write;
 
-/// The database in the data directory.
+/// The name of the database file in the data directory.
 pub const RECORD_FILE: &str = "record.db";
-/// Held while the data directory is opened, so that two first starts don't set it up at once.
+/// Locked while the data directory is opened, so that two first starts don't set it up at once.
 const LOCK_FILE: &str = "open.lock";
-/// How long a write waits for another process's. Ten times what the largest transaction takes (100,000 products).
+/// How long a write waits for one of another process. Ten times the length of the largest transaction (100,000
+/// products).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
-/// Connections that read. More than that at once only queue for the processors.
+/// Connections that read. More would only queue for the processors.
 const READERS_MAX: u32 = 8;
 /// Sealed on the first start and opened on every other, so that a wrong host key shows at once.
 const KEY_CHECK: &[u8] = b"the host key of this record";
@@ -66,10 +67,10 @@ const KEY_CHECK_PURPOSE: &str = "check of the host key";
 /// The record of a host: instances, products, orders, assets and certificates. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Record {
-    /// Connections that read beside each other.
+    /// Connections that read concurrently.
     readers: SqlitePool,
-    /// The one connection that writes. Writers of this process wait for it in turn; left to SQLite, each would sleep and
-    /// try again.
+    /// The one connection that writes. Writers of this process queue for it; SQLite itself would make each of them
+    /// sleep and retry.
     writer: SqlitePool,
     host_key: Arc<HostKey>,
     data_dir: Arc<Path>,
@@ -77,12 +78,12 @@ pub struct Record {
 }
 
 impl Record {
-    /// Opens the record in `data_dir`; makes the directory, the host key and the database where there
-    /// are none. Any number of processes may have it open.
+    /// Opens the record in `data_dir`, and creates the directory, the host key and the database if they are missing.
+    /// Several processes may have it open.
     ///
     /// # Errors
-    /// When the directory is open to others, when the host key is missing or another one, and when the
-    /// database can't be opened.
+    /// When the directory is open to others, when the host key is missing or is another one, and when the database
+    /// can't be opened.
     pub async fn open(data_dir: &Path) -> Result<Self, RecordError> {
         let _lock = lock_directory(data_dir).await?;
         let is_new = !data_dir.join(RECORD_FILE).exists();
@@ -105,20 +106,20 @@ impl Record {
             .filename(&path)
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
-            // What is committed must survive a power cut: money was spent on it.
+            // A commit must survive a power cut: money was spent on it.
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(BUSY_TIMEOUT);
         let pool = |connections| {
             SqlitePoolOptions::new()
                 .max_connections(connections)
-                // A connection to a file does not break while it is not used.
+                // A connection to a file does not break while idle.
                 .test_before_acquire(false)
         };
         let writer = pool(1).connect_with(options.clone()).await?;
         sqlx::migrate!("./migrations").run(&writer).await?;
         let record = Self {
-            // A write that does not take its turn is a defect, and fails.
+            // A write through a reader is a defect, and fails.
             readers: pool(READERS_MAX)
                 .connect_with(options.pragma("query_only", "TRUE"))
                 .await?,
@@ -162,7 +163,7 @@ impl Record {
     }
 }
 
-/// Makes the data directory where there is none, and waits until nobody else sets it up.
+/// Creates the data directory if it is missing, and waits until no other process is setting it up.
 async fn lock_directory(data_dir: &Path) -> Result<File, RecordError> {
     let path = data_dir.to_owned();
     let failed = |source| RecordError::Directory {
@@ -174,7 +175,7 @@ async fn lock_directory(data_dir: &Path) -> Result<File, RecordError> {
         .mode(0o700)
         .create(&path)
         .map_err(failed)?;
-    // An empty directory can be taken over; in one with files, others may rely on being let in.
+    // An empty directory can be made private; in one with files, others may rely on their access.
     if fs::read_dir(&path).map_err(failed)?.next().is_none() {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).map_err(failed)?;
     }

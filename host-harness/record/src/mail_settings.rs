@@ -1,4 +1,4 @@
-//! How this host sends e-mail: who as, through what, with which templates.
+//! How this host sends e-mail: the sender, the delivery and the templates.
 
 use bss_model::clock::now_ms;
 use bss_model::{Act, Actor, MailDelivery, MailSettings, Secret, Subject};
@@ -12,7 +12,7 @@ use super::{Record, RecordError, begin_write};
 const PASSWORD_PURPOSE: &str = "password of the mail server";
 
 impl Record {
-    /// Keeps how e-mail is sent, instead of what was kept before. The caller checks it first.
+    /// Replaces the settings for sending e-mail. The caller checks them first.
     ///
     /// # Errors
     /// When the record can't be written.
@@ -45,7 +45,7 @@ impl Record {
         Ok(())
     }
 
-    /// How e-mail is sent. None: nobody has said so yet, and e-mails wait.
+    /// Reads how e-mail is sent. `None`: not configured yet, and e-mails wait.
     ///
     /// # Errors
     /// When the record can't be read, or the host key does not open the password.
@@ -67,7 +67,7 @@ impl Record {
     }
 }
 
-/// How e-mail is sent, but for the password and the authorities.
+/// The settings without the password and the authorities, for an act.
 fn detail(settings: &MailSettings) -> Value {
     let mut detail = json!({ "from": settings.from, "templates": settings.templates });
     match &settings.delivery {

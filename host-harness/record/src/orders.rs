@@ -1,4 +1,4 @@
-//! Orders: so many units of products, each its own line of quantity 1 with its own asset.
+//! Orders: units of products, each with its own line of quantity 1 and its own asset.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -21,20 +21,20 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection};
 use uuid::Uuid;
 
-/// Units of one order. Each is a purchase of its own at the vendor; more is a mistake rather than an order.
+/// The most units of one order. Each is a purchase of its own at the vendor; more is a mistake rather than an order.
 const UNITS_PER_ORDER_MAX: u64 = 10_000;
 
-/// Ids in one statement. SQLite takes 32,766 values in one.
+/// Ids per statement. SQLite takes 32,766 values in one.
 const IDS_AT_ONCE: usize = 1_000;
 
-/// Why an order was not placed. Nothing of it was written.
+/// Why an order was not placed. Nothing was written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PlaceError {
-    /// No such instance.
+    /// The instance does not exist.
     #[error("instance `{id}` does not exist")]
     NoInstance {
-        /// What was asked for.
+        /// The id that was asked for.
         id: Uuid,
     },
     /// The instance can't sell yet.
@@ -42,70 +42,70 @@ pub enum PlaceError {
     NotReady {
         /// The instance's name.
         name: String,
-        /// Where it stands.
+        /// The instance's standing.
         standing: Standing,
     },
     /// Nothing was ordered.
     #[error("the order has no lines")]
     Empty,
-    /// More than one order takes.
+    /// The order has more units than an order may have.
     #[error("the order has {units} units, and {UNITS_PER_ORDER_MAX} are the most")]
     TooManyUnits {
-        /// How many.
+        /// The units ordered.
         units: u64,
     },
-    /// Something that the vendor has to know is not given.
+    /// A field that the vendor requires of a party is missing or invalid.
     #[error("{party} has no valid {field}, which the vendor needs")]
     IncompleteParty {
-        /// `the customer` or `the reseller`.
+        /// The party: `the customer` or `the reseller`.
         party: &'static str,
-        /// Which field.
+        /// The field, such as `country`.
         field: &'static str,
     },
-    /// No such product.
+    /// The product does not exist.
     #[error("product `{code}` is not known")]
     UnknownProduct {
-        /// What was ordered.
+        /// The code that was ordered.
         code: String,
     },
-    /// The vendor has stopped selling it.
+    /// The vendor has stopped selling the product.
     #[error("product `{code}` is discontinued and can't be sold")]
     Discontinued {
-        /// What was ordered.
+        /// The code that was ordered.
         code: String,
     },
-    /// The operator has not activated it.
+    /// The operator has not activated the product.
     #[error("product `{code}` is not active")]
     Inactive {
-        /// What was ordered.
+        /// The code that was ordered.
         code: String,
     },
-    /// The operator has set no price, and an invoice needs one.
+    /// The operator has set no price for the product, and an invoice needs one.
     #[error("product `{code}` has no price in {currency}")]
     NoPrice {
-        /// What was ordered.
+        /// The code that was ordered.
         code: String,
-        /// What the instance sells in, ISO 4217.
+        /// The instance's currency, ISO 4217.
         currency: String,
     },
-    /// Fewer or more than the vendor sells at once.
+    /// The quantity is below or above what the vendor sells at once.
     #[error("{quantity} of product `{code}` can't be ordered at once: the least is {min}, the most {}", max.map_or_else(|| "not limited".to_owned(), |max| max.to_string()))]
     Quantity {
-        /// What was ordered.
+        /// The code that was ordered.
         code: String,
-        /// How many.
+        /// The quantity that was ordered.
         quantity: u64,
-        /// The least.
+        /// The smallest quantity.
         min: u32,
-        /// The most. None: no limit.
+        /// The largest quantity. `None`: no limit.
         max: Option<u32>,
     },
-    /// The key was used for something else.
+    /// The idempotency key was used for another request.
     #[error("idempotency key `{key}` belongs to order `{order}`, which asked for something else")]
     KeyReused {
         /// The key.
         key: String,
-        /// The order that it belongs to.
+        /// The order that the key belongs to.
         order: Uuid,
     },
     /// The record failed.
@@ -156,7 +156,7 @@ impl From<sqlx::Error> for PlaceError {
     }
 }
 
-/// Orders in the order in which they were placed.
+/// Orders by the time at which they were placed.
 pub(super) const ORDERS: List = List {
     name: "orders",
     key: &[Integer("placed_at_ms"), Text("id")],
@@ -183,11 +183,11 @@ pub(super) fn orders_query(filter: &OrderFilter) -> QueryBuilder<Sqlite> {
 }
 
 impl Record {
-    /// Places an order in one transaction: an order line of quantity 1 and an asset for each unit. Nothing is
-    /// bought yet. With an idempotency key that was used before, the same order is returned.
+    /// Places an order in one transaction: an order line of quantity 1 and an asset for each unit. Nothing is bought
+    /// yet. An idempotency key that was used before returns its order.
     ///
     /// # Errors
-    /// When the instance is not ready, or anything that was ordered can't be. Nothing is written then.
+    /// When the instance is not ready, or a line can't be ordered. Nothing is written then.
     pub async fn place_order(&self, new: NewOrder, actor: &Actor) -> Result<Order, PlaceError> {
         check(&new)?;
         let request_digest = request_digest(&new)?;
@@ -203,10 +203,10 @@ impl Record {
         Ok(order)
     }
 
-    /// Whether an order could be placed now. Nothing is written.
+    /// Checks whether an order could be placed now. Nothing is written.
     ///
     /// # Errors
-    /// As [`Record::place_order`].
+    /// Like [`Record::place_order`].
     pub async fn check_order(&self, new: NewOrder) -> Result<(), PlaceError> {
         check(&new)?;
         let request_digest = request_digest(&new)?;
@@ -218,7 +218,7 @@ impl Record {
         Ok(())
     }
 
-    /// The orders that a filter names, by the time at which they were placed, each with all of its lines.
+    /// Orders that match a filter, by the time at which they were placed, each with all of its lines.
     ///
     /// # Errors
     /// When the record can't be read, or the page is not of this list.
@@ -237,7 +237,7 @@ impl Record {
         Ok(orders)
     }
 
-    /// Who takes part in orders, by order. An order that does not exist is left out.
+    /// The parties of orders, by order. An order that does not exist is left out.
     ///
     /// # Errors
     /// When the record can't be read.
@@ -261,7 +261,7 @@ impl Record {
         Ok(parties)
     }
 
-    /// The orders that assets belong to, by asset. An asset that does not exist is left out.
+    /// The orders of assets, by asset. An asset that does not exist is left out.
     ///
     /// # Errors
     /// When the record can't be read.
@@ -282,7 +282,7 @@ impl Record {
         Ok(orders)
     }
 
-    /// The order of an id. None: there is none.
+    /// Reads an order by its id. `None`: it does not exist.
     ///
     /// # Errors
     /// When the record can't be read.
@@ -292,7 +292,7 @@ impl Record {
     }
 }
 
-/// Writes an order that [`check`] had nothing against, and whose idempotency key belongs to no [`earlier`] one.
+/// Writes an order that passed [`check`] and whose idempotency key has no [`earlier`] order.
 async fn write_order(
     transaction: &mut SqliteConnection,
     new: &NewOrder,
@@ -326,7 +326,7 @@ async fn write_order(
     order.ok_or_else(|| damaged(order_id).into())
 }
 
-/// What can be refused without looking into the record.
+/// Refuses what can be refused without reading the record.
 fn check(new: &NewOrder) -> Result<(), PlaceError> {
     if let Some(InvalidParty { party, field }) = new.invalid_party() {
         return Err(PlaceError::IncompleteParty { party, field });
@@ -375,7 +375,7 @@ async fn orderable(
     Ok(product)
 }
 
-/// What a product costs now, in minor units of the instance's currency.
+/// The current price of a product, in minor units of the instance's currency.
 async fn price(
     transaction: &mut SqliteConnection,
     instance: &Instance,
@@ -388,7 +388,7 @@ async fn price(
     })
 }
 
-/// The order that an idempotency key belongs to already.
+/// The earlier order with the same idempotency key.
 async fn earlier(
     transaction: &mut SqliteConnection,
     new: &NewOrder,
@@ -524,7 +524,7 @@ async fn lines_of(
     let mut query =
         QueryBuilder::new("SELECT order_id, position, product_code, id FROM assets WHERE order_id IN (");
     push_ids(&mut query, orders);
-    // As many forms as there are numbers of orders: not worth keeping.
+    // A statement per number of ids is not worth keeping in the cache.
     let query = query.push(") ORDER BY order_id, position").build();
     let rows = query.persistent(false).fetch_all(connection).await?;
     let mut lines = BTreeMap::<Uuid, Vec<OrderLine>>::new();

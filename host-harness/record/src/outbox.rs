@@ -1,4 +1,4 @@
-//! The outbox: e-mails that are to be sent once each, written down together with what they are about.
+//! The outbox: e-mails to be sent once each, written in the transaction that makes them necessary.
 
 use bss_model::clock::now_ms;
 use bss_model::{
@@ -21,19 +21,19 @@ use super::{Record, RecordError, begin_write};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RetryMailError {
-    /// No such e-mail.
+    /// The e-mail does not exist.
     #[error("there is no mail `{id}`")]
     NoMail {
-        /// What was asked for.
+        /// The id that was asked for.
         id: Uuid,
     },
-    /// It must not be sent twice.
+    /// The e-mail was sent, and must not be sent twice.
     #[error("mail `{id}` was sent already, and each is sent once")]
     Sent {
         /// The e-mail.
         id: Uuid,
     },
-    /// What it would say is not so any more.
+    /// The e-mail was withdrawn: its license was returned.
     #[error("mail `{id}` is about a license that was given back")]
     Withdrawn {
         /// The e-mail.
@@ -55,7 +55,7 @@ impl Diagnose for RetryMailError {
     }
 }
 
-/// E-mails in the order in which they were written down.
+/// E-mails by the time at which they were written.
 pub(super) const MAILS: List = List {
     name: "mails",
     key: &[
@@ -82,8 +82,8 @@ pub(super) fn mails_query(filter: &MailFilter) -> QueryBuilder<Sqlite> {
     query
 }
 
-/// Withdraws what was not sent yet about an asset, in the transaction that shows its license returned: its key is dead. One
-/// that is being sent at this moment can still become a sent one.
+/// Withdraws unsent e-mails about an asset, because its key is dead. Call it in the transaction that shows the
+/// license as returned. An e-mail that is being sent at this moment may still end as sent.
 pub(super) async fn withdraw(transaction: &mut SqliteConnection, asset_id: Uuid) -> Result<(), RecordError> {
     sqlx::query("UPDATE mails SET state = $2, worker = NULL WHERE asset_id = $1 AND state <> $3")
         .bind(asset_id.to_string())
@@ -94,8 +94,8 @@ pub(super) async fn withdraw(transaction: &mut SqliteConnection, asset_id: Uuid)
     Ok(())
 }
 
-/// Writes an e-mail about an asset down, in the transaction that makes it necessary. Doing so again does nothing,
-/// and neither does one for an order without a contact, placed before orders had one.
+/// Writes an e-mail about an asset, in the transaction that makes it necessary. Does nothing if it exists, or if the
+/// order has no contact because it is older than contacts.
 pub(super) async fn enqueue(
     transaction: &mut SqliteConnection,
     kind: MailKind,
@@ -119,13 +119,13 @@ pub(super) async fn enqueue(
 }
 
 impl Record {
-    /// Takes up to `limit` e-mails that are due for a worker of [`Record::start_worker`]. Nobody else gets them
-    /// while that worker lives and has not finished them; one that does not live gets nothing.
+    /// Takes up to `limit` due e-mails for a worker of [`Record::start_worker`]. No other worker gets them while that
+    /// worker lives and has not finished them; a dead worker gets nothing.
     ///
     /// # Errors
-    /// When the record can't be read or written, or the host key does not open it.
+    /// When the record can't be read or written, or the host key does not open a secret.
     pub async fn take_mails(&self, worker_id: Uuid, limit: u32) -> Result<Vec<MailToSend>, RecordError> {
-        // Asking costs other writers nothing, and nearly always nothing is due.
+        // A read blocks no writer, and nearly always nothing is due.
         let due: i64 = sqlx::query_scalar(
             "SELECT COUNT(*) FROM (SELECT 1 AS one FROM mails
              WHERE state = $1 AND due_at_ms <= $2 AND (worker IS NULL OR worker <> $3) LIMIT 1) AS due",
@@ -161,8 +161,9 @@ impl Record {
         Ok(mails)
     }
 
-    /// Asks whether a worker is still to send an e-mail that it has taken: its license may have been given back meanwhile. None:
-    /// no more. Otherwise the right part of its Message-ID, which is `domain` the first time and stays so.
+    /// Checks that a worker may still send an e-mail that it has taken, and returns the right part of its Message-ID:
+    /// `domain` the first time, the same ever after. `None`: don't send it; the license may have been returned
+    /// meanwhile.
     ///
     /// # Errors
     /// When the record can't be read or written.
@@ -216,8 +217,8 @@ impl Record {
         })
     }
 
-    /// Writes down what came of sending an e-mail, and gives it back unless it is sent or refused. One that may be sent
-    /// later is due at that time. That it was sent counts from any worker; the rest only from the one that has it.
+    /// Records the outcome of sending an e-mail, and releases it. A later retry is due at `due_at_ms`. Success counts
+    /// from any worker, other outcomes only from the worker that holds the e-mail.
     ///
     /// # Errors
     /// When the record can't be written.
@@ -250,7 +251,7 @@ impl Record {
         Ok(())
     }
 
-    /// How many e-mails wait to be sent.
+    /// The number of e-mails that wait to be sent.
     ///
     /// # Errors
     /// When the record can't be read.
@@ -262,7 +263,7 @@ impl Record {
         Ok(pending.unsigned_abs())
     }
 
-    /// The e-mails that a filter names, by the time at which they were written down.
+    /// E-mails that match a filter, by the time at which they were written.
     ///
     /// # Errors
     /// When the record can't be read, or the page is not of this list.
@@ -270,10 +271,10 @@ impl Record {
         self.page(&MAILS, mails_query(filter), page, read_mail).await
     }
 
-    /// Makes an e-mail that was not sent due now, one that was refused for good too.
+    /// Makes an unsent e-mail due now, even one that was refused for good.
     ///
     /// # Errors
-    /// When there is no such e-mail, when it was sent already, and when the record can't be written.
+    /// When the e-mail does not exist, was sent or was withdrawn, and when the record can't be written.
     pub async fn retry_mail(&self, mail_id: Uuid, actor: &Actor) -> Result<(), RetryMailError> {
         let mut transaction = begin_write(&self.writer).await?;
         let state: Option<String> = sqlx::query_scalar("SELECT state FROM mails WHERE id = $1")
@@ -292,7 +293,7 @@ impl Record {
         Ok(())
     }
 
-    /// Makes every e-mail that was not sent due now, those that were refused for good too. Answers how many.
+    /// Makes every unsent e-mail due now, even those refused for good, and returns their number.
     ///
     /// # Errors
     /// When the record can't be written.

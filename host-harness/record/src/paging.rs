@@ -1,4 +1,4 @@
-//! Pages of a list: read in the order of the list's key, from the key of the row that the page before ended with.
+//! Pages of a list, read in the order of the list's key and starting after the last row of the page before.
 
 use bss_model::{Cursor, Page, Rows, SortOrder};
 use data_encoding::BASE64URL_NOPAD;
@@ -9,11 +9,12 @@ use sqlx::{QueryBuilder, Row as _, Sqlite};
 use super::stored::to_json;
 use super::{Record, RecordError};
 
-/// A list of the record. An index has the columns of its key, in this order, behind those of each common filter.
+/// A list of the record. For each common filter an index has the filter's columns, then those of the key in this
+/// order.
 pub(super) struct List {
     /// The name in cursors: a cursor of another list is refused.
     pub(super) name: &'static str,
-    /// The columns that the rows are ordered by. Together they are unique.
+    /// The columns that order the rows. Together they are unique.
     pub(super) key: &'static [KeyColumn],
 }
 
@@ -25,7 +26,7 @@ pub(super) enum KeyColumn {
     Text(&'static str),
 }
 
-/// A value of a key column, as it stands in a cursor.
+/// A value of a key column in a cursor.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 enum KeyValue {
@@ -56,7 +57,8 @@ impl KeyColumn {
 }
 
 impl List {
-    /// Restricts a query, which has a condition already, to a page. One row more than the page has tells whether another page follows.
+    /// Restricts a query, which has a condition already, to a page. Reads one row more than the page has, to learn
+    /// whether another page follows.
     pub(super) fn push(&self, query: &mut QueryBuilder<Sqlite>, page: &Page) -> Result<(), RecordError> {
         let (comparison, direction) = match page.order {
             SortOrder::Ascending => (">", ""),
@@ -80,13 +82,13 @@ impl List {
         Ok(())
     }
 
-    /// The columns of the key, each with what follows it.
+    /// The key's columns, each followed by `suffix`.
     fn columns(&self, suffix: &str) -> String {
         let columns = self.key.iter().map(|column| format!("{}{suffix}", column.name()));
         columns.collect::<Vec<_>>().join(", ")
     }
 
-    /// Removes the row that only tells of a next page, and says where that page begins.
+    /// Removes the extra row, and returns the cursor of the next page if there was one.
     fn next(&self, rows: &mut Vec<SqliteRow>, page: &Page) -> Result<Option<Cursor>, RecordError> {
         let Some(limit) = page.limit.map(|limit| limit.get() as usize) else {
             return Ok(None);
@@ -127,7 +129,7 @@ impl List {
 }
 
 impl Record {
-    /// Reads a page of the rows that a query, which has a condition already, chooses.
+    /// Reads a page of a query's rows. The query has a condition already.
     pub(super) async fn page<T>(
         &self,
         list: &List,

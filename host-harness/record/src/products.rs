@@ -1,4 +1,4 @@
-//! What the operator decides about products: active, published, and at what price.
+//! The operator's decisions about products: active, published, and the price.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,43 +14,43 @@ use super::services::read_product;
 use super::stored::ROWS_PER_STATEMENT;
 use super::{Record, RecordError, begin_write};
 
-/// Why nothing was decided.
+/// Why no decision was recorded.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProductError {
-    /// There are no such products.
+    /// The products do not exist.
     #[error("no product has the code {}, so nothing was changed", quoted(codes))]
     NoProduct {
-        /// What was asked for.
+        /// The codes that were asked for.
         codes: Vec<String>,
     },
-    /// The vendor does not sell them any more.
+    /// The vendor has stopped selling the products.
     #[error(
         "discontinued, so it can't be {decision} and nothing was changed: {}",
         quoted(codes)
     )]
     Discontinued {
-        /// What was decided.
+        /// The decision.
         decision: Decision,
-        /// The products.
+        /// The codes of the products.
         codes: Vec<String>,
     },
-    /// The instance has no such run.
+    /// The run does not exist in the instance.
     #[error("the instance has no run `{run}`")]
     NoRun {
-        /// What was asked for.
+        /// The id that was asked for.
         run: Uuid,
     },
-    /// A currency is a code of three letters.
+    /// The currency is not a code of three capital letters.
     #[error("`{currency}` is not a currency", currency = currency.escape_debug())]
     InvalidCurrency {
-        /// What was given.
+        /// The currency that was given.
         currency: String,
     },
-    /// A price is not negative.
+    /// The price is negative.
     #[error("a price can't be negative, and {minor_units} is")]
     NegativePrice {
-        /// What was given.
+        /// The price that was given.
         minor_units: i64,
     },
     /// The record failed.
@@ -93,10 +93,10 @@ fn quoted(codes: &[String]) -> String {
 }
 
 impl Record {
-    /// Decides about products, all of them or none. An act is on record for each that is otherwise then.
+    /// Records a decision about products, all of them or none. Writes an act for each product that it changes.
     ///
     /// # Errors
-    /// When a code that was named is not there, or its product is discontinued and can't be decided so.
+    /// When a named product does not exist, or is discontinued and can't be decided so.
     pub async fn decide_products(
         &self,
         instance_id: Uuid,
@@ -153,10 +153,10 @@ impl Record {
         })
     }
 
-    /// Sets the price of products in one currency, all of them or none. An act is on record for each that had another one.
+    /// Sets the price of products in one currency, all of them or none. Writes an act for each price that it changes.
     ///
     /// # Errors
-    /// When a code is not there, or the price is none.
+    /// When a product does not exist, or the price or its currency is invalid.
     pub async fn set_prices(
         &self,
         instance_id: Uuid,
@@ -184,7 +184,7 @@ impl Record {
         Ok(chosen.len())
     }
 
-    /// The prices of an instance's products, by code, each product's by currency. They are as few as an operator has set.
+    /// The prices of an instance's products, by code and then by currency. An operator sets few.
     ///
     /// # Errors
     /// When the record can't be read.
@@ -231,7 +231,7 @@ async fn set_price(
     write_act(transaction, actor, act, &subject, Some(instance_id), detail).await
 }
 
-/// What a product costs now in a currency, in its minor units. None: it has no price in it.
+/// The current price of a product in a currency, in minor units. `None`: it has none in that currency.
 pub(super) async fn price_in(
     connection: &mut SqliteConnection,
     instance_id: Uuid,

@@ -1,4 +1,4 @@
-//! What the vendor says of licenses long after they were bought.
+//! Refreshes: the vendor's later word on licenses that were bought.
 
 use bss_model::clock::now_ms;
 use bss_model::{
@@ -12,17 +12,17 @@ use super::outbox::withdraw;
 use super::stored::{id, without_instances};
 use super::{Record, RecordError, begin_write};
 
-/// Why a license is not asked about.
+/// Why the vendor is not asked about a license.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RefreshRecordError {
-    /// No such asset.
+    /// The asset does not exist.
     #[error("asset `{id}` does not exist")]
     NoAsset {
-        /// What was asked for.
+        /// The id that was asked for.
         id: Uuid,
     },
-    /// It has no license. Whether it has one after all is for another attempt at its purchase to find out.
+    /// The asset has no license on record. Another attempt at its purchase finds out whether it has one after all.
     #[error("asset `{id}` is {sync_status}: it has no license to be refreshed")]
     NoLicense {
         /// The asset.
@@ -50,8 +50,8 @@ impl Diagnose for RefreshRecordError {
 }
 
 impl Record {
-    /// Assets that are in use and whose licenses were not redeemed when last heard of, and that the vendor was not
-    /// asked about since a time; those first that wait longest. Of no instance in `without`.
+    /// Active assets with a license that was not redeemed when last heard of, and about which the vendor was not
+    /// asked since `older_than_ms`. Those that wait longest come first; the instances in `without` are left out.
     ///
     /// # Errors
     /// When the record can't be read.
@@ -70,7 +70,7 @@ impl Record {
         query
             .push(" AND refresh_asked_at_ms <= ")
             .push_bind(older_than_ms);
-        // What was said when it was bought counts as well.
+        // The purchase itself counts as asking.
         query.push(" AND created_at_ms <= ").push_bind(older_than_ms);
         without_instances(&mut query, "instance_id", without);
         query
@@ -80,10 +80,10 @@ impl Record {
         rows.iter().map(|row| id(row, "id")).collect()
     }
 
-    /// Puts on record that the vendor is about to be asked what became of an asset's license.
+    /// Records that the vendor is about to be asked about an asset's license.
     ///
     /// # Errors
-    /// When there is no such asset, or it has no license.
+    /// When the asset does not exist, or has no license.
     pub async fn begin_refresh(&self, asset_id: Uuid) -> Result<Asset, RefreshRecordError> {
         let asset = self.asset(asset_id).await?;
         let asset = asset.ok_or(RefreshRecordError::NoAsset { id: asset_id })?;
@@ -102,11 +102,11 @@ impl Record {
         Ok(asset)
     }
 
-    /// Puts on record what the vendor says of an asset's license. A cancelled asset stays what it is: an answer that
-    /// was on its way while it was returned is older than the return. The key of one that was given back is mailed to nobody.
+    /// Records the vendor's answer about an asset's license. A cancelled asset stays unchanged: an answer that
+    /// crossed its return is older than the return. The key of a returned license is not mailed.
     ///
     /// # Errors
-    /// When the record can't be written, or there is no such asset.
+    /// When the record can't be written, or the asset does not exist.
     pub async fn finish_refresh(
         &self,
         asset_id: Uuid,

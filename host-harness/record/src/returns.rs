@@ -1,5 +1,5 @@
 //! Attempts at returning a cancelled asset's license: taken by one worker at a time, on record before the vendor is
-//! called, and closed with what came of it.
+//! called, and closed with the outcome.
 
 use bss_model::clock::now_ms;
 use bss_model::{
@@ -21,12 +21,12 @@ use super::{Record, RecordError, begin_write};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BeginReturnError {
-    /// It is settled, or another worker's.
+    /// The return is settled, or belongs to another worker.
     #[error("the return of asset `{asset}` is not to be attempted by worker `{worker}`: it has not taken it")]
     NotTaken {
         /// The asset.
         asset: Uuid,
-        /// Who wanted to.
+        /// The worker that asked.
         worker: Uuid,
     },
     /// The record failed.
@@ -43,16 +43,16 @@ impl Diagnose for BeginReturnError {
     }
 }
 
-/// Why the outcome of an attempt at a return was not taken as it came.
+/// Why the outcome of an attempt at a return was not recorded.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FinishReturnError {
-    /// No such attempt, or one that has ended.
+    /// The attempt does not exist, or has ended.
     #[error("the return of asset `{asset}` has no attempt {number} that is under way")]
     NoAttempt {
         /// The asset.
         asset: Uuid,
-        /// What was asked for.
+        /// The number that was asked for.
         number: u32,
     },
     /// The record failed.
@@ -82,7 +82,7 @@ impl From<sqlx::Error> for FinishReturnError {
 }
 
 impl Record {
-    /// How many licenses are to be returned and are not yet shown as returned.
+    /// The number of licenses to be returned that are not yet shown as returned.
     ///
     /// # Errors
     /// When the record can't be read.
@@ -94,9 +94,9 @@ impl Record {
         Ok(open.unsigned_abs())
     }
 
-    /// Takes returns that are due, the longest due first, for a worker that [has been started](Record::start_worker):
-    /// they are nobody else's until they are attempted, or the worker has ended. Of one instance or of all, and of none in
-    /// `without`.
+    /// Takes due returns, the longest due first, for a worker that [has been started](Record::start_worker): no other
+    /// worker gets them until they are attempted or the worker has ended. Takes those of `instance`, or of all
+    /// instances but those in `without`.
     ///
     /// # Errors
     /// When the record can't be read or written.
@@ -107,7 +107,7 @@ impl Record {
         instance: Option<Uuid>,
         without: &[Uuid],
     ) -> Result<Vec<TakenReturn>, RecordError> {
-        // Asking costs other writers nothing, and nearly always nothing is to be returned.
+        // A read blocks no writer, and nearly always nothing is to be returned.
         let open = sqlx::query("SELECT id FROM cancellations WHERE state = $1 LIMIT 1")
             .bind(CancellationState::Returning.word())
             .fetch_optional(&self.readers)
@@ -137,7 +137,7 @@ impl Record {
         Ok(taken)
     }
 
-    /// Takes one return for a worker, due or not. None: it is settled, or another worker's.
+    /// Takes one return for a worker, due or not. `None`: it is settled, or another worker's.
     ///
     /// # Errors
     /// When the record can't be read or written.
@@ -157,7 +157,7 @@ impl Record {
         Ok(Some(taken))
     }
 
-    /// Lets go of a return that could not be attempted, until it is due again.
+    /// Releases a return that could not be attempted, until it is due again.
     ///
     /// # Errors
     /// When the record can't be written.
@@ -171,8 +171,8 @@ impl Record {
         Ok(())
     }
 
-    /// Puts on record that a license is about to be returned. To be called before the plugin is: of what is not on
-    /// record, nobody would ask what became.
+    /// Records that a license is about to be returned. Call it before the plugin: a return that is not on record
+    /// would never be followed up.
     ///
     /// # Errors
     /// When the worker has not taken the return, or it is settled.
@@ -216,7 +216,7 @@ impl Record {
         })
     }
 
-    /// Puts the outcome of an attempt at a return on record, lets go of the return, and, all at once or not at all:
+    /// Records the outcome of an attempt at a return, releases the return, and, all at once or not at all:
     ///
     /// - returned: the asset is cancelled, its license Return Accepted, its return Successful, its whole price
     ///   credited, and the cancellation done.
@@ -224,7 +224,7 @@ impl Record {
     /// - refused for now, unavailable or unknown: the cancellation stays open, and is due again when told.
     ///
     /// # Errors
-    /// When there is no such attempt under way.
+    /// When the attempt does not exist or is not under way.
     pub async fn finish_return(
         &self,
         taken: &TakenReturn,
@@ -266,7 +266,7 @@ impl Record {
                 tracing::error!(asset = %taken.asset_id, "a return that was thought refused has come after all");
                 show_returned(&mut transaction, taken.asset_id).await?;
             }
-            // Whoever has taken the return meanwhile decides what becomes of it.
+            // The worker that has taken the return meanwhile decides its outcome.
             _ if !is_open || !is_taken(&mut transaction, taken).await? => {}
             ReturnResult::Refused if matches!(outcome, ReturnOutcome::Refused(_)) => {
                 let state = CancellationState::Refused;
@@ -279,7 +279,7 @@ impl Record {
         Ok(cancellation)
     }
 
-    /// Every attempt at the return that a cancellation asks for, the first one first. Attempts are few: pauses between them grow.
+    /// Attempts at the return of a cancellation, oldest first. They are few: pauses between them grow.
     ///
     /// # Errors
     /// When the record can't be read.
@@ -289,7 +289,7 @@ impl Record {
     }
 }
 
-/// The returns that somebody may take, with their assets.
+/// Returns that no worker has, with their assets.
 fn due_returns() -> QueryBuilder<sqlx::Sqlite> {
     let mut query = QueryBuilder::new(
         "SELECT c.id, c.asset_id, a.instance_id FROM cancellations c JOIN assets a ON a.id = c.asset_id
@@ -327,7 +327,7 @@ async fn is_taken(transaction: &mut SqliteConnection, taken: &TakenReturn) -> Re
     Ok(row.is_some())
 }
 
-/// Writes what became of a cancellation, and lets go of it.
+/// Writes the state of a cancellation, and releases it.
 async fn settle(
     transaction: &mut SqliteConnection,
     taken: &TakenReturn,
@@ -367,7 +367,7 @@ async fn cancel_asset(transaction: &mut SqliteConnection, taken: &TakenReturn) -
     Ok(())
 }
 
-/// Puts on record that the vendor shows an asset's license as returned, and mails its key to nobody any more.
+/// Records that the vendor shows an asset's license as returned, and withdraws its unsent e-mails.
 async fn show_returned(transaction: &mut SqliteConnection, asset_id: Uuid) -> Result<(), RecordError> {
     sqlx::query(
         "UPDATE assets SET license_token_status = $2, return_status = $3, refreshed_at_ms = $4 WHERE id = $1",
@@ -381,7 +381,7 @@ async fn show_returned(transaction: &mut SqliteConnection, asset_id: Uuid) -> Re
     withdraw(transaction, asset_id).await
 }
 
-/// What is known of the attempts so far. One that has not ended was broken off, and may have returned the license.
+/// Sums up the attempts so far. An attempt without an end was broken off, and may have returned the license.
 fn earlier(attempts: &[ReturnAttempt]) -> EarlierAttempts {
     let is_not_done = |attempt: &ReturnAttempt| {
         matches!(
@@ -398,8 +398,8 @@ fn earlier(attempts: &[ReturnAttempt]) -> EarlierAttempts {
     }
 }
 
-/// Since when nobody knows what became of a return. An attempt that was cut off had ended when the next one was begun: its worker
-/// was dead by then.
+/// The time since when the outcome of a return is unknown. An attempt that was cut off had ended when the next one
+/// was begun: its worker was dead by then.
 fn in_doubt_since_ms(attempts: &[ReturnAttempt], next_begun_at_ms: i64) -> Option<i64> {
     let next = attempts.iter().skip(1).map(|attempt| attempt.begun_at_ms);
     let ended = attempts.iter().zip(next.chain([next_begun_at_ms]));

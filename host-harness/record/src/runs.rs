@@ -1,4 +1,4 @@
-//! Runs of Get Services Definition: one at a time per instance, under a lease, with a log and what each changed.
+//! Runs of Get Services Definition: one at a time per instance, under a lease, each with a log and its changes.
 
 use bss_model::clock::{millis, now_ms, rfc3339};
 use bss_model::{
@@ -23,18 +23,18 @@ use super::{Record, RecordError, begin_write};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartRunError {
-    /// There is one already.
+    /// The instance has an open run.
     #[error("{}", already(instance, run))]
     Running {
         /// The instance's name.
         instance: String,
-        /// The run there is.
+        /// The open run.
         run: Box<ServicesRun>,
     },
-    /// No such instance.
+    /// The instance does not exist.
     #[error("instance `{id}` does not exist")]
     NoInstance {
-        /// What was asked for.
+        /// The id that was asked for.
         id: Uuid,
     },
     /// The record failed.
@@ -78,17 +78,17 @@ impl From<sqlx::Error> for StartRunError {
     }
 }
 
-/// Why a run could not be ended as asked. Nothing of it was applied.
+/// Why a run could not be ended as asked. Nothing was applied.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EndRunError {
-    /// Somebody else has taken it for dead meanwhile.
+    /// The run's lease has expired, and another process has ended the run.
     #[error("run `{run}` was taken for dead, since its lease had expired, and nothing of it was applied")]
     LeaseLost {
         /// The run.
         run: Uuid,
     },
-    /// What it read contradicts itself.
+    /// The definition that was read contradicts itself.
     #[error(transparent)]
     Apply(#[from] ApplyError),
     /// The record failed.
@@ -114,13 +114,13 @@ impl From<sqlx::Error> for EndRunError {
     }
 }
 
-/// Runs of an instance in the order in which they were asked for.
+/// Runs of an instance by the time at which they were asked for.
 pub(super) const RUNS: List = List {
     name: "services-runs",
     key: &[Integer("asked_at_ms"), Text("id")],
 };
 
-/// Lines of a run's log in the order in which they were written.
+/// Lines of a run's log in the order of writing.
 pub(super) const LOG: List = List {
     name: "services-run-log",
     key: &[Integer("number")],
@@ -151,11 +151,11 @@ pub(super) fn differences_query(run: Uuid) -> QueryBuilder<Sqlite> {
 }
 
 impl Record {
-    /// Starts a run: with a lease, in progress at once; without, left to whoever takes it. A run of the
-    /// instance whose lease has expired is ended first: its process died.
+    /// Starts a run: in progress at once with a lease, or else waiting for a process to take it. Runs whose lease has
+    /// expired are ended first: their process died.
     ///
     /// # Errors
-    /// When the instance has a run that waits or is in progress.
+    /// When the instance does not exist, or has a run that waits or is in progress.
     pub async fn start_services_run(
         &self,
         instance_id: Uuid,
@@ -202,7 +202,7 @@ impl Record {
         Ok(run)
     }
 
-    /// Takes the run that has waited longest. None: none waits.
+    /// Takes the run that has waited longest. `None`: no run waits.
     ///
     /// # Errors
     /// When the record can't be read or written.
@@ -222,11 +222,11 @@ impl Record {
         Ok(waiting)
     }
 
-    /// Says that the process of a run is alive, how far it is, and what happened since: the lines of its log
-    /// from `first_line` on, counted from 0. Lines that are there already stay as they are.
+    /// Renews the lease of a run, and records its progress and the lines of its log from `first_line` on, counted
+    /// from 0. Lines that exist stay as they are.
     ///
     /// # Errors
-    /// When the run is not this lease's any more.
+    /// When the run no longer belongs to this lease.
     pub async fn report_services_run(
         &self,
         run: Uuid,
@@ -254,12 +254,12 @@ impl Record {
         Ok(())
     }
 
-    /// Ends a run whose catalog was read to its end, and brings the products up to it: both or neither.
-    /// `settings_version`: of the instance's settings that it was read with. If they were saved again since,
-    /// the next run reads everything.
+    /// Ends a run that read the whole catalog, and updates the products: both or neither. `settings_version` is the
+    /// version of the instance's settings that it was read with. If they were saved again since, the next run reads
+    /// everything.
     ///
     /// # Errors
-    /// When the run is not this lease's any more, or the definition contradicts itself; nothing is applied then.
+    /// When the run no longer belongs to this lease, or the definition contradicts itself; nothing is applied then.
     pub async fn complete_services_run(
         &self,
         run: Uuid,
@@ -300,10 +300,10 @@ impl Record {
         Ok(difference)
     }
 
-    /// Ends a run of which the vendor said that nothing has changed since the one before.
+    /// Ends a run for which the vendor reported no change since the one before.
     ///
     /// # Errors
-    /// When the run is not this lease's any more.
+    /// When the run no longer belongs to this lease.
     pub async fn complete_services_run_unchanged(
         &self,
         run: Uuid,
@@ -319,10 +319,10 @@ impl Record {
         Ok(())
     }
 
-    /// Ends a run that brought nothing, and says why.
+    /// Ends a run that failed, with the reason.
     ///
     /// # Errors
-    /// When the run is not this lease's any more.
+    /// When the run no longer belongs to this lease.
     pub async fn fail_services_run(
         &self,
         run: Uuid,
@@ -336,7 +336,7 @@ impl Record {
         Ok(())
     }
 
-    /// Ends every run whose lease has expired at that time, in milliseconds: its process died. How many there were.
+    /// Ends every run whose lease has expired at `at_ms`, because its process died, and returns their number.
     ///
     /// # Errors
     /// When the record can't be written.
@@ -359,7 +359,7 @@ impl Record {
         self.page(&RUNS, runs_query(instance_id), page, read_run).await
     }
 
-    /// The run of an id. None: there is none.
+    /// Reads a run by its id. `None`: it does not exist.
     ///
     /// # Errors
     /// When the record can't be read.
@@ -371,7 +371,7 @@ impl Record {
         row.as_ref().map(read_run).transpose()
     }
 
-    /// The log of a run, by the number of the line.
+    /// The log of a run, by line number.
     ///
     /// # Errors
     /// When the record can't be read, or the page is not of this list.
@@ -379,7 +379,7 @@ impl Record {
         self.page(&LOG, log_query(run), page, read_log_line).await
     }
 
-    /// What a run did to products, by code.
+    /// The changes of a run to products, by code.
     ///
     /// # Errors
     /// When the record can't be read, or the page is not of this list.
@@ -431,7 +431,7 @@ async fn take(transaction: &mut SqliteConnection, run: Uuid, lease: RunLease) ->
     Ok(())
 }
 
-/// Ends a run if it is this lease's, and says whose catalog it read.
+/// Ends a run if it belongs to this lease, and returns its instance.
 async fn end(
     transaction: &mut SqliteConnection,
     run: Uuid,
@@ -454,7 +454,7 @@ async fn end(
     Ok(id(&row, "instance_id")?)
 }
 
-/// Ends runs whose leases are over, or were written by a clock that ran ahead: none is as long as that.
+/// Ends runs whose leases are over, or longer than `LONGEST_LEASE`: a clock that ran ahead wrote those.
 async fn end_dead(transaction: &mut SqliteConnection, at_ms: i64) -> Result<usize, RecordError> {
     let rows = sqlx::query(
         "UPDATE services_runs

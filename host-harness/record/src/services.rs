@@ -1,4 +1,4 @@
-//! The services definition of an instance: what the vendor sells, brought up to date and never deleted.
+//! The services definition of an instance: the vendor's products, kept up to date and never deleted.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,30 +15,30 @@ use super::paging::List;
 use super::stored::{ROWS_PER_STATEMENT, count, from_json, to_json};
 use super::{Record, RecordError, begin_write};
 
-/// Why a services definition was not applied. Nothing of it was.
+/// Why a services definition was not applied. Nothing was written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ApplyError {
-    /// No such instance.
+    /// The instance does not exist.
     #[error("instance `{id}` does not exist")]
     NoInstance {
-        /// What was asked for.
+        /// The id that was asked for.
         id: Uuid,
     },
-    /// Two products have one code.
+    /// Two products have the same code.
     #[error("the services definition has two products with the code `{code}`, so nothing of it was applied")]
     DuplicateProduct {
         /// The code.
         code: String,
     },
-    /// A product is of a type that is not there.
+    /// A product is of a type that the definition does not contain.
     #[error(
         "product `{code}` is of the type `{product_type}`, which the services definition does not have, so nothing of it was applied"
     )]
     NoProductType {
         /// The product.
         code: String,
-        /// What it names.
+        /// The type that it names.
         product_type: String,
     },
     /// The record failed.
@@ -88,10 +88,10 @@ pub(super) fn products_query(instance_id: Uuid, filter: &ProductFilter) -> Query
 }
 
 impl Record {
-    /// The entity tag of the last complete reading. Empty: none, read everything.
+    /// The entity tag of the last complete reading. Empty: there is none, so read everything.
     ///
     /// # Errors
-    /// When there is no such instance, or the record can't be read.
+    /// When the instance does not exist, or the record can't be read.
     pub async fn services_state(&self, instance_id: Uuid) -> Result<String, ApplyError> {
         sqlx::query_scalar("SELECT services_entity_tag FROM instances WHERE id = $1")
             .bind(instance_id.to_string())
@@ -100,13 +100,12 @@ impl Record {
             .ok_or(ApplyError::NoInstance { id: instance_id })
     }
 
-    /// Brings the stored products up to a complete reading, in one transaction: new ones are added,
-    /// inactive and unpublished; changed ones are refreshed; vanished ones are marked as discontinued,
-    /// unless they may be among what was skipped, and revived when they come back. What the operator
-    /// decided (active, published) stays.
+    /// Updates the stored products to a complete reading, in one transaction. New products are added, inactive and
+    /// unpublished; changed ones are refreshed; vanished ones are marked as discontinued, unless they may be among
+    /// the skipped items, and revived when they come back. The operator's decisions (active, published) stay.
     ///
     /// # Errors
-    /// When there is no such instance, or when the definition contradicts itself.
+    /// When the instance does not exist, or the definition contradicts itself.
     pub async fn apply_services_definition(
         &self,
         instance_id: Uuid,
@@ -118,8 +117,8 @@ impl Record {
         Ok(difference)
     }
 
-    /// The values of an attribute that products had once and have no more, by key. An asset may have been
-    /// sold with one, so they stay in the attribute's list, which is shown whole.
+    /// Values of an attribute that products once had and no longer have, by key. They stay in the attribute's list,
+    /// because an asset may have been sold with one.
     ///
     /// # Errors
     /// When the record can't be read.
@@ -146,7 +145,7 @@ impl Record {
         rows.iter().map(read).collect()
     }
 
-    /// An instance's product types, by id. A plugin has a handful of them.
+    /// The product types of an instance, by id. A plugin defines a handful.
     ///
     /// # Errors
     /// When the record can't be read.
@@ -168,7 +167,7 @@ impl Record {
         rows.iter().map(read).collect()
     }
 
-    /// An instance's products that a filter names, by code.
+    /// Products of an instance that match a filter, by code.
     ///
     /// # Errors
     /// When the record can't be read, or the page is not of this list.
@@ -182,7 +181,7 @@ impl Record {
         self.page(&PRODUCTS, query, page, read_product).await
     }
 
-    /// One of an instance's products. None: there is none of that code.
+    /// A product of an instance. `None`: it does not exist.
     ///
     /// # Errors
     /// When the record can't be read.
@@ -196,7 +195,7 @@ impl Record {
     }
 }
 
-/// Brings the stored products up to a complete reading, within a transaction of the caller's.
+/// Updates the stored products to a complete reading, within the caller's transaction.
 pub(super) async fn apply(
     transaction: &mut SqliteConnection,
     instance_id: Uuid,
@@ -231,7 +230,7 @@ pub(super) async fn apply(
     Ok(difference)
 }
 
-/// Writes down the values that products are about to lose.
+/// Keeps the values that products are about to lose.
 async fn keep_former_values(
     transaction: &mut SqliteConnection,
     instance_id: &str,
@@ -290,7 +289,7 @@ fn check(definition: &ServicesDefinition) -> Result<BTreeMap<&str, &NewProduct>,
     Ok(offered)
 }
 
-/// What changed, and the products that must be written for it.
+/// Compares the stored products with those offered. Returns the difference, and the products to write.
 fn compare<'a>(
     stored: &BTreeMap<String, Product>,
     offered: &BTreeMap<&str, &'a NewProduct>,

@@ -1,4 +1,4 @@
-//! Values as they stand in the database.
+//! Values in the form in which the database stores them.
 
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, Sqlite};
@@ -34,7 +34,7 @@ pub(super) fn without_instances(query: &mut QueryBuilder<Sqlite>, column: &str, 
     }
 }
 
-/// Ids, separated by commas, as values.
+/// Appends ids as bound values, separated by commas.
 pub(super) fn push_ids(query: &mut QueryBuilder<Sqlite>, ids: &[Uuid]) {
     let mut list = query.separated(", ");
     for id in ids {

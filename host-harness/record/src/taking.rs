@@ -1,4 +1,5 @@
-//! Which assets a worker takes next: each is one worker's at a time, and taking it begins an attempt.
+//! The choice of the assets that a worker takes next: each belongs to one worker at a time, and taking it begins an
+//! attempt.
 
 use bss_model::clock::now_ms;
 use bss_model::{AssetSelection, BegunAttempt, Outstanding, SyncStatus, TakenAsset};
@@ -10,13 +11,13 @@ use super::stored::{from_json, id, push_ids, without_instances};
 use super::workers::{LATE, lease_ends_ms};
 use super::{Record, RecordError, begin_write};
 
-/// Assets that are taken in one transaction. It is one statement each for reading, taking and beginning, and SQLite
-/// takes 32,766 values in one.
+/// The most assets taken in one transaction. Reading, taking and beginning are one statement each, and SQLite takes
+/// 32,766 values in one.
 const TAKEN_AT_ONCE: u32 = 1_000;
 
 impl Record {
-    /// Takes assets that are due and that no living worker has, those that have waited longest first, and puts
-    /// on record that they are about to be bought.
+    /// Takes due assets that no living worker has, those that have waited longest first, and records that they are
+    /// about to be bought.
     ///
     /// # Errors
     /// When the record can't be read or written; nothing is taken then.
@@ -25,7 +26,7 @@ impl Record {
         worker: Uuid,
         taking: &AssetSelection,
     ) -> Result<Vec<TakenAsset>, RecordError> {
-        // Only a look while there is nothing to write: an idle worker keeps nobody else from writing.
+        // A read first: an idle worker blocks no writer.
         let mut look = due("SELECT assets.id FROM assets", taking);
         let (from_ms, to_ms) = lease_ends_ms();
         let is_idle = look.build().fetch_optional(&self.readers).await?.is_none()
@@ -70,7 +71,7 @@ impl Record {
         Ok(taken)
     }
 
-    /// What is still to be done of the assets that could be taken some day.
+    /// Counts what is still to be done of the selected assets.
     ///
     /// # Errors
     /// When the record can't be read.
@@ -92,8 +93,8 @@ impl Record {
         })
     }
 
-    /// Assets whose purchase has been open since before a moment, and of which that was not said yet. It counts
-    /// as said now.
+    /// Assets whose purchase has been open since `wanted_before_ms` or longer and that were not reported yet. Marks
+    /// them as reported.
     ///
     /// # Errors
     /// When the record can't be read or written.
@@ -111,7 +112,7 @@ impl Record {
     }
 }
 
-/// The assets of a taking that no worker has and whose time has come.
+/// Selected assets that no worker has and that are due.
 fn due(select: &str, taking: &AssetSelection) -> QueryBuilder<Sqlite> {
     let mut query = QueryBuilder::new(select);
     chosen(&mut query, taking);

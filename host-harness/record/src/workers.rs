@@ -1,4 +1,4 @@
-//! Workers: who of them is alive, so that what a dead one had taken can be taken over.
+//! Workers: which of them are alive, so that another can take over from a dead one.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -13,22 +13,22 @@ use uuid::Uuid;
 use super::stored::id;
 use super::{Record, RecordError, begin_write};
 
-/// How long a worker may be silent before what it has taken is taken over. A request that was under way when it died has
-/// reached the vendor, or is lost, by then; how long the vendor may take over it is `limits::LOOK_UP_ONLY`.
+/// How long a worker may be silent before another takes over. By then a request that was under way when it died has
+/// reached the vendor or is lost; `LOOK_UP_ONLY` allows for the time that the vendor needs to carry it out.
 pub const WORKER_LEASE: Duration = Duration::from_secs(30);
 
-/// How often a worker says that it is alive. Two words may get lost.
+/// How often a worker renews its lease. Two renewals may get lost.
 const RENEWAL: Duration = Duration::from_secs(10);
 
-/// In the data directory: a file for each worker, locked while its process lives.
+/// The folder in the data directory with a file for each worker, locked while its process lives.
 const DIRECTORY: &str = "workers";
 
-/// A worker of this process. What is taken in its name is nobody else's while it lives; it says so by itself
-/// until it is dropped.
+/// A worker of this process. What it has taken belongs to no other worker while it lives; it renews its lease by
+/// itself until it is dropped.
 ///
-/// Two things must both have ended before another worker takes over: the time of the lease, which gives requests
-/// under way time to end, and the lock on the worker's file, which the operating system holds as long as the
-/// process exists. So neither a clock that jumps nor a machine that was asleep lends a line to two workers.
+/// Another worker takes over only when two things have ended: the time of the lease, which lets requests under way
+/// end, and the lock on the worker's file, which the operating system holds as long as the process exists. So neither
+/// a clock that jumps nor a machine that was asleep gives an asset to two workers.
 #[derive(Debug)]
 pub struct Worker {
     id: Uuid,
@@ -38,7 +38,7 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Its name in the record.
+    /// The worker's id in the record.
     pub fn id(&self) -> Uuid {
         self.id
     }
@@ -46,11 +46,11 @@ impl Worker {
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        // What it was doing was dropped with it, perhaps after a request had left: the lease runs on, as after a
-        // crash, so that a look-up does not come before the vendor has acted.
+        // The lease runs on, as after a crash: a request of this worker may have left, and a look-up must not come
+        // before the vendor has acted.
         self.heartbeat.abort();
-        // Removed while locked: whoever finds no file knows that nobody holds it. Left behind, it is
-        // removed by whoever takes over.
+        // The file is removed while locked, so a missing file means that no process holds it. A file that stays
+        // behind is removed by the worker that takes over.
         let _ = std::fs::remove_file(&self.file);
     }
 }
@@ -86,7 +86,7 @@ impl Record {
         })
     }
 
-    /// Ends a worker that has nothing under way any more: what it still had is free at once.
+    /// Ends a worker that has nothing under way. What it still had is free at once.
     ///
     /// # Errors
     /// When the record can't be written; the lease then ends by itself.
@@ -111,7 +111,7 @@ impl Record {
         Ok(())
     }
 
-    /// Frees what dead workers had taken.
+    /// Releases what dead workers had taken.
     pub(super) async fn release_dead_workers(
         &self,
         transaction: &mut SqliteConnection,
@@ -137,17 +137,17 @@ impl Record {
     }
 }
 
-/// Workers that have been silent for too long. What is bound are the [`lease_ends_ms`].
+/// Finds workers that have been silent for too long. Bind the two times of [`lease_ends_ms`].
 pub(super) const LATE: &str = "SELECT id FROM workers WHERE expires_at_ms <= $1 OR expires_at_ms > $2";
 
-/// Between which times the lease of a worker ends that has just said that it is alive: one that ends later was given by a
-/// clock that ran ahead, and says nothing.
+/// The range in which a live worker's lease can end. A later end was written by a clock that ran ahead, and the lease
+/// is ignored.
 pub(super) fn lease_ends_ms() -> (i64, i64) {
     let now_ms = now_ms();
     (now_ms, now_ms.saturating_add(millis(WORKER_LEASE)))
 }
 
-/// Frees all that a worker has taken, in every table where something can be.
+/// Releases all that a worker has taken, in every table that names workers.
 async fn forget(transaction: &mut SqliteConnection, worker: Uuid) -> Result<(), RecordError> {
     for free in [
         "UPDATE assets SET worker = NULL WHERE worker = $1",
@@ -176,8 +176,8 @@ fn locked(directory: &Path, file: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Whether a process holds a worker's file. A file that can't be asked about counts as held: nothing is
-/// lent on a guess.
+/// Whether a process holds a worker's file. A file that can't be checked counts as held: nothing is given away on a
+/// guess.
 fn is_alive(file: &Path) -> bool {
     match File::open(file) {
         Err(error) => error.kind() != io::ErrorKind::NotFound,
@@ -205,14 +205,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let record = Record::open(folder.path()).await.unwrap();
         let worker = record.start_worker().await.unwrap();
-        // As if the clock had jumped by decades, or the machine had slept for them.
+        // An expiry long past, as if the clock had jumped by decades or the machine had slept for them.
         sqlx::query("UPDATE workers SET expires_at_ms = 1")
             .execute(&record.writer)
             .await
             .unwrap();
         bury(&record).await;
         assert_eq!(workers(&record).await, 1, "its process holds the lock");
-        // What the operating system does when the process is gone.
+        // The operating system does this when the process is gone.
         worker._lock.unlock().unwrap();
         bury(&record).await;
         assert_eq!(workers(&record).await, 0);
@@ -223,7 +223,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let record = Record::open(folder.path()).await.unwrap();
         let worker = record.start_worker().await.unwrap();
-        // As if it had been given a day from now.
+        // A lease that ends a day from now.
         let day_ms = 24 * 60 * 60 * 1_000;
         sqlx::query("UPDATE workers SET expires_at_ms = expires_at_ms + $1")
             .bind(day_ms)

@@ -1,4 +1,4 @@
-//! The tables of the rule, line by line.
+//! The tables of the rule, row by row.
 
 use super::*;
 use crate::license::{LicenseTokenStatus, ReturnStatus};
@@ -25,7 +25,7 @@ fn problem() -> Problem {
     Problem::new("code", "message", "advice")
 }
 
-/// What attempts say together, each begun at a time with settings of its number, and ended at another time with a result.
+/// The doubt after attempts, each with its own settings version, begun at a time and ended at another with a result.
 fn in_doubt(attempts: &[(i64, Option<(i64, AttemptResult)>)], next_begun_at_ms: i64) -> Option<Doubt> {
     let mut earlier = Earlier::default();
     for (number, (begun_at_ms, end)) in (1..).zip(attempts) {
@@ -76,7 +76,7 @@ fn an_attempt_that_was_cut_off_may_have_bought_until_the_next_one_began() {
     assert_eq!(in_doubt(&unavailable, 40), doubt(40, 2));
     let looked_up = [(1, None), (40, Some((50, LookedUp)))];
     assert_eq!(in_doubt(&looked_up, 60), doubt(40, 1));
-    // It may have been one that only looked up, with other settings: those of the first one count.
+    // The attempt may have been a look-up with other settings, so the settings of the first one count.
     assert_eq!(
         in_doubt(&[(1, Some((10, Unknown))), (20, None)], 40),
         doubt(40, 1)

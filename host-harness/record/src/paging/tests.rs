@@ -12,11 +12,11 @@ use crate::{assets, cancellations, instances, invoices, orders, outbox, runs, se
 
 const BOTH: [SortOrder; 2] = [SortOrder::Ascending, SortOrder::Descending];
 
-/// Indexes that have the rows of a filter only: reading all of one is no scan of the table.
+/// Indexes that contain only the rows of a filter: reading all of one is no scan of the table.
 const PARTIAL_INDEXES: [&str; 2] = ["assets_returned_elsewhere", "cancellations_open_by_time"];
 
-/// A record with a row in every list for each number. Three rows have the same time; one row in two is of the other instance, customer
-/// and state.
+/// A record with a row in every list for each number. Three rows each share a time; every other row has the second
+/// instance, customer and state.
 struct Shelf {
     record: Record,
     _directory: tempfile::TempDir,
@@ -30,7 +30,7 @@ fn customer(number: i64) -> String {
     format!("c-{}", number % 2)
 }
 
-/// The order, asset, mail, cancellation and run of a number. Their order is not that of the numbers.
+/// The id of a number's order, asset, mail, cancellation and run. Ids are not in the order of the numbers.
 fn id_of(number: i64) -> Uuid {
     Uuid::new_v5(&Uuid::NAMESPACE_OID, number.to_string().as_bytes())
 }
@@ -43,7 +43,7 @@ impl Shelf {
     async fn with(numbers: impl IntoIterator<Item = i64>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let record = Record::open(directory.path()).await.unwrap();
-        // The rows that these belong to are of no interest here, and neither is a power cut.
+        // Rows that these refer to are not needed here, and surviving a power cut isn't either.
         for pragma in ["PRAGMA foreign_keys = OFF", "PRAGMA synchronous = OFF"] {
             sqlx::query(pragma).execute(&record.writer).await.unwrap();
         }
@@ -163,7 +163,8 @@ impl Shelf {
         }
     }
 
-    /// All numbers of a list, page after page. After each page, a row is added in front of what was read and one behind it.
+    /// Reads all numbers of a list, page after page. After each page, adds a row before those that were read and one
+    /// after.
     async fn page_by_page(&self, list: &str, first: Page, mut added: std::ops::Range<i64>) -> Vec<i64> {
         let (mut all, mut page) = (Vec::new(), first);
         loop {
@@ -182,7 +183,7 @@ impl Shelf {
         }
     }
 
-    /// How the database looks for the rows of a page.
+    /// SQLite's plan for finding the rows of a page.
     async fn plan(&self, query: &QueryBuilder<Sqlite>) -> Vec<String> {
         let explain = format!("EXPLAIN QUERY PLAN {}", query.sql().as_str());
         let rows = sqlx::query(sqlx::AssertSqlSafe(explain))
@@ -192,7 +193,7 @@ impl Shelf {
         rows.iter().map(|row| row.get("detail")).collect()
     }
 
-    /// Checks that the pages of a query come from an index in their order, and that a filter, if there is one, is looked up in it.
+    /// Checks that the pages of a query come from an index in their order, and that a filter is looked up in it.
     async fn assert_indexed(&self, list: &List, is_filtered: bool, query: impl Fn() -> QueryBuilder<Sqlite>) {
         let values: Vec<_> = list.key.iter().map(KeyColumn::any_value).collect();
         let text = to_json(&(list.name, values)).unwrap();
@@ -252,7 +253,7 @@ fn lists() -> [&'static List; 11] {
     ]
 }
 
-/// Every way to give some of so many conditions.
+/// All subsets of that many conditions.
 fn choices(conditions: u32) -> impl Iterator<Item = impl Fn(u32) -> bool> {
     (0..1_u32 << conditions).map(|chosen| move |condition: u32| chosen & (1 << condition) != 0)
 }
@@ -579,7 +580,7 @@ async fn a_filter_shows_what_it_names_and_nothing_else() {
             },
             &none,
         ),
-        // Orders 3, 4 and 5 were placed in the millisecond 1.
+        // Orders 3, 4 and 5 were placed at millisecond 1.
         (
             OrderFilter {
                 since_ms: Some(1),
@@ -767,7 +768,7 @@ async fn a_filter_shows_what_it_names_and_nothing_else() {
     }
 }
 
-/// Seals a license of the asset of a number, as the outcome of an attempt does.
+/// Seals a license of a number's asset, as the outcome of an attempt does.
 async fn license(shelf: &Shelf, number: i64) {
     let asset = id_of(number);
     let seal = |purpose: String, text: &str| shelf.record.host_key.seal(&purpose, text.as_bytes()).unwrap();
@@ -822,7 +823,8 @@ async fn a_list_decrypts_nothing_and_only_the_shown_keys_are_opened() {
     assert!(matches!(error, RecordError::HostKey(_)), "{error:?}");
 }
 
-/// A data directory with a database from before lists had columns of their own, and a license, an e-mail and a credit in it.
+/// Makes a data directory whose database is older than the columns for lists, with a license, an e-mail and a credit
+/// in it.
 async fn older_record(directory: &std::path::Path) {
     let owners: std::fs::Permissions = std::os::unix::fs::PermissionsExt::from_mode(0o700);
     std::fs::set_permissions(directory, owners).unwrap();
