@@ -90,7 +90,7 @@ impl Host {
     /// drops what was opened with the former one.
     ///
     /// # Errors
-    /// When the certificate can't be chosen, a step of the check fails, or somebody else saved meanwhile.
+    /// When the certificate can't be chosen, a step of the check fails, or another save came meanwhile.
     /// Nothing is changed then.
     pub async fn rotate_certificate(
         &self,

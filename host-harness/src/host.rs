@@ -105,7 +105,7 @@ impl Host {
         Self { look_up_only, ..self }
     }
 
-    /// How long a purchase or return in doubt is only looked up.
+    /// The time for which a purchase or return in doubt is only looked up.
     pub(crate) fn look_up_only(&self) -> Duration {
         self.look_up_only
     }

@@ -95,7 +95,7 @@ impl Host {
     /// keep their saved value.
     ///
     /// # Errors
-    /// When there is no such instance or field, the plugin brings no answer, or somebody else saved in between.
+    /// When there is no such instance or field, the plugin brings no answer, or another save came in between.
     pub async fn configure(
         &self,
         name: &str,
@@ -109,7 +109,7 @@ impl Host {
     /// Configures like [`Host::configure`], for an operator who has seen the settings of `version` and no later ones.
     ///
     /// # Errors
-    /// As [`Host::configure`], and when somebody has saved since that version.
+    /// As [`Host::configure`], and when there was a save since that version.
     pub async fn configure_version(
         &self,
         name: &str,

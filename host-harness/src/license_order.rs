@@ -110,7 +110,7 @@ impl Host {
         Ok(self.record().place_order(order, actor).await?)
     }
 
-    /// Checks an order, here and in the plugin, as [`Host::place_order`] would. Writes nothing and buys nothing.
+    /// Checks an order, here and in the plugin, as `place_order` would. Writes nothing and buys nothing.
     ///
     /// # Errors
     /// Why it can't be placed.

@@ -1,4 +1,4 @@
-//! One attempt at a purchase: the call that its rule asks for, and its outcome written down.
+//! An attempt at a purchase: the call that its rule asks for, and its outcome written down.
 //!
 //! The record knows of the attempt before the plugin is called. [`bss_model::purchase_rule`] decides what the attempt does and what
 //! comes of it; this module makes the calls.

@@ -32,7 +32,7 @@ pub enum RefreshError {
     /// There is no such asset, it has no license, or the record fails.
     #[error(transparent)]
     Record(#[from] RefreshRecordError),
-    /// The plugin has no such function.
+    /// The plugin can't look up licenses.
     #[error("the plugin of instance `{0}` can't say what became of a license")]
     NotOffered(String),
     /// The call can't be made.
@@ -114,7 +114,7 @@ pub struct Refreshed {
 }
 
 impl Host {
-    /// Asks the vendor what became of an asset's license, and puts that on record.
+    /// Asks the vendor how an asset's license stands, and puts that on record.
     ///
     /// # Errors
     /// When there is no license to ask about, or no answer.

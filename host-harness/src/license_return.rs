@@ -97,7 +97,7 @@ impl From<LoadError> for ReturnError {
 pub struct AttemptedReturn {
     /// The cancellation, as it stands now.
     pub cancellation: Cancellation,
-    /// How the attempt ended.
+    /// The result of the attempt.
     pub result: ReturnResult,
     /// The time for which the vendor asks to be left alone. `None`: it did not say.
     pub retry_after: Option<Duration>,
@@ -112,7 +112,7 @@ impl AttemptedReturn {
 
 impl Host {
     /// Cancels an asset at once: the return of its license is due, and [`Host::run_return`] or a worker attempts it.
-    /// `actor` is whoever decides, not whoever asked for it.
+    /// `actor` is the one who decides, which need not be the requester.
     ///
     /// # Errors
     /// When the asset can't be cancelled, or calls for its instance can't be made; nothing is written then.
@@ -191,7 +191,7 @@ impl Host {
                 if cancellation.state != CancellationState::Returning || Instant::now() > patience {
                     return Ok(cancellation);
                 }
-                // Another worker was faster.
+                // A worker that was faster has the return.
                 tokio::time::sleep(POLL).await;
                 continue;
             };

@@ -3,7 +3,7 @@
 //! Each e-mail is handed over once: two workers never have the same one, and what was handed over is written down
 //! at once. One case is beyond SMTP: when the host, or the connection, dies between the server's taking a message
 //! and the record's learning of it, the message is sent again. It then has the same Message-ID. A directory has no
-//! such case, as long as nobody takes the file away in that moment.
+//! such case, unless the file is taken away in that moment.
 
 mod context;
 mod directory;
@@ -119,7 +119,7 @@ impl Host {
     /// is dropped half-way, what was taken is free again when the worker has ended.
     ///
     /// # Errors
-    /// When the record can't be read or written. What could not be written down stays the worker's until it ends.
+    /// When the record can't be read or written. An outcome that could not be written down stays the worker's until it ends.
     pub async fn send_mails(&self, worker_id: Uuid, limit: u32) -> Result<MailRound, RecordError> {
         let Some(settings) = self.record().mail_settings().await? else {
             return Ok(MailRound::default());
@@ -362,7 +362,7 @@ async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stat
     {
         Ok(done) => done,
         Err(Ok(panic)) => std::panic::resume_unwind(panic),
-        // The runtime is shutting down: nobody waits for this any more.
+        // The runtime is shutting down: no task waits for the result any more.
         Err(Err(_)) => std::future::pending().await,
     }
 }

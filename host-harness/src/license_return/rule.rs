@@ -7,7 +7,7 @@
 //!
 //! | the look-up shows | next step |
 //! |---|---|
-//! | returned | done: also when somebody else returned it |
+//! | returned | done: also when another party returned it |
 //! | activated | return it again, with the same client transaction id |
 //! | redeemed | refused: it can't be returned any more, so it was not |
 //! | anything else, or nothing | unknown, as before |

@@ -28,7 +28,7 @@ pub(super) fn deliver(directory: &Path, letter: &Letter) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
-/// Makes the directory where there is none, for its owner only, and tries writing into it.
+/// Makes the directory if there is none, for its owner only, and tries writing into it.
 pub(super) fn prepare(directory: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
     tempfile::tempfile_in(directory).map(drop)

@@ -157,7 +157,7 @@ impl Smtp {
     }
 }
 
-/// How sending a message on an open connection failed.
+/// The ways in which sending a message on an open connection fails.
 enum Attempt {
     /// The connection was gone before the message was begun.
     ClosedBefore(Problem),

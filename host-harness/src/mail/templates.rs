@@ -17,7 +17,7 @@ const TEMPLATE_BYTES_MAX: u64 = 256 * 1024;
 /// The language whose templates are always there, for customers whose own language has none.
 const LAST_RESORT: &str = "en";
 
-/// One of the three texts that an e-mail is made of.
+/// A text of the three that an e-mail is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part {
     Subject,

@@ -57,7 +57,7 @@ pub struct Asset {
     pub purchased_at_ms: Option<i64>,
     /// Until when the license can be returned, in milliseconds.
     pub returnable_until_ms: Option<i64>,
-    /// When the vendor last said what became of the license, in milliseconds.
+    /// When the vendor last answered about the license, in milliseconds.
     pub refreshed_at_ms: Option<i64>,
     /// Why the asset has no license.
     pub reason: Option<Reason>,

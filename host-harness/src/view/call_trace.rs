@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::host::Host;
 
-/// One call of a plugin, as far as it got.
+/// A call of a plugin, as far as it got.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CallTrace {
@@ -20,7 +20,7 @@ pub struct CallTrace {
     pub root: TraceSpan,
 }
 
-/// One span of a call: its name, its times, and the spans within.
+/// A span of a call: its name, its times, and the spans within.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TraceSpan {

@@ -18,7 +18,7 @@ pub struct ConnectionCheck {
     pub steps: Vec<Step>,
 }
 
-/// One step on the way to the vendor.
+/// A step on the way to the vendor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Step {

@@ -47,7 +47,7 @@ pub struct Authority {
     pub client_certificate: bool,
 }
 
-/// One save of an instance's settings.
+/// A save of an instance's settings.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SettingsVersion {

@@ -32,7 +32,7 @@ pub struct Invoice {
     pub credits: Vec<Credit>,
 }
 
-/// One license on an invoice.
+/// A license on an invoice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct InvoiceLine {

@@ -4,7 +4,7 @@ use bss_sandbox::replay;
 use serde::Serialize;
 use uuid::Uuid;
 
-/// One call that was played back.
+/// A call that was played back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ReplayedCall {
@@ -22,7 +22,7 @@ pub struct ReplayedCall {
     pub differences: Vec<Difference>,
 }
 
-/// One difference from the recording.
+/// A difference from the recording.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Difference {
