@@ -24,7 +24,7 @@ use crate::mail::MailRound;
 use crate::services_worker::{RunListener, until_stopped};
 
 /// The default number of lines that are attempted at once. An answer takes some tens of milliseconds, so that eight
-/// make a few hundred licenses a second, more than any platform sells.
+/// make a few hundred licenses a second, as many as any platform sells.
 pub const LINES_AT_ONCE: usize = 8;
 
 /// The interval in which the record is asked for lines that another process has placed or left.
