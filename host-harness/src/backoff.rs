@@ -1,15 +1,15 @@
-//! How long to wait before another attempt: longer each time, and by chance, so that what failed together does not come
+//! The pause before another attempt: longer each time, and random, so that attempts that failed together do not come
 //! back together.
 
 use std::time::Duration;
 
 use backon::{BackoffBuilder as _, ExponentialBuilder};
 
-/// Past this many attempts no pause grows any more: a second doubled so often is longer than a day.
+/// The number of attempts after which the pause grows no more: a second doubled so often is longer than a day.
 const GROWING: u32 = 20;
 
-/// The pause after an attempt, counted from 1: `first` at the beginning, twice as long each time up to `longest`, and by chance
-/// up to as much again.
+/// The pause after an attempt, counted from 1: `first` at the beginning, twice as long each time up to `longest`,
+/// plus a random part of up to as much again.
 pub(crate) fn pause(first: Duration, longest: Duration, attempt: u32) -> Duration {
     let pauses = ExponentialBuilder::new()
         .with_min_delay(first)

@@ -1,4 +1,5 @@
-//! When to leave a vendor alone: one breaker for each instance, so that one vendor's trouble is not another's.
+//! Leaving a vendor alone: one breaker for each instance, so that one vendor's trouble does not stop another's
+//! instance.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -10,7 +11,7 @@ use uuid::Uuid;
 /// hold up a queue; more would only add to the load of a vendor that is down.
 const SILENT_MAX: u32 = 5;
 
-/// How long it is left alone first; it doubles with every probe that brings no answer either.
+/// The first rest of a silent vendor; it doubles with every probe that brings no answer either.
 const FIRST_REST: Duration = Duration::from_secs(5);
 
 /// The longest rest. A vendor that is back is noticed within five minutes, and one small request in five
@@ -21,7 +22,7 @@ const LONGEST_REST: Duration = Duration::from_secs(5 * 60);
 pub(crate) struct Ended {
     pub(crate) instance_id: Uuid,
     pub(crate) asset_id: Uuid,
-    /// Whether there is nothing left to do.
+    /// Whether nothing is left to do for the line or the return.
     pub(crate) settled: bool,
     pub(crate) signal: VendorSignal,
 }
@@ -35,7 +36,7 @@ struct Breaker {
 #[derive(Debug)]
 struct Rest {
     until: Instant,
-    /// How long this one was to be. None: the vendor itself said it, and the next attempt is no probe.
+    /// The length that this rest was given, doubled for the next one. `None` when the vendor named the time itself.
     length: Option<Duration>,
     probing: bool,
 }
@@ -47,7 +48,7 @@ pub(crate) struct Breakers {
 }
 
 impl Breakers {
-    /// Takes note of what an attempt that has ended says.
+    /// Notes what an attempt that has ended says about the vendor.
     pub(crate) fn note(&mut self, instance: Uuid, signal: VendorSignal, now: Instant) {
         let breaker = self.breakers.entry(instance).or_default();
         match signal {
@@ -65,7 +66,7 @@ impl Breakers {
             }
             VendorSignal::Silent => {
                 breaker.silent = breaker.silent.saturating_add(1);
-                // Those that were under way when the rest began say nothing new.
+                // Attempts that were under way when the rest began say nothing new.
                 let is_news = breaker.rest.as_ref().is_none_or(|rest| rest.probing);
                 if breaker.silent >= SILENT_MAX && is_news {
                     let last = breaker.rest.as_ref().and_then(|rest| rest.length);
@@ -86,7 +87,7 @@ impl Breakers {
         self.rests().map(|(instance, _)| instance).collect()
     }
 
-    /// Instances whose rest is over: one attempt may find out whether the vendor is back.
+    /// Instances whose rest is over: one attempt is to find out whether the vendor is back.
     pub(crate) fn to_probe(&self, now: Instant) -> Vec<Uuid> {
         self.rests()
             .filter(|(_, rest)| !rest.probing && rest.until <= now)
@@ -94,7 +95,7 @@ impl Breakers {
             .collect()
     }
 
-    /// The probe of an instance has begun.
+    /// Notes that the probe of an instance has begun.
     pub(crate) fn probing(&mut self, instance: Uuid) {
         if let Some(rest) = self
             .breakers
@@ -105,7 +106,7 @@ impl Breakers {
         }
     }
 
-    /// When the next rest is over. None: nobody rests.
+    /// The time at which the next rest is over. `None`: no instance rests, or each that does is being probed.
     pub(crate) fn next(&self) -> Option<Instant> {
         self.rests()
             .filter(|(_, rest)| !rest.probing)

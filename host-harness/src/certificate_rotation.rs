@@ -1,4 +1,4 @@
-//! Another certificate for an instance that is in use: checked against the vendor first, then taken over at once.
+//! Gives an instance that is in use another certificate: checked against the vendor first, then used at once.
 //!
 //! Calls under way end on the connections they have. Connections and TLS sessions belong to one version of the
 //! settings (see [`bss_sandbox::outbound_https`]), so that whatever comes after the save is opened anew.
@@ -14,31 +14,31 @@ use crate::connection::{CheckError, failed_step};
 use crate::host::Host;
 use crate::instance_settings::{ConfigureError, saved_settings};
 
-/// A certificate that has taken over.
+/// A certificate that has taken over from another one.
 #[derive(Clone, Debug)]
 pub struct Rotation {
     /// The instance as it is saved now.
     pub instance: Instance,
-    /// The certificate that it had before.
+    /// The certificate that the instance had before.
     pub former: Option<Thumbprint>,
-    /// How the connection was checked with the new one.
+    /// The steps of the connection check that was made with the new certificate.
     pub steps: Vec<Step>,
 }
 
-/// Why a certificate did not take over. The instance is as it was, and goes on with the one it has.
+/// Why a certificate did not take over. The instance is unchanged and keeps the certificate it has.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RotateError {
-    /// The instance, the plugin or the record: see there.
+    /// The instance is unknown, the plugin brought no answer, or the record failed.
     #[error(transparent)]
     Configure(#[from] ConfigureError),
     /// The connection could not be checked.
     #[error(transparent)]
     Check(#[from] CheckError),
-    /// There is nothing to rotate from.
+    /// The instance is not ready, so it has no certificate in use that could be replaced.
     #[error("instance `{0}` is not ready")]
     NotReady(String),
-    /// It has it already.
+    /// The instance has this certificate already.
     #[error("instance `{name}` uses certificate `{thumbprint}` already")]
     AlreadyUsed {
         /// The instance.
@@ -46,17 +46,17 @@ pub enum RotateError {
         /// The certificate.
         thumbprint: Thumbprint,
     },
-    /// The plugin does not take it.
+    /// The plugin does not take the certificate.
     #[error("certificate `{thumbprint}` can't be used by instance `{name}`")]
     Refused {
         /// The instance.
         name: String,
         /// The certificate.
         thumbprint: Thumbprint,
-        /// Why: at least one.
+        /// The plugin's reasons: at least one.
         problems: Vec<Problem>,
     },
-    /// The vendor does not take it.
+    /// The vendor does not take the certificate.
     #[error("certificate `{thumbprint}` does not work, so instance `{name}` keeps the one it has")]
     CheckFailed {
         /// The instance.
@@ -86,11 +86,11 @@ impl Diagnose for RotateError {
 }
 
 impl Host {
-    /// Has another certificate take over: checks the connection with it, saves it if all steps pass, and
+    /// Replaces an instance's certificate: checks the connection with the new one, saves it if all steps pass, and
     /// drops what was opened with the former one.
     ///
     /// # Errors
-    /// When the certificate can't be chosen, a step of the check fails, or somebody else saved meanwhile.
+    /// When the certificate can't be chosen, a step of the check fails, or another save came meanwhile.
     /// Nothing is changed then.
     pub async fn rotate_certificate(
         &self,

@@ -20,7 +20,7 @@ pub enum CheckError {
     /// The call can't be made.
     #[error(transparent)]
     Prepare(#[from] PrepareError),
-    /// The plugin has no such function.
+    /// The plugin has no function to check connections.
     #[error("the plugin of instance `{0}` can't check connections")]
     NotOffered(String),
     /// The plugin brought no answer.
@@ -48,8 +48,8 @@ impl From<LoadError> for CheckError {
 }
 
 impl Host {
-    /// Goes the way to the vendor step by step, on connections of its own and with an access token of its own.
-    /// Buys nothing and changes nothing. All is well if [`failed_step`] finds none.
+    /// Checks the way to the vendor step by step, on connections and with an access token of its own. Buys nothing
+    /// and changes nothing. The check has passed if [`failed_step`] finds none.
     ///
     /// # Errors
     /// When it could not be checked: there is no such instance, it is not ready, its certificate can't be used,
@@ -63,7 +63,7 @@ impl Host {
         self.check_instance(&instance, listener).await
     }
 
-    /// As [`Host::check_connection`], of an instance as it is given, saved or not.
+    /// Checks like [`Host::check_connection`], with an instance as it is given, saved or not.
     pub(crate) async fn check_instance(
         &self,
         instance: &Instance,
@@ -80,7 +80,7 @@ impl Host {
     }
 }
 
-/// The first step that did not pass. None: all did.
+/// The first step that did not pass. `None`: all passed.
 pub fn failed_step(steps: &[Step]) -> Option<&Step> {
     steps
         .iter()

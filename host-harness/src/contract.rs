@@ -1,4 +1,4 @@
-//! What the record keeps, as the contract has it, and back.
+//! Conversions between what the record keeps and what the plugin contract passes.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use bss_sandbox::bindings::failures::{self, Delay};
 use bss_sandbox::bindings::instance_settings::{self, FieldValue};
 use bss_sandbox::bindings::license_order as contract;
 
-/// Saved settings as the contract has them.
+/// Saved settings in the form of the contract.
 pub(crate) fn field_values(values: &BTreeMap<String, String>) -> Vec<FieldValue> {
     values
         .iter()
@@ -21,7 +21,7 @@ pub(crate) fn field_values(values: &BTreeMap<String, String>) -> Vec<FieldValue>
         .collect()
 }
 
-/// An instance as the contract has it.
+/// An instance in the form of the contract.
 pub fn contract_instance(instance: &Instance) -> instance_settings::Instance {
     instance_settings::Instance {
         id: instance.id.to_string(),
@@ -30,7 +30,7 @@ pub fn contract_instance(instance: &Instance) -> instance_settings::Instance {
     }
 }
 
-/// A customer or reseller as the contract has it.
+/// A customer or reseller in the form of the contract.
 pub(crate) fn contract_party(party: &Party) -> contract::Party {
     contract::Party {
         id: party.id.clone(),
@@ -39,7 +39,7 @@ pub(crate) fn contract_party(party: &Party) -> contract::Party {
     }
 }
 
-/// A plugin's problem as the record has it.
+/// A plugin's problem in the form of the record.
 pub(crate) fn recorded_problem(problem: failures::Problem) -> Problem {
     Problem {
         code: problem.code,
@@ -67,7 +67,7 @@ pub(crate) fn said(kind: ErrorKind, code: &str, advice: &str) -> Diagnosis {
     }
 }
 
-/// A plugin's license as the record has it.
+/// A plugin's license in the form of the record.
 pub(crate) fn recorded_license(license: contract::License) -> License {
     License {
         client_transaction_id: license.client_transaction_id,
@@ -91,7 +91,7 @@ pub(crate) fn recorded_license(license: contract::License) -> License {
     }
 }
 
-/// For how long a vendor asks to be left alone. `None`: it does not say.
+/// The time for which a vendor asks to be left alone. `None`: it does not say.
 pub(crate) fn retry_after(delay: &Delay) -> Option<Duration> {
     delay.retry_after_ms.map(Duration::from_millis)
 }

@@ -1,4 +1,4 @@
-//! Everything that a billing platform embeds, in one place: the plugin, the record, the way out.
+//! The host: everything that a billing platform embeds, in one place: the plugin, the record, the way out.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -42,13 +42,13 @@ pub struct Host {
     look_up_only: Duration,
 }
 
-/// Compiled plugins, in the data directory, which only its owner can enter.
+/// The folder of compiled plugins in the data directory, which only its owner can enter.
 pub const COMPILED_DIRECTORY: &str = "compiled";
 
 /// A plugin that is loaded when it is first called: half of what a host does needs none.
 struct PluginFile {
     path: PathBuf,
-    /// Where what it is compiled to is kept.
+    /// The directory for compiled plugins.
     compiled: PathBuf,
     loaded: OnceLock<Plugin>,
 }
@@ -71,7 +71,7 @@ impl Diagnose for OpenError {
 }
 
 impl Host {
-    /// Opens, and if need be makes, the data directory. The plugin is loaded when it is first called.
+    /// Opens the data directory, and makes it if need be. The plugin is loaded when it is first called.
     ///
     /// # Errors
     /// When the record can't be opened.
@@ -91,26 +91,26 @@ impl Host {
         })
     }
 
-    /// The same host with other times for the plugin's calls.
+    /// Sets the time limits of the plugin's calls.
     #[must_use]
     pub fn with_call_limits(self, call_limits: CallLimits) -> Self {
         Self { call_limits, ..self }
     }
 
-    /// The same host, which for this long only looks up a purchase that the vendor may have got; then it buys what was not
-    /// found. Five minutes unless set: it has to be longer than the vendor may take to carry a purchase out, or a license may
-    /// be bought twice where the vendor does not recognize a repeated purchase.
+    /// Sets how long a purchase in doubt is only looked up before it is sent again. Default: five minutes. It must be
+    /// longer than the vendor may take to carry a purchase out, or a license may be bought twice where the vendor
+    /// does not recognize a repeated purchase.
     #[must_use]
     pub fn with_look_up_only(self, look_up_only: Duration) -> Self {
         Self { look_up_only, ..self }
     }
 
-    /// How long a purchase or return in doubt is only looked up.
+    /// The time for which a purchase or return in doubt is only looked up.
     pub(crate) fn look_up_only(&self) -> Duration {
         self.look_up_only
     }
 
-    /// The same host, whose calls are written down for [`crate::replay::replay`].
+    /// Writes the host's calls down for [`crate::replay::replay`].
     #[must_use]
     pub fn recording(self, recorder: Recorder) -> Self {
         Self {
@@ -119,17 +119,17 @@ impl Host {
         }
     }
 
-    /// What was configured, fetched and bought.
+    /// The record: everything that was configured, fetched and bought.
     pub fn record(&self) -> &Record {
         &self.record
     }
 
-    /// How many connections were opened for plugins and used again, and how many there are.
+    /// Counts of connections for plugins: opened, used again, and there now.
     pub fn connections(&self) -> ConnectionCounts {
         self.outbound.connections()
     }
 
-    /// The plugin, loaded now if it has not been.
+    /// The plugin, loaded now if it has not been loaded yet.
     ///
     /// # Errors
     /// When it can't be loaded.
@@ -152,7 +152,7 @@ impl Host {
         self.ready.forget(instance_id);
     }
 
-    /// A call that can reach nobody.
+    /// A call that can reach no server.
     pub(crate) fn isolated_call(&self, instance: &Instance, listener: CallListener) -> CallContext {
         self.call(
             instance,
@@ -179,8 +179,8 @@ impl Host {
         Ok(self.call(instance, listener, egress))
     }
 
-    /// A call as [`Self::ready_call`] makes it, that uses nothing of what earlier calls opened or obtained and
-    /// leaves nothing for later ones: what it finds is how things are now.
+    /// A call like that of [`Self::ready_call`], but with nothing that earlier calls opened or obtained, and leaving
+    /// nothing for later ones: its findings show how things are now.
     pub(crate) async fn fresh_call(
         &self,
         instance: &Instance,

@@ -30,15 +30,15 @@ pub struct InstanceForm {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigureError {
-    /// There is none of that name.
+    /// There is no instance of that name.
     #[error("there is no instance `{0}`")]
     NoInstance(String),
     /// There is no field of that name.
     #[error("the form has no field `{field}`")]
     NoField {
-        /// What was named.
+        /// The name that was given.
         field: String,
-        /// What could have been.
+        /// The names of the form's fields.
         fields: String,
     },
     /// The plugin can't be loaded.
@@ -91,11 +91,11 @@ impl Host {
         })
     }
 
-    /// Judges what an operator typed, and saves it if no field has a problem. Fields that were not typed
+    /// Judges the values that an operator typed, and saves them if no field has a problem. Fields that were not typed
     /// keep their saved value.
     ///
     /// # Errors
-    /// When there is no such instance or field, the plugin brings no answer, or somebody else saved in between.
+    /// When there is no such instance or field, the plugin brings no answer, or another save came in between.
     pub async fn configure(
         &self,
         name: &str,
@@ -106,10 +106,10 @@ impl Host {
         self.configure_instance(instance, typed, actor).await
     }
 
-    /// As [`Host::configure`], of one who has seen the settings of `version` and no later ones.
+    /// Configures like [`Host::configure`], for an operator who has seen the settings of `version` and no later ones.
     ///
     /// # Errors
-    /// As [`Host::configure`], and when somebody has saved since that version.
+    /// As [`Host::configure`], and when there was a save since that version.
     pub async fn configure_version(
         &self,
         name: &str,
@@ -162,7 +162,7 @@ impl Host {
         }
         let settings = saved_settings(&form).map_err(ConfigureError::Plugin)?;
         let instance = self.save(&instance, settings, actor).await?;
-        // What was disabled before the save may be enabled after it.
+        // Fields that were disabled before the save may be enabled after it.
         let form = self.judge(&instance, &BTreeMap::new()).await?;
         Ok(InstanceForm {
             instance,
@@ -180,7 +180,7 @@ impl Host {
         found.ok_or_else(|| ConfigureError::NoInstance(name.to_owned()))
     }
 
-    /// Saves what was judged as a change of `instance`, and drops what was opened with its former settings.
+    /// Saves a judged form as a change of `instance`, and drops what was opened with the former settings.
     pub(crate) async fn save(
         &self,
         instance: &Instance,
@@ -244,13 +244,13 @@ fn contract_certificate(certificate: bss_keys::InstalledCertificate) -> Installe
             bss_keys::KeyKind::Rsa { bits } => KeyKind::Rsa(bits),
             bss_keys::KeyKind::Other(name) => KeyKind::Other(name),
         },
-        // The store takes none without one.
+        // The certificate store takes no certificate without its private key.
         has_private_key: true,
         for_client_authentication: certificate.for_client_authentication,
     }
 }
 
-/// What is to be saved of a form without problems.
+/// The settings to save from a form without problems.
 ///
 /// The certificate is presented only where the operator typed the server's address: a plugin can't name a
 /// server of its own and have the host prove the instance's identity to it.

@@ -22,7 +22,7 @@ pub async fn ready_call(
     host.ready_call(instance, listener).await
 }
 
-/// Drops what was opened or obtained with an instance's settings.
+/// Drops everything that was opened or obtained with an instance's settings.
 pub fn forget_instance(host: &Host, instance_id: &str) {
     host.forget_instance(instance_id);
 }

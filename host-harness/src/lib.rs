@@ -21,7 +21,7 @@
 //! ```
 //!
 //! [`view`] has what is shown of all that is on record, as types to serialize. Every error says its kind, its code and advice
-//! ([`bss_model::Diagnose`]). What the crates beside this one need to measure it is in [`internals`], and no promise to embedders.
+//! ([`bss_model::Diagnose`]). Parts for the crates that measure this one are in [`internals`], and no promise to embedders.
 
 mod backoff;
 mod breaker;

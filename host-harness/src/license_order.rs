@@ -19,29 +19,29 @@ use crate::instance_settings::ConfigureError;
 use crate::license_purchase::Answer;
 use crate::ready_instances::PrepareError;
 
-/// What is ordered.
+/// A request for an order.
 #[derive(Clone, Debug)]
 pub struct OrderRequest {
-    /// Who gets the licenses.
+    /// The party that gets the licenses.
     pub customer: Party,
-    /// Where they are mailed to.
+    /// The address to which the licenses are mailed.
     pub contact: Contact,
-    /// Who sells, where a reseller stands between.
+    /// The reseller who sells, if there is one.
     pub reseller: Option<Party>,
-    /// What, and how many of each.
+    /// The products, and the quantity of each.
     pub lines: Vec<NewLine>,
     /// Makes a repeated request answer with the first one's order.
     pub idempotency_key: Option<String>,
 }
 
-/// Why an order was not placed, or an order can't be gone on with. No license was bought by this request.
+/// Why an order was not placed, or can't be continued. No license was bought by this request.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PlaceError {
     /// There is no such instance.
     #[error(transparent)]
     Instance(#[from] ConfigureError),
-    /// Calls for it can't be made.
+    /// Calls for the instance can't be made.
     #[error(transparent)]
     Prepare(#[from] PrepareError),
     /// The order itself was refused; nothing was written.
@@ -55,7 +55,7 @@ pub enum PlaceError {
     Refused {
         /// The product's code.
         product: String,
-        /// What is wrong.
+        /// The plugin's reason.
         problem: Problem,
     },
     /// The plugin did not say whether the order is right.
@@ -63,7 +63,7 @@ pub enum PlaceError {
     NotChecked {
         /// The product's code.
         product: String,
-        /// Why not.
+        /// Why the product could not be checked.
         why: String,
     },
     /// The asset can't be tried again.
@@ -90,8 +90,8 @@ impl Diagnose for PlaceError {
 }
 
 impl Host {
-    /// Writes an order down: its lines, and an asset with a client transaction id for each unit. Buys nothing
-    /// yet; a worker does, or [`Host::run_order`].
+    /// Writes an order down: its lines, and an asset with a client transaction id for each unit. Buys nothing yet; a
+    /// worker does, or [`Host::run_order`].
     ///
     /// # Errors
     /// When the instance is not ready, the plugin can't be loaded, a product is unknown or not sold, or a quantity is out
@@ -103,14 +103,14 @@ impl Host {
         actor: &Actor,
     ) -> Result<Order, PlaceError> {
         let instance = self.named_instance(instance).await?;
-        // Whatever would make every purchase fail is found before anything is written.
+        // Find anything that would make every purchase fail before something is written.
         self.ready_call(&instance, Arc::new(|_| ())).await?;
         self.plugin().await.map_err(PrepareError::from)?;
         let order = new_order(&instance, request);
         Ok(self.record().place_order(order, actor).await?)
     }
 
-    /// Checks an order, here and in the plugin, as placing it would. Writes nothing and buys nothing.
+    /// Checks an order, here and in the plugin, as `place_order` would. Writes nothing and buys nothing.
     ///
     /// # Errors
     /// Why it can't be placed.
@@ -156,7 +156,7 @@ fn new_order(instance: &Instance, request: OrderRequest) -> NewOrder {
     }
 }
 
-/// What a plugin says of an order that it was only to check.
+/// Reads a plugin's answer to an order that it was only to check.
 fn checked(product: &str, answer: Answer) -> Result<(), PlaceError> {
     let not_checked = |why| PlaceError::NotChecked {
         product: product.to_owned(),

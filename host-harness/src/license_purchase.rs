@@ -1,4 +1,4 @@
-//! One attempt at a purchase: the call that its rule asks for, and its outcome written down.
+//! An attempt at a purchase: the call that its rule asks for, and its outcome written down.
 //!
 //! The record knows of the attempt before the plugin is called. [`bss_model::purchase_rule`] decides what the attempt does and what
 //! comes of it; this module makes the calls.
@@ -21,10 +21,10 @@ use crate::host::Host;
 use crate::pause;
 use crate::ready_instances::PrepareError;
 
-/// What a plugin brings for a look-up.
+/// A plugin's answer to a look-up.
 type Found = Result<Result<Option<contract::License>, ReadFailure>, CallError>;
 
-/// What a plugin brings for a purchase.
+/// A plugin's answer to a purchase.
 pub(crate) type Answer = Result<Result<contract::OrderAnswer, ChangeFailure>, CallError>;
 
 impl Host {
@@ -80,7 +80,7 @@ impl Host {
         }
     }
 
-    /// Buys. The plugin looks up first where an earlier attempt may have bought.
+    /// Buys the license. The plugin looks it up first where an earlier attempt may have bought it.
     async fn purchase(&self, taken: &TakenAsset, listener: CallListener) -> Attempted {
         let answer = match self.buy(taken, listener).await {
             Ok(answer) => purchase_answer(answer),
@@ -103,7 +103,7 @@ impl Host {
         purchase_rule::after_look_up(answer, reason, taken.attempt.client_transaction_id)
     }
 
-    /// The call that looks up. An error means that the call was never made.
+    /// Makes the call that looks the purchase up. An error means that the call was never made.
     async fn find(&self, taken: &TakenAsset, listener: CallListener) -> Result<Found, PrepareError> {
         let (instance, call) = self.call_for(taken, listener).await?;
         let plugin = self.plugin().await?;
@@ -125,7 +125,7 @@ impl Host {
         Ok((instance, call))
     }
 
-    /// The call that buys. An error means that the call was never made.
+    /// Makes the call that buys. An error means that the call was never made.
     async fn buy(&self, taken: &TakenAsset, listener: CallListener) -> Result<Answer, PrepareError> {
         let (instance, call) = self.call_for(taken, listener).await?;
         if instance.version != taken.attempt.settings_version {

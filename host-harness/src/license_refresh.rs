@@ -1,4 +1,4 @@
-//! Refreshing: what the vendor says now of licenses that were bought.
+//! Refreshing: asks the vendor how licenses that were bought stand now.
 
 use std::time::Duration;
 
@@ -21,18 +21,18 @@ use crate::contract::{recorded_license, retry_after, said};
 use crate::host::Host;
 use crate::ready_instances::PrepareError;
 
-/// How many licenses are asked about at once: enough that an answer's way of 20 ms does not add up over thousands,
+/// The number of licenses asked about at once: enough that an answer's way of 20 ms does not add up over thousands,
 /// few enough to leave the vendor to the orders.
 const AT_ONCE: usize = 8;
 
-/// Why a license was not refreshed. What was on record of it still is.
+/// Why a license was not refreshed. The record keeps what it had of the license.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RefreshError {
     /// There is no such asset, it has no license, or the record fails.
     #[error(transparent)]
     Record(#[from] RefreshRecordError),
-    /// The plugin has no such function.
+    /// The plugin can't look up licenses.
     #[error("the plugin of instance `{0}` can't say what became of a license")]
     NotOffered(String),
     /// The call can't be made.
@@ -41,7 +41,7 @@ pub enum RefreshError {
     /// The plugin brought no answer.
     #[error(transparent)]
     Call(#[from] CallError),
-    /// The vendor, or the plugin before asking, said no, or what can't be read.
+    /// The vendor, or the plugin before asking, refused, or answered something that can't be read.
     #[error("{} ({})", .0.message, .0.code)]
     Refused(Problem),
     /// The vendor was not reached, was busy, or broke off.
@@ -50,7 +50,7 @@ pub enum RefreshError {
     /// The vendor does not know the license.
     #[error("the vendor does not know the license of asset `{0}`")]
     Missing(Uuid),
-    /// Not asked, because the vendor was not reached for those before it.
+    /// The vendor was not asked, because it was not reached for licenses before this one.
     #[error("not asked: the vendor can't be reached")]
     NotAsked,
 }
@@ -94,7 +94,7 @@ impl RefreshError {
         matches!(self, Self::Unavailable(_) | Self::NotAsked)
     }
 
-    /// For how long the vendor asks to be left alone. None: it did not say.
+    /// The time for which the vendor asks to be left alone. `None`: it did not say.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Unavailable(delay) => retry_after(delay),
@@ -108,13 +108,13 @@ impl RefreshError {
 pub struct Refreshed {
     /// The asset, as it stands now.
     pub asset: Asset,
-    /// The vendor has taken the license back, and nobody here asked it to. The asset is not cancelled and not
-    /// credited by that: an operator decides, and cancels it if it is to be credited.
+    /// Whether the vendor has taken the license back without having been asked from here. The asset is not cancelled
+    /// and not credited by that: an operator decides, and cancels it if it is to be credited.
     pub returned_elsewhere: bool,
 }
 
 impl Host {
-    /// Asks the vendor what became of an asset's license, and puts that on record.
+    /// Asks the vendor how an asset's license stands, and puts that on record.
     ///
     /// # Errors
     /// When there is no license to ask about, or no answer.
@@ -160,8 +160,8 @@ impl Host {
         })
     }
 
-    /// As [`Host::refresh_license`], of all assets that a filter names, that have their license and are not cancelled;
-    /// several at once. Once nobody answers, the rest is not asked.
+    /// Refreshes like [`Host::refresh_license`] all assets that a filter names, that have their license and are not
+    /// cancelled; several at once. Once the vendor can't be reached, the rest is not asked about.
     ///
     /// # Errors
     /// When the record can't be read.
@@ -211,7 +211,7 @@ impl Host {
             .collect()
     }
 
-    /// Whether the vendor was asked to take an asset's license back, and that is not settled yet.
+    /// Whether an asset's license is being returned and that is not settled yet.
     async fn is_returning(&self, asset_id: Uuid) -> Result<bool, RecordError> {
         let filter = CancellationFilter {
             asset: Some(asset_id),

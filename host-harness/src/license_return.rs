@@ -30,20 +30,20 @@ use crate::pause;
 use crate::ready_instances::PrepareError;
 use rule::{Next, Verdict};
 
-/// How often a return is attempted before it is left to the worker: as often as a line of an order.
+/// The number of attempts at a return before it is left to the worker: as many as for a line of an order.
 const ATTEMPTS: u32 = 3;
 
 /// The pause after a first attempt that settled nothing; it doubles.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
-/// The longest that somebody who waits is kept waiting between two attempts, or for another worker's.
+/// The longest pause between two attempts, and the longest wait for another worker's, while a caller waits.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// How often to look whether another worker has settled a return. Somebody waits for it.
+/// The pause between looks whether another worker has settled a return, while a caller waits.
 const POLL: Duration = Duration::from_millis(200);
 
-/// Why a license was not cancelled, or its return not attempted. Whatever is said of it, an asset whose cancellation
-/// is on record as returning will be attempted again.
+/// Why a license was not cancelled, or its return not attempted. Whatever the error, an asset whose cancellation is
+/// on record as returning will be attempted again.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReturnError {
@@ -92,19 +92,19 @@ impl From<LoadError> for ReturnError {
     }
 }
 
-/// What an attempt at a return came to.
+/// The outcome of an attempt at a return.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AttemptedReturn {
     /// The cancellation, as it stands now.
     pub cancellation: Cancellation,
-    /// How the attempt ended.
+    /// The result of the attempt.
     pub result: ReturnResult,
-    /// For how long the vendor asks to be left alone. None: it did not say.
+    /// The time for which the vendor asks to be left alone. `None`: it did not say.
     pub retry_after: Option<Duration>,
 }
 
 impl AttemptedReturn {
-    /// Whether there was no answer that settles it: the vendor was not reached, was busy, or broke off.
+    /// Whether no answer settled the attempt: the vendor was not reached, was busy, or broke off.
     pub fn is_outage(&self) -> bool {
         matches!(self.result, ReturnResult::Unavailable | ReturnResult::Unknown)
     }
@@ -112,7 +112,7 @@ impl AttemptedReturn {
 
 impl Host {
     /// Cancels an asset at once: the return of its license is due, and [`Host::run_return`] or a worker attempts it.
-    /// The actor is who decides, whoever asked for it.
+    /// `actor` is the one who decides, which need not be the requester.
     ///
     /// # Errors
     /// When the asset can't be cancelled, or calls for its instance can't be made; nothing is written then.
@@ -130,7 +130,8 @@ impl Host {
             .await?)
     }
 
-    /// Says yes to a request: the return of the license is due, and [`Host::run_return`] or a worker attempts it.
+    /// Confirms a requested cancellation: the return of the license is due, and [`Host::run_return`] or a worker
+    /// attempts it.
     ///
     /// # Errors
     /// When the request was decided or withdrawn, or calls for the instance can't be made; nothing is written then.
@@ -157,8 +158,8 @@ impl Host {
         self.record().last_cancellation(asset_id).await
     }
 
-    /// Attempts a confirmed cancellation's return a few times, and leaves it to a worker where it stays open. Returns
-    /// at once where it is settled.
+    /// Attempts a confirmed cancellation's return a few times, and leaves it to a worker if it stays open. Returns at
+    /// once if it is settled already.
     ///
     /// # Errors
     /// When there is no such cancellation, calls for its instance can't be made, or the record fails.
@@ -190,7 +191,7 @@ impl Host {
                 if cancellation.state != CancellationState::Returning || Instant::now() > patience {
                     return Ok(cancellation);
                 }
-                // Another worker was faster.
+                // A worker that was faster has the return.
                 tokio::time::sleep(POLL).await;
                 continue;
             };
@@ -205,8 +206,8 @@ impl Host {
         }
     }
 
-    /// One attempt at a return that a worker has taken: written down, made, and its outcome written down. Whatever
-    /// comes of it, the return is let go of, and where it stays open it is due again later.
+    /// Makes one attempt at a return that a worker has taken, and writes down its begin and its outcome. The return
+    /// is released in any case, and due again later if it stays open.
     ///
     /// # Errors
     /// When the attempt can't be made, or its outcome can't be put on record.
@@ -217,7 +218,7 @@ impl Host {
     ) -> Result<AttemptedReturn, ReturnError> {
         let attempted = self.attempt_taken(taken, listener).await;
         if attempted.is_err() {
-            // What was wrong needs somebody to put it right.
+            // An error here does not pass by itself; an operator has to correct its cause, so wait the longest pause.
             let due_at_ms = due_at_ms(u32::MAX, None);
             if let Err(error) = self.record().leave_return(taken, due_at_ms).await {
                 tracing::warn!(%error, asset = %taken.asset_id, "a return can't be let go of before its worker ends");
@@ -312,7 +313,7 @@ impl Host {
     }
 }
 
-/// When a return is due again after an attempt that has not settled it.
+/// The time at which a return is due again after an attempt that has not settled it.
 fn due_at_ms(attempt: u32, retry_after: Option<Duration>) -> i64 {
     let signal = retry_after.map_or(VendorSignal::Silent, VendorSignal::LeaveAlone);
     purchase_rule::due_at_ms(now_ms(), pause::after_attempt(attempt), signal, None)

@@ -3,7 +3,7 @@
 //! Each e-mail is handed over once: two workers never have the same one, and what was handed over is written down
 //! at once. One case is beyond SMTP: when the host, or the connection, dies between the server's taking a message
 //! and the record's learning of it, the message is sent again. It then has the same Message-ID. A directory has no
-//! such case, as long as nobody takes the file away in that moment.
+//! such case, unless the file is taken away in that moment.
 
 mod context;
 mod directory;
@@ -41,21 +41,21 @@ pub use templates::{TemplateError, write_templates};
 /// round trips of waiting, so that four are about four times as fast as one.
 const CONNECTIONS: usize = 4;
 
-/// How often an outcome is offered to the record, which waits half a minute each time. What can't be written down
-/// would be sent again.
+/// The number of times an outcome is offered to the record, which waits half a minute each time. An outcome that
+/// can't be written down would have the e-mail sent again.
 const RECORD_ATTEMPTS: u32 = 3;
 
-/// The pause after the first time that an e-mail could not be handed over; it doubles from then on. Servers that greylist
-/// let a sender in after minutes.
+/// The pause after the first time that an e-mail could not be handed over; it doubles from then on. Servers that
+/// greylist let a sender in after minutes.
 const FIRST_PAUSE: Duration = Duration::from_secs(30);
 
 /// The longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60 * 60);
 
-/// What to do about an e-mail that waits because of the settings.
+/// The advice for an e-mail that waits because of the settings.
 const CORRECT_SETTINGS: &str = "correct the mail settings";
 
-/// What became of the e-mails that a worker took in one go.
+/// Counts of the e-mails that a worker took in one go, by outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MailRound {
     /// Handed over.
@@ -70,13 +70,13 @@ pub struct MailRound {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TestMailError {
-    /// Nobody has said how e-mail is sent.
+    /// No mail settings were saved.
     #[error("this host has no mail settings")]
     NotConfigured,
-    /// It can't be composed.
+    /// The e-mail can't be composed.
     #[error(transparent)]
     Compose(#[from] ComposeError),
-    /// It was not handed over.
+    /// The e-mail was not handed over.
     #[error("the test mail was not sent: {}", .0.message)]
     Delivery(Problem),
     /// The record failed.
@@ -98,8 +98,7 @@ impl Diagnose for TestMailError {
 }
 
 impl Host {
-    /// Checks how e-mail is to be sent and keeps it, instead of what was kept before. Sends nothing;
-    /// [`Host::send_test_mail`] does.
+    /// Checks mail settings and saves them in place of the former ones. Sends nothing; [`Host::send_test_mail`] does.
     ///
     /// # Errors
     /// When the settings can't work: see [`MailSettingsError`]. Nothing is changed then.
@@ -113,14 +112,14 @@ impl Host {
         Ok(self.record().save_mail_settings(&settings, actor).await?)
     }
 
-    /// Takes up to `limit` e-mails that are due for a worker and sends them, several at once. What came of each is
-    /// on record when this returns. Without mail settings nothing is taken, and e-mails wait.
+    /// Takes up to `limit` e-mails that are due for a worker and sends them, several at once. Each outcome is on
+    /// record when this returns. Without mail settings nothing is taken, and e-mails wait.
     ///
     /// A mail server that is silent can hold this up for ten minutes: nothing else should wait for it. Where this
     /// is dropped half-way, what was taken is free again when the worker has ended.
     ///
     /// # Errors
-    /// When the record can't be read or written. What could not be written down stays the worker's until it ends.
+    /// When the record can't be read or written. An outcome that could not be written down stays the worker's until it ends.
     pub async fn send_mails(&self, worker_id: Uuid, limit: u32) -> Result<MailRound, RecordError> {
         let Some(settings) = self.record().mail_settings().await? else {
             return Ok(MailRound::default());
@@ -141,7 +140,7 @@ impl Host {
             (0..senders).map(|_| Arc::clone(&round).send_all()).collect();
         let mut total = MailRound::default();
         let mut failed = None;
-        // Every sender is waited for, so that one that fails cuts no other's message off.
+        // Wait for every sender, so that one that fails cuts no other's message off.
         while let Some(joined) = tasks.join_next().await {
             match joined {
                 Ok(Ok(done)) => {
@@ -159,7 +158,7 @@ impl Host {
         failed.map_or(Ok(total), Err)
     }
 
-    /// Sends an e-mail that looks like the one about a license, with a key that is none, past the outbox.
+    /// Sends an e-mail that looks like the one about a license, with a key that is not a real one, past the outbox.
     ///
     /// # Errors
     /// When there are no settings, and when it was not handed over.
@@ -176,7 +175,7 @@ impl Host {
     }
 }
 
-/// Whether the templates of a directory can be filled in; see [`write_templates`]. Answers with their languages.
+/// Checks that the templates of a directory can be filled in; see [`write_templates`]. Returns their languages.
 ///
 /// # Errors
 /// When there are none, one is missing, or one can't be filled in.
@@ -184,13 +183,13 @@ pub async fn check_templates(directory: PathBuf) -> Result<Vec<String>, Template
     run_blocking(move || templates::check(&directory)).await
 }
 
-/// Mails that were taken together, and how far they have got.
+/// E-mails that were taken together and are being sent.
 struct Round {
     record: Record,
     worker_id: Uuid,
     mailer: Mailer,
     queue: Mutex<VecDeque<MailToSend>>,
-    /// Why there is no use in trying on, once that is known.
+    /// The reason why no e-mail can be sent now, once it is known.
     unreachable: OnceLock<Problem>,
 }
 
@@ -225,7 +224,7 @@ impl Round {
             .pop_front()
     }
 
-    /// None: it is not to be sent any more.
+    /// Composes an e-mail and hands it over. `None`: it is not to be sent any more.
     async fn send(
         &self,
         mail: &MailToSend,
@@ -273,7 +272,7 @@ impl Round {
     }
 }
 
-/// What an e-mail that can't be composed waits for.
+/// The outcome of an e-mail that can't be composed.
 fn not_composed(error: &ComposeError) -> MailOutcome {
     let problem = |code: &str, advice: &str| Problem {
         code: code.to_owned(),
@@ -290,7 +289,7 @@ fn not_composed(error: &ComposeError) -> MailOutcome {
     }
 }
 
-/// Where e-mails go, made ready for several.
+/// The destination of e-mails, made ready for several of them.
 struct Mailer {
     settings: Arc<MailSettings>,
     delivery: Delivery,
@@ -299,7 +298,7 @@ struct Mailer {
 enum Delivery {
     Smtp(Box<Smtp>),
     Directory(PathBuf),
-    /// The settings were good once and are not any more.
+    /// Settings that worked when they were saved and do not any more.
     None(Problem),
 }
 
@@ -310,7 +309,7 @@ impl Mailer {
             MailDelivery::Directory(directory) => Delivery::Directory(directory.clone()),
             MailDelivery::Smtp(server) => {
                 let server = server.clone();
-                // Reads the system's authorities from the disk.
+                // Setting up TLS reads the system's authorities from the disk.
                 match run_blocking(move || Smtp::new(&server)).await {
                     Ok(smtp) => Delivery::Smtp(Box::new(smtp)),
                     Err(error) => Delivery::None(not_set_up("tls-setup", &error)),
@@ -348,14 +347,14 @@ fn not_set_up(code: &str, error: &dyn std::error::Error) -> Problem {
     }
 }
 
-/// Says goodbye, as RFC 5321 section 4.1.1.10 asks for.
+/// Ends the session with QUIT, as RFC 5321 section 4.1.1.10 asks for.
 async fn close(connection: Connection) {
     if let Some(mut open) = connection {
         let _ = open.quit().await;
     }
 }
 
-/// Does what may wait for a disk. A panic goes on where it is waited for.
+/// Runs work that may wait for a disk. A panic continues in the caller.
 async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(work)
         .await
@@ -363,12 +362,12 @@ async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stat
     {
         Ok(done) => done,
         Err(Ok(panic)) => std::panic::resume_unwind(panic),
-        // The runtime is shutting down: nobody waits for this any more.
+        // The runtime is shutting down: no task waits for the result any more.
         Err(Err(_)) => std::future::pending().await,
     }
 }
 
-/// When an e-mail that could not be handed over is due again, in milliseconds since 1970.
+/// The time at which an e-mail that could not be handed over is due again, in milliseconds since 1970.
 fn due_at_ms(now_ms: i64, attempts: u32) -> i64 {
     now_ms.saturating_add(millis(backoff::pause(FIRST_PAUSE, LONGEST_PAUSE, attempts)))
 }

@@ -6,7 +6,7 @@ use bss_model::purchase_rule::SHORTEST_PAUSE;
 
 use crate::backoff;
 
-/// The longest pause between two attempts. An outcome that is not known costs somebody's patience, and one
+/// The longest pause between two attempts. A customer may be waiting for an outcome that is not known, and one
 /// look-up in five minutes costs the vendor nothing.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5 * 60);
 

@@ -1,4 +1,4 @@
-//! Whether a customer's certificate, hostname and CNAME record are as the platform asks for them, before anything
+//! Checks of a customer's certificate, hostname and CNAME record against the platform's requirements, before anything
 //! is installed.
 
 mod dns;
@@ -20,29 +20,30 @@ pub use region::{Region, UnknownRegion};
 use dns::{Astray, NotReached, Silence};
 use hostname::Coverage;
 
-/// How long the DNS is asked, all in all, where nothing else is said: a resolver that never answers is noticed
-/// after half of it, and a chain of slow answers fits in.
+/// The default time limit for all DNS questions together: a resolver that never answers is noticed after half of it,
+/// and a chain of slow answers fits in.
 pub const DNS_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// From this time before its end a certificate is said to expire soon; authorities take up to weeks for a new one.
+/// The time before its end from which a certificate is said to expire soon; authorities take up to weeks for a new
+/// one.
 const EXPIRES_SOON_MS: i64 = 30 * 24 * 60 * 60 * 1000;
 
-/// How many of a certificate's names are shown. Certificates of hosters have hundreds.
+/// The most of a certificate's names that are shown. Certificates of hosters have hundreds.
 const NAMES_SHOWN_MAX: usize = 5;
 
-/// What came of looking.
+/// The result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is as it should be.
+    /// The prerequisite is as it should be.
     Passed,
-    /// It is not.
+    /// The prerequisite is not as it should be.
     Failed,
-    /// There was no telling: looking again may.
+    /// The check could not tell; checking again may help.
     Unknown,
 }
 
 impl Verdict {
-    /// The word for it.
+    /// The verdict's word in output.
     pub fn name(self) -> &'static str {
         match self {
             Self::Passed => "passed",
@@ -52,16 +53,16 @@ impl Verdict {
     }
 }
 
-/// What is known of one prerequisite.
+/// The finding on one prerequisite.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Point {
-    /// What came of it.
+    /// The result.
     pub verdict: Verdict,
-    /// Which of the outcomes it was, for programs: lower case, with hyphens.
+    /// The outcome's name for programs: lower case, with hyphens.
     pub code: &'static str,
-    /// What was found, as a sentence for an operator.
+    /// The finding, as a sentence for an operator.
     pub found: String,
-    /// What to do. May be empty.
+    /// The advice. May be empty.
     pub advice: String,
 }
 
@@ -106,7 +107,7 @@ pub struct Prerequisites {
 }
 
 impl Prerequisites {
-    /// Each with its name, in order.
+    /// The three prerequisites with their names, in order.
     pub fn points(&self) -> [(&'static str, &Point); 3] {
         [
             ("pfx", &self.pfx),
@@ -115,7 +116,7 @@ impl Prerequisites {
         ]
     }
 
-    /// Of all together: failed if any failed, else unknown if any is unknown.
+    /// The verdict on all together: failed if any failed, else unknown if any is unknown.
     pub fn verdict(&self) -> Verdict {
         let any = |verdict| self.points().iter().any(|(_, point)| point.verdict == verdict);
         if any(Verdict::Failed) {
@@ -128,16 +129,17 @@ impl Prerequisites {
     }
 }
 
-/// Whom to ask in the DNS, and how long.
+/// The resolver to ask in the DNS, and for how long.
 #[derive(Clone, Copy, Debug)]
 pub struct DnsQuestions {
-    /// A resolver. None: those of the system's configuration.
+    /// The resolver. `None`: those of the system's configuration.
     pub resolver: Option<SocketAddr>,
-    /// How long to ask, all in all.
+    /// The time limit for all questions together.
     pub timeout: Duration,
 }
 
-/// Looks at all three. Nothing is installed, and one that fails keeps none of the others from being looked at.
+/// Checks all three prerequisites. Nothing is installed, and a failed one does not keep the others from being
+/// checked.
 pub async fn check(
     pfx: &[u8],
     code: &PfxCode,
@@ -323,7 +325,8 @@ fn astray_point(astray: Astray, hostname: &Hostname, region: Region) -> Point {
     Point::failed(code, found, advice)
 }
 
-/// At the top of a zone there is always a SOA record, and nothing may stand beside a CNAME (RFC 1034 section 3.6.2).
+/// Advises another hostname at the top of a zone: a SOA record is always there, and nothing may stand beside a CNAME
+/// (RFC 1034 section 3.6.2).
 fn unless_apex(apex: bool, advice: String) -> String {
     if apex {
         "it is the top of a zone, where no CNAME record can be; choose a hostname below it".to_owned()

@@ -28,19 +28,19 @@ pub struct ProductTypeDefinition {
     /// Stable name.
     #[serde(rename = "ID")]
     pub id: String,
-    /// What an operator reads.
+    /// The name that an operator reads.
     pub name: String,
-    /// A new purchase is a new asset; it is never added to one that is there.
+    /// Whether a new purchase is a new asset, never added to an existing one.
     pub allow_multiple_subscriptions: bool,
     /// Whether a cancellation is executed without an operator.
     pub auto_execute_subscription_cancel_request: bool,
-    /// Who may use it.
+    /// The users that may use the product type.
     pub scope: &'static str,
     /// The attributes.
     pub attribute_list: Vec<AttributeDefinition>,
     /// The products.
     pub products_collection: ProductsCollection,
-    /// What a sale leads to.
+    /// The derivative that a sale leads to.
     pub derivative: &'static str,
     /// Whether an order of n becomes n items of quantity 1.
     pub split_quantity: bool,
@@ -53,17 +53,17 @@ pub struct AttributeDefinition {
     /// Stable name.
     #[serde(rename = "ID")]
     pub id: String,
-    /// Its place, from 1.
+    /// The attribute's place, from 1.
     pub sort_order: usize,
-    /// What an operator reads.
+    /// The name that an operator reads.
     pub name: String,
-    /// What it describes.
+    /// The kind of thing that the attribute describes.
     pub usage: &'static str,
-    /// Always: the usage counts.
+    /// Always true: the usage counts.
     pub usage_specified: bool,
-    /// How it is chosen.
+    /// The way in which a value is chosen.
     pub kind: &'static str,
-    /// Always: the kind counts.
+    /// Always true: the kind counts.
     pub kind_specified: bool,
     /// Whether a product must have it.
     pub is_required: bool,
@@ -75,14 +75,14 @@ pub struct AttributeDefinition {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct PredefinedValueDefinition {
-    /// What products name it by: its code.
+    /// The code of the value, by which products name it.
     #[serde(rename = "ID")]
     pub id: String,
     /// The offer URI.
     pub code: String,
     /// The product's name.
     pub name: String,
-    /// Never: a product says which it has.
+    /// Always false: a product says which value it has.
     pub is_default: bool,
 }
 
@@ -90,9 +90,9 @@ pub struct PredefinedValueDefinition {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct ProductsCollection {
-    /// Those that the vendor sells now.
+    /// The products that the vendor sells now.
     pub products: Vec<Product>,
-    /// None: a license has no add-ons.
+    /// Always empty: a license has no add-ons.
     pub addons: Vec<serde_json::Value>,
 }
 
@@ -105,15 +105,15 @@ pub struct Product {
     pub id: String,
     /// The vendor's code.
     pub code: String,
-    /// In the instance's language.
+    /// The name, in the instance's language.
     pub name: String,
-    /// In the instance's language.
+    /// The description, in the instance's language.
     pub description: String,
-    /// Its attributes' values.
+    /// The values of the product's attributes.
     pub attributes: Vec<Attribute>,
-    /// What the platform refreshes on a product that is there: the name only.
+    /// The fields that the platform refreshes on an existing product: the name only.
     pub update_options: Vec<&'static str>,
-    /// What a sale leads to.
+    /// The derivative that a sale leads to.
     pub derivative: &'static str,
     /// Whether the operator has activated it.
     pub is_activated: bool,
@@ -195,7 +195,7 @@ fn definition(
     }
 }
 
-/// Every value that a product has or had: what an asset was sold with must stay in the list. By code; the
+/// Every value that a product has or had, by code: a value that an asset was sold with must stay in the list. The
 /// label is that of a product that is sold now, if there is one.
 fn values(
     attribute: &str,
@@ -208,7 +208,7 @@ fn values(
             .filter(move |product| product.discontinued == discontinued)
             .flat_map(|product| &product.offered.attribute_values)
     };
-    // Later ones win.
+    // The labels of later entries win, so products that are sold now come last.
     let labels: BTreeMap<&str, &str> = former
         .iter()
         .chain(of(true))

@@ -1,4 +1,5 @@
-//! What the calls of a ready instance may reach, and as whom: made for each version of its settings, and now and then anew.
+//! The servers that calls of a ready instance may reach, and the identity they use: made for each version of its
+//! settings, and renewed now and then.
 //!
 //! Opening a private key takes longer than all else that prepares a call (a millisecond for RSA), and the
 //! system's certificate authorities are more than a hundred files.
@@ -31,16 +32,16 @@ pub enum PrepareError {
     Identity {
         /// The instance's name.
         instance: String,
-        /// Why not.
+        /// The cause.
         #[source]
         source: IdentityError,
     },
-    /// What was saved as an authority is none.
+    /// An address that was saved as a server can't be read as one.
     #[error("instance `{instance}` names a server that can't be reached")]
     Authority {
         /// The instance's name.
         instance: String,
-        /// Why not.
+        /// The cause.
         #[source]
         source: AuthorityError,
     },
@@ -53,7 +54,7 @@ pub enum PrepareError {
     /// The instance is not ready.
     #[error("instance `{0}` is not ready")]
     NotReady(String),
-    /// They were saved between the beginning of an attempt and its call.
+    /// The settings were saved between the beginning of an attempt and its call.
     #[error("the settings of instance `{0}` were saved at this moment")]
     SettingsChanged(String),
 }
@@ -85,11 +86,12 @@ impl Diagnose for PrepareError {
     }
 }
 
-/// How long it is kept, and how long the system's certificate authorities are. What can change without new settings (the
-/// chain of a certificate that is imported again, or those authorities) is noticed after that, or twice that.
+/// The time for which an instance's egress is kept, and that for the system's certificate authorities. Changes
+/// without new settings (a certificate's chain that is imported again, or those authorities) are noticed after that,
+/// or twice that.
 const KEPT: Duration = Duration::from_secs(10 * 60);
 
-/// What was made for instances. Cloning shares it.
+/// The egresses that were made for instances. Cloning shares them.
 #[derive(Clone, Default)]
 pub(crate) struct ReadyInstances {
     kept: Arc<Mutex<Kept>>,
@@ -97,16 +99,16 @@ pub(crate) struct ReadyInstances {
 
 #[derive(Default)]
 struct Kept {
-    /// By the instance's id.
+    /// The egresses, by the instance's id.
     egresses: HashMap<String, (Instant, Arc<Egress>)>,
-    /// Of the last one that was made for any instance.
+    /// The generation of the last egress that was made for any instance.
     generation: u64,
-    /// One for all instances that have none of their own.
+    /// The system's authorities, shared by all instances that have none of their own.
     system_roots: Option<(Instant, Arc<RootCertStore>)>,
 }
 
 impl ReadyInstances {
-    /// What an instance may reach with these settings.
+    /// The egress of an instance with these settings.
     ///
     /// # Errors
     /// When the instance is not ready, or something that its settings name can't be used.
@@ -121,7 +123,7 @@ impl ReadyInstances {
         }
         let mut egress = self.make(record, instance).await?;
         let mut kept = self.lock();
-        // Calls that begin together share one, and so their connections.
+        // Calls that begin together share one egress, and so their connections.
         if let Some(made_meanwhile) = kept.usable_for(instance) {
             return Ok(made_meanwhile);
         }
@@ -133,7 +135,7 @@ impl ReadyInstances {
         Ok(egress)
     }
 
-    /// Drops what was made for an instance: its settings have changed.
+    /// Drops the egress of an instance whose settings have changed.
     pub(crate) fn forget(&self, instance_id: &str) {
         self.lock().egresses.remove(instance_id);
     }
@@ -198,7 +200,7 @@ impl ReadyInstances {
     }
 
     fn lock(&self) -> MutexGuard<'_, Kept> {
-        // Nothing panics while it is held.
+        // No code panics while it holds the lock.
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

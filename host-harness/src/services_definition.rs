@@ -22,22 +22,24 @@ use crate::host::Host;
 use crate::instance_settings::ConfigureError;
 use crate::ready_instances::PrepareError;
 
-/// How long a run is its process's without a word of it. Longer than the largest transaction of another
-/// process, which the word may have to wait for; short enough that nobody waits long for a process that died.
+/// The time after which a run whose process reports nothing is free. Longer than the largest transaction of another
+/// process, for which the report may have to wait; short enough that a dead process does not hold the run up for
+/// long.
 const LEASE: Duration = Duration::from_secs(30);
-/// How often a process that has nothing to tell says that it is alive. Two words may get lost.
+/// The interval in which a process without a report renews its lease. Two renewals may get lost.
 const RENEWAL: Duration = Duration::from_secs(10);
-/// How often the report of a run is written down: as often as a person looks, and cheap beside a page of the catalog.
+/// The interval in which the report of a run is written down: as often as a person looks, and cheap beside a page of
+/// the catalog.
 const NEWS: Duration = Duration::from_secs(1);
 
 /// A run that has read the catalog to its end.
 #[derive(Clone, Debug)]
 pub struct CompletedRun {
-    /// The run, as the record knows it.
+    /// The id of the run on record.
     pub run: Uuid,
     /// Completed, with errors or without.
     pub state: RunState,
-    /// What it changed in the record. Nothing, where the vendor says that nothing changed.
+    /// The changes in the record. Empty where the vendor says that nothing changed.
     pub difference: Difference,
     /// Items that were left out because they could not be understood.
     pub skipped: u32,
@@ -48,9 +50,9 @@ pub struct CompletedRun {
 /// A run that is this process's to execute. If it is dropped, its lease expires and the run has failed.
 #[derive(Clone, Debug)]
 pub struct BegunRun {
-    /// The run, as the record knows it.
+    /// The id of the run on record.
     pub run: Uuid,
-    /// Whose catalog is read.
+    /// The instance whose catalog is read.
     pub instance: Instance,
     lease: RunLease,
 }
@@ -71,7 +73,7 @@ pub enum ServicesError {
     /// The plugin brought no answer.
     #[error(transparent)]
     Call(#[from] CallError),
-    /// The plugin says why there is nothing.
+    /// The plugin refused or could not read the catalog, with its reason.
     #[error("the catalog was not read: {}", problem_line(read_problem(.0)))]
     Read(ReadFailure),
     /// The record can't be read or written.
@@ -142,7 +144,7 @@ impl Host {
         Ok(BegunRun { run, instance, lease })
     }
 
-    /// Takes the run that has waited longest. None: none waits.
+    /// Takes the run that has waited longest. `None`: none waits.
     ///
     /// # Errors
     /// When the record can't be read or written.
@@ -172,7 +174,7 @@ impl Host {
         self.execute_services_run(&begun, listener).await
     }
 
-    /// Executes a run that is this process's, and writes down how it went while it goes.
+    /// Executes a run that is this process's, and writes its report down as it goes.
     ///
     /// # Errors
     /// When the catalog was not read to its end, which the record then says of the run; no product is changed.
@@ -192,7 +194,7 @@ impl Host {
             Err(error) => Err(error),
         };
         match ended {
-            // Whoever took it for dead has ended it.
+            // The process that took the run for dead has ended it.
             Err(error @ ServicesError::End(_)) => Err(error),
             Err(error) => {
                 self.tell_once(begun, &report).await?;
@@ -223,7 +225,7 @@ impl Host {
             .await?)
     }
 
-    /// The instance of a name, if a call for it could be made now.
+    /// The instance of a name, if a call for it can be made now.
     async fn prepared_instance(&self, name: &str) -> Result<Instance, ServicesError> {
         let instance = self.named_instance(name).await?;
         self.ready_call(&instance, Arc::new(|_| ())).await?;
@@ -312,7 +314,8 @@ impl Host {
         }
     }
 
-    /// Writes the report so far down. May be cut off at any point: what is not on record yet is written the next time.
+    /// Writes the report so far down. May be cut off at any point: lines that are not on record yet are written the
+    /// next time.
     async fn tell_once(&self, begun: &BegunRun, report: &RunReport) -> Result<(), EndRunError> {
         let (first, lines, progress) = report.pending();
         self.record()
@@ -330,7 +333,7 @@ fn new_lease() -> RunLease {
     }
 }
 
-/// What a run has to tell: to its listener at once, to the record in good time.
+/// The report of a run: passed to its listener at once, and to the record in intervals.
 struct RunReport {
     listener: CallListener,
     state: Mutex<NewsState>,
@@ -338,11 +341,11 @@ struct RunReport {
 
 #[derive(Default)]
 struct NewsState {
-    /// How many lines are on record.
+    /// The number of lines that are on record.
     told: usize,
     pending: Vec<RunLogLine>,
     progress: Option<RunProgress>,
-    /// What the plugin has named in warnings.
+    /// The subjects that the plugin has named in warnings.
     warned_of: Vec<String>,
 }
 
@@ -381,7 +384,7 @@ impl RunReport {
         (self.listener)(event);
     }
 
-    /// A line about the run itself.
+    /// Adds a line about the run itself.
     fn note(&self, message: &str) {
         self.state().pending.push(RunLogLine {
             at_ms: now_ms(),
@@ -392,7 +395,7 @@ impl RunReport {
         });
     }
 
-    /// What a reading skipped, of which the plugin says how many items they were.
+    /// The items that a reading skipped, given the number that the plugin says.
     fn skipped_items(&self, skipped: u32) -> SkippedItems {
         skipped_items(&self.state().warned_of, skipped)
     }
@@ -460,7 +463,7 @@ fn reason(error: &ServicesError) -> Problem {
     )
 }
 
-/// What a plugin says of a reading that brought nothing.
+/// The problem that a plugin gives for a reading that brought nothing.
 fn read_problem(failure: &ReadFailure) -> &failures::Problem {
     match failure {
         ReadFailure::Refused(problem) | ReadFailure::Malformed(problem) => problem,
@@ -486,7 +489,7 @@ fn skipped_items(warned_of: &[String], skipped: u32) -> SkippedItems {
     }
 }
 
-/// A reading of a plugin as the record has it. `skipped`: the items that the reading left out.
+/// Converts a plugin's reading to the form of the record. `skipped`: the items that the reading left out.
 pub fn recorded(
     summary: Summary,
     products: Vec<contract::Product>,

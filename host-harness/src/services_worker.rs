@@ -1,4 +1,4 @@
-//! Runs of Get Services Definition that wait for a worker: executed one after the other, and what became of each.
+//! Runs of Get Services Definition that wait for a worker: executed one after the other, and reported to a listener.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use crate::host::Host;
 use crate::services_definition::{BegunRun, CompletedRun, ServicesError};
 
-/// How often a worker looks for a run that waits. Nobody notices a second, and it costs one query.
+/// The interval in which a worker looks for a run that waits. A second goes unnoticed, and a look costs one query.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// A run that a worker has executed.
@@ -21,7 +21,7 @@ pub struct ExecutedRun {
     pub run: ServicesRun,
     /// The name of the instance whose catalog was read.
     pub instance: String,
-    /// How it ended. The record says the same.
+    /// How the run ended, as the record says too.
     pub end: RunEnd,
 }
 
@@ -36,7 +36,7 @@ pub enum RunEnd {
     Interrupted,
 }
 
-/// Hears of each run that a worker has executed, on the worker's task. Must not block.
+/// A function that hears of each run that a worker has executed, on the worker's task. Must not block.
 pub type RunListener = Arc<dyn Fn(ExecutedRun) + Send + Sync>;
 
 impl Host {
@@ -56,7 +56,7 @@ impl Host {
         }
     }
 
-    /// Executes the runs that wait, until none does or `stopped` changes.
+    /// Executes the waiting runs, until none waits or `stopped` changes.
     pub(crate) async fn execute_waiting_runs(
         &self,
         calls: &CallListener,

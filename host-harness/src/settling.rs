@@ -1,4 +1,4 @@
-//! Orders settled while somebody waits: line after line attempted, as long as that helps.
+//! Settling orders while a caller waits: line after line is attempted, as long as that helps.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -14,17 +14,17 @@ use crate::license_order::PlaceError;
 use crate::ready_instances::PrepareError;
 use crate::worker::{LINES_AT_ONCE, LOOK, Work};
 
-/// How often a line is attempted while somebody waits for it. Three times within a few seconds outlasts a restart
-/// of one server behind the vendor's front end; what is longer is left to the background.
+/// The number of attempts at a line while a caller waits for it. Three within a few seconds outlast a restart of one
+/// server behind the vendor's front end; a longer outage is left to the background.
 const ATTEMPTS: u32 = 3;
 
-/// The longest pause that somebody waits for.
+/// The longest pause for which a caller waits.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 impl Host {
-    /// Buys what an order's unsettled assets stand for, as far as that is possible now, and answers with all of
-    /// its assets. Can be called again for the same order at any time, also after a crash or beside a worker: it
-    /// never buys a second license for an asset.
+    /// Buys the licenses of an order's unsettled assets, as far as that is possible now, and returns all of its
+    /// assets. Can be called again for the same order at any time, also after a crash or beside a worker: it never
+    /// buys a second license for an asset.
     ///
     /// # Errors
     /// When there is no such order, calls for its instance can't be made, or the record fails.
@@ -33,7 +33,7 @@ impl Host {
         let order = order.ok_or(PlaceError::NoOrder(order_id))?;
         let instance = self.record().instance_by_id(order.instance_id).await?;
         let instance = instance.ok_or(PlaceError::NoOrder(order_id))?;
-        // Whatever would make every attempt fail is said at once.
+        // Find anything that would make every attempt fail before attempting any.
         self.ready_call(&instance, listener.clone()).await?;
         self.plugin().await.map_err(PrepareError::from)?;
         let taking = AssetSelection {
@@ -48,8 +48,8 @@ impl Host {
         Ok(self.record().assets(&filter, &Page::all()).await?.rows)
     }
 
-    /// Tries an asset again that has failed or waits, and answers with what became of it. What an earlier attempt
-    /// may have bought is looked up first.
+    /// Tries an asset again that has failed or waits, and returns it as it stands then. A license that an earlier
+    /// attempt may have bought is looked up first.
     ///
     /// # Errors
     /// When there is no such asset, it has its license already, calls can't be made, or the record fails.
@@ -59,7 +59,7 @@ impl Host {
         actor: &Actor,
         listener: CallListener,
     ) -> Result<Asset, PlaceError> {
-        // What would make the attempt fail is said before anything is changed.
+        // Find anything that would make the attempt fail before something is changed.
         self.plugin().await.map_err(PrepareError::from)?;
         self.record().retry_asset(asset_id, actor).await?;
         let taking = AssetSelection {
@@ -72,7 +72,7 @@ impl Host {
     }
 
     /// Works on chosen order lines while that helps: until all are settled, or each has been attempted a few times,
-    /// or what is left has to wait longer than a person would. Lines that another process works on are waited for.
+    /// or the rest has to wait longer than a person would. Lines that another process works on are waited for.
     ///
     /// # Errors
     /// When the record can't be read or written.
@@ -86,7 +86,7 @@ impl Host {
         self.settle_until(taking, at_once, listener, &stopped).await
     }
 
-    /// Does as [`Self::settle_orders`], and takes no more once `stopped` is set.
+    /// Settles like [`Self::settle_orders`], and takes no more once `stopped` is set.
     pub(crate) async fn settle_until(
         &self,
         taking: AssetSelection,
@@ -105,7 +105,7 @@ impl Host {
                     break;
                 }
                 let tried = tries.values().filter(|&&tries| tries >= ATTEMPTS).count();
-                // What another process has taken comes to its end, or is free when that process is dead.
+                // A line that another process has taken ends there, or is free when that process is dead.
                 if open.taken == 0 {
                     pause = work.pause(open.next_due_at_ms);
                     if tried as u64 >= open.assets || pause > LONGEST_WAIT {

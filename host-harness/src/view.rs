@@ -1,4 +1,4 @@
-//! Views: what programs are shown, each as one JSON object. Every surface shows the same ones.
+//! Views: one JSON object for each thing that programs are shown. Every surface shows the same ones.
 //!
 //! Names follow one set of rules:
 //! - An object's own id is `id`; a reference to another object is its kind and `Id`, as in `orderId`. Where an instance is
@@ -51,7 +51,7 @@ pub use product::{DecidedProducts, PricedProducts, Product, ProductDifference};
 pub use replay::{Difference, ReplayedCall};
 pub use services_run::{Progress, ServicesRun, ServicesRunLogLine};
 
-/// The word for programs of an enum's case: the stored one, with hyphens.
+/// The word that programs get for an enum's case: the stored one, with hyphens.
 fn word(stored: &str) -> String {
     stored.replace('_', "-")
 }

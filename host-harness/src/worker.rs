@@ -1,5 +1,5 @@
-//! The worker: order lines that wait to be bought, returns, e-mails, runs of Get Services Definition, and news of licenses, until it
-//! is told to stop.
+//! The worker: buys waiting order lines, makes returns, sends e-mails, executes runs of Get Services Definition and
+//! refreshes licenses, until it is told to stop.
 //!
 //! The queue is the record itself. A job library beside it would be a second truth: apalis, for one, writes and takes its
 //! jobs through its own storage (<https://docs.rs/apalis-sqlite>), and not in the transactions that place an order and
@@ -23,40 +23,40 @@ use crate::host::Host;
 use crate::mail::MailRound;
 use crate::services_worker::{RunListener, until_stopped};
 
-/// Lines that are attempted at once, unless an operator says otherwise. An answer takes some tens of
-/// milliseconds, so that eight make a few hundred licenses a second, as many as anybody sells.
+/// The default number of lines that are attempted at once. An answer takes some tens of milliseconds, so that eight
+/// make a few hundred licenses a second, as many as any platform sells.
 pub const LINES_AT_ONCE: usize = 8;
 
-/// How often the record is asked for lines that another process has placed or left.
+/// The interval in which the record is asked for lines that another process has placed or left.
 pub(crate) const LOOK: Duration = Duration::from_millis(250);
 
-/// How often it is looked whether a line has become overdue.
+/// The interval in which the record is asked for lines that have become overdue.
 const OVERDUE_LOOK: Duration = Duration::from_secs(10);
 
-/// How old what is known of a license may get before the vendor is asked again. A customer redeems a license once
-/// in its life, and nobody decides by it within a day.
+/// The age of a license's last news after which the vendor is asked again. A customer redeems a license once in its
+/// life, and no decision depends on it within a day.
 const NEWS_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How often it is looked whether what is known of licenses has become old; as many as fit are asked about then, which
+/// The interval in which the record is asked for licenses with old news; as many as fit are asked about then, which
 /// makes 100,000 a day.
 const NEWS_LOOK: Duration = Duration::from_secs(5);
 
-/// E-mails that are taken at once; a mail server takes them one after the other anyway.
+/// The number of e-mails that are taken at once; a mail server takes them one after the other anyway.
 const MAILS_AT_ONCE: u32 = 32;
 
-/// How a worker works, and who hears of it.
+/// A worker's options, and its listeners.
 #[derive(Clone)]
 pub struct WorkOptions {
     /// Lines, returns and refreshes that are attempted at once; at least 1.
     pub lines_at_once: usize,
-    /// Hears what happens in calls of the plugin.
+    /// The listener for calls of the plugin.
     pub calls: CallListener,
-    /// Hears of each run of Get Services Definition that has ended.
+    /// The listener for each run of Get Services Definition that has ended.
     pub runs: RunListener,
 }
 
 impl Default for WorkOptions {
-    /// [`LINES_AT_ONCE`], and nobody who hears of it.
+    /// [`LINES_AT_ONCE`] lines at once, and no listener.
     fn default() -> Self {
         Self {
             lines_at_once: LINES_AT_ONCE,
@@ -74,21 +74,21 @@ impl fmt::Debug for WorkOptions {
     }
 }
 
-/// What is left after a worker has done all that could be done.
+/// The counts of work that is left after a worker has done all it could.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Unfinished {
     /// Licenses that are still to be bought or looked up.
     pub licenses: u64,
     /// Returns whose outcome is not known.
     pub returns: u64,
-    /// E-mails that could be sent and are not. Where it is not said how e-mail is sent, e-mails are meant to wait.
+    /// E-mails that could be sent and are not. Zero without mail settings, because e-mails are meant to wait then.
     pub mails: u64,
 }
 
 impl Host {
-    /// Buys what was ordered, returns what is to be returned, keeps up with what became of licenses, executes runs of Get
-    /// Services Definition that wait, and sends e-mails, until `stop` ends; then takes no more, abandons a run that is under
-    /// way, and ends when everything else that is under way has.
+    /// Buys licenses, makes returns, refreshes licenses, executes waiting runs of Get Services Definition, and sends
+    /// e-mails, until `stop` ends; then takes no more, abandons a run that is under way, and ends when everything
+    /// else that is under way has ended.
     ///
     /// # Errors
     /// When the record can't be read or written; all of it ends then, not only what failed.
@@ -98,7 +98,7 @@ impl Host {
         stop: impl Future<Output = ()>,
     ) -> Result<(), RecordError> {
         let (stopping, stopped) = watch::channel(false);
-        // A mail server that is silent, or a catalog that is long, must not keep licenses from being bought.
+        // A silent mail server or a long catalog must not keep licenses from being bought.
         let mut beside = JoinSet::new();
         beside.spawn(self.clone().work_on_mails(stopped.clone()));
         let (calls, runs) = (options.calls.clone(), options.runs.clone());
@@ -107,7 +107,7 @@ impl Host {
         let stop = async {
             tokio::select! {
                 () = stop => {}
-                // A half has ended by itself. Going on without it would look as if all was well.
+                // A part that ends by itself has failed. Going on without it would look as if all was well.
                 early = beside.join_next() => ended = early,
             }
         };
@@ -122,8 +122,9 @@ impl Host {
         worked
     }
 
-    /// Works until nothing is left that can be done now: order lines as [`Host::settle_orders`] does, returns and e-mails
-    /// that are due, and runs of Get Services Definition that wait. Once `stop` ends, takes no more. Answers with what is left.
+    /// Works until nothing is left that can be done now: order lines like [`Host::settle_orders`], returns and
+    /// e-mails that are due, and waiting runs of Get Services Definition. Takes no more once `stop` ends. Returns the
+    /// counts of what is left.
     ///
     /// # Errors
     /// When the record can't be read or written.
@@ -179,7 +180,7 @@ impl Host {
         work.end().await
     }
 
-    /// What is still to be done: licenses, returns and e-mails that are not settled.
+    /// The counts of licenses, returns and e-mails that are not settled.
     ///
     /// # Errors
     /// When the record can't be read.
@@ -243,7 +244,7 @@ impl Host {
     }
 }
 
-/// Tells the operator, once, of lines whose outcome has been open for too long. They stay what they are.
+/// Warns the operator, once, of lines whose outcome has been open for too long. The lines stay as they are.
 async fn tell_overdue(record: &Record) -> Result<(), RecordError> {
     for asset in record.newly_overdue(overdue_since_ms(now_ms())).await? {
         tracing::warn!(
@@ -254,7 +255,7 @@ async fn tell_overdue(record: &Record) -> Result<(), RecordError> {
     Ok(())
 }
 
-/// What a task of ours came to; its panic goes on here. `None`: the runtime is shutting down.
+/// The result of one of the worker's tasks; a panic in the task continues here. `None`: the runtime is shutting down.
 fn joined<T>(task: Result<T, JoinError>) -> Option<T> {
     match task.map_err(JoinError::try_into_panic) {
         Ok(done) => Some(done),
@@ -263,7 +264,7 @@ fn joined<T>(task: Result<T, JoinError>) -> Option<T> {
     }
 }
 
-/// Something that is done now and then.
+/// An act that is repeated at an interval.
 struct Rounds {
     every: Duration,
     last: Option<Instant>,
@@ -274,7 +275,7 @@ impl Rounds {
         Self { every, last: None }
     }
 
-    /// Whether it is time again; it counts as done then.
+    /// Whether the act is due; if so, it counts as done.
     fn is_due(&mut self) -> bool {
         let is_due = self.last.is_none_or(|last| last.elapsed() >= self.every);
         if is_due {
@@ -284,7 +285,7 @@ impl Rounds {
     }
 }
 
-/// What one worker has under way.
+/// The work that one worker has under way.
 pub(crate) struct Work {
     host: Host,
     worker: Worker,
@@ -292,7 +293,7 @@ pub(crate) struct Work {
     at_once: usize,
     listener: CallListener,
     breakers: Breakers,
-    /// None: nothing is to be learned from how it ended.
+    /// Attempts under way. `None` when the outcome says nothing about the vendor.
     pub(crate) running: JoinSet<Result<Option<Ended>, RecordError>>,
 }
 
@@ -314,7 +315,7 @@ impl Work {
         })
     }
 
-    /// Takes as many lines as may be attempted now, and begins.
+    /// Takes as many lines as may be attempted now, and begins them.
     pub(crate) async fn take(&mut self) -> Result<(), RecordError> {
         let rested = self.taking(self.breakers.resting(), None);
         self.begin(&rested).await?;
@@ -334,12 +335,11 @@ impl Work {
         Ok(())
     }
 
-    /// Takes as many returns as may be attempted now, and begins. A license that is given back can wait for one
-    /// that is bought.
+    /// Takes as many returns as may be attempted now, and begins them. A return can wait for a purchase.
     async fn take_returns(&mut self) -> Result<(), RecordError> {
         let rested = self.taking(self.breakers.resting(), None);
         self.begin_returns(&rested).await?;
-        // Where no purchase waits that could find out whether the vendor is back.
+        // A return probes the vendor where no purchase waits that could.
         for instance in self.breakers.to_probe(Instant::now()) {
             let probe = self.taking(Vec::new(), Some(instance));
             let limit = probe.limit.min(1);
@@ -384,7 +384,7 @@ impl Work {
         Ok(count)
     }
 
-    /// Asks what became of licenses of which nothing was heard for long.
+    /// Asks about licenses whose last news is old.
     async fn refresh(&mut self) -> Result<(), RecordError> {
         let age = millis(NEWS_AGE);
         let limit = self.taking(Vec::new(), None).limit;
@@ -409,7 +409,7 @@ impl Work {
                         tracing::warn!(%error, asset = %asset_id, "what became of a license is not known");
                     }
                 }
-                // Not held against the vendor: nothing waits for the answer.
+                // A failure is not held against the vendor: nothing waits for the answer.
                 Ok(None)
             });
         }
@@ -440,7 +440,7 @@ impl Work {
         Ok(count)
     }
 
-    /// The attempts that have ended, at least one. None: none is under way.
+    /// The attempts that have ended, at least one. `None`: none is under way.
     ///
     /// # Errors
     /// When the end of one could not be written down. Its line is this worker's until it ends, so it has to.
@@ -461,7 +461,7 @@ impl Work {
         Ok(Some(ended))
     }
 
-    /// How long nothing can be done.
+    /// How long to wait until something can be done.
     pub(crate) fn pause(&self, next_due_at_ms: Option<i64>) -> Duration {
         let due = next_due_at_ms.unwrap_or_default().saturating_sub(now_ms());
         let due = Duration::from_millis(u64::try_from(due).unwrap_or_default());

@@ -1,4 +1,4 @@
-//! What an answer, or the lack of one, means for a return. Nothing else decides that.
+//! The meaning of an answer, or of the lack of one, for a return. Nothing else decides that.
 //!
 //! | earlier attempts | first step |
 //! |---|---|
@@ -7,7 +7,7 @@
 //!
 //! | the look-up shows | next step |
 //! |---|---|
-//! | returned | done: also when somebody else returned it |
+//! | returned | done: also when another party returned it |
 //! | activated | return it again, with the same client transaction id |
 //! | redeemed | refused: it can't be returned any more, so it was not |
 //! | anything else, or nothing | unknown, as before |
@@ -24,18 +24,18 @@ use bss_sandbox::error::CallError;
 
 use crate::contract::{recorded_problem, retry_after};
 
-/// What an attempt came to.
+/// The outcome of an attempt.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Verdict {
     pub(super) outcome: ReturnOutcome,
-    /// For how long the vendor asks to be left alone.
+    /// The time for which the vendor asks to be left alone.
     pub(super) retry_after: Option<Duration>,
 }
 
-/// What comes after a look-up.
+/// The step after a look-up.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Next {
-    /// The license is not returned: it is returned now.
+    /// The license is not returned yet: return it now.
     Return,
     /// The look-up has settled the attempt, or left it as it was.
     End(Verdict),
@@ -58,7 +58,7 @@ pub(super) fn looks_up_first(earlier: EarlierAttempts) -> bool {
     }
 }
 
-/// What a look-up says of a return that may have been made.
+/// Decides the next step from a look-up of a return that may have been made.
 pub(super) fn after_look_up(
     answer: Result<Result<Option<License>, ReadFailure>, CallError>,
     license_token_id: &str,
@@ -92,7 +92,8 @@ pub(super) fn after_look_up(
     })
 }
 
-/// What the answer to a return says. `is_earlier_under_way`: whether one that was sent before may still be carried out.
+/// Decides the outcome from the answer to a return. `is_earlier_under_way`: whether one that was sent before may
+/// still be carried out.
 pub(super) fn after_return(
     answer: Result<Result<License, ChangeFailure>, CallError>,
     license_token_id: &str,
@@ -116,7 +117,7 @@ pub(super) fn after_return(
         }
         // The sandbox was not entered.
         Err(error @ CallError::Setup(_)) => ReturnOutcome::Unavailable(broke_off(&error)),
-        // It may have returned the license before it broke off.
+        // The call may have returned the license before it broke off.
         Err(error) => ReturnOutcome::Unknown(broke_off(&error)),
     };
     outcome.into()
@@ -127,7 +128,7 @@ enum Shown {
     Activated,
     Redeemed,
     Returned,
-    /// It is another license, or its statuses contradict each other.
+    /// Another license, or statuses that contradict each other.
     Unclear,
 }
 

@@ -1,8 +1,8 @@
-//! What a template of an e-mail can name.
+//! The values that a template of an e-mail can name.
 
 use serde::Serialize;
 
-/// What a template can name.
+/// The values that a template can name.
 #[derive(Serialize)]
 pub(super) struct Context<'a> {
     pub(super) customer: Named<'a>,
@@ -33,7 +33,7 @@ pub(super) struct ContextProduct<'a> {
 }
 
 impl Context<'static> {
-    /// An e-mail with all that one can have, for trying templates out. The key is none.
+    /// An e-mail with every value that one can have, for trying templates out. The key is not a real one.
     pub(super) fn sample() -> Self {
         let party = |name: &str| Named {
             id: "C-1",
@@ -57,7 +57,7 @@ impl Context<'static> {
         }
     }
 
-    /// An e-mail with no more than every one has.
+    /// An e-mail with only the values that every e-mail has.
     pub(super) fn bare_sample() -> Self {
         Self {
             reseller: None,

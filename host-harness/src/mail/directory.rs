@@ -1,4 +1,4 @@
-//! E-mails as files, for a program that sends them another way: each there once, and whole.
+//! E-mails as files, for a program that sends them another way: each written once, and complete.
 
 use std::fs::{DirBuilder, File};
 use std::io::{self, Write as _};
@@ -7,11 +7,11 @@ use std::path::Path;
 
 use super::letter::Letter;
 
-/// What tells a finished file from one that is being written.
+/// The ending of a finished file; a file that is being written has another name.
 const SUFFIX: &str = ".eml";
 
-/// Writes an e-mail into a directory under its own name. If it is there already, it was written before a crash, and
-/// stays. Nobody ever sees a part of it: it gets its name when it is on the disk.
+/// Writes an e-mail into a directory under its own name. A file that is there already was written before a crash, and
+/// stays. No reader ever sees a part of it: the file gets its name when it is on the disk.
 pub(super) fn deliver(directory: &Path, letter: &Letter) -> io::Result<()> {
     // Readable by its owner only.
     let mut file = tempfile::Builder::new()
@@ -28,7 +28,7 @@ pub(super) fn deliver(directory: &Path, letter: &Letter) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
-/// Makes the directory where there is none, for its owner only, and tries writing into it.
+/// Makes the directory if there is none, for its owner only, and tries writing into it.
 pub(super) fn prepare(directory: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
     tempfile::tempfile_in(directory).map(drop)

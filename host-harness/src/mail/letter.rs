@@ -1,4 +1,4 @@
-//! An e-mail as it is handed over: headers that nobody can add to, and its text twice, plain and as HTML.
+//! An e-mail as it is handed over: headers that no value can add lines to, and its text twice, plain and as HTML.
 
 use bss_model::clock::rfc3339;
 use bss_model::{Contact, Diagnose, Diagnosis, ErrorKind, MailSettings, MailToSend, Party, Problem};
@@ -16,10 +16,10 @@ use super::text::one_line;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ComposeError {
-    /// The sender is none.
+    /// The sender is no e-mail address.
     #[error("sender `{0}` is neither an e-mail address nor `Name <address>`")]
     Sender(String),
-    /// The recipient is none.
+    /// The recipient is no e-mail address.
     #[error("`{0}` is no e-mail address")]
     Recipient(String),
     /// Not even the built-in template can be filled in.
@@ -43,12 +43,12 @@ impl Diagnose for ComposeError {
 
 /// An e-mail ready to be handed over.
 pub(super) struct Letter {
-    /// The same for every copy of it: its file's name, and the left part of its Message-ID.
+    /// The file's name and the left part of the Message-ID, equal for every copy of the e-mail.
     pub(super) name: String,
     pub(super) envelope: Envelope,
-    /// The message (RFC 5322). It holds the license.
+    /// The message (RFC 5322), which holds the license.
     pub(super) bytes: Zeroizing<Vec<u8>>,
-    /// Why it does not look as the operator wanted it.
+    /// Why the e-mail does not look as the operator wanted it.
     pub(super) problem: Option<Problem>,
 }
 
@@ -57,7 +57,7 @@ pub(super) fn sender_domain(settings: &MailSettings) -> Result<String, ComposeEr
     Ok(sender(&settings.from)?.email.domain().to_owned())
 }
 
-/// The e-mail about a license. `message_id_domain` is of whoever was the sender when it was sent first.
+/// Composes the e-mail about a license. `message_id_domain` is that of the sender when the e-mail was sent first.
 pub(super) fn compose(
     settings: &MailSettings,
     mail: &MailToSend,
@@ -92,7 +92,7 @@ pub(super) fn compose(
     )
 }
 
-/// An e-mail that looks like the one about a license, with a key that is none.
+/// Composes an e-mail that looks like the one about a license, with a key that is not a real one.
 pub(super) fn compose_test(settings: &MailSettings, contact: &Contact) -> Result<Letter, ComposeError> {
     let mut rendered = templates::render(
         settings.templates.as_deref(),
@@ -114,7 +114,7 @@ fn address(
 ) -> Result<Letter, ComposeError> {
     let from = sender(&settings.from)?;
     let recipient = recipient(&contact.email)?;
-    // Whoever sees two with the same one knows that they are copies of one message (RFC 5322 section 3.6.4).
+    // Two messages with one Message-ID are copies of one message (RFC 5322 section 3.6.4).
     let message_id = format!("<{name}@{message_id_domain}>");
     let message = Message::builder()
         .from(from)
@@ -122,7 +122,7 @@ fn address(
         .subject(rendered.subject)
         .message_id(Some(message_id))
         .date_now()
-        // No holiday notes in return (RFC 3834 section 5).
+        // Asks for no automatic replies, such as holiday notes (RFC 3834 section 5).
         .raw_header(HeaderValue::new(
             HeaderName::new_from_ascii_str("Auto-Submitted"),
             "auto-generated".to_owned(),

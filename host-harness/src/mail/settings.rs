@@ -1,4 +1,4 @@
-//! Whether mail settings can work, found out before they are kept.
+//! Checks of mail settings before they are saved.
 
 use std::io;
 use std::path::PathBuf;
@@ -13,11 +13,11 @@ use super::letter::{ComposeError, sender};
 use super::smtp::Smtp;
 use super::templates::{self, TemplateError};
 
-/// Where mail is submitted with TLS from the first byte (RFC 8314 section 7.3).
+/// The port for submitting mail with TLS from the first byte (RFC 8314 section 7.3).
 const SUBMISSIONS_PORT: u16 = 465;
-/// Where mail is submitted (RFC 6409 section 3.1).
+/// The port for submitting mail (RFC 6409 section 3.1).
 const SUBMISSION_PORT: u16 = 587;
-/// Where mail servers take mail (RFC 5321 section 4.5.4.2), as a relay on the same machine does.
+/// The port on which mail servers take mail (RFC 5321 section 4.5.4.2), as a relay on the same machine does.
 const RELAY_PORT: u16 = 25;
 
 /// Why the address of a mail server was not understood.
@@ -35,20 +35,20 @@ impl Diagnose for UrlError {
     }
 }
 
-/// Why mail settings were not kept. Nothing was changed.
+/// Why mail settings were not saved. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MailSettingsError {
     /// The sender is no address.
     #[error(transparent)]
     Sender(#[from] ComposeError),
-    /// One can't log in with half of what it takes.
+    /// A user without a password, or a password without a user.
     #[error("a user needs a password and a password a user")]
     HalfLogin,
-    /// A password would go over the network in clear.
+    /// A password would go over the network unencrypted.
     #[error("without TLS no password is sent")]
     UnprotectedPassword,
-    /// The authorities that are to be trusted are none.
+    /// The authorities to be trusted hold no certificate.
     #[error("no certificate authority was found in what the mail server is to be trusted by")]
     TrustedAuthorities,
     /// TLS can't be set up.
@@ -59,7 +59,7 @@ pub enum MailSettingsError {
     Directory {
         /// The directory.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's reason.
         #[source]
         source: io::Error,
     },
@@ -88,14 +88,14 @@ impl Diagnose for MailSettingsError {
     }
 }
 
-/// A server from `smtps://HOST[:PORT]`, or from `smtp://HOST[:PORT]`, where STARTTLS is required unless
-/// `unencrypted` is set. Nobody logs in, and the system's authorities are trusted.
+/// Reads a server from `smtps://HOST[:PORT]`, or from `smtp://HOST[:PORT]`, where STARTTLS is required unless
+/// `unencrypted` is set. The result has no login and trusts the system's authorities.
 ///
 /// # Errors
 /// When the text is something else, and when it holds a user or a password, which others could read.
 pub fn server_from_url(url: &str, unencrypted: bool) -> Result<SmtpServer, UrlError> {
     let wrong = |why| UrlError {
-        // What may hold a password is not repeated.
+        // Do not repeat the part that may hold a password.
         given: url.rsplit('@').next().unwrap_or_default().to_owned(),
         why,
     };
@@ -128,7 +128,7 @@ pub fn server_from_url(url: &str, unencrypted: bool) -> Result<SmtpServer, UrlEr
     })
 }
 
-/// Finds out what can be found out without sending anything. Makes the directory where there is none.
+/// Checks mail settings as far as that is possible without sending. Makes the directory if there is none.
 pub(super) fn check(settings: &MailSettings) -> Result<(), MailSettingsError> {
     sender(&settings.from)?;
     match &settings.delivery {

@@ -15,23 +15,24 @@ use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter,
 use super::letter::Letter;
 use super::text::one_line;
 
-/// To the first address that answers.
+/// The time limit for connecting to the first address that answers.
 const CONNECT: Duration = Duration::from_secs(10);
 
-/// Connecting, TLS, greeting and login together. Some servers let a client wait half a minute for the greeting.
+/// The time limit for connecting, TLS, greeting and login together. Some servers let a client wait half a minute for
+/// the greeting.
 const ENTER: Duration = Duration::from_secs(60);
 
-/// One message. What RFC 5321 section 4.5.3.2.6 sets for the word after a message: whoever gives up earlier sends
-/// messages twice.
+/// The time limit for one message, which RFC 5321 section 4.5.3.2.6 sets for the answer after a message: a client
+/// that gives up earlier sends messages twice.
 const SEND: Duration = Duration::from_secs(10 * 60);
 
 /// "Service not available, closing transmission channel" (RFC 5321 section 4.2.2).
 const CLOSING: u16 = 421;
 
-/// As much of a server's reply as is kept.
+/// The most characters of a server's reply that are kept.
 const REPLY_CHARS: usize = 300;
 
-/// How messages get to one mail server.
+/// A client of one mail server.
 pub(super) struct Smtp {
     server: SmtpServer,
     tls: Option<TlsParameters>,
@@ -42,9 +43,9 @@ pub(super) struct Smtp {
 pub(super) enum SmtpFailure {
     /// There is no connection; no other message would fare better.
     Unreachable(Problem),
-    /// Not now, or nobody knows.
+    /// The message is not taken now, or whether it was is unknown.
     Later(Problem),
-    /// This message is not taken from anybody.
+    /// The message is not taken at all; sending it again would not help.
     Refused(Problem),
 }
 
@@ -111,7 +112,7 @@ impl Smtp {
         let sent = tokio::time::timeout(SEND, transmit(&mut open, letter)).await;
         let sent = sent.unwrap_or_else(|_| Err(late()));
         if sent.is_ok() || sent.as_ref().is_err_and(Attempt::leaves_connection) {
-            // Forgets the recipients of a message that was refused half-way.
+            // RSET forgets the recipients of a message that was refused half-way.
             if sent.is_ok() || open.command(Rset).await.is_ok() {
                 *connection = Some(open);
             }
@@ -132,7 +133,7 @@ impl Smtp {
         let mut open =
             AsyncSmtpConnection::connect_tokio1(address, Some(CONNECT), &hello, at_once, None).await?;
         if let Some(tls) = later {
-            // Fails where the server does not offer it: nothing goes out in clear.
+            // STARTTLS fails where the server does not offer it: nothing goes out unencrypted.
             open.starttls(tls, &hello).await?;
         }
         if let (Some(user), Some(password)) = (&self.server.user, &self.server.password) {
@@ -156,11 +157,11 @@ impl Smtp {
     }
 }
 
-/// How sending a message on an open connection failed.
+/// The ways in which sending a message on an open connection fails.
 enum Attempt {
     /// The connection was gone before the message was begun.
     ClosedBefore(Problem),
-    /// The server said no, and waits for what comes next.
+    /// The server refused, and waits for the next command.
     Answered(SmtpFailure),
     /// The connection is of no more use.
     Failed(SmtpFailure),
@@ -179,7 +180,7 @@ impl Attempt {
     }
 }
 
-/// One message, command by command: what an answer means depends on what it answers.
+/// Sends one message, command by command: the meaning of an answer depends on the command.
 async fn transmit(open: &mut AsyncSmtpConnection, letter: &Letter) -> Result<(), Attempt> {
     let mut parameters = Vec::new();
     let mut addresses = letter.envelope.from().into_iter().chain(letter.envelope.to());
@@ -196,7 +197,7 @@ async fn transmit(open: &mut AsyncSmtpConnection, letter: &Letter) -> Result<(),
         }
     }
     let from = Mail::new(letter.envelope.from().cloned(), parameters);
-    // Nobody has looked at the message yet: a refusal is about the sender, which the operator can change.
+    // The server has not seen the message yet: a refusal is about the sender, which the operator can change.
     open.command(from).await.map_err(|error| match error.status() {
         Some(_) => answered(&error, false),
         None => Attempt::ClosedBefore(lost(&error, "the message was not sent")),
@@ -223,7 +224,7 @@ fn of_message(error: &Error, known: &str) -> Attempt {
     }
 }
 
-/// A reply with a code (RFC 5321 section 4.2.1): 4 is not now, 5 is not ever.
+/// Reads a reply with a code (RFC 5321 section 4.2.1): 4 is not now, 5 is not ever.
 fn answered(error: &Error, is_refusal: bool) -> Attempt {
     let code = if error.is_permanent() {
         "mail-refused"
@@ -266,7 +267,7 @@ fn problem(code: &str, message: String) -> Problem {
     }
 }
 
-/// What the library or the server said, on one line.
+/// The message of the library or the server, on one line.
 fn reply(error: &Error) -> String {
     one_line(&error.to_string()).chars().take(REPLY_CHARS).collect()
 }

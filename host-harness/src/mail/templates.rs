@@ -1,4 +1,4 @@
-//! What e-mails say: built-in templates in three languages, and an operator's own ones before them.
+//! The texts of e-mails: an operator's own templates, and built-in ones in three languages.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -11,13 +11,13 @@ use zeroize::Zeroizing;
 use super::context::Context;
 use super::text::one_line;
 
-/// The longest template. Beyond it is a picture or a mistake; mail programs cut messages off far below.
+/// The longest template. A longer one is a picture or a mistake; mail programs cut messages off far below.
 const TEMPLATE_BYTES_MAX: u64 = 256 * 1024;
 
-/// The language whose templates are always there, for whoever has none in their own.
+/// The language whose templates are always there, for customers whose own language has none.
 const LAST_RESORT: &str = "en";
 
-/// One of the three texts that an e-mail is made of.
+/// A text of the three that an e-mail is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part {
     Subject,
@@ -28,7 +28,7 @@ enum Part {
 impl Part {
     const ALL: [Self; 3] = [Self::Subject, Self::Text, Self::Html];
 
-    /// Its file's name. What ends in `.html` is escaped as HTML.
+    /// The template's file name. A file that ends in `.html` is escaped as HTML.
     fn file(self) -> &'static str {
         match self {
             Self::Subject => "welcome.subject.txt",
@@ -66,28 +66,28 @@ pub enum TemplateError {
     /// A file or a directory can't be read.
     #[error("templates: `{}` can't be read", path.display())]
     Read {
-        /// Which.
+        /// The file or directory.
         path: PathBuf,
-        /// Why not.
+        /// The operating system's reason.
         #[source]
         source: io::Error,
     },
     /// A file can't be written.
     #[error("templates: `{}` can't be written", path.display())]
     Write {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The operating system's reason.
         #[source]
         source: io::Error,
     },
     /// There is a file already, which may have been edited.
     #[error("template `{}` is there already", path.display())]
     Exists {
-        /// Which.
+        /// The file.
         path: PathBuf,
     },
-    /// There is no directory of a language.
+    /// The directory holds no language's templates.
     #[error("`{}` holds no templates", path.display())]
     None {
         /// The directory.
@@ -106,17 +106,17 @@ pub enum TemplateError {
     /// A file is longer than a template can be.
     #[error("template `{}` is longer than {TEMPLATE_BYTES_MAX} bytes", path.display())]
     TooLong {
-        /// Which.
+        /// The file.
         path: PathBuf,
     },
-    /// It can't be filled in.
+    /// The template can't be filled in.
     #[error("template `{name}` can't be filled in{}: {why}", line.map_or_else(String::new, |line| format!(", line {line}")))]
     Broken {
         /// The language and the file.
         name: String,
-        /// Where.
+        /// The line of the template with the fault, where it is known.
         line: Option<usize>,
-        /// Why. Holds nothing of what would have been filled in.
+        /// The fault, without any of the values that would have been filled in.
         why: String,
     },
 }
@@ -141,16 +141,16 @@ impl Diagnose for TemplateError {
 
 /// A template filled in.
 pub(super) struct Rendered {
-    /// One line.
+    /// The subject, on one line.
     pub(super) subject: String,
     pub(super) text: Zeroizing<String>,
     pub(super) html: Zeroizing<String>,
-    /// Why it is not the operator's own.
+    /// Why a built-in template was used instead of the operator's.
     pub(super) problem: Option<Problem>,
 }
 
-/// Fills the templates of a language in, else of the next one that it falls back to. An operator's template that is
-/// broken holds no license back: the built-in one stands in for it, and the answer says so.
+/// Fills in the templates of a language, or of the next one that it falls back to. A broken operator's template does
+/// not delay a license: the built-in one stands in for it, and `Rendered::problem` says why.
 pub(super) fn render(
     directory: Option<&Path>,
     language: &str,
@@ -177,7 +177,8 @@ fn with_built_in(error: &TemplateError) -> Problem {
     }
 }
 
-/// The language itself, then without its last subtag and so on, then the last resort (RFC 4647 section 3.4).
+/// Languages to try in turn: the language itself, then without its last subtag and so on, then the last resort (RFC
+/// 4647 section 3.4).
 fn fallbacks(language: &str) -> Vec<String> {
     let mut chain = Vec::new();
     let mut subtags: Vec<&str> = language.split('-').collect();
@@ -187,7 +188,7 @@ fn fallbacks(language: &str) -> Vec<String> {
             chain.push(subtags.join("-"));
         }
         subtags.pop();
-        // A single letter only introduces what follows it.
+        // A single-letter subtag only introduces the one after it.
         if subtags.len() > 1 && subtags.last().is_some_and(|subtag| subtag.len() == 1) {
             subtags.pop();
         }
@@ -211,8 +212,8 @@ fn render_first(
     })
 }
 
-/// The three templates of a language: an operator's where there are, else the built-in ones. None: there are
-/// neither of this language.
+/// The three templates of a language: the operator's if there are any, or else the built-in ones. `None`: there are
+/// neither for this language.
 fn sources(directory: Option<&Path>, language: &str) -> Result<Option<[String; 3]>, TemplateError> {
     let built_in = BUILT_IN
         .iter()
@@ -242,7 +243,7 @@ fn sources(directory: Option<&Path>, language: &str) -> Result<Option<[String; 3
     Ok(Some(sources))
 }
 
-/// The operator's directory of a language, in whatever case it is written.
+/// The operator's directory of a language, found in upper or lower case.
 fn language_directory(directory: &Path, language: &str) -> Result<Option<PathBuf>, TemplateError> {
     let own = languages(directory)?;
     Ok(own
@@ -271,7 +272,7 @@ fn languages(directory: &Path) -> Result<Vec<(String, PathBuf)>, TemplateError> 
     Ok(languages)
 }
 
-/// A template file. None: there is none.
+/// Reads a template file. `None`: there is none.
 fn read(path: &Path) -> Result<Option<String>, TemplateError> {
     let failed = |source| TemplateError::Read {
         path: path.to_owned(),
@@ -295,7 +296,7 @@ fn read(path: &Path) -> Result<Option<String>, TemplateError> {
 
 fn fill_in(language: &str, sources: &[String; 3], context: &Context<'_>) -> Result<Rendered, TemplateError> {
     let mut environment = Environment::new();
-    // A name that is mistyped is an error, not an empty place in a customer's e-mail.
+    // A mistyped name is an error, not an empty place in a customer's e-mail.
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_auto_escape_callback(|name| {
         if name.ends_with(".html") {
@@ -329,7 +330,7 @@ fn fill_in(language: &str, sources: &[String; 3], context: &Context<'_>) -> Resu
     })
 }
 
-/// Whether every language that an operator has templates for can be filled in. Answers with the languages.
+/// Checks that every language that an operator has templates for can be filled in. Returns the languages.
 ///
 /// # Errors
 /// When there are none, when one of them is incomplete, and when one can't be filled in.
@@ -343,7 +344,7 @@ pub(super) fn check(directory: &Path) -> Result<Vec<String>, TemplateError> {
     let mut checked = Vec::new();
     for (language, _) in languages {
         if let Some(sources) = sources(Some(directory), &language)? {
-            // What may be missing in an e-mail must not be needed by a template.
+            // A template must not need a value that an e-mail may lack.
             fill_in(&language, &sources, &Context::sample())?;
             fill_in(&language, &sources, &Context::bare_sample())?;
         }
@@ -352,7 +353,7 @@ pub(super) fn check(directory: &Path) -> Result<Vec<String>, TemplateError> {
     Ok(checked)
 }
 
-/// Writes the built-in templates into a directory, to start from. Answers with the files.
+/// Writes the built-in templates into a directory, to start from. Returns the files.
 ///
 /// # Errors
 /// When one of them is there already, which leaves the rest as it is, and when one can't be written.

@@ -1,4 +1,4 @@
-//! Where a hostname's CNAME records lead, asked record by record.
+//! A hostname's CNAME records, followed one by one to the region's host.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -17,29 +17,30 @@ use tokio::time::Instant;
 use super::hostname::Hostname;
 use super::region::Region;
 
-/// How many CNAME records are followed. One leads to the platform; a delivery network in between makes two or
+/// The most CNAME records that are followed. One leads to the platform; a delivery network in between makes two or
 /// three, and resolvers themselves give up between 8 and 16.
 pub const CNAME_CHAIN_MAX: usize = 8;
 
-/// How long one attempt to get an answer takes at most. A resolver that has to ask others first answers within two.
+/// The time limit of one attempt to get an answer. A resolver that has to ask others first answers within two
+/// seconds.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How often a question is asked again when there was no answer: one lost datagram is nothing unusual.
+/// The number of times a question is asked again when there was no answer: one lost datagram is nothing unusual.
 const RETRIES: usize = 1;
 
 /// Why a hostname was not found to lead to the region's host. Names are without a dot at their end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum NotReached {
-    /// It leads elsewhere, or nowhere.
+    /// The hostname leads elsewhere, or nowhere.
     Astray(Astray),
-    /// Nothing is known of it.
+    /// Nothing is known of the hostname.
     Silence(Silence),
 }
 
-/// Where a hostname leads instead.
+/// The place to which a hostname leads instead of the region's host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Astray {
-    /// NXDOMAIN.
+    /// No such name: NXDOMAIN.
     NoSuchName,
     /// The name exists, without a CNAME and without an address.
     NoCname { apex: bool },
@@ -47,11 +48,11 @@ pub(super) enum Astray {
     AddressOnly { apex: bool },
     /// The host of another region.
     OtherRegion { region: Region },
-    /// Somewhere else.
+    /// Another host than the platform's.
     OtherTarget { target: String, exists: bool },
     /// More than one CNAME at one name, which RFC 2181 section 10.1 forbids.
     SeveralCnames { name: String, targets: Vec<String> },
-    /// Back to a name that was passed before.
+    /// A name that was passed before.
     Loop { name: String },
     /// No end within [`CNAME_CHAIN_MAX`].
     TooLong { last: String },
@@ -80,7 +81,7 @@ impl From<Silence> for NotReached {
     }
 }
 
-/// What the DNS says of one name.
+/// The DNS's answer for one name.
 enum Step {
     To(Name),
     Several(Vec<Name>),
@@ -88,8 +89,8 @@ enum Step {
     NoSuchName,
 }
 
-/// Follows a hostname's CNAME records up to the region's host, and says which names were on the way. Without a resolver's address, those of the system's
-/// configuration are asked. It takes no longer than `timeout`.
+/// Follows a hostname's CNAME records up to the region's host, and returns the names on the way. Without a resolver's
+/// address, those of the system's configuration are asked. Takes no longer than `timeout`.
 pub(super) async fn follow(
     hostname: &Hostname,
     region: Region,
@@ -110,7 +111,7 @@ pub(super) async fn follow(
     walk(&questions, start, region).await
 }
 
-/// A resolver, and until when it is asked.
+/// A resolver, and the time until which it is asked.
 struct Questions {
     resolver: TokioResolver,
     deadline: Instant,
@@ -124,7 +125,7 @@ impl Questions {
     }
 }
 
-/// Neither the hosts file nor search domains are asked: what counts is what others see.
+/// Opens a resolver that asks neither the hosts file nor search domains: only the names that others see count.
 fn open(address: Option<SocketAddr>, timeout: Duration) -> Result<TokioResolver, NetError> {
     let provider = TokioRuntimeProvider::default();
     let mut builder = match address {
@@ -199,7 +200,7 @@ fn region_of(name: &Name) -> Option<Region> {
         .find(|region| absolute(region.target()).is_ok_and(|target| target == *name))
 }
 
-/// Asks for the CNAME of one name. The error is that nothing is known.
+/// Asks for the CNAME of one name. The error means that nothing is known.
 async fn step(questions: &Questions, name: &Name) -> Result<Step, Silence> {
     match questions.ask(name, RecordType::CNAME).await {
         Ok(lookup) => Ok(cname_of(name, lookup.answers())),
@@ -225,7 +226,8 @@ fn not_told(name: &Name, code: ResponseCode) -> Silence {
     }
 }
 
-/// A resolver may send the records of further names along: these are asked for on their own.
+/// Reads the CNAME of one name from an answer. Records of further names that a resolver sends along are ignored,
+/// because those names are asked for on their own.
 fn cname_of(name: &Name, answers: &[Record]) -> Step {
     let mut targets = Vec::<Name>::new();
     for record in answers {
@@ -246,7 +248,7 @@ fn cname_of(name: &Name, answers: &[Record]) -> Step {
     }
 }
 
-/// That there is no CNAME is known already; the addresses only make the reason clearer.
+/// Asks for the addresses of a name without a CNAME, only to make the reason clearer.
 async fn without_cname(questions: &Questions, name: &Name, apex: bool) -> Astray {
     for kind in [RecordType::A, RecordType::AAAA] {
         let found = questions.ask(name, kind).await;

@@ -24,13 +24,13 @@ pub enum NotAHostname {
     /// A name for many hosts.
     #[error("`{0}` stands for many hosts")]
     Wildcard(String),
-    /// What has no CNAME.
+    /// An IP address, which has no CNAME.
     #[error("`{0}` is an IP address")]
     Address(String),
-    /// Not below any domain.
+    /// A name that is not below any domain.
     #[error("`{0}` has no domain")]
     NotQualified(String),
-    /// Against the rules for names of hosts (RFC 1123 section 2.1, UTS 46).
+    /// A name that breaks the rules for names of hosts (RFC 1123 section 2.1, UTS 46).
     #[error("`{0}` can't be the name of a host")]
     Malformed(String),
 }
@@ -76,7 +76,7 @@ impl FromStr for Hostname {
             )
             .map_err(|_| NotAHostname::Malformed(shown()))?;
         let relative = ascii.strip_suffix('.').unwrap_or(&ascii);
-        // Mapping to ASCII can make an address, as of full-width digits.
+        // Mapping to ASCII can make an address, for example from full-width digits.
         if relative.parse::<IpAddr>().is_ok() {
             return Err(NotAHostname::Address(shown()));
         }
@@ -107,12 +107,12 @@ impl fmt::Display for Hostname {
 pub(super) enum Coverage {
     Covered,
     NotCovered,
-    /// Not a certificate that TLS can use, with the library's reason.
+    /// The certificate can't be used by TLS, with the library's reason.
     Unreadable(String),
 }
 
-/// Compares a host's name with the DNS names among a certificate's subject alternative names. Its common name is
-/// never asked; a `*` stands for one whole label, and only as the left-most.
+/// Compares a host's name with the DNS names among a certificate's subject alternative names. The certificate's
+/// common name is never used; a `*` stands for one whole label, and only as the left-most.
 pub(super) fn coverage(certificate: &[u8], hostname: &Hostname) -> Coverage {
     let der = CertificateDer::from(certificate);
     let certificate = match EndEntityCert::try_from(&der) {

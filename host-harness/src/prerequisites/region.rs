@@ -1,10 +1,10 @@
-//! Where the platform runs.
+//! The regions in which the platform runs.
 
 use std::str::FromStr;
 
 use bss_model::{Diagnose, Diagnosis, ErrorKind};
 
-/// Where the platform runs for a customer.
+/// The region in which the platform runs for a customer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Region {
     /// The European Union.
@@ -25,10 +25,10 @@ impl Diagnose for UnknownRegion {
 }
 
 impl Region {
-    /// All of them.
+    /// All regions.
     pub const ALL: [Self; 2] = [Self::Eu, Self::Us];
 
-    /// Its name on the command line.
+    /// The region's name on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Eu => "eu",
@@ -36,7 +36,8 @@ impl Region {
         }
     }
 
-    /// Where hostnames of its customers have to lead (the platform's page on activating the integration).
+    /// The host to which hostnames of the region's customers have to lead (the platform's page on activating the
+    /// integration).
     pub fn target(self) -> &'static str {
         match self {
             Self::Eu => "cloud-platform-sites-eu.trafficmanager.net",

@@ -13,7 +13,7 @@ use super::{Keys, Parties, Price, Reason, word};
 use crate::host::Host;
 use crate::license_refresh::{RefreshError, Refreshed};
 
-/// A license that was ordered, and what became of it.
+/// A license that was ordered, and its state now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Asset {
@@ -21,44 +21,45 @@ pub struct Asset {
     pub id: Uuid,
     /// The order.
     pub order_id: Uuid,
-    /// Who takes part in the order.
+    /// The parties to the order.
     #[serde(flatten)]
     pub parties: Parties,
     /// The product's code.
     pub product_code: String,
     /// The product's name when it was ordered.
     pub product_name: String,
-    /// What the platform does with it: `active`, `cancelled`.
+    /// The asset's state on the platform: `active`, `cancelled`.
     pub status: String,
-    /// Whether it has its license: `unsynchronised` (not yet, or that is unknown), `synchronized` (it has), `failed`.
+    /// Whether the asset has its license: `unsynchronised` (not yet, or that is unknown), `synchronized` (it has),
+    /// `failed`.
     pub sync_status: String,
-    /// What the vendor said last of the license: `activated`, `redeemed`, `return-accepted`.
+    /// The state of the license that the vendor said last: `activated`, `redeemed`, `return-accepted`.
     pub license_token_status: Option<String>,
-    /// What became of a return: `none`, `successful`.
+    /// The state of a return: `none`, `successful`.
     pub return_status: String,
     /// Whether the license has been open for longer than the platform waits.
     pub is_overdue: bool,
     /// Whether the vendor has taken the license back although the platform has not cancelled it.
     pub is_returned_elsewhere: bool,
-    /// What the customer types in, as far as [`Keys`] shows it.
+    /// The product key that the customer types in, as far as [`Keys`] shows it.
     #[serde(serialize_with = "serialize_shown")]
     pub product_key: Option<Secret>,
-    /// Where the customer redeems it, as far as [`Keys`] shows it.
+    /// The link at which the customer redeems the license, as far as [`Keys`] shows it.
     #[serde(serialize_with = "serialize_shown")]
     pub activation_link: Option<Secret>,
     /// The host's name for the purchase.
     pub client_transaction_id: Uuid,
-    /// What it was sold for.
+    /// The price for which the license was sold.
     pub price: Option<Price>,
-    /// When it was ordered, in milliseconds.
+    /// When the license was ordered, in milliseconds.
     pub ordered_at_ms: i64,
     /// When the vendor issued the license, in milliseconds.
     pub purchased_at_ms: Option<i64>,
-    /// Until when it can be returned, in milliseconds.
+    /// Until when the license can be returned, in milliseconds.
     pub returnable_until_ms: Option<i64>,
-    /// When the vendor last said what became of the license, in milliseconds.
+    /// When the vendor last answered about the license, in milliseconds.
     pub refreshed_at_ms: Option<i64>,
-    /// Why it has no license.
+    /// Why the asset has no license.
     pub reason: Option<Reason>,
 }
 
@@ -68,21 +69,20 @@ pub struct Asset {
 pub struct RefreshedLicense {
     /// The asset.
     pub asset_id: Uuid,
-    /// What the vendor says of the license, as in [`Asset`]. `None` in all four: there was no answer.
+    /// The vendor's answer about the license, as in [`Asset`]. `None` in all four: there was no answer.
     pub license_token_status: Option<String>,
-    /// What became of a return, as in [`Asset`].
+    /// The state of a return, as in [`Asset`].
     pub return_status: Option<String>,
-    /// When the vendor said so, in milliseconds.
+    /// When the vendor answered, in milliseconds.
     pub refreshed_at_ms: Option<i64>,
-    /// Whether the vendor has taken the license back although nobody here asked it to.
+    /// Whether the vendor has taken the license back without having been asked from here.
     pub is_returned_elsewhere: Option<bool>,
     /// Why there was no answer, as one sentence.
     pub error: Option<String>,
 }
 
 impl Asset {
-    /// The view of an asset at `now_ms`, in milliseconds.
-    /// Without its secrets, key and link are masked.
+    /// The view of an asset at `now_ms`, in milliseconds. Without its secrets, key and link are masked.
     pub fn new(
         asset: &bss_model::Asset,
         parties: &OrderParties,
@@ -126,7 +126,7 @@ fn masked(asset: &bss_model::Asset) -> (Option<Secret>, Option<Secret>) {
 }
 
 impl RefreshedLicense {
-    /// The view of what came of asking about an asset's license.
+    /// The view of an answer about an asset's license, or of the lack of one.
     pub fn new(asset_id: Uuid, answer: &Result<Refreshed, RefreshError>) -> Self {
         let refreshed = answer.as_ref().ok();
         let asset = refreshed.map(|refreshed| &refreshed.asset);
@@ -187,7 +187,7 @@ impl Host {
     }
 }
 
-/// Who takes part in an order that must be there.
+/// The parties to an order that must be there.
 pub(super) fn parties_of(
     parties: &HashMap<Uuid, OrderParties>,
     order_id: Uuid,

@@ -9,18 +9,18 @@ use super::{Problem, word};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PurchaseAttempt {
-    /// From 1 in each asset.
+    /// The attempt's number, from 1 in each asset.
     pub number: u32,
-    /// What the vendor was to know the purchase by.
+    /// The id by which the vendor was to know the purchase.
     pub client_transaction_id: Uuid,
-    /// When it was begun, in milliseconds.
+    /// When the attempt was begun, in milliseconds.
     pub begun_at_ms: i64,
-    /// When it ended, in milliseconds. `None`: it has not, or the host stopped meanwhile.
+    /// When the attempt ended, in milliseconds. `None`: it has not, or the host stopped meanwhile.
     pub finished_at_ms: Option<i64>,
-    /// How it ended: `licensed`, `refused` (definitely not done), `unavailable` (not done; a retry can help), `unknown` (may
-    /// have been done), `second-license`, `looked-up` (only looked up, and not found yet).
+    /// The outcome: `licensed`, `refused` (definitely not done), `unavailable` (not done; a retry can help),
+    /// `unknown` (may have been done), `second-license`, `looked-up` (only looked up, and not found yet).
     pub result: Option<String>,
-    /// What was wrong.
+    /// The problem that the attempt ended with.
     pub problem: Option<Problem>,
 }
 
@@ -28,15 +28,16 @@ pub struct PurchaseAttempt {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ReturnAttempt {
-    /// From 1 in each cancellation.
+    /// The attempt's number, from 1 in each cancellation.
     pub number: u32,
-    /// When it was begun, in milliseconds.
+    /// When the attempt was begun, in milliseconds.
     pub begun_at_ms: i64,
-    /// When it ended, in milliseconds. `None`: it has not, or the host stopped meanwhile.
+    /// When the attempt ended, in milliseconds. `None`: it has not, or the host stopped meanwhile.
     pub finished_at_ms: Option<i64>,
-    /// How it ended: `returned`, `refused`, `unavailable` (not done; a retry can help), `unknown` (may have been done).
+    /// The outcome: `returned`, `refused`, `unavailable` (not done; a retry can help), `unknown` (may have been
+    /// done).
     pub result: Option<String>,
-    /// What was wrong.
+    /// The problem that the attempt ended with.
     pub problem: Option<Problem>,
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::host::Host;
 
-/// One call of a plugin, as far as it got.
+/// A call of a plugin, as far as it got.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CallTrace {
@@ -20,19 +20,19 @@ pub struct CallTrace {
     pub root: TraceSpan,
 }
 
-/// What happened in a call, when, and what happened within.
+/// A span of a call: its name, its times, and the spans within.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TraceSpan {
-    /// What it is: `call`, `access-token`, `sign`, `exchange` and its steps.
+    /// The kind of span: `call`, `access-token`, `sign`, `exchange` and its steps.
     pub name: String,
-    /// When it began, in microseconds since 1970.
+    /// When the span began, in microseconds since 1970.
     pub begun_at_us: u64,
-    /// How long it took, in microseconds. `None`: its end was never written down.
+    /// The span's duration, in microseconds. `None`: its end was never written down.
     pub took_us: Option<u64>,
-    /// What is known of it beside.
+    /// The span's other fields.
     pub fields: Map<String, Value>,
-    /// What happened within, in the order in which it began.
+    /// The spans within, in the order in which they began.
     pub spans: Vec<TraceSpan>,
 }
 
@@ -62,7 +62,8 @@ impl From<&call_trace::TraceSpan> for TraceSpan {
     }
 }
 
-/// The name of a field in a view. In a trace, ids of calls, instances and assets are named by what they are of.
+/// The name of a field in a view. The trace's fields for the ids of calls, instances and assets lack the ending `Id`,
+/// which is added.
 fn field_name(name: &str) -> String {
     if matches!(name, "call" | "instance" | "asset") {
         return format!("{name}Id");

@@ -19,51 +19,52 @@ pub struct Cancellation {
     pub asset_id: Uuid,
     /// The order of the asset.
     pub order_id: Uuid,
-    /// Who takes part in the order.
+    /// The parties to the order.
     #[serde(flatten)]
     pub parties: Parties,
-    /// From 1 in each asset.
+    /// The cancellation's number, from 1 in each asset.
     pub number: u32,
-    /// How it stands: `requested`, `withdrawn`, `declined`, `returning` (the vendor has not settled it), `done`, `refused`.
+    /// The cancellation's state: `requested`, `withdrawn`, `declined`, `returning` (the vendor has not settled it),
+    /// `done`, `refused`.
     pub state: String,
-    /// Who asked for it.
+    /// The party that asked for the cancellation.
     pub requested_by: Requester,
-    /// Why, in the requester's words. Empty: none were given.
+    /// The reason in the requester's words. Empty: none was given.
     pub comment: String,
-    /// When it was asked for, in milliseconds.
+    /// When the cancellation was asked for, in milliseconds.
     pub requested_at_ms: i64,
-    /// Who withdrew, declined or confirmed it.
+    /// The person who withdrew, declined or confirmed the cancellation.
     pub decision: Option<Decision>,
     /// The host's name for the return.
     pub return_client_transaction_id: Uuid,
     /// Why the license is not returned.
     pub reason: Option<Reason>,
-    /// When it came to its end, in milliseconds.
+    /// When the cancellation ended, in milliseconds.
     pub ended_at_ms: Option<i64>,
     /// Every attempt at the return. `None`: they were not asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub return_attempts: Option<Vec<ReturnAttempt>>,
 }
 
-/// Who asks for a cancellation.
+/// The party that asks for a cancellation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Requester {
-    /// What they are: `customer`, `reseller`, `operator`.
+    /// The party's role: `customer`, `reseller`, `operator`.
     pub kind: String,
-    /// Their name.
+    /// The party's name.
     pub name: String,
 }
 
-/// Who decided about a cancellation, and what they said.
+/// The decision about a cancellation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Decision {
-    /// Their name.
+    /// The name of the person who decided.
     pub by: String,
-    /// In their words. Empty: they gave none.
+    /// A comment in that person's words. Empty: none was given.
     pub comment: String,
-    /// When, in milliseconds.
+    /// When it was decided, in milliseconds.
     pub at_ms: i64,
 }
 
@@ -91,7 +92,7 @@ impl Cancellation {
         }
     }
 
-    /// The same with every attempt at its return.
+    /// Adds every attempt at the return to the view.
     #[must_use]
     pub fn with_return_attempts(self, attempts: &[bss_model::ReturnAttempt]) -> Self {
         Self {

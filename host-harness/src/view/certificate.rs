@@ -13,9 +13,9 @@ const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Certificate {
-    /// SHA-1 of the DER form, as 40 upper-case hexadecimal digits: what the certificate goes by.
+    /// The SHA-1 of the DER form, as 40 upper-case hexadecimal digits: the name that the certificate goes by.
     pub thumbprint: String,
-    /// SHA-256 of the DER form, as 64 upper-case hexadecimal digits.
+    /// The SHA-256 of the DER form, as 64 upper-case hexadecimal digits.
     pub sha256: String,
     /// The subject's distinguished name.
     pub subject: String,
@@ -23,23 +23,23 @@ pub struct Certificate {
     pub issuer: String,
     /// The serial number, in upper-case hexadecimal digits.
     pub serial: String,
-    /// The DNS names that it is for.
+    /// The DNS names that the certificate is for.
     pub dns_names: Vec<String>,
-    /// The first moment that it is valid, in milliseconds.
+    /// The first moment at which the certificate is valid, in milliseconds.
     pub not_before_ms: i64,
-    /// The last moment that it is valid, in milliseconds.
+    /// The last moment at which the certificate is valid, in milliseconds.
     pub not_after_ms: i64,
-    /// Whole days until then; below zero once it has expired.
+    /// The whole days until that moment; below zero once the certificate has expired.
     pub days_left: i64,
-    /// Its public key, such as `RSA 2048`.
+    /// The public key's kind and size, such as `RSA 2048`.
     pub key: String,
-    /// Whether it came with the certificates of its issuers, up to a root.
+    /// Whether the certificate came with the certificates of its issuers, up to a root.
     pub chain_complete: bool,
-    /// When it was imported first, in milliseconds.
+    /// When the certificate was first imported, in milliseconds.
     pub imported_at_ms: i64,
-    /// The names of the instances that use it.
+    /// The names of the instances that use the certificate.
     pub used_by: Vec<String>,
-    /// Why it can't be used now. `None`: it can.
+    /// Why the certificate can't be used now. `None`: it can.
     pub unusable_because: Option<String>,
 }
 
@@ -47,7 +47,7 @@ pub struct Certificate {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RemovedCertificate {
-    /// What it went by.
+    /// The thumbprint of the certificate.
     pub thumbprint: String,
 }
 

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::{Instance, Problem};
 use crate::certificate_rotation::Rotation;
 
-/// How the connection of an instance was checked.
+/// The check of an instance's connection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ConnectionCheck {
@@ -18,31 +18,31 @@ pub struct ConnectionCheck {
     pub steps: Vec<Step>,
 }
 
-/// One step on the way to the vendor.
+/// A step on the way to the vendor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Step {
     /// Stable name.
     pub id: String,
-    /// What an operator reads.
+    /// The name that an operator reads.
     pub name: String,
-    /// How it ended.
+    /// The step's result.
     pub result: StepResult,
-    /// How long it took, in milliseconds.
+    /// The step's duration, in milliseconds.
     pub took_ms: u64,
-    /// Why it failed.
+    /// Why the step failed.
     pub problem: Option<Problem>,
 }
 
-/// How a step ended.
+/// The result of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum StepResult {
-    /// All was well.
+    /// The step passed.
     Passed,
-    /// Something was wrong.
+    /// The step failed.
     Failed,
-    /// It was not tried, because one before it failed.
+    /// The step was not tried, because one before it failed.
     Skipped,
 }
 
@@ -53,9 +53,9 @@ pub struct CertificateRotation {
     /// The instance as it is saved now.
     #[serde(flatten)]
     pub instance: Instance,
-    /// The certificate that it had before.
+    /// The certificate that the instance had before.
     pub former_certificate_thumbprint: Option<String>,
-    /// How the connection was checked with the new one.
+    /// The steps of the connection check that was made with the new certificate.
     pub steps: Vec<Step>,
 }
 

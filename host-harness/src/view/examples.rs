@@ -1,4 +1,4 @@
-//! Records of which the tests make views, and how they compare them.
+//! Records from which the tests make views, and a comparison of views as JSON.
 
 use bss_model::{
     Asset, AssetStatus, AttemptResult, Authority, Instance, LicenseSecrets, LicenseTokenStatus, OrderParties,

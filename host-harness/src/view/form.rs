@@ -10,7 +10,7 @@ use crate::instance_settings as settings;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Form {
-    /// Its fields, in their order.
+    /// The form's fields, in their order.
     pub fields: Vec<Field>,
 }
 
@@ -20,27 +20,27 @@ pub struct Form {
 pub struct Field {
     /// Stable name.
     pub id: String,
-    /// What an operator reads beside it.
+    /// The label that an operator reads beside the field.
     pub label: String,
-    /// What belongs into it.
+    /// The text that says what to type.
     pub help: String,
-    /// What is typed into it.
+    /// The kind of value that is typed.
     pub kind: FieldKind,
-    /// Whether it has to have a value.
+    /// Whether the field must have a value.
     pub mandatory: bool,
-    /// The most characters that it takes.
+    /// The most characters that the field takes.
     pub max_length: u32,
-    /// Whether it can be changed now.
+    /// Whether the field can be changed now.
     pub enabled: bool,
-    /// Its value. Empty: it has none.
+    /// The value. Empty: the field has none.
     pub value: String,
-    /// What can be chosen.
+    /// The choices.
     pub choices: Vec<Choice>,
-    /// What is wrong with its value.
+    /// The problems with the value.
     pub problems: Vec<Problem>,
 }
 
-/// What is typed into a field.
+/// The kind of value that is typed into a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FieldKind {
@@ -52,15 +52,15 @@ pub enum FieldKind {
     Choice,
 }
 
-/// What can be chosen in a field.
+/// A choice in a field.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Choice {
     /// The value of the field when it is chosen.
     pub key: String,
-    /// What an operator reads.
+    /// The label that an operator reads.
     pub label: String,
-    /// Why it can't be chosen. Empty: it can.
+    /// Why the choice can't be made. Empty: it can.
     pub unusable_because: String,
 }
 
@@ -71,7 +71,7 @@ pub struct InstanceForm {
     /// The instance as it is saved.
     #[serde(flatten)]
     pub instance: Instance,
-    /// Whether what was typed has been saved.
+    /// Whether the typed values have been saved.
     pub saved: bool,
     /// The form.
     #[serde(flatten)]

@@ -13,27 +13,27 @@ use super::word;
 pub struct Instance {
     /// Stable and unique.
     pub id: Uuid,
-    /// What operators call it. Unique on the host.
+    /// The name that operators use. Unique on the host.
     pub name: String,
-    /// How it stands: `needs-credentials`, `needs-selection`, `ready`.
+    /// The instance's state: `needs-credentials`, `needs-selection`, `ready`.
     pub state: String,
-    /// The currency it sells in, ISO 4217.
+    /// The currency in which the instance sells, ISO 4217.
     pub currency: String,
-    /// How often its settings were saved.
+    /// The number of times the settings were saved.
     pub version: i64,
     /// Every field that has a value.
     pub values: BTreeMap<String, String>,
-    /// What the host tells the plugin beside the settings.
+    /// The options that the host passes to the plugin beside the settings.
     pub options: BTreeMap<String, String>,
-    /// The certificate that it proves who it is with.
+    /// The certificate that proves the instance's identity.
     pub certificate_thumbprint: Option<String>,
-    /// The servers that it may reach.
+    /// The servers that the instance may reach.
     pub authorities: Vec<Authority>,
-    /// Whether it trusts the authorities of a file instead of the system's.
+    /// Whether the instance trusts the authorities of a file instead of the system's.
     pub trusts_own_authorities: bool,
-    /// Networks that it may reach although they are not public, such as `127.0.0.0/8`.
+    /// Networks that the instance may reach although they are not public, such as `127.0.0.0/8`.
     pub allowed_networks: Vec<String>,
-    /// When it was made, in milliseconds.
+    /// When the instance was made, in milliseconds.
     pub created_at_ms: i64,
 }
 
@@ -43,33 +43,33 @@ pub struct Instance {
 pub struct Authority {
     /// `host` or `host:port`, in lower case.
     pub name: String,
-    /// Whether the instance's certificate is presented to it.
+    /// Whether the instance's certificate is presented to the server.
     pub client_certificate: bool,
 }
 
-/// One save of an instance's settings.
+/// A save of an instance's settings.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SettingsVersion {
-    /// The instance's version since.
+    /// The instance's version since the save.
     pub version: i64,
-    /// Who saved.
+    /// The actor that saved.
     pub changed_by: String,
-    /// When, in milliseconds.
+    /// When the settings were saved, in milliseconds.
     pub changed_at_ms: i64,
-    /// How the instance stood since, as in [`Instance`].
+    /// The instance's state since the save, as in [`Instance`].
     pub state: String,
     /// The fields that changed.
     pub changes: BTreeMap<String, Change>,
 }
 
-/// What one save did to one field.
+/// The change of one field by one save.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Change {
-    /// The value before. `None`: it had none.
+    /// The value before the save. `None`: the field had none.
     pub old: Option<String>,
-    /// The value since. `None`: it has none.
+    /// The value since the save. `None`: the field has none.
     pub new: Option<String>,
 }
 

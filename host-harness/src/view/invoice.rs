@@ -13,56 +13,56 @@ use crate::host::Host;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Invoice {
-    /// Unique on this host, from 1 without gaps.
+    /// The invoice's number: unique on this host, from 1 without gaps.
     pub number: u64,
     /// The order.
     pub order_id: Uuid,
-    /// Who takes part in the order.
+    /// The parties to the order.
     #[serde(flatten)]
     pub parties: Parties,
-    /// When its first line was charged, in milliseconds.
+    /// When the first line was charged, in milliseconds.
     pub issued_at_ms: i64,
-    /// The sum of its lines. `None`: they are in several currencies.
+    /// The sum of the lines. `None`: they are in several currencies.
     pub total: Option<Price>,
-    /// The sum of its credits. `None`: they are in several currencies.
+    /// The sum of the credits. `None`: they are in several currencies.
     pub credited: Option<Price>,
-    /// A line per license, by position in the order.
+    /// The lines, one per license, by position in the order.
     pub lines: Vec<InvoiceLine>,
-    /// Its credits, by number.
+    /// The credits, by number.
     pub credits: Vec<Credit>,
 }
 
-/// One license on an invoice.
+/// A license on an invoice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct InvoiceLine {
-    /// The order line, from 1.
+    /// The order line's position, from 1.
     pub position: u32,
-    /// The license.
+    /// The asset of the license.
     pub asset_id: Uuid,
     /// The product's code.
     pub product_code: String,
     /// The product's name when it was ordered.
     pub product_name: String,
-    /// What is charged.
+    /// The price that is charged.
     pub price: Price,
-    /// When it was charged, in milliseconds.
+    /// When the license was charged, in milliseconds.
     pub charged_at_ms: i64,
 }
 
-/// What was charged for a license and given back in full.
+/// A credit of all that was charged for a license.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Credit {
-    /// Unique on this host, from 1 without gaps.
+    /// The credit's number: unique on this host, from 1 without gaps.
     pub number: u64,
-    /// The license.
+    /// The asset of the license.
     pub asset_id: Uuid,
-    /// All of what was charged.
+    /// The price that is credited: all of what was charged.
     pub price: Price,
-    /// The cancellation that it belongs to.
+    /// The cancellation that the credit belongs to.
     pub cancellation_id: Option<Uuid>,
-    /// When it was made, in milliseconds.
+    /// When the credit was made, in milliseconds.
     pub credited_at_ms: i64,
 }
 

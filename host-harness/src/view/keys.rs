@@ -1,18 +1,18 @@
-//! How much of product keys and activation links a view shows.
+//! The part of product keys and activation links that a view shows.
 
 use bss_model::Secret;
 
-/// How much of product keys and activation links is shown.
+/// The part of product keys and activation links that is shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Keys {
     /// The last group of a product key, and the host of an activation link.
     #[default]
     Masked,
-    /// All of them.
+    /// The whole key and link.
     Shown,
 }
 
-/// Writes what a view shows of a secret. The view's `Debug` keeps it elided.
+/// Writes the part of a secret that a view shows. The view's `Debug` keeps it elided.
 #[expect(clippy::ref_option, reason = "the signature that serde calls")]
 pub(super) fn serialize_shown<S: serde::Serializer>(
     shown: &Option<Secret>,

@@ -1,4 +1,4 @@
-//! E-mails, and how they are sent, as views show them.
+//! E-mails and mail settings as views show them.
 
 use std::path::PathBuf;
 
@@ -12,38 +12,39 @@ use super::{Contact, Parties, Problem, word};
 use crate::host::Host;
 use crate::mail::TemplateError;
 
-/// An e-mail, without what it says.
+/// An e-mail, without its text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Mail {
     /// Stable and unique.
     pub id: Uuid,
-    /// What it is for: `welcome`.
+    /// The e-mail's purpose: `welcome`.
     pub kind: String,
-    /// The asset that it is about.
+    /// The asset that the e-mail is about.
     pub asset_id: Uuid,
     /// The order of the asset.
     pub order_id: Uuid,
-    /// Who takes part in the order.
+    /// The parties to the order.
     #[serde(flatten)]
     pub parties: Parties,
-    /// Where it goes.
+    /// The recipient.
     pub contact: Contact,
-    /// How it stands: `pending`, `sent`, `failed` (refused for good), `withdrawn` (its license was given back before).
+    /// The e-mail's state: `pending`, `sent`, `failed` (refused for good), `withdrawn` (its license was given back
+    /// before).
     pub state: String,
-    /// How often it was tried to send it.
+    /// The number of times that sending was tried.
     pub attempts: u32,
-    /// When it is to be sent, in milliseconds. `None`: it is not to be sent any more.
+    /// When the e-mail is to be sent, in milliseconds. `None`: it is not to be sent any more.
     pub due_at_ms: Option<i64>,
-    /// When it was written down, in milliseconds.
+    /// When the e-mail was written down, in milliseconds.
     pub created_at_ms: i64,
-    /// When it was sent, in milliseconds.
+    /// When the e-mail was sent, in milliseconds.
     pub sent_at_ms: Option<i64>,
-    /// What was wrong last.
+    /// The last problem.
     pub problem: Option<Problem>,
 }
 
-/// How e-mail is sent. One of `smtp` and `directory` is there.
+/// The settings for sending e-mail. One of `smtp` and `directory` is there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct MailSettings {
@@ -65,11 +66,11 @@ pub struct MailSettings {
 pub struct MailServer {
     /// A name or an address.
     pub host: String,
-    /// Its port.
+    /// The server's port.
     pub port: u16,
-    /// How the connection is protected: `tls`, `starttls`, `none`.
+    /// The protection of the connection: `tls`, `starttls`, `none`.
     pub protection: &'static str,
-    /// Who logs in.
+    /// The user who logs in.
     pub user: Option<String>,
     /// Whether authorities of a file are trusted instead of the system's.
     pub trusts_own_authorities: bool,
@@ -79,7 +80,7 @@ pub struct MailServer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DueMails {
-    /// How many.
+    /// The number of e-mails.
     pub due: u64,
 }
 
@@ -128,7 +129,7 @@ impl From<&bss_model::MailSettings> for MailSettings {
 }
 
 impl MailSettings {
-    /// The same with what came of checking the templates.
+    /// Adds the result of checking the templates to the view.
     #[must_use]
     pub fn with_checked_templates(self, checked: &Result<Vec<String>, TemplateError>) -> Self {
         Self {

@@ -15,19 +15,19 @@ use crate::host::Host;
 pub struct Order {
     /// Stable and unique.
     pub id: Uuid,
-    /// Who takes part in it.
+    /// The parties to the order.
     #[serde(flatten)]
     pub parties: Parties,
-    /// Where its licenses are mailed to. `None`: it was placed before orders had one.
+    /// The address to which the licenses are mailed. `None`: the order was placed before orders had one.
     pub contact: Option<Contact>,
-    /// The buyer's name for it.
+    /// The buyer's name for the order.
     pub idempotency_key: Option<String>,
-    /// When it was placed, in milliseconds.
+    /// When the order was placed, in milliseconds.
     pub placed_at_ms: i64,
-    /// How it stands as a whole: `open` (a license is not settled), `licensed` (all are there), `refused` (all are settled,
-    /// and one or more were refused).
+    /// The order's state as a whole: `open` (a license is not settled), `licensed` (all are there), `refused` (all
+    /// are settled, and one or more were refused).
     pub state: &'static str,
-    /// Its units, by position.
+    /// The order's units, by position.
     pub assets: Vec<Asset>,
 }
 
@@ -35,12 +35,12 @@ pub struct Order {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OrderCheck {
-    /// Whether it could be placed.
+    /// Whether the order could be placed.
     pub valid: bool,
 }
 
 impl Order {
-    /// The view of an order whose assets come to that settlement, with their views.
+    /// The view of an order with that settlement of its assets, and with the assets' views.
     pub fn new(
         order: &bss_model::Order,
         parties: &OrderParties,

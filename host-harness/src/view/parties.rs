@@ -1,4 +1,4 @@
-//! Who takes part in an order, as views show it.
+//! The parties to an order as views show them.
 
 use bss_model::OrderParties;
 use serde::Serialize;
@@ -8,25 +8,25 @@ use uuid::Uuid;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Party {
-    /// The platform's own name for it.
+    /// The platform's own name for the party.
     pub id: String,
-    /// Its name.
+    /// The party's name.
     pub name: String,
-    /// ISO 3166-1 alpha-2, in upper case.
+    /// The country, ISO 3166-1 alpha-2, in upper case.
     pub country: String,
 }
 
-/// Where, and in which language, a customer is written to.
+/// A customer's e-mail address and language.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Contact {
     /// An e-mail address.
     pub email: String,
-    /// BCP 47, such as `de-DE`.
+    /// A language, BCP 47, such as `de-DE`.
     pub language: String,
 }
 
-/// Who takes part in an order. A part of every view of what belongs to an order.
+/// The parties to an order. A part of every view of an object that belongs to an order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Parties {
@@ -34,9 +34,9 @@ pub struct Parties {
     pub instance_id: Uuid,
     /// The instance's name.
     pub instance: String,
-    /// Who gets the licenses.
+    /// The party that gets the licenses.
     pub customer: Party,
-    /// Who pays: the reseller if there is one, or else the customer.
+    /// The party that pays: the reseller if there is one, or else the customer.
     pub billing_to: Party,
 }
 

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::prerequisites::{self, Hostname, Region};
 
-/// What was found of the platform's prerequisites.
+/// The findings on the platform's prerequisites.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Prerequisites {
@@ -12,30 +12,30 @@ pub struct Prerequisites {
     pub hostname: String,
     /// The customer's region.
     pub region: &'static str,
-    /// Of all together: `passed`, `failed` if any failed, else `unknown` if any is unknown.
+    /// The result of all together: `passed`, `failed` if any failed, else `unknown` if any is unknown.
     pub result: &'static str,
-    /// Each of them, in the platform's order.
+    /// The prerequisites, in the platform's order.
     pub points: Vec<Prerequisite>,
 }
 
-/// What was found of one prerequisite.
+/// The finding on one prerequisite.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Prerequisite {
-    /// Which: `pfx`, `hostname`, `cname`.
+    /// The prerequisite: `pfx`, `hostname`, `cname`.
     pub id: &'static str,
-    /// `passed`, `failed`, `unknown`.
+    /// The result: `passed`, `failed`, `unknown`.
     pub result: &'static str,
-    /// Which of the outcomes it was: lower case, with hyphens.
+    /// The outcome's code: lower case, with hyphens.
     pub code: &'static str,
-    /// What was found, as a sentence for an operator.
+    /// The finding, as a sentence for an operator.
     pub found: String,
-    /// What to do. May be empty.
+    /// The advice. May be empty.
     pub advice: String,
 }
 
 impl Prerequisites {
-    /// The view of what was found of a hostname for a region.
+    /// The view of the findings on a hostname for a region.
     pub fn new(hostname: &Hostname, region: Region, found: &prerequisites::Prerequisites) -> Self {
         let point = |(id, point): (&'static str, &prerequisites::Point)| Prerequisite {
             id,

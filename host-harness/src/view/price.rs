@@ -6,9 +6,9 @@ use serde::Serialize;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Price {
-    /// ISO 4217, three capital letters.
+    /// The currency, ISO 4217, three capital letters.
     pub currency: String,
-    /// In the currency's smallest unit, such as cents.
+    /// The amount in the currency's smallest unit, such as cents.
     pub minor_units: i64,
 }
 

@@ -6,15 +6,15 @@ use serde::Serialize;
 
 use super::word;
 
-/// What was wrong.
+/// A problem: its code, message and advice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Problem {
     /// Stable, lower case, words joined by `-`.
     pub code: String,
-    /// What was wrong, as one sentence.
+    /// The problem, as one sentence.
     pub message: String,
-    /// What to do about it, as one sentence. Empty: nothing is known to help.
+    /// The advice, as one sentence. Empty: nothing is known to help.
     pub advice: String,
     /// The vendor's name for the exchange. Empty: none.
     pub correlation_id: String,
@@ -24,9 +24,9 @@ pub struct Problem {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Reason {
-    /// How the last attempt ended, as in its view.
+    /// The last attempt's result, as in its view.
     pub result: String,
-    /// What was wrong.
+    /// The problem.
     #[serde(flatten)]
     pub problem: Problem,
 }

@@ -16,50 +16,50 @@ pub struct Product {
     pub instance: String,
     /// The vendor's code: unique within the instance.
     pub product_code: String,
-    /// Its name, in the instance's language.
+    /// The product's name, in the instance's language.
     pub product_name: String,
-    /// Empty: the vendor gives none.
+    /// The description. Empty: the vendor gives none.
     pub description: String,
-    /// Its product type's id.
+    /// The product type's id.
     pub product_type: String,
     /// The smallest quantity of one order.
     pub min_quantity: u32,
     /// The largest quantity of one order. `None`: no limit.
     pub max_quantity: Option<u32>,
-    /// Whether the vendor takes it back.
+    /// Whether the vendor takes the product back.
     pub returnable: bool,
-    /// Whether the operator has activated it.
+    /// Whether the operator has activated the product.
     pub active: bool,
-    /// Whether the operator has published it.
+    /// Whether the operator has published the product.
     pub published: bool,
-    /// Whether the vendor has stopped selling it.
+    /// Whether the vendor has stopped selling the product.
     pub discontinued: bool,
-    /// Its prices, one for each currency.
+    /// The prices, one for each currency.
     pub prices: Vec<Price>,
-    /// What a run did to it. `None`: no run was asked for.
+    /// The difference that a run made to the product. `None`: no run was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub differences: Option<Vec<ProductDifference>>,
 }
 
-/// What a run did to a product.
+/// The difference that a run made to a product.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ProductDifference {
-    /// What was done: `new`, `changed`, `discontinued`, `revived`.
+    /// The kind of difference: `new`, `changed`, `discontinued`, `revived`.
     pub kind: String,
     /// The fields that changed. Empty but for `changed`.
     pub fields: Vec<String>,
 }
 
-/// What a decision did to products.
+/// The result of a decision about products.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DecidedProducts {
-    /// How many are otherwise now than before.
+    /// The number of products that the decision changed.
     pub changed: usize,
-    /// How many were so before.
+    /// The number of products that were so before.
     pub already: usize,
-    /// How many were left out because the vendor does not sell them any more.
+    /// The number of products that were left out because the vendor does not sell them any more.
     pub discontinued: usize,
 }
 
@@ -67,7 +67,7 @@ pub struct DecidedProducts {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PricedProducts {
-    /// How many.
+    /// The number of products.
     pub changed: usize,
     /// The price.
     pub price: Price,
@@ -99,7 +99,7 @@ impl Product {
         }
     }
 
-    /// The same with what a run did to it.
+    /// Adds the difference that a run made to the view.
     #[must_use]
     pub fn with_differences<'a>(
         self,

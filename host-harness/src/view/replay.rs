@@ -4,7 +4,7 @@ use bss_sandbox::replay;
 use serde::Serialize;
 use uuid::Uuid;
 
-/// One call that was played back.
+/// A call that was played back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ReplayedCall {
@@ -12,27 +12,27 @@ pub struct ReplayedCall {
     pub id: Uuid,
     /// The function.
     pub function: String,
-    /// How it ended now.
+    /// The outcome of the call now.
     pub outcome: String,
-    /// How many exchanges were recorded.
+    /// The number of recorded exchanges.
     pub exchanges: usize,
     /// Whether the plugin did as recorded.
     pub as_recorded: bool,
-    /// What it did otherwise.
+    /// The differences from the recording.
     pub differences: Vec<Difference>,
 }
 
-/// One thing that was not as recorded.
+/// A difference from the recording.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Difference {
-    /// In which exchange, from 1. `None`: in the call as a whole.
+    /// The number of the exchange, from 1. `None`: the difference is in the call as a whole.
     pub exchange: Option<u32>,
-    /// What it is about.
+    /// The subject of the difference.
     pub what: String,
-    /// What was recorded. Empty: nothing.
+    /// The recorded value. Empty: nothing.
     pub recorded: String,
-    /// What it was now. Empty: nothing.
+    /// The value now. Empty: nothing.
     pub now: String,
 }
 

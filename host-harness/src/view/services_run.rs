@@ -12,37 +12,37 @@ use super::{Problem, word};
 pub struct ServicesRun {
     /// Stable and unique.
     pub id: Uuid,
-    /// The instance whose catalog it reads.
+    /// The instance whose catalog the run reads.
     pub instance_id: Uuid,
     /// The instance's name.
     pub instance: String,
-    /// How far it is: `not-started`, `in-progress`, `completed`, `completed-with-errors`, `failed`.
+    /// The run's state: `not-started`, `in-progress`, `completed`, `completed-with-errors`, `failed`.
     pub state: String,
-    /// When it was asked for, in milliseconds.
+    /// When the run was asked for, in milliseconds.
     pub asked_at_ms: i64,
-    /// When it was begun, in milliseconds.
+    /// When the run was begun, in milliseconds.
     pub started_at_ms: Option<i64>,
-    /// When it ended, in milliseconds.
+    /// When the run ended, in milliseconds.
     pub ended_at_ms: Option<i64>,
-    /// How far the plugin last said that it was.
+    /// The progress that the plugin last reported.
     pub progress: Option<Progress>,
-    /// How many products were not stored before.
+    /// The number of products that were not stored before.
     pub new: u32,
-    /// How many products changed.
+    /// The number of products that changed.
     pub changed: u32,
-    /// How many products the vendor has stopped selling.
+    /// The number of products that the vendor has stopped selling.
     pub discontinued: u32,
-    /// How many products the vendor sells again.
+    /// The number of products that the vendor sells again.
     pub revived: u32,
-    /// How many items were left out because they could not be understood.
+    /// The number of items that were left out because they could not be understood.
     pub skipped: u32,
     /// Whether the vendor said that nothing had changed since the run before.
     pub unchanged: bool,
-    /// Why it failed.
+    /// Why the run failed.
     pub problem: Option<Problem>,
 }
 
-/// How far a plugin says that it is.
+/// The progress that a plugin reports.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Progress {
@@ -50,7 +50,7 @@ pub struct Progress {
     pub done: u64,
     /// Units in all. `None`: not known.
     pub total: Option<u64>,
-    /// What is counted.
+    /// The unit that is counted.
     pub unit: String,
 }
 
@@ -58,16 +58,16 @@ pub struct Progress {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ServicesRunLogLine {
-    /// When, in milliseconds.
+    /// When the line was written, in milliseconds.
     pub at_ms: i64,
-    /// How grave it is: `debug`, `info`, `warning`, `error`.
+    /// The line's level: `debug`, `info`, `warning`, `error`.
     pub level: String,
-    /// The product that it is about. Empty: the run as a whole.
+    /// The product that the line is about. Empty: the run as a whole.
     pub product_code: String,
-    /// What it tells of: `run`, `noted`, `skipped`, or what was done to the product, as in
+    /// The line's subject: `run`, `noted`, `skipped`, or the change of the product, as in
     /// [`ProductDifference`](super::ProductDifference).
     pub action: String,
-    /// What happened.
+    /// The message.
     pub message: String,
 }
 
@@ -117,7 +117,7 @@ impl From<&bss_model::RunLogLine> for ServicesRunLogLine {
 }
 
 impl ServicesRunLogLine {
-    /// The line of what a run did to a product, at a time in milliseconds.
+    /// The line about the difference that a run made to a product, at a time in milliseconds.
     pub fn of_difference(difference: &ProductDifference, at_ms: i64) -> Self {
         Self {
             at_ms,

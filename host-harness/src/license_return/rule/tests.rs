@@ -32,7 +32,7 @@ fn returned() -> License {
     license(LicenseTokenStatus::ReturnAccepted, ReturnStatus::Successful)
 }
 
-/// Another license, and statuses that can't both be.
+/// Answers that contradict the license asked for: another license, and statuses that can't both be.
 fn contradictions() -> [License; 4] {
     let mut other = returned();
     other.license_token_id = "k-2".to_owned();
@@ -73,7 +73,7 @@ fn not_entered() -> CallError {
     CallError::Setup(wasmtime::Error::msg("no memory"))
 }
 
-/// What a look-up leaves unsettled: the code of its problem, and the pause that the vendor asks for.
+/// The code of the problem that a look-up leaves unsettled, and the pause that the vendor asks for.
 fn unknown(next: Next) -> (String, Option<Duration>) {
     match next {
         Next::End(Verdict {
