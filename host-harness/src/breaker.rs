@@ -66,9 +66,11 @@ impl Breakers {
             }
             VendorSignal::Silent => {
                 breaker.silent = breaker.silent.saturating_add(1);
-                // Attempts that were under way when the rest began say nothing new.
-                let is_news = breaker.rest.as_ref().is_none_or(|rest| rest.probing);
-                if breaker.silent >= SILENT_MAX && is_news {
+                // Attempts that were under way when the rest began say nothing new. A probe does, however few were silent before the
+                // vendor asked for the rest: without another rest, the instance would be left alone for good.
+                let was_probed = breaker.rest.as_ref().is_some_and(|rest| rest.probing);
+                let is_too_much = breaker.rest.is_none() && breaker.silent >= SILENT_MAX;
+                if was_probed || is_too_much {
                     let last = breaker.rest.as_ref().and_then(|rest| rest.length);
                     let length = last.map_or(FIRST_REST, |last| (last * 2).min(LONGEST_REST));
                     tracing::warn!(%instance, rest_s = length.as_secs(), "no attempt of this instance brings an answer; it is left alone");
@@ -134,6 +136,21 @@ mod tests {
             breakers.note(INSTANCE, VendorSignal::Silent, now);
         }
         breakers
+    }
+
+    #[test]
+    fn a_vendor_that_asked_to_be_left_alone_and_is_silent_then_is_asked_again_later() {
+        let now = Instant::now();
+        let mut breakers = Breakers::default();
+        let asked_for = Duration::from_secs(30);
+        breakers.note(INSTANCE, VendorSignal::LeaveAlone(asked_for), now);
+        let over = now + asked_for;
+        assert_eq!(breakers.to_probe(over), [INSTANCE]);
+        breakers.probing(INSTANCE);
+        breakers.note(INSTANCE, VendorSignal::Silent, over);
+        assert_eq!(breakers.resting(), [INSTANCE]);
+        assert!(breakers.to_probe(over).is_empty());
+        assert_eq!(breakers.to_probe(over + FIRST_REST), [INSTANCE]);
     }
 
     #[test]
