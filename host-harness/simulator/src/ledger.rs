@@ -153,6 +153,9 @@ impl Ledger {
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(BUSY_MAX);
         let writer = SqlitePoolOptions::new()
+            // As in the record: sqlx 0.9 can loop without end while it looks for old connections.
+            .idle_timeout(None)
+            .max_lifetime(None)
             .max_connections(1)
             .connect_with(options.clone())
             .await?;
@@ -160,6 +163,9 @@ impl Ledger {
             .execute(&writer)
             .await?;
         let readers = SqlitePoolOptions::new()
+            // As in the record: sqlx 0.9 can loop without end while it looks for old connections.
+            .idle_timeout(None)
+            .max_lifetime(None)
             .max_connections(READERS_MAX)
             .connect_with(options.read_only(true))
             .await?;
