@@ -6,24 +6,29 @@ mod bench;
 mod certificates;
 mod commands;
 mod demo;
+mod exit_status;
 mod failure;
+mod input;
 mod instances;
+mod interruption;
 mod invoices;
 mod mail;
 mod orders;
+mod output;
 mod pages;
 mod pfx;
 mod prerequisites;
 mod products;
+mod progress;
 mod replay;
 mod returns;
 mod services;
 mod show;
+mod simulator;
 mod trace;
 mod worker;
 
 use std::io::IsTerminal as _;
-use std::process::ExitCode;
 
 use clap::Parser;
 use clap::error::ErrorKind;
@@ -34,31 +39,8 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use self::args::Arguments;
+use self::exit_status::ExitStatus;
 use self::failure::Failure;
-
-/// The end of a command, as its exit code says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ExitStatus {
-    /// 0: what was asked is done.
-    Done,
-    /// 1: the command was refused. Nothing was changed, but for attempts that are on record.
-    Refused,
-    /// 2: the command line was not understood.
-    Usage,
-    /// 3: there was no answer, or none that settles what was asked.
-    NoAnswer,
-}
-
-impl From<ExitStatus> for ExitCode {
-    fn from(status: ExitStatus) -> Self {
-        ExitCode::from(match status {
-            ExitStatus::Done => 0,
-            ExitStatus::Refused => 1,
-            ExitStatus::Usage => 2,
-            ExitStatus::NoAnswer => 3,
-        })
-    }
-}
 
 /// Runs one command line, the program's name first.
 pub(crate) async fn run(command_line: impl IntoIterator<Item = std::ffi::OsString>) -> ExitStatus {

@@ -6,14 +6,86 @@ use bss_model::clock::now_ms;
 use bss_model::{
     Advice, Asset, AssetFilter, ErrorKind, LicenseSecrets, SortOrder, SyncStatus, overdue_since_ms,
 };
+use clap::{Args, Subcommand};
 use host_harness::Host;
 use host_harness::view::{self, Keys};
 use uuid::Uuid;
 
-use super::args::{AssetCommand, ListAssets};
-use super::commands::{Outcome, listener, operator};
-use super::failure::Failure;
-use super::{ExitStatus, pages, returns, show};
+use super::exit_status::ExitStatus;
+use super::failure::{Failure, Outcome};
+use super::input::operator;
+use super::progress::listener;
+use super::returns::{self, ReturnCommand};
+use super::{output, pages, show};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum AssetCommand {
+    /// Show licenses
+    List(ListAssets),
+    /// Show one license, with all that is known of it
+    Show {
+        /// The asset
+        asset: Uuid,
+        /// Show its product key and activation link whole
+        #[arg(long)]
+        show_keys: bool,
+    },
+    /// Show every attempt at buying a license: when, with what outcome, and by which correlation id
+    History {
+        /// The asset
+        asset: Uuid,
+    },
+    /// Try again what failed or waits; what an earlier attempt may have bought is looked up first
+    Retry {
+        /// The asset
+        asset: Uuid,
+    },
+    #[command(flatten)]
+    Return(ReturnCommand),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ListAssets {
+    /// Only those of an instance
+    #[arg(long, value_name = "NAME")]
+    pub(super) instance: Option<String>,
+    /// Only those of an order
+    #[arg(long, value_name = "ID")]
+    pub(super) order: Option<Uuid>,
+    /// Only those of a customer
+    #[arg(long, value_name = "ID")]
+    pub(super) customer: Option<String>,
+    /// Only those with this provisioning sync status
+    #[arg(long, value_name = "STATUS")]
+    pub(super) sync_status: Option<Sync>,
+    /// Only those whose purchase has been open for longer than two hours
+    #[arg(long)]
+    pub(super) overdue: bool,
+    /// Show product keys and activation links whole
+    #[arg(long)]
+    pub(super) show_keys: bool,
+}
+
+/// A provisioning sync status, as it is typed in.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(super) enum Sync {
+    /// Not bought yet, or nobody knows
+    Unsynchronised,
+    /// Bought
+    Synchronized,
+    /// Definitely not bought
+    Failed,
+}
+
+impl From<Sync> for SyncStatus {
+    fn from(typed: Sync) -> Self {
+        match typed {
+            Sync::Unsynchronised => Self::Unsynchronised,
+            Sync::Synchronized => Self::Synchronized,
+            Sync::Failed => Self::Failed,
+        }
+    }
+}
 
 pub(super) async fn run(host: &Host, command: AssetCommand, json: bool) -> Outcome {
     match command {
@@ -67,9 +139,9 @@ pub(super) async fn secrets(
 
 /// Shows assets, with the secrets of those that are to be shown whole.
 pub(super) fn show_assets(assets: &[Asset], secrets: &BTreeMap<Uuid, LicenseSecrets>) {
-    show::line(show::asset_table(assets, secrets, show::Ids::Whole).to_string());
+    output::line(show::asset_table(assets, secrets, show::Ids::Whole).to_string());
     for reason in show::asset_reasons(assets) {
-        show::note(reason);
+        output::note(reason);
     }
 }
 
@@ -123,9 +195,9 @@ async fn show(host: &Host, asset_id: Uuid, keys: Keys, json: bool) -> Outcome {
     ] {
         table.add_row([field.to_owned(), shown]);
     }
-    show::line(table.to_string());
+    output::line(table.to_string());
     for reason in show::asset_reasons(std::slice::from_ref(&asset)) {
-        show::note(reason);
+        output::note(reason);
     }
     Ok(ExitStatus::Done)
 }
@@ -167,7 +239,7 @@ async fn history(host: &Host, asset_id: Uuid, json: bool) -> Outcome {
                 .unwrap_or_default(),
         ]);
     }
-    show::line(table.to_string());
+    output::line(table.to_string());
     Ok(ExitStatus::Done)
 }
 

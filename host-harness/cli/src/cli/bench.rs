@@ -4,20 +4,20 @@ mod calls;
 mod measured;
 mod orders;
 mod plot;
+mod program;
 mod services;
 mod upstream;
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use bss_bench::BenchError;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::commands::Outcome;
-use super::failure::machine_failure;
-use super::{ExitStatus, show};
+use super::exit_status::ExitStatus;
+use super::failure::{Outcome, machine_failure};
+use super::output;
 use calls::CallsArguments;
 use measured::{Machine, build};
 
@@ -153,7 +153,7 @@ pub(super) async fn run(data_dir: &Path, plugin: &Path, arguments: &BenchArgumen
         draw(&figures, file).map_err(machine_failure)?;
     }
     if json {
-        show::line(figures.to_string());
+        output::line(figures.to_string());
     }
     Ok(ExitStatus::Done)
 }
@@ -166,7 +166,7 @@ fn draw(figures: &Value, file: &Path) -> Result<(), BenchError> {
 
 fn warn_of_debug() {
     if cfg!(debug_assertions) {
-        show::note("warning: this program is a debug build; only figures of a release build say anything");
+        output::note("warning: this program is a debug build; only figures of a release build say anything");
     }
 }
 
@@ -216,13 +216,4 @@ async fn calls(plugin: &Path, arguments: &CallsArguments, json: bool) -> Result<
         figures.show();
     }
     value(&figures.report())
-}
-
-/// A command that runs this program once more, beside this process.
-fn this_program(arguments: &[&str]) -> Result<Command, BenchError> {
-    let program: PathBuf = std::env::current_exe()
-        .map_err(|error| BenchError::unusable(format!("this program can't be found: {error}")))?;
-    let mut command = Command::new(program);
-    command.args(arguments);
-    Ok(command)
 }

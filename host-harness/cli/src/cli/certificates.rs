@@ -1,14 +1,49 @@
 //! `bss-host certificate`: what is installed, until when, and for whom.
 
-use bss_keys::InstalledCertificate;
+use std::path::{Path, PathBuf};
+
+use bss_keys::{InstalledCertificate, PfxCode};
+use bss_model::clock::now_ms;
 use bss_model::{Advice, ErrorKind, Thumbprint};
+use clap::Subcommand;
 use host_harness::Host;
 use host_harness::view::{Certificate, RemovedCertificate};
 
-use super::args::CertificateCommand;
-use super::commands::{Outcome, now_ms, operator};
-use super::failure::Failure;
-use super::{ExitStatus, show};
+use super::exit_status::ExitStatus;
+use super::failure::{Failure, Outcome};
+use super::input::{operator, read_pfx};
+use super::{output, show};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum CertificateCommand {
+    /// Install a certificate and its private key from a PFX file
+    Import {
+        /// The PFX file
+        pfx: PathBuf,
+        /// A file whose first line is the PFX's code; `-` is the standard input. Without it, the code is
+        /// taken from the environment variable BSS_PFX_CODE, and is empty if that is not set
+        #[arg(long, value_name = "FILE")]
+        code_file: Option<PathBuf>,
+    },
+    /// Show the installed certificates, those that expire first at the top
+    List,
+    /// Show one certificate
+    Show {
+        /// Its thumbprint
+        thumbprint: Thumbprint,
+    },
+    /// Forget a certificate and its private key; refused while an instance uses it
+    Remove {
+        /// Its thumbprint
+        thumbprint: Thumbprint,
+    },
+    /// Show the certificates that have expired or will soon; exits with 0 whether there are any or not
+    Expiring {
+        /// How soon
+        #[arg(long, default_value_t = 30, value_name = "N")]
+        days: u32,
+    },
+}
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 
@@ -59,7 +94,7 @@ async fn list(host: &Host, wanted: impl Fn(&InstalledCertificate) -> bool, json:
             certificate.unusable_because.unwrap_or_default(),
         ]);
     }
-    show::line(table.to_string());
+    output::line(table.to_string());
     Ok(ExitStatus::Done)
 }
 
@@ -96,7 +131,7 @@ async fn show_one(host: &Host, thumbprint: &Thumbprint, json: bool) -> Outcome {
     ] {
         table.add_row([name.to_owned(), value]);
     }
-    show::line(table.to_string());
+    output::line(table.to_string());
     Ok(ExitStatus::Done)
 }
 
@@ -109,7 +144,7 @@ async fn remove(host: &Host, thumbprint: &Thumbprint, json: bool) -> Outcome {
         let thumbprint = thumbprint.to_string();
         show::json(&RemovedCertificate { thumbprint })?;
     } else {
-        show::line(format!("removed {thumbprint}, and its private key"));
+        output::line(format!("removed {thumbprint}, and its private key"));
     }
     Ok(ExitStatus::Done)
 }
@@ -120,4 +155,25 @@ fn chain(certificate: &Certificate) -> &'static str {
     } else {
         "not complete"
     }
+}
+
+pub(super) async fn import(host: &Host, file: &Path, code: &PfxCode, json: bool) -> Outcome {
+    let bytes = read_pfx(file)?;
+    let certificate = host
+        .record()
+        .certificates()
+        .import(&bytes, code, &operator())
+        .await?;
+    if json {
+        let view = host.certificate_view(&certificate).await;
+        show::json(&view?)?;
+    } else {
+        output::line(format!(
+            "installed {}\n  {}\n  valid until {}",
+            certificate.thumbprint,
+            certificate.subject,
+            show::time(certificate.not_after_ms)
+        ));
+    }
+    Ok(ExitStatus::Done)
 }

@@ -11,17 +11,26 @@ use bss_model::{
     NewLine, Page, Party, Price, Product, ProductFilter, Reach, Thumbprint,
 };
 use bss_simulator::{CertificateRequest, Details, LedgerEntry, Simulator, SimulatorOptions};
+use clap::Args;
 use host_harness::{Host, InstanceForm, OrderRequest, view};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::args::DemoArguments;
-use super::commands::listener;
+use super::exit_status::ExitStatus;
 use super::failure::{Failure, machine_failure};
 use super::pfx::{self, Maker};
+use super::progress::listener;
 use super::services::{run_line, run_view};
 use super::show::{self, Ids};
-use super::{ExitStatus, assets};
+use super::simulator::start_simulator;
+use super::{assets, output};
+
+#[derive(Debug, Args)]
+pub(super) struct DemoArguments {
+    /// Show product keys and activation links whole
+    #[arg(long)]
+    pub(super) show_keys: bool,
+}
 
 /// The demo's instance.
 const INSTANCE: &str = "contoso-esd-de";
@@ -95,13 +104,6 @@ struct DemoResult {
     services_run: view::ServicesRun,
     assets: Vec<view::Asset>,
     server: ServerSeen,
-}
-
-/// Starts a simulator.
-pub(super) async fn start_simulator(options: SimulatorOptions) -> anyhow::Result<Simulator> {
-    Simulator::start(options)
-        .await
-        .context("the simulator does not start")
 }
 
 async fn import(
@@ -412,9 +414,9 @@ impl Steps {
 
     fn say(&self, text: &str) {
         if self.json {
-            show::note(text)
+            output::note(text)
         } else {
-            show::line(text)
+            output::line(text)
         }
     }
 }

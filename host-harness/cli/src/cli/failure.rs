@@ -7,7 +7,8 @@ use bss_model::{Advice, Diagnose, ErrorKind, with_causes};
 use host_harness::view::{Form, Problem};
 use serde::Serialize;
 
-use super::{ExitStatus, show};
+use super::exit_status::ExitStatus;
+use super::output;
 
 impl From<ErrorKind> for ExitStatus {
     fn from(kind: ErrorKind) -> Self {
@@ -235,9 +236,9 @@ impl Failure {
 
     /// Tells a person on the standard error, and a program on the standard output too.
     pub(super) fn show(&self, json: bool) {
-        show::note(self.text());
+        output::note(self.text());
         if json && let Ok(line) = serde_json::to_string(&ErrorLine { error: self.view() }) {
-            show::line(line);
+            output::line(line);
         }
     }
 
@@ -343,6 +344,8 @@ fn problem_view(FormProblem { field, problem }: &FormProblem) -> ProblemView<'_>
         correlation_id: &problem.correlation_id,
     }
 }
+
+pub(super) type Outcome = Result<ExitStatus, Failure>;
 
 #[cfg(test)]
 mod tests {

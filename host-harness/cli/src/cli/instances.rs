@@ -1,12 +1,81 @@
 //! `bss-host instance` once an instance exists: its history, its connection, its certificate's successor.
 
-use bss_model::{ErrorKind, SortOrder, Thumbprint};
-use host_harness::view::{CertificateRotation, ConnectionCheck, Problem, SettingsVersion, Step, StepResult};
-use host_harness::{Host, RotateError};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 
-use super::commands::{Outcome, listener, operator};
-use super::failure::Failure;
-use super::{ExitStatus, pages, show};
+use bss_model::{ErrorKind, NewInstance, Reach, SortOrder, Thumbprint};
+use clap::{Args, Subcommand};
+use host_harness::view::{
+    self, CertificateRotation, ConnectionCheck, Problem, SettingsVersion, Step, StepResult,
+};
+use host_harness::{Host, RotateError};
+use ipnet::IpNet;
+
+use super::exit_status::ExitStatus;
+use super::failure::{Failure, Outcome, unreadable};
+use super::input::{key_value, operator};
+use super::progress::listener;
+use super::{output, pages, show};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum InstanceCommand {
+    /// Create an instance; its form comes next
+    Create(CreateInstance),
+    /// Fill in the form: once with the credentials, then with certificate, country and language
+    Configure {
+        /// The instance
+        name: String,
+        /// A field and its value, as in `--set client-id=...`; may be repeated. None: show the form
+        #[arg(long, value_name = "FIELD=VALUE", value_parser = key_value)]
+        set: Vec<(String, String)>,
+        /// Change nothing if somebody has saved since this version, which `instance show` tells
+        #[arg(long, value_name = "VERSION", requires = "set")]
+        based_on: Option<i64>,
+    },
+    /// Show one instance and its form
+    Show {
+        /// The instance
+        name: String,
+    },
+    /// Show every save of an instance's settings: who, when, and what it changed
+    History {
+        /// The instance
+        name: String,
+    },
+    /// Go the way to the vendor step by step; exits with 0 if all steps pass, 1 if one fails, 3 if it could not be run
+    Check {
+        /// The instance
+        name: String,
+    },
+    /// Replace the certificate of an instance in use, once the connection has been checked with the new one
+    RotateCertificate {
+        /// The instance
+        name: String,
+        /// The thumbprint of the new certificate, which is installed already
+        #[arg(long, value_name = "THUMBPRINT")]
+        to: Thumbprint,
+    },
+    /// Show all instances
+    List,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CreateInstance {
+    /// Its name on this host
+    pub(super) name: String,
+    /// The currency it sells in, ISO 4217
+    #[arg(long, value_name = "CODE")]
+    pub(super) currency: String,
+    /// An option of the plugin beside its form, as in `--option login-authority=localhost:8443`
+    #[arg(long, value_name = "NAME=VALUE", value_parser = key_value)]
+    pub(super) option: Vec<(String, String)>,
+    /// Trust servers by the certificate authorities in this PEM file, instead of the system's
+    #[arg(long, value_name = "FILE")]
+    pub(super) trust: Option<PathBuf>,
+    /// A network that may be reached although it is not public, as in `--allow-network 127.0.0.0/8`
+    #[arg(long, value_name = "CIDR")]
+    pub(super) allow_network: Vec<IpNet>,
+}
 
 /// Shows every save of an instance's settings: who, when, and what it changed.
 pub(super) async fn history(host: &Host, name: &str, json: bool) -> Outcome {
@@ -42,7 +111,7 @@ pub(super) async fn history(host: &Host, name: &str, json: bool) -> Outcome {
             table.add_row(row(field, &value(&change.old), &value(&change.new)));
         }
     }
-    show::line(table.to_string());
+    output::line(table.to_string());
     Ok(ExitStatus::Done)
 }
 
@@ -67,8 +136,8 @@ pub(super) async fn rotate_certificate(host: &Host, name: &str, to: Thumbprint, 
     if json {
         show::json(&rotation)?;
     } else {
-        show::line(step_table(&rotation.steps).to_string());
-        show::line(format!(
+        output::line(step_table(&rotation.steps).to_string());
+        output::line(format!(
             "instance `{name}`, version {}, now uses {to}\nthe former one, {}, stays installed until `certificate remove`",
             rotation.instance.version,
             rotation.former_certificate_thumbprint.unwrap_or_default()
@@ -105,7 +174,7 @@ fn show_check(check: &ConnectionCheck, json: bool) -> Result<(), Failure> {
     if json {
         return show::json(check);
     }
-    show::line(step_table(&check.steps).to_string());
+    output::line(step_table(&check.steps).to_string());
     Ok(())
 }
 
@@ -120,4 +189,101 @@ fn step_table(steps: &[Step]) -> comfy_table::Table {
         table.add_row([step.name.as_str(), result, &time]);
     }
     table
+}
+
+pub(super) async fn create_instance(host: &Host, create: CreateInstance, json: bool) -> Outcome {
+    let trusted_authorities_pem =
+        match &create.trust {
+            None => None,
+            Some(path) => Some(std::fs::read_to_string(path).map_err(|error| {
+                unreadable(&format!("`{}`", path.display()), &error).hint("give a PEM file")
+            })?),
+        };
+    let instance = host
+        .record()
+        .create_instance(
+            NewInstance {
+                name: create.name,
+                currency: create.currency,
+                options: create.option.into_iter().collect(),
+                reach: Reach {
+                    trusted_authorities_pem,
+                    allowed_networks: create.allow_network,
+                },
+            },
+            &operator(),
+        )
+        .await?;
+    if json {
+        show::json(&view::Instance::from(&instance))?;
+    } else {
+        output::line(format!(
+            "instance `{}` is created\nnext: bss-host instance configure {} --set FIELD=VALUE ...",
+            instance.name, instance.name
+        ));
+    }
+    Ok(ExitStatus::Done)
+}
+
+pub(super) async fn configure(
+    host: &Host,
+    name: &str,
+    set: Vec<(String, String)>,
+    based_on: Option<i64>,
+    json: bool,
+) -> Outcome {
+    let typed: BTreeMap<String, String> = set.into_iter().collect();
+    let changes = !typed.is_empty();
+    let shown = match based_on {
+        Some(version) => host.configure_version(name, version, &typed, &operator()).await,
+        None if changes => host.configure(name, &typed, &operator()).await,
+        None => host.form(name).await,
+    };
+    let shown = view::InstanceForm::from(&shown?);
+    if json {
+        show::json(&shown)?;
+    } else {
+        show_form(&shown);
+    }
+    if !changes || shown.saved {
+        return Ok(ExitStatus::Done);
+    }
+    Err(Failure::form(&shown.form))
+}
+
+pub(super) fn show_form(shown: &view::InstanceForm) {
+    output::line(show::form_table(&shown.form).to_string());
+    output::line(format!(
+        "instance `{}`, version {}: {}",
+        shown.instance.name, shown.instance.version, shown.instance.state
+    ));
+    for authority in &shown.instance.authorities {
+        let how = if authority.client_certificate {
+            "with the certificate"
+        } else {
+            "without a certificate"
+        };
+        output::line(format!("  reaches {} {how}", authority.name));
+    }
+}
+
+pub(super) async fn instances(host: &Host, json: bool) -> Outcome {
+    let instances = host.record().instances().await?;
+    let views: Vec<_> = instances.iter().map(view::Instance::from).collect();
+    if json {
+        show::json(&views)?;
+        return Ok(ExitStatus::Done);
+    }
+    let mut table = show::table(&["Instance", "State", "Currency", "Certificate"]);
+    for instance in &views {
+        let thumbprint = instance.certificate_thumbprint.as_deref();
+        table.add_row([
+            instance.name.as_str(),
+            &instance.state,
+            &instance.currency,
+            thumbprint.unwrap_or_default(),
+        ]);
+    }
+    output::line(table.to_string());
+    Ok(ExitStatus::Done)
 }

@@ -5,9 +5,9 @@ use clap::Subcommand;
 use host_harness::Host;
 use uuid::Uuid;
 
-use super::commands::Outcome;
-use super::failure::Failure;
-use super::{ExitStatus, pages, show};
+use super::exit_status::ExitStatus;
+use super::failure::{Failure, Outcome};
+use super::{output, pages, show};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum InvoiceCommand {
@@ -67,7 +67,7 @@ async fn list(host: &Host, instance: Option<String>, json: bool) -> Outcome {
             credits_of(invoice).len().to_string(),
         ]);
     }
-    show::line(table.to_string());
+    output::line(table.to_string());
     Ok(ExitStatus::Done)
 }
 
@@ -86,7 +86,7 @@ async fn show_one(host: &Host, order: Uuid, json: bool) -> Outcome {
         views?.iter().try_for_each(show::json)?;
         return Ok(ExitStatus::Done);
     }
-    show::line(format!(
+    output::line(format!(
         "invoice {} of order {order}, issued {}",
         invoice.number,
         show::time(invoice.issued_at_ms)
@@ -105,8 +105,8 @@ async fn show_one(host: &Host, order: Uuid, json: bool) -> Outcome {
             }),
         ]);
     }
-    show::line(table.to_string());
-    show::line(format!("total {}", total(&invoice)));
+    output::line(table.to_string());
+    output::line(format!("total {}", total(&invoice)));
     Ok(ExitStatus::Done)
 }
 

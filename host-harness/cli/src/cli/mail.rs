@@ -13,9 +13,10 @@ use host_harness::view::{self, DueMails, TemplateFiles};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use super::commands::{Outcome, operator};
-use super::failure::{Failure, machine_failure, unreadable, words};
-use super::{ExitStatus, pages, show};
+use super::exit_status::ExitStatus;
+use super::failure::{Failure, Outcome, machine_failure, unreadable, words};
+use super::input::operator;
+use super::{output, pages, show};
 
 /// The environment variable with the password for the mail server.
 const PASSWORD_VARIABLE: &str = "BSS_SMTP_PASSWORD";
@@ -137,7 +138,7 @@ async fn configure(host: &Host, given: ConfigureMail, json: bool) -> Outcome {
         show::json(&view::MailSettings::from(&settings))?;
     } else {
         show_rows(&settings);
-        show::line("next: bss-host mail test ADDRESS");
+        output::line("next: bss-host mail test ADDRESS");
     }
     Ok(ExitStatus::Done)
 }
@@ -239,7 +240,7 @@ fn show_rows(settings: &MailSettings) {
     let templates = settings.templates.as_ref();
     let templates = templates.map_or_else(|| "(built in)".to_owned(), |path| path.display().to_string());
     table.add_row(["Templates", &templates]);
-    show::line(table.to_string());
+    output::line(table.to_string());
 }
 
 fn protection(protection: SmtpProtection) -> &'static str {
@@ -276,18 +277,18 @@ async fn list(host: &Host, filter: MailFilter, json: bool) -> Outcome {
                 problem.map_or_else(String::new, |problem| problem.message.clone()),
             ]);
         }
-        show::line(table.to_string());
+        output::line(table.to_string());
     }
     let count = |state| mails.iter().filter(|mail| mail.state == state).count();
     let (pending, failed) = (count(MailState::Pending), count(MailState::Failed));
     if pending > 0 && host.record().mail_settings().await?.is_none() {
-        show::note(format!(
+        output::note(format!(
             "{pending} to be sent, but this host has no mail settings\nhint: {}",
             words(&Advice::ConfigureMail)
         ));
     }
     if failed > 0 {
-        show::note(format!(
+        output::note(format!(
             "{failed} refused for good\nhint: `mail retry` sends them again, once the reason is gone"
         ));
     }
@@ -305,7 +306,7 @@ async fn retry(host: &Host, mail: Option<Uuid>, json: bool) -> Outcome {
     if json {
         show::json(&DueMails { due })?;
     } else {
-        show::line(format!("{due} due now; `bss-host run` sends them"));
+        output::line(format!("{due} due now; `bss-host run` sends them"));
     }
     Ok(ExitStatus::Done)
 }
@@ -316,9 +317,9 @@ fn templates(directory: &Path, json: bool) -> Outcome {
         show::json(&TemplateFiles { files })?;
     } else {
         for file in &files {
-            show::line(file.display().to_string());
+            output::line(file.display().to_string());
         }
-        show::line(format!(
+        output::line(format!(
             "next: edit them, and use them with `bss-host mail configure --templates {} ...`",
             directory.display()
         ));
@@ -331,7 +332,7 @@ async fn test(host: &Host, contact: &Contact, json: bool) -> Outcome {
     if json {
         show::json(&view::Contact::from(contact))?;
     } else {
-        show::line(format!("a test mail to {} was handed over", contact.email));
+        output::line(format!("a test mail to {} was handed over", contact.email));
     }
     Ok(ExitStatus::Done)
 }

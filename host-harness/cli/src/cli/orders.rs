@@ -3,15 +3,69 @@
 use std::collections::BTreeMap;
 
 use bss_model::{Advice, AssetFilter, Contact, ErrorKind, NewLine, Party, Settlement, SortOrder, settlement};
+use clap::{Args, Subcommand};
 use host_harness::view::{Keys, OrderCheck};
 use host_harness::{Host, OrderRequest, PlaceError};
 use uuid::Uuid;
 
-use super::args::{OrderCommand, PlaceOrder};
 use super::assets::show_assets;
-use super::commands::{Outcome, listener, operator};
-use super::failure::Failure;
-use super::{ExitStatus, pages, show};
+use super::exit_status::ExitStatus;
+use super::failure::{Failure, Outcome};
+use super::input::operator;
+use super::progress::listener;
+use super::{output, pages, show};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum OrderCommand {
+    /// Order licenses: each unit becomes a line, an asset and a license of its own
+    Place(Box<PlaceOrder>),
+    /// Go on with an order whose licenses are not all settled; looks up before it buys
+    Resume {
+        /// The order
+        order: Uuid,
+    },
+    /// Show an order and its licenses
+    Show {
+        /// The order
+        order: Uuid,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PlaceOrder {
+    /// The instance
+    pub(super) instance: String,
+    /// A product's code; may be repeated
+    #[arg(long, required = true, value_name = "CODE")]
+    pub(super) offer: Vec<String>,
+    /// How many of the offer before it; 1 where no quantity is given at all
+    #[arg(long, value_name = "N")]
+    pub(super) quantity: Vec<u32>,
+    /// The platform's name for the customer who gets the licenses
+    #[arg(long, value_name = "ID")]
+    pub(super) customer: String,
+    /// The customer's name
+    #[arg(long, value_name = "NAME")]
+    pub(super) customer_name: String,
+    /// The customer's country, ISO 3166-1 alpha-2
+    #[arg(long, value_name = "CODE")]
+    pub(super) customer_country: String,
+    /// Where the customer's licenses are mailed to
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) customer_email: String,
+    /// The language that the customer is written to in, BCP 47
+    #[arg(long, value_name = "LANGUAGE", default_value = "en")]
+    pub(super) customer_language: String,
+    /// Make a repeated command answer with the first one's order instead of a second one
+    #[arg(long, value_name = "KEY")]
+    pub(super) idempotency_key: Option<String>,
+    /// Buy the licenses now and wait for them, instead of leaving them to `bss-host run`
+    #[arg(long, conflicts_with = "check_only")]
+    pub(super) wait: bool,
+    /// Check everything, here and in the plugin, and order nothing
+    #[arg(long)]
+    pub(super) check_only: bool,
+}
 
 pub(super) async fn run(host: &Host, command: OrderCommand, json: bool) -> Outcome {
     match command {
@@ -20,7 +74,7 @@ pub(super) async fn run(host: &Host, command: OrderCommand, json: bool) -> Outco
         OrderCommand::Show { order } => {
             let settlement = show_order(host, order, json).await?;
             if settlement == Settlement::Open && !json {
-                show::note(
+                output::note(
                     "not every license is bought yet; `bss-host run`, or `order resume`, goes on with it",
                 );
             }
@@ -50,14 +104,14 @@ async fn place(host: &Host, place: PlaceOrder, json: bool) -> Outcome {
         if json {
             show::json(&OrderCheck { valid: true })?;
         } else {
-            show::line("the order could be placed; nothing was ordered");
+            output::line("the order could be placed; nothing was ordered");
         }
         return Ok(ExitStatus::Done);
     }
     let order = host.place_order(&place.instance, request, &operator()).await?;
     if place.wait {
         // The order's id is shown before anything can interrupt the purchase.
-        show::note(format!("order {} is placed", order.id));
+        output::note(format!("order {} is placed", order.id));
         // The order stands, whatever fails from here on: it must not be placed again.
         let not_gone_on = |error: PlaceError| {
             let placed = format!("order {} is placed, and can't be gone on with now", order.id);
@@ -68,7 +122,7 @@ async fn place(host: &Host, place: PlaceOrder, json: bool) -> Outcome {
         return settled(host, order.id, json).await;
     }
     show_order(host, order.id, json).await?;
-    show::note(format!(
+    output::note(format!(
         "`bss-host run` buys the licenses in the background; `bss-host order resume {}` does it now",
         order.id
     ));
@@ -138,7 +192,7 @@ async fn show_order(host: &Host, order_id: Uuid, json: bool) -> Result<Settlemen
         let view = host.order_view(&order, &assets, Keys::Masked).await;
         show::json(&view?)?;
     } else {
-        show::line(format!(
+        output::line(format!(
             "order {order_id} of {} ({}), placed {}",
             order.customer.name,
             order.customer.id,

@@ -1,15 +1,47 @@
 //! The command `prerequisites`: what was found, as a table or JSON, and whether it will do.
 
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bss_keys::PfxCode;
 use bss_model::ErrorKind;
-use host_harness::prerequisites::{DnsQuestions, Prerequisites, Verdict, check};
+use clap::Args;
+use clap::builder::{PossibleValuesParser, RangedU64ValueParser, TypedValueParser};
+use host_harness::prerequisites::{
+    DNS_TIMEOUT, DnsQuestions, Hostname, Prerequisites, Region, Verdict, check,
+};
 use host_harness::view;
 
-use super::args::PrerequisitesArguments;
-use super::failure::Failure;
-use super::{ExitStatus, show};
+use super::exit_status::ExitStatus;
+use super::failure::{Failure, parsed};
+use super::{output, show};
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit codes: 0 all three passed, 1 one failed, 3 none failed but one is not known, 2 usage."
+)]
+pub(super) struct PrerequisitesArguments {
+    /// The PFX file
+    #[arg(long, value_name = "FILE")]
+    pub(super) pfx: PathBuf,
+    /// A file whose first line is the PFX's code; `-` is the standard input. Without it, the code is
+    /// taken from the environment variable BSS_PFX_CODE, and is empty if that is not set
+    #[arg(long, value_name = "FILE")]
+    pub(super) code_file: Option<PathBuf>,
+    /// The fully qualified hostname, as in `esd.mydomain.com`
+    #[arg(long, value_name = "NAME", value_parser = parsed::<Hostname>)]
+    pub(super) hostname: Hostname,
+    /// Where the platform runs for the customer
+    #[arg(long, value_name = "REGION", value_parser = PossibleValuesParser::new(Region::ALL.map(Region::name)).try_map(|name| name.parse::<Region>()))]
+    pub(super) region: Region,
+    /// Ask this resolver, on port 53 unless it says another, instead of the system's
+    #[arg(long, value_name = "ADDRESS[:PORT]", value_parser = resolver)]
+    pub(super) resolver: Option<SocketAddr>,
+    /// How long to ask the DNS, all in all
+    #[arg(long, value_name = "SECONDS", default_value_t = DNS_TIMEOUT.as_secs(), value_parser = RangedU64ValueParser::<u64>::new().range(1..=300))]
+    pub(super) timeout: u64,
+}
 
 /// Looks at a PFX file, a hostname and the DNS. Neither the data directory nor the plugin is touched.
 pub(super) async fn run(
@@ -34,7 +66,7 @@ pub(super) async fn run(
         for (name, point) in found.points() {
             table.add_row([title(name), point.verdict.name(), &point.found, &point.advice]);
         }
-        show::line(table.to_string());
+        output::line(table.to_string());
     }
     status(&found)
 }
@@ -68,5 +100,32 @@ fn status(found: &Prerequisites) -> Result<ExitStatus, Failure> {
             "prerequisites-unknown",
             format!("not known yet: {}", of(Verdict::Unknown)),
         )),
+    }
+}
+
+/// The port that resolvers answer on (RFC 1035 section 4.2).
+const DNS_PORT: u16 = 53;
+
+fn resolver(text: &str) -> Result<SocketAddr, String> {
+    text.parse::<SocketAddr>()
+        .or_else(|_| text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, DNS_PORT)))
+        .map_err(|_| {
+            "an IP address is needed, such as 192.0.2.53, 192.0.2.53:5353 or [2001:db8::53]:5353".to_owned()
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_resolver_is_an_address_with_or_without_a_port() {
+        let address = |text: &str| resolver(text).map(|address| address.to_string());
+        assert_eq!(address("192.0.2.53"), Ok("192.0.2.53:53".into()));
+        assert_eq!(address("192.0.2.53:5353"), Ok("192.0.2.53:5353".into()));
+        assert_eq!(address("2001:db8::53"), Ok("[2001:db8::53]:53".into()));
+        assert_eq!(address("[2001:db8::53]:5353"), Ok("[2001:db8::53]:5353".into()));
+        assert!(resolver("dns.example").is_err());
+        assert!(resolver("").is_err());
     }
 }

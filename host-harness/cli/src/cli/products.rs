@@ -8,8 +8,10 @@ use comfy_table::Table;
 use host_harness::{Host, view};
 use uuid::Uuid;
 
-use super::commands::{Outcome, operator};
-use super::{ExitStatus, show};
+use super::exit_status::ExitStatus;
+use super::failure::Outcome;
+use super::input::operator;
+use super::{output, show};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ProductCommand {
@@ -105,7 +107,7 @@ pub(super) async fn run(host: &Host, command: ProductCommand, json: bool) -> Out
     if json {
         show::json(&view::DecidedProducts::from(decided))?;
     } else {
-        show::line(decided_line(decision, decided));
+        output::line(decided_line(decision, decided));
     }
     Ok(ExitStatus::Done)
 }
@@ -138,7 +140,7 @@ async fn set_prices(host: &Host, instance: &str, codes: &[String], price: &Price
         let price = price.into();
         show::json(&view::PricedProducts { changed, price })?;
     } else {
-        show::line(format!("{} at {price}", count(changed)));
+        output::line(format!("{} at {price}", count(changed)));
     }
     Ok(ExitStatus::Done)
 }

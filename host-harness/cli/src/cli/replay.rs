@@ -8,9 +8,10 @@ use host_harness::exchange_recording::{Recorder, Recording};
 use host_harness::replay::{Difference, ReplayedCall, replay};
 use host_harness::{COMPILED_DIRECTORY, Plugin, view};
 
-use super::commands::{Outcome, listener};
-use super::failure::{Failure, machine_failure};
-use super::{ExitStatus, show};
+use super::exit_status::ExitStatus;
+use super::failure::{Failure, Outcome, machine_failure};
+use super::progress::listener;
+use super::{output, show};
 
 #[derive(Debug, Args)]
 #[command(
@@ -56,7 +57,7 @@ fn show_call(call: &ReplayedCall) {
     } else {
         "not as recorded"
     };
-    show::line(format!(
+    output::line(format!(
         "{} {}: {}, {} exchanges, {as_recorded}",
         call.function, call.call, call.outcome, call.exchanges
     ));
@@ -72,8 +73,8 @@ fn show_call(call: &ReplayedCall) {
             "" => "nothing".to_owned(),
             text => text.to_owned(),
         };
-        show::line(format!("  {place}{what}"));
-        show::line(format!("    recorded  {}", or_nothing(recorded)));
-        show::line(format!("    now       {}", or_nothing(now)));
+        output::line(format!("  {place}{what}"));
+        output::line(format!("    recorded  {}", or_nothing(recorded)));
+        output::line(format!("    now       {}", or_nothing(now)));
     }
 }

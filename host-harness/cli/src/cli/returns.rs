@@ -8,9 +8,11 @@ use clap::{Args, Subcommand};
 use host_harness::{Host, Refreshed, view};
 use uuid::Uuid;
 
-use super::commands::{Outcome, listener, operator};
-use super::failure::{Failure, words};
-use super::{ExitStatus, pages, show};
+use super::exit_status::ExitStatus;
+use super::failure::{Failure, Outcome, words};
+use super::input::operator;
+use super::progress::listener;
+use super::{output, pages, show};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ReturnCommand {
@@ -153,7 +155,7 @@ async fn ended(host: &Host, cancellation: &Cancellation, json: bool) -> Outcome 
     }
     let told = |text: String| {
         if !json {
-            show::line(text);
+            output::line(text);
         }
         Ok(ExitStatus::Done)
     };
@@ -255,9 +257,9 @@ async fn cancellations(host: &Host, asset: Option<Uuid>, open: bool, json: bool)
                 .unwrap_or_default(),
         ]);
     }
-    show::line(table.to_string());
+    output::line(table.to_string());
     for attempt in attempts.iter().flatten() {
-        show::line(attempt_line(attempt));
+        output::line(attempt_line(attempt));
     }
     Ok(ExitStatus::Done)
 }
@@ -300,7 +302,7 @@ async fn refresh_one(host: &Host, asset: Uuid, json: bool) -> Outcome {
     }
     let refreshed = answer?;
     if !json {
-        show::line(refreshed_line(&refreshed));
+        output::line(refreshed_line(&refreshed));
     }
     warn_of(&refreshed);
     Ok(ExitStatus::Done)
@@ -328,14 +330,14 @@ async fn refresh_many(host: &Host, instance: Option<String>, json: bool) -> Outc
         match answer {
             Ok(refreshed) => warn_of(&refreshed),
             Err(error) => {
-                show::note(format!("{asset}: {error}"));
+                output::note(format!("{asset}: {error}"));
                 failures.push(ExitStatus::from(error.diagnosis().kind));
             }
         }
     }
     if failures.is_empty() {
         if !json {
-            show::line(format!("{total} refreshed"));
+            output::line(format!("{total} refreshed"));
         }
         return Ok(ExitStatus::Done);
     }
@@ -359,7 +361,7 @@ fn warn_of(refreshed: &Refreshed) {
     if refreshed.returned_elsewhere {
         let asset = refreshed.asset.id;
         let hint = words(&Advice::CancelAsset { asset });
-        show::note(format!(
+        output::note(format!(
             "warning: {}\nhint: {hint}",
             show::returned_elsewhere(asset)
         ));

@@ -1,9 +1,6 @@
 //! `services …`: readings of the vendor's catalog, and what they brought.
 
-use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
 use bss_model::{
     Advice, DifferenceKind, ErrorKind, Instance, ProductDifference, ProductFilter, RunState,
@@ -11,18 +8,16 @@ use bss_model::{
 };
 use clap::{Args, Subcommand};
 use host_harness::view::{self, ServicesRunLogLine};
-use host_harness::{BegunRun, CallEvent, CallListener, CompletedRun, Host, product_type_collection};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use host_harness::{BegunRun, CompletedRun, Host, product_type_collection};
 use uuid::Uuid;
 
-use super::commands::{Outcome, listener, operator};
-use super::failure::{Failure, machine_failure};
+use super::exit_status::ExitStatus;
+use super::failure::{Failure, Outcome, machine_failure};
+use super::input::operator;
+use super::interruption::Interruption;
 use super::products::{product_table, shown};
-use super::{ExitStatus, pages, show};
-
-/// Time between two plain lines about progress, so that a log file stays readable.
-const PLAIN_LINE: Duration = Duration::from_secs(1);
+use super::progress::Progress;
+use super::{output, pages, show};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ServicesCommand {
@@ -113,38 +108,15 @@ pub(super) async fn run(host: &Host, command: ServicesCommand, json: bool) -> Ou
     }
 }
 
-/// Signals that ask the program to end. They are listened for from the start, so that none is missed between two runs.
-pub(super) struct Interruption {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Interruption {
-    pub(super) fn listen() -> Result<Self, Failure> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt()).map_err(machine_failure)?,
-            terminate: signal(SignalKind::terminate()).map_err(machine_failure)?,
-        })
-    }
-
-    /// Waits until a signal asks the program to end.
-    pub(super) async fn asked(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
-}
-
 async fn fetch(host: &Host, instance: &str, json: bool) -> Outcome {
     let mut interruption = Interruption::listen()?;
     let begun = host.begin_services_run(instance, &operator()).await?;
-    show::note(format!("run {} is in progress", begun.run));
+    output::note(format!("run {} is in progress", begun.run));
     let run = execute(host, &begun, &mut interruption).await?;
     if json {
         show::json(&run_view(host, begun.run, instance).await?)?;
     } else {
-        show::line(run_line(&run));
+        output::line(run_line(&run));
     }
     warn_of_errors(&run);
     Ok(ExitStatus::Done)
@@ -176,7 +148,7 @@ pub(super) fn interrupted(run: Uuid) -> Failure {
 
 fn warn_of_errors(run: &CompletedRun) {
     if run.state == RunState::CompletedWithErrors {
-        show::note(format!(
+        output::note(format!(
             "warning: {} left out; `bss-host services log {}` says why",
             if run.skipped == 1 {
                 "1 item was".to_owned()
@@ -206,77 +178,13 @@ pub(super) fn run_line(run: &CompletedRun) -> String {
     )
 }
 
-/// Progress of a run: a bar on a terminal, lines elsewhere, always on the standard error.
-struct Progress {
-    bar: Option<ProgressBar>,
-}
-
-impl Progress {
-    fn start() -> Self {
-        let bar = std::io::stderr().is_terminal().then(|| {
-            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-            // The template is ours and well-formed; if it were not, the default one would do.
-            if let Ok(style) = ProgressStyle::with_template("{spinner} {pos} {msg} read, {elapsed}") {
-                bar.set_style(style);
-            }
-            bar.set_message("offers");
-            bar.enable_steady_tick(Duration::from_millis(100));
-            bar
-        });
-        Self { bar }
-    }
-
-    fn listener(&self) -> CallListener {
-        let Some(bar) = self.bar.clone() else {
-            return plain_listener();
-        };
-        let others = listener();
-        Arc::new(move |event| match event {
-            CallEvent::Progress { done, total, unit } => {
-                if let Some(total) = total {
-                    bar.set_length(total);
-                    let template = "{bar:30} {pos} of {len} {msg} read, {elapsed}";
-                    if let Ok(style) = ProgressStyle::with_template(template) {
-                        bar.set_style(style);
-                    }
-                }
-                bar.set_message(unit);
-                bar.set_position(done);
-            }
-            event => bar.suspend(|| others(event)),
-        })
-    }
-
-    fn end(&self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
-    }
-}
-
-pub(super) fn plain_listener() -> CallListener {
-    let others = listener();
-    let last = Mutex::new(None::<Instant>);
-    Arc::new(move |event| match event {
-        CallEvent::Progress { done, total, unit } => {
-            let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
-            if last.is_none_or(|last| last.elapsed() >= PLAIN_LINE) {
-                *last = Some(Instant::now());
-                let total = total.map_or_else(String::new, |total| format!(" of {total}"));
-                show::note(format!("{done}{total} {unit} read"));
-            }
-        }
-        event => others(event),
-    })
-}
-
 async fn detach(host: &Host, instance: &str, json: bool) -> Outcome {
     let run = host.start_services_run(instance, &operator()).await?;
     if json {
         show::json(&run_view(host, run, instance).await?)?;
     } else {
-        show::line(run.to_string());
-        show::note("`bss-host run` takes it");
+        output::line(run.to_string());
+        output::note("`bss-host run` takes it");
     }
     Ok(ExitStatus::Done)
 }
@@ -322,7 +230,7 @@ async fn runs(host: &Host, instance: &str, json: bool) -> Outcome {
             remark(run),
         ]);
     }
-    show::line(table.to_string());
+    output::line(table.to_string());
     Ok(ExitStatus::Done)
 }
 
@@ -380,8 +288,8 @@ async fn log(host: &Host, run: Uuid, json: bool) -> Outcome {
         let time = show::time(line.at_ms);
         table.add_row([time, line.level, line.product_code, line.action, line.message]);
     }
-    show::line(table.to_string());
-    show::line(format!("run {}: {}", run.id, run.state));
+    output::line(table.to_string());
+    output::line(format!("run {}: {}", run.id, run.state));
     Ok(ExitStatus::Done)
 }
 
@@ -411,7 +319,7 @@ async fn products(host: &Host, arguments: &ProductsArguments, json: bool) -> Out
         let views = shown.iter().map(|product| product.view(&instance));
         show::json(&views.collect::<Vec<_>>())?;
     } else {
-        show::line(product_table(&shown).to_string());
+        output::line(product_table(&shown).to_string());
     }
     Ok(ExitStatus::Done)
 }
@@ -440,13 +348,13 @@ async fn export(host: &Host, instance: &str, out: Option<&Path>) -> Outcome {
     let collection = product_type_collection::of(host.record(), instance.id).await?;
     let text = serde_json::to_string_pretty(&collection).map_err(machine_failure)?;
     match out {
-        None => show::line(text),
+        None => output::line(text),
         Some(path) => {
             write_whole(path, &text).map_err(|error| {
                 let message = format!("`{}` can't be written: {error}", path.display());
                 Failure::new(ErrorKind::Invalid, "file-unwritable", message)
             })?;
-            show::note(format!("written to {}", path.display()));
+            output::note(format!("written to {}", path.display()));
         }
     }
     Ok(ExitStatus::Done)

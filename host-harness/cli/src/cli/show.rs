@@ -1,7 +1,7 @@
 //! Results as they are shown: tables for people, JSON for programs.
 
 use std::collections::BTreeMap;
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 
 use bss_model::{Advice, Asset, LicenseSecrets, Secret, is_returned_elsewhere};
 use comfy_table::{Table, presets};
@@ -10,23 +10,13 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::failure::{Failure, machine_failure, words};
-
-/// Writes a line of results to the standard output.
-pub(super) fn line(text: impl AsRef<str>) {
-    // A reader that has had enough closes the pipe; that is no failure of this program.
-    let _ = writeln!(std::io::stdout().lock(), "{}", text.as_ref());
-}
+use super::output;
 
 /// Writes what programs are shown to the standard output: one line of JSON.
 pub(super) fn json(view: &impl Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string(view).map_err(machine_failure)?;
-    line(text);
+    output::line(text);
     Ok(())
-}
-
-/// Writes a line about what is going on to the standard error.
-pub(super) fn note(text: impl AsRef<str>) {
-    let _ = writeln!(std::io::stderr().lock(), "{}", text.as_ref());
 }
 
 /// Makes a table with a header, as wide as the terminal allows.

@@ -8,9 +8,9 @@ use host_harness::Host;
 use host_harness::call_trace::{CallTrace, TraceSpan, Traces};
 use serde_json::Value;
 
-use super::commands::Outcome;
-use super::failure::{Failure, machine_failure};
-use super::{ExitStatus, show};
+use super::exit_status::ExitStatus;
+use super::failure::{Failure, Outcome, machine_failure};
+use super::{output, show};
 
 /// Calls shown where none is named: as many as fit on a screen.
 const LAST: usize = 20;
@@ -54,7 +54,7 @@ pub(super) async fn run(host: &Host, data_dir: &Path, asked: &TraceArguments, js
     }
     for (call, view) in calls.iter().zip(&views) {
         for line in lines(call, &view.instance) {
-            show::line(line);
+            output::line(line);
         }
     }
     Ok(ExitStatus::Done)
@@ -77,7 +77,7 @@ async fn last(host: &Host, calls: &[CallTrace], json: bool) -> Outcome {
             outcome(&call.root),
         ]);
     }
-    show::line(table.to_string());
+    output::line(table.to_string());
     Ok(ExitStatus::Done)
 }
 

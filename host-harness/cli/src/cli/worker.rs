@@ -7,10 +7,12 @@ use clap::Args;
 use host_harness::{ExecutedRun, Host, LINES_AT_ONCE, RunEnd, RunListener, Unfinished, WorkOptions, view};
 use uuid::Uuid;
 
-use super::commands::Outcome;
-use super::failure::Failure;
-use super::services::{Interruption, interrupted, plain_listener, run_line};
-use super::{ExitStatus, show};
+use super::exit_status::ExitStatus;
+use super::failure::{Failure, Outcome};
+use super::interruption::Interruption;
+use super::progress::plain_listener;
+use super::services::{interrupted, run_line};
+use super::{output, show};
 
 /// Sandboxes that the host has set up: more lines at once would only wait for one.
 const AT_ONCE_MAX: usize = 256;
@@ -90,7 +92,7 @@ fn show_run(executed: &ExecutedRun, json: bool) -> Result<(), Failure> {
         RunEnd::Completed(completed) => run_line(completed),
         RunEnd::Failed(_) | RunEnd::Interrupted => "failed".to_owned(),
     };
-    show::line(format!("{instance}: run {}: {how}", run.id));
+    output::line(format!("{instance}: run {}: {how}", run.id));
     Ok(())
 }
 

@@ -10,13 +10,12 @@ use bss_bench::{BenchAuthority, BenchError, CallSite, Kind, Resident, SeenByCert
 use clap::Args;
 use host_harness::Plugin;
 
-use super::super::show;
+use super::super::output;
 use super::measured::Times;
+use super::program::this_program;
 use super::upstream::UpstreamProcess;
-use figures::{Connections, Figures, Holding, Interleaved, Latency, Loading, Throughput};
+use figures::{AT_ONCE, Connections, Figures, Holding, Interleaved, Latency, Loading, Throughput};
 
-/// Purchases under way at once. As many idle connections are kept for an instance.
-pub(super) const AT_ONCE: usize = 32;
 /// Milliseconds that the distant upstream takes to answer; about what a real one does.
 const DISTANT_MS: u32 = 20;
 /// Divisor of a round's purchases where each opens its own connection: they take several times as long, and fewer show
@@ -74,23 +73,23 @@ pub(super) async fn measure(plugin: &Path, arguments: &CallsArguments) -> Result
         near,
         distant,
     };
-    show::note("measuring the loading of the plugin");
+    output::note("measuring the loading of the plugin");
     let loading = loading(plugin, arguments.rounds)?;
-    show::note("measuring purchases from memory, one by one");
+    output::note("measuring purchases from memory, one by one");
     let latency = latency(&site, arguments.requests).await?;
-    show::note(format!(
+    output::note(format!(
         "measuring {} purchases a round, {AT_ONCE} at once, {} rounds",
         arguments.requests, arguments.rounds
     ));
     let near = throughput(&site.calls, site.near[0], arguments, true).await?;
     let distant = throughput(&site.calls, site.distant, arguments, false).await?;
     let connections = connections(&mut site, arguments.requests).await?;
-    show::note(format!(
+    output::note(format!(
         "measuring {} purchases of two instances in turn",
         arguments.interleaved
     ));
     let interleaved = interleaved(&mut site, arguments.interleaved).await?;
-    show::note(format!("measuring what {} instances hold", arguments.instances));
+    output::note(format!("measuring what {} instances hold", arguments.instances));
     let holding = holding(&mut site, plugin, arguments.instances as usize).await?;
     Ok(Figures {
         requests: arguments.requests,
@@ -242,7 +241,7 @@ async fn holding(site: &mut Site, plugin: &Path, instances: usize) -> Result<Hol
 
 /// Runs a process that calls for all instances in turn, and returns what it says it holds.
 fn resident(data_dir: &Path, plugin: &Path, kind: Kind) -> Result<Resident, BenchError> {
-    let mut program = super::this_program(&["bench", "in-turn"])?;
+    let mut program = this_program(&["bench", "in-turn"])?;
     if kind != Kind::Sandboxed {
         program.arg("--native");
     }
@@ -266,6 +265,6 @@ fn resident(data_dir: &Path, plugin: &Path, kind: Kind) -> Result<Resident, Benc
 pub(super) async fn run_in_turn(data_dir: &Path, plugin: &Path, native: bool) -> Result<(), BenchError> {
     let kind = if native { Kind::Native } else { Kind::Sandboxed };
     let resident = call_in_turn(data_dir, plugin, kind).await?;
-    show::line(serde_json::to_string(&resident).unwrap_or_default());
+    output::line(serde_json::to_string(&resident).unwrap_or_default());
     Ok(())
 }

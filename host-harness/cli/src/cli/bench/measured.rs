@@ -1,5 +1,6 @@
 //! Durations of rounds, goals, and what else the machine was doing: shared by all benchmarks.
 
+use super::super::output;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -97,7 +98,7 @@ pub(super) fn show_goals(goals: &[Goal]) {
         };
         table.add_row([goal.text, &bound, &value, met]);
     }
-    show::line(table.to_string());
+    output::line(table.to_string());
 }
 
 /// Load of the machine around the measuring.

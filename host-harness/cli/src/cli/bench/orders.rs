@@ -6,7 +6,7 @@ use std::time::Duration;
 use bss_bench::{BenchError, Site};
 use serde::Serialize;
 
-use super::super::show;
+use super::super::{output, show};
 use super::measured::{Bound, Goal, GoalReport, build};
 
 /// Lines a second that the record must not stand in the way of, at [`GOAL_AT_ONCE`].
@@ -37,7 +37,7 @@ pub(super) async fn measure(plugin: &Path, lines: u32, at_once: &[usize]) -> Res
     site.buy_by_plugin(8, 8).await?;
     let mut rows = Vec::new();
     for &at_once in at_once {
-        show::note(format!(
+        output::note(format!(
             "measuring {lines} lines, {at_once} at once, {ROUNDS} rounds"
         ));
         let (mut worker, mut plugin) = (Vec::new(), Vec::new());
@@ -127,8 +127,8 @@ impl Figures {
                 format!("{:.2}", row.worker / row.plugin),
             ]);
         }
-        show::line(table.to_string());
-        show::line(format!(
+        output::line(table.to_string());
+        output::line(format!(
             "goal: at least {GOAL:.0} lines a second with {GOAL_AT_ONCE} at once: {}",
             match self.goal().is_met() {
                 Some(true) => "met",

@@ -10,7 +10,7 @@ use bss_bench::{BenchError, CannedAnswers, ScratchRecord, Site};
 use bss_simulator::Catalog;
 use host_harness::{CallContext, CallListener};
 
-use super::super::show;
+use super::super::output;
 use super::measured::Times;
 use figures::{Figures, Pair, Size};
 
@@ -19,7 +19,7 @@ pub(super) async fn measure(plugin: &Path, offers: &[u32]) -> Result<Figures, Be
     let site = Site::start(plugin).await?;
     let mut sizes = Vec::new();
     for &offers in offers {
-        show::note(format!("measuring {offers} offers, {} rounds", rounds(offers)));
+        output::note(format!("measuring {offers} offers, {} rounds", rounds(offers)));
         sizes.push(measure_size(&site, offers).await?);
     }
     site.stop().await;

@@ -9,7 +9,8 @@ use bss_bench::{BenchError, Ports, SeenByCertificate, ServerIdentity, Upstream};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::super::show;
+use super::super::output;
+use super::program::this_program;
 
 /// Asks for what was seen, and changes nothing.
 const SEEN: &str = "seen";
@@ -28,7 +29,7 @@ pub(super) struct UpstreamProcess {
 
 impl UpstreamProcess {
     pub(super) fn start(identity: &ServerIdentity) -> Result<Self, BenchError> {
-        let mut child = super::this_program(&["bench", "upstream"])?
+        let mut child = this_program(&["bench", "upstream"])?
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -105,5 +106,5 @@ pub(super) async fn run() -> Result<(), BenchError> {
 }
 
 fn answer(value: &impl Serialize) {
-    show::line(serde_json::to_string(value).unwrap_or_default());
+    output::line(serde_json::to_string(value).unwrap_or_default());
 }

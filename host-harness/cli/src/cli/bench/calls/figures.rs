@@ -6,9 +6,11 @@ use std::time::Duration;
 use bss_bench::Resident;
 use serde::Serialize;
 
-use super::super::super::show;
+use super::super::super::{output, show};
 use super::super::measured::{Bound, Goal, GoalReport, Times, build, show_goals};
-use super::AT_ONCE;
+
+/// Purchases under way at once. As many idle connections are kept for an instance.
+pub(super) const AT_ONCE: usize = 32;
 
 /// Sizes below which a goal is not judged.
 const CONNECTIONS_REQUESTS: u32 = 3_000;
@@ -397,11 +399,11 @@ impl Figures {
                 format!("{:.0}", microseconds(times.median)),
             ]);
         }
-        show::line(table.to_string());
+        output::line(table.to_string());
         let mut table = show::table(&["Upstream answers", "32 at once", "Best per second", "Median"]);
         table.add_rows(self.near.rows("at once"));
         table.add_rows(self.distant.rows("after 20 ms"));
-        show::line(table.to_string());
+        output::line(table.to_string());
         let mut table = show::table(&["Instances", "KiB each, sandbox", "Native"]);
         for (what, sandboxed, native) in [
             (
@@ -422,7 +424,7 @@ impl Figures {
             };
             table.add_row([what.to_owned(), kibibytes(sandboxed), kibibytes(native)]);
         }
-        show::line(table.to_string());
+        output::line(table.to_string());
         show_goals(&self.goals());
     }
 }

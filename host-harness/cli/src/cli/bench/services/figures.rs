@@ -5,7 +5,7 @@ use std::time::Duration;
 use bss_bench::Traffic;
 use serde::Serialize;
 
-use super::super::super::show;
+use super::super::super::{output, show};
 use super::super::measured::{Bound, Goal, GoalReport, Times, build, show_goals};
 
 /// Ratio of a sandboxed reading's time to its native twin's that is allowed at [`RATIO_OFFERS`].
@@ -266,7 +266,7 @@ impl Figures {
             table.add_row(size.row("over TLS", &size.over_tls));
             table.add_row(size.row("from memory", &size.from_memory));
         }
-        show::line(table.to_string());
+        output::line(table.to_string());
         show_goals(&self.goals());
     }
 }

@@ -1,0 +1,145 @@
+//! `simulator`: a Microsoft to test against, as a process.
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use bss_simulator::{
+    CertificateRequest, Details, IssuedCertificate, PlainAddresses, Simulator, SimulatorOptions,
+};
+use clap::Args;
+use serde::Serialize;
+
+use super::exit_status::ExitStatus;
+use super::failure::{Outcome, machine_failure};
+use super::{output, pfx, show};
+
+#[derive(Debug, Args)]
+pub(super) struct SimulatorArguments {
+    /// Where it keeps its certificate authority and its ledger; the same directory is the same Microsoft
+    #[arg(long, default_value = "simulator-data", value_name = "DIR")]
+    pub(super) directory: PathBuf,
+    /// Where its license service listens
+    #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
+    pub(super) service_address: SocketAddr,
+    /// Where its Entra endpoint listens
+    #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
+    pub(super) login_address: SocketAddr,
+    /// Answer a purchase after so many milliseconds; it is carried out half-way through, whether its caller still waits
+    /// or has gone
+    #[arg(long, default_value_t = 0, value_name = "MS")]
+    pub(super) answer_after_ms: u64,
+    /// Be a Microsoft that does not treat the client transaction id as idempotent: the same purchase sent twice issues
+    /// two licenses, and a look-up answers with the first
+    #[arg(long)]
+    pub(super) forgets_purchases: bool,
+    /// Take plain HTTP on two more ports of the loopback interface, and lend a client certificate to WHOEVER COMES
+    /// WITHOUT ONE; its private key is left in DIR/identity, not encrypted. For software that can't present a
+    /// certificate, such as the wasmtime CLI
+    #[arg(long)]
+    pub(super) plain_http_without_certificates: bool,
+}
+
+/// A simulator's first line of output: where it is and how it is reached.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SimulatorReady<'a> {
+    #[serde(flatten)]
+    details: &'a Details,
+    /// A PFX file with a client certificate and its private key; its code is beside it.
+    pfx_file: PathBuf,
+    pfx_code: String,
+    thumbprint: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plain_http: Option<PlainHttp>,
+}
+
+/// Addresses that take plain HTTP without a certificate.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PlainHttp {
+    #[serde(flatten)]
+    addresses: PlainAddresses,
+    /// The folder with the certificate and the private key that an adapter signs with.
+    identity: PathBuf,
+    instead_of: String,
+}
+
+pub(super) async fn simulator(arguments: &SimulatorArguments) -> Outcome {
+    // An absolute path, so that what the simulator prints can be used from another directory.
+    let directory = std::path::absolute(&arguments.directory).map_err(machine_failure)?;
+    let options = SimulatorOptions {
+        service_address: arguments.service_address,
+        login_address: arguments.login_address,
+        answer_after: Duration::from_millis(arguments.answer_after_ms),
+        forgets_purchases: arguments.forgets_purchases,
+        ..SimulatorOptions::new(&directory)
+    };
+    let started = start_simulator(options).await;
+    let mut simulator = started.map_err(machine_failure)?;
+    let issued = simulator
+        .issue_client_certificate(&CertificateRequest::default())
+        .map_err(machine_failure)?;
+    let pfx_code = uuid::Uuid::new_v4().to_string();
+    let pfx_file = directory.join("client.pfx");
+    pfx::with_library(&issued, &pfx_code, &pfx_file).map_err(machine_failure)?;
+    let plain_http = match arguments.plain_http_without_certificates {
+        false => None,
+        true => {
+            let opened = open_to_all(&mut simulator, &issued, &directory).await;
+            Some(opened.map_err(machine_failure)?)
+        }
+    };
+    show::json(&SimulatorReady {
+        details: simulator.details(),
+        pfx_file,
+        pfx_code,
+        thumbprint: issued.thumbprint,
+        plain_http,
+    })?;
+    tokio::signal::ctrl_c().await.map_err(machine_failure)?;
+    simulator.stop().await;
+    Ok(ExitStatus::Done)
+}
+
+/// Opens a way in without certificates, and writes the certificate and the private key that an adapter signs with.
+/// A key file that is new can be read by its owner only.
+async fn open_to_all(
+    simulator: &mut Simulator,
+    lent: &IssuedCertificate,
+    directory: &Path,
+) -> anyhow::Result<PlainHttp> {
+    let addresses = simulator.accept_plain_http_without_certificates(lent).await?;
+    let identity = directory.join("identity");
+    write_identity(lent, &identity).with_context(|| format!("`{}` can't be written", identity.display()))?;
+    output::note(format!(
+        "warning: the private key of certificate {} is in `{}`, not encrypted",
+        lent.thumbprint,
+        identity.display()
+    ));
+    Ok(PlainHttp {
+        addresses,
+        identity,
+        instead_of: addresses.instead_of(simulator.details()),
+    })
+}
+
+fn write_identity(lent: &IssuedCertificate, folder: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    std::fs::write(folder.join("certificate.pem"), &lent.certificate_pem)?;
+    let mut options = std::fs::File::options();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(folder.join("private-key.pem"))?;
+    file.write_all(lent.private_key_pem.as_bytes())
+}
+
+/// Starts a simulator.
+pub(super) async fn start_simulator(options: SimulatorOptions) -> anyhow::Result<Simulator> {
+    Simulator::start(options)
+        .await
+        .context("the simulator does not start")
+}
