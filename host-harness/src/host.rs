@@ -22,7 +22,7 @@ use crate::ready_instances::{PrepareError, ReadyInstances};
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// use crate::Host;
+/// use host_harness::Host;
 ///
 /// let host = Host::open("bss-data".as_ref(), "microsoft_esd.wasm".as_ref()).await?;
 /// for instance in host.record().instances().await? {
