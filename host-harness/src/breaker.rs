@@ -66,8 +66,9 @@ impl Breakers {
             }
             VendorSignal::Silent => {
                 breaker.silent = breaker.silent.saturating_add(1);
-                // Attempts that were under way when the rest began say nothing new. A probe does, however few were silent before the
-                // vendor asked for the rest: without another rest, the instance would be left alone for good.
+                // Attempts that were under way when the rest began say nothing new. A probe does, however few were
+                // silent before the vendor asked for the rest: without another rest, the instance would be left alone
+                // for good.
                 let was_probed = breaker.rest.as_ref().is_some_and(|rest| rest.probing);
                 let is_too_much = breaker.rest.is_none() && breaker.silent >= SILENT_MAX;
                 if was_probed || is_too_much {

@@ -1,5 +1,5 @@
-//! Parts of the host that the crates beside this one need, to measure it. An embedder needs none of them, and they may change in
-//! any version.
+//! Parts of the host that the crates beside this one need, to measure it. An embedder needs none of them, and they may
+//! change in any version.
 
 use bss_model::Instance;
 use bss_sandbox::{CallContext, CallListener};

@@ -1,7 +1,7 @@
 //! The host of service-manager plugins, as a library: what a billing platform embeds.
 //!
-//! [`Host`] holds one plugin and one record. One call goes `Host` → [`Plugin`] → the component → the sandbox's one way out → the
-//! vendor, and its outcome into the record.
+//! [`Host`] holds one plugin and one record. One call goes `Host` → [`Plugin`] → the component → the sandbox's one way
+//! out → the vendor, and its outcome into the record.
 //!
 //! ```no_run
 //! use bss_model::Actor;
@@ -20,8 +20,9 @@
 //! # }
 //! ```
 //!
-//! [`view`] has what is shown of all that is on record, as types to serialize. Every error says its kind, its code and advice
-//! ([`bss_model::Diagnose`]). Parts for the crates that measure this one are in [`internals`], and no promise to embedders.
+//! [`view`] has what is shown of all that is on record, as types to serialize. Every error says its kind, its code and
+//! advice ([`bss_model::Diagnose`]). Parts for the crates that measure this one are in [`internals`], and no promise to
+//! embedders.
 
 mod backoff;
 mod breaker;

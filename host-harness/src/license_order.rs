@@ -94,8 +94,8 @@ impl Host {
     /// worker does, or [`Host::run_order`].
     ///
     /// # Errors
-    /// When the instance is not ready, the plugin can't be loaded, a product is unknown or not sold, or a quantity is out
-    /// of its limits; nothing is written then.
+    /// When the instance is not ready, the plugin can't be loaded, a product is unknown or not sold, or a quantity is
+    /// out of its limits; nothing is written then.
     pub async fn place_order(
         &self,
         instance: &str,

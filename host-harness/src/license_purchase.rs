@@ -1,7 +1,7 @@
 //! An attempt at a purchase: the call that its rule asks for, and its outcome written down.
 //!
-//! The record knows of the attempt before the plugin is called. [`bss_model::purchase_rule`] decides what the attempt does and what
-//! comes of it; this module makes the calls.
+//! The record knows of the attempt before the plugin is called. [`bss_model::purchase_rule`] decides what the attempt
+//! does and what comes of it; this module makes the calls.
 
 use std::borrow::Cow;
 
@@ -90,7 +90,8 @@ impl Host {
         purchase_rule::after_purchase(answer, taken.attempt.earlier, taken.attempt.client_transaction_id)
     }
 
-    /// Looks the purchase up and buys nothing, because an earlier attempt may still be under way, or was made elsewhere.
+    /// Looks the purchase up and buys nothing, because an earlier attempt may still be under way, or was made
+    /// elsewhere.
     async fn look_up(&self, taken: &TakenAsset, reason: &LookUpReason, listener: CallListener) -> Attempted {
         let cant_look_up = self.plugin().await.is_ok_and(|plugin| !plugin.offers_lifecycle());
         let answer = match cant_look_up {

@@ -119,7 +119,8 @@ impl Host {
     /// is dropped half-way, what was taken is free again when the worker has ended.
     ///
     /// # Errors
-    /// When the record can't be read or written. An outcome that could not be written down stays the worker's until it ends.
+    /// When the record can't be read or written. An outcome that could not be written down stays the worker's until it
+    /// ends.
     pub async fn send_mails(&self, worker_id: Uuid, limit: u32) -> Result<MailRound, RecordError> {
         let Some(settings) = self.record().mail_settings().await? else {
             return Ok(MailRound::default());

@@ -10,8 +10,8 @@ use crate::backoff;
 /// look-up in five minutes costs the vendor nothing.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5 * 60);
 
-/// The pause after an attempt, counted from 1, that settled nothing. The pause doubles, and chance lengthens it, so that lines
-/// that failed together don't come back together.
+/// The pause after an attempt, counted from 1, that settled nothing. The pause doubles, and chance lengthens it, so
+/// that lines that failed together don't come back together.
 pub(crate) fn after_attempt(attempt: u32) -> Duration {
     backoff::pause(SHORTEST_PAUSE, LONGEST_PAUSE, attempt)
 }

@@ -1,9 +1,9 @@
 //! The worker: buys waiting order lines, makes returns, sends e-mails, executes runs of Get Services Definition and
 //! refreshes licenses, until it is told to stop.
 //!
-//! The queue is the record itself. A job library beside it would be a second truth: apalis, for one, writes and takes its
-//! jobs through its own storage (<https://docs.rs/apalis-sqlite>), and not in the transactions that place an order and
-//! that put an attempt on record.
+//! The queue is the record itself. A job library beside it would be a second truth: apalis, for one, writes and takes
+//! its jobs through its own storage (<https://docs.rs/apalis-sqlite>), and not in the transactions that place an order
+//! and that put an attempt on record.
 
 use std::fmt;
 use std::sync::Arc;

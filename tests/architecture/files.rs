@@ -50,7 +50,8 @@ fn is_for_tests(attributes: &[Attribute]) -> bool {
 }
 
 impl Imports {
-    /// The absolute path that a path in this file stands for. `None`: it leads out of the crate, or to a name of this file.
+    /// The absolute path that a path in this file stands for. `None`: it leads out of the crate, or to a name of this
+    /// file.
     fn absolute(&self, segments: &[String]) -> Option<ModulePath> {
         let (first, rest) = segments.split_first()?;
         match first.as_str() {
@@ -232,8 +233,8 @@ fn arrows(modules: &BTreeMap<ModulePath, PathBuf>) -> BTreeMap<ModulePath, BTree
         .collect()
 }
 
-/// The file that a path leads to, and the name that is meant in it. A name that a file only exports again is followed to where it is
-/// defined.
+/// The file that a path leads to, and the name that is meant in it. A name that a file only exports again is followed
+/// to where it is defined.
 fn definition<'a>(path: &[String], all: &'a BTreeMap<ModulePath, Imports>) -> (&'a Imports, Option<String>) {
     let mut path = path.to_vec();
     let mut followed = BTreeSet::new();

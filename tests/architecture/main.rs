@@ -1,5 +1,5 @@
-//! What holds the house together: which crate may depend on which, that no files of a crate import each other in a circle, and that a code
-//! of an error is of one kind.
+//! What holds the house together: which crate may depend on which, that no files of a crate import each other in a
+//! circle, and that a code of an error is of one kind.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test says what it expected")]
 

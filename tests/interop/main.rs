@@ -1,5 +1,5 @@
-//! Both halves with software that is not ours. `cargo xtask interop` gets that software and runs these tests, a part
-//! being one of the modules here; they fail, rather than skip, where it is missing.
+//! The host and the plugin, each with software that is not ours. `cargo xtask interop` gets that software and runs
+//! these tests, a part being one of the modules here; they fail, rather than skip, where it is missing.
 #![expect(clippy::expect_used, clippy::panic, reason = "a test says what it expected")]
 
 mod cli;

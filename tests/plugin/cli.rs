@@ -556,7 +556,7 @@ fn a_plugin_that_is_missing_is_named_with_what_to_do() {
         .arg(desk.folder.path().join("bss"))
         .output()
         .expect("the program runs");
-    // This machine is in the way, and nothing is said about what was asked for.
+    // The fault is this machine's, and nothing is said about what was asked for.
     assert_fails(
         &output,
         NO_ANSWER,

@@ -107,7 +107,7 @@ async fn mistakes_in_the_first_stage(scenario: &Scenario, right: &Typed, thumbpr
         "(too-long)",
     ];
     assert_refused(scenario, &pasted, &words).await;
-    // Both stages at once: each field of the second is named.
+    // Fields of the second stage are named too when both stages come at once.
     let mut both = right.clone();
     both.extend(selection(thumbprint));
     let labels = [

@@ -257,7 +257,7 @@ async fn the_program_ends_with_its_worker_instead_of_looking_alive() {
             .spawn()
             .unwrap();
         let ended = tokio::time::timeout(PATIENCE, async {
-            // Both of its halves are at work.
+            // The program's two workers, for licenses and for e-mails, are at work.
             while workers(&database).await < 2 {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }

@@ -39,8 +39,8 @@ pub(crate) struct Figures {
     pub(crate) lost: usize,
     /// Entries of the ledger beyond one per client transaction id.
     pub(crate) duplicated: usize,
-    /// Other entries of the ledger that are no order line's license: no line has their client transaction id, or the
-    /// line has another license.
+    /// Ledger entries, other than `duplicated`, of no order line's license: no line has their client transaction id, or
+    /// the line has another license.
     pub(crate) unaccounted: usize,
     /// Invoice lines beyond one per asset.
     pub(crate) charged_twice: usize,

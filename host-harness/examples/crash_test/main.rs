@@ -1,13 +1,14 @@
 //! The crash test: real processes on real sockets, killed at random moments, and nothing bought twice or lost.
 //!
-//! `cargo xtask crash-test` builds and runs it. Two workers (`bss-host run`) buy from a simulator (`bss-host simulator`)
-//! that does not treat the client transaction id as idempotent, so that what keeps a line from being bought twice is the
-//! host alone: the look-up before a purchase, and the lease. While orders come in, workers and the simulator are killed
-//! with SIGKILL and started again, on a schedule that the seed determines. When no line and no e-mail is open any more,
-//! the simulator's ledger is compared with the host's record; [`comparison::Figures`] says what counts as an error.
+//! `cargo xtask crash-test` builds and runs it. Two workers (`bss-host run`) buy from a simulator (`bss-host
+//! simulator`) that does not treat the client transaction id as idempotent, so that what keeps a line from being bought
+//! twice is the host alone: the look-up before a purchase, and the lease. While orders come in, workers and the
+//! simulator are killed with SIGKILL and started again, on a schedule that the seed determines. When no line and no
+//! e-mail is open any more, the simulator's ledger is compared with the host's record; [`comparison::Figures`] says
+//! what counts as an error.
 //!
-//! With `--forget-attempts` the record forgets, while a worker is dead, that its purchases were ever begun. Then the same
-//! comparison must find duplicates: this is the test of the test.
+//! With `--forget-attempts` the record forgets, while a worker is dead, that its purchases were ever begun. Then the
+//! same comparison must find duplicates: this is the test of the test.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,

@@ -234,7 +234,7 @@ fn first_line(output: Option<ChildStdout>) -> Result<String> {
 fn start_worker(places: &Places, worker: usize) -> Result<Running> {
     let child = Command::new(&places.bss_host)
         .args(["run", "--at-once", AT_ONCE])
-        // This is longer than the simulator takes over a purchase, and short enough for the test to end soon.
+        // `LOOK_UP_ONLY` is longer than the simulator takes over a purchase, and short enough for the test to end soon.
         .args(["--look-up-only", &LOOK_UP_ONLY.as_secs().to_string()])
         .arg("--data-dir")
         .arg(places.data_dir())

@@ -40,7 +40,7 @@ pub enum HostKeyError {
         /// The variable or the file.
         origin: String,
     },
-    /// Others than the owner may read the key.
+    /// The key can be read by others than its owner.
     #[error("host key `{}` can be read by others than its owner (mode {mode:o}), who may know it", path.display())]
     ReadableByOthers {
         /// The file.

@@ -15,10 +15,10 @@ pub const SIGNED_MESSAGE_BYTES: usize = 8 * 1024;
 /// Why a message is not signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotSigned {
-    /// It is longer than a client assertion ever is.
+    /// The message is longer than a client assertion ever is.
     #[error("a message of {0} bytes is too long to be signed: the limit is {limit}", limit = SIGNED_MESSAGE_BYTES)]
     TooLong(usize),
-    /// It is something else.
+    /// The message is no signing input of a JWS.
     #[error(
         "only the signing input of a JWS is signed: its header, a JSON object, and its payload, both in base64url \
          without padding, with a period between them (RFC 7515, section 5.1)"

@@ -109,7 +109,7 @@ pub struct Attempt {
 pub struct AssetSelection {
     /// Assets of an order.
     pub order: Option<Uuid>,
-    /// This asset only.
+    /// The asset with this id only.
     pub asset: Option<Uuid>,
     /// Assets of an instance.
     pub instance: Option<Uuid>,

@@ -357,7 +357,8 @@ pub fn pause(usual: Duration, signal: VendorSignal) -> Duration {
     }
 }
 
-/// When the next attempt is due, in milliseconds since 1970: after the pause, or as soon as the time of looking up only is over.
+/// When the next attempt is due, in milliseconds since 1970: after the pause, or as soon as the time of looking up only
+/// is over.
 pub fn due_at_ms(now_ms: i64, usual: Duration, signal: VendorSignal, reason: Option<&LookUpReason>) -> i64 {
     let due_at_ms = now_ms.saturating_add(millis(pause(usual, signal)));
     match (reason, signal) {

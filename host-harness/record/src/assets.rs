@@ -78,7 +78,7 @@ pub(super) fn assets_query(filter: &AssetFilter) -> QueryBuilder<Sqlite> {
         query.push(" AND wanted_since_ms <= ").push_bind(open_since_ms);
     }
     if filter.returned_elsewhere {
-        // The same condition as that of the partial index, or the index is not used.
+        // SQLite uses the partial index only for a query with the index's own condition.
         query.push(" AND status = 'active' AND return_status = 'successful'");
     }
     query

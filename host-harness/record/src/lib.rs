@@ -115,8 +115,9 @@ impl Record {
                 .max_connections(connections)
                 // A connection to a file does not break while idle.
                 .test_before_acquire(false)
-                // Nor does it grow old. The task of sqlx 0.9 that looks for old connections counts the idle ones without a lock: where
-                // it counts between a connection's return and the note of it, the task loops without end and keeps a thread busy.
+                // Nor does it grow old. The task of sqlx 0.9 that looks for old connections counts the idle ones
+                // without a lock: where it counts between a connection's return and the note of it, the task loops
+                // without end and keeps a thread busy.
                 .idle_timeout(None)
                 .max_lifetime(None)
         };

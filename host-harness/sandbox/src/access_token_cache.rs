@@ -1,4 +1,5 @@
-//! Access tokens kept between calls: in memory only, per instance and version of its settings, one acquisition at a time.
+//! Access tokens kept between calls: in memory only, per instance and version of its settings, one acquisition at a
+//! time.
 
 use std::collections::HashMap;
 use std::fmt;

@@ -47,8 +47,8 @@ struct Sink {
 }
 
 impl CallState {
-    /// The state of a new call. `log_shares`: what its instance may still log. `reads_services`: whether products may be
-    /// handed over.
+    /// The state of a new call. `log_shares`: what its instance may still log. `reads_services`: whether products may
+    /// be handed over.
     pub(crate) fn new(
         context: CallContext,
         followed: CallSpan,

@@ -1,5 +1,5 @@
-//! Plays a recording back to a plugin: the same calls, the recorded answers, and a list of what the plugin asked for that
-//! was not recorded. Reaches no server, and records nothing.
+//! Plays a recording back to a plugin: the same calls, the recorded answers, and a list of what the plugin asked for
+//! that was not recorded. Reaches no server, and records nothing.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -330,7 +330,8 @@ impl Answers {
         response(&exchange)
     }
 
-    /// The exchange that a request is taken for: the next one of its address; else the next one, if only the query differs.
+    /// The exchange that a request is taken for: the next one of its address; else the next one, if only the query
+    /// differs.
     fn position(&self, asked: &RecordedRequest) -> Option<usize> {
         let same = |exchange: &RecordedExchange| {
             exchange.request.method == asked.method && exchange.request.url == asked.url

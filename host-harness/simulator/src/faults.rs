@@ -19,7 +19,7 @@ pub enum Operation {
     Return,
 }
 
-/// One of the simulator's two listeners.
+/// A listener of the simulator, which has two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Listener {
     /// Entra's.
@@ -87,9 +87,9 @@ pub enum ConnectionFault {
 /// The number of requests or connections that a fault is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Repeat {
-    /// That many of the next ones.
+    /// The next so many requests or connections.
     Times(u32),
-    /// All of them, until `Faults::clear`.
+    /// Every request or connection, until `Faults::clear`.
     Always,
 }
 

@@ -111,7 +111,7 @@ impl<S: Site> Server<S> {
         }
         drop(self.listener);
         let all_ended = async { while connections.join_next().await.is_some() {} };
-        // Those that don't end in time are cut off when the set is dropped.
+        // Connections that don't end in time are cut off when the set is dropped.
         let _ = timeout(STOP_MAX, all_ended).await;
     }
 }

@@ -12,8 +12,8 @@
 //! | redeemed | refused: it can't be returned any more, so it was not |
 //! | anything else, or nothing | unknown, as before |
 //!
-//! A return that is refused while an earlier one may still be carried out settles nothing: the refusal says that this one was
-//! not done.
+//! A return that is refused while an earlier one may still be carried out settles nothing: the refusal says that this
+//! one was not done.
 
 use std::time::Duration;
 

@@ -376,7 +376,7 @@ async fn an_act_that_is_refused_or_changes_nothing_leaves_none() {
         site.perform(act, &actor()).await.unwrap();
     }
     let before = rows(&site.record).await;
-    // These acts are done already, or can't be done twice.
+    // Acts that are done already are answered with what they made, and write nothing.
     let answered = [Act::ImportCertificate, Act::SetPrice, Act::PlaceOrder];
     for act in answered {
         site.perform(act, &actor()).await.unwrap();

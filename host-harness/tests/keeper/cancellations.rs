@@ -344,7 +344,7 @@ async fn a_return_cancels_the_asset_and_credits_its_whole_price_once() {
         .unwrap()
         .rows;
     assert_eq!(credits[0].cancellation_id, Some(made.id));
-    // Neither the return nor the asset can be gone on with.
+    // The return can't be taken up again, and the asset can't be cancelled again.
     assert_eq!(record.take_return(Uuid::new_v4(), made.id).await.unwrap(), None);
     let error = record
         .cancel_now(ids[0], &customer(), "", &Actor::operator("olivia"))
@@ -542,7 +542,7 @@ async fn due_returns_are_shared_among_workers_and_those_of_an_excluded_instance_
     all.sort();
     expected.sort();
     assert_eq!(all, expected);
-    // One worker lets go of its return, the other ends: the returns that they had are free.
+    // Worker two lets go of its return and worker one ends: all three returns are free.
     record.leave_return(&second[0], 0).await.unwrap();
     record.end_worker(one).await.unwrap();
     let again = record.take_returns(two.id(), 10, None, &[]).await.unwrap();
@@ -709,7 +709,7 @@ async fn licenses_in_use_are_asked_about_in_turn_and_not_more_often_than_told() 
     let excluded = record.assets_to_refresh(LATER_MS, 10, &[instance]).await;
     assert!(excluded.unwrap().is_empty());
 
-    // One license is redeemed, one is cancelled, and one was asked about in vain.
+    // License 0 is redeemed, license 1 is cancelled, and license 2 was asked about in vain.
     record.begin_refresh(ids[0]).await.unwrap();
     record
         .finish_refresh(ids[0], LicenseTokenStatus::Redeemed, ReturnStatus::None)

@@ -196,7 +196,7 @@ async fn asks_late(tls: &str, command: &str, said: &'static str, answer: &'stati
         let mut errors = errors.lines().map_while(Result::ok);
         assert!(errors.any(|line| line.contains(said)), "openssl says `{said}`");
         input.write_all(answer.as_bytes()).expect("openssl reads");
-        // Both are read to the end, because openssl stops once its pipes are full.
+        // Errors and output are read to the end, because openssl stops once its pipes are full.
         errors.for_each(drop);
         lines.for_each(drop);
     });

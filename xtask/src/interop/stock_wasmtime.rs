@@ -23,7 +23,7 @@ const BUILD: [&str; 4] = ["build", "--locked", "--manifest-path", MANIFEST];
 /// Builds the CLI, the adapter and the composer, and says where they are.
 ///
 /// # Errors
-/// One of them can't be built.
+/// When a program can't be built.
 pub(super) fn build(workspace: &Workspace) -> Result<Vec<Variable>> {
     let mut variables = build_composer(workspace)?;
     variables.push(("STOCK_WASMTIME", program(workspace, "stock-wasmtime")?));
@@ -33,7 +33,7 @@ pub(super) fn build(workspace: &Workspace) -> Result<Vec<Variable>> {
 /// Builds the adapter and the composer, and says where they are.
 ///
 /// # Errors
-/// One of them can't be built.
+/// When a program can't be built.
 pub(super) fn build_composer(workspace: &Workspace) -> Result<Vec<Variable>> {
     let compose = program(workspace, "stock-compose")?;
     let adapter = [

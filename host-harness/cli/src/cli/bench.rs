@@ -25,7 +25,7 @@ use measured::{Machine, build};
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(super) struct BenchArguments {
-    /// One of them; without it, all of them in one run
+    /// Benchmark to run; without it, all of them in one run
     #[command(subcommand)]
     command: Option<BenchCommand>,
     /// Draw them into a file, as SVG

@@ -38,7 +38,7 @@ pub enum PfxError {
         /// Its object identifier.
         algorithm: String,
     },
-    /// One key derivation would take too long.
+    /// A key derivation would take too long.
     #[error(
         "the file asks for {iterations} iterations to derive a key, more than the {} that are done",
         ITERATIONS_MAX

@@ -1,9 +1,9 @@
 //! The spans of calls for an OpenTelemetry collector: OTLP over HTTP, in JSON
 //! (opentelemetry.io/docs/specs/otlp, sections "OTLP/HTTP" and "JSON Protobuf Encoding").
 //!
-//! Written here because it is one small document in one direction: OpenTelemetry's own libraries bring ten crates, and their
-//! code generator has wasmtime compiled another time. Spans are sent in batches by a thread of their own; a collector that
-//! is slow or not there costs no call anything.
+//! Written here because it is one small document in one direction: OpenTelemetry's own libraries bring ten crates, and
+//! their code generator has wasmtime compiled another time. Spans are sent in batches by a thread of their own; a
+//! collector that is slow or not there costs no call anything.
 
 use std::fmt;
 use std::sync::Arc;

@@ -14,7 +14,7 @@ use super::{FORMAT, Line, RecordedExchange, RecordedOutcome};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecordingError {
-    /// It can't be read.
+    /// The file can't be read.
     #[error("recording `{path}` can't be read")]
     Read {
         /// The file.

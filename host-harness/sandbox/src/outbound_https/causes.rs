@@ -3,7 +3,8 @@
 use std::error::Error as StdError;
 use std::io;
 
-/// The first error of a kind in a chain of causes, looking into `io::Error`s, whose `source` skips their own inner error.
+/// The first error of a kind in a chain of causes, looking into `io::Error`s, whose `source` skips their own inner
+/// error.
 pub(super) fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
     let mut next = Some(error);
     while let Some(error) = next {

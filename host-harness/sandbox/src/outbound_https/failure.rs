@@ -37,7 +37,7 @@ pub(super) enum Failure {
     NotConnected(ConnectFailure),
     /// The server's first word is that it does not take our certificate.
     OurCertificateRefused(AlertDescription),
-    /// It is certain that nobody has looked at the request.
+    /// The request has certainly been looked at by nobody.
     Untouched,
     /// The connection, or the stream, ended without an answer.
     CutOff,
@@ -61,7 +61,7 @@ impl Failure {
             Self::IdentityUnusable => Error::TlsProtocolError,
             Self::NotConnected(failure) => of_connecting(failure),
             Self::OurCertificateRefused(alert) => alert_received(*alert),
-            // This code is the only one that says "not sent" and nothing else.
+            // `destination-unavailable` is the only code that says "not sent" and nothing else.
             Self::Untouched => Error::DestinationUnavailable,
             Self::CutOff => Error::ConnectionTerminated,
             Self::NoAnswerInTime => Error::HttpResponseTimeout,

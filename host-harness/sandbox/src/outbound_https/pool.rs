@@ -1,4 +1,5 @@
-//! Connections that are kept between exchanges, each by the instance, settings, identity and authority it was opened for.
+//! Connections that are kept between exchanges, each by the instance, settings, identity and authority it was opened
+//! for.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -187,7 +188,7 @@ impl Pool {
                 Taken::Settling(settled) if Instant::now() < settle_by => {
                     let _ = timeout_at(settle_by, settled).await;
                 }
-                // One exchange opens what all can share; those that have waited for it look again.
+                // Exchanges that could share a connection wait while the first opens it, then look for it again.
                 Taken::Shareable(opening) if alone.is_none() => {
                     let held = timeout_at(deadline, opening.lock_owned()).await;
                     alone = Some(held.map_err(|_| ConnectFailure::ConnectTimeout)?);

@@ -1,5 +1,5 @@
-//! Whether a component is made for this host, judged by the names of what it imports and exports, so that a refusal says
-//! what the plugin wants and what the host has.
+//! Whether a component is made for this host, judged by the names of what it imports and exports, so that a refusal
+//! says what the plugin wants and what the host has.
 
 use semver::Version;
 

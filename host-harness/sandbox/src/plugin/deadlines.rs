@@ -36,8 +36,8 @@ impl Deadlines {
         }
     }
 
-    /// Runs a part of the call; what does not end in time is dropped. A guest pauses at every tick of the epoch, so that
-    /// one that never waits is seen here too.
+    /// Runs a part of the call; what does not end in time is dropped. A guest pauses at every tick of the epoch, so
+    /// that one that never waits is seen here too.
     ///
     /// # Errors
     /// When the time on the clock or on the processor is over.
@@ -100,7 +100,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_parts_of_a_call_have_its_times_together() {
-        // Either part alone is well within the limit, and both are well beyond it, also on a machine that is busy.
+        // A part alone is well within the limit, and both together are well beyond it, also on a busy machine.
         let part = Duration::from_millis(600);
         let busy_for_a_part = || async {
             std::thread::sleep(part);

@@ -26,7 +26,8 @@ pub(super) async fn measure(plugin: &Path, offers: &[u32]) -> Result<Figures, Be
     Ok(Figures { sizes })
 }
 
-/// Rounds for a catalog: many where a reading takes milliseconds, few where it takes half a second. Odd, for the median.
+/// Rounds for a catalog: many where a reading takes milliseconds, few where it takes half a second. Odd, for the
+/// median.
 fn rounds(offers: u32) -> usize {
     match offers {
         0..=1_000 => 21,
@@ -73,7 +74,8 @@ struct Turns {
 }
 
 impl Turns {
-    /// Takes one reading of each kind. The kind that goes first alternates, so that neither always finds the caches warm.
+    /// Takes one reading of each kind. The kind that goes first alternates, so that neither always finds the caches
+    /// warm.
     async fn take(
         &mut self,
         site: &Site,

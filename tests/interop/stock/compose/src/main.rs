@@ -1,4 +1,5 @@
-//! `stock-compose PLUGIN ADAPTER OUTPUT`: satisfies a component's imports with the exports of another, as `wac plug` does.
+//! `stock-compose PLUGIN ADAPTER OUTPUT`: satisfies a component's imports with the exports of another, as `wac plug`
+//! does.
 #![expect(clippy::print_stderr, reason = "a command-line tool talks to its terminal")]
 
 use std::error::Error;
