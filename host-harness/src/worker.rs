@@ -113,11 +113,11 @@ impl Host {
         };
         let mut worked = self.work_with_vendors(options, stop).await;
         let _ = stopping.send(true);
-        while let Some(half) = match ended.take() {
+        while let Some(part) = match ended.take() {
             Some(early) => Some(early),
             None => beside.join_next().await,
         } {
-            worked = worked.and(joined(half).unwrap_or(Ok(())));
+            worked = worked.and(joined(part).unwrap_or(Ok(())));
         }
         worked
     }
@@ -149,8 +149,8 @@ impl Host {
         options: &WorkOptions,
         mut stopped: watch::Receiver<bool>,
     ) -> Result<Unfinished, RecordError> {
-        let mut stopped_too = stopped.clone();
-        let runs = self.execute_waiting_runs(&options.calls, &options.runs, &mut stopped_too);
+        let mut runs_stopped = stopped.clone();
+        let runs = self.execute_waiting_runs(&options.calls, &options.runs, &mut runs_stopped);
         let (ran, worked) = tokio::join!(runs, self.work_once_with_vendors(options, &mut stopped));
         ran?;
         worked?;

@@ -23,7 +23,7 @@ use uuid::Uuid;
 use wasmtime_wasi_http::WasiHttpHooks;
 
 use super::instances::{self, Vendor};
-use super::{BenchAuthority, BenchError, CannedAnswers, Ports, StandIn, native_twin};
+use super::{BenchAuthority, BenchError, CannedAnswers, Ports, StandIn, native_twin, opened};
 
 /// A host with instances of one upstream, each with a certificate of its own.
 pub struct CallSite {
@@ -68,13 +68,7 @@ impl CallSite {
     /// When the host can't be opened or the plugin not be loaded.
     pub async fn start(plugin: &Path, authority: BenchAuthority, ports: Ports) -> Result<Self, BenchError> {
         let folder = tempfile::tempdir().map_err(BenchError::when("no temporary directory"))?;
-        let host = Host::open(folder.path(), plugin)
-            .await
-            .map_err(BenchError::when("the host does not open"))?;
-        let plugin = host
-            .plugin()
-            .await
-            .map_err(BenchError::when("the plugin can't be loaded"))?;
+        let (host, plugin) = opened(folder.path(), plugin).await?;
         Ok(Self {
             host,
             plugin,

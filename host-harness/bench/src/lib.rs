@@ -16,7 +16,11 @@ mod site;
 mod stand_in;
 mod upstream;
 
+use std::path::Path;
+
 use bss_model::Actor;
+use bss_sandbox::plugin::Plugin;
+use host_harness::Host;
 
 pub use call_site::{CallSite, Kind, Way};
 pub use canned_answers::{CannedAnswers, Traffic};
@@ -32,4 +36,16 @@ pub use upstream::{Ports, Seen, SeenByCertificate, Upstream};
 /// Who sets a benchmark up.
 fn actor() -> Actor {
     Actor::operator("bench")
+}
+
+/// A host, and its plugin, loaded.
+async fn opened(data_dir: &Path, plugin: &Path) -> Result<(Host, Plugin), BenchError> {
+    let host = Host::open(data_dir, plugin)
+        .await
+        .map_err(BenchError::when("the host does not open"))?;
+    let plugin = host
+        .plugin()
+        .await
+        .map_err(BenchError::when("the plugin can't be loaded"))?;
+    Ok((host, plugin))
 }

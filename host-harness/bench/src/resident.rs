@@ -2,10 +2,9 @@
 
 use std::path::Path;
 
-use host_harness::Host;
 use serde::{Deserialize, Serialize};
 
-use super::{BenchError, Kind, call_site};
+use super::{BenchError, Kind, call_site, opened};
 
 /// Calls for the first instance before anything is measured, so that all that instances share is there.
 const WARM_UP: usize = 200;
@@ -37,13 +36,7 @@ impl Resident {
 /// # Errors
 /// When a license is not bought, or the system does not tell what a process holds.
 pub async fn call_in_turn(data_dir: &Path, plugin: &Path, kind: Kind) -> Result<Resident, BenchError> {
-    let host = Host::open(data_dir, plugin)
-        .await
-        .map_err(BenchError::when("the host does not open"))?;
-    let plugin = host
-        .plugin()
-        .await
-        .map_err(BenchError::when("the plugin can't be loaded"))?;
+    let (host, plugin) = opened(data_dir, plugin).await?;
     let instances = host.record().instances().await;
     let instances = instances.map_err(BenchError::when("the record can't be read"))?;
     let first = instances

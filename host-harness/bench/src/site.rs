@@ -20,7 +20,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tempfile::TempDir;
 
 use super::instances::{self, Vendor};
-use super::{BenchError, CannedAnswers, StandIn, native_twin};
+use super::{BenchError, CannedAnswers, StandIn, native_twin, opened};
 
 const INSTANCE: &str = "bench";
 
@@ -68,13 +68,7 @@ impl Site {
         let simulator = Simulator::start(SimulatorOptions::new(folder.path().join("microsoft")))
             .await
             .map_err(BenchError::when("the simulator does not start"))?;
-        let host = Host::open(&folder.path().join("bss"), plugin)
-            .await
-            .map_err(BenchError::when("the host does not open"))?;
-        let plugin = host
-            .plugin()
-            .await
-            .map_err(BenchError::when("the plugin can't be loaded"))?;
+        let (host, plugin) = opened(&folder.path().join("bss"), plugin).await?;
         let thumbprint = instances::import(&host, &issued(&simulator)?).await?;
         let vendor = vendor(simulator.details())?;
         let instance = instances::configured(&host, INSTANCE, &vendor, thumbprint).await?;

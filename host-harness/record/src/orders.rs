@@ -24,9 +24,6 @@ use uuid::Uuid;
 /// The most units of one order. Each is a purchase of its own at the vendor; more is a mistake rather than an order.
 const UNITS_PER_ORDER_MAX: u64 = 10_000;
 
-/// Ids per statement. SQLite takes 32,766 values in one.
-const IDS_AT_ONCE: usize = 1_000;
-
 /// Why an order was not placed. Nothing was written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -247,7 +244,7 @@ impl Record {
     ) -> Result<HashMap<Uuid, OrderParties>, RecordError> {
         let mut parties = HashMap::with_capacity(orders.len());
         let orders: Vec<Uuid> = orders.iter().copied().collect();
-        for some in orders.chunks(IDS_AT_ONCE) {
+        for some in orders.chunks(ROWS_PER_STATEMENT) {
             let mut query = QueryBuilder::new(
                 "SELECT orders.id, orders.instance_id, orders.customer, orders.reseller, instances.name AS instance
                  FROM orders JOIN instances ON instances.id = orders.instance_id WHERE orders.id IN (",
@@ -271,7 +268,7 @@ impl Record {
     ) -> Result<HashMap<Uuid, Uuid>, RecordError> {
         let mut orders = HashMap::with_capacity(assets.len());
         let assets: Vec<Uuid> = assets.iter().copied().collect();
-        for some in assets.chunks(IDS_AT_ONCE) {
+        for some in assets.chunks(ROWS_PER_STATEMENT) {
             let mut query = QueryBuilder::new("SELECT id, order_id FROM assets WHERE id IN (");
             push_ids(&mut query, some);
             let rows = query.push(")").build().persistent(false);

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::{Instance, Problem};
 use crate::certificate_rotation::Rotation;
+use crate::connection::failed_step;
 
 /// The check of an instance's connection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -62,11 +63,10 @@ pub struct CertificateRotation {
 impl ConnectionCheck {
     /// The view of a check of an instance, by its name.
     pub fn new(instance: &str, steps: &[connection::Step]) -> Self {
-        let steps = views(steps);
         Self {
             instance: instance.to_owned(),
-            passed: steps.iter().all(|step| step.result == StepResult::Passed),
-            steps,
+            passed: failed_step(steps).is_none(),
+            steps: views(steps),
         }
     }
 }
