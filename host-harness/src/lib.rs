@@ -51,7 +51,7 @@ pub use bss_model::purchase_rule::LOOK_UP_ONLY;
 pub use bss_record::{Record, RecordError};
 pub use bss_sandbox::{
     CallContext, CallError, CallEvent, CallLimits, CallListener, LoadError, LogLevel, Plugin, call_trace,
-    exchange_recording, replay,
+    exchange_recording, limits::CALLS_AT_ONCE, replay,
 };
 pub use certificate_rotation::{RotateError, Rotation};
 pub use connection::{CheckError, failed_step};

@@ -197,6 +197,7 @@ async fn licenses_are_refreshed_one_by_one_or_all() {
     for which in [&id[..], "--all"] {
         let down = scenario.bss_host(&["asset", "refresh", which]);
         assert_eq!(down.status.code(), Some(NO_ANSWER), "{down:?}");
+        assert!(error(&down).contains("\nhint: "), "{}", error(&down));
     }
     assert_eq!(
         scenario.bss_host(&["asset", "refresh"]).status.code(),

@@ -219,7 +219,6 @@ async fn a_guest_that_waits_is_not_taken_for_one_that_is_busy() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn more_calls_at_once_than_there_are_sandboxes_are_refused_before_they_begin() {
-    const SANDBOXES: usize = 256;
     let guest = Guest {
         imports: r#"
             (import "wasi:clocks/monotonic-clock@0.2.2" "subscribe-duration" (func $timer (param i64) (result i32)))
@@ -232,7 +231,7 @@ async fn more_calls_at_once_than_there_are_sandboxes_are_refused_before_they_beg
         ..CallLimits::default()
     });
     let mut running = tokio::task::JoinSet::new();
-    for _ in 0..SANDBOXES + 10 {
+    for _ in 0..limits::CALLS_AT_ONCE + 10 {
         let plugin = plugin.clone();
         running.spawn(async move { call(&plugin, draft_in("EUR")).await });
     }

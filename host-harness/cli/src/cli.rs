@@ -8,6 +8,7 @@ mod commands;
 mod demo;
 mod exit_status;
 mod failure;
+mod files;
 mod input;
 mod instances;
 mod interruption;

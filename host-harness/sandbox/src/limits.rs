@@ -13,6 +13,9 @@ pub const WARM_MEMORY_BYTES: usize = 2 * 1024 * 1024;
 /// Sandboxes without a call that keep their pages: about as many as are in use at once, where many are.
 pub const WARM_SLOTS: u32 = 64;
 
+/// Calls that can run at once with memory set aside beforehand. A call beyond these fails at setup; it is not queued.
+pub const CALLS_AT_ONCE: u32 = 256;
+
 /// Table elements of one call. The plugin has about a thousand function pointers.
 pub const TABLE_ELEMENTS: usize = 20_000;
 

@@ -52,6 +52,15 @@ pub(super) fn make_directory(path: &Path) -> Result<(), FileError> {
     builder.create(path).map_err(FileError::write(path))
 }
 
+/// Creates an empty file for its owner alone, where there is none.
+pub(super) fn create(path: &Path) -> Result<(), FileError> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(drop).map_err(FileError::write(path))
+}
+
 /// The file's text. `None` when there is no file.
 pub(super) fn read(path: &Path) -> Result<Option<String>, FileError> {
     match fs::read_to_string(path) {

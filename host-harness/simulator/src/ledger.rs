@@ -10,7 +10,7 @@ use sqlx::sqlite::{
 };
 
 /// The ledger's file in the simulator's directory.
-const FILE: &str = "ledger.sqlite";
+pub(super) const FILE: &str = "ledger.sqlite";
 
 /// How many readers there can be at once. SQLite has one writer, whatever the number.
 const READERS_MAX: u32 = 4;

@@ -176,6 +176,7 @@ impl Simulator {
         let applications = applications::Applications::open(&directory)?;
         let authority = Authority::open(&directory, &authority_name(applications.tenant()))?;
         let identity = authority.server_identity(&directory)?;
+        files::create(&directory.join(ledger::FILE))?;
         let shared = Shared {
             applications: Arc::new(applications),
             access_tokens: Arc::new(AccessTokens::new(access_token_life)),

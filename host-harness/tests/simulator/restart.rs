@@ -88,7 +88,7 @@ async fn nobody_else_can_read_the_directory() {
     let directory = microsoft.directory.path().join("microsoft");
     let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&directory), 0o700);
-    for file in ["ca.key", "server.key", "entra.json"] {
+    for file in ["ca.key", "server.key", "entra.json", "ledger.sqlite"] {
         assert_eq!(mode(&directory.join(file)), 0o600, "{file}");
     }
 }

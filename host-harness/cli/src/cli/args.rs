@@ -69,6 +69,23 @@ pub(super) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    #[command(flatten)]
+    OnHost(HostCommand),
+    /// Play a recording back to the plugin, and say where it asks for something else; reaches nobody
+    Replay(ReplayArguments),
+    /// Check a certificate, its hostname and the hostname's CNAME record, before anything is installed
+    Prerequisites(PrerequisitesArguments),
+    /// Run the simulator of Microsoft until it is interrupted; prints one JSON line when it is ready
+    Simulator(SimulatorArguments),
+    /// Measure what a plugin costs in its sandbox, beside the same code without one
+    Bench(BenchArguments),
+    /// Show the whole way, from a PFX file to licenses, against a simulator of its own
+    Demo(DemoArguments),
+}
+
+/// Commands that open a host: its record is in the data directory, and its plugin may be called.
+#[derive(Debug, Subcommand)]
+pub(super) enum HostCommand {
     /// Certificates installed on the host
     #[command(subcommand)]
     Certificate(CertificateCommand),
@@ -81,7 +98,7 @@ pub(super) enum Command {
     /// What is sold, and at what price
     #[command(subcommand)]
     Product(ProductCommand),
-    /// Work in the background until it is interrupted: buy what was ordered, read catalogs that wait
+    /// Work in the background until it is interrupted: buy what was ordered, return licenses, send e-mails, read catalogs
     Run(WorkerArguments),
     /// Orders
     #[command(subcommand)]
@@ -97,25 +114,12 @@ pub(super) enum Command {
     Mail(MailCommand),
     /// Show a call of the plugin as a tree with times, or the last calls
     Trace(TraceArguments),
-    /// Play a recording back to the plugin, and say where it asks for something else; reaches nobody
-    Replay(ReplayArguments),
-    /// Check a certificate, its hostname and the hostname's CNAME record, before anything is installed
-    Prerequisites(PrerequisitesArguments),
-    /// Run the simulator of Microsoft until it is interrupted; prints one JSON line when it is ready
-    Simulator(SimulatorArguments),
-    /// Measure what a plugin costs in its sandbox, beside the same code without one
-    Bench(BenchArguments),
-    /// Show the whole way, from a PFX file to licenses, against a simulator of its own
-    Demo(DemoArguments),
 }
 
 impl Command {
-    /// Tells whether the command works on the data directory, and so may call the plugin.
+    /// Tells whether the command opens a host.
     pub(super) fn opens_host(&self) -> bool {
-        !matches!(
-            self,
-            Self::Bench(_) | Self::Simulator(_) | Self::Demo(_) | Self::Prerequisites(_) | Self::Replay(_)
-        )
+        matches!(self, Self::OnHost(_))
     }
 }
 

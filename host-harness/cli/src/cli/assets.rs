@@ -16,7 +16,7 @@ use super::failure::{Failure, Outcome};
 use super::input::operator;
 use super::progress::listener;
 use super::returns::{self, ReturnCommand};
-use super::{output, pages, show};
+use super::{instances, output, pages, show};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum AssetCommand {
@@ -48,22 +48,22 @@ pub(super) enum AssetCommand {
 pub(super) struct ListAssets {
     /// Only those of an instance
     #[arg(long, value_name = "NAME")]
-    pub(super) instance: Option<String>,
+    instance: Option<String>,
     /// Only those of an order
     #[arg(long, value_name = "ID")]
-    pub(super) order: Option<Uuid>,
+    order: Option<Uuid>,
     /// Only those of a customer
     #[arg(long, value_name = "ID")]
-    pub(super) customer: Option<String>,
+    customer: Option<String>,
     /// Only those with this provisioning sync status
     #[arg(long, value_name = "STATUS")]
-    pub(super) sync_status: Option<Sync>,
+    sync_status: Option<Sync>,
     /// Only those whose purchase has been open for longer than two hours
     #[arg(long)]
-    pub(super) overdue: bool,
+    overdue: bool,
     /// Show product keys and activation links whole
     #[arg(long)]
-    pub(super) show_keys: bool,
+    show_keys: bool,
 }
 
 /// A provisioning sync status, as it is typed in.
@@ -98,10 +98,7 @@ pub(super) async fn run(host: &Host, command: AssetCommand, json: bool) -> Outco
 }
 
 async fn list(host: &Host, list: ListAssets, json: bool) -> Outcome {
-    let instance = match &list.instance {
-        None => None,
-        Some(name) => Some(host.named_instance(name).await?.id),
-    };
+    let instance = instances::filter_id(host, list.instance.as_deref()).await?;
     let filter = AssetFilter {
         instance,
         order: list.order,
@@ -114,17 +111,16 @@ async fn list(host: &Host, list: ListAssets, json: bool) -> Outcome {
         host.record().assets(&filter, page).await
     });
     let assets = assets.await?;
-    let secrets = if list.show_keys {
-        secrets(host, &assets).await?
-    } else {
-        BTreeMap::new()
-    };
-    let keys = show::keys(list.show_keys);
     if json {
+        let keys = show::keys(list.show_keys);
         show::json(&host.asset_views(&assets, keys).await?)?;
-    } else {
-        show_assets(&assets, &secrets);
+        return Ok(ExitStatus::Done);
     }
+    let secrets = match list.show_keys {
+        true => secrets(host, &assets).await?,
+        false => BTreeMap::new(),
+    };
+    show_assets(&assets, &secrets);
     Ok(ExitStatus::Done)
 }
 
@@ -145,7 +141,7 @@ pub(super) fn show_assets(assets: &[Asset], secrets: &BTreeMap<Uuid, LicenseSecr
     }
 }
 
-pub(super) async fn known(host: &Host, asset_id: Uuid) -> Result<Asset, Failure> {
+async fn known(host: &Host, asset_id: Uuid) -> Result<Asset, Failure> {
     let asset = host.record().asset(asset_id).await?;
     asset.ok_or_else(|| {
         let message = format!("asset `{asset_id}` does not exist");

@@ -16,7 +16,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::exit_status::ExitStatus;
-use super::failure::{Outcome, machine_failure};
+use super::failure::{Outcome, machine_failure, unwritable};
+use super::files::write_whole;
 use super::output;
 use calls::CallsArguments;
 use measured::{Machine, build};
@@ -149,19 +150,15 @@ pub(super) async fn run(data_dir: &Path, plugin: &Path, arguments: &BenchArgumen
         let machine = value(&machine.report()).map_err(machine_failure)?;
         fields.insert("machine".to_owned(), machine);
     }
-    if let Some(file) = &arguments.plot {
-        draw(&figures, file).map_err(machine_failure)?;
-    }
     if json {
         output::line(figures.to_string());
     }
+    if let Some(file) = &arguments.plot {
+        let svg = plot::svg(&figures).map_err(BenchError::unusable);
+        let written = write_whole(file, svg.map_err(machine_failure)?.as_bytes());
+        written.map_err(|error| unwritable(file, &error))?;
+    }
     Ok(ExitStatus::Done)
-}
-
-fn draw(figures: &Value, file: &Path) -> Result<(), BenchError> {
-    let svg = plot::svg(figures).map_err(BenchError::unusable)?;
-    std::fs::write(file, svg)
-        .map_err(|error| BenchError::unusable(format!("`{}` can't be written: {error}", file.display())))
 }
 
 fn warn_of_debug() {

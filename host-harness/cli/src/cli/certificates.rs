@@ -11,7 +11,7 @@ use host_harness::view::{Certificate, RemovedCertificate};
 
 use super::exit_status::ExitStatus;
 use super::failure::{Failure, Outcome};
-use super::input::{operator, read_pfx};
+use super::input::{operator, pfx_code, read_pfx};
 use super::{output, show};
 
 #[derive(Debug, Subcommand)]
@@ -29,12 +29,12 @@ pub(super) enum CertificateCommand {
     List,
     /// Show one certificate
     Show {
-        /// Its thumbprint
+        /// The thumbprint
         thumbprint: Thumbprint,
     },
     /// Forget a certificate and its private key; refused while an instance uses it
     Remove {
-        /// Its thumbprint
+        /// The thumbprint
         thumbprint: Thumbprint,
     },
     /// Show the certificates that have expired or will soon; exits with 0 whether there are any or not
@@ -50,13 +50,16 @@ const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 /// Runs the commands about installed certificates.
 pub(super) async fn run(host: &Host, command: CertificateCommand, json: bool) -> Outcome {
     match command {
+        CertificateCommand::Import { pfx, code_file } => {
+            import(host, &pfx, &pfx_code(code_file.as_deref())?, json).await
+        }
+        CertificateCommand::List => list(host, |_| true, json).await,
         CertificateCommand::Show { thumbprint } => show_one(host, &thumbprint, json).await,
         CertificateCommand::Remove { thumbprint } => remove(host, &thumbprint, json).await,
         CertificateCommand::Expiring { days } => {
             let until_ms = now_ms().saturating_add(i64::from(days).saturating_mul(DAY_MS));
             list(host, |certificate| certificate.not_after_ms <= until_ms, json).await
         }
-        CertificateCommand::List | CertificateCommand::Import { .. } => list(host, |_| true, json).await,
     }
 }
 
@@ -157,7 +160,7 @@ fn chain(certificate: &Certificate) -> &'static str {
     }
 }
 
-pub(super) async fn import(host: &Host, file: &Path, code: &PfxCode, json: bool) -> Outcome {
+async fn import(host: &Host, file: &Path, code: &PfxCode, json: bool) -> Outcome {
     let bytes = read_pfx(file)?;
     let certificate = host
         .record()

@@ -17,7 +17,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::exit_status::ExitStatus;
-use super::failure::{Failure, machine_failure};
+use super::failure::{Failure, Outcome, machine_failure};
 use super::pfx::{self, Maker};
 use super::progress::listener;
 use super::services::{run_line, run_view};
@@ -36,7 +36,7 @@ pub(super) struct DemoArguments {
 const INSTANCE: &str = "contoso-esd-de";
 
 /// Runs the demo. It is done only if the record and the simulator's ledger agree on every license.
-pub(super) async fn run(plugin: &Path, arguments: &DemoArguments, json: bool) -> Result<ExitStatus, Failure> {
+pub(super) async fn run(plugin: &Path, arguments: &DemoArguments, json: bool) -> Outcome {
     let folder = tempfile::tempdir()
         .context("no temporary directory")
         .map_err(machine_failure)?;
@@ -67,12 +67,9 @@ pub(super) async fn run(plugin: &Path, arguments: &DemoArguments, json: bool) ->
 
     let assets = order(&host, &steps).await?;
     let secrets = assets::secrets(&host, &assets).await?;
-    let shown = if arguments.show_keys {
-        secrets.clone()
-    } else {
-        BTreeMap::new()
-    };
-    steps.table(&show::asset_table(&assets, &shown, Ids::Short));
+    let masked = BTreeMap::new();
+    let shown = if arguments.show_keys { &secrets } else { &masked };
+    steps.table(&show::asset_table(&assets, shown, Ids::Short));
     let ledger = simulator.ledger().await.map_err(machine_failure)?;
     let seen = ServerSeen::of(&simulator, &ledger);
     steps.start(
@@ -337,7 +334,7 @@ fn compare(
     seen: &ServerSeen,
     thumbprint: &Thumbprint,
     steps: &Steps,
-) -> Result<ExitStatus, Failure> {
+) -> Outcome {
     let recorded: BTreeSet<_> = assets
         .iter()
         .map(|asset| {

@@ -1,6 +1,7 @@
 //! Failures of commands: an exit code for each kind of error, a sentence for each advice, in this program's commands.
 
 use std::borrow::Cow;
+use std::path::Path;
 use std::str::FromStr;
 
 use bss_model::{Advice, Diagnose, ErrorKind, with_causes};
@@ -218,8 +219,11 @@ impl Failure {
         }
     }
 
-    /// Adds the reasons that the plugin gives; their advice replaces the hints.
+    /// Adds the reasons that the plugin or the vendor gives, if there are any; their advice replaces the hints.
     pub(super) fn reasons(self, problems: &[Problem]) -> Self {
+        if problems.is_empty() {
+            return self;
+        }
         let lines: Vec<String> = problems.iter().map(problem_line).collect();
         let advice = problems.iter().map(|problem| problem.advice.clone());
         let reasons = problems.iter().map(|problem| FormProblem {
@@ -291,6 +295,15 @@ where
         })
 }
 
+/// A failure to write a file that was named.
+pub(super) fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::new(
+        ErrorKind::Invalid,
+        "file-unwritable",
+        format!("`{}` can't be written: {error}", path.display()),
+    )
+}
+
 /// A failure to read a file that was named.
 pub(super) fn unreadable(what: &str, error: &std::io::Error) -> Failure {
     Failure::new(
@@ -300,7 +313,8 @@ pub(super) fn unreadable(what: &str, error: &std::io::Error) -> Failure {
     )
 }
 
-fn problem_line(problem: &Problem) -> String {
+/// The line that tells a problem, with the vendor's name for the exchange if there is one.
+pub(super) fn problem_line(problem: &Problem) -> String {
     let correlation = match problem.correlation_id.as_str() {
         "" => String::new(),
         id => format!(", correlation id {id}"),
@@ -325,23 +339,17 @@ struct ErrorView<'a> {
 }
 
 #[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
 struct ProblemView<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<&'a str>,
-    code: &'a str,
-    message: &'a str,
-    advice: &'a str,
-    correlation_id: &'a str,
+    #[serde(flatten)]
+    problem: &'a Problem,
 }
 
 fn problem_view(FormProblem { field, problem }: &FormProblem) -> ProblemView<'_> {
     ProblemView {
         field: field.as_ref().map(|(id, _)| id.as_str()),
-        code: &problem.code,
-        message: &problem.message,
-        advice: &problem.advice,
-        correlation_id: &problem.correlation_id,
+        problem,
     }
 }
 
@@ -513,7 +521,7 @@ mod tests {
             .view()
             .problems
             .iter()
-            .map(|problem| problem.code)
+            .map(|view| view.problem.code.as_str())
             .collect();
         assert_eq!(codes, ["old", "short"]);
     }

@@ -35,7 +35,7 @@ pub(super) fn operator() -> Actor {
     operator_of(|variable| std::env::var(variable).ok())
 }
 
-pub(super) fn operator_of(environment: impl Fn(&str) -> Option<String>) -> Actor {
+fn operator_of(environment: impl Fn(&str) -> Option<String>) -> Actor {
     let named = ["SUDO_USER", "USER"].into_iter().filter_map(environment);
     let name = named.into_iter().find(|name| !name.is_empty());
     Actor::operator(name.unwrap_or_else(|| "operator".to_owned()))

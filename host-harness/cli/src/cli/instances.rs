@@ -1,4 +1,4 @@
-//! `bss-host instance` once an instance exists: its history, its connection, its certificate's successor.
+//! `bss-host instance …`: instances, their settings, and the check of their connection.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,6 +10,7 @@ use host_harness::view::{
 };
 use host_harness::{Host, RotateError};
 use ipnet::IpNet;
+use uuid::Uuid;
 
 use super::exit_status::ExitStatus;
 use super::failure::{Failure, Outcome, unreadable};
@@ -61,24 +62,46 @@ pub(super) enum InstanceCommand {
 
 #[derive(Debug, Args)]
 pub(super) struct CreateInstance {
-    /// Its name on this host
-    pub(super) name: String,
-    /// The currency it sells in, ISO 4217
+    /// The name on this host
+    name: String,
+    /// The currency that it sells in, ISO 4217
     #[arg(long, value_name = "CODE")]
-    pub(super) currency: String,
+    currency: String,
     /// An option of the plugin beside its form, as in `--option login-authority=localhost:8443`
     #[arg(long, value_name = "NAME=VALUE", value_parser = key_value)]
-    pub(super) option: Vec<(String, String)>,
+    option: Vec<(String, String)>,
     /// Trust servers by the certificate authorities in this PEM file, instead of the system's
     #[arg(long, value_name = "FILE")]
-    pub(super) trust: Option<PathBuf>,
+    trust: Option<PathBuf>,
     /// A network that may be reached although it is not public, as in `--allow-network 127.0.0.0/8`
     #[arg(long, value_name = "CIDR")]
-    pub(super) allow_network: Vec<IpNet>,
+    allow_network: Vec<IpNet>,
+}
+
+pub(super) async fn run(host: &Host, command: InstanceCommand, json: bool) -> Outcome {
+    match command {
+        InstanceCommand::Create(create) => create_instance(host, create, json).await,
+        InstanceCommand::Configure { name, set, based_on } => {
+            configure(host, &name, set, based_on, json).await
+        }
+        InstanceCommand::Show { name } => configure(host, &name, Vec::new(), None, json).await,
+        InstanceCommand::History { name } => history(host, &name, json).await,
+        InstanceCommand::Check { name } => check(host, &name, json).await,
+        InstanceCommand::RotateCertificate { name, to } => rotate_certificate(host, &name, to, json).await,
+        InstanceCommand::List => list(host, json).await,
+    }
+}
+
+/// The id of the instance that a list is limited to. `None`: the list is not limited.
+pub(super) async fn filter_id(host: &Host, name: Option<&str>) -> Result<Option<Uuid>, Failure> {
+    match name {
+        None => Ok(None),
+        Some(name) => Ok(Some(host.named_instance(name).await?.id)),
+    }
 }
 
 /// Shows every save of an instance's settings: who, when, and what it changed.
-pub(super) async fn history(host: &Host, name: &str, json: bool) -> Outcome {
+async fn history(host: &Host, name: &str, json: bool) -> Outcome {
     let instance = host.named_instance(name).await?;
     let history = pages::all(SortOrder::Ascending, async |page| {
         host.record().instance_history(instance.id, page).await
@@ -116,7 +139,7 @@ pub(super) async fn history(host: &Host, name: &str, json: bool) -> Outcome {
 }
 
 /// Checks each step on the way to the vendor. A step that did not pass is a failure.
-pub(super) async fn check(host: &Host, name: &str, json: bool) -> Outcome {
+async fn check(host: &Host, name: &str, json: bool) -> Outcome {
     // An error that keeps the check from being run says nothing of the connection.
     let steps = host.check_connection(name, listener()).await;
     let steps = steps.map_err(|error| Failure::from(error).unsettled())?;
@@ -129,7 +152,7 @@ pub(super) async fn check(host: &Host, name: &str, json: bool) -> Outcome {
 }
 
 /// Replaces an instance's certificate by another installed one.
-pub(super) async fn rotate_certificate(host: &Host, name: &str, to: Thumbprint, json: bool) -> Outcome {
+async fn rotate_certificate(host: &Host, name: &str, to: Thumbprint, json: bool) -> Outcome {
     let rotation = host.rotate_certificate(name, to, &operator(), listener()).await;
     let rotation = rotation.map_err(|error| rotate_failure(&error, json))?;
     let rotation = CertificateRotation::from(&rotation);
@@ -191,7 +214,7 @@ fn step_table(steps: &[Step]) -> comfy_table::Table {
     table
 }
 
-pub(super) async fn create_instance(host: &Host, create: CreateInstance, json: bool) -> Outcome {
+async fn create_instance(host: &Host, create: CreateInstance, json: bool) -> Outcome {
     let trusted_authorities_pem =
         match &create.trust {
             None => None,
@@ -225,7 +248,7 @@ pub(super) async fn create_instance(host: &Host, create: CreateInstance, json: b
     Ok(ExitStatus::Done)
 }
 
-pub(super) async fn configure(
+async fn configure(
     host: &Host,
     name: &str,
     set: Vec<(String, String)>,
@@ -251,7 +274,7 @@ pub(super) async fn configure(
     Err(Failure::form(&shown.form))
 }
 
-pub(super) fn show_form(shown: &view::InstanceForm) {
+fn show_form(shown: &view::InstanceForm) {
     output::line(show::form_table(&shown.form).to_string());
     output::line(format!(
         "instance `{}`, version {}: {}",
@@ -267,7 +290,7 @@ pub(super) fn show_form(shown: &view::InstanceForm) {
     }
 }
 
-pub(super) async fn instances(host: &Host, json: bool) -> Outcome {
+async fn list(host: &Host, json: bool) -> Outcome {
     let instances = host.record().instances().await?;
     let views: Vec<_> = instances.iter().map(view::Instance::from).collect();
     if json {

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::exit_status::ExitStatus;
 use super::failure::{Failure, Outcome};
-use super::{output, pages, show};
+use super::{instances, output, pages, show};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum InvoiceCommand {
@@ -32,10 +32,7 @@ pub(super) async fn run(host: &Host, command: InvoiceCommand, json: bool) -> Out
 }
 
 async fn list(host: &Host, instance: Option<String>, json: bool) -> Outcome {
-    let instance = match instance {
-        None => None,
-        Some(name) => Some(host.named_instance(&name).await?.id),
-    };
+    let instance = instances::filter_id(host, instance.as_deref()).await?;
     let filter = BillingFilter {
         instance,
         order: None,

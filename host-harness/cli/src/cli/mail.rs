@@ -76,7 +76,7 @@ pub(super) struct ConfigureMail {
     /// Write each e-mail into this directory instead, as a file for another program to send
     #[arg(long, group = "where", value_name = "DIR")]
     directory: Option<PathBuf>,
-    /// Who logs in to the mail server
+    /// The user who logs in to the mail server
     #[arg(long, conflicts_with = "directory", value_name = "NAME")]
     user: Option<String>,
     /// A file whose first line is the user's password; `-` is the standard input. Without it, the password is

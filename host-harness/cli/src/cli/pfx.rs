@@ -10,6 +10,8 @@ use p12_keystore::{Certificate, KeyStore, KeyStoreEntry, PrivateKey, PrivateKeyC
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
+use super::files::write_whole;
+
 /// The maker of a PFX file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Maker {
@@ -84,6 +86,6 @@ pub(super) fn with_library(issued: &IssuedCertificate, code: &str, file: &Path) 
     let chain = PrivateKeyChain::new("1", PrivateKey::from_der(key.secret_der())?, certificates);
     let mut store = KeyStore::new();
     store.add_entry("Microsoft ESD", KeyStoreEntry::PrivateKeyChain(chain));
-    std::fs::write(file, store.writer(code).write()?)
+    write_whole(file, &store.writer(code).write()?)
         .with_context(|| format!("`{}` can't be written", file.display()))
 }

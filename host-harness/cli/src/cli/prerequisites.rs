@@ -14,7 +14,7 @@ use host_harness::prerequisites::{
 use host_harness::view;
 
 use super::exit_status::ExitStatus;
-use super::failure::{Failure, parsed};
+use super::failure::{Failure, Outcome, parsed};
 use super::{output, show};
 
 #[derive(Debug, Args)]
@@ -49,7 +49,7 @@ pub(super) async fn run(
     pfx: &[u8],
     code: &PfxCode,
     json: bool,
-) -> Result<ExitStatus, Failure> {
+) -> Outcome {
     let dns = DnsQuestions {
         resolver: arguments.resolver,
         timeout: Duration::from_secs(arguments.timeout),
@@ -79,7 +79,7 @@ fn title(point: &str) -> &'static str {
     }
 }
 
-fn status(found: &Prerequisites) -> Result<ExitStatus, Failure> {
+fn status(found: &Prerequisites) -> Outcome {
     let of = |verdict| {
         let names = found.points();
         let names = names

@@ -32,7 +32,7 @@ pub(super) fn listener() -> CallListener {
 }
 
 /// Time between two plain lines about progress, so that a log file stays readable.
-pub(super) const PLAIN_LINE: Duration = Duration::from_secs(1);
+const PLAIN_LINE: Duration = Duration::from_secs(1);
 
 /// Progress of a run: a bar on a terminal, lines elsewhere, always on the standard error.
 pub(super) struct Progress {

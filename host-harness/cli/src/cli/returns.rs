@@ -1,18 +1,18 @@
 //! `asset cancel|withdraw|confirm|decline|cancellations|refresh`: what becomes of a license after it was bought.
 
 use bss_model::{
-    Advice, AssetFilter, Cancellation, CancellationFilter, CancellationState, Diagnose as _, ErrorKind,
-    Problem, Requester, RequesterKind, ReturnAttempt, ReturnResult, SortOrder,
+    Advice, AssetFilter, Cancellation, CancellationFilter, CancellationState, ErrorKind, Requester,
+    RequesterKind, ReturnAttempt, ReturnResult, SortOrder,
 };
 use clap::{Args, Subcommand};
 use host_harness::{Host, Refreshed, view};
 use uuid::Uuid;
 
 use super::exit_status::ExitStatus;
-use super::failure::{Failure, Outcome, words};
+use super::failure::{Failure, Outcome, problem_line, words};
 use super::input::operator;
 use super::progress::listener;
-use super::{output, pages, show};
+use super::{instances, output, pages, show};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ReturnCommand {
@@ -159,16 +159,11 @@ async fn ended(host: &Host, cancellation: &Cancellation, json: bool) -> Outcome 
         }
         Ok(ExitStatus::Done)
     };
-    let (problem, advice) = match &cancellation.reason {
-        Some(reason) => (
-            format!(": {}", problem_line(&reason.problem)),
-            reason.problem.advice.clone(),
-        ),
-        None => (String::new(), String::new()),
-    };
+    let reason = cancellation.reason.as_ref();
+    let problem = reason.map(|reason| view::Problem::from(&reason.problem));
     // A refusal that leaves the cancellation open says nothing of the return before it.
     let is_unknown = matches!(
-        &cancellation.reason,
+        reason,
         Some(reason) if matches!(reason.result, ReturnResult::Unknown | ReturnResult::Refused)
     );
     match cancellation.state {
@@ -185,18 +180,19 @@ async fn ended(host: &Host, cancellation: &Cancellation, json: bool) -> Outcome 
         CancellationState::Refused => Err(Failure::new(
             ErrorKind::Refused,
             "not-returned",
-            format!("asset {asset} is not cancelled: the vendor did not take its license back{problem}"),
+            format!("asset {asset} is not cancelled: the vendor did not take its license back"),
         )
-        .hint(advice)),
+        .reasons(problem.as_slice())),
         CancellationState::Returning => Err(Failure::new(
             ErrorKind::Unavailable,
             "return-not-settled",
             if is_unknown {
-                format!("whether the license of asset {asset} is returned is not known yet{problem}")
+                format!("whether the license of asset {asset} is returned is not known yet")
             } else {
-                format!("the license of asset {asset} is not returned yet{problem}")
+                format!("the license of asset {asset} is not returned yet")
             },
         )
+        .reasons(problem.as_slice())
         .hint(format!(
             "`bss-host run` goes on with it; `bss-host asset cancellations {asset}` shows what came of it"
         ))),
@@ -253,7 +249,7 @@ async fn cancellations(host: &Host, asset: Option<Uuid>, open: bool, json: bool)
             cancellation
                 .reason
                 .as_ref()
-                .map(|reason| problem_line(&reason.problem))
+                .map(|reason| problem_line(&(&reason.problem).into()))
                 .unwrap_or_default(),
         ]);
     }
@@ -274,19 +270,14 @@ fn with_attempts(views: Vec<view::Cancellation>, attempts: &[Vec<ReturnAttempt>]
     views.collect()
 }
 
-fn problem_line(problem: &Problem) -> String {
-    let correlation = match problem.correlation_id.as_str() {
-        "" => String::new(),
-        id => format!(", correlation id {id}"),
-    };
-    format!("{} ({}{correlation})", problem.message, problem.code)
-}
-
 fn attempt_line(attempt: &ReturnAttempt) -> String {
     let result = attempt
         .result
         .map_or_else(|| "has not ended".to_owned(), |result| result.to_string());
-    let problem = attempt.problem.as_ref().map(problem_line);
+    let problem = attempt
+        .problem
+        .as_ref()
+        .map(|problem| problem_line(&problem.into()));
     format!(
         "return {}, {}: {result}{}",
         attempt.number,
@@ -309,10 +300,7 @@ async fn refresh_one(host: &Host, asset: Uuid, json: bool) -> Outcome {
 }
 
 async fn refresh_many(host: &Host, instance: Option<String>, json: bool) -> Outcome {
-    let instance = match instance {
-        None => None,
-        Some(name) => Some(host.named_instance(&name).await?.id),
-    };
+    let instance = instances::filter_id(host, instance.as_deref()).await?;
     let filter = AssetFilter {
         instance,
         ..AssetFilter::default()
@@ -330,8 +318,9 @@ async fn refresh_many(host: &Host, instance: Option<String>, json: bool) -> Outc
         match answer {
             Ok(refreshed) => warn_of(&refreshed),
             Err(error) => {
-                output::note(format!("{asset}: {error}"));
-                failures.push(ExitStatus::from(error.diagnosis().kind));
+                let failure = Failure::from(error).after(&format!("asset {asset}"));
+                failure.show(false);
+                failures.push(failure.status);
             }
         }
     }
@@ -341,12 +330,12 @@ async fn refresh_many(host: &Host, instance: Option<String>, json: bool) -> Outc
         }
         return Ok(ExitStatus::Done);
     }
-    let kind = match failures.contains(&ExitStatus::NoAnswer) {
-        true => ErrorKind::Unavailable,
-        false => ErrorKind::Refused,
+    let (kind, code) = match failures.contains(&ExitStatus::NoAnswer) {
+        true => (ErrorKind::Unavailable, "not-refreshed"),
+        false => (ErrorKind::Refused, "refresh-refused"),
     };
     let message = format!("{} of {total} licenses were not refreshed", failures.len());
-    Err(Failure::new(kind, "not-refreshed", message))
+    Err(Failure::new(kind, code, message))
 }
 
 fn refreshed_line(refreshed: &Refreshed) -> String {

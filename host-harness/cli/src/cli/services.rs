@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use bss_model::clock::now_ms;
 use bss_model::{
     Advice, DifferenceKind, ErrorKind, Instance, ProductDifference, ProductFilter, RunState,
     ServicesRun as RecordedRun, SortOrder,
@@ -12,7 +13,8 @@ use host_harness::{BegunRun, CompletedRun, Host, product_type_collection};
 use uuid::Uuid;
 
 use super::exit_status::ExitStatus;
-use super::failure::{Failure, Outcome, machine_failure};
+use super::failure::{Failure, Outcome, machine_failure, unwritable};
+use super::files::write_whole;
 use super::input::operator;
 use super::interruption::Interruption;
 use super::products::{product_table, shown};
@@ -132,8 +134,8 @@ async fn execute(
     let ended = tokio::select! {
         ended = host.execute_services_run(begun, progress.listener()) => ended.map_err(Failure::from),
         () = interruption.asked() => {
-            host.abandon_services_run(begun).await?;
-            Err(interrupted(begun.run))
+            let abandoned = host.abandon_services_run(begun).await;
+            abandoned.map_err(Failure::from).and_then(|()| Err(interrupted(begun.run)))
         }
     };
     progress.end();
@@ -189,14 +191,9 @@ async fn detach(host: &Host, instance: &str, json: bool) -> Outcome {
     Ok(ExitStatus::Done)
 }
 
-async fn named(host: &Host, instance: &str) -> Result<Instance, Failure> {
-    Ok(host.named_instance(instance).await?)
-}
-
 async fn runs(host: &Host, instance: &str, json: bool) -> Outcome {
-    let instance = named(host, instance).await?;
-    let now_ms = jiff::Timestamp::now().as_millisecond();
-    host.record().end_dead_services_runs(now_ms).await?;
+    let instance = host.named_instance(instance).await?;
+    host.record().end_dead_services_runs(now_ms()).await?;
     let runs = pages::all(SortOrder::Descending, async |page| {
         host.record().services_runs(instance.id, page).await
     });
@@ -301,7 +298,7 @@ async fn differences(host: &Host, run: Uuid) -> Result<Vec<ProductDifference>, F
 }
 
 async fn products(host: &Host, arguments: &ProductsArguments, json: bool) -> Outcome {
-    let instance = named(host, &arguments.instance).await?;
+    let instance = host.named_instance(&arguments.instance).await?;
     let record = host.record();
     let differences = match arguments.run {
         None => None,
@@ -344,31 +341,16 @@ async fn run_differences(
 }
 
 async fn export(host: &Host, instance: &str, out: Option<&Path>) -> Outcome {
-    let instance = named(host, instance).await?;
+    let instance = host.named_instance(instance).await?;
     let collection = product_type_collection::of(host.record(), instance.id).await?;
     let text = serde_json::to_string_pretty(&collection).map_err(machine_failure)?;
     match out {
         None => output::line(text),
         Some(path) => {
-            write_whole(path, &text).map_err(|error| {
-                let message = format!("`{}` can't be written: {error}", path.display());
-                Failure::new(ErrorKind::Invalid, "file-unwritable", message)
-            })?;
+            let written = write_whole(path, format!("{text}\n").as_bytes());
+            written.map_err(|error| unwritable(path, &error))?;
             output::note(format!("written to {}", path.display()));
         }
     }
     Ok(ExitStatus::Done)
-}
-
-/// Replaces a file as a whole: a reader sees the old one or the new one.
-fn write_whole(path: &Path, text: &str) -> std::io::Result<()> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    std::io::Write::write_all(&mut file, text.as_bytes())?;
-    std::io::Write::write_all(&mut file, b"\n")?;
-    file.persist(path).map_err(|error| error.error)?;
-    Ok(())
 }

@@ -1,6 +1,5 @@
 //! `simulator`: a Microsoft to test against, as a process.
 
-use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,6 +13,8 @@ use serde::Serialize;
 
 use super::exit_status::ExitStatus;
 use super::failure::{Outcome, machine_failure};
+use super::files::write_whole;
+use super::interruption::Interruption;
 use super::{output, pfx, show};
 
 #[derive(Debug, Args)]
@@ -68,6 +69,7 @@ struct PlainHttp {
 }
 
 pub(super) async fn simulator(arguments: &SimulatorArguments) -> Outcome {
+    let mut interruption = Interruption::listen()?;
     // An absolute path, so that what the simulator prints can be used from another directory.
     let directory = std::path::absolute(&arguments.directory).map_err(machine_failure)?;
     let options = SimulatorOptions {
@@ -99,13 +101,13 @@ pub(super) async fn simulator(arguments: &SimulatorArguments) -> Outcome {
         thumbprint: issued.thumbprint,
         plain_http,
     })?;
-    tokio::signal::ctrl_c().await.map_err(machine_failure)?;
+    interruption.asked().await;
     simulator.stop().await;
     Ok(ExitStatus::Done)
 }
 
 /// Opens a way in without certificates, and writes the certificate and the private key that an adapter signs with.
-/// A key file that is new can be read by its owner only.
+/// Only their owner can read the files.
 async fn open_to_all(
     simulator: &mut Simulator,
     lent: &IssuedCertificate,
@@ -128,13 +130,8 @@ async fn open_to_all(
 
 fn write_identity(lent: &IssuedCertificate, folder: &Path) -> std::io::Result<()> {
     std::fs::create_dir_all(folder)?;
-    std::fs::write(folder.join("certificate.pem"), &lent.certificate_pem)?;
-    let mut options = std::fs::File::options();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(folder.join("private-key.pem"))?;
-    file.write_all(lent.private_key_pem.as_bytes())
+    write_whole(&folder.join("certificate.pem"), lent.certificate_pem.as_bytes())?;
+    write_whole(&folder.join("private-key.pem"), lent.private_key_pem.as_bytes())
 }
 
 /// Starts a simulator.

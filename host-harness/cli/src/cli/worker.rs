@@ -4,7 +4,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bss_model::ErrorKind;
 use clap::Args;
-use host_harness::{ExecutedRun, Host, LINES_AT_ONCE, RunEnd, RunListener, Unfinished, WorkOptions, view};
+use host_harness::{
+    CALLS_AT_ONCE, ExecutedRun, Host, LINES_AT_ONCE, RunEnd, RunListener, Unfinished, WorkOptions, view,
+};
 use uuid::Uuid;
 
 use super::exit_status::ExitStatus;
@@ -13,9 +15,6 @@ use super::interruption::Interruption;
 use super::progress::plain_listener;
 use super::services::{interrupted, run_line};
 use super::{output, show};
-
-/// Sandboxes that the host has set up: more lines at once would only wait for one.
-const AT_ONCE_MAX: usize = 256;
 
 #[derive(Debug, Args)]
 pub(super) struct WorkerArguments {
@@ -90,7 +89,8 @@ fn show_run(executed: &ExecutedRun, json: bool) -> Result<(), Failure> {
     }
     let how = match &executed.end {
         RunEnd::Completed(completed) => run_line(completed),
-        RunEnd::Failed(_) | RunEnd::Interrupted => "failed".to_owned(),
+        RunEnd::Failed(_) => "failed".to_owned(),
+        RunEnd::Interrupted => "interrupted".to_owned(),
     };
     output::line(format!("{instance}: run {}: {how}", run.id));
     Ok(())
@@ -133,9 +133,10 @@ fn expect_nothing_left(unfinished: Unfinished) -> Result<(), Failure> {
     Err(Failure::new(ErrorKind::Unavailable, "not-settled", message).hint(hint))
 }
 
+/// The number of licenses that are bought at once: no more than calls can run, since a call beyond these fails.
 fn at_once(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(number) if (1..=AT_ONCE_MAX).contains(&number) => Ok(number),
-        _ => Err(format!("a number from 1 to {AT_ONCE_MAX} is needed")),
+    match text.parse::<u32>() {
+        Ok(number) if (1..=CALLS_AT_ONCE).contains(&number) => Ok(number as usize),
+        _ => Err(format!("a number from 1 to {CALLS_AT_ONCE} is needed")),
     }
 }

@@ -7,9 +7,6 @@ use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAlloc
 
 use crate::limits;
 
-/// Calls that can run at once with memory set aside beforehand. A call beyond these fails at setup; it is not queued.
-const CALLS_AT_ONCE: u32 = 256;
-
 /// The guard behind a guest's memory where addresses are scarce: the smallest with which checks of neighboring
 /// addresses can be merged into one.
 const NARROW_GUARD_BYTES: u64 = 64 * 1024;
@@ -32,11 +29,11 @@ fn pooled() -> Config {
     let mut config = Config::new();
     config.epoch_interruption(true);
     let mut pool = PoolingAllocationConfig::new();
-    pool.total_component_instances(CALLS_AT_ONCE)
-        .total_core_instances(CALLS_AT_ONCE * 8)
-        .total_memories(CALLS_AT_ONCE * 2)
-        .total_tables(CALLS_AT_ONCE * 8)
-        .total_stacks(CALLS_AT_ONCE)
+    pool.total_component_instances(limits::CALLS_AT_ONCE)
+        .total_core_instances(limits::CALLS_AT_ONCE * 8)
+        .total_memories(limits::CALLS_AT_ONCE * 2)
+        .total_tables(limits::CALLS_AT_ONCE * 8)
+        .total_stacks(limits::CALLS_AT_ONCE)
         .max_memory_size(limits::MEMORY_BYTES)
         .table_elements(limits::TABLE_ELEMENTS)
         // The pages that a call has written to stay, and are reset byte by byte: handing them to the system and

@@ -1,4 +1,4 @@
-//! This program, started once more as a part of a benchmark.
+//! Starts the program once more, as a part of a benchmark.
 
 use std::path::PathBuf;
 use std::process::Command;
