@@ -1,10 +1,11 @@
 //! Whether the vendor can be reached with an instance's settings, as the plugin finds step by step.
 
-use bss_model::{Diagnose, Diagnosis, ErrorKind, Instance};
+use bss_model::{Diagnose, Diagnosis, Instance};
 use bss_sandbox::bindings::connection::{Step, StepResult};
 use bss_sandbox::call_event::CallListener;
 use bss_sandbox::error::{CallError, LoadError};
 
+use crate::call_failure::not_offered;
 use crate::contract::contract_instance;
 use crate::host::Host;
 use crate::instance_settings::ConfigureError;
@@ -33,9 +34,7 @@ impl Diagnose for CheckError {
         match self {
             Self::Instance(error) => error.diagnosis(),
             Self::Prepare(error) => error.diagnosis(),
-            Self::NotOffered(_) => {
-                Diagnosis::new(ErrorKind::Refused, "not-offered").say("a newer version of the plugin may")
-            }
+            Self::NotOffered(_) => not_offered(),
             Self::Call(error) => error.diagnosis(),
         }
     }

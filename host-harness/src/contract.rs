@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bss_model::{
-    Diagnosis, ErrorKind, Instance, License, LicenseTokenStatus, Party, Problem, ReturnStatus, Secret,
-};
+use bss_model::{Instance, License, LicenseTokenStatus, Party, Problem, ReturnStatus, Secret};
 use bss_sandbox::bindings::failures::{self, Delay};
 use bss_sandbox::bindings::instance_settings::{self, FieldValue};
 use bss_sandbox::bindings::license_order as contract;
@@ -46,24 +44,6 @@ pub(crate) fn recorded_problem(problem: failures::Problem) -> Problem {
         message: problem.message,
         advice: problem.advice,
         correlation_id: problem.correlation_id,
-    }
-}
-
-/// A plugin's problem in one line.
-pub(crate) fn problem_line(problem: &failures::Problem) -> String {
-    let correlation = match problem.correlation_id.as_str() {
-        "" => String::new(),
-        id => format!(", correlation id {id}"),
-    };
-    format!("{} ({}{correlation})", problem.message, problem.code)
-}
-
-/// The diagnosis of an error for which a problem has the code and the advice.
-pub(crate) fn said(kind: ErrorKind, code: &str, advice: &str) -> Diagnosis {
-    let diagnosis = Diagnosis::new(kind, code.to_owned());
-    match advice {
-        "" => diagnosis,
-        advice => diagnosis.say(advice.to_owned()),
     }
 }
 

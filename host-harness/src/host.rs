@@ -1,10 +1,10 @@
-//! The host: everything that a billing platform embeds, in one place: the plugin, the record, the way out.
+//! The host that a billing platform embeds: a plugin, a record, and the way out to the vendor.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use bss_model::{Diagnose, Diagnosis, Instance, purchase_rule};
+use bss_model::{Instance, purchase_rule};
 use bss_record::{Record, RecordError};
 use bss_sandbox::access_token_cache::AccessTokenCache;
 use bss_sandbox::call::CallContext;
@@ -16,6 +16,7 @@ use bss_sandbox::outbound_https::{ConnectionCounts, Egress, OutboundHttps};
 use bss_sandbox::plugin::Plugin;
 use rustls::RootCertStore;
 
+use crate::blocking::run_blocking;
 use crate::ready_instances::{PrepareError, ReadyInstances};
 
 /// A host: one plugin, one record. Cloning shares it.
@@ -53,29 +54,12 @@ struct PluginFile {
     loaded: OnceLock<Plugin>,
 }
 
-/// Why a host can't be opened.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum OpenError {
-    /// The record can't be opened.
-    #[error(transparent)]
-    Record(#[from] RecordError),
-}
-
-impl Diagnose for OpenError {
-    fn diagnosis(&self) -> Diagnosis {
-        match self {
-            Self::Record(error) => error.diagnosis(),
-        }
-    }
-}
-
 impl Host {
     /// Opens the data directory, and makes it if need be. The plugin is loaded when it is first called.
     ///
     /// # Errors
     /// When the record can't be opened.
-    pub async fn open(data_dir: &Path, plugin: &Path) -> Result<Self, OpenError> {
+    pub async fn open(data_dir: &Path, plugin: &Path) -> Result<Self, RecordError> {
         Ok(Self {
             record: Record::open(data_dir).await?,
             plugin: Arc::new(PluginFile {
@@ -138,9 +122,7 @@ impl Host {
             return Ok(plugin.clone().with_limits(self.call_limits));
         }
         let (path, directory) = (self.plugin.path.clone(), self.plugin.compiled.clone());
-        let compiled = tokio::task::spawn_blocking(move || Plugin::load(&path, &directory)).await;
-        let plugin =
-            compiled.map_err(|error| LoadError::Engine(wasmtime::Error::from_anyhow(error.into())))??;
+        let plugin = run_blocking(move || Plugin::load(&path, &directory)).await?;
         let plugin = self.plugin.loaded.get_or_init(|| plugin).clone();
         Ok(plugin.with_limits(self.call_limits))
     }

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use bss_model::{
     Actor, Advice, Diagnose, Diagnosis, ErrorKind, Instance, Page, SavedSettings, SortOrder, Thumbprint,
 };
-use bss_record::{self, RecordError, SaveError};
+use bss_record::{RecordError, SaveError};
 use bss_sandbox::bindings::instance_settings::{
     Draft, FieldKind, Form, InstalledCertificate, KeyKind, OtherInstance, Standing,
 };
 use bss_sandbox::call_event::CallListener;
 use bss_sandbox::error::{CallError, LoadError};
 use bss_sandbox::outbound_https::Authority;
+use uuid::Uuid;
 
 use crate::contract::field_values;
 use crate::host::Host;
@@ -178,6 +179,17 @@ impl Host {
     pub async fn named_instance(&self, name: &str) -> Result<Instance, ConfigureError> {
         let found = self.record().instance(name).await?;
         found.ok_or_else(|| ConfigureError::NoInstance(name.to_owned()))
+    }
+
+    /// The instance of an id that is on record elsewhere.
+    ///
+    /// # Errors
+    /// When the record can't be read, or has no such instance and so is damaged.
+    pub(crate) async fn instance_on_record(&self, id: Uuid) -> Result<Instance, RecordError> {
+        let found = self.record().instance_by_id(id).await?;
+        found.ok_or_else(|| RecordError::Damaged {
+            what: format!("instance `{id}` is missing"),
+        })
     }
 
     /// Saves a judged form as a change of `instance`, and drops what was opened with the former settings.

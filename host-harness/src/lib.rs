@@ -25,7 +25,9 @@
 //! embedders.
 
 mod backoff;
+mod blocking;
 mod breaker;
+mod call_failure;
 mod certificate_rotation;
 mod connection;
 mod contract;
@@ -55,7 +57,7 @@ pub use bss_sandbox::{
 };
 pub use certificate_rotation::{RotateError, Rotation};
 pub use connection::{CheckError, failed_step};
-pub use host::{COMPILED_DIRECTORY, Host, OpenError};
+pub use host::{COMPILED_DIRECTORY, Host};
 pub use instance_settings::{ConfigureError, InstanceForm};
 pub use license_order::{OrderRequest, PlaceError};
 pub use license_refresh::{RefreshError, Refreshed};

@@ -13,7 +13,8 @@ use bss_sandbox::bindings::failures::{ChangeFailure, Delay};
 use bss_sandbox::bindings::license_order as contract;
 use uuid::Uuid;
 
-use crate::contract::{contract_instance, contract_party, recorded_problem, said};
+use crate::call_failure::said;
+use crate::contract::{contract_instance, contract_party, recorded_problem};
 use crate::host::Host;
 use crate::instance_settings::ConfigureError;
 use crate::license_purchase::Answer;
@@ -121,13 +122,12 @@ impl Host {
         listener: CallListener,
     ) -> Result<(), PlaceError> {
         let instance = self.named_instance(instance).await?;
-        self.ready_call(&instance, listener.clone()).await?;
+        let call = self.ready_call(&instance, listener).await?;
         let order = new_order(&instance, request);
         self.record().check_order(order.clone()).await?;
         let plugin = self.plugin().await.map_err(PrepareError::from)?;
         let products: BTreeSet<_> = order.lines.iter().map(|line| &line.product_code).collect();
         for product in products {
-            let call = self.ready_call(&instance, listener.clone()).await?;
             let line = contract::LicenseOrder {
                 client_transaction_id: Uuid::new_v4().to_string(),
                 earlier_attempts: contract::EarlierAttempts::None,
@@ -137,7 +137,7 @@ impl Host {
                 customer: contract_party(&order.customer),
             };
             let answer = plugin
-                .create_license(call, &contract_instance(&instance), &line)
+                .create_license(call.clone(), &contract_instance(&instance), &line)
                 .await;
             checked(product, answer)?;
         }

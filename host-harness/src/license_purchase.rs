@@ -16,6 +16,7 @@ use bss_sandbox::{CallContext, CallError, CallListener, call_trace};
 use tracing::Instrument as _;
 
 use crate::breaker::Ended;
+use crate::call_failure::not_entered;
 use crate::contract::{contract_instance, contract_party, recorded_license, recorded_problem, retry_after};
 use crate::host::Host;
 use crate::pause;
@@ -120,8 +121,7 @@ impl Host {
         listener: CallListener,
     ) -> Result<(Instance, CallContext), PrepareError> {
         // Read for each attempt: another certificate may have taken over since the last one.
-        let instance = self.record().instance_by_id(taken.instance_id).await?;
-        let instance = instance.ok_or_else(|| PrepareError::NotReady(taken.instance_id.to_string()))?;
+        let instance = self.instance_on_record(taken.instance_id).await?;
         let call = self.ready_call(&instance, listener).await?;
         Ok((instance, call))
     }
@@ -164,11 +164,7 @@ fn purchase_answer(answer: Answer) -> PurchaseAnswer {
             PurchaseAnswer::Unavailable(recorded_problem(delay.problem), pause)
         }
         Ok(Err(ChangeFailure::Unknown(problem))) => PurchaseAnswer::Unknown(recorded_problem(problem)),
-        Err(error @ CallError::Setup(_)) => PurchaseAnswer::NotEntered(Problem::new(
-            "sandbox",
-            error.to_string(),
-            "try again when the machine is less busy",
-        )),
+        Err(error @ CallError::Setup(_)) => PurchaseAnswer::NotEntered(not_entered(&error)),
         Err(error) => PurchaseAnswer::BrokeOff(error.to_string()),
     }
 }
@@ -184,6 +180,7 @@ fn look_up_answer(found: Found) -> LookUpAnswer {
         Ok(Err(ReadFailure::Refused(problem) | ReadFailure::Malformed(problem))) => {
             LookUpAnswer::Failed(recorded_problem(problem), None)
         }
+        Err(error @ CallError::Setup(_)) => LookUpAnswer::Failed(not_entered(&error), None),
         Err(error) => LookUpAnswer::BrokeOff(error.to_string()),
     }
 }
@@ -207,7 +204,17 @@ mod tests {
     #[test]
     fn only_a_plugin_that_was_never_entered_has_surely_bought_nothing() {
         let setup = Err(CallError::Setup(wasmtime::Error::msg("no memory")));
-        assert!(matches!(purchase_answer(setup), PurchaseAnswer::NotEntered(_)));
+        let PurchaseAnswer::NotEntered(problem) = purchase_answer(setup) else {
+            panic!("the plugin was entered");
+        };
+        assert_eq!(
+            (problem.code.as_str(), problem.advice.as_str()),
+            ("sandbox", "try again when the machine is less busy")
+        );
+        let setup = Err(CallError::Setup(wasmtime::Error::msg("no memory")));
+        assert!(
+            matches!(look_up_answer(setup), LookUpAnswer::Failed(problem, None) if problem.code == "sandbox")
+        );
         for error in [
             CallError::Trap(wasmtime::Error::msg("unreachable")),
             CallError::Deadline(Duration::from_secs(1)),

@@ -16,8 +16,8 @@ use tokio::task::JoinSet;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
-use crate::contract::contract_instance;
-use crate::contract::{recorded_license, retry_after, said};
+use crate::call_failure::{not_offered, said};
+use crate::contract::{contract_instance, recorded_license, retry_after};
 use crate::host::Host;
 use crate::ready_instances::PrepareError;
 
@@ -59,9 +59,7 @@ impl Diagnose for RefreshError {
     fn diagnosis(&self) -> Diagnosis {
         match self {
             Self::Record(error) => error.diagnosis(),
-            Self::NotOffered(_) => {
-                Diagnosis::new(ErrorKind::Refused, "not-offered").say("a newer version of the plugin may")
-            }
+            Self::NotOffered(_) => not_offered(),
             Self::Prepare(error) => error.diagnosis(),
             Self::Call(error) => error.diagnosis(),
             Self::Refused(problem) => said(ErrorKind::Refused, &problem.code, &problem.advice),
@@ -124,12 +122,11 @@ impl Host {
         listener: CallListener,
     ) -> Result<Refreshed, RefreshError> {
         let asset = self.record().begin_refresh(asset_id).await?;
-        let damaged = |what: String| RefreshError::from(RecordError::Damaged { what });
-        let instance = self.record().instance_by_id(asset.instance_id).await?;
-        let instance =
-            instance.ok_or_else(|| damaged(format!("instance `{}` is missing", asset.instance_id)))?;
+        let instance = self.instance_on_record(asset.instance_id).await?;
         let id = asset.license_token_id;
-        let id = id.ok_or_else(|| damaged(format!("asset `{asset_id}` has a license without a name")))?;
+        let id = id.ok_or_else(|| RecordError::Damaged {
+            what: format!("asset `{asset_id}` has a license without a name"),
+        })?;
         let plugin = self.plugin().await?;
         if !plugin.offers_lifecycle() {
             return Err(RefreshError::NotOffered(instance.name));

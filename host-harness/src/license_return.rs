@@ -6,12 +6,13 @@
 
 mod rule;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bss_model::clock::now_ms;
 use bss_model::purchase_rule::{self, VendorSignal};
 use bss_model::{
-    Actor, BegunReturn, Cancellation, CancellationState, Diagnose, Diagnosis, ErrorKind, Instance, Requester,
+    Actor, BegunReturn, Cancellation, CancellationState, Diagnose, Diagnosis, Instance, Requester,
     ReturnResult, TakenReturn,
 };
 use bss_record::{BeginReturnError, CancelError, DecideError, FinishReturnError, RecordError};
@@ -24,20 +25,15 @@ use bss_sandbox::plugin::Plugin;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
+use crate::call_failure::not_offered;
 use crate::contract::contract_instance;
 use crate::host::Host;
-use crate::pause;
+use crate::pause::{self, ATTEMPTS_WAITED_FOR, LONGEST_WAIT};
 use crate::ready_instances::PrepareError;
 use rule::{Next, Verdict};
 
-/// The number of attempts at a return before it is left to the worker: as many as for a line of an order.
-const ATTEMPTS: u32 = 3;
-
 /// The pause after a first attempt that settled nothing; it doubles.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
-
-/// The longest pause between two attempts, and the longest wait for another worker's, while a caller waits.
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// The pause between looks whether another worker has settled a return, while a caller waits.
 const POLL: Duration = Duration::from_millis(200);
@@ -75,9 +71,7 @@ impl Diagnose for ReturnError {
         match self {
             Self::Cancel(error) => error.diagnosis(),
             Self::Decide(error) => error.diagnosis(),
-            Self::NotOffered(_) => {
-                Diagnosis::new(ErrorKind::Refused, "not-offered").say("a newer version of the plugin may")
-            }
+            Self::NotOffered(_) => not_offered(),
             Self::Prepare(error) => error.diagnosis(),
             Self::Begin(error) => error.diagnosis(),
             Self::Finish(error) => error.diagnosis(),
@@ -150,14 +144,6 @@ impl Host {
             .await?)
     }
 
-    /// The last cancellation of an asset, which is the one that can be decided. `None`: there was none.
-    ///
-    /// # Errors
-    /// When the record can't be read.
-    pub async fn last_cancellation(&self, asset_id: Uuid) -> Result<Option<Cancellation>, RecordError> {
-        self.record().last_cancellation(asset_id).await
-    }
-
     /// Attempts a confirmed cancellation's return a few times, and leaves it to a worker if it stays open. Returns at
     /// once if it is settled already.
     ///
@@ -183,7 +169,7 @@ impl Host {
         listener: &CallListener,
     ) -> Result<Cancellation, ReturnError> {
         let (mut attempt, mut pause) = (0, FIRST_PAUSE);
-        let patience = Instant::now() + LONGEST_PAUSE;
+        let patience = Instant::now() + LONGEST_WAIT;
         loop {
             let Some(taken) = self.record().take_return(worker, cancellation_id).await? else {
                 let cancellation = self.record().cancellation(cancellation_id).await?;
@@ -198,7 +184,7 @@ impl Host {
             let attempted = self.attempt_return(&taken, listener.clone()).await?;
             attempt += 1;
             let wait = attempted.retry_after.unwrap_or(pause);
-            if !attempted.is_outage() || attempt == ATTEMPTS || wait > LONGEST_PAUSE {
+            if !attempted.is_outage() || attempt == ATTEMPTS_WAITED_FOR || wait > LONGEST_WAIT {
                 return Ok(attempted.cancellation);
             }
             tokio::time::sleep(wait).await;
@@ -232,12 +218,12 @@ impl Host {
         taken: &TakenReturn,
         listener: CallListener,
     ) -> Result<AttemptedReturn, ReturnError> {
-        let (plugin, instance, call) = self.prepare_return(taken.instance_id, &listener).await?;
+        let (plugin, instance, call) = self.prepare_return(taken.instance_id, listener).await?;
         let begun = self.record().begin_return(taken).await?;
         let number = begun.number;
         let attempt = call_trace::attempt("return", taken.asset_id, Some(number));
-        let asked = self.ask(&plugin, &instance, call, begun, listener);
-        let Verdict { outcome, retry_after } = asked.instrument(attempt).await?;
+        let asked = self.ask(&plugin, &instance, call, begun);
+        let Verdict { outcome, retry_after } = asked.instrument(attempt).await;
         let due_at_ms = due_at_ms(number, retry_after);
         let cancellation = self
             .record()
@@ -257,20 +243,16 @@ impl Host {
         instance: &Instance,
         call: CallContext,
         begun: BegunReturn,
-        listener: CallListener,
-    ) -> Result<Verdict, ReturnError> {
+    ) -> Verdict {
         let contract_instance = contract_instance(instance);
         let id = begun.license_token_id;
-        let call = if rule::looks_up_first(begun.earlier) {
+        if rule::looks_up_first(begun.earlier) {
             let name = contract::LicenseName::LicenseTokenId(id.clone());
-            let found = plugin.get_license(call, &contract_instance, &name).await;
+            let found = plugin.get_license(call.clone(), &contract_instance, &name).await;
             if let Next::End(verdict) = rule::after_look_up(found, &id) {
-                return Ok(verdict);
+                return verdict;
             }
-            self.ready_call(instance, listener).await?
-        } else {
-            call
-        };
+        }
         let license_return = contract::LicenseReturn {
             license_token_id: id.clone(),
             client_transaction_id: begun.client_transaction_id.to_string(),
@@ -283,39 +265,36 @@ impl Host {
             .in_doubt_since_ms
             .map(|since_ms| purchase_rule::look_up_only_until_ms(since_ms, self.look_up_only()));
         let is_earlier_under_way = until_ms.is_some_and(|until_ms| until_ms > now_ms());
-        Ok(rule::after_return(answer, &id, is_earlier_under_way))
+        rule::after_return(answer, &id, is_earlier_under_way)
     }
 
     /// Whether the return of an asset's license can be attempted at all.
     async fn check_return(&self, asset_id: Uuid) -> Result<(), ReturnError> {
         let asset = self.record().asset(asset_id).await?;
         let asset = asset.ok_or(CancelError::NoAsset { id: asset_id })?;
-        let nobody: CallListener = std::sync::Arc::new(|_| ());
-        self.prepare_return(asset.instance_id, &nobody).await?;
+        let nobody = Arc::new(|_| ());
+        self.prepare_return(asset.instance_id, nobody).await?;
         Ok(())
     }
 
     async fn prepare_return(
         &self,
         instance_id: Uuid,
-        listener: &CallListener,
+        listener: CallListener,
     ) -> Result<(Plugin, Instance, CallContext), ReturnError> {
-        let instance = self.record().instance_by_id(instance_id).await?;
-        let instance = instance.ok_or_else(|| RecordError::Damaged {
-            what: format!("instance `{instance_id}` is missing"),
-        })?;
+        let instance = self.instance_on_record(instance_id).await?;
         let plugin = self.plugin().await?;
         if !plugin.offers_lifecycle() {
             return Err(ReturnError::NotOffered(instance.name));
         }
-        let call = self.ready_call(&instance, listener.clone()).await?;
+        let call = self.ready_call(&instance, listener).await?;
         Ok((plugin, instance, call))
     }
 }
 
 /// The time at which a return is due again after an attempt that has not settled it.
 fn due_at_ms(attempt: u32, retry_after: Option<Duration>) -> i64 {
-    let signal = retry_after.map_or(VendorSignal::Silent, VendorSignal::LeaveAlone);
+    let signal = VendorSignal::without_answer(retry_after);
     purchase_rule::due_at_ms(now_ms(), pause::after_attempt(attempt), signal, None)
 }
 

@@ -24,16 +24,17 @@ use bss_model::{
     MailToSend, Problem,
 };
 use bss_record::{Record, RecordError};
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use self::letter::{ComposeError, Letter};
+use self::letter::Letter;
 use self::smtp::{Connection, Smtp, SmtpFailure};
 use crate::backoff;
-use crate::contract::said;
+use crate::blocking::run_blocking;
+use crate::call_failure::said;
 use crate::host::Host;
 
-pub use letter::ComposeError as MailComposeError;
+pub use letter::ComposeError;
 pub use settings::{MailSettingsError, UrlError, server_from_url};
 pub use templates::{TemplateError, write_templates};
 
@@ -275,12 +276,7 @@ impl Round {
 
 /// The outcome of an e-mail that can't be composed.
 fn not_composed(error: &ComposeError) -> MailOutcome {
-    let problem = |code: &str, advice: &str| Problem {
-        code: code.to_owned(),
-        message: error.to_string(),
-        advice: advice.to_owned(),
-        correlation_id: String::new(),
-    };
+    let problem = |code: &str, advice: &str| Problem::new(code, error.to_string(), advice);
     match error {
         ComposeError::Recipient(_) => MailOutcome::Refused(problem(
             "address-unusable",
@@ -340,31 +336,14 @@ impl Mailer {
 }
 
 fn not_set_up(code: &str, error: &dyn std::error::Error) -> Problem {
-    Problem {
-        code: code.to_owned(),
-        message: format!("mail can't be sent as it is configured: {error}"),
-        advice: CORRECT_SETTINGS.to_owned(),
-        correlation_id: String::new(),
-    }
+    let message = format!("mail can't be sent as it is configured: {error}");
+    Problem::new(code, message, CORRECT_SETTINGS)
 }
 
 /// Ends the session with QUIT, as RFC 5321 section 4.1.1.10 asks for.
 async fn close(connection: Connection) {
     if let Some(mut open) = connection {
         let _ = open.quit().await;
-    }
-}
-
-/// Runs work that may wait for a disk. A panic continues in the caller.
-async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work)
-        .await
-        .map_err(JoinError::try_into_panic)
-    {
-        Ok(done) => done,
-        Err(Ok(panic)) => std::panic::resume_unwind(panic),
-        // The runtime is shutting down: no task waits for the result any more.
-        Err(Err(_)) => std::future::pending().await,
     }
 }
 

@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 
 use bss_model::{AttributeValue, Derivative, Page, Product as RecordedProduct, ProductFilter};
-use bss_record::{self, Record, RecordError};
+use bss_record::{Record, RecordError};
 use serde::Serialize;
 use uuid::Uuid;
 

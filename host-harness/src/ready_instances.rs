@@ -13,6 +13,7 @@ use bss_model::{Advice, Diagnose, Diagnosis, ErrorKind, Instance, Standing};
 use bss_record::{IdentityError, Record, RecordError};
 use bss_sandbox::LoadError;
 use bss_sandbox::outbound_https::{AuthorityError, Egress, PermittedAuthority};
+use bss_sandbox::system_roots::system_roots;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -192,7 +193,7 @@ impl ReadyInstances {
         match &kept.system_roots {
             Some((since, system_roots)) if since.elapsed() < KEPT => Arc::clone(system_roots),
             _ => {
-                let read = Arc::new(roots(rustls_native_certs::load_native_certs().certs));
+                let read = Arc::new(system_roots());
                 kept.system_roots = Some((Instant::now(), Arc::clone(&read)));
                 read
             }

@@ -9,15 +9,16 @@ use bss_model::{
     Actor, Diagnose, Diagnosis, Difference, ErrorKind, Instance, Problem, RunAction, RunLease, RunLogLevel,
     RunLogLine, RunProgress, RunState, SkippedItems, with_causes,
 };
-use bss_record::{self, ApplyError, EndRunError, RecordError, StartRunError};
-use bss_sandbox::bindings::failures::{self, ReadFailure};
+use bss_record::{ApplyError, EndRunError, RecordError, StartRunError};
+use bss_sandbox::bindings::failures::ReadFailure;
 use bss_sandbox::bindings::services_definition as contract;
 use bss_sandbox::bindings::services_definition::{Outcome, Summary};
 use bss_sandbox::call_event::{CallEvent, CallListener, LogLevel};
 use bss_sandbox::error::{CallError, LoadError};
 use uuid::Uuid;
 
-use crate::contract::{contract_instance, problem_line, recorded_problem, said};
+use crate::call_failure::{problem_line, read_problem, said};
+use crate::contract::{contract_instance, recorded_problem};
 use crate::host::Host;
 use crate::instance_settings::ConfigureError;
 use crate::ready_instances::PrepareError;
@@ -153,8 +154,7 @@ impl Host {
         let Some(run) = self.record().take_services_run(lease).await? else {
             return Ok(None);
         };
-        let instance = self.record().instance_by_id(run.instance_id).await?;
-        let instance = instance.ok_or(ApplyError::NoInstance { id: run.instance_id })?;
+        let instance = self.instance_on_record(run.instance_id).await?;
         let run = run.id;
         Ok(Some(BegunRun { run, instance, lease }))
     }
@@ -213,12 +213,11 @@ impl Host {
     /// # Errors
     /// When the record can't be written, or the run is not this process's any more.
     pub async fn abandon_services_run(&self, begun: &BegunRun) -> Result<(), ServicesError> {
-        let reason = Problem {
-            code: "interrupted".to_owned(),
-            message: "It was interrupted; nothing of it was applied.".to_owned(),
-            advice: "Start it again.".to_owned(),
-            correlation_id: String::new(),
-        };
+        let reason = Problem::new(
+            "interrupted",
+            "The run was interrupted; nothing of it was applied.",
+            "Start it again.",
+        );
         Ok(self
             .record()
             .fail_services_run(begun.run, begun.lease, &reason)
@@ -449,26 +448,12 @@ fn reason(error: &ServicesError) -> Problem {
     if let ServicesError::Read(failure) = error {
         return recorded_problem(read_problem(failure).clone());
     }
-    let code = match error {
-        ServicesError::Prepare(_) | ServicesError::Instance(_) => "not-ready",
-        ServicesError::Call(_) => "no-answer",
-        ServicesError::Apply(_) => "contradiction",
-        _ => "record",
-    };
-    let advice = error.diagnosis().advice;
+    let Diagnosis { code, advice, .. } = error.diagnosis();
     Problem::new(
         code,
         with_causes(error),
         advice.map_or_else(String::new, |advice| advice.sentence().into_owned()),
     )
-}
-
-/// The problem that a plugin gives for a reading that brought nothing.
-fn read_problem(failure: &ReadFailure) -> &failures::Problem {
-    match failure {
-        ReadFailure::Refused(problem) | ReadFailure::Malformed(problem) => problem,
-        ReadFailure::Unavailable(delay) => &delay.problem,
-    }
 }
 
 fn read_diagnosis(failure: &ReadFailure) -> Diagnosis {

@@ -1,7 +1,6 @@
 //! Settling orders while a caller waits: line after line is attempted, as long as that helps.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use bss_model::{Actor, Asset, AssetFilter, AssetSelection, Page};
 use bss_record::{RecordError, RetryError};
@@ -11,15 +10,9 @@ use uuid::Uuid;
 
 use crate::host::Host;
 use crate::license_order::PlaceError;
+use crate::pause::{ATTEMPTS_WAITED_FOR, LONGEST_WAIT};
 use crate::ready_instances::PrepareError;
 use crate::worker::{LINES_AT_ONCE, LOOK, Work};
-
-/// The number of attempts at a line while a caller waits for it. Three within a few seconds outlast a restart of one
-/// server behind the vendor's front end; a longer outage is left to the background.
-const ATTEMPTS: u32 = 3;
-
-/// The longest pause for which a caller waits.
-const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 impl Host {
     /// Buys the licenses of an order's unsettled assets, as far as that is possible now, and returns all of its
@@ -31,8 +24,7 @@ impl Host {
     pub async fn run_order(&self, order_id: Uuid, listener: CallListener) -> Result<Vec<Asset>, PlaceError> {
         let order = self.record().order(order_id).await?;
         let order = order.ok_or(PlaceError::NoOrder(order_id))?;
-        let instance = self.record().instance_by_id(order.instance_id).await?;
-        let instance = instance.ok_or(PlaceError::NoOrder(order_id))?;
+        let instance = self.instance_on_record(order.instance_id).await?;
         // Find anything that would make every attempt fail before attempting any.
         self.ready_call(&instance, listener.clone()).await?;
         self.plugin().await.map_err(PrepareError::from)?;
@@ -104,7 +96,10 @@ impl Host {
                 if open.assets == 0 {
                     break;
                 }
-                let tried = tries.values().filter(|&&tries| tries >= ATTEMPTS).count();
+                let tried = tries
+                    .values()
+                    .filter(|&&tries| tries >= ATTEMPTS_WAITED_FOR)
+                    .count();
                 // A line that another process has taken ends there, or is free when that process is dead.
                 if open.taken == 0 {
                     pause = work.pause(open.next_due_at_ms);

@@ -147,11 +147,11 @@ impl Host {
     async fn work_once_until(
         &self,
         options: &WorkOptions,
-        mut stopped: watch::Receiver<bool>,
+        stopped: watch::Receiver<bool>,
     ) -> Result<Unfinished, RecordError> {
         let mut runs_stopped = stopped.clone();
         let runs = self.execute_waiting_runs(&options.calls, &options.runs, &mut runs_stopped);
-        let (ran, worked) = tokio::join!(runs, self.work_once_with_vendors(options, &mut stopped));
+        let (ran, worked) = tokio::join!(runs, self.work_once_with_vendors(options, &stopped));
         ran?;
         worked?;
         self.unfinished().await
@@ -160,7 +160,7 @@ impl Host {
     async fn work_once_with_vendors(
         &self,
         options: &WorkOptions,
-        stopped: &mut watch::Receiver<bool>,
+        stopped: &watch::Receiver<bool>,
     ) -> Result<(), RecordError> {
         let all = AssetSelection::default();
         self.settle_until(all.clone(), options.lines_at_once, options.calls.clone(), stopped)
@@ -374,9 +374,8 @@ impl Work {
                     asset_id: taken.asset_id,
                     settled,
                     signal: match attempted.and_then(|attempted| attempted.retry_after) {
-                        Some(pause) => VendorSignal::LeaveAlone(pause),
                         None if settled => VendorSignal::Answered,
-                        None => VendorSignal::Silent,
+                        pause => VendorSignal::without_answer(pause),
                     },
                 }))
             });

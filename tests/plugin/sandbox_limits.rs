@@ -219,6 +219,7 @@ async fn a_guest_that_waits_is_not_taken_for_one_that_is_busy() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn more_calls_at_once_than_there_are_sandboxes_are_refused_before_they_begin() {
+    const CALLS: usize = limits::CALLS_AT_ONCE as usize + 10;
     let guest = Guest {
         imports: r#"
             (import "wasi:clocks/monotonic-clock@0.2.2" "subscribe-duration" (func $timer (param i64) (result i32)))
@@ -231,7 +232,7 @@ async fn more_calls_at_once_than_there_are_sandboxes_are_refused_before_they_beg
         ..CallLimits::default()
     });
     let mut running = tokio::task::JoinSet::new();
-    for _ in 0..limits::CALLS_AT_ONCE + 10 {
+    for _ in 0..CALLS {
         let plugin = plugin.clone();
         running.spawn(async move { call(&plugin, draft_in("EUR")).await });
     }
@@ -245,7 +246,7 @@ async fn more_calls_at_once_than_there_are_sandboxes_are_refused_before_they_beg
         .iter()
         .filter(|error| matches!(error, CallError::Setup(_)))
         .collect();
-    assert_eq!(errors.len(), SANDBOXES + 10);
+    assert_eq!(errors.len(), CALLS);
     assert_eq!(refused.len(), 10, "{refused:?}");
     assert!(
         cause(refused[0]).contains("limit of 256"),

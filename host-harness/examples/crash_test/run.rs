@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
+use host_harness::Unfinished;
 use serde_json::{Value, json};
 
 use crate::Arguments;
@@ -222,7 +223,7 @@ impl Test {
             self.forgotten += self.attempts.forget().await?;
         }
         self.processes.start_again(kill.victim)?;
-        let open = self.shop.open_lines().await?;
+        let open = self.shop.unfinished().await?.licenses;
         let victim = match kill.victim {
             Victim::Simulator => "the simulator".to_owned(),
             Victim::Worker(worker) => format!("worker {}", worker + 1),
@@ -236,7 +237,7 @@ impl Test {
     async fn wait_for_work(&mut self) -> Result<()> {
         let last = self.attempts.last().await?;
         let begin = Instant::now();
-        while self.attempts.last().await? <= last && self.shop.open_lines().await? > 0 {
+        while self.attempts.last().await? <= last && self.shop.unfinished().await?.licenses > 0 {
             if begin.elapsed() > STILL_MAX {
                 bail!("lines are open, and nobody works on them");
             }
@@ -252,12 +253,12 @@ impl Test {
         let (mut changed, mut said) = (Instant::now(), Instant::now());
         let mut before = None;
         loop {
-            let open = (self.shop.open_lines().await?, self.shop.pending_mails().await?);
-            if open == (0, 0) {
+            let open = self.shop.unfinished().await?;
+            if open == Unfinished::default() {
                 return Ok(true);
             }
             if before.is_none() || said.elapsed() > WORD {
-                eprintln!("{} lines and {} e-mails are open", open.0, open.1);
+                eprintln!("{} lines and {} e-mails are open", open.licenses, open.mails);
                 said = Instant::now();
             }
             if before.replace(open) != Some(open) {

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use anyhow::{Context, Result, ensure};
 use bss_keys::PfxCode;
 use bss_model::{
-    Actor, AssetFilter, AssetSelection, BillingFilter, Choice, Contact, Decision, MailDelivery, MailFilter,
-    MailSettings, MailState, NewInstance, NewLine, Page, Party, Price, ProductFilter, Reach,
+    Actor, AssetFilter, BillingFilter, Choice, Contact, Decision, MailDelivery, MailSettings, NewInstance,
+    NewLine, Page, Party, Price, ProductFilter, Reach,
 };
 use bss_simulator::read_ledger;
-use host_harness::{Host, OrderRequest};
+use host_harness::{Host, OrderRequest, Unfinished};
 use mail_parser::MessageParser;
 use uuid::Uuid;
 
@@ -20,7 +20,7 @@ use crate::processes::{Details, Places};
 
 const INSTANCE: &str = "esd";
 
-/// Who runs the shop.
+/// The actor that runs the shop.
 fn actor() -> Actor {
     Actor::operator("crash-test")
 }
@@ -89,24 +89,9 @@ impl Shop {
         Ok(Self { host, products })
     }
 
-    /// Order lines that are not settled.
-    pub(crate) async fn open_lines(&self) -> Result<u64> {
-        Ok(self
-            .host
-            .record()
-            .outstanding(&AssetSelection::default())
-            .await?
-            .assets)
-    }
-
-    /// E-mails that are to be sent.
-    pub(crate) async fn pending_mails(&self) -> Result<u64> {
-        let pending = MailFilter {
-            state: Some(MailState::Pending),
-            ..MailFilter::default()
-        };
-        let mails = self.host.record().mails(&pending, &Page::all()).await?;
-        Ok(mails.rows.len() as u64)
+    /// Order lines that are not settled, and e-mails that are to be sent.
+    pub(crate) async fn unfinished(&self) -> Result<Unfinished> {
+        Ok(self.host.unfinished().await?)
     }
 
     /// Places orders of one license each.

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | there was none | none |
 //! | was refused, was unavailable, or only looked up | not done |
-//! | one of them was unknown, brought a second license, or was cut off with its worker | in doubt |
+//! | one of them was unknown, brought a license, or was cut off with its worker | in doubt |
 //!
 //! The first step of an attempt:
 //!
@@ -250,6 +250,13 @@ pub enum VendorSignal {
     LeaveAlone(Duration),
 }
 
+impl VendorSignal {
+    /// The signal of an attempt without an answer: silence, or the pause that the vendor asked for.
+    pub fn without_answer(pause: Option<Duration>) -> Self {
+        pause.map_or(Self::Silent, Self::LeaveAlone)
+    }
+}
+
 /// The result of an attempt.
 #[derive(Clone, Debug)]
 pub struct Attempted {
@@ -296,9 +303,10 @@ pub fn after_purchase(
             (AttemptOutcome::Unknown(not_its_license()), VendorSignal::Silent)
         }
         PurchaseAnswer::Refused(problem) => (AttemptOutcome::Refused(problem), VendorSignal::Answered),
-        PurchaseAnswer::Unavailable(problem, pause) => {
-            (AttemptOutcome::Unavailable(problem), silent_or_busy(pause))
-        }
+        PurchaseAnswer::Unavailable(problem, pause) => (
+            AttemptOutcome::Unavailable(problem),
+            VendorSignal::without_answer(pause),
+        ),
         PurchaseAnswer::Unknown(problem) => (AttemptOutcome::Unknown(problem), VendorSignal::Silent),
         PurchaseAnswer::NotEntered(problem) => (AttemptOutcome::Unavailable(problem), VendorSignal::Silent),
         // The plugin may have bought before it broke off.
@@ -339,7 +347,10 @@ pub fn after_look_up(answer: LookUpAnswer, reason: &LookUpReason, client_transac
             AttemptOutcome::LookedUp(reason.problem("the plugin can't look a purchase up without buying")),
             VendorSignal::Answered,
         ),
-        LookUpAnswer::Failed(problem, pause) => (AttemptOutcome::LookedUp(problem), silent_or_busy(pause)),
+        LookUpAnswer::Failed(problem, pause) => (
+            AttemptOutcome::LookedUp(problem),
+            VendorSignal::without_answer(pause),
+        ),
         LookUpAnswer::BrokeOff(why) => (
             AttemptOutcome::LookedUp(Problem::new("plugin-broke-off", why, "it is looked up again")),
             VendorSignal::Silent,
@@ -374,10 +385,6 @@ pub fn due_at_ms(now_ms: i64, usual: Duration, signal: VendorSignal, reason: Opt
 fn is_of(license: &License, client_transaction_id: Uuid) -> bool {
     license.client_transaction_id == client_transaction_id.to_string()
         && !license.product_key.expose().is_empty()
-}
-
-fn silent_or_busy(pause: Option<Duration>) -> VendorSignal {
-    pause.map_or(VendorSignal::Silent, VendorSignal::LeaveAlone)
 }
 
 /// The outcome of an attempt that was never made: nothing new about earlier ones.

@@ -38,7 +38,7 @@ pub enum LogLevel {
     Debug,
     /// Good to know.
     Info,
-    /// Something was left out.
+    /// Something was left out, or is not as it should be.
     Warning,
 }
 

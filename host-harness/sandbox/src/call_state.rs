@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bss_keys as keys;
 use bss_keys::Identity;
 use bss_model::clock::now_ms;
+use tracing::Span;
 use wasmtime::component::{HasSelf, Linker, ResourceTable};
 use wasmtime::{ResourceLimiter, StoreLimits, StoreLimitsBuilder};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -92,9 +93,14 @@ impl CallState {
         self.sink.take().unwrap_or_default().products
     }
 
+    /// The call's span.
+    pub(crate) fn span(&self) -> Span {
+        self.followed.span()
+    }
+
     /// Ends the call: flushes its log, sends [`CallEvent::Ended`], and closes its span with the outcome.
     pub(crate) fn tell_end(&self, outcome: &CallOutcome) {
-        let span = self.followed.span();
+        let span = self.span();
         let _entered = span.enter();
         self.log.end();
         (self.listener)(CallEvent::Ended {
@@ -238,12 +244,12 @@ impl progress::Host for CallState {
     }
 }
 
-/// Wasmtime's own limits, the memory that was granted, and the memory that was refused, by which a plugin that wanted
+/// Wasmtime's own limits, the memory that was granted, and whether memory was refused, by which a plugin that wanted
 /// too much can be told from one with a defect.
 pub(crate) struct Limiter {
     limits: StoreLimits,
     memory_bytes: u64,
-    pub(crate) refused_bytes: Option<usize>,
+    pub(crate) has_refused_memory: bool,
 }
 
 impl Limiter {
@@ -258,7 +264,7 @@ impl Limiter {
         Self {
             limits,
             memory_bytes: 0,
-            refused_bytes: None,
+            has_refused_memory: false,
         }
     }
 }
@@ -274,7 +280,7 @@ impl ResourceLimiter for Limiter {
         if granted {
             self.memory_bytes += desired.saturating_sub(current) as u64;
         } else {
-            self.refused_bytes = Some(desired);
+            self.has_refused_memory = true;
         }
         Ok(granted)
     }

@@ -16,7 +16,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
@@ -167,7 +167,7 @@ impl Recorder {
             call,
             begun: Instant::now(),
             exchanges: AtomicU32::new(0),
-            access_token_kept: AtomicU8::new(NOT_ASKED),
+            access_token_kept: OnceLock::new(),
         }))
     }
 
@@ -193,10 +193,6 @@ impl Recorder {
     }
 }
 
-const NOT_ASKED: u8 = 0;
-const NOT_KEPT: u8 = 1;
-const KEPT: u8 = 2;
-
 /// The recording of one call. Cloning shares it.
 #[derive(Clone)]
 pub(crate) struct CallRecording(Arc<RecordedCall>);
@@ -206,7 +202,7 @@ struct RecordedCall {
     call: Uuid,
     begun: Instant,
     exchanges: AtomicU32,
-    access_token_kept: AtomicU8,
+    access_token_kept: OnceLock<bool>,
 }
 
 impl fmt::Debug for CallRecording {
@@ -221,12 +217,8 @@ impl fmt::Debug for CallRecording {
 impl CallRecording {
     /// Notes whether the first access token that the call looked for was there.
     pub(crate) fn access_token(&self, kept: bool) {
-        let kept = if kept { KEPT } else { NOT_KEPT };
         // Only the first look-up is about what earlier calls have left.
-        let _ =
-            self.0
-                .access_token_kept
-                .compare_exchange(NOT_ASKED, kept, Ordering::Relaxed, Ordering::Relaxed);
+        let _ = self.0.access_token_kept.set(kept);
     }
 
     /// Begins the recording of an exchange for a request that the plugin sends.
@@ -247,7 +239,7 @@ impl CallRecording {
         self.0.recorder.write(&Line::End {
             call: self.0.call,
             said: outcome.into(),
-            access_token_kept: self.0.access_token_kept.load(Ordering::Relaxed) == KEPT,
+            access_token_kept: self.0.access_token_kept.get() == Some(&true),
         });
     }
 }

@@ -18,6 +18,7 @@ pub mod outbound_https;
 pub mod plugin;
 mod plugin_call;
 pub mod replay;
+pub mod system_roots;
 
 pub use call::CallContext;
 pub use call_event::{CallEvent, CallListener, LogLevel};

@@ -8,6 +8,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bss_model::with_causes;
+use tracing::Span;
 use uuid::Uuid;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{
@@ -227,11 +229,15 @@ impl Plugin {
     ) -> Result<Result<Option<License>, ReadFailure>, CallError> {
         let asked = PluginCall::GetLicense { instance, name };
         let mut call = self.enter(asked, context, self.limits.wall_clock, false).await?;
-        let lifecycle = Lifecycle::new(&mut call.store, &call.instance).map_err(CallError::Setup)?;
-        let run = lifecycle
-            .bss_service_manager_license_lifecycle()
-            .call_get_license(&mut call.store, instance, name);
-        let answer = call.deadlines.run(run).await;
+        let answer = match Lifecycle::new(&mut call.store, &call.instance) {
+            Ok(lifecycle) => {
+                let run = lifecycle
+                    .bss_service_manager_license_lifecycle()
+                    .call_get_license(&mut call.store, instance, name);
+                call.deadlines.run(run).await
+            }
+            Err(error) => Err(CallError::Setup(error)),
+        };
         call.end(answer).map(|(answer, _)| answer)
     }
 
@@ -250,11 +256,15 @@ impl Plugin {
             license_return,
         };
         let mut call = self.enter(asked, context, self.limits.wall_clock, false).await?;
-        let lifecycle = Lifecycle::new(&mut call.store, &call.instance).map_err(CallError::Setup)?;
-        let run = lifecycle
-            .bss_service_manager_license_lifecycle()
-            .call_cancel_license(&mut call.store, instance, license_return);
-        let answer = call.deadlines.run(run).await;
+        let answer = match Lifecycle::new(&mut call.store, &call.instance) {
+            Ok(lifecycle) => {
+                let run = lifecycle
+                    .bss_service_manager_license_lifecycle()
+                    .call_cancel_license(&mut call.store, instance, license_return);
+                call.deadlines.run(run).await
+            }
+            Err(error) => Err(CallError::Setup(error)),
+        };
         call.end(answer).map(|(answer, _)| answer)
     }
 
@@ -274,11 +284,15 @@ impl Plugin {
     ) -> Result<Vec<Step>, CallError> {
         let asked = PluginCall::CheckConnection { instance };
         let mut call = self.enter(asked, context, self.limits.wall_clock, false).await?;
-        let checking = Checking::new(&mut call.store, &call.instance).map_err(CallError::Setup)?;
-        let run = checking
-            .bss_service_manager_connection()
-            .call_check_connection(&mut call.store, instance);
-        let answer = call.deadlines.run(run).await;
+        let answer = match Checking::new(&mut call.store, &call.instance) {
+            Ok(checking) => {
+                let run = checking
+                    .bss_service_manager_connection()
+                    .call_check_connection(&mut call.store, instance);
+                call.deadlines.run(run).await
+            }
+            Err(error) => Err(CallError::Setup(error)),
+        };
         call.end(answer).map(|(steps, _)| steps)
     }
 
@@ -310,7 +324,10 @@ impl Plugin {
             Ok(Err(error)) => Err(CallError::Setup(error)),
             Err(late) => Err(late),
         };
-        let instance = begun.inspect_err(|error| followed.end(&CallOutcome::from(error), 0))?;
+        let instance = begun.inspect_err(|error| {
+            log_failure(&followed.span(), error);
+            followed.end(&CallOutcome::from(error), 0);
+        })?;
         Ok(Call {
             store,
             instance,
@@ -357,9 +374,13 @@ impl Call {
             Ok(Err(trap)) => Err(of_trap(self.store.data(), trap)),
             Err(error) => Err(error),
         };
-        self.store.data().tell_end(&match &answer {
+        let state = self.store.data();
+        state.tell_end(&match &answer {
             Ok(answer) => answer.call_outcome(),
-            Err(error) => CallOutcome::from(error),
+            Err(error) => {
+                log_failure(&state.span(), error);
+                CallOutcome::from(error)
+            }
         });
         Ok((answer?, self.store.into_data()))
     }
@@ -404,12 +425,17 @@ fn functions(engine: &Engine, interface: &str, import: ComponentItem) -> Vec<(St
         .collect()
 }
 
+/// Logs why a call brought no answer: an attempt's problem says that it broke off, and not at which instruction.
+fn log_failure(span: &Span, error: &CallError) {
+    span.in_scope(|| tracing::info!(error = with_causes(error), "the plugin brought no answer"));
+}
+
 fn is_of_guest(error: &wasmtime::Error) -> bool {
     error.is::<Trap>() || error.is::<WasmBacktrace>()
 }
 
 fn of_trap(state: &CallState, trap: wasmtime::Error) -> CallError {
-    if state.limiter.refused_bytes.is_some() {
+    if state.limiter.has_refused_memory {
         return CallError::Memory(limits::MEMORY_BYTES);
     }
     CallError::Trap(trap)

@@ -22,6 +22,7 @@ use bss_sandbox::bindings::failures::{ChangeFailure, ReadFailure};
 use bss_sandbox::bindings::license_order::{License, LicenseTokenStatus, ReturnStatus};
 use bss_sandbox::error::CallError;
 
+use crate::call_failure::not_entered;
 use crate::contract::{recorded_problem, retry_after};
 
 /// The outcome of an attempt.
@@ -161,11 +162,14 @@ fn unclear() -> Problem {
 }
 
 fn broke_off(error: &CallError) -> Problem {
-    let (code, advice) = match error {
-        CallError::Setup(_) => ("sandbox", "try again when the machine is less busy"),
-        _ => ("plugin-broke-off", "the next attempt looks it up"),
-    };
-    Problem::new(code, error.to_string(), advice)
+    match error {
+        CallError::Setup(_) => not_entered(error),
+        _ => Problem::new(
+            "plugin-broke-off",
+            error.to_string(),
+            "the next attempt looks it up",
+        ),
+    }
 }
 
 #[cfg(test)]

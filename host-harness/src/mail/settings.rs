@@ -1,7 +1,7 @@
 //! Checks of mail settings before they are saved.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bss_model::{
     Advice, Diagnose, Diagnosis, ErrorKind, MailDelivery, MailSettings, SmtpProtection, SmtpServer,
@@ -63,6 +63,9 @@ pub enum MailSettingsError {
         #[source]
         source: io::Error,
     },
+    /// The name of a directory is no text, and can't be kept on record.
+    #[error("the name `{}` is no UTF-8 text", .0.display())]
+    NotText(PathBuf),
     /// The templates can't be used.
     #[error(transparent)]
     Templates(#[from] TemplateError),
@@ -82,6 +85,9 @@ impl Diagnose for MailSettingsError {
                 .advise(Advice::NameTrustedAuthorities),
             Self::Tls(_) => Diagnosis::new(ErrorKind::Invalid, "mail-tls"),
             Self::Directory { .. } => Diagnosis::new(ErrorKind::Invalid, "mail-directory"),
+            Self::NotText(_) => {
+                Diagnosis::new(ErrorKind::Invalid, "name-no-text").say("give the directory another name")
+            }
             Self::Templates(error) => error.diagnosis(),
             Self::Record(error) => error.diagnosis(),
         }
@@ -134,6 +140,7 @@ pub(super) fn check(settings: &MailSettings) -> Result<(), MailSettingsError> {
     match &settings.delivery {
         MailDelivery::Smtp(server) => check_server(server)?,
         MailDelivery::Directory(path) => {
+            check_name(path)?;
             directory::prepare(path).map_err(|source| MailSettingsError::Directory {
                 path: path.clone(),
                 source,
@@ -141,9 +148,17 @@ pub(super) fn check(settings: &MailSettings) -> Result<(), MailSettingsError> {
         }
     }
     if let Some(directory) = &settings.templates {
+        check_name(directory)?;
         templates::check(directory)?;
     }
     Ok(())
+}
+
+fn check_name(directory: &Path) -> Result<(), MailSettingsError> {
+    match directory.to_str() {
+        Some(_) => Ok(()),
+        None => Err(MailSettingsError::NotText(directory.to_owned())),
+    }
 }
 
 fn check_server(server: &SmtpServer) -> Result<(), MailSettingsError> {

@@ -145,15 +145,14 @@ impl Smtp {
     }
 
     fn unreachable(&self, why: String) -> Problem {
-        Problem {
-            code: "mail-server-unreachable".to_owned(),
-            message: format!(
+        Problem::new(
+            "mail-server-unreachable",
+            format!(
                 "mail server `{}:{}` can't be used: {why}",
                 self.server.host, self.server.port
             ),
-            advice: "check the mail settings, and that the server answers".to_owned(),
-            correlation_id: String::new(),
-        }
+            "check the mail settings, and that the server answers",
+        )
     }
 }
 
@@ -259,12 +258,7 @@ fn late() -> Attempt {
 }
 
 fn problem(code: &str, message: String) -> Problem {
-    Problem {
-        code: code.to_owned(),
-        message,
-        advice: "a retry sends it again at once".to_owned(),
-        correlation_id: String::new(),
-    }
+    Problem::new(code, message, "a retry sends it again at once")
 }
 
 /// The message of the library or the server, on one line.

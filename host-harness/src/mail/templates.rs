@@ -169,12 +169,11 @@ pub(super) fn render(
 
 fn with_built_in(error: &TemplateError) -> Problem {
     tracing::warn!("{error}; the built-in template stands in for it");
-    Problem {
-        code: "template-broken".to_owned(),
-        message: format!("the built-in template was used: {error}"),
-        advice: "correct the template".to_owned(),
-        correlation_id: String::new(),
-    }
+    Problem::new(
+        "template-broken",
+        format!("the built-in template was used: {error}"),
+        "correct the template",
+    )
 }
 
 /// Languages to try in turn: the language itself, then without its last subtag and so on, then the last resort (RFC

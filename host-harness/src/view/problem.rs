@@ -5,6 +5,7 @@ use bss_sandbox::bindings::failures;
 use serde::Serialize;
 
 use super::word;
+use crate::call_failure::read_problem;
 
 /// A problem: its code, message and advice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -55,12 +56,7 @@ impl From<&failures::Problem> for Problem {
 
 impl From<&failures::ReadFailure> for Problem {
     fn from(failure: &failures::ReadFailure) -> Self {
-        match failure {
-            failures::ReadFailure::Refused(problem) | failures::ReadFailure::Malformed(problem) => {
-                problem.into()
-            }
-            failures::ReadFailure::Unavailable(delay) => (&delay.problem).into(),
-        }
+        read_problem(failure).into()
     }
 }
 

@@ -139,7 +139,7 @@ async fn returned(host: &Host, cancellation_id: Uuid, json: bool) -> Outcome {
 }
 
 async fn last_cancellation(host: &Host, asset_id: Uuid) -> Result<Uuid, Failure> {
-    let last = host.last_cancellation(asset_id).await?;
+    let last = host.record().last_cancellation(asset_id).await?;
     last.map(|cancellation| cancellation.id).ok_or_else(|| {
         let message = format!("there is no cancellation of asset `{asset_id}`");
         Failure::new(ErrorKind::NotFound, "no-cancellation", message).advise(&Advice::ListCancellations)

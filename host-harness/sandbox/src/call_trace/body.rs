@@ -39,13 +39,9 @@ pub(super) struct RecordedBody {
 
 impl RecordedBody {
     pub(super) fn new(recording: ExchangeRecording, head: &http::response::Parts) -> Self {
-        let mut copy = http::Response::new(());
-        *copy.status_mut() = head.status;
-        *copy.headers_mut() = head.headers.clone();
-        let (head, ()) = copy.into_parts();
         Self {
             recording,
-            head,
+            head: head.clone(),
             bytes: Zeroizing::default(),
         }
     }

@@ -16,15 +16,16 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST};
 use http::{Request, Uri};
 use http_body_util::Full;
 use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, RootCertStore};
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::span::{Span, TARGET};
+use crate::system_roots::system_roots;
 
 /// The path below a collector's address at which it takes traces.
 const PATH: &str = "/v1/traces";
@@ -122,11 +123,9 @@ impl Collector {
 }
 
 fn tls() -> Result<TlsConnector, rustls::Error> {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
+        .with_root_certificates(system_roots())
         .with_no_client_auth();
     Ok(TlsConnector::from(Arc::new(config)))
 }
