@@ -59,6 +59,11 @@ pub struct InstalledCertificate {
 }
 
 impl InstalledCertificate {
+    /// Whether the certificate's time is over at `now_ms`. Its end names a whole second, all of which is valid.
+    pub fn has_expired(&self, now_ms: i64) -> bool {
+        now_ms > self.not_after_ms.saturating_add(999)
+    }
+
     /// Why the certificate can't be used at `now_ms`, as a sentence for an operator. `None` when it can.
     pub fn unusable_because(&self, now_ms: i64) -> Option<String> {
         match &self.key {
@@ -91,8 +96,7 @@ impl InstalledCertificate {
         if now_ms < self.not_before_ms {
             return Some(format!("it is not valid before {}", rfc3339(self.not_before_ms)));
         }
-        // `not_after` names a whole second, all of which is valid.
-        if now_ms > self.not_after_ms.saturating_add(999) {
+        if self.has_expired(now_ms) {
             return Some(format!("it has expired at {}", rfc3339(self.not_after_ms)));
         }
         None

@@ -45,13 +45,13 @@ pub enum HostKeyError {
     ReadableByOthers {
         /// The file.
         path: PathBuf,
-        /// Its permission bits.
+        /// The file's permission bits.
         mode: u32,
     },
     /// There is a record, but not the key that it was made with.
     #[error("host key `{}` is missing beside a record that needs it", path.display())]
     Missing {
-        /// Where it should be.
+        /// The place where the key should be.
         path: PathBuf,
     },
     /// The file could not be read or written.
@@ -59,20 +59,23 @@ pub enum HostKeyError {
     File {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's reason.
         #[source]
         source: io::Error,
     },
+    /// The operating system gives no random bytes.
+    #[error("a new host key could not be made: the system gives no random bytes")]
+    NotMade,
     /// What was sealed was made with another key, for another purpose, or has been altered.
     #[error("the sealed {purpose} can't be opened: another host key sealed it, or it was altered")]
     NotOpened {
-        /// What it was sealed for.
+        /// The purpose of the secret.
         purpose: String,
     },
     /// The cryptography library refused to seal.
     #[error("the {purpose} could not be sealed")]
     NotSealed {
-        /// What it was to be sealed for.
+        /// The purpose of the secret.
         purpose: String,
     },
 }
@@ -95,6 +98,7 @@ impl Diagnose for HostKeyError {
             Self::NotOpened { .. } => {
                 Diagnosis::new(ErrorKind::Damaged, "not-opened").advise(Advice::RestoreHostKey)
             }
+            Self::NotMade => Diagnosis::new(ErrorKind::Unavailable, "host-key-not-made"),
             Self::NotSealed { .. } => Diagnosis::new(ErrorKind::Unavailable, "not-sealed"),
         }
     }
@@ -122,9 +126,7 @@ impl HostKey {
     /// When the operating system gives no random bytes.
     pub fn generate() -> Result<Self, HostKeyError> {
         let mut bytes = Zeroizing::new([0; KEY_BYTES]);
-        aws_lc_rs::rand::fill(bytes.as_mut_slice()).map_err(|_| HostKeyError::NotSealed {
-            purpose: "new host key".to_owned(),
-        })?;
+        aws_lc_rs::rand::fill(bytes.as_mut_slice()).map_err(|_| HostKeyError::NotMade)?;
         Ok(Self { bytes })
     }
 
@@ -198,14 +200,17 @@ impl HostKey {
         aws_lc_rs::rand::fill(&mut suffix).map_err(|_| io::Error::other("no random bytes"))?;
         let suffix = data_encoding::HEXLOWER.encode(&suffix);
         let draft = path.with_extension(format!("key.{suffix}"));
-        let mut text = Zeroizing::new(BASE64.encode(self.bytes.as_slice()));
-        text.push('\n');
+        let text = Zeroizing::new(BASE64.encode(self.bytes.as_slice()));
         let mut file = OpenOptions::new()
             .write(true)
             .create_new(true)
             .mode(0o600)
             .open(&draft)?;
-        let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
+        // The line's end is written apart: a text that grows leaves a copy of the key behind.
+        let written = file
+            .write_all(text.as_bytes())
+            .and_then(|()| file.write_all(b"\n"))
+            .and_then(|()| file.sync_all());
         // A link never replaces a file, where a rename would.
         let linked = written.and_then(|()| match fs::hard_link(&draft, path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),

@@ -15,10 +15,10 @@ pub enum InspectError {
     /// Certificates alone prove nothing.
     #[error("the file holds no private key")]
     NoPrivateKey,
-    /// Which one is meant can't be known.
+    /// The file holds several private keys, and any may be meant.
     #[error("the file holds {count} private keys")]
     SeveralPrivateKeys {
-        /// How many.
+        /// The number of private keys.
         count: usize,
     },
     /// A private key alone proves nothing.
@@ -30,19 +30,19 @@ pub enum InspectError {
         /// The certificates' subjects.
         subjects: Vec<String>,
     },
-    /// Not PKCS #8, or damaged.
+    /// The private key is not PKCS #8, or damaged.
     #[error("the private key in the file can't be read")]
     UnreadablePrivateKey,
     /// A kind of key that nothing here can be done with.
     #[error("the private key is of a kind that is not supported ({algorithm})")]
     UnsupportedPrivateKey {
-        /// Its algorithm.
+        /// The key's algorithm.
         algorithm: String,
     },
-    /// Not X.509, or damaged.
+    /// The certificate is not X.509, or damaged.
     #[error("certificate `{thumbprint}` in the file can't be read")]
     UnreadableCertificate {
-        /// Its name.
+        /// The certificate's thumbprint.
         thumbprint: Thumbprint,
     },
     /// The thread that read the file ended early.

@@ -138,7 +138,7 @@ pub struct AssetFilter {
 }
 
 /// Whether the vendor shows a license as returned that the platform has not cancelled: somebody else returned it.
-/// That alone credits nothing. An operator decides; cancelling the asset credits it.
+/// Such a return credits nothing by itself. An operator decides; cancelling the asset credits it.
 pub fn is_returned_elsewhere(asset: &Asset) -> bool {
     asset.status == AssetStatus::Active && asset.return_status == ReturnStatus::Successful
 }

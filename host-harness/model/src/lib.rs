@@ -54,10 +54,10 @@ pub use mail::{
 };
 pub use order::{
     Contact, InvalidParty, LANGUAGE_LENGTH_MAX, NewLine, NewOrder, Order, OrderFilter, OrderLine,
-    OrderParties, Party, is_email_address, is_language, merged,
+    OrderParties, Party, is_language, merged,
 };
 pub use page::{Cursor, Page, Rows, SortOrder};
-pub use price::Price;
+pub use price::{Price, is_currency};
 pub use problem::Problem;
 pub use product::{
     AttributeValue, Choice, Decided, Decision, Derivative, Difference, NewProduct, Product, ProductAttribute,

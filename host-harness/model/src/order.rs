@@ -1,5 +1,7 @@
 //! Orders: parties, products and quantities.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
+
 use email_address::EmailAddress;
 use serde::Deserialize;
 use serde::Serialize;
@@ -184,21 +186,27 @@ fn invalid_field(party: &Party) -> Option<&'static str> {
 }
 
 /// Whether a text is one e-mail address (RFC 5321), and nothing that could add a recipient or a header.
-pub fn is_email_address(text: &str) -> bool {
+fn is_email_address(text: &str) -> bool {
     let Some((local_part, domain)) = text.rsplit_once('@') else {
         return false;
     };
-    let is_domain = EmailAddress::is_valid_domain(domain) || is_address_literal(domain);
+    let is_domain = match domain.strip_prefix('[') {
+        Some(literal) => is_address_literal(literal),
+        None => EmailAddress::is_valid_domain(domain),
+    };
     EmailAddress::is_valid_local_part(local_part) && is_domain && !text.chars().any(char::is_control)
 }
 
-/// Whether a domain is an address in brackets, such as `[192.0.2.1]` or `[IPv6:2001:db8::1]` (RFC 5321, section 4.1.3).
-fn is_address_literal(domain: &str) -> bool {
-    let inner = domain.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-    inner.is_some_and(|inner| {
-        let inner = inner.strip_prefix("IPv6:").unwrap_or(inner);
-        inner.parse::<std::net::IpAddr>().is_ok()
-    })
+/// Whether the text after a `[` is the rest of an address, as in `[192.0.2.1]` or `[IPv6:2001:db8::1]` (RFC 5321,
+/// section 4.1.3).
+fn is_address_literal(rest: &str) -> bool {
+    let Some(address) = rest.strip_suffix(']') else {
+        return false;
+    };
+    match address.strip_prefix("IPv6:") {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => address.parse::<Ipv4Addr>().is_ok(),
+    }
 }
 
 #[cfg(test)]
@@ -214,6 +222,7 @@ mod tests {
             "a@xn--mller-kva.example",
             "a@müller.example",
             "a@[192.0.2.1]",
+            "a@[IPv6:2001:db8::1]",
             "a@localhost",
         ] {
             assert!(is_email_address(text), "{text}");
@@ -229,6 +238,9 @@ mod tests {
             "a@b.test\0",
             "Name <a@b.test>",
             "a b@c.test",
+            "a@[anything]",
+            "a@[192.0.2.1",
+            "a@[2001:db8::1]",
         ] {
             assert!(!is_email_address(text), "{text:?}");
         }

@@ -22,13 +22,14 @@ pub struct Page {
     pub after: Option<Cursor>,
 }
 
-/// The order of a list's rows, by the time at which they were made.
+/// The order of a list's rows: by the time at which they were made, or by their code in lists of products and of
+/// differences.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SortOrder {
-    /// Oldest first.
+    /// The oldest, or the first code, first.
     #[default]
     Ascending,
-    /// Newest first.
+    /// The newest, or the last code, first.
     Descending,
 }
 
@@ -47,7 +48,7 @@ pub struct Rows<T> {
 }
 
 impl Page {
-    /// All rows, oldest first.
+    /// All rows, in ascending order.
     pub fn all() -> Self {
         Self {
             limit: None,
@@ -56,7 +57,7 @@ impl Page {
         }
     }
 
-    /// The first page of at most `limit` rows, oldest first. A limit of 0 is no limit.
+    /// The first page of at most `limit` rows, in ascending order. A limit of 0 is no limit.
     pub fn first(limit: u32) -> Self {
         Self {
             limit: NonZeroU32::new(limit),

@@ -41,6 +41,11 @@ const UNUSUAL_DECIMALS: [(&str, usize); 26] = [
     ("XPF", 0),
 ];
 
+/// Whether a text has the form of a currency's code: three capital letters (ISO 4217).
+pub fn is_currency(text: &str) -> bool {
+    text.len() == 3 && text.bytes().all(|letter| letter.is_ascii_uppercase())
+}
+
 impl fmt::Display for Price {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let unusual = UNUSUAL_DECIMALS

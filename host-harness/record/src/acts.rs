@@ -10,7 +10,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, SqliteConnection};
 use uuid::Uuid;
 
-use super::stored::id;
+use super::stored::{id, optional};
 use super::{Record, RecordError};
 
 /// Writes an act in the transaction of the change. A change of many subjects writes an act for each of them. `detail`
@@ -65,7 +65,6 @@ impl Record {
 }
 
 fn read_act(row: &SqliteRow) -> Result<RecordedAct, RecordError> {
-    let instance_id: Option<&str> = row.try_get("instance_id")?;
     Ok(RecordedAct {
         number: row.try_get("number")?,
         at_ms: row.try_get("at_ms")?,
@@ -78,7 +77,7 @@ fn read_act(row: &SqliteRow) -> Result<RecordedAct, RecordError> {
             kind: SubjectKind::from_word(row.try_get("subject_kind")?)?,
             id: row.try_get("subject")?,
         },
-        instance_id: instance_id.map(|_| id(row, "instance_id")).transpose()?,
+        instance_id: optional(row, "instance_id", id)?,
         detail: row.try_get("detail")?,
     })
 }

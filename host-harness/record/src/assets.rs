@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::acts::write_act;
 use super::paging::KeyColumn::{Integer, Text};
 use super::paging::List;
-use super::stored::{ROWS_PER_STATEMENT, count, from_json, id, push_ids};
+use super::stored::{ROWS_PER_STATEMENT, count, from_json, id, optional, push_ids};
 use super::{Record, RecordError, begin_write};
 
 /// Why an asset's license is not tried again.
@@ -151,7 +151,8 @@ impl Record {
         })
     }
 
-    fn open_secret(&self, purpose: &str, sealed: &[u8]) -> Result<Secret, RecordError> {
+    /// Opens a secret that was sealed for a purpose.
+    pub(super) fn open_secret(&self, purpose: &str, sealed: &[u8]) -> Result<Secret, RecordError> {
         let text = self.host_key.open(purpose, sealed)?;
         let text = std::str::from_utf8(&text).map_err(|_| RecordError::Damaged {
             what: format!("the {purpose} is no text"),
@@ -221,7 +222,6 @@ pub(super) async fn read_asset_of(
 }
 
 fn read_asset(row: &SqliteRow) -> Result<Asset, RecordError> {
-    let reason: Option<&str> = row.try_get("reason")?;
     let license_token_status: Option<&str> = row.try_get("license_token_status")?;
     Ok(Asset {
         id: id(row, "id")?,
@@ -234,7 +234,7 @@ fn read_asset(row: &SqliteRow) -> Result<Asset, RecordError> {
         client_transaction_id: id(row, "client_transaction_id")?,
         status: AssetStatus::from_word(row.try_get("status")?)?,
         sync_status: SyncStatus::from_word(row.try_get("sync_status")?)?,
-        reason: reason.map(|_| from_json(row, "reason")).transpose()?,
+        reason: optional(row, "reason", from_json)?,
         transaction_id: row.try_get("transaction_id")?,
         license_token_id: row.try_get("license_token_id")?,
         masked_product_key: row.try_get("masked_product_key")?,

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::assets::{key_purpose, link_purpose, read_asset_of};
 use super::invoices::charge;
 use super::outbox::enqueue;
-use super::stored::{count, from_json, id, push_ids, to_json};
+use super::stored::{count, from_json, id, optional, push_ids, to_json};
 use super::{Record, RecordError, begin_write};
 
 /// The end of an attempt, to be written to the record.
@@ -382,16 +382,23 @@ fn as_problem(error: &FinishError) -> Problem {
     )
 }
 
-/// Records that licenses of assets, each with its client transaction id, are about to be bought. Commit before
+/// An asset whose license is about to be bought, and what the purchase is made with.
+pub(super) struct ToBuy {
+    pub(super) asset_id: Uuid,
+    pub(super) client_transaction_id: Uuid,
+    pub(super) settings_version: i64,
+}
+
+/// Records that licenses of assets are about to be bought. Commit before
 /// calling the plugin: a purchase that is not on record could be made twice.
 pub(super) async fn begin(
     transaction: &mut SqliteConnection,
-    assets: &[(Uuid, Uuid)],
+    assets: &[ToBuy],
 ) -> Result<Vec<BegunAttempt>, RecordError> {
     if assets.is_empty() {
         return Ok(Vec::new());
     }
-    let ids: Vec<Uuid> = assets.iter().map(|(asset_id, _)| *asset_id).collect();
+    let ids: Vec<Uuid> = assets.iter().map(|asset| asset.asset_id).collect();
     let mut query = QueryBuilder::new(
         "SELECT asset_id, number, begun_at_ms, finished_at_ms, result, settings_version FROM attempts WHERE asset_id IN (",
     );
@@ -410,30 +417,15 @@ pub(super) async fn begin(
             .or_default()
             .add(&earlier_attempt(row)?);
     }
-    let mut query = QueryBuilder::new(
-        "SELECT assets.id, instances.version FROM assets JOIN instances ON instances.id = assets.instance_id
-         WHERE assets.id IN (",
-    );
-    push_ids(&mut query, &ids);
-    let rows = query
-        .push(")")
-        .build()
-        .persistent(false)
-        .fetch_all(&mut *transaction)
-        .await?;
-    let mut versions = HashMap::new();
-    for row in &rows {
-        versions.insert(id(row, "id")?, row.try_get::<i64, _>("version")?);
-    }
     let begun_at_ms = now_ms();
-    let begun = assets.iter().map(|(asset_id, client_transaction_id)| {
-        let earlier = all_earlier.remove(asset_id).unwrap_or_default();
+    let begun = assets.iter().map(|asset| {
+        let earlier = all_earlier.remove(&asset.asset_id).unwrap_or_default();
         BegunAttempt {
             number: earlier.next_number(),
             earlier: earlier.summary(begun_at_ms),
             in_doubt: earlier.in_doubt(begun_at_ms),
-            settings_version: versions.get(asset_id).copied().unwrap_or_default(),
-            client_transaction_id: *client_transaction_id,
+            settings_version: asset.settings_version,
+            client_transaction_id: asset.client_transaction_id,
         }
     });
     let begun: Vec<BegunAttempt> = begun.collect();
@@ -532,13 +524,12 @@ async fn write_reason(
 
 fn attempt(row: &SqliteRow) -> Result<Attempt, RecordError> {
     let result: Option<&str> = row.try_get("result")?;
-    let problem: Option<&str> = row.try_get("problem")?;
     Ok(Attempt {
         number: count(row, "number")?,
         client_transaction_id: id(row, "client_transaction_id")?,
         begun_at_ms: row.try_get("begun_at_ms")?,
         finished_at_ms: row.try_get("finished_at_ms")?,
         result: result.map(AttemptResult::from_word).transpose()?,
-        problem: problem.map(|_| from_json(row, "problem")).transpose()?,
+        problem: optional(row, "problem", from_json)?,
     })
 }

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::acts::write_act;
 use super::paging::KeyColumn::{Integer, Text};
 use super::paging::List;
-use super::stored::{count, from_json, id};
+use super::stored::{count, from_json, id, optional};
 use super::{Record, RecordError, begin_write};
 
 /// Why a cancellation was not recorded. Nothing was written.
@@ -419,7 +419,6 @@ pub(super) async fn existing(
 }
 
 pub(super) fn cancellation(row: &SqliteRow) -> Result<Cancellation, RecordError> {
-    let reason: Option<&str> = row.try_get("reason")?;
     let by: Option<String> = row.try_get("decided_by")?;
     let comment: Option<String> = row.try_get("decision_comment")?;
     let at_ms: Option<i64> = row.try_get("decided_at_ms")?;
@@ -440,7 +439,7 @@ pub(super) fn cancellation(row: &SqliteRow) -> Result<Cancellation, RecordError>
             at_ms,
         }),
         return_client_transaction_id: id(row, "return_client_transaction_id")?,
-        reason: reason.map(|_| from_json(row, "reason")).transpose()?,
+        reason: optional(row, "reason", from_json)?,
         ended_at_ms: row.try_get("ended_at_ms")?,
         due_at_ms: row.try_get("due_at_ms")?,
     })

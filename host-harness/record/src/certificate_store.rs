@@ -8,12 +8,12 @@ use bss_keys::{
     Unusable, describe, read_pfx,
 };
 use bss_model::clock::{now_ms, rfc3339};
-use bss_model::{Act, Actor, Advice, Diagnose, Diagnosis, ErrorKind, NotAThumbprint, Subject, Thumbprint};
+use bss_model::{Act, Actor, Advice, Diagnose, Diagnosis, ErrorKind, Subject, Thumbprint};
 use serde_json::{Value, json};
 use sqlx::{Row as _, SqlitePool};
 
 use crate::acts::write_act;
-use crate::{RecordError, begin_write};
+use crate::{RecordError, begin_write, stored};
 
 /// Why a PFX file was not imported. Nothing was stored.
 #[derive(Debug, thiserror::Error)]
@@ -170,7 +170,7 @@ impl CertificateStore {
         let now = now_ms();
         let found = read_pfx(pfx, code).await?;
         let installed = describe(&found.leaf, &found.chain, now)?;
-        if now > installed.not_after_ms.saturating_add(999) {
+        if installed.has_expired(now) {
             return Err(ImportError::Expired {
                 subject: installed.subject,
                 thumbprint: installed.thumbprint,
@@ -290,13 +290,10 @@ impl CertificateStore {
                 .await?;
         let mut used_by = BTreeMap::<Thumbprint, Vec<String>>::new();
         for row in &rows {
-            let thumbprint: &str = row.try_get("thumbprint")?;
-            let thumbprint = thumbprint
-                .parse()
-                .map_err(|error: NotAThumbprint| RecordError::Damaged {
-                    what: error.to_string(),
-                })?;
-            used_by.entry(thumbprint).or_default().push(row.try_get("name")?);
+            used_by
+                .entry(stored::thumbprint(row, "thumbprint")?)
+                .or_default()
+                .push(row.try_get("name")?);
         }
         Ok(used_by)
     }

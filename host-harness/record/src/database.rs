@@ -58,7 +58,7 @@ pub enum RecordError {
     /// A stored value makes no sense.
     #[error("the record is damaged: {what}")]
     Damaged {
-        /// Which value, and what is wrong with it.
+        /// The value, and what is wrong with it.
         what: String,
     },
 }

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use super::acts::write_act;
 use super::paging::KeyColumn::Integer;
 use super::paging::List;
-use super::stored::{from_json, id, to_json};
+use super::stored::{self, from_json, id, optional, to_json};
 use super::{Record, RecordError, begin_write};
 use bss_model::clock::now_ms;
 use bss_model::{
     Act, Actor, ActorKind, Advice, Change, Diagnose, Diagnosis, ErrorKind, Instance, NewInstance, Page, Rows,
-    SavedSettings, SettingsVersion, Standing, Subject, Thumbprint,
+    SavedSettings, SettingsVersion, Standing, Subject, Thumbprint, is_currency,
 };
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -153,7 +153,7 @@ impl Record {
         if chars == 0 || chars > NAME_CHARS_MAX || name.trim() != name || name.chars().any(char::is_control) {
             return Err(CreateError::InvalidName { name });
         }
-        if currency.len() != 3 || !currency.bytes().all(|letter| letter.is_ascii_uppercase()) {
+        if !is_currency(&currency) {
             return Err(CreateError::InvalidCurrency { currency });
         }
         if let Some(pem) = &reach.trusted_authorities_pem
@@ -417,8 +417,6 @@ fn read_version(row: &SqliteRow) -> Result<SettingsVersion, RecordError> {
 }
 
 pub(super) fn read_instance(row: &SqliteRow) -> Result<Instance, RecordError> {
-    let thumbprint: Option<&str> = row.try_get("thumbprint")?;
-    let thumbprint = thumbprint.map(str::parse::<Thumbprint>).transpose();
     Ok(Instance {
         id: id(row, "id")?,
         name: row.try_get("name")?,
@@ -429,9 +427,7 @@ pub(super) fn read_instance(row: &SqliteRow) -> Result<Instance, RecordError> {
         values: from_json(row, "settings")?,
         standing: Standing::from_word(row.try_get("standing")?)?,
         authorities: from_json(row, "authorities")?,
-        thumbprint: thumbprint.map_err(|error| RecordError::Damaged {
-            what: error.to_string(),
-        })?,
+        thumbprint: optional(row, "thumbprint", stored::thumbprint)?,
         created_at_ms: row.try_get("created_at_ms")?,
     })
 }

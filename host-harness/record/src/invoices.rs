@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::paging::KeyColumn::Integer;
 use super::paging::List;
-use super::stored::{ROWS_PER_STATEMENT, count, id, push_ids};
+use super::stored::{ROWS_PER_STATEMENT, count, id, optional, push_ids};
 use super::{Record, RecordError};
 
 /// Invoices and credits are numbered separately, each from 1 without gaps, as bookkeepers expect.
@@ -235,13 +235,12 @@ fn line(row: &SqliteRow) -> Result<InvoiceLine, RecordError> {
 }
 
 fn read_credit(row: &SqliteRow) -> Result<Credit, RecordError> {
-    let cancellation_id: Option<&str> = row.try_get("cancellation_id")?;
     Ok(Credit {
         number: number(row)?,
         asset_id: id(row, "asset_id")?,
         order_id: id(row, "order_id")?,
         price: price(row)?,
-        cancellation_id: cancellation_id.map(|_| id(row, "cancellation_id")).transpose()?,
+        cancellation_id: optional(row, "cancellation_id", id)?,
         credited_at_ms: row.try_get("credited_at_ms")?,
     })
 }
@@ -264,7 +263,7 @@ fn number(row: &SqliteRow) -> Result<u64, RecordError> {
 mod tests {
     use super::*;
 
-    /// A connection in a transaction, on which an asset of this price has been charged.
+    /// A connection in a transaction, on which an asset has been charged.
     async fn charged(record: &Record, asset_id: Uuid) -> sqlx::pool::PoolConnection<Sqlite> {
         let mut connection = record.writer.acquire().await.unwrap();
         // Without foreign keys, the order and the asset need no rows of their own.

@@ -1,7 +1,9 @@
 //! How this host sends e-mail: the sender, the delivery and the templates.
 
+use std::path::Path;
+
 use bss_model::clock::now_ms;
-use bss_model::{Act, Actor, MailDelivery, MailSettings, Secret, Subject};
+use bss_model::{Act, Actor, MailDelivery, MailSettings, Subject};
 use serde_json::{Value, json};
 use sqlx::Row as _;
 
@@ -57,11 +59,7 @@ impl Record {
         let mut settings: MailSettings = from_json(&row, "settings")?;
         let sealed: Option<&[u8]> = row.try_get("sealed_password")?;
         if let (Some(sealed), MailDelivery::Smtp(server)) = (sealed, &mut settings.delivery) {
-            let password = self.host_key.open(PASSWORD_PURPOSE, sealed)?;
-            let password = std::str::from_utf8(&password).map_err(|_| RecordError::Damaged {
-                what: format!("the {PASSWORD_PURPOSE} is no text"),
-            })?;
-            server.password = Some(Secret::new(password));
+            server.password = Some(self.open_secret(PASSWORD_PURPOSE, sealed)?);
         }
         Ok(Some(settings))
     }
@@ -69,9 +67,11 @@ impl Record {
 
 /// The settings without the password and the authorities, for an act.
 fn detail(settings: &MailSettings) -> Value {
-    let mut detail = json!({ "from": settings.from, "templates": settings.templates });
+    let text = |path: &Path| path.display().to_string();
+    let templates = settings.templates.as_deref().map(text);
+    let mut detail = json!({ "from": settings.from, "templates": templates });
     match &settings.delivery {
-        MailDelivery::Directory(directory) => detail["directory"] = json!(directory),
+        MailDelivery::Directory(directory) => detail["directory"] = json!(text(directory)),
         MailDelivery::Smtp(server) => {
             detail["smtp"] = json!({
                 "host": server.host,

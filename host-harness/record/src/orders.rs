@@ -6,7 +6,7 @@ use super::acts::write_act;
 use super::paging::KeyColumn::{Integer, Text};
 use super::paging::List;
 use super::products::price_in;
-use super::stored::{ROWS_PER_STATEMENT, from_json, id, push_ids, to_json};
+use super::stored::{ROWS_PER_STATEMENT, from_json, id, optional, push_ids, to_json};
 use super::{Record, RecordError, begin_write};
 use aws_lc_rs::digest;
 use bss_model::clock::now_ms;
@@ -499,14 +499,12 @@ async fn read_order(connection: &mut SqliteConnection, order_id: Uuid) -> Result
 
 /// An order without its lines.
 fn read_order_row(row: &SqliteRow) -> Result<Order, RecordError> {
-    let reseller: Option<&str> = row.try_get("reseller")?;
-    let contact: Option<&str> = row.try_get("contact")?;
     Ok(Order {
         id: id(row, "id")?,
         instance_id: id(row, "instance_id")?,
         customer: from_json(row, "customer")?,
-        contact: contact.map(|_| from_json(row, "contact")).transpose()?,
-        reseller: reseller.map(|_| from_json(row, "reseller")).transpose()?,
+        contact: optional(row, "contact", from_json)?,
+        reseller: optional(row, "reseller", from_json)?,
         idempotency_key: row.try_get("idempotency_key")?,
         placed_at_ms: row.try_get("placed_at_ms")?,
         lines: Vec::new(),
@@ -535,12 +533,11 @@ async fn lines_of(
 }
 
 fn read_parties(row: &SqliteRow) -> Result<OrderParties, RecordError> {
-    let reseller: Option<&str> = row.try_get("reseller")?;
     Ok(OrderParties {
         instance_id: id(row, "instance_id")?,
         instance: row.try_get("instance")?,
         customer: from_json(row, "customer")?,
-        reseller: reseller.map(|_| from_json(row, "reseller")).transpose()?,
+        reseller: optional(row, "reseller", from_json)?,
     })
 }
 

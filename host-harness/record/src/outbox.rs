@@ -14,7 +14,7 @@ use super::acts::write_act;
 use super::assets::read_asset_of;
 use super::paging::KeyColumn::{Integer, Text};
 use super::paging::List;
-use super::stored::{count, from_json, id, to_json};
+use super::stored::{count, from_json, id, optional, to_json};
 use super::{Record, RecordError, begin_write};
 
 /// Why an e-mail is not tried again.
@@ -200,7 +200,6 @@ impl Record {
         .bind(mail_id.to_string())
         .fetch_one(&mut *connection)
         .await?;
-        let reseller: Option<&str> = row.try_get("reseller")?;
         let asset_id = id(&row, "asset_id")?;
         let mut secrets = self.read_license_secrets(connection, &[asset_id]).await?;
         Ok(MailToSend {
@@ -211,7 +210,7 @@ impl Record {
                 what: format!("mail `{mail_id}` is about asset `{asset_id}`, which has no license"),
             })?,
             customer: from_json(&row, "customer")?,
-            reseller: reseller.map(|_| from_json(&row, "reseller")).transpose()?,
+            reseller: optional(&row, "reseller", from_json)?,
             contact: from_json(&row, "contact")?,
             attempts: count(&row, "attempts")?,
         })
@@ -330,7 +329,6 @@ async fn make_due(
 }
 
 fn read_mail(row: &SqliteRow) -> Result<Mail, RecordError> {
-    let problem: Option<&str> = row.try_get("problem")?;
     Ok(Mail {
         id: id(row, "id")?,
         kind: MailKind::from_word(row.try_get("kind")?)?,
@@ -340,7 +338,7 @@ fn read_mail(row: &SqliteRow) -> Result<Mail, RecordError> {
         state: MailState::from_word(row.try_get("state")?)?,
         attempts: count(row, "attempts")?,
         due_at_ms: row.try_get("due_at_ms")?,
-        problem: problem.map(|_| from_json(row, "problem")).transpose()?,
+        problem: optional(row, "problem", from_json)?,
         created_at_ms: row.try_get("created_at_ms")?,
         sent_at_ms: row.try_get("sent_at_ms")?,
     })

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bss_model::{
     Act, Actor, Advice, Choice, Decided, Decision, Diagnose, Diagnosis, ErrorKind, Price, Product, Subject,
+    is_currency,
 };
 use serde_json::json;
 use sqlx::{QueryBuilder, Row as _, SqliteConnection};
@@ -165,7 +166,7 @@ impl Record {
         actor: &Actor,
     ) -> Result<usize, ProductError> {
         let currency = &price.currency;
-        if currency.len() != 3 || !currency.bytes().all(|letter| letter.is_ascii_uppercase()) {
+        if !is_currency(currency) {
             return Err(ProductError::InvalidCurrency {
                 currency: currency.clone(),
             });

@@ -102,8 +102,8 @@ impl Record {
         Ok(asset)
     }
 
-    /// Records the vendor's answer about an asset's license. A cancelled asset stays unchanged: an answer that
-    /// crossed its return is older than the return. The key of a returned license is not mailed.
+    /// Records the vendor's answer about an asset's license. The statuses of a cancelled asset's license stay as they
+    /// are: an answer that crossed its return is older than the return. The key of a returned license is not mailed.
     ///
     /// # Errors
     /// When the record can't be written, or the asset does not exist.

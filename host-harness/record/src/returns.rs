@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::cancellations::existing;
 use super::invoices::credit;
 use super::outbox::withdraw;
-use super::stored::{count, from_json, id, to_json, without_instances};
+use super::stored::{count, from_json, id, optional, to_json, without_instances};
 use super::{Record, RecordError, begin_write};
 
 /// Why an attempt at a return was not begun.
@@ -108,11 +108,16 @@ impl Record {
         without: &[Uuid],
     ) -> Result<Vec<TakenReturn>, RecordError> {
         // A read blocks no writer, and nearly always nothing is to be returned.
-        let open = sqlx::query("SELECT id FROM cancellations WHERE state = $1 LIMIT 1")
-            .bind(CancellationState::Returning.word())
-            .fetch_optional(&self.readers)
-            .await?;
-        if open.is_none() {
+        let due = sqlx::query(
+            "SELECT id FROM cancellations
+             WHERE state = $1 AND due_at_ms <= $2 AND (worker IS NULL OR worker <> $3) LIMIT 1",
+        )
+        .bind(CancellationState::Returning.word())
+        .bind(now_ms())
+        .bind(worker.to_string())
+        .fetch_optional(&self.readers)
+        .await?;
+        if due.is_none() {
             return Ok(Vec::new());
         }
         let mut transaction = begin_write(&self.writer).await?;
@@ -425,13 +430,12 @@ async fn attempts(
 
 fn attempt(row: &SqliteRow) -> Result<ReturnAttempt, RecordError> {
     let result: Option<&str> = row.try_get("result")?;
-    let problem: Option<&str> = row.try_get("problem")?;
     Ok(ReturnAttempt {
         number: count(row, "number")?,
         begun_at_ms: row.try_get("begun_at_ms")?,
         finished_at_ms: row.try_get("finished_at_ms")?,
         result: result.map(ReturnResult::from_word).transpose()?,
-        problem: problem.map(|_| from_json(row, "problem")).transpose()?,
+        problem: optional(row, "problem", from_json)?,
     })
 }
 

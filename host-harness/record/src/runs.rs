@@ -16,7 +16,7 @@ use super::paging::KeyColumn::{Integer, Text};
 use super::paging::List;
 use super::services;
 use super::services::ApplyError;
-use super::stored::{ROWS_PER_STATEMENT, count, from_json, id, to_json};
+use super::stored::{ROWS_PER_STATEMENT, count, from_json, id, optional, to_json};
 use super::{Record, RecordError, begin_write};
 
 /// Why a run can't be started.
@@ -207,6 +207,21 @@ impl Record {
     /// # Errors
     /// When the record can't be read or written.
     pub async fn take_services_run(&self, lease: RunLease) -> Result<Option<ServicesRun>, RecordError> {
+        // A read first: an idle worker blocks no writer. The first condition is that of a partial index.
+        let (from_ms, to_ms) = lease_ends_ms(now_ms());
+        let open = sqlx::query(
+            "SELECT id FROM services_runs
+             WHERE state IN ('not_started', 'in_progress')
+               AND (state = 'not_started' OR lease_expires_at_ms <= $1 OR lease_expires_at_ms > $2)
+             LIMIT 1",
+        )
+        .bind(from_ms)
+        .bind(to_ms)
+        .fetch_optional(&self.readers)
+        .await?;
+        if open.is_none() {
+            return Ok(None);
+        }
         let mut transaction = begin_write(&self.writer).await?;
         end_dead(&mut transaction, now_ms()).await?;
         let waiting = sqlx::query(
@@ -454,24 +469,29 @@ async fn end(
     Ok(id(&row, "instance_id")?)
 }
 
-/// Ends runs whose leases are over, or longer than `LONGEST_LEASE`: a clock that ran ahead wrote those.
+/// The range in which the lease of a run that is alive at a time can end. A clock that ran ahead wrote a later end.
+fn lease_ends_ms(at_ms: i64) -> (i64, i64) {
+    (at_ms, at_ms.saturating_add(millis(LONGEST_LEASE)))
+}
+
+/// Ends runs whose leases are over, or longer than any lease is.
 async fn end_dead(transaction: &mut SqliteConnection, at_ms: i64) -> Result<usize, RecordError> {
+    let (from_ms, to_ms) = lease_ends_ms(at_ms);
     let rows = sqlx::query(
         "UPDATE services_runs
          SET state = 'failed', ended_at_ms = $1, lease_owner = NULL, lease_expires_at_ms = NULL
          WHERE state = 'in_progress' AND (lease_expires_at_ms <= $1 OR lease_expires_at_ms > $2)
          RETURNING id",
     )
-    .bind(at_ms)
-    .bind(at_ms.saturating_add(millis(LONGEST_LEASE)))
+    .bind(from_ms)
+    .bind(to_ms)
     .fetch_all(&mut *transaction)
     .await?;
-    let died = Problem {
-        code: "process-died".to_owned(),
-        message: "Its process died; nothing of it was applied.".to_owned(),
-        advice: "Start it again.".to_owned(),
-        correlation_id: String::new(),
-    };
+    let died = Problem::new(
+        "process-died",
+        "The run's process died; nothing of the run was applied.",
+        "Start it again.",
+    );
     for row in &rows {
         set_reason(transaction, id(row, "id")?, &died).await?;
     }
@@ -569,10 +589,6 @@ async fn insert_differences(
 }
 
 fn read_run(row: &SqliteRow) -> Result<ServicesRun, RecordError> {
-    let optional_json = |column: &str| -> Result<bool, RecordError> {
-        let text: Option<&str> = row.try_get(column)?;
-        Ok(text.is_some())
-    };
     Ok(ServicesRun {
         id: id(row, "id")?,
         instance_id: id(row, "instance_id")?,
@@ -581,9 +597,7 @@ fn read_run(row: &SqliteRow) -> Result<ServicesRun, RecordError> {
         asked_at_ms: row.try_get("asked_at_ms")?,
         started_at_ms: row.try_get("started_at_ms")?,
         ended_at_ms: row.try_get("ended_at_ms")?,
-        progress: optional_json("progress")?
-            .then(|| from_json(row, "progress"))
-            .transpose()?,
+        progress: optional(row, "progress", from_json)?,
         counts: RunCounts {
             new: count(row, "new_products")?,
             changed: count(row, "changed_products")?,
@@ -592,8 +606,6 @@ fn read_run(row: &SqliteRow) -> Result<ServicesRun, RecordError> {
             skipped: count(row, "skipped_items")?,
         },
         unchanged: row.try_get("unchanged")?,
-        reason: optional_json("reason")?
-            .then(|| from_json(row, "reason"))
-            .transpose()?,
+        reason: optional(row, "reason", from_json)?,
     })
 }

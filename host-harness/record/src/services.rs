@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::paging::KeyColumn::Text;
 use super::paging::List;
-use super::stored::{ROWS_PER_STATEMENT, count, from_json, to_json};
+use super::stored::{ROWS_PER_STATEMENT, count, from_json, optional, to_json};
 use super::{Record, RecordError, begin_write};
 
 /// Why a services definition was not applied. Nothing was written.
@@ -25,7 +25,7 @@ pub enum ApplyError {
         /// The id that was asked for.
         id: Uuid,
     },
-    /// Two products have the same code.
+    /// A code is that of two products.
     #[error("the services definition has two products with the code `{code}`, so nothing of it was applied")]
     DuplicateProduct {
         /// The code.
@@ -440,7 +440,6 @@ async fn discontinue(
 }
 
 pub(super) fn read_product(row: &SqliteRow) -> Result<Product, RecordError> {
-    let max_quantity: Option<i64> = row.try_get("max_quantity")?;
     Ok(Product {
         offered: NewProduct {
             code: row.try_get("code")?,
@@ -449,7 +448,7 @@ pub(super) fn read_product(row: &SqliteRow) -> Result<Product, RecordError> {
             description: row.try_get("description")?,
             attribute_values: from_json(row, "attribute_values")?,
             min_quantity: count(row, "min_quantity")?,
-            max_quantity: max_quantity.map(|_| count(row, "max_quantity")).transpose()?,
+            max_quantity: optional(row, "max_quantity", count)?,
             returnable: row.try_get("returnable")?,
         },
         active: row.try_get("active")?,

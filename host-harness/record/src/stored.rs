@@ -1,7 +1,8 @@
 //! Values in the form in which the database stores them.
 
+use bss_model::{NotAThumbprint, Thumbprint};
 use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row as _, Sqlite};
+use sqlx::{QueryBuilder, Row as _, Sqlite, ValueRef as _};
 use uuid::Uuid;
 
 use super::RecordError;
@@ -23,6 +24,18 @@ pub(super) fn from_json<T: serde::de::DeserializeOwned>(
     serde_json::from_str(text).map_err(|error| RecordError::Damaged {
         what: format!("column `{column}`: {error}"),
     })
+}
+
+/// Reads a column that may be null.
+pub(super) fn optional<T>(
+    row: &SqliteRow,
+    column: &str,
+    read: impl FnOnce(&SqliteRow, &str) -> Result<T, RecordError>,
+) -> Result<Option<T>, RecordError> {
+    match row.try_get_raw(column)?.is_null() {
+        true => Ok(None),
+        false => read(row, column).map(Some),
+    }
 }
 
 /// Leaves instances out of a query that has a condition already.
@@ -47,6 +60,14 @@ pub(super) fn id(row: &SqliteRow, column: &str) -> Result<Uuid, RecordError> {
     Uuid::try_parse(text).map_err(|_| RecordError::Damaged {
         what: format!("column `{column}`: `{text}` is no id"),
     })
+}
+
+pub(super) fn thumbprint(row: &SqliteRow, column: &str) -> Result<Thumbprint, RecordError> {
+    let text: &str = row.try_get(column)?;
+    text.parse()
+        .map_err(|error: NotAThumbprint| RecordError::Damaged {
+            what: error.to_string(),
+        })
 }
 
 pub(super) fn count(row: &SqliteRow, column: &str) -> Result<u32, RecordError> {

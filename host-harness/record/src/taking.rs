@@ -7,7 +7,8 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, Sqlite};
 use uuid::Uuid;
 
-use super::stored::{from_json, id, push_ids, without_instances};
+use super::attempts::{self, ToBuy};
+use super::stored::{from_json, id, optional, push_ids, without_instances};
 use super::workers::{LATE, lease_ends_ms};
 use super::{Record, RecordError, begin_write};
 
@@ -42,16 +43,14 @@ impl Record {
         let mut transaction = begin_write(&self.writer).await?;
         self.release_dead_workers(&mut transaction).await?;
         let mut query = due(
-            "SELECT assets.id, assets.instance_id, product_code, client_transaction_id, customer, reseller
+            "SELECT assets.id, assets.instance_id, product_code, client_transaction_id, customer, reseller,
+                    (SELECT version FROM instances WHERE id = assets.instance_id) AS settings_version
              FROM assets JOIN orders ON orders.id = assets.order_id",
             taking,
         );
         let rows = query.build().fetch_all(&mut *transaction).await?;
-        let assets = rows
-            .iter()
-            .map(|row| Ok((id(row, "id")?, id(row, "client_transaction_id")?)))
-            .collect::<Result<Vec<_>, RecordError>>()?;
-        let ids: Vec<Uuid> = assets.iter().map(|(asset_id, _)| *asset_id).collect();
+        let assets = rows.iter().map(to_buy).collect::<Result<Vec<_>, RecordError>>()?;
+        let ids: Vec<Uuid> = assets.iter().map(|asset| asset.asset_id).collect();
         let mut query = QueryBuilder::new("UPDATE assets SET worker = ");
         query.push_bind(worker.to_string()).push(" WHERE id IN (");
         push_ids(&mut query, &ids);
@@ -61,7 +60,7 @@ impl Record {
             .persistent(false)
             .execute(&mut *transaction)
             .await?;
-        let begun = super::attempts::begin(&mut transaction, &assets).await?;
+        let begun = attempts::begin(&mut transaction, &assets).await?;
         let taken = rows
             .iter()
             .zip(begun)
@@ -143,14 +142,21 @@ fn chosen(query: &mut QueryBuilder<Sqlite>, taking: &AssetSelection) {
     without_instances(query, "assets.instance_id", &taking.without_instances);
 }
 
+fn to_buy(row: &SqliteRow) -> Result<ToBuy, RecordError> {
+    Ok(ToBuy {
+        asset_id: id(row, "id")?,
+        client_transaction_id: id(row, "client_transaction_id")?,
+        settings_version: row.try_get("settings_version")?,
+    })
+}
+
 fn taken_asset(row: &SqliteRow, attempt: BegunAttempt) -> Result<TakenAsset, RecordError> {
-    let reseller: Option<&str> = row.try_get("reseller")?;
     Ok(TakenAsset {
         asset_id: id(row, "id")?,
         instance_id: id(row, "instance_id")?,
         product_code: row.try_get("product_code")?,
         customer: from_json(row, "customer")?,
-        reseller: reseller.map(|_| from_json(row, "reseller")).transpose()?,
+        reseller: optional(row, "reseller", from_json)?,
         attempt,
     })
 }

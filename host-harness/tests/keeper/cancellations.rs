@@ -13,7 +13,7 @@ use sqlx::{Connection as _, SqliteConnection};
 use uuid::Uuid;
 
 use crate::orders::{begin, license, order, problem, shop};
-use crate::record::{TestRecord, actor};
+use crate::record::{TestRecord, actor, writing};
 
 const COMMENT: &str = "not needed";
 /// A moment beyond the time of any test.
@@ -509,6 +509,23 @@ async fn a_crash_during_a_return_leaves_the_intent_and_the_next_worker_asks_firs
     assert_eq!(taken.len(), 1);
     let begun = next.begin_return(&taken[0]).await.unwrap();
     assert_eq!((begun.number, begun.earlier), (2, EarlierAttempts::Unknown));
+}
+
+#[tokio::test]
+async fn a_worker_that_has_nothing_to_return_waits_for_no_writer() {
+    let record = TestRecord::open().await;
+    let ids = licensed(&record, 2).await;
+    let worker = record.start_worker().await.unwrap();
+    // A return is under way, and another waits for its time.
+    let made = returning(&record, ids[0]).await;
+    taken(&record, worker.id(), &made).await;
+    let made = returning(&record, ids[1]).await;
+    let waits = taken(&record, worker.id(), &made).await;
+    record.leave_return(&waits, i64::MAX).await.unwrap();
+    let writer = writing(&record).await;
+    let returns = record.take_returns(worker.id(), 10, None, &[]).await;
+    assert_eq!(returns.unwrap(), []);
+    drop(writer);
 }
 
 #[tokio::test]

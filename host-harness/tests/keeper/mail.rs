@@ -1,5 +1,7 @@
 //! E-mail as a mail server and the customer's mail program see it, read back with a parser that is not ours.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use bss_model::{
@@ -509,6 +511,28 @@ async fn an_address_that_could_add_a_header_is_never_ordered_for() {
             "{email:?}: {error:?}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_directory_whose_name_is_no_text_is_refused_before_anything_is_made() {
+    let shop = Shop::open().await;
+    let no_text = shop.path("").join(OsStr::from_bytes(b"mails-\xff"));
+    let in_directory = MailSettings {
+        from: "shop@example.com".to_owned(),
+        delivery: MailDelivery::Directory(no_text.clone()),
+        templates: None,
+    };
+    let with_templates = MailSettings {
+        delivery: MailDelivery::Directory(shop.path("mails")),
+        templates: Some(no_text.clone()),
+        ..in_directory.clone()
+    };
+    for settings in [in_directory, with_templates] {
+        let error = shop.host.configure_mail(settings, &actor()).await.unwrap_err();
+        assert!(matches!(error, MailSettingsError::NotText(_)), "{error:?}");
+    }
+    assert!(!no_text.exists());
+    assert_eq!(shop.host.record().mail_settings().await.unwrap(), None);
 }
 
 #[tokio::test]

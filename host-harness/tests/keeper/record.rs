@@ -11,12 +11,25 @@ use bss_model::{
     Actor, Advice, Authority, Diagnose as _, Instance, NewInstance, Reach, SavedSettings, Standing,
     Thumbprint,
 };
-use bss_record::{Record, RecordError};
+use bss_record::{RECORD_FILE, Record, RecordError};
+use sqlx::{Connection as _, SqliteConnection};
 
 /// A record in a directory of its own, which is removed with it.
 pub(crate) struct TestRecord {
     record: Record,
     directory: tempfile::TempDir,
+}
+
+/// A transaction of another process that writes, and is not over until it is dropped.
+pub(crate) async fn writing(record: &TestRecord) -> SqliteConnection {
+    let file = record.path().join(RECORD_FILE);
+    let url = file.display().to_string();
+    let mut database = SqliteConnection::connect(&url).await.unwrap();
+    sqlx::query("BEGIN IMMEDIATE")
+        .execute(&mut database)
+        .await
+        .unwrap();
+    database
 }
 
 impl TestRecord {

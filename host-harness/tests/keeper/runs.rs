@@ -12,7 +12,7 @@ use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop, prop_oneof, p
 use uuid::Uuid;
 
 use crate::invoices::execute;
-use crate::record::{TestRecord, actor, ready_instance, settings};
+use crate::record::{TestRecord, actor, ready_instance, settings, writing};
 use crate::services::{definition, product};
 
 fn lease() -> RunLease {
@@ -166,7 +166,7 @@ async fn a_run_whose_process_died_has_failed_and_can_be_started_again() {
     );
     let log = record.services_run_log(dead, &Page::all()).await.unwrap().rows;
     assert!(
-        matches!(&log[..], [only] if only.level == RunLogLevel::Error && only.message.contains("Its process died")),
+        matches!(&log[..], [only] if only.level == RunLogLevel::Error && only.message.contains("The run's process died")),
         "{log:?}"
     );
 
@@ -473,6 +473,17 @@ async fn assert_is(record: &Record, instance: Uuid, model: &Model) {
         .map(|value| value.key)
         .collect();
     assert_eq!(listed, model.values, "no value was ever removed");
+}
+
+#[tokio::test]
+async fn a_worker_that_has_no_run_to_take_waits_for_no_writer() {
+    let record = TestRecord::open().await;
+    let id = ready_instance(&record, "esd", None).await.id;
+    let run = record.start_services_run(id, Some(lease()), &actor()).await;
+    run.unwrap();
+    let writer = writing(&record).await;
+    assert_eq!(record.take_services_run(lease()).await.unwrap(), None);
+    drop(writer);
 }
 
 #[test]

@@ -30,12 +30,12 @@ pub enum PfxError {
     /// The MAC is right, but a part can't be decrypted.
     #[error("a part of the file can't be decrypted with the code that its MAC is right for")]
     NotDecrypted,
-    /// Something that is not read here.
+    /// The file uses an algorithm that is not read.
     #[error("the file uses the algorithm `{algorithm}` for its {use_of}, which is not read")]
     UnsupportedAlgorithm {
-        /// What for.
+        /// The part of the file that the algorithm protects.
         use_of: &'static str,
-        /// Its object identifier.
+        /// The algorithm's object identifier.
         algorithm: String,
     },
     /// A key derivation would take too long.
@@ -44,7 +44,7 @@ pub enum PfxError {
         ITERATIONS_MAX
     )]
     TooManyIterations {
-        /// How many it asks for.
+        /// The iterations that the file asks for.
         iterations: u64,
     },
     /// All key derivations together would take too long.
