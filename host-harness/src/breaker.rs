@@ -74,7 +74,7 @@ impl Breakers {
                 if was_probed || is_too_much {
                     let last = breaker.rest.as_ref().and_then(|rest| rest.length);
                     let length = last.map_or(FIRST_REST, |last| (last * 2).min(LONGEST_REST));
-                    tracing::warn!(%instance, rest_s = length.as_secs(), "no attempt of this instance brings an answer; it is left alone");
+                    tracing::warn!(%instance, rest_s = length.as_secs(), "the vendor does not answer for this instance; no more attempts are made until the rest is over");
                     breaker.rest = Some(Rest {
                         until: now + length,
                         length: Some(length),
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_vendor_that_asks_to_be_left_alone_is_at_once_but_not_for_ever() {
+    fn a_vendor_that_asks_to_be_left_alone_is_at_once_but_not_forever() {
         let now = Instant::now();
         let mut breakers = Breakers::default();
         breakers.note(INSTANCE, VendorSignal::LeaveAlone(Duration::from_secs(7)), now);

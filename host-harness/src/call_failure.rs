@@ -39,5 +39,5 @@ pub(crate) fn said(kind: ErrorKind, code: &str, advice: &str) -> Diagnosis {
 
 /// The diagnosis of a call that needs a function which the plugin does not have.
 pub(crate) fn not_offered() -> Diagnosis {
-    Diagnosis::new(ErrorKind::Refused, "not-offered").say("a newer version of the plugin may")
+    Diagnosis::new(ErrorKind::Refused, "not-offered").say("try a newer version of the plugin")
 }

@@ -57,7 +57,9 @@ pub enum RotateError {
         problems: Vec<Problem>,
     },
     /// The vendor does not take the certificate.
-    #[error("certificate `{thumbprint}` does not work, so instance `{name}` keeps the one it has")]
+    #[error(
+        "instance `{name}` keeps its former certificate, because the connection check with certificate `{thumbprint}` failed"
+    )]
     CheckFailed {
         /// The instance.
         name: String,

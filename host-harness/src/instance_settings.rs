@@ -55,7 +55,7 @@ pub enum ConfigureError {
     #[error(transparent)]
     Save(#[from] SaveError),
     /// The plugin asks for something that the operator has not typed.
-    #[error("the plugin broke a rule and nothing was saved: {0}")]
+    #[error("the settings were not saved, because the plugin's form breaks a rule: {0}")]
     Plugin(String),
 }
 
@@ -66,7 +66,7 @@ impl Diagnose for ConfigureError {
                 Diagnosis::new(ErrorKind::NotFound, "no-instance").advise(Advice::ListInstances)
             }
             Self::NoField { fields, .. } => {
-                Diagnosis::new(ErrorKind::NotFound, "no-field").say(format!("its fields are {fields}"))
+                Diagnosis::new(ErrorKind::NotFound, "no-field").say(format!("the form's fields are {fields}"))
             }
             Self::Load(error) => error.diagnosis(),
             Self::Call(error) => error.diagnosis(),
@@ -289,7 +289,7 @@ pub(crate) fn saved_settings(form: &Form) -> Result<SavedSettings, String> {
         let authority: Authority = named.name.parse().map_err(|error| format!("{error}"))?;
         if named.client_certificate && !typed.contains(&authority) {
             return Err(format!(
-                "it wants the certificate presented to `{authority}`, which stands in no field"
+                "the certificate would be presented to `{authority}`, which no field of the form names"
             ));
         }
         authorities.push(bss_model::Authority {

@@ -52,7 +52,7 @@ pub enum PlaceError {
     #[error(transparent)]
     Record(#[from] RecordError),
     /// The plugin refuses the order.
-    #[error("product `{product}` can't be ordered so: {}", problem.message)]
+    #[error("the order of product `{product}` was refused: {}", problem.message)]
     Refused {
         /// The product's code.
         product: String,
@@ -60,7 +60,7 @@ pub enum PlaceError {
         problem: Problem,
     },
     /// The plugin did not say whether the order is right.
-    #[error("product `{product}` could not be checked: {why}")]
+    #[error("the order of product `{product}` could not be checked: {why}")]
     NotChecked {
         /// The product's code.
         product: String,
@@ -165,7 +165,7 @@ fn checked(product: &str, answer: Answer) -> Result<(), PlaceError> {
     match answer {
         Ok(Ok(contract::OrderAnswer::Valid)) => Ok(()),
         Ok(Ok(contract::OrderAnswer::Licensed(_))) => Err(not_checked(
-            "the plugin bought a license although it was only to check".to_owned(),
+            "the plugin answered with a license although it was asked to check only".to_owned(),
         )),
         Ok(Err(ChangeFailure::Refused(problem))) => Err(PlaceError::Refused {
             product: product.to_owned(),

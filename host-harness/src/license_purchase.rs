@@ -54,7 +54,7 @@ impl Host {
             Ok(asset) => asset.sync_status != SyncStatus::Unsynchronised,
             Err(FinishError::Record(error)) => return Err(error),
             Err(error) => {
-                tracing::error!(%error, asset = %taken.asset_id, "the outcome of an attempt was not taken");
+                tracing::error!(%error, asset = %taken.asset_id, "the outcome of an attempt to buy this asset's license was not recorded");
                 false
             }
         };
@@ -187,11 +187,11 @@ fn look_up_answer(found: Found) -> LookUpAnswer {
 
 fn not_attempted(error: &PrepareError) -> Problem {
     let advice = error.diagnosis().advice;
-    let advice = advice.map_or(Cow::Borrowed("correct it"), |advice| advice.sentence());
+    let advice = advice.map_or(Cow::Borrowed("correct the cause"), |advice| advice.sentence());
     Problem::new(
         "not-attempted",
         with_causes(error),
-        format!("{advice}; the next attempt comes by itself"),
+        format!("{advice}; the next attempt is made automatically"),
     )
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bss_model::{
     Asset, AssetFilter, AssetStatus, CancellationFilter, CancellationState, Diagnose, Diagnosis, ErrorKind,
-    Page, SyncStatus, is_returned_elsewhere,
+    Page, SyncStatus, is_returned_but_active,
 };
 use bss_record::{RecordError, RefreshRecordError};
 use bss_sandbox::bindings::failures::{Delay, Problem, ReadFailure};
@@ -33,7 +33,7 @@ pub enum RefreshError {
     #[error(transparent)]
     Record(#[from] RefreshRecordError),
     /// The plugin can't look up licenses.
-    #[error("the plugin of instance `{0}` can't say what became of a license")]
+    #[error("the plugin of instance `{0}` can't look licenses up")]
     NotOffered(String),
     /// The call can't be made.
     #[error(transparent)]
@@ -42,16 +42,16 @@ pub enum RefreshError {
     #[error(transparent)]
     Call(#[from] CallError),
     /// The vendor, or the plugin before asking, refused, or answered something that can't be read.
-    #[error("{} ({})", .0.message, .0.code)]
+    #[error("the license was not refreshed: {} ({})", .0.message, .0.code)]
     Refused(Problem),
     /// The vendor was not reached, was busy, or broke off.
-    #[error("{} ({})", .0.problem.message, .0.problem.code)]
+    #[error("the license was not refreshed: {} ({})", .0.problem.message, .0.problem.code)]
     Unavailable(Delay),
     /// The vendor does not know the license.
     #[error("the vendor does not know the license of asset `{0}`")]
     Missing(Uuid),
     /// The vendor was not asked, because it was not reached for licenses before this one.
-    #[error("not asked: the vendor can't be reached")]
+    #[error("the vendor was not asked about the license, because it did not answer about the ones before")]
     NotAsked,
 }
 
@@ -106,8 +106,9 @@ impl RefreshError {
 pub struct Refreshed {
     /// The asset, as it stands now.
     pub asset: Asset,
-    /// Whether the vendor has taken the license back without having been asked from here. The asset is not cancelled
-    /// and not credited by that: an operator decides, and cancels it if it is to be credited.
+    /// Whether somebody else returned the license: the vendor has taken it back, the asset is not cancelled, and no
+    /// return from here is under way. That credits nothing: an operator decides, and cancels the asset if it is to be
+    /// credited.
     pub returned_elsewhere: bool,
 }
 
@@ -125,7 +126,7 @@ impl Host {
         let instance = self.instance_on_record(asset.instance_id).await?;
         let id = asset.license_token_id;
         let id = id.ok_or_else(|| RecordError::Damaged {
-            what: format!("asset `{asset_id}` has a license without a name"),
+            what: format!("asset `{asset_id}` has a license without a license token id"),
         })?;
         let plugin = self.plugin().await?;
         if !plugin.offers_lifecycle() {
@@ -150,7 +151,7 @@ impl Host {
             .record()
             .finish_refresh(asset_id, license_token_status, return_status)
             .await?;
-        let returned_elsewhere = is_returned_elsewhere(&asset) && !self.is_returning(asset_id).await?;
+        let returned_elsewhere = is_returned_but_active(&asset) && !self.is_returning(asset_id).await?;
         Ok(Refreshed {
             asset,
             returned_elsewhere,

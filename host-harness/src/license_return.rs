@@ -157,7 +157,7 @@ impl Host {
         let worker = self.record().start_worker().await?;
         let ran = self.attempts(worker.id(), cancellation_id, &listener).await;
         if let Err(error) = self.record().end_worker(worker).await {
-            tracing::warn!(%error, "a worker can't be ended; its lease ends by itself");
+            tracing::warn!(%error, "the worker of a return can't be removed from the record; its lease will expire");
         }
         ran
     }
@@ -207,7 +207,7 @@ impl Host {
             // An error here does not pass by itself; an operator has to correct its cause, so wait the longest pause.
             let due_at_ms = due_at_ms(u32::MAX, None);
             if let Err(error) = self.record().leave_return(taken, due_at_ms).await {
-                tracing::warn!(%error, asset = %taken.asset_id, "a return can't be let go of before its worker ends");
+                tracing::warn!(%error, asset = %taken.asset_id, "the return of this asset's license stays with its worker until the worker ends");
             }
         }
         attempted
@@ -303,7 +303,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_vendor_is_left_alone_as_long_as_it_asks_for_but_not_for_ever() {
+    fn a_vendor_is_left_alone_as_long_as_it_asks_for_but_not_forever() {
         let day_ms = 24 * 60 * 60 * 1_000;
         let hour = Duration::from_secs(60 * 60);
         let now = now_ms();

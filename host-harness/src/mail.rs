@@ -78,7 +78,7 @@ pub enum TestMailError {
     #[error(transparent)]
     Compose(#[from] ComposeError),
     /// The e-mail was not handed over.
-    #[error("the test mail was not sent: {}", .0.message)]
+    #[error("the test e-mail was not sent: {}", .0.message)]
     Delivery(Problem),
     /// The record failed.
     #[error(transparent)]
@@ -152,7 +152,7 @@ impl Host {
                 }
                 Ok(Err(error)) => failed = Some(error),
                 Err(error) => {
-                    tracing::error!(%error, "the sending of e-mails broke off");
+                    tracing::error!(%error, "a task that sends e-mails ended early");
                     failed = Some(RecordError::TaskEnded);
                 }
             }
@@ -246,7 +246,7 @@ impl Round {
         let Err(failure) = self.mailer.deliver(connection, &letter).await else {
             return Ok(Some(MailOutcome::Sent(letter.problem.clone())));
         };
-        tracing::warn!(mail = %mail.id, "{}", failure.problem().message);
+        tracing::warn!(mail = %mail.id, "the e-mail was not sent: {}", failure.problem().message);
         Ok(Some(match failure {
             SmtpFailure::Unreachable(problem) => {
                 MailOutcome::Later(self.unreachable.get_or_init(|| problem).clone())
@@ -265,7 +265,7 @@ impl Round {
                 .finish_mail(self.worker_id, mail, outcome.clone(), due_at_ms);
             match finished.await {
                 Err(error) if attempts < RECORD_ATTEMPTS => {
-                    tracing::warn!(mail = %mail.id, %error, "what became of a mail can't be written down yet");
+                    tracing::warn!(mail = %mail.id, %error, "the outcome of this e-mail can't be recorded yet");
                     attempts += 1;
                 }
                 result => return result,
@@ -280,7 +280,7 @@ fn not_composed(error: &ComposeError) -> MailOutcome {
     match error {
         ComposeError::Recipient(_) => MailOutcome::Refused(problem(
             "address-unusable",
-            "tell the customer the license another way",
+            "give the customer the license in another way",
         )),
         _ => MailOutcome::Later(problem("mail-not-composed", CORRECT_SETTINGS)),
     }
@@ -336,7 +336,7 @@ impl Mailer {
 }
 
 fn not_set_up(code: &str, error: &dyn std::error::Error) -> Problem {
-    let message = format!("mail can't be sent as it is configured: {error}");
+    let message = format!("e-mail can't be sent with the mail settings: {error}");
     Problem::new(code, message, CORRECT_SETTINGS)
 }
 

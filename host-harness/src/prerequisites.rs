@@ -160,7 +160,9 @@ pub async fn check(
             unread_pfx_point(&error),
             Point::unknown(
                 "no-certificate",
-                format!("there is no certificate to compare `{hostname}` with"),
+                format!(
+                    "`{hostname}` was not compared with the certificate, because the PFX file could not be read"
+                ),
                 "make the PFX file readable first",
             ),
         ),
@@ -185,10 +187,12 @@ fn pfx_point(inspected: &InspectedPfx, now_ms: i64) -> Point {
     let mut point = Point::passed("usable", format!("{certificate} is usable until {until}"));
     let mut advice = Vec::new();
     if inspected.not_after_ms.saturating_sub(now_ms) < EXPIRES_SOON_MS {
-        advice.push("it expires soon: have the next certificate ready");
+        advice.push("the certificate expires soon: have the next one ready");
     }
     if !inspected.chain_complete {
-        advice.push("its chain is not complete: a server may want the certificates of its issuers too");
+        advice.push(
+            "the certificate chain is not complete: a server may require the certificates of the issuers too",
+        );
     }
     point.advice = advice.join("; ");
     point
@@ -210,15 +214,17 @@ fn unread_pfx_point(error: &InspectError) -> Point {
 
 fn hostname_point(inspected: &InspectedPfx, hostname: &Hostname) -> Point {
     match hostname::coverage(&inspected.certificate, hostname) {
-        Coverage::Covered => Point::passed("covered", format!("the certificate is for `{hostname}`")),
+        Coverage::Covered => Point::passed("covered", format!("the certificate covers `{hostname}`")),
         Coverage::NotCovered => Point::failed(
             "not-covered",
             format!(
-                "the certificate is not for `{hostname}`, but for {}",
+                "the certificate does not cover `{hostname}`; it covers {}",
                 names(&inspected.dns_names)
             ),
-            "choose a hostname that it is for, or ask for a certificate for this one; \
-             a `*` stands for exactly one label, and the common name does not count",
+            format!(
+                "choose a hostname that the certificate covers, or ask for a certificate that covers `{hostname}`; \
+                 a `*` stands for exactly one label, and the common name does not count"
+            ),
         ),
         Coverage::Unreadable(cause) => Point::failed(
             "unreadable",
@@ -230,7 +236,7 @@ fn hostname_point(inspected: &InspectedPfx, hostname: &Hostname) -> Point {
 
 fn names(names: &[String]) -> String {
     if names.is_empty() {
-        return "no host at all: it has no DNS names among its subject alternative names".to_owned();
+        return "no host at all: its subject alternative names contain no DNS name".to_owned();
     }
     let mut shown: Vec<String> = names
         .iter()
@@ -264,7 +270,7 @@ fn cname_point(led: Result<Vec<String>, NotReached>, hostname: &Hostname, region
 
 fn astray_point(astray: Astray, hostname: &Hostname, region: Region) -> Point {
     let target = region.target();
-    let declare = format!("declare a CNAME record for `{hostname}` that directs to `{target}`");
+    let declare = format!("declare a CNAME record for `{hostname}` that points to `{target}`");
     let (code, found, advice) = match astray {
         Astray::NoSuchName => (
             "no-such-name",
@@ -279,7 +285,10 @@ fn astray_point(astray: Astray, hostname: &Hostname, region: Region) -> Point {
         Astray::AddressOnly { apex } => (
             "address-only",
             format!("`{hostname}` has an address record, but no CNAME record"),
-            unless_apex(apex, format!("remove its address records and {declare}")),
+            unless_apex(
+                apex,
+                format!("remove the address records of `{hostname}` and {declare}"),
+            ),
         ),
         Astray::OtherRegion { region: other } => (
             "other-region",
@@ -289,7 +298,7 @@ fn astray_point(astray: Astray, hostname: &Hostname, region: Region) -> Point {
                 other.name()
             ),
             format!(
-                "if the region is `{}`, direct its CNAME record to `{target}`",
+                "if the region is `{}`, point the CNAME record of `{hostname}` to `{target}`",
                 region.name()
             ),
         ),
@@ -301,7 +310,7 @@ fn astray_point(astray: Astray, hostname: &Hostname, region: Region) -> Point {
             (
                 "other-target",
                 format!("`{hostname}` leads to `{other}`{missing}"),
-                format!("direct its CNAME record to `{target}`"),
+                format!("point the CNAME record of `{hostname}` to `{target}`"),
             )
         }
         Astray::SeveralCnames { name, targets } => (
@@ -311,13 +320,13 @@ fn astray_point(astray: Astray, hostname: &Hostname, region: Region) -> Point {
         ),
         Astray::Loop { name } => (
             "loop",
-            format!("the CNAME records of `{hostname}` lead in a circle, back to `{name}`"),
+            format!("the CNAME records of `{hostname}` form a loop, which leads back to `{name}`"),
             declare,
         ),
         Astray::TooLong { last } => (
             "chain-too-long",
             format!(
-                "`{hostname}` leads to `{last}` by {CNAME_CHAIN_MAX} CNAME records; no more are followed"
+                "`{hostname}` leads to `{last}` through {CNAME_CHAIN_MAX} CNAME records, and the check follows no more"
             ),
             declare,
         ),
@@ -329,7 +338,8 @@ fn astray_point(astray: Astray, hostname: &Hostname, region: Region) -> Point {
 /// (RFC 1034 section 3.6.2).
 fn unless_apex(apex: bool, advice: String) -> String {
     if apex {
-        "it is the top of a zone, where no CNAME record can be; choose a hostname below it".to_owned()
+        "choose a hostname below this one, which is the apex of a DNS zone and so can't have a CNAME record"
+            .to_owned()
     } else {
         advice
     }
@@ -357,7 +367,7 @@ fn silence_point(silence: Silence) -> Point {
         Silence::NoResolver { cause } => Point::unknown(
             "no-resolver",
             format!("the system's configuration names no resolver that can be asked ({cause})"),
-            "name a resolver",
+            "name a DNS resolver",
         ),
     }
 }

@@ -38,7 +38,7 @@ pub enum PrepareError {
         source: IdentityError,
     },
     /// An address that was saved as a server can't be read as one.
-    #[error("instance `{instance}` names a server that can't be reached")]
+    #[error("a server address in the settings of instance `{instance}` is invalid")]
     Authority {
         /// The instance's name.
         instance: String,
@@ -47,7 +47,7 @@ pub enum PrepareError {
         source: AuthorityError,
     },
     /// The certificate authorities that the instance is to trust can't be read.
-    #[error("no certificate authority to trust for instance `{instance}`")]
+    #[error("the trusted certificate authorities of instance `{instance}` contain no certificate")]
     TrustRoots {
         /// The instance's name.
         instance: String,
@@ -56,7 +56,7 @@ pub enum PrepareError {
     #[error("instance `{0}` is not ready")]
     NotReady(String),
     /// The settings were saved between the beginning of an attempt and its call.
-    #[error("the settings of instance `{0}` were saved at this moment")]
+    #[error("the settings of instance `{0}` were changed while a call was being prepared")]
     SettingsChanged(String),
 }
 
@@ -82,7 +82,7 @@ impl Diagnose for PrepareError {
                 })
             }
             Self::SettingsChanged(_) => Diagnosis::new(ErrorKind::Conflict, "settings-changed")
-                .say("the next attempt is made with them"),
+                .say("the next attempt uses the new settings"),
         }
     }
 }

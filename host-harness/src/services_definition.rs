@@ -215,8 +215,8 @@ impl Host {
     pub async fn abandon_services_run(&self, begun: &BegunRun) -> Result<(), ServicesError> {
         let reason = Problem::new(
             "interrupted",
-            "The run was interrupted; nothing of it was applied.",
-            "Start it again.",
+            "The run was interrupted, so none of its changes were applied.",
+            "Start the run again.",
         );
         Ok(self
             .record()
@@ -256,7 +256,7 @@ impl Host {
         let (run, lease) = (begun.run, begun.lease);
         match outcome {
             Outcome::Unchanged => {
-                report.note("Nothing has changed since the last run.");
+                report.note("The catalog has not changed since the last run.");
                 self.tell_once(begun, report).await?;
                 self.record().complete_services_run_unchanged(run, lease).await?;
                 Ok(CompletedRun {
@@ -271,7 +271,7 @@ impl Host {
                 let skipped = summary.skipped;
                 let offers = products.len();
                 report.note(&format!(
-                    "Read to the end: {offers} products, {skipped} items left out."
+                    "The catalog was read to its end: {offers} products, {skipped} items left out."
                 ));
                 self.tell_once(begun, report).await?;
                 let definition = recorded(summary, products, report.skipped_items(skipped));
@@ -307,7 +307,7 @@ impl Host {
                 Err(lost @ EndRunError::LeaseLost { .. }) => return lost,
                 // The reading goes on; if the record does not come back, it can't be applied in the end.
                 Err(error) => {
-                    tracing::warn!(%error, run = %begun.run, "the report of a run can't be written down")
+                    tracing::warn!(%error, run = %begun.run, "the report of this run can't be recorded yet")
                 }
             }
         }
@@ -354,7 +354,7 @@ impl RunReport {
             listener,
             state: Mutex::default(),
         };
-        report.note("Started.");
+        report.note("The run started.");
         report
     }
 

@@ -69,7 +69,7 @@ impl Host {
                 Ok(None) => break,
                 Err(ServicesError::Record(error)) => return Err(error),
                 Err(error) => {
-                    tracing::error!(%error, "a run that waits can't be taken");
+                    tracing::error!(%error, "the next waiting run of Get Services Definition can't be started");
                     break;
                 }
             };

@@ -249,7 +249,7 @@ async fn tell_overdue(record: &Record) -> Result<(), RecordError> {
     for asset in record.newly_overdue(overdue_since_ms(now_ms())).await? {
         tracing::warn!(
             %asset,
-            "whether its license was bought has not been known for two hours; it is looked up on and on"
+            "whether this asset's license was bought has been unknown for two hours; the worker keeps looking the purchase up"
         );
     }
     Ok(())
@@ -365,7 +365,7 @@ impl Work {
             self.running.spawn(async move {
                 let attempted = host.attempt_return(&taken, listener).await;
                 if let Err(error) = &attempted {
-                    tracing::error!(%error, asset = %taken.asset_id, "a return could not be attempted");
+                    tracing::error!(%error, asset = %taken.asset_id, "the return of this asset's license could not be attempted");
                 }
                 let attempted = attempted.ok();
                 let settled = attempted.as_ref().is_some_and(|attempted| !attempted.is_outage());
@@ -400,12 +400,12 @@ impl Work {
                     Ok(refreshed) if refreshed.returned_elsewhere => {
                         tracing::warn!(
                             asset = %asset_id,
-                            "the vendor has taken a license back that was not cancelled here; it is not credited"
+                            "the vendor has taken back this asset's license, but the asset is neither cancelled nor credited"
                         );
                     }
                     Ok(_) => {}
                     Err(error) => {
-                        tracing::warn!(%error, asset = %asset_id, "what became of a license is not known");
+                        tracing::warn!(%error, asset = %asset_id, "this asset's license could not be refreshed");
                     }
                 }
                 // A failure is not held against the vendor: nothing waits for the answer.

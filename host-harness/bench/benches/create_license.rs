@@ -16,14 +16,15 @@ fn main() {
 }
 
 fn create_license(criterion: &mut Criterion) {
-    let runtime = Runtime::new().expect("a runtime");
+    let runtime = Runtime::new().expect("a Tokio runtime");
     let (site, way) = runtime.block_on(from_memory());
     let mut group = criterion.benchmark_group("create_license");
     for (name, kind) in [("sandboxed", Kind::Sandboxed), ("native", Kind::Native)] {
         group.bench_function(name, |bencher| {
             bencher.iter_custom(|purchases| {
                 // The way to the thread that buys is not measured.
-                let each = (0..purchases).map(|_| runtime.block_on(way.one(kind)).expect("a license"));
+                let each =
+                    (0..purchases).map(|_| runtime.block_on(way.one(kind)).expect("a purchased license"));
                 each.sum()
             });
         });
@@ -36,15 +37,15 @@ fn create_license(criterion: &mut Criterion) {
 
 /// A way to buy that has its answers from one purchase over mutual TLS.
 async fn from_memory() -> (CallSite, Way) {
-    let authority = BenchAuthority::new().expect("certificates");
+    let authority = BenchAuthority::new().expect("a certificate authority");
     let server = authority.server().expect("a server's certificate");
-    let upstream = Upstream::start(&server).await.expect("an upstream");
-    let hint = "a site; build the plugin with `cargo build -p microsoft-esd --lib --target wasm32-wasip2 --profile plugin`";
+    let upstream = Upstream::start(&server).await.expect("a running upstream");
+    let hint = "a started site; build the plugin with `cargo build -p microsoft-esd --lib --target wasm32-wasip2 --profile plugin`";
     let mut site = CallSite::start(&component(), authority, upstream.ports())
         .await
         .expect(hint);
-    let instance = site.add_instance(0).await.expect("an instance");
-    let way = site.from_memory(instance).await.expect("a purchase");
+    let instance = site.add_instance(0).await.expect("a configured instance");
+    let way = site.from_memory(instance).await.expect("a recorded purchase");
     (site, way)
 }
 
@@ -53,10 +54,10 @@ fn component() -> PathBuf {
     if let Some(named) = std::env::var_os("BSS_PLUGIN") {
         return named.into();
     }
-    let benchmark = std::env::current_exe().expect("a benchmark has a file");
+    let benchmark = std::env::current_exe().expect("the path of the running benchmark");
     let target = benchmark
         .ancestors()
         .nth(3)
-        .expect("which lies in a target folder");
+        .expect("a benchmark in a target folder");
     target.join("wasm32-wasip2/plugin/microsoft_esd.wasm")
 }

@@ -19,9 +19,9 @@ fn main() {
 }
 
 fn fetch_services(criterion: &mut Criterion) {
-    let runtime = Runtime::new().expect("a runtime");
+    let runtime = Runtime::new().expect("a Tokio runtime");
     let plugin = component();
-    let hint = "a site; build the plugin with `cargo build -p microsoft-esd --lib --target wasm32-wasip2 --profile plugin`";
+    let hint = "a started site; build the plugin with `cargo build -p microsoft-esd --lib --target wasm32-wasip2 --profile plugin`";
     let site = runtime.block_on(Site::start(&plugin)).expect(hint);
     let mut group = criterion.benchmark_group("fetch_services");
     // A reading of 10,000 offers takes some hundred milliseconds.
@@ -29,8 +29,8 @@ fn fetch_services(criterion: &mut Criterion) {
     for offers in [100, 1_000, 10_000] {
         site.simulator().set_catalog(Catalog::generated(offers));
         let (canned, call) = runtime.block_on(async {
-            let canned = site.take_down().await.expect("a catalog");
-            let call = site.call(Arc::new(|_| ())).await.expect("a call");
+            let canned = site.take_down().await.expect("a recorded catalog");
+            let call = site.call(Arc::new(|_| ())).await.expect("a prepared call");
             (canned, call)
         });
         let call = Site::from_memory(call, &canned);
@@ -51,10 +51,10 @@ fn component() -> PathBuf {
     if let Some(named) = std::env::var_os("BSS_PLUGIN") {
         return named.into();
     }
-    let benchmark = std::env::current_exe().expect("a benchmark has a file");
+    let benchmark = std::env::current_exe().expect("the path of the running benchmark");
     let target = benchmark
         .ancestors()
         .nth(3)
-        .expect("which lies in a target folder");
+        .expect("a benchmark in a target folder");
     target.join("wasm32-wasip2/plugin/microsoft_esd.wasm")
 }

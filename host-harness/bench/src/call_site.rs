@@ -67,7 +67,8 @@ impl CallSite {
     /// # Errors
     /// When the host can't be opened or the plugin not be loaded.
     pub async fn start(plugin: &Path, authority: BenchAuthority, ports: Ports) -> Result<Self, BenchError> {
-        let folder = tempfile::tempdir().map_err(BenchError::when("no temporary directory"))?;
+        let folder =
+            tempfile::tempdir().map_err(BenchError::when("a temporary directory can't be created"))?;
         let (host, plugin) = opened(folder.path(), plugin).await?;
         Ok(Self {
             host,
@@ -111,7 +112,7 @@ impl CallSite {
             let model = self
                 .instances
                 .first()
-                .ok_or_else(|| BenchError::unusable("there is no first instance"))?;
+                .ok_or_else(|| BenchError::unusable("the site has no instance yet"))?;
             let instance = instances::alike(&self.host, &name, &vendor, model, thumbprint).await?;
             self.instances.push(instance);
         }
@@ -142,7 +143,7 @@ impl CallSite {
     /// Does what the host does before it calls for an instance, and returns how long that took.
     ///
     /// # Errors
-    /// When the instance is not ready.
+    /// When the instance can't be prepared for a call.
     pub async fn prepare(&self, index: usize) -> Result<Duration, BenchError> {
         let begun = Instant::now();
         self.caller(index).await?;
@@ -153,7 +154,7 @@ impl CallSite {
         let instance = self
             .instances
             .get(index)
-            .ok_or_else(|| BenchError::unusable("there is no such instance"))?;
+            .ok_or_else(|| BenchError::unusable(format!("the site has no instance number {index}")))?;
         caller(&self.host, instance).await
     }
 
@@ -189,7 +190,9 @@ impl CallSite {
             let bought = native_twin::create_license(call, &runtime, &instance, &order(0), Some(taken));
             product_key(bought)
         });
-        bought.await.map_err(BenchError::when("a purchase broke off"))??;
+        bought
+            .await
+            .map_err(BenchError::when("the task of a purchase was aborted"))??;
         self.way(
             &[index],
             OutboundHttps::through(Arc::new(StandIn::Memory(canned))),
@@ -215,7 +218,7 @@ impl CallSite {
 async fn caller(host: &Host, instance: &Instance) -> Result<Caller, BenchError> {
     let call = internals::ready_call(host, instance, Arc::new(|_| ()))
         .await
-        .map_err(BenchError::when("the instance is not ready"))?;
+        .map_err(BenchError::when("the instance can't be prepared for a call"))?;
     let thumbprint = call
         .egress
         .identity
@@ -239,7 +242,7 @@ pub(super) async fn buy_natively(host: &Host, instance: &Instance) -> Result<(),
     let (caller, runtime) = (caller(host, instance).await?, Handle::current());
     tokio::task::spawn_blocking(move || caller.buy_natively(&runtime, 0).map(drop))
         .await
-        .map_err(BenchError::when("a purchase broke off"))?
+        .map_err(BenchError::when("the task of a purchase was aborted"))?
 }
 
 impl Caller {
@@ -248,7 +251,7 @@ impl Caller {
         let answer = plugin
             .create_license(self.call.clone(), &self.instance, &order(number))
             .await
-            .map_err(BenchError::when("the plugin brought no answer"))?;
+            .map_err(BenchError::when("the plugin did not answer"))?;
         self.is_lent(&product_key(answer)?)
     }
 
@@ -261,7 +264,7 @@ impl Caller {
     fn is_lent(&self, presented: &str) -> Result<bool, BenchError> {
         let thumbprint = self
             .thumbprint
-            .ok_or_else(|| BenchError::unusable("an instance has no certificate"))?;
+            .ok_or_else(|| BenchError::unusable("the instance has no certificate"))?;
         Ok(presented != thumbprint.to_string())
     }
 
@@ -292,7 +295,7 @@ impl Caller {
             .header("content-type", "application/json")
             .header("ms-correlationid", client_transaction_id)
             .body(Bytes::from(body.to_string()))
-            .map_err(BenchError::when("the request can't be written"))
+            .map_err(BenchError::when("the purchase request can't be built"))
     }
 
     async fn send(&self, request: http::Request<Bytes>) -> Result<(), BenchError> {
@@ -329,7 +332,9 @@ impl Way {
                     caller.buy_sandboxed(&plugin, 0).await?;
                     Ok(begun.elapsed())
                 });
-                bought.await.map_err(BenchError::when("a purchase broke off"))?
+                bought
+                    .await
+                    .map_err(BenchError::when("the task of a purchase was aborted"))?
             }
             Kind::Native => {
                 let runtime = Handle::current();
@@ -339,7 +344,9 @@ impl Way {
                     caller.buy_natively(&runtime, 0)?;
                     Ok(begun.elapsed())
                 });
-                bought.await.map_err(BenchError::when("a purchase broke off"))?
+                bought
+                    .await
+                    .map_err(BenchError::when("the task of a purchase was aborted"))?
             }
             Kind::RequestAlone => {
                 let request = caller.request()?;
@@ -381,7 +388,7 @@ impl Way {
         }
         let mut lent = 0;
         while let Some(ended) = buyers.join_next().await {
-            lent += ended.map_err(BenchError::when("a purchase broke off"))??;
+            lent += ended.map_err(BenchError::when("the task of a purchase was aborted"))??;
         }
         Ok((begun.elapsed(), lent))
     }
@@ -390,7 +397,7 @@ impl Way {
         let callers = self.callers.len().max(1);
         self.callers
             .get(number as usize % callers)
-            .ok_or_else(|| BenchError::unusable("there is no instance to buy for"))
+            .ok_or_else(|| BenchError::unusable("the benchmark has no instance to buy for"))
     }
 
     async fn buy_sandboxed(&self, next: &AtomicU32, purchases: u32) -> Result<u32, BenchError> {
@@ -443,7 +450,9 @@ fn order(number: u32) -> LicenseOrder {
 fn product_key(answer: Result<OrderAnswer, ChangeFailure>) -> Result<String, BenchError> {
     match answer {
         Ok(OrderAnswer::Licensed(license)) => Ok(license.product_key),
-        Ok(OrderAnswer::Valid) => Err(BenchError::unusable("the plugin only checked the order")),
+        Ok(OrderAnswer::Valid) => Err(BenchError::unusable(
+            "the plugin checked the order instead of buying a license",
+        )),
         Err(failure) => Err(BenchError::unusable(format!("{failure:?}"))),
     }
 }

@@ -71,7 +71,7 @@ impl CannedAnswers {
         }) = answer
         else {
             return Err(Error::InternalError(Some(format!(
-                "no answer was taken down for {} {}",
+                "no answer is stored for {} {}",
                 asked.0,
                 asked.1.path()
             ))));

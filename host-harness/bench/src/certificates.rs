@@ -48,7 +48,7 @@ impl BenchAuthority {
     /// # Errors
     /// When there is no randomness.
     pub fn new() -> Result<Self, BenchError> {
-        let refused = "no certificate authority can be made";
+        let refused = "the benchmark's certificate authority can't be made";
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(BenchError::when(refused))?;
         let mut params = params("bench authority", Vec::new())?;
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
@@ -68,7 +68,7 @@ impl BenchAuthority {
     /// # Errors
     /// When the certificate can't be made.
     pub fn server(&self) -> Result<ServerIdentity, BenchError> {
-        let refused = "no server certificate can be made";
+        let refused = "a server certificate can't be made";
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(BenchError::when(refused))?;
         let mut params = params("localhost", vec!["localhost".to_owned()])?;
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
@@ -92,7 +92,7 @@ impl BenchAuthority {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         let certificate = params
             .signed_by(&self.client_key, &self.issuer)
-            .map_err(BenchError::when("no client certificate can be made"))?;
+            .map_err(BenchError::when("a client certificate can't be made"))?;
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(self.client_key.serialized_der()));
         instances::pfx(certificate.der(), &key)
     }
@@ -100,7 +100,7 @@ impl BenchAuthority {
 
 fn params(name: &str, dns_names: Vec<String>) -> Result<CertificateParams, BenchError> {
     let mut params =
-        CertificateParams::new(dns_names).map_err(BenchError::when("no certificate can be made"))?;
+        CertificateParams::new(dns_names).map_err(BenchError::when("a certificate can't be made"))?;
     params.distinguished_name = rcgen::DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, name);
     params.is_ca = IsCa::ExplicitNoCa;

@@ -2,9 +2,9 @@
 
 /// A benchmark that could not be set up, or got no answer.
 #[derive(Debug, thiserror::Error)]
-#[error("no benchmark: {doing}")]
+#[error("the benchmark failed: {doing}")]
 pub struct BenchError {
-    /// What was being done, or what failed.
+    /// The step that failed.
     doing: &'static str,
     #[source]
     source: Box<dyn std::error::Error + Send + Sync>,
@@ -14,7 +14,7 @@ impl BenchError {
     /// The error of an answer that nothing can be learned from.
     pub fn unusable(answer: impl Into<String>) -> Self {
         Self {
-            doing: "a reading is not usable",
+            doing: "the result of a call can't be used",
             source: answer.into().into(),
         }
     }

@@ -43,7 +43,7 @@ pub(super) fn pfx(certificate: &CertificateDer<'_>, key: &PrivateKeyDer<'_>) -> 
         let writer = store.writer(CODE).encryption_iterations(ITERATIONS);
         Ok(writer.mac_iterations(ITERATIONS).write()?)
     };
-    written().map_err(BenchError::when("no PFX file can be made"))
+    written().map_err(BenchError::when("a PFX file can't be made"))
 }
 
 /// Installs the certificate of a PFX file that [`pfx`] has made.
@@ -143,7 +143,9 @@ async fn save(
         .map_err(BenchError::when("the instance can't be configured"))?;
     if !form.saved {
         let problems = format!("{:?}", form.form);
-        return Err(BenchError::when("the form was not saved")(problems));
+        return Err(BenchError::when("the instance's settings were not saved")(
+            problems,
+        ));
     }
     Ok(form.instance)
 }

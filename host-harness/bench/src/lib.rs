@@ -1,4 +1,4 @@
-//! For benchmarks: the plugin's code compiled for the host as well, and a Microsoft that answers from memory.
+//! Benchmarks: the plugin's code compiled for the host as well, and a Microsoft that answers from memory.
 //!
 //! The cost of a call in the sandbox is seen beside the *native twin*: the same code of the plugin, the same way out,
 //! the same certificate, without the sandbox. Embedders don't get this crate.
@@ -33,7 +33,7 @@ pub use site::{Reading, Site};
 use stand_in::StandIn;
 pub use upstream::{Ports, Seen, SeenByCertificate, Upstream};
 
-/// Who sets a benchmark up.
+/// The operator in whose name benchmarks are set up.
 fn actor() -> Actor {
     Actor::operator("bench")
 }
@@ -42,7 +42,7 @@ fn actor() -> Actor {
 async fn opened(data_dir: &Path, plugin: &Path) -> Result<(Host, Plugin), BenchError> {
     let host = Host::open(data_dir, plugin)
         .await
-        .map_err(BenchError::when("the host does not open"))?;
+        .map_err(BenchError::when("the host can't be opened"))?;
     let plugin = host
         .plugin()
         .await

@@ -40,11 +40,11 @@ impl Site {
         record
             .set_prices(self.instance.id, &codes, &price, &actor())
             .await
-            .map_err(BenchError::when("no price can be set"))?;
+            .map_err(BenchError::when("the prices of the products can't be set"))?;
         record
             .decide_products(self.instance.id, Decision::Activate, &Choice::All, &actor())
             .await
-            .map_err(BenchError::when("no product can be activated"))?;
+            .map_err(BenchError::when("the products can't be activated"))?;
         Ok(())
     }
 
@@ -68,7 +68,7 @@ impl Site {
             .host
             .place_order(&self.instance.name, request, &actor())
             .await
-            .map_err(BenchError::when("the order is not placed"))?;
+            .map_err(BenchError::when("the order can't be placed"))?;
         let taking = AssetSelection {
             order: Some(order.id),
             ..AssetSelection::default()
@@ -77,7 +77,7 @@ impl Site {
         self.host
             .settle_orders(taking, at_once, silent())
             .await
-            .map_err(BenchError::when("the worker failed"))?;
+            .map_err(BenchError::when("the worker can't settle the order"))?;
         let took = begun.elapsed();
         let licensed = AssetFilter {
             order: Some(order.id),
@@ -103,6 +103,7 @@ impl Site {
     /// # Errors
     /// When a license is not bought.
     pub async fn buy_by_plugin(&self, licenses: u32, at_once: usize) -> Result<Duration, BenchError> {
+        let codes = codes();
         let begun = Instant::now();
         let mut running = JoinSet::new();
         for number in 0..licenses {
@@ -115,7 +116,7 @@ impl Site {
                 client_transaction_id: Uuid::new_v4().to_string(),
                 earlier_attempts: contract::EarlierAttempts::None,
                 check_only: false,
-                product: codes().swap_remove((number % OFFERS) as usize),
+                product: codes[(number % OFFERS) as usize].clone(),
                 reseller: None,
                 customer: contract::Party {
                     id: customer().id,
@@ -128,11 +129,11 @@ impl Site {
                 match answer {
                     Ok(Ok(contract::OrderAnswer::Licensed(_))) => Ok(()),
                     // The answer itself is not shown: it could hold a license.
-                    Ok(Ok(contract::OrderAnswer::Valid)) => {
-                        Err(BenchError::unusable("the plugin only checked the order"))
-                    }
+                    Ok(Ok(contract::OrderAnswer::Valid)) => Err(BenchError::unusable(
+                        "the plugin checked the order instead of buying a license",
+                    )),
                     Ok(Err(failure)) => Err(BenchError::unusable(format!("{failure:?}"))),
-                    Err(error) => Err(BenchError::when("the plugin brought no answer")(error)),
+                    Err(error) => Err(BenchError::when("the plugin did not answer")(error)),
                 }
             });
         }
@@ -146,7 +147,7 @@ impl Site {
 fn bought(ended: Option<Result<Result<(), BenchError>, tokio::task::JoinError>>) -> Result<(), BenchError> {
     match ended {
         None => Ok(()),
-        Some(ended) => ended.map_err(BenchError::when("a purchase broke off"))?,
+        Some(ended) => ended.map_err(BenchError::when("the task of a purchase was aborted"))?,
     }
 }
 

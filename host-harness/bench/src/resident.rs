@@ -41,7 +41,7 @@ pub async fn call_in_turn(data_dir: &Path, plugin: &Path, kind: Kind) -> Result<
     let instances = instances.map_err(BenchError::when("the record can't be read"))?;
     let first = instances
         .first()
-        .ok_or_else(|| BenchError::unusable("there is no instance"))?;
+        .ok_or_else(|| BenchError::unusable("the record has no instance"))?;
     let warm_up = std::iter::repeat_n(first, WARM_UP);
     let mut first_bytes = 0;
     for (number, instance) in warm_up.chain(&instances).enumerate() {
@@ -62,12 +62,11 @@ pub async fn call_in_turn(data_dir: &Path, plugin: &Path, kind: Kind) -> Result<
 
 /// The resident bytes as Linux counts them, page by page: `/proc/self/status` is allowed to lag behind.
 fn resident_bytes() -> Result<u64, BenchError> {
-    let smaps = std::fs::read_to_string("/proc/self/smaps_rollup").map_err(BenchError::when(
-        "the system does not tell how much memory is in use",
-    ))?;
+    let smaps = std::fs::read_to_string("/proc/self/smaps_rollup")
+        .map_err(BenchError::when("`/proc/self/smaps_rollup` can't be read"))?;
     let line = smaps.lines().find_map(|line| line.strip_prefix("Rss:"));
     let kibibytes = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
     kibibytes
         .map(|kibibytes| kibibytes * 1024)
-        .ok_or_else(|| BenchError::unusable("the system tells no resident size"))
+        .ok_or_else(|| BenchError::unusable("`/proc/self/smaps_rollup` has no resident size"))
 }

@@ -38,10 +38,11 @@ impl ScratchRecord {
     /// # Errors
     /// When the record can't be made.
     pub async fn open() -> Result<Self, BenchError> {
-        let folder = tempfile::tempdir().map_err(BenchError::when("no temporary directory"))?;
+        let folder =
+            tempfile::tempdir().map_err(BenchError::when("a temporary directory can't be created"))?;
         let record = Record::open(folder.path())
             .await
-            .map_err(BenchError::when("the record does not open"))?;
+            .map_err(BenchError::when("the record can't be opened"))?;
         let instance = NewInstance {
             name: "bench".to_owned(),
             currency: "EUR".to_owned(),
@@ -51,7 +52,7 @@ impl ScratchRecord {
         let instance = record
             .create_instance(instance, &actor())
             .await
-            .map_err(BenchError::when("the record takes no instance"))?;
+            .map_err(BenchError::when("the instance can't be created in the record"))?;
         Ok(Self {
             record,
             instance,
@@ -73,7 +74,7 @@ impl ScratchRecord {
             .record
             .start_services_run(self.instance.id, Some(lease), &actor())
             .await
-            .map_err(BenchError::when("the record starts no run"))?;
+            .map_err(BenchError::when("the run can't be started in the record"))?;
         let skipped = summary.skipped;
         let definition = recorded_reading(summary, products, SkippedItems::default());
         let begun = Instant::now();
@@ -81,7 +82,9 @@ impl ScratchRecord {
             .record
             .complete_services_run(run, lease, self.instance.version, definition, skipped)
             .await
-            .map_err(BenchError::when("the record does not take the definition"))?;
+            .map_err(BenchError::when(
+                "the services definition can't be saved in the record",
+            ))?;
         Ok(Applied {
             took: begun.elapsed(),
             new: difference.new.len(),

@@ -45,14 +45,16 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// What was read. A reading counts only if it came to its end.
+    /// The definition that was read. A reading counts only if it came to its end.
     ///
     /// # Errors
-    /// When it did not, or the catalog is said to be unchanged.
+    /// When the reading did not come to its end, or the plugin reported the catalog as unchanged.
     pub fn complete(self) -> Result<(Summary, Vec<Product>), BenchError> {
         match self.answer {
             Ok((Outcome::Complete(summary), products)) => Ok((summary, products)),
-            Ok((Outcome::Unchanged, _)) => Err(BenchError::unusable("the catalog is said to be unchanged")),
+            Ok((Outcome::Unchanged, _)) => Err(BenchError::unusable(
+                "the plugin reported the catalog as unchanged",
+            )),
             Err(failure) => Err(BenchError::unusable(format!("{failure:?}"))),
         }
     }
@@ -64,10 +66,11 @@ impl Site {
     /// # Errors
     /// When any of that fails.
     pub async fn start(plugin: &Path) -> Result<Self, BenchError> {
-        let folder = tempfile::tempdir().map_err(BenchError::when("no temporary directory"))?;
+        let folder =
+            tempfile::tempdir().map_err(BenchError::when("a temporary directory can't be created"))?;
         let simulator = Simulator::start(SimulatorOptions::new(folder.path().join("microsoft")))
             .await
-            .map_err(BenchError::when("the simulator does not start"))?;
+            .map_err(BenchError::when("the simulator can't be started"))?;
         let (host, plugin) = opened(&folder.path().join("bss"), plugin).await?;
         let thumbprint = instances::import(&host, &issued(&simulator)?).await?;
         let vendor = vendor(simulator.details())?;
@@ -93,7 +96,7 @@ impl Site {
     pub async fn call(&self, listener: CallListener) -> Result<CallContext, BenchError> {
         internals::ready_call(&self.host, &self.instance, listener)
             .await
-            .map_err(BenchError::when("the instance is not ready"))
+            .map_err(BenchError::when("the instance can't be prepared for a call"))
     }
 
     /// A call with its answers from memory instead.
@@ -116,7 +119,7 @@ impl Site {
         let instance = contract_instance(&self.instance);
         native_twin::fetch_services(call, &instance, "", Some(canned.clone()))
             .await
-            .map_err(BenchError::when("the plugin's code failed"))?
+            .map_err(BenchError::when("the plugin's native code failed"))?
             .map_err(|failure| format!("{failure:?}"))
             .map_err(BenchError::when("the catalog can't be read"))?;
         Ok(canned)
@@ -143,7 +146,7 @@ impl Site {
         let answer = self.plugin.fetch_services(call, &instance, "").await;
         let took = begun.elapsed();
         Ok(Reading {
-            answer: answer.map_err(BenchError::when("the plugin brought no answer"))?,
+            answer: answer.map_err(BenchError::when("the plugin did not answer"))?,
             took,
             guest_memory_bytes: memory.load(Ordering::Relaxed),
         })
@@ -159,7 +162,7 @@ impl Site {
         let answer = native_twin::fetch_services(call, &instance, "", None).await;
         let took = begun.elapsed();
         Ok(Reading {
-            answer: answer.map_err(BenchError::when("the plugin's code failed"))?,
+            answer: answer.map_err(BenchError::when("the plugin's native code failed"))?,
             took,
             guest_memory_bytes: 0,
         })
@@ -175,8 +178,8 @@ impl Site {
 fn issued(simulator: &Simulator) -> Result<Vec<u8>, BenchError> {
     let issued = simulator
         .issue_client_certificate(&CertificateRequest::default())
-        .map_err(BenchError::when("the simulator issues no certificate"))?;
-    let unreadable = "the simulator's certificate can't be read";
+        .map_err(BenchError::when("the simulator can't issue a client certificate"))?;
+    let unreadable = "the client certificate that the simulator issued can't be read";
     let certificate = CertificateDer::from_pem_slice(issued.certificate_pem.as_bytes())
         .map_err(BenchError::when(unreadable))?;
     let key = PrivateKeyDer::from_pem_slice(issued.private_key_pem.as_bytes())
@@ -185,8 +188,9 @@ fn issued(simulator: &Simulator) -> Result<Vec<u8>, BenchError> {
 }
 
 fn vendor(details: &Details) -> Result<Vendor, BenchError> {
-    let authorities_pem = std::fs::read_to_string(&details.ca_file)
-        .map_err(BenchError::when("the simulator's authority can't be read"))?;
+    let authorities_pem = std::fs::read_to_string(&details.ca_file).map_err(BenchError::when(
+        "the certificate of the simulator's authority can't be read",
+    ))?;
     Ok(Vendor {
         service_url: details.service_url.clone(),
         resource_api: details.resource_api.clone(),

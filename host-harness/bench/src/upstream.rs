@@ -10,9 +10,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use aws_lc_rs::digest;
+use bss_model::Thumbprint;
 use bytes::Bytes;
-use data_encoding::HEXUPPER;
 use http::header::{CONNECTION, CONTENT_TYPE};
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
@@ -133,9 +132,8 @@ impl Shared {
     }
 
     fn connected(&self, certificate: &CertificateDer<'_>) -> Arc<Connection> {
-        let hash = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, certificate);
         let connection = Arc::new(Connection {
-            thumbprint: HEXUPPER.encode(hash.as_ref()),
+            thumbprint: Thumbprint::of(certificate).to_string(),
             requests: AtomicU64::new(0),
         });
         self.lock().push(Arc::clone(&connection));
@@ -193,7 +191,7 @@ async fn serve(listener: TcpListener, tls: TlsAcceptor, shared: Arc<Shared>) {
                     let _ = tcp.set_nodelay(true);
                     connections.spawn(serve_connection(tls.accept(tcp), Arc::clone(&shared)));
                 }
-                Err(error) => return tracing::error!(%error, "the upstream accepts no more connections"),
+                Err(error) => return tracing::error!(%error, "the upstream stopped because it can't accept a connection"),
             },
             Some(_) = connections.join_next() => {}
         }
@@ -203,7 +201,7 @@ async fn serve(listener: TcpListener, tls: TlsAcceptor, shared: Arc<Shared>) {
 async fn serve_connection(handshake: tokio_rustls::Accept<tokio::net::TcpStream>, shared: Arc<Shared>) {
     let stream = match handshake.await {
         Ok(stream) => stream,
-        Err(error) => return tracing::warn!(%error, "no TLS handshake with the upstream"),
+        Err(error) => return tracing::warn!(%error, "a TLS handshake with the upstream failed"),
     };
     let certificates = stream.get_ref().1.peer_certificates();
     let connection = certificates
@@ -227,7 +225,7 @@ async fn serve_connection(handshake: tokio_rustls::Accept<tokio::net::TcpStream>
     });
     let served = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), answering);
     if let Err(error) = served.await {
-        tracing::debug!(%error, "a connection of the upstream ended badly");
+        tracing::debug!(%error, "a connection to the upstream ended with an error");
     }
 }
 

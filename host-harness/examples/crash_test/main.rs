@@ -46,7 +46,7 @@ pub(crate) struct Arguments {
     /// How many times a process is killed
     #[arg(long, value_name = "K", default_value_t = 20, value_parser = clap::value_parser!(u32).range(..=10_000))]
     pub(crate) kills: u32,
-    /// Which process is killed after which delay; the same seed is the same schedule. Without it, a new one
+    /// Seed of the schedule of kills: the same seed kills the same processes after the same delays [default: a new seed]
     #[arg(long, value_name = "S")]
     pub(crate) seed: Option<u64>,
     /// End with one line of JSON

@@ -69,35 +69,35 @@ impl InstalledCertificate {
         match &self.key {
             KeyKind::Rsa { bits } if *bits < RSA_BITS_MIN => {
                 return Some(format!(
-                    "its RSA key has {bits} bits, and {RSA_BITS_MIN} are the least that is accepted"
+                    "its RSA key has {bits} bits, fewer than the required {RSA_BITS_MIN}"
                 ));
             }
             KeyKind::Rsa { bits } if *bits > RSA_BITS_MAX => {
                 return Some(format!(
-                    "its RSA key has {bits} bits, and {RSA_BITS_MAX} are the most that can be used"
+                    "its RSA key has {bits} bits, more than the supported {RSA_BITS_MAX}"
                 ));
             }
             KeyKind::Rsa { .. } => {}
             KeyKind::Other(name) => {
                 return Some(format!(
-                    "its key is {name}, and access tokens are asked for with RSA signatures"
+                    "its key is {name}, but requests for access tokens need RSA signatures"
                 ));
             }
         }
         if self.is_authority {
-            return Some("it is the certificate of a certification authority, not of a client".to_owned());
+            return Some("it is the certificate of a certificate authority, not of a client".to_owned());
         }
         if !self.for_client_authentication {
-            return Some("its extended key usage rules out client authentication".to_owned());
+            return Some("its extended key usage does not allow client authentication".to_owned());
         }
         if !self.for_signatures {
-            return Some("its key usage rules out signatures".to_owned());
+            return Some("its key usage does not allow signatures".to_owned());
         }
         if now_ms < self.not_before_ms {
             return Some(format!("it is not valid before {}", rfc3339(self.not_before_ms)));
         }
         if self.has_expired(now_ms) {
-            return Some(format!("it has expired at {}", rfc3339(self.not_after_ms)));
+            return Some(format!("it expired at {}", rfc3339(self.not_after_ms)));
         }
         None
     }

@@ -41,21 +41,21 @@ pub enum HostKeyError {
         origin: String,
     },
     /// The key can be read by others than its owner.
-    #[error("host key `{}` can be read by others than its owner (mode {mode:o}), who may know it", path.display())]
+    #[error("host key file `{}` can be read by other users than its owner (mode {mode:o})", path.display())]
     ReadableByOthers {
         /// The file.
         path: PathBuf,
         /// The file's permission bits.
         mode: u32,
     },
-    /// There is a record, but not the key that it was made with.
-    #[error("host key `{}` is missing beside a record that needs it", path.display())]
+    /// The key that the record was made with is missing.
+    #[error("host key file `{}` is missing, but the record needs the key", path.display())]
     Missing {
         /// The place where the key should be.
         path: PathBuf,
     },
     /// The file could not be read or written.
-    #[error("host key `{}` could not be read or made", path.display())]
+    #[error("host key file `{}` could not be read or created", path.display())]
     File {
         /// The file.
         path: PathBuf,
@@ -64,16 +64,18 @@ pub enum HostKeyError {
         source: io::Error,
     },
     /// The operating system gives no random bytes.
-    #[error("a new host key could not be made: the system gives no random bytes")]
+    #[error("a new host key could not be made because the system provided no random bytes")]
     NotMade,
-    /// What was sealed was made with another key, for another purpose, or has been altered.
-    #[error("the sealed {purpose} can't be opened: another host key sealed it, or it was altered")]
+    /// The secret was sealed with another key, for another purpose, or has been altered.
+    #[error(
+        "the encrypted {purpose} can't be decrypted: it was encrypted with another host key, or was altered"
+    )]
     NotOpened {
         /// The purpose of the secret.
         purpose: String,
     },
     /// The cryptography library refused to seal.
-    #[error("the {purpose} could not be sealed")]
+    #[error("the {purpose} could not be encrypted")]
     NotSealed {
         /// The purpose of the secret.
         purpose: String,
@@ -197,7 +199,8 @@ impl HostKey {
     /// Writes the key to a file that must not exist yet. A reader sees all of it or nothing.
     fn write_new(&self, path: &Path) -> io::Result<()> {
         let mut suffix = [0; 8];
-        aws_lc_rs::rand::fill(&mut suffix).map_err(|_| io::Error::other("no random bytes"))?;
+        aws_lc_rs::rand::fill(&mut suffix)
+            .map_err(|_| io::Error::other("the system provided no random bytes"))?;
         let suffix = data_encoding::HEXLOWER.encode(&suffix);
         let draft = path.with_extension(format!("key.{suffix}"));
         let text = Zeroizing::new(BASE64.encode(self.bytes.as_slice()));

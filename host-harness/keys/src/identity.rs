@@ -62,10 +62,10 @@ impl Identity {
             return Err(unusable(reason));
         }
         let signing_key = rsa::KeyPair::from_pkcs8(private_key)
-            .map_err(|error| unusable(format!("its private key is refused ({error})")))?;
+            .map_err(|error| unusable(format!("its private key can't be used ({error})")))?;
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(private_key));
         let tls_key = rustls::crypto::aws_lc_rs::sign::any_supported_type(&key)
-            .map_err(|error| unusable(format!("its private key is refused ({error})")))?;
+            .map_err(|error| unusable(format!("its private key can't be used ({error})")))?;
         let certificates = std::iter::once(leaf)
             .chain(chain)
             .map(CertificateDer::from)
@@ -137,7 +137,7 @@ impl Identity {
         let mut signature = vec![0; self.signing_key.public_modulus_len()];
         self.signing_key
             .sign(encoding, &SystemRandom::new(), message, &mut signature)
-            .map_err(|_| unusable("its private key could not sign".to_owned()))?;
+            .map_err(|_| unusable("its private key failed to sign".to_owned()))?;
         Ok(signature)
     }
 }

@@ -13,16 +13,16 @@ pub enum InspectError {
     #[error(transparent)]
     Pfx(#[from] PfxError),
     /// Certificates alone prove nothing.
-    #[error("the file holds no private key")]
+    #[error("the PFX file holds no private key")]
     NoPrivateKey,
     /// The file holds several private keys, and any may be meant.
-    #[error("the file holds {count} private keys")]
+    #[error("the PFX file holds {count} private keys instead of one")]
     SeveralPrivateKeys {
         /// The number of private keys.
         count: usize,
     },
     /// A private key alone proves nothing.
-    #[error("the file holds a private key, but no certificate")]
+    #[error("the PFX file holds a private key, but no certificate")]
     NoCertificate,
     /// The private key belongs to another certificate.
     #[error("the private key belongs to none of the certificates in the file ({})", subjects.join("; "))]
@@ -31,22 +31,22 @@ pub enum InspectError {
         subjects: Vec<String>,
     },
     /// The private key is not PKCS #8, or damaged.
-    #[error("the private key in the file can't be read")]
+    #[error("the private key in the PFX file can't be read")]
     UnreadablePrivateKey,
-    /// A kind of key that nothing here can be done with.
-    #[error("the private key is of a kind that is not supported ({algorithm})")]
+    /// The private key has an unsupported algorithm.
+    #[error("the private key in the PFX file has an unsupported algorithm ({algorithm})")]
     UnsupportedPrivateKey {
         /// The key's algorithm.
         algorithm: String,
     },
     /// The certificate is not X.509, or damaged.
-    #[error("certificate `{thumbprint}` in the file can't be read")]
+    #[error("certificate `{thumbprint}` in the PFX file can't be read")]
     UnreadableCertificate {
         /// The certificate's thumbprint.
         thumbprint: Thumbprint,
     },
     /// The thread that read the file ended early.
-    #[error("the file could not be read to its end")]
+    #[error("the reading of the PFX file was interrupted")]
     Interrupted(#[source] tokio::task::JoinError),
 }
 
@@ -70,7 +70,8 @@ impl Diagnose for InspectError {
                 ))
             }
             Self::UnreadableCertificate { .. } => {
-                Diagnosis::new(ErrorKind::Invalid, "certificate-unreadable").say("export it again")
+                Diagnosis::new(ErrorKind::Invalid, "certificate-unreadable")
+                    .say("export the certificate again")
             }
             Self::Interrupted(_) => Diagnosis::new(ErrorKind::Unavailable, "file-not-read").say("try again"),
         }

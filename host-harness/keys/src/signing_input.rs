@@ -20,12 +20,12 @@ pub enum NotSigned {
     TooLong(usize),
     /// The message is no signing input of a JWS.
     #[error(
-        "only the signing input of a JWS is signed: its header, a JSON object, and its payload, both in base64url \
+        "the message is not the signing input of a JWS, which is a JSON header and a payload, both in base64url \
          without padding, with a period between them (RFC 7515, section 5.1)"
     )]
     NotJws,
     /// The header promises another signature than the one asked for.
-    #[error("the header of the JWS names another `alg` than the one it is to be signed with")]
+    #[error("the header of the JWS names another `alg` than the requested signature algorithm")]
     OtherAlgorithm,
 }
 

@@ -133,13 +133,14 @@ pub struct AssetFilter {
     pub sync_status: Option<SyncStatus>,
     /// Assets whose purchase has been open since this time or longer, in milliseconds.
     pub open_since_ms: Option<i64>,
-    /// Assets that were returned elsewhere: see [`is_returned_elsewhere`].
-    pub returned_elsewhere: bool,
+    /// Active assets whose license was returned: see [`is_returned_but_active`].
+    pub returned_but_active: bool,
 }
 
-/// Whether the vendor shows a license as returned that the platform has not cancelled: somebody else returned it.
-/// Such a return credits nothing by itself. An operator decides; cancelling the asset credits it.
-pub fn is_returned_elsewhere(asset: &Asset) -> bool {
+/// Whether the vendor shows the license of an asset as returned that is not cancelled: somebody else returned the
+/// license, or its return from here is not settled yet. By itself this credits nothing. Where somebody else returned it,
+/// an operator decides; cancelling the asset credits it.
+pub fn is_returned_but_active(asset: &Asset) -> bool {
     asset.status == AssetStatus::Active && asset.return_status == ReturnStatus::Successful
 }
 

@@ -145,7 +145,7 @@ pub struct CancellationFilter {
 
 /// Error of a comment that is longer than the record allows.
 #[derive(Debug, thiserror::Error)]
-#[error("the comment has {length} characters, and {COMMENT_LENGTH_MAX} are the most")]
+#[error("the comment has {length} characters, but at most {COMMENT_LENGTH_MAX} are allowed")]
 pub struct CommentTooLong {
     /// The number of Unicode scalar values it has.
     pub length: usize,
@@ -153,7 +153,7 @@ pub struct CommentTooLong {
 
 impl Diagnose for CommentTooLong {
     fn diagnosis(&self) -> Diagnosis {
-        Diagnosis::new(ErrorKind::Invalid, "comment-too-long").say("make it shorter")
+        Diagnosis::new(ErrorKind::Invalid, "comment-too-long").say("shorten the comment")
     }
 }
 

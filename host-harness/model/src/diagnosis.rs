@@ -157,21 +157,21 @@ impl Advice {
                 return format!("import a usable certificate and choose it for instance `{instance}`").into();
             }
             Self::ListCertificates => "look at the list of certificates",
-            Self::NameTrustedAuthorities => "give the certificate authorities to trust as a PEM file",
+            Self::NameTrustedAuthorities => "name a PEM file with the certificate authorities to trust",
             Self::NamePlugin => "build the plugin, or name its file",
-            Self::ShowPluginLog => "this is a defect of the plugin: look at what it wrote last",
+            Self::ShowPluginLog => "this is a defect of the plugin: look at its last log lines",
             Self::RecordAgain => "record the calls again",
             Self::ListAssets => "look at the list of assets",
-            Self::RetryAsset { .. } => "try the license again",
+            Self::RetryAsset { .. } => "try to buy the license again",
             Self::CancelAsset { .. } => "cancel the asset, which credits it too",
-            Self::ShowAttempts { .. } => "look at every attempt at the license",
+            Self::ShowAttempts { .. } => "look at every attempt to buy the license",
             Self::ListOrders => "look at the list of orders",
-            Self::ResumeOrder { .. } => "go on with the order",
+            Self::ResumeOrder { .. } => "resume the order",
             Self::ListInvoices => "look at the list of invoices",
             Self::ListCancellations => "look at the list of cancellations",
             Self::ShowCancellations { .. } => "look at the cancellations of the asset",
             Self::ListProducts => "look at the products of the instance",
-            Self::FetchServices => "run Get Services Definition, or check the code",
+            Self::FetchServices => "run Get Services Definition, or check the product's code",
             Self::ActivateProduct { code } => return format!("activate product `{code}`").into(),
             Self::PriceProduct { code, currency } => {
                 return format!("set a price for product `{code}` in {currency}, 0 if it is free").into();
@@ -179,12 +179,12 @@ impl Advice {
             Self::ListRuns { .. } => "look at the runs of the instance",
             Self::StartWorker => "start a worker",
             Self::ListMails => "look at the list of e-mails",
-            Self::ConfigureMail => "say how e-mail is sent",
+            Self::ConfigureMail => "save mail settings",
             Self::WriteTemplates => "start from the built-in templates",
             Self::MakePrivate { path, .. } => {
                 return format!("make `{}` accessible to its owner alone", path.display()).into();
             }
-            Self::RestoreHostKey => "restore the host key as it was",
+            Self::RestoreHostKey => "restore the former host key",
             Self::RestoreBackup => "restore a backup",
         }
         .into()

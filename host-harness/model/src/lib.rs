@@ -31,7 +31,7 @@ pub use act::{Act, ActFilter, RecordedAct, Subject, SubjectKind};
 pub use actor::{Actor, ActorKind};
 pub use asset::{
     Asset, AssetFilter, AssetStatus, OVERDUE, Reason, Settlement, SyncStatus, client_transaction_id,
-    is_overdue, is_returned_elsewhere, overdue_since_ms, settlement,
+    is_overdue, is_returned_but_active, overdue_since_ms, settlement,
 };
 pub use attempt::{
     AssetSelection, Attempt, AttemptOutcome, AttemptResult, BegunAttempt, Doubt, EarlierAttempts,

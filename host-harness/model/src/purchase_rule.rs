@@ -221,19 +221,19 @@ impl LookUpReason {
             Self::UnderWay { until_ms } => Problem::new(
                 "not-seen-yet",
                 format!(
-                    "{why}; its request may still be under way, so that it is not sent again before {}",
+                    "{why}; the request may still be under way, so the purchase is not sent again before {}",
                     rfc3339(*until_ms)
                 ),
-                "wait: it is looked up until then, and bought after that",
+                "wait: the purchase is looked up until then, and sent again after that",
             ),
             Self::OtherSettings { version, fields } => Problem::new(
                 "other-settings",
                 format!(
-                    "{why}; it may have been bought with the instance's settings of version {version}, which differ in {}",
+                    "{why}; the license may have been bought with version {version} of the instance's settings, which differs in {}",
                     fields.join(", ")
                 ),
-                "restore these fields as the instance's history shows them, and it goes on by itself. If it is certain that it \
-                 was not bought with them, try the license again: it is bought with the present ones then",
+                "restore these fields as the instance's history shows them, and the purchase continues by itself. If it is certain \
+                 that the license was not bought with them, try to buy the license again: the present settings are used then",
             ),
         }
     }
@@ -352,7 +352,11 @@ pub fn after_look_up(answer: LookUpAnswer, reason: &LookUpReason, client_transac
             VendorSignal::without_answer(pause),
         ),
         LookUpAnswer::BrokeOff(why) => (
-            AttemptOutcome::LookedUp(Problem::new("plugin-broke-off", why, "it is looked up again")),
+            AttemptOutcome::LookedUp(Problem::new(
+                "plugin-broke-off",
+                why,
+                "the next attempt looks the purchase up",
+            )),
             VendorSignal::Silent,
         ),
     };
@@ -398,7 +402,7 @@ fn not_made(problem: Problem, earlier: EarlierAttempts) -> AttemptOutcome {
 fn not_its_license() -> Problem {
     Problem::new(
         "plugin-answer",
-        "the plugin answered a purchase with something else than its license",
+        "the plugin answered a purchase with something other than its license",
         "report it as a defect of the plugin; the next attempt looks the purchase up",
     )
 }

@@ -4,7 +4,7 @@ use crate::diagnosis::{Diagnose, Diagnosis, ErrorKind};
 
 /// Error of a word that stands for none of an enum's cases.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{word}` is no {of}")]
+#[error("`{word}` is not a value of {of}")]
 pub struct UnknownWord {
     /// The word.
     pub word: String,

@@ -77,7 +77,7 @@ pub(super) fn assets_query(filter: &AssetFilter) -> QueryBuilder<Sqlite> {
             .push_bind(SyncStatus::Unsynchronised.word());
         query.push(" AND wanted_since_ms <= ").push_bind(open_since_ms);
     }
-    if filter.returned_elsewhere {
+    if filter.returned_but_active {
         // SQLite uses the partial index only for a query with the index's own condition.
         query.push(" AND status = 'active' AND return_status = 'successful'");
     }
@@ -155,7 +155,7 @@ impl Record {
     pub(super) fn open_secret(&self, purpose: &str, sealed: &[u8]) -> Result<Secret, RecordError> {
         let text = self.host_key.open(purpose, sealed)?;
         let text = std::str::from_utf8(&text).map_err(|_| RecordError::Damaged {
-            what: format!("the {purpose} is no text"),
+            what: format!("the {purpose} is not UTF-8 text"),
         })?;
         Ok(Secret::new(text))
     }

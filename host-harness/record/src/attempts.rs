@@ -58,7 +58,7 @@ impl AttemptEnds {
 #[non_exhaustive]
 pub enum FinishError {
     /// The attempt does not exist.
-    #[error("asset `{asset}` has no attempt {number}")]
+    #[error("asset `{asset}` has no purchase attempt {number}")]
     NoAttempt {
         /// The asset.
         asset: Uuid,
@@ -66,7 +66,7 @@ pub enum FinishError {
         number: u32,
     },
     /// The attempt has another outcome on record.
-    #[error("attempt {number} at asset `{asset}` has ended already ({result})")]
+    #[error("attempt {number} to buy the license of asset `{asset}` has ended already ({result})")]
     Finished {
         /// The asset.
         asset: Uuid,
@@ -108,7 +108,7 @@ impl Diagnose for FinishError {
             Self::NoAttempt { .. } => Diagnosis::new(ErrorKind::NotFound, "no-attempt"),
             Self::Finished { .. } => Diagnosis::new(ErrorKind::Conflict, "attempt-finished"),
             Self::SecondLicense { .. } => Diagnosis::new(ErrorKind::Conflict, "second-license")
-                .say("return the second one to the vendor"),
+                .say("return the second license to the vendor"),
             Self::NotItsLicense { .. } => {
                 Diagnosis::new(ErrorKind::Conflict, "not-its-license").say("ask the vendor's support")
             }
@@ -169,7 +169,7 @@ impl Record {
         }
         let mut results = Vec::with_capacity(ends.len());
         if let Err(error) = self.write_together(&ends, &mut results).await {
-            tracing::warn!(%error, "ends of attempts can't be written together; each is written on its own");
+            tracing::warn!(%error, "the outcomes of several purchase attempts can't be recorded together; each is recorded on its own");
             results.clear();
             for (end, _) in &ends {
                 results.push(self.write_end_alone(end).await);
@@ -368,7 +368,7 @@ async fn not_its_license(
     .fetch_optional(transaction)
     .await?;
     match other {
-        Some(other) => not_its(format!("asset `{other}` has it")),
+        Some(other) => not_its(format!("asset `{other}` has this license")),
         None => Ok(None),
     }
 }

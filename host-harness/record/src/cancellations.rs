@@ -29,7 +29,7 @@ pub enum CancelError {
     },
     /// The asset has no license to return, or is cancelled already.
     #[error(
-        "asset `{id}` is {status} and {sync_status}: only an active one that has its license can be cancelled"
+        "asset `{id}` is {status} and {sync_status}: only an active asset that has its license can be cancelled"
     )]
     NotCancelable {
         /// The asset.
@@ -40,7 +40,7 @@ pub enum CancelError {
         sync_status: SyncStatus,
     },
     /// An asset has at most one open cancellation.
-    #[error("a cancellation of asset `{asset}` is {state} already")]
+    #[error("asset `{asset}` has an open cancellation already, which is {state}")]
     Open {
         /// The asset.
         asset: Uuid,
@@ -81,7 +81,7 @@ pub enum DecideError {
         id: Uuid,
     },
     /// The cancellation has been decided.
-    #[error("the cancellation of asset `{asset}` is {state}: there is nothing left to decide")]
+    #[error("the cancellation of asset `{asset}` is decided already: it is {state}")]
     Decided {
         /// The asset.
         asset: Uuid,

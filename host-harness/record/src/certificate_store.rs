@@ -47,7 +47,7 @@ impl Diagnose for ImportError {
         match self {
             Self::Inspect(error) => error.diagnosis(),
             Self::Expired { .. } => {
-                Diagnosis::new(ErrorKind::Invalid, "certificate-expired").say("ask for a new one")
+                Diagnosis::new(ErrorKind::Invalid, "certificate-expired").say("ask for a new certificate")
             }
             Self::HostKey(error) => error.diagnosis(),
             Self::Record(error) => error.diagnosis(),
@@ -100,7 +100,10 @@ pub enum RemoveError {
         thumbprint: Thumbprint,
     },
     /// Instances use the certificate and would be left without identity.
-    #[error("certificate `{thumbprint}` is used by {}", quoted(instances))]
+    #[error(
+        "certificate `{thumbprint}` can't be removed, because instances use it: {}",
+        quoted(instances)
+    )]
     InUse {
         /// The thumbprint that was asked for.
         thumbprint: Thumbprint,
@@ -119,7 +122,7 @@ impl Diagnose for RemoveError {
                 Diagnosis::new(ErrorKind::NotFound, "no-certificate").advise(Advice::ListCertificates)
             }
             Self::InUse { .. } => Diagnosis::new(ErrorKind::Conflict, "certificate-in-use")
-                .say("choose another certificate there first"),
+                .say("choose another certificate for these instances first"),
             Self::Record(error) => error.diagnosis(),
         }
     }

@@ -15,7 +15,7 @@ use sqlx::{SqlitePool, Transaction};
 #[non_exhaustive]
 pub enum RecordError {
     /// The data directory can't be made or read.
-    #[error("data directory `{}` could not be made or entered", path.display())]
+    #[error("data directory `{}` could not be created or opened", path.display())]
     Directory {
         /// The directory.
         path: PathBuf,
@@ -24,7 +24,7 @@ pub enum RecordError {
         source: io::Error,
     },
     /// The data directory is accessible to others than its owner.
-    #[error("data directory `{}` is open to others than its owner (mode {mode:o})", path.display())]
+    #[error("data directory `{}` is accessible to others than its owner (mode {mode:o})", path.display())]
     OpenToOthers {
         /// The directory.
         path: PathBuf,
@@ -35,13 +35,13 @@ pub enum RecordError {
     #[error(transparent)]
     HostKey(#[from] HostKeyError),
     /// The host key is not the one that the record was made with.
-    #[error("the host key is not the one that `{}` was made with", path.display())]
+    #[error("the host key is not the key with which the record `{}` was created", path.display())]
     WrongHostKey {
         /// The database.
         path: PathBuf,
     },
     /// The tables could not be brought up to date.
-    #[error("the record could not be brought up to date")]
+    #[error("the tables of the record could not be migrated")]
     Migration(#[from] sqlx::migrate::MigrateError),
     /// The database failed.
     #[error("the record could not be read or written")]
@@ -50,7 +50,7 @@ pub enum RecordError {
     #[error("the task that was writing to the record ended early")]
     TaskEnded,
     /// The cursor of the page is not of its list.
-    #[error("cursor `{}` is not from this list", cursor.as_str().escape_debug())]
+    #[error("page cursor `{}` does not belong to this list", cursor.as_str().escape_debug())]
     InvalidCursor {
         /// The cursor.
         cursor: Cursor,
@@ -78,11 +78,11 @@ impl Diagnose for RecordError {
                 Diagnosis::new(ErrorKind::Damaged, "wrong-host-key").advise(Advice::RestoreHostKey)
             }
             Self::Migration(_) => Diagnosis::new(ErrorKind::Damaged, "record-not-up-to-date")
-                .say("a record that a newer version of this program has written needs that version"),
+                .say("a record that was written by a newer version of this program needs that version"),
             Self::Database(_) => Diagnosis::new(ErrorKind::Unavailable, "record-unavailable"),
             Self::TaskEnded => Diagnosis::new(ErrorKind::Unavailable, "record-task-ended"),
             Self::InvalidCursor { .. } => {
-                Diagnosis::new(ErrorKind::Invalid, "invalid-cursor").say("begin again with the first page")
+                Diagnosis::new(ErrorKind::Invalid, "invalid-cursor").say("start again from the first page")
             }
             Self::Damaged { .. } => {
                 Diagnosis::new(ErrorKind::Damaged, "record-damaged").advise(Advice::RestoreBackup)

@@ -24,25 +24,25 @@ use uuid::Uuid;
 #[non_exhaustive]
 pub enum CreateError {
     /// Another instance has the name.
-    #[error("an instance named `{name}` exists")]
+    #[error("an instance named `{name}` exists already")]
     NameTaken {
         /// The name.
         name: String,
     },
     /// The name is empty, too long, padded with blanks, or contains control characters.
-    #[error("`{name}` can't be the name of an instance: it has 1 to {NAME_CHARS_MAX} characters, no control characters, and no blanks around it", name = name.escape_debug())]
+    #[error("`{name}` can't be the name of an instance: a name has 1 to {NAME_CHARS_MAX} characters, no control characters, and no blanks around it", name = name.escape_debug())]
     InvalidName {
         /// The name.
         name: String,
     },
     /// The currency is not a code of three capital letters.
-    #[error("`{currency}` is not a currency", currency = currency.escape_debug())]
+    #[error("`{currency}` is not a currency code", currency = currency.escape_debug())]
     InvalidCurrency {
         /// The currency that was given.
         currency: String,
     },
     /// The authorities to trust contain no certificate.
-    #[error("no certificate authority was found in what is to be trusted")]
+    #[error("the trusted certificate authorities contain no certificate")]
     TrustedAuthorities,
     /// The record failed.
     #[error(transparent)]
@@ -57,7 +57,7 @@ impl Diagnose for CreateError {
             }
             Self::InvalidName { .. } => Diagnosis::new(ErrorKind::Invalid, "invalid-name"),
             Self::InvalidCurrency { .. } => Diagnosis::new(ErrorKind::Invalid, "invalid-currency")
-                .say("give its ISO 4217 code, as in `EUR`"),
+                .say("give an ISO 4217 code, as in `EUR`"),
             Self::TrustedAuthorities => Diagnosis::new(ErrorKind::Invalid, "no-trusted-authority")
                 .advise(Advice::NameTrustedAuthorities),
             Self::Record(error) => error.diagnosis(),
@@ -104,7 +104,7 @@ impl Diagnose for SaveError {
     fn diagnosis(&self) -> Diagnosis {
         match self {
             Self::Conflict { .. } => Diagnosis::new(ErrorKind::Conflict, "settings-changed")
-                .say("look at them and repeat the change"),
+                .say("look at the saved settings and repeat the change"),
             Self::NoInstance { .. } => {
                 Diagnosis::new(ErrorKind::NotFound, "no-instance").advise(Advice::ListInstances)
             }
@@ -357,7 +357,10 @@ async fn write_settings(
     .await?;
     if updated.rows_affected() != 1 {
         return Err(RecordError::Damaged {
-            what: format!("instance `{}` has two versions", old.name),
+            what: format!(
+                "version {} of instance `{}` could not be replaced",
+                old.version, old.name
+            ),
         });
     }
     sqlx::query(

@@ -255,7 +255,7 @@ fn price(row: &SqliteRow) -> Result<Price, RecordError> {
 fn number(row: &SqliteRow) -> Result<u64, RecordError> {
     let number: i64 = row.try_get("number")?;
     u64::try_from(number).map_err(|_| RecordError::Damaged {
-        what: format!("column `number`: {number}"),
+        what: format!("column `number` contains {number}, which is out of range"),
     })
 }
 

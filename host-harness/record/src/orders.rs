@@ -46,7 +46,7 @@ pub enum PlaceError {
     #[error("the order has no lines")]
     Empty,
     /// The order has more units than an order may have.
-    #[error("the order has {units} units, and {UNITS_PER_ORDER_MAX} are the most")]
+    #[error("the order has {units} units, but at most {UNITS_PER_ORDER_MAX} are allowed")]
     TooManyUnits {
         /// The units ordered.
         units: u64,
@@ -60,7 +60,7 @@ pub enum PlaceError {
         field: &'static str,
     },
     /// The product does not exist.
-    #[error("product `{code}` is not known")]
+    #[error("the instance has no product `{code}`")]
     UnknownProduct {
         /// The code that was ordered.
         code: String,
@@ -86,7 +86,7 @@ pub enum PlaceError {
         currency: String,
     },
     /// The quantity is below or above what the vendor sells at once.
-    #[error("{quantity} of product `{code}` can't be ordered at once: the least is {min}, the most {}", max.map_or_else(|| "not limited".to_owned(), |max| max.to_string()))]
+    #[error("the quantity of product `{code}` is {quantity}, but has to be at least {min}{}", max.map_or_else(String::new, |max| format!(" and at most {max}")))]
     Quantity {
         /// The code that was ordered.
         code: String,
@@ -98,7 +98,7 @@ pub enum PlaceError {
         max: Option<u32>,
     },
     /// The idempotency key was used for another request.
-    #[error("idempotency key `{key}` belongs to order `{order}`, which asked for something else")]
+    #[error("idempotency key `{key}` belongs to order `{order}`, which has other content")]
     KeyReused {
         /// The key.
         key: String,
@@ -124,13 +124,15 @@ impl Diagnose for PlaceError {
             Self::Empty => {
                 Diagnosis::new(ErrorKind::Invalid, "empty-order").say("name a product and a quantity")
             }
-            Self::TooManyUnits { .. } => Diagnosis::new(ErrorKind::Invalid, "too-many-units").say("split it"),
+            Self::TooManyUnits { .. } => {
+                Diagnosis::new(ErrorKind::Invalid, "too-many-units").say("split the order")
+            }
             Self::IncompleteParty { .. } => Diagnosis::new(ErrorKind::Invalid, "incomplete-party"),
             Self::UnknownProduct { .. } => {
                 Diagnosis::new(ErrorKind::NotFound, "no-product").advise(Advice::FetchServices)
             }
             Self::Discontinued { .. } => {
-                Diagnosis::new(ErrorKind::Conflict, "product-discontinued").say("choose another one")
+                Diagnosis::new(ErrorKind::Conflict, "product-discontinued").say("choose another product")
             }
             Self::Inactive { code } => Diagnosis::new(ErrorKind::Conflict, "product-inactive")
                 .advise(Advice::ActivateProduct { code: code.clone() }),
@@ -551,6 +553,6 @@ fn read_line(row: &SqliteRow) -> Result<OrderLine, RecordError> {
 
 fn damaged(order_id: Uuid) -> RecordError {
     RecordError::Damaged {
-        what: format!("order `{order_id}` can't be read back"),
+        what: format!("order `{order_id}` can't be read after it was written"),
     }
 }

@@ -22,19 +22,19 @@ use super::{Record, RecordError, begin_write};
 #[non_exhaustive]
 pub enum RetryMailError {
     /// The e-mail does not exist.
-    #[error("there is no mail `{id}`")]
+    #[error("there is no e-mail `{id}`")]
     NoMail {
         /// The id that was asked for.
         id: Uuid,
     },
     /// The e-mail was sent, and must not be sent twice.
-    #[error("mail `{id}` was sent already, and each is sent once")]
+    #[error("e-mail `{id}` was sent already, and an e-mail is sent only once")]
     Sent {
         /// The e-mail.
         id: Uuid,
     },
     /// The e-mail was withdrawn: its license was returned.
-    #[error("mail `{id}` is about a license that was given back")]
+    #[error("e-mail `{id}` is not sent, because its license was returned")]
     Withdrawn {
         /// The e-mail.
         id: Uuid,
@@ -207,7 +207,7 @@ impl Record {
             kind: MailKind::from_word(row.try_get("kind")?)?,
             asset: read_asset_of(connection, asset_id).await?,
             secrets: secrets.remove(&asset_id).ok_or_else(|| RecordError::Damaged {
-                what: format!("mail `{mail_id}` is about asset `{asset_id}`, which has no license"),
+                what: format!("e-mail `{mail_id}` is about asset `{asset_id}`, which has no license"),
             })?,
             customer: from_json(&row, "customer")?,
             reseller: optional(&row, "reseller", from_json)?,

@@ -27,7 +27,7 @@ pub enum ProductError {
     },
     /// The vendor has stopped selling the products.
     #[error(
-        "discontinued, so it can't be {decision} and nothing was changed: {}",
+        "nothing was changed, because discontinued products can't be {decision}: {}",
         quoted(codes)
     )]
     Discontinued {
@@ -43,13 +43,13 @@ pub enum ProductError {
         run: Uuid,
     },
     /// The currency is not a code of three capital letters.
-    #[error("`{currency}` is not a currency", currency = currency.escape_debug())]
+    #[error("`{currency}` is not a currency code", currency = currency.escape_debug())]
     InvalidCurrency {
         /// The currency that was given.
         currency: String,
     },
     /// The price is negative.
-    #[error("a price can't be negative, and {minor_units} is")]
+    #[error("the price {minor_units} is negative")]
     NegativePrice {
         /// The price that was given.
         minor_units: i64,
@@ -65,14 +65,13 @@ impl Diagnose for ProductError {
             Self::NoProduct { .. } => {
                 Diagnosis::new(ErrorKind::NotFound, "no-product").advise(Advice::ListProducts)
             }
-            Self::Discontinued { .. } => {
-                Diagnosis::new(ErrorKind::Conflict, "product-discontinued").say("leave it out")
-            }
+            Self::Discontinued { .. } => Diagnosis::new(ErrorKind::Conflict, "product-discontinued")
+                .say("leave the discontinued products out"),
             Self::NoRun { .. } => Diagnosis::new(ErrorKind::NotFound, "no-run").advise(Advice::ListRuns {
                 instance: String::new(),
             }),
             Self::InvalidCurrency { .. } => Diagnosis::new(ErrorKind::Invalid, "invalid-currency")
-                .say("give its ISO 4217 code, as in `EUR`"),
+                .say("give an ISO 4217 code, as in `EUR`"),
             Self::NegativePrice { .. } => Diagnosis::new(ErrorKind::Invalid, "negative-price"),
             Self::Record(error) => error.diagnosis(),
         }

@@ -22,7 +22,9 @@ use super::{Record, RecordError, begin_write};
 #[non_exhaustive]
 pub enum BeginReturnError {
     /// The return is settled, or belongs to another worker.
-    #[error("the return of asset `{asset}` is not to be attempted by worker `{worker}`: it has not taken it")]
+    #[error(
+        "worker `{worker}` can't attempt the return of asset `{asset}`, because the worker has not taken it"
+    )]
     NotTaken {
         /// The asset.
         asset: Uuid,
@@ -199,7 +201,10 @@ impl Record {
         })?;
         let license_token_id: Option<String> = row.try_get("license_token_id")?;
         let license_token_id = license_token_id.ok_or_else(|| RecordError::Damaged {
-            what: format!("asset `{}` has a license without a name", taken.asset_id),
+            what: format!(
+                "asset `{}` has a license without a license token id",
+                taken.asset_id
+            ),
         })?;
         let before = attempts(&mut transaction, taken.cancellation_id).await?;
         let number = before.last().map_or(0, |last| last.number).saturating_add(1);
@@ -268,7 +273,7 @@ impl Record {
                 cancel_asset(&mut transaction, taken).await?;
             }
             ReturnResult::Returned if before.state == CancellationState::Refused => {
-                tracing::error!(asset = %taken.asset_id, "a return that was thought refused has come after all");
+                tracing::error!(asset = %taken.asset_id, "the vendor has taken back this asset's license, although the return was recorded as refused");
                 show_returned(&mut transaction, taken.asset_id).await?;
             }
             // The worker that has taken the return meanwhile decides its outcome.

@@ -65,7 +65,7 @@ fn already(instance: &str, run: &ServicesRun) -> String {
     match run.started_at_ms {
         None => format!("run `{}` of instance `{instance}` waits to be started", run.id),
         Some(started) => format!(
-            "run `{}` of instance `{instance}` is in progress since {}",
+            "run `{}` of instance `{instance}` has been in progress since {}",
             run.id,
             rfc3339(started)
         ),
@@ -83,7 +83,7 @@ impl From<sqlx::Error> for StartRunError {
 #[non_exhaustive]
 pub enum EndRunError {
     /// The run's lease has expired, and another process has ended the run.
-    #[error("run `{run}` was taken for dead, since its lease had expired, and nothing of it was applied")]
+    #[error("run `{run}` was ended because its lease had expired, and none of its changes were applied")]
     LeaseLost {
         /// The run.
         run: Uuid,
@@ -100,7 +100,7 @@ impl Diagnose for EndRunError {
     fn diagnosis(&self) -> Diagnosis {
         match self {
             Self::LeaseLost { .. } => {
-                Diagnosis::new(ErrorKind::Unavailable, "lease-lost").say("start it again")
+                Diagnosis::new(ErrorKind::Unavailable, "lease-lost").say("start the run again")
             }
             Self::Apply(error) => error.diagnosis(),
             Self::Record(error) => error.diagnosis(),
@@ -489,8 +489,8 @@ async fn end_dead(transaction: &mut SqliteConnection, at_ms: i64) -> Result<usiz
     .await?;
     let died = Problem::new(
         "process-died",
-        "The run's process died; nothing of the run was applied.",
-        "Start it again.",
+        "The process that executed the run ended, so none of the run's changes were applied.",
+        "Start the run again.",
     );
     for row in &rows {
         set_reason(transaction, id(row, "id")?, &died).await?;

@@ -26,14 +26,16 @@ pub enum ApplyError {
         id: Uuid,
     },
     /// A code is that of two products.
-    #[error("the services definition has two products with the code `{code}`, so nothing of it was applied")]
+    #[error(
+        "the services definition has two products with the code `{code}`, so none of its products were applied"
+    )]
     DuplicateProduct {
         /// The code.
         code: String,
     },
     /// A product is of a type that the definition does not contain.
     #[error(
-        "product `{code}` is of the type `{product_type}`, which the services definition does not have, so nothing of it was applied"
+        "product `{code}` is of the type `{product_type}`, which the services definition does not have, so none of its products were applied"
     )]
     NoProductType {
         /// The product.

@@ -12,7 +12,7 @@ pub(super) const ROWS_PER_STATEMENT: usize = 1000;
 
 pub(super) fn to_json<T: serde::Serialize>(value: &T) -> Result<String, RecordError> {
     serde_json::to_string(value).map_err(|error| RecordError::Damaged {
-        what: error.to_string(),
+        what: format!("a value can't be written as JSON: {error}"),
     })
 }
 
@@ -58,7 +58,7 @@ pub(super) fn push_ids(query: &mut QueryBuilder<Sqlite>, ids: &[Uuid]) {
 pub(super) fn id(row: &SqliteRow, column: &str) -> Result<Uuid, RecordError> {
     let text: &str = row.try_get(column)?;
     Uuid::try_parse(text).map_err(|_| RecordError::Damaged {
-        what: format!("column `{column}`: `{text}` is no id"),
+        what: format!("column `{column}` contains `{text}`, which is not a UUID"),
     })
 }
 
@@ -66,13 +66,13 @@ pub(super) fn thumbprint(row: &SqliteRow, column: &str) -> Result<Thumbprint, Re
     let text: &str = row.try_get(column)?;
     text.parse()
         .map_err(|error: NotAThumbprint| RecordError::Damaged {
-            what: error.to_string(),
+            what: format!("column `{column}`: {error}"),
         })
 }
 
 pub(super) fn count(row: &SqliteRow, column: &str) -> Result<u32, RecordError> {
     let number: i64 = row.try_get(column)?;
     u32::try_from(number).map_err(|_| RecordError::Damaged {
-        what: format!("column `{column}`: {number}"),
+        what: format!("column `{column}` contains {number}, which is out of range"),
     })
 }

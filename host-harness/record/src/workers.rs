@@ -74,7 +74,7 @@ impl Record {
             loop {
                 tokio::time::sleep(RENEWAL).await;
                 if let Err(error) = record.renew(worker).await {
-                    tracing::warn!(%error, %worker, "a worker can't say that it is alive");
+                    tracing::warn!(%error, %worker, "the lease of this worker can't be renewed");
                 }
             }
         });
@@ -129,7 +129,7 @@ impl Record {
             if is_alive(&file) {
                 continue;
             }
-            tracing::info!(%worker, "a worker has died; what it had taken is taken over");
+            tracing::info!(%worker, "this worker has died; other workers take over its work");
             forget(transaction, worker).await?;
             let _ = std::fs::remove_file(&file);
         }

@@ -7,8 +7,9 @@ mod generated {
         inline: "
             package bss:host-harness;
 
-            /// What the host offers to, and asks of, every plugin. wasi:http and wasi:config are in the
-            /// contract's own world too; their bindings come with the crates that implement them.
+            /// The interfaces that the host offers to every plugin, and the one that every plugin exports. wasi:http
+            /// and wasi:config are in the contract's own world too; their bindings come with the crates that
+            /// implement them.
             world core {
                 import bss:service-manager/certificate-store@0.1.0;
                 import bss:service-manager/access-token-cache@0.1.0;

@@ -195,7 +195,8 @@ impl access_token_cache::Host for CallState {
 fn check_access_token_size(text: &str) -> wasmtime::Result<()> {
     wasmtime::ensure!(
         text.len() <= limits::ACCESS_TOKEN_BYTES,
-        "an access token, or its name, is too long"
+        "an access token or its name has more than {} bytes",
+        limits::ACCESS_TOKEN_BYTES
     );
     Ok(())
 }
@@ -205,13 +206,17 @@ impl services_definition::Host for CallState {}
 impl services_sink::Host for CallState {
     fn put_products(&mut self, products: Vec<Product>) -> wasmtime::Result<()> {
         let Some(sink) = self.sink.as_mut() else {
-            wasmtime::bail!("products are taken during `fetch-services` only");
+            wasmtime::bail!("the plugin called `put-products` outside `fetch-services`");
         };
         sink.text_bytes += products.iter().map(text_bytes).sum::<usize>();
         if sink.products.len() + products.len() > limits::PRODUCTS
             || sink.text_bytes > limits::PRODUCT_TEXT_BYTES
         {
-            wasmtime::bail!("more products than the host takes in one reading");
+            wasmtime::bail!(
+                "the plugin delivered more than {} products, or more than {} bytes of product text, in one call",
+                limits::PRODUCTS,
+                limits::PRODUCT_TEXT_BYTES
+            );
         }
         sink.products.extend(products);
         Ok(())

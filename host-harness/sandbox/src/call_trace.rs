@@ -9,7 +9,7 @@
 //! | `call` | `attempt` or nothing | `call`, `instance` (ids), `function`; at the end `outcome`, `problem`, `correlation_id`, `memory_bytes` |
 //! | `access-token` | `call` | `kept`: whether there was one |
 //! | `sign` | `call` | `algorithm` |
-//! | `exchange` | `call` | `instance`, `method`, `authority`, `path`, `correlation_id`, `request_bytes`, `reused`, `version`, `status`, `response_bytes` (bodies), `error`; `cause`: why there is no connection |
+//! | `exchange` | `call` | `instance`, `method`, `authority`, `path`, `correlation_id`, `request_bytes`, `reused`, `version`, `status`, `response_bytes` (bodies), `error`; `cause`: why no connection could be opened |
 //! | `turn` | `exchange` | waiting because too many requests are under way |
 //! | `connection` | `exchange` | getting a connection, kept or new; once more for each further try |
 //! | `resolve`, `connect`, `tls` | `connection` | `address` of `connect`; none of the three where the connection is a kept one |
@@ -186,7 +186,7 @@ impl ExchangeSpan {
         self.span.record("reused", reused);
     }
 
-    /// Notes why there is no connection, for which wasi:http's codes have no room.
+    /// Notes why no connection could be opened, for which wasi:http's codes have no room.
     pub(crate) fn not_connected(&self, cause: &str) {
         self.span.record("cause", cause);
     }

@@ -26,17 +26,17 @@ pub(crate) struct CompiledCache {
 /// Why a component is not taken from the cache.
 #[derive(Debug, thiserror::Error)]
 enum CacheError {
-    #[error("`{}` is a link, or others than its owner, who must be this program's user, can write it", .0.display())]
+    #[error("`{}` is a symbolic link, belongs to another user, or can be written by other users", .0.display())]
     Exposed(PathBuf),
-    #[error("`{}` is not whole", .0.display())]
+    #[error("compiled plugin `{}` is incomplete or was altered", .0.display())]
     Damaged(PathBuf),
-    #[error("`{}` is for another engine", .path.display())]
+    #[error("compiled plugin `{}` was made by another version of the engine", .path.display())]
     Foreign {
         path: PathBuf,
         #[source]
         source: wasmtime::Error,
     },
-    #[error("`{}`", .path.display())]
+    #[error("`{}` can't be read or written", .path.display())]
     File {
         path: PathBuf,
         #[source]
@@ -61,13 +61,21 @@ impl CompiledCache {
         let file = self.directory.join(file_name(engine, bytes));
         match self.read(engine, &file) {
             Ok(component) => return Ok(component),
-            Err(error) if error.is_nothing_there() => tracing::debug!("the plugin was not compiled before"),
-            Err(error) => tracing::warn!("the plugin is compiled again: {}", with_causes(&error)),
+            Err(error) if error.is_nothing_there() => {
+                tracing::debug!("the cache has no compiled form of the plugin")
+            }
+            Err(error) => tracing::warn!(
+                "the plugin is compiled again because the cached form can't be used: {}",
+                with_causes(&error)
+            ),
         }
         let component = Component::new(engine, bytes)?;
         let compiled = component.serialize()?;
         if let Err(error) = self.write(&file, &compiled) {
-            tracing::warn!("the compiled plugin can't be kept: {}", with_causes(&error));
+            tracing::warn!(
+                "the compiled plugin can't be written to the cache: {}",
+                with_causes(&error)
+            );
         }
         Ok(component)
     }

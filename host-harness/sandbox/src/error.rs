@@ -1,4 +1,4 @@
-//! Why a call brought no answer of the plugin's.
+//! The reasons why a plugin can't be loaded, and why a call got no answer.
 
 use bss_model::{Advice, Diagnose, Diagnosis, ErrorKind};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use std::time::Duration;
 #[non_exhaustive]
 pub enum LoadError {
     /// The engine can't be set up on this machine.
-    #[error("the sandbox can't be set up")]
+    #[error("the WebAssembly engine can't be set up")]
     Engine(#[source] wasmtime::Error),
     /// The file can't be read.
     #[error("plugin `{path}` can't be read")]
@@ -19,7 +19,7 @@ pub enum LoadError {
         #[source]
         source: std::io::Error,
     },
-    /// The file is no component.
+    /// The file is not a component.
     #[error("plugin `{path}` is not a WebAssembly component")]
     NotAComponent {
         /// The file.
@@ -29,7 +29,7 @@ pub enum LoadError {
         source: wasmtime::Error,
     },
     /// The component is made for a version of the contract that is not compatible with the host's.
-    #[error("plugin `{path}` is made for {wanted}, and this host speaks {offered}")]
+    #[error("plugin `{path}` is built for {wanted}, but this host implements {offered}")]
     OtherContract {
         /// The file.
         path: String,
@@ -39,32 +39,32 @@ pub enum LoadError {
         offered: &'static str,
     },
     /// The component asks for something that this host does not have.
-    #[error("plugin `{path}` imports `{import}`, which this host does not have; it has {offered}")]
+    #[error("plugin `{path}` imports `{import}`, which this host does not offer; the host offers {offered}")]
     UnknownImport {
         /// The file.
         path: String,
-        /// What it asks for.
+        /// The missing import.
         import: String,
-        /// All that the host has, by package.
+        /// The interfaces that the host offers, by package.
         offered: String,
     },
     /// The component lacks what every plugin must have.
-    #[error("plugin `{path}` does not export `{export}`, which makes a component a service manager")]
+    #[error("plugin `{path}` does not export `{export}`, which every plugin must export")]
     NoServiceManager {
         /// The file.
         path: String,
-        /// What it lacks.
+        /// The missing export.
         export: &'static str,
     },
-    /// The names of the imports fit, and what is behind a name does not: a function has another type, or one that every
-    /// plugin exports is missing.
-    #[error("plugin `{path}` has another idea of {offered} than this host")]
+    /// The names of the imports fit, but a function has another type, or a function that every plugin exports is
+    /// missing.
+    #[error("plugin `{path}` lacks a function of {offered}, or has a function of another type")]
     Contract {
         /// The file.
         path: String,
         /// The host's contract.
         offered: &'static str,
-        /// What is missing.
+        /// The mismatch.
         #[source]
         source: wasmtime::Error,
     },
@@ -82,7 +82,7 @@ impl Diagnose for LoadError {
             }
             Self::OtherContract { wanted, offered, .. } => {
                 Diagnosis::new(ErrorKind::Damaged, "other-contract").say(format!(
-                    "take a build of the plugin for {offered}, or a host that speaks {wanted}"
+                    "use a build of the plugin for {offered}, or a host that implements {wanted}"
                 ))
             }
             Self::UnknownImport { .. } => Diagnosis::new(ErrorKind::Damaged, "unknown-import"),
@@ -92,24 +92,24 @@ impl Diagnose for LoadError {
     }
 }
 
-/// Why a call brought no answer. What the call was about to change may or may not have happened.
+/// Why a call got no answer. The change that the call was to make may or may not have happened.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CallError {
     /// The sandbox was not entered: the plugin has done nothing.
-    #[error("the sandbox could not be set up")]
+    #[error("the sandbox for the call could not be set up")]
     Setup(#[source] wasmtime::Error),
-    /// The plugin broke a rule of the sandbox or gave itself up.
-    #[error("the plugin broke off")]
+    /// The plugin broke a rule of the sandbox, or aborted.
+    #[error("the plugin crashed or broke a rule of the sandbox")]
     Trap(#[source] wasmtime::Error),
     /// The plugin ran out of its time on the processor.
-    #[error("the plugin was stopped: it was busy for more than {0:?}, which looks like a loop without end")]
+    #[error("the plugin was stopped because it used more than {0:?} of processor time")]
     Busy(Duration),
     /// The plugin did not answer in time.
-    #[error("the plugin was stopped: it had no answer after {0:?}")]
+    #[error("the plugin was stopped because it did not answer within {0:?}")]
     Deadline(Duration),
     /// The plugin asked for more memory than a call may have.
-    #[error("the plugin was stopped: it asked for more than {0} bytes of memory")]
+    #[error("the plugin was stopped because it asked for more than {0} bytes of memory")]
     Memory(usize),
 }
 

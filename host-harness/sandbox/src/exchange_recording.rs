@@ -183,7 +183,7 @@ impl Recorder {
         if let Err(error) = written
             && !self.0.has_failed.swap(true, Ordering::Relaxed)
         {
-            tracing::error!(%error, "the recording is not complete");
+            tracing::error!(%error, "the recording is incomplete because a line could not be written");
         }
     }
 

@@ -212,7 +212,7 @@ impl Shared {
 
     fn tell_dropped(&self, dropped: u64, who: &str) {
         if dropped > 0 {
-            let message = format!("the {who} too much: {dropped} of its lines were dropped");
+            let message = format!("the {who} too much: {dropped} log lines were dropped");
             self.write(LogLevel::Warning, "", &message);
             (self.listener)(CallEvent::Log {
                 level: LogLevel::Warning,

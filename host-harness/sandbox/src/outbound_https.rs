@@ -148,7 +148,7 @@ impl OutboundHttps {
         let permitted = match policy::permit(request.method(), request.uri(), &egress.authorities) {
             Ok(permitted) => permitted,
             Err(denial) => {
-                tracing::warn!(instance = egress.instance_id, %denial, "request refused");
+                tracing::warn!(instance = egress.instance_id, %denial, "the host refused a request of the plugin");
                 if let Some(transport) = &self.transport {
                     transport.denied(&request);
                 }
@@ -166,9 +166,9 @@ impl OutboundHttps {
         })?;
         let request = with_known_length(request, &permitted.authority).await?;
         following.sends(&request);
-        tracing::debug!(instance = egress.instance_id, method = %request.method(), authority = %permitted.authority, "request");
+        tracing::debug!(instance = egress.instance_id, method = %request.method(), authority = %permitted.authority, "the plugin sends a request");
         let response = self.exchange(&client, &permitted.authority, request, deadlines, following).await.inspect_err(|error| {
-            tracing::info!(instance = egress.instance_id, authority = %permitted.authority, %error, "no answer");
+            tracing::info!(instance = egress.instance_id, authority = %permitted.authority, %error, "the plugin's request got no answer");
         })?;
         Ok(response.map(BodyExt::boxed_unsync))
     }
@@ -186,7 +186,7 @@ impl OutboundHttps {
         let unconnected = |failure: ConnectFailure| {
             // The guest's code has no room for the cause, for instance which certificate was refused and why.
             let cause = with_causes(&failure);
-            tracing::warn!(%authority, cause, "no connection");
+            tracing::warn!(%authority, cause, "the plugin's request could not be sent");
             following.not_connected(&cause);
             Failure::NotConnected(failure).error_code()
         };

@@ -402,7 +402,7 @@ impl CoreFunctions {
         let interface = component.get_export_index(None, contract::SERVICE_MANAGER);
         let function = |name: &str| {
             let found = interface.and_then(|interface| component.get_export_index(Some(&interface), name));
-            found.ok_or_else(|| wasmtime::format_err!("no function `{name}`"))
+            found.ok_or_else(|| wasmtime::format_err!("the plugin does not export the function `{name}`"))
         };
         Ok(Self {
             configure_instance: function("configure-instance")?,
@@ -425,9 +425,9 @@ fn functions(engine: &Engine, interface: &str, import: ComponentItem) -> Vec<(St
         .collect()
 }
 
-/// Logs why a call brought no answer: an attempt's problem says that it broke off, and not at which instruction.
+/// Logs why a call got no answer: an attempt's problem says that the call broke off, and not at which instruction.
 fn log_failure(span: &Span, error: &CallError) {
-    span.in_scope(|| tracing::info!(error = with_causes(error), "the plugin brought no answer"));
+    span.in_scope(|| tracing::info!(error = with_causes(error), "the plugin did not answer the call"));
 }
 
 fn is_of_guest(error: &wasmtime::Error) -> bool {

@@ -36,7 +36,7 @@ const KEPT_ACCESS_TOKEN: &str = "removed-0";
 #[non_exhaustive]
 pub enum ReplayError {
     /// A call's arguments are not those of a function of the contract.
-    #[error("the arguments of call `{call}` can't be read")]
+    #[error("the recorded arguments of call `{call}` can't be read")]
     Arguments {
         /// The call.
         call: Uuid,
@@ -44,8 +44,8 @@ pub enum ReplayError {
         #[source]
         source: serde_json::Error,
     },
-    /// A server that the call could reach can't be one.
-    #[error("call `{call}` names a server that can't be reached")]
+    /// The recorded name of a server is invalid.
+    #[error("the recording of call `{call}` has an invalid server name")]
     Authority {
         /// The call.
         call: Uuid,
@@ -53,8 +53,8 @@ pub enum ReplayError {
         #[source]
         source: AuthorityError,
     },
-    /// No key could be made to sign with.
-    #[error("no certificate can be made to sign with")]
+    /// The certificate that stands for the instance's could not be made.
+    #[error("the certificate for the replayed calls can't be made")]
     Certificate(#[from] Unusable),
 }
 
@@ -307,7 +307,7 @@ impl Answers {
                 now: format!("{} {}", asked.method, asked.url),
             });
             return Err(Error::InternalError(Some(
-                "the recording has no answer to this".to_owned(),
+                "the recording has no answer to this request".to_owned(),
             )));
         };
         let exchange = self.left.remove(position);
@@ -315,8 +315,8 @@ impl Answers {
             self.differences.push(Difference {
                 exchange: Some(exchange.number),
                 what: "order".to_owned(),
-                recorded: format!("after {position} others"),
-                now: "before them".to_owned(),
+                recorded: format!("after {position} other requests"),
+                now: "before those requests".to_owned(),
             });
         }
         let differs = differences(&exchange.request, asked).into_iter();

@@ -187,7 +187,9 @@ impl Body for AnswerBody {
                     context.waker().wake_by_ref();
                     Poll::Pending
                 }
-                None => Poll::Ready(Some(Err(io::Error::other("the answer is cut here")))),
+                None => Poll::Ready(Some(Err(io::Error::other(
+                    "the simulator cuts the answer off here",
+                )))),
             },
             AnswerBody::Huge { start, left } => match start.take() {
                 Some(start) => data(start),

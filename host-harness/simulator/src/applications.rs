@@ -24,32 +24,24 @@ pub enum ApplicationError {
     /// No identifier could be made.
     #[error(transparent)]
     Random(#[from] NoRandomness),
-    /// A file that the simulator wrote does not hold what it wrote.
-    #[error("`{}` is damaged: {problem}; start the simulator on an empty directory", path.display())]
-    Damaged {
-        /// Which file.
-        path: PathBuf,
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// What was to be registered is not an X.509 certificate in PEM.
+    /// The certificate to register is not an X.509 certificate in PEM.
     #[error("the certificate to register can't be read: {problem}")]
     Certificate {
-        /// What is wrong with it.
+        /// The damage.
         problem: String,
     },
     /// A certificate says who its application is, so it can have only one.
-    #[error("certificate `{thumbprint}` is registered with application `{client_id}` already")]
+    #[error("certificate `{thumbprint}` is already registered with application `{client_id}`")]
     Registered {
         /// SHA-1, 40 upper-case hex digits.
         thumbprint: String,
         /// The application that has it.
         client_id: Uuid,
     },
-    /// The tenant has no such application.
-    #[error("the tenant has no application `{client_id}`; make it with `add_application`")]
+    /// The tenant has no such application; `add_application` makes one.
+    #[error("the tenant has no application `{client_id}`")]
     UnknownApplication {
-        /// What was asked for.
+        /// The client id.
         client_id: Uuid,
     },
 }
@@ -102,8 +94,8 @@ impl Applications {
     /// Opens the applications of a directory; makes a tenant with one application if the directory has none.
     pub(super) fn open(directory: &Path) -> Result<Applications, ApplicationError> {
         let path = directory.join("entra.json");
-        let saved = match files::read(&path)? {
-            Some(text) => serde_json::from_str(&text).map_err(|error| error.to_string()),
+        let Saved { tenant, applications } = match files::read(&path)? {
+            Some(text) => serde_json::from_str(&text).map_err(|error| FileError::damaged(&path, error))?,
             None => {
                 let first = new_application()?;
                 let saved = Saved {
@@ -111,18 +103,13 @@ impl Applications {
                     applications: vec![first],
                 };
                 save(directory, &saved)?;
-                Ok(saved)
+                saved
             }
         };
-        let damaged = |problem| ApplicationError::Damaged {
-            path: path.clone(),
-            problem,
-        };
-        let Saved { tenant, applications } = saved.map_err(damaged)?;
         let first = applications
             .first()
             .cloned()
-            .ok_or_else(|| damaged("it has no application".to_owned()))?;
+            .ok_or_else(|| FileError::damaged(&path, "the file lists no application"))?;
         let mut certificates = Vec::new();
         for application in &applications {
             for file in files::list(&registered(directory, application.client_id), "pem")? {
@@ -232,10 +219,7 @@ fn new_application() -> Result<Application, NoRandomness> {
 
 fn save(directory: &Path, saved: &Saved) -> Result<(), ApplicationError> {
     let path = directory.join("entra.json");
-    let text = serde_json::to_string_pretty(saved).map_err(|error| ApplicationError::Damaged {
-        path: path.clone(),
-        problem: error.to_string(),
-    })?;
+    let text = serde_json::to_string_pretty(saved).map_err(|error| FileError::damaged(&path, error))?;
     Ok(files::write(&path, &text)?)
 }
 

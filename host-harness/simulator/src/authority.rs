@@ -1,11 +1,10 @@
 //! The simulated Microsoft's certification authority.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::SystemTime;
 
-use aws_lc_rs::digest;
-use data_encoding::HEXUPPER;
+use bss_model::Thumbprint;
 use jiff::{SignedDuration, Timestamp};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
@@ -35,21 +34,13 @@ pub enum AuthorityError {
     #[error(transparent)]
     File(#[from] FileError),
     /// `rcgen` refused, most often because of the request.
-    #[error("can't issue the certificate for `{subject}`")]
+    #[error("the certificate for `{subject}` can't be issued")]
     Issue {
-        /// Its common name.
+        /// The common name of the certificate.
         subject: String,
-        /// What was wrong.
+        /// The library's reason.
         #[source]
         source: rcgen::Error,
-    },
-    /// A file that the simulator wrote does not hold what it wrote.
-    #[error("`{}` is damaged: {problem}; start the simulator on an empty directory", path.display())]
-    Damaged {
-        /// Which file.
-        path: PathBuf,
-        /// What is wrong with it.
-        problem: String,
     },
 }
 
@@ -161,7 +152,7 @@ impl fmt::Debug for IssuedCertificate {
 
 /// SHA-1 of a DER certificate, 40 upper-case hex digits: what Windows and Entra call its thumbprint.
 pub(super) fn thumbprint(certificate_der: &[u8]) -> String {
-    HEXUPPER.encode(digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, certificate_der).as_ref())
+    Thumbprint::of(certificate_der).to_string()
 }
 
 /// An authority that issues client certificates, and whose own certificate clients trust.
@@ -181,13 +172,10 @@ impl Authority {
             files::write(&certificate_file, &authority.certificate_pem)?;
             return Ok(authority);
         };
-        let damaged = |problem: String| AuthorityError::Damaged {
-            path: key_file.clone(),
-            problem,
-        };
-        let key_pem =
-            Zeroizing::new(files::read(&key_file)?.ok_or_else(|| damaged("it is missing".to_owned()))?);
-        let key = KeyPair::from_pem(&key_pem).map_err(|error| damaged(error.to_string()))?;
+        let key_pem = files::read(&key_file)?
+            .map(Zeroizing::new)
+            .ok_or_else(|| FileError::damaged(&key_file, "the file is missing"))?;
+        let key = KeyPair::from_pem(&key_pem).map_err(|error| FileError::damaged(&key_file, error))?;
         let issuer = Issuer::new(authority_params(name), key);
         Ok(Authority {
             issuer,
@@ -216,12 +204,8 @@ impl Authority {
 
     /// The authority's own certificate.
     pub(super) fn certificate(&self) -> Result<CertificateDer<'static>, AuthorityError> {
-        CertificateDer::from_pem_slice(self.certificate_pem.as_bytes()).map_err(|error| {
-            AuthorityError::Damaged {
-                path: PathBuf::from("ca.pem"),
-                problem: error.to_string(),
-            }
-        })
+        CertificateDer::from_pem_slice(self.certificate_pem.as_bytes())
+            .map_err(|error| FileError::damaged(Path::new("ca.pem"), error).into())
     }
 
     /// The simulator's server certificate and key, made if the directory has none.
@@ -239,14 +223,10 @@ impl Authority {
             files::write(&key_file, &issued.private_key_pem)?;
             files::write(&certificate_file, &issued.certificate_pem)?;
         }
-        let damaged = |path: &Path, problem: String| AuthorityError::Damaged {
-            path: path.to_owned(),
-            problem,
-        };
         let certificate = CertificateDer::from_pem_file(&certificate_file)
-            .map_err(|error| damaged(&certificate_file, error.to_string()))?;
+            .map_err(|error| FileError::damaged(&certificate_file, error))?;
         let key =
-            PrivateKeyDer::from_pem_file(&key_file).map_err(|error| damaged(&key_file, error.to_string()))?;
+            PrivateKeyDer::from_pem_file(&key_file).map_err(|error| FileError::damaged(&key_file, error))?;
         Ok((certificate, key))
     }
 

@@ -104,7 +104,8 @@ impl Site for Cis {
 
     fn connected(&self, tls: &rustls::ServerConnection) -> io::Result<Arc<Counted>> {
         let certificate = tls.peer_certificates().and_then(<[_]>::first);
-        let certificate = certificate.ok_or_else(|| io::Error::other("there is no client certificate"))?;
+        let certificate =
+            certificate.ok_or_else(|| io::Error::other("the client presented no certificate"))?;
         let tls_version = match tls.protocol_version() {
             Some(ProtocolVersion::TLSv1_2) => TlsVersion::Tls12,
             _ => TlsVersion::Tls13,

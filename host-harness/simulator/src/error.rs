@@ -1,4 +1,4 @@
-//! Why the simulator could not start, or not do what it was asked for.
+//! The errors of the simulator: it could not start, or could not do what a program asked of it.
 
 use std::io;
 use std::net::SocketAddr;
@@ -8,43 +8,45 @@ use super::authority::AuthorityError;
 use super::files::FileError;
 use super::ledger::LedgerError;
 
-/// The simulator could not start, or not do what it was asked for.
+/// The simulator could not start, or could not do what a program asked of it.
 #[derive(Debug, thiserror::Error)]
 pub enum SimulatorError {
-    /// A file of its directory.
+    /// A file of the simulator's directory.
     #[error(transparent)]
     File(#[from] FileError),
-    /// Its authority, or a certificate of it.
+    /// The simulator's authority, or a certificate of that authority.
     #[error(transparent)]
     Authority(#[from] AuthorityError),
-    /// Its applications.
+    /// The tenant's applications.
     #[error(transparent)]
     Application(#[from] ApplicationError),
-    /// Its ledger.
+    /// The simulator's ledger.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
     /// An address to listen on.
-    #[error("can't listen on `{address}`; choose another address, or port 0 for any free one")]
+    #[error("the simulator can't listen on `{address}`")]
     Listen {
-        /// Which.
+        /// The address.
         address: SocketAddr,
-        /// What the system said.
+        /// The system's reason.
         #[source]
         source: io::Error,
     },
     /// TLS.
-    #[error("can't set up TLS")]
+    #[error("the simulator can't set up TLS")]
     Tls(#[from] rustls::Error),
-    /// Its client certificates' verifier.
-    #[error("can't set up the verification of client certificates")]
+    /// The verifier of client certificates.
+    #[error("the simulator can't set up the verification of client certificates")]
     Verifier(#[from] rustls::server::VerifierBuilderError),
-    /// A certificate that was to be lent to whoever comes without one.
-    #[error("the certificate to lend can't be read")]
+    /// The certificate that is lent to clients without a certificate of their own.
+    #[error("the client certificate that the simulator lends to clients over plain HTTP can't be read")]
     Lent(#[source] rustls::pki_types::pem::Error),
-    /// There is no such license, or it was used or returned already.
-    #[error("license `{license_token_id}` is not there to be redeemed: unknown, used or returned")]
+    /// The license is unknown, or was redeemed or returned before.
+    #[error(
+        "license `{license_token_id}` can't be redeemed: it is unknown, or was redeemed or returned before"
+    )]
     NotRedeemable {
-        /// Which.
+        /// The license token's id.
         license_token_id: String,
     },
 }

@@ -8,26 +8,41 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     /// Reading.
-    #[error("can't read `{}`", path.display())]
+    #[error("`{}` can't be read", path.display())]
     Read {
-        /// Which.
+        /// The file or directory.
         path: PathBuf,
-        /// What the system said.
+        /// The system's reason.
         #[source]
         source: io::Error,
     },
     /// Writing.
-    #[error("can't write `{}`; check that the directory is yours and has space", path.display())]
+    #[error("`{}` can't be written", path.display())]
     Write {
-        /// Which.
+        /// The file or directory.
         path: PathBuf,
-        /// What the system said.
+        /// The system's reason.
         #[source]
         source: io::Error,
+    },
+    /// A file that the simulator wrote was altered since. A simulator on an empty directory writes new files.
+    #[error("`{}` is damaged: {problem}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// The damage.
+        problem: String,
     },
 }
 
 impl FileError {
+    pub(super) fn damaged(path: &Path, problem: impl ToString) -> FileError {
+        FileError::Damaged {
+            path: path.to_owned(),
+            problem: problem.to_string(),
+        }
+    }
+
     fn read(path: &Path) -> impl FnOnce(io::Error) -> FileError {
         |source| FileError::Read {
             path: path.to_owned(),

@@ -20,7 +20,7 @@ const BUSY_MAX: Duration = Duration::from_secs(10);
 
 /// The ledger could not be read or written.
 #[derive(Debug, thiserror::Error)]
-#[error("can't use the simulator's ledger `{FILE}`")]
+#[error("the simulator's ledger `{FILE}` can't be read or written")]
 pub struct LedgerError(#[from] sqlx::Error);
 
 /// A company or person named in a purchase.
@@ -67,7 +67,7 @@ impl TryFrom<String> for TokenStatus {
         ]
         .into_iter()
         .find(|status| status.as_str() == text)
-        .ok_or_else(|| format!("`{text}` is no token status"))
+        .ok_or_else(|| format!("`{text}` is not the status of a license token"))
     }
 }
 

@@ -256,7 +256,7 @@ impl Simulator {
         tracing::warn!(
             service = %addresses.service,
             login = %addresses.login,
-            "the simulator takes plain HTTP, and lends a client certificate to whoever comes without one"
+            "the simulator accepts plain HTTP, and lends its client certificate to every client that connects that way"
         );
         self.servers.spawn(service.run(self.stopped.subscribe()));
         self.servers.spawn(login.run(self.stopped.subscribe()));

@@ -6,7 +6,6 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use rustls::RootCertStore;
 use rustls::client::ClientConfig;
@@ -21,9 +20,6 @@ use tokio_rustls::TlsConnector;
 use super::authority::IssuedCertificate;
 use super::error::SimulatorError;
 use super::{server, tls};
-
-/// How long to wait when the system can't accept a connection, as when it is out of file descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// A listener without TLS in front of a listener with TLS.
 pub(super) struct PlainHttp {
@@ -76,13 +72,12 @@ impl PlainHttp {
                     let behind = self.behind;
                     connections.spawn(async move {
                         if let Err(error) = pass_on(plain, behind, connector).await {
-                            tracing::debug!(%error, "a connection without certificates ended badly");
+                            tracing::debug!(%error, "a plain HTTP connection to the simulator ended with an error");
                         }
                     });
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "the simulator can't accept a connection");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    server::not_accepted(&error).await;
                 }
             }
         }
@@ -100,7 +95,7 @@ async fn pass_on(mut plain: TcpStream, behind: SocketAddr, connector: TlsConnect
     copy_bidirectional(&mut plain, &mut secured).await.map(drop)
 }
 
-/// The TLS configuration towards the simulator, without ALPN: the clients speak HTTP/1.1, which is passed on as it is.
+/// The TLS configuration toward the simulator, without ALPN: the clients speak HTTP/1.1, which is passed on as it is.
 fn client_tls(
     authority: CertificateDer<'static>,
     lent: &IssuedCertificate,

@@ -10,7 +10,7 @@ const PRODUCT_KEY_LETTERS: &[u8; 24] = b"BCDFGHJKMPQRTVWXY2346789";
 
 /// The system gave no random bytes.
 #[derive(Debug, thiserror::Error)]
-#[error("the system gave no random bytes")]
+#[error("the system provided no random bytes")]
 pub struct NoRandomness;
 
 fn bytes<const N: usize>() -> Result<[u8; N], NoRandomness> {

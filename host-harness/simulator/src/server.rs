@@ -81,6 +81,12 @@ pub(super) async fn bind(address: SocketAddr) -> io::Result<(TcpListener, u16)> 
     Ok((listener, port))
 }
 
+/// Logs that the system could not accept a connection, and waits before the next try.
+pub(super) async fn not_accepted(error: &io::Error) {
+    tracing::warn!(%error, "the simulator can't accept a connection");
+    sleep(ACCEPT_PAUSE).await;
+}
+
 impl<S: Site> Server<S> {
     /// Serves until `stopped` changes or its sender is gone, then lets running requests end.
     pub(super) async fn run(self, mut stopped: watch::Receiver<bool>) {
@@ -104,8 +110,7 @@ impl<S: Site> Server<S> {
                     ));
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "the simulator can't accept a connection");
-                    sleep(ACCEPT_PAUSE).await;
+                    not_accepted(&error).await;
                 }
             }
         }
@@ -138,11 +143,11 @@ async fn connection<S: Site>(
     let stream = match handshake.await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
-            tracing::debug!(%error, "the simulator refused a TLS handshake");
+            tracing::debug!(%error, "a TLS handshake with the simulator failed");
             return site.not_connected(&error);
         }
         Err(_) => {
-            return tracing::debug!("a client of the simulator took too long over its TLS handshake");
+            return tracing::debug!("a TLS handshake with the simulator did not finish in time");
         }
     };
     if fault.is_some() {
@@ -150,7 +155,7 @@ async fn connection<S: Site>(
     }
     match site.connected(stream.get_ref().1) {
         Ok(connection) => serve(stream, site, connection, ending, stopped).await,
-        Err(error) => tracing::debug!(%error, "the simulator can't tell who has connected"),
+        Err(error) => tracing::debug!(%error, "the simulator can't identify the client of a connection"),
     }
 }
 
@@ -212,7 +217,7 @@ async fn until_ended<C: Future<Output = hyper::Result<()>>>(
         tokio::select! {
             result = served.as_mut() => {
                 if let Err(error) = result {
-                    tracing::debug!(%error, "a connection of the simulator ended badly");
+                    tracing::debug!(%error, "a connection to the simulator ended with an error");
                 }
                 return;
             }

@@ -26,7 +26,7 @@ impl Ending {
         self.0.asked.notify_one();
     }
 
-    /// Asks for a TCP reset: the other side loses what it has not read yet.
+    /// Asks for a TCP reset: the client loses what it has not read yet.
     pub(super) fn reset(&self) {
         self.0.reset.store(true, Ordering::Release);
         self.0.asked.notify_one();

@@ -148,8 +148,8 @@ fn shown(license: &License, license_token_id: &str) -> Shown {
 fn redeemed() -> Problem {
     Problem::new(
         "license-redeemed",
-        "the customer has used the license",
-        "a license that was used can't be returned",
+        "the customer has redeemed the license",
+        "a redeemed license can't be returned",
     )
 }
 
@@ -157,7 +157,7 @@ fn unclear() -> Problem {
     Problem::new(
         "return-not-shown",
         "the vendor does not show whether the license is returned",
-        "the next attempt looks it up",
+        "the next attempt looks the license up",
     )
 }
 
@@ -167,7 +167,7 @@ fn broke_off(error: &CallError) -> Problem {
         _ => Problem::new(
             "plugin-broke-off",
             error.to_string(),
-            "the next attempt looks it up",
+            "the next attempt looks the license up",
         ),
     }
 }

@@ -17,16 +17,16 @@ use super::text::one_line;
 #[non_exhaustive]
 pub enum ComposeError {
     /// The sender is no e-mail address.
-    #[error("sender `{0}` is neither an e-mail address nor `Name <address>`")]
+    #[error("the sender `{0}` is neither an e-mail address nor `Name <address>`")]
     Sender(String),
     /// The recipient is no e-mail address.
-    #[error("`{0}` is no e-mail address")]
+    #[error("the recipient `{0}` is not an e-mail address")]
     Recipient(String),
     /// Not even the built-in template can be filled in.
     #[error(transparent)]
     Template(#[from] TemplateError),
     /// The library that writes messages refuses.
-    #[error("the message can't be put together")]
+    #[error("the e-mail can't be composed")]
     Message(#[from] lettre::error::Error),
 }
 

@@ -22,7 +22,7 @@ const RELAY_PORT: u16 = 25;
 
 /// Why the address of a mail server was not understood.
 #[derive(Debug, thiserror::Error)]
-#[error("`{given}` is no mail server: {why}")]
+#[error("`{given}` is not the URL of a mail server: {why}")]
 pub struct UrlError {
     given: String,
     why: &'static str,
@@ -31,7 +31,7 @@ pub struct UrlError {
 impl Diagnose for UrlError {
     fn diagnosis(&self) -> Diagnosis {
         Diagnosis::new(ErrorKind::Invalid, "invalid-mail-server")
-            .say("it is `smtps://HOST[:PORT]`, or `smtp://HOST[:PORT]` for STARTTLS")
+            .say("give `smtps://HOST[:PORT]`, or `smtp://HOST[:PORT]` for STARTTLS")
     }
 }
 
@@ -43,16 +43,16 @@ pub enum MailSettingsError {
     #[error(transparent)]
     Sender(#[from] ComposeError),
     /// A user without a password, or a password without a user.
-    #[error("a user needs a password and a password a user")]
+    #[error("the mail settings have a user without a password, or a password without a user")]
     HalfLogin,
     /// A password would go over the network unencrypted.
-    #[error("without TLS no password is sent")]
+    #[error("the password can't be sent to the mail server without TLS")]
     UnprotectedPassword,
     /// The authorities to be trusted hold no certificate.
-    #[error("no certificate authority was found in what the mail server is to be trusted by")]
+    #[error("the trusted certificate authorities for the mail server contain no certificate")]
     TrustedAuthorities,
     /// TLS can't be set up.
-    #[error("the connection to the mail server can't be set up")]
+    #[error("TLS to the mail server can't be set up")]
     Tls(#[source] lettre::transport::smtp::Error),
     /// The directory can't be written.
     #[error("mail directory `{}` can't be written", path.display())]
@@ -64,7 +64,7 @@ pub enum MailSettingsError {
         source: io::Error,
     },
     /// The name of a directory is no text, and can't be kept on record.
-    #[error("the name `{}` is no UTF-8 text", .0.display())]
+    #[error("the name of directory `{}` is not UTF-8 text", .0.display())]
     NotText(PathBuf),
     /// The templates can't be used.
     #[error(transparent)]
@@ -78,9 +78,10 @@ impl Diagnose for MailSettingsError {
     fn diagnosis(&self) -> Diagnosis {
         match self {
             Self::Sender(error) => error.diagnosis(),
-            Self::HalfLogin => Diagnosis::new(ErrorKind::Invalid, "half-login").say("give both, or neither"),
+            Self::HalfLogin => Diagnosis::new(ErrorKind::Invalid, "half-login")
+                .say("give both a user and a password, or neither"),
             Self::UnprotectedPassword => Diagnosis::new(ErrorKind::Invalid, "unprotected-password")
-                .say("have the connection encrypted, or leave the user out"),
+                .say("encrypt the connection, or leave the user out"),
             Self::TrustedAuthorities => Diagnosis::new(ErrorKind::Invalid, "no-trusted-authority")
                 .advise(Advice::NameTrustedAuthorities),
             Self::Tls(_) => Diagnosis::new(ErrorKind::Invalid, "mail-tls"),
@@ -105,24 +106,24 @@ pub fn server_from_url(url: &str, unencrypted: bool) -> Result<SmtpServer, UrlEr
         given: url.rsplit('@').next().unwrap_or_default().to_owned(),
         why,
     };
-    let uri: http::Uri = url.parse().map_err(|_| wrong("it is no URL"))?;
-    let authority = uri.authority().ok_or_else(|| wrong("it names no host"))?;
+    let uri: http::Uri = url.parse().map_err(|_| wrong("it can't be parsed as a URL"))?;
+    let authority = uri.authority().ok_or_else(|| wrong("it has no host"))?;
     if authority.as_str().contains('@') {
-        return Err(wrong("a user or a password stands in it"));
+        return Err(wrong("it contains a user or a password"));
     }
     if uri.path_and_query().is_some_and(|rest| rest.as_str() != "/") {
-        return Err(wrong("nothing may follow the port"));
+        return Err(wrong("it has a path or a query after the port"));
     }
     let (protection, port) = match (uri.scheme_str(), unencrypted) {
         (Some("smtps"), false) => (SmtpProtection::Tls, SUBMISSIONS_PORT),
-        (Some("smtps"), true) => return Err(wrong("`smtps` is always encrypted")),
+        (Some("smtps"), true) => return Err(wrong("without encryption its scheme has to be `smtp`")),
         (Some("smtp"), false) => (SmtpProtection::StartTls, SUBMISSION_PORT),
         (Some("smtp"), true) => (SmtpProtection::None, RELAY_PORT),
         _ => return Err(wrong("its scheme is neither `smtp` nor `smtps`")),
     };
     let host = authority.host().trim_matches(['[', ']']);
     if host.is_empty() {
-        return Err(wrong("it names no host"));
+        return Err(wrong("it has no host"));
     }
     Ok(SmtpServer {
         host: host.to_owned(),

@@ -105,7 +105,7 @@ impl Smtp {
                 let entered = tokio::time::timeout(ENTER, self.enter()).await;
                 let failed = |why| Attempt::Failed(SmtpFailure::Unreachable(self.unreachable(why)));
                 entered
-                    .map_err(|_| failed(format!("no answer within {} s", ENTER.as_secs())))?
+                    .map_err(|_| failed(format!("connecting took longer than {} s", ENTER.as_secs())))?
                     .map_err(|error| failed(reply(&error)))?
             }
         };
@@ -151,7 +151,7 @@ impl Smtp {
                 "mail server `{}:{}` can't be used: {why}",
                 self.server.host, self.server.port
             ),
-            "check the mail settings, and that the server answers",
+            "check the mail settings, and that the mail server can be reached",
         )
     }
 }
@@ -187,7 +187,7 @@ async fn transmit(open: &mut AsyncSmtpConnection, letter: &Letter) -> Result<(),
         if !open.server_info().supports_feature(Extension::SmtpUtfEight) {
             return Err(Attempt::Answered(SmtpFailure::Refused(problem(
                 "address-not-supported",
-                "the mail server takes no addresses beyond ASCII (SMTPUTF8, RFC 6531)".to_owned(),
+                "the mail server does not support e-mail addresses with non-ASCII characters (SMTPUTF8, RFC 6531)".to_owned(),
             ))));
         }
         parameters.push(MailParameter::SmtpUtfEight);
@@ -199,20 +199,20 @@ async fn transmit(open: &mut AsyncSmtpConnection, letter: &Letter) -> Result<(),
     // The server has not seen the message yet: a refusal is about the sender, which the operator can change.
     open.command(from).await.map_err(|error| match error.status() {
         Some(_) => answered(&error, false),
-        None => Attempt::ClosedBefore(lost(&error, "the message was not sent")),
+        None => Attempt::ClosedBefore(lost(&error, "the e-mail was not sent")),
     })?;
     for to in letter.envelope.to() {
         let to = Rcpt::new(to.clone(), Vec::new());
         open.command(to)
             .await
-            .map_err(|error| of_message(&error, "the message was not sent"))?;
+            .map_err(|error| of_message(&error, "the e-mail was not sent"))?;
     }
     open.command(Data)
         .await
-        .map_err(|error| of_message(&error, "the message was not sent"))?;
+        .map_err(|error| of_message(&error, "the e-mail was not sent"))?;
     open.message(&letter.bytes)
         .await
-        .map_err(|error| of_message(&error, "it is not known whether the message was taken"))?;
+        .map_err(|error| of_message(&error, "whether the server accepted the e-mail is not known"))?;
     Ok(())
 }
 
@@ -225,12 +225,15 @@ fn of_message(error: &Error, known: &str) -> Attempt {
 
 /// Reads a reply with a code (RFC 5321 section 4.2.1): 4 is not now, 5 is not ever.
 fn answered(error: &Error, is_refusal: bool) -> Attempt {
-    let code = if error.is_permanent() {
-        "mail-refused"
+    let (code, answer) = if error.is_permanent() {
+        ("mail-refused", "refused")
     } else {
-        "mail-deferred"
+        ("mail-deferred", "deferred")
     };
-    let problem = problem(code, format!("the mail server said no: {}", reply(error)));
+    let problem = problem(
+        code,
+        format!("the mail server {answer} the e-mail: {}", reply(error)),
+    );
     let closing = error.status().is_some_and(|status| u16::from(status) == CLOSING);
     match (is_refusal, closing) {
         (true, _) => Attempt::Answered(SmtpFailure::Refused(problem)),
@@ -251,14 +254,14 @@ fn lost(error: &Error, known: &str) -> Problem {
 
 fn late() -> Attempt {
     let message = format!(
-        "the mail server did not answer within {} s, and it is not known whether the message was taken",
+        "the mail server did not answer within {} s, and whether the server accepted the e-mail is not known",
         SEND.as_secs()
     );
     Attempt::Failed(SmtpFailure::Later(problem("mail-server-silent", message)))
 }
 
 fn problem(code: &str, message: String) -> Problem {
-    Problem::new(code, message, "a retry sends it again at once")
+    Problem::new(code, message, "a retry sends the e-mail again at once")
 }
 
 /// The message of the library or the server, on one line.

@@ -64,7 +64,7 @@ const BUILT_IN: [BuiltIn; 3] = [built_in!("en"), built_in!("de"), built_in!("el"
 #[non_exhaustive]
 pub enum TemplateError {
     /// A file or a directory can't be read.
-    #[error("templates: `{}` can't be read", path.display())]
+    #[error("template file or directory `{}` can't be read", path.display())]
     Read {
         /// The file or directory.
         path: PathBuf,
@@ -73,7 +73,7 @@ pub enum TemplateError {
         source: io::Error,
     },
     /// A file can't be written.
-    #[error("templates: `{}` can't be written", path.display())]
+    #[error("template file or directory `{}` can't be written", path.display())]
     Write {
         /// The file.
         path: PathBuf,
@@ -82,13 +82,13 @@ pub enum TemplateError {
         source: io::Error,
     },
     /// There is a file already, which may have been edited.
-    #[error("template `{}` is there already", path.display())]
+    #[error("template `{}` exists already", path.display())]
     Exists {
         /// The file.
         path: PathBuf,
     },
     /// The directory holds no language's templates.
-    #[error("`{}` holds no templates", path.display())]
+    #[error("template directory `{}` contains no templates", path.display())]
     None {
         /// The directory.
         path: PathBuf,
@@ -127,12 +127,12 @@ impl Diagnose for TemplateError {
             Self::Read { .. } => Diagnosis::new(ErrorKind::Invalid, "template-unreadable"),
             Self::Write { .. } => Diagnosis::new(ErrorKind::Invalid, "template-unwritable"),
             Self::Exists { .. } => Diagnosis::new(ErrorKind::Conflict, "template-exists")
-                .say("name another directory, or remove it first"),
+                .say("name another directory, or remove the template first"),
             Self::None { .. } => {
                 Diagnosis::new(ErrorKind::Invalid, "no-templates").advise(Advice::WriteTemplates)
             }
             Self::Missing { .. } => Diagnosis::new(ErrorKind::Invalid, "template-missing")
-                .say(format!("start from the built-in one in `{LAST_RESORT}`")),
+                .say(format!("start from the built-in template in `{LAST_RESORT}`")),
             Self::TooLong { .. } => Diagnosis::new(ErrorKind::Invalid, "template-too-long"),
             Self::Broken { .. } => Diagnosis::new(ErrorKind::Invalid, "template-broken"),
         }
@@ -168,7 +168,7 @@ pub(super) fn render(
 }
 
 fn with_built_in(error: &TemplateError) -> Problem {
-    tracing::warn!("{error}; the built-in template stands in for it");
+    tracing::warn!("{error}; the built-in template was used instead");
     Problem::new(
         "template-broken",
         format!("the built-in template was used: {error}"),

@@ -19,19 +19,19 @@ pub struct Hostname(DnsName<'static>);
 #[non_exhaustive]
 pub enum NotAHostname {
     /// An address that programs open.
-    #[error("`{0}` is more than a host name")]
+    #[error("`{0}` is more than a hostname")]
     MoreThanAName(String),
     /// A name for many hosts.
-    #[error("`{0}` stands for many hosts")]
+    #[error("`{0}` is a wildcard, which stands for many hosts")]
     Wildcard(String),
     /// An IP address, which has no CNAME.
-    #[error("`{0}` is an IP address")]
+    #[error("`{0}` is an IP address, not a hostname")]
     Address(String),
     /// A name that is not below any domain.
-    #[error("`{0}` has no domain")]
+    #[error("hostname `{0}` has no domain")]
     NotQualified(String),
     /// A name that breaks the rules for names of hosts (RFC 1123 section 2.1, UTS 46).
-    #[error("`{0}` can't be the name of a host")]
+    #[error("`{0}` is not a valid hostname")]
     Malformed(String),
 }
 
@@ -39,16 +39,16 @@ impl Diagnose for NotAHostname {
     fn diagnosis(&self) -> Diagnosis {
         match self {
             Self::MoreThanAName(_) => Diagnosis::new(ErrorKind::Invalid, "more-than-a-hostname")
-                .say("give the name alone, without scheme, port and path"),
+                .say("give the hostname alone, without scheme, port and path"),
             Self::Wildcard(_) => Diagnosis::new(ErrorKind::Invalid, "hostname-wildcard")
-                .say("give the one that the CNAME is declared for"),
+                .say("give the hostname that has the CNAME record"),
             Self::Address(_) => {
-                Diagnosis::new(ErrorKind::Invalid, "hostname-is-address").say("give the host's name")
+                Diagnosis::new(ErrorKind::Invalid, "hostname-is-address").say("give the hostname")
             }
             Self::NotQualified(_) => Diagnosis::new(ErrorKind::Invalid, "hostname-not-qualified")
-                .say("give the fully qualified name, such as `esd.mydomain.com`"),
+                .say("give the fully qualified hostname, such as `esd.mydomain.com`"),
             Self::Malformed(_) => Diagnosis::new(ErrorKind::Invalid, "hostname-malformed")
-                .say("check its spelling: letters, digits and hyphens between dots"),
+                .say("check the spelling of the hostname: letters, digits and hyphens between dots"),
         }
     }
 }

@@ -15,7 +15,7 @@ pub enum Region {
 
 /// There is no such region.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("region `{0}` is not known")]
+#[error("`{0}` is not a region of the platform")]
 pub struct UnknownRegion(String);
 
 impl Diagnose for UnknownRegion {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bss_model::clock::now_ms;
-use bss_model::{LicenseSecrets, OrderParties, Secret, is_overdue, is_returned_elsewhere};
+use bss_model::{LicenseSecrets, OrderParties, Secret, is_overdue, is_returned_but_active};
 use bss_record::RecordError;
 use serde::Serialize;
 use uuid::Uuid;
@@ -39,8 +39,9 @@ pub struct Asset {
     pub return_status: String,
     /// Whether the license has been open for longer than the platform waits.
     pub is_overdue: bool,
-    /// Whether the vendor has taken the license back although the platform has not cancelled it.
-    pub is_returned_elsewhere: bool,
+    /// Whether the vendor has taken the license back and the asset is not cancelled: somebody else returned it, or its
+    /// return from here is not settled yet.
+    pub is_returned_but_active: bool,
     /// The product key that the customer types in, as far as [`Keys`] shows it.
     #[serde(serialize_with = "serialize_shown")]
     pub product_key: Option<Secret>,
@@ -75,7 +76,8 @@ pub struct RefreshedLicense {
     pub return_status: Option<String>,
     /// When the vendor answered, in milliseconds.
     pub refreshed_at_ms: Option<i64>,
-    /// Whether the vendor has taken the license back without having been asked from here.
+    /// Whether somebody else returned the license: the vendor has taken it back, the asset is not cancelled, and no
+    /// return from here is under way.
     pub is_returned_elsewhere: Option<bool>,
     /// Why there was no answer, as one sentence.
     pub error: Option<String>,
@@ -105,7 +107,7 @@ impl Asset {
             license_token_status,
             return_status: word(asset.return_status.word()),
             is_overdue: is_overdue(asset, now_ms),
-            is_returned_elsewhere: is_returned_elsewhere(asset),
+            is_returned_but_active: is_returned_but_active(asset),
             product_key,
             activation_link,
             client_transaction_id: asset.client_transaction_id,
@@ -232,7 +234,7 @@ mod tests {
   "licenseTokenStatus": "return-accepted",
   "returnStatus": "successful",
   "isOverdue": false,
-  "isReturnedElsewhere": true,
+  "isReturnedButActive": true,
   "productKey": "*****-*****-*****-*****-EEEEE",
   "activationLink": "redeem.example.com",
   "clientTransactionId": "00000000-0000-0000-0000-000000000003",
@@ -315,7 +317,9 @@ mod tests {
         assert_eq!(silent.license_token_status, None);
         assert_eq!(
             silent.error.as_deref(),
-            Some("not asked: the vendor can't be reached")
+            Some(
+                "the vendor was not asked about the license, because it did not answer about the ones before"
+            )
         );
     }
 }

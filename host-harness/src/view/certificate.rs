@@ -153,7 +153,7 @@ mod tests {
   "usedBy": [
     "esd"
   ],
-  "unusableBecause": "it has expired at 1970-01-02T00:00:00Z"
+  "unusableBecause": "it expired at 1970-01-02T00:00:00Z"
 }"#,
         );
     }

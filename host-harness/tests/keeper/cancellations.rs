@@ -3,8 +3,8 @@
 use bss_model::{
     Actor, Asset, AssetStatus, AttemptOutcome, BillingFilter, Cancellation, CancellationFilter,
     CancellationState, EarlierAttempts, License, LicenseTokenStatus, MailFilter, MailState, Page, Requester,
-    RequesterKind, ReturnOutcome, ReturnResult, ReturnStatus, SyncStatus, TakenReturn, is_returned_elsewhere,
-    return_client_transaction_id,
+    RequesterKind, ReturnOutcome, ReturnResult, ReturnStatus, SyncStatus, TakenReturn,
+    is_returned_but_active, return_client_transaction_id,
 };
 use bss_record::{
     BeginReturnError, CancelError, DecideError, FinishReturnError, RECORD_FILE, Record, RefreshRecordError,
@@ -19,7 +19,8 @@ const COMMENT: &str = "not needed";
 /// A moment beyond the time of any test.
 const LATER_MS: i64 = i64::MAX;
 
-fn customer() -> Requester {
+/// A customer who asks for a cancellation.
+pub(crate) fn customer() -> Requester {
     Requester {
         kind: RequesterKind::Customer,
         name: "Customer".to_owned(),
@@ -629,7 +630,7 @@ async fn a_late_return_settles_an_open_cancellation_and_is_shown_after_a_refused
             .unwrap();
         let after = asset(&record, id).await;
         assert_eq!(after.return_status, ReturnStatus::Successful);
-        assert_eq!(is_returned_elsewhere(&after), refuses);
+        assert_eq!(is_returned_but_active(&after), refuses);
         let mails = record
             .mails(&MailFilter::default(), &Page::all())
             .await
@@ -663,13 +664,13 @@ async fn a_refresh_shows_what_the_vendor_says_and_credits_nothing() {
         ..before
     };
     assert_eq!(redeemed, expected);
-    assert!(redeemed.refreshed_at_ms.is_some() && !is_returned_elsewhere(&redeemed));
+    assert!(redeemed.refreshed_at_ms.is_some() && !is_returned_but_active(&redeemed));
     let returned = record
         .finish_refresh(id, LicenseTokenStatus::ReturnAccepted, ReturnStatus::Successful)
         .await
         .unwrap();
     assert_eq!(returned.status, AssetStatus::Active);
-    assert!(is_returned_elsewhere(&returned));
+    assert!(is_returned_but_active(&returned));
     assert_eq!(credited(&record).await, []);
 }
 
@@ -764,7 +765,7 @@ async fn a_license_that_was_given_back_before_it_was_heard_of_is_neither_charged
     let found = AttemptOutcome::Licensed(license);
     let after = record.finish_attempt(id, begun.number, found, 0).await.unwrap();
     assert_eq!(after.sync_status, SyncStatus::Synchronized);
-    assert!(is_returned_elsewhere(&after));
+    assert!(is_returned_but_active(&after));
     assert_eq!(
         record
             .invoices(&BillingFilter::default(), &Page::all())

@@ -401,9 +401,12 @@ async fn what_can_not_be_used_is_installed_and_says_why() {
     not_yet.not_before = rcgen::date_time_ymd(2080, 1, 1);
     let elliptic = KeyPair::generate().unwrap();
     let cases = [
-        (make(&authority, &RSA_KEY), "certification authority"),
-        (make(&server_only, &RSA_KEY), "rules out client authentication"),
-        (make(&no_signatures, &RSA_KEY), "rules out signatures"),
+        (make(&authority, &RSA_KEY), "certificate authority"),
+        (
+            make(&server_only, &RSA_KEY),
+            "does not allow client authentication",
+        ),
+        (make(&no_signatures, &RSA_KEY), "does not allow signatures"),
         (make(&not_yet, &RSA_KEY), "not valid before 2080-01-01"),
         (make(&client_params("client"), &elliptic), "its key is EC P-256"),
         (short_rsa(), "its RSA key has 1024 bits"),

@@ -38,7 +38,7 @@ pub(crate) async fn buy(record: &Record, asset_id: Uuid) -> Asset {
     attempt(record, asset_id, AttemptOutcome::Licensed(license)).await
 }
 
-fn euros(minor_units: i64) -> Price {
+pub(crate) fn euros(minor_units: i64) -> Price {
     Price {
         currency: "EUR".to_owned(),
         minor_units,

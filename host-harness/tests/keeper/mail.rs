@@ -310,7 +310,7 @@ async fn a_server_that_says_not_now_is_asked_again_and_one_that_says_never_is_no
     assert_eq!(shop.send().await, later(1));
     assert_eq!(
         shop.problem().await,
-        "mail-deferred: the mail server said no: transient error (450): come back later"
+        "mail-deferred: the mail server deferred the e-mail: transient error (450): come back later"
     );
     assert_eq!(shop.send().await, later(0), "not at once");
     for answer in [Answer::Refuse, Answer::RefuseMessage] {
@@ -350,7 +350,7 @@ async fn a_message_whose_taking_was_not_heard_of_is_sent_again_as_the_same_messa
     let problem = shop.problem().await;
     assert!(
         problem.starts_with("mail-connection-lost")
-            && problem.contains("not known whether the message was taken"),
+            && problem.contains("whether the server accepted the e-mail is not known"),
         "{problem}"
     );
     assert_eq!(shop.send_now().await, sent(1));

@@ -166,7 +166,7 @@ async fn a_run_whose_process_died_has_failed_and_can_be_started_again() {
     );
     let log = record.services_run_log(dead, &Page::all()).await.unwrap().rows;
     assert!(
-        matches!(&log[..], [only] if only.level == RunLogLevel::Error && only.message.contains("The run's process died")),
+        matches!(&log[..], [only] if only.level == RunLogLevel::Error && only.message.contains("The process that executed the run ended")),
         "{log:?}"
     );
 

@@ -26,11 +26,16 @@ use super::worker::WorkerArguments;
 #[command(
     name = "bss-host",
     version,
-    after_help = "Exit codes: 0 done, 1 refused, 2 usage, 3 no answer that settles it.\n\
+    after_help = "Exit codes:\n  \
+                  0  the command did what it was told\n  \
+                  1  the command was refused\n  \
+                  2  the command line was not understood\n  \
+                  3  the outcome is not known yet, or something could not be used: the vendor, the mail server, \
+                  the plugin, the record or this machine\n\
                   Results go to the standard output, everything else to the standard error."
 )]
 pub(super) struct Arguments {
-    /// Where the host keeps its record, certificates and key
+    /// The directory in which the host keeps its record, its certificates and the host key
     #[arg(
         long,
         global = true,
@@ -39,7 +44,7 @@ pub(super) struct Arguments {
         value_name = "DIR"
     )]
     pub(super) data_dir: PathBuf,
-    /// The plugin, a WebAssembly component
+    /// The plugin's file, a WebAssembly component
     #[arg(
         long,
         global = true,
@@ -51,16 +56,16 @@ pub(super) struct Arguments {
     /// Print results as JSON
     #[arg(long, global = true)]
     pub(super) json: bool,
-    /// How long a purchase without an answer is only looked up, before it is sent again: longer than the vendor may take over it
+    /// How long a purchase or a return without an answer is only looked up before it is sent again: longer than the vendor may take to carry it out
     #[arg(long, global = true, env = "BSS_LOOK_UP_ONLY", default_value_t = LOOK_UP_ONLY.as_secs(), value_name = "SECONDS")]
     pub(super) look_up_only: u64,
-    /// Say more on the standard error; twice for everything
+    /// Write more log lines to the standard error: `-v` informational ones, `-vv` debugging ones too
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(super) verbose: u8,
-    /// Write down what passes between the plugin and its vendor, without secrets, for `replay`
+    /// Record the exchanges between the plugin and the vendor, without secrets, into this file for `replay`
     #[arg(long, global = true, value_name = "FILE")]
     pub(super) record: Option<PathBuf>,
-    /// Send the spans of calls to an OpenTelemetry collector, as in `http://localhost:4318`
+    /// Send traces of the plugin's calls to this OpenTelemetry collector, as in `http://localhost:4318`
     #[arg(long, global = true, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
     pub(super) otlp: Option<String>,
     #[command(subcommand)]
@@ -71,48 +76,48 @@ pub(super) struct Arguments {
 pub(super) enum Command {
     #[command(flatten)]
     OnHost(HostCommand),
-    /// Play a recording back to the plugin, and say where it asks for something else; reaches nobody
+    /// Replay a recording to the plugin without a network, and show where the plugin's requests differ from the recording
     Replay(ReplayArguments),
     /// Check a certificate, its hostname and the hostname's CNAME record, before anything is installed
     Prerequisites(PrerequisitesArguments),
-    /// Run the simulator of Microsoft until it is interrupted; prints one JSON line when it is ready
+    /// Run a simulator of Microsoft until the command is interrupted; prints one JSON line when the simulator is ready
     Simulator(SimulatorArguments),
-    /// Measure what a plugin costs in its sandbox, beside the same code without one
+    /// Measure a plugin in its sandbox, beside the same code without a sandbox
     Bench(BenchArguments),
-    /// Show the whole way, from a PFX file to licenses, against a simulator of its own
+    /// Show the whole workflow, from a PFX file to licenses, against a temporary simulator
     Demo(DemoArguments),
 }
 
 /// Commands that open a host: its record is in the data directory, and its plugin may be called.
 #[derive(Debug, Subcommand)]
 pub(super) enum HostCommand {
-    /// Certificates installed on the host
+    /// Import, show and remove the certificates of the host
     #[command(subcommand)]
     Certificate(CertificateCommand),
-    /// Instances of the plugin, and their settings
+    /// Create, configure and check instances
     #[command(subcommand)]
     Instance(InstanceCommand),
-    /// Get Services Definition: what can be sold
+    /// Get Services Definition: read the vendor's catalog, and show its products
     #[command(subcommand)]
     Services(ServicesCommand),
-    /// What is sold, and at what price
+    /// Choose the products that are sold, and set their prices
     #[command(subcommand)]
     Product(ProductCommand),
-    /// Work in the background until it is interrupted: buy what was ordered, return licenses, send e-mails, read catalogs
+    /// Run the worker until it is interrupted: it buys ordered licenses, returns and refreshes licenses, sends e-mails and reads catalogs
     Run(WorkerArguments),
-    /// Orders
+    /// Place, resume and show orders
     #[command(subcommand)]
     Order(OrderCommand),
-    /// Licenses that were bought
+    /// Show, retry, cancel and refresh assets, each of which is one license
     #[command(subcommand)]
     Asset(AssetCommand),
-    /// What was charged for licenses
+    /// Show invoices and their credits
     #[command(subcommand)]
     Invoice(InvoiceCommand),
-    /// E-mails to customers, and how they are sent
+    /// Configure, show and retry e-mails to customers
     #[command(subcommand)]
     Mail(MailCommand),
-    /// Show a call of the plugin as a tree with times, or the last calls
+    /// Show one call of the plugin as a tree with times, or list the last calls
     Trace(TraceArguments),
 }
 

@@ -22,22 +22,22 @@ use super::{instances, output, pages, show};
 pub(super) enum AssetCommand {
     /// Show licenses
     List(ListAssets),
-    /// Show one license, with all that is known of it
+    /// Show everything that is known about one license
     Show {
-        /// The asset
+        /// The asset's id
         asset: Uuid,
-        /// Show its product key and activation link whole
+        /// Show the product key and the activation link unmasked
         #[arg(long)]
         show_keys: bool,
     },
-    /// Show every attempt at buying a license: when, with what outcome, and by which correlation id
+    /// Show every attempt to buy a license: its time, its outcome and its correlation id
     History {
-        /// The asset
+        /// The asset's id
         asset: Uuid,
     },
-    /// Try again what failed or waits; what an earlier attempt may have bought is looked up first
+    /// Try to buy a license again that failed or waits; the purchase of an earlier attempt is looked up first
     Retry {
-        /// The asset
+        /// The asset's id
         asset: Uuid,
     },
     #[command(flatten)]
@@ -46,22 +46,22 @@ pub(super) enum AssetCommand {
 
 #[derive(Debug, Args)]
 pub(super) struct ListAssets {
-    /// Only those of an instance
+    /// Only licenses of this instance
     #[arg(long, value_name = "NAME")]
     instance: Option<String>,
-    /// Only those of an order
+    /// Only licenses of this order
     #[arg(long, value_name = "ID")]
     order: Option<Uuid>,
-    /// Only those of a customer
+    /// Only licenses of this customer, by the platform's id
     #[arg(long, value_name = "ID")]
     customer: Option<String>,
-    /// Only those with this provisioning sync status
+    /// Only licenses with this provisioning sync status
     #[arg(long, value_name = "STATUS")]
     sync_status: Option<Sync>,
-    /// Only those whose purchase has been open for longer than two hours
+    /// Only licenses whose purchase has been open for longer than two hours
     #[arg(long)]
     overdue: bool,
-    /// Show product keys and activation links whole
+    /// Show product keys and activation links unmasked
     #[arg(long)]
     show_keys: bool,
 }
@@ -69,7 +69,7 @@ pub(super) struct ListAssets {
 /// A provisioning sync status, as it is typed in.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 pub(super) enum Sync {
-    /// Not bought yet, or nobody knows
+    /// Not bought yet, or not known to be bought
     Unsynchronised,
     /// Bought
     Synchronized,
@@ -105,7 +105,7 @@ async fn list(host: &Host, list: ListAssets, json: bool) -> Outcome {
         customer: list.customer,
         sync_status: list.sync_status.map(SyncStatus::from),
         open_since_ms: list.overdue.then(|| overdue_since_ms(now_ms())),
-        returned_elsewhere: false,
+        returned_but_active: false,
     };
     let assets = pages::all(SortOrder::Ascending, async |page| {
         host.record().assets(&filter, page).await
@@ -164,7 +164,7 @@ async fn show(host: &Host, asset_id: Uuid, keys: Keys, json: bool) -> Outcome {
         ("Asset", asset.id.to_string()),
         ("Instance", view.parties.instance.clone()),
         ("Customer", party(&view.parties.customer)),
-        ("Billing to", party(&view.parties.billing_to)),
+        ("Billed to", party(&view.parties.billing_to)),
         ("Status", asset.status.to_string()),
         ("Order", asset.order_id.to_string()),
         ("Ordered", show::time(asset.created_at_ms)),
@@ -187,7 +187,7 @@ async fn show(host: &Host, asset_id: Uuid, keys: Keys, json: bool) -> Outcome {
         ("Return status", asset.return_status.to_string()),
         ("Activation link", show::text(view.activation_link.as_ref())),
         ("Client transaction id", asset.client_transaction_id.to_string()),
-        ("Asked Microsoft last", time(asset.refreshed_at_ms)),
+        ("Last refreshed", time(asset.refreshed_at_ms)),
     ] {
         table.add_row([field.to_owned(), shown]);
     }
@@ -206,14 +206,7 @@ async fn history(host: &Host, asset_id: Uuid, json: bool) -> Outcome {
         show::json(&attempts)?;
         return Ok(ExitStatus::Done);
     }
-    let mut table = show::table(&[
-        "Attempt",
-        "Begun",
-        "Took",
-        "Outcome",
-        "Correlation id",
-        "What was said",
-    ]);
+    let mut table = show::table(&["Attempt", "Begun", "Took", "Outcome", "Correlation id", "Reason"]);
     for attempt in &attempts {
         let problem = attempt.problem.as_ref();
         table.add_row([
@@ -223,10 +216,9 @@ async fn history(host: &Host, asset_id: Uuid, json: bool) -> Outcome {
                 .finished_at_ms
                 .map(|ended| format!("{} ms", ended.saturating_sub(attempt.begun_at_ms)))
                 .unwrap_or_default(),
-            attempt.result.map_or_else(
-                || "not known to have ended".to_owned(),
-                |result| result.to_string(),
-            ),
+            attempt
+                .result
+                .map_or_else(|| "no outcome on record".to_owned(), |result| result.to_string()),
             problem
                 .map(|problem| problem.correlation_id.clone())
                 .unwrap_or_default(),
@@ -251,12 +243,12 @@ async fn retry(host: &Host, asset_id: Uuid, json: bool) -> Outcome {
         SyncStatus::Failed => Err(Failure::new(
             ErrorKind::Refused,
             "not-bought",
-            "the license was not bought",
+            format!("the license of asset {asset_id} was not bought"),
         )),
         SyncStatus::Unsynchronised => Err(Failure::new(
             ErrorKind::Unavailable,
             "not-settled",
-            "whether the license was bought is not known yet",
+            format!("whether the license of asset {asset_id} was bought is not known yet"),
         )
         .advise(&Advice::ShowAttempts { asset: asset.id })),
     }

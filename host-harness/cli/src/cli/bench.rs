@@ -29,10 +29,10 @@ pub(super) struct BenchArguments {
     /// Benchmark to run; without it, all of them in one run
     #[command(subcommand)]
     command: Option<BenchCommand>,
-    /// Draw them into a file, as SVG
+    /// Draw the figures into this file, as SVG
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
-    /// Small sizes and few rounds: whether it works, not how fast
+    /// Use small sizes and few rounds, to see whether the benchmarks work, not how fast the plugin is
     #[arg(long)]
     quick: bool,
 }
@@ -40,11 +40,11 @@ pub(super) struct BenchArguments {
 /// What can be measured.
 #[derive(Debug, Subcommand)]
 enum BenchCommand {
-    /// Get Services Definition, over TLS to a simulator of its own and from memory
+    /// Get Services Definition, over TLS to a temporary simulator and from memory
     Services(ServicesArguments),
-    /// Order lines over TLS to a simulator of its own: by the worker with its record, and by the plugin alone
+    /// Order lines over TLS to a temporary simulator: by the worker with its record, and by the plugin alone
     Orders(OrdersArguments),
-    /// Single purchases over mutual TLS to an upstream that costs little, and what instances hold
+    /// Single purchases over mutual TLS to a minimal server, and the memory that instances hold
     Calls(CallsArguments),
     /// Be the upstream of a benchmark
     #[command(hide = true)]
@@ -63,14 +63,14 @@ struct OrdersArguments {
     /// How many lines an order has; each is a license
     #[arg(long, value_name = "N", default_value_t = LINES, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     lines: u32,
-    /// How many are bought at once
+    /// How many licenses are bought at once
     #[arg(long, value_name = "N,N", value_delimiter = ',', default_values_t = LINES_AT_ONCE)]
     at_once: Vec<usize>,
 }
 
 #[derive(Debug, Args)]
 struct ServicesArguments {
-    /// Sizes of the catalog
+    /// Sizes of the catalog, in products
     #[arg(long, value_name = "N,N", value_delimiter = ',', default_values_t = OFFERS,
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     offers: Vec<u32>,
@@ -163,7 +163,9 @@ pub(super) async fn run(data_dir: &Path, plugin: &Path, arguments: &BenchArgumen
 
 fn warn_of_debug() {
     if cfg!(debug_assertions) {
-        output::note("warning: this program is a debug build; only figures of a release build say anything");
+        output::note(
+            "warning: this program is a debug build; only figures of a release build are meaningful",
+        );
     }
 }
 

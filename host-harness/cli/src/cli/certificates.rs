@@ -20,26 +20,26 @@ pub(super) enum CertificateCommand {
     Import {
         /// The PFX file
         pfx: PathBuf,
-        /// A file whose first line is the PFX's code; `-` is the standard input. Without it, the code is
+        /// A file whose first line is the PFX's code; `-` is the standard input. Without this option, the code is
         /// taken from the environment variable BSS_PFX_CODE, and is empty if that is not set
         #[arg(long, value_name = "FILE")]
         code_file: Option<PathBuf>,
     },
-    /// Show the installed certificates, those that expire first at the top
+    /// Show the installed certificates, in the order in which they expire
     List,
     /// Show one certificate
     Show {
-        /// The thumbprint
+        /// The certificate's thumbprint
         thumbprint: Thumbprint,
     },
-    /// Forget a certificate and its private key; refused while an instance uses it
+    /// Remove a certificate and its private key; refused while an instance uses the certificate
     Remove {
-        /// The thumbprint
+        /// The certificate's thumbprint
         thumbprint: Thumbprint,
     },
     /// Show the certificates that have expired or will soon; exits with 0 whether there are any or not
     Expiring {
-        /// How soon
+        /// The number of days within which the certificates expire
         #[arg(long, default_value_t = 30, value_name = "N")]
         days: u32,
     },
@@ -147,7 +147,7 @@ async fn remove(host: &Host, thumbprint: &Thumbprint, json: bool) -> Outcome {
         let thumbprint = thumbprint.to_string();
         show::json(&RemovedCertificate { thumbprint })?;
     } else {
-        output::line(format!("removed {thumbprint}, and its private key"));
+        output::line(format!("removed certificate {thumbprint} and its private key"));
     }
     Ok(ExitStatus::Done)
 }
@@ -172,7 +172,7 @@ async fn import(host: &Host, file: &Path, code: &PfxCode, json: bool) -> Outcome
         show::json(&view?)?;
     } else {
         output::line(format!(
-            "installed {}\n  {}\n  valid until {}",
+            "installed certificate {}\n  {}\n  valid until {}",
             certificate.thumbprint,
             certificate.subject,
             show::time(certificate.not_after_ms)

@@ -24,7 +24,7 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
         ..
     } = arguments;
     if record.is_some() && !command.opens_host() {
-        let message = "this command can't be recorded: it does not work on the data directory";
+        let message = "--record can't be used with this command, which does not open the data directory";
         return Err(Failure::usage(message).hint("leave --record out"));
     }
     let command = match command {

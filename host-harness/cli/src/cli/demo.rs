@@ -27,7 +27,7 @@ use super::{assets, output};
 
 #[derive(Debug, Args)]
 pub(super) struct DemoArguments {
-    /// Show product keys and activation links whole
+    /// Show product keys and activation links unmasked
     #[arg(long)]
     pub(super) show_keys: bool,
 }
@@ -38,7 +38,7 @@ const INSTANCE: &str = "contoso-esd-de";
 /// Runs the demo. It is done only if the record and the simulator's ledger agree on every license.
 pub(super) async fn run(plugin: &Path, arguments: &DemoArguments, json: bool) -> Outcome {
     let folder = tempfile::tempdir()
-        .context("no temporary directory")
+        .context("a temporary directory can't be created")
         .map_err(machine_failure)?;
     let steps = Steps {
         json,
@@ -54,7 +54,7 @@ pub(super) async fn run(plugin: &Path, arguments: &DemoArguments, json: bool) ->
             ("Entra", details.login_authority.clone()),
             (
                 "certificates",
-                "its own authority, made just now; TLS with client certificates".to_owned(),
+                "issued by the simulator's own authority; TLS with client certificates".to_owned(),
             ),
         ],
     );
@@ -115,7 +115,7 @@ async fn import(
     let (file, code) = (folder.join("contoso.pfx"), uuid::Uuid::new_v4().to_string());
     let maker = pfx::write(&issued, &code, &file).map_err(machine_failure)?;
     let bytes = std::fs::read(&file)
-        .context("the PFX file can't be read")
+        .with_context(|| format!("PFX file `{}` can't be read", file.display()))
         .map_err(machine_failure)?;
     let installed = host
         .record()
@@ -144,7 +144,8 @@ async fn configure(
     thumbprint: &Thumbprint,
     steps: &Steps,
 ) -> Result<InstanceForm, Failure> {
-    let pem = std::fs::read_to_string(&details.ca_file).context("no file of authorities");
+    let pem = std::fs::read_to_string(&details.ca_file)
+        .context("the simulator's file of certificate authorities can't be read");
     let instance = NewInstance {
         name: INSTANCE.to_owned(),
         currency: "EUR".to_owned(),
@@ -358,18 +359,18 @@ fn compare(
         return Err(Failure::new(
             ErrorKind::Unavailable,
             "demo",
-            "the record and the ledger do not agree on the licenses",
+            "the host's record and the simulator's ledger differ in their licenses",
         ));
     }
     if seen.client_certificate_thumbprint != thumbprint.to_string() {
         return Err(Failure::new(
             ErrorKind::Unavailable,
             "demo",
-            "the server saw another certificate than the instance's",
+            "the simulator saw another client certificate than the instance's",
         ));
     }
     steps.done(&format!(
-        "all {} licenses in Microsoft's ledger are on record, each once, and no other",
+        "the record has all {} licenses of the simulator's ledger, each once, and no other",
         ledger.len()
     ));
     Ok(ExitStatus::Done)

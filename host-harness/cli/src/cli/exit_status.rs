@@ -11,7 +11,8 @@ pub(crate) enum ExitStatus {
     Refused,
     /// 2: the command line was not understood.
     Usage,
-    /// 3: there was no answer, or none that settles what was asked.
+    /// 3: the outcome is not known yet, or the vendor, the mail server, the plugin, the record or this machine could not
+    /// be used.
     NoAnswer,
 }
 

@@ -26,74 +26,75 @@ impl From<ErrorKind> for ExitStatus {
 pub(super) fn words(advice: &Advice) -> Cow<'static, str> {
     let words = match advice {
         Advice::Say(sentence) => return sentence.clone(),
-        Advice::ListInstances => "`bss-host instance list` shows those that there are",
+        Advice::ListInstances => "`bss-host instance list` shows all instances",
         Advice::CompleteForm { instance } => {
-            return format!("complete its form with `bss-host instance configure {instance}`").into();
+            return format!("complete the form with `bss-host instance configure {instance}`").into();
         }
         Advice::ChooseCertificate { instance } => {
             return format!(
-                "import a usable one and choose it with `bss-host instance configure {instance}`"
+                "import a usable certificate and choose it with `bss-host instance configure {instance}`"
             )
             .into();
         }
-        Advice::ListCertificates => "`bss-host certificate list` shows those that are",
-        Advice::NameTrustedAuthorities => "give a PEM file with `--trust`",
-        Advice::NamePlugin => "build it with `cargo xtask build`, or name it with `--plugin`",
-        Advice::ShowPluginLog => "this is a defect of the plugin; `-v` shows what it wrote last",
+        Advice::ListCertificates => "`bss-host certificate list` shows the installed certificates",
+        Advice::NameTrustedAuthorities => "name a PEM file of certificate authorities with `--trust`",
+        Advice::NamePlugin => "build the plugin with `cargo xtask build`, or name its file with `--plugin`",
+        Advice::ShowPluginLog => "this is a defect of the plugin; `-v` shows the plugin's last log lines",
         Advice::RecordAgain => "record the calls again with `--record`",
-        Advice::ListAssets => "`bss-host asset list` shows those that do",
+        Advice::ListAssets => "`bss-host asset list` shows all assets",
         Advice::RetryAsset { asset } => {
-            return format!("`bss-host asset retry {asset}` tries it again").into();
+            return format!("`bss-host asset retry {asset}` tries to buy the license again").into();
         }
         Advice::CancelAsset { asset } => {
             return format!(
-                "`bss-host asset cancel {asset}` cancels and credits it, unless its cancellation is under way"
+                "`bss-host asset cancel {asset}` cancels and credits the asset, unless its cancellation is under way"
             )
             .into();
         }
         Advice::ShowAttempts { asset } => {
             return format!(
-                "`bss-host run` looks it up on and on; `bss-host asset history {asset}` shows every attempt"
+                "`bss-host run` keeps looking the purchase up; `bss-host asset history {asset}` shows every attempt"
             )
             .into();
         }
-        Advice::ListOrders => "`bss-host asset list --json` tells each license's order",
+        Advice::ListOrders => "`bss-host asset list --json` shows the order of each license",
         Advice::ResumeOrder { order } => {
-            return format!("`bss-host run`, or `bss-host order resume {order}`, goes on with it").into();
+            return format!("`bss-host run`, or `bss-host order resume {order}`, continues the order").into();
         }
-        Advice::ListInvoices => "`bss-host invoice list` shows those that there are",
-        Advice::ListCancellations => "`bss-host asset cancellations` shows those that there are",
+        Advice::ListInvoices => "`bss-host invoice list` shows all invoices",
+        Advice::ListCancellations => "`bss-host asset cancellations` shows all cancellations",
         Advice::ShowCancellations { asset } => {
-            return format!("`bss-host asset cancellations {asset}` shows it").into();
+            return format!("`bss-host asset cancellations {asset}` shows the cancellation").into();
         }
-        Advice::ListProducts => "`bss-host services products INSTANCE` shows them",
-        Advice::FetchServices => "run `bss-host services fetch INSTANCE`, or check the code",
+        Advice::ListProducts => "`bss-host services products INSTANCE` shows the products",
+        Advice::FetchServices => "run `bss-host services fetch INSTANCE`, or check the product's code",
         Advice::ActivateProduct { code } => {
-            return format!("`bss-host product activate INSTANCE {code}` makes it one that can be sold")
-                .into();
+            return format!("`bss-host product activate INSTANCE {code}` lets the product be sold").into();
         }
         Advice::PriceProduct { code, currency } => {
             return format!(
-                "set one with `bss-host product price INSTANCE {code} --currency {currency} --minor-units N`, 0 if it is free"
+                "set a price with `bss-host product price INSTANCE {code} --currency {currency} --minor-units N`, 0 for a free product"
             )
             .into();
         }
         Advice::ListRuns { instance } if instance.is_empty() => {
-            "`bss-host services runs INSTANCE` shows them"
+            "`bss-host services runs INSTANCE` shows the runs"
         }
         Advice::ListRuns { instance } => {
-            return format!("`bss-host services runs {instance}` shows them").into();
+            return format!("`bss-host services runs {instance}` shows the runs").into();
         }
-        Advice::StartWorker => "start `bss-host run`, which takes it",
-        Advice::ListMails => "`bss-host mail list` shows those that there are",
-        Advice::ConfigureMail => "make them with `bss-host mail configure`",
+        Advice::StartWorker => "start `bss-host run`, which executes waiting runs",
+        Advice::ListMails => "`bss-host mail list` shows all e-mails",
+        Advice::ConfigureMail => "save mail settings with `bss-host mail configure`",
         Advice::WriteTemplates => {
-            "`bss-host mail templates DIR` writes the built-in ones there to start from"
+            "`bss-host mail templates DIR` writes the built-in templates into a directory to start from"
         }
         Advice::MakePrivate { path, mode } => {
             return format!("run `chmod {mode:o} {}`", path.display()).into();
         }
-        Advice::RestoreHostKey => "restore the file `host.key`, or the variable `BSS_HOST_KEY`, as it was",
+        Advice::RestoreHostKey => {
+            "restore the former file `host.key`, or the former value of the variable `BSS_HOST_KEY`"
+        }
         Advice::RestoreBackup => "restore a backup of the data directory",
     };
     words.into()
@@ -199,8 +200,8 @@ impl Failure {
             .filter(|field| !field.problems.is_empty())
             .count();
         let what = match wrong {
-            1 => "a field has a problem".to_owned(),
-            _ => format!("{wrong} fields have a problem"),
+            1 => "1 field of the form has a problem".to_owned(),
+            _ => format!("{wrong} fields of the form have a problem"),
         };
         let problems = form.fields.iter().flat_map(|field| {
             let field_name = (field.id.clone(), field.label.clone());
@@ -214,7 +215,7 @@ impl Failure {
             ..Self::new(
                 ErrorKind::Refused,
                 "form-refused",
-                format!("nothing was saved: {what}"),
+                format!("the settings were not saved: {what}"),
             )
         }
     }

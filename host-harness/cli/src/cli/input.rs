@@ -9,19 +9,32 @@ use zeroize::Zeroizing;
 use super::failure::{Failure, unreadable};
 
 pub(super) fn pfx_code(file: Option<&Path>) -> Result<PfxCode, Failure> {
+    let code = first_line(file, "BSS_PFX_CODE", "code file")?;
+    Ok(PfxCode::new(code.as_str()))
+}
+
+/// The first line of a secret: from a file, or from an environment variable where no file is named. Empty where there
+/// is none. `what` names the file's kind in the failure to read it.
+pub(super) fn first_line(
+    file: Option<&Path>,
+    variable: &str,
+    what: &str,
+) -> Result<Zeroizing<String>, Failure> {
     let text = match file {
-        None => Zeroizing::new(std::env::var("BSS_PFX_CODE").unwrap_or_default()),
-        Some(path) => {
-            let read = if path.as_os_str() == "-" {
-                std::io::read_to_string(std::io::stdin())
-            } else {
-                std::fs::read_to_string(path)
-            };
-            let what = format!("the file with the code, `{}`,", path.display());
-            Zeroizing::new(read.map_err(|error| unreadable(&what, &error))?)
-        }
+        None => Zeroizing::new(std::env::var(variable).unwrap_or_default()),
+        Some(path) => Zeroizing::new(read_text(path, what)?),
     };
-    Ok(PfxCode::new(text.lines().next().unwrap_or_default().to_owned()))
+    Ok(Zeroizing::new(text.lines().next().unwrap_or_default().to_owned()))
+}
+
+/// Reads a text file; `-` is the standard input. `what` names the file's kind in the failure to read it.
+pub(super) fn read_text(path: &Path, what: &str) -> Result<String, Failure> {
+    let text = if path.as_os_str() == "-" {
+        std::io::read_to_string(std::io::stdin())
+    } else {
+        std::fs::read_to_string(path)
+    };
+    text.map_err(|error| unreadable(&format!("{what} `{}`", path.display()), &error))
 }
 
 pub(super) fn read_pfx(file: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
@@ -44,7 +57,7 @@ fn operator_of(environment: impl Fn(&str) -> Option<String>) -> Actor {
 pub(super) fn key_value(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-        _ => Err("a name, `=` and a value are needed".to_owned()),
+        _ => Err("expected a name, `=` and a value".to_owned()),
     }
 }
 

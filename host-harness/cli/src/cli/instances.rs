@@ -20,37 +20,38 @@ use super::{output, pages, show};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum InstanceCommand {
-    /// Create an instance; its form comes next
+    /// Create an instance; `instance configure` fills in its form next
     Create(CreateInstance),
     /// Fill in the form: once with the credentials, then with certificate, country and language
     Configure {
-        /// The instance
+        /// The instance's name
         name: String,
-        /// A field and its value, as in `--set client-id=...`; may be repeated. None: show the form
+        /// A field and its value, as in `--set client-id=...`; may be repeated. Without this option, the form is
+        /// shown
         #[arg(long, value_name = "FIELD=VALUE", value_parser = key_value)]
         set: Vec<(String, String)>,
-        /// Change nothing if somebody has saved since this version, which `instance show` tells
+        /// Change nothing if the settings were saved since this version, which `instance show` names
         #[arg(long, value_name = "VERSION", requires = "set")]
         based_on: Option<i64>,
     },
     /// Show one instance and its form
     Show {
-        /// The instance
+        /// The instance's name
         name: String,
     },
-    /// Show every save of an instance's settings: who, when, and what it changed
+    /// Show every change of an instance's settings: who made it, when, and the old and new values
     History {
-        /// The instance
+        /// The instance's name
         name: String,
     },
-    /// Go the way to the vendor step by step; exits with 0 if all steps pass, 1 if one fails, 3 if it could not be run
+    /// Check the connection to the vendor step by step; exits with 0 if all steps pass, 1 if one fails, 3 if the check could not be run
     Check {
-        /// The instance
+        /// The instance's name
         name: String,
     },
     /// Replace the certificate of an instance in use, once the connection has been checked with the new one
     RotateCertificate {
-        /// The instance
+        /// The instance's name
         name: String,
         /// The thumbprint of the new certificate, which is installed already
         #[arg(long, value_name = "THUMBPRINT")]
@@ -62,9 +63,9 @@ pub(super) enum InstanceCommand {
 
 #[derive(Debug, Args)]
 pub(super) struct CreateInstance {
-    /// The name on this host
+    /// The instance's name on this host
     name: String,
-    /// The currency that it sells in, ISO 4217
+    /// The currency of the instance's prices, ISO 4217
     #[arg(long, value_name = "CODE")]
     currency: String,
     /// An option of the plugin beside its form, as in `--option login-authority=localhost:8443`
@@ -145,7 +146,10 @@ async fn check(host: &Host, name: &str, json: bool) -> Outcome {
     let steps = steps.map_err(|error| Failure::from(error).unsettled())?;
     let check = ConnectionCheck::new(name, &steps);
     show_check(&check, json)?;
-    match step_failure(&check.steps, "the connection does not work") {
+    match step_failure(
+        &check.steps,
+        &format!("the connection check of instance `{name}` failed"),
+    ) {
         None => Ok(ExitStatus::Done),
         Some(failure) => Err(failure),
     }
@@ -161,7 +165,7 @@ async fn rotate_certificate(host: &Host, name: &str, to: Thumbprint, json: bool)
     } else {
         output::line(step_table(&rotation.steps).to_string());
         output::line(format!(
-            "instance `{name}`, version {}, now uses {to}\nthe former one, {}, stays installed until `certificate remove`",
+            "instance `{name}`, version {}, now uses {to}\nthe former certificate, {}, stays installed until `bss-host certificate remove`",
             rotation.instance.version,
             rotation.former_certificate_thumbprint.unwrap_or_default()
         ));
@@ -189,7 +193,7 @@ fn rotate_failure(error: &RotateError, json: bool) -> Failure {
 /// The failure of a check, at its first step that did not pass. `None` when all steps passed.
 fn step_failure(steps: &[Step], what: &str) -> Option<Failure> {
     let step = steps.iter().find(|step| step.result != StepResult::Passed)?;
-    let message = format!("{what}, at step `{}`", step.id);
+    let message = format!("{what} at step `{}`", step.id);
     Some(Failure::new(ErrorKind::Refused, "check-failed", message).reasons(step.problem.as_slice()))
 }
 
@@ -215,13 +219,13 @@ fn step_table(steps: &[Step]) -> comfy_table::Table {
 }
 
 async fn create_instance(host: &Host, create: CreateInstance, json: bool) -> Outcome {
-    let trusted_authorities_pem =
-        match &create.trust {
-            None => None,
-            Some(path) => Some(std::fs::read_to_string(path).map_err(|error| {
-                unreadable(&format!("`{}`", path.display()), &error).hint("give a PEM file")
-            })?),
-        };
+    let trusted_authorities_pem = match &create.trust {
+        None => None,
+        Some(path) => Some(std::fs::read_to_string(path).map_err(|error| {
+            unreadable(&format!("PEM file `{}`", path.display()), &error)
+                .hint("name a PEM file of certificate authorities")
+        })?),
+    };
     let instance = host
         .record()
         .create_instance(

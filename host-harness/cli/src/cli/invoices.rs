@@ -13,13 +13,13 @@ use super::{instances, output, pages, show};
 pub(super) enum InvoiceCommand {
     /// Show invoices: one for each order that a license was bought for
     List {
-        /// Only those of an instance
+        /// Only invoices of this instance
         #[arg(long, value_name = "NAME")]
         instance: Option<String>,
     },
     /// Show the invoice of an order, with its credits
     Show {
-        /// The order
+        /// The order's id
         order: Uuid,
     },
 }
@@ -70,7 +70,7 @@ async fn list(host: &Host, instance: Option<String>, json: bool) -> Outcome {
 
 async fn show_one(host: &Host, order: Uuid, json: bool) -> Outcome {
     let Some(invoice) = host.record().invoice(order).await? else {
-        let message = format!("order `{order}` has no invoice, which is made with its first license");
+        let message = format!("order `{order}` has no invoice, because none of its licenses was charged");
         return Err(Failure::new(ErrorKind::NotFound, "no-invoice", message).advise(&Advice::ListInvoices));
     };
     let filter = BillingFilter {
@@ -117,5 +117,5 @@ async fn credits(host: &Host, filter: &BillingFilter) -> Result<Vec<Credit>, Fai
 fn total(invoice: &Invoice) -> String {
     invoice
         .total()
-        .map_or_else(|| "(not one sum)".to_owned(), |total| total.to_string())
+        .map_or_else(|| "(no common currency)".to_owned(), |total| total.to_string())
 }

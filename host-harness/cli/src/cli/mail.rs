@@ -11,11 +11,10 @@ use host_harness::Host;
 use host_harness::mail::{check_templates, write_templates};
 use host_harness::view::{self, DueMails, TemplateFiles};
 use uuid::Uuid;
-use zeroize::Zeroizing;
 
 use super::exit_status::ExitStatus;
-use super::failure::{Failure, Outcome, machine_failure, unreadable, words};
-use super::input::operator;
+use super::failure::{Failure, Outcome, machine_failure, words};
+use super::input::{first_line, operator, read_text};
 use super::{output, pages, show};
 
 /// The environment variable with the password for the mail server.
@@ -23,42 +22,42 @@ const PASSWORD_VARIABLE: &str = "BSS_SMTP_PASSWORD";
 
 #[derive(Debug, Subcommand)]
 pub(super) enum MailCommand {
-    /// Say how e-mail is sent: through a mail server, or into a directory
+    /// Configure how e-mail is sent: through a mail server, or into a directory
     Configure(ConfigureMail),
     /// Show how e-mail is sent, and whether the templates can be filled in
     Show,
     /// Show e-mails: one for each license
     List {
-        /// Only those that the mail server refused for good
+        /// Only e-mails that the mail server refused permanently
         #[arg(long, conflicts_with = "pending")]
         failed: bool,
-        /// Only those that are to be sent
+        /// Only e-mails that are still to be sent
         #[arg(long)]
         pending: bool,
-        /// Only those of an order
+        /// Only e-mails about licenses of this order
         #[arg(long, value_name = "ID")]
         order: Option<Uuid>,
     },
-    /// Make e-mails that were not sent due at once; the worker, `bss-host run`, sends them
+    /// Make unsent e-mails due now; the worker, `bss-host run`, sends them
     #[command(group = clap::ArgGroup::new("which").required(true))]
     Retry {
-        /// The e-mail
+        /// The id of an e-mail
         #[arg(group = "which", value_name = "ID")]
         mail: Option<Uuid>,
-        /// All that were not sent
+        /// All e-mails that were not sent
         #[arg(long, group = "which")]
         all: bool,
     },
     /// Write the built-in templates into a directory, to start from
     Templates {
-        /// The directory
+        /// The directory to write into
         directory: PathBuf,
     },
-    /// Send an e-mail as customers get it, with a key that is none
+    /// Send a test e-mail that looks like a customer's, with a made-up product key
     Test {
-        /// To whom
+        /// The recipient's address
         address: String,
-        /// In which language, BCP 47
+        /// The language of the e-mail, BCP 47
         #[arg(long, value_name = "LANGUAGE", default_value = "en")]
         language: String,
     },
@@ -70,7 +69,7 @@ pub(super) struct ConfigureMail {
     /// The sender, as in `shop@example.com` or `Shop <shop@example.com>`
     #[arg(long, value_name = "SENDER")]
     from: String,
-    /// The mail server: `smtps://HOST[:PORT]` for TLS from the start (465), `smtp://HOST[:PORT]` for STARTTLS (587)
+    /// The mail server: `smtps://HOST[:PORT]` for TLS from the start (port 465), `smtp://HOST[:PORT]` for STARTTLS (port 587)
     #[arg(long, group = "where", value_name = "URL")]
     smtp: Option<String>,
     /// Write each e-mail into this directory instead, as a file for another program to send
@@ -79,14 +78,15 @@ pub(super) struct ConfigureMail {
     /// The user who logs in to the mail server
     #[arg(long, conflicts_with = "directory", value_name = "NAME")]
     user: Option<String>,
-    /// A file whose first line is the user's password; `-` is the standard input. Without it, the password is
-    /// taken from the environment variable BSS_SMTP_PASSWORD
+    /// A file whose first line is the user's password; `-` is the standard input. Without this option, the password
+    /// is taken from the environment variable BSS_SMTP_PASSWORD
     #[arg(long, requires = "user", value_name = "FILE")]
     password_file: Option<PathBuf>,
     /// Trust the mail server by the certificate authorities in this PEM file, instead of the system's
     #[arg(long, conflicts_with = "directory", value_name = "FILE")]
     trust: Option<PathBuf>,
-    /// Send product keys without TLS, as to a relay on this machine (25); only with `smtp://`, never with a user
+    /// Send e-mails, product keys included, without TLS, as to a relay on this machine (port 25); only with `smtp://`,
+    /// never with `--user`
     #[arg(long, conflicts_with_all = ["directory", "user"])]
     unencrypted: bool,
     /// The operator's own templates; `mail templates DIR` writes some to start from
@@ -151,14 +151,18 @@ fn delivery(given: &ConfigureMail) -> Result<MailDelivery, Failure> {
     let server = host_harness::mail::server_from_url(url, given.unencrypted)?;
     let password = match &given.user {
         None => None,
-        Some(_) => Some(password(given.password_file.as_deref())?),
+        Some(user) => Some(password(user, given.password_file.as_deref())?),
     };
     Ok(MailDelivery::Smtp(SmtpServer {
         user: given.user.clone(),
         password,
-        trusted_authorities_pem: given.trust.as_deref().map(read).transpose()?,
+        trusted_authorities_pem: given.trust.as_deref().map(authorities).transpose()?,
         ..server
     }))
+}
+
+fn authorities(path: &Path) -> Result<String, Failure> {
+    read_text(path, "PEM file")
 }
 
 /// A path that means the same wherever the worker is started.
@@ -166,28 +170,14 @@ fn absolute(path: &Path) -> Result<PathBuf, Failure> {
     std::path::absolute(path).map_err(machine_failure)
 }
 
-fn read(path: &Path) -> Result<String, Failure> {
-    let text = if path.as_os_str() == "-" {
-        std::io::read_to_string(std::io::stdin())
-    } else {
-        std::fs::read_to_string(path)
-    };
-    text.map_err(|error| unreadable(&format!("`{}`", path.display()), &error))
-}
-
-fn password(file: Option<&Path>) -> Result<Secret, Failure> {
-    let text = match file {
-        Some(file) => Zeroizing::new(read(file)?),
-        None => Zeroizing::new(std::env::var(PASSWORD_VARIABLE).unwrap_or_default()),
-    };
-    match text.lines().next() {
-        Some(password) if !password.is_empty() => Ok(Secret::new(password)),
-        _ => Err(
-            Failure::new(ErrorKind::Invalid, "half-login", "a user needs a password").hint(format!(
-                "set {PASSWORD_VARIABLE}, or name a file with --password-file"
-            )),
-        ),
+fn password(user: &str, file: Option<&Path>) -> Result<Secret, Failure> {
+    let password = first_line(file, PASSWORD_VARIABLE, "password file")?;
+    if password.is_empty() {
+        let message = format!("no password is given for the mail server's user `{user}`");
+        let hint = format!("set {PASSWORD_VARIABLE}, or name a file with --password-file");
+        return Err(Failure::new(ErrorKind::Invalid, "half-login", message).hint(hint));
     }
+    Ok(Secret::new(password.as_str()))
 }
 
 async fn show_settings(host: &Host, json: bool) -> Outcome {
@@ -215,7 +205,7 @@ async fn show_settings(host: &Host, json: bool) -> Outcome {
 }
 
 fn not_configured() -> Failure {
-    let message = "this host has no mail settings, and mails wait";
+    let message = "this host has no mail settings, so e-mails wait";
     Failure::new(ErrorKind::Conflict, "no-mail-settings", message).advise(&Advice::ConfigureMail)
 }
 
@@ -259,11 +249,11 @@ async fn list(host: &Host, filter: MailFilter, json: bool) -> Outcome {
     if json {
         show::json(&host.mail_views(&mails).await?)?;
     } else {
-        let mut table = show::table(&["Mail", "License", "To", "State", "Attempts", "When", "Problem"]);
+        let mut table = show::table(&["E-mail", "License", "To", "State", "Attempts", "When", "Problem"]);
         for mail in &mails {
             let when = match mail.state {
                 MailState::Sent => show::time(mail.sent_at_ms.unwrap_or_default()),
-                MailState::Pending if mail.attempts > 0 => format!("again {}", show::time(mail.due_at_ms)),
+                MailState::Pending if mail.attempts > 0 => format!("due {}", show::time(mail.due_at_ms)),
                 MailState::Pending | MailState::Failed | MailState::Withdrawn => String::new(),
             };
             let problem = mail.problem.as_ref();
@@ -283,16 +273,26 @@ async fn list(host: &Host, filter: MailFilter, json: bool) -> Outcome {
     let (pending, failed) = (count(MailState::Pending), count(MailState::Failed));
     if pending > 0 && host.record().mail_settings().await?.is_none() {
         output::note(format!(
-            "{pending} to be sent, but this host has no mail settings\nhint: {}",
+            "{} to be sent, but this host has no mail settings\nhint: {}",
+            e_mails(pending as u64),
             words(&Advice::ConfigureMail)
         ));
     }
     if failed > 0 {
         output::note(format!(
-            "{failed} refused for good\nhint: `mail retry` sends them again, once the reason is gone"
+            "{} refused permanently by the mail server\nhint: correct the cause, then make them due again with \
+             `bss-host mail retry --all`",
+            e_mails(failed as u64)
         ));
     }
     Ok(ExitStatus::Done)
+}
+
+fn e_mails(count: u64) -> String {
+    match count {
+        1 => "1 e-mail".to_owned(),
+        _ => format!("{count} e-mails"),
+    }
 }
 
 async fn retry(host: &Host, mail: Option<Uuid>, json: bool) -> Outcome {
@@ -306,7 +306,7 @@ async fn retry(host: &Host, mail: Option<Uuid>, json: bool) -> Outcome {
     if json {
         show::json(&DueMails { due })?;
     } else {
-        output::line(format!("{due} due now; `bss-host run` sends them"));
+        output::line(format!("{} due now; `bss-host run` sends them", e_mails(due)));
     }
     Ok(ExitStatus::Done)
 }
@@ -320,7 +320,7 @@ fn templates(directory: &Path, json: bool) -> Outcome {
             output::line(file.display().to_string());
         }
         output::line(format!(
-            "next: edit them, and use them with `bss-host mail configure --templates {} ...`",
+            "next: edit these templates, and use them with `bss-host mail configure --templates {} ...`",
             directory.display()
         ));
     }
@@ -332,7 +332,7 @@ async fn test(host: &Host, contact: &Contact, json: bool) -> Outcome {
     if json {
         show::json(&view::Contact::from(contact))?;
     } else {
-        output::line(format!("a test mail to {} was handed over", contact.email));
+        output::line(format!("the test e-mail to {} was sent", contact.email));
     }
     Ok(ExitStatus::Done)
 }

@@ -19,29 +19,29 @@ use super::{output, pages, show};
 pub(super) enum OrderCommand {
     /// Order licenses: each unit becomes a line, an asset and a license of its own
     Place(Box<PlaceOrder>),
-    /// Go on with an order whose licenses are not all settled; looks up before it buys
+    /// Resume an order whose licenses are not all settled; each purchase is looked up before it is sent again
     Resume {
-        /// The order
+        /// The order's id
         order: Uuid,
     },
     /// Show an order and its licenses
     Show {
-        /// The order
+        /// The order's id
         order: Uuid,
     },
 }
 
 #[derive(Debug, Args)]
 pub(super) struct PlaceOrder {
-    /// The instance
+    /// The instance's name
     pub(super) instance: String,
     /// A product's code; may be repeated
     #[arg(long, required = true, value_name = "CODE")]
     pub(super) offer: Vec<String>,
-    /// How many of the offer before it; 1 where no quantity is given at all
+    /// The quantity of the product before it; without any `--quantity`, 1 of each product
     #[arg(long, value_name = "N")]
     pub(super) quantity: Vec<u32>,
-    /// The platform's name for the customer who gets the licenses
+    /// The platform's id of the customer who gets the licenses
     #[arg(long, value_name = "ID")]
     pub(super) customer: String,
     /// The customer's name
@@ -50,19 +50,19 @@ pub(super) struct PlaceOrder {
     /// The customer's country, ISO 3166-1 alpha-2
     #[arg(long, value_name = "CODE")]
     pub(super) customer_country: String,
-    /// Where the customer's licenses are mailed to
+    /// The e-mail address to which the licenses are sent
     #[arg(long, value_name = "ADDRESS")]
     pub(super) customer_email: String,
-    /// The language that the customer is written to in, BCP 47
+    /// The language of the e-mails to the customer, BCP 47
     #[arg(long, value_name = "LANGUAGE", default_value = "en")]
     pub(super) customer_language: String,
-    /// Make a repeated command answer with the first one's order instead of a second one
+    /// A key of this order: a repeated command with the same key shows the first order and places no second one
     #[arg(long, value_name = "KEY")]
     pub(super) idempotency_key: Option<String>,
     /// Buy the licenses now and wait for them, instead of leaving them to `bss-host run`
     #[arg(long, conflicts_with = "check_only")]
     pub(super) wait: bool,
-    /// Check everything, here and in the plugin, and order nothing
+    /// Check the order, on this host and in the plugin, and order nothing
     #[arg(long)]
     pub(super) check_only: bool,
 }
@@ -74,9 +74,10 @@ pub(super) async fn run(host: &Host, command: OrderCommand, json: bool) -> Outco
         OrderCommand::Show { order } => {
             let settlement = show_order(host, order, json).await?;
             if settlement == Settlement::Open && !json {
-                output::note(
-                    "not every license is bought yet; `bss-host run`, or `order resume`, goes on with it",
-                );
+                output::note(format!(
+                    "not every license of order {order} is bought yet; `bss-host run`, or `bss-host order resume \
+                     {order}`, continues the order"
+                ));
             }
             Ok(ExitStatus::Done)
         }
@@ -104,7 +105,7 @@ async fn place(host: &Host, place: PlaceOrder, json: bool) -> Outcome {
         if json {
             show::json(&OrderCheck { valid: true })?;
         } else {
-            output::line("the order could be placed; nothing was ordered");
+            output::line("the order can be placed; nothing was ordered");
         }
         return Ok(ExitStatus::Done);
     }
@@ -113,23 +114,28 @@ async fn place(host: &Host, place: PlaceOrder, json: bool) -> Outcome {
         // The order's id is shown before anything can interrupt the purchase.
         output::note(format!("order {} is placed", order.id));
         // The order stands, whatever fails from here on: it must not be placed again.
-        let not_gone_on = |error: PlaceError| {
-            let placed = format!("order {} is placed, and can't be gone on with now", order.id);
+        let not_bought_now = |error: PlaceError| {
+            let placed = format!(
+                "order {} is placed, but its licenses can't be bought now",
+                order.id
+            );
             let next = Advice::ResumeOrder { order: order.id };
             Failure::from(error).unsettled().after(&placed).advise(&next)
         };
-        host.run_order(order.id, listener()).await.map_err(not_gone_on)?;
+        host.run_order(order.id, listener())
+            .await
+            .map_err(not_bought_now)?;
         return settled(host, order.id, json).await;
     }
     show_order(host, order.id, json).await?;
     output::note(format!(
-        "`bss-host run` buys the licenses in the background; `bss-host order resume {}` does it now",
+        "`bss-host run` buys the licenses in the background; `bss-host order resume {}` buys them now",
         order.id
     ));
     Ok(ExitStatus::Done)
 }
 
-/// Offers and their quantities: none at all means one of each; else there is one for each offer.
+/// Products and their quantities: none at all means one of each; else there is one for each product.
 fn order_lines(offers: &[String], quantities: &[u32]) -> Result<Vec<NewLine>, Failure> {
     let line = |(offer, quantity): (&String, u32)| NewLine {
         product_code: offer.clone(),
@@ -139,7 +145,11 @@ fn order_lines(offers: &[String], quantities: &[u32]) -> Result<Vec<NewLine>, Fa
         return Ok(offers.iter().map(|offer| line((offer, 1))).collect());
     }
     if offers.len() != quantities.len() {
-        let message = format!("{} offers but {} quantities", offers.len(), quantities.len());
+        let message = format!(
+            "{} products but {} quantities were given",
+            offers.len(),
+            quantities.len()
+        );
         return Err(Failure::usage(message).hint("give one --quantity after each --offer, or none at all"));
     }
     Ok(offers.iter().zip(quantities.iter().copied()).map(line).collect())
@@ -158,10 +168,10 @@ async fn settled(host: &Host, order: Uuid, json: bool) -> Outcome {
         Settlement::Refused => Err(Failure::new(
             ErrorKind::Refused,
             "not-bought",
-            "not every license was bought",
+            format!("not every license of order {order} was bought"),
         )
         .hint(
-            "when what was wrong is corrected, `bss-host asset retry` tries a license again; it looks up before it buys",
+            "correct the cause, then try to buy a license again with `bss-host asset retry`, which looks it up first",
         )),
         Settlement::Open => Err(Failure::new(
             ErrorKind::Unavailable,
@@ -170,7 +180,7 @@ async fn settled(host: &Host, order: Uuid, json: bool) -> Outcome {
         )
         .hint(
             format!(
-                "`bss-host run`, or `bss-host order resume {order}`, looks it up, and buys only what was not bought"
+                "`bss-host run`, or `bss-host order resume {order}`, looks the purchases up and buys only what was not bought"
             ),
         )),
     }

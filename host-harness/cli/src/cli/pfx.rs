@@ -63,13 +63,15 @@ fn with_openssl(issued: &IssuedCertificate, code: &str, file: &Path) -> anyhow::
         ] {
             stdin
                 .write_all(pem)
-                .context("openssl did not take the certificate")?;
+                .context("the certificate can't be written to openssl")?;
         }
     }
-    let output = openssl.wait_with_output().context("openssl did not end")?;
+    let output = openssl
+        .wait_with_output()
+        .context("openssl's output can't be read")?;
     if !output.status.success() {
         bail!(
-            "openssl made no PFX file: {}",
+            "openssl failed to make the PFX file: {}",
             String::from_utf8_lossy(&output.stderr).trim()
         );
     }

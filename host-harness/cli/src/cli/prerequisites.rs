@@ -19,26 +19,27 @@ use super::{output, show};
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit codes: 0 all three passed, 1 one failed, 3 none failed but one is not known, 2 usage."
+    after_help = "Exit codes: 0 all three prerequisites passed, 1 at least one failed, 2 the command line was not \
+                  understood, 3 none failed but at least one could not be checked."
 )]
 pub(super) struct PrerequisitesArguments {
     /// The PFX file
     #[arg(long, value_name = "FILE")]
     pub(super) pfx: PathBuf,
-    /// A file whose first line is the PFX's code; `-` is the standard input. Without it, the code is
+    /// A file whose first line is the PFX's code; `-` is the standard input. Without this option, the code is
     /// taken from the environment variable BSS_PFX_CODE, and is empty if that is not set
     #[arg(long, value_name = "FILE")]
     pub(super) code_file: Option<PathBuf>,
     /// The fully qualified hostname, as in `esd.mydomain.com`
     #[arg(long, value_name = "NAME", value_parser = parsed::<Hostname>)]
     pub(super) hostname: Hostname,
-    /// Where the platform runs for the customer
+    /// The region in which the platform runs for the customer
     #[arg(long, value_name = "REGION", value_parser = PossibleValuesParser::new(Region::ALL.map(Region::name)).try_map(|name| name.parse::<Region>()))]
     pub(super) region: Region,
-    /// Ask this resolver, on port 53 unless it says another, instead of the system's
+    /// Ask this DNS resolver, on port 53 unless another port is given, instead of the system's
     #[arg(long, value_name = "ADDRESS[:PORT]", value_parser = resolver)]
     pub(super) resolver: Option<SocketAddr>,
-    /// How long to ask the DNS, all in all
+    /// The time limit for all DNS queries together
     #[arg(long, value_name = "SECONDS", default_value_t = DNS_TIMEOUT.as_secs(), value_parser = RangedU64ValueParser::<u64>::new().range(1..=300))]
     pub(super) timeout: u64,
 }
@@ -93,12 +94,15 @@ fn status(found: &Prerequisites) -> Outcome {
         Verdict::Failed => Err(Failure::new(
             ErrorKind::Refused,
             "prerequisites-failed",
-            format!("not as the platform asks for it: {}", of(Verdict::Failed)),
+            format!("prerequisites that failed: {}", of(Verdict::Failed)),
         )),
         Verdict::Unknown => Err(Failure::new(
             ErrorKind::Unavailable,
             "prerequisites-unknown",
-            format!("not known yet: {}", of(Verdict::Unknown)),
+            format!(
+                "prerequisites that could not be checked: {}",
+                of(Verdict::Unknown)
+            ),
         )),
     }
 }
@@ -110,7 +114,7 @@ fn resolver(text: &str) -> Result<SocketAddr, String> {
     text.parse::<SocketAddr>()
         .or_else(|_| text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, DNS_PORT)))
         .map_err(|_| {
-            "an IP address is needed, such as 192.0.2.53, 192.0.2.53:5353 or [2001:db8::53]:5353".to_owned()
+            "expected an IP address, such as 192.0.2.53, 192.0.2.53:5353 or [2001:db8::53]:5353".to_owned()
         })
 }
 

@@ -17,7 +17,7 @@ use super::{output, show};
 pub(super) enum ProductCommand {
     /// Let products be sold
     Activate(Chosen),
-    /// Stop selling products; licenses that were sold stay what they are
+    /// Stop selling products; licenses that were sold are not affected
     Deactivate(Chosen),
     /// Show products in the storefront
     Publish(Chosen),
@@ -25,12 +25,12 @@ pub(super) enum ProductCommand {
     Unpublish(Chosen),
     /// Set the price of products in one currency
     Price {
-        /// The instance
+        /// The instance's name
         instance: String,
         /// The products' codes
         #[arg(required = true, value_name = "CODE")]
         codes: Vec<String>,
-        /// ISO 4217, as in EUR
+        /// The currency, ISO 4217, as in EUR
         #[arg(long, value_name = "CODE")]
         currency: String,
         /// The price in the currency's smallest unit, as in 14900 for 149.00 EUR
@@ -41,7 +41,7 @@ pub(super) enum ProductCommand {
 
 #[derive(Debug, Args)]
 pub(super) struct Chosen {
-    /// The instance
+    /// The instance's name
     instance: String,
     #[command(flatten)]
     which: Which,
@@ -50,7 +50,7 @@ pub(super) struct Chosen {
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 struct Which {
-    /// The products' codes; if one of them does not fit, nothing is changed
+    /// The products' codes; if one of them is refused, nothing is changed
     #[arg(value_name = "CODE")]
     codes: Vec<String>,
     /// All products of the instance
@@ -59,7 +59,7 @@ struct Which {
     /// The products that were new in a run of `services fetch`
     #[arg(long, value_name = "RUN")]
     new_in: Option<Uuid>,
-    /// The products whose name holds this text, in whatever case
+    /// The products whose name contains this text, in upper or lower case
     #[arg(long, value_name = "TEXT")]
     name_contains: Option<String>,
 }
@@ -115,10 +115,10 @@ pub(super) async fn run(host: &Host, command: ProductCommand, json: bool) -> Out
 fn decided_line(decision: Decision, decided: Decided) -> String {
     let mut line = format!("{} {decision}", count(decided.changed));
     if decided.already > 0 {
-        line = format!("{line}, {} before", decided.already);
+        line = format!("{line}, {} already {decision}", decided.already);
     }
     if decided.discontinued > 0 {
-        line = format!("{line}, {} left out since discontinued", decided.discontinued);
+        line = format!("{line}, {} left out because discontinued", decided.discontinued);
     }
     line
 }
@@ -140,7 +140,7 @@ async fn set_prices(host: &Host, instance: &str, codes: &[String], price: &Price
         let price = price.into();
         show::json(&view::PricedProducts { changed, price })?;
     } else {
-        output::line(format!("{} at {price}", count(changed)));
+        output::line(format!("{} priced at {price}", count(changed)));
     }
     Ok(ExitStatus::Done)
 }

@@ -15,18 +15,20 @@ use super::{output, show};
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit codes: 0 everything was asked for as recorded, 1 it was not, or the file is no recording."
+    after_help = "Exit codes: 0 all calls are as recorded, 1 a call differs or the file is not a recording, \
+                  2 the command line was not understood, 3 the plugin can't be loaded."
 )]
 pub(super) struct ReplayArguments {
-    /// What `--record` has written
+    /// The recording, a file that `--record` has written
     file: PathBuf,
 }
 
 /// Creates a recorder that writes into a file.
 pub(super) fn recorder(file: &Path) -> Result<Recorder, Failure> {
     Recorder::create(file).map_err(|error| {
-        let message = format!("recording `{}` can't be made: {error}", file.display());
-        Failure::new(ErrorKind::Invalid, "file-unwritable", message).hint("name a file that is not there yet")
+        let message = format!("recording `{}` can't be created: {error}", file.display());
+        Failure::new(ErrorKind::Invalid, "file-unwritable", message)
+            .hint("name a file that does not exist yet")
     })
 }
 
@@ -47,7 +49,7 @@ pub(super) async fn run(asked: &ReplayArguments, data_dir: &Path, plugin: &Path,
     if others == 0 {
         return Ok(ExitStatus::Done);
     }
-    let message = format!("{others} of {} calls did not do as recorded", calls.len());
+    let message = format!("{others} of {} calls differ from the recording", calls.len());
     Err(Failure::new(ErrorKind::Refused, "not-as-recorded", message))
 }
 

@@ -18,47 +18,47 @@ use super::{instances, output, pages, show};
 pub(super) enum ReturnCommand {
     /// Return a license to the vendor; once the vendor shows it returned, the asset is cancelled and credited
     Cancel(CancelAsset),
-    /// Take a cancellation request back
+    /// Withdraw a cancellation request
     Withdraw(Decision),
-    /// Say yes to a cancellation request: the license is returned
+    /// Confirm a cancellation request: the license is returned
     Confirm(Decision),
-    /// Say no to a cancellation request: nothing happens to the license
+    /// Decline a cancellation request: the license is not returned
     Decline(Decision),
-    /// Show cancellations, and of a single license's every attempt at its return
+    /// Show cancellations; for a single asset, every attempt at the return too
     Cancellations {
-        /// Only those of an asset
+        /// The id of the asset; without it, the cancellations of all assets
         asset: Option<Uuid>,
-        /// Only those that wait for a decision or for the vendor
+        /// Only cancellations that wait for a decision or for the vendor
         #[arg(long)]
         open: bool,
     },
-    /// Ask the vendor what became of licenses
+    /// Ask the vendor for the present status of licenses
     Refresh(Refresh),
 }
 
 #[derive(Debug, Args)]
 pub(super) struct CancelAsset {
-    /// The asset
+    /// The asset's id
     asset: Uuid,
-    /// Why; the vendor is told
+    /// The reason, which the vendor gets too
     #[arg(long, value_name = "TEXT", default_value = "")]
     comment: String,
-    /// The customer who asks for it
+    /// The customer who requests the cancellation
     #[arg(long, value_name = "NAME", conflicts_with = "by_reseller")]
     by_customer: Option<String>,
-    /// The reseller who asks for it
+    /// The reseller who requests the cancellation
     #[arg(long, value_name = "NAME")]
     by_reseller: Option<String>,
-    /// Only ask for it: `asset confirm` or `asset decline` decides
+    /// Only request the cancellation: `asset confirm` or `asset decline` decides
     #[arg(long)]
     request: bool,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct Decision {
-    /// The asset
+    /// The asset's id
     asset: Uuid,
-    /// Why
+    /// The reason
     #[arg(long, value_name = "TEXT", default_value = "")]
     comment: String,
 }
@@ -66,12 +66,12 @@ pub(super) struct Decision {
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 pub(super) struct Refresh {
-    /// The asset
+    /// The asset's id
     asset: Option<Uuid>,
-    /// All that have a license and are not cancelled
+    /// All assets that have a license and are not cancelled
     #[arg(long)]
     all: bool,
-    /// All of an instance that have a license and are not cancelled
+    /// All assets of this instance that have a license and are not cancelled
     #[arg(long, value_name = "NAME")]
     instance: Option<String>,
 }
@@ -168,10 +168,10 @@ async fn ended(host: &Host, cancellation: &Cancellation, json: bool) -> Outcome 
     );
     match cancellation.state {
         CancellationState::Requested => told(format!(
-            "the cancellation of asset {asset} is requested\nnext: bss-host asset confirm {asset}, or asset decline"
+            "the cancellation of asset {asset} is requested\nnext: bss-host asset confirm {asset}, or bss-host asset decline {asset}"
         )),
         CancellationState::Withdrawn | CancellationState::Declined => told(format!(
-            "the cancellation of asset {asset} is {}; its license is what it was",
+            "the cancellation of asset {asset} is {}; its license is not affected",
             cancellation.state
         )),
         CancellationState::Done => told(format!(
@@ -194,7 +194,7 @@ async fn ended(host: &Host, cancellation: &Cancellation, json: bool) -> Outcome 
         )
         .reasons(problem.as_slice())
         .hint(format!(
-            "`bss-host run` goes on with it; `bss-host asset cancellations {asset}` shows what came of it"
+            "`bss-host run` continues the return; `bss-host asset cancellations {asset}` shows its outcome"
         ))),
     }
 }
@@ -273,13 +273,13 @@ fn with_attempts(views: Vec<view::Cancellation>, attempts: &[Vec<ReturnAttempt>]
 fn attempt_line(attempt: &ReturnAttempt) -> String {
     let result = attempt
         .result
-        .map_or_else(|| "has not ended".to_owned(), |result| result.to_string());
+        .map_or_else(|| "no outcome on record".to_owned(), |result| result.to_string());
     let problem = attempt
         .problem
         .as_ref()
         .map(|problem| problem_line(&problem.into()));
     format!(
-        "return {}, {}: {result}{}",
+        "attempt {} at the return, {}: {result}{}",
         attempt.number,
         show::time(attempt.begun_at_ms),
         problem.map_or_else(String::new, |problem| format!(": {problem}"))
@@ -326,7 +326,10 @@ async fn refresh_many(host: &Host, instance: Option<String>, json: bool) -> Outc
     }
     if failures.is_empty() {
         if !json {
-            output::line(format!("{total} refreshed"));
+            output::line(match total {
+                1 => "1 license refreshed".to_owned(),
+                _ => format!("{total} licenses refreshed"),
+            });
         }
         return Ok(ExitStatus::Done);
     }
@@ -343,7 +346,10 @@ fn refreshed_line(refreshed: &Refreshed) -> String {
     let status = asset
         .license_token_status
         .map_or_else(String::new, |status| status.to_string());
-    format!("asset {}: {status}, return {}", asset.id, asset.return_status)
+    format!(
+        "asset {}: license token status {status}, return status {}",
+        asset.id, asset.return_status
+    )
 }
 
 fn warn_of(refreshed: &Refreshed) {
@@ -352,7 +358,7 @@ fn warn_of(refreshed: &Refreshed) {
         let hint = words(&Advice::CancelAsset { asset });
         output::note(format!(
             "warning: {}\nhint: {hint}",
-            show::returned_elsewhere(asset)
+            show::returned_but_active(asset)
         ));
     }
 }

@@ -25,29 +25,29 @@ use super::{output, pages, show};
 pub(super) enum ServicesCommand {
     /// Read the vendor's catalog and bring the products up to date
     Fetch {
-        /// The instance
+        /// The instance's name
         instance: String,
-        /// Leave it to `bss-host run`, and print the run's id
+        /// Leave the run to `bss-host run`, and print the run's id
         #[arg(long)]
         detach: bool,
     },
     /// Show the runs of an instance, the latest first
     Runs {
-        /// The instance
+        /// The instance's name
         instance: String,
     },
     /// Show what a run did, line by line
     Log {
-        /// The run
+        /// The run's id
         run: Uuid,
     },
-    /// Show the products
+    /// Show the products of an instance
     Products(ProductsArguments),
     /// Write the services definition as the platform's own contract (ProductTypeCollection)
     Export {
-        /// The instance
+        /// The instance's name
         instance: String,
-        /// Where to write it. Without it: the standard output
+        /// The file to write; without this option, the standard output
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
@@ -55,9 +55,9 @@ pub(super) enum ServicesCommand {
 
 #[derive(Debug, Args)]
 pub(super) struct ProductsArguments {
-    /// The instance
+    /// The instance's name
     instance: String,
-    /// Only those that a run changed
+    /// Only products that this run changed
     #[arg(long, value_name = "RUN")]
     run: Option<Uuid>,
     #[command(flatten)]
@@ -67,16 +67,16 @@ pub(super) struct ProductsArguments {
 #[derive(Debug, Args)]
 #[group(multiple = false, requires = "run")]
 struct List {
-    /// Only those that were new in the run
+    /// Only products that were new in the run
     #[arg(long)]
     new: bool,
-    /// Only those that the run changed, with what changed
+    /// Only products that the run changed, with the fields that changed
     #[arg(long)]
     changed: bool,
-    /// Only those that the vendor had stopped selling
+    /// Only products that the vendor had stopped selling
     #[arg(long)]
     discontinued: bool,
-    /// Only those that the vendor sold again
+    /// Only products that the vendor sold again
     #[arg(long)]
     revived: bool,
 }
@@ -144,18 +144,18 @@ async fn execute(
 
 /// The failure when the program was asked to end while a run was under way.
 pub(super) fn interrupted(run: Uuid) -> Failure {
-    let message = format!("run {run} was interrupted; nothing of it was applied");
+    let message = format!("run {run} was interrupted, so none of its changes were applied");
     Failure::new(ErrorKind::Unavailable, "interrupted", message)
 }
 
 fn warn_of_errors(run: &CompletedRun) {
     if run.state == RunState::CompletedWithErrors {
         output::note(format!(
-            "warning: {} left out; `bss-host services log {}` says why",
+            "warning: {} left out; `bss-host services log {}` shows why",
             if run.skipped == 1 {
-                "1 item was".to_owned()
+                "1 item of the catalog was".to_owned()
             } else {
-                format!("{} items were", run.skipped)
+                format!("{} items of the catalog were", run.skipped)
             },
             run.run
         ));
@@ -164,7 +164,7 @@ fn warn_of_errors(run: &CompletedRun) {
 
 pub(super) fn run_line(run: &CompletedRun) -> String {
     if run.unchanged {
-        return "nothing has changed since the last time".to_owned();
+        return "the catalog has not changed since the last run".to_owned();
     }
     let some = |count: usize, what: &str| match count {
         0 => String::new(),
@@ -186,7 +186,7 @@ async fn detach(host: &Host, instance: &str, json: bool) -> Outcome {
         show::json(&run_view(host, run, instance).await?)?;
     } else {
         output::line(run.to_string());
-        output::note("`bss-host run` takes it");
+        output::note("`bss-host run` executes the run");
     }
     Ok(ExitStatus::Done)
 }
@@ -206,7 +206,7 @@ async fn runs(host: &Host, instance: &str, json: bool) -> Outcome {
     let mut table = show::table(&[
         "Run",
         "State",
-        "Asked",
+        "Requested",
         "Ended",
         "New",
         "Changed",
@@ -237,7 +237,7 @@ fn remark(run: &RecordedRun) -> String {
     }
     match (&run.progress, run.state) {
         (Some(progress), RunState::InProgress) => format!("{} {} read", progress.done, progress.unit),
-        _ if run.unchanged => "nothing had changed".to_owned(),
+        _ if run.unchanged => "the catalog had not changed".to_owned(),
         _ => String::new(),
     }
 }
@@ -280,7 +280,7 @@ async fn log(host: &Host, run: Uuid, json: bool) -> Outcome {
         show::json(&lines)?;
         return Ok(ExitStatus::Done);
     }
-    let mut table = show::table(&["Time", "Level", "Offer", "Action", "Message"]);
+    let mut table = show::table(&["Time", "Level", "Product", "Action", "Message"]);
     for line in lines {
         let time = show::time(line.at_ms);
         table.add_row([time, line.level, line.product_code, line.action, line.message]);
@@ -329,7 +329,7 @@ async fn run_differences(
     list: &List,
 ) -> Result<Vec<ProductDifference>, Failure> {
     if named_run(host, run).await?.instance_id != instance.id {
-        let message = format!("run `{run}` is not one of instance `{}`", instance.name);
+        let message = format!("run `{run}` does not belong to instance `{}`", instance.name);
         let all = Advice::ListRuns {
             instance: instance.name.clone(),
         };
@@ -349,7 +349,10 @@ async fn export(host: &Host, instance: &str, out: Option<&Path>) -> Outcome {
         Some(path) => {
             let written = write_whole(path, format!("{text}\n").as_bytes());
             written.map_err(|error| unwritable(path, &error))?;
-            output::note(format!("written to {}", path.display()));
+            output::note(format!(
+                "the services definition was written to `{}`",
+                path.display()
+            ));
         }
     }
     Ok(ExitStatus::Done)

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
 
-use bss_model::{Advice, Asset, LicenseSecrets, Secret, is_returned_elsewhere};
+use bss_model::{Advice, Asset, LicenseSecrets, Secret, is_returned_but_active};
 use comfy_table::{Table, presets};
 use host_harness::view::{Field, Form, Keys};
 use serde::Serialize;
@@ -50,7 +50,7 @@ pub(super) fn form_table(form: &Form) -> Table {
             ("", false) => "(after the fields above are saved)".to_owned(),
             ("", true) => {
                 if field.mandatory {
-                    "(needed)".to_owned()
+                    "(required)".to_owned()
                 } else {
                     String::new()
                 }
@@ -99,11 +99,11 @@ fn activation_link<'a>(asset: &'a Asset, secrets: Option<&'a LicenseSecrets>) ->
 pub(super) fn asset_table(assets: &[Asset], secrets: &BTreeMap<Uuid, LicenseSecrets>, ids: Ids) -> Table {
     let mut table = table(&[
         "License",
-        "Offer",
+        "Product",
         "Product key",
         "Activation link",
         "Sync",
-        "Token",
+        "License token",
         "Return",
     ]);
     for asset in assets {
@@ -137,18 +137,18 @@ pub(super) fn text(shown: Option<&Secret>) -> String {
 }
 
 /// The sentence about an asset whose license the vendor has taken back unasked.
-pub(super) fn returned_elsewhere(asset: Uuid) -> String {
+pub(super) fn returned_but_active(asset: Uuid) -> String {
     format!(
-        "the vendor has taken the license of asset {asset} back, but it was not cancelled here and is not credited"
+        "the vendor has taken back the license of asset {asset}, but the asset is neither cancelled nor credited"
     )
 }
 
 /// Reasons why assets have no license or have lost it, with hints.
 pub(super) fn asset_reasons(assets: &[Asset]) -> Vec<String> {
     let lines = assets.iter().filter_map(|asset| {
-        if is_returned_elsewhere(asset) {
+        if is_returned_but_active(asset) {
             let hint = words(&Advice::CancelAsset { asset: asset.id });
-            return Some(format!("{}\n  hint: {hint}", returned_elsewhere(asset.id)));
+            return Some(format!("{}\n  hint: {hint}", returned_but_active(asset.id)));
         }
         let problem = &asset.reason.as_ref()?.problem;
         let advice = if problem.advice.is_empty() {
@@ -157,7 +157,7 @@ pub(super) fn asset_reasons(assets: &[Asset]) -> Vec<String> {
             format!("\n  hint: {}", problem.advice)
         };
         Some(format!(
-            "{} is {}: {} ({}){advice}",
+            "asset {} is {}: {} ({}){advice}",
             short(asset.id),
             asset.sync_status,
             problem.message,

@@ -19,25 +19,26 @@ use super::{output, pfx, show};
 
 #[derive(Debug, Args)]
 pub(super) struct SimulatorArguments {
-    /// Where it keeps its certificate authority and its ledger; the same directory is the same Microsoft
+    /// The directory of the simulator's certificate authority and ledger; with an existing directory, the same simulator
+    /// continues
     #[arg(long, default_value = "simulator-data", value_name = "DIR")]
     pub(super) directory: PathBuf,
-    /// Where its license service listens
+    /// The address on which the simulator's license service listens
     #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
     pub(super) service_address: SocketAddr,
-    /// Where its Entra endpoint listens
+    /// The address on which the simulator's Entra endpoint listens
     #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
     pub(super) login_address: SocketAddr,
-    /// Answer a purchase after so many milliseconds; it is carried out half-way through, whether its caller still waits
-    /// or has gone
+    /// Answer a purchase after this many milliseconds; the purchase is carried out after half of them, even if the
+    /// caller has disconnected
     #[arg(long, default_value_t = 0, value_name = "MS")]
     pub(super) answer_after_ms: u64,
-    /// Be a Microsoft that does not treat the client transaction id as idempotent: the same purchase sent twice issues
-    /// two licenses, and a look-up answers with the first
+    /// Do not treat the client transaction id as idempotent: the same purchase sent twice issues two licenses, and a
+    /// look-up answers with the first
     #[arg(long)]
     pub(super) forgets_purchases: bool,
-    /// Take plain HTTP on two more ports of the loopback interface, and lend a client certificate to WHOEVER COMES
-    /// WITHOUT ONE; its private key is left in DIR/identity, not encrypted. For software that can't present a
+    /// Take plain HTTP on two more ports of the loopback interface, and lend a client certificate to EVERY CALLER
+    /// WITHOUT A CERTIFICATE; its private key is left in DIR/identity, not encrypted. For software that can't present a
     /// certificate, such as the wasmtime CLI
     #[arg(long)]
     pub(super) plain_http_without_certificates: bool,
@@ -138,5 +139,5 @@ fn write_identity(lent: &IssuedCertificate, folder: &Path) -> std::io::Result<()
 pub(super) async fn start_simulator(options: SimulatorOptions) -> anyhow::Result<Simulator> {
     Simulator::start(options)
         .await
-        .context("the simulator does not start")
+        .context("the simulator can't be started")
 }

@@ -30,8 +30,9 @@ const PLACED: [&str; 9] = [
 
 #[derive(Debug, Args)]
 pub(super) struct TraceArguments {
-    /// The call: its id, as `-v` logs it, or the first six characters of it; the correlation id of a failure or an exchange, as in
-    /// `asset history`; or an asset, for all calls that were made for it. None: show the last calls
+    /// The call: its id, as `-v` logs it, or the first six characters of the id; the correlation id of a failure or an exchange, as in
+    /// `asset history`; or an asset's id, for all calls that were made for the asset. Without this argument, the last
+    /// calls are listed
     call: Option<String>,
 }
 
@@ -43,8 +44,8 @@ pub(super) async fn run(host: &Host, data_dir: &Path, asked: &TraceArguments, js
     };
     let calls = traces.find(name).map_err(machine_failure)?;
     if calls.is_empty() {
-        let message = format!("no call is known by `{name}`");
-        let hint = "`bss-host trace` shows the last calls; those of more than a month ago are deleted";
+        let message = format!("no call on record has the id, correlation id or asset `{name}`");
+        let hint = "`bss-host trace` shows the last calls; calls older than a month are deleted";
         return Err(Failure::new(ErrorKind::NotFound, "no-call", message).hint(hint));
     }
     let views = host.call_trace_views(&calls).await?;
@@ -154,13 +155,13 @@ fn others(span: &TraceSpan) -> String {
 
 fn outcome(call: &TraceSpan) -> String {
     match call.text("outcome") {
-        "" => "not known to have ended".to_owned(),
+        "" => "no outcome on record".to_owned(),
         outcome => outcome.to_owned(),
     }
 }
 
 fn took(span: &TraceSpan) -> String {
-    span.took_us.map_or_else(|| "no end".to_owned(), millis)
+    span.took_us.map_or_else(|| "not ended".to_owned(), millis)
 }
 
 /// Microseconds as milliseconds, for people.

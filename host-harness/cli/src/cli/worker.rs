@@ -21,7 +21,7 @@ pub(super) struct WorkerArguments {
     /// How many licenses are bought at once
     #[arg(long, value_name = "N", default_value_t = LINES_AT_ONCE, value_parser = at_once)]
     at_once: usize,
-    /// End when nothing can be done any more; the exit code then says whether anything is left
+    /// End when nothing more can be done now; the exit code is 3 if a run failed or something is left to do
     #[arg(long)]
     once: bool,
 }
@@ -100,8 +100,11 @@ fn expect_no_failed_run(ran: &Ran) -> Result<(), Failure> {
     if ran.failed == 0 {
         return Ok(());
     }
-    let message = format!("{} of {} runs failed", ran.failed, ran.taken);
-    let hint = "`bss-host services runs INSTANCE` and `services log RUN` say why";
+    let message = format!(
+        "{} of {} runs of Get Services Definition failed",
+        ran.failed, ran.taken
+    );
+    let hint = "`bss-host services runs INSTANCE` and `bss-host services log RUN` show why";
     Err(Failure::new(ErrorKind::Unavailable, "runs-failed", message).hint(hint))
 }
 
@@ -114,18 +117,18 @@ fn expect_nothing_left(unfinished: Unfinished) -> Result<(), Failure> {
     } = unfinished;
     let (message, hint) = if licenses > 0 {
         (
-            format!("not every license is settled: {licenses} are still to be bought or looked up"),
-            "`bss-host asset list --sync-status unsynchronised` shows them; the next run goes on",
+            format!("not every license is settled; still to be bought or looked up: {licenses}"),
+            "`bss-host asset list --sync-status unsynchronised` shows them; `bss-host run` continues",
         )
     } else if returns > 0 {
         (
-            format!("not every return is settled: the vendor has not said what became of {returns}"),
-            "`bss-host asset cancellations --open` shows them; the next run goes on",
+            format!("not every return is settled; returns without a known outcome: {returns}"),
+            "`bss-host asset cancellations --open` shows them; `bss-host run` continues",
         )
     } else if mails > 0 {
         (
-            format!("not every e-mail is sent: {mails} wait to be tried again"),
-            "`bss-host mail list --pending` says why; the next run goes on",
+            format!("not every e-mail is sent; e-mails that wait for another try: {mails}"),
+            "`bss-host mail list --pending` shows why; `bss-host run` continues",
         )
     } else {
         return Ok(());
@@ -137,6 +140,6 @@ fn expect_nothing_left(unfinished: Unfinished) -> Result<(), Failure> {
 fn at_once(text: &str) -> Result<usize, String> {
     match text.parse::<u32>() {
         Ok(number) if (1..=CALLS_AT_ONCE).contains(&number) => Ok(number as usize),
-        _ => Err(format!("a number from 1 to {CALLS_AT_ONCE} is needed")),
+        _ => Err(format!("expected a number from 1 to {CALLS_AT_ONCE}")),
     }
 }

@@ -211,7 +211,7 @@ fn a_look_up_finds_the_license_or_settles_nothing() {
 }
 
 #[test]
-fn a_vendor_is_left_alone_as_long_as_it_asks_for_but_not_for_ever() {
+fn a_vendor_is_left_alone_as_long_as_it_asks_for_but_not_forever() {
     let usual = Duration::from_secs(2);
     let asked = |seconds| pause(usual, VendorSignal::LeaveAlone(Duration::from_secs(seconds)));
     assert_eq!(pause(usual, VendorSignal::Silent), usual);

@@ -353,7 +353,7 @@ async fn every_list_is_read_from_an_index_in_its_order_whatever_it_is_filtered_b
             customer: is(2).then(String::new),
             sync_status: is(3).then_some(SyncStatus::Failed),
             open_since_ms: is(4).then_some(1),
-            returned_elsewhere: is(5),
+            returned_but_active: is(5),
         };
         let is_filtered = (0..6).any(&is);
         let query = || assets::assets_query(&filter);
@@ -523,14 +523,14 @@ async fn a_filter_shows_what_it_names_and_nothing_else() {
         ),
         (
             AssetFilter {
-                returned_elsewhere: true,
+                returned_but_active: true,
                 ..assets()
             },
             &even,
         ),
         (
             AssetFilter {
-                returned_elsewhere: true,
+                returned_but_active: true,
                 instance: second,
                 ..assets()
             },

@@ -49,20 +49,19 @@ const FLUSH: Duration = Duration::from_secs(3);
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CollectorError {
-    /// The collector's address is none.
-    #[error("`{0}` is no address of a collector")]
+    /// The collector's address is invalid.
+    #[error("`{0}` is not the address of a trace collector")]
     Endpoint(String),
     /// TLS can't be set up.
-    #[error("traces can't be exported over TLS")]
+    #[error("TLS for the connection to the trace collector can't be set up")]
     Tls(#[from] rustls::Error),
 }
 
 impl Diagnose for CollectorError {
     fn diagnosis(&self) -> Diagnosis {
         match self {
-            Self::Endpoint(_) => {
-                Diagnosis::new(ErrorKind::Invalid, "invalid-collector").say("one is `http://localhost:4318`")
-            }
+            Self::Endpoint(_) => Diagnosis::new(ErrorKind::Invalid, "invalid-collector")
+                .say("use an address such as `http://localhost:4318`"),
             Self::Tls(_) => Diagnosis::new(ErrorKind::Unavailable, "collector-tls"),
         }
     }
@@ -88,7 +87,7 @@ impl Collector {
     /// The collector at an address such as `http://localhost:4318`.
     ///
     /// # Errors
-    /// When the address is none, or TLS can't be set up.
+    /// When the address is invalid, or TLS can't be set up.
     pub fn new(endpoint: &str) -> Result<Self, CollectorError> {
         let no_endpoint = || CollectorError::Endpoint(endpoint.to_owned());
         let target = format!("{}{PATH}", endpoint.trim_end_matches('/'));
@@ -197,7 +196,7 @@ impl Sender {
         match sent {
             Ok(()) => self.has_failed = false,
             Err(error) if !std::mem::replace(&mut self.has_failed, true) => {
-                tracing::warn!(%error, collector = %self.uri, "traces don't reach the collector; calls go on");
+                tracing::warn!(%error, collector = %self.uri, "traces can't be sent to the collector; calls are not affected");
             }
             Err(_) => {}
         }
@@ -253,7 +252,7 @@ impl Sender {
         driven.abort();
         match answer?.status() {
             status if status.is_success() => Ok(()),
-            status => Err(format!("it answers {status}").into()),
+            status => Err(format!("the collector answered {status}").into()),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The files in which traces are kept: bounded in number, size and age, and written beside the calls.
 //!
-//! They are no part of the record: what can't be written is given up, and no call fails or waits because of it.
+//! Traces are not part of the record: lines that can't be written are given up, and no call fails or waits because of
+//! them.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -122,7 +123,7 @@ impl Writer {
             Err(error) => {
                 self.current = None;
                 if !std::mem::replace(&mut self.has_failed, true) {
-                    tracing::warn!(%error, directory = %self.directory.display(), "traces can't be kept; calls go on");
+                    tracing::warn!(%error, directory = %self.directory.display(), "traces can't be written to files; calls are not affected");
                 }
             }
         }
@@ -160,7 +161,7 @@ impl Writer {
     }
 }
 
-/// For how long a file has been there, as far as the file system knows.
+/// The age of a file, as far as the file system knows it.
 fn age(file: &fs::Metadata, now: SystemTime) -> Duration {
     let since = file.created().or_else(|_| file.modified()).unwrap_or(now);
     now.duration_since(since).unwrap_or_default()

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{FORMAT, Line, RecordedExchange, RecordedOutcome};
 
-/// Why a file is no recording.
+/// Why a file is not a recording.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecordingError {
@@ -24,7 +24,7 @@ pub enum RecordingError {
         source: io::Error,
     },
     /// A line is not what it should be.
-    #[error("line {line} of `{path}` is not one of a recording")]
+    #[error("line {line} of recording `{path}` is invalid")]
     Line {
         /// The file.
         path: String,

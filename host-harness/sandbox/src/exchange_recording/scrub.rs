@@ -8,9 +8,9 @@
 //! - *Arguments*: the instance's settings stay, which are no secrets, and so do names of products, purchases and
 //!   licenses. Names and ids of customers and resellers, and reasons for returns, go.
 //!
-//! What is removed from an answer or from arguments is replaced by something of the same shape, the same each time: a
+//! Each removed value of an answer or of arguments is replaced by a value of the same shape, the same each time: a
 //! product key by a product key that does not exist, an address by an address that leads nowhere. So a plugin that is
-//! given the recording sends what was recorded.
+//! given the recording sends the recorded requests.
 
 use std::collections::{BTreeMap, HashMap};
 

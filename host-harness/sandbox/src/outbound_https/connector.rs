@@ -37,28 +37,30 @@ pub(super) struct Connector {
     allowed_networks: Vec<IpNet>,
 }
 
-/// Why there is no connection. Nothing of the request has been written.
+/// Why a connection could not be opened. Nothing of the request has been written.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ConnectFailure {
-    #[error("too many connections are open, or requests under way")]
+    #[error("too many connections are open, or too many requests are in progress")]
     LimitReached,
-    #[error("the target names no server")]
+    #[error("the URL of the request has no valid host name")]
     NoServer,
     #[error(transparent)]
     Resolve(#[from] NotResolved),
-    #[error("the name leads to `{0}`, which is not a public address and not in a network that is allowed")]
+    #[error("the host name resolves to `{0}`, which is neither a public address nor in an allowed network")]
     AddressProhibited(IpAddr),
-    #[error("no connection in time")]
+    #[error("a connection to the server could not be opened in time")]
     ConnectTimeout,
-    #[error("no connection")]
+    #[error("a connection to the server could not be opened")]
     Connect(#[source] io::Error),
-    #[error("no TLS handshake in time")]
+    #[error("the TLS handshake with the server did not finish in time")]
     HandshakeTimeout,
-    #[error("no TLS handshake")]
+    #[error("the TLS handshake with the server failed")]
     Handshake(#[source] io::Error),
-    #[error("the connection was closed before a request could be sent on it")]
+    #[error("the connection to the server was closed before a request could be sent")]
     ClosedAtOnce,
-    #[error("the server refused the certificate before a request could be sent: {0:?}")]
+    #[error(
+        "the server refused the instance's certificate with the TLS alert {0:?} before a request could be sent"
+    )]
     CertificateRefused(AlertDescription),
 }
 

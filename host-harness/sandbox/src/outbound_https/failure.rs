@@ -1,8 +1,8 @@
 //! Every way in which an exchange fails, mapped once to what the guest is told.
 //!
-//! What matters to the guest is whether the request can have been carried out. A failure to connect, a refusal of our
-//! certificate, and a server that says it has not looked at the request mean that it was not; everything else after
-//! the first byte left means that it is unknown. No text here names a file or a key.
+//! The guest needs to know whether the request can have been carried out. A failure to connect, a refusal of our
+//! certificate, and a server that says it has not looked at the request mean that the request was not carried out;
+//! after any other failure once the first byte has left, that is unknown. No text here names a file or a key.
 
 #[cfg(test)]
 mod table;
@@ -22,26 +22,26 @@ use crate::limits;
 /// Every way in which an exchange fails.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// The policy does not permit it.
+    /// The policy does not permit the request.
     Denied,
     /// The guest's body is longer than is allowed.
     RequestTooLarge,
     /// The guest's body did not come, or not as long as it said.
     RequestBroken,
-    /// What the policy permitted can't be written as a target.
+    /// The permitted URL can't be written as a request target.
     TargetUnwritable,
-    /// The request has no form on the wire.
+    /// The request can't be written as HTTP.
     Unsendable,
-    /// The instance's certificate is none for TLS.
+    /// The instance's certificate can't be used for TLS.
     IdentityUnusable,
     NotConnected(ConnectFailure),
-    /// The server's first word is that it does not take our certificate.
+    /// The server refused our certificate before it sent anything else.
     OurCertificateRefused(AlertDescription),
-    /// The request has certainly been looked at by nobody.
+    /// The server has certainly not looked at the request.
     Untouched,
     /// The connection, or the stream, ended without an answer.
     CutOff,
-    /// No head of an answer in time.
+    /// The head of the answer did not come in time.
     NoAnswerInTime,
     HeadTooLarge,
     NotHttp,

@@ -17,15 +17,17 @@ use crate::limits;
 /// Why a name has no address.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NotResolved {
-    #[error("`{0}` does not exist")]
+    #[error("host name `{0}` does not exist")]
     NoSuchName(String),
-    #[error("`{0}` exists, but has no address")]
+    #[error("host name `{0}` exists, but has no address")]
     NoAddress(String),
-    #[error("the resolver had no answer about `{name}` within {within:.0?}")]
+    #[error("the resolver did not answer for host name `{name}` within {within:.0?}")]
     NotInTime { name: String, within: Duration },
-    #[error("no name server had an answer about `{0}`: it failed (SERVFAIL), refused, or was not reached")]
+    #[error(
+        "no name server resolved host name `{0}`: each failed (SERVFAIL), refused, or could not be reached"
+    )]
     NotNow(String),
-    #[error("the resolver failed at `{name}`")]
+    #[error("the resolver failed for host name `{name}`")]
     Failed {
         name: String,
         #[source]
@@ -140,6 +142,6 @@ mod tests {
         let failure = found(&name).await.unwrap_err();
         assert!(matches!(failure, NotResolved::NoSuchName(_)), "{failure:?}");
         assert_eq!(failure.rcode(), Some("NXDOMAIN"));
-        assert_eq!(failure.to_string(), format!("`{name}` does not exist"));
+        assert_eq!(failure.to_string(), format!("host name `{name}` does not exist"));
     }
 }

@@ -27,9 +27,9 @@ pub struct Authority {
     port: u16,
 }
 
-/// Why a text is no authority.
+/// Why a text is not an authority.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a host, or a host and a port, without user information")]
+#[error("`{0}` is not an authority, which is a host with or without a port and without user information")]
 pub struct AuthorityError(String);
 
 impl Diagnose for AuthorityError {
@@ -93,19 +93,19 @@ impl fmt::Display for Authority {
     }
 }
 
-/// Why a request never left.
+/// Why the policy refuses a request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Denial {
-    #[error("method `{0}` is not for plugins")]
+    #[error("plugins may not use the method `{0}`")]
     Method(Method),
-    #[error("only `https` is for plugins")]
+    #[error("plugins may use only the scheme `https`")]
     Scheme,
     #[error(
-        "the target names no server, or user information, or is longer than {} bytes",
+        "the URL has no host, or has user information, or its path and query have more than {} bytes",
         limits::REQUEST_TARGET_BYTES
     )]
     Target,
-    #[error("`{0}` is not an authority of this instance")]
+    #[error("authority `{0}` is not among those that the instance may reach")]
     Authority(Authority),
 }
 

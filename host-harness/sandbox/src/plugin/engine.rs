@@ -18,7 +18,7 @@ pub(super) fn engine() -> wasmtime::Result<Engine> {
     Engine::new(&pooled()).or_else(|error| {
         tracing::warn!(
             error = format!("{error:#}"),
-            "no addresses for a pool of sandboxes; each is set up on its own, which takes longer"
+            "the pool of sandboxes can't be reserved, so each sandbox is set up on its own, which takes longer"
         );
         Engine::new(&narrow())
     })

@@ -77,7 +77,7 @@ impl Refusal {
 
     /// A refusal because the simulator itself could not do its work; the error is logged.
     pub(super) fn internal(error: &(dyn std::error::Error + 'static)) -> Refusal {
-        tracing::error!(error, "the simulator can't answer");
+        tracing::error!(error, "the simulator failed to answer a request");
         Refusal::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "InternalError",

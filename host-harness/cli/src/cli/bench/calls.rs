@@ -31,7 +31,7 @@ pub(super) struct CallsArguments {
     /// Rounds of each kind; their best and their median are shown
     #[arg(long, value_name = "N", default_value_t = Self::default().rounds, value_parser = clap::value_parser!(u32).range(1..=101))]
     pub(super) rounds: u32,
-    /// Purchases of two instances in turn, to see that no connection is lent
+    /// Purchases of two instances in turn, to see that each uses its own connections
     #[arg(long, value_name = "N", default_value_t = Self::default().interleaved, value_parser = clap::value_parser!(u32).range(2..=1_000_000))]
     pub(super) interleaved: u32,
     /// Instances that are called for in turn; each takes two connections, and so two file descriptors
@@ -89,7 +89,10 @@ pub(super) async fn measure(plugin: &Path, arguments: &CallsArguments) -> Result
         arguments.interleaved
     ));
     let interleaved = interleaved(&mut site, arguments.interleaved).await?;
-    output::note(format!("measuring what {} instances hold", arguments.instances));
+    output::note(format!(
+        "measuring the memory that {} instances hold",
+        arguments.instances
+    ));
     let holding = holding(&mut site, plugin, arguments.instances as usize).await?;
     Ok(Figures {
         requests: arguments.requests,
@@ -181,7 +184,7 @@ async fn per_second(way: &Way, kind: Kind, requests: u32) -> Result<f64, BenchEr
     let (took, lent) = way.many(kind, requests, AT_ONCE).await?;
     if lent != 0 {
         return Err(BenchError::unusable(format!(
-            "{lent} purchases came by a lent connection"
+            "{lent} purchases used a connection of another instance"
         )));
     }
     Ok(f64::from(requests) / took.as_secs_f64())
@@ -250,13 +253,14 @@ fn resident(data_dir: &Path, plugin: &Path, kind: Kind) -> Result<Resident, Benc
         .arg(data_dir)
         .arg("--plugin")
         .arg(plugin);
-    let output = program
-        .stderr(Stdio::inherit())
-        .output()
-        .map_err(|error| BenchError::unusable(format!("the process with many instances: {error}")))?;
+    let output = program.stderr(Stdio::inherit()).output().map_err(|error| {
+        BenchError::unusable(format!(
+            "the process that calls for many instances can't be run: {error}"
+        ))
+    })?;
     serde_json::from_slice(&output.stdout).map_err(|_| {
         BenchError::unusable(
-            "the process with many instances failed; it needs two file descriptors for each (`ulimit -n`)",
+            "the process that calls for many instances failed; each instance needs two file descriptors (`ulimit -n`)",
         )
     })
 }

@@ -8,7 +8,7 @@ use bss_bench::BenchError;
 /// A command that runs this program once more, beside this process.
 pub(super) fn this_program(arguments: &[&str]) -> Result<Command, BenchError> {
     let program: PathBuf = std::env::current_exe()
-        .map_err(|error| BenchError::unusable(format!("this program can't be found: {error}")))?;
+        .map_err(|error| BenchError::unusable(format!("the path of this program can't be found: {error}")))?;
     let mut command = Command::new(program);
     command.args(arguments);
     Ok(command)

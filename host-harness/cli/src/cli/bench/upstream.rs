@@ -33,7 +33,11 @@ impl UpstreamProcess {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .map_err(|error| BenchError::unusable(format!("the upstream does not start: {error}")))?;
+            .map_err(|error| {
+                BenchError::unusable(format!(
+                    "the benchmark's server process can't be started: {error}"
+                ))
+            })?;
         let told = child.stdin.take();
         let stdout = child.stdout.take().ok_or_else(silent)?;
         let mut upstream = Self {
@@ -79,7 +83,7 @@ impl Drop for UpstreamProcess {
 }
 
 fn silent() -> BenchError {
-    BenchError::unusable("the upstream's process does not answer; what it says stands above")
+    BenchError::unusable("the benchmark's server process does not answer")
 }
 
 /// Runs the upstream until the standard input ends.
@@ -88,8 +92,9 @@ pub(super) async fn run() -> Result<(), BenchError> {
     let listening = tokio::task::spawn_blocking(move || {
         let mut lines = std::io::stdin().lines().map_while(Result::ok);
         let identity = lines.next().unwrap_or_default();
-        let identity: ServerIdentity = serde_json::from_str(&identity)
-            .map_err(|_| BenchError::unusable("the first line is no server's identity"))?;
+        let identity: ServerIdentity = serde_json::from_str(&identity).map_err(|_| {
+            BenchError::unusable("the first line of the standard input is not a server's identity")
+        })?;
         let upstream = runtime.block_on(Upstream::start(&identity))?;
         answer(&upstream.ports());
         for line in lines {
