@@ -1,5 +1,5 @@
 //! Microsoft's license API (CIS) in our words: read offers, issue a license, look one up, return one.
-//! Which answers leave no doubt is decided here and in `verdict`; their JSON is in `wire`.
+//! This module and `verdict` decide which answers leave no doubt; the JSON of the answers is in `wire`.
 
 mod answer;
 mod verdict;
@@ -112,12 +112,12 @@ impl<'a, P: Platform> Cis<'a, P> {
                 .and_then(|license| of_purchase(license, client_transaction_id))
                 .map(Issued::Now)
                 .map_err(|reason| {
-                    ChangeFailure::Unknown(answer.unreadable(&format!("the purchase: {reason}")))
+                    ChangeFailure::Unknown(answer.unreadable(&format!("a purchased license: {reason}")))
                 }),
             409 if answer.has_code(wire::DUPLICATE_TRANSACTION) => {
                 let problem = Problem::new(
                     "duplicate-transaction",
-                    "Microsoft has seen the client transaction id before and does not show the license.",
+                    "Microsoft has seen the client transaction id of the purchase before, but finds no license with that id.",
                     "Look the license up again later.",
                 );
                 Ok(Issued::Before(problem.in_exchange(&answer.correlation_id)))
@@ -144,7 +144,7 @@ impl<'a, P: Platform> Cis<'a, P> {
         self.look_up(&url, |license| {
             (license.license_token_id == license_token_id)
                 .then_some(license)
-                .ok_or_else(|| "another license than the one asked for".to_owned())
+                .ok_or_else(|| "the license has another license token id than the one asked for".to_owned())
         })
     }
 
@@ -184,7 +184,9 @@ impl<'a, P: Platform> Cis<'a, P> {
             // Only CIS itself can say that there is no license: a 404 of something on the way, or of a
             // wrong Service URL, has another body, and a license must not be bought again because of it.
             404 if answer.has_code(wire::LICENSE_NOT_FOUND) => Ok(None),
-            404 => Err(answer.malformed("a look-up: it is a 404 that does not name a license")),
+            404 => Err(answer.malformed(
+                "a license look-up: the status is HTTP 404, but the error code is not TokenNotFound",
+            )),
             _ => Err(verdict::of(&answer, self.platform.now_ms()).of_a_read()),
         }
     }
@@ -254,7 +256,7 @@ impl<'a, P: Platform> Cis<'a, P> {
         if !wire::is_license_token_id(license_token_id) {
             return Err(ReadFailure::Refused(Problem::new(
                 "license-token-id-invalid",
-                "The license token id can't be one of Microsoft's.",
+                "The license token id is empty, is too long, or can't be part of a URL.",
                 "",
             )));
         }
@@ -302,7 +304,7 @@ impl NoAnswer {
 fn send_problem(failure: &SendFailure, correlation_id: &str) -> Problem {
     Problem::new(
         failure.code(),
-        format!("There is no answer from Microsoft's license API: {failure}."),
+        format!("The request to Microsoft's license API failed: {failure}."),
         failure.advice(),
     )
     .in_exchange(correlation_id)
@@ -312,7 +314,7 @@ fn send_problem(failure: &SendFailure, correlation_id: &str) -> Problem {
 fn of_purchase(license: License, client_transaction_id: Uuid) -> Result<License, String> {
     (Uuid::try_parse(&license.client_transaction_id) == Ok(client_transaction_id))
         .then_some(license)
-        .ok_or_else(|| "a license of another client transaction id".to_owned())
+        .ok_or_else(|| "the license has another client transaction id than the purchase".to_owned())
 }
 
 fn request(method: Method, url: String, body: Vec<u8>) -> HttpRequest {

@@ -69,7 +69,7 @@ fn check<P: Platform>(platform: &P, instance: &Instance, steps: &mut Steps) -> R
         steps.pass(platform, step_of(&failure));
         return Err(Problem::new(
             failure.code(),
-            format!("Service URL can't be reached: {failure}."),
+            format!("The request to Service URL failed: {failure}."),
             failure.advice(),
         ));
     }

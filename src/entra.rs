@@ -32,7 +32,7 @@ pub(crate) fn login_authority(platform: &impl Platform) -> String {
     let is_bare = !option.contains(['/', '?', '#', '@']);
     let name = authority_name(&format!("https://{option}")).filter(|_name| is_bare);
     name.unwrap_or_else(|| {
-        let message = format!("option `{LOGIN_AUTHORITY_OPTION}` is no host name; using {LOGIN_AUTHORITY}");
+        let message = format!("the option `{LOGIN_AUTHORITY_OPTION}` is not a host name; the plugin uses `{LOGIN_AUTHORITY}` instead");
         platform.log(Level::Warning, "", &message);
         LOGIN_AUTHORITY.to_owned()
     })
@@ -193,16 +193,16 @@ impl<'a, P: Platform> Entra<'a, P> {
 fn advice(failure: &SendFailure) -> &'static str {
     match failure {
         SendFailure::NameNotResolved => {
-            "Check the DNS that the host machine uses, and the option `login-authority` if the instance has it."
+            "Check the DNS that the host machine uses, and the option `login-authority` if the instance has that option."
         }
         SendFailure::Unreachable | SendFailure::ConnectTimeout => {
-            "Check that a firewall lets the host machine out to that host, and the option `login-authority` if the instance has it."
+            "Check that the firewall lets the host machine connect to Microsoft Entra, and check the option `login-authority` if the instance has that option."
         }
         SendFailure::ServerNotTrusted | SendFailure::TlsAlert(_) | SendFailure::TlsFailed => {
-            "Check that nothing on the way replaces that host's certificate, and the option `login-authority` if the instance has it."
+            "Check that no proxy replaces the certificate of Microsoft Entra, and check the option `login-authority` if the instance has that option."
         }
         SendFailure::AddressProhibited => {
-            "Check the option `login-authority`; if that host is on a network of your own, allow that network for the instance."
+            "Check the option `login-authority`; if the host in that option is on a network of your own, allow that network for the instance."
         }
         other => other.advice(),
     }
@@ -215,7 +215,7 @@ fn signing_problem(failure: &SigningFailure) -> Problem {
     };
     Problem::new(
         code,
-        format!("No access token can be asked for: {failure}."),
+        format!("The plugin can't request an access token: {failure}."),
         "Choose another certificate in Certificate Thumbprint.",
     )
 }

@@ -73,7 +73,7 @@ pub fn cancel_license(
         .ok_or_else(|| {
             ChangeFailure::Unknown(Problem::new(
                 "return-not-shown",
-                "Microsoft took the return, but does not show the license as returned.",
+                "Microsoft accepted the return of the license, but does not show the license as returned.",
                 "Look the license up again later.",
             ))
         })

@@ -84,8 +84,8 @@ fn validate(order: &LicenseOrder) -> Result<Uuid, Problem> {
     if !is_short_line(&order.product, CODE_LENGTH_MAX) {
         return Err(Problem::new(
             "product-invalid",
-            "The order names no product.",
-            "Order a product that Get Services Definition has brought.",
+            "The product code of the order is missing or can't be used.",
+            "Order a product from the last run of Get Services Definition.",
         ));
     }
     validate_party("customer", &order.customer)?;
@@ -109,13 +109,13 @@ fn validate_party(role: &str, party: &Party) -> Result<(), Problem> {
     if !is_short(&party.name, PARTY_NAME_LENGTH_MAX) || forbidden_in_name(&party.name).is_some() {
         return Err(invalid(
             "name",
-            "Correct the account: a name of one line, with at most 200 characters, none of them invisible.",
+            "Correct the name in the account: one line of at most 200 characters, none of them invisible.",
         ));
     }
     if !is_country(&party.country) {
         return Err(invalid(
             "country",
-            "Correct the account: a country of ISO 3166-1, such as GR.",
+            "Correct the country in the account: a country code of ISO 3166-1, such as GR.",
         ));
     }
     Ok(())

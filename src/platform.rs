@@ -183,28 +183,28 @@ impl fmt::Debug for HttpResponse {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum SendFailure {
     /// DNS knows no such name, or did not answer.
-    #[error("the name of the server can't be resolved")]
+    #[error("the host name of the server can't be resolved")]
     NameNotResolved,
     /// Nothing listens at the address, or there is no way to it.
     #[error("the server can't be reached")]
     Unreachable,
     /// No connection in time.
-    #[error("the server did not take the connection in time")]
+    #[error("the server did not accept the connection in time")]
     ConnectTimeout,
     /// The server's certificate is not one to trust.
     #[error("the certificate of the server is not trusted")]
     ServerNotTrusted,
     /// The server ended the handshake with an alert (RFC 8446 section 6.2).
-    #[error("the server refused the TLS connection (alert {})", .0.map_or_else(|| "unknown".to_owned(), |id| id.to_string()))]
+    #[error("the server ended the TLS connection with {}", .0.map_or_else(|| "an unknown alert".to_owned(), |id| format!("alert {id}")))]
     TlsAlert(Option<u8>),
     /// There was no handshake.
-    #[error("there is no TLS with the server")]
+    #[error("the TLS handshake with the server failed")]
     TlsFailed,
     /// The host does not let this instance send to the server.
-    #[error("the host does not allow the instance to send there")]
+    #[error("the host does not allow the instance to send requests to the server")]
     Denied,
     /// The server's name leads to an address that the host does not connect to.
-    #[error("the server's name leads to an address that is not public")]
+    #[error("the address of the server is not public")]
     AddressProhibited,
     /// The host has no connection left.
     #[error("the host has too many connections open")]
@@ -213,7 +213,7 @@ pub enum SendFailure {
     #[error("the request can't be sent: {0}")]
     InvalidRequest(String),
     /// The connection ended after the request may have gone out.
-    #[error("the connection broke off: {0}")]
+    #[error("the connection ended before the answer was complete: {0}")]
     BrokenOff(String),
     /// No answer in time.
     #[error("the server did not answer in time")]
@@ -222,7 +222,7 @@ pub enum SendFailure {
     #[error("the answer is too large")]
     ResponseTooLarge,
     /// The answer is not HTTP, or ends early.
-    #[error("the answer is not whole: {0}")]
+    #[error("the answer can't be read: {0}")]
     ResponseUnreadable(String),
 }
 
@@ -286,26 +286,26 @@ impl SendFailure {
                 "Check the host name in the settings, and the DNS that the host machine uses."
             }
             Self::Unreachable | Self::ConnectTimeout => {
-                "Check the address and port in the settings, and that a firewall lets the host machine out."
+                "Check the address and port in the settings, and check that the firewall lets the host machine connect to the server."
             }
             Self::ServerNotTrusted => {
-                "Check that the settings name Microsoft's server, and that nothing on the way replaces its certificate."
+                "Check that the settings name Microsoft's server, and that no proxy replaces the certificate of that server."
             }
             Self::TlsAlert(_) if self.is_client_certificate_refused() => {
-                "Register the certificate that is chosen in Certificate Thumbprint with Microsoft, or choose the one that is registered."
+                "Register the certificate that is chosen in Certificate Thumbprint with Microsoft, or choose the certificate that is registered."
             }
             Self::TlsAlert(_) | Self::TlsFailed => {
-                "Check that the server speaks TLS 1.2 or 1.3 at that address and port."
+                "Check that the server speaks TLS 1.2 or 1.3 at the address and port in the settings."
             }
             Self::AddressProhibited => {
                 "Check the host name in the settings; if the server is on a network of your own, allow that network for the instance."
             }
             Self::Denied => {
-                "Save the settings of the instance again, so that the host learns where it may send."
+                "Save the settings of the instance again, so that the host learns which servers the instance may reach."
             }
             Self::TooManyConnections | Self::ResponseTimeout => "Try again later.",
             Self::BrokenOff(_) => {
-                "Try again later. If it is always so, tell Microsoft: so does a server that asks for the certificate only after the handshake of TLS."
+                "Try again later; if the problem remains, tell Microsoft that the server may ask for the client certificate only after the TLS handshake."
             }
             Self::InvalidRequest(_) => "Check the settings of the instance.",
             Self::ResponseTooLarge | Self::ResponseUnreadable(_) => {

@@ -51,7 +51,7 @@ pub struct ProductType {
     pub split_quantity: bool,
     /// Whether a cancellation waits for an operator.
     pub manual_cancellation: bool,
-    /// Its attributes.
+    /// The attributes of the product type.
     pub attributes: Vec<Attribute>,
 }
 
@@ -99,16 +99,16 @@ pub fn fetch_services(
         };
         page = cis
             .offers(Some(&continuation), PAGE_SIZE, "")?
-            .ok_or_else(|| endless("a page after the first did not come"))?;
+            .ok_or_else(|| endless("Microsoft did not send a page after the first"))?;
     }
-    Err(endless(&format!("it has more than {PAGES_MAX} pages")))
+    Err(endless(&format!("the catalog has more than {PAGES_MAX} pages")))
 }
 
 fn endless(why: &str) -> ReadFailure {
     ReadFailure::Malformed(Problem::new(
         "catalog-endless",
         format!("The catalog can't be read to its end: {why}."),
-        "Try again later; if it stays so, tell Microsoft.",
+        "Try again later; if the problem remains, tell Microsoft.",
     ))
 }
 
@@ -153,12 +153,12 @@ impl<'a, P: Platform> Reading<'a, P> {
             match judged {
                 Judged::Sold(product) => products.push(product),
                 Judged::NotSold(code) => {
-                    let message = "Microsoft does not sell it any more";
+                    let message = "Microsoft no longer sells the offer";
                     self.platform.log(Level::Debug, &code, message);
                 }
                 Judged::Skipped { subject, reason } => {
                     self.skipped = self.skipped.saturating_add(1);
-                    let message = format!("left out: {reason}");
+                    let message = format!("the offer was left out: {reason}");
                     self.platform.log(Level::Warning, &subject, &message);
                 }
             }
@@ -169,7 +169,7 @@ impl<'a, P: Platform> Reading<'a, P> {
         self.platform.report_progress(self.items, None, "offers");
         match page.continuation {
             Some(next) if !self.continuations.insert(next.clone()) => {
-                Err(endless("a page names one that was read before as the next"))
+                Err(endless("a page names an earlier page as the next page"))
             }
             next => Ok(next),
         }
@@ -183,7 +183,7 @@ impl<'a, P: Platform> Reading<'a, P> {
             };
         }
         if !self.codes.insert(&offer.id) {
-            return Judged::skipped(offer.id, "its offer id came before");
+            return Judged::skipped(offer.id, "an earlier offer has the same offer id");
         }
         match offer.status.as_deref() {
             None => {}
@@ -191,10 +191,10 @@ impl<'a, P: Platform> Reading<'a, P> {
             Some(status) if status.eq_ignore_ascii_case("discontinued") => {
                 return Judged::NotSold(offer.id);
             }
-            Some(_) => return Judged::skipped(offer.id, "its status is not known"),
+            Some(_) => return Judged::skipped(offer.id, "the status is unknown"),
         }
         if !self.offer_uris.insert(&offer.uri) {
-            return Judged::skipped(offer.id, "another offer has its offer URI");
+            return Judged::skipped(offer.id, "an earlier offer has the same offer URI");
         }
         Judged::Sold(product(offer))
     }
@@ -251,29 +251,29 @@ fn flaw(offer: &Offer) -> Option<String> {
     ];
     for (what, text, length_max, forbidden) in texts {
         if text.chars().all(char::is_whitespace) {
-            return Some(format!("it has no {what}"));
+            return Some(format!("the {what} is missing"));
         }
         if let Some(character) = forbidden(text) {
             return Some(format!(
-                "its {what} holds the invisible character U+{:04X}",
+                "the {what} holds the invisible character U+{:04X}",
                 u32::from(character)
             ));
         }
         if text.len() > length_max && text.chars().count() > length_max {
-            return Some(format!("its {what} has more than {length_max} characters"));
+            return Some(format!("the {what} has more than {length_max} characters"));
         }
     }
     if has_markup(&offer.name) || has_markup(description) {
-        return Some("its texts hold markup".to_owned());
+        return Some("the name or the description holds markup".to_owned());
     }
     if description.len() > DESCRIPTION_LENGTH_MAX && description.chars().count() > DESCRIPTION_LENGTH_MAX {
         return Some(format!(
-            "its description has more than {DESCRIPTION_LENGTH_MAX} characters"
+            "the description has more than {DESCRIPTION_LENGTH_MAX} characters"
         ));
     }
     let min = offer.min_quantity.unwrap_or(1);
     let max = offer.max_quantity.unwrap_or(u32::MAX);
-    (min == 0 || max < min).then(|| "its quantities can't be".to_owned())
+    (min == 0 || max < min).then(|| "the smallest quantity is 0 or is above the largest quantity".to_owned())
 }
 
 fn product(offer: Offer) -> Product {

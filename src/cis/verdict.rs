@@ -98,10 +98,10 @@ fn advice_for_status(status: u16) -> &'static str {
     match status {
         // A server in front of an API refuses a client certificate so: 400, 495 and 496 are nginx's, 403 is IIS's.
         400 | 495 | 496 => {
-            "A server in front of the license API may not take the certificate: check Certificate Thumbprint."
+            "Check Certificate Thumbprint: a server in front of the license API may not accept the certificate."
         }
         401 | 403 => {
-            "Check Certificate Thumbprint, Recourse API, Channel ID and Client ID with what Microsoft has provided."
+            "Compare Certificate Thumbprint, Recourse API, Channel ID and Client ID with the values that Microsoft has provided."
         }
         300..=399 | 404 | 405 => "Check Service URL.",
         429 | 500..=599 => "Try again later.",

@@ -35,19 +35,23 @@ const CORRELATION_ID_LENGTH_MAX: usize = 100;
 /// The meaning of an error code: our code and the advice. `None` when the code is not documented.
 pub(super) fn meaning(code: &str) -> Option<(&'static str, &'static str)> {
     const CATALOG: &str = "Run Get Services Definition, and order a product that is still offered.";
-    const MICROSOFT: &str = "Ask Microsoft to allow it for the Channel ID of this instance.";
+    const MICROSOFT: &str =
+        "Check Channel ID, and ask Microsoft to allow it for the certificate of the instance.";
     Some(match code {
         "OfferNotFound" => ("offer-not-found", CATALOG),
         "OfferDiscontinued" => ("offer-discontinued", CATALOG),
         "CountryNotAllowed" => (
             "country-not-allowed",
-            "Sell from the instance of the customer's country.",
+            "Order from an instance whose Country is the country of the customer.",
         ),
         "ChannelNotAuthorized" => ("channel-not-authorized", MICROSOFT),
-        "QuantityOutOfRange" => ("quantity-out-of-range", CATALOG),
+        "QuantityOutOfRange" => (
+            "quantity-out-of-range",
+            "Run Get Services Definition, and order a quantity that the product allows.",
+        ),
         "InventoryUnavailable" => (
             "inventory-unavailable",
-            "Order again when Microsoft has licenses of this offer.",
+            "Order again when Microsoft has licenses for this offer.",
         ),
         "TokenAlreadyRedeemed" => (
             "license-redeemed",
@@ -55,15 +59,12 @@ pub(super) fn meaning(code: &str) -> Option<(&'static str, &'static str)> {
         ),
         "ReturnWindowExpired" => (
             "return-window-expired",
-            "The time in which Microsoft takes the license back is over.",
+            "The time in which the license could be returned is over.",
         ),
-        "NotReturnable" => (
-            "not-returnable",
-            "Microsoft takes licenses of this offer back from nobody.",
-        ),
+        "NotReturnable" => ("not-returnable", "Licenses of this offer can't be returned."),
         "CertificateNotRegistered" => (
             "certificate-not-registered",
-            "Register the certificate in Certificate Thumbprint with Microsoft, or choose the one that is registered.",
+            "Register the certificate in Certificate Thumbprint with Microsoft, or choose the certificate that is registered.",
         ),
         "InvalidRequest" => (
             "request-refused",
@@ -174,32 +175,31 @@ pub(super) fn license(response: &HttpResponse) -> Result<(License, Option<&'stat
     let wire: LicenseWire = serde_json::from_slice(&response.body).map_err(|error| {
         // The error's text may quote the body, which holds a product key.
         format!(
-            "not the JSON of a license, at line {} column {}",
+            "the JSON is wrong at line {} column {}",
             error.line(),
             error.column()
         )
     })?;
     if !is_license_token_id(&wire.token_id) || !is_graphic(&wire.transaction_id, ID_LENGTH_MAX) {
-        return Err("its transactionId or tokenId can't be a name".to_owned());
+        return Err("transactionId or tokenId is not a valid id".to_owned());
     }
     if !is_graphic(wire.product_key.expose(), PRODUCT_KEY_LENGTH_MAX) {
-        return Err("its productKey can't be one".to_owned());
+        return Err("productKey is not a valid product key".to_owned());
     }
     let license_token_status = match wire.token_status.as_str() {
         "Activated" => LicenseTokenStatus::Activated,
         "Redeemed" => LicenseTokenStatus::Redeemed,
         "Return Accepted" => LicenseTokenStatus::ReturnAccepted,
-        _ => return Err("its tokenStatus is not known".to_owned()),
+        _ => return Err("the value of tokenStatus is unknown".to_owned()),
     };
     let return_status = match wire.return_status.as_str() {
         "NONE" => ReturnStatus::None,
         "SUCCESSFUL" => ReturnStatus::Successful,
-        _ => return Err("its returnStatus is not known".to_owned()),
+        _ => return Err("the value of returnStatus is unknown".to_owned()),
     };
-    let purchased_at_ms =
-        text::timestamp_ms(&wire.purchased_at).ok_or("its purchasedAt is not a timestamp")?;
+    let purchased_at_ms = text::timestamp_ms(&wire.purchased_at).ok_or("purchasedAt is not a timestamp")?;
     let returnable_until_ms = match &wire.returnable_until {
-        Some(until) => Some(text::timestamp_ms(until).ok_or("its returnableUntil is not a timestamp")?),
+        Some(until) => Some(text::timestamp_ms(until).ok_or("returnableUntil is not a timestamp")?),
         None => None,
     };
     let (activation_link, left_out) = activation_link(wire.redemption_url);
@@ -231,7 +231,9 @@ fn activation_link(link: Option<Secret>) -> (Secret, Option<&'static str>) {
         }
         Some(_) => (
             Secret::new(String::new()),
-            Some("the activation link is not an https address and was left out"),
+            Some(
+                "the activation link of the license was left out, because the link is not a usable https address",
+            ),
         ),
     }
 }
@@ -334,7 +336,7 @@ pub(super) fn offers_page(response: &HttpResponse) -> Result<OffersPage, String>
         && continuation.len() > CONTINUATION_LENGTH_MAX
     {
         return Err(format!(
-            "its continuation is longer than {CONTINUATION_LENGTH_MAX} bytes"
+            "the continuation is longer than {CONTINUATION_LENGTH_MAX} bytes"
         ));
     }
     let entity_tag = response

@@ -95,7 +95,7 @@ pub(super) fn granted(response: &HttpResponse, correlation_id: &str) -> Result<G
     let malformed = || {
         let problem = Problem::new(
             "access-token-unreadable",
-            "Microsoft Entra answered with something else than an access token.",
+            "Microsoft Entra's answer can't be read as an access token.",
             "Check that Azure Active Directory Tenant is right; if it is, a newer version of this plugin may help.",
         );
         Denial::from(ReadFailure::Malformed(problem.in_exchange(correlation_id)))
@@ -182,7 +182,7 @@ fn meaning(codes: &[u64], error: &str) -> (&'static str, &'static str) {
         .unwrap_or(match error {
             "invalid_client" => (
                 "client-refused",
-                "Check Client ID, and that the certificate in Certificate Thumbprint is registered with it.",
+                "Check Client ID, and check that the certificate in Certificate Thumbprint is registered for that application.",
             ),
             "unauthorized_client" => (
                 "client-refused",
@@ -193,7 +193,7 @@ fn meaning(codes: &[u64], error: &str) -> (&'static str, &'static str) {
             }
             _ => (
                 "access-token-refused",
-                "Check the settings of the instance with what Microsoft has provided.",
+                "Compare the settings of the instance with the values that Microsoft has provided.",
             ),
         })
 }
@@ -202,21 +202,21 @@ fn by_code(code: u64) -> Option<(&'static str, &'static str)> {
     Some(match code {
         700_027 | 50_012 | 700_030 => (
             "certificate-not-registered",
-            "Register the certificate in Certificate Thumbprint with Client ID in Microsoft Entra, or choose the one that is registered.",
+            "Register the certificate in Certificate Thumbprint for the application in Microsoft Entra, or choose the certificate that is registered.",
         ),
         700_016 => (
             "client-unknown",
-            "Check Client ID, and that Azure Active Directory Tenant is the one it is registered in.",
+            "Check that the application in Client ID is registered in the tenant in Azure Active Directory Tenant.",
         ),
         7_000_112 => (
             "client-disabled",
-            "Have the application that Client ID names enabled in Microsoft Entra.",
+            "Ask the administrator of the tenant to enable the application in Client ID.",
         ),
         90_002 | 900_023 => ("tenant-unknown", "Check Azure Active Directory Tenant."),
         500_011 | 50_001 | 650_057 | 70_011 | 28_002 | 901_002 => ("resource-unknown", "Check Recourse API."),
         code if CLOCK.contains(&code) => (
             "clock-wrong",
-            "Set the clock of the host machine: it differs from Microsoft's by minutes.",
+            "Set the clock of the host machine, which differs from Microsoft's clock by several minutes.",
         ),
         700_021 | 50_048 | 700_023 | 50_027 | 900_144 | 7_000_215 | 7_000_218 | 7_000_222 => (
             "assertion-refused",

@@ -28,12 +28,16 @@ pub(super) fn send(request: &HttpRequest) -> Result<HttpResponse, SendFailure> {
     let outgoing = outgoing(request)?;
     let body = match request.body.is_empty() {
         true => None,
-        false => Some(outgoing.body().map_err(|()| invalid("its body is taken"))?),
+        false => Some(
+            outgoing
+                .body()
+                .map_err(|()| invalid("the host does not take a body"))?,
+        ),
     };
     let options = RequestOptions::new();
     options
         .set_connect_timeout(u64::try_from(CONNECT_TIMEOUT.as_nanos()).ok())
-        .map_err(|()| invalid("its time-out can't be set"))?;
+        .map_err(|()| invalid("the host can't set a time-out"))?;
     let answer = outgoing_handler::handle(outgoing, Some(options)).map_err(|code| of_code(&code))?;
     if let Some(body) = body {
         write(body, &request.body)?;
@@ -54,14 +58,14 @@ fn invalid(what: &str) -> SendFailure {
 
 /// The request without its body.
 fn outgoing(request: &HttpRequest) -> Result<OutgoingRequest, SendFailure> {
-    let no_url = |()| invalid("its URL is none");
+    let no_url = |()| invalid("the URL is not valid");
     let url: http::Uri = request.url.parse().map_err(|_error| no_url(()))?;
     let outgoing = OutgoingRequest::new(fields(request)?);
     // A new request is a GET already.
     if request.method == Method::Post {
         outgoing
             .set_method(&waki::Method::Post)
-            .map_err(|()| invalid("its method is not known"))?;
+            .map_err(|()| invalid("the host does not know the method"))?;
     }
     let scheme = match url.scheme_str() {
         Some("https") => Scheme::Https,
@@ -81,7 +85,9 @@ fn fields(request: &HttpRequest) -> Result<Fields, SendFailure> {
     for (name, value) in &request.headers {
         let value = value.expose();
         if !is_text(value.as_bytes()) {
-            return Err(invalid(&format!("its header `{name}` can't be sent")));
+            return Err(invalid(&format!(
+                "the value of the header `{name}` is not printable ASCII"
+            )));
         }
         list.push(((*name).to_owned(), value.as_bytes().to_vec()));
     }
@@ -89,7 +95,7 @@ fn fields(request: &HttpRequest) -> Result<Fields, SendFailure> {
     for (_, value) in &mut list {
         value.zeroize();
     }
-    fields.map_err(|error| invalid(&format!("its headers can't be sent: {error}")))
+    fields.map_err(|error| invalid(&format!("the host does not take the headers: {error}")))
 }
 
 /// Writes all of the body. A host that stops taking it may have sent some of it.
@@ -97,7 +103,7 @@ fn write(body: OutgoingBody, bytes: &[u8]) -> Result<(), SendFailure> {
     let broken_off = |error: &StreamError| SendFailure::BrokenOff(text(error));
     let stream = body
         .write()
-        .map_err(|()| SendFailure::BrokenOff("its body is taken".to_owned()))?;
+        .map_err(|()| SendFailure::BrokenOff("the host does not take the body of the request".to_owned()))?;
     for piece in bytes.chunks(WRITE_BYTES) {
         stream
             .blocking_write_and_flush(piece)
@@ -136,7 +142,7 @@ fn read(
     headers: &[(String, String)],
     bytes_max: usize,
 ) -> Result<Zeroizing<Vec<u8>>, SendFailure> {
-    let taken = |()| SendFailure::BrokenOff("the answer's body is taken".to_owned());
+    let taken = |()| SendFailure::BrokenOff("the host does not give the body of the answer".to_owned());
     let incoming = response.consume().map_err(taken)?;
     let stream: InputStream = incoming.stream().map_err(taken)?;
     let announced = headers.iter().find(|(name, _)| name == "content-length");
@@ -171,16 +177,16 @@ fn of_code(code: &ErrorCode) -> SendFailure {
         ErrorCode::TlsProtocolError => F::TlsFailed,
         ErrorCode::TlsCertificateError => F::ServerNotTrusted,
         ErrorCode::TlsAlertReceived(alert) => F::TlsAlert(alert.alert_id),
-        ErrorCode::HttpRequestLengthRequired => not_sent("that its length is required"),
-        ErrorCode::HttpRequestBodySize(_) => not_sent("that its body is too large"),
-        ErrorCode::HttpRequestMethodInvalid => not_sent("that its method is invalid"),
-        ErrorCode::HttpRequestUriInvalid => not_sent("that its URL is invalid"),
-        ErrorCode::HttpRequestUriTooLong => not_sent("that its URL is too long"),
+        ErrorCode::HttpRequestLengthRequired => not_sent("that the length is required"),
+        ErrorCode::HttpRequestBodySize(_) => not_sent("that the body is too large"),
+        ErrorCode::HttpRequestMethodInvalid => not_sent("that the method is invalid"),
+        ErrorCode::HttpRequestUriInvalid => not_sent("that the URL is invalid"),
+        ErrorCode::HttpRequestUriTooLong => not_sent("that the URL is too long"),
         ErrorCode::HttpRequestHeaderSectionSize(_)
         | ErrorCode::HttpRequestHeaderSize(_)
         | ErrorCode::HttpRequestTrailerSectionSize(_)
-        | ErrorCode::HttpRequestTrailerSize(_) => not_sent("that its headers are too large"),
-        ErrorCode::ConnectionTerminated => F::BrokenOff("it was closed".to_owned()),
+        | ErrorCode::HttpRequestTrailerSize(_) => not_sent("that the headers are too large"),
+        ErrorCode::ConnectionTerminated => F::BrokenOff("the connection was closed".to_owned()),
         ErrorCode::ConnectionReadTimeout
         | ErrorCode::ConnectionWriteTimeout
         | ErrorCode::HttpResponseTimeout => F::ResponseTimeout,
@@ -189,16 +195,16 @@ fn of_code(code: &ErrorCode) -> SendFailure {
         | ErrorCode::HttpResponseHeaderSize(_)
         | ErrorCode::HttpResponseTrailerSectionSize(_)
         | ErrorCode::HttpResponseTrailerSize(_) => F::ResponseTooLarge,
-        ErrorCode::HttpResponseIncomplete => unreadable("it ends early"),
-        ErrorCode::HttpResponseTransferCoding(_) => unreadable("its transfer coding"),
-        ErrorCode::HttpResponseContentCoding(_) => unreadable("its content coding"),
-        ErrorCode::HttpUpgradeFailed => unreadable("an upgrade failed"),
-        ErrorCode::HttpProtocolError => unreadable("it is not HTTP"),
+        ErrorCode::HttpResponseIncomplete => unreadable("the answer ends early"),
+        ErrorCode::HttpResponseTransferCoding(_) => unreadable("the host can't decode the transfer coding"),
+        ErrorCode::HttpResponseContentCoding(_) => unreadable("the host can't decode the content coding"),
+        ErrorCode::HttpUpgradeFailed => unreadable("the upgrade of the connection failed"),
+        ErrorCode::HttpProtocolError => unreadable("the answer is not HTTP"),
         ErrorCode::LoopDetected => F::BrokenOff("a proxy detected a loop".to_owned()),
-        ErrorCode::ConfigurationError => F::BrokenOff("the host is not set up well".to_owned()),
+        ErrorCode::ConfigurationError => F::BrokenOff("the configuration of the host is wrong".to_owned()),
         ErrorCode::InternalError(why) => F::BrokenOff(format!(
             "the host failed: {}",
-            crate::text::one_line(why.as_deref().unwrap_or("it does not say why"), 200)
+            crate::text::one_line(why.as_deref().unwrap_or("the host gives no reason"), 200)
         )),
     }
 }

@@ -54,28 +54,33 @@ fn date(ms: i64) -> String {
 /// Why the certificate can't prove who the instance is; `None` when it can.
 fn unusable_because(certificate: &InstalledCertificate, now_ms: i64) -> Option<String> {
     if !certificate.has_private_key {
-        return Some("The host does not hold its private key.".to_owned());
+        return Some("The host does not hold the private key of the certificate.".to_owned());
     }
     if now_ms < certificate.not_before_ms {
         return Some(format!(
-            "It is not valid before {}.",
+            "The certificate is not valid before {}.",
             date(certificate.not_before_ms)
         ));
     }
     if now_ms > certificate.not_after_ms {
-        return Some(format!("It expired on {}.", date(certificate.not_after_ms)));
+        return Some(format!(
+            "The certificate expired on {}.",
+            date(certificate.not_after_ms)
+        ));
     }
     match &certificate.key {
         KeyKind::Rsa(bits) if *bits < RSA_BITS_MIN => {
-            return Some(format!("Its RSA key has {bits} bits; {RSA_BITS_MIN} are needed."));
+            return Some(format!(
+                "The RSA key of the certificate has {bits} bits; {RSA_BITS_MIN} are needed."
+            ));
         }
         KeyKind::Rsa(_) => {}
         KeyKind::Other(name) => {
-            return Some(format!("Its key is {name}; RSA is needed."));
+            return Some(format!("The key of the certificate is {name}; RSA is needed."));
         }
     }
     (!certificate.for_client_authentication)
-        .then(|| "Its extended key usage excludes client authentication.".to_owned())
+        .then(|| "The extended key usage of the certificate excludes client authentication.".to_owned())
 }
 
 /// The problems of a thumbprint as a choice among the certificates.
@@ -96,7 +101,7 @@ pub(super) fn problems(thumbprint: &str, certificates: &[InstalledCertificate], 
         return vec![problem(
             "certificate-not-installed",
             format!("No certificate with the thumbprint `{thumbprint}` is installed on the host."),
-            "Import its PFX file first, or choose another one from the list.",
+            "Import the PFX file of the certificate, or choose another certificate from the list.",
         )];
     };
     unusable_because(certificate, now_ms)
@@ -104,7 +109,7 @@ pub(super) fn problems(thumbprint: &str, certificates: &[InstalledCertificate], 
             problem(
                 "certificate-unusable",
                 format!("The certificate `{thumbprint}` can't be used. {reason}"),
-                "Choose another one, or import one that can be used.",
+                "Choose another certificate, or import a certificate that can be used.",
             )
         })
         .into_iter()

@@ -90,22 +90,22 @@ impl FieldName {
 
     pub(super) fn help(self) -> &'static str {
         match self {
-            Self::SystemName => "The name of this instance. No other instance may have the same.",
+            Self::SystemName => "The name of this instance, which no other instance may have.",
             Self::ResourceApi => {
-                "The production endpoint for the data, as an https address: what the access token is asked for. Microsoft calls it a resource."
+                "The production endpoint for the data, as an https address: the resource that the access token is requested for."
             }
             Self::ServiceUrl => {
-                "The production endpoint for the data, as an https address: where offers are read and licenses are bought."
+                "The production endpoint for the data, as an https address: the server from which offers are read and licenses are bought."
             }
             Self::Tenant => {
-                "The tenant that issues the access tokens: its GUID, or a domain name that is verified for it."
+                "The tenant that issues the access tokens, as a GUID or as a verified domain name."
             }
             Self::ChannelId => "The Bill To Account ID that Microsoft has provided.",
             Self::ClientId => {
-                "Microsoft's ID of the distributor: the Application (client) ID, a GUID. Each country needs its own."
+                "Microsoft's ID of the distributor: the Application (client) ID, a GUID. Each country needs a Client ID of its own."
             }
             Self::CertificateThumbprint => {
-                "The certificate that proves who the instance is. It serves one combination of Channel ID, Client ID, country, language and currency."
+                "The certificate that identifies the instance, for one combination of Channel ID, Client ID, country, language and currency."
             }
             Self::Country => "The country in which the products are provided.",
             Self::Language => "The language of the products that Get Services Definition creates.",

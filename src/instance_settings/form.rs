@@ -70,7 +70,11 @@ fn problems_of(name: FieldName, value: &str, draft: &Draft, now_ms: i64) -> Vec<
         return if name.is_selection() {
             Vec::new()
         } else {
-            vec![problem("missing", format!("{label} is missing."), "Fill it in.")]
+            vec![problem(
+                "missing",
+                format!("{label} is missing."),
+                "Fill in the field.",
+            )]
         };
     }
     let mut problems = values::line(value, label, name.length_max());
@@ -91,8 +95,8 @@ fn not_in_list(found: Option<&str>, code: &str, label: &str) -> Vec<Problem> {
         Some(_) => Vec::new(),
         None => vec![problem(
             code,
-            format!("{label} is not one of the list."),
-            "Choose one from the list.",
+            format!("The value of {label} is not in the list."),
+            "Choose a value from the list.",
         )],
     }
 }
@@ -115,7 +119,7 @@ fn not_yet_enabled(name: FieldName, draft: &Draft) -> Vec<Problem> {
         problem(
             "not-yet-enabled",
             format!("{} can't be chosen yet.", name.label()),
-            "Fill in the six fields above and save the instance first.",
+            "Fill in the first six fields and save the instance.",
         )
     })
     .into_iter()
@@ -148,7 +152,7 @@ fn given_twice(name: FieldName, draft: &Draft) -> Option<Problem> {
         problem(
             "given-twice",
             format!("{} is given {times} times.", name.label()),
-            "Give it once.",
+            "Give each field once.",
         )
     })
 }
@@ -163,7 +167,7 @@ fn unknown_fields(draft: &Draft) -> Vec<Problem> {
             problem(
                 "unknown-field",
                 format!("There is no field `{}`.", crate::text::one_line(&value.id, 60)),
-                "Check how the name of the field is spelt.",
+                "Check the spelling of the field id.",
             )
         })
         .collect()

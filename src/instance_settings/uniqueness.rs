@@ -30,10 +30,10 @@ fn name_clash(values: &Values, other: &OtherInstance, others: &Values) -> Option
         let clash = problem(
             "system-name-in-use",
             format!(
-                "The instance `{}` has the system name `{name}` already.",
+                "The instance `{}` already has the system name `{name}`.",
                 other.name
             ),
-            "Choose another name.",
+            "Choose another system name.",
         );
         (FieldName::SystemName, clash)
     })
@@ -70,11 +70,11 @@ fn certificate_clash(
         let clash = problem(
             "certificate-in-use",
             format!(
-                "The certificate is used by the instance `{}`, which differs in {}.",
+                "The instance `{}`, which differs in {}, already uses the certificate.",
                 other.name,
                 differences.join(", ")
             ),
-            "Choose another certificate: one serves one combination of Channel ID, Client ID, country, language and currency.",
+            "Choose another certificate: each certificate serves one combination of Channel ID, Client ID, country, language and currency.",
         );
         (FieldName::CertificateThumbprint, clash)
     })
@@ -89,11 +89,11 @@ fn country_clash(values: &Values, other: &OtherInstance, others: &Values) -> Opt
         let clash = problem(
             "client-id-in-use",
             format!(
-                "The instance `{}` uses the same Client ID for the country {}.",
+                "The instance `{}` already uses the Client ID for the country {}.",
                 other.name,
                 others.get(FieldName::Country)
             ),
-            "Ask Microsoft for another Client ID: each country needs its own.",
+            "Ask Microsoft for another Client ID: each country needs a Client ID of its own.",
         );
         (FieldName::ClientId, clash)
     })

@@ -33,7 +33,7 @@ pub(super) fn line(value: &str, label: &str, length_max: u32) -> Vec<Problem> {
         problems.push(problem(
             "too-long",
             format!("{label} has {length} characters; {length_max} are allowed."),
-            "Shorten it.",
+            "Shorten the value.",
         ));
     }
     problems
@@ -65,7 +65,7 @@ pub(super) fn https_url(value: &str, label: &str) -> Vec<Problem> {
             add(
                 "url-not-https",
                 format!("{label} begins with `{scheme}://`."),
-                "Only https is allowed; begin with `https://`.",
+                "Type an address that begins with `https://`.",
             );
             rest
         }
@@ -90,13 +90,13 @@ pub(super) fn https_url(value: &str, label: &str) -> Vec<Problem> {
         add(
             "url-with-credentials",
             format!("{label} holds a user name or a password before `@`."),
-            "Leave them out; the certificate is what identifies the instance.",
+            "Leave out the user name and the password; the certificate identifies the instance.",
         );
     }
     if problems.is_empty() && authority_name(value).is_none() {
         problems.push(problem(
             "url-host-invalid",
-            format!("{label} names no host that can exist."),
+            format!("The host name or the port in {label} is not valid."),
             "Check the host name and the port.",
         ));
     }

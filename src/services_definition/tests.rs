@@ -154,7 +154,7 @@ fn a_bad_item_is_left_out_with_its_reason_and_the_others_stay() {
         assert_eq!(codes(&platform), ["ABC-1", "ABC-3"], "{bad}");
         let log = platform.log.borrow();
         assert_eq!(log.len(), 1, "{bad}");
-        assert!(log[0].2.starts_with("left out: "), "{bad}");
+        assert!(log[0].2.starts_with("the offer was left out: "), "{bad}");
     }
 }
 

@@ -1,46 +1,19 @@
 //! Which crate depends on which: exactly as `docs/architecture.md` says.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
 
-/// What each crate of the workspace may depend on among our own, from the bottom to the top.
-const ARROWS: [(&str, &[&str]); 10] = [
-    ("bss-model", &[]),
-    ("bss-keys", &["bss-model"]),
-    ("bss-record", &["bss-keys", "bss-model"]),
-    ("bss-sandbox", &["bss-keys", "bss-model"]),
-    ("bss-simulator", &["bss-model"]),
-    (
-        "host-harness",
-        &["bss-keys", "bss-model", "bss-record", "bss-sandbox"],
-    ),
-    (
-        "bss-bench",
-        &[
-            "bss-keys",
-            "bss-model",
-            "bss-record",
-            "bss-sandbox",
-            "bss-simulator",
-            "host-harness",
-            "microsoft-esd",
-        ],
-    ),
-    (
-        "bss-host",
-        &[
-            "bss-bench",
-            "bss-keys",
-            "bss-model",
-            "bss-simulator",
-            "host-harness",
-        ],
-    ),
-    ("microsoft-esd", &[]),
-    ("xtask", &[]),
-];
+/// The document whose table says which crate may import which of our own, from the bottom to the top.
+const DOCUMENT: &str = include_str!("../../docs/architecture.md");
+const TABLE_HEAD: &str = "| crate | package | may import |";
+
+/// The package of the plugin, which imports none of our crates and is in no row of the table.
+const PLUGIN: &str = "microsoft-esd";
+/// The package of the chores, which imports none of our crates and is in no row of the table.
+const CHORES: &str = "xtask";
 
 /// What the tests of a crate may depend on besides. The plugin's tests are the whole product's.
 const ARROWS_OF_TESTS: [(&str, &[&str]); 2] = [
@@ -104,9 +77,106 @@ fn allowed(table: &[(&str, &[&str])]) -> Arrows {
         .collect()
 }
 
+/// A row of the table: a crate, and what it may import.
+struct Row {
+    folder: String,
+    package: String,
+    may_import: BTreeSet<String>,
+}
+
+/// The rows of the table in a document, from the bottom to the top.
+fn rows(document: &str) -> Vec<Row> {
+    let bare = |cell: &str| cell.trim().trim_matches('`').to_owned();
+    let lines = document.lines().skip_while(|line| !line.starts_with(TABLE_HEAD));
+    let lines = lines.skip(2).take_while(|line| line.starts_with('|'));
+    let mut rows: Vec<Row> = Vec::new();
+    for line in lines {
+        let cells: Vec<&str> = line.split('|').skip(1).collect();
+        let [folder, package, may_import, ..] = cells[..] else {
+            panic!("a row without three cells: {line}")
+        };
+        let may_import = match may_import.trim() {
+            "nothing of ours" => BTreeSet::new(),
+            "all of the above, and the plugin" => {
+                let above = rows.iter().map(|row| row.package.clone());
+                above.chain([PLUGIN.to_owned()]).collect()
+            }
+            names => names.split(',').map(|name| package_of(name.trim())).collect(),
+        };
+        rows.push(Row {
+            folder: bare(folder),
+            package: bare(package),
+            may_import,
+        });
+    }
+    assert!(!rows.is_empty(), "no table that begins with `{TABLE_HEAD}`");
+    rows
+}
+
+/// The package that the table means by the name of a crate.
+fn package_of(name: &str) -> String {
+    match name {
+        "host-harness" => name.to_owned(),
+        name => format!("bss-{name}"),
+    }
+}
+
+/// The folder of a package.
+fn folder_of(package: &Value) -> PathBuf {
+    let manifest = Path::new(package["manifest_path"].as_str().expect("a manifest"));
+    manifest.parent().expect("its folder").to_owned()
+}
+
+/// The source folders of the crates of the workspace.
+pub(crate) fn source_folders() -> Vec<PathBuf> {
+    let folders = packages()
+        .iter()
+        .map(|package| folder_of(package).join("src"))
+        .collect();
+    assert!(Vec::len(&folders) > 1, "{folders:?}");
+    folders
+}
+
 #[test]
-fn every_crate_depends_on_those_that_it_may_and_on_no_other() {
-    assert_eq!(arrows(&packages(), false), allowed(&ARROWS));
+fn every_crate_depends_on_those_that_the_document_names_and_on_no_other() {
+    let rows = rows(DOCUMENT).into_iter();
+    let mut allowed: Arrows = rows.map(|row| (row.package, row.may_import)).collect();
+    allowed.extend([PLUGIN, CHORES].map(|name| (name.to_owned(), BTreeSet::new())));
+    assert_eq!(arrows(&packages(), false), allowed);
+}
+
+#[test]
+fn the_document_names_the_folder_of_each_crate() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let packages = packages();
+    for row in rows(DOCUMENT) {
+        let package = packages
+            .iter()
+            .find(|package| package["name"] == row.package.as_str());
+        let package = package.unwrap_or_else(|| panic!("no package `{}`", row.package));
+        assert_eq!(folder_of(package), root.join(row.folder));
+    }
+}
+
+#[test]
+fn a_table_with_another_crate_in_a_row_allows_other_imports() {
+    let table = |of_keys: &str| {
+        format!(
+            "{TABLE_HEAD} why |\n|---|---|---|---|\n| `m` | `bss-model` | nothing of ours | |\n| `k` | `bss-keys` | {of_keys} | |\n\n| no | row |"
+        )
+    };
+    let of_keys = |cell: &str| rows(&table(cell))[1].may_import.clone();
+    let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<BTreeSet<_>>();
+    assert_eq!(of_keys("model"), names(&["bss-model"]));
+    assert_eq!(
+        of_keys("model, host-harness"),
+        names(&["bss-model", "host-harness"])
+    );
+    assert_eq!(
+        of_keys("all of the above, and the plugin"),
+        names(&["bss-model", PLUGIN])
+    );
+    assert_eq!(rows(&table("model")).len(), 2);
 }
 
 #[test]
@@ -118,10 +188,14 @@ fn the_tests_of_a_crate_keep_to_the_arrows_too() {
 
 #[test]
 fn no_arrow_points_up() {
-    let mut below = BTreeSet::new();
-    for (from, to) in ARROWS.iter().chain([&("microsoft-esd", &[] as &[&str])]) {
-        let to: Vec<_> = to.iter().filter(|name| **name != "microsoft-esd").collect();
-        assert!(to.iter().all(|name| below.contains(**name)), "{from}: {to:?}");
-        below.insert(*from);
+    let mut below = BTreeSet::from([PLUGIN.to_owned()]);
+    for row in rows(DOCUMENT) {
+        assert!(
+            row.may_import.is_subset(&below),
+            "{}: {:?}",
+            row.package,
+            row.may_import
+        );
+        below.insert(row.package);
     }
 }

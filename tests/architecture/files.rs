@@ -1,25 +1,15 @@
-//! Which file imports which, inside each crate: no circles, but for a child that implements its parent's type.
+//! Imports between the files of a crate: no circles, but for a child that implements its parent's type.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use syn::ext::IdentExt;
+use syn::parse::{ParseStream, Parser};
 use syn::visit::{self, Visit};
-use syn::{Attribute, Item, ItemImpl, ItemMod, ItemUse, Type, UseTree, Visibility};
+use syn::{Attribute, Item, ItemImpl, ItemMod, ItemUse, Token, Type, UseTree, Visibility};
 
-/// The source folders of the crates whose files are looked at.
-const SOURCES: [&str; 10] = [
-    "src",
-    "xtask/src",
-    "host-harness/src",
-    "host-harness/bench/src",
-    "host-harness/cli/src",
-    "host-harness/keys/src",
-    "host-harness/model/src",
-    "host-harness/record/src",
-    "host-harness/sandbox/src",
-    "host-harness/simulator/src",
-];
+use crate::crates::source_folders;
 
 type ModulePath = Vec<String>;
 
@@ -79,6 +69,14 @@ impl Imports {
         }
     }
 
+    /// Adds a path in code.
+    fn add_path(&mut self, segments: &[String]) {
+        self.used.extend(segments.first().cloned());
+        if segments.len() > 1 {
+            self.add(segments);
+        }
+    }
+
     /// Adds the imported names that the code uses. One that is only exported again is no import.
     fn count_names_in_use(&mut self) {
         let in_use = self.names.iter().filter(|(name, _)| self.used.contains(*name));
@@ -115,6 +113,35 @@ impl Imports {
     }
 }
 
+/// The paths among the tokens of a macro, within its groups as well. A path that begins with `::` leads out of the crate
+/// and has an empty first segment.
+fn tokens_paths(tokens: ParseStream<'_>) -> syn::Result<Vec<ModulePath>> {
+    let mut paths = Vec::new();
+    while !tokens.is_empty() {
+        let mut path = Vec::new();
+        if tokens.peek(syn::Ident::peek_any) {
+            path.push(tokens.call(syn::Ident::parse_any)?.to_string());
+        } else if tokens.peek(Token![::]) && tokens.peek3(syn::Ident::peek_any) {
+            path.push(String::new());
+        } else {
+            let group = tokens.step(|cursor| match (cursor.any_group(), cursor.token_tree()) {
+                (Some((inner, .., rest)), _) => Ok((Some(inner.token_stream()), rest)),
+                (None, Some((_, rest))) => Ok((None, rest)),
+                (None, None) => Err(cursor.error("a token")),
+            })?;
+            if let Some(inner) = group {
+                paths.extend(tokens_paths.parse2(inner)?);
+            }
+        }
+        while !path.is_empty() && tokens.peek(Token![::]) && tokens.peek3(syn::Ident::peek_any) {
+            tokens.parse::<Token![::]>()?;
+            path.push(tokens.call(syn::Ident::parse_any)?.to_string());
+        }
+        paths.extend((!path.is_empty()).then_some(path));
+    }
+    Ok(paths)
+}
+
 impl<'ast> Visit<'ast> for Imports {
     fn visit_item(&mut self, item: &'ast Item) {
         let attributes = match item {
@@ -146,7 +173,11 @@ impl<'ast> Visit<'ast> for Imports {
     fn visit_visibility(&mut self, _: &'ast Visibility) {}
 
     fn visit_macro(&mut self, item: &'ast syn::Macro) {
-        // What stands in a macro is not parsed: each name in it counts as used.
+        // The tokens in a macro need not be Rust: each path among them counts, and each name as used.
+        let paths = tokens_paths.parse2(item.tokens.clone());
+        for path in paths.unwrap_or_else(|error| panic!("{error}: {}", item.tokens)) {
+            self.add_path(&path);
+        }
         let words = item.tokens.to_string();
         let words = words.split(|c: char| !c.is_alphanumeric() && c != '_');
         self.used.extend(words.map(str::to_owned));
@@ -168,10 +199,7 @@ impl<'ast> Visit<'ast> for Imports {
             .iter()
             .map(|segment| segment.ident.to_string())
             .collect();
-        self.used.extend(segments.first().cloned());
-        if segments.len() > 1 {
-            self.add(&segments);
-        }
+        self.add_path(&segments);
         visit::visit_path(self, path);
     }
 }
@@ -298,11 +326,11 @@ fn name(module: &ModulePath) -> String {
 
 #[test]
 fn no_files_of_a_crate_import_each_other_in_a_circle() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let found: Vec<_> = SOURCES
+    let sources = source_folders();
+    let found: Vec<_> = sources
         .iter()
         .flat_map(|source| {
-            circles(&arrows(&modules(&root.join(source))))
+            circles(&arrows(&modules(source)))
                 .into_iter()
                 .map(move |circle| (source, circle))
         })
@@ -335,6 +363,13 @@ fn a_circle_is_found_and_a_child_that_implements_its_parent_s_type_is_none() {
     assert!(of().is_empty(), "who may see an item is no import: {:?}", of());
     write("orders.rs", "fn place() { crate::mails::send() }");
     assert_eq!(of().len(), 2, "a path in code counts as well");
+    write("orders.rs", "fn place() { info!(n = [(crate::mails::sent())]) }");
+    assert_eq!(of().len(), 2, "a path in a macro counts as well");
+    write(
+        "orders.rs",
+        "fn place() { info!(\"crate::mails::sent\", ::mails::sent()) }",
+    );
+    assert_eq!(of().len(), 0, "a text is no path, and another crate no file");
     write("orders.rs", "use crate::Record; fn place(_: Record) {}");
     write(
         "lib.rs",

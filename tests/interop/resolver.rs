@@ -113,7 +113,7 @@ async fn a_name_that_does_not_exist_is_told_apart_from_a_resolver_that_has_no_an
     let tcp = TcpListener::bind(address).expect("port 53");
     let name_server = NameServer::on((udp, tcp), zone);
     let scenario = Scenario::selling().await;
-    let not_now = "no name server had an answer about";
+    let not_now = "no name server resolved host name";
     for (host, code, error, cause) in [
         (
             "gone.test",
@@ -134,9 +134,14 @@ async fn a_name_that_does_not_exist_is_told_apart_from_a_resolver_that_has_no_an
             "silent.test",
             "name-not-resolved",
             "",
-            "no answer about `silent.test` within 5s",
+            "did not answer for host name `silent.test` within 5s",
         ),
-        ("there.test", "server-unreachable", "", "no connection"),
+        (
+            "there.test",
+            "server-unreachable",
+            "",
+            "a connection to the server could not be opened",
+        ),
         ("pinned.test", "address-prohibited", "", "`10.1.2.3`"),
     ] {
         let (problem, fields) = told_of(&scenario, host).await;

@@ -11,8 +11,8 @@ use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
-use crate::cli::DONE;
 use crate::component::component;
+use crate::scenario::DONE;
 
 /// The offers of the catalog: three pages.
 const OFFERS: u32 = 1_200;
@@ -211,7 +211,7 @@ fn bench_services_gives_every_figure_and_says_which_goals_were_not_measured() {
         .output()
         .expect("the program runs");
     assert_eq!(output.status.code(), Some(DONE), "{output:?}");
-    let figures: Value = serde_json::from_slice(&output.stdout).expect("one line of JSON");
+    let figures = crate::scenario::result(&output);
     let size = &figures["sizes"][0];
     assert_eq!((&size["offers"], &size["products"]), (&json!(100), &json!(100)));
     // The answers are an access token and one page.
@@ -249,7 +249,7 @@ fn a_catalog_of_no_size_is_not_measured() {
             .args(["bench", "services", "--offers", offers])
             .output()
             .expect("the program runs");
-        assert_eq!(output.status.code(), Some(crate::cli::USAGE), "{offers}");
+        assert_eq!(output.status.code(), Some(crate::scenario::USAGE), "{offers}");
     }
 }
 
@@ -263,7 +263,7 @@ fn bench(arguments: &[&str]) -> Value {
         .output()
         .expect("the program runs");
     assert_eq!(output.status.code(), Some(DONE), "{output:?}");
-    serde_json::from_slice(&output.stdout).expect("one line of JSON")
+    crate::scenario::result(&output)
 }
 
 #[test]

@@ -9,7 +9,6 @@ use bss_simulator::{
     TlsVersions, When,
 };
 use host_harness::{RotateError, failed_step};
-use serde_json::Value;
 
 use crate::scenario::{INSTANCE, Scenario, actor, order_request, silent};
 
@@ -224,7 +223,7 @@ async fn the_command_rotates_in_one_save_or_says_which_step_failed() {
     let error = String::from_utf8_lossy(&refused.stderr).into_owned();
     for words in [
         "`access-token-granted`",
-        "keeps the one it has",
+        "keeps its former certificate",
         "AADSTS700027",
         "hint: Register",
     ] {
@@ -237,7 +236,7 @@ async fn the_command_rotates_in_one_save_or_says_which_step_failed() {
         .expect("the instance");
     let rotated = rotate(&successor);
     assert_eq!(rotated.status.code(), Some(0), "{rotated:?}");
-    let shown: Value = serde_json::from_slice(&rotated.stdout).expect("one JSON value");
+    let shown = crate::scenario::result(&rotated);
     assert_eq!(shown["certificateThumbprint"], successor);
     assert_eq!(shown["version"], before.version + 1);
     assert_eq!(
@@ -245,7 +244,7 @@ async fn the_command_rotates_in_one_save_or_says_which_step_failed() {
         before.thumbprint.expect("one").to_string()
     );
     let history = scenario.bss_host(&["instance", "history", INSTANCE, "--json"]);
-    let history: Value = serde_json::from_slice(&history.stdout).expect("one JSON value");
+    let history = crate::scenario::result(&history);
     let last = history
         .as_array()
         .and_then(|history| history.last())

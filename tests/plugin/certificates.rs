@@ -5,12 +5,6 @@ use serde_json::Value;
 
 use crate::scenario::{INSTANCE, Scenario};
 
-fn json(scenario: &Scenario, arguments: &[&str]) -> Value {
-    let output = scenario.bss_host(&[arguments, &["--json"]].concat());
-    assert_eq!(output.status.code(), Some(0), "{output:?}");
-    serde_json::from_slice(&output.stdout).expect("one JSON value")
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn the_list_tells_for_whom_a_certificate_is_until_when_and_why_it_can_not_be_used() {
     let scenario = Scenario::ready().await;
@@ -19,7 +13,7 @@ async fn the_list_tells_for_whom_a_certificate_is_until_when_and_why_it_can_not_
         ..CertificateRequest::default()
     };
     scenario.install(&server_only).await;
-    let list = json(&scenario, &["certificate", "list"]);
+    let list = scenario.json(&["certificate", "list"]);
     let list = list.as_array().expect("a list");
     assert_eq!(list.len(), 2);
     let used = list
@@ -72,14 +66,11 @@ async fn one_that_is_in_use_is_not_removed_and_one_that_is_not_is_gone() {
     let refused = scenario.bss_host(&["certificate", "remove", &used]);
     assert_eq!(refused.status.code(), Some(1), "{refused:?}");
     assert!(String::from_utf8_lossy(&refused.stderr).contains(&format!("`{INSTANCE}`")));
-    assert_eq!(
-        json(&scenario, &["certificate", "show", &used])["thumbprint"],
-        used
-    );
+    assert_eq!(scenario.json(&["certificate", "show", &used])["thumbprint"], used);
 
     let other = scenario.install(&CertificateRequest::default()).await.to_string();
     assert_eq!(
-        json(&scenario, &["certificate", "remove", &other])["thumbprint"],
+        scenario.json(&["certificate", "remove", &other])["thumbprint"],
         other
     );
     for command in ["show", "remove"] {
@@ -104,7 +95,7 @@ async fn those_that_expire_within_the_days_are_listed_and_no_others() {
         thumbprints.push(scenario.install(&request).await.to_string());
     }
     let expiring = |days: &[&str]| -> Vec<(String, i64)> {
-        let listed = json(&scenario, &[&["certificate", "expiring"], days].concat());
+        let listed = scenario.json(&[&["certificate", "expiring"], days].concat());
         let listed = listed.as_array().expect("a list");
         let entry = |certificate: &Value| {
             let thumbprint = certificate["thumbprint"].as_str().expect("a thumbprint");

@@ -11,11 +11,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::component::{bss_host, component};
-
-pub(crate) const DONE: i32 = 0;
-pub(crate) const REFUSED: i32 = 1;
-pub(crate) const USAGE: i32 = 2;
-pub(crate) const NO_ANSWER: i32 = 3;
+use crate::scenario::{DONE, NO_ANSWER, REFUSED, USAGE, assert_ends, result};
 
 /// A data directory, and a simulator that runs as a program of its own.
 pub(crate) struct Desk {
@@ -90,7 +86,7 @@ impl Desk {
     pub(crate) fn json(&self, arguments: &[&str]) -> Value {
         let output = self.run(&[arguments, &["--json"]].concat());
         assert_ends(&output, DONE);
-        serde_json::from_slice(&output.stdout).expect("one JSON value on the standard output")
+        result(&output)
     }
 
     fn import(&self) {
@@ -177,15 +173,6 @@ pub(crate) const CUSTOMER: [&str; 8] = [
     "it@beispiel.example",
 ];
 
-pub(crate) fn assert_ends(output: &Output, code: i32) {
-    assert_eq!(
-        output.status.code(),
-        Some(code),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-}
-
 /// Checks the exit code, that there is one `error:` line on the standard error, and that these words are there.
 pub(crate) fn assert_fails(output: &Output, code: i32, saying: &[&str]) {
     assert_ends(output, code);
@@ -197,9 +184,15 @@ pub(crate) fn assert_fails(output: &Output, code: i32, saying: &[&str]) {
     }
 }
 
-/// The result of a command that fails with `--json`; the line after it says why.
-pub(crate) fn first_line(output: &[u8]) -> &[u8] {
-    output.split(|byte| *byte == b'\n').next().unwrap_or_default()
+#[test]
+#[should_panic(expected = "left: 2")]
+fn a_result_beside_another_line_is_none() {
+    use std::os::unix::process::ExitStatusExt;
+    result(&Output {
+        status: std::process::ExitStatus::from_raw(0),
+        stdout: b"{}\n{}\n".to_vec(),
+        stderr: Vec::new(),
+    });
 }
 
 /// What a failing command tells a program, in the last line of its standard output.
@@ -222,7 +215,7 @@ fn a_program_reads_what_was_refused_in_the_last_line() {
         "code": "no-instance",
         "kind": "not-found",
         "message": "there is no instance `nobody`",
-        "advice": "`bss-host instance list` shows those that there are",
+        "advice": "`bss-host instance list` shows all instances",
     });
     assert_eq!(told_error(&refused), expected);
 }
@@ -261,8 +254,8 @@ fn a_program_reads_each_problem_of_a_form_after_the_form() {
     assert_ends(&desk.run(&create), DONE);
     let set = ["--set", "service-url=ftp://nowhere", "--json"];
     let refused = desk.run(&[&["instance", "configure", "esd"][..], &set].concat());
-    assert_fails(&refused, REFUSED, &["nothing was saved"]);
-    let form: Value = serde_json::from_slice(first_line(&refused.stdout)).expect("JSON");
+    assert_fails(&refused, REFUSED, &["the settings were not saved"]);
+    let form = result(&refused);
     assert_eq!(form["saved"], false);
     let told = told_error(&refused);
     assert_eq!(
@@ -560,7 +553,10 @@ fn a_plugin_that_is_missing_is_named_with_what_to_do() {
     assert_fails(
         &output,
         NO_ANSWER,
-        &["`not-there.wasm`", "hint: build it with `cargo xtask build`"],
+        &[
+            "`not-there.wasm`",
+            "hint: build the plugin with `cargo xtask build`",
+        ],
     );
 }
 
@@ -679,7 +675,7 @@ fn a_simulator_that_lets_in_who_has_no_certificate_says_so_loudly_and_only_its_o
     // The 401 is for want of an access token, not of a certificate.
     assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
     assert!(
-        told.contains("lends a client certificate to whoever comes without one"),
+        told.contains("lends its client certificate to every client"),
         "{told}"
     );
     let thumbprint = microsoft["thumbprint"].as_str().expect("a thumbprint");

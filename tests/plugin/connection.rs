@@ -7,7 +7,6 @@ use bss_simulator::{
     CertificateRequest, Fault, Operation, Registration, Repeat, Simulator, SimulatorOptions, TlsVersions,
 };
 use host_harness::{CheckError, Host, failed_step};
-use serde_json::Value;
 
 use crate::guests;
 use crate::scenario::{INSTANCE, Scenario, actor, problems, silent};
@@ -187,7 +186,7 @@ async fn a_server_that_is_not_trusted_is_named() {
     let other = SimulatorOptions::new(scenario.folder.path().join("impostor"));
     let impostor = Simulator::start(other).await.expect("the impostor starts");
     scenario.set("service-url", &impostor.details().service_url).await;
-    let advice = "nothing on the way replaces its certificate";
+    let advice = "no proxy replaces the certificate of that server";
     assert_fails_at(&scenario, "server-trusted", "server-not-trusted", advice).await;
     assert_eq!(impostor.faults().requests_seen(Operation::Catalog), 0);
 }
@@ -218,7 +217,7 @@ async fn the_command_shows_each_step_and_ends_with_0_1_or_3() {
     let scenario = Scenario::ready().await;
     let passed = scenario.bss_host(&["instance", "check", INSTANCE, "--json"]);
     assert_eq!(passed.status.code(), Some(0), "{passed:?}");
-    let shown: Value = serde_json::from_slice(&passed.stdout).expect("one JSON value");
+    let shown = crate::scenario::result(&passed);
     assert_eq!(shown["passed"], true);
     assert_eq!(shown["steps"].as_array().map(Vec::len), Some(6));
     assert!(shown["steps"][5]["tookMs"].is_u64(), "{shown}");

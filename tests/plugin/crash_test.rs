@@ -6,8 +6,8 @@ use std::sync::LazyLock;
 
 use serde_json::Value;
 
-use crate::cli::{DONE, REFUSED, USAGE, assert_ends};
 use crate::component::{bss_host, component, example};
+use crate::scenario::{DONE, REFUSED, USAGE, assert_ends};
 
 fn crash_test(arguments: &[&str]) -> Output {
     static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| example("crash_test"));

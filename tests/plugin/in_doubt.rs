@@ -181,7 +181,7 @@ async fn what_was_sent_with_other_settings_is_not_bought_until_they_are_restored
         (LookedUp, "other-settings")
     );
     assert!(
-        reason.problem.message.ends_with("differ in `system-name`"),
+        reason.problem.message.ends_with("differs in `system-name`"),
         "{reason:?}"
     );
     let faults = scenario.microsoft.faults();

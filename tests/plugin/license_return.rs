@@ -5,8 +5,7 @@ use std::time::{Duration, Instant};
 
 use bss_model::{
     Actor, Asset, AssetStatus, BillingFilter, Cancellation, CancellationFilter, CancellationState,
-    LicenseTokenStatus, MailFilter, MailState, Page, Requester, RequesterKind, ReturnAttempt, ReturnResult,
-    ReturnStatus,
+    LicenseTokenStatus, MailFilter, MailState, Page, ReturnAttempt, ReturnResult, ReturnStatus,
 };
 use bss_record::{CancelError, RetryMailError};
 use bss_simulator::{Fault, LedgerEntry, Operation, Repeat, TokenStatus, When};
@@ -15,7 +14,7 @@ use jiff::SignedDuration;
 
 use crate::component::component;
 use crate::guests;
-use crate::scenario::{PRICE, Scenario, actor, at_once, silent};
+use crate::scenario::{PRICE, Scenario, actor, at_once, requester, silent};
 
 /// The reason for a return, which Microsoft is told too.
 const COMMENT: &str = "ordered twice";
@@ -29,15 +28,8 @@ pub(crate) async fn sold() -> (Scenario, Asset) {
     (scenario, asset)
 }
 
-fn customer() -> Requester {
-    Requester {
-        kind: RequesterKind::Customer,
-        name: "Customer".to_owned(),
-    }
-}
-
 async fn cancel_now(host: &Host, asset: &Asset) -> Result<Cancellation, ReturnError> {
-    host.cancel_now(asset.id, &customer(), COMMENT, &Actor::operator("olivia"))
+    host.cancel_now(asset.id, &requester(), COMMENT, &Actor::operator("olivia"))
         .await
 }
 
@@ -423,7 +415,7 @@ async fn microsoft_hears_of_a_request_only_when_it_is_confirmed() {
     let record = scenario.host.record();
     let requested = async || {
         let requested = record
-            .request_cancellation(asset.id, &customer(), COMMENT, &actor())
+            .request_cancellation(asset.id, &requester(), COMMENT, &actor())
             .await;
         requested.expect("it is requested").id
     };
@@ -526,7 +518,7 @@ async fn a_license_that_was_returned_elsewhere_is_credited_when_an_operator_canc
     // than ours.
     let requested = elsewhere
         .record()
-        .request_cancellation(asset.id, &customer(), "", &actor())
+        .request_cancellation(asset.id, &requester(), "", &actor())
         .await;
     elsewhere
         .record()
@@ -550,7 +542,7 @@ async fn a_license_that_was_returned_elsewhere_is_credited_when_an_operator_canc
     let listed = scenario.bss_host(&["asset", "list"]);
     let warned = String::from_utf8_lossy(&listed.stderr).into_owned();
     assert!(
-        warned.contains("it was not cancelled here and is not credited")
+        warned.contains("the asset is neither cancelled nor credited")
             && warned.contains(&format!("asset cancel {}", asset.id)),
         "{warned}"
     );

@@ -6,18 +6,12 @@ use bss_model::Page;
 use bss_simulator::{Fault, Operation, Repeat, When};
 use serde_json::Value;
 
-use crate::cli::first_line;
 use crate::license_return::{doubted_and_refused, sold};
-use crate::scenario::{INSTANCE, PRICE, Scenario};
-
-const DONE: i32 = 0;
-const REFUSED: i32 = 1;
-const USAGE: i32 = 2;
-const NO_ANSWER: i32 = 3;
+use crate::scenario::{DONE, INSTANCE, NO_ANSWER, PRICE, REFUSED, Scenario, USAGE, assert_ends, result};
 
 fn json(output: &Output, code: i32) -> Value {
-    assert_eq!(output.status.code(), Some(code), "{output:?}");
-    serde_json::from_slice(first_line(&output.stdout)).expect("JSON")
+    assert_ends(output, code);
+    result(output)
 }
 
 fn error(output: &Output) -> String {
@@ -59,7 +53,7 @@ async fn a_request_is_made_withdrawn_declined_and_confirmed() {
     assert_eq!(requested["requestedBy"]["name"], "Ms. Müller");
     let twice = scenario.bss_host(&request);
     assert_eq!(twice.status.code(), Some(REFUSED));
-    assert!(error(&twice).contains("requested already"), "{twice:?}");
+    assert!(error(&twice).contains("which is requested"), "{twice:?}");
     let open = json(
         &scenario.bss_host(&["asset", "cancellations", "--open", "--json"]),
         DONE,
@@ -146,7 +140,7 @@ async fn a_refused_return_says_why_and_an_open_one_that_it_goes_on() {
     let shown = scenario.bss_host(&["asset", "cancellations", &id]);
     let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
     assert!(
-        shown.contains("refused") && shown.contains("return 1, "),
+        shown.contains("refused") && shown.contains("attempt 1 at the return, "),
         "{shown}"
     );
     assert!(credited(&scenario).await.is_empty());

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bss_model::{
-    Actor, Asset, AssetFilter, AssetSelection, AssetStatus, BillingFilter, Cancellation, CancellationFilter,
+    Actor, Asset, AssetSelection, AssetStatus, BillingFilter, Cancellation, CancellationFilter,
     CancellationState, LicenseTokenStatus, MailDelivery, MailFilter, MailSettings, MailState, Page,
-    Requester, RequesterKind, SyncStatus,
+    SyncStatus,
 };
 use bss_simulator::{Fault, LedgerEntry, Operation, Repeat, TokenStatus, When};
 use host_harness::{Host, OrderRequest};
@@ -16,7 +16,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 use crate::component::component;
-use crate::scenario::{INSTANCE, PRICE, Scenario, actor, at_once, order_request, silent};
+use crate::scenario::{INSTANCE, PRICE, Scenario, actor, at_once, order_request, requester, silent};
 
 /// An act of somebody's, or a fault.
 #[derive(Clone, Debug)]
@@ -133,14 +133,8 @@ impl World {
         }
     }
 
-    async fn assets(&self) -> Vec<Asset> {
-        let filter = AssetFilter::default();
-        let assets = self.host.record().assets(&filter, &Page::all()).await;
-        assets.expect("the assets").rows
-    }
-
     async fn one(&self, index: Index) -> Option<Asset> {
-        let assets = self.assets().await;
+        let assets = self.scenario.assets().await;
         (!assets.is_empty()).then(|| index.get(&assets).clone())
     }
 
@@ -160,7 +154,7 @@ impl World {
 
     /// Carries an act out. Many are refused at the wrong time; that is no error, and must do no harm.
     async fn act(&mut self, act: Act) {
-        let (record, customer) = (self.host.record().clone(), customer());
+        let (record, customer) = (self.host.record().clone(), requester());
         match act {
             Act::Order { quantity, key } => self.order(quantity, key).await,
             Act::Trouble(operation, fault) => {
@@ -275,7 +269,7 @@ impl World {
         self.scenario.microsoft.faults().clear();
         loop {
             // The pauses that were meant for a Microsoft in trouble are not waited for.
-            for asset in self.assets().await {
+            for asset in self.scenario.assets().await {
                 if asset.sync_status == SyncStatus::Unsynchronised {
                     let _ = self.host.record().retry_asset(asset.id, &actor()).await;
                 }
@@ -300,7 +294,7 @@ impl World {
 
     /// Checks what must be true at any moment.
     async fn assert_no_harm_is_done(&self) {
-        let assets = self.assets().await;
+        let assets = self.scenario.assets().await;
         assert_eq!(assets.len(), self.model.ordered, "an asset for each unit");
         let ledger = self.scenario.microsoft.ledger().await.expect("the ledger");
         let issued: BTreeSet<_> = ledger.iter().map(|entry| &entry.client_transaction_id).collect();
@@ -334,7 +328,7 @@ impl World {
             .iter()
             .map(|entry| (entry.license_token_id.as_str(), entry))
             .collect();
-        let assets = self.assets().await;
+        let assets = self.scenario.assets().await;
         let licensed: Vec<_> = assets
             .iter()
             .filter(|asset| asset.sync_status == SyncStatus::Synchronized)
@@ -431,13 +425,6 @@ impl World {
 
 fn mailbox(scenario: &Scenario) -> PathBuf {
     scenario.folder.path().join("mailbox")
-}
-
-fn customer() -> Requester {
-    Requester {
-        kind: RequesterKind::Customer,
-        name: "Customer".to_owned(),
-    }
 }
 
 fn sorted(mut ids: Vec<uuid::Uuid>) -> Vec<uuid::Uuid> {

@@ -5,9 +5,8 @@ use std::process::{Command, Output};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::cli::{DONE, NO_ANSWER, REFUSED, USAGE};
 use crate::component::bss_host;
-use crate::scenario::Scenario;
+use crate::scenario::{DONE, NO_ANSWER, REFUSED, Scenario, USAGE, assert_ends, result};
 
 fn code(output: &Output) -> i32 {
     output.status.code().expect("it ended by itself")
@@ -22,8 +21,8 @@ fn err(output: &Output) -> String {
 }
 
 fn json(output: &Output) -> Value {
-    assert_eq!(code(output), DONE, "{}", err(output));
-    serde_json::from_slice(&output.stdout).expect("one value of JSON")
+    assert_ends(output, DONE);
+    result(output)
 }
 
 /// Runs the program on a data directory of its own; no plugin is needed for mail settings.
@@ -48,8 +47,8 @@ async fn an_operator_finds_every_license_invoiced_and_mailed_and_no_key_in_it() 
     let waiting = scenario.bss_host(&["mail", "list"]);
     assert_eq!(code(&waiting), DONE);
     assert!(
-        err(&waiting).contains("2 to be sent, but this host has no mail settings")
-            && err(&waiting).contains("hint: make them with `bss-host mail configure`"),
+        err(&waiting).contains("2 e-mails to be sent, but this host has no mail settings")
+            && err(&waiting).contains("hint: save mail settings with `bss-host mail configure`"),
         "{}",
         err(&waiting)
     );
@@ -79,7 +78,7 @@ async fn an_operator_finds_every_license_invoiced_and_mailed_and_no_key_in_it() 
     let worked = scenario.bss_host(&["run", "--once"]);
     assert_eq!(code(&worked), NO_ANSWER);
     assert!(
-        err(&worked).contains("not every e-mail is sent: 2 "),
+        err(&worked).contains("e-mails that wait for another try: 2"),
         "{}",
         err(&worked)
     );

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use bss_simulator::{CertificateRequest, ExtendedKeyUsage, KeyKind, Operation};
-use serde_json::{Value, json};
+use serde_json::json;
 
+use crate::scenario::result;
 use crate::scenario::{INSTANCE, Scenario, actor, credentials, problems, selection};
 
 type Typed = BTreeMap<String, String>;
@@ -141,7 +142,7 @@ async fn mistakes_with_the_certificate(scenario: &Scenario, right: &Typed) {
     for (thumbprint, words) in [
         (
             "AB".repeat(20),
-            ["(certificate-not-installed)", "Import its PFX file"],
+            ["(certificate-not-installed)", "Import the PFX file"],
         ),
         ("not one".to_owned(), ["(not-a-thumbprint)", "from the list"]),
         (ecdsa.clone(), ["(certificate-unusable)", "RSA is needed"]),
@@ -153,7 +154,7 @@ async fn mistakes_with_the_certificate(scenario: &Scenario, right: &Typed) {
         assert_refused(scenario, &with(right, field, &thumbprint), &words).await;
     }
     let shown = scenario.bss_host(&["instance", "show", INSTANCE, "--json"]);
-    let shown: Value = serde_json::from_slice(&shown.stdout).expect("one JSON value");
+    let shown = result(&shown);
     let choices = shown["fields"][6]["choices"].as_array().expect("choices");
     let reason = |thumbprint: &str| {
         let choice = choices.iter().find(|choice| choice["key"] == thumbprint);
@@ -297,7 +298,7 @@ async fn an_operator_who_makes_every_mistake_learns_which_one_and_then_succeeds(
 async fn of_two_who_edit_at_once_the_second_learns_who_was_faster() {
     let scenario = Scenario::ready().await;
     let shown = scenario.bss_host(&["instance", "show", INSTANCE, "--json"]);
-    let shown: Value = serde_json::from_slice(&shown.stdout).expect("one JSON value");
+    let shown = result(&shown);
     let based_on = shown["version"].to_string();
     let rename = |name: &str| -> Typed { [("system-name".to_owned(), name.to_owned())].into() };
     let first = configure(&scenario, &rename("one"), &["--based-on", &based_on]);
@@ -310,7 +311,7 @@ async fn of_two_who_edit_at_once_the_second_learns_who_was_faster() {
     }
 
     let history = scenario.bss_host(&["instance", "history", INSTANCE, "--json"]);
-    let history: Value = serde_json::from_slice(&history.stdout).expect("one JSON value");
+    let history = result(&history);
     let saves = history.as_array().expect("a list");
     let who: Vec<_> = saves.iter().map(|save| &save["changedBy"]).collect();
     assert_eq!(who, ["test", "test", "olivia"]);

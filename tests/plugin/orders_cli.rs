@@ -4,7 +4,8 @@ use bss_record::RECORD_FILE;
 use serde_json::Value;
 use sqlx::SqlitePool;
 
-use crate::cli::{CUSTOMER, DONE, Desk, NO_ANSWER, REFUSED, USAGE, assert_ends, assert_fails};
+use crate::cli::{CUSTOMER, Desk, assert_fails};
+use crate::scenario::{DONE, NO_ANSWER, REFUSED, USAGE, assert_ends};
 
 /// A desk that sells its first product, and the product's code.
 fn selling() -> (Desk, String) {

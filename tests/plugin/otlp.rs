@@ -7,8 +7,8 @@ use std::thread::JoinHandle;
 
 use serde_json::Value;
 
-use crate::cli::{DONE, USAGE, assert_ends, assert_fails};
-use crate::scenario::{INSTANCE, Scenario};
+use crate::cli::assert_fails;
+use crate::scenario::{DONE, INSTANCE, Scenario, USAGE, assert_ends};
 
 /// A collector that keeps what it is sent. It stops when it is dropped.
 struct Collector {
@@ -158,7 +158,7 @@ async fn a_collector_that_is_not_there_stops_no_command_and_one_that_can_not_be_
         assert_fails(
             &refused,
             USAGE,
-            &["no address of a collector", "http://localhost:4318"],
+            &["not the address of a trace collector", "http://localhost:4318"],
         );
     }
 }

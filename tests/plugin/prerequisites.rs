@@ -11,12 +11,11 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use self::name_server::{NameServer, Zone};
-use crate::cli::first_line;
 use crate::component::bss_host;
+use crate::scenario::{USAGE, result};
 
 const PASSED: i32 = 0;
 const FAILED: i32 = 1;
-const USAGE: i32 = 2;
 const UNKNOWN: i32 = 3;
 
 const EU_TARGET: &str = "cloud-platform-sites-eu.trafficmanager.net";
@@ -113,11 +112,7 @@ impl Pfx {
 }
 
 fn answer(output: &Output) -> (i32, Value) {
-    let said = serde_json::from_slice(first_line(&output.stdout)).unwrap_or_else(|error| {
-        let errors = String::from_utf8_lossy(&output.stderr);
-        panic!("{error}: a line of JSON on the standard output, beside {errors}")
-    });
-    (output.status.code().expect("an exit code"), said)
+    (output.status.code().expect("an exit code"), result(output))
 }
 
 /// The three points as `result: code`.
@@ -199,7 +194,7 @@ fn people_get_a_table_with_what_to_do() {
         assert!(table.contains(words), "`{words}` in {table}");
     }
     let errors = String::from_utf8(output.stderr).expect("text");
-    assert_eq!(errors, "error: not as the platform asks for it: CNAME record\n");
+    assert_eq!(errors, "error: prerequisites that failed: CNAME record\n");
     assert_eq!(output.status.code(), Some(FAILED));
 }
 
@@ -333,7 +328,7 @@ fn an_address_record_alone_fails_of_either_family() {
             zone,
             FAILED,
             "failed: address-only",
-            &["remove its address records"],
+            &["remove the address records"],
         );
     }
 }
@@ -343,7 +338,7 @@ fn the_top_of_a_zone_is_told_that_it_can_t_have_a_cname() {
     let zone = Zone::default()
         .address("esd.mydomain.com", "192.0.2.1")
         .top("esd.mydomain.com");
-    assert_cname(zone, FAILED, "failed: address-only", &["top of a zone"]);
+    assert_cname(zone, FAILED, "failed: address-only", &["apex of a DNS zone"]);
 }
 
 #[test]
@@ -499,7 +494,7 @@ fn what_is_asked_for_wrongly_is_a_question_of_usage() {
     let pfx = Pfx::of(&ISSUED.wildcard_com);
     for (hostname, region, word) in [
         ("*.mydomain.com", "eu", "many hosts"),
-        ("https://esd.mydomain.com", "eu", "host name"),
+        ("https://esd.mydomain.com", "eu", "more than a hostname"),
         ("192.0.2.1", "eu", "IP address"),
         ("esd.mydomain.com", "asia", "eu, us"),
     ] {

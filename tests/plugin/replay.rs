@@ -3,13 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use bss_model::{Asset, AssetFilter, Page};
 use bss_simulator::{Fault, Operation, Repeat, When};
 use serde_json::Value;
 
-use crate::cli::{CUSTOMER, DONE, REFUSED, USAGE, assert_ends, assert_fails, first_line};
+use crate::cli::{CUSTOMER, assert_fails};
 use crate::component::{bss_host, component};
-use crate::scenario::{INSTANCE, Scenario};
+use crate::scenario::{DONE, INSTANCE, REFUSED, Scenario, USAGE, assert_ends, result};
 
 fn recording(scenario: &Scenario) -> PathBuf {
     scenario.folder.path().join("recording.jsonl")
@@ -52,10 +51,7 @@ pub(crate) fn replay(file: &Path) -> Output {
 }
 
 pub(crate) fn replayed(output: &Output) -> Vec<Value> {
-    let calls: Value = serde_json::from_slice(first_line(&output.stdout)).unwrap_or_else(|error| {
-        panic!("{error}: {}", String::from_utf8_lossy(&output.stderr));
-    });
-    calls.as_array().expect("calls").clone()
+    result(output).as_array().expect("calls").clone()
 }
 
 /// The differences of all calls, as `what: recorded -> now`.
@@ -110,12 +106,6 @@ pub(crate) fn recorded_purchase(scenario: &Scenario, offer: &str) -> Vec<Value> 
     lines[..1].iter().chain(of_call).cloned().collect()
 }
 
-async fn assets(scenario: &Scenario) -> Vec<Asset> {
-    let filter = AssetFilter::default();
-    let assets = scenario.host.record().assets(&filter, &Page::all()).await;
-    assets.expect("the assets").rows
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_purchase_is_played_back_without_a_network_and_buys_nothing() {
     let scenario = Scenario::selling().await;
@@ -127,7 +117,7 @@ async fn a_purchase_is_played_back_without_a_network_and_buys_nothing() {
         Repeat::Times(1),
     );
     assert_ends(&place(&scenario, &offer, "2"), DONE);
-    let (before, issued) = (assets(&scenario).await, scenario.issued().await);
+    let (before, issued) = (scenario.assets().await, scenario.issued().await);
     let file = recording(&scenario);
     let requests = scenario.microsoft.faults().requests_seen(Operation::Purchase);
 
@@ -144,7 +134,7 @@ async fn a_purchase_is_played_back_without_a_network_and_buys_nothing() {
         outcomes.iter().any(|outcome| outcome.starts_with("unknown (")),
         "{outcomes:?}"
     );
-    assert_eq!(assets(&scenario).await, before);
+    assert_eq!(scenario.assets().await, before);
     assert_eq!(scenario.issued().await, issued);
     assert_eq!(
         scenario.microsoft.faults().requests_seen(Operation::Purchase),
@@ -171,7 +161,7 @@ async fn a_recording_holds_no_secret_and_no_customer() {
         "it@beispiel.example".to_owned(),
         "PRIVATE KEY".to_owned(),
     ];
-    for license in scenario.secrets(&assets(&scenario).await).await {
+    for license in scenario.secrets(&scenario.assets().await).await {
         secrets.push(license.product_key.expose().to_owned());
         secrets.push(license.activation_link.expect("a link").expose().to_owned());
     }
@@ -212,7 +202,7 @@ async fn a_plugin_that_asks_for_something_else_is_told_where() {
     let found = differences(&replayed(&output));
     assert_eq!(found.len(), 1, "{found:?}");
     assert!(found[0].contains("country: \"AT\" -> \"DE\""), "{found:?}");
-    assert_fails(&output, REFUSED, &["1 of ", "not do as recorded"]);
+    assert_fails(&output, REFUSED, &["1 of ", "differ from the recording"]);
 
     // The plugin asks for something that has no answer on record, and the call ends otherwise.
     let without = recorded.replace(line, "");
@@ -267,11 +257,11 @@ async fn what_can_not_be_recorded_or_played_back_is_refused() {
     let file = recording(&scenario);
     std::fs::write(&file, "something else\n").expect("a file");
     let taken = record(&scenario, &["instance", "show", INSTANCE]);
-    assert_fails(&taken, REFUSED, &["can't be made", "not there yet"]);
+    assert_fails(&taken, REFUSED, &["can't be created", "does not exist yet"]);
     assert_eq!(text(&file), "something else\n");
     assert_fails(&replay(&file), REFUSED, &["line 1 of", "--record"]);
     std::fs::write(&file, r#"{"line":"recording","format":0,"host":"0"}"#).expect("a file");
     assert_fails(&replay(&file), REFUSED, &["not a recording of format 1"]);
     let nothing = record(&scenario, &["replay", "a file"]);
-    assert_fails(&nothing, USAGE, &["can't be recorded"]);
+    assert_fails(&nothing, USAGE, &["--record can't be used"]);
 }

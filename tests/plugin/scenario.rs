@@ -9,14 +9,15 @@ use std::time::Duration;
 
 use bss_keys::PfxCode;
 use bss_model::{
-    Actor, Asset, Choice, Contact, Decision, Instance, LicenseSecrets, NewInstance, NewLine, Page, Party,
-    Price, ProductFilter, Reach, Thumbprint,
+    Actor, Asset, AssetFilter, Choice, Contact, Decision, Instance, LicenseSecrets, NewInstance, NewLine,
+    Page, Party, Price, ProductFilter, Reach, Requester, RequesterKind, Thumbprint,
 };
 use bss_sandbox::outbound_https::{Egress, OutboundHttps};
 use bss_simulator::{
     CertificateRequest, Details, HttpVersions, IssuedCertificate, Simulator, SimulatorOptions, TlsVersions,
 };
 use host_harness::{CallContext, CallListener, Host, InstanceForm, OrderRequest, WorkOptions};
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::component::{bss_host, component};
@@ -26,6 +27,12 @@ pub(crate) const INSTANCE: &str = "esd";
 
 /// The price of every product, in minor units.
 pub(crate) const PRICE: i64 = 14_900;
+
+/// The exit codes of `bss-host`.
+pub(crate) const DONE: i32 = 0;
+pub(crate) const REFUSED: i32 = 1;
+pub(crate) const USAGE: i32 = 2;
+pub(crate) const NO_ANSWER: i32 = 3;
 
 /// A host and a Microsoft of one test.
 pub(crate) struct Scenario {
@@ -144,6 +151,13 @@ impl Scenario {
             .env("BSS_LOOK_UP_ONLY", "0")
             .output()
             .expect("the program runs")
+    }
+
+    /// The result of a command that is expected to succeed, as JSON.
+    pub(crate) fn json(&self, arguments: &[&str]) -> Value {
+        let output = self.bss_host(&[arguments, &["--json"]].concat());
+        assert_ends(&output, DONE);
+        result(&output)
     }
 
     /// Changes one field, which is expected to be saved.
@@ -273,6 +287,13 @@ impl Scenario {
             .expect("the order is run")
     }
 
+    /// All assets on record.
+    pub(crate) async fn assets(&self) -> Vec<Asset> {
+        let filter = AssetFilter::default();
+        let assets = self.host.record().assets(&filter, &Page::all()).await;
+        assets.expect("the assets").rows
+    }
+
     /// The secrets of licenses on record, in the order of their assets.
     pub(crate) async fn secrets(&self, assets: &[Asset]) -> Vec<LicenseSecrets> {
         let ids: Vec<_> = assets.iter().map(|asset| asset.id).collect();
@@ -289,6 +310,33 @@ impl Scenario {
             .map(|entry| entry.client_transaction_id)
             .collect()
     }
+}
+
+/// Checks the exit code of a command.
+pub(crate) fn assert_ends(output: &Output, code: i32) {
+    assert_eq!(
+        output.status.code(),
+        Some(code),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+/// The result that a command prints with `--json`. Its standard output is that one line and, if the command failed, a
+/// second line, which is the error.
+pub(crate) fn result(output: &Output) -> Value {
+    let text = String::from_utf8_lossy(&output.stdout);
+    let lines: Vec<Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {output:?}")))
+        .collect();
+    let lines_of_errors = usize::from(!output.status.success());
+    assert_eq!(lines.len(), 1 + lines_of_errors, "{output:?}");
+    assert!(
+        lines[1..].iter().all(|line| line["error"].is_object()),
+        "{output:?}"
+    );
+    lines[0].clone()
 }
 
 pub(crate) fn order_request(product: &str, quantity: u32) -> OrderRequest {
@@ -310,6 +358,14 @@ pub(crate) fn customer() -> Party {
         id: format!("C-{}", uuid::Uuid::new_v4().simple()),
         name: format!("Customer {}", uuid::Uuid::new_v4().simple()),
         country: "DE".to_owned(),
+    }
+}
+
+/// A customer who asks for a return.
+pub(crate) fn requester() -> Requester {
+    Requester {
+        kind: RequesterKind::Customer,
+        name: "Customer".to_owned(),
     }
 }
 

@@ -4,7 +4,8 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::cli::{DONE, Desk, NO_ANSWER, REFUSED, USAGE, assert_ends, assert_fails, send_signal};
+use crate::cli::{Desk, assert_fails, send_signal};
+use crate::scenario::{DONE, NO_ANSWER, REFUSED, USAGE, assert_ends, result};
 
 fn text(output: &[u8]) -> String {
     String::from_utf8(output.to_vec()).expect("text")
@@ -32,7 +33,7 @@ fn a_detached_run_waits_for_the_worker_and_blocks_a_second_start() {
     );
     let worked = desk.run(&["run", "--once", "--json"]);
     assert_ends(&worked, DONE);
-    let worked: Value = serde_json::from_slice(&worked.stdout).expect("one line of JSON");
+    let worked = result(&worked);
     assert_eq!(
         (&worked["id"], &worked["instance"], &worked["state"]),
         (&json!(run), &json!("esd"), &json!("completed"))

@@ -3,14 +3,13 @@
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use bss_model::{Asset, Page};
 use bss_sandbox::call_trace::{TRACES_DIRECTORY, TraceSpan, Traces};
 use bss_simulator::{Fault, Operation, Repeat, When};
 use serde_json::Value;
 
-use crate::cli::{CUSTOMER, DONE, NO_ANSWER, REFUSED, assert_ends, assert_fails};
+use crate::cli::{CUSTOMER, assert_fails};
 use crate::component::{bss_host, component};
-use crate::scenario::{INSTANCE, Scenario};
+use crate::scenario::{DONE, INSTANCE, NO_ANSWER, REFUSED, Scenario, assert_ends};
 
 /// The longest wait: long enough for a program to start on a machine that is busy.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -18,12 +17,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 fn place<'a>(offer: &'a str, quantity: &'a str) -> Vec<&'a str> {
     let order = ["order", "place", INSTANCE, "--offer", offer];
     [&order[..], &CUSTOMER, &["--quantity", quantity, "--wait"]].concat()
-}
-
-fn json(scenario: &Scenario, arguments: &[&str]) -> Value {
-    let output = scenario.bss_host(&[arguments, &["--json"]].concat());
-    assert_ends(&output, DONE);
-    serde_json::from_slice(&output.stdout).expect("one JSON value")
 }
 
 fn printed(scenario: &Scenario, arguments: &[&str]) -> String {
@@ -60,25 +53,14 @@ fn assert_nested(span: &TraceSpan) {
     }
 }
 
-async fn assets(scenario: &Scenario) -> Vec<Asset> {
-    let filter = bss_model::AssetFilter::default();
-    scenario
-        .host
-        .record()
-        .assets(&filter, &Page::all())
-        .await
-        .expect("the assets")
-        .rows
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_purchase_is_found_by_its_asset_and_shown_step_by_step() {
     let scenario = Scenario::selling().await;
     let offer = scenario.offers().await.remove(0);
     assert_ends(&scenario.bss_host(&place(&offer, "1")), DONE);
-    let asset = assets(&scenario).await.remove(0).id.to_string();
+    let asset = scenario.assets().await.remove(0).id.to_string();
 
-    let calls = json(&scenario, &["trace", &asset]);
+    let calls = scenario.json(&["trace", &asset]);
     assert_eq!(calls.as_array().map(Vec::len), Some(1), "{calls}");
     let call = &calls[0];
     assert_eq!(call["instance"], INSTANCE);
@@ -120,7 +102,7 @@ async fn a_purchase_is_found_by_its_asset_and_shown_step_by_step() {
     for words in [id, "licensed", "├─ ", "tls", "reused: false", " ms"] {
         assert!(shown.contains(words), "`{words}` in\n{shown}");
     }
-    assert_eq!(json(&scenario, &["trace", &id[..8]]), calls);
+    assert_eq!(scenario.json(&["trace", &id[..8]]), calls);
     assert!(printed(&scenario, &["trace"]).contains(id));
 }
 
@@ -132,8 +114,8 @@ async fn a_connection_that_is_used_again_says_so_and_opens_nothing() {
     assert_ends(&scenario.bss_host(&order[..order.len() - 1]), DONE);
     assert_ends(&scenario.bss_host(&["run", "--once", "--at-once", "1"]), DONE);
     let mut purchases = Vec::new();
-    for asset in assets(&scenario).await {
-        let calls = json(&scenario, &["trace", &asset.id.to_string()]);
+    for asset in scenario.assets().await {
+        let calls = scenario.json(&["trace", &asset.id.to_string()]);
         purchases.push((calls[0]["begunAtUs"].as_u64(), calls[0].clone()));
     }
     purchases.sort_by_key(|(begun, _)| *begun);
@@ -159,17 +141,17 @@ async fn a_failure_is_found_by_its_correlation_id() {
         Repeat::Always,
     );
     assert_ends(&scenario.bss_host(&place(&offer, "1")), NO_ANSWER);
-    let asset = assets(&scenario).await.remove(0).id.to_string();
-    let history = json(&scenario, &["asset", "history", &asset]);
+    let asset = scenario.assets().await.remove(0).id.to_string();
+    let history = scenario.json(&["asset", "history", &asset]);
     let correlation_id = history[0]["problem"]["correlationId"].as_str();
     let correlation_id = correlation_id.or(history[0]["problem"]["correlationId"].as_str());
-    let calls = json(&scenario, &["trace", correlation_id.expect("a correlation id")]);
+    let calls = scenario.json(&["trace", correlation_id.expect("a correlation id")]);
     assert_eq!(calls.as_array().map(Vec::len), Some(1), "{calls}");
     assert_eq!(calls[0]["fields"]["outcome"], "unknown");
     assert_eq!(exchanges(&calls[0], "/tokens")[0]["fields"]["status"], 502);
 
     let nobody = scenario.bss_host(&["trace", &uuid::Uuid::new_v4().to_string()]);
-    assert_fails(&nobody, REFUSED, &["no call is known", "bss-host trace"]);
+    assert_fails(&nobody, REFUSED, &["no call on record", "bss-host trace"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -212,8 +194,8 @@ async fn a_call_whose_program_was_killed_is_shown_as_far_as_it_got() {
     scenario.microsoft.faults().clear();
 
     let shown = printed(&scenario, &["trace", &call]);
-    assert!(shown.contains("not known to have ended"), "{shown}");
-    let calls = json(&scenario, &["trace", &call]);
+    assert!(shown.contains("no outcome on record"), "{shown}");
+    let calls = scenario.json(&["trace", &call]);
     assert_eq!(calls[0]["tookUs"], Value::Null);
     let purchase = exchanges(&calls[0], "/tokens")[0];
     assert_eq!(purchase["tookUs"], Value::Null);
@@ -222,7 +204,7 @@ async fn a_call_whose_program_was_killed_is_shown_as_far_as_it_got() {
     assert!(exchanges(&calls[0], "/token")[0]["tookUs"].is_u64(), "{calls}");
     // The call that is cut off does not spoil what is written next.
     assert_ends(&scenario.bss_host(&["instance", "check", INSTANCE]), DONE);
-    let last = json(&scenario, &["trace"]);
+    let last = scenario.json(&["trace"]);
     let last = last.as_array().expect("calls").last().expect("one");
     assert_eq!(last["fields"]["outcome"], "passed");
 }
@@ -238,7 +220,7 @@ async fn a_trace_holds_no_secret_no_query_and_no_customer() {
         Repeat::Times(1),
     );
     assert_ends(&scenario.bss_host(&place(&offer, "1")), DONE);
-    let asset = assets(&scenario).await.remove(0);
+    let asset = scenario.assets().await.remove(0);
     let mut kept = String::new();
     let files = std::fs::read_dir(scenario.folder.path().join("bss").join(TRACES_DIRECTORY));
     for file in files.expect("the traces") {
@@ -271,7 +253,7 @@ async fn a_trace_that_can_not_be_written_fails_no_purchase() {
     let output = scenario.bss_host(&place(&offer, "1"));
     assert_ends(&output, DONE);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(said.matches("traces can't be kept").count(), 1, "{said}");
+    assert_eq!(said.matches("traces can't be written").count(), 1, "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -289,7 +271,7 @@ async fn the_log_of_a_call_names_the_call_and_its_instance() {
         .await
         .expect("the instance");
     assert!(ended.contains(&instance.id.to_string()), "{ended}");
-    let last = json(&scenario, &["trace"]);
+    let last = scenario.json(&["trace"]);
     let call = last[0]["id"].as_str().expect("an id");
     assert!(ended.contains(call), "{call} in {ended}");
 }

@@ -248,7 +248,7 @@ fn the_program_refuses_a_plugin_for_another_version_in_one_sentence() {
     assert!(!refused.status.success(), "{said}");
     assert!(
         said.contains(
-            "is made for bss:service-manager@0.2.0, and this host speaks bss:service-manager@0.1.0"
+            "is built for bss:service-manager@0.2.0, but this host implements bss:service-manager@0.1.0"
         ),
         "{said}"
     );

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use bss_model::{Asset, AssetFilter, AssetSelection, AttemptResult, Page, SyncStatus};
+use bss_model::{Asset, AssetSelection, AttemptResult, SyncStatus};
 use bss_record::{RECORD_FILE, Record, RetryError};
 use bss_simulator::{Fault, Operation, Repeat};
 use host_harness::PlaceError;
@@ -22,12 +22,6 @@ async fn placed(scenario: &Scenario, quantity: u32) -> uuid::Uuid {
     order.expect("the order is placed").id
 }
 
-async fn assets(scenario: &Scenario) -> Vec<Asset> {
-    let filter = AssetFilter::default();
-    let assets = scenario.host.record().assets(&filter, &Page::all()).await;
-    assets.expect("the assets").rows
-}
-
 fn all_licensed(assets: &[Asset]) -> bool {
     assets
         .iter()
@@ -37,7 +31,7 @@ fn all_licensed(assets: &[Asset]) -> bool {
 /// Checks that every license that Microsoft issued is one asset's, and every asset has one.
 async fn assert_each_bought_once(scenario: &Scenario) {
     let issued = scenario.issued().await;
-    let assets = assets(scenario).await;
+    let assets = scenario.assets().await;
     assert!(all_licensed(&assets), "{assets:?}");
     let wanted: BTreeSet<_> = assets
         .iter()
@@ -82,7 +76,7 @@ async fn a_worker_buys_what_is_placed_while_it_works_and_ends_when_it_is_asked()
     });
     for _ in 0..3 {
         placed(&scenario, 3).await;
-        while !all_licensed(&assets(&scenario).await) {
+        while !all_licensed(&scenario.assets().await) {
             tokio::task::yield_now().await;
         }
     }
@@ -139,7 +133,8 @@ async fn a_microsoft_that_is_down_is_not_asked_by_every_line() {
     let asked = scenario.microsoft.faults().requests_seen(Operation::Purchase);
     assert!((5..=8).contains(&asked), "{asked} requests for 60 lines");
     assert!(
-        assets(&scenario)
+        scenario
+            .assets()
             .await
             .iter()
             .all(|asset| asset.sync_status == SyncStatus::Unsynchronised),
@@ -194,7 +189,7 @@ async fn a_check_validates_here_and_in_the_plugin_and_orders_nothing() {
     nameless.customer.name = "x".repeat(201);
     let there = check(nameless).await;
     assert!(matches!(there, Err(PlaceError::Refused { .. })), "{there:?}");
-    assert!(assets(&scenario).await.is_empty());
+    assert!(scenario.assets().await.is_empty());
     assert_eq!(scenario.microsoft.faults().requests_seen(Operation::Purchase), 0);
 }
 

@@ -15,22 +15,22 @@ usage: cargo xtask <command>
       rustup  the installed target, else `rustup target add`; nothing else
       debian  a compiler unpacked from Debian's packages below the target folder
   test [--only STEP]
-      Runs every check, or one of them: toolchain, format, wit, component, clippy, clippy-wasm, docs, tests.
+      Runs every check, or one step: toolchain, format, wit, component, clippy, clippy-wasm, docs, tests.
   demo [ARGUMENT...]
-      Builds the component and runs `bss-host demo` with it; the arguments and the exit code are the demo's.
+      Builds the component and runs `bss-host demo` with it; passes on the arguments and the exit code.
   crash-test [--orders N] [--kills K] [--seed S] [--json] [--forget-attempts]
       Kills workers and the simulator while licenses are bought, and compares what was bought with what is on record;
-      exits with 0 only if every license is there once. The seed is printed, and the same one kills alike.
+      exits with 0 only if every license is on record once. The seed is printed, and repeats the same kills.
   size
       Builds the component, and prints which sections, crates and functions take how many bytes of it.
   interop [PART...] [--list]
       Runs the tests against software that is not ours, all parts or those named, and installs what they need;
-      `--list` says which parts there are.
+      `--list` lists the parts.
   picture [--from FILE]
-      Draws docs/demo.svg from a run of the demo, or from a file with its terminal output. Needs Chromium: a picture
-      whose letters it does not draw in their places is not written.
+      Draws docs/demo.svg from a run of the demo, or from a file with its terminal output. Needs Chromium: the
+      picture is written only if Chromium draws every letter in its place.
   help
-      Prints this.";
+      Prints this help.";
 
 /// A command, with its arguments.
 #[derive(Debug, PartialEq, Eq)]
@@ -63,7 +63,7 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Command, String> {
             let only = single_option(command, "--only", rest)?;
             match &only {
                 Some(name) if !checks::names().any(|known| known == name) => Err(format!(
-                    "`{name}` is not a step; the steps are {}",
+                    "`{name}` is not a step of `cargo xtask test`; the steps are {}",
                     checks::names().collect::<Vec<_>>().join(", ")
                 )),
                 _ => Ok(Command::Test { only }),
@@ -77,7 +77,7 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Command, String> {
         }),
         "size" => match rest.first() {
             None => Ok(Command::Size),
-            Some(extra) => Err(format!("`size` has no argument `{extra}`")),
+            Some(extra) => Err(format!("`cargo xtask size` takes no argument `{extra}`")),
         },
         "interop" if rest == ["--list"] => Ok(Command::ListInterop),
         "interop" => match rest
@@ -85,7 +85,7 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Command, String> {
             .find(|part| !interop::names().any(|known| known == *part))
         {
             Some(part) => Err(format!(
-                "`{part}` is not a part; the parts are {}",
+                "`{part}` is not a part of `cargo xtask interop`; the parts are {}",
                 interop::names().collect::<Vec<_>>().join(", ")
             )),
             None => Ok(Command::Interop { parts: rest.to_vec() }),
@@ -94,7 +94,7 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Command, String> {
             from: single_option(command, "--from", rest)?.map(PathBuf::from),
         }),
         "help" | "--help" | "-h" => Ok(Command::Help),
-        unknown => Err(format!("there is no command `{unknown}`")),
+        unknown => Err(format!("`{unknown}` is not a command of `cargo xtask`")),
     }
 }
 
@@ -119,11 +119,13 @@ fn single_option(command: &str, option: &str, rest: &[String]) -> Result<Option<
         },
         [first, rest @ ..] => match first.strip_prefix(option).and_then(|tail| tail.strip_prefix('=')) {
             Some(value) => (value, rest),
-            None => return Err(format!("`{command}` has no argument `{first}`")),
+            None => return Err(format!("`cargo xtask {command}` takes no argument `{first}`")),
         },
     };
     match unread.first() {
-        Some(extra) => Err(format!("`{command}` has no argument `{extra}` after `{option}`")),
+        Some(extra) => Err(format!(
+            "`cargo xtask {command}` takes no argument `{extra}` after `{option}`"
+        )),
         None if value.is_empty() => Err(format!("`{option}` needs a value")),
         None => Ok(Some(value.to_owned())),
     }

@@ -4,9 +4,10 @@ use std::fmt::Write as _;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result};
 
 use crate::component::{self, COMPONENT_VARIABLE};
+use crate::hint::Hint;
 use crate::test_totals::TestTotals;
 use crate::wasm_toolchain::{TARGET, WasmToolchain};
 use crate::workspace::Workspace;
@@ -81,12 +82,12 @@ pub(crate) fn run(workspace: &Workspace, only: Option<&str>) -> Result<()> {
     {
         eprintln!("==> {}", step.name);
         let start = Instant::now();
-        let outcome = (step.run)(workspace).map_err(|error| {
-            anyhow!(
-                "the step `{0}` failed: {error:#}\nhint: `cargo xtask test --only {0}` runs it alone",
+        let outcome = (step.run)(workspace)
+            .with_context(|| format!("the step `{}` failed", step.name))
+            .hint(format!(
+                "`cargo xtask test --only {}` runs the step alone",
                 step.name
-            )
-        })?;
+            ))?;
         let seconds = start.elapsed();
         let note = match outcome {
             Outcome::Passed => "",

@@ -111,17 +111,15 @@ pub(crate) fn build_for_wasm(
         // time-outs.
         WasmToolchain::Auto if debian::is_unpacked(workspace) => debian::build(workspace, arguments),
         WasmToolchain::Auto if !process::succeeds(Command::new("rustup").arg("--version")) => {
-            eprintln!(
-                "there is no rustup that could add the target {TARGET}: it is taken from Debian's packages"
-            );
+            eprintln!("rustup is not installed, so the target {TARGET} comes from Debian's packages");
             debian::build(workspace, arguments)
         }
         WasmToolchain::Auto => match add_target() {
             Ok(()) => build_with_own_rustc(workspace, arguments),
             Err(no_rustup) => {
-                eprintln!("{no_rustup:#}; trying Debian's packages");
+                eprintln!("{no_rustup:#}; the target {TARGET} comes from Debian's packages instead");
                 debian::build(workspace, arguments)
-                    .context(format!("neither way to {TARGET} worked; rustup: {no_rustup:#}"))
+                    .context(format!("neither rustup nor Debian's packages provide the target {TARGET}; rustup: {no_rustup:#}; Debian"))
             }
         },
     }
@@ -134,7 +132,9 @@ pub(crate) fn build_for_wasm(
 pub(crate) fn build_with_names(workspace: &Workspace) -> Result<PathBuf> {
     const PROFILE: &str = "plugin-with-names";
     if !is_target_installed() {
-        bail!("names need {TARGET} from rustup\nhint: `rustup target add {TARGET}`");
+        bail!(
+            "the names of functions need the target {TARGET} of rustup, which is not installed\nhint: `rustup target add {TARGET}`"
+        );
     }
     let mut cargo = workspace.cargo(BUILD.map(|word| if word == "plugin" { PROFILE } else { word }));
     for setting in ["inherits='plugin'", "strip=false"] {

@@ -13,6 +13,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::files;
+use crate::hint::Hint;
 use crate::process;
 use crate::toolchain;
 use crate::wasm_toolchain::{Built, TARGET, contains_file_starting_with};
@@ -33,12 +35,10 @@ pub(crate) fn build(workspace: &Workspace, arguments: &[&str]) -> Result<Built> 
     let compiler = Compiler::unpacked(workspace)?;
     let linkers = Linkers::locate(workspace, &compiler)?;
     let version = compiler.version()?;
-    toolchain::check_version(&version).with_context(|| {
-        format!(
-            "hint: remove `{}` to get the newest from Debian",
-            compiler.folder.display()
-        )
-    })?;
+    toolchain::check_version(&version).hint(format!(
+        "remove `{}` to get the newest compiler from Debian",
+        compiler.folder.display()
+    ))?;
     eprintln!(
         "building with Debian's {version} from {}",
         compiler.folder.display()
@@ -155,7 +155,7 @@ impl Compiler {
             .find(|candidate| contains_file_starting_with(candidate, "librustc_driver-"))
             .with_context(|| {
                 format!(
-                    "there is no compiler in `{0}`\nhint: remove `{0}` and build again",
+                    "the folder `{0}` has no compiler\nhint: remove `{0}` and build again",
                     folder.display()
                 )
             })?;
@@ -174,7 +174,7 @@ impl Compiler {
             .find(|linker| linker.exists())
             .with_context(|| {
                 format!(
-                    "there is no linker in `{0}`\nhint: remove `{0}` and build again",
+                    "the folder `{0}` has no linker\nhint: remove `{0}` and build again",
                     self.folder.display()
                 )
             })
@@ -183,7 +183,7 @@ impl Compiler {
     fn version(&self) -> Result<String> {
         let mut command = Command::new(self.rustc());
         let version = process::stdout(command.env("LD_LIBRARY_PATH", &self.libraries).arg("--version"))
-            .with_context(|| format!("hint: remove `{}` and build again", self.folder.display()))?;
+            .hint(format!("remove `{}` and build again", self.folder.display()))?;
         Ok(version.trim().to_owned())
     }
 }
@@ -191,9 +191,9 @@ impl Compiler {
 /// Downloads the packages and unpacks them; `folder` appears only when it is complete.
 fn unpack(home: &Path, folder: &Path) -> Result<()> {
     let partial = home.join("toolchain.partial");
-    remove(&partial)?;
+    files::remove_folder(&partial)?;
     let packages = apt::download(home)?;
-    fs::create_dir_all(&partial)?;
+    files::make_folder(&partial)?;
     for package in &packages {
         eprintln!(
             "unpacking {}",
@@ -212,7 +212,7 @@ fn unpack(home: &Path, folder: &Path) -> Result<()> {
     fs::rename(&partial, folder)
         .with_context(|| format!("`{}` could not be renamed to `toolchain`", partial.display()))?;
     // The downloads are 140 MB, and of no more use.
-    remove(&home.join("apt"))
+    files::remove_folder(&home.join("apt"))
 }
 
 /// Copies wasi-libc to where the compiler looks for a target's own start files.
@@ -222,11 +222,11 @@ fn install_c_library(partial: &Path) -> Result<()> {
         .join("usr/lib/rustlib")
         .join(TARGET)
         .join("lib/self-contained");
-    fs::create_dir_all(&to)?;
+    files::make_folder(&to)?;
     for name in SELF_CONTAINED {
-        fs::copy(from.join(name), to.join(name)).with_context(|| {
-            format!("Debian's wasi-libc has no `{TARGET}/{name}`\nhint: a newer one comes from backports")
-        })?;
+        fs::copy(from.join(name), to.join(name))
+            .with_context(|| format!("`{TARGET}/{name}` of Debian's wasi-libc could not be copied"))
+            .hint("Debian's backports have a newer wasi-libc")?;
     }
     Ok(())
 }
@@ -236,7 +236,7 @@ fn drop_unneeded_sources(partial: &Path) -> Result<()> {
     for release in folders_in(&partial.join("usr/src"))? {
         for part in folders_in(&release)? {
             if !part.ends_with("library") {
-                remove(&part)?;
+                files::remove_folder(&part)?;
             }
         }
     }
@@ -244,21 +244,15 @@ fn drop_unneeded_sources(partial: &Path) -> Result<()> {
 }
 
 fn folders_in(folder: &Path) -> Result<Vec<PathBuf>> {
-    let entries = fs::read_dir(folder).with_context(|| format!("`{}` can't be read", folder.display()))?;
+    let unreadable = || format!("the folder `{}` can't be read", folder.display());
+    let entries = fs::read_dir(folder).with_context(unreadable)?;
     let mut folders = Vec::new();
     for entry in entries {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
+        let entry = entry.with_context(unreadable)?;
+        if entry.file_type().with_context(unreadable)?.is_dir() {
             folders.push(entry.path());
         }
     }
     folders.sort();
     Ok(folders)
-}
-
-fn remove(folder: &Path) -> Result<()> {
-    if !folder.exists() {
-        return Ok(());
-    }
-    fs::remove_dir_all(folder).with_context(|| format!("`{}` could not be removed", folder.display()))
 }

@@ -6,6 +6,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 
 use crate::component::{self, COMPONENT_VARIABLE};
+use crate::hint::Hint;
 use crate::test_totals::TestTotals;
 use crate::wasm_toolchain::WasmToolchain;
 use crate::workspace::Workspace;
@@ -24,7 +25,7 @@ pub(crate) const STOCK_MANIFEST: &str = stock_wasmtime::MANIFEST;
 const PARTS: [Part; 5] = [
     Part {
         name: "composition",
-        about: "the plugin and an adapter as one component, which asks nothing of a host of ours",
+        about: "the plugin and an adapter as one component, which needs nothing of this project's host",
         programs: &[],
         prepare: stock_wasmtime::build_composer,
     },
@@ -42,13 +43,13 @@ const PARTS: [Part; 5] = [
     },
     Part {
         name: "resolver",
-        about: "the system's own resolver before a name server of ours, in namespaces of its own",
+        about: "the system's resolver with a name server of this project, in network namespaces of their own",
         programs: &[("unshare", "util-linux"), ("ip", "iproute2")],
         prepare: |_| Ok(Vec::new()),
     },
     Part {
         name: "readers",
-        about: "what we write, read by PyJWT, jsonschema, redocly and schemathesis; PFX files of Java",
+        about: "what this project writes, read by PyJWT, jsonschema, redocly and schemathesis; PFX files of Java",
         programs: &[
             ("python3", "python3-venv"),
             ("openssl", "openssl"),
@@ -87,26 +88,27 @@ pub(crate) fn run(workspace: &Workspace, named: &[String]) -> Result<()> {
         eprintln!("==> {}", part.name);
         let start = Instant::now();
         packages::install(part.programs)?;
-        let variables = (part.prepare)(workspace)
-            .with_context(|| format!("what the part `{}` needs can't be built", part.name))?;
+        let variables = (part.prepare)(workspace).with_context(|| {
+            format!(
+                "the programs for the part `{}` could not be installed or built",
+                part.name
+            )
+        })?;
         let prepared = start.elapsed();
         let filter = format!("{}::", part.name);
         let mut tests = workspace.cargo(["test", "--workspace", "--test", "interop", "--", &filter]);
         tests.env(COMPONENT_VARIABLE, &component.path).envs(variables);
         let mut totals = TestTotals::default();
-        process::run_observed(&mut tests, |line| totals.add(line)).with_context(|| {
-            format!(
-                "the part `{0}` failed\nhint: `cargo xtask interop {0}` runs it alone",
-                part.name
-            )
-        })?;
+        process::run_observed(&mut tests, |line| totals.add(line))
+            .with_context(|| format!("the part `{}` failed", part.name))
+            .hint(format!("`cargo xtask interop {}` runs the part alone", part.name))?;
         if totals.passed == 0 {
             bail!("the part `{}` has no tests", part.name);
         }
         let (all, prepared) = (start.elapsed().as_secs_f64(), prepared.as_secs_f64());
         let _ = writeln!(
             times,
-            "{:<11} {all:>8.1} s, {prepared:.1} s of them getting ready",
+            "{:<11} {all:>8.1} s, {prepared:.1} s of them for preparation",
             part.name
         );
     }

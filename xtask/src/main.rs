@@ -12,6 +12,8 @@ mod component;
 mod crash_test;
 mod debian;
 mod demo;
+mod files;
+mod hint;
 mod interop;
 mod picture;
 mod process;

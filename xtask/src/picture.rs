@@ -9,12 +9,13 @@ mod terminal;
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use browser::Chromium;
 use terminal::Cell;
 
+use crate::hint::Hint;
 use crate::workspace::Workspace;
-use crate::{demo, process};
+use crate::{demo, files, process};
 
 /// The path at which the README expects the picture.
 const PICTURE: &str = "docs/demo.svg";
@@ -34,11 +35,11 @@ pub(crate) fn draw(workspace: &Workspace, from: Option<&Path>) -> Result<()> {
     let chromium = Chromium::find()?;
     let screen = terminal::read(&format!("{PROMPT}{}", output(workspace, from)?));
     if screen.len() < 2 {
-        bail!("there is no terminal output to draw");
+        bail!("the terminal output to draw is empty");
     }
     let svg = svg::draw(&screen, "cargo xtask demo");
     check(&chromium, &svg, &screen, &workspace.target.join("picture"))
-        .with_context(|| format!("`{PICTURE}` was left as it is"))?;
+        .with_context(|| format!("`{PICTURE}` was not changed"))?;
     write(&workspace.root.join(PICTURE), &svg)
 }
 
@@ -61,20 +62,18 @@ fn output(workspace: &Workspace, from: Option<&Path>) -> Result<String> {
 /// Has Chromium lay the picture out, and compares that with the terminal's lines.
 fn check(chromium: &Chromium, svg: &str, screen: &[Vec<Cell>], folder: &Path) -> Result<()> {
     let letters = chromium.letters(svg, folder)?;
-    layout::check(screen, &letters).map_err(|fault| {
-        anyhow!(
-            "{fault:#}\nhint: look at `{}` in Chromium. Where every letter is too wide or too narrow, a monospace font \
-             is missing (Debian: `fonts-dejavu-core`); else mend `xtask/src/picture/svg.rs`",
-            folder.join(browser::MEASURED).display()
-        )
-    })
+    layout::check(screen, &letters).hint(format!(
+        "look at `{}` in Chromium; if every letter is too wide or too narrow, install a monospace font \
+         (Debian: `fonts-dejavu-core`), otherwise correct `xtask/src/picture/svg.rs`",
+        folder.join(browser::MEASURED).display()
+    ))
 }
 
 fn write(path: &Path, svg: &str) -> Result<()> {
     if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
+        files::make_folder(folder)?;
     }
-    fs::write(path, svg).with_context(|| format!("`{}` could not be written", path.display()))?;
+    files::write(path, svg)?;
     println!("{}", path.display());
     Ok(())
 }

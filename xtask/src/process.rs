@@ -40,7 +40,7 @@ pub(crate) fn exit_code(command: &mut Command) -> Result<u8> {
     let status = command.status().with_context(|| not_started(command))?;
     match status.code().and_then(|code| u8::try_from(code).ok()) {
         Some(code) => Ok(code),
-        None => bail!("`{}` was ended: {status}", shown(command)),
+        None => bail!("`{}` was ended by a signal ({status})", shown(command)),
     }
 }
 
@@ -56,14 +56,17 @@ pub(crate) fn run_observed(command: &mut Command, mut observe: impl FnMut(&str))
     if let Some(stdout) = child.stdout.take() {
         let mut reader = BufReader::new(stdout);
         let mut line = Vec::new();
-        while reader.read_until(b'\n', &mut line)? > 0 {
+        let unread = || format!("the output of `{}` can't be read", shown(command));
+        while reader.read_until(b'\n', &mut line).with_context(unread)? > 0 {
             let text = String::from_utf8_lossy(&line);
             observe(&text);
             print!("{text}");
             line.clear();
         }
     }
-    let status = child.wait()?;
+    let status = child
+        .wait()
+        .with_context(|| format!("the end of `{}` can't be waited for", shown(command)))?;
     check(command, status)
 }
 
@@ -87,7 +90,7 @@ pub(crate) fn stdout(command: &mut Command) -> Result<String> {
             String::from_utf8_lossy(&stderr).trim()
         );
     }
-    String::from_utf8(stdout).with_context(|| format!("`{}` wrote no UTF-8", shown(command)))
+    String::from_utf8(stdout).with_context(|| format!("the output of `{}` is not UTF-8", shown(command)))
 }
 
 /// Whether a program can be started and succeeds; its output is dropped.

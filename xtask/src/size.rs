@@ -25,7 +25,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let shipped = component::build(workspace, WasmToolchain::Auto)?;
     let named = component::build_with_names(workspace)?;
     let (shipped, named) = (read(&shipped.path)?, read(&named)?);
-    println!("shipped: {} bytes\n", shipped.len());
+    println!("the component as shipped: {} bytes\n", shipped.len());
     println!(
         "{}",
         Table::new("sections as shipped", &Contents::of(&shipped)?.sections)

@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
+use crate::hint::Hint;
 use crate::process;
 
 /// The oldest Rust that the workspace builds with: `rust-version` in `Cargo.toml`.
@@ -29,7 +30,7 @@ pub(crate) fn check() -> Result<()> {
 pub(crate) fn check_rustc() -> Result<()> {
     let found = process::stdout(process::rustc().arg("--version"))?;
     check_version(&found)
-        .context("hint: `rustup update stable` installs a newer Rust; Debian 12 has one in `cargo-web`")
+        .hint("`rustup update stable` installs a newer Rust; Debian 12 has one in `cargo-web`")
 }
 
 /// Checks the answer of `rustc --version`.
@@ -76,7 +77,7 @@ fn check_c_compiler() -> Result<()> {
         return Ok(());
     }
     bail!(
-        "the C compiler `{compiler}` is missing or can't compile; aws-lc and SQLite are built from C\n\
+        "the C compiler `{compiler}` is missing or can't compile a program; aws-lc and SQLite are built from C\n\
          hint: Debian and Ubuntu: `apt-get install gcc libc6-dev`; Fedora: `dnf install gcc`; \
          macOS: `xcode-select --install`"
     )
@@ -105,12 +106,11 @@ pub(crate) fn ensure_component(component: &str) -> Result<()> {
     if process::succeeds(process::cargo().args([subcommand, "--version"])) {
         return Ok(());
     }
-    process::run(Command::new("rustup").args(["component", "add", component])).with_context(|| {
-        format!(
-            "`cargo {subcommand}` is missing\nhint: `rustup component add {component}`, \
-             or Debian 12's `rustfmt-web` and `rust-web-clippy`"
-        )
-    })
+    process::run(Command::new("rustup").args(["component", "add", component]))
+        .with_context(|| format!("`cargo {subcommand}` is missing"))
+        .hint(format!(
+            "run `rustup component add {component}`, or install Debian 12's `rustfmt-web` and `rust-web-clippy`"
+        ))
 }
 
 #[cfg(test)]

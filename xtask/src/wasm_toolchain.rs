@@ -1,4 +1,4 @@
-//! The compilers for wasm: which there are, the target they compile for, and what a build with one leaves.
+//! What every way to compile for wasm has in common: the target, the choice of a compiler, the result of a build.
 
 use std::path::{Path, PathBuf};
 

@@ -117,7 +117,10 @@ async fn pfx_files_of_java_are_imported_with_the_right_code_and_no_other() {
         add_key(options, &[&PKCS12[..], key].concat(), "esd", &file);
         assert_eq!(certificate_protection(&file).as_deref(), protection, "{kind}");
         let said = import(&scenario, &file, "another code").await.expect_err(kind);
-        assert!(said.contains("the code is wrong"), "{kind}: {said}");
+        assert!(
+            said.contains("the code of the PFX file is wrong"),
+            "{kind}: {said}"
+        );
         let installed = import(&scenario, &file, CODE).await;
         let installed = installed.unwrap_or_else(|said| panic!("{kind}: {said}"));
         assert_eq!(installed.thumbprint.to_string(), told_thumbprint(&file), "{kind}");

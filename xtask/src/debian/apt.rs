@@ -9,6 +9,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::files;
+use crate::hint::Hint;
 use crate::process;
 
 /// The packages that are unpacked. Apt adds those of their dependencies that the machine does not have.
@@ -32,13 +34,15 @@ pub(super) fn download(home: &Path) -> Result<Vec<PathBuf>> {
     let apt = Apt::prepare(&home.join("apt"))?;
     eprintln!("asking Debian's mirror for its package lists");
     process::run(&mut apt.get(&["-qq", "update"]))
-        .context("hint: the machine's own apt must reach Debian's mirror; try `apt-get update`")?;
+        .hint("the machine's own apt must reach Debian's mirror; try `apt-get update`")?;
     let driver =
         driver_package(&process::stdout(&mut apt.cache(&["depends", DRIVER_OWNER]))?).with_context(|| {
-            format!("Debian has no `{DRIVER_OWNER}` with a compiler in its security suite for this release")
+            format!("the security suite of this Debian release has no package `{DRIVER_OWNER}` that depends on a compiler")
         })?;
-    let linker = linker_package(&process::stdout(&mut apt.cache(&["depends", &driver]))?)
-        .with_context(|| format!("Debian's `{driver}` depends on no LLVM, whose linker would be needed"))?;
+    let linker =
+        linker_package(&process::stdout(&mut apt.cache(&["depends", &driver]))?).with_context(|| {
+            format!("Debian's package `{driver}` does not depend on LLVM, whose linker is needed")
+        })?;
     let mut wanted = PACKAGES.to_vec();
     wanted.extend([driver.as_str(), linker.as_str()]);
     let mut arguments = vec!["--simulate", "--reinstall", "--no-install-recommends", "install"];
@@ -46,10 +50,12 @@ pub(super) fn download(home: &Path) -> Result<Vec<PathBuf>> {
     let plan = planned(&process::stdout(&mut apt.get(&arguments))?, &wanted);
     for name in &wanted {
         if !plan.iter().any(|package| package.name == *name) {
-            bail!("apt would not install `{name}`\nhint: `apt-cache policy {name}` says what it knows of it");
+            bail!(
+                "apt would not install the package `{name}`\nhint: `apt-cache policy {name}` shows the versions that apt knows"
+            );
         }
     }
-    fs::create_dir_all(&apt.archives)?;
+    files::make_folder(&apt.archives)?;
     let exact: Vec<String> = plan.iter().map(Package::exact).collect();
     eprintln!("downloading {}", exact.join(", "));
     let mut arguments = vec!["-qq", "download"];
@@ -68,12 +74,9 @@ impl Apt {
     fn prepare(folder: &Path) -> Result<Self> {
         let codename = codename()?;
         // An interrupted attempt may have left half a file.
-        if folder.exists() {
-            fs::remove_dir_all(folder)?;
-        }
+        files::remove_folder(folder)?;
         for part in ["state/lists/partial", "cache/archives/partial"] {
-            fs::create_dir_all(folder.join(part))
-                .with_context(|| format!("`{}` could not be made", folder.join(part).display()))?;
+            files::make_folder(&folder.join(part))?;
         }
         let configured = [
             "indextargets",
@@ -83,13 +86,13 @@ impl Apt {
         ];
         let configured = process::stdout(Command::new("apt-get").args(configured))?;
         let keyring = KEYRINGS.into_iter().find(|keyring| Path::new(keyring).is_file());
-        fs::write(
-            folder.join("sources.list"),
+        files::write(
+            &folder.join("sources.list"),
             sources_list(&configured, &codename, keyring)?,
         )?;
-        fs::write(folder.join("preferences"), preferences_for(&codename))?;
+        files::write(&folder.join("preferences"), preferences_for(&codename))?;
         let configuration = folder.join("apt.conf");
-        fs::write(&configuration, configuration_for(folder))?;
+        files::write(&configuration, configuration_for(folder))?;
         Ok(Self {
             configuration,
             archives: folder.join("packages"),
@@ -145,8 +148,8 @@ fn codename() -> Result<String> {
     ) {
         (Some("debian"), Some(codename)) => Ok(codename.to_owned()),
         (name, _) => bail!(
-            "Debian's packages need a stable release of Debian, and this is `{}`; \
-             hint: `rustup target add wasm32-wasip2` where a download is possible",
+            "Debian's packages need a stable release of Debian, but this machine runs `{}`\n\
+             hint: run `rustup target add wasm32-wasip2` where a download is possible",
             name.unwrap_or("unknown")
         ),
     }
@@ -171,7 +174,7 @@ fn sources_list(configured: &str, codename: &str, keyring: Option<&str>) -> Resu
     };
     let Some(main) = mirror_of(codename) else {
         bail!(
-            "apt's sources don't name the suite `{codename}`\nhint: Debian's mirror belongs into /etc/apt/sources.list"
+            "apt's sources don't name the suite `{codename}`\nhint: add Debian's mirror to /etc/apt/sources.list"
         )
     };
     let security_suite = format!("{codename}-security");
@@ -259,8 +262,9 @@ fn planned(simulation: &str, wanted: &[&str]) -> Vec<Package> {
 /// The package files in a folder that holds nothing else.
 fn archives_in(folder: &Path, expected: usize) -> Result<Vec<PathBuf>> {
     let mut archives = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
+    let unreadable = || format!("the folder `{}` can't be read", folder.display());
+    for entry in fs::read_dir(folder).with_context(unreadable)? {
+        let path = entry.with_context(unreadable)?.path();
         if path.extension().is_some_and(|extension| extension == "deb") {
             archives.push(path);
         }

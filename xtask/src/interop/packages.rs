@@ -25,7 +25,7 @@ pub(super) fn install_packages(packages: &[&str]) -> Result<()> {
     let is_root = process::stdout(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
     if !is_root || !is_there("apt-get") {
         bail!(
-            "missing on this machine: {}\nhint: install these packages (Debian's names)",
+            "packages are missing on this machine: {}\nhint: install these packages; the names are Debian's",
             packages.join(", ")
         );
     }

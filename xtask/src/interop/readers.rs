@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 
 use super::packages;
 use super::part::Variable;
+use crate::files;
 use crate::process;
 use crate::workspace::Workspace;
 
@@ -59,9 +60,10 @@ fn is_installed(wanted: &Path, installed: &Path) -> bool {
 }
 
 fn copy(from: &Path, to: &Path, names: &[&str]) -> Result<()> {
-    std::fs::create_dir_all(to).with_context(|| format!("can't make `{}`", to.display()))?;
+    files::make_folder(to)?;
     for name in names {
-        std::fs::copy(from.join(name), to.join(name)).with_context(|| format!("can't copy `{name}`"))?;
+        std::fs::copy(from.join(name), to.join(name))
+            .with_context(|| format!("`{name}` could not be copied to `{}`", to.display()))?;
     }
     Ok(())
 }
@@ -69,7 +71,8 @@ fn copy(from: &Path, to: &Path, names: &[&str]) -> Result<()> {
 fn with_first(folder: &Path) -> Result<std::ffi::OsString> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::iter::once(folder.to_owned()).chain(std::env::split_paths(&path));
-    Ok(std::env::join_paths(folders)?)
+    std::env::join_paths(folders)
+        .with_context(|| format!("`{}` could not be added to PATH", folder.display()))
 }
 
 #[cfg(test)]

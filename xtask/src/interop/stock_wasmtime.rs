@@ -64,7 +64,7 @@ fn program(workspace: &Workspace, name: &str) -> Result<OsString> {
 fn found(path: PathBuf) -> Result<PathBuf> {
     if !Path::is_file(&path) {
         bail!(
-            "the build succeeded, but there is nothing at `{}`",
+            "the build succeeded, but there is no program at `{}`",
             path.display()
         );
     }

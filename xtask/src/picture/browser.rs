@@ -1,13 +1,13 @@
 //! Chromium, asked where it draws the letters of a picture.
 
-use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
 use super::layout::Letter;
-use crate::process;
+use crate::hint::Hint;
+use crate::{files, process};
 
 /// Chromium's names: Debian's, that of other distributions, and Google's own.
 const NAMES: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
@@ -26,7 +26,7 @@ const FLAGS: [&str; 9] = [
     "--dump-dom",
 ];
 
-/// The picture with the script that measures it, as a file for Chromium and for whoever looks for a fault.
+/// The picture with the script that measures it, as a file for Chromium and for a person who looks for a fault.
 pub(super) const MEASURED: &str = "measured.svg";
 
 /// An installed Chromium.
@@ -39,7 +39,7 @@ impl Chromium {
     /// Finds the browser.
     ///
     /// # Errors
-    /// There is none; the message names the package to install.
+    /// Chromium is not installed; the message names the package to install.
     pub(super) fn find() -> Result<Self> {
         Self::find_among(&NAMES)
     }
@@ -48,10 +48,8 @@ impl Chromium {
         let program = names
             .iter()
             .find(|name| process::succeeds(Command::new(name).arg("--version")))
-            .context(
-                "the picture can't be checked: Chromium is not installed; \
-                 hint: install the package `chromium` (Debian: `apt-get install chromium`)",
-            )?;
+            .context("the picture can't be checked, because Chromium is not installed")
+            .hint("install the package `chromium` (Debian: `apt-get install chromium`)")?;
         Ok(Self { program })
     }
 
@@ -60,11 +58,9 @@ impl Chromium {
     /// # Errors
     /// A file can't be written, the browser fails, or it can't read the SVG.
     pub(super) fn letters(&self, svg: &str, folder: &Path) -> Result<Vec<Letter>> {
-        if folder.exists() {
-            fs::remove_dir_all(folder).with_context(|| format!("`{}` can't be removed", folder.display()))?;
-        }
-        fs::create_dir_all(folder).with_context(|| format!("`{}` can't be made", folder.display()))?;
-        fs::write(folder.join(MEASURED), with_script(svg)?)?;
+        files::remove_folder(folder)?;
+        files::make_folder(folder)?;
+        files::write(&folder.join(MEASURED), with_script(svg)?)?;
         let mut command = Command::new(self.program);
         command
             .args(FLAGS)
@@ -77,7 +73,9 @@ impl Chromium {
 
 /// The picture with the measuring script as its last element.
 fn with_script(svg: &str) -> Result<String> {
-    let (picture, _) = svg.rsplit_once("</svg>").context("the picture has no end")?;
+    let (picture, _) = svg
+        .rsplit_once("</svg>")
+        .context("the picture has no `</svg>` at its end")?;
     let script = include_str!("measure.js");
     Ok(format!(
         "{picture}<script><![CDATA[\n{script}]]></script>\n</svg>\n"
@@ -92,7 +90,11 @@ fn letters_in(page: &str) -> Result<Vec<Letter>> {
     let (lines, _) = rest.split_once("</metadata>").unwrap_or((rest, ""));
     lines
         .lines()
-        .map(|line| letter(line).with_context(|| format!("Chromium measured `{line}`, which is no letter")))
+        .map(|line| {
+            letter(line).with_context(|| {
+                format!("Chromium measured `{line}`, which is not a letter with three positions")
+            })
+        })
         .collect()
 }
 
@@ -100,7 +102,7 @@ fn letters_in(page: &str) -> Result<Vec<Letter>> {
 fn parse_error(page: &str) -> &str {
     page.split(['<', '>'])
         .find(|text| text.starts_with("error on line"))
-        .map_or("it did not run the measuring script", str::trim)
+        .map_or("Chromium did not run the measuring script", str::trim)
 }
 
 /// A line of the script's: code point, left, right, baseline.

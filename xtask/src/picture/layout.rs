@@ -34,7 +34,11 @@ pub(super) fn check(screen: &[Vec<Cell>], drawn: &[Letter]) -> Result<()> {
 fn check_line(line: &[Cell], drawn: &[Letter]) -> Result<()> {
     let expected: Vec<(char, usize)> = letters_of_line(line).collect();
     if drawn.len() != expected.len() {
-        bail!("Chromium draws {} letters of {}", drawn.len(), expected.len());
+        bail!(
+            "Chromium draws {} letters instead of {}",
+            drawn.len(),
+            expected.len()
+        );
     }
     for (letter, (character, from)) in drawn.iter().zip(expected) {
         let to = from + CELL_WIDTH;
@@ -147,9 +151,9 @@ mod tests {
 
     #[test]
     fn a_letter_too_few_or_too_many_is_a_fault() {
-        assert!(fault("DE  x", &letters(&IN_PLACE[..3])).ends_with("Chromium draws 2 letters of 3"));
-        assert!(fault("DE", &letters(&IN_PLACE)).ends_with("Chromium draws 3 letters of 2"));
-        assert!(fault("DE  x", &[]).ends_with("Chromium draws 0 letters of 3"));
+        assert!(fault("DE  x", &letters(&IN_PLACE[..3])).ends_with("Chromium draws 2 letters instead of 3"));
+        assert!(fault("DE", &letters(&IN_PLACE)).ends_with("Chromium draws 3 letters instead of 2"));
+        assert!(fault("DE  x", &[]).ends_with("Chromium draws 0 letters instead of 3"));
     }
 
     #[test]
@@ -159,7 +163,9 @@ mod tests {
         drawn.push(letters(&[('a', 16.0, 24.0, second)])[0]);
         check(&terminal::read("DE  x\na"), &drawn).unwrap();
         assert!(fault("DE  x\nb", &drawn).starts_with("line 2 (`b`): Chromium draws `a`"));
-        assert!(fault("DE  x\n\na", &drawn).starts_with("line 2 (``): Chromium draws 1 letters of 0"));
+        assert!(
+            fault("DE  x\n\na", &drawn).starts_with("line 2 (``): Chromium draws 1 letters instead of 0")
+        );
     }
 
     #[test]
