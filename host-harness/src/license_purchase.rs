@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 
 use bss_model::clock::now_ms;
+use bss_model::moment::Moment;
 use bss_model::purchase_rule::{self, Attempted, FirstStep, LookUpAnswer, LookUpReason, PurchaseAnswer};
 use bss_model::{Diagnose, EarlierAttempts, Instance, Page, Problem, SyncStatus, TakenAsset, with_causes};
 use bss_record::{FinishError, RecordError};
@@ -68,7 +69,7 @@ impl Host {
 
     /// Why a purchase is only looked up. `None`: it may be sent.
     async fn look_up_reason(&self, taken: &TakenAsset) -> Result<Option<LookUpReason>, RecordError> {
-        match purchase_rule::first_step(taken.attempt.in_doubt, self.look_up_only(), now_ms()) {
+        match purchase_rule::first_step(taken.attempt.in_doubt, self.look_up_only(), Moment::now()) {
             FirstStep::Buy => Ok(None),
             FirstStep::LookUp(reason) => Ok(Some(reason)),
             FirstStep::BuyIfUnchanged { version } => {

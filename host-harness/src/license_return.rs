@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bss_model::clock::now_ms;
+use bss_model::moment::Moment;
 use bss_model::purchase_rule::{self, VendorSignal};
 use bss_model::{
     Actor, BegunReturn, Cancellation, CancellationState, Diagnose, Diagnosis, Instance, Requester,
@@ -261,10 +262,10 @@ impl Host {
         let answer = plugin
             .cancel_license(call, &contract_instance, &license_return)
             .await;
-        let until_ms = begun
-            .in_doubt_since_ms
-            .map(|since_ms| purchase_rule::look_up_only_until_ms(since_ms, self.look_up_only()));
-        let is_earlier_under_way = until_ms.is_some_and(|until_ms| until_ms > now_ms());
+        let now = Moment::now();
+        let is_earlier_under_way = begun
+            .in_doubt_since
+            .is_some_and(|since| purchase_rule::look_up_only_left(since, self.look_up_only(), now).is_some());
         rule::after_return(answer, &id, is_earlier_under_way)
     }
 

@@ -7,6 +7,7 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey};
+use aws_lc_rs::hmac;
 use bss_model::{Advice, Diagnose, Diagnosis, ErrorKind};
 use data_encoding::BASE64;
 use zeroize::Zeroizing;
@@ -225,6 +226,18 @@ impl HostKey {
             Some(parent) => fs::File::open(parent)?.sync_all(),
             None => Ok(()),
         }
+    }
+
+    /// Sixteen bytes that nobody can guess without this key, the same for the same `purpose` wherever the key is: a name
+    /// space for ids (HMAC, RFC 2104, with SHA-256).
+    pub fn name_space(&self, purpose: &str) -> [u8; 16] {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, self.bytes.as_slice());
+        let tag = hmac::sign(&key, format!("name space: {purpose}").as_bytes());
+        let mut space = [0; 16];
+        for (byte, tag) in space.iter_mut().zip(tag.as_ref()) {
+            *byte = *tag;
+        }
+        space
     }
 
     /// Encrypts `plaintext`, so that it opens only with this key and for the same `purpose`.

@@ -41,8 +41,10 @@ pub enum Act {
     ConfirmCancellation,
     /// Changed how the host sends e-mail.
     SaveMailSettings,
-    /// Made an unsent e-mail due at once.
+    /// Made an unsent e-mail due at once, or released one that was held back.
     RetryMail,
+    /// Noticed that the record was restored, copied or moved.
+    NoticeRestoration,
 }
 
 stored_enum!(Act {
@@ -62,6 +64,7 @@ stored_enum!(Act {
     ConfirmCancellation = "confirm_cancellation", "confirm cancellation";
     SaveMailSettings = "save_mail_settings", "save mail settings";
     RetryMail = "retry_mail", "retry mail";
+    NoticeRestoration = "notice_restoration", "notice restoration";
 });
 
 /// The kind of thing that an act changed.
@@ -83,6 +86,8 @@ pub enum SubjectKind {
     Mail,
     /// The settings for sending e-mail. A host has one set.
     MailSettings,
+    /// The record itself, by its id.
+    Record,
 }
 
 stored_enum!(SubjectKind {
@@ -94,6 +99,7 @@ stored_enum!(SubjectKind {
     Asset = "asset", "asset";
     Mail = "mail", "mail";
     MailSettings = "mail_settings", "mail settings";
+    Record = "record", "record";
 });
 
 /// The one thing that an act changed.
@@ -144,6 +150,11 @@ impl Subject {
     /// The settings for sending e-mail.
     pub fn mail_settings() -> Self {
         Self::new(SubjectKind::MailSettings, "host")
+    }
+
+    /// The record.
+    pub fn record(id: Uuid) -> Self {
+        Self::new(SubjectKind::Record, id)
     }
 
     fn new(kind: SubjectKind, id: impl fmt::Display) -> Self {

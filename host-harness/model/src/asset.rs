@@ -19,9 +19,10 @@ use crate::words::stored_enum;
 /// come out the same.
 const CLIENT_TRANSACTION_IDS: Uuid = uuid!("6f0d3f0e-6a0c-4f0b-9c53-2b8f5c0a7e41");
 
-/// The host's name for a purchase: the same for every attempt at an asset's `generation`, and for no other.
-pub fn client_transaction_id(instance_id: Uuid, asset_id: Uuid, generation: u32) -> Uuid {
-    let name = format!("{instance_id}/{asset_id}/{generation}");
+/// The host's name for a purchase: the same for every attempt at an asset's `generation`, and for no other. An instance
+/// that was made again after a loss has another id, so that its id is no part of the name.
+pub fn client_transaction_id(asset_id: Uuid, generation: u32) -> Uuid {
+    let name = format!("{asset_id}/{generation}");
     Uuid::new_v5(&CLIENT_TRANSACTION_IDS, name.as_bytes())
 }
 

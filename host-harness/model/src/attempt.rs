@@ -5,6 +5,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::license::License;
+use crate::moment::Moment;
 use crate::order::Party;
 use crate::problem::Problem;
 use crate::words::stored_enum;
@@ -25,6 +26,8 @@ pub enum AttemptResult {
     SecondLicense,
     /// The attempt only looked up what earlier ones may have bought, and found nothing yet.
     LookedUp,
+    /// No attempt: the record was restored or copied, and what was done since the copy was made is not known.
+    Restored,
 }
 
 stored_enum!(AttemptResult {
@@ -34,6 +37,7 @@ stored_enum!(AttemptResult {
     Unknown = "unknown", "unknown";
     SecondLicense = "second_license", "second license";
     LookedUp = "looked_up", "looked up";
+    Restored = "restored", "restored";
 });
 
 /// The sum of what is known of an asset's earlier attempts.
@@ -41,7 +45,8 @@ stored_enum!(AttemptResult {
 pub enum EarlierAttempts {
     /// There were no earlier attempts.
     None,
-    /// Every earlier attempt has ended, and definitely achieved nothing.
+    /// Every earlier attempt has ended, and definitely achieved nothing; or none is on record, and the record can't
+    /// vouch for it.
     NotDone,
     /// An earlier attempt may have succeeded: its outcome is unknown, or it has not ended, as after a crash.
     Unknown,
@@ -50,8 +55,8 @@ pub enum EarlierAttempts {
 /// The doubt that earlier attempts have bought a license.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Doubt {
-    /// The time at which the last of them had ended, in milliseconds.
-    pub since_ms: i64,
+    /// The moment at which the last of them had ended, or from which on time could be told since.
+    pub since: Moment,
     /// The version of their instance's settings when the first of them was made, or when an operator tried again
     /// since. `None`: it is not known.
     pub settings_version: Option<i64>,

@@ -16,12 +16,14 @@ mod invoice;
 mod license;
 mod license_return;
 mod mail;
+pub mod moment;
 mod order;
 mod page;
 mod price;
 mod problem;
 mod product;
 pub mod purchase_rule;
+pub mod restoration;
 mod secret;
 mod services_run;
 mod thumbprint;
@@ -65,7 +67,7 @@ pub use product::{
 };
 pub use secret::Secret;
 pub use services_run::{
-    DifferenceKind, LONGEST_LEASE, ProductDifference, RunAction, RunCounts, RunLease, RunLogLevel,
+    DifferenceKind, ProductDifference, RunAction, RunCounts, RunLease, RunLogLevel,
     RunLogLine, RunProgress, RunState, ServicesRun,
 };
 pub use thumbprint::{NotAThumbprint, Thumbprint};

@@ -5,6 +5,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::attempt::EarlierAttempts;
+use crate::moment::Moment;
 use crate::problem::Problem;
 use crate::words::stored_enum;
 
@@ -20,6 +21,8 @@ pub enum ReturnResult {
     Unavailable,
     /// Possibly returned.
     Unknown,
+    /// No attempt: the record was restored or copied, and what was done since the copy was made is not known.
+    Restored,
 }
 
 stored_enum!(ReturnResult {
@@ -27,6 +30,7 @@ stored_enum!(ReturnResult {
     Refused = "refused", "refused";
     Unavailable = "unavailable", "unavailable";
     Unknown = "unknown", "unknown";
+    Restored = "restored", "restored";
 });
 
 /// The outcome of an attempt at a return.
@@ -87,8 +91,8 @@ pub struct BegunReturn {
     pub number: u32,
     /// The sum of what is known of the earlier attempts.
     pub earlier: EarlierAttempts,
-    /// When the last of them that may have succeeded had ended, in milliseconds. `None`: there is none.
-    pub in_doubt_since_ms: Option<i64>,
+    /// When the last of them that may have succeeded had ended. `None`: there is none.
+    pub in_doubt_since: Option<Moment>,
     /// The id by which the vendor is to know the return.
     pub client_transaction_id: Uuid,
     /// The vendor's name for the license.

@@ -36,6 +36,8 @@ pub enum MailState {
     Failed,
     /// The license was returned before the e-mail was sent.
     Withdrawn,
+    /// The e-mail may have been sent already, unknown to this record; it is sent only when the operator says so.
+    Held,
 }
 
 stored_enum!(MailState {
@@ -43,6 +45,7 @@ stored_enum!(MailState {
     Sent = "sent", "sent";
     Failed = "failed", "failed";
     Withdrawn = "withdrawn", "withdrawn";
+    Held = "held", "held";
 });
 
 /// An e-mail on record, without its text.

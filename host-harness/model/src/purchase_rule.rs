@@ -5,9 +5,18 @@
 //!
 //! | each of the earlier attempts | together |
 //! |---|---|
-//! | there was none | none |
+//! | there was none, and the record can vouch for it | none |
+//! | there was none that the record knows of | not done |
 //! | was refused, was unavailable, or only looked up | not done |
-//! | one of them was unknown, brought a license, or was cut off with its worker | in doubt |
+//! | one of them was unknown, brought a license, or was cut off with its worker; the record was restored | in doubt |
+//!
+//! The record vouches that a line was never attempted where two things are so: the line was ordered less than a minute
+//! ago, in this boot of the machine; and the order has no idempotency key, or the record remembers all that happened in
+//! the last 30 days. An older line may be that of a copy of the record, and an order with a key may be the repetition of
+//! an order that was lost with the record.
+//!
+//! Time is told by the clock that nobody can set ([`crate::moment`]). What happened before the machine was started again
+//! happened just now.
 //!
 //! The first step of an attempt:
 //!
@@ -45,6 +54,7 @@ use crate::attempt::{AttemptOutcome, AttemptResult, Doubt, EarlierAttempts};
 use crate::clock::{millis, rfc3339};
 use crate::instance::SettingsVersion;
 use crate::license::License;
+use crate::moment::Moment;
 use crate::problem::Problem;
 use crate::thumbprint::Thumbprint;
 
@@ -59,15 +69,23 @@ pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// The shortest pause before an attempt that may be made as soon as the time of looking up only is over.
 pub const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
 
+/// How long after it was ordered a line is bought without a look-up. A worker takes a line within a second; what takes
+/// longer may have been in a backup, a snapshot or a machine that was asleep.
+pub const VOUCHED_FOR: Duration = Duration::from_secs(60);
+
+/// How long a record must have remembered everything, until an order with an idempotency key is taken for new. A shop
+/// does not repeat an order that is older.
+pub const MEMORY: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
 /// An earlier attempt at a purchase, with the fields that the rule needs.
 #[derive(Clone, Debug)]
 pub struct EarlierAttempt {
     /// The number, from 1.
     pub number: u32,
-    /// When it was begun, in milliseconds since 1970.
-    pub begun_at_ms: i64,
-    /// When it ended, in milliseconds since 1970. `None`: it has not.
-    pub finished_at_ms: Option<i64>,
+    /// When it was begun.
+    pub begun: Moment,
+    /// When it ended. `None`: it has not.
+    pub finished: Option<Moment>,
     /// How it ended. `None`: it has not.
     pub result: Option<AttemptResult>,
     /// The version of its instance's settings. `None`: it is not known.
@@ -87,12 +105,12 @@ pub struct Earlier {
 impl Earlier {
     /// Adds the next attempt.
     pub fn add(&mut self, attempt: &EarlierAttempt) {
-        self.in_doubt = self.in_doubt(attempt.begun_at_ms);
+        self.in_doubt = self.in_doubt(attempt.begun);
         self.is_cut_off = attempt.result.is_none();
         self.last = attempt.number;
         self.last_settings_version = attempt.settings_version;
         if attempt.result.is_some_and(may_have_bought) {
-            self.in_doubt = Some(self.doubt_since(attempt.finished_at_ms.unwrap_or(attempt.begun_at_ms)));
+            self.in_doubt = Some(self.doubt_since(attempt.finished.unwrap_or(attempt.begun)));
         }
     }
 
@@ -101,44 +119,71 @@ impl Earlier {
         self.last.saturating_add(1)
     }
 
-    /// The state of the earlier attempts for one that is begun at that time.
-    pub fn summary(&self, next_begun_at_ms: i64) -> EarlierAttempts {
-        match (self.last, self.in_doubt(next_begun_at_ms)) {
-            (0, _) => EarlierAttempts::None,
+    /// The state of the earlier attempts for an attempt that is begun at that moment.
+    pub fn summary(&self, next_begun: Moment, line: &LineAge) -> EarlierAttempts {
+        match (self.last, self.in_doubt(next_begun)) {
+            (0, _) if line.is_vouched_for(next_begun) => EarlierAttempts::None,
             (_, None) => EarlierAttempts::NotDone,
             (_, Some(_)) => EarlierAttempts::Unknown,
         }
     }
 
-    /// The doubt for an attempt that is begun at that time. An attempt that was cut off had ended by then: the next
-    /// one is begun only once its worker is dead.
-    pub fn in_doubt(&self, next_begun_at_ms: i64) -> Option<Doubt> {
-        match self.is_cut_off {
-            true => Some(self.doubt_since(next_begun_at_ms)),
-            false => self.in_doubt,
+    /// The doubt for an attempt that is begun at that moment. An attempt that was cut off had ended by then: the next
+    /// one is begun only once its worker is dead. So had what was done before the machine was started again, at a time
+    /// that no clock can tell any more.
+    pub fn in_doubt(&self, next_begun: Moment) -> Option<Doubt> {
+        match (self.is_cut_off, self.in_doubt) {
+            (true, _) => Some(self.doubt_since(next_begun)),
+            (false, Some(doubt)) if !doubt.since.is_of_the_boot_of(next_begun) => Some(Doubt {
+                since: next_begun,
+                ..doubt
+            }),
+            (false, doubt) => doubt,
         }
     }
 
-    /// The doubt that includes the last attempt. All attempts that may have bought were made with the same settings,
-    /// or with settings that mean the same to the vendor: with others a purchase is only looked up.
-    fn doubt_since(&self, ended_at_ms: i64) -> Doubt {
-        match self.in_doubt {
-            Some(doubt) => Doubt {
-                since_ms: doubt.since_ms.max(ended_at_ms),
-                settings_version: doubt.settings_version.or(self.last_settings_version),
-            },
-            None => Doubt {
-                since_ms: ended_at_ms,
-                settings_version: self.last_settings_version,
-            },
+    /// The doubt that includes the last attempt, which ended at that moment. All attempts that may have bought were made
+    /// with the same settings, or with settings that mean the same to the vendor: with others a purchase is only looked
+    /// up.
+    fn doubt_since(&self, ended: Moment) -> Doubt {
+        let doubt = self.in_doubt;
+        Doubt {
+            since: ended,
+            settings_version: doubt
+                .and_then(|doubt| doubt.settings_version)
+                .or(self.last_settings_version),
         }
     }
 }
 
 fn may_have_bought(result: AttemptResult) -> bool {
     match result {
-        AttemptResult::Licensed | AttemptResult::SecondLicense | AttemptResult::Unknown => true,
+        AttemptResult::Licensed
+        | AttemptResult::SecondLicense
+        | AttemptResult::Unknown
+        | AttemptResult::Restored => true,
         AttemptResult::Refused | AttemptResult::Unavailable | AttemptResult::LookedUp => false,
+    }
+}
+
+/// What tells whether a line that has no attempt on record can have been bought.
+#[derive(Clone, Copy, Debug)]
+pub struct LineAge {
+    /// When the line was ordered.
+    pub placed: Moment,
+    /// Whether its order has an idempotency key, so that it may be a repetition.
+    pub has_key: bool,
+    /// Since when the record has remembered everything, in milliseconds since 1970: since it was made, or since it was
+    /// last restored.
+    pub remembers_since_ms: i64,
+}
+
+impl LineAge {
+    /// Whether the record can vouch at that moment that the line was never bought.
+    fn is_vouched_for(&self, now: Moment) -> bool {
+        let remembered_ms = now.wall_ms.saturating_sub(self.remembers_since_ms);
+        let is_new = !self.has_key || remembered_ms >= millis(MEMORY);
+        is_new && now.is_certainly_within(VOUCHED_FOR, self.placed)
     }
 }
 
@@ -156,13 +201,13 @@ pub enum FirstStep {
     },
 }
 
-/// The first step of an attempt at that time, given what is in doubt.
-pub fn first_step(in_doubt: Option<Doubt>, look_up_only: Duration, now_ms: i64) -> FirstStep {
+/// The first step of an attempt at that moment, given what is in doubt.
+pub fn first_step(in_doubt: Option<Doubt>, look_up_only: Duration, now: Moment) -> FirstStep {
     let Some(doubt) = in_doubt else {
         return FirstStep::Buy;
     };
-    let until_ms = look_up_only_until_ms(doubt.since_ms, look_up_only);
-    if until_ms > now_ms {
+    if let Some(left) = look_up_only_left(doubt.since, look_up_only, now) {
+        let until_ms = now.wall_ms.saturating_add(millis(left));
         return FirstStep::LookUp(LookUpReason::UnderWay { until_ms });
     }
     match doubt.settings_version {
@@ -171,9 +216,11 @@ pub fn first_step(in_doubt: Option<Doubt>, look_up_only: Duration, now_ms: i64) 
     }
 }
 
-/// The end of looking up only for a doubt that began at that time, in milliseconds since 1970.
-pub fn look_up_only_until_ms(in_doubt_since_ms: i64, look_up_only: Duration) -> i64 {
-    in_doubt_since_ms.saturating_add(millis(look_up_only))
+/// What is left at that moment of the time of looking up only. `None`: it is certainly over.
+pub fn look_up_only_left(in_doubt_since: Moment, look_up_only: Duration, now: Moment) -> Option<Duration> {
+    let left = look_up_only.saturating_sub(now.certainly_since(in_doubt_since));
+    let is_known = now.is_of_the_boot_of(in_doubt_since);
+    (!is_known || !left.is_zero()).then_some(left)
 }
 
 /// The reason to look up only because the settings differ from a former version, given all versions since. `None`:
@@ -203,7 +250,7 @@ pub fn changed_since(version: i64, history: &[SettingsVersion]) -> Option<LookUp
 pub enum LookUpReason {
     /// The vendor may still be carrying the purchase out.
     UnderWay {
-        /// Until when, in milliseconds since 1970.
+        /// Until about when, in milliseconds since 1970.
         until_ms: i64,
     },
     /// The purchase was sent with other settings, so a look-up that finds nothing means nothing.

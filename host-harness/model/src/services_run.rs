@@ -150,8 +150,8 @@ pub struct ServicesRun {
     pub instance_id: Uuid,
     /// The state.
     pub state: RunState,
-    /// When its process counts as dead unless the lease is renewed before, in milliseconds. `None`: no process has
-    /// it.
+    /// When its process counts as dead unless the lease is renewed before, in milliseconds; the lease itself is told by a
+    /// clock that nobody can set. `None`: no process has it.
     pub lease_expires_at_ms: Option<i64>,
     /// When it was asked for, in milliseconds.
     pub asked_at_ms: i64,
@@ -168,9 +168,6 @@ pub struct ServicesRun {
     /// Why it failed. `None`: it has not.
     pub reason: Option<Problem>,
 }
-
-/// The longest lease of a run. A longer one counts as over.
-pub const LONGEST_LEASE: Duration = Duration::from_secs(60 * 60);
 
 /// The holder of a run, and how long the lease lasts unless it is renewed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bss_model::clock::now_ms;
-use bss_model::purchase_rule::{Earlier, EarlierAttempt};
+use bss_model::moment::Moment;
+use bss_model::purchase_rule::{Earlier, EarlierAttempt, LineAge};
 use bss_model::{
     Asset, Attempt, AttemptOutcome, AttemptResult, BegunAttempt, Diagnose, Diagnosis, ErrorKind, License,
     MailKind, Problem, Reason, ReturnStatus, SyncStatus,
@@ -17,7 +18,7 @@ use uuid::Uuid;
 use super::assets::{key_purpose, link_purpose, read_asset_of};
 use super::invoices::charge;
 use super::outbox::enqueue;
-use super::stored::{count, from_json, id, optional, push_ids, to_json};
+use super::stored::{boot, certain, count, from_json, id, moment, optional, push_ids, to_json, uptime_ms};
 use super::{Record, RecordError, begin_write};
 
 /// The end of an attempt, to be written to the record.
@@ -387,6 +388,7 @@ pub(super) struct ToBuy {
     pub(super) asset_id: Uuid,
     pub(super) client_transaction_id: Uuid,
     pub(super) settings_version: i64,
+    pub(super) age: LineAge,
 }
 
 /// Records that licenses of assets are about to be bought. Commit before
@@ -400,7 +402,9 @@ pub(super) async fn begin(
     }
     let ids: Vec<Uuid> = assets.iter().map(|asset| asset.asset_id).collect();
     let mut query = QueryBuilder::new(
-        "SELECT asset_id, number, begun_at_ms, finished_at_ms, result, settings_version FROM attempts WHERE asset_id IN (",
+        "SELECT asset_id, number, begun_at_ms, finished_at_ms, boot, begun_uptime_ms, finished_uptime_ms, result,
+                settings_version
+         FROM attempts WHERE asset_id IN (",
     );
     push_ids(&mut query, &ids);
     // A statement per number of ids is not worth keeping in the cache.
@@ -417,26 +421,29 @@ pub(super) async fn begin(
             .or_default()
             .add(&earlier_attempt(row)?);
     }
-    let begun_at_ms = now_ms();
+    let now = Moment::now();
     let begun = assets.iter().map(|asset| {
         let earlier = all_earlier.remove(&asset.asset_id).unwrap_or_default();
         BegunAttempt {
             number: earlier.next_number(),
-            earlier: earlier.summary(begun_at_ms),
-            in_doubt: earlier.in_doubt(begun_at_ms),
+            earlier: earlier.summary(now, &asset.age),
+            in_doubt: earlier.in_doubt(now),
             settings_version: asset.settings_version,
             client_transaction_id: asset.client_transaction_id,
         }
     });
     let begun: Vec<BegunAttempt> = begun.collect();
     let mut query = QueryBuilder::new(
-        "INSERT INTO attempts (asset_id, number, client_transaction_id, begun_at_ms, settings_version) ",
+        "INSERT INTO attempts (asset_id, number, client_transaction_id, begun_at_ms, boot, begun_uptime_ms,
+                               settings_version) ",
     );
     query.push_values(ids.iter().zip(&begun), |mut row, (asset_id, begun)| {
         row.push_bind(asset_id.to_string())
             .push_bind(i64::from(begun.number))
             .push_bind(begun.client_transaction_id.to_string())
-            .push_bind(begun_at_ms)
+            .push_bind(now.wall_ms)
+            .push_bind(boot(now))
+            .push_bind(uptime_ms(now))
             .push_bind(begun.settings_version);
     });
     query.build().persistent(false).execute(transaction).await?;
@@ -447,8 +454,8 @@ fn earlier_attempt(row: &SqliteRow) -> Result<EarlierAttempt, RecordError> {
     let result: Option<&str> = row.try_get("result")?;
     Ok(EarlierAttempt {
         number: count(row, "number")?,
-        begun_at_ms: row.try_get("begun_at_ms")?,
-        finished_at_ms: row.try_get("finished_at_ms")?,
+        begun: certain(moment(row, "begun_at_ms", "begun_uptime_ms")?, "begun_at_ms")?,
+        finished: moment(row, "finished_at_ms", "finished_uptime_ms")?,
         result: result.map(AttemptResult::from_word).transpose()?,
         settings_version: row.try_get("settings_version")?,
     })
@@ -488,13 +495,16 @@ async fn finish(
     result: AttemptResult,
     problem: Option<&Problem>,
 ) -> Result<(), RecordError> {
+    // The boot stays that of the beginning: one process makes the whole attempt.
+    let now = Moment::now();
     sqlx::query(
-        "UPDATE attempts SET finished_at_ms = $3, result = $4, problem = $5
+        "UPDATE attempts SET finished_at_ms = $3, finished_uptime_ms = $4, result = $5, problem = $6
          WHERE asset_id = $1 AND number = $2",
     )
     .bind(asset_id.to_string())
     .bind(i64::from(attempt.number))
-    .bind(now_ms())
+    .bind(now.wall_ms)
+    .bind(uptime_ms(now))
     .bind(result.word())
     .bind(problem.map(to_json).transpose()?)
     .execute(transaction)

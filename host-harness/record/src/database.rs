@@ -40,6 +40,12 @@ pub enum RecordError {
         /// The database.
         path: PathBuf,
     },
+    /// The database was replaced or removed while it was open.
+    #[error("the record `{}` was replaced or removed while it was open", path.display())]
+    Replaced {
+        /// The database.
+        path: PathBuf,
+    },
     /// The tables could not be brought up to date.
     #[error("the tables of the record could not be migrated")]
     Migration(#[from] sqlx::migrate::MigrateError),
@@ -77,6 +83,8 @@ impl Diagnose for RecordError {
             Self::WrongHostKey { .. } => {
                 Diagnosis::new(ErrorKind::Damaged, "wrong-host-key").advise(Advice::RestoreHostKey)
             }
+            Self::Replaced { .. } => Diagnosis::new(ErrorKind::Damaged, "record-replaced")
+                .say("start this program again; stop all workers before a record is restored"),
             Self::Migration(_) => Diagnosis::new(ErrorKind::Damaged, "record-not-up-to-date")
                 .say("a record that was written by a newer version of this program needs that version"),
             Self::Database(_) => Diagnosis::new(ErrorKind::Unavailable, "record-unavailable"),

@@ -8,6 +8,7 @@ mod attempts;
 mod cancellations;
 mod certificate_store;
 mod database;
+mod due;
 mod instances;
 mod invoices;
 mod mail_settings;
@@ -15,6 +16,7 @@ mod orders;
 mod outbox;
 mod paging;
 mod products;
+mod provenance;
 mod refreshes;
 mod returns;
 mod runs;
@@ -26,7 +28,7 @@ mod workers;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,6 +45,7 @@ pub use instances::{CreateError, SaveError};
 pub use orders::PlaceError;
 pub use outbox::RetryMailError;
 pub use products::ProductError;
+pub use provenance::WITNESS_FILE;
 pub use refreshes::RefreshRecordError;
 pub use returns::{BeginReturnError, FinishReturnError};
 pub use runs::{EndRunError, StartRunError};
@@ -75,6 +78,7 @@ pub struct Record {
     host_key: Arc<HostKey>,
     data_dir: Arc<Path>,
     ends: Arc<attempts::AttemptEnds>,
+    deeds: Arc<provenance::Deeds>,
 }
 
 impl Record {
@@ -123,7 +127,9 @@ impl Record {
         };
         let writer = pool(1).connect_with(options.clone()).await?;
         sqlx::migrate!("./migrations").run(&writer).await?;
-        let record = Self {
+        check_host_key(&writer, &host_key, &path).await?;
+        let deeds = provenance::examine(&writer, data_dir, &path).await?;
+        Ok(Self {
             // A write through a reader is a defect, and fails.
             readers: pool(READERS_MAX)
                 .connect_with(options.pragma("query_only", "TRUE"))
@@ -132,24 +138,8 @@ impl Record {
             host_key,
             data_dir: data_dir.into(),
             ends: Arc::default(),
-        };
-        record.check_host_key(path).await?;
-        Ok(record)
-    }
-
-    async fn check_host_key(&self, path: PathBuf) -> Result<(), RecordError> {
-        let check = self.host_key.seal(KEY_CHECK_PURPOSE, KEY_CHECK)?;
-        sqlx::query("INSERT INTO host_key_checks (id, sealed) VALUES (1, $1) ON CONFLICT (id) DO NOTHING")
-            .bind(check)
-            .execute(&self.writer)
-            .await?;
-        let sealed: Vec<u8> = sqlx::query_scalar("SELECT sealed FROM host_key_checks WHERE id = 1")
-            .fetch_one(&self.readers)
-            .await?;
-        match self.host_key.open(KEY_CHECK_PURPOSE, &sealed) {
-            Ok(_) => Ok(()),
-            Err(_) => Err(RecordError::WrongHostKey { path }),
-        }
+            deeds: Arc::new(deeds),
+        })
     }
 
     /// The certificates in this record.
@@ -165,6 +155,24 @@ impl Record {
     pub async fn close(self) {
         self.readers.close().await;
         self.writer.close().await;
+    }
+}
+
+/// Fails unless the host key is the one that the record was made with. A new record keeps it in mind.
+async fn check_host_key(writer: &SqlitePool, host_key: &HostKey, path: &Path) -> Result<(), RecordError> {
+    let check = host_key.seal(KEY_CHECK_PURPOSE, KEY_CHECK)?;
+    sqlx::query("INSERT INTO host_key_checks (id, sealed) VALUES (1, $1) ON CONFLICT (id) DO NOTHING")
+        .bind(check)
+        .execute(writer)
+        .await?;
+    let sealed: Vec<u8> = sqlx::query_scalar("SELECT sealed FROM host_key_checks WHERE id = 1")
+        .fetch_one(writer)
+        .await?;
+    match host_key.open(KEY_CHECK_PURPOSE, &sealed) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(RecordError::WrongHostKey {
+            path: path.to_owned(),
+        }),
     }
 }
 

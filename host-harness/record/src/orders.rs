@@ -6,10 +6,12 @@ use super::acts::write_act;
 use super::paging::KeyColumn::{Integer, Text};
 use super::paging::List;
 use super::products::price_in;
-use super::stored::{ROWS_PER_STATEMENT, from_json, id, optional, push_ids, to_json};
+use super::stored::{ROWS_PER_STATEMENT, boot, from_json, id, optional, push_ids, to_json, uptime_ms};
 use super::{Record, RecordError, begin_write};
 use aws_lc_rs::digest;
+use bss_keys::HostKey;
 use bss_model::clock::now_ms;
+use bss_model::moment::Moment;
 use bss_model::{
     Act, Actor, Advice, AssetStatus, Diagnose, Diagnosis, ErrorKind, Instance, InvalidParty, NewLine,
     NewOrder, Order, OrderFilter, OrderLine, OrderParties, Page, Party, Product, ReturnStatus, Rows,
@@ -23,6 +25,9 @@ use uuid::Uuid;
 
 /// The most units of one order. Each is a purchase of its own at the vendor; more is a mistake rather than an order.
 const UNITS_PER_ORDER_MAX: u64 = 10_000;
+
+/// The purpose of the name space that ids of orders are made in. Never change it.
+const ORDER_IDS: &str = "ids of orders";
 
 /// Why an order was not placed. Nothing was written.
 #[derive(Debug, thiserror::Error)]
@@ -194,7 +199,7 @@ impl Record {
         if let Some(order) = earlier(&mut transaction, &new, &request_digest).await? {
             return Ok(order);
         }
-        let order = write_order(&mut transaction, &new, &request_digest).await?;
+        let order = self.write_order(&mut transaction, &new, &request_digest).await?;
         let (act, subject) = (Act::PlaceOrder, Subject::order(order.id));
         let (of, detail) = (Some(new.instance_id), json!({ "lines": merged(&new.lines) }));
         write_act(&mut transaction, actor, act, &subject, of, detail).await?;
@@ -211,7 +216,7 @@ impl Record {
         let request_digest = request_digest(&new)?;
         let mut transaction = begin_write(&self.writer).await?;
         if earlier(&mut transaction, &new, &request_digest).await?.is_none() {
-            write_order(&mut transaction, &new, &request_digest).await?;
+            self.write_order(&mut transaction, &new, &request_digest).await?;
         }
         transaction.rollback().await?;
         Ok(())
@@ -289,40 +294,83 @@ impl Record {
         let mut connection = self.readers.acquire().await?;
         read_order(&mut connection, order_id).await
     }
+
+    /// Writes an order that passed [`check`] and whose idempotency key has no [`earlier`] order.
+    async fn write_order(
+        &self,
+        transaction: &mut SqliteConnection,
+        new: &NewOrder,
+        request_digest: &str,
+    ) -> Result<Order, PlaceError> {
+        let row = sqlx::query("SELECT * FROM instances WHERE id = $1")
+            .bind(new.instance_id.to_string())
+            .fetch_optional(&mut *transaction)
+            .await?
+            .ok_or(PlaceError::NoInstance { id: new.instance_id })?;
+        let instance = super::instances::read_instance(&row)?;
+        if instance.standing != Standing::Ready {
+            return Err(PlaceError::NotReady {
+                name: instance.name,
+                standing: instance.standing,
+            });
+        }
+        let mut units = Vec::new();
+        for line in merged(&new.lines) {
+            let product = orderable(transaction, new.instance_id, &line).await?;
+            let price = price(transaction, &instance, &line.product_code).await?;
+            units.extend(std::iter::repeat_n((product, price), line.quantity as usize));
+        }
+        let ids = OrderIds::new(&self.host_key, &instance.name, new.idempotency_key.as_deref());
+        let order_id = ids.order();
+        insert_order(transaction, order_id, new, request_digest).await?;
+        for (position, (product, price)) in (1_i64..).zip(&units) {
+            let unit = (order_id, position, ids.asset(position));
+            insert_unit(transaction, &instance, &new.customer, unit, product, *price).await?;
+        }
+        let order = read_order(transaction, order_id).await?;
+        order.ok_or_else(|| damaged(order_id).into())
+    }
 }
 
-/// Writes an order that passed [`check`] and whose idempotency key has no [`earlier`] order.
-async fn write_order(
-    transaction: &mut SqliteConnection,
-    new: &NewOrder,
-    request_digest: &str,
-) -> Result<Order, PlaceError> {
-    let row = sqlx::query("SELECT * FROM instances WHERE id = $1")
-        .bind(new.instance_id.to_string())
-        .fetch_optional(&mut *transaction)
-        .await?
-        .ok_or(PlaceError::NoInstance { id: new.instance_id })?;
-    let instance = super::instances::read_instance(&row)?;
-    if instance.standing != Standing::Ready {
-        return Err(PlaceError::NotReady {
-            name: instance.name,
-            standing: instance.standing,
-        });
+/// The ids of an order and its assets.
+enum OrderIds {
+    /// Ids that nobody can compute again: the order has no idempotency key.
+    Random,
+    /// Ids that come out the same wherever the order is placed again with its key, in a record with the same host key: a
+    /// license that was bought before the record was lost is found by them (RFC 9562, version 5). The host key is a part
+    /// of them, so that two installations with the same keys never find each other's licenses.
+    OfKey {
+        space: Uuid,
+        name: String,
+    },
+}
+
+impl OrderIds {
+    fn new(host_key: &HostKey, instance: &str, key: Option<&str>) -> Self {
+        match key {
+            None => Self::Random,
+            Some(key) => Self::OfKey {
+                space: Uuid::from_bytes(host_key.name_space(ORDER_IDS)),
+                // The length keeps an instance's name and a key apart.
+                name: format!("{}:{instance}:{key}", instance.len()),
+            },
+        }
     }
-    let mut units = Vec::new();
-    for line in merged(&new.lines) {
-        let product = orderable(transaction, new.instance_id, &line).await?;
-        let price = price(transaction, &instance, &line.product_code).await?;
-        units.extend(std::iter::repeat_n((product, price), line.quantity as usize));
+
+    fn order(&self) -> Uuid {
+        self.id("order")
     }
-    let order_id = Uuid::new_v4();
-    insert_order(transaction, order_id, new, request_digest).await?;
-    for (position, (product, price)) in (1_i64..).zip(&units) {
-        let unit = (order_id, position);
-        insert_unit(transaction, &instance, &new.customer, unit, product, *price).await?;
+
+    fn asset(&self, position: i64) -> Uuid {
+        self.id(&format!("asset {position}"))
     }
-    let order = read_order(transaction, order_id).await?;
-    order.ok_or_else(|| damaged(order_id).into())
+
+    fn id(&self, what: &str) -> Uuid {
+        match self {
+            Self::Random => Uuid::new_v4(),
+            Self::OfKey { space, name } => Uuid::new_v5(space, format!("{what}:{name}").as_bytes()),
+        }
+    }
 }
 
 /// Refuses what can be refused without reading the record.
@@ -425,10 +473,11 @@ async fn insert_order(
     new: &NewOrder,
     request_digest: &str,
 ) -> Result<(), RecordError> {
+    let now = Moment::now();
     sqlx::query(
         "INSERT INTO orders (id, instance_id, idempotency_key, request_digest, customer, contact, reseller, placed_at_ms,
-                             customer_id)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+                             customer_id, boot, placed_uptime_ms)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
     )
     .bind(order_id.to_string())
     .bind(new.instance_id.to_string())
@@ -437,8 +486,10 @@ async fn insert_order(
     .bind(to_json(&new.customer)?)
     .bind(to_json(&new.contact)?)
     .bind(new.reseller.as_ref().map(to_json).transpose()?)
-    .bind(now_ms())
+    .bind(now.wall_ms)
     .bind(&new.customer.id)
+    .bind(boot(now))
+    .bind(uptime_ms(now))
     .execute(transaction)
     .await?;
     Ok(())
@@ -448,7 +499,7 @@ async fn insert_unit(
     transaction: &mut SqliteConnection,
     instance: &Instance,
     customer: &Party,
-    (order_id, position): (Uuid, i64),
+    (order_id, position, asset_id): (Uuid, i64, Uuid),
     product: &Product,
     price: i64,
 ) -> Result<(), RecordError> {
@@ -460,7 +511,6 @@ async fn insert_unit(
     .bind(&product.offered.code)
     .execute(&mut *transaction)
     .await?;
-    let asset_id = Uuid::new_v4();
     sqlx::query(
         "INSERT INTO assets (id, instance_id, order_id, position, product_code, product_name, generation,
                              client_transaction_id, status, sync_status, return_status, created_at_ms,
@@ -473,7 +523,7 @@ async fn insert_unit(
     .bind(position)
     .bind(&product.offered.code)
     .bind(&product.offered.name)
-    .bind(client_transaction_id(instance.id, asset_id, 0).to_string())
+    .bind(client_transaction_id(asset_id, 0).to_string())
     .bind(AssetStatus::Active.word())
     .bind(SyncStatus::Unsynchronised.word())
     .bind(ReturnStatus::None.word())

@@ -1,8 +1,10 @@
 //! The outbox: e-mails to be sent once each, written in the transaction that makes them necessary.
 
-use bss_model::clock::now_ms;
+use std::time::Duration;
+
+use bss_model::clock::{millis, now_ms};
 use bss_model::{
-    Act, Actor, Advice, Diagnose, Diagnosis, ErrorKind, Mail, MailFilter, MailKind, MailOutcome, MailState,
+    Act, Actor, Advice, AttemptResult, Diagnose, Diagnosis, ErrorKind, Mail, MailFilter, MailKind, MailOutcome, MailState,
     MailToSend, Page, Rows, Subject,
 };
 use serde_json::Value;
@@ -55,6 +57,10 @@ impl Diagnose for RetryMailError {
     }
 }
 
+/// How far the vendor's clock and this machine's can be apart. Entra takes no assertion of a clock that is wrong by more
+/// than five minutes.
+const CLOCKS_DIFFER: Duration = Duration::from_secs(10 * 60);
+
 /// E-mails by the time at which they were written.
 pub(super) const MAILS: List = List {
     name: "mails",
@@ -95,7 +101,8 @@ pub(super) async fn withdraw(transaction: &mut SqliteConnection, asset_id: Uuid)
 }
 
 /// Writes an e-mail about an asset, in the transaction that makes it necessary. Does nothing if it exists, or if the
-/// order has no contact because it is older than contacts.
+/// order has no contact because it is older than contacts. Holds it back where another copy of the record may have sent
+/// it: the record was restored while the license was open, or the license is older than its order.
 pub(super) async fn enqueue(
     transaction: &mut SqliteConnection,
     kind: MailKind,
@@ -104,7 +111,12 @@ pub(super) async fn enqueue(
 ) -> Result<(), RecordError> {
     sqlx::query(
         "INSERT INTO mails (id, kind, asset_id, order_id, position, state, attempts, due_at_ms, created_at_ms)
-         SELECT $1, $2, assets.id, assets.order_id, assets.position, $3, 0, $4, $4 FROM assets JOIN orders ON orders.id = assets.order_id
+         SELECT $1, $2, assets.id, assets.order_id, assets.position,
+                CASE WHEN assets.purchased_at_ms < orders.placed_at_ms - $6
+                       OR EXISTS (SELECT 1 FROM attempts WHERE asset_id = assets.id AND result = $7)
+                     THEN $8 ELSE $3 END,
+                0, $4, $4
+         FROM assets JOIN orders ON orders.id = assets.order_id
          WHERE assets.id = $5 AND orders.contact IS NOT NULL
          ON CONFLICT (kind, asset_id) DO NOTHING",
     )
@@ -113,6 +125,9 @@ pub(super) async fn enqueue(
     .bind(MailState::Pending.word())
     .bind(now_ms)
     .bind(asset_id.to_string())
+    .bind(millis(CLOCKS_DIFFER))
+    .bind(AttemptResult::Restored.word())
+    .bind(MailState::Held.word())
     .execute(transaction)
     .await?;
     Ok(())
@@ -157,7 +172,9 @@ impl Record {
         for row in &taken {
             mails.push(self.read_mail_to_send(&mut transaction, id(row, "id")?).await?);
         }
+        let deed = self.begin_deed(&mut transaction).await?;
         transaction.commit().await?;
+        self.testify(deed);
         Ok(mails)
     }
 
@@ -270,7 +287,7 @@ impl Record {
         self.page(&MAILS, mails_query(filter), page, read_mail).await
     }
 
-    /// Makes an unsent e-mail due now, even one that was refused for good.
+    /// Makes an unsent e-mail due now, even one that was refused for good or is held back.
     ///
     /// # Errors
     /// When the e-mail does not exist, was sent or was withdrawn, and when the record can't be written.
@@ -285,37 +302,70 @@ impl Record {
         match MailState::from_word(&state).map_err(RecordError::from)? {
             MailState::Sent => return Err(RetryMailError::Sent { id: mail_id }),
             MailState::Withdrawn => return Err(RetryMailError::Withdrawn { id: mail_id }),
-            MailState::Pending | MailState::Failed => {}
+            MailState::Pending | MailState::Failed | MailState::Held => {}
         }
-        make_due(&mut transaction, Some(mail_id), actor).await?;
+        make_due(&mut transaction, MadeDue::One(mail_id), actor).await?;
         transaction.commit().await.map_err(RecordError::from)?;
         Ok(())
     }
 
-    /// Makes every unsent e-mail due now, even those refused for good, and returns their number.
+    /// Makes every unsent e-mail due now, even those refused for good, and returns their number. E-mails that are held
+    /// back stay so.
     ///
     /// # Errors
     /// When the record can't be written.
     pub async fn retry_mails(&self, actor: &Actor) -> Result<u64, RecordError> {
+        self.make_all_due(MadeDue::Unsent, actor).await
+    }
+
+    /// Releases every e-mail that is held back, and returns their number. Call it when it is certain that no other copy
+    /// of the record has sent them, or that customers may get them twice.
+    ///
+    /// # Errors
+    /// When the record can't be written.
+    pub async fn release_mails(&self, actor: &Actor) -> Result<u64, RecordError> {
+        self.make_all_due(MadeDue::Held, actor).await
+    }
+
+    async fn make_all_due(&self, which: MadeDue, actor: &Actor) -> Result<u64, RecordError> {
         let mut transaction = begin_write(&self.writer).await?;
-        let due = make_due(&mut transaction, None, actor).await?;
+        let due = make_due(&mut transaction, which, actor).await?;
         transaction.commit().await?;
         Ok(due)
     }
 }
 
+/// The e-mails that are made due.
+#[derive(Clone, Copy)]
+enum MadeDue {
+    /// An e-mail, even one that is held back.
+    One(Uuid),
+    /// All that wait or were refused.
+    Unsent,
+    /// All that are held back.
+    Held,
+}
+
 async fn make_due(
     transaction: &mut SqliteConnection,
-    mail_id: Option<Uuid>,
+    which: MadeDue,
     actor: &Actor,
 ) -> Result<u64, RecordError> {
+    let states: &[MailState] = match which {
+        MadeDue::One(_) => &[MailState::Pending, MailState::Failed, MailState::Held],
+        MadeDue::Unsent => &[MailState::Pending, MailState::Failed],
+        MadeDue::Held => &[MailState::Held],
+    };
     let mut query = QueryBuilder::new("UPDATE mails SET state = ");
     query.push_bind(MailState::Pending.word());
     query.push(", due_at_ms = ").push_bind(now_ms());
     query.push(" WHERE state IN (");
-    query.push_bind(MailState::Pending.word()).push(", ");
-    query.push_bind(MailState::Failed.word()).push(")");
-    if let Some(mail_id) = mail_id {
+    let mut list = query.separated(", ");
+    for state in states {
+        list.push_bind(state.word());
+    }
+    query.push(")");
+    if let MadeDue::One(mail_id) = which {
         query.push(" AND id = ").push_bind(mail_id.to_string());
     }
     query.push(" RETURNING id, (SELECT instance_id FROM assets WHERE assets.id = asset_id) AS instance_id");

@@ -2,6 +2,7 @@
 //! called, and closed with the outcome.
 
 use bss_model::clock::now_ms;
+use bss_model::moment::Moment;
 use bss_model::{
     AssetStatus, BegunReturn, Cancellation, CancellationState, Diagnose, Diagnosis, EarlierAttempts,
     ErrorKind, LicenseTokenStatus, ReturnAttempt, ReturnOutcome, ReturnReason, ReturnResult, ReturnStatus,
@@ -14,7 +15,9 @@ use uuid::Uuid;
 use super::cancellations::existing;
 use super::invoices::credit;
 use super::outbox::withdraw;
-use super::stored::{count, from_json, id, optional, to_json, without_instances};
+use super::stored::{
+    boot, certain, count, from_json, id, moment, optional, to_json, uptime_ms, without_instances,
+};
 use super::{Record, RecordError, begin_write};
 
 /// Why an attempt at a return was not begun.
@@ -206,20 +209,27 @@ impl Record {
                 taken.asset_id
             ),
         })?;
-        let before = attempts(&mut transaction, taken.cancellation_id).await?;
-        let number = before.last().map_or(0, |last| last.number).saturating_add(1);
-        let begun_at_ms = now_ms();
-        sqlx::query("INSERT INTO return_attempts (cancellation_id, number, begun_at_ms) VALUES ($1, $2, $3)")
-            .bind(taken.cancellation_id.to_string())
-            .bind(i64::from(number))
-            .bind(begun_at_ms)
-            .execute(&mut *transaction)
-            .await?;
+        let before = timed_attempts(&mut transaction, taken.cancellation_id).await?;
+        let number = before.last().map_or(0, |(last, ..)| last.number).saturating_add(1);
+        let now = Moment::now();
+        sqlx::query(
+            "INSERT INTO return_attempts (cancellation_id, number, begun_at_ms, boot, begun_uptime_ms)
+             VALUES ($1, $2, $3, $4, $5)",
+        )
+        .bind(taken.cancellation_id.to_string())
+        .bind(i64::from(number))
+        .bind(now.wall_ms)
+        .bind(boot(now))
+        .bind(uptime_ms(now))
+        .execute(&mut *transaction)
+        .await?;
+        let deed = self.begin_deed(&mut transaction).await?;
         transaction.commit().await?;
+        self.testify(deed);
         Ok(BegunReturn {
             number,
             earlier: earlier(&before),
-            in_doubt_since_ms: in_doubt_since_ms(&before, begun_at_ms),
+            in_doubt_since: in_doubt_since(&before, now),
             client_transaction_id: id(&row, "return_client_transaction_id")?,
             license_token_id,
             comment: row.try_get("comment")?,
@@ -244,13 +254,15 @@ impl Record {
     ) -> Result<Cancellation, FinishReturnError> {
         let mut transaction = begin_write(&self.writer).await?;
         let (result, problem) = (outcome.result(), outcome.problem());
+        let now = Moment::now();
         let finished = sqlx::query(
-            "UPDATE return_attempts SET finished_at_ms = $3, result = $4, problem = $5
+            "UPDATE return_attempts SET finished_at_ms = $3, finished_uptime_ms = $4, result = $5, problem = $6
              WHERE cancellation_id = $1 AND number = $2 AND finished_at_ms IS NULL",
         )
         .bind(taken.cancellation_id.to_string())
         .bind(i64::from(number))
-        .bind(now_ms())
+        .bind(now.wall_ms)
+        .bind(uptime_ms(now))
         .bind(result.word())
         .bind(problem.map(to_json).transpose()?)
         .execute(&mut *transaction)
@@ -391,9 +403,12 @@ async fn show_returned(transaction: &mut SqliteConnection, asset_id: Uuid) -> Re
     withdraw(transaction, asset_id).await
 }
 
+/// An attempt, when it was begun, and when it ended.
+type TimedAttempt = (ReturnAttempt, Moment, Option<Moment>);
+
 /// Sums up the attempts so far. An attempt without an end was broken off, and may have returned the license.
-fn earlier(attempts: &[ReturnAttempt]) -> EarlierAttempts {
-    let is_not_done = |attempt: &ReturnAttempt| {
+fn earlier(attempts: &[TimedAttempt]) -> EarlierAttempts {
+    let is_not_done = |(attempt, ..): &TimedAttempt| {
         matches!(
             attempt.result,
             Some(ReturnResult::Refused | ReturnResult::Unavailable)
@@ -408,29 +423,48 @@ fn earlier(attempts: &[ReturnAttempt]) -> EarlierAttempts {
     }
 }
 
-/// The time since when the outcome of a return is unknown. An attempt that was cut off had ended when the next one
-/// was begun: its worker was dead by then.
-fn in_doubt_since_ms(attempts: &[ReturnAttempt], next_begun_at_ms: i64) -> Option<i64> {
-    let next = attempts.iter().skip(1).map(|attempt| attempt.begun_at_ms);
-    let ended = attempts.iter().zip(next.chain([next_begun_at_ms]));
-    ended
-        .filter_map(|(attempt, next_begun_at_ms)| match attempt.result {
-            None => Some(next_begun_at_ms),
-            Some(ReturnResult::Unknown) => Some(attempt.finished_at_ms.unwrap_or(next_begun_at_ms)),
-            Some(ReturnResult::Returned | ReturnResult::Refused | ReturnResult::Unavailable) => None,
-        })
-        .max()
+/// The moment since when the outcome of a return is unknown. An attempt that was cut off had ended when the next one
+/// was begun: its worker was dead by then. What was done before the machine was started again counts as done when the
+/// first attempt after that was begun.
+fn in_doubt_since(attempts: &[TimedAttempt], next_begun: Moment) -> Option<Moment> {
+    let next = attempts.iter().skip(1).map(|(_, begun, _)| *begun);
+    let mut since = None::<Moment>;
+    for ((attempt, begun, finished), next_begun) in attempts.iter().zip(next.chain([next_begun])) {
+        let ended = match attempt.result {
+            None => Some(next_begun),
+            Some(ReturnResult::Unknown | ReturnResult::Restored) => Some(finished.unwrap_or(*begun)),
+            Some(ReturnResult::Returned | ReturnResult::Refused | ReturnResult::Unavailable) => since,
+        };
+        since = ended.map(|ended| match ended.is_of_the_boot_of(next_begun) {
+            true => ended,
+            false => next_begun,
+        });
+    }
+    since
+}
+
+async fn timed_attempts(
+    connection: &mut SqliteConnection,
+    cancellation_id: Uuid,
+) -> Result<Vec<TimedAttempt>, RecordError> {
+    let rows = sqlx::query("SELECT * FROM return_attempts WHERE cancellation_id = $1 ORDER BY number")
+        .bind(cancellation_id.to_string())
+        .fetch_all(connection)
+        .await?;
+    let timed = rows.iter().map(|row| {
+        let begun = certain(moment(row, "begun_at_ms", "begun_uptime_ms")?, "begun_at_ms")?;
+        let finished = moment(row, "finished_at_ms", "finished_uptime_ms")?;
+        Ok((attempt(row)?, begun, finished))
+    });
+    timed.collect()
 }
 
 async fn attempts(
     connection: &mut SqliteConnection,
     cancellation_id: Uuid,
 ) -> Result<Vec<ReturnAttempt>, RecordError> {
-    let rows = sqlx::query("SELECT * FROM return_attempts WHERE cancellation_id = $1 ORDER BY number")
-        .bind(cancellation_id.to_string())
-        .fetch_all(connection)
-        .await?;
-    rows.iter().map(attempt).collect()
+    let timed = timed_attempts(connection, cancellation_id).await?;
+    Ok(timed.into_iter().map(|(attempt, ..)| attempt).collect())
 }
 
 fn attempt(row: &SqliteRow) -> Result<ReturnAttempt, RecordError> {
@@ -446,23 +480,19 @@ fn attempt(row: &SqliteRow) -> Result<ReturnAttempt, RecordError> {
 
 #[cfg(test)]
 mod tests {
+    use bss_model::moment::{Boot, Uptime};
+
     use super::*;
 
     #[test]
     fn a_return_is_in_doubt_since_the_end_of_the_last_attempt_that_may_have_been_done() {
-        use ReturnResult::{Refused, Unavailable, Unknown};
+        use ReturnResult::{Refused, Restored, Unavailable, Unknown};
         let since = |attempts: &[(i64, Option<(i64, ReturnResult)>)]| {
             let attempts: Vec<_> = attempts
                 .iter()
-                .map(|(begun_at_ms, end)| ReturnAttempt {
-                    number: 1,
-                    begun_at_ms: *begun_at_ms,
-                    finished_at_ms: end.map(|(finished_at_ms, _)| finished_at_ms),
-                    result: end.map(|(_, result)| result),
-                    problem: None,
-                })
+                .map(|(begun_at_ms, end)| timed(at(1, *begun_at_ms), end.map(|(ms, result)| (at(1, ms), result))))
                 .collect();
-            in_doubt_since_ms(&attempts, 100)
+            in_doubt_since(&attempts, at(1, 100)).map(|since| since.wall_ms)
         };
         assert_eq!(since(&[]), None);
         assert_eq!(
@@ -475,5 +505,33 @@ mod tests {
         );
         assert_eq!(since(&[(1, None), (3, Some((4, Refused)))]), Some(3));
         assert_eq!(since(&[(1, Some((2, Unknown))), (3, None)]), Some(100));
+        assert_eq!(since(&[(5, Some((5, Restored)))]), Some(5));
+    }
+
+    #[test]
+    fn after_a_restart_of_the_machine_a_return_is_in_doubt_since_the_next_attempt() {
+        let unknown = timed(at(1, 1), Some((at(1, 2), ReturnResult::Unknown)));
+        let refused = timed(at(2, 50), Some((at(2, 60), ReturnResult::Refused)));
+        assert_eq!(in_doubt_since(std::slice::from_ref(&unknown), at(2, 70)), Some(at(2, 70)));
+        assert_eq!(in_doubt_since(&[unknown, refused], at(2, 70)), Some(at(2, 50)));
+    }
+
+    fn at(boot: u128, ms: i64) -> Moment {
+        let uptime = Some(Uptime {
+            boot: Boot(Uuid::from_u128(boot)),
+            ms,
+        });
+        Moment { wall_ms: ms, uptime }
+    }
+
+    fn timed(begun: Moment, end: Option<(Moment, ReturnResult)>) -> TimedAttempt {
+        let attempt = ReturnAttempt {
+            number: 1,
+            begun_at_ms: begun.wall_ms,
+            finished_at_ms: end.map(|(finished, _)| finished.wall_ms),
+            result: end.map(|(_, result)| result),
+            problem: None,
+        };
+        (attempt, begun, end.map(|(finished, _)| finished))
     }
 }

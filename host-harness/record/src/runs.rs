@@ -1,8 +1,9 @@
 //! Runs of Get Services Definition: one at a time per instance, under a lease, each with a log and its changes.
 
 use bss_model::clock::{millis, now_ms, rfc3339};
+use bss_model::moment::{Uptime, uptime};
 use bss_model::{
-    Act, Actor, Advice, Diagnose, Diagnosis, Difference, DifferenceKind, ErrorKind, LONGEST_LEASE, Page,
+    Act, Actor, Advice, Diagnose, Diagnosis, Difference, DifferenceKind, ErrorKind, Page,
     Problem, ProductDifference, Rows, RunAction, RunCounts, RunLease, RunLogLevel, RunLogLine, RunProgress,
     RunState, ServicesDefinition, ServicesRun, Subject,
 };
@@ -163,7 +164,7 @@ impl Record {
         actor: &Actor,
     ) -> Result<Uuid, StartRunError> {
         let mut transaction = begin_write(&self.writer).await?;
-        end_dead(&mut transaction, now_ms()).await?;
+        end_dead(&mut transaction, uptime()).await?;
         let instance: Option<String> = sqlx::query_scalar("SELECT name FROM instances WHERE id = $1")
             .bind(instance_id.to_string())
             .fetch_optional(&mut *transaction)
@@ -208,22 +209,22 @@ impl Record {
     /// When the record can't be read or written.
     pub async fn take_services_run(&self, lease: RunLease) -> Result<Option<ServicesRun>, RecordError> {
         // A read first: an idle worker blocks no writer. The first condition is that of a partial index.
-        let (from_ms, to_ms) = lease_ends_ms(now_ms());
+        let now = uptime();
         let open = sqlx::query(
             "SELECT id FROM services_runs
              WHERE state IN ('not_started', 'in_progress')
-               AND (state = 'not_started' OR lease_expires_at_ms <= $1 OR lease_expires_at_ms > $2)
+               AND (state = 'not_started' OR lease_boot IS NULL OR lease_boot <> $1 OR lease_ends_uptime_ms <= $2)
              LIMIT 1",
         )
-        .bind(from_ms)
-        .bind(to_ms)
+        .bind(now.boot.0.to_string())
+        .bind(now.ms)
         .fetch_optional(&self.readers)
         .await?;
         if open.is_none() {
             return Ok(None);
         }
         let mut transaction = begin_write(&self.writer).await?;
-        end_dead(&mut transaction, now_ms()).await?;
+        end_dead(&mut transaction, now).await?;
         let waiting = sqlx::query(
             "SELECT * FROM services_runs WHERE state = 'not_started' ORDER BY asked_at_ms, id LIMIT 1",
         )
@@ -251,14 +252,18 @@ impl Record {
         lines: &[RunLogLine],
     ) -> Result<(), EndRunError> {
         let mut transaction = begin_write(&self.writer).await?;
+        let now = uptime();
         let renewed = sqlx::query(
-            "UPDATE services_runs SET lease_expires_at_ms = $3, progress = COALESCE($4, progress)
+            "UPDATE services_runs SET lease_expires_at_ms = $3, progress = COALESCE($4, progress), lease_boot = $5,
+                                      lease_ends_uptime_ms = $6
              WHERE id = $1 AND lease_owner = $2 AND state = 'in_progress'",
         )
         .bind(run.to_string())
         .bind(lease.owner.to_string())
-        .bind(expiry(lease))
+        .bind(expiry_ms(now_ms(), lease))
         .bind(progress.map(to_json).transpose()?)
+        .bind(now.boot.0.to_string())
+        .bind(expiry_ms(now.ms, lease))
         .execute(&mut *transaction)
         .await?;
         if renewed.rows_affected() != 1 {
@@ -351,13 +356,13 @@ impl Record {
         Ok(())
     }
 
-    /// Ends every run whose lease has expired at `at_ms`, because its process died, and returns their number.
+    /// Ends every run whose lease is over at that uptime, because its process died, and returns their number.
     ///
     /// # Errors
     /// When the record can't be written.
-    pub async fn end_dead_services_runs(&self, at_ms: i64) -> Result<usize, RecordError> {
+    pub async fn end_dead_services_runs(&self, at: Uptime) -> Result<usize, RecordError> {
         let mut transaction = begin_write(&self.writer).await?;
-        let ended = end_dead(&mut transaction, at_ms).await?;
+        let ended = end_dead(&mut transaction, at).await?;
         transaction.commit().await?;
         Ok(ended)
     }
@@ -426,21 +431,25 @@ fn read_difference(row: &SqliteRow) -> Result<ProductDifference, RecordError> {
     })
 }
 
-fn expiry(lease: RunLease) -> i64 {
-    let length = millis(lease.length);
-    now_ms().saturating_add(length)
+/// The end of a lease that begins at a reading of a clock, on that clock.
+fn expiry_ms(now_ms: i64, lease: RunLease) -> i64 {
+    now_ms.saturating_add(millis(lease.length))
 }
 
 async fn take(transaction: &mut SqliteConnection, run: Uuid, lease: RunLease) -> Result<(), RecordError> {
+    let now = uptime();
     sqlx::query(
         "UPDATE services_runs
-         SET state = 'in_progress', lease_owner = $2, lease_expires_at_ms = $3, started_at_ms = $4
+         SET state = 'in_progress', lease_owner = $2, lease_expires_at_ms = $3, started_at_ms = $4, lease_boot = $5,
+             lease_ends_uptime_ms = $6
          WHERE id = $1 AND state = 'not_started'",
     )
     .bind(run.to_string())
     .bind(lease.owner.to_string())
-    .bind(expiry(lease))
+    .bind(expiry_ms(now_ms(), lease))
     .bind(now_ms())
+    .bind(now.boot.0.to_string())
+    .bind(expiry_ms(now.ms, lease))
     .execute(&mut *transaction)
     .await?;
     Ok(())
@@ -469,22 +478,17 @@ async fn end(
     Ok(id(&row, "instance_id")?)
 }
 
-/// The range in which the lease of a run that is alive at a time can end. A clock that ran ahead wrote a later end.
-fn lease_ends_ms(at_ms: i64) -> (i64, i64) {
-    (at_ms, at_ms.saturating_add(millis(LONGEST_LEASE)))
-}
-
-/// Ends runs whose leases are over, or longer than any lease is.
-async fn end_dead(transaction: &mut SqliteConnection, at_ms: i64) -> Result<usize, RecordError> {
-    let (from_ms, to_ms) = lease_ends_ms(at_ms);
+/// Ends runs whose leases are over at that uptime, or are of another boot.
+async fn end_dead(transaction: &mut SqliteConnection, at: Uptime) -> Result<usize, RecordError> {
     let rows = sqlx::query(
         "UPDATE services_runs
          SET state = 'failed', ended_at_ms = $1, lease_owner = NULL, lease_expires_at_ms = NULL
-         WHERE state = 'in_progress' AND (lease_expires_at_ms <= $1 OR lease_expires_at_ms > $2)
+         WHERE state = 'in_progress' AND (lease_boot IS NULL OR lease_boot <> $2 OR lease_ends_uptime_ms <= $3)
          RETURNING id",
     )
-    .bind(from_ms)
-    .bind(to_ms)
+    .bind(now_ms())
+    .bind(at.boot.0.to_string())
+    .bind(at.ms)
     .fetch_all(&mut *transaction)
     .await?;
     let died = Problem::new(

@@ -1,5 +1,6 @@
 //! Values in the form in which the database stores them.
 
+use bss_model::moment::{Boot, Moment, Uptime};
 use bss_model::{NotAThumbprint, Thumbprint};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, Sqlite, ValueRef as _};
@@ -68,6 +69,38 @@ pub(super) fn thumbprint(row: &SqliteRow, column: &str) -> Result<Thumbprint, Re
         .map_err(|error: NotAThumbprint| RecordError::Damaged {
             what: format!("column `{column}`: {error}"),
         })
+}
+
+/// Reads a moment from the columns of its wall clock and its uptime; `boot` has the boot. `None`: it has not come.
+pub(super) fn moment(
+    row: &SqliteRow,
+    wall_column: &str,
+    uptime_column: &str,
+) -> Result<Option<Moment>, RecordError> {
+    let wall_ms: Option<i64> = row.try_get(wall_column)?;
+    let ms: Option<i64> = row.try_get(uptime_column)?;
+    let boot = optional(row, "boot", id)?;
+    Ok(wall_ms.map(|wall_ms| Moment {
+        wall_ms,
+        uptime: boot.zip(ms).map(|(boot, ms)| Uptime { boot: Boot(boot), ms }),
+    }))
+}
+
+/// The moment that a row must have.
+pub(super) fn certain(moment: Option<Moment>, column: &str) -> Result<Moment, RecordError> {
+    moment.ok_or_else(|| RecordError::Damaged {
+        what: format!("column `{column}` is empty"),
+    })
+}
+
+/// A moment's boot, as it is stored.
+pub(super) fn boot(moment: Moment) -> Option<String> {
+    moment.uptime.map(|uptime| uptime.boot.0.to_string())
+}
+
+/// A moment's uptime, as it is stored.
+pub(super) fn uptime_ms(moment: Moment) -> Option<i64> {
+    moment.uptime.map(|uptime| uptime.ms)
 }
 
 pub(super) fn count(row: &SqliteRow, column: &str) -> Result<u32, RecordError> {

@@ -2,14 +2,15 @@
 //! attempt.
 
 use bss_model::clock::now_ms;
+use bss_model::purchase_rule::LineAge;
 use bss_model::{AssetSelection, BegunAttempt, Outstanding, SyncStatus, TakenAsset};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, Sqlite};
 use uuid::Uuid;
 
 use super::attempts::{self, ToBuy};
-use super::stored::{from_json, id, optional, push_ids, without_instances};
-use super::workers::{LATE, lease_ends_ms};
+use super::stored::{certain, from_json, id, moment, optional, push_ids, without_instances};
+use super::workers::is_a_lease_over;
 use super::{Record, RecordError, begin_write};
 
 /// The most assets taken in one transaction. Reading, taking and beginning are one statement each, and SQLite takes
@@ -29,22 +30,18 @@ impl Record {
     ) -> Result<Vec<TakenAsset>, RecordError> {
         // A read first: an idle worker blocks no writer.
         let mut look = due("SELECT assets.id FROM assets", taking);
-        let (from_ms, to_ms) = lease_ends_ms();
-        let is_idle = look.build().fetch_optional(&self.readers).await?.is_none()
-            && sqlx::query(LATE)
-                .bind(from_ms)
-                .bind(to_ms)
-                .fetch_optional(&self.readers)
-                .await?
-                .is_none();
-        if is_idle {
+        let is_idle = look.build().fetch_optional(&self.readers).await?.is_none();
+        if is_idle && !is_a_lease_over(&self.readers).await? {
             return Ok(Vec::new());
         }
         let mut transaction = begin_write(&self.writer).await?;
         self.release_dead_workers(&mut transaction).await?;
         let mut query = due(
             "SELECT assets.id, assets.instance_id, product_code, client_transaction_id, customer, reseller,
-                    (SELECT version FROM instances WHERE id = assets.instance_id) AS settings_version
+                    (SELECT version FROM instances WHERE id = assets.instance_id) AS settings_version,
+                    orders.placed_at_ms, orders.boot, orders.placed_uptime_ms,
+                    orders.idempotency_key IS NOT NULL AS has_key,
+                    (SELECT remembers_since_ms FROM provenance) AS remembers_since_ms
              FROM assets JOIN orders ON orders.id = assets.order_id",
             taking,
         );
@@ -61,12 +58,14 @@ impl Record {
             .execute(&mut *transaction)
             .await?;
         let begun = attempts::begin(&mut transaction, &assets).await?;
+        let deed = self.begin_deed(&mut transaction).await?;
         let taken = rows
             .iter()
             .zip(begun)
             .map(|(row, attempt)| taken_asset(row, attempt));
         let taken = taken.collect::<Result<Vec<_>, _>>()?;
         transaction.commit().await?;
+        self.testify(deed);
         Ok(taken)
     }
 
@@ -147,6 +146,11 @@ fn to_buy(row: &SqliteRow) -> Result<ToBuy, RecordError> {
         asset_id: id(row, "id")?,
         client_transaction_id: id(row, "client_transaction_id")?,
         settings_version: row.try_get("settings_version")?,
+        age: LineAge {
+            placed: certain(moment(row, "placed_at_ms", "placed_uptime_ms")?, "placed_at_ms")?,
+            has_key: row.try_get("has_key")?,
+            remembers_since_ms: row.try_get("remembers_since_ms")?,
+        },
     })
 }
 

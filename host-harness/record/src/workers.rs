@@ -6,8 +6,9 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bss_model::clock::{millis, now_ms};
-use sqlx::SqliteConnection;
+use bss_model::clock::millis;
+use bss_model::moment::uptime;
+use sqlx::{SqliteConnection, SqlitePool};
 use uuid::Uuid;
 
 use super::stored::id;
@@ -27,8 +28,9 @@ const DIRECTORY: &str = "workers";
 /// itself until it is dropped.
 ///
 /// Another worker takes over only when two things have ended: the time of the lease, which lets requests under way
-/// end, and the lock on the worker's file, which the operating system holds as long as the process exists. So neither
-/// a clock that jumps nor a machine that was asleep gives an asset to two workers.
+/// end, and the lock on the worker's file, which the operating system holds as long as the process exists. The lease is
+/// told by the clock that nobody can set; a lease of another boot is over. So neither a clock that steps nor a machine
+/// that was asleep gives an asset to two workers.
 #[derive(Debug)]
 pub struct Worker {
     id: Uuid,
@@ -69,12 +71,16 @@ impl Record {
             source,
         })?;
         self.renew(worker).await?;
+        self.pull_back_due_times().await?;
         let record = self.clone();
         let heartbeat = tokio::spawn(async move {
             loop {
                 tokio::time::sleep(RENEWAL).await;
                 if let Err(error) = record.renew(worker).await {
                     tracing::warn!(%error, %worker, "the lease of this worker can't be renewed");
+                }
+                if let Err(error) = record.pull_back_due_times().await {
+                    tracing::warn!(%error, %worker, "due times can't be looked at");
                 }
             }
         });
@@ -99,13 +105,14 @@ impl Record {
     }
 
     async fn renew(&self, worker: Uuid) -> Result<(), RecordError> {
-        let length = millis(WORKER_LEASE);
+        let now = uptime();
         sqlx::query(
-            "INSERT INTO workers (id, expires_at_ms) VALUES ($1, $2)
-             ON CONFLICT (id) DO UPDATE SET expires_at_ms = excluded.expires_at_ms",
+            "INSERT INTO workers (id, boot, lease_ends_uptime_ms) VALUES ($1, $2, $3)
+             ON CONFLICT (id) DO UPDATE SET boot = excluded.boot, lease_ends_uptime_ms = excluded.lease_ends_uptime_ms",
         )
         .bind(worker.to_string())
-        .bind(now_ms().saturating_add(length))
+        .bind(now.boot.0.to_string())
+        .bind(now.ms.saturating_add(millis(WORKER_LEASE)))
         .execute(&self.writer)
         .await?;
         Ok(())
@@ -116,10 +123,10 @@ impl Record {
         &self,
         transaction: &mut SqliteConnection,
     ) -> Result<(), RecordError> {
-        let (from_ms, to_ms) = lease_ends_ms();
+        let now = uptime();
         let late = sqlx::query(LATE)
-            .bind(from_ms)
-            .bind(to_ms)
+            .bind(now.boot.0.to_string())
+            .bind(now.ms)
             .fetch_all(&mut *transaction)
             .await?;
         let directory = self.data_dir.join(DIRECTORY);
@@ -137,14 +144,15 @@ impl Record {
     }
 }
 
-/// Finds workers that have been silent for too long. Bind the two times of [`lease_ends_ms`].
-pub(super) const LATE: &str = "SELECT id FROM workers WHERE expires_at_ms <= $1 OR expires_at_ms > $2";
+/// Finds workers that have been silent for too long. Bind the boot and the uptime.
+const LATE: &str =
+    "SELECT id FROM workers WHERE boot IS NULL OR boot <> $1 OR lease_ends_uptime_ms <= $2 LIMIT 1000";
 
-/// The range in which a live worker's lease can end. A later end was written by a clock that ran ahead, and the lease
-/// is ignored.
-pub(super) fn lease_ends_ms() -> (i64, i64) {
-    let now_ms = now_ms();
-    (now_ms, now_ms.saturating_add(millis(WORKER_LEASE)))
+/// Whether a worker has been silent for too long.
+pub(super) async fn is_a_lease_over(readers: &SqlitePool) -> Result<bool, RecordError> {
+    let now = uptime();
+    let late = sqlx::query(LATE).bind(now.boot.0.to_string()).bind(now.ms);
+    Ok(late.fetch_optional(readers).await?.is_some())
 }
 
 /// Releases all that a worker has taken, in every table that names workers.
@@ -216,15 +224,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_clock_that_jumps_takes_nothing_from_a_worker_that_lives() {
-        // An expiry long past, as if the clock had jumped by decades or the machine had slept for them.
-        assert_lives_by_its_lock("UPDATE workers SET expires_at_ms = 1").await;
+        // An end long past, as if the machine had slept for decades.
+        assert_lives_by_its_lock("UPDATE workers SET lease_ends_uptime_ms = 1").await;
     }
 
     #[tokio::test]
-    async fn the_lease_of_a_clock_that_ran_ahead_keeps_nothing_from_anybody() {
-        // A lease that ends a day from now.
-        assert_lives_by_its_lock("UPDATE workers SET expires_at_ms = expires_at_ms + 24 * 60 * 60 * 1000")
-            .await;
+    async fn the_lease_of_another_boot_keeps_nothing_from_anybody() {
+        assert_lives_by_its_lock("UPDATE workers SET boot = 'another'").await;
     }
 
     #[tokio::test]
@@ -234,7 +240,7 @@ mod tests {
         drop(record.start_worker().await.unwrap());
         bury(&record).await;
         assert_eq!(workers(&record).await, 1, "its requests may be under way");
-        sqlx::query("UPDATE workers SET expires_at_ms = 1")
+        sqlx::query("UPDATE workers SET lease_ends_uptime_ms = 1")
             .execute(&record.writer)
             .await
             .unwrap();

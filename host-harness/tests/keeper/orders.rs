@@ -154,7 +154,7 @@ async fn every_unit_is_a_line_and_an_asset_of_its_own() {
     for asset in &assets {
         assert_eq!(
             asset.client_transaction_id,
-            client_transaction_id(instance, asset.id, 0)
+            client_transaction_id(asset.id, 0)
         );
         assert_eq!(asset.client_transaction_id.get_version_num(), 5);
     }

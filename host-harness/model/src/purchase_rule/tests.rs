@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::license::{LicenseTokenStatus, ReturnStatus};
+use crate::moment::{Boot, Uptime};
 use crate::secret::Secret;
 
 const PURCHASE: Uuid = Uuid::from_u128(7);
@@ -25,24 +26,46 @@ fn problem() -> Problem {
     Problem::new("code", "message", "advice")
 }
 
+/// A moment of the one boot of these tests.
+fn at(ms: i64) -> Moment {
+    in_boot(1, ms)
+}
+
+fn in_boot(boot: u128, ms: i64) -> Moment {
+    let uptime = Some(Uptime {
+        boot: Boot(Uuid::from_u128(boot)),
+        ms,
+    });
+    Moment { wall_ms: ms, uptime }
+}
+
+/// A line that was just ordered, without a key.
+fn new_line(now: Moment) -> LineAge {
+    LineAge {
+        placed: now,
+        has_key: false,
+        remembers_since_ms: now.wall_ms,
+    }
+}
+
 /// The doubt after attempts, each with its own settings version, begun at a time and ended at another with a result.
 fn in_doubt(attempts: &[(i64, Option<(i64, AttemptResult)>)], next_begun_at_ms: i64) -> Option<Doubt> {
     let mut earlier = Earlier::default();
     for (number, (begun_at_ms, end)) in (1..).zip(attempts) {
         earlier.add(&EarlierAttempt {
             number,
-            begun_at_ms: *begun_at_ms,
-            finished_at_ms: end.map(|(finished_at_ms, _)| finished_at_ms),
+            begun: at(*begun_at_ms),
+            finished: end.map(|(finished_at_ms, _)| at(finished_at_ms)),
             result: end.map(|(_, result)| result),
             settings_version: Some(i64::from(number)),
         });
     }
-    earlier.in_doubt(next_begun_at_ms)
+    earlier.in_doubt(at(next_begun_at_ms))
 }
 
 fn doubt(since_ms: i64, settings_version: i64) -> Option<Doubt> {
     Some(Doubt {
-        since_ms,
+        since: at(since_ms),
         settings_version: Some(settings_version),
     })
 }
@@ -88,13 +111,13 @@ fn summary(results: &[Option<AttemptResult>]) -> EarlierAttempts {
     for (number, result) in (1..).zip(results) {
         earlier.add(&EarlierAttempt {
             number,
-            begun_at_ms: 0,
-            finished_at_ms: result.map(|_| 1),
+            begun: at(0),
+            finished: result.map(|_| at(1)),
             result: *result,
             settings_version: None,
         });
     }
-    earlier.summary(2)
+    earlier.summary(at(2), &new_line(at(0)))
 }
 
 #[test]
@@ -111,23 +134,102 @@ fn the_plugin_is_told_of_no_attempt_of_attempts_that_bought_nothing_and_of_those
 fn a_purchase_in_doubt_is_only_looked_up_until_it_can_not_be_under_way_any_more() {
     let in_doubt = doubt(0, 3);
     let until_ms = 5 * MINUTE_MS;
-    assert_eq!(first_step(None, LOOK_UP_ONLY, 0), FirstStep::Buy);
+    assert_eq!(first_step(None, LOOK_UP_ONLY, at(0)), FirstStep::Buy);
     assert_eq!(
-        first_step(in_doubt, LOOK_UP_ONLY, until_ms - 1),
+        first_step(in_doubt, LOOK_UP_ONLY, at(until_ms - 1)),
         FirstStep::LookUp(LookUpReason::UnderWay { until_ms })
     );
     assert_eq!(
-        first_step(in_doubt, LOOK_UP_ONLY, until_ms),
+        first_step(in_doubt, LOOK_UP_ONLY, at(until_ms)),
         FirstStep::BuyIfUnchanged { version: 3 }
     );
     let of_unknown_settings = Some(Doubt {
-        since_ms: 0,
+        since: at(0),
         settings_version: None,
     });
     assert_eq!(
-        first_step(of_unknown_settings, LOOK_UP_ONLY, until_ms),
+        first_step(of_unknown_settings, LOOK_UP_ONLY, at(until_ms)),
         FirstStep::Buy
     );
+}
+
+#[test]
+fn a_wall_clock_that_steps_neither_ends_nor_extends_the_time_of_looking_up_only() {
+    const YEAR_MS: i64 = 365 * 24 * 60 * MINUTE_MS;
+    let in_doubt = doubt(0, 3);
+    for step_ms in [6 * MINUTE_MS, YEAR_MS, -6 * MINUTE_MS, -YEAR_MS] {
+        let stepped = |ms| Moment {
+            wall_ms: at(ms).wall_ms + step_ms,
+            ..at(ms)
+        };
+        let early = first_step(in_doubt, LOOK_UP_ONLY, stepped(MINUTE_MS));
+        let until_ms = 5 * MINUTE_MS + step_ms;
+        assert_eq!(early, FirstStep::LookUp(LookUpReason::UnderWay { until_ms }));
+        let late = first_step(in_doubt, LOOK_UP_ONLY, stepped(5 * MINUTE_MS));
+        assert_eq!(late, FirstStep::BuyIfUnchanged { version: 3 });
+    }
+}
+
+#[test]
+fn after_a_restart_of_the_machine_the_time_of_looking_up_only_begins_with_the_first_attempt() {
+    let mut earlier = Earlier::default();
+    let add = |earlier: &mut Earlier, number, begun: Moment, finished, result| {
+        earlier.add(&EarlierAttempt {
+            number,
+            begun,
+            finished: Some(finished),
+            result: Some(result),
+            settings_version: Some(1),
+        });
+    };
+    let unknown = AttemptResult::Unknown;
+    add(&mut earlier, 1, in_boot(1, 0), in_boot(1, 10), unknown);
+    // The machine has run for an hour since; nothing tells how long it was off, or that it is the same one.
+    let first = in_boot(2, 60 * MINUTE_MS);
+    let left = |earlier: &Earlier, now: Moment| {
+        let since = earlier.in_doubt(now).map(|doubt| doubt.since);
+        since.and_then(|since| look_up_only_left(since, LOOK_UP_ONLY, now))
+    };
+    assert_eq!(left(&earlier, first), Some(LOOK_UP_ONLY));
+    add(&mut earlier, 2, first, first, AttemptResult::LookedUp);
+    assert_eq!(left(&earlier, in_boot(2, 64 * MINUTE_MS)), Some(Duration::from_secs(60)));
+    assert_eq!(left(&earlier, in_boot(2, 65 * MINUTE_MS)), None);
+}
+
+#[test]
+fn a_restored_record_leaves_every_line_in_doubt_since_it_was_noticed() {
+    use AttemptResult::{Refused, Restored};
+    let restored = [(1, Some((2, Refused))), (30, Some((30, Restored)))];
+    assert_eq!(in_doubt(&restored, 40), doubt(30, 2));
+    assert_eq!(summary(&[Some(Restored)]), EarlierAttempts::Unknown);
+}
+
+#[test]
+fn a_line_without_an_attempt_is_bought_blindly_only_where_the_record_can_vouch_for_it() {
+    let minute = MINUTE_MS;
+    let month_ms = millis(MEMORY);
+    let summary = |placed: Moment, has_key, remembers_since_ms, now: Moment| {
+        let line = LineAge {
+            placed,
+            has_key,
+            remembers_since_ms,
+        };
+        Earlier::default().summary(now, &line)
+    };
+    let now = at(month_ms);
+    let young = at(month_ms - 1_000);
+    assert_eq!(summary(young, false, month_ms, now), EarlierAttempts::None);
+    assert_eq!(summary(young, true, 0, now), EarlierAttempts::None);
+    // An order with a key may have been placed in a record that is lost.
+    assert_eq!(summary(young, true, 1, now), EarlierAttempts::NotDone);
+    // An old line may have been bought after a copy was made.
+    assert_eq!(summary(at(month_ms - minute), false, 0, now), EarlierAttempts::NotDone);
+    assert_eq!(summary(in_boot(2, month_ms - 1_000), false, 0, now), EarlierAttempts::NotDone);
+    let set_back = Moment {
+        wall_ms: young.wall_ms,
+        ..at(month_ms + 2 * minute)
+    };
+    assert_eq!(summary(young, false, 0, set_back), EarlierAttempts::NotDone);
 }
 
 #[test]

@@ -1,0 +1,163 @@
+//! Restorations: what shows that a record is not the one that did the last things, and what follows.
+//!
+//! | what is seen when the record is opened | evidence |
+//! |---|---|
+//! | the file was made by a backup | backup |
+//! | the file beside the database is missing, or belongs to another record | no witness |
+//! | the file beside the database counts more deeds than the database | older than its deeds |
+//! | the machine has another id | another machine |
+//! | the database is another file | another file |
+//! | none of these | the record goes on |
+//!
+//! A record that was restored does not know what was done after its copy was made. So every purchase and every return that
+//! is open is in doubt, and every e-mail that waits is held back.
+
+use uuid::Uuid;
+
+use crate::words::stored_enum;
+
+/// What shows that a record was restored, copied or moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Evidence {
+    /// The database was made by a backup.
+    Backup,
+    /// The file that counts the record's deeds is missing, or is another record's.
+    NoWitness,
+    /// The database is older than what was done: it was replaced by an older copy, or lost its write-ahead log.
+    OlderThanItsDeeds,
+    /// The record was last opened on another machine.
+    AnotherMachine,
+    /// The record was last opened in another file.
+    AnotherFile,
+}
+
+stored_enum!(Evidence {
+    Backup = "backup", "made by a backup";
+    NoWitness = "no_witness", "without the file that counts its deeds";
+    OlderThanItsDeeds = "older_than_its_deeds", "older than what was done";
+    AnotherMachine = "another_machine", "moved to another machine";
+    AnotherFile = "another_file", "copied";
+});
+
+/// A place where a record is opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The id of the machine's installation. `None`: the machine has none.
+    pub machine: Option<String>,
+    /// The identity of the database's file, which no copy of it shares.
+    pub file: String,
+}
+
+/// What a record knows of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Provenance {
+    /// The record's id, the same in all its copies.
+    pub record: Uuid,
+    /// The number of its deeds: purchases, returns and e-mails that it set out to make.
+    pub sequence: i64,
+    /// The place where it was last opened.
+    pub place: Place,
+    /// Whether a backup made this copy.
+    pub is_backup: bool,
+}
+
+/// What the file beside the database says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Witness {
+    /// The record that it is about.
+    pub record: Uuid,
+    /// The number of the record's deeds, or a little less.
+    pub sequence: i64,
+}
+
+/// What shows that the record was restored, copied or moved. `None`: nothing does.
+pub fn evidence(known: &Provenance, here: &Place, witness: Option<Witness>) -> Option<Evidence> {
+    let moved = known.place.machine.is_some() && here.machine.is_some() && known.place.machine != here.machine;
+    let witness = witness.filter(|witness| witness.record == known.record);
+    match witness {
+        _ if known.is_backup => Some(Evidence::Backup),
+        None => Some(Evidence::NoWitness),
+        Some(witness) if witness.sequence > known.sequence => Some(Evidence::OlderThanItsDeeds),
+        Some(_) if moved => Some(Evidence::AnotherMachine),
+        Some(_) if known.place.file != here.file => Some(Evidence::AnotherFile),
+        Some(_) => None,
+    }
+}
+
+/// A restoration that was noticed, and how much it put in doubt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Restoration {
+    /// Counts up from 1.
+    pub number: i64,
+    /// When it was noticed, in milliseconds since 1970.
+    pub noticed_at_ms: i64,
+    /// What showed it.
+    pub evidence: Evidence,
+    /// Order lines without a license: each is looked up before it is bought.
+    pub order_lines: u64,
+    /// Returns that are open: each is looked up before it is asked for.
+    pub returns: u64,
+    /// E-mails that are held back until somebody releases them.
+    pub mails: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn known() -> Provenance {
+        Provenance {
+            record: Uuid::from_u128(1),
+            sequence: 10,
+            place: place(Some("m"), "f"),
+            is_backup: false,
+        }
+    }
+
+    fn place(machine: Option<&str>, file: &str) -> Place {
+        Place {
+            machine: machine.map(str::to_owned),
+            file: file.to_owned(),
+        }
+    }
+
+    fn witness(record: u128, sequence: i64) -> Option<Witness> {
+        let record = Uuid::from_u128(record);
+        Some(Witness { record, sequence })
+    }
+
+    #[test]
+    fn a_record_that_was_not_touched_goes_on() {
+        let here = place(Some("m"), "f");
+        for sequence in [10, 9] {
+            assert_eq!(evidence(&known(), &here, witness(1, sequence)), None, "{sequence}");
+        }
+        let nameless = place(None, "f");
+        assert_eq!(evidence(&known(), &nameless, witness(1, 10)), None);
+        let was_nameless = Provenance {
+            place: place(None, "f"),
+            ..known()
+        };
+        assert_eq!(evidence(&was_nameless, &here, witness(1, 10)), None);
+    }
+
+    #[test]
+    fn every_kind_of_copy_shows() {
+        let here = place(Some("m"), "f");
+        let backup = Provenance {
+            is_backup: true,
+            ..known()
+        };
+        let cases = [
+            (backup, &here, witness(1, 10), Evidence::Backup),
+            (known(), &here, None, Evidence::NoWitness),
+            (known(), &here, witness(2, 10), Evidence::NoWitness),
+            (known(), &here, witness(1, 11), Evidence::OlderThanItsDeeds),
+            (known(), &place(Some("n"), "f"), witness(1, 10), Evidence::AnotherMachine),
+            (known(), &place(Some("m"), "g"), witness(1, 10), Evidence::AnotherFile),
+        ];
+        for (known, here, witness, expected) in cases {
+            assert_eq!(evidence(&known, here, witness), Some(expected));
+        }
+    }
+}

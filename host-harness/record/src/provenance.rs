@@ -1,0 +1,392 @@
+//! Provenance: whether the database is still the one that did the last things, and what is put in doubt where it is not.
+//!
+//! A file beside the database, the witness, counts the record's deeds: purchases, returns and e-mails that it set out to
+//! make. A database that was restored without it, or that lost its write-ahead log, has counted fewer. A copy of the whole
+//! directory shows by the identity of the database's file, and a copy on another machine by that machine's id. A snapshot
+//! of a whole machine shows by none of these; what holds there is that an old line is looked up before it is bought.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::UNIX_EPOCH;
+
+use bss_model::clock::now_ms;
+use bss_model::moment::Moment;
+use bss_model::restoration::{self, Evidence, Place, Provenance, Restoration, Witness};
+use bss_model::{Act, Actor, CancellationState, MailState, Problem, ReturnResult, Subject, SyncStatus};
+use serde_json::json;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row as _, SqliteConnection, SqlitePool};
+use uuid::Uuid;
+
+use super::acts::write_act;
+use super::stored::{boot, id, optional, to_json, uptime_ms};
+use super::{Record, RecordError, begin_write};
+
+/// The file beside the database that counts the record's deeds.
+pub const WITNESS_FILE: &str = "record.witness";
+/// The longest witness: an id, a number, a blank and a line end.
+const WITNESS_BYTES_MAX: u64 = 128;
+/// The id of a Linux machine's installation (`machine-id(5)`).
+const MACHINE_ID: &str = "/etc/machine-id";
+
+/// The deeds of a record that is open, and the files that show whether it is still in place.
+#[derive(Debug)]
+pub(super) struct Deeds {
+    database: PathBuf,
+    /// The inode of the database when it was opened.
+    inode: u64,
+    witness: PathBuf,
+    record: Uuid,
+    /// The highest number that this process has written to the witness.
+    highest: AtomicI64,
+    /// Whether the log has been told that the witness can't be written.
+    told: AtomicBool,
+}
+
+impl Deeds {
+    /// Fails if the database was replaced since it was opened: what is written now would be lost.
+    fn check_in_place(&self) -> Result<(), RecordError> {
+        match std::fs::metadata(&self.database) {
+            Ok(found) if found.ino() == self.inode => Ok(()),
+            _ => Err(RecordError::Replaced {
+                path: self.database.clone(),
+            }),
+        }
+    }
+
+    /// Writes a committed number of deeds to the witness. A witness that can't be written stops nothing: it shows a
+    /// restored record a little later.
+    fn testify(&self, sequence: i64) {
+        if self.highest.fetch_max(sequence, Ordering::Relaxed) >= sequence {
+            return;
+        }
+        let witness = Witness {
+            record: self.record,
+            sequence,
+        };
+        if let Err(error) = write_witness(&self.witness, witness)
+            && !self.told.swap(true, Ordering::Relaxed)
+        {
+            tracing::warn!(%error, file = %self.witness.display(), "the number of the record's deeds can't be written");
+        }
+    }
+}
+
+/// Finds out whether a database that was just opened goes on from what it did last. Puts everything open in doubt if it
+/// does not. Call it while no other process can open the record.
+pub(super) async fn examine(
+    writer: &SqlitePool,
+    data_dir: &Path,
+    database: &Path,
+) -> Result<Deeds, RecordError> {
+    let failed = |source| RecordError::Directory {
+        path: database.to_owned(),
+        source,
+    };
+    let here = here(database).map_err(failed)?;
+    let inode = std::fs::metadata(database).map_err(failed)?.ino();
+    let witness = data_dir.join(WITNESS_FILE);
+    let found = read_witness(&witness).map_err(failed)?;
+    let mut transaction = begin_write(writer).await?;
+    let row = sqlx::query("SELECT * FROM provenance").fetch_optional(&mut *transaction);
+    let known = row.await?.as_ref().map(read_provenance).transpose()?;
+    let now = match known {
+        None => introduce(&mut transaction, &here).await?,
+        Some(known) => match restoration::evidence(&known, &here, found) {
+            None => known,
+            Some(evidence) => {
+                let counted = found.filter(|found| found.record == known.record);
+                let counted = counted.map_or(0, |found| found.sequence);
+                let sequence = known.sequence.max(counted).saturating_add(1);
+                put_in_doubt(&mut transaction, &known, evidence).await?;
+                settle_here(&mut transaction, sequence, &here).await?;
+                Provenance { sequence, ..known }
+            }
+        },
+    };
+    transaction.commit().await?;
+    let deeds = Deeds {
+        database: database.to_owned(),
+        inode,
+        witness,
+        record: now.record,
+        highest: AtomicI64::new(i64::MIN),
+        told: AtomicBool::new(false),
+    };
+    deeds.testify(now.sequence);
+    Ok(deeds)
+}
+
+/// Gives a new record, or one that is older than this table, its id.
+async fn introduce(transaction: &mut SqliteConnection, here: &Place) -> Result<Provenance, RecordError> {
+    let record = Uuid::new_v4();
+    // A record that was here before remembers since its first order.
+    sqlx::query(
+        "INSERT INTO provenance (id, record, sequence, remembers_since_ms, machine, file)
+         SELECT 1, $1, 0, COALESCE(MIN(placed_at_ms), $2), $3, $4 FROM orders",
+    )
+    .bind(record.to_string())
+    .bind(now_ms())
+    .bind(&here.machine)
+    .bind(&here.file)
+    .execute(transaction)
+    .await?;
+    Ok(Provenance {
+        record,
+        sequence: 0,
+        place: here.clone(),
+        is_backup: false,
+    })
+}
+
+/// Puts every open purchase and return in doubt, and holds back every e-mail that waits.
+async fn put_in_doubt(
+    transaction: &mut SqliteConnection,
+    known: &Provenance,
+    evidence: Evidence,
+) -> Result<(), RecordError> {
+    let now = Moment::now();
+    let problem = to_json(&Problem::new(
+        "record-restored",
+        format!(
+            "the record was found {}; what was done since that copy was made is not known",
+            evidence
+        ),
+        "nothing needs to be done: it is looked up first",
+    ))?;
+    let order_lines = sqlx::query(
+        "INSERT INTO attempts (asset_id, number, client_transaction_id, begun_at_ms, finished_at_ms, boot,
+                               begun_uptime_ms, finished_uptime_ms, result, problem)
+         SELECT id, COALESCE((SELECT MAX(number) FROM attempts WHERE asset_id = assets.id), 0) + 1,
+                client_transaction_id, $1, $1, $2, $3, $3, $4, $5
+         FROM assets WHERE sync_status <> $6",
+    )
+    .bind(now.wall_ms)
+    .bind(boot(now))
+    .bind(uptime_ms(now))
+    .bind(bss_model::AttemptResult::Restored.word())
+    .bind(&problem)
+    .bind(SyncStatus::Synchronized.word())
+    .execute(&mut *transaction)
+    .await?
+    .rows_affected();
+    let returns = sqlx::query(
+        "INSERT INTO return_attempts (cancellation_id, number, begun_at_ms, finished_at_ms, boot, begun_uptime_ms,
+                                      finished_uptime_ms, result, problem)
+         SELECT id, COALESCE((SELECT MAX(number) FROM return_attempts WHERE cancellation_id = cancellations.id), 0) + 1,
+                $1, $1, $2, $3, $3, $4, $5
+         FROM cancellations WHERE state = $6",
+    )
+    .bind(now.wall_ms)
+    .bind(boot(now))
+    .bind(uptime_ms(now))
+    .bind(ReturnResult::Restored.word())
+    .bind(&problem)
+    .bind(CancellationState::Returning.word())
+    .execute(&mut *transaction)
+    .await?
+    .rows_affected();
+    let mails = sqlx::query("UPDATE mails SET state = $2, worker = NULL WHERE state = $1")
+        .bind(MailState::Pending.word())
+        .bind(MailState::Held.word())
+        .execute(&mut *transaction)
+        .await?
+        .rows_affected();
+    sqlx::query(
+        "INSERT INTO restorations (noticed_at_ms, evidence, order_lines, returns, mails) VALUES ($1, $2, $3, $4, $5)",
+    )
+    .bind(now.wall_ms)
+    .bind(evidence.word())
+    .bind(i64::try_from(order_lines).unwrap_or(i64::MAX))
+    .bind(i64::try_from(returns).unwrap_or(i64::MAX))
+    .bind(i64::try_from(mails).unwrap_or(i64::MAX))
+    .execute(&mut *transaction)
+    .await?;
+    let (act, subject) = (Act::NoticeRestoration, Subject::record(known.record));
+    let detail = json!({
+        "evidence": evidence.word(), "orderLines": order_lines, "returns": returns, "mails": mails,
+    });
+    write_act(transaction, &Actor::host("record"), act, &subject, None, detail).await?;
+    tracing::warn!(
+        %evidence,
+        order_lines,
+        returns,
+        mails,
+        "the record was restored, copied or moved: order lines and returns are looked up first, and e-mails that may have \
+         been sent are held back"
+    );
+    Ok(())
+}
+
+/// Writes down that the record goes on here, and remembers everything from now on.
+async fn settle_here(
+    transaction: &mut SqliteConnection,
+    sequence: i64,
+    here: &Place,
+) -> Result<(), RecordError> {
+    sqlx::query(
+        "UPDATE provenance
+         SET sequence = $1, remembers_since_ms = $2, machine = $3, file = $4, backup_at_ms = NULL",
+    )
+    .bind(sequence)
+    .bind(now_ms())
+    .bind(&here.machine)
+    .bind(&here.file)
+    .execute(transaction)
+    .await?;
+    Ok(())
+}
+
+impl Record {
+    /// Counts a deed in the transaction that begins it, unless the database was replaced.
+    pub(super) async fn begin_deed(&self, transaction: &mut SqliteConnection) -> Result<i64, RecordError> {
+        self.deeds.check_in_place()?;
+        let counted = sqlx::query_scalar("UPDATE provenance SET sequence = sequence + 1 RETURNING sequence");
+        Ok(counted.fetch_one(transaction).await?)
+    }
+
+    /// Tells the witness of a deed whose beginning is committed.
+    pub(super) fn testify(&self, deed: i64) {
+        self.deeds.testify(deed);
+    }
+
+    /// The restorations that were noticed, the latest first. They are few.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn restorations(&self) -> Result<Vec<Restoration>, RecordError> {
+        let rows = sqlx::query("SELECT * FROM restorations ORDER BY number DESC")
+            .fetch_all(&self.readers)
+            .await?;
+        rows.iter().map(read_restoration).collect()
+    }
+
+    /// The record's own id, the same in all its copies.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn id(&self) -> Result<Uuid, RecordError> {
+        let row = sqlx::query("SELECT record FROM provenance")
+            .fetch_one(&self.readers)
+            .await?;
+        id(&row, "record")
+    }
+}
+
+fn read_restoration(row: &SqliteRow) -> Result<Restoration, RecordError> {
+    let count = |column| -> Result<u64, RecordError> {
+        Ok(u64::try_from(row.try_get::<i64, _>(column)?).unwrap_or_default())
+    };
+    Ok(Restoration {
+        number: row.try_get("number")?,
+        noticed_at_ms: row.try_get("noticed_at_ms")?,
+        evidence: Evidence::from_word(row.try_get("evidence")?)?,
+        order_lines: count("order_lines")?,
+        returns: count("returns")?,
+        mails: count("mails")?,
+    })
+}
+
+fn read_provenance(row: &SqliteRow) -> Result<Provenance, RecordError> {
+    let file: Option<String> = row.try_get("file")?;
+    let backup_at_ms = optional(row, "backup_at_ms", |row, column| Ok(row.try_get::<i64, _>(column)?))?;
+    Ok(Provenance {
+        record: id(row, "record")?,
+        sequence: row.try_get("sequence")?,
+        place: Place {
+            machine: row.try_get("machine")?,
+            file: file.unwrap_or_default(),
+        },
+        is_backup: backup_at_ms.is_some(),
+    })
+}
+
+/// The place of a database. The number of a file is used again after its end, but not with the same time of birth; a
+/// device gets other numbers when a machine starts again, so it does not count.
+fn here(database: &Path) -> io::Result<Place> {
+    let found = std::fs::metadata(database)?;
+    let born = found.created().ok();
+    let born = born.and_then(|born| born.duration_since(UNIX_EPOCH).ok());
+    let born = born.map_or(0, |born| born.as_nanos());
+    let machine = std::fs::read_to_string(MACHINE_ID).unwrap_or_default();
+    let machine = machine.trim();
+    Ok(Place {
+        machine: (!machine.is_empty()).then(|| machine.to_owned()),
+        file: format!("{}:{born}", found.ino()),
+    })
+}
+
+/// Reads the witness. `None`: it is missing, or says nothing.
+fn read_witness(path: &Path) -> io::Result<Option<Witness>> {
+    let file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        file => file?,
+    };
+    let mut text = String::new();
+    let is_text = file.take(WITNESS_BYTES_MAX).read_to_string(&mut text).is_ok();
+    let read = || {
+        let (record, sequence) = text.trim_end().split_once(' ')?;
+        Some(Witness {
+            record: Uuid::try_parse(record).ok()?,
+            sequence: sequence.parse().ok()?,
+        })
+    };
+    Ok(read().filter(|_| is_text))
+}
+
+/// Writes the witness, unless it has counted more: another process may have been faster. A line of fixed length, in one
+/// write, is there as a whole or not at all.
+fn write_witness(path: &Path, witness: Witness) -> io::Result<()> {
+    let Witness { record, sequence } = witness;
+    if read_witness(path)?.is_some_and(|found| found.record == record && found.sequence >= sequence) {
+        return Ok(());
+    }
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).write(true).mode(0o600);
+    let mut file = options.open(path)?;
+    file.write_all(format!("{record} {sequence:020}\n").as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_witness_only_grows_and_anything_else_says_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(WITNESS_FILE);
+        assert_eq!(read_witness(&path).unwrap(), None);
+        let record = Uuid::from_u128(1);
+        for (written, read) in [(5, 5), (4, 5), (1_000, 1_000)] {
+            let witness = Witness {
+                record,
+                sequence: written,
+            };
+            write_witness(&path, witness).unwrap();
+            let found = read_witness(&path).unwrap().unwrap();
+            assert_eq!((found.record, found.sequence), (record, read));
+        }
+        for text in ["", "x", "7", &"7".repeat(1_000), "00000000-0000-0000-0000-000000000001 x"] {
+            std::fs::write(&path, text).unwrap();
+            assert_eq!(read_witness(&path).unwrap(), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_copy_of_a_file_is_another_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let (one, two) = (folder.path().join("one"), folder.path().join("two"));
+        std::fs::write(&one, "text").unwrap();
+        let before = here(&one).unwrap();
+        assert_eq!(here(&one).unwrap(), before);
+        std::fs::copy(&one, &two).unwrap();
+        assert_ne!(here(&two).unwrap().file, before.file);
+        // The number of the file may be used again; its time of birth is not.
+        std::fs::remove_file(&one).unwrap();
+        std::fs::copy(&two, &one).unwrap();
+        assert_ne!(here(&one).unwrap().file, before.file);
+    }
+}
