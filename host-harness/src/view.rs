@@ -28,6 +28,7 @@ mod prerequisites;
 mod price;
 mod problem;
 mod product;
+mod record;
 mod replay;
 mod services_run;
 
@@ -48,6 +49,7 @@ pub use prerequisites::{Prerequisite, Prerequisites};
 pub use price::Price;
 pub use problem::{Problem, Reason};
 pub use product::{DecidedProducts, PricedProducts, Product, ProductDifference};
+pub use record::{Backup, Record, Restoration, RestoredRecord};
 pub use replay::{Difference, ReplayedCall};
 pub use services_run::{Progress, ServicesRun, ServicesRunLogLine};
 

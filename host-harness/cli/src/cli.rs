@@ -21,6 +21,7 @@ mod pfx;
 mod prerequisites;
 mod products;
 mod progress;
+mod record;
 mod replay;
 mod returns;
 mod services;

@@ -137,6 +137,10 @@ pub enum Advice {
     RestoreHostKey,
     /// Restore a backup of the record.
     RestoreBackup,
+    /// Let the restored record take the place of the one that is there.
+    ReplaceRecord,
+    /// Release e-mails that are held back, once it is certain that customers don't have them.
+    ReleaseMails,
 }
 
 impl Advice {
@@ -186,6 +190,10 @@ impl Advice {
             }
             Self::RestoreHostKey => "restore the former host key",
             Self::RestoreBackup => "restore a backup",
+            Self::ReplaceRecord => "let the backup take the place of the record that is there",
+            Self::ReleaseMails => {
+                "release the e-mails once it is certain that their customers don't have them"
+            }
         }
         .into()
     }

@@ -67,7 +67,7 @@ pub use product::{
 };
 pub use secret::Secret;
 pub use services_run::{
-    DifferenceKind, ProductDifference, RunAction, RunCounts, RunLease, RunLogLevel,
-    RunLogLine, RunProgress, RunState, ServicesRun,
+    DifferenceKind, ProductDifference, RunAction, RunCounts, RunLease, RunLogLevel, RunLogLine, RunProgress,
+    RunState, ServicesRun,
 };
 pub use thumbprint::{NotAThumbprint, Thumbprint};

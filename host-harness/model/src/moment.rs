@@ -131,9 +131,15 @@ mod tests {
         let then = at(1_000, 1, 500);
         // The wall clock stepped forward by a day, and back by a day.
         for wall_ms in [86_400_000, -86_400_000] {
-            assert_eq!(at(wall_ms, 1, 700).certainly_since(then), Duration::from_millis(200));
+            assert_eq!(
+                at(wall_ms, 1, 700).certainly_since(then),
+                Duration::from_millis(200)
+            );
         }
-        assert_eq!(at(86_400_000, 2, 86_400_000).certainly_since(then), Duration::ZERO);
+        assert_eq!(
+            at(86_400_000, 2, 86_400_000).certainly_since(then),
+            Duration::ZERO
+        );
         let without = Moment {
             wall_ms: 0,
             uptime: None,
@@ -146,10 +152,19 @@ mod tests {
     fn a_moment_is_recent_only_where_both_clocks_say_so() {
         let then = at(1_000, 1, 500);
         assert!(at(2_000, 1, 1_500).is_certainly_within(MINUTE, then));
-        assert!(!at(61_000, 1, 1_500).is_certainly_within(MINUTE, then), "a snapshot that was resumed");
+        assert!(
+            !at(61_000, 1, 1_500).is_certainly_within(MINUTE, then),
+            "a snapshot that was resumed"
+        );
         assert!(!at(-61_000, 1, 1_500).is_certainly_within(MINUTE, then));
-        assert!(!at(2_000, 1, 60_500).is_certainly_within(MINUTE, then), "the wall clock was set back");
-        assert!(!at(2_000, 2, 501).is_certainly_within(MINUTE, then), "another boot");
+        assert!(
+            !at(2_000, 1, 60_500).is_certainly_within(MINUTE, then),
+            "the wall clock was set back"
+        );
+        assert!(
+            !at(2_000, 2, 501).is_certainly_within(MINUTE, then),
+            "another boot"
+        );
     }
 
     #[test]

@@ -72,7 +72,8 @@ pub struct Witness {
 
 /// What shows that the record was restored, copied or moved. `None`: nothing does.
 pub fn evidence(known: &Provenance, here: &Place, witness: Option<Witness>) -> Option<Evidence> {
-    let moved = known.place.machine.is_some() && here.machine.is_some() && known.place.machine != here.machine;
+    let moved =
+        known.place.machine.is_some() && here.machine.is_some() && known.place.machine != here.machine;
     let witness = witness.filter(|witness| witness.record == known.record);
     match witness {
         _ if known.is_backup => Some(Evidence::Backup),
@@ -130,7 +131,11 @@ mod tests {
     fn a_record_that_was_not_touched_goes_on() {
         let here = place(Some("m"), "f");
         for sequence in [10, 9] {
-            assert_eq!(evidence(&known(), &here, witness(1, sequence)), None, "{sequence}");
+            assert_eq!(
+                evidence(&known(), &here, witness(1, sequence)),
+                None,
+                "{sequence}"
+            );
         }
         let nameless = place(None, "f");
         assert_eq!(evidence(&known(), &nameless, witness(1, 10)), None);
@@ -153,8 +158,18 @@ mod tests {
             (known(), &here, None, Evidence::NoWitness),
             (known(), &here, witness(2, 10), Evidence::NoWitness),
             (known(), &here, witness(1, 11), Evidence::OlderThanItsDeeds),
-            (known(), &place(Some("n"), "f"), witness(1, 10), Evidence::AnotherMachine),
-            (known(), &place(Some("m"), "g"), witness(1, 10), Evidence::AnotherFile),
+            (
+                known(),
+                &place(Some("n"), "f"),
+                witness(1, 10),
+                Evidence::AnotherMachine,
+            ),
+            (
+                known(),
+                &place(Some("m"), "g"),
+                witness(1, 10),
+                Evidence::AnotherFile,
+            ),
         ];
         for (known, here, witness, expected) in cases {
             assert_eq!(evidence(&known, here, witness), Some(expected));

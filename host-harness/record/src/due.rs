@@ -13,8 +13,12 @@ const LONGEST_PAUSE: Duration = RETRY_AFTER_MAX.saturating_add(Duration::from_se
 
 /// What is put off, as the conditions of its rows: a table, the column of the time, the state that has an index with it.
 const PUT_OFF: [(&str, &str, &str, fn() -> &'static str); 4] = [
-    ("assets", "due_at_ms", "sync_status", || SyncStatus::Unsynchronised.word()),
-    ("cancellations", "due_at_ms", "state", || CancellationState::Returning.word()),
+    ("assets", "due_at_ms", "sync_status", || {
+        SyncStatus::Unsynchronised.word()
+    }),
+    ("cancellations", "due_at_ms", "state", || {
+        CancellationState::Returning.word()
+    }),
     ("mails", "due_at_ms", "state", || MailState::Pending.word()),
     ("assets", "refresh_asked_at_ms", "license_token_status", || {
         LicenseTokenStatus::Activated.word()
@@ -29,7 +33,9 @@ impl Record {
             let condition = format!("{state_column} = $1 AND {column} > $2");
             // A read first: it blocks no writer, and nearly always there is nothing.
             let look = format!("SELECT 1 FROM {table} WHERE {condition} LIMIT 1");
-            let look = sqlx::query(sqlx::AssertSqlSafe(look)).bind(state()).bind(too_late_ms);
+            let look = sqlx::query(sqlx::AssertSqlSafe(look))
+                .bind(state())
+                .bind(too_late_ms);
             if look.fetch_optional(&self.readers).await?.is_none() {
                 continue;
             }

@@ -5,6 +5,7 @@
 mod acts;
 mod assets;
 mod attempts;
+mod backup;
 mod cancellations;
 mod certificate_store;
 mod database;
@@ -38,6 +39,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 
 pub use assets::RetryError;
 pub use attempts::FinishError;
+pub use backup::{BackupError, Restored, Verified, verify_backup};
 pub use cancellations::{CancelError, DecideError};
 pub use certificate_store::{CertificateStore, IdentityError, ImportError, RemoveError};
 pub use database::RecordError;
@@ -58,6 +60,8 @@ use database::begin_write;
 pub const RECORD_FILE: &str = "record.db";
 /// Locked while the data directory is opened, so that two first starts don't set it up at once.
 const LOCK_FILE: &str = "open.lock";
+/// Locked, shared, by every program that has the record open, so that none is restored under it.
+const USE_FILE: &str = "use.lock";
 /// How long a write waits for one of another process. Ten times the length of the largest transaction (100,000
 /// products).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -79,6 +83,8 @@ pub struct Record {
     data_dir: Arc<Path>,
     ends: Arc<attempts::AttemptEnds>,
     deeds: Arc<provenance::Deeds>,
+    /// Held as long as the record is open.
+    _in_use: Arc<File>,
 }
 
 impl Record {
@@ -106,6 +112,10 @@ impl Record {
 
     async fn open_locked(data_dir: &Path, host_key: Arc<HostKey>) -> Result<Self, RecordError> {
         let path = data_dir.join(RECORD_FILE);
+        let in_use = in_use(data_dir).map_err(|source| RecordError::Directory {
+            path: data_dir.to_owned(),
+            source,
+        })?;
         let options = SqliteConnectOptions::new()
             .filename(&path)
             .create_if_missing(true)
@@ -139,6 +149,7 @@ impl Record {
             data_dir: data_dir.into(),
             ends: Arc::default(),
             deeds: Arc::new(deeds),
+            _in_use: Arc::new(in_use),
         })
     }
 
@@ -156,6 +167,16 @@ impl Record {
         self.readers.close().await;
         self.writer.close().await;
     }
+}
+
+/// Tells other programs that the record is open. Nobody restores it now: that takes the lock of the directory, which the
+/// caller has.
+fn in_use(data_dir: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).write(true).mode(0o600);
+    let file = options.open(data_dir.join(USE_FILE))?;
+    file.lock_shared()?;
+    Ok(file)
 }
 
 /// Fails unless the host key is the one that the record was made with. A new record keeps it in mind.

@@ -339,10 +339,7 @@ enum OrderIds {
     /// Ids that come out the same wherever the order is placed again with its key, in a record with the same host key: a
     /// license that was bought before the record was lost is found by them (RFC 9562, version 5). The host key is a part
     /// of them, so that two installations with the same keys never find each other's licenses.
-    OfKey {
-        space: Uuid,
-        name: String,
-    },
+    OfKey { space: Uuid, name: String },
 }
 
 impl OrderIds {

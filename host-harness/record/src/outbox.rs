@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bss_model::clock::{millis, now_ms};
 use bss_model::{
-    Act, Actor, Advice, AttemptResult, Diagnose, Diagnosis, ErrorKind, Mail, MailFilter, MailKind, MailOutcome, MailState,
-    MailToSend, Page, Rows, Subject,
+    Act, Actor, Advice, AttemptResult, Diagnose, Diagnosis, ErrorKind, Mail, MailFilter, MailKind,
+    MailOutcome, MailState, MailToSend, Page, Rows, Subject,
 };
 use serde_json::Value;
 use sqlx::sqlite::SqliteRow;
@@ -277,6 +277,18 @@ impl Record {
             .fetch_one(&self.readers)
             .await?;
         Ok(pending.unsigned_abs())
+    }
+
+    /// The number of e-mails that are held back.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn held_mails(&self) -> Result<u64, RecordError> {
+        let held: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM mails WHERE state = $1")
+            .bind(MailState::Held.word())
+            .fetch_one(&self.readers)
+            .await?;
+        Ok(held.unsigned_abs())
     }
 
     /// E-mails that match a filter, by the time at which they were written.

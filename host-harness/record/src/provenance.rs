@@ -292,7 +292,9 @@ fn read_restoration(row: &SqliteRow) -> Result<Restoration, RecordError> {
 
 fn read_provenance(row: &SqliteRow) -> Result<Provenance, RecordError> {
     let file: Option<String> = row.try_get("file")?;
-    let backup_at_ms = optional(row, "backup_at_ms", |row, column| Ok(row.try_get::<i64, _>(column)?))?;
+    let backup_at_ms = optional(row, "backup_at_ms", |row, column| {
+        Ok(row.try_get::<i64, _>(column)?)
+    })?;
     Ok(Provenance {
         record: id(row, "record")?,
         sequence: row.try_get("sequence")?,
@@ -369,7 +371,13 @@ mod tests {
             let found = read_witness(&path).unwrap().unwrap();
             assert_eq!((found.record, found.sequence), (record, read));
         }
-        for text in ["", "x", "7", &"7".repeat(1_000), "00000000-0000-0000-0000-000000000001 x"] {
+        for text in [
+            "",
+            "x",
+            "7",
+            &"7".repeat(1_000),
+            "00000000-0000-0000-0000-000000000001 x",
+        ] {
             std::fs::write(&path, text).unwrap();
             assert_eq!(read_witness(&path).unwrap(), None, "{text}");
         }

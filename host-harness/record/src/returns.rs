@@ -210,7 +210,10 @@ impl Record {
             ),
         })?;
         let before = timed_attempts(&mut transaction, taken.cancellation_id).await?;
-        let number = before.last().map_or(0, |(last, ..)| last.number).saturating_add(1);
+        let number = before
+            .last()
+            .map_or(0, |(last, ..)| last.number)
+            .saturating_add(1);
         let now = Moment::now();
         sqlx::query(
             "INSERT INTO return_attempts (cancellation_id, number, begun_at_ms, boot, begun_uptime_ms)
@@ -490,7 +493,9 @@ mod tests {
         let since = |attempts: &[(i64, Option<(i64, ReturnResult)>)]| {
             let attempts: Vec<_> = attempts
                 .iter()
-                .map(|(begun_at_ms, end)| timed(at(1, *begun_at_ms), end.map(|(ms, result)| (at(1, ms), result))))
+                .map(|(begun_at_ms, end)| {
+                    timed(at(1, *begun_at_ms), end.map(|(ms, result)| (at(1, ms), result)))
+                })
                 .collect();
             in_doubt_since(&attempts, at(1, 100)).map(|since| since.wall_ms)
         };
@@ -512,7 +517,10 @@ mod tests {
     fn after_a_restart_of_the_machine_a_return_is_in_doubt_since_the_next_attempt() {
         let unknown = timed(at(1, 1), Some((at(1, 2), ReturnResult::Unknown)));
         let refused = timed(at(2, 50), Some((at(2, 60), ReturnResult::Refused)));
-        assert_eq!(in_doubt_since(std::slice::from_ref(&unknown), at(2, 70)), Some(at(2, 70)));
+        assert_eq!(
+            in_doubt_since(std::slice::from_ref(&unknown), at(2, 70)),
+            Some(at(2, 70))
+        );
         assert_eq!(in_doubt_since(&[unknown, refused], at(2, 70)), Some(at(2, 50)));
     }
 

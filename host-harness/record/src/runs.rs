@@ -3,9 +3,9 @@
 use bss_model::clock::{millis, now_ms, rfc3339};
 use bss_model::moment::{Uptime, uptime};
 use bss_model::{
-    Act, Actor, Advice, Diagnose, Diagnosis, Difference, DifferenceKind, ErrorKind, Page,
-    Problem, ProductDifference, Rows, RunAction, RunCounts, RunLease, RunLogLevel, RunLogLine, RunProgress,
-    RunState, ServicesDefinition, ServicesRun, Subject,
+    Act, Actor, Advice, Diagnose, Diagnosis, Difference, DifferenceKind, ErrorKind, Page, Problem,
+    ProductDifference, Rows, RunAction, RunCounts, RunLease, RunLogLevel, RunLogLine, RunProgress, RunState,
+    ServicesDefinition, ServicesRun, Subject,
 };
 use serde_json::Value;
 use sqlx::sqlite::SqliteRow;

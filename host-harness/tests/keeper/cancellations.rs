@@ -501,7 +501,7 @@ async fn a_crash_during_a_return_leaves_the_intent_and_the_next_worker_asks_firs
     let mut database = SqliteConnection::connect(&file.display().to_string())
         .await
         .unwrap();
-    sqlx::query("UPDATE workers SET expires_at_ms = 0 WHERE id = $1")
+    sqlx::query("UPDATE workers SET lease_ends_uptime_ms = 0 WHERE id = $1")
         .bind(dead_id.to_string())
         .execute(&mut database)
         .await

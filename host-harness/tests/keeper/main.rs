@@ -19,6 +19,7 @@ mod outbox;
 mod product_type_collection;
 mod products;
 mod record;
+mod restorations;
 mod runs;
 mod services;
 mod smtp_server;

@@ -130,7 +130,7 @@ async fn what_a_worker_had_is_free_when_it_has_ended_or_died_and_not_before() {
     drop(second);
     execute(
         &record.path().join("record.db"),
-        "UPDATE workers SET expires_at_ms = 0",
+        "UPDATE workers SET lease_ends_uptime_ms = 0",
     )
     .await;
     let third = record.start_worker().await.unwrap();

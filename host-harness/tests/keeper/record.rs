@@ -43,6 +43,12 @@ impl TestRecord {
         self.directory.path()
     }
 
+    /// Closes the record, and keeps its directory.
+    pub(crate) async fn closed(self) -> tempfile::TempDir {
+        self.record.close().await;
+        self.directory
+    }
+
     /// Opens the record again, as another process would.
     pub(crate) async fn opened_again(&self) -> Record {
         Record::open(self.path()).await.unwrap()

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use bss_model::clock::millis;
+use bss_model::moment::{Uptime, uptime};
 use bss_model::{
     Advice, Choice, Decision, Diagnose as _, DifferenceKind, NewProduct, Page, Problem, Product,
     ProductFilter, RunAction, RunCounts, RunLease, RunLogLevel, RunLogLine, RunProgress, RunState,
@@ -221,9 +223,15 @@ async fn a_renewed_lease_holds_and_one_that_is_not_runs_out() {
     assert!(shown.lease_expires_at_ms.is_some());
     let now = uptime();
     let length_ms = millis(lease().length);
-    let in_time = Uptime { ms: now.ms + length_ms / 2, ..now };
+    let in_time = Uptime {
+        ms: now.ms + length_ms / 2,
+        ..now
+    };
     assert_eq!(record.end_dead_services_runs(in_time).await.unwrap(), 0);
-    let over = Uptime { ms: now.ms + 2 * length_ms, ..now };
+    let over = Uptime {
+        ms: now.ms + 2 * length_ms,
+        ..now
+    };
     assert_eq!(record.end_dead_services_runs(over).await.unwrap(), 1);
     assert_eq!(state(&record, run).await.0, RunState::Failed);
 }

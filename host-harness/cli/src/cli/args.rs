@@ -15,6 +15,7 @@ use super::mail::MailCommand;
 use super::orders::OrderCommand;
 use super::prerequisites::PrerequisitesArguments;
 use super::products::ProductCommand;
+use super::record::RecordCommand;
 use super::replay::ReplayArguments;
 use super::services::ServicesCommand;
 use super::simulator::SimulatorArguments;
@@ -78,6 +79,9 @@ pub(super) enum Command {
     OnHost(HostCommand),
     /// Replay a recording to the plugin without a network, and show where the plugin's requests differ from the recording
     Replay(ReplayArguments),
+    /// The record of what was bought: back it up, restore it, verify it
+    #[command(subcommand)]
+    Record(RecordCommand),
     /// Check a certificate, its hostname and the hostname's CNAME record, before anything is installed
     Prerequisites(PrerequisitesArguments),
     /// Run a simulator of Microsoft until the command is interrupted; prints one JSON line when the simulator is ready

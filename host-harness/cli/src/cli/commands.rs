@@ -8,8 +8,8 @@ use super::args::{Arguments, Command, HostCommand};
 use super::failure::{Failure, Outcome};
 use super::input::{pfx_code, read_pfx};
 use super::{
-    assets, bench, certificates, demo, instances, invoices, mail, orders, prerequisites, products, replay,
-    services, simulator, trace, worker,
+    assets, bench, certificates, demo, instances, invoices, mail, orders, prerequisites, products, record,
+    replay, services, simulator, trace, worker,
 };
 
 /// Runs one command to its end.
@@ -18,17 +18,18 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
         data_dir,
         plugin,
         json,
-        record,
+        record: recording,
         look_up_only,
         command,
         ..
     } = arguments;
-    if record.is_some() && !command.opens_host() {
+    if recording.is_some() && !command.opens_host() {
         let message = "--record can't be used with this command, which does not open the data directory";
         return Err(Failure::usage(message).hint("leave --record out"));
     }
     let command = match command {
         Command::OnHost(command) => command,
+        Command::Record(command) => return record::run(&data_dir, command, json).await,
         Command::Replay(asked) => return replay::run(&asked, &data_dir, &plugin, json).await,
         Command::Prerequisites(asked) => {
             let code = pfx_code(asked.code_file.as_deref())?;
@@ -40,7 +41,7 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
     };
     let host = Host::open(&data_dir, &plugin).await?;
     let host = host.with_look_up_only(Duration::from_secs(look_up_only));
-    let host = match &record {
+    let host = match &recording {
         Some(file) => host.recording(replay::recorder(file)?),
         None => host,
     };

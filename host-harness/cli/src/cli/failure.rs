@@ -95,7 +95,13 @@ pub(super) fn words(advice: &Advice) -> Cow<'static, str> {
         Advice::RestoreHostKey => {
             "restore the former file `host.key`, or the former value of the variable `BSS_HOST_KEY`"
         }
-        Advice::RestoreBackup => "restore a backup of the data directory",
+        Advice::RestoreBackup => "restore a backup with `bss-host record restore FILE --replace`",
+        Advice::ReplaceRecord => {
+            "`--replace` keeps that record under another name, and puts the backup in its place"
+        }
+        Advice::ReleaseMails => {
+            "`bss-host mail retry MAIL` sends one, `bss-host mail retry --held` all of them"
+        }
     };
     words.into()
 }
@@ -439,6 +445,8 @@ mod tests {
             },
             Advice::RestoreHostKey,
             Advice::RestoreBackup,
+            Advice::ReplaceRecord,
+            Advice::ReleaseMails,
         ]
     }
 

@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::exit_status::ExitStatus;
 use super::failure::{Failure, Outcome, machine_failure, words};
 use super::input::{first_line, operator, read_text};
-use super::{output, pages, show};
+use super::{output, pages, record, show};
 
 /// The environment variable with the password for the mail server.
 const PASSWORD_VARIABLE: &str = "BSS_SMTP_PASSWORD";
@@ -29,11 +29,14 @@ pub(super) enum MailCommand {
     /// Show e-mails: one for each license
     List {
         /// Only e-mails that the mail server refused permanently
-        #[arg(long, conflicts_with = "pending")]
+        #[arg(long, group = "state")]
         failed: bool,
         /// Only e-mails that are still to be sent
-        #[arg(long)]
+        #[arg(long, group = "state")]
         pending: bool,
+        /// Only e-mails that are held back, because they may have been sent before the record was restored
+        #[arg(long, group = "state")]
+        held: bool,
         /// Only e-mails about licenses of this order
         #[arg(long, value_name = "ID")]
         order: Option<Uuid>,
@@ -44,9 +47,12 @@ pub(super) enum MailCommand {
         /// The id of an e-mail
         #[arg(group = "which", value_name = "ID")]
         mail: Option<Uuid>,
-        /// All e-mails that were not sent
+        /// All e-mails that were not sent, except those that are held back
         #[arg(long, group = "which")]
         all: bool,
+        /// All e-mails that are held back
+        #[arg(long, group = "which")]
+        held: bool,
     },
     /// Write the built-in templates into a directory, to start from
     Templates {
@@ -101,13 +107,17 @@ pub(super) async fn run(host: &Host, command: MailCommand, json: bool) -> Outcom
         MailCommand::List {
             failed,
             pending,
+            held,
             order,
         } => {
-            let state = match (failed, pending) {
-                (true, _) => Some(MailState::Failed),
-                (_, true) => Some(MailState::Pending),
-                _ => None,
-            };
+            let states = [
+                (failed, MailState::Failed),
+                (pending, MailState::Pending),
+                (held, MailState::Held),
+            ];
+            let state = states
+                .into_iter()
+                .find_map(|(asked, state)| asked.then_some(state));
             let filter = MailFilter {
                 state,
                 order,
@@ -115,7 +125,7 @@ pub(super) async fn run(host: &Host, command: MailCommand, json: bool) -> Outcom
             };
             list(host, filter, json).await
         }
-        MailCommand::Retry { mail, .. } => retry(host, mail, json).await,
+        MailCommand::Retry { mail, held, .. } => retry(host, mail, held, json).await,
         MailCommand::Templates { directory } => templates(&directory, json),
         MailCommand::Test { address, language } => {
             let contact = Contact {
@@ -254,7 +264,9 @@ async fn list(host: &Host, filter: MailFilter, json: bool) -> Outcome {
             let when = match mail.state {
                 MailState::Sent => show::time(mail.sent_at_ms.unwrap_or_default()),
                 MailState::Pending if mail.attempts > 0 => format!("due {}", show::time(mail.due_at_ms)),
-                MailState::Pending | MailState::Failed | MailState::Withdrawn => String::new(),
+                MailState::Pending | MailState::Failed | MailState::Withdrawn | MailState::Held => {
+                    String::new()
+                }
             };
             let problem = mail.problem.as_ref();
             table.add_row([
@@ -278,6 +290,7 @@ async fn list(host: &Host, filter: MailFilter, json: bool) -> Outcome {
             words(&Advice::ConfigureMail)
         ));
     }
+    record::hold_note(count(MailState::Held) as u64);
     if failed > 0 {
         output::note(format!(
             "{} refused permanently by the mail server\nhint: correct the cause, then make them due again with \
@@ -295,8 +308,9 @@ fn e_mails(count: u64) -> String {
     }
 }
 
-async fn retry(host: &Host, mail: Option<Uuid>, json: bool) -> Outcome {
+async fn retry(host: &Host, mail: Option<Uuid>, held: bool, json: bool) -> Outcome {
     let due = match mail {
+        None if held => host.record().release_mails(&operator()).await?,
         None => host.record().retry_mails(&operator()).await?,
         Some(mail) => {
             host.record().retry_mail(mail, &operator()).await?;

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use bss_model::clock::now_ms;
 use bss_model::{
     Advice, DifferenceKind, ErrorKind, Instance, ProductDifference, ProductFilter, RunState,
     ServicesRun as RecordedRun, SortOrder,
@@ -193,7 +192,9 @@ async fn detach(host: &Host, instance: &str, json: bool) -> Outcome {
 
 async fn runs(host: &Host, instance: &str, json: bool) -> Outcome {
     let instance = host.named_instance(instance).await?;
-    host.record().end_dead_services_runs(bss_model::moment::uptime()).await?;
+    host.record()
+        .end_dead_services_runs(bss_model::moment::uptime())
+        .await?;
     let runs = pages::all(SortOrder::Descending, async |page| {
         host.record().services_runs(instance.id, page).await
     });

@@ -14,7 +14,7 @@ use super::failure::{Failure, Outcome};
 use super::interruption::Interruption;
 use super::progress::plain_listener;
 use super::services::{interrupted, run_line};
-use super::{output, show};
+use super::{output, record, show};
 
 #[derive(Debug, Args)]
 pub(super) struct WorkerArguments {
@@ -28,6 +28,7 @@ pub(super) struct WorkerArguments {
 
 /// Works until it is interrupted, or with `--once` until nothing waits.
 pub(super) async fn run(host: &Host, arguments: &WorkerArguments, json: bool) -> Outcome {
+    record::hold_note(host.record().held_mails().await?);
     let mut interruption = Interruption::listen()?;
     let ran = Arc::new(Mutex::new(Ran::default()));
     let options = WorkOptions {

@@ -192,7 +192,10 @@ fn after_a_restart_of_the_machine_the_time_of_looking_up_only_begins_with_the_fi
     };
     assert_eq!(left(&earlier, first), Some(LOOK_UP_ONLY));
     add(&mut earlier, 2, first, first, AttemptResult::LookedUp);
-    assert_eq!(left(&earlier, in_boot(2, 64 * MINUTE_MS)), Some(Duration::from_secs(60)));
+    assert_eq!(
+        left(&earlier, in_boot(2, 64 * MINUTE_MS)),
+        Some(Duration::from_secs(60))
+    );
     assert_eq!(left(&earlier, in_boot(2, 65 * MINUTE_MS)), None);
 }
 
@@ -223,8 +226,14 @@ fn a_line_without_an_attempt_is_bought_blindly_only_where_the_record_can_vouch_f
     // An order with a key may have been placed in a record that is lost.
     assert_eq!(summary(young, true, 1, now), EarlierAttempts::NotDone);
     // An old line may have been bought after a copy was made.
-    assert_eq!(summary(at(month_ms - minute), false, 0, now), EarlierAttempts::NotDone);
-    assert_eq!(summary(in_boot(2, month_ms - 1_000), false, 0, now), EarlierAttempts::NotDone);
+    assert_eq!(
+        summary(at(month_ms - minute), false, 0, now),
+        EarlierAttempts::NotDone
+    );
+    assert_eq!(
+        summary(in_boot(2, month_ms - 1_000), false, 0, now),
+        EarlierAttempts::NotDone
+    );
     let set_back = Moment {
         wall_ms: young.wall_ms,
         ..at(month_ms + 2 * minute)

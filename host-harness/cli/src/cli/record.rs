@@ -1,0 +1,186 @@
+//! `record …`: backups of the record, restoring one, and what the record noticed of it.
+
+use std::path::{Path, PathBuf};
+
+use bss_model::{Advice, ErrorKind};
+use clap::Subcommand;
+use host_harness::{Record, RecordError, verify_backup, view};
+
+use super::exit_status::ExitStatus;
+use super::failure::{Failure, Outcome, words};
+use super::{output, show};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum RecordCommand {
+    /// Write a backup of the whole record into one file, while workers go on; the host key is not in it
+    Backup {
+        /// The file, which must not exist
+        file: PathBuf,
+    },
+    /// Put a backup in the place of the record; stop all workers before
+    Restore {
+        /// The backup
+        file: PathBuf,
+        /// The SHA-256 digest that the backup must have
+        #[arg(long, value_name = "HEX")]
+        sha256: Option<String>,
+        /// Keep the record that is there under another name, and put the backup in its place
+        #[arg(long)]
+        replace: bool,
+    },
+    /// Verify the record, or a backup of it
+    Verify {
+        /// The backup; without it, the record itself
+        file: Option<PathBuf>,
+        /// The SHA-256 digest that the backup must have
+        #[arg(long, value_name = "HEX", requires = "file")]
+        sha256: Option<String>,
+    },
+    /// Show when the record was restored, copied or moved, and what that put in doubt
+    Show,
+}
+
+pub(super) async fn run(data_dir: &Path, command: RecordCommand, json: bool) -> Outcome {
+    match command {
+        RecordCommand::Backup { file } => backup(data_dir, &file, json).await,
+        RecordCommand::Restore {
+            file,
+            sha256,
+            replace,
+        } => restore(data_dir, &file, sha256.as_deref(), replace, json).await,
+        RecordCommand::Verify { file, sha256 } => {
+            verify(data_dir, file.as_deref(), sha256.as_deref(), json).await
+        }
+        RecordCommand::Show => show_record(data_dir, json).await,
+    }
+}
+
+/// Opens the record, which must be there: none of these commands is meant to make one.
+async fn open(data_dir: &Path) -> Result<Record, Failure> {
+    if !data_dir.join(host_harness::RECORD_FILE).exists() {
+        let message = format!("data directory `{}` has no record", data_dir.display());
+        return Err(Failure::new(ErrorKind::NotFound, "no-record", message)
+            .hint("name the directory with `--data-dir`"));
+    }
+    Ok(Record::open(data_dir).await?)
+}
+
+async fn backup(data_dir: &Path, file: &Path, json: bool) -> Outcome {
+    let backup = open(data_dir).await?.backup(file).await?;
+    let view = view::Backup::from(&backup);
+    if json {
+        show::json(&view)?;
+    } else {
+        show_backup(&view);
+        output::note(
+            "the host key is not in the backup: keep `host.key`, or the value of `BSS_HOST_KEY`, in another place. Without \
+             it, no product key and no certificate of the backup can be read",
+        );
+    }
+    Ok(ExitStatus::Done)
+}
+
+async fn restore(data_dir: &Path, file: &Path, sha256: Option<&str>, replace: bool, json: bool) -> Outcome {
+    let restored = Record::restore(data_dir, file, sha256, replace).await?;
+    let view = view::RestoredRecord::from(&restored);
+    if json {
+        show::json(&view)?;
+        return Ok(ExitStatus::Done);
+    }
+    show_backup(&view.backup);
+    if let Some(replaced) = &view.replaced {
+        output::line(format!("the former record is kept as {}", replaced.display()));
+    }
+    if let Some(restoration) = &view.restoration {
+        output::line(in_doubt(restoration));
+        hold_note(restoration.mails);
+    }
+    output::note(
+        "orders that were placed after the backup are not in it: have the platform place them again, with their keys",
+    );
+    Ok(ExitStatus::Done)
+}
+
+async fn verify(data_dir: &Path, file: Option<&Path>, sha256: Option<&str>, json: bool) -> Outcome {
+    let verified = match file {
+        Some(file) => verify_backup(file, sha256).await?,
+        None => open(data_dir).await?.verify().await?,
+    };
+    let view = view::Backup::from(&verified);
+    match json {
+        true => show::json(&view)?,
+        false => show_backup(&view),
+    }
+    Ok(ExitStatus::Done)
+}
+
+async fn show_record(data_dir: &Path, json: bool) -> Outcome {
+    let record = open(data_dir).await?;
+    let view = view_of(&record).await?;
+    if json {
+        show::json(&view)?;
+        return Ok(ExitStatus::Done);
+    }
+    output::line(format!("record {}", view.id));
+    let mut table = show::table(&[
+        "Restoration",
+        "Noticed",
+        "Evidence",
+        "Order lines",
+        "Returns",
+        "E-mails",
+    ]);
+    for restoration in &view.restorations {
+        table.add_row([
+            restoration.number.to_string(),
+            show::time(restoration.noticed_at_ms),
+            restoration.evidence.clone(),
+            restoration.order_lines.to_string(),
+            restoration.returns.to_string(),
+            restoration.mails.to_string(),
+        ]);
+    }
+    output::line(table.to_string());
+    hold_note(view.held_mails);
+    Ok(ExitStatus::Done)
+}
+
+async fn view_of(record: &Record) -> Result<view::Record, RecordError> {
+    Ok(view::Record {
+        id: record.id().await?,
+        held_mails: record.held_mails().await?,
+        restorations: record.restorations().await?.iter().map(Into::into).collect(),
+    })
+}
+
+fn show_backup(backup: &view::Backup) {
+    let made = backup
+        .backup_at_ms
+        .map_or_else(String::new, |at_ms| format!(", made {}", show::time(at_ms)));
+    output::line(format!(
+        "{} is sound: {} bytes{made}",
+        backup.file.display(),
+        backup.bytes
+    ));
+    output::line(format!("record {}", backup.record_id));
+    if let Some(sha256) = &backup.sha256 {
+        output::line(format!("SHA-256 {sha256}"));
+    }
+}
+
+fn in_doubt(restoration: &view::Restoration) -> String {
+    format!(
+        "in doubt now: {} order lines and {} returns, which are looked up first",
+        restoration.order_lines, restoration.returns
+    )
+}
+
+/// Says how many e-mails are held back, and how they are released.
+pub(super) fn hold_note(held: u64) {
+    if held > 0 {
+        output::note(format!(
+            "{held} e-mails are held back, because they may have been sent already\nhint: {}",
+            words(&Advice::ReleaseMails)
+        ));
+    }
+}

@@ -1,0 +1,418 @@
+//! Backups of the record: made while it is in use, verified, and restored.
+//!
+//! A backup is one database file without the host key, which is kept apart: without the key, no secret in a backup can be
+//! read. A backup is marked as one, so that the record that is restored from it puts everything open in doubt.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use aws_lc_rs::digest;
+use bss_keys::HostKey;
+use bss_model::clock::now_ms;
+use bss_model::restoration::Restoration;
+use bss_model::{Advice, Diagnose, Diagnosis, ErrorKind};
+use data_encoding::HEXLOWER;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode};
+use sqlx::{ConnectOptions as _, Connection as _, Row as _};
+use uuid::Uuid;
+
+use super::stored::id;
+use super::{RECORD_FILE, Record, RecordError, USE_FILE, check_host_key, lock_directory};
+
+/// The files of a database: itself, its write-ahead log, and the log's index.
+const SUFFIXES: [&str; 3] = ["", "-wal", "-shm"];
+/// What is read of a file at a time.
+const PIECE_BYTES: usize = 1 << 20;
+
+/// Why a backup was not made, verified or restored.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BackupError {
+    /// The file exists; a backup overwrites nothing.
+    #[error("backup file `{}` exists already, and a backup overwrites nothing", path.display())]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file can't be read or written.
+    #[error("backup file `{}` can't be read or written", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The operating system's error.
+        #[source]
+        source: io::Error,
+    },
+    /// The file is not a backup of a record, or is damaged.
+    #[error("file `{}` is not a sound backup of a record: {what}", path.display())]
+    Unsound {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with the file.
+        what: String,
+    },
+    /// The file is not the one with that digest.
+    #[error("file `{}` has the SHA-256 digest {found}, not {expected}", path.display())]
+    OtherDigest {
+        /// The file.
+        path: PathBuf,
+        /// The digest that was given.
+        expected: String,
+        /// The digest of the file.
+        found: String,
+    },
+    /// The data directory has a record already.
+    #[error("data directory `{}` has a record already", path.display())]
+    Occupied {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A program has the record open.
+    #[error("a program has the record in `{}` open", path.display())]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The record failed.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+impl Diagnose for BackupError {
+    fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::Exists { .. } => {
+                Diagnosis::new(ErrorKind::Conflict, "backup-exists").say("choose another file")
+            }
+            Self::File { .. } => Diagnosis::new(ErrorKind::Unavailable, "backup-file-unusable"),
+            Self::Unsound { .. } => {
+                Diagnosis::new(ErrorKind::Refused, "backup-unsound").say("use another backup")
+            }
+            Self::OtherDigest { .. } => Diagnosis::new(ErrorKind::Refused, "backup-other-digest")
+                .say("use the file that was backed up, unaltered"),
+            Self::Occupied { .. } => {
+                Diagnosis::new(ErrorKind::Conflict, "record-exists").advise(Advice::ReplaceRecord)
+            }
+            Self::InUse { .. } => Diagnosis::new(ErrorKind::Conflict, "record-in-use")
+                .say("stop all workers and other programs that use it"),
+            Self::Record(error) => error.diagnosis(),
+        }
+    }
+}
+
+impl From<sqlx::Error> for BackupError {
+    fn from(source: sqlx::Error) -> Self {
+        Self::Record(source.into())
+    }
+}
+
+/// A database that was found sound.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verified {
+    /// The file.
+    pub path: PathBuf,
+    /// The record's own id.
+    pub record: Uuid,
+    /// When the backup was made, in milliseconds since 1970. `None`: the file is no backup, but the record itself.
+    pub backup_at_ms: Option<i64>,
+    /// The file's length. A record that is in use has a write-ahead log beside it.
+    pub bytes: u64,
+    /// The SHA-256 digest in lower-case hexadecimal digits. `None`: the record itself, which changes all the time.
+    pub sha256: Option<String>,
+}
+
+/// A record that was restored.
+#[derive(Clone, Debug)]
+pub struct Restored {
+    /// What was restored.
+    pub backup: Verified,
+    /// The files of the record that was there before, kept under this name. `None`: there was none.
+    pub replaced: Option<PathBuf>,
+    /// What was put in doubt.
+    pub restoration: Option<Restoration>,
+}
+
+impl Record {
+    /// Makes a backup of the whole record in one file, as it is at one moment, while others use the record. The host key
+    /// is not in it.
+    ///
+    /// # Errors
+    /// When the file exists or can't be written, and when the record can't be read.
+    pub async fn backup(&self, file: &Path) -> Result<Verified, BackupError> {
+        let failed = |source| file_error(file, source);
+        if file.exists() {
+            return Err(BackupError::Exists {
+                path: file.to_owned(),
+            });
+        }
+        let unfinished = with_suffix(file, ".part");
+        // Made here and empty, so that only its owner can ever read it.
+        private_file(&unfinished).map_err(failed)?;
+        let made = self.copy_into(&unfinished).await;
+        let made = made.and_then(|()| {
+            File::open(&unfinished)
+                .and_then(|copy| copy.sync_all())
+                .map_err(failed)
+        });
+        // No file is overwritten, even one that came meanwhile.
+        let made = made.and_then(|()| match fs::hard_link(&unfinished, file) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(BackupError::Exists {
+                path: file.to_owned(),
+            }),
+            linked => linked.map_err(failed),
+        });
+        let removed = fs::remove_file(&unfinished).map_err(failed);
+        made?;
+        removed?;
+        sync_directory_of(file).map_err(failed)?;
+        verify_backup(file, None).await
+    }
+
+    async fn copy_into(&self, file: &Path) -> Result<(), BackupError> {
+        // A connection of its own: neither readers nor writers wait for it.
+        let source = SqliteConnectOptions::new().filename(self.data_dir.join(RECORD_FILE));
+        let mut source = source.connect().await?;
+        let copied = sqlx::query("VACUUM INTO $1")
+            .bind(file.to_string_lossy().into_owned())
+            .execute(&mut source)
+            .await;
+        source.close().await?;
+        copied?;
+        let mut copy = open_alone(file).await?;
+        sqlx::query("UPDATE provenance SET backup_at_ms = $1")
+            .bind(now_ms())
+            .execute(&mut copy)
+            .await?;
+        Ok(copy.close().await?)
+    }
+
+    /// Verifies the record itself: its pages, its indexes, and that what refers to something refers to what is there.
+    ///
+    /// # Errors
+    /// When anything is wrong with it.
+    pub async fn verify(&self) -> Result<Verified, BackupError> {
+        let path = self.data_dir.join(RECORD_FILE);
+        let mut connection = self.readers.acquire().await?;
+        verify(&mut connection, &path, None).await
+    }
+
+    /// Puts a backup in the place of the record in a data directory. A record that is there already is kept beside it,
+    /// under another name, where `replace` allows that. Everything open in the backup is in doubt afterwards: it is
+    /// looked up before it is bought, and e-mails are held back.
+    ///
+    /// # Errors
+    /// When the backup is not sound, or not of this host key; when a program uses the record; and when there is a record
+    /// that is not to be replaced. Nothing is changed then.
+    pub async fn restore(
+        data_dir: &Path,
+        file: &Path,
+        sha256: Option<&str>,
+        replace: bool,
+    ) -> Result<Restored, BackupError> {
+        let backup = verify_backup(file, sha256).await?;
+        let lock = lock_directory(data_dir).await?;
+        let path = data_dir.join(RECORD_FILE);
+        let failed = |source| file_error(&path, source);
+        let _alone = alone(data_dir)
+            .map_err(failed)?
+            .ok_or_else(|| BackupError::InUse {
+                path: data_dir.to_owned(),
+            })?;
+        let is_occupied = path.exists();
+        if is_occupied && !replace {
+            return Err(BackupError::Occupied {
+                path: data_dir.to_owned(),
+            });
+        }
+        let host_key = HostKey::load(data_dir, false).map_err(RecordError::from)?;
+        let arriving = data_dir.join(format!("{RECORD_FILE}.arriving"));
+        if arriving.exists() {
+            fs::remove_file(&arriving).map_err(failed)?;
+        }
+        copy_file(file, &arriving).map_err(|source| file_error(&arriving, source))?;
+        check_restored_key(&arriving, &host_key).await?;
+        let replaced = match is_occupied {
+            true => Some(set_aside(&path).map_err(failed)?),
+            false => None,
+        };
+        fs::rename(&arriving, &path).map_err(failed)?;
+        sync_directory_of(&path).map_err(failed)?;
+        drop((lock, _alone));
+        let record = Self::open(data_dir).await?;
+        let restoration = record.restorations().await?.into_iter().next();
+        record.close().await;
+        Ok(Restored {
+            backup,
+            replaced,
+            restoration,
+        })
+    }
+}
+
+/// Verifies a backup: that it is one, is sound, and has that digest if one is given.
+///
+/// # Errors
+/// When it does not.
+pub async fn verify_backup(file: &Path, sha256: Option<&str>) -> Result<Verified, BackupError> {
+    let found = digest_of(file).map_err(|source| file_error(file, source))?;
+    if let Some(expected) = sha256
+        && !expected.trim().eq_ignore_ascii_case(&found)
+    {
+        return Err(BackupError::OtherDigest {
+            path: file.to_owned(),
+            expected: expected.to_owned(),
+            found,
+        });
+    }
+    let options = SqliteConnectOptions::new()
+        .filename(file)
+        .immutable(true)
+        .read_only(true);
+    let mut connection = options.connect().await.map_err(|error| unsound(file, &error))?;
+    let verified = verify(&mut connection, file, Some(found)).await?;
+    connection.close().await?;
+    match verified.backup_at_ms {
+        Some(_) => Ok(verified),
+        None => Err(BackupError::Unsound {
+            path: file.to_owned(),
+            what: "it is the database of a record, and was not made by `record backup`".to_owned(),
+        }),
+    }
+}
+
+async fn verify(
+    connection: &mut SqliteConnection,
+    path: &Path,
+    sha256: Option<String>,
+) -> Result<Verified, BackupError> {
+    let wrong = |what: String| BackupError::Unsound {
+        path: path.to_owned(),
+        what,
+    };
+    let found: Vec<String> = sqlx::query_scalar("PRAGMA integrity_check(1)")
+        .fetch_all(&mut *connection)
+        .await
+        .map_err(|error| unsound(path, &error))?;
+    if found != ["ok"] {
+        return Err(wrong(found.join("; ")));
+    }
+    let dangling = sqlx::query("PRAGMA foreign_key_check")
+        .fetch_optional(&mut *connection)
+        .await?;
+    if let Some(row) = dangling {
+        let table: String = row.try_get(0)?;
+        return Err(wrong(format!(
+            "a row of table `{table}` refers to a row that is missing"
+        )));
+    }
+    let row = sqlx::query("SELECT record, backup_at_ms FROM provenance")
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(|error| unsound(path, &error))?;
+    Ok(Verified {
+        path: path.to_owned(),
+        record: id(&row, "record")?,
+        backup_at_ms: row.try_get("backup_at_ms")?,
+        bytes: fs::metadata(path)
+            .map_err(|source| file_error(path, source))?
+            .len(),
+        sha256,
+    })
+}
+
+async fn check_restored_key(file: &Path, host_key: &HostKey) -> Result<(), BackupError> {
+    let pool = sqlx::SqlitePool::connect_with(alone_options(file)).await?;
+    let checked = check_host_key(&pool, host_key, file).await;
+    pool.close().await;
+    Ok(checked?)
+}
+
+/// Options for a database that nobody else has open and that is to stay one file.
+fn alone_options(file: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(file)
+        .journal_mode(SqliteJournalMode::Delete)
+}
+
+async fn open_alone(file: &Path) -> Result<SqliteConnection, sqlx::Error> {
+    alone_options(file).connect().await
+}
+
+/// Whether nobody has the record open, and nobody can open it while the lock is held. `None`: somebody has.
+fn alone(data_dir: &Path) -> io::Result<Option<File>> {
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).write(true).mode(0o600);
+    let file = options.open(data_dir.join(USE_FILE))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(fs::TryLockError::WouldBlock) => Ok(None),
+        Err(fs::TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// Gives the files of a record another name, and returns it.
+fn set_aside(path: &Path) -> io::Result<PathBuf> {
+    let aside = with_suffix(path, &format!(".replaced-{}", now_ms()));
+    for suffix in SUFFIXES {
+        match fs::rename(with_suffix(path, suffix), with_suffix(&aside, suffix)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            renamed => renamed?,
+        }
+    }
+    Ok(aside)
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+fn private_file(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .create_new(true)
+        .write(true)
+        .mode(0o600)
+        .open(path)
+}
+
+fn copy_file(from: &Path, to: &Path) -> io::Result<()> {
+    let mut copy = private_file(to)?;
+    io::copy(&mut File::open(from)?, &mut copy)?;
+    copy.sync_all()
+}
+
+fn sync_directory_of(path: &Path) -> io::Result<()> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+fn digest_of(path: &Path) -> io::Result<String> {
+    let mut file = File::open(path)?;
+    let mut context = digest::Context::new(&digest::SHA256);
+    let mut piece = vec![0; PIECE_BYTES];
+    loop {
+        let read = io::Read::read(&mut file, &mut piece)?;
+        if read == 0 {
+            break;
+        }
+        context.update(piece.get(..read).unwrap_or_default());
+    }
+    Ok(HEXLOWER.encode(context.finish().as_ref()))
+}
+
+fn file_error(path: &Path, source: io::Error) -> BackupError {
+    BackupError::File {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+fn unsound(path: &Path, error: &sqlx::Error) -> BackupError {
+    BackupError::Unsound {
+        path: path.to_owned(),
+        what: error.to_string(),
+    }
+}
