@@ -69,7 +69,13 @@ impl Host {
 
     /// Why a purchase is only looked up. `None`: it may be sent.
     async fn look_up_reason(&self, taken: &TakenAsset) -> Result<Option<LookUpReason>, RecordError> {
-        match purchase_rule::first_step(taken.attempt.in_doubt, self.look_up_only(), Moment::now()) {
+        let attempt = &taken.attempt;
+        match purchase_rule::first_step(
+            attempt.in_doubt,
+            attempt.is_another_copy,
+            self.look_up_only(),
+            Moment::now(),
+        ) {
             FirstStep::Buy => Ok(None),
             FirstStep::LookUp(reason) => Ok(Some(reason)),
             FirstStep::BuyIfUnchanged { version } => {

@@ -45,6 +45,8 @@ pub enum Act {
     RetryMail,
     /// Noticed that the record was restored, copied or moved.
     NoticeRestoration,
+    /// Said that no other copy of the record goes on.
+    AdoptRecord,
 }
 
 stored_enum!(Act {
@@ -65,6 +67,7 @@ stored_enum!(Act {
     SaveMailSettings = "save_mail_settings", "save mail settings";
     RetryMail = "retry_mail", "retry mail";
     NoticeRestoration = "notice_restoration", "notice restoration";
+    AdoptRecord = "adopt_record", "adopt record";
 });
 
 /// The kind of thing that an act changed.

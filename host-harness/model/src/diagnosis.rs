@@ -139,6 +139,8 @@ pub enum Advice {
     RestoreBackup,
     /// Let the restored record take the place of the one that is there.
     ReplaceRecord,
+    /// Say that no other copy of the record is in use.
+    AdoptRecord,
     /// Release e-mails that are held back, once it is certain that customers don't have them.
     ReleaseMails,
 }
@@ -191,6 +193,7 @@ impl Advice {
             Self::RestoreHostKey => "restore the former host key",
             Self::RestoreBackup => "restore a backup",
             Self::ReplaceRecord => "let the backup take the place of the record that is there",
+            Self::AdoptRecord => "make sure that no other copy of the record is in use, then adopt this one",
             Self::ReleaseMails => {
                 "release the e-mails once it is certain that their customers don't have them"
             }

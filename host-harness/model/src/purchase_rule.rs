@@ -23,6 +23,7 @@
 //! | earlier attempts | first step |
 //! |---|---|
 //! | none, or not done | buy |
+//! | in doubt since the record was restored, and nobody has said that no other copy goes on | look up, and buy nothing |
 //! | in doubt, for less than the time of looking up only | look up, and buy nothing: the vendor may still be carrying it out |
 //! | in doubt for longer, with settings that have changed since | look up, and buy nothing: not to find it means nothing |
 //! | in doubt for longer, with the same settings | the plugin looks up, and buys what was not found |
@@ -99,6 +100,8 @@ pub struct Earlier {
     last_settings_version: Option<i64>,
     /// Whether the last attempt has not ended: its worker died at an unknown time.
     is_cut_off: bool,
+    /// Whether the record was restored after the line was ordered.
+    is_restored: bool,
     in_doubt: Option<Doubt>,
 }
 
@@ -107,11 +110,17 @@ impl Earlier {
     pub fn add(&mut self, attempt: &EarlierAttempt) {
         self.in_doubt = self.in_doubt(attempt.begun);
         self.is_cut_off = attempt.result.is_none();
+        self.is_restored |= attempt.result == Some(AttemptResult::Restored);
         self.last = attempt.number;
         self.last_settings_version = attempt.settings_version;
         if attempt.result.is_some_and(may_have_bought) {
             self.in_doubt = Some(self.doubt_since(attempt.finished.unwrap_or(attempt.begun)));
         }
+    }
+
+    /// Whether the record was restored after the line was ordered.
+    pub fn is_restored(&self) -> bool {
+        self.is_restored
     }
 
     /// The number of the attempt that comes next.
@@ -201,11 +210,20 @@ pub enum FirstStep {
     },
 }
 
-/// The first step of an attempt at that moment, given what is in doubt.
-pub fn first_step(in_doubt: Option<Doubt>, look_up_only: Duration, now: Moment) -> FirstStep {
+/// The first step of an attempt at that moment, given what is in doubt. `is_another_copy`: another copy of the record may
+/// go on with the line.
+pub fn first_step(
+    in_doubt: Option<Doubt>,
+    is_another_copy: bool,
+    look_up_only: Duration,
+    now: Moment,
+) -> FirstStep {
     let Some(doubt) = in_doubt else {
         return FirstStep::Buy;
     };
+    if is_another_copy {
+        return FirstStep::LookUp(LookUpReason::AnotherCopy);
+    }
     if let Some(left) = look_up_only_left(doubt.since, look_up_only, now) {
         let until_ms = now.wall_ms.saturating_add(millis(left));
         return FirstStep::LookUp(LookUpReason::UnderWay { until_ms });
@@ -253,6 +271,8 @@ pub enum LookUpReason {
         /// Until about when, in milliseconds since 1970.
         until_ms: i64,
     },
+    /// Another copy of the record may be buying it: this one was restored, copied or moved, and not adopted since.
+    AnotherCopy,
     /// The purchase was sent with other settings, so a look-up that finds nothing means nothing.
     OtherSettings {
         /// The version of the settings with which it was sent.
@@ -272,6 +292,13 @@ impl LookUpReason {
                     rfc3339(*until_ms)
                 ),
                 "wait: the purchase is looked up until then, and sent again after that",
+            ),
+            Self::AnotherCopy => Problem::new(
+                "record-not-adopted",
+                format!(
+                    "{why}; another copy of this record may be buying it, since the record was restored or copied"
+                ),
+                "make sure that no other copy of the record is in use, then adopt this one",
             ),
             Self::OtherSettings { version, fields } => Problem::new(
                 "other-settings",

@@ -10,7 +10,9 @@
 //! | none of these | the record goes on |
 //!
 //! A record that was restored does not know what was done after its copy was made. So every purchase and every return that
-//! is open is in doubt, and every e-mail that waits is held back.
+//! is open is in doubt, and every e-mail that waits is held back. Where the copy may run beside the original, nothing that is
+//! in doubt is bought until somebody adopts the record, and so says that no other copy goes on; an older database in the
+//! place of the newer one has no original beside it.
 
 use uuid::Uuid;
 
@@ -82,6 +84,16 @@ pub fn evidence(known: &Provenance, here: &Place, witness: Option<Witness>) -> O
         Some(_) if moved => Some(Evidence::AnotherMachine),
         Some(_) if known.place.file != here.file => Some(Evidence::AnotherFile),
         Some(_) => None,
+    }
+}
+
+impl Evidence {
+    /// Whether the original may go on beside this copy.
+    pub fn may_have_an_original(self) -> bool {
+        match self {
+            Self::Backup | Self::NoWitness | Self::AnotherMachine | Self::AnotherFile => true,
+            Self::OlderThanItsDeeds => false,
+        }
     }
 }
 

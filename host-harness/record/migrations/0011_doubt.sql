@@ -25,7 +25,9 @@ CREATE TABLE provenance (
     machine TEXT,
     file TEXT,
     -- When this copy was made by a backup. NULL: it is no backup.
-    backup_at_ms BIGINT
+    backup_at_ms BIGINT,
+    -- Whether another copy may go on with what is in doubt.
+    is_another_copy BOOLEAN NOT NULL DEFAULT FALSE
 );
 
 -- The times at which the record was found to be restored, copied or moved.

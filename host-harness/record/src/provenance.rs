@@ -15,10 +15,12 @@ use std::time::UNIX_EPOCH;
 use bss_model::clock::now_ms;
 use bss_model::moment::Moment;
 use bss_model::restoration::{self, Evidence, Place, Provenance, Restoration, Witness};
-use bss_model::{Act, Actor, CancellationState, MailState, Problem, ReturnResult, Subject, SyncStatus};
+use bss_model::{
+    Act, Actor, AttemptResult, CancellationState, MailState, Problem, ReturnResult, Subject, SyncStatus,
+};
 use serde_json::json;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Row as _, SqliteConnection, SqlitePool};
+use sqlx::{AssertSqlSafe, Row as _, SqliteConnection, SqlitePool};
 use uuid::Uuid;
 
 use super::acts::write_act;
@@ -102,7 +104,7 @@ pub(super) async fn examine(
                 let counted = counted.map_or(0, |found| found.sequence);
                 let sequence = known.sequence.max(counted).saturating_add(1);
                 put_in_doubt(&mut transaction, &known, evidence).await?;
-                settle_here(&mut transaction, sequence, &here).await?;
+                settle_here(&mut transaction, sequence, &here, evidence).await?;
                 Provenance { sequence, ..known }
             }
         },
@@ -151,28 +153,11 @@ async fn put_in_doubt(
     let now = Moment::now();
     let problem = to_json(&Problem::new(
         "record-restored",
-        format!(
-            "the record was found {}; what was done since that copy was made is not known",
-            evidence
-        ),
+        format!("the record was found {evidence}; what was done since that copy was made is not known"),
         "nothing needs to be done: it is looked up first",
     ))?;
-    let order_lines = sqlx::query(
-        "INSERT INTO attempts (asset_id, number, client_transaction_id, begun_at_ms, finished_at_ms, boot,
-                               begun_uptime_ms, finished_uptime_ms, result, problem)
-         SELECT id, COALESCE((SELECT MAX(number) FROM attempts WHERE asset_id = assets.id), 0) + 1,
-                client_transaction_id, $1, $1, $2, $3, $3, $4, $5
-         FROM assets WHERE sync_status <> $6",
-    )
-    .bind(now.wall_ms)
-    .bind(boot(now))
-    .bind(uptime_ms(now))
-    .bind(bss_model::AttemptResult::Restored.word())
-    .bind(&problem)
-    .bind(SyncStatus::Synchronized.word())
-    .execute(&mut *transaction)
-    .await?
-    .rows_affected();
+    let open = "sync_status <> $6";
+    let order_lines = begin_doubt(transaction, open, now, &problem).await?;
     let returns = sqlx::query(
         "INSERT INTO return_attempts (cancellation_id, number, begun_at_ms, finished_at_ms, boot, begun_uptime_ms,
                                       finished_uptime_ms, result, problem)
@@ -216,9 +201,35 @@ async fn put_in_doubt(
         returns,
         mails,
         "the record was restored, copied or moved: order lines and returns are looked up first, and e-mails that may have \
-         been sent are held back"
+         been sent are held back; `record show` says what to do"
     );
     Ok(())
+}
+
+/// Writes down, for the assets of a condition, that they may have been bought until now. Returns their number.
+async fn begin_doubt(
+    transaction: &mut SqliteConnection,
+    condition: &str,
+    now: Moment,
+    problem: &str,
+) -> Result<u64, RecordError> {
+    let statement = format!(
+        "INSERT INTO attempts (asset_id, number, client_transaction_id, begun_at_ms, finished_at_ms, boot,
+                               begun_uptime_ms, finished_uptime_ms, result, problem)
+         SELECT id, COALESCE((SELECT MAX(number) FROM attempts WHERE asset_id = assets.id), 0) + 1,
+                client_transaction_id, $1, $1, $2, $3, $3, $4, $5
+         FROM assets WHERE {condition}"
+    );
+    let begun = sqlx::query(AssertSqlSafe(statement))
+        .bind(now.wall_ms)
+        .bind(boot(now))
+        .bind(uptime_ms(now))
+        .bind(AttemptResult::Restored.word())
+        .bind(problem)
+        .bind(SyncStatus::Synchronized.word())
+        .execute(transaction)
+        .await?;
+    Ok(begun.rows_affected())
 }
 
 /// Writes down that the record goes on here, and remembers everything from now on.
@@ -226,15 +237,18 @@ async fn settle_here(
     transaction: &mut SqliteConnection,
     sequence: i64,
     here: &Place,
+    evidence: Evidence,
 ) -> Result<(), RecordError> {
     sqlx::query(
         "UPDATE provenance
-         SET sequence = $1, remembers_since_ms = $2, machine = $3, file = $4, backup_at_ms = NULL",
+         SET sequence = $1, remembers_since_ms = $2, machine = $3, file = $4, backup_at_ms = NULL,
+             is_another_copy = is_another_copy OR $5",
     )
     .bind(sequence)
     .bind(now_ms())
     .bind(&here.machine)
     .bind(&here.file)
+    .bind(evidence.may_have_an_original())
     .execute(transaction)
     .await?;
     Ok(())
@@ -262,6 +276,53 @@ impl Record {
             .fetch_all(&self.readers)
             .await?;
         rows.iter().map(read_restoration).collect()
+    }
+
+    /// Says that no other copy of the record goes on, so that what is in doubt is bought once it has been looked up for
+    /// long enough. Returns whether that was not clear before.
+    ///
+    /// # Errors
+    /// When the record can't be written.
+    pub async fn adopt(&self, actor: &Actor) -> Result<bool, RecordError> {
+        let mut transaction = begin_write(&self.writer).await?;
+        let row = sqlx::query("SELECT record, is_another_copy FROM provenance")
+            .fetch_one(&mut *transaction)
+            .await?;
+        if !row.try_get::<bool, _>("is_another_copy")? {
+            return Ok(false);
+        }
+        sqlx::query("UPDATE provenance SET is_another_copy = FALSE")
+            .execute(&mut *transaction)
+            .await?;
+        let now = Moment::now();
+        let problem = to_json(&Problem::new(
+            "record-adopted",
+            "the record was adopted; what another copy of it did until now is not known",
+            "nothing needs to be done: it is looked up first",
+        ))?;
+        // A purchase of the other copy may still be under way.
+        let in_doubt = "sync_status <> $6 AND EXISTS (
+                            SELECT 1 FROM attempts WHERE asset_id = assets.id AND result = $4)";
+        let order_lines = begin_doubt(&mut transaction, in_doubt, now, &problem).await?;
+        sqlx::query("UPDATE assets SET due_at_ms = $1 WHERE sync_status = $2 AND due_at_ms > $1")
+            .bind(now.wall_ms)
+            .bind(SyncStatus::Unsynchronised.word())
+            .execute(&mut *transaction)
+            .await?;
+        let (act, subject) = (Act::AdoptRecord, Subject::record(id(&row, "record")?));
+        let detail = json!({ "orderLines": order_lines });
+        write_act(&mut transaction, actor, act, &subject, None, detail).await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    /// Whether another copy of the record may go on, so that nothing in doubt is bought.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn is_another_copy(&self) -> Result<bool, RecordError> {
+        let asked = sqlx::query_scalar("SELECT is_another_copy FROM provenance");
+        Ok(asked.fetch_one(&self.readers).await?)
     }
 
     /// The record's own id, the same in all its copies.

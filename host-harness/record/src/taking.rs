@@ -41,7 +41,8 @@ impl Record {
                     (SELECT version FROM instances WHERE id = assets.instance_id) AS settings_version,
                     orders.placed_at_ms, orders.boot, orders.placed_uptime_ms,
                     orders.idempotency_key IS NOT NULL AS has_key,
-                    (SELECT remembers_since_ms FROM provenance) AS remembers_since_ms
+                    (SELECT remembers_since_ms FROM provenance) AS remembers_since_ms,
+                    (SELECT is_another_copy FROM provenance) AS is_another_copy
              FROM assets JOIN orders ON orders.id = assets.order_id",
             taking,
         );
@@ -151,6 +152,7 @@ fn to_buy(row: &SqliteRow) -> Result<ToBuy, RecordError> {
             has_key: row.try_get("has_key")?,
             remembers_since_ms: row.try_get("remembers_since_ms")?,
         },
+        is_another_copy: row.try_get("is_another_copy")?,
     })
 }
 

@@ -96,6 +96,9 @@ impl From<&Restored> for RestoredRecord {
 pub struct Record {
     /// The record's own id, the same in all its copies.
     pub id: Uuid,
+    /// Whether another copy of the record may be in use, so that order lines from before the restoration are looked up and
+    /// not bought.
+    pub is_another_copy: bool,
     /// E-mails that are held back.
     pub held_mails: u64,
     /// The restorations that were noticed, the latest first.

@@ -46,6 +46,7 @@ every_act! {
     ConfirmCancellation,
     SaveMailSettings,
     RetryMail,
+    AdoptRecord,
 }
 
 const CODE: &str = "the code of the PFX file";
@@ -85,6 +86,8 @@ impl Site {
                 .await;
             requested.push((asset, request.unwrap().id));
         }
+        let is_copy = "UPDATE provenance SET is_another_copy = TRUE";
+        execute(&record.path().join(RECORD_FILE), is_copy).await;
         let made = good();
         let about = MailFilter {
             asset: Some(assets[1]),
@@ -110,6 +113,10 @@ impl Site {
         let codes = ["a".to_owned()];
         Ok(match act {
             Act::NoticeRestoration => return Err("nobody can do it".into()),
+            Act::AdoptRecord => {
+                record.adopt(actor).await?;
+                Subject::record(record.id().await?)
+            }
             Act::CreateInstance => {
                 let made = record.create_instance(self.another_instance(), actor).await?;
                 Subject::instance(made.id)
@@ -262,6 +269,7 @@ impl Site {
                 "smtp": { "host": "mail.example", "port": 587, "protection": "start_tls", "user": "shop" },
                 "templates": "templates",
             }),
+            Act::AdoptRecord => json!({ "orderLines": 0 }),
             Act::RemoveCertificate | Act::StartServicesRun | Act::RetryMail | Act::NoticeRestoration => {
                 Value::Null
             }

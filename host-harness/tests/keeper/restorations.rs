@@ -107,6 +107,10 @@ async fn an_older_database_in_the_place_of_a_newer_one_is_noticed_and_looked_up(
     let [restoration] = noticed(&restored).await.try_into().unwrap();
     assert_eq!(restoration.evidence, Evidence::OlderThanItsDeeds);
     assert_eq!((restoration.order_lines, restoration.mails), (2, 0));
+    assert!(
+        !restored.is_another_copy().await.unwrap(),
+        "the newer one was overwritten"
+    );
     for asset in [bought, open] {
         let begun = begin(&restored, asset).await;
         assert_eq!(begun.earlier, EarlierAttempts::Unknown);
@@ -171,7 +175,10 @@ async fn a_copy_of_the_whole_directory_is_noticed_and_the_original_goes_on() {
     );
     assert_eq!(mail_states(&drill).await, [MailState::Held]);
     for begun in take_all(&drill).await {
-        assert_eq!(begun.earlier, EarlierAttempts::Unknown);
+        assert_eq!(
+            (begun.earlier, begun.is_another_copy),
+            (EarlierAttempts::Unknown, true)
+        );
     }
     let worker = drill.start_worker().await.unwrap();
     assert_eq!(
@@ -224,6 +231,39 @@ async fn a_record_that_was_replaced_while_it_was_open_takes_nothing_more() {
         [],
         "nothing was begun"
     );
+}
+
+#[tokio::test]
+async fn what_may_be_bought_by_another_copy_is_not_bought_until_the_record_is_adopted() {
+    let record = TestRecord::open().await;
+    let placed = orders(&record, 1, 2).await.remove(0);
+    let [first, second] = [placed.lines[0].asset_id, placed.lines[1].asset_id];
+    assert!(
+        !record.adopt(&actor()).await.unwrap(),
+        "nothing needs to be adopted"
+    );
+    std::fs::remove_file(record.path().join(WITNESS_FILE)).unwrap();
+    let restored = record.opened_again().await;
+    assert!(restored.is_another_copy().await.unwrap());
+    assert!(begin(&restored, first).await.is_another_copy);
+    let mut later = order(placed.instance_id, &[("a", 1)]);
+    later.customer.id = "c-2".to_owned();
+    let later = restored.place_order(later, &actor()).await.unwrap();
+    let new = begin(&restored, later.lines[0].asset_id).await;
+    assert!(
+        !new.is_another_copy,
+        "no other copy knows an order that was placed here since"
+    );
+    assert!(restored.adopt(&actor()).await.unwrap());
+    assert!(!restored.is_another_copy().await.unwrap());
+    let begun = begin(&restored, second).await;
+    assert!(
+        !begun.is_another_copy && begun.in_doubt.is_some(),
+        "it is looked up for a while"
+    );
+    let history = restored.attempts(second).await.unwrap();
+    assert_eq!(history.len(), 3, "restored, adopted, begun");
+    assert_eq!(restored.attempts(later.lines[0].asset_id).await.unwrap().len(), 1);
 }
 
 #[tokio::test]

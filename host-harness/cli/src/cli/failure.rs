@@ -99,6 +99,9 @@ pub(super) fn words(advice: &Advice) -> Cow<'static, str> {
         Advice::ReplaceRecord => {
             "`--replace` keeps that record under another name, and puts the backup in its place"
         }
+        Advice::AdoptRecord => {
+            "make sure that no other copy of the record is in use, then run `bss-host record adopt`"
+        }
         Advice::ReleaseMails => {
             "`bss-host mail retry MAIL` sends one, `bss-host mail retry --held` all of them"
         }
@@ -446,6 +449,7 @@ mod tests {
             Advice::RestoreHostKey,
             Advice::RestoreBackup,
             Advice::ReplaceRecord,
+            Advice::AdoptRecord,
             Advice::ReleaseMails,
         ]
     }

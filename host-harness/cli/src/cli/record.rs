@@ -8,6 +8,7 @@ use host_harness::{Record, RecordError, verify_backup, view};
 
 use super::exit_status::ExitStatus;
 use super::failure::{Failure, Outcome, words};
+use super::input::operator;
 use super::{output, show};
 
 #[derive(Debug, Subcommand)]
@@ -36,6 +37,8 @@ pub(super) enum RecordCommand {
         #[arg(long, value_name = "HEX", requires = "file")]
         sha256: Option<String>,
     },
+    /// Say that no other copy of this record is in use, so that what is in doubt is bought once it has been looked up
+    Adopt,
     /// Show when the record was restored, copied or moved, and what that put in doubt
     Show,
 }
@@ -51,6 +54,7 @@ pub(super) async fn run(data_dir: &Path, command: RecordCommand, json: bool) -> 
         RecordCommand::Verify { file, sha256 } => {
             verify(data_dir, file.as_deref(), sha256.as_deref(), json).await
         }
+        RecordCommand::Adopt => adopt(data_dir, json).await,
         RecordCommand::Show => show_record(data_dir, json).await,
     }
 }
@@ -93,6 +97,7 @@ async fn restore(data_dir: &Path, file: &Path, sha256: Option<&str>, replace: bo
     }
     if let Some(restoration) = &view.restoration {
         output::line(in_doubt(restoration));
+        copy_note(true);
         hold_note(restoration.mails);
     }
     output::note(
@@ -110,6 +115,22 @@ async fn verify(data_dir: &Path, file: Option<&Path>, sha256: Option<&str>, json
     match json {
         true => show::json(&view)?,
         false => show_backup(&view),
+    }
+    Ok(ExitStatus::Done)
+}
+
+async fn adopt(data_dir: &Path, json: bool) -> Outcome {
+    let record = open(data_dir).await?;
+    let adopted = record.adopt(&operator()).await?;
+    if json {
+        show::json(&view_of(&record).await?)?;
+    } else {
+        output::line(match adopted {
+            true => {
+                "the record is adopted: what is in doubt is bought once it has been looked up for long enough"
+            }
+            false => "the record needs no adoption",
+        });
     }
     Ok(ExitStatus::Done)
 }
@@ -141,6 +162,7 @@ async fn show_record(data_dir: &Path, json: bool) -> Outcome {
         ]);
     }
     output::line(table.to_string());
+    copy_note(view.is_another_copy);
     hold_note(view.held_mails);
     Ok(ExitStatus::Done)
 }
@@ -148,6 +170,7 @@ async fn show_record(data_dir: &Path, json: bool) -> Outcome {
 async fn view_of(record: &Record) -> Result<view::Record, RecordError> {
     Ok(view::Record {
         id: record.id().await?,
+        is_another_copy: record.is_another_copy().await?,
         held_mails: record.held_mails().await?,
         restorations: record.restorations().await?.iter().map(Into::into).collect(),
     })
@@ -173,6 +196,16 @@ fn in_doubt(restoration: &view::Restoration) -> String {
         "in doubt now: {} order lines and {} returns, which are looked up first",
         restoration.order_lines, restoration.returns
     )
+}
+
+/// Says what another copy of the record would mean.
+pub(super) fn copy_note(is_another_copy: bool) {
+    if is_another_copy {
+        output::note(format!(
+            "the record was restored, copied or moved: order lines from before are looked up, and not bought\nhint: {}",
+            words(&Advice::AdoptRecord)
+        ));
+    }
 }
 
 /// Says how many e-mails are held back, and how they are released.

@@ -28,6 +28,7 @@ pub(super) struct WorkerArguments {
 
 /// Works until it is interrupted, or with `--once` until nothing waits.
 pub(super) async fn run(host: &Host, arguments: &WorkerArguments, json: bool) -> Outcome {
+    record::copy_note(host.record().is_another_copy().await?);
     record::hold_note(host.record().held_mails().await?);
     let mut interruption = Interruption::listen()?;
     let ran = Arc::new(Mutex::new(Ran::default()));

@@ -134,13 +134,13 @@ fn the_plugin_is_told_of_no_attempt_of_attempts_that_bought_nothing_and_of_those
 fn a_purchase_in_doubt_is_only_looked_up_until_it_can_not_be_under_way_any_more() {
     let in_doubt = doubt(0, 3);
     let until_ms = 5 * MINUTE_MS;
-    assert_eq!(first_step(None, LOOK_UP_ONLY, at(0)), FirstStep::Buy);
+    assert_eq!(first_step(None, false, LOOK_UP_ONLY, at(0)), FirstStep::Buy);
     assert_eq!(
-        first_step(in_doubt, LOOK_UP_ONLY, at(until_ms - 1)),
+        first_step(in_doubt, false, LOOK_UP_ONLY, at(until_ms - 1)),
         FirstStep::LookUp(LookUpReason::UnderWay { until_ms })
     );
     assert_eq!(
-        first_step(in_doubt, LOOK_UP_ONLY, at(until_ms)),
+        first_step(in_doubt, false, LOOK_UP_ONLY, at(until_ms)),
         FirstStep::BuyIfUnchanged { version: 3 }
     );
     let of_unknown_settings = Some(Doubt {
@@ -148,7 +148,7 @@ fn a_purchase_in_doubt_is_only_looked_up_until_it_can_not_be_under_way_any_more(
         settings_version: None,
     });
     assert_eq!(
-        first_step(of_unknown_settings, LOOK_UP_ONLY, at(until_ms)),
+        first_step(of_unknown_settings, false, LOOK_UP_ONLY, at(until_ms)),
         FirstStep::Buy
     );
 }
@@ -162,10 +162,10 @@ fn a_wall_clock_that_steps_neither_ends_nor_extends_the_time_of_looking_up_only(
             wall_ms: at(ms).wall_ms + step_ms,
             ..at(ms)
         };
-        let early = first_step(in_doubt, LOOK_UP_ONLY, stepped(MINUTE_MS));
+        let early = first_step(in_doubt, false, LOOK_UP_ONLY, stepped(MINUTE_MS));
         let until_ms = 5 * MINUTE_MS + step_ms;
         assert_eq!(early, FirstStep::LookUp(LookUpReason::UnderWay { until_ms }));
-        let late = first_step(in_doubt, LOOK_UP_ONLY, stepped(5 * MINUTE_MS));
+        let late = first_step(in_doubt, false, LOOK_UP_ONLY, stepped(5 * MINUTE_MS));
         assert_eq!(late, FirstStep::BuyIfUnchanged { version: 3 });
     }
 }
@@ -205,6 +205,15 @@ fn a_restored_record_leaves_every_line_in_doubt_since_it_was_noticed() {
     let restored = [(1, Some((2, Refused))), (30, Some((30, Restored)))];
     assert_eq!(in_doubt(&restored, 40), doubt(30, 2));
     assert_eq!(summary(&[Some(Restored)]), EarlierAttempts::Unknown);
+}
+
+#[test]
+fn while_another_copy_of_the_record_may_go_on_a_purchase_is_only_looked_up() {
+    let in_doubt = doubt(0, 3);
+    let much_later = at(1_000 * MINUTE_MS);
+    let step = first_step(in_doubt, true, LOOK_UP_ONLY, much_later);
+    assert_eq!(step, FirstStep::LookUp(LookUpReason::AnotherCopy));
+    assert_eq!(first_step(None, true, LOOK_UP_ONLY, much_later), FirstStep::Buy);
 }
 
 #[test]
