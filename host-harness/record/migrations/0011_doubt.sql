@@ -26,6 +26,10 @@ CREATE TABLE provenance (
     file TEXT,
     -- When this copy was made by a backup. NULL: it is no backup.
     backup_at_ms BIGINT,
+    -- When it was last found to be restored. NULL: never.
+    restored_at_ms BIGINT,
+    boot TEXT,
+    restored_uptime_ms BIGINT,
     -- Whether another copy may go on with what is in doubt.
     is_another_copy BOOLEAN NOT NULL DEFAULT FALSE
 );

@@ -6,6 +6,7 @@ use super::acts::write_act;
 use super::paging::KeyColumn::{Integer, Text};
 use super::paging::List;
 use super::products::price_in;
+use super::provenance::doubt_repetition;
 use super::stored::{ROWS_PER_STATEMENT, boot, from_json, id, optional, push_ids, to_json, uptime_ms};
 use super::{Record, RecordError, begin_write};
 use aws_lc_rs::digest;
@@ -326,6 +327,9 @@ impl Record {
         for (position, (product, price)) in (1_i64..).zip(&units) {
             let unit = (order_id, position, ids.asset(position));
             insert_unit(transaction, &instance, &new.customer, unit, product, *price).await?;
+        }
+        if new.idempotency_key.is_some() {
+            doubt_repetition(transaction, order_id).await?;
         }
         let order = read_order(transaction, order_id).await?;
         order.ok_or_else(|| damaged(order_id).into())

@@ -102,7 +102,8 @@ pub(super) async fn withdraw(transaction: &mut SqliteConnection, asset_id: Uuid)
 
 /// Writes an e-mail about an asset, in the transaction that makes it necessary. Does nothing if it exists, or if the
 /// order has no contact because it is older than contacts. Holds it back where another copy of the record may have sent
-/// it: the record was restored while the license was open, or the license is older than its order.
+/// it: the license was bought before the record was restored or adopted, or while another copy may go on, or before its
+/// order was placed.
 pub(super) async fn enqueue(
     transaction: &mut SqliteConnection,
     kind: MailKind,
@@ -113,7 +114,10 @@ pub(super) async fn enqueue(
         "INSERT INTO mails (id, kind, asset_id, order_id, position, state, attempts, due_at_ms, created_at_ms)
          SELECT $1, $2, assets.id, assets.order_id, assets.position,
                 CASE WHEN assets.purchased_at_ms < orders.placed_at_ms - $6
-                       OR EXISTS (SELECT 1 FROM attempts WHERE asset_id = assets.id AND result = $7)
+                       OR EXISTS (SELECT 1 FROM attempts
+                                  WHERE asset_id = assets.id AND result = $7
+                                    AND (assets.purchased_at_ms < attempts.finished_at_ms + $6
+                                         OR (SELECT is_another_copy FROM provenance)))
                      THEN $8 ELSE $3 END,
                 0, $4, $4
          FROM assets JOIN orders ON orders.id = assets.order_id

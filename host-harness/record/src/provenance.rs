@@ -12,8 +12,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::UNIX_EPOCH;
 
-use bss_model::clock::now_ms;
+use bss_model::clock::{millis, now_ms};
 use bss_model::moment::Moment;
+use bss_model::purchase_rule::MEMORY;
 use bss_model::restoration::{self, Evidence, Place, Provenance, Restoration, Witness};
 use bss_model::{
     Act, Actor, AttemptResult, CancellationState, MailState, Problem, ReturnResult, Subject, SyncStatus,
@@ -24,7 +25,7 @@ use sqlx::{AssertSqlSafe, Row as _, SqliteConnection, SqlitePool};
 use uuid::Uuid;
 
 use super::acts::write_act;
-use super::stored::{boot, id, optional, to_json, uptime_ms};
+use super::stored::{boot, certain, id, moment, optional, to_json, uptime_ms};
 use super::{Record, RecordError, begin_write};
 
 /// The file beside the database that counts the record's deeds.
@@ -103,8 +104,9 @@ pub(super) async fn examine(
                 let counted = found.filter(|found| found.record == known.record);
                 let counted = counted.map_or(0, |found| found.sequence);
                 let sequence = known.sequence.max(counted).saturating_add(1);
-                put_in_doubt(&mut transaction, &known, evidence).await?;
-                settle_here(&mut transaction, sequence, &here, evidence).await?;
+                let now = Moment::now();
+                put_in_doubt(&mut transaction, &known, evidence, now).await?;
+                settle_here(&mut transaction, sequence, &here, evidence, now).await?;
                 Provenance { sequence, ..known }
             }
         },
@@ -149,15 +151,15 @@ async fn put_in_doubt(
     transaction: &mut SqliteConnection,
     known: &Provenance,
     evidence: Evidence,
+    now: Moment,
 ) -> Result<(), RecordError> {
-    let now = Moment::now();
     let problem = to_json(&Problem::new(
         "record-restored",
         format!("the record was found {evidence}; what was done since that copy was made is not known"),
         "nothing needs to be done: it is looked up first",
     ))?;
-    let open = "sync_status <> $6";
-    let order_lines = begin_doubt(transaction, open, now, &problem).await?;
+    let open = "sync_status <> $6 AND $7 IS NULL";
+    let order_lines = begin_doubt(transaction, open, now, &problem, None).await?;
     let returns = sqlx::query(
         "INSERT INTO return_attempts (cancellation_id, number, begun_at_ms, finished_at_ms, boot, begun_uptime_ms,
                                       finished_uptime_ms, result, problem)
@@ -206,12 +208,40 @@ async fn put_in_doubt(
     Ok(())
 }
 
-/// Writes down, for the assets of a condition, that they may have been bought until now. Returns their number.
+/// Puts an order with an idempotency key in doubt that was placed in a restored record: it may be the repetition of an
+/// order that was bought after the copy was made.
+pub(super) async fn doubt_repetition(
+    transaction: &mut SqliteConnection,
+    order: Uuid,
+) -> Result<(), RecordError> {
+    let row = sqlx::query(
+        "SELECT restored_at_ms, boot, restored_uptime_ms FROM provenance WHERE restored_at_ms > $1",
+    )
+    .bind(now_ms().saturating_sub(millis(MEMORY)))
+    .fetch_optional(&mut *transaction)
+    .await?;
+    let Some(row) = row else { return Ok(()) };
+    let restored = certain(
+        moment(&row, "restored_at_ms", "restored_uptime_ms")?,
+        "restored_at_ms",
+    )?;
+    let problem = to_json(&Problem::new(
+        "record-restored",
+        "the record was restored before; whether the order was placed in it since that copy was made is not known",
+        "nothing needs to be done: it is looked up first",
+    ))?;
+    let of_order = "sync_status <> $6 AND order_id = $7";
+    begin_doubt(transaction, of_order, restored, &problem, Some(order)).await?;
+    Ok(())
+}
+
+/// Writes down, for the assets of a condition, that they may have been bought until a moment. Returns their number.
 async fn begin_doubt(
     transaction: &mut SqliteConnection,
     condition: &str,
     now: Moment,
     problem: &str,
+    order: Option<Uuid>,
 ) -> Result<u64, RecordError> {
     let statement = format!(
         "INSERT INTO attempts (asset_id, number, client_transaction_id, begun_at_ms, finished_at_ms, boot,
@@ -227,6 +257,7 @@ async fn begin_doubt(
         .bind(AttemptResult::Restored.word())
         .bind(problem)
         .bind(SyncStatus::Synchronized.word())
+        .bind(order.map(|order| order.to_string()))
         .execute(transaction)
         .await?;
     Ok(begun.rows_affected())
@@ -238,17 +269,20 @@ async fn settle_here(
     sequence: i64,
     here: &Place,
     evidence: Evidence,
+    now: Moment,
 ) -> Result<(), RecordError> {
     sqlx::query(
         "UPDATE provenance
          SET sequence = $1, remembers_since_ms = $2, machine = $3, file = $4, backup_at_ms = NULL,
-             is_another_copy = is_another_copy OR $5",
+             is_another_copy = is_another_copy OR $5, restored_at_ms = $2, boot = $6, restored_uptime_ms = $7",
     )
     .bind(sequence)
-    .bind(now_ms())
+    .bind(now.wall_ms)
     .bind(&here.machine)
     .bind(&here.file)
     .bind(evidence.may_have_an_original())
+    .bind(boot(now))
+    .bind(uptime_ms(now))
     .execute(transaction)
     .await?;
     Ok(())
@@ -301,9 +335,9 @@ impl Record {
             "nothing needs to be done: it is looked up first",
         ))?;
         // A purchase of the other copy may still be under way.
-        let in_doubt = "sync_status <> $6 AND EXISTS (
+        let in_doubt = "sync_status <> $6 AND $7 IS NULL AND EXISTS (
                             SELECT 1 FROM attempts WHERE asset_id = assets.id AND result = $4)";
-        let order_lines = begin_doubt(&mut transaction, in_doubt, now, &problem).await?;
+        let order_lines = begin_doubt(&mut transaction, in_doubt, now, &problem, None).await?;
         sqlx::query("UPDATE assets SET due_at_ms = $1 WHERE sync_status = $2 AND due_at_ms > $1")
             .bind(now.wall_ms)
             .bind(SyncStatus::Unsynchronised.word())

@@ -355,7 +355,7 @@ async fn each_act_is_on_record_once_with_who_did_it_to_what() {
         let expected = site.detail(act, &subject).await;
         assert_eq!(detail, (!expected.is_null()).then_some(expected), "{act}");
         let instance = match subject.kind {
-            SubjectKind::Certificate | SubjectKind::MailSettings => None,
+            SubjectKind::Certificate | SubjectKind::MailSettings | SubjectKind::Record => None,
             SubjectKind::Instance => Some(subject.id.parse().unwrap()),
             _ => Some(site.instance),
         };

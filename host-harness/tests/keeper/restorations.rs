@@ -8,7 +8,7 @@ use bss_keys::HostKey;
 use bss_model::restoration::{Evidence, Restoration};
 use bss_model::{
     Act, ActFilter, AssetSelection, AttemptOutcome, AttemptResult, BegunAttempt, Diagnose as _,
-    EarlierAttempts, MailFilter, MailState, Page, SubjectKind,
+    EarlierAttempts, License, MailFilter, MailState, Page, SubjectKind,
 };
 use bss_record::{BackupError, RECORD_FILE, Record, RecordError, WITNESS_FILE, verify_backup};
 use uuid::Uuid;
@@ -55,9 +55,13 @@ async fn take_all(record: &Record) -> Vec<BegunAttempt> {
     taken.iter().map(|taken| taken.attempt).collect()
 }
 
-/// Buys the license of an asset at its vendor.
-async fn finish(record: &Record, asset: Uuid, begun: &BegunAttempt) {
-    let bought = license(begun.client_transaction_id, &format!("t of {asset}"));
+/// Begins an attempt at an asset, which brings a license that was bought at that time.
+async fn finish(record: &Record, asset: Uuid, purchased_at_ms: i64) {
+    let begun = begin(record, asset).await;
+    let bought = License {
+        purchased_at_ms,
+        ..license(begun.client_transaction_id, &format!("t of {asset}"))
+    };
     let outcome = AttemptOutcome::Licensed(bought);
     record
         .finish_attempt(asset, begun.number, outcome, 0)
@@ -118,10 +122,15 @@ async fn an_older_database_in_the_place_of_a_newer_one_is_noticed_and_looked_up(
         let history = restored.attempts(asset).await.unwrap();
         assert_eq!(history[0].result, Some(AttemptResult::Restored));
     }
-    // The license is found, and its e-mail may have been sent.
-    let found = begin(&restored, bought).await;
-    finish(&restored, bought, &found).await;
+    // A license that was bought before is found, and its e-mail may have been sent.
+    finish(&restored, bought, restoration.noticed_at_ms - 1).await;
     assert_eq!(mail_states(&restored).await, [MailState::Held]);
+    // A license that was bought long after is this record's.
+    finish(&restored, open, restoration.noticed_at_ms + 11 * 60 * 1_000).await;
+    assert_eq!(
+        mail_states(&restored).await,
+        [MailState::Held, MailState::Pending]
+    );
     // It is noticed once.
     let again = Record::open(&path).await.unwrap();
     assert_eq!(noticed(&again).await.len(), 1);
@@ -337,6 +346,34 @@ async fn an_order_with_a_key_has_the_same_ids_in_a_new_record_with_the_same_host
 }
 
 #[tokio::test]
+async fn an_order_with_a_key_that_is_placed_in_a_restored_record_is_in_doubt_since_the_restoration() {
+    let record = TestRecord::open().await;
+    let instance = shop(&record).await;
+    let keyed = |key: &str| {
+        let mut asked = order(instance, &[("a", 1)]);
+        asked.idempotency_key = Some(key.to_owned());
+        asked
+    };
+    let before = record.place_order(keyed("1"), &actor()).await.unwrap();
+    let first = begin(&record, before.lines[0].asset_id).await;
+    assert_eq!((first.earlier, first.in_doubt), (EarlierAttempts::NotDone, None));
+    std::fs::remove_file(record.path().join(WITNESS_FILE)).unwrap();
+    let restored = record.opened_again().await;
+    let again = restored.place_order(keyed("2"), &actor()).await.unwrap();
+    let begun = begin(&restored, again.lines[0].asset_id).await;
+    assert_eq!(begun.earlier, EarlierAttempts::Unknown);
+    let since = begun.in_doubt.unwrap().since.wall_ms;
+    assert_eq!(since, noticed(&restored).await[0].noticed_at_ms);
+    assert!(begun.is_another_copy, "the other copy may have the same order");
+    let without = restored
+        .place_order(order(instance, &[("a", 1)]), &actor())
+        .await
+        .unwrap();
+    let begun = begin(&restored, without.lines[0].asset_id).await;
+    assert_eq!(begun.earlier, EarlierAttempts::None);
+}
+
+#[tokio::test]
 async fn a_license_that_is_older_than_its_order_is_not_mailed_by_itself() {
     let record = TestRecord::open().await;
     let placed = orders(&record, 1, 1).await.remove(0);
@@ -402,7 +439,6 @@ async fn a_backup_is_made_while_the_record_is_used_and_everything_open_in_it_is_
     let record = TestRecord::open().await;
     let placed = orders(&record, 1, 3).await.remove(0);
     buy(&record, placed.lines[0].asset_id).await;
-    let begun = begin(&record, placed.lines[1].asset_id).await;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("backup.db");
     let made = record.backup(&file).await.unwrap();
@@ -417,7 +453,7 @@ async fn a_backup_is_made_while_the_record_is_used_and_everything_open_in_it_is_
         "the record itself goes on"
     );
 
-    finish(&record, placed.lines[1].asset_id, &begun).await;
+    buy(&record, placed.lines[1].asset_id).await;
     let directory = tempfile::tempdir().unwrap();
     make_private(directory.path());
     let path = directory.path().join("data");
