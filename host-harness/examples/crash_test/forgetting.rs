@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use bss_record::RECORD_FILE;
-use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
+use sqlx::{AssertSqlSafe, SqlitePool};
+
+use crate::disasters::youth;
 
 /// How long a statement waits for the workers' writes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -31,6 +33,11 @@ impl Attempts {
             .context("the host's database can't be opened")?;
         let data_dir = data_dir.to_owned();
         Ok(Self { pool, data_dir })
+    }
+
+    /// Closes the database.
+    pub(crate) async fn close(self) {
+        self.pool.close().await;
     }
 
     /// A number that grows with every attempt that is begun.
@@ -73,6 +80,12 @@ impl Attempts {
                     .await?;
             }
         }
+        // The record vouches for a line that was just ordered.
+        sqlx::query(AssertSqlSafe(youth()))
+            .execute(&mut *transaction)
+            .await?;
+        let remembers = "UPDATE provenance SET remembers_since_ms = 0";
+        sqlx::query(remembers).execute(&mut *transaction).await?;
         transaction.commit().await?;
         Ok(forgotten)
     }

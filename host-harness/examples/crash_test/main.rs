@@ -7,6 +7,10 @@
 //! e-mail is open any more, the simulator's ledger is compared with the host's record; [`comparison::Figures`] says
 //! what counts as an error.
 //!
+//! With `--disaster` something else happens beside the kills: an older copy of the record is restored, the workers' clock
+//! steps, or a copy of the record runs beside the original. With `--without-protection` the record is made to forget that,
+//! and duplicates must be found.
+//!
 //! With `--forget-attempts` the record forgets, while a worker is dead, that its purchases were ever begun. Then the
 //! same comparison must find duplicates: this is the test of the test.
 #![expect(
@@ -16,6 +20,7 @@
 )]
 
 mod comparison;
+mod disasters;
 mod forgetting;
 mod processes;
 mod run;
@@ -55,6 +60,12 @@ pub(crate) struct Arguments {
     /// Forget every purchase that a killed worker had begun, so that it is made again without a look-up
     #[arg(long)]
     pub(crate) forget_attempts: bool,
+    /// What else happens, again and again
+    #[arg(long, value_name = "KIND")]
+    pub(crate) disaster: Option<disasters::Disaster>,
+    /// Undo what protects from the disaster, so that licenses are bought twice
+    #[arg(long, requires = "disaster")]
+    pub(crate) without_protection: bool,
     /// The program `bss-host`
     #[arg(long, value_name = "FILE")]
     pub(crate) bss_host: PathBuf,

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
+use crate::disasters::SteppedClock;
 use crate::schedule::{Victim, WORKERS};
 
 /// How many lines each worker buys at once.
@@ -65,6 +66,11 @@ impl Places {
         self.directory.join("mails")
     }
 
+    /// The directory that other programs move e-mails to when they send them.
+    pub(crate) fn sent(&self) -> PathBuf {
+        self.directory.join("sent")
+    }
+
     fn log(&self, name: &str) -> Result<File> {
         let path = self.directory.join(format!("{name}.log"));
         let mut options = OpenOptions::new();
@@ -98,6 +104,10 @@ pub(crate) struct Processes {
     details: Details,
     simulator: Running,
     workers: Vec<Running>,
+    /// Workers on copies of the data directory.
+    copies: Vec<Running>,
+    /// The clock that workers tell the time by. `None`: the machine's.
+    pub(crate) clock: Option<SteppedClock>,
 }
 
 impl Processes {
@@ -112,7 +122,14 @@ impl Processes {
             details,
             simulator,
             workers: Vec::new(),
+            copies: Vec::new(),
+            clock: None,
         })
+    }
+
+    /// The paths of the run.
+    pub(crate) fn places(&self) -> &Places {
+        &self.places
     }
 
     /// The details that the simulator printed.
@@ -123,9 +140,32 @@ impl Processes {
     /// Starts the workers.
     pub(crate) fn start_workers(&mut self) -> Result<()> {
         for worker in 0..WORKERS {
-            self.workers.push(start_worker(&self.places, worker)?);
+            self.workers.push(self.start_worker(worker)?);
         }
         Ok(())
+    }
+
+    /// Kills all workers.
+    pub(crate) fn kill_workers(&mut self) -> Result<()> {
+        self.workers.iter_mut().try_for_each(Running::kill)?;
+        self.workers.clear();
+        Ok(())
+    }
+
+    /// Starts a worker on a copy of the data directory.
+    pub(crate) fn start_on_copy(&mut self, data_dir: &Path) -> Result<()> {
+        let name = format!("copy-{}", self.copies.len() + 1);
+        let copy = worker(&self.places, data_dir, &name)?;
+        self.copies.push(spawn(copy)?);
+        Ok(())
+    }
+
+    fn start_worker(&self, number: usize) -> Result<Running> {
+        let mut command = worker(&self.places, &self.places.data_dir(), &worker_name(number))?;
+        if let Some(clock) = &self.clock {
+            clock.preload(&mut command);
+        }
+        spawn(command)
     }
 
     /// Fails if a process has ended by itself.
@@ -155,7 +195,7 @@ impl Processes {
     pub(crate) fn start_again(&mut self, victim: Victim) -> Result<()> {
         match victim {
             Victim::Worker(worker) => {
-                let started = start_worker(&self.places, worker)?;
+                let started = self.start_worker(worker)?;
                 if let Some(process) = self.workers.get_mut(worker) {
                     *process = started;
                 }
@@ -231,20 +271,25 @@ fn first_line(output: Option<ChildStdout>) -> Result<String> {
     Ok(read.context("the simulator is not ready in time")??)
 }
 
-fn start_worker(places: &Places, worker: usize) -> Result<Running> {
-    let child = Command::new(&places.bss_host)
+/// The command of a worker on a data directory.
+fn worker(places: &Places, data_dir: &Path, name: &str) -> Result<Command> {
+    let mut command = Command::new(&places.bss_host);
+    command
         .args(["run", "--at-once", AT_ONCE])
         // `LOOK_UP_ONLY` is longer than the simulator takes over a purchase, and short enough for the test to end soon.
         .args(["--look-up-only", &LOOK_UP_ONLY.as_secs().to_string()])
         .arg("--data-dir")
-        .arg(places.data_dir())
+        .arg(data_dir)
         .arg("--plugin")
         .arg(&places.plugin)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(places.log(&worker_name(worker))?)
-        .spawn()
-        .context("`bss-host run` can't be started")?;
+        .stderr(places.log(name)?);
+    Ok(command)
+}
+
+fn spawn(mut command: Command) -> Result<Running> {
+    let child = command.spawn().context("`bss-host run` can't be started")?;
     Ok(Running(child))
 }
 

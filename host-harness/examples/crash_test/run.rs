@@ -1,14 +1,17 @@
 //! A run of the test: orders come in while processes die, until everything is quiet; then the two sides are compared.
 
 use std::fmt::Write as _;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
+use bss_record::Record;
 use host_harness::Unfinished;
 use serde_json::{Value, json};
 
 use crate::Arguments;
 use crate::comparison::Figures;
+use crate::disasters::{self, Disaster, SteppedClock};
 use crate::forgetting::Attempts;
 use crate::processes::{Places, Processes, must_exist, run_directory};
 use crate::schedule::{self, Kill, Victim};
@@ -119,6 +122,9 @@ async fn run_in(places: &Places, arguments: &Arguments, seed: u64) -> Result<Rep
     let mut processes = Processes::start(places.clone(), ANSWER_AFTER)?;
     let shop = Shop::open(places, processes.details()).await?;
     let attempts = Attempts::open(&places.data_dir()).await?;
+    if arguments.disaster == Some(Disaster::Clock) {
+        processes.clock = Some(SteppedClock::make(&places.directory)?);
+    }
     let mut coming = Coming::new(arguments.orders, kills.len());
     shop.order(coming.first()).await?;
     processes.start_workers()?;
@@ -127,13 +133,18 @@ async fn run_in(places: &Places, arguments: &Arguments, seed: u64) -> Result<Rep
         shop,
         attempts,
         forget: arguments.forget_attempts,
+        protect: !arguments.without_protection,
         forgotten: 0,
+        older: None,
     };
     for (number, kill) in (1..).zip(&kills) {
         test.shop.order(coming.next()).await?;
+        if let Some(disaster) = arguments.disaster {
+            test = test.strike(disaster, number, coming.placed).await?;
+        }
         test.kill(number, kills.len(), kill).await?;
     }
-    let is_quiet = test.become_quiet().await?;
+    let is_quiet = test.settle().await?;
     let Test {
         processes,
         shop,
@@ -208,10 +219,118 @@ struct Test {
     shop: Shop,
     attempts: Attempts,
     forget: bool,
+    /// Whether the record keeps what protects it from a disaster.
+    protect: bool,
     forgotten: u64,
+    /// An older copy of the record, and whether it is a backup of the host's own.
+    older: Option<(PathBuf, bool)>,
 }
 
 impl Test {
+    /// Has a disaster strike, as often as makes sense for it. `placed`: the number of orders so far.
+    async fn strike(mut self, disaster: Disaster, number: usize, placed: u32) -> Result<Self> {
+        let data_dir = self.processes.places().data_dir();
+        match (disaster, number % 4) {
+            (Disaster::Restore, 1) => {
+                let file = self
+                    .processes
+                    .places()
+                    .directory
+                    .join(format!("older-{number}.db"));
+                let is_own = number % 8 == 1;
+                match is_own {
+                    true => self.shop.backup(&file).await?,
+                    false => disasters::copy_unmarked(&data_dir, &file).await?,
+                }
+                self.older = Some((file, is_own));
+            }
+            (Disaster::Restore, 3) => return self.restore(number, placed).await,
+            (Disaster::Clock, _) => {
+                if let Some(clock) = &mut self.processes.clock {
+                    let moved_ms = clock.step(number - 1)?;
+                    eprintln!("the workers' clock moves by {moved_ms} ms");
+                    if !self.protect && moved_ms > 0 {
+                        disasters::believe_step(&data_dir, moved_ms).await?;
+                    }
+                }
+            }
+            (Disaster::Copy, 1) => {
+                let copy = self.processes.places().directory.join(format!("copy-{number}"));
+                disasters::copy_beside(&data_dir, &copy).await?;
+                if !self.protect {
+                    disasters::forget_restoration(&copy).await?;
+                }
+                self.processes.start_on_copy(&copy)?;
+                eprintln!("a copy of the data directory runs beside the original");
+            }
+            _ => {}
+        }
+        Ok(self)
+    }
+
+    /// Puts the older copy in the place of the record, and places the orders again that are not in it.
+    async fn restore(self, number: usize, placed: u32) -> Result<Self> {
+        let Self {
+            mut processes,
+            shop,
+            attempts,
+            older,
+            ..
+        } = self;
+        let (file, is_own) = older.context("there is no older copy")?;
+        let places = processes.places().clone();
+        let data_dir = places.data_dir();
+        processes.kill_workers()?;
+        let products = shop.close().await;
+        attempts.close().await;
+        shop::send_mails(&places, number)?;
+        match is_own {
+            true => {
+                Record::restore(&data_dir, &file, None, true).await?;
+            }
+            false => disasters::put_back(&data_dir, &file)?,
+        }
+        if !self.protect {
+            disasters::forget_restoration(&data_dir).await?;
+        }
+        let shop = Shop::opened_again(&places, products).await?;
+        shop.adopt().await?;
+        shop.order(0..placed).await?;
+        let how = if is_own {
+            "the host's own backup"
+        } else {
+            "a copied file"
+        };
+        eprintln!("an older record is restored from {how}");
+        processes.start_workers()?;
+        Ok(Self {
+            processes,
+            shop,
+            attempts: Attempts::open(&data_dir).await?,
+            older: None,
+            forget: self.forget,
+            protect: self.protect,
+            forgotten: self.forgotten,
+        })
+    }
+
+    /// Waits until nothing is open. Releases e-mails that were held back and that no customer has.
+    async fn settle(&mut self) -> Result<bool> {
+        if let Some(clock) = &mut self.processes.clock {
+            clock.put_right()?;
+        }
+        loop {
+            if !self.become_quiet().await? {
+                return Ok(false);
+            }
+            let lines = self.shop.lines().await?;
+            let mailed = shop::mailed(self.processes.places(), &lines)?;
+            if self.shop.release_unsent(&mailed.into_iter().collect()).await? == 0 {
+                return Ok(true);
+            }
+        }
+    }
+
     /// Waits until lines are worked on, and then as long as the schedule says; kills a process, and starts it again
     /// at once.
     async fn kill(&mut self, number: usize, of: usize, kill: &Kill) -> Result<()> {

@@ -1,14 +1,15 @@
 //! The shop under test: an instance that is ready to sell, and its customers' orders.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use bss_keys::PfxCode;
 use bss_model::{
-    Actor, AssetFilter, BillingFilter, Choice, Contact, Decision, MailDelivery, MailSettings, NewInstance,
-    NewLine, Page, Party, Price, ProductFilter, Reach,
+    Actor, AssetFilter, BillingFilter, Choice, Contact, Decision, MailDelivery, MailFilter, MailSettings,
+    MailState, NewInstance, NewLine, Page, Party, Price, ProductFilter, Reach,
 };
 use bss_simulator::read_ledger;
 use host_harness::{Host, OrderRequest, Unfinished};
@@ -89,6 +90,46 @@ impl Shop {
         Ok(Self { host, products })
     }
 
+    /// Opens the host again, after its record was replaced.
+    pub(crate) async fn opened_again(places: &Places, products: [String; 2]) -> Result<Self> {
+        let host = Host::open(&places.data_dir(), &places.plugin).await?;
+        Ok(Self { host, products })
+    }
+
+    /// Closes the record, so that it can be replaced, and returns the products.
+    pub(crate) async fn close(self) -> [String; 2] {
+        self.host.record().clone().close().await;
+        self.products
+    }
+
+    /// Makes a backup of the record.
+    pub(crate) async fn backup(&self, file: &Path) -> Result<()> {
+        self.host.record().backup(file).await?;
+        Ok(())
+    }
+
+    /// Says that no other copy of the record goes on.
+    pub(crate) async fn adopt(&self) -> Result<()> {
+        self.host.record().adopt(&actor()).await?;
+        Ok(())
+    }
+
+    /// Releases the e-mails that are held back and that no customer has, as an operator does who looks into the mail
+    /// server's log. Returns their number.
+    pub(crate) async fn release_unsent(&self, mailed: &HashSet<Uuid>) -> Result<usize> {
+        let filter = MailFilter {
+            state: Some(MailState::Held),
+            ..MailFilter::default()
+        };
+        let held = self.host.record().mails(&filter, &Page::all()).await?.rows;
+        let mut released = 0;
+        for mail in held.iter().filter(|mail| !mailed.contains(&mail.asset_id)) {
+            self.host.record().retry_mail(mail.id, &actor()).await?;
+            released += 1;
+        }
+        Ok(released)
+    }
+
     /// Order lines that are not settled, and e-mails that are to be sent.
     pub(crate) async fn unfinished(&self) -> Result<Unfinished> {
         Ok(self.host.unfinished().await?)
@@ -159,11 +200,7 @@ pub(crate) fn mailed(places: &Places, lines: &[Line]) -> Result<Vec<Uuid>> {
     let license_of = |line: &Line| Some((line.asset_id, line.license.clone()?));
     let licenses: HashMap<Uuid, License> = lines.iter().filter_map(license_of).collect();
     let mut mailed = Vec::new();
-    for entry in std::fs::read_dir(places.mails())? {
-        let path = entry?.path();
-        if path.extension().is_none_or(|extension| extension != "eml") {
-            continue;
-        }
+    for path in mail_files(places)? {
         let bytes = std::fs::read(&path)?;
         let mail = MessageParser::default()
             .parse(&bytes)
@@ -177,6 +214,33 @@ pub(crate) fn mailed(places: &Places, lines: &[Line]) -> Result<Vec<Uuid>> {
         mailed.push(asset_id.filter(is_right).unwrap_or_default());
     }
     Ok(mailed)
+}
+
+/// The files of e-mails, those that were sent among them.
+fn mail_files(places: &Places) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for directory in [places.mails(), places.sent()] {
+        if directory.exists() {
+            for entry in std::fs::read_dir(directory)? {
+                files.push(entry?.path());
+            }
+        }
+    }
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "eml"));
+    Ok(files)
+}
+
+/// Moves the e-mails away, as a program does that sends them. An e-mail that is written once more is another file then.
+pub(crate) fn send_mails(places: &Places, round: usize) -> Result<()> {
+    std::fs::create_dir_all(places.sent())?;
+    for entry in std::fs::read_dir(places.mails())? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.ends_with(".eml") {
+            std::fs::rename(entry.path(), places.sent().join(format!("{round}-{name}")))?;
+        }
+    }
+    Ok(())
 }
 
 /// The asset that a Message-ID names: `welcome-ASSET@DOMAIN`.
