@@ -24,7 +24,7 @@ pub(crate) enum Disaster {
 }
 
 /// The steps of the clock, in milliseconds from the right time, one for each kill.
-const STEPS_MS: [i64; 8] = [60_000, 0, YEAR_MS, 0, -60_000, 0, -YEAR_MS, 0];
+const STEPS_MS: [i64; 8] = [-60_000, -60_000, 0, 60_000, 0, YEAR_MS, -YEAR_MS, 0];
 const YEAR_MS: i64 = 365 * 24 * 60 * 60 * 1_000;
 
 /// A wall clock that the test steps, in every process that it is preloaded into.

@@ -35,6 +35,12 @@ const STILL_MAX: Duration = Duration::from_secs(11 * 60);
 /// out as after.
 const ANSWER_AFTER: Duration = Duration::from_secs(1);
 
+/// The same where the clock steps: a worker that is misled takes a dead one's purchase over while it is under way.
+const SLOW_ANSWER_AFTER: Duration = Duration::from_secs(8);
+
+/// How long it takes until another worker has taken over what a dead one had, once its lease is over.
+const TAKEN_OVER: Duration = Duration::from_millis(1_500);
+
 /// The result of a run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Report {
@@ -119,7 +125,11 @@ pub(crate) async fn run(arguments: &Arguments, seed: u64) -> Result<Report> {
 async fn run_in(places: &Places, arguments: &Arguments, seed: u64) -> Result<Report> {
     let begin = Instant::now();
     let kills = schedule::kills(seed, arguments.kills as usize);
-    let mut processes = Processes::start(places.clone(), ANSWER_AFTER)?;
+    let answer_after = match arguments.disaster {
+        Some(Disaster::Clock) => SLOW_ANSWER_AFTER,
+        _ => ANSWER_AFTER,
+    };
+    let mut processes = Processes::start(places.clone(), answer_after)?;
     let shop = Shop::open(places, processes.details()).await?;
     let attempts = Attempts::open(&places.data_dir()).await?;
     if arguments.disaster == Some(Disaster::Clock) {
@@ -245,15 +255,6 @@ impl Test {
                 self.older = Some((file, is_own));
             }
             (Disaster::Restore, 3) => return self.restore(number, placed).await,
-            (Disaster::Clock, _) => {
-                if let Some(clock) = &mut self.processes.clock {
-                    let moved_ms = clock.step(number - 1)?;
-                    eprintln!("the workers' clock moves by {moved_ms} ms");
-                    if !self.protect && moved_ms > 0 {
-                        disasters::believe_step(&data_dir, moved_ms).await?;
-                    }
-                }
-            }
             (Disaster::Copy, 1) => {
                 let copy = self.processes.places().directory.join(format!("copy-{number}"));
                 disasters::copy_beside(&data_dir, &copy).await?;
@@ -338,10 +339,19 @@ impl Test {
         tokio::time::sleep(kill.delay).await;
         self.processes.check()?;
         self.processes.kill(kill.victim)?;
+        // While purchases of the dead are under way.
+        let moved_ms = self.step_clock(number).await?;
         if self.forget && kill.victim != Victim::Simulator {
             self.forgotten += self.attempts.forget().await?;
         }
         self.processes.start_again(kill.victim)?;
+        if !self.protect && moved_ms > 0 {
+            // The time of looking up only is over too, as soon as another worker has begun to look up.
+            tokio::time::sleep(TAKEN_OVER).await;
+            disasters::believe_step(&self.processes.places().data_dir(), moved_ms).await?;
+            // The clock stays as it is until the next attempts have been made.
+            tokio::time::sleep(TAKEN_OVER * 2).await;
+        }
         let open = self.shop.unfinished().await?.licenses;
         let victim = match kill.victim {
             Victim::Simulator => "the simulator".to_owned(),
@@ -350,6 +360,20 @@ impl Test {
         let delay = kill.delay.as_millis();
         eprintln!("kill {number} of {of}: {victim} after {delay} ms; {open} lines are open");
         Ok(())
+    }
+
+    /// Steps the workers' clock, if the test has one, and returns how far it moved. Where the record is made to believe the
+    /// clock, the leases of the dead are over.
+    async fn step_clock(&mut self, number: usize) -> Result<i64> {
+        let Some(clock) = &mut self.processes.clock else {
+            return Ok(0);
+        };
+        let moved_ms = clock.step(number - 1)?;
+        eprintln!("the workers' clock moves by {moved_ms} ms");
+        if !self.protect && moved_ms > 0 {
+            disasters::believe_step(&self.processes.places().data_dir(), moved_ms).await?;
+        }
+        Ok(moved_ms)
     }
 
     /// Waits until an attempt is begun after now, or nothing is left to attempt.
