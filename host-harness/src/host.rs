@@ -145,6 +145,7 @@ impl Host {
                 generation: 0,
                 authorities: Vec::new(),
                 identity: None,
+                saved_values: Vec::new(),
                 trust_roots: Arc::new(RootCertStore::empty()),
                 allowed_networks: Vec::new(),
             }),

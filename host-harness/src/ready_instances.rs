@@ -183,6 +183,7 @@ impl ReadyInstances {
             generation: 0,
             authorities,
             identity,
+            saved_values: instance.values.values().cloned().collect(),
             trust_roots,
             allowed_networks: instance.reach.allowed_networks.clone(),
         })

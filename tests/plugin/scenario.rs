@@ -384,6 +384,7 @@ pub(crate) fn nowhere() -> CallContext {
             generation: 0,
             authorities: Vec::new(),
             identity: None,
+            saved_values: Vec::new(),
             trust_roots: Arc::new(rustls::RootCertStore::empty()),
             allowed_networks: Vec::new(),
         }),
