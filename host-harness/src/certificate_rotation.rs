@@ -12,7 +12,8 @@ use bss_sandbox::call_event::CallListener;
 
 use crate::connection::{CheckError, failed_step};
 use crate::host::Host;
-use crate::instance_settings::{ConfigureError, saved_settings};
+use crate::instance_settings::{ConfigureError, allowed_hosts};
+use crate::settings_gate::{OperatorsWord, settings_of};
 
 /// A certificate that has taken over from another one.
 #[derive(Clone, Debug)]
@@ -56,6 +57,14 @@ pub enum RotateError {
         /// The plugin's reasons: at least one.
         problems: Vec<Problem>,
     },
+    /// The plugin would save another certificate.
+    #[error("the plugin would have instance `{name}` use another certificate than `{thumbprint}`")]
+    Exchanged {
+        /// The instance.
+        name: String,
+        /// The certificate that was asked for.
+        thumbprint: Thumbprint,
+    },
     /// The vendor does not take the certificate.
     #[error("certificate `{thumbprint}` does not work, so instance `{name}` keeps the one it has")]
     CheckFailed {
@@ -80,6 +89,9 @@ impl Diagnose for RotateError {
             }
             Self::AlreadyUsed { .. } => Diagnosis::new(ErrorKind::Conflict, "certificate-already-used"),
             Self::Refused { .. } => Diagnosis::new(ErrorKind::Refused, "certificate-refused"),
+            Self::Exchanged { .. } => {
+                Diagnosis::new(ErrorKind::Refused, "certificate-exchanged").advise(Advice::ShowPluginLog)
+            }
             Self::CheckFailed { .. } => Diagnosis::new(ErrorKind::Refused, "check-failed"),
         }
     }
@@ -124,7 +136,19 @@ impl Host {
                 problems,
             });
         }
-        let settings = saved_settings(&form).map_err(ConfigureError::Plugin)?;
+        let operator = OperatorsWord {
+            instance: &instance,
+            typed: &typed,
+            allowed_hosts: &allowed_hosts(&instance),
+        };
+        let settings = settings_of(&form, &operator).map_err(ConfigureError::from)?;
+        // A plugin may name another field than before, and leave the certificate as it was.
+        if settings.thumbprint != Some(to) {
+            return Err(RotateError::Exchanged {
+                name: instance.name,
+                thumbprint: to,
+            });
+        }
         let with_new_one = Instance {
             values: settings.values.clone(),
             standing: settings.standing,

@@ -246,6 +246,7 @@ mod tests {
             reach: Reach {
                 trusted_authorities_pem: Some(pem),
                 allowed_networks: Vec::new(),
+                ..Reach::default()
             },
             version: 1,
             values: BTreeMap::new(),

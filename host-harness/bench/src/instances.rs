@@ -99,6 +99,7 @@ pub(super) async fn alike(
         values,
         standing: model.standing,
         authorities: model.authorities.clone(),
+        allowed_hosts: Vec::new(),
         thumbprint: Some(thumbprint),
     };
     host.record()
@@ -119,6 +120,7 @@ async fn create(host: &Host, name: &str, vendor: &Vendor) -> Result<Instance, Be
                 ipnet::Ipv4Net::new_assert(Ipv4Addr::LOCALHOST, 8).into(),
                 ipnet::Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128).into(),
             ],
+            ..Reach::default()
         },
     };
     host.record()

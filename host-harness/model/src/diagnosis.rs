@@ -49,6 +49,13 @@ pub enum Advice {
         /// The instance's name.
         instance: String,
     },
+    /// Allow an instance to reach servers, if it should.
+    AllowHosts {
+        /// The instance's name.
+        instance: String,
+        /// The servers, `host` or `host:port`.
+        hosts: Vec<String>,
+    },
     /// Import a usable certificate and choose it for an instance.
     ChooseCertificate {
         /// The instance's name.
@@ -155,6 +162,10 @@ impl Advice {
             }
             Self::ChooseCertificate { instance } => {
                 return format!("import a usable certificate and choose it for instance `{instance}`").into();
+            }
+            Self::AllowHosts { instance, hosts } => {
+                let hosts = hosts.join(", ");
+                return format!("allow instance `{instance}` to reach {hosts}, if it should").into();
             }
             Self::ListCertificates => "look at the list of certificates",
             Self::NameTrustedAuthorities => "give the certificate authorities to trust as a PEM file",

@@ -58,6 +58,10 @@ pub struct Reach {
     pub trusted_authorities_pem: Option<String>,
     /// Networks that may be reached although they are not public.
     pub allowed_networks: Vec<IpNet>,
+    /// Servers that the plugin may ask for although no setting and no option names them: `host` or `host:port`, in
+    /// lower case.
+    #[serde(default)]
+    pub allowed_hosts: Vec<String>,
 }
 
 /// The parts of an instance that are saved together.
@@ -69,6 +73,8 @@ pub struct SavedSettings {
     pub standing: Standing,
     /// The servers that it may reach with these values.
     pub authorities: Vec<Authority>,
+    /// The servers that the operator allows the plugin to ask for, as in [`Reach::allowed_hosts`].
+    pub allowed_hosts: Vec<String>,
     /// The certificate chosen in these values.
     pub thumbprint: Option<Thumbprint>,
 }

@@ -9,8 +9,8 @@ use super::stored::{self, from_json, id, optional, to_json};
 use super::{Record, RecordError, begin_write};
 use bss_model::clock::now_ms;
 use bss_model::{
-    Act, Actor, ActorKind, Advice, Change, Diagnose, Diagnosis, ErrorKind, Instance, NewInstance, Page, Rows,
-    SavedSettings, SettingsVersion, Standing, Subject, Thumbprint, is_currency,
+    Act, Actor, ActorKind, Advice, Change, Diagnose, Diagnosis, ErrorKind, Instance, NewInstance, Page,
+    Reach, Rows, SavedSettings, SettingsVersion, Standing, Subject, Thumbprint, is_currency,
 };
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -269,6 +269,10 @@ impl Record {
         }
         let saved = Instance {
             version: expected_version.saturating_add(1),
+            reach: Reach {
+                allowed_hosts: new.allowed_hosts,
+                ..old.reach.clone()
+            },
             values: new.values,
             standing: new.standing,
             authorities: new.authorities,
@@ -342,7 +346,7 @@ async fn write_settings(
     // The condition on the version keeps a later one from being overwritten at any isolation level.
     let updated = sqlx::query(
         "UPDATE instances
-         SET version = $3, settings = $4, standing = $5, authorities = $6, thumbprint = $7,
+         SET version = $3, settings = $4, standing = $5, authorities = $6, thumbprint = $7, reach = $8,
              services_entity_tag = CASE WHEN settings = $4 THEN services_entity_tag ELSE '' END
          WHERE id = $1 AND version = $2",
     )
@@ -353,6 +357,7 @@ async fn write_settings(
     .bind(new.standing.word())
     .bind(to_json(&new.authorities)?)
     .bind(new.thumbprint.map(|thumbprint| thumbprint.to_string()))
+    .bind(to_json(&new.reach)?)
     .execute(&mut *transaction)
     .await?;
     if updated.rows_affected() != 1 {
@@ -391,14 +396,18 @@ fn changes(old: &BTreeMap<String, String>, new: &BTreeMap<String, String>) -> BT
         .collect()
 }
 
-/// The version, the names of the changed fields and, if another one was chosen, the certificate. The values are in
-/// the history.
+/// The version, the names of the changed fields and, if others were chosen, the certificate and the allowed hosts.
+/// The values are in the history.
 fn settings_detail(old: &Instance, new: &Instance) -> Value {
     let fields: Vec<String> = changes(&old.values, &new.values).into_keys().collect();
     let mut detail = json!({ "version": new.version, "fields": fields });
     if old.thumbprint != new.thumbprint {
         let [before, after] = [old, new].map(|of| of.thumbprint.map(|thumbprint| thumbprint.to_string()));
         detail["thumbprint"] = json!({ "before": before, "after": after });
+    }
+    if old.reach.allowed_hosts != new.reach.allowed_hosts {
+        let [before, after] = [old, new].map(|of| &of.reach.allowed_hosts);
+        detail["allowedHosts"] = json!({ "before": before, "after": after });
     }
     detail
 }

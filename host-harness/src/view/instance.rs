@@ -33,6 +33,8 @@ pub struct Instance {
     pub trusts_own_authorities: bool,
     /// Networks that the instance may reach although they are not public, such as `127.0.0.0/8`.
     pub allowed_networks: Vec<String>,
+    /// Servers that the plugin may ask for although no setting and no option names them: `host` or `host:port`.
+    pub allowed_hosts: Vec<String>,
     /// When the instance was made, in milliseconds.
     pub created_at_ms: i64,
 }
@@ -88,6 +90,7 @@ impl From<&bss_model::Instance> for Instance {
             authorities: instance.authorities.iter().map(Authority::from).collect(),
             trusts_own_authorities: instance.reach.trusted_authorities_pem.is_some(),
             allowed_networks: networks.map(ToString::to_string).collect(),
+            allowed_hosts: instance.reach.allowed_hosts.clone(),
             created_at_ms: instance.created_at_ms,
         }
     }
@@ -155,6 +158,9 @@ mod tests {
   "trustsOwnAuthorities": true,
   "allowedNetworks": [
     "127.0.0.0/8"
+  ],
+  "allowedHosts": [
+    "login.example.com"
   ],
   "createdAtMs": 1000
 }"#,

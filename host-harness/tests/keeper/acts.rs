@@ -183,6 +183,7 @@ impl Site {
             reach: Reach {
                 trusted_authorities_pem: Some(self.authorities_pem.clone()),
                 allowed_networks: Vec::new(),
+                ..Reach::default()
             },
         }
     }

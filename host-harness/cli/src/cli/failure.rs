@@ -30,6 +30,14 @@ pub(super) fn words(advice: &Advice) -> Cow<'static, str> {
         Advice::CompleteForm { instance } => {
             return format!("complete its form with `bss-host instance configure {instance}`").into();
         }
+        Advice::AllowHosts { instance, hosts } => {
+            let flags: Vec<_> = hosts.iter().map(|host| format!("--allow-host {host}")).collect();
+            return format!(
+                "if it should reach them, give `bss-host instance configure {instance}` also `{}`",
+                flags.join(" ")
+            )
+            .into();
+        }
         Advice::ChooseCertificate { instance } => {
             return format!(
                 "import a usable one and choose it with `bss-host instance configure {instance}`"
@@ -400,6 +408,10 @@ mod tests {
             },
             Advice::ChooseCertificate {
                 instance: instance.clone(),
+            },
+            Advice::AllowHosts {
+                instance: instance.clone(),
+                hosts: vec!["login.example.com".to_owned(), "localhost:1".to_owned()],
             },
             Advice::ListCertificates,
             Advice::NameTrustedAuthorities,

@@ -1,6 +1,5 @@
 //! `bss-host instance …`: instances, their settings, and the check of their connection.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use bss_model::{ErrorKind, NewInstance, Reach, SortOrder, Thumbprint};
@@ -8,12 +7,12 @@ use clap::{Args, Subcommand};
 use host_harness::view::{
     self, CertificateRotation, ConnectionCheck, Problem, SettingsVersion, Step, StepResult,
 };
-use host_harness::{Host, RotateError};
+use host_harness::{Authority, Host, InstanceForm, RotateError, SettingsChange};
 use ipnet::IpNet;
 use uuid::Uuid;
 
 use super::exit_status::ExitStatus;
-use super::failure::{Failure, Outcome, unreadable};
+use super::failure::{Failure, Outcome, parsed, unreadable};
 use super::input::{key_value, operator};
 use super::progress::listener;
 use super::{output, pages, show};
@@ -23,16 +22,7 @@ pub(super) enum InstanceCommand {
     /// Create an instance; its form comes next
     Create(CreateInstance),
     /// Fill in the form: once with the credentials, then with certificate, country and language
-    Configure {
-        /// The instance
-        name: String,
-        /// A field and its value, as in `--set client-id=...`; may be repeated. None: show the form
-        #[arg(long, value_name = "FIELD=VALUE", value_parser = key_value)]
-        set: Vec<(String, String)>,
-        /// Change nothing if somebody has saved since this version, which `instance show` tells
-        #[arg(long, value_name = "VERSION", requires = "set")]
-        based_on: Option<i64>,
-    },
+    Configure(ConfigureInstance),
     /// Show one instance and its form
     Show {
         /// The instance
@@ -61,6 +51,24 @@ pub(super) enum InstanceCommand {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct ConfigureInstance {
+    /// The instance
+    name: String,
+    /// A field and its value, as in `--set client-id=...`; may be repeated. No option: show the form
+    #[arg(long, value_name = "FIELD=VALUE", value_parser = key_value)]
+    set: Vec<(String, String)>,
+    /// A server that the plugin may ask for though no field and no option names it, as in `--allow-host login.example.com`
+    #[arg(long, value_name = "HOST[:PORT]", value_parser = parsed::<Authority>)]
+    allow_host: Vec<Authority>,
+    /// A server that is not allowed so any more
+    #[arg(long, value_name = "HOST[:PORT]", value_parser = parsed::<Authority>)]
+    disallow_host: Vec<Authority>,
+    /// Change nothing if somebody has saved since this version, which `instance show` tells
+    #[arg(long, value_name = "VERSION")]
+    based_on: Option<i64>,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct CreateInstance {
     /// The name on this host
     name: String,
@@ -76,15 +84,19 @@ pub(super) struct CreateInstance {
     /// A network that may be reached although it is not public, as in `--allow-network 127.0.0.0/8`
     #[arg(long, value_name = "CIDR")]
     allow_network: Vec<IpNet>,
+    /// A server that the plugin may ask for though no field and no option names it, as in `--allow-host login.example.com`
+    #[arg(long, value_name = "HOST[:PORT]", value_parser = parsed::<Authority>)]
+    allow_host: Vec<Authority>,
 }
 
 pub(super) async fn run(host: &Host, command: InstanceCommand, json: bool) -> Outcome {
     match command {
         InstanceCommand::Create(create) => create_instance(host, create, json).await,
-        InstanceCommand::Configure { name, set, based_on } => {
-            configure(host, &name, set, based_on, json).await
+        InstanceCommand::Configure(asked) => configure(host, asked, json).await,
+        InstanceCommand::Show { name } => {
+            show_instance(&host.form(&name).await?, json)?;
+            Ok(ExitStatus::Done)
         }
-        InstanceCommand::Show { name } => configure(host, &name, Vec::new(), None, json).await,
         InstanceCommand::History { name } => history(host, &name, json).await,
         InstanceCommand::Check { name } => check(host, &name, json).await,
         InstanceCommand::RotateCertificate { name, to } => rotate_certificate(host, &name, to, json).await,
@@ -232,6 +244,7 @@ async fn create_instance(host: &Host, create: CreateInstance, json: bool) -> Out
                 reach: Reach {
                     trusted_authorities_pem,
                     allowed_networks: create.allow_network,
+                    allowed_hosts: create.allow_host.iter().map(ToString::to_string).collect(),
                 },
             },
             &operator(),
@@ -248,30 +261,38 @@ async fn create_instance(host: &Host, create: CreateInstance, json: bool) -> Out
     Ok(ExitStatus::Done)
 }
 
-async fn configure(
-    host: &Host,
-    name: &str,
-    set: Vec<(String, String)>,
-    based_on: Option<i64>,
-    json: bool,
-) -> Outcome {
-    let typed: BTreeMap<String, String> = set.into_iter().collect();
-    let changes = !typed.is_empty();
-    let shown = match based_on {
-        Some(version) => host.configure_version(name, version, &typed, &operator()).await,
-        None if changes => host.configure(name, &typed, &operator()).await,
-        None => host.form(name).await,
+async fn configure(host: &Host, asked: ConfigureInstance, json: bool) -> Outcome {
+    let name = asked.name;
+    let change = SettingsChange {
+        values: asked.set.into_iter().collect(),
+        allow_hosts: asked.allow_host,
+        disallow_hosts: asked.disallow_host,
+        based_on: asked.based_on,
     };
-    let shown = view::InstanceForm::from(&shown?);
+    let is_empty =
+        change.values.is_empty() && change.allow_hosts.is_empty() && change.disallow_hosts.is_empty();
+    let shown = match is_empty {
+        true if change.based_on.is_some() => {
+            return Err(Failure::usage("--based-on comes with a change, as by --set"));
+        }
+        true => host.form(&name).await?,
+        false => host.configure(&name, change, &operator()).await?,
+    };
+    let shown = show_instance(&shown, json)?;
+    if is_empty || shown.saved {
+        return Ok(ExitStatus::Done);
+    }
+    Err(Failure::form(&shown.form))
+}
+
+fn show_instance(shown: &InstanceForm, json: bool) -> Result<view::InstanceForm, Failure> {
+    let shown = view::InstanceForm::from(shown);
     if json {
         show::json(&shown)?;
     } else {
         show_form(&shown);
     }
-    if !changes || shown.saved {
-        return Ok(ExitStatus::Done);
-    }
-    Err(Failure::form(&shown.form))
+    Ok(shown)
 }
 
 fn show_form(shown: &view::InstanceForm) {
@@ -287,6 +308,9 @@ fn show_form(shown: &view::InstanceForm) {
             "without a certificate"
         };
         output::line(format!("  reaches {} {how}", authority.name));
+    }
+    for host in &shown.instance.allowed_hosts {
+        output::line(format!("  may ask for {host} (--allow-host)"));
     }
 }
 
