@@ -13,7 +13,7 @@ use bss_sandbox::call_event::CallListener;
 use crate::connection::{CheckError, failed_step};
 use crate::host::Host;
 use crate::instance_settings::{ConfigureError, allowed_hosts};
-use crate::settings_gate::{OperatorsWord, settings_of};
+use crate::settings_gate::OperatorsWord;
 
 /// A certificate that has taken over from another one.
 #[derive(Clone, Debug)]
@@ -141,7 +141,7 @@ impl Host {
             typed: &typed,
             allowed_hosts: &allowed_hosts(&instance),
         };
-        let settings = settings_of(&form, &operator).map_err(ConfigureError::from)?;
+        let settings = self.pass(&form, &operator).await?;
         // A plugin may name another field than before, and leave the certificate as it was.
         if settings.thumbprint != Some(to) {
             return Err(RotateError::Exchanged {

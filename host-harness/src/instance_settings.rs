@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::contract::field_values;
 use crate::host::Host;
-use crate::settings_gate::{GateError, OperatorsWord, settings_of};
+use crate::settings_gate::{GateError, OperatorsWord, check_sharing, settings_of};
 
 /// An instance and its form, as both are now.
 pub struct InstanceForm {
@@ -177,7 +177,7 @@ impl Host {
             typed,
             allowed_hosts: &allowed_hosts,
         };
-        let settings = settings_of(&form, &operator)?;
+        let settings = self.pass(&form, &operator).await?;
         let instance = self.save(&instance, settings, actor).await?;
         // Fields that were disabled before the save may be enabled after it.
         let form = self.judge(&instance, &BTreeMap::new()).await?;
@@ -221,6 +221,18 @@ impl Host {
             .await?;
         self.forget_instance(&saved.id.to_string());
         Ok(saved)
+    }
+
+    /// The settings of a judged form, if what is the operator's to say comes from the operator.
+    pub(crate) async fn pass(
+        &self,
+        form: &Form,
+        operator: &OperatorsWord<'_>,
+    ) -> Result<SavedSettings, ConfigureError> {
+        let settings = settings_of(form, operator)?;
+        let all = self.record().instances().await?;
+        check_sharing(form, &settings, operator.instance, &all)?;
+        Ok(settings)
     }
 
     pub(crate) async fn judge(

@@ -9,7 +9,8 @@
 //! | any other value, the certificate's included | types it, now or before | refuses it, or writes the same letters and digits in another way | – |
 //! | a server that may be reached | types its address into a `url` field, names it in an option `…-authority`, or allows it (`--allow-host`) | chooses among those, at most 16 | – |
 //! | a server that is shown the certificate | types its address into a `url` field | chooses among those | – |
-//! //! | the standing | – | says how far the form is filled in | – |
+//! | a certificate that another instance uses too | types both, for one customer | – | – |
+//! | the standing | – | says how far the form is filled in | – |
 //!
 //! So a field that the operator has left empty stays empty, and no default of a plugin's is saved unseen. A plugin may
 //! write a country in capitals or a thumbprint without colons, because neither makes it another one. An address is taken
@@ -82,6 +83,14 @@ pub enum GateError {
     /// The value of the certificate's field names no certificate.
     #[error("the value of the certificate's field is no thumbprint")]
     Thumbprint(#[from] NotAThumbprint),
+    /// Another instance proves with the certificate that it is somebody else.
+    #[error("the certificate is used by instance `{other}`, which differs in {}", listed(.differences))]
+    CertificateShared {
+        /// The other instance.
+        other: String,
+        /// The fields that differ, or `currency`.
+        differences: Vec<String>,
+    },
 }
 
 impl Diagnose for GateError {
@@ -99,6 +108,10 @@ impl Diagnose for GateError {
             Self::HostUnusable { .. } => Diagnosis::new(ErrorKind::Refused, "host-unusable"),
             Self::CertificateElsewhere { .. } => Diagnosis::new(ErrorKind::Refused, "certificate-elsewhere"),
             Self::Thumbprint(_) => Diagnosis::new(ErrorKind::Refused, "certificate-field-broken"),
+            Self::CertificateShared { .. } => {
+                return Diagnosis::new(ErrorKind::Refused, "certificate-shared")
+                    .say("choose another certificate: one stands for one customer, in one country, language and currency");
+            }
         }
         .say("this is a defect of the plugin, or worse: ask where it comes from")
     }
@@ -185,6 +198,7 @@ pub(crate) fn settings_of(form: &Form, operator: &OperatorsWord<'_>) -> Result<S
         allowed_hosts: operator.allowed_hosts.iter().map(ToString::to_string).collect(),
         values,
         thumbprint,
+        plugin: None,
     })
 }
 
@@ -260,6 +274,52 @@ fn authorities(form: &Form, operator: &OperatorsWord<'_>) -> Result<Vec<bss_mode
         instance: operator.instance.name.clone(),
         hosts: not_allowed,
     })
+}
+
+/// Checks that a certificate which other instances use too stands for one customer: they sell in the same currency, and
+/// differ in no choice, and in one text at most.
+///
+/// Which of a vendor's fields tell its customers apart, the host does not know; the plugin does, and refuses more. The
+/// host's own rule is what can be told without: a choice, as of a country, always says something of the sale. Of texts,
+/// an instance has a name of its own, and the customer's names at the vendor. So one text may differ, and a second
+/// one is the customer's. Addresses say where the vendor is, not who the customer is, and change for one instance after
+/// another; a field that one of two instances has left empty is compared once it is filled in.
+///
+/// # Errors
+/// When another instance stands for another customer with it.
+pub(crate) fn check_sharing(
+    form: &Form,
+    settings: &SavedSettings,
+    instance: &Instance,
+    all: &[Instance],
+) -> Result<(), GateError> {
+    let Some(thumbprint) = settings.thumbprint else {
+        return Ok(());
+    };
+    let others = all.iter().filter(|other| other.id != instance.id);
+    for other in others.filter(|other| other.thumbprint == Some(thumbprint)) {
+        let differs = |field: &&Field| match (settings.values.get(&field.id), other.values.get(&field.id)) {
+            (Some(one), Some(another)) => one != another,
+            _ => false,
+        };
+        let compared = form
+            .fields
+            .iter()
+            .filter(|field| field.id != form.certificate_field);
+        let (texts, choices): (Vec<_>, Vec<_>) = compared
+            .filter(|field| field.kind != FieldKind::Url)
+            .filter(differs)
+            .partition(|field| field.kind == FieldKind::Text);
+        let currency = (other.currency != instance.currency).then(|| "currency".to_owned());
+        if texts.len() > 1 || !choices.is_empty() || currency.is_some() {
+            let fields = texts.into_iter().chain(choices).map(|field| field.id.clone());
+            return Err(GateError::CertificateShared {
+                other: other.name.clone(),
+                differences: fields.chain(currency).collect(),
+            });
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -341,8 +401,8 @@ mod tests {
         )
     }
 
-    fn judge_typed(form: &Form, typed: &[(&str, &str)]) -> Result<SavedSettings, GateError> {
-        let instance = Instance {
+    fn instance() -> Instance {
+        Instance {
             id: Uuid::nil(),
             name: "esd".to_owned(),
             currency: "EUR".to_owned(),
@@ -354,7 +414,11 @@ mod tests {
             authorities: Vec::new(),
             thumbprint: None,
             created_at_ms: 0,
-        };
+        }
+    }
+
+    fn judge_typed(form: &Form, typed: &[(&str, &str)]) -> Result<SavedSettings, GateError> {
+        let instance = instance();
         let operator = OperatorsWord {
             instance: &instance,
             typed: &texts(typed),
@@ -542,5 +606,57 @@ mod tests {
         let error = none.unwrap_err();
         assert!(matches!(error, GateError::HostUnusable { .. }), "{error:?}");
         assert!(!error.to_string().contains('\u{1b}'), "{error:?}");
+    }
+    /// The fields in which another instance with the same certificate differs too much. `None`: it may share it.
+    fn differences(change: impl FnOnce(&mut Instance)) -> Option<String> {
+        let mut settings = judge(&honest()).unwrap();
+        let mut other = Instance {
+            id: Uuid::from_u128(1),
+            name: "other".to_owned(),
+            values: settings.values.clone(),
+            thumbprint: settings.thumbprint,
+            ..instance()
+        };
+        settings.values.insert("note".to_owned(), "one".to_owned());
+        change(&mut other);
+        match check_sharing(&honest(), &settings, &instance(), &[instance(), other]) {
+            Ok(()) => None,
+            Err(GateError::CertificateShared { differences, .. }) => Some(differences.join(" ")),
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+
+    fn set(instance: &mut Instance, field: &str, value: &str) {
+        instance.values.insert(field.to_owned(), value.to_owned());
+    }
+
+    #[test]
+    fn a_certificate_is_shared_with_an_instance_that_differs_in_its_name_alone() {
+        assert_eq!(differences(|_| ()), None);
+        assert_eq!(differences(|other| set(other, "name", "ESD 2")), None);
+        let elsewhere = "https://elsewhere.example.com";
+        assert_eq!(differences(|other| set(other, "service-url", elsewhere)), None);
+        let unfinished = |other: &mut Instance| {
+            other.values.remove("country");
+        };
+        assert_eq!(differences(unfinished), None);
+    }
+
+    #[test]
+    fn a_certificate_is_not_shared_for_another_country_currency_or_customer() {
+        let country = differences(|other| set(other, "country", "CY"));
+        assert_eq!(country.as_deref(), Some("country"));
+        let currency = differences(|other| other.currency = "USD".to_owned());
+        assert_eq!(currency.as_deref(), Some("currency"));
+        let customer = differences(|other| {
+            set(other, "name", "ESD 2");
+            set(other, "note", "another");
+        });
+        assert_eq!(customer.as_deref(), Some("name note"));
+        let other_certificate = differences(|other| {
+            set(other, "country", "CY");
+            other.thumbprint = None;
+        });
+        assert_eq!(other_certificate, None);
     }
 }

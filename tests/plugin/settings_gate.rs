@@ -101,6 +101,37 @@ async fn a_form_that_holds_what_was_typed_and_names_its_server_is_saved() {
     );
 }
 
+/// Saves an instance by a plugin that lets everything pass, with a certificate, and answers with the code of the refusal.
+async fn save(scenario: &Scenario, name: &str, country: &str, thumbprint: &str) -> Result<(), String> {
+    scenario.new_instance(name).await;
+    let fields = [
+        ("system-name", 0, name),
+        URL,
+        ("certificate-thumbprint", 2, thumbprint),
+        ("country", 2, country),
+    ];
+    let guest = FormGuest {
+        fields: &fields,
+        reaches: &[],
+        certificate_field: "certificate-thumbprint",
+    };
+    let host = host_with(scenario, guest).await;
+    let saved = host.configure(name, &typed(&fields), &actor()).await;
+    saved
+        .map(|_| ())
+        .map_err(|error| error.diagnosis().code.into_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_is_not_lent_to_another_country_even_where_the_plugin_would() {
+    let scenario = Scenario::start().await;
+    let thumbprint = scenario.install(&CertificateRequest::default()).await.to_string();
+    assert_eq!(save(&scenario, "germany", "DE", &thumbprint).await, Ok(()));
+    assert_eq!(save(&scenario, "germany, too", "DE", &thumbprint).await, Ok(()));
+    let refused = save(&scenario, "austria", "AT", &thumbprint).await;
+    assert_eq!(refused, Err("certificate-shared".to_owned()));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rotation_that_would_end_with_another_certificate_is_not_saved() {
     let scenario = Scenario::start().await;

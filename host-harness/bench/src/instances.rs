@@ -101,6 +101,7 @@ pub(super) async fn alike(
         authorities: model.authorities.clone(),
         allowed_hosts: Vec::new(),
         thumbprint: Some(thumbprint),
+        plugin: None,
     };
     host.record()
         .save_settings(created.id, created.version, settings, &actor())

@@ -8,6 +8,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::actor::Actor;
+use crate::plugin::PluginDigest;
 use crate::thumbprint::Thumbprint;
 use crate::words::stored_enum;
 
@@ -77,6 +78,8 @@ pub struct SavedSettings {
     pub allowed_hosts: Vec<String>,
     /// The certificate chosen in these values.
     pub thumbprint: Option<Thumbprint>,
+    /// The plugin that judged these values. `None`: they were saved without one.
+    pub plugin: Option<PluginDigest>,
 }
 
 /// A configured instance as last saved.
@@ -128,4 +131,10 @@ pub struct SettingsVersion {
     pub standing: Standing,
     /// The fields that changed.
     pub changes: BTreeMap<String, Change>,
+    /// The servers that the instance may reach since. `None`: saved by a host that did not write them down.
+    pub authorities: Option<Vec<Authority>>,
+    /// The certificate with which the instance authenticates since. `None`: none is chosen, or saved by such a host.
+    pub thumbprint: Option<Thumbprint>,
+    /// The plugin that judged the settings. `None`: saved by such a host, or without a plugin.
+    pub plugin: Option<PluginDigest>,
 }

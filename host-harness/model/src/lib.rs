@@ -18,6 +18,7 @@ mod license_return;
 mod mail;
 mod order;
 mod page;
+mod plugin;
 mod price;
 mod problem;
 mod product;
@@ -57,6 +58,7 @@ pub use order::{
     OrderParties, Party, is_language, merged,
 };
 pub use page::{Cursor, Page, Rows, SortOrder};
+pub use plugin::{NotADigest, PluginDigest, TrustedPlugin};
 pub use price::{Price, is_currency};
 pub use problem::Problem;
 pub use product::{

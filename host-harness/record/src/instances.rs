@@ -10,7 +10,7 @@ use super::{Record, RecordError, begin_write};
 use bss_model::clock::now_ms;
 use bss_model::{
     Act, Actor, ActorKind, Advice, Change, Diagnose, Diagnosis, ErrorKind, Instance, NewInstance, Page,
-    Reach, Rows, SavedSettings, SettingsVersion, Standing, Subject, Thumbprint, is_currency,
+    PluginDigest, Reach, Rows, SavedSettings, SettingsVersion, Standing, Subject, Thumbprint, is_currency,
 };
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -279,7 +279,7 @@ impl Record {
             thumbprint: new.thumbprint,
             ..old.clone()
         };
-        write_settings(&mut transaction, &old, &saved, actor).await?;
+        write_settings(&mut transaction, &old, &saved, new.plugin, actor).await?;
         let (act, subject) = (Act::SaveSettings, Subject::instance(instance_id));
         let detail = settings_detail(&old, &saved);
         write_act(&mut transaction, actor, act, &subject, Some(instance_id), detail).await?;
@@ -341,6 +341,7 @@ async fn write_settings(
     transaction: &mut SqliteConnection,
     old: &Instance,
     new: &Instance,
+    plugin: Option<PluginDigest>,
     actor: &Actor,
 ) -> Result<(), RecordError> {
     // The condition on the version keeps a later one from being overwritten at any isolation level.
@@ -367,8 +368,8 @@ async fn write_settings(
     }
     sqlx::query(
         "INSERT INTO instance_history (instance_id, version, changed_by, changed_by_kind, changed_at_ms, standing,
-                                       changes)
-         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+                                       changes, authorities, thumbprint, plugin)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
     )
     .bind(new.id.to_string())
     .bind(new.version)
@@ -377,6 +378,9 @@ async fn write_settings(
     .bind(now_ms())
     .bind(new.standing.word())
     .bind(to_json(&changes(&old.values, &new.values))?)
+    .bind(to_json(&new.authorities)?)
+    .bind(new.thumbprint.map(|thumbprint| thumbprint.to_string()))
+    .bind(plugin.map(|plugin| plugin.to_string()))
     .execute(&mut *transaction)
     .await?;
     Ok(())
@@ -422,6 +426,9 @@ fn read_version(row: &SqliteRow) -> Result<SettingsVersion, RecordError> {
         changed_at_ms: row.try_get("changed_at_ms")?,
         standing: Standing::from_word(row.try_get("standing")?)?,
         changes: from_json(row, "changes")?,
+        authorities: optional(row, "authorities", from_json)?,
+        thumbprint: optional(row, "thumbprint", stored::thumbprint)?,
+        plugin: optional(row, "plugin", stored::plugin_digest)?,
     })
 }
 

@@ -1,6 +1,6 @@
 //! Values in the form in which the database stores them.
 
-use bss_model::{NotAThumbprint, Thumbprint};
+use bss_model::{NotADigest, NotAThumbprint, PluginDigest, Thumbprint};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, Sqlite, ValueRef as _};
 use uuid::Uuid;
@@ -68,6 +68,13 @@ pub(super) fn thumbprint(row: &SqliteRow, column: &str) -> Result<Thumbprint, Re
         .map_err(|error: NotAThumbprint| RecordError::Damaged {
             what: error.to_string(),
         })
+}
+
+pub(super) fn plugin_digest(row: &SqliteRow, column: &str) -> Result<PluginDigest, RecordError> {
+    let text: &str = row.try_get(column)?;
+    text.parse().map_err(|error: NotADigest| RecordError::Damaged {
+        what: format!("column `{column}`: {error}"),
+    })
 }
 
 pub(super) fn count(row: &SqliteRow, column: &str) -> Result<u32, RecordError> {

@@ -72,6 +72,7 @@ pub(crate) fn settings(thumbprint: Option<Thumbprint>) -> SavedSettings {
         }],
         allowed_hosts: Vec::new(),
         thumbprint,
+        plugin: None,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use bss_model::{ErrorKind, NewInstance, Reach, SortOrder, Thumbprint};
+use bss_model::{Change, ErrorKind, NewInstance, Reach, SortOrder, Thumbprint};
 use clap::{Args, Subcommand};
 use host_harness::view::{
     self, CertificateRotation, ConnectionCheck, Problem, SettingsVersion, Step, StepResult,
@@ -125,29 +125,68 @@ async fn history(host: &Host, name: &str, json: bool) -> Outcome {
         return Ok(ExitStatus::Done);
     }
     let mut table = show::table(&["Version", "When", "Who", "Field", "Old", "New"]);
+    let mut before = Consequences::default();
     for version in &history {
         let when = show::time(version.changed_at_ms);
-        let row = |field: &str, old: &str, new: &str| {
-            [
-                &version.version.to_string(),
-                &when,
-                &version.changed_by.name,
+        let after = Consequences::of(version);
+        let mut rows: Vec<[String; 3]> = version.changes.iter().map(row_of_change).collect();
+        rows.extend(before.rows_until(&after));
+        if rows.is_empty() {
+            rows.push(["(none)".to_owned(), String::new(), String::new()]);
+        }
+        for [field, old, new] in rows {
+            let number = version.version.to_string();
+            table.add_row([
+                number,
+                when.clone(),
+                version.changed_by.name.clone(),
                 field,
                 old,
                 new,
-            ]
-            .map(str::to_owned)
-        };
-        if version.changes.is_empty() {
-            table.add_row(row("(none)", "", ""));
+            ]);
         }
-        for (field, change) in &version.changes {
-            let value = |value: &Option<String>| value.clone().unwrap_or_default();
-            table.add_row(row(field, &value(&change.old), &value(&change.new)));
-        }
+        before = after;
     }
     output::line(table.to_string());
     Ok(ExitStatus::Done)
+}
+
+fn row_of_change((field, change): (&String, &Change)) -> [String; 3] {
+    let value = |value: &Option<String>| value.clone().unwrap_or_default();
+    [field.clone(), value(&change.old), value(&change.new)]
+}
+
+/// What a save led to beside its values, as the history shows it. Empty: not known, or none.
+#[derive(Default)]
+struct Consequences([(&'static str, String); 3]);
+
+impl Consequences {
+    fn of(version: &bss_model::SettingsVersion) -> Self {
+        let authorities = version.authorities.iter().flatten().map(|authority| {
+            let how = if authority.client_certificate {
+                " with the certificate"
+            } else {
+                ""
+            };
+            format!("{}{how}", authority.name)
+        });
+        let shown = |value: Option<String>| value.unwrap_or_default();
+        Self([
+            ("(reaches)", authorities.collect::<Vec<_>>().join(", ")),
+            (
+                "(certificate)",
+                shown(version.thumbprint.map(|thumbprint| thumbprint.to_string())),
+            ),
+            ("(plugin)", shown(version.plugin.map(|plugin| plugin.to_string()))),
+        ])
+    }
+
+    /// A row for each that is another one after a save.
+    fn rows_until<'a>(&'a self, after: &'a Self) -> impl Iterator<Item = [String; 3]> + 'a {
+        let both = self.0.iter().zip(&after.0);
+        both.filter(|((_, old), (_, new))| old != new)
+            .map(|((_, old), (name, new))| [(*name).to_owned(), old.clone(), new.clone()])
+    }
 }
 
 /// Checks each step on the way to the vendor. A step that did not pass is a failure.
