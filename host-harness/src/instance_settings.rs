@@ -6,13 +6,14 @@ use bss_model::{Actor, Advice, Diagnose, Diagnosis, ErrorKind, Instance, Page, S
 use bss_record::{RecordError, SaveError};
 use bss_sandbox::bindings::instance_settings::{Draft, Form, InstalledCertificate, KeyKind, OtherInstance};
 use bss_sandbox::call_event::CallListener;
-use bss_sandbox::error::{CallError, LoadError};
+use bss_sandbox::error::CallError;
 use bss_sandbox::outbound_https::Authority;
 use uuid::Uuid;
 
 use crate::contract::field_values;
 use crate::host::Host;
 use crate::settings_gate::{GateError, OperatorsWord, check_sharing, settings_of};
+use crate::trusted_plugin::PluginError;
 
 /// An instance and its form, as both are now.
 pub struct InstanceForm {
@@ -61,9 +62,9 @@ pub enum ConfigureError {
         /// The names of the form's fields.
         fields: String,
     },
-    /// The plugin can't be loaded.
+    /// The plugin can't be loaded, or is not the trusted one.
     #[error(transparent)]
-    Load(#[from] LoadError),
+    Plugin(#[from] PluginError),
     /// The plugin brought no answer.
     #[error(transparent)]
     Call(#[from] CallError),
@@ -87,7 +88,7 @@ impl Diagnose for ConfigureError {
             Self::NoField { fields, .. } => {
                 Diagnosis::new(ErrorKind::NotFound, "no-field").say(format!("its fields are {fields}"))
             }
-            Self::Load(error) => error.diagnosis(),
+            Self::Plugin(error) => error.diagnosis(),
             Self::Call(error) => error.diagnosis(),
             Self::Record(error) => error.diagnosis(),
             Self::Save(error) => error.diagnosis(),
@@ -232,7 +233,10 @@ impl Host {
         let settings = settings_of(form, operator)?;
         let all = self.record().instances().await?;
         check_sharing(form, &settings, operator.instance, &all)?;
-        Ok(settings)
+        Ok(SavedSettings {
+            plugin: Some(self.called_plugin().await?),
+            ..settings
+        })
     }
 
     pub(crate) async fn judge(

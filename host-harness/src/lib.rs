@@ -47,6 +47,7 @@ mod services_definition;
 mod services_worker;
 mod settings_gate;
 mod settling;
+mod trusted_plugin;
 pub mod view;
 mod worker;
 
@@ -67,4 +68,5 @@ pub use ready_instances::PrepareError;
 pub use services_definition::{BegunRun, CompletedRun, ServicesError};
 pub use services_worker::{ExecutedRun, RunEnd, RunListener};
 pub use settings_gate::GateError;
+pub use trusted_plugin::PluginError;
 pub use worker::{LINES_AT_ONCE, Unfinished, WorkOptions};

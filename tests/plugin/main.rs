@@ -40,5 +40,6 @@ mod services_definition;
 mod services_runs;
 mod settings_gate;
 mod trace_cli;
+mod trusted_plugin;
 mod versions;
 mod worker;

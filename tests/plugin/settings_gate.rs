@@ -8,6 +8,7 @@ use host_harness::{ConfigureError, Host, RotateError};
 
 use crate::guests::FormGuest;
 use crate::scenario::{INSTANCE, Scenario, actor, silent};
+use crate::trusted_plugin::trusting;
 
 const NAME: (&str, u8, &str) = ("system-name", 0, INSTANCE);
 const URL: (&str, u8, &str) = ("service-url", 1, "https://api.example.com/cis");
@@ -21,7 +22,8 @@ async fn host_with(scenario: &Scenario, guest: FormGuest<'_>) -> Host {
         .join(format!("{}.wasm", uuid::Uuid::new_v4()));
     std::fs::write(&file, guest.component()).expect("the guest is written");
     let data_dir = scenario.folder.path().join("bss");
-    Host::open(&data_dir, &file).await.expect("the host opens")
+    let host = Host::open(&data_dir, &file).await.expect("the host opens");
+    trusting(host, &file).await
 }
 
 /// The values of fields as an operator types them.

@@ -5,6 +5,7 @@ use std::fmt;
 use uuid::Uuid;
 
 use crate::actor::Actor;
+use crate::plugin::PluginDigest;
 use crate::thumbprint::Thumbprint;
 use crate::words::stored_enum;
 
@@ -43,6 +44,8 @@ pub enum Act {
     SaveMailSettings,
     /// Made an unsent e-mail due at once.
     RetryMail,
+    /// Let a plugin run, in place of the one before.
+    TrustPlugin,
 }
 
 stored_enum!(Act {
@@ -62,6 +65,7 @@ stored_enum!(Act {
     ConfirmCancellation = "confirm_cancellation", "confirm cancellation";
     SaveMailSettings = "save_mail_settings", "save mail settings";
     RetryMail = "retry_mail", "retry mail";
+    TrustPlugin = "trust_plugin", "trust plugin";
 });
 
 /// The kind of thing that an act changed.
@@ -83,6 +87,8 @@ pub enum SubjectKind {
     Mail,
     /// The settings for sending e-mail. A host has one set.
     MailSettings,
+    /// A plugin, by the SHA-256 of its file.
+    Plugin,
 }
 
 stored_enum!(SubjectKind {
@@ -94,6 +100,7 @@ stored_enum!(SubjectKind {
     Asset = "asset", "asset";
     Mail = "mail", "mail";
     MailSettings = "mail_settings", "mail settings";
+    Plugin = "plugin", "plugin";
 });
 
 /// The one thing that an act changed.
@@ -144,6 +151,11 @@ impl Subject {
     /// The settings for sending e-mail.
     pub fn mail_settings() -> Self {
         Self::new(SubjectKind::MailSettings, "host")
+    }
+
+    /// A plugin.
+    pub fn plugin(digest: &PluginDigest) -> Self {
+        Self::new(SubjectKind::Plugin, digest)
     }
 
     fn new(kind: SubjectKind, id: impl fmt::Display) -> Self {

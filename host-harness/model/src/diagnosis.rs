@@ -67,6 +67,11 @@ pub enum Advice {
     NameTrustedAuthorities,
     /// Build the plugin, or name its file.
     NamePlugin,
+    /// Trust a plugin, if it is the one that should run.
+    TrustPlugin {
+        /// The plugin's file.
+        path: PathBuf,
+    },
     /// Look at what the plugin wrote last.
     ShowPluginLog,
     /// Record the calls anew.
@@ -170,6 +175,9 @@ impl Advice {
             Self::ListCertificates => "look at the list of certificates",
             Self::NameTrustedAuthorities => "give the certificate authorities to trust as a PEM file",
             Self::NamePlugin => "build the plugin, or name its file",
+            Self::TrustPlugin { path } => {
+                return format!("trust `{}`, if it is the plugin that should run", path.display()).into();
+            }
             Self::ShowPluginLog => "this is a defect of the plugin: look at what it wrote last",
             Self::RecordAgain => "record the calls again",
             Self::ListAssets => "look at the list of assets",

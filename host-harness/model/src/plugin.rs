@@ -28,7 +28,7 @@ impl Diagnose for NotADigest {
 
 impl PluginDigest {
     /// The digest of these 32 bytes.
-    pub fn new(sha256: [u8; SHA256_BYTES]) -> Self {
+    pub const fn new(sha256: [u8; SHA256_BYTES]) -> Self {
         Self(sha256)
     }
 }

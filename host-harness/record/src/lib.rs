@@ -14,6 +14,7 @@ mod mail_settings;
 mod orders;
 mod outbox;
 mod paging;
+mod plugins;
 mod products;
 mod refreshes;
 mod returns;

@@ -6,8 +6,8 @@ use std::num::NonZeroU32;
 use bss_keys::PfxCode;
 use bss_model::{
     Act, ActFilter, Actor, ActorKind, CancellationFilter, Choice, Decision, MailDelivery, MailFilter,
-    MailSettings, NewInstance, NewOrder, Page, Price, Reach, RecordedAct, Requester, RequesterKind,
-    SavedSettings, Secret, SmtpProtection, SmtpServer, Subject, SubjectKind, Thumbprint,
+    MailSettings, NewInstance, NewOrder, Page, PluginDigest, Price, Reach, RecordedAct, Requester,
+    RequesterKind, SavedSettings, Secret, SmtpProtection, SmtpServer, Subject, SubjectKind, Thumbprint,
 };
 use bss_record::{RECORD_FILE, Record};
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ use crate::invoices::{buy, execute};
 use crate::orders::{KEY, LINK, order, shop};
 use crate::record::{TestRecord, actor, settings};
 
-const EVERY_ACT: [Act; 16] = [
+const EVERY_ACT: [Act; 17] = [
     Act::CreateInstance,
     Act::SaveSettings,
     Act::ImportCertificate,
@@ -36,6 +36,7 @@ const EVERY_ACT: [Act; 16] = [
     Act::ConfirmCancellation,
     Act::SaveMailSettings,
     Act::RetryMail,
+    Act::TrustPlugin,
 ];
 
 const CODE: &str = "the code of the PFX file";
@@ -115,6 +116,11 @@ impl Site {
             Act::RemoveCertificate => {
                 record.certificates().remove(&self.certificates[1], actor).await?;
                 Subject::certificate(&self.certificates[1])
+            }
+            Act::TrustPlugin => {
+                let digest = PluginDigest::new([7; 32]);
+                let trusted = record.trust_plugin(&digest, "esd.wasm", actor).await?;
+                Subject::plugin(&trusted.digest)
             }
             Act::StartServicesRun => {
                 let run = record.start_services_run(self.instance, None, actor).await?;
@@ -252,6 +258,7 @@ impl Site {
                 "smtp": { "host": "mail.example", "port": 587, "protection": "start_tls", "user": "shop" },
                 "templates": "templates",
             }),
+            Act::TrustPlugin => json!({ "path": "esd.wasm", "before": null }),
             Act::RemoveCertificate | Act::StartServicesRun | Act::RetryMail => Value::Null,
         }
     }
@@ -349,7 +356,7 @@ async fn each_act_is_on_record_once_with_who_did_it_to_what() {
         let expected = site.detail(act, &subject).await;
         assert_eq!(detail, (!expected.is_null()).then_some(expected), "{act}");
         let instance = match subject.kind {
-            SubjectKind::Certificate | SubjectKind::MailSettings => None,
+            SubjectKind::Certificate | SubjectKind::MailSettings | SubjectKind::Plugin => None,
             SubjectKind::Instance => Some(subject.id.parse().unwrap()),
             _ => Some(site.instance),
         };
@@ -378,7 +385,12 @@ async fn an_act_that_is_refused_or_changes_nothing_leaves_none() {
     }
     let before = rows(&site.record).await;
     // Acts that are done already are answered with what they made, and write nothing.
-    let answered = [Act::ImportCertificate, Act::SetPrice, Act::PlaceOrder];
+    let answered = [
+        Act::ImportCertificate,
+        Act::SetPrice,
+        Act::PlaceOrder,
+        Act::TrustPlugin,
+    ];
     for act in answered {
         site.perform(act, &actor()).await.unwrap();
         assert!(rows(&site.record).await == before, "{act}");

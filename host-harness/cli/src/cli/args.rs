@@ -13,6 +13,7 @@ use super::instances::InstanceCommand;
 use super::invoices::InvoiceCommand;
 use super::mail::MailCommand;
 use super::orders::OrderCommand;
+use super::plugins::PluginCommand;
 use super::prerequisites::PrerequisitesArguments;
 use super::products::ProductCommand;
 use super::replay::ReplayArguments;
@@ -39,15 +40,9 @@ pub(super) struct Arguments {
         value_name = "DIR"
     )]
     pub(super) data_dir: PathBuf,
-    /// The plugin, a WebAssembly component
-    #[arg(
-        long,
-        global = true,
-        env = "BSS_PLUGIN",
-        default_value = "target/wasm32-wasip2/plugin/microsoft_esd.wasm",
-        value_name = "FILE"
-    )]
-    pub(super) plugin: PathBuf,
+    /// The plugin, a WebAssembly component [default: microsoft_esd.wasm beside this program, or as `cargo xtask build` makes it]
+    #[arg(long, global = true, env = "BSS_PLUGIN", value_name = "FILE")]
+    pub(super) plugin: Option<PathBuf>,
     /// Print results as JSON
     #[arg(long, global = true)]
     pub(super) json: bool,
@@ -89,6 +84,9 @@ pub(super) enum HostCommand {
     /// Certificates installed on the host
     #[command(subcommand)]
     Certificate(CertificateCommand),
+    /// The plugin that may run
+    #[command(subcommand)]
+    Plugin(PluginCommand),
     /// Instances of the plugin, and their settings
     #[command(subcommand)]
     Instance(InstanceCommand),

@@ -47,6 +47,13 @@ pub(super) fn words(advice: &Advice) -> Cow<'static, str> {
         Advice::ListCertificates => "`bss-host certificate list` shows those that are",
         Advice::NameTrustedAuthorities => "give a PEM file with `--trust`",
         Advice::NamePlugin => "build it with `cargo xtask build`, or name it with `--plugin`",
+        Advice::TrustPlugin { path } => {
+            return format!(
+                "if it is the one that should run, `bss-host plugin trust {}` lets it",
+                path.display()
+            )
+            .into();
+        }
         Advice::ShowPluginLog => "this is a defect of the plugin; `-v` shows what it wrote last",
         Advice::RecordAgain => "record the calls again with `--record`",
         Advice::ListAssets => "`bss-host asset list` shows those that do",
@@ -416,6 +423,9 @@ mod tests {
             Advice::ListCertificates,
             Advice::NameTrustedAuthorities,
             Advice::NamePlugin,
+            Advice::TrustPlugin {
+                path: PathBuf::from("plugin.wasm"),
+            },
             Advice::ShowPluginLog,
             Advice::RecordAgain,
             Advice::ListAssets,
