@@ -166,6 +166,12 @@ async fn an_operator_is_told_what_to_do_and_upgrades_with_one_command() {
 
     let refused = run(other, &["instance", "show", INSTANCE]);
     assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+    let idle = run(other, &["run", "--once"]);
+    assert_eq!(
+        idle.status.code(),
+        Some(1),
+        "a worker does not even begin: {idle:?}"
+    );
     let error = String::from_utf8_lossy(&refused.stderr).into_owned();
     let advice = format!("`bss-host plugin trust {file}`");
     let digests = [&before["sha256"], &json(other, &["plugin", "show"])["sha256"]];

@@ -182,7 +182,10 @@ impl Record {
             return Err(CreateError::NameTaken { name: instance.name });
         }
         let (act, subject) = (Act::CreateInstance, Subject::instance(instance.id));
-        let detail = json!({ "name": instance.name, "currency": instance.currency });
+        let mut detail = json!({ "name": instance.name, "currency": instance.currency });
+        if !instance.reach.allowed_hosts.is_empty() {
+            detail["allowedHosts"] = json!(instance.reach.allowed_hosts);
+        }
         write_act(&mut transaction, actor, act, &subject, Some(instance.id), detail).await?;
         transaction.commit().await.map_err(RecordError::from)?;
         Ok(instance)

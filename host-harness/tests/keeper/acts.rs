@@ -189,7 +189,7 @@ impl Site {
             reach: Reach {
                 trusted_authorities_pem: Some(self.authorities_pem.clone()),
                 allowed_networks: Vec::new(),
-                ..Reach::default()
+                allowed_hosts: vec!["login.example.com".to_owned()],
             },
         }
     }
@@ -197,6 +197,7 @@ impl Site {
     fn other_settings(&self) -> SavedSettings {
         SavedSettings {
             values: [("country".to_owned(), "CY".to_owned())].into(),
+            allowed_hosts: vec!["cdn.example.com".to_owned()],
             ..settings(Some(self.certificates[0]))
         }
     }
@@ -226,11 +227,15 @@ impl Site {
     /// The detail that must be on record about an act that was just done.
     async fn detail(&self, act: Act, subject: &Subject) -> Value {
         match act {
-            Act::CreateInstance => json!({ "name": "another", "currency": "USD" }),
+            Act::CreateInstance => {
+                let allowed = ["login.example.com"];
+                json!({ "name": "another", "currency": "USD", "allowedHosts": allowed })
+            }
             Act::SaveSettings => json!({
                 "version": 2,
                 "fields": ["country"],
                 "thumbprint": { "before": null, "after": self.certificates[0].to_string() },
+                "allowedHosts": { "before": [], "after": ["cdn.example.com"] },
             }),
             Act::ImportCertificate => json!({ "subject": "CN=client", "chain": 0 }),
             Act::DecideProduct => json!({ "decision": "publish" }),
