@@ -122,6 +122,9 @@ impl Host {
             });
         }
         let field = self.judge(&instance, &BTreeMap::new()).await?.certificate_field;
+        // What is typed here goes into the field that has held the certificate so far, whatever the plugin says now.
+        let held = instance.values.get(&field).and_then(|value| value.parse().ok());
+        let holds_it = instance.thumbprint.is_none() || held == instance.thumbprint;
         let typed = BTreeMap::from([(field, to.to_string())]);
         let form = self.judge(&instance, &typed).await?;
         let problems: Vec<Problem> = form
@@ -142,8 +145,7 @@ impl Host {
             allowed_hosts: &allowed_hosts(&instance),
         };
         let settings = self.pass(&form, &operator).await?;
-        // A plugin may name another field than before, and leave the certificate as it was.
-        if settings.thumbprint != Some(to) {
+        if !holds_it || settings.thumbprint != Some(to) {
             return Err(RotateError::Exchanged {
                 name: instance.name,
                 thumbprint: to,

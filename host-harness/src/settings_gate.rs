@@ -128,7 +128,7 @@ fn shortened(text: &str) -> String {
     text.chars().take(100).flat_map(char::escape_debug).collect()
 }
 
-/// What an operator says of an instance, in all.
+/// An operator's word on an instance: all that is typed, saved and allowed.
 #[derive(Clone, Copy)]
 pub(crate) struct OperatorsWord<'a> {
     /// The instance as it is saved.

@@ -28,7 +28,7 @@ pub enum PluginError {
     NotTrusted {
         /// The file.
         path: PathBuf,
-        /// Its content.
+        /// The digest of the file.
         digest: PluginDigest,
         /// The plugin that may run.
         trusted: Box<TrustedPlugin>,

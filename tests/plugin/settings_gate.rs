@@ -1,4 +1,4 @@
-//! What a plugin can't have saved, because it is the operator's to say: plugins that try, and the program's words for it.
+//! Plugins that would have saved what is the operator's to say, and the program's words for it.
 
 use std::collections::BTreeMap;
 
@@ -156,6 +156,34 @@ async fn a_rotation_that_would_end_with_another_certificate_is_not_saved() {
     );
     let after = host.named_instance(INSTANCE).await.expect("the instance");
     assert_eq!(after, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rotation_writes_the_certificate_into_no_other_field() {
+    let scenario = Scenario::start().await;
+    let [former, successor] = [
+        scenario.install(&CertificateRequest::default()).await,
+        scenario.install(&CertificateRequest::default()).await,
+    ];
+    assert_eq!(save(&scenario, INSTANCE, "DE", &former.to_string()).await, Ok(()));
+    let guest = FormGuest {
+        fields: &[
+            ("system-name", 0, &successor.to_string()),
+            URL,
+            ("certificate-thumbprint", 2, &former.to_string()),
+            ("country", 2, "DE"),
+        ],
+        reaches: &[],
+        certificate_field: "system-name",
+    };
+    let host = host_with(&scenario, guest).await;
+    let refused = host
+        .rotate_certificate(INSTANCE, successor, &actor(), silent())
+        .await;
+    assert!(
+        matches!(refused, Err(RotateError::Exchanged { .. })),
+        "{refused:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

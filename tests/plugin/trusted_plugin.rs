@@ -68,7 +68,7 @@ async fn the_first_plugin_is_trusted_and_another_is_refused_until_it_is_trusted_
 
     other.trust_plugin(&file, &actor()).await.expect("it is trusted");
     assert_eq!(first_field(&other).await.expect("it answers"), "other");
-    // Whoever starts with the former one now is refused, and a way back is one command too.
+    // A start with the former plugin is refused now, and the way back is one command too.
     let former = open(&scenario, component()).await;
     let refused = first_field(&former).await;
     assert!(

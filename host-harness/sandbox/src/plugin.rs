@@ -72,7 +72,7 @@ impl PluginFile {
         Ok(Self { path: name, bytes })
     }
 
-    /// The digest of its content.
+    /// The digest of the file's content.
     pub fn digest(&self) -> PluginDigest {
         let mut sha256 = [0; SHA256_OUTPUT_LEN];
         sha256.copy_from_slice(digest(&SHA256, &self.bytes).as_ref());

@@ -156,7 +156,7 @@ fn row_of_change((field, change): (&String, &Change)) -> [String; 3] {
     [field.clone(), value(&change.old), value(&change.new)]
 }
 
-/// What a save led to beside its values, as the history shows it. Empty: not known, or none.
+/// Consequences of a save beside its values, as the history shows them. Empty: not known, or none.
 #[derive(Default)]
 struct Consequences([(&'static str, String); 3]);
 
