@@ -12,7 +12,8 @@ use bss_sandbox::call_event::CallListener;
 
 use crate::connection::{CheckError, failed_step};
 use crate::host::Host;
-use crate::instance_settings::{ConfigureError, saved_settings};
+use crate::instance_settings::{ConfigureError, allowed_hosts};
+use crate::settings_gate::OperatorsWord;
 
 /// A certificate that has taken over from another one.
 #[derive(Clone, Debug)]
@@ -56,6 +57,14 @@ pub enum RotateError {
         /// The plugin's reasons: at least one.
         problems: Vec<Problem>,
     },
+    /// The plugin would save another certificate.
+    #[error("the plugin would have instance `{name}` use another certificate than `{thumbprint}`")]
+    Exchanged {
+        /// The instance.
+        name: String,
+        /// The certificate that was asked for.
+        thumbprint: Thumbprint,
+    },
     /// The vendor does not take the certificate.
     #[error(
         "instance `{name}` keeps its former certificate, because the connection check with certificate `{thumbprint}` failed"
@@ -82,6 +91,9 @@ impl Diagnose for RotateError {
             }
             Self::AlreadyUsed { .. } => Diagnosis::new(ErrorKind::Conflict, "certificate-already-used"),
             Self::Refused { .. } => Diagnosis::new(ErrorKind::Refused, "certificate-refused"),
+            Self::Exchanged { .. } => {
+                Diagnosis::new(ErrorKind::Refused, "certificate-exchanged").advise(Advice::ShowPluginLog)
+            }
             Self::CheckFailed { .. } => Diagnosis::new(ErrorKind::Refused, "check-failed"),
         }
     }
@@ -112,6 +124,9 @@ impl Host {
             });
         }
         let field = self.judge(&instance, &BTreeMap::new()).await?.certificate_field;
+        // What is typed here goes into the field that has held the certificate so far, whatever the plugin says now.
+        let held = instance.values.get(&field).and_then(|value| value.parse().ok());
+        let holds_it = instance.thumbprint.is_none() || held == instance.thumbprint;
         let typed = BTreeMap::from([(field, to.to_string())]);
         let form = self.judge(&instance, &typed).await?;
         let problems: Vec<Problem> = form
@@ -126,7 +141,18 @@ impl Host {
                 problems,
             });
         }
-        let settings = saved_settings(&form).map_err(ConfigureError::Plugin)?;
+        let operator = OperatorsWord {
+            instance: &instance,
+            typed: &typed,
+            allowed_hosts: &allowed_hosts(&instance),
+        };
+        let settings = self.pass(&form, &operator).await?;
+        if !holds_it || settings.thumbprint != Some(to) {
+            return Err(RotateError::Exchanged {
+                name: instance.name,
+                thumbprint: to,
+            });
+        }
         let with_new_one = Instance {
             values: settings.values.clone(),
             standing: settings.standing,

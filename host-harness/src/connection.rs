@@ -3,13 +3,14 @@
 use bss_model::{Diagnose, Diagnosis, Instance};
 use bss_sandbox::bindings::connection::{Step, StepResult};
 use bss_sandbox::call_event::CallListener;
-use bss_sandbox::error::{CallError, LoadError};
+use bss_sandbox::error::CallError;
 
 use crate::call_failure::not_offered;
 use crate::contract::contract_instance;
 use crate::host::Host;
 use crate::instance_settings::ConfigureError;
 use crate::ready_instances::PrepareError;
+use crate::trusted_plugin::PluginError;
 
 /// Why a connection was not checked.
 #[derive(Debug, thiserror::Error)]
@@ -40,8 +41,8 @@ impl Diagnose for CheckError {
     }
 }
 
-impl From<LoadError> for CheckError {
-    fn from(error: LoadError) -> Self {
+impl From<PluginError> for CheckError {
+    fn from(error: PluginError) -> Self {
         Self::Prepare(error.into())
     }
 }

@@ -1,23 +1,22 @@
 //! The host that a billing platform embeds: a plugin, a record, and the way out to the vendor.
 
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use bss_model::{Instance, purchase_rule};
+use bss_model::{Actor, Instance, PluginDigest, TrustedPlugin, purchase_rule};
 use bss_record::{Record, RecordError};
 use bss_sandbox::access_token_cache::AccessTokenCache;
 use bss_sandbox::call::CallContext;
 use bss_sandbox::call_event::CallListener;
-use bss_sandbox::error::LoadError;
 use bss_sandbox::exchange_recording::Recorder;
 use bss_sandbox::limits::CallLimits;
 use bss_sandbox::outbound_https::{ConnectionCounts, Egress, OutboundHttps};
 use bss_sandbox::plugin::Plugin;
 use rustls::RootCertStore;
 
-use crate::blocking::run_blocking;
 use crate::ready_instances::{PrepareError, ReadyInstances};
+use crate::trusted_plugin::{HostPlugin, PluginError};
 
 /// A host: one plugin, one record. Cloning shares it.
 ///
@@ -35,7 +34,7 @@ use crate::ready_instances::{PrepareError, ReadyInstances};
 #[derive(Clone)]
 pub struct Host {
     record: Record,
-    plugin: Arc<PluginFile>,
+    plugin: HostPlugin,
     outbound: OutboundHttps,
     access_tokens: AccessTokenCache,
     ready: ReadyInstances,
@@ -46,27 +45,16 @@ pub struct Host {
 /// The folder of compiled plugins in the data directory, which only its owner can enter.
 pub const COMPILED_DIRECTORY: &str = "compiled";
 
-/// A plugin that is loaded when it is first called: half of what a host does needs none.
-struct PluginFile {
-    path: PathBuf,
-    /// The directory for compiled plugins.
-    compiled: PathBuf,
-    loaded: OnceLock<Plugin>,
-}
-
 impl Host {
-    /// Opens the data directory, and makes it if need be. The plugin is loaded when it is first called.
+    /// Opens the data directory, and makes it if need be. The plugin is loaded when it is first called: if it is the
+    /// trusted one, or if none has been trusted in this data directory yet, which makes it the trusted one.
     ///
     /// # Errors
     /// When the record can't be opened.
     pub async fn open(data_dir: &Path, plugin: &Path) -> Result<Self, RecordError> {
         Ok(Self {
             record: Record::open(data_dir).await?,
-            plugin: Arc::new(PluginFile {
-                path: plugin.to_owned(),
-                compiled: data_dir.join(COMPILED_DIRECTORY),
-                loaded: OnceLock::new(),
-            }),
+            plugin: HostPlugin::new(plugin, data_dir.join(COMPILED_DIRECTORY)),
             outbound: OutboundHttps::default(),
             access_tokens: AccessTokenCache::default(),
             ready: ReadyInstances::default(),
@@ -116,15 +104,32 @@ impl Host {
     /// The plugin, loaded now if it has not been loaded yet.
     ///
     /// # Errors
-    /// When it can't be loaded.
-    pub async fn plugin(&self) -> Result<Plugin, LoadError> {
-        if let Some(plugin) = self.plugin.loaded.get() {
-            return Ok(plugin.clone().with_limits(self.call_limits));
-        }
-        let (path, directory) = (self.plugin.path.clone(), self.plugin.compiled.clone());
-        let plugin = run_blocking(move || Plugin::load(&path, &directory)).await?;
-        let plugin = self.plugin.loaded.get_or_init(|| plugin).clone();
-        Ok(plugin.with_limits(self.call_limits))
+    /// When it can't be loaded, or another one is trusted.
+    pub async fn plugin(&self) -> Result<Plugin, PluginError> {
+        let loaded = self.plugin.loaded(&self.record).await?;
+        Ok(loaded.plugin.with_limits(self.call_limits))
+    }
+
+    /// The digest of the plugin that is called.
+    pub(crate) async fn called_plugin(&self) -> Result<PluginDigest, PluginError> {
+        Ok(self.plugin.loaded(&self.record).await?.digest)
+    }
+
+    /// Trusts the content of a plugin's file from now on, in place of the one before. Nothing of it is run. A host
+    /// that is open keeps the plugin that it has loaded.
+    ///
+    /// # Errors
+    /// When the file is no plugin for this host, or the record can't be written.
+    pub async fn trust_plugin(&self, file: &Path, actor: &Actor) -> Result<TrustedPlugin, PluginError> {
+        self.plugin.trust(&self.record, file, actor).await
+    }
+
+    /// The digest of the content that the file of this host's plugin has now. Nothing of it is run.
+    ///
+    /// # Errors
+    /// When the file can't be read.
+    pub async fn plugin_digest(&self) -> Result<PluginDigest, PluginError> {
+        self.plugin.digest().await
     }
 
     /// Drops what was opened or obtained with an instance's former settings.
@@ -145,6 +150,7 @@ impl Host {
                 generation: 0,
                 authorities: Vec::new(),
                 identity: None,
+                saved_values: Vec::new(),
                 trust_roots: Arc::new(RootCertStore::empty()),
                 allowed_networks: Vec::new(),
             }),

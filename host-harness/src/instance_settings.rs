@@ -1,21 +1,19 @@
 //! The settings of an instance, from what an operator types to what is saved.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use bss_model::{
-    Actor, Advice, Diagnose, Diagnosis, ErrorKind, Instance, Page, SavedSettings, SortOrder, Thumbprint,
-};
+use bss_model::{Actor, Advice, Diagnose, Diagnosis, ErrorKind, Instance, Page, SavedSettings, SortOrder};
 use bss_record::{RecordError, SaveError};
-use bss_sandbox::bindings::instance_settings::{
-    Draft, FieldKind, Form, InstalledCertificate, KeyKind, OtherInstance, Standing,
-};
+use bss_sandbox::bindings::instance_settings::{Draft, Form, InstalledCertificate, KeyKind, OtherInstance};
 use bss_sandbox::call_event::CallListener;
-use bss_sandbox::error::{CallError, LoadError};
+use bss_sandbox::error::CallError;
 use bss_sandbox::outbound_https::Authority;
 use uuid::Uuid;
 
 use crate::contract::field_values;
 use crate::host::Host;
+use crate::settings_gate::{GateError, OperatorsWord, check_sharing, settings_of};
+use crate::trusted_plugin::PluginError;
 
 /// An instance and its form, as both are now.
 pub struct InstanceForm {
@@ -25,6 +23,28 @@ pub struct InstanceForm {
     pub form: Form,
     /// Whether what was typed has been saved: only if no field had a problem.
     pub saved: bool,
+}
+
+/// A change of an instance's settings, as an operator asks for it.
+#[derive(Clone, Debug, Default)]
+pub struct SettingsChange {
+    /// The values that are typed, by field. A field that is not listed keeps its saved value.
+    pub values: BTreeMap<String, String>,
+    /// Servers that the plugin may ask for from now on, although no setting and no option names them.
+    pub allow_hosts: Vec<Authority>,
+    /// Servers that are not allowed so any more.
+    pub disallow_hosts: Vec<Authority>,
+    /// The version of the settings that the operator has seen. `None`: any.
+    pub based_on: Option<i64>,
+}
+
+impl From<&BTreeMap<String, String>> for SettingsChange {
+    fn from(values: &BTreeMap<String, String>) -> Self {
+        Self {
+            values: values.clone(),
+            ..Self::default()
+        }
+    }
 }
 
 /// Why an instance can't be configured.
@@ -42,9 +62,9 @@ pub enum ConfigureError {
         /// The names of the form's fields.
         fields: String,
     },
-    /// The plugin can't be loaded.
+    /// The plugin can't be loaded, or is not the trusted one.
     #[error(transparent)]
-    Load(#[from] LoadError),
+    Plugin(#[from] PluginError),
     /// The plugin brought no answer.
     #[error(transparent)]
     Call(#[from] CallError),
@@ -54,9 +74,9 @@ pub enum ConfigureError {
     /// The settings were not saved.
     #[error(transparent)]
     Save(#[from] SaveError),
-    /// The plugin asks for something that the operator has not typed.
-    #[error("the settings were not saved, because the plugin's form breaks a rule: {0}")]
-    Plugin(String),
+    /// The plugin's form has something that is its operator's to say.
+    #[error("nothing was saved")]
+    Gate(#[from] GateError),
 }
 
 impl Diagnose for ConfigureError {
@@ -68,11 +88,11 @@ impl Diagnose for ConfigureError {
             Self::NoField { fields, .. } => {
                 Diagnosis::new(ErrorKind::NotFound, "no-field").say(format!("the form's fields are {fields}"))
             }
-            Self::Load(error) => error.diagnosis(),
+            Self::Plugin(error) => error.diagnosis(),
             Self::Call(error) => error.diagnosis(),
             Self::Record(error) => error.diagnosis(),
             Self::Save(error) => error.diagnosis(),
-            Self::Plugin(_) => Diagnosis::new(ErrorKind::Refused, "plugin-broke-rule"),
+            Self::Gate(error) => error.diagnosis(),
         }
     }
 }
@@ -92,34 +112,22 @@ impl Host {
         })
     }
 
-    /// Judges the values that an operator typed, and saves them if no field has a problem. Fields that were not typed
-    /// keep their saved value.
+    /// Judges a change that an operator asks for, and saves it if no field has a problem.
     ///
     /// # Errors
-    /// When there is no such instance or field, the plugin brings no answer, or another save came in between.
+    /// When there is no such instance or field, the plugin brings no answer or asks for what is the operator's to say,
+    /// or there was another save, since the version that the change is based on or just now.
     pub async fn configure(
         &self,
         name: &str,
-        typed: &BTreeMap<String, String>,
+        change: impl Into<SettingsChange>,
         actor: &Actor,
     ) -> Result<InstanceForm, ConfigureError> {
+        let change = change.into();
         let instance = self.named_instance(name).await?;
-        self.configure_instance(instance, typed, actor).await
-    }
-
-    /// Configures like [`Host::configure`], for an operator who has seen the settings of `version` and no later ones.
-    ///
-    /// # Errors
-    /// As [`Host::configure`], and when there was a save since that version.
-    pub async fn configure_version(
-        &self,
-        name: &str,
-        version: i64,
-        typed: &BTreeMap<String, String>,
-        actor: &Actor,
-    ) -> Result<InstanceForm, ConfigureError> {
-        let instance = self.named_instance(name).await?;
-        if instance.version != version {
+        if let Some(version) = change.based_on
+            && instance.version != version
+        {
             let latest = Page::first(1).in_order(SortOrder::Descending);
             let last = self
                 .record()
@@ -134,15 +142,16 @@ impl Host {
                 changed_by: last.map_or_else(String::new, |last| last.changed_by.name),
             }));
         }
-        self.configure_instance(instance, typed, actor).await
+        self.configure_instance(instance, &change, actor).await
     }
 
     async fn configure_instance(
         &self,
         instance: Instance,
-        typed: &BTreeMap<String, String>,
+        change: &SettingsChange,
         actor: &Actor,
     ) -> Result<InstanceForm, ConfigureError> {
+        let typed = &change.values;
         let form = self.judge(&instance, typed).await?;
         if let Some(field) = typed
             .keys()
@@ -161,7 +170,15 @@ impl Host {
                 saved: false,
             });
         }
-        let settings = saved_settings(&form).map_err(ConfigureError::Plugin)?;
+        let mut allowed_hosts = allowed_hosts(&instance);
+        allowed_hosts.extend(change.allow_hosts.iter().cloned());
+        allowed_hosts.retain(|host| !change.disallow_hosts.contains(host));
+        let operator = OperatorsWord {
+            instance: &instance,
+            typed,
+            allowed_hosts: &allowed_hosts,
+        };
+        let settings = self.pass(&form, &operator).await?;
         let instance = self.save(&instance, settings, actor).await?;
         // Fields that were disabled before the save may be enabled after it.
         let form = self.judge(&instance, &BTreeMap::new()).await?;
@@ -205,6 +222,21 @@ impl Host {
             .await?;
         self.forget_instance(&saved.id.to_string());
         Ok(saved)
+    }
+
+    /// The settings of a judged form, if what is the operator's to say comes from the operator.
+    pub(crate) async fn pass(
+        &self,
+        form: &Form,
+        operator: &OperatorsWord<'_>,
+    ) -> Result<SavedSettings, ConfigureError> {
+        let settings = settings_of(form, operator)?;
+        let all = self.record().instances().await?;
+        check_sharing(form, &settings, operator.instance, &all)?;
+        Ok(SavedSettings {
+            plugin: Some(self.called_plugin().await?),
+            ..settings
+        })
     }
 
     pub(crate) async fn judge(
@@ -262,114 +294,8 @@ fn contract_certificate(certificate: bss_keys::InstalledCertificate) -> Installe
     }
 }
 
-/// The settings to save from a form without problems.
-///
-/// The certificate is presented only where the operator typed the server's address: a plugin can't name a
-/// server of its own and have the host prove the instance's identity to it.
-pub(crate) fn saved_settings(form: &Form) -> Result<SavedSettings, String> {
-    let values: BTreeMap<String, String> = form
-        .fields
-        .iter()
-        .filter(|field| !field.value.is_empty())
-        .map(|field| (field.id.clone(), field.value.clone()))
-        .collect();
-    let typed: Vec<Authority> = form
-        .fields
-        .iter()
-        .filter(|field| field.kind == FieldKind::Url)
-        .filter_map(|field| Authority::of_url(&field.value))
-        .collect();
-    let (standing, named) = match &form.standing {
-        Standing::NeedsCredentials => (bss_model::Standing::NeedsCredentials, &[][..]),
-        Standing::NeedsSelection => (bss_model::Standing::NeedsSelection, &[][..]),
-        Standing::Ready(authorities) => (bss_model::Standing::Ready, authorities.as_slice()),
-    };
-    let mut authorities = Vec::new();
-    for named in named {
-        let authority: Authority = named.name.parse().map_err(|error| format!("{error}"))?;
-        if named.client_certificate && !typed.contains(&authority) {
-            return Err(format!(
-                "the certificate would be presented to `{authority}`, which no field of the form names"
-            ));
-        }
-        authorities.push(bss_model::Authority {
-            name: authority.to_string(),
-            client_certificate: named.client_certificate,
-        });
-    }
-    let thumbprint = match values.get(&form.certificate_field) {
-        None => None,
-        Some(text) => Some(text.parse::<Thumbprint>().map_err(|error| error.to_string())?),
-    };
-    Ok(SavedSettings {
-        values,
-        standing,
-        authorities,
-        thumbprint,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use bss_sandbox::bindings::instance_settings as contract;
-    use bss_sandbox::bindings::instance_settings::Field;
-
-    use super::*;
-
-    fn form(service_url: &str, authorities: &[(&str, bool)]) -> Form {
-        Form {
-            fields: vec![Field {
-                id: "service-url".into(),
-                label: String::new(),
-                help: String::new(),
-                kind: FieldKind::Url,
-                mandatory: true,
-                max_length: 100,
-                enabled: true,
-                choices: Vec::new(),
-                value: service_url.into(),
-                problems: Vec::new(),
-            }],
-            standing: Standing::Ready(
-                authorities
-                    .iter()
-                    .map(|(name, client_certificate)| contract::Authority {
-                        name: (*name).into(),
-                        client_certificate: *client_certificate,
-                    })
-                    .collect(),
-            ),
-            certificate_field: "certificate-thumbprint".into(),
-        }
-    }
-
-    #[test]
-    fn the_certificate_is_presented_to_a_server_that_the_operator_typed() {
-        let saved = saved_settings(&form(
-            "https://api.example.com/cis",
-            &[("api.example.com", true), ("login.example.com", false)],
-        ));
-        let names: Vec<_> = saved
-            .unwrap()
-            .authorities
-            .into_iter()
-            .map(|a| (a.name, a.client_certificate))
-            .collect();
-        assert_eq!(
-            names,
-            [
-                ("api.example.com".to_owned(), true),
-                ("login.example.com".to_owned(), false)
-            ]
-        );
-    }
-
-    #[test]
-    fn a_plugin_can_not_have_it_presented_to_a_server_of_its_own() {
-        let refused = saved_settings(&form(
-            "https://api.example.com/cis",
-            &[("evil.example.com", true)],
-        ));
-        assert!(refused.unwrap_err().contains("`evil.example.com`"));
-    }
+/// The servers that the plugin may ask for by the operator's leave alone.
+pub(crate) fn allowed_hosts(instance: &Instance) -> BTreeSet<Authority> {
+    let allowed = instance.reach.allowed_hosts.iter();
+    allowed.filter_map(|host| host.parse().ok()).collect()
 }

@@ -45,7 +45,9 @@ pub mod product_type_collection;
 mod ready_instances;
 mod services_definition;
 mod services_worker;
+mod settings_gate;
 mod settling;
+mod trusted_plugin;
 pub mod view;
 mod worker;
 
@@ -53,16 +55,18 @@ pub use bss_model::purchase_rule::LOOK_UP_ONLY;
 pub use bss_record::{BackupError, RECORD_FILE, Record, RecordError, Restored, Verified, verify_backup};
 pub use bss_sandbox::{
     CallContext, CallError, CallEvent, CallLimits, CallListener, LoadError, LogLevel, Plugin, call_trace,
-    exchange_recording, limits::CALLS_AT_ONCE, replay,
+    exchange_recording, limits::CALLS_AT_ONCE, outbound_https::Authority, replay,
 };
 pub use certificate_rotation::{RotateError, Rotation};
 pub use connection::{CheckError, failed_step};
 pub use host::{COMPILED_DIRECTORY, Host};
-pub use instance_settings::{ConfigureError, InstanceForm};
+pub use instance_settings::{ConfigureError, InstanceForm, SettingsChange};
 pub use license_order::{OrderRequest, PlaceError};
 pub use license_refresh::{RefreshError, Refreshed};
 pub use license_return::{AttemptedReturn, ReturnError};
 pub use ready_instances::PrepareError;
 pub use services_definition::{BegunRun, CompletedRun, ServicesError};
 pub use services_worker::{ExecutedRun, RunEnd, RunListener};
+pub use settings_gate::GateError;
+pub use trusted_plugin::PluginError;
 pub use worker::{LINES_AT_ONCE, Unfinished, WorkOptions};

@@ -11,7 +11,7 @@ use bss_sandbox::bindings::failures::{Delay, Problem, ReadFailure};
 use bss_sandbox::bindings::license_lifecycle::LicenseName;
 use bss_sandbox::call_event::CallListener;
 use bss_sandbox::call_trace;
-use bss_sandbox::error::{CallError, LoadError};
+use bss_sandbox::error::CallError;
 use tokio::task::JoinSet;
 use tracing::Instrument as _;
 use uuid::Uuid;
@@ -20,6 +20,7 @@ use crate::call_failure::{not_offered, said};
 use crate::contract::{contract_instance, recorded_license, retry_after};
 use crate::host::Host;
 use crate::ready_instances::PrepareError;
+use crate::trusted_plugin::PluginError;
 
 /// The number of licenses asked about at once: enough that an answer's way of 20 ms does not add up over thousands,
 /// few enough to leave the vendor to the orders.
@@ -80,8 +81,8 @@ impl From<RecordError> for RefreshError {
     }
 }
 
-impl From<LoadError> for RefreshError {
-    fn from(error: LoadError) -> Self {
+impl From<PluginError> for RefreshError {
+    fn from(error: PluginError) -> Self {
         Self::Prepare(error.into())
     }
 }

@@ -21,7 +21,6 @@ use bss_sandbox::bindings::license_lifecycle as contract;
 use bss_sandbox::call::CallContext;
 use bss_sandbox::call_event::CallListener;
 use bss_sandbox::call_trace;
-use bss_sandbox::error::LoadError;
 use bss_sandbox::plugin::Plugin;
 use tracing::Instrument as _;
 use uuid::Uuid;
@@ -31,6 +30,7 @@ use crate::contract::contract_instance;
 use crate::host::Host;
 use crate::pause::{self, ATTEMPTS_WAITED_FOR, LONGEST_WAIT};
 use crate::ready_instances::PrepareError;
+use crate::trusted_plugin::PluginError;
 use rule::{Next, Verdict};
 
 /// The pause after a first attempt that settled nothing; it doubles.
@@ -81,8 +81,8 @@ impl Diagnose for ReturnError {
     }
 }
 
-impl From<LoadError> for ReturnError {
-    fn from(error: LoadError) -> Self {
+impl From<PluginError> for ReturnError {
+    fn from(error: PluginError) -> Self {
         Self::Prepare(error.into())
     }
 }

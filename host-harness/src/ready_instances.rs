@@ -11,20 +11,21 @@ use std::time::{Duration, Instant};
 use bss_model::clock::now_ms;
 use bss_model::{Advice, Diagnose, Diagnosis, ErrorKind, Instance, Standing};
 use bss_record::{IdentityError, Record, RecordError};
-use bss_sandbox::LoadError;
 use bss_sandbox::outbound_https::{AuthorityError, Egress, PermittedAuthority};
 use bss_sandbox::system_roots::system_roots;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
+use crate::trusted_plugin::PluginError;
+
 /// Why a call for an instance can't be made.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PrepareError {
-    /// The plugin can't be loaded.
+    /// The plugin can't be loaded, or is not the trusted one.
     #[error(transparent)]
-    Load(#[from] LoadError),
+    Plugin(#[from] PluginError),
     /// The record can't be read.
     #[error(transparent)]
     Record(#[from] RecordError),
@@ -63,7 +64,7 @@ pub enum PrepareError {
 impl Diagnose for PrepareError {
     fn diagnosis(&self) -> Diagnosis {
         match self {
-            Self::Load(error) => error.diagnosis(),
+            Self::Plugin(error) => error.diagnosis(),
             Self::Record(error) => error.diagnosis(),
             Self::Identity {
                 source: source @ (IdentityError::HostKey(_) | IdentityError::Record(_)),
@@ -183,6 +184,7 @@ impl ReadyInstances {
             generation: 0,
             authorities,
             identity,
+            saved_values: instance.values.values().cloned().collect(),
             trust_roots,
             allowed_networks: instance.reach.allowed_networks.clone(),
         })
@@ -245,6 +247,7 @@ mod tests {
             reach: Reach {
                 trusted_authorities_pem: Some(pem),
                 allowed_networks: Vec::new(),
+                ..Reach::default()
             },
             version: 1,
             values: BTreeMap::new(),

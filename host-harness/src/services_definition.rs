@@ -14,7 +14,7 @@ use bss_sandbox::bindings::failures::ReadFailure;
 use bss_sandbox::bindings::services_definition as contract;
 use bss_sandbox::bindings::services_definition::{Outcome, Summary};
 use bss_sandbox::call_event::{CallEvent, CallListener, LogLevel};
-use bss_sandbox::error::{CallError, LoadError};
+use bss_sandbox::error::CallError;
 use uuid::Uuid;
 
 use crate::call_failure::{problem_line, read_problem, said};
@@ -22,6 +22,7 @@ use crate::contract::{contract_instance, recorded_problem};
 use crate::host::Host;
 use crate::instance_settings::ConfigureError;
 use crate::ready_instances::PrepareError;
+use crate::trusted_plugin::PluginError;
 
 /// The time after which a run whose process reports nothing is free. Longer than the largest transaction of another
 /// process, for which the report may have to wait; short enough that a dead process does not hold the run up for
@@ -103,8 +104,8 @@ impl Diagnose for ServicesError {
     }
 }
 
-impl From<LoadError> for ServicesError {
-    fn from(error: LoadError) -> Self {
+impl From<PluginError> for ServicesError {
+    fn from(error: PluginError) -> Self {
         Self::Prepare(error.into())
     }
 }

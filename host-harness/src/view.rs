@@ -2,7 +2,8 @@
 //!
 //! Names follow one set of rules:
 //! - An object's own id is `id`; a reference to another object is its kind and `Id`, as in `orderId`. Where an instance is
-//!   meant, `instance` is its name. A certificate goes by its `thumbprint`, an invoice or a credit by its `number`.
+//!   meant, `instance` is its name. A certificate goes by its `thumbprint`, a plugin by its `sha256`, an invoice or a
+//!   credit by its `number`.
 //! - A product's code is `productCode`, and its name `productName`.
 //! - A state is a word in lower case with hyphens, as in `return-accepted`.
 //! - Times end in `AtMs` (milliseconds since 1970-01-01T00:00:00Z), durations in `Ms`; in the trace of a call, which is
@@ -24,6 +25,7 @@ mod keys;
 mod mail;
 mod order;
 mod parties;
+mod plugin;
 mod prerequisites;
 mod price;
 mod problem;
@@ -45,6 +47,7 @@ pub use keys::Keys;
 pub use mail::{DueMails, Mail, MailServer, MailSettings, TemplateFiles};
 pub use order::{Order, OrderCheck};
 pub use parties::{Contact, Parties, Party};
+pub use plugin::{PluginFile, TrustedPlugin};
 pub use prerequisites::{Prerequisite, Prerequisites};
 pub use price::Price;
 pub use problem::{Problem, Reason};

@@ -66,6 +66,7 @@ pub(crate) async fn ready_instance_with(
                 ipnet::Ipv4Net::new_assert(Ipv4Addr::LOCALHOST, 8).into(),
                 ipnet::Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128).into(),
             ],
+            ..Reach::default()
         },
     };
     let record = scenario.host.record();

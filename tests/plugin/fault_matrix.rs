@@ -14,6 +14,7 @@ use uuid::Uuid;
 use crate::component::component as real_component;
 use crate::guests::{component, module};
 use crate::scenario::{INSTANCE, Scenario, actor, order_request, silent};
+use crate::trusted_plugin::trusting;
 
 /// A fault that happens once.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,10 +74,9 @@ fn troubles() -> Vec<(Trouble, AttemptResult)> {
 
 /// A host with nothing open yet, as after a restart.
 async fn restarted(scenario: &Scenario) -> Host {
-    Host::open(&scenario.folder.path().join("bss"), real_component())
-        .await
-        .expect("the host opens")
-        .with_look_up_only(Duration::ZERO)
+    let host = Host::open(&scenario.folder.path().join("bss"), real_component()).await;
+    let host = trusting(host.expect("the host opens"), real_component()).await;
+    host.with_look_up_only(Duration::ZERO)
 }
 
 async fn placed(scenario: &Scenario) -> (Uuid, Uuid) {
@@ -244,7 +244,8 @@ async fn a_plugin_that_breaks_off_leaves_it_unknown_and_the_next_one_buys_it_onc
         let file = scenario.folder.path().join("broken.wasm");
         std::fs::write(&file, component(&module(body))).expect("the plugin is written");
         let broken = Host::open(&scenario.folder.path().join("bss"), &file).await;
-        first_attempt_only(&broken.expect("the host opens"), order, asset).await;
+        let broken = trusting(broken.expect("the host opens"), &file).await;
+        first_attempt_only(&broken, order, asset).await;
         let host = restarted(&scenario).await;
         let attempts = attempts_until_bought(&scenario, &host, order, body).await;
         assert_eq!(attempts[0], Unknown, "{body}");

@@ -86,6 +86,96 @@ impl Guest {
     }
 }
 
+/// A plugin that answers every draft with the same form, whatever was typed.
+#[derive(Clone, Copy)]
+pub(crate) struct FormGuest<'a> {
+    /// The fields: name, kind (0 text, 1 url, 2 choice) and value.
+    pub(crate) fields: &'a [(&'a str, u8, &'a str)],
+    /// The servers of the standing `ready`, and whether each is shown the certificate.
+    pub(crate) reaches: &'a [(&'a str, bool)],
+    /// The field of the certificate.
+    pub(crate) certificate_field: &'a str,
+}
+
+impl FormGuest<'_> {
+    pub(crate) fn component(&self) -> Vec<u8> {
+        let mut memory = Memory::default();
+        let fields: Vec<u8> = self.fields.iter().flat_map(|field| memory.field(field)).collect();
+        let authorities = self.reaches.iter();
+        let authorities: Vec<u8> = authorities
+            .flat_map(|(name, certificate)| {
+                let mut authority = memory.text(name);
+                authority.extend([u8::from(*certificate), 0, 0, 0]);
+                authority
+            })
+            .collect();
+        let mut form = memory.list(&fields, self.fields.len());
+        // The third case of the variant: `ready`.
+        form.extend([2, 0, 0, 0]);
+        form.extend(memory.list(&authorities, self.reaches.len()));
+        form.extend(memory.text(self.certificate_field));
+        let form = memory.place(&form);
+        component(&format!(
+            r#"(module
+                (memory (export "memory") 2)
+                (data (i32.const {base}) "{data}")
+                (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 1024))
+                (func (export "bss:service-manager/service-manager@0.1.0#configure-instance")
+                    (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32) (i32.const {form}))
+                (func (export "bss:service-manager/service-manager@0.1.0#fetch-services")
+                    (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32) (unreachable))
+                (func (export "bss:service-manager/service-manager@0.1.0#create-license") (param i32) (result i32)
+                    (unreachable)))"#,
+            base = Memory::BASE,
+            data = memory.escaped(),
+        ))
+    }
+}
+
+/// Data of a guest's memory in the canonical ABI, at a place that no argument is written to.
+#[derive(Default)]
+struct Memory(Vec<u8>);
+
+impl Memory {
+    const BASE: u32 = 65_536;
+
+    /// Puts bytes where a record may begin, and answers with the address.
+    fn place(&mut self, bytes: &[u8]) -> u32 {
+        self.0.resize(self.0.len().next_multiple_of(4), 0);
+        let address = Self::BASE + u32::try_from(self.0.len()).expect("a short memory");
+        self.0.extend(bytes);
+        address
+    }
+
+    /// A list of so many elements, or a text of so many bytes.
+    fn list(&mut self, elements: &[u8], count: usize) -> Vec<u8> {
+        let address = self.place(elements);
+        let count = u32::try_from(count).expect("a short list");
+        [address.to_le_bytes(), count.to_le_bytes()].concat()
+    }
+
+    fn text(&mut self, text: &str) -> Vec<u8> {
+        self.list(text.as_bytes(), text.len())
+    }
+
+    /// A mandatory field that is enabled, without choices and problems.
+    fn field(&mut self, (id, kind, value): &(&str, u8, &str)) -> Vec<u8> {
+        let mut field = [self.text(id), self.text("label"), self.text("help")].concat();
+        field.extend([*kind, 1, 0, 0]);
+        field.extend(500_u32.to_le_bytes());
+        field.extend([1, 0, 0, 0]);
+        field.extend(self.list(&[], 0));
+        field.extend(self.text(value));
+        field.extend(self.list(&[], 0));
+        field
+    }
+
+    /// The bytes as WebAssembly text has them.
+    fn escaped(&self) -> String {
+        self.0.iter().map(|byte| format!("\\{byte:02x}")).collect()
+    }
+}
+
 /// The worlds of guests that try what the contract does not have.
 const WORLDS: &str = "
     package test:guests;

@@ -15,6 +15,7 @@ use jiff::SignedDuration;
 use crate::component::component;
 use crate::guests;
 use crate::scenario::{PRICE, Scenario, actor, at_once, requester, silent};
+use crate::trusted_plugin::trusting;
 
 /// The reason for a return, which Microsoft is told too.
 const COMMENT: &str = "ordered twice";
@@ -567,7 +568,8 @@ async fn with_plugin(scenario: &Scenario, name: &str, component: Vec<u8>) -> Hos
     let file: PathBuf = scenario.folder.path().join(name);
     std::fs::write(&file, component).expect("the guest is written");
     let data_dir: &Path = &scenario.folder.path().join("bss");
-    Host::open(data_dir, &file).await.expect("the host opens")
+    let host = Host::open(data_dir, &file).await.expect("the host opens");
+    trusting(host, &file).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -38,6 +38,8 @@ mod scenario;
 mod services_cli;
 mod services_definition;
 mod services_runs;
+mod settings_gate;
 mod trace_cli;
+mod trusted_plugin;
 mod versions;
 mod worker;

@@ -319,10 +319,23 @@ async fn of_two_who_edit_at_once_the_second_learns_who_was_faster() {
         saves[2]["changes"],
         json!({ "system-name": { "old": INSTANCE, "new": "one" } })
     );
+    let instance = scenario
+        .host
+        .named_instance(INSTANCE)
+        .await
+        .expect("the instance");
+    let thumbprint = instance.thumbprint.expect("a certificate").to_string();
+    assert!(saves[0]["certificateThumbprint"].is_null());
+    assert_eq!(saves[1]["certificateThumbprint"], json!(thumbprint));
+    assert_eq!(saves[0]["authorities"], json!([]));
+    let servers = saves[1]["authorities"].as_array().expect("a list");
+    assert_eq!(servers.len(), instance.authorities.len());
     assert!(saves[2]["changedAtMs"].as_i64() >= saves[1]["changedAtMs"].as_i64());
     let table = scenario.bss_host(&["instance", "history", INSTANCE]);
     let table = String::from_utf8_lossy(&table.stdout).into_owned();
-    for words in ["olivia", "system-name", "one", "country", "DE"] {
+    let login = scenario.microsoft.details().login_authority.as_str();
+    let servers = ["(reaches)", login, "(certificate)", &thumbprint];
+    for words in [&["olivia", "system-name", "one", "country", "DE"][..], &servers].concat() {
         assert!(table.contains(words), "{table}");
     }
 }

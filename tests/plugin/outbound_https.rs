@@ -184,6 +184,7 @@ async fn a_private_address_is_refused_unless_the_operator_allowed_its_network() 
         reach: bss_model::Reach {
             trusted_authorities_pem: Some(std::fs::read_to_string(&details.ca_file).expect("its authority")),
             allowed_networks: Vec::new(),
+            ..bss_model::Reach::default()
         },
     };
     scenario

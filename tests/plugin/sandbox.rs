@@ -8,7 +8,7 @@ use host_harness::{CallError, CallLimits, LoadError, Plugin};
 
 use crate::component::{bss_host, component as component_file, plugin};
 use crate::guests::{Guest, component, guest, module};
-use crate::scenario::{INSTANCE, Scenario, nowhere};
+use crate::scenario::{INSTANCE, Scenario, actor, nowhere};
 
 /// An empty form of an instance that sells in a currency.
 pub(crate) fn draft_in(currency: &str) -> Draft {
@@ -177,6 +177,8 @@ async fn what_a_guest_says_is_in_the_log_with_its_instance_and_level() {
     };
     let file = scenario.folder.path().join("speaking.wasm");
     std::fs::write(&file, speaking.component()).expect("the guest's file");
+    let trusted = scenario.host.trust_plugin(&file, &actor()).await;
+    trusted.expect("it is trusted");
     let said = |verbose: &[&str]| {
         let output = Command::new(bss_host())
             .args(verbose)

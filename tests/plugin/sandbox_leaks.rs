@@ -195,6 +195,7 @@ async fn ready_call(scenario: &Scenario) -> (CallContext, Instance) {
             generation: 0,
             authorities: authorities.collect(),
             identity: Some(certificates.identity(thumbprint).await.expect("its key")),
+            saved_values: instance.values.values().cloned().collect(),
             trust_roots: Arc::new(trust_roots),
             allowed_networks: instance.reach.allowed_networks.clone(),
         }),

@@ -233,6 +233,7 @@ impl Scenario {
                     ipnet::Ipv4Net::new_assert(Ipv4Addr::LOCALHOST, 8).into(),
                     ipnet::Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128).into(),
                 ],
+                ..Reach::default()
             },
         };
         self.host
@@ -440,6 +441,7 @@ pub(crate) fn nowhere() -> CallContext {
             generation: 0,
             authorities: Vec::new(),
             identity: None,
+            saved_values: Vec::new(),
             trust_roots: Arc::new(rustls::RootCertStore::empty()),
             allowed_networks: Vec::new(),
         }),

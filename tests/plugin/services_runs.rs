@@ -411,8 +411,8 @@ async fn a_process_killed_at_any_point_leaves_the_old_catalog_or_the_new_one() {
             assert_eq!(run.state, RunState::InProgress, "{context}");
             // Once the run's lease is over, it is known to be dead, and the next one can start.
             assert!(run.lease_expires_at_ms.is_some(), "{context}: no lease");
-            let now = uptime();
-            let over = Uptime {
+            let now = bss_model::moment::uptime();
+            let over = bss_model::moment::Uptime {
                 ms: now.ms + 24 * 60 * 60 * 1_000,
                 ..now
             };

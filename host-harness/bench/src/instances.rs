@@ -99,7 +99,9 @@ pub(super) async fn alike(
         values,
         standing: model.standing,
         authorities: model.authorities.clone(),
+        allowed_hosts: Vec::new(),
         thumbprint: Some(thumbprint),
+        plugin: None,
     };
     host.record()
         .save_settings(created.id, created.version, settings, &actor())
@@ -119,6 +121,7 @@ async fn create(host: &Host, name: &str, vendor: &Vendor) -> Result<Instance, Be
                 ipnet::Ipv4Net::new_assert(Ipv4Addr::LOCALHOST, 8).into(),
                 ipnet::Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128).into(),
             ],
+            ..Reach::default()
         },
     };
     host.record()

@@ -18,6 +18,7 @@ mod orders;
 mod output;
 mod pages;
 mod pfx;
+mod plugins;
 mod prerequisites;
 mod products;
 mod progress;

@@ -56,6 +56,7 @@ impl Shop {
                             ipnet::Ipv4Net::new_assert(Ipv4Addr::LOCALHOST, 8).into(),
                             ipnet::Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128).into(),
                         ],
+                        ..Reach::default()
                     },
                 },
                 &actor(),

@@ -22,6 +22,16 @@ pub enum SignatureAlgorithm {
     Rs256,
 }
 
+impl SignatureAlgorithm {
+    /// The name that the header of a JWS has for the algorithm (RFC 7518, section 3.1).
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ps256 => "PS256",
+            Self::Rs256 => "RS256",
+        }
+    }
+}
+
 /// A certificate can't be used, and why, as a sentence for an operator.
 #[derive(Debug, thiserror::Error)]
 #[error("certificate `{thumbprint}` can't be used: {reason}")]

@@ -5,6 +5,7 @@ use std::fmt;
 use uuid::Uuid;
 
 use crate::actor::Actor;
+use crate::plugin::PluginDigest;
 use crate::thumbprint::Thumbprint;
 use crate::words::stored_enum;
 
@@ -47,6 +48,8 @@ pub enum Act {
     NoticeRestoration,
     /// Said that no other copy of the record goes on.
     AdoptRecord,
+    /// Let a plugin run, in place of the one before.
+    TrustPlugin,
 }
 
 stored_enum!(Act {
@@ -68,6 +71,7 @@ stored_enum!(Act {
     RetryMail = "retry_mail", "retry mail";
     NoticeRestoration = "notice_restoration", "notice restoration";
     AdoptRecord = "adopt_record", "adopt record";
+    TrustPlugin = "trust_plugin", "trust plugin";
 });
 
 /// The kind of thing that an act changed.
@@ -91,6 +95,8 @@ pub enum SubjectKind {
     MailSettings,
     /// The record itself, by its id.
     Record,
+    /// A plugin, by the SHA-256 of its file.
+    Plugin,
 }
 
 stored_enum!(SubjectKind {
@@ -103,6 +109,7 @@ stored_enum!(SubjectKind {
     Mail = "mail", "mail";
     MailSettings = "mail_settings", "mail settings";
     Record = "record", "record";
+    Plugin = "plugin", "plugin";
 });
 
 /// The one thing that an act changed.
@@ -158,6 +165,11 @@ impl Subject {
     /// The record.
     pub fn record(id: Uuid) -> Self {
         Self::new(SubjectKind::Record, id)
+    }
+
+    /// A plugin.
+    pub fn plugin(digest: &PluginDigest) -> Self {
+        Self::new(SubjectKind::Plugin, digest)
     }
 
     fn new(kind: SubjectKind, id: impl fmt::Display) -> Self {

@@ -49,6 +49,13 @@ pub enum Advice {
         /// The instance's name.
         instance: String,
     },
+    /// Allow an instance to reach servers, if it should.
+    AllowHosts {
+        /// The instance's name.
+        instance: String,
+        /// The servers, `host` or `host:port`.
+        hosts: Vec<String>,
+    },
     /// Import a usable certificate and choose it for an instance.
     ChooseCertificate {
         /// The instance's name.
@@ -60,6 +67,11 @@ pub enum Advice {
     NameTrustedAuthorities,
     /// Build the plugin, or name its file.
     NamePlugin,
+    /// Trust a plugin, if it is the one that should run.
+    TrustPlugin {
+        /// The plugin's file.
+        path: PathBuf,
+    },
     /// Look at what the plugin wrote last.
     ShowPluginLog,
     /// Record the calls anew.
@@ -162,9 +174,16 @@ impl Advice {
             Self::ChooseCertificate { instance } => {
                 return format!("import a usable certificate and choose it for instance `{instance}`").into();
             }
+            Self::AllowHosts { instance, hosts } => {
+                let hosts = hosts.join(", ");
+                return format!("allow instance `{instance}` to reach {hosts}, if it should").into();
+            }
             Self::ListCertificates => "look at the list of certificates",
             Self::NameTrustedAuthorities => "name a PEM file with the certificate authorities to trust",
             Self::NamePlugin => "build the plugin, or name its file",
+            Self::TrustPlugin { path } => {
+                return format!("trust `{}`, if it is the plugin that should run", path.display()).into();
+            }
             Self::ShowPluginLog => "this is a defect of the plugin: look at its last log lines",
             Self::RecordAgain => "record the calls again",
             Self::ListAssets => "look at the list of assets",

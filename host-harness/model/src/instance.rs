@@ -8,6 +8,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::actor::Actor;
+use crate::plugin::PluginDigest;
 use crate::thumbprint::Thumbprint;
 use crate::words::stored_enum;
 
@@ -58,6 +59,10 @@ pub struct Reach {
     pub trusted_authorities_pem: Option<String>,
     /// Networks that may be reached although they are not public.
     pub allowed_networks: Vec<IpNet>,
+    /// Servers that the plugin may ask for although no setting and no option names them: `host` or `host:port`, in
+    /// lower case.
+    #[serde(default)]
+    pub allowed_hosts: Vec<String>,
 }
 
 /// The parts of an instance that are saved together.
@@ -69,8 +74,12 @@ pub struct SavedSettings {
     pub standing: Standing,
     /// The servers that it may reach with these values.
     pub authorities: Vec<Authority>,
+    /// The servers that the operator allows the plugin to ask for, as in [`Reach::allowed_hosts`].
+    pub allowed_hosts: Vec<String>,
     /// The certificate chosen in these values.
     pub thumbprint: Option<Thumbprint>,
+    /// The plugin that judged these values. `None`: they were saved without one.
+    pub plugin: Option<PluginDigest>,
 }
 
 /// A configured instance as last saved.
@@ -122,4 +131,10 @@ pub struct SettingsVersion {
     pub standing: Standing,
     /// The fields that changed.
     pub changes: BTreeMap<String, Change>,
+    /// The servers that the instance may reach since. `None`: saved by a host that did not write them down.
+    pub authorities: Option<Vec<Authority>>,
+    /// The certificate with which the instance authenticates since. `None`: none is chosen, or saved by such a host.
+    pub thumbprint: Option<Thumbprint>,
+    /// The plugin that judged the settings. `None`: saved by such a host, or without a plugin.
+    pub plugin: Option<PluginDigest>,
 }

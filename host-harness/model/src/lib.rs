@@ -19,6 +19,7 @@ mod mail;
 pub mod moment;
 mod order;
 mod page;
+mod plugin;
 mod price;
 mod problem;
 mod product;
@@ -59,6 +60,7 @@ pub use order::{
     OrderParties, Party, is_language, merged,
 };
 pub use page::{Cursor, Page, Rows, SortOrder};
+pub use plugin::{NotADigest, PluginDigest, TrustedPlugin};
 pub use price::{Price, is_currency};
 pub use problem::Problem;
 pub use product::{

@@ -9,8 +9,8 @@ use super::stored::{self, from_json, id, optional, to_json};
 use super::{Record, RecordError, begin_write};
 use bss_model::clock::now_ms;
 use bss_model::{
-    Act, Actor, ActorKind, Advice, Change, Diagnose, Diagnosis, ErrorKind, Instance, NewInstance, Page, Rows,
-    SavedSettings, SettingsVersion, Standing, Subject, Thumbprint, is_currency,
+    Act, Actor, ActorKind, Advice, Change, Diagnose, Diagnosis, ErrorKind, Instance, NewInstance, Page,
+    PluginDigest, Reach, Rows, SavedSettings, SettingsVersion, Standing, Subject, Thumbprint, is_currency,
 };
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -182,7 +182,10 @@ impl Record {
             return Err(CreateError::NameTaken { name: instance.name });
         }
         let (act, subject) = (Act::CreateInstance, Subject::instance(instance.id));
-        let detail = json!({ "name": instance.name, "currency": instance.currency });
+        let mut detail = json!({ "name": instance.name, "currency": instance.currency });
+        if !instance.reach.allowed_hosts.is_empty() {
+            detail["allowedHosts"] = json!(instance.reach.allowed_hosts);
+        }
         write_act(&mut transaction, actor, act, &subject, Some(instance.id), detail).await?;
         transaction.commit().await.map_err(RecordError::from)?;
         Ok(instance)
@@ -269,13 +272,17 @@ impl Record {
         }
         let saved = Instance {
             version: expected_version.saturating_add(1),
+            reach: Reach {
+                allowed_hosts: new.allowed_hosts,
+                ..old.reach.clone()
+            },
             values: new.values,
             standing: new.standing,
             authorities: new.authorities,
             thumbprint: new.thumbprint,
             ..old.clone()
         };
-        write_settings(&mut transaction, &old, &saved, actor).await?;
+        write_settings(&mut transaction, &old, &saved, new.plugin, actor).await?;
         let (act, subject) = (Act::SaveSettings, Subject::instance(instance_id));
         let detail = settings_detail(&old, &saved);
         write_act(&mut transaction, actor, act, &subject, Some(instance_id), detail).await?;
@@ -337,12 +344,13 @@ async fn write_settings(
     transaction: &mut SqliteConnection,
     old: &Instance,
     new: &Instance,
+    plugin: Option<PluginDigest>,
     actor: &Actor,
 ) -> Result<(), RecordError> {
     // The condition on the version keeps a later one from being overwritten at any isolation level.
     let updated = sqlx::query(
         "UPDATE instances
-         SET version = $3, settings = $4, standing = $5, authorities = $6, thumbprint = $7,
+         SET version = $3, settings = $4, standing = $5, authorities = $6, thumbprint = $7, reach = $8,
              services_entity_tag = CASE WHEN settings = $4 THEN services_entity_tag ELSE '' END
          WHERE id = $1 AND version = $2",
     )
@@ -353,6 +361,7 @@ async fn write_settings(
     .bind(new.standing.word())
     .bind(to_json(&new.authorities)?)
     .bind(new.thumbprint.map(|thumbprint| thumbprint.to_string()))
+    .bind(to_json(&new.reach)?)
     .execute(&mut *transaction)
     .await?;
     if updated.rows_affected() != 1 {
@@ -365,8 +374,8 @@ async fn write_settings(
     }
     sqlx::query(
         "INSERT INTO instance_history (instance_id, version, changed_by, changed_by_kind, changed_at_ms, standing,
-                                       changes)
-         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+                                       changes, authorities, thumbprint, plugin)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
     )
     .bind(new.id.to_string())
     .bind(new.version)
@@ -375,6 +384,9 @@ async fn write_settings(
     .bind(now_ms())
     .bind(new.standing.word())
     .bind(to_json(&changes(&old.values, &new.values))?)
+    .bind(to_json(&new.authorities)?)
+    .bind(new.thumbprint.map(|thumbprint| thumbprint.to_string()))
+    .bind(plugin.map(|plugin| plugin.to_string()))
     .execute(&mut *transaction)
     .await?;
     Ok(())
@@ -394,14 +406,18 @@ fn changes(old: &BTreeMap<String, String>, new: &BTreeMap<String, String>) -> BT
         .collect()
 }
 
-/// The version, the names of the changed fields and, if another one was chosen, the certificate. The values are in
-/// the history.
+/// The version, the names of the changed fields and, if others were chosen, the certificate and the allowed hosts.
+/// The values are in the history.
 fn settings_detail(old: &Instance, new: &Instance) -> Value {
     let fields: Vec<String> = changes(&old.values, &new.values).into_keys().collect();
     let mut detail = json!({ "version": new.version, "fields": fields });
     if old.thumbprint != new.thumbprint {
         let [before, after] = [old, new].map(|of| of.thumbprint.map(|thumbprint| thumbprint.to_string()));
         detail["thumbprint"] = json!({ "before": before, "after": after });
+    }
+    if old.reach.allowed_hosts != new.reach.allowed_hosts {
+        let [before, after] = [old, new].map(|of| &of.reach.allowed_hosts);
+        detail["allowedHosts"] = json!({ "before": before, "after": after });
     }
     detail
 }
@@ -416,6 +432,9 @@ fn read_version(row: &SqliteRow) -> Result<SettingsVersion, RecordError> {
         changed_at_ms: row.try_get("changed_at_ms")?,
         standing: Standing::from_word(row.try_get("standing")?)?,
         changes: from_json(row, "changes")?,
+        authorities: optional(row, "authorities", from_json)?,
+        thumbprint: optional(row, "thumbprint", stored::thumbprint)?,
+        plugin: optional(row, "plugin", stored::plugin_digest)?,
     })
 }
 

@@ -16,6 +16,7 @@ mod mail_settings;
 mod orders;
 mod outbox;
 mod paging;
+mod plugins;
 mod products;
 mod provenance;
 mod refreshes;

@@ -1,7 +1,7 @@
 //! Values in the form in which the database stores them.
 
 use bss_model::moment::{Boot, Moment, Uptime};
-use bss_model::{NotAThumbprint, Thumbprint};
+use bss_model::{NotADigest, NotAThumbprint, PluginDigest, Thumbprint};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, Sqlite, ValueRef as _};
 use uuid::Uuid;
@@ -101,6 +101,13 @@ pub(super) fn boot(moment: Moment) -> Option<String> {
 /// A moment's uptime, as it is stored.
 pub(super) fn uptime_ms(moment: Moment) -> Option<i64> {
     moment.uptime.map(|uptime| uptime.ms)
+}
+
+pub(super) fn plugin_digest(row: &SqliteRow, column: &str) -> Result<PluginDigest, RecordError> {
+    let text: &str = row.try_get(column)?;
+    text.parse().map_err(|error: NotADigest| RecordError::Damaged {
+        what: format!("column `{column}`: {error}"),
+    })
 }
 
 pub(super) fn count(row: &SqliteRow, column: &str) -> Result<u32, RecordError> {

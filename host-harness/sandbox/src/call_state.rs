@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bss_keys as keys;
-use bss_keys::Identity;
+use bss_keys::signing_input::Claimant;
 use bss_model::clock::now_ms;
 use tracing::Span;
 use wasmtime::component::{HasSelf, Linker, ResourceTable};
@@ -21,7 +21,7 @@ use crate::call_event::{CallEvent, CallListener, LogLevel};
 use crate::call_trace::CallSpan;
 use crate::guest_log::{GuestLog, LogShares, Stream};
 use crate::limits;
-use crate::outbound_https::CallHttp;
+use crate::outbound_https::{CallHttp, Egress};
 use crate::plugin_call::CallOutcome;
 
 /// The state of one call's sandbox.
@@ -31,7 +31,7 @@ pub(crate) struct CallState {
     http: WasiHttpCtx,
     http_hooks: CallHttp,
     config: WasiConfigVariables,
-    identity: Option<Arc<Identity>>,
+    egress: Arc<Egress>,
     access_tokens: CallAccessTokens,
     listener: CallListener,
     followed: CallSpan,
@@ -72,7 +72,7 @@ impl CallState {
             wasi,
             table,
             http,
-            identity: context.egress.identity.clone(),
+            egress: context.egress.clone(),
             access_tokens: CallAccessTokens::new(
                 context.access_tokens,
                 context.egress.instance_id.clone(),
@@ -142,9 +142,8 @@ impl WasiHttpView for CallState {
 
 impl certificate_store::Host for CallState {
     fn certificate(&mut self) -> wasmtime::Result<Option<Vec<u8>>> {
-        Ok(self
-            .identity
-            .as_ref()
+        let identity = self.egress.identity.as_ref();
+        Ok(identity
             .and_then(|identity| identity.certificates().first())
             .map(|der| der.to_vec()))
     }
@@ -154,17 +153,24 @@ impl certificate_store::Host for CallState {
         algorithm: SignatureAlgorithm,
         message: Vec<u8>,
     ) -> wasmtime::Result<Result<Vec<u8>, SigningFailure>> {
-        let Some(identity) = self.identity.clone() else {
+        let egress = self.egress.clone();
+        let Some(identity) = &egress.identity else {
             return Ok(Err(SigningFailure::NoCertificate));
         };
-        let (algorithm, name) = match algorithm {
-            SignatureAlgorithm::Ps256 => (keys::SignatureAlgorithm::Ps256, "PS256"),
-            SignatureAlgorithm::Rs256 => (keys::SignatureAlgorithm::Rs256, "RS256"),
+        let algorithm = match algorithm {
+            SignatureAlgorithm::Ps256 => keys::SignatureAlgorithm::Ps256,
+            SignatureAlgorithm::Rs256 => keys::SignatureAlgorithm::Rs256,
         };
-        keys::signing_input::check(name, &message)?;
+        let claimant = Claimant {
+            certificate: identity.certificates().first().map_or(&[], |der| der.as_ref()),
+            saved_values: &egress.saved_values,
+            is_own_server: &|url| egress.reaches(url),
+            now_ms: now_ms(),
+        };
+        keys::signing_input::check(algorithm, &message, &claimant)?;
         Ok(self
             .followed
-            .sign(name, || identity.sign(algorithm, &message))
+            .sign(algorithm.name(), || identity.sign(algorithm, &message))
             .map_err(|error| SigningFailure::Unusable(error.to_string())))
     }
 }
@@ -316,14 +322,15 @@ impl ResourceLimiter for Limiter {
 mod tests {
     use std::collections::{BTreeMap, HashSet};
 
-    use bss_keys::{PfxCode, describe, read_pfx};
+    use bss_keys::{Identity, PfxCode, describe, read_pfx};
+    use data_encoding::BASE64URL_NOPAD;
     use p12_keystore::{Certificate, KeyStore, KeyStoreEntry, PrivateKey, PrivateKeyChain};
     use rcgen::{CertificateParams, KeyPair, PKCS_RSA_SHA256};
     use rustls::RootCertStore;
 
     use super::*;
     use crate::access_token_cache::AccessTokenCache;
-    use crate::outbound_https::{Egress, OutboundHttps};
+    use crate::outbound_https::{OutboundHttps, PermittedAuthority};
 
     const CODE: &str = "code of the PFX file";
     /// Unrelated byte strings never share a run of so many bytes.
@@ -345,13 +352,18 @@ mod tests {
         (certificate, key.serialized_der().to_vec(), pfx)
     }
 
+    /// A call of an instance that is a client named `client`, and may reach one server.
     fn call_as(identity: Option<Arc<Identity>>) -> CallState {
         let egress = Egress {
             instance_id: "instance".to_owned(),
             settings_version: 1,
             generation: 0,
-            authorities: Vec::new(),
+            authorities: vec![PermittedAuthority {
+                authority: "login.example.com".parse().unwrap(),
+                client_certificate: false,
+            }],
             identity,
+            saved_values: vec!["client".to_owned()],
             trust_roots: Arc::new(RootCertStore::empty()),
             allowed_networks: Vec::new(),
         };
@@ -365,15 +377,28 @@ mod tests {
         CallState::new(context, CallSpan::default(), LogShares::default(), false)
     }
 
+    /// The signing input of a client assertion that is good now.
+    fn assertion(algorithm: &str, audience: &str, client: &str) -> Vec<u8> {
+        let header = format!(r#"{{"alg":"{algorithm}","typ":"JWT"}}"#);
+        let ends = now_ms() / 1_000 + 300;
+        let claims = format!(r#"{{"aud":"{audience}","iss":"{client}","sub":"{client}","exp":{ends}}}"#);
+        let [header, claims] = [header, claims].map(|part| BASE64URL_NOPAD.encode(part.as_bytes()));
+        format!("{header}.{claims}").into_bytes()
+    }
+
+    const TOKEN: &str = "https://login.example.com/token";
+
     /// Everything that a guest can get from `certificate-store`, which is where the host has the key at hand.
     fn all_answers(state: &mut CallState) -> Vec<Vec<u8>> {
         use certificate_store::Host;
         let mut answers: Vec<Vec<u8>> = state.certificate().unwrap().into_iter().collect();
         for algorithm in [SignatureAlgorithm::Ps256, SignatureAlgorithm::Rs256] {
             for message in [
-                // `{"alg":"PS256"}` and `{"alg":"RS256"}`, each with an empty payload.
-                b"eyJhbGciOiJQUzI1NiJ9.".to_vec(),
-                b"eyJhbGciOiJSUzI1NiJ9.".to_vec(),
+                assertion("PS256", TOKEN, "client"),
+                assertion("RS256", TOKEN, "client"),
+                assertion("PS256", TOKEN, "another client"),
+                assertion("PS256", "https://evil.example.com/token", "client"),
+                assertion("PS256", "http://login.example.com/token", "client"),
                 Vec::new(),
                 b"what a TLS server wants to have signed".to_vec(),
                 vec![0; keys::signing_input::SIGNED_MESSAGE_BYTES + 1],
@@ -413,7 +438,10 @@ mod tests {
         let answers = all_answers(&mut call_as(Some(identity)));
         assert_eq!(answers[0], certificate);
         let signatures = answers.iter().filter(|answer| answer.len() == 256).count();
-        assert_eq!(signatures, 2, "one of each algorithm, and of nothing but a JWS");
+        assert_eq!(
+            signatures, 2,
+            "one of each algorithm, for this client at its server"
+        );
         assert!(!answers.iter().any(|answer| is_secret(answer)));
     }
 

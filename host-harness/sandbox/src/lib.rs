@@ -24,4 +24,4 @@ pub use call::CallContext;
 pub use call_event::{CallEvent, CallListener, LogLevel};
 pub use error::{CallError, LoadError};
 pub use limits::CallLimits;
-pub use plugin::Plugin;
+pub use plugin::{Plugin, PluginFile};

@@ -368,6 +368,7 @@ mod tests {
             generation,
             authorities: Vec::new(),
             identity: None,
+            saved_values: Vec::new(),
             trust_roots: Arc::new(RootCertStore::empty()),
             allowed_networks: Vec::new(),
         }

@@ -8,7 +8,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bss_model::with_causes;
+use aws_lc_rs::digest::{SHA256, SHA256_OUTPUT_LEN, digest};
+use bss_model::{PluginDigest, with_causes};
 use tracing::Span;
 use uuid::Uuid;
 use wasmtime::component::types::ComponentItem;
@@ -51,6 +52,34 @@ pub struct Plugin {
     _ticker: Arc<Ticker>,
 }
 
+/// A plugin's file, read once: what is looked at is what is run.
+pub struct PluginFile {
+    path: String,
+    bytes: Vec<u8>,
+}
+
+impl PluginFile {
+    /// Reads a file, and nothing of what is in it.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub fn read(path: &Path) -> Result<Self, LoadError> {
+        let name = path.display().to_string();
+        let bytes = std::fs::read(path).map_err(|source| LoadError::Read {
+            path: name.clone(),
+            source,
+        })?;
+        Ok(Self { path: name, bytes })
+    }
+
+    /// The digest of the file's content.
+    pub fn digest(&self) -> PluginDigest {
+        let mut sha256 = [0; SHA256_OUTPUT_LEN];
+        sha256.copy_from_slice(digest(&SHA256, &self.bytes).as_ref());
+        PluginDigest::new(sha256)
+    }
+}
+
 /// How much of the pool of sandboxes is in use by calls.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PoolUse {
@@ -71,13 +100,16 @@ impl Plugin {
     /// # Errors
     /// When the file can't be read, is no component, or imports or lacks something.
     pub fn load(path: &Path, compiled: &Path) -> Result<Self, LoadError> {
-        let name = path.display().to_string();
-        let bytes = std::fs::read(path).map_err(|source| LoadError::Read {
-            path: name.clone(),
-            source,
-        })?;
+        Self::of_file(&PluginFile::read(path)?, compiled)
+    }
+
+    /// Loads a component from a file that was read, as [`Self::load`] does. Nothing of it runs before its first call.
+    ///
+    /// # Errors
+    /// When it is no component, or imports or lacks something.
+    pub fn of_file(file: &PluginFile, compiled: &Path) -> Result<Self, LoadError> {
         let cache = CompiledCache::new(compiled.to_owned());
-        Self::linked(&name, |engine| cache.component(engine, &bytes))
+        Self::linked(&file.path, |engine| cache.component(engine, &file.bytes))
     }
 
     /// Loads a component from its bytes. `name` is what errors call it.

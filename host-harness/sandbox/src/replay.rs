@@ -127,6 +127,21 @@ enum RecordedPluginCall {
     },
 }
 
+impl RecordedPluginCall {
+    /// The values that were saved with the instance that the call is for.
+    fn saved_values(&self) -> Vec<String> {
+        let saved = match self {
+            Self::ConfigureInstance { draft } => &draft.saved,
+            Self::FetchServices { instance, .. }
+            | Self::CreateLicense { instance, .. }
+            | Self::GetLicense { instance, .. }
+            | Self::CancelLicense { instance, .. }
+            | Self::CheckConnection { instance } => &instance.values,
+        };
+        saved.iter().map(|field| field.value.clone()).collect()
+    }
+}
+
 /// Plays all calls of a recording back, one after the other, each as if it were alone.
 ///
 /// # Errors
@@ -145,7 +160,7 @@ pub async fn replay(
                 source,
             })?;
         let replay = Arc::new(Replay::new(recorded.exchanges.clone()));
-        let context = context(recorded, &replay, &identity, listener)?;
+        let context = context(recorded, &asked, &replay, &identity, listener)?;
         let outcome = ask(plugin, context, asked).await;
         let now = RecordedOutcome::from(&outcome);
         let mut differences = replay.differences();
@@ -204,6 +219,7 @@ async fn ask(plugin: &Plugin, context: CallContext, asked: RecordedPluginCall) -
 
 fn context(
     recorded: &Recorded,
+    asked: &RecordedPluginCall,
     replay: &Arc<Replay>,
     identity: &Arc<Identity>,
     listener: &CallListener,
@@ -224,6 +240,7 @@ fn context(
             source,
         })?,
         identity: recorded.certificate.then(|| identity.clone()),
+        saved_values: asked.saved_values(),
         trust_roots: Arc::new(RootCertStore::empty()),
         allowed_networks: Vec::new(),
     };

@@ -49,6 +49,7 @@ pub(super) fn instance() -> Instance {
         reach: Reach {
             trusted_authorities_pem: Some("-----BEGIN".to_owned()),
             allowed_networks: vec!["127.0.0.0/8".parse().unwrap()],
+            allowed_hosts: vec!["login.example.com".to_owned()],
         },
         version: 2,
         values: [("country".to_owned(), "DE".to_owned())].into(),

@@ -33,6 +33,8 @@ pub struct Instance {
     pub trusts_own_authorities: bool,
     /// Networks that the instance may reach although they are not public, such as `127.0.0.0/8`.
     pub allowed_networks: Vec<String>,
+    /// Servers that the plugin may ask for although no setting and no option names them: `host` or `host:port`.
+    pub allowed_hosts: Vec<String>,
     /// When the instance was made, in milliseconds.
     pub created_at_ms: i64,
 }
@@ -61,6 +63,12 @@ pub struct SettingsVersion {
     pub state: String,
     /// The fields that changed.
     pub changes: BTreeMap<String, Change>,
+    /// The servers that the instance may reach since the save. `None`: an earlier host did not write them down.
+    pub authorities: Option<Vec<Authority>>,
+    /// The certificate that proves the instance's identity since the save. `None`: none, or as above.
+    pub certificate_thumbprint: Option<String>,
+    /// The SHA-256 of the plugin that judged the settings. `None`: none, or as above.
+    pub plugin_sha256: Option<String>,
 }
 
 /// The change of one field by one save.
@@ -88,6 +96,7 @@ impl From<&bss_model::Instance> for Instance {
             authorities: instance.authorities.iter().map(Authority::from).collect(),
             trusts_own_authorities: instance.reach.trusted_authorities_pem.is_some(),
             allowed_networks: networks.map(ToString::to_string).collect(),
+            allowed_hosts: instance.reach.allowed_hosts.clone(),
             created_at_ms: instance.created_at_ms,
         }
     }
@@ -111,12 +120,16 @@ impl From<&bss_model::SettingsVersion> for SettingsVersion {
             };
             (field.clone(), change)
         };
+        let authorities = version.authorities.as_ref();
         Self {
             version: version.version,
             changed_by: version.changed_by.name.clone(),
             changed_at_ms: version.changed_at_ms,
             state: word(version.standing.word()),
             changes: version.changes.iter().map(change).collect(),
+            authorities: authorities.map(|authorities| authorities.iter().map(Authority::from).collect()),
+            certificate_thumbprint: version.thumbprint.as_ref().map(ToString::to_string),
+            plugin_sha256: version.plugin.as_ref().map(ToString::to_string),
         }
     }
 }
@@ -156,6 +169,9 @@ mod tests {
   "allowedNetworks": [
     "127.0.0.0/8"
   ],
+  "allowedHosts": [
+    "login.example.com"
+  ],
   "createdAtMs": 1000
 }"#,
         );
@@ -173,6 +189,9 @@ mod tests {
             changed_at_ms: 1_500,
             standing: Standing::Ready,
             changes: [("country".to_owned(), change)].into(),
+            authorities: Some(instance().authorities),
+            thumbprint: instance().thumbprint,
+            plugin: Some(bss_model::PluginDigest::new([0xa5; 32])),
         };
         assert_json(
             &SettingsVersion::from(&version),
@@ -187,7 +206,15 @@ mod tests {
       "old": null,
       "new": "DE"
     }
-  }
+  },
+  "authorities": [
+    {
+      "name": "api.example.com",
+      "clientCertificate": true
+    }
+  ],
+  "certificateThumbprint": "0123456789ABCDEF0123456789ABCDEF01234567",
+  "pluginSha256": "a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5"
 }"#,
         );
     }

@@ -6,8 +6,8 @@ use std::num::NonZeroU32;
 use bss_keys::PfxCode;
 use bss_model::{
     Act, ActFilter, Actor, ActorKind, CancellationFilter, Choice, Decision, MailDelivery, MailFilter,
-    MailSettings, NewInstance, NewOrder, Page, Reach, RecordedAct, SavedSettings, Secret, SmtpProtection,
-    SmtpServer, Subject, SubjectKind, Thumbprint,
+    MailSettings, NewInstance, NewOrder, Page, PluginDigest, Reach, RecordedAct, SavedSettings, Secret,
+    SmtpProtection, SmtpServer, Subject, SubjectKind, Thumbprint,
 };
 use bss_record::{RECORD_FILE, Record};
 use serde_json::{Value, json};
@@ -47,6 +47,7 @@ every_act! {
     SaveMailSettings,
     RetryMail,
     AdoptRecord,
+    TrustPlugin,
 }
 
 const CODE: &str = "the code of the PFX file";
@@ -134,6 +135,11 @@ impl Site {
                 record.certificates().remove(&self.certificates[1], actor).await?;
                 Subject::certificate(&self.certificates[1])
             }
+            Act::TrustPlugin => {
+                let digest = PluginDigest::new([7; 32]);
+                let trusted = record.trust_plugin(&digest, "esd.wasm", actor).await?;
+                Subject::plugin(&trusted.digest)
+            }
             Act::StartServicesRun => {
                 let run = record.start_services_run(self.instance, None, actor).await?;
                 Subject::services_run(run)
@@ -201,6 +207,7 @@ impl Site {
             reach: Reach {
                 trusted_authorities_pem: Some(self.authorities_pem.clone()),
                 allowed_networks: Vec::new(),
+                allowed_hosts: vec!["login.example.com".to_owned()],
             },
         }
     }
@@ -208,6 +215,7 @@ impl Site {
     fn other_settings(&self) -> SavedSettings {
         SavedSettings {
             values: [("country".to_owned(), "CY".to_owned())].into(),
+            allowed_hosts: vec!["cdn.example.com".to_owned()],
             ..settings(Some(self.certificates[0]))
         }
     }
@@ -237,11 +245,15 @@ impl Site {
     /// The detail that must be on record about an act that was just done.
     async fn detail(&self, act: Act, subject: &Subject) -> Value {
         match act {
-            Act::CreateInstance => json!({ "name": "another", "currency": "USD" }),
+            Act::CreateInstance => {
+                let allowed = ["login.example.com"];
+                json!({ "name": "another", "currency": "USD", "allowedHosts": allowed })
+            }
             Act::SaveSettings => json!({
                 "version": 2,
                 "fields": ["country"],
                 "thumbprint": { "before": null, "after": self.certificates[0].to_string() },
+                "allowedHosts": { "before": [], "after": ["cdn.example.com"] },
             }),
             Act::ImportCertificate => json!({ "subject": "CN=client", "chain": 0 }),
             Act::DecideProduct => json!({ "decision": "publish" }),
@@ -273,6 +285,7 @@ impl Site {
             Act::RemoveCertificate | Act::StartServicesRun | Act::RetryMail | Act::NoticeRestoration => {
                 Value::Null
             }
+            Act::TrustPlugin => json!({ "path": "esd.wasm", "before": null }),
         }
     }
 }
@@ -355,7 +368,10 @@ async fn each_act_is_on_record_once_with_who_did_it_to_what() {
         let expected = site.detail(act, &subject).await;
         assert_eq!(detail, (!expected.is_null()).then_some(expected), "{act}");
         let instance = match subject.kind {
-            SubjectKind::Certificate | SubjectKind::MailSettings | SubjectKind::Record => None,
+            SubjectKind::Certificate
+            | SubjectKind::MailSettings
+            | SubjectKind::Record
+            | SubjectKind::Plugin => None,
             SubjectKind::Instance => Some(subject.id.parse().unwrap()),
             _ => Some(site.instance),
         };
@@ -384,7 +400,12 @@ async fn an_act_that_is_refused_or_changes_nothing_leaves_none() {
     }
     let before = rows(&site.record).await;
     // Acts that are done already are answered with what they made, and write nothing.
-    let answered = [Act::ImportCertificate, Act::SetPrice, Act::PlaceOrder];
+    let answered = [
+        Act::ImportCertificate,
+        Act::SetPrice,
+        Act::PlaceOrder,
+        Act::TrustPlugin,
+    ];
     for act in answered {
         site.perform(act, &actor()).await.unwrap();
         assert!(rows(&site.record).await == before, "{act}");

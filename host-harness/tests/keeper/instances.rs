@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bss_model::{Actor, NewInstance, Page, Reach, Standing, Thumbprint};
+use bss_model::{Actor, NewInstance, Page, PluginDigest, Reach, SavedSettings, Standing, Thumbprint};
 use bss_record::{CreateError, SaveError};
 
 use crate::record::{TestRecord, actor, new_instance, settings};
@@ -113,6 +113,40 @@ async fn every_save_is_a_version_with_who_and_what() {
         (Some("GR"), Some("CY"))
     );
     assert_eq!(history[1].changes["language"].old, None);
+}
+
+#[tokio::test]
+async fn a_version_tells_whom_the_instance_could_reach_and_which_plugin_had_judged() {
+    let record = TestRecord::open().await;
+    let instance = new_instance(&record, "esd").await;
+    let plugin = Some(PluginDigest::new([7; 32]));
+    let first = SavedSettings {
+        plugin,
+        ..settings(None)
+    };
+    record
+        .save_settings(instance.id, 0, first, &actor())
+        .await
+        .unwrap();
+    let second = SavedSettings {
+        authorities: Vec::new(),
+        ..settings(None)
+    };
+    record
+        .save_settings(instance.id, 1, second, &actor())
+        .await
+        .unwrap();
+    let history = record
+        .instance_history(instance.id, &Page::all())
+        .await
+        .unwrap()
+        .rows;
+    assert_eq!(history[0].authorities, Some(settings(None).authorities));
+    assert_eq!(history[0].plugin, plugin);
+    assert_eq!(
+        (&history[1].authorities, history[1].plugin),
+        (&Some(Vec::new()), None)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

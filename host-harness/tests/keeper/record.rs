@@ -76,7 +76,9 @@ pub(crate) fn settings(thumbprint: Option<Thumbprint>) -> SavedSettings {
             name: "esd.example.test".to_owned(),
             client_certificate: true,
         }],
+        allowed_hosts: Vec::new(),
         thumbprint,
+        plugin: None,
     }
 }
 

@@ -13,6 +13,7 @@ use super::instances::InstanceCommand;
 use super::invoices::InvoiceCommand;
 use super::mail::MailCommand;
 use super::orders::OrderCommand;
+use super::plugins::PluginCommand;
 use super::prerequisites::PrerequisitesArguments;
 use super::products::ProductCommand;
 use super::record::RecordCommand;
@@ -45,15 +46,9 @@ pub(super) struct Arguments {
         value_name = "DIR"
     )]
     pub(super) data_dir: PathBuf,
-    /// The plugin's file, a WebAssembly component
-    #[arg(
-        long,
-        global = true,
-        env = "BSS_PLUGIN",
-        default_value = "target/wasm32-wasip2/plugin/microsoft_esd.wasm",
-        value_name = "FILE"
-    )]
-    pub(super) plugin: PathBuf,
+    /// The plugin's file, a WebAssembly component [default: microsoft_esd.wasm beside this program, or as `cargo xtask build` makes it]
+    #[arg(long, global = true, env = "BSS_PLUGIN", value_name = "FILE")]
+    pub(super) plugin: Option<PathBuf>,
     /// Print results as JSON
     #[arg(long, global = true)]
     pub(super) json: bool,
@@ -98,6 +93,9 @@ pub(super) enum HostCommand {
     /// Import, show and remove the certificates of the host
     #[command(subcommand)]
     Certificate(CertificateCommand),
+    /// Show the plugin that may run, and choose another one
+    #[command(subcommand)]
+    Plugin(PluginCommand),
     /// Create, configure and check instances
     #[command(subcommand)]
     Instance(InstanceCommand),

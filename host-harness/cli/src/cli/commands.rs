@@ -8,8 +8,8 @@ use super::args::{Arguments, Command, HostCommand};
 use super::failure::{Failure, Outcome};
 use super::input::{pfx_code, read_pfx};
 use super::{
-    assets, bench, certificates, demo, instances, invoices, mail, orders, prerequisites, products, record,
-    replay, services, simulator, trace, worker,
+    assets, bench, certificates, demo, instances, invoices, mail, orders, plugins, prerequisites, products,
+    record, replay, services, simulator, trace, worker,
 };
 
 /// Runs one command to its end.
@@ -23,6 +23,7 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
         command,
         ..
     } = arguments;
+    let plugin = plugin.unwrap_or_else(plugins::default_plugin);
     if recording.is_some() && !command.opens_host() {
         let message = "--record can't be used with this command, which does not open the data directory";
         return Err(Failure::usage(message).hint("leave --record out"));
@@ -47,6 +48,7 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
     };
     match command {
         HostCommand::Certificate(command) => certificates::run(&host, command, json).await,
+        HostCommand::Plugin(command) => plugins::run(&host, command, &plugin, json).await,
         HostCommand::Instance(command) => instances::run(&host, command, json).await,
         HostCommand::Services(command) => services::run(&host, command, json).await,
         HostCommand::Product(command) => products::run(&host, command, json).await,

@@ -157,6 +157,7 @@ async fn configure(
                 ipnet::Ipv4Net::new_assert(Ipv4Addr::LOCALHOST, 8).into(),
                 ipnet::Ipv6Net::new_assert(std::net::Ipv6Addr::LOCALHOST, 128).into(),
             ],
+            ..Reach::default()
         },
     };
     host.record().create_instance(instance, &actor()).await?;

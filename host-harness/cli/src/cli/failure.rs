@@ -30,6 +30,14 @@ pub(super) fn words(advice: &Advice) -> Cow<'static, str> {
         Advice::CompleteForm { instance } => {
             return format!("complete the form with `bss-host instance configure {instance}`").into();
         }
+        Advice::AllowHosts { instance, hosts } => {
+            let flags: Vec<_> = hosts.iter().map(|host| format!("--allow-host {host}")).collect();
+            return format!(
+                "if it should reach them, give `bss-host instance configure {instance}` also `{}`",
+                flags.join(" ")
+            )
+            .into();
+        }
         Advice::ChooseCertificate { instance } => {
             return format!(
                 "import a usable certificate and choose it with `bss-host instance configure {instance}`"
@@ -39,6 +47,13 @@ pub(super) fn words(advice: &Advice) -> Cow<'static, str> {
         Advice::ListCertificates => "`bss-host certificate list` shows the installed certificates",
         Advice::NameTrustedAuthorities => "name a PEM file of certificate authorities with `--trust`",
         Advice::NamePlugin => "build the plugin with `cargo xtask build`, or name its file with `--plugin`",
+        Advice::TrustPlugin { path } => {
+            return format!(
+                "if it is the plugin that should run, allow that with `bss-host plugin trust {}`",
+                path.display()
+            )
+            .into();
+        }
         Advice::ShowPluginLog => "this is a defect of the plugin; `-v` shows the plugin's last log lines",
         Advice::RecordAgain => "record the calls again with `--record`",
         Advice::ListAssets => "`bss-host asset list` shows all assets",
@@ -411,9 +426,16 @@ mod tests {
             Advice::ChooseCertificate {
                 instance: instance.clone(),
             },
+            Advice::AllowHosts {
+                instance: instance.clone(),
+                hosts: vec!["login.example.com".to_owned(), "localhost:1".to_owned()],
+            },
             Advice::ListCertificates,
             Advice::NameTrustedAuthorities,
             Advice::NamePlugin,
+            Advice::TrustPlugin {
+                path: PathBuf::from("plugin.wasm"),
+            },
             Advice::ShowPluginLog,
             Advice::RecordAgain,
             Advice::ListAssets,

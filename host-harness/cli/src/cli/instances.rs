@@ -1,19 +1,18 @@
 //! `bss-host instance …`: instances, their settings, and the check of their connection.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use bss_model::{ErrorKind, NewInstance, Reach, SortOrder, Thumbprint};
+use bss_model::{Change, ErrorKind, NewInstance, Reach, SortOrder, Thumbprint};
 use clap::{Args, Subcommand};
 use host_harness::view::{
     self, CertificateRotation, ConnectionCheck, Problem, SettingsVersion, Step, StepResult,
 };
-use host_harness::{Host, RotateError};
+use host_harness::{Authority, Host, InstanceForm, RotateError, SettingsChange};
 use ipnet::IpNet;
 use uuid::Uuid;
 
 use super::exit_status::ExitStatus;
-use super::failure::{Failure, Outcome, unreadable};
+use super::failure::{Failure, Outcome, parsed, unreadable};
 use super::input::{key_value, operator};
 use super::progress::listener;
 use super::{output, pages, show};
@@ -23,17 +22,7 @@ pub(super) enum InstanceCommand {
     /// Create an instance; `instance configure` fills in its form next
     Create(CreateInstance),
     /// Fill in the form: once with the credentials, then with certificate, country and language
-    Configure {
-        /// The instance's name
-        name: String,
-        /// A field and its value, as in `--set client-id=...`; may be repeated. Without this option, the form is
-        /// shown
-        #[arg(long, value_name = "FIELD=VALUE", value_parser = key_value)]
-        set: Vec<(String, String)>,
-        /// Change nothing if the settings were saved since this version, which `instance show` names
-        #[arg(long, value_name = "VERSION", requires = "set")]
-        based_on: Option<i64>,
-    },
+    Configure(ConfigureInstance),
     /// Show one instance and its form
     Show {
         /// The instance's name
@@ -62,6 +51,24 @@ pub(super) enum InstanceCommand {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct ConfigureInstance {
+    /// The instance's name
+    name: String,
+    /// A field and its value, as in `--set client-id=...`; may be repeated. Without any option, the form is shown
+    #[arg(long, value_name = "FIELD=VALUE", value_parser = key_value)]
+    set: Vec<(String, String)>,
+    /// A server that the plugin may ask for although no field and no option names it, as in `--allow-host login.example.com`
+    #[arg(long, value_name = "HOST[:PORT]", value_parser = parsed::<Authority>)]
+    allow_host: Vec<Authority>,
+    /// A server that the plugin may no longer ask for
+    #[arg(long, value_name = "HOST[:PORT]", value_parser = parsed::<Authority>)]
+    disallow_host: Vec<Authority>,
+    /// Change nothing if the settings were saved since this version, which `instance show` names
+    #[arg(long, value_name = "VERSION")]
+    based_on: Option<i64>,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct CreateInstance {
     /// The instance's name on this host
     name: String,
@@ -77,15 +84,19 @@ pub(super) struct CreateInstance {
     /// A network that may be reached although it is not public, as in `--allow-network 127.0.0.0/8`
     #[arg(long, value_name = "CIDR")]
     allow_network: Vec<IpNet>,
+    /// A server that the plugin may ask for although no field and no option names it, as in `--allow-host login.example.com`
+    #[arg(long, value_name = "HOST[:PORT]", value_parser = parsed::<Authority>)]
+    allow_host: Vec<Authority>,
 }
 
 pub(super) async fn run(host: &Host, command: InstanceCommand, json: bool) -> Outcome {
     match command {
         InstanceCommand::Create(create) => create_instance(host, create, json).await,
-        InstanceCommand::Configure { name, set, based_on } => {
-            configure(host, &name, set, based_on, json).await
+        InstanceCommand::Configure(asked) => configure(host, asked, json).await,
+        InstanceCommand::Show { name } => {
+            show_instance(&host.form(&name).await?, json)?;
+            Ok(ExitStatus::Done)
         }
-        InstanceCommand::Show { name } => configure(host, &name, Vec::new(), None, json).await,
         InstanceCommand::History { name } => history(host, &name, json).await,
         InstanceCommand::Check { name } => check(host, &name, json).await,
         InstanceCommand::RotateCertificate { name, to } => rotate_certificate(host, &name, to, json).await,
@@ -114,29 +125,68 @@ async fn history(host: &Host, name: &str, json: bool) -> Outcome {
         return Ok(ExitStatus::Done);
     }
     let mut table = show::table(&["Version", "When", "Who", "Field", "Old", "New"]);
+    let mut before = Consequences::default();
     for version in &history {
         let when = show::time(version.changed_at_ms);
-        let row = |field: &str, old: &str, new: &str| {
-            [
-                &version.version.to_string(),
-                &when,
-                &version.changed_by.name,
+        let after = Consequences::of(version);
+        let mut rows: Vec<[String; 3]> = version.changes.iter().map(row_of_change).collect();
+        rows.extend(before.rows_until(&after));
+        if rows.is_empty() {
+            rows.push(["(none)".to_owned(), String::new(), String::new()]);
+        }
+        for [field, old, new] in rows {
+            let number = version.version.to_string();
+            table.add_row([
+                number,
+                when.clone(),
+                version.changed_by.name.clone(),
                 field,
                 old,
                 new,
-            ]
-            .map(str::to_owned)
-        };
-        if version.changes.is_empty() {
-            table.add_row(row("(none)", "", ""));
+            ]);
         }
-        for (field, change) in &version.changes {
-            let value = |value: &Option<String>| value.clone().unwrap_or_default();
-            table.add_row(row(field, &value(&change.old), &value(&change.new)));
-        }
+        before = after;
     }
     output::line(table.to_string());
     Ok(ExitStatus::Done)
+}
+
+fn row_of_change((field, change): (&String, &Change)) -> [String; 3] {
+    let value = |value: &Option<String>| value.clone().unwrap_or_default();
+    [field.clone(), value(&change.old), value(&change.new)]
+}
+
+/// Consequences of a save beside its values, as the history shows them. Empty: not known, or none.
+#[derive(Default)]
+struct Consequences([(&'static str, String); 3]);
+
+impl Consequences {
+    fn of(version: &bss_model::SettingsVersion) -> Self {
+        let authorities = version.authorities.iter().flatten().map(|authority| {
+            let how = if authority.client_certificate {
+                " with the certificate"
+            } else {
+                ""
+            };
+            format!("{}{how}", authority.name)
+        });
+        let shown = |value: Option<String>| value.unwrap_or_default();
+        Self([
+            ("(reaches)", authorities.collect::<Vec<_>>().join(", ")),
+            (
+                "(certificate)",
+                shown(version.thumbprint.map(|thumbprint| thumbprint.to_string())),
+            ),
+            ("(plugin)", shown(version.plugin.map(|plugin| plugin.to_string()))),
+        ])
+    }
+
+    /// A row for each that is another one after a save.
+    fn rows_until<'a>(&'a self, after: &'a Self) -> impl Iterator<Item = [String; 3]> + 'a {
+        let both = self.0.iter().zip(&after.0);
+        both.filter(|((_, old), (_, new))| old != new)
+            .map(|((_, old), (name, new))| [(*name).to_owned(), old.clone(), new.clone()])
+    }
 }
 
 /// Checks each step on the way to the vendor. A step that did not pass is a failure.
@@ -236,6 +286,7 @@ async fn create_instance(host: &Host, create: CreateInstance, json: bool) -> Out
                 reach: Reach {
                     trusted_authorities_pem,
                     allowed_networks: create.allow_network,
+                    allowed_hosts: create.allow_host.iter().map(ToString::to_string).collect(),
                 },
             },
             &operator(),
@@ -252,30 +303,38 @@ async fn create_instance(host: &Host, create: CreateInstance, json: bool) -> Out
     Ok(ExitStatus::Done)
 }
 
-async fn configure(
-    host: &Host,
-    name: &str,
-    set: Vec<(String, String)>,
-    based_on: Option<i64>,
-    json: bool,
-) -> Outcome {
-    let typed: BTreeMap<String, String> = set.into_iter().collect();
-    let changes = !typed.is_empty();
-    let shown = match based_on {
-        Some(version) => host.configure_version(name, version, &typed, &operator()).await,
-        None if changes => host.configure(name, &typed, &operator()).await,
-        None => host.form(name).await,
+async fn configure(host: &Host, asked: ConfigureInstance, json: bool) -> Outcome {
+    let name = asked.name;
+    let change = SettingsChange {
+        values: asked.set.into_iter().collect(),
+        allow_hosts: asked.allow_host,
+        disallow_hosts: asked.disallow_host,
+        based_on: asked.based_on,
     };
-    let shown = view::InstanceForm::from(&shown?);
+    let is_empty =
+        change.values.is_empty() && change.allow_hosts.is_empty() && change.disallow_hosts.is_empty();
+    let shown = match is_empty {
+        true if change.based_on.is_some() => {
+            return Err(Failure::usage("--based-on comes with a change, as by --set"));
+        }
+        true => host.form(&name).await?,
+        false => host.configure(&name, change, &operator()).await?,
+    };
+    let shown = show_instance(&shown, json)?;
+    if is_empty || shown.saved {
+        return Ok(ExitStatus::Done);
+    }
+    Err(Failure::form(&shown.form))
+}
+
+fn show_instance(shown: &InstanceForm, json: bool) -> Result<view::InstanceForm, Failure> {
+    let shown = view::InstanceForm::from(shown);
     if json {
         show::json(&shown)?;
     } else {
         show_form(&shown);
     }
-    if !changes || shown.saved {
-        return Ok(ExitStatus::Done);
-    }
-    Err(Failure::form(&shown.form))
+    Ok(shown)
 }
 
 fn show_form(shown: &view::InstanceForm) {
@@ -291,6 +350,9 @@ fn show_form(shown: &view::InstanceForm) {
             "without a certificate"
         };
         output::line(format!("  reaches {} {how}", authority.name));
+    }
+    for host in &shown.instance.allowed_hosts {
+        output::line(format!("  may ask for {host} (--allow-host)"));
     }
 }
 

@@ -7,7 +7,7 @@ use bss_model::Thumbprint;
 use ipnet::IpNet;
 use rustls::RootCertStore;
 
-use super::policy::PermittedAuthority;
+use super::policy::{Authority, PermittedAuthority};
 
 /// The servers that a call may reach, and the certificate that it presents.
 #[derive(Clone)]
@@ -23,10 +23,24 @@ pub struct Egress {
     pub authorities: Vec<PermittedAuthority>,
     /// The certificate that is presented to servers that ask for one and are marked for it.
     pub identity: Option<Arc<Identity>>,
+    /// The values that were saved with the instance: the certificate signs only for a client that is one of them.
+    pub saved_values: Vec<String>,
     /// The authorities whose server certificates are trusted.
     pub trust_roots: Arc<RootCertStore>,
     /// Networks that may be reached although they are not public.
     pub allowed_networks: Vec<IpNet>,
+}
+
+impl Egress {
+    /// Whether a URL is an https address of a server that the call may reach.
+    pub(crate) fn reaches(&self, url: &str) -> bool {
+        let asked = Authority::of_url(url);
+        asked.is_some_and(|asked| {
+            self.authorities
+                .iter()
+                .any(|permitted| permitted.authority == asked)
+        })
+    }
 }
 
 /// The version of an instance's settings, and the generation of what was made from them.

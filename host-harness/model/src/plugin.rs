@@ -1,0 +1,80 @@
+//! Plugins by their content, and which of them an operator trusts.
+
+use std::fmt;
+use std::str::FromStr;
+
+use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
+
+use crate::actor::Actor;
+use crate::diagnosis::{Diagnose, Diagnosis, ErrorKind};
+
+/// The length of a SHA-256 digest: 256 bits.
+const SHA256_BYTES: usize = 32;
+
+/// The SHA-256 of a plugin's file, shown as 64 lower-case hexadecimal digits, as `sha256sum` shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PluginDigest([u8; SHA256_BYTES]);
+
+/// Error of a text that is no digest of a plugin.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("not a SHA-256 digest of 64 hexadecimal digits")]
+pub struct NotADigest;
+
+impl Diagnose for NotADigest {
+    fn diagnosis(&self) -> Diagnosis {
+        Diagnosis::new(ErrorKind::Invalid, "not-a-digest")
+    }
+}
+
+impl PluginDigest {
+    /// The digest of these 32 bytes.
+    pub const fn new(sha256: [u8; SHA256_BYTES]) -> Self {
+        Self(sha256)
+    }
+}
+
+impl fmt::Display for PluginDigest {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(&HEXLOWER.encode(&self.0))
+    }
+}
+
+impl FromStr for PluginDigest {
+    type Err = NotADigest;
+
+    fn from_str(text: &str) -> Result<Self, NotADigest> {
+        let bytes = HEXLOWER_PERMISSIVE
+            .decode(text.as_bytes())
+            .map_err(|_| NotADigest)?;
+        bytes.try_into().map(Self).map_err(|_| NotADigest)
+    }
+}
+
+/// A plugin that an operator has let run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrustedPlugin {
+    /// The content.
+    pub digest: PluginDigest,
+    /// The file that it was read from. The same content may be run from any other.
+    pub path: String,
+    /// The actor that trusted it.
+    pub trusted_by: Actor,
+    /// The time, in milliseconds.
+    pub trusted_at_ms: i64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_digest_is_read_as_it_is_shown() {
+        let digest = PluginDigest::new([0xa5; SHA256_BYTES]);
+        assert_eq!(digest.to_string(), "a5".repeat(SHA256_BYTES));
+        assert_eq!(digest.to_string().parse(), Ok(digest));
+        assert_eq!(digest.to_string().to_uppercase().parse(), Ok(digest));
+        for wrong in ["", "a5", &"a5".repeat(33), &"g0".repeat(SHA256_BYTES)] {
+            assert_eq!(wrong.parse::<PluginDigest>(), Err(NotADigest), "{wrong}");
+        }
+    }
+}

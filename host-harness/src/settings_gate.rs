@@ -1,0 +1,662 @@
+//! The gate between a form that a plugin has judged and the settings that are saved of it.
+//!
+//! Whatever makes an instance somebody, or lets it reach somebody, comes from its operator. A plugin only judges it:
+//!
+//! | what is saved | operator | plugin | vendor |
+//! |---|---|---|---|
+//! | the fields that there are | – | names them, each once, at most 64 | – |
+//! | a value of a `url` field | types it, now or before | refuses it, or trims it | – |
+//! | any other value, the certificate's included | types it, now or before | refuses it, or writes the same letters and digits in another way | – |
+//! | a server that may be reached | types its address into a `url` field, names it in an option `…-authority`, or allows it (`--allow-host`) | chooses among those, at most 16 | – |
+//! | a server that is shown the certificate | types its address into a `url` field | chooses among those | – |
+//! | a certificate that another instance uses too | types both, for one customer | – | – |
+//! | the standing | – | says how far the form is filled in | – |
+//!
+//! So a field that the operator has left empty stays empty, and no default of a plugin's is saved unseen. A plugin may
+//! write a country in capitals or a thumbprint without colons, because neither makes it another one. An address is taken
+//! to the letter: one more dot is another server.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bss_model::{
+    Advice, Diagnose, Diagnosis, ErrorKind, Instance, NotAThumbprint, SavedSettings, Thumbprint,
+};
+use bss_sandbox::bindings::instance_settings::{Field, FieldKind, Form, Standing};
+use bss_sandbox::outbound_https::Authority;
+
+/// The most fields of a form. The platform's form for Microsoft has nine.
+const FIELDS_MAX: usize = 64;
+/// The longest name of a field, in bytes.
+const FIELD_NAME_BYTES: usize = 64;
+/// The longest value, in characters. RFC 9110 asks for 8,000 for an address; none that an operator types is near this.
+const VALUE_CHARS: usize = 2_000;
+/// The most servers that an instance may reach. Microsoft has three.
+const HOSTS_MAX: usize = 16;
+/// The end of the names of options that name a server which the plugin may reach. The value of another option never
+/// does: `v1` could be a server's name too.
+const AUTHORITY_OPTION: &str = "-authority";
+
+/// Why the settings of a form are not saved.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum GateError {
+    /// The form can't be one.
+    #[error("the plugin's form has {what}")]
+    Form {
+        /// The defect.
+        what: String,
+    },
+    /// A field has a value that is not the operator's.
+    #[error("the plugin would save `{value}` as `{field}`, which is not what was typed")]
+    ValueNotTyped {
+        /// The field.
+        field: String,
+        /// The plugin's value, shortened.
+        value: String,
+    },
+    /// The plugin asks for servers that the operator has not named.
+    #[error("the plugin would have instance `{instance}` reach {}, which nobody has allowed", listed(.hosts))]
+    HostsNotAllowed {
+        /// The instance.
+        instance: String,
+        /// The servers: at least one.
+        hosts: Vec<String>,
+    },
+    /// The plugin asks for too many servers.
+    #[error("the plugin would have the instance reach {asked} servers, and {HOSTS_MAX} are the most")]
+    TooManyHosts {
+        /// The number of servers that the plugin asks for.
+        asked: usize,
+    },
+    /// The plugin asks for a server that can't be one.
+    #[error("the plugin would have the instance reach `{host}`, which is no host, or host and port")]
+    HostUnusable {
+        /// The server, shortened.
+        host: String,
+    },
+    /// The certificate would be presented to a server that the operator has not typed.
+    #[error("the plugin would have the certificate presented to `{host}`, which stands in no field")]
+    CertificateElsewhere {
+        /// The server.
+        host: String,
+    },
+    /// The value of the certificate's field names no certificate.
+    #[error("the value of the certificate's field is no thumbprint")]
+    Thumbprint(#[from] NotAThumbprint),
+    /// Another instance proves with the certificate that it is somebody else.
+    #[error("the certificate is used by instance `{other}`, which differs in {}", listed(.differences))]
+    CertificateShared {
+        /// The other instance.
+        other: String,
+        /// The fields that differ, or `currency`.
+        differences: Vec<String>,
+    },
+}
+
+impl Diagnose for GateError {
+    fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::Form { .. } => Diagnosis::new(ErrorKind::Refused, "form-broken"),
+            Self::ValueNotTyped { .. } => Diagnosis::new(ErrorKind::Refused, "value-not-typed"),
+            Self::HostsNotAllowed { instance, hosts } => {
+                return Diagnosis::new(ErrorKind::Refused, "host-not-allowed").advise(Advice::AllowHosts {
+                    instance: instance.clone(),
+                    hosts: hosts.clone(),
+                });
+            }
+            Self::TooManyHosts { .. } => Diagnosis::new(ErrorKind::Refused, "too-many-hosts"),
+            Self::HostUnusable { .. } => Diagnosis::new(ErrorKind::Refused, "host-unusable"),
+            Self::CertificateElsewhere { .. } => Diagnosis::new(ErrorKind::Refused, "certificate-elsewhere"),
+            Self::Thumbprint(_) => Diagnosis::new(ErrorKind::Refused, "certificate-field-broken"),
+            Self::CertificateShared { .. } => {
+                return Diagnosis::new(ErrorKind::Refused, "certificate-shared")
+                    .say("choose another certificate: one stands for one customer, in one country, language and currency");
+            }
+        }
+        .say("this is a defect of the plugin, or worse: ask where it comes from")
+    }
+}
+
+/// Names as a sentence lists them.
+fn listed(names: &[String]) -> String {
+    let names: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
+    names.join(", ")
+}
+
+/// A plugin's text as a message can hold it.
+fn shortened(text: &str) -> String {
+    text.chars().take(100).flat_map(char::escape_debug).collect()
+}
+
+/// An operator's word on an instance: all that is typed, saved and allowed.
+#[derive(Clone, Copy)]
+pub(crate) struct OperatorsWord<'a> {
+    /// The instance as it is saved.
+    pub(crate) instance: &'a Instance,
+    /// The values that are typed now, by field. A field that is not listed keeps its saved value.
+    pub(crate) typed: &'a BTreeMap<String, String>,
+    /// The hosts that are allowed beside those of fields and options, once this is saved.
+    pub(crate) allowed_hosts: &'a BTreeSet<Authority>,
+}
+
+impl OperatorsWord<'_> {
+    /// The value that the operator wants a field to have, without blanks around it. Empty: none.
+    fn value(&self, field: &str) -> &str {
+        let saved = &self.instance.values;
+        let value = self.typed.get(field).or_else(|| saved.get(field));
+        value.map_or("", |value| value.trim())
+    }
+
+    /// Whether a plugin's value is the operator's.
+    fn is_typed(&self, field: &Field) -> bool {
+        let (typed, judged) = (self.value(&field.id), field.value.trim());
+        match field.kind {
+            FieldKind::Url => judged == typed,
+            FieldKind::Text | FieldKind::Choice => {
+                let (typed_letters, judged_letters) = (letters(typed), letters(judged));
+                judged == typed
+                    || typed_letters == judged_letters && !(typed.is_empty() || judged_letters.is_empty())
+            }
+        }
+    }
+}
+
+/// The letters and digits of a value, in lower case: what is left of it however it is written.
+fn letters(value: &str) -> String {
+    let letters = value.chars().filter(|character| character.is_alphanumeric());
+    letters.flat_map(char::to_lowercase).collect()
+}
+
+/// The settings to save from a form without problems.
+///
+/// # Errors
+/// When something in it is not the operator's to the degree that the table of this module says.
+pub(crate) fn settings_of(form: &Form, operator: &OperatorsWord<'_>) -> Result<SavedSettings, GateError> {
+    check_form(form)?;
+    if let Some(field) = form.fields.iter().find(|field| !operator.is_typed(field)) {
+        return Err(GateError::ValueNotTyped {
+            field: field.id.clone(),
+            value: shortened(&field.value),
+        });
+    }
+    let values: BTreeMap<String, String> = form
+        .fields
+        .iter()
+        .map(|field| (field.id.clone(), field.value.trim().to_owned()))
+        .filter(|(_, value)| !value.is_empty())
+        .collect();
+    let thumbprint = values.get(&form.certificate_field);
+    let thumbprint = thumbprint.map(|text| text.parse::<Thumbprint>()).transpose()?;
+    let standing = match &form.standing {
+        Standing::NeedsCredentials => bss_model::Standing::NeedsCredentials,
+        Standing::NeedsSelection => bss_model::Standing::NeedsSelection,
+        Standing::Ready(_) => bss_model::Standing::Ready,
+    };
+    Ok(SavedSettings {
+        standing,
+        authorities: authorities(form, operator)?,
+        allowed_hosts: operator.allowed_hosts.iter().map(ToString::to_string).collect(),
+        values,
+        thumbprint,
+        plugin: None,
+    })
+}
+
+fn check_form(form: &Form) -> Result<(), GateError> {
+    let broken = |what: String| Err(GateError::Form { what });
+    if form.fields.len() > FIELDS_MAX {
+        return broken(format!(
+            "{} fields, and {FIELDS_MAX} are the most",
+            form.fields.len()
+        ));
+    }
+    let mut names = BTreeSet::new();
+    for (position, field) in form.fields.iter().enumerate() {
+        let is_named = (1..=FIELD_NAME_BYTES).contains(&field.id.len())
+            && field
+                .id
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        if !is_named {
+            return broken(format!("no name that a field can have in place {}", position + 1));
+        }
+        if !names.insert(field.id.as_str()) {
+            return broken(format!("two fields `{}`", field.id));
+        }
+        if field.value.chars().count() > VALUE_CHARS || field.value.chars().any(char::is_control) {
+            return broken(format!("no value that can be kept in field `{}`", field.id));
+        }
+    }
+    Ok(())
+}
+
+/// The servers that the plugin asks for, each of which the operator has named.
+fn authorities(form: &Form, operator: &OperatorsWord<'_>) -> Result<Vec<bss_model::Authority>, GateError> {
+    let Standing::Ready(asked) = &form.standing else {
+        return Ok(Vec::new());
+    };
+    if asked.len() > HOSTS_MAX {
+        return Err(GateError::TooManyHosts { asked: asked.len() });
+    }
+    let urls = form.fields.iter().filter(|field| field.kind == FieldKind::Url);
+    let typed: BTreeSet<Authority> = urls
+        .filter_map(|url| Authority::of_url(url.value.trim()))
+        .collect();
+    let options = operator.instance.options.iter();
+    let named: BTreeSet<Authority> = options
+        .filter(|(name, _)| name.ends_with(AUTHORITY_OPTION))
+        .filter_map(|(_, value)| value.parse().ok())
+        .collect();
+    let mut authorities: Vec<bss_model::Authority> = Vec::new();
+    let mut not_allowed = Vec::new();
+    for asked in asked {
+        let authority: Authority = asked.name.parse().map_err(|_| GateError::HostUnusable {
+            host: shortened(&asked.name),
+        })?;
+        if asked.client_certificate && !typed.contains(&authority) {
+            return Err(GateError::CertificateElsewhere {
+                host: authority.to_string(),
+            });
+        }
+        let sources = [&typed, &named, operator.allowed_hosts];
+        if !sources.iter().any(|source| source.contains(&authority)) {
+            not_allowed.push(authority.to_string());
+        }
+        authorities.push(bss_model::Authority {
+            name: authority.to_string(),
+            client_certificate: asked.client_certificate,
+        });
+    }
+    if not_allowed.is_empty() {
+        return Ok(authorities);
+    }
+    Err(GateError::HostsNotAllowed {
+        instance: operator.instance.name.clone(),
+        hosts: not_allowed,
+    })
+}
+
+/// Checks that a certificate which other instances use too stands for one customer: they sell in the same currency, and
+/// differ in no choice, and in one text at most.
+///
+/// Which of a vendor's fields tell its customers apart, the host does not know; the plugin does, and refuses more. The
+/// host's own rule is what can be told without: a choice, as of a country, always says something of the sale. Of texts,
+/// an instance has a name of its own, and the customer's names at the vendor. So one text may differ, and a second
+/// one is the customer's. Addresses say where the vendor is, not who the customer is, and change for one instance after
+/// another; a field that one of two instances has left empty is compared once it is filled in.
+///
+/// # Errors
+/// When another instance stands for another customer with it.
+pub(crate) fn check_sharing(
+    form: &Form,
+    settings: &SavedSettings,
+    instance: &Instance,
+    all: &[Instance],
+) -> Result<(), GateError> {
+    let Some(thumbprint) = settings.thumbprint else {
+        return Ok(());
+    };
+    let others = all.iter().filter(|other| other.id != instance.id);
+    for other in others.filter(|other| other.thumbprint == Some(thumbprint)) {
+        let differs = |field: &&Field| match (settings.values.get(&field.id), other.values.get(&field.id)) {
+            (Some(one), Some(another)) => one != another,
+            _ => false,
+        };
+        let compared = form
+            .fields
+            .iter()
+            .filter(|field| field.id != form.certificate_field);
+        let (texts, choices): (Vec<_>, Vec<_>) = compared
+            .filter(|field| field.kind != FieldKind::Url)
+            .filter(differs)
+            .partition(|field| field.kind == FieldKind::Text);
+        let currency = (other.currency != instance.currency).then(|| "currency".to_owned());
+        if texts.len() > 1 || !choices.is_empty() || currency.is_some() {
+            let fields = texts.into_iter().chain(choices).map(|field| field.id.clone());
+            return Err(GateError::CertificateShared {
+                other: other.name.clone(),
+                differences: fields.chain(currency).collect(),
+            });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use bss_model::Reach;
+    use bss_sandbox::bindings::instance_settings as contract;
+    use uuid::Uuid;
+
+    use super::*;
+
+    const THUMBPRINT: &str = "0123456789ABCDEF0123456789ABCDEF01234567";
+    const URL: &str = "https://api.example.com/cis";
+
+    fn field(id: &str, kind: FieldKind, value: &str) -> Field {
+        Field {
+            id: id.to_owned(),
+            label: String::new(),
+            help: String::new(),
+            kind,
+            mandatory: true,
+            max_length: 100,
+            enabled: true,
+            choices: Vec::new(),
+            value: value.to_owned(),
+            problems: Vec::new(),
+        }
+    }
+
+    /// A form as a plugin answers that changes nothing.
+    fn honest() -> Form {
+        Form {
+            fields: vec![
+                field("name", FieldKind::Text, "ESD"),
+                field("service-url", FieldKind::Url, URL),
+                field("certificate", FieldKind::Choice, THUMBPRINT),
+                field("country", FieldKind::Choice, "GR"),
+                field("note", FieldKind::Text, ""),
+            ],
+            standing: Standing::Ready(Vec::new()),
+            certificate_field: "certificate".to_owned(),
+        }
+    }
+
+    /// A form in which the plugin has another value for one field.
+    fn with_value(id: &str, value: &str) -> Form {
+        let mut form = honest();
+        for field in form.fields.iter_mut().filter(|field| field.id == id) {
+            field.value = value.to_owned();
+        }
+        form
+    }
+
+    fn asking_for(authorities: &[(&str, bool)]) -> Form {
+        let asked = authorities
+            .iter()
+            .map(|(name, client_certificate)| contract::Authority {
+                name: (*name).to_owned(),
+                client_certificate: *client_certificate,
+            });
+        Form {
+            standing: Standing::Ready(asked.collect()),
+            ..honest()
+        }
+    }
+
+    fn texts(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        let pairs = pairs
+            .iter()
+            .map(|(id, value)| ((*id).to_owned(), (*value).to_owned()));
+        pairs.collect()
+    }
+
+    /// Judges a form of an instance of which country and certificate are saved, the rest is typed now, and one host
+    /// is named by an option and another one allowed.
+    fn judge(form: &Form) -> Result<SavedSettings, GateError> {
+        judge_typed(
+            form,
+            &[("name", "ESD"), ("service-url", " https://api.example.com/cis ")],
+        )
+    }
+
+    fn instance() -> Instance {
+        Instance {
+            id: Uuid::nil(),
+            name: "esd".to_owned(),
+            currency: "EUR".to_owned(),
+            options: texts(&[("login-authority", "Login.example.com:443"), ("version", "v1")]),
+            reach: Reach::default(),
+            version: 1,
+            values: texts(&[("country", "GR"), ("certificate", THUMBPRINT)]),
+            standing: bss_model::Standing::NeedsSelection,
+            authorities: Vec::new(),
+            thumbprint: None,
+            created_at_ms: 0,
+        }
+    }
+
+    fn judge_typed(form: &Form, typed: &[(&str, &str)]) -> Result<SavedSettings, GateError> {
+        let instance = instance();
+        let operator = OperatorsWord {
+            instance: &instance,
+            typed: &texts(typed),
+            allowed_hosts: &["cdn.example.com:8443".parse().unwrap()].into(),
+        };
+        settings_of(form, &operator)
+    }
+
+    fn not_typed(form: &Form) -> String {
+        match judge(form) {
+            Err(GateError::ValueNotTyped { field, .. }) => field,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_was_typed_now_or_saved_before_is_saved() {
+        let saved = judge(&honest()).unwrap();
+        let values = [
+            ("name", "ESD"),
+            ("service-url", URL),
+            ("certificate", THUMBPRINT),
+            ("country", "GR"),
+        ];
+        assert_eq!(saved.values, texts(&values));
+        assert_eq!(saved.thumbprint, Some(THUMBPRINT.parse().unwrap()));
+        assert_eq!(saved.allowed_hosts, ["cdn.example.com:8443"]);
+    }
+
+    #[test]
+    fn an_address_that_the_plugin_made_up_or_changed_is_refused() {
+        for url in [
+            "https://evil.example.com/cis",
+            "https://api.example.com./cis",
+            "https://api.example.com",
+            "HTTPS://api.example.com/cis",
+            "",
+        ] {
+            assert_eq!(not_typed(&with_value("service-url", url)), "service-url", "{url}");
+        }
+    }
+
+    #[test]
+    fn a_certificate_that_the_plugin_chose_is_refused_and_one_in_other_letters_is_not() {
+        for other in ["89ABCDEF0123456789ABCDEF0123456789ABCDEF", ""] {
+            assert_eq!(not_typed(&with_value("certificate", other)), "certificate");
+        }
+        let typed = "\u{200e}01:23:45:67:89:ab:cd:ef 01:23:45:67:89:ab:cd:ef 01:23:45:67";
+        let all = [("name", "ESD"), ("service-url", URL), ("certificate", typed)];
+        let saved = judge_typed(&honest(), &all).unwrap();
+        assert_eq!(saved.thumbprint, Some(THUMBPRINT.parse().unwrap()));
+        // A plugin that takes another field for the certificate's gets no other certificate by it.
+        let elsewhere = Form {
+            certificate_field: "name".to_owned(),
+            ..honest()
+        };
+        assert!(matches!(judge(&elsewhere), Err(GateError::Thumbprint(_))));
+    }
+
+    #[test]
+    fn a_field_that_was_left_empty_or_cleared_stays_empty() {
+        for made_up in ["made up", "-"] {
+            assert_eq!(not_typed(&with_value("note", made_up)), "note");
+        }
+        let cleared = [("name", "ESD"), ("service-url", URL), ("country", " ")];
+        let kept = judge_typed(&honest(), &cleared);
+        assert!(matches!(kept, Err(GateError::ValueNotTyped { field, .. }) if field == "country"));
+        let saved = judge_typed(&with_value("country", ""), &cleared).unwrap();
+        assert!(!saved.values.contains_key("country"));
+    }
+
+    #[test]
+    fn another_value_is_refused_and_the_same_one_written_in_another_way_is_saved() {
+        for (id, other) in [
+            ("country", "CY"),
+            ("country", ""),
+            ("name", "ESD 2"),
+            ("name", "-"),
+        ] {
+            assert_eq!(not_typed(&with_value(id, other)), id, "{other}");
+        }
+        for written in ["gr", " G-R "] {
+            let typed = [("name", "ESD"), ("service-url", URL), ("country", written)];
+            assert_eq!(judge_typed(&honest(), &typed).unwrap().values["country"], "GR");
+        }
+    }
+
+    #[test]
+    fn fields_are_named_once_and_bounded() {
+        let more = |field: Field| {
+            let mut form = honest();
+            form.fields.push(field);
+            judge(&form)
+        };
+        assert!(more(field("service-url-2", FieldKind::Url, "")).is_ok());
+        for broken in [
+            field("service-url", FieldKind::Url, URL),
+            field("certificate", FieldKind::Text, THUMBPRINT),
+            field("", FieldKind::Text, ""),
+            field("Name", FieldKind::Text, ""),
+            field("na\nme", FieldKind::Text, ""),
+            field(&"n".repeat(FIELD_NAME_BYTES + 1), FieldKind::Text, ""),
+        ] {
+            let id = broken.id.clone();
+            assert!(matches!(more(broken), Err(GateError::Form { .. })), "{id}");
+        }
+        for value in ["a\u{7}b".to_owned(), "a".repeat(VALUE_CHARS + 1)] {
+            let typed = [("name", value.as_str()), ("service-url", URL)];
+            let refused = judge_typed(&with_value("name", &value), &typed);
+            assert!(matches!(refused, Err(GateError::Form { .. })), "{value}");
+        }
+        let mut many = honest();
+        let fields = (0..=FIELDS_MAX).map(|number| field(&format!("f-{number}"), FieldKind::Text, ""));
+        many.fields.extend(fields);
+        assert!(matches!(judge(&many), Err(GateError::Form { .. })));
+    }
+
+    #[test]
+    fn a_server_is_reached_that_the_operator_typed_named_in_an_option_or_allowed() {
+        let asked = [
+            ("API.example.com", true),
+            ("login.example.com", false),
+            ("cdn.example.com:8443", false),
+        ];
+        let saved = judge(&asking_for(&asked)).unwrap();
+        let names: Vec<_> = saved
+            .authorities
+            .iter()
+            .map(|authority| authority.name.as_str())
+            .collect();
+        assert_eq!(
+            names,
+            ["api.example.com", "login.example.com", "cdn.example.com:8443"]
+        );
+    }
+
+    #[test]
+    fn every_other_server_is_refused_by_name_with_advice_to_allow_it() {
+        let asked = [
+            ("api.example.com", true),
+            ("api.example.com:8443", false),
+            ("cdn.example.com", false),
+            // The value of an option that names no server.
+            ("v1", false),
+            ("evil.example.com", false),
+        ];
+        let refused = judge(&asking_for(&asked)).unwrap_err();
+        let hosts = [
+            "api.example.com:8443",
+            "cdn.example.com",
+            "v1",
+            "evil.example.com",
+        ];
+        let hosts: Vec<_> = hosts.map(str::to_owned).into();
+        let advice = Advice::AllowHosts {
+            instance: "esd".to_owned(),
+            hosts,
+        };
+        assert_eq!(refused.diagnosis().advice, Some(advice), "{refused}");
+    }
+
+    #[test]
+    fn the_certificate_is_presented_to_a_server_that_the_operator_typed_and_no_other() {
+        let saved = judge(&asking_for(&[("api.example.com", true)])).unwrap();
+        assert!(saved.authorities[0].client_certificate);
+        for host in ["evil.example.com", "login.example.com", "cdn.example.com:8443"] {
+            let refused = judge(&asking_for(&[(host, true)]));
+            assert!(
+                matches!(refused, Err(GateError::CertificateElsewhere { .. })),
+                "{host}"
+            );
+        }
+    }
+
+    #[test]
+    fn too_many_servers_and_what_is_none_are_refused() {
+        let most = [("api.example.com", false); HOSTS_MAX];
+        assert!(judge(&asking_for(&most)).is_ok());
+        let more = [("api.example.com", false); HOSTS_MAX + 1];
+        assert!(matches!(
+            judge(&asking_for(&more)),
+            Err(GateError::TooManyHosts { .. })
+        ));
+        let none = judge(&asking_for(&[("https://\u{1b}[2J", false)]));
+        let error = none.unwrap_err();
+        assert!(matches!(error, GateError::HostUnusable { .. }), "{error:?}");
+        assert!(!error.to_string().contains('\u{1b}'), "{error:?}");
+    }
+    /// The fields in which another instance with the same certificate differs too much. `None`: it may share it.
+    fn differences(change: impl FnOnce(&mut Instance)) -> Option<String> {
+        let mut settings = judge(&honest()).unwrap();
+        let mut other = Instance {
+            id: Uuid::from_u128(1),
+            name: "other".to_owned(),
+            values: settings.values.clone(),
+            thumbprint: settings.thumbprint,
+            ..instance()
+        };
+        settings.values.insert("note".to_owned(), "one".to_owned());
+        change(&mut other);
+        match check_sharing(&honest(), &settings, &instance(), &[instance(), other]) {
+            Ok(()) => None,
+            Err(GateError::CertificateShared { differences, .. }) => Some(differences.join(" ")),
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+
+    fn set(instance: &mut Instance, field: &str, value: &str) {
+        instance.values.insert(field.to_owned(), value.to_owned());
+    }
+
+    #[test]
+    fn a_certificate_is_shared_with_an_instance_that_differs_in_its_name_alone() {
+        assert_eq!(differences(|_| ()), None);
+        assert_eq!(differences(|other| set(other, "name", "ESD 2")), None);
+        let elsewhere = "https://elsewhere.example.com";
+        assert_eq!(differences(|other| set(other, "service-url", elsewhere)), None);
+        let unfinished = |other: &mut Instance| {
+            other.values.remove("country");
+        };
+        assert_eq!(differences(unfinished), None);
+    }
+
+    #[test]
+    fn a_certificate_is_not_shared_for_another_country_currency_or_customer() {
+        let country = differences(|other| set(other, "country", "CY"));
+        assert_eq!(country.as_deref(), Some("country"));
+        let currency = differences(|other| other.currency = "USD".to_owned());
+        assert_eq!(currency.as_deref(), Some("currency"));
+        let customer = differences(|other| {
+            set(other, "name", "ESD 2");
+            set(other, "note", "another");
+        });
+        assert_eq!(customer.as_deref(), Some("name note"));
+        let other_certificate = differences(|other| {
+            set(other, "country", "CY");
+            other.thumbprint = None;
+        });
+        assert_eq!(other_certificate, None);
+    }
+}

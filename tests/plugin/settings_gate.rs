@@ -1,0 +1,232 @@
+//! Plugins that would have saved what is the operator's to say, and the program's words for it.
+
+use std::collections::BTreeMap;
+
+use bss_model::Diagnose as _;
+use bss_simulator::CertificateRequest;
+use host_harness::{ConfigureError, Host, RotateError};
+
+use crate::guests::FormGuest;
+use crate::scenario::{INSTANCE, Scenario, actor, silent};
+use crate::trusted_plugin::trusting;
+
+const NAME: (&str, u8, &str) = ("system-name", 0, INSTANCE);
+const URL: (&str, u8, &str) = ("service-url", 1, "https://api.example.com/cis");
+const MICROSOFT: &str = "login.microsoftonline.com";
+
+/// A host in the scenario's data directory, with a plugin that always answers with this form.
+async fn host_with(scenario: &Scenario, guest: FormGuest<'_>) -> Host {
+    let file = scenario
+        .folder
+        .path()
+        .join(format!("{}.wasm", uuid::Uuid::new_v4()));
+    std::fs::write(&file, guest.component()).expect("the guest is written");
+    let data_dir = scenario.folder.path().join("bss");
+    let host = Host::open(&data_dir, &file).await.expect("the host opens");
+    trusting(host, &file).await
+}
+
+/// The values of fields as an operator types them.
+fn typed(fields: &[(&str, u8, &str)]) -> BTreeMap<String, String> {
+    let typed = fields
+        .iter()
+        .map(|(id, _, value)| ((*id).to_owned(), (*value).to_owned()));
+    typed.collect()
+}
+
+/// The code with which a form is refused, of which everything else was typed. Nothing is saved.
+async fn refusal(made_up: (&str, u8, &str), reaches: &[(&str, bool)]) -> String {
+    let scenario = Scenario::start().await;
+    scenario.new_instance(INSTANCE).await;
+    let fields = [NAME, URL, made_up];
+    let guest = FormGuest {
+        fields: &fields,
+        reaches,
+        certificate_field: "certificate-thumbprint",
+    };
+    let host = host_with(&scenario, guest).await;
+    let refused = host.configure(INSTANCE, &typed(&[NAME, URL]), &actor()).await;
+    let Err(error @ ConfigureError::Gate(_)) = refused.map(|form| form.instance) else {
+        panic!("it is refused");
+    };
+    let instance = host.named_instance(INSTANCE).await.expect("the instance");
+    assert_eq!((instance.version, instance.authorities), (0, Vec::new()));
+    error.diagnosis().code.into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_that_holds_what_nobody_typed_is_not_saved() {
+    let nothing = ("note", 0, "");
+    let reaches = [("api.example.com", true)];
+    for (made_up, reaches, code) in [
+        (
+            (
+                "certificate-thumbprint",
+                2,
+                "0123456789ABCDEF0123456789ABCDEF01234567",
+            ),
+            &reaches[..],
+            "value-not-typed",
+        ),
+        (
+            ("resource-api", 1, "https://evil.example.com"),
+            &[("evil.example.com", true)],
+            "value-not-typed",
+        ),
+        (("note", 0, "made up"), &reaches, "value-not-typed"),
+        (URL, &reaches, "form-broken"),
+        (nothing, &[("evil.example.com", false)], "host-not-allowed"),
+        (nothing, &[("evil.example.com", true)], "certificate-elsewhere"),
+    ] {
+        assert_eq!(refusal(made_up, reaches).await, code, "{made_up:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_that_holds_what_was_typed_and_names_its_server_is_saved() {
+    let scenario = Scenario::start().await;
+    scenario.new_instance(INSTANCE).await;
+    let thumbprint = scenario.install(&CertificateRequest::default()).await.to_string();
+    let fields = [NAME, URL, ("certificate-thumbprint", 2, &thumbprint)];
+    let guest = FormGuest {
+        fields: &fields,
+        reaches: &[("api.example.com", true)],
+        certificate_field: "certificate-thumbprint",
+    };
+    let host = host_with(&scenario, guest).await;
+    let form = host.configure(INSTANCE, &typed(&fields), &actor()).await;
+    let instance = form.expect("it is saved").instance;
+    assert_eq!(instance.values, typed(&fields));
+    assert_eq!(
+        instance.thumbprint.map(|thumbprint| thumbprint.to_string()),
+        Some(thumbprint)
+    );
+}
+
+/// Saves an instance by a plugin that lets everything pass, with a certificate, and answers with the code of the refusal.
+async fn save(scenario: &Scenario, name: &str, country: &str, thumbprint: &str) -> Result<(), String> {
+    scenario.new_instance(name).await;
+    let fields = [
+        ("system-name", 0, name),
+        URL,
+        ("certificate-thumbprint", 2, thumbprint),
+        ("country", 2, country),
+    ];
+    let guest = FormGuest {
+        fields: &fields,
+        reaches: &[],
+        certificate_field: "certificate-thumbprint",
+    };
+    let host = host_with(scenario, guest).await;
+    let saved = host.configure(name, &typed(&fields), &actor()).await;
+    saved
+        .map(|_| ())
+        .map_err(|error| error.diagnosis().code.into_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_is_not_lent_to_another_country_even_where_the_plugin_would() {
+    let scenario = Scenario::start().await;
+    let thumbprint = scenario.install(&CertificateRequest::default()).await.to_string();
+    assert_eq!(save(&scenario, "germany", "DE", &thumbprint).await, Ok(()));
+    assert_eq!(save(&scenario, "germany, too", "DE", &thumbprint).await, Ok(()));
+    let refused = save(&scenario, "austria", "AT", &thumbprint).await;
+    assert_eq!(refused, Err("certificate-shared".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rotation_that_would_end_with_another_certificate_is_not_saved() {
+    let scenario = Scenario::start().await;
+    scenario.new_instance(INSTANCE).await;
+    let guest = FormGuest {
+        fields: &[NAME, URL],
+        reaches: &[],
+        certificate_field: "nowhere",
+    };
+    let host = host_with(&scenario, guest).await;
+    let form = host.configure(INSTANCE, &typed(&[NAME, URL]), &actor()).await;
+    let before = form.expect("it is saved").instance;
+    let successor = scenario.install(&CertificateRequest::default()).await;
+    let refused = host
+        .rotate_certificate(INSTANCE, successor, &actor(), silent())
+        .await;
+    assert!(
+        matches!(refused, Err(RotateError::Exchanged { .. })),
+        "{refused:?}"
+    );
+    let after = host.named_instance(INSTANCE).await.expect("the instance");
+    assert_eq!(after, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rotation_writes_the_certificate_into_no_other_field() {
+    let scenario = Scenario::start().await;
+    let [former, successor] = [
+        scenario.install(&CertificateRequest::default()).await,
+        scenario.install(&CertificateRequest::default()).await,
+    ];
+    assert_eq!(save(&scenario, INSTANCE, "DE", &former.to_string()).await, Ok(()));
+    let guest = FormGuest {
+        fields: &[
+            ("system-name", 0, &successor.to_string()),
+            URL,
+            ("certificate-thumbprint", 2, &former.to_string()),
+            ("country", 2, "DE"),
+        ],
+        reaches: &[],
+        certificate_field: "system-name",
+    };
+    let host = host_with(&scenario, guest).await;
+    let refused = host
+        .rotate_certificate(INSTANCE, successor, &actor(), silent())
+        .await;
+    assert!(
+        matches!(refused, Err(RotateError::Exchanged { .. })),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_plugin_s_own_login_server_is_reached_once_the_operator_has_allowed_it() {
+    let scenario = Scenario::start().await;
+    let thumbprint = scenario.install(&CertificateRequest::default()).await.to_string();
+    let create = ["instance", "create", INSTANCE, "--currency", "EUR"];
+    assert_eq!(scenario.bss_host(&create).status.code(), Some(0));
+    let configure = |typed: &BTreeMap<String, String>, more: &[&str]| {
+        let set: Vec<_> = typed
+            .iter()
+            .map(|(id, value)| format!("--set={id}={value}"))
+            .collect();
+        let set: Vec<_> = set.iter().map(String::as_str).collect();
+        scenario.bss_host(&[&["instance", "configure", INSTANCE], &set[..], more].concat())
+    };
+    let credentials = crate::scenario::credentials(scenario.microsoft.details());
+    assert_eq!(configure(&credentials, &[]).status.code(), Some(0));
+
+    let selection = crate::scenario::selection(&thumbprint);
+    let refused = configure(&selection, &[]);
+    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+    let error = String::from_utf8_lossy(&refused.stderr).into_owned();
+    let flag = format!("`--allow-host {MICROSOFT}`");
+    for words in ["nothing was saved", &format!("`{MICROSOFT}`"), &flag] {
+        assert!(error.contains(words), "`{words}` in: {error}");
+    }
+    let allowed = configure(&selection, &["--allow-host", "Login.MicrosoftOnline.com"]);
+    assert_eq!(allowed.status.code(), Some(0), "{allowed:?}");
+    let shown = String::from_utf8_lossy(&allowed.stdout).into_owned();
+    assert!(
+        shown.contains(&format!("reaches {MICROSOFT} without a certificate")),
+        "{shown}"
+    );
+
+    // The leave stays until it is taken back, which a plugin that still asks does not let pass unseen.
+    assert_eq!(configure(&selection, &[]).status.code(), Some(0));
+    let taken_back = configure(&BTreeMap::new(), &["--disallow-host", MICROSOFT]);
+    assert_eq!(taken_back.status.code(), Some(1), "{taken_back:?}");
+    let instance = scenario
+        .host
+        .named_instance(INSTANCE)
+        .await
+        .expect("the instance");
+    assert_eq!(instance.reach.allowed_hosts, [MICROSOFT]);
+}
