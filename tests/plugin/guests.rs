@@ -86,6 +86,54 @@ impl Guest {
     }
 }
 
+/// Adds a core module of its own to a component, as often as told, each of which is instantiated after the component's own.
+/// The module imports nothing.
+pub(crate) fn with_modules(component: &[u8], module: &str, times: usize) -> Vec<u8> {
+    const CORE_MODULE: u8 = 1;
+    const CORE_INSTANCE: u8 = 2;
+    let module = wat::parse_str(module).expect("the module is right");
+    let number = u8::try_from(core_modules(component)).expect("few modules");
+    let section = |id: u8, content: &[u8]| [&[id][..], &leb128(content.len()), content].concat();
+    // One instance: of the module with that number, with no arguments.
+    let instance = section(CORE_INSTANCE, &[1, 0, number, 0]);
+    [
+        component.to_vec(),
+        section(CORE_MODULE, &module),
+        instance.repeat(times),
+    ]
+    .concat()
+}
+
+/// The number of core modules that stand in a component itself.
+fn core_modules(component: &[u8]) -> usize {
+    const PREAMBLE_BYTES: usize = 8;
+    let (mut rest, mut modules) = (&component[PREAMBLE_BYTES..], 0);
+    while let [id, after @ ..] = rest {
+        let digits = after.iter().position(|byte| byte & 0x80 == 0).expect("a length") + 1;
+        let length = after[..digits]
+            .iter()
+            .rev()
+            .fold(0, |length, digit| (length << 7) | usize::from(digit & 0x7f));
+        modules += usize::from(*id == 1);
+        rest = &after[digits + length..];
+    }
+    modules
+}
+
+/// A number as WebAssembly writes lengths.
+fn leb128(mut number: usize) -> Vec<u8> {
+    let mut digits = Vec::new();
+    loop {
+        let digit = (number & 0x7f) as u8;
+        number >>= 7;
+        if number == 0 {
+            digits.push(digit);
+            return digits;
+        }
+        digits.push(digit | 0x80);
+    }
+}
+
 /// The worlds of guests that try what the contract does not have.
 const WORLDS: &str = "
     package test:guests;

@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bss_model::Diagnose as _;
 use bss_sandbox::bindings::instance_settings::Instance;
 use bss_sandbox::limits;
-use host_harness::{CallContext, CallError, CallEvent, CallLimits, LogLevel, Plugin};
+use host_harness::{CallContext, CallError, CallEvent, CallLimits, LoadError, LogLevel, Plugin};
 
-use crate::guests::{Guest, World};
+use crate::guests::{Guest, World, with_modules};
 use crate::sandbox::{call, cause, draft_in};
 use crate::scenario::nowhere;
 
@@ -71,6 +72,90 @@ async fn a_guest_that_grows_a_table_beyond_its_limit_is_stopped() {
         ..Guest::default()
     };
     trapped_because(&stopped(&guest.plugin()).await, "unreachable");
+}
+
+/// A guest that has so many core modules more.
+fn with_more(guest: &Guest, module: &str, times: usize) -> Result<Plugin, LoadError> {
+    Plugin::from_bytes("guest.wasm", &with_modules(&guest.component(), module, times))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_memories_of_a_guest_are_limited_together() {
+    // 40 MiB in a memory of its own; 30 MiB more in the first memory are too much, and 20 MiB are not.
+    let guest = Guest {
+        configures: "
+            (if (i32.eq
+                    (memory.grow (select (i32.const 480) (i32.const 320) (global.get $wild)))
+                    (i32.const -1))
+                (then (unreachable)))",
+        ..Guest::default()
+    };
+    let plugin = with_more(&guest, "(module (memory 640))", 1).expect("it loads");
+    let error = stopped(&plugin).await;
+    assert!(matches!(error, CallError::Memory(_)), "{error:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_memory_that_a_guest_begins_with_counts_and_so_does_what_it_grows_before_it_is_called() {
+    let begins_with = |module: &str| with_more(&Guest::default(), module, 1).expect("it loads");
+    let growing = |pages| {
+        format!("(module (memory 1) (func $grow (drop (memory.grow (i32.const {pages})))) (start $grow))")
+    };
+    // 64 MiB are 1,024 pages, of which the guest has one for itself.
+    for tame in ["(module (memory 1023))".to_owned(), growing(1022)] {
+        call(&begins_with(&tame), draft_in("EUR")).await.expect("it fits");
+    }
+    let error = call(&begins_with("(module (memory 1024))"), draft_in("EUR")).await;
+    assert!(matches!(error, Err(CallError::Memory(_))), "{error:?}");
+    let giving_up = "(module (memory 1)
+        (func $grow (if (i32.eq (memory.grow (i32.const 1023)) (i32.const -1)) (then (unreachable))))
+        (start $grow))";
+    let error = call(&begins_with(giving_up), draft_in("EUR")).await;
+    assert!(matches!(error, Err(CallError::Memory(_))), "{error:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_tables_of_a_guest_are_limited_together() {
+    let with_table = |elements: usize| {
+        let module = format!("(module (table {elements} funcref))");
+        with_more(&Guest::default(), &module, 2).expect("it loads")
+    };
+    let fits = limits::TABLE_ELEMENTS / 2 - 100;
+    call(&with_table(fits), draft_in("EUR")).await.expect("it fits");
+    let error = call(&with_table(fits + 200), draft_in("EUR"))
+        .await
+        .expect_err("too many");
+    trapped_because(&error, "exceeds table limits");
+}
+
+#[test]
+fn a_component_with_more_parts_than_a_call_may_have_is_refused_before_any_call() {
+    let memories = |count| with_more(&Guest::default(), "(module (memory 1))", count);
+    let tables = |count| with_more(&Guest::default(), "(module (table 1 funcref))", count);
+    let instances = |count| with_more(&Guest::default(), "(module)", count);
+    // The guest itself is one instance with one memory.
+    let (most_memories, most_tables) = (limits::MEMORIES as usize - 1, limits::TABLES as usize);
+    let most_instances = limits::CORE_INSTANCES as usize - 1;
+    for fits in [
+        memories(most_memories),
+        tables(most_tables),
+        instances(most_instances),
+    ] {
+        assert!(fits.is_ok(), "{:?}", fits.err());
+    }
+    let large = || with_more(&Guest::default(), "(module (memory 1025))", 1);
+    for refused in [
+        memories(most_memories + 1),
+        tables(most_tables + 1),
+        instances(most_instances + 1),
+        large(),
+    ] {
+        let Err(refused) = refused else {
+            panic!("it must not load")
+        };
+        assert!(matches!(refused, LoadError::TooLarge { .. }), "{refused:?}");
+        assert_eq!(refused.diagnosis().code, "plugin-too-large");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,8 +6,8 @@ use bss_keys as keys;
 use bss_keys::Identity;
 use bss_model::clock::now_ms;
 use tracing::Span;
+use wasmtime::ResourceLimiter;
 use wasmtime::component::{HasSelf, Linker, ResourceTable};
-use wasmtime::{ResourceLimiter, StoreLimits, StoreLimitsBuilder};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_config::{WasiConfig, WasiConfigVariables};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
@@ -84,7 +84,7 @@ impl CallState {
             followed,
             log,
             sink: reads_services.then(Sink::default),
-            limiter: Limiter::new(),
+            limiter: Limiter::default(),
         }
     }
 
@@ -103,10 +103,9 @@ impl CallState {
         let span = self.span();
         let _entered = span.enter();
         self.log.end();
-        (self.listener)(CallEvent::Ended {
-            memory_bytes: self.limiter.memory_bytes,
-        });
-        self.followed.end(outcome, self.limiter.memory_bytes);
+        let memory_bytes = self.limiter.memory_bytes as u64;
+        (self.listener)(CallEvent::Ended { memory_bytes });
+        self.followed.end(outcome, memory_bytes);
     }
 }
 
@@ -244,66 +243,80 @@ impl progress::Host for CallState {
     }
 }
 
-/// Wasmtime's own limits, the memory that was granted, and whether memory was refused, by which a plugin that wanted
-/// too much can be told from one with a defect.
+/// The memory and the table elements that all of a call's core instances were granted together, and whether any was
+/// refused, by which a plugin that wanted too much can be told from one with a defect.
+///
+/// A grant is never taken back: memories and tables don't shrink, and what the allocator could not give after all can't
+/// be told from what it gave.
+#[derive(Default)]
 pub(crate) struct Limiter {
-    limits: StoreLimits,
-    memory_bytes: u64,
+    memory_bytes: usize,
+    table_elements: usize,
     pub(crate) has_refused_memory: bool,
+    has_refused_table: bool,
 }
 
 impl Limiter {
-    fn new() -> Self {
-        let limits = StoreLimitsBuilder::new()
-            .memory_size(limits::MEMORY_BYTES)
-            .table_elements(limits::TABLE_ELEMENTS)
-            .instances(limits::CORE_INSTANCES)
-            .memories(limits::CORE_INSTANCES)
-            .tables(limits::CORE_INSTANCES)
-            .build();
-        Self {
-            limits,
-            memory_bytes: 0,
-            has_refused_memory: false,
-        }
+    /// Whether the call wanted more memory, or larger tables, than it may have.
+    pub(crate) fn has_refused(&self) -> bool {
+        self.has_refused_memory || self.has_refused_table
     }
 }
 
+/// Grants the growth from `current` to `desired` of one memory or table, unless the sum of all would exceed `limit`.
+/// Returns the new sum.
+fn grown(sum: usize, current: usize, desired: usize, limit: usize) -> Option<usize> {
+    let grown = sum.checked_add(desired.saturating_sub(current))?;
+    (grown <= limit).then_some(grown)
+}
+
 impl ResourceLimiter for Limiter {
+    /// Judges the growth of a memory; a new one grows from nothing.
     fn memory_growing(
         &mut self,
         current: usize,
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let granted = self.limits.memory_growing(current, desired, maximum)?;
-        if granted {
-            self.memory_bytes += desired.saturating_sub(current) as u64;
-        } else {
-            self.has_refused_memory = true;
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
         }
-        Ok(granted)
+        let grown = grown(self.memory_bytes, current, desired, limits::MEMORY_BYTES);
+        match grown {
+            Some(sum) => self.memory_bytes = sum,
+            None => self.has_refused_memory = true,
+        }
+        Ok(grown.is_some())
     }
 
+    /// Judges the growth of a table; a new one grows from nothing.
     fn table_growing(
         &mut self,
         current: usize,
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        self.limits.table_growing(current, desired, maximum)
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        let grown = grown(self.table_elements, current, desired, limits::TABLE_ELEMENTS);
+        match grown {
+            Some(sum) => self.table_elements = sum,
+            None => self.has_refused_table = true,
+        }
+        Ok(grown.is_some())
     }
 
     fn instances(&self) -> usize {
-        self.limits.instances()
+        limits::CORE_INSTANCES as usize
     }
 
     fn tables(&self) -> usize {
-        self.limits.tables()
+        limits::TABLES as usize
     }
 
     fn memories(&self) -> usize {
-        self.limits.memories()
+        limits::MEMORIES as usize
     }
 }
 

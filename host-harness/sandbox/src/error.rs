@@ -28,6 +28,15 @@ pub enum LoadError {
         #[source]
         source: wasmtime::Error,
     },
+    /// The component has more memories, tables or core instances than a call may have, or larger ones.
+    #[error("plugin `{path}` needs more of a sandbox than a call may have")]
+    TooLarge {
+        /// The file.
+        path: String,
+        /// What there is too much of.
+        #[source]
+        source: wasmtime::Error,
+    },
     /// The component is made for a version of the contract that is not compatible with the host's.
     #[error("plugin `{path}` is made for {wanted}, and this host speaks {offered}")]
     OtherContract {
@@ -80,6 +89,8 @@ impl Diagnose for LoadError {
             Self::NotAComponent { .. } => {
                 Diagnosis::new(ErrorKind::Damaged, "not-a-component").advise(Advice::NamePlugin)
             }
+            Self::TooLarge { .. } => Diagnosis::new(ErrorKind::Refused, "plugin-too-large")
+                .say("take another build of the plugin: one component needs one memory and few tables"),
             Self::OtherContract { wanted, offered, .. } => {
                 Diagnosis::new(ErrorKind::Damaged, "other-contract").say(format!(
                     "take a build of the plugin for {offered}, or a host that speaks {wanted}"

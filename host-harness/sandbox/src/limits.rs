@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-/// Linear memory of one call. A page of the catalog is at most 8 MiB of text and is held about twice while
-/// it is read; 64 MiB leaves room for that and keeps a thousand calls at once within 64 GiB of addresses.
+/// Linear memory of one call, all of its memories together. A page of the catalog is at most 8 MiB of text and is held
+/// about twice while it is read; 64 MiB leaves room for that and keeps a thousand calls at once within 64 GiB.
 pub const MEMORY_BYTES: usize = 64 * 1024 * 1024;
+
+/// Linear memories of one call: one for the plugin, and one for a component that it is composed with.
+pub const MEMORIES: u32 = 2;
 
 /// Memory of a sandbox that keeps its pages for the next call. A purchase uses 1.2 MiB; what a larger call used beyond
 /// goes back to the system.
@@ -16,11 +19,14 @@ pub const WARM_SLOTS: u32 = 64;
 /// Calls that can run at once with memory set aside beforehand. A call beyond these fails at setup; it is not queued.
 pub const CALLS_AT_ONCE: u32 = 256;
 
-/// Table elements of one call. The plugin has about a thousand function pointers.
+/// Table elements of one call, all of its tables together. The plugin has about a thousand function pointers.
 pub const TABLE_ELEMENTS: usize = 20_000;
 
-/// Core instances, memories and tables of one call: a component built by `rustc` needs about five.
-pub const CORE_INSTANCES: usize = 20;
+/// Tables of one call: a component built by `rustc` has two.
+pub const TABLES: u32 = 8;
+
+/// Core instances of one call: a component built by `rustc` needs about five.
+pub const CORE_INSTANCES: u32 = 20;
 
 /// Handles that a call may hold at once, its own resources and the host's each. One HTTP exchange takes about ten.
 pub const HANDLES: usize = 1_000;

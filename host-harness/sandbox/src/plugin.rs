@@ -90,12 +90,17 @@ impl Plugin {
 
     fn linked(
         name: &str,
-        component: impl FnOnce(&Engine) -> wasmtime::Result<Component>,
+        component: impl Fn(&Engine) -> wasmtime::Result<Component>,
     ) -> Result<Self, LoadError> {
         let engine = engine::engine().map_err(LoadError::Engine)?;
-        let component = component(&engine).map_err(|source| LoadError::NotAComponent {
-            path: name.to_owned(),
-            source,
+        let component = component(&engine).map_err(|source| {
+            let path = name.to_owned();
+            // An engine without a pool compares no sizes, so it takes every component.
+            let is_component = engine::unpooled().is_ok_and(|engine| component(&engine).is_ok());
+            match is_component {
+                true => LoadError::TooLarge { path, source },
+                false => LoadError::NotAComponent { path, source },
+            }
         })?;
         let unfit = |source| LoadError::Contract {
             path: name.to_owned(),
@@ -319,8 +324,10 @@ impl Plugin {
         let entered = deadlines.run(self.component.instantiate_async(&mut store)).await;
         let begun = match entered {
             Ok(Ok(instance)) => Ok(instance),
-            // The component's own initialization failed, not the host.
-            Ok(Err(error)) if is_of_guest(&error) => Err(of_trap(store.data(), error)),
+            // The component's own initialization failed, or wanted too much: not the host.
+            Ok(Err(error)) if is_of_guest(&error) || store.data().limiter.has_refused() => {
+                Err(of_trap(store.data(), error))
+            }
             Ok(Err(error)) => Err(CallError::Setup(error)),
             Err(late) => Err(late),
         };
