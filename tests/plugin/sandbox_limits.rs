@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bss_model::Diagnose as _;
 use bss_sandbox::bindings::instance_settings::Instance;
+use bss_sandbox::error::HostLimit;
 use bss_sandbox::limits;
 use host_harness::{CallContext, CallError, CallEvent, CallLimits, LoadError, LogLevel, Plugin};
 
@@ -22,6 +23,12 @@ async fn stopped(plugin: &Plugin) -> CallError {
         .await
         .expect("the next call is answered");
     error
+}
+
+fn stopped_by(error: &CallError, limit: HostLimit) {
+    assert!(matches!(error, CallError::Limit(it) if *it == limit), "{error:?}");
+    assert!(error.to_string().contains(&limit.to_string()), "{error}");
+    assert_eq!(error.diagnosis().code, "plugin-limit");
 }
 
 fn trapped_because(error: &CallError, because: &str) {
@@ -202,6 +209,65 @@ async fn a_guest_that_makes_thousands_of_the_host_s_resources_is_stopped() {
         ..Guest::default()
     };
     trapped_because(&stopped(&guest.plugin()).await, "resource table has no free keys");
+}
+
+const ACCESS_TOKEN_CACHE: &str = r#"
+    (import "bss:service-manager/access-token-cache@0.1.0" "get" (func $get (param i32 i32 i32)))
+    (import "bss:service-manager/access-token-cache@0.1.0" "put" (func $put (param i32 i32 i32 i32 i64)))
+    (import "bss:service-manager/access-token-cache@0.1.0" "drop-refused"
+        (func $drop-refused (param i32 i32 i32 i32)))"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_that_asks_for_access_tokens_under_ever_new_names_is_stopped() {
+    // The names are zeros, each one longer than the last; 16 of them are taken, and 17 are not.
+    let guest = Guest {
+        imports: ACCESS_TOKEN_CACHE,
+        configures: "
+            (loop $again
+                (local.set $i (i32.add (local.get $i) (i32.const 1)))
+                (call $get (i32.const 4096) (local.get $i) (i32.const 3000))
+                (br_if $again (i32.lt_u (local.get $i) (select (i32.const 17) (i32.const 16) (global.get $wild)))))",
+        ..Guest::default()
+    };
+    stopped_by(&stopped(&guest.plugin()).await, HostLimit::AccessTokenNames);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_with_long_names_and_access_tokens_is_stopped_whatever_it_does_with_them() {
+    let guest = |configures| Guest {
+        imports: ACCESS_TOKEN_CACHE,
+        items: "
+            (func $name-bytes (result i32) (select (i32.const 4097) (i32.const 4096) (global.get $wild)))
+            (func $token-bytes (result i32) (select (i32.const 65537) (i32.const 65536) (global.get $wild)))",
+        configures,
+        ..Guest::default()
+    };
+    for (configures, limit) in [
+        (
+            "(call $get (i32.const 4096) (call $name-bytes) (i32.const 3000))",
+            HostLimit::AccessTokenName,
+        ),
+        (
+            "(call $put (i32.const 4096) (call $name-bytes) (i32.const 4096) (i32.const 9) (i64.const 1))",
+            HostLimit::AccessTokenName,
+        ),
+        (
+            "(call $drop-refused (i32.const 4096) (call $name-bytes) (i32.const 4096) (i32.const 9))",
+            HostLimit::AccessTokenName,
+        ),
+        (
+            "(drop (memory.grow (i32.const 2)))
+            (call $put (i32.const 4096) (i32.const 9) (i32.const 4096) (call $token-bytes) (i64.const 1))",
+            HostLimit::AccessToken,
+        ),
+        (
+            "(drop (memory.grow (i32.const 2)))
+            (call $drop-refused (i32.const 4096) (i32.const 9) (i32.const 4096) (call $token-bytes))",
+            HostLimit::AccessToken,
+        ),
+    ] {
+        stopped_by(&stopped(&guest(configures).plugin()).await, limit);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,10 @@
 //! Why a call brought no answer of the plugin's.
 
-use bss_model::{Advice, Diagnose, Diagnosis, ErrorKind};
 use std::time::Duration;
+
+use bss_model::{Advice, Diagnose, Diagnosis, ErrorKind};
+
+use crate::limits;
 
 /// Why a plugin can't be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -122,6 +125,27 @@ pub enum CallError {
     /// The plugin asked for more memory than a call may have.
     #[error("the plugin was stopped: it asked for more than {0} bytes of memory")]
     Memory(usize),
+    /// The plugin called a function of the host with more than it takes.
+    #[error("the plugin was stopped: {0}")]
+    Limit(#[from] HostLimit),
+}
+
+/// A limit of the host's functions that a plugin went beyond.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum HostLimit {
+    /// A call uses too many names of access tokens.
+    #[error("it used more than {} names of access tokens", limits::ACCESS_TOKEN_NAMES)]
+    AccessTokenNames,
+    /// The name of an access token is too long.
+    #[error(
+        "a name of an access token had more than {} bytes",
+        limits::ACCESS_TOKEN_NAME_BYTES
+    )]
+    AccessTokenName,
+    /// An access token is too long.
+    #[error("an access token had more than {} bytes", limits::ACCESS_TOKEN_BYTES)]
+    AccessToken,
 }
 
 impl Diagnose for CallError {
@@ -135,6 +159,9 @@ impl Diagnose for CallError {
             Self::Busy(_) => Diagnosis::new(ErrorKind::Unavailable, "plugin-busy"),
             Self::Deadline(_) => Diagnosis::new(ErrorKind::Unavailable, "plugin-silent"),
             Self::Memory(_) => Diagnosis::new(ErrorKind::Unavailable, "plugin-memory"),
+            Self::Limit(_) => {
+                Diagnosis::new(ErrorKind::Unavailable, "plugin-limit").advise(Advice::ShowPluginLog)
+            }
         }
     }
 }

@@ -78,8 +78,23 @@ pub const PRODUCTS: usize = 1_000_000;
 /// Text of all products of one reading.
 pub const PRODUCT_TEXT_BYTES: usize = 512 * 1024 * 1024;
 
-/// The longest access token, or name of one. Entra's are below 4 KiB.
+/// The longest access token. Entra's are below 4 KiB.
 pub const ACCESS_TOKEN_BYTES: usize = 64 * 1024;
+
+/// The longest name of an access token. A plugin puts in it what the access token depends on: two URLs, of which one may
+/// have 2,048 bytes, and a few ids.
+pub const ACCESS_TOKEN_NAME_BYTES: usize = 4 * 1024;
+
+/// Names of access tokens that one call may ask for or put: as many as are kept. A vendor has one or two, and a call
+/// holds what other calls wait for under each.
+pub const ACCESS_TOKEN_NAMES: usize = ACCESS_TOKENS;
+
+/// Spans that one call may write into the traces: a catalog of 100,000 offers takes about so many, a purchase twenty. With
+/// the longest texts they are a sixth of all that is kept, so a call can't push out the traces of the others.
+pub const SPANS: u32 = 5_000;
+
+/// Characters of a text in a span. The path of a request, the longest of them, has about 150.
+pub const SPAN_TEXT_CHARS: usize = 300;
 
 /// Access tokens kept for one instance.
 pub const ACCESS_TOKENS: usize = 16;

@@ -30,7 +30,7 @@ use crate::call_state;
 use crate::call_state::CallState;
 use crate::call_trace::CallSpan;
 use crate::compiled_cache::CompiledCache;
-use crate::error::{CallError, LoadError};
+use crate::error::{CallError, HostLimit, LoadError};
 use crate::guest_log::LogShares;
 use crate::limits::{self, CallLimits};
 use crate::plugin_call::{Answer, CallOutcome, PluginCall};
@@ -438,12 +438,15 @@ fn log_failure(span: &Span, error: &CallError) {
 }
 
 fn is_of_guest(error: &wasmtime::Error) -> bool {
-    error.is::<Trap>() || error.is::<WasmBacktrace>()
+    error.is::<Trap>() || error.is::<WasmBacktrace>() || error.is::<HostLimit>()
 }
 
 fn of_trap(state: &CallState, trap: wasmtime::Error) -> CallError {
     if state.limiter.has_refused_memory {
         return CallError::Memory(limits::MEMORY_BYTES);
     }
-    CallError::Trap(trap)
+    match trap.downcast_ref::<HostLimit>() {
+        Some(limit) => CallError::Limit(*limit),
+        None => CallError::Trap(trap),
+    }
 }

@@ -94,6 +94,7 @@ impl From<&CallError> for CallOutcome {
             CallError::Busy(_) => "stopped: busy for too long",
             CallError::Deadline(_) => "stopped: no answer in time",
             CallError::Memory(_) => "stopped: too much memory",
+            CallError::Limit(_) => "stopped: beyond a limit",
         })
     }
 }
