@@ -315,6 +315,71 @@ async fn a_guest_that_hands_over_records_that_share_their_text_is_stopped() {
     assert_eq!(products.len(), 2);
 }
 
+/// A guest that hands over products in a wild reading and in a tame one; the products lie in its memory at 65,536.
+fn handing_over(fetches: &'static str) -> Guest {
+    Guest {
+        imports: r#"(import "bss:service-manager/services-sink@0.1.0" "put-products" (func $put (param i32 i32)))"#,
+        fetches,
+        ..Guest::default()
+    }
+}
+
+/// The end of a guest's wild reading, and the number of products that its tame one brought.
+async fn readings(guest: &Guest) -> (CallError, usize) {
+    let plugin = guest.plugin().with_limits(CallLimits {
+        // A debug build takes seconds to hand over half a gigabyte.
+        processor: Duration::from_secs(120),
+        ..CallLimits::default()
+    });
+    let nobody = Instance {
+        id: "nobody".into(),
+        values: Vec::new(),
+        currency: "EUR".into(),
+    };
+    let refused = plugin.fetch_services(nowhere(), &nobody, "a tag").await;
+    let taken = plugin.fetch_services(nowhere(), &nobody, "").await;
+    let (_, products) = taken.expect("it answers").expect("it reads");
+    let Err(refused) = refused else {
+        panic!("it handed over more than it may")
+    };
+    (refused, products.len())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_that_hands_over_a_product_with_more_values_than_one_may_have_is_stopped() {
+    // A product's list of values is at the offsets 32 and 36; each value takes 24 bytes, all zeros.
+    let guest = handing_over(
+        "(drop (memory.grow (i32.const 1)))
+        (i32.store (i32.const 65568) (i32.const 65600))
+        (i32.store (i32.const 65572) (select (i32.const 101) (i32.const 100) (global.get $wild)))
+        (call $put (i32.const 65536) (i32.const 1))",
+    );
+    let (refused, taken) = readings(&guest).await;
+    stopped_by(&refused, HostLimit::ProductValues);
+    assert_eq!(taken, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_that_hands_over_empty_values_without_end_is_stopped() {
+    // Each product has the same 100 empty values; 1,000 products at once take about ten megabytes of the host.
+    let guest = handing_over(
+        "(drop (memory.grow (i32.const 2)))
+        (loop $again
+            (i32.store offset=65568 (i32.mul (local.get $i) (i32.const 56)) (i32.const 131072))
+            (i32.store offset=65572 (i32.mul (local.get $i) (i32.const 56)) (i32.const 100))
+            (local.set $i (i32.add (local.get $i) (i32.const 1)))
+            (br_if $again (i32.lt_u (local.get $i) (i32.const 1000))))
+        (local.set $i (i32.const 0))
+        (loop $again
+            (call $put (i32.const 65536) (i32.const 1000))
+            (local.set $i (i32.add (local.get $i) (i32.const 1)))
+            (br_if $again (i32.lt_u (local.get $i) (select (i32.const 100) (i32.const 2) (global.get $wild)))))",
+    );
+    let (refused, taken) = readings(&guest).await;
+    stopped_by(&refused, HostLimit::ProductBytes);
+    assert_eq!(taken, 2_000);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_guest_that_gives_up_leaves_nothing_to_the_next_call() {
     // The guest gives up where it finds what an earlier call has left in its memory.

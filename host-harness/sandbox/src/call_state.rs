@@ -19,6 +19,7 @@ use crate::bindings::{access_token_cache, progress, services_sink};
 use crate::call::CallContext;
 use crate::call_event::{CallEvent, CallListener, LogLevel};
 use crate::call_trace::CallSpan;
+use crate::error::HostLimit;
 use crate::guest_log::{GuestLog, LogShares, Stream};
 use crate::limits;
 use crate::outbound_https::CallHttp;
@@ -44,7 +45,39 @@ pub(crate) struct CallState {
 #[derive(Default)]
 struct Sink {
     products: Vec<Product>,
-    text_bytes: usize,
+    bytes: usize,
+}
+
+impl Sink {
+    /// Takes products, as long as all of them together are within the limits.
+    fn take(&mut self, products: Vec<Product>) -> Result<(), HostLimit> {
+        if self.products.len().saturating_add(products.len()) > limits::PRODUCTS {
+            return Err(HostLimit::Products);
+        }
+        for product in &products {
+            if product.attribute_values.len() > limits::PRODUCT_VALUES {
+                return Err(HostLimit::ProductValues);
+            }
+            self.bytes = self.bytes.saturating_add(held_bytes(product));
+        }
+        if self.bytes > limits::PRODUCT_BYTES {
+            return Err(HostLimit::ProductBytes);
+        }
+        self.products.extend(products);
+        Ok(())
+    }
+}
+
+/// The memory that a product takes: its text, the record, and one record for each of its attribute values.
+fn held_bytes(product: &Product) -> usize {
+    let values: usize = product
+        .attribute_values
+        .iter()
+        .map(|value| size_of_val(value) + value.attribute.len() + value.key.len() + value.label.len())
+        .sum();
+    let text =
+        product.code.len() + product.product_type.len() + product.name.len() + product.description.len();
+    size_of_val(product) + text + values
 }
 
 impl CallState {
@@ -193,24 +226,8 @@ impl services_sink::Host for CallState {
         let Some(sink) = self.sink.as_mut() else {
             wasmtime::bail!("products are taken during `fetch-services` only");
         };
-        sink.text_bytes += products.iter().map(text_bytes).sum::<usize>();
-        if sink.products.len() + products.len() > limits::PRODUCTS
-            || sink.text_bytes > limits::PRODUCT_TEXT_BYTES
-        {
-            wasmtime::bail!("more products than the host takes in one reading");
-        }
-        sink.products.extend(products);
-        Ok(())
+        Ok(sink.take(products)?)
     }
-}
-
-fn text_bytes(product: &Product) -> usize {
-    let values: usize = product
-        .attribute_values
-        .iter()
-        .map(|value| value.attribute.len() + value.key.len() + value.label.len())
-        .sum();
-    product.code.len() + product.product_type.len() + product.name.len() + product.description.len() + values
 }
 
 impl progress::Host for CallState {
@@ -410,6 +427,51 @@ mod tests {
         let signatures = answers.iter().filter(|answer| answer.len() == 256).count();
         assert_eq!(signatures, 2, "one of each algorithm, and of nothing but a JWS");
         assert!(!answers.iter().any(|answer| is_secret(answer)));
+    }
+
+    fn product(values: usize, text: &str) -> Product {
+        let value = services_definition::AttributeValue {
+            attribute: String::new(),
+            key: String::new(),
+            label: String::new(),
+        };
+        Product {
+            code: text.to_owned(),
+            product_type: String::new(),
+            name: String::new(),
+            description: String::new(),
+            attribute_values: vec![value; values],
+            min_quantity: 1,
+            max_quantity: None,
+            returnable: false,
+        }
+    }
+
+    #[test]
+    fn values_without_text_count_for_what_holds_them() {
+        let mut sink = Sink::default();
+        let mut given = 0;
+        let refused = loop {
+            match sink.take(vec![product(limits::PRODUCT_VALUES, ""); 1_000]) {
+                Ok(()) => given += 1_000,
+                Err(limit) => break limit,
+            }
+        };
+        assert_eq!(refused, HostLimit::ProductBytes);
+        let at_least = limits::PRODUCT_BYTES
+            / (limits::PRODUCT_VALUES * size_of::<services_definition::AttributeValue>());
+        assert!(given < at_least, "{given} products");
+    }
+
+    #[test]
+    fn products_at_their_limits_are_taken_and_one_beyond_is_not() {
+        let mut sink = Sink::default();
+        assert_eq!(sink.take(vec![product(limits::PRODUCT_VALUES, "a")]), Ok(()));
+        let refused = sink.take(vec![product(limits::PRODUCT_VALUES + 1, "b")]);
+        assert_eq!(refused, Err(HostLimit::ProductValues));
+        assert_eq!(sink.take(vec![product(0, "c"); limits::PRODUCTS - 1]), Ok(()));
+        assert_eq!(sink.take(vec![product(0, "d")]), Err(HostLimit::Products));
+        assert_eq!(sink.products.len(), limits::PRODUCTS);
     }
 
     #[test]

@@ -146,6 +146,18 @@ pub enum HostLimit {
     /// An access token is too long.
     #[error("an access token had more than {} bytes", limits::ACCESS_TOKEN_BYTES)]
     AccessToken,
+    /// A reading brings too many products.
+    #[error("it handed over more than {} products", limits::PRODUCTS)]
+    Products,
+    /// The products of a reading take too much memory.
+    #[error("it handed over products of more than {} bytes", limits::PRODUCT_BYTES)]
+    ProductBytes,
+    /// A product has too many attribute values.
+    #[error(
+        "it handed over a product with more than {} attribute values",
+        limits::PRODUCT_VALUES
+    )]
+    ProductValues,
 }
 
 impl Diagnose for CallError {

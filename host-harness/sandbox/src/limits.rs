@@ -75,8 +75,12 @@ pub const INSTANCE_LOG_LINES_PER_SECOND: u32 = 2 * LOG_LINES_PER_SECOND;
 /// Products that one reading may hand over: ten times the largest catalog that is planned for.
 pub const PRODUCTS: usize = 1_000_000;
 
-/// Text of all products of one reading.
-pub const PRODUCT_TEXT_BYTES: usize = 512 * 1024 * 1024;
+/// Memory that all products of one reading take: their text, and what the host needs to hold each text, value and
+/// product.
+pub const PRODUCT_BYTES: usize = 512 * 1024 * 1024;
+
+/// Attribute values of one product. A Microsoft product has one.
+pub const PRODUCT_VALUES: usize = 100;
 
 /// The longest access token. Entra's are below 4 KiB.
 pub const ACCESS_TOKEN_BYTES: usize = 64 * 1024;
