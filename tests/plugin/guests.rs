@@ -153,6 +153,53 @@ const WORLDS: &str = "
     }
 ";
 
+/// A plugin that asks no vendor, and answers every purchase with a license of that product key and activation link.
+pub(crate) fn seller(product_key: &str, activation_link: &str) -> Vec<u8> {
+    let bytes = |text: &str| {
+        text.bytes()
+            .map(|byte| format!("\\{byte:02x}"))
+            .collect::<String>()
+    };
+    // The answer is at 2048, and its license at 2064: the names, the key and the link, each as address and length, and
+    // the time of purchase at 2112. All that is zero says that it is licensed, activated, and not returned.
+    component(&format!(
+        r#"(module
+            (memory (export "memory") 2)
+            (global $free (mut i32) (i32.const 65536))
+            (data (i32.const 3000) "t-1")
+            (data (i32.const 4000) "{}")
+            (data (i32.const 8000) "{}")
+            (func (export "cabi_realloc") (param i32 i32 i32) (param $bytes i32) (result i32)
+                (local $at i32)
+                (local.set $at (i32.and (i32.add (global.get $free) (i32.const 7)) (i32.const -8)))
+                (global.set $free (i32.add (local.get $at) (local.get $bytes)))
+                (local.get $at))
+            (func (export "bss:service-manager/service-manager@0.1.0#configure-instance")
+                    (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)
+                (unreachable))
+            (func (export "bss:service-manager/service-manager@0.1.0#fetch-services")
+                    (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)
+                (unreachable))
+            (func (export "bss:service-manager/service-manager@0.1.0#create-license")
+                    (param $order i32) (result i32)
+                (i64.store (i32.const 2064) (i64.load offset=24 (local.get $order)))
+                (i32.store (i32.const 2072) (i32.const 3000))
+                (i32.store (i32.const 2076) (i32.const 3))
+                (i32.store (i32.const 2080) (i32.const 3000))
+                (i32.store (i32.const 2084) (i32.const 3))
+                (i32.store (i32.const 2088) (i32.const 4000))
+                (i32.store (i32.const 2092) (i32.const {}))
+                (i32.store (i32.const 2096) (i32.const 8000))
+                (i32.store (i32.const 2100) (i32.const {}))
+                (i64.store (i32.const 2112) (i64.const 1800000000000))
+                (i32.const 2048)))"#,
+        bytes(product_key),
+        bytes(activation_link),
+        product_key.len(),
+        activation_link.len(),
+    ))
+}
+
 /// The three exports of `service-manager` as the canonical ABI flattens them.
 pub(crate) fn module(body: &str) -> String {
     let export = |name: &str, parameters: usize| {
