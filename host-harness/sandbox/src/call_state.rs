@@ -24,6 +24,7 @@ use crate::guest_log::{GuestLog, LogShares, Stream};
 use crate::limits;
 use crate::outbound_https::CallHttp;
 use crate::plugin_call::CallOutcome;
+use crate::plugin_text::Bounded as _;
 
 /// The state of one call's sandbox.
 pub(crate) struct CallState {
@@ -226,7 +227,8 @@ impl services_sink::Host for CallState {
         let Some(sink) = self.sink.as_mut() else {
             wasmtime::bail!("products are taken during `fetch-services` only");
         };
-        Ok(sink.take(products)?)
+        let products: Result<Vec<_>, _> = products.into_iter().map(Product::bounded).collect();
+        Ok(sink.take(products?)?)
     }
 }
 

@@ -128,6 +128,37 @@ pub enum CallError {
     /// The plugin called a function of the host with more than it takes.
     #[error("the plugin was stopped: {0}")]
     Limit(#[from] HostLimit),
+    /// The plugin answered with something that can't be what it should be.
+    #[error("the plugin's answer can't be taken: {0}")]
+    Defect(#[from] PluginDefect),
+}
+
+/// A part of a plugin's answer that can neither be taken as it is nor be cut. Its text is not quoted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PluginDefect {
+    /// A name is too long to be one.
+    #[error("a {what} has more than {chars_max} characters")]
+    LongName {
+        /// The thing that it names.
+        what: &'static str,
+        /// The most that it may have.
+        chars_max: usize,
+    },
+    /// A name has characters that can't be seen, or that turn what is read.
+    #[error("a {what} has control characters")]
+    UnprintableName {
+        /// The thing that it names.
+        what: &'static str,
+    },
+    /// A list is too long.
+    #[error("it has more than {most} {what}")]
+    LongList {
+        /// The things in it.
+        what: &'static str,
+        /// The most that it may have.
+        most: usize,
+    },
 }
 
 /// A limit of the host's functions that a plugin went beyond.
@@ -171,6 +202,9 @@ impl Diagnose for CallError {
             Self::Busy(_) => Diagnosis::new(ErrorKind::Unavailable, "plugin-busy"),
             Self::Deadline(_) => Diagnosis::new(ErrorKind::Unavailable, "plugin-silent"),
             Self::Memory(_) => Diagnosis::new(ErrorKind::Unavailable, "plugin-memory"),
+            Self::Defect(_) => {
+                Diagnosis::new(ErrorKind::Unavailable, "plugin-defect").advise(Advice::ShowPluginLog)
+            }
             Self::Limit(_) => {
                 Diagnosis::new(ErrorKind::Unavailable, "plugin-limit").advise(Advice::ShowPluginLog)
             }

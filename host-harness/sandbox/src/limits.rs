@@ -79,14 +79,55 @@ pub const PRODUCTS: usize = 1_000_000;
 /// product.
 pub const PRODUCT_BYTES: usize = 512 * 1024 * 1024;
 
-/// Attribute values of one product. A Microsoft product has one.
+/// Attribute values of one product, and attributes of a product type. A Microsoft product has one.
 pub const PRODUCT_VALUES: usize = 100;
+
+/// Characters of a problem's code. Longer ones are cut, since the code of a failure must not hide the failure.
+pub const PROBLEM_CODE_CHARS: usize = 100;
+
+/// Characters of a message, an advice or a help. Longer ones are cut: a sentence has a tenth of that, and each is written
+/// down with every attempt.
+pub const SENTENCE_CHARS: usize = 2_000;
+
+/// Characters of a label, or of a name that is read. Longer ones are cut; the name of a product has 250 at most.
+pub const LABEL_CHARS: usize = 1_000;
+
+/// Characters of a product's description. Longer ones are cut; Microsoft's have 4,000 at most.
+pub const DESCRIPTION_CHARS: usize = 10_000;
+
+/// Characters of an id or a code by which something is found again. A longer one fails the call, and a correlation id,
+/// which is only quoted, is cut.
+pub const NAME_CHARS: usize = 200;
+
+/// Characters of a value that is saved. A longer one fails the call; a URL has 2,048 at most anywhere.
+pub const VALUE_CHARS: usize = 4_096;
+
+/// Characters of an entity tag, which becomes a header field. A longer one fails the call.
+pub const ENTITY_TAG_CHARS: usize = 1_000;
+
+/// Fields of a form. A person fills them in: Microsoft's has ten.
+pub const FIELDS: usize = 100;
+
+/// Choices of a field: every certificate that is installed may be one.
+pub const CHOICES: usize = 10_000;
+
+/// Problems of a field.
+pub const PROBLEMS: usize = 100;
+
+/// Authorities of an instance. Microsoft has two.
+pub const AUTHORITIES: usize = 100;
+
+/// Steps of a check of the connection. Microsoft's has six.
+pub const STEPS: usize = 100;
+
+/// Product types of a vendor. Microsoft has one.
+pub const PRODUCT_TYPES: usize = 100;
 
 /// The longest access token. Entra's are below 4 KiB.
 pub const ACCESS_TOKEN_BYTES: usize = 64 * 1024;
 
-/// The longest name of an access token. A plugin puts in it what the access token depends on: two URLs, of which one may
-/// have 2,048 bytes, and a few ids.
+/// The longest name of an access token. A plugin puts in it what the access token depends on: Microsoft's has two URLs and
+/// a few ids, which may take 2 KiB.
 pub const ACCESS_TOKEN_NAME_BYTES: usize = 4 * 1024;
 
 /// Names of access tokens that one call may ask for or put: as many as are kept. A vendor has one or two, and a call

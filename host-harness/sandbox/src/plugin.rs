@@ -30,7 +30,7 @@ use crate::call_state;
 use crate::call_state::CallState;
 use crate::call_trace::CallSpan;
 use crate::compiled_cache::CompiledCache;
-use crate::error::{CallError, HostLimit, LoadError};
+use crate::error::{CallError, HostLimit, LoadError, PluginDefect};
 use crate::guest_log::LogShares;
 use crate::limits::{self, CallLimits};
 use crate::plugin_call::{Answer, CallOutcome, PluginCall};
@@ -377,7 +377,7 @@ impl Call {
         answer: Result<wasmtime::Result<T>, CallError>,
     ) -> Result<(T, CallState), CallError> {
         let answer = match answer {
-            Ok(Ok(answer)) => Ok(answer),
+            Ok(Ok(answer)) => answer.bounded().map_err(CallError::Defect),
             Ok(Err(trap)) => Err(of_trap(self.store.data(), trap)),
             Err(error) => Err(error),
         };
@@ -445,8 +445,11 @@ fn of_trap(state: &CallState, trap: wasmtime::Error) -> CallError {
     if state.limiter.has_refused_memory {
         return CallError::Memory(limits::MEMORY_BYTES);
     }
-    match trap.downcast_ref::<HostLimit>() {
-        Some(limit) => CallError::Limit(*limit),
+    if let Some(limit) = trap.downcast_ref::<HostLimit>() {
+        return CallError::Limit(*limit);
+    }
+    match trap.downcast_ref::<PluginDefect>() {
+        Some(defect) => CallError::Defect(*defect),
         None => CallError::Trap(trap),
     }
 }
