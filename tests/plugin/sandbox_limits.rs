@@ -6,8 +6,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bss_model::Diagnose as _;
+use bss_sandbox::bindings::failures::ReadFailure;
 use bss_sandbox::bindings::instance_settings::Instance;
-use bss_sandbox::error::HostLimit;
+use bss_sandbox::bindings::services_definition::Outcome;
+use bss_sandbox::error::{HostLimit, PluginDefect};
 use bss_sandbox::limits;
 use host_harness::{CallContext, CallError, CallEvent, CallLimits, LoadError, LogLevel, Plugin};
 
@@ -288,13 +290,13 @@ async fn a_guest_that_hands_over_more_text_than_the_host_takes_is_stopped() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_guest_that_hands_over_records_that_share_their_text_is_stopped() {
-    // A product takes 56 bytes of the guest's memory; the code of each is the same mebibyte.
+    // A product takes 56 bytes of the guest's memory; the description of each is the same mebibyte.
     let guest = Guest {
         imports: r#"(import "bss:service-manager/services-sink@0.1.0" "put-products" (func $put (param i32 i32)))"#,
         fetches: "
             (drop (memory.grow (i32.const 40)))
             (loop $again
-                (i32.store offset=1114116
+                (i32.store offset=1114140
                     (i32.mul (local.get $i) (i32.const 56))
                     (i32.const 1048576))
                 (local.set $i (i32.add (local.get $i) (i32.const 1)))
@@ -303,14 +305,9 @@ async fn a_guest_that_hands_over_records_that_share_their_text_is_stopped() {
         ..Guest::default()
     };
     let plugin = guest.plugin();
-    let nobody = Instance {
-        id: "nobody".into(),
-        values: Vec::new(),
-        currency: "EUR".into(),
-    };
-    let refused = plugin.fetch_services(nowhere(), &nobody, "a tag").await;
+    let refused = plugin.fetch_services(nowhere(), &nobody(), "a tag").await;
     trapped_because(&refused.expect_err("too much"), "fuel");
-    let taken = plugin.fetch_services(nowhere(), &nobody, "").await;
+    let taken = plugin.fetch_services(nowhere(), &nobody(), "").await;
     let (_, products) = taken.expect("it answers").expect("it reads");
     assert_eq!(products.len(), 2);
 }
@@ -331,13 +328,8 @@ async fn readings(guest: &Guest) -> (CallError, usize) {
         processor: Duration::from_secs(120),
         ..CallLimits::default()
     });
-    let nobody = Instance {
-        id: "nobody".into(),
-        values: Vec::new(),
-        currency: "EUR".into(),
-    };
-    let refused = plugin.fetch_services(nowhere(), &nobody, "a tag").await;
-    let taken = plugin.fetch_services(nowhere(), &nobody, "").await;
+    let refused = plugin.fetch_services(nowhere(), &nobody(), "a tag").await;
+    let taken = plugin.fetch_services(nowhere(), &nobody(), "").await;
     let (_, products) = taken.expect("it answers").expect("it reads");
     let Err(refused) = refused else {
         panic!("it handed over more than it may")
@@ -623,4 +615,116 @@ async fn a_guest_that_writes_to_its_standard_output_without_end_is_stopped() {
     };
     let error = stopped(&hasty(&guest)).await;
     assert!(matches!(error, CallError::Busy(_)), "{error:?}");
+}
+
+/// An instance that nobody has.
+fn nobody() -> Instance {
+    Instance {
+        id: "nobody".into(),
+        values: Vec::new(),
+        currency: "EUR".into(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_texts_of_a_guest_s_failure_are_cut_and_what_fits_is_told_as_it_is() {
+    // All four texts of the refusal at 2064 are the same: ten million letters, or a hundred.
+    let guest = Guest {
+        fetches: r#"
+            (local.set $i (select (i32.const 10000000) (i32.const 100) (global.get $wild)))
+            (drop (memory.grow (i32.const 160)))
+            (memory.fill (i32.const 65536) (i32.const 97) (local.get $i))
+            (if (global.get $wild) (then (i32.store8 (i32.const 65537) (i32.const 0))))
+            (i32.store (i32.const 2048) (i32.const 1))
+            (i32.store (i32.const 2064) (i32.const 65536)) (i32.store (i32.const 2068) (local.get $i))
+            (i32.store (i32.const 2072) (i32.const 65536)) (i32.store (i32.const 2076) (local.get $i))
+            (i32.store (i32.const 2080) (i32.const 65536)) (i32.store (i32.const 2084) (local.get $i))
+            (i32.store (i32.const 2088) (i32.const 65536)) (i32.store (i32.const 2092) (local.get $i))"#,
+        ..Guest::default()
+    };
+    let plugin = guest.plugin();
+    for (tag, start, lengths) in [
+        (
+            "a tag",
+            "a a",
+            [
+                limits::PROBLEM_CODE_CHARS,
+                limits::SENTENCE_CHARS,
+                limits::SENTENCE_CHARS,
+                limits::NAME_CHARS,
+            ],
+        ),
+        ("", "aaa", [100; 4]),
+    ] {
+        let answer = plugin.fetch_services(nowhere(), &nobody(), tag).await;
+        let Ok(Err(ReadFailure::Refused(problem))) = answer else {
+            panic!("it refuses")
+        };
+        let texts = [
+            problem.code,
+            problem.message,
+            problem.advice,
+            problem.correlation_id,
+        ];
+        assert!(texts.iter().all(|text| text.starts_with(start)));
+        assert_eq!(texts.map(|text| text.chars().count()), lengths);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_with_a_form_that_nobody_could_fill_in_has_failed() {
+    // The fields are all zeros.
+    let guest = Guest {
+        configures: "
+            (drop (memory.grow (i32.const 1)))
+            (i32.store (i32.const 2048) (i32.const 65536))
+            (i32.store (i32.const 2052) (select (i32.const 101) (i32.const 100) (global.get $wild)))",
+        ..Guest::default()
+    };
+    let error = stopped(&guest.plugin()).await;
+    assert!(
+        matches!(error, CallError::Defect(PluginDefect::LongList { .. })),
+        "{error:?}"
+    );
+    assert_eq!(error.diagnosis().code, "plugin-defect");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entity_tag_that_is_too_long_fails_the_call_and_is_never_cut_to_another() {
+    let guest = Guest {
+        fetches: "
+            (memory.fill (i32.const 4096) (i32.const 97) (i32.const 1001))
+            (i32.store (i32.const 2076) (i32.const 4096))
+            (i32.store (i32.const 2080) (select (i32.const 1001) (i32.const 1000) (global.get $wild)))",
+        ..Guest::default()
+    };
+    let plugin = guest.plugin();
+    let defect = plugin.fetch_services(nowhere(), &nobody(), "a tag").await;
+    assert!(
+        matches!(defect, Err(CallError::Defect(PluginDefect::LongName { .. }))),
+        "{defect:?}"
+    );
+    let taken = plugin.fetch_services(nowhere(), &nobody(), "").await;
+    let (Outcome::Complete(summary), _) = taken.expect("it answers").expect("it reads") else {
+        panic!("it is complete")
+    };
+    assert_eq!(summary.entity_tag, "a".repeat(1_000));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_product_s_code_that_is_too_long_fails_the_reading() {
+    // The code of the product at 65,536.
+    let guest = handing_over(
+        "(drop (memory.grow (i32.const 1)))
+        (memory.fill (i32.const 4096) (i32.const 97) (i32.const 201))
+        (i32.store (i32.const 65536) (i32.const 4096))
+        (i32.store (i32.const 65540) (select (i32.const 201) (i32.const 200) (global.get $wild)))
+        (call $put (i32.const 65536) (i32.const 1))",
+    );
+    let (refused, taken) = readings(&guest).await;
+    assert!(
+        matches!(refused, CallError::Defect(PluginDefect::LongName { .. })),
+        "{refused:?}"
+    );
+    assert_eq!(taken, 1);
 }
