@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bss_model::{Instance, License, LicenseTokenStatus, Party, Problem, ReturnStatus, Secret};
+use bss_model::{
+    Instance, License, LicenseDefect, LicenseTokenStatus, Party, Problem, ReturnStatus, Secret, check_license,
+};
 use bss_sandbox::bindings::failures::{self, Delay};
 use bss_sandbox::bindings::instance_settings::{self, FieldValue};
 use bss_sandbox::bindings::license_order as contract;
@@ -48,8 +50,11 @@ pub(crate) fn recorded_problem(problem: failures::Problem) -> Problem {
 }
 
 /// A plugin's license in the form of the record.
-pub(crate) fn recorded_license(license: contract::License) -> License {
-    License {
+///
+/// # Errors
+/// When it can't be a license.
+pub(crate) fn recorded_license(license: contract::License) -> Result<License, LicenseDefect> {
+    let license = License {
         client_transaction_id: license.client_transaction_id,
         transaction_id: license.transaction_id,
         license_token_id: license.license_token_id,
@@ -68,7 +73,9 @@ pub(crate) fn recorded_license(license: contract::License) -> License {
         },
         purchased_at_ms: license.purchased_at_ms,
         returnable_until_ms: license.returnable_until_ms,
-    }
+    };
+    check_license(&license)?;
+    Ok(license)
 }
 
 /// The time for which a vendor asks to be left alone. `None`: it does not say.

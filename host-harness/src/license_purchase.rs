@@ -162,7 +162,7 @@ impl Host {
 fn purchase_answer(answer: Answer) -> PurchaseAnswer {
     match answer {
         Ok(Ok(contract::OrderAnswer::Licensed(license))) => {
-            PurchaseAnswer::Licensed(recorded_license(license))
+            recorded_license(license).map_or_else(PurchaseAnswer::Defective, PurchaseAnswer::Licensed)
         }
         Ok(Ok(contract::OrderAnswer::Valid)) => PurchaseAnswer::WithoutLicense,
         Ok(Err(ChangeFailure::Refused(problem))) => PurchaseAnswer::Refused(recorded_problem(problem)),
@@ -178,7 +178,9 @@ fn purchase_answer(answer: Answer) -> PurchaseAnswer {
 
 fn look_up_answer(found: Found) -> LookUpAnswer {
     match found {
-        Ok(Ok(Some(license))) => LookUpAnswer::Found(recorded_license(license)),
+        Ok(Ok(Some(license))) => {
+            recorded_license(license).map_or_else(LookUpAnswer::Defective, LookUpAnswer::Found)
+        }
         Ok(Ok(None)) => LookUpAnswer::NotFound,
         Ok(Err(ReadFailure::Unavailable(delay))) => {
             let pause = retry_after(&delay);

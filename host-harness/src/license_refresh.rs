@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bss_model::{
     Asset, AssetFilter, AssetStatus, CancellationFilter, CancellationState, Diagnose, Diagnosis, ErrorKind,
-    Page, SyncStatus, is_returned_but_active,
+    LicenseDefect, Page, SyncStatus, is_returned_but_active,
 };
 use bss_record::{RecordError, RefreshRecordError};
 use bss_sandbox::bindings::failures::{Delay, Problem, ReadFailure};
@@ -48,6 +48,9 @@ pub enum RefreshError {
     /// The vendor was not reached, was busy, or broke off.
     #[error("the license was not refreshed: {} ({})", .0.problem.message, .0.problem.code)]
     Unavailable(Delay),
+    /// The plugin answered something that can't be a license.
+    #[error(transparent)]
+    Defective(#[from] LicenseDefect),
     /// The vendor does not know the license.
     #[error("the vendor does not know the license of asset `{0}`")]
     Missing(Uuid),
@@ -67,6 +70,7 @@ impl Diagnose for RefreshError {
             Self::Unavailable(Delay { problem, .. }) => {
                 said(ErrorKind::Unavailable, &problem.code, &problem.advice)
             }
+            Self::Defective(defect) => defect.diagnosis(),
             Self::Missing(_) => {
                 Diagnosis::new(ErrorKind::Refused, "license-not-found").say("ask the vendor's support")
             }
@@ -140,7 +144,7 @@ impl Host {
             .instrument(call_trace::attempt("refresh", asset_id, None))
             .await?;
         let license = match answer {
-            Ok(Some(license)) if license.license_token_id == id => recorded_license(license),
+            Ok(Some(license)) if license.license_token_id == id => recorded_license(license)?,
             Ok(_) => return Err(RefreshError::Missing(asset_id)),
             Err(ReadFailure::Refused(problem) | ReadFailure::Malformed(problem)) => {
                 return Err(RefreshError::Refused(problem));

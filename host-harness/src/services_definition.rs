@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bss_model::clock::now_ms;
 use bss_model::{
-    Actor, Diagnose, Diagnosis, Difference, ErrorKind, Instance, Problem, RunAction, RunLease, RunLogLevel,
-    RunLogLine, RunProgress, RunState, SkippedItems, with_causes,
+    Actor, Advice, Diagnose, Diagnosis, Difference, ErrorKind, Instance, Page, Problem, ProductFilter,
+    RunAction, RunLease, RunLogLevel, RunLogLine, RunProgress, RunState, SkippedItems, with_causes,
 };
 use bss_record::{ApplyError, EndRunError, RecordError, StartRunError};
 use bss_sandbox::bindings::failures::ReadFailure;
@@ -78,6 +78,17 @@ pub enum ServicesError {
     /// The plugin refused or could not read the catalog, with its reason.
     #[error("the catalog was not read: {}", problem_line(read_problem(.0)))]
     Read(ReadFailure),
+    /// The plugin says that it handed over another number of products than arrived.
+    #[error("the plugin says that it read {said} products, and {arrived} arrived, so nothing was applied")]
+    Miscounted {
+        /// The number that the plugin says.
+        said: u32,
+        /// The number that arrived.
+        arrived: usize,
+    },
+    /// The catalog has no product, and had some before.
+    #[error("the catalog has no product any more, so nothing was applied")]
+    Empty,
     /// The record can't be read or written.
     #[error(transparent)]
     Record(#[from] RecordError),
@@ -97,6 +108,12 @@ impl Diagnose for ServicesError {
             Self::Start(error) => error.diagnosis(),
             Self::Prepare(error) => error.diagnosis(),
             Self::Call(error) => error.diagnosis(),
+            Self::Miscounted { .. } => {
+                Diagnosis::new(ErrorKind::Unavailable, "products-miscounted").advise(Advice::ShowPluginLog)
+            }
+            // A vendor that stops selling everything at once is rarer than one whose catalog is broken.
+            Self::Empty => Diagnosis::new(ErrorKind::Unavailable, "catalog-empty")
+                .say("run it again later; if it stays so, ask the vendor, and deactivate the products until it answers"),
             Self::Record(error) => error.diagnosis(),
             Self::Apply(error) => error.diagnosis(),
             Self::End(error) => error.diagnosis(),
@@ -271,6 +288,7 @@ impl Host {
             Outcome::Complete(summary) => {
                 let skipped = summary.skipped;
                 let offers = products.len();
+                self.check_reading(begun, &summary, offers).await?;
                 report.note(&format!(
                     "The catalog was read to its end: {offers} products, {skipped} items left out."
                 ));
@@ -292,6 +310,34 @@ impl Host {
                     unchanged: false,
                 })
             }
+        }
+    }
+
+    /// Checks that what arrived is what the plugin has read, and that it is a catalog.
+    async fn check_reading(
+        &self,
+        begun: &BegunRun,
+        summary: &Summary,
+        arrived: usize,
+    ) -> Result<(), ServicesError> {
+        let said = summary.products;
+        if usize::try_from(said) != Ok(arrived) {
+            return Err(ServicesError::Miscounted { said, arrived });
+        }
+        if arrived > 0 {
+            return Ok(());
+        }
+        let offered = ProductFilter {
+            discontinued: Some(false),
+            ..ProductFilter::default()
+        };
+        let before = self
+            .record()
+            .products(begun.instance.id, &offered, &Page::first(1))
+            .await?;
+        match before.rows.is_empty() {
+            true => Ok(()),
+            false => Err(ServicesError::Empty),
         }
     }
 

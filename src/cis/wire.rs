@@ -25,8 +25,8 @@ const ID_LENGTH_MAX: usize = 200;
 pub(crate) const OFFER_ID_LENGTH_MAX: usize = 200;
 /// The longest product key that is taken, in bytes; a usual one has 29 characters.
 const PRODUCT_KEY_LENGTH_MAX: usize = 200;
-/// The longest activation link: RFC 9110 section 4.1 recommends that addresses of 8,000 bytes work.
-const ACTIVATION_LINK_LENGTH_MAX: usize = 8_000;
+/// The longest activation link, in bytes: what every browser and mail program takes, and the host.
+const ACTIVATION_LINK_LENGTH_MAX: usize = 2_048;
 const ENTITY_TAG_LENGTH_MAX: usize = 200;
 /// The longest continuation, in bytes: it becomes part of the next page's address.
 const CONTINUATION_LENGTH_MAX: usize = 4_096;
@@ -223,12 +223,7 @@ fn activation_link(link: Option<Secret>) -> (Secret, Option<&'static str>) {
     match link {
         None => (Secret::new(String::new()), None),
         Some(link) if link.is_empty() => (link, None),
-        Some(link)
-            if link.expose().starts_with("https://")
-                && is_graphic(link.expose(), ACTIVATION_LINK_LENGTH_MAX) =>
-        {
-            (link, None)
-        }
+        Some(link) if is_mailable(link.expose()) => (link, None),
         Some(_) => (
             Secret::new(String::new()),
             Some(
@@ -236,6 +231,18 @@ fn activation_link(link: Option<Secret>) -> (Secret, Option<&'static str>) {
             ),
         ),
     }
+}
+
+/// Whether a link is an https URL without user information, which could make it look as if it led elsewhere.
+fn is_mailable(link: &str) -> bool {
+    let is_plain = |uri: http::Uri| {
+        let authority = uri
+            .authority()
+            .map(|authority| (authority.as_str(), authority.host()));
+        uri.scheme_str() == Some("https")
+            && authority.is_some_and(|(whole, host)| !whole.contains('@') && !host.is_empty())
+    };
+    is_graphic(link, ACTIVATION_LINK_LENGTH_MAX) && link.parse().is_ok_and(is_plain)
 }
 
 /// An error as the license API answers it.

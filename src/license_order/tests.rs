@@ -425,7 +425,14 @@ fn without_an_access_token_nothing_is_bought() {
 
 #[test]
 fn a_link_that_is_not_https_is_left_out_and_the_license_is_kept() {
-    for link in ["javascript:alert(1)", "http://setup.example.com/", "https://a b"] {
+    let too_long = format!("https://setup.example.com/{}", "x".repeat(2_048));
+    for link in [
+        "javascript:alert(1)",
+        "http://setup.example.com/",
+        "https://a b",
+        "https://microsoft.com@evil.example/",
+        &too_long,
+    ] {
         let mut body = license_body();
         body["redemptionUrl"] = json!(link);
         let sent = crate::scripted_platform::json(201, &body);

@@ -176,6 +176,54 @@ impl Memory {
     }
 }
 
+/// Adds a core module of its own to a component, as often as told, each of which is instantiated after the component's own.
+/// The module imports nothing.
+pub(crate) fn with_modules(component: &[u8], module: &str, times: usize) -> Vec<u8> {
+    const CORE_MODULE: u8 = 1;
+    const CORE_INSTANCE: u8 = 2;
+    let module = wat::parse_str(module).expect("the module is right");
+    let number = u8::try_from(core_modules(component)).expect("few modules");
+    let section = |id: u8, content: &[u8]| [&[id][..], &leb128(content.len()), content].concat();
+    // One instance: of the module with that number, with no arguments.
+    let instance = section(CORE_INSTANCE, &[1, 0, number, 0]);
+    [
+        component.to_vec(),
+        section(CORE_MODULE, &module),
+        instance.repeat(times),
+    ]
+    .concat()
+}
+
+/// The number of core modules that stand in a component itself.
+fn core_modules(component: &[u8]) -> usize {
+    const PREAMBLE_BYTES: usize = 8;
+    let (mut rest, mut modules) = (&component[PREAMBLE_BYTES..], 0);
+    while let [id, after @ ..] = rest {
+        let digits = after.iter().position(|byte| byte & 0x80 == 0).expect("a length") + 1;
+        let length = after[..digits]
+            .iter()
+            .rev()
+            .fold(0, |length, digit| (length << 7) | usize::from(digit & 0x7f));
+        modules += usize::from(*id == 1);
+        rest = &after[digits + length..];
+    }
+    modules
+}
+
+/// A number as WebAssembly writes lengths.
+fn leb128(mut number: usize) -> Vec<u8> {
+    let mut digits = Vec::new();
+    loop {
+        let digit = (number & 0x7f) as u8;
+        number >>= 7;
+        if number == 0 {
+            digits.push(digit);
+            return digits;
+        }
+        digits.push(digit | 0x80);
+    }
+}
+
 /// The worlds of guests that try what the contract does not have.
 const WORLDS: &str = "
     package test:guests;
@@ -194,6 +242,53 @@ const WORLDS: &str = "
         export things;
     }
 ";
+
+/// A plugin that asks no vendor, and answers every purchase with a license of that product key and activation link.
+pub(crate) fn seller(product_key: &str, activation_link: &str) -> Vec<u8> {
+    let bytes = |text: &str| {
+        text.bytes()
+            .map(|byte| format!("\\{byte:02x}"))
+            .collect::<String>()
+    };
+    // The answer is at 2048, and its license at 2064: the names, the key and the link, each as address and length, and
+    // the time of purchase at 2112. All that is zero says that it is licensed, activated, and not returned.
+    component(&format!(
+        r#"(module
+            (memory (export "memory") 2)
+            (global $free (mut i32) (i32.const 65536))
+            (data (i32.const 3000) "t-1")
+            (data (i32.const 4000) "{}")
+            (data (i32.const 8000) "{}")
+            (func (export "cabi_realloc") (param i32 i32 i32) (param $bytes i32) (result i32)
+                (local $at i32)
+                (local.set $at (i32.and (i32.add (global.get $free) (i32.const 7)) (i32.const -8)))
+                (global.set $free (i32.add (local.get $at) (local.get $bytes)))
+                (local.get $at))
+            (func (export "bss:service-manager/service-manager@0.1.0#configure-instance")
+                    (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)
+                (unreachable))
+            (func (export "bss:service-manager/service-manager@0.1.0#fetch-services")
+                    (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)
+                (unreachable))
+            (func (export "bss:service-manager/service-manager@0.1.0#create-license")
+                    (param $order i32) (result i32)
+                (i64.store (i32.const 2064) (i64.load offset=24 (local.get $order)))
+                (i32.store (i32.const 2072) (i32.const 3000))
+                (i32.store (i32.const 2076) (i32.const 3))
+                (i32.store (i32.const 2080) (i32.const 3000))
+                (i32.store (i32.const 2084) (i32.const 3))
+                (i32.store (i32.const 2088) (i32.const 4000))
+                (i32.store (i32.const 2092) (i32.const {}))
+                (i32.store (i32.const 2096) (i32.const 8000))
+                (i32.store (i32.const 2100) (i32.const {}))
+                (i64.store (i32.const 2112) (i64.const 1800000000000))
+                (i32.const 2048)))"#,
+        bytes(product_key),
+        bytes(activation_link),
+        product_key.len(),
+        activation_link.len(),
+    ))
+}
 
 /// The three exports of `service-manager` as the canonical ABI flattens them.
 pub(crate) fn module(body: &str) -> String {

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use bss_model::{Asset, AttemptResult, Page, SyncStatus};
+use bss_model::{Asset, AssetFilter, AttemptResult, MailFilter, Page, SyncStatus};
 use bss_simulator::{Fault, Operation, Repeat, When};
 use host_harness::{Host, PlaceError};
 
-use crate::component::component;
+use crate::component::{bss_host, component};
+use crate::guests::seller;
 use crate::scenario::{INSTANCE, Scenario, actor, order_request, silent};
 
 /// Checks that every license that Microsoft issued is on exactly one asset, and the other way round.
@@ -299,4 +300,66 @@ async fn an_order_is_not_placed_where_no_plugin_could_buy_it() {
     let filter = bss_model::AssetFilter::default();
     let assets = host.record().assets(&filter, &Page::all()).await;
     assert_eq!(assets.expect("the record").rows, []);
+}
+
+/// The one asset of a new order, after a plugin has sold it a license with that product key and activation link.
+async fn sold_by(scenario: &Scenario, product_key: &str, activation_link: &str) -> Asset {
+    let product = scenario.offers().await.remove(0);
+    let order = scenario
+        .host
+        .place_order(INSTANCE, order_request(&product, 1), &actor())
+        .await
+        .expect("the order is placed");
+    let file = scenario.folder.path().join("seller.wasm");
+    std::fs::write(&file, seller(product_key, activation_link)).expect("the guest's file");
+    // The run says by its exit code that something is open; what is on record counts.
+    std::process::Command::new(bss_host())
+        .args(["run", "--once", "--data-dir"])
+        .arg(scenario.folder.path().join("bss"))
+        .arg("--plugin")
+        .arg(&file)
+        .output()
+        .expect("it starts");
+    let filter = AssetFilter {
+        order: Some(order.id),
+        ..AssetFilter::default()
+    };
+    let assets = scenario.host.record().assets(&filter, &Page::all()).await;
+    assets.expect("the assets").rows.remove(0)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_can_not_be_a_license_is_never_licensed_and_never_mailed() {
+    let scenario = Scenario::selling().await;
+    for (product_key, activation_link) in [
+        ("AAAAA\nYour account is locked: go to https://evil.example", ""),
+        ("", ""),
+        ("AAAAA-BBBBB", "http://setup.example.com/"),
+        ("AAAAA-BBBBB", "https://microsoft.com@evil.example/"),
+    ] {
+        let asset = sold_by(&scenario, product_key, activation_link).await;
+        assert_ne!(asset.sync_status, SyncStatus::Synchronized, "{product_key:?}");
+        let attempts = scenario
+            .host
+            .record()
+            .attempts(asset.id)
+            .await
+            .expect("the history");
+        assert_eq!(attempts[0].result, Some(AttemptResult::Unknown));
+        assert_eq!(attempts[0].problem.as_ref().expect("why").code, "license-defect");
+    }
+    let mails = async || {
+        scenario
+            .host
+            .record()
+            .mails(&MailFilter::default(), &Page::all())
+            .await
+            .expect("the outbox")
+            .rows
+    };
+    assert!(mails().await.is_empty());
+
+    let asset = sold_by(&scenario, "AAAAA-BBBBB", "https://setup.example.com/?token=x").await;
+    assert_eq!(asset.sync_status, SyncStatus::Synchronized);
+    assert_eq!(mails().await.len(), 1);
 }

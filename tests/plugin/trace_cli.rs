@@ -4,11 +4,13 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use bss_sandbox::call_trace::{TRACES_DIRECTORY, TraceSpan, Traces};
+use bss_sandbox::limits;
 use bss_simulator::{Fault, Operation, Repeat, When};
 use serde_json::Value;
 
 use crate::cli::{CUSTOMER, assert_fails};
 use crate::component::{bss_host, component};
+use crate::guests::Guest;
 use crate::scenario::{DONE, INSTANCE, NO_ANSWER, REFUSED, Scenario, assert_ends};
 
 /// The longest wait: long enough for a program to start on a machine that is busy.
@@ -274,4 +276,56 @@ async fn the_log_of_a_call_names_the_call_and_its_instance() {
     let last = scenario.json(&["trace"]);
     let call = last[0]["id"].as_str().expect("an id");
     assert!(ended.contains(call), "{call} in {ended}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_that_does_small_things_without_end_fills_no_more_of_the_traces_than_a_call_may() {
+    let scenario = Scenario::ready().await;
+    let spans_of = async |times: u32| {
+        let looking = format!(
+            "(loop $again
+                (call $get (i32.const 3000) (i32.const 1) (i32.const 3004))
+                (local.set $i (i32.add (local.get $i) (i32.const 1)))
+                (br_if $again (i32.lt_u (local.get $i) (i32.const {times}))))"
+        );
+        let guest = Guest {
+            imports: r#"(import "bss:service-manager/access-token-cache@0.1.0" "get" (func $get (param i32 i32 i32)))"#,
+            configures: looking.leak(),
+            ..Guest::default()
+        };
+        let file = scenario.folder.path().join("looking.wasm");
+        std::fs::write(&file, guest.component()).expect("the guest's file");
+        let data_dir = scenario.folder.path().join("bss");
+        let output = Command::new(bss_host())
+            .args([
+                "instance",
+                "configure",
+                INSTANCE,
+                "--set",
+                "country=AT",
+                "--data-dir",
+            ])
+            .arg(&data_dir)
+            .arg("--plugin")
+            .arg(&file)
+            .output()
+            .expect("it starts");
+        assert!(!output.status.success(), "the guest's form has no fields");
+        let traces = Traces::new(&data_dir);
+        let last = traces.last(1).expect("the traces").pop().expect("a call");
+        traces
+            .find(&last.call)
+            .expect("the traces")
+            .pop()
+            .expect("the call")
+    };
+    let few = spans_of(100).await.root;
+    assert_eq!(few.spans.len(), 100);
+    assert!(!few.fields.contains_key("left_out"), "{:?}", few.fields);
+
+    let most = limits::SPANS as usize;
+    let many = spans_of(limits::SPANS + 999).await.root;
+    // The journal may drop lines that come faster than the disk takes them.
+    assert!(many.spans.len() < most, "{}", many.spans.len());
+    assert_eq!(many.fields["left_out"], 1_000, "the call itself is one");
 }

@@ -134,19 +134,23 @@ impl Platform for NativePlatform {
     fn cached_access_token(&self, name: &str) -> Option<Secret> {
         let mut access_tokens = self.access_tokens.borrow_mut();
         let kept = self.runtime.block_on(access_tokens.get(name, now_ms()));
-        kept.map(|access_token| Secret::new(access_token.as_str().to_owned()))
+        kept.ok()?
+            .map(|access_token| Secret::new(access_token.as_str().to_owned()))
     }
 
     fn cache_access_token(&self, name: &str, access_token: &Secret, expires_at_ms: i64) {
         let access_token = access_token.expose().to_owned();
         let mut access_tokens = self.access_tokens.borrow_mut();
-        self.runtime
+        // What the cache does not take is asked for again.
+        let _ = self
+            .runtime
             .block_on(access_tokens.put(name, access_token, expires_at_ms));
     }
 
     fn drop_refused_access_token(&self, name: &str, access_token: &Secret) {
         let mut access_tokens = self.access_tokens.borrow_mut();
-        self.runtime
+        let _ = self
+            .runtime
             .block_on(access_tokens.drop_refused(name, access_token.expose()));
     }
 

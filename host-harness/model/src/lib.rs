@@ -14,6 +14,7 @@ mod diagnosis;
 mod instance;
 mod invoice;
 mod license;
+mod license_check;
 mod license_return;
 mod mail;
 pub mod moment;
@@ -50,6 +51,7 @@ pub use instance::{
 };
 pub use invoice::{BillingFilter, Credit, Invoice, InvoiceLine};
 pub use license::{License, LicenseSecrets, LicenseTokenStatus, ReturnStatus};
+pub use license_check::{LicenseDefect, check_license};
 pub use license_return::{BegunReturn, ReturnAttempt, ReturnOutcome, ReturnResult, TakenReturn};
 pub use mail::{
     Mail, MailDelivery, MailFilter, MailKind, MailOutcome, MailSettings, MailState, MailToSend,

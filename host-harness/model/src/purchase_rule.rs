@@ -55,6 +55,7 @@ use crate::attempt::{AttemptOutcome, AttemptResult, Doubt, EarlierAttempts};
 use crate::clock::{millis, rfc3339};
 use crate::instance::SettingsVersion;
 use crate::license::License;
+use crate::license_check::LicenseDefect;
 use crate::moment::Moment;
 use crate::problem::Problem;
 use crate::thumbprint::Thumbprint;
@@ -347,6 +348,8 @@ pub enum PurchaseAnswer {
     Licensed(License),
     /// Success without a license.
     WithoutLicense,
+    /// Success with something that can't be a license.
+    Defective(LicenseDefect),
     /// Definitely not bought; a retry can't help.
     Refused(Problem),
     /// Definitely not bought; a retry can help, after the pause that the vendor asked for, if any.
@@ -376,6 +379,9 @@ pub fn after_purchase(
         PurchaseAnswer::Licensed(_) | PurchaseAnswer::WithoutLicense => {
             (AttemptOutcome::Unknown(not_its_license()), VendorSignal::Silent)
         }
+        PurchaseAnswer::Defective(defect) => {
+            (AttemptOutcome::Unknown(defect.problem()), VendorSignal::Silent)
+        }
         PurchaseAnswer::Refused(problem) => (AttemptOutcome::Refused(problem), VendorSignal::Answered),
         PurchaseAnswer::Unavailable(problem, pause) => (
             AttemptOutcome::Unavailable(problem),
@@ -396,6 +402,8 @@ pub fn after_purchase(
 pub enum LookUpAnswer {
     /// A license.
     Found(License),
+    /// Something that can't be a license.
+    Defective(LicenseDefect),
     /// No purchase was found.
     NotFound,
     /// The plugin can't look a purchase up without buying.
@@ -413,6 +421,7 @@ pub fn after_look_up(answer: LookUpAnswer, reason: &LookUpReason, client_transac
             (AttemptOutcome::Licensed(license), VendorSignal::Answered)
         }
         LookUpAnswer::Found(_) => (AttemptOutcome::LookedUp(not_its_license()), VendorSignal::Silent),
+        LookUpAnswer::Defective(defect) => (AttemptOutcome::LookedUp(defect.problem()), VendorSignal::Silent),
         LookUpAnswer::NotFound => (
             AttemptOutcome::LookedUp(reason.problem("the vendor has not seen the purchase")),
             VendorSignal::Answered,

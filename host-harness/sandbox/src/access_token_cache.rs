@@ -1,13 +1,14 @@
 //! Access tokens kept between calls: in memory only, per instance and version of its settings, one acquisition at a
 //! time.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::OwnedMutexGuard;
 use zeroize::Zeroizing;
 
+use crate::error::HostLimit;
 use crate::limits;
 
 /// The access tokens of all instances. Cloning shares them.
@@ -83,6 +84,14 @@ impl AccessTokenCache {
         slots.entry(name.to_owned()).or_insert_with(initial).clone()
     }
 
+    /// The slot of a name, if there is one that a call with such settings may see.
+    fn existing_slot(&self, instance_id: &str, settings_version: i64, name: &str) -> Option<Slot> {
+        let instances = self.lock();
+        let of_instance = instances.get(instance_id)?;
+        let is_current = settings_version == of_instance.settings_version;
+        is_current.then(|| of_instance.slots.get(name).cloned()).flatten()
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<String, OfInstance>> {
         // Nothing panics while the lock is held, and a map of strings is never half-changed.
         self.instances.lock().unwrap_or_else(PoisonError::into_inner)
@@ -95,6 +104,8 @@ pub struct CallAccessTokens {
     cache: AccessTokenCache,
     instance_id: String,
     settings_version: i64,
+    /// The names that this call has used.
+    names: BTreeSet<String>,
     /// The slots that this call holds until it puts the access token or ends; other calls wait for them.
     acquiring: HashMap<String, Acquiring>,
 }
@@ -114,8 +125,22 @@ impl CallAccessTokens {
             cache,
             instance_id,
             settings_version,
+            names: BTreeSet::new(),
             acquiring: HashMap::new(),
         }
+    }
+
+    /// Takes a name, as long as the call has used few.
+    fn take_name(&mut self, name: &str) -> Result<(), HostLimit> {
+        check_name(name)?;
+        if self.names.contains(name) {
+            return Ok(());
+        }
+        if self.names.len() >= limits::ACCESS_TOKEN_NAMES {
+            return Err(HostLimit::AccessTokenNames);
+        }
+        self.names.insert(name.to_owned());
+        Ok(())
     }
 
     fn slot(&self, name: &str) -> Slot {
@@ -123,23 +148,37 @@ impl CallAccessTokens {
     }
 
     /// The access token under a name; waits for a call that gets it. `None` when this call is the one to get it.
-    pub async fn get(&mut self, name: &str, now_ms: i64) -> Option<Zeroizing<String>> {
+    ///
+    /// # Errors
+    /// When the name is too long, or one too many.
+    pub async fn get(&mut self, name: &str, now_ms: i64) -> Result<Option<Zeroizing<String>>, HostLimit> {
+        self.take_name(name)?;
         if self.acquiring.contains_key(name) {
-            return None;
+            return Ok(None);
         }
         let mut slot = self.slot(name).lock_owned().await;
         match slot.as_ref() {
-            Some(kept) if kept.expires_at_ms > now_ms => Some(kept.access_token.clone()),
+            Some(kept) if kept.expires_at_ms > now_ms => Ok(Some(kept.access_token.clone())),
             _ => {
                 *slot = None;
                 self.acquiring.insert(name.to_owned(), Acquiring(slot));
-                None
+                Ok(None)
             }
         }
     }
 
     /// Keeps an access token, and lets the calls that wait for it go on.
-    pub async fn put(&mut self, name: &str, access_token: String, expires_at_ms: i64) {
+    ///
+    /// # Errors
+    /// When the access token or its name is too long, or the name is one too many.
+    pub async fn put(
+        &mut self,
+        name: &str,
+        access_token: String,
+        expires_at_ms: i64,
+    ) -> Result<(), HostLimit> {
+        check_access_token(&access_token)?;
+        self.take_name(name)?;
         let kept = Kept {
             access_token: Zeroizing::new(access_token),
             expires_at_ms,
@@ -148,20 +187,46 @@ impl CallAccessTokens {
             Some(Acquiring(mut slot)) => *slot = Some(kept),
             None => *self.slot(name).lock_owned().await = Some(kept),
         }
+        Ok(())
     }
 
-    /// Forgets an access token that the vendor has refused, unless it has been replaced since.
-    pub async fn drop_refused(&mut self, name: &str, access_token: &str) {
+    /// Forgets an access token that the vendor has refused, unless it has been replaced since. A name under which there
+    /// is none is not kept.
+    ///
+    /// # Errors
+    /// When the access token or its name is too long.
+    pub async fn drop_refused(&mut self, name: &str, access_token: &str) -> Result<(), HostLimit> {
+        check_name(name)?;
+        check_access_token(access_token)?;
         if self.acquiring.contains_key(name) {
-            return;
+            return Ok(());
         }
-        let mut slot = self.slot(name).lock_owned().await;
+        let slot = self
+            .cache
+            .existing_slot(&self.instance_id, self.settings_version, name);
+        let Some(slot) = slot else { return Ok(()) };
+        let mut slot = slot.lock_owned().await;
         if slot
             .as_ref()
             .is_some_and(|kept| *kept.access_token == access_token)
         {
             *slot = None;
         }
+        Ok(())
+    }
+}
+
+fn check_name(name: &str) -> Result<(), HostLimit> {
+    match name.len() {
+        0..=limits::ACCESS_TOKEN_NAME_BYTES => Ok(()),
+        _ => Err(HostLimit::AccessTokenName),
+    }
+}
+
+fn check_access_token(access_token: &str) -> Result<(), HostLimit> {
+    match access_token.len() {
+        0..=limits::ACCESS_TOKEN_BYTES => Ok(()),
+        _ => Err(HostLimit::AccessToken),
     }
 }
 
@@ -180,33 +245,47 @@ mod tests {
     #[tokio::test]
     async fn an_access_token_is_kept_between_calls_until_it_expires() {
         let cache = AccessTokenCache::default();
-        call(&cache, "a").put("name", "value".into(), 1_000).await;
+        call(&cache, "a")
+            .put("name", "value".into(), 1_000)
+            .await
+            .unwrap();
         assert_eq!(
-            call(&cache, "a").get("name", 999).await.unwrap().as_str(),
+            call(&cache, "a")
+                .get("name", 999)
+                .await
+                .unwrap()
+                .unwrap()
+                .as_str(),
             "value"
         );
-        assert!(call(&cache, "a").get("name", 1_000).await.is_none());
+        assert!(call(&cache, "a").get("name", 1_000).await.unwrap().is_none());
     }
 
     #[tokio::test]
     async fn another_instance_never_sees_it() {
         let cache = AccessTokenCache::default();
-        call(&cache, "a").put("name", "value".into(), 1_000).await;
-        assert!(call(&cache, "b").get("name", 0).await.is_none());
+        call(&cache, "a")
+            .put("name", "value".into(), 1_000)
+            .await
+            .unwrap();
+        assert!(call(&cache, "b").get("name", 0).await.unwrap().is_none());
     }
 
     #[tokio::test]
     async fn other_settings_of_the_instance_never_see_it() {
         let cache = AccessTokenCache::default();
         let mut former = call_with(&cache, "a", 1);
-        former.put("name", "former".into(), 1_000).await;
+        former.put("name", "former".into(), 1_000).await.unwrap();
         // Another process saved the settings, so this cache was not told of the change.
-        assert!(call_with(&cache, "a", 2).get("name", 0).await.is_none());
-        former.put("name", "former".into(), 1_000).await;
-        assert!(call_with(&cache, "a", 2).get("name", 0).await.is_none());
-        call_with(&cache, "a", 2).put("name", "newer".into(), 1_000).await;
-        assert!(former.get("name", 0).await.is_none());
-        let newer = call_with(&cache, "a", 2).get("name", 0).await;
+        assert!(call_with(&cache, "a", 2).get("name", 0).await.unwrap().is_none());
+        former.put("name", "former".into(), 1_000).await.unwrap();
+        assert!(call_with(&cache, "a", 2).get("name", 0).await.unwrap().is_none());
+        call_with(&cache, "a", 2)
+            .put("name", "newer".into(), 1_000)
+            .await
+            .unwrap();
+        assert!(former.get("name", 0).await.unwrap().is_none());
+        let newer = call_with(&cache, "a", 2).get("name", 0).await.unwrap();
         assert_eq!(newer.unwrap().as_str(), "newer");
     }
 
@@ -215,23 +294,29 @@ mod tests {
         let cache = AccessTokenCache::default();
         let mut former = call_with(&cache, "a", 1);
         cache.forget_instance("a");
-        assert!(former.get("name", 0).await.is_none());
-        former.put("name", "former".into(), 1_000).await;
-        assert!(call_with(&cache, "a", 2).get("name", 0).await.is_none());
+        assert!(former.get("name", 0).await.unwrap().is_none());
+        former.put("name", "former".into(), 1_000).await.unwrap();
+        assert!(call_with(&cache, "a", 2).get("name", 0).await.unwrap().is_none());
     }
 
     #[tokio::test]
     async fn only_one_call_acquires_while_the_others_wait_for_it() {
         let cache = AccessTokenCache::default();
         let mut first = call(&cache, "a");
-        assert!(first.get("name", 0).await.is_none());
+        assert!(first.get("name", 0).await.unwrap().is_none());
         let waiting = tokio::spawn({
             let mut second = call(&cache, "a");
-            async move { second.get("name", 0).await.map(|value| value.to_string()) }
+            async move {
+                second
+                    .get("name", 0)
+                    .await
+                    .unwrap()
+                    .map(|value| value.to_string())
+            }
         });
         tokio::task::yield_now().await;
         assert!(!waiting.is_finished());
-        first.put("name", "value".into(), 1_000).await;
+        first.put("name", "value".into(), 1_000).await.unwrap();
         assert_eq!(waiting.await.unwrap().as_deref(), Some("value"));
     }
 
@@ -239,19 +324,71 @@ mod tests {
     async fn a_call_that_ends_without_one_lets_the_next_acquire() {
         let cache = AccessTokenCache::default();
         let mut first = call(&cache, "a");
-        assert!(first.get("name", 0).await.is_none());
+        assert!(first.get("name", 0).await.unwrap().is_none());
         drop(first);
-        assert!(call(&cache, "a").get("name", 0).await.is_none());
+        assert!(call(&cache, "a").get("name", 0).await.unwrap().is_none());
     }
 
     #[tokio::test]
     async fn a_refused_access_token_is_dropped_but_its_successor_is_not() {
         let cache = AccessTokenCache::default();
-        call(&cache, "a").put("name", "new".into(), 1_000).await;
-        call(&cache, "a").drop_refused("name", "old").await;
-        assert!(call(&cache, "a").get("name", 0).await.is_some());
-        call(&cache, "a").drop_refused("name", "new").await;
-        assert!(call(&cache, "a").get("name", 0).await.is_none());
+        call(&cache, "a").put("name", "new".into(), 1_000).await.unwrap();
+        call(&cache, "a").drop_refused("name", "old").await.unwrap();
+        assert!(call(&cache, "a").get("name", 0).await.unwrap().is_some());
+        call(&cache, "a").drop_refused("name", "new").await.unwrap();
+        assert!(call(&cache, "a").get("name", 0).await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_call_may_use_a_few_names_as_often_as_it_likes_and_no_more() {
+        let cache = AccessTokenCache::default();
+        let mut call = call(&cache, "a");
+        let name = |number: usize| format!("name {number}");
+        for number in (0..limits::ACCESS_TOKEN_NAMES).chain(0..limits::ACCESS_TOKEN_NAMES) {
+            assert!(call.get(&name(number), 0).await.unwrap().is_none());
+        }
+        let beyond = name(limits::ACCESS_TOKEN_NAMES);
+        assert_eq!(call.get(&beyond, 0).await, Err(HostLimit::AccessTokenNames));
+        let put = call.put(&beyond, "value".into(), 1_000).await;
+        assert_eq!(put, Err(HostLimit::AccessTokenNames));
+        call.put(&name(0), "value".into(), 1_000).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_is_longer_than_any_name_or_access_token_is_taken_nowhere() {
+        let cache = AccessTokenCache::default();
+        let mut call = call(&cache, "a");
+        let name = "n".repeat(limits::ACCESS_TOKEN_NAME_BYTES);
+        let access_token = "t".repeat(limits::ACCESS_TOKEN_BYTES);
+        call.put(&name, access_token.clone(), 1_000).await.unwrap();
+        call.drop_refused(&name, &access_token).await.unwrap();
+        assert!(call.get(&name, 0).await.unwrap().is_none(), "it was dropped");
+
+        let (long_name, long_token) = (name.clone() + "n", access_token.clone() + "t");
+        let too_long = Err(HostLimit::AccessTokenName);
+        assert_eq!(call.get(&long_name, 0).await.map(|_| ()), too_long);
+        assert_eq!(call.put(&long_name, access_token.clone(), 1_000).await, too_long);
+        assert_eq!(call.drop_refused(&long_name, &access_token).await, too_long);
+        let too_long = Err(HostLimit::AccessToken);
+        assert_eq!(call.put(&name, long_token.clone(), 1_000).await, too_long);
+        assert_eq!(call.drop_refused(&name, &long_token).await, too_long);
+    }
+
+    #[tokio::test]
+    async fn to_drop_an_access_token_that_is_not_there_keeps_no_name() {
+        let cache = AccessTokenCache::default();
+        let slots =
+            |cache: &AccessTokenCache| cache.lock().values().map(|kept| kept.slots.len()).sum::<usize>();
+        for number in 0..limits::ACCESS_TOKEN_NAMES * 2 {
+            let name = format!("name {number}");
+            call(&cache, "a").drop_refused(&name, "value").await.unwrap();
+        }
+        assert_eq!(slots(&cache), 0);
+        call(&cache, "a")
+            .put("name", "value".into(), 1_000)
+            .await
+            .unwrap();
+        assert_eq!(slots(&cache), 1);
     }
 
     #[test]

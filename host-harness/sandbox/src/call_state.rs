@@ -6,8 +6,8 @@ use bss_keys as keys;
 use bss_keys::signing_input::Claimant;
 use bss_model::clock::now_ms;
 use tracing::Span;
+use wasmtime::ResourceLimiter;
 use wasmtime::component::{HasSelf, Linker, ResourceTable};
-use wasmtime::{ResourceLimiter, StoreLimits, StoreLimitsBuilder};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_config::{WasiConfig, WasiConfigVariables};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
@@ -19,10 +19,12 @@ use crate::bindings::{access_token_cache, progress, services_sink};
 use crate::call::CallContext;
 use crate::call_event::{CallEvent, CallListener, LogLevel};
 use crate::call_trace::CallSpan;
+use crate::error::HostLimit;
 use crate::guest_log::{GuestLog, LogShares, Stream};
 use crate::limits;
 use crate::outbound_https::{CallHttp, Egress};
 use crate::plugin_call::CallOutcome;
+use crate::plugin_text::Bounded as _;
 
 /// The state of one call's sandbox.
 pub(crate) struct CallState {
@@ -44,7 +46,39 @@ pub(crate) struct CallState {
 #[derive(Default)]
 struct Sink {
     products: Vec<Product>,
-    text_bytes: usize,
+    bytes: usize,
+}
+
+impl Sink {
+    /// Takes products, as long as all of them together are within the limits.
+    fn take(&mut self, products: Vec<Product>) -> Result<(), HostLimit> {
+        if self.products.len().saturating_add(products.len()) > limits::PRODUCTS {
+            return Err(HostLimit::Products);
+        }
+        for product in &products {
+            if product.attribute_values.len() > limits::PRODUCT_VALUES {
+                return Err(HostLimit::ProductValues);
+            }
+            self.bytes = self.bytes.saturating_add(held_bytes(product));
+        }
+        if self.bytes > limits::PRODUCT_BYTES {
+            return Err(HostLimit::ProductBytes);
+        }
+        self.products.extend(products);
+        Ok(())
+    }
+}
+
+/// The memory that a product takes: its text, the record, and one record for each of its attribute values.
+fn held_bytes(product: &Product) -> usize {
+    let values: usize = product
+        .attribute_values
+        .iter()
+        .map(|value| size_of_val(value) + value.attribute.len() + value.key.len() + value.label.len())
+        .sum();
+    let text =
+        product.code.len() + product.product_type.len() + product.name.len() + product.description.len();
+    size_of_val(product) + text + values
 }
 
 impl CallState {
@@ -84,7 +118,7 @@ impl CallState {
             followed,
             log,
             sink: reads_services.then(Sink::default),
-            limiter: Limiter::new(),
+            limiter: Limiter::default(),
         }
     }
 
@@ -103,10 +137,9 @@ impl CallState {
         let span = self.span();
         let _entered = span.enter();
         self.log.end();
-        (self.listener)(CallEvent::Ended {
-            memory_bytes: self.limiter.memory_bytes,
-        });
-        self.followed.end(outcome, self.limiter.memory_bytes);
+        let memory_bytes = self.limiter.memory_bytes as u64;
+        (self.listener)(CallEvent::Ended { memory_bytes });
+        self.followed.end(outcome, memory_bytes);
     }
 }
 
@@ -177,34 +210,20 @@ impl certificate_store::Host for CallState {
 
 impl access_token_cache::Host for CallState {
     async fn get(&mut self, name: String) -> wasmtime::Result<Option<String>> {
-        check_access_token_size(&name)?;
         let followed = self.followed.clone();
         let kept = followed
             .access_token(self.access_tokens.get(&name, now_ms()))
-            .await;
+            .await?;
         Ok(kept.map(|access_token| access_token.as_str().to_owned()))
     }
 
     async fn put(&mut self, name: String, access_token: String, expires_at_ms: i64) -> wasmtime::Result<()> {
-        check_access_token_size(&name)?;
-        check_access_token_size(&access_token)?;
-        self.access_tokens.put(&name, access_token, expires_at_ms).await;
-        Ok(())
+        Ok(self.access_tokens.put(&name, access_token, expires_at_ms).await?)
     }
 
     async fn drop_refused(&mut self, name: String, access_token: String) -> wasmtime::Result<()> {
-        self.access_tokens.drop_refused(&name, &access_token).await;
-        Ok(())
+        Ok(self.access_tokens.drop_refused(&name, &access_token).await?)
     }
-}
-
-fn check_access_token_size(text: &str) -> wasmtime::Result<()> {
-    wasmtime::ensure!(
-        text.len() <= limits::ACCESS_TOKEN_BYTES,
-        "an access token or its name has more than {} bytes",
-        limits::ACCESS_TOKEN_BYTES
-    );
-    Ok(())
 }
 
 impl services_definition::Host for CallState {}
@@ -214,28 +233,9 @@ impl services_sink::Host for CallState {
         let Some(sink) = self.sink.as_mut() else {
             wasmtime::bail!("the plugin called `put-products` outside `fetch-services`");
         };
-        sink.text_bytes += products.iter().map(text_bytes).sum::<usize>();
-        if sink.products.len() + products.len() > limits::PRODUCTS
-            || sink.text_bytes > limits::PRODUCT_TEXT_BYTES
-        {
-            wasmtime::bail!(
-                "the plugin delivered more than {} products, or more than {} bytes of product text, in one call",
-                limits::PRODUCTS,
-                limits::PRODUCT_TEXT_BYTES
-            );
-        }
-        sink.products.extend(products);
-        Ok(())
+        let products: Result<Vec<_>, _> = products.into_iter().map(Product::bounded).collect();
+        Ok(sink.take(products?)?)
     }
-}
-
-fn text_bytes(product: &Product) -> usize {
-    let values: usize = product
-        .attribute_values
-        .iter()
-        .map(|value| value.attribute.len() + value.key.len() + value.label.len())
-        .sum();
-    product.code.len() + product.product_type.len() + product.name.len() + product.description.len() + values
 }
 
 impl progress::Host for CallState {
@@ -255,66 +255,80 @@ impl progress::Host for CallState {
     }
 }
 
-/// Wasmtime's own limits, the memory that was granted, and whether memory was refused, by which a plugin that wanted
-/// too much can be told from one with a defect.
+/// The memory and the table elements that all of a call's core instances were granted together, and whether any was
+/// refused, by which a plugin that wanted too much can be told from one with a defect.
+///
+/// A grant is never taken back: memories and tables don't shrink, and what the allocator could not give after all can't
+/// be told from what it gave.
+#[derive(Default)]
 pub(crate) struct Limiter {
-    limits: StoreLimits,
-    memory_bytes: u64,
+    memory_bytes: usize,
+    table_elements: usize,
     pub(crate) has_refused_memory: bool,
+    has_refused_table: bool,
 }
 
 impl Limiter {
-    fn new() -> Self {
-        let limits = StoreLimitsBuilder::new()
-            .memory_size(limits::MEMORY_BYTES)
-            .table_elements(limits::TABLE_ELEMENTS)
-            .instances(limits::CORE_INSTANCES)
-            .memories(limits::CORE_INSTANCES)
-            .tables(limits::CORE_INSTANCES)
-            .build();
-        Self {
-            limits,
-            memory_bytes: 0,
-            has_refused_memory: false,
-        }
+    /// Whether the call wanted more memory, or larger tables, than it may have.
+    pub(crate) fn has_refused(&self) -> bool {
+        self.has_refused_memory || self.has_refused_table
     }
 }
 
+/// Grants the growth from `current` to `desired` of one memory or table, unless the sum of all would exceed `limit`.
+/// Returns the new sum.
+fn grown(sum: usize, current: usize, desired: usize, limit: usize) -> Option<usize> {
+    let grown = sum.checked_add(desired.saturating_sub(current))?;
+    (grown <= limit).then_some(grown)
+}
+
 impl ResourceLimiter for Limiter {
+    /// Judges the growth of a memory; a new one grows from nothing.
     fn memory_growing(
         &mut self,
         current: usize,
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let granted = self.limits.memory_growing(current, desired, maximum)?;
-        if granted {
-            self.memory_bytes += desired.saturating_sub(current) as u64;
-        } else {
-            self.has_refused_memory = true;
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
         }
-        Ok(granted)
+        let grown = grown(self.memory_bytes, current, desired, limits::MEMORY_BYTES);
+        match grown {
+            Some(sum) => self.memory_bytes = sum,
+            None => self.has_refused_memory = true,
+        }
+        Ok(grown.is_some())
     }
 
+    /// Judges the growth of a table; a new one grows from nothing.
     fn table_growing(
         &mut self,
         current: usize,
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        self.limits.table_growing(current, desired, maximum)
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        let grown = grown(self.table_elements, current, desired, limits::TABLE_ELEMENTS);
+        match grown {
+            Some(sum) => self.table_elements = sum,
+            None => self.has_refused_table = true,
+        }
+        Ok(grown.is_some())
     }
 
     fn instances(&self) -> usize {
-        self.limits.instances()
+        limits::CORE_INSTANCES as usize
     }
 
     fn tables(&self) -> usize {
-        self.limits.tables()
+        limits::TABLES as usize
     }
 
     fn memories(&self) -> usize {
-        self.limits.memories()
+        limits::MEMORIES as usize
     }
 }
 
@@ -443,6 +457,51 @@ mod tests {
             "one of each algorithm, for this client at its server"
         );
         assert!(!answers.iter().any(|answer| is_secret(answer)));
+    }
+
+    fn product(values: usize, text: &str) -> Product {
+        let value = services_definition::AttributeValue {
+            attribute: String::new(),
+            key: String::new(),
+            label: String::new(),
+        };
+        Product {
+            code: text.to_owned(),
+            product_type: String::new(),
+            name: String::new(),
+            description: String::new(),
+            attribute_values: vec![value; values],
+            min_quantity: 1,
+            max_quantity: None,
+            returnable: false,
+        }
+    }
+
+    #[test]
+    fn values_without_text_count_for_what_holds_them() {
+        let mut sink = Sink::default();
+        let mut given = 0;
+        let refused = loop {
+            match sink.take(vec![product(limits::PRODUCT_VALUES, ""); 1_000]) {
+                Ok(()) => given += 1_000,
+                Err(limit) => break limit,
+            }
+        };
+        assert_eq!(refused, HostLimit::ProductBytes);
+        let at_least = limits::PRODUCT_BYTES
+            / (limits::PRODUCT_VALUES * size_of::<services_definition::AttributeValue>());
+        assert!(given < at_least, "{given} products");
+    }
+
+    #[test]
+    fn products_at_their_limits_are_taken_and_one_beyond_is_not() {
+        let mut sink = Sink::default();
+        assert_eq!(sink.take(vec![product(limits::PRODUCT_VALUES, "a")]), Ok(()));
+        let refused = sink.take(vec![product(limits::PRODUCT_VALUES + 1, "b")]);
+        assert_eq!(refused, Err(HostLimit::ProductValues));
+        assert_eq!(sink.take(vec![product(0, "c"); limits::PRODUCTS - 1]), Ok(()));
+        assert_eq!(sink.take(vec![product(0, "d")]), Err(HostLimit::Products));
+        assert_eq!(sink.products.len(), limits::PRODUCTS);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! | span | in | fields |
 //! |---|---|---|
 //! | `attempt` | | `purpose`: `purchase`, `return`, `refresh`; `asset`; `attempt`: its number in the asset's history |
-//! | `call` | `attempt` or nothing | `call`, `instance` (ids), `function`; at the end `outcome`, `problem`, `correlation_id`, `memory_bytes` |
+//! | `call` | `attempt` or nothing | `call`, `instance` (ids), `function`; at the end `outcome`, `problem`, `correlation_id`, `memory_bytes`, `left_out` |
 //! | `access-token` | `call` | `kept`: whether there was one |
 //! | `sign` | `call` | `algorithm` |
 //! | `exchange` | `call` | `instance`, `method`, `authority`, `path`, `correlation_id`, `request_bytes`, `reused`, `version`, `status`, `response_bytes` (bodies), `error`; `cause`: why no connection could be opened |
@@ -15,6 +15,9 @@
 //! | `resolve`, `connect`, `tls` | `connection` | `address` of `connect`; none of the three where the connection is a kept one |
 //! | `answer` | `exchange` | sending the request, and waiting for the head of the answer |
 //! | `body` | `exchange` | `end`: `complete`, `given up` by the plugin, or an error |
+//!
+//! A call has at most [`SPANS`](crate::limits::SPANS) spans, and the end of `call` tells in `left_out` how many more there were; a text in
+//! a field has at most [`SPAN_TEXT_CHARS`](crate::limits::SPAN_TEXT_CHARS) characters.
 //!
 //! `call` is at level error, so that every log line of a call names it whatever the level; the others are at info.
 //! [`TraceLayer`] keeps them for [`Traces`], and sends them to an OpenTelemetry [`Collector`].
@@ -119,15 +122,18 @@ impl CallSpan {
     }
 
     /// Waits for the access token kept under a name, or for the turn to get one.
-    pub(crate) async fn access_token<T>(&self, look_up: impl Future<Output = Option<T>>) -> Option<T> {
+    pub(crate) async fn access_token<T, E>(
+        &self,
+        look_up: impl Future<Output = Result<Option<T>, E>>,
+    ) -> Result<Option<T>, E> {
         let span =
             tracing::info_span!(target: TARGET, parent: &self.span, "access-token", kept = field::Empty);
-        let found = look_up.instrument(span.clone()).await;
+        let found = look_up.instrument(span.clone()).await?;
         span.record("kept", found.is_some());
         if let Some(recording) = &self.recording {
             recording.access_token(found.is_some());
         }
-        found
+        Ok(found)
     }
 
     /// Runs a signing operation in a span of its own.

@@ -1,7 +1,10 @@
 //! The reasons why a plugin can't be loaded, and why a call got no answer.
 
-use bss_model::{Advice, Diagnose, Diagnosis, ErrorKind};
 use std::time::Duration;
+
+use bss_model::{Advice, Diagnose, Diagnosis, ErrorKind};
+
+use crate::limits;
 
 /// Why a plugin can't be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +28,15 @@ pub enum LoadError {
         /// The file.
         path: String,
         /// Why not.
+        #[source]
+        source: wasmtime::Error,
+    },
+    /// The component has more memories, tables or core instances than a call may have, or larger ones.
+    #[error("plugin `{path}` needs more of a sandbox than a call may have")]
+    TooLarge {
+        /// The file.
+        path: String,
+        /// What there is too much of.
         #[source]
         source: wasmtime::Error,
     },
@@ -80,6 +92,8 @@ impl Diagnose for LoadError {
             Self::NotAComponent { .. } => {
                 Diagnosis::new(ErrorKind::Damaged, "not-a-component").advise(Advice::NamePlugin)
             }
+            Self::TooLarge { .. } => Diagnosis::new(ErrorKind::Refused, "plugin-too-large")
+                .say("take another build of the plugin: one component needs one memory and few tables"),
             Self::OtherContract { wanted, offered, .. } => {
                 Diagnosis::new(ErrorKind::Damaged, "other-contract").say(format!(
                     "use a build of the plugin for {offered}, or a host that implements {wanted}"
@@ -111,6 +125,70 @@ pub enum CallError {
     /// The plugin asked for more memory than a call may have.
     #[error("the plugin was stopped because it asked for more than {0} bytes of memory")]
     Memory(usize),
+    /// The plugin called a function of the host with more than it takes.
+    #[error("the plugin was stopped: {0}")]
+    Limit(#[from] HostLimit),
+    /// The plugin answered with something that can't be what it should be.
+    #[error("the plugin's answer can't be taken: {0}")]
+    Defect(#[from] PluginDefect),
+}
+
+/// A part of a plugin's answer that can neither be taken as it is nor be cut. Its text is not quoted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PluginDefect {
+    /// A name is too long to be one.
+    #[error("a {what} has more than {chars_max} characters")]
+    LongName {
+        /// The thing that it names.
+        what: &'static str,
+        /// The most that it may have.
+        chars_max: usize,
+    },
+    /// A name has characters that can't be seen, or that turn what is read.
+    #[error("a {what} has control characters")]
+    UnprintableName {
+        /// The thing that it names.
+        what: &'static str,
+    },
+    /// A list is too long.
+    #[error("it has more than {most} {what}")]
+    LongList {
+        /// The things in it.
+        what: &'static str,
+        /// The most that it may have.
+        most: usize,
+    },
+}
+
+/// A limit of the host's functions that a plugin went beyond.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum HostLimit {
+    /// A call uses too many names of access tokens.
+    #[error("it used more than {} names of access tokens", limits::ACCESS_TOKEN_NAMES)]
+    AccessTokenNames,
+    /// The name of an access token is too long.
+    #[error(
+        "a name of an access token had more than {} bytes",
+        limits::ACCESS_TOKEN_NAME_BYTES
+    )]
+    AccessTokenName,
+    /// An access token is too long.
+    #[error("an access token had more than {} bytes", limits::ACCESS_TOKEN_BYTES)]
+    AccessToken,
+    /// A reading brings too many products.
+    #[error("it handed over more than {} products", limits::PRODUCTS)]
+    Products,
+    /// The products of a reading take too much memory.
+    #[error("it handed over products of more than {} bytes", limits::PRODUCT_BYTES)]
+    ProductBytes,
+    /// A product has too many attribute values.
+    #[error(
+        "it handed over a product with more than {} attribute values",
+        limits::PRODUCT_VALUES
+    )]
+    ProductValues,
 }
 
 impl Diagnose for CallError {
@@ -124,6 +202,12 @@ impl Diagnose for CallError {
             Self::Busy(_) => Diagnosis::new(ErrorKind::Unavailable, "plugin-busy"),
             Self::Deadline(_) => Diagnosis::new(ErrorKind::Unavailable, "plugin-silent"),
             Self::Memory(_) => Diagnosis::new(ErrorKind::Unavailable, "plugin-memory"),
+            Self::Defect(_) => {
+                Diagnosis::new(ErrorKind::Unavailable, "plugin-defect").advise(Advice::ShowPluginLog)
+            }
+            Self::Limit(_) => {
+                Diagnosis::new(ErrorKind::Unavailable, "plugin-limit").advise(Advice::ShowPluginLog)
+            }
         }
     }
 }

@@ -14,6 +14,7 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
 use crate::call_event::{CallEvent, CallListener, LogLevel};
 use crate::limits;
+use crate::plugin_text::one_line;
 use pace::Pace;
 
 /// Bytes that may be written to a standard stream at once. Only the beginning of an unended line is kept of them.
@@ -151,7 +152,7 @@ impl GuestLog {
         let event = CallEvent::Progress {
             done,
             total,
-            unit: one_line(unit),
+            unit: one_line(unit, limits::LABEL_CHARS),
         };
         let mut state = self.0.state();
         if state.progress.admits(Instant::now()) {
@@ -165,7 +166,7 @@ impl GuestLog {
 
     /// Writes a line of the call's log, and tells it to the listener.
     pub(crate) fn log(&self, level: LogLevel, subject: &str, message: &str) {
-        let (subject, message) = (one_line(subject), one_line(message));
+        let (subject, message) = (log_line(subject), log_line(message));
         if self.0.admits(subject.len() + message.len()) {
             self.0.write(level, &subject, &message);
             (self.0.listener)(CallEvent::Log {
@@ -250,7 +251,7 @@ impl Shared {
     }
 
     fn end_line(&self, stream: Stream, line: &[u8]) {
-        let line = one_line(&String::from_utf8_lossy(line));
+        let line = log_line(&String::from_utf8_lossy(line));
         let level = match stream {
             Stream::Output => LogLevel::Info,
             Stream::Error => LogLevel::Warning,
@@ -292,18 +293,9 @@ impl Drop for Shared {
     }
 }
 
-/// Makes a text one line of at most [`limits::LOG_LINE_CHARS`] characters: a guest's line can't pretend to be two,
-/// nor to be another one by turning the direction of what is read.
-pub(crate) fn one_line(text: &str) -> String {
-    text.chars()
-        .map(|c| if is_forging(c) { ' ' } else { c })
-        .take(limits::LOG_LINE_CHARS)
-        .collect()
-}
-
-/// Control characters, the separators of lines and paragraphs, and the marks that change the direction of text.
-fn is_forging(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+/// A text as a line of the log.
+fn log_line(text: &str) -> String {
+    one_line(text, limits::LOG_LINE_CHARS)
 }
 
 /// A standard stream of a guest, which takes everything and never makes the guest wait.
@@ -389,19 +381,6 @@ mod tests {
         }
         drop(logs);
         Arc::into_inner(heard).unwrap().into_inner().unwrap()
-    }
-
-    #[test]
-    fn a_line_can_t_pretend_to_be_two_or_to_read_backwards() {
-        assert_eq!(
-            one_line("bought\nWARN other\r\u{1b}[2J\u{2028}x\u{202e}y\u{85}z"),
-            "bought WARN other  [2J x y z"
-        );
-        assert_eq!(
-            one_line("größe \u{1f600} `a\\b`"),
-            "größe \u{1f600} `a\\b`",
-            "all else stays"
-        );
     }
 
     #[test]

@@ -17,6 +17,7 @@ pub mod limits;
 pub mod outbound_https;
 pub mod plugin;
 mod plugin_call;
+mod plugin_text;
 pub mod replay;
 pub mod system_roots;
 

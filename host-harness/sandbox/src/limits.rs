@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-/// Linear memory of one call. A page of the catalog is at most 8 MiB of text and is held about twice while
-/// it is read; 64 MiB leaves room for that and keeps a thousand calls at once within 64 GiB of addresses.
+/// Linear memory of one call, all of its memories together. A page of the catalog is at most 8 MiB of text and is held
+/// about twice while it is read; 64 MiB leaves room for that and keeps a thousand calls at once within 64 GiB.
 pub const MEMORY_BYTES: usize = 64 * 1024 * 1024;
+
+/// Linear memories of one call: one for the plugin, and one for a component that it is composed with.
+pub const MEMORIES: u32 = 2;
 
 /// Memory of a sandbox that keeps its pages for the next call. A purchase uses 1.2 MiB; what a larger call used beyond
 /// goes back to the system.
@@ -16,11 +19,14 @@ pub const WARM_SLOTS: u32 = 64;
 /// Calls that can run at once with memory set aside beforehand. A call beyond these fails at setup; it is not queued.
 pub const CALLS_AT_ONCE: u32 = 256;
 
-/// Table elements of one call. The plugin has about a thousand function pointers.
+/// Table elements of one call, all of its tables together. The plugin has about a thousand function pointers.
 pub const TABLE_ELEMENTS: usize = 20_000;
 
-/// Core instances, memories and tables of one call: a component built by `rustc` needs about five.
-pub const CORE_INSTANCES: usize = 20;
+/// Tables of one call: a component built by `rustc` has two.
+pub const TABLES: u32 = 8;
+
+/// Core instances of one call: a component built by `rustc` needs about five.
+pub const CORE_INSTANCES: u32 = 20;
 
 /// Handles that a call may hold at once, its own resources and the host's each. One HTTP exchange takes about ten.
 pub const HANDLES: usize = 1_000;
@@ -69,11 +75,71 @@ pub const INSTANCE_LOG_LINES_PER_SECOND: u32 = 2 * LOG_LINES_PER_SECOND;
 /// Products that one reading may hand over: ten times the largest catalog that is planned for.
 pub const PRODUCTS: usize = 1_000_000;
 
-/// Text of all products of one reading.
-pub const PRODUCT_TEXT_BYTES: usize = 512 * 1024 * 1024;
+/// Memory that all products of one reading take: their text, and what the host needs to hold each text, value and
+/// product.
+pub const PRODUCT_BYTES: usize = 512 * 1024 * 1024;
 
-/// The longest access token, or name of one. Entra's are below 4 KiB.
+/// Attribute values of one product, and attributes of a product type. A Microsoft product has one.
+pub const PRODUCT_VALUES: usize = 100;
+
+/// Characters of a problem's code. Longer ones are cut, since the code of a failure must not hide the failure.
+pub const PROBLEM_CODE_CHARS: usize = 100;
+
+/// Characters of a message, an advice or a help. Longer ones are cut: a sentence has a tenth of that, and each is written
+/// down with every attempt.
+pub const SENTENCE_CHARS: usize = 2_000;
+
+/// Characters of a label, or of a name that is read. Longer ones are cut; the name of a product has 250 at most.
+pub const LABEL_CHARS: usize = 1_000;
+
+/// Characters of a product's description. Longer ones are cut; Microsoft's have 4,000 at most.
+pub const DESCRIPTION_CHARS: usize = 10_000;
+
+/// Characters of an id or a code by which something is found again. A longer one fails the call, and a correlation id,
+/// which is only quoted, is cut.
+pub const NAME_CHARS: usize = 200;
+
+/// Characters of a value that is saved. A longer one fails the call; a URL has 2,048 at most anywhere.
+pub const VALUE_CHARS: usize = 4_096;
+
+/// Characters of an entity tag, which becomes a header field. A longer one fails the call.
+pub const ENTITY_TAG_CHARS: usize = 1_000;
+
+/// Fields of a form. A person fills them in: Microsoft's has ten.
+pub const FIELDS: usize = 100;
+
+/// Choices of a field: every certificate that is installed may be one.
+pub const CHOICES: usize = 10_000;
+
+/// Problems of a field.
+pub const PROBLEMS: usize = 100;
+
+/// Authorities of an instance. Microsoft has two.
+pub const AUTHORITIES: usize = 100;
+
+/// Steps of a check of the connection. Microsoft's has six.
+pub const STEPS: usize = 100;
+
+/// Product types of a vendor. Microsoft has one.
+pub const PRODUCT_TYPES: usize = 100;
+
+/// The longest access token. Entra's are below 4 KiB.
 pub const ACCESS_TOKEN_BYTES: usize = 64 * 1024;
+
+/// The longest name of an access token. A plugin puts in it what the access token depends on: Microsoft's has two URLs and
+/// a few ids, which may take 2 KiB.
+pub const ACCESS_TOKEN_NAME_BYTES: usize = 4 * 1024;
+
+/// Names of access tokens that one call may ask for or put: as many as are kept. A vendor has one or two, and a call
+/// holds what other calls wait for under each.
+pub const ACCESS_TOKEN_NAMES: usize = ACCESS_TOKENS;
+
+/// Spans that one call may write into the traces: a catalog of 100,000 offers takes about so many, a purchase twenty. With
+/// the longest texts they are a sixth of all that is kept, so a call can't push out the traces of the others.
+pub const SPANS: u32 = 5_000;
+
+/// Characters of a text in a span. The path of a request, the longest of them, has about 150.
+pub const SPAN_TEXT_CHARS: usize = 300;
 
 /// Access tokens kept for one instance.
 pub const ACCESS_TOKENS: usize = 16;

@@ -31,7 +31,7 @@ use crate::call_state;
 use crate::call_state::CallState;
 use crate::call_trace::CallSpan;
 use crate::compiled_cache::CompiledCache;
-use crate::error::{CallError, LoadError};
+use crate::error::{CallError, HostLimit, LoadError, PluginDefect};
 use crate::guest_log::LogShares;
 use crate::limits::{self, CallLimits};
 use crate::plugin_call::{Answer, CallOutcome, PluginCall};
@@ -122,12 +122,17 @@ impl Plugin {
 
     fn linked(
         name: &str,
-        component: impl FnOnce(&Engine) -> wasmtime::Result<Component>,
+        component: impl Fn(&Engine) -> wasmtime::Result<Component>,
     ) -> Result<Self, LoadError> {
         let engine = engine::engine().map_err(LoadError::Engine)?;
-        let component = component(&engine).map_err(|source| LoadError::NotAComponent {
-            path: name.to_owned(),
-            source,
+        let component = component(&engine).map_err(|source| {
+            let path = name.to_owned();
+            // An engine without a pool compares no sizes, so it takes every component.
+            let is_component = engine::unpooled().is_ok_and(|engine| component(&engine).is_ok());
+            match is_component {
+                true => LoadError::TooLarge { path, source },
+                false => LoadError::NotAComponent { path, source },
+            }
         })?;
         let unfit = |source| LoadError::Contract {
             path: name.to_owned(),
@@ -351,8 +356,10 @@ impl Plugin {
         let entered = deadlines.run(self.component.instantiate_async(&mut store)).await;
         let begun = match entered {
             Ok(Ok(instance)) => Ok(instance),
-            // The component's own initialization failed, not the host.
-            Ok(Err(error)) if is_of_guest(&error) => Err(of_trap(store.data(), error)),
+            // The component's own initialization failed, or wanted too much: not the host.
+            Ok(Err(error)) if is_of_guest(&error) || store.data().limiter.has_refused() => {
+                Err(of_trap(store.data(), error))
+            }
             Ok(Err(error)) => Err(CallError::Setup(error)),
             Err(late) => Err(late),
         };
@@ -402,7 +409,7 @@ impl Call {
         answer: Result<wasmtime::Result<T>, CallError>,
     ) -> Result<(T, CallState), CallError> {
         let answer = match answer {
-            Ok(Ok(answer)) => Ok(answer),
+            Ok(Ok(answer)) => answer.bounded().map_err(CallError::Defect),
             Ok(Err(trap)) => Err(of_trap(self.store.data(), trap)),
             Err(error) => Err(error),
         };
@@ -463,12 +470,18 @@ fn log_failure(span: &Span, error: &CallError) {
 }
 
 fn is_of_guest(error: &wasmtime::Error) -> bool {
-    error.is::<Trap>() || error.is::<WasmBacktrace>()
+    error.is::<Trap>() || error.is::<WasmBacktrace>() || error.is::<HostLimit>()
 }
 
 fn of_trap(state: &CallState, trap: wasmtime::Error) -> CallError {
     if state.limiter.has_refused_memory {
         return CallError::Memory(limits::MEMORY_BYTES);
     }
-    CallError::Trap(trap)
+    if let Some(limit) = trap.downcast_ref::<HostLimit>() {
+        return CallError::Limit(*limit);
+    }
+    match trap.downcast_ref::<PluginDefect>() {
+        Some(defect) => CallError::Defect(*defect),
+        None => CallError::Trap(trap),
+    }
 }

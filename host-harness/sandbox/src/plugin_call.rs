@@ -9,6 +9,7 @@ use crate::bindings::license_lifecycle::{LicenseName, LicenseReturn};
 use crate::bindings::license_order::{License, LicenseOrder, OrderAnswer};
 use crate::bindings::services_definition::Outcome;
 use crate::error::CallError;
+use crate::plugin_text::Bounded;
 
 /// A function of the contract with its arguments.
 #[derive(Clone, Copy, Serialize)]
@@ -64,7 +65,7 @@ pub(crate) struct CallOutcome {
 }
 
 /// An answer that says how the call ended.
-pub(crate) trait Answer {
+pub(crate) trait Answer: Bounded {
     fn call_outcome(&self) -> CallOutcome;
 }
 
@@ -94,6 +95,8 @@ impl From<&CallError> for CallOutcome {
             CallError::Busy(_) => "stopped: busy for too long",
             CallError::Deadline(_) => "stopped: no answer in time",
             CallError::Memory(_) => "stopped: too much memory",
+            CallError::Limit(_) => "stopped: beyond a limit",
+            CallError::Defect(_) => "answered what can't be taken",
         })
     }
 }
@@ -118,7 +121,7 @@ impl From<&ChangeFailure> for CallOutcome {
     }
 }
 
-impl<T: Answer, F> Answer for Result<T, F>
+impl<T: Answer, F: Bounded> Answer for Result<T, F>
 where
     for<'a> CallOutcome: From<&'a F>,
 {

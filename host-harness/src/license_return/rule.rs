@@ -10,20 +10,20 @@
 //! | returned | done: also when another party returned it |
 //! | activated | return it again, with the same client transaction id |
 //! | redeemed | refused: it can't be returned any more, so it was not |
-//! | anything else, or nothing | unknown, as before |
+//! | anything else, something that can't be a license, or nothing | unknown, as before |
 //!
 //! A return that is refused while an earlier one may still be carried out settles nothing: the refusal says that this
 //! one was not done.
 
 use std::time::Duration;
 
-use bss_model::{EarlierAttempts, Problem, ReturnOutcome};
+use bss_model::{EarlierAttempts, LicenseDefect, LicenseTokenStatus, Problem, ReturnOutcome, ReturnStatus};
 use bss_sandbox::bindings::failures::{ChangeFailure, ReadFailure};
-use bss_sandbox::bindings::license_order::{License, LicenseTokenStatus, ReturnStatus};
+use bss_sandbox::bindings::license_order::License;
 use bss_sandbox::error::CallError;
 
 use crate::call_failure::not_entered;
-use crate::contract::{recorded_problem, retry_after};
+use crate::contract::{recorded_license, recorded_problem, retry_after};
 
 /// The outcome of an attempt.
 #[derive(Debug, PartialEq, Eq)]
@@ -65,11 +65,12 @@ pub(super) fn after_look_up(
     license_token_id: &str,
 ) -> Next {
     let (problem, retry_after) = match answer {
-        Ok(Ok(Some(license))) => match shown(&license, license_token_id) {
+        Ok(Ok(Some(license))) => match shown(license, license_token_id) {
             Shown::Activated => return Next::Return,
             Shown::Returned => return Next::End(ReturnOutcome::Returned.into()),
             Shown::Redeemed => return Next::End(ReturnOutcome::Refused(redeemed()).into()),
             Shown::Unclear => (unclear(), None),
+            Shown::Defective(defect) => (defect.problem(), None),
         },
         Ok(Ok(None)) => {
             let message = "the vendor does not know the license any more";
@@ -101,8 +102,9 @@ pub(super) fn after_return(
     is_earlier_under_way: bool,
 ) -> Verdict {
     let outcome = match answer {
-        Ok(Ok(license)) => match shown(&license, license_token_id) {
+        Ok(Ok(license)) => match shown(license, license_token_id) {
             Shown::Returned => ReturnOutcome::Returned,
+            Shown::Defective(defect) => ReturnOutcome::Unknown(defect.problem()),
             Shown::Activated | Shown::Redeemed | Shown::Unclear => ReturnOutcome::Unknown(unclear()),
         },
         Ok(Err(ChangeFailure::Refused(problem))) if is_earlier_under_way => {
@@ -131,9 +133,15 @@ enum Shown {
     Returned,
     /// Another license, or statuses that contradict each other.
     Unclear,
+    /// Something that can't be a license.
+    Defective(LicenseDefect),
 }
 
-fn shown(license: &License, license_token_id: &str) -> Shown {
+fn shown(license: License, license_token_id: &str) -> Shown {
+    let license = match recorded_license(license) {
+        Ok(license) => license,
+        Err(defect) => return Shown::Defective(defect),
+    };
     match (license.license_token_status, license.return_status) {
         _ if license.license_token_id != license_token_id => Shown::Unclear,
         (LicenseTokenStatus::Activated, ReturnStatus::None) => Shown::Activated,

@@ -71,6 +71,25 @@ fn doubt(since_ms: i64, settings_version: i64) -> Option<Doubt> {
 }
 
 #[test]
+fn a_license_with_a_defect_is_none_and_leaves_open_what_was_bought() {
+    let defect = LicenseDefect::ProductKey;
+    for earlier in [
+        EarlierAttempts::None,
+        EarlierAttempts::NotDone,
+        EarlierAttempts::Unknown,
+    ] {
+        let Attempted { outcome, signal } =
+            after_purchase(PurchaseAnswer::Defective(defect), earlier, PURCHASE);
+        assert!(matches!(outcome, AttemptOutcome::Unknown(problem) if problem == defect.problem()));
+        assert_eq!(signal, VendorSignal::Silent);
+    }
+    let reason = LookUpReason::UnderWay { until_ms: 1 };
+    let Attempted { outcome, signal } = after_look_up(LookUpAnswer::Defective(defect), &reason, PURCHASE);
+    assert!(matches!(outcome, AttemptOutcome::LookedUp(problem) if problem == defect.problem()));
+    assert_eq!(signal, VendorSignal::Silent);
+}
+
+#[test]
 fn what_definitely_bought_nothing_leaves_no_doubt() {
     use AttemptResult::{Refused, Unavailable};
     let attempts = [(1, Some((2, Unavailable))), (3, Some((4, Refused)))];

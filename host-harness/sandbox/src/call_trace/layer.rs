@@ -3,7 +3,8 @@
 
 use std::fmt;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value};
@@ -17,6 +18,7 @@ use tracing_subscriber::registry::LookupSpan;
 use super::collector::Collector;
 use super::journal::{Journal, TRACES_DIRECTORY};
 use super::span::{Line, Span, TARGET, What};
+use crate::limits;
 
 /// Keeps the spans of calls in a data directory, where [`super::Traces`] finds them, and sends
 /// them to a collector where there is one.
@@ -120,7 +122,25 @@ enum Kept {
         begun: Instant,
         /// Fields that were added since the span began.
         added: Map<String, Value>,
+        /// The spans of its call.
+        budget: Arc<Budget>,
     },
+}
+
+/// The number of spans that a call has begun.
+#[derive(Default)]
+struct Budget(AtomicU32);
+
+impl Budget {
+    /// Whether one span more is written.
+    fn admits(&self) -> bool {
+        self.0.fetch_add(1, Ordering::Relaxed) < limits::SPANS
+    }
+
+    /// The number of spans that were not written.
+    fn left_out(&self) -> u32 {
+        self.0.load(Ordering::Relaxed).saturating_sub(limits::SPANS)
+    }
 }
 
 impl<S> Layer<S> for TraceLayer
@@ -138,11 +158,16 @@ where
         let mut parent = None;
         let now = Instant::now();
         let mut begun_us = None;
+        let mut budget = Arc::default();
         if let Some(around) = span.parent() {
             match around.extensions().get::<Kept>() {
                 Some(Kept::Within {
-                    span: whole, begun, ..
+                    span: whole,
+                    begun,
+                    budget: of_call,
+                    ..
                 }) => {
+                    budget = Arc::clone(of_call);
                     call = Some(whole.call.clone());
                     parent = Some(whole.number);
                     // A part's beginning is counted from its whole's, so that it lies within it: the time of day is
@@ -158,6 +183,9 @@ where
             span.extensions_mut().insert(Kept::Around(fields));
             return;
         };
+        if !budget.admits() {
+            return;
+        }
         let time_of_day = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let begun = Span {
             call,
@@ -172,6 +200,7 @@ where
             span: Box::new(begun),
             begun: now,
             added: Map::new(),
+            budget,
         });
     }
 
@@ -187,7 +216,17 @@ where
     fn on_close(&self, id: Id, context: Context<'_, S>) {
         let Some(closed) = context.span(&id) else { return };
         let kept = closed.extensions_mut().remove::<Kept>();
-        if let Some(Kept::Within { span, begun, added }) = kept {
+        if let Some(Kept::Within {
+            span,
+            begun,
+            mut added,
+            budget,
+        }) = kept
+        {
+            let left_out = budget.left_out();
+            if span.parent.is_none() && left_out > 0 {
+                added.insert("left_out".to_owned(), left_out.into());
+            }
             self.ended(*span, micros(begun.elapsed()), added);
         }
     }
@@ -197,18 +236,26 @@ fn micros(duration: std::time::Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// A span's fields as JSON.
+/// A span's fields as JSON. Long texts are cut.
 #[derive(Default)]
 struct Fields(Map<String, Value>);
 
+impl Fields {
+    fn insert_text(&mut self, field: &Field, mut text: String) {
+        if let Some((end, _)) = text.char_indices().nth(limits::SPAN_TEXT_CHARS) {
+            text.truncate(end);
+        }
+        self.0.insert(field.name().to_owned(), text.into());
+    }
+}
+
 impl Visit for Fields {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.0
-            .insert(field.name().to_owned(), format!("{value:?}").into());
+        self.insert_text(field, format!("{value:?}"));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.0.insert(field.name().to_owned(), value.into());
+        self.insert_text(field, value.to_owned());
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {

@@ -20,8 +20,13 @@ pub(super) fn engine() -> wasmtime::Result<Engine> {
             error = format!("{error:#}"),
             "the pool of sandboxes can't be reserved, so each sandbox is set up on its own, which takes longer"
         );
-        Engine::new(&narrow())
+        unpooled()
     })
+}
+
+/// An engine that sets sandboxes up one by one, wherever it runs.
+pub(super) fn unpooled() -> wasmtime::Result<Engine> {
+    Engine::new(&narrow())
 }
 
 /// 256 sandboxes, each with 4 GiB of addresses for 64 MiB of memory: so a guest's addresses need no checks.
@@ -29,10 +34,14 @@ fn pooled() -> Config {
     let mut config = Config::new();
     config.epoch_interruption(true);
     let mut pool = PoolingAllocationConfig::new();
+    // The pool has for every call at once all that one may have, so no call can take another's part of it.
     pool.total_component_instances(limits::CALLS_AT_ONCE)
-        .total_core_instances(limits::CALLS_AT_ONCE * 8)
-        .total_memories(limits::CALLS_AT_ONCE * 2)
-        .total_tables(limits::CALLS_AT_ONCE * 8)
+        .total_core_instances(limits::CALLS_AT_ONCE * limits::CORE_INSTANCES)
+        .total_memories(limits::CALLS_AT_ONCE * limits::MEMORIES)
+        .total_tables(limits::CALLS_AT_ONCE * limits::TABLES)
+        .max_core_instances_per_component(limits::CORE_INSTANCES)
+        .max_memories_per_component(limits::MEMORIES)
+        .max_tables_per_component(limits::TABLES)
         .total_stacks(limits::CALLS_AT_ONCE)
         .max_memory_size(limits::MEMORY_BYTES)
         .table_elements(limits::TABLE_ELEMENTS)

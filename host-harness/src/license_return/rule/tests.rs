@@ -1,6 +1,7 @@
 //! Every answer that a return or its look-up can have.
 
 use bss_sandbox::bindings::failures::{Delay, Problem};
+use bss_sandbox::bindings::license_order::{LicenseTokenStatus, ReturnStatus};
 
 use super::*;
 
@@ -8,10 +9,10 @@ const ID: &str = "k-1";
 
 fn license(license_token_status: LicenseTokenStatus, return_status: ReturnStatus) -> License {
     License {
-        client_transaction_id: String::new(),
-        transaction_id: String::new(),
+        client_transaction_id: "c-1".to_owned(),
+        transaction_id: "t-1".to_owned(),
         license_token_id: ID.to_owned(),
-        product_key: String::new(),
+        product_key: "AAAAA-BBBBB".to_owned(),
         activation_link: String::new(),
         license_token_status,
         return_status,
@@ -42,6 +43,19 @@ fn contradictions() -> [License; 4] {
         license(LicenseTokenStatus::Redeemed, ReturnStatus::Successful),
         license(LicenseTokenStatus::ReturnAccepted, ReturnStatus::None),
     ]
+}
+
+#[test]
+fn a_license_with_a_defect_shows_nothing() {
+    let mut license = returned();
+    license.product_key = "AAAAA\nBBBBB".to_owned();
+    let returned = after_return(Ok(Ok(license.clone())), ID, false).outcome;
+    let Next::End(looked_up) = after_look_up(Ok(Ok(Some(license))), ID) else {
+        panic!("it is not returned again");
+    };
+    for outcome in [returned, looked_up.outcome] {
+        assert!(matches!(outcome, ReturnOutcome::Unknown(problem) if problem.code == "license-defect"));
+    }
 }
 
 fn problem(code: &str) -> Problem {
