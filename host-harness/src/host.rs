@@ -13,6 +13,7 @@ use bss_sandbox::exchange_recording::Recorder;
 use bss_sandbox::limits::CallLimits;
 use bss_sandbox::outbound_https::{ConnectionCounts, Egress, OutboundHttps};
 use bss_sandbox::plugin::Plugin;
+use bss_sandbox::seen_exchanges::SeenExchanges;
 use rustls::RootCertStore;
 
 use crate::ready_instances::{PrepareError, ReadyInstances};
@@ -189,6 +190,7 @@ impl Host {
             outbound: self.outbound.clone(),
             access_tokens: self.access_tokens.clone(),
             listener,
+            seen: SeenExchanges::default(),
         }
     }
 }

@@ -13,6 +13,7 @@ use bss_record::{FinishError, RecordError};
 use bss_sandbox::bindings::failures::{ChangeFailure, ReadFailure};
 use bss_sandbox::bindings::license_lifecycle::LicenseName;
 use bss_sandbox::bindings::license_order as contract;
+use bss_sandbox::seen_exchanges::SeenExchanges;
 use bss_sandbox::{CallContext, CallError, CallListener, call_trace};
 use tracing::Instrument as _;
 
@@ -90,31 +91,40 @@ impl Host {
 
     /// Buys the license. The plugin looks it up first where an earlier attempt may have bought it.
     async fn purchase(&self, taken: &TakenAsset, listener: CallListener) -> Attempted {
-        let answer = match self.buy(taken, listener).await {
+        let seen = SeenExchanges::default();
+        let answer = match self.buy(taken, listener, &seen).await {
             Ok(answer) => purchase_answer(answer),
             Err(error @ PrepareError::SettingsChanged(_)) => PurchaseAnswer::Overtaken(not_attempted(&error)),
             Err(error) => PurchaseAnswer::NotMade(not_attempted(&error)),
         };
-        purchase_rule::after_purchase(answer, taken.attempt.earlier, taken.attempt.client_transaction_id)
+        let (earlier, id) = (taken.attempt.earlier, taken.attempt.client_transaction_id);
+        purchase_rule::after_purchase(answer, seen.so_far(), earlier, id)
     }
 
     /// Looks the purchase up and buys nothing, because an earlier attempt may still be under way, or was made
     /// elsewhere.
     async fn look_up(&self, taken: &TakenAsset, reason: &LookUpReason, listener: CallListener) -> Attempted {
+        let seen = SeenExchanges::default();
         let cant_look_up = self.plugin().await.is_ok_and(|plugin| !plugin.offers_lifecycle());
         let answer = match cant_look_up {
             true => LookUpAnswer::NotOffered,
-            false => match self.find(taken, listener).await {
+            false => match self.find(taken, listener, &seen).await {
                 Ok(found) => look_up_answer(found),
                 Err(error) => LookUpAnswer::Failed(not_attempted(&error), None),
             },
         };
-        purchase_rule::after_look_up(answer, reason, taken.attempt.client_transaction_id)
+        let id = taken.attempt.client_transaction_id;
+        purchase_rule::after_look_up(answer, seen.so_far(), reason, id)
     }
 
     /// Makes the call that looks the purchase up. An error means that the call was never made.
-    async fn find(&self, taken: &TakenAsset, listener: CallListener) -> Result<Found, PrepareError> {
-        let (instance, call) = self.call_for(taken, listener).await?;
+    async fn find(
+        &self,
+        taken: &TakenAsset,
+        listener: CallListener,
+        seen: &SeenExchanges,
+    ) -> Result<Found, PrepareError> {
+        let (instance, call) = self.call_for(taken, listener, seen).await?;
         let plugin = self.plugin().await?;
         let name = LicenseName::ClientTransactionId(taken.attempt.client_transaction_id.to_string());
         Ok(plugin
@@ -126,16 +136,23 @@ impl Host {
         &self,
         taken: &TakenAsset,
         listener: CallListener,
+        seen: &SeenExchanges,
     ) -> Result<(Instance, CallContext), PrepareError> {
         // Read for each attempt: another certificate may have taken over since the last one.
         let instance = self.instance_on_record(taken.instance_id).await?;
         let call = self.ready_call(&instance, listener).await?;
-        Ok((instance, call))
+        let seen = seen.clone();
+        Ok((instance, CallContext { seen, ..call }))
     }
 
     /// Makes the call that buys. An error means that the call was never made.
-    async fn buy(&self, taken: &TakenAsset, listener: CallListener) -> Result<Answer, PrepareError> {
-        let (instance, call) = self.call_for(taken, listener).await?;
+    async fn buy(
+        &self,
+        taken: &TakenAsset,
+        listener: CallListener,
+        seen: &SeenExchanges,
+    ) -> Result<Answer, PrepareError> {
+        let (instance, call) = self.call_for(taken, listener, seen).await?;
         if instance.version != taken.attempt.settings_version {
             // The record must know later which settings this attempt was made with.
             return Err(PrepareError::SettingsChanged(instance.name));

@@ -22,6 +22,7 @@ use bss_sandbox::call::CallContext;
 use bss_sandbox::call_event::CallListener;
 use bss_sandbox::call_trace;
 use bss_sandbox::plugin::Plugin;
+use bss_sandbox::seen_exchanges::SeenExchanges;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
@@ -249,8 +250,13 @@ impl Host {
         let id = begun.license_token_id;
         if rule::looks_up_first(begun.earlier) {
             let name = contract::LicenseName::LicenseTokenId(id.clone());
-            let found = plugin.get_license(call.clone(), &contract_instance, &name).await;
-            if let Next::End(verdict) = rule::after_look_up(found, &id) {
+            let seen = SeenExchanges::default();
+            let looking_up = CallContext {
+                seen: seen.clone(),
+                ..call.clone()
+            };
+            let found = plugin.get_license(looking_up, &contract_instance, &name).await;
+            if let Next::End(verdict) = rule::after_look_up(found, &id, seen.so_far()) {
                 return verdict;
             }
         }
@@ -259,6 +265,7 @@ impl Host {
             client_transaction_id: begun.client_transaction_id.to_string(),
             reason: begun.comment,
         };
+        let seen = call.seen.clone();
         let answer = plugin
             .cancel_license(call, &contract_instance, &license_return)
             .await;
@@ -266,7 +273,7 @@ impl Host {
         let is_earlier_under_way = begun
             .in_doubt_since
             .is_some_and(|since| purchase_rule::look_up_only_left(since, self.look_up_only(), now).is_some());
-        rule::after_return(answer, &id, is_earlier_under_way)
+        rule::after_return(answer, &id, seen.so_far(), is_earlier_under_way)
     }
 
     /// Whether the return of an asset's license can be attempted at all.

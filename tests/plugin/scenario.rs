@@ -13,6 +13,7 @@ use bss_model::{
     Page, Party, Price, ProductFilter, Reach, Requester, RequesterKind, Thumbprint,
 };
 use bss_sandbox::outbound_https::{Egress, OutboundHttps};
+use bss_sandbox::seen_exchanges::SeenExchanges;
 use bss_simulator::{
     CertificateRequest, Details, HttpVersions, IssuedCertificate, Simulator, SimulatorOptions, TlsVersions,
 };
@@ -449,5 +450,6 @@ pub(crate) fn nowhere() -> CallContext {
         outbound: OutboundHttps::default(),
         access_tokens: Default::default(),
         listener: silent(),
+        seen: SeenExchanges::default(),
     }
 }

@@ -27,6 +27,7 @@ mod product;
 pub mod purchase_rule;
 pub mod restoration;
 mod secret;
+mod seen;
 mod services_run;
 mod thumbprint;
 pub mod words;
@@ -70,6 +71,7 @@ pub use product::{
     ProductFilter, ProductType, ServicesDefinition, SkippedItems,
 };
 pub use secret::Secret;
+pub use seen::Seen;
 pub use services_run::{
     DifferenceKind, ProductDifference, RunAction, RunCounts, RunLease, RunLogLevel, RunLogLine, RunProgress,
     RunState, ServicesRun,

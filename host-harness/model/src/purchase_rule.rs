@@ -33,7 +33,9 @@
 //! | answer to a purchase | outcome | the vendor |
 //! |---|---|---|
 //! | the license of this purchase, with a key | licensed | answered |
+//! | a license, though the vendor answered nothing in that call | unknown | is silent |
 //! | anything else that looks like success | unknown | is silent |
+//! | refused or unavailable, though a request that may have bought was sent | unknown | is silent |
 //! | refused | refused | answered |
 //! | unavailable; the sandbox could not be entered | unavailable | is silent, or is left alone as long as it asks for |
 //! | unknown; the plugin broke off | unknown | is silent |
@@ -43,6 +45,7 @@
 //! | a look-up finds | outcome | the vendor |
 //! |---|---|---|
 //! | the license of this purchase, with a key | licensed | answered |
+//! | a license, though the vendor answered nothing in that call | looked up | is silent |
 //! | nothing | looked up | answered |
 //! | anything else, or it fails | looked up | is silent, or is left alone as long as it asks for |
 
@@ -58,6 +61,7 @@ use crate::license::License;
 use crate::license_check::LicenseDefect;
 use crate::moment::Moment;
 use crate::problem::Problem;
+use crate::seen::Seen;
 use crate::thumbprint::Thumbprint;
 
 /// The default time of looking up only: a purchase that is still being carried out can't be seen yet. A front end
@@ -366,13 +370,22 @@ pub enum PurchaseAnswer {
     Overtaken(Problem),
 }
 
-/// The meaning of the answer to a purchase.
+/// The meaning of the answer to a purchase, given what the host saw of the call's exchanges.
 pub fn after_purchase(
     answer: PurchaseAnswer,
+    seen: Seen,
     earlier: EarlierAttempts,
     client_transaction_id: Uuid,
 ) -> Attempted {
     let (outcome, signal) = match answer {
+        PurchaseAnswer::Licensed(_) if !seen.is_answered => {
+            (AttemptOutcome::Unknown(without_exchange()), VendorSignal::Silent)
+        }
+        PurchaseAnswer::Refused(problem) | PurchaseAnswer::Unavailable(problem, _)
+            if seen.may_have_changed =>
+        {
+            (AttemptOutcome::Unknown(problem), VendorSignal::Silent)
+        }
         PurchaseAnswer::Licensed(license) if is_of(&license, client_transaction_id) => {
             (AttemptOutcome::Licensed(license), VendorSignal::Answered)
         }
@@ -414,9 +427,18 @@ pub enum LookUpAnswer {
     BrokeOff(String),
 }
 
-/// The meaning of the answer to a look-up of a purchase that is not sent again for that reason.
-pub fn after_look_up(answer: LookUpAnswer, reason: &LookUpReason, client_transaction_id: Uuid) -> Attempted {
+/// The meaning of the answer to a look-up of a purchase that is not sent again for that reason, given what the host saw of
+/// the call's exchanges.
+pub fn after_look_up(
+    answer: LookUpAnswer,
+    seen: Seen,
+    reason: &LookUpReason,
+    client_transaction_id: Uuid,
+) -> Attempted {
     let (outcome, signal) = match answer {
+        LookUpAnswer::Found(_) if !seen.is_answered => {
+            (AttemptOutcome::LookedUp(without_exchange()), VendorSignal::Silent)
+        }
         LookUpAnswer::Found(license) if is_of(&license, client_transaction_id) => {
             (AttemptOutcome::Licensed(license), VendorSignal::Answered)
         }
@@ -486,6 +508,14 @@ fn not_its_license() -> Problem {
     Problem::new(
         "plugin-answer",
         "the plugin answered a purchase with something other than its license",
+        "report it as a defect of the plugin; the next attempt looks the purchase up",
+    )
+}
+
+fn without_exchange() -> Problem {
+    Problem::new(
+        "license-without-exchange",
+        "the plugin brought a license although the vendor answered nothing in this call",
         "report it as a defect of the plugin; the next attempt looks the purchase up",
     )
 }

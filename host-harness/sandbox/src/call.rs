@@ -10,6 +10,7 @@ use crate::call_event::CallListener;
 use crate::exchange_recording::{CallRecording, RecordedContext};
 use crate::outbound_https::{Egress, OutboundHttps};
 use crate::plugin_call::PluginCall;
+use crate::seen_exchanges::SeenExchanges;
 
 /// The context of a call: the instance that it is for, and what it may use.
 #[derive(Clone)]
@@ -24,6 +25,8 @@ pub struct CallContext {
     pub access_tokens: AccessTokenCache,
     /// Hears the call's events.
     pub listener: CallListener,
+    /// Takes note of what the host sees of the call's exchanges.
+    pub seen: SeenExchanges,
 }
 
 impl CallContext {

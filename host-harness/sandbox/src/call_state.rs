@@ -112,7 +112,9 @@ impl CallState {
                 context.egress.instance_id.clone(),
                 context.egress.settings_version,
             ),
-            http_hooks: CallHttp::new(context.outbound, context.egress).followed_by(followed.clone()),
+            http_hooks: CallHttp::new(context.outbound, context.egress)
+                .followed_by(followed.clone())
+                .seen_by(context.seen),
             config: context.options.into_iter().collect(),
             listener: context.listener,
             followed,
@@ -345,6 +347,7 @@ mod tests {
     use super::*;
     use crate::access_token_cache::AccessTokenCache;
     use crate::outbound_https::{OutboundHttps, PermittedAuthority};
+    use crate::seen_exchanges::SeenExchanges;
 
     const CODE: &str = "code of the PFX file";
     /// Unrelated byte strings never share a run of so many bytes.
@@ -387,6 +390,7 @@ mod tests {
             outbound: OutboundHttps::default(),
             access_tokens: AccessTokenCache::default(),
             listener: Arc::new(|_| ()),
+            seen: SeenExchanges::default(),
         };
         CallState::new(context, CallSpan::default(), LogShares::default(), false)
     }

@@ -19,6 +19,7 @@ pub mod plugin;
 mod plugin_call;
 mod plugin_text;
 pub mod replay;
+pub mod seen_exchanges;
 pub mod system_roots;
 
 pub use call::CallContext;

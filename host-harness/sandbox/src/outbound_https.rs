@@ -24,7 +24,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bss_model::with_causes;
+use bss_model::{Seen, with_causes};
 use bytes::Bytes;
 use http::Uri;
 use http::header::{CONTENT_LENGTH, HOST, TE};
@@ -37,6 +37,7 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 use crate::call_trace::{CallSpan, ExchangeSpan, step};
 use crate::exchange_recording::Recorder;
 use crate::limits;
+use crate::seen_exchanges::{SeenExchanges, changes, counts, was_sent};
 use body::Bounded;
 use connector::ConnectFailure;
 use egress::ClientKey;
@@ -144,6 +145,7 @@ impl OutboundHttps {
         request: http::Request<WasiBody>,
         deadlines: Deadlines,
         following: &ExchangeSpan,
+        seen: &SeenExchanges,
     ) -> Result<http::Response<WasiBody>, Error> {
         let permitted = match policy::permit(request.method(), request.uri(), &egress.authorities) {
             Ok(permitted) => permitted,
@@ -156,6 +158,35 @@ impl OutboundHttps {
                 return Err(Failure::Denied.error_code());
             }
         };
+        if !counts(egress, permitted) {
+            return self
+                .send_permitted(egress, permitted, request, deadlines, following)
+                .await;
+        }
+        let changes = changes(request.method());
+        seen.begin(changes);
+        let answer = self
+            .send_permitted(egress, permitted, request, deadlines, following)
+            .await;
+        seen.end(
+            changes,
+            match &answer {
+                Ok(response) => Seen::answered(changes, response.status().as_u16()),
+                Err(error) => Seen::unanswered(changes, was_sent(error)),
+            },
+        );
+        answer
+    }
+
+    /// Sends one request that the policy permits.
+    async fn send_permitted(
+        &self,
+        egress: &Egress,
+        permitted: &PermittedAuthority,
+        request: http::Request<WasiBody>,
+        deadlines: Deadlines,
+        following: &ExchangeSpan,
+    ) -> Result<http::Response<WasiBody>, Error> {
         if let Some(transport) = &self.transport {
             let request = with_known_length(request, &permitted.authority).await?;
             return transport.answer(egress, permitted, request).await;
@@ -302,6 +333,7 @@ pub struct CallHttp {
     outbound: OutboundHttps,
     egress: Arc<Egress>,
     followed: CallSpan,
+    seen: SeenExchanges,
 }
 
 impl CallHttp {
@@ -311,11 +343,16 @@ impl CallHttp {
             outbound,
             egress,
             followed: CallSpan::default(),
+            seen: SeenExchanges::default(),
         }
     }
 
     pub(crate) fn followed_by(self, followed: CallSpan) -> Self {
         Self { followed, ..self }
+    }
+
+    pub(crate) fn seen_by(self, seen: SeenExchanges) -> Self {
+        Self { seen, ..self }
     }
 }
 
@@ -341,10 +378,10 @@ impl WasiHttpHooks for CallHttp {
                 >,
             > + Send,
     > {
-        let (outbound, egress) = (self.outbound.clone(), self.egress.clone());
+        let (outbound, egress, seen) = (self.outbound.clone(), self.egress.clone(), self.seen.clone());
         let following = self.followed.exchange(&egress.instance_id, &request);
         Box::new(async move {
-            let sent = outbound.send(&egress, request, Deadlines::new(options), &following);
+            let sent = outbound.send(&egress, request, Deadlines::new(options), &following, &seen);
             let answer = sent.instrument(following.span()).await;
             let response = following.answered(answer)?;
             let nothing_left_to_do: Box<dyn Future<Output = Result<(), Error>> + Send> =

@@ -27,6 +27,7 @@ use crate::outbound_https::{
 };
 use crate::plugin::Plugin;
 use crate::plugin_call::{Answer, CallOutcome};
+use crate::seen_exchanges::SeenExchanges;
 
 /// The access token that a call finds where the recorded one found one.
 const KEPT_ACCESS_TOKEN: &str = "removed-0";
@@ -253,6 +254,7 @@ fn context(
             false => AccessTokenCache::default(),
         },
         listener: listener.clone(),
+        seen: SeenExchanges::default(),
     })
 }
 

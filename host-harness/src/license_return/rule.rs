@@ -12,13 +12,19 @@
 //! | redeemed | refused: it can't be returned any more, so it was not |
 //! | anything else, something that can't be a license, or nothing | unknown, as before |
 //!
+//! What the host saw counts for more than what the plugin says: a license that is shown though the vendor answered nothing
+//! in that call leaves the return unknown, and so does a return that is said not to be done though a request that may have
+//! done it was sent.
+//!
 //! A return that is refused while an earlier one may still be carried out settles nothing: the refusal says that this
 //! one was not done.
 
 use std::time::Duration;
 
-use bss_model::{EarlierAttempts, LicenseDefect, LicenseTokenStatus, Problem, ReturnOutcome, ReturnStatus};
-use bss_sandbox::bindings::failures::{ChangeFailure, ReadFailure};
+use bss_model::{
+    EarlierAttempts, LicenseDefect, LicenseTokenStatus, Problem, ReturnOutcome, ReturnStatus, Seen,
+};
+use bss_sandbox::bindings::failures::{ChangeFailure, Delay, ReadFailure};
 use bss_sandbox::bindings::license_order::License;
 use bss_sandbox::error::CallError;
 
@@ -63,8 +69,10 @@ pub(super) fn looks_up_first(earlier: EarlierAttempts) -> bool {
 pub(super) fn after_look_up(
     answer: Result<Result<Option<License>, ReadFailure>, CallError>,
     license_token_id: &str,
+    seen: Seen,
 ) -> Next {
     let (problem, retry_after) = match answer {
+        Ok(Ok(Some(_))) if !seen.is_answered => (without_exchange(), None),
         Ok(Ok(Some(license))) => match shown(license, license_token_id) {
             Shown::Activated => return Next::Return,
             Shown::Returned => return Next::End(ReturnOutcome::Returned.into()),
@@ -99,9 +107,16 @@ pub(super) fn after_look_up(
 pub(super) fn after_return(
     answer: Result<Result<License, ChangeFailure>, CallError>,
     license_token_id: &str,
+    seen: Seen,
     is_earlier_under_way: bool,
 ) -> Verdict {
     let outcome = match answer {
+        Ok(Ok(_)) if !seen.is_answered => ReturnOutcome::Unknown(without_exchange()),
+        Ok(Err(ChangeFailure::Refused(problem) | ChangeFailure::Unavailable(Delay { problem, .. })))
+            if seen.may_have_changed =>
+        {
+            ReturnOutcome::Unknown(recorded_problem(problem))
+        }
         Ok(Ok(license)) => match shown(license, license_token_id) {
             Shown::Returned => ReturnOutcome::Returned,
             Shown::Defective(defect) => ReturnOutcome::Unknown(defect.problem()),
@@ -124,6 +139,14 @@ pub(super) fn after_return(
         Err(error) => ReturnOutcome::Unknown(broke_off(&error)),
     };
     outcome.into()
+}
+
+fn without_exchange() -> Problem {
+    Problem::new(
+        "license-without-exchange",
+        "the plugin showed a license although the vendor answered nothing in this call",
+        "report it as a defect of the plugin; the next attempt looks the license up",
+    )
 }
 
 /// A license as the vendor shows it.

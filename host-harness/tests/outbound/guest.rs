@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use bss_sandbox::bindings::instance_settings::Draft;
+use bss_sandbox::seen_exchanges::SeenExchanges;
 use host_harness::{CallContext, CallEvent, Plugin};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
@@ -121,6 +122,7 @@ impl Request {
         let outcome = Arc::new(Mutex::new(None));
         let heard = outcome.clone();
         let context = CallContext {
+            seen: SeenExchanges::default(),
             egress: Arc::new(caller.egress.clone()),
             options: [].into(),
             outbound: caller.outbound.clone(),

@@ -7,6 +7,11 @@ use crate::secret::Secret;
 
 const PURCHASE: Uuid = Uuid::from_u128(7);
 const MINUTE_MS: i64 = 60_000;
+/// The vendor answered, and did nothing that its answer does not tell.
+const ANSWERED: Seen = Seen {
+    is_answered: true,
+    may_have_changed: false,
+};
 
 fn license(client_transaction_id: Uuid, product_key: &str) -> License {
     License {
@@ -79,12 +84,13 @@ fn a_license_with_a_defect_is_none_and_leaves_open_what_was_bought() {
         EarlierAttempts::Unknown,
     ] {
         let Attempted { outcome, signal } =
-            after_purchase(PurchaseAnswer::Defective(defect), earlier, PURCHASE);
+            after_purchase(PurchaseAnswer::Defective(defect), ANSWERED, earlier, PURCHASE);
         assert!(matches!(outcome, AttemptOutcome::Unknown(problem) if problem == defect.problem()));
         assert_eq!(signal, VendorSignal::Silent);
     }
     let reason = LookUpReason::UnderWay { until_ms: 1 };
-    let Attempted { outcome, signal } = after_look_up(LookUpAnswer::Defective(defect), &reason, PURCHASE);
+    let Attempted { outcome, signal } =
+        after_look_up(LookUpAnswer::Defective(defect), ANSWERED, &reason, PURCHASE);
     assert!(matches!(outcome, AttemptOutcome::LookedUp(problem) if problem == defect.problem()));
     assert_eq!(signal, VendorSignal::Silent);
 }
@@ -272,7 +278,7 @@ fn a_line_without_an_attempt_is_bought_blindly_only_where_the_record_can_vouch_f
 #[test]
 fn a_license_of_this_purchase_settles_it() {
     let answer = PurchaseAnswer::Licensed(license(PURCHASE, "key"));
-    let attempted = after_purchase(answer, EarlierAttempts::None, PURCHASE);
+    let attempted = after_purchase(answer, ANSWERED, EarlierAttempts::None, PURCHASE);
     assert!(matches!(attempted.outcome, AttemptOutcome::Licensed(_)));
     assert_eq!(attempted.signal, VendorSignal::Answered);
 }
@@ -284,7 +290,7 @@ fn a_license_of_another_purchase_or_without_a_key_leaves_it_unknown() {
         PurchaseAnswer::Licensed(license(PURCHASE, "")),
         PurchaseAnswer::WithoutLicense,
     ] {
-        let attempted = after_purchase(answer, EarlierAttempts::None, PURCHASE);
+        let attempted = after_purchase(answer, ANSWERED, EarlierAttempts::None, PURCHASE);
         assert!(matches!(attempted.outcome, AttemptOutcome::Unknown(_)));
         assert_eq!(attempted.signal, VendorSignal::Silent);
     }
@@ -293,10 +299,10 @@ fn a_license_of_another_purchase_or_without_a_key_leaves_it_unknown() {
 #[test]
 fn a_plugin_that_breaks_off_leaves_it_unknown_and_one_that_was_not_entered_does_not() {
     let broke_off = PurchaseAnswer::BrokeOff("trapped".to_owned());
-    let attempted = after_purchase(broke_off, EarlierAttempts::None, PURCHASE);
+    let attempted = after_purchase(broke_off, ANSWERED, EarlierAttempts::None, PURCHASE);
     assert!(matches!(attempted.outcome, AttemptOutcome::Unknown(_)));
     let not_entered = PurchaseAnswer::NotEntered(problem());
-    let attempted = after_purchase(not_entered, EarlierAttempts::None, PURCHASE);
+    let attempted = after_purchase(not_entered, ANSWERED, EarlierAttempts::None, PURCHASE);
     assert!(matches!(attempted.outcome, AttemptOutcome::Unavailable(_)));
 }
 
@@ -307,11 +313,11 @@ fn a_call_that_was_never_made_leaves_what_was_in_doubt_in_doubt() {
         (EarlierAttempts::NotDone, false),
         (EarlierAttempts::Unknown, true),
     ] {
-        let attempted = after_purchase(PurchaseAnswer::NotMade(problem()), earlier, PURCHASE);
+        let attempted = after_purchase(PurchaseAnswer::NotMade(problem()), ANSWERED, earlier, PURCHASE);
         let is_unknown = matches!(attempted.outcome, AttemptOutcome::Unknown(_));
         assert_eq!(is_unknown, in_doubt, "{earlier:?}");
         assert_eq!(attempted.signal, VendorSignal::Silent);
-        let overtaken = after_purchase(PurchaseAnswer::Overtaken(problem()), earlier, PURCHASE);
+        let overtaken = after_purchase(PurchaseAnswer::Overtaken(problem()), ANSWERED, earlier, PURCHASE);
         assert_eq!(
             overtaken.signal,
             VendorSignal::Answered,
@@ -324,7 +330,7 @@ fn a_call_that_was_never_made_leaves_what_was_in_doubt_in_doubt() {
 fn a_look_up_finds_the_license_or_settles_nothing() {
     let reason = LookUpReason::UnderWay { until_ms: 0 };
     let found = LookUpAnswer::Found(license(PURCHASE, "key"));
-    let outcome = after_look_up(found, &reason, PURCHASE).outcome;
+    let outcome = after_look_up(found, ANSWERED, &reason, PURCHASE).outcome;
     assert!(matches!(outcome, AttemptOutcome::Licensed(_)));
     for (answer, signal) in [
         (
@@ -340,7 +346,7 @@ fn a_look_up_finds_the_license_or_settles_nothing() {
         ),
         (LookUpAnswer::BrokeOff("trapped".to_owned()), VendorSignal::Silent),
     ] {
-        let attempted = after_look_up(answer.clone(), &reason, PURCHASE);
+        let attempted = after_look_up(answer.clone(), ANSWERED, &reason, PURCHASE);
         assert!(
             matches!(attempted.outcome, AttemptOutcome::LookedUp(_)),
             "{answer:?}"
@@ -374,4 +380,33 @@ fn what_is_only_looked_up_is_tried_again_as_soon_as_it_may_be_bought() {
     );
     let over = LookUpReason::UnderWay { until_ms: -1 };
     assert_eq!(due(Some(&over), VendorSignal::Answered), millis(SHORTEST_PAUSE));
+}
+
+#[test]
+fn what_the_host_saw_counts_for_more_than_what_the_plugin_says() {
+    let sent = Seen {
+        is_answered: false,
+        may_have_changed: true,
+    };
+    let outcome = |answer, seen| after_purchase(answer, seen, EarlierAttempts::None, PURCHASE).outcome;
+    let no = || PurchaseAnswer::Refused(problem());
+    let later = || PurchaseAnswer::Unavailable(problem(), None);
+    assert!(matches!(outcome(no(), sent), AttemptOutcome::Unknown(_)));
+    assert!(matches!(outcome(later(), sent), AttemptOutcome::Unknown(_)));
+    assert!(matches!(outcome(no(), ANSWERED), AttemptOutcome::Refused(_)));
+    assert!(matches!(
+        outcome(later(), Seen::default()),
+        AttemptOutcome::Unavailable(_)
+    ));
+    let bought = || PurchaseAnswer::Licensed(license(PURCHASE, "key"));
+    for unseen in [Seen::default(), sent] {
+        let unknown = outcome(bought(), unseen);
+        assert!(matches!(unknown, AttemptOutcome::Unknown(why) if why.code == "license-without-exchange"));
+    }
+    let reason = LookUpReason::UnderWay { until_ms: 0 };
+    let found = || LookUpAnswer::Found(license(PURCHASE, "key"));
+    let looked_up = after_look_up(found(), Seen::default(), &reason, PURCHASE).outcome;
+    assert!(matches!(looked_up, AttemptOutcome::LookedUp(why) if why.code == "license-without-exchange"));
+    let licensed = after_look_up(found(), ANSWERED, &reason, PURCHASE).outcome;
+    assert!(matches!(licensed, AttemptOutcome::Licensed(_)));
 }

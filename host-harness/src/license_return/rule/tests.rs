@@ -7,6 +7,24 @@ use super::*;
 
 const ID: &str = "k-1";
 
+/// The vendor answered, and did nothing that its answer does not tell.
+const ANSWERED: Seen = Seen {
+    is_answered: true,
+    may_have_changed: false,
+};
+
+fn looked_up_with(answer: Result<Result<Option<License>, ReadFailure>, CallError>, id: &str) -> Next {
+    after_look_up(answer, id, ANSWERED)
+}
+
+fn returned_with(
+    answer: Result<Result<License, ChangeFailure>, CallError>,
+    id: &str,
+    is_earlier_under_way: bool,
+) -> Verdict {
+    after_return(answer, id, ANSWERED, is_earlier_under_way)
+}
+
 fn license(license_token_status: LicenseTokenStatus, return_status: ReturnStatus) -> License {
     License {
         client_transaction_id: "c-1".to_owned(),
@@ -49,8 +67,8 @@ fn contradictions() -> [License; 4] {
 fn a_license_with_a_defect_shows_nothing() {
     let mut license = returned();
     license.product_key = "AAAAA\nBBBBB".to_owned();
-    let returned = after_return(Ok(Ok(license.clone())), ID, false).outcome;
-    let Next::End(looked_up) = after_look_up(Ok(Ok(Some(license))), ID) else {
+    let returned = returned_with(Ok(Ok(license.clone())), ID, false).outcome;
+    let Next::End(looked_up) = looked_up_with(Ok(Ok(Some(license))), ID) else {
         panic!("it is not returned again");
     };
     for outcome in [returned, looked_up.outcome] {
@@ -107,18 +125,18 @@ fn only_an_attempt_that_may_have_been_done_is_looked_up() {
 
 #[test]
 fn a_look_up_of_a_returned_license_settles_the_return_whoever_made_it() {
-    let next = after_look_up(Ok(Ok(Some(returned()))), ID);
+    let next = looked_up_with(Ok(Ok(Some(returned()))), ID);
     assert_eq!(next, Next::End(ReturnOutcome::Returned.into()));
 }
 
 #[test]
 fn a_look_up_of_an_activated_license_has_it_returned_again() {
-    assert_eq!(after_look_up(Ok(Ok(Some(activated()))), ID), Next::Return);
+    assert_eq!(looked_up_with(Ok(Ok(Some(activated()))), ID), Next::Return);
 }
 
 #[test]
 fn a_look_up_of_a_redeemed_license_refuses_the_return() {
-    let next = after_look_up(Ok(Ok(Some(redeemed()))), ID);
+    let next = looked_up_with(Ok(Ok(Some(redeemed()))), ID);
     let Next::End(Verdict {
         outcome: ReturnOutcome::Refused(problem),
         ..
@@ -132,51 +150,51 @@ fn a_look_up_of_a_redeemed_license_refuses_the_return() {
 #[test]
 fn a_look_up_that_does_not_say_leaves_the_return_unknown() {
     for license in contradictions() {
-        let (code, _) = unknown(after_look_up(Ok(Ok(Some(license))), ID));
+        let (code, _) = unknown(looked_up_with(Ok(Ok(Some(license))), ID));
         assert_eq!(code, "return-not-shown");
     }
-    assert_eq!(unknown(after_look_up(Ok(Ok(None)), ID)).0, "license-not-found");
+    assert_eq!(unknown(looked_up_with(Ok(Ok(None)), ID)).0, "license-not-found");
     for failure in [
         ReadFailure::Refused(problem("x")),
         ReadFailure::Malformed(problem("x")),
     ] {
-        assert_eq!(unknown(after_look_up(Ok(Err(failure)), ID)).0, "x");
+        assert_eq!(unknown(looked_up_with(Ok(Err(failure)), ID)).0, "x");
     }
     let busy = ReadFailure::Unavailable(delay(Some(1_500)));
     let pause = Some(Duration::from_millis(1_500));
     assert_eq!(
-        unknown(after_look_up(Ok(Err(busy)), ID)),
+        unknown(looked_up_with(Ok(Err(busy)), ID)),
         ("busy".to_owned(), pause)
     );
     for error in broken_calls().into_iter().chain([not_entered()]) {
-        unknown(after_look_up(Err(error), ID));
+        unknown(looked_up_with(Err(error), ID));
     }
 }
 
 #[test]
 fn a_return_is_done_only_when_the_vendor_shows_it() {
     assert_eq!(
-        after_return(Ok(Ok(returned())), ID, false).outcome,
+        returned_with(Ok(Ok(returned())), ID, false).outcome,
         ReturnOutcome::Returned
     );
     for license in contradictions().into_iter().chain([activated(), redeemed()]) {
-        let outcome = after_return(Ok(Ok(license)), ID, false).outcome;
+        let outcome = returned_with(Ok(Ok(license)), ID, false).outcome;
         assert!(matches!(outcome, ReturnOutcome::Unknown(_)), "{outcome:?}");
     }
 }
 
 #[test]
 fn a_return_that_failed_is_what_the_plugin_says() {
-    let refused = after_return(Ok(Err(ChangeFailure::Refused(problem("x")))), ID, false).outcome;
+    let refused = returned_with(Ok(Err(ChangeFailure::Refused(problem("x")))), ID, false).outcome;
     assert!(
         matches!(&refused, ReturnOutcome::Refused(problem) if problem.correlation_id == "c"),
         "{refused:?}"
     );
-    let refused = after_return(Ok(Err(ChangeFailure::Refused(problem("x")))), ID, true).outcome;
+    let refused = returned_with(Ok(Err(ChangeFailure::Refused(problem("x")))), ID, true).outcome;
     assert!(matches!(refused, ReturnOutcome::RefusedForNow(_)), "{refused:?}");
-    let unknown = after_return(Ok(Err(ChangeFailure::Unknown(problem("x")))), ID, false).outcome;
+    let unknown = returned_with(Ok(Err(ChangeFailure::Unknown(problem("x")))), ID, false).outcome;
     assert!(matches!(unknown, ReturnOutcome::Unknown(_)), "{unknown:?}");
-    let busy = after_return(Ok(Err(ChangeFailure::Unavailable(delay(Some(2))))), ID, false);
+    let busy = returned_with(Ok(Err(ChangeFailure::Unavailable(delay(Some(2))))), ID, false);
     assert_eq!(busy.retry_after, Some(Duration::from_millis(2)));
     assert!(matches!(busy.outcome, ReturnOutcome::Unavailable(_)), "{busy:?}");
 }
@@ -184,9 +202,37 @@ fn a_return_that_failed_is_what_the_plugin_says() {
 #[test]
 fn a_plugin_that_broke_off_may_have_returned_the_license_and_one_that_never_started_has_not() {
     for error in broken_calls() {
-        let outcome = after_return(Err(error), ID, false).outcome;
+        let outcome = returned_with(Err(error), ID, false).outcome;
         assert!(matches!(outcome, ReturnOutcome::Unknown(_)), "{outcome:?}");
     }
-    let outcome = after_return(Err(not_entered()), ID, false).outcome;
+    let outcome = returned_with(Err(not_entered()), ID, false).outcome;
     assert!(matches!(outcome, ReturnOutcome::Unavailable(_)), "{outcome:?}");
+}
+
+#[test]
+fn what_the_host_saw_counts_for_more_than_what_the_plugin_says() {
+    let sent = Seen {
+        is_answered: false,
+        may_have_changed: true,
+    };
+    let outcome = |answer, seen| after_return(answer, ID, seen, false).outcome;
+    let delay = || Delay {
+        problem: problem("p"),
+        retry_after_ms: None,
+    };
+    let no = || Ok(Err(ChangeFailure::Refused(problem("p"))));
+    let later = || Ok(Err(ChangeFailure::Unavailable(delay())));
+    assert!(matches!(outcome(no(), sent), ReturnOutcome::Unknown(_)));
+    assert!(matches!(outcome(later(), sent), ReturnOutcome::Unknown(_)));
+    assert!(matches!(outcome(no(), ANSWERED), ReturnOutcome::Refused(_)));
+    assert!(matches!(
+        outcome(later(), ANSWERED),
+        ReturnOutcome::Unavailable(_)
+    ));
+    let unseen = outcome(Ok(Ok(returned())), Seen::default());
+    assert!(matches!(unseen, ReturnOutcome::Unknown(why) if why.code == "license-without-exchange"));
+    let Next::End(verdict) = after_look_up(Ok(Ok(Some(returned()))), ID, Seen::default()) else {
+        panic!("it is returned again");
+    };
+    assert!(matches!(verdict.outcome, ReturnOutcome::Unknown(why) if why.code == "license-without-exchange"));
 }

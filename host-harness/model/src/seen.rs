@@ -1,0 +1,73 @@
+//! What the host itself saw of a call's exchanges with the vendor. It counts for more than what the plugin says.
+
+use std::ops::BitOr;
+
+/// What the host saw of a call's exchanges with the vendor.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Whether the vendor answered anything.
+    pub is_answered: bool,
+    /// Whether a request that changes something was sent, and no answer shows that the vendor did nothing.
+    pub may_have_changed: bool,
+}
+
+impl BitOr for Seen {
+    type Output = Self;
+
+    fn bitor(self, other: Self) -> Self {
+        Self {
+            is_answered: self.is_answered | other.is_answered,
+            may_have_changed: self.may_have_changed | other.may_have_changed,
+        }
+    }
+}
+
+impl Seen {
+    /// An exchange that was answered with a status. Statuses that say that nothing was done are those that the contract
+    /// lets a plugin call so: the client errors that no server on the way gives after it has passed a request on, and 503.
+    pub fn answered(changes: bool, status: u16) -> Self {
+        let is_untouched = match status {
+            408 | 409 | 425 | 499 => false,
+            503 => true,
+            other => (400..500).contains(&other),
+        };
+        Self {
+            is_answered: true,
+            may_have_changed: changes && !is_untouched,
+        }
+    }
+
+    /// An exchange without an answer.
+    pub fn unanswered(changes: bool, was_sent: bool) -> Self {
+        Self {
+            is_answered: false,
+            may_have_changed: changes && was_sent,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_may_have_been_made_unless_the_answer_rules_it_out() {
+        for status in [200, 201, 302, 408, 409, 425, 499, 500, 502, 504] {
+            assert!(Seen::answered(true, status).may_have_changed, "{status}");
+            assert!(!Seen::answered(false, status).may_have_changed, "{status}");
+        }
+        for status in [400, 401, 403, 404, 410, 422, 429, 503] {
+            assert!(!Seen::answered(true, status).may_have_changed, "{status}");
+        }
+        assert!(Seen::unanswered(true, true).may_have_changed);
+        assert!(!Seen::unanswered(true, false).may_have_changed);
+        assert!(!Seen::unanswered(false, true).may_have_changed);
+    }
+
+    #[test]
+    fn exchanges_of_a_call_add_up() {
+        let call = Seen::unanswered(true, true) | Seen::answered(false, 200);
+        assert!(call.is_answered && call.may_have_changed);
+        assert_eq!(Seen::default() | Seen::default(), Seen::default());
+    }
+}
