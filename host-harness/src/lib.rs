@@ -52,7 +52,9 @@ pub mod view;
 mod worker;
 
 pub use bss_model::purchase_rule::LOOK_UP_ONLY;
-pub use bss_record::{BackupError, RECORD_FILE, Record, RecordError, Restored, Verified, verify_backup};
+pub use bss_record::{
+    AuditError, AuditedActs, BackupError, RECORD_FILE, Record, RecordError, Restored, Verified, verify_backup,
+};
 pub use bss_sandbox::{
     CallContext, CallError, CallEvent, CallLimits, CallListener, LoadError, LogLevel, Plugin, call_trace,
     exchange_recording, limits::CALLS_AT_ONCE, outbound_https::Authority, replay,

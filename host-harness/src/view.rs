@@ -10,6 +10,7 @@
 //!   finer, in `AtUs` and `Us`. Money is a [`Price`].
 //! - A value that is not there is `null`.
 
+mod act;
 mod asset;
 mod attempt;
 mod call_trace;
@@ -34,6 +35,7 @@ mod record;
 mod replay;
 mod services_run;
 
+pub use act::{Act, Actor, AuditedActs, Subject};
 pub use asset::{Asset, RefreshedLicense};
 pub use attempt::{PurchaseAttempt, ReturnAttempt};
 pub use call_trace::{CallTrace, TraceSpan};

@@ -299,7 +299,12 @@ impl Scenario {
     /// The secrets of licenses on record, in the order of their assets.
     pub(crate) async fn secrets(&self, assets: &[Asset]) -> Vec<LicenseSecrets> {
         let ids: Vec<_> = assets.iter().map(|asset| asset.id).collect();
-        let mut secrets = self.host.record().license_secrets(&ids).await.expect("secrets");
+        let mut secrets = self
+            .host
+            .record()
+            .show_license_secrets(&ids, &actor())
+            .await
+            .expect("secrets");
         let secrets = ids.iter().map(|id| secrets.remove(id).expect("a license"));
         secrets.collect()
     }

@@ -2,6 +2,7 @@
 
 mod args;
 mod assets;
+mod audit;
 mod bench;
 mod certificates;
 mod commands;

@@ -177,7 +177,7 @@ impl Shop {
         let record = self.host.record();
         let assets = record.assets(&AssetFilter::default(), &Page::all()).await?.rows;
         let ids: Vec<Uuid> = assets.iter().map(|asset| asset.id).collect();
-        let mut secrets = record.license_secrets(&ids).await?;
+        let mut secrets = record.show_license_secrets(&ids, &actor()).await?;
         let lines = assets.into_iter().map(|asset| {
             let purchase = asset.client_transaction_id.to_string();
             let license = secrets.remove(&asset.id).map(|secrets| License {

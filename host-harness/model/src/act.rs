@@ -48,6 +48,8 @@ pub enum Act {
     NoticeRestoration,
     /// Said that no other copy of the record goes on.
     AdoptRecord,
+    /// Was shown the whole product key and activation link of an asset.
+    ShowKeys,
     /// Let a plugin run, in place of the one before.
     TrustPlugin,
 }
@@ -71,6 +73,7 @@ stored_enum!(Act {
     RetryMail = "retry_mail", "retry mail";
     NoticeRestoration = "notice_restoration", "notice restoration";
     AdoptRecord = "adopt_record", "adopt record";
+    ShowKeys = "show_keys", "show keys";
     TrustPlugin = "trust_plugin", "trust plugin";
 });
 

@@ -1,6 +1,8 @@
 //! Acts: who changed what. An act is written in the transaction of the change, so that neither exists without the
 //! other.
 
+pub(super) mod chain;
+
 use std::num::NonZeroU32;
 
 use bss_model::clock::now_ms;
@@ -10,6 +12,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, SqliteConnection};
 use uuid::Uuid;
 
+use self::chain::{AuditError, AuditedActs};
 use super::stored::{id, optional};
 use super::{Record, RecordError};
 
@@ -23,9 +26,11 @@ pub(crate) async fn write_act(
     instance_id: Option<Uuid>,
     detail: Value,
 ) -> Result<(), RecordError> {
-    sqlx::query(
+    let before = chain::last(transaction).await?;
+    let row = sqlx::query(
         "INSERT INTO acts (at_ms, actor_kind, actor_name, act, subject_kind, subject, instance_id, detail)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+         RETURNING *",
     )
     .bind(now_ms())
     .bind(actor.kind.word())
@@ -35,12 +40,28 @@ pub(crate) async fn write_act(
     .bind(&subject.id)
     .bind(instance_id.map(|id| id.to_string()))
     .bind((!detail.is_null()).then(|| detail.to_string()))
-    .execute(transaction)
+    .fetch_one(&mut *transaction)
     .await?;
+    let act = read_act(&row)?;
+    sqlx::query("UPDATE acts SET digest = $2 WHERE number = $1")
+        .bind(act.number)
+        .bind(chain::digest(&before, &act))
+        .execute(transaction)
+        .await?;
     Ok(())
 }
 
 impl Record {
+    /// Verifies that no act was removed or altered since it was written, and returns the digest of them all. Keep the digest
+    /// elsewhere: who can alter the database can also write a new chain, but not one with a digest that was noted before.
+    ///
+    /// # Errors
+    /// When an act is missing or altered, or `noted`, a digest from an earlier time, is not in the chain.
+    pub async fn verify_acts(&self, noted: Option<&str>) -> Result<AuditedActs, AuditError> {
+        let mut connection = self.readers.acquire().await.map_err(RecordError::from)?;
+        chain::verify(&mut connection, noted).await
+    }
+
     /// Acts that match a filter, at most `limit`, oldest first. To read on, pass the number of the last one as the
     /// `after` of the next filter.
     ///
@@ -64,7 +85,7 @@ impl Record {
     }
 }
 
-fn read_act(row: &SqliteRow) -> Result<RecordedAct, RecordError> {
+pub(super) fn read_act(row: &SqliteRow) -> Result<RecordedAct, RecordError> {
     Ok(RecordedAct {
         number: row.try_get("number")?,
         at_ms: row.try_get("at_ms")?,

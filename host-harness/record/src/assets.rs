@@ -7,7 +7,7 @@ use bss_model::{
     Act, Actor, Advice, Asset, AssetFilter, AssetStatus, Diagnose, Diagnosis, ErrorKind, LicenseSecrets,
     LicenseTokenStatus, Page, Price, ReturnStatus, Rows, Secret, Subject, SyncStatus,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection};
 use uuid::Uuid;
@@ -105,19 +105,28 @@ impl Record {
         self.page(&ASSETS, assets_query(filter), page, read_asset).await
     }
 
-    /// The secrets of assets' licenses, by asset; only these are decrypted. An asset without license is left out.
+    /// The secrets of assets' licenses, by asset, to be shown to somebody; only these are decrypted. An asset without license
+    /// is left out. That they are shown is an act, for each of them.
     ///
     /// # Errors
-    /// When the record can't be read, or the host key does not open one of them.
-    pub async fn license_secrets(
+    /// When the record can't be read or written, or the host key does not open one of them.
+    pub async fn show_license_secrets(
         &self,
         assets: &[Uuid],
+        actor: &Actor,
     ) -> Result<BTreeMap<Uuid, LicenseSecrets>, RecordError> {
-        let mut connection = self.readers.acquire().await?;
+        let mut transaction = begin_write(&self.writer).await?;
         let mut secrets = BTreeMap::new();
         for assets in assets.chunks(ROWS_PER_STATEMENT) {
-            secrets.extend(self.read_license_secrets(&mut connection, assets).await?);
+            secrets.extend(self.read_license_secrets(&mut transaction, assets).await?);
         }
+        for asset_id in secrets.keys() {
+            let asset = read_asset_of(&mut transaction, *asset_id).await?;
+            let (act, subject) = (Act::ShowKeys, Subject::asset(*asset_id));
+            let instance_id = Some(asset.instance_id);
+            write_act(&mut transaction, actor, act, &subject, instance_id, Value::Null).await?;
+        }
+        transaction.commit().await?;
         Ok(secrets)
     }
 

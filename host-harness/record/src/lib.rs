@@ -38,6 +38,7 @@ use bss_keys::HostKey;
 use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
+pub use acts::chain::{AuditError, AuditedActs};
 pub use assets::RetryError;
 pub use attempts::FinishError;
 pub use backup::{BackupError, Restored, Verified, verify_backup};

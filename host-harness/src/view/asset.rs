@@ -152,14 +152,14 @@ impl Host {
     pub async fn asset_views(
         &self,
         assets: &[bss_model::Asset],
-        keys: Keys,
+        keys: Keys<'_>,
     ) -> Result<Vec<Asset>, RecordError> {
         let orders = assets.iter().map(|asset| asset.order_id);
         let parties = self.parties_of_orders(orders).await?;
         let ids: Vec<Uuid> = assets.iter().map(|asset| asset.id).collect();
         let secrets = match keys {
             Keys::Masked => BTreeMap::new(),
-            Keys::Shown => self.record().license_secrets(&ids).await?,
+            Keys::ShownTo(actor) => self.record().show_license_secrets(&ids, actor).await?,
         };
         let now_ms = now_ms();
         let view = |asset: &bss_model::Asset| {
@@ -173,7 +173,7 @@ impl Host {
     ///
     /// # Errors
     /// When the record can't be read.
-    pub async fn asset_view(&self, asset: &bss_model::Asset, keys: Keys) -> Result<Asset, RecordError> {
+    pub async fn asset_view(&self, asset: &bss_model::Asset, keys: Keys<'_>) -> Result<Asset, RecordError> {
         let views = self.asset_views(std::slice::from_ref(asset), keys).await?;
         views.into_iter().next().ok_or_else(|| RecordError::Damaged {
             what: format!("asset `{}` has no view", asset.id),

@@ -1,15 +1,15 @@
 //! The part of product keys and activation links that a view shows.
 
-use bss_model::Secret;
+use bss_model::{Actor, Secret};
 
 /// The part of product keys and activation links that is shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Keys {
+pub enum Keys<'a> {
     /// The last group of a product key, and the host of an activation link.
     #[default]
     Masked,
-    /// The whole key and link.
-    Shown,
+    /// The whole key and link, shown to an actor, which is an act on record.
+    ShownTo(&'a Actor),
 }
 
 /// Writes the part of a secret that a view shows. The view's `Debug` keeps it elided.

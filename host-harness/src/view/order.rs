@@ -72,7 +72,7 @@ impl Host {
         &self,
         order: &bss_model::Order,
         assets: &[bss_model::Asset],
-        keys: Keys,
+        keys: Keys<'_>,
     ) -> Result<Order, RecordError> {
         let parties = self.parties_of_orders([order.id]).await?;
         let parties = parties_of(&parties, order.id)?;

@@ -5,9 +5,9 @@ use std::num::NonZeroU32;
 
 use bss_keys::PfxCode;
 use bss_model::{
-    Act, ActFilter, Actor, ActorKind, CancellationFilter, Choice, Decision, MailDelivery, MailFilter,
-    MailSettings, NewInstance, NewOrder, Page, PluginDigest, Reach, RecordedAct, SavedSettings, Secret,
-    SmtpProtection, SmtpServer, Subject, SubjectKind, Thumbprint,
+    Act, ActFilter, Actor, ActorKind, CancellationFilter, Choice, Decision, Diagnose as _, MailDelivery,
+    MailFilter, MailSettings, NewInstance, NewOrder, Page, PluginDigest, Reach, RecordedAct, SavedSettings,
+    Secret, SmtpProtection, SmtpServer, Subject, SubjectKind, Thumbprint,
 };
 use bss_record::{RECORD_FILE, Record};
 use serde_json::{Value, json};
@@ -47,6 +47,7 @@ every_act! {
     SaveMailSettings,
     RetryMail,
     AdoptRecord,
+    ShowKeys,
     TrustPlugin,
 }
 
@@ -114,6 +115,11 @@ impl Site {
         let codes = ["a".to_owned()];
         Ok(match act {
             Act::NoticeRestoration => return Err("nobody can do it".into()),
+            Act::ShowKeys => {
+                let shown = record.show_license_secrets(&self.licensed[..1], actor).await?;
+                assert_eq!(shown.len(), 1);
+                Subject::asset(self.licensed[0])
+            }
             Act::AdoptRecord => {
                 record.adopt(actor).await?;
                 Subject::record(record.id().await?)
@@ -282,9 +288,11 @@ impl Site {
                 "templates": "templates",
             }),
             Act::AdoptRecord => json!({ "orderLines": 0 }),
-            Act::RemoveCertificate | Act::StartServicesRun | Act::RetryMail | Act::NoticeRestoration => {
-                Value::Null
-            }
+            Act::RemoveCertificate
+            | Act::StartServicesRun
+            | Act::RetryMail
+            | Act::ShowKeys
+            | Act::NoticeRestoration => Value::Null,
             Act::TrustPlugin => json!({ "path": "esd.wasm", "before": null }),
         }
     }
@@ -547,4 +555,81 @@ async fn acts_are_found_by_subject_and_instance_and_page_by_page() {
         .unwrap()
         .map(|instance| instance.id);
     assert_eq!(acts(record, filter).await, [], "of the same code elsewhere");
+}
+
+#[tokio::test]
+async fn an_act_that_is_altered_removed_or_added_shows() {
+    let site = Site::open().await;
+    let record: &Record = &site.record;
+    let database = site.record.path().join(RECORD_FILE);
+    let before = record.verify_acts(None).await.unwrap();
+    assert_eq!(before.acts, acts(record, ActFilter::default()).await.len() as u64);
+    site.perform(Act::PlaceOrder, &actor()).await.unwrap();
+    let after = record.verify_acts(Some(&before.digest)).await.unwrap();
+    assert_eq!(after.acts, before.acts + 1);
+    assert_ne!(after.digest, before.digest);
+    let code = async || record.verify_acts(None).await.unwrap_err().diagnosis().code;
+    // Each change, and how it is taken back.
+    for (change, back) in [
+        (
+            "UPDATE acts SET actor_name = actor_name || 'x' WHERE number = 3",
+            "UPDATE acts SET actor_name = rtrim(actor_name, 'x') WHERE number = 3",
+        ),
+        (
+            "UPDATE acts SET at_ms = at_ms + 1 WHERE number = 2",
+            "UPDATE acts SET at_ms = at_ms - 1 WHERE number = 2",
+        ),
+        (
+            "UPDATE acts SET number = -2 WHERE number = 2",
+            "UPDATE acts SET number = 2 WHERE number = -2",
+        ),
+    ] {
+        execute(&database, change).await;
+        assert_eq!(code().await, "acts-altered", "{change}");
+        execute(&database, back).await;
+        assert_eq!(record.verify_acts(None).await.unwrap(), after, "{back}");
+    }
+    execute(
+        &database,
+        "UPDATE acts SET digest = NULL WHERE number = (SELECT MAX(number) FROM acts)",
+    )
+    .await;
+    assert_eq!(code().await, "acts-altered");
+    execute(
+        &database,
+        "DELETE FROM acts WHERE number = (SELECT MAX(number) FROM acts)",
+    )
+    .await;
+    assert_eq!(code().await, "acts-missing");
+    execute(
+        &database,
+        "UPDATE sqlite_sequence SET seq = seq - 1 WHERE name = 'acts'",
+    )
+    .await;
+    assert_eq!(
+        record.verify_acts(None).await.unwrap(),
+        before,
+        "only who noted the digest knows"
+    );
+    let error = record.verify_acts(Some(&after.digest)).await.unwrap_err();
+    assert_eq!(error.diagnosis().code, "acts-rewritten");
+}
+
+#[tokio::test]
+async fn acts_from_before_the_chain_are_covered_by_the_first_that_is_in_it() {
+    let site = Site::open().await;
+    let record: &Record = &site.record;
+    let database = site.record.path().join(RECORD_FILE);
+    execute(&database, "UPDATE acts SET digest = NULL").await;
+    site.perform(Act::PlaceOrder, &actor()).await.unwrap();
+    assert!(record.verify_acts(None).await.is_ok());
+    execute(
+        &database,
+        "UPDATE acts SET actor_name = 'another' WHERE number = 1",
+    )
+    .await;
+    assert_eq!(
+        record.verify_acts(None).await.unwrap_err().diagnosis().code,
+        "acts-altered"
+    );
 }

@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 use host_harness::LOOK_UP_ONLY;
 
 use super::assets::AssetCommand;
+use super::audit::AuditCommand;
 use super::bench::BenchArguments;
 use super::certificates::CertificateCommand;
 use super::demo::DemoArguments;
@@ -119,6 +120,9 @@ pub(super) enum HostCommand {
     /// Configure, show and retry e-mails to customers
     #[command(subcommand)]
     Mail(MailCommand),
+    /// Show who did what, and verify that it is as it was written
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Show one call of the plugin as a tree with times, or list the last calls
     Trace(TraceArguments),
 }

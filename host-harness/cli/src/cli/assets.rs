@@ -90,7 +90,7 @@ impl From<Sync> for SyncStatus {
 pub(super) async fn run(host: &Host, command: AssetCommand, json: bool) -> Outcome {
     match command {
         AssetCommand::List(list) => self::list(host, list, json).await,
-        AssetCommand::Show { asset, show_keys } => self::show(host, asset, show::keys(show_keys), json).await,
+        AssetCommand::Show { asset, show_keys } => self::show(host, asset, show_keys, json).await,
         AssetCommand::History { asset } => history(host, asset, json).await,
         AssetCommand::Retry { asset } => retry(host, asset, json).await,
         AssetCommand::Return(command) => returns::run(host, command, json).await,
@@ -112,7 +112,8 @@ async fn list(host: &Host, list: ListAssets, json: bool) -> Outcome {
     });
     let assets = assets.await?;
     if json {
-        let keys = show::keys(list.show_keys);
+        let operator = operator();
+        let keys = show::keys(list.show_keys, &operator);
         show::json(&host.asset_views(&assets, keys).await?)?;
         return Ok(ExitStatus::Done);
     }
@@ -130,7 +131,7 @@ pub(super) async fn secrets(
     assets: &[Asset],
 ) -> Result<BTreeMap<Uuid, LicenseSecrets>, Failure> {
     let ids: Vec<Uuid> = assets.iter().map(|asset| asset.id).collect();
-    Ok(host.record().license_secrets(&ids).await?)
+    Ok(host.record().show_license_secrets(&ids, &operator()).await?)
 }
 
 /// Shows assets, with the secrets of those that are to be shown whole.
@@ -149,9 +150,10 @@ async fn known(host: &Host, asset_id: Uuid) -> Result<Asset, Failure> {
     })
 }
 
-async fn show(host: &Host, asset_id: Uuid, keys: Keys, json: bool) -> Outcome {
+async fn show(host: &Host, asset_id: Uuid, show_keys: bool, json: bool) -> Outcome {
     let asset = known(host, asset_id).await?;
-    let view = host.asset_view(&asset, keys).await?;
+    let operator = operator();
+    let view = host.asset_view(&asset, show::keys(show_keys, &operator)).await?;
     if json {
         show::json(&view)?;
         return Ok(ExitStatus::Done);

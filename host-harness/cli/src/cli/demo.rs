@@ -85,7 +85,9 @@ pub(super) async fn run(plugin: &Path, arguments: &DemoArguments, json: bool) ->
         show::json(&DemoResult {
             instance: view::Instance::from(&ready.instance),
             services_run: run_view(&host, run.run, INSTANCE).await?,
-            assets: host.asset_views(&assets, show::keys(arguments.show_keys)).await?,
+            assets: host
+                .asset_views(&assets, show::keys(arguments.show_keys, &actor()))
+                .await?,
             server: seen,
         })?;
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
 
-use bss_model::{Advice, Asset, LicenseSecrets, Secret, is_returned_but_active};
+use bss_model::{Actor, Advice, Asset, LicenseSecrets, Secret, is_returned_but_active};
 use comfy_table::{Table, presets};
 use host_harness::view::{Field, Form, Keys};
 use serde::Serialize;
@@ -127,8 +127,12 @@ pub(super) fn asset_table(assets: &[Asset], secrets: &BTreeMap<Uuid, LicenseSecr
 }
 
 /// Keys whole where that was asked for, else masked.
-pub(super) fn keys(show_keys: bool) -> Keys {
-    if show_keys { Keys::Shown } else { Keys::Masked }
+pub(super) fn keys(show_keys: bool, actor: &Actor) -> Keys<'_> {
+    if show_keys {
+        Keys::ShownTo(actor)
+    } else {
+        Keys::Masked
+    }
 }
 
 /// The text of a secret as a view shows it; empty where there is none.

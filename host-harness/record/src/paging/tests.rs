@@ -2,8 +2,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use bss_model::{
-    AssetFilter, BillingFilter, CancellationFilter, CancellationState, MailFilter, MailState, OrderFilter,
-    ProductFilter, SyncStatus,
+    Actor, AssetFilter, BillingFilter, CancellationFilter, CancellationState, MailFilter, MailState,
+    OrderFilter, ProductFilter, SyncStatus,
 };
 use uuid::Uuid;
 
@@ -813,13 +813,21 @@ async fn a_list_decrypts_nothing_and_only_the_shown_keys_are_opened() {
         .filter_map(|asset| asset.activation_link_host.as_deref());
     assert_eq!(hosts.collect::<Vec<_>>(), ["a.test"; 8]);
 
-    let secrets = shelf.record.license_secrets(&[shown, unlicensed]).await.unwrap();
+    let secrets = shelf
+        .record
+        .show_license_secrets(&[shown, unlicensed], &Actor::operator("test"))
+        .await
+        .unwrap();
     let opened: Vec<_> = secrets
         .iter()
         .map(|(id, secrets)| (*id, secrets.product_key.expose()))
         .collect();
     assert_eq!(opened, [(shown, "A-E")]);
-    let error = shelf.record.license_secrets(&[shown, other]).await.unwrap_err();
+    let error = shelf
+        .record
+        .show_license_secrets(&[shown, other], &Actor::operator("test"))
+        .await
+        .unwrap_err();
     assert!(matches!(error, RecordError::HostKey(_)), "{error:?}");
 }
 

@@ -1,0 +1,98 @@
+//! `audit …`: who did what, and whether that is as it was written.
+
+use std::num::NonZeroU32;
+
+use bss_model::{ActFilter, RecordedAct};
+use clap::{Args, Subcommand};
+use host_harness::{Host, view};
+
+use super::exit_status::ExitStatus;
+use super::failure::Outcome;
+use super::{instances, output, show};
+
+/// Acts that are read at a time.
+const ACTS_AT_ONCE: NonZeroU32 = NonZeroU32::new(1_000).unwrap();
+
+#[derive(Debug, Subcommand)]
+pub(super) enum AuditCommand {
+    /// Show acts: who changed what and when, and who was shown a product key
+    List(ListActs),
+    /// Verify that no act was altered or removed since it was written, and show the digest of all acts
+    Verify {
+        /// A digest that was shown before and kept elsewhere: the acts up to then must be the same
+        #[arg(long, value_name = "HEX")]
+        noted: Option<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ListActs {
+    /// Only acts on this instance and what belongs to it
+    #[arg(long, value_name = "NAME")]
+    instance: Option<String>,
+    /// Only acts on the order, asset, e-mail, certificate, product or plugin with this id
+    #[arg(long, value_name = "ID")]
+    subject: Option<String>,
+    /// Only acts after the one with this number
+    #[arg(long, value_name = "NUMBER")]
+    after: Option<i64>,
+}
+
+pub(super) async fn run(host: &Host, command: AuditCommand, json: bool) -> Outcome {
+    match command {
+        AuditCommand::List(asked) => list(host, asked, json).await,
+        AuditCommand::Verify { noted } => verify(host, noted.as_deref(), json).await,
+    }
+}
+
+async fn list(host: &Host, asked: ListActs, json: bool) -> Outcome {
+    let mut filter = ActFilter {
+        instance: instances::filter_id(host, asked.instance.as_deref()).await?,
+        after: asked.after,
+        ..ActFilter::default()
+    };
+    let mut acts = Vec::<RecordedAct>::new();
+    loop {
+        let some = host.record().acts(&filter, ACTS_AT_ONCE).await?;
+        let Some(last) = some.last() else { break };
+        filter.after = Some(last.number);
+        acts.extend(some);
+    }
+    if let Some(subject) = &asked.subject {
+        acts.retain(|act| act.subject.id.eq_ignore_ascii_case(subject));
+    }
+    let views = host.act_views(&acts).await?;
+    if json {
+        show::json(&views)?;
+        return Ok(ExitStatus::Done);
+    }
+    let mut table = show::table(&["Act", "Time", "Actor", "Did", "To", "Instance", "Detail"]);
+    for view in &views {
+        table.add_row([
+            view.number.to_string(),
+            show::time(view.done_at_ms),
+            format!("{} {}", view.actor.kind, view.actor.name),
+            view.act.replace('-', " "),
+            format!("{} {}", view.subject.kind.replace('-', " "), view.subject.id),
+            view.instance.clone().unwrap_or_default(),
+            view.detail.as_ref().map_or_else(String::new, ToString::to_string),
+        ]);
+    }
+    output::line(table.to_string());
+    Ok(ExitStatus::Done)
+}
+
+async fn verify(host: &Host, noted: Option<&str>, json: bool) -> Outcome {
+    let audited = host.record().verify_acts(noted).await?;
+    let view = view::AuditedActs::from(&audited);
+    if json {
+        show::json(&view)?;
+    } else {
+        output::line(format!("{} acts, as they were written", view.acts));
+        output::line(format!("digest {}", view.digest));
+        output::note(
+            "keep the digest elsewhere: `bss-host audit verify --noted DIGEST` shows then if all acts were written anew",
+        );
+    }
+    Ok(ExitStatus::Done)
+}
