@@ -24,6 +24,7 @@ mod product;
 pub mod purchase_rule;
 mod secret;
 mod services_run;
+pub mod text;
 mod thumbprint;
 pub mod words;
 

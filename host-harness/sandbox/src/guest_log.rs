@@ -301,9 +301,9 @@ pub(crate) fn one_line(text: &str) -> String {
         .collect()
 }
 
-/// Control characters, the separators of lines and paragraphs, and the marks that change the direction of text.
+/// What steers whatever shows it, or hides; and the marks of direction, which a log has no use for.
 fn is_forging(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    bss_model::text::steers(c) || matches!(c, '\u{200e}' | '\u{200f}')
 }
 
 /// A standard stream of a guest, which takes everything and never makes the guest wait.

@@ -189,7 +189,7 @@ enum EnterError {
 
 /// Connects to the first address that answers, each within the time limit for connecting.
 async fn connect(server: (&str, u16)) -> io::Result<TcpStream> {
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    let mut last = io::Error::other("the name has no address");
     for address in tokio::net::lookup_host(server).await? {
         match tokio::time::timeout(CONNECT, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => return Ok(stream),

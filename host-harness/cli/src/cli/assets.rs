@@ -135,7 +135,7 @@ pub(super) async fn secrets(
 
 /// Shows assets, with the secrets of those that are to be shown whole.
 pub(super) fn show_assets(assets: &[Asset], secrets: &BTreeMap<Uuid, LicenseSecrets>) {
-    output::line(show::asset_table(assets, secrets, show::Ids::Whole).to_string());
+    output::table(&show::asset_table(assets, secrets, show::Ids::Whole));
     for reason in show::asset_reasons(assets) {
         output::note(reason);
     }
@@ -191,7 +191,7 @@ async fn show(host: &Host, asset_id: Uuid, keys: Keys, json: bool) -> Outcome {
     ] {
         table.add_row([field.to_owned(), shown]);
     }
-    output::line(table.to_string());
+    output::table(&table);
     for reason in show::asset_reasons(std::slice::from_ref(&asset)) {
         output::note(reason);
     }
@@ -235,7 +235,7 @@ async fn history(host: &Host, asset_id: Uuid, json: bool) -> Outcome {
                 .unwrap_or_default(),
         ]);
     }
-    output::line(table.to_string());
+    output::table(&table);
     Ok(ExitStatus::Done)
 }
 

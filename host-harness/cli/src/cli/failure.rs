@@ -9,7 +9,7 @@ use host_harness::view::{Form, Problem};
 use serde::Serialize;
 
 use super::exit_status::ExitStatus;
-use super::output;
+use super::output::{self, Text};
 
 impl From<ErrorKind> for ExitStatus {
     fn from(kind: ErrorKind) -> Self {
@@ -240,14 +240,14 @@ impl Failure {
 
     /// Tells a person on the standard error, and a program on the standard output too.
     pub(super) fn show(&self, json: bool) {
-        output::note(self.text());
+        self.lines().iter().for_each(output::note);
         if json && let Ok(line) = serde_json::to_string(&ErrorLine { error: self.view() }) {
-            output::line(line);
+            output::line(Text::json(&line));
         }
     }
 
     /// The error, what it is made of, and what to do, a line each.
-    fn text(&self) -> String {
+    fn lines(&self) -> Vec<String> {
         let mut lines = vec![format!("error: {}", self.message)];
         for FormProblem { field, problem } in &self.problems {
             if let Some((id, label)) = field {
@@ -259,7 +259,7 @@ impl Failure {
             }
         }
         lines.extend(self.hints.iter().map(|hint| format!("hint: {hint}")));
-        lines.join("\n")
+        lines
     }
 
     fn view(&self) -> ErrorView<'_> {
@@ -476,7 +476,7 @@ mod tests {
         let failure = Failure::from(broken());
         assert_eq!(failure.status, ExitStatus::NoAnswer);
         assert_eq!(
-            failure.text(),
+            failure.lines().join("\n"),
             "error: the record could not be read: no space\nhint: restore a backup of the data directory"
         );
         let line = serde_json::to_value(ErrorLine {
@@ -498,7 +498,7 @@ mod tests {
         let failure = refused.unsettled().after("order 1 is placed");
         assert_eq!(failure.status, ExitStatus::NoAnswer);
         assert_eq!(
-            failure.text(),
+            failure.lines().join("\n"),
             "error: order 1 is placed: instance `esd` is not ready"
         );
     }
@@ -514,7 +514,7 @@ mod tests {
         let problems = [problem("old", "take a new one"), problem("short", "")];
         let failure = Failure::new(ErrorKind::Refused, "certificate-refused", "no").reasons(&problems);
         assert_eq!(
-            failure.text(),
+            failure.lines().join("\n"),
             "error: no: it is old (old); it is short (short)\nhint: take a new one"
         );
         let codes: Vec<_> = failure

@@ -15,8 +15,9 @@ use uuid::Uuid;
 use super::exit_status::ExitStatus;
 use super::failure::{Failure, Outcome, unreadable};
 use super::input::{key_value, operator};
+use super::output::{self, Table};
 use super::progress::listener;
-use super::{output, pages, show};
+use super::{pages, show};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum InstanceCommand {
@@ -134,7 +135,7 @@ async fn history(host: &Host, name: &str, json: bool) -> Outcome {
             table.add_row(row(field, &value(&change.old), &value(&change.new)));
         }
     }
-    output::line(table.to_string());
+    output::table(&table);
     Ok(ExitStatus::Done)
 }
 
@@ -159,10 +160,13 @@ async fn rotate_certificate(host: &Host, name: &str, to: Thumbprint, json: bool)
     if json {
         show::json(&rotation)?;
     } else {
-        output::line(step_table(&rotation.steps).to_string());
+        output::table(&step_table(&rotation.steps));
         output::line(format!(
-            "instance `{name}`, version {}, now uses {to}\nthe former one, {}, stays installed until `certificate remove`",
-            rotation.instance.version,
+            "instance `{name}`, version {}, now uses {to}",
+            rotation.instance.version
+        ));
+        output::line(format!(
+            "the former one, {}, stays installed until `certificate remove`",
             rotation.former_certificate_thumbprint.unwrap_or_default()
         ));
     }
@@ -197,11 +201,11 @@ fn show_check(check: &ConnectionCheck, json: bool) -> Result<(), Failure> {
     if json {
         return show::json(check);
     }
-    output::line(step_table(&check.steps).to_string());
+    output::table(&step_table(&check.steps));
     Ok(())
 }
 
-fn step_table(steps: &[Step]) -> comfy_table::Table {
+fn step_table(steps: &[Step]) -> Table {
     let mut table = show::table(&["Step", "Result", "Time"]);
     for step in steps {
         let (result, time) = match &step.result {
@@ -240,9 +244,10 @@ async fn create_instance(host: &Host, create: CreateInstance, json: bool) -> Out
     if json {
         show::json(&view::Instance::from(&instance))?;
     } else {
+        output::line(format!("instance `{}` is created", instance.name));
         output::line(format!(
-            "instance `{}` is created\nnext: bss-host instance configure {} --set FIELD=VALUE ...",
-            instance.name, instance.name
+            "next: bss-host instance configure {} --set FIELD=VALUE ...",
+            instance.name
         ));
     }
     Ok(ExitStatus::Done)
@@ -275,7 +280,7 @@ async fn configure(
 }
 
 fn show_form(shown: &view::InstanceForm) {
-    output::line(show::form_table(&shown.form).to_string());
+    output::table(&show::form_table(&shown.form));
     output::line(format!(
         "instance `{}`, version {}: {}",
         shown.instance.name, shown.instance.version, shown.instance.state
@@ -307,6 +312,6 @@ async fn list(host: &Host, json: bool) -> Outcome {
             thumbprint.unwrap_or_default(),
         ]);
     }
-    output::line(table.to_string());
+    output::table(&table);
     Ok(ExitStatus::Done)
 }

@@ -240,7 +240,7 @@ fn show_rows(settings: &MailSettings) {
     let templates = settings.templates.as_ref();
     let templates = templates.map_or_else(|| "(built in)".to_owned(), |path| path.display().to_string());
     table.add_row(["Templates", &templates]);
-    output::line(table.to_string());
+    output::table(&table);
 }
 
 fn protection(protection: SmtpProtection) -> &'static str {
@@ -277,20 +277,19 @@ async fn list(host: &Host, filter: MailFilter, json: bool) -> Outcome {
                 problem.map_or_else(String::new, |problem| problem.message.clone()),
             ]);
         }
-        output::line(table.to_string());
+        output::table(&table);
     }
     let count = |state| mails.iter().filter(|mail| mail.state == state).count();
     let (pending, failed) = (count(MailState::Pending), count(MailState::Failed));
     if pending > 0 && host.record().mail_settings().await?.is_none() {
         output::note(format!(
-            "{pending} to be sent, but this host has no mail settings\nhint: {}",
-            words(&Advice::ConfigureMail)
+            "{pending} to be sent, but this host has no mail settings"
         ));
+        output::note(format!("hint: {}", words(&Advice::ConfigureMail)));
     }
     if failed > 0 {
-        output::note(format!(
-            "{failed} refused for good\nhint: `mail retry` sends them again, once the reason is gone"
-        ));
+        output::note(format!("{failed} refused for good"));
+        output::note("hint: `mail retry` sends them again, once the reason is gone");
     }
     Ok(ExitStatus::Done)
 }
