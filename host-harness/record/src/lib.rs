@@ -13,6 +13,7 @@ mod invoices;
 mod mail_settings;
 mod orders;
 mod outbox;
+mod own_files;
 mod paging;
 mod products;
 mod refreshes;
@@ -102,6 +103,7 @@ impl Record {
 
     async fn open_locked(data_dir: &Path, host_key: Arc<HostKey>) -> Result<Self, RecordError> {
         let path = data_dir.join(RECORD_FILE);
+        own_files::make_private(&path)?;
         let options = SqliteConnectOptions::new()
             .filename(&path)
             .create_if_missing(true)
@@ -180,6 +182,7 @@ async fn lock_directory(data_dir: &Path) -> Result<File, RecordError> {
         .mode(0o700)
         .create(&path)
         .map_err(failed)?;
+    own_files::check_owner(&path)?;
     // An empty directory can be made private; in one with files, others may rely on their access.
     if fs::read_dir(&path).map_err(failed)?.next().is_none() {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).map_err(failed)?;

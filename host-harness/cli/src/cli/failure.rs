@@ -93,6 +93,10 @@ pub(super) fn words(advice: &Advice) -> Cow<'static, str> {
         Advice::MakePrivate { path, mode } => {
             return format!("run `chmod {mode:o} {}`", path.display()).into();
         }
+        Advice::RunAsOwner { uid } => {
+            return format!("run it as the owner, with `sudo -u '#{uid}' bss-host`, or name another directory with `--data-dir`")
+                .into();
+        }
         Advice::RestoreHostKey => "restore the file `host.key`, or the variable `BSS_HOST_KEY`, as it was",
         Advice::RestoreBackup => "restore a backup of the data directory",
     };
@@ -436,6 +440,7 @@ mod tests {
                 path: PathBuf::from("host.key"),
                 mode: 0o600,
             },
+            Advice::RunAsOwner { uid: 1_000 },
             Advice::RestoreHostKey,
             Advice::RestoreBackup,
         ]
