@@ -8,6 +8,7 @@ mod attempts;
 mod cancellations;
 mod certificate_store;
 mod database;
+mod erasure;
 mod instances;
 mod invoices;
 mod mail_settings;
@@ -111,6 +112,8 @@ impl Record {
             // A commit must survive a power cut: money was spent on it.
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
+            // A private key that was removed is nowhere in the file; see `erasure`.
+            .pragma("secure_delete", "ON")
             .busy_timeout(BUSY_TIMEOUT);
         let pool = |connections| {
             SqlitePoolOptions::new()
