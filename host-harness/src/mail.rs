@@ -8,6 +8,7 @@
 mod context;
 mod directory;
 mod letter;
+mod reply_by_reply;
 mod settings;
 mod smtp;
 mod templates;

@@ -221,6 +221,42 @@ fn a_program_reads_what_was_refused_in_the_last_line() {
 }
 
 #[test]
+fn no_text_from_outside_steers_the_terminal_and_a_program_still_reads_it_whole() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let told = |arguments: &[&str]| {
+        let output = Command::new(bss_host())
+            .args(arguments)
+            .arg("--data-dir")
+            .arg(folder.path().join("bss"))
+            .output()
+            .expect("the program runs");
+        assert_ne!(output.status.code(), Some(DONE));
+        output
+    };
+    let outside = "\u{1b}]52;c;cm0=\u{7}\u{9b}2K\u{202e}\u{200b}\u{7f}\nerror: forged";
+    let shown = r"\u{1b}]52;c;cm0=\u{7}\u{9b}2K\u{202e}\u{200b}\u{7f}";
+    for arguments in [
+        ["instance", "show", outside, "--json"],
+        ["order", "show", outside, "--json"],
+    ] {
+        let output = told(&arguments);
+        let [out, err] = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes));
+        assert!(err.contains(shown), "{err:?}");
+        let steers = |c: char| c != '\n' && bss_model::text::steers(c);
+        assert!(!err.contains(steers) && !out.contains(steers), "{out:?} {err:?}");
+    }
+    let refused = told(&["instance", "show", outside, "--json"]);
+    assert_eq!(
+        told_error(&refused)["message"],
+        format!("there is no instance `{outside}`")
+    );
+    assert_fails(&refused, REFUSED, &[r"\nerror: forged"]);
+    // A name as it is written in its language stays as it is.
+    let name = "می\u{200c}خواهم Μιχαήλ";
+    assert_fails(&told(&["instance", "show", name]), REFUSED, &[name]);
+}
+
+#[test]
 fn a_program_reads_that_this_machine_was_in_the_way() {
     let desk = Desk::open();
     let create = ["instance", "create", "esd", "--currency", "EUR"];

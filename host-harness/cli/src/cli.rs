@@ -14,6 +14,7 @@ mod input;
 mod instances;
 mod interruption;
 mod invoices;
+mod log;
 mod mail;
 mod orders;
 mod output;
@@ -51,8 +52,8 @@ pub(crate) async fn run(command_line: impl IntoIterator<Item = std::ffi::OsStrin
     let arguments = match Arguments::try_parse_from(command_line) {
         Ok(arguments) => arguments,
         Err(error) => {
-            // An error here means that the terminal is gone, and with it the place to report the error.
-            let _ = error.print();
+            // It repeats what was given, which may be a customer's text that a script passed on.
+            output::page(&error.render().to_string(), error.use_stderr());
             return match error.kind() {
                 ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitStatus::Done,
                 _ => ExitStatus::Usage,
@@ -85,13 +86,7 @@ fn start_log(arguments: &Arguments) -> Result<Option<TraceGuard>, Failure> {
     let filter = tracing_subscriber::EnvFilter::try_from_env("BSS_LOG").unwrap_or_else(|_| {
         tracing_subscriber::EnvFilter::new(format!("{level},{plugin}sqlx=warn,hyper=info,rustls=info"))
     });
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    // The library heeds `NO_COLOR`. Elsewhere than on a terminal colors are in the way, and cost each call a microsecond.
-    let lines = match std::io::stderr().is_terminal() {
-        true => lines,
-        false => lines.with_ansi(false),
-    };
-    let lines = lines.with_filter(filter);
+    let lines = log::lines(std::io::stderr, std::io::stderr().is_terminal()).with_filter(filter);
     let collector = arguments.otlp.as_deref().filter(|endpoint| !endpoint.is_empty());
     let collector = collector.map(Collector::new).transpose();
     let collector = collector.map_err(|error| Failure::from(error).on_the_command_line())?;

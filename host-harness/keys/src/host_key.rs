@@ -12,6 +12,8 @@ use bss_model::{Advice, Diagnose, Diagnosis, ErrorKind};
 use data_encoding::BASE64;
 use zeroize::Zeroizing;
 
+use crate::ownership::Foreign;
+
 /// The environment variable that holds the key in base64. It wins over the file.
 pub const HOST_KEY_VARIABLE: &str = "BSS_HOST_KEY";
 /// The file in the data directory that holds the key in base64, where the environment does not.
@@ -48,6 +50,14 @@ pub enum HostKeyError {
         path: PathBuf,
         /// The file's permission bits.
         mode: u32,
+    },
+    /// Another user than this process's owns the key, and may know or replace it.
+    #[error("host key file `{}`: {foreign}", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// The owner and this process's user.
+        foreign: Foreign,
     },
     /// The key that the record was made with is missing.
     #[error("host key file `{}` is missing, but the record needs the key", path.display())]
@@ -94,6 +104,8 @@ impl Diagnose for HostKeyError {
                     path: path.clone(),
                     mode: 0o600,
                 }),
+            Self::Foreign { foreign, .. } => Diagnosis::new(ErrorKind::Unavailable, "host-key-foreign")
+                .advise(Advice::RunAsOwner { uid: foreign.owner }),
             Self::Missing { .. } => {
                 Diagnosis::new(ErrorKind::Damaged, "host-key-missing").advise(Advice::RestoreHostKey)
             }
@@ -179,6 +191,10 @@ impl HostKey {
         let file = fs::File::open(path).map_err(failed)?;
         // The open file is asked, so that it can't be exchanged in between.
         let metadata = file.metadata().map_err(failed)?;
+        Foreign::check(&metadata).map_err(|foreign| HostKeyError::Foreign {
+            path: path.to_owned(),
+            foreign,
+        })?;
         let mode = metadata.permissions().mode() & 0o777;
         if mode & 0o077 != 0 {
             return Err(HostKeyError::ReadableByOthers {

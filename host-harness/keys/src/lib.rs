@@ -8,6 +8,7 @@ mod identity;
 mod inspect;
 mod inspect_error;
 mod inspection;
+mod ownership;
 mod pfx;
 pub mod signing_input;
 
@@ -17,4 +18,5 @@ pub use identity::{Identity, SignatureAlgorithm, Unusable};
 pub use inspect::{InspectedPfx, inspect_pfx, read_pfx};
 pub use inspect_error::InspectError;
 pub use inspection::{KeyWithCertificates, describe};
+pub use ownership::Foreign;
 pub use pfx::{PfxCode, PfxError};

@@ -145,6 +145,11 @@ pub enum Advice {
         /// The mode that it should have, such as `0o700`.
         mode: u32,
     },
+    /// Run the program as the user who owns its data directory.
+    RunAsOwner {
+        /// The owner's number.
+        uid: u32,
+    },
     /// Restore the host key as it was: its file, or the environment variable.
     RestoreHostKey,
     /// Restore a backup of the record.
@@ -209,6 +214,7 @@ impl Advice {
             Self::MakePrivate { path, .. } => {
                 return format!("make `{}` accessible to its owner alone", path.display()).into();
             }
+            Self::RunAsOwner { uid } => return format!("run the program as user {uid}").into(),
             Self::RestoreHostKey => "restore the former host key",
             Self::RestoreBackup => "restore a backup",
             Self::ReplaceRecord => "let the backup take the place of the record that is there",

@@ -29,6 +29,7 @@ pub mod restoration;
 mod secret;
 mod seen;
 mod services_run;
+pub mod text;
 mod thumbprint;
 pub mod words;
 

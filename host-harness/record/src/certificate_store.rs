@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use sqlx::{Row as _, SqlitePool};
 
 use crate::acts::write_act;
+use crate::erasure::empty_log;
 use crate::{RecordError, begin_write, stored};
 
 /// Why a PFX file was not imported. Nothing was stored.
@@ -301,7 +302,7 @@ impl CertificateStore {
         Ok(used_by)
     }
 
-    /// Deletes a certificate and its private key.
+    /// Deletes a certificate and its private key, also from the database's files.
     ///
     /// # Errors
     /// When it is not installed, or while an instance uses it.
@@ -331,6 +332,7 @@ impl CertificateStore {
         let (act, subject) = (Act::RemoveCertificate, Subject::certificate(thumbprint));
         write_act(&mut transaction, actor, act, &subject, None, Value::Null).await?;
         transaction.commit().await.map_err(RecordError::from)?;
+        empty_log(&self.writer).await;
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use bss_keys::HostKeyError;
+use bss_keys::{Foreign, HostKeyError};
 use bss_model::Cursor;
 use bss_model::words::UnknownWord;
 use bss_model::{Advice, Diagnose, Diagnosis, ErrorKind};
@@ -30,6 +30,14 @@ pub enum RecordError {
         path: PathBuf,
         /// The directory's permission bits.
         mode: u32,
+    },
+    /// Another user than this process's owns the data directory or a file of it.
+    #[error("`{}` is not this program's to use: {foreign}", path.display())]
+    Foreign {
+        /// The directory or file.
+        path: PathBuf,
+        /// The owner and this process's user.
+        foreign: Foreign,
     },
     /// The host key is missing or not usable.
     #[error(transparent)]
@@ -79,6 +87,8 @@ impl Diagnose for RecordError {
                     mode: 0o700,
                 })
             }
+            Self::Foreign { foreign, .. } => Diagnosis::new(ErrorKind::Unavailable, "data-directory-foreign")
+                .advise(Advice::RunAsOwner { uid: foreign.owner }),
             Self::HostKey(error) => error.diagnosis(),
             Self::WrongHostKey { .. } => {
                 Diagnosis::new(ErrorKind::Damaged, "wrong-host-key").advise(Advice::RestoreHostKey)

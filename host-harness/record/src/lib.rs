@@ -10,11 +10,13 @@ mod cancellations;
 mod certificate_store;
 mod database;
 mod due;
+mod erasure;
 mod instances;
 mod invoices;
 mod mail_settings;
 mod orders;
 mod outbox;
+mod own_files;
 mod paging;
 mod plugins;
 mod products;
@@ -118,6 +120,7 @@ impl Record {
             path: data_dir.to_owned(),
             source,
         })?;
+        own_files::make_private(&path)?;
         let options = SqliteConnectOptions::new()
             .filename(&path)
             .create_if_missing(true)
@@ -125,6 +128,8 @@ impl Record {
             // A commit must survive a power cut: money was spent on it.
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
+            // A private key that was removed is nowhere in the file; see `erasure`.
+            .pragma("secure_delete", "ON")
             .busy_timeout(BUSY_TIMEOUT);
         let pool = |connections| {
             SqlitePoolOptions::new()
@@ -211,6 +216,7 @@ async fn lock_directory(data_dir: &Path) -> Result<File, RecordError> {
         .mode(0o700)
         .create(&path)
         .map_err(failed)?;
+    own_files::check_owner(&path)?;
     // An empty directory can be made private; in one with files, others may rely on their access.
     if fs::read_dir(&path).map_err(failed)?.next().is_none() {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).map_err(failed)?;

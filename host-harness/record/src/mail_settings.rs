@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use sqlx::Row as _;
 
 use super::acts::write_act;
+use super::erasure::empty_log;
 use super::stored::{from_json, to_json};
 use super::{Record, RecordError, begin_write};
 
@@ -44,6 +45,8 @@ impl Record {
         let (act, subject) = (Act::SaveMailSettings, Subject::mail_settings());
         write_act(&mut transaction, actor, act, &subject, None, detail(settings)).await?;
         transaction.commit().await?;
+        // A password that was replaced may still be good.
+        empty_log(&self.writer).await;
         Ok(())
     }
 

@@ -1,11 +1,12 @@
 //! Workers: which of them are alive, so that another can take over from a dead one.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use bss_keys::Foreign;
 use bss_model::clock::millis;
 use bss_model::moment::uptime;
 use sqlx::{SqliteConnection, SqlitePool};
@@ -176,7 +177,9 @@ fn worker_file(directory: &Path, worker: Uuid) -> PathBuf {
 }
 
 fn locked(directory: &Path, file: &Path) -> io::Result<File> {
-    std::fs::create_dir_all(directory)?;
+    DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    // Whoever owns the directory could have a worker that lives taken for dead.
+    Foreign::check(&std::fs::metadata(directory)?)?;
     let mut options = OpenOptions::new();
     options.create(true).truncate(false).write(true).mode(0o600);
     let file = options.open(file)?;

@@ -10,6 +10,7 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as 
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest::{SHA256, SHA256_OUTPUT_LEN, digest};
+use bss_keys::Foreign;
 use bss_model::with_causes;
 use data_encoding::HEXLOWER;
 use wasmtime::Engine;
@@ -155,8 +156,7 @@ impl CompiledCache {
 
 /// Whether another user than this process's could have written the file.
 fn is_exposed(metadata: &fs::Metadata) -> bool {
-    let owner = fs::metadata("/proc/self").map_or(metadata.uid(), |own| own.uid());
-    metadata.mode() & WRITABLE_BY_OTHERS != 0 || metadata.uid() != owner
+    metadata.mode() & WRITABLE_BY_OTHERS != 0 || Foreign::check(metadata).is_err()
 }
 
 /// A name made of the component's content and of all that decides what it is compiled to.

@@ -40,9 +40,9 @@ fn cut(text: String, chars_max: usize, is_forbidden: impl Fn(char) -> bool) -> S
     replaced.take(chars_max).collect()
 }
 
-/// Control characters, the separators of lines and paragraphs, and the marks that change the direction of text.
+/// What steers whatever shows it, or hides; and the marks of direction, which only names in some scripts need.
 fn is_forging(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    bss_model::text::steers(c) || matches!(c, '\u{200e}' | '\u{200f}')
 }
 
 /// Checks a text by which the host finds something again. It may be empty.

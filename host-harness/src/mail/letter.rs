@@ -183,7 +183,17 @@ mod tests {
     #[test]
     fn a_line_stays_one_line() {
         assert_eq!(one_line("a\r\nBcc: b\u{2028}c\0\t d "), "a Bcc: b c d");
-        assert_eq!(one_line("Μιχαήλ & Söhne"), "Μιχαήλ & Söhne");
+        for name in ["Μιχαήλ & Söhne", "می\u{200c}خواهم"] {
+            assert_eq!(one_line(name), name);
+        }
+    }
+
+    #[test]
+    fn a_line_does_not_turn_its_direction_and_hides_nothing() {
+        assert_eq!(
+            one_line("inv\u{202e}fdp.exe\u{202c} \u{200b} a\u{2066}b"),
+            "invfdp.exe ab"
+        );
     }
 
     #[test]

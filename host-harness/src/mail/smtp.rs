@@ -3,6 +3,7 @@
 //! SMTP has no way to ask whether a message was taken. Where the server's last word does not come, the message is
 //! sent again with the same Message-ID, by which the customer's mail server or program can tell.
 
+use std::io;
 use std::time::Duration;
 
 use bss_model::{Problem, SmtpProtection, SmtpServer};
@@ -12,7 +13,10 @@ use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, Certific
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt, Rset};
 use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
 
+use tokio::net::TcpStream;
+
 use super::letter::Letter;
+use super::reply_by_reply::{ReplyByReply, spoke_early};
 use super::text::one_line;
 
 /// The time limit for connecting to the first address that answers.
@@ -103,10 +107,12 @@ impl Smtp {
             Some(open) => open,
             None => {
                 let entered = tokio::time::timeout(ENTER, self.enter()).await;
-                let failed = |why| Attempt::Failed(SmtpFailure::Unreachable(self.unreachable(why)));
+                let failed = |problem| Attempt::Failed(SmtpFailure::Unreachable(problem));
                 entered
-                    .map_err(|_| failed(format!("connecting took longer than {} s", ENTER.as_secs())))?
-                    .map_err(|error| failed(reply(&error)))?
+                    .map_err(|_| {
+                        failed(self.unreachable(format!("connecting took longer than {} s", ENTER.as_secs())))
+                    })?
+                    .map_err(|error| failed(self.not_entered(&error)))?
             }
         };
         let sent = tokio::time::timeout(SEND, transmit(&mut open, letter)).await;
@@ -122,20 +128,21 @@ impl Smtp {
         sent
     }
 
-    async fn enter(&self) -> Result<AsyncSmtpConnection, Error> {
+    async fn enter(&self) -> Result<AsyncSmtpConnection, EnterError> {
         let hello = ClientId::default();
         let address = (self.server.host.as_str(), self.server.port);
-        let (at_once, later) = match self.server.protection {
-            SmtpProtection::Tls => (self.tls.clone(), None),
-            SmtpProtection::StartTls => (None, self.tls.clone()),
-            SmtpProtection::None => (None, None),
+        let mut open = match (self.server.protection, &self.tls) {
+            (SmtpProtection::StartTls, Some(tls)) => {
+                let stream = Box::new(ReplyByReply::new(connect(address).await?));
+                let mut open = AsyncSmtpConnection::connect_with_transport(stream, &hello).await?;
+                // STARTTLS fails where the server does not offer it: nothing goes out unencrypted.
+                open.starttls(tls.clone(), &hello).await?;
+                open
+            }
+            (_, tls) => {
+                AsyncSmtpConnection::connect_tokio1(address, Some(CONNECT), &hello, tls.clone(), None).await?
+            }
         };
-        let mut open =
-            AsyncSmtpConnection::connect_tokio1(address, Some(CONNECT), &hello, at_once, None).await?;
-        if let Some(tls) = later {
-            // STARTTLS fails where the server does not offer it: nothing goes out unencrypted.
-            open.starttls(tls, &hello).await?;
-        }
         if let (Some(user), Some(password)) = (&self.server.user, &self.server.password) {
             let credentials = Credentials::new(user.clone(), password.expose().to_owned());
             open.auth(&[Mechanism::Plain, Mechanism::Login], &credentials)
@@ -147,13 +154,52 @@ impl Smtp {
     fn unreachable(&self, why: String) -> Problem {
         Problem::new(
             "mail-server-unreachable",
-            format!(
-                "mail server `{}:{}` can't be used: {why}",
-                self.server.host, self.server.port
-            ),
+            self.unusable(&why),
             "check the mail settings, and that the mail server can be reached",
         )
     }
+
+    /// The reason why a session did not begin.
+    fn not_entered(&self, error: &EnterError) -> Problem {
+        let why = one_line(&error.to_string()).chars().take(REPLY_CHARS).collect();
+        if !spoke_early(error) {
+            return self.unreachable(why);
+        }
+        Problem::new(
+            "mail-server-spoke-early",
+            self.unusable(&why),
+            "find out who answers in the mail server's place, or use a server with TLS from the first byte",
+        )
+    }
+
+    fn unusable(&self, why: &str) -> String {
+        format!(
+            "mail server `{}:{}` can't be used: {why}",
+            self.server.host, self.server.port
+        )
+    }
+}
+
+/// Why a session with the mail server did not begin.
+#[derive(Debug, thiserror::Error)]
+enum EnterError {
+    #[error("no connection could be opened: {0}")]
+    Connect(#[from] io::Error),
+    #[error(transparent)]
+    Session(#[from] Error),
+}
+
+/// Connects to the first address that answers, each within the time limit for connecting.
+async fn connect(server: (&str, u16)) -> io::Result<TcpStream> {
+    let mut last = io::Error::other("the name has no address");
+    for address in tokio::net::lookup_host(server).await? {
+        match tokio::time::timeout(CONNECT, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => last = error,
+            Err(_) => last = io::ErrorKind::TimedOut.into(),
+        }
+    }
+    Err(last)
 }
 
 /// The ways in which sending a message on an open connection fails.

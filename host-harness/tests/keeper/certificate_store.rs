@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use bss_keys::{InspectError, InstalledCertificate, KeyKind, PfxCode, PfxError, SignatureAlgorithm};
 use bss_model::Thumbprint;
-use bss_record::{IdentityError, ImportError, Record, RemoveError};
+use bss_record::{IdentityError, ImportError, RECORD_FILE, Record, RemoveError};
 use proptest::prelude::{ProptestConfig, any, prop, prop_assert, prop_assert_eq, proptest};
 use rcgen::{BasicConstraints, IsCa, KeyPair, KeyUsagePurpose};
+use sqlx::{Connection as _, SqliteConnection};
 
 use crate::certificates::{Made, RSA_KEY, client_params, good, make, odd_pfx, openssl, pfx, pfx_with};
 use crate::record::{TestRecord, actor, files_of, ready_instance, settings};
@@ -509,6 +510,49 @@ async fn a_certificate_in_use_is_not_removed_and_one_that_is_not_is() {
         .await
         .unwrap_err();
     assert!(matches!(error, RemoveError::NotInstalled { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_removed_private_key_is_in_no_file_not_even_sealed() {
+    let record = TestRecord::open().await;
+    let mut installed = Vec::new();
+    for name in ["one", "two", "three"] {
+        let file = pfx(&make(&client_params(name), &RSA_KEY), "code");
+        installed.push(import(&record, &file, "code").await.unwrap().thumbprint);
+    }
+    let mut sealed = Vec::new();
+    let file = record.path().join(RECORD_FILE);
+    let mut database = SqliteConnection::connect(&file.display().to_string())
+        .await
+        .unwrap();
+    for thumbprint in &installed {
+        let blob: Vec<u8> =
+            sqlx::query_scalar("SELECT sealed_private_key FROM certificates WHERE thumbprint = $1")
+                .bind(thumbprint.to_string())
+                .fetch_one(&mut database)
+                .await
+                .unwrap();
+        sealed.push(blob);
+    }
+    database.close().await.unwrap();
+    // Some from the middle and the end too: a page that was freed begins with a number of SQLite's own.
+    let pieces = |blob: &[u8]| [0, blob.len() / 2, blob.len() - 40].map(|at| blob[at..at + 40].to_vec());
+    let found = |blob: &[u8]| {
+        let files = files_of(record.path());
+        let in_files = |piece: &Vec<u8>| files.iter().any(|(_, bytes)| contains(bytes, piece));
+        pieces(blob).iter().filter(|piece| in_files(piece)).count()
+    };
+    assert_eq!(found(&sealed[1]), 3);
+    record
+        .certificates()
+        .remove(&installed[1], &actor())
+        .await
+        .unwrap();
+    assert_eq!(found(&sealed[1]), 0);
+    for kept in [0, 2] {
+        assert_eq!(found(&sealed[kept]), 3, "the others stay");
+        record.certificates().identity(&installed[kept]).await.unwrap();
+    }
 }
 
 #[tokio::test]

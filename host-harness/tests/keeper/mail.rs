@@ -224,6 +224,36 @@ async fn without_the_tls_that_was_asked_for_nothing_is_sent() {
     );
 }
 
+/// Replies as the library would read them for its commands over TLS: to EHLO, AUTH, MAIL, RCPT, DATA and the message.
+const REPLIES: &str = "\r\n250-mail.test\r\n250 AUTH PLAIN\r\n235 welcome\r\n250 sender\r\n250 recipient\r\n354 go \
+                       on\r\n250 taken";
+
+#[tokio::test]
+async fn replies_that_were_added_before_tls_count_for_no_mail() {
+    for injected in [REPLIES, "\r\n250 AUTH PLAIN", "\r\n2"] {
+        let offer = Offer {
+            injected,
+            ..Offer::default()
+        };
+        let server = MailServer::start(offer).await;
+        let shop = Shop::with(&server).await;
+        shop.place(3, |_| ()).await;
+        assert_eq!(shop.send().await, later(3), "{injected:?}");
+        assert_eq!(server.taken().len(), 0);
+        let clear = server.in_clear();
+        assert!(
+            clear
+                .iter()
+                .all(|line| line.starts_with("EHLO") || line == "STARTTLS"),
+            "{clear:?}"
+        );
+        for mail in shop.mails().await {
+            assert_eq!(mail.state, MailState::Pending);
+            assert_eq!(mail.problem.unwrap().code, "mail-server-spoke-early");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_server_that_is_not_trusted_gets_nothing() {
     let server = MailServer::start(Offer::default()).await;

@@ -6,7 +6,8 @@ use bss_model::{
     AttemptOutcome, Mail, MailDelivery, MailFilter, MailOutcome, MailSettings, MailState, MailToSend, Page,
     Secret, SmtpProtection, SmtpServer,
 };
-use bss_record::{Record, RetryMailError, Worker};
+use bss_record::{RECORD_FILE, Record, RetryMailError, Worker};
+use sqlx::{Connection as _, SqliteConnection};
 use uuid::Uuid;
 
 use crate::certificate_store::contains;
@@ -288,10 +289,26 @@ async fn mail_settings_are_kept_whole_and_their_password_sealed() {
         assert!(!contains(&bytes, b"a password of the mail server"), "{place}");
     }
 
+    // Neither is a password that was replaced, in any form.
+    let sealed: Vec<u8> = {
+        let file = record.path().join(RECORD_FILE).display().to_string();
+        let mut database = SqliteConnection::connect(&file).await.unwrap();
+        let sealed = sqlx::query_scalar("SELECT sealed_password FROM mail_settings");
+        let sealed = sealed.fetch_one(&mut database).await.unwrap();
+        database.close().await.unwrap();
+        sealed
+    };
+    let is_in_a_file = || {
+        files_of(record.path())
+            .iter()
+            .any(|(_, bytes)| contains(bytes, &sealed))
+    };
+    assert!(is_in_a_file());
     let directory = MailSettings {
         delivery: MailDelivery::Directory("mails".into()),
         ..settings
     };
     record.save_mail_settings(&directory, &actor()).await.unwrap();
+    assert!(!is_in_a_file());
     assert_eq!(record.mail_settings().await.unwrap(), Some(directory));
 }

@@ -157,6 +157,76 @@ async fn an_empty_directory_is_closed_to_others_and_one_with_files_is_refused() 
     );
 }
 
+/// Gives a file to another user, which only root can. `false`: nothing was given.
+fn give_away(path: &Path) -> bool {
+    std::os::unix::fs::chown(path, Some(65_534), None).is_ok()
+}
+
+#[tokio::test]
+async fn a_data_directory_of_another_user_is_refused_and_left_as_it_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let theirs = match give_away(directory.path()) {
+        true => directory.path(),
+        // Root's, for who is not root.
+        false => Path::new("/"),
+    };
+    let before = std::fs::read_dir(theirs).unwrap().count();
+    let error = Record::open(theirs).await.unwrap_err();
+    let RecordError::Foreign { foreign, .. } = &error else {
+        panic!("{error:?}")
+    };
+    assert_ne!(foreign.owner, foreign.user);
+    let diagnosis = error.diagnosis();
+    assert_eq!(diagnosis.code, "data-directory-foreign");
+    assert_eq!(diagnosis.advice, Some(Advice::RunAsOwner { uid: foreign.owner }));
+    for number in [foreign.owner, foreign.user] {
+        assert!(error.to_string().contains(&number.to_string()), "{error}");
+    }
+    assert_eq!(std::fs::read_dir(theirs).unwrap().count(), before);
+}
+
+#[tokio::test]
+async fn a_file_of_another_user_in_the_data_directory_is_refused() {
+    for (name, code) in [
+        ("host.key", "host-key-foreign"),
+        (RECORD_FILE, "data-directory-foreign"),
+    ] {
+        let record = TestRecord::open().await;
+        if give_away(&record.path().join(name)) {
+            let error = Record::open(record.path()).await.unwrap_err();
+            assert_eq!(error.diagnosis().code, code, "{error}");
+            assert!(error.to_string().contains("65534"), "{error}");
+        }
+    }
+    let record = TestRecord::open().await;
+    let workers = record.path().join("workers");
+    std::fs::create_dir(&workers).unwrap();
+    if give_away(&workers) {
+        let error = record.start_worker().await.unwrap_err();
+        assert!(bss_model::with_causes(&error).contains("65534"), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_files_of_the_database_are_their_owners_alone_also_where_they_were_not() {
+    let record = TestRecord::open().await;
+    let modes = || {
+        let modes = ["", "-wal", "-shm"].map(|ending| {
+            let file = record.path().join(format!("{RECORD_FILE}{ending}"));
+            std::fs::metadata(file).unwrap().permissions().mode() & 0o777
+        });
+        modes.to_vec()
+    };
+    assert_eq!(modes(), [0o600; 3]);
+    for ending in ["", "-wal", "-shm"] {
+        let file = record.path().join(format!("{RECORD_FILE}{ending}"));
+        std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o644)).unwrap();
+    }
+    let again = record.opened_again().await;
+    assert_eq!(modes(), [0o600; 3]);
+    assert_eq!(again.instances().await.unwrap(), []);
+}
+
 #[tokio::test]
 async fn another_host_key_is_refused_before_anything_is_read() {
     let record = TestRecord::open().await;

@@ -50,6 +50,8 @@ pub(crate) struct Offer {
     pub(crate) tls_at_once: bool,
     /// Whether every login succeeds; if not, none does.
     pub(crate) lets_in: bool,
+    /// What somebody on the way adds behind the reply to STARTTLS, in the same packet.
+    pub(crate) injected: &'static str,
 }
 
 impl Default for Offer {
@@ -58,6 +60,7 @@ impl Default for Offer {
             start_tls: true,
             tls_at_once: false,
             lets_in: true,
+            injected: "",
         }
     }
 }
@@ -206,7 +209,7 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
         match session.step(state, &line)? {
             Step::Say(reply) => say(&mut stream, &reply).await?,
             Step::StartTls => {
-                say(&mut stream, "220 go ahead").await?;
+                say(&mut stream, &format!("220 go ahead{}", state.offer.injected)).await?;
                 return Some(stream.into_inner());
             }
             Step::Read => {

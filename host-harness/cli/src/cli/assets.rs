@@ -136,7 +136,7 @@ pub(super) async fn secrets(
 
 /// Shows assets, with the secrets of those that are to be shown whole.
 pub(super) fn show_assets(assets: &[Asset], secrets: &BTreeMap<Uuid, LicenseSecrets>) {
-    output::line(show::asset_table(assets, secrets, show::Ids::Whole).to_string());
+    output::table(&show::asset_table(assets, secrets, show::Ids::Whole));
     for reason in show::asset_reasons(assets) {
         output::note(reason);
     }
@@ -193,7 +193,7 @@ async fn show(host: &Host, asset_id: Uuid, show_keys: bool, json: bool) -> Outco
     ] {
         table.add_row([field.to_owned(), shown]);
     }
-    output::line(table.to_string());
+    output::table(&table);
     for reason in show::asset_reasons(std::slice::from_ref(&asset)) {
         output::note(reason);
     }
@@ -229,7 +229,7 @@ async fn history(host: &Host, asset_id: Uuid, json: bool) -> Outcome {
                 .unwrap_or_default(),
         ]);
     }
-    output::line(table.to_string());
+    output::table(&table);
     Ok(ExitStatus::Done)
 }
 

@@ -78,7 +78,7 @@ async fn list(host: &Host, asked: ListActs, json: bool) -> Outcome {
             view.detail.as_ref().map_or_else(String::new, ToString::to_string),
         ]);
     }
-    output::line(table.to_string());
+    output::table(&table);
     Ok(ExitStatus::Done)
 }
 

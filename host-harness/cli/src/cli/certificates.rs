@@ -97,7 +97,7 @@ async fn list(host: &Host, wanted: impl Fn(&InstalledCertificate) -> bool, json:
             certificate.unusable_because.unwrap_or_default(),
         ]);
     }
-    output::line(table.to_string());
+    output::table(&table);
     Ok(ExitStatus::Done)
 }
 
@@ -134,7 +134,7 @@ async fn show_one(host: &Host, thumbprint: &Thumbprint, json: bool) -> Outcome {
     ] {
         table.add_row([name.to_owned(), value]);
     }
-    output::line(table.to_string());
+    output::table(&table);
     Ok(ExitStatus::Done)
 }
 
@@ -171,12 +171,9 @@ async fn import(host: &Host, file: &Path, code: &PfxCode, json: bool) -> Outcome
         let view = host.certificate_view(&certificate).await;
         show::json(&view?)?;
     } else {
-        output::line(format!(
-            "installed certificate {}\n  {}\n  valid until {}",
-            certificate.thumbprint,
-            certificate.subject,
-            show::time(certificate.not_after_ms)
-        ));
+        output::line(format!("installed certificate {}", certificate.thumbprint));
+        output::line(format!("  {}", certificate.subject));
+        output::line(format!("  valid until {}", show::time(certificate.not_after_ms)));
     }
     Ok(ExitStatus::Done)
 }

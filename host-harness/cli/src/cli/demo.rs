@@ -16,14 +16,15 @@ use host_harness::{Host, InstanceForm, OrderRequest, view};
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::assets;
 use super::exit_status::ExitStatus;
 use super::failure::{Failure, Outcome, machine_failure};
+use super::output::{self, Table, Text};
 use super::pfx::{self, Maker};
 use super::progress::listener;
 use super::services::{run_line, run_view};
 use super::show::{self, Ids};
 use super::simulator::start_simulator;
-use super::{assets, output};
 
 #[derive(Debug, Args)]
 pub(super) struct DemoArguments {
@@ -389,31 +390,29 @@ struct Steps {
 impl Steps {
     fn start(&self, title: &str, details: &[(&str, String)]) {
         self.count.set(self.count.get() + 1);
-        self.say(&format!(
-            "\n{} {}",
-            show::bold(&format!("{}.", self.count.get())),
-            show::bold(title)
-        ));
+        self.say("");
+        self.say(show::bold(&format!("{}.", self.count.get())).and(show::bold(title)));
         for (name, value) in details {
             self.detail(name, value);
         }
     }
 
     fn detail(&self, name: &str, value: &str) {
-        self.say(&format!("   {} {value}", show::dim(&format!("{name:<19}"))));
+        self.say(Text::from("  ").and(show::dim(&format!("{name:<19}"))).and(value));
     }
 
-    fn table(&self, table: &comfy_table::Table) {
+    fn table(&self, table: &Table) {
         for line in table.lines() {
-            self.say(&format!("   {line}"));
+            self.say(Text::from("  ").and(line));
         }
     }
 
     fn done(&self, text: &str) {
-        self.say(&format!("\n{} {text}", show::green("✓")));
+        self.say("");
+        self.say(show::green("✓").and(text));
     }
 
-    fn say(&self, text: &str) {
+    fn say(&self, text: impl Into<Text>) {
         if self.json {
             output::note(text)
         } else {

@@ -9,7 +9,7 @@ use host_harness::view::{Form, Problem};
 use serde::Serialize;
 
 use super::exit_status::ExitStatus;
-use super::output;
+use super::output::{self, Text};
 
 impl From<ErrorKind> for ExitStatus {
     fn from(kind: ErrorKind) -> Self {
@@ -106,6 +106,10 @@ pub(super) fn words(advice: &Advice) -> Cow<'static, str> {
         }
         Advice::MakePrivate { path, mode } => {
             return format!("run `chmod {mode:o} {}`", path.display()).into();
+        }
+        Advice::RunAsOwner { uid } => {
+            return format!("run it as the owner, with `sudo -u '#{uid}' bss-host`, or name another directory with `--data-dir`")
+                .into();
         }
         Advice::RestoreHostKey => {
             "restore the former file `host.key`, or the former value of the variable `BSS_HOST_KEY`"
@@ -265,14 +269,14 @@ impl Failure {
 
     /// Tells a person on the standard error, and a program on the standard output too.
     pub(super) fn show(&self, json: bool) {
-        output::note(self.text());
+        self.lines().iter().for_each(output::note);
         if json && let Ok(line) = serde_json::to_string(&ErrorLine { error: self.view() }) {
-            output::line(line);
+            output::line(Text::json(&line));
         }
     }
 
     /// The error, what it is made of, and what to do, a line each.
-    fn text(&self) -> String {
+    fn lines(&self) -> Vec<String> {
         let mut lines = vec![format!("error: {}", self.message)];
         for FormProblem { field, problem } in &self.problems {
             if let Some((id, label)) = field {
@@ -284,7 +288,7 @@ impl Failure {
             }
         }
         lines.extend(self.hints.iter().map(|hint| format!("hint: {hint}")));
-        lines.join("\n")
+        lines
     }
 
     fn view(&self) -> ErrorView<'_> {
@@ -468,6 +472,7 @@ mod tests {
                 path: PathBuf::from("host.key"),
                 mode: 0o600,
             },
+            Advice::RunAsOwner { uid: 1_000 },
             Advice::RestoreHostKey,
             Advice::RestoreBackup,
             Advice::ReplaceRecord,
@@ -511,7 +516,7 @@ mod tests {
         let failure = Failure::from(broken());
         assert_eq!(failure.status, ExitStatus::NoAnswer);
         assert_eq!(
-            failure.text(),
+            failure.lines().join("\n"),
             "error: the record could not be read: no space\nhint: restore a backup of the data directory"
         );
         let line = serde_json::to_value(ErrorLine {
@@ -533,7 +538,7 @@ mod tests {
         let failure = refused.unsettled().after("order 1 is placed");
         assert_eq!(failure.status, ExitStatus::NoAnswer);
         assert_eq!(
-            failure.text(),
+            failure.lines().join("\n"),
             "error: order 1 is placed: instance `esd` is not ready"
         );
     }
@@ -549,7 +554,7 @@ mod tests {
         let problems = [problem("old", "take a new one"), problem("short", "")];
         let failure = Failure::new(ErrorKind::Refused, "certificate-refused", "no").reasons(&problems);
         assert_eq!(
-            failure.text(),
+            failure.lines().join("\n"),
             "error: no: it is old (old); it is short (short)\nhint: take a new one"
         );
         let codes: Vec<_> = failure

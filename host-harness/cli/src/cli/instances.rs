@@ -14,8 +14,9 @@ use uuid::Uuid;
 use super::exit_status::ExitStatus;
 use super::failure::{Failure, Outcome, parsed, unreadable};
 use super::input::{key_value, operator};
+use super::output::{self, Table};
 use super::progress::listener;
-use super::{output, pages, show};
+use super::{pages, show};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum InstanceCommand {
@@ -147,7 +148,7 @@ async fn history(host: &Host, name: &str, json: bool) -> Outcome {
         }
         before = after;
     }
-    output::line(table.to_string());
+    output::table(&table);
     Ok(ExitStatus::Done)
 }
 
@@ -213,10 +214,13 @@ async fn rotate_certificate(host: &Host, name: &str, to: Thumbprint, json: bool)
     if json {
         show::json(&rotation)?;
     } else {
-        output::line(step_table(&rotation.steps).to_string());
+        output::table(&step_table(&rotation.steps));
         output::line(format!(
-            "instance `{name}`, version {}, now uses {to}\nthe former certificate, {}, stays installed until `bss-host certificate remove`",
-            rotation.instance.version,
+            "instance `{name}`, version {}, now uses {to}",
+            rotation.instance.version
+        ));
+        output::line(format!(
+            "the former certificate, {}, stays installed until `bss-host certificate remove`",
             rotation.former_certificate_thumbprint.unwrap_or_default()
         ));
     }
@@ -251,11 +255,11 @@ fn show_check(check: &ConnectionCheck, json: bool) -> Result<(), Failure> {
     if json {
         return show::json(check);
     }
-    output::line(step_table(&check.steps).to_string());
+    output::table(&step_table(&check.steps));
     Ok(())
 }
 
-fn step_table(steps: &[Step]) -> comfy_table::Table {
+fn step_table(steps: &[Step]) -> Table {
     let mut table = show::table(&["Step", "Result", "Time"]);
     for step in steps {
         let (result, time) = match &step.result {
@@ -295,9 +299,10 @@ async fn create_instance(host: &Host, create: CreateInstance, json: bool) -> Out
     if json {
         show::json(&view::Instance::from(&instance))?;
     } else {
+        output::line(format!("instance `{}` is created", instance.name));
         output::line(format!(
-            "instance `{}` is created\nnext: bss-host instance configure {} --set FIELD=VALUE ...",
-            instance.name, instance.name
+            "next: bss-host instance configure {} --set FIELD=VALUE ...",
+            instance.name
         ));
     }
     Ok(ExitStatus::Done)
@@ -338,7 +343,7 @@ fn show_instance(shown: &InstanceForm, json: bool) -> Result<view::InstanceForm,
 }
 
 fn show_form(shown: &view::InstanceForm) {
-    output::line(show::form_table(&shown.form).to_string());
+    output::table(&show::form_table(&shown.form));
     output::line(format!(
         "instance `{}`, version {}: {}",
         shown.instance.name, shown.instance.version, shown.instance.state
@@ -373,6 +378,6 @@ async fn list(host: &Host, json: bool) -> Outcome {
             thumbprint.unwrap_or_default(),
         ]);
     }
-    output::line(table.to_string());
+    output::table(&table);
     Ok(ExitStatus::Done)
 }

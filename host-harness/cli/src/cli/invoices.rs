@@ -64,7 +64,7 @@ async fn list(host: &Host, instance: Option<String>, json: bool) -> Outcome {
             credits_of(invoice).len().to_string(),
         ]);
     }
-    output::line(table.to_string());
+    output::table(&table);
     Ok(ExitStatus::Done)
 }
 
@@ -102,7 +102,7 @@ async fn show_one(host: &Host, order: Uuid, json: bool) -> Outcome {
             }),
         ]);
     }
-    output::line(table.to_string());
+    output::table(&table);
     output::line(format!("total {}", total(&invoice)));
     Ok(ExitStatus::Done)
 }

@@ -240,7 +240,7 @@ fn show_rows(settings: &MailSettings) {
     let templates = settings.templates.as_ref();
     let templates = templates.map_or_else(|| "(built in)".to_owned(), |path| path.display().to_string());
     table.add_row(["Templates", &templates]);
-    output::line(table.to_string());
+    output::table(&table);
 }
 
 fn protection(protection: SmtpProtection) -> &'static str {
@@ -279,24 +279,24 @@ async fn list(host: &Host, filter: MailFilter, json: bool) -> Outcome {
                 problem.map_or_else(String::new, |problem| problem.message.clone()),
             ]);
         }
-        output::line(table.to_string());
+        output::table(&table);
     }
     let count = |state| mails.iter().filter(|mail| mail.state == state).count();
     let (pending, failed) = (count(MailState::Pending), count(MailState::Failed));
     if pending > 0 && host.record().mail_settings().await?.is_none() {
         output::note(format!(
-            "{} to be sent, but this host has no mail settings\nhint: {}",
-            e_mails(pending as u64),
-            words(&Advice::ConfigureMail)
+            "{} to be sent, but this host has no mail settings",
+            e_mails(pending as u64)
         ));
+        output::note(format!("hint: {}", words(&Advice::ConfigureMail)));
     }
     record::hold_note(count(MailState::Held) as u64);
     if failed > 0 {
         output::note(format!(
-            "{} refused permanently by the mail server\nhint: correct the cause, then make them due again with \
-             `bss-host mail retry --all`",
+            "{} refused permanently by the mail server",
             e_mails(failed as u64)
         ));
+        output::note("hint: correct the cause, then make them due again with `bss-host mail retry --all`");
     }
     Ok(ExitStatus::Done)
 }

@@ -1,14 +1,134 @@
 //! Lines of results on the standard output, and of what goes on beside them on the standard error.
+//!
+//! All text that a command prints goes through [`Text`], in which nothing from a plugin, a vendor or a customer steers the
+//! terminal. The log has its own way there, `cli/log.rs`.
 
-use std::io::Write as _;
+use std::fmt;
+use std::io::{IsTerminal as _, Write as _};
+
+use bss_model::text::{visible, visible_json};
+
+/// Text as it may be printed: what would steer a terminal is visible in it, but for our own colors and line ends.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Text(String);
+
+impl Text {
+    /// Several lines, for one cell of a table.
+    pub(super) fn lines<T: AsRef<str>>(lines: impl IntoIterator<Item = T>) -> Self {
+        let lines = lines.into_iter().map(|line| visible(line.as_ref()).into_owned());
+        Self(lines.collect::<Vec<_>>().join("\n"))
+    }
+
+    /// JSON, whose values stay the same. It may have several lines.
+    pub(super) fn json(json: &str) -> Self {
+        Self(visible_json(json).into_owned())
+    }
+
+    /// Text in the color or weight of an SGR code (ECMA-48 section 8.3.117). Colors are on a terminal only, and where they
+    /// are forced (<https://bixense.com/clicolors>); never with NO_COLOR.
+    pub(super) fn painted(text: &str, code: u8) -> Self {
+        let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty() && value != "0");
+        let colors = !set("NO_COLOR") && (set("CLICOLOR_FORCE") || std::io::stdout().is_terminal());
+        let text = Self::from(text);
+        match colors {
+            true => Self(format!("\u{1b}[{code}m{text}\u{1b}[0m")),
+            false => text,
+        }
+    }
+
+    /// Puts text behind it, after a blank.
+    pub(super) fn and(self, other: impl Into<Self>) -> Self {
+        Self(format!("{self} {}", other.into()))
+    }
+}
+
+impl fmt::Display for Text {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl From<&str> for Text {
+    fn from(text: &str) -> Self {
+        Self(visible(text).into_owned())
+    }
+}
+
+impl From<&String> for Text {
+    fn from(text: &String) -> Self {
+        Self::from(text.as_str())
+    }
+}
+
+impl From<String> for Text {
+    fn from(text: String) -> Self {
+        Self::from(text.as_str())
+    }
+}
+
+/// A table, each cell of which is [`Text`].
+pub(super) struct Table(comfy_table::Table);
+
+impl Table {
+    /// Wraps a table without rows, whose header is ours.
+    pub(super) fn new(header: comfy_table::Table) -> Self {
+        Self(header)
+    }
+
+    pub(super) fn add_row<T: Into<Text>>(&mut self, row: impl IntoIterator<Item = T>) {
+        self.0.add_row(row.into_iter().map(|cell| cell.into().0));
+    }
+
+    /// The table line by line.
+    pub(super) fn lines(&self) -> impl Iterator<Item = Text> {
+        self.0.lines().map(Text)
+    }
+}
+
+/// Writes several lines that somebody else has put together, such as help, to the standard output or the standard error.
+pub(super) fn page(text: &str, to_standard_error: bool) {
+    let write = if to_standard_error { note } else { line };
+    text.lines().for_each(write);
+}
 
 /// Writes a line of results to the standard output.
-pub(super) fn line(text: impl AsRef<str>) {
+pub(super) fn line(text: impl Into<Text>) {
     // A reader that has had enough closes the pipe; that is no failure of this program.
-    let _ = writeln!(std::io::stdout().lock(), "{}", text.as_ref());
+    let _ = writeln!(std::io::stdout().lock(), "{}", text.into());
 }
 
 /// Writes a line about what is going on to the standard error.
-pub(super) fn note(text: impl AsRef<str>) {
-    let _ = writeln!(std::io::stderr().lock(), "{}", text.as_ref());
+pub(super) fn note(text: impl Into<Text>) {
+    let _ = writeln!(std::io::stderr().lock(), "{}", text.into());
+}
+
+/// Writes a table to the standard output.
+pub(super) fn table(table: &Table) {
+    table.lines().for_each(line);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_steers_no_terminal_and_makes_no_row() {
+        let mut table = Table::new(comfy_table::Table::new());
+        table.add_row(["a\u{1b}[2K\nb", "\u{202e}c"]);
+        table.add_row([Text::lines(["one\u{7}", "two"]), Text::from("ok")]);
+        let shown: Vec<_> = table.lines().map(|line| line.to_string()).collect();
+        let shown = shown.join("\n");
+        assert!(
+            shown.contains(r"a\u{1b}[2K\nb") && shown.contains(r"\u{202e}c"),
+            "{shown}"
+        );
+        assert!(shown.contains(r"one\u{7}"), "{shown}");
+        assert!(!shown.contains(['\u{1b}', '\u{7}', '\u{202e}']), "{shown:?}");
+    }
+
+    #[test]
+    fn only_our_own_colors_are_escape_sequences() {
+        let text = Text::from("\u{1b}[31mred").and("Μιχαήλ");
+        assert_eq!(text.to_string(), r"\u{1b}[31mred Μιχαήλ");
+    }
 }

@@ -45,7 +45,7 @@ async fn list(host: &Host, json: bool) -> Outcome {
         let when = show::time(plugin.trusted_at_ms);
         table.add_row([plugin.sha256, plugin.path, plugin.trusted_by, when]);
     }
-    output::line(table.to_string());
+    output::table(&table);
     Ok(ExitStatus::Done)
 }
 
@@ -57,7 +57,8 @@ async fn show_file(host: &Host, plugin: &Path, json: bool) -> Outcome {
         show::json(&file)?;
         return Ok(ExitStatus::Done);
     }
-    output::line(format!("{}\n  SHA-256 {}", file.path, file.sha256));
+    output::line(&file.path);
+    output::line(format!("  SHA-256 {}", file.sha256));
     output::line(match (&file.trusted_plugin, file.trusted) {
         (None, _) => "  none has been trusted yet: the first one that is used will be".to_owned(),
         (Some(trusted), true) => format!("  may run: trusted by {}", trusted.trusted_by),

@@ -67,7 +67,7 @@ pub(super) async fn run(
         for (name, point) in found.points() {
             table.add_row([title(name), point.verdict.name(), &point.found, &point.advice]);
         }
-        output::line(table.to_string());
+        output::table(&table);
     }
     status(&found)
 }

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use bss_model::{Choice, Decided, Decision, DifferenceKind, Instance, Price, Product, ProductDifference};
 use clap::{Args, Subcommand};
-use comfy_table::Table;
 use host_harness::{Host, view};
 use uuid::Uuid;
 
 use super::exit_status::ExitStatus;
 use super::failure::Outcome;
 use super::input::operator;
-use super::{output, show};
+use super::output::{self, Table, Text};
+use super::show;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ProductCommand {
@@ -201,21 +201,17 @@ pub(super) fn product_table(products: &[ShownProduct<'_>]) -> Table {
             None => format!("{} or more", offered.min_quantity),
         };
         let prices: Vec<String> = shown.prices.iter().map(ToString::to_string).collect();
-        let mut row = vec![
-            offered.code.clone(),
-            offered.name.clone(),
-            quantity,
-            if offered.returnable { "yes" } else { "no" }.to_owned(),
-            prices.join("\n"),
-            state(shown.product),
+        let mut row: Vec<Text> = vec![
+            offered.code.as_str().into(),
+            offered.name.as_str().into(),
+            quantity.into(),
+            if offered.returnable { "yes" } else { "no" }.into(),
+            Text::lines(prices),
+            state(shown.product).into(),
         ];
         let differences = shown.differences.as_ref();
         row.extend(differences.map(|differences| {
-            let words: Vec<_> = differences
-                .iter()
-                .map(|difference| difference_words(difference))
-                .collect();
-            words.join("\n")
+            Text::lines(differences.iter().map(|difference| difference_words(difference)))
         }));
         table.add_row(row);
     }

@@ -4,6 +4,7 @@ use std::io::IsTerminal as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use bss_model::text::visible;
 use host_harness::{CallEvent, CallListener, LogLevel};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -68,7 +69,7 @@ impl Progress {
                         bar.set_style(style);
                     }
                 }
-                bar.set_message(unit);
+                bar.set_message(visible(&unit).into_owned());
                 bar.set_position(done);
             }
             event => bar.suspend(|| others(event)),

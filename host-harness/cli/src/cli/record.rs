@@ -161,7 +161,7 @@ async fn show_record(data_dir: &Path, json: bool) -> Outcome {
             restoration.mails.to_string(),
         ]);
     }
-    output::line(table.to_string());
+    output::table(&table);
     copy_note(view.is_another_copy);
     hold_note(view.held_mails);
     Ok(ExitStatus::Done)
@@ -201,10 +201,10 @@ fn in_doubt(restoration: &view::Restoration) -> String {
 /// Says what another copy of the record would mean.
 pub(super) fn copy_note(is_another_copy: bool) {
     if is_another_copy {
-        output::note(format!(
-            "the record was restored, copied or moved: order lines from before are looked up, and not bought\nhint: {}",
-            words(&Advice::AdoptRecord)
-        ));
+        output::note(
+            "the record was restored, copied or moved: order lines from before are looked up, and not bought",
+        );
+        output::note(format!("hint: {}", words(&Advice::AdoptRecord)));
     }
 }
 
@@ -212,8 +212,8 @@ pub(super) fn copy_note(is_another_copy: bool) {
 pub(super) fn hold_note(held: u64) {
     if held > 0 {
         output::note(format!(
-            "{held} e-mails are held back, because they may have been sent already\nhint: {}",
-            words(&Advice::ReleaseMails)
+            "{held} e-mails are held back, because they may have been sent already"
         ));
+        output::note(format!("hint: {}", words(&Advice::ReleaseMails)));
     }
 }

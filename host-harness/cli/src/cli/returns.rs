@@ -153,9 +153,9 @@ async fn ended(host: &Host, cancellation: &Cancellation, json: bool) -> Outcome 
         let views = host.cancellation_views(std::slice::from_ref(cancellation)).await;
         views?.iter().try_for_each(show::json)?;
     }
-    let told = |text: String| {
+    let told = |lines: &[String]| {
         if !json {
-            output::line(text);
+            lines.iter().for_each(output::line);
         }
         Ok(ExitStatus::Done)
     };
@@ -167,16 +167,17 @@ async fn ended(host: &Host, cancellation: &Cancellation, json: bool) -> Outcome 
         Some(reason) if matches!(reason.result, ReturnResult::Unknown | ReturnResult::Refused)
     );
     match cancellation.state {
-        CancellationState::Requested => told(format!(
-            "the cancellation of asset {asset} is requested\nnext: bss-host asset confirm {asset}, or bss-host asset decline {asset}"
-        )),
-        CancellationState::Withdrawn | CancellationState::Declined => told(format!(
+        CancellationState::Requested => told(&[
+            format!("the cancellation of asset {asset} is requested"),
+            format!("next: bss-host asset confirm {asset}, or bss-host asset decline {asset}"),
+        ]),
+        CancellationState::Withdrawn | CancellationState::Declined => told(&[format!(
             "the cancellation of asset {asset} is {}; its license is not affected",
             cancellation.state
-        )),
-        CancellationState::Done => told(format!(
+        )]),
+        CancellationState::Done => told(&[format!(
             "asset {asset} is cancelled and credited: the vendor has taken its license back"
-        )),
+        )]),
         CancellationState::Refused => Err(Failure::new(
             ErrorKind::Refused,
             "not-returned",
@@ -253,7 +254,7 @@ async fn cancellations(host: &Host, asset: Option<Uuid>, open: bool, json: bool)
                 .unwrap_or_default(),
         ]);
     }
-    output::line(table.to_string());
+    output::table(&table);
     for attempt in attempts.iter().flatten() {
         output::line(attempt_line(attempt));
     }
@@ -356,9 +357,7 @@ fn warn_of(refreshed: &Refreshed) {
     if refreshed.returned_elsewhere {
         let asset = refreshed.asset.id;
         let hint = words(&Advice::CancelAsset { asset });
-        output::note(format!(
-            "warning: {}\nhint: {hint}",
-            show::returned_but_active(asset)
-        ));
+        output::note(format!("warning: {}", show::returned_but_active(asset)));
+        output::note(format!("hint: {hint}"));
     }
 }

@@ -16,9 +16,10 @@ use super::failure::{Failure, Outcome, machine_failure, unwritable};
 use super::files::write_whole;
 use super::input::operator;
 use super::interruption::Interruption;
+use super::output::{self, Text};
 use super::products::{product_table, shown};
 use super::progress::Progress;
-use super::{output, pages, show};
+use super::{pages, show};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ServicesCommand {
@@ -228,7 +229,7 @@ async fn runs(host: &Host, instance: &str, json: bool) -> Outcome {
             remark(run),
         ]);
     }
-    output::line(table.to_string());
+    output::table(&table);
     Ok(ExitStatus::Done)
 }
 
@@ -286,7 +287,7 @@ async fn log(host: &Host, run: Uuid, json: bool) -> Outcome {
         let time = show::time(line.at_ms);
         table.add_row([time, line.level, line.product_code, line.action, line.message]);
     }
-    output::line(table.to_string());
+    output::table(&table);
     output::line(format!("run {}: {}", run.id, run.state));
     Ok(ExitStatus::Done)
 }
@@ -317,7 +318,7 @@ async fn products(host: &Host, arguments: &ProductsArguments, json: bool) -> Out
         let views = shown.iter().map(|product| product.view(&instance));
         show::json(&views.collect::<Vec<_>>())?;
     } else {
-        output::line(product_table(&shown).to_string());
+        output::table(&product_table(&shown));
     }
     Ok(ExitStatus::Done)
 }
@@ -345,6 +346,7 @@ async fn export(host: &Host, instance: &str, out: Option<&Path>) -> Outcome {
     let instance = host.named_instance(instance).await?;
     let collection = product_type_collection::of(host.record(), instance.id).await?;
     let text = serde_json::to_string_pretty(&collection).map_err(machine_failure)?;
+    let text = Text::json(&text);
     match out {
         None => output::line(text),
         Some(path) => {

@@ -4,24 +4,24 @@ use std::collections::BTreeMap;
 use std::io::IsTerminal;
 
 use bss_model::{Actor, Advice, Asset, LicenseSecrets, Secret, is_returned_but_active};
-use comfy_table::{Table, presets};
+use comfy_table::presets;
 use host_harness::view::{Field, Form, Keys};
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::failure::{Failure, machine_failure, words};
-use super::output;
+use super::output::{self, Table, Text};
 
 /// Writes what programs are shown to the standard output: one line of JSON.
 pub(super) fn json(view: &impl Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string(view).map_err(machine_failure)?;
-    output::line(text);
+    output::line(Text::json(&text));
     Ok(())
 }
 
 /// Makes a table with a header, as wide as the terminal allows.
 pub(super) fn table(header: &[&str]) -> Table {
-    let mut table = Table::new();
+    let mut table = comfy_table::Table::new();
     table
         .load_style(presets::UTF8_BORDERS_ONLY)
         .set_header(header.iter().copied());
@@ -31,7 +31,7 @@ pub(super) fn table(header: &[&str]) -> Table {
     } else {
         table.set_content_arrangement(comfy_table::ContentArrangement::Dynamic);
     }
-    table
+    Table::new(table)
 }
 
 /// A time, for people.
@@ -147,28 +147,25 @@ pub(super) fn returned_but_active(asset: Uuid) -> String {
     )
 }
 
-/// Reasons why assets have no license or have lost it, with hints.
+/// Reasons why assets have no license or have lost it, and hints, a line each.
 pub(super) fn asset_reasons(assets: &[Asset]) -> Vec<String> {
-    let lines = assets.iter().filter_map(|asset| {
+    let reasons = assets.iter().filter_map(|asset| {
         if is_returned_but_active(asset) {
             let hint = words(&Advice::CancelAsset { asset: asset.id });
-            return Some(format!("{}\n  hint: {hint}", returned_but_active(asset.id)));
+            return Some([returned_but_active(asset.id), format!("  hint: {hint}")].to_vec());
         }
         let problem = &asset.reason.as_ref()?.problem;
-        let advice = if problem.advice.is_empty() {
-            String::new()
-        } else {
-            format!("\n  hint: {}", problem.advice)
-        };
-        Some(format!(
-            "asset {} is {}: {} ({}){advice}",
+        let mut lines = vec![format!(
+            "asset {} is {}: {} ({})",
             short(asset.id),
             asset.sync_status,
             problem.message,
             problem.code
-        ))
+        )];
+        lines.extend((!problem.advice.is_empty()).then(|| format!("  hint: {}", problem.advice)));
+        Some(lines)
     });
-    lines.collect()
+    reasons.flatten().collect()
 }
 
 /// The first characters of an id, enough to tell it from its neighbors.
@@ -176,25 +173,14 @@ pub(super) fn short(id: Uuid) -> String {
     id.to_string().chars().take(8).collect()
 }
 
-pub(super) fn bold(text: &str) -> String {
-    painted(text, "1")
+pub(super) fn bold(text: &str) -> Text {
+    Text::painted(text, 1)
 }
 
-pub(super) fn dim(text: &str) -> String {
-    painted(text, "2")
+pub(super) fn dim(text: &str) -> Text {
+    Text::painted(text, 2)
 }
 
-pub(super) fn green(text: &str) -> String {
-    painted(text, "32")
-}
-
-/// Colors on a terminal only, and where they are forced (<https://bixense.com/clicolors>); never with NO_COLOR.
-fn painted(text: &str, code: &str) -> String {
-    let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty() && value != "0");
-    let colors = !set("NO_COLOR") && (set("CLICOLOR_FORCE") || std::io::stdout().is_terminal());
-    if colors {
-        format!("\u{1b}[{code}m{text}\u{1b}[0m")
-    } else {
-        text.to_owned()
-    }
+pub(super) fn green(text: &str) -> Text {
+    Text::painted(text, 32)
 }

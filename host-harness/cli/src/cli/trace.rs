@@ -78,7 +78,7 @@ async fn last(host: &Host, calls: &[CallTrace], json: bool) -> Outcome {
             outcome(&call.root),
         ]);
     }
-    output::line(table.to_string());
+    output::table(&table);
     Ok(ExitStatus::Done)
 }
 

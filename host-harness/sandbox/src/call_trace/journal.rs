@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, SystemTime};
 
+use bss_keys::Foreign;
 use bss_model::clock::now_ms;
 
 /// The directory of the traces in the data directory; only its owner can enter it.
@@ -151,6 +152,8 @@ impl Writer {
             .recursive(true)
             .mode(0o700)
             .create(&self.directory)?;
+        // Whoever owns the directory could read what is written there.
+        Foreign::check(&fs::metadata(&self.directory)?)?;
         prune(&self.directory, SystemTime::now())?;
         let file = OpenOptions::new()
             .append(true)
@@ -221,6 +224,19 @@ mod tests {
         assert_eq!(mode(&directory), 0o700);
         assert_eq!(mode(&directory.join(CURRENT)), 0o600);
         assert_eq!(fs::read_to_string(directory.join(CURRENT)).unwrap(), "\na line");
+    }
+
+    #[test]
+    fn nothing_is_kept_in_the_directory_of_another_user() {
+        let folder = tempfile::tempdir().unwrap();
+        // Only root can give a directory away.
+        if std::os::unix::fs::chown(folder.path(), Some(65_534), None).is_err() {
+            return;
+        }
+        let mut writer = Writer::new(folder.path().to_owned());
+        writer.append(b"\na line");
+        assert!(writer.has_failed);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 
     #[test]

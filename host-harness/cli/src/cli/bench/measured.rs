@@ -98,7 +98,7 @@ pub(super) fn show_goals(goals: &[Goal]) {
         };
         table.add_row([goal.text, &bound, &value, met]);
     }
-    output::line(table.to_string());
+    output::table(&table);
 }
 
 /// Load of the machine around the measuring.

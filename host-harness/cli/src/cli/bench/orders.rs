@@ -127,7 +127,7 @@ impl Figures {
                 format!("{:.2}", row.worker / row.plugin),
             ]);
         }
-        output::line(table.to_string());
+        output::table(&table);
         output::line(format!(
             "goal: at least {GOAL:.0} lines a second with {GOAL_AT_ONCE} at once: {}",
             match self.goal().is_met() {

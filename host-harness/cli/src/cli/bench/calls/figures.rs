@@ -399,11 +399,11 @@ impl Figures {
                 format!("{:.0}", microseconds(times.median)),
             ]);
         }
-        output::line(table.to_string());
+        output::table(&table);
         let mut table = show::table(&["Upstream answers", "32 at once", "Best per second", "Median"]);
-        table.add_rows(self.near.rows("at once"));
-        table.add_rows(self.distant.rows("after 20 ms"));
-        output::line(table.to_string());
+        let rows = [self.near.rows("at once"), self.distant.rows("after 20 ms")];
+        rows.into_iter().flatten().for_each(|row| table.add_row(row));
+        output::table(&table);
         let mut table = show::table(&["Instances", "KiB each, sandbox", "Native"]);
         for (what, sandboxed, native) in [
             (
@@ -424,7 +424,7 @@ impl Figures {
             };
             table.add_row([what.to_owned(), kibibytes(sandboxed), kibibytes(native)]);
         }
-        output::line(table.to_string());
+        output::table(&table);
         show_goals(&self.goals());
     }
 }

@@ -266,7 +266,7 @@ impl Figures {
             table.add_row(size.row("over TLS", &size.over_tls));
             table.add_row(size.row("from memory", &size.from_memory));
         }
-        output::line(table.to_string());
+        output::table(&table);
         show_goals(&self.goals());
     }
 }

@@ -1,0 +1,96 @@
+//! The log on the standard error: a line for each event, in which nothing from outside steers the terminal.
+
+use std::fmt;
+
+use bss_model::text::visible;
+use tracing::Subscriber;
+use tracing::field::Field;
+use tracing_subscriber::Layer;
+use tracing_subscriber::field::MakeExt as _;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::{Writer, debug_fn};
+use tracing_subscriber::registry::LookupSpan;
+
+/// Makes a layer that writes events as lines. `colors`: where the library finds them right too; it heeds `NO_COLOR`.
+pub(super) fn lines<S, W>(writer: W, colors: bool) -> impl Layer<S>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    W: for<'a> MakeWriter<'a> + 'static,
+{
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(writer)
+        .fmt_fields(debug_fn(field).delimited(" "));
+    // Elsewhere than on a terminal colors are in the way, and cost each call a microsecond.
+    match colors {
+        true => lines,
+        false => lines.with_ansi(false),
+    }
+}
+
+/// Writes a field's name and value. The library lets escape sequences through in every field but the message, and line
+/// ends and marks that turn the direction of text in all.
+fn field(writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt::Result {
+    let value = format!("{value:?}");
+    let value = visible(&value);
+    match (field.name(), writer.has_ansi_escapes()) {
+        ("message", _) => write!(writer, "{value}"),
+        (name, true) => write!(writer, "\u{1b}[3m{name}\u{1b}[0m\u{1b}[2m=\u{1b}[0m{value}"),
+        (name, false) => write!(writer, "{name}={value}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Write};
+    use std::sync::{Arc, Mutex};
+
+    use tracing_subscriber::layer::SubscriberExt as _;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn logged(act: impl FnOnce()) -> String {
+        let written = Written::default();
+        let writer = written.clone();
+        let subscriber = tracing_subscriber::registry().with(lines(move || writer.clone(), false));
+        tracing::subscriber::with_default(subscriber, act);
+        let bytes = written.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn whatever_an_event_or_its_span_holds_it_is_one_line_that_steers_nothing() {
+        let outside = "\u{1b}]52;c;cm0=\u{7}\n2026-01-01 ERROR forged\u{202e}\u{9b}2K";
+        let line = logged(|| {
+            let span = tracing::error_span!("call", instance = %outside);
+            let _entered = span.enter();
+            tracing::error!(error = %outside, text = outside, debug = ?outside, "said: {outside}");
+        });
+        assert_eq!(line.lines().count(), 1, "{line:?}");
+        let line = line.trim_end_matches('\n');
+        assert!(!line.contains(bss_model::text::steers), "{line:?}");
+        assert_eq!(line.matches(r"\u{1b}]52;c;").count(), 5, "{line}");
+    }
+
+    #[test]
+    fn a_line_has_its_message_its_fields_and_names_as_they_are_written() {
+        let line = logged(|| tracing::warn!(customer = "Μιχαήλ", count = 3, "sold می\u{200c}خواهم"));
+        assert!(line.contains("WARN"), "{line}");
+        assert!(
+            line.ends_with("sold می\u{200c}خواهم customer=\"Μιχαήλ\" count=3\n"),
+            "{line}"
+        );
+    }
+}

@@ -1,0 +1,58 @@
+//! The files of the data directory: this process's user owns them, and nobody else reads the database.
+
+use std::fs::{self, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use bss_keys::Foreign;
+
+use crate::RecordError;
+
+/// What SQLite puts behind the database's name for the files beside it.
+const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
+
+/// Checks that this process's user owns a directory or file.
+pub(crate) fn check_owner(path: &Path) -> Result<(), RecordError> {
+    let metadata = fs::metadata(path).map_err(failed(path))?;
+    Foreign::check(&metadata).map_err(|foreign| RecordError::Foreign {
+        path: path.to_owned(),
+        foreign,
+    })
+}
+
+/// Makes the database if it is missing, and it and the files beside it readable by their owner alone, whatever the umask
+/// is. SQLite gives the files beside it the database's own mode.
+pub(crate) fn make_private(database: &Path) -> Result<(), RecordError> {
+    let mut options = OpenOptions::new();
+    match options.write(true).create_new(true).mode(0o600).open(database) {
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(failed(database)(error)),
+    }
+    let beside = BESIDE.into_iter().map(|ending| {
+        let mut name = database.as_os_str().to_owned();
+        name.push(ending);
+        PathBuf::from(name)
+    });
+    // By their names and never opened: to close a file lets go of all locks that this process has on it, such as those of
+    // the database's connections.
+    for path in beside.chain([database.to_owned()]) {
+        let mode = match fs::metadata(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            found => found.map_err(failed(&path))?.permissions().mode() & 0o777,
+        };
+        check_owner(&path)?;
+        if mode != 0o600 {
+            fs::set_permissions(&path, Permissions::from_mode(0o600)).map_err(failed(&path))?;
+        }
+    }
+    Ok(())
+}
+
+fn failed(path: &Path) -> impl Fn(io::Error) -> RecordError {
+    |source| RecordError::Directory {
+        path: path.to_owned(),
+        source,
+    }
+}

@@ -1,0 +1,43 @@
+//! What the program prints: all of it goes through the file that keeps text from outside from steering a terminal.
+
+use std::path::{Path, PathBuf};
+
+/// The folder of the program, and the files in it that may write to the standard output and error.
+const PROGRAM: &str = "host-harness/cli/src";
+const MAY_WRITE: [&str; 1] = ["output.rs"];
+
+/// Ways to write there. To ask whether it is a terminal, to log, and to draw a bar, are others.
+const WAYS: [&str; 9] = [
+    "stdout().lock",
+    "stderr().lock",
+    "(std::io::stdout()",
+    "(std::io::stderr()",
+    "(io::stdout()",
+    "(io::stderr()",
+    ".print()",
+    "println!",
+    "eprint!",
+];
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).expect("a folder");
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    paths
+        .flat_map(|path| if path.is_dir() { sources(&path) } else { vec![path] })
+        .collect()
+}
+
+#[test]
+fn one_file_of_the_program_prints() {
+    let mut may_write = 0;
+    for path in sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join(PROGRAM)) {
+        let text = std::fs::read_to_string(&path).expect("a source");
+        let way = WAYS.into_iter().find(|way| text.contains(way));
+        if MAY_WRITE.iter().any(|name| path.ends_with(name)) {
+            may_write += usize::from(way.is_some());
+        } else {
+            assert_eq!(way, None, "{} does not print through `output`", path.display());
+        }
+    }
+    assert_eq!(may_write, MAY_WRITE.len(), "the ways are those that are used");
+}
