@@ -2,18 +2,18 @@
 //! other.
 
 pub(super) mod chain;
+mod stored_act;
 
 use std::num::NonZeroU32;
 
 use bss_model::clock::now_ms;
-use bss_model::{Act, ActFilter, Actor, ActorKind, RecordedAct, Subject, SubjectKind};
+use bss_model::{Act, ActFilter, Actor, RecordedAct, Subject};
 use serde_json::Value;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row as _, SqliteConnection};
+use sqlx::{QueryBuilder, SqliteConnection};
 use uuid::Uuid;
 
 use self::chain::{AuditError, AuditedActs};
-use super::stored::{id, optional};
+use self::stored_act::read_act;
 use super::{Record, RecordError};
 
 /// Writes an act in the transaction of the change. A change of many subjects writes an act for each of them. `detail`
@@ -83,22 +83,4 @@ impl Record {
         let rows = query.build().fetch_all(&self.readers).await?;
         rows.iter().map(read_act).collect()
     }
-}
-
-pub(super) fn read_act(row: &SqliteRow) -> Result<RecordedAct, RecordError> {
-    Ok(RecordedAct {
-        number: row.try_get("number")?,
-        at_ms: row.try_get("at_ms")?,
-        actor: Actor {
-            kind: ActorKind::from_word(row.try_get("actor_kind")?)?,
-            name: row.try_get("actor_name")?,
-        },
-        act: Act::from_word(row.try_get("act")?)?,
-        subject: Subject {
-            kind: SubjectKind::from_word(row.try_get("subject_kind")?)?,
-            id: row.try_get("subject")?,
-        },
-        instance_id: optional(row, "instance_id", id)?,
-        detail: row.try_get("detail")?,
-    })
 }

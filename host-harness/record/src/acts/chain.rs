@@ -6,7 +6,7 @@ use data_encoding::HEXLOWER;
 use sqlx::{Row as _, SqliteConnection};
 
 use super::super::RecordError;
-use super::read_act;
+use super::stored_act::read_act;
 
 /// Acts that are read at a time.
 const ACTS_AT_ONCE: i64 = 1_000;
