@@ -517,7 +517,7 @@ mod tests {
         assert_eq!(failure.status, ExitStatus::NoAnswer);
         assert_eq!(
             failure.lines().join("\n"),
-            "error: the record could not be read: no space\nhint: restore a backup of the data directory"
+            "error: the record could not be read: no space\nhint: restore a backup with `bss-host record restore FILE --replace`"
         );
         let line = serde_json::to_value(ErrorLine {
             error: failure.view(),
@@ -527,7 +527,7 @@ mod tests {
             "code": "broken",
             "kind": "unavailable",
             "message": "the record could not be read: no space",
-            "advice": "restore a backup of the data directory",
+            "advice": "restore a backup with `bss-host record restore FILE --replace`",
         }});
         assert_eq!(line, expected);
     }
