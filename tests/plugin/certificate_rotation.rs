@@ -10,7 +10,7 @@ use bss_simulator::{
 };
 use host_harness::{RotateError, failed_step};
 
-use crate::scenario::{INSTANCE, Scenario, actor, order_request, silent};
+use crate::scenario::{INSTANCE, Scenario, actor, me, order_request, silent};
 
 async fn fetch(scenario: &Scenario) {
     let fetched = scenario.host.fetch_services(INSTANCE, &actor(), silent()).await;
@@ -249,7 +249,7 @@ async fn the_command_rotates_in_one_save_or_says_which_step_failed() {
         .as_array()
         .and_then(|history| history.last())
         .expect("a save");
-    assert_eq!(last["changedBy"], "olivia");
+    assert_eq!(last["changedBy"], me());
     let changed: Vec<_> = last["changes"].as_object().expect("changes").keys().collect();
     assert_eq!(changed, ["certificate-thumbprint"]);
 }

@@ -7,7 +7,7 @@ use bss_simulator::{Fault, Operation, Repeat, When};
 use serde_json::Value;
 
 use crate::license_return::{doubted_and_refused, sold};
-use crate::scenario::{DONE, INSTANCE, NO_ANSWER, PRICE, REFUSED, Scenario, USAGE, assert_ends, result};
+use crate::scenario::{DONE, INSTANCE, NO_ANSWER, PRICE, REFUSED, Scenario, USAGE, assert_ends, me, result};
 
 fn json(output: &Output, code: i32) -> Value {
     assert_ends(output, code);
@@ -66,7 +66,7 @@ async fn a_request_is_made_withdrawn_declined_and_confirmed() {
     let declined = json(&decide("decline"), DONE);
     assert_eq!(
         (declined["state"].as_str(), declined["decision"]["by"].as_str()),
-        (Some("declined"), Some("olivia"))
+        (Some("declined"), Some(me().as_str()))
     );
     let late = decide("confirm");
     assert_eq!(late.status.code(), Some(REFUSED));

@@ -6,7 +6,7 @@ use bss_simulator::{CertificateRequest, ExtendedKeyUsage, KeyKind, Operation};
 use serde_json::json;
 
 use crate::scenario::result;
-use crate::scenario::{INSTANCE, Scenario, actor, credentials, problems, selection};
+use crate::scenario::{INSTANCE, Scenario, actor, credentials, me, problems, selection};
 
 type Typed = BTreeMap<String, String>;
 
@@ -306,7 +306,7 @@ async fn of_two_who_edit_at_once_the_second_learns_who_was_faster() {
     let second = configure(&scenario, &rename("two"), &["--based-on", &based_on]);
     assert_eq!(second.status.code(), Some(1), "{second:?}");
     let error = String::from_utf8_lossy(&second.stderr).into_owned();
-    for words in ["`olivia`", "version 3, not 2"] {
+    for words in [format!("`{}`", me()).as_str(), "version 3, not 2"] {
         assert!(error.contains(words), "{error}");
     }
 
@@ -314,7 +314,7 @@ async fn of_two_who_edit_at_once_the_second_learns_who_was_faster() {
     let history = result(&history);
     let saves = history.as_array().expect("a list");
     let who: Vec<_> = saves.iter().map(|save| &save["changedBy"]).collect();
-    assert_eq!(who, ["test", "test", "olivia"]);
+    assert_eq!(who, ["test", "test", me().as_str()]);
     assert_eq!(
         saves[2]["changes"],
         json!({ "system-name": { "old": INSTANCE, "new": "one" } })
@@ -335,7 +335,12 @@ async fn of_two_who_edit_at_once_the_second_learns_who_was_faster() {
     let table = String::from_utf8_lossy(&table.stdout).into_owned();
     let login = scenario.microsoft.details().login_authority.as_str();
     let servers = ["(reaches)", login, "(certificate)", &thumbprint];
-    for words in [&["olivia", "system-name", "one", "country", "DE"][..], &servers].concat() {
+    for words in [
+        &[me().as_str(), "system-name", "one", "country", "DE"][..],
+        &servers,
+    ]
+    .concat()
+    {
         assert!(table.contains(words), "{table}");
     }
 }

@@ -35,6 +35,12 @@ pub(crate) const REFUSED: i32 = 1;
 pub(crate) const USAGE: i32 = 2;
 pub(crate) const NO_ANSWER: i32 = 3;
 
+/// The user who runs the tests, whom the program names for what it changes.
+pub(crate) fn me() -> String {
+    let output = Command::new("id").arg("-un").output().expect("`id` runs");
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
 /// A host and a Microsoft of one test.
 pub(crate) struct Scenario {
     pub(crate) folder: TempDir,
@@ -147,8 +153,7 @@ impl Scenario {
             .arg(self.folder.path().join("bss"))
             .arg("--plugin")
             .arg(component())
-            .env("USER", "olivia")
-            .env_remove("SUDO_USER")
+            .env_remove("SUDO_UID")
             .env("BSS_LOOK_UP_ONLY", "0")
             .output()
             .expect("the program runs")

@@ -48,6 +48,15 @@ pub enum RecordError {
         /// The database.
         path: PathBuf,
     },
+    /// The data directory is on a file system of another machine, where neither SQLite's write-ahead log nor file locks
+    /// hold (sqlite.org/wal.html).
+    #[error("data directory `{}` is on a network file system ({kind})", path.display())]
+    OnNetwork {
+        /// The directory.
+        path: PathBuf,
+        /// The kind of the file system.
+        kind: &'static str,
+    },
     /// The database was replaced or removed while it was open.
     #[error("the record `{}` was replaced or removed while it was open", path.display())]
     Replaced {
@@ -80,7 +89,11 @@ pub enum RecordError {
 impl Diagnose for RecordError {
     fn diagnosis(&self) -> Diagnosis {
         match self {
+            Self::Directory { source, .. } if source.kind() == io::ErrorKind::StorageFull => disk_full(),
+            Self::Database(error) if is_disk_full(error) => disk_full(),
             Self::Directory { .. } => Diagnosis::new(ErrorKind::Unavailable, "data-directory-unusable"),
+            Self::OnNetwork { .. } => Diagnosis::new(ErrorKind::Unavailable, "data-directory-on-network")
+                .say("use a directory on a disk of this machine"),
             Self::OpenToOthers { path, .. } => {
                 Diagnosis::new(ErrorKind::Unavailable, "data-directory-exposed").advise(Advice::MakePrivate {
                     path: path.clone(),
@@ -109,6 +122,18 @@ impl Diagnose for RecordError {
     }
 }
 
+fn disk_full() -> Diagnosis {
+    Diagnosis::new(ErrorKind::Unavailable, "disk-full").say("make room on the disk of the data directory")
+}
+
+/// Whether the database could not grow (SQLITE_FULL, sqlite.org/rescode.html).
+fn is_disk_full(error: &sqlx::Error) -> bool {
+    const SQLITE_FULL: &str = "13";
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.is_some_and(|code| code == SQLITE_FULL)
+        || matches!(error, sqlx::Error::Io(error) if error.kind() == io::ErrorKind::StorageFull)
+}
+
 impl From<UnknownWord> for RecordError {
     fn from(unknown: UnknownWord) -> Self {
         Self::Damaged {
@@ -121,4 +146,32 @@ impl From<UnknownWord> for RecordError {
 /// later can fail because another has written meanwhile.
 pub(crate) async fn begin_write(writer: &SqlitePool) -> Result<Transaction<'static, Sqlite>, RecordError> {
     Ok(writer.begin_with("BEGIN IMMEDIATE").await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Record;
+
+    #[tokio::test]
+    async fn a_full_disk_is_called_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let record = Record::open(folder.path()).await.unwrap();
+        // The database may not grow any more, which is what SQLite sees of a full disk.
+        sqlx::query("PRAGMA max_page_count = 1")
+            .execute(&record.writer)
+            .await
+            .unwrap();
+        let text = "x".repeat(1 << 20);
+        let written = sqlx::query("INSERT INTO restorations VALUES (1, 1, $1, 0, 0, 0)").bind(text);
+        let error = RecordError::from(written.execute(&record.writer).await.unwrap_err());
+        assert_eq!(error.diagnosis().code, "disk-full");
+        let full = RecordError::Directory {
+            path: folder.path().to_owned(),
+            source: io::ErrorKind::StorageFull.into(),
+        };
+        assert_eq!(full.diagnosis().code, "disk-full");
+        let other = RecordError::from(sqlx::Error::PoolClosed);
+        assert_eq!(other.diagnosis().code, "record-unavailable");
+    }
 }

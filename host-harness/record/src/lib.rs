@@ -11,6 +11,7 @@ mod certificate_store;
 mod database;
 mod due;
 mod erasure;
+mod file_system;
 mod instances;
 mod invoices;
 mod mail_settings;
@@ -217,6 +218,7 @@ async fn lock_directory(data_dir: &Path) -> Result<File, RecordError> {
         .create(&path)
         .map_err(failed)?;
     own_files::check_owner(&path)?;
+    file_system::check_local(&path)?;
     // An empty directory can be made private; in one with files, others may rely on their access.
     if fs::read_dir(&path).map_err(failed)?.next().is_none() {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).map_err(failed)?;

@@ -8,6 +8,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use aws_lc_rs::digest::{SHA256, SHA256_OUTPUT_LEN, digest};
 use bss_keys::Foreign;
@@ -18,6 +19,10 @@ use wasmtime::component::Component;
 
 /// The permission to write that the group and others must not have.
 const WRITABLE_BY_OTHERS: u32 = 0o022;
+
+/// The most files that are kept: the plugins of some versions, for the engines of some versions, and what other programs
+/// are just writing.
+const FILES_MAX: usize = 16;
 
 /// The compiled components in one directory.
 pub(crate) struct CompiledCache {
@@ -94,6 +99,8 @@ impl CompiledCache {
         }
         let mut whole = Vec::new();
         file.read_to_end(&mut whole).map_err(failed)?;
+        // What is used stays when the directory is pruned.
+        let _ = file.set_modified(SystemTime::now());
         let (expected, compiled) = whole
             .split_at_checked(SHA256_OUTPUT_LEN)
             .ok_or_else(|| CacheError::Damaged(path.to_owned()))?;
@@ -139,7 +146,21 @@ impl CompiledCache {
         if written.is_err() {
             let _ = fs::remove_file(&unfinished);
         }
+        self.prune();
         written.map_err(failed)
+    }
+
+    /// Removes what no program has used for longest. A file that is being read stays whole for its reader.
+    fn prune(&self) {
+        let Ok(entries) = fs::read_dir(&self.directory) else {
+            return;
+        };
+        let used = |entry: fs::DirEntry| Some((entry.metadata().ok()?.modified().ok()?, entry.path()));
+        let mut files: Vec<_> = entries.filter_map(Result::ok).filter_map(used).collect();
+        files.sort_by(|one, other| other.cmp(one));
+        for (_, file) in files.into_iter().skip(FILES_MAX) {
+            let _ = fs::remove_file(file);
+        }
     }
 
     fn check_directory(&self) -> Result<(), CacheError> {
@@ -204,6 +225,31 @@ mod tests {
         assert!(cache.read(&engine, &file).is_ok());
         cache.component(&engine, &component()).unwrap();
         assert_eq!(files(&cache.directory), [file]);
+    }
+
+    #[test]
+    fn what_was_not_used_for_longest_is_removed_and_what_is_used_stays() {
+        let (_folder, cache, engine, used) = filled();
+        let long_ago = SystemTime::UNIX_EPOCH;
+        for number in 0..2 * FILES_MAX {
+            let old = File::create(cache.directory.join(format!("{number}.cwasm"))).unwrap();
+            old.set_modified(long_ago + std::time::Duration::from_secs(number as u64))
+                .unwrap();
+        }
+        File::open(&used).unwrap().set_modified(long_ago).unwrap();
+        cache.component(&engine, &component()).unwrap();
+        let another = wat::parse_str("(component (core module))").unwrap();
+        cache.component(&engine, &another).unwrap();
+        let kept = files(&cache.directory);
+        assert_eq!(kept.len(), FILES_MAX);
+        assert!(kept.contains(&used));
+        assert!(!cache.directory.join("0.cwasm").exists());
+        assert!(
+            cache
+                .directory
+                .join(format!("{}.cwasm", 2 * FILES_MAX - 1))
+                .exists()
+        );
     }
 
     #[test]

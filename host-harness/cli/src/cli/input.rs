@@ -43,15 +43,28 @@ pub(super) fn read_pfx(file: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
     Ok(Zeroizing::new(bytes))
 }
 
-/// The actor that the record names for a change: the user who runs the command, through `sudo` or not.
+/// The actor that the record names for a change: the real user of this process, and who became that user with `sudo`. No
+/// variable can give the real user another name; what `sudo` says of who called it is only as good as the real user is.
 pub(super) fn operator() -> Actor {
-    operator_of(|variable| std::env::var(variable).ok())
+    let user = user_name(nix::unistd::getuid().as_raw());
+    let caller = std::env::var("SUDO_UID").ok().and_then(|uid| uid.parse().ok());
+    Actor::operator(operator_name(&user, caller.map(user_name).as_deref()))
 }
 
-fn operator_of(environment: impl Fn(&str) -> Option<String>) -> Actor {
-    let named = ["SUDO_USER", "USER"].into_iter().filter_map(environment);
-    let name = named.into_iter().find(|name| !name.is_empty());
-    Actor::operator(name.unwrap_or_else(|| "operator".to_owned()))
+fn operator_name(user: &str, caller: Option<&str>) -> String {
+    match caller {
+        Some(caller) if caller != user => format!("{user} (sudo: {caller})"),
+        _ => user.to_owned(),
+    }
+}
+
+/// The name of a user, or the number of one that has none.
+fn user_name(uid: u32) -> String {
+    let found = nix::unistd::User::from_uid(nix::unistd::Uid::from_raw(uid));
+    found
+        .ok()
+        .flatten()
+        .map_or_else(|| format!("uid {uid}"), |user| user.name)
 }
 
 pub(super) fn key_value(text: &str) -> Result<(String, String), String> {
@@ -66,20 +79,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_operator_is_the_user_behind_sudo_then_the_user_then_nobody_in_particular() {
-        for (variables, name) in [
-            (&[("SUDO_USER", "maria"), ("USER", "root")][..], "maria"),
-            (&[("SUDO_USER", ""), ("USER", "olivia")], "olivia"),
-            (&[("USER", "olivia")], "olivia"),
-            (&[("USER", "")], "operator"),
-            (&[], "operator"),
-        ] {
-            let value = |name: &str| {
-                let set = variables.iter().find(|(variable, _)| *variable == name);
-                set.map(|(_, value)| (*value).to_owned())
-            };
-            assert_eq!(operator_of(value), Actor::operator(name), "{variables:?}");
-        }
+    fn the_operator_is_the_real_user_and_who_became_that_user_with_sudo() {
+        assert_eq!(operator_name("olivia", None), "olivia");
+        assert_eq!(operator_name("root", Some("maria")), "root (sudo: maria)");
+        assert_eq!(operator_name("bss", Some("bss")), "bss");
+        assert_eq!(user_name(0), "root");
+        assert_eq!(user_name(u32::MAX - 7), format!("uid {}", u32::MAX - 7));
     }
 
     #[test]

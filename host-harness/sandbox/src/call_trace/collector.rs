@@ -5,6 +5,7 @@
 //! their code generator has wasmtime compiled another time. Spans are sent in batches by a thread of their own; a
 //! collector that is slow or not there costs no call anything.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -12,8 +13,9 @@ use std::time::{Duration, Instant};
 
 use bss_model::{Diagnose, Diagnosis, ErrorKind};
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST};
-use http::{Request, Uri};
+use data_encoding::BASE64;
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, InvalidHeaderValue};
+use http::{HeaderValue, Request, Uri};
 use http_body_util::Full;
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
@@ -89,7 +91,9 @@ impl Collector {
     /// # Errors
     /// When the address is invalid, or TLS can't be set up.
     pub fn new(endpoint: &str) -> Result<Self, CollectorError> {
-        let no_endpoint = || CollectorError::Endpoint(endpoint.to_owned());
+        let (endpoint, login) = split_login(endpoint);
+        let no_endpoint = || CollectorError::Endpoint(endpoint.clone());
+        let authorization = login.map(authorization).transpose().map_err(|_| no_endpoint())?;
         let target = format!("{}{PATH}", endpoint.trim_end_matches('/'));
         let uri: Uri = target.parse().map_err(|_| no_endpoint())?;
         let tls = match (uri.scheme_str(), uri.host()) {
@@ -100,6 +104,7 @@ impl Collector {
         let (orders, received) = sync_channel(WAITING);
         let sender = Sender {
             uri,
+            authorization,
             tls,
             has_failed: false,
         };
@@ -119,6 +124,27 @@ impl Collector {
             let _ = wait.recv_timeout(FLUSH);
         }
     }
+}
+
+/// Takes the user and the password out of an address, so that neither is logged. `None`: the address has none.
+fn split_login(endpoint: &str) -> (String, Option<&str>) {
+    let (scheme, rest) = endpoint.split_once("://").unwrap_or(("", endpoint));
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    match authority.rsplit_once('@') {
+        None => (endpoint.to_owned(), None),
+        Some((login, _)) => {
+            let rest = rest.get(login.len() + 1..).unwrap_or_default();
+            (format!("{scheme}://{rest}"), Some(login))
+        }
+    }
+}
+
+/// The header field for a user and a password (RFC 7617).
+fn authorization(login: &str) -> Result<HeaderValue, InvalidHeaderValue> {
+    let login: Cow<'_, [u8]> = percent_encoding::percent_decode_str(login).into();
+    let mut value = HeaderValue::try_from(format!("Basic {}", BASE64.encode(&login)))?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 fn tls() -> Result<TlsConnector, rustls::Error> {
@@ -164,6 +190,8 @@ fn attribute(name: &str, value: &Value) -> Value {
 
 struct Sender {
     uri: Uri,
+    /// The user and the password, as a header field. Its `Debug` shows nothing.
+    authorization: Option<HeaderValue>,
     tls: Option<TlsConnector>,
     has_failed: bool,
 }
@@ -238,14 +266,17 @@ impl Sender {
             }] })
             .to_string(),
         );
-        let request = Request::post(self.uri.path_and_query().map_or(PATH, |path| path.as_str()))
+        let mut request = Request::post(self.uri.path_and_query().map_or(PATH, |path| path.as_str()))
             .header(
                 HOST,
                 self.uri.authority().map_or("", |authority| authority.as_str()),
             )
             .header(CONTENT_TYPE, "application/json")
-            .header(CONTENT_LENGTH, body.len())
-            .body(Full::new(body))?;
+            .header(CONTENT_LENGTH, body.len());
+        if let Some(authorization) = &self.authorization {
+            request = request.header(AUTHORIZATION, authorization);
+        }
+        let request = request.body(Full::new(body))?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         let driven = tokio::spawn(connection);
         let answer = sender.send_request(request).await;
@@ -313,6 +344,26 @@ mod tests {
                 ],
                 "status": { "code": 2, "message": "connection refused" },
             })
+        );
+    }
+
+    #[test]
+    fn a_user_and_a_password_are_sent_as_a_header_field_and_told_to_nobody() {
+        let (endpoint, login) = split_login("https://shop:p%40ss@otel.example:4318/x?y=@");
+        assert_eq!(endpoint, "https://otel.example:4318/x?y=@");
+        let value = authorization(login.unwrap()).unwrap();
+        assert_eq!(value, "Basic c2hvcDpwQHNz");
+        assert_eq!(format!("{value:?}"), "Sensitive");
+        assert_eq!(
+            split_login("http://localhost:4318/a@b"),
+            ("http://localhost:4318/a@b".to_owned(), None)
+        );
+        let Err(error) = Collector::new("ftp://shop:secret@otel.example") else {
+            panic!("it is no address");
+        };
+        assert_eq!(
+            error.to_string(),
+            "`ftp://otel.example` is not the address of a trace collector"
         );
     }
 
