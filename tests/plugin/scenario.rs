@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -157,6 +157,18 @@ impl Scenario {
             .env("BSS_LOOK_UP_ONLY", "0")
             .output()
             .expect("the program runs")
+    }
+
+    /// Has the operator trust the plugin of a file, in place of the one before.
+    pub(crate) fn trust(&self, file: &Path) {
+        let trusted = Command::new(bss_host())
+            .args(["plugin", "trust"])
+            .arg(file)
+            .arg("--data-dir")
+            .arg(self.folder.path().join("bss"))
+            .output()
+            .expect("the program runs");
+        assert_ends(&trusted, DONE);
     }
 
     /// The result of a command that is expected to succeed, as JSON.

@@ -498,6 +498,7 @@ fn any_sequence_of_microsoft_s_catalogs_leaves_what_the_model_says() {
 fn read_by(scenario: &Scenario, guest: &Guest) -> (bool, String) {
     let file = scenario.folder.path().join("catalog.wasm");
     std::fs::write(&file, guest.component()).expect("the guest's file");
+    scenario.trust(&file);
     let output = Command::new(bss_host())
         .args(["services", "fetch", INSTANCE, "--data-dir"])
         .arg(scenario.folder.path().join("bss"))

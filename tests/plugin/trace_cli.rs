@@ -295,6 +295,7 @@ async fn a_guest_that_does_small_things_without_end_fills_no_more_of_the_traces_
         };
         let file = scenario.folder.path().join("looking.wasm");
         std::fs::write(&file, guest.component()).expect("the guest's file");
+        scenario.trust(&file);
         let data_dir = scenario.folder.path().join("bss");
         let output = Command::new(bss_host())
             .args([

@@ -25,9 +25,10 @@ impl BitOr for Seen {
 impl Seen {
     /// An exchange that was answered with a status. Statuses that say that nothing was done are those that the contract
     /// lets a plugin call so: the client errors that no server on the way gives after it has passed a request on, and 503.
+    /// What a conflict (409) means, its body alone says, which the plugin reads.
     pub fn answered(changes: bool, status: u16) -> Self {
         let is_untouched = match status {
-            408 | 409 | 425 | 499 => false,
+            408 | 425 | 499 => false,
             503 => true,
             other => (400..500).contains(&other),
         };
@@ -52,11 +53,11 @@ mod tests {
 
     #[test]
     fn a_change_may_have_been_made_unless_the_answer_rules_it_out() {
-        for status in [200, 201, 302, 408, 409, 425, 499, 500, 502, 504] {
+        for status in [200, 201, 302, 408, 425, 499, 500, 502, 504] {
             assert!(Seen::answered(true, status).may_have_changed, "{status}");
             assert!(!Seen::answered(false, status).may_have_changed, "{status}");
         }
-        for status in [400, 401, 403, 404, 410, 422, 429, 503] {
+        for status in [400, 401, 403, 404, 409, 410, 422, 429, 503] {
             assert!(!Seen::answered(true, status).may_have_changed, "{status}");
         }
         assert!(Seen::unanswered(true, true).may_have_changed);

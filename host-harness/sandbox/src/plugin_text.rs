@@ -31,6 +31,13 @@ fn name(text: String, chars_max: usize) -> String {
     })
 }
 
+/// Makes a description in some language at most so many characters, in which lines may end.
+fn paragraphs(text: String, chars_max: usize) -> String {
+    cut(text, chars_max, |c| {
+        is_forging(c) && !matches!(c, '\n' | '\u{200e}' | '\u{200f}')
+    })
+}
+
 fn cut(text: String, chars_max: usize, is_forbidden: impl Fn(char) -> bool) -> String {
     // Nearly all of a catalog's text is short and holds nothing else.
     if text.len() <= chars_max && text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
@@ -229,7 +236,7 @@ impl Bounded for Product {
         check_name(&self.code, limits::NAME_CHARS, "product's code")?;
         check_name(&self.product_type, limits::NAME_CHARS, "product type's id")?;
         self.name = name(self.name, limits::LABEL_CHARS);
-        self.description = name(self.description, limits::DESCRIPTION_CHARS);
+        self.description = paragraphs(self.description, limits::DESCRIPTION_CHARS);
         for value in &mut self.attribute_values {
             check_name(&value.attribute, limits::NAME_CHARS, "attribute's id")?;
             check_name(&value.key, limits::VALUE_CHARS, "attribute value's key")?;
@@ -428,11 +435,11 @@ mod tests {
     }
 
     #[test]
-    fn a_product_keeps_its_code_and_its_name_is_one_line() {
+    fn a_product_keeps_its_code_and_the_lines_of_its_description_and_its_name_is_one_line() {
         let taken = product("code", "a\nb\0").bounded().unwrap();
         assert_eq!(
             (taken.name.as_str(), taken.description.as_str()),
-            ("a b ", "a b ")
+            ("a b ", "a\nb ")
         );
         assert_eq!(taken.attribute_values[0].label, "a b ");
         let at_the_limit = "c".repeat(limits::NAME_CHARS);
