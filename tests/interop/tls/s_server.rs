@@ -212,7 +212,7 @@ async fn a_server_that_renegotiates_for_a_certificate_gets_none_and_the_operator
     // OpenSSL ends the connection, since rustls does not renegotiate (RFC 8446 has no such thing any more).
     let told = asks_late("-tls1_2", "R", "no renegotiation", "").await;
     assert!(told.starts_with("connection-broken-off: "), "{told}");
-    assert!(told.contains("only after the handshake"), "{told}");
+    assert!(told.contains("only after the TLS handshake"), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -221,5 +221,5 @@ async fn a_server_that_asks_after_the_handshake_of_tls_1_3_gets_none_and_the_ope
     // hangs up.
     let told = asks_late("-tls1_3", "c", "extension not received", "Q\n").await;
     assert!(told.starts_with("connection-broken-off: "), "{told}");
-    assert!(told.contains("only after the handshake"), "{told}");
+    assert!(told.contains("only after the TLS handshake"), "{told}");
 }
