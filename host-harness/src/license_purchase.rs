@@ -73,7 +73,7 @@ impl Host {
         let attempt = &taken.attempt;
         match purchase_rule::first_step(
             attempt.in_doubt,
-            attempt.is_another_copy,
+            attempt.awaits_adoption,
             self.look_up_only(),
             Moment::now(),
         ) {

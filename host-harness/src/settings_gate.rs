@@ -12,7 +12,7 @@
 //! | a certificate that another instance uses too | types both, for one customer | – | – |
 //! | the standing | – | says how far the form is filled in | – |
 //!
-//! So a field that the operator has left empty stays empty, and no default of a plugin's is saved unseen. A plugin may
+//! A field that the operator has left empty stays empty, and no default of a plugin's is saved unseen. A plugin may
 //! write a country in capitals or a thumbprint without colons, because neither makes it another one. An address is taken
 //! to the letter: one more dot is another server.
 

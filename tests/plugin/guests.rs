@@ -184,7 +184,7 @@ pub(crate) fn with_modules(component: &[u8], module: &str, times: usize) -> Vec<
     let module = wat::parse_str(module).expect("the module is right");
     let number = u8::try_from(core_modules(component)).expect("few modules");
     let section = |id: u8, content: &[u8]| [&[id][..], &leb128(content.len()), content].concat();
-    // One instance: of the module with that number, with no arguments.
+    // A section with one instance, of the module with that number and without arguments.
     let instance = section(CORE_INSTANCE, &[1, 0, number, 0]);
     [
         component.to_vec(),

@@ -307,7 +307,7 @@ async fn of_two_who_edit_at_once_the_second_learns_who_was_faster() {
     assert_eq!(second.status.code(), Some(1), "{second:?}");
     let error = String::from_utf8_lossy(&second.stderr).into_owned();
     for words in [format!("`{}`", me()).as_str(), "version 3, not 2"] {
-        assert!(error.contains(&words), "{error}");
+        assert!(error.contains(words), "{error}");
     }
 
     let history = scenario.bss_host(&["instance", "history", INSTANCE, "--json"]);

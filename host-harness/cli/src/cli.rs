@@ -52,7 +52,7 @@ pub(crate) async fn run(command_line: impl IntoIterator<Item = std::ffi::OsStrin
     let arguments = match Arguments::try_parse_from(command_line) {
         Ok(arguments) => arguments,
         Err(error) => {
-            // It repeats what was given, which may be a customer's text that a script passed on.
+            // The failure repeats what was given, which may be a customer's text that a script passed on.
             output::page(&error.render().to_string(), error.use_stderr());
             return match error.kind() {
                 ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitStatus::Done,

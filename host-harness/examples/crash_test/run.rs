@@ -35,7 +35,8 @@ const STILL_MAX: Duration = Duration::from_secs(11 * 60);
 /// out as after.
 const ANSWER_AFTER: Duration = Duration::from_secs(1);
 
-/// The same where the clock steps: a worker that is misled takes a dead one's purchase over while it is under way.
+/// How long after its request a purchase is answered where the clock steps: so long that a worker which believes the clock
+/// takes a dead worker's purchase over while the simulator still carries it out.
 const SLOW_ANSWER_AFTER: Duration = Duration::from_secs(8);
 
 /// How long it takes until another worker has taken over what a dead one had, once its lease is over.
@@ -339,7 +340,7 @@ impl Test {
         tokio::time::sleep(kill.delay).await;
         self.processes.check()?;
         self.processes.kill(kill.victim)?;
-        // While purchases of the dead are under way.
+        // The clock steps while purchases of the dead worker are under way.
         let moved_ms = self.step_clock(number).await?;
         if self.forget && kill.victim != Victim::Simulator {
             self.forgotten += self.attempts.forget().await?;

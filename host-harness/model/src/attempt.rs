@@ -72,7 +72,7 @@ pub struct BegunAttempt {
     /// The doubt about earlier attempts. `None`: there is none.
     pub in_doubt: Option<Doubt>,
     /// Whether another copy of the record may go on with the line, because this one was restored and not adopted since.
-    pub is_another_copy: bool,
+    pub awaits_adoption: bool,
     /// The version of its instance's settings.
     pub settings_version: i64,
     /// The id by which the vendor knows the purchase.

@@ -54,7 +54,7 @@ impl Diagnose for LicenseDefect {
 /// Checks that a license can be kept, shown and mailed as it is.
 ///
 /// # Errors
-/// With the first defect.
+/// When something in the license is defective: with the first defect.
 pub fn check_license(license: &License) -> Result<(), LicenseDefect> {
     for (id, what) in [
         (&license.client_transaction_id, "client transaction id"),

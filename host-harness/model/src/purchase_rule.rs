@@ -215,19 +215,19 @@ pub enum FirstStep {
     },
 }
 
-/// The first step of an attempt at that moment, given what is in doubt. `is_another_copy`: another copy of the record may
-/// go on with the line.
+/// The first step of an attempt at that moment, given what is in doubt. `awaits_adoption`: another copy of the record may
+/// go on with the line, until this one is adopted.
 pub fn first_step(
     in_doubt: Option<Doubt>,
-    is_another_copy: bool,
+    awaits_adoption: bool,
     look_up_only: Duration,
     now: Moment,
 ) -> FirstStep {
     let Some(doubt) = in_doubt else {
         return FirstStep::Buy;
     };
-    if is_another_copy {
-        return FirstStep::LookUp(LookUpReason::AnotherCopy);
+    if awaits_adoption {
+        return FirstStep::LookUp(LookUpReason::NotAdopted);
     }
     if let Some(left) = look_up_only_left(doubt.since, look_up_only, now) {
         let until_ms = now.wall_ms.saturating_add(millis(left));
@@ -277,7 +277,7 @@ pub enum LookUpReason {
         until_ms: i64,
     },
     /// Another copy of the record may be buying it: this one was restored, copied or moved, and not adopted since.
-    AnotherCopy,
+    NotAdopted,
     /// The purchase was sent with other settings, so a look-up that finds nothing means nothing.
     OtherSettings {
         /// The version of the settings with which it was sent.
@@ -298,7 +298,7 @@ impl LookUpReason {
                 ),
                 "wait: the purchase is looked up until then, and sent again after that",
             ),
-            Self::AnotherCopy => Problem::new(
+            Self::NotAdopted => Problem::new(
                 "record-not-adopted",
                 format!(
                     "{why}; another copy of this record may be buying it, since the record was restored or copied"

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | the file was made by a backup | backup |
 //! | the file beside the database is missing, or belongs to another record | no witness |
-//! | the file beside the database counts more deeds than the database | older than its deeds |
+//! | the file beside the database counts more dispatches than the database | outdated |
 //! | the machine has another id | another machine |
 //! | the database is another file | another file |
 //! | none of these | the record goes on |
@@ -23,10 +23,10 @@ use crate::words::stored_enum;
 pub enum Evidence {
     /// The database was made by a backup.
     Backup,
-    /// The file that counts the record's deeds is missing, or is another record's.
+    /// The file that counts the record's dispatches is missing, or is another record's.
     NoWitness,
     /// The database is older than what was done: it was replaced by an older copy, or lost its write-ahead log.
-    OlderThanItsDeeds,
+    Outdated,
     /// The record was last opened on another machine.
     AnotherMachine,
     /// The record was last opened in another file.
@@ -35,8 +35,8 @@ pub enum Evidence {
 
 stored_enum!(Evidence {
     Backup = "backup", "made by a backup";
-    NoWitness = "no_witness", "without the file that counts its deeds";
-    OlderThanItsDeeds = "older_than_its_deeds", "older than what was done";
+    NoWitness = "no_witness", "without the file that counts its dispatches";
+    Outdated = "outdated", "older than what was done";
     AnotherMachine = "another_machine", "moved to another machine";
     AnotherFile = "another_file", "copied";
 });
@@ -55,7 +55,7 @@ pub struct Place {
 pub struct Provenance {
     /// The record's id, the same in all its copies.
     pub record: Uuid,
-    /// The number of its deeds: purchases, returns and e-mails that it set out to make.
+    /// The number of its dispatches: purchases, returns and e-mails that it set out to make.
     pub sequence: i64,
     /// The place where it was last opened.
     pub place: Place,
@@ -68,7 +68,7 @@ pub struct Provenance {
 pub struct Witness {
     /// The record that it is about.
     pub record: Uuid,
-    /// The number of the record's deeds, or a little less.
+    /// The number of the record's dispatches, or a little less.
     pub sequence: i64,
 }
 
@@ -80,7 +80,7 @@ pub fn evidence(known: &Provenance, here: &Place, witness: Option<Witness>) -> O
     match witness {
         _ if known.is_backup => Some(Evidence::Backup),
         None => Some(Evidence::NoWitness),
-        Some(witness) if witness.sequence > known.sequence => Some(Evidence::OlderThanItsDeeds),
+        Some(witness) if witness.sequence > known.sequence => Some(Evidence::Outdated),
         Some(_) if moved => Some(Evidence::AnotherMachine),
         Some(_) if known.place.file != here.file => Some(Evidence::AnotherFile),
         Some(_) => None,
@@ -92,7 +92,7 @@ impl Evidence {
     pub fn may_have_an_original(self) -> bool {
         match self {
             Self::Backup | Self::NoWitness | Self::AnotherMachine | Self::AnotherFile => true,
-            Self::OlderThanItsDeeds => false,
+            Self::Outdated => false,
         }
     }
 }
@@ -169,7 +169,7 @@ mod tests {
             (backup, &here, witness(1, 10), Evidence::Backup),
             (known(), &here, None, Evidence::NoWitness),
             (known(), &here, witness(2, 10), Evidence::NoWitness),
-            (known(), &here, witness(1, 11), Evidence::OlderThanItsDeeds),
+            (known(), &here, witness(1, 11), Evidence::Outdated),
             (
                 known(),
                 &place(Some("n"), "f"),

@@ -1,4 +1,4 @@
-//! What the host itself saw of a call's exchanges with the vendor. It counts for more than what the plugin says.
+//! What the host itself saw of a call's exchanges with the vendor, which counts for more than what the plugin says.
 
 use std::ops::BitOr;
 

@@ -31,7 +31,7 @@ CREATE TABLE provenance (
     boot TEXT,
     restored_uptime_ms BIGINT,
     -- Whether another copy may go on with what is in doubt.
-    is_another_copy BOOLEAN NOT NULL DEFAULT FALSE
+    awaits_adoption BOOLEAN NOT NULL DEFAULT FALSE
 );
 
 -- The times at which the record was found to be restored, copied or moved.

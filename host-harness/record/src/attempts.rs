@@ -389,7 +389,7 @@ pub(super) struct ToBuy {
     pub(super) client_transaction_id: Uuid,
     pub(super) settings_version: i64,
     pub(super) age: LineAge,
-    pub(super) is_another_copy: bool,
+    pub(super) awaits_adoption: bool,
 }
 
 /// Records that licenses of assets are about to be bought. Commit before
@@ -429,7 +429,7 @@ pub(super) async fn begin(
             number: earlier.next_number(),
             earlier: earlier.summary(now, &asset.age),
             in_doubt: earlier.in_doubt(now),
-            is_another_copy: asset.is_another_copy && earlier.is_restored(),
+            awaits_adoption: asset.awaits_adoption && earlier.is_restored(),
             settings_version: asset.settings_version,
             client_transaction_id: asset.client_transaction_id,
         }

@@ -18,11 +18,10 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode};
 use sqlx::{ConnectOptions as _, Connection as _, Row as _};
 use uuid::Uuid;
 
+use super::own_files::{BESIDE, lock_file, with_ending};
 use super::stored::id;
 use super::{RECORD_FILE, Record, RecordError, USE_FILE, check_host_key, lock_directory};
 
-/// The files of a database: itself, its write-ahead log, and the log's index.
-const SUFFIXES: [&str; 3] = ["", "-wal", "-shm"];
 /// What is read of a file at a time.
 const PIECE_BYTES: usize = 1 << 20;
 
@@ -147,7 +146,7 @@ impl Record {
                 path: file.to_owned(),
             });
         }
-        let unfinished = with_suffix(file, ".part");
+        let unfinished = with_ending(file, ".part");
         // Made here and empty, so that only its owner can ever read it.
         private_file(&unfinished).map_err(failed)?;
         let made = self.copy_into(&unfinished).await;
@@ -215,7 +214,7 @@ impl Record {
         let lock = lock_directory(data_dir).await?;
         let path = data_dir.join(RECORD_FILE);
         let failed = |source| file_error(&path, source);
-        let _alone = alone(data_dir)
+        let alone = alone(data_dir)
             .map_err(failed)?
             .ok_or_else(|| BackupError::InUse {
                 path: data_dir.to_owned(),
@@ -239,7 +238,7 @@ impl Record {
         };
         fs::rename(&arriving, &path).map_err(failed)?;
         sync_directory_of(&path).map_err(failed)?;
-        drop((lock, _alone));
+        drop((lock, alone));
         let record = Self::open(data_dir).await?;
         let restoration = record.restorations().await?.into_iter().next();
         record.close().await;
@@ -342,9 +341,7 @@ async fn open_alone(file: &Path) -> Result<SqliteConnection, sqlx::Error> {
 
 /// Whether nobody has the record open, and nobody can open it while the lock is held. `None`: somebody has.
 fn alone(data_dir: &Path) -> io::Result<Option<File>> {
-    let mut options = OpenOptions::new();
-    options.create(true).truncate(false).write(true).mode(0o600);
-    let file = options.open(data_dir.join(USE_FILE))?;
+    let file = lock_file(&data_dir.join(USE_FILE))?;
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
         Err(fs::TryLockError::WouldBlock) => Ok(None),
@@ -354,20 +351,14 @@ fn alone(data_dir: &Path) -> io::Result<Option<File>> {
 
 /// Gives the files of a record another name, and returns it.
 fn set_aside(path: &Path) -> io::Result<PathBuf> {
-    let aside = with_suffix(path, &format!(".replaced-{}", now_ms()));
-    for suffix in SUFFIXES {
-        match fs::rename(with_suffix(path, suffix), with_suffix(&aside, suffix)) {
+    let aside = with_ending(path, &format!(".replaced-{}", now_ms()));
+    for ending in BESIDE.into_iter().chain([""]) {
+        match fs::rename(with_ending(path, ending), with_ending(&aside, ending)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             renamed => renamed?,
         }
     }
     Ok(aside)
-}
-
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
 }
 
 fn private_file(path: &Path) -> io::Result<File> {

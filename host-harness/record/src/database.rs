@@ -57,6 +57,12 @@ pub enum RecordError {
         /// The kind of the file system.
         kind: &'static str,
     },
+    /// The data directory has had a record, and its database is gone.
+    #[error("data directory `{}` has had a record, but its database is missing", path.display())]
+    Lost {
+        /// The directory.
+        path: PathBuf,
+    },
     /// The database was replaced or removed while it was open.
     #[error("the record `{}` was replaced or removed while it was open", path.display())]
     Replaced {
@@ -105,6 +111,9 @@ impl Diagnose for RecordError {
             Self::HostKey(error) => error.diagnosis(),
             Self::WrongHostKey { .. } => {
                 Diagnosis::new(ErrorKind::Damaged, "wrong-host-key").advise(Advice::RestoreHostKey)
+            }
+            Self::Lost { .. } => {
+                Diagnosis::new(ErrorKind::Damaged, "record-lost").advise(Advice::RestoreBackup)
             }
             Self::Replaced { .. } => Diagnosis::new(ErrorKind::Damaged, "record-replaced")
                 .say("start this program again; stop all workers before a record is restored"),

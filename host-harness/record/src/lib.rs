@@ -30,9 +30,9 @@ mod stored;
 mod taking;
 mod workers;
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -87,7 +87,7 @@ pub struct Record {
     host_key: Arc<HostKey>,
     data_dir: Arc<Path>,
     ends: Arc<attempts::AttemptEnds>,
-    deeds: Arc<provenance::Deeds>,
+    dispatches: Arc<provenance::Dispatches>,
     /// Held as long as the record is open.
     _in_use: Arc<File>,
 }
@@ -97,11 +97,14 @@ impl Record {
     /// Several processes may have it open.
     ///
     /// # Errors
-    /// When the directory is open to others, when the host key is missing or is another one, and when the database
-    /// can't be opened.
+    /// When the directory is open to others, when the host key is missing or is another one, when the database that was
+    /// there is missing, and when the database can't be opened.
     pub async fn open(data_dir: &Path) -> Result<Self, RecordError> {
         let _lock = lock_directory(data_dir).await?;
         let is_new = !data_dir.join(RECORD_FILE).exists();
+        if is_new {
+            provenance::check_not_lost(data_dir)?;
+        }
         let host_key = Arc::new(HostKey::load(data_dir, is_new)?);
         Self::open_locked(data_dir, host_key).await
     }
@@ -112,6 +115,9 @@ impl Record {
     /// Like [`Record::open`].
     pub async fn open_with_key(data_dir: &Path, host_key: Arc<HostKey>) -> Result<Self, RecordError> {
         let _lock = lock_directory(data_dir).await?;
+        if !data_dir.join(RECORD_FILE).exists() {
+            provenance::check_not_lost(data_dir)?;
+        }
         Self::open_locked(data_dir, host_key).await
     }
 
@@ -146,7 +152,7 @@ impl Record {
         let writer = pool(1).connect_with(options.clone()).await?;
         sqlx::migrate!("./migrations").run(&writer).await?;
         check_host_key(&writer, &host_key, &path).await?;
-        let deeds = provenance::examine(&writer, data_dir, &path).await?;
+        let dispatches = provenance::examine(&writer, data_dir, &path).await?;
         Ok(Self {
             // A write through a reader is a defect, and fails.
             readers: pool(READERS_MAX)
@@ -156,7 +162,7 @@ impl Record {
             host_key,
             data_dir: data_dir.into(),
             ends: Arc::default(),
-            deeds: Arc::new(deeds),
+            dispatches: Arc::new(dispatches),
             _in_use: Arc::new(in_use),
         })
     }
@@ -180,9 +186,7 @@ impl Record {
 /// Tells other programs that the record is open. Nobody restores it now: that takes the lock of the directory, which the
 /// caller has.
 fn in_use(data_dir: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.create(true).truncate(false).write(true).mode(0o600);
-    let file = options.open(data_dir.join(USE_FILE))?;
+    let file = own_files::lock_file(&data_dir.join(USE_FILE))?;
     file.lock_shared()?;
     Ok(file)
 }
@@ -228,9 +232,7 @@ async fn lock_directory(data_dir: &Path) -> Result<File, RecordError> {
         return Err(RecordError::OpenToOthers { path, mode });
     }
     let lock = move || {
-        let mut options = OpenOptions::new();
-        options.create(true).truncate(false).write(true).mode(0o600);
-        let file = options.open(path.join(LOCK_FILE))?;
+        let file = own_files::lock_file(&path.join(LOCK_FILE))?;
         file.lock()?;
         Ok(file)
     };

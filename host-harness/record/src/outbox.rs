@@ -117,7 +117,7 @@ pub(super) async fn enqueue(
                        OR EXISTS (SELECT 1 FROM attempts
                                   WHERE asset_id = assets.id AND result = $7
                                     AND (assets.purchased_at_ms < attempts.finished_at_ms + $6
-                                         OR (SELECT is_another_copy FROM provenance)))
+                                         OR (SELECT awaits_adoption FROM provenance)))
                      THEN $8 ELSE $3 END,
                 0, $4, $4
          FROM assets JOIN orders ON orders.id = assets.order_id
@@ -176,9 +176,9 @@ impl Record {
         for row in &taken {
             mails.push(self.read_mail_to_send(&mut transaction, id(row, "id")?).await?);
         }
-        let deed = self.begin_deed(&mut transaction).await?;
+        let dispatch = self.begin_dispatch(&mut transaction).await?;
         transaction.commit().await?;
-        self.testify(deed);
+        self.testify(dispatch);
         Ok(mails)
     }
 

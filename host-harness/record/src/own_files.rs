@@ -1,6 +1,6 @@
 //! The files of the data directory: this process's user owns them, and nobody else reads the database.
 
-use std::fs::{self, OpenOptions, Permissions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use bss_keys::Foreign;
 use crate::RecordError;
 
 /// What SQLite puts behind the database's name for the files beside it.
-const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
+pub(crate) const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
 
 /// Checks that this process's user owns a directory or file.
 pub(crate) fn check_owner(path: &Path) -> Result<(), RecordError> {
@@ -30,12 +30,8 @@ pub(crate) fn make_private(database: &Path) -> Result<(), RecordError> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err(failed(database)(error)),
     }
-    let beside = BESIDE.into_iter().map(|ending| {
-        let mut name = database.as_os_str().to_owned();
-        name.push(ending);
-        PathBuf::from(name)
-    });
-    // By their names and never opened: to close a file lets go of all locks that this process has on it, such as those of
+    let beside = BESIDE.into_iter().map(|ending| with_ending(database, ending));
+    // The files are named and never opened: to close a file lets go of all locks that this process has on it, such as those of
     // the database's connections.
     for path in beside.chain([database.to_owned()]) {
         let mode = match fs::metadata(&path) {
@@ -48,6 +44,20 @@ pub(crate) fn make_private(database: &Path) -> Result<(), RecordError> {
         }
     }
     Ok(())
+}
+
+/// A file's path with an ending behind its name.
+pub(crate) fn with_ending(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}
+
+/// Opens a file that stands for a lock, and makes it if it is missing. Nothing is ever written to it.
+pub(crate) fn lock_file(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).write(true).mode(0o600);
+    options.open(path)
 }
 
 fn failed(path: &Path) -> impl Fn(io::Error) -> RecordError {

@@ -1,6 +1,6 @@
 //! Provenance: whether the database is still the one that did the last things, and what is put in doubt where it is not.
 //!
-//! A file beside the database, the witness, counts the record's deeds: purchases, returns and e-mails that it set out to
+//! A file beside the database, the witness, counts the record's dispatches: purchases, returns and e-mails that it set out to
 //! make. A database that was restored without it, or that lost its write-ahead log, has counted fewer. A copy of the whole
 //! directory shows by the identity of the database's file, and a copy on another machine by that machine's id. A snapshot
 //! of a whole machine shows by none of these; what holds there is that an old line is looked up before it is bought.
@@ -21,23 +21,23 @@ use bss_model::{
 };
 use serde_json::json;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{AssertSqlSafe, Row as _, SqliteConnection, SqlitePool};
+use sqlx::{QueryBuilder, Row as _, SqliteConnection, SqlitePool};
 use uuid::Uuid;
 
 use super::acts::write_act;
 use super::stored::{boot, certain, id, moment, optional, to_json, uptime_ms};
 use super::{Record, RecordError, begin_write};
 
-/// The file beside the database that counts the record's deeds.
+/// The file beside the database that counts the record's dispatches.
 pub const WITNESS_FILE: &str = "record.witness";
 /// The longest witness: an id, a number, a blank and a line end.
 const WITNESS_BYTES_MAX: u64 = 128;
 /// The id of a Linux machine's installation (`machine-id(5)`).
 const MACHINE_ID: &str = "/etc/machine-id";
 
-/// The deeds of a record that is open, and the files that show whether it is still in place.
+/// The dispatches of a record that is open, and the files that show whether it is still in place.
 #[derive(Debug)]
-pub(super) struct Deeds {
+pub(super) struct Dispatches {
     database: PathBuf,
     /// The inode of the database when it was opened.
     inode: u64,
@@ -49,7 +49,7 @@ pub(super) struct Deeds {
     told: AtomicBool,
 }
 
-impl Deeds {
+impl Dispatches {
     /// Fails if the database was replaced since it was opened: what is written now would be lost.
     fn check_in_place(&self) -> Result<(), RecordError> {
         match std::fs::metadata(&self.database) {
@@ -60,7 +60,7 @@ impl Deeds {
         }
     }
 
-    /// Writes a committed number of deeds to the witness. A witness that can't be written stops nothing: it shows a
+    /// Writes a committed number of dispatches to the witness. A witness that can't be written stops nothing: it shows a
     /// restored record a little later.
     fn testify(&self, sequence: i64) {
         if self.highest.fetch_max(sequence, Ordering::Relaxed) >= sequence {
@@ -73,7 +73,7 @@ impl Deeds {
         if let Err(error) = write_witness(&self.witness, witness)
             && !self.told.swap(true, Ordering::Relaxed)
         {
-            tracing::warn!(%error, file = %self.witness.display(), "the number of the record's deeds can't be written");
+            tracing::warn!(%error, file = %self.witness.display(), "the number of the record's dispatches can't be written");
         }
     }
 }
@@ -84,9 +84,9 @@ pub(super) async fn examine(
     writer: &SqlitePool,
     data_dir: &Path,
     database: &Path,
-) -> Result<Deeds, RecordError> {
+) -> Result<Dispatches, RecordError> {
     let failed = |source| RecordError::Directory {
-        path: database.to_owned(),
+        path: data_dir.to_owned(),
         source,
     };
     let here = here(database).map_err(failed)?;
@@ -112,7 +112,7 @@ pub(super) async fn examine(
         },
     };
     transaction.commit().await?;
-    let deeds = Deeds {
+    let dispatches = Dispatches {
         database: database.to_owned(),
         inode,
         witness,
@@ -120,8 +120,19 @@ pub(super) async fn examine(
         highest: AtomicI64::new(i64::MIN),
         told: AtomicBool::new(false),
     };
-    deeds.testify(now.sequence);
-    Ok(deeds)
+    dispatches.testify(now.sequence);
+    Ok(dispatches)
+}
+
+/// Fails if a data directory without a database has had one: a record that began anew would know nothing of what was
+/// bought.
+pub(super) fn check_not_lost(data_dir: &Path) -> Result<(), RecordError> {
+    match data_dir.join(WITNESS_FILE).exists() {
+        true => Err(RecordError::Lost {
+            path: data_dir.to_owned(),
+        }),
+        false => Ok(()),
+    }
 }
 
 /// Gives a new record, or one that is older than this table, its id.
@@ -158,8 +169,7 @@ async fn put_in_doubt(
         format!("the record was found {evidence}; what was done since that copy was made is not known"),
         "nothing needs to be done: it is looked up first",
     ))?;
-    let open = "sync_status <> $6 AND $7 IS NULL";
-    let order_lines = begin_doubt(transaction, open, now, &problem, None).await?;
+    let order_lines = begin_doubt(transaction, InDoubt::All, now, &problem).await?;
     let returns = sqlx::query(
         "INSERT INTO return_attempts (cancellation_id, number, begun_at_ms, finished_at_ms, boot, begun_uptime_ms,
                                       finished_uptime_ms, result, problem)
@@ -230,37 +240,55 @@ pub(super) async fn doubt_repetition(
         "the record was restored before; whether the order was placed in it since that copy was made is not known",
         "nothing needs to be done: it is looked up first",
     ))?;
-    let of_order = "sync_status <> $6 AND order_id = $7";
-    begin_doubt(transaction, of_order, restored, &problem, Some(order)).await?;
+    begin_doubt(transaction, InDoubt::Order(order), restored, &problem).await?;
     Ok(())
 }
 
-/// Writes down, for the assets of a condition, that they may have been bought until a moment. Returns their number.
+/// The assets without a license that are put in doubt.
+enum InDoubt {
+    /// All assets without a license.
+    All,
+    /// Assets that a restoration has put in doubt before.
+    Restored,
+    /// The assets of an order.
+    Order(Uuid),
+}
+
+/// Writes down that assets may have been bought until a moment. Returns their number.
 async fn begin_doubt(
     transaction: &mut SqliteConnection,
-    condition: &str,
-    now: Moment,
+    assets: InDoubt,
+    until: Moment,
     problem: &str,
-    order: Option<Uuid>,
 ) -> Result<u64, RecordError> {
-    let statement = format!(
+    let mut query = QueryBuilder::new(
         "INSERT INTO attempts (asset_id, number, client_transaction_id, begun_at_ms, finished_at_ms, boot,
                                begun_uptime_ms, finished_uptime_ms, result, problem)
-         SELECT id, COALESCE((SELECT MAX(number) FROM attempts WHERE asset_id = assets.id), 0) + 1,
-                client_transaction_id, $1, $1, $2, $3, $3, $4, $5
-         FROM assets WHERE {condition}"
+         SELECT id, COALESCE((SELECT MAX(number) FROM attempts WHERE asset_id = assets.id), 0) + 1, client_transaction_id",
     );
-    let begun = sqlx::query(AssertSqlSafe(statement))
-        .bind(now.wall_ms)
-        .bind(boot(now))
-        .bind(uptime_ms(now))
-        .bind(AttemptResult::Restored.word())
-        .bind(problem)
-        .bind(SyncStatus::Synchronized.word())
-        .bind(order.map(|order| order.to_string()))
-        .execute(transaction)
-        .await?;
-    Ok(begun.rows_affected())
+    query.push(", ").push_bind(until.wall_ms);
+    query.push(", ").push_bind(until.wall_ms);
+    query.push(", ").push_bind(boot(until));
+    query.push(", ").push_bind(uptime_ms(until));
+    query.push(", ").push_bind(uptime_ms(until));
+    query.push(", ").push_bind(AttemptResult::Restored.word());
+    query.push(", ").push_bind(problem);
+    query
+        .push(" FROM assets WHERE sync_status <> ")
+        .push_bind(SyncStatus::Synchronized.word());
+    match assets {
+        InDoubt::All => {}
+        InDoubt::Restored => {
+            query
+                .push(" AND EXISTS (SELECT 1 FROM attempts WHERE asset_id = assets.id AND result = ")
+                .push_bind(AttemptResult::Restored.word())
+                .push(")");
+        }
+        InDoubt::Order(order) => {
+            query.push(" AND order_id = ").push_bind(order.to_string());
+        }
+    }
+    Ok(query.build().execute(transaction).await?.rows_affected())
 }
 
 /// Writes down that the record goes on here, and remembers everything from now on.
@@ -274,7 +302,7 @@ async fn settle_here(
     sqlx::query(
         "UPDATE provenance
          SET sequence = $1, remembers_since_ms = $2, machine = $3, file = $4, backup_at_ms = NULL,
-             is_another_copy = is_another_copy OR $5, restored_at_ms = $2, boot = $6, restored_uptime_ms = $7",
+             awaits_adoption = awaits_adoption OR $5, restored_at_ms = $2, boot = $6, restored_uptime_ms = $7",
     )
     .bind(sequence)
     .bind(now.wall_ms)
@@ -289,16 +317,19 @@ async fn settle_here(
 }
 
 impl Record {
-    /// Counts a deed in the transaction that begins it, unless the database was replaced.
-    pub(super) async fn begin_deed(&self, transaction: &mut SqliteConnection) -> Result<i64, RecordError> {
-        self.deeds.check_in_place()?;
+    /// Counts a dispatch in the transaction that begins it, unless the database was replaced.
+    pub(super) async fn begin_dispatch(
+        &self,
+        transaction: &mut SqliteConnection,
+    ) -> Result<i64, RecordError> {
+        self.dispatches.check_in_place()?;
         let counted = sqlx::query_scalar("UPDATE provenance SET sequence = sequence + 1 RETURNING sequence");
         Ok(counted.fetch_one(transaction).await?)
     }
 
-    /// Tells the witness of a deed whose beginning is committed.
-    pub(super) fn testify(&self, deed: i64) {
-        self.deeds.testify(deed);
+    /// Tells the witness of a dispatch whose beginning is committed.
+    pub(super) fn testify(&self, dispatch: i64) {
+        self.dispatches.testify(dispatch);
     }
 
     /// The restorations that were noticed, the latest first. They are few.
@@ -319,13 +350,13 @@ impl Record {
     /// When the record can't be written.
     pub async fn adopt(&self, actor: &Actor) -> Result<bool, RecordError> {
         let mut transaction = begin_write(&self.writer).await?;
-        let row = sqlx::query("SELECT record, is_another_copy FROM provenance")
+        let row = sqlx::query("SELECT record, awaits_adoption FROM provenance")
             .fetch_one(&mut *transaction)
             .await?;
-        if !row.try_get::<bool, _>("is_another_copy")? {
+        if !row.try_get::<bool, _>("awaits_adoption")? {
             return Ok(false);
         }
-        sqlx::query("UPDATE provenance SET is_another_copy = FALSE")
+        sqlx::query("UPDATE provenance SET awaits_adoption = FALSE")
             .execute(&mut *transaction)
             .await?;
         let now = Moment::now();
@@ -335,9 +366,7 @@ impl Record {
             "nothing needs to be done: it is looked up first",
         ))?;
         // A purchase of the other copy may still be under way.
-        let in_doubt = "sync_status <> $6 AND $7 IS NULL AND EXISTS (
-                            SELECT 1 FROM attempts WHERE asset_id = assets.id AND result = $4)";
-        let order_lines = begin_doubt(&mut transaction, in_doubt, now, &problem, None).await?;
+        let order_lines = begin_doubt(&mut transaction, InDoubt::Restored, now, &problem).await?;
         sqlx::query("UPDATE assets SET due_at_ms = $1 WHERE sync_status = $2 AND due_at_ms > $1")
             .bind(now.wall_ms)
             .bind(SyncStatus::Unsynchronised.word())
@@ -354,8 +383,8 @@ impl Record {
     ///
     /// # Errors
     /// When the record can't be read.
-    pub async fn is_another_copy(&self) -> Result<bool, RecordError> {
-        let asked = sqlx::query_scalar("SELECT is_another_copy FROM provenance");
+    pub async fn awaits_adoption(&self) -> Result<bool, RecordError> {
+        let asked = sqlx::query_scalar("SELECT awaits_adoption FROM provenance");
         Ok(asked.fetch_one(&self.readers).await?)
     }
 

@@ -226,9 +226,9 @@ impl Record {
         .bind(uptime_ms(now))
         .execute(&mut *transaction)
         .await?;
-        let deed = self.begin_deed(&mut transaction).await?;
+        let dispatch = self.begin_dispatch(&mut transaction).await?;
         transaction.commit().await?;
-        self.testify(deed);
+        self.testify(dispatch);
         Ok(BegunReturn {
             number,
             earlier: earlier(&before),

@@ -42,7 +42,7 @@ impl Record {
                     orders.placed_at_ms, orders.boot, orders.placed_uptime_ms,
                     orders.idempotency_key IS NOT NULL AS has_key,
                     (SELECT remembers_since_ms FROM provenance) AS remembers_since_ms,
-                    (SELECT is_another_copy FROM provenance) AS is_another_copy
+                    (SELECT awaits_adoption FROM provenance) AS awaits_adoption
              FROM assets JOIN orders ON orders.id = assets.order_id",
             taking,
         );
@@ -59,14 +59,14 @@ impl Record {
             .execute(&mut *transaction)
             .await?;
         let begun = attempts::begin(&mut transaction, &assets).await?;
-        let deed = self.begin_deed(&mut transaction).await?;
+        let dispatch = self.begin_dispatch(&mut transaction).await?;
         let taken = rows
             .iter()
             .zip(begun)
             .map(|(row, attempt)| taken_asset(row, attempt));
         let taken = taken.collect::<Result<Vec<_>, _>>()?;
         transaction.commit().await?;
-        self.testify(deed);
+        self.testify(dispatch);
         Ok(taken)
     }
 
@@ -152,7 +152,7 @@ fn to_buy(row: &SqliteRow) -> Result<ToBuy, RecordError> {
             has_key: row.try_get("has_key")?,
             remembers_since_ms: row.try_get("remembers_since_ms")?,
         },
-        is_another_copy: row.try_get("is_another_copy")?,
+        awaits_adoption: row.try_get("awaits_adoption")?,
     })
 }
 

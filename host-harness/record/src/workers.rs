@@ -1,8 +1,8 @@
 //! Workers: which of them are alive, so that another can take over from a dead one.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use bss_model::moment::uptime;
 use sqlx::{SqliteConnection, SqlitePool};
 use uuid::Uuid;
 
+use super::own_files::lock_file;
 use super::stored::id;
 use super::{Record, RecordError, begin_write};
 
@@ -178,11 +179,9 @@ fn worker_file(directory: &Path, worker: Uuid) -> PathBuf {
 
 fn locked(directory: &Path, file: &Path) -> io::Result<File> {
     DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-    // Whoever owns the directory could have a worker that lives taken for dead.
+    // The owner of the directory could have a worker that lives taken for dead.
     Foreign::check(&std::fs::metadata(directory)?)?;
-    let mut options = OpenOptions::new();
-    options.create(true).truncate(false).write(true).mode(0o600);
-    let file = options.open(file)?;
+    let file = lock_file(file)?;
     file.lock()?;
     Ok(file)
 }

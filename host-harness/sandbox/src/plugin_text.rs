@@ -2,7 +2,7 @@
 //! names something is taken as it is or not at all.
 
 use crate::bindings::connection::{Step, StepResult};
-use crate::bindings::failures::{ChangeFailure, Problem, ReadFailure};
+use crate::bindings::failures::{ChangeFailure, Delay, Problem, ReadFailure};
 use crate::bindings::instance_settings::{Choice, Field, Form, Standing};
 use crate::bindings::license_order::{License, OrderAnswer};
 use crate::bindings::services_definition::{Outcome, Product, ProductType, Summary};
@@ -84,6 +84,13 @@ fn problem(problem: Problem) -> Problem {
     }
 }
 
+fn delay(delay: Delay) -> Delay {
+    Delay {
+        problem: problem(delay.problem),
+        ..delay
+    }
+}
+
 impl Bounded for Problem {
     /// Cuts all of it: a failure that is reported badly is still the failure that it is.
     fn bounded(self) -> Result<Self, PluginDefect> {
@@ -95,10 +102,7 @@ impl Bounded for ReadFailure {
     fn bounded(self) -> Result<Self, PluginDefect> {
         Ok(match self {
             Self::Refused(said) => Self::Refused(problem(said)),
-            Self::Unavailable(mut delay) => {
-                delay.problem = problem(delay.problem);
-                Self::Unavailable(delay)
-            }
+            Self::Unavailable(said) => Self::Unavailable(delay(said)),
             Self::Malformed(said) => Self::Malformed(problem(said)),
         })
     }
@@ -108,10 +112,7 @@ impl Bounded for ChangeFailure {
     fn bounded(self) -> Result<Self, PluginDefect> {
         Ok(match self {
             Self::Refused(said) => Self::Refused(problem(said)),
-            Self::Unavailable(mut delay) => {
-                delay.problem = problem(delay.problem);
-                Self::Unavailable(delay)
-            }
+            Self::Unavailable(said) => Self::Unavailable(delay(said)),
             Self::Unknown(said) => Self::Unknown(problem(said)),
         })
     }
@@ -269,7 +270,6 @@ impl Bounded for OrderAnswer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bindings::failures::Delay;
     use crate::bindings::instance_settings::{Authority, FieldKind};
     use crate::bindings::services_definition::{Attribute, AttributeValue, Derivative};
 

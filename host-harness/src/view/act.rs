@@ -16,7 +16,7 @@ pub struct Act {
     pub number: i64,
     /// When it was done, in milliseconds.
     pub done_at_ms: i64,
-    /// Who did it.
+    /// The actor.
     pub actor: Actor,
     /// What was done, such as `place-order`.
     pub act: String,

@@ -45,7 +45,7 @@ pub struct Restoration {
     pub number: i64,
     /// When it was noticed, in milliseconds.
     pub noticed_at_ms: i64,
-    /// What showed it: `backup`, `no-witness`, `older-than-its-deeds`, `another-machine`, `another-file`.
+    /// What showed it: `backup`, `no-witness`, `outdated`, `another-machine`, `another-file`.
     pub evidence: String,
     /// Order lines that are looked up before they are bought.
     pub order_lines: u64,
@@ -98,7 +98,7 @@ pub struct Record {
     pub id: Uuid,
     /// Whether another copy of the record may be in use, so that order lines from before the restoration are looked up and
     /// not bought.
-    pub is_another_copy: bool,
+    pub awaits_adoption: bool,
     /// E-mails that are held back.
     pub held_mails: u64,
     /// The restorations that were noticed, the latest first.
@@ -124,7 +124,7 @@ mod tests {
         let restoration = restoration::Restoration {
             number: 1,
             noticed_at_ms: 6,
-            evidence: Evidence::OlderThanItsDeeds,
+            evidence: Evidence::Outdated,
             order_lines: 2,
             returns: 1,
             mails: 3,
@@ -147,7 +147,7 @@ mod tests {
   "restoration": {
     "number": 1,
     "noticedAtMs": 6,
-    "evidence": "older-than-its-deeds",
+    "evidence": "outdated",
     "orderLines": 2,
     "returns": 1,
     "mails": 3

@@ -88,7 +88,7 @@ impl Site {
                 .await;
             requested.push((asset, request.unwrap().id));
         }
-        let is_copy = "UPDATE provenance SET is_another_copy = TRUE";
+        let is_copy = "UPDATE provenance SET awaits_adoption = TRUE";
         execute(&record.path().join(RECORD_FILE), is_copy).await;
         let made = good();
         let about = MailFilter {

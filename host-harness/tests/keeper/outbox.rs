@@ -289,7 +289,7 @@ async fn mail_settings_are_kept_whole_and_their_password_sealed() {
         assert!(!contains(&bytes, b"a password of the mail server"), "{place}");
     }
 
-    // Neither is a password that was replaced, in any form.
+    // A replaced password is in no file either, in any form.
     let sealed: Vec<u8> = {
         let file = record.path().join(RECORD_FILE).display().to_string();
         let mut database = SqliteConnection::connect(&file).await.unwrap();

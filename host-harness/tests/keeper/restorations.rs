@@ -101,7 +101,7 @@ async fn an_older_database_in_the_place_of_a_newer_one_is_noticed_and_looked_up(
     buy(&record, bought).await;
     let directory = record.closed().await;
     let path = directory.path().to_owned();
-    // The same file, with the content that it had: nothing but the witness shows it.
+    // The file stays, and has its former content again: nothing but the witness shows it.
     std::fs::write(
         path.join(RECORD_FILE),
         std::fs::read(kept.path().join(RECORD_FILE)).unwrap(),
@@ -109,10 +109,10 @@ async fn an_older_database_in_the_place_of_a_newer_one_is_noticed_and_looked_up(
     .unwrap();
     let restored = Record::open(&path).await.unwrap();
     let [restoration] = noticed(&restored).await.try_into().unwrap();
-    assert_eq!(restoration.evidence, Evidence::OlderThanItsDeeds);
+    assert_eq!(restoration.evidence, Evidence::Outdated);
     assert_eq!((restoration.order_lines, restoration.mails), (2, 0));
     assert!(
-        !restored.is_another_copy().await.unwrap(),
+        !restored.awaits_adoption().await.unwrap(),
         "the newer one was overwritten"
     );
     for asset in [bought, open] {
@@ -131,7 +131,7 @@ async fn an_older_database_in_the_place_of_a_newer_one_is_noticed_and_looked_up(
         mail_states(&restored).await,
         [MailState::Held, MailState::Pending]
     );
-    // It is noticed once.
+    // The restoration is noticed once.
     let again = Record::open(&path).await.unwrap();
     assert_eq!(noticed(&again).await.len(), 1);
     let filter = ActFilter::default();
@@ -160,7 +160,7 @@ async fn a_lost_write_ahead_log_is_noticed() {
     std::fs::write(path.join(RECORD_FILE), main).unwrap();
     let _ = std::fs::remove_file(path.join("record.db-wal"));
     let opened = Record::open(&path).await.unwrap();
-    assert_eq!(noticed(&opened).await[0].evidence, Evidence::OlderThanItsDeeds);
+    assert_eq!(noticed(&opened).await[0].evidence, Evidence::Outdated);
 }
 
 #[tokio::test]
@@ -185,7 +185,7 @@ async fn a_copy_of_the_whole_directory_is_noticed_and_the_original_goes_on() {
     assert_eq!(mail_states(&drill).await, [MailState::Held]);
     for begun in take_all(&drill).await {
         assert_eq!(
-            (begun.earlier, begun.is_another_copy),
+            (begun.earlier, begun.awaits_adoption),
             (EarlierAttempts::Unknown, true)
         );
     }
@@ -204,6 +204,20 @@ async fn a_copy_of_the_whole_directory_is_noticed_and_the_original_goes_on() {
         begin(&record, placed.lines[1].asset_id).await.earlier,
         EarlierAttempts::None
     );
+}
+
+#[tokio::test]
+async fn a_record_whose_database_is_gone_does_not_begin_anew() {
+    let record = TestRecord::open().await;
+    let directory = record.closed().await;
+    std::fs::remove_file(directory.path().join(RECORD_FILE)).unwrap();
+    let error = Record::open(directory.path()).await.unwrap_err();
+    assert_eq!(error.diagnosis().code, "record-lost");
+    assert!(!directory.path().join(RECORD_FILE).exists());
+    // Without the witness it is a directory that never had a record.
+    std::fs::remove_file(directory.path().join(WITNESS_FILE)).unwrap();
+    std::fs::remove_file(directory.path().join("host.key")).unwrap();
+    assert!(Record::open(directory.path()).await.is_ok());
 }
 
 #[tokio::test]
@@ -253,21 +267,21 @@ async fn what_may_be_bought_by_another_copy_is_not_bought_until_the_record_is_ad
     );
     std::fs::remove_file(record.path().join(WITNESS_FILE)).unwrap();
     let restored = record.opened_again().await;
-    assert!(restored.is_another_copy().await.unwrap());
-    assert!(begin(&restored, first).await.is_another_copy);
+    assert!(restored.awaits_adoption().await.unwrap());
+    assert!(begin(&restored, first).await.awaits_adoption);
     let mut later = order(placed.instance_id, &[("a", 1)]);
     later.customer.id = "c-2".to_owned();
     let later = restored.place_order(later, &actor()).await.unwrap();
     let new = begin(&restored, later.lines[0].asset_id).await;
     assert!(
-        !new.is_another_copy,
+        !new.awaits_adoption,
         "no other copy knows an order that was placed here since"
     );
     assert!(restored.adopt(&actor()).await.unwrap());
-    assert!(!restored.is_another_copy().await.unwrap());
+    assert!(!restored.awaits_adoption().await.unwrap());
     let begun = begin(&restored, second).await;
     assert!(
-        !begun.is_another_copy && begun.in_doubt.is_some(),
+        !begun.awaits_adoption && begun.in_doubt.is_some(),
         "it is looked up for a while"
     );
     let history = restored.attempts(second).await.unwrap();
@@ -364,7 +378,7 @@ async fn an_order_with_a_key_that_is_placed_in_a_restored_record_is_in_doubt_sin
     assert_eq!(begun.earlier, EarlierAttempts::Unknown);
     let since = begun.in_doubt.unwrap().since.wall_ms;
     assert_eq!(since, noticed(&restored).await[0].noticed_at_ms);
-    assert!(begun.is_another_copy, "the other copy may have the same order");
+    assert!(begun.awaits_adoption, "the other copy may have the same order");
     let without = restored
         .place_order(order(instance, &[("a", 1)]), &actor())
         .await

@@ -110,9 +110,9 @@ mod tests {
 
     #[test]
     fn the_plugin_is_looked_for_beside_the_program_and_never_in_the_working_directory() {
-        let program = Path::new("/work/target/debug/bss-host");
-        let beside = Path::new("/work/target/debug/microsoft_esd.wasm");
-        let built = Path::new("/work/target/wasm32-wasip2/plugin/microsoft_esd.wasm");
+        let program = Path::new("/programs/target/debug/bss-host");
+        let beside = Path::new("/programs/target/debug/microsoft_esd.wasm");
+        let built = Path::new("/programs/target/wasm32-wasip2/plugin/microsoft_esd.wasm");
         for (there, found) in [
             (&[beside, built][..], beside),
             (&[beside], beside),

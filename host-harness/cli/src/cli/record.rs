@@ -162,7 +162,7 @@ async fn show_record(data_dir: &Path, json: bool) -> Outcome {
         ]);
     }
     output::table(&table);
-    copy_note(view.is_another_copy);
+    copy_note(view.awaits_adoption);
     hold_note(view.held_mails);
     Ok(ExitStatus::Done)
 }
@@ -170,7 +170,7 @@ async fn show_record(data_dir: &Path, json: bool) -> Outcome {
 async fn view_of(record: &Record) -> Result<view::Record, RecordError> {
     Ok(view::Record {
         id: record.id().await?,
-        is_another_copy: record.is_another_copy().await?,
+        awaits_adoption: record.awaits_adoption().await?,
         held_mails: record.held_mails().await?,
         restorations: record.restorations().await?.iter().map(Into::into).collect(),
     })
@@ -199,8 +199,8 @@ fn in_doubt(restoration: &view::Restoration) -> String {
 }
 
 /// Says what another copy of the record would mean.
-pub(super) fn copy_note(is_another_copy: bool) {
-    if is_another_copy {
+pub(super) fn copy_note(awaits_adoption: bool) {
+    if awaits_adoption {
         output::note(
             "the record was restored, copied or moved: order lines from before are looked up, and not bought",
         );

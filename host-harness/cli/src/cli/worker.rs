@@ -29,7 +29,7 @@ pub(super) struct WorkerArguments {
 
 /// Works until it is interrupted, or with `--once` until nothing waits.
 pub(super) async fn run(host: &Host, arguments: &WorkerArguments, json: bool) -> Outcome {
-    record::copy_note(host.record().is_another_copy().await?);
+    record::copy_note(host.record().awaits_adoption().await?);
     record::hold_note(host.record().held_mails().await?);
     let mut interruption = Interruption::listen()?;
     // Every line would wait in vain, and say so only to whoever looks at it. E-mails need no plugin: one that is

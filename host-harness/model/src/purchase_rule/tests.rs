@@ -237,7 +237,7 @@ fn while_another_copy_of_the_record_may_go_on_a_purchase_is_only_looked_up() {
     let in_doubt = doubt(0, 3);
     let much_later = at(1_000 * MINUTE_MS);
     let step = first_step(in_doubt, true, LOOK_UP_ONLY, much_later);
-    assert_eq!(step, FirstStep::LookUp(LookUpReason::AnotherCopy));
+    assert_eq!(step, FirstStep::LookUp(LookUpReason::NotAdopted));
     assert_eq!(first_step(None, true, LOOK_UP_ONLY, much_later), FirstStep::Buy);
 }
 

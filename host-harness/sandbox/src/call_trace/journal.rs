@@ -152,7 +152,7 @@ impl Writer {
             .recursive(true)
             .mode(0o700)
             .create(&self.directory)?;
-        // Whoever owns the directory could read what is written there.
+        // The owner of the directory could read what is written there.
         Foreign::check(&fs::metadata(&self.directory)?)?;
         prune(&self.directory, SystemTime::now())?;
         let file = OpenOptions::new()
@@ -229,7 +229,7 @@ mod tests {
     #[test]
     fn nothing_is_kept_in_the_directory_of_another_user() {
         let folder = tempfile::tempdir().unwrap();
-        // Only root can give a directory away.
+        // Root alone can give a directory away.
         if std::os::unix::fs::chown(folder.path(), Some(65_534), None).is_err() {
             return;
         }
