@@ -35,10 +35,19 @@ pub(crate) const REFUSED: i32 = 1;
 pub(crate) const USAGE: i32 = 2;
 pub(crate) const NO_ANSWER: i32 = 3;
 
-/// The user who runs the tests, whom the program names for what it changes.
+/// The user who runs the tests, whom the program names for what it changes, and who became that user.
 pub(crate) fn me() -> String {
-    let output = Command::new("id").arg("-un").output().expect("`id` runs");
-    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    let id = |arguments: &[&str]| {
+        let output = Command::new("id").args(arguments).output().expect("`id` runs");
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    };
+    let user = id(&["-un"]);
+    let login = std::fs::read_to_string("/proc/self/loginuid").unwrap_or_default();
+    match login.trim() {
+        "" | "4294967295" => user,
+        login if login == id(&["-u"]) => user,
+        login => format!("{user} (by {})", id(&["-un", login])),
+    }
 }
 
 /// A host and a Microsoft of one test.

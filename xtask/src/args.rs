@@ -15,12 +15,18 @@ usage: cargo xtask <command>
       rustup  the installed target, else `rustup target add`; nothing else
       debian  a compiler unpacked from Debian's packages below the target folder
   test [--only STEP]
-      Runs every check, or one step: toolchain, format, wit, component, clippy, clippy-wasm, docs, tests.
+      Runs every check, or one step: toolchain, format, deny, wit, component, clippy, clippy-wasm, docs,
+      tests.
+  deny
+      Checks licenses, banned crates and sources of all that is linked, and known vulnerabilities where their database can
+      be had: the network, or BSS_ADVISORY_DB, a clone of it. Installs cargo-deny below the target folder if it is missing.
   demo [ARGUMENT...]
       Builds the component and runs `bss-host demo` with it; passes on the arguments and the exit code.
   crash-test [--orders N] [--kills K] [--seed S] [--json] [--forget-attempts]
+             [--disaster restore|clock|copy [--without-protection]]
       Kills workers and the simulator while licenses are bought, and compares what was bought with what is on record;
       exits with 0 only if every license is on record once. The seed is printed, and repeats the same kills.
+      `--disaster` also restores older backups, steps the clock, or runs copies beside the original.
   size
       Builds the component, and prints which sections, crates and functions take how many bytes of it.
   interop [PART...] [--list]
@@ -39,6 +45,7 @@ pub(crate) enum Command {
     Test { only: Option<String> },
     Demo { arguments: Vec<String> },
     CrashTest { arguments: Vec<String> },
+    Deny,
     Size,
     Interop { parts: Vec<String> },
     ListInterop,
@@ -75,6 +82,10 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Command, String> {
         "crash-test" => Ok(Command::CrashTest {
             arguments: rest.to_vec(),
         }),
+        "deny" => match rest.first() {
+            None => Ok(Command::Deny),
+            Some(extra) => Err(format!("`cargo xtask deny` takes no argument `{extra}`")),
+        },
         "size" => match rest.first() {
             None => Ok(Command::Size),
             Some(extra) => Err(format!("`cargo xtask size` takes no argument `{extra}`")),
@@ -242,6 +253,7 @@ mod tests {
                 .unwrap_err()
                 .contains("`--fast`")
         );
+        assert!(parsed("deny now").unwrap_err().contains("`now`"));
         assert!(parsed("size now").unwrap_err().contains("`now`"));
         assert!(parsed("picture now").unwrap_err().contains("`now`"));
     }

@@ -11,7 +11,7 @@ use crate::hint::Hint;
 use crate::test_totals::TestTotals;
 use crate::wasm_toolchain::{TARGET, WasmToolchain};
 use crate::workspace::Workspace;
-use crate::{interop, process, toolchain};
+use crate::{deny, interop, process, toolchain};
 
 /// How many tests run at once. Many only wait for a lease, a deadline or a pause to end, so that more than one for each
 /// processor keeps a small machine busy.
@@ -29,7 +29,7 @@ enum Outcome {
 }
 
 /// The steps in order: the cheap ones first; the tests last, so that their result stays on the screen.
-const STEPS: [Step; 8] = [
+const STEPS: [Step; 9] = [
     Step {
         name: "toolchain",
         run: |_| toolchain::check().map(passed),
@@ -37,6 +37,10 @@ const STEPS: [Step; 8] = [
     Step {
         name: "format",
         run: format,
+    },
+    Step {
+        name: "deny",
+        run: deny,
     },
     Step {
         name: "wit",
@@ -122,6 +126,13 @@ fn format(workspace: &Workspace) -> Result<Outcome> {
         "--check",
     ];
     process::run(&mut workspace.cargo(stock)).map(passed)
+}
+
+fn deny(workspace: &Workspace) -> Result<Outcome> {
+    Ok(match deny::run_if_installed(workspace)? {
+        true => Outcome::Passed,
+        false => Outcome::Skipped("(skipped: cargo-deny is missing; `cargo xtask deny` installs it)"),
+    })
 }
 
 fn wit(workspace: &Workspace) -> Result<Outcome> {

@@ -1,5 +1,5 @@
-//! The project's chores: build the component, run every check, run the demo, the crash test or the tests with
-//! other people's software, weigh the component, draw a picture.
+//! The project's chores: build the component, run every check, check what may be linked, run the demo, the crash test or
+//! the tests with other people's software, weigh the component, draw a picture.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -12,6 +12,7 @@ mod component;
 mod crash_test;
 mod debian;
 mod demo;
+mod deny;
 mod files;
 mod hint;
 mod interop;
@@ -66,6 +67,7 @@ fn execute(command: Command) -> anyhow::Result<u8> {
         Command::Test { only } => checks::run(&workspace, only.as_deref())?,
         Command::Demo { arguments } => return demo::run(&workspace, &arguments),
         Command::CrashTest { arguments } => return crash_test::run(&workspace, &arguments),
+        Command::Deny => deny::run(&workspace)?,
         Command::Size => size::run(&workspace)?,
         Command::Interop { parts } => interop::run(&workspace, &parts)?,
         Command::ListInterop => print!("{}", interop::list()),

@@ -81,6 +81,19 @@ pub fn visible_json(json: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
+/// An address as it may be shown and logged: without a user, a password, a query or a fragment, which may hold secrets. It
+/// takes any text, also one that is no URL.
+pub fn without_secrets(url: &str) -> String {
+    let (scheme, rest) = match url.split_once("://") {
+        Some((scheme, rest)) => (format!("{scheme}://"), rest),
+        None => (String::new(), url),
+    };
+    // The last `@`, wherever it stands: a password may hold any character where somebody did not encode it.
+    let rest = rest.rsplit('@').next().unwrap_or_default();
+    let rest = rest.split(['?', '#']).next().unwrap_or_default();
+    scheme + rest
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,6 +138,23 @@ mod tests {
             r"C:\temp",
         ] {
             assert_eq!(visible(name), name);
+        }
+    }
+
+    #[test]
+    fn an_address_is_shown_without_what_may_be_secret() {
+        for (url, shown) in [
+            ("https://a.example:4318/path", "https://a.example:4318/path"),
+            (
+                "https://joe:geheim@a.example/path?token=geheim#geheim",
+                "https://a.example/path",
+            ),
+            ("https://joe:gehe/im@?x@a.example", "https://a.example"),
+            ("joe:geheim@a.example", "a.example"),
+            ("smtp://a.example?password=geheim", "smtp://a.example"),
+            ("", ""),
+        ] {
+            assert_eq!(without_secrets(url), shown);
         }
     }
 

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use bss_model::text::without_secrets;
 use bss_model::{
     Advice, Diagnose, Diagnosis, ErrorKind, MailDelivery, MailSettings, SmtpProtection, SmtpServer,
 };
@@ -102,8 +103,7 @@ impl Diagnose for MailSettingsError {
 /// When the text is something else, and when it holds a user or a password, which others could read.
 pub fn server_from_url(url: &str, unencrypted: bool) -> Result<SmtpServer, UrlError> {
     let wrong = |why| UrlError {
-        // Do not repeat the part that may hold a password.
-        given: url.rsplit('@').next().unwrap_or_default().to_owned(),
+        given: without_secrets(url),
         why,
     };
     let uri: http::Uri = url.parse().map_err(|_| wrong("it can't be parsed as a URL"))?;
@@ -216,6 +216,7 @@ mod tests {
             ("smtp://mail.example?tls=none", false),
             ("smtp://", false),
             ("smtps://joe:geheim@mail.example", false),
+            ("smtps://mail.example?password=geheim", false),
         ] {
             let error = server_from_url(url, unencrypted).unwrap_err().to_string();
             assert!(!error.contains("geheim"), "{error}");

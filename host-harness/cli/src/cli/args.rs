@@ -63,7 +63,14 @@ pub(super) struct Arguments {
     #[arg(long, global = true, value_name = "FILE")]
     pub(super) record: Option<PathBuf>,
     /// Send traces of the plugin's calls to this OpenTelemetry collector, as in `http://localhost:4318`
-    #[arg(long, global = true, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
+    // The value may hold a password, which the help would show.
+    #[arg(
+        long,
+        global = true,
+        env = "OTEL_EXPORTER_OTLP_ENDPOINT",
+        hide_env_values = true,
+        value_name = "URL"
+    )]
     pub(super) otlp: Option<String>,
     #[command(subcommand)]
     pub(super) command: Command,

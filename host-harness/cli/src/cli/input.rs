@@ -43,17 +43,32 @@ pub(super) fn read_pfx(file: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
     Ok(Zeroizing::new(bytes))
 }
 
-/// The actor that the record names for a change: the real user of this process, and who became that user with `sudo`. No
-/// variable can give the real user another name; what `sudo` says of who called it is only as good as the real user is.
+/// The number that the kernel has for the login of a process that nobody logged in to start, such as a service's.
+const NOBODY_LOGGED_IN: u32 = u32::MAX;
+
+/// The actor that the record names for a change: the real user of this process, and who became that user. No variable can
+/// give the real user another name.
 pub(super) fn operator() -> Actor {
-    let user = user_name(nix::unistd::getuid().as_raw());
-    let caller = std::env::var("SUDO_UID").ok().and_then(|uid| uid.parse().ok());
-    Actor::operator(operator_name(&user, caller.map(user_name).as_deref()))
+    let number = |text: String| text.trim().parse().ok();
+    let user = nix::unistd::getuid().as_raw();
+    let login = std::fs::read_to_string("/proc/self/loginuid")
+        .ok()
+        .and_then(number);
+    let sudo = std::env::var("SUDO_UID").ok().and_then(number);
+    let caller = caller(user, login, sudo).map(user_name);
+    Actor::operator(operator_name(&user_name(user), caller.as_deref()))
+}
+
+/// The user who became the real one: the one who logged in, whom the kernel keeps through `su` and `sudo` where it is told,
+/// or else the one whom `sudo` names. Only root's environment counts: another user could say there whatever they like.
+fn caller(user: u32, login: Option<u32>, sudo: Option<u32>) -> Option<u32> {
+    let login = login.filter(|login| *login != NOBODY_LOGGED_IN);
+    login.or(sudo.filter(|_| user == 0))
 }
 
 fn operator_name(user: &str, caller: Option<&str>) -> String {
     match caller {
-        Some(caller) if caller != user => format!("{user} (sudo: {caller})"),
+        Some(caller) if caller != user => format!("{user} (by {caller})"),
         _ => user.to_owned(),
     }
 }
@@ -81,10 +96,26 @@ mod tests {
     #[test]
     fn the_operator_is_the_real_user_and_who_became_that_user_with_sudo() {
         assert_eq!(operator_name("olivia", None), "olivia");
-        assert_eq!(operator_name("root", Some("maria")), "root (sudo: maria)");
+        assert_eq!(operator_name("root", Some("maria")), "root (by maria)");
         assert_eq!(operator_name("bss", Some("bss")), "bss");
         assert_eq!(user_name(0), "root");
         assert_eq!(user_name(u32::MAX - 7), format!("uid {}", u32::MAX - 7));
+    }
+
+    #[test]
+    fn the_kernel_says_who_became_another_user_and_only_root_is_believed_besides() {
+        let nobody = Some(NOBODY_LOGGED_IN);
+        for (user, login, sudo, expected) in [
+            (1_000, None, None, None),
+            (990, nobody, None, None),
+            (0, nobody, Some(1_000), Some(1_000)),
+            (0, None, Some(1_000), Some(1_000)),
+            (990, Some(1_000), Some(0), Some(1_000)),
+            (0, Some(1_000), Some(1_001), Some(1_000)),
+            (1_000, None, Some(0), None),
+        ] {
+            assert_eq!(caller(user, login, sudo), expected, "{user} {login:?} {sudo:?}");
+        }
     }
 
     #[test]

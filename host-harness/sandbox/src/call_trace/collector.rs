@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
+use bss_model::text::without_secrets;
 use bss_model::{Diagnose, Diagnosis, ErrorKind};
 use bytes::Bytes;
 use data_encoding::BASE64;
@@ -92,10 +93,14 @@ impl Collector {
     /// When the address is invalid, or TLS can't be set up.
     pub fn new(endpoint: &str) -> Result<Self, CollectorError> {
         let (endpoint, login) = split_login(endpoint);
-        let no_endpoint = || CollectorError::Endpoint(endpoint.clone());
+        let no_endpoint = || CollectorError::Endpoint(without_secrets(&endpoint));
         let authorization = login.map(authorization).transpose().map_err(|_| no_endpoint())?;
         let target = format!("{}{PATH}", endpoint.trim_end_matches('/'));
         let uri: Uri = target.parse().map_err(|_| no_endpoint())?;
+        // The path would stand behind the query, and the query may be a secret, which the log would tell.
+        if uri.query().is_some() {
+            return Err(no_endpoint());
+        }
         let tls = match (uri.scheme_str(), uri.host()) {
             (Some("http"), Some(_)) => None,
             (Some("https"), Some(_)) => Some(tls()?),
@@ -369,9 +374,17 @@ mod tests {
 
     #[test]
     fn an_address_that_is_none_is_refused() {
-        for none in ["", "localhost:4318", "ftp://localhost", "http://"] {
-            let refused = Collector::new(none);
-            assert!(matches!(refused, Err(CollectorError::Endpoint(_))), "{none}");
+        for none in [
+            "",
+            "localhost:4318",
+            "ftp://joe:geheim@localhost",
+            "http://",
+            "http://localhost?key=geheim",
+            "joe:geheim@localhost",
+        ] {
+            let refused = Collector::new(none).unwrap_err();
+            assert!(matches!(refused, CollectorError::Endpoint(_)), "{none}");
+            assert!(!format!("{refused} {refused:?}").contains("geheim"), "{refused}");
         }
         assert!(Collector::new("http://localhost:4318/").is_ok());
     }
