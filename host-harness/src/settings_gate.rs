@@ -4,17 +4,18 @@
 //!
 //! | what is saved | operator | plugin | vendor |
 //! |---|---|---|---|
-//! | the fields that there are | – | names them, each once, at most 64 | – |
+//! | the fields that there are | – | names them, each once | – |
 //! | a value of a `url` field | types it, now or before | refuses it, or trims it | – |
-//! | any other value, the certificate's included | types it, now or before | refuses it, or writes the same letters and digits in another way | – |
-//! | a server that may be reached | types its address into a `url` field, names it in an option `…-authority`, or allows it (`--allow-host`) | chooses among those, at most 16 | – |
-//! | a server that is shown the certificate | types its address into a `url` field | chooses among those | – |
+//! | any other value, the certificate's included | types it, now or before | refuses it, or writes it in other case; a GUID or a thumbprint in another spelling | – |
+//! | a server that may be reached | types its address into a `url` field, names it in an option `…-authority`, or allows it (`--allow-host`) | chooses among those, each once, at most 16 | – |
+//! | a server that is shown the certificate | types its address into a `url` field | chooses whether all of those are, or none | – |
 //! | a certificate that another instance uses too | types both, for one customer | – | – |
 //! | the standing | – | says how far the form is filled in | – |
 //!
 //! A field that the operator has left empty stays empty, and no default of a plugin's is saved unseen. A plugin may
-//! write a country in capitals or a thumbprint without colons, because neither makes it another one. An address is taken
-//! to the letter: one more dot is another server.
+//! write a country in capitals or a thumbprint without colons, because neither makes it another one. Everything else is
+//! taken to the letter: with one dot or hyphen more or less, an address is another server and a tenant another customer.
+//! The kind of a field is the plugin's word, so that no kind allows more than another.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,9 +24,8 @@ use bss_model::{
 };
 use bss_sandbox::bindings::instance_settings::{Field, FieldKind, Form, Standing};
 use bss_sandbox::outbound_https::Authority;
+use uuid::Uuid;
 
-/// The most fields of a form. The platform's form for Microsoft has nine.
-const FIELDS_MAX: usize = 64;
 /// The longest name of a field, in bytes.
 const FIELD_NAME_BYTES: usize = 64;
 /// The longest value, in characters. RFC 9110 asks for 8,000 for an address; none that an operator types is near this.
@@ -152,19 +152,17 @@ impl OperatorsWord<'_> {
         let (typed, judged) = (self.value(&field.id), field.value.trim());
         match field.kind {
             FieldKind::Url => judged == typed,
-            FieldKind::Text | FieldKind::Choice => {
-                let (typed_letters, judged_letters) = (letters(typed), letters(judged));
-                judged == typed
-                    || typed_letters == judged_letters && !(typed.is_empty() || judged_letters.is_empty())
-            }
+            FieldKind::Text | FieldKind::Choice => is_same(typed, judged),
         }
     }
 }
 
-/// The letters and digits of a value, in lower case: what is left of it however it is written.
-fn letters(value: &str) -> String {
-    let letters = value.chars().filter(|character| character.is_alphanumeric());
-    letters.flat_map(char::to_lowercase).collect()
+/// Whether two values are the same, if spelled in another way: in other case, or as a GUID or a thumbprint is.
+fn is_same(one: &str, other: &str) -> bool {
+    let both = |is_same: &dyn Fn(&str, &str) -> Option<bool>| is_same(one, other).unwrap_or_default();
+    one.eq_ignore_ascii_case(other)
+        || both(&|one, other| Some(Uuid::try_parse(one).ok()? == Uuid::try_parse(other).ok()?))
+        || both(&|one, other| Some(one.parse::<Thumbprint>().ok()? == other.parse().ok()?))
 }
 
 /// The settings to save from a form without problems.
@@ -204,12 +202,6 @@ pub(crate) fn settings_of(form: &Form, operator: &OperatorsWord<'_>) -> Result<S
 
 fn check_form(form: &Form) -> Result<(), GateError> {
     let broken = |what: String| Err(GateError::Form { what });
-    if form.fields.len() > FIELDS_MAX {
-        return broken(format!(
-            "{} fields, and {FIELDS_MAX} are the most",
-            form.fields.len()
-        ));
-    }
     let mut names = BTreeSet::new();
     for (position, field) in form.fields.iter().enumerate() {
         let is_named = (1..=FIELD_NAME_BYTES).contains(&field.id.len())
@@ -247,23 +239,33 @@ fn authorities(form: &Form, operator: &OperatorsWord<'_>) -> Result<Vec<bss_mode
         .filter(|(name, _)| name.ends_with(AUTHORITY_OPTION))
         .filter_map(|(_, value)| value.parse().ok())
         .collect();
+    let is_presented = asked.iter().any(|asked| asked.client_certificate);
     let mut authorities: Vec<bss_model::Authority> = Vec::new();
     let mut not_allowed = Vec::new();
     for asked in asked {
         let authority: Authority = asked.name.parse().map_err(|_| GateError::HostUnusable {
             host: shortened(&asked.name),
         })?;
-        if asked.client_certificate && !typed.contains(&authority) {
-            return Err(GateError::CertificateElsewhere {
-                host: authority.to_string(),
-            });
+        let name = authority.to_string();
+        if authorities.iter().any(|known| known.name == name) {
+            let what = format!("server `{name}` twice");
+            return Err(GateError::Form { what });
+        }
+        let is_typed = typed.contains(&authority);
+        if asked.client_certificate && !is_typed {
+            return Err(GateError::CertificateElsewhere { host: name });
+        }
+        // What the host sees of a purchase is what passes between it and the servers that are shown the certificate.
+        if is_presented && is_typed && !asked.client_certificate {
+            let what = format!("server `{name}`, which the operator has typed, without the certificate");
+            return Err(GateError::Form { what });
         }
         let sources = [&typed, &named, operator.allowed_hosts];
         if !sources.iter().any(|source| source.contains(&authority)) {
-            not_allowed.push(authority.to_string());
+            not_allowed.push(name.clone());
         }
         authorities.push(bss_model::Authority {
-            name: authority.to_string(),
+            name,
             client_certificate: asked.client_certificate,
         });
     }
@@ -283,7 +285,8 @@ fn authorities(form: &Form, operator: &OperatorsWord<'_>) -> Result<Vec<bss_mode
 /// host's own rule is what can be told without: a choice, as of a country, always says something of the sale. Of texts,
 /// an instance has a name of its own, and the customer's names at the vendor. So one text may differ, and a second
 /// one is the customer's. Addresses say where the vendor is, not who the customer is, and change for one instance after
-/// another; a field that one of two instances has left empty is compared once it is filled in.
+/// another; a value is one by what it is, not by the kind that the plugin gives its field. A field that one of two
+/// instances has left empty is compared once it is filled in.
 ///
 /// # Errors
 /// When another instance stands for another customer with it.
@@ -299,7 +302,7 @@ pub(crate) fn check_sharing(
     let others = all.iter().filter(|other| other.id != instance.id);
     for other in others.filter(|other| other.thumbprint == Some(thumbprint)) {
         let differs = |field: &&Field| match (settings.values.get(&field.id), other.values.get(&field.id)) {
-            (Some(one), Some(another)) => one != another,
+            (Some(one), Some(another)) => one != another && !(is_address(one) && is_address(another)),
             _ => false,
         };
         let compared = form
@@ -307,7 +310,6 @@ pub(crate) fn check_sharing(
             .iter()
             .filter(|field| field.id != form.certificate_field);
         let (texts, choices): (Vec<_>, Vec<_>) = compared
-            .filter(|field| field.kind != FieldKind::Url)
             .filter(differs)
             .partition(|field| field.kind == FieldKind::Text);
         let currency = (other.currency != instance.currency).then(|| "currency".to_owned());
@@ -322,11 +324,14 @@ pub(crate) fn check_sharing(
     Ok(())
 }
 
+fn is_address(value: &str) -> bool {
+    Authority::of_url(value).is_some()
+}
+
 #[cfg(test)]
 mod tests {
     use bss_model::Reach;
     use bss_sandbox::bindings::instance_settings as contract;
-    use uuid::Uuid;
 
     use super::*;
 
@@ -500,9 +505,23 @@ mod tests {
         ] {
             assert_eq!(not_typed(&with_value(id, other)), id, "{other}");
         }
-        for written in ["gr", " G-R "] {
+        for written in ["gr", " Gr "] {
             let typed = [("name", "ESD"), ("service-url", URL), ("country", written)];
             assert_eq!(judge_typed(&honest(), &typed).unwrap().values["country"], "GR");
+        }
+        let guid = "01234567-89ab-cdef-0123-456789abcdef";
+        for (typed, judged, is_taken) in [
+            ("{01234567-89AB-CDEF-0123-456789ABCDEF}", guid, true),
+            ("0123456789abcdef0123456789abcdef", guid, true),
+            ("contoso-de.onmicrosoft.com", "contosode.onmicrosoft.com", false),
+            ("12-3", "1-23", false),
+            ("1.5", "15", false),
+            ("cafe\u{301}", "cafe", false),
+            ("a\u{200d}", "a", false),
+        ] {
+            let typed = [("name", typed), ("service-url", URL)];
+            let saved = judge_typed(&with_value("name", judged), &typed);
+            assert_eq!(saved.is_ok(), is_taken, "{typed:?} {judged}");
         }
     }
 
@@ -530,10 +549,6 @@ mod tests {
             let refused = judge_typed(&with_value("name", &value), &typed);
             assert!(matches!(refused, Err(GateError::Form { .. })), "{value}");
         }
-        let mut many = honest();
-        let fields = (0..=FIELDS_MAX).map(|number| field(&format!("f-{number}"), FieldKind::Text, ""));
-        many.fields.extend(fields);
-        assert!(matches!(judge(&many), Err(GateError::Form { .. })));
     }
 
     #[test]
@@ -594,10 +609,39 @@ mod tests {
     }
 
     #[test]
+    fn a_server_is_asked_for_once_and_a_typed_one_with_the_certificate_that_another_is_shown() {
+        let two = [
+            ("name", "ESD"),
+            ("service-url", URL),
+            ("other-url", "https://other.example.com"),
+        ];
+        let judged = |asked: &[(&str, bool)]| {
+            let mut form = asking_for(asked);
+            form.fields
+                .push(field("other-url", FieldKind::Url, "https://other.example.com"));
+            judge_typed(&form, &two)
+        };
+        let (api, other) = ("api.example.com", "other.example.com");
+        assert!(judged(&[(api, true), (other, true), ("login.example.com", false)]).is_ok());
+        assert!(judged(&[(api, false), (other, false)]).is_ok());
+        for hidden in [
+            [(api, true), (other, false)],
+            [(api, false), (api, true)],
+            [(api, true), (api, true)],
+        ] {
+            let refused = judged(&hidden);
+            assert!(matches!(refused, Err(GateError::Form { .. })), "{refused:?}");
+        }
+    }
+
+    #[test]
     fn too_many_servers_and_what_is_none_are_refused() {
-        let most = [("api.example.com", false); HOSTS_MAX];
-        assert!(judge(&asking_for(&most)).is_ok());
-        let more = [("api.example.com", false); HOSTS_MAX + 1];
+        let names: Vec<String> = (0..=HOSTS_MAX)
+            .map(|number| format!("{number}.example.com"))
+            .collect();
+        let more: Vec<_> = names.iter().map(|name| (name.as_str(), false)).collect();
+        let most = judge(&asking_for(&more[1..]));
+        assert!(matches!(most, Err(GateError::HostsNotAllowed { hosts, .. }) if hosts.len() == HOSTS_MAX));
         assert!(matches!(
             judge(&asking_for(&more)),
             Err(GateError::TooManyHosts { .. })
@@ -609,6 +653,10 @@ mod tests {
     }
     /// The fields in which another instance with the same certificate differs too much. `None`: it may share it.
     fn differences(change: impl FnOnce(&mut Instance)) -> Option<String> {
+        differences_by(&honest(), change)
+    }
+
+    fn differences_by(form: &Form, change: impl FnOnce(&mut Instance)) -> Option<String> {
         let mut settings = judge(&honest()).unwrap();
         let mut other = Instance {
             id: Uuid::from_u128(1),
@@ -619,7 +667,7 @@ mod tests {
         };
         settings.values.insert("note".to_owned(), "one".to_owned());
         change(&mut other);
-        match check_sharing(&honest(), &settings, &instance(), &[instance(), other]) {
+        match check_sharing(form, &settings, &instance(), &[instance(), other]) {
             Ok(()) => None,
             Err(GateError::CertificateShared { differences, .. }) => Some(differences.join(" ")),
             Err(error) => panic!("{error:?}"),
@@ -648,6 +696,15 @@ mod tests {
         assert_eq!(country.as_deref(), Some("country"));
         let currency = differences(|other| other.currency = "USD".to_owned());
         assert_eq!(currency.as_deref(), Some("currency"));
+        // The kind of a field is the plugin's word.
+        let mut form = honest();
+        let country = form.fields.iter_mut().find(|field| field.id == "country");
+        country.unwrap().kind = FieldKind::Url;
+        let hidden = differences_by(&form, |other| {
+            set(other, "name", "ESD 2");
+            set(other, "country", "CY");
+        });
+        assert_eq!(hidden.as_deref(), Some("name country"));
         let customer = differences(|other| {
             set(other, "name", "ESD 2");
             set(other, "note", "another");

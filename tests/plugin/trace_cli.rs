@@ -327,6 +327,6 @@ async fn a_guest_that_does_small_things_without_end_fills_no_more_of_the_traces_
     let most = limits::SPANS as usize;
     let many = spans_of(limits::SPANS + 999).await.root;
     // The journal may drop lines that come faster than the disk takes them.
-    assert!(many.spans.len() < most, "{}", many.spans.len());
+    assert!((100..most).contains(&many.spans.len()), "{}", many.spans.len());
     assert_eq!(many.fields["left_out"], 1_000, "the call itself is one");
 }

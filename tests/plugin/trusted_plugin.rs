@@ -120,7 +120,11 @@ async fn what_is_no_plugin_is_never_trusted() {
     std::fs::write(&file, "no plugin").expect("a file");
     let host = open(&scenario, &file).await;
     assert!(first_field(&host).await.is_err());
-    assert!(host.trust_plugin(&file, &actor()).await.is_err());
+    let refused = host
+        .trust_plugin(&file, &actor())
+        .await
+        .expect_err("it is no plugin");
+    assert_eq!(refused.diagnosis().code, "not-a-component");
     assert_eq!(host.record().trusted_plugin().await.expect("the record"), None);
 }
 

@@ -59,7 +59,7 @@ pub struct InstalledCertificate {
 }
 
 impl InstalledCertificate {
-    /// Whether the certificate's time is over at `now_ms`. Its end names a whole second, all of which is valid.
+    /// Whether the certificate's time is over at `now_ms`. The end of the time names a whole second, all of which is valid.
     pub fn has_expired(&self, now_ms: i64) -> bool {
         now_ms > self.not_after_ms.saturating_add(999)
     }

@@ -205,8 +205,8 @@ pub struct RecordedAct {
 /// Filter of acts: those that match every given field.
 #[derive(Clone, Debug, Default)]
 pub struct ActFilter {
-    /// Acts on this subject.
-    pub subject: Option<Subject>,
+    /// Acts on the subject with this id.
+    pub subject: Option<String>,
     /// Acts on what belongs to this instance.
     pub instance: Option<Uuid>,
     /// Acts with a greater number.

@@ -33,7 +33,7 @@
 //! | answer to a purchase | outcome | the vendor |
 //! |---|---|---|
 //! | the license of this purchase, with a key | licensed | answered |
-//! | a license, though the vendor answered nothing in that call | unknown | is silent |
+//! | a license, though no request of that call succeeded | unknown | is silent |
 //! | anything else that looks like success | unknown | is silent |
 //! | refused or unavailable, though a request that may have bought was sent | unknown | is silent |
 //! | refused | refused | answered |
@@ -45,7 +45,7 @@
 //! | a look-up finds | outcome | the vendor |
 //! |---|---|---|
 //! | the license of this purchase, with a key | licensed | answered |
-//! | a license, though the vendor answered nothing in that call | looked up | is silent |
+//! | a license, though no request of that call succeeded | looked up | is silent |
 //! | nothing | looked up | answered |
 //! | anything else, or it fails | looked up | is silent, or is left alone as long as it asks for |
 
@@ -401,6 +401,10 @@ pub fn after_purchase(
             VendorSignal::without_answer(pause),
         ),
         PurchaseAnswer::Unknown(problem) => (AttemptOutcome::Unknown(problem), VendorSignal::Silent),
+        // What a component does when it begins may already be a request.
+        PurchaseAnswer::NotEntered(problem) if seen.may_have_changed => {
+            (AttemptOutcome::Unknown(problem), VendorSignal::Silent)
+        }
         PurchaseAnswer::NotEntered(problem) => (AttemptOutcome::Unavailable(problem), VendorSignal::Silent),
         // The plugin may have bought before it broke off.
         PurchaseAnswer::BrokeOff(why) => (AttemptOutcome::Unknown(broke_off(&why)), VendorSignal::Silent),
@@ -515,7 +519,7 @@ fn not_its_license() -> Problem {
 fn without_exchange() -> Problem {
     Problem::new(
         "license-without-exchange",
-        "the plugin brought a license although the vendor answered nothing in this call",
+        "the plugin brought a license although no request of this call succeeded",
         "report it as a defect of the plugin; the next attempt looks the purchase up",
     )
 }

@@ -5,7 +5,7 @@ use std::ops::BitOr;
 /// What the host saw of a call's exchanges with the vendor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
-    /// Whether the vendor answered anything.
+    /// Whether the vendor answered that a request succeeded: only such an answer can bring a license.
     pub is_answered: bool,
     /// Whether a request that changes something was sent, and no answer shows that the vendor did nothing.
     pub may_have_changed: bool,
@@ -33,7 +33,7 @@ impl Seen {
             other => (400..500).contains(&other),
         };
         Self {
-            is_answered: true,
+            is_answered: (200..300).contains(&status),
             may_have_changed: changes && !is_untouched,
         }
     }
@@ -60,6 +60,8 @@ mod tests {
         for status in [400, 401, 403, 404, 409, 410, 422, 429, 503] {
             assert!(!Seen::answered(true, status).may_have_changed, "{status}");
         }
+        assert!(Seen::answered(false, 200).is_answered && Seen::answered(true, 201).is_answered);
+        assert!(!Seen::answered(false, 404).is_answered && !Seen::answered(true, 401).is_answered);
         assert!(Seen::unanswered(true, true).may_have_changed);
         assert!(!Seen::unanswered(true, false).may_have_changed);
         assert!(!Seen::unanswered(false, true).may_have_changed);

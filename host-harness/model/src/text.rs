@@ -9,9 +9,18 @@ use std::fmt::Write as _;
 pub fn steers(character: char) -> bool {
     character.is_control()
         || matches!(character,
-            '\u{AD}' | '\u{115F}' | '\u{1160}' | '\u{180E}' | '\u{200B}' | '\u{3164}' | '\u{FEFF}' | '\u{FFA0}'
+            '\u{AD}' | '\u{34F}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}' | '\u{180E}' | '\u{200B}' | '\u{3164}'
+            | '\u{FEFF}' | '\u{FFA0}'
             | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FFF9}'..='\u{FFFB}'
             | '\u{E0000}'..='\u{E007F}')
+}
+
+/// Whether a character takes no place of its own (Unicode's `Default_Ignorable_Code_Point`): two texts that differ in such
+/// characters alone look the same. Names in some scripts need some of them; what the host finds things by does not.
+pub fn takes_no_place(character: char) -> bool {
+    steers(character)
+        || is_joiner(character)
+        || matches!(character, '\u{180B}'..='\u{180F}' | '\u{FE00}'..='\u{FE0F}' | '\u{E0000}'..='\u{E0FFF}')
 }
 
 /// Whether a character is one that joins or parts letters, or marks their direction: Persian, Hindi, Hebrew and emoji need
@@ -120,6 +129,26 @@ mod tests {
     fn what_steers_a_terminal_or_hides_is_shown() {
         for (text, shown) in STEERING {
             assert_eq!(visible(text), shown);
+        }
+    }
+
+    #[test]
+    fn what_takes_no_place_makes_two_texts_look_the_same() {
+        for hidden in [
+            '\u{200c}',
+            '\u{200d}',
+            '\u{61c}',
+            '\u{34f}',
+            '\u{fe00}',
+            '\u{e0100}',
+            '\u{180b}',
+            '\u{17b4}',
+            '\u{ad}',
+        ] {
+            assert!(takes_no_place(hidden), "{hidden:?}");
+        }
+        for shown in ['a', 'ü', '\u{301}', '中', ' '] {
+            assert!(!takes_no_place(shown), "{shown:?}");
         }
     }
 

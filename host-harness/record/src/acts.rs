@@ -70,8 +70,7 @@ impl Record {
     pub async fn acts(&self, filter: &ActFilter, limit: NonZeroU32) -> Result<Vec<RecordedAct>, RecordError> {
         let mut query = QueryBuilder::new("SELECT * FROM acts WHERE 1 = 1");
         if let Some(subject) = &filter.subject {
-            query.push(" AND subject = ").push_bind(&subject.id);
-            query.push(" AND subject_kind = ").push_bind(subject.kind.word());
+            query.push(" AND subject = ").push_bind(subject);
         }
         if let Some(instance) = filter.instance {
             query.push(" AND instance_id = ").push_bind(instance.to_string());

@@ -24,7 +24,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bss_model::{Seen, with_causes};
+use bss_model::with_causes;
 use bytes::Bytes;
 use http::Uri;
 use http::header::{CONTENT_LENGTH, HOST, TE};
@@ -37,7 +37,7 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 use crate::call_trace::{CallSpan, ExchangeSpan, step};
 use crate::exchange_recording::Recorder;
 use crate::limits;
-use crate::seen_exchanges::{SeenExchanges, changes, counts, was_sent};
+use crate::seen_exchanges::{SeenExchanges, counts};
 use body::Bounded;
 use connector::ConnectFailure;
 use egress::ClientKey;
@@ -145,7 +145,6 @@ impl OutboundHttps {
         request: http::Request<WasiBody>,
         deadlines: Deadlines,
         following: &ExchangeSpan,
-        seen: &SeenExchanges,
     ) -> Result<http::Response<WasiBody>, Error> {
         let permitted = match policy::permit(request.method(), request.uri(), &egress.authorities) {
             Ok(permitted) => permitted,
@@ -158,35 +157,6 @@ impl OutboundHttps {
                 return Err(Failure::Denied.error_code());
             }
         };
-        if !counts(egress, permitted) {
-            return self
-                .send_permitted(egress, permitted, request, deadlines, following)
-                .await;
-        }
-        let changes = changes(request.method());
-        seen.begin(changes);
-        let answer = self
-            .send_permitted(egress, permitted, request, deadlines, following)
-            .await;
-        seen.end(
-            changes,
-            match &answer {
-                Ok(response) => Seen::answered(changes, response.status().as_u16()),
-                Err(error) => Seen::unanswered(changes, was_sent(error)),
-            },
-        );
-        answer
-    }
-
-    /// Sends one request that the policy permits.
-    async fn send_permitted(
-        &self,
-        egress: &Egress,
-        permitted: &PermittedAuthority,
-        request: http::Request<WasiBody>,
-        deadlines: Deadlines,
-        following: &ExchangeSpan,
-    ) -> Result<http::Response<WasiBody>, Error> {
         if let Some(transport) = &self.transport {
             let request = with_known_length(request, &permitted.authority).await?;
             return transport.answer(egress, permitted, request).await;
@@ -378,11 +348,18 @@ impl WasiHttpHooks for CallHttp {
                 >,
             > + Send,
     > {
-        let (outbound, egress, seen) = (self.outbound.clone(), self.egress.clone(), self.seen.clone());
+        let (outbound, egress) = (self.outbound.clone(), self.egress.clone());
         let following = self.followed.exchange(&egress.instance_id, &request);
+        // Noted here and not in the future, which may begin after the guest has dropped the request and answered.
+        let permitted = policy::permit(request.method(), request.uri(), &egress.authorities);
+        let is_vendor = permitted.is_ok_and(|permitted| counts(&egress, permitted));
+        let watched = is_vendor.then(|| self.seen.begin(request.method()));
         Box::new(async move {
-            let sent = outbound.send(&egress, request, Deadlines::new(options), &following, &seen);
+            let sent = outbound.send(&egress, request, Deadlines::new(options), &following);
             let answer = sent.instrument(following.span()).await;
+            if let Some(watched) = watched {
+                watched.end(&answer);
+            }
             let response = following.answered(answer)?;
             let nothing_left_to_do: Box<dyn Future<Output = Result<(), Error>> + Send> =
                 Box::new(std::future::ready(Ok(())));

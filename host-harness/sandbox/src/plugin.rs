@@ -474,14 +474,15 @@ fn is_of_guest(error: &wasmtime::Error) -> bool {
 }
 
 fn of_trap(state: &CallState, trap: wasmtime::Error) -> CallError {
-    if state.limiter.has_refused_memory {
-        return CallError::Memory(limits::MEMORY_BYTES);
-    }
     if let Some(limit) = trap.downcast_ref::<HostLimit>() {
         return CallError::Limit(*limit);
     }
-    match trap.downcast_ref::<PluginDefect>() {
-        Some(defect) => CallError::Defect(*defect),
-        None => CallError::Trap(trap),
+    if let Some(defect) = trap.downcast_ref::<PluginDefect>() {
+        return CallError::Defect(*defect);
+    }
+    // A component that gets no more memory mostly breaks off without another word.
+    match state.limiter.has_refused_memory {
+        true => CallError::Memory(limits::MEMORY_BYTES),
+        false => CallError::Trap(trap),
     }
 }

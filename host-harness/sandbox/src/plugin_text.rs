@@ -52,12 +52,26 @@ fn is_forging(c: char) -> bool {
     bss_model::text::steers(c) || matches!(c, '\u{200e}' | '\u{200f}')
 }
 
-/// Checks a text by which the host finds something again. It may be empty.
+/// Checks a text by which the host finds something again. It may be empty. Two that look the same are the same.
 fn check_name(text: &str, chars_max: usize, what: &'static str) -> Result<(), PluginDefect> {
+    check(text, chars_max, what, bss_model::text::takes_no_place)
+}
+
+/// Checks a value that an operator has typed, in whatever script. It may be empty.
+fn check_value(text: &str, chars_max: usize, what: &'static str) -> Result<(), PluginDefect> {
+    check(text, chars_max, what, is_forging)
+}
+
+fn check(
+    text: &str,
+    chars_max: usize,
+    what: &'static str,
+    is_forbidden: impl Fn(char) -> bool,
+) -> Result<(), PluginDefect> {
     if text.chars().take(chars_max + 1).count() > chars_max {
         return Err(PluginDefect::LongName { what, chars_max });
     }
-    match text.chars().any(is_forging) {
+    match text.chars().any(is_forbidden) {
         true => Err(PluginDefect::UnprintableName { what }),
         false => Ok(()),
     }
@@ -148,7 +162,7 @@ impl Bounded for Field {
         check_name(&self.id, limits::NAME_CHARS, "field's id")?;
         let value = match self.problems.is_empty() {
             true => {
-                check_name(&self.value, limits::VALUE_CHARS, "field's value")?;
+                check_value(&self.value, limits::VALUE_CHARS, "field's value")?;
                 self.value
             }
             // A value with a problem is shown, and never saved.
@@ -445,7 +459,12 @@ mod tests {
         let at_the_limit = "c".repeat(limits::NAME_CHARS);
         assert_eq!(product(&at_the_limit, "n").bounded().unwrap().code, at_the_limit);
         assert!(product(&(at_the_limit + "c"), "n").bounded().is_err());
-        assert!(product("c\u{202e}", "n").bounded().is_err());
+        for hidden in ['\u{202e}', '\u{200d}', '\u{fe0f}', '\u{34f}'] {
+            assert!(
+                product(&format!("c{hidden}"), "n").bounded().is_err(),
+                "{hidden:?}"
+            );
+        }
     }
 
     #[test]

@@ -29,21 +29,39 @@ impl SeenExchanges {
         }
     }
 
-    /// Notes a request that is about to be sent.
-    pub(crate) fn begin(&self, changes: bool) {
+    /// Notes a request that is about to be sent to the vendor.
+    pub(crate) fn begin(&self, method: &Method) -> WatchedExchange {
+        // What a safe method asks for changes nothing (RFC 9110, section 9.2.1).
+        let changes = !method.is_safe();
         let mut state = self.state();
         state.open = state.open.saturating_add(u32::from(changes));
-    }
-
-    /// Notes how a request ended that was noted before.
-    pub(crate) fn end(&self, changes: bool, seen: Seen) {
-        let mut state = self.state();
-        state.open = state.open.saturating_sub(u32::from(changes));
-        state.seen = state.seen | seen;
+        WatchedExchange {
+            seen: self.clone(),
+            changes,
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An exchange that has begun. One that is dropped before its end stays open.
+pub(crate) struct WatchedExchange {
+    seen: SeenExchanges,
+    changes: bool,
+}
+
+impl WatchedExchange {
+    /// Notes how the exchange ended.
+    pub(crate) fn end<B>(self, answer: &Result<http::Response<B>, Error>) {
+        let seen = match answer {
+            Ok(response) => Seen::answered(self.changes, response.status().as_u16()),
+            Err(error) => Seen::unanswered(self.changes, was_sent(error)),
+        };
+        let mut state = self.seen.state();
+        state.open = state.open.saturating_sub(u32::from(self.changes));
+        state.seen = state.seen | seen;
     }
 }
 
@@ -54,13 +72,8 @@ pub(crate) fn counts(egress: &Egress, permitted: &PermittedAuthority) -> bool {
     permitted.client_certificate || !is_presented
 }
 
-/// Whether a request with this method can change anything (RFC 9110, section 9.2.1).
-pub(crate) fn changes(method: &Method) -> bool {
-    !method.is_safe()
-}
-
 /// Whether a request may have reached the server, given the error that it ended with.
-pub(crate) fn was_sent(error: &Error) -> bool {
+fn was_sent(error: &Error) -> bool {
     !matches!(
         error,
         Error::HttpRequestDenied

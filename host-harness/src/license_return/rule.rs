@@ -12,8 +12,8 @@
 //! | redeemed | refused: it can't be returned any more, so it was not |
 //! | anything else, something that can't be a license, or nothing | unknown, as before |
 //!
-//! What the host saw counts for more than what the plugin says: a license that is shown though the vendor answered nothing
-//! in that call leaves the return unknown, and so does a return that is said not to be done though a request that may have
+//! What the host saw counts for more than what the plugin says: a license that is shown though no request of that
+//! call succeeded leaves the return unknown, and so does a return that is said not to be done though a request that may have
 //! done it was sent.
 //!
 //! A return that is refused while an earlier one may still be carried out settles nothing: the refusal says that this
@@ -133,8 +133,10 @@ pub(super) fn after_return(
                 outcome: ReturnOutcome::Unavailable(recorded_problem(delay.problem)),
             };
         }
-        // The sandbox was not entered.
-        Err(error @ CallError::Setup(_)) => ReturnOutcome::Unavailable(broke_off(&error)),
+        // The sandbox was not entered, and nothing was sent as its component began.
+        Err(error @ CallError::Setup(_)) if !seen.may_have_changed => {
+            ReturnOutcome::Unavailable(broke_off(&error))
+        }
         // The call may have returned the license before it broke off.
         Err(error) => ReturnOutcome::Unknown(broke_off(&error)),
     };
@@ -144,7 +146,7 @@ pub(super) fn after_return(
 fn without_exchange() -> Problem {
     Problem::new(
         "license-without-exchange",
-        "the plugin showed a license although the vendor answered nothing in this call",
+        "the plugin showed a license although no request of this call succeeded",
         "report it as a defect of the plugin; the next attempt looks the license up",
     )
 }

@@ -531,7 +531,7 @@ async fn acts_are_found_by_subject_and_instance_and_page_by_page() {
     assert_eq!(read, all, "each once");
 
     let of = |subject: Subject| ActFilter {
-        subject: Some(subject),
+        subject: Some(subject.id),
         ..ActFilter::default()
     };
     let found = acts(record, of(Subject::asset(site.licensed[1]))).await;

@@ -20,7 +20,7 @@ pub(super) enum AuditCommand {
     /// Verify that no act was altered or removed since it was written, and show the digest of all acts
     Verify {
         /// A digest that was shown before and kept elsewhere: the acts up to then must be the same
-        #[arg(long, value_name = "HEX")]
+        #[arg(long, value_name = "HEX", value_parser = sha256)]
         noted: Option<String>,
     },
 }
@@ -38,6 +38,14 @@ pub(super) struct ListActs {
     after: Option<i64>,
 }
 
+/// Reads a SHA-256 digest: 64 hexadecimal digits.
+pub(super) fn sha256(text: &str) -> Result<String, String> {
+    match text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        true => Ok(text.to_ascii_lowercase()),
+        false => Err("expected the 64 hexadecimal digits of a SHA-256 digest".to_owned()),
+    }
+}
+
 pub(super) async fn run(host: &Host, command: AuditCommand, json: bool) -> Outcome {
     match command {
         AuditCommand::List(asked) => list(host, asked, json).await,
@@ -48,8 +56,8 @@ pub(super) async fn run(host: &Host, command: AuditCommand, json: bool) -> Outco
 async fn list(host: &Host, asked: ListActs, json: bool) -> Outcome {
     let mut filter = ActFilter {
         instance: instances::filter_id(host, asked.instance.as_deref()).await?,
+        subject: asked.subject,
         after: asked.after,
-        ..ActFilter::default()
     };
     let mut acts = Vec::<RecordedAct>::new();
     loop {
@@ -57,9 +65,6 @@ async fn list(host: &Host, asked: ListActs, json: bool) -> Outcome {
         let Some(last) = some.last() else { break };
         filter.after = Some(last.number);
         acts.extend(some);
-    }
-    if let Some(subject) = &asked.subject {
-        acts.retain(|act| act.subject.id.eq_ignore_ascii_case(subject));
     }
     let views = host.act_views(&acts).await?;
     if json {

@@ -28,9 +28,11 @@ pub(super) fn words(advice: &Advice) -> Cow<'static, str> {
         Advice::Say(sentence) => return sentence.clone(),
         Advice::ListInstances => "`bss-host instance list` shows all instances",
         Advice::CompleteForm { instance } => {
+            let instance = quoted(instance);
             return format!("complete the form with `bss-host instance configure {instance}`").into();
         }
         Advice::AllowHosts { instance, hosts } => {
+            let instance = quoted(instance);
             let flags: Vec<_> = hosts.iter().map(|host| format!("--allow-host {host}")).collect();
             return format!(
                 "if it should reach them, give `bss-host instance configure {instance}` also `{}`",
@@ -39,6 +41,7 @@ pub(super) fn words(advice: &Advice) -> Cow<'static, str> {
             .into();
         }
         Advice::ChooseCertificate { instance } => {
+            let instance = quoted(instance);
             return format!(
                 "import a usable certificate and choose it with `bss-host instance configure {instance}`"
             )
@@ -46,11 +49,13 @@ pub(super) fn words(advice: &Advice) -> Cow<'static, str> {
         }
         Advice::ListCertificates => "`bss-host certificate list` shows the installed certificates",
         Advice::NameTrustedAuthorities => "name a PEM file of certificate authorities with `--trust`",
-        Advice::NamePlugin => "build the plugin with `cargo xtask build`, or name its file with `--plugin`",
+        Advice::NamePlugin => {
+            "build the plugin with `cargo xtask build`, or name another file (`--plugin FILE`)"
+        }
         Advice::TrustPlugin { path } => {
             return format!(
                 "if it is the plugin that should run, allow that with `bss-host plugin trust {}`",
-                path.display()
+                quoted(&path.display().to_string())
             )
             .into();
         }
@@ -84,9 +89,11 @@ pub(super) fn words(advice: &Advice) -> Cow<'static, str> {
         Advice::ListProducts => "`bss-host services products INSTANCE` shows the products",
         Advice::FetchServices => "run `bss-host services fetch INSTANCE`, or check the product's code",
         Advice::ActivateProduct { code } => {
+            let code = quoted(code);
             return format!("`bss-host product activate INSTANCE {code}` lets the product be sold").into();
         }
         Advice::PriceProduct { code, currency } => {
+            let code = quoted(code);
             return format!(
                 "set a price with `bss-host product price INSTANCE {code} --currency {currency} --minor-units N`, 0 for a free product"
             )
@@ -96,6 +103,7 @@ pub(super) fn words(advice: &Advice) -> Cow<'static, str> {
             "`bss-host services runs INSTANCE` shows the runs"
         }
         Advice::ListRuns { instance } => {
+            let instance = quoted(instance);
             return format!("`bss-host services runs {instance}` shows the runs").into();
         }
         Advice::StartWorker => "start `bss-host run`, which executes waiting runs",
@@ -105,7 +113,7 @@ pub(super) fn words(advice: &Advice) -> Cow<'static, str> {
             "`bss-host mail templates DIR` writes the built-in templates into a directory to start from"
         }
         Advice::MakePrivate { path, mode } => {
-            return format!("run `chmod {mode:o} {}`", path.display()).into();
+            return format!("run `chmod {mode:o} {}`", quoted(&path.display().to_string())).into();
         }
         Advice::RunAsOwner { uid } => {
             return format!("run it as the owner, with `sudo -u '#{uid}' bss-host`, or name another directory with `--data-dir`")
@@ -126,6 +134,15 @@ pub(super) fn words(advice: &Advice) -> Cow<'static, str> {
         }
     };
     words.into()
+}
+
+/// Quotes a word so that a shell reads it as one, whatever stands in it: a product's code is its vendor's.
+fn quoted(word: &str) -> Cow<'_, str> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:@%+=,".contains(&byte);
+    match !word.is_empty() && word.bytes().all(is_plain) {
+        true => word.into(),
+        false => format!("'{}'", word.replace('\'', r"'\''")).into(),
+    }
 }
 
 /// The failure of a command, as a person or a program is told of it.
@@ -203,8 +220,11 @@ impl Failure {
     }
 
     /// Makes the failure one without an answer, where what is on record settles nothing: the kind of its cause says
-    /// nothing of what was asked for.
+    /// nothing of what was asked for. What does not exist stays what it is.
     pub(super) fn unsettled(self) -> Self {
+        if self.kind == ErrorKind::NotFound {
+            return self;
+        }
         Self {
             status: ExitStatus::NoAnswer,
             kind: ErrorKind::Unavailable,
@@ -498,6 +518,20 @@ mod tests {
             mode: 0o600,
         };
         assert_eq!(words(&private), "run `chmod 600 host.key`");
+    }
+
+    #[test]
+    fn a_hint_that_is_copied_into_a_shell_is_one_command() {
+        let code = |code: &str| {
+            words(&Advice::ActivateProduct {
+                code: code.to_owned(),
+            })
+            .into_owned()
+        };
+        assert!(code("EP2-06798").contains("INSTANCE EP2-06798`"));
+        assert!(code("$(reboot)").contains("INSTANCE '$(reboot)'`"));
+        assert!(code("a'; reboot '").contains(r"INSTANCE 'a'\''; reboot '\'''`"));
+        assert!(code("").contains("INSTANCE ''`"));
     }
 
     #[test]

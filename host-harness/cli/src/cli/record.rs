@@ -6,6 +6,7 @@ use bss_model::{Advice, ErrorKind};
 use clap::Subcommand;
 use host_harness::{Record, RecordError, verify_backup, view};
 
+use super::audit::sha256;
 use super::exit_status::ExitStatus;
 use super::failure::{Failure, Outcome, words};
 use super::input::operator;
@@ -23,7 +24,7 @@ pub(super) enum RecordCommand {
         /// The backup
         file: PathBuf,
         /// The SHA-256 digest that the backup must have
-        #[arg(long, value_name = "HEX")]
+        #[arg(long, value_name = "HEX", value_parser = sha256)]
         sha256: Option<String>,
         /// Keep the record that is there under another name, and put the backup in its place
         #[arg(long)]
@@ -34,7 +35,7 @@ pub(super) enum RecordCommand {
         /// The backup; without it, the record itself
         file: Option<PathBuf>,
         /// The SHA-256 digest that the backup must have
-        #[arg(long, value_name = "HEX", requires = "file")]
+        #[arg(long, value_name = "HEX", requires = "file", value_parser = sha256)]
         sha256: Option<String>,
     },
     /// Say that no other copy of this record is in use, so that what is in doubt is bought once it has been looked up

@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
-use bss_model::text::without_secrets;
 use bss_model::{Diagnose, Diagnosis, ErrorKind};
 use bytes::Bytes;
 use data_encoding::BASE64;
@@ -28,6 +27,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::span::{Span, TARGET};
+use crate::outbound_https::Authority;
 use crate::system_roots::system_roots;
 
 /// The path below a collector's address at which it takes traces.
@@ -53,8 +53,8 @@ const FLUSH: Duration = Duration::from_secs(3);
 #[non_exhaustive]
 pub enum CollectorError {
     /// The collector's address is invalid.
-    #[error("`{0}` is not the address of a trace collector")]
-    Endpoint(String),
+    #[error("the given text is not the address of a trace collector")]
+    Endpoint,
     /// TLS can't be set up.
     #[error("TLS for the connection to the trace collector can't be set up")]
     Tls(#[from] rustls::Error),
@@ -63,8 +63,8 @@ pub enum CollectorError {
 impl Diagnose for CollectorError {
     fn diagnosis(&self) -> Diagnosis {
         match self {
-            Self::Endpoint(_) => Diagnosis::new(ErrorKind::Invalid, "invalid-collector")
-                .say("use an address such as `http://localhost:4318`"),
+            Self::Endpoint => Diagnosis::new(ErrorKind::Invalid, "invalid-collector")
+                .say("use an address such as `http://localhost:4318`, without a query; what is special in a password is percent-encoded"),
             Self::Tls(_) => Diagnosis::new(ErrorKind::Unavailable, "collector-tls"),
         }
     }
@@ -92,19 +92,15 @@ impl Collector {
     /// # Errors
     /// When the address is invalid, or TLS can't be set up.
     pub fn new(endpoint: &str) -> Result<Self, CollectorError> {
-        let (endpoint, login) = split_login(endpoint);
-        let no_endpoint = || CollectorError::Endpoint(without_secrets(&endpoint));
-        let authorization = login.map(authorization).transpose().map_err(|_| no_endpoint())?;
+        let (endpoint, login) = split_login(endpoint).ok_or(CollectorError::Endpoint)?;
+        let authorization = login.map(authorization).transpose();
+        let authorization = authorization.map_err(|_| CollectorError::Endpoint)?;
         let target = format!("{}{PATH}", endpoint.trim_end_matches('/'));
-        let uri: Uri = target.parse().map_err(|_| no_endpoint())?;
-        // The path would stand behind the query, and the query may be a secret, which the log would tell.
-        if uri.query().is_some() {
-            return Err(no_endpoint());
-        }
+        let uri: Uri = target.parse().map_err(|_| CollectorError::Endpoint)?;
         let tls = match (uri.scheme_str(), uri.host()) {
             (Some("http"), Some(_)) => None,
             (Some("https"), Some(_)) => Some(tls()?),
-            _ => return Err(no_endpoint()),
+            _ => return Err(CollectorError::Endpoint),
         };
         let (orders, received) = sync_channel(WAITING);
         let sender = Sender {
@@ -131,17 +127,20 @@ impl Collector {
     }
 }
 
-/// Takes the user and the password out of an address, so that neither is logged. `None`: the address has none.
-fn split_login(endpoint: &str) -> (String, Option<&str>) {
-    let (scheme, rest) = endpoint.split_once("://").unwrap_or(("", endpoint));
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    match authority.rsplit_once('@') {
-        None => (endpoint.to_owned(), None),
-        Some((login, _)) => {
-            let rest = rest.get(login.len() + 1..).unwrap_or_default();
-            (format!("{scheme}://{rest}"), Some(login))
-        }
-    }
+/// Takes the user and the password out of an address, so that neither is logged; the second is `None` where the address has
+/// none. `None`: the text is no address, or has a query or an `@` in its path, which may be a part of a password.
+fn split_login(endpoint: &str) -> Option<(String, Option<&str>)> {
+    let (scheme, rest) = endpoint.split_once("://")?;
+    let (authority, path) = match rest.find('/') {
+        Some(end) => rest.split_at_checked(end)?,
+        None => (rest, ""),
+    };
+    let (login, server) = match authority.rsplit_once('@') {
+        Some((login, server)) => (Some(login), server),
+        None => (None, authority),
+    };
+    let is_whole = server.parse::<Authority>().is_ok() && !path.contains(['@', '?', '#']);
+    is_whole.then(|| (format!("{scheme}://{server}{path}"), login))
 }
 
 /// The header field for a user and a password (RFC 7617).
@@ -354,21 +353,19 @@ mod tests {
 
     #[test]
     fn a_user_and_a_password_are_sent_as_a_header_field_and_told_to_nobody() {
-        let (endpoint, login) = split_login("https://shop:p%40ss@otel.example:4318/x?y=@");
-        assert_eq!(endpoint, "https://otel.example:4318/x?y=@");
+        let (endpoint, login) = split_login("https://shop:p%40ss@otel.example:4318/x").unwrap();
+        assert_eq!(endpoint, "https://otel.example:4318/x");
         let value = authorization(login.unwrap()).unwrap();
         assert_eq!(value, "Basic c2hvcDpwQHNz");
         assert_eq!(format!("{value:?}"), "Sensitive");
+        // A password that is not encoded is taken for one all the same.
         assert_eq!(
-            split_login("http://localhost:4318/a@b"),
-            ("http://localhost:4318/a@b".to_owned(), None)
+            split_login("http://joe:p?s#s@localhost:4318"),
+            Some(("http://localhost:4318".to_owned(), Some("joe:p?s#s")))
         );
-        let Err(error) = Collector::new("ftp://shop:secret@otel.example") else {
-            panic!("it is no address");
-        };
         assert_eq!(
-            error.to_string(),
-            "`ftp://otel.example` is not the address of a trace collector"
+            split_login("http://localhost:4318/a"),
+            Some(("http://localhost:4318/a".to_owned(), None))
         );
     }
 
@@ -381,9 +378,10 @@ mod tests {
             "http://",
             "http://localhost?key=geheim",
             "joe:geheim@localhost",
+            "http://joe:geh/eim@localhost:4318",
         ] {
             let refused = Collector::new(none).unwrap_err();
-            assert!(matches!(refused, CollectorError::Endpoint(_)), "{none}");
+            assert!(matches!(refused, CollectorError::Endpoint), "{none}");
             assert!(!format!("{refused} {refused:?}").contains("geheim"), "{refused}");
         }
         assert!(Collector::new("http://localhost:4318/").is_ok());

@@ -1,7 +1,7 @@
 //! Decides which requests may leave, and to which servers, from the request alone, before anything is resolved.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
 use bss_model::{Diagnose, Diagnosis, ErrorKind};
@@ -73,13 +73,29 @@ impl FromStr for Authority {
         };
         let host = parsed.host().to_ascii_lowercase();
         let host = host.strip_suffix('.').unwrap_or(&host);
-        if host.is_empty() || port == 0 || text.contains('@') {
+        if !is_host(host) || port == 0 || text.contains('@') {
             return Err(error());
         }
         Ok(Self {
             host: host.to_owned(),
             port,
         })
+    }
+}
+
+/// Whether a text is a host's name (RFC 1123, section 2.1, with the underscores that some names have) or an address. What
+/// else a URL's host may hold, such as `$` and `;`, no server is named with.
+fn is_host(host: &str) -> bool {
+    let is_address = |host: &str| {
+        host.strip_suffix(']')
+            .is_some_and(|host| host.parse::<Ipv6Addr>().is_ok())
+    };
+    match host.strip_prefix('[') {
+        Some(rest) => is_address(rest),
+        None => {
+            let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+            !host.is_empty() && host.bytes().all(is_letter)
+        }
     }
 }
 
@@ -211,6 +227,32 @@ mod tests {
                 Err(Denial::Authority(name.parse().unwrap())),
                 "{uri}"
             );
+        }
+    }
+
+    #[test]
+    fn a_host_is_a_name_or_an_address_and_nothing_that_a_shell_reads() {
+        for host in [
+            "api.example.com",
+            "A_B-c.example:8443",
+            "127.0.0.1",
+            "[::1]:8443",
+            "xn--bcher-kva.example",
+        ] {
+            assert!(host.parse::<Authority>().is_ok(), "{host}");
+        }
+        for none in [
+            "$(reboot)",
+            "x;reboot",
+            "a&b",
+            "a'b",
+            "[x;y]",
+            "[127.0.0.1]",
+            "a b",
+            "",
+            ".",
+        ] {
+            assert!(none.parse::<Authority>().is_err(), "{none}");
         }
     }
 
