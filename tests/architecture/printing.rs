@@ -13,7 +13,11 @@ const WAYS: [&str; 4] = [".print()", "print!", "println!", "dbg!"];
 fn way(text: &str) -> Option<&'static str> {
     let streams = ["stdout()", "stderr()"].into_iter().find(|stream| {
         let mut uses = text.match_indices(stream);
-        uses.any(|(at, _)| !text[at + stream.len()..].starts_with(".is_terminal()"))
+        uses.any(|(at, _)| {
+            let (before, after) = (&text[..at], &text[at + stream.len()..]);
+            let is_asked = after.starts_with(".is_terminal()") || before.ends_with("use_");
+            !(is_asked || before.ends_with("ProgressDrawTarget::"))
+        })
     });
     streams.or_else(|| WAYS.into_iter().find(|way| text.contains(way)))
 }

@@ -207,6 +207,8 @@ pub struct RecordedAct {
 pub struct ActFilter {
     /// Acts on the subject with this id.
     pub subject: Option<String>,
+    /// Acts on subjects of this kind.
+    pub subject_kind: Option<SubjectKind>,
     /// Acts on what belongs to this instance.
     pub instance: Option<Uuid>,
     /// Acts with a greater number.

@@ -72,6 +72,9 @@ impl Record {
         if let Some(subject) = &filter.subject {
             query.push(" AND subject = ").push_bind(subject);
         }
+        if let Some(kind) = filter.subject_kind {
+            query.push(" AND subject_kind = ").push_bind(kind.word());
+        }
         if let Some(instance) = filter.instance {
             query.push(" AND instance_id = ").push_bind(instance.to_string());
         }

@@ -532,6 +532,7 @@ async fn acts_are_found_by_subject_and_instance_and_page_by_page() {
 
     let of = |subject: Subject| ActFilter {
         subject: Some(subject.id),
+        subject_kind: Some(subject.kind),
         ..ActFilter::default()
     };
     let found = acts(record, of(Subject::asset(site.licensed[1]))).await;

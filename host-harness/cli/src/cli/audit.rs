@@ -2,7 +2,8 @@
 
 use std::num::NonZeroU32;
 
-use bss_model::{ActFilter, RecordedAct};
+use bss_model::words::UnknownWord;
+use bss_model::{ActFilter, RecordedAct, SubjectKind};
 use clap::{Args, Subcommand};
 use host_harness::{Host, view};
 
@@ -33,9 +34,16 @@ pub(super) struct ListActs {
     /// Only acts on the order, asset, e-mail, certificate, product or plugin with this id
     #[arg(long, value_name = "ID")]
     subject: Option<String>,
+    /// Only acts on subjects of this kind, such as `order`, `asset`, `mail-settings`
+    #[arg(long, value_name = "KIND", value_parser = subject_kind)]
+    kind: Option<SubjectKind>,
     /// Only acts after the one with this number
     #[arg(long, value_name = "NUMBER")]
     after: Option<i64>,
+}
+
+fn subject_kind(text: &str) -> Result<SubjectKind, UnknownWord> {
+    SubjectKind::from_word(&text.replace('-', "_"))
 }
 
 /// Reads a SHA-256 digest: 64 hexadecimal digits.
@@ -57,6 +65,7 @@ async fn list(host: &Host, asked: ListActs, json: bool) -> Outcome {
     let mut filter = ActFilter {
         instance: instances::filter_id(host, asked.instance.as_deref()).await?,
         subject: asked.subject,
+        subject_kind: asked.kind,
         after: asked.after,
     };
     let mut acts = Vec::<RecordedAct>::new();
