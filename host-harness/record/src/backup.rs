@@ -18,6 +18,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode};
 use sqlx::{ConnectOptions as _, Connection as _, Row as _};
 use uuid::Uuid;
 
+use super::database::is_disk_full;
 use super::own_files::{BESIDE, lock_file, with_ending};
 use super::stored::id;
 use super::{RECORD_FILE, Record, RecordError, USE_FILE, check_host_key, lock_directory};
@@ -35,9 +36,18 @@ pub enum BackupError {
         /// The file.
         path: PathBuf,
     },
-    /// The file can't be read or written.
-    #[error("backup file `{}` can't be read or written", path.display())]
-    File {
+    /// The file that was named can't be read.
+    #[error("backup file `{}` can't be read", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The operating system's error.
+        #[source]
+        source: io::Error,
+    },
+    /// A file can't be written.
+    #[error("file `{}` can't be written", path.display())]
+    Unwritable {
         /// The file.
         path: PathBuf,
         /// The operating system's error.
@@ -85,7 +95,12 @@ impl Diagnose for BackupError {
             Self::Exists { .. } => {
                 Diagnosis::new(ErrorKind::Conflict, "backup-exists").say("choose another file")
             }
-            Self::File { .. } => Diagnosis::new(ErrorKind::Unavailable, "backup-file-unusable"),
+            Self::Unreadable { .. } => Diagnosis::new(ErrorKind::Invalid, "backup-unreadable"),
+            Self::Unwritable { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+                Diagnosis::new(ErrorKind::Unavailable, "disk-full")
+                    .say("make room on that disk, or choose another one")
+            }
+            Self::Unwritable { .. } => Diagnosis::new(ErrorKind::Unavailable, "backup-unwritable"),
             Self::Unsound { .. } => {
                 Diagnosis::new(ErrorKind::Refused, "backup-unsound").say("use another backup")
             }
@@ -140,13 +155,13 @@ impl Record {
     /// # Errors
     /// When the file exists or can't be written, and when the record can't be read.
     pub async fn backup(&self, file: &Path) -> Result<Verified, BackupError> {
-        let failed = |source| file_error(file, source);
+        let failed = |source| unwritable(file, source);
         if file.exists() {
             return Err(BackupError::Exists {
                 path: file.to_owned(),
             });
         }
-        let unfinished = with_ending(file, ".part");
+        let unfinished = with_ending(file, &format!(".{}", Uuid::new_v4()));
         // Made here and empty, so that only its owner can ever read it.
         private_file(&unfinished).map_err(failed)?;
         let made = self.copy_into(&unfinished).await;
@@ -170,15 +185,22 @@ impl Record {
     }
 
     async fn copy_into(&self, file: &Path) -> Result<(), BackupError> {
+        // SQLite takes a name as text.
+        let name = file
+            .to_str()
+            .ok_or_else(|| unwritable(file, io::ErrorKind::InvalidFilename.into()))?;
         // A connection of its own: neither readers nor writers wait for it.
         let source = SqliteConnectOptions::new().filename(self.data_dir.join(RECORD_FILE));
         let mut source = source.connect().await?;
         let copied = sqlx::query("VACUUM INTO $1")
-            .bind(file.to_string_lossy().into_owned())
+            .bind(name)
             .execute(&mut source)
             .await;
         source.close().await?;
-        copied?;
+        copied.map_err(|error| match is_disk_full(&error) {
+            true => unwritable(file, io::ErrorKind::StorageFull.into()),
+            false => error.into(),
+        })?;
         let mut copy = open_alone(file).await?;
         sqlx::query("UPDATE provenance SET backup_at_ms = $1")
             .bind(now_ms())
@@ -213,7 +235,7 @@ impl Record {
         let backup = verify_backup(file, sha256).await?;
         let lock = lock_directory(data_dir).await?;
         let path = data_dir.join(RECORD_FILE);
-        let failed = |source| file_error(&path, source);
+        let failed = |source| unwritable(&path, source);
         let alone = alone(data_dir)
             .map_err(failed)?
             .ok_or_else(|| BackupError::InUse {
@@ -230,7 +252,7 @@ impl Record {
         if arriving.exists() {
             fs::remove_file(&arriving).map_err(failed)?;
         }
-        copy_file(file, &arriving).map_err(|source| file_error(&arriving, source))?;
+        copy_file(file, &arriving).map_err(|source| unwritable(&arriving, source))?;
         check_restored_key(&arriving, &host_key).await?;
         let replaced = match is_occupied {
             true => Some(set_aside(&path).map_err(failed)?),
@@ -255,7 +277,7 @@ impl Record {
 /// # Errors
 /// When it does not.
 pub async fn verify_backup(file: &Path, sha256: Option<&str>) -> Result<Verified, BackupError> {
-    let found = digest_of(file).map_err(|source| file_error(file, source))?;
+    let found = digest_of(file).map_err(|source| unreadable(file, source))?;
     if let Some(expected) = sha256
         && !expected.trim().eq_ignore_ascii_case(&found)
     {
@@ -315,7 +337,7 @@ async fn verify(
         record: id(&row, "record")?,
         backup_at_ms: row.try_get("backup_at_ms")?,
         bytes: fs::metadata(path)
-            .map_err(|source| file_error(path, source))?
+            .map_err(|source| unreadable(path, source))?
             .len(),
         sha256,
     })
@@ -394,8 +416,15 @@ fn digest_of(path: &Path) -> io::Result<String> {
     Ok(HEXLOWER.encode(context.finish().as_ref()))
 }
 
-fn file_error(path: &Path, source: io::Error) -> BackupError {
-    BackupError::File {
+fn unreadable(path: &Path, source: io::Error) -> BackupError {
+    BackupError::Unreadable {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+fn unwritable(path: &Path, source: io::Error) -> BackupError {
+    BackupError::Unwritable {
         path: path.to_owned(),
         source,
     }

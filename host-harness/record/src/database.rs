@@ -136,7 +136,7 @@ fn disk_full() -> Diagnosis {
 }
 
 /// Whether the database could not grow (SQLITE_FULL, sqlite.org/rescode.html).
-fn is_disk_full(error: &sqlx::Error) -> bool {
+pub(crate) fn is_disk_full(error: &sqlx::Error) -> bool {
     const SQLITE_FULL: &str = "13";
     let code = error.as_database_error().and_then(|error| error.code());
     code.is_some_and(|code| code == SQLITE_FULL)

@@ -542,7 +542,7 @@ async fn a_backup_that_is_damaged_altered_or_of_another_key_is_refused_and_nothi
     let error = restore(&cut, None).await;
     assert!(matches!(error, BackupError::Unsound { .. }), "{error}");
     let error = restore(&folder.path().join("none.db"), None).await;
-    assert!(matches!(error, BackupError::File { .. }), "{error}");
+    assert!(matches!(error, BackupError::Unreadable { .. }), "{error}");
     let error = restore(&record.path().join(RECORD_FILE), None).await;
     assert!(
         matches!(error, BackupError::Unsound { .. }),
