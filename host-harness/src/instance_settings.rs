@@ -232,8 +232,9 @@ impl Host {
     ) -> Result<SavedSettings, ConfigureError> {
         let settings = settings_of(form, operator)?;
         let all = self.record().instances().await?;
-        check_sharing(form, &settings, operator.instance, &all)?;
+        let shares_with = check_sharing(form, &settings, operator.instance, &all)?;
         Ok(SavedSettings {
+            shares_with,
             plugin: Some(self.called_plugin().await?),
             ..settings
         })

@@ -196,6 +196,7 @@ pub(crate) fn settings_of(form: &Form, operator: &OperatorsWord<'_>) -> Result<S
         allowed_hosts: operator.allowed_hosts.iter().map(ToString::to_string).collect(),
         values,
         thumbprint,
+        shares_with: BTreeMap::new(),
         plugin: None,
     })
 }
@@ -288,6 +289,8 @@ fn authorities(form: &Form, operator: &OperatorsWord<'_>) -> Result<Vec<bss_mode
 /// another; a value is one by what it is, not by the kind that the plugin gives its field. A field that one of two
 /// instances has left empty is compared once it is filled in.
 ///
+/// Returns those instances and the versions of their settings, as [`SavedSettings::shares_with`] has them.
+///
 /// # Errors
 /// When another instance stands for another customer with it.
 pub(crate) fn check_sharing(
@@ -295,12 +298,12 @@ pub(crate) fn check_sharing(
     settings: &SavedSettings,
     instance: &Instance,
     all: &[Instance],
-) -> Result<(), GateError> {
-    let Some(thumbprint) = settings.thumbprint else {
-        return Ok(());
-    };
+) -> Result<BTreeMap<Uuid, i64>, GateError> {
+    let mut shares_with = BTreeMap::new();
     let others = all.iter().filter(|other| other.id != instance.id);
-    for other in others.filter(|other| other.thumbprint == Some(thumbprint)) {
+    for other in
+        others.filter(|other| settings.thumbprint.is_some() && other.thumbprint == settings.thumbprint)
+    {
         let differs = |field: &&Field| match (settings.values.get(&field.id), other.values.get(&field.id)) {
             (Some(one), Some(another)) => one != another && !(is_address(one) && is_address(another)),
             _ => false,
@@ -320,8 +323,9 @@ pub(crate) fn check_sharing(
                 differences: fields.chain(currency).collect(),
             });
         }
+        shares_with.insert(other.id, other.version);
     }
-    Ok(())
+    Ok(shares_with)
 }
 
 fn is_address(value: &str) -> bool {
@@ -668,7 +672,10 @@ mod tests {
         settings.values.insert("note".to_owned(), "one".to_owned());
         change(&mut other);
         match check_sharing(form, &settings, &instance(), &[instance(), other]) {
-            Ok(()) => None,
+            Ok(shares_with) => {
+                assert_eq!(shares_with.into_keys().collect::<Vec<_>>(), [Uuid::from_u128(1)]);
+                None
+            }
             Err(GateError::CertificateShared { differences, .. }) => Some(differences.join(" ")),
             Err(error) => panic!("{error:?}"),
         }

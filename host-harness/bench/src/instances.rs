@@ -101,6 +101,7 @@ pub(super) async fn alike(
         authorities: model.authorities.clone(),
         allowed_hosts: Vec::new(),
         thumbprint: Some(thumbprint),
+        shares_with: BTreeMap::new(),
         plugin: None,
     };
     host.record()

@@ -78,6 +78,9 @@ pub struct SavedSettings {
     pub allowed_hosts: Vec<String>,
     /// The certificate chosen in these values.
     pub thumbprint: Option<Thumbprint>,
+    /// The other instances with this certificate that were found to stand for the same customer, by id, and the version
+    /// of each. Nothing is saved if there are others by now, or other versions.
+    pub shares_with: BTreeMap<Uuid, i64>,
     /// The plugin that judged these values. `None`: they were saved without one.
     pub plugin: Option<PluginDigest>,
 }

@@ -95,6 +95,12 @@ pub enum SaveError {
         /// The certificate.
         thumbprint: Thumbprint,
     },
+    /// The settings of an instance with the same certificate were saved since the two were compared.
+    #[error("the instances that use certificate `{thumbprint}` have changed meanwhile")]
+    SharingChanged {
+        /// The certificate.
+        thumbprint: Thumbprint,
+    },
     /// The record failed.
     #[error(transparent)]
     Record(#[from] RecordError),
@@ -110,6 +116,9 @@ impl Diagnose for SaveError {
             }
             Self::NoCertificate { .. } => {
                 Diagnosis::new(ErrorKind::NotFound, "no-certificate").say("import its PFX file first")
+            }
+            Self::SharingChanged { .. } => {
+                Diagnosis::new(ErrorKind::Conflict, "sharing-changed").say("repeat the change")
             }
             Self::Record(error) => error.diagnosis(),
         }
@@ -230,7 +239,8 @@ impl Record {
     /// value changed, the next Get Services Definition reads everything again.
     ///
     /// # Errors
-    /// When the settings were saved meanwhile, or when the certificate is not installed.
+    /// When the settings were saved meanwhile, or those of another instance with the certificate; or when the certificate
+    /// is not installed.
     pub async fn save_settings(
         &self,
         instance_id: Uuid,
@@ -268,6 +278,9 @@ impl Record {
                     .await?;
             if installed == 0 {
                 return Err(SaveError::NoCertificate { thumbprint });
+            }
+            if instances_with(&mut transaction, thumbprint, instance_id).await? != new.shares_with {
+                return Err(SaveError::SharingChanged { thumbprint });
             }
         }
         let saved = Instance {
@@ -316,6 +329,21 @@ impl Record {
         .await?;
         Ok(count > 0)
     }
+}
+
+/// The instances with a certificate, but for `instance_id`, and the versions of their settings.
+async fn instances_with(
+    transaction: &mut SqliteConnection,
+    thumbprint: Thumbprint,
+    instance_id: Uuid,
+) -> Result<BTreeMap<Uuid, i64>, SaveError> {
+    let rows = sqlx::query("SELECT id, version FROM instances WHERE thumbprint = $1 AND id <> $2")
+        .bind(thumbprint.to_string())
+        .bind(instance_id.to_string())
+        .fetch_all(transaction)
+        .await?;
+    let read = |row: &SqliteRow| Ok((id(row, "id")?, row.get("version")));
+    rows.iter().map(read).collect()
 }
 
 /// Inserts an instance and returns whether its name was free.

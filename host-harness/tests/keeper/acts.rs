@@ -303,7 +303,7 @@ fn cause(error: &dyn Error) -> String {
     error.source().map_or_else(|| error.to_string(), cause)
 }
 
-async fn install(record: &Record, name: &str) -> Thumbprint {
+pub(crate) async fn install(record: &Record, name: &str) -> Thumbprint {
     let file = pfx(&make(&client_params(name), &RSA_KEY), CODE);
     let (certificates, code) = (record.certificates(), PfxCode::new(CODE));
     let installed = certificates.import(&file, &code, &actor()).await;

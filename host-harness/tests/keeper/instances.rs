@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use bss_model::{Actor, NewInstance, Page, PluginDigest, Reach, SavedSettings, Standing, Thumbprint};
 use bss_record::{CreateError, SaveError};
 
+use crate::acts::install;
 use crate::record::{TestRecord, actor, new_instance, settings};
 
 #[tokio::test]
@@ -187,4 +188,31 @@ async fn a_certificate_that_is_not_installed_can_not_be_chosen() {
         .unwrap_err();
     assert!(matches!(error, SaveError::NoCertificate { .. }), "{error:?}");
     assert_eq!(record.instance("esd").await.unwrap(), Some(instance));
+}
+
+#[tokio::test]
+async fn a_certificate_that_somebody_else_has_begun_to_use_meanwhile_is_not_shared_unseen() {
+    let record = TestRecord::open().await;
+    let thumbprint = install(&record, "Contoso").await;
+    let one = new_instance(&record, "one").await;
+    let other = new_instance(&record, "other").await;
+    let unseen = settings(Some(thumbprint));
+    let other = record
+        .save_settings(other.id, 0, unseen.clone(), &actor())
+        .await
+        .unwrap();
+    let compared_before = |version| SavedSettings {
+        shares_with: [(other.id, version)].into(),
+        ..unseen.clone()
+    };
+    for stale in [unseen.clone(), compared_before(0)] {
+        let error = record
+            .save_settings(one.id, 0, stale, &actor())
+            .await
+            .unwrap_err();
+        assert!(matches!(error, SaveError::SharingChanged { .. }), "{error:?}");
+    }
+    assert_eq!(record.instance("one").await.unwrap(), Some(one.clone()));
+    let compared = compared_before(other.version);
+    record.save_settings(one.id, 0, compared, &actor()).await.unwrap();
 }

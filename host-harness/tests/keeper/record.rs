@@ -78,6 +78,7 @@ pub(crate) fn settings(thumbprint: Option<Thumbprint>) -> SavedSettings {
         }],
         allowed_hosts: Vec::new(),
         thumbprint,
+        shares_with: BTreeMap::new(),
         plugin: None,
     }
 }
