@@ -256,7 +256,8 @@ impl Host {
                 ..call.clone()
             };
             let found = plugin.get_license(looking_up, &contract_instance, &name).await;
-            if let Next::End(verdict) = rule::after_look_up(found, &id, seen.so_far()) {
+            if let Next::End(verdict) = rule::after_look_up(found, &id, seen.so_far(), begun.awaits_adoption)
+            {
                 return verdict;
             }
         }

@@ -132,7 +132,7 @@ pub(crate) async fn forget_restoration(data_dir: &Path) -> Result<()> {
         "DELETE FROM attempts WHERE result = 'restored'".to_owned(),
         "DELETE FROM return_attempts WHERE result = 'restored'".to_owned(),
         "UPDATE mails SET state = 'pending' WHERE state = 'held'".to_owned(),
-        "UPDATE provenance SET awaits_adoption = FALSE, restored_at_ms = NULL, remembers_since_ms = 0"
+        "UPDATE provenance SET awaits_adoption = FALSE, restored_at_ms = NULL, remembered_ms = 2678400000"
             .to_owned(),
     ];
     statements.push(youth());

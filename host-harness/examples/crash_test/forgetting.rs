@@ -84,7 +84,7 @@ impl Attempts {
         sqlx::query(AssertSqlSafe(youth()))
             .execute(&mut *transaction)
             .await?;
-        let remembers = "UPDATE provenance SET remembers_since_ms = 0";
+        let remembers = "UPDATE provenance SET remembered_ms = 2678400000";
         sqlx::query(remembers).execute(&mut *transaction).await?;
         transaction.commit().await?;
         Ok(forgotten)

@@ -93,6 +93,8 @@ pub struct BegunReturn {
     pub earlier: EarlierAttempts,
     /// When the last of them that may have succeeded had ended. `None`: there is none.
     pub in_doubt_since: Option<Moment>,
+    /// Whether another copy of the record may go on with the return, until this one is adopted.
+    pub awaits_adoption: bool,
     /// The id by which the vendor is to know the return.
     pub client_transaction_id: Uuid,
     /// The vendor's name for the license.

@@ -187,16 +187,15 @@ pub struct LineAge {
     pub placed: Moment,
     /// Whether its order has an idempotency key, so that it may be a repetition.
     pub has_key: bool,
-    /// Since when the record has remembered everything, in milliseconds since 1970: since it was made, or since it was
-    /// last restored.
-    pub remembers_since_ms: i64,
+    /// How long the record has certainly remembered everything: since it was made, restored or adopted. Zero while another
+    /// copy of it may go on.
+    pub remembered: Duration,
 }
 
 impl LineAge {
     /// Whether the record can vouch at that moment that the line was never bought.
     fn is_vouched_for(&self, now: Moment) -> bool {
-        let remembered_ms = now.wall_ms.saturating_sub(self.remembers_since_ms);
-        let is_new = !self.has_key || remembered_ms >= millis(MEMORY);
+        let is_new = !self.has_key || self.remembered >= MEMORY;
         is_new && now.is_certainly_within(VOUCHED_FOR, self.placed)
     }
 }
@@ -287,6 +286,17 @@ pub enum LookUpReason {
     },
 }
 
+/// The problem of a purchase or return that another copy of the record may go on with.
+pub fn not_adopted(why: &str) -> Problem {
+    Problem::new(
+        "record-not-adopted",
+        format!(
+            "{why}; another copy of this record may go on with it, since the record was restored or copied"
+        ),
+        "make sure that no other copy of the record is in use, then adopt this one",
+    )
+}
+
 impl LookUpReason {
     fn problem(&self, why: &str) -> Problem {
         match self {
@@ -298,13 +308,7 @@ impl LookUpReason {
                 ),
                 "wait: the purchase is looked up until then, and sent again after that",
             ),
-            Self::NotAdopted => Problem::new(
-                "record-not-adopted",
-                format!(
-                    "{why}; another copy of this record may be buying it, since the record was restored or copied"
-                ),
-                "make sure that no other copy of the record is in use, then adopt this one",
-            ),
+            Self::NotAdopted => not_adopted(why),
             Self::OtherSettings { version, fields } => Problem::new(
                 "other-settings",
                 format!(

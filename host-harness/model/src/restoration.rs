@@ -4,15 +4,16 @@
 //! |---|---|
 //! | the file was made by a backup | backup |
 //! | the file beside the database is missing, or belongs to another record | no witness |
-//! | the file beside the database counts more dispatches than the database | outdated |
 //! | the machine has another id | another machine |
+//! | the data directory is another one | another file |
+//! | the file beside the database counts more dispatches than the database | outdated |
 //! | the database is another file | another file |
 //! | none of these | the record goes on |
 //!
 //! A record that was restored does not know what was done after its copy was made. So every purchase and every return that
 //! is open is in doubt, and every e-mail that waits is held back. Where the copy may run beside the original, nothing that is
-//! in doubt is bought until somebody adopts the record, and so says that no other copy goes on; an older database in the
-//! place of the newer one has no original beside it.
+//! in doubt is bought until somebody adopts the record, and so says that no other copy goes on. An older database in the
+//! place of the newer one, in the same directory of the same machine, has no original beside it.
 
 use uuid::Uuid;
 
@@ -46,6 +47,8 @@ stored_enum!(Evidence {
 pub struct Place {
     /// The id of the machine's installation. `None`: the machine has none.
     pub machine: Option<String>,
+    /// The identity of the data directory, which no copy of it shares. `None`: it is not known.
+    pub directory: Option<String>,
     /// The identity of the database's file, which no copy of it shares.
     pub file: String,
 }
@@ -76,13 +79,20 @@ pub struct Witness {
 pub fn evidence(known: &Provenance, here: &Place, witness: Option<Witness>) -> Option<Evidence> {
     let moved =
         known.place.machine.is_some() && here.machine.is_some() && known.place.machine != here.machine;
+    let is_same_file = known.place.file == here.file;
+    // A record that is older than the identity of directories knows its own by its file.
+    let is_same_directory = match (&known.place.directory, &here.directory) {
+        (Some(known), Some(here)) => known == here,
+        _ => is_same_file,
+    };
     let witness = witness.filter(|witness| witness.record == known.record);
     match witness {
         _ if known.is_backup => Some(Evidence::Backup),
         None => Some(Evidence::NoWitness),
-        Some(witness) if witness.sequence > known.sequence => Some(Evidence::Outdated),
         Some(_) if moved => Some(Evidence::AnotherMachine),
-        Some(_) if known.place.file != here.file => Some(Evidence::AnotherFile),
+        Some(_) if !is_same_directory => Some(Evidence::AnotherFile),
+        Some(witness) if witness.sequence > known.sequence => Some(Evidence::Outdated),
+        Some(_) if !is_same_file => Some(Evidence::AnotherFile),
         Some(_) => None,
     }
 }
@@ -122,14 +132,15 @@ mod tests {
         Provenance {
             record: Uuid::from_u128(1),
             sequence: 10,
-            place: place(Some("m"), "f"),
+            place: place(Some("m"), "d", "f"),
             is_backup: false,
         }
     }
 
-    fn place(machine: Option<&str>, file: &str) -> Place {
+    fn place(machine: Option<&str>, directory: &str, file: &str) -> Place {
         Place {
             machine: machine.map(str::to_owned),
+            directory: Some(directory.to_owned()),
             file: file.to_owned(),
         }
     }
@@ -141,7 +152,7 @@ mod tests {
 
     #[test]
     fn a_record_that_was_not_touched_goes_on() {
-        let here = place(Some("m"), "f");
+        let here = place(Some("m"), "d", "f");
         for sequence in [10, 9] {
             assert_eq!(
                 evidence(&known(), &here, witness(1, sequence)),
@@ -149,10 +160,10 @@ mod tests {
                 "{sequence}"
             );
         }
-        let nameless = place(None, "f");
+        let nameless = place(None, "d", "f");
         assert_eq!(evidence(&known(), &nameless, witness(1, 10)), None);
         let was_nameless = Provenance {
-            place: place(None, "f"),
+            place: place(None, "d", "f"),
             ..known()
         };
         assert_eq!(evidence(&was_nameless, &here, witness(1, 10)), None);
@@ -160,7 +171,7 @@ mod tests {
 
     #[test]
     fn every_kind_of_copy_shows() {
-        let here = place(Some("m"), "f");
+        let here = place(Some("m"), "d", "f");
         let backup = Provenance {
             is_backup: true,
             ..known()
@@ -170,15 +181,22 @@ mod tests {
             (known(), &here, None, Evidence::NoWitness),
             (known(), &here, witness(2, 10), Evidence::NoWitness),
             (known(), &here, witness(1, 11), Evidence::Outdated),
+            // Another file in the same directory is what an older copy in the place of the newer one is.
             (
                 known(),
-                &place(Some("n"), "f"),
+                &place(Some("m"), "d", "g"),
+                witness(1, 11),
+                Evidence::Outdated,
+            ),
+            (
+                known(),
+                &place(Some("n"), "e", "g"),
                 witness(1, 10),
                 Evidence::AnotherMachine,
             ),
             (
                 known(),
-                &place(Some("m"), "g"),
+                &place(Some("m"), "d", "g"),
                 witness(1, 10),
                 Evidence::AnotherFile,
             ),
@@ -186,5 +204,32 @@ mod tests {
         for (known, here, witness, expected) in cases {
             assert_eq!(evidence(&known, here, witness), Some(expected));
         }
+    }
+
+    #[test]
+    fn a_copy_with_a_newer_witness_beside_it_may_have_an_original_unless_it_is_in_the_original_s_place() {
+        let cases = [
+            (place(Some("n"), "d", "f"), true),
+            (place(Some("m"), "e", "f"), true),
+            (place(Some("m"), "e", "g"), true),
+            (place(Some("m"), "d", "g"), false),
+            (place(Some("m"), "d", "f"), false),
+        ];
+        let may_have_an_original = |known: &Provenance, here: &Place| {
+            evidence(known, here, witness(1, 11)).map(Evidence::may_have_an_original)
+        };
+        for (here, expected) in &cases {
+            assert_eq!(may_have_an_original(&known(), here), Some(*expected), "{here:?}");
+        }
+        let mut older = known();
+        older.place.directory = None;
+        assert_eq!(
+            may_have_an_original(&older, &place(Some("m"), "d", "g")),
+            Some(true)
+        );
+        assert_eq!(
+            may_have_an_original(&older, &place(Some("m"), "d", "f")),
+            Some(false)
+        );
     }
 }

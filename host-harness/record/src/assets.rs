@@ -115,28 +115,33 @@ impl Record {
         assets: &[Uuid],
         actor: &Actor,
     ) -> Result<BTreeMap<Uuid, LicenseSecrets>, RecordError> {
-        let mut transaction = begin_write(&self.writer).await?;
         let mut secrets = BTreeMap::new();
+        // Other writers come in between: with many licenses, all of them at once would take longer than they wait.
         for assets in assets.chunks(ROWS_PER_STATEMENT) {
-            secrets.extend(self.read_license_secrets(&mut transaction, assets).await?);
+            let mut transaction = begin_write(&self.writer).await?;
+            let read = self.read_license_secrets(&mut transaction, assets).await?;
+            for (asset_id, (instance_id, _)) in &read {
+                let (act, subject) = (Act::ShowKeys, Subject::asset(*asset_id));
+                let instance_id = Some(*instance_id);
+                write_act(&mut transaction, actor, act, &subject, instance_id, Value::Null).await?;
+            }
+            transaction.commit().await?;
+            secrets.extend(
+                read.into_iter()
+                    .map(|(asset_id, (_, secrets))| (asset_id, secrets)),
+            );
         }
-        for asset_id in secrets.keys() {
-            let asset = read_asset_of(&mut transaction, *asset_id).await?;
-            let (act, subject) = (Act::ShowKeys, Subject::asset(*asset_id));
-            let instance_id = Some(asset.instance_id);
-            write_act(&mut transaction, actor, act, &subject, instance_id, Value::Null).await?;
-        }
-        transaction.commit().await?;
         Ok(secrets)
     }
 
+    /// The secrets of assets' licenses and the instances of the assets, by asset.
     pub(super) async fn read_license_secrets(
         &self,
         connection: &mut SqliteConnection,
         assets: &[Uuid],
-    ) -> Result<BTreeMap<Uuid, LicenseSecrets>, RecordError> {
+    ) -> Result<BTreeMap<Uuid, (Uuid, LicenseSecrets)>, RecordError> {
         let mut query = QueryBuilder::new(
-            "SELECT id, sealed_product_key, sealed_activation_link FROM assets
+            "SELECT id, instance_id, sealed_product_key, sealed_activation_link FROM assets
              WHERE sealed_product_key IS NOT NULL AND id IN (",
         );
         push_ids(&mut query, assets);
@@ -145,7 +150,8 @@ impl Record {
         let rows = query.fetch_all(connection).await?;
         let mut secrets = BTreeMap::new();
         for row in &rows {
-            secrets.insert(id(row, "id")?, self.open_license(row)?);
+            let instance_id = id(row, "instance_id")?;
+            secrets.insert(id(row, "id")?, (instance_id, self.open_license(row)?));
         }
         Ok(secrets)
     }

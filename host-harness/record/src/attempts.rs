@@ -224,9 +224,14 @@ impl Record {
                     number,
                 })?;
         let is_last = attempts.last().is_some_and(|last| last.number == number);
+        // A doubt that was written down meanwhile has no worker.
+        let is_last_begun = attempts
+            .iter()
+            .rfind(|attempt| attempt.result != Some(AttemptResult::Restored))
+            .is_some_and(|last| last.number == number);
         let asset = read_asset_of(transaction, asset_id).await?;
         // After a later attempt was begun, the asset belongs to that attempt's worker.
-        if is_last {
+        if is_last_begun {
             release(transaction, end).await?;
         }
         if let AttemptOutcome::Licensed(license) = outcome

@@ -19,9 +19,9 @@ use sqlx::{ConnectOptions as _, Connection as _, Row as _};
 use uuid::Uuid;
 
 use super::database::is_disk_full;
-use super::own_files::{BESIDE, lock_file, with_ending};
+use super::own_files::{BESIDE, lock_file, sync_directory_of, with_ending};
 use super::stored::id;
-use super::{RECORD_FILE, Record, RecordError, USE_FILE, check_host_key, lock_directory};
+use super::{MIGRATIONS, RECORD_FILE, Record, RecordError, USE_FILE, check_host_key, lock_directory};
 
 /// What is read of a file at a time.
 const PIECE_BYTES: usize = 1 << 20;
@@ -249,19 +249,28 @@ impl Record {
         }
         let host_key = HostKey::load(data_dir, false).map_err(RecordError::from)?;
         let arriving = data_dir.join(format!("{RECORD_FILE}.arriving"));
-        if arriving.exists() {
-            fs::remove_file(&arriving).map_err(failed)?;
+        for ending in BESIDE.into_iter().chain([""]) {
+            remove_if_there(&with_ending(&arriving, ending)).map_err(failed)?;
         }
         copy_file(file, &arriving).map_err(|source| unwritable(&arriving, source))?;
-        check_restored_key(&arriving, &host_key).await?;
-        let replaced = match is_occupied {
-            true => Some(set_aside(&path).map_err(failed)?),
-            false => None,
-        };
+        let copied = digest_of(&arriving).map_err(failed)?;
+        if Some(&copied) != backup.sha256.as_ref() {
+            return Err(BackupError::Unsound {
+                path: file.to_owned(),
+                what: "it was altered while it was copied".to_owned(),
+            });
+        }
+        bring_up_to_date(&arriving, &host_key).await?;
+        // A log that is left of a database that is gone would be taken for one of the new database.
+        let replaced = set_aside(&path).map_err(failed)?.filter(|_| is_occupied);
         fs::rename(&arriving, &path).map_err(failed)?;
         sync_directory_of(&path).map_err(failed)?;
         drop((lock, alone));
-        let record = Self::open(data_dir).await?;
+        let record = Self::open(data_dir).await.inspect_err(|_| {
+            if let Some(replaced) = &replaced {
+                tracing::warn!(file = %replaced.display(), "the record that was there before is kept under this name");
+            }
+        })?;
         let restoration = record.restorations().await?.into_iter().next();
         record.close().await;
         Ok(Restored {
@@ -343,9 +352,14 @@ async fn verify(
     })
 }
 
-async fn check_restored_key(file: &Path, host_key: &HostKey) -> Result<(), BackupError> {
+/// Brings a backup's database up to date with this program, and checks that the host key opens it.
+async fn bring_up_to_date(file: &Path, host_key: &HostKey) -> Result<(), BackupError> {
     let pool = sqlx::SqlitePool::connect_with(alone_options(file)).await?;
-    let checked = check_host_key(&pool, host_key, file).await;
+    let migrated = MIGRATIONS.run(&pool).await.map_err(RecordError::from);
+    let checked = match migrated {
+        Ok(()) => check_host_key(&pool, host_key, file).await,
+        Err(error) => Err(error),
+    };
     pool.close().await;
     Ok(checked?)
 }
@@ -371,16 +385,28 @@ fn alone(data_dir: &Path) -> io::Result<Option<File>> {
     }
 }
 
-/// Gives the files of a record another name, and returns it.
-fn set_aside(path: &Path) -> io::Result<PathBuf> {
+/// Gives the files of a record another name, the database first: without its log it would be an older one. Returns the
+/// name. `None`: none of them is there.
+fn set_aside(path: &Path) -> io::Result<Option<PathBuf>> {
     let aside = with_ending(path, &format!(".replaced-{}", now_ms()));
-    for ending in BESIDE.into_iter().chain([""]) {
+    let mut was_there = false;
+    for ending in [""].into_iter().chain(BESIDE) {
         match fs::rename(with_ending(path, ending), with_ending(&aside, ending)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            renamed => renamed?,
+            renamed => {
+                renamed?;
+                was_there = true;
+            }
         }
     }
-    Ok(aside)
+    Ok(was_there.then_some(aside))
+}
+
+fn remove_if_there(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
 }
 
 fn private_file(path: &Path) -> io::Result<File> {
@@ -395,11 +421,6 @@ fn copy_file(from: &Path, to: &Path) -> io::Result<()> {
     let mut copy = private_file(to)?;
     io::copy(&mut File::open(from)?, &mut copy)?;
     copy.sync_all()
-}
-
-fn sync_directory_of(path: &Path) -> io::Result<()> {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 fn digest_of(path: &Path) -> io::Result<String> {

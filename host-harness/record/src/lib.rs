@@ -9,7 +9,6 @@ mod backup;
 mod cancellations;
 mod certificate_store;
 mod database;
-mod due;
 mod erasure;
 mod file_system;
 mod instances;
@@ -19,6 +18,7 @@ mod orders;
 mod outbox;
 mod own_files;
 mod paging;
+mod passing_time;
 mod plugins;
 mod products;
 mod provenance;
@@ -39,6 +39,7 @@ use std::time::Duration;
 
 use bss_keys::HostKey;
 use sqlx::SqlitePool;
+use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
 pub use acts::chain::{AuditError, AuditedActs};
@@ -61,6 +62,8 @@ pub use workers::{WORKER_LEASE, Worker};
 
 use database::begin_write;
 
+/// Each step from an older database to this one.
+static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 /// The name of the database file in the data directory.
 pub const RECORD_FILE: &str = "record.db";
 /// Locked while the data directory is opened, so that two first starts don't set it up at once.
@@ -101,7 +104,7 @@ impl Record {
     /// there is missing, and when the database can't be opened.
     pub async fn open(data_dir: &Path) -> Result<Self, RecordError> {
         let _lock = lock_directory(data_dir).await?;
-        let is_new = !data_dir.join(RECORD_FILE).exists();
+        let is_new = own_files::is_missing(&data_dir.join(RECORD_FILE))?;
         if is_new {
             provenance::check_not_lost(data_dir)?;
         }
@@ -115,7 +118,7 @@ impl Record {
     /// Like [`Record::open`].
     pub async fn open_with_key(data_dir: &Path, host_key: Arc<HostKey>) -> Result<Self, RecordError> {
         let _lock = lock_directory(data_dir).await?;
-        if !data_dir.join(RECORD_FILE).exists() {
+        if own_files::is_missing(&data_dir.join(RECORD_FILE))? {
             provenance::check_not_lost(data_dir)?;
         }
         Self::open_locked(data_dir, host_key).await
@@ -123,7 +126,7 @@ impl Record {
 
     async fn open_locked(data_dir: &Path, host_key: Arc<HostKey>) -> Result<Self, RecordError> {
         let path = data_dir.join(RECORD_FILE);
-        let in_use = in_use(data_dir).map_err(|source| RecordError::Directory {
+        let (in_use, is_alone) = in_use(data_dir).map_err(|source| RecordError::Directory {
             path: data_dir.to_owned(),
             source,
         })?;
@@ -150,9 +153,9 @@ impl Record {
                 .max_lifetime(None)
         };
         let writer = pool(1).connect_with(options.clone()).await?;
-        sqlx::migrate!("./migrations").run(&writer).await?;
+        MIGRATIONS.run(&writer).await?;
         check_host_key(&writer, &host_key, &path).await?;
-        let dispatches = provenance::examine(&writer, data_dir, &path).await?;
+        let dispatches = provenance::examine(&writer, data_dir, &path, is_alone).await?;
         Ok(Self {
             // A write through a reader is a defect, and fails.
             readers: pool(READERS_MAX)
@@ -183,12 +186,17 @@ impl Record {
     }
 }
 
-/// Tells other programs that the record is open. Nobody restores it now: that takes the lock of the directory, which the
-/// caller has.
-fn in_use(data_dir: &Path) -> io::Result<File> {
+/// Tells other programs that the record is open, and returns whether none of them has it open. Nobody opens or restores it
+/// now: that takes the lock of the directory, which the caller has.
+fn in_use(data_dir: &Path) -> io::Result<(File, bool)> {
     let file = own_files::lock_file(&data_dir.join(USE_FILE))?;
+    let is_alone = match file.try_lock() {
+        Ok(()) => true,
+        Err(fs::TryLockError::WouldBlock) => false,
+        Err(fs::TryLockError::Error(error)) => return Err(error),
+    };
     file.lock_shared()?;
-    Ok(file)
+    Ok((file, is_alone))
 }
 
 /// Fails unless the host key is the one that the record was made with. A new record keeps it in mind.

@@ -21,6 +21,14 @@ pub(crate) fn check_owner(path: &Path) -> Result<(), RecordError> {
     })
 }
 
+/// Whether a file is missing or empty, as one is left by a program that ended before it wrote anything.
+pub(crate) fn is_missing(path: &Path) -> Result<bool, RecordError> {
+    match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        found => Ok(found.map_err(failed(path))?.len() == 0),
+    }
+}
+
 /// Makes the database if it is missing, and it and the files beside it readable by their owner alone, whatever the umask
 /// is. SQLite gives the files beside it the database's own mode.
 pub(crate) fn make_private(database: &Path) -> Result<(), RecordError> {
@@ -51,6 +59,12 @@ pub(crate) fn with_ending(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);
     name.into()
+}
+
+/// Writes the names in a file's directory to the disk.
+pub(crate) fn sync_directory_of(path: &Path) -> io::Result<()> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 /// Opens a file that stands for a lock, and makes it if it is missing. Nothing is ever written to it.

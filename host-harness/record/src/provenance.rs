@@ -10,7 +10,7 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 use bss_model::clock::{millis, now_ms};
 use bss_model::moment::Moment;
@@ -25,6 +25,8 @@ use sqlx::{QueryBuilder, Row as _, SqliteConnection, SqlitePool};
 use uuid::Uuid;
 
 use super::acts::write_act;
+use super::own_files::sync_directory_of;
+use super::passing_time;
 use super::stored::{boot, certain, id, moment, optional, to_json, uptime_ms};
 use super::{Record, RecordError, begin_write};
 
@@ -32,6 +34,8 @@ use super::{Record, RecordError, begin_write};
 pub const WITNESS_FILE: &str = "record.witness";
 /// The longest witness: an id, a number, a blank and a line end.
 const WITNESS_BYTES_MAX: u64 = 128;
+/// How much time must have passed until an opening of the record counts it. What is open counts it all the time.
+const COUNTED_WHEN_OPENED: Duration = Duration::from_secs(60 * 60);
 /// The id of a Linux machine's installation (`machine-id(5)`).
 const MACHINE_ID: &str = "/etc/machine-id";
 
@@ -79,17 +83,18 @@ impl Dispatches {
 }
 
 /// Finds out whether a database that was just opened goes on from what it did last. Puts everything open in doubt if it
-/// does not. Call it while no other process can open the record.
+/// does not. Call it while no other process can open the record. `is_alone`: no other process has it open either.
 pub(super) async fn examine(
     writer: &SqlitePool,
     data_dir: &Path,
     database: &Path,
+    is_alone: bool,
 ) -> Result<Dispatches, RecordError> {
     let failed = |source| RecordError::Directory {
         path: data_dir.to_owned(),
         source,
     };
-    let here = here(database).map_err(failed)?;
+    let here = here(data_dir, database).map_err(failed)?;
     let inode = std::fs::metadata(database).map_err(failed)?.ino();
     let witness = data_dir.join(WITNESS_FILE);
     let found = read_witness(&witness).map_err(failed)?;
@@ -97,20 +102,40 @@ pub(super) async fn examine(
     let row = sqlx::query("SELECT * FROM provenance").fetch_optional(&mut *transaction);
     let known = row.await?.as_ref().map(read_provenance).transpose()?;
     let now = match known {
+        // The witness of a record that is gone; one that is older than this table has none.
+        None if found.is_some() => {
+            return Err(RecordError::Lost {
+                path: data_dir.to_owned(),
+            });
+        }
         None => introduce(&mut transaction, &here).await?,
-        Some(known) => match restoration::evidence(&known, &here, found) {
-            None => known,
-            Some(evidence) => {
-                let counted = found.filter(|found| found.record == known.record);
-                let counted = counted.map_or(0, |found| found.sequence);
-                let sequence = known.sequence.max(counted).saturating_add(1);
-                let now = Moment::now();
-                put_in_doubt(&mut transaction, &known, evidence, now).await?;
-                settle_here(&mut transaction, sequence, &here, evidence, now).await?;
-                Provenance { sequence, ..known }
+        Some(known) => {
+            let found = found.filter(|found| found.record == known.record);
+            let evidence = match is_alone {
+                true => restoration::evidence(&known, &here, found),
+                false => beside_another_process(&known, &here, found),
+            };
+            match evidence {
+                None => {
+                    // A record that is older than this column.
+                    sqlx::query("UPDATE provenance SET directory = $1 WHERE directory IS NULL")
+                        .bind(&here.directory)
+                        .execute(&mut *transaction)
+                        .await?;
+                    known
+                }
+                Some(evidence) => {
+                    let counted = found.map_or(0, |found| found.sequence);
+                    let sequence = known.sequence.max(counted).saturating_add(1);
+                    let now = Moment::now();
+                    put_in_doubt(&mut transaction, &known, evidence, now).await?;
+                    settle_here(&mut transaction, sequence, &here, evidence, now).await?;
+                    Provenance { sequence, ..known }
+                }
             }
-        },
+        }
     };
+    passing_time::count(&mut transaction, Moment::now(), COUNTED_WHEN_OPENED).await?;
     transaction.commit().await?;
     let dispatches = Dispatches {
         database: database.to_owned(),
@@ -120,8 +145,28 @@ pub(super) async fn examine(
         highest: AtomicI64::new(i64::MIN),
         told: AtomicBool::new(false),
     };
-    dispatches.testify(now.sequence);
+    // A record without a witness would be in doubt whenever it is opened.
+    let counted = Witness {
+        record: now.record,
+        sequence: now.sequence,
+    };
+    write_witness(&dispatches.witness, counted).map_err(failed)?;
+    dispatches.highest.store(now.sequence, Ordering::Relaxed);
     Ok(dispatches)
+}
+
+/// The evidence where another process has the record open in the same directory. It is in place then, whatever its machine
+/// is called here, as in a container; and its witness was removed. Another database in its place still shows.
+fn beside_another_process(known: &Provenance, here: &Place, found: Option<Witness>) -> Option<Evidence> {
+    let here = Place {
+        machine: None,
+        ..here.clone()
+    };
+    let witness = found.unwrap_or(Witness {
+        record: known.record,
+        sequence: known.sequence,
+    });
+    restoration::evidence(known, &here, Some(witness))
 }
 
 /// Fails if a data directory without a database has had one: a record that began anew would know nothing of what was
@@ -140,13 +185,14 @@ async fn introduce(transaction: &mut SqliteConnection, here: &Place) -> Result<P
     let record = Uuid::new_v4();
     // A record that was here before remembers since its first order.
     sqlx::query(
-        "INSERT INTO provenance (id, record, sequence, remembers_since_ms, machine, file)
-         SELECT 1, $1, 0, COALESCE(MIN(placed_at_ms), $2), $3, $4 FROM orders",
+        "INSERT INTO provenance (id, record, sequence, remembered_ms, machine, file, directory)
+         SELECT 1, $1, 0, MAX(0, $2 - COALESCE(MIN(placed_at_ms), $2)), $3, $4, $5 FROM orders",
     )
     .bind(record.to_string())
     .bind(now_ms())
     .bind(&here.machine)
     .bind(&here.file)
+    .bind(&here.directory)
     .execute(transaction)
     .await?;
     Ok(Provenance {
@@ -157,7 +203,7 @@ async fn introduce(transaction: &mut SqliteConnection, here: &Place) -> Result<P
     })
 }
 
-/// Puts every open purchase and return in doubt, and holds back every e-mail that waits.
+/// Puts every open purchase and return in doubt, and holds back every e-mail that is not sent.
 async fn put_in_doubt(
     transaction: &mut SqliteConnection,
     known: &Provenance,
@@ -170,24 +216,10 @@ async fn put_in_doubt(
         "nothing needs to be done: it is looked up first",
     ))?;
     let order_lines = begin_doubt(transaction, InDoubt::All, now, &problem).await?;
-    let returns = sqlx::query(
-        "INSERT INTO return_attempts (cancellation_id, number, begun_at_ms, finished_at_ms, boot, begun_uptime_ms,
-                                      finished_uptime_ms, result, problem)
-         SELECT id, COALESCE((SELECT MAX(number) FROM return_attempts WHERE cancellation_id = cancellations.id), 0) + 1,
-                $1, $1, $2, $3, $3, $4, $5
-         FROM cancellations WHERE state = $6",
-    )
-    .bind(now.wall_ms)
-    .bind(boot(now))
-    .bind(uptime_ms(now))
-    .bind(ReturnResult::Restored.word())
-    .bind(&problem)
-    .bind(CancellationState::Returning.word())
-    .execute(&mut *transaction)
-    .await?
-    .rows_affected();
-    let mails = sqlx::query("UPDATE mails SET state = $2, worker = NULL WHERE state = $1")
+    let returns = doubt_returns(transaction, InDoubt::All, now, &problem).await?;
+    let mails = sqlx::query("UPDATE mails SET state = $3, worker = NULL WHERE state IN ($1, $2)")
         .bind(MailState::Pending.word())
+        .bind(MailState::Failed.word())
         .bind(MailState::Held.word())
         .execute(&mut *transaction)
         .await?
@@ -225,9 +257,10 @@ pub(super) async fn doubt_repetition(
     order: Uuid,
 ) -> Result<(), RecordError> {
     let row = sqlx::query(
-        "SELECT restored_at_ms, boot, restored_uptime_ms FROM provenance WHERE restored_at_ms > $1",
+        "SELECT restored_at_ms, boot, restored_uptime_ms FROM provenance
+         WHERE restored_at_ms IS NOT NULL AND (remembered_ms < $1 OR awaits_adoption)",
     )
-    .bind(now_ms().saturating_sub(millis(MEMORY)))
+    .bind(millis(MEMORY))
     .fetch_optional(&mut *transaction)
     .await?;
     let Some(row) = row else { return Ok(()) };
@@ -244,17 +277,18 @@ pub(super) async fn doubt_repetition(
     Ok(())
 }
 
-/// The assets without a license that are put in doubt.
+/// The assets without a license, or their open returns, that are put in doubt.
+#[derive(Clone, Copy)]
 enum InDoubt {
-    /// All assets without a license.
+    /// All of them.
     All,
-    /// Assets that a restoration has put in doubt before.
+    /// Those that a restoration has put in doubt before.
     Restored,
-    /// The assets of an order.
+    /// Those of an order.
     Order(Uuid),
 }
 
-/// Writes down that assets may have been bought until a moment. Returns their number.
+/// Writes down that assets may have been bought until a moment, with the settings of that moment. Returns their number.
 async fn begin_doubt(
     transaction: &mut SqliteConnection,
     assets: InDoubt,
@@ -263,7 +297,7 @@ async fn begin_doubt(
 ) -> Result<u64, RecordError> {
     let mut query = QueryBuilder::new(
         "INSERT INTO attempts (asset_id, number, client_transaction_id, begun_at_ms, finished_at_ms, boot,
-                               begun_uptime_ms, finished_uptime_ms, result, problem)
+                               begun_uptime_ms, finished_uptime_ms, settings_version, result, problem)
          SELECT id, COALESCE((SELECT MAX(number) FROM attempts WHERE asset_id = assets.id), 0) + 1, client_transaction_id",
     );
     query.push(", ").push_bind(until.wall_ms);
@@ -271,6 +305,7 @@ async fn begin_doubt(
     query.push(", ").push_bind(boot(until));
     query.push(", ").push_bind(uptime_ms(until));
     query.push(", ").push_bind(uptime_ms(until));
+    query.push(", (SELECT version FROM instances WHERE id = assets.instance_id)");
     query.push(", ").push_bind(AttemptResult::Restored.word());
     query.push(", ").push_bind(problem);
     query
@@ -291,6 +326,46 @@ async fn begin_doubt(
     Ok(query.build().execute(transaction).await?.rows_affected())
 }
 
+/// Writes down that open returns may have been made until a moment. Returns their number.
+async fn doubt_returns(
+    transaction: &mut SqliteConnection,
+    returns: InDoubt,
+    until: Moment,
+    problem: &str,
+) -> Result<u64, RecordError> {
+    let mut query = QueryBuilder::new(
+        "INSERT INTO return_attempts (cancellation_id, number, begun_at_ms, finished_at_ms, boot, begun_uptime_ms,
+                                      finished_uptime_ms, result, problem)
+         SELECT id, COALESCE((SELECT MAX(number) FROM return_attempts WHERE cancellation_id = cancellations.id), 0) + 1",
+    );
+    query.push(", ").push_bind(until.wall_ms);
+    query.push(", ").push_bind(until.wall_ms);
+    query.push(", ").push_bind(boot(until));
+    query.push(", ").push_bind(uptime_ms(until));
+    query.push(", ").push_bind(uptime_ms(until));
+    query.push(", ").push_bind(ReturnResult::Restored.word());
+    query.push(", ").push_bind(problem);
+    query
+        .push(" FROM cancellations WHERE state = ")
+        .push_bind(CancellationState::Returning.word());
+    match returns {
+        InDoubt::All => {}
+        InDoubt::Restored => {
+            query
+                .push(" AND EXISTS (SELECT 1 FROM return_attempts WHERE cancellation_id = cancellations.id AND result = ")
+                .push_bind(ReturnResult::Restored.word())
+                .push(")");
+        }
+        InDoubt::Order(order) => {
+            query
+                .push(" AND asset_id IN (SELECT id FROM assets WHERE order_id = ")
+                .push_bind(order.to_string())
+                .push(")");
+        }
+    }
+    Ok(query.build().execute(transaction).await?.rows_affected())
+}
+
 /// Writes down that the record goes on here, and remembers everything from now on.
 async fn settle_here(
     transaction: &mut SqliteConnection,
@@ -301,16 +376,29 @@ async fn settle_here(
 ) -> Result<(), RecordError> {
     sqlx::query(
         "UPDATE provenance
-         SET sequence = $1, remembers_since_ms = $2, machine = $3, file = $4, backup_at_ms = NULL,
-             awaits_adoption = awaits_adoption OR $5, restored_at_ms = $2, boot = $6, restored_uptime_ms = $7",
+         SET sequence = $1, machine = $2, file = $3, directory = $4, backup_at_ms = NULL,
+             awaits_adoption = awaits_adoption OR $5",
     )
     .bind(sequence)
-    .bind(now.wall_ms)
     .bind(&here.machine)
     .bind(&here.file)
+    .bind(&here.directory)
     .bind(evidence.may_have_an_original())
-    .bind(boot(now))
-    .bind(uptime_ms(now))
+    .execute(&mut *transaction)
+    .await?;
+    remember_from(transaction, now).await
+}
+
+/// Writes down that what was done until a moment is not known, and everything after it is.
+async fn remember_from(transaction: &mut SqliteConnection, moment: Moment) -> Result<(), RecordError> {
+    sqlx::query(
+        "UPDATE provenance
+         SET restored_at_ms = $1, boot = $2, restored_uptime_ms = $3, remembered_ms = 0,
+             counted_at_ms = $1, counted_boot = $2, counted_uptime_ms = $3",
+    )
+    .bind(moment.wall_ms)
+    .bind(boot(moment))
+    .bind(uptime_ms(moment))
     .execute(transaction)
     .await?;
     Ok(())
@@ -365,15 +453,23 @@ impl Record {
             "the record was adopted; what another copy of it did until now is not known",
             "nothing needs to be done: it is looked up first",
         ))?;
-        // A purchase of the other copy may still be under way.
+        // What the other copy did last may still be under way, and what it did until now is not remembered here.
         let order_lines = begin_doubt(&mut transaction, InDoubt::Restored, now, &problem).await?;
-        sqlx::query("UPDATE assets SET due_at_ms = $1 WHERE sync_status = $2 AND due_at_ms > $1")
-            .bind(now.wall_ms)
-            .bind(SyncStatus::Unsynchronised.word())
-            .execute(&mut *transaction)
-            .await?;
+        let returns = doubt_returns(&mut transaction, InDoubt::Restored, now, &problem).await?;
+        remember_from(&mut transaction, now).await?;
+        for make_due in [
+            "UPDATE assets SET due_at_ms = $1 WHERE sync_status = $2 AND due_at_ms > $1",
+            "UPDATE cancellations SET due_at_ms = $1 WHERE state = $3 AND due_at_ms > $1",
+        ] {
+            sqlx::query(make_due)
+                .bind(now.wall_ms)
+                .bind(SyncStatus::Unsynchronised.word())
+                .bind(CancellationState::Returning.word())
+                .execute(&mut *transaction)
+                .await?;
+        }
         let (act, subject) = (Act::AdoptRecord, Subject::record(id(&row, "record")?));
-        let detail = json!({ "orderLines": order_lines });
+        let detail = json!({ "orderLines": order_lines, "returns": returns });
         write_act(&mut transaction, actor, act, &subject, None, detail).await?;
         transaction.commit().await?;
         Ok(true)
@@ -424,6 +520,7 @@ fn read_provenance(row: &SqliteRow) -> Result<Provenance, RecordError> {
         sequence: row.try_get("sequence")?,
         place: Place {
             machine: row.try_get("machine")?,
+            directory: row.try_get("directory")?,
             file: file.unwrap_or_default(),
         },
         is_backup: backup_at_ms.is_some(),
@@ -432,16 +529,20 @@ fn read_provenance(row: &SqliteRow) -> Result<Provenance, RecordError> {
 
 /// The place of a database. The number of a file is used again after its end, but not with the same time of birth; a
 /// device gets other numbers when a machine starts again, so it does not count.
-fn here(database: &Path) -> io::Result<Place> {
-    let found = std::fs::metadata(database)?;
-    let born = found.created().ok();
-    let born = born.and_then(|born| born.duration_since(UNIX_EPOCH).ok());
-    let born = born.map_or(0, |born| born.as_nanos());
+fn here(data_dir: &Path, database: &Path) -> io::Result<Place> {
+    let identity = |path: &Path| -> io::Result<String> {
+        let found = std::fs::metadata(path)?;
+        let born = found.created().ok();
+        let born = born.and_then(|born| born.duration_since(UNIX_EPOCH).ok());
+        let born = born.map_or(0, |born| born.as_nanos());
+        Ok(format!("{}:{born}", found.ino()))
+    };
     let machine = std::fs::read_to_string(MACHINE_ID).unwrap_or_default();
     let machine = machine.trim();
     Ok(Place {
         machine: (!machine.is_empty()).then(|| machine.to_owned()),
-        file: format!("{}:{born}", found.ino()),
+        directory: Some(identity(data_dir)?),
+        file: identity(database)?,
     })
 }
 
@@ -470,10 +571,17 @@ fn write_witness(path: &Path, witness: Witness) -> io::Result<()> {
     if read_witness(path)?.is_some_and(|found| found.record == record && found.sequence >= sequence) {
         return Ok(());
     }
+    let is_new = !path.exists();
     let mut options = OpenOptions::new();
     options.create(true).truncate(false).write(true).mode(0o600);
     let mut file = options.open(path)?;
-    file.write_all(format!("{record} {sequence:020}\n").as_bytes())
+    file.write_all(format!("{record} {sequence:020}\n").as_bytes())?;
+    // A power cut may cost the last numbers, and never the file.
+    if is_new {
+        file.sync_all()?;
+        sync_directory_of(path)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -512,10 +620,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (one, two) = (folder.path().join("one"), folder.path().join("two"));
         std::fs::write(&one, "text").unwrap();
+        let here = |file| here(folder.path(), file);
         let before = here(&one).unwrap();
         assert_eq!(here(&one).unwrap(), before);
         std::fs::copy(&one, &two).unwrap();
         assert_ne!(here(&two).unwrap().file, before.file);
+        assert_eq!(here(&two).unwrap().directory, before.directory);
         // The number of the file may be used again; its time of birth is not.
         std::fs::remove_file(&one).unwrap();
         std::fs::copy(&two, &one).unwrap();

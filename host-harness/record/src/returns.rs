@@ -189,7 +189,8 @@ impl Record {
     pub async fn begin_return(&self, taken: &TakenReturn) -> Result<BegunReturn, BeginReturnError> {
         let mut transaction = begin_write(&self.writer).await?;
         let row = sqlx::query(
-            "SELECT c.return_client_transaction_id, c.comment, a.license_token_id
+            "SELECT c.return_client_transaction_id, c.comment, a.license_token_id,
+                    (SELECT awaits_adoption FROM provenance) AS awaits_adoption
              FROM cancellations c JOIN assets a ON a.id = c.asset_id
              WHERE c.id = $1 AND c.worker = $2 AND c.state = $3",
         )
@@ -233,6 +234,10 @@ impl Record {
             number,
             earlier: earlier(&before),
             in_doubt_since: in_doubt_since(&before, now),
+            awaits_adoption: row.try_get("awaits_adoption")?
+                && before
+                    .iter()
+                    .any(|(attempt, ..)| attempt.result == Some(ReturnResult::Restored)),
             client_transaction_id: id(&row, "return_client_transaction_id")?,
             license_token_id,
             comment: row.try_get("comment")?,

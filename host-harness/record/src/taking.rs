@@ -1,6 +1,8 @@
 //! The choice of the assets that a worker takes next: each belongs to one worker at a time, and taking it begins an
 //! attempt.
 
+use std::time::Duration;
+
 use bss_model::clock::now_ms;
 use bss_model::purchase_rule::LineAge;
 use bss_model::{AssetSelection, BegunAttempt, Outstanding, SyncStatus, TakenAsset};
@@ -41,12 +43,16 @@ impl Record {
                     (SELECT version FROM instances WHERE id = assets.instance_id) AS settings_version,
                     orders.placed_at_ms, orders.boot, orders.placed_uptime_ms,
                     orders.idempotency_key IS NOT NULL AS has_key,
-                    (SELECT remembers_since_ms FROM provenance) AS remembers_since_ms,
+                    (SELECT remembered_ms FROM provenance) AS remembered_ms,
                     (SELECT awaits_adoption FROM provenance) AS awaits_adoption
              FROM assets JOIN orders ON orders.id = assets.order_id",
             taking,
         );
         let rows = query.build().fetch_all(&mut *transaction).await?;
+        if rows.is_empty() {
+            transaction.commit().await?;
+            return Ok(Vec::new());
+        }
         let assets = rows.iter().map(to_buy).collect::<Result<Vec<_>, RecordError>>()?;
         let ids: Vec<Uuid> = assets.iter().map(|asset| asset.asset_id).collect();
         let mut query = QueryBuilder::new("UPDATE assets SET worker = ");
@@ -143,6 +149,8 @@ fn chosen(query: &mut QueryBuilder<Sqlite>, taking: &AssetSelection) {
 }
 
 fn to_buy(row: &SqliteRow) -> Result<ToBuy, RecordError> {
+    let awaits_adoption = row.try_get("awaits_adoption")?;
+    let remembered_ms: i64 = row.try_get("remembered_ms")?;
     Ok(ToBuy {
         asset_id: id(row, "id")?,
         client_transaction_id: id(row, "client_transaction_id")?,
@@ -150,9 +158,12 @@ fn to_buy(row: &SqliteRow) -> Result<ToBuy, RecordError> {
         age: LineAge {
             placed: certain(moment(row, "placed_at_ms", "placed_uptime_ms")?, "placed_at_ms")?,
             has_key: row.try_get("has_key")?,
-            remembers_since_ms: row.try_get("remembers_since_ms")?,
+            remembered: match awaits_adoption {
+                true => Duration::ZERO,
+                false => Duration::from_millis(u64::try_from(remembered_ms).unwrap_or_default()),
+            },
         },
-        awaits_adoption: row.try_get("awaits_adoption")?,
+        awaits_adoption,
     })
 }
 

@@ -73,7 +73,7 @@ impl Record {
             source,
         })?;
         self.renew(worker).await?;
-        self.pull_back_due_times().await?;
+        self.count_time().await?;
         let record = self.clone();
         let heartbeat = tokio::spawn(async move {
             loop {
@@ -81,8 +81,8 @@ impl Record {
                 if let Err(error) = record.renew(worker).await {
                     tracing::warn!(%error, %worker, "the lease of this worker can't be renewed");
                 }
-                if let Err(error) = record.pull_back_due_times().await {
-                    tracing::warn!(%error, %worker, "due times can't be looked at");
+                if let Err(error) = record.count_time().await {
+                    tracing::warn!(%error, %worker, "the time that has passed can't be counted");
                 }
             }
         });

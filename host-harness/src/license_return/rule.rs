@@ -8,7 +8,7 @@
 //! | the look-up shows | next step |
 //! |---|---|
 //! | returned | done: also when another party returned it |
-//! | activated | return it again, with the same client transaction id |
+//! | activated | return it again, with the same client transaction id; while another copy of the record may do so, unknown |
 //! | redeemed | refused: it can't be returned any more, so it was not |
 //! | anything else, something that can't be a license, or nothing | unknown, as before |
 //!
@@ -21,6 +21,7 @@
 
 use std::time::Duration;
 
+use bss_model::purchase_rule;
 use bss_model::{
     EarlierAttempts, LicenseDefect, LicenseTokenStatus, Problem, ReturnOutcome, ReturnStatus, Seen,
 };
@@ -65,15 +66,21 @@ pub(super) fn looks_up_first(earlier: EarlierAttempts) -> bool {
     }
 }
 
-/// Decides the next step from a look-up of a return that may have been made.
+/// Decides the next step from a look-up of a return that may have been made. `awaits_adoption`: another copy of the record
+/// may go on with the return.
 pub(super) fn after_look_up(
     answer: Result<Result<Option<License>, ReadFailure>, CallError>,
     license_token_id: &str,
     seen: Seen,
+    awaits_adoption: bool,
 ) -> Next {
     let (problem, retry_after) = match answer {
         Ok(Ok(Some(_))) if !seen.is_answered => (without_exchange(), None),
         Ok(Ok(Some(license))) => match shown(license, license_token_id) {
+            Shown::Activated if awaits_adoption => (
+                purchase_rule::not_adopted("the license is not returned yet"),
+                None,
+            ),
             Shown::Activated => return Next::Return,
             Shown::Returned => return Next::End(ReturnOutcome::Returned.into()),
             Shown::Redeemed => return Next::End(ReturnOutcome::Refused(redeemed()).into()),

@@ -287,7 +287,7 @@ impl Site {
                 "smtp": { "host": "mail.example", "port": 587, "protection": "start_tls", "user": "shop" },
                 "templates": "templates",
             }),
-            Act::AdoptRecord => json!({ "orderLines": 0 }),
+            Act::AdoptRecord => json!({ "orderLines": 0, "returns": 0 }),
             Act::RemoveCertificate
             | Act::StartServicesRun
             | Act::RetryMail

@@ -49,6 +49,14 @@ impl TestRecord {
         self.directory
     }
 
+    /// Closes the record, removes its witness, and opens it again: it is found to be restored.
+    pub(crate) async fn restored(self) -> Self {
+        let directory = self.closed().await;
+        std::fs::remove_file(directory.path().join(bss_record::WITNESS_FILE)).unwrap();
+        let record = Record::open(directory.path()).await.unwrap();
+        Self { record, directory }
+    }
+
     /// Opens the record again, as another process would.
     pub(crate) async fn opened_again(&self) -> Record {
         Record::open(self.path()).await.unwrap()

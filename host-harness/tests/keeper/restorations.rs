@@ -8,14 +8,15 @@ use bss_keys::HostKey;
 use bss_model::restoration::{Evidence, Restoration};
 use bss_model::{
     Act, ActFilter, AssetSelection, AttemptOutcome, AttemptResult, BegunAttempt, Diagnose as _,
-    EarlierAttempts, License, MailFilter, MailState, Page, SubjectKind,
+    EarlierAttempts, License, MailFilter, MailState, Page, ReturnResult, SubjectKind,
 };
 use bss_record::{BackupError, RECORD_FILE, Record, RecordError, WITNESS_FILE, verify_backup};
 use uuid::Uuid;
 
+use crate::cancellations::customer;
 use crate::invoices::{buy, execute, orders};
-use crate::orders::{begin, license, order, shop};
-use crate::record::{TestRecord, actor};
+use crate::orders::{begin, license, order, problem, shop};
+use crate::record::{TestRecord, actor, settings};
 
 /// Copies a data directory file by file, as `cp` does.
 fn copy(from: &Path, to: &Path) {
@@ -222,15 +223,236 @@ async fn a_record_whose_database_is_gone_does_not_begin_anew() {
 
 #[tokio::test]
 async fn a_record_without_its_witness_or_with_another_s_is_noticed() {
-    let (record, other) = (TestRecord::open().await, TestRecord::open().await);
-    let witness = record.path().join(WITNESS_FILE);
+    let record = TestRecord::open().await.restored().await;
+    assert_eq!(noticed(&record).await[0].evidence, Evidence::NoWitness);
+    let other = TestRecord::open().await;
+    let directory = record.closed().await;
+    let witness = directory.path().join(WITNESS_FILE);
     std::fs::copy(other.path().join(WITNESS_FILE), &witness).unwrap();
+    for _ in 0..2 {
+        let again = Record::open(directory.path()).await.unwrap();
+        assert_eq!(noticed(&again).await.len(), 2);
+        again.close().await;
+    }
+}
+
+#[tokio::test]
+async fn what_another_process_has_open_in_the_same_directory_is_no_copy() {
+    let record = TestRecord::open().await;
+    let database = record.path().join(RECORD_FILE);
+    std::fs::remove_file(record.path().join(WITNESS_FILE)).unwrap();
+    // In a container, the machine has another name.
+    execute(&database, "UPDATE provenance SET machine = 'another'").await;
+    assert_eq!(noticed(&record.opened_again().await).await, []);
+    assert!(record.path().join(WITNESS_FILE).exists(), "it is written again");
+    let directory = record.closed().await;
+    let opened = Record::open(directory.path()).await.unwrap();
+    // A system without a machine's id can't tell.
+    if Path::new("/etc/machine-id").exists() {
+        assert_eq!(noticed(&opened).await[0].evidence, Evidence::AnotherMachine);
+    }
+}
+
+#[tokio::test]
+async fn another_database_in_the_place_of_one_that_is_open_is_noticed_by_whoever_opens_it() {
+    let record = TestRecord::open().await;
+    orders(&record, 1, 1).await;
+    let database = record.path().join(RECORD_FILE);
+    execute(&database, "PRAGMA wal_checkpoint(TRUNCATE)").await;
+    let copy = record.path().join("copy");
+    std::fs::copy(&database, &copy).unwrap();
+    std::fs::rename(&copy, &database).unwrap();
     let again = record.opened_again().await;
-    assert_eq!(noticed(&again).await[0].evidence, Evidence::NoWitness);
+    assert_eq!(noticed(&again).await[0].evidence, Evidence::AnotherFile);
+}
+
+#[tokio::test]
+async fn a_copy_that_lacks_the_original_s_log_awaits_adoption() {
+    let record = TestRecord::open().await;
+    let placed = orders(&record, 1, 2).await.remove(0);
+    execute(
+        &record.path().join(RECORD_FILE),
+        "PRAGMA wal_checkpoint(TRUNCATE)",
+    )
+    .await;
+    let main = std::fs::read(record.path().join(RECORD_FILE)).unwrap();
+    buy(&record, placed.lines[0].asset_id).await;
+    let other = tempfile::tempdir().unwrap();
+    make_private(other.path());
+    for name in [WITNESS_FILE, "host.key"] {
+        std::fs::copy(record.path().join(name), other.path().join(name)).unwrap();
+    }
+    std::fs::write(other.path().join(RECORD_FILE), main).unwrap();
+    let drill = Record::open(other.path()).await.unwrap();
+    assert!(drill.awaits_adoption().await.unwrap(), "the original goes on");
+    for begun in take_all(&drill).await {
+        assert!(begun.awaits_adoption);
+    }
+}
+
+#[tokio::test]
+async fn an_attempt_that_is_under_way_while_the_record_is_adopted_frees_its_line() {
+    let record = TestRecord::open().await;
+    let placed = orders(&record, 1, 1).await.remove(0);
+    let asset = placed.lines[0].asset_id;
+    let record = record.restored().await;
+    let worker = record.start_worker().await.unwrap();
+    let taking = AssetSelection {
+        limit: 1,
+        ..AssetSelection::default()
+    };
+    let taken = record.take_assets(worker.id(), &taking).await.unwrap().remove(0);
+    assert!(taken.attempt.awaits_adoption);
+    assert!(record.adopt(&actor()).await.unwrap());
+    let outcome = AttemptOutcome::LookedUp(problem("record-not-adopted"));
+    record
+        .finish_attempt(asset, taken.attempt.number, outcome, 0)
+        .await
+        .unwrap();
+    let again = record.take_assets(worker.id(), &taking).await.unwrap();
+    assert_eq!(again.len(), 1, "it is nobody's, and due");
+    assert!(!again[0].attempt.awaits_adoption && again[0].attempt.in_doubt.is_some());
+}
+
+#[tokio::test]
+async fn a_restored_line_may_have_been_bought_with_the_settings_of_then() {
+    let record = TestRecord::open().await;
+    let placed = orders(&record, 1, 1).await.remove(0);
+    let record = record.restored().await;
+    let instance = record.instance_by_id(placed.instance_id).await.unwrap().unwrap();
+    let saved = record
+        .save_settings(instance.id, instance.version, settings(None), &actor())
+        .await
+        .unwrap();
+    let begun = begin(&record, placed.lines[0].asset_id).await;
+    assert_eq!(begun.in_doubt.unwrap().settings_version, Some(instance.version));
+    assert_ne!(saved.version, instance.version);
+}
+
+#[tokio::test]
+async fn a_record_remembers_nothing_of_what_was_done_before_it_was_adopted() {
+    let record = TestRecord::open().await;
+    let instance = shop(&record).await;
+    let keyed = |key: &str| {
+        let mut asked = order(instance, &[("a", 1)]);
+        asked.idempotency_key = Some(key.to_owned());
+        asked
+    };
+    let first_of = async |record: &Record, key: &str| {
+        let placed = record.place_order(keyed(key), &actor()).await.unwrap();
+        begin(record, placed.lines[0].asset_id).await
+    };
+    let record = record.restored().await;
+    let database = record.path().join(RECORD_FILE);
+    let a_month_passes = "UPDATE provenance SET remembered_ms = 31 * 86400000, restored_at_ms = 0";
+    execute(&database, a_month_passes).await;
+    let begun = first_of(&record, "1").await;
+    assert_eq!(
+        begun.earlier,
+        EarlierAttempts::Unknown,
+        "the original may have it"
+    );
+    assert!(begun.awaits_adoption);
+    record.adopt(&actor()).await.unwrap();
+    let begun = first_of(&record, "2").await;
+    assert_eq!(begun.earlier, EarlierAttempts::Unknown);
+    assert!(begun.in_doubt.unwrap().since.wall_ms > 0, "since the adoption");
+    execute(&database, a_month_passes).await;
+    let begun = first_of(&record, "3").await;
+    assert_eq!(
+        begun.earlier,
+        EarlierAttempts::None,
+        "nobody repeats an order so late"
+    );
+}
+
+#[tokio::test]
+async fn a_return_that_another_copy_may_make_awaits_adoption_and_is_in_doubt_after_it() {
+    let record = TestRecord::open().await;
+    let placed = orders(&record, 1, 1).await.remove(0);
+    let asset = placed.lines[0].asset_id;
+    buy(&record, asset).await;
+    let cancellation = record.cancel_now(asset, &customer(), "", &actor()).await.unwrap();
+    let take = async |record: &Record| {
+        let worker = record.start_worker().await.unwrap();
+        let taken = record.take_return(worker.id(), cancellation.id).await.unwrap();
+        let begun = record.begin_return(&taken.unwrap()).await.unwrap();
+        record.end_worker(worker).await.unwrap();
+        begun
+    };
+    let begun = take(&record).await;
+    assert!(!begun.awaits_adoption, "the record is the only one");
+    let record = record.restored().await;
+    assert!(take(&record).await.awaits_adoption);
+    record.adopt(&actor()).await.unwrap();
+    let begun = take(&record).await;
+    assert!(!begun.awaits_adoption && begun.in_doubt_since.is_some());
+    let results: Vec<_> = record.return_attempts(cancellation.id).await.unwrap();
+    let restored = results
+        .iter()
+        .filter(|attempt| attempt.result == Some(ReturnResult::Restored));
+    assert_eq!(
+        restored.count(),
+        2,
+        "when it was restored, and when it was adopted"
+    );
+}
+
+#[tokio::test]
+async fn an_e_mail_that_had_failed_is_held_in_a_restored_record() {
+    let record = TestRecord::open().await;
+    let placed = orders(&record, 1, 1).await.remove(0);
+    buy(&record, placed.lines[0].asset_id).await;
+    execute(
+        &record.path().join(RECORD_FILE),
+        "UPDATE mails SET state = 'failed'",
+    )
+    .await;
+    let record = record.restored().await;
+    assert_eq!(noticed(&record).await[0].mails, 1);
+    assert_eq!(mail_states(&record).await, [MailState::Held]);
+}
+
+#[tokio::test]
+async fn an_empty_database_beside_a_witness_is_a_lost_one() {
+    let directory = TestRecord::open().await.closed().await;
+    std::fs::write(directory.path().join(RECORD_FILE), "").unwrap();
+    let error = Record::open(directory.path()).await.unwrap_err();
+    assert_eq!(error.diagnosis().code, "record-lost");
+    // A database without a table is as good as empty, if not by its length.
+    let database = directory.path().join("new.db");
+    std::fs::write(&database, "").unwrap();
+    execute(&database, "CREATE TABLE t (a)").await;
+    execute(&database, "DROP TABLE t").await;
+    std::fs::rename(&database, directory.path().join(RECORD_FILE)).unwrap();
+    let error = Record::open(directory.path()).await.unwrap_err();
+    assert_eq!(error.diagnosis().code, "record-lost");
+}
+
+#[tokio::test]
+async fn a_record_whose_witness_can_not_be_written_is_not_opened() {
+    let directory = TestRecord::open().await.closed().await;
+    let witness = directory.path().join(WITNESS_FILE);
     std::fs::remove_file(&witness).unwrap();
-    let again = record.opened_again().await;
-    assert_eq!(noticed(&again).await.len(), 2);
-    assert_eq!(noticed(&record.opened_again().await).await.len(), 2);
+    std::os::unix::fs::symlink(directory.path().join("nowhere/file"), &witness).unwrap();
+    let error = Record::open(directory.path()).await.unwrap_err();
+    assert!(matches!(error, RecordError::Directory { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_worker_that_takes_nothing_counts_no_dispatch() {
+    let record = TestRecord::open().await;
+    let placed = orders(&record, 1, 1).await.remove(0);
+    buy(&record, placed.lines[0].asset_id).await;
+    let (one, other) = (
+        record.start_worker().await.unwrap(),
+        record.start_worker().await.unwrap(),
+    );
+    assert_eq!(record.take_mails(one.id(), 1).await.unwrap().len(), 1);
+    let witness = || std::fs::read_to_string(record.path().join(WITNESS_FILE)).unwrap();
+    let before = witness();
+    assert_eq!(record.take_mails(other.id(), 1).await.unwrap().len(), 0);
+    assert_eq!(witness(), before);
 }
 
 #[tokio::test]
@@ -265,8 +487,7 @@ async fn what_may_be_bought_by_another_copy_is_not_bought_until_the_record_is_ad
         !record.adopt(&actor()).await.unwrap(),
         "nothing needs to be adopted"
     );
-    std::fs::remove_file(record.path().join(WITNESS_FILE)).unwrap();
-    let restored = record.opened_again().await;
+    let restored = record.restored().await;
     assert!(restored.awaits_adoption().await.unwrap());
     assert!(begin(&restored, first).await.awaits_adoption);
     let mut later = order(placed.instance_id, &[("a", 1)]);
@@ -296,8 +517,7 @@ async fn held_e_mails_are_sent_only_when_the_operator_says_so() {
     for line in &placed.lines {
         buy(&record, line.asset_id).await;
     }
-    std::fs::remove_file(record.path().join(WITNESS_FILE)).unwrap();
-    let restored = record.opened_again().await;
+    let restored = record.restored().await;
     assert_eq!(restored.held_mails().await.unwrap(), 2);
     assert_eq!(
         restored.retry_mails(&actor()).await.unwrap(),
@@ -371,8 +591,7 @@ async fn an_order_with_a_key_that_is_placed_in_a_restored_record_is_in_doubt_sin
     let before = record.place_order(keyed("1"), &actor()).await.unwrap();
     let first = begin(&record, before.lines[0].asset_id).await;
     assert_eq!((first.earlier, first.in_doubt), (EarlierAttempts::NotDone, None));
-    std::fs::remove_file(record.path().join(WITNESS_FILE)).unwrap();
-    let restored = record.opened_again().await;
+    let restored = record.restored().await;
     let again = restored.place_order(keyed("2"), &actor()).await.unwrap();
     let begun = begin(&restored, again.lines[0].asset_id).await;
     assert_eq!(begun.earlier, EarlierAttempts::Unknown);
@@ -449,6 +668,30 @@ async fn what_a_clock_that_ran_ahead_has_put_off_is_due_once_the_clock_is_right(
 }
 
 #[tokio::test]
+async fn what_a_clock_has_put_off_that_was_set_back_meanwhile_is_put_off_by_less() {
+    let record = TestRecord::open().await;
+    let placed = orders(&record, 1, 1).await.remove(0);
+    let database = record.path().join(RECORD_FILE);
+    record
+        .end_worker(record.start_worker().await.unwrap())
+        .await
+        .unwrap();
+    // The clock ran ahead by twenty hours when it was last looked at.
+    execute(
+        &database,
+        "UPDATE provenance SET counted_at_ms = counted_at_ms + 20 * 3600000",
+    )
+    .await;
+    execute(
+        &database,
+        "UPDATE assets SET due_at_ms = due_at_ms + 20 * 3600000",
+    )
+    .await;
+    assert_eq!(take_all(&record).await.len(), 1);
+    assert_eq!(record.attempts(placed.lines[0].asset_id).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn a_backup_is_made_while_the_record_is_used_and_everything_open_in_it_is_in_doubt() {
     let record = TestRecord::open().await;
     let placed = orders(&record, 1, 3).await.remove(0);
@@ -506,6 +749,60 @@ async fn a_record_is_restored_only_where_nobody_uses_it_and_only_with_leave_to_r
     assert!(matches!(error, BackupError::Occupied { .. }), "{error}");
     let restored = Record::restore(&path, &file, None, true).await.unwrap();
     assert!(restored.replaced.unwrap().exists(), "the former record is kept");
+}
+
+#[tokio::test]
+async fn what_is_left_of_a_database_that_is_gone_is_not_mixed_into_the_backup() {
+    let record = TestRecord::open().await;
+    let placed = orders(&record, 1, 2).await.remove(0);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("backup.db");
+    record.backup(&file).await.unwrap();
+    execute(
+        &record.path().join(RECORD_FILE),
+        "PRAGMA wal_checkpoint(TRUNCATE)",
+    )
+    .await;
+    buy(&record, placed.lines[0].asset_id).await;
+    let log = std::fs::read(record.path().join("record.db-wal")).unwrap();
+    assert!(!log.is_empty());
+    let directory = record.closed().await;
+    let path = directory.path();
+    // A power cut has left the log, and a repair has removed the database.
+    std::fs::remove_file(path.join(RECORD_FILE)).unwrap();
+    std::fs::write(path.join("record.db-wal"), &log).unwrap();
+    let restored = Record::restore(path, &file, None, false).await.unwrap();
+    assert_eq!(restored.restoration.unwrap().evidence, Evidence::Backup);
+    let opened = Record::open(path).await.unwrap();
+    opened.verify().await.unwrap();
+    let asset = opened.asset(placed.lines[0].asset_id).await.unwrap().unwrap();
+    assert_eq!(asset.license_token_id, None, "the backup knows of no license");
+    let kept = std::fs::read_dir(path).unwrap().any(|entry| {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        name.starts_with("record.db.replaced-") && name.ends_with("-wal")
+    });
+    assert!(kept, "the log is kept beside it");
+}
+
+#[tokio::test]
+async fn a_backup_of_a_later_version_is_refused_and_nothing_is_changed() {
+    let record = TestRecord::open().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("backup.db");
+    record.backup(&file).await.unwrap();
+    execute(
+        &file,
+        "INSERT INTO _sqlx_migrations VALUES (9000, 'later', '2026-01-01', TRUE, X'00', 1)",
+    )
+    .await;
+    let directory = record.closed().await;
+    let before = std::fs::read(directory.path().join(RECORD_FILE)).unwrap();
+    let error = Record::restore(directory.path(), &file, None, true)
+        .await
+        .unwrap_err();
+    assert_eq!(error.diagnosis().code, "record-not-up-to-date");
+    assert_eq!(std::fs::read(directory.path().join(RECORD_FILE)).unwrap(), before);
+    assert!(Record::open(directory.path()).await.is_ok());
 }
 
 #[tokio::test]

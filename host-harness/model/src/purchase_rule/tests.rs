@@ -49,7 +49,7 @@ fn new_line(now: Moment) -> LineAge {
     LineAge {
         placed: now,
         has_key: false,
-        remembers_since_ms: now.wall_ms,
+        remembered: Duration::ZERO,
     }
 }
 
@@ -245,34 +245,35 @@ fn while_another_copy_of_the_record_may_go_on_a_purchase_is_only_looked_up() {
 fn a_line_without_an_attempt_is_bought_blindly_only_where_the_record_can_vouch_for_it() {
     let minute = MINUTE_MS;
     let month_ms = millis(MEMORY);
-    let summary = |placed: Moment, has_key, remembers_since_ms, now: Moment| {
+    let month = month_ms.unsigned_abs();
+    let summary = |placed: Moment, has_key, remembered_ms, now: Moment| {
         let line = LineAge {
             placed,
             has_key,
-            remembers_since_ms,
+            remembered: Duration::from_millis(remembered_ms),
         };
         Earlier::default().summary(now, &line)
     };
     let now = at(month_ms);
     let young = at(month_ms - 1_000);
-    assert_eq!(summary(young, false, month_ms, now), EarlierAttempts::None);
-    assert_eq!(summary(young, true, 0, now), EarlierAttempts::None);
+    assert_eq!(summary(young, false, 0, now), EarlierAttempts::None);
+    assert_eq!(summary(young, true, month, now), EarlierAttempts::None);
     // An order with a key may have been placed in a record that is lost.
-    assert_eq!(summary(young, true, 1, now), EarlierAttempts::NotDone);
+    assert_eq!(summary(young, true, month - 1, now), EarlierAttempts::NotDone);
     // An old line may have been bought after a copy was made.
     assert_eq!(
-        summary(at(month_ms - minute), false, 0, now),
+        summary(at(month_ms - minute), false, month, now),
         EarlierAttempts::NotDone
     );
     assert_eq!(
-        summary(in_boot(2, month_ms - 1_000), false, 0, now),
+        summary(in_boot(2, month_ms - 1_000), false, month, now),
         EarlierAttempts::NotDone
     );
     let set_back = Moment {
         wall_ms: young.wall_ms,
         ..at(month_ms + 2 * minute)
     };
-    assert_eq!(summary(young, false, 0, set_back), EarlierAttempts::NotDone);
+    assert_eq!(summary(young, false, month, set_back), EarlierAttempts::NotDone);
 }
 
 #[test]

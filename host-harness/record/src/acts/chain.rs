@@ -119,6 +119,10 @@ pub(super) async fn verify(
     connection: &mut SqliteConnection,
     noted: Option<&str>,
 ) -> Result<AuditedActs, AuditError> {
+    // Read first: acts that are written meanwhile are no more than that.
+    let written: Option<i64> = sqlx::query_scalar("SELECT seq FROM sqlite_sequence WHERE name = 'acts'")
+        .fetch_optional(&mut *connection)
+        .await?;
     let mut walk = Walk::default();
     let mut was_noted = noted.is_none();
     while let Some(steps) = walk.step(&mut *connection).await? {
@@ -129,9 +133,6 @@ pub(super) async fn verify(
             was_noted |= noted.is_some_and(|noted| noted.trim().eq_ignore_ascii_case(&computed));
         }
     }
-    let written: Option<i64> = sqlx::query_scalar("SELECT seq FROM sqlite_sequence WHERE name = 'acts'")
-        .fetch_optional(&mut *connection)
-        .await?;
     let (written, found) = (written.unwrap_or_default(), walk.number);
     if written > found {
         return Err(AuditError::CutOff { found, written });

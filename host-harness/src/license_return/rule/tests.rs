@@ -14,7 +14,7 @@ const ANSWERED: Seen = Seen {
 };
 
 fn looked_up_with(answer: Result<Result<Option<License>, ReadFailure>, CallError>, id: &str) -> Next {
-    after_look_up(answer, id, ANSWERED)
+    after_look_up(answer, id, ANSWERED, false)
 }
 
 fn returned_with(
@@ -231,7 +231,7 @@ fn what_the_host_saw_counts_for_more_than_what_the_plugin_says() {
     ));
     let unseen = outcome(Ok(Ok(returned())), Seen::default());
     assert!(matches!(unseen, ReturnOutcome::Unknown(why) if why.code == "license-without-exchange"));
-    let Next::End(verdict) = after_look_up(Ok(Ok(Some(returned()))), ID, Seen::default()) else {
+    let Next::End(verdict) = after_look_up(Ok(Ok(Some(returned()))), ID, Seen::default(), false) else {
         panic!("it is returned again");
     };
     assert!(matches!(verdict.outcome, ReturnOutcome::Unknown(why) if why.code == "license-without-exchange"));
