@@ -5,6 +5,7 @@
 //! its jobs through its own storage (<https://docs.rs/apalis-sqlite>), and not in the transactions that place an order
 //! and that put an attempt on record.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,7 +16,7 @@ use bss_model::{AssetSelection, overdue_since_ms};
 use bss_record::{Record, RecordError, Worker};
 use bss_sandbox::call_event::CallListener;
 use tokio::sync::watch;
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::{self, JoinError, JoinSet};
 use uuid::Uuid;
 
 use crate::breaker::{Breakers, Ended};
@@ -29,6 +30,10 @@ pub const LINES_AT_ONCE: usize = 8;
 
 /// The interval in which the record is asked for lines that another process has placed or left.
 pub(crate) const LOOK: Duration = Duration::from_millis(250);
+
+/// The part of a worker's slots that one instance leaves to the others: a quarter, so that neither a large order nor a slow
+/// vendor keeps all of them waiting.
+const LEFT_TO_OTHERS: usize = 4;
 
 /// The interval in which the record is asked for lines that have become overdue.
 const OVERDUE_LOOK: Duration = Duration::from_secs(10);
@@ -47,7 +52,8 @@ const MAILS_AT_ONCE: u32 = 32;
 /// A worker's options, and its listeners.
 #[derive(Clone)]
 pub struct WorkOptions {
-    /// Lines, returns and refreshes that are attempted at once; at least 1.
+    /// Lines, returns and refreshes that are attempted at once; at least 1. One instance leaves a quarter of them to the
+    /// others, and one at least.
     pub lines_at_once: usize,
     /// The listener for calls of the plugin.
     pub calls: CallListener,
@@ -264,6 +270,11 @@ fn joined<T>(task: Result<T, JoinError>) -> Option<T> {
     }
 }
 
+/// The most of a worker's slots that one instance may have.
+fn share(at_once: usize) -> usize {
+    at_once - (at_once / LEFT_TO_OTHERS).max(1).min(at_once.saturating_sub(1))
+}
+
 /// An act that is repeated at an interval.
 struct Rounds {
     every: Duration,
@@ -295,6 +306,10 @@ pub(crate) struct Work {
     breakers: Breakers,
     /// Attempts under way. `None` when the outcome says nothing about the vendor.
     pub(crate) running: JoinSet<Result<Option<Ended>, RecordError>>,
+    /// The instance of each attempt under way.
+    slots: HashMap<task::Id, Uuid>,
+    /// When lines of other instances are looked for again, while some have their share.
+    next_look_for_others: Instant,
 }
 
 impl Work {
@@ -312,38 +327,46 @@ impl Work {
             listener,
             breakers: Breakers::default(),
             running: JoinSet::new(),
+            slots: HashMap::new(),
+            next_look_for_others: Instant::now(),
         })
     }
 
     /// Takes as many lines as may be attempted now, and begins them.
     pub(crate) async fn take(&mut self) -> Result<(), RecordError> {
-        let rested = self.taking(self.breakers.resting(), None);
-        self.begin(&rested).await?;
+        // In rounds, because one that takes lines of several instances may fill none of their shares.
+        while self.take_round().await? > 0 {}
         for instance in self.breakers.to_probe(Instant::now()) {
-            let probe = self.taking(Vec::new(), Some(instance));
-            if self
-                .begin(&AssetSelection {
-                    limit: probe.limit.min(1),
-                    ..probe
-                })
-                .await?
-                > 0
-            {
+            let probe = self.probing(instance);
+            if self.begin(&probe).await? > 0 {
                 self.breakers.probing(instance);
             }
         }
         Ok(())
     }
 
+    async fn take_round(&mut self) -> Result<usize, RecordError> {
+        let taking = self.taking();
+        // Lines of an instance that has its share may be many, and each look passes over all of them.
+        let passes_over = self.full().next().is_some();
+        if passes_over && Instant::now() < self.next_look_for_others {
+            return Ok(0);
+        }
+        let begun = self.begin(&taking).await?;
+        if passes_over && begun == 0 {
+            self.next_look_for_others = Instant::now() + LOOK;
+        }
+        Ok(begun)
+    }
+
     /// Takes as many returns as may be attempted now, and begins them. A return can wait for a purchase.
     async fn take_returns(&mut self) -> Result<(), RecordError> {
-        let rested = self.taking(self.breakers.resting(), None);
-        self.begin_returns(&rested).await?;
+        let taking = self.taking();
+        self.begin_returns(&taking).await?;
         // A return probes the vendor where no purchase waits that could.
         for instance in self.breakers.to_probe(Instant::now()) {
-            let probe = self.taking(Vec::new(), Some(instance));
-            let limit = probe.limit.min(1);
-            if self.begin_returns(&AssetSelection { limit, ..probe }).await? > 0 {
+            let probe = self.probing(instance);
+            if self.begin_returns(&probe).await? > 0 {
                 self.breakers.probing(instance);
             }
         }
@@ -362,7 +385,7 @@ impl Work {
         let count = taken.len();
         for taken in taken {
             let (host, listener) = (self.host.clone(), self.listener.clone());
-            self.running.spawn(async move {
+            self.spawn(taken.instance_id, async move {
                 let attempted = host.attempt_return(&taken, listener).await;
                 if let Err(error) = &attempted {
                     tracing::error!(%error, asset = %taken.asset_id, "the return of this asset's license could not be attempted");
@@ -386,16 +409,19 @@ impl Work {
     /// Asks about licenses whose last news is old.
     async fn refresh(&mut self) -> Result<(), RecordError> {
         let age = millis(NEWS_AGE);
-        let limit = self.taking(Vec::new(), None).limit;
-        let resting = self.breakers.resting();
+        let taking = self.taking();
         let old = self
             .host
             .record()
-            .assets_to_refresh(now_ms().saturating_sub(age), limit, &resting)
+            .assets_to_refresh(
+                now_ms().saturating_sub(age),
+                taking.limit,
+                &taking.without_instances,
+            )
             .await?;
-        for asset_id in old {
+        for (asset_id, instance_id) in old {
             let (host, listener) = (self.host.clone(), self.listener.clone());
-            self.running.spawn(async move {
+            self.spawn(instance_id, async move {
                 match host.refresh_license(asset_id, listener).await {
                     Ok(refreshed) if refreshed.returned_elsewhere => {
                         tracing::warn!(
@@ -415,14 +441,73 @@ impl Work {
         Ok(())
     }
 
-    fn taking(&self, without_instances: Vec<Uuid>, instance: Option<Uuid>) -> AssetSelection {
-        let free = self.at_once.saturating_sub(self.running.len());
+    /// What may be taken now: nothing of instances that rest or have their share, and no more than leaves each of the others
+    /// within its share.
+    fn taking(&self) -> AssetSelection {
+        let share = self.share();
+        let room = self.under_way().into_values().filter(|count| *count < share);
+        let room = room.map(|count| share - count).min().unwrap_or(share);
+        let mut without_instances = self.breakers.resting();
+        without_instances.extend(self.full());
         AssetSelection {
             without_instances,
-            instance,
-            limit: u32::try_from(free).unwrap_or(u32::MAX),
+            limit: u32::try_from(self.free().min(room)).unwrap_or(u32::MAX),
             ..self.taking.clone()
         }
+    }
+
+    /// One line or return of an instance, to find out whether its vendor is back.
+    fn probing(&self, instance: Uuid) -> AssetSelection {
+        AssetSelection {
+            instance: Some(instance),
+            limit: u32::from(self.free() > 0),
+            ..self.taking.clone()
+        }
+    }
+
+    fn free(&self) -> usize {
+        self.at_once.saturating_sub(self.running.len())
+    }
+
+    /// The most slots that an instance may have. Where only one is worked for, nothing is left to others.
+    fn share(&self) -> usize {
+        let AssetSelection {
+            order,
+            asset,
+            instance,
+            ..
+        } = &self.taking;
+        match order.or(*asset).or(*instance) {
+            Some(_) => self.at_once,
+            None => share(self.at_once),
+        }
+    }
+
+    /// The number of attempts under way for each instance that has any.
+    fn under_way(&self) -> HashMap<Uuid, usize> {
+        let mut counts = HashMap::new();
+        for instance in self.slots.values() {
+            *counts.entry(*instance).or_default() += 1;
+        }
+        counts
+    }
+
+    /// The instances that have their share.
+    fn full(&self) -> impl Iterator<Item = Uuid> {
+        let share = self.share();
+        let under_way = self.under_way().into_iter();
+        under_way
+            .filter(move |(_, count)| *count >= share)
+            .map(|(instance, _)| instance)
+    }
+
+    fn spawn(
+        &mut self,
+        instance: Uuid,
+        attempt: impl Future<Output = Result<Option<Ended>, RecordError>> + Send + 'static,
+    ) {
+        let task = self.running.spawn(attempt);
+        self.slots.insert(task.id(), instance);
     }
 
     async fn begin(&mut self, taking: &AssetSelection) -> Result<usize, RecordError> {
@@ -433,8 +518,9 @@ impl Work {
         let count = taken.len();
         for asset in taken {
             let (host, listener) = (self.host.clone(), self.listener.clone());
-            self.running
-                .spawn(async move { host.attempt_purchase(&asset, listener).await.map(Some) });
+            self.spawn(asset.instance_id, async move {
+                host.attempt_purchase(&asset, listener).await.map(Some)
+            });
         }
         Ok(count)
     }
@@ -444,18 +530,23 @@ impl Work {
     /// # Errors
     /// When the end of one could not be written down. Its line is this worker's until it ends, so it has to.
     pub(crate) async fn ended(&mut self) -> Result<Option<Vec<Ended>>, RecordError> {
-        let Some(first) = self.running.join_next().await else {
+        let Some(first) = self.running.join_next_with_id().await else {
             return Ok(None);
         };
         let mut ended = Vec::new();
         let mut next = Some(first);
         while let Some(result) = next {
+            let (task, result) = match result {
+                Ok((task, attempted)) => (task, Ok(attempted)),
+                Err(error) => (error.id(), Err(error)),
+            };
+            self.slots.remove(&task);
             if let Some(attempt) = joined(result).transpose()?.flatten() {
                 self.breakers
                     .note(attempt.instance_id, attempt.signal, Instant::now());
                 ended.push(attempt);
             }
-            next = self.running.try_join_next();
+            next = self.running.try_join_next_with_id();
         }
         Ok(Some(ended))
     }
@@ -473,5 +564,16 @@ impl Work {
     pub(crate) async fn end(mut self) -> Result<(), RecordError> {
         while self.ended().await?.is_some() {}
         self.host.record().end_worker(self.worker).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::share;
+
+    #[test]
+    fn an_instance_leaves_a_quarter_of_the_slots_and_one_at_least_to_the_others() {
+        let shares = [1, 2, 3, 4, 8, 16].map(share);
+        assert_eq!(shares, [1, 1, 2, 3, 6, 12]);
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bss_model::{Asset, AssetSelection, AttemptResult, SyncStatus};
 use bss_record::{RECORD_FILE, Record, RetryError};
-use bss_simulator::{Fault, Operation, Repeat};
+use bss_simulator::{CertificateRequest, Fault, Operation, Repeat};
 use host_harness::PlaceError;
 use sqlx::SqlitePool;
 use tokio::sync::oneshot;
@@ -108,6 +108,50 @@ async fn a_worker_that_is_asked_to_end_brings_its_purchases_to_an_end_first() {
     drop(stop);
     worker.await.expect("it ends").expect("it worked");
     assert_each_bought_once(&scenario).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_order_at_a_slow_microsoft_leaves_a_slot_to_another_instance() {
+    let scenario = Scenario::selling().await;
+    let thumbprint = scenario.install(&CertificateRequest::default()).await;
+    scenario.ready_instance("other", &thumbprint).await;
+    let fetched = scenario.host.fetch_services("other", &actor(), silent()).await;
+    fetched.expect("the catalog is read");
+    scenario.sell_all("other").await;
+    let slow = Fault::DelayAnswer(Duration::from_secs(10));
+    let faults = scenario.microsoft.faults();
+    faults.order(Operation::Purchase, slow, Repeat::Times(3));
+    placed(&scenario, 12).await;
+    let (stop, stopped) = oneshot::channel::<()>();
+    let host = scenario.host.clone();
+    let worker = tokio::spawn(async move {
+        let stopped = async {
+            let _ = stopped.await;
+        };
+        host.work(&at_once(4), stopped).await
+    });
+    while faults.requests_seen(Operation::Purchase) < 3 {
+        tokio::task::yield_now().await;
+    }
+    let offers = scenario.offers().await;
+    let request = order_request(&offers[0], 1);
+    let order = scenario.host.place_order("other", request, &actor()).await;
+    let order = order.expect("the order is placed").id;
+    let bought = async || {
+        let assets = scenario.assets().await;
+        let (other, large): (Vec<_>, Vec<_>) = assets.into_iter().partition(|asset| asset.order_id == order);
+        let count = |assets: Vec<Asset>| {
+            let licensed = |asset: &&Asset| asset.sync_status == SyncStatus::Synchronized;
+            assets.iter().filter(licensed).count()
+        };
+        (count(other), count(large))
+    };
+    while bought().await.0 == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(bought().await, (1, 0), "the large order has three slots of four");
+    drop(stop);
+    worker.await.expect("it ends").expect("it worked");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,3 +9,7 @@ UPDATE provenance SET
 ALTER TABLE provenance DROP COLUMN remembers_since_ms;
 -- The identity of the data directory. NULL: not known.
 ALTER TABLE provenance ADD COLUMN directory TEXT;
+
+-- A worker passes over the lines of instances that have their share, however many they are.
+DROP INDEX assets_due;
+CREATE INDEX assets_due ON assets (sync_status, due_at_ms, created_at_ms, position, instance_id);

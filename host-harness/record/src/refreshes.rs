@@ -5,6 +5,7 @@ use bss_model::{
     Advice, Asset, AssetStatus, Diagnose, Diagnosis, ErrorKind, LicenseTokenStatus, ReturnStatus, SyncStatus,
 };
 use sqlx::QueryBuilder;
+use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
 
 use super::assets::read_asset_of;
@@ -51,7 +52,7 @@ impl Diagnose for RefreshRecordError {
 
 impl Record {
     /// Active assets with a license that was not redeemed when last heard of, and about which the vendor was not
-    /// asked since `older_than_ms`. Those that wait longest come first; the instances in `without` are left out.
+    /// asked since `older_than_ms`, each with its instance. Those that wait longest come first; the instances in `without` are left out.
     ///
     /// # Errors
     /// When the record can't be read.
@@ -60,8 +61,8 @@ impl Record {
         older_than_ms: i64,
         limit: u32,
         without: &[Uuid],
-    ) -> Result<Vec<Uuid>, RecordError> {
-        let mut query = QueryBuilder::new("SELECT id FROM assets WHERE license_token_status = ");
+    ) -> Result<Vec<(Uuid, Uuid)>, RecordError> {
+        let mut query = QueryBuilder::new("SELECT id, instance_id FROM assets WHERE license_token_status = ");
         query.push_bind(LicenseTokenStatus::Activated.word());
         query.push(" AND status = ").push_bind(AssetStatus::Active.word());
         query
@@ -77,7 +78,8 @@ impl Record {
             .push(" ORDER BY refresh_asked_at_ms LIMIT ")
             .push_bind(i64::from(limit));
         let rows = query.build().fetch_all(&self.readers).await?;
-        rows.iter().map(|row| id(row, "id")).collect()
+        let read = |row: &SqliteRow| Ok((id(row, "id")?, id(row, "instance_id")?));
+        rows.iter().map(read).collect()
     }
 
     /// Records that the vendor is about to be asked about an asset's license.

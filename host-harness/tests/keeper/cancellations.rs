@@ -718,7 +718,12 @@ async fn licenses_in_use_are_asked_about_in_turn_and_not_more_often_than_told() 
     let ids = licensed(&record, 4).await;
     let instance = asset(&record, ids[0]).await.instance_id;
     let now = asset(&record, ids[0]).await.created_at_ms;
-    let due = async |older_than_ms| record.assets_to_refresh(older_than_ms, 10, &[]).await.unwrap();
+    let first = async |older_than_ms, limit| {
+        let due = record.assets_to_refresh(older_than_ms, limit, &[]).await.unwrap();
+        assert!(due.iter().all(|(_, its)| *its == instance));
+        due.into_iter().map(|(asset, _)| asset).collect::<Vec<_>>()
+    };
+    let due = async |older_than_ms| first(older_than_ms, 10).await;
     assert!(
         due(now - 1).await.is_empty(),
         "what was said when it was bought counts"
@@ -741,10 +746,7 @@ async fn licenses_in_use_are_asked_about_in_turn_and_not_more_often_than_told() 
         [ids[3], ids[2]],
         "who has waited longest is first"
     );
-    assert_eq!(
-        record.assets_to_refresh(LATER_MS, 1, &[]).await.unwrap(),
-        [ids[3]]
-    );
+    assert_eq!(first(LATER_MS, 1).await, [ids[3]]);
 }
 
 #[tokio::test]
