@@ -6,6 +6,7 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use bss_model::clock::now_ms;
+use bss_model::moment::Moment;
 use bss_sandbox::access_token_cache::CallAccessTokens;
 use bss_sandbox::bindings::failures::{ChangeFailure, ReadFailure};
 use bss_sandbox::bindings::instance_settings::Instance;
@@ -133,7 +134,7 @@ impl Platform for NativePlatform {
 
     fn cached_access_token(&self, name: &str) -> Option<Secret> {
         let mut access_tokens = self.access_tokens.borrow_mut();
-        let kept = self.runtime.block_on(access_tokens.get(name, now_ms()));
+        let kept = self.runtime.block_on(access_tokens.get(name, Moment::now()));
         kept.ok()?
             .map(|access_token| Secret::new(access_token.as_str().to_owned()))
     }
@@ -144,7 +145,7 @@ impl Platform for NativePlatform {
         // What the cache does not take is asked for again.
         let _ = self
             .runtime
-            .block_on(access_tokens.put(name, access_token, expires_at_ms));
+            .block_on(access_tokens.put(name, access_token, expires_at_ms, Moment::now()));
     }
 
     fn drop_refused_access_token(&self, name: &str, access_token: &Secret) {

@@ -4,7 +4,9 @@
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use bss_model::moment::Moment;
 use tokio::sync::OwnedMutexGuard;
 use zeroize::Zeroizing;
 
@@ -32,6 +34,16 @@ type Slot = Arc<tokio::sync::Mutex<Option<Kept>>>;
 struct Kept {
     access_token: Zeroizing<String>,
     expires_at_ms: i64,
+    kept: Moment,
+}
+
+impl Kept {
+    /// Whether neither clock says that it has expired. The wall clock may have been set back since.
+    fn is_good(&self, now: Moment) -> bool {
+        let lifetime_ms = self.expires_at_ms.saturating_sub(self.kept.wall_ms);
+        let lifetime = Duration::from_millis(u64::try_from(lifetime_ms).unwrap_or_default());
+        self.expires_at_ms > now.wall_ms && now.certainly_since(self.kept) < lifetime
+    }
 }
 
 impl fmt::Debug for AccessTokenCache {
@@ -78,6 +90,7 @@ impl AccessTokenCache {
             let kept = self.initial.as_ref().map(|access_token| Kept {
                 access_token: access_token.as_ref().clone(),
                 expires_at_ms: i64::MAX,
+                kept: Moment::now(),
             });
             Arc::new(tokio::sync::Mutex::new(kept))
         };
@@ -151,14 +164,14 @@ impl CallAccessTokens {
     ///
     /// # Errors
     /// When the name is too long, or one too many.
-    pub async fn get(&mut self, name: &str, now_ms: i64) -> Result<Option<Zeroizing<String>>, HostLimit> {
+    pub async fn get(&mut self, name: &str, now: Moment) -> Result<Option<Zeroizing<String>>, HostLimit> {
         self.take_name(name)?;
         if self.acquiring.contains_key(name) {
             return Ok(None);
         }
         let mut slot = self.slot(name).lock_owned().await;
         match slot.as_ref() {
-            Some(kept) if kept.expires_at_ms > now_ms => Ok(Some(kept.access_token.clone())),
+            Some(kept) if kept.is_good(now) => Ok(Some(kept.access_token.clone())),
             _ => {
                 *slot = None;
                 self.acquiring.insert(name.to_owned(), Acquiring(slot));
@@ -167,7 +180,7 @@ impl CallAccessTokens {
         }
     }
 
-    /// Keeps an access token, and lets the calls that wait for it go on.
+    /// Keeps an access token that is got at that moment, and lets the calls that wait for it go on.
     ///
     /// # Errors
     /// When the access token or its name is too long, or the name is one too many.
@@ -176,12 +189,14 @@ impl CallAccessTokens {
         name: &str,
         access_token: String,
         expires_at_ms: i64,
+        now: Moment,
     ) -> Result<(), HostLimit> {
         check_access_token(&access_token)?;
         self.take_name(name)?;
         let kept = Kept {
             access_token: Zeroizing::new(access_token),
             expires_at_ms,
+            kept: now,
         };
         match self.acquiring.remove(name) {
             Some(Acquiring(mut slot)) => *slot = Some(kept),
@@ -232,7 +247,45 @@ fn check_access_token(access_token: &str) -> Result<(), HostLimit> {
 
 #[cfg(test)]
 mod tests {
+    use bss_model::moment::{Boot, Uptime};
+    use uuid::Uuid;
+
     use super::*;
+
+    /// So many milliseconds after the start of both clocks.
+    fn at(ms: i64) -> Moment {
+        let boot = Boot(Uuid::nil());
+        Moment {
+            wall_ms: ms,
+            uptime: Some(Uptime { boot, ms }),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_is_set_makes_no_access_token_good_for_longer() {
+        let cache = AccessTokenCache::default();
+        let found = async |wall_ms, uptime_ms| {
+            let now = Moment {
+                wall_ms,
+                ..at(uptime_ms)
+            };
+            call(&cache, "a").get("name", now).await.unwrap().is_some()
+        };
+        let keep = async || {
+            let mut call = call(&cache, "a");
+            let kept = call.put("name", "value".into(), 11_000, at(10_000)).await;
+            kept.unwrap();
+        };
+        keep().await;
+        assert!(found(10_999, 10_999).await);
+        assert!(
+            found(0, 10_999).await,
+            "it is good for as long as the vendor said"
+        );
+        assert!(!found(0, 11_000).await);
+        keep().await;
+        assert!(!found(11_000, 10_001).await, "got anew, which costs a request");
+    }
 
     fn call(cache: &AccessTokenCache, instance: &str) -> CallAccessTokens {
         call_with(cache, instance, 1)
@@ -246,46 +299,58 @@ mod tests {
     async fn an_access_token_is_kept_between_calls_until_it_expires() {
         let cache = AccessTokenCache::default();
         call(&cache, "a")
-            .put("name", "value".into(), 1_000)
+            .put("name", "value".into(), 1_000, at(0))
             .await
             .unwrap();
         assert_eq!(
             call(&cache, "a")
-                .get("name", 999)
+                .get("name", at(999))
                 .await
                 .unwrap()
                 .unwrap()
                 .as_str(),
             "value"
         );
-        assert!(call(&cache, "a").get("name", 1_000).await.unwrap().is_none());
+        assert!(call(&cache, "a").get("name", at(1_000)).await.unwrap().is_none());
     }
 
     #[tokio::test]
     async fn another_instance_never_sees_it() {
         let cache = AccessTokenCache::default();
         call(&cache, "a")
-            .put("name", "value".into(), 1_000)
+            .put("name", "value".into(), 1_000, at(0))
             .await
             .unwrap();
-        assert!(call(&cache, "b").get("name", 0).await.unwrap().is_none());
+        assert!(call(&cache, "b").get("name", at(0)).await.unwrap().is_none());
     }
 
     #[tokio::test]
     async fn other_settings_of_the_instance_never_see_it() {
         let cache = AccessTokenCache::default();
         let mut former = call_with(&cache, "a", 1);
-        former.put("name", "former".into(), 1_000).await.unwrap();
+        former.put("name", "former".into(), 1_000, at(0)).await.unwrap();
         // Another process saved the settings, so this cache was not told of the change.
-        assert!(call_with(&cache, "a", 2).get("name", 0).await.unwrap().is_none());
-        former.put("name", "former".into(), 1_000).await.unwrap();
-        assert!(call_with(&cache, "a", 2).get("name", 0).await.unwrap().is_none());
+        assert!(
+            call_with(&cache, "a", 2)
+                .get("name", at(0))
+                .await
+                .unwrap()
+                .is_none()
+        );
+        former.put("name", "former".into(), 1_000, at(0)).await.unwrap();
+        assert!(
+            call_with(&cache, "a", 2)
+                .get("name", at(0))
+                .await
+                .unwrap()
+                .is_none()
+        );
         call_with(&cache, "a", 2)
-            .put("name", "newer".into(), 1_000)
+            .put("name", "newer".into(), 1_000, at(0))
             .await
             .unwrap();
-        assert!(former.get("name", 0).await.unwrap().is_none());
-        let newer = call_with(&cache, "a", 2).get("name", 0).await.unwrap();
+        assert!(former.get("name", at(0)).await.unwrap().is_none());
+        let newer = call_with(&cache, "a", 2).get("name", at(0)).await.unwrap();
         assert_eq!(newer.unwrap().as_str(), "newer");
     }
 
@@ -294,21 +359,27 @@ mod tests {
         let cache = AccessTokenCache::default();
         let mut former = call_with(&cache, "a", 1);
         cache.forget_instance("a");
-        assert!(former.get("name", 0).await.unwrap().is_none());
-        former.put("name", "former".into(), 1_000).await.unwrap();
-        assert!(call_with(&cache, "a", 2).get("name", 0).await.unwrap().is_none());
+        assert!(former.get("name", at(0)).await.unwrap().is_none());
+        former.put("name", "former".into(), 1_000, at(0)).await.unwrap();
+        assert!(
+            call_with(&cache, "a", 2)
+                .get("name", at(0))
+                .await
+                .unwrap()
+                .is_none()
+        );
     }
 
     #[tokio::test]
     async fn only_one_call_acquires_while_the_others_wait_for_it() {
         let cache = AccessTokenCache::default();
         let mut first = call(&cache, "a");
-        assert!(first.get("name", 0).await.unwrap().is_none());
+        assert!(first.get("name", at(0)).await.unwrap().is_none());
         let waiting = tokio::spawn({
             let mut second = call(&cache, "a");
             async move {
                 second
-                    .get("name", 0)
+                    .get("name", at(0))
                     .await
                     .unwrap()
                     .map(|value| value.to_string())
@@ -316,7 +387,7 @@ mod tests {
         });
         tokio::task::yield_now().await;
         assert!(!waiting.is_finished());
-        first.put("name", "value".into(), 1_000).await.unwrap();
+        first.put("name", "value".into(), 1_000, at(0)).await.unwrap();
         assert_eq!(waiting.await.unwrap().as_deref(), Some("value"));
     }
 
@@ -324,19 +395,22 @@ mod tests {
     async fn a_call_that_ends_without_one_lets_the_next_acquire() {
         let cache = AccessTokenCache::default();
         let mut first = call(&cache, "a");
-        assert!(first.get("name", 0).await.unwrap().is_none());
+        assert!(first.get("name", at(0)).await.unwrap().is_none());
         drop(first);
-        assert!(call(&cache, "a").get("name", 0).await.unwrap().is_none());
+        assert!(call(&cache, "a").get("name", at(0)).await.unwrap().is_none());
     }
 
     #[tokio::test]
     async fn a_refused_access_token_is_dropped_but_its_successor_is_not() {
         let cache = AccessTokenCache::default();
-        call(&cache, "a").put("name", "new".into(), 1_000).await.unwrap();
+        call(&cache, "a")
+            .put("name", "new".into(), 1_000, at(0))
+            .await
+            .unwrap();
         call(&cache, "a").drop_refused("name", "old").await.unwrap();
-        assert!(call(&cache, "a").get("name", 0).await.unwrap().is_some());
+        assert!(call(&cache, "a").get("name", at(0)).await.unwrap().is_some());
         call(&cache, "a").drop_refused("name", "new").await.unwrap();
-        assert!(call(&cache, "a").get("name", 0).await.unwrap().is_none());
+        assert!(call(&cache, "a").get("name", at(0)).await.unwrap().is_none());
     }
 
     #[tokio::test]
@@ -345,13 +419,13 @@ mod tests {
         let mut call = call(&cache, "a");
         let name = |number: usize| format!("name {number}");
         for number in (0..limits::ACCESS_TOKEN_NAMES).chain(0..limits::ACCESS_TOKEN_NAMES) {
-            assert!(call.get(&name(number), 0).await.unwrap().is_none());
+            assert!(call.get(&name(number), at(0)).await.unwrap().is_none());
         }
         let beyond = name(limits::ACCESS_TOKEN_NAMES);
-        assert_eq!(call.get(&beyond, 0).await, Err(HostLimit::AccessTokenNames));
-        let put = call.put(&beyond, "value".into(), 1_000).await;
+        assert_eq!(call.get(&beyond, at(0)).await, Err(HostLimit::AccessTokenNames));
+        let put = call.put(&beyond, "value".into(), 1_000, at(0)).await;
         assert_eq!(put, Err(HostLimit::AccessTokenNames));
-        call.put(&name(0), "value".into(), 1_000).await.unwrap();
+        call.put(&name(0), "value".into(), 1_000, at(0)).await.unwrap();
     }
 
     #[tokio::test]
@@ -360,17 +434,20 @@ mod tests {
         let mut call = call(&cache, "a");
         let name = "n".repeat(limits::ACCESS_TOKEN_NAME_BYTES);
         let access_token = "t".repeat(limits::ACCESS_TOKEN_BYTES);
-        call.put(&name, access_token.clone(), 1_000).await.unwrap();
+        call.put(&name, access_token.clone(), 1_000, at(0)).await.unwrap();
         call.drop_refused(&name, &access_token).await.unwrap();
-        assert!(call.get(&name, 0).await.unwrap().is_none(), "it was dropped");
+        assert!(call.get(&name, at(0)).await.unwrap().is_none(), "it was dropped");
 
         let (long_name, long_token) = (name.clone() + "n", access_token.clone() + "t");
         let too_long = Err(HostLimit::AccessTokenName);
-        assert_eq!(call.get(&long_name, 0).await.map(|_| ()), too_long);
-        assert_eq!(call.put(&long_name, access_token.clone(), 1_000).await, too_long);
+        assert_eq!(call.get(&long_name, at(0)).await.map(|_| ()), too_long);
+        assert_eq!(
+            call.put(&long_name, access_token.clone(), 1_000, at(0)).await,
+            too_long
+        );
         assert_eq!(call.drop_refused(&long_name, &access_token).await, too_long);
         let too_long = Err(HostLimit::AccessToken);
-        assert_eq!(call.put(&name, long_token.clone(), 1_000).await, too_long);
+        assert_eq!(call.put(&name, long_token.clone(), 1_000, at(0)).await, too_long);
         assert_eq!(call.drop_refused(&name, &long_token).await, too_long);
     }
 
@@ -385,7 +462,7 @@ mod tests {
         }
         assert_eq!(slots(&cache), 0);
         call(&cache, "a")
-            .put("name", "value".into(), 1_000)
+            .put("name", "value".into(), 1_000, at(0))
             .await
             .unwrap();
         assert_eq!(slots(&cache), 1);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bss_keys as keys;
 use bss_keys::signing_input::Claimant;
 use bss_model::clock::now_ms;
+use bss_model::moment::Moment;
 use tracing::Span;
 use wasmtime::ResourceLimiter;
 use wasmtime::component::{HasSelf, Linker, ResourceTable};
@@ -214,13 +215,16 @@ impl access_token_cache::Host for CallState {
     async fn get(&mut self, name: String) -> wasmtime::Result<Option<String>> {
         let followed = self.followed.clone();
         let kept = followed
-            .access_token(self.access_tokens.get(&name, now_ms()))
+            .access_token(self.access_tokens.get(&name, Moment::now()))
             .await?;
         Ok(kept.map(|access_token| access_token.as_str().to_owned()))
     }
 
     async fn put(&mut self, name: String, access_token: String, expires_at_ms: i64) -> wasmtime::Result<()> {
-        Ok(self.access_tokens.put(&name, access_token, expires_at_ms).await?)
+        let put = self
+            .access_tokens
+            .put(&name, access_token, expires_at_ms, Moment::now());
+        Ok(put.await?)
     }
 
     async fn drop_refused(&mut self, name: String, access_token: String) -> wasmtime::Result<()> {
