@@ -28,6 +28,7 @@ mod otlp;
 mod outbound_https;
 mod prerequisites;
 mod readme;
+mod record_cli;
 mod replay;
 mod sandbox;
 mod sandbox_leaks;
