@@ -196,7 +196,7 @@ fn a_result_beside_another_line_is_none() {
 }
 
 /// What a failing command tells a program, in the last line of its standard output.
-fn told_error(output: &Output) -> Value {
+pub(crate) fn told_error(output: &Output) -> Value {
     let text = String::from_utf8_lossy(&output.stdout);
     let told: Value = serde_json::from_str(text.lines().last().expect("a line")).expect("JSON");
     told["error"].clone()

@@ -3,6 +3,7 @@
 //! Everything here goes through what users use: the component's exports, the library, the `bss-host` program.
 #![expect(clippy::expect_used, clippy::panic, reason = "a test says what it expected")]
 
+mod audit_cli;
 mod bench;
 mod certificate_rotation;
 mod certificates;
@@ -28,6 +29,7 @@ mod otlp;
 mod outbound_https;
 mod prerequisites;
 mod readme;
+mod record_cli;
 mod replay;
 mod sandbox;
 mod sandbox_leaks;
