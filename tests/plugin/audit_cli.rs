@@ -292,6 +292,21 @@ async fn an_act_that_was_altered_or_removed_shows_and_is_named() {
             "up to number 3",
         ),
         ("DELETE FROM acts", "acts-missing", "up to number 3"),
+        (
+            "UPDATE acts SET at_ms = 'text' WHERE number = 2",
+            "acts-altered",
+            "act 2,",
+        ),
+        (
+            "UPDATE acts SET act = 'nonsense' WHERE number = 2",
+            "acts-altered",
+            "act 2,",
+        ),
+        (
+            "UPDATE acts SET digest = x'00' WHERE number = 2",
+            "acts-altered",
+            "act 2,",
+        ),
     ] {
         alter(&database, change).await;
         let error = refused(folder.path(), ORIGINAL, &["audit", "verify"], NO_ANSWER, code);
@@ -303,6 +318,27 @@ async fn an_act_that_was_altered_or_removed_shows_and_is_named() {
         );
         alter(&database, "DELETE FROM acts; INSERT INTO acts SELECT * FROM kept").await;
         assert_eq!(verified(&folder), before, "taken back: {change}");
+    }
+}
+
+#[tokio::test]
+async fn acts_that_were_removed_show_also_after_others_were_written() {
+    for removed in [
+        "DELETE FROM acts WHERE number = 3",
+        "DELETE FROM acts WHERE number = 1",
+        "DELETE FROM acts",
+    ] {
+        let folder = three_acts();
+        let database = folder.path().join(ORIGINAL).join(RECORD_FILE);
+        alter(&database, removed).await;
+        create(&folder, "later");
+        refused(
+            folder.path(),
+            ORIGINAL,
+            &["audit", "verify"],
+            NO_ANSWER,
+            "acts-altered",
+        );
     }
 }
 

@@ -487,6 +487,13 @@ fn a_backup_overwrites_nothing_and_a_target_that_can_not_be_written_is_named() {
         files(folder),
     );
     assert!(before == after, "nothing is overwritten or left behind");
+    told(folder, ORIGINAL, &["record", "backup", "file:new.db"]);
+    assert_eq!(
+        files(folder),
+        ["backup.db", "bss", "file:new.db", "mails"],
+        "a name is no address"
+    );
+    told(folder, ORIGINAL, &["record", "verify", "file:new.db"]);
     let restore = ["record", "restore", "backup.db"];
     refused(
         folder,
@@ -620,7 +627,14 @@ fn a_backup_is_restored_only_with_its_host_key_from_a_file_or_the_environment() 
     directory_with_key(folder, "with-another", "stranger");
     let error = refused(folder, "with-another", &restore[..3], NO_ANSWER, "wrong-host-key");
     assert_says(text(&error["advice"]), &["`host.key`", "`BSS_HOST_KEY`"]);
+    assert_says(text(&error["message"]), &["with-another/record.db`"]);
     refused(folder, "with-another", &["record", "show"], REFUSED, "no-record");
+    assert!(
+        !files(&folder.join("with-another"))
+            .iter()
+            .any(|name| name.starts_with("record.db")),
+        "nothing of the backup is left"
+    );
 
     let key = std::fs::read_to_string(folder.join(ORIGINAL).join(HOST_KEY_FILE)).expect("the key");
     let restored = command(folder, "without", &restore)
@@ -661,11 +675,19 @@ async fn a_record_with_an_altered_page_or_row_is_not_verified_and_what_is_wrong_
         assert!(!out.contains("SHA-256"), "{out}");
     };
     let assert_unsound = |words: &[&str]| {
-        let verified = run(folder, ORIGINAL, &["record", "verify", "--json"]);
-        assert!(!verified.status.success(), "{verified:?}");
-        let error = told_error(&verified);
+        let error = refused(
+            folder,
+            ORIGINAL,
+            &["record", "verify"],
+            NO_ANSWER,
+            "record-damaged",
+        );
+        assert_eq!(error["kind"], "damaged");
         assert_says(text(&error["message"]), words);
-        assert_says(text(&error["message"]), &["bss/record.db"]);
+        assert_says(
+            text(&error["advice"]),
+            &["`bss-host record restore FILE --replace`"],
+        );
     };
     for (changes, back, words) in [
         (

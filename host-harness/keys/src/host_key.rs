@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use aws_lc_rs::aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey};
 use aws_lc_rs::hmac;
 use bss_model::{Advice, Diagnose, Diagnosis, ErrorKind};
-use data_encoding::BASE64;
+use data_encoding::{BASE64, HEXLOWER};
 use zeroize::Zeroizing;
 
 use crate::ownership::Foreign;
@@ -218,7 +218,7 @@ impl HostKey {
         let mut suffix = [0; 8];
         aws_lc_rs::rand::fill(&mut suffix)
             .map_err(|_| io::Error::other("the system provided no random bytes"))?;
-        let suffix = data_encoding::HEXLOWER.encode(&suffix);
+        let suffix = HEXLOWER.encode(&suffix);
         let draft = path.with_extension(format!("key.{suffix}"));
         let text = Zeroizing::new(BASE64.encode(self.bytes.as_slice()));
         let mut file = OpenOptions::new()
@@ -247,13 +247,23 @@ impl HostKey {
     /// Sixteen bytes that nobody can guess without this key, the same for the same `purpose` wherever the key is: a name
     /// space for ids (HMAC, RFC 2104, with SHA-256).
     pub fn name_space(&self, purpose: &str) -> [u8; 16] {
-        let key = hmac::Key::new(hmac::HMAC_SHA256, self.bytes.as_slice());
-        let tag = hmac::sign(&key, format!("name space: {purpose}").as_bytes());
+        let tag = self.sign(&format!("name space: {purpose}"));
         let mut space = [0; 16];
         for (byte, tag) in space.iter_mut().zip(tag.as_ref()) {
             *byte = *tag;
         }
         space
+    }
+
+    /// A digest of a secret by which two are known as equal, and by which nobody without this key can guess one
+    /// (HMAC, RFC 2104, with SHA-256), in lower-case hexadecimal digits.
+    pub fn digest(&self, purpose: &str, secret: &str) -> String {
+        HEXLOWER.encode(self.sign(&format!("digest: {purpose}: {secret}")).as_ref())
+    }
+
+    fn sign(&self, text: &str) -> hmac::Tag {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, self.bytes.as_slice());
+        hmac::sign(&key, text.as_bytes())
     }
 
     /// Encrypts `plaintext`, so that it opens only with this key and for the same `purpose`.

@@ -271,13 +271,14 @@ impl Diagnosis {
     }
 }
 
-/// An error and its causes on one line, joined by `: `. A cause that only repeats the text before it is left out.
+/// An error and its causes on one line, joined by `: `. A cause that only repeats the end of the text before it is left
+/// out.
 pub fn with_causes(error: &dyn std::error::Error) -> String {
     let mut texts = vec![error.to_string()];
     let mut next = error.source();
     while let Some(cause) = next {
         let text = cause.to_string();
-        if texts.last() != Some(&text) {
+        if !texts.last().is_some_and(|last| last.ends_with(&text)) {
             texts.push(text);
         }
         next = cause.source();

@@ -235,7 +235,7 @@ impl Record {
             release(transaction, end).await?;
         }
         if let AttemptOutcome::Licensed(license) = outcome
-            && let Some((result, error)) = not_its_license(transaction, &asset, license).await?
+            && let Some((result, error)) = self.not_its_license(transaction, &asset, license).await?
         {
             let problem = as_problem(&error);
             finish(transaction, attempt, asset_id, result, Some(&problem)).await?;
@@ -305,7 +305,7 @@ impl Record {
              SET sync_status = $2, reason = NULL, transaction_id = $3, license_token_id = $4,
                  sealed_product_key = $5, sealed_activation_link = $6, license_token_status = $7,
                  return_status = $8, purchased_at_ms = $9, returnable_until_ms = $10,
-                 masked_product_key = $11, activation_link_host = $12
+                 masked_product_key = $11, activation_link_host = $12, product_key_digest = $13
              WHERE id = $1",
         )
         .bind(asset_id.to_string())
@@ -320,9 +320,62 @@ impl Record {
         .bind(license.returnable_until_ms)
         .bind(license.product_key.masked())
         .bind(license.activation_link_host())
+        .bind(self.digest_of_key(license))
         .execute(transaction)
         .await?;
         Ok(())
+    }
+
+    fn digest_of_key(&self, license: &License) -> String {
+        self.host_key.digest("product key", license.product_key.expose())
+    }
+
+    /// Why a license can't be an asset's. `None`: it can.
+    async fn not_its_license(
+        &self,
+        transaction: &mut SqliteConnection,
+        asset: &Asset,
+        license: &License,
+    ) -> Result<Option<(AttemptResult, FinishError)>, FinishError> {
+        let not_its = |why: String| {
+            let transaction = license.transaction_id.clone();
+            let error = FinishError::NotItsLicense {
+                asset: asset.id,
+                transaction,
+                why,
+            };
+            Ok(Some((AttemptResult::Unknown, error)))
+        };
+        if Uuid::try_parse(&license.client_transaction_id) != Ok(asset.client_transaction_id) {
+            return not_its("the vendor names another client transaction id".to_owned());
+        }
+        if let Some(kept) = &asset.transaction_id {
+            if *kept == license.transaction_id {
+                return Ok(None);
+            }
+            let (kept, second) = (kept.clone(), license.transaction_id.clone());
+            let error = FinishError::SecondLicense {
+                asset: asset.id,
+                kept,
+                second,
+            };
+            return Ok(Some((AttemptResult::SecondLicense, error)));
+        }
+        // License tokens are named by the instance's vendor; a product key is nobody else's, whoever issued it.
+        let other: Option<String> = sqlx::query_scalar(
+            "SELECT id FROM assets WHERE instance_id = $1 AND license_token_id = $2 AND id <> $3
+             UNION SELECT id FROM assets WHERE product_key_digest = $4 AND id <> $3",
+        )
+        .bind(asset.instance_id.to_string())
+        .bind(&license.license_token_id)
+        .bind(asset.id.to_string())
+        .bind(self.digest_of_key(license))
+        .fetch_optional(transaction)
+        .await?;
+        match other {
+            Some(other) => not_its(format!("asset `{other}` has this license, or its product key")),
+            None => Ok(None),
+        }
     }
 
     /// Attempts at an asset, oldest first. They are few: pauses between them grow, and they end with the purchase.
@@ -332,50 +385,6 @@ impl Record {
     pub async fn attempts(&self, asset_id: Uuid) -> Result<Vec<Attempt>, RecordError> {
         let mut connection = self.readers.acquire().await?;
         read_attempts(&mut connection, asset_id).await
-    }
-}
-
-/// Why a license can't be an asset's. `None`: it can.
-async fn not_its_license(
-    transaction: &mut SqliteConnection,
-    asset: &Asset,
-    license: &License,
-) -> Result<Option<(AttemptResult, FinishError)>, FinishError> {
-    let not_its = |why: String| {
-        let transaction = license.transaction_id.clone();
-        let error = FinishError::NotItsLicense {
-            asset: asset.id,
-            transaction,
-            why,
-        };
-        Ok(Some((AttemptResult::Unknown, error)))
-    };
-    if Uuid::try_parse(&license.client_transaction_id) != Ok(asset.client_transaction_id) {
-        return not_its("the vendor names another client transaction id".to_owned());
-    }
-    if let Some(kept) = &asset.transaction_id {
-        if *kept == license.transaction_id {
-            return Ok(None);
-        }
-        let (kept, second) = (kept.clone(), license.transaction_id.clone());
-        let error = FinishError::SecondLicense {
-            asset: asset.id,
-            kept,
-            second,
-        };
-        return Ok(Some((AttemptResult::SecondLicense, error)));
-    }
-    let other: Option<String> = sqlx::query_scalar(
-        "SELECT id FROM assets WHERE instance_id = $1 AND license_token_id = $2 AND id <> $3",
-    )
-    .bind(asset.instance_id.to_string())
-    .bind(&license.license_token_id)
-    .bind(asset.id.to_string())
-    .fetch_optional(transaction)
-    .await?;
-    match other {
-        Some(other) => not_its(format!("asset `{other}` has this license")),
-        None => Ok(None),
     }
 }
 

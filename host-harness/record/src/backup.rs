@@ -185,8 +185,9 @@ impl Record {
     }
 
     async fn copy_into(&self, file: &Path) -> Result<(), BackupError> {
+        let absolute = absolute(file).map_err(|source| unwritable(file, source))?;
         // SQLite takes a name as text.
-        let name = file
+        let name = absolute
             .to_str()
             .ok_or_else(|| unwritable(file, io::ErrorKind::InvalidFilename.into()))?;
         // A connection of its own: neither readers nor writers wait for it.
@@ -201,7 +202,7 @@ impl Record {
             true => unwritable(file, io::ErrorKind::StorageFull.into()),
             false => error.into(),
         })?;
-        let mut copy = open_alone(file).await?;
+        let mut copy = open_alone(&absolute).await?;
         sqlx::query("UPDATE provenance SET backup_at_ms = $1")
             .bind(now_ms())
             .execute(&mut copy)
@@ -216,7 +217,11 @@ impl Record {
     pub async fn verify(&self) -> Result<Verified, BackupError> {
         let path = self.data_dir.join(RECORD_FILE);
         let mut connection = self.readers.acquire().await?;
-        verify(&mut connection, &path, None).await
+        let verified = verify(&mut connection, &path, None).await;
+        verified.map_err(|error| match error {
+            BackupError::Unsound { what, .. } => RecordError::Damaged { what }.into(),
+            other => other,
+        })
     }
 
     /// Puts a backup in the place of the record in a data directory. A record that is there already is kept beside it,
@@ -260,7 +265,10 @@ impl Record {
                 what: "it was altered while it was copied".to_owned(),
             });
         }
-        bring_up_to_date(&arriving, &host_key).await?;
+        if let Err(error) = bring_up_to_date(&arriving, &host_key, &path).await {
+            remove_if_there(&arriving).map_err(failed)?;
+            return Err(error);
+        }
         // A log that is left of a database that is gone would be taken for one of the new database.
         let replaced = set_aside(&path).map_err(failed)?.filter(|_| is_occupied);
         fs::rename(&arriving, &path).map_err(failed)?;
@@ -297,7 +305,7 @@ pub async fn verify_backup(file: &Path, sha256: Option<&str>) -> Result<Verified
         });
     }
     let options = SqliteConnectOptions::new()
-        .filename(file)
+        .filename(absolute(file).map_err(|source| unreadable(file, source))?)
         .immutable(true)
         .read_only(true);
     let mut connection = options.connect().await.map_err(|error| unsound(file, &error))?;
@@ -330,7 +338,8 @@ async fn verify(
     }
     let dangling = sqlx::query("PRAGMA foreign_key_check")
         .fetch_optional(&mut *connection)
-        .await?;
+        .await
+        .map_err(|error| unsound(path, &error))?;
     if let Some(row) = dangling {
         let table: String = row.try_get(0)?;
         return Err(wrong(format!(
@@ -352,16 +361,22 @@ async fn verify(
     })
 }
 
-/// Brings a backup's database up to date with this program, and checks that the host key opens it.
-async fn bring_up_to_date(file: &Path, host_key: &HostKey) -> Result<(), BackupError> {
+/// Brings a backup's database up to date with this program, and checks that the host key is that of the record which
+/// it is to be.
+async fn bring_up_to_date(file: &Path, host_key: &HostKey, record: &Path) -> Result<(), BackupError> {
     let pool = sqlx::SqlitePool::connect_with(alone_options(file)).await?;
     let migrated = MIGRATIONS.run(&pool).await.map_err(RecordError::from);
     let checked = match migrated {
-        Ok(()) => check_host_key(&pool, host_key, file).await,
+        Ok(()) => check_host_key(&pool, host_key, record).await,
         Err(error) => Err(error),
     };
     pool.close().await;
     Ok(checked?)
+}
+
+/// An absolute path to a file: SQLite takes a relative one that begins with `file:` for an address.
+fn absolute(file: &Path) -> io::Result<PathBuf> {
+    std::path::absolute(file)
 }
 
 /// Options for a database that nobody else has open and that is to stay one file.

@@ -97,6 +97,7 @@ impl Diagnose for RecordError {
         match self {
             Self::Directory { source, .. } if source.kind() == io::ErrorKind::StorageFull => disk_full(),
             Self::Database(error) if is_disk_full(error) => disk_full(),
+            Self::Database(error) if is_corrupt(error) => damaged(),
             Self::Directory { .. } => Diagnosis::new(ErrorKind::Unavailable, "data-directory-unusable"),
             Self::OnNetwork { .. } => Diagnosis::new(ErrorKind::Unavailable, "data-directory-on-network")
                 .say("use a directory on a disk of this machine"),
@@ -124,9 +125,7 @@ impl Diagnose for RecordError {
             Self::InvalidCursor { .. } => {
                 Diagnosis::new(ErrorKind::Invalid, "invalid-cursor").say("start again from the first page")
             }
-            Self::Damaged { .. } => {
-                Diagnosis::new(ErrorKind::Damaged, "record-damaged").advise(Advice::RestoreBackup)
-            }
+            Self::Damaged { .. } => damaged(),
         }
     }
 }
@@ -135,12 +134,29 @@ fn disk_full() -> Diagnosis {
     Diagnosis::new(ErrorKind::Unavailable, "disk-full").say("make room on the disk of the data directory")
 }
 
+fn damaged() -> Diagnosis {
+    Diagnosis::new(ErrorKind::Damaged, "record-damaged").advise(Advice::RestoreBackup)
+}
+
 /// Whether the database could not grow (SQLITE_FULL, sqlite.org/rescode.html).
 pub(crate) fn is_disk_full(error: &sqlx::Error) -> bool {
-    const SQLITE_FULL: &str = "13";
-    let code = error.as_database_error().and_then(|error| error.code());
-    code.is_some_and(|code| code == SQLITE_FULL)
+    const SQLITE_FULL: i32 = 13;
+    primary_code(error) == Some(SQLITE_FULL)
         || matches!(error, sqlx::Error::Io(error) if error.kind() == io::ErrorKind::StorageFull)
+}
+
+/// Whether the database's file is damaged, or is no database (SQLITE_CORRUPT and SQLITE_NOTADB,
+/// sqlite.org/rescode.html).
+fn is_corrupt(error: &sqlx::Error) -> bool {
+    const SQLITE_CORRUPT: i32 = 11;
+    const SQLITE_NOTADB: i32 = 26;
+    matches!(primary_code(error), Some(SQLITE_CORRUPT | SQLITE_NOTADB))
+}
+
+/// SQLite's result code without what an extended one adds in its higher bits.
+fn primary_code(error: &sqlx::Error) -> Option<i32> {
+    let code = error.as_database_error()?.code()?;
+    Some(code.parse::<i32>().ok()? & 0xff)
 }
 
 impl From<UnknownWord> for RecordError {

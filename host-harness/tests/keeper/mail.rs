@@ -616,14 +616,15 @@ async fn an_operators_templates_come_before_the_built_in_ones() {
         .await
         .unwrap();
     for (language, says, html_says) in [
-        ("fr-CA", format!("Clé : {KEY}"), format!("<p>{KEY}</p>")),
-        ("de", format!("Hier: {KEY}"), "Produktschlüssel".to_owned()),
+        ("fr-CA", "Clé : ", format!("{KEY}</p>")),
+        ("de", "Hier: ", "Produktschlüssel".to_owned()),
     ] {
         shop.place(1, speaks(language)).await;
         assert_eq!(shop.send().await, sent(1));
         let taken = server.taken().pop().unwrap();
         let message = read(&taken.bytes);
-        assert_eq!(text(&message).trim_end(), says);
+        let key = text(&message).trim_end().strip_prefix(says).map(str::to_owned);
+        assert!(key.is_some_and(|key| key.ends_with(KEY)), "{}", text(&message));
         assert!(html(&message).contains(&html_says), "{}", html(&message));
     }
 }

@@ -114,12 +114,16 @@ pub(crate) const LINK: &str = "https://redeem.example.test/activate/ABCDEFGHJKMN
 const PURCHASED_AT_MS: i64 = 4_000_000_000_000;
 const RETURNABLE_UNTIL_MS: i64 = 4_002_000_000_000;
 
+/// A license of a purchase. Its product key is [`KEY`] in the transaction `t-1`, and ends with it in others.
 pub(crate) fn license(client_transaction_id: Uuid, transaction: &str) -> License {
     License {
         client_transaction_id: client_transaction_id.to_string(),
         transaction_id: transaction.to_owned(),
         license_token_id: format!("token of {transaction}"),
-        product_key: Secret::new(KEY),
+        product_key: Secret::new(match transaction {
+            "t-1" => KEY.to_owned(),
+            _ => format!("{}-{KEY}", client_transaction_id.simple()),
+        }),
         activation_link: Some(Secret::new(LINK)),
         license_token_status: LicenseTokenStatus::Activated,
         return_status: ReturnStatus::None,
@@ -486,7 +490,12 @@ async fn a_license_of_another_purchase_or_asset_is_not_taken() {
     let licensed =
         |index: usize| AttemptOutcome::Licensed(license(begun[index].client_transaction_id, "t-1"));
     record.finish_attempt(one, 1, licensed(0), 0).await.unwrap();
-    for outcome in [licensed(0), licensed(1)] {
+    let same_key = License {
+        license_token_id: "another".to_owned(),
+        ..license(begun[1].client_transaction_id, "t-1")
+    };
+    let same_key = AttemptOutcome::Licensed(same_key);
+    for outcome in [licensed(0), licensed(1), same_key] {
         let error = record.finish_attempt(two, 1, outcome, 0).await.unwrap_err();
         assert!(matches!(error, FinishError::NotItsLicense { .. }), "{error:?}");
     }

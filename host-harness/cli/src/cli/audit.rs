@@ -103,6 +103,8 @@ async fn verify(host: &Host, noted: Option<&str>, json: bool) -> Outcome {
         show::json(&view)?;
     } else {
         output::line(format!("{} acts, as they were written", view.acts));
+    }
+    if !json && view.acts > 0 {
         output::line(format!("digest {}", view.digest));
         output::note(
             "keep the digest elsewhere: `bss-host audit verify --noted DIGEST` shows then if all acts were written anew",
