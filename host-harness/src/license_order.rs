@@ -1,11 +1,13 @@
 //! Orders: checked, and written down line by line. Nothing is bought here; a worker does that.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
+use bss_model::clock::{millis, now_ms};
 use bss_model::{
-    Actor, Advice, Contact, Diagnose, Diagnosis, ErrorKind, Instance, NewLine, NewOrder, Order, Party,
-    Problem,
+    Actor, Advice, Contact, Diagnose, Diagnosis, ErrorKind, Instance, NewLine, NewOrder, Order, OrderFilter,
+    Page, Party, Problem, SortOrder,
 };
 use bss_record::{RecordError, RetryError};
 use bss_sandbox::CallListener;
@@ -90,7 +92,47 @@ impl Diagnose for PlaceError {
     }
 }
 
+/// How long an order without a key is remembered as one that may have been meant only once. A person who repeats a command
+/// because its answer was lost does so within minutes.
+const REPEATED_WITHIN: Duration = Duration::from_secs(10 * 60);
+
 impl Host {
+    /// The last order of the same customer for the same products that was placed within ten minutes: `request` may repeat
+    /// it by mistake. `None`: there is none, or `request` has an idempotency key, which tells.
+    ///
+    /// # Errors
+    /// When there is no such instance, or the record can't be read.
+    pub async fn same_order(
+        &self,
+        instance: &str,
+        request: &OrderRequest,
+    ) -> Result<Option<Order>, PlaceError> {
+        if request.idempotency_key.is_some() {
+            return Ok(None);
+        }
+        let instance = self.named_instance(instance).await?;
+        let filter = OrderFilter {
+            instance: Some(instance.id),
+            customer: Some(request.customer.id.clone()),
+            since_ms: Some(now_ms().saturating_sub(millis(REPEATED_WITHIN))),
+            ..OrderFilter::default()
+        };
+        let latest_first = Page::all().in_order(SortOrder::Descending);
+        let orders = self.record().orders(&filter, &latest_first).await?.rows;
+        let mut asked = BTreeMap::<&str, u64>::new();
+        for line in &request.lines {
+            *asked.entry(&line.product_code).or_default() += u64::from(line.quantity);
+        }
+        let is_same = |order: &Order| {
+            let mut placed = BTreeMap::<&str, u64>::new();
+            for line in &order.lines {
+                *placed.entry(&line.product_code).or_default() += 1;
+            }
+            placed == asked
+        };
+        Ok(orders.into_iter().find(is_same))
+    }
+
     /// Writes an order down: its lines, and an asset with a client transaction id for each unit. Buys nothing yet; a
     /// worker does, or [`Host::run_order`].
     ///

@@ -83,6 +83,31 @@ impl Desk {
             .expect("the program runs")
     }
 
+    /// Runs the program on a terminal on which somebody types a line, and returns what the terminal showed and the exit code.
+    pub(crate) fn on_terminal(&self, arguments: &[&str], typed: &str) -> (String, Option<i32>) {
+        let quoted = |text: &str| format!("'{text}'");
+        let data_dir = self.folder.path().join("bss").display().to_string();
+        let program = bss_host().display().to_string();
+        let component = component().display().to_string();
+        let more = ["--data-dir", &data_dir, "--plugin", &component];
+        let words = [&[program.as_str()], arguments, &more].concat();
+        let words: Vec<_> = words.into_iter().map(quoted).collect();
+        let mut terminal = Command::new("script")
+            .args(["--quiet", "--return", "--command", &words.join(" "), "/dev/null"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("script, of util-linux, runs");
+        let mut keyboard = terminal.stdin.take().expect("a pipe");
+        writeln!(keyboard, "{typed}").expect("it is typed");
+        let ended = terminal.wait_with_output().expect("it ends");
+        drop(keyboard);
+        (
+            String::from_utf8_lossy(&ended.stdout).into_owned(),
+            ended.status.code(),
+        )
+    }
+
     pub(crate) fn json(&self, arguments: &[&str]) -> Value {
         let output = self.run(&[arguments, &["--json"]].concat());
         assert_ends(&output, DONE);

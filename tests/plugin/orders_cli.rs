@@ -49,6 +49,34 @@ fn an_order_is_placed_at_once_and_bought_by_the_worker() {
 }
 
 #[test]
+fn an_order_without_a_key_that_was_just_placed_is_told_and_a_person_is_asked() {
+    let (desk, offer) = selling();
+    let told = |more: &[&str]| {
+        let placed = desk.run(&place(&offer, more));
+        assert_ends(&placed, DONE);
+        String::from_utf8_lossy(&placed.stderr).contains("the same customer and the same products")
+    };
+    assert!(!told(&[]), "it is the first");
+    assert!(!told(&["--quantity", "2"]), "it is for more");
+    assert!(!told(&["--idempotency-key", "k"]), "its key tells");
+    assert!(told(&[]));
+    let orders = || {
+        let invoiced = desk.json(&["asset", "list"]);
+        let assets = invoiced.as_array().expect("a list");
+        let orders: std::collections::BTreeSet<_> =
+            assets.iter().map(|asset| text(asset, "orderId")).collect();
+        orders.len()
+    };
+    assert_eq!(orders(), 4);
+    let (shown, code) = desk.on_terminal(&place(&offer, &[]), "n");
+    assert!(shown.contains("Place it once more? [y/N]"), "{shown}");
+    assert!(shown.contains("nothing was placed"), "{shown}");
+    assert_eq!((code, orders()), (Some(REFUSED), 4));
+    let (shown, code) = desk.on_terminal(&place(&offer, &[]), "y");
+    assert_eq!((code, orders()), (Some(DONE), 5), "{shown}");
+}
+
+#[test]
 fn a_check_says_whether_an_order_could_be_placed_and_places_none() {
     let (desk, offer) = selling();
     assert_eq!(desk.json(&place(&offer, &["--check-only"]))["valid"], true);

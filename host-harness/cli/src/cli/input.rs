@@ -7,6 +7,7 @@ use bss_model::Actor;
 use zeroize::Zeroizing;
 
 use super::failure::{Failure, unreadable};
+use super::output;
 
 pub(super) fn pfx_code(file: Option<&Path>) -> Result<PfxCode, Failure> {
     let code = first_line(file, "BSS_PFX_CODE", "code file")?;
@@ -35,6 +36,15 @@ pub(super) fn read_text(path: &Path, what: &str) -> Result<String, Failure> {
         std::fs::read_to_string(path)
     };
     text.map_err(|error| unreadable(&format!("{what} `{}`", path.display()), &error))
+}
+
+/// Asks a question that is answered with yes or no, on a terminal. Anything but yes is no.
+pub(super) fn confirms(question: &str) -> Result<bool, Failure> {
+    output::ask(&format!("{question} [y/N]"));
+    let mut answer = String::new();
+    let read = std::io::stdin().read_line(&mut answer);
+    read.map_err(|error| unreadable("the answer", &error))?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
 pub(super) fn read_pfx(file: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {

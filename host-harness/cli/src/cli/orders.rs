@@ -1,7 +1,9 @@
 //! `order …`: licenses are ordered, and an order is followed until its licenses are bought.
 
 use std::collections::BTreeMap;
+use std::io::IsTerminal as _;
 
+use bss_model::clock::rfc3339;
 use bss_model::{Advice, AssetFilter, Contact, ErrorKind, NewLine, Party, Settlement, SortOrder, settlement};
 use clap::{Args, Subcommand};
 use host_harness::view::{Keys, OrderCheck};
@@ -11,7 +13,7 @@ use uuid::Uuid;
 use super::assets::show_assets;
 use super::exit_status::ExitStatus;
 use super::failure::{Failure, Outcome};
-use super::input::operator;
+use super::input::{confirms, operator};
 use super::progress::listener;
 use super::{output, pages, show};
 
@@ -109,6 +111,7 @@ async fn place(host: &Host, place: PlaceOrder, json: bool) -> Outcome {
         }
         return Ok(ExitStatus::Done);
     }
+    check_repetition(host, &place.instance, &request).await?;
     let order = host.place_order(&place.instance, request, &operator()).await?;
     if place.wait {
         // The order's id is shown before anything can interrupt the purchase.
@@ -133,6 +136,33 @@ async fn place(host: &Host, place: PlaceOrder, json: bool) -> Outcome {
         order.id
     ));
     Ok(ExitStatus::Done)
+}
+
+/// Asks a person on a terminal whether an order is placed once more on purpose, and tells anybody else that it is.
+async fn check_repetition(host: &Host, instance: &str, request: &OrderRequest) -> Result<(), Failure> {
+    let Some(same) = host.same_order(instance, request).await? else {
+        return Ok(());
+    };
+    let same = format!(
+        "order {} of {} is for the same customer and the same products",
+        same.id,
+        rfc3339(same.placed_at_ms)
+    );
+    const KEY: &str =
+        "`--idempotency-key KEY` says whether an order is a repetition: it is placed once for each key";
+    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+        output::note(format!("{same}; this one is placed beside it. {KEY}"));
+        return Ok(());
+    }
+    match confirms(&format!("{same}. Place it once more?"))? {
+        true => Ok(()),
+        false => Err(Failure::new(
+            ErrorKind::Refused,
+            "order-repeated",
+            format!("{same}; nothing was placed"),
+        )
+        .hint(KEY)),
+    }
 }
 
 /// Products and their quantities: none at all means one of each; else there is one for each product.

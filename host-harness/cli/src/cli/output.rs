@@ -102,6 +102,11 @@ pub(super) fn note(text: impl Into<Text>) {
     let _ = writeln!(std::io::stderr().lock(), "{}", text.into());
 }
 
+/// Writes a question to the standard error, to be answered on the same line.
+pub(super) fn ask(question: &str) {
+    let _ = write!(std::io::stderr().lock(), "{} ", Text::from(question));
+}
+
 /// Writes a table to the standard output.
 pub(super) fn table(table: &Table) {
     table.lines().for_each(line);
