@@ -83,6 +83,17 @@ impl Desk {
             .expect("the program runs")
     }
 
+    /// Runs the program with an environment variable.
+    pub(crate) fn run_with(&self, name: &str, value: &std::ffi::OsStr, arguments: &[&str]) -> Output {
+        Command::new(bss_host())
+            .args(arguments)
+            .arg("--data-dir")
+            .arg(self.folder.path().join("bss"))
+            .env(name, value)
+            .output()
+            .expect("the program runs")
+    }
+
     /// Runs the program on a terminal on which somebody types a line, and returns what the terminal showed and the exit code.
     pub(crate) fn on_terminal(&self, arguments: &[&str], typed: &str) -> (String, Option<i32>) {
         let quoted = |text: &str| format!("'{text}'");
@@ -704,6 +715,24 @@ fn openssl_pfx(folder: &Path, pem: &str, options: &[&str]) -> String {
 }
 
 #[cfg(unix)]
+#[test]
+fn a_variable_that_can_not_be_understood_is_named_and_not_passed_over() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let desk = Desk::open();
+    let list = ["instance", "list"];
+    let broken = desk.run_with("BSS_LOG", "host_harness=loud".as_ref(), &list);
+    assert_fails(&broken, USAGE, &["`BSS_LOG`", "host_harness=debug"]);
+    let noise = std::ffi::OsStr::from_bytes(b"\xff");
+    let broken = desk.run_with("BSS_LOG", noise, &list);
+    assert_fails(&broken, USAGE, &["`BSS_LOG`", "UTF-8"]);
+    let import = ["certificate", "import", desk.detail("pfxFile")];
+    let broken = desk.run_with("BSS_PFX_CODE", noise, &import);
+    assert_fails(&broken, USAGE, &["`BSS_PFX_CODE`", "UTF-8"]);
+    for filter in ["", "warn,host_harness=debug"] {
+        assert_ends(&desk.run_with("BSS_LOG", filter.as_ref(), &list), DONE);
+    }
+}
+
 #[test]
 fn a_simulator_that_lets_in_who_has_no_certificate_says_so_loudly_and_only_its_owner_can_read_the_key() {
     use std::os::unix::fs::PermissionsExt as _;

@@ -41,6 +41,7 @@ mod services_cli;
 mod services_definition;
 mod services_runs;
 mod settings_gate;
+mod stepped_clock;
 mod trace_cli;
 mod trusted_plugin;
 mod versions;

@@ -156,16 +156,21 @@ impl Scenario {
 
     /// Runs `bss-host` on the host's data directory.
     pub(crate) fn bss_host(&self, arguments: &[&str]) -> Output {
-        Command::new(bss_host())
+        self.command(arguments).output().expect("the program runs")
+    }
+
+    /// `bss-host` with arguments, on the host's data directory.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(bss_host());
+        command
             .args(arguments)
             .arg("--data-dir")
             .arg(self.folder.path().join("bss"))
             .arg("--plugin")
             .arg(component())
             .env_remove("SUDO_UID")
-            .env("BSS_LOOK_UP_ONLY", "0")
-            .output()
-            .expect("the program runs")
+            .env("BSS_LOOK_UP_ONLY", "0");
+        command
     }
 
     /// Has the operator trust the plugin of a file, in place of the one before.

@@ -38,6 +38,7 @@ use std::io::IsTerminal as _;
 use clap::Parser;
 use clap::error::ErrorKind;
 use host_harness::call_trace::{self, Collector, TraceGuard, TraceLayer};
+use tracing_subscriber::EnvFilter;
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -83,9 +84,14 @@ fn start_log(arguments: &Arguments) -> Result<Option<TraceGuard>, Failure> {
         1 => ("info", ""),
         _ => ("debug", ""),
     };
-    let filter = tracing_subscriber::EnvFilter::try_from_env("BSS_LOG").unwrap_or_else(|_| {
-        tracing_subscriber::EnvFilter::new(format!("{level},{plugin}sqlx=warn,hyper=info,rustls=info"))
-    });
+    let usual = format!("{level},{plugin}sqlx=warn,hyper=info,rustls=info");
+    let asked = input::variable("BSS_LOG")?.filter(|filter| !filter.is_empty());
+    let filter = EnvFilter::try_new(asked.unwrap_or(usual)).map_err(|error| {
+        Failure::usage(format!(
+            "the environment variable `BSS_LOG` is no filter: {error}"
+        ))
+        .hint("leave `BSS_LOG` out, or give a level for each part, as in `warn,host_harness=debug`")
+    })?;
     let lines = log::lines(std::io::stderr, std::io::stderr().is_terminal()).with_filter(filter);
     let collector = arguments.otlp.as_deref().filter(|endpoint| !endpoint.is_empty());
     let collector = collector.map(Collector::new).transpose();

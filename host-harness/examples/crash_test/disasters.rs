@@ -24,7 +24,7 @@ pub(crate) enum Disaster {
 }
 
 /// The steps of the clock, in milliseconds from the right time, one for each kill.
-const STEPS_MS: [i64; 8] = [-60_000, -60_000, 0, 60_000, 0, YEAR_MS, -YEAR_MS, 0];
+const STEPS_MS: [i64; 8] = [-60_000, 0, 60_000, -60_000, 0, YEAR_MS, -YEAR_MS, 0];
 const YEAR_MS: i64 = 365 * 24 * 60 * 60 * 1_000;
 
 /// A wall clock that the test steps, in every process that it is preloaded into.
@@ -150,6 +150,7 @@ pub(crate) async fn believe_step(data_dir: &Path, moved_ms: i64) -> Result<()> {
     for statement in [
         "UPDATE attempts SET begun_uptime_ms = begun_uptime_ms - $1, finished_uptime_ms = finished_uptime_ms - $1",
         "UPDATE workers SET lease_ends_uptime_ms = lease_ends_uptime_ms - $1",
+        "UPDATE provenance SET remembered_ms = remembered_ms + $1",
     ] {
         sqlx::query(statement).bind(moved_ms).execute(&pool).await?;
     }

@@ -13,7 +13,7 @@ use crate::disasters::SteppedClock;
 use crate::schedule::{Victim, WORKERS};
 
 /// How many lines each worker buys at once.
-const AT_ONCE: &str = "8";
+const AT_ONCE: &str = "16";
 
 /// How long workers only look a purchase up that may still be under way: longer than the simulator takes over a
 /// purchase, but short, since every purchase that a kill has cut off waits for it.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bss_model::purchase_rule::LOOK_UP_ONLY;
 use host_harness::Host;
 
 use super::args::{Arguments, Command, HostCommand};
@@ -40,6 +41,13 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
         Command::Bench(asked) => return bench::run(&data_dir, &plugin, &asked, json).await,
         Command::Demo(asked) => return demo::run(&plugin, &asked, json).await,
     };
+    if matches!(command, HostCommand::Run(_)) && look_up_only < LOOK_UP_ONLY.as_secs() {
+        tracing::warn!(
+            look_up_only_s = look_up_only,
+            usual_s = LOOK_UP_ONLY.as_secs(),
+            "a purchase whose answer was lost is sent again sooner than usual: make sure that the vendor can't still be carrying it out then"
+        );
+    }
     let host = Host::open(&data_dir, &plugin).await?;
     let host = host.with_look_up_only(Duration::from_secs(look_up_only));
     let host = match &recording {

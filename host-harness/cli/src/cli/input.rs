@@ -1,5 +1,6 @@
 //! What a command is given besides its arguments: who runs it, and the files and codes that are read.
 
+use std::env::VarError;
 use std::path::Path;
 
 use bss_keys::PfxCode;
@@ -22,10 +23,21 @@ pub(super) fn first_line(
     what: &str,
 ) -> Result<Zeroizing<String>, Failure> {
     let text = match file {
-        None => Zeroizing::new(std::env::var(variable).unwrap_or_default()),
+        None => Zeroizing::new(self::variable(variable)?.unwrap_or_default()),
         Some(path) => Zeroizing::new(read_text(path, what)?),
     };
     Ok(Zeroizing::new(text.lines().next().unwrap_or_default().to_owned()))
+}
+
+/// An environment variable. `None`: it is not set.
+pub(super) fn variable(name: &str) -> Result<Option<String>, Failure> {
+    match std::env::var(name) {
+        Ok(text) => Ok(Some(text)),
+        Err(VarError::NotPresent) => Ok(None),
+        Err(VarError::NotUnicode(_)) => Err(Failure::usage(format!(
+            "the environment variable `{name}` is not UTF-8"
+        ))),
+    }
 }
 
 /// Reads a text file; `-` is the standard input. `what` names the file's kind in the failure to read it.
