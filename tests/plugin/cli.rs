@@ -721,7 +721,7 @@ fn a_variable_that_can_not_be_understood_is_named_and_not_passed_over() {
     let desk = Desk::open();
     let list = ["instance", "list"];
     let broken = desk.run_with("BSS_LOG", "host_harness=loud".as_ref(), &list);
-    assert_fails(&broken, USAGE, &["`BSS_LOG`", "host_harness=debug"]);
+    assert_fails(&broken, USAGE, &["`BSS_LOG`", "bss_sandbox=debug"]);
     let noise = std::ffi::OsStr::from_bytes(b"\xff");
     let broken = desk.run_with("BSS_LOG", noise, &list);
     assert_fails(&broken, USAGE, &["`BSS_LOG`", "UTF-8"]);
@@ -730,6 +730,42 @@ fn a_variable_that_can_not_be_understood_is_named_and_not_passed_over() {
     assert_fails(&broken, USAGE, &["`BSS_PFX_CODE`", "UTF-8"]);
     for filter in ["", "warn,host_harness=debug"] {
         assert_ends(&desk.run_with("BSS_LOG", filter.as_ref(), &list), DONE);
+    }
+    let broken = desk.run_with("OTEL_EXPORTER_OTLP_ENDPOINT", "nonsense".as_ref(), &list);
+    assert_fails(&broken, USAGE, &["`OTEL_EXPORTER_OTLP_ENDPOINT`"]);
+    let without_code = desk.run(&import);
+    assert_fails(&without_code, REFUSED, &["`BSS_PFX_CODE`", "--code-file"]);
+}
+
+#[test]
+fn a_log_filter_that_names_one_part_silences_no_other() {
+    let desk = Desk::open();
+    desk.ready();
+    let nobody = "http://127.0.0.1:1";
+    let check = ["instance", "check", "esd", "--otlp", nobody];
+    let warned = |filter: &str| {
+        let checked = desk.run_with("BSS_LOG", filter.as_ref(), &check);
+        String::from_utf8_lossy(&checked.stderr).contains("WARN")
+    };
+    assert!(warned(""), "the collector does not answer");
+    assert!(warned("bss_record=debug"));
+    assert!(!warned("error"), "who asks for errors only gets no warning");
+}
+
+#[test]
+fn an_argument_that_is_no_id_and_a_directory_that_is_made_are_told() {
+    let desk = Desk::open();
+    let list = ["instance", "list"];
+    let said = |output: &Output| String::from_utf8_lossy(&output.stderr).contains("a new record was made");
+    assert!(said(&desk.run(&list)));
+    assert!(!said(&desk.run(&list)));
+    for argument in [&["order", "show", "7ffdbbdc"][..], &["invoice", "show", "1"]] {
+        let number = argument[2];
+        assert_fails(
+            &desk.run(argument),
+            USAGE,
+            &[&format!("`{number}`"), "is not an id", "36 characters"],
+        );
     }
 }
 

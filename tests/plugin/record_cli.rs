@@ -257,7 +257,10 @@ async fn a_person_reads_the_digest_of_a_backup_and_how_much_is_in_doubt_after_it
         "order lines from before are looked up, and not bought",
         "`bss-host record adopt`",
     ];
-    let held = ["1 e-mails are held back", "`bss-host mail retry --held`"];
+    let held = [
+        "somebody may have sent them already: 1 e-mail",
+        "`bss-host mail retry --held`",
+    ];
     assert_says(&err, &copied);
     assert_says(&err, &held);
     assert_says(&err, &["have the platform place them again, with their keys"]);
@@ -562,7 +565,7 @@ async fn a_file_that_is_no_sound_backup_is_neither_verified_nor_restored() {
             "table `acts` refers to a row that is missing",
         ),
         ("damaged.db", "backup-unsound", "btreeInitPage"),
-        ("record.db", "backup-unsound", "was not made by `record backup`"),
+        ("record.db", "backup-unsound", "goes on in a data directory"),
     ] {
         for what in ["verify", "restore"] {
             let error = refused(folder, "other", &["record", what, file], REFUSED, code);
@@ -627,7 +630,7 @@ fn a_backup_is_restored_only_with_its_host_key_from_a_file_or_the_environment() 
     directory_with_key(folder, "with-another", "stranger");
     let error = refused(folder, "with-another", &restore[..3], NO_ANSWER, "wrong-host-key");
     assert_says(text(&error["advice"]), &["`host.key`", "`BSS_HOST_KEY`"]);
-    assert_says(text(&error["message"]), &["with-another/record.db`"]);
+    assert_says(text(&error["message"]), &["`backup.db`"]);
     refused(folder, "with-another", &["record", "show"], REFUSED, "no-record");
     assert!(
         !files(&folder.join("with-another"))

@@ -36,7 +36,7 @@ mod worker;
 use std::io::IsTerminal as _;
 
 use clap::Parser;
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use host_harness::call_trace::{self, Collector, TraceGuard, TraceLayer};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::Layer as _;
@@ -53,6 +53,10 @@ pub(crate) async fn run(command_line: impl IntoIterator<Item = std::ffi::OsStrin
     let arguments = match Arguments::try_parse_from(command_line) {
         Ok(arguments) => arguments,
         Err(error) => {
+            if let Some(failure) = no_id(&error) {
+                failure.show(false);
+                return failure.status;
+            }
             // The failure repeats what was given, which may be a customer's text that a script passed on.
             output::page(&error.render().to_string(), error.use_stderr());
             return match error.kind() {
@@ -75,6 +79,19 @@ pub(crate) async fn run(command_line: impl IntoIterator<Item = std::ffi::OsStrin
     }
 }
 
+/// The failure of an argument that is to be an id and is none, in words; `None`: the command line is wrong in another way.
+fn no_id(error: &clap::Error) -> Option<Failure> {
+    let cause = std::error::Error::source(error)?;
+    cause.downcast_ref::<uuid::Error>()?;
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    let (value, argument) = (text(ContextKind::InvalidValue)?, text(ContextKind::InvalidArg)?);
+    let message = format!("`{value}`, given for `{argument}`, is not an id");
+    Some(Failure::usage(message).hint("an id has 36 characters, as the tables and `--json` show it"))
+}
+
 /// Starts the log: diagnostics go to the standard error, so that results can be piped; traces of calls go to the data
 /// directory, and to a collector where there is one. Drop the guard that is returned last.
 fn start_log(arguments: &Arguments) -> Result<Option<TraceGuard>, Failure> {
@@ -86,16 +103,24 @@ fn start_log(arguments: &Arguments) -> Result<Option<TraceGuard>, Failure> {
     };
     let usual = format!("{level},{plugin}sqlx=warn,hyper=info,rustls=info");
     let asked = input::variable("BSS_LOG")?.filter(|filter| !filter.is_empty());
+    // What the filter does not name still warns.
+    let asked = asked.map(|asked| format!("warn,{asked}"));
     let filter = EnvFilter::try_new(asked.unwrap_or(usual)).map_err(|error| {
         Failure::usage(format!(
             "the environment variable `BSS_LOG` is no filter: {error}"
         ))
-        .hint("leave `BSS_LOG` out, or give a level for each part, as in `warn,host_harness=debug`")
+        .hint(
+            "leave `BSS_LOG` out, or give a level for each part, as in `bss_sandbox=debug,host_harness=info`",
+        )
     })?;
     let lines = log::lines(std::io::stderr, std::io::stderr().is_terminal()).with_filter(filter);
     let collector = arguments.otlp.as_deref().filter(|endpoint| !endpoint.is_empty());
     let collector = collector.map(Collector::new).transpose();
-    let collector = collector.map_err(|error| Failure::from(error).on_the_command_line())?;
+    let collector = collector.map_err(|error| {
+        Failure::from(error)
+            .hint("the address is that of `--otlp` or of the variable `OTEL_EXPORTER_OTLP_ENDPOINT`")
+            .on_the_command_line()
+    })?;
     let (traces, guard) = arguments
         .command
         .opens_host()

@@ -19,7 +19,7 @@ use sqlx::{ConnectOptions as _, Connection as _, Row as _};
 use uuid::Uuid;
 
 use super::database::is_disk_full;
-use super::own_files::{BESIDE, lock_file, sync_directory_of, with_ending};
+use super::own_files::{BESIDE, is_missing, lock_file, sync_directory_of, with_ending};
 use super::stored::id;
 use super::{MIGRATIONS, RECORD_FILE, Record, RecordError, USE_FILE, check_host_key, lock_directory};
 
@@ -246,7 +246,7 @@ impl Record {
             .ok_or_else(|| BackupError::InUse {
                 path: data_dir.to_owned(),
             })?;
-        let is_occupied = path.exists();
+        let is_occupied = !is_missing(&path)?;
         if is_occupied && !replace {
             return Err(BackupError::Occupied {
                 path: data_dir.to_owned(),
@@ -265,7 +265,7 @@ impl Record {
                 what: "it was altered while it was copied".to_owned(),
             });
         }
-        if let Err(error) = bring_up_to_date(&arriving, &host_key, &path).await {
+        if let Err(error) = bring_up_to_date(&arriving, &host_key, file).await {
             remove_if_there(&arriving).map_err(failed)?;
             return Err(error);
         }
@@ -315,7 +315,7 @@ pub async fn verify_backup(file: &Path, sha256: Option<&str>) -> Result<Verified
         Some(_) => Ok(verified),
         None => Err(BackupError::Unsound {
             path: file.to_owned(),
-            what: "it is the database of a record, and was not made by `record backup`".to_owned(),
+            what: "it is the database of a record, which goes on in a data directory with its log and its host key".to_owned(),
         }),
     }
 }
@@ -361,13 +361,12 @@ async fn verify(
     })
 }
 
-/// Brings a backup's database up to date with this program, and checks that the host key is that of the record which
-/// it is to be.
-async fn bring_up_to_date(file: &Path, host_key: &HostKey, record: &Path) -> Result<(), BackupError> {
-    let pool = sqlx::SqlitePool::connect_with(alone_options(file)).await?;
+/// Brings a copy of a backup up to date with this program, and checks that the host key is that of the backup.
+async fn bring_up_to_date(copy: &Path, host_key: &HostKey, backup: &Path) -> Result<(), BackupError> {
+    let pool = sqlx::SqlitePool::connect_with(alone_options(copy)).await?;
     let migrated = MIGRATIONS.run(&pool).await.map_err(RecordError::from);
     let checked = match migrated {
-        Ok(()) => check_host_key(&pool, host_key, record).await,
+        Ok(()) => check_host_key(&pool, host_key, backup).await,
         Err(error) => Err(error),
     };
     pool.close().await;

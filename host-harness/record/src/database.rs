@@ -43,7 +43,7 @@ pub enum RecordError {
     #[error(transparent)]
     HostKey(#[from] HostKeyError),
     /// The host key is not the one that the record was made with.
-    #[error("the host key is not the key with which the record `{}` was created", path.display())]
+    #[error("the host key is not the key of the record in `{}`", path.display())]
     WrongHostKey {
         /// The database.
         path: PathBuf,

@@ -17,11 +17,12 @@ use bss_model::moment::Moment;
 use bss_model::purchase_rule::MEMORY;
 use bss_model::restoration::{self, Evidence, Place, Provenance, Restoration, Witness};
 use bss_model::{
-    Act, Actor, AttemptResult, CancellationState, MailState, Problem, ReturnResult, Subject, SyncStatus,
+    Act, Actor, AttemptResult, CancellationState, MailState, Problem, Reason, ReturnReason, ReturnResult,
+    Subject, SyncStatus,
 };
 use serde_json::json;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row as _, SqliteConnection, SqlitePool};
+use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection, SqlitePool};
 use uuid::Uuid;
 
 use super::acts::write_act;
@@ -210,11 +211,11 @@ async fn put_in_doubt(
     evidence: Evidence,
     now: Moment,
 ) -> Result<(), RecordError> {
-    let problem = to_json(&Problem::new(
+    let problem = Problem::new(
         "record-restored",
         format!("the record was found {evidence}; what was done since that copy was made is not known"),
         "nothing needs to be done: it is looked up first",
-    ))?;
+    );
     let order_lines = begin_doubt(transaction, InDoubt::All, now, &problem).await?;
     let returns = doubt_returns(transaction, InDoubt::All, now, &problem).await?;
     let mails = sqlx::query("UPDATE mails SET state = $3, worker = NULL WHERE state IN ($1, $2)")
@@ -268,11 +269,11 @@ pub(super) async fn doubt_repetition(
         moment(&row, "restored_at_ms", "restored_uptime_ms")?,
         "restored_at_ms",
     )?;
-    let problem = to_json(&Problem::new(
+    let problem = Problem::new(
         "record-restored",
         "the record was restored before; whether the order was placed in it since that copy was made is not known",
         "nothing needs to be done: it is looked up first",
-    ))?;
+    );
     begin_doubt(transaction, InDoubt::Order(order), restored, &problem).await?;
     Ok(())
 }
@@ -288,12 +289,49 @@ enum InDoubt {
     Order(Uuid),
 }
 
+impl InDoubt {
+    /// Adds the condition of assets to a query on them.
+    fn choose_assets(self, query: &mut QueryBuilder<Sqlite>) {
+        match self {
+            Self::All => {}
+            Self::Restored => {
+                query
+                    .push(" AND EXISTS (SELECT 1 FROM attempts WHERE asset_id = assets.id AND result = ")
+                    .push_bind(AttemptResult::Restored.word())
+                    .push(")");
+            }
+            Self::Order(order) => {
+                query.push(" AND order_id = ").push_bind(order.to_string());
+            }
+        }
+    }
+
+    /// Adds the condition of returns to a query on cancellations.
+    fn choose_returns(self, query: &mut QueryBuilder<Sqlite>) {
+        match self {
+            Self::All => {}
+            Self::Restored => {
+                query
+                    .push(" AND EXISTS (SELECT 1 FROM return_attempts WHERE cancellation_id = cancellations.id AND result = ")
+                    .push_bind(ReturnResult::Restored.word())
+                    .push(")");
+            }
+            Self::Order(order) => {
+                query
+                    .push(" AND asset_id IN (SELECT id FROM assets WHERE order_id = ")
+                    .push_bind(order.to_string())
+                    .push(")");
+            }
+        }
+    }
+}
+
 /// Writes down that assets may have been bought until a moment, with the settings of that moment. Returns their number.
 async fn begin_doubt(
     transaction: &mut SqliteConnection,
     assets: InDoubt,
     until: Moment,
-    problem: &str,
+    problem: &Problem,
 ) -> Result<u64, RecordError> {
     let mut query = QueryBuilder::new(
         "INSERT INTO attempts (asset_id, number, client_transaction_id, begun_at_ms, finished_at_ms, boot,
@@ -307,23 +345,24 @@ async fn begin_doubt(
     query.push(", ").push_bind(uptime_ms(until));
     query.push(", (SELECT version FROM instances WHERE id = assets.instance_id)");
     query.push(", ").push_bind(AttemptResult::Restored.word());
-    query.push(", ").push_bind(problem);
+    query.push(", ").push_bind(to_json(problem)?);
     query
         .push(" FROM assets WHERE sync_status <> ")
         .push_bind(SyncStatus::Synchronized.word());
-    match assets {
-        InDoubt::All => {}
-        InDoubt::Restored => {
-            query
-                .push(" AND EXISTS (SELECT 1 FROM attempts WHERE asset_id = assets.id AND result = ")
-                .push_bind(AttemptResult::Restored.word())
-                .push(")");
-        }
-        InDoubt::Order(order) => {
-            query.push(" AND order_id = ").push_bind(order.to_string());
-        }
-    }
-    Ok(query.build().execute(transaction).await?.rows_affected())
+    assets.choose_assets(&mut query);
+    let doubts = query.build().execute(&mut *transaction).await?.rows_affected();
+    let reason = Reason {
+        result: AttemptResult::Restored,
+        problem: problem.clone(),
+    };
+    let mut query = QueryBuilder::new("UPDATE assets SET reason = ");
+    query.push_bind(to_json(&reason)?);
+    query
+        .push(" WHERE sync_status = ")
+        .push_bind(SyncStatus::Unsynchronised.word());
+    assets.choose_assets(&mut query);
+    query.build().execute(transaction).await?;
+    Ok(doubts)
 }
 
 /// Writes down that open returns may have been made until a moment. Returns their number.
@@ -331,7 +370,7 @@ async fn doubt_returns(
     transaction: &mut SqliteConnection,
     returns: InDoubt,
     until: Moment,
-    problem: &str,
+    problem: &Problem,
 ) -> Result<u64, RecordError> {
     let mut query = QueryBuilder::new(
         "INSERT INTO return_attempts (cancellation_id, number, begun_at_ms, finished_at_ms, boot, begun_uptime_ms,
@@ -344,26 +383,24 @@ async fn doubt_returns(
     query.push(", ").push_bind(uptime_ms(until));
     query.push(", ").push_bind(uptime_ms(until));
     query.push(", ").push_bind(ReturnResult::Restored.word());
-    query.push(", ").push_bind(problem);
+    query.push(", ").push_bind(to_json(problem)?);
     query
         .push(" FROM cancellations WHERE state = ")
         .push_bind(CancellationState::Returning.word());
-    match returns {
-        InDoubt::All => {}
-        InDoubt::Restored => {
-            query
-                .push(" AND EXISTS (SELECT 1 FROM return_attempts WHERE cancellation_id = cancellations.id AND result = ")
-                .push_bind(ReturnResult::Restored.word())
-                .push(")");
-        }
-        InDoubt::Order(order) => {
-            query
-                .push(" AND asset_id IN (SELECT id FROM assets WHERE order_id = ")
-                .push_bind(order.to_string())
-                .push(")");
-        }
-    }
-    Ok(query.build().execute(transaction).await?.rows_affected())
+    returns.choose_returns(&mut query);
+    let doubts = query.build().execute(&mut *transaction).await?.rows_affected();
+    let reason = ReturnReason {
+        result: ReturnResult::Restored,
+        problem: problem.clone(),
+    };
+    let mut query = QueryBuilder::new("UPDATE cancellations SET reason = ");
+    query.push_bind(to_json(&reason)?);
+    query
+        .push(" WHERE state = ")
+        .push_bind(CancellationState::Returning.word());
+    returns.choose_returns(&mut query);
+    query.build().execute(transaction).await?;
+    Ok(doubts)
 }
 
 /// Writes down that the record goes on here, and remembers everything from now on.
@@ -448,11 +485,11 @@ impl Record {
             .execute(&mut *transaction)
             .await?;
         let now = Moment::now();
-        let problem = to_json(&Problem::new(
+        let problem = Problem::new(
             "record-adopted",
             "the record was adopted; what another copy of it did until now is not known",
             "nothing needs to be done: it is looked up first",
-        ))?;
+        );
         // What the other copy did last may still be under way, and what it did until now is not remembered here.
         let order_lines = begin_doubt(&mut transaction, InDoubt::Restored, now, &problem).await?;
         let returns = doubt_returns(&mut transaction, InDoubt::Restored, now, &problem).await?;

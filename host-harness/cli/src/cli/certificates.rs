@@ -162,11 +162,17 @@ fn chain(certificate: &Certificate) -> &'static str {
 
 async fn import(host: &Host, file: &Path, code: &PfxCode, json: bool) -> Outcome {
     let bytes = read_pfx(file)?;
-    let certificate = host
+    let imported = host
         .record()
         .certificates()
         .import(&bytes, code, &operator())
-        .await?;
+        .await;
+    let certificate = imported.map_err(|error| match code.is_empty() {
+        true => {
+            Failure::from(error).hint("no code was given: `--code-file FILE` or `BSS_PFX_CODE` gives one")
+        }
+        false => error.into(),
+    })?;
     if json {
         let view = host.certificate_view(&certificate).await;
         show::json(&view?)?;

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use bss_model::purchase_rule::LOOK_UP_ONLY;
-use host_harness::Host;
+use host_harness::{Host, RECORD_FILE};
 
 use super::args::{Arguments, Command, HostCommand};
 use super::failure::{Failure, Outcome};
 use super::input::{pfx_code, read_pfx};
+use super::output;
 use super::{
     assets, audit, bench, certificates, demo, instances, invoices, mail, orders, plugins, prerequisites,
     products, record, replay, services, simulator, trace, worker,
@@ -48,7 +49,11 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
             "a purchase whose answer was lost is sent again sooner than usual: make sure that the vendor can't still be carrying it out then"
         );
     }
+    let is_new = !data_dir.join(RECORD_FILE).exists();
     let host = Host::open(&data_dir, &plugin).await?;
+    if is_new {
+        output::note(format!("a new record was made in `{}`", data_dir.display()));
+    }
     let host = host.with_look_up_only(Duration::from_secs(look_up_only));
     let host = match &recording {
         Some(file) => host.recording(replay::recorder(file)?),

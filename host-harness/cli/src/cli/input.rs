@@ -55,7 +55,9 @@ pub(super) fn confirms(question: &str) -> Result<bool, Failure> {
     output::ask(&format!("{question} [y/N]"));
     let mut answer = String::new();
     let read = std::io::stdin().read_line(&mut answer);
-    read.map_err(|error| unreadable("the answer", &error))?;
+    if read.map_err(|error| unreadable("the answer", &error))? == 0 {
+        output::note("");
+    }
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 

@@ -271,7 +271,7 @@ async fn list(host: &Host, filter: MailFilter, json: bool) -> Outcome {
             let problem = mail.problem.as_ref();
             table.add_row([
                 mail.id.to_string(),
-                show::short(mail.asset_id),
+                mail.asset_id.to_string(),
                 mail.contact.email.clone(),
                 mail.state.to_string(),
                 mail.attempts.to_string(),

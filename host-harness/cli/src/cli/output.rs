@@ -7,6 +7,7 @@ use std::fmt;
 use std::io::{IsTerminal as _, Write as _};
 
 use bss_model::text::{visible, visible_json};
+use comfy_table::{ColumnConstraint, Width};
 
 /// Text as it may be printed: what would steer a terminal is visible in it, but for our own colors and line ends.
 #[derive(Clone, Debug, Default)]
@@ -66,7 +67,24 @@ impl From<String> for Text {
     }
 }
 
-/// A table, each cell of which is [`Text`].
+/// The blanks around the content of a cell.
+const CELL_PADDING: u16 = 2;
+/// The shortest word that is taken for an id, a thumbprint, a digest or a product key, which are copied from a table.
+const ID_CHARS_MIN: usize = 25;
+
+/// The length of the longest word that is copied as a whole; 0 if there is none.
+fn longest_id(cell: &str) -> u16 {
+    let is_of_id = |character: char| character.is_ascii_alphanumeric() || "-*".contains(character);
+    let ids = cell
+        .split_whitespace()
+        .filter(|word| word.len() >= ID_CHARS_MIN && word.chars().all(is_of_id));
+    ids.filter_map(|id| u16::try_from(id.len()).ok())
+        .max()
+        .unwrap_or_default()
+}
+
+/// A table, each cell of which is [`Text`]. Where the terminal is narrow, no id is broken: the terminal itself wraps the
+/// line then.
 pub(super) struct Table(comfy_table::Table);
 
 impl Table {
@@ -76,7 +94,19 @@ impl Table {
     }
 
     pub(super) fn add_row<T: Into<Text>>(&mut self, row: impl IntoIterator<Item = T>) {
-        self.0.add_row(row.into_iter().map(|cell| cell.into().0));
+        let cells: Vec<String> = row.into_iter().map(|cell| cell.into().0).collect();
+        let widths: Vec<u16> = cells.iter().map(|cell| longest_id(cell)).collect();
+        self.0.add_row(cells);
+        for (position, width) in widths.into_iter().enumerate() {
+            if let Some(column) = self.0.column_mut(position).filter(|_| width > 0) {
+                let at_least = width.saturating_add(CELL_PADDING);
+                let known = match column.constraint() {
+                    Some(ColumnConstraint::LowerBoundary(Width::Fixed(known))) => *known,
+                    _ => 0,
+                };
+                column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(known.max(at_least))));
+            }
+        }
     }
 
     /// The table line by line.
@@ -129,6 +159,28 @@ mod tests {
         );
         assert!(shown.contains(r"one\u{7}"), "{shown}");
         assert!(!shown.contains(['\u{1b}', '\u{7}', '\u{202e}']), "{shown:?}");
+    }
+
+    #[test]
+    fn an_id_is_whole_on_a_narrow_terminal_and_other_text_is_wrapped() {
+        let mut narrow = comfy_table::Table::new();
+        narrow
+            .set_content_arrangement(comfy_table::ContentArrangement::Dynamic)
+            .set_width(60);
+        let mut table = Table::new(narrow);
+        let ids = [
+            "8c3f9548-d80b-4763-bb09-b0afca19957c",
+            "ABCDE-FGHJK-MNPQR-TVWXY-23467",
+        ];
+        let long =
+            "a sentence that is much longer than the terminal is wide, so that it stands on several lines";
+        table.add_row([ids[0], ids[1], long]);
+        let shown: Vec<_> = table.lines().map(|line| line.to_string()).collect();
+        let shown = shown.join("\n");
+        for id in ids {
+            assert!(shown.contains(id), "{shown}");
+        }
+        assert!(!shown.contains(long), "{shown}");
     }
 
     #[test]

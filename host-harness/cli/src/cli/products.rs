@@ -141,6 +141,12 @@ async fn set_prices(host: &Host, instance: &str, codes: &[String], price: &Price
         show::json(&view::PricedProducts { changed, price })?;
     } else {
         output::line(format!("{} priced at {price}", count(changed)));
+        if price.currency != instance.currency {
+            output::note(format!(
+                "instance `{}` sells in {}: an order needs a price in that currency",
+                instance.name, instance.currency
+            ));
+        }
     }
     Ok(ExitStatus::Done)
 }

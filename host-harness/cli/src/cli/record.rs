@@ -194,9 +194,18 @@ fn show_backup(backup: &view::Backup) {
 
 fn in_doubt(restoration: &view::Restoration) -> String {
     format!(
-        "in doubt now: {} order lines and {} returns, which are looked up first",
-        restoration.order_lines, restoration.returns
+        "in doubt now: {} and {}, which are looked up first",
+        counted(restoration.order_lines, "order line"),
+        counted(restoration.returns, "return"),
     )
+}
+
+/// A number of things, in words.
+fn counted(number: u64, what: &str) -> String {
+    match number {
+        1 => format!("1 {what}"),
+        _ => format!("{number} {what}s"),
+    }
 }
 
 /// Says what another copy of the record would mean.
@@ -213,7 +222,8 @@ pub(super) fn copy_note(awaits_adoption: bool) {
 pub(super) fn hold_note(held: u64) {
     if held > 0 {
         output::note(format!(
-            "{held} e-mails are held back, because they may have been sent already"
+            "held back, because somebody may have sent them already: {}",
+            counted(held, "e-mail")
         ));
         output::note(format!("hint: {}", words(&Advice::ReleaseMails)));
     }

@@ -110,7 +110,7 @@ pub(super) fn asset_table(assets: &[Asset], secrets: &BTreeMap<Uuid, LicenseSecr
         let secrets = secrets.get(&asset.id);
         table.add_row([
             match ids {
-                Ids::Short => short(asset.id),
+                Ids::Short => asset.id.to_string().chars().take(8).collect(),
                 Ids::Whole => asset.id.to_string(),
             },
             asset.product_code.clone(),
@@ -157,20 +157,12 @@ pub(super) fn asset_reasons(assets: &[Asset]) -> Vec<String> {
         let problem = &asset.reason.as_ref()?.problem;
         let mut lines = vec![format!(
             "asset {} is {}: {} ({})",
-            short(asset.id),
-            asset.sync_status,
-            problem.message,
-            problem.code
+            asset.id, asset.sync_status, problem.message, problem.code
         )];
         lines.extend((!problem.advice.is_empty()).then(|| format!("  hint: {}", problem.advice)));
         Some(lines)
     });
     reasons.flatten().collect()
-}
-
-/// The first characters of an id, enough to tell it from its neighbors.
-pub(super) fn short(id: Uuid) -> String {
-    id.to_string().chars().take(8).collect()
 }
 
 pub(super) fn bold(text: &str) -> Text {

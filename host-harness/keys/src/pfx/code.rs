@@ -14,6 +14,11 @@ impl PfxCode {
         Self(Zeroizing::new(code.into()))
     }
 
+    /// Whether the code has no character.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The code as PBES2 takes it.
     pub(super) fn utf8(&self) -> &[u8] {
         self.0.as_bytes()
