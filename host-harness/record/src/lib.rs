@@ -131,6 +131,7 @@ impl Record {
             source,
         })?;
         own_files::make_private(&path)?;
+        provenance::check_log(data_dir, &path, is_alone).await?;
         let options = SqliteConnectOptions::new()
             .filename(&path)
             .create_if_missing(true)

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
+use aws_lc_rs::digest;
 use bss_model::clock::{millis, now_ms};
 use bss_model::moment::Moment;
 use bss_model::purchase_rule::MEMORY;
@@ -20,20 +21,25 @@ use bss_model::{
     Act, Actor, AttemptResult, CancellationState, MailState, Problem, Reason, ReturnReason, ReturnResult,
     Subject, SyncStatus,
 };
+use data_encoding::HEXLOWER;
 use serde_json::json;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection, SqlitePool};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
+use sqlx::{
+    ConnectOptions as _, Connection as _, QueryBuilder, Row as _, Sqlite, SqliteConnection, SqlitePool,
+};
 use uuid::Uuid;
 
 use super::acts::write_act;
-use super::own_files::sync_directory_of;
+use super::own_files::{sync_directory_of, with_ending};
 use super::passing_time;
 use super::stored::{boot, certain, id, moment, optional, to_json, uptime_ms};
 use super::{Record, RecordError, begin_write};
 
 /// The file beside the database that counts the record's dispatches.
 pub const WITNESS_FILE: &str = "record.witness";
-/// The longest witness: an id, a number, a blank and a line end.
+/// The characters of a digest in the witness.
+const PLACE_CHARS: usize = 16;
+/// The longest witness: an id, a number, two digests, blanks and a line end.
 const WITNESS_BYTES_MAX: u64 = 128;
 /// How much time must have passed until an opening of the record counts it. What is open counts it all the time.
 const COUNTED_WHEN_OPENED: Duration = Duration::from_secs(60 * 60);
@@ -48,6 +54,8 @@ pub(super) struct Dispatches {
     inode: u64,
     witness: PathBuf,
     record: Uuid,
+    /// The digests of the identities of database and directory.
+    place: WitnessedPlace,
     /// The highest number that this process has written to the witness.
     highest: AtomicI64,
     /// Whether the log has been told that the witness can't be written.
@@ -75,7 +83,7 @@ impl Dispatches {
             record: self.record,
             sequence,
         };
-        if let Err(error) = write_witness(&self.witness, witness)
+        if let Err(error) = write_witness(&self.witness, witness, &self.place)
             && !self.told.swap(true, Ordering::Relaxed)
         {
             tracing::warn!(%error, file = %self.witness.display(), "the number of the record's dispatches can't be written");
@@ -98,10 +106,11 @@ pub(super) async fn examine(
     let here = here(data_dir, database).map_err(failed)?;
     let inode = std::fs::metadata(database).map_err(failed)?.ino();
     let witness = data_dir.join(WITNESS_FILE);
-    let found = read_witness(&witness).map_err(failed)?;
+    let found = read_witness(&witness).map_err(failed)?.map(|(found, _)| found);
     let mut transaction = begin_write(writer).await?;
     let row = sqlx::query("SELECT * FROM provenance").fetch_optional(&mut *transaction);
     let known = row.await?.as_ref().map(read_provenance).transpose()?;
+    let mut is_noticed = false;
     let now = match known {
         // The witness of a record that is gone; one that is older than this table has none.
         None if found.is_some() => {
@@ -116,6 +125,7 @@ pub(super) async fn examine(
                 true => restoration::evidence(&known, &here, found),
                 false => beside_another_process(&known, &here, found),
             };
+            is_noticed = evidence.is_some();
             match evidence {
                 None => {
                     // A record that is older than this column.
@@ -138,11 +148,20 @@ pub(super) async fn examine(
     };
     passing_time::count(&mut transaction, Moment::now(), COUNTED_WHEN_OPENED).await?;
     transaction.commit().await?;
+    if is_noticed {
+        // The mark of a backup is gone from the database itself, and not only in its log: a log beside a marked database is
+        // another one's.
+        sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
+            .execute(writer)
+            .await?;
+    }
+    let place = WitnessedPlace::of(&here);
     let dispatches = Dispatches {
         database: database.to_owned(),
         inode,
         witness,
         record: now.record,
+        place,
         highest: AtomicI64::new(i64::MIN),
         told: AtomicBool::new(false),
     };
@@ -151,7 +170,7 @@ pub(super) async fn examine(
         record: now.record,
         sequence: now.sequence,
     };
-    write_witness(&dispatches.witness, counted).map_err(failed)?;
+    write_witness(&dispatches.witness, counted, &dispatches.place).map_err(failed)?;
     dispatches.highest.store(now.sequence, Ordering::Relaxed);
     Ok(dispatches)
 }
@@ -168,6 +187,56 @@ fn beside_another_process(known: &Provenance, here: &Place, found: Option<Witnes
         sequence: known.sequence,
     });
     restoration::evidence(known, &here, Some(witness))
+}
+
+/// Sets a write-ahead log aside that is not the database's own, before the database is opened: SQLite takes any log beside
+/// it for its own, and would mix the two. Call it while no other process can open the record. `is_alone`: no other process
+/// has it open either.
+///
+/// A log is another database's where the database was replaced in its directory since it was last opened, or is a backup
+/// that was never opened.
+pub(super) async fn check_log(data_dir: &Path, database: &Path, is_alone: bool) -> Result<(), RecordError> {
+    let failed = |source| RecordError::Directory {
+        path: data_dir.to_owned(),
+        source,
+    };
+    let here = WitnessedPlace::of(&here(data_dir, database).map_err(failed)?);
+    let witness = read_witness(&data_dir.join(WITNESS_FILE)).map_err(failed)?;
+    let last = witness.and_then(|(_, place)| place);
+    let is_replaced = last.is_some_and(|last| last.directory == here.directory && last.file != here.file);
+    if !is_alone {
+        // The log is in use by who has the database open that was here.
+        return match is_replaced {
+            true => Err(RecordError::Replaced {
+                path: database.to_owned(),
+            }),
+            false => Ok(()),
+        };
+    }
+    let log = with_ending(database, "-wal");
+    let has_log = std::fs::metadata(&log).is_ok_and(|log| log.len() > 0);
+    if has_log && (is_replaced || is_marked_as_backup(database).await) {
+        let aside = with_ending(database, &format!(".replaced-{}-wal", now_ms()));
+        std::fs::rename(&log, &aside).map_err(failed)?;
+        let _ = std::fs::remove_file(with_ending(database, "-shm"));
+        tracing::warn!(log = %aside.display(), "the record's database was replaced: the log of the former one is kept beside it and not used");
+    }
+    Ok(())
+}
+
+/// Whether a database itself, without its log, is marked as a backup.
+async fn is_marked_as_backup(database: &Path) -> bool {
+    let alone = SqliteConnectOptions::new()
+        .filename(database)
+        .immutable(true)
+        .read_only(true);
+    let Ok(mut connection) = alone.connect().await else {
+        return false;
+    };
+    let mark = sqlx::query_scalar::<_, Option<i64>>("SELECT backup_at_ms FROM provenance");
+    let mark = mark.fetch_optional(&mut connection).await;
+    let _ = connection.close().await;
+    matches!(mark, Ok(Some(Some(_))))
 }
 
 /// Fails if a data directory without a database has had one: a record that began anew would know nothing of what was
@@ -583,8 +652,30 @@ fn here(data_dir: &Path, database: &Path) -> io::Result<Place> {
     })
 }
 
-/// Reads the witness. `None`: it is missing, or says nothing.
-fn read_witness(path: &Path) -> io::Result<Option<Witness>> {
+/// The digests of the identities of a database and its directory, as the witness has them: of one length, so that a line
+/// is overwritten as a whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct WitnessedPlace {
+    file: String,
+    directory: String,
+}
+
+impl WitnessedPlace {
+    fn of(place: &Place) -> Self {
+        let short = |identity: &str| {
+            let digest = digest::digest(&digest::SHA256, identity.as_bytes());
+            let hex = HEXLOWER.encode(digest.as_ref());
+            hex.chars().take(PLACE_CHARS).collect::<String>()
+        };
+        Self {
+            file: short(&place.file),
+            directory: short(place.directory.as_deref().unwrap_or_default()),
+        }
+    }
+}
+
+/// Reads the witness, and the place that it was written in if it names one. `None`: it is missing, or says nothing.
+fn read_witness(path: &Path) -> io::Result<Option<(Witness, Option<WitnessedPlace>)>> {
     let file = match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         file => file?,
@@ -592,27 +683,40 @@ fn read_witness(path: &Path) -> io::Result<Option<Witness>> {
     let mut text = String::new();
     let is_text = file.take(WITNESS_BYTES_MAX).read_to_string(&mut text).is_ok();
     let read = || {
-        let (record, sequence) = text.trim_end().split_once(' ')?;
-        Some(Witness {
-            record: Uuid::try_parse(record).ok()?,
-            sequence: sequence.parse().ok()?,
-        })
+        let mut words = text.split_whitespace();
+        let witness = Witness {
+            record: Uuid::try_parse(words.next()?).ok()?,
+            sequence: words.next()?.parse().ok()?,
+        };
+        let place = words.next().zip(words.next());
+        let place = place.map(|(file, directory)| WitnessedPlace {
+            file: file.to_owned(),
+            directory: directory.to_owned(),
+        });
+        Some((witness, place))
     };
     Ok(read().filter(|_| is_text))
 }
 
 /// Writes the witness, unless it has counted more: another process may have been faster. A line of fixed length, in one
 /// write, is there as a whole or not at all.
-fn write_witness(path: &Path, witness: Witness) -> io::Result<()> {
+fn write_witness(path: &Path, witness: Witness, place: &WitnessedPlace) -> io::Result<()> {
     let Witness { record, sequence } = witness;
-    if read_witness(path)?.is_some_and(|found| found.record == record && found.sequence >= sequence) {
+    let is_written = |(found, its): (Witness, Option<WitnessedPlace>)| {
+        found.record == record && found.sequence >= sequence && its.as_ref() == Some(place)
+    };
+    if read_witness(path)?.is_some_and(is_written) {
         return Ok(());
     }
+    let WitnessedPlace {
+        file: of_file,
+        directory,
+    } = place;
     let is_new = !path.exists();
     let mut options = OpenOptions::new();
     options.create(true).truncate(false).write(true).mode(0o600);
     let mut file = options.open(path)?;
-    file.write_all(format!("{record} {sequence:020}\n").as_bytes())?;
+    file.write_all(format!("{record} {sequence:020} {of_file} {directory}\n").as_bytes())?;
     // A power cut may cost the last numbers, and never the file.
     if is_new {
         file.sync_all()?;
@@ -631,14 +735,22 @@ mod tests {
         let path = folder.path().join(WITNESS_FILE);
         assert_eq!(read_witness(&path).unwrap(), None);
         let record = Uuid::from_u128(1);
+        let place = WitnessedPlace::of(&Place {
+            machine: None,
+            directory: Some("d".to_owned()),
+            file: "f".to_owned(),
+        });
         for (written, read) in [(5, 5), (4, 5), (1_000, 1_000)] {
             let witness = Witness {
                 record,
                 sequence: written,
             };
-            write_witness(&path, witness).unwrap();
-            let found = read_witness(&path).unwrap().unwrap();
-            assert_eq!((found.record, found.sequence), (record, read));
+            write_witness(&path, witness, &place).unwrap();
+            let (found, its) = read_witness(&path).unwrap().unwrap();
+            assert_eq!(
+                (found.record, found.sequence, its.as_ref()),
+                (record, read, Some(&place))
+            );
         }
         for text in [
             "",

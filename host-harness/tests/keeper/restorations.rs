@@ -254,7 +254,7 @@ async fn what_another_process_has_open_in_the_same_directory_is_no_copy() {
 }
 
 #[tokio::test]
-async fn another_database_in_the_place_of_one_that_is_open_is_noticed_by_whoever_opens_it() {
+async fn another_database_in_the_place_of_one_that_is_open_is_not_opened() {
     let record = TestRecord::open().await;
     orders(&record, 1, 1).await;
     let database = record.path().join(RECORD_FILE);
@@ -262,8 +262,79 @@ async fn another_database_in_the_place_of_one_that_is_open_is_noticed_by_whoever
     let copy = record.path().join("copy");
     std::fs::copy(&database, &copy).unwrap();
     std::fs::rename(&copy, &database).unwrap();
-    let again = record.opened_again().await;
-    assert_eq!(noticed(&again).await[0].evidence, Evidence::AnotherFile);
+    let error = Record::open(record.path()).await.unwrap_err();
+    assert_eq!(error.diagnosis().code, "record-replaced");
+    let directory = record.closed().await;
+    let opened = Record::open(directory.path()).await.unwrap();
+    assert_eq!(noticed(&opened).await[0].evidence, Evidence::AnotherFile);
+}
+
+#[tokio::test]
+async fn a_database_that_was_put_in_place_by_hand_is_not_mixed_with_the_log_of_the_former_one() {
+    for is_renamed in [false, true] {
+        let record = TestRecord::open().await;
+        let placed = orders(&record, 1, 2).await.remove(0);
+        let asset = placed.lines[0].asset_id;
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("backup.db");
+        record.backup(&file).await.unwrap();
+        execute(
+            &record.path().join(RECORD_FILE),
+            "PRAGMA wal_checkpoint(TRUNCATE)",
+        )
+        .await;
+        buy(&record, asset).await;
+        let log = std::fs::read(record.path().join("record.db-wal")).unwrap();
+        let directory = record.closed().await;
+        let (path, database) = (directory.path(), directory.path().join(RECORD_FILE));
+        // A worker was killed, and its log stayed; then somebody copies the backup over the database.
+        match is_renamed {
+            true => {
+                std::fs::copy(&file, path.join("new.db")).unwrap();
+                std::fs::rename(path.join("new.db"), &database).unwrap();
+            }
+            false => {
+                std::fs::copy(&file, &database).unwrap();
+            }
+        }
+        std::fs::write(path.join("record.db-wal"), &log).unwrap();
+        let opened = Record::open(path).await.unwrap();
+        opened.verify().await.unwrap();
+        opened.verify_acts(None).await.unwrap();
+        assert_eq!(noticed(&opened).await[0].evidence, Evidence::Backup);
+        let found = opened.asset(asset).await.unwrap().unwrap();
+        assert_eq!(found.license_token_id, None, "the backup knows of no license");
+        let kept = std::fs::read_dir(path).unwrap().any(|entry| {
+            let entry = entry.unwrap();
+            let name = entry.file_name().into_string().unwrap();
+            name.ends_with("-wal") && name != "record.db-wal" && std::fs::read(entry.path()).unwrap() == log
+        });
+        assert!(kept, "the log is kept");
+    }
+}
+
+#[tokio::test]
+async fn a_log_that_a_killed_program_left_is_the_database_s_own() {
+    let record = TestRecord::open().await;
+    let placed = orders(&record, 1, 1).await.remove(0);
+    let asset = placed.lines[0].asset_id;
+    buy(&record, asset).await;
+    let database = record.path().join(RECORD_FILE);
+    let kept = [&database, &record.path().join("record.db-wal")].map(|file| std::fs::read(file).unwrap());
+    let directory = record.closed().await;
+    std::fs::write(&database, &kept[0]).unwrap();
+    std::fs::write(directory.path().join("record.db-wal"), &kept[1]).unwrap();
+    let opened = Record::open(directory.path()).await.unwrap();
+    assert_eq!(noticed(&opened).await, []);
+    assert!(
+        opened
+            .asset(asset)
+            .await
+            .unwrap()
+            .unwrap()
+            .license_token_id
+            .is_some()
+    );
 }
 
 #[tokio::test]

@@ -78,9 +78,11 @@ async fn trust(host: &Host, file: &Path, json: bool) -> Outcome {
         show::json(&trusted)?;
     } else {
         output::line(format!(
-            "`{}` may run from now on, and no other plugin\n  SHA-256 {}\nworkers that run have theirs until they are started again",
-            trusted.path, trusted.sha256
+            "`{}` may run from now on, and no other plugin",
+            trusted.path
         ));
+        output::line(format!("  SHA-256 {}", trusted.sha256));
+        output::note("workers that run have theirs until they are started again");
     }
     Ok(ExitStatus::Done)
 }

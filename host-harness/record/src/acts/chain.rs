@@ -39,7 +39,9 @@ pub enum AuditError {
         written: i64,
     },
     /// The digest that was noted is none of these acts'.
-    #[error("the noted digest `{noted}` is not that of any act: the acts were written anew")]
+    #[error(
+        "the noted digest `{noted}` is not that of any act: the acts were written anew, or the record was restored from a backup that is older than the digest"
+    )]
     NotNoted {
         /// The digest.
         noted: String,
