@@ -11,7 +11,7 @@ use crate::cis::{Cis, OFFER_ID_LENGTH_MAX, Offer, OffersPage};
 use crate::failures::{Problem, ReadFailure};
 use crate::instance_settings::{Instance, Settings};
 use crate::platform::{Level, Platform};
-use crate::text::{forbidden_character, forbidden_in_name, has_markup};
+use crate::text::{forbidden_in_id, forbidden_in_name, has_markup};
 use seen::Seen;
 
 pub use crate::product::{AttributeValue, Product};
@@ -243,7 +243,7 @@ impl Judged {
 /// Why an offer can't become a product; `None` when it can.
 fn flaw(offer: &Offer) -> Option<String> {
     let description = offer.short_description.as_deref().unwrap_or_default();
-    let strict: fn(&str) -> Option<char> = forbidden_character;
+    let strict: fn(&str) -> Option<char> = forbidden_in_id;
     let texts = [
         ("offer id", offer.id.as_str(), OFFER_ID_LENGTH_MAX, strict),
         ("offer URI", &offer.uri, OFFER_URI_LENGTH_MAX, strict),

@@ -26,6 +26,22 @@ pub(crate) fn forbidden_in_name(text: &str) -> Option<char> {
     })
 }
 
+/// The first character that must not stand in an id, by which something is found again: as [`forbidden_character`], and
+/// those that take no place (Unicode's `Default_Ignorable_Code_Point`), so that two ids that look the same are the same.
+pub(crate) fn forbidden_in_id(text: &str) -> Option<char> {
+    let takes_no_place = |character: char| {
+        matches!(character,
+            '\u{034F}' | '\u{115F}'..='\u{1160}' | '\u{17B4}'..='\u{17B5}' | '\u{180B}'..='\u{180F}' | '\u{3164}'
+            | '\u{FE00}'..='\u{FE0F}' | '\u{FFA0}' | '\u{E0000}'..='\u{E0FFF}')
+    };
+    match text.is_ascii() {
+        true => forbidden_character(text),
+        false => text
+            .chars()
+            .find(|&character| is_forbidden(character) || takes_no_place(character)),
+    }
+}
+
 fn is_forbidden(character: char) -> bool {
     character.is_control()
         || matches!(character,
@@ -209,6 +225,16 @@ mod tests {
         assert_eq!(forbidden_character("a\u{200B}b"), Some('\u{200B}'));
         assert_eq!(forbidden_character("a\nb"), Some('\n'));
         assert_eq!(forbidden_character("Ελλάδα 日本 é"), None);
+    }
+
+    #[test]
+    fn an_id_holds_nothing_that_takes_no_place() {
+        for hidden in ['\n', '\u{200D}', '\u{34F}', '\u{FE0F}', '\u{E012F}', '\u{3164}'] {
+            assert_eq!(forbidden_in_id(&format!("EP2{hidden}")), Some(hidden));
+        }
+        for id in ["EP2-06798", "日本-1", "é"] {
+            assert_eq!(forbidden_in_id(id), None, "{id}");
+        }
     }
 
     #[test]

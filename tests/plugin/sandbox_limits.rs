@@ -348,7 +348,7 @@ async fn a_guest_that_hands_over_a_product_with_more_values_than_one_may_have_is
     let guest = handing_over(
         "(drop (memory.grow (i32.const 1)))
         (i32.store (i32.const 65568) (i32.const 65600))
-        (i32.store (i32.const 65572) (select (i32.const 65) (i32.const 64) (global.get $wild)))
+        (i32.store (i32.const 65572) (select (i32.const 101) (i32.const 100) (global.get $wild)))
         (call $put (i32.const 65536) (i32.const 1))",
     );
     let (refused, taken) = readings(&guest).await;
@@ -683,7 +683,7 @@ async fn a_guest_with_a_form_that_nobody_could_fill_in_has_failed() {
         configures: "
             (drop (memory.grow (i32.const 1)))
             (i32.store (i32.const 2048) (i32.const 65536))
-            (i32.store (i32.const 2052) (select (i32.const 101) (i32.const 100) (global.get $wild)))",
+            (i32.store (i32.const 2052) (select (i32.const 65) (i32.const 64) (global.get $wild)))",
         ..Guest::default()
     };
     let error = stopped(&guest.plugin()).await;
