@@ -456,7 +456,7 @@ impl Work {
         }
     }
 
-    /// One line or return of an instance, to find out whether its vendor is back.
+    /// A selection of one line or return of an instance, which finds out whether its vendor is back.
     fn probing(&self, instance: Uuid) -> AssetSelection {
         AssetSelection {
             instance: Some(instance),

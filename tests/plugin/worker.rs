@@ -6,11 +6,12 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use bss_model::{Asset, AssetSelection, AttemptResult, SyncStatus};
-use bss_record::{RECORD_FILE, Record, RetryError};
+use bss_record::{RECORD_FILE, Record, RecordError, RetryError};
 use bss_simulator::{CertificateRequest, Fault, Operation, Repeat};
 use host_harness::PlaceError;
 use sqlx::SqlitePool;
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 use crate::component::bss_host;
 use crate::scenario::{INSTANCE, Scenario, actor, at_once, order_request, silent};
@@ -20,6 +21,22 @@ async fn placed(scenario: &Scenario, quantity: u32) -> uuid::Uuid {
     let request = order_request(&offers[0], quantity);
     let order = scenario.host.place_order(INSTANCE, request, &actor()).await;
     order.expect("the order is placed").id
+}
+
+/// Starts a worker with that many slots, which ends when the sender is dropped.
+fn start_worker(
+    scenario: &Scenario,
+    slots: usize,
+) -> (oneshot::Sender<()>, JoinHandle<Result<(), RecordError>>) {
+    let (stop, stopped) = oneshot::channel::<()>();
+    let host = scenario.host.clone();
+    let worker = tokio::spawn(async move {
+        let stopped = async {
+            let _ = stopped.await;
+        };
+        host.work(&at_once(slots), stopped).await
+    });
+    (stop, worker)
 }
 
 fn all_licensed(assets: &[Asset]) -> bool {
@@ -66,14 +83,7 @@ async fn many_who_go_on_with_one_order_at_once_buy_each_license_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_buys_what_is_placed_while_it_works_and_ends_when_it_is_asked() {
     let scenario = Scenario::selling().await;
-    let (stop, stopped) = oneshot::channel::<()>();
-    let host = scenario.host.clone();
-    let worker = tokio::spawn(async move {
-        let stopped = async {
-            let _ = stopped.await;
-        };
-        host.work(&at_once(4), stopped).await
-    });
+    let (stop, worker) = start_worker(&scenario, 4);
     for _ in 0..3 {
         placed(&scenario, 3).await;
         while !all_licensed(&scenario.assets().await) {
@@ -94,14 +104,7 @@ async fn a_worker_that_is_asked_to_end_brings_its_purchases_to_an_end_first() {
         .faults()
         .order(Operation::Purchase, slow, Repeat::Always);
     placed(&scenario, 2).await;
-    let (stop, stopped) = oneshot::channel::<()>();
-    let host = scenario.host.clone();
-    let worker = tokio::spawn(async move {
-        let stopped = async {
-            let _ = stopped.await;
-        };
-        host.work(&at_once(2), stopped).await
-    });
+    let (stop, worker) = start_worker(&scenario, 2);
     while scenario.microsoft.faults().requests_seen(Operation::Purchase) < 2 {
         tokio::task::yield_now().await;
     }
@@ -122,14 +125,7 @@ async fn a_large_order_at_a_slow_microsoft_leaves_a_slot_to_another_instance() {
     let faults = scenario.microsoft.faults();
     faults.order(Operation::Purchase, slow, Repeat::Times(3));
     placed(&scenario, 12).await;
-    let (stop, stopped) = oneshot::channel::<()>();
-    let host = scenario.host.clone();
-    let worker = tokio::spawn(async move {
-        let stopped = async {
-            let _ = stopped.await;
-        };
-        host.work(&at_once(4), stopped).await
-    });
+    let (stop, worker) = start_worker(&scenario, 4);
     while faults.requests_seen(Operation::Purchase) < 3 {
         tokio::task::yield_now().await;
     }

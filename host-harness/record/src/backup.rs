@@ -257,16 +257,9 @@ impl Record {
         for ending in BESIDE.into_iter().chain([""]) {
             remove_if_there(&with_ending(&arriving, ending)).map_err(failed)?;
         }
-        copy_file(file, &arriving).map_err(|source| unwritable(&arriving, source))?;
-        let copied = digest_of(&arriving).map_err(failed)?;
-        if Some(&copied) != backup.sha256.as_ref() {
-            return Err(BackupError::Unsound {
-                path: file.to_owned(),
-                what: "it was altered while it was copied".to_owned(),
-            });
-        }
-        if let Err(error) = bring_up_to_date(&arriving, &host_key, file).await {
-            remove_if_there(&arriving).map_err(failed)?;
+        if let Err(error) = bring_in(&backup, &arriving, &host_key).await {
+            // What was wrong says more than a copy that can't be removed; the next restoration removes it.
+            let _ = remove_if_there(&arriving);
             return Err(error);
         }
         // A log that is left of a database that is gone would be taken for one of the new database.
@@ -359,6 +352,19 @@ async fn verify(
             .len(),
         sha256,
     })
+}
+
+/// Copies a backup that was verified, and makes the copy ready to be the record.
+async fn bring_in(backup: &Verified, arriving: &Path, host_key: &HostKey) -> Result<(), BackupError> {
+    let failed = |source| unwritable(arriving, source);
+    copy_file(&backup.path, arriving).map_err(failed)?;
+    if Some(digest_of(arriving).map_err(failed)?) != backup.sha256 {
+        return Err(BackupError::Unsound {
+            path: backup.path.clone(),
+            what: "it was altered while it was copied".to_owned(),
+        });
+    }
+    bring_up_to_date(arriving, host_key, &backup.path).await
 }
 
 /// Brings a copy of a backup up to date with this program, and checks that the host key is that of the backup.

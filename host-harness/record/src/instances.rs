@@ -342,7 +342,7 @@ async fn instances_with(
         .bind(instance_id.to_string())
         .fetch_all(transaction)
         .await?;
-    let read = |row: &SqliteRow| Ok((id(row, "id")?, row.get("version")));
+    let read = |row: &SqliteRow| Ok((id(row, "id")?, row.try_get("version")?));
     rows.iter().map(read).collect()
 }
 

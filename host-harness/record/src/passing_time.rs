@@ -38,10 +38,7 @@ impl Record {
     /// Counts the time that has passed, and puts off by less what a clock that ran ahead has put off.
     pub(super) async fn count_time(&self) -> Result<(), RecordError> {
         let mut transaction = begin_write(&self.writer).await?;
-        let set_back = count(&mut transaction, Moment::now(), Duration::ZERO).await?;
-        if set_back > STEP_BACK {
-            pull_back(&mut transaction, set_back).await?;
-        }
+        catch_up(&mut transaction, Moment::now(), Duration::ZERO).await?;
         transaction.commit().await?;
         self.pull_back_what_is_too_late().await
     }
@@ -74,9 +71,23 @@ impl Record {
     }
 }
 
+/// Counts the time that has passed since it was last counted, if that is `at_least` so much, and puts off by less what a
+/// clock that ran ahead has put off.
+pub(super) async fn catch_up(
+    connection: &mut SqliteConnection,
+    now: Moment,
+    at_least: Duration,
+) -> Result<(), RecordError> {
+    let set_back = count(connection, now, at_least).await?;
+    if set_back > STEP_BACK {
+        pull_back(connection, set_back).await?;
+    }
+    Ok(())
+}
+
 /// Counts the time that has passed since it was last counted, if that is `at_least` so much. Returns by how much the wall
 /// clock was set back meanwhile. What passes while the machine is off is not counted: no clock can tell it.
-pub(super) async fn count(
+async fn count(
     connection: &mut SqliteConnection,
     now: Moment,
     at_least: Duration,

@@ -146,7 +146,7 @@ pub(super) async fn examine(
             }
         }
     };
-    passing_time::count(&mut transaction, Moment::now(), COUNTED_WHEN_OPENED).await?;
+    passing_time::catch_up(&mut transaction, Moment::now(), COUNTED_WHEN_OPENED).await?;
     transaction.commit().await?;
     if is_noticed {
         // The mark of a backup is gone from the database itself, and not only in its log: a log beside a marked database is
@@ -407,11 +407,7 @@ async fn begin_doubt(
                                begun_uptime_ms, finished_uptime_ms, settings_version, result, problem)
          SELECT id, COALESCE((SELECT MAX(number) FROM attempts WHERE asset_id = assets.id), 0) + 1, client_transaction_id",
     );
-    query.push(", ").push_bind(until.wall_ms);
-    query.push(", ").push_bind(until.wall_ms);
-    query.push(", ").push_bind(boot(until));
-    query.push(", ").push_bind(uptime_ms(until));
-    query.push(", ").push_bind(uptime_ms(until));
+    push_times(&mut query, until);
     query.push(", (SELECT version FROM instances WHERE id = assets.instance_id)");
     query.push(", ").push_bind(AttemptResult::Restored.word());
     query.push(", ").push_bind(to_json(problem)?);
@@ -434,6 +430,15 @@ async fn begin_doubt(
     Ok(doubts)
 }
 
+/// Adds the times of an attempt that began and ended at a moment: both by the wall clock, the boot, both by the uptime.
+fn push_times(query: &mut QueryBuilder<Sqlite>, moment: Moment) {
+    query.push(", ").push_bind(moment.wall_ms);
+    query.push(", ").push_bind(moment.wall_ms);
+    query.push(", ").push_bind(boot(moment));
+    query.push(", ").push_bind(uptime_ms(moment));
+    query.push(", ").push_bind(uptime_ms(moment));
+}
+
 /// Writes down that open returns may have been made until a moment. Returns their number.
 async fn doubt_returns(
     transaction: &mut SqliteConnection,
@@ -446,11 +451,7 @@ async fn doubt_returns(
                                       finished_uptime_ms, result, problem)
          SELECT id, COALESCE((SELECT MAX(number) FROM return_attempts WHERE cancellation_id = cancellations.id), 0) + 1",
     );
-    query.push(", ").push_bind(until.wall_ms);
-    query.push(", ").push_bind(until.wall_ms);
-    query.push(", ").push_bind(boot(until));
-    query.push(", ").push_bind(uptime_ms(until));
-    query.push(", ").push_bind(uptime_ms(until));
+    push_times(&mut query, until);
     query.push(", ").push_bind(ReturnResult::Restored.word());
     query.push(", ").push_bind(to_json(problem)?);
     query

@@ -252,7 +252,7 @@ mod tests {
 
     use super::*;
 
-    /// So many milliseconds after the start of both clocks.
+    /// A moment that many milliseconds after the start of both clocks.
     fn at(ms: i64) -> Moment {
         let boot = Boot(Uuid::nil());
         Moment {

@@ -44,6 +44,12 @@ async fn mail_states(record: &Record) -> Vec<MailState> {
     mails.rows.iter().map(|mail| mail.state).collect()
 }
 
+/// Moves what is in the log into the database.
+async fn checkpoint(record: &TestRecord) {
+    let database = record.path().join(RECORD_FILE);
+    execute(&database, "PRAGMA wal_checkpoint(TRUNCATE)").await;
+}
+
 /// Takes everything that is due, and returns the attempts.
 async fn take_all(record: &Record) -> Vec<BegunAttempt> {
     let worker = record.start_worker().await.unwrap();
@@ -93,11 +99,7 @@ async fn an_older_database_in_the_place_of_a_newer_one_is_noticed_and_looked_up(
     let placed = orders(&record, 1, 2).await.remove(0);
     let [bought, open] = [placed.lines[0].asset_id, placed.lines[1].asset_id];
     let kept = tempfile::tempdir().unwrap();
-    execute(
-        &record.path().join(RECORD_FILE),
-        "PRAGMA wal_checkpoint(TRUNCATE)",
-    )
-    .await;
+    checkpoint(&record).await;
     copy(record.path(), kept.path());
     buy(&record, bought).await;
     let directory = record.closed().await;
@@ -149,11 +151,7 @@ async fn an_older_database_in_the_place_of_a_newer_one_is_noticed_and_looked_up(
 async fn a_lost_write_ahead_log_is_noticed() {
     let record = TestRecord::open().await;
     let placed = orders(&record, 1, 1).await.remove(0);
-    execute(
-        &record.path().join(RECORD_FILE),
-        "PRAGMA wal_checkpoint(TRUNCATE)",
-    )
-    .await;
+    checkpoint(&record).await;
     let path = record.path().to_owned();
     let main = std::fs::read(path.join(RECORD_FILE)).unwrap();
     buy(&record, placed.lines[0].asset_id).await;
@@ -169,11 +167,7 @@ async fn a_copy_of_the_whole_directory_is_noticed_and_the_original_goes_on() {
     let record = TestRecord::open().await;
     let placed = orders(&record, 1, 3).await.remove(0);
     buy(&record, placed.lines[0].asset_id).await;
-    execute(
-        &record.path().join(RECORD_FILE),
-        "PRAGMA wal_checkpoint(TRUNCATE)",
-    )
-    .await;
+    checkpoint(&record).await;
     let other = tempfile::tempdir().unwrap();
     copy(record.path(), other.path());
     let drill = Record::open(other.path()).await.unwrap();
@@ -258,7 +252,7 @@ async fn another_database_in_the_place_of_one_that_is_open_is_not_opened() {
     let record = TestRecord::open().await;
     orders(&record, 1, 1).await;
     let database = record.path().join(RECORD_FILE);
-    execute(&database, "PRAGMA wal_checkpoint(TRUNCATE)").await;
+    checkpoint(&record).await;
     let copy = record.path().join("copy");
     std::fs::copy(&database, &copy).unwrap();
     std::fs::rename(&copy, &database).unwrap();
@@ -278,11 +272,7 @@ async fn a_database_that_was_put_in_place_by_hand_is_not_mixed_with_the_log_of_t
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("backup.db");
         record.backup(&file).await.unwrap();
-        execute(
-            &record.path().join(RECORD_FILE),
-            "PRAGMA wal_checkpoint(TRUNCATE)",
-        )
-        .await;
+        checkpoint(&record).await;
         buy(&record, asset).await;
         let log = std::fs::read(record.path().join("record.db-wal")).unwrap();
         let directory = record.closed().await;
@@ -341,11 +331,7 @@ async fn a_log_that_a_killed_program_left_is_the_database_s_own() {
 async fn a_copy_that_lacks_the_original_s_log_awaits_adoption() {
     let record = TestRecord::open().await;
     let placed = orders(&record, 1, 2).await.remove(0);
-    execute(
-        &record.path().join(RECORD_FILE),
-        "PRAGMA wal_checkpoint(TRUNCATE)",
-    )
-    .await;
+    checkpoint(&record).await;
     let main = std::fs::read(record.path().join(RECORD_FILE)).unwrap();
     buy(&record, placed.lines[0].asset_id).await;
     let other = tempfile::tempdir().unwrap();
@@ -740,26 +726,30 @@ async fn what_a_clock_that_ran_ahead_has_put_off_is_due_once_the_clock_is_right(
 
 #[tokio::test]
 async fn what_a_clock_has_put_off_that_was_set_back_meanwhile_is_put_off_by_less() {
-    let record = TestRecord::open().await;
-    let placed = orders(&record, 1, 1).await.remove(0);
-    let database = record.path().join(RECORD_FILE);
-    record
-        .end_worker(record.start_worker().await.unwrap())
-        .await
-        .unwrap();
-    // The clock ran ahead by twenty hours when it was last looked at.
-    execute(
-        &database,
+    // The clock ran ahead by twenty hours when it was last looked at: just now, or so long ago that it is looked at when the
+    // record is opened.
+    for ran_ahead in [
         "UPDATE provenance SET counted_at_ms = counted_at_ms + 20 * 3600000",
-    )
-    .await;
-    execute(
-        &database,
-        "UPDATE assets SET due_at_ms = due_at_ms + 20 * 3600000",
-    )
-    .await;
-    assert_eq!(take_all(&record).await.len(), 1);
-    assert_eq!(record.attempts(placed.lines[0].asset_id).await.unwrap().len(), 1);
+        "UPDATE provenance SET counted_at_ms = counted_at_ms + 18 * 3600000,
+                               counted_uptime_ms = counted_uptime_ms - 2 * 3600000",
+    ] {
+        let record = TestRecord::open().await;
+        let placed = orders(&record, 1, 1).await.remove(0);
+        let database = record.path().join(RECORD_FILE);
+        record
+            .end_worker(record.start_worker().await.unwrap())
+            .await
+            .unwrap();
+        execute(&database, ran_ahead).await;
+        execute(
+            &database,
+            "UPDATE assets SET due_at_ms = due_at_ms + 20 * 3600000",
+        )
+        .await;
+        let again = record.opened_again().await;
+        assert_eq!(take_all(&again).await.len(), 1);
+        assert_eq!(again.attempts(placed.lines[0].asset_id).await.unwrap().len(), 1);
+    }
 }
 
 #[tokio::test]
@@ -829,11 +819,7 @@ async fn what_is_left_of_a_database_that_is_gone_is_not_mixed_into_the_backup() 
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("backup.db");
     record.backup(&file).await.unwrap();
-    execute(
-        &record.path().join(RECORD_FILE),
-        "PRAGMA wal_checkpoint(TRUNCATE)",
-    )
-    .await;
+    checkpoint(&record).await;
     buy(&record, placed.lines[0].asset_id).await;
     let log = std::fs::read(record.path().join("record.db-wal")).unwrap();
     assert!(!log.is_empty());

@@ -286,7 +286,7 @@ async fn list(host: &Host, filter: MailFilter, json: bool) -> Outcome {
     if pending > 0 && host.record().mail_settings().await?.is_none() {
         output::note(format!(
             "{} to be sent, but this host has no mail settings",
-            e_mails(pending as u64)
+            show::counted(pending as u64, "e-mail")
         ));
         output::note(format!("hint: {}", words(&Advice::ConfigureMail)));
     }
@@ -294,18 +294,11 @@ async fn list(host: &Host, filter: MailFilter, json: bool) -> Outcome {
     if failed > 0 {
         output::note(format!(
             "{} refused permanently by the mail server",
-            e_mails(failed as u64)
+            show::counted(failed as u64, "e-mail")
         ));
         output::note("hint: correct the cause, then make them due again with `bss-host mail retry --all`");
     }
     Ok(ExitStatus::Done)
-}
-
-fn e_mails(count: u64) -> String {
-    match count {
-        1 => "1 e-mail".to_owned(),
-        _ => format!("{count} e-mails"),
-    }
 }
 
 async fn retry(host: &Host, mail: Option<Uuid>, held: bool, json: bool) -> Outcome {
@@ -320,7 +313,10 @@ async fn retry(host: &Host, mail: Option<Uuid>, held: bool, json: bool) -> Outco
     if json {
         show::json(&DueMails { due })?;
     } else {
-        output::line(format!("{} due now; `bss-host run` sends them", e_mails(due)));
+        output::line(format!(
+            "{} due now; `bss-host run` sends them",
+            show::counted(due, "e-mail")
+        ));
     }
     Ok(ExitStatus::Done)
 }

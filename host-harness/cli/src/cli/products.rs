@@ -113,7 +113,7 @@ pub(super) async fn run(host: &Host, command: ProductCommand, json: bool) -> Out
 }
 
 fn decided_line(decision: Decision, decided: Decided) -> String {
-    let mut line = format!("{} {decision}", count(decided.changed));
+    let mut line = format!("{} {decision}", show::counted(decided.changed as u64, "product"));
     if decided.already > 0 {
         line = format!("{line}, {} already {decision}", decided.already);
     }
@@ -121,13 +121,6 @@ fn decided_line(decision: Decision, decided: Decided) -> String {
         line = format!("{line}, {} left out because discontinued", decided.discontinued);
     }
     line
-}
-
-fn count(products: usize) -> String {
-    match products {
-        1 => "1 product".to_owned(),
-        _ => format!("{products} products"),
-    }
 }
 
 async fn set_prices(host: &Host, instance: &str, codes: &[String], price: &Price, json: bool) -> Outcome {
@@ -140,7 +133,10 @@ async fn set_prices(host: &Host, instance: &str, codes: &[String], price: &Price
         let price = price.into();
         show::json(&view::PricedProducts { changed, price })?;
     } else {
-        output::line(format!("{} priced at {price}", count(changed)));
+        output::line(format!(
+            "{} priced at {price}",
+            show::counted(changed as u64, "product")
+        ));
         if price.currency != instance.currency {
             output::note(format!(
                 "instance `{}` sells in {}: an order needs a price in that currency",

@@ -195,17 +195,9 @@ fn show_backup(backup: &view::Backup) {
 fn in_doubt(restoration: &view::Restoration) -> String {
     format!(
         "in doubt now: {} and {}, which are looked up first",
-        counted(restoration.order_lines, "order line"),
-        counted(restoration.returns, "return"),
+        show::counted(restoration.order_lines, "order line"),
+        show::counted(restoration.returns, "return"),
     )
-}
-
-/// A number of things, in words.
-fn counted(number: u64, what: &str) -> String {
-    match number {
-        1 => format!("1 {what}"),
-        _ => format!("{number} {what}s"),
-    }
 }
 
 /// Says what another copy of the record would mean.
@@ -223,7 +215,7 @@ pub(super) fn hold_note(held: u64) {
     if held > 0 {
         output::note(format!(
             "held back, because somebody may have sent them already: {}",
-            counted(held, "e-mail")
+            show::counted(held, "e-mail")
         ));
         output::note(format!("hint: {}", words(&Advice::ReleaseMails)));
     }

@@ -34,6 +34,14 @@ pub(super) fn table(header: &[&str]) -> Table {
     Table::new(table)
 }
 
+/// A number of things, in words.
+pub(super) fn counted(number: u64, what: &str) -> String {
+    match number {
+        1 => format!("1 {what}"),
+        _ => format!("{number} {what}s"),
+    }
+}
+
 /// A time, for people.
 pub(super) fn time(ms: i64) -> String {
     jiff::Timestamp::from_millisecond(ms).map_or_else(
