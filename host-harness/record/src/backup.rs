@@ -287,6 +287,17 @@ impl Record {
 /// # Errors
 /// When it does not.
 pub async fn verify_backup(file: &Path, sha256: Option<&str>) -> Result<Verified, BackupError> {
+    let not_a_backup = || BackupError::Unsound {
+        path: file.to_owned(),
+        what:
+            "it is the database of a record, which goes on in a data directory with its log and its host key"
+                .to_owned(),
+    };
+    // This process may have it open. To read and close it would drop SQLite's locks on it, and another process could then
+    // take the log away from under this one (section 2.2 of <https://sqlite.org/howtocorrupt.html>).
+    if with_ending(file, "-shm").exists() {
+        return Err(not_a_backup());
+    }
     let found = digest_of(file).map_err(|source| unreadable(file, source))?;
     if let Some(expected) = sha256
         && !expected.trim().eq_ignore_ascii_case(&found)
@@ -306,10 +317,7 @@ pub async fn verify_backup(file: &Path, sha256: Option<&str>) -> Result<Verified
     connection.close().await?;
     match verified.backup_at_ms {
         Some(_) => Ok(verified),
-        None => Err(BackupError::Unsound {
-            path: file.to_owned(),
-            what: "it is the database of a record, which goes on in a data directory with its log and its host key".to_owned(),
-        }),
+        None => Err(not_a_backup()),
     }
 }
 

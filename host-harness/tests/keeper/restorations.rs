@@ -247,6 +247,26 @@ async fn what_another_process_has_open_in_the_same_directory_is_no_copy() {
     }
 }
 
+/// Whether a process has a lock of the kind that SQLite takes on a file, such as that of an open database.
+fn is_locked(file: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let inode = std::fs::metadata(file).unwrap().ino();
+    let locks = std::fs::read_to_string("/proc/locks").unwrap();
+    let mut locks = locks.lines().filter(|lock| lock.contains(" POSIX "));
+    locks.any(|lock| lock.contains(&format!(":{inode} ")))
+}
+
+#[tokio::test]
+async fn a_record_that_its_own_process_takes_for_a_backup_keeps_its_locks() {
+    let record = TestRecord::open().await;
+    orders(&record, 1, 1).await;
+    let database = record.path().join(RECORD_FILE);
+    assert!(is_locked(&database));
+    let error = verify_backup(&database, None).await.unwrap_err();
+    assert_eq!(error.diagnosis().code, "backup-unsound");
+    assert!(is_locked(&database), "another process would take its log away");
+}
+
 #[tokio::test]
 async fn another_database_in_the_place_of_one_that_is_open_is_not_opened() {
     let record = TestRecord::open().await;
