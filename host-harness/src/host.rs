@@ -2,9 +2,8 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
-use bss_model::{Actor, Instance, PluginDigest, TrustedPlugin, purchase_rule};
+use bss_model::{Actor, Instance, PluginDigest, TrustedPlugin};
 use bss_record::{Record, RecordError};
 use bss_sandbox::access_token_cache::AccessTokenCache;
 use bss_sandbox::call::CallContext;
@@ -40,7 +39,6 @@ pub struct Host {
     access_tokens: AccessTokenCache,
     ready: ReadyInstances,
     call_limits: CallLimits,
-    look_up_only: Duration,
 }
 
 /// The folder of compiled plugins in the data directory, which only its owner can enter.
@@ -60,7 +58,6 @@ impl Host {
             access_tokens: AccessTokenCache::default(),
             ready: ReadyInstances::default(),
             call_limits: CallLimits::default(),
-            look_up_only: purchase_rule::LOOK_UP_ONLY,
         })
     }
 
@@ -68,19 +65,6 @@ impl Host {
     #[must_use]
     pub fn with_call_limits(self, call_limits: CallLimits) -> Self {
         Self { call_limits, ..self }
-    }
-
-    /// Sets how long a purchase in doubt is only looked up before it is sent again. Default: five minutes. It must be
-    /// longer than the vendor may take to carry a purchase out, or a license may be bought twice where the vendor
-    /// does not recognize a repeated purchase.
-    #[must_use]
-    pub fn with_look_up_only(self, look_up_only: Duration) -> Self {
-        Self { look_up_only, ..self }
-    }
-
-    /// The time for which a purchase or return in doubt is only looked up.
-    pub(crate) fn look_up_only(&self) -> Duration {
-        self.look_up_only
     }
 
     /// Writes the host's calls down for [`crate::replay::replay`].

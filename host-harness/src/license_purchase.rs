@@ -71,10 +71,17 @@ impl Host {
     /// Why a purchase is only looked up. `None`: it may be sent.
     async fn look_up_reason(&self, taken: &TakenAsset) -> Result<Option<LookUpReason>, RecordError> {
         let attempt = &taken.attempt;
+        let look_up_only = match attempt.in_doubt {
+            Some(_) => {
+                let instance = self.instance_on_record(taken.instance_id).await?;
+                purchase_rule::look_up_only_at(&instance.authorities, attempt.look_up_only)
+            }
+            None => attempt.look_up_only,
+        };
         match purchase_rule::first_step(
             attempt.in_doubt,
             attempt.awaits_adoption,
-            self.look_up_only(),
+            look_up_only,
             Moment::now(),
         ) {
             FirstStep::Buy => Ok(None),

@@ -271,9 +271,10 @@ impl Host {
             .cancel_license(call, &contract_instance, &license_return)
             .await;
         let now = Moment::now();
+        let look_up_only = purchase_rule::look_up_only_at(&instance.authorities, begun.look_up_only);
         let is_earlier_under_way = begun
             .in_doubt_since
-            .is_some_and(|since| purchase_rule::look_up_only_left(since, self.look_up_only(), now).is_some());
+            .is_some_and(|since| purchase_rule::look_up_only_left(since, look_up_only, now).is_some());
         rule::after_return(answer, &id, seen.so_far(), is_earlier_under_way)
     }
 

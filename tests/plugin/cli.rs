@@ -78,7 +78,6 @@ impl Desk {
             .arg("--plugin")
             .arg(component())
             .env("BSS_PFX_CODE", code)
-            .env("BSS_LOOK_UP_ONLY", "0")
             .output()
             .expect("the program runs")
     }

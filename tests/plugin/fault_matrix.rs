@@ -75,8 +75,7 @@ fn troubles() -> Vec<(Trouble, AttemptResult)> {
 /// A host with nothing open yet, as after a restart.
 async fn restarted(scenario: &Scenario) -> Host {
     let host = Host::open(&scenario.folder.path().join("bss"), real_component()).await;
-    let host = trusting(host.expect("the host opens"), real_component()).await;
-    host.with_look_up_only(Duration::ZERO)
+    trusting(host.expect("the host opens"), real_component()).await
 }
 
 async fn placed(scenario: &Scenario) -> (Uuid, Uuid) {

@@ -5,9 +5,11 @@ use std::time::{Duration, Instant};
 
 use bss_model::AttemptResult::{self, Licensed, LookedUp, Unknown};
 use bss_model::{Asset, SyncStatus};
+use bss_record::RECORD_FILE;
 use bss_simulator::{CertificateRequest, Fault, Operation, Repeat, Simulator, SimulatorOptions, When};
 use host_harness::{CallLimits, Host};
 
+use crate::record_cli::{ORIGINAL, alter};
 use crate::scenario::{INSTANCE, Scenario, actor, order_request, silent};
 
 /// The longest that a test waits.
@@ -65,9 +67,10 @@ async fn until_bought(host: &Host, asset: &Asset) -> Vec<AttemptResult> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_purchase_that_is_still_being_carried_out_is_found_and_not_bought_again() {
     let scenario = slow_and_forgetful().await;
-    let host = scenario.host.clone().with_look_up_only(PATIENCE);
+    let host = &scenario.host;
+    scenario.look_up_only(PATIENCE).await;
     let asset = placed(&scenario).await;
-    let attempts = until_bought(&host, &asset).await;
+    let attempts = until_bought(host, &asset).await;
     assert_eq!(attempts[0], Unknown);
     assert_eq!(attempts[1], LookedUp, "it was not there yet");
     assert_eq!(attempts.last(), Some(&Licensed));
@@ -79,7 +82,7 @@ async fn a_purchase_that_is_still_being_carried_out_is_found_and_not_bought_agai
 async fn without_that_time_the_same_purchase_is_sent_twice() {
     let scenario = slow_and_forgetful().await;
     let asset = placed(&scenario).await;
-    until_bought(&scenario.host.clone().with_look_up_only(Duration::ZERO), &asset).await;
+    until_bought(&scenario.host, &asset).await;
     let requests = scenario.microsoft.faults().requests_seen(Operation::Purchase);
     assert!(requests > 1, "{requests}");
 }
@@ -93,9 +96,10 @@ async fn what_was_not_found_in_all_that_time_is_bought() {
         Fault::Close(When::BeforeActing),
         Repeat::Times(1),
     );
-    let host = scenario.host.clone().with_look_up_only(Duration::from_secs(2));
+    let host = &scenario.host;
+    scenario.look_up_only(Duration::from_secs(2)).await;
     let asset = placed(&scenario).await;
-    let attempts = until_bought(&host, &asset).await;
+    let attempts = until_bought(host, &asset).await;
     assert_eq!(attempts[..2], [Unknown, LookedUp], "{attempts:?}");
     assert_eq!(attempts.last(), Some(&Licensed));
     assert_eq!(faults.requests_seen(Operation::Purchase), 2);
@@ -111,7 +115,8 @@ async fn an_operator_who_tries_again_does_not_shorten_it() {
         Fault::Close(When::BeforeActing),
         Repeat::Times(1),
     );
-    let host = scenario.host.clone().with_look_up_only(PATIENCE);
+    let host = &scenario.host;
+    scenario.look_up_only(PATIENCE).await;
     let asset = placed(&scenario).await;
     host.run_order(asset.order_id, silent()).await.expect("it is run");
     let tried_again = host
@@ -141,9 +146,10 @@ async fn a_look_up_without_an_answer_settles_nothing_and_is_made_again() {
         Fault::Html(500, When::BeforeActing),
         Repeat::Times(1),
     );
-    let host = scenario.host.clone().with_look_up_only(PATIENCE);
+    let host = &scenario.host;
+    scenario.look_up_only(PATIENCE).await;
     let asset = placed(&scenario).await;
-    let attempts = until_bought(&host, &asset).await;
+    let attempts = until_bought(host, &asset).await;
     assert_eq!(attempts, [Unknown, LookedUp, Licensed]);
     assert_eq!(scenario.issued().await.len(), 1);
 }
@@ -157,14 +163,31 @@ async fn lost(scenario: &Scenario) -> (Host, Asset) {
         Repeat::Times(1),
     );
     // The next attempts are look-ups alone, so that nothing is bought before a test has changed what it changes.
-    let patient = scenario.host.clone().with_look_up_only(PATIENCE);
+    let host = scenario.host.clone();
+    scenario.look_up_only(PATIENCE).await;
     let asset = placed(scenario).await;
-    patient
-        .run_order(asset.order_id, silent())
-        .await
-        .expect("it is run");
-    assert_eq!(results(&patient, &asset).await[..2], [Unknown, LookedUp]);
-    (scenario.host.clone().with_look_up_only(Duration::ZERO), asset)
+    host.run_order(asset.order_id, silent()).await.expect("it is run");
+    assert_eq!(results(&host, &asset).await[..2], [Unknown, LookedUp]);
+    scenario.look_up_only(Duration::ZERO).await;
+    (host, asset)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_time_on_record_shortens_it_to_nothing_at_a_server_of_another_machine() {
+    let scenario = Scenario::selling().await;
+    let (host, asset) = lost(&scenario).await;
+    let database = scenario.folder.path().join(ORIGINAL).join(RECORD_FILE);
+    // The simulator has no name but `localhost`.
+    let elsewhere = "UPDATE instances SET authorities = replace(authorities, 'localhost', 'vendor.example')";
+    alter(&database, elsewhere).await;
+    let assets = host.run_order(asset.order_id, silent()).await.expect("it is run");
+    assert_eq!(
+        assets[0].reason.as_ref().expect("a reason").problem.code,
+        "not-seen-yet"
+    );
+    let here = "UPDATE instances SET authorities = replace(authorities, 'vendor.example', 'localhost')";
+    alter(&database, here).await;
+    assert_eq!(until_bought(&host, &asset).await.last(), Some(&Licensed));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -220,11 +243,12 @@ async fn a_certificate_that_has_taken_over_goes_on_with_what_is_in_doubt() {
 async fn an_operator_who_tries_again_says_nothing_of_settings_that_are_saved_later() {
     let scenario = Scenario::selling().await;
     let (host, asset) = lost(&scenario).await;
-    let patient = scenario.host.clone().with_look_up_only(PATIENCE);
-    let tried_again = patient
+    scenario.look_up_only(PATIENCE).await;
+    let tried_again = host
         .retry_asset(asset.id, &actor(), silent())
         .await
         .expect("it is tried");
+    scenario.look_up_only(Duration::ZERO).await;
     assert_eq!(tried_again.sync_status, SyncStatus::Unsynchronised);
     scenario.set("system-name", "another").await;
     let begin = Instant::now();

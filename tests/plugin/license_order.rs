@@ -1,7 +1,5 @@
 //! Ordering: every unit bought exactly once, whatever happens to the answer.
 
-use std::time::Duration;
-
 use bss_model::{Asset, AssetFilter, AttemptResult, MailFilter, Page, SyncStatus};
 use bss_simulator::{Fault, Operation, Repeat, When};
 use host_harness::{Host, PlaceError};
@@ -134,8 +132,7 @@ async fn an_unknown_outcome_stays_open_until_microsoft_can_be_asked() {
     // As after a crash: another start of the host goes on with the order.
     let host = Host::open(&scenario.folder.path().join("bss"), component())
         .await
-        .expect("the host opens")
-        .with_look_up_only(Duration::ZERO);
+        .expect("the host opens");
     let assets = host
         .run_order(assets[0].order_id, silent())
         .await

@@ -477,11 +477,12 @@ pub(crate) async fn doubted_and_refused(scenario: &Scenario) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_settles_nothing_while_an_earlier_return_may_be_under_way() {
     let (scenario, asset) = sold().await;
-    let patient = scenario.host.clone().with_look_up_only(Duration::from_secs(60));
-    let cancellation = cancel_now(&patient, &asset).await.expect("it is taken");
+    let patient = &scenario.host;
+    scenario.look_up_only(Duration::from_secs(60)).await;
+    let cancellation = cancel_now(patient, &asset).await.expect("it is taken");
     let network = copied(&scenario).await;
     doubted_and_refused(&scenario).await;
-    let open = run(&patient, &cancellation).await;
+    let open = run(patient, &cancellation).await;
     assert_eq!(open.state, CancellationState::Returning);
     let reason = open.reason.expect("a reason");
     assert_eq!(reason.result, ReturnResult::Refused);
@@ -489,7 +490,7 @@ async fn a_refusal_settles_nothing_while_an_earlier_return_may_be_under_way() {
 
     // The first return arrives after all.
     run(&network, &cancellation).await;
-    let done = run(&patient, &cancellation).await;
+    let done = run(patient, &cancellation).await;
     assert_returned(&scenario, &asset, &done).await;
     assert_eq!(
         results(&scenario.host, &done).await,

@@ -1,5 +1,7 @@
 //! Cancelling on the command line: what is printed, and the exit codes.
 
+use std::time::Duration;
+
 use std::process::Output;
 
 use bss_model::Page;
@@ -151,7 +153,8 @@ async fn a_refusal_while_an_earlier_return_may_be_under_way_is_no_answer() {
     let (scenario, asset) = sold().await;
     doubted_and_refused(&scenario).await;
     let id = asset.id.to_string();
-    let open = scenario.bss_host(&["asset", "cancel", &id, "--look-up-only", "60"]);
+    scenario.look_up_only(Duration::from_secs(60)).await;
+    let open = scenario.bss_host(&["asset", "cancel", &id]);
     assert_eq!(open.status.code(), Some(NO_ANSWER), "{open:?}");
     for words in ["is not known yet", "(http-423", "bss-host run"] {
         assert!(error(&open).contains(words), "`{words}` in {}", error(&open));

@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::time::Duration;
 
 use bss_model::{
     Actor, Asset, AssetSelection, AssetStatus, BillingFilter, Cancellation, CancellationFilter,
@@ -237,8 +236,7 @@ impl World {
             }
             Act::Restart => {
                 let data = self.scenario.folder.path().join("bss");
-                let host = Host::open(&data, component()).await.expect("the host opens");
-                self.host = host.with_look_up_only(Duration::ZERO);
+                self.host = Host::open(&data, component()).await.expect("the host opens");
             }
         }
     }

@@ -31,8 +31,7 @@ fn command(folder: &Path, data_dir: &str, arguments: &[&str]) -> Command {
         .arg(component())
         .current_dir(folder)
         .env_remove("SUDO_UID")
-        .env_remove("BSS_HOST_KEY")
-        .env_remove("BSS_LOOK_UP_ONLY");
+        .env_remove("BSS_HOST_KEY");
     command
 }
 
@@ -191,7 +190,7 @@ async fn a_backup_is_one_file_that_another_directory_goes_on_from_and_what_is_op
     assert_eq!(mode & 0o777, 0o600);
     let original = told(folder, ORIGINAL, &["record", "show"]);
     let goes_on = json!({
-        "id": made["recordId"], "awaitsAdoption": false, "heldMails": 0, "restorations": [],
+        "id": made["recordId"], "awaitsAdoption": false, "lookUpOnlySeconds": 0, "heldMails": 0, "restorations": [],
     });
     assert_eq!(original, goes_on, "the original goes on");
 
@@ -205,7 +204,8 @@ async fn a_backup_is_one_file_that_another_directory_goes_on_from_and_what_is_op
     let counts = ["evidence", "orderLines", "returns", "mails"].map(|name| &restoration[name]);
     assert_eq!(counts, [&json!("backup"), &json!(2), &json!(1), &json!(3)]);
     let in_doubt = json!({
-        "id": made["recordId"], "awaitsAdoption": true, "heldMails": 3, "restorations": [restoration],
+        "id": made["recordId"], "awaitsAdoption": true, "lookUpOnlySeconds": 0, "heldMails": 3,
+        "restorations": [restoration],
     });
     assert_eq!(told(folder, "other", &["record", "show"]), in_doubt);
     let ids = |data_dir| {
@@ -297,9 +297,8 @@ async fn nothing_that_an_original_may_buy_is_bought_before_the_record_is_adopted
 
     directory_with_key(folder, "other", ORIGINAL);
     told(folder, "other", &["record", "restore", "backup.db"]);
-    let at_once = ["--look-up-only", "0"];
-    let work = [&["run", "--once"][..], &at_once].concat();
-    let retry = [&["asset", "retry", &by_nobody][..], &at_once].concat();
+    let work = ["run", "--once"];
+    let retry = ["asset", "retry", &by_nobody];
     let status = |asset: &str| told(folder, "other", &["asset", "show", asset])["syncStatus"].clone();
     refused(folder, "other", &work, NO_ANSWER, "not-settled");
     assert_eq!(status(&by_original), "synchronized", "it was found");
@@ -318,9 +317,11 @@ async fn nothing_that_an_original_may_buy_is_bought_before_the_record_is_adopted
         ),
         (&json!(false), Some(1))
     );
-    let patient = ["asset", "retry", &by_nobody, "--look-up-only", "3600"];
-    assert_ends(&run(folder, "other", &patient), NO_ANSWER);
+    let set = |seconds| told(folder, "other", &["record", "set", "--look-up-only", seconds]);
+    assert_eq!(set("3600")["lookUpOnlySeconds"], 3600);
+    assert_ends(&run(folder, "other", &retry), NO_ANSWER);
     assert_eq!(purchases(), 1, "a purchase of the original may be under way");
+    assert_eq!(set("0")["lookUpOnlySeconds"], 0);
     assert_ends(&run(folder, "other", &retry), DONE);
     assert_eq!(status(&by_nobody), "synchronized");
     assert_ends(&run(folder, "other", &work), DONE);
@@ -335,16 +336,7 @@ async fn an_order_that_a_backup_does_not_have_is_found_by_its_key_and_its_mail_w
     let folder = scenario.folder.path();
     let offer = scenario.offers().await.remove(0);
     told(folder, ORIGINAL, &["record", "backup", "backup.db"]);
-    let place = [
-        "order",
-        "place",
-        INSTANCE,
-        "--wait",
-        "--look-up-only",
-        "0",
-        "--offer",
-        &offer,
-    ];
+    let place = ["order", "place", INSTANCE, "--wait", "--offer", &offer];
     let without_key = [&place[..], &CUSTOMER].concat();
     let with_key = [&without_key[..], &["--idempotency-key", "BASKET-7"]].concat();
     let purchases = || scenario.microsoft.faults().requests_seen(Operation::Purchase);

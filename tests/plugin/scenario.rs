@@ -71,12 +71,20 @@ impl Scenario {
         let host = Host::open(&folder.path().join("bss"), component())
             .await
             .expect("the host opens");
-        Self {
+        let scenario = Self {
             folder,
             microsoft,
-            // A purchase that this simulator has not carried out when it stops answering is never carried out.
-            host: host.with_look_up_only(Duration::ZERO),
-        }
+            host,
+        };
+        // A purchase that this simulator has not carried out when it stops answering is never carried out.
+        scenario.look_up_only(Duration::ZERO).await;
+        scenario
+    }
+
+    /// Sets how long what is in doubt is only looked up.
+    pub(crate) async fn look_up_only(&self, time: Duration) {
+        let set = self.host.record().set_look_up_only(time, &actor()).await;
+        set.expect("it is set");
     }
 
     /// An instance that is ready, with a certificate that Microsoft knows.
@@ -168,8 +176,7 @@ impl Scenario {
             .arg(self.folder.path().join("bss"))
             .arg("--plugin")
             .arg(component())
-            .env_remove("SUDO_UID")
-            .env("BSS_LOOK_UP_ONLY", "0");
+            .env_remove("SUDO_UID");
         command
     }
 

@@ -17,7 +17,7 @@ const AT_ONCE: &str = "16";
 
 /// How long workers only look a purchase up that may still be under way: longer than the simulator takes over a
 /// purchase, but short, since every purchase that a kill has cut off waits for it.
-const LOOK_UP_ONLY: Duration = Duration::from_secs(3);
+pub(crate) const LOOK_UP_ONLY: Duration = Duration::from_secs(3);
 
 /// How long the simulator may take to be ready; it makes an RSA key first.
 const READY_MAX: Duration = Duration::from_secs(60);
@@ -276,8 +276,6 @@ fn worker(places: &Places, data_dir: &Path, name: &str) -> Result<Command> {
     let mut command = Command::new(&places.bss_host);
     command
         .args(["run", "--at-once", AT_ONCE])
-        // `LOOK_UP_ONLY` is longer than the simulator takes over a purchase, and short enough for the test to end soon.
-        .args(["--look-up-only", &LOOK_UP_ONLY.as_secs().to_string()])
         .arg("--data-dir")
         .arg(data_dir)
         .arg("--plugin")

@@ -17,7 +17,7 @@ use mail_parser::MessageParser;
 use uuid::Uuid;
 
 use crate::comparison::{License, Line};
-use crate::processes::{Details, Places};
+use crate::processes::{Details, LOOK_UP_ONLY, Places};
 
 const INSTANCE: &str = "esd";
 
@@ -39,6 +39,7 @@ impl Shop {
     /// Sets the host up as an operator does, from the PFX file to products with a price.
     pub(crate) async fn open(places: &Places, microsoft: &Details) -> Result<Self> {
         let host = Host::open(&places.data_dir(), &places.plugin).await?;
+        host.record().set_look_up_only(LOOK_UP_ONLY, &actor()).await?;
         let pfx = std::fs::read(&microsoft.pfx_file).context("the PFX file can't be read")?;
         let code = PfxCode::new(microsoft.pfx_code.clone());
         host.record().certificates().import(&pfx, &code, &actor()).await?;

@@ -48,6 +48,8 @@ pub enum Act {
     NoticeRestoration,
     /// Said that no other copy of the record goes on.
     AdoptRecord,
+    /// Set how long a purchase or return in doubt is only looked up.
+    SetLookUpOnly,
     /// Was shown the whole product key and activation link of an asset.
     ShowKeys,
     /// Let a plugin run, in place of the one before.
@@ -73,6 +75,7 @@ stored_enum!(Act {
     RetryMail = "retry_mail", "retry mail";
     NoticeRestoration = "notice_restoration", "notice restoration";
     AdoptRecord = "adopt_record", "adopt record";
+    SetLookUpOnly = "set_look_up_only", "set look-up only";
     ShowKeys = "show_keys", "show keys";
     TrustPlugin = "trust_plugin", "trust plugin";
 });

@@ -1,5 +1,7 @@
 //! Attempts at a purchase: which are made, with what data, and how each ended.
 
+use std::time::Duration;
+
 use serde::Deserialize;
 use serde::Serialize;
 use uuid::Uuid;
@@ -73,6 +75,8 @@ pub struct BegunAttempt {
     pub in_doubt: Option<Doubt>,
     /// Whether another copy of the record may go on with the line, because this one was restored and not adopted since.
     pub awaits_adoption: bool,
+    /// How long a purchase in doubt is only looked up, as on record.
+    pub look_up_only: Duration,
     /// The version of its instance's settings.
     pub settings_version: i64,
     /// The id by which the vendor knows the purchase.

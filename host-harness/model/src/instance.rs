@@ -1,6 +1,7 @@
 //! Instances: an account at a vendor, as an operator has configured it.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 use serde::Deserialize;
@@ -37,6 +38,19 @@ pub struct Authority {
     pub name: String,
     /// Whether the instance's certificate is presented to it.
     pub client_certificate: bool,
+}
+
+impl Authority {
+    /// Whether the server is one of this machine: `localhost`, or a loopback address.
+    pub fn is_of_this_machine(&self) -> bool {
+        let name = &self.name;
+        let host = match name.rsplit_once(':') {
+            Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+            _ => name,
+        };
+        let address = host.trim_start_matches('[').trim_end_matches(']');
+        host == "localhost" || address.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+    }
 }
 
 /// An instance to be made.

@@ -1,5 +1,7 @@
 //! Returns of licenses to the vendor, one attempt after the other.
 
+use std::time::Duration;
+
 use serde::Deserialize;
 use serde::Serialize;
 use uuid::Uuid;
@@ -95,6 +97,8 @@ pub struct BegunReturn {
     pub in_doubt_since: Option<Moment>,
     /// Whether another copy of the record may go on with the return, until this one is adopted.
     pub awaits_adoption: bool,
+    /// How long a return in doubt is only looked up, as on record.
+    pub look_up_only: Duration,
     /// The id by which the vendor is to know the return.
     pub client_transaction_id: Uuid,
     /// The vendor's name for the license.

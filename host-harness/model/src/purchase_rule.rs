@@ -56,6 +56,7 @@ use uuid::Uuid;
 
 use crate::attempt::{AttemptOutcome, AttemptResult, Doubt, EarlierAttempts};
 use crate::clock::{millis, rfc3339};
+use crate::instance::Authority;
 use crate::instance::SettingsVersion;
 use crate::license::License;
 use crate::license_check::LicenseDefect;
@@ -68,6 +69,10 @@ use crate::thumbprint::Thumbprint;
 /// gives up on a request that is not answered (Azure's load balancers after 230 seconds), and a purchase that was not
 /// carried out by then never will be.
 pub const LOOK_UP_ONLY: Duration = Duration::from_secs(5 * 60);
+
+/// The shortest time of looking up only at servers of other machines, whatever time is on record: a request that is under
+/// way when its connection breaks may still arrive.
+pub const LOOK_UP_ONLY_MIN: Duration = Duration::from_secs(60);
 
 /// The longest pause granted to a vendor that asks for one. A longer one is a mistake of a server on the way.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 60 * 60);
@@ -235,6 +240,16 @@ pub fn first_step(
     match doubt.settings_version {
         Some(version) => FirstStep::BuyIfUnchanged { version },
         None => FirstStep::Buy,
+    }
+}
+
+/// The time of looking up only that counts for an instance, given the time on record. Servers of this machine, such as a
+/// simulator, may be given less than [`LOOK_UP_ONLY_MIN`].
+pub fn look_up_only_at(authorities: &[Authority], on_record: Duration) -> Duration {
+    let is_here = !authorities.is_empty() && authorities.iter().all(Authority::is_of_this_machine);
+    match is_here {
+        true => on_record,
+        false => on_record.max(LOOK_UP_ONLY_MIN),
     }
 }
 

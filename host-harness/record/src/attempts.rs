@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bss_model::clock::now_ms;
 use bss_model::moment::Moment;
@@ -404,6 +405,7 @@ pub(super) struct ToBuy {
     pub(super) settings_version: i64,
     pub(super) age: LineAge,
     pub(super) awaits_adoption: bool,
+    pub(super) look_up_only: Duration,
 }
 
 /// Records that licenses of assets are about to be bought. Commit before
@@ -444,6 +446,7 @@ pub(super) async fn begin(
             earlier: earlier.summary(now, &asset.age),
             in_doubt: earlier.in_doubt(now),
             awaits_adoption: asset.awaits_adoption && earlier.is_restored(),
+            look_up_only: asset.look_up_only,
             settings_version: asset.settings_version,
             client_transaction_id: asset.client_transaction_id,
         }

@@ -13,6 +13,7 @@ mod erasure;
 mod file_system;
 mod instances;
 mod invoices;
+mod look_up_only;
 mod mail_settings;
 mod orders;
 mod outbox;

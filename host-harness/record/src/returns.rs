@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::cancellations::existing;
 use super::invoices::credit;
+use super::look_up_only::look_up_only;
 use super::outbox::withdraw;
 use super::stored::{
     boot, certain, count, from_json, id, moment, optional, to_json, uptime_ms, without_instances,
@@ -190,7 +191,8 @@ impl Record {
         let mut transaction = begin_write(&self.writer).await?;
         let row = sqlx::query(
             "SELECT c.return_client_transaction_id, c.comment, a.license_token_id,
-                    (SELECT awaits_adoption FROM provenance) AS awaits_adoption
+                    (SELECT awaits_adoption FROM provenance) AS awaits_adoption,
+                    (SELECT look_up_only_ms FROM provenance) AS look_up_only_ms
              FROM cancellations c JOIN assets a ON a.id = c.asset_id
              WHERE c.id = $1 AND c.worker = $2 AND c.state = $3",
         )
@@ -238,6 +240,7 @@ impl Record {
                 && before
                     .iter()
                     .any(|(attempt, ..)| attempt.result == Some(ReturnResult::Restored)),
+            look_up_only: look_up_only(&row)?,
             client_transaction_id: id(&row, "return_client_transaction_id")?,
             license_token_id,
             comment: row.try_get("comment")?,

@@ -11,6 +11,7 @@ use sqlx::{QueryBuilder, Row as _, Sqlite};
 use uuid::Uuid;
 
 use super::attempts::{self, ToBuy};
+use super::look_up_only::look_up_only;
 use super::stored::{certain, from_json, id, moment, optional, push_ids, without_instances};
 use super::workers::is_a_lease_over;
 use super::{Record, RecordError, begin_write};
@@ -44,7 +45,8 @@ impl Record {
                     orders.placed_at_ms, orders.boot, orders.placed_uptime_ms,
                     orders.idempotency_key IS NOT NULL AS has_key,
                     (SELECT remembered_ms FROM provenance) AS remembered_ms,
-                    (SELECT awaits_adoption FROM provenance) AS awaits_adoption
+                    (SELECT awaits_adoption FROM provenance) AS awaits_adoption,
+                    (SELECT look_up_only_ms FROM provenance) AS look_up_only_ms
              FROM assets JOIN orders ON orders.id = assets.order_id",
             taking,
         );
@@ -164,6 +166,7 @@ fn to_buy(row: &SqliteRow) -> Result<ToBuy, RecordError> {
             },
         },
         awaits_adoption,
+        look_up_only: look_up_only(row)?,
     })
 }
 

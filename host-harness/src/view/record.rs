@@ -99,6 +99,8 @@ pub struct Record {
     /// Whether another copy of the record may be in use, so that order lines from before the restoration are looked up and
     /// not bought.
     pub awaits_adoption: bool,
+    /// How long a purchase or return in doubt is only looked up before it is sent again.
+    pub look_up_only_seconds: u64,
     /// E-mails that are held back.
     pub held_mails: u64,
     /// The restorations that were noticed, the latest first.

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use bss_keys::PfxCode;
 use bss_model::{
@@ -47,6 +48,7 @@ every_act! {
     SaveMailSettings,
     RetryMail,
     AdoptRecord,
+    SetLookUpOnly,
     ShowKeys,
     TrustPlugin,
 }
@@ -122,6 +124,10 @@ impl Site {
             }
             Act::AdoptRecord => {
                 record.adopt(actor).await?;
+                Subject::record(record.id().await?)
+            }
+            Act::SetLookUpOnly => {
+                record.set_look_up_only(Duration::from_secs(60), actor).await?;
                 Subject::record(record.id().await?)
             }
             Act::CreateInstance => {
@@ -287,6 +293,7 @@ impl Site {
                 "smtp": { "host": "mail.example", "port": 587, "protection": "start_tls", "user": "shop" },
                 "templates": "templates",
             }),
+            Act::SetLookUpOnly => json!({ "lookUpOnlyMs": { "before": 300_000, "after": 60_000 } }),
             Act::AdoptRecord => json!({ "orderLines": 0, "returns": 0 }),
             Act::RemoveCertificate
             | Act::StartServicesRun

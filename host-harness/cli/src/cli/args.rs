@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
-use host_harness::LOOK_UP_ONLY;
 
 use super::assets::AssetCommand;
 use super::audit::AuditCommand;
@@ -53,9 +52,6 @@ pub(super) struct Arguments {
     /// Print results as JSON
     #[arg(long, global = true)]
     pub(super) json: bool,
-    /// How long a purchase or a return without an answer is only looked up before it is sent again: longer than the vendor may take to carry it out
-    #[arg(long, global = true, env = "BSS_LOOK_UP_ONLY", default_value_t = LOOK_UP_ONLY.as_secs(), value_name = "SECONDS")]
-    pub(super) look_up_only: u64,
     /// Write more log lines to the standard error: `-v` informational ones, `-vv` debugging ones too
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(super) verbose: u8,

@@ -1,8 +1,5 @@
 //! Runs each command: one call of the library, and what is shown of its answer.
 
-use std::time::Duration;
-
-use bss_model::purchase_rule::LOOK_UP_ONLY;
 use host_harness::{Host, RECORD_FILE};
 
 use super::args::{Arguments, Command, HostCommand};
@@ -21,7 +18,6 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
         plugin,
         json,
         record: recording,
-        look_up_only,
         command,
         ..
     } = arguments;
@@ -42,19 +38,11 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
         Command::Bench(asked) => return bench::run(&data_dir, &plugin, &asked, json).await,
         Command::Demo(asked) => return demo::run(&plugin, &asked, json).await,
     };
-    if matches!(command, HostCommand::Run(_)) && look_up_only < LOOK_UP_ONLY.as_secs() {
-        tracing::warn!(
-            look_up_only_s = look_up_only,
-            usual_s = LOOK_UP_ONLY.as_secs(),
-            "a purchase whose answer was lost is sent again sooner than usual: make sure that the vendor can't still be carrying it out then"
-        );
-    }
     let is_new = !data_dir.join(RECORD_FILE).exists();
     let host = Host::open(&data_dir, &plugin).await?;
     if is_new {
         output::note(format!("a new record was made in `{}`", data_dir.display()));
     }
-    let host = host.with_look_up_only(Duration::from_secs(look_up_only));
     let host = match &recording {
         Some(file) => host.recording(replay::recorder(file)?),
         None => host,

@@ -1,8 +1,9 @@
 //! `record …`: backups of the record, restoring one, and what the record noticed of it.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use bss_model::{Advice, ErrorKind};
+use bss_model::{Advice, ErrorKind, purchase_rule};
 use clap::Subcommand;
 use host_harness::{Record, RecordError, verify_backup, view};
 
@@ -11,6 +12,9 @@ use super::exit_status::ExitStatus;
 use super::failure::{Failure, Outcome, words};
 use super::input::operator;
 use super::{output, show};
+
+/// The longest time of looking up only that can be set, a week: a longer one would look like a purchase that is forgotten.
+const LOOK_UP_ONLY_MAX_SECONDS: u64 = 7 * 24 * 60 * 60;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum RecordCommand {
@@ -40,6 +44,12 @@ pub(super) enum RecordCommand {
     },
     /// Say that no other copy of this record is in use, so that what is in doubt is bought once it has been looked up
     Adopt,
+    /// Set how long a purchase or a return in doubt is only looked up before it is sent again
+    Set {
+        /// The time, for all workers of this record: longer than the vendor may take to carry a purchase out. At servers of other machines it is 60 seconds at least
+        #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(..=LOOK_UP_ONLY_MAX_SECONDS))]
+        look_up_only: u64,
+    },
     /// Show when the record was restored, copied or moved, and what that put in doubt
     Show,
 }
@@ -56,6 +66,7 @@ pub(super) async fn run(data_dir: &Path, command: RecordCommand, json: bool) -> 
             verify(data_dir, file.as_deref(), sha256.as_deref(), json).await
         }
         RecordCommand::Adopt => adopt(data_dir, json).await,
+        RecordCommand::Set { look_up_only } => set(data_dir, Duration::from_secs(look_up_only), json).await,
         RecordCommand::Show => show_record(data_dir, json).await,
     }
 }
@@ -136,6 +147,30 @@ async fn adopt(data_dir: &Path, json: bool) -> Outcome {
     Ok(ExitStatus::Done)
 }
 
+async fn set(data_dir: &Path, look_up_only: Duration, json: bool) -> Outcome {
+    let record = open(data_dir).await?;
+    record.set_look_up_only(look_up_only, &operator()).await?;
+    match json {
+        true => show::json(&view_of(&record).await?)?,
+        false => output::line(looked_up(look_up_only)),
+    }
+    if look_up_only < purchase_rule::LOOK_UP_ONLY {
+        output::note(format!(
+            "a purchase whose answer was lost is sent again sooner than after the usual {} seconds: make sure that the \
+             vendor can't still be carrying it out then",
+            purchase_rule::LOOK_UP_ONLY.as_secs()
+        ));
+    }
+    Ok(ExitStatus::Done)
+}
+
+fn looked_up(look_up_only: Duration) -> String {
+    format!(
+        "what is in doubt is only looked up for {}",
+        show::counted(look_up_only.as_secs(), "second")
+    )
+}
+
 async fn show_record(data_dir: &Path, json: bool) -> Outcome {
     let record = open(data_dir).await?;
     let view = view_of(&record).await?;
@@ -144,6 +179,7 @@ async fn show_record(data_dir: &Path, json: bool) -> Outcome {
         return Ok(ExitStatus::Done);
     }
     output::line(format!("record {}", view.id));
+    output::line(looked_up(Duration::from_secs(view.look_up_only_seconds)));
     let mut table = show::table(&[
         "Restoration",
         "Noticed",
@@ -172,6 +208,7 @@ async fn view_of(record: &Record) -> Result<view::Record, RecordError> {
     Ok(view::Record {
         id: record.id().await?,
         awaits_adoption: record.awaits_adoption().await?,
+        look_up_only_seconds: record.look_up_only().await?.as_secs(),
         held_mails: record.held_mails().await?,
         restorations: record.restorations().await?.iter().map(Into::into).collect(),
     })

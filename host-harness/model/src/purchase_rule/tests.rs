@@ -225,6 +225,42 @@ fn after_a_restart_of_the_machine_the_time_of_looking_up_only_begins_with_the_fi
 }
 
 #[test]
+fn a_server_of_another_machine_is_looked_at_for_a_minute_at_least() {
+    let at = |names: &[&str], seconds| {
+        let authority = |name: &&str| Authority {
+            name: (*name).to_owned(),
+            client_certificate: true,
+        };
+        let authorities: Vec<Authority> = names.iter().map(authority).collect();
+        look_up_only_at(&authorities, Duration::from_secs(seconds)).as_secs()
+    };
+    for here in [
+        "localhost",
+        "localhost:8443",
+        "127.0.0.1",
+        "127.9.9.9:8443",
+        "[::1]:8443",
+        "[::1]",
+    ] {
+        assert_eq!(at(&[here], 0), 0, "{here}");
+        assert_eq!(at(&[here, "vendor.example"], 0), 60, "{here}");
+    }
+    for elsewhere in [
+        "vendor.example",
+        "localhost.example:8443",
+        "localhost:x",
+        "notlocalhost",
+        "10.0.0.1:8443",
+        "[2001:db8::1]:8443",
+    ] {
+        assert_eq!(at(&[elsewhere], 0), 60, "{elsewhere}");
+        assert_eq!(at(&[elsewhere], 59), 60, "{elsewhere}");
+        assert_eq!(at(&[elsewhere], 61), 61, "{elsewhere}");
+    }
+    assert_eq!(at(&[], 0), 60, "nothing tells where its servers are");
+}
+
+#[test]
 fn a_restored_record_leaves_every_line_in_doubt_since_it_was_noticed() {
     use AttemptResult::{Refused, Restored};
     let restored = [(1, Some((2, Refused))), (30, Some((30, Restored)))];
