@@ -1,7 +1,7 @@
 //! Failures of the plugin's calls, in the words of the record and of the errors that embedders get.
 
 use bss_model::{Diagnose as _, Diagnosis, ErrorKind, Problem};
-use bss_sandbox::CallError;
+use bss_sandbox::FailedCall;
 use bss_sandbox::bindings::failures::{self, ReadFailure};
 
 /// A plugin's problem in one line.
@@ -22,10 +22,10 @@ pub(crate) fn read_problem(failure: &ReadFailure) -> &failures::Problem {
 }
 
 /// The problem of a call that ended before the plugin was entered. Nothing was done then.
-pub(crate) fn not_entered(error: &CallError) -> Problem {
-    let Diagnosis { code, advice, .. } = error.diagnosis();
+pub(crate) fn not_entered(failed: &FailedCall) -> Problem {
+    let Diagnosis { code, advice, .. } = failed.diagnosis();
     let advice = advice.map_or_else(String::new, |advice| advice.sentence().into_owned());
-    Problem::new(code, error.to_string(), advice)
+    Problem::new(code, failed.to_string(), advice)
 }
 
 /// The diagnosis of an error for which a problem has the code and the advice.

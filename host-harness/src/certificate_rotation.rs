@@ -92,7 +92,7 @@ impl Diagnose for RotateError {
             Self::AlreadyUsed { .. } => Diagnosis::new(ErrorKind::Conflict, "certificate-already-used"),
             Self::Refused { .. } => Diagnosis::new(ErrorKind::Refused, "certificate-refused"),
             Self::Exchanged { .. } => {
-                Diagnosis::new(ErrorKind::Refused, "certificate-exchanged").advise(Advice::ShowPluginLog)
+                Diagnosis::new(ErrorKind::Refused, "certificate-exchanged").advise(Advice::ShowTraces)
             }
             Self::CheckFailed { .. } => Diagnosis::new(ErrorKind::Refused, "check-failed"),
         }

@@ -3,7 +3,7 @@
 use bss_model::{Diagnose, Diagnosis, Instance};
 use bss_sandbox::bindings::connection::{Step, StepResult};
 use bss_sandbox::call_event::CallListener;
-use bss_sandbox::error::CallError;
+use bss_sandbox::error::FailedCall;
 
 use crate::call_failure::not_offered;
 use crate::contract::contract_instance;
@@ -27,7 +27,7 @@ pub enum CheckError {
     NotOffered(String),
     /// The plugin brought no answer.
     #[error(transparent)]
-    Call(#[from] CallError),
+    Call(#[from] FailedCall),
 }
 
 impl Diagnose for CheckError {

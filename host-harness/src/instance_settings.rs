@@ -6,7 +6,7 @@ use bss_model::{Actor, Advice, Diagnose, Diagnosis, ErrorKind, Instance, Page, S
 use bss_record::{RecordError, SaveError};
 use bss_sandbox::bindings::instance_settings::{Draft, Form, InstalledCertificate, KeyKind, OtherInstance};
 use bss_sandbox::call_event::CallListener;
-use bss_sandbox::error::CallError;
+use bss_sandbox::error::FailedCall;
 use bss_sandbox::outbound_https::Authority;
 use uuid::Uuid;
 
@@ -67,7 +67,7 @@ pub enum ConfigureError {
     Plugin(#[from] PluginError),
     /// The plugin brought no answer.
     #[error(transparent)]
-    Call(#[from] CallError),
+    Call(#[from] FailedCall),
     /// The record can't be read or written.
     #[error(transparent)]
     Record(#[from] RecordError),

@@ -56,8 +56,8 @@ pub use bss_record::{
     AuditError, AuditedActs, BackupError, RECORD_FILE, Record, RecordError, Restored, Verified, verify_backup,
 };
 pub use bss_sandbox::{
-    CallContext, CallError, CallEvent, CallLimits, CallListener, LoadError, LogLevel, Plugin, call_trace,
-    exchange_recording, limits::CALLS_AT_ONCE, outbound_https::Authority, replay,
+    CallContext, CallError, CallEvent, CallLimits, CallListener, FailedCall, LastWords, LoadError, LogLevel,
+    Plugin, call_trace, exchange_recording, limits::CALLS_AT_ONCE, outbound_https::Authority, replay,
 };
 pub use certificate_rotation::{RotateError, Rotation};
 pub use connection::{CheckError, failed_step};

@@ -14,7 +14,7 @@ use bss_sandbox::bindings::failures::{ChangeFailure, ReadFailure};
 use bss_sandbox::bindings::license_lifecycle::LicenseName;
 use bss_sandbox::bindings::license_order as contract;
 use bss_sandbox::seen_exchanges::SeenExchanges;
-use bss_sandbox::{CallContext, CallError, CallListener, call_trace};
+use bss_sandbox::{CallContext, CallError, CallListener, FailedCall, call_trace};
 use tracing::Instrument as _;
 
 use crate::breaker::Ended;
@@ -25,10 +25,10 @@ use crate::pause;
 use crate::ready_instances::PrepareError;
 
 /// A plugin's answer to a look-up.
-type Found = Result<Result<Option<contract::License>, ReadFailure>, CallError>;
+type Found = Result<Result<Option<contract::License>, ReadFailure>, FailedCall>;
 
 /// A plugin's answer to a purchase.
-pub(crate) type Answer = Result<Result<contract::OrderAnswer, ChangeFailure>, CallError>;
+pub(crate) type Answer = Result<Result<contract::OrderAnswer, ChangeFailure>, FailedCall>;
 
 impl Host {
     /// Makes one attempt that is on record, and writes its outcome down.
@@ -195,8 +195,10 @@ fn purchase_answer(answer: Answer) -> PurchaseAnswer {
             PurchaseAnswer::Unavailable(recorded_problem(delay.problem), pause)
         }
         Ok(Err(ChangeFailure::Unknown(problem))) => PurchaseAnswer::Unknown(recorded_problem(problem)),
-        Err(error @ CallError::Setup(_)) => PurchaseAnswer::NotEntered(not_entered(&error)),
-        Err(error) => PurchaseAnswer::BrokeOff(error.to_string()),
+        Err(failed) if matches!(failed.error, CallError::Setup(_)) => {
+            PurchaseAnswer::NotEntered(not_entered(&failed))
+        }
+        Err(failed) => PurchaseAnswer::BrokeOff(failed.to_string()),
     }
 }
 
@@ -213,8 +215,10 @@ fn look_up_answer(found: Found) -> LookUpAnswer {
         Ok(Err(ReadFailure::Refused(problem) | ReadFailure::Malformed(problem))) => {
             LookUpAnswer::Failed(recorded_problem(problem), None)
         }
-        Err(error @ CallError::Setup(_)) => LookUpAnswer::Failed(not_entered(&error), None),
-        Err(error) => LookUpAnswer::BrokeOff(error.to_string()),
+        Err(failed) if matches!(failed.error, CallError::Setup(_)) => {
+            LookUpAnswer::Failed(not_entered(&failed), None)
+        }
+        Err(failed) => LookUpAnswer::BrokeOff(failed.to_string()),
     }
 }
 
@@ -236,7 +240,7 @@ mod tests {
 
     #[test]
     fn only_a_plugin_that_was_never_entered_has_surely_bought_nothing() {
-        let setup = Err(CallError::Setup(wasmtime::Error::msg("no memory")));
+        let setup = Err(CallError::Setup(wasmtime::Error::msg("no memory")).into());
         let PurchaseAnswer::NotEntered(problem) = purchase_answer(setup) else {
             panic!("the plugin was entered");
         };
@@ -244,7 +248,7 @@ mod tests {
             (problem.code.as_str(), problem.advice.as_str()),
             ("sandbox", "try again when the machine is less busy")
         );
-        let setup = Err(CallError::Setup(wasmtime::Error::msg("no memory")));
+        let setup = Err(CallError::Setup(wasmtime::Error::msg("no memory")).into());
         assert!(
             matches!(look_up_answer(setup), LookUpAnswer::Failed(problem, None) if problem.code == "sandbox")
         );
@@ -254,7 +258,10 @@ mod tests {
             CallError::Busy(Duration::from_secs(1)),
             CallError::Memory(1),
         ] {
-            assert!(matches!(purchase_answer(Err(error)), PurchaseAnswer::BrokeOff(_)));
+            assert!(matches!(
+                purchase_answer(Err(error.into())),
+                PurchaseAnswer::BrokeOff(_)
+            ));
         }
     }
 

@@ -11,7 +11,7 @@ use bss_sandbox::bindings::failures::{Delay, Problem, ReadFailure};
 use bss_sandbox::bindings::license_lifecycle::LicenseName;
 use bss_sandbox::call_event::CallListener;
 use bss_sandbox::call_trace;
-use bss_sandbox::error::CallError;
+use bss_sandbox::error::FailedCall;
 use tokio::task::JoinSet;
 use tracing::Instrument as _;
 use uuid::Uuid;
@@ -41,7 +41,7 @@ pub enum RefreshError {
     Prepare(#[from] PrepareError),
     /// The plugin brought no answer.
     #[error(transparent)]
-    Call(#[from] CallError),
+    Call(#[from] FailedCall),
     /// The vendor, or the plugin before asking, refused, or answered something that can't be read.
     #[error("the license was not refreshed: {} ({})", .0.message, .0.code)]
     Refused(Problem),

@@ -14,7 +14,7 @@ use bss_sandbox::bindings::failures::ReadFailure;
 use bss_sandbox::bindings::services_definition as contract;
 use bss_sandbox::bindings::services_definition::{Outcome, Summary};
 use bss_sandbox::call_event::{CallEvent, CallListener, LogLevel};
-use bss_sandbox::error::CallError;
+use bss_sandbox::error::FailedCall;
 use uuid::Uuid;
 
 use crate::call_failure::{problem_line, read_problem, said};
@@ -74,7 +74,7 @@ pub enum ServicesError {
     Prepare(#[from] PrepareError),
     /// The plugin brought no answer.
     #[error(transparent)]
-    Call(#[from] CallError),
+    Call(#[from] FailedCall),
     /// The plugin refused or could not read the catalog, with its reason.
     #[error("the catalog was not read: {}", problem_line(read_problem(.0)))]
     Read(ReadFailure),
@@ -109,7 +109,7 @@ impl Diagnose for ServicesError {
             Self::Prepare(error) => error.diagnosis(),
             Self::Call(error) => error.diagnosis(),
             Self::Miscounted { .. } => {
-                Diagnosis::new(ErrorKind::Unavailable, "products-miscounted").advise(Advice::ShowPluginLog)
+                Diagnosis::new(ErrorKind::Unavailable, "products-miscounted").advise(Advice::ShowTraces)
             }
             // A vendor that stops selling everything at once is rarer than one whose catalog is broken.
             Self::Empty => Diagnosis::new(ErrorKind::Unavailable, "catalog-empty")

@@ -237,6 +237,11 @@ const WORLDS: &str = "
         resource thing;
     }
 
+    world lifecycle-guest {
+        include bss:service-manager/lifecycle-plugin@0.1.0;
+        include wasi:cli/imports@0.2.2;
+    }
+
     world owner {
         include bss:service-manager/plugin@0.1.0;
         export things;
@@ -288,6 +293,74 @@ pub(crate) fn seller(product_key: &str, activation_link: &str) -> Vec<u8> {
         product_key.len(),
         activation_link.len(),
     ))
+}
+
+/// A plugin that gives up in every call as a panic does, with these words on its standard error. Before that it logs a line,
+/// and where it is told a server, it has sent the server a request that may change something.
+pub(crate) fn panicking(words: &[u8], server: Option<&str>) -> Vec<u8> {
+    let escaped = |bytes: &[u8]| {
+        bytes
+            .iter()
+            .map(|byte| format!("\\{byte:02x}"))
+            .collect::<String>()
+    };
+    let server = server.unwrap_or_default();
+    let body = "(call $ask) (call $panic) (unreachable)";
+    let module = lifecycle_module(body);
+    // After the imports, the memory of the module is replaced by one with the words.
+    let items = format!(
+        r#"(module
+            (import "bss:service-manager/progress@0.1.0" "log" (func $log (param i32 i32 i32 i32 i32)))
+            (import "wasi:cli/stderr@0.2.2" "get-stderr" (func $stderr (result i32)))
+            (import "wasi:io/streams@0.2.2" "[method]output-stream.blocking-write-and-flush"
+                (func $write (param i32 i32 i32 i32)))
+            (import "wasi:http/types@0.2.2" "[constructor]fields" (func $fields (result i32)))
+            (import "wasi:http/types@0.2.2" "[constructor]outgoing-request" (func $request (param i32) (result i32)))
+            (import "wasi:http/types@0.2.2" "[method]outgoing-request.set-method"
+                (func $set-method (param i32 i32 i32 i32) (result i32)))
+            (import "wasi:http/types@0.2.2" "[method]outgoing-request.set-scheme"
+                (func $set-scheme (param i32 i32 i32 i32 i32) (result i32)))
+            (import "wasi:http/types@0.2.2" "[method]outgoing-request.set-authority"
+                (func $set-authority (param i32 i32 i32 i32) (result i32)))
+            (import "wasi:http/types@0.2.2" "[method]future-incoming-response.subscribe"
+                (func $subscribe (param i32) (result i32)))
+            (import "wasi:io/poll@0.2.2" "[method]pollable.block" (func $block (param i32)))
+            (import "wasi:http/outgoing-handler@0.2.2" "handle" (func $handle (param i32 i32 i32 i32)))
+            (memory (export "memory") {pages})
+            (data (i32.const 500) "asks the server")
+            (data (i32.const 600) "{server_bytes}")
+            (data (i32.const 65536) "{words_bytes}")
+            (func $ask (local $request i32)
+                (call $log (i32.const 1) (i32.const 0) (i32.const 0) (i32.const 500) (i32.const 15))
+                (if (i32.eqz (i32.const {server_length})) (then (return)))
+                (local.set $request (call $request (call $fields)))
+                ;; A POST over HTTPS.
+                (drop (call $set-method (local.get $request) (i32.const 2) (i32.const 0) (i32.const 0)))
+                (drop (call $set-scheme (local.get $request) (i32.const 1) (i32.const 1) (i32.const 0) (i32.const 0)))
+                (drop (call $set-authority
+                    (local.get $request) (i32.const 1) (i32.const 600) (i32.const {server_length})))
+                (call $handle (local.get $request) (i32.const 0) (i32.const 0) (i32.const 512))
+                (if (i32.load8_u (i32.const 512)) (then (unreachable)))
+                (call $block (call $subscribe (i32.load (i32.const 520)))))
+            (func $panic (local $stderr i32) (local $at i32) (local $bytes i32)
+                (local.set $stderr (call $stderr))
+                (local.set $at (i32.const 65536))
+                (loop $again
+                    (local.set $bytes (i32.sub (i32.const {end}) (local.get $at)))
+                    (if (i32.gt_u (local.get $bytes) (i32.const 4096)) (then (local.set $bytes (i32.const 4096))))
+                    (call $write (local.get $stderr) (local.get $at) (local.get $bytes) (i32.const 512))
+                    (local.set $at (i32.add (local.get $at) (local.get $bytes)))
+                    (br_if $again (i32.lt_u (local.get $at) (i32.const {end})))))"#,
+        pages = 2 + words.len() / 65_536,
+        server_bytes = escaped(server.as_bytes()),
+        server_length = server.len(),
+        words_bytes = escaped(words),
+        end = 65_536 + words.len(),
+    );
+    let (_, exports) = module
+        .split_once(r#"(memory (export "memory") 1)"#)
+        .expect("a module has a memory");
+    component_of("test:guests/lifecycle-guest", &(items + exports))
 }
 
 /// The three exports of `service-manager` as the canonical ABI flattens them.

@@ -17,6 +17,7 @@ mod fault_matrix;
 mod guests;
 mod in_doubt;
 mod instance_settings;
+mod last_words;
 mod license_order;
 mod license_refresh;
 mod license_return;

@@ -24,7 +24,8 @@ pub(crate) fn draft_in(currency: &str) -> Draft {
 
 /// Makes a call that can reach nobody.
 pub(crate) async fn call(plugin: &Plugin, draft: Draft) -> Result<Form, CallError> {
-    plugin.configure_instance(nowhere(), draft).await
+    let answer = plugin.configure_instance(nowhere(), draft).await;
+    answer.map_err(|failed| failed.error)
 }
 
 /// All causes of an error, one on each line.

@@ -169,7 +169,7 @@ fn calls_that_are_stopped_while_a_request_is_under_way_leave_nothing_behind() {
 
 /// The context of a call of the ready instance. It is made here, because what the host records of a reading must not
 /// be counted.
-async fn ready_call(scenario: &Scenario) -> (CallContext, Instance) {
+pub(crate) async fn ready_call(scenario: &Scenario) -> (CallContext, Instance) {
     let instance = scenario
         .host
         .named_instance(INSTANCE)
@@ -224,7 +224,8 @@ async fn late_readings(plugin: &Plugin, context: &CallContext, instance: &Instan
         let (plugin, context, instance) = (plugin.clone(), context.clone(), instance.clone());
         running.spawn(async move {
             let end = plugin.fetch_services(context, &instance, "").await;
-            assert!(matches!(end, Err(CallError::Deadline(_))), "{:?}", end.map(drop));
+            let error = end.map(drop).expect_err("it is too late").error;
+            assert!(matches!(error, CallError::Deadline(_)), "{error:?}");
         });
     }
     running.join_all().await;

@@ -311,7 +311,7 @@ async fn a_guest_that_hands_over_records_that_share_their_text_is_stopped() {
     };
     let plugin = guest.plugin();
     let refused = plugin.fetch_services(nowhere(), &nobody(), "a tag").await;
-    trapped_because(&refused.expect_err("too much"), "fuel");
+    trapped_because(&refused.expect_err("too much").error, "fuel");
     let taken = plugin.fetch_services(nowhere(), &nobody(), "").await;
     let (_, products) = taken.expect("it answers").expect("it reads");
     assert_eq!(products.len(), 2);
@@ -339,7 +339,7 @@ async fn readings(guest: &Guest) -> (CallError, usize) {
     let Err(refused) = refused else {
         panic!("it handed over more than it may")
     };
-    (refused, products.len())
+    (refused.error, products.len())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -516,7 +516,8 @@ async fn a_guest_that_logs_without_end_is_stopped_and_most_of_it_is_dropped() {
     let error = plugin
         .configure_instance(context, draft_in("EUR"))
         .await
-        .expect_err("it never ends");
+        .expect_err("it never ends")
+        .error;
     assert!(matches!(error, CallError::Busy(_)), "{error:?}");
     let heard = told.lines();
     let at_once = limits::LOG_LINES_AT_ONCE as usize;
@@ -597,6 +598,7 @@ async fn a_guest_that_tells_its_progress_without_end_is_stopped_and_hardly_heard
     };
     let (context, told) = listened_call();
     let error = hasty(&guest).configure_instance(context, draft_in("EUR")).await;
+    let error = error.map_err(|failed| failed.error);
     assert!(matches!(error, Err(CallError::Busy(_))), "{error:?}");
     let most = u64::from(limits::LOG_LINES_AT_ONCE + 20 * limits::LOG_LINES_PER_SECOND);
     let events = told.events.load(Ordering::Relaxed);
@@ -705,6 +707,7 @@ async fn an_entity_tag_that_is_too_long_fails_the_call_and_is_never_cut_to_anoth
     };
     let plugin = guest.plugin();
     let defect = plugin.fetch_services(nowhere(), &nobody(), "a tag").await;
+    let defect = defect.map_err(|failed| failed.error);
     assert!(
         matches!(defect, Err(CallError::Defect(PluginDefect::LongName { .. }))),
         "{defect:?}"

@@ -14,7 +14,7 @@ use bss_sandbox::bindings::license_order::{LicenseOrder, OrderAnswer};
 use bss_sandbox::bindings::services_definition::{Outcome, Product};
 use bss_sandbox::call::CallContext;
 use bss_sandbox::call_event::{CallEvent, LogLevel};
-use bss_sandbox::error::CallError;
+use bss_sandbox::error::{CallError, FailedCall};
 use bss_sandbox::outbound_https::CallHttp;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -208,7 +208,7 @@ pub async fn fetch_services(
     instance: &Instance,
     entity_tag: &str,
     take_down: Option<CannedAnswers>,
-) -> Result<Result<(Outcome, Vec<Product>), ReadFailure>, CallError> {
+) -> Result<Result<(Outcome, Vec<Product>), ReadFailure>, FailedCall> {
     let (instance, entity_tag) = (contract::instance(instance), entity_tag.to_owned());
     let runtime = Handle::current();
     let reading = tokio::task::spawn_blocking(move || {
@@ -219,7 +219,7 @@ pub async fn fetch_services(
     });
     reading
         .await
-        .map_err(|panicked| CallError::Trap(wasmtime::Error::from_anyhow(panicked.into())))
+        .map_err(|panicked| CallError::Trap(wasmtime::Error::from_anyhow(panicked.into())).into())
 }
 
 /// Buys one license as [`Plugin::create_license`](host_harness::Plugin::create_license) does, without a sandbox, on

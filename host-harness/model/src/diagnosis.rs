@@ -72,8 +72,8 @@ pub enum Advice {
         /// The plugin's file.
         path: PathBuf,
     },
-    /// Look at what the plugin wrote last.
-    ShowPluginLog,
+    /// Look at the traces of the last calls, which have what the plugin did and wrote.
+    ShowTraces,
     /// Record the calls anew.
     RecordAgain,
     /// Look at the list of assets.
@@ -189,7 +189,9 @@ impl Advice {
             Self::TrustPlugin { path } => {
                 return format!("trust `{}`, if it is the plugin that should run", path.display()).into();
             }
-            Self::ShowPluginLog => "this is a defect of the plugin: look at its last log lines",
+            Self::ShowTraces => {
+                "this is a defect of the plugin: look at the trace of the call, which has what the plugin did and wrote"
+            }
             Self::RecordAgain => "record the calls again",
             Self::ListAssets => "look at the list of assets",
             Self::RetryAsset { .. } => "try to buy the license again",

@@ -20,11 +20,11 @@ use crate::bindings::{access_token_cache, progress, services_sink};
 use crate::call::CallContext;
 use crate::call_event::{CallEvent, CallListener, LogLevel};
 use crate::call_trace::CallSpan;
-use crate::error::HostLimit;
+use crate::error::{CallError, FailedCall, HostLimit};
 use crate::guest_log::{GuestLog, LogShares, Stream};
 use crate::limits;
 use crate::outbound_https::{CallHttp, Egress};
-use crate::plugin_call::CallOutcome;
+use crate::plugin_call::{CallOutcome, PluginCall};
 use crate::plugin_text::Bounded as _;
 
 /// The state of one call's sandbox.
@@ -87,12 +87,19 @@ impl CallState {
     /// be handed over.
     pub(crate) fn new(
         context: CallContext,
+        asked: &PluginCall<'_>,
         followed: CallSpan,
         log_shares: LogShares,
         reads_services: bool,
     ) -> Self {
         let instance = context.egress.instance_id.clone();
-        let log = GuestLog::new(instance, log_shares, context.listener.clone());
+        let log = GuestLog::new(
+            instance,
+            log_shares,
+            context.listener.clone(),
+            followed.clone(),
+            &asked.personal(),
+        );
         // Nothing is inherited: no environment, no arguments, no folders, no sockets, no input.
         let wasi = WasiCtx::builder()
             .stdout(log.stream(Stream::Output))
@@ -133,6 +140,12 @@ impl CallState {
     /// The call's span.
     pub(crate) fn span(&self) -> Span {
         self.followed.span()
+    }
+
+    /// The failure of the call, which got no answer, with the last lines that the guest wrote. Ends the call's log.
+    pub(crate) fn failed(&self, error: CallError) -> FailedCall {
+        let last_words = self.span().in_scope(|| self.log.end_without_answer());
+        FailedCall { error, last_words }
     }
 
     /// Ends the call: flushes its log, sends [`CallEvent::Ended`], and closes its span with the outcome.
@@ -350,6 +363,7 @@ mod tests {
 
     use super::*;
     use crate::access_token_cache::AccessTokenCache;
+    use crate::bindings::instance_settings::Draft;
     use crate::outbound_https::{OutboundHttps, PermittedAuthority};
     use crate::seen_exchanges::SeenExchanges;
 
@@ -396,7 +410,16 @@ mod tests {
             listener: Arc::new(|_| ()),
             seen: SeenExchanges::default(),
         };
-        CallState::new(context, CallSpan::default(), LogShares::default(), false)
+        let draft = Draft {
+            values: Vec::new(),
+            saved: Vec::new(),
+            has_licenses: false,
+            currency: String::new(),
+            certificates: Vec::new(),
+            other_instances: Vec::new(),
+        };
+        let asked = PluginCall::ConfigureInstance { draft: &draft };
+        CallState::new(context, &asked, CallSpan::default(), LogShares::default(), false)
     }
 
     /// The signing input of a client assertion that is good now.

@@ -1,12 +1,14 @@
 //! The `tracing` spans of a call, and their fields.
 //!
 //! All spans have the target [`TARGET`]. They never hold a query string, a body, a header other than the names of
-//! exchanges ([`CORRELATION_HEADERS`]), an access token, a product key or a link.
+//! exchanges ([`CORRELATION_HEADERS`]), an access token, a product key or a link; what the plugin writes itself is searched
+//! for their shapes.
 //!
 //! | span | in | fields |
 //! |---|---|---|
 //! | `attempt` | | `purpose`: `purchase`, `return`, `refresh`; `asset`; `attempt`: its number in the asset's history |
-//! | `call` | `attempt` or nothing | `call`, `instance` (ids), `function`; at the end `outcome`, `problem`, `correlation_id`, `memory_bytes`, `left_out` |
+//! | `call` | `attempt` or nothing | `call`, `instance` (ids), `function`; at the end `outcome`, `problem`, `correlation_id`, `memory_bytes`, `left_out`, `log_lines_left_out`, `last_words` |
+//! | `log` | `call` | a line that the plugin has written: `level`, `subject`, `message` |
 //! | `access-token` | `call` | `kept`: whether there was one |
 //! | `sign` | `call` | `algorithm` |
 //! | `exchange` | `call` | `instance`, `method`, `authority`, `path`, `correlation_id`, `request_bytes`, `reused`, `version`, `status`, `response_bytes` (bodies), `error`; `cause`: why no connection could be opened |
@@ -17,7 +19,8 @@
 //! | `body` | `exchange` | `end`: `complete`, `given up` by the plugin, or an error |
 //!
 //! A call has at most [`SPANS`](crate::limits::SPANS) spans, and the end of `call` tells in `left_out` how many more there were; a text in
-//! a field has at most [`SPAN_TEXT_CHARS`](crate::limits::SPAN_TEXT_CHARS) characters.
+//! a field has at most [`SPAN_TEXT_CHARS`](crate::limits::SPAN_TEXT_CHARS) characters. Its log lines are counted apart, in
+//! `log_lines_left_out`, and `last_words` has the last ones of a call that got no answer.
 //!
 //! `call` is at level error, so that every log line of a call names it whatever the level; the others are at info.
 //! [`TraceLayer`] keeps them for [`Traces`], and sends them to an OpenTelemetry [`Collector`].
@@ -42,6 +45,12 @@ pub use journal::TRACES_DIRECTORY;
 pub use layer::{TraceGuard, TraceLayer};
 pub use reader::{CallTrace, TraceSpan, Traces};
 pub use span::TARGET;
+
+/// The name of a span that is a line of the plugin's, not a step of the call.
+const LOG: &str = "log";
+
+/// The field of a call's last words, which are longer than other texts.
+const LAST_WORDS: &str = "last_words";
 
 /// Header fields by which vendors and their customers name an exchange; the first that a request has is taken.
 /// Microsoft's three, and two that are in general use.
@@ -96,6 +105,8 @@ impl CallSpan {
             problem = field::Empty,
             correlation_id = field::Empty,
             memory_bytes = field::Empty,
+            log_lines_left_out = field::Empty,
+            last_words = field::Empty,
         );
         Self { span, recording }
     }
@@ -112,8 +123,22 @@ impl CallSpan {
         if let Some(correlation_id) = &outcome.correlation_id {
             self.span.record("correlation_id", correlation_id.as_str());
         }
+        if !outcome.last_words.is_empty() {
+            self.span.record("last_words", outcome.last_words.sentence());
+        }
         let _entered = self.span.enter();
         tracing::info!(outcome = outcome.outcome, "the call has ended");
+    }
+
+    /// Notes a line that the plugin has written, which is filtered already.
+    pub(crate) fn log(&self, level: &str, subject: &str, message: &str) {
+        let subject = (!subject.is_empty()).then_some(subject);
+        tracing::info_span!(target: TARGET, parent: &self.span, "log", level, subject, message);
+    }
+
+    /// Notes how many of the plugin's lines were not noted.
+    pub(crate) fn log_left_out(&self, lines: u32) {
+        self.span.record("log_lines_left_out", lines);
     }
 
     /// The call's own span.

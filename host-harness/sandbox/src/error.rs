@@ -1,9 +1,12 @@
 //! The reasons why a plugin can't be loaded, and why a call got no answer.
 
+use std::error::Error;
+use std::fmt;
 use std::time::Duration;
 
 use bss_model::{Advice, Diagnose, Diagnosis, ErrorKind};
 
+use crate::last_words::LastWords;
 use crate::limits;
 
 /// Why a plugin can't be loaded.
@@ -133,6 +136,44 @@ pub enum CallError {
     Defect(#[from] PluginDefect),
 }
 
+/// A call that got no answer: why, and the last lines that the plugin wrote in it.
+#[derive(Debug)]
+pub struct FailedCall {
+    /// Why there is no answer.
+    pub error: CallError,
+    /// The plugin's last lines; none where it was not entered.
+    pub last_words: LastWords,
+}
+
+impl fmt::Display for FailedCall {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}{}", self.error, self.last_words)
+    }
+}
+
+impl Error for FailedCall {
+    /// The error's own cause: the error itself is this one's text.
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.error.source()
+    }
+}
+
+impl From<CallError> for FailedCall {
+    /// A call whose plugin wrote nothing.
+    fn from(error: CallError) -> Self {
+        Self {
+            error,
+            last_words: LastWords::default(),
+        }
+    }
+}
+
+impl Diagnose for FailedCall {
+    fn diagnosis(&self) -> Diagnosis {
+        self.error.diagnosis()
+    }
+}
+
 /// A part of a plugin's answer that can neither be taken as it is nor be cut. Its text is not quoted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -197,16 +238,16 @@ impl Diagnose for CallError {
             Self::Setup(_) => Diagnosis::new(ErrorKind::Unavailable, "sandbox")
                 .say("try again when the machine is less busy"),
             Self::Trap(_) => {
-                Diagnosis::new(ErrorKind::Unavailable, "plugin-broke-off").advise(Advice::ShowPluginLog)
+                Diagnosis::new(ErrorKind::Unavailable, "plugin-broke-off").advise(Advice::ShowTraces)
             }
             Self::Busy(_) => Diagnosis::new(ErrorKind::Unavailable, "plugin-busy"),
             Self::Deadline(_) => Diagnosis::new(ErrorKind::Unavailable, "plugin-silent"),
             Self::Memory(_) => Diagnosis::new(ErrorKind::Unavailable, "plugin-memory"),
             Self::Defect(_) => {
-                Diagnosis::new(ErrorKind::Unavailable, "plugin-defect").advise(Advice::ShowPluginLog)
+                Diagnosis::new(ErrorKind::Unavailable, "plugin-defect").advise(Advice::ShowTraces)
             }
             Self::Limit(_) => {
-                Diagnosis::new(ErrorKind::Unavailable, "plugin-limit").advise(Advice::ShowPluginLog)
+                Diagnosis::new(ErrorKind::Unavailable, "plugin-limit").advise(Advice::ShowTraces)
             }
         }
     }

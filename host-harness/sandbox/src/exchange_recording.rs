@@ -68,6 +68,9 @@ enum Line {
         said: RecordedOutcome,
         /// Whether the first access token that the call looked for was there from an earlier call.
         access_token_kept: bool,
+        /// The last lines that the plugin wrote, where it brought no answer.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        last_words: Vec<String>,
     },
 }
 
@@ -236,10 +239,19 @@ impl CallRecording {
 
     /// Writes how the call ended.
     pub(crate) fn end(&self, outcome: &CallOutcome) {
+        let last_words = {
+            let scrubber = self.0.recorder.scrubber();
+            outcome
+                .last_words
+                .lines()
+                .map(|line| scrubber.words(line))
+                .collect()
+        };
         self.0.recorder.write(&Line::End {
             call: self.0.call,
             said: outcome.into(),
             access_token_kept: self.0.access_token_kept.get() == Some(&true),
+            last_words,
         });
     }
 }

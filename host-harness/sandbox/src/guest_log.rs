@@ -13,8 +13,11 @@ use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
 use crate::call_event::{CallEvent, CallListener, LogLevel};
+use crate::call_trace::CallSpan;
+use crate::last_words::LastWords;
 use crate::limits;
 use crate::plugin_text::one_line;
+use crate::secret_shapes::{REMOVED, without_secrets};
 use pace::Pace;
 
 /// Bytes that may be written to a standard stream at once. Only the beginning of an unended line is kept of them.
@@ -26,6 +29,9 @@ const LINE_BYTES: usize = 64;
 /// The longest encoding of a character in UTF-8.
 const CHAR_BYTES: usize = 4;
 
+/// The fewest characters of a personal text that is removed: a shorter one stands in other words too, and tells nobody.
+const PERSONAL_CHARS_MIN: usize = 3;
+
 /// The log of one call. Cloning shares it.
 #[derive(Clone)]
 pub(crate) struct GuestLog(Arc<Shared>);
@@ -35,6 +41,10 @@ struct Shared {
     /// The lines that all calls of the instance have left.
     shares: LogShares,
     listener: CallListener,
+    /// The span in which the lines are traced.
+    followed: CallSpan,
+    /// Texts that are removed from every line, as [`PluginCall::personal`](crate::plugin_call::PluginCall::personal) has them.
+    personal: Vec<String>,
     state: Mutex<State>,
 }
 
@@ -48,6 +58,11 @@ struct State {
     progress: Pace,
     /// The last progress that came too fast to be told.
     held: Option<CallEvent>,
+    /// The last lines that the guest wrote, dropped ones too.
+    last: LastWords,
+    traces_left: u32,
+    /// Lines that were written and not traced.
+    untraced: u32,
     ended: bool,
 }
 
@@ -127,14 +142,26 @@ impl LogShares {
 }
 
 impl GuestLog {
-    /// The log of a new call of an instance.
-    pub(crate) fn new(instance: String, shares: LogShares, listener: CallListener) -> Self {
+    /// The log of a new call of an instance. `personal`: texts about people, which no line tells.
+    pub(crate) fn new(
+        instance: String,
+        shares: LogShares,
+        listener: CallListener,
+        followed: CallSpan,
+        personal: &[&str],
+    ) -> Self {
         shares.begin(&instance);
         let now = Instant::now();
+        let personal = personal
+            .iter()
+            .map(|text| one_line(*text, limits::LOG_LINE_CHARS));
+        let personal = personal.filter(|text| text.chars().count() >= PERSONAL_CHARS_MIN);
         Self(Arc::new(Shared {
             instance,
             shares,
             listener,
+            followed,
+            personal: personal.collect(),
             state: Mutex::new(State {
                 pace: Pace::of_a_call(now),
                 bytes_left: limits::LOG_BYTES,
@@ -142,6 +169,9 @@ impl GuestLog {
                 unended: Default::default(),
                 progress: Pace::of_a_call(now),
                 held: None,
+                last: LastWords::default(),
+                traces_left: limits::TRACED_LOG_LINES,
+                untraced: 0,
                 ended: false,
             }),
         }))
@@ -166,9 +196,9 @@ impl GuestLog {
 
     /// Writes a line of the call's log, and tells it to the listener.
     pub(crate) fn log(&self, level: LogLevel, subject: &str, message: &str) {
-        let (subject, message) = (log_line(subject), log_line(message));
-        if self.0.admits(subject.len() + message.len()) {
-            self.0.write(level, &subject, &message);
+        // A subject stays as it is, since the host finds products by it.
+        let (subject, message) = (log_line(subject), self.0.kept_line(message));
+        if self.0.say(level, &subject, &message) {
             (self.0.listener)(CallEvent::Log {
                 level,
                 subject,
@@ -188,6 +218,12 @@ impl GuestLog {
     /// Ends the log: writes unended lines, reports how many were dropped, and tells the last progress.
     pub(crate) fn end(&self) {
         self.0.end();
+    }
+
+    /// Ends the log of a call that got no answer, and returns the last lines that the guest wrote.
+    pub(crate) fn end_without_answer(&self) -> LastWords {
+        self.0.end();
+        self.0.state().last.clone()
     }
 }
 
@@ -223,13 +259,58 @@ impl Shared {
         }
     }
 
+    /// Writes a line of the guest's, and keeps it as its last one. Returns whether it was written, and not dropped.
+    fn say(&self, level: LogLevel, subject: &str, message: &str) -> bool {
+        let is_admitted = self.admits(subject.len() + message.len());
+        if is_admitted {
+            self.write(level, subject, message);
+        }
+        let line = match subject {
+            "" => message.to_owned(),
+            subject => format!("{}: {message}", self.kept_line(subject)),
+        };
+        self.state().last.push(line);
+        is_admitted
+    }
+
+    /// Writes a line to the log and to the traces.
     fn write(&self, level: LogLevel, subject: &str, message: &str) {
         let instance = &self.instance;
-        match level {
-            LogLevel::Debug => tracing::debug!(target: "plugin", instance, subject, "{message}"),
-            LogLevel::Info => tracing::info!(target: "plugin", instance, subject, "{message}"),
-            LogLevel::Warning => tracing::warn!(target: "plugin", instance, subject, "{message}"),
+        let word = match level {
+            LogLevel::Debug => {
+                tracing::debug!(target: "plugin", instance, subject, "{message}");
+                "debug"
+            }
+            LogLevel::Info => {
+                tracing::info!(target: "plugin", instance, subject, "{message}");
+                "info"
+            }
+            LogLevel::Warning => {
+                tracing::warn!(target: "plugin", instance, subject, "{message}");
+                "warning"
+            }
+        };
+        let mut state = self.state();
+        match state.traces_left.checked_sub(1) {
+            Some(left) => {
+                state.traces_left = left;
+                drop(state);
+                self.followed.log(word, &self.kept_line(subject), message);
+            }
+            None => state.untraced += 1,
         }
+    }
+
+    /// A text as a line that is kept: one that steers nothing, names nobody, and has nothing that looks like a secret.
+    fn kept_line(&self, text: &str) -> String {
+        // A secret at the end of what is looked at must not be cut in two, and so be none.
+        let mut line = one_line(text, limits::LOG_LINE_CHARS * CHAR_BYTES);
+        for personal in &self.personal {
+            if line.contains(personal) {
+                line = line.replace(personal, REMOVED);
+            }
+        }
+        one_line(without_secrets(&line), limits::LOG_LINE_CHARS)
     }
 
     fn write_stream(&self, stream: Stream, mut bytes: &[u8]) {
@@ -251,13 +332,13 @@ impl Shared {
     }
 
     fn end_line(&self, stream: Stream, line: &[u8]) {
-        let line = log_line(&String::from_utf8_lossy(line));
+        let line = self.kept_line(&String::from_utf8_lossy(line));
         let level = match stream {
             Stream::Output => LogLevel::Info,
             Stream::Error => LogLevel::Warning,
         };
-        if !line.is_empty() && self.admits(line.len()) {
-            self.write(level, "", &line);
+        if !line.is_empty() {
+            self.say(level, "", &line);
         }
     }
 
@@ -275,6 +356,10 @@ impl Shared {
         self.tell_dropped(dropped, "plugin logs");
         if !ended_before {
             self.tell_dropped(self.shares.end(&self.instance), "instance's calls log");
+        }
+        let untraced = self.state().untraced;
+        if untraced > 0 {
+            self.followed.log_left_out(untraced);
         }
         if let Some(progress) = held {
             (self.listener)(progress);
@@ -355,14 +440,18 @@ mod tests {
 
     fn log_of(instance: &str, shares: &LogShares, heard: &Heard) -> GuestLog {
         let listening = heard.clone();
+        let listener: CallListener = Arc::new(move |event| {
+            if let CallEvent::Log { message, .. } = event {
+                listening.lock().unwrap().push(message);
+            }
+        });
+        let personal = ["Beispiel GmbH", "AG"];
         GuestLog::new(
             instance.to_owned(),
             shares.clone(),
-            Arc::new(move |event| {
-                if let CallEvent::Log { message, .. } = event {
-                    listening.lock().unwrap().push(message);
-                }
-            }),
+            listener,
+            CallSpan::default(),
+            &personal,
         )
     }
 
@@ -490,15 +579,13 @@ mod tests {
     fn progress_that_is_told_too_often_ends_with_the_last_news() {
         let heard = Arc::new(Mutex::new(Vec::new()));
         let listening = heard.clone();
-        let log = GuestLog::new(
-            "an instance".to_owned(),
-            LogShares::default(),
-            Arc::new(move |event| {
-                if let CallEvent::Progress { done, .. } = event {
-                    listening.lock().unwrap().push(done);
-                }
-            }),
-        );
+        let listener: CallListener = Arc::new(move |event| {
+            if let CallEvent::Progress { done, .. } = event {
+                listening.lock().unwrap().push(done);
+            }
+        });
+        let (instance, shares) = ("an instance".to_owned(), LogShares::default());
+        let log = GuestLog::new(instance, shares, listener, CallSpan::default(), &[]);
         for done in 1..=100_000 {
             log.report(done, None, "offers");
         }
@@ -533,5 +620,50 @@ mod tests {
         }
         let kept = log.0.state().unended[Stream::Output as usize].len();
         assert_eq!(kept, limits::LOG_LINE_CHARS * CHAR_BYTES);
+    }
+
+    #[test]
+    fn what_a_guest_writes_last_is_kept_also_where_its_lines_are_dropped() {
+        let (log, _) = heard();
+        let mut stream = log.stream(Stream::Error);
+        for _ in 0..limits::LOG_LINES_AT_ONCE * 2 {
+            log.log(LogLevel::Info, "offer", "x");
+        }
+        stream
+            .write(Bytes::from_static(
+                b"panicked at 1
+without end",
+            ))
+            .unwrap();
+        let last = log.end_without_answer();
+        let lines: Vec<_> = last.lines().collect();
+        assert_eq!(
+            lines[lines.len() - 3..],
+            ["offer: x", "panicked at 1", "without end"]
+        );
+    }
+
+    #[test]
+    fn no_line_names_a_customer_or_holds_a_secret_and_a_subject_stays_what_it_is_for_the_listener() {
+        let (log, heard) = heard();
+        let said = "Beispiel GmbH of AG has 3F9KD-11111-22222-33333-X4Y5Z";
+        log.log(LogLevel::Info, "ABC-DEF-GHI", said);
+        let kept = "[removed] of AG has [removed]";
+        assert_eq!(heard.lock().unwrap().as_slice(), [kept]);
+        let last = log.end_without_answer();
+        let with_subject = format!("[removed]: {kept}");
+        assert_eq!(last.lines().collect::<Vec<_>>(), [with_subject.as_str()]);
+    }
+
+    #[test]
+    fn a_secret_that_a_line_s_end_cuts_in_two_is_removed_too() {
+        let (log, heard) = heard();
+        let before = "x".repeat(limits::LOG_LINE_CHARS - 13);
+        log.log(
+            LogLevel::Info,
+            "",
+            &format!("{before} 3F9KD-11111-22222-33333-X4Y5Z"),
+        );
+        assert_eq!(heard.lock().unwrap()[0], before + " [removed]");
     }
 }

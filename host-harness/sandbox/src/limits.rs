@@ -72,6 +72,26 @@ pub const INSTANCE_LOG_LINES_AT_ONCE: u32 = 4 * LOG_LINES_AT_ONCE;
 /// Lines per second of one instance beyond those: what two calls may have.
 pub const INSTANCE_LOG_LINES_PER_SECOND: u32 = 2 * LOG_LINES_PER_SECOND;
 
+/// Lines that are kept of what a call's guest wrote last: a panic of Rust's has three, and a few before it say what led there.
+pub const LAST_WORDS_LINES: usize = 10;
+
+/// Bytes of those lines together: a call holds them until it ends, and a recording has them.
+pub const LAST_WORDS_BYTES: usize = 4 * 1024;
+
+/// Bytes of one of those lines. With a quarter of all, the longest message of a panic leaves room for the place of the panic
+/// before it and the note behind it.
+pub const LAST_WORDS_LINE_BYTES: usize = LAST_WORDS_BYTES / 4;
+
+/// Bytes of those lines in the sentence that says how the call ended, which is written down with every attempt.
+pub const LAST_WORDS_SENTENCE_BYTES: usize = 600;
+
+/// Bytes of one line in that sentence: the three of a panic find room.
+pub const LAST_WORDS_SENTENCE_LINE_BYTES: usize = LAST_WORDS_SENTENCE_BYTES / 3;
+
+/// Log lines that one call may write into the traces, beside its last words: a purchase has a few, and those of a catalog are
+/// on record with its run. With the longest texts they take less than a fortieth of a file.
+pub const TRACED_LOG_LINES: u32 = 200;
+
 /// Products that one reading may hand over: ten times the largest catalog that is planned for.
 pub const PRODUCTS: usize = 1_000_000;
 
@@ -134,7 +154,7 @@ pub const ACCESS_TOKEN_NAME_BYTES: usize = 4 * 1024;
 /// holds what other calls wait for under each.
 pub const ACCESS_TOKEN_NAMES: usize = ACCESS_TOKENS;
 
-/// Spans that one call may write into the traces: a catalog of 100,000 offers takes about so many, a purchase twenty. With
+/// Spans that one call may write into the traces, beside its log lines: a catalog of 100,000 offers takes about so many, a purchase twenty. With
 /// the longest texts they are a sixth of all that is kept, so a call can't push out the traces of the others.
 pub const SPANS: u32 = 5_000;
 

@@ -31,7 +31,7 @@ use crate::call_state;
 use crate::call_state::CallState;
 use crate::call_trace::CallSpan;
 use crate::compiled_cache::CompiledCache;
-use crate::error::{CallError, HostLimit, LoadError, PluginDefect};
+use crate::error::{CallError, FailedCall, HostLimit, LoadError, PluginDefect};
 use crate::guest_log::LogShares;
 use crate::limits::{self, CallLimits};
 use crate::plugin_call::{Answer, CallOutcome, PluginCall};
@@ -205,7 +205,7 @@ impl Plugin {
     ///
     /// # Errors
     /// When the plugin brings no answer.
-    pub async fn configure_instance(&self, context: CallContext, draft: Draft) -> Result<Form, CallError> {
+    pub async fn configure_instance(&self, context: CallContext, draft: Draft) -> Result<Form, FailedCall> {
         let asked = PluginCall::ConfigureInstance { draft: &draft };
         let mut call = self.enter(asked, context, self.limits.wall_clock, false).await?;
         let answer = call.run(self.core.configure_instance, (&draft,)).await;
@@ -221,7 +221,7 @@ impl Plugin {
         context: CallContext,
         instance: &Instance,
         entity_tag: &str,
-    ) -> Result<Result<(Outcome, Vec<Product>), ReadFailure>, CallError> {
+    ) -> Result<Result<(Outcome, Vec<Product>), ReadFailure>, FailedCall> {
         let asked = PluginCall::FetchServices { instance, entity_tag };
         let mut call = self
             .enter(asked, context, self.limits.catalog_wall_clock, true)
@@ -242,7 +242,7 @@ impl Plugin {
         context: CallContext,
         instance: &Instance,
         order: &LicenseOrder,
-    ) -> Result<Result<OrderAnswer, ChangeFailure>, CallError> {
+    ) -> Result<Result<OrderAnswer, ChangeFailure>, FailedCall> {
         let asked = PluginCall::CreateLicense { instance, order };
         let mut call = self.enter(asked, context, self.limits.wall_clock, false).await?;
         let answer = call.run(self.core.create_license, (instance, order)).await;
@@ -263,7 +263,7 @@ impl Plugin {
         context: CallContext,
         instance: &Instance,
         name: &LicenseName,
-    ) -> Result<Result<Option<License>, ReadFailure>, CallError> {
+    ) -> Result<Result<Option<License>, ReadFailure>, FailedCall> {
         let asked = PluginCall::GetLicense { instance, name };
         let mut call = self.enter(asked, context, self.limits.wall_clock, false).await?;
         let answer = match Lifecycle::new(&mut call.store, &call.instance) {
@@ -287,7 +287,7 @@ impl Plugin {
         context: CallContext,
         instance: &Instance,
         license_return: &LicenseReturn,
-    ) -> Result<Result<License, ChangeFailure>, CallError> {
+    ) -> Result<Result<License, ChangeFailure>, FailedCall> {
         let asked = PluginCall::CancelLicense {
             instance,
             license_return,
@@ -318,7 +318,7 @@ impl Plugin {
         &self,
         context: CallContext,
         instance: &Instance,
-    ) -> Result<Vec<Step>, CallError> {
+    ) -> Result<Vec<Step>, FailedCall> {
         let asked = PluginCall::CheckConnection { instance };
         let mut call = self.enter(asked, context, self.limits.wall_clock, false).await?;
         let answer = match Checking::new(&mut call.store, &call.instance) {
@@ -340,12 +340,18 @@ impl Plugin {
         context: CallContext,
         wall_clock: Duration,
         reads_services: bool,
-    ) -> Result<Call, CallError> {
+    ) -> Result<Call, FailedCall> {
         let call = Uuid::new_v4();
         let recording = context.recording(call, &asked);
         let followed = CallSpan::begin(call, &asked, &context.egress.instance_id, recording);
         let mut deadlines = Deadlines::new(wall_clock, self.limits.processor, followed.span());
-        let state = CallState::new(context, followed.clone(), self.log_shares.clone(), reads_services);
+        let state = CallState::new(
+            context,
+            &asked,
+            followed.clone(),
+            self.log_shares.clone(),
+            reads_services,
+        );
         let mut store = Store::new(&self.engine, state);
         store.limiter(|state| &mut state.limiter);
         store.set_hostcall_fuel(limits::HOST_CALL_FUEL);
@@ -363,9 +369,11 @@ impl Plugin {
             Ok(Err(error)) => Err(CallError::Setup(error)),
             Err(late) => Err(late),
         };
-        let instance = begun.inspect_err(|error| {
-            log_failure(&followed.span(), error);
-            followed.end(&CallOutcome::from(error), 0);
+        let instance = begun.map_err(|error| {
+            log_failure(&followed.span(), &error);
+            let failed = store.data().failed(error);
+            followed.end(&CallOutcome::from(&failed), 0);
+            failed
         })?;
         Ok(Call {
             store,
@@ -407,19 +415,20 @@ impl Call {
     fn end<T: Answer>(
         self,
         answer: Result<wasmtime::Result<T>, CallError>,
-    ) -> Result<(T, CallState), CallError> {
+    ) -> Result<(T, CallState), FailedCall> {
         let answer = match answer {
             Ok(Ok(answer)) => answer.bounded().map_err(CallError::Defect),
             Ok(Err(trap)) => Err(of_trap(self.store.data(), trap)),
             Err(error) => Err(error),
         };
         let state = self.store.data();
+        let answer = answer.map_err(|error| {
+            log_failure(&state.span(), &error);
+            state.failed(error)
+        });
         state.tell_end(&match &answer {
             Ok(answer) => answer.call_outcome(),
-            Err(error) => {
-                log_failure(&state.span(), error);
-                CallOutcome::from(error)
-            }
+            Err(failed) => CallOutcome::from(failed),
         });
         Ok((answer?, self.store.into_data()))
     }

@@ -8,7 +8,8 @@ use crate::bindings::instance_settings::{Draft, Form, Instance};
 use crate::bindings::license_lifecycle::{LicenseName, LicenseReturn};
 use crate::bindings::license_order::{License, LicenseOrder, OrderAnswer};
 use crate::bindings::services_definition::Outcome;
-use crate::error::CallError;
+use crate::error::{CallError, FailedCall};
+use crate::last_words::LastWords;
 use crate::plugin_text::Bounded;
 
 /// A function of the contract with its arguments.
@@ -51,6 +52,22 @@ impl PluginCall<'_> {
             Self::CheckConnection { .. } => "check-connection",
         }
     }
+
+    /// The arguments that are about people: who buys and who sells, and why a license is returned. Neither a trace nor a
+    /// recording tells them.
+    pub(crate) fn personal(&self) -> Vec<&str> {
+        match self {
+            Self::CreateLicense { order, .. } => {
+                let parties = std::iter::once(&order.customer).chain(&order.reseller);
+                parties.flat_map(|party| [&*party.id, &*party.name]).collect()
+            }
+            Self::CancelLicense { license_return, .. } => vec![&license_return.reason],
+            Self::ConfigureInstance { .. }
+            | Self::FetchServices { .. }
+            | Self::GetLicense { .. }
+            | Self::CheckConnection { .. } => Vec::new(),
+        }
+    }
 }
 
 /// How a call ended, in a few words; nothing in it is a secret.
@@ -62,6 +79,8 @@ pub(crate) struct CallOutcome {
     pub(crate) problem: Option<String>,
     /// The name under which the vendor knows the exchange that failed.
     pub(crate) correlation_id: Option<String>,
+    /// The plugin's last lines, where it brought no answer.
+    pub(crate) last_words: LastWords,
 }
 
 /// An answer that says how the call ended.
@@ -83,13 +102,14 @@ impl CallOutcome {
             outcome,
             problem: some(&problem.code),
             correlation_id: some(&problem.correlation_id),
+            ..Self::default()
         }
     }
 }
 
-impl From<&CallError> for CallOutcome {
-    fn from(error: &CallError) -> Self {
-        Self::plain(match error {
+impl From<&FailedCall> for CallOutcome {
+    fn from(failed: &FailedCall) -> Self {
+        let outcome = match &failed.error {
             CallError::Setup(_) => "not begun",
             CallError::Trap(_) => "broke off",
             CallError::Busy(_) => "stopped: busy for too long",
@@ -97,7 +117,11 @@ impl From<&CallError> for CallOutcome {
             CallError::Memory(_) => "stopped: too much memory",
             CallError::Limit(_) => "stopped: beyond a limit",
             CallError::Defect(_) => "answered what can't be taken",
-        })
+        };
+        Self {
+            last_words: failed.last_words.clone(),
+            ..Self::plain(outcome)
+        }
     }
 }
 

@@ -19,6 +19,7 @@ use crate::bindings::license_lifecycle::{LicenseName, LicenseReturn};
 use crate::bindings::license_order::LicenseOrder;
 use crate::call::CallContext;
 use crate::call_event::CallListener;
+use crate::error::FailedCall;
 use crate::exchange_recording::{
     Recorded, RecordedExchange, RecordedOutcome, RecordedRequest, Recording, Scrubber, differences, failure,
 };
@@ -94,6 +95,8 @@ pub struct ReplayedCall {
     pub function: String,
     /// How the call ended now.
     pub outcome: String,
+    /// The last lines that the plugin wrote now, where it brought no answer.
+    pub last_words: Vec<String>,
     /// How many exchanges were recorded.
     pub exchanges: usize,
     /// Differences from the recording; empty when the plugin did as recorded.
@@ -178,6 +181,7 @@ pub async fn replay(
             call: recorded.call,
             function: recorded.asked["function"].as_str().unwrap_or_default().to_owned(),
             outcome: now.to_string(),
+            last_words: outcome.last_words.lines().map(str::to_owned).collect(),
             exchanges: recorded.exchanges.len(),
             differences,
         });
@@ -186,7 +190,7 @@ pub async fn replay(
 }
 
 async fn ask(plugin: &Plugin, context: CallContext, asked: RecordedPluginCall) -> CallOutcome {
-    fn call_outcome<T: Answer>(answer: Result<T, crate::error::CallError>) -> CallOutcome {
+    fn call_outcome<T: Answer>(answer: Result<T, FailedCall>) -> CallOutcome {
         match answer {
             Ok(answer) => answer.call_outcome(),
             Err(error) => CallOutcome::from(&error),

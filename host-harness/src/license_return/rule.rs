@@ -27,7 +27,7 @@ use bss_model::{
 };
 use bss_sandbox::bindings::failures::{ChangeFailure, Delay, ReadFailure};
 use bss_sandbox::bindings::license_order::License;
-use bss_sandbox::error::CallError;
+use bss_sandbox::error::{CallError, FailedCall};
 
 use crate::call_failure::not_entered;
 use crate::contract::{recorded_license, recorded_problem, retry_after};
@@ -69,7 +69,7 @@ pub(super) fn looks_up_first(earlier: EarlierAttempts) -> bool {
 /// Decides the next step from a look-up of a return that may have been made. `awaits_adoption`: another copy of the record
 /// may go on with the return.
 pub(super) fn after_look_up(
-    answer: Result<Result<Option<License>, ReadFailure>, CallError>,
+    answer: Result<Result<Option<License>, ReadFailure>, FailedCall>,
     license_token_id: &str,
     seen: Seen,
     awaits_adoption: bool,
@@ -101,7 +101,7 @@ pub(super) fn after_look_up(
             let retry_after = retry_after(&delay);
             (recorded_problem(delay.problem), retry_after)
         }
-        Err(error) => (broke_off(&error), None),
+        Err(failed) => (broke_off(&failed), None),
     };
     Next::End(Verdict {
         outcome: ReturnOutcome::Unknown(problem),
@@ -112,7 +112,7 @@ pub(super) fn after_look_up(
 /// Decides the outcome from the answer to a return. `is_earlier_under_way`: whether one that was sent before may
 /// still be carried out.
 pub(super) fn after_return(
-    answer: Result<Result<License, ChangeFailure>, CallError>,
+    answer: Result<Result<License, ChangeFailure>, FailedCall>,
     license_token_id: &str,
     seen: Seen,
     is_earlier_under_way: bool,
@@ -141,11 +141,11 @@ pub(super) fn after_return(
             };
         }
         // The sandbox was not entered, and nothing was sent as its component began.
-        Err(error @ CallError::Setup(_)) if !seen.may_have_changed => {
-            ReturnOutcome::Unavailable(broke_off(&error))
+        Err(failed) if matches!(failed.error, CallError::Setup(_)) && !seen.may_have_changed => {
+            ReturnOutcome::Unavailable(broke_off(&failed))
         }
         // The call may have returned the license before it broke off.
-        Err(error) => ReturnOutcome::Unknown(broke_off(&error)),
+        Err(failed) => ReturnOutcome::Unknown(broke_off(&failed)),
     };
     outcome.into()
 }
@@ -201,12 +201,12 @@ fn unclear() -> Problem {
     )
 }
 
-fn broke_off(error: &CallError) -> Problem {
-    match error {
-        CallError::Setup(_) => not_entered(error),
+fn broke_off(failed: &FailedCall) -> Problem {
+    match failed.error {
+        CallError::Setup(_) => not_entered(failed),
         _ => Problem::new(
             "plugin-broke-off",
-            error.to_string(),
+            failed.to_string(),
             "the next attempt looks the license up",
         ),
     }

@@ -14,6 +14,8 @@ pub struct ReplayedCall {
     pub function: String,
     /// The outcome of the call now.
     pub outcome: String,
+    /// The last lines that the plugin wrote now, where it brought no answer.
+    pub last_words: Vec<String>,
     /// The number of recorded exchanges.
     pub exchanges: usize,
     /// Whether the plugin did as recorded.
@@ -42,6 +44,7 @@ impl From<&replay::ReplayedCall> for ReplayedCall {
             id: call.call,
             function: call.function.clone(),
             outcome: call.outcome.clone(),
+            last_words: call.last_words.clone(),
             exchanges: call.exchanges,
             as_recorded: call.differences.is_empty(),
             differences: call.differences.iter().map(Difference::from).collect(),
@@ -70,7 +73,8 @@ mod tests {
         let call = replay::ReplayedCall {
             call: id(1),
             function: "create-license".to_owned(),
-            outcome: "licensed".to_owned(),
+            outcome: "broke off".to_owned(),
+            last_words: vec!["panicked at src/lib.rs:1:2:".to_owned()],
             exchanges: 2,
             differences: vec![replay::Difference {
                 exchange: Some(2),
@@ -85,7 +89,10 @@ mod tests {
 {
   "id": "00000000-0000-0000-0000-000000000001",
   "function": "create-license",
-  "outcome": "licensed",
+  "outcome": "broke off",
+  "lastWords": [
+    "panicked at src/lib.rs:1:2:"
+  ],
   "exchanges": 2,
   "asRecorded": false,
   "differences": [

@@ -59,7 +59,9 @@ pub(super) fn words(advice: &Advice) -> Cow<'static, str> {
             )
             .into();
         }
-        Advice::ShowPluginLog => "this is a defect of the plugin; `-v` shows the plugin's last log lines",
+        Advice::ShowTraces => {
+            "this is a defect of the plugin; `bss-host trace` shows the last calls, and `bss-host trace CALL` what the plugin did and wrote in one"
+        }
         Advice::RecordAgain => "record the calls again with `--record`",
         Advice::ListAssets => "`bss-host asset list` shows all assets",
         Advice::RetryAsset { asset } => {
@@ -460,7 +462,7 @@ mod tests {
             Advice::TrustPlugin {
                 path: PathBuf::from("plugin.wasm"),
             },
-            Advice::ShowPluginLog,
+            Advice::ShowTraces,
             Advice::RecordAgain,
             Advice::ListAssets,
             Advice::RetryAsset { asset },

@@ -63,6 +63,9 @@ fn show_call(call: &ReplayedCall) {
         "{} {}: {}, {} exchanges, {as_recorded}",
         call.function, call.call, call.outcome, call.exchanges
     ));
+    for line in &call.last_words {
+        output::line(format!("  wrote     {line}"));
+    }
     for Difference {
         exchange,
         what,

@@ -18,6 +18,7 @@ use tracing_subscriber::registry::LookupSpan;
 use super::collector::Collector;
 use super::journal::{Journal, TRACES_DIRECTORY};
 use super::span::{Line, Span, TARGET, What};
+use super::{LAST_WORDS, LOG};
 use crate::limits;
 
 /// Keeps the spans of calls in a data directory, where [`super::Traces`] finds them, and sends
@@ -183,7 +184,8 @@ where
             span.extensions_mut().insert(Kept::Around(fields));
             return;
         };
-        if !budget.admits() {
+        // Log lines have a limit of their own, so that what a plugin says last has room whatever it did before.
+        if span.name() != LOG && !budget.admits() {
             return;
         }
         let time_of_day = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -242,7 +244,11 @@ struct Fields(Map<String, Value>);
 
 impl Fields {
     fn insert_text(&mut self, field: &Field, mut text: String) {
-        if let Some((end, _)) = text.char_indices().nth(limits::SPAN_TEXT_CHARS) {
+        let chars_max = match field.name() {
+            LAST_WORDS => limits::LAST_WORDS_SENTENCE_BYTES,
+            _ => limits::SPAN_TEXT_CHARS,
+        };
+        if let Some((end, _)) = text.char_indices().nth(chars_max) {
             text.truncate(end);
         }
         self.0.insert(field.name().to_owned(), text.into());

@@ -7,6 +7,8 @@
 //!   listed is removed, and so is a body of another kind.
 //! - *Arguments*: the instance's settings stay, which are no secrets, and so do names of products, purchases and
 //!   licenses. Names and ids of customers and resellers, and reasons for returns, go.
+//! - *The plugin's last lines* stay, which come without what looks like a secret. A value that was removed elsewhere is
+//!   replaced in them too, where it stands as whole words.
 //!
 //! Each removed value of an answer or of arguments is replaced by a value of the same shape, the same each time: a
 //! product key by a product key that does not exist, an address by an address that leads nowhere. So a plugin that is
@@ -26,12 +28,17 @@ use super::lists::{
     TOKEN_REQUEST_FIELDS,
 };
 use crate::plugin_call::PluginCall;
+use crate::secret_shapes::groups;
 
 /// The beginning of what replaces a removed address, which leads nowhere (RFC 2606 section 2).
 const NOWHERE: &str = "https://removed.invalid/";
 
 /// The beginning of what replaces any other removed text.
 const TEXT: &str = "removed-";
+
+/// The most words and signs of a removed text that is found again within a line: a company's name has fewer, and a line of
+/// the last ones is searched in milliseconds.
+const PLACE_PIECES: usize = 16;
 
 /// Removes secrets, and remembers what it put in their place.
 #[derive(Default)]
@@ -223,6 +230,30 @@ impl Scrubber {
         }
     }
 
+    /// A line that the plugin wrote, as it is recorded.
+    pub(crate) fn words(&self, line: &str) -> String {
+        let pieces = pieces(line);
+        let mut kept = String::with_capacity(line.len());
+        let mut at = 0;
+        while let Some(piece) = pieces.get(at) {
+            // The longest first: a part of a removed text may be another.
+            let ends = (at..pieces.len().min(at + PLACE_PIECES)).rev();
+            let places = ends.filter(|_| is_word(piece));
+            let mut places = places.filter_map(|end| Some((end, self.known(&pieces[at..=end].concat())?)));
+            match places.next() {
+                Some((end, place)) => {
+                    kept.push_str(&place);
+                    at = end + 1;
+                }
+                None => {
+                    kept.push_str(piece);
+                    at += 1;
+                }
+            }
+        }
+        kept
+    }
+
     /// The replacement of a text that was removed before.
     fn known(&self, text: &str) -> Option<String> {
         self.places.get(&digest_of(text)).cloned()
@@ -237,6 +268,26 @@ impl Scrubber {
         let place = self.places.entry(digest_of(text));
         place.or_insert_with(|| of_shape(text, number)).clone()
     }
+}
+
+/// A text in words and in the signs between them.
+fn pieces(text: &str) -> Vec<&str> {
+    let mut pieces = Vec::new();
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let end = match first.is_alphanumeric() {
+            true => rest.find(|c: char| !c.is_alphanumeric()).unwrap_or(rest.len()),
+            false => first.len_utf8(),
+        };
+        let (piece, after) = rest.split_at(end);
+        pieces.push(piece);
+        rest = after;
+    }
+    pieces
+}
+
+fn is_word(piece: &str) -> bool {
+    piece.starts_with(char::is_alphanumeric)
 }
 
 fn digest_of(text: &str) -> [u8; 32] {
@@ -255,19 +306,6 @@ fn content_type(headers: &HeaderMap) -> &str {
 
 fn is_token_request(request: &RecordedRequest) -> bool {
     matches!(&request.body, Body::Form(pairs) if pairs.iter().any(|(name, _)| name == "grant_type"))
-}
-
-/// The groups of a text that looks like a product key: several of equal length, in capital letters and digits.
-fn groups(text: &str) -> Option<Vec<&str>> {
-    let groups: Vec<&str> = text.split('-').collect();
-    let length = groups.first()?.len();
-    let is_group = |group: &&str| {
-        group.len() == length
-            && group
-                .bytes()
-                .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
-    };
-    (groups.len() >= 3 && length >= 3 && groups.iter().all(is_group)).then_some(groups)
 }
 
 /// A replacement of a text's shape, told from others by its number.
@@ -407,5 +445,24 @@ mod tests {
                 json!({ "offerId": "O", "customer": { "id": "removed-1", "name": "removed-2", "country": "DE" }, "country": "DE" })
             )
         );
+    }
+
+    #[test]
+    fn what_was_removed_elsewhere_is_removed_from_the_plugin_s_last_lines() {
+        let mut scrubber = Scrubber::default();
+        for text in ["Beispiel GmbH & Co. KG", "Beispiel", "k3y", "C-1"] {
+            scrubber.place(text);
+        }
+        for (line, kept) in [
+            ("", ""),
+            (
+                "no license k3y for C-1: Beispiel",
+                "no license removed-3 for removed-4: removed-2",
+            ),
+            ("`Beispiel GmbH & Co. KG` again", "`removed-1` again"),
+            ("monk3y, C-12, größe", "monk3y, C-12, größe"),
+        ] {
+            assert_eq!(scrubber.words(line), kept);
+        }
     }
 }

@@ -13,12 +13,12 @@ const ANSWERED: Seen = Seen {
     may_have_changed: false,
 };
 
-fn looked_up_with(answer: Result<Result<Option<License>, ReadFailure>, CallError>, id: &str) -> Next {
+fn looked_up_with(answer: Result<Result<Option<License>, ReadFailure>, FailedCall>, id: &str) -> Next {
     after_look_up(answer, id, ANSWERED, false)
 }
 
 fn returned_with(
-    answer: Result<Result<License, ChangeFailure>, CallError>,
+    answer: Result<Result<License, ChangeFailure>, FailedCall>,
     id: &str,
     is_earlier_under_way: bool,
 ) -> Verdict {
@@ -92,17 +92,18 @@ fn delay(retry_after_ms: Option<u64>) -> Delay {
     }
 }
 
-fn broken_calls() -> [CallError; 4] {
+fn broken_calls() -> [FailedCall; 4] {
     [
         CallError::Trap(wasmtime::Error::msg("unreachable")),
         CallError::Busy(Duration::ZERO),
         CallError::Deadline(Duration::ZERO),
         CallError::Memory(0),
     ]
+    .map(FailedCall::from)
 }
 
-fn not_entered() -> CallError {
-    CallError::Setup(wasmtime::Error::msg("no memory"))
+fn not_entered() -> FailedCall {
+    CallError::Setup(wasmtime::Error::msg("no memory")).into()
 }
 
 /// The code of the problem that a look-up leaves unsettled, and the pause that the vendor asks for.
