@@ -318,6 +318,8 @@ pub(crate) fn panicking(words: &[u8], server: Option<&str>) -> Vec<u8> {
             (import "wasi:http/types@0.2.2" "[constructor]outgoing-request" (func $request (param i32) (result i32)))
             (import "wasi:http/types@0.2.2" "[method]outgoing-request.set-method"
                 (func $set-method (param i32 i32 i32 i32) (result i32)))
+            (import "wasi:http/types@0.2.2" "[method]outgoing-request.set-path-with-query"
+                (func $set-path (param i32 i32 i32 i32) (result i32)))
             (import "wasi:http/types@0.2.2" "[method]outgoing-request.set-scheme"
                 (func $set-scheme (param i32 i32 i32 i32 i32) (result i32)))
             (import "wasi:http/types@0.2.2" "[method]outgoing-request.set-authority"
@@ -328,6 +330,7 @@ pub(crate) fn panicking(words: &[u8], server: Option<&str>) -> Vec<u8> {
             (import "wasi:http/outgoing-handler@0.2.2" "handle" (func $handle (param i32 i32 i32 i32)))
             (memory (export "memory") {pages})
             (data (i32.const 500) "asks the server")
+            (data (i32.const 550) "/tokens")
             (data (i32.const 600) "{server_bytes}")
             (data (i32.const 65536) "{words_bytes}")
             (func $ask (local $request i32)
@@ -336,6 +339,7 @@ pub(crate) fn panicking(words: &[u8], server: Option<&str>) -> Vec<u8> {
                 (local.set $request (call $request (call $fields)))
                 ;; A POST over HTTPS.
                 (drop (call $set-method (local.get $request) (i32.const 2) (i32.const 0) (i32.const 0)))
+                (drop (call $set-path (local.get $request) (i32.const 1) (i32.const 550) (i32.const 7)))
                 (drop (call $set-scheme (local.get $request) (i32.const 1) (i32.const 1) (i32.const 0) (i32.const 0)))
                 (drop (call $set-authority
                     (local.get $request) (i32.const 1) (i32.const 600) (i32.const {server_length})))

@@ -123,11 +123,12 @@ impl CallSpan {
         if let Some(correlation_id) = &outcome.correlation_id {
             self.span.record("correlation_id", correlation_id.as_str());
         }
+        self.span
+            .in_scope(|| tracing::info!(outcome = outcome.outcome, "the call has ended"));
+        // After the line of the log, which has had the words already.
         if !outcome.last_words.is_empty() {
-            self.span.record("last_words", outcome.last_words.sentence());
+            self.span.record(LAST_WORDS, outcome.last_words.sentence());
         }
-        let _entered = self.span.enter();
-        tracing::info!(outcome = outcome.outcome, "the call has ended");
     }
 
     /// Notes a line that the plugin has written, which is filtered already.
