@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::cli::{CUSTOMER, assert_fails};
 use crate::component::{bss_host, plugin};
-use crate::guests::panicking;
+use crate::guests::{Guest, panicking};
 use crate::sandbox_leaks::ready_call;
 use crate::scenario::{DONE, INSTANCE, NO_ANSWER, Scenario, actor, assert_ends, order_request, result};
 
@@ -130,13 +130,10 @@ async fn what_a_plugin_said_after_its_purchase_had_left_is_still_told_when_the_l
 
     // The recording has the same, and so has what is played back.
     let lines = std::fs::read_to_string(&recording).expect("the recording");
-    let ends = lines
+    let mut lines = lines
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
-    let end = ends
-        .filter(|line| line["line"] == "end")
-        .next_back()
-        .expect("an end");
+    let end = lines.rfind(|line| line["line"] == "end").expect("an end");
     assert_eq!(end["lastWords"][1], said[0], "{end}");
     let played = with(
         &scenario,
@@ -236,4 +233,41 @@ async fn a_return_a_refresh_a_catalog_and_a_form_tell_what_their_plugin_said_las
     }
     let runs = scenario.json(&["services", "runs", INSTANCE]);
     assert!(runs.to_string().contains(place), "{runs}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_that_logs_without_end_leaves_room_for_other_traces_and_its_last_words_are_told() {
+    let scenario = Scenario::ready().await;
+    let guest = Guest {
+        imports: r#"
+            (import "bss:service-manager/progress@0.1.0" "log" (func $log (param i32 i32 i32 i32 i32)))
+            (import "wasi:cli/stderr@0.2.2" "get-stderr" (func $stderr (result i32)))
+            (import "wasi:io/streams@0.2.2" "[method]output-stream.blocking-write-and-flush"
+                (func $write (param i32 i32 i32 i32)))"#,
+        items: r#"(data (i32.const 3100) "again") (data (i32.const 3300) "enough of it")"#,
+        configures: "
+            (loop $again
+                (call $log (i32.const 1) (i32.const 0) (i32.const 0) (i32.const 3100) (i32.const 5))
+                (local.set $i (i32.add (local.get $i) (i32.const 1)))
+                (br_if $again (i32.lt_u (local.get $i) (i32.const 5000))))
+            (call $write (call $stderr) (i32.const 3300) (i32.const 12) (i32.const 3000))
+            (unreachable)",
+        ..Guest::default()
+    };
+    let guest = trusted(&scenario, &guest.component());
+    let configure = ["instance", "configure", INSTANCE, "--set", "country=AT"];
+    assert_fails(
+        &with(&scenario, &guest, &configure),
+        NO_ANSWER,
+        &["again / again / enough of it\""],
+    );
+
+    let calls = scenario.json(&["trace"]);
+    let last = calls.as_array().and_then(|calls| calls.last()).expect("a call");
+    let call = &scenario.json(&["trace", last["id"].as_str().expect("an id")])[0];
+    assert_eq!(logged(call).len(), limits::TRACED_LOG_LINES as usize);
+    let left_out = call["fields"]["logLinesLeftOut"].as_u64();
+    assert!(left_out > Some(1_000), "{left_out:?}");
+    let words = call["fields"]["lastWords"].as_str().expect("the last words");
+    assert!(words.ends_with("again / enough of it"), "{words}");
 }
