@@ -658,7 +658,7 @@ without end",
     #[test]
     fn a_secret_that_a_line_s_end_cuts_in_two_is_removed_too() {
         let (log, heard) = heard();
-        let before = "x".repeat(limits::LOG_LINE_CHARS - 13);
+        let before = "x".repeat(limits::LOG_LINE_CHARS - " [removed]".len());
         log.log(
             LogLevel::Info,
             "",
