@@ -28,6 +28,7 @@ mod backoff;
 mod blocking;
 mod breaker;
 mod call_failure;
+mod catalog_rules;
 mod certificate_rotation;
 mod connection;
 mod contract;
@@ -61,6 +62,7 @@ pub use bss_sandbox::{
     CallContext, CallError, CallEvent, CallLimits, CallListener, LoadError, LogLevel, Plugin, call_trace,
     exchange_recording, limits::CALLS_AT_ONCE, outbound_https::Authority, replay,
 };
+pub use catalog_rules::CatalogError;
 pub use certificate_rotation::{RotateError, Rotation};
 pub use connection::{CheckError, failed_step};
 pub use form_rules::FormError;
