@@ -388,15 +388,16 @@ const WORLDS: &str = "
     }
 ";
 
-/// A plugin that asks no vendor, and answers every purchase with a license of that product key and activation link.
-pub(crate) fn seller(product_key: &str, activation_link: &str) -> Vec<u8> {
+/// A plugin that asks no vendor, and answers every purchase with a license of that product key, activation link, and token
+/// and return status (activated and none: 0).
+pub(crate) fn seller(product_key: &str, activation_link: &str, statuses: [u8; 2]) -> Vec<u8> {
     let bytes = |text: &str| {
         text.bytes()
             .map(|byte| format!("\\{byte:02x}"))
             .collect::<String>()
     };
     // The answer is at 2048, and its license at 2064: the names, the key and the link, each as address and length, and
-    // the time of purchase at 2112. All that is zero says that it is licensed, activated, and not returned.
+    // the statuses at 2104 and the time of purchase at 2112. All that is zero says that it is licensed.
     component(&format!(
         r#"(module
             (memory (export "memory") 2)
@@ -426,12 +427,14 @@ pub(crate) fn seller(product_key: &str, activation_link: &str) -> Vec<u8> {
                 (i32.store (i32.const 2092) (i32.const {}))
                 (i32.store (i32.const 2096) (i32.const 8000))
                 (i32.store (i32.const 2100) (i32.const {}))
+                (i32.store16 (i32.const 2104) (i32.const {}))
                 (i64.store (i32.const 2112) (i64.const 1800000000000))
                 (i32.const 2048)))"#,
         bytes(product_key),
         bytes(activation_link),
         product_key.len(),
         activation_link.len(),
+        u16::from_le_bytes(statuses),
     ))
 }
 
