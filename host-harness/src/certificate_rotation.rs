@@ -123,7 +123,8 @@ impl Host {
                 thumbprint: to,
             });
         }
-        let field = self.judge(&instance, &BTreeMap::new()).await?.certificate_field;
+        let form = self.judge(&instance, &BTreeMap::new()).await?;
+        let field = form.into_inner().certificate_field;
         // What is typed here goes into the field that has held the certificate so far, whatever the plugin says now.
         let held = instance.values.get(&field).and_then(|value| value.parse().ok());
         let holds_it = instance.thumbprint.is_none() || held == instance.thumbprint;

@@ -11,6 +11,7 @@ use bss_sandbox::outbound_https::Authority;
 use uuid::Uuid;
 
 use crate::contract::field_values;
+use crate::form_rules::{CheckedForm, FormError};
 use crate::host::Host;
 use crate::settings_gate::{GateError, OperatorsWord, check_sharing, settings_of};
 use crate::trusted_plugin::PluginError;
@@ -74,6 +75,9 @@ pub enum ConfigureError {
     /// The settings were not saved.
     #[error(transparent)]
     Save(#[from] SaveError),
+    /// The plugin's form breaks a rule of the contract.
+    #[error("the plugin's form is refused, because it breaks the contract")]
+    Form(#[from] FormError),
     /// The plugin's form has something that is its operator's to say.
     #[error("nothing was saved")]
     Gate(#[from] GateError),
@@ -92,6 +96,7 @@ impl Diagnose for ConfigureError {
             Self::Call(error) => error.diagnosis(),
             Self::Record(error) => error.diagnosis(),
             Self::Save(error) => error.diagnosis(),
+            Self::Form(error) => error.diagnosis(),
             Self::Gate(error) => error.diagnosis(),
         }
     }
@@ -101,13 +106,13 @@ impl Host {
     /// The form of an instance as it is saved.
     ///
     /// # Errors
-    /// When there is no such instance, or the plugin brings no answer.
+    /// When there is no such instance, or the plugin brings no answer or a form that breaks the contract.
     pub async fn form(&self, name: &str) -> Result<InstanceForm, ConfigureError> {
         let instance = self.named_instance(name).await?;
         let form = self.judge(&instance, &BTreeMap::new()).await?;
         Ok(InstanceForm {
             instance,
-            form,
+            form: form.into_inner(),
             saved: false,
         })
     }
@@ -115,8 +120,8 @@ impl Host {
     /// Judges a change that an operator asks for, and saves it if no field has a problem.
     ///
     /// # Errors
-    /// When there is no such instance or field, the plugin brings no answer or asks for what is the operator's to say,
-    /// or there was another save, since the version that the change is based on or just now.
+    /// When there is no such instance or field, the plugin brings no answer, breaks the contract or asks for what is the
+    /// operator's to say, or there was another save, since the version that the change is based on or just now.
     pub async fn configure(
         &self,
         name: &str,
@@ -166,7 +171,7 @@ impl Host {
         if form.fields.iter().any(|field| !field.problems.is_empty()) {
             return Ok(InstanceForm {
                 instance,
-                form,
+                form: form.into_inner(),
                 saved: false,
             });
         }
@@ -179,12 +184,17 @@ impl Host {
             allowed_hosts: &allowed_hosts,
         };
         let settings = self.pass(&form, &operator).await?;
+        // Fields that are disabled before the save may be enabled after it. Asked for before, because nothing may be saved by
+        // a plugin whose next form breaks the contract.
+        let with_values = Instance {
+            values: settings.values.clone(),
+            ..instance.clone()
+        };
+        let form = self.judge(&with_values, &BTreeMap::new()).await?;
         let instance = self.save(&instance, settings, actor).await?;
-        // Fields that were disabled before the save may be enabled after it.
-        let form = self.judge(&instance, &BTreeMap::new()).await?;
         Ok(InstanceForm {
             instance,
-            form,
+            form: form.into_inner(),
             saved: true,
         })
     }
@@ -227,7 +237,7 @@ impl Host {
     /// The settings of a judged form, if what is the operator's to say comes from the operator.
     pub(crate) async fn pass(
         &self,
-        form: &Form,
+        form: &CheckedForm,
         operator: &OperatorsWord<'_>,
     ) -> Result<SavedSettings, ConfigureError> {
         let settings = settings_of(form, operator)?;
@@ -240,11 +250,15 @@ impl Host {
         })
     }
 
+    /// The plugin's form for what an operator has typed, if it is one that the contract allows.
+    ///
+    /// # Errors
+    /// When the plugin brings no answer, or a form that breaks the contract.
     pub(crate) async fn judge(
         &self,
         instance: &Instance,
         typed: &BTreeMap<String, String>,
-    ) -> Result<Form, ConfigureError> {
+    ) -> Result<CheckedForm, ConfigureError> {
         let others = self
             .record()
             .instances()
@@ -274,7 +288,8 @@ impl Host {
         };
         let silent: CallListener = std::sync::Arc::new(|_| ());
         let call = self.isolated_call(instance, silent);
-        Ok(self.plugin().await?.configure_instance(call, draft).await?)
+        let form = self.plugin().await?.configure_instance(call, draft).await?;
+        Ok(CheckedForm::new(form, typed)?)
     }
 }
 

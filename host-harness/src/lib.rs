@@ -28,9 +28,11 @@ mod backoff;
 mod blocking;
 mod breaker;
 mod call_failure;
+mod catalog_rules;
 mod certificate_rotation;
 mod connection;
 mod contract;
+mod form_rules;
 mod host;
 mod instance_settings;
 pub mod internals;
@@ -42,6 +44,7 @@ pub mod mail;
 mod pause;
 pub mod prerequisites;
 pub mod product_type_collection;
+mod quoting;
 mod ready_instances;
 mod services_definition;
 mod services_worker;
@@ -59,8 +62,10 @@ pub use bss_sandbox::{
     CallContext, CallError, CallEvent, CallLimits, CallListener, FailedCall, LastWords, LoadError, LogLevel,
     Plugin, call_trace, exchange_recording, limits::CALLS_AT_ONCE, outbound_https::Authority, replay,
 };
+pub use catalog_rules::CatalogError;
 pub use certificate_rotation::{RotateError, Rotation};
 pub use connection::{CheckError, failed_step};
+pub use form_rules::FormError;
 pub use host::{COMPILED_DIRECTORY, Host};
 pub use instance_settings::{ConfigureError, InstanceForm, SettingsChange};
 pub use license_order::{OrderRequest, PlaceError};

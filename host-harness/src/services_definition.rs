@@ -17,7 +17,9 @@ use bss_sandbox::call_event::{CallEvent, CallListener, LogLevel};
 use bss_sandbox::error::FailedCall;
 use uuid::Uuid;
 
+use crate::blocking::run_blocking;
 use crate::call_failure::{problem_line, read_problem, said};
+use crate::catalog_rules::{self, CatalogError};
 use crate::contract::{contract_instance, recorded_problem};
 use crate::host::Host;
 use crate::instance_settings::ConfigureError;
@@ -86,6 +88,9 @@ pub enum ServicesError {
         /// The number that arrived.
         arrived: usize,
     },
+    /// The reading breaks a rule of the contract.
+    #[error("the plugin's catalog breaks the contract, so nothing was applied")]
+    Catalog(#[from] CatalogError),
     /// The catalog has no product, and had some before.
     #[error("the catalog has no product any more, so nothing was applied")]
     Empty,
@@ -111,6 +116,7 @@ impl Diagnose for ServicesError {
             Self::Miscounted { .. } => {
                 Diagnosis::new(ErrorKind::Unavailable, "products-miscounted").advise(Advice::ShowTraces)
             }
+            Self::Catalog(error) => error.diagnosis(),
             // A vendor that stops selling everything at once is rarer than one whose catalog is broken.
             Self::Empty => Diagnosis::new(ErrorKind::Unavailable, "catalog-empty")
                 .say("run it again later; if it stays so, ask the vendor, and deactivate the products until it answers"),
@@ -262,7 +268,11 @@ impl Host {
         let answer = plugin
             .fetch_services(call, &contract_instance(&begun.instance), &entity_tag)
             .await?;
-        answer.map_err(ServicesError::Read)
+        let (outcome, products) = answer.map_err(ServicesError::Read)?;
+        if matches!(outcome, Outcome::Unchanged) {
+            catalog_rules::check_unchanged(&entity_tag, products.len())?;
+        }
+        Ok((outcome, products))
     }
 
     async fn complete(
@@ -289,6 +299,7 @@ impl Host {
                 let skipped = summary.skipped;
                 let offers = products.len();
                 self.check_reading(begun, &summary, offers).await?;
+                let (summary, products) = lawful(summary, products).await?;
                 report.note(&format!(
                     "The catalog was read to its end: {offers} products, {skipped} items left out."
                 ));
@@ -370,6 +381,18 @@ impl Host {
         report.told(first.saturating_add(lines.len()), progress.as_ref());
         Ok(())
     }
+}
+
+/// The reading, if it keeps the rules of the contract. A large one keeps a processor busy for a while.
+async fn lawful(
+    summary: Summary,
+    products: Vec<contract::Product>,
+) -> Result<(Summary, Vec<contract::Product>), CatalogError> {
+    run_blocking(move || {
+        catalog_rules::check_reading(&summary.product_types, &products)?;
+        Ok((summary, products))
+    })
+    .await
 }
 
 fn new_lease() -> RunLease {

@@ -16,6 +16,8 @@
 //! write a country in capitals or a thumbprint without colons, because neither makes it another one. Everything else is
 //! taken to the letter: with one dot or hyphen more or less, an address is another server and a tenant another customer.
 //! The kind of a field is the plugin's word, so that no kind allows more than another.
+//!
+//! That the form itself keeps the contract has been checked before ([`crate::form_rules`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,10 +28,9 @@ use bss_sandbox::bindings::instance_settings::{Field, FieldKind, Form, Standing}
 use bss_sandbox::outbound_https::Authority;
 use uuid::Uuid;
 
-/// The longest name of a field, in bytes.
-const FIELD_NAME_BYTES: usize = 64;
-/// The longest value, in characters. RFC 9110 asks for 8,000 for an address; none that an operator types is near this.
-const VALUE_CHARS: usize = 2_000;
+use crate::form_rules::CheckedForm;
+use crate::quoting::shortened;
+
 /// The most servers that an instance may reach. Microsoft has three.
 const HOSTS_MAX: usize = 16;
 /// The end of the names of options that name a server which the plugin may reach. The value of another option never
@@ -40,7 +41,7 @@ const AUTHORITY_OPTION: &str = "-authority";
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum GateError {
-    /// The form can't be one.
+    /// The servers of the form can't be what the plugin wants.
     #[error("the plugin's form has {what}")]
     Form {
         /// The defect.
@@ -123,11 +124,6 @@ fn listed(names: &[String]) -> String {
     names.join(", ")
 }
 
-/// A plugin's text as a message can hold it.
-fn shortened(text: &str) -> String {
-    text.chars().take(100).flat_map(char::escape_debug).collect()
-}
-
 /// An operator's word on an instance: all that is typed, saved and allowed.
 #[derive(Clone, Copy)]
 pub(crate) struct OperatorsWord<'a> {
@@ -169,8 +165,10 @@ fn is_same(one: &str, other: &str) -> bool {
 ///
 /// # Errors
 /// When something in it is not the operator's to the degree that the table of this module says.
-pub(crate) fn settings_of(form: &Form, operator: &OperatorsWord<'_>) -> Result<SavedSettings, GateError> {
-    check_form(form)?;
+pub(crate) fn settings_of(
+    form: &CheckedForm,
+    operator: &OperatorsWord<'_>,
+) -> Result<SavedSettings, GateError> {
     if let Some(field) = form.fields.iter().find(|field| !operator.is_typed(field)) {
         return Err(GateError::ValueNotTyped {
             field: field.id.clone(),
@@ -199,28 +197,6 @@ pub(crate) fn settings_of(form: &Form, operator: &OperatorsWord<'_>) -> Result<S
         shares_with: BTreeMap::new(),
         plugin: None,
     })
-}
-
-fn check_form(form: &Form) -> Result<(), GateError> {
-    let broken = |what: String| Err(GateError::Form { what });
-    let mut names = BTreeSet::new();
-    for (position, field) in form.fields.iter().enumerate() {
-        let is_named = (1..=FIELD_NAME_BYTES).contains(&field.id.len())
-            && field
-                .id
-                .bytes()
-                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-        if !is_named {
-            return broken(format!("no name that a field can have in place {}", position + 1));
-        }
-        if !names.insert(field.id.as_str()) {
-            return broken(format!("two fields `{}`", field.id));
-        }
-        if field.value.chars().count() > VALUE_CHARS || field.value.chars().any(char::is_control) {
-            return broken(format!("no value that can be kept in field `{}`", field.id));
-        }
-    }
-    Ok(())
 }
 
 /// The servers that the plugin asks for, each of which the operator has named.
@@ -343,15 +319,21 @@ mod tests {
     const URL: &str = "https://api.example.com/cis";
 
     fn field(id: &str, kind: FieldKind, value: &str) -> Field {
+        let choices = Some(value).filter(|value| kind == FieldKind::Choice && !value.is_empty());
+        let choices = choices.map(|key| contract::Choice {
+            key: key.to_owned(),
+            label: key.to_owned(),
+            unusable_because: String::new(),
+        });
         Field {
             id: id.to_owned(),
-            label: String::new(),
+            label: id.to_owned(),
             help: String::new(),
             kind,
-            mandatory: true,
+            mandatory: false,
             max_length: 100,
             enabled: true,
-            choices: Vec::new(),
+            choices: choices.into_iter().collect(),
             value: value.to_owned(),
             problems: Vec::new(),
         }
@@ -367,7 +349,7 @@ mod tests {
                 field("country", FieldKind::Choice, "GR"),
                 field("note", FieldKind::Text, ""),
             ],
-            standing: Standing::Ready(Vec::new()),
+            standing: Standing::NeedsSelection,
             certificate_field: "certificate".to_owned(),
         }
     }
@@ -375,8 +357,8 @@ mod tests {
     /// A form in which the plugin has another value for one field.
     fn with_value(id: &str, value: &str) -> Form {
         let mut form = honest();
-        for field in form.fields.iter_mut().filter(|field| field.id == id) {
-            field.value = value.to_owned();
+        for changed in form.fields.iter_mut().filter(|field| field.id == id) {
+            *changed = field(id, changed.kind, value);
         }
         form
     }
@@ -428,12 +410,14 @@ mod tests {
 
     fn judge_typed(form: &Form, typed: &[(&str, &str)]) -> Result<SavedSettings, GateError> {
         let instance = instance();
+        let typed = texts(typed);
         let operator = OperatorsWord {
             instance: &instance,
-            typed: &texts(typed),
+            typed: &typed,
             allowed_hosts: &["cdn.example.com:8443".parse().unwrap()].into(),
         };
-        settings_of(form, &operator)
+        let form = CheckedForm::new(form.clone(), &typed).expect("it keeps the contract");
+        settings_of(&form, &operator)
     }
 
     fn not_typed(form: &Form) -> String {
@@ -526,32 +510,6 @@ mod tests {
             let typed = [("name", typed), ("service-url", URL)];
             let saved = judge_typed(&with_value("name", judged), &typed);
             assert_eq!(saved.is_ok(), is_taken, "{typed:?} {judged}");
-        }
-    }
-
-    #[test]
-    fn fields_are_named_once_and_bounded() {
-        let more = |field: Field| {
-            let mut form = honest();
-            form.fields.push(field);
-            judge(&form)
-        };
-        assert!(more(field("service-url-2", FieldKind::Url, "")).is_ok());
-        for broken in [
-            field("service-url", FieldKind::Url, URL),
-            field("certificate", FieldKind::Text, THUMBPRINT),
-            field("", FieldKind::Text, ""),
-            field("Name", FieldKind::Text, ""),
-            field("na\nme", FieldKind::Text, ""),
-            field(&"n".repeat(FIELD_NAME_BYTES + 1), FieldKind::Text, ""),
-        ] {
-            let id = broken.id.clone();
-            assert!(matches!(more(broken), Err(GateError::Form { .. })), "{id}");
-        }
-        for value in ["a\u{7}b".to_owned(), "a".repeat(VALUE_CHARS + 1)] {
-            let typed = [("name", value.as_str()), ("service-url", URL)];
-            let refused = judge_typed(&with_value("name", &value), &typed);
-            assert!(matches!(refused, Err(GateError::Form { .. })), "{value}");
         }
     }
 

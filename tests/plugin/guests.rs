@@ -2,6 +2,11 @@
 
 use std::path::Path;
 
+use bss_sandbox::bindings::failures::Problem;
+use bss_sandbox::bindings::instance_settings::{Authority, Choice, Field, FieldKind, Form, Standing};
+use bss_sandbox::bindings::services_definition::{
+    Attribute, AttributeValue, Derivative, Outcome, Product, ProductType,
+};
 use host_harness::Plugin;
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::{PackageId, Resolve};
@@ -86,50 +91,130 @@ impl Guest {
     }
 }
 
-/// A plugin that answers every draft with the same form, whatever was typed.
+/// A form as a plugin answers that keeps the contract: what it has for its values is all that may be chosen.
 #[derive(Clone, Copy)]
 pub(crate) struct FormGuest<'a> {
     /// The fields: name, kind (0 text, 1 url, 2 choice) and value.
     pub(crate) fields: &'a [(&'a str, u8, &'a str)],
-    /// The servers of the standing `ready`, and whether each is shown the certificate.
+    /// The servers of the standing `ready`, and whether each is shown the certificate. Empty: the standing is
+    /// `needs-selection`.
     pub(crate) reaches: &'a [(&'a str, bool)],
     /// The field of the certificate.
     pub(crate) certificate_field: &'a str,
 }
 
 impl FormGuest<'_> {
-    pub(crate) fn component(&self) -> Vec<u8> {
-        let mut memory = Memory::default();
-        let fields: Vec<u8> = self.fields.iter().flat_map(|field| memory.field(field)).collect();
-        let authorities = self.reaches.iter();
-        let authorities: Vec<u8> = authorities
-            .flat_map(|(name, certificate)| {
-                let mut authority = memory.text(name);
-                authority.extend([u8::from(*certificate), 0, 0, 0]);
-                authority
-            })
-            .collect();
-        let mut form = memory.list(&fields, self.fields.len());
-        // The third case of the variant: `ready`.
-        form.extend([2, 0, 0, 0]);
-        form.extend(memory.list(&authorities, self.reaches.len()));
-        form.extend(memory.text(self.certificate_field));
-        let form = memory.place(&form);
-        component(&format!(
-            r#"(module
-                (memory (export "memory") 2)
-                (data (i32.const {base}) "{data}")
-                (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 1024))
-                (func (export "bss:service-manager/service-manager@0.1.0#configure-instance")
-                    (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32) (i32.const {form}))
-                (func (export "bss:service-manager/service-manager@0.1.0#fetch-services")
-                    (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32) (unreachable))
-                (func (export "bss:service-manager/service-manager@0.1.0#create-license") (param i32) (result i32)
-                    (unreachable)))"#,
-            base = Memory::BASE,
-            data = memory.escaped(),
-        ))
+    pub(crate) fn form(&self) -> Form {
+        let authorities = self.reaches.iter().map(|(name, client_certificate)| Authority {
+            name: (*name).to_owned(),
+            client_certificate: *client_certificate,
+        });
+        let fields = self.fields.iter().map(|(id, kind, value)| {
+            let choices = Some(*value).filter(|value| *kind == 2 && !value.is_empty());
+            Field {
+                id: (*id).to_owned(),
+                label: "label".to_owned(),
+                help: "help".to_owned(),
+                kind: match kind {
+                    0 => FieldKind::Text,
+                    1 => FieldKind::Url,
+                    _ => FieldKind::Choice,
+                },
+                mandatory: !value.is_empty(),
+                max_length: 500,
+                enabled: true,
+                choices: choices.into_iter().map(offered).collect(),
+                value: (*value).to_owned(),
+                problems: Vec::new(),
+            }
+        });
+        Form {
+            fields: fields.collect(),
+            standing: match self.reaches {
+                [] => Standing::NeedsSelection,
+                _ => Standing::Ready(authorities.collect()),
+            },
+            certificate_field: self.certificate_field.to_owned(),
+        }
     }
+
+    pub(crate) fn component(&self) -> Vec<u8> {
+        answering_with_form(&self.form())
+    }
+}
+
+/// A choice that can be chosen.
+pub(crate) fn offered(key: &str) -> Choice {
+    Choice {
+        key: key.to_owned(),
+        label: "label".to_owned(),
+        unusable_because: String::new(),
+    }
+}
+
+/// A plugin that answers every draft with the same form, whatever was typed, and does nothing else.
+pub(crate) fn answering_with_form(form: &Form) -> Vec<u8> {
+    let mut memory = Memory::default();
+    let mut answer = memory.list_of(&form.fields, Memory::field);
+    let authority = |memory: &mut Memory, authority: &Authority| {
+        let name = memory.text(&authority.name);
+        [name, vec![u8::from(authority.client_certificate), 0, 0, 0]].concat()
+    };
+    let (case, authorities) = match &form.standing {
+        Standing::NeedsCredentials => (0, Vec::new()),
+        Standing::NeedsSelection => (1, Vec::new()),
+        Standing::Ready(authorities) => (2, authorities.clone()),
+    };
+    answer.extend([case, 0, 0, 0]);
+    answer.extend(memory.list_of(&authorities, authority));
+    answer.extend(memory.text(&form.certificate_field));
+    let answer = memory.place(&answer);
+    answering(&memory, "", &format!("(i32.const {answer})"), "(unreachable)")
+}
+
+/// A plugin that reads the same catalog every time, and does nothing else.
+pub(crate) fn answering_with_catalog(products: &[Product], outcome: &Outcome) -> Vec<u8> {
+    let mut memory = Memory::default();
+    let given = memory.list_of(products, Memory::product);
+    let given = memory.place(&given);
+    // The answer is `ok`, and its payload where a number of eight bytes could begin.
+    let mut answer = vec![0; 8];
+    match outcome {
+        Outcome::Complete(summary) => {
+            answer.extend([0; 4]);
+            answer.extend(memory.list_of(&summary.product_types, Memory::product_type));
+            answer.extend(summary.products.to_le_bytes());
+            answer.extend(summary.skipped.to_le_bytes());
+            answer.extend(memory.text(&summary.entity_tag));
+        }
+        Outcome::Unchanged => answer.extend([1, 0, 0, 0]),
+    }
+    let answer = memory.place(&answer);
+    let put =
+        r#"(import "bss:service-manager/services-sink@0.1.0" "put-products" (func $put (param i32 i32)))"#;
+    let fetches = format!(
+        "(call $put (i32.load (i32.const {given})) (i32.load offset=4 (i32.const {given}))) (i32.const {answer})"
+    );
+    answering(&memory, put, "(unreachable)", &fetches)
+}
+
+/// A plugin with this memory, whose two functions have these bodies.
+fn answering(memory: &Memory, imports: &str, configures: &str, fetches: &str) -> Vec<u8> {
+    component(&format!(
+        r#"(module
+            {imports}
+            (memory (export "memory") 2)
+            (data (i32.const {base}) "{data}")
+            (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 1024))
+            (func (export "bss:service-manager/service-manager@0.1.0#configure-instance")
+                (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32) {configures})
+            (func (export "bss:service-manager/service-manager@0.1.0#fetch-services")
+                (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32) {fetches})
+            (func (export "bss:service-manager/service-manager@0.1.0#create-license") (param i32) (result i32)
+                (unreachable)))"#,
+        base = Memory::BASE,
+        data = memory.escaped(),
+    ))
 }
 
 /// Data of a guest's memory in the canonical ABI, at a place that no argument is written to.
@@ -139,9 +224,9 @@ struct Memory(Vec<u8>);
 impl Memory {
     const BASE: u32 = 65_536;
 
-    /// Puts bytes where a record may begin, and answers with the address.
+    /// Puts bytes where a record with a number of eight bytes may begin, and answers with the address.
     fn place(&mut self, bytes: &[u8]) -> u32 {
-        self.0.resize(self.0.len().next_multiple_of(4), 0);
+        self.0.resize(self.0.len().next_multiple_of(8), 0);
         let address = Self::BASE + u32::try_from(self.0.len()).expect("a short memory");
         self.0.extend(bytes);
         address
@@ -158,16 +243,76 @@ impl Memory {
         self.list(text.as_bytes(), text.len())
     }
 
-    /// A mandatory field that is enabled, without choices and problems.
-    fn field(&mut self, (id, kind, value): &(&str, u8, &str)) -> Vec<u8> {
-        let mut field = [self.text(id), self.text("label"), self.text("help")].concat();
-        field.extend([*kind, 1, 0, 0]);
-        field.extend(500_u32.to_le_bytes());
-        field.extend([1, 0, 0, 0]);
-        field.extend(self.list(&[], 0));
-        field.extend(self.text(value));
-        field.extend(self.list(&[], 0));
-        field
+    /// A list of records, each of which is written by a function.
+    fn list_of<T>(&mut self, elements: &[T], write: impl Fn(&mut Self, &T) -> Vec<u8>) -> Vec<u8> {
+        let written: Vec<u8> = elements.iter().flat_map(|element| write(self, element)).collect();
+        self.list(&written, elements.len())
+    }
+
+    fn texts(&mut self, texts: &[&str]) -> Vec<u8> {
+        texts.iter().flat_map(|text| self.text(text)).collect()
+    }
+
+    fn field(&mut self, field: &Field) -> Vec<u8> {
+        let kind = match field.kind {
+            FieldKind::Text => 0,
+            FieldKind::Url => 1,
+            FieldKind::Choice => 2,
+        };
+        let choice = |memory: &mut Self, choice: &Choice| {
+            memory.texts(&[&choice.key, &choice.label, &choice.unusable_because])
+        };
+        let problem = |memory: &mut Self, problem: &Problem| {
+            let Problem {
+                code,
+                message,
+                advice,
+                correlation_id,
+            } = problem;
+            memory.texts(&[code, message, advice, correlation_id])
+        };
+        let mut written = self.texts(&[&field.id, &field.label, &field.help]);
+        written.extend([kind, u8::from(field.mandatory), 0, 0]);
+        written.extend(field.max_length.to_le_bytes());
+        written.extend([u8::from(field.enabled), 0, 0, 0]);
+        written.extend(self.list_of(&field.choices, choice));
+        written.extend(self.text(&field.value));
+        written.extend(self.list_of(&field.problems, problem));
+        written
+    }
+
+    fn product_type(&mut self, product_type: &ProductType) -> Vec<u8> {
+        let attribute =
+            |memory: &mut Self, attribute: &Attribute| memory.texts(&[&attribute.id, &attribute.name]);
+        let derivative = match product_type.derivative {
+            Derivative::Subscription => 0,
+            Derivative::License => 1,
+        };
+        let mut written = self.texts(&[&product_type.id, &product_type.name]);
+        let flags = [product_type.split_quantity, product_type.manual_cancellation];
+        written.extend([derivative, u8::from(flags[0]), u8::from(flags[1]), 0]);
+        written.extend(self.list_of(&product_type.attributes, attribute));
+        written
+    }
+
+    fn product(&mut self, product: &Product) -> Vec<u8> {
+        let value = |memory: &mut Self, value: &AttributeValue| {
+            memory.texts(&[&value.attribute, &value.key, &value.label])
+        };
+        let Product {
+            code,
+            product_type,
+            name,
+            description,
+            ..
+        } = product;
+        let mut written = self.texts(&[code, product_type, name, description]);
+        written.extend(self.list_of(&product.attribute_values, value));
+        written.extend(product.min_quantity.to_le_bytes());
+        written.extend([u8::from(product.max_quantity.is_some()), 0, 0, 0]);
+        written.extend(product.max_quantity.unwrap_or_default().to_le_bytes());
+        written.extend([u8::from(product.returnable), 0, 0, 0]);
+        written
     }
 
     /// The bytes as WebAssembly text has them.
@@ -248,15 +393,16 @@ const WORLDS: &str = "
     }
 ";
 
-/// A plugin that asks no vendor, and answers every purchase with a license of that product key and activation link.
-pub(crate) fn seller(product_key: &str, activation_link: &str) -> Vec<u8> {
+/// A plugin that asks no vendor, and answers every purchase with a license of that product key, activation link, and token
+/// and return status (activated and none: 0).
+pub(crate) fn seller(product_key: &str, activation_link: &str, statuses: [u8; 2]) -> Vec<u8> {
     let bytes = |text: &str| {
         text.bytes()
             .map(|byte| format!("\\{byte:02x}"))
             .collect::<String>()
     };
     // The answer is at 2048, and its license at 2064: the names, the key and the link, each as address and length, and
-    // the time of purchase at 2112. All that is zero says that it is licensed, activated, and not returned.
+    // the statuses at 2104 and the time of purchase at 2112. All that is zero says that it is licensed.
     component(&format!(
         r#"(module
             (memory (export "memory") 2)
@@ -286,12 +432,14 @@ pub(crate) fn seller(product_key: &str, activation_link: &str) -> Vec<u8> {
                 (i32.store (i32.const 2092) (i32.const {}))
                 (i32.store (i32.const 2096) (i32.const 8000))
                 (i32.store (i32.const 2100) (i32.const {}))
+                (i32.store16 (i32.const 2104) (i32.const {}))
                 (i64.store (i32.const 2112) (i64.const 1800000000000))
                 (i32.const 2048)))"#,
         bytes(product_key),
         bytes(activation_link),
         product_key.len(),
         activation_link.len(),
+        u16::from_le_bytes(statuses),
     ))
 }
 

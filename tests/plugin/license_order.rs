@@ -299,8 +299,13 @@ async fn an_order_is_not_placed_where_no_plugin_could_buy_it() {
     assert_eq!(assets.expect("the record").rows, []);
 }
 
-/// The one asset of a new order, after a plugin has sold it a license with that product key and activation link.
-async fn sold_by(scenario: &Scenario, product_key: &str, activation_link: &str) -> Asset {
+/// What a guest sells: product key, activation link, and token and return status.
+type Sold<'a> = (&'a str, &'a str, [u8; 2]);
+
+const ACTIVATED: [u8; 2] = [0, 0];
+
+/// The one asset of a new order, after a plugin has sold it that license.
+async fn sold_by(scenario: &Scenario, (product_key, activation_link, statuses): Sold<'_>) -> Asset {
     let product = scenario.offers().await.remove(0);
     let order = scenario
         .host
@@ -308,7 +313,7 @@ async fn sold_by(scenario: &Scenario, product_key: &str, activation_link: &str) 
         .await
         .expect("the order is placed");
     let file = scenario.folder.path().join("seller.wasm");
-    std::fs::write(&file, seller(product_key, activation_link)).expect("the guest's file");
+    std::fs::write(&file, seller(product_key, activation_link, statuses)).expect("the guest's file");
     scenario.trust(&file);
     // The run says by its exit code that something is open; what is on record counts.
     std::process::Command::new(bss_host())
@@ -327,9 +332,9 @@ async fn sold_by(scenario: &Scenario, product_key: &str, activation_link: &str) 
 }
 
 /// Has a guest sell what it says is a license. Fails unless the purchase is unknown, and returns the code of the reason.
-async fn not_licensed(scenario: &Scenario, product_key: &str, activation_link: &str) -> String {
-    let asset = sold_by(scenario, product_key, activation_link).await;
-    assert_ne!(asset.sync_status, SyncStatus::Synchronized, "{product_key:?}");
+async fn not_licensed(scenario: &Scenario, sold: Sold<'_>) -> String {
+    let asset = sold_by(scenario, sold).await;
+    assert_ne!(asset.sync_status, SyncStatus::Synchronized, "{sold:?}");
     let attempts = scenario.host.record().attempts(asset.id).await;
     let first = attempts.expect("the history").remove(0);
     assert_eq!(first.result, Some(AttemptResult::Unknown));
@@ -339,14 +344,21 @@ async fn not_licensed(scenario: &Scenario, product_key: &str, activation_link: &
 #[tokio::test(flavor = "multi_thread")]
 async fn what_can_not_be_a_license_is_never_licensed_and_never_mailed() {
     let scenario = Scenario::selling().await;
-    for (product_key, activation_link) in [
-        ("AAAAA\nYour account is locked: go to https://evil.example", ""),
-        ("", ""),
-        ("AAAAA-BBBBB", "http://setup.example.com/"),
-        ("AAAAA-BBBBB", "https://microsoft.com@evil.example/"),
+    for sold in [
+        (
+            "AAAAA\nYour account is locked: go to https://evil.example",
+            "",
+            ACTIVATED,
+        ),
+        ("", "", ACTIVATED),
+        ("AAAAA-BBBBB", "http://setup.example.com/", ACTIVATED),
+        ("AAAAA-BBBBB", "https://microsoft.com@evil.example/", ACTIVATED),
+        // Returned, and not taken back; and the other way round.
+        ("AAAAA-BBBBB", "", [2, 0]),
+        ("AAAAA-BBBBB", "", [0, 1]),
     ] {
-        let code = not_licensed(&scenario, product_key, activation_link).await;
-        assert_eq!(code, "license-defect", "{product_key:?}");
+        let code = not_licensed(&scenario, sold).await;
+        assert_eq!(code, "license-defect", "{sold:?}");
     }
     let mails = async || {
         scenario
@@ -360,7 +372,8 @@ async fn what_can_not_be_a_license_is_never_licensed_and_never_mailed() {
     assert!(mails().await.is_empty());
 
     // What could be a license was brought by no exchange.
-    let code = not_licensed(&scenario, "AAAAA-BBBBB", "https://setup.example.com/?token=x").await;
+    let link = "https://setup.example.com/?token=x";
+    let code = not_licensed(&scenario, ("AAAAA-BBBBB", link, ACTIVATED)).await;
     assert_eq!(code, "license-without-exchange");
     assert!(mails().await.is_empty());
 }

@@ -5,6 +5,7 @@
 
 mod audit_cli;
 mod bench;
+mod catalog_rules;
 mod certificate_rotation;
 mod certificates;
 mod cli;
@@ -14,6 +15,7 @@ mod contract;
 mod crash_test;
 mod failure_classes;
 mod fault_matrix;
+mod form_rules;
 mod guests;
 mod in_doubt;
 mod instance_settings;

@@ -18,7 +18,6 @@ use proptest::prelude::{ProptestConfig, Strategy, prop, proptest};
 
 use crate::cli::send_signal;
 use crate::component::{bss_host, component};
-use crate::guests::Guest;
 use crate::scenario::{INSTANCE, Scenario, actor, silent};
 
 const LANGUAGES: [&str; 3] = ["en-US", "de-DE", "el-GR"];
@@ -492,61 +491,4 @@ fn any_sequence_of_microsoft_s_catalogs_leaves_what_the_model_says() {
             assert_eq!(stored, *model);
         }
     });
-}
-
-/// Runs Get Services Definition with a guest for a plugin, and returns what it printed to its standard error.
-fn read_by(scenario: &Scenario, guest: &Guest) -> (bool, String) {
-    let file = scenario.folder.path().join("catalog.wasm");
-    std::fs::write(&file, guest.component()).expect("the guest's file");
-    scenario.trust(&file);
-    let output = Command::new(bss_host())
-        .args(["services", "fetch", INSTANCE, "--data-dir"])
-        .arg(scenario.folder.path().join("bss"))
-        .arg("--plugin")
-        .arg(&file)
-        .output()
-        .expect("it starts");
-    (
-        output.status.success(),
-        String::from_utf8_lossy(&output.stderr).into_owned(),
-    )
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_catalog_that_is_miscounted_or_suddenly_empty_changes_nothing() {
-    let scenario = Scenario::ready().await;
-    let empty = Guest::default();
-    let (read, said) = read_by(&scenario, &empty);
-    assert!(read, "there was none before: {said}");
-
-    // The guest hands over the product `a` of a type without a name, says that it was one product, or two where it is
-    // given an entity tag, and gives one.
-    let one = Guest {
-        imports: r#"(import "bss:service-manager/services-sink@0.1.0" "put-products" (func $put (param i32 i32)))"#,
-        items: r#"(data (i32.const 3000) "a")"#,
-        fetches: "
-            (drop (memory.grow (i32.const 2)))
-            (i32.store (i32.const 65536) (i32.const 3000))
-            (i32.store (i32.const 65540) (i32.const 1))
-            (i32.store (i32.const 65576) (i32.const 1))
-            (call $put (i32.const 65536) (i32.const 1))
-            (i32.store (i32.const 2060) (i32.const 131072))
-            (i32.store (i32.const 2064) (i32.const 1))
-            (i32.store (i32.const 2068) (select (i32.const 2) (i32.const 1) (global.get $wild)))
-            (i32.store (i32.const 2076) (i32.const 3000))
-            (i32.store (i32.const 2080) (i32.const 1))",
-        ..Guest::default()
-    };
-    let (read, said) = read_by(&scenario, &one);
-    assert!(read, "{said}");
-    let before = products(scenario.host.record()).await;
-    assert_eq!(before.len(), 1);
-    for (guest, reason) in [
-        (one, "says that it read 2 products, and 1 arrived"),
-        (empty, "has no product any more"),
-    ] {
-        let (read, said) = read_by(&scenario, &guest);
-        assert!(!read && said.contains(reason), "{said}");
-        assert_eq!(products(scenario.host.record()).await, before);
-    }
 }

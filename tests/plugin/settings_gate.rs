@@ -4,27 +4,16 @@ use std::collections::BTreeMap;
 
 use bss_model::Diagnose as _;
 use bss_simulator::CertificateRequest;
-use host_harness::{ConfigureError, Host, RotateError};
+use host_harness::{ConfigureError, RotateError};
 
 use crate::guests::FormGuest;
 use crate::scenario::{INSTANCE, Scenario, actor, silent};
-use crate::trusted_plugin::trusting;
+use crate::trusted_plugin::running;
 
 const NAME: (&str, u8, &str) = ("system-name", 0, INSTANCE);
 const URL: (&str, u8, &str) = ("service-url", 1, "https://api.example.com/cis");
+const CERTIFICATE: &str = "certificate-thumbprint";
 const MICROSOFT: &str = "login.microsoftonline.com";
-
-/// A host in the scenario's data directory, with a plugin that always answers with this form.
-async fn host_with(scenario: &Scenario, guest: FormGuest<'_>) -> Host {
-    let file = scenario
-        .folder
-        .path()
-        .join(format!("{}.wasm", uuid::Uuid::new_v4()));
-    std::fs::write(&file, guest.component()).expect("the guest is written");
-    let data_dir = scenario.folder.path().join("bss");
-    let host = Host::open(&data_dir, &file).await.expect("the host opens");
-    trusting(host, &file).await
-}
 
 /// The values of fields as an operator types them.
 fn typed(fields: &[(&str, u8, &str)]) -> BTreeMap<String, String> {
@@ -42,9 +31,9 @@ async fn refusal(made_up: (&str, u8, &str), reaches: &[(&str, bool)]) -> String 
     let guest = FormGuest {
         fields: &fields,
         reaches,
-        certificate_field: "certificate-thumbprint",
+        certificate_field: if made_up.0 == CERTIFICATE { CERTIFICATE } else { "" },
     };
-    let host = host_with(&scenario, guest).await;
+    let host = running(&scenario, &guest.component()).await;
     let refused = host.configure(INSTANCE, &typed(&[NAME, URL]), &actor()).await;
     let Err(error @ ConfigureError::Gate(_)) = refused.map(|form| form.instance) else {
         panic!("it is refused");
@@ -60,11 +49,7 @@ async fn a_form_that_holds_what_nobody_typed_is_not_saved() {
     let reaches = [("api.example.com", true)];
     for (made_up, reaches, code) in [
         (
-            (
-                "certificate-thumbprint",
-                2,
-                "0123456789ABCDEF0123456789ABCDEF01234567",
-            ),
+            (CERTIFICATE, 2, "0123456789ABCDEF0123456789ABCDEF01234567"),
             &reaches[..],
             "value-not-typed",
         ),
@@ -74,7 +59,7 @@ async fn a_form_that_holds_what_nobody_typed_is_not_saved() {
             "value-not-typed",
         ),
         (("note", 0, "made up"), &reaches, "value-not-typed"),
-        (URL, &reaches, "form-broken"),
+        (nothing, &[reaches[0], reaches[0]], "form-broken"),
         (nothing, &[("evil.example.com", false)], "host-not-allowed"),
         (nothing, &[("evil.example.com", true)], "certificate-elsewhere"),
     ] {
@@ -87,13 +72,13 @@ async fn a_form_that_holds_what_was_typed_and_names_its_server_is_saved() {
     let scenario = Scenario::start().await;
     scenario.new_instance(INSTANCE).await;
     let thumbprint = scenario.install(&CertificateRequest::default()).await.to_string();
-    let fields = [NAME, URL, ("certificate-thumbprint", 2, &thumbprint)];
+    let fields = [NAME, URL, (CERTIFICATE, 2, &thumbprint)];
     let guest = FormGuest {
         fields: &fields,
         reaches: &[("api.example.com", true)],
-        certificate_field: "certificate-thumbprint",
+        certificate_field: CERTIFICATE,
     };
-    let host = host_with(&scenario, guest).await;
+    let host = running(&scenario, &guest.component()).await;
     let form = host.configure(INSTANCE, &typed(&fields), &actor()).await;
     let instance = form.expect("it is saved").instance;
     assert_eq!(instance.values, typed(&fields));
@@ -109,15 +94,15 @@ async fn save(scenario: &Scenario, name: &str, country: &str, thumbprint: &str) 
     let fields = [
         ("system-name", 0, name),
         URL,
-        ("certificate-thumbprint", 2, thumbprint),
+        (CERTIFICATE, 2, thumbprint),
         ("country", 2, country),
     ];
     let guest = FormGuest {
         fields: &fields,
-        reaches: &[],
-        certificate_field: "certificate-thumbprint",
+        reaches: &[("api.example.com", false)],
+        certificate_field: CERTIFICATE,
     };
-    let host = host_with(scenario, guest).await;
+    let host = running(scenario, &guest.component()).await;
     let saved = host.configure(name, &typed(&fields), &actor()).await;
     saved
         .map(|_| ())
@@ -140,10 +125,10 @@ async fn a_rotation_that_would_end_with_another_certificate_is_not_saved() {
     scenario.new_instance(INSTANCE).await;
     let guest = FormGuest {
         fields: &[NAME, URL],
-        reaches: &[],
-        certificate_field: "nowhere",
+        reaches: &[("api.example.com", false)],
+        certificate_field: "",
     };
-    let host = host_with(&scenario, guest).await;
+    let host = running(&scenario, &guest.component()).await;
     let form = host.configure(INSTANCE, &typed(&[NAME, URL]), &actor()).await;
     let before = form.expect("it is saved").instance;
     let successor = scenario.install(&CertificateRequest::default()).await;
@@ -170,13 +155,13 @@ async fn a_rotation_writes_the_certificate_into_no_other_field() {
         fields: &[
             ("system-name", 0, &successor.to_string()),
             URL,
-            ("certificate-thumbprint", 2, &former.to_string()),
+            (CERTIFICATE, 2, &former.to_string()),
             ("country", 2, "DE"),
         ],
-        reaches: &[],
+        reaches: &[("api.example.com", false)],
         certificate_field: "system-name",
     };
-    let host = host_with(&scenario, guest).await;
+    let host = running(&scenario, &guest.component()).await;
     let refused = host
         .rotate_certificate(INSTANCE, successor, &actor(), silent())
         .await;

@@ -246,6 +246,14 @@ pub(crate) async fn trusting(host: Host, file: &Path) -> Host {
     host
 }
 
+/// A host in the scenario's data directory that runs another plugin, of its own content.
+pub(crate) async fn running(scenario: &Scenario, component: &[u8]) -> Host {
+    let name = format!("{}.wasm", uuid::Uuid::new_v4());
+    let file = scenario.folder.path().join(name);
+    std::fs::write(&file, component).expect("the plugin is written");
+    trusting(open(scenario, &file).await, &file).await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_form_of_another_plugin_is_not_even_shown() {
     let scenario = Scenario::ready().await;

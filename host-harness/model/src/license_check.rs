@@ -1,7 +1,7 @@
 //! Checks a license before anybody believes it: a plugin wrote it, and it is charged, kept and mailed.
 
 use crate::diagnosis::{Advice, Diagnose, Diagnosis, ErrorKind};
-use crate::license::License;
+use crate::license::{License, LicenseTokenStatus, ReturnStatus};
 use crate::problem::Problem;
 
 /// The longest name of a purchase or a license token, in bytes. Microsoft's are GUIDs.
@@ -32,6 +32,9 @@ pub enum LicenseDefect {
     /// A time is before 1970, or after the year 9999.
     #[error("the license's {0} is no time")]
     Time(&'static str),
+    /// The contract knows a license that was returned and whose return was successful, and nothing between.
+    #[error("the license's token status and its return status contradict each other")]
+    Statuses,
 }
 
 impl LicenseDefect {
@@ -80,7 +83,12 @@ pub fn check_license(license: &License) -> Result<(), LicenseDefect> {
             return Err(LicenseDefect::Time(what));
         }
     }
-    Ok(())
+    let is_returned = license.license_token_status == LicenseTokenStatus::ReturnAccepted;
+    let was_taken_back = license.return_status == ReturnStatus::Successful;
+    match is_returned == was_taken_back {
+        true => Ok(()),
+        false => Err(LicenseDefect::Statuses),
+    }
 }
 
 /// Whether a text has visible ASCII characters only, and some, but not too many.
@@ -106,7 +114,6 @@ fn is_link(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::license::{LicenseTokenStatus, ReturnStatus};
     use crate::secret::Secret;
 
     fn license() -> License {
@@ -209,6 +216,25 @@ mod tests {
             for defect in [purchased, returnable] {
                 assert!(matches!(defect, Err(LicenseDefect::Time(_))), "{ms}: {defect:?}");
             }
+        }
+    }
+
+    #[test]
+    fn a_license_is_returned_by_both_of_its_statuses_or_by_none() {
+        use LicenseTokenStatus::{Activated, Redeemed, ReturnAccepted};
+        for (token, returned, expected) in [
+            (Activated, ReturnStatus::None, Ok(())),
+            (Redeemed, ReturnStatus::None, Ok(())),
+            (ReturnAccepted, ReturnStatus::Successful, Ok(())),
+            (Activated, ReturnStatus::Successful, Err(LicenseDefect::Statuses)),
+            (Redeemed, ReturnStatus::Successful, Err(LicenseDefect::Statuses)),
+            (ReturnAccepted, ReturnStatus::None, Err(LicenseDefect::Statuses)),
+        ] {
+            let judged = checked(|license| {
+                license.license_token_status = token;
+                license.return_status = returned;
+            });
+            assert_eq!(judged, expected, "{token:?}, {returned:?}");
         }
     }
 }

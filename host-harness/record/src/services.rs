@@ -15,6 +15,8 @@ use super::paging::List;
 use super::stored::{ROWS_PER_STATEMENT, count, from_json, optional, to_json};
 use super::{Record, RecordError, begin_write};
 
+const PLUGIN_DEFECT: &str = "this is a defect of the plugin: report it to whoever wrote it";
+
 /// Why a services definition was not applied. Nothing was written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -27,7 +29,7 @@ pub enum ApplyError {
     },
     /// A code is that of two products.
     #[error(
-        "the services definition has two products with the code `{code}`, so none of its products were applied"
+        "the plugin's catalog has two products `{code}`, and the contract has each code once, so nothing was applied"
     )]
     DuplicateProduct {
         /// The code.
@@ -35,7 +37,7 @@ pub enum ApplyError {
     },
     /// A product is of a type that the definition does not contain.
     #[error(
-        "product `{code}` is of the type `{product_type}`, which the services definition does not have, so none of its products were applied"
+        "the plugin's catalog has product `{code}` of the type `{product_type}`, and no such type, so nothing was applied"
     )]
     NoProductType {
         /// The product.
@@ -54,8 +56,12 @@ impl Diagnose for ApplyError {
             Self::NoInstance { .. } => {
                 Diagnosis::new(ErrorKind::NotFound, "no-instance").advise(Advice::ListInstances)
             }
-            Self::DuplicateProduct { .. } => Diagnosis::new(ErrorKind::Unavailable, "duplicate-product"),
-            Self::NoProductType { .. } => Diagnosis::new(ErrorKind::Unavailable, "no-product-type"),
+            Self::DuplicateProduct { .. } => {
+                Diagnosis::new(ErrorKind::Unavailable, "duplicate-product").say(PLUGIN_DEFECT)
+            }
+            Self::NoProductType { .. } => {
+                Diagnosis::new(ErrorKind::Unavailable, "no-product-type").say(PLUGIN_DEFECT)
+            }
             Self::Record(error) => error.diagnosis(),
         }
     }

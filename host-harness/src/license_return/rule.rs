@@ -163,7 +163,7 @@ enum Shown {
     Activated,
     Redeemed,
     Returned,
-    /// Another license, or statuses that contradict each other.
+    /// Another license. Statuses that contradict each other are a defect already.
     Unclear,
     /// Something that can't be a license.
     Defective(LicenseDefect),

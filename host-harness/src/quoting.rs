@@ -1,0 +1,24 @@
+//! Quotes a plugin's text in a message of the host's.
+
+/// The most characters of a plugin's text in a message: enough to find it again, too few to drown the rest.
+const QUOTED_CHARS: usize = 100;
+
+/// A plugin's text as a message can hold it.
+pub(crate) fn shortened(text: &str) -> String {
+    text.chars()
+        .take(QUOTED_CHARS)
+        .flat_map(char::escape_debug)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_text_is_cut_and_one_that_steers_a_terminal_is_escaped() {
+        assert_eq!(shortened(&"a".repeat(QUOTED_CHARS + 1)), "a".repeat(QUOTED_CHARS));
+        assert_eq!(shortened("a\u{1b}[2J"), r"a\u{1b}[2J");
+        assert_eq!(shortened("Kürzel"), "Kürzel");
+    }
+}
