@@ -17,7 +17,7 @@ use crate::platform::{HttpRequest, Level, Method, Platform, SendFailure};
 use crate::secret::Secret;
 use answer::Answer;
 
-pub(crate) use wire::{OFFER_ID_LENGTH_MAX, Offer, OffersPage};
+pub(crate) use wire::{CORRELATION_HEADER, OFFER_ID_LENGTH_MAX, Offer, OffersPage};
 
 /// The longest catalog page. A page of 500 offers has some 300 KB; the rest is for long texts in scripts
 /// of three bytes a character.
@@ -93,7 +93,7 @@ impl<'a, P: Platform> Cis<'a, P> {
     pub(crate) fn probe(platform: &P, settings: &'a Settings) -> Result<u16, SendFailure> {
         let url = format!("{}/catalog/offers?pageSize=1", settings.service_url);
         let mut request = request(Method::Get, url, Vec::new());
-        add_header(&mut request, "ms-correlationid", &fresh_guid(platform));
+        add_header(&mut request, CORRELATION_HEADER, &fresh_guid(platform));
         platform.send(&request).map(|response| response.status)
     }
 
@@ -225,7 +225,7 @@ impl<'a, P: Platform> Cis<'a, P> {
         let correlation_id = fresh_guid(self.platform);
         let bearer = Zeroizing::new(format!("Bearer {}", access_token.expose()));
         add_header(request, "authorization", &bearer);
-        add_header(request, "ms-correlationid", &correlation_id);
+        add_header(request, CORRELATION_HEADER, &correlation_id);
         match self.platform.send(request) {
             Ok(response) => Ok(Answer::new(response, correlation_id)),
             Err(failure) => Err(NoAnswer::Send {
@@ -285,13 +285,16 @@ impl NoAnswer {
 
     fn of_a_change(self) -> ChangeFailure {
         match self {
-            Self::AccessToken(failure) => failure.before_the_change(),
+            Self::AccessToken(failure) => failure.of_the_settings(),
             Self::Send {
                 failure,
                 correlation_id,
             } => {
                 let problem = send_problem(&failure, &correlation_id);
                 match failure {
+                    failure if failure.is_client_certificate_refused() => {
+                        ChangeFailure::Misconfigured(problem)
+                    }
                     failure if failure.is_refusal() => ChangeFailure::Refused(problem),
                     failure if failure.is_definitely_not_sent() => ChangeFailure::Unavailable(problem.into()),
                     _ => ChangeFailure::Unknown(problem),

@@ -17,10 +17,12 @@ use answer::Again;
 use version::Version;
 
 /// The option that names another authority than Microsoft's global one: a national cloud, a simulator.
-const LOGIN_AUTHORITY_OPTION: &str = "login-authority";
+pub(crate) const LOGIN_AUTHORITY_OPTION: &str = "login-authority";
 const LOGIN_AUTHORITY: &str = "login.microsoftonline.com";
 /// The option that chooses the older form of the exchange, by the value `v1`.
-const VERSION_OPTION: &str = "entra-version";
+pub(crate) const VERSION_OPTION: &str = "entra-version";
+/// The header field by which a client names an exchange with Entra.
+pub(crate) const CORRELATION_HEADER: &str = "client-request-id";
 /// The longest answer that is read: most have a few kilobytes, those for applications with many roles tens.
 const RESPONSE_BYTES_MAX: usize = 256 * 1024;
 
@@ -180,7 +182,7 @@ impl<'a, P: Platform> Entra<'a, P> {
             headers: vec![
                 header("accept", "application/json"),
                 header("content-type", "application/x-www-form-urlencoded"),
-                header("client-request-id", correlation_id),
+                header(CORRELATION_HEADER, correlation_id),
             ],
             body: Zeroizing::new(form.finish().into_bytes()),
             response_bytes_max: RESPONSE_BYTES_MAX,

@@ -86,6 +86,15 @@ impl ReadFailure {
         }
     }
 
+    /// Turns the failure into one of a change that was not asked for yet, because the instance can't ask for any: a refusal
+    /// holds until its settings are corrected.
+    pub fn of_the_settings(self) -> ChangeFailure {
+        match self {
+            Self::Refused(problem) => ChangeFailure::Misconfigured(problem),
+            other => other.before_the_change(),
+        }
+    }
+
     /// Turns the failure into one of a change that may have been made: its outcome is unknown.
     pub fn after_the_change(self) -> ChangeFailure {
         match self {
@@ -104,6 +113,9 @@ pub enum ChangeFailure {
     /// Definitely not done; a retry with the same client transaction id can help.
     #[error("{0}")]
     Unavailable(Delay),
+    /// Definitely not done, and no other change will be until the settings are corrected.
+    #[error("{0}")]
+    Misconfigured(Problem),
     /// Perhaps done: look it up, never repeat it blindly.
     #[error("{0}")]
     Unknown(Problem),

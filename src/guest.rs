@@ -16,6 +16,10 @@ use host::Host;
 struct Plugin;
 
 impl service_manager::Guest for Plugin {
+    fn describe() -> service_manager::Description {
+        crate::description::DESCRIPTION.into()
+    }
+
     fn configure_instance(draft: instance_settings::Draft) -> instance_settings::Form {
         crate::instance_settings::configure_instance(&Host, &draft.into()).into()
     }

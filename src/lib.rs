@@ -7,6 +7,7 @@
 
 mod cis;
 pub mod connection;
+pub mod description;
 mod entra;
 mod exchange;
 pub mod failures;

@@ -59,10 +59,10 @@ pub fn cancel_license(
     instance: &Instance,
     license_return: &LicenseReturn,
 ) -> Result<License, ChangeFailure> {
-    let settings = Settings::parse(instance).map_err(ChangeFailure::Refused)?;
+    let settings = Settings::parse(instance).map_err(ChangeFailure::Misconfigured)?;
     let client_transaction_id =
         guid(&license_return.client_transaction_id).ok_or_else(|| ChangeFailure::Refused(not_a_uuid()))?;
-    let cis = Cis::new(platform, &settings).map_err(ReadFailure::before_the_change)?;
+    let cis = Cis::new(platform, &settings).map_err(ReadFailure::of_the_settings)?;
     let id = &license_return.license_token_id;
     let reason = crate::text::one_line(&license_return.reason, REASON_LENGTH_MAX);
     cis.return_license(id, client_transaction_id, &reason)?;

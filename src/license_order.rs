@@ -44,14 +44,18 @@ pub fn create_license(
         true => ChangeFailure::Unknown(problem),
         false => ChangeFailure::Refused(problem),
     };
-    let settings = Settings::parse(instance).map_err(stopped)?;
+    let settings = Settings::parse(instance).map_err(|problem| match stopped(problem) {
+        ChangeFailure::Refused(problem) => ChangeFailure::Misconfigured(problem),
+        unknown => unknown,
+    })?;
     let client_transaction_id = validate(order).map_err(stopped)?;
     if order.check_only {
         return Ok(OrderAnswer::Valid);
     }
     let not_bought_now = |failure: ReadFailure| match may_be_bought {
         true => failure.after_the_change(),
-        false => failure.before_the_change(),
+        // What is refused here does not depend on the order.
+        false => failure.of_the_settings(),
     };
     let cis = Cis::new(platform, &settings).map_err(not_bought_now)?;
     if order.earlier_attempts != EarlierAttempts::None {

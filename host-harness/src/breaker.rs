@@ -64,6 +64,18 @@ impl Breakers {
                     probing: false,
                 });
             }
+            VendorSignal::Misconfigured => {
+                // One attempt in each rest finds out whether the vendor's side was corrected.
+                let is_new = breaker.rest.as_ref().is_none_or(|rest| rest.probing);
+                if is_new {
+                    tracing::error!(%instance, rest_s = LONGEST_REST.as_secs(), "the vendor takes nothing from this instance; its orders wait until its settings are corrected");
+                    breaker.rest = Some(Rest {
+                        until: now + LONGEST_REST,
+                        length: Some(LONGEST_REST),
+                        probing: false,
+                    });
+                }
+            }
             VendorSignal::Silent => {
                 breaker.silent = breaker.silent.saturating_add(1);
                 // Attempts that were under way when the rest began say nothing new. A probe does, however few were
@@ -83,6 +95,11 @@ impl Breakers {
                 }
             }
         }
+    }
+
+    /// Forgets the trouble of an instance whose settings were saved anew.
+    pub(crate) fn forget(&mut self, instance: Uuid) {
+        self.breakers.remove(&instance);
     }
 
     /// Instances for which nothing, or only a probe, may be attempted.
@@ -152,6 +169,22 @@ mod tests {
         assert_eq!(breakers.resting(), [INSTANCE]);
         assert!(breakers.to_probe(over).is_empty());
         assert_eq!(breakers.to_probe(over + FIRST_REST), [INSTANCE]);
+    }
+
+    #[test]
+    fn an_instance_that_is_to_be_corrected_rests_at_once_until_its_settings_are_new() {
+        let now = Instant::now();
+        let mut breakers = Breakers::default();
+        breakers.note(INSTANCE, VendorSignal::Misconfigured, now);
+        assert_eq!(breakers.resting(), [INSTANCE]);
+        let over = now + LONGEST_REST;
+        assert_eq!(breakers.to_probe(over), [INSTANCE]);
+        breakers.probing(INSTANCE);
+        breakers.note(INSTANCE, VendorSignal::Misconfigured, over);
+        assert!(breakers.to_probe(over).is_empty(), "it rests again");
+        breakers.note(OTHER, VendorSignal::Misconfigured, over);
+        breakers.forget(INSTANCE);
+        assert_eq!(breakers.resting(), [OTHER]);
     }
 
     #[test]

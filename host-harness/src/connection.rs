@@ -9,8 +9,8 @@ use crate::call_failure::not_offered;
 use crate::contract::contract_instance;
 use crate::host::Host;
 use crate::instance_settings::ConfigureError;
+use crate::plugins::PluginError;
 use crate::ready_instances::PrepareError;
-use crate::trusted_plugin::PluginError;
 
 /// Why a connection was not checked.
 #[derive(Debug, thiserror::Error)]
@@ -69,7 +69,7 @@ impl Host {
         instance: &Instance,
         listener: CallListener,
     ) -> Result<Vec<Step>, CheckError> {
-        let plugin = self.plugin().await?;
+        let plugin = self.plugin_of(instance).await?.plugin;
         if !plugin.checks_connections() {
             return Err(CheckError::NotOffered(instance.name.clone()));
         }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use bss_model::{Actor, Instance, PluginDigest, TrustedPlugin};
+use bss_model::{Actor, AddedPlugin, Instance, PluginDigest};
 use bss_record::{Record, RecordError};
 use bss_sandbox::access_token_cache::AccessTokenCache;
 use bss_sandbox::call::CallContext;
@@ -13,12 +13,11 @@ use bss_sandbox::limits::CallLimits;
 use bss_sandbox::outbound_https::{ConnectionCounts, Egress, OutboundHttps};
 use bss_sandbox::plugin::Plugin;
 use bss_sandbox::seen_exchanges::SeenExchanges;
-use rustls::RootCertStore;
 
+use crate::plugins::{HostPlugins, LoadedPlugin, PluginError};
 use crate::ready_instances::{PrepareError, ReadyInstances};
-use crate::trusted_plugin::{HostPlugin, PluginError};
 
-/// A host: one plugin, one record. Cloning shares it.
+/// A host: one record, and the plugins on it. Cloning shares it.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -34,7 +33,7 @@ use crate::trusted_plugin::{HostPlugin, PluginError};
 #[derive(Clone)]
 pub struct Host {
     record: Record,
-    plugin: HostPlugin,
+    plugins: HostPlugins,
     outbound: OutboundHttps,
     access_tokens: AccessTokenCache,
     ready: ReadyInstances,
@@ -45,15 +44,16 @@ pub struct Host {
 pub const COMPILED_DIRECTORY: &str = "compiled";
 
 impl Host {
-    /// Opens the data directory, and makes it if need be. The plugin is loaded when it is first called: if it is the
-    /// trusted one, or if none has been trusted in this data directory yet, which makes it the trusted one.
+    /// Opens the data directory, and makes it if need be. The file of a plugin is looked at where the record has no plugin
+    /// yet, which makes it the first one and trusted, and where an instance has none: then it must be trusted. Every
+    /// instance that has a plugin is worked on by that one, from the record.
     ///
     /// # Errors
     /// When the record can't be opened.
     pub async fn open(data_dir: &Path, plugin: &Path) -> Result<Self, RecordError> {
         Ok(Self {
             record: Record::open(data_dir).await?,
-            plugin: HostPlugin::new(plugin, data_dir.join(COMPILED_DIRECTORY)),
+            plugins: HostPlugins::new(plugin, data_dir.join(COMPILED_DIRECTORY)),
             outbound: OutboundHttps::default(),
             access_tokens: AccessTokenCache::default(),
             ready: ReadyInstances::default(),
@@ -86,35 +86,70 @@ impl Host {
         self.outbound.connections()
     }
 
-    /// The plugin, loaded now if it has not been loaded yet.
+    /// The plugin of the file that the host was opened with, loaded now if it has not been loaded yet.
     ///
     /// # Errors
-    /// When it can't be loaded, or another one is trusted.
+    /// When it can't be loaded, or is not trusted.
     pub async fn plugin(&self) -> Result<Plugin, PluginError> {
-        let loaded = self.plugin.loaded(&self.record).await?;
-        Ok(loaded.plugin.with_limits(self.call_limits))
+        Ok(self.plugin_of_file().await?.plugin)
     }
 
-    /// The digest of the plugin that is called.
-    pub(crate) async fn called_plugin(&self) -> Result<PluginDigest, PluginError> {
-        Ok(self.plugin.loaded(&self.record).await?.digest)
+    /// The plugin of an instance, which alone is called for it. One that has none yet is judged by the file that the host was
+    /// opened with.
+    ///
+    /// # Errors
+    /// When it is not on record, not trusted, or can't be loaded.
+    pub(crate) async fn plugin_of(&self, instance: &Instance) -> Result<LoadedPlugin, PluginError> {
+        let loaded = match instance.plugin {
+            Some(digest) => self.plugins.of(&self.record, digest).await?,
+            None => self.plugins.named(&self.record).await?,
+        };
+        Ok(self.limited(loaded))
     }
 
-    /// Trusts the content of a plugin's file from now on, in place of the one before. Nothing of it is run. A host
-    /// that is open keeps the plugin that it has loaded.
+    /// The plugin of a new instance. `id`: the plugin's name; without it, there must be only one.
+    pub(crate) async fn plugin_for_new(&self, id: Option<&str>) -> Result<LoadedPlugin, PluginError> {
+        Ok(self.limited(self.plugins.for_new(&self.record, id).await?))
+    }
+
+    /// The plugin of the file that the host was opened with.
+    pub(crate) async fn plugin_of_file(&self) -> Result<LoadedPlugin, PluginError> {
+        Ok(self.limited(self.plugins.named(&self.record).await?))
+    }
+
+    /// The plugin of a digest.
+    pub(crate) async fn plugin_with(&self, digest: PluginDigest) -> Result<LoadedPlugin, PluginError> {
+        Ok(self.limited(self.plugins.of(&self.record, digest).await?))
+    }
+
+    fn limited(&self, loaded: LoadedPlugin) -> LoadedPlugin {
+        LoadedPlugin {
+            plugin: loaded.plugin.with_limits(self.call_limits),
+            ..loaded
+        }
+    }
+
+    /// Puts the content of a plugin's file on record, which runs for no instance before it is trusted. Nothing of it is run
+    /// but its description of itself, which reaches nobody.
     ///
     /// # Errors
     /// When the file is no plugin for this host, or the record can't be written.
-    pub async fn trust_plugin(&self, file: &Path, actor: &Actor) -> Result<TrustedPlugin, PluginError> {
-        self.plugin.trust(&self.record, file, actor).await
+    pub async fn add_plugin(&self, file: &Path, actor: &Actor) -> Result<AddedPlugin, PluginError> {
+        self.plugins.add(&self.record, file, actor).await
     }
 
-    /// The digest of the content that the file of this host's plugin has now. Nothing of it is run.
+    /// Lets a plugin on record run for instances. Those that have another one keep it until they are
+    /// [upgraded](Self::upgrade_instance).
     ///
     /// # Errors
-    /// When the file can't be read.
-    pub async fn plugin_digest(&self) -> Result<PluginDigest, PluginError> {
-        self.plugin.digest().await
+    /// When it is not on record, or the record can't be written.
+    pub async fn trust_plugin(
+        &self,
+        digest: PluginDigest,
+        actor: &Actor,
+    ) -> Result<AddedPlugin, PluginError> {
+        let trusted = self.record.trust_plugin(&digest, actor).await?;
+        trusted.ok_or(PluginError::Missing { digest })
     }
 
     /// Drops what was opened or obtained with an instance's former settings.
@@ -130,14 +165,8 @@ impl Host {
             instance,
             listener,
             Arc::new(Egress {
-                instance_id: instance.id.to_string(),
                 settings_version: instance.version,
-                generation: 0,
-                authorities: Vec::new(),
-                identity: None,
-                saved_values: Vec::new(),
-                trust_roots: Arc::new(RootCertStore::empty()),
-                allowed_networks: Vec::new(),
+                ..Egress::of_nobody(&instance.id.to_string())
             }),
         )
     }

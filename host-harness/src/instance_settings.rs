@@ -1,8 +1,10 @@
 //! The settings of an instance, from what an operator types to what is saved.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use bss_model::{Actor, Advice, Diagnose, Diagnosis, ErrorKind, Instance, Page, SavedSettings, SortOrder};
+use bss_model::{
+    Actor, Advice, Diagnose, Diagnosis, ErrorKind, Instance, Page, PluginDigest, SavedSettings, SortOrder,
+};
 use bss_record::{RecordError, SaveError};
 use bss_sandbox::bindings::instance_settings::{Draft, Form, InstalledCertificate, KeyKind, OtherInstance};
 use bss_sandbox::call_event::CallListener;
@@ -13,8 +15,8 @@ use uuid::Uuid;
 use crate::contract::field_values;
 use crate::form_rules::{CheckedForm, FormError};
 use crate::host::Host;
+use crate::plugins::{LoadedPlugin, PluginError};
 use crate::settings_gate::{GateError, OperatorsWord, check_sharing, settings_of};
-use crate::trusted_plugin::PluginError;
 
 /// An instance and its form, as both are now.
 pub struct InstanceForm {
@@ -157,7 +159,8 @@ impl Host {
         actor: &Actor,
     ) -> Result<InstanceForm, ConfigureError> {
         let typed = &change.values;
-        let form = self.judge(&instance, typed).await?;
+        let plugin = self.plugin_of(&instance).await?;
+        let form = self.judge_with(&plugin, &instance, typed).await?;
         if let Some(field) = typed
             .keys()
             .find(|id| !form.fields.iter().any(|field| field.id == **id))
@@ -183,14 +186,14 @@ impl Host {
             typed,
             allowed_hosts: &allowed_hosts,
         };
-        let settings = self.pass(&form, &operator).await?;
+        let settings = self.pass(&form, &operator, plugin.digest).await?;
         // Fields that are disabled before the save may be enabled after it. Asked for before, because nothing may be saved by
         // a plugin whose next form breaks the contract.
         let with_values = Instance {
             values: settings.values.clone(),
             ..instance.clone()
         };
-        let form = self.judge(&with_values, &BTreeMap::new()).await?;
+        let form = self.judge_with(&plugin, &with_values, &BTreeMap::new()).await?;
         let instance = self.save(&instance, settings, actor).await?;
         Ok(InstanceForm {
             instance,
@@ -234,18 +237,19 @@ impl Host {
         Ok(saved)
     }
 
-    /// The settings of a judged form, if what is the operator's to say comes from the operator.
+    /// The settings of a form that a plugin has judged, if what is the operator's to say comes from the operator.
     pub(crate) async fn pass(
         &self,
         form: &CheckedForm,
         operator: &OperatorsWord<'_>,
+        plugin: PluginDigest,
     ) -> Result<SavedSettings, ConfigureError> {
         let settings = settings_of(form, operator)?;
         let all = self.record().instances().await?;
         let shares_with = check_sharing(form, &settings, operator.instance, &all)?;
         Ok(SavedSettings {
             shares_with,
-            plugin: Some(self.called_plugin().await?),
+            plugin: Some(plugin),
             ..settings
         })
     }
@@ -259,12 +263,26 @@ impl Host {
         instance: &Instance,
         typed: &BTreeMap<String, String>,
     ) -> Result<CheckedForm, ConfigureError> {
-        let others = self
-            .record()
-            .instances()
-            .await?
-            .into_iter()
-            .filter(|other| other.id != instance.id);
+        let plugin = self.plugin_of(instance).await?;
+        self.judge_with(&plugin, instance, typed).await
+    }
+
+    /// Judges what is typed with a plugin, which sees the other instances of its own, in whatever version, and no others.
+    pub(crate) async fn judge_with(
+        &self,
+        plugin: &LoadedPlugin,
+        instance: &Instance,
+        typed: &BTreeMap<String, String>,
+    ) -> Result<CheckedForm, ConfigureError> {
+        let versions = self.record().plugins().await?.into_iter();
+        let versions: HashSet<PluginDigest> = versions
+            .filter(|version| version.description.id == plugin.description.id)
+            .map(|version| version.digest)
+            .collect();
+        let others = self.record().instances().await?.into_iter().filter(|other| {
+            let is_its = other.plugin.is_some_and(|plugin| versions.contains(&plugin));
+            other.id != instance.id && is_its
+        });
         let draft = Draft {
             values: field_values(typed),
             saved: field_values(&instance.values),
@@ -288,7 +306,7 @@ impl Host {
         };
         let silent: CallListener = std::sync::Arc::new(|_| ());
         let call = self.isolated_call(instance, silent);
-        let form = self.plugin().await?.configure_instance(call, draft).await?;
+        let form = plugin.plugin.configure_instance(call, draft).await?;
         Ok(CheckedForm::new(form, typed)?)
     }
 }

@@ -148,7 +148,7 @@ impl Host {
         let instance = self.named_instance(instance).await?;
         // Find anything that would make every purchase fail before something is written.
         self.ready_call(&instance, Arc::new(|_| ())).await?;
-        self.plugin().await.map_err(PrepareError::from)?;
+        self.plugin_of(&instance).await.map_err(PrepareError::from)?;
         let order = new_order(&instance, request);
         Ok(self.record().place_order(order, actor).await?)
     }
@@ -167,7 +167,11 @@ impl Host {
         let call = self.ready_call(&instance, listener).await?;
         let order = new_order(&instance, request);
         self.record().check_order(order.clone()).await?;
-        let plugin = self.plugin().await.map_err(PrepareError::from)?;
+        let plugin = self
+            .plugin_of(&instance)
+            .await
+            .map_err(PrepareError::from)?
+            .plugin;
         let products: BTreeSet<_> = order.lines.iter().map(|line| &line.product_code).collect();
         for product in products {
             let line = contract::LicenseOrder {
@@ -209,10 +213,12 @@ fn checked(product: &str, answer: Answer) -> Result<(), PlaceError> {
         Ok(Ok(contract::OrderAnswer::Licensed(_))) => Err(not_checked(
             "the plugin answered with a license although it was asked to check only".to_owned(),
         )),
-        Ok(Err(ChangeFailure::Refused(problem))) => Err(PlaceError::Refused {
-            product: product.to_owned(),
-            problem: recorded_problem(problem),
-        }),
+        Ok(Err(ChangeFailure::Refused(problem) | ChangeFailure::Misconfigured(problem))) => {
+            Err(PlaceError::Refused {
+                product: product.to_owned(),
+                problem: recorded_problem(problem),
+            })
+        }
         Ok(Err(ChangeFailure::Unavailable(Delay { problem, .. }) | ChangeFailure::Unknown(problem))) => {
             Err(not_checked(problem.message))
         }

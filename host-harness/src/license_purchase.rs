@@ -112,31 +112,34 @@ impl Host {
     /// elsewhere.
     async fn look_up(&self, taken: &TakenAsset, reason: &LookUpReason, listener: CallListener) -> Attempted {
         let seen = SeenExchanges::default();
-        let cant_look_up = self.plugin().await.is_ok_and(|plugin| !plugin.offers_lifecycle());
-        let answer = match cant_look_up {
-            true => LookUpAnswer::NotOffered,
-            false => match self.find(taken, listener, &seen).await {
-                Ok(found) => look_up_answer(found),
-                Err(error) => LookUpAnswer::Failed(not_attempted(&error), None),
-            },
+        let answer = match self.find(taken, listener, &seen).await {
+            Ok(Some(found)) => look_up_answer(found),
+            Ok(None) => LookUpAnswer::NotOffered,
+            Err(error) => LookUpAnswer::Failed(not_attempted(&error), None),
         };
         let id = taken.attempt.client_transaction_id;
         purchase_rule::after_look_up(answer, seen.so_far(), reason, id)
     }
 
-    /// Makes the call that looks the purchase up. An error means that the call was never made.
+    /// Makes the call that looks the purchase up. `None`: the plugin can't look purchases up. An error means that the call
+    /// was never made.
     async fn find(
         &self,
         taken: &TakenAsset,
         listener: CallListener,
         seen: &SeenExchanges,
-    ) -> Result<Found, PrepareError> {
+    ) -> Result<Option<Found>, PrepareError> {
         let (instance, call) = self.call_for(taken, listener, seen).await?;
-        let plugin = self.plugin().await?;
+        let plugin = self.plugin_of(&instance).await?.plugin;
+        if !plugin.offers_lifecycle() {
+            return Ok(None);
+        }
         let name = LicenseName::ClientTransactionId(taken.attempt.client_transaction_id.to_string());
-        Ok(plugin
-            .get_license(call, &contract_instance(&instance), &name)
-            .await)
+        Ok(Some(
+            plugin
+                .get_license(call, &contract_instance(&instance), &name)
+                .await,
+        ))
     }
 
     async fn call_for(
@@ -164,7 +167,7 @@ impl Host {
             // The record must know later which settings this attempt was made with.
             return Err(PrepareError::SettingsChanged(instance.name));
         }
-        let plugin = self.plugin().await?;
+        let plugin = self.plugin_of(&instance).await?.plugin;
         let line = contract::LicenseOrder {
             client_transaction_id: taken.attempt.client_transaction_id.to_string(),
             earlier_attempts: match taken.attempt.earlier {
@@ -193,6 +196,9 @@ fn purchase_answer(answer: Answer) -> PurchaseAnswer {
         Ok(Err(ChangeFailure::Unavailable(delay))) => {
             let pause = retry_after(&delay);
             PurchaseAnswer::Unavailable(recorded_problem(delay.problem), pause)
+        }
+        Ok(Err(ChangeFailure::Misconfigured(problem))) => {
+            PurchaseAnswer::Misconfigured(recorded_problem(problem))
         }
         Ok(Err(ChangeFailure::Unknown(problem))) => PurchaseAnswer::Unknown(recorded_problem(problem)),
         Err(failed) if matches!(failed.error, CallError::Setup(_)) => {

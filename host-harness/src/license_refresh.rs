@@ -19,8 +19,8 @@ use uuid::Uuid;
 use crate::call_failure::{not_offered, said};
 use crate::contract::{contract_instance, recorded_license, retry_after};
 use crate::host::Host;
+use crate::plugins::PluginError;
 use crate::ready_instances::PrepareError;
-use crate::trusted_plugin::PluginError;
 
 /// The number of licenses asked about at once: enough that an answer's way of 20 ms does not add up over thousands,
 /// few enough to leave the vendor to the orders.
@@ -133,7 +133,7 @@ impl Host {
         let id = id.ok_or_else(|| RecordError::Damaged {
             what: format!("asset `{asset_id}` has a license without a license token id"),
         })?;
-        let plugin = self.plugin().await?;
+        let plugin = self.plugin_of(&instance).await?.plugin;
         if !plugin.offers_lifecycle() {
             return Err(RefreshError::NotOffered(instance.name));
         }

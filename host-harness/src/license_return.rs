@@ -30,8 +30,8 @@ use crate::call_failure::not_offered;
 use crate::contract::contract_instance;
 use crate::host::Host;
 use crate::pause::{self, ATTEMPTS_WAITED_FOR, LONGEST_WAIT};
+use crate::plugins::PluginError;
 use crate::ready_instances::PrepareError;
-use crate::trusted_plugin::PluginError;
 use rule::{Next, Verdict};
 
 /// The pause after a first attempt that settled nothing; it doubles.
@@ -293,7 +293,7 @@ impl Host {
         listener: CallListener,
     ) -> Result<(Plugin, Instance, CallContext), ReturnError> {
         let instance = self.instance_on_record(instance_id).await?;
-        let plugin = self.plugin().await?;
+        let plugin = self.plugin_of(&instance).await?.plugin;
         if !plugin.offers_lifecycle() {
             return Err(ReturnError::NotOffered(instance.name));
         }

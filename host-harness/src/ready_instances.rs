@@ -17,7 +17,7 @@ use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
-use crate::trusted_plugin::PluginError;
+use crate::plugins::PluginError;
 
 /// Why a call for an instance can't be made.
 #[derive(Debug, thiserror::Error)]
@@ -254,6 +254,7 @@ mod tests {
             standing,
             authorities: Vec::new(),
             thumbprint: None,
+            plugin: None,
             created_at_ms: 0,
         }
     }

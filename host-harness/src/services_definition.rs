@@ -23,8 +23,8 @@ use crate::catalog_rules::{self, CatalogError};
 use crate::contract::{contract_instance, recorded_problem};
 use crate::host::Host;
 use crate::instance_settings::ConfigureError;
+use crate::plugins::PluginError;
 use crate::ready_instances::PrepareError;
-use crate::trusted_plugin::PluginError;
 
 /// The time after which a run whose process reports nothing is free. Longer than the largest transaction of another
 /// process, for which the report may have to wait; short enough that a dead process does not hold the run up for
@@ -160,7 +160,7 @@ impl Host {
     /// When the instance is not ready, or has a run already; nothing is on record then.
     pub async fn begin_services_run(&self, name: &str, actor: &Actor) -> Result<BegunRun, ServicesError> {
         let instance = self.prepared_instance(name).await?;
-        self.plugin().await?;
+        self.plugin_of(&instance).await?;
         let lease = new_lease();
         let run = self
             .record()
@@ -264,7 +264,7 @@ impl Host {
             .ready_call(&begun.instance, Arc::new(move |event| report.hear(event)))
             .await?;
         let entity_tag = self.record().services_state(begun.instance.id).await?;
-        let plugin = self.plugin().await?;
+        let plugin = self.plugin_of(&begun.instance).await?.plugin;
         let answer = plugin
             .fetch_services(call, &contract_instance(&begun.instance), &entity_tag)
             .await?;

@@ -35,7 +35,7 @@ use crate::quoting::shortened;
 const HOSTS_MAX: usize = 16;
 /// The end of the names of options that name a server which the plugin may reach. The value of another option never
 /// does: `v1` could be a server's name too.
-const AUTHORITY_OPTION: &str = "-authority";
+pub(crate) const AUTHORITY_OPTION: &str = "-authority";
 
 /// Why the settings of a form are not saved.
 #[derive(Debug, thiserror::Error)]
@@ -404,6 +404,7 @@ mod tests {
             standing: bss_model::Standing::NeedsSelection,
             authorities: Vec::new(),
             thumbprint: None,
+            plugin: None,
             created_at_ms: 0,
         }
     }

@@ -27,7 +27,7 @@ impl Host {
         let instance = self.instance_on_record(order.instance_id).await?;
         // Find anything that would make every attempt fail before attempting any.
         self.ready_call(&instance, listener.clone()).await?;
-        self.plugin().await.map_err(PrepareError::from)?;
+        self.plugin_of(&instance).await.map_err(PrepareError::from)?;
         let taking = AssetSelection {
             order: Some(order_id),
             ..AssetSelection::default()
@@ -52,7 +52,10 @@ impl Host {
         listener: CallListener,
     ) -> Result<Asset, PlaceError> {
         // Find anything that would make the attempt fail before something is changed.
-        self.plugin().await.map_err(PrepareError::from)?;
+        if let Some(asset) = self.record().asset(asset_id).await? {
+            let instance = self.instance_on_record(asset.instance_id).await?;
+            self.plugin_of(&instance).await.map_err(PrepareError::from)?;
+        }
         self.record().retry_asset(asset_id, actor).await?;
         let taking = AssetSelection {
             asset: Some(asset_id),
@@ -92,7 +95,7 @@ impl Host {
             work.take().await?;
             let mut pause = LOOK;
             if work.running.is_empty() {
-                let open = self.record().outstanding(&work.taking).await?;
+                let open = self.record().outstanding(&work.workable()).await?;
                 if open.assets == 0 {
                     break;
                 }

@@ -5,14 +5,14 @@
 //! its jobs through its own storage (<https://docs.rs/apalis-sqlite>), and not in the transactions that place an order
 //! and that put an attempt on record.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bss_model::clock::{millis, now_ms};
 use bss_model::purchase_rule::VendorSignal;
-use bss_model::{AssetSelection, overdue_since_ms};
+use bss_model::{AssetSelection, overdue_since_ms, with_causes};
 use bss_record::{Record, RecordError, Worker};
 use bss_sandbox::call_event::CallListener;
 use tokio::sync::watch;
@@ -45,6 +45,9 @@ const NEWS_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 /// The interval in which the record is asked for licenses with old news; as many as fit are asked about then, which
 /// makes 100,000 a day.
 const NEWS_LOOK: Duration = Duration::from_secs(5);
+
+/// The interval in which every instance is looked at: whether its plugin can be used, and whether its settings are new.
+const INSTANCES_LOOK: Duration = Duration::from_secs(10);
 
 /// The number of e-mails that are taken at once; a mail server takes them one after the other anyway.
 const MAILS_AT_ONCE: u32 = 32;
@@ -310,6 +313,11 @@ pub(crate) struct Work {
     slots: HashMap<task::Id, Uuid>,
     /// When lines of other instances are looked for again, while some have their share.
     next_look_for_others: Instant,
+    /// The instances whose plugin can't be used: their lines are left alone.
+    without_plugin: BTreeSet<Uuid>,
+    /// The version of each instance's settings as last seen.
+    versions: HashMap<Uuid, i64>,
+    instances: Rounds,
 }
 
 impl Work {
@@ -319,7 +327,7 @@ impl Work {
         at_once: usize,
         listener: CallListener,
     ) -> Result<Self, RecordError> {
-        Ok(Self {
+        let mut work = Self {
             worker: host.record().start_worker().await?,
             host: host.clone(),
             taking,
@@ -329,14 +337,46 @@ impl Work {
             running: JoinSet::new(),
             slots: HashMap::new(),
             next_look_for_others: Instant::now(),
-        })
+            without_plugin: BTreeSet::new(),
+            versions: HashMap::new(),
+            instances: Rounds::every(INSTANCES_LOOK),
+        };
+        work.look_at_instances().await?;
+        Ok(work)
+    }
+
+    /// Finds out which instances have no plugin that can be used, and says so of each once; and which have new settings, so
+    /// that their trouble may be over.
+    async fn look_at_instances(&mut self) -> Result<(), RecordError> {
+        if !self.instances.is_due() {
+            return Ok(());
+        }
+        let without = self.host.without_plugin().await?;
+        for (instance, error) in &without {
+            if !self.without_plugin.contains(&instance.id) {
+                tracing::error!(
+                    error = with_causes(error),
+                    instance = instance.name,
+                    "nothing is bought or returned for this instance, because its plugin can't be used"
+                );
+            }
+        }
+        for instance in self.host.record().instances().await? {
+            let before = self.versions.insert(instance.id, instance.version);
+            if before.is_some_and(|before| before != instance.version) {
+                self.breakers.forget(instance.id);
+            }
+        }
+        self.without_plugin = without.into_iter().map(|(instance, _)| instance.id).collect();
+        Ok(())
     }
 
     /// Takes as many lines as may be attempted now, and begins them.
     pub(crate) async fn take(&mut self) -> Result<(), RecordError> {
+        self.look_at_instances().await?;
         // In rounds, because one that takes lines of several instances may fill none of their shares.
         while self.take_round().await? > 0 {}
-        for instance in self.breakers.to_probe(Instant::now()) {
+        for instance in self.to_probe() {
             let probe = self.probing(instance);
             if self.begin(&probe).await? > 0 {
                 self.breakers.probing(instance);
@@ -364,7 +404,7 @@ impl Work {
         let taking = self.taking();
         self.begin_returns(&taking).await?;
         // A return probes the vendor where no purchase waits that could.
-        for instance in self.breakers.to_probe(Instant::now()) {
+        for instance in self.to_probe() {
             let probe = self.probing(instance);
             if self.begin_returns(&probe).await? > 0 {
                 self.breakers.probing(instance);
@@ -449,9 +489,25 @@ impl Work {
         let room = room.map(|count| share - count).min().unwrap_or(share);
         let mut without_instances = self.breakers.resting();
         without_instances.extend(self.full());
+        without_instances.extend(&self.without_plugin);
         AssetSelection {
             without_instances,
             limit: u32::try_from(self.free().min(room)).unwrap_or(u32::MAX),
+            ..self.taking.clone()
+        }
+    }
+
+    /// The instances whose rest is over, and whose plugin can be used.
+    fn to_probe(&self) -> Vec<Uuid> {
+        let mut to_probe = self.breakers.to_probe(Instant::now());
+        to_probe.retain(|instance| !self.without_plugin.contains(instance));
+        to_probe
+    }
+
+    /// All that may ever be taken: nothing of instances whose plugin can't be used.
+    pub(crate) fn workable(&self) -> AssetSelection {
+        AssetSelection {
+            without_instances: self.without_plugin.iter().copied().collect(),
             ..self.taking.clone()
         }
     }

@@ -12,6 +12,8 @@ const MESSAGE_LENGTH_MAX: usize = 300;
 pub(super) enum Verdict {
     /// Definitely not done, and not to be tried again.
     Refused(Problem),
+    /// Definitely not done, because of who asks: nothing else will be done either.
+    Misconfigured(Problem),
     /// Definitely not done; a retry can help.
     Unavailable(Delay),
     /// Perhaps done. For a read, `is_outage` says whether a retry can help.
@@ -21,7 +23,7 @@ pub(super) enum Verdict {
 impl Verdict {
     pub(super) fn of_a_read(self) -> ReadFailure {
         match self {
-            Self::Refused(problem) => ReadFailure::Refused(problem),
+            Self::Refused(problem) | Self::Misconfigured(problem) => ReadFailure::Refused(problem),
             Self::Unavailable(delay) => ReadFailure::Unavailable(delay),
             Self::Unclear {
                 delay,
@@ -37,6 +39,7 @@ impl Verdict {
     pub(super) fn of_a_change(self) -> ChangeFailure {
         match self {
             Self::Refused(problem) => ChangeFailure::Refused(problem),
+            Self::Misconfigured(problem) => ChangeFailure::Misconfigured(problem),
             Self::Unavailable(delay) => ChangeFailure::Unavailable(delay),
             Self::Unclear { delay, .. } => ChangeFailure::Unknown(delay.problem),
         }
@@ -68,6 +71,9 @@ pub(super) fn of(answer: &Answer, now_ms: i64) -> Verdict {
             delay,
             is_outage: true,
         },
+        (401, _) | (400..=499, Some(wire::CHANNEL_NOT_AUTHORIZED | wire::CERTIFICATE_NOT_REGISTERED)) => {
+            Verdict::Misconfigured(delay.problem)
+        }
         (400..=499, _) => Verdict::Refused(delay.problem),
         _ => Verdict::Unclear {
             delay,

@@ -18,6 +18,11 @@ pub(super) const LICENSE_NOT_FOUND: &str = "TokenNotFound";
 pub(super) const CONTINUATION_EXPIRED: &str = "ContinuationExpired";
 pub(super) const THROTTLED: &str = "Throttled";
 pub(super) const UNAVAILABLE: &str = "Unavailable";
+pub(super) const CHANNEL_NOT_AUTHORIZED: &str = "ChannelNotAuthorized";
+pub(super) const CERTIFICATE_NOT_REGISTERED: &str = "CertificateNotRegistered";
+
+/// The header field by which both sides name an exchange with the license API.
+pub(crate) const CORRELATION_HEADER: &str = "ms-correlationid";
 
 /// The longest id of Microsoft's that is taken, in bytes; a GUID has 36.
 const ID_LENGTH_MAX: usize = 200;
@@ -44,7 +49,7 @@ pub(super) fn meaning(code: &str) -> Option<(&'static str, &'static str)> {
             "country-not-allowed",
             "Order from an instance whose Country is the country of the customer.",
         ),
-        "ChannelNotAuthorized" => ("channel-not-authorized", MICROSOFT),
+        CHANNEL_NOT_AUTHORIZED => ("channel-not-authorized", MICROSOFT),
         "QuantityOutOfRange" => (
             "quantity-out-of-range",
             "Run Get Services Definition, and order a quantity that the product allows.",
@@ -62,7 +67,7 @@ pub(super) fn meaning(code: &str) -> Option<(&'static str, &'static str)> {
             "The time in which the license could be returned is over.",
         ),
         "NotReturnable" => ("not-returnable", "Licenses of this offer can't be returned."),
-        "CertificateNotRegistered" => (
+        CERTIFICATE_NOT_REGISTERED => (
             "certificate-not-registered",
             "Register the certificate in Certificate Thumbprint with Microsoft, or choose the certificate that is registered.",
         ),
@@ -274,7 +279,7 @@ pub(super) fn correlation_id(response: &HttpResponse) -> Option<String> {
         _ => None,
     };
     given
-        .or_else(|| response.header("ms-correlationid").map(str::to_owned))
+        .or_else(|| response.header(CORRELATION_HEADER).map(str::to_owned))
         .filter(|id| is_graphic(id, CORRELATION_ID_LENGTH_MAX))
 }
 

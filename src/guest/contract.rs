@@ -3,8 +3,11 @@
 use super::bindings::bss::service_manager::{
     failures as wf, instance_settings as ws, license_order as wo, services_definition as wd,
 };
-use super::bindings::exports::bss::service_manager::{connection as wc, license_lifecycle as wl};
+use super::bindings::exports::bss::service_manager::{
+    connection as wc, license_lifecycle as wl, service_manager as wm,
+};
 use crate::connection::{Step, StepResult};
+use crate::description::Description;
 use crate::failures::{ChangeFailure, Delay, Problem, ReadFailure};
 use crate::instance_settings::{
     Authority, Choice, Draft, Field, FieldKind, FieldValue, Form, InstalledCertificate, Instance, KeyKind,
@@ -18,6 +21,28 @@ use crate::services_definition::{Attribute, AttributeValue, Outcome, Product, Pr
 
 fn each<From, To: std::convert::From<From>>(list: Vec<From>) -> Vec<To> {
     list.into_iter().map(Into::into).collect()
+}
+
+impl From<Description> for wm::Description {
+    fn from(description: Description) -> Self {
+        let Description {
+            id,
+            vendor,
+            offering,
+            version,
+            options,
+            correlation_headers,
+        } = description;
+        let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+        Self {
+            id: id.to_owned(),
+            vendor: vendor.to_owned(),
+            offering: offering.to_owned(),
+            version: version.to_owned(),
+            options: owned(options),
+            correlation_headers: owned(correlation_headers),
+        }
+    }
 }
 
 impl From<Problem> for wf::Problem {
@@ -65,6 +90,7 @@ impl From<ChangeFailure> for wf::ChangeFailure {
         match failure {
             ChangeFailure::Refused(problem) => Self::Refused(problem.into()),
             ChangeFailure::Unavailable(delay) => Self::Unavailable(delay.into()),
+            ChangeFailure::Misconfigured(problem) => Self::Misconfigured(problem.into()),
             ChangeFailure::Unknown(problem) => Self::Unknown(problem.into()),
         }
     }

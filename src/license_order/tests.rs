@@ -50,7 +50,9 @@ fn place(platform: &ScriptedPlatform, order: &LicenseOrder) -> Result<OrderAnswe
 
 fn code(failure: &ChangeFailure) -> &str {
     match failure {
-        ChangeFailure::Refused(problem) | ChangeFailure::Unknown(problem) => &problem.code,
+        ChangeFailure::Refused(problem)
+        | ChangeFailure::Misconfigured(problem)
+        | ChangeFailure::Unknown(problem) => &problem.code,
         ChangeFailure::Unavailable(delay) => &delay.problem.code,
     }
 }
@@ -63,6 +65,14 @@ fn assert_licensed(result: Result<OrderAnswer, ChangeFailure>) -> License {
             license
         }
         other => panic!("licensed expected, {other:?} found"),
+    }
+}
+
+#[track_caller]
+fn assert_misconfigured(result: Result<OrderAnswer, ChangeFailure>, expected: &str) {
+    match result {
+        Err(failure @ ChangeFailure::Misconfigured(_)) => assert_eq!(code(&failure), expected),
+        other => panic!("misconfigured expected, {other:?} found"),
     }
 }
 
@@ -336,10 +346,10 @@ fn a_request_that_never_left_is_unavailable() {
 }
 
 #[test]
-fn a_certificate_that_the_server_refuses_is_refused() {
+fn a_certificate_that_the_server_refuses_is_to_be_corrected() {
     let failure = SendFailure::TlsAlert(Some(116));
     let platform = ScriptedPlatform::granting([Err(failure.clone())]);
-    assert_refused(place(&platform, &order()), "certificate-refused");
+    assert_misconfigured(place(&platform, &order()), "certificate-refused");
     let platform = ScriptedPlatform::granting([Err(failure)]);
     assert_unknown(place(&platform, &repeated()));
 }
@@ -364,7 +374,6 @@ fn a_documented_refusal_is_refused_with_advice() {
         (404, "OfferNotFound", "offer-not-found"),
         (410, "OfferDiscontinued", "offer-discontinued"),
         (403, "CountryNotAllowed", "country-not-allowed"),
-        (403, "ChannelNotAuthorized", "channel-not-authorized"),
         (400, "QuantityOutOfRange", "quantity-out-of-range"),
         (409, "InventoryUnavailable", "inventory-unavailable"),
         (400, "SomethingNew", "http-400"),
@@ -379,6 +388,17 @@ fn a_documented_refusal_is_refused_with_advice() {
     }
     let platform = ScriptedPlatform::granting([answer(403, "<html>")]);
     assert_refused(place(&platform, &order()), "http-403");
+}
+
+#[test]
+fn a_refusal_of_who_asks_is_to_be_corrected_and_refuses_no_order() {
+    for (theirs, ours) in [
+        ("ChannelNotAuthorized", "channel-not-authorized"),
+        ("CertificateNotRegistered", "certificate-not-registered"),
+    ] {
+        let platform = ScriptedPlatform::granting([error(403, theirs)]);
+        assert_misconfigured(place(&platform, &order()), ours);
+    }
 }
 
 #[test]
@@ -399,7 +419,7 @@ fn a_refused_access_token_is_replaced_once() {
     assert_licensed(place(&platform, &order()));
 
     let platform = ScriptedPlatform::granting([answer(401, ""), access_token(), answer(401, "")]);
-    assert_refused(place(&platform, &order()), "http-401");
+    assert_misconfigured(place(&platform, &order()), "http-401");
     assert!(platform.cache.borrow().is_empty());
     let authorizations = platform
         .request(3)
@@ -420,7 +440,7 @@ fn without_an_access_token_nothing_is_bought() {
     let platform = ScriptedPlatform::answering([answer(200, "<html>")]);
     assert_unavailable(place(&platform, &order()));
     let platform = ScriptedPlatform::answering([answer(400, r#"{"error":"invalid_client"}"#)]);
-    assert_refused(place(&platform, &order()), "client-refused");
+    assert_misconfigured(place(&platform, &order()), "client-refused");
 }
 
 #[test]
@@ -446,12 +466,12 @@ fn a_link_that_is_not_https_is_left_out_and_the_license_is_kept() {
 }
 
 #[test]
-fn incomplete_settings_are_refused() {
+fn incomplete_settings_are_to_be_corrected() {
     let platform = ScriptedPlatform::answering([]);
     let mut instance = instance();
     instance.values.retain(|value| value.id != "country");
     let result = create_license(&platform, &instance, &order());
-    assert_refused(result, "settings-incomplete");
+    assert_misconfigured(result, "settings-incomplete");
 }
 
 #[test]

@@ -187,7 +187,7 @@ async fn an_assertion_by_a_key_that_is_not_registered_is_refused() {
     let call = format!("create-license({}, {order})", microsoft.instance());
     let said = stdout(&stock.call(&microsoft, &call));
     assert!(
-        said.contains("err(refused({code: \"certificate-not-registered\""),
+        said.contains("err(misconfigured({code: \"certificate-not-registered\""),
         "{said}"
     );
     assert!(microsoft.simulator.ledger().await.expect("the ledger").is_empty());
@@ -200,7 +200,7 @@ async fn without_a_key_nothing_is_bought() {
     let call = format!("create-license({}, {order})", microsoft.instance());
     let said = stdout(&stock.call(&microsoft, &call));
     assert!(
-        said.contains("err(refused({code: \"certificate-missing\""),
+        said.contains("err(misconfigured({code: \"certificate-missing\""),
         "{said}"
     );
     assert!(microsoft.simulator.ledger().await.expect("the ledger").is_empty());

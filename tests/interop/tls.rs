@@ -68,6 +68,7 @@ pub(crate) async fn ready_instance_with(
             ],
             ..Reach::default()
         },
+        plugin: None,
     };
     let record = scenario.host.record();
     record

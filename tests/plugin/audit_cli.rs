@@ -13,7 +13,7 @@ use crate::scenario::{
 };
 
 /// A host with three acts: mail settings and two instances.
-fn three_acts() -> TempDir {
+fn five_acts() -> TempDir {
     let folder = tempfile::tempdir().expect("a temporary directory");
     send_from(folder.path(), ORIGINAL, "shop@host.example");
     create(&folder, "one");
@@ -225,26 +225,26 @@ async fn whoever_is_shown_a_product_key_is_listed_and_nobody_else() {
 
 #[tokio::test]
 async fn an_act_that_was_altered_or_removed_shows_and_is_named() {
-    let folder = three_acts();
+    let folder = five_acts();
     let database = folder.path().join(ORIGINAL).join(RECORD_FILE);
     let before = verified(&folder);
-    assert_eq!(before["acts"], 3);
+    assert_eq!(before["acts"], 5);
     let (out, err) = shown(folder.path(), ORIGINAL, &["audit", "verify"]);
     let digest = text(&before["digest"]);
-    assert_eq!(out, format!("3 acts, as they were written\ndigest {digest}\n"));
+    assert_eq!(out, format!("5 acts, as they were written\ndigest {digest}\n"));
     assert_says(&err, &["`bss-host audit verify --noted DIGEST`"]);
 
     alter(&database, "CREATE TABLE kept AS SELECT * FROM acts").await;
     for (change, code, words) in [
         (
-            "UPDATE acts SET actor_name = 'nobody' WHERE number = 2",
+            "UPDATE acts SET actor_name = 'nobody' WHERE number = 4",
             "acts-altered",
-            "act 2,",
+            "act 4,",
         ),
         (
-            "UPDATE acts SET at_ms = at_ms + 1 WHERE number = 3",
+            "UPDATE acts SET at_ms = at_ms + 1 WHERE number = 5",
             "acts-altered",
-            "act 3,",
+            "act 5,",
         ),
         (
             "UPDATE acts SET act = 'set_price' WHERE number = 1",
@@ -257,24 +257,24 @@ async fn an_act_that_was_altered_or_removed_shows_and_is_named() {
             "act 1,",
         ),
         (
-            "UPDATE acts SET detail = NULL WHERE number = 2",
+            "UPDATE acts SET detail = NULL WHERE number = 4",
             "acts-altered",
-            "act 2,",
+            "act 4,",
         ),
         (
-            "UPDATE acts SET instance_id = NULL WHERE number = 3",
+            "UPDATE acts SET instance_id = NULL WHERE number = 5",
             "acts-altered",
-            "act 3,",
+            "act 5,",
         ),
         (
-            "UPDATE acts SET digest = NULL WHERE number = 3",
+            "UPDATE acts SET digest = NULL WHERE number = 5",
             "acts-altered",
-            "act 3,",
+            "act 5,",
         ),
         (
-            "UPDATE acts SET digest = (SELECT digest FROM acts WHERE number = 1) WHERE number = 2",
+            "UPDATE acts SET digest = (SELECT digest FROM acts WHERE number = 1) WHERE number = 4",
             "acts-altered",
-            "act 2,",
+            "act 4,",
         ),
         (
             "DELETE FROM acts WHERE number = 1",
@@ -282,30 +282,30 @@ async fn an_act_that_was_altered_or_removed_shows_and_is_named() {
             "act 2, or an act before it",
         ),
         (
-            "DELETE FROM acts WHERE number = 2",
+            "DELETE FROM acts WHERE number = 4",
             "acts-altered",
-            "act 3, or an act before it",
+            "act 5, or an act before it",
         ),
         (
-            "DELETE FROM acts WHERE number = 3",
+            "DELETE FROM acts WHERE number = 5",
             "acts-missing",
-            "up to number 3",
+            "up to number 5",
         ),
-        ("DELETE FROM acts", "acts-missing", "up to number 3"),
+        ("DELETE FROM acts", "acts-missing", "up to number 5"),
         (
-            "UPDATE acts SET at_ms = 'text' WHERE number = 2",
+            "UPDATE acts SET at_ms = 'text' WHERE number = 4",
             "acts-altered",
-            "act 2,",
-        ),
-        (
-            "UPDATE acts SET act = 'nonsense' WHERE number = 2",
-            "acts-altered",
-            "act 2,",
+            "act 4,",
         ),
         (
-            "UPDATE acts SET digest = x'00' WHERE number = 2",
+            "UPDATE acts SET act = 'nonsense' WHERE number = 4",
             "acts-altered",
-            "act 2,",
+            "act 4,",
+        ),
+        (
+            "UPDATE acts SET digest = x'00' WHERE number = 4",
+            "acts-altered",
+            "act 4,",
         ),
     ] {
         alter(&database, change).await;
@@ -324,11 +324,11 @@ async fn an_act_that_was_altered_or_removed_shows_and_is_named() {
 #[tokio::test]
 async fn acts_that_were_removed_show_also_after_others_were_written() {
     for removed in [
-        "DELETE FROM acts WHERE number = 3",
+        "DELETE FROM acts WHERE number = 5",
         "DELETE FROM acts WHERE number = 1",
         "DELETE FROM acts",
     ] {
-        let folder = three_acts();
+        let folder = five_acts();
         let database = folder.path().join(ORIGINAL).join(RECORD_FILE);
         alter(&database, removed).await;
         create(&folder, "later");
@@ -344,21 +344,21 @@ async fn acts_that_were_removed_show_also_after_others_were_written() {
 
 #[tokio::test]
 async fn acts_that_were_written_anew_show_beside_a_digest_that_was_noted() {
-    let folder = three_acts();
+    let folder = five_acts();
     let database = folder.path().join(ORIGINAL).join(RECORD_FILE);
     let noted = verified(&folder);
     let noted = text(&noted["digest"]);
     create(&folder, "three");
     let later = verified(&folder);
-    assert_eq!(later["acts"], 4);
+    assert_eq!(later["acts"], 6);
     let verify = |digest: &str| told(folder.path(), ORIGINAL, &["audit", "verify", "--noted", digest]);
     assert_eq!(verify(noted), later);
     assert_eq!(verify(&noted.to_uppercase()), later);
     assert_eq!(verify(text(&later["digest"])), later);
     let (out, _) = shown(folder.path(), ORIGINAL, &["audit", "verify", "--noted", noted]);
-    assert_says(&out, &["4 acts, as they were written\n"]);
+    assert_says(&out, &["6 acts, as they were written\n"]);
 
-    let other = three_acts();
+    let other = five_acts();
     let of_other = verified(&other);
     let first = if noted.starts_with('0') { "1" } else { "0" };
     for another in [text(&of_other["digest"]), &format!("{first}{}", &noted[1..])] {
@@ -368,17 +368,17 @@ async fn acts_that_were_written_anew_show_beside_a_digest_that_was_noted() {
     }
 
     // As if the last act had never been.
-    let forget = "DELETE FROM acts WHERE number = 4; UPDATE sqlite_sequence SET seq = 3 WHERE name = 'acts'";
+    let forget = "DELETE FROM acts WHERE number = 6; UPDATE sqlite_sequence SET seq = 5 WHERE name = 'acts'";
     alter(&database, forget).await;
     assert_eq!(verified(&folder)["digest"], noted, "the rest hangs together");
-    assert_eq!(verify(noted)["acts"], 3, "what was noted before is there");
+    assert_eq!(verify(noted)["acts"], 5, "what was noted before is there");
     let asked = ["audit", "verify", "--noted", text(&later["digest"])];
     refused(folder.path(), ORIGINAL, &asked, NO_ANSWER, "acts-rewritten");
 }
 
 #[test]
 fn a_digest_that_is_none_is_a_usage_error() {
-    let folder = three_acts();
+    let folder = five_acts();
     let digest = verified(&folder);
     let digest = text(&digest["digest"]);
     let with_blank = format!("{} ", &digest[1..]);
@@ -400,7 +400,7 @@ fn a_digest_that_is_none_is_a_usage_error() {
 
 #[test]
 fn a_restored_record_has_the_acts_that_were_noted_before_its_backup_and_not_those_after() {
-    let folder = three_acts();
+    let folder = five_acts();
     let before = verified(&folder);
     told(folder.path(), ORIGINAL, &["record", "backup", "backup.db"]);
     create(&folder, "three");
@@ -419,8 +419,8 @@ fn a_restored_record_has_the_acts_that_were_noted_before_its_backup_and_not_thos
     let [before, after] = [&before, &after].map(|asked| Vec::from_iter(asked.iter().map(String::as_str)));
     assert_eq!(
         told(folder.path(), "other", &before)["acts"],
-        4,
-        "three, and that it was restored"
+        6,
+        "five, and that it was restored"
     );
     refused(folder.path(), "other", &after, NO_ANSWER, "acts-rewritten");
     told(folder.path(), ORIGINAL, &after);

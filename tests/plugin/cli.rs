@@ -75,8 +75,7 @@ impl Desk {
             .args(arguments)
             .arg("--data-dir")
             .arg(self.folder.path().join("bss"))
-            .arg("--plugin")
-            .arg(component())
+            .env("BSS_PLUGIN", component())
             .env("BSS_PFX_CODE", code)
             .output()
             .expect("the program runs")
@@ -98,8 +97,7 @@ impl Desk {
         let quoted = |text: &str| format!("'{text}'");
         let data_dir = self.folder.path().join("bss").display().to_string();
         let program = bss_host().display().to_string();
-        let component = component().display().to_string();
-        let more = ["--data-dir", &data_dir, "--plugin", &component];
+        let more = ["--data-dir", &data_dir];
         let words = [&[program.as_str()], arguments, &more].concat();
         let words: Vec<_> = words.into_iter().map(quoted).collect();
         let mut terminal = Command::new("script")
@@ -294,18 +292,23 @@ fn no_text_from_outside_steers_the_terminal_and_a_program_still_reads_it_whole()
 #[test]
 fn a_program_reads_that_this_machine_was_in_the_way() {
     let desk = Desk::open();
-    let create = ["instance", "create", "esd", "--currency", "EUR"];
-    assert_ends(&desk.run(&create), DONE);
     std::fs::write(desk.folder.path().join("no.wasm"), "no component").expect("a file");
     for (file, code, kind) in [
         ("not-there.wasm", "no-plugin", "unavailable"),
         ("no.wasm", "not-a-component", "damaged"),
     ] {
         let output = Command::new(bss_host())
-            .args(["instance", "show", "esd", "--json", "--data-dir"])
+            .args([
+                "instance",
+                "create",
+                "esd",
+                "--currency",
+                "EUR",
+                "--json",
+                "--data-dir",
+            ])
             .arg(desk.folder.path().join("bss"))
-            .arg("--plugin")
-            .arg(desk.folder.path().join(file))
+            .env("BSS_PLUGIN", desk.folder.path().join(file))
             .output()
             .expect("the program runs");
         assert_ends(&output, NO_ANSWER);
@@ -604,19 +607,9 @@ fn a_mistake_in_the_form_is_refused_with_its_field_and_nothing_is_saved() {
 #[test]
 fn a_plugin_that_is_missing_is_named_with_what_to_do() {
     let desk = Desk::open();
-    assert_ends(
-        &desk.run(&["instance", "create", "esd", "--currency", "EUR"]),
-        DONE,
-    );
     let output = Command::new(bss_host())
-        .args([
-            "instance",
-            "show",
-            "esd",
-            "--plugin",
-            "not-there.wasm",
-            "--data-dir",
-        ])
+        .args(["instance", "create", "esd", "--currency", "EUR"])
+        .args(["--plugin", "not-there.wasm", "--data-dir"])
         .arg(desk.folder.path().join("bss"))
         .output()
         .expect("the program runs");

@@ -262,6 +262,7 @@ async fn a_plugin_that_can_not_check_connections_is_refused_in_words() {
         currency: "EUR".to_owned(),
         options: Default::default(),
         reach: Default::default(),
+        plugin: None,
     };
     host.record()
         .create_instance(instance, &actor())

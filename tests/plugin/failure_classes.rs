@@ -17,6 +17,7 @@ fn outcome(class: Class) -> &'static str {
     match class {
         Class::Unavailable => "unavailable (",
         Class::Refused => "refused (",
+        Class::Misconfigured => "misconfigured (",
         Class::Unknown => "unknown (",
     }
 }

@@ -44,6 +44,19 @@ pub(crate) enum World {
     Owner,
 }
 
+/// The description of every guest, at an address that no guest writes to, in bytes that are text: it says that
+/// it is Microsoft's plugin.
+pub(crate) const DESCRIBES: &str = r#"
+    (data (i32.const 28768) "microsoft-esdMicrosoft ESD0.1.0")
+    (data (i32.const 28868)
+        "\60\70\00\00\0d\00\00\00"
+        "\6d\70\00\00\09\00\00\00"
+        "\6d\70\00\00\0d\00\00\00"
+        "\7a\70\00\00\05\00\00\00"
+        "\00\00\00\00\00\00\00\00"
+        "\00\00\00\00\00\00\00\00")
+    (func (export "bss:service-manager/service-manager@0.1.0#describe") (result i32) (i32.const 28868))"#;
+
 impl Guest {
     pub(crate) fn plugin(&self) -> Plugin {
         Plugin::from_bytes("guest.wasm", &self.component()).expect("the guest loads")
@@ -63,6 +76,7 @@ impl Guest {
             r#"(module
                 {imports}
                 (memory (export "memory") 1)
+                {DESCRIBES}
                 (global $wild (mut i32) (i32.const 0))
                 {items}
                 (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
@@ -204,6 +218,7 @@ fn answering(memory: &Memory, imports: &str, configures: &str, fetches: &str) ->
         r#"(module
             {imports}
             (memory (export "memory") 2)
+            {DESCRIBES}
             (data (i32.const {base}) "{data}")
             (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 1024))
             (func (export "bss:service-manager/service-manager@0.1.0#configure-instance")
@@ -406,6 +421,7 @@ pub(crate) fn seller(product_key: &str, activation_link: &str, statuses: [u8; 2]
     component(&format!(
         r#"(module
             (memory (export "memory") 2)
+                {DESCRIBES}
             (global $free (mut i32) (i32.const 65536))
             (data (i32.const 3000) "t-1")
             (data (i32.const 4000) "{}")
@@ -527,6 +543,7 @@ pub(crate) fn module(body: &str) -> String {
     format!(
         r#"(module
             (memory (export "memory") 1)
+                {DESCRIBES}
             (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 1024))
             {}
             {}

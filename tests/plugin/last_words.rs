@@ -24,13 +24,13 @@ const SENTENCE: &str = "; its last words: \"asks the server / thread '<unnamed>'
                         backtrace\"";
 
 /// A file of a guest that the operator trusts from now on.
-fn trusted(scenario: &Scenario, component: &[u8]) -> PathBuf {
+async fn trusted(scenario: &Scenario, component: &[u8]) -> PathBuf {
     let file = scenario
         .folder
         .path()
         .join(format!("{}.wasm", uuid::Uuid::new_v4()));
     std::fs::write(&file, component).expect("the guest's file");
-    scenario.trust(&file);
+    scenario.trust(&file).await;
     file
 }
 
@@ -41,8 +41,7 @@ fn with(scenario: &Scenario, plugin: &PathBuf, arguments: &[&str]) -> Output {
         .args(arguments)
         .arg("--data-dir")
         .arg(scenario.folder.path().join("bss"))
-        .arg("--plugin")
-        .arg(plugin)
+        .env("BSS_PLUGIN", plugin)
         .env_remove("SUDO_UID");
     command.output().expect("the program runs")
 }
@@ -92,7 +91,7 @@ async fn what_a_plugin_said_after_its_purchase_had_left_is_still_told_when_the_l
     order.expect("the order is placed");
     let asset = scenario.assets().await.remove(0);
     carry_out(&scenario, asset.client_transaction_id.to_string(), &product).await;
-    let guest = trusted(&scenario, &panicking(PANIC.as_bytes(), Some(&server(&scenario))));
+    let guest = trusted(&scenario, &panicking(PANIC.as_bytes(), Some(&server(&scenario)))).await;
     let recording = scenario.folder.path().join("recording.jsonl");
     let recorded = ["--record", recording.to_str().expect("a path")];
     with(&scenario, &guest, &[&["run", "--once"], &recorded[..]].concat());
@@ -101,7 +100,7 @@ async fn what_a_plugin_said_after_its_purchase_had_left_is_still_told_when_the_l
     let first = attempts.expect("the history").remove(0);
     assert_eq!(first.result, Some(AttemptResult::Unknown));
     let id = asset.id.to_string();
-    scenario.trust(crate::component::component());
+    scenario.trust(crate::component::component()).await;
     assert_ends(&scenario.bss_host(&["asset", "retry", &id]), DONE);
     assert_eq!(scenario.assets().await[0].sync_status, SyncStatus::Synchronized);
     assert_eq!(scenario.issued().await.len(), 1, "it was bought once");
@@ -156,7 +155,7 @@ async fn a_panic_of_a_mebibyte_steers_no_terminal_tells_no_secret_and_takes_litt
         "first\u{1b}]52;c;cm0gLXJm\u{7}\u{202e}txt\nlast \u{9b}2K\u{2066} {key} at {link} of Beispiel GmbH, C-1 "
     );
     panic.push_str(&"ß".repeat(512 * 1024));
-    let guest = trusted(&scenario, &panicking(panic.as_bytes(), None));
+    let guest = trusted(&scenario, &panicking(panic.as_bytes(), None)).await;
     let place = ["order", "place", INSTANCE, "--offer", &product];
     assert_ends(&with(&scenario, &guest, &[&place[..], &CUSTOMER].concat()), DONE);
     let recording = scenario.folder.path().join("recording.jsonl");
@@ -213,7 +212,7 @@ async fn a_return_a_refresh_a_catalog_and_a_form_tell_what_their_plugin_said_las
     let product = scenario.offers().await.remove(0);
     let asset = scenario.order(&product, 1).await.remove(0);
     let id = asset.id.to_string();
-    let guest = trusted(&scenario, &panicking(PANIC.as_bytes(), Some(&server(&scenario))));
+    let guest = trusted(&scenario, &panicking(PANIC.as_bytes(), Some(&server(&scenario)))).await;
 
     with(&scenario, &guest, &["asset", "cancel", &id]);
     let cancellations = scenario.json(&["asset", "cancellations", &id]);
@@ -254,7 +253,7 @@ async fn a_plugin_that_logs_without_end_leaves_room_for_other_traces_and_its_las
             (unreachable)",
         ..Guest::default()
     };
-    let guest = trusted(&scenario, &guest.component());
+    let guest = trusted(&scenario, &guest.component()).await;
     let configure = ["instance", "configure", INSTANCE, "--set", "country=AT"];
     assert_fails(
         &with(&scenario, &guest, &configure),

@@ -1,11 +1,13 @@
 //! Ordering: every unit bought exactly once, whatever happens to the answer.
 
 use bss_model::{Asset, AssetFilter, AttemptResult, MailFilter, Page, SyncStatus};
+use bss_record::RECORD_FILE;
 use bss_simulator::{Fault, Operation, Repeat, When};
 use host_harness::{Host, PlaceError};
 
 use crate::component::{bss_host, component};
 use crate::guests::seller;
+use crate::record_cli::{ORIGINAL, alter};
 use crate::scenario::{INSTANCE, Scenario, actor, order_request, silent};
 
 /// Checks that every license that Microsoft issued is on exactly one asset, and the other way round.
@@ -179,7 +181,7 @@ async fn a_refusal_is_final_and_says_why() {
     let offers = scenario.offers().await;
     let refusal = Fault::Refusal {
         status: 403,
-        code: "ChannelNotAuthorized".into(),
+        code: "CountryNotAllowed".into(),
         retry_after: None,
     };
     scenario
@@ -287,6 +289,8 @@ async fn an_instance_that_is_not_ready_can_not_order() {
 async fn an_order_is_not_placed_where_no_plugin_could_buy_it() {
     let scenario = Scenario::selling().await;
     let offers = scenario.offers().await;
+    let database = scenario.folder.path().join(ORIGINAL).join(RECORD_FILE);
+    alter(&database, "DELETE FROM plugins").await;
     let missing = scenario.folder.path().join("missing.wasm");
     let host = Host::open(&scenario.folder.path().join("bss"), &missing).await;
     let host = host.expect("the host opens");
@@ -314,13 +318,12 @@ async fn sold_by(scenario: &Scenario, (product_key, activation_link, statuses): 
         .expect("the order is placed");
     let file = scenario.folder.path().join("seller.wasm");
     std::fs::write(&file, seller(product_key, activation_link, statuses)).expect("the guest's file");
-    scenario.trust(&file);
+    scenario.trust(&file).await;
     // The run says by its exit code that something is open; what is on record counts.
     std::process::Command::new(bss_host())
         .args(["run", "--once", "--data-dir"])
         .arg(scenario.folder.path().join("bss"))
-        .arg("--plugin")
-        .arg(&file)
+        .env("BSS_PLUGIN", &file)
         .output()
         .expect("it starts");
     let filter = AssetFilter {

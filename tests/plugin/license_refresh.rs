@@ -58,7 +58,7 @@ async fn an_asset_without_a_license_is_not_asked_about() {
     let faults = scenario.microsoft.faults();
     let refusal = Fault::Refusal {
         status: 403,
-        code: "ChannelNotAuthorized".into(),
+        code: "CountryNotAllowed".into(),
         retry_after: None,
     };
     faults.order(Operation::Purchase, refusal, Repeat::Times(1));

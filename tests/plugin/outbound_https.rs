@@ -161,11 +161,15 @@ async fn a_certificate_that_the_server_refuses_is_named_as_the_cause_and_leaves_
         );
         let offers = scenario.offers().await;
         let assets = scenario.order(&offers[0], 1).await;
-        assert_eq!(assets[0].sync_status, SyncStatus::Failed, "{tls:?}, {http:?}");
+        assert_eq!(
+            assets[0].sync_status,
+            SyncStatus::Unsynchronised,
+            "{tls:?}, {http:?}: it waits for another certificate"
+        );
         let reason = assets[0].reason.as_ref().expect("a reason");
         assert_eq!(
             (reason.result, reason.problem.code.as_str()),
-            (AttemptResult::Refused, "certificate-refused"),
+            (AttemptResult::Unavailable, "certificate-refused"),
             "{tls:?}, {http:?}: the server never read the request"
         );
         assert!(scenario.issued().await.is_empty());
@@ -186,6 +190,7 @@ async fn a_private_address_is_refused_unless_the_operator_allowed_its_network() 
             allowed_networks: Vec::new(),
             ..bss_model::Reach::default()
         },
+        plugin: None,
     };
     scenario
         .host

@@ -27,8 +27,7 @@ fn command(folder: &Path, data_dir: &str, arguments: &[&str]) -> Command {
     command
         .args(arguments)
         .args(["--data-dir", data_dir])
-        .arg("--plugin")
-        .arg(component())
+        .env("BSS_PLUGIN", component())
         .current_dir(folder)
         .env_remove("SUDO_UID")
         .env_remove("BSS_HOST_KEY");

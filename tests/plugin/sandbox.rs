@@ -8,7 +8,7 @@ use host_harness::{CallError, CallLimits, LoadError, Plugin};
 
 use crate::component::{bss_host, component as component_file, plugin};
 use crate::guests::{Guest, component, guest, module};
-use crate::scenario::{INSTANCE, Scenario, actor, nowhere};
+use crate::scenario::{INSTANCE, Scenario, nowhere};
 
 /// An empty form of an instance that sells in a currency.
 pub(crate) fn draft_in(currency: &str) -> Draft {
@@ -130,8 +130,7 @@ fn configured_within(scenario: &Scenario, addresses: &str) -> Output {
             "--data-dir",
         ])
         .arg(scenario.folder.path().join("bss"))
-        .arg("--plugin")
-        .arg(component_file())
+        .env("BSS_PLUGIN", component_file())
         .output()
         .expect("a shell starts")
 }
@@ -178,8 +177,7 @@ async fn what_a_guest_says_is_in_the_log_with_its_instance_and_level() {
     };
     let file = scenario.folder.path().join("speaking.wasm");
     std::fs::write(&file, speaking.component()).expect("the guest's file");
-    let trusted = scenario.host.trust_plugin(&file, &actor()).await;
-    trusted.expect("it is trusted");
+    scenario.trust(&file).await;
     let said = |verbose: &[&str]| {
         let output = Command::new(bss_host())
             .args(verbose)
@@ -192,8 +190,7 @@ async fn what_a_guest_says_is_in_the_log_with_its_instance_and_level() {
                 "--data-dir",
             ])
             .arg(scenario.folder.path().join("bss"))
-            .arg("--plugin")
-            .arg(&file)
+            .env("BSS_PLUGIN", &file)
             .env("NO_COLOR", "1")
             .output()
             .expect("it starts");

@@ -22,6 +22,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::component::{bss_host, component};
+use crate::trusted_plugin::give_plugin;
 
 /// The instance that most tests use.
 pub(crate) const INSTANCE: &str = "esd";
@@ -174,22 +175,14 @@ impl Scenario {
             .args(arguments)
             .arg("--data-dir")
             .arg(self.folder.path().join("bss"))
-            .arg("--plugin")
-            .arg(component())
+            .env("BSS_PLUGIN", component())
             .env_remove("SUDO_UID");
         command
     }
 
-    /// Has the operator trust the plugin of a file, in place of the one before.
-    pub(crate) fn trust(&self, file: &Path) {
-        let trusted = Command::new(bss_host())
-            .args(["plugin", "trust"])
-            .arg(file)
-            .arg("--data-dir")
-            .arg(self.folder.path().join("bss"))
-            .output()
-            .expect("the program runs");
-        assert_ends(&trusted, DONE);
+    /// Has all instances worked on by the plugin of a file from now on.
+    pub(crate) async fn trust(&self, file: &Path) {
+        give_plugin(&self.host, file).await;
     }
 
     /// The result of a command that is expected to succeed, as JSON.
@@ -274,6 +267,7 @@ impl Scenario {
                 ],
                 ..Reach::default()
             },
+            plugin: None,
         };
         self.host
             .record()

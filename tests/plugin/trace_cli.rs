@@ -169,8 +169,7 @@ async fn a_call_whose_program_was_killed_is_shown_as_far_as_it_got() {
         .args(place(&offer, "1"))
         .arg("--data-dir")
         .arg(&data)
-        .arg("--plugin")
-        .arg(component())
+        .env("BSS_PLUGIN", component())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
@@ -295,7 +294,7 @@ async fn a_guest_that_does_small_things_without_end_fills_no_more_of_the_traces_
         };
         let file = scenario.folder.path().join("looking.wasm");
         std::fs::write(&file, guest.component()).expect("the guest's file");
-        scenario.trust(&file);
+        scenario.trust(&file).await;
         let data_dir = scenario.folder.path().join("bss");
         let output = Command::new(bss_host())
             .args([
@@ -307,8 +306,7 @@ async fn a_guest_that_does_small_things_without_end_fills_no_more_of_the_traces_
                 "--data-dir",
             ])
             .arg(&data_dir)
-            .arg("--plugin")
-            .arg(&file)
+            .env("BSS_PLUGIN", &file)
             .output()
             .expect("it starts");
         assert!(!output.status.success(), "the guest's form has no fields");

@@ -1,27 +1,51 @@
-//! Which plugin runs: the first one that a data directory has seen, then the one that an operator trusts.
+//! Which plugin runs: the first one that a data directory has seen, those that an operator trusts, and for each instance its own.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use bss_model::{Act, ActFilter, Diagnose as _, PluginDigest};
-use host_harness::{ConfigureError, Host, PluginError};
-use serde_json::Value;
+use bss_model::{Act, ActFilter, AddedPlugin, Diagnose as _, NewInstance, Reach, SavedSettings};
+use bss_record::RECORD_FILE;
+use host_harness::{ConfigureError, Host, OfPlugin, PluginError, plugin_digest};
+use serde_json::{Value, json};
 
+use crate::cli::assert_fails;
 use crate::component::{bss_host, component};
-use crate::guests::FormGuest;
-use crate::scenario::{INSTANCE, Scenario, actor};
+use crate::guests::{FormGuest, component as guest_component, module};
+use crate::record_cli::{ORIGINAL, alter};
+use crate::scenario::{
+    DONE, INSTANCE, NO_ANSWER, REFUSED, Scenario, USAGE, actor, assert_ends, order_request, silent,
+};
 
-/// A plugin of another content, which answers each form with one field of this name.
-fn other_plugin(scenario: &Scenario, field: &str) -> PathBuf {
+/// A plugin of another content, which answers each form with fields of these names.
+fn other_plugin(scenario: &Scenario, name: &str, fields: &[&str]) -> PathBuf {
+    let fields: Vec<_> = fields.iter().map(|&field| (field, 0, "")).collect();
     let guest = FormGuest {
-        fields: &[(field, 0, "")],
+        fields: &fields,
         reaches: &[],
         certificate_field: "",
     };
-    let file = scenario.folder.path().join(format!("{field}.wasm"));
+    let file = scenario.folder.path().join(format!("{name}.wasm"));
     std::fs::write(&file, guest.component()).expect("the guest is written");
+    file
+}
+
+/// A plugin of that name among all, which answers each form with one field.
+fn plugin_of(scenario: &Scenario, id: &str) -> PathBuf {
+    assert_eq!(
+        id.len(),
+        "microsoft-esd".len(),
+        "the description has room for that"
+    );
+    let file = other_plugin(scenario, id, &["other"]);
+    let mut bytes = std::fs::read(&file).expect("the guest");
+    let at = bytes
+        .windows(id.len())
+        .rposition(|bytes| bytes == b"microsoft-esd")
+        .expect("its id");
+    bytes[at..at + id.len()].copy_from_slice(id.as_bytes());
+    std::fs::write(&file, bytes).expect("the guest is written");
     file
 }
 
@@ -30,77 +54,102 @@ async fn open(scenario: &Scenario, plugin: &Path) -> Host {
     Host::open(&data_dir, plugin).await.expect("the host opens")
 }
 
-/// The name of the first field of the form that the plugin answers with.
+/// The name of the first field of the form that the instance's plugin answers with.
 async fn first_field(host: &Host) -> Result<String, ConfigureError> {
     let form = host.form(INSTANCE).await?.form;
     Ok(form.fields[0].id.clone())
 }
 
-async fn digest(host: &Host) -> PluginDigest {
-    host.plugin_digest().await.expect("the file is read")
+async fn plugins(host: &Host) -> Vec<AddedPlugin> {
+    host.record().plugins().await.expect("the record")
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_first_plugin_is_trusted_and_another_is_refused_until_it_is_trusted_in_its_place() {
+async fn the_first_plugin_is_trusted_and_another_is_refused_until_it_is_trusted_too() {
     let scenario = Scenario::start().await;
     scenario.new_instance(INSTANCE).await;
-    let record = scenario.host.record();
     assert_eq!(
         first_field(&scenario.host).await.expect("it answers"),
         "system-name"
     );
-    let first = record
-        .trusted_plugin()
-        .await
-        .expect("the record")
-        .expect("it is trusted");
-    assert_eq!(first.digest, digest(&scenario.host).await);
+    let first = plugins(&scenario.host).await.remove(0);
+    assert_eq!(
+        first.digest,
+        plugin_digest(component()).await.expect("it is read")
+    );
     assert_eq!(Path::new(&first.path), component());
+    assert_eq!(
+        (first.description.id.as_str(), first.description.vendor.as_str()),
+        ("microsoft-esd", "Microsoft")
+    );
+    assert_eq!(
+        first.trust.expect("it is trusted").by.to_string(),
+        "host first use"
+    );
 
-    let file = other_plugin(&scenario, "other");
+    let file = other_plugin(&scenario, "other", &["other"]);
     let other = open(&scenario, &file).await;
     let refused = first_field(&other).await.expect_err("it is refused");
     assert_eq!(refused.diagnosis().code, "plugin-not-trusted");
-    for digest in [first.digest, digest(&other).await] {
-        assert!(refused.to_string().contains(&digest.to_string()), "{refused}");
-    }
-    assert_eq!(record.trusted_plugins().await.expect("the record").len(), 1);
-
-    other.trust_plugin(&file, &actor()).await.expect("it is trusted");
+    let digest = plugin_digest(&file).await.expect("it is read");
+    assert!(refused.to_string().contains(&digest.to_string()), "{refused}");
+    let added = other.add_plugin(&file, &actor()).await.expect("it is added");
+    assert_eq!((added.digest, added.trust), (digest, None));
+    let refused = first_field(&other).await.expect_err("nobody has trusted it");
+    assert_eq!(refused.diagnosis().code, "plugin-not-trusted");
+    other.trust_plugin(digest, &actor()).await.expect("it is trusted");
     assert_eq!(first_field(&other).await.expect("it answers"), "other");
-    // A start with the former plugin is refused now, and the way back is one command too.
-    let former = open(&scenario, component()).await;
-    let refused = first_field(&former).await;
-    assert!(
-        matches!(
-            refused,
-            Err(ConfigureError::Plugin(PluginError::NotTrusted { .. }))
-        ),
-        "{refused:?}"
-    );
-    former
-        .trust_plugin(component(), &actor())
-        .await
-        .expect("it is trusted");
-    assert_eq!(first_field(&former).await.expect("it answers"), "system-name");
 
-    let acts = record
+    let acts = scenario
+        .host
+        .record()
         .acts(&ActFilter::default(), NonZeroU32::MAX)
-        .await
-        .expect("acts");
-    let who = acts.into_iter().filter(|act| act.act == Act::TrustPlugin);
-    let who: Vec<_> = who.map(|act| act.actor.to_string()).collect();
-    assert_eq!(who, ["host first use", "operator test", "operator test"]);
+        .await;
+    let who = acts.expect("acts").into_iter();
+    let who: Vec<_> = who
+        .filter(|act| matches!(act.act, Act::AddPlugin | Act::TrustPlugin))
+        .map(|act| format!("{} {}", act.act.word(), act.actor))
+        .collect();
+    assert_eq!(
+        who,
+        [
+            "add_plugin host first use",
+            "trust_plugin host first use",
+            "add_plugin operator test",
+            "trust_plugin operator test"
+        ]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_whose_content_has_changed_is_refused() {
+async fn an_instance_is_worked_on_by_its_own_plugin_whatever_file_a_host_names() {
+    let scenario = Scenario::ready().await;
+    for file in [
+        other_plugin(&scenario, "other", &["other"]),
+        scenario.folder.path().join("not-there.wasm"),
+    ] {
+        let host = open(&scenario, &file).await;
+        assert_eq!(first_field(&host).await.expect("it answers"), "system-name");
+    }
+    assert_eq!(plugins(&scenario.host).await.len(), 1, "nothing else was trusted");
+    let settings = scenario.host.named_instance(INSTANCE).await.expect("it").values;
+    let other = open(&scenario, &other_plugin(&scenario, "other", &["other"])).await;
+    let typed: BTreeMap<String, String> = [("country".to_owned(), "AT".to_owned())].into();
+    let saved = other
+        .configure(INSTANCE, &typed, &actor())
+        .await
+        .expect("it is saved");
+    assert_eq!(saved.instance.values.len(), settings.len(), "no field is lost");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_whose_content_has_changed_is_refused_for_a_new_instance() {
     let scenario = Scenario::start().await;
     scenario.new_instance(INSTANCE).await;
-    let file = other_plugin(&scenario, "plugin");
+    let file = other_plugin(&scenario, "plugin", &["plugin"]);
     let host = open(&scenario, &file).await;
     assert_eq!(first_field(&host).await.expect("it answers"), "plugin");
-    std::fs::copy(other_plugin(&scenario, "planted"), &file).expect("it is replaced");
+    std::fs::copy(other_plugin(&scenario, "planted", &["planted"]), &file).expect("it is replaced");
     assert_eq!(first_field(&host).await.expect("what is loaded stays"), "plugin");
     let refused = first_field(&open(&scenario, &file).await).await;
     assert!(
@@ -113,7 +162,17 @@ async fn a_file_whose_content_has_changed_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_plugin_is_never_trusted() {
+async fn a_plugin_whose_content_on_record_was_altered_is_not_run() {
+    let scenario = Scenario::ready().await;
+    let database = scenario.folder.path().join(ORIGINAL).join(RECORD_FILE);
+    alter(&database, "UPDATE plugins SET content = content || x'00'").await;
+    let host = open(&scenario, component()).await;
+    let refused = first_field(&host).await.expect_err("it is refused");
+    assert_eq!(refused.diagnosis().code, "plugin-altered");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_plugin_is_never_on_record() {
     let scenario = Scenario::start().await;
     scenario.new_instance(INSTANCE).await;
     let file = scenario.folder.path().join("text.wasm");
@@ -121,11 +180,23 @@ async fn what_is_no_plugin_is_never_trusted() {
     let host = open(&scenario, &file).await;
     assert!(first_field(&host).await.is_err());
     let refused = host
-        .trust_plugin(&file, &actor())
+        .add_plugin(&file, &actor())
         .await
         .expect_err("it is no plugin");
     assert_eq!(refused.diagnosis().code, "not-a-component");
-    assert_eq!(host.record().trusted_plugin().await.expect("the record"), None);
+    let silent = scenario.folder.path().join("silent.wasm");
+    let module =
+        module("(unreachable)").replace("(result i32) (i32.const 28868)", "(result i32) (unreachable)");
+    std::fs::write(&silent, guest_component(&module)).expect("a file");
+    let refused = host.add_plugin(&silent, &actor()).await;
+    assert!(matches!(refused, Err(PluginError::Silent { .. })), "{refused:?}");
+    let nameless = plugin_of(&scenario, "MICROSOFT-ESD");
+    let refused = host
+        .add_plugin(&nameless, &actor())
+        .await
+        .expect_err("its id is none");
+    assert_eq!(refused.diagnosis().code, "description-broken");
+    assert_eq!(plugins(&host).await, []);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -133,78 +204,229 @@ async fn a_save_is_on_record_with_the_plugin_that_judged_it() {
     let scenario = Scenario::ready().await;
     let history = scenario.bss_host(&["instance", "history", INSTANCE, "--json"]);
     let history: Value = serde_json::from_slice(&history.stdout).expect("one JSON value");
-    let digest = digest(&scenario.host).await.to_string();
+    let digest = plugin_digest(component()).await.expect("it is read").to_string();
     for version in history.as_array().expect("a list") {
         assert_eq!(version["pluginSha256"], digest.as_str(), "{version}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_operator_is_told_what_to_do_and_upgrades_with_one_command() {
-    let scenario = Scenario::start().await;
-    scenario.new_instance(INSTANCE).await;
-    let file = other_plugin(&scenario, "other").display().to_string();
-    let run = |plugin: &Path, arguments: &[&str]| {
-        Command::new(bss_host())
-            .args(arguments)
-            .arg("--data-dir")
-            .arg(scenario.folder.path().join("bss"))
-            .env("BSS_PLUGIN", plugin)
-            .output()
-            .expect("the program runs")
+async fn an_instance_is_upgraded_only_to_a_version_of_its_own_plugin_that_keeps_its_fields() {
+    let scenario = Scenario::ready().await;
+    let before = scenario
+        .host
+        .named_instance(INSTANCE)
+        .await
+        .expect("the instance");
+    let upgrade = async |file: &Path| {
+        let added = scenario
+            .host
+            .add_plugin(file, &actor())
+            .await
+            .expect("it is added");
+        let trusted = scenario.host.trust_plugin(added.digest, &actor()).await;
+        trusted.expect("it is trusted");
+        scenario
+            .host
+            .upgrade_instance(INSTANCE, Some(added.digest), &actor())
+            .await
     };
-    let json = |plugin: &Path, arguments: &[&str]| -> Value {
-        let output = run(plugin, &[arguments, &["--json"]].concat());
-        assert_eq!(output.status.code(), Some(0), "{output:?}");
-        serde_json::from_slice(&output.stdout).expect("one JSON value")
-    };
-    let other = Path::new(&file);
-    let before = json(component(), &["plugin", "show"]);
+    let forgetful = other_plugin(&scenario, "forgetful", &["system-name", "country"]);
+    let refused = upgrade(&forgetful).await.err().expect("it is refused");
+    assert_eq!(refused.diagnosis().code, "fields-lost");
+    assert!(
+        refused.to_string().contains("tenant") && !refused.to_string().contains("country"),
+        "{refused}"
+    );
+    let foreign = plugin_of(&scenario, "acme-keys-two");
+    let refused = upgrade(&foreign).await.err().expect("it is refused");
+    assert_eq!(refused.diagnosis().code, "plugin-of-another-name");
+    let now = scenario
+        .host
+        .named_instance(INSTANCE)
+        .await
+        .expect("the instance");
+    assert_eq!(now, before, "nothing is changed");
+
+    // A custom section makes it another build of the same plugin.
+    let next = scenario.folder.path().join("next.wasm");
+    let build = [
+        &std::fs::read(component()).expect("the plugin")[..],
+        &[0, 2, 1, b'x'],
+    ]
+    .concat();
+    std::fs::write(&next, build).expect("a file");
+    let upgraded = upgrade(&next).await.expect("it is upgraded");
+    assert!(upgraded.saved);
+    let digest = plugin_digest(&next).await.expect("it is read");
+    let after = scenario
+        .host
+        .named_instance(INSTANCE)
+        .await
+        .expect("the instance");
     assert_eq!(
-        (&before["trusted"], &before["trustedPlugin"]),
+        (after.plugin, &after.values, after.standing),
+        (Some(digest), &before.values, before.standing)
+    );
+    scenario
+        .host
+        .check_connection(INSTANCE, silent())
+        .await
+        .expect("it works");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_whose_plugin_is_missing_leaves_its_lines_alone_and_says_so() {
+    let scenario = Scenario::selling().await;
+    let offer = scenario.offers().await.remove(0);
+    let placed = scenario
+        .host
+        .place_order(INSTANCE, order_request(&offer, 1), &actor())
+        .await;
+    let asset = placed.expect("it is placed").lines[0].asset_id;
+    let database = scenario.folder.path().join(ORIGINAL).join(RECORD_FILE);
+    alter(
+        &database,
+        "UPDATE instances SET plugin = replace(plugin, substr(plugin, 1, 4), 'ffff')",
+    )
+    .await;
+    let worked = scenario.bss_host(&["run", "--once"]);
+    assert_ends(&worked, NO_ANSWER);
+    let said = String::from_utf8_lossy(&worked.stderr).into_owned();
+    for words in [INSTANCE, "its plugin can't be used", "is not on record"] {
+        assert!(said.contains(words), "`{words}` in: {said}");
+    }
+    let attempts = scenario.host.record().attempts(asset).await.expect("the record");
+    assert_eq!(attempts.len(), 0, "nothing was attempted");
+
+    let digest = plugin_digest(component()).await.expect("it is read");
+    let back: &str = format!("UPDATE instances SET plugin = '{digest}'").leak();
+    alter(&database, back).await;
+    assert_ends(&scenario.bss_host(&["run", "--once"]), DONE);
+    assert_eq!(scenario.issued().await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_sees_nothing_of_the_instances_of_another_one() {
+    let scenario = Scenario::ready().await;
+    let foreign = plugin_of(&scenario, "acme-keys-two");
+    let added = scenario
+        .host
+        .add_plugin(&foreign, &actor())
+        .await
+        .expect("it is added");
+    scenario
+        .host
+        .trust_plugin(added.digest, &actor())
+        .await
+        .expect("it is trusted");
+    let new = NewInstance {
+        name: "acme".to_owned(),
+        currency: "EUR".to_owned(),
+        options: BTreeMap::new(),
+        reach: Reach::default(),
+        plugin: None,
+    };
+    let several = scenario
+        .host
+        .create_instance(new.clone(), OfPlugin::Only, &actor())
+        .await;
+    let several = several.expect_err("it is not said of which");
+    assert_eq!(several.diagnosis().code, "several-plugins");
+    let created = scenario
+        .host
+        .create_instance(new, OfPlugin::Id("acme-keys-two"), &actor())
+        .await
+        .expect("it is created");
+    assert_eq!(created.plugin, Some(added.digest));
+    let recording = scenario.folder.path().join("calls.jsonl");
+    let record = recording.display().to_string();
+    let shown = scenario.bss_host(&["instance", "show", "acme", "--record", &record]);
+    assert_ends(&shown, DONE);
+    let calls = std::fs::read_to_string(&recording).expect("the recording");
+    assert!(calls.contains("configure-instance"), "{calls}");
+    assert!(
+        !calls.contains("channel-id"),
+        "no setting of Microsoft's instance: {calls}"
+    );
+    // Its twin: two instances of one plugin are compared by it.
+    scenario.new_instance("second").await;
+    let twin = scenario.folder.path().join("twin.jsonl");
+    let record = twin.display().to_string();
+    assert_ends(
+        &scenario.bss_host(&["instance", "show", "second", "--record", &record]),
+        DONE,
+    );
+    let calls = std::fs::read_to_string(&twin).expect("the recording");
+    assert!(calls.contains("channel-id"), "{calls}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_option_that_the_plugin_does_not_read_is_refused() {
+    let scenario = Scenario::start().await;
+    let create = ["instance", "create", INSTANCE, "--currency", "EUR", "--option"];
+    let with = |option: &'static str| scenario.bss_host(&[&create[..], &[option]].concat());
+    assert_fails(
+        &with("entra-verison=v1"),
+        REFUSED,
+        &["`entra-verison`", "entra-version"],
+    );
+    assert_ends(&with("entra-version=v1"), DONE);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_adds_trusts_upgrades_and_removes_on_the_command_line() {
+    let scenario = Scenario::ready().await;
+    let file = scenario.folder.path().join("next.wasm");
+    let build = [
+        &std::fs::read(component()).expect("the plugin")[..],
+        &[0, 2, 1, b'x'],
+    ]
+    .concat();
+    std::fs::write(&file, build).expect("a file");
+    let file = file.display().to_string();
+    let shown = scenario.json(&["plugin", "show", &file]);
+    assert_eq!(
+        (&shown["trusted"], &shown["plugin"]),
         (&Value::from(false), &Value::Null)
     );
-    json(component(), &["instance", "show", INSTANCE]);
-    assert_eq!(json(component(), &["plugin", "show"])["trusted"], true);
-    assert_eq!(json(other, &["plugin", "show"])["trusted"], false);
+    let digest = shown["sha256"].as_str().expect("a digest").to_owned();
 
-    let refused = run(other, &["instance", "show", INSTANCE]);
-    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
-    let idle = run(other, &["run", "--once"]);
+    let added = scenario.json(&["plugin", "add", &file]);
     assert_eq!(
-        idle.status.code(),
-        Some(1),
-        "a worker does not even begin: {idle:?}"
+        (&added["id"], &added["vendor"], &added["trustedBy"]),
+        (
+            &Value::from("microsoft-esd"),
+            &Value::from("Microsoft"),
+            &Value::Null
+        )
     );
-    let error = String::from_utf8_lossy(&refused.stderr).into_owned();
-    let advice = format!("`bss-host plugin trust {file}`");
-    let digests = [&before["sha256"], &json(other, &["plugin", "show"])["sha256"]];
-    let digests = digests.map(|digest| digest.as_str().expect("a digest").to_owned());
-    for words in [&advice, &digests[0], &digests[1]] {
-        assert!(error.contains(words), "`{words}` in: {error}");
-    }
+    let early = scenario.bss_host(&["plugin", "upgrade", INSTANCE, "--to", &digest]);
+    assert_fails(&early, REFUSED, &["nobody has trusted", "bss-host plugin trust"]);
+    assert_eq!(
+        scenario.json(&["plugin", "trust", &digest])["sha256"],
+        digest.as_str()
+    );
+    let upgraded = scenario.json(&["plugin", "upgrade", INSTANCE]);
+    assert_eq!(upgraded["pluginSha256"], digest.as_str());
 
-    let trusted = json(component(), &["plugin", "trust", &file]);
+    let list = scenario.json(&["plugin", "list"]);
+    let [former, now] = [&list[0], &list[1]];
     assert_eq!(
-        (&trusted["sha256"], &trusted["path"]),
-        (&Value::from(digests[1].as_str()), &Value::from(file.as_str()))
+        (&former["instances"], &now["instances"]),
+        (&json!([]), &json!([INSTANCE]))
     );
+    let former = former["sha256"].as_str().expect("a digest");
+    let in_use = scenario.bss_host(&["plugin", "remove", &digest]);
+    assert_fails(&in_use, REFUSED, &[INSTANCE, "hint: move its instances"]);
+    assert_ends(&scenario.bss_host(&["plugin", "remove", former]), DONE);
     assert_eq!(
-        json(other, &["instance", "show", INSTANCE])["fields"][0]["id"],
-        "other"
-    );
-    assert_eq!(
-        run(component(), &["instance", "show", INSTANCE]).status.code(),
+        scenario.json(&["plugin", "list"]).as_array().map(Vec::len),
         Some(1)
     );
-    let all = json(component(), &["plugin", "list"]);
-    let all: Vec<_> = all
-        .as_array()
-        .expect("a list")
-        .iter()
-        .map(|plugin| &plugin["sha256"])
-        .collect();
-    assert_eq!(all, [digests[0].as_str(), digests[1].as_str()]);
+    // A worker has no use for a file.
+    let worker = scenario.bss_host(&["run", "--once", "--plugin", &file]);
+    assert_fails(&worker, USAGE, &["--plugin can't be used with this command"]);
 }
 
 #[test]
@@ -240,25 +462,49 @@ fn a_plugin_that_lies_in_the_working_directory_is_not_taken() {
     );
 }
 
-/// Trusts the plugin of a file in place of the one before, for a test of several.
+/// Has a host whose instances are all worked on by the plugin of a file.
 pub(crate) async fn trusting(host: Host, file: &Path) -> Host {
-    host.trust_plugin(file, &actor()).await.expect("it is trusted");
+    give_plugin(&host, file).await;
     host
 }
 
-/// A host in the scenario's data directory that runs another plugin, of its own content.
+/// Has all instances worked on by the plugin of a file from now on, whatever it makes of their settings.
+pub(crate) async fn give_plugin(host: &Host, file: &Path) {
+    let added = host.add_plugin(file, &actor()).await.expect("it is added");
+    let record = host.record();
+    record
+        .trust_plugin(&added.digest, &actor())
+        .await
+        .expect("the record");
+    let instances = record.instances().await.expect("the record").into_iter();
+    // One without settings is judged by the file that the host was opened with.
+    for instance in instances.filter(|instance| instance.version > 0) {
+        let others = record.instances().await.expect("the record").into_iter();
+        let shares_with = others
+            .filter(|other| other.id != instance.id && instance.thumbprint.is_some())
+            .filter(|other| other.thumbprint == instance.thumbprint)
+            .map(|other| (other.id, other.version))
+            .collect();
+        let settings = SavedSettings {
+            values: instance.values,
+            standing: instance.standing,
+            authorities: instance.authorities,
+            allowed_hosts: instance.reach.allowed_hosts,
+            thumbprint: instance.thumbprint,
+            shares_with,
+            plugin: Some(added.digest),
+        };
+        let saved = record
+            .save_settings(instance.id, instance.version, settings, &actor())
+            .await;
+        saved.expect("it is moved");
+    }
+}
+
+/// A host in the scenario's data directory whose instances are worked on by another plugin, of its own content.
 pub(crate) async fn running(scenario: &Scenario, component: &[u8]) -> Host {
     let name = format!("{}.wasm", uuid::Uuid::new_v4());
     let file = scenario.folder.path().join(name);
     std::fs::write(&file, component).expect("the plugin is written");
     trusting(open(scenario, &file).await, &file).await
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_form_of_another_plugin_is_not_even_shown() {
-    let scenario = Scenario::ready().await;
-    let other = open(&scenario, &other_plugin(&scenario, "other")).await;
-    let typed: BTreeMap<String, String> = [("other".to_owned(), "x".to_owned())].into();
-    let refused = other.configure(INSTANCE, &typed, &actor()).await;
-    assert!(matches!(refused, Err(ConfigureError::Plugin(_))));
 }

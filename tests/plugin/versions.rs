@@ -236,14 +236,14 @@ fn the_program_refuses_a_plugin_for_another_version_in_one_sentence() {
             .args(arguments)
             .arg("--data-dir")
             .arg(folder.path().join("bss"))
-            .arg("--plugin")
-            .arg(plugin)
+            .env("BSS_PLUGIN", plugin)
+            .current_dir(folder.path())
             .output()
             .expect("bss-host starts")
     };
     let created = run(component(), &["instance", "create", "esd", "--currency", "EUR"]);
     assert!(created.status.success(), "{created:?}");
-    let refused = run(&newer, &["instance", "show", "esd"]);
+    let refused = run(&newer, &["plugin", "add", "newer.wasm"]);
     let said = String::from_utf8_lossy(&refused.stderr);
     assert!(!refused.status.success(), "{said}");
     assert!(

@@ -96,6 +96,47 @@ async fn a_worker_buys_what_is_placed_while_it_works_and_ends_when_it_is_asked()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn orders_wait_where_microsoft_refuses_who_asks_and_go_on_once_the_settings_are_corrected() {
+    let scenario = Scenario::selling().await;
+    let refusal = Fault::Refusal {
+        status: 403,
+        code: "ChannelNotAuthorized".into(),
+        retry_after: None,
+    };
+    let faults = scenario.microsoft.faults();
+    faults.order(Operation::Purchase, refusal, Repeat::Always);
+    placed(&scenario, 4).await;
+    let (stop, worker) = start_worker(&scenario, 1);
+    while faults.requests_seen(Operation::Purchase) == 0 {
+        tokio::task::yield_now().await;
+    }
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let assets = scenario.assets().await;
+    assert!(
+        assets
+            .iter()
+            .all(|asset| asset.sync_status == SyncStatus::Unsynchronised),
+        "none has failed: {assets:?}"
+    );
+    assert_eq!(faults.requests_seen(Operation::Purchase), 1, "the instance rests");
+    let said: Vec<_> = assets.iter().filter_map(|asset| asset.reason.as_ref()).collect();
+    assert_eq!(said.len(), 1);
+    assert_eq!(
+        (said[0].result, said[0].problem.code.as_str()),
+        (AttemptResult::Unavailable, "channel-not-authorized")
+    );
+
+    faults.clear();
+    scenario.set("system-name", "corrected").await;
+    while !all_licensed(&scenario.assets().await) {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    drop(stop);
+    worker.await.expect("it ends").expect("it worked");
+    assert_each_bought_once(&scenario).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_is_asked_to_end_brings_its_purchases_to_an_end_first() {
     let scenario = Scenario::selling().await;
     let slow = Fault::DelayAnswer(Duration::from_secs(2));
@@ -188,7 +229,7 @@ async fn a_failed_license_is_tried_again_by_the_operator_and_never_bought_twice(
     let offers = scenario.offers().await;
     let refusal = |status: u16| Fault::Refusal {
         status,
-        code: "ChannelNotAuthorized".into(),
+        code: "CountryNotAllowed".into(),
         retry_after: None,
     };
     scenario

@@ -124,6 +124,7 @@ async fn create(host: &Host, name: &str, vendor: &Vendor) -> Result<Instance, Be
             ],
             ..Reach::default()
         },
+        plugin: None,
     };
     host.record()
         .create_instance(instance, &actor())

@@ -48,6 +48,7 @@ impl ScratchRecord {
             currency: "EUR".to_owned(),
             options: [].into(),
             reach: Reach::default(),
+            plugin: None,
         };
         let instance = record
             .create_instance(instance, &actor())

@@ -278,8 +278,6 @@ fn worker(places: &Places, data_dir: &Path, name: &str) -> Result<Command> {
         .args(["run", "--at-once", AT_ONCE])
         .arg("--data-dir")
         .arg(data_dir)
-        .arg("--plugin")
-        .arg(&places.plugin)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(places.log(name)?);

@@ -59,6 +59,7 @@ impl Shop {
                         ],
                         ..Reach::default()
                     },
+                    plugin: None,
                 },
                 &actor(),
             )

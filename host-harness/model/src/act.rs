@@ -52,8 +52,12 @@ pub enum Act {
     SetLookUpOnly,
     /// Was shown the whole product key and activation link of an asset.
     ShowKeys,
-    /// Let a plugin run, in place of the one before.
+    /// Put a plugin on record, which runs for no instance before it is trusted.
+    AddPlugin,
+    /// Let a plugin run for instances.
     TrustPlugin,
+    /// Took a plugin off the record.
+    RemovePlugin,
 }
 
 stored_enum!(Act {
@@ -77,7 +81,9 @@ stored_enum!(Act {
     AdoptRecord = "adopt_record", "adopt record";
     SetLookUpOnly = "set_look_up_only", "set look-up only";
     ShowKeys = "show_keys", "show keys";
+    AddPlugin = "add_plugin", "add plugin";
     TrustPlugin = "trust_plugin", "trust plugin";
+    RemovePlugin = "remove_plugin", "remove plugin";
 });
 
 /// The kind of thing that an act changed.

@@ -67,6 +67,10 @@ pub enum Advice {
     NameTrustedAuthorities,
     /// Build the plugin, or name its file.
     NamePlugin,
+    /// Say which of several plugins is meant.
+    ChoosePlugin,
+    /// Look at the list of plugins.
+    ListPlugins,
     /// Trust a plugin, if it is the one that should run.
     TrustPlugin {
         /// The plugin's file.
@@ -186,6 +190,8 @@ impl Advice {
             Self::ListCertificates => "look at the list of certificates",
             Self::NameTrustedAuthorities => "name a PEM file with the certificate authorities to trust",
             Self::NamePlugin => "build the plugin, or name its file",
+            Self::ChoosePlugin => "say which plugin is meant",
+            Self::ListPlugins => "look at the list of plugins",
             Self::TrustPlugin { path } => {
                 return format!("trust `{}`, if it is the plugin that should run", path.display()).into();
             }

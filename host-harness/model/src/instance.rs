@@ -64,6 +64,8 @@ pub struct NewInstance {
     pub options: BTreeMap<String, String>,
     /// Extra permissions of its connections.
     pub reach: Reach,
+    /// Its plugin. `None`: the one that judges its settings first.
+    pub plugin: Option<PluginDigest>,
 }
 
 /// Extra permissions of an instance's connections. Only the operator sets them, never the plugin.
@@ -122,6 +124,8 @@ pub struct Instance {
     pub authorities: Vec<Authority>,
     /// The certificate with which it authenticates.
     pub thumbprint: Option<Thumbprint>,
+    /// Its plugin, which alone is called for it. `None`: the one that judges its settings first.
+    pub plugin: Option<PluginDigest>,
     /// When it was made, in milliseconds.
     pub created_at_ms: i64,
 }

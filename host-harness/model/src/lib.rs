@@ -64,7 +64,7 @@ pub use order::{
     OrderParties, Party, is_language, merged,
 };
 pub use page::{Cursor, Page, Rows, SortOrder};
-pub use plugin::{NotADigest, PluginDigest, TrustedPlugin};
+pub use plugin::{AddedPlugin, NotADigest, PluginDescription, PluginDigest, PluginTrust};
 pub use price::{Price, is_currency};
 pub use problem::Problem;
 pub use product::{

@@ -50,17 +50,45 @@ impl FromStr for PluginDigest {
     }
 }
 
-/// A plugin that an operator has let run.
+/// What a plugin says of itself: the contract's `description`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PluginDescription {
+    /// The plugin's name among all, the same in all its versions.
+    pub id: String,
+    /// Whose licenses these are, as operators read it.
+    pub vendor: String,
+    /// What is sold, as customers read it.
+    pub offering: String,
+    /// The plugin's version.
+    pub version: String,
+    /// The options that the plugin reads.
+    pub options: Vec<String>,
+    /// The header fields by which the vendor and its customers name an exchange.
+    pub correlation_headers: Vec<String>,
+}
+
+/// Somebody's trust in a plugin.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TrustedPlugin {
-    /// The content.
-    pub digest: PluginDigest,
-    /// The file that it was read from. The same content may be run from any other.
-    pub path: String,
+pub struct PluginTrust {
     /// The actor that trusted it.
-    pub trusted_by: Actor,
+    pub by: Actor,
     /// The time, in milliseconds.
-    pub trusted_at_ms: i64,
+    pub at_ms: i64,
+}
+
+/// A plugin on record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AddedPlugin {
+    /// The digest of the content.
+    pub digest: PluginDigest,
+    /// The file that it was read from.
+    pub path: String,
+    /// What it says of itself.
+    pub description: PluginDescription,
+    /// When it was added, in milliseconds.
+    pub added_at_ms: i64,
+    /// Who trusted it. `None`: nobody has yet, and it runs for no instance.
+    pub trust: Option<PluginTrust>,
 }
 
 #[cfg(test)]

@@ -35,8 +35,11 @@
 //! | the license of this purchase, with a key | licensed | answered |
 //! | a license, though no request of that call succeeded | unknown | is silent |
 //! | anything else that looks like success | unknown | is silent |
-//! | refused or unavailable, though a request that may have bought was sent | unknown | is silent |
+//! | refused, misconfigured or unavailable, though a request that may have bought was sent | unknown | is silent |
+//! | refused, though no request left, while an earlier attempt is in doubt | unknown | answered |
 //! | refused | refused | answered |
+//! | the plugin broke off before any request left | in doubt before: unknown; else unavailable | is silent |
+//! | misconfigured | in doubt before: unknown; else unavailable | takes nothing until the settings are corrected |
 //! | unavailable; the sandbox could not be entered | unavailable | is silent, or is left alone as long as it asks for |
 //! | unknown; the plugin broke off | unknown | is silent |
 //! | the call was never made | in doubt before: unknown; else unavailable | is silent |
@@ -344,6 +347,8 @@ pub enum VendorSignal {
     Answered,
     /// The vendor did not answer, or its answer does not tell what it has done.
     Silent,
+    /// The vendor takes nothing from the instance until somebody corrects what is wrong.
+    Misconfigured,
     /// The vendor asked for a pause of this length.
     LeaveAlone(Duration),
 }
@@ -377,6 +382,8 @@ pub enum PurchaseAnswer {
     Refused(Problem),
     /// Definitely not bought; a retry can help, after the pause that the vendor asked for, if any.
     Unavailable(Problem, Option<Duration>),
+    /// Definitely not bought, and nothing else can be for the instance until somebody corrects what is wrong.
+    Misconfigured(Problem),
     /// Possibly bought.
     Unknown(Problem),
     /// The plugin was not entered.
@@ -400,7 +407,9 @@ pub fn after_purchase(
         PurchaseAnswer::Licensed(_) if !seen.is_answered => {
             (AttemptOutcome::Unknown(without_exchange()), VendorSignal::Silent)
         }
-        PurchaseAnswer::Refused(problem) | PurchaseAnswer::Unavailable(problem, _)
+        PurchaseAnswer::Refused(problem)
+        | PurchaseAnswer::Misconfigured(problem)
+        | PurchaseAnswer::Unavailable(problem, _)
             if seen.may_have_changed =>
         {
             (AttemptOutcome::Unknown(problem), VendorSignal::Silent)
@@ -414,17 +423,25 @@ pub fn after_purchase(
         PurchaseAnswer::Defective(defect) => {
             (AttemptOutcome::Unknown(defect.problem()), VendorSignal::Silent)
         }
+        // What was refused without a question says nothing of an earlier attempt.
+        PurchaseAnswer::Refused(problem) if !seen.has_sent && earlier == EarlierAttempts::Unknown => {
+            (AttemptOutcome::Unknown(problem), VendorSignal::Answered)
+        }
         PurchaseAnswer::Refused(problem) => (AttemptOutcome::Refused(problem), VendorSignal::Answered),
         PurchaseAnswer::Unavailable(problem, pause) => (
             AttemptOutcome::Unavailable(problem),
             VendorSignal::without_answer(pause),
         ),
+        PurchaseAnswer::Misconfigured(problem) => (not_made(problem, earlier), VendorSignal::Misconfigured),
         PurchaseAnswer::Unknown(problem) => (AttemptOutcome::Unknown(problem), VendorSignal::Silent),
         // What a component does when it begins may already be a request.
         PurchaseAnswer::NotEntered(problem) if seen.may_have_changed => {
             (AttemptOutcome::Unknown(problem), VendorSignal::Silent)
         }
         PurchaseAnswer::NotEntered(problem) => (AttemptOutcome::Unavailable(problem), VendorSignal::Silent),
+        PurchaseAnswer::BrokeOff(why) if !seen.has_sent => {
+            (not_made(broke_off_at_once(&why), earlier), VendorSignal::Silent)
+        }
         // The plugin may have bought before it broke off.
         PurchaseAnswer::BrokeOff(why) => (AttemptOutcome::Unknown(broke_off(&why)), VendorSignal::Silent),
         PurchaseAnswer::NotMade(problem) => (not_made(problem, earlier), VendorSignal::Silent),
@@ -496,7 +513,7 @@ pub fn after_look_up(
 pub fn pause(usual: Duration, signal: VendorSignal) -> Duration {
     match signal {
         VendorSignal::LeaveAlone(asked_for) => asked_for.min(RETRY_AFTER_MAX).max(usual),
-        VendorSignal::Answered | VendorSignal::Silent => usual,
+        VendorSignal::Answered | VendorSignal::Silent | VendorSignal::Misconfigured => usual,
     }
 }
 
@@ -505,7 +522,10 @@ pub fn pause(usual: Duration, signal: VendorSignal) -> Duration {
 pub fn due_at_ms(now_ms: i64, usual: Duration, signal: VendorSignal, reason: Option<&LookUpReason>) -> i64 {
     let due_at_ms = now_ms.saturating_add(millis(pause(usual, signal)));
     match (reason, signal) {
-        (Some(LookUpReason::UnderWay { until_ms }), VendorSignal::Answered | VendorSignal::Silent) => {
+        (
+            Some(LookUpReason::UnderWay { until_ms }),
+            VendorSignal::Answered | VendorSignal::Silent | VendorSignal::Misconfigured,
+        ) => {
             let soonest_ms = now_ms.saturating_add(millis(SHORTEST_PAUSE));
             due_at_ms.min(soonest_ms.max(*until_ms))
         }
@@ -540,6 +560,14 @@ fn without_exchange() -> Problem {
         "license-without-exchange",
         "the plugin brought a license although no request of this call succeeded",
         "report it as a defect of the plugin; the next attempt looks the purchase up",
+    )
+}
+
+fn broke_off_at_once(why: &str) -> Problem {
+    Problem::new(
+        "plugin-broke-off",
+        why,
+        "no request had left, so that nothing was bought; the next attempt is made automatically",
     )
 }
 

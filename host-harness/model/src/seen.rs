@@ -5,6 +5,8 @@ use std::ops::BitOr;
 /// What the host saw of a call's exchanges with the vendor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
+    /// Whether any request may have left.
+    pub has_sent: bool,
     /// Whether the vendor answered that a request succeeded: only such an answer can bring a license.
     pub is_answered: bool,
     /// Whether a request that changes something was sent, and no answer shows that the vendor did nothing.
@@ -16,6 +18,7 @@ impl BitOr for Seen {
 
     fn bitor(self, other: Self) -> Self {
         Self {
+            has_sent: self.has_sent | other.has_sent,
             is_answered: self.is_answered | other.is_answered,
             may_have_changed: self.may_have_changed | other.may_have_changed,
         }
@@ -33,6 +36,7 @@ impl Seen {
             other => (400..500).contains(&other),
         };
         Self {
+            has_sent: true,
             is_answered: (200..300).contains(&status),
             may_have_changed: changes && !is_untouched,
         }
@@ -41,6 +45,7 @@ impl Seen {
     /// An exchange without an answer.
     pub fn unanswered(changes: bool, was_sent: bool) -> Self {
         Self {
+            has_sent: was_sent,
             is_answered: false,
             may_have_changed: changes && was_sent,
         }
@@ -63,6 +68,8 @@ mod tests {
         assert!(Seen::answered(false, 200).is_answered && Seen::answered(true, 201).is_answered);
         assert!(!Seen::answered(false, 404).is_answered && !Seen::answered(true, 401).is_answered);
         assert!(Seen::unanswered(true, true).may_have_changed);
+        assert!(Seen::unanswered(false, true).has_sent && Seen::answered(false, 404).has_sent);
+        assert!(!Seen::unanswered(true, false).has_sent);
         assert!(!Seen::unanswered(true, false).may_have_changed);
         assert!(!Seen::unanswered(false, true).may_have_changed);
     }

@@ -157,6 +157,7 @@ impl Record {
             currency,
             options,
             reach,
+            plugin,
         } = new;
         let chars = name.chars().count();
         if chars == 0 || chars > NAME_CHARS_MAX || name.trim() != name || name.chars().any(char::is_control) {
@@ -184,6 +185,7 @@ impl Record {
             standing: Standing::NeedsCredentials,
             authorities: Vec::new(),
             thumbprint: None,
+            plugin,
             created_at_ms: now_ms(),
         };
         let mut transaction = begin_write(&self.writer).await?;
@@ -236,7 +238,7 @@ impl Record {
     }
 
     /// Saves an instance's settings and which fields changed, unless they were saved since `expected_version`. If a
-    /// value changed, the next Get Services Definition reads everything again.
+    /// value or the plugin changed, the next Get Services Definition reads everything again.
     ///
     /// # Errors
     /// When the settings were saved meanwhile, or those of another instance with the certificate; or when the certificate
@@ -293,6 +295,7 @@ impl Record {
             standing: new.standing,
             authorities: new.authorities,
             thumbprint: new.thumbprint,
+            plugin: new.plugin.or(old.plugin),
             ..old.clone()
         };
         write_settings(&mut transaction, &old, &saved, new.plugin, actor).await?;
@@ -353,8 +356,8 @@ async fn insert_instance(
 ) -> Result<bool, RecordError> {
     let inserted = sqlx::query(
         "INSERT INTO instances (id, name, currency, options, reach, standing, version, settings,
-                                authorities, services_entity_tag, created_at_ms)
-         VALUES ($1, $2, $3, $4, $5, $6, 0, '{}', '[]', '', $7) ON CONFLICT (name) DO NOTHING",
+                                authorities, services_entity_tag, created_at_ms, plugin)
+         VALUES ($1, $2, $3, $4, $5, $6, 0, '{}', '[]', '', $7, $8) ON CONFLICT (name) DO NOTHING",
     )
     .bind(instance.id.to_string())
     .bind(&instance.name)
@@ -363,6 +366,7 @@ async fn insert_instance(
     .bind(to_json(&instance.reach)?)
     .bind(instance.standing.word())
     .bind(instance.created_at_ms)
+    .bind(instance.plugin.map(|plugin| plugin.to_string()))
     .execute(transaction)
     .await?;
     Ok(inserted.rows_affected() > 0)
@@ -378,8 +382,8 @@ async fn write_settings(
     // The condition on the version keeps a later one from being overwritten at any isolation level.
     let updated = sqlx::query(
         "UPDATE instances
-         SET version = $3, settings = $4, standing = $5, authorities = $6, thumbprint = $7, reach = $8,
-             services_entity_tag = CASE WHEN settings = $4 THEN services_entity_tag ELSE '' END
+         SET version = $3, settings = $4, standing = $5, authorities = $6, thumbprint = $7, reach = $8, plugin = $9,
+             services_entity_tag = CASE WHEN settings = $4 AND COALESCE(plugin, $10) = COALESCE($9, $10) THEN services_entity_tag ELSE '' END
          WHERE id = $1 AND version = $2",
     )
     .bind(old.id.to_string())
@@ -390,6 +394,9 @@ async fn write_settings(
     .bind(to_json(&new.authorities)?)
     .bind(new.thumbprint.map(|thumbprint| thumbprint.to_string()))
     .bind(to_json(&new.reach)?)
+    .bind(new.plugin.map(|plugin| plugin.to_string()))
+    // In place of no plugin, which equals nothing in SQL.
+    .bind("")
     .execute(&mut *transaction)
     .await?;
     if updated.rows_affected() != 1 {
@@ -443,6 +450,10 @@ fn settings_detail(old: &Instance, new: &Instance) -> Value {
         let [before, after] = [old, new].map(|of| of.thumbprint.map(|thumbprint| thumbprint.to_string()));
         detail["thumbprint"] = json!({ "before": before, "after": after });
     }
+    if old.plugin.is_some() && old.plugin != new.plugin {
+        let [before, after] = [old, new].map(|of| of.plugin.map(|plugin| plugin.to_string()));
+        detail["plugin"] = json!({ "before": before, "after": after });
+    }
     if old.reach.allowed_hosts != new.reach.allowed_hosts {
         let [before, after] = [old, new].map(|of| &of.reach.allowed_hosts);
         detail["allowedHosts"] = json!({ "before": before, "after": after });
@@ -478,6 +489,7 @@ pub(super) fn read_instance(row: &SqliteRow) -> Result<Instance, RecordError> {
         standing: Standing::from_word(row.try_get("standing")?)?,
         authorities: from_json(row, "authorities")?,
         thumbprint: optional(row, "thumbprint", stored::thumbprint)?,
+        plugin: optional(row, "plugin", stored::plugin_digest)?,
         created_at_ms: row.try_get("created_at_ms")?,
     })
 }

@@ -53,6 +53,7 @@ pub use database::RecordError;
 pub use instances::{CreateError, SaveError};
 pub use orders::PlaceError;
 pub use outbox::RetryMailError;
+pub use plugins::{NewPlugin, RemovePluginError};
 pub use products::ProductError;
 pub use provenance::WITNESS_FILE;
 pub use refreshes::RefreshRecordError;

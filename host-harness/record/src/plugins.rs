@@ -1,126 +1,313 @@
-//! The plugin that may run, and those that might before it.
+//! The plugins on record: their content, what each says of itself, and who trusted it.
 
 use bss_model::clock::now_ms;
-use bss_model::{Act, Actor, ActorKind, PluginDigest, Subject, TrustedPlugin};
+use bss_model::{
+    Act, Actor, ActorKind, AddedPlugin, Advice, Diagnose, Diagnosis, ErrorKind, PluginDescription,
+    PluginDigest, PluginTrust, Subject,
+};
 use serde_json::json;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqliteConnection};
 
 use super::acts::write_act;
-use super::stored;
+use super::stored::{self, from_json, to_json};
 use super::{Record, RecordError, begin_write};
 
-const LATEST: &str = "SELECT * FROM plugins ORDER BY number DESC LIMIT 1";
+/// Reads plugins without their content, which is large.
+macro_rules! select {
+    ($rest:literal) => {
+        sqlx::query(concat!(
+            "SELECT sha256, path, id, vendor, offering, version, options, correlation_headers, added_at_ms,
+                    trusted_by_kind, trusted_by, trusted_at_ms
+             FROM plugins ",
+            $rest
+        ))
+    };
+}
+
+/// Why a plugin is not removed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RemovePluginError {
+    /// There is no such plugin.
+    #[error("there is no plugin {digest} on record")]
+    NoPlugin {
+        /// The digest.
+        digest: PluginDigest,
+    },
+    /// Instances are worked on by it.
+    #[error("plugin {digest} is the one of {}", .instances.join(", "))]
+    InUse {
+        /// The digest.
+        digest: PluginDigest,
+        /// The names of the instances: at least one.
+        instances: Vec<String>,
+    },
+    /// The record failed.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+impl Diagnose for RemovePluginError {
+    fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::NoPlugin { .. } => {
+                Diagnosis::new(ErrorKind::NotFound, "plugin-unknown").advise(Advice::ListPlugins)
+            }
+            Self::InUse { .. } => Diagnosis::new(ErrorKind::Conflict, "plugin-in-use")
+                .say("move its instances to another version first"),
+            Self::Record(error) => error.diagnosis(),
+        }
+    }
+}
+
+impl From<sqlx::Error> for RemovePluginError {
+    fn from(source: sqlx::Error) -> Self {
+        Self::Record(source.into())
+    }
+}
+
+/// A plugin to put on record.
+pub struct NewPlugin<'a> {
+    /// The digest of the content.
+    pub digest: PluginDigest,
+    /// The file that the content was read from.
+    pub path: &'a str,
+    /// The content.
+    pub content: &'a [u8],
+    /// What it says of itself.
+    pub description: &'a PluginDescription,
+}
 
 impl Record {
-    /// The plugin that may run: the one that was trusted last. `None`: none has been yet.
+    /// The plugins on record, in the order in which they were added. One is added with each new build, a few in a year.
     ///
     /// # Errors
     /// When the record can't be read.
-    pub async fn trusted_plugin(&self) -> Result<Option<TrustedPlugin>, RecordError> {
-        let row = sqlx::query(LATEST).fetch_optional(&self.readers).await?;
-        row.as_ref().map(read_plugin).transpose()
-    }
-
-    /// The plugins that were trusted, the first one first. One is added with each new build, a few in a year.
-    ///
-    /// # Errors
-    /// When the record can't be read.
-    pub async fn trusted_plugins(&self) -> Result<Vec<TrustedPlugin>, RecordError> {
-        let rows = sqlx::query("SELECT * FROM plugins ORDER BY number")
-            .fetch_all(&self.readers)
-            .await?;
+    pub async fn plugins(&self) -> Result<Vec<AddedPlugin>, RecordError> {
+        let rows = select!("ORDER BY number").fetch_all(&self.readers).await?;
         rows.iter().map(read_plugin).collect()
     }
 
-    /// Lets a plugin run from now on, and none that was trusted before. `path` is where it was read from.
+    /// The plugin with a digest. `None`: it is not on record.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn plugin(&self, digest: &PluginDigest) -> Result<Option<AddedPlugin>, RecordError> {
+        let row = select!("WHERE sha256 = $1")
+            .bind(digest.to_string())
+            .fetch_optional(&self.readers)
+            .await?;
+        row.as_ref().map(read_plugin).transpose()
+    }
+
+    /// The content of a plugin's file. `None`: it is not on record.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn plugin_content(&self, digest: &PluginDigest) -> Result<Option<Vec<u8>>, RecordError> {
+        let content =
+            sqlx::query_scalar("SELECT content FROM plugins WHERE sha256 = $1").bind(digest.to_string());
+        Ok(content.fetch_optional(&self.readers).await?)
+    }
+
+    /// Puts a plugin on record. It runs for no instance before it is trusted. One that is there stays as it is.
+    ///
+    /// # Errors
+    /// When the record can't be read or written.
+    pub async fn add_plugin(&self, new: &NewPlugin<'_>, actor: &Actor) -> Result<AddedPlugin, RecordError> {
+        let mut transaction = begin_write(&self.writer).await?;
+        if let Some(known) = found(&mut transaction, &new.digest).await? {
+            return Ok(known);
+        }
+        let added = insert(&mut transaction, new, actor).await?;
+        transaction.commit().await?;
+        Ok(added)
+    }
+
+    /// Lets a plugin on record run for instances. `None`: it is not on record.
     ///
     /// # Errors
     /// When the record can't be read or written.
     pub async fn trust_plugin(
         &self,
         digest: &PluginDigest,
-        path: &str,
         actor: &Actor,
-    ) -> Result<TrustedPlugin, RecordError> {
+    ) -> Result<Option<AddedPlugin>, RecordError> {
         let mut transaction = begin_write(&self.writer).await?;
-        let before = latest(&mut transaction).await?;
-        if let Some(trusted) = before.as_ref().filter(|before| before.digest == *digest) {
-            return Ok(trusted.clone());
+        let Some(plugin) = found(&mut transaction, digest).await? else {
+            return Ok(None);
+        };
+        if plugin.trust.is_some() {
+            return Ok(Some(plugin));
         }
-        let trusted = insert(&mut transaction, before, digest, path, actor).await?;
+        let trusted = trust(&mut transaction, plugin, actor).await?;
         transaction.commit().await?;
-        Ok(trusted)
+        Ok(Some(trusted))
     }
 
-    /// Lets a plugin run if none has been trusted yet, and returns the one that may run.
+    /// Puts a plugin on record and lets it run if there is none on record yet, and returns the first one.
     ///
     /// # Errors
     /// When the record can't be read or written.
     pub async fn trust_first_plugin(
         &self,
-        digest: &PluginDigest,
-        path: &str,
+        new: &NewPlugin<'_>,
         actor: &Actor,
-    ) -> Result<TrustedPlugin, RecordError> {
-        if let Some(trusted) = self.trusted_plugin().await? {
-            return Ok(trusted);
-        }
+    ) -> Result<AddedPlugin, RecordError> {
         let mut transaction = begin_write(&self.writer).await?;
         // Another process may have been faster.
-        if let Some(trusted) = latest(&mut transaction).await? {
-            return Ok(trusted);
+        let first = select!("ORDER BY number LIMIT 1")
+            .fetch_optional(&mut *transaction)
+            .await?;
+        if let Some(first) = first {
+            return read_plugin(&first);
         }
-        let trusted = insert(&mut transaction, None, digest, path, actor).await?;
+        let added = insert(&mut transaction, new, actor).await?;
+        let trusted = trust(&mut transaction, added, actor).await?;
         transaction.commit().await?;
         Ok(trusted)
     }
+
+    /// Takes a plugin off the record that no instance has.
+    ///
+    /// # Errors
+    /// When it is not on record, an instance has it, or the record can't be written.
+    pub async fn remove_plugin(&self, digest: &PluginDigest, actor: &Actor) -> Result<(), RemovePluginError> {
+        let mut transaction = begin_write(&self.writer).await?;
+        let instances: Vec<String> =
+            sqlx::query_scalar("SELECT name FROM instances WHERE plugin = $1 ORDER BY name")
+                .bind(digest.to_string())
+                .fetch_all(&mut *transaction)
+                .await?;
+        let digest = *digest;
+        if !instances.is_empty() {
+            return Err(RemovePluginError::InUse { digest, instances });
+        }
+        let removed = sqlx::query("DELETE FROM plugins WHERE sha256 = $1")
+            .bind(digest.to_string())
+            .execute(&mut *transaction)
+            .await?;
+        if removed.rows_affected() == 0 {
+            return Err(RemovePluginError::NoPlugin { digest });
+        }
+        let subject = Subject::plugin(&digest);
+        write_act(
+            &mut transaction,
+            actor,
+            Act::RemovePlugin,
+            &subject,
+            None,
+            serde_json::Value::Null,
+        )
+        .await?;
+        transaction.commit().await?;
+        Ok(())
+    }
 }
 
-async fn latest(transaction: &mut SqliteConnection) -> Result<Option<TrustedPlugin>, RecordError> {
-    let row = sqlx::query(LATEST).fetch_optional(transaction).await?;
+async fn found(
+    transaction: &mut SqliteConnection,
+    digest: &PluginDigest,
+) -> Result<Option<AddedPlugin>, RecordError> {
+    let row = select!("WHERE sha256 = $1")
+        .bind(digest.to_string())
+        .fetch_optional(transaction)
+        .await?;
     row.as_ref().map(read_plugin).transpose()
 }
 
 async fn insert(
     transaction: &mut SqliteConnection,
-    before: Option<TrustedPlugin>,
-    digest: &PluginDigest,
-    path: &str,
+    new: &NewPlugin<'_>,
     actor: &Actor,
-) -> Result<TrustedPlugin, RecordError> {
-    let trusted = TrustedPlugin {
-        digest: *digest,
-        path: path.to_owned(),
-        trusted_by: actor.clone(),
-        trusted_at_ms: now_ms(),
-    };
+) -> Result<AddedPlugin, RecordError> {
+    let PluginDescription {
+        id,
+        vendor,
+        offering,
+        version,
+        options,
+        correlation_headers,
+    } = new.description;
+    let added_at_ms = now_ms();
     sqlx::query(
-        "INSERT INTO plugins (sha256, path, trusted_by_kind, trusted_by, trusted_at_ms)
-         VALUES ($1, $2, $3, $4, $5)",
+        "INSERT INTO plugins (sha256, path, content, id, vendor, offering, version, options, correlation_headers,
+                              added_at_ms)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
     )
-    .bind(trusted.digest.to_string())
-    .bind(&trusted.path)
-    .bind(actor.kind.word())
-    .bind(&actor.name)
-    .bind(trusted.trusted_at_ms)
+    .bind(new.digest.to_string())
+    .bind(new.path)
+    .bind(new.content)
+    .bind(id)
+    .bind(vendor)
+    .bind(offering)
+    .bind(version)
+    .bind(to_json(options)?)
+    .bind(to_json(correlation_headers)?)
+    .bind(added_at_ms)
     .execute(&mut *transaction)
     .await?;
-    let before = before.map(|before| before.digest.to_string());
-    let detail = json!({ "path": path, "before": before });
-    let subject = Subject::plugin(digest);
-    write_act(transaction, actor, Act::TrustPlugin, &subject, None, detail).await?;
-    Ok(trusted)
+    let detail = json!({ "path": new.path, "id": id, "version": version });
+    let subject = Subject::plugin(&new.digest);
+    write_act(transaction, actor, Act::AddPlugin, &subject, None, detail).await?;
+    Ok(AddedPlugin {
+        digest: new.digest,
+        path: new.path.to_owned(),
+        description: new.description.clone(),
+        added_at_ms,
+        trust: None,
+    })
 }
 
-fn read_plugin(row: &SqliteRow) -> Result<TrustedPlugin, RecordError> {
-    Ok(TrustedPlugin {
+async fn trust(
+    transaction: &mut SqliteConnection,
+    plugin: AddedPlugin,
+    actor: &Actor,
+) -> Result<AddedPlugin, RecordError> {
+    let at_ms = now_ms();
+    sqlx::query(
+        "UPDATE plugins SET trusted_by_kind = $2, trusted_by = $3, trusted_at_ms = $4 WHERE sha256 = $1",
+    )
+    .bind(plugin.digest.to_string())
+    .bind(actor.kind.word())
+    .bind(&actor.name)
+    .bind(at_ms)
+    .execute(&mut *transaction)
+    .await?;
+    let detail = json!({ "id": plugin.description.id, "version": plugin.description.version });
+    let subject = Subject::plugin(&plugin.digest);
+    write_act(transaction, actor, Act::TrustPlugin, &subject, None, detail).await?;
+    let by = actor.clone();
+    Ok(AddedPlugin {
+        trust: Some(PluginTrust { by, at_ms }),
+        ..plugin
+    })
+}
+
+fn read_plugin(row: &SqliteRow) -> Result<AddedPlugin, RecordError> {
+    let trusted_at_ms: Option<i64> = row.try_get("trusted_at_ms")?;
+    Ok(AddedPlugin {
         digest: stored::plugin_digest(row, "sha256")?,
         path: row.try_get("path")?,
-        trusted_by: Actor {
-            kind: ActorKind::from_word(row.try_get("trusted_by_kind")?)?,
-            name: row.try_get("trusted_by")?,
+        description: PluginDescription {
+            id: row.try_get("id")?,
+            vendor: row.try_get("vendor")?,
+            offering: row.try_get("offering")?,
+            version: row.try_get("version")?,
+            options: from_json(row, "options")?,
+            correlation_headers: from_json(row, "correlation_headers")?,
         },
-        trusted_at_ms: row.try_get("trusted_at_ms")?,
+        added_at_ms: row.try_get("added_at_ms")?,
+        trust: match trusted_at_ms {
+            None => None,
+            Some(at_ms) => Some(PluginTrust {
+                by: Actor {
+                    kind: ActorKind::from_word(row.try_get("trusted_by_kind")?)?,
+                    name: row.try_get("trusted_by")?,
+                },
+                at_ms,
+            }),
+        },
     })
 }

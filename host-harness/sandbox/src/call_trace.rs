@@ -1,8 +1,8 @@
 //! The `tracing` spans of a call, and their fields.
 //!
 //! All spans have the target [`TARGET`]. They never hold a query string, a body, a header other than the names of
-//! exchanges ([`CORRELATION_HEADERS`]), an access token, a product key or a link; what the plugin writes itself is searched
-//! for their shapes.
+//! exchanges (the header fields that the plugin describes), an access token, a product key or a link; what the plugin
+//! writes itself is searched for their shapes.
 //!
 //! | span | in | fields |
 //! |---|---|---|
@@ -32,6 +32,8 @@ mod layer;
 mod reader;
 mod span;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use tracing::{Instrument, Span, field};
 use uuid::Uuid;
@@ -52,16 +54,6 @@ const LOG: &str = "log";
 /// The field of a call's last words, which are longer than other texts.
 const LAST_WORDS: &str = "last_words";
 
-/// Header fields by which vendors and their customers name an exchange; the first that a request has is taken.
-/// Microsoft's three, and two that are in general use.
-pub const CORRELATION_HEADERS: [&str; 5] = [
-    "ms-correlationid",
-    "client-request-id",
-    "x-ms-client-request-id",
-    "x-correlation-id",
-    "x-request-id",
-];
-
 /// The longest correlation id; a GUID has 36 characters.
 const CORRELATION_ID_LENGTH_MAX: usize = 100;
 
@@ -76,6 +68,9 @@ pub fn attempt(purpose: &str, asset: Uuid, number: Option<u32>) -> Span {
 pub(crate) struct CallSpan {
     span: Span,
     recording: Option<CallRecording>,
+    /// Header fields by which the vendor and its customers name an exchange; the first that a request or its answer
+    /// has is taken.
+    correlation_headers: Arc<[String]>,
 }
 
 impl Default for CallSpan {
@@ -83,6 +78,7 @@ impl Default for CallSpan {
         Self {
             span: Span::none(),
             recording: None,
+            correlation_headers: Arc::default(),
         }
     }
 }
@@ -108,7 +104,19 @@ impl CallSpan {
             log_lines_left_out = field::Empty,
             last_words = field::Empty,
         );
-        Self { span, recording }
+        Self {
+            span,
+            recording,
+            correlation_headers: Arc::default(),
+        }
+    }
+
+    /// Names exchanges by these header fields.
+    pub(crate) fn naming_exchanges_by(self, correlation_headers: Arc<[String]>) -> Self {
+        Self {
+            correlation_headers,
+            ..self
+        }
     }
 
     /// Notes how the call ended: on its span, in its recording and in the log.
@@ -178,7 +186,7 @@ impl CallSpan {
             method = %request.method(),
             authority = uri.authority().map(|authority| host_and_port(authority.as_str())),
             path = uri.path(),
-            correlation_id = correlation_id(request.headers()),
+            correlation_id = correlation_id(&self.correlation_headers, request.headers()),
             request_bytes = field::Empty,
             reused = field::Empty,
             version = field::Empty,
@@ -188,7 +196,12 @@ impl CallSpan {
             cause = field::Empty,
         );
         let recording = self.recording.as_ref().map(|call| call.exchange(request));
-        ExchangeSpan { span, recording }
+        let is_named = correlation_id(&self.correlation_headers, request.headers()).is_some();
+        ExchangeSpan {
+            span,
+            recording,
+            unnamed_by: (!is_named).then(|| Arc::clone(&self.correlation_headers)),
+        }
     }
 }
 
@@ -197,6 +210,8 @@ impl CallSpan {
 pub(crate) struct ExchangeSpan {
     span: Span,
     recording: Option<ExchangeRecording>,
+    /// The header fields by which the answer may name the exchange, where its request does not.
+    unnamed_by: Option<Arc<[String]>>,
 }
 
 impl ExchangeSpan {
@@ -231,6 +246,12 @@ impl ExchangeSpan {
         match answer {
             Ok(response) => {
                 self.span.record("status", response.status().as_u16());
+                let names = self.unnamed_by.take();
+                if let Some(id) =
+                    names.and_then(|names| correlation_id(&names, response.headers()).map(str::to_owned))
+                {
+                    self.span.record("correlation_id", id);
+                }
                 self.span.record("version", field::debug(response.version()));
                 let recording = self.recording.take();
                 let (head, body) = response.into_parts();
@@ -262,8 +283,8 @@ fn host_and_port(authority: &str) -> &str {
     authority.rsplit('@').next().unwrap_or_default()
 }
 
-fn correlation_id(headers: &http::HeaderMap) -> Option<&str> {
-    let value = CORRELATION_HEADERS.iter().find_map(|name| headers.get(*name))?;
+fn correlation_id<'a>(names: &[String], headers: &'a http::HeaderMap) -> Option<&'a str> {
+    let value = names.iter().find_map(|name| headers.get(name.as_str()))?;
     let text = value.to_str().ok()?;
     let is_name = (1..=CORRELATION_ID_LENGTH_MAX).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_graphic());
@@ -279,7 +300,8 @@ mod tests {
         let named = |name: &'static str, value: &str| {
             let mut headers = http::HeaderMap::new();
             headers.insert(name, value.parse().unwrap());
-            correlation_id(&headers).map(str::to_owned)
+            let names = ["ms-correlationid", "client-request-id"].map(str::to_owned);
+            correlation_id(&names, &headers).map(str::to_owned)
         };
         assert_eq!(named("client-request-id", "a-b").as_deref(), Some("a-b"));
         assert_eq!(named("ms-correlationid", ""), None);

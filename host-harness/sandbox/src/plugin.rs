@@ -19,6 +19,7 @@ use wasmtime::component::{
 };
 use wasmtime::{Engine, Store, Trap, WasmBacktrace};
 
+use crate::bindings::Description;
 use crate::bindings::connection::Step;
 use crate::bindings::failures::{ChangeFailure, ReadFailure};
 use crate::bindings::instance_settings::{Draft, Form, Instance};
@@ -49,6 +50,8 @@ pub struct Plugin {
     exports: Arc<[String]>,
     limits: CallLimits,
     log_shares: LogShares,
+    /// The header fields that name an exchange, as the plugin has described them.
+    correlation_headers: Arc<[String]>,
     _ticker: Arc<Ticker>,
 }
 
@@ -70,6 +73,19 @@ impl PluginFile {
             source,
         })?;
         Ok(Self { path: name, bytes })
+    }
+
+    /// The content of a file that was read before. `path` is what errors call it.
+    pub fn of_content(path: &str, bytes: Vec<u8>) -> Self {
+        Self {
+            path: path.to_owned(),
+            bytes,
+        }
+    }
+
+    /// The file's content.
+    pub fn content(&self) -> &[u8] {
+        &self.bytes
     }
 
     /// The digest of the file's content.
@@ -169,6 +185,7 @@ impl Plugin {
             exports,
             limits: CallLimits::default(),
             log_shares: LogShares::default(),
+            correlation_headers: Arc::default(),
             _ticker: Arc::new(Ticker::start(&engine)),
             engine,
         })
@@ -178,6 +195,15 @@ impl Plugin {
     #[must_use]
     pub fn with_limits(self, limits: CallLimits) -> Self {
         Self { limits, ..self }
+    }
+
+    /// Sets the header fields by which the vendor and its customers name an exchange, for the traces of calls.
+    #[must_use]
+    pub fn with_correlation_headers(self, names: &[String]) -> Self {
+        Self {
+            correlation_headers: names.into(),
+            ..self
+        }
     }
 
     /// How much of the pool of sandboxes is in use now. `None` where addresses are scarce and there is no pool.
@@ -199,6 +225,17 @@ impl Plugin {
     /// The interfaces that the component exports, in its order.
     pub fn exports(&self) -> &[String] {
         &self.exports
+    }
+
+    /// Asks the plugin who it is. The host gives it a context that permits no server.
+    ///
+    /// # Errors
+    /// When the plugin brings no answer.
+    pub async fn describe(&self, context: CallContext) -> Result<Description, FailedCall> {
+        let asked = PluginCall::Describe;
+        let mut call = self.enter(asked, context, self.limits.wall_clock, false).await?;
+        let answer = call.run(self.core.describe, ()).await;
+        call.end(answer).map(|(description, _)| description)
     }
 
     /// Judges what an operator has typed so far. It needs no server: the host gives it a context that permits none.
@@ -343,7 +380,8 @@ impl Plugin {
     ) -> Result<Call, FailedCall> {
         let call = Uuid::new_v4();
         let recording = context.recording(call, &asked);
-        let followed = CallSpan::begin(call, &asked, &context.egress.instance_id, recording);
+        let followed = CallSpan::begin(call, &asked, &context.egress.instance_id, recording)
+            .naming_exchanges_by(Arc::clone(&self.correlation_headers));
         let mut deadlines = Deadlines::new(wall_clock, self.limits.processor, followed.span());
         let state = CallState::new(
             context,
@@ -437,6 +475,7 @@ impl Call {
 /// The places of the functions that every plugin exports, looked up once.
 #[derive(Clone, Copy)]
 struct CoreFunctions {
+    describe: ComponentExportIndex,
     configure_instance: ComponentExportIndex,
     fetch_services: ComponentExportIndex,
     create_license: ComponentExportIndex,
@@ -453,6 +492,7 @@ impl CoreFunctions {
             found.ok_or_else(|| wasmtime::format_err!("the plugin does not export the function `{name}`"))
         };
         Ok(Self {
+            describe: function("describe")?,
             configure_instance: function("configure-instance")?,
             fetch_services: function("fetch-services")?,
             create_license: function("create-license")?,

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::bindings::Description;
 use crate::bindings::connection::{Step, StepResult};
 use crate::bindings::failures::{ChangeFailure, Problem, ReadFailure};
 use crate::bindings::instance_settings::{Draft, Form, Instance};
@@ -16,6 +17,7 @@ use crate::plugin_text::Bounded;
 #[derive(Clone, Copy, Serialize)]
 #[serde(tag = "function", rename_all = "kebab-case")]
 pub(crate) enum PluginCall<'a> {
+    Describe,
     ConfigureInstance {
         draft: &'a Draft,
     },
@@ -44,6 +46,7 @@ impl PluginCall<'_> {
     /// The function's name in the contract.
     pub(crate) fn function(&self) -> &'static str {
         match self {
+            Self::Describe => "describe",
             Self::ConfigureInstance { .. } => "configure-instance",
             Self::FetchServices { .. } => "fetch-services",
             Self::CreateLicense { .. } => "create-license",
@@ -62,7 +65,8 @@ impl PluginCall<'_> {
                 parties.flat_map(|party| [&*party.id, &*party.name]).collect()
             }
             Self::CancelLicense { license_return, .. } => vec![&license_return.reason],
-            Self::ConfigureInstance { .. }
+            Self::Describe
+            | Self::ConfigureInstance { .. }
             | Self::FetchServices { .. }
             | Self::GetLicense { .. }
             | Self::CheckConnection { .. } => Vec::new(),
@@ -140,6 +144,7 @@ impl From<&ChangeFailure> for CallOutcome {
         match failure {
             ChangeFailure::Refused(problem) => Self::with("refused", problem),
             ChangeFailure::Unavailable(delay) => Self::with("unavailable", &delay.problem),
+            ChangeFailure::Misconfigured(problem) => Self::with("misconfigured", problem),
             ChangeFailure::Unknown(problem) => Self::with("unknown", problem),
         }
     }
@@ -154,6 +159,12 @@ where
             Ok(answer) => answer.call_outcome(),
             Err(failure) => failure.into(),
         }
+    }
+}
+
+impl Answer for Description {
+    fn call_outcome(&self) -> CallOutcome {
+        CallOutcome::plain("described")
     }
 }
 

@@ -1,6 +1,7 @@
 //! Everything that a plugin says, bounded where it enters the host: what people read is cut and made one line, and what
 //! names something is taken as it is or not at all.
 
+use crate::bindings::Description;
 use crate::bindings::connection::{Step, StepResult};
 use crate::bindings::failures::{ChangeFailure, Delay, Problem, ReadFailure};
 use crate::bindings::instance_settings::{Choice, Field, Form, Standing};
@@ -127,6 +128,7 @@ impl Bounded for ChangeFailure {
         Ok(match self {
             Self::Refused(said) => Self::Refused(problem(said)),
             Self::Unavailable(said) => Self::Unavailable(delay(said)),
+            Self::Misconfigured(said) => Self::Misconfigured(problem(said)),
             Self::Unknown(said) => Self::Unknown(problem(said)),
         })
     }
@@ -138,6 +140,30 @@ impl<T: Bounded, F: Bounded> Bounded for Result<T, F> {
             Ok(answer) => answer.bounded().map(Ok),
             Err(failure) => failure.bounded().map(Err),
         }
+    }
+}
+
+impl Bounded for Description {
+    fn bounded(self) -> Result<Self, PluginDefect> {
+        let all = [
+            (&self.id, "plugin's id"),
+            (&self.vendor, "vendor's name"),
+            (&self.offering, "offering's name"),
+            (&self.version, "version"),
+        ];
+        for (text, what) in all {
+            check_name(text, limits::NAME_CHARS, what)?;
+        }
+        for (names, what) in [
+            (&self.options, "options"),
+            (&self.correlation_headers, "correlation headers"),
+        ] {
+            check_number(names, limits::DESCRIBED_NAMES, what)?;
+            for name in names {
+                check_name(name, limits::NAME_CHARS, "name in the description")?;
+            }
+        }
+        Ok(self)
     }
 }
 

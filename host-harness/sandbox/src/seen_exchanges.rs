@@ -17,6 +17,8 @@ struct State {
     seen: Seen,
     /// Requests that may change something, and whose end was not seen. A plugin that drops one leaves it open for good.
     open: u32,
+    /// All requests whose end was not seen.
+    open_of_any_kind: u32,
 }
 
 impl SeenExchanges {
@@ -24,6 +26,7 @@ impl SeenExchanges {
     pub fn so_far(&self) -> Seen {
         let state = self.state();
         Seen {
+            has_sent: state.seen.has_sent || state.open_of_any_kind > 0,
             may_have_changed: state.seen.may_have_changed || state.open > 0,
             ..state.seen
         }
@@ -35,6 +38,7 @@ impl SeenExchanges {
         let changes = !method.is_safe();
         let mut state = self.state();
         state.open = state.open.saturating_add(u32::from(changes));
+        state.open_of_any_kind = state.open_of_any_kind.saturating_add(1);
         WatchedExchange {
             seen: self.clone(),
             changes,
@@ -61,6 +65,7 @@ impl WatchedExchange {
         };
         let mut state = self.seen.state();
         state.open = state.open.saturating_sub(u32::from(self.changes));
+        state.open_of_any_kind = state.open_of_any_kind.saturating_sub(1);
         state.seen = state.seen | seen;
     }
 }

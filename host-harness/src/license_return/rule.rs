@@ -119,11 +119,11 @@ pub(super) fn after_return(
 ) -> Verdict {
     let outcome = match answer {
         Ok(Ok(_)) if !seen.is_answered => ReturnOutcome::Unknown(without_exchange()),
-        Ok(Err(ChangeFailure::Refused(problem) | ChangeFailure::Unavailable(Delay { problem, .. })))
-            if seen.may_have_changed =>
-        {
-            ReturnOutcome::Unknown(recorded_problem(problem))
-        }
+        Ok(Err(
+            ChangeFailure::Refused(problem)
+            | ChangeFailure::Misconfigured(problem)
+            | ChangeFailure::Unavailable(Delay { problem, .. }),
+        )) if seen.may_have_changed => ReturnOutcome::Unknown(recorded_problem(problem)),
         Ok(Ok(license)) => match shown(license, license_token_id) {
             Shown::Returned => ReturnOutcome::Returned,
             Shown::Defective(defect) => ReturnOutcome::Unknown(defect.problem()),
@@ -133,6 +133,9 @@ pub(super) fn after_return(
             ReturnOutcome::RefusedForNow(recorded_problem(problem))
         }
         Ok(Err(ChangeFailure::Refused(problem))) => ReturnOutcome::Refused(recorded_problem(problem)),
+        Ok(Err(ChangeFailure::Misconfigured(problem))) => {
+            ReturnOutcome::Unavailable(recorded_problem(problem))
+        }
         Ok(Err(ChangeFailure::Unknown(problem))) => ReturnOutcome::Unknown(recorded_problem(problem)),
         Ok(Err(ChangeFailure::Unavailable(delay))) => {
             return Verdict {
@@ -144,6 +147,7 @@ pub(super) fn after_return(
         Err(failed) if matches!(failed.error, CallError::Setup(_)) && !seen.may_have_changed => {
             ReturnOutcome::Unavailable(broke_off(&failed))
         }
+        Err(failed) if !seen.has_sent => ReturnOutcome::Unavailable(broke_off(&failed)),
         // The call may have returned the license before it broke off.
         Err(failed) => ReturnOutcome::Unknown(broke_off(&failed)),
     };

@@ -59,6 +59,7 @@ pub(super) fn instance() -> Instance {
             client_certificate: true,
         }],
         thumbprint: Some("0123456789ABCDEF0123456789ABCDEF01234567".parse().unwrap()),
+        plugin: None,
         created_at_ms: 1_000,
     }
 }

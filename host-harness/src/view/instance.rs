@@ -25,6 +25,8 @@ pub struct Instance {
     pub values: BTreeMap<String, String>,
     /// The options that the host passes to the plugin beside the settings.
     pub options: BTreeMap<String, String>,
+    /// The SHA-256 of the instance's plugin. `None`: the plugin that judges its settings first.
+    pub plugin_sha256: Option<String>,
     /// The certificate that proves the instance's identity.
     pub certificate_thumbprint: Option<String>,
     /// The servers that the instance may reach.
@@ -92,6 +94,7 @@ impl From<&bss_model::Instance> for Instance {
             version: instance.version,
             values: instance.values.clone(),
             options: instance.options.clone(),
+            plugin_sha256: instance.plugin.map(|plugin| plugin.to_string()),
             certificate_thumbprint: instance.thumbprint.as_ref().map(ToString::to_string),
             authorities: instance.authorities.iter().map(Authority::from).collect(),
             trusts_own_authorities: instance.reach.trusted_authorities_pem.is_some(),
@@ -158,6 +161,7 @@ mod tests {
   "options": {
     "login-authority": "localhost:1"
   },
+  "pluginSha256": null,
   "certificateThumbprint": "0123456789ABCDEF0123456789ABCDEF01234567",
   "authorities": [
     {

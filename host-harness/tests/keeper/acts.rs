@@ -50,7 +50,9 @@ every_act! {
     AdoptRecord,
     SetLookUpOnly,
     ShowKeys,
+    AddPlugin,
     TrustPlugin,
+    RemovePlugin,
 }
 
 const CODE: &str = "the code of the PFX file";
@@ -92,6 +94,11 @@ impl Site {
         }
         let is_copy = "UPDATE provenance SET awaits_adoption = TRUE";
         execute(&record.path().join(RECORD_FILE), is_copy).await;
+        for trusted_or_removed in [[7; 32], [9; 32]] {
+            crate::plugins::add(&record, PluginDigest::new(trusted_or_removed), &actor())
+                .await
+                .unwrap();
+        }
         let made = good();
         let about = MailFilter {
             asset: Some(assets[1]),
@@ -149,8 +156,18 @@ impl Site {
             }
             Act::TrustPlugin => {
                 let digest = PluginDigest::new([7; 32]);
-                let trusted = record.trust_plugin(&digest, "esd.wasm", actor).await?;
-                Subject::plugin(&trusted.digest)
+                record.trust_plugin(&digest, actor).await?;
+                Subject::plugin(&digest)
+            }
+            Act::AddPlugin => {
+                let digest = PluginDigest::new([8; 32]);
+                crate::plugins::add(record, digest, actor).await?;
+                Subject::plugin(&digest)
+            }
+            Act::RemovePlugin => {
+                let digest = PluginDigest::new([9; 32]);
+                record.remove_plugin(&digest, actor).await?;
+                Subject::plugin(&digest)
             }
             Act::StartServicesRun => {
                 let run = record.start_services_run(self.instance, None, actor).await?;
@@ -221,6 +238,7 @@ impl Site {
                 allowed_networks: Vec::new(),
                 allowed_hosts: vec!["login.example.com".to_owned()],
             },
+            plugin: None,
         }
     }
 
@@ -296,11 +314,13 @@ impl Site {
             Act::SetLookUpOnly => json!({ "lookUpOnlyMs": { "before": 300_000, "after": 60_000 } }),
             Act::AdoptRecord => json!({ "orderLines": 0, "returns": 0 }),
             Act::RemoveCertificate
+            | Act::RemovePlugin
             | Act::StartServicesRun
             | Act::RetryMail
             | Act::ShowKeys
             | Act::NoticeRestoration => Value::Null,
-            Act::TrustPlugin => json!({ "path": "esd.wasm", "before": null }),
+            Act::AddPlugin => json!({ "path": "acme.wasm", "id": "acme-keys", "version": "1.0.0" }),
+            Act::TrustPlugin => json!({ "id": "acme-keys", "version": "1.0.0" }),
         }
     }
 }

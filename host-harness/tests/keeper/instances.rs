@@ -32,6 +32,7 @@ async fn a_name_is_given_once_and_can_be_shown() {
             currency: "EUR".to_owned(),
             options: BTreeMap::new(),
             reach: Reach::default(),
+            plugin: None,
         };
         let error = record.create_instance(new, &actor()).await.unwrap_err();
         let taken = matches!(error, CreateError::NameTaken { .. });
@@ -49,6 +50,7 @@ async fn a_currency_is_a_code_of_three_letters() {
             currency: currency.to_owned(),
             options: BTreeMap::new(),
             reach: Reach::default(),
+            plugin: None,
         };
         let error = record.create_instance(new, &actor()).await.unwrap_err();
         assert!(matches!(error, CreateError::InvalidCurrency { .. }), "{error:?}");
@@ -69,6 +71,7 @@ async fn an_instance_that_would_trust_nobody_is_not_made() {
                 trusted_authorities_pem: Some(pem),
                 ..Reach::default()
             },
+            plugin: None,
         };
         let error = record.create_instance(new, &actor()).await.unwrap_err();
         assert!(matches!(error, CreateError::TrustedAuthorities), "{error:?}");

@@ -97,6 +97,7 @@ pub(crate) async fn new_instance(record: &Record, name: &str) -> Instance {
         currency: "EUR".to_owned(),
         options: BTreeMap::from([("region".to_owned(), "eu".to_owned())]),
         reach: Reach::default(),
+        plugin: None,
     };
     record.create_instance(new, &actor()).await.unwrap()
 }

@@ -92,6 +92,7 @@ pub(super) fn change_failure(failure: twin_failures::ChangeFailure) -> ChangeFai
     match failure {
         twin_failures::ChangeFailure::Refused(refused) => ChangeFailure::Refused(problem(refused)),
         twin_failures::ChangeFailure::Unavailable(later) => ChangeFailure::Unavailable(delay(later)),
+        twin_failures::ChangeFailure::Misconfigured(wrong) => ChangeFailure::Misconfigured(problem(wrong)),
         twin_failures::ChangeFailure::Unknown(unknown) => ChangeFailure::Unknown(problem(unknown)),
     }
 }

@@ -46,8 +46,8 @@ pub(super) struct Arguments {
         value_name = "DIR"
     )]
     pub(super) data_dir: PathBuf,
-    /// The plugin's file, a WebAssembly component [default: microsoft_esd.wasm beside this program, or as `cargo xtask build` makes it]
-    #[arg(long, global = true, env = "BSS_PLUGIN", value_name = "FILE")]
+    /// The file of a plugin to try out with `replay`, `bench` or `demo`, or of a new instance [env: BSS_PLUGIN=] [default: microsoft_esd.wasm beside this program, or as `cargo xtask build` makes it]
+    #[arg(long, global = true, value_name = "FILE")]
     pub(super) plugin: Option<PathBuf>,
     /// Print results as JSON
     #[arg(long, global = true)]
@@ -97,7 +97,7 @@ pub(super) enum HostCommand {
     /// Import, show and remove the certificates of the host
     #[command(subcommand)]
     Certificate(CertificateCommand),
-    /// Show the plugin that may run, and choose another one
+    /// Add and trust plugins, and upgrade instances to another version
     #[command(subcommand)]
     Plugin(PluginCommand),
     /// Create, configure and check instances
@@ -131,6 +131,19 @@ pub(super) enum HostCommand {
 }
 
 impl Command {
+    /// Tells whether the command looks at a plugin's file. All others work with the plugins on record: each instance with its
+    /// own.
+    pub(super) fn takes_plugin(&self) -> bool {
+        match self {
+            Self::OnHost(HostCommand::Plugin(PluginCommand::Show { .. }))
+            | Self::OnHost(HostCommand::Instance(InstanceCommand::Create(_)))
+            | Self::Replay(_)
+            | Self::Bench(_)
+            | Self::Demo(_) => true,
+            Self::OnHost(_) | Self::Record(_) | Self::Prerequisites(_) | Self::Simulator(_) => false,
+        }
+    }
+
     /// Tells whether the command opens a host.
     pub(super) fn opens_host(&self) -> bool {
         matches!(self, Self::OnHost(_))

@@ -21,6 +21,14 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
         command,
         ..
     } = arguments;
+    if plugin.is_some() && !command.takes_plugin() {
+        let message =
+            "--plugin can't be used with this command: each instance is worked on by its own plugin";
+        return Err(Failure::usage(message).hint(
+            "`bss-host plugin trust FILE` and `bss-host plugin upgrade INSTANCE` give an instance another version",
+        ));
+    }
+    let is_plugin_named = plugin.is_some();
     let plugin = plugin.unwrap_or_else(plugins::default_plugin);
     if recording.is_some() && !command.opens_host() {
         let message = "--record can't be used with this command, which does not open the data directory";
@@ -50,7 +58,7 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
     match command {
         HostCommand::Certificate(command) => certificates::run(&host, command, json).await,
         HostCommand::Plugin(command) => plugins::run(&host, command, &plugin, json).await,
-        HostCommand::Instance(command) => instances::run(&host, command, json).await,
+        HostCommand::Instance(command) => instances::run(&host, command, is_plugin_named, json).await,
         HostCommand::Services(command) => services::run(&host, command, json).await,
         HostCommand::Product(command) => products::run(&host, command, json).await,
         HostCommand::Run(worker) => worker::run(&host, &worker, json).await,

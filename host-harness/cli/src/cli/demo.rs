@@ -12,7 +12,7 @@ use bss_model::{
 };
 use bss_simulator::{CertificateRequest, Details, LedgerEntry, Simulator, SimulatorOptions};
 use clap::Args;
-use host_harness::{Host, InstanceForm, OrderRequest, view};
+use host_harness::{Host, InstanceForm, OfPlugin, OrderRequest, view};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -162,8 +162,9 @@ async fn configure(
             ],
             ..Reach::default()
         },
+        plugin: None,
     };
-    host.record().create_instance(instance, &actor()).await?;
+    host.create_instance(instance, OfPlugin::Only, &actor()).await?;
     let credentials = [
         ("system-name", INSTANCE.to_owned()),
         ("resource-api", details.resource_api.clone()),

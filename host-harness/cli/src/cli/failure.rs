@@ -52,6 +52,8 @@ pub(super) fn words(advice: &Advice) -> Cow<'static, str> {
         Advice::NamePlugin => {
             "build the plugin with `cargo xtask build`, or name another file (`--plugin FILE`)"
         }
+        Advice::ChoosePlugin => "name the plugin with `--of ID`; `bss-host plugin list` shows all plugins",
+        Advice::ListPlugins => "`bss-host plugin list` shows all plugins",
         Advice::TrustPlugin { path } => {
             return format!(
                 "if it is the plugin that should run, allow that with `bss-host plugin trust {}`",
@@ -459,6 +461,8 @@ mod tests {
             Advice::ListCertificates,
             Advice::NameTrustedAuthorities,
             Advice::NamePlugin,
+            Advice::ChoosePlugin,
+            Advice::ListPlugins,
             Advice::TrustPlugin {
                 path: PathBuf::from("plugin.wasm"),
             },

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use host_harness::view::{
     self, CertificateRotation, ConnectionCheck, Problem, SettingsVersion, Step, StepResult,
 };
-use host_harness::{Authority, Host, InstanceForm, RotateError, SettingsChange};
+use host_harness::{Authority, Host, InstanceForm, OfPlugin, RotateError, SettingsChange};
 use ipnet::IpNet;
 use uuid::Uuid;
 
@@ -76,6 +76,9 @@ pub(super) struct CreateInstance {
     /// The currency of the instance's prices, ISO 4217
     #[arg(long, value_name = "CODE")]
     currency: String,
+    /// The name of the instance's plugin, which may be left out where there is only one
+    #[arg(long, value_name = "ID")]
+    of: Option<String>,
     /// An option of the plugin beside its form, as in `--option login-authority=localhost:8443`
     #[arg(long, value_name = "NAME=VALUE", value_parser = key_value)]
     option: Vec<(String, String)>,
@@ -90,9 +93,9 @@ pub(super) struct CreateInstance {
     allow_host: Vec<Authority>,
 }
 
-pub(super) async fn run(host: &Host, command: InstanceCommand, json: bool) -> Outcome {
+pub(super) async fn run(host: &Host, command: InstanceCommand, is_plugin_named: bool, json: bool) -> Outcome {
     match command {
-        InstanceCommand::Create(create) => create_instance(host, create, json).await,
+        InstanceCommand::Create(create) => create_instance(host, create, is_plugin_named, json).await,
         InstanceCommand::Configure(asked) => configure(host, asked, json).await,
         InstanceCommand::Show { name } => {
             show_instance(&host.form(&name).await?, json)?;
@@ -272,7 +275,12 @@ fn step_table(steps: &[Step]) -> Table {
     table
 }
 
-async fn create_instance(host: &Host, create: CreateInstance, json: bool) -> Outcome {
+async fn create_instance(host: &Host, create: CreateInstance, is_plugin_named: bool, json: bool) -> Outcome {
+    let of = match &create.of {
+        Some(id) => OfPlugin::Id(id),
+        None if is_plugin_named => OfPlugin::File,
+        None => OfPlugin::Only,
+    };
     let trusted_authorities_pem = match &create.trust {
         None => None,
         Some(path) => Some(std::fs::read_to_string(path).map_err(|error| {
@@ -281,7 +289,6 @@ async fn create_instance(host: &Host, create: CreateInstance, json: bool) -> Out
         })?),
     };
     let instance = host
-        .record()
         .create_instance(
             NewInstance {
                 name: create.name,
@@ -292,7 +299,9 @@ async fn create_instance(host: &Host, create: CreateInstance, json: bool) -> Out
                     allowed_networks: create.allow_network,
                     allowed_hosts: create.allow_host.iter().map(ToString::to_string).collect(),
                 },
+                plugin: None,
             },
+            of,
             &operator(),
         )
         .await?;
@@ -332,7 +341,7 @@ async fn configure(host: &Host, asked: ConfigureInstance, json: bool) -> Outcome
     Err(Failure::form(&shown.form))
 }
 
-fn show_instance(shown: &InstanceForm, json: bool) -> Result<view::InstanceForm, Failure> {
+pub(super) fn show_instance(shown: &InstanceForm, json: bool) -> Result<view::InstanceForm, Failure> {
     let shown = view::InstanceForm::from(shown);
     if json {
         show::json(&shown)?;

@@ -1,95 +1,190 @@
-//! `bss-host plugin`: the plugin that may run, and the file that is used where none is named.
+//! `bss-host plugin`: the plugins on record, and the file that is used where none is named.
 
 use std::path::{Path, PathBuf};
 
+use bss_model::PluginDigest;
 use clap::Subcommand;
 use host_harness::Host;
-use host_harness::view::{PluginFile, TrustedPlugin};
+use host_harness::view::{Plugin, PluginFile};
 
 use super::exit_status::ExitStatus;
-use super::failure::Outcome;
+use super::failure::{Failure, Outcome, parsed};
 use super::input::operator;
+use super::instances::show_instance;
 use super::{output, show};
+
+/// The environment variable that names the file of a plugin.
+const PLUGIN_VARIABLE: &str = "BSS_PLUGIN";
 
 #[derive(Debug, Subcommand)]
 pub(super) enum PluginCommand {
-    /// Show the plugins that were let run, the one that may run now at the bottom
+    /// Show the plugins on record, who trusted each, and the instances that each works for
     List,
-    /// Show the plugin of `--plugin`: its SHA-256, and whether it may run; runs nothing of it
-    Show,
-    /// Let the plugin of a file run from now on, in place of the one before; runs nothing of it
-    Trust {
+    /// Show a plugin's file: its SHA-256, and whether it may run; runs nothing of it
+    Show {
+        /// The file [default: the one of `--plugin`]
+        file: Option<PathBuf>,
+    },
+    /// Put a plugin on record, and show who it says it is; it runs for no instance before it is trusted
+    Add {
         /// The file, a WebAssembly component
         file: PathBuf,
+    },
+    /// Let a plugin run for instances; those that have another version keep it until they are upgraded
+    Trust {
+        /// The SHA-256 of a plugin on record, or a file, which is added first
+        #[arg(value_name = "SHA256|FILE")]
+        trusted: String,
+    },
+    /// Move an instance to another version of its plugin, if its settings fit that version
+    Upgrade {
+        /// The instance's name
+        instance: String,
+        /// The SHA-256 of the version [default: the trusted version that was added last]
+        #[arg(long, value_name = "SHA256", value_parser = parsed::<PluginDigest>)]
+        to: Option<PluginDigest>,
+    },
+    /// Take a plugin off the record that works for no instance
+    Remove {
+        /// The SHA-256 of the plugin
+        #[arg(value_name = "SHA256", value_parser = parsed::<PluginDigest>)]
+        removed: PluginDigest,
     },
 }
 
 /// Runs the commands about plugins.
-pub(super) async fn run(host: &Host, command: PluginCommand, plugin: &Path, json: bool) -> Outcome {
+pub(super) async fn run(host: &Host, command: PluginCommand, named: &Path, json: bool) -> Outcome {
     match command {
         PluginCommand::List => list(host, json).await,
-        PluginCommand::Show => show_file(host, plugin, json).await,
-        PluginCommand::Trust { file } => trust(host, &file, json).await,
+        PluginCommand::Show { file } => show_file(host, file.as_deref().unwrap_or(named), json).await,
+        PluginCommand::Add { file } => {
+            let added = host.add_plugin(&file, &operator()).await?;
+            let plugin = view_of(host, &added).await?;
+            show_plugin(&plugin, json)?;
+            if plugin.trusted_by.is_none() && !json {
+                output::note(format!(
+                    "nobody has trusted it yet. Compare its SHA-256 with the one that its maker tells, then: bss-host plugin \
+                     trust {}",
+                    plugin.sha256
+                ));
+            }
+            Ok(ExitStatus::Done)
+        }
+        PluginCommand::Trust { trusted } => trust(host, &trusted, json).await,
+        PluginCommand::Upgrade { instance, to } => upgrade(host, &instance, to, json).await,
+        PluginCommand::Remove { removed } => {
+            host.record().remove_plugin(&removed, &operator()).await?;
+            match json {
+                true => show::json(&Vec::<Plugin>::new())?,
+                false => output::line(format!("plugin {removed} is removed")),
+            }
+            Ok(ExitStatus::Done)
+        }
     }
 }
 
+async fn view_of(host: &Host, plugin: &bss_model::AddedPlugin) -> Result<Plugin, Failure> {
+    let instances = host.record().instances().await?;
+    Ok(Plugin::new(plugin, &instances))
+}
+
 async fn list(host: &Host, json: bool) -> Outcome {
-    let trusted = host.record().trusted_plugins().await?;
-    let views: Vec<_> = trusted.iter().map(TrustedPlugin::from).collect();
+    let instances = host.record().instances().await?;
+    let plugins = host.record().plugins().await?;
+    let views: Vec<_> = plugins
+        .iter()
+        .map(|plugin| Plugin::new(plugin, &instances))
+        .collect();
     if json {
         show::json(&views)?;
         return Ok(ExitStatus::Done);
     }
-    let mut table = show::table(&["SHA-256", "File", "Trusted by", "When"]);
+    let mut table = show::table(&["Plugin", "Version", "SHA-256", "Trusted by", "Instances"]);
     for plugin in views {
-        let when = show::time(plugin.trusted_at_ms);
-        table.add_row([plugin.sha256, plugin.path, plugin.trusted_by, when]);
+        let trusted = plugin.trusted_by.unwrap_or_else(|| "nobody".to_owned());
+        table.add_row([
+            plugin.id,
+            plugin.version,
+            plugin.sha256,
+            trusted,
+            plugin.instances.join(", "),
+        ]);
     }
     output::table(&table);
     Ok(ExitStatus::Done)
 }
 
-async fn show_file(host: &Host, plugin: &Path, json: bool) -> Outcome {
-    let digest = host.plugin_digest().await?;
-    let trusted = host.record().trusted_plugin().await?;
-    let file = PluginFile::new(plugin, &digest, trusted.as_ref());
+async fn show_file(host: &Host, file: &Path, json: bool) -> Outcome {
+    let digest = host_harness::plugin_digest(file).await?;
+    let plugin = match host.record().plugin(&digest).await? {
+        Some(plugin) => Some(view_of(host, &plugin).await?),
+        None => None,
+    };
+    let file = PluginFile::new(file, &digest, plugin);
     if json {
         show::json(&file)?;
         return Ok(ExitStatus::Done);
     }
     output::line(&file.path);
     output::line(format!("  SHA-256 {}", file.sha256));
-    output::line(match (&file.trusted_plugin, file.trusted) {
-        (None, _) => "  none has been trusted yet: the first one that is used will be".to_owned(),
-        (Some(trusted), true) => format!("  may run: trusted by {}", trusted.trusted_by),
-        (Some(trusted), false) => {
-            format!(
-                "  may not run: {} of `{}` is trusted",
-                trusted.sha256, trusted.path
-            )
-        }
+    output::line(match &file.plugin {
+        None => "  is not on record".to_owned(),
+        Some(plugin) => match &plugin.trusted_by {
+            Some(by) => format!("  is {} {}, trusted by {by}", plugin.id, plugin.version),
+            None => format!("  is {} {}, which nobody has trusted", plugin.id, plugin.version),
+        },
     });
     Ok(ExitStatus::Done)
 }
 
-async fn trust(host: &Host, file: &Path, json: bool) -> Outcome {
-    let trusted = TrustedPlugin::from(&host.trust_plugin(file, &operator()).await?);
-    if json {
-        show::json(&trusted)?;
-    } else {
-        output::line(format!(
-            "`{}` may run from now on, and no other plugin",
-            trusted.path
+/// Trusts the plugin of a digest, or of a file, which is put on record first.
+async fn trust(host: &Host, plugin: &str, json: bool) -> Outcome {
+    let digest = match plugin.parse::<PluginDigest>() {
+        Ok(digest) => digest,
+        Err(_) => host.add_plugin(Path::new(plugin), &operator()).await?.digest,
+    };
+    let trusted = host.trust_plugin(digest, &operator()).await?;
+    let plugin = view_of(host, &trusted).await?;
+    show_plugin(&plugin, json)?;
+    if !json {
+        output::note(format!(
+            "instances that have another version of `{}` keep it until `bss-host plugin upgrade INSTANCE`",
+            plugin.id
         ));
-        output::line(format!("  SHA-256 {}", trusted.sha256));
-        output::note("workers that run have theirs until they are started again");
     }
     Ok(ExitStatus::Done)
 }
 
-/// The plugin where `--plugin` names none: beside the program, else where `cargo xtask build` puts it. It is never
-/// looked for in the working directory, where anybody may have put another one.
+async fn upgrade(host: &Host, instance: &str, to: Option<PluginDigest>, json: bool) -> Outcome {
+    let upgraded = host.upgrade_instance(instance, to, &operator()).await?;
+    let shown = show_instance(&upgraded, json)?;
+    match shown.saved {
+        true => Ok(ExitStatus::Done),
+        false => Err(Failure::form(&shown.form)),
+    }
+}
+
+fn show_plugin(plugin: &Plugin, json: bool) -> Result<(), Failure> {
+    if json {
+        return show::json(plugin);
+    }
+    output::line(format!(
+        "{} {}: {} of {}",
+        plugin.id, plugin.version, plugin.offering, plugin.vendor
+    ));
+    output::line(format!("  SHA-256 {}", plugin.sha256));
+    if let Some(by) = &plugin.trusted_by {
+        output::line(format!("  trusted by {by}"));
+    }
+    Ok(())
+}
+
+/// The plugin where `--plugin` names none: the one of `BSS_PLUGIN`, else one beside the program, else where `cargo xtask
+/// build` puts it. It is never looked for in the working directory, where anybody may have put another one.
 pub(super) fn default_plugin() -> PathBuf {
+    if let Some(named) = std::env::var_os(PLUGIN_VARIABLE).filter(|named| !named.is_empty()) {
+        return named.into();
+    }
     let program = std::env::current_exe().unwrap_or_default();
     default_beside(&program, Path::exists)
 }

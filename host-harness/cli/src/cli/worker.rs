@@ -5,8 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bss_model::ErrorKind;
 use clap::Args;
 use host_harness::{
-    CALLS_AT_ONCE, ExecutedRun, Host, LINES_AT_ONCE, PluginError, RunEnd, RunListener, Unfinished,
-    WorkOptions, view,
+    CALLS_AT_ONCE, ExecutedRun, Host, LINES_AT_ONCE, RunEnd, RunListener, Unfinished, WorkOptions, view,
 };
 use uuid::Uuid;
 
@@ -32,11 +31,6 @@ pub(super) async fn run(host: &Host, arguments: &WorkerArguments, json: bool) ->
     record::copy_note(host.record().awaits_adoption().await?);
     record::hold_note(host.record().held_mails().await?);
     let mut interruption = Interruption::listen()?;
-    // Every line would wait in vain, and say so only to whoever looks at it. E-mails need no plugin: one that is
-    // missing is no reason to send none.
-    if let Err(error @ PluginError::NotTrusted { .. }) = host.plugin().await {
-        return Err(error.into());
-    }
     let ran = Arc::new(Mutex::new(Ran::default()));
     let options = WorkOptions {
         lines_at_once: arguments.at_once,

@@ -9,6 +9,7 @@ const PURCHASE: Uuid = Uuid::from_u128(7);
 const MINUTE_MS: i64 = 60_000;
 /// The vendor answered, and did nothing that its answer does not tell.
 const ANSWERED: Seen = Seen {
+    has_sent: true,
     is_answered: true,
     may_have_changed: false,
 };
@@ -344,6 +345,58 @@ fn a_plugin_that_breaks_off_leaves_it_unknown_and_one_that_was_not_entered_does_
 }
 
 #[test]
+fn a_plugin_that_breaks_off_before_any_request_left_adds_no_doubt() {
+    for (earlier, in_doubt) in [
+        (EarlierAttempts::None, false),
+        (EarlierAttempts::NotDone, false),
+        (EarlierAttempts::Unknown, true),
+    ] {
+        let broke_off = PurchaseAnswer::BrokeOff("trapped".to_owned());
+        let attempted = after_purchase(broke_off, Seen::default(), earlier, PURCHASE);
+        let is_unknown = matches!(attempted.outcome, AttemptOutcome::Unknown(_));
+        assert_eq!(is_unknown, in_doubt, "{earlier:?}");
+    }
+}
+
+#[test]
+fn what_is_to_be_corrected_fails_no_order_and_ends_no_doubt() {
+    let attempted = |seen, earlier| {
+        let answer = PurchaseAnswer::Misconfigured(problem());
+        after_purchase(answer, seen, earlier, PURCHASE)
+    };
+    for certain in [EarlierAttempts::None, EarlierAttempts::NotDone] {
+        let waits = attempted(ANSWERED, certain);
+        assert!(matches!(waits.outcome, AttemptOutcome::Unavailable(_)));
+        assert_eq!(waits.signal, VendorSignal::Misconfigured);
+    }
+    let in_doubt = attempted(ANSWERED, EarlierAttempts::Unknown);
+    assert!(matches!(in_doubt.outcome, AttemptOutcome::Unknown(_)));
+    let sent = Seen {
+        may_have_changed: true,
+        ..ANSWERED
+    };
+    let contradicted = attempted(sent, EarlierAttempts::None);
+    assert!(matches!(contradicted.outcome, AttemptOutcome::Unknown(_)));
+    assert_eq!(contradicted.signal, VendorSignal::Silent);
+}
+
+#[test]
+fn a_refusal_without_a_question_does_not_end_the_doubt_about_an_earlier_attempt() {
+    let refused = |seen, earlier| {
+        let answer = PurchaseAnswer::Refused(problem());
+        after_purchase(answer, seen, earlier, PURCHASE).outcome
+    };
+    let in_doubt = refused(Seen::default(), EarlierAttempts::Unknown);
+    assert!(matches!(in_doubt, AttemptOutcome::Unknown(_)), "{in_doubt:?}");
+    let asked = refused(ANSWERED, EarlierAttempts::Unknown);
+    assert!(matches!(asked, AttemptOutcome::Refused(_)), "{asked:?}");
+    for certain in [EarlierAttempts::None, EarlierAttempts::NotDone] {
+        let outcome = refused(Seen::default(), certain);
+        assert!(matches!(outcome, AttemptOutcome::Refused(_)), "{outcome:?}");
+    }
+}
+
+#[test]
 fn a_call_that_was_never_made_leaves_what_was_in_doubt_in_doubt() {
     for (earlier, in_doubt) in [
         (EarlierAttempts::None, false),
@@ -422,6 +475,7 @@ fn what_is_only_looked_up_is_tried_again_as_soon_as_it_may_be_bought() {
 #[test]
 fn what_the_host_saw_counts_for_more_than_what_the_plugin_says() {
     let sent = Seen {
+        has_sent: true,
         is_answered: false,
         may_have_changed: true,
     };

@@ -9,6 +9,7 @@ const ID: &str = "k-1";
 
 /// The vendor answered, and did nothing that its answer does not tell.
 const ANSWERED: Seen = Seen {
+    has_sent: true,
     is_answered: true,
     may_have_changed: false,
 };
@@ -219,8 +220,17 @@ fn a_plugin_that_broke_off_may_have_returned_the_license_and_one_that_never_star
 }
 
 #[test]
+fn a_plugin_that_broke_off_before_any_request_left_has_returned_nothing() {
+    for error in broken_calls() {
+        let outcome = after_return(Err(error), ID, Seen::default(), false).outcome;
+        assert!(matches!(outcome, ReturnOutcome::Unavailable(_)), "{outcome:?}");
+    }
+}
+
+#[test]
 fn what_the_host_saw_counts_for_more_than_what_the_plugin_says() {
     let sent = Seen {
+        has_sent: true,
         is_answered: false,
         may_have_changed: true,
     };

@@ -6,13 +6,15 @@
 pub(crate) enum Class {
     /// The request was not carried out, and will be tried again.
     Unavailable,
-    /// The request was not carried out, and another try with the same settings would not be either.
+    /// The request was not carried out, and another try with the same input would not be either.
     Refused,
+    /// The request was not carried out, and none of the instance will be until its settings are corrected.
+    Misconfigured,
     /// Whether the request was carried out is unknown.
     Unknown,
 }
 
-use Class::{Refused, Unavailable, Unknown};
+use Class::{Misconfigured, Refused, Unavailable, Unknown};
 
 /// The failures, each with its code as a recording has it and its class.
 pub(crate) const ROWS: [(&str, &str, Class); 33] = [
@@ -66,7 +68,7 @@ pub(crate) const ROWS: [(&str, &str, Class); 33] = [
     (
         "an alert about our certificate in the handshake",
         "TLS-alert-received 42",
-        Refused,
+        Misconfigured,
     ),
     (
         "another alert in the handshake",
@@ -82,12 +84,12 @@ pub(crate) const ROWS: [(&str, &str, Class); 33] = [
     (
         "an alert about our certificate before a request could be sent",
         "TLS-alert-received 48",
-        Refused,
+        Misconfigured,
     ),
     (
         "an alert about our certificate instead of an answer",
         "TLS-alert-received 116",
-        Refused,
+        Misconfigured,
     ),
     (
         "certainly looked at by nobody",

@@ -1,0 +1,257 @@
+//! The plugin of an instance: given to it when it is created, and upgraded to another version when an operator says so.
+
+use std::collections::BTreeMap;
+
+use bss_model::{
+    Actor, Advice, Diagnose, Diagnosis, ErrorKind, Instance, NewInstance, PluginDigest, SavedSettings,
+    Standing,
+};
+use bss_record::{CreateError, RecordError};
+
+use crate::host::Host;
+use crate::instance_settings::{ConfigureError, InstanceForm, allowed_hosts};
+use crate::plugins::{LoadedPlugin, PluginError};
+use crate::settings_gate::{AUTHORITY_OPTION, OperatorsWord};
+
+/// The plugin of a new instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OfPlugin<'a> {
+    /// The only one on record, in the version that was added last. Where there is none, the file that the host was opened
+    /// with becomes the first one.
+    Only,
+    /// The one of that name, in the version that was added last.
+    Id(&'a str),
+    /// The file that the host was opened with, which must be trusted unless it is the first one.
+    File,
+}
+
+/// Why an instance is not created.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CreateInstanceError {
+    /// Its plugin can't be used.
+    #[error(transparent)]
+    Plugin(#[from] PluginError),
+    /// The plugin reads no option of that name.
+    #[error("plugin `{plugin}` reads no option `{option}`")]
+    NoOption {
+        /// The plugin's name.
+        plugin: String,
+        /// The option.
+        option: String,
+        /// The options that the plugin reads.
+        options: Vec<String>,
+    },
+    /// The record does not take it.
+    #[error(transparent)]
+    Create(#[from] CreateError),
+}
+
+impl Diagnose for CreateInstanceError {
+    fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::Plugin(error) => error.diagnosis(),
+            Self::NoOption { options, .. } => {
+                let said = match options.is_empty() {
+                    true => "it reads no option".to_owned(),
+                    false => format!("it reads {}", options.join(", ")),
+                };
+                Diagnosis::new(ErrorKind::NotFound, "no-option").say(said)
+            }
+            Self::Create(error) => error.diagnosis(),
+        }
+    }
+}
+
+/// Why an instance keeps its plugin.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum UpgradeError {
+    /// The instance's settings can't be judged or saved.
+    #[error(transparent)]
+    Configure(#[from] ConfigureError),
+    /// The other plugin is no version of the instance's.
+    #[error("instance `{instance}` belongs to plugin `{id}`, and the other one is `{other}`")]
+    OtherPlugin {
+        /// The instance.
+        instance: String,
+        /// The name of its plugin.
+        id: String,
+        /// The name of the other one.
+        other: String,
+    },
+    /// Saved fields would be lost.
+    #[error(
+        "the form of the other version lacks {}, which instance `{instance}` has saved", .fields.join(", ")
+    )]
+    FieldsLost {
+        /// The instance.
+        instance: String,
+        /// The fields: at least one.
+        fields: Vec<String>,
+    },
+}
+
+impl Diagnose for UpgradeError {
+    fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::Configure(error) => error.diagnosis(),
+            Self::OtherPlugin { .. } => {
+                Diagnosis::new(ErrorKind::Refused, "plugin-of-another-name").advise(Advice::ListPlugins)
+            }
+            Self::FieldsLost { .. } => Diagnosis::new(ErrorKind::Refused, "fields-lost")
+                .say("ask the plugin's maker for a version that has these fields, or clear them first"),
+        }
+    }
+}
+
+impl From<PluginError> for UpgradeError {
+    fn from(error: PluginError) -> Self {
+        Self::Configure(error.into())
+    }
+}
+
+impl From<RecordError> for UpgradeError {
+    fn from(error: RecordError) -> Self {
+        Self::Configure(error.into())
+    }
+}
+
+impl Host {
+    /// Creates an instance of a plugin, without settings.
+    ///
+    /// # Errors
+    /// When the plugin can't be used, or has no option of a name that is given; when the name is taken or can't be shown,
+    /// and when there is no certificate in the authorities to trust.
+    pub async fn create_instance(
+        &self,
+        new: NewInstance,
+        of: OfPlugin<'_>,
+        actor: &Actor,
+    ) -> Result<Instance, CreateInstanceError> {
+        let plugin = match of {
+            OfPlugin::Only => self.plugin_for_new(None).await?,
+            OfPlugin::Id(id) => self.plugin_for_new(Some(id)).await?,
+            OfPlugin::File => self.plugin_of_file().await?,
+        };
+        let known = &plugin.description.options;
+        let is_known = |option: &&String| known.contains(option) || option.ends_with(AUTHORITY_OPTION);
+        if let Some(option) = new.options.keys().find(|option| !is_known(option)) {
+            return Err(CreateInstanceError::NoOption {
+                plugin: plugin.description.id.clone(),
+                option: option.clone(),
+                options: known.clone(),
+            });
+        }
+        let new = NewInstance {
+            plugin: Some(plugin.digest),
+            ..new
+        };
+        Ok(self.record().create_instance(new, actor).await?)
+    }
+
+    /// Moves an instance to another version of its plugin: the one with that digest, or the one that was added last. Its
+    /// settings are judged by that version first, and saved if they have no problem.
+    ///
+    /// # Errors
+    /// When there is no such instance, the other plugin can't be used, is none of the instance's, or would lose a saved
+    /// field, and when its form has something that is the operator's to say. Nothing is changed then.
+    pub async fn upgrade_instance(
+        &self,
+        name: &str,
+        to: Option<PluginDigest>,
+        actor: &Actor,
+    ) -> Result<InstanceForm, UpgradeError> {
+        let instance = self.named_instance(name).await?;
+        let id = match instance.plugin {
+            Some(digest) => self
+                .record()
+                .plugin(&digest)
+                .await?
+                .map(|plugin| plugin.description.id),
+            None => None,
+        };
+        let plugin = match to {
+            Some(digest) => self.plugin_with(digest).await?,
+            None => self.plugin_for_new(id.as_deref()).await?,
+        };
+        let other = &plugin.description.id;
+        if let Some(id) = id.filter(|id| id != other) {
+            return Err(UpgradeError::OtherPlugin {
+                instance: instance.name,
+                id,
+                other: other.clone(),
+            });
+        }
+        self.move_to(instance, &plugin, actor).await
+    }
+
+    async fn move_to(
+        &self,
+        instance: Instance,
+        plugin: &LoadedPlugin,
+        actor: &Actor,
+    ) -> Result<InstanceForm, UpgradeError> {
+        let typed = BTreeMap::new();
+        let form = self.judge_with(plugin, &instance, &typed).await?;
+        let has = |field: &&String| form.fields.iter().any(|of_form| of_form.id == **field);
+        let fields: Vec<String> = instance
+            .values
+            .keys()
+            .filter(|field| !has(field))
+            .cloned()
+            .collect();
+        if !fields.is_empty() {
+            return Err(UpgradeError::FieldsLost {
+                instance: instance.name,
+                fields,
+            });
+        }
+        let settings = match instance.values.is_empty() {
+            true => SavedSettings {
+                values: BTreeMap::new(),
+                standing: Standing::NeedsCredentials,
+                authorities: Vec::new(),
+                allowed_hosts: instance.reach.allowed_hosts.clone(),
+                thumbprint: None,
+                shares_with: BTreeMap::new(),
+                plugin: Some(plugin.digest),
+            },
+            false if form.fields.iter().any(|field| !field.problems.is_empty()) => {
+                return Ok(InstanceForm {
+                    instance,
+                    form: form.into_inner(),
+                    saved: false,
+                });
+            }
+            false => {
+                let operator = OperatorsWord {
+                    instance: &instance,
+                    typed: &typed,
+                    allowed_hosts: &allowed_hosts(&instance),
+                };
+                self.pass(&form, &operator, plugin.digest).await?
+            }
+        };
+        let instance = self.save(&instance, settings, actor).await?;
+        Ok(InstanceForm {
+            instance,
+            form: form.into_inner(),
+            saved: true,
+        })
+    }
+
+    /// The instances whose plugin can't be used, and why: nothing is done for them.
+    pub(crate) async fn without_plugin(&self) -> Result<Vec<(Instance, PluginError)>, RecordError> {
+        let mut without = Vec::new();
+        let instances = self.record().instances().await?.into_iter();
+        for instance in instances.filter(|instance| instance.standing == Standing::Ready) {
+            match self.plugin_of(&instance).await {
+                Ok(_) => {}
+                Err(PluginError::Record(error)) => return Err(error),
+                Err(error) => without.push((instance, error)),
+            }
+        }
+        Ok(without)
+    }
+}

@@ -1,0 +1,338 @@
+//! The plugins of a host: each on record with its content, loaded when it is first called, and only if it is trusted.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use bss_model::{
+    Actor, AddedPlugin, Advice, Diagnose, Diagnosis, ErrorKind, PluginDescription, PluginDigest,
+};
+use bss_record::{NewPlugin, Record, RecordError};
+use bss_sandbox::access_token_cache::AccessTokenCache;
+use bss_sandbox::call::CallContext;
+use bss_sandbox::error::{FailedCall, LoadError};
+use bss_sandbox::limits::CallLimits;
+use bss_sandbox::outbound_https::{Egress, OutboundHttps};
+use bss_sandbox::plugin::{Plugin, PluginFile};
+use bss_sandbox::seen_exchanges::SeenExchanges;
+use uuid::Uuid;
+
+use crate::blocking::run_blocking;
+use crate::plugin_description::{DescriptionError, checked};
+
+/// Why a plugin does not run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PluginError {
+    /// The plugin can't be loaded.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The record can't be read or written.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// The plugin does not say who it is.
+    #[error("plugin `{}` does not say who it is", path.display())]
+    Silent {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: FailedCall,
+    },
+    /// The plugin's description of itself can't be one.
+    #[error("the description that plugin `{}` gives of itself can't be taken", path.display())]
+    Description {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: DescriptionError,
+    },
+    /// Nobody has trusted the plugin. Nothing of it was run for an instance.
+    #[error("nobody has trusted plugin `{}`, whose SHA-256 is {digest}", path.display())]
+    NotTrusted {
+        /// The file.
+        path: PathBuf,
+        /// The digest of the file.
+        digest: PluginDigest,
+    },
+    /// The plugin of an instance is not on record.
+    #[error("plugin {digest} is not on record")]
+    Missing {
+        /// The digest.
+        digest: PluginDigest,
+    },
+    /// The content of a plugin on record was altered. Nothing of it was run.
+    #[error("the content of plugin {digest} on record was altered")]
+    Altered {
+        /// The digest that the content had.
+        digest: PluginDigest,
+    },
+    /// Plugins of several names are on record, and nobody has said which one is meant.
+    #[error("there are several plugins: {}", .ids.join(", "))]
+    Several {
+        /// The plugins' names: at least two.
+        ids: Vec<String>,
+    },
+    /// No trusted plugin has the name that was asked for.
+    #[error("no trusted plugin is called `{id}`")]
+    NoPlugin {
+        /// The name.
+        id: String,
+    },
+}
+
+impl Diagnose for PluginError {
+    fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::Load(error) => error.diagnosis(),
+            Self::Record(error) => error.diagnosis(),
+            Self::Silent { source, .. } => source.diagnosis(),
+            Self::Description { .. } => Diagnosis::new(ErrorKind::Refused, "description-broken")
+                .say("this is a defect of the plugin: ask its maker"),
+            Self::NotTrusted { path, .. } => Diagnosis::new(ErrorKind::Conflict, "plugin-not-trusted")
+                .advise(Advice::TrustPlugin { path: path.clone() }),
+            Self::Missing { .. } => Diagnosis::new(ErrorKind::Conflict, "plugin-missing")
+                .say("add its file again, and let it run"),
+            Self::Altered { .. } => Diagnosis::new(ErrorKind::Damaged, "plugin-altered")
+                .say("find out who can write the database; restore a backup"),
+            Self::Several { .. } => {
+                Diagnosis::new(ErrorKind::Invalid, "several-plugins").advise(Advice::ChoosePlugin)
+            }
+            Self::NoPlugin { .. } => {
+                Diagnosis::new(ErrorKind::NotFound, "plugin-unknown").advise(Advice::ListPlugins)
+            }
+        }
+    }
+}
+
+/// A plugin that may run for instances.
+#[derive(Clone)]
+pub(crate) struct LoadedPlugin {
+    pub(crate) plugin: Plugin,
+    pub(crate) digest: PluginDigest,
+    pub(crate) description: Arc<PluginDescription>,
+}
+
+/// The plugins of a host. Each is loaded when it is first called: half of what a host does needs none. Cloning shares
+/// what was loaded.
+#[derive(Clone)]
+pub(crate) struct HostPlugins {
+    /// The file that is the first plugin of a new record, and the one of instances that have none yet.
+    named: PathBuf,
+    /// The directory for compiled plugins.
+    compiled: PathBuf,
+    /// The digest of the named file, once it was loaded.
+    named_digest: Arc<OnceLock<PluginDigest>>,
+    loaded: Arc<Mutex<HashMap<PluginDigest, LoadedPlugin>>>,
+}
+
+impl HostPlugins {
+    pub(crate) fn new(named: &Path, compiled: PathBuf) -> Self {
+        Self {
+            named: named.to_owned(),
+            compiled,
+            named_digest: Arc::default(),
+            loaded: Arc::default(),
+        }
+    }
+
+    /// The plugin of a digest.
+    pub(crate) async fn of(
+        &self,
+        record: &Record,
+        digest: PluginDigest,
+    ) -> Result<LoadedPlugin, PluginError> {
+        if let Some(loaded) = self.kept(&digest) {
+            return Ok(loaded);
+        }
+        let Some(added) = record.plugin(&digest).await? else {
+            // A record from before plugins were kept on it has none: the named file may be this one.
+            return match self.named(record).await {
+                Ok(named) if named.digest == digest => Ok(named),
+                _ => Err(PluginError::Missing { digest }),
+            };
+        };
+        self.load_trusted(record, added).await
+    }
+
+    /// The plugin of the named file. The first one that a record sees is trusted.
+    pub(crate) async fn named(&self, record: &Record) -> Result<LoadedPlugin, PluginError> {
+        let kept = self.named_digest.get().and_then(|digest| self.kept(digest));
+        if let Some(loaded) = kept {
+            return Ok(loaded);
+        }
+        let file = read(&self.named).await?;
+        let digest = file.digest();
+        let not_trusted = || PluginError::NotTrusted {
+            path: self.named.clone(),
+            digest,
+        };
+        let added = match record.plugin(&digest).await? {
+            Some(added) => added,
+            None if record.plugins().await?.is_empty() => self.trust_first(record, file).await?,
+            None => return Err(not_trusted()),
+        };
+        if added.digest != digest {
+            return Err(not_trusted());
+        }
+        let loaded = self.load_trusted(record, added).await?;
+        let _ = self.named_digest.set(digest);
+        Ok(loaded)
+    }
+
+    /// The plugin of a new instance: of a name the one that was added last, and without a name the only one that there is.
+    pub(crate) async fn for_new(
+        &self,
+        record: &Record,
+        id: Option<&str>,
+    ) -> Result<LoadedPlugin, PluginError> {
+        let plugins = record.plugins().await?;
+        if plugins.is_empty() && id.is_none() {
+            return self.named(record).await;
+        }
+        let trusted = plugins.into_iter().filter(|plugin| plugin.trust.is_some());
+        let meant: Vec<AddedPlugin> = match id {
+            Some(id) => trusted.filter(|plugin| plugin.description.id == id).collect(),
+            None => trusted.collect(),
+        };
+        let mut ids: Vec<String> = meant.iter().map(|plugin| plugin.description.id.clone()).collect();
+        ids.sort();
+        ids.dedup();
+        if ids.len() > 1 {
+            return Err(PluginError::Several { ids });
+        }
+        match meant.into_iter().next_back() {
+            Some(newest) => self.load_trusted(record, newest).await,
+            None => Err(PluginError::NoPlugin {
+                id: id.unwrap_or_default().to_owned(),
+            }),
+        }
+    }
+
+    /// Puts the content of a file on record, if it is a plugin for this host. Nothing of it runs but its description of
+    /// itself, which reaches nobody.
+    pub(crate) async fn add(
+        &self,
+        record: &Record,
+        path: &Path,
+        actor: &Actor,
+    ) -> Result<AddedPlugin, PluginError> {
+        let file = read(path).await?;
+        let digest = file.digest();
+        if let Some(known) = record.plugin(&digest).await? {
+            return Ok(known);
+        }
+        let content = file.content().to_vec();
+        let (_, description) = self.described(file, path).await?;
+        let new = NewPlugin {
+            digest,
+            path: &shown(path),
+            content: &content,
+            description: &description,
+        };
+        Ok(record.add_plugin(&new, actor).await?)
+    }
+
+    async fn trust_first(&self, record: &Record, file: PluginFile) -> Result<AddedPlugin, PluginError> {
+        let digest = file.digest();
+        let content = file.content().to_vec();
+        // Only what fits this host is trusted; a file that was named by mistake is not.
+        let (_, description) = self.described(file, &self.named).await?;
+        let new = NewPlugin {
+            digest,
+            path: &shown(&self.named),
+            content: &content,
+            description: &description,
+        };
+        Ok(record.trust_first_plugin(&new, &Actor::host("first use")).await?)
+    }
+
+    async fn load_trusted(&self, record: &Record, added: AddedPlugin) -> Result<LoadedPlugin, PluginError> {
+        let digest = added.digest;
+        if added.trust.is_none() {
+            return Err(PluginError::NotTrusted {
+                path: added.path.into(),
+                digest,
+            });
+        }
+        if let Some(loaded) = self.kept(&digest) {
+            return Ok(loaded);
+        }
+        let content = record.plugin_content(&digest).await?;
+        let content = content.ok_or(PluginError::Missing { digest })?;
+        let file = PluginFile::of_content(&added.path, content);
+        if file.digest() != digest {
+            return Err(PluginError::Altered { digest });
+        }
+        let plugin = self.load(file).await?;
+        let loaded = LoadedPlugin {
+            plugin: plugin.with_correlation_headers(&added.description.correlation_headers),
+            digest,
+            description: Arc::new(added.description),
+        };
+        Ok(self.lock().entry(digest).or_insert(loaded).clone())
+    }
+
+    async fn described(
+        &self,
+        file: PluginFile,
+        path: &Path,
+    ) -> Result<(Plugin, PluginDescription), PluginError> {
+        let plugin = self.load(file).await?.with_limits(CallLimits::default());
+        let described = plugin.describe(of_nobody()).await;
+        let described = described.map_err(|source| PluginError::Silent {
+            path: path.to_owned(),
+            source,
+        })?;
+        let description = checked(described).map_err(|source| PluginError::Description {
+            path: path.to_owned(),
+            source,
+        })?;
+        Ok((plugin, description))
+    }
+
+    async fn load(&self, file: PluginFile) -> Result<Plugin, LoadError> {
+        let compiled = self.compiled.clone();
+        run_blocking(move || Plugin::of_file(&file, &compiled)).await
+    }
+
+    fn kept(&self, digest: &PluginDigest) -> Option<LoadedPlugin> {
+        self.lock().get(digest).cloned()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<PluginDigest, LoadedPlugin>> {
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The digest of the content of a plugin's file. Nothing of it is run.
+///
+/// # Errors
+/// When the file can't be read.
+pub async fn plugin_digest(file: &Path) -> Result<PluginDigest, PluginError> {
+    Ok(read(file).await?.digest())
+}
+
+/// A call for no instance, which can reach no server and is not recorded.
+fn of_nobody() -> CallContext {
+    CallContext {
+        egress: Arc::new(Egress::of_nobody(&Uuid::nil().to_string())),
+        options: std::collections::BTreeMap::new(),
+        outbound: OutboundHttps::default(),
+        access_tokens: AccessTokenCache::default(),
+        listener: Arc::new(|_| ()),
+        seen: SeenExchanges::default(),
+    }
+}
+
+async fn read(path: &Path) -> Result<PluginFile, LoadError> {
+    let path = path.to_owned();
+    run_blocking(move || PluginFile::read(&path)).await
+}
+
+/// A path as the record keeps it: the same from every working directory.
+fn shown(path: &Path) -> String {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    absolute.display().to_string()
+}
