@@ -10,7 +10,7 @@ use std::time::Duration;
 use bss_keys::PfxCode;
 use bss_model::{
     Actor, Asset, AssetFilter, Choice, Contact, Decision, Instance, LicenseSecrets, NewInstance, NewLine,
-    Page, Party, Price, ProductFilter, Reach, Requester, RequesterKind, Thumbprint,
+    Page, Party, Price, ProductFilter, Reach, Requester, RequesterKind, SavedSettings, Thumbprint,
 };
 use bss_sandbox::outbound_https::{Egress, OutboundHttps};
 use bss_sandbox::seen_exchanges::SeenExchanges;
@@ -22,7 +22,6 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::component::{bss_host, component};
-use crate::trusted_plugin::give_plugin;
 
 /// The instance that most tests use.
 pub(crate) const INSTANCE: &str = "esd";
@@ -488,5 +487,38 @@ pub(crate) fn nowhere() -> CallContext {
         access_tokens: Default::default(),
         listener: silent(),
         seen: SeenExchanges::default(),
+    }
+}
+
+/// Has all instances worked on by the plugin of a file from now on, whatever it makes of their settings.
+pub(crate) async fn give_plugin(host: &Host, file: &Path) {
+    let added = host.add_plugin(file, &actor()).await.expect("it is added");
+    let record = host.record();
+    record
+        .trust_plugin(&added.digest, &actor())
+        .await
+        .expect("the record");
+    let instances = record.instances().await.expect("the record").into_iter();
+    // One without settings is judged by the file that the host was opened with.
+    for instance in instances.filter(|instance| instance.version > 0) {
+        let others = record.instances().await.expect("the record").into_iter();
+        let shares_with = others
+            .filter(|other| other.id != instance.id && instance.thumbprint.is_some())
+            .filter(|other| other.thumbprint == instance.thumbprint)
+            .map(|other| (other.id, other.version))
+            .collect();
+        let settings = SavedSettings {
+            values: instance.values,
+            standing: instance.standing,
+            authorities: instance.authorities,
+            allowed_hosts: instance.reach.allowed_hosts,
+            thumbprint: instance.thumbprint,
+            shares_with,
+            plugin: Some(added.digest),
+        };
+        let saved = record
+            .save_settings(instance.id, instance.version, settings, &actor())
+            .await;
+        saved.expect("it is moved");
     }
 }

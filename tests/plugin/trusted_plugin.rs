@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use bss_model::{Act, ActFilter, AddedPlugin, Diagnose as _, NewInstance, Reach, SavedSettings};
+use bss_model::{Act, ActFilter, AddedPlugin, Diagnose as _, NewInstance, Reach};
 use bss_record::RECORD_FILE;
 use host_harness::{ConfigureError, Host, OfPlugin, PluginError, plugin_digest};
 use serde_json::{Value, json};
@@ -15,7 +15,8 @@ use crate::component::{bss_host, component};
 use crate::guests::{FormGuest, component as guest_component, module};
 use crate::record_cli::{ORIGINAL, alter};
 use crate::scenario::{
-    DONE, INSTANCE, NO_ANSWER, REFUSED, Scenario, USAGE, actor, assert_ends, order_request, silent,
+    DONE, INSTANCE, NO_ANSWER, REFUSED, Scenario, USAGE, actor, assert_ends, give_plugin, order_request,
+    silent,
 };
 
 /// A plugin of another content, which answers each form with fields of these names.
@@ -466,39 +467,6 @@ fn a_plugin_that_lies_in_the_working_directory_is_not_taken() {
 pub(crate) async fn trusting(host: Host, file: &Path) -> Host {
     give_plugin(&host, file).await;
     host
-}
-
-/// Has all instances worked on by the plugin of a file from now on, whatever it makes of their settings.
-pub(crate) async fn give_plugin(host: &Host, file: &Path) {
-    let added = host.add_plugin(file, &actor()).await.expect("it is added");
-    let record = host.record();
-    record
-        .trust_plugin(&added.digest, &actor())
-        .await
-        .expect("the record");
-    let instances = record.instances().await.expect("the record").into_iter();
-    // One without settings is judged by the file that the host was opened with.
-    for instance in instances.filter(|instance| instance.version > 0) {
-        let others = record.instances().await.expect("the record").into_iter();
-        let shares_with = others
-            .filter(|other| other.id != instance.id && instance.thumbprint.is_some())
-            .filter(|other| other.thumbprint == instance.thumbprint)
-            .map(|other| (other.id, other.version))
-            .collect();
-        let settings = SavedSettings {
-            values: instance.values,
-            standing: instance.standing,
-            authorities: instance.authorities,
-            allowed_hosts: instance.reach.allowed_hosts,
-            thumbprint: instance.thumbprint,
-            shares_with,
-            plugin: Some(added.digest),
-        };
-        let saved = record
-            .save_settings(instance.id, instance.version, settings, &actor())
-            .await;
-        saved.expect("it is moved");
-    }
 }
 
 /// A host in the scenario's data directory whose instances are worked on by another plugin, of its own content.

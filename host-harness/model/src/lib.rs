@@ -57,7 +57,7 @@ pub use license_check::{LicenseDefect, check_license};
 pub use license_return::{BegunReturn, ReturnAttempt, ReturnOutcome, ReturnResult, TakenReturn};
 pub use mail::{
     Mail, MailDelivery, MailFilter, MailKind, MailOutcome, MailSettings, MailState, MailToSend,
-    SmtpProtection, SmtpServer,
+    SmtpProtection, SmtpServer, Sold,
 };
 pub use order::{
     Contact, InvalidParty, LANGUAGE_LENGTH_MAX, NewLine, NewOrder, Order, OrderFilter, OrderLine,

@@ -92,8 +92,19 @@ pub struct MailToSend {
     pub reseller: Option<Party>,
     /// The recipient's address and language.
     pub contact: Contact,
+    /// Whose license it is, and what is sold, as the plugin of its instance says. `None`: that plugin is not on record.
+    pub sold: Option<Sold>,
     /// The number of tries to send it, this one included.
     pub attempts: u32,
+}
+
+/// Whose license an e-mail brings, and what is sold, as a plugin describes them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sold {
+    /// The vendor.
+    pub vendor: String,
+    /// What is sold, as customers read it.
+    pub offering: String,
 }
 
 /// The outcome of a try to send an e-mail.

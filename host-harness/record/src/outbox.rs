@@ -5,7 +5,7 @@ use std::time::Duration;
 use bss_model::clock::{millis, now_ms};
 use bss_model::{
     Act, Actor, Advice, AttemptResult, Diagnose, Diagnosis, ErrorKind, Mail, MailFilter, MailKind,
-    MailOutcome, MailState, MailToSend, Page, Rows, Subject,
+    MailOutcome, MailState, MailToSend, Page, Rows, Sold, Subject,
 };
 use serde_json::Value;
 use sqlx::sqlite::SqliteRow;
@@ -219,8 +219,11 @@ impl Record {
         mail_id: Uuid,
     ) -> Result<MailToSend, RecordError> {
         let row = sqlx::query(
-            "SELECT mails.kind, mails.asset_id, mails.attempts, orders.customer, orders.reseller, orders.contact
+            "SELECT mails.kind, mails.asset_id, mails.attempts, orders.customer, orders.reseller, orders.contact,
+                    plugins.vendor, plugins.offering
              FROM mails JOIN assets ON assets.id = mails.asset_id JOIN orders ON orders.id = assets.order_id
+             JOIN instances ON instances.id = assets.instance_id
+             LEFT JOIN plugins ON plugins.sha256 = instances.plugin
              WHERE mails.id = $1",
         )
         .bind(mail_id.to_string())
@@ -239,6 +242,13 @@ impl Record {
             customer: from_json(&row, "customer")?,
             reseller: optional(&row, "reseller", from_json)?,
             contact: from_json(&row, "contact")?,
+            sold: match row.try_get("vendor")? {
+                None => None,
+                Some(vendor) => Some(Sold {
+                    vendor,
+                    offering: row.try_get("offering")?,
+                }),
+            },
             attempts: count(&row, "attempts")?,
         })
     }

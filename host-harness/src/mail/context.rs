@@ -8,6 +8,10 @@ pub(super) struct Context<'a> {
     pub(super) customer: Named<'a>,
     pub(super) reseller: Option<Named<'a>>,
     pub(super) product: ContextProduct<'a>,
+    /// The vendor, on one line.
+    pub(super) vendor: Option<String>,
+    /// What is sold, on one line: the product, where no plugin says it.
+    pub(super) offering: String,
     pub(super) product_key: &'a str,
     pub(super) activation_link: Option<&'a str>,
     pub(super) price: Option<String>,
@@ -47,6 +51,8 @@ impl Context<'static> {
                 code: "EP2-00000",
                 name: "Example Product".to_owned(),
             },
+            vendor: Some("Example Vendor".to_owned()),
+            offering: "Example Offering".to_owned(),
             product_key: "XXXXX-XXXXX-XXXXX-XXXXX-XXXXX",
             activation_link: Some("https://example.com/activate"),
             price: Some("149.00 EUR".to_owned()),
@@ -61,6 +67,7 @@ impl Context<'static> {
     pub(super) fn bare_sample() -> Self {
         Self {
             reseller: None,
+            vendor: None,
             activation_link: None,
             price: None,
             purchased_on: None,

@@ -71,6 +71,11 @@ pub(super) fn compose(
             code: &asset.product_code,
             name: one_line(&asset.product_name),
         },
+        vendor: mail.sold.as_ref().map(|sold| one_line(&sold.vendor)),
+        offering: mail
+            .sold
+            .as_ref()
+            .map_or_else(|| one_line(&asset.product_name), |sold| one_line(&sold.offering)),
         product_key: mail.secrets.product_key.expose(),
         activation_link: mail.secrets.activation_link.as_ref().map(|link| link.expose()),
         price: asset.price.as_ref().map(ToString::to_string),

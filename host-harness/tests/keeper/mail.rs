@@ -5,7 +5,8 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use bss_model::{
-    Contact, Mail, MailDelivery, MailFilter, MailSettings, MailState, NewOrder, Page, Party, SmtpProtection,
+    Contact, Mail, MailDelivery, MailFilter, MailSettings, MailState, NewOrder, Page, Party, PluginDigest,
+    SavedSettings, SmtpProtection,
 };
 use bss_record::{PlaceError, RECORD_FILE, Worker};
 use host_harness::Host;
@@ -16,7 +17,7 @@ use uuid::Uuid;
 use crate::certificate_store::contains;
 use crate::invoices::{buy, execute};
 use crate::orders::{KEY, LINK, order, shop};
-use crate::record::{actor, files_of};
+use crate::record::{actor, files_of, settings};
 use crate::smtp_server::{Answer, MailServer, Offer, PASSWORD};
 
 /// A host that sells, and a worker that sends its mails.
@@ -35,6 +36,18 @@ impl Shop {
             .await
             .unwrap();
         let instance = shop(host.record()).await;
+        let digest = PluginDigest::new([1; 32]);
+        crate::plugins::add(host.record(), digest, &actor())
+            .await
+            .unwrap();
+        let with_plugin = SavedSettings {
+            plugin: Some(digest),
+            ..settings(None)
+        };
+        host.record()
+            .save_settings(instance, 1, with_plugin, &actor())
+            .await
+            .unwrap();
         let worker = host.record().start_worker().await.unwrap();
         Self {
             host,
@@ -160,7 +173,7 @@ async fn each_license_is_mailed_once_over_tls_with_its_key_and_link() {
         assert_eq!(taken.from, "MAIL FROM:<shop@host.example>");
         assert_eq!(taken.to, "RCPT TO:<c-1@customer.test>");
         let message = read(&taken.bytes);
-        assert_eq!(message.subject(), Some("Welcome Microsoft ESD customer"));
+        assert_eq!(message.subject(), Some("Welcome Acme Keys customer"));
         for body in [text(&message), html(&message)] {
             assert!(body.contains(KEY) && body.contains("Office"), "{body}");
         }
@@ -440,18 +453,10 @@ async fn a_customer_reads_it_in_their_language_or_the_next_one_that_there_is() {
     let server = MailServer::start(Offer::default()).await;
     let shop = Shop::with(&server).await;
     for (language, subject, says) in [
-        ("el", "Καλώς ήρθατε στο Microsoft ESD", "Κλειδί προϊόντος"),
-        (
-            "de-AT",
-            "Willkommen als Kunde von Microsoft ESD",
-            "Produktschlüssel",
-        ),
-        (
-            "DE-at",
-            "Willkommen als Kunde von Microsoft ESD",
-            "Produktschlüssel",
-        ),
-        ("fr", "Welcome Microsoft ESD customer", "Product key"),
+        ("el", "Καλώς ήρθατε στο Acme Keys", "Κλειδί προϊόντος"),
+        ("de-AT", "Willkommen als Kunde von Acme Keys", "Produktschlüssel"),
+        ("DE-at", "Willkommen als Kunde von Acme Keys", "Produktschlüssel"),
+        ("fr", "Welcome Acme Keys customer", "Product key"),
     ] {
         shop.place(1, speaks(language)).await;
         assert_eq!(shop.send().await, sent(1));
@@ -724,7 +729,7 @@ async fn without_settings_mails_wait_and_nothing_else_does() {
     let message = read(&test.bytes);
     assert_eq!(
         message.subject(),
-        Some("[test] Willkommen als Kunde von Microsoft ESD")
+        Some("[test] Willkommen als Kunde von Example Offering")
     );
     assert!(text(&message).contains("XXXXX-XXXXX"));
 }
