@@ -50,6 +50,10 @@ pub struct Asset {
     pub activation_link: Option<Secret>,
     /// The host's name for the purchase.
     pub client_transaction_id: Uuid,
+    /// The vendor's name for the purchase.
+    pub transaction_id: Option<String>,
+    /// The vendor's name for the license token, to quote to its support.
+    pub license_token_id: Option<String>,
     /// The price for which the license was sold.
     pub price: Option<Price>,
     /// When the license was ordered, in milliseconds.
@@ -111,6 +115,8 @@ impl Asset {
             product_key,
             activation_link,
             client_transaction_id: asset.client_transaction_id,
+            transaction_id: asset.transaction_id.clone(),
+            license_token_id: asset.license_token_id.clone(),
             price: asset.price.as_ref().map(Price::from),
             ordered_at_ms: asset.created_at_ms,
             purchased_at_ms: asset.purchased_at_ms,
@@ -238,6 +244,8 @@ mod tests {
   "productKey": "*****-*****-*****-*****-EEEEE",
   "activationLink": "redeem.example.com",
   "clientTransactionId": "00000000-0000-0000-0000-000000000003",
+  "transactionId": "t-1",
+  "licenseTokenId": "l-1",
   "price": {
     "currency": "EUR",
     "minorUnits": 24900

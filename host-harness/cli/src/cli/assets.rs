@@ -189,6 +189,14 @@ async fn show(host: &Host, asset_id: Uuid, show_keys: bool, json: bool) -> Outco
         ("Return status", asset.return_status.to_string()),
         ("Activation link", show::text(view.activation_link.as_ref())),
         ("Client transaction id", asset.client_transaction_id.to_string()),
+        (
+            "Vendor's transaction id",
+            asset.transaction_id.clone().unwrap_or_default(),
+        ),
+        (
+            "Vendor's license token id",
+            asset.license_token_id.clone().unwrap_or_default(),
+        ),
         ("Last refreshed", time(asset.refreshed_at_ms)),
     ] {
         table.add_row([field.to_owned(), shown]);
