@@ -25,6 +25,8 @@ pub(crate) struct Ended {
     /// Whether nothing is left to do for the line or the return.
     pub(crate) settled: bool,
     pub(crate) signal: VendorSignal,
+    /// The version of the instance's settings that the attempt was made with. `None`: not known.
+    pub(crate) settings_version: Option<i64>,
 }
 
 #[derive(Debug, Default)]
@@ -126,6 +128,13 @@ impl Breakers {
         }
     }
 
+    /// The instances that rest for longer than that from now.
+    pub(crate) fn resting_beyond(&self, wait: Duration, now: Instant) -> impl Iterator<Item = Uuid> {
+        self.rests()
+            .filter(move |(_, rest)| rest.until > now + wait)
+            .map(|(instance, _)| instance)
+    }
+
     /// The time at which the next rest is over. `None`: no instance rests, or each that does is being probed.
     pub(crate) fn next(&self) -> Option<Instant> {
         self.rests()
@@ -185,6 +194,16 @@ mod tests {
         breakers.note(OTHER, VendorSignal::Misconfigured, over);
         breakers.forget(INSTANCE);
         assert_eq!(breakers.resting(), [OTHER]);
+    }
+
+    #[test]
+    fn instances_that_rest_for_longer_than_somebody_waits_are_told() {
+        let now = Instant::now();
+        let mut breakers = broken(now);
+        breakers.note(OTHER, VendorSignal::Misconfigured, now);
+        let beyond = |wait| breakers.resting_beyond(wait, now).collect::<Vec<_>>();
+        assert_eq!(beyond(FIRST_REST), [OTHER]);
+        assert_eq!(beyond(LONGEST_REST), [] as [Uuid; 0]);
     }
 
     #[test]

@@ -102,7 +102,12 @@ impl Host {
     pub(crate) async fn plugin_of(&self, instance: &Instance) -> Result<LoadedPlugin, PluginError> {
         let loaded = match instance.plugin {
             Some(digest) => self.plugins.of(&self.record, digest).await?,
-            None => self.plugins.named(&self.record).await?,
+            None if instance.version == 0 => self.plugins.named(&self.record).await?,
+            // Saved before plugins were on record: no process may take its own file for it.
+            None => {
+                let instance = instance.name.clone();
+                return Err(PluginError::Unassigned { instance });
+            }
         };
         Ok(self.limited(loaded))
     }

@@ -163,12 +163,12 @@ impl Host {
         actor: &Actor,
     ) -> Result<InstanceForm, UpgradeError> {
         let instance = self.named_instance(name).await?;
+        // Without the former plugin on record, nothing tells which one is another version of it.
         let id = match instance.plugin {
-            Some(digest) => self
-                .record()
-                .plugin(&digest)
-                .await?
-                .map(|plugin| plugin.description.id),
+            Some(digest) => match self.record().plugin(&digest).await? {
+                Some(plugin) => Some(plugin.description.id),
+                None => return Err(PluginError::Missing { digest }.into()),
+            },
             None => None,
         };
         let plugin = match to {
@@ -248,7 +248,10 @@ impl Host {
         for instance in instances.filter(|instance| instance.standing == Standing::Ready) {
             match self.plugin_of(&instance).await {
                 Ok(_) => {}
-                Err(PluginError::Record(error)) => return Err(error),
+                // What is damaged is one plugin's; what can't be read at all is everybody's.
+                Err(PluginError::Record(error)) if !matches!(error, RecordError::Damaged { .. }) => {
+                    return Err(error);
+                }
                 Err(error) => without.push((instance, error)),
             }
         }

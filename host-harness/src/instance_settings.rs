@@ -246,7 +246,8 @@ impl Host {
     ) -> Result<SavedSettings, ConfigureError> {
         let settings = settings_of(form, operator)?;
         let all = self.record().instances().await?;
-        let shares_with = check_sharing(form, &settings, operator.instance, &all)?;
+        let versions = self.versions_of(plugin).await?;
+        let shares_with = check_sharing(form, &settings, operator.instance, &all, &versions)?;
         Ok(SavedSettings {
             shares_with,
             plugin: Some(plugin),
@@ -267,6 +268,18 @@ impl Host {
         self.judge_with(&plugin, instance, typed).await
     }
 
+    /// The digests of all versions of a plugin that are on record, and its own.
+    async fn versions_of(&self, plugin: PluginDigest) -> Result<HashSet<PluginDigest>, RecordError> {
+        let all = self.record().plugins().await?;
+        let id = all.iter().find(|added| added.digest == plugin);
+        let id = id.map(|added| added.description.id.clone());
+        let versions = all
+            .into_iter()
+            .filter(|added| Some(&added.description.id) == id.as_ref())
+            .map(|added| added.digest);
+        Ok(versions.chain([plugin]).collect())
+    }
+
     /// Judges what is typed with a plugin, which sees the other instances of its own, in whatever version, and no others.
     pub(crate) async fn judge_with(
         &self,
@@ -274,11 +287,7 @@ impl Host {
         instance: &Instance,
         typed: &BTreeMap<String, String>,
     ) -> Result<CheckedForm, ConfigureError> {
-        let versions = self.record().plugins().await?.into_iter();
-        let versions: HashSet<PluginDigest> = versions
-            .filter(|version| version.description.id == plugin.description.id)
-            .map(|version| version.digest)
-            .collect();
+        let versions = self.versions_of(plugin.digest).await?;
         let others = self.record().instances().await?.into_iter().filter(|other| {
             let is_its = other.plugin.is_some_and(|plugin| versions.contains(&plugin));
             other.id != instance.id && is_its

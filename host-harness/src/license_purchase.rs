@@ -65,6 +65,7 @@ impl Host {
             asset_id: taken.asset_id,
             settled,
             signal,
+            settings_version: Some(taken.attempt.settings_version),
         })
     }
 

@@ -62,6 +62,12 @@ pub enum PluginError {
         /// The digest.
         digest: PluginDigest,
     },
+    /// An instance with settings has no plugin, because they were saved by an older program.
+    #[error("nobody has said which plugin instance `{instance}` belongs to")]
+    Unassigned {
+        /// The instance.
+        instance: String,
+    },
     /// The content of a plugin on record was altered. Nothing of it was run.
     #[error("the content of plugin {digest} on record was altered")]
     Altered {
@@ -94,8 +100,10 @@ impl Diagnose for PluginError {
                 .advise(Advice::TrustPlugin { path: path.clone() }),
             Self::Missing { .. } => Diagnosis::new(ErrorKind::Conflict, "plugin-missing")
                 .say("add its file again, and let it run"),
+            Self::Unassigned { .. } => Diagnosis::new(ErrorKind::Conflict, "plugin-unassigned")
+                .say("upgrade the instance to the version of the plugin that has worked for it"),
             Self::Altered { .. } => Diagnosis::new(ErrorKind::Damaged, "plugin-altered")
-                .say("find out who can write the database; restore a backup"),
+                .say("find out who can write the database, then add the plugin's file again"),
             Self::Several { .. } => {
                 Diagnosis::new(ErrorKind::Invalid, "several-plugins").advise(Advice::ChoosePlugin)
             }
@@ -170,7 +178,7 @@ impl HostPlugins {
         };
         let added = match record.plugin(&digest).await? {
             Some(added) => added,
-            None if record.plugins().await?.is_empty() => self.trust_first(record, file).await?,
+            None if may_be_first(record, digest).await? => self.trust_first(record, file).await?,
             None => return Err(not_trusted()),
         };
         if added.digest != digest {
@@ -220,11 +228,11 @@ impl HostPlugins {
     ) -> Result<AddedPlugin, PluginError> {
         let file = read(path).await?;
         let digest = file.digest();
-        if let Some(known) = record.plugin(&digest).await? {
-            return Ok(known);
-        }
         let content = file.content().to_vec();
-        let (_, description) = self.described(file, path).await?;
+        let description = match record.plugin(&digest).await? {
+            Some(known) => known.description,
+            None => self.described(file, path).await?.1,
+        };
         let new = NewPlugin {
             digest,
             path: &shown(path),
@@ -312,6 +320,13 @@ impl HostPlugins {
 /// When the file can't be read.
 pub async fn plugin_digest(file: &Path) -> Result<PluginDigest, PluginError> {
     Ok(read(file).await?.digest())
+}
+
+/// Whether a plugin may be the first one of a record: none is on it, and no instance of an older record has another.
+async fn may_be_first(record: &Record, digest: PluginDigest) -> Result<bool, RecordError> {
+    let instances = record.instances().await?;
+    let mut others = instances.iter().filter_map(|instance| instance.plugin);
+    Ok(record.plugins().await?.is_empty() && others.all(|other| other == digest))
 }
 
 /// A call for no instance, which can reach no server and is not recorded.

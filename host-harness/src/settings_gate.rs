@@ -19,10 +19,10 @@
 //!
 //! That the form itself keeps the contract has been checked before ([`crate::form_rules`]).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use bss_model::{
-    Advice, Diagnose, Diagnosis, ErrorKind, Instance, NotAThumbprint, SavedSettings, Thumbprint,
+    Advice, Diagnose, Diagnosis, ErrorKind, Instance, NotAThumbprint, PluginDigest, SavedSettings, Thumbprint,
 };
 use bss_sandbox::bindings::instance_settings::{Field, FieldKind, Form, Standing};
 use bss_sandbox::outbound_https::Authority;
@@ -265,6 +265,8 @@ fn authorities(form: &Form, operator: &OperatorsWord<'_>) -> Result<Vec<bss_mode
 /// another; a value is one by what it is, not by the kind that the plugin gives its field. A field that one of two
 /// instances has left empty is compared once it is filled in.
 ///
+/// Another plugin's instance never shares: `versions` are the digests of this plugin's.
+///
 /// Returns those instances and the versions of their settings, as [`SavedSettings::shares_with`] has them.
 ///
 /// # Errors
@@ -274,6 +276,7 @@ pub(crate) fn check_sharing(
     settings: &SavedSettings,
     instance: &Instance,
     all: &[Instance],
+    versions: &HashSet<PluginDigest>,
 ) -> Result<BTreeMap<Uuid, i64>, GateError> {
     let mut shares_with = BTreeMap::new();
     let others = all.iter().filter(|other| other.id != instance.id);
@@ -292,11 +295,14 @@ pub(crate) fn check_sharing(
             .filter(differs)
             .partition(|field| field.kind == FieldKind::Text);
         let currency = (other.currency != instance.currency).then(|| "currency".to_owned());
-        if texts.len() > 1 || !choices.is_empty() || currency.is_some() {
+        // The forms of two plugins have nothing in common that could be compared.
+        let plugin = other.plugin.is_some_and(|plugin| !versions.contains(&plugin));
+        let plugin = plugin.then(|| "plugin".to_owned());
+        if texts.len() > 1 || !choices.is_empty() || currency.is_some() || plugin.is_some() {
             let fields = texts.into_iter().chain(choices).map(|field| field.id.clone());
             return Err(GateError::CertificateShared {
                 other: other.name.clone(),
-                differences: fields.chain(currency).collect(),
+                differences: fields.chain(currency).chain(plugin).collect(),
             });
         }
         shares_with.insert(other.id, other.version);
@@ -631,7 +637,13 @@ mod tests {
         settings.values.insert("note".to_owned(), "one".to_owned());
         change(&mut other);
         let shares = (other.thumbprint == settings.thumbprint).then_some((other.id, other.version));
-        match check_sharing(form, &settings, &instance(), &[instance(), other]) {
+        match check_sharing(
+            form,
+            &settings,
+            &instance(),
+            &[instance(), other],
+            &HashSet::new(),
+        ) {
             Ok(shares_with) => {
                 assert_eq!(shares_with, shares.into_iter().collect());
                 None

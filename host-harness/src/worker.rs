@@ -22,6 +22,7 @@ use uuid::Uuid;
 use crate::breaker::{Breakers, Ended};
 use crate::host::Host;
 use crate::mail::MailRound;
+use crate::pause::LONGEST_WAIT;
 use crate::services_worker::{RunListener, until_stopped};
 
 /// The default number of lines that are attempted at once. An answer takes some tens of milliseconds, so that eight
@@ -440,6 +441,7 @@ impl Work {
                         None if settled => VendorSignal::Answered,
                         pause => VendorSignal::without_answer(pause),
                     },
+                    settings_version: None,
                 }))
             });
         }
@@ -504,10 +506,12 @@ impl Work {
         to_probe
     }
 
-    /// All that may ever be taken: nothing of instances whose plugin can't be used.
+    /// All that may be taken within the time that a person waits: nothing of instances whose plugin can't be used, or that
+    /// rest for longer.
     pub(crate) fn workable(&self) -> AssetSelection {
+        let resting = self.breakers.resting_beyond(LONGEST_WAIT, Instant::now());
         AssetSelection {
-            without_instances: self.without_plugin.iter().copied().collect(),
+            without_instances: self.without_plugin.iter().copied().chain(resting).collect(),
             ..self.taking.clone()
         }
     }
@@ -598,13 +602,25 @@ impl Work {
             };
             self.slots.remove(&task);
             if let Some(attempt) = joined(result).transpose()?.flatten() {
-                self.breakers
-                    .note(attempt.instance_id, attempt.signal, Instant::now());
+                if !self.is_of_former_settings(&attempt) {
+                    self.breakers
+                        .note(attempt.instance_id, attempt.signal, Instant::now());
+                }
                 ended.push(attempt);
             }
             next = self.running.try_join_next_with_id();
         }
         Ok(Some(ended))
+    }
+
+    /// Whether an attempt says what was wrong with settings that were corrected since.
+    fn is_of_former_settings(&self, attempt: &Ended) -> bool {
+        let now = self.versions.get(&attempt.instance_id);
+        attempt.signal == VendorSignal::Misconfigured
+            && attempt
+                .settings_version
+                .zip(now)
+                .is_some_and(|(then, now)| then < *now)
     }
 
     /// How long to wait until something can be done.
@@ -614,7 +630,11 @@ impl Work {
         let rest = self.breakers.next().map_or(Duration::ZERO, |until| {
             until.saturating_duration_since(Instant::now())
         });
-        due.max(rest)
+        match rest > LONGEST_WAIT {
+            // Nobody waits for those lines.
+            true => due,
+            false => due.max(rest),
+        }
     }
 
     pub(crate) async fn end(mut self) -> Result<(), RecordError> {

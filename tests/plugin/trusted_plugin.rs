@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use bss_model::{Act, ActFilter, AddedPlugin, Diagnose as _, NewInstance, Reach};
+use bss_model::{Act, ActFilter, AddedPlugin, Diagnose as _, NewInstance, Reach, Thumbprint};
 use bss_record::RECORD_FILE;
 use host_harness::{ConfigureError, Host, OfPlugin, PluginError, plugin_digest};
 use serde_json::{Value, json};
@@ -40,14 +40,43 @@ fn plugin_of(scenario: &Scenario, id: &str) -> PathBuf {
         "the description has room for that"
     );
     let file = other_plugin(scenario, id, &["other"]);
-    let mut bytes = std::fs::read(&file).expect("the guest");
+    let bytes = of_id(std::fs::read(&file).expect("the guest"), id);
+    std::fs::write(&file, bytes).expect("the guest is written");
+    file
+}
+
+/// The component with another name among all.
+fn of_id(mut bytes: Vec<u8>, id: &str) -> Vec<u8> {
     let at = bytes
         .windows(id.len())
         .rposition(|bytes| bytes == b"microsoft-esd")
         .expect("its id");
     bytes[at..at + id.len()].copy_from_slice(id.as_bytes());
-    std::fs::write(&file, bytes).expect("the guest is written");
-    file
+    bytes
+}
+
+/// Why an instance of another plugin can't have a certificate that Microsoft's uses.
+async fn sharing(scenario: &Scenario, thumbprint: Thumbprint) -> ConfigureError {
+    let thumbprint = thumbprint.to_string();
+    let guest = FormGuest {
+        fields: &[("identity", 0, &thumbprint)],
+        reaches: &[],
+        certificate_field: "identity",
+    };
+    let file = scenario.folder.path().join("borrower.wasm");
+    std::fs::write(&file, of_id(guest.component(), "acme-keys-two")).expect("the guest is written");
+    let added = scenario.host.add_plugin(&file, &actor()).await;
+    let digest = added.expect("it is added").digest;
+    let trusted = scenario.host.trust_plugin(digest, &actor()).await;
+    trusted.expect("it is trusted");
+    let upgraded = scenario
+        .host
+        .upgrade_instance("acme", Some(digest), &actor())
+        .await;
+    assert!(upgraded.expect("it is moved").saved);
+    let typed: BTreeMap<String, String> = [("identity".to_owned(), thumbprint)].into();
+    let configured = scenario.host.configure("acme", &typed, &actor()).await;
+    configured.err().expect("it is refused")
 }
 
 async fn open(scenario: &Scenario, plugin: &Path) -> Host {
@@ -170,6 +199,10 @@ async fn a_plugin_whose_content_on_record_was_altered_is_not_run() {
     let host = open(&scenario, component()).await;
     let refused = first_field(&host).await.expect_err("it is refused");
     assert_eq!(refused.diagnosis().code, "plugin-altered");
+    host.add_plugin(component(), &actor())
+        .await
+        .expect("it is whole again");
+    assert_eq!(first_field(&host).await.expect("it answers"), "system-name");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -242,6 +275,15 @@ async fn an_instance_is_upgraded_only_to_a_version_of_its_own_plugin_that_keeps_
     let foreign = plugin_of(&scenario, "acme-keys-two");
     let refused = upgrade(&foreign).await.err().expect("it is refused");
     assert_eq!(refused.diagnosis().code, "plugin-of-another-name");
+    // Nor where nothing tells any more which plugin is its own.
+    let database = scenario.folder.path().join(ORIGINAL).join(RECORD_FILE);
+    let gone = "CREATE TABLE kept AS SELECT * FROM plugins;
+                DELETE FROM plugins WHERE sha256 = (SELECT plugin FROM instances)";
+    alter(&database, gone).await;
+    let refused = upgrade(&foreign).await.err().expect("it is refused");
+    assert_eq!(refused.diagnosis().code, "plugin-missing");
+    let back = "DELETE FROM plugins; INSERT INTO plugins SELECT * FROM kept; DROP TABLE kept";
+    alter(&database, back).await;
     let now = scenario
         .host
         .named_instance(INSTANCE)
@@ -350,6 +392,14 @@ async fn a_plugin_sees_nothing_of_the_instances_of_another_one() {
         !calls.contains("channel-id"),
         "no setting of Microsoft's instance: {calls}"
     );
+    let microsoft = scenario
+        .host
+        .named_instance(INSTANCE)
+        .await
+        .expect("the instance");
+    let refused = sharing(&scenario, microsoft.thumbprint.expect("its certificate")).await;
+    assert_eq!(refused.diagnosis().code, "certificate-shared");
+    assert!(format!("{refused:?}").contains("plugin"), "{refused:?}");
     // Its twin: two instances of one plugin are compared by it.
     scenario.new_instance("second").await;
     let twin = scenario.folder.path().join("twin.jsonl");

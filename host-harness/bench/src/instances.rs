@@ -92,6 +92,7 @@ pub(super) async fn alike(
     thumbprint: Thumbprint,
 ) -> Result<Instance, BenchError> {
     let created = create(host, name, vendor).await?;
+    let plugin = model.plugin;
     let mut values = model.values.clone();
     values.insert("system-name".to_owned(), name.to_owned());
     values.insert("certificate-thumbprint".to_owned(), thumbprint.to_string());
@@ -102,7 +103,7 @@ pub(super) async fn alike(
         allowed_hosts: Vec::new(),
         thumbprint: Some(thumbprint),
         shares_with: BTreeMap::new(),
-        plugin: None,
+        plugin,
     };
     host.record()
         .save_settings(created.id, created.version, settings, &actor())

@@ -36,7 +36,7 @@
 //! | a license, though no request of that call succeeded | unknown | is silent |
 //! | anything else that looks like success | unknown | is silent |
 //! | refused, misconfigured or unavailable, though a request that may have bought was sent | unknown | is silent |
-//! | refused, though no request left, while an earlier attempt is in doubt | unknown | answered |
+//! | refused, though no request to the vendor's API left, while an earlier attempt is in doubt | unknown | answered |
 //! | refused | refused | answered |
 //! | the plugin broke off before any request left | in doubt before: unknown; else unavailable | is silent |
 //! | misconfigured | in doubt before: unknown; else unavailable | takes nothing until the settings are corrected |
@@ -278,10 +278,20 @@ pub fn changed_since(version: i64, history: &[SettingsVersion]) -> Option<LookUp
         value.is_some_and(|value| value.parse::<Thumbprint>().is_ok())
     };
     let changed = then_and_now.into_iter().filter(|(_, (then, now))| then != now);
-    let fields: Vec<_> = changed
+    let mut fields: Vec<_> = changed
         .filter(|(_, (then, now))| !(is_thumbprint(then) && is_thumbprint(now)))
         .map(|(field, _)| format!("`{field}`"))
         .collect();
+    // Another version of the plugin may ask other servers with the same values.
+    let then = history.iter().find(|of_then| of_then.version == version);
+    let now = history.iter().max_by_key(|of_now| of_now.version);
+    let servers = |of: Option<&SettingsVersion>| of.and_then(|of| of.authorities.clone());
+    if let (Some(then), Some(now)) = (servers(then), servers(now))
+        && then != now
+        && fields.is_empty()
+    {
+        fields.push("the servers that it asks".to_owned());
+    }
     (!fields.is_empty()).then_some(LookUpReason::OtherSettings { version, fields })
 }
 
@@ -424,7 +434,7 @@ pub fn after_purchase(
             (AttemptOutcome::Unknown(defect.problem()), VendorSignal::Silent)
         }
         // What was refused without a question says nothing of an earlier attempt.
-        PurchaseAnswer::Refused(problem) if !seen.has_sent && earlier == EarlierAttempts::Unknown => {
+        PurchaseAnswer::Refused(problem) if !seen.has_asked && earlier == EarlierAttempts::Unknown => {
             (AttemptOutcome::Unknown(problem), VendorSignal::Answered)
         }
         PurchaseAnswer::Refused(problem) => (AttemptOutcome::Refused(problem), VendorSignal::Answered),

@@ -5,8 +5,10 @@ use std::ops::BitOr;
 /// What the host saw of a call's exchanges with the vendor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
-    /// Whether any request may have left.
+    /// Whether any request may have left, to whatever server.
     pub has_sent: bool,
+    /// Whether a request to the vendor's API may have left.
+    pub has_asked: bool,
     /// Whether the vendor answered that a request succeeded: only such an answer can bring a license.
     pub is_answered: bool,
     /// Whether a request that changes something was sent, and no answer shows that the vendor did nothing.
@@ -19,6 +21,7 @@ impl BitOr for Seen {
     fn bitor(self, other: Self) -> Self {
         Self {
             has_sent: self.has_sent | other.has_sent,
+            has_asked: self.has_asked | other.has_asked,
             is_answered: self.is_answered | other.is_answered,
             may_have_changed: self.may_have_changed | other.may_have_changed,
         }
@@ -37,8 +40,18 @@ impl Seen {
         };
         Self {
             has_sent: true,
+            has_asked: true,
             is_answered: (200..300).contains(&status),
             may_have_changed: changes && !is_untouched,
+        }
+    }
+
+    /// The same exchange with a server that is not the vendor's API: it tells nothing but that a request left.
+    #[must_use]
+    pub fn elsewhere(self) -> Self {
+        Self {
+            has_sent: self.has_sent,
+            ..Self::default()
         }
     }
 
@@ -46,6 +59,7 @@ impl Seen {
     pub fn unanswered(changes: bool, was_sent: bool) -> Self {
         Self {
             has_sent: was_sent,
+            has_asked: was_sent,
             is_answered: false,
             may_have_changed: changes && was_sent,
         }
@@ -72,6 +86,14 @@ mod tests {
         assert!(!Seen::unanswered(true, false).has_sent);
         assert!(!Seen::unanswered(true, false).may_have_changed);
         assert!(!Seen::unanswered(false, true).may_have_changed);
+    }
+
+    #[test]
+    fn an_exchange_elsewhere_tells_only_that_a_request_left() {
+        let elsewhere = Seen::answered(true, 200).elsewhere();
+        assert_eq!((elsewhere.has_sent, elsewhere.has_asked), (true, false));
+        assert!(!elsewhere.is_answered && !elsewhere.may_have_changed);
+        assert_eq!(Seen::unanswered(true, false).elsewhere(), Seen::default());
     }
 
     #[test]

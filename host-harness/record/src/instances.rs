@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::acts::write_act;
 use super::paging::KeyColumn::Integer;
 use super::paging::List;
+use super::plugins::is_trusted;
 use super::stored::{self, from_json, id, optional, to_json};
 use super::{Record, RecordError, begin_write};
 use bss_model::clock::now_ms;
@@ -41,6 +42,12 @@ pub enum CreateError {
         /// The currency that was given.
         currency: String,
     },
+    /// The plugin was removed meanwhile, or nobody trusts it.
+    #[error("no trusted plugin {digest} is on record")]
+    NoPlugin {
+        /// The plugin.
+        digest: PluginDigest,
+    },
     /// The authorities to trust contain no certificate.
     #[error("the trusted certificate authorities contain no certificate")]
     TrustedAuthorities,
@@ -58,6 +65,9 @@ impl Diagnose for CreateError {
             Self::InvalidName { .. } => Diagnosis::new(ErrorKind::Invalid, "invalid-name"),
             Self::InvalidCurrency { .. } => Diagnosis::new(ErrorKind::Invalid, "invalid-currency")
                 .say("give an ISO 4217 code, as in `EUR`"),
+            Self::NoPlugin { .. } => {
+                Diagnosis::new(ErrorKind::NotFound, "plugin-unknown").advise(Advice::ListPlugins)
+            }
             Self::TrustedAuthorities => Diagnosis::new(ErrorKind::Invalid, "no-trusted-authority")
                 .advise(Advice::NameTrustedAuthorities),
             Self::Record(error) => error.diagnosis(),
@@ -89,6 +99,12 @@ pub enum SaveError {
         /// The id that was asked for.
         id: Uuid,
     },
+    /// The plugin that judged the settings was removed meanwhile, or nobody trusts it.
+    #[error("no trusted plugin {digest} is on record")]
+    NoPlugin {
+        /// The plugin.
+        digest: PluginDigest,
+    },
     /// The chosen certificate is not installed.
     #[error("certificate `{thumbprint}` is not installed")]
     NoCertificate {
@@ -119,6 +135,9 @@ impl Diagnose for SaveError {
             }
             Self::SharingChanged { .. } => {
                 Diagnosis::new(ErrorKind::Conflict, "sharing-changed").say("repeat the change")
+            }
+            Self::NoPlugin { .. } => {
+                Diagnosis::new(ErrorKind::NotFound, "plugin-unknown").advise(Advice::ListPlugins)
             }
             Self::Record(error) => error.diagnosis(),
         }
@@ -189,6 +208,11 @@ impl Record {
             created_at_ms: now_ms(),
         };
         let mut transaction = begin_write(&self.writer).await?;
+        if let Some(digest) = instance.plugin
+            && !is_trusted(&mut transaction, &digest).await?
+        {
+            return Err(CreateError::NoPlugin { digest });
+        }
         if !insert_instance(&mut transaction, &instance).await? {
             return Err(CreateError::NameTaken { name: instance.name });
         }
@@ -271,6 +295,11 @@ impl Record {
                 found: old.version,
                 changed_by: changed_by.unwrap_or_default(),
             });
+        }
+        if let Some(digest) = new.plugin.filter(|plugin| old.plugin != Some(*plugin))
+            && !is_trusted(&mut transaction, &digest).await?
+        {
+            return Err(SaveError::NoPlugin { digest });
         }
         if let Some(thumbprint) = new.thumbprint {
             let installed: i64 =

@@ -111,13 +111,20 @@ impl Record {
         Ok(content.fetch_optional(&self.readers).await?)
     }
 
-    /// Puts a plugin on record. It runs for no instance before it is trusted. One that is there stays as it is.
+    /// Puts a plugin on record. It runs for no instance before it is trusted. One that is there stays as it is, but that its
+    /// content is whole again if it was altered.
     ///
     /// # Errors
     /// When the record can't be read or written.
     pub async fn add_plugin(&self, new: &NewPlugin<'_>, actor: &Actor) -> Result<AddedPlugin, RecordError> {
         let mut transaction = begin_write(&self.writer).await?;
         if let Some(known) = found(&mut transaction, &new.digest).await? {
+            sqlx::query("UPDATE plugins SET content = $2 WHERE sha256 = $1 AND content <> $2")
+                .bind(new.digest.to_string())
+                .bind(new.content)
+                .execute(&mut *transaction)
+                .await?;
+            transaction.commit().await?;
             return Ok(known);
         }
         let added = insert(&mut transaction, new, actor).await?;
@@ -204,6 +211,15 @@ impl Record {
         transaction.commit().await?;
         Ok(())
     }
+}
+
+/// Whether a plugin is on record and trusted.
+pub(super) async fn is_trusted(
+    transaction: &mut SqliteConnection,
+    digest: &PluginDigest,
+) -> Result<bool, RecordError> {
+    let found = found(transaction, digest).await?;
+    Ok(found.is_some_and(|plugin| plugin.trust.is_some()))
 }
 
 async fn found(

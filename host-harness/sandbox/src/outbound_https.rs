@@ -352,8 +352,10 @@ impl WasiHttpHooks for CallHttp {
         let following = self.followed.exchange(&egress.instance_id, &request);
         // Noted here and not in the future, which may begin after the guest has dropped the request and answered.
         let permitted = policy::permit(request.method(), request.uri(), &egress.authorities);
-        let is_vendor = permitted.is_ok_and(|permitted| counts(&egress, permitted));
-        let watched = is_vendor.then(|| self.seen.begin(request.method()));
+        let watched = permitted.ok().map(|permitted| {
+            let to_vendor = counts(&egress, permitted);
+            self.seen.begin(request.method(), to_vendor)
+        });
         Box::new(async move {
             let sent = outbound.send(&egress, request, Deadlines::new(options), &following);
             let answer = sent.instrument(following.span()).await;

@@ -17,8 +17,10 @@ struct State {
     seen: Seen,
     /// Requests that may change something, and whose end was not seen. A plugin that drops one leaves it open for good.
     open: u32,
-    /// All requests whose end was not seen.
-    open_of_any_kind: u32,
+    /// All requests to the vendor whose end was not seen.
+    open_to_vendor: u32,
+    /// All requests, to whatever server, whose end was not seen.
+    open_anywhere: u32,
 }
 
 impl SeenExchanges {
@@ -26,22 +28,25 @@ impl SeenExchanges {
     pub fn so_far(&self) -> Seen {
         let state = self.state();
         Seen {
-            has_sent: state.seen.has_sent || state.open_of_any_kind > 0,
+            has_sent: state.seen.has_sent || state.open_anywhere > 0,
+            has_asked: state.seen.has_asked || state.open_to_vendor > 0,
             may_have_changed: state.seen.may_have_changed || state.open > 0,
             ..state.seen
         }
     }
 
-    /// Notes a request that is about to be sent to the vendor.
-    pub(crate) fn begin(&self, method: &Method) -> WatchedExchange {
+    /// Notes a request that is about to be sent, to the vendor's API or to another server that the call may reach.
+    pub(crate) fn begin(&self, method: &Method, to_vendor: bool) -> WatchedExchange {
         // What a safe method asks for changes nothing (RFC 9110, section 9.2.1).
-        let changes = !method.is_safe();
+        let changes = to_vendor && !method.is_safe();
         let mut state = self.state();
         state.open = state.open.saturating_add(u32::from(changes));
-        state.open_of_any_kind = state.open_of_any_kind.saturating_add(1);
+        state.open_to_vendor = state.open_to_vendor.saturating_add(u32::from(to_vendor));
+        state.open_anywhere = state.open_anywhere.saturating_add(1);
         WatchedExchange {
             seen: self.clone(),
             changes,
+            to_vendor,
         }
     }
 
@@ -54,6 +59,7 @@ impl SeenExchanges {
 pub(crate) struct WatchedExchange {
     seen: SeenExchanges,
     changes: bool,
+    to_vendor: bool,
 }
 
 impl WatchedExchange {
@@ -65,8 +71,13 @@ impl WatchedExchange {
         };
         let mut state = self.seen.state();
         state.open = state.open.saturating_sub(u32::from(self.changes));
-        state.open_of_any_kind = state.open_of_any_kind.saturating_sub(1);
-        state.seen = state.seen | seen;
+        state.open_to_vendor = state.open_to_vendor.saturating_sub(u32::from(self.to_vendor));
+        state.open_anywhere = state.open_anywhere.saturating_sub(1);
+        state.seen = state.seen
+            | match self.to_vendor {
+                true => seen,
+                false => seen.elsewhere(),
+            };
     }
 }
 

@@ -122,6 +122,9 @@ async fn every_save_is_a_version_with_who_and_what() {
 #[tokio::test]
 async fn a_version_tells_whom_the_instance_could_reach_and_which_plugin_had_judged() {
     let record = TestRecord::open().await;
+    let digest = PluginDigest::new([7; 32]);
+    crate::plugins::add(&record, digest, &actor()).await.unwrap();
+    record.trust_plugin(&digest, &actor()).await.unwrap();
     let instance = new_instance(&record, "esd").await;
     let plugin = Some(PluginDigest::new([7; 32]));
     let first = SavedSettings {

@@ -40,6 +40,7 @@ impl Shop {
         crate::plugins::add(host.record(), digest, &actor())
             .await
             .unwrap();
+        host.record().trust_plugin(&digest, &actor()).await.unwrap();
         let with_plugin = SavedSettings {
             plugin: Some(digest),
             ..settings(None)

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use bss_model::{
     Act, ActFilter, Actor, AddedPlugin, Diagnose as _, PluginDescription, PluginDigest, Subject,
 };
-use bss_record::{NewPlugin, Record, RecordError};
+use bss_record::{NewPlugin, Record, RecordError, SaveError};
 
 use crate::record::{TestRecord, actor, new_instance, settings};
 
@@ -102,6 +102,7 @@ async fn a_plugin_that_an_instance_has_is_not_removed() {
     for digest in [OLD, NEW] {
         add(&record, digest, &actor()).await.unwrap();
     }
+    record.trust_plugin(&OLD, &actor()).await.unwrap();
     let instance = new_instance(&record, "esd").await;
     let with = |plugin| bss_model::SavedSettings {
         plugin: Some(plugin),
@@ -115,6 +116,12 @@ async fn a_plugin_that_an_instance_has_is_not_removed() {
     let refused = record.remove_plugin(&OLD, &actor()).await.unwrap_err();
     assert_eq!(refused.diagnosis().code, "plugin-in-use");
     assert!(refused.to_string().contains("esd"), "{refused}");
+    let early = record.save_settings(instance.id, 1, with(NEW), &actor()).await;
+    assert!(
+        matches!(early, Err(SaveError::NoPlugin { digest: NEW })),
+        "{early:?}"
+    );
+    record.trust_plugin(&NEW, &actor()).await.unwrap();
     let saved = record
         .save_settings(instance.id, 1, with(NEW), &actor())
         .await

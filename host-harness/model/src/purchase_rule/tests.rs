@@ -10,6 +10,7 @@ const MINUTE_MS: i64 = 60_000;
 /// The vendor answered, and did nothing that its answer does not tell.
 const ANSWERED: Seen = Seen {
     has_sent: true,
+    has_asked: true,
     is_answered: true,
     may_have_changed: false,
 };
@@ -390,6 +391,12 @@ fn a_refusal_without_a_question_does_not_end_the_doubt_about_an_earlier_attempt(
     assert!(matches!(in_doubt, AttemptOutcome::Unknown(_)), "{in_doubt:?}");
     let asked = refused(ANSWERED, EarlierAttempts::Unknown);
     assert!(matches!(asked, AttemptOutcome::Refused(_)), "{asked:?}");
+    let only_elsewhere = ANSWERED.elsewhere();
+    let elsewhere = refused(only_elsewhere, EarlierAttempts::Unknown);
+    assert!(matches!(elsewhere, AttemptOutcome::Unknown(_)), "{elsewhere:?}");
+    let broke_off = PurchaseAnswer::BrokeOff("trapped".to_owned());
+    let may_have_bought = after_purchase(broke_off, only_elsewhere, EarlierAttempts::None, PURCHASE);
+    assert!(matches!(may_have_bought.outcome, AttemptOutcome::Unknown(_)));
     for certain in [EarlierAttempts::None, EarlierAttempts::NotDone] {
         let outcome = refused(Seen::default(), certain);
         assert!(matches!(outcome, AttemptOutcome::Refused(_)), "{outcome:?}");
@@ -476,6 +483,7 @@ fn what_is_only_looked_up_is_tried_again_as_soon_as_it_may_be_bought() {
 fn what_the_host_saw_counts_for_more_than_what_the_plugin_says() {
     let sent = Seen {
         has_sent: true,
+        has_asked: true,
         is_answered: false,
         may_have_changed: true,
     };
@@ -500,4 +508,35 @@ fn what_the_host_saw_counts_for_more_than_what_the_plugin_says() {
     assert!(matches!(looked_up, AttemptOutcome::LookedUp(why) if why.code == "license-without-exchange"));
     let licensed = after_look_up(found(), ANSWERED, &reason, PURCHASE).outcome;
     assert!(matches!(licensed, AttemptOutcome::Licensed(_)));
+}
+
+#[test]
+fn another_server_is_another_account_though_no_value_changed() {
+    let saved = |version, server: Option<&str>| SettingsVersion {
+        version,
+        changed_by: crate::actor::Actor::operator("anna"),
+        changed_at_ms: 0,
+        standing: crate::instance::Standing::Ready,
+        changes: BTreeMap::new(),
+        authorities: server.map(|server| {
+            vec![Authority {
+                name: server.to_owned(),
+                client_certificate: true,
+            }]
+        }),
+        thumbprint: None,
+        plugin: None,
+    };
+    let (a, b) = (Some("a.example"), Some("b.example"));
+    assert_eq!(changed_since(1, &[saved(1, a), saved(2, a)]), None);
+    assert_eq!(
+        changed_since(1, &[saved(1, None), saved(2, b)]),
+        None,
+        "it is not known"
+    );
+    assert_eq!(changed_since(1, &[saved(1, a), saved(2, b), saved(3, a)]), None);
+    assert!(matches!(
+        changed_since(1, &[saved(1, a), saved(2, b)]),
+        Some(LookUpReason::OtherSettings { version: 1, .. })
+    ));
 }
