@@ -67,7 +67,7 @@ impl Breakers {
                 });
             }
             VendorSignal::Misconfigured => {
-                // One attempt in each rest finds out whether the vendor's side was corrected.
+                // Attempts that were under way when the rest began say nothing new; the one that is made after each rest does.
                 let is_new = breaker.rest.as_ref().is_none_or(|rest| rest.probing);
                 if is_new {
                     tracing::error!(%instance, rest_s = LONGEST_REST.as_secs(), "the vendor takes nothing from this instance; its orders wait until its settings are corrected");

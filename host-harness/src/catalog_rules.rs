@@ -25,10 +25,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bss_model::{Diagnose, Diagnosis, ErrorKind};
+use bss_model::{Advice, Diagnose, Diagnosis, ErrorKind};
 use bss_sandbox::bindings::services_definition::{AttributeValue, Derivative, Product, ProductType};
 
-use crate::quoting::shortened;
+use crate::plugin_words::{is_blank, shortened};
 
 /// A rule of the contract that a reading breaks, and where. Texts of the plugin are shortened.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -130,7 +130,7 @@ pub enum CatalogError {
         /// The attribute.
         attribute: String,
     },
-    /// One value of an attribute is shown in two ways.
+    /// An attribute's key is shown in two ways.
     #[error(
         "attribute `{attribute}` of product type `{product_type}` has two labels for the key `{key}`: `{one}` and `{other}`"
     )]
@@ -184,7 +184,7 @@ impl Diagnose for CatalogError {
                 Diagnosis::new(ErrorKind::Unavailable, "unchanged-with-products")
             }
         }
-        .say("this is a defect of the plugin: report it to whoever wrote it")
+        .advise(Advice::ReportPlugin)
     }
 }
 
@@ -338,10 +338,6 @@ fn check_labels(products: &[Product]) -> Result<(), CatalogError> {
 /// The place of a product type's value: type, attribute and key.
 fn listed_at<'a>((product_type, value): (&'a str, &'a AttributeValue)) -> (&'a str, &'a str, &'a str) {
     (product_type, &value.attribute, &value.key)
-}
-
-fn is_blank(text: &str) -> bool {
-    text.trim().is_empty()
 }
 
 #[cfg(test)]

@@ -124,13 +124,13 @@ impl Host {
             });
         }
         let plugin = self.plugin_of(&instance).await.map_err(ConfigureError::from)?;
-        let form = self.judge_with(&plugin, &instance, &BTreeMap::new()).await?;
+        let form = self.judge(&plugin, &instance, &BTreeMap::new()).await?;
         let field = form.into_inner().certificate_field;
         // What is typed here goes into the field that has held the certificate so far, whatever the plugin says now.
         let held = instance.values.get(&field).and_then(|value| value.parse().ok());
         let holds_it = instance.thumbprint.is_none() || held == instance.thumbprint;
         let typed = BTreeMap::from([(field, to.to_string())]);
-        let form = self.judge_with(&plugin, &instance, &typed).await?;
+        let form = self.judge(&plugin, &instance, &typed).await?;
         let problems: Vec<Problem> = form
             .fields
             .iter()

@@ -27,10 +27,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
 
-use bss_model::{Diagnose, Diagnosis, ErrorKind};
+use bss_model::{Advice, Diagnose, Diagnosis, ErrorKind};
 use bss_sandbox::bindings::instance_settings::{Field, FieldKind, Form, Standing};
 
-use crate::quoting::shortened;
+use crate::plugin_words::{is_blank, shortened};
 
 /// The longest name of a field, in bytes.
 const FIELD_NAME_BYTES: usize = 64;
@@ -165,7 +165,7 @@ impl Diagnose for FormError {
                 Diagnosis::new(ErrorKind::Refused, "certificate-field-unknown")
             }
         }
-        .say("this is a defect of the plugin: report it to whoever wrote it")
+        .advise(Advice::ReportPlugin)
     }
 }
 
@@ -311,10 +311,6 @@ fn check_choice(field: &Field, value: &str) -> Result<(), FormError> {
         }),
         Some(_) => Ok(()),
     }
-}
-
-fn is_blank(text: &str) -> bool {
-    text.trim().is_empty()
 }
 
 #[cfg(test)]

@@ -118,7 +118,7 @@ impl From<RecordError> for UpgradeError {
 }
 
 impl Host {
-    /// Creates an instance of a plugin, without settings.
+    /// Creates an instance of a plugin, without settings. The plugin is the one of `of`, whatever `new` says.
     ///
     /// # Errors
     /// When the plugin can't be used, or has no option of a name that is given; when the name is taken or can't be shown,
@@ -169,6 +169,11 @@ impl Host {
                 Some(plugin) => Some(plugin.description.id),
                 None => return Err(PluginError::Missing { digest }.into()),
             },
+            // Saved by an older program: that the only plugin there is is its own is for its operator to say.
+            None if instance.version > 0 && to.is_none() => {
+                let instance = instance.name;
+                return Err(PluginError::Unassigned { instance }.into());
+            }
             None => None,
         };
         let plugin = match to {
@@ -193,7 +198,7 @@ impl Host {
         actor: &Actor,
     ) -> Result<InstanceForm, UpgradeError> {
         let typed = BTreeMap::new();
-        let form = self.judge_with(plugin, &instance, &typed).await?;
+        let form = self.judge(plugin, &instance, &typed).await?;
         let has = |field: &&String| form.fields.iter().any(|of_form| of_form.id == **field);
         let fields: Vec<String> = instance
             .values
@@ -241,12 +246,17 @@ impl Host {
         })
     }
 
-    /// The instances whose plugin can't be used, and why: nothing is done for them.
-    pub(crate) async fn without_plugin(&self) -> Result<Vec<(Instance, PluginError)>, RecordError> {
+    /// Those of instances whose plugin can't be used, and why: nothing is done for them.
+    pub(crate) async fn without_plugin<'a>(
+        &self,
+        instances: &'a [Instance],
+    ) -> Result<Vec<(&'a Instance, PluginError)>, RecordError> {
         let mut without = Vec::new();
-        let instances = self.record().instances().await?.into_iter();
-        for instance in instances.filter(|instance| instance.standing == Standing::Ready) {
-            match self.plugin_of(&instance).await {
+        let ready = instances
+            .iter()
+            .filter(|instance| instance.standing == Standing::Ready);
+        for instance in ready {
+            match self.plugin_of(instance).await {
                 Ok(_) => {}
                 // What is damaged is one plugin's; what can't be read at all is everybody's.
                 Err(PluginError::Record(error)) if !matches!(error, RecordError::Damaged { .. }) => {

@@ -111,7 +111,8 @@ impl Host {
     /// When there is no such instance, or the plugin brings no answer or a form that breaks the contract.
     pub async fn form(&self, name: &str) -> Result<InstanceForm, ConfigureError> {
         let instance = self.named_instance(name).await?;
-        let form = self.judge(&instance, &BTreeMap::new()).await?;
+        let plugin = self.plugin_of(&instance).await?;
+        let form = self.judge(&plugin, &instance, &BTreeMap::new()).await?;
         Ok(InstanceForm {
             instance,
             form: form.into_inner(),
@@ -160,7 +161,7 @@ impl Host {
     ) -> Result<InstanceForm, ConfigureError> {
         let typed = &change.values;
         let plugin = self.plugin_of(&instance).await?;
-        let form = self.judge_with(&plugin, &instance, typed).await?;
+        let form = self.judge(&plugin, &instance, typed).await?;
         if let Some(field) = typed
             .keys()
             .find(|id| !form.fields.iter().any(|field| field.id == **id))
@@ -193,7 +194,7 @@ impl Host {
             values: settings.values.clone(),
             ..instance.clone()
         };
-        let form = self.judge_with(&plugin, &with_values, &BTreeMap::new()).await?;
+        let form = self.judge(&plugin, &with_values, &BTreeMap::new()).await?;
         let instance = self.save(&instance, settings, actor).await?;
         Ok(InstanceForm {
             instance,
@@ -255,19 +256,6 @@ impl Host {
         })
     }
 
-    /// The plugin's form for what an operator has typed, if it is one that the contract allows.
-    ///
-    /// # Errors
-    /// When the plugin brings no answer, or a form that breaks the contract.
-    pub(crate) async fn judge(
-        &self,
-        instance: &Instance,
-        typed: &BTreeMap<String, String>,
-    ) -> Result<CheckedForm, ConfigureError> {
-        let plugin = self.plugin_of(instance).await?;
-        self.judge_with(&plugin, instance, typed).await
-    }
-
     /// The digests of all versions of a plugin that are on record, and its own.
     async fn versions_of(&self, plugin: PluginDigest) -> Result<HashSet<PluginDigest>, RecordError> {
         let all = self.record().plugins().await?;
@@ -281,7 +269,10 @@ impl Host {
     }
 
     /// Judges what is typed with a plugin, which sees the other instances of its own, in whatever version, and no others.
-    pub(crate) async fn judge_with(
+    ///
+    /// # Errors
+    /// When the plugin brings no answer, or a form that breaks the contract.
+    pub(crate) async fn judge(
         &self,
         plugin: &LoadedPlugin,
         instance: &Instance,

@@ -44,10 +44,10 @@ mod license_return;
 pub mod mail;
 mod pause;
 mod plugin_description;
+mod plugin_words;
 mod plugins;
 pub mod prerequisites;
 pub mod product_type_collection;
-mod quoting;
 mod ready_instances;
 mod services_definition;
 mod services_worker;
@@ -56,7 +56,6 @@ mod settling;
 pub mod view;
 mod worker;
 
-pub use bss_model::purchase_rule::LOOK_UP_ONLY;
 pub use bss_record::{
     AuditError, AuditedActs, BackupError, RECORD_FILE, Record, RecordError, Restored, Verified, verify_backup,
 };

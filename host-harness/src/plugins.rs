@@ -1,6 +1,6 @@
 //! The plugins of a host: each on record with its content, loaded when it is first called, and only if it is trusted.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -11,7 +11,6 @@ use bss_record::{NewPlugin, Record, RecordError};
 use bss_sandbox::access_token_cache::AccessTokenCache;
 use bss_sandbox::call::CallContext;
 use bss_sandbox::error::{FailedCall, LoadError};
-use bss_sandbox::limits::CallLimits;
 use bss_sandbox::outbound_https::{Egress, OutboundHttps};
 use bss_sandbox::plugin::{Plugin, PluginFile};
 use bss_sandbox::seen_exchanges::SeenExchanges;
@@ -48,7 +47,7 @@ pub enum PluginError {
         #[source]
         source: DescriptionError,
     },
-    /// Nobody has trusted the plugin. Nothing of it was run for an instance.
+    /// A plugin that nobody has trusted. Nothing of it was run for an instance.
     #[error("nobody has trusted plugin `{}`, whose SHA-256 is {digest}", path.display())]
     NotTrusted {
         /// The file.
@@ -94,12 +93,14 @@ impl Diagnose for PluginError {
             Self::Load(error) => error.diagnosis(),
             Self::Record(error) => error.diagnosis(),
             Self::Silent { source, .. } => source.diagnosis(),
-            Self::Description { .. } => Diagnosis::new(ErrorKind::Refused, "description-broken")
-                .say("this is a defect of the plugin: ask its maker"),
+            Self::Description { .. } => {
+                Diagnosis::new(ErrorKind::Refused, "description-broken").advise(Advice::ReportPlugin)
+            }
             Self::NotTrusted { path, .. } => Diagnosis::new(ErrorKind::Conflict, "plugin-not-trusted")
                 .advise(Advice::TrustPlugin { path: path.clone() }),
-            Self::Missing { .. } => Diagnosis::new(ErrorKind::Conflict, "plugin-missing")
-                .say("add its file again, and let it run"),
+            Self::Missing { .. } => {
+                Diagnosis::new(ErrorKind::Conflict, "plugin-missing").say("add its file, and let it run")
+            }
             Self::Unassigned { .. } => Diagnosis::new(ErrorKind::Conflict, "plugin-unassigned")
                 .say("upgrade the instance to the version of the plugin that has worked for it"),
             Self::Altered { .. } => Diagnosis::new(ErrorKind::Damaged, "plugin-altered")
@@ -231,7 +232,7 @@ impl HostPlugins {
         let content = file.content().to_vec();
         let description = match record.plugin(&digest).await? {
             Some(known) => known.description,
-            None => self.described(file, path).await?.1,
+            None => self.described(file, path).await?,
         };
         let new = NewPlugin {
             digest,
@@ -246,7 +247,7 @@ impl HostPlugins {
         let digest = file.digest();
         let content = file.content().to_vec();
         // Only what fits this host is trusted; a file that was named by mistake is not.
-        let (_, description) = self.described(file, &self.named).await?;
+        let description = self.described(file, &self.named).await?;
         let new = NewPlugin {
             digest,
             path: &shown(&self.named),
@@ -282,22 +283,17 @@ impl HostPlugins {
         Ok(self.lock().entry(digest).or_insert(loaded).clone())
     }
 
-    async fn described(
-        &self,
-        file: PluginFile,
-        path: &Path,
-    ) -> Result<(Plugin, PluginDescription), PluginError> {
-        let plugin = self.load(file).await?.with_limits(CallLimits::default());
-        let described = plugin.describe(of_nobody()).await;
+    /// What the plugin of a file says of itself.
+    async fn described(&self, file: PluginFile, path: &Path) -> Result<PluginDescription, PluginError> {
+        let described = self.load(file).await?.describe(of_nobody()).await;
         let described = described.map_err(|source| PluginError::Silent {
             path: path.to_owned(),
             source,
         })?;
-        let description = checked(described).map_err(|source| PluginError::Description {
+        checked(described).map_err(|source| PluginError::Description {
             path: path.to_owned(),
             source,
-        })?;
-        Ok((plugin, description))
+        })
     }
 
     async fn load(&self, file: PluginFile) -> Result<Plugin, LoadError> {
@@ -333,7 +329,7 @@ async fn may_be_first(record: &Record, digest: PluginDigest) -> Result<bool, Rec
 fn of_nobody() -> CallContext {
     CallContext {
         egress: Arc::new(Egress::of_nobody(&Uuid::nil().to_string())),
-        options: std::collections::BTreeMap::new(),
+        options: BTreeMap::new(),
         outbound: OutboundHttps::default(),
         access_tokens: AccessTokenCache::default(),
         listener: Arc::new(|_| ()),

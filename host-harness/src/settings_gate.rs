@@ -29,7 +29,7 @@ use bss_sandbox::outbound_https::Authority;
 use uuid::Uuid;
 
 use crate::form_rules::CheckedForm;
-use crate::quoting::shortened;
+use crate::plugin_words::shortened;
 
 /// The most servers that an instance may reach. Microsoft has three.
 const HOSTS_MAX: usize = 16;

@@ -49,7 +49,7 @@ pub use keys::Keys;
 pub use mail::{DueMails, Mail, MailServer, MailSettings, TemplateFiles};
 pub use order::{Order, OrderCheck};
 pub use parties::{Contact, Parties, Party};
-pub use plugin::{Plugin, PluginFile};
+pub use plugin::{Plugin, PluginFile, RemovedPlugin};
 pub use prerequisites::{Prerequisite, Prerequisites};
 pub use price::Price;
 pub use problem::{Problem, Reason};

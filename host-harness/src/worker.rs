@@ -352,7 +352,8 @@ impl Work {
         if !self.instances.is_due() {
             return Ok(());
         }
-        let without = self.host.without_plugin().await?;
+        let instances = self.host.record().instances().await?;
+        let without = self.host.without_plugin(&instances).await?;
         for (instance, error) in &without {
             if !self.without_plugin.contains(&instance.id) {
                 tracing::error!(
@@ -362,7 +363,7 @@ impl Work {
                 );
             }
         }
-        for instance in self.host.record().instances().await? {
+        for instance in &instances {
             let before = self.versions.insert(instance.id, instance.version);
             if before.is_some_and(|before| before != instance.version) {
                 self.breakers.forget(instance.id);
@@ -631,7 +632,7 @@ impl Work {
             until.saturating_duration_since(Instant::now())
         });
         match rest > LONGEST_WAIT {
-            // Nobody waits for those lines.
+            // Lines of an instance that rests for so long are not waited for.
             true => due,
             false => due.max(rest),
         }

@@ -173,7 +173,7 @@ async fn a_catalog_that_breaks_the_contract_changes_nothing() {
     assert_eq!(before.len(), 2);
     for (code, break_it) in BROKEN {
         let mut broken = lawful();
-        // It would change something.
+        // A catalog that would change something, if it were applied.
         broken.products[1].name = "Office Professional".to_owned();
         break_it(&mut broken);
         let host = reading(&scenario, broken).await;

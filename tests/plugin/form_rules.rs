@@ -57,7 +57,7 @@ const SHAPES: [Broken; 11] = [
 /// Values that a form says are good.
 const VALUES: [Broken; 6] = [
     ("value-unkeepable", |form| {
-        // One more than the host keeps.
+        // Longer by a character than what the host keeps.
         (form.fields[NAME].value, form.fields[NAME].max_length) = ("a".repeat(2_001), 10_000);
     }),
     ("value-too-long", |form| form.fields[NAME].max_length = 2),

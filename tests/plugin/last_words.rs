@@ -18,7 +18,7 @@ use crate::scenario::{DONE, INSTANCE, NO_ANSWER, Scenario, actor, assert_ends, o
 const PANIC: &str = "thread '<unnamed>' panicked at src/license_order.rs:122:9:\nthe answer has no \"license\"\n\
                      note: run with `RUST_BACKTRACE=1` environment variable to display a backtrace\n";
 
-/// The same in the sentence of a problem.
+/// The panic as the sentence of a problem has it.
 const SENTENCE: &str = "; its last words: \"asks the server / thread '<unnamed>' panicked at src/license_order.rs:122:9: / \
                         the answer has no 'license' / note: run with `RUST_BACKTRACE=1` environment variable to display a \
                         backtrace\"";

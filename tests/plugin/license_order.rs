@@ -323,7 +323,6 @@ async fn sold_by(scenario: &Scenario, (product_key, activation_link, statuses): 
     std::process::Command::new(bss_host())
         .args(["run", "--once", "--data-dir"])
         .arg(scenario.folder.path().join("bss"))
-        .env("BSS_PLUGIN", &file)
         .output()
         .expect("it starts");
     let filter = AssetFilter {

@@ -190,7 +190,6 @@ async fn what_a_guest_says_is_in_the_log_with_its_instance_and_level() {
                 "--data-dir",
             ])
             .arg(scenario.folder.path().join("bss"))
-            .env("BSS_PLUGIN", &file)
             .env("NO_COLOR", "1")
             .output()
             .expect("it starts");

@@ -306,7 +306,6 @@ async fn a_guest_that_does_small_things_without_end_fills_no_more_of_the_traces_
                 "--data-dir",
             ])
             .arg(&data_dir)
-            .env("BSS_PLUGIN", &file)
             .output()
             .expect("it starts");
         assert!(!output.status.success(), "the guest's form has no fields");

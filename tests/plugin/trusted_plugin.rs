@@ -422,7 +422,34 @@ async fn an_option_that_the_plugin_does_not_read_is_refused() {
         REFUSED,
         &["`entra-verison`", "entra-version"],
     );
+    let both = [
+        "entra-version=v1",
+        "--of",
+        "microsoft-esd",
+        "--plugin",
+        "other.wasm",
+    ];
+    let both = scenario.bss_host(&[&create[..], &both].concat());
+    assert_fails(&both, USAGE, &["--of and --plugin"]);
     assert_ends(&with("entra-version=v1"), DONE);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_that_an_older_program_has_saved_waits_until_somebody_says_which_plugin_is_its_own() {
+    let scenario = Scenario::ready().await;
+    let database = scenario.folder.path().join(ORIGINAL).join(RECORD_FILE);
+    alter(&database, "UPDATE instances SET plugin = NULL").await;
+    let refused = first_field(&scenario.host).await.expect_err("nobody has said it");
+    assert_eq!(refused.diagnosis().code, "plugin-unassigned");
+    let upgrade = async |to| scenario.host.upgrade_instance(INSTANCE, to, &actor()).await;
+    let refused = upgrade(None).await.err().expect("it is not guessed");
+    assert_eq!(refused.diagnosis().code, "plugin-unassigned");
+    let digest = plugin_digest(component()).await.expect("it is read");
+    assert!(upgrade(Some(digest)).await.expect("it is said").saved);
+    assert_eq!(
+        first_field(&scenario.host).await.expect("it answers"),
+        "system-name"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -470,7 +497,10 @@ async fn an_operator_adds_trusts_upgrades_and_removes_on_the_command_line() {
     let former = former["sha256"].as_str().expect("a digest");
     let in_use = scenario.bss_host(&["plugin", "remove", &digest]);
     assert_fails(&in_use, REFUSED, &[INSTANCE, "hint: move its instances"]);
-    assert_ends(&scenario.bss_host(&["plugin", "remove", former]), DONE);
+    assert_eq!(
+        scenario.json(&["plugin", "remove", former]),
+        json!({ "sha256": former })
+    );
     assert_eq!(
         scenario.json(&["plugin", "list"]).as_array().map(Vec::len),
         Some(1)

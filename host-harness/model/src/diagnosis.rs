@@ -76,6 +76,8 @@ pub enum Advice {
         /// The plugin's file.
         path: PathBuf,
     },
+    /// Report a rule of the contract that the plugin breaks.
+    ReportPlugin,
     /// Look at the traces of the last calls, which have what the plugin did and wrote.
     ShowTraces,
     /// Record the calls anew.
@@ -195,6 +197,7 @@ impl Advice {
             Self::TrustPlugin { path } => {
                 return format!("trust `{}`, if it is the plugin that should run", path.display()).into();
             }
+            Self::ReportPlugin => "this is a defect of the plugin: report it to whoever wrote it",
             Self::ShowTraces => {
                 "this is a defect of the plugin: look at the trace of the call, which has what the plugin did and wrote"
             }

@@ -59,8 +59,7 @@ use uuid::Uuid;
 
 use crate::attempt::{AttemptOutcome, AttemptResult, Doubt, EarlierAttempts};
 use crate::clock::{millis, rfc3339};
-use crate::instance::Authority;
-use crate::instance::SettingsVersion;
+use crate::instance::{Authority, SettingsVersion};
 use crate::license::License;
 use crate::license_check::LicenseDefect;
 use crate::moment::Moment;

@@ -46,7 +46,7 @@ impl Seen {
         }
     }
 
-    /// The same exchange with a server that is not the vendor's API: it tells nothing but that a request left.
+    /// What an exchange tells that was made with another server than the vendor's API: only whether a request left.
     #[must_use]
     pub fn elsewhere(self) -> Self {
         Self {

@@ -15,8 +15,6 @@ use super::paging::List;
 use super::stored::{ROWS_PER_STATEMENT, count, from_json, optional, to_json};
 use super::{Record, RecordError, begin_write};
 
-const PLUGIN_DEFECT: &str = "this is a defect of the plugin: report it to whoever wrote it";
-
 /// Why a services definition was not applied. Nothing was written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -57,10 +55,10 @@ impl Diagnose for ApplyError {
                 Diagnosis::new(ErrorKind::NotFound, "no-instance").advise(Advice::ListInstances)
             }
             Self::DuplicateProduct { .. } => {
-                Diagnosis::new(ErrorKind::Unavailable, "duplicate-product").say(PLUGIN_DEFECT)
+                Diagnosis::new(ErrorKind::Unavailable, "duplicate-product").advise(Advice::ReportPlugin)
             }
             Self::NoProductType { .. } => {
-                Diagnosis::new(ErrorKind::Unavailable, "no-product-type").say(PLUGIN_DEFECT)
+                Diagnosis::new(ErrorKind::Unavailable, "no-product-type").advise(Advice::ReportPlugin)
             }
             Self::Record(error) => error.diagnosis(),
         }

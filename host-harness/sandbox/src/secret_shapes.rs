@@ -202,7 +202,7 @@ mod tests {
         for text in [
             "",
             "thread 'main' panicked at src/license_order.rs:122:9:",
-            "/cargo/registry/src/index.crates.io-6f17d22bba15001f/serde_json-1.0.1/src/de.rs:1:2",
+            "/build/vendored-6f17d22bba15001f/serde_json-1.0.1/src/de.rs:1:2",
             "2026-11-22T10:00:00Z, version 1.2.3-rc.1, AB-CD-EF, 3F9KD-11111",
             "3B0C9F2E-0000-4000-8000-000000000001",
             "- größe -- \u{1f600}, eyJ",

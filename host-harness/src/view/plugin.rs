@@ -48,6 +48,14 @@ pub struct PluginFile {
     pub plugin: Option<Plugin>,
 }
 
+/// A plugin that was taken off the record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RemovedPlugin {
+    /// The SHA-256 of the plugin's file.
+    pub sha256: String,
+}
+
 impl Plugin {
     /// The view of a plugin, with the instances that are worked on by it among all.
     pub fn new(plugin: &bss_model::AddedPlugin, instances: &[bss_model::Instance]) -> Self {
@@ -153,6 +161,8 @@ mod tests {
   }
 }"#,
         );
+        let sha256 = "a5".to_owned();
+        assert_json(&RemovedPlugin { sha256 }, "{\n  \"sha256\": \"a5\"\n}");
         let untrusted = AddedPlugin { trust: None, ..added };
         let file = PluginFile::new(Path::new("a"), &digest, Some(Plugin::new(&untrusted, &[])));
         assert!(!file.trusted);

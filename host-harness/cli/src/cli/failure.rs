@@ -61,6 +61,7 @@ pub(super) fn words(advice: &Advice) -> Cow<'static, str> {
             )
             .into();
         }
+        Advice::ReportPlugin => return advice.sentence(),
         Advice::ShowTraces => {
             "this is a defect of the plugin; `bss-host trace` shows the last calls, and `bss-host trace CALL` what the plugin did and wrote in one"
         }
@@ -466,6 +467,7 @@ mod tests {
             Advice::TrustPlugin {
                 path: PathBuf::from("plugin.wasm"),
             },
+            Advice::ReportPlugin,
             Advice::ShowTraces,
             Advice::RecordAgain,
             Advice::ListAssets,

@@ -277,6 +277,9 @@ fn step_table(steps: &[Step]) -> Table {
 
 async fn create_instance(host: &Host, create: CreateInstance, is_plugin_named: bool, json: bool) -> Outcome {
     let of = match &create.of {
+        Some(_) if is_plugin_named => {
+            return Err(Failure::usage("--of and --plugin can't be used together"));
+        }
         Some(id) => OfPlugin::Id(id),
         None if is_plugin_named => OfPlugin::File,
         None => OfPlugin::Only,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use bss_model::PluginDigest;
 use clap::Subcommand;
 use host_harness::Host;
-use host_harness::view::{Plugin, PluginFile};
+use host_harness::view::{Plugin, PluginFile, RemovedPlugin};
 
 use super::exit_status::ExitStatus;
 use super::failure::{Failure, Outcome, parsed};
@@ -75,7 +75,9 @@ pub(super) async fn run(host: &Host, command: PluginCommand, named: &Path, json:
         PluginCommand::Remove { removed } => {
             host.record().remove_plugin(&removed, &operator()).await?;
             match json {
-                true => show::json(&Vec::<Plugin>::new())?,
+                true => show::json(&RemovedPlugin {
+                    sha256: removed.to_string(),
+                })?,
                 false => output::line(format!("plugin {removed} is removed")),
             }
             Ok(ExitStatus::Done)

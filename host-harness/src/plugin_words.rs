@@ -1,4 +1,4 @@
-//! Quotes a plugin's text in a message of the host's.
+//! Words of a plugin's: whether there are any, and how a message of the host's quotes them.
 
 /// The most characters of a plugin's text in a message: enough to find it again, too few to drown the rest.
 const QUOTED_CHARS: usize = 100;
@@ -9,6 +9,11 @@ pub(crate) fn shortened(text: &str) -> String {
         .take(QUOTED_CHARS)
         .flat_map(char::escape_debug)
         .collect()
+}
+
+/// Whether a text says nothing.
+pub(crate) fn is_blank(text: &str) -> bool {
+    text.trim().is_empty()
 }
 
 #[cfg(test)]
