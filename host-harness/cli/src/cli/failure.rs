@@ -49,9 +49,7 @@ pub(super) fn words(advice: &Advice) -> Cow<'static, str> {
         }
         Advice::ListCertificates => "`bss-host certificate list` shows the installed certificates",
         Advice::NameTrustedAuthorities => "name a PEM file of certificate authorities with `--trust`",
-        Advice::NamePlugin => {
-            "build the plugin with `cargo xtask build`, or name another file (`--plugin FILE`)"
-        }
+        Advice::NamePlugin => "build the plugin with `cargo xtask build`, or name another file",
         Advice::ChoosePlugin => "name the plugin with `--of ID`; `bss-host plugin list` shows all plugins",
         Advice::ListPlugins => "`bss-host plugin list` shows all plugins",
         Advice::TrustPlugin { path } => {
