@@ -18,6 +18,17 @@ pub struct Description {
     pub options: &'static [&'static str],
     /// The header fields that name an exchange.
     pub correlation_headers: &'static [&'static str],
+    /// The fields whose values may stand in a recording.
+    pub harmless: HarmlessFields,
+}
+
+/// The names of fields whose values tell nothing of a customer and open nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct HarmlessFields {
+    /// Query fields, and members of JSON bodies, of requests.
+    pub requests: &'static [&'static str],
+    /// Members of JSON bodies of answers.
+    pub answers: &'static [&'static str],
 }
 
 /// This plugin's description.
@@ -28,4 +39,49 @@ pub const DESCRIPTION: Description = Description {
     version: env!("CARGO_PKG_VERSION"),
     options: &[entra::LOGIN_AUTHORITY_OPTION, entra::VERSION_OPTION],
     correlation_headers: &[CORRELATION_HEADER, entra::CORRELATION_HEADER],
+    harmless: HarmlessFields {
+        // Not among them: a customer's or reseller's id and name, a return's reason.
+        requests: &[
+            "api-version",
+            "channelId",
+            "clientTransactionId",
+            "continuation",
+            "country",
+            "currency",
+            "customer",
+            "language",
+            "offerId",
+            "pageSize",
+            "quantity",
+            "reseller",
+        ],
+        // Not among them: product keys and activation links.
+        answers: &[
+            "clientTransactionId",
+            "code",
+            "continuation",
+            "correlationId",
+            "details",
+            "error",
+            "etag",
+            "isReturnable",
+            "items",
+            "maxQuantity",
+            "message",
+            "minQuantity",
+            "name",
+            "offerId",
+            "offerUri",
+            "purchasedAt",
+            "returnStatus",
+            "returnableUntil",
+            "shortDescription",
+            "status",
+            "target",
+            "tokenId",
+            "tokenStatus",
+            "transactionId",
+            "value",
+        ],
+    },
 };

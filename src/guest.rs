@@ -47,9 +47,9 @@ impl license_lifecycle::Guest for Plugin {
     fn get_license(
         instance: instance_settings::Instance,
         name: license_lifecycle::LicenseName,
-    ) -> Result<Option<license_lifecycle::License>, license_lifecycle::ReadFailure> {
+    ) -> Result<license_lifecycle::LookUp, license_lifecycle::ReadFailure> {
         crate::license_lifecycle::get_license(&Host, &instance.into(), &name.into())
-            .map(|license| license.map(Into::into))
+            .map(Into::into)
             .map_err(Into::into)
     }
 

@@ -28,6 +28,17 @@ pub enum FieldKind {
     Choice,
 }
 
+/// What a change of a field means for a purchase whose outcome is unknown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FieldRole {
+    /// Names the account, or where it is.
+    Account,
+    /// Proves who asks.
+    Credential,
+    /// Neither.
+    Other,
+}
+
 /// A value that can be chosen from a field's list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Choice {
@@ -60,6 +71,8 @@ pub struct Field {
     pub help: &'static str,
     /// How the field is typed in.
     pub kind: FieldKind,
+    /// What a change of the value means.
+    pub role: FieldRole,
     /// Whether the instance can't be ready without a value.
     pub mandatory: bool,
     /// The longest value, in Unicode scalar values.

@@ -36,6 +36,8 @@ pub struct LicenseOrder {
     pub check_only: bool,
     /// The product's code: Microsoft's offer id.
     pub product: String,
+    /// The number of units: 1, because the product type splits quantities.
+    pub quantity: u32,
     /// The seller; `None` when it is the platform's operator.
     pub reseller: Option<Party>,
     /// The customer who gets the license.
@@ -45,12 +47,12 @@ pub struct LicenseOrder {
 /// The state of a license, as Microsoft says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LicenseTokenStatus {
-    /// Issued and not used yet.
-    Activated,
-    /// Used by the customer.
-    Redeemed,
-    /// Returned unused.
-    ReturnAccepted,
+    /// Issued and not used yet: Microsoft's `Activated`.
+    Unused,
+    /// Used by the customer: Microsoft's `Redeemed`.
+    Used,
+    /// Returned unused: Microsoft's `ReturnAccepted`.
+    Returned,
 }
 
 /// The outcome of a return, as Microsoft says.

@@ -10,20 +10,20 @@ use crate::platform::Platform;
 /// comment must not keep a customer from a return.
 const REASON_LENGTH_MAX: usize = 500;
 
-/// How the host names a license.
+/// The names of a license that Microsoft can be asked by.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LicenseName {
-    /// By Microsoft's name for the license token.
-    LicenseTokenId(String),
-    /// By the client transaction id of the purchase.
-    ClientTransactionId(String),
+pub struct LicenseName {
+    /// The client transaction id of the purchase.
+    pub client_transaction_id: String,
+    /// Microsoft's name for the license token; `None` while no license of the purchase is known.
+    pub license_token_id: Option<String>,
 }
 
 /// A license to return.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LicenseReturn {
-    /// Microsoft's name for the license token.
-    pub license_token_id: String,
+    /// The license, with Microsoft's name for its license token.
+    pub license: LicenseName,
     /// The host's name for the return, a UUID: the same for every attempt.
     pub client_transaction_id: String,
     /// The reason for the return; may be empty.
@@ -40,10 +40,10 @@ pub fn get_license(
     name: &LicenseName,
 ) -> Result<Option<License>, ReadFailure> {
     let settings = Settings::parse(instance).map_err(ReadFailure::Refused)?;
-    match name {
-        LicenseName::LicenseTokenId(id) => Cis::new(platform, &settings)?.license_by_id(id),
-        LicenseName::ClientTransactionId(id) => {
-            let id = guid(id).ok_or_else(|| ReadFailure::Refused(not_a_uuid()))?;
+    match &name.license_token_id {
+        Some(id) => Cis::new(platform, &settings)?.license_by_id(id),
+        None => {
+            let id = guid(&name.client_transaction_id).ok_or_else(|| ReadFailure::Refused(not_a_uuid()))?;
             Cis::new(platform, &settings)?.license_by_client_transaction_id(id)
         }
     }
@@ -63,7 +63,8 @@ pub fn cancel_license(
     let client_transaction_id =
         guid(&license_return.client_transaction_id).ok_or_else(|| ChangeFailure::Refused(not_a_uuid()))?;
     let cis = Cis::new(platform, &settings).map_err(ReadFailure::of_the_settings)?;
-    let id = &license_return.license_token_id;
+    let id = license_return.license.license_token_id.as_ref();
+    let id = id.ok_or_else(|| ChangeFailure::Refused(no_license_token_id()))?;
     let reason = crate::text::one_line(&license_return.reason, REASON_LENGTH_MAX);
     cis.return_license(id, client_transaction_id, &reason)?;
 
@@ -77,6 +78,14 @@ pub fn cancel_license(
                 "Look the license up again later.",
             ))
         })
+}
+
+fn no_license_token_id() -> Problem {
+    Problem::new(
+        "license-token-id-missing",
+        "The return names no license token.",
+        "",
+    )
 }
 
 fn not_a_uuid() -> Problem {

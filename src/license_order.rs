@@ -92,6 +92,13 @@ fn validate(order: &LicenseOrder) -> Result<Uuid, Problem> {
             "Order a product from the last run of Get Services Definition.",
         ));
     }
+    if order.quantity != 1 {
+        return Err(Problem::new(
+            "quantity-not-one",
+            "Microsoft issues each license on its own, so the quantity of a purchase is 1.",
+            "",
+        ));
+    }
     validate_party("customer", &order.customer)?;
     if let Some(reseller) = &order.reseller {
         validate_party("reseller", reseller)?;

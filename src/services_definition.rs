@@ -24,6 +24,8 @@ const OFFER_ATTRIBUTE: &str = "offer";
 const PAGE_SIZE: u32 = 500;
 /// The most pages of a catalog: a million offers. A catalog that goes on beyond is taken for one that never ends.
 const PAGES_MAX: usize = 2_000;
+/// The most items that are named as left out.
+const SKIPPED_MAX: usize = 10_000;
 /// The longest product name that platforms are known to show, in Unicode scalar values.
 const NAME_LENGTH_MAX: usize = 250;
 const DESCRIPTION_LENGTH_MAX: usize = 4_000;
@@ -71,8 +73,9 @@ pub struct Summary {
     pub product_types: Vec<ProductType>,
     /// How many products were handed over.
     pub products: u32,
-    /// How many items were left out because they could not be understood.
-    pub skipped: u32,
+    /// The codes of the items that were left out because they could not be understood, empty ones where Microsoft gave
+    /// none.
+    pub skipped: Vec<String>,
     /// The entity tag for the next reading; empty when there is none.
     pub entity_tag: String,
 }
@@ -121,7 +124,7 @@ struct Reading<'a, P> {
     continuations: HashSet<String>,
     items: u64,
     products: u32,
-    skipped: u32,
+    skipped: Vec<String>,
 }
 
 impl<'a, P: Platform> Reading<'a, P> {
@@ -134,7 +137,7 @@ impl<'a, P: Platform> Reading<'a, P> {
             continuations: HashSet::new(),
             items: 0,
             products: 0,
-            skipped: 0,
+            skipped: Vec::new(),
         }
     }
 
@@ -157,9 +160,9 @@ impl<'a, P: Platform> Reading<'a, P> {
                     self.platform.log(Level::Debug, &code, message);
                 }
                 Judged::Skipped { subject, reason } => {
-                    self.skipped = self.skipped.saturating_add(1);
                     let message = format!("the offer was left out: {reason}");
                     self.platform.log(Level::Warning, &subject, &message);
+                    self.skip(subject);
                 }
             }
         }
@@ -172,6 +175,14 @@ impl<'a, P: Platform> Reading<'a, P> {
                 Err(endless("a page names an earlier page as the next page"))
             }
             next => Ok(next),
+        }
+    }
+
+    /// Notes the code of an item that was left out. Of too many to name, an empty one says that any may be among them.
+    fn skip(&mut self, code: String) {
+        match self.skipped.len() {
+            ..SKIPPED_MAX => self.skipped.push(code),
+            _ => self.skipped = vec![String::new(); SKIPPED_MAX],
         }
     }
 
@@ -212,14 +223,13 @@ impl<'a, P: Platform> Reading<'a, P> {
                 }],
             }],
             products: self.products,
-            skipped: self.skipped,
             // With the tag, the next run would hear that nothing has changed, and would count as complete without the
             // items that this run left out.
-            entity_tag: if self.skipped == 0 {
-                self.entity_tag
-            } else {
-                String::new()
+            entity_tag: match self.skipped.is_empty() {
+                true => self.entity_tag,
+                false => String::new(),
             },
+            skipped: self.skipped,
         }
     }
 }

@@ -249,6 +249,7 @@ fn order(client_transaction_id: &str, earlier_attempts: EarlierAttempts) -> Lice
         earlier_attempts,
         check_only: false,
         product: "EP2-06798".to_owned(),
+        quantity: 1,
         reseller: Some(Party {
             id: "R-1".to_owned(),
             name: "Händler AG".to_owned(),
@@ -277,7 +278,10 @@ fn a_look_up_is_sent_and_its_answer_read_as_described() {
     let described = Described::new(&id);
     let found = create_license(&described, &instance(), &order(&id, EarlierAttempts::Unknown));
     assert!(matches!(found, Ok(OrderAnswer::Licensed(_))), "{found:?}");
-    let name = LicenseName::ClientTransactionId(id);
+    let name = LicenseName {
+        client_transaction_id: id,
+        license_token_id: None,
+    };
     assert!(matches!(get_license(&described, &instance(), &name), Ok(Some(_))));
 }
 
@@ -286,7 +290,7 @@ fn the_catalog_is_asked_for_and_its_page_read_as_described() {
     let described = Described::new("");
     let read = fetch_services(&described, &instance(), "");
     assert!(
-        matches!(read, Ok(Outcome::Complete(ref summary)) if summary.skipped == 0),
+        matches!(read, Ok(Outcome::Complete(ref summary)) if summary.skipped.is_empty()),
         "{read:?}"
     );
     assert!(!described.products.borrow().is_empty());
@@ -297,7 +301,10 @@ fn a_return_is_sent_as_described() {
     let id = uuid::Uuid::new_v4().to_string();
     let described = Described::new(&id);
     let license_return = LicenseReturn {
-        license_token_id: "LT-1".to_owned(),
+        license: LicenseName {
+            client_transaction_id: uuid::Uuid::new_v4().to_string(),
+            license_token_id: Some("LT-1".to_owned()),
+        },
         client_transaction_id: uuid::Uuid::new_v4().to_string(),
         reason: "not needed".to_owned(),
     };

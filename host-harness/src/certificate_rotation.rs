@@ -39,6 +39,9 @@ pub enum RotateError {
     /// The instance is not ready, so it has no certificate in use that could be replaced.
     #[error("instance `{0}` is not ready")]
     NotReady(String),
+    /// The form of the instance's plugin has no field for a certificate.
+    #[error("instance `{0}` uses no certificate")]
+    NoCertificate(String),
     /// The instance has this certificate already.
     #[error("instance `{name}` uses certificate `{thumbprint}` already")]
     AlreadyUsed {
@@ -89,6 +92,7 @@ impl Diagnose for RotateError {
                     instance: instance.clone(),
                 })
             }
+            Self::NoCertificate(_) => Diagnosis::new(ErrorKind::Conflict, "no-certificate-used"),
             Self::AlreadyUsed { .. } => Diagnosis::new(ErrorKind::Conflict, "certificate-already-used"),
             Self::Refused { .. } => Diagnosis::new(ErrorKind::Refused, "certificate-refused"),
             Self::Exchanged { .. } => {
@@ -124,13 +128,20 @@ impl Host {
             });
         }
         let plugin = self.plugin_of(&instance).await.map_err(ConfigureError::from)?;
-        let form = self.judge(&plugin, &instance, &BTreeMap::new()).await?;
-        let field = form.into_inner().certificate_field;
+        let form = self.judge(&plugin, &OperatorsWord::of_saved(&instance)).await?;
+        let Some(field) = form.into_inner().certificate_field else {
+            return Err(RotateError::NoCertificate(instance.name));
+        };
         // What is typed here goes into the field that has held the certificate so far, whatever the plugin says now.
         let held = instance.values.get(&field).and_then(|value| value.parse().ok());
         let holds_it = instance.thumbprint.is_none() || held == instance.thumbprint;
         let typed = BTreeMap::from([(field, to.to_string())]);
-        let form = self.judge(&plugin, &instance, &typed).await?;
+        let operator = OperatorsWord {
+            typed: &typed,
+            allowed_hosts: &allowed_hosts(&instance),
+            ..OperatorsWord::of_saved(&instance)
+        };
+        let form = self.judge(&plugin, &operator).await?;
         let problems: Vec<Problem> = form
             .fields
             .iter()
@@ -143,11 +154,6 @@ impl Host {
                 problems,
             });
         }
-        let operator = OperatorsWord {
-            instance: &instance,
-            typed: &typed,
-            allowed_hosts: &allowed_hosts(&instance),
-        };
         let settings = self.pass(&form, &operator, plugin.digest).await?;
         if !holds_it || settings.thumbprint != Some(to) {
             return Err(RotateError::Exchanged {

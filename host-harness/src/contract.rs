@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bss_model::{
-    Instance, License, LicenseDefect, LicenseTokenStatus, Party, Problem, ReturnStatus, Secret, check_license,
+    EarlierAttempts, Instance, License, LicenseDefect, LicenseNames, LicenseTokenStatus, Party, Problem,
+    ReturnStatus, Secret, check_license,
 };
 use bss_sandbox::bindings::failures::{self, Delay};
 use bss_sandbox::bindings::instance_settings::{self, FieldValue};
+use bss_sandbox::bindings::license_lifecycle::{LicenseName, VendorNames};
 use bss_sandbox::bindings::license_order as contract;
 
 /// Saved settings in the form of the contract.
@@ -27,6 +29,26 @@ pub fn contract_instance(instance: &Instance) -> instance_settings::Instance {
         id: instance.id.to_string(),
         values: field_values(&instance.values),
         currency: instance.currency.clone(),
+    }
+}
+
+/// What is known of earlier attempts, in the form of the contract.
+pub(crate) fn contract_earlier_attempts(earlier: EarlierAttempts) -> contract::EarlierAttempts {
+    match earlier {
+        EarlierAttempts::None => contract::EarlierAttempts::None,
+        EarlierAttempts::NotDone => contract::EarlierAttempts::NotDone,
+        EarlierAttempts::Unknown => contract::EarlierAttempts::Unknown,
+    }
+}
+
+/// The names of a license in the form of the contract.
+pub(crate) fn contract_license_name(names: &LicenseNames) -> LicenseName {
+    LicenseName {
+        client_transaction_id: names.client_transaction_id.to_string(),
+        vendor: Some(VendorNames {
+            transaction_id: names.transaction_id.clone(),
+            license_token_id: names.license_token_id.clone(),
+        }),
     }
 }
 
@@ -63,9 +85,10 @@ pub(crate) fn recorded_license(license: contract::License) -> Result<License, Li
             .filter(|link| !link.is_empty())
             .map(Secret::new),
         license_token_status: match license.license_token_status {
-            contract::LicenseTokenStatus::Activated => LicenseTokenStatus::Activated,
-            contract::LicenseTokenStatus::Redeemed => LicenseTokenStatus::Redeemed,
-            contract::LicenseTokenStatus::ReturnAccepted => LicenseTokenStatus::ReturnAccepted,
+            contract::LicenseTokenStatus::Unused => LicenseTokenStatus::Unused,
+            contract::LicenseTokenStatus::Used => LicenseTokenStatus::Used,
+            contract::LicenseTokenStatus::Ended => LicenseTokenStatus::Ended,
+            contract::LicenseTokenStatus::Returned => LicenseTokenStatus::Returned,
         },
         return_status: match license.return_status {
             contract::ReturnStatus::None => ReturnStatus::None,

@@ -17,9 +17,14 @@
 //! | value | one of an enabled `choice` field is among the choices | `choice-not-offered` |
 //! | value | … and can be chosen | `choice-unusable` |
 //! | value | one that is typed into a field that is not enabled is a problem | `value-not-taken` |
+//! | value | there is none in a `secret` field: no plugin has a secret | `secret-said` |
+//! | role | where a field is a credential, another one names the account | `credential-alone` |
 //! | standing | where it is `ready`, no mandatory field is empty | `mandatory-missing` |
 //! | standing | where it is `ready`, there is a server to reach | `no-server` |
-//! | form | `certificate-field` is empty, or names a field of the form | `certificate-field-unknown` |
+//! | secret header | its `field` is a `secret` field of the form | `secret-field-unknown` |
+//! | secret header | its name and prefix can stand in a header, and say nothing of the connection or the body | `secret-header-broken` |
+//! | secret header | a server gets one of each name | `secret-header-twice` |
+//! | form | `certificate-field` names a field of the form, which is no secret, or none | `certificate-field-unknown` |
 //!
 //! The rules of values hold for fields without problems: a value with a problem is only shown, as it was typed. A field
 //! that is not enabled may keep a saved value, and has no choices while there is nothing to offer.
@@ -28,7 +33,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
 
 use bss_model::{Advice, Diagnose, Diagnosis, ErrorKind};
-use bss_sandbox::bindings::instance_settings::{Field, FieldKind, Form, Standing};
+use bss_sandbox::bindings::instance_settings::{Field, FieldKind, FieldRole, Form, Standing};
+use http::HeaderName;
 
 use crate::plugin_words::{is_blank, shortened};
 
@@ -36,6 +42,9 @@ use crate::plugin_words::{is_blank, shortened};
 const FIELD_NAME_BYTES: usize = 64;
 /// The longest value, in characters. RFC 9110 asks for 8,000 for an address; none that an operator types is near this.
 const VALUE_CHARS: usize = 2_000;
+
+/// The longest text before a secret, in bytes: an authentication scheme's name and a blank.
+const PREFIX_BYTES: usize = 64;
 
 /// A rule of the contract that a form breaks, and where.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -133,6 +142,42 @@ pub enum FormError {
         /// The field.
         field: String,
     },
+    /// A plugin says a secret.
+    #[error("field `{field}` is a secret, and has a value")]
+    SecretSaid {
+        /// The field.
+        field: String,
+    },
+    /// A field is a credential, and nothing says of which account.
+    #[error("field `{field}` is a credential, and no field names the account")]
+    CredentialAlone {
+        /// The field.
+        field: String,
+    },
+    /// A header field would hold what is no secret of the form.
+    #[error("server `{server}` would be sent the secret `{field}`, which is no secret of the form")]
+    SecretFieldUnknown {
+        /// The server, shortened.
+        server: String,
+        /// The field, shortened.
+        field: String,
+    },
+    /// A header field can't hold a secret.
+    #[error("server `{server}` would be sent a secret as the header field `{name}`, which can't hold one")]
+    SecretHeaderBroken {
+        /// The server, shortened.
+        server: String,
+        /// The header field's name, shortened.
+        name: String,
+    },
+    /// A server would be sent two secrets under one name.
+    #[error("server `{server}` would be sent two secrets as the header field `{name}`")]
+    SecretHeaderTwice {
+        /// The server, shortened.
+        server: String,
+        /// The header field's name, shortened.
+        name: String,
+    },
     /// The instance would be ready and reach nobody.
     #[error("the instance would be ready, and there is no server that it must reach")]
     NoServer,
@@ -160,6 +205,11 @@ impl Diagnose for FormError {
             Self::ChoiceUnusable { .. } => Diagnosis::new(ErrorKind::Refused, "choice-unusable"),
             Self::ValueNotTaken { .. } => Diagnosis::new(ErrorKind::Refused, "value-not-taken"),
             Self::MandatoryMissing { .. } => Diagnosis::new(ErrorKind::Refused, "mandatory-missing"),
+            Self::SecretSaid { .. } => Diagnosis::new(ErrorKind::Refused, "secret-said"),
+            Self::CredentialAlone { .. } => Diagnosis::new(ErrorKind::Refused, "credential-alone"),
+            Self::SecretFieldUnknown { .. } => Diagnosis::new(ErrorKind::Refused, "secret-field-unknown"),
+            Self::SecretHeaderBroken { .. } => Diagnosis::new(ErrorKind::Refused, "secret-header-broken"),
+            Self::SecretHeaderTwice { .. } => Diagnosis::new(ErrorKind::Refused, "secret-header-twice"),
             Self::NoServer => Diagnosis::new(ErrorKind::Refused, "no-server"),
             Self::CertificateFieldUnknown { .. } => {
                 Diagnosis::new(ErrorKind::Refused, "certificate-field-unknown")
@@ -174,11 +224,15 @@ impl Diagnose for FormError {
 pub(crate) struct CheckedForm(Form);
 
 impl CheckedForm {
-    /// Checks a plugin's answer to what an operator has typed.
+    /// Checks a plugin's answer to what an operator has typed. `secrets`: the fields that have a secret in this draft.
     ///
     /// # Errors
     /// When the form breaks a rule: with the first one.
-    pub(crate) fn new(form: Form, typed: &BTreeMap<String, String>) -> Result<Self, FormError> {
+    pub(crate) fn new(
+        form: Form,
+        typed: &BTreeMap<String, String>,
+        secrets: &BTreeSet<String>,
+    ) -> Result<Self, FormError> {
         let is_ready = check_standing(&form.standing)?;
         let mut names = BTreeSet::new();
         for (index, field) in form.fields.iter().enumerate() {
@@ -191,11 +245,23 @@ impl CheckedForm {
             check_shape(field)?;
             if field.problems.is_empty() {
                 let typed = typed.get(&field.id).map_or("", |value| value.trim());
-                check_value(field, typed, is_ready)?;
+                check_value(field, typed)?;
+                let is_given = !field.value.trim().is_empty() || secrets.contains(&field.id);
+                if is_ready && field.mandatory && !is_given {
+                    return Err(FormError::MandatoryMissing {
+                        field: field.id.clone(),
+                    });
+                }
             }
         }
-        let certificate_field = form.certificate_field.as_str();
-        if !certificate_field.is_empty() && !names.contains(certificate_field) {
+        check_roles(&form.fields)?;
+        check_secret_headers(&form)?;
+        if let Some(certificate_field) = &form.certificate_field
+            && !form
+                .fields
+                .iter()
+                .any(|field| field.id == *certificate_field && field.kind != FieldKind::Secret)
+        {
             return Err(FormError::CertificateFieldUnknown {
                 field: shortened(certificate_field),
             });
@@ -263,14 +329,86 @@ fn check_shape(field: &Field) -> Result<(), FormError> {
         }
     }
     let mut problems = field.problems.iter();
-    match problems.any(|problem| is_blank(&problem.code) || is_blank(&problem.message)) {
-        true => Err(FormError::ProblemUnworded { field: id() }),
+    if problems.any(|problem| is_blank(&problem.code) || is_blank(&problem.message)) {
+        return Err(FormError::ProblemUnworded { field: id() });
+    }
+    match field.kind == FieldKind::Secret && !field.value.is_empty() {
+        true => Err(FormError::SecretSaid { field: id() }),
         false => Ok(()),
     }
 }
 
+/// Checks that what proves who asks is not all there is: with another credential it would be another account, unseen.
+fn check_roles(fields: &[Field]) -> Result<(), FormError> {
+    let of = |role| fields.iter().find(|field| field.role == role);
+    match (of(FieldRole::Credential), of(FieldRole::Account)) {
+        (Some(credential), None) => Err(FormError::CredentialAlone {
+            field: credential.id.clone(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn check_secret_headers(form: &Form) -> Result<(), FormError> {
+    let Standing::Ready(authorities) = &form.standing else {
+        return Ok(());
+    };
+    for authority in authorities {
+        let server = || shortened(&authority.name);
+        let mut names = BTreeSet::new();
+        for header in &authority.secret_headers {
+            let is_secret = |field: &Field| field.id == header.field && field.kind == FieldKind::Secret;
+            if !form.fields.iter().any(is_secret) {
+                return Err(FormError::SecretFieldUnknown {
+                    server: server(),
+                    field: shortened(&header.field),
+                });
+            }
+            if !may_hold_a_secret(&header.name) || !is_prefix(&header.prefix) {
+                return Err(FormError::SecretHeaderBroken {
+                    server: server(),
+                    name: shortened(&header.name),
+                });
+            }
+            if !names.insert(&header.name) {
+                return Err(FormError::SecretHeaderTwice {
+                    server: server(),
+                    name: shortened(&header.name),
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether a header field can hold a secret: it says nothing of the connection (RFC 9110, section 7.6.1), the server or the
+/// body.
+fn may_hold_a_secret(name: &str) -> bool {
+    const OF_THE_MESSAGE: [&str; 10] = [
+        "accept-encoding",
+        "connection",
+        "expect",
+        "host",
+        "keep-alive",
+        "range",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    ];
+    let is_of_the_message = OF_THE_MESSAGE.contains(&name)
+        || ["content-", "if-", "proxy-"]
+            .iter()
+            .any(|start| name.starts_with(start));
+    !is_of_the_message && HeaderName::from_lowercase(name.as_bytes()).is_ok()
+}
+
+fn is_prefix(prefix: &str) -> bool {
+    prefix.len() <= PREFIX_BYTES && prefix.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+}
+
 /// Checks the value of a field that has no problem.
-fn check_value(field: &Field, typed: &str, is_ready: bool) -> Result<(), FormError> {
+fn check_value(field: &Field, typed: &str) -> Result<(), FormError> {
     let id = || field.id.clone();
     // As the host saves it: blanks around a value never count.
     let value = field.value.trim();
@@ -287,9 +425,6 @@ fn check_value(field: &Field, typed: &str, is_ready: bool) -> Result<(), FormErr
     }
     if !field.enabled && !typed.is_empty() {
         return Err(FormError::ValueNotTaken { field: id() });
-    }
-    if is_ready && field.mandatory && value.is_empty() {
-        return Err(FormError::MandatoryMissing { field: id() });
     }
     match field.enabled && field.kind == FieldKind::Choice && !value.is_empty() {
         true => check_choice(field, value),
@@ -316,7 +451,7 @@ fn check_choice(field: &Field, value: &str) -> Result<(), FormError> {
 #[cfg(test)]
 mod tests {
     use bss_sandbox::bindings::failures::Problem;
-    use bss_sandbox::bindings::instance_settings::{Authority, Choice};
+    use bss_sandbox::bindings::instance_settings::{Authority, Choice, SecretHeader};
 
     use super::*;
 
@@ -334,6 +469,7 @@ mod tests {
             label: "Label".to_owned(),
             help: String::new(),
             kind,
+            role: FieldRole::Other,
             mandatory: true,
             max_length: 5,
             enabled: true,
@@ -351,19 +487,28 @@ mod tests {
         let mut plan = field("plan", FieldKind::Choice, "");
         plan.enabled = false;
         plan.mandatory = false;
+        let mut key = field("key", FieldKind::Secret, "");
+        key.role = FieldRole::Credential;
+        country.role = FieldRole::Account;
         Form {
-            fields: vec![field("name", FieldKind::Text, "esd"), country, plan],
+            fields: vec![field("name", FieldKind::Text, "esd"), country, plan, key],
             standing: Standing::Ready(vec![Authority {
                 name: "api.example.com".to_owned(),
                 client_certificate: false,
+                secret_headers: vec![SecretHeader {
+                    name: "authorization".to_owned(),
+                    prefix: "Bearer ".to_owned(),
+                    field: "key".to_owned(),
+                }],
             }]),
-            certificate_field: "name".to_owned(),
+            certificate_field: Some("name".to_owned()),
         }
     }
 
     const NAME: usize = 0;
     const COUNTRY: usize = 1;
     const PLAN: usize = 2;
+    const KEY: usize = 3;
 
     /// The code with which a form is refused to which this was done. `None`: it is taken.
     fn refused(change: impl FnOnce(&mut Form)) -> Option<String> {
@@ -376,7 +521,8 @@ mod tests {
             .map(|(id, value)| ((*id).to_owned(), (*value).to_owned()));
         let mut form = lawful();
         change(&mut form);
-        let checked = CheckedForm::new(form, &typed.collect());
+        let secrets = BTreeSet::from(["key".to_owned()]);
+        let checked = CheckedForm::new(form, &typed.collect(), &secrets);
         checked.err().map(|error| error.diagnosis().code.into_owned())
     }
 
@@ -394,7 +540,7 @@ mod tests {
         assert_eq!(refused(|_| ()), None);
         assert_eq!(
             refused(|form| form.fields.clear()),
-            Some(code("certificate-field-unknown"))
+            Some(code("secret-field-unknown"))
         );
     }
 
@@ -535,19 +681,104 @@ mod tests {
     }
 
     #[test]
+    fn a_plugin_says_no_secret_and_needs_none_that_is_there() {
+        let with_value = |form: &mut Form| form.fields[KEY].value = "ak_12345678".to_owned();
+        assert_eq!(refused(with_value), Some(code("secret-said")));
+        let with_problem = |form: &mut Form| {
+            with_value(form);
+            form.fields[KEY].problems = vec![said("wrong", "It is wrong.")];
+        };
+        assert_eq!(
+            refused(with_problem),
+            Some(code("secret-said")),
+            "also where it is only shown"
+        );
+        let without = CheckedForm::new(lawful(), &BTreeMap::new(), &BTreeSet::new());
+        assert_eq!(
+            without.unwrap_err(),
+            FormError::MandatoryMissing {
+                field: "key".to_owned()
+            }
+        );
+    }
+
+    #[test]
+    fn a_credential_is_of_an_account_that_a_field_names() {
+        let role = |at: usize, role| refused(|form| form.fields[at].role = role);
+        assert_eq!(role(COUNTRY, FieldRole::Other), Some(code("credential-alone")));
+        assert_eq!(
+            refused(|form| {
+                form.fields[COUNTRY].role = FieldRole::Other;
+                form.fields[KEY].role = FieldRole::Account;
+            }),
+            None,
+            "the secret names the account itself"
+        );
+    }
+
+    #[test]
+    fn a_secret_is_sent_in_a_header_field_of_its_own_that_can_hold_it() {
+        fn headers(form: &mut Form) -> &mut Vec<SecretHeader> {
+            match &mut form.standing {
+                Standing::Ready(authorities) => &mut authorities[0].secret_headers,
+                other => panic!("{other:?}"),
+            }
+        }
+        let changed = |change: &dyn Fn(&mut SecretHeader)| refused(|form| change(&mut headers(form)[0]));
+        for name in ["authorization", "x-api-key", "api-key", "cookie"] {
+            assert_eq!(changed(&|header| header.name = name.to_owned()), None, "{name}");
+        }
+        for name in [
+            "",
+            "Authorization",
+            "two words",
+            "host",
+            "content-length",
+            "transfer-encoding",
+            "te",
+            "proxy-authorization",
+        ] {
+            let refused = changed(&|header| header.name = name.to_owned());
+            assert_eq!(refused, Some(code("secret-header-broken")), "{name}");
+        }
+        let too_long = "p".repeat(PREFIX_BYTES + 1);
+        for prefix in ["Bearer\r\nx: ", "Bäder ", &too_long] {
+            let refused = changed(&|header| header.prefix = prefix.to_owned());
+            assert_eq!(refused, Some(code("secret-header-broken")), "{prefix}");
+        }
+        for field in ["name", "nothing"] {
+            let refused = changed(&|header| header.field = field.to_owned());
+            assert_eq!(refused, Some(code("secret-field-unknown")), "{field}");
+        }
+        let twice = refused(|form| {
+            let again = headers(form)[0].clone();
+            headers(form).push(again);
+        });
+        assert_eq!(twice, Some(code("secret-header-twice")));
+    }
+
+    #[test]
     fn the_certificate_s_field_is_one_of_the_form_or_none() {
-        let naming = |field: &str| refused(|form| form.certificate_field = field.to_owned());
-        for field in ["", "country"] {
+        let naming = |field: Option<&str>| refused(|form| form.certificate_field = field.map(str::to_owned));
+        for field in [None, Some("country")] {
             assert_eq!(naming(field), None);
         }
-        assert_eq!(naming("certificate"), Some(code("certificate-field-unknown")));
+        for field in ["certificate", "", "key"] {
+            assert_eq!(
+                naming(Some(field)),
+                Some(code("certificate-field-unknown")),
+                "{field}"
+            );
+        }
     }
 
     #[test]
     fn a_refusal_quotes_no_text_of_the_plugin_as_it_is() {
         let mut form = lawful();
-        form.certificate_field = "\u{1b}[2J".repeat(100);
-        let error = CheckedForm::new(form, &BTreeMap::new()).unwrap_err().to_string();
+        form.certificate_field = Some("\u{1b}[2J".repeat(100));
+        let error = CheckedForm::new(form, &BTreeMap::new(), &BTreeSet::new())
+            .unwrap_err()
+            .to_string();
         assert!(!error.contains('\u{1b}') && error.len() < 1_000, "{error}");
     }
 }

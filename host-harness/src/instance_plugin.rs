@@ -8,6 +8,8 @@ use bss_model::{
 };
 use bss_record::{CreateError, RecordError};
 
+use bss_sandbox::bindings::instance_settings::FieldKind;
+
 use crate::host::Host;
 use crate::instance_settings::{ConfigureError, InstanceForm, allowed_hosts};
 use crate::plugins::{LoadedPlugin, PluginError};
@@ -197,24 +199,27 @@ impl Host {
         plugin: &LoadedPlugin,
         actor: &Actor,
     ) -> Result<InstanceForm, UpgradeError> {
-        let typed = BTreeMap::new();
-        let form = self.judge(plugin, &instance, &typed).await?;
-        let has = |field: &&String| form.fields.iter().any(|of_form| of_form.id == **field);
-        let fields: Vec<String> = instance
-            .values
-            .keys()
-            .filter(|field| !has(field))
-            .cloned()
-            .collect();
+        let operator = OperatorsWord::of_saved(&instance);
+        let form = self.judge(plugin, &operator).await?;
+        // A value is not kept where a secret is to be: a plugin has seen it.
+        let keeps = |field: &str, is_secret: bool| {
+            let mut fields = form.fields.iter();
+            fields.any(|of_form| of_form.id == field && (of_form.kind == FieldKind::Secret) == is_secret)
+        };
+        let values = instance.values.keys().filter(|field| !keeps(field, false));
+        let secrets = instance.secrets.keys().filter(|field| !keeps(field, true));
+        let fields: Vec<String> = values.chain(secrets).cloned().collect();
         if !fields.is_empty() {
             return Err(UpgradeError::FieldsLost {
                 instance: instance.name,
                 fields,
             });
         }
-        let settings = match instance.values.is_empty() {
+        let settings = match instance.values.is_empty() && instance.secrets.is_empty() {
             true => SavedSettings {
                 values: BTreeMap::new(),
+                secrets: BTreeMap::new(),
+                roles: BTreeMap::new(),
                 standing: Standing::NeedsCredentials,
                 authorities: Vec::new(),
                 allowed_hosts: instance.reach.allowed_hosts.clone(),
@@ -231,9 +236,8 @@ impl Host {
             }
             false => {
                 let operator = OperatorsWord {
-                    instance: &instance,
-                    typed: &typed,
                     allowed_hosts: &allowed_hosts(&instance),
+                    ..operator
                 };
                 self.pass(&form, &operator, plugin.digest).await?
             }

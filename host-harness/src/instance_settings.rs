@@ -3,10 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use bss_model::{
-    Actor, Advice, Diagnose, Diagnosis, ErrorKind, Instance, Page, PluginDigest, SavedSettings, SortOrder,
+    Actor, Advice, Diagnose, Diagnosis, ErrorKind, Instance, Page, PluginDigest, SavedSettings, Secret,
+    SortOrder,
 };
 use bss_record::{RecordError, SaveError};
-use bss_sandbox::bindings::instance_settings::{Draft, Form, InstalledCertificate, KeyKind, OtherInstance};
+use bss_sandbox::bindings::instance_settings::{
+    Draft, FieldKind, Form, InstalledCertificate, KeyKind, OtherInstance,
+};
 use bss_sandbox::call_event::CallListener;
 use bss_sandbox::error::FailedCall;
 use bss_sandbox::outbound_https::Authority;
@@ -17,6 +20,11 @@ use crate::form_rules::{CheckedForm, FormError};
 use crate::host::Host;
 use crate::plugins::{LoadedPlugin, PluginError};
 use crate::settings_gate::{GateError, OperatorsWord, check_sharing, settings_of};
+
+/// The fewest characters of a secret. A shorter one could be guessed, and an answer that happens to have it would lose it.
+const SECRET_CHARS_MIN: usize = 8;
+/// The most characters of a secret, whatever the field takes: header fields are small.
+const SECRET_CHARS_MAX: u32 = 1_024;
 
 /// An instance and its form, as both are now.
 pub struct InstanceForm {
@@ -31,8 +39,10 @@ pub struct InstanceForm {
 /// A change of an instance's settings, as an operator asks for it.
 #[derive(Clone, Debug, Default)]
 pub struct SettingsChange {
-    /// The values that are typed, by field. A field that is not listed keeps its saved value.
+    /// The values that are typed, by field. A field that is not listed keeps its saved value. None is a secret.
     pub values: BTreeMap<String, String>,
+    /// The secrets that are typed, by field; `None` removes one. A field that is not listed keeps its own.
+    pub secrets: BTreeMap<String, Option<Secret>>,
     /// Servers that the plugin may ask for from now on, although no setting and no option names them.
     pub allow_hosts: Vec<Authority>,
     /// Servers that are not allowed so any more.
@@ -65,6 +75,32 @@ pub enum ConfigureError {
         /// The names of the form's fields.
         fields: String,
     },
+    /// A secret was given as a value. Nothing was saved.
+    #[error("field `{field}` is a secret, and is not given as a value")]
+    SecretAsValue {
+        /// The field.
+        field: String,
+    },
+    /// A value was given as a secret. Nothing was saved.
+    #[error("field `{field}` is no secret")]
+    NotASecret {
+        /// The field.
+        field: String,
+    },
+    /// A secret can't be one. Nothing was saved.
+    #[error("the secret for field `{field}` is not {SECRET_CHARS_MIN} to {most} characters of visible ASCII")]
+    SecretUnusable {
+        /// The field.
+        field: String,
+        /// The most characters that it may have.
+        most: u32,
+    },
+    /// A secret was given for a field that is not enabled. Nothing was saved.
+    #[error("field `{field}` takes no secret now")]
+    SecretNotTaken {
+        /// The field.
+        field: String,
+    },
     /// The plugin can't be loaded, or is not the trusted one.
     #[error(transparent)]
     Plugin(#[from] PluginError),
@@ -94,6 +130,14 @@ impl Diagnose for ConfigureError {
             Self::NoField { fields, .. } => {
                 Diagnosis::new(ErrorKind::NotFound, "no-field").say(format!("the form's fields are {fields}"))
             }
+            Self::SecretAsValue { field } => Diagnosis::new(ErrorKind::Invalid, "secret-as-value")
+                .say(format!("give it as a secret: `--secret {field}` asks for it, `--secret-file {field}=FILE` reads it")),
+            Self::NotASecret { field } => Diagnosis::new(ErrorKind::Invalid, "not-a-secret")
+                .say(format!("give it as a value: `--set {field}=VALUE`")),
+            Self::SecretUnusable { .. } => Diagnosis::new(ErrorKind::Invalid, "secret-unusable")
+                .say("look whether all of it was given, on one line"),
+            Self::SecretNotTaken { .. } => Diagnosis::new(ErrorKind::Conflict, "secret-not-taken")
+                .say("complete the fields before it first"),
             Self::Plugin(error) => error.diagnosis(),
             Self::Call(error) => error.diagnosis(),
             Self::Record(error) => error.diagnosis(),
@@ -112,7 +156,7 @@ impl Host {
     pub async fn form(&self, name: &str) -> Result<InstanceForm, ConfigureError> {
         let instance = self.named_instance(name).await?;
         let plugin = self.plugin_of(&instance).await?;
-        let form = self.judge(&plugin, &instance, &BTreeMap::new()).await?;
+        let form = self.judge(&plugin, &OperatorsWord::of_saved(&instance)).await?;
         Ok(InstanceForm {
             instance,
             form: form.into_inner(),
@@ -159,19 +203,31 @@ impl Host {
         change: &SettingsChange,
         actor: &Actor,
     ) -> Result<InstanceForm, ConfigureError> {
-        let typed = &change.values;
         let plugin = self.plugin_of(&instance).await?;
-        let form = self.judge(&plugin, &instance, typed).await?;
-        if let Some(field) = typed
-            .keys()
-            .find(|id| !form.fields.iter().any(|field| field.id == **id))
-        {
+        let mut allowed_hosts = allowed_hosts(&instance);
+        allowed_hosts.extend(change.allow_hosts.iter().cloned());
+        allowed_hosts.retain(|host| !change.disallow_hosts.contains(host));
+        let operator = OperatorsWord {
+            instance: &instance,
+            typed: &change.values,
+            secrets: &change.secrets,
+            allowed_hosts: &allowed_hosts,
+        };
+        if !change.values.is_empty() {
+            // Before a plugin is handed what may be a secret that was given as a value.
+            let form = self.judge(&plugin, &OperatorsWord::of_saved(&instance)).await?;
+            check_secrets(&form, change)?;
+        }
+        let form = self.judge(&plugin, &operator).await?;
+        let mut given = change.values.keys().chain(change.secrets.keys());
+        if let Some(field) = given.find(|id| !form.fields.iter().any(|field| field.id == **id)) {
             let fields: Vec<_> = form.fields.iter().map(|field| field.id.as_str()).collect();
             return Err(ConfigureError::NoField {
                 field: field.clone(),
                 fields: fields.join(", "),
             });
         }
+        check_secrets(&form, change)?;
         if form.fields.iter().any(|field| !field.problems.is_empty()) {
             return Ok(InstanceForm {
                 instance,
@@ -179,14 +235,6 @@ impl Host {
                 saved: false,
             });
         }
-        let mut allowed_hosts = allowed_hosts(&instance);
-        allowed_hosts.extend(change.allow_hosts.iter().cloned());
-        allowed_hosts.retain(|host| !change.disallow_hosts.contains(host));
-        let operator = OperatorsWord {
-            instance: &instance,
-            typed,
-            allowed_hosts: &allowed_hosts,
-        };
         let settings = self.pass(&form, &operator, plugin.digest).await?;
         // Fields that are disabled before the save may be enabled after it. Asked for before, because nothing may be saved by
         // a plugin whose next form breaks the contract.
@@ -194,7 +242,12 @@ impl Host {
             values: settings.values.clone(),
             ..instance.clone()
         };
-        let form = self.judge(&plugin, &with_values, &BTreeMap::new()).await?;
+        let saved = OperatorsWord {
+            instance: &with_values,
+            typed: &BTreeMap::new(),
+            ..operator
+        };
+        let form = self.judge(&plugin, &saved).await?;
         let instance = self.save(&instance, settings, actor).await?;
         Ok(InstanceForm {
             instance,
@@ -275,9 +328,10 @@ impl Host {
     pub(crate) async fn judge(
         &self,
         plugin: &LoadedPlugin,
-        instance: &Instance,
-        typed: &BTreeMap<String, String>,
+        operator: &OperatorsWord<'_>,
     ) -> Result<CheckedForm, ConfigureError> {
+        let OperatorsWord { instance, typed, .. } = operator;
+        let secrets = operator.secret_fields();
         let versions = self.versions_of(plugin.digest).await?;
         let others = self.record().instances().await?.into_iter().filter(|other| {
             let is_its = other.plugin.is_some_and(|plugin| versions.contains(&plugin));
@@ -286,6 +340,7 @@ impl Host {
         let draft = Draft {
             values: field_values(typed),
             saved: field_values(&instance.values),
+            secrets: secrets.iter().cloned().collect(),
             has_licenses: self.record().has_licenses(instance.id).await?,
             currency: instance.currency.clone(),
             certificates: self
@@ -307,8 +362,39 @@ impl Host {
         let silent: CallListener = std::sync::Arc::new(|_| ());
         let call = self.isolated_call(instance, silent);
         let form = plugin.plugin.configure_instance(call, draft).await?;
-        Ok(CheckedForm::new(form, typed)?)
+        Ok(CheckedForm::new(form, typed, &secrets)?)
     }
+}
+
+/// Checks that each secret was given as one, and nothing else was.
+///
+/// # Errors
+/// With the first that was not, or that can't be a secret.
+fn check_secrets(form: &Form, change: &SettingsChange) -> Result<(), ConfigureError> {
+    for field in &form.fields {
+        let id = || field.id.clone();
+        let is_secret = field.kind == FieldKind::Secret;
+        if is_secret && change.values.contains_key(&field.id) {
+            return Err(ConfigureError::SecretAsValue { field: id() });
+        }
+        let Some(typed) = change.secrets.get(&field.id) else {
+            continue;
+        };
+        if !is_secret {
+            return Err(ConfigureError::NotASecret { field: id() });
+        }
+        let Some(secret) = typed else { continue };
+        if !field.enabled {
+            return Err(ConfigureError::SecretNotTaken { field: id() });
+        }
+        let (secret, most) = (secret.expose(), field.max_length.min(SECRET_CHARS_MAX));
+        let is_long_enough = secret.len() >= SECRET_CHARS_MIN;
+        let is_short_enough = u32::try_from(secret.len()).is_ok_and(|length| length <= most);
+        if !is_long_enough || !is_short_enough || !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(ConfigureError::SecretUnusable { field: id(), most });
+        }
+    }
+    Ok(())
 }
 
 fn contract_certificate(certificate: bss_keys::InstalledCertificate) -> InstalledCertificate {

@@ -179,6 +179,7 @@ impl Host {
                 earlier_attempts: contract::EarlierAttempts::None,
                 check_only: true,
                 product: product.clone(),
+                quantity: 1,
                 reseller: order.reseller.as_ref().map(contract_party),
                 customer: contract_party(&order.customer),
             };
@@ -210,8 +211,8 @@ fn checked(product: &str, answer: Answer) -> Result<(), PlaceError> {
     };
     match answer {
         Ok(Ok(contract::OrderAnswer::Valid)) => Ok(()),
-        Ok(Ok(contract::OrderAnswer::Licensed(_))) => Err(not_checked(
-            "the plugin answered with a license although it was asked to check only".to_owned(),
+        Ok(Ok(contract::OrderAnswer::Licensed(_) | contract::OrderAnswer::Accepted(_))) => Err(not_checked(
+            "the plugin answered as if it had bought, although it was asked to check only".to_owned(),
         )),
         Ok(Err(ChangeFailure::Refused(problem) | ChangeFailure::Misconfigured(problem))) => {
             Err(PlaceError::Refused {

@@ -4,14 +4,15 @@
 //! does and what comes of it; this module makes the calls.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use bss_model::clock::now_ms;
 use bss_model::moment::Moment;
 use bss_model::purchase_rule::{self, Attempted, FirstStep, LookUpAnswer, LookUpReason, PurchaseAnswer};
-use bss_model::{Diagnose, EarlierAttempts, Instance, Page, Problem, SyncStatus, TakenAsset, with_causes};
+use bss_model::{Diagnose, Instance, Page, Problem, SyncStatus, TakenAsset, with_causes};
 use bss_record::{FinishError, RecordError};
 use bss_sandbox::bindings::failures::{ChangeFailure, ReadFailure};
-use bss_sandbox::bindings::license_lifecycle::LicenseName;
+use bss_sandbox::bindings::license_lifecycle::{LicenseName, LookUp};
 use bss_sandbox::bindings::license_order as contract;
 use bss_sandbox::seen_exchanges::SeenExchanges;
 use bss_sandbox::{CallContext, CallError, CallListener, FailedCall, call_trace};
@@ -19,13 +20,16 @@ use tracing::Instrument as _;
 
 use crate::breaker::Ended;
 use crate::call_failure::not_entered;
-use crate::contract::{contract_instance, contract_party, recorded_license, recorded_problem, retry_after};
+use crate::contract::{
+    contract_earlier_attempts, contract_instance, contract_party, recorded_license, recorded_problem,
+    retry_after,
+};
 use crate::host::Host;
 use crate::pause;
 use crate::ready_instances::PrepareError;
 
 /// A plugin's answer to a look-up.
-type Found = Result<Result<Option<contract::License>, ReadFailure>, FailedCall>;
+type Found = Result<Result<LookUp, ReadFailure>, FailedCall>;
 
 /// A plugin's answer to a purchase.
 pub(crate) type Answer = Result<Result<contract::OrderAnswer, ChangeFailure>, FailedCall>;
@@ -42,13 +46,17 @@ impl Host {
     ) -> Result<Ended, RecordError> {
         let span = call_trace::attempt("purchase", taken.asset_id, Some(taken.attempt.number));
         let reason = self.look_up_reason(taken).await?;
-        let Attempted { outcome, signal } = match &reason {
+        let Attempted {
+            outcome,
+            signal,
+            comes_in,
+        } = match &reason {
             Some(reason) => self.look_up(taken, reason, listener).instrument(span).await,
             None => self.purchase(taken, listener).instrument(span).await,
         };
         let number = taken.attempt.number;
         let usual = pause::after_attempt(number);
-        let due_at_ms = purchase_rule::due_at_ms(now_ms(), usual, signal, reason.as_ref());
+        let due_at_ms = purchase_rule::due_at_ms(now_ms(), usual, signal, reason.as_ref(), comes_in);
         let finished = self
             .record()
             .finish_attempt(taken.asset_id, number, outcome, due_at_ms);
@@ -135,7 +143,10 @@ impl Host {
         if !plugin.offers_lifecycle() {
             return Ok(None);
         }
-        let name = LicenseName::ClientTransactionId(taken.attempt.client_transaction_id.to_string());
+        let name = LicenseName {
+            client_transaction_id: taken.attempt.client_transaction_id.to_string(),
+            vendor: None,
+        };
         Ok(Some(
             plugin
                 .get_license(call, &contract_instance(&instance), &name)
@@ -171,13 +182,10 @@ impl Host {
         let plugin = self.plugin_of(&instance).await?.plugin;
         let line = contract::LicenseOrder {
             client_transaction_id: taken.attempt.client_transaction_id.to_string(),
-            earlier_attempts: match taken.attempt.earlier {
-                EarlierAttempts::None => contract::EarlierAttempts::None,
-                EarlierAttempts::NotDone => contract::EarlierAttempts::NotDone,
-                EarlierAttempts::Unknown => contract::EarlierAttempts::Unknown,
-            },
+            earlier_attempts: contract_earlier_attempts(taken.attempt.earlier),
             check_only: false,
             product: taken.product_code.clone(),
+            quantity: 1,
             reseller: taken.reseller.as_ref().map(contract_party),
             customer: contract_party(&taken.customer),
         };
@@ -191,6 +199,9 @@ fn purchase_answer(answer: Answer) -> PurchaseAnswer {
     match answer {
         Ok(Ok(contract::OrderAnswer::Licensed(license))) => {
             recorded_license(license).map_or_else(PurchaseAnswer::Defective, PurchaseAnswer::Licensed)
+        }
+        Ok(Ok(contract::OrderAnswer::Accepted(in_ms))) => {
+            PurchaseAnswer::Accepted(in_ms.map(Duration::from_millis))
         }
         Ok(Ok(contract::OrderAnswer::Valid)) => PurchaseAnswer::WithoutLicense,
         Ok(Err(ChangeFailure::Refused(problem))) => PurchaseAnswer::Refused(recorded_problem(problem)),
@@ -211,10 +222,11 @@ fn purchase_answer(answer: Answer) -> PurchaseAnswer {
 
 fn look_up_answer(found: Found) -> LookUpAnswer {
     match found {
-        Ok(Ok(Some(license))) => {
+        Ok(Ok(LookUp::Issued(license))) => {
             recorded_license(license).map_or_else(LookUpAnswer::Defective, LookUpAnswer::Found)
         }
-        Ok(Ok(None)) => LookUpAnswer::NotFound,
+        Ok(Ok(LookUp::Accepted(in_ms))) => LookUpAnswer::Accepted(in_ms.map(Duration::from_millis)),
+        Ok(Ok(LookUp::NeverIssued)) => LookUpAnswer::NotFound,
         Ok(Err(ReadFailure::Unavailable(delay))) => {
             let pause = retry_after(&delay);
             LookUpAnswer::Failed(recorded_problem(delay.problem), pause)
@@ -241,8 +253,6 @@ fn not_attempted(error: &PrepareError) -> Problem {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

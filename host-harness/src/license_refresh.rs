@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use bss_model::{
     Asset, AssetFilter, AssetStatus, CancellationFilter, CancellationState, Diagnose, Diagnosis, ErrorKind,
-    LicenseDefect, Page, SyncStatus, is_returned_but_active,
+    LicenseDefect, LicenseNames, Page, SyncStatus, is_returned_but_active,
 };
 use bss_record::{RecordError, RefreshRecordError};
 use bss_sandbox::bindings::failures::{Delay, Problem, ReadFailure};
-use bss_sandbox::bindings::license_lifecycle::LicenseName;
+use bss_sandbox::bindings::license_lifecycle::LookUp;
 use bss_sandbox::call_event::CallListener;
 use bss_sandbox::call_trace;
 use bss_sandbox::error::FailedCall;
@@ -17,7 +17,7 @@ use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::call_failure::{not_offered, said};
-use crate::contract::{contract_instance, recorded_license, retry_after};
+use crate::contract::{contract_instance, contract_license_name, recorded_license, retry_after};
 use crate::host::Host;
 use crate::plugins::PluginError;
 use crate::ready_instances::PrepareError;
@@ -129,22 +129,26 @@ impl Host {
     ) -> Result<Refreshed, RefreshError> {
         let asset = self.record().begin_refresh(asset_id).await?;
         let instance = self.instance_on_record(asset.instance_id).await?;
-        let id = asset.license_token_id;
-        let id = id.ok_or_else(|| RecordError::Damaged {
-            what: format!("asset `{asset_id}` has a license without a license token id"),
-        })?;
+        let (Some(transaction_id), Some(id)) = (asset.transaction_id, asset.license_token_id) else {
+            let what = format!("asset `{asset_id}` has a license without the vendor's names");
+            return Err(RecordError::Damaged { what }.into());
+        };
         let plugin = self.plugin_of(&instance).await?.plugin;
         if !plugin.offers_lifecycle() {
             return Err(RefreshError::NotOffered(instance.name));
         }
         let call = self.ready_call(&instance, listener).await?;
-        let name = LicenseName::LicenseTokenId(id.clone());
+        let name = contract_license_name(&LicenseNames {
+            client_transaction_id: asset.client_transaction_id,
+            transaction_id,
+            license_token_id: id.clone(),
+        });
         let answer = plugin
             .get_license(call, &contract_instance(&instance), &name)
             .instrument(call_trace::attempt("refresh", asset_id, None))
             .await?;
         let license = match answer {
-            Ok(Some(license)) if license.license_token_id == id => recorded_license(license)?,
+            Ok(LookUp::Issued(license)) if license.license_token_id == id => recorded_license(license)?,
             Ok(_) => return Err(RefreshError::Missing(asset_id)),
             Err(ReadFailure::Refused(problem) | ReadFailure::Malformed(problem)) => {
                 return Err(RefreshError::Refused(problem));

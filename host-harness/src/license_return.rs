@@ -27,7 +27,7 @@ use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::call_failure::not_offered;
-use crate::contract::contract_instance;
+use crate::contract::{contract_earlier_attempts, contract_instance, contract_license_name};
 use crate::host::Host;
 use crate::pause::{self, ATTEMPTS_WAITED_FOR, LONGEST_WAIT};
 use crate::plugins::PluginError;
@@ -247,22 +247,23 @@ impl Host {
         begun: BegunReturn,
     ) -> Verdict {
         let contract_instance = contract_instance(instance);
-        let id = begun.license_token_id;
+        let license = contract_license_name(&begun.license);
+        let id = begun.license.license_token_id;
         if rule::looks_up_first(begun.earlier) {
-            let name = contract::LicenseName::LicenseTokenId(id.clone());
             let seen = SeenExchanges::default();
             let looking_up = CallContext {
                 seen: seen.clone(),
                 ..call.clone()
             };
-            let found = plugin.get_license(looking_up, &contract_instance, &name).await;
+            let found = plugin.get_license(looking_up, &contract_instance, &license).await;
             if let Next::End(verdict) = rule::after_look_up(found, &id, seen.so_far(), begun.awaits_adoption)
             {
                 return verdict;
             }
         }
         let license_return = contract::LicenseReturn {
-            license_token_id: id.clone(),
+            license,
+            earlier_attempts: contract_earlier_attempts(begun.earlier),
             client_transaction_id: begun.client_transaction_id.to_string(),
             reason: begun.comment,
         };
@@ -305,7 +306,7 @@ impl Host {
 /// The time at which a return is due again after an attempt that has not settled it.
 fn due_at_ms(attempt: u32, retry_after: Option<Duration>) -> i64 {
     let signal = VendorSignal::without_answer(retry_after);
-    purchase_rule::due_at_ms(now_ms(), pause::after_attempt(attempt), signal, None)
+    purchase_rule::due_at_ms(now_ms(), pause::after_attempt(attempt), signal, None, None)
 }
 
 #[cfg(test)]

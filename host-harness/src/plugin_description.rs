@@ -1,6 +1,6 @@
 //! The rules for what a plugin says of itself, before it is put on record.
 
-use bss_model::PluginDescription;
+use bss_model::{HarmlessFields, PluginDescription};
 use bss_sandbox::bindings::Description;
 use http::HeaderName;
 
@@ -83,6 +83,10 @@ pub(crate) fn checked(said: Description) -> Result<PluginDescription, Descriptio
         version: said.version,
         options: said.options,
         correlation_headers: said.correlation_headers,
+        harmless: HarmlessFields {
+            requests: said.harmless.requests.into_iter().collect(),
+            answers: said.harmless.answers.into_iter().collect(),
+        },
     })
 }
 
@@ -98,6 +102,10 @@ mod tests {
             version: "1.2.3-rc.1".to_owned(),
             options: vec!["region".to_owned()],
             correlation_headers: vec!["x-request-id".to_owned()],
+            harmless: bss_sandbox::bindings::HarmlessFields {
+                requests: vec!["sku".to_owned()],
+                answers: vec!["sku".to_owned(), "sku".to_owned()],
+            },
         };
         change(&mut said);
         checked(said)

@@ -4,14 +4,14 @@
 //! Opening a private key takes longer than all else that prepares a call (a millisecond for RSA), and the
 //! system's certificate authorities are more than a hundred files.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bss_model::clock::now_ms;
 use bss_model::{Advice, Diagnose, Diagnosis, ErrorKind, Instance, Standing};
 use bss_record::{IdentityError, Record, RecordError};
-use bss_sandbox::outbound_https::{AuthorityError, Egress, PermittedAuthority};
+use bss_sandbox::outbound_https::{AuthorityError, Egress, NotAHeader, PermittedAuthority, SecretHeader};
 use bss_sandbox::system_roots::system_roots;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
@@ -47,6 +47,12 @@ pub enum PrepareError {
         #[source]
         source: AuthorityError,
     },
+    /// A header field that was saved can't hold its secret.
+    #[error("a header field in the settings of instance `{instance}` can't hold its secret")]
+    SecretHeader {
+        /// The instance's name.
+        instance: String,
+    },
     /// The certificate authorities that the instance is to trust can't be read.
     #[error("the trusted certificate authorities of instance `{instance}` contain no certificate")]
     TrustRoots {
@@ -75,6 +81,7 @@ impl Diagnose for PrepareError {
                     instance: instance.clone(),
                 }),
             Self::Authority { .. } => Diagnosis::new(ErrorKind::Damaged, "saved-server-unusable"),
+            Self::SecretHeader { .. } => Diagnosis::new(ErrorKind::Damaged, "saved-secret-unusable"),
             Self::TrustRoots { .. } => Diagnosis::new(ErrorKind::Conflict, "trusted-authorities-unusable")
                 .advise(Advice::NameTrustedAuthorities),
             Self::NotReady(instance) => {
@@ -157,13 +164,31 @@ impl ReadyInstances {
                     },
                 )?),
             };
+        let secrets = match instance.secrets.is_empty() {
+            true => BTreeMap::new(),
+            false => {
+                let secrets = record.instance_secrets(instance.id, instance.version).await?;
+                secrets.ok_or_else(|| PrepareError::SettingsChanged(named()))?
+            }
+        };
+        let mut secret_headers = Vec::with_capacity(instance.authorities.len());
+        for saved in &instance.authorities {
+            let headers = saved.secret_headers.iter().filter_map(|header| {
+                let secret = secrets.get(&header.field)?;
+                Some(SecretHeader::new(&header.name, &header.prefix, secret))
+            });
+            let headers: Result<Vec<_>, NotAHeader> = headers.collect();
+            secret_headers.push(headers.map_err(|_| PrepareError::SecretHeader { instance: named() })?);
+        }
         let authorities = instance
             .authorities
             .iter()
-            .map(|saved| {
+            .zip(secret_headers)
+            .map(|(saved, secret_headers)| {
                 Ok(PermittedAuthority {
                     authority: saved.name.parse()?,
                     client_certificate: saved.client_certificate,
+                    secret_headers,
                 })
             })
             .collect::<Result<Vec<_>, AuthorityError>>()
@@ -228,8 +253,6 @@ fn roots(certificates: impl IntoIterator<Item = CertificateDer<'static>>) -> Roo
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use bss_model::Reach;
     use uuid::Uuid;
 
@@ -251,6 +274,7 @@ mod tests {
             },
             version: 1,
             values: BTreeMap::new(),
+            secrets: BTreeMap::new(),
             standing,
             authorities: Vec::new(),
             thumbprint: None,

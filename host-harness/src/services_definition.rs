@@ -296,7 +296,8 @@ impl Host {
                 })
             }
             Outcome::Complete(summary) => {
-                let skipped = summary.skipped;
+                let left_out = skipped_items(&summary.skipped);
+                let skipped = u32::try_from(summary.skipped.len()).unwrap_or(u32::MAX);
                 let offers = products.len();
                 self.check_reading(begun, &summary, offers).await?;
                 let (summary, products) = lawful(summary, products).await?;
@@ -304,7 +305,7 @@ impl Host {
                     "The catalog was read to its end: {offers} products, {skipped} items left out."
                 ));
                 self.tell_once(begun, report).await?;
-                let definition = recorded(summary, products, report.skipped_items(skipped));
+                let definition = recorded(summary, products, left_out);
                 let difference = self
                     .record()
                     .complete_services_run(run, lease, begun.instance.version, definition, skipped)
@@ -414,8 +415,6 @@ struct NewsState {
     told: usize,
     pending: Vec<RunLogLine>,
     progress: Option<RunProgress>,
-    /// The subjects that the plugin has named in warnings.
-    warned_of: Vec<String>,
 }
 
 impl RunReport {
@@ -442,11 +441,7 @@ impl RunReport {
                 subject,
                 message,
             } => {
-                let mut state = self.state();
-                state.pending.push(log_line(*level, subject, message));
-                if *level == LogLevel::Warning && !subject.is_empty() {
-                    state.warned_of.push(subject.clone());
-                }
+                self.state().pending.push(log_line(*level, subject, message));
             }
             _ => {}
         }
@@ -462,11 +457,6 @@ impl RunReport {
             action: RunAction::Run,
             message: message.to_owned(),
         });
-    }
-
-    /// The items that a reading skipped, given the number that the plugin says.
-    fn skipped_items(&self, skipped: u32) -> SkippedItems {
-        skipped_items(&self.state().warned_of, skipped)
     }
 
     fn is_any(&self) -> bool {
@@ -535,12 +525,11 @@ fn read_diagnosis(failure: &ReadFailure) -> Diagnosis {
     said(kind, &problem.code, &problem.advice)
 }
 
-fn skipped_items(warned_of: &[String], skipped: u32) -> SkippedItems {
-    match usize::try_from(skipped) {
-        Ok(0) => SkippedItems::default(),
-        Ok(skipped) if skipped == warned_of.len() => SkippedItems::Codes(warned_of.iter().cloned().collect()),
-        // The plugin knows the codes of some only, wrote more than is listened to, or warns of what it did not skip.
-        _ => SkippedItems::Unnamed,
+/// The items that a reading left out. One whose code is not known may be any.
+fn skipped_items(codes: &[String]) -> SkippedItems {
+    match codes.iter().any(String::is_empty) {
+        true => SkippedItems::Unnamed,
+        false => SkippedItems::Codes(codes.iter().cloned().collect()),
     }
 }
 
@@ -609,14 +598,10 @@ mod tests {
     }
 
     #[test]
-    fn only_where_every_skipped_item_has_a_warning_of_its_own_is_it_known_which_they_were() {
+    fn a_skipped_item_without_a_code_may_be_any() {
         let both = SkippedItems::Codes(["a".to_owned(), "b".to_owned()].into());
-        assert_eq!(skipped_items(&codes(&["a", "b"]), 2), both);
-        assert_eq!(skipped_items(&codes(&["a"]), 2), SkippedItems::Unnamed);
-        assert_eq!(
-            skipped_items(&codes(&["a", "kept", "b"]), 2),
-            SkippedItems::Unnamed
-        );
-        assert_eq!(skipped_items(&codes(&["kept"]), 0), SkippedItems::default());
+        assert_eq!(skipped_items(&codes(&["a", "b", "a"])), both);
+        assert_eq!(skipped_items(&codes(&["a", ""])), SkippedItems::Unnamed);
+        assert_eq!(skipped_items(&[]), SkippedItems::default());
     }
 }

@@ -9,22 +9,28 @@
 //! | any other value, the certificate's included | types it, now or before | refuses it, or writes it in other case; a GUID or a thumbprint in another spelling | – |
 //! | a server that may be reached | types its address into a `url` field, names it in an option `…-authority`, or allows it (`--allow-host`) | chooses among those, each once, at most 16 | – |
 //! | a server that is shown the certificate | types its address into a `url` field | chooses whether all of those are, or none | – |
+//! | a secret | types it | chooses its field and its header field | – |
+//! | a server that is sent a secret | types its address into a `url` field, and the secret then or later | chooses among those | – |
 //! | a certificate that another instance uses too | types both, for one customer | – | – |
 //! | the standing | – | says how far the form is filled in | – |
 //!
 //! A field that the operator has left empty stays empty, and no default of a plugin's is saved unseen. A plugin may
 //! write a country in capitals or a thumbprint without colons, because neither makes it another one. Everything else is
 //! taken to the letter: with one dot or hyphen more or less, an address is another server and a tenant another customer.
-//! The kind of a field is the plugin's word, so that no kind allows more than another.
+//! The kind of a field is the plugin's word, so that no kind allows more than another: a secret is typed as one
+//! ([`OperatorsWord::secrets`]), and never becomes a value.
 //!
 //! That the form itself keeps the contract has been checked before ([`crate::form_rules`]).
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use bss_model::{
-    Advice, Diagnose, Diagnosis, ErrorKind, Instance, NotAThumbprint, PluginDigest, SavedSettings, Thumbprint,
+    Advice, Diagnose, Diagnosis, ErrorKind, Instance, NotAThumbprint, PluginDigest, SavedSettings, Secret,
+    SecretToSave, Thumbprint,
 };
-use bss_sandbox::bindings::instance_settings::{Field, FieldKind, Form, Standing};
+use bss_sandbox::bindings::instance_settings::{
+    self as contract, Field, FieldKind, FieldRole, Form, Standing,
+};
 use bss_sandbox::outbound_https::Authority;
 use uuid::Uuid;
 
@@ -81,6 +87,22 @@ pub enum GateError {
         /// The server.
         host: String,
     },
+    /// A secret would be sent to a server that the operator has not typed.
+    #[error("the plugin would have the secret `{field}` sent to `{host}`, which stands in no field")]
+    SecretElsewhere {
+        /// The secret's field.
+        field: String,
+        /// The server.
+        host: String,
+    },
+    /// A secret would be sent to a server that was typed after it.
+    #[error("the secret `{field}` was typed for other servers than `{host}`")]
+    SecretMoved {
+        /// The secret's field.
+        field: String,
+        /// The server.
+        host: String,
+    },
     /// The value of the certificate's field names no certificate.
     #[error("the value of the certificate's field is no thumbprint")]
     Thumbprint(#[from] NotAThumbprint),
@@ -108,6 +130,11 @@ impl Diagnose for GateError {
             Self::TooManyHosts { .. } => Diagnosis::new(ErrorKind::Refused, "too-many-hosts"),
             Self::HostUnusable { .. } => Diagnosis::new(ErrorKind::Refused, "host-unusable"),
             Self::CertificateElsewhere { .. } => Diagnosis::new(ErrorKind::Refused, "certificate-elsewhere"),
+            Self::SecretElsewhere { .. } => Diagnosis::new(ErrorKind::Refused, "secret-elsewhere"),
+            Self::SecretMoved { field, .. } => {
+                return Diagnosis::new(ErrorKind::Refused, "secret-moved")
+                    .say(format!("type the secret `{field}` again, if the server is to have it"));
+            }
             Self::Thumbprint(_) => Diagnosis::new(ErrorKind::Refused, "certificate-field-broken"),
             Self::CertificateShared { .. } => {
                 return Diagnosis::new(ErrorKind::Refused, "certificate-shared")
@@ -131,11 +158,26 @@ pub(crate) struct OperatorsWord<'a> {
     pub(crate) instance: &'a Instance,
     /// The values that are typed now, by field. A field that is not listed keeps its saved value.
     pub(crate) typed: &'a BTreeMap<String, String>,
+    /// The secrets that are typed now, by field; `None` removes one. A field that is not listed keeps its own.
+    pub(crate) secrets: &'a BTreeMap<String, Option<Secret>>,
     /// The hosts that are allowed beside those of fields and options, once this is saved.
     pub(crate) allowed_hosts: &'a BTreeSet<Authority>,
 }
 
-impl OperatorsWord<'_> {
+impl<'a> OperatorsWord<'a> {
+    /// The word that is saved, to which nothing is added.
+    pub(crate) fn of_saved(instance: &'a Instance) -> Self {
+        static NO_VALUES: BTreeMap<String, String> = BTreeMap::new();
+        static NO_SECRETS: BTreeMap<String, Option<Secret>> = BTreeMap::new();
+        static NO_HOSTS: BTreeSet<Authority> = BTreeSet::new();
+        Self {
+            instance,
+            typed: &NO_VALUES,
+            secrets: &NO_SECRETS,
+            allowed_hosts: &NO_HOSTS,
+        }
+    }
+
     /// The value that the operator wants a field to have, without blanks around it. Empty: none.
     fn value(&self, field: &str) -> &str {
         let saved = &self.instance.values;
@@ -149,7 +191,38 @@ impl OperatorsWord<'_> {
         match field.kind {
             FieldKind::Url => judged == typed,
             FieldKind::Text | FieldKind::Choice => is_same(typed, judged),
+            // It never has a value; one that was saved when the field was none is dropped.
+            FieldKind::Secret => true,
         }
+    }
+
+    /// Whether a field has a secret once this is saved.
+    pub(crate) fn has_secret(&self, field: &str) -> bool {
+        match self.secrets.get(field) {
+            Some(typed) => typed.is_some(),
+            None => self.instance.secrets.contains_key(field),
+        }
+    }
+
+    /// The secret fields that have a value once this is saved.
+    pub(crate) fn secret_fields(&self) -> BTreeSet<String> {
+        let fields = self.instance.secrets.keys().chain(self.secrets.keys());
+        fields.filter(|field| self.has_secret(field)).cloned().collect()
+    }
+
+    /// A secret as it is to be saved, where `servers` stand in the settings by then. `None`: there is none.
+    fn secret(&self, field: &str, servers: &BTreeSet<Authority>) -> Option<SecretToSave> {
+        let new = self.secrets.get(field);
+        let saved = self.instance.secrets.get(field);
+        // Typed before any server was: it is for the first that is typed.
+        let kept = saved.filter(|saved| new.is_none() && !saved.servers.is_empty());
+        self.has_secret(field).then(|| SecretToSave {
+            new: new.cloned().flatten(),
+            servers: match kept {
+                Some(kept) => kept.servers.clone(),
+                None => servers.iter().map(ToString::to_string).collect(),
+            },
+        })
     }
 }
 
@@ -175,13 +248,24 @@ pub(crate) fn settings_of(
             value: shortened(&field.value),
         });
     }
+    let is_secret = |field: &&Field| field.kind == FieldKind::Secret;
+    let servers = typed_servers(form);
+    let secrets = form.fields.iter().filter(is_secret).filter_map(|field| {
+        let secret = operator.secret(&field.id, &servers)?;
+        Some((field.id.clone(), secret))
+    });
+    let secrets: BTreeMap<String, SecretToSave> = secrets.collect();
     let values: BTreeMap<String, String> = form
         .fields
         .iter()
+        .filter(|field| !is_secret(field))
         .map(|field| (field.id.clone(), field.value.trim().to_owned()))
         .filter(|(_, value)| !value.is_empty())
         .collect();
-    let thumbprint = values.get(&form.certificate_field);
+    let thumbprint = form
+        .certificate_field
+        .as_ref()
+        .and_then(|field| values.get(field));
     let thumbprint = thumbprint.map(|text| text.parse::<Thumbprint>()).transpose()?;
     let standing = match &form.standing {
         Standing::NeedsCredentials => bss_model::Standing::NeedsCredentials,
@@ -190,33 +274,56 @@ pub(crate) fn settings_of(
     };
     Ok(SavedSettings {
         standing,
-        authorities: authorities(form, operator)?,
+        authorities: authorities(form, operator, &secrets)?,
         allowed_hosts: operator.allowed_hosts.iter().map(ToString::to_string).collect(),
         values,
+        secrets,
+        roles: form
+            .fields
+            .iter()
+            .map(|field| (field.id.clone(), recorded_role(field.role)))
+            .collect(),
         thumbprint,
         shares_with: BTreeMap::new(),
         plugin: None,
     })
 }
 
+fn recorded_role(role: FieldRole) -> bss_model::FieldRole {
+    match role {
+        FieldRole::Account => bss_model::FieldRole::Account,
+        FieldRole::Credential => bss_model::FieldRole::Credential,
+        FieldRole::Other => bss_model::FieldRole::Other,
+    }
+}
+
+/// The servers whose addresses stand in `url` fields.
+fn typed_servers(form: &Form) -> BTreeSet<Authority> {
+    let urls = form.fields.iter().filter(|field| field.kind == FieldKind::Url);
+    urls.filter_map(|url| Authority::of_url(url.value.trim()))
+        .collect()
+}
+
 /// The servers that the plugin asks for, each of which the operator has named.
-fn authorities(form: &Form, operator: &OperatorsWord<'_>) -> Result<Vec<bss_model::Authority>, GateError> {
+fn authorities(
+    form: &Form,
+    operator: &OperatorsWord<'_>,
+    secrets: &BTreeMap<String, SecretToSave>,
+) -> Result<Vec<bss_model::Authority>, GateError> {
     let Standing::Ready(asked) = &form.standing else {
         return Ok(Vec::new());
     };
     if asked.len() > HOSTS_MAX {
         return Err(GateError::TooManyHosts { asked: asked.len() });
     }
-    let urls = form.fields.iter().filter(|field| field.kind == FieldKind::Url);
-    let typed: BTreeSet<Authority> = urls
-        .filter_map(|url| Authority::of_url(url.value.trim()))
-        .collect();
+    let typed = typed_servers(form);
     let options = operator.instance.options.iter();
     let named: BTreeSet<Authority> = options
         .filter(|(name, _)| name.ends_with(AUTHORITY_OPTION))
         .filter_map(|(_, value)| value.parse().ok())
         .collect();
-    let is_presented = asked.iter().any(|asked| asked.client_certificate);
+    let shows = |asked: &contract::Authority| asked.client_certificate || !asked.secret_headers.is_empty();
+    let is_anything_shown = asked.iter().any(shows);
     let mut authorities: Vec<bss_model::Authority> = Vec::new();
     let mut not_allowed = Vec::new();
     for asked in asked {
@@ -232,9 +339,20 @@ fn authorities(form: &Form, operator: &OperatorsWord<'_>) -> Result<Vec<bss_mode
         if asked.client_certificate && !is_typed {
             return Err(GateError::CertificateElsewhere { host: name });
         }
-        // What the host sees of a purchase is what passes between it and the servers that are shown the certificate.
-        if is_presented && is_typed && !asked.client_certificate {
-            let what = format!("server `{name}`, which the operator has typed, without the certificate");
+        let sent = asked.secret_headers.iter();
+        let sent = sent.filter_map(|header| Some((header, secrets.get(&header.field)?)));
+        for (header, secret) in sent {
+            let (field, host) = (header.field.clone(), name.clone());
+            if !is_typed {
+                return Err(GateError::SecretElsewhere { field, host });
+            }
+            if !secret.servers.contains(&name) {
+                return Err(GateError::SecretMoved { field, host });
+            }
+        }
+        // What the host sees of a purchase is what passes between it and the servers that are shown a credential.
+        if is_anything_shown && is_typed && !shows(asked) {
+            let what = format!("server `{name}`, which the operator has typed, without a credential");
             return Err(GateError::Form { what });
         }
         let sources = [&typed, &named, operator.allowed_hosts];
@@ -244,6 +362,7 @@ fn authorities(form: &Form, operator: &OperatorsWord<'_>) -> Result<Vec<bss_mode
         authorities.push(bss_model::Authority {
             name,
             client_certificate: asked.client_certificate,
+            secret_headers: asked.secret_headers.iter().map(recorded_header).collect(),
         });
     }
     if not_allowed.is_empty() {
@@ -253,6 +372,14 @@ fn authorities(form: &Form, operator: &OperatorsWord<'_>) -> Result<Vec<bss_mode
         instance: operator.instance.name.clone(),
         hosts: not_allowed,
     })
+}
+
+fn recorded_header(header: &contract::SecretHeader) -> bss_model::SecretHeader {
+    bss_model::SecretHeader {
+        name: header.name.clone(),
+        prefix: header.prefix.clone(),
+        field: header.field.clone(),
+    }
 }
 
 /// Checks that a certificate which other instances use too stands for one customer: they sell in the same currency, and
@@ -290,7 +417,7 @@ pub(crate) fn check_sharing(
         let compared = form
             .fields
             .iter()
-            .filter(|field| field.id != form.certificate_field);
+            .filter(|field| form.certificate_field.as_ref() != Some(&field.id));
         let (texts, choices): (Vec<_>, Vec<_>) = compared
             .filter(differs)
             .partition(|field| field.kind == FieldKind::Text);
@@ -316,10 +443,8 @@ fn is_address(value: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use bss_model::Reach;
-    use bss_sandbox::bindings::instance_settings as contract;
-
     use super::*;
+    use bss_model::Reach;
 
     const THUMBPRINT: &str = "0123456789ABCDEF0123456789ABCDEF01234567";
     const URL: &str = "https://api.example.com/cis";
@@ -336,6 +461,7 @@ mod tests {
             label: id.to_owned(),
             help: String::new(),
             kind,
+            role: FieldRole::Account,
             mandatory: false,
             max_length: 100,
             enabled: true,
@@ -356,7 +482,7 @@ mod tests {
                 field("note", FieldKind::Text, ""),
             ],
             standing: Standing::NeedsSelection,
-            certificate_field: "certificate".to_owned(),
+            certificate_field: Some("certificate".to_owned()),
         }
     }
 
@@ -375,6 +501,7 @@ mod tests {
             .map(|(name, client_certificate)| contract::Authority {
                 name: (*name).to_owned(),
                 client_certificate: *client_certificate,
+                secret_headers: Vec::new(),
             });
         Form {
             standing: Standing::Ready(asked.collect()),
@@ -407,6 +534,7 @@ mod tests {
             reach: Reach::default(),
             version: 1,
             values: texts(&[("country", "GR"), ("certificate", THUMBPRINT)]),
+            secrets: BTreeMap::new(),
             standing: bss_model::Standing::NeedsSelection,
             authorities: Vec::new(),
             thumbprint: None,
@@ -419,11 +547,11 @@ mod tests {
         let instance = instance();
         let typed = texts(typed);
         let operator = OperatorsWord {
-            instance: &instance,
             typed: &typed,
             allowed_hosts: &["cdn.example.com:8443".parse().unwrap()].into(),
+            ..OperatorsWord::of_saved(&instance)
         };
-        let form = CheckedForm::new(form.clone(), &typed).expect("it keeps the contract");
+        let form = CheckedForm::new(form.clone(), &typed, &BTreeSet::new()).expect("it keeps the contract");
         settings_of(&form, &operator)
     }
 
@@ -472,7 +600,7 @@ mod tests {
         assert_eq!(saved.thumbprint, Some(THUMBPRINT.parse().unwrap()));
         // A plugin that takes another field for the certificate's gets no other certificate by it.
         let elsewhere = Form {
-            certificate_field: "name".to_owned(),
+            certificate_field: Some("name".to_owned()),
             ..honest()
         };
         assert!(matches!(judge(&elsewhere), Err(GateError::Thumbprint(_))));
@@ -694,5 +822,115 @@ mod tests {
             other.thumbprint = None;
         });
         assert_eq!(other_certificate, None);
+    }
+
+    const KEY_URL: &str = "https://keys.example.com/v1";
+
+    /// A form that asks for a secret and for these servers, each with whether it is sent the secret.
+    fn with_secret(servers: &[(&str, bool)]) -> Form {
+        let mut form = honest();
+        form.certificate_field = None;
+        form.fields.push(field("api-key", FieldKind::Secret, ""));
+        form.fields.push(field("key-url", FieldKind::Url, KEY_URL));
+        let asked = servers.iter().map(|(name, is_sent)| contract::Authority {
+            name: (*name).to_owned(),
+            client_certificate: false,
+            secret_headers: is_sent
+                .then(|| contract::SecretHeader {
+                    name: "authorization".to_owned(),
+                    prefix: "Bearer ".to_owned(),
+                    field: "api-key".to_owned(),
+                })
+                .into_iter()
+                .collect(),
+        });
+        form.standing = Standing::Ready(asked.collect());
+        form
+    }
+
+    /// Judges such a form of an instance that has a secret on record which was typed for `typed_for`, while the operator
+    /// types `now`.
+    fn judge_secret(
+        form: Form,
+        typed_for: Option<&[&str]>,
+        now: Option<&str>,
+    ) -> Result<SavedSettings, GateError> {
+        let saved = typed_for.map(|servers| bss_model::SavedSecret {
+            digest: "digest".to_owned(),
+            servers: servers.iter().map(|&server| server.to_owned()).collect(),
+        });
+        let instance = Instance {
+            secrets: saved
+                .map(|saved| ("api-key".to_owned(), saved))
+                .into_iter()
+                .collect(),
+            ..instance()
+        };
+        let typed = texts(&[("name", "ESD"), ("service-url", URL), ("key-url", KEY_URL)]);
+        let secrets = now.map(|now| ("api-key".to_owned(), Some(Secret::new(now))));
+        let operator = OperatorsWord {
+            typed: &typed,
+            secrets: &secrets.into_iter().collect(),
+            ..OperatorsWord::of_saved(&instance)
+        };
+        let form = CheckedForm::new(form, &typed, &operator.secret_fields()).expect("it keeps the contract");
+        settings_of(&form, &operator)
+    }
+
+    const BOTH: &[(&str, bool)] = &[("api.example.com", true), ("keys.example.com", true)];
+
+    #[test]
+    fn a_secret_goes_to_the_servers_that_stood_there_when_it_was_typed_and_to_no_other() {
+        let typed_now = judge_secret(with_secret(BOTH), None, Some("ak_12345678")).unwrap();
+        let servers: BTreeSet<String> = ["api.example.com", "keys.example.com"].map(str::to_owned).into();
+        assert_eq!(typed_now.secrets["api-key"].servers, servers);
+        assert!(!typed_now.values.contains_key("api-key"));
+
+        let kept = judge_secret(
+            with_secret(BOTH),
+            Some(&["api.example.com", "keys.example.com"]),
+            None,
+        )
+        .unwrap();
+        assert!(kept.secrets["api-key"].new.is_none());
+        let moved = judge_secret(with_secret(BOTH), Some(&["api.example.com"]), None);
+        assert!(
+            matches!(&moved, Err(GateError::SecretMoved { host, .. }) if host == "keys.example.com"),
+            "{moved:?}"
+        );
+        let again = judge_secret(with_secret(BOTH), Some(&["api.example.com"]), Some("ak_12345678"));
+        assert_eq!(again.unwrap().secrets["api-key"].servers, servers);
+        let before_any = judge_secret(with_secret(BOTH), Some(&[]), None).unwrap();
+        assert_eq!(
+            before_any.secrets["api-key"].servers, servers,
+            "it was typed before any server"
+        );
+    }
+
+    #[test]
+    fn a_secret_is_sent_to_no_server_that_the_operator_has_not_typed() {
+        let elsewhere = [
+            ("api.example.com", true),
+            ("keys.example.com", true),
+            ("login.example.com", true),
+        ];
+        let refused = judge_secret(with_secret(&elsewhere), None, Some("ak_12345678"));
+        assert!(
+            matches!(&refused, Err(GateError::SecretElsewhere { host, .. }) if host == "login.example.com"),
+            "{refused:?}"
+        );
+        let named_only = [
+            ("api.example.com", true),
+            ("keys.example.com", true),
+            ("login.example.com", false),
+        ];
+        assert!(judge_secret(with_secret(&named_only), None, Some("ak_12345678")).is_ok());
+    }
+
+    #[test]
+    fn a_server_that_the_operator_has_typed_is_shown_who_asks_if_any_is() {
+        let one = [("api.example.com", true), ("keys.example.com", false)];
+        let refused = judge_secret(with_secret(&one), None, Some("ak_12345678"));
+        assert!(matches!(refused, Err(GateError::Form { .. })), "{refused:?}");
     }
 }

@@ -192,9 +192,9 @@ pub(super) fn license(response: &HttpResponse) -> Result<(License, Option<&'stat
         return Err("productKey is not a valid product key".to_owned());
     }
     let license_token_status = match wire.token_status.as_str() {
-        "Activated" => LicenseTokenStatus::Activated,
-        "Redeemed" => LicenseTokenStatus::Redeemed,
-        "Return Accepted" => LicenseTokenStatus::ReturnAccepted,
+        "Activated" => LicenseTokenStatus::Unused,
+        "Redeemed" => LicenseTokenStatus::Used,
+        "Return Accepted" => LicenseTokenStatus::Returned,
         _ => return Err("the value of tokenStatus is unknown".to_owned()),
     };
     let return_status = match wire.return_status.as_str() {

@@ -7,11 +7,11 @@ use super::bindings::exports::bss::service_manager::{
     connection as wc, license_lifecycle as wl, service_manager as wm,
 };
 use crate::connection::{Step, StepResult};
-use crate::description::Description;
+use crate::description::{Description, HarmlessFields};
 use crate::failures::{ChangeFailure, Delay, Problem, ReadFailure};
 use crate::instance_settings::{
-    Authority, Choice, Draft, Field, FieldKind, FieldValue, Form, InstalledCertificate, Instance, KeyKind,
-    OtherInstance, Standing,
+    Authority, Choice, Draft, Field, FieldKind, FieldRole, FieldValue, Form, InstalledCertificate, Instance,
+    KeyKind, OtherInstance, Standing,
 };
 use crate::license_lifecycle::{LicenseName, LicenseReturn};
 use crate::license_order::{
@@ -32,6 +32,7 @@ impl From<Description> for wm::Description {
             version,
             options,
             correlation_headers,
+            harmless: HarmlessFields { requests, answers },
         } = description;
         let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
         Self {
@@ -41,6 +42,10 @@ impl From<Description> for wm::Description {
             version: version.to_owned(),
             options: owned(options),
             correlation_headers: owned(correlation_headers),
+            harmless: wm::HarmlessFields {
+                requests: owned(requests),
+                answers: owned(answers),
+            },
         }
     }
 }
@@ -151,6 +156,7 @@ impl From<ws::Draft> for Draft {
         let ws::Draft {
             values,
             saved,
+            secrets: _,
             has_licenses,
             currency,
             certificates,
@@ -203,6 +209,7 @@ impl From<Field> for ws::Field {
             label,
             help,
             kind,
+            role,
             mandatory,
             max_length,
             enabled,
@@ -218,6 +225,11 @@ impl From<Field> for ws::Field {
                 FieldKind::Text => ws::FieldKind::Text,
                 FieldKind::Url => ws::FieldKind::Url,
                 FieldKind::Choice => ws::FieldKind::Choice,
+            },
+            role: match role {
+                FieldRole::Account => ws::FieldRole::Account,
+                FieldRole::Credential => ws::FieldRole::Credential,
+                FieldRole::Other => ws::FieldRole::Other,
             },
             mandatory,
             max_length,
@@ -238,6 +250,7 @@ impl From<Authority> for ws::Authority {
         Self {
             name,
             client_certificate,
+            secret_headers: Vec::new(),
         }
     }
 }
@@ -256,7 +269,7 @@ impl From<Form> for ws::Form {
                 Standing::NeedsSelection => ws::Standing::NeedsSelection,
                 Standing::Ready(authorities) => ws::Standing::Ready(each(authorities)),
             },
-            certificate_field: certificate_field.to_owned(),
+            certificate_field: Some(certificate_field.to_owned()),
         }
     }
 }
@@ -365,6 +378,7 @@ impl From<wo::LicenseOrder> for LicenseOrder {
             earlier_attempts,
             check_only,
             product,
+            quantity,
             reseller,
             customer,
         } = order;
@@ -377,6 +391,7 @@ impl From<wo::LicenseOrder> for LicenseOrder {
             },
             check_only,
             product,
+            quantity,
             reseller: reseller.map(Into::into),
             customer: customer.into(),
         }
@@ -403,9 +418,9 @@ impl From<License> for wo::License {
             product_key: product_key.expose().to_owned(),
             activation_link: activation_link.expose().to_owned(),
             license_token_status: match license_token_status {
-                LicenseTokenStatus::Activated => wo::LicenseTokenStatus::Activated,
-                LicenseTokenStatus::Redeemed => wo::LicenseTokenStatus::Redeemed,
-                LicenseTokenStatus::ReturnAccepted => wo::LicenseTokenStatus::ReturnAccepted,
+                LicenseTokenStatus::Unused => wo::LicenseTokenStatus::Unused,
+                LicenseTokenStatus::Used => wo::LicenseTokenStatus::Used,
+                LicenseTokenStatus::Returned => wo::LicenseTokenStatus::Returned,
             },
             return_status: match return_status {
                 ReturnStatus::None => wo::ReturnStatus::None,
@@ -428,22 +443,34 @@ impl From<OrderAnswer> for wo::OrderAnswer {
 
 impl From<wl::LicenseName> for LicenseName {
     fn from(name: wl::LicenseName) -> Self {
-        match name {
-            wl::LicenseName::LicenseTokenId(id) => Self::LicenseTokenId(id),
-            wl::LicenseName::ClientTransactionId(id) => Self::ClientTransactionId(id),
+        let wl::LicenseName {
+            client_transaction_id,
+            vendor,
+        } = name;
+        Self {
+            client_transaction_id,
+            license_token_id: vendor.map(|vendor| vendor.license_token_id),
         }
+    }
+}
+
+impl From<Option<License>> for wl::LookUp {
+    fn from(found: Option<License>) -> Self {
+        found.map_or(Self::NeverIssued, |license| Self::Issued(license.into()))
     }
 }
 
 impl From<wl::LicenseReturn> for LicenseReturn {
     fn from(license_return: wl::LicenseReturn) -> Self {
         let wl::LicenseReturn {
-            license_token_id,
+            license,
+            // Microsoft knows a return by its client transaction id, so a repeated one is answered like the first.
+            earlier_attempts: _,
             client_transaction_id,
             reason,
         } = license_return;
         Self {
-            license_token_id,
+            license: license.into(),
             client_transaction_id,
             reason,
         }

@@ -1,7 +1,7 @@
 //! The nine fields of the form, in the order and with the labels of interworks.cloud's page
 //! "Activating the Integration with Microsoft ESD".
 
-use super::{FieldKind, FieldValue, places, values};
+use super::{FieldKind, FieldRole, FieldValue, places, values};
 
 /// The longest System Name: long enough for every name that fits beside a product type's.
 const SYSTEM_NAME_LENGTH_MAX: u32 = 100;
@@ -109,6 +109,21 @@ impl FieldName {
             }
             Self::Country => "The country in which the products are provided.",
             Self::Language => "The language of the products that Get Services Definition creates.",
+        }
+    }
+
+    /// What a change of the field means. A purchase is looked up under channel and client, of a country each, at the
+    /// address; another certificate shows the same client.
+    pub(super) fn role(self) -> FieldRole {
+        match self {
+            Self::ResourceApi
+            | Self::ServiceUrl
+            | Self::Tenant
+            | Self::ChannelId
+            | Self::ClientId
+            | Self::Country => FieldRole::Account,
+            Self::CertificateThumbprint => FieldRole::Credential,
+            Self::SystemName | Self::Language => FieldRole::Other,
         }
     }
 

@@ -41,6 +41,7 @@ pub fn configure_instance(platform: &impl Platform, draft: &Draft) -> Form {
                 label: name.label(),
                 help: name.help(),
                 kind: name.kind(),
+                role: name.role(),
                 mandatory: true,
                 max_length: name.length_max(),
                 enabled,

@@ -24,14 +24,21 @@ fn returned() -> Sent {
     crate::scripted_platform::json(200, &body)
 }
 
+/// A license by all names that are known: the license token's where it is given.
+fn named(license_token_id: Option<&str>) -> LicenseName {
+    LicenseName {
+        client_transaction_id: ID.to_owned(),
+        license_token_id: license_token_id.map(str::to_owned),
+    }
+}
+
 fn by_id(platform: &ScriptedPlatform, id: &str) -> Result<Option<License>, ReadFailure> {
-    let name = LicenseName::LicenseTokenId(id.to_owned());
-    get_license(platform, &instance(), &name)
+    get_license(platform, &instance(), &named(Some(id)))
 }
 
 fn cancel(platform: &ScriptedPlatform) -> Result<License, ChangeFailure> {
     let license_return = LicenseReturn {
-        license_token_id: "k/1".to_owned(),
+        license: named(Some("k/1")),
         client_transaction_id: RETURN_ID.to_owned(),
         reason: "Not needed\nany more".to_owned(),
     };
@@ -42,12 +49,15 @@ fn cancel(platform: &ScriptedPlatform) -> Result<License, ChangeFailure> {
 fn a_license_is_found_by_either_name() {
     let platform = ScriptedPlatform::granting([license("Redeemed", "NONE")]);
     let found = by_id(&platform, "k/1").unwrap().unwrap();
-    assert_eq!(found.license_token_status, LicenseTokenStatus::Redeemed);
+    assert_eq!(found.license_token_status, LicenseTokenStatus::Used);
     assert!(platform.urls()[1].ends_with("/cis/tokens/k%2F1"));
 
     let platform = ScriptedPlatform::granting([license("Activated", "NONE")]);
-    let name = LicenseName::ClientTransactionId(ID.to_owned());
-    assert!(get_license(&platform, &instance(), &name).unwrap().is_some());
+    assert!(
+        get_license(&platform, &instance(), &named(None))
+            .unwrap()
+            .is_some()
+    );
 }
 
 #[test]

@@ -15,6 +15,7 @@ fn order() -> LicenseOrder {
         earlier_attempts: EarlierAttempts::None,
         check_only: false,
         product: "ABC-00001".to_owned(),
+        quantity: 1,
         reseller: None,
         customer: Party {
             id: "42".to_owned(),

@@ -44,7 +44,7 @@ fn codes(platform: &ScriptedPlatform) -> Vec<String> {
 fn an_offer_becomes_a_product() {
     let platform = ScriptedPlatform::granting([page(&[item(1)], None)]);
     let summary = summary(&platform);
-    assert_eq!((summary.products, summary.skipped), (1, 0));
+    assert_eq!((summary.products, summary.skipped.len()), (1, 0));
     assert_eq!(summary.entity_tag, "\"1\"");
     assert_eq!(summary.product_types[0].name, "Microsoft ESD");
     let product = platform.products.borrow()[0][0].clone();
@@ -146,7 +146,7 @@ fn a_bad_item_is_left_out_with_its_reason_and_the_others_stay() {
         let items = [item(1), bad.clone(), item(3)];
         let platform = ScriptedPlatform::granting([page(&items, None)]);
         let summary = summary(&platform);
-        assert_eq!((summary.products, summary.skipped), (2, 1), "{bad}");
+        assert_eq!((summary.products, summary.skipped.len()), (2, 1), "{bad}");
         assert_eq!(
             summary.entity_tag, "",
             "{bad}: the next reading must not be of what changed since"
@@ -166,7 +166,7 @@ fn what_is_left_out_is_named_by_its_code_as_it_is() {
             bad["offerId"] = json!(code);
             bad[field] = value;
             let platform = ScriptedPlatform::granting([page(&[item(1), bad], None)]);
-            assert_eq!(summary(&platform).skipped, 1);
+            assert_eq!(summary(&platform).skipped.len(), 1);
             assert_eq!(platform.log.borrow()[0].1, code);
         }
     }
@@ -176,7 +176,7 @@ fn what_is_left_out_is_named_by_its_code_as_it_is() {
 fn an_offer_that_comes_again_on_another_page_is_left_out() {
     let platform = ScriptedPlatform::granting([page(&[item(1)], Some("2")), page(&[item(1)], None)]);
     let summary = summary(&platform);
-    assert_eq!((summary.products, summary.skipped), (1, 1));
+    assert_eq!((summary.products, summary.skipped.len()), (1, 1));
 }
 
 #[test]
@@ -187,7 +187,7 @@ fn what_is_discontinued_is_not_sold_and_not_counted_as_bad() {
     plain.as_object_mut().unwrap().remove("status");
     let platform = ScriptedPlatform::granting([page(&[item(1), gone, plain], None)]);
     let summary = summary(&platform);
-    assert_eq!((summary.products, summary.skipped), (2, 0));
+    assert_eq!((summary.products, summary.skipped.len()), (2, 0));
     assert_eq!(codes(&platform), ["ABC-1", "ABC-3"]);
 }
 
@@ -318,7 +318,7 @@ proptest! {
         let platform = ScriptedPlatform::granting([page(&items, None)]);
         let summary = summary(&platform);
         prop_assert_eq!(summary.products as usize, codes(&platform).len());
-        prop_assert_eq!((summary.products + summary.skipped) as usize, items.len());
+        prop_assert_eq!(summary.products as usize + summary.skipped.len(), items.len());
     }
 
     #[test]

@@ -131,7 +131,7 @@ fn lawful() -> Reading {
         summary: Summary {
             product_types: vec![product_type()],
             products: 2,
-            skipped: 0,
+            skipped: Vec::new(),
             entity_tag: "tag".to_owned(),
         },
         unchanged: false,

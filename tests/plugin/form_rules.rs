@@ -50,7 +50,7 @@ const SHAPES: [Broken; 11] = [
     ("mandatory-missing", |form| form.fields[PLAN].mandatory = true),
     ("no-server", |form| form.standing = Standing::Ready(Vec::new())),
     ("certificate-field-unknown", |form| {
-        form.certificate_field = "nowhere".to_owned()
+        form.certificate_field = Some("nowhere".to_owned())
     }),
 ];
 

@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use bss_sandbox::bindings::failures::Problem;
-use bss_sandbox::bindings::instance_settings::{Authority, Choice, Field, FieldKind, Form, Standing};
+use bss_sandbox::bindings::instance_settings::{
+    Authority, Choice, Field, FieldKind, FieldRole, Form, Standing,
+};
 use bss_sandbox::bindings::services_definition::{
     Attribute, AttributeValue, Derivative, Outcome, Product, ProductType,
 };
@@ -54,6 +56,8 @@ pub(crate) const DESCRIBES: &str = r#"
         "\6d\70\00\00\0d\00\00\00"
         "\7a\70\00\00\05\00\00\00"
         "\00\00\00\00\00\00\00\00"
+        "\00\00\00\00\00\00\00\00"
+        "\00\00\00\00\00\00\00\00"
         "\00\00\00\00\00\00\00\00")
     (func (export "bss:service-manager/service-manager@0.1.0#describe") (result i32) (i32.const 28868))"#;
 
@@ -83,7 +87,7 @@ impl Guest {
                     {reallocates}
                     (i32.const 1024))
                 (func (export "bss:service-manager/service-manager@0.1.0#configure-instance")
-                        (param i32 i32 i32 i32 i32 i32) (param $currency-bytes i32) (param i32 i32 i32 i32) (result i32)
+                        (param i32 i32 i32 i32 i32 i32 i32 i32) (param $currency-bytes i32) (param i32 i32 i32 i32) (result i32)
                     (local $handle i32) (local $i i32)
                     (global.set $wild (i32.eq (local.get $currency-bytes) (i32.const 3)))
                     {configures}
@@ -122,6 +126,7 @@ impl FormGuest<'_> {
         let authorities = self.reaches.iter().map(|(name, client_certificate)| Authority {
             name: (*name).to_owned(),
             client_certificate: *client_certificate,
+            secret_headers: Vec::new(),
         });
         let fields = self.fields.iter().map(|(id, kind, value)| {
             let choices = Some(*value).filter(|value| *kind == 2 && !value.is_empty());
@@ -134,6 +139,7 @@ impl FormGuest<'_> {
                     1 => FieldKind::Url,
                     _ => FieldKind::Choice,
                 },
+                role: FieldRole::Account,
                 mandatory: !value.is_empty(),
                 max_length: 500,
                 enabled: true,
@@ -148,7 +154,8 @@ impl FormGuest<'_> {
                 [] => Standing::NeedsSelection,
                 _ => Standing::Ready(authorities.collect()),
             },
-            certificate_field: self.certificate_field.to_owned(),
+            certificate_field: (!self.certificate_field.is_empty())
+                .then(|| self.certificate_field.to_owned()),
         }
     }
 
@@ -172,7 +179,15 @@ pub(crate) fn answering_with_form(form: &Form) -> Vec<u8> {
     let mut answer = memory.list_of(&form.fields, Memory::field);
     let authority = |memory: &mut Memory, authority: &Authority| {
         let name = memory.text(&authority.name);
-        [name, vec![u8::from(authority.client_certificate), 0, 0, 0]].concat()
+        let secrets = memory.list_of(&authority.secret_headers, |memory, header| {
+            memory.texts(&[&header.name, &header.prefix, &header.field])
+        });
+        [
+            name,
+            vec![u8::from(authority.client_certificate), 0, 0, 0],
+            secrets,
+        ]
+        .concat()
     };
     let (case, authorities) = match &form.standing {
         Standing::NeedsCredentials => (0, Vec::new()),
@@ -181,7 +196,8 @@ pub(crate) fn answering_with_form(form: &Form) -> Vec<u8> {
     };
     answer.extend([case, 0, 0, 0]);
     answer.extend(memory.list_of(&authorities, authority));
-    answer.extend(memory.text(&form.certificate_field));
+    answer.extend([u8::from(form.certificate_field.is_some()), 0, 0, 0]);
+    answer.extend(memory.text(form.certificate_field.as_deref().unwrap_or_default()));
     let answer = memory.place(&answer);
     answering(&memory, "", &format!("(i32.const {answer})"), "(unreachable)")
 }
@@ -198,7 +214,11 @@ pub(crate) fn answering_with_catalog(products: &[Product], outcome: &Outcome) ->
             answer.extend([0; 4]);
             answer.extend(memory.list_of(&summary.product_types, Memory::product_type));
             answer.extend(summary.products.to_le_bytes());
-            answer.extend(summary.skipped.to_le_bytes());
+            answer.extend(
+                memory.list_of(&summary.skipped, |memory: &mut Memory, code: &String| {
+                    memory.text(code)
+                }),
+            );
             answer.extend(memory.text(&summary.entity_tag));
         }
         Outcome::Unchanged => answer.extend([1, 0, 0, 0]),
@@ -222,7 +242,7 @@ fn answering(memory: &Memory, imports: &str, configures: &str, fetches: &str) ->
             (data (i32.const {base}) "{data}")
             (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 1024))
             (func (export "bss:service-manager/service-manager@0.1.0#configure-instance")
-                (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32) {configures})
+                (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32) {configures})
             (func (export "bss:service-manager/service-manager@0.1.0#fetch-services")
                 (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32) {fetches})
             (func (export "bss:service-manager/service-manager@0.1.0#create-license") (param i32) (result i32)
@@ -273,6 +293,12 @@ impl Memory {
             FieldKind::Text => 0,
             FieldKind::Url => 1,
             FieldKind::Choice => 2,
+            FieldKind::Secret => 3,
+        };
+        let role = match field.role {
+            FieldRole::Account => 0,
+            FieldRole::Credential => 1,
+            FieldRole::Other => 2,
         };
         let choice = |memory: &mut Self, choice: &Choice| {
             memory.texts(&[&choice.key, &choice.label, &choice.unusable_because])
@@ -287,7 +313,7 @@ impl Memory {
             memory.texts(&[code, message, advice, correlation_id])
         };
         let mut written = self.texts(&[&field.id, &field.label, &field.help]);
-        written.extend([kind, u8::from(field.mandatory), 0, 0]);
+        written.extend([kind, role, u8::from(field.mandatory), 0]);
         written.extend(field.max_length.to_le_bytes());
         written.extend([u8::from(field.enabled), 0, 0, 0]);
         written.extend(self.list_of(&field.choices, choice));
@@ -409,7 +435,7 @@ const WORLDS: &str = "
 ";
 
 /// A plugin that asks no vendor, and answers every purchase with a license of that product key, activation link, and token
-/// and return status (activated and none: 0).
+/// and return status (unused and none: 0).
 pub(crate) fn seller(product_key: &str, activation_link: &str, statuses: [u8; 2]) -> Vec<u8> {
     let bytes = |text: &str| {
         text.bytes()
@@ -432,7 +458,7 @@ pub(crate) fn seller(product_key: &str, activation_link: &str, statuses: [u8; 2]
                 (global.set $free (i32.add (local.get $at) (local.get $bytes)))
                 (local.get $at))
             (func (export "bss:service-manager/service-manager@0.1.0#configure-instance")
-                    (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)
+                    (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)
                 (unreachable))
             (func (export "bss:service-manager/service-manager@0.1.0#fetch-services")
                     (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)
@@ -548,7 +574,7 @@ pub(crate) fn module(body: &str) -> String {
             {}
             {}
             {})"#,
-        export("configure-instance", 11),
+        export("configure-instance", 13),
         export("fetch-services", 8),
         export("create-license", 1),
     )
@@ -556,7 +582,7 @@ pub(crate) fn module(body: &str) -> String {
 
 /// A module as of [`module`] with the two exports of `license-lifecycle`, for the world `lifecycle-plugin`.
 pub(crate) fn lifecycle_module(body: &str) -> String {
-    let exports = [("get-license", 9), ("cancel-license", 12)];
+    let exports = [("get-license", 13), ("cancel-license", 1)];
     module_with("license-lifecycle", &exports, body)
 }
 

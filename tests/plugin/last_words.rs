@@ -67,6 +67,7 @@ async fn carry_out(scenario: &Scenario, client_transaction_id: String, product: 
     let order = LicenseOrder {
         client_transaction_id,
         earlier_attempts: EarlierAttempts::None,
+        quantity: 1,
         check_only: false,
         product: product.to_owned(),
         reseller: None,

@@ -13,15 +13,12 @@ async fn what_the_customer_did_with_a_license_is_seen() {
     let (scenario, asset) = sold().await;
     let seen = scenario.host.refresh_license(asset.id, silent()).await;
     let seen = seen.expect("Microsoft answers").asset;
-    assert_eq!(seen.license_token_status, Some(LicenseTokenStatus::Activated));
+    assert_eq!(seen.license_token_status, Some(LicenseTokenStatus::Unused));
     let id = asset.license_token_id.expect("its name");
     scenario.microsoft.redeem(&id).await.expect("it is used");
     let seen = scenario.host.refresh_license(asset.id, silent()).await;
     let seen = seen.expect("Microsoft answers");
-    assert_eq!(
-        seen.asset.license_token_status,
-        Some(LicenseTokenStatus::Redeemed)
-    );
+    assert_eq!(seen.asset.license_token_status, Some(LicenseTokenStatus::Used));
     assert_eq!(seen.asset.return_status, ReturnStatus::None);
     assert!(seen.asset.refreshed_at_ms.is_some() && !seen.returned_elsewhere);
 }
@@ -93,11 +90,11 @@ async fn all_are_refreshed_and_a_microsoft_that_is_down_is_not_asked_for_each() 
         .unzip();
     let expected: Vec<_> = assets.iter().map(|asset| asset.id).collect();
     assert_eq!(ids, expected);
-    assert_eq!(statuses[11], Some(LicenseTokenStatus::Redeemed));
+    assert_eq!(statuses[11], Some(LicenseTokenStatus::Used));
     assert!(
         statuses[..11]
             .iter()
-            .all(|status| *status == Some(LicenseTokenStatus::Activated))
+            .all(|status| *status == Some(LicenseTokenStatus::Unused))
     );
 
     let faults = scenario.microsoft.faults();

@@ -25,7 +25,7 @@ pub(crate) async fn sold() -> (Scenario, Asset) {
     let scenario = Scenario::selling().await;
     let offers = scenario.offers().await;
     let asset = scenario.order(&offers[0], 1).await.remove(0);
-    assert_eq!(asset.license_token_status, Some(LicenseTokenStatus::Activated));
+    assert_eq!(asset.license_token_status, Some(LicenseTokenStatus::Unused));
     (scenario, asset)
 }
 
@@ -82,7 +82,7 @@ async fn assert_returned(scenario: &Scenario, before: &Asset, cancellation: &Can
     let after = recorded(&scenario.host, before).await;
     let expected = Asset {
         status: AssetStatus::Cancelled,
-        license_token_status: Some(LicenseTokenStatus::ReturnAccepted),
+        license_token_status: Some(LicenseTokenStatus::Returned),
         return_status: ReturnStatus::Successful,
         refreshed_at_ms: after.refreshed_at_ms,
         ..before.clone()

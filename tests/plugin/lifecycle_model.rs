@@ -374,10 +374,7 @@ impl World {
             let is_returned = returned.iter().any(|returned| returned.id == asset.id);
             assert_eq!(asset.status == AssetStatus::Cancelled, is_returned);
             if is_returned {
-                assert_eq!(
-                    asset.license_token_status,
-                    Some(LicenseTokenStatus::ReturnAccepted)
-                );
+                assert_eq!(asset.license_token_status, Some(LicenseTokenStatus::Returned));
             }
             let id = asset.license_token_id.as_deref().unwrap_or_default();
             assert!(

@@ -15,6 +15,7 @@ pub(crate) fn draft_in(currency: &str) -> Draft {
     Draft {
         values: Vec::new(),
         saved: Vec::new(),
+        secrets: Vec::new(),
         has_licenses: false,
         currency: currency.into(),
         certificates: Vec::new(),

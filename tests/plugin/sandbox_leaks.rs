@@ -187,6 +187,7 @@ pub(crate) async fn ready_call(scenario: &Scenario) -> (CallContext, Instance) {
     let authorities = instance.authorities.iter().map(|saved| PermittedAuthority {
         authority: saved.name.parse().expect("an authority"),
         client_certificate: saved.client_certificate,
+        secret_headers: Vec::new(),
     });
     let context = CallContext {
         egress: Arc::new(Egress {

@@ -509,6 +509,8 @@ pub(crate) async fn give_plugin(host: &Host, file: &Path) {
             .collect();
         let settings = SavedSettings {
             values: instance.values,
+            secrets: BTreeMap::new(),
+            roles: BTreeMap::new(),
             standing: instance.standing,
             authorities: instance.authorities,
             allowed_hosts: instance.reach.allowed_hosts,

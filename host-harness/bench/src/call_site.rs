@@ -438,6 +438,7 @@ fn order(number: u32) -> LicenseOrder {
         earlier_attempts: EarlierAttempts::None,
         check_only: false,
         product: "GEN-000001".to_owned(),
+        quantity: 1,
         reseller: None,
         customer: Party {
             id: "C-1".to_owned(),
@@ -450,8 +451,8 @@ fn order(number: u32) -> LicenseOrder {
 fn product_key(answer: Result<OrderAnswer, ChangeFailure>) -> Result<String, BenchError> {
     match answer {
         Ok(OrderAnswer::Licensed(license)) => Ok(license.product_key),
-        Ok(OrderAnswer::Valid) => Err(BenchError::unusable(
-            "the plugin checked the order instead of buying a license",
+        Ok(OrderAnswer::Valid | OrderAnswer::Accepted(_)) => Err(BenchError::unusable(
+            "the plugin answered an order without its license",
         )),
         Err(failure) => Err(BenchError::unusable(format!("{failure:?}"))),
     }

@@ -98,6 +98,8 @@ pub(super) async fn alike(
     values.insert("certificate-thumbprint".to_owned(), thumbprint.to_string());
     let settings = SavedSettings {
         values,
+        secrets: BTreeMap::new(),
+        roles: BTreeMap::new(),
         standing: model.standing,
         authorities: model.authorities.clone(),
         allowed_hosts: Vec::new(),

@@ -117,6 +117,7 @@ impl Site {
                 earlier_attempts: contract::EarlierAttempts::None,
                 check_only: false,
                 product: codes[(number % OFFERS) as usize].clone(),
+                quantity: 1,
                 reseller: None,
                 customer: contract::Party {
                     id: customer().id,
@@ -129,9 +130,9 @@ impl Site {
                 match answer {
                     Ok(Ok(contract::OrderAnswer::Licensed(_))) => Ok(()),
                     // The answer itself is not shown: it could hold a license.
-                    Ok(Ok(contract::OrderAnswer::Valid)) => Err(BenchError::unusable(
-                        "the plugin checked the order instead of buying a license",
-                    )),
+                    Ok(Ok(contract::OrderAnswer::Valid | contract::OrderAnswer::Accepted(_))) => Err(
+                        BenchError::unusable("the plugin answered an order without its license"),
+                    ),
                     Ok(Err(failure)) => Err(BenchError::unusable(format!("{failure:?}"))),
                     Err(error) => Err(BenchError::when("the plugin did not answer")(error)),
                 }

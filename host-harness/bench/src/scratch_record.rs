@@ -76,7 +76,7 @@ impl ScratchRecord {
             .start_services_run(self.instance.id, Some(lease), &actor())
             .await
             .map_err(BenchError::when("the run can't be started in the record"))?;
-        let skipped = summary.skipped;
+        let skipped = u32::try_from(summary.skipped.len()).unwrap_or(u32::MAX);
         let definition = recorded_reading(summary, products, SkippedItems::default());
         let begun = Instant::now();
         let difference = self

@@ -26,6 +26,8 @@ pub enum AttemptResult {
     Unknown,
     /// The vendor issued a license, but the asset already has another one.
     SecondLicense,
+    /// The vendor has taken the order, and issues the license later.
+    Accepted,
     /// The attempt only looked up what earlier ones may have bought, and found nothing yet.
     LookedUp,
     /// No attempt: the record was restored or copied, and what was done since the copy was made is not known.
@@ -38,6 +40,7 @@ stored_enum!(AttemptResult {
     Unavailable = "unavailable", "unavailable";
     Unknown = "unknown", "unknown";
     SecondLicense = "second_license", "second license";
+    Accepted = "accepted", "accepted";
     LookedUp = "looked_up", "looked up";
     Restored = "restored", "restored";
 });
@@ -62,6 +65,8 @@ pub struct Doubt {
     /// The version of their instance's settings when the first of them was made, or when an operator tried again
     /// since. `None`: it is not known.
     pub settings_version: Option<i64>,
+    /// Whether the vendor has taken the order and issues the license later.
+    pub is_accepted: bool,
 }
 
 /// An attempt that is on record before the vendor is called.
@@ -94,6 +99,8 @@ pub enum AttemptOutcome {
     Unavailable(Problem),
     /// Possibly bought.
     Unknown(Problem),
+    /// The vendor has taken the order, and issues the license later.
+    Accepted(Problem),
     /// The attempt only looked up what earlier ones may have bought, and found nothing yet.
     LookedUp(Problem),
 }

@@ -1,6 +1,6 @@
 //! Instances: an account at a vendor, as an operator has configured it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::actor::Actor;
 use crate::plugin::PluginDigest;
+use crate::secret::Secret;
 use crate::thumbprint::Thumbprint;
 use crate::words::stored_enum;
 
@@ -38,6 +39,32 @@ pub struct Authority {
     pub name: String,
     /// Whether the instance's certificate is presented to it.
     pub client_certificate: bool,
+    /// The secrets that are sent to it with every request.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secret_headers: Vec<SecretHeader>,
+}
+
+/// A header field that the host fills with a secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecretHeader {
+    /// The header field's name, in lower case.
+    pub name: String,
+    /// What stands before the secret.
+    pub prefix: String,
+    /// The field that has the secret.
+    pub field: String,
+}
+
+/// What a change of a field means for a purchase whose outcome is unknown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FieldRole {
+    /// Names the vendor's account, or where it is: under another one, not to find a purchase means nothing.
+    Account,
+    /// Proves who asks: another one shows the same account.
+    Credential,
+    /// Neither.
+    Other,
 }
 
 impl Authority {
@@ -81,11 +108,34 @@ pub struct Reach {
     pub allowed_hosts: Vec<String>,
 }
 
+/// What may be known of a secret that is saved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedSecret {
+    /// A digest by which nobody without the host key can guess the secret.
+    pub digest: String,
+    /// The servers that stood in the settings when the secret was typed, or first stood there after that. The secret is
+    /// sent to no other, until it is typed again.
+    pub servers: BTreeSet<String>,
+}
+
+/// A secret that is to be saved.
+#[derive(Clone, Debug)]
+pub struct SecretToSave {
+    /// The secret. `None`: the one that is saved.
+    pub new: Option<Secret>,
+    /// The servers that it may be sent to.
+    pub servers: BTreeSet<String>,
+}
+
 /// The parts of an instance that are saved together.
 #[derive(Clone, Debug)]
 pub struct SavedSettings {
     /// Every field that has a value. No value is a secret.
     pub values: BTreeMap<String, String>,
+    /// Every secret field that has a value.
+    pub secrets: BTreeMap<String, SecretToSave>,
+    /// What a change of each field means.
+    pub roles: BTreeMap<String, FieldRole>,
     /// The instance's standing with these values.
     pub standing: Standing,
     /// The servers that it may reach with these values.
@@ -116,8 +166,10 @@ pub struct Instance {
     pub reach: Reach,
     /// How often its settings were saved.
     pub version: i64,
-    /// Every field that has a value.
+    /// Every field that has a value. No value is a secret.
     pub values: BTreeMap<String, String>,
+    /// Every secret field that has a value, and what may be known of that.
+    pub secrets: BTreeMap<String, SavedSecret>,
     /// The standing.
     pub standing: Standing,
     /// The servers that it may reach.
@@ -152,6 +204,10 @@ pub struct SettingsVersion {
     pub standing: Standing,
     /// The fields that changed.
     pub changes: BTreeMap<String, Change>,
+    /// The secret fields that changed, with digests instead of values.
+    pub secret_changes: BTreeMap<String, Change>,
+    /// What a change of each field means. `None`: saved by a host that did not write it down.
+    pub roles: Option<BTreeMap<String, FieldRole>>,
     /// The servers that the instance may reach since. `None`: saved by a host that did not write them down.
     pub authorities: Option<Vec<Authority>>,
     /// The certificate with which the instance authenticates since. `None`: none is chosen, or saved by such a host.

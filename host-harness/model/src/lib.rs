@@ -49,10 +49,11 @@ pub use cancellation::{
 };
 pub use diagnosis::{Advice, Diagnose, Diagnosis, ErrorKind, with_causes};
 pub use instance::{
-    Authority, Change, Instance, NewInstance, Reach, SavedSettings, SettingsVersion, Standing,
+    Authority, Change, FieldRole, Instance, NewInstance, Reach, SavedSecret, SavedSettings, SecretHeader,
+    SecretToSave, SettingsVersion, Standing,
 };
 pub use invoice::{BillingFilter, Credit, Invoice, InvoiceLine};
-pub use license::{License, LicenseSecrets, LicenseTokenStatus, ReturnStatus};
+pub use license::{License, LicenseNames, LicenseSecrets, LicenseTokenStatus, ReturnStatus};
 pub use license_check::{LicenseDefect, check_license};
 pub use license_return::{BegunReturn, ReturnAttempt, ReturnOutcome, ReturnResult, TakenReturn};
 pub use mail::{
@@ -64,7 +65,7 @@ pub use order::{
     OrderParties, Party, is_language, merged,
 };
 pub use page::{Cursor, Page, Rows, SortOrder};
-pub use plugin::{AddedPlugin, NotADigest, PluginDescription, PluginDigest, PluginTrust};
+pub use plugin::{AddedPlugin, HarmlessFields, NotADigest, PluginDescription, PluginDigest, PluginTrust};
 pub use price::{Price, is_currency};
 pub use problem::Problem;
 pub use product::{

@@ -1,23 +1,28 @@
 //! Licenses as the vendor issues them.
 
+use uuid::Uuid;
+
 use crate::secret::Secret;
 use crate::words::stored_enum;
 
-/// The vendor's state of a license, as the platform spells it.
+/// The vendor's state of a license, in words that are no vendor's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LicenseTokenStatus {
-    /// Issued and not used yet.
-    Activated,
-    /// Used by the customer.
-    Redeemed,
-    /// Returned unused.
-    ReturnAccepted,
+    /// Issued and not used yet. The platform's page on Microsoft ESD says `Activated`.
+    Unused,
+    /// Used by the customer. The page says `Redeemed`.
+    Used,
+    /// Suspended, expired or withdrawn by the vendor, without a return.
+    Ended,
+    /// Returned. The page says `Return Accepted`.
+    Returned,
 }
 
 stored_enum!(LicenseTokenStatus {
-    Activated = "activated", "Activated";
-    Redeemed = "redeemed", "Redeemed";
-    ReturnAccepted = "return_accepted", "Return Accepted";
+    Unused = "unused", "Unused";
+    Used = "used", "Used";
+    Ended = "ended", "Ended";
+    Returned = "returned", "Returned";
 });
 
 /// The outcome of a return, as the platform spells it.
@@ -33,6 +38,17 @@ stored_enum!(ReturnStatus {
     None = "none", "NONE";
     Successful = "successful", "SUCCESSFUL";
 });
+
+/// The names of a license, by which its vendor can be asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LicenseNames {
+    /// The host's name for the purchase.
+    pub client_transaction_id: Uuid,
+    /// The vendor's name for the purchase.
+    pub transaction_id: String,
+    /// The vendor's name for the license token.
+    pub license_token_id: String,
+}
 
 /// The parts of a license that only its customer may know.
 #[derive(Clone, Debug, PartialEq, Eq)]

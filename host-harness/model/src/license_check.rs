@@ -83,7 +83,7 @@ pub fn check_license(license: &License) -> Result<(), LicenseDefect> {
             return Err(LicenseDefect::Time(what));
         }
     }
-    let is_returned = license.license_token_status == LicenseTokenStatus::ReturnAccepted;
+    let is_returned = license.license_token_status == LicenseTokenStatus::Returned;
     let was_taken_back = license.return_status == ReturnStatus::Successful;
     match is_returned == was_taken_back {
         true => Ok(()),
@@ -123,7 +123,7 @@ mod tests {
             license_token_id: "l".to_owned(),
             product_key: Secret::new("AAAAA-BBBBB-CCCCC-DDDDD-EEEEE"),
             activation_link: None,
-            license_token_status: LicenseTokenStatus::Activated,
+            license_token_status: LicenseTokenStatus::Unused,
             return_status: ReturnStatus::None,
             purchased_at_ms: 0,
             returnable_until_ms: None,
@@ -221,14 +221,16 @@ mod tests {
 
     #[test]
     fn a_license_is_returned_by_both_of_its_statuses_or_by_none() {
-        use LicenseTokenStatus::{Activated, Redeemed, ReturnAccepted};
+        use LicenseTokenStatus::{Ended, Returned, Unused, Used};
         for (token, returned, expected) in [
-            (Activated, ReturnStatus::None, Ok(())),
-            (Redeemed, ReturnStatus::None, Ok(())),
-            (ReturnAccepted, ReturnStatus::Successful, Ok(())),
-            (Activated, ReturnStatus::Successful, Err(LicenseDefect::Statuses)),
-            (Redeemed, ReturnStatus::Successful, Err(LicenseDefect::Statuses)),
-            (ReturnAccepted, ReturnStatus::None, Err(LicenseDefect::Statuses)),
+            (Unused, ReturnStatus::None, Ok(())),
+            (Used, ReturnStatus::None, Ok(())),
+            (Ended, ReturnStatus::None, Ok(())),
+            (Returned, ReturnStatus::Successful, Ok(())),
+            (Unused, ReturnStatus::Successful, Err(LicenseDefect::Statuses)),
+            (Used, ReturnStatus::Successful, Err(LicenseDefect::Statuses)),
+            (Ended, ReturnStatus::Successful, Err(LicenseDefect::Statuses)),
+            (Returned, ReturnStatus::None, Err(LicenseDefect::Statuses)),
         ] {
             let judged = checked(|license| {
                 license.license_token_status = token;

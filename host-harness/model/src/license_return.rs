@@ -7,6 +7,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::attempt::EarlierAttempts;
+use crate::license::LicenseNames;
 use crate::moment::Moment;
 use crate::problem::Problem;
 use crate::words::stored_enum;
@@ -101,8 +102,8 @@ pub struct BegunReturn {
     pub look_up_only: Duration,
     /// The id by which the vendor is to know the return.
     pub client_transaction_id: Uuid,
-    /// The vendor's name for the license.
-    pub license_token_id: String,
+    /// The names of the license.
+    pub license: LicenseNames,
     /// The reason, in the requester's words. May be empty.
     pub comment: String,
 }

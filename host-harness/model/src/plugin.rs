@@ -1,9 +1,11 @@
 //! Plugins by their content, and which of them an operator trusts.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
 use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
+use serde::{Deserialize, Serialize};
 
 use crate::actor::Actor;
 use crate::diagnosis::{Diagnose, Diagnosis, ErrorKind};
@@ -65,6 +67,17 @@ pub struct PluginDescription {
     pub options: Vec<String>,
     /// The header fields by which the vendor and its customers name an exchange.
     pub correlation_headers: Vec<String>,
+    /// The fields whose values may stand in a recording.
+    pub harmless: HarmlessFields,
+}
+
+/// The names of fields whose values tell nothing of a customer and open nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HarmlessFields {
+    /// Query fields, and members of JSON bodies, of requests.
+    pub requests: BTreeSet<String>,
+    /// Members of JSON bodies of answers.
+    pub answers: BTreeSet<String>,
 }
 
 /// Somebody's trust in a plugin.

@@ -9,6 +9,7 @@
 //! | there was none that the record knows of | not done |
 //! | was refused, was unavailable, or only looked up | not done |
 //! | one of them was unknown, brought a license, or was cut off with its worker; the record was restored | in doubt |
+//! | one of them was accepted: the vendor has taken the order, and issues the license later | in doubt |
 //!
 //! The record vouches that a line was never attempted where two things are so: the line was ordered less than a minute
 //! ago, in this boot of the machine; and the order has no idempotency key, or the record remembers all that happened in
@@ -24,6 +25,7 @@
 //! |---|---|
 //! | none, or not done | buy |
 //! | in doubt since the record was restored, and nobody has said that no other copy goes on | look up, and buy nothing |
+//! | in doubt, and accepted | look up, and buy nothing: the vendor issues it, or an operator decides |
 //! | in doubt, for less than the time of looking up only | look up, and buy nothing: the vendor may still be carrying it out |
 //! | in doubt for longer, with settings that have changed since | look up, and buy nothing: not to find it means nothing |
 //! | in doubt for longer, with the same settings | the plugin looks up, and buys what was not found |
@@ -33,7 +35,8 @@
 //! | answer to a purchase | outcome | the vendor |
 //! |---|---|---|
 //! | the license of this purchase, with a key | licensed | answered |
-//! | a license, though no request of that call succeeded | unknown | is silent |
+//! | accepted: the vendor issues the license later | accepted | answered |
+//! | a license, or accepted, though no request of that call succeeded | unknown | is silent |
 //! | anything else that looks like success | unknown | is silent |
 //! | refused, misconfigured or unavailable, though a request that may have bought was sent | unknown | is silent |
 //! | refused, though no request to the vendor's API left, while an earlier attempt is in doubt | unknown | answered |
@@ -48,7 +51,8 @@
 //! | a look-up finds | outcome | the vendor |
 //! |---|---|---|
 //! | the license of this purchase, with a key | licensed | answered |
-//! | a license, though no request of that call succeeded | looked up | is silent |
+//! | accepted: the vendor issues the license later | accepted | answered |
+//! | a license, or accepted, though no request of that call succeeded | looked up | is silent |
 //! | nothing | looked up | answered |
 //! | anything else, or it fails | looked up | is silent, or is left alone as long as it asks for |
 
@@ -59,13 +63,12 @@ use uuid::Uuid;
 
 use crate::attempt::{AttemptOutcome, AttemptResult, Doubt, EarlierAttempts};
 use crate::clock::{millis, rfc3339};
-use crate::instance::{Authority, SettingsVersion};
+use crate::instance::{Authority, FieldRole, SettingsVersion};
 use crate::license::License;
 use crate::license_check::LicenseDefect;
 use crate::moment::Moment;
 use crate::problem::Problem;
 use crate::seen::Seen;
-use crate::thumbprint::Thumbprint;
 
 /// The default time of looking up only: a purchase that is still being carried out can't be seen yet. A front end
 /// gives up on a request that is not answered (Azure's load balancers after 230 seconds), and a purchase that was not
@@ -114,6 +117,8 @@ pub struct Earlier {
     is_cut_off: bool,
     /// Whether the record was restored after the line was ordered.
     is_restored: bool,
+    /// Whether the vendor has taken the order.
+    is_accepted: bool,
     in_doubt: Option<Doubt>,
 }
 
@@ -123,6 +128,7 @@ impl Earlier {
         self.in_doubt = self.in_doubt(attempt.begun);
         self.is_cut_off = attempt.result.is_none();
         self.is_restored |= attempt.result == Some(AttemptResult::Restored);
+        self.is_accepted |= attempt.result == Some(AttemptResult::Accepted);
         self.last = attempt.number;
         self.last_settings_version = attempt.settings_version;
         if attempt.result.is_some_and(may_have_bought) {
@@ -173,6 +179,7 @@ impl Earlier {
             settings_version: doubt
                 .and_then(|doubt| doubt.settings_version)
                 .or(self.last_settings_version),
+            is_accepted: self.is_accepted,
         }
     }
 }
@@ -181,6 +188,7 @@ fn may_have_bought(result: AttemptResult) -> bool {
     match result {
         AttemptResult::Licensed
         | AttemptResult::SecondLicense
+        | AttemptResult::Accepted
         | AttemptResult::Unknown
         | AttemptResult::Restored => true,
         AttemptResult::Refused | AttemptResult::Unavailable | AttemptResult::LookedUp => false,
@@ -235,6 +243,9 @@ pub fn first_step(
     if awaits_adoption {
         return FirstStep::LookUp(LookUpReason::NotAdopted);
     }
+    if doubt.is_accepted {
+        return FirstStep::LookUp(LookUpReason::Accepted);
+    }
     if let Some(left) = look_up_only_left(doubt.since, look_up_only, now) {
         let until_ms = now.wall_ms.saturating_add(millis(left));
         return FirstStep::LookUp(LookUpReason::UnderWay { until_ms });
@@ -263,28 +274,37 @@ pub fn look_up_only_left(in_doubt_since: Moment, look_up_only: Duration, now: Mo
 }
 
 /// The reason to look up only because the settings differ from a former version, given all versions since. `None`:
-/// they mean the same to the vendor. The certificate may differ, because another one shows the same customer.
+/// they mean the same to the vendor: no field has changed that names the account. A field whose meaning is not on record
+/// counts as one that does, and so does one that any version since took for one.
 pub fn changed_since(version: i64, history: &[SettingsVersion]) -> Option<LookUpReason> {
     let mut then_and_now = BTreeMap::new();
     for later in history.iter().filter(|later| later.version > version) {
-        for (field, change) in &later.changes {
+        for (field, change) in later.changes.iter().chain(&later.secret_changes) {
             let (_, now) = then_and_now.entry(field).or_insert((&change.old, &change.new));
             *now = &change.new;
         }
     }
-    let is_thumbprint = |value: &Option<String>| {
-        let value = value.as_deref();
-        value.is_some_and(|value| value.parse::<Thumbprint>().is_ok())
+    let since: Vec<_> = history.iter().filter(|since| since.version >= version).collect();
+    let names_account = |field: &str| {
+        let roles = || since.iter().map(|since| since.roles.as_ref());
+        let is_known = roles().any(|roles| roles.is_some_and(|roles| roles.contains_key(field)));
+        let is_account = |roles: Option<&BTreeMap<String, FieldRole>>| {
+            roles.is_none_or(|roles| roles.get(field) == Some(&FieldRole::Account))
+        };
+        !is_known || roles().any(is_account)
     };
     let changed = then_and_now.into_iter().filter(|(_, (then, now))| then != now);
     let mut fields: Vec<_> = changed
-        .filter(|(_, (then, now))| !(is_thumbprint(then) && is_thumbprint(now)))
+        .filter(|(field, _)| names_account(field))
         .map(|(field, _)| format!("`{field}`"))
         .collect();
     // Another version of the plugin may ask other servers with the same values.
     let then = history.iter().find(|of_then| of_then.version == version);
     let now = history.iter().max_by_key(|of_now| of_now.version);
-    let servers = |of: Option<&SettingsVersion>| of.and_then(|of| of.authorities.clone());
+    let servers = |of: Option<&SettingsVersion>| {
+        let servers = of?.authorities.as_ref()?.iter();
+        Some(servers.map(|server| server.name.clone()).collect::<Vec<_>>())
+    };
     if let (Some(then), Some(now)) = (servers(then), servers(now))
         && then != now
         && fields.is_empty()
@@ -302,6 +322,8 @@ pub enum LookUpReason {
         /// Until about when, in milliseconds since 1970.
         until_ms: i64,
     },
+    /// The vendor has taken the order, and issues the license later.
+    Accepted,
     /// Another copy of the record may be buying it: this one was restored, copied or moved, and not adopted since.
     NotAdopted,
     /// The purchase was sent with other settings, so a look-up that finds nothing means nothing.
@@ -334,6 +356,12 @@ impl LookUpReason {
                     rfc3339(*until_ms)
                 ),
                 "wait: the purchase is looked up until then, and sent again after that",
+            ),
+            Self::Accepted => Problem::new(
+                "accepted-and-not-seen",
+                format!("{why}, although it has taken the order before"),
+                "wait: the purchase is looked up until the license is there. If it does not come, ask the vendor's support; only if it \
+                 is certain that the order is void, try to buy the license again",
             ),
             Self::NotAdopted => not_adopted(why),
             Self::OtherSettings { version, fields } => Problem::new(
@@ -376,6 +404,8 @@ pub struct Attempted {
     pub outcome: AttemptOutcome,
     /// The signal about the vendor.
     pub signal: VendorSignal,
+    /// The time in which the vendor expects to issue the license. `None`: it did not say, or nothing is to come.
+    pub comes_in: Option<Duration>,
 }
 
 /// The answer to a call that was to buy.
@@ -383,6 +413,8 @@ pub struct Attempted {
 pub enum PurchaseAnswer {
     /// A license.
     Licensed(License),
+    /// The vendor has taken the order, and issues the license later: in that time, where it said so.
+    Accepted(Option<Duration>),
     /// Success without a license.
     WithoutLicense,
     /// Success with something that can't be a license.
@@ -412,10 +444,15 @@ pub fn after_purchase(
     earlier: EarlierAttempts,
     client_transaction_id: Uuid,
 ) -> Attempted {
+    let comes_in = match answer {
+        PurchaseAnswer::Accepted(comes_in) => comes_in,
+        _ => None,
+    };
     let (outcome, signal) = match answer {
-        PurchaseAnswer::Licensed(_) if !seen.is_answered => {
+        PurchaseAnswer::Licensed(_) | PurchaseAnswer::Accepted(_) if !seen.is_answered => {
             (AttemptOutcome::Unknown(without_exchange()), VendorSignal::Silent)
         }
+        PurchaseAnswer::Accepted(_) => (AttemptOutcome::Accepted(accepted()), VendorSignal::Answered),
         PurchaseAnswer::Refused(problem)
         | PurchaseAnswer::Misconfigured(problem)
         | PurchaseAnswer::Unavailable(problem, _)
@@ -456,7 +493,11 @@ pub fn after_purchase(
         PurchaseAnswer::NotMade(problem) => (not_made(problem, earlier), VendorSignal::Silent),
         PurchaseAnswer::Overtaken(problem) => (not_made(problem, earlier), VendorSignal::Answered),
     };
-    Attempted { outcome, signal }
+    Attempted {
+        outcome,
+        signal,
+        comes_in,
+    }
 }
 
 /// The answer to a call that only looks up.
@@ -464,6 +505,8 @@ pub fn after_purchase(
 pub enum LookUpAnswer {
     /// A license.
     Found(License),
+    /// The vendor has taken the order, and issues the license later: in that time, where it said so.
+    Accepted(Option<Duration>),
     /// Something that can't be a license.
     Defective(LicenseDefect),
     /// No purchase was found.
@@ -484,10 +527,15 @@ pub fn after_look_up(
     reason: &LookUpReason,
     client_transaction_id: Uuid,
 ) -> Attempted {
+    let comes_in = match answer {
+        LookUpAnswer::Accepted(comes_in) => comes_in,
+        _ => None,
+    };
     let (outcome, signal) = match answer {
-        LookUpAnswer::Found(_) if !seen.is_answered => {
+        LookUpAnswer::Found(_) | LookUpAnswer::Accepted(_) if !seen.is_answered => {
             (AttemptOutcome::LookedUp(without_exchange()), VendorSignal::Silent)
         }
+        LookUpAnswer::Accepted(_) => (AttemptOutcome::Accepted(accepted()), VendorSignal::Answered),
         LookUpAnswer::Found(license) if is_of(&license, client_transaction_id) => {
             (AttemptOutcome::Licensed(license), VendorSignal::Answered)
         }
@@ -514,7 +562,11 @@ pub fn after_look_up(
             VendorSignal::Silent,
         ),
     };
-    Attempted { outcome, signal }
+    Attempted {
+        outcome,
+        signal,
+        comes_in,
+    }
 }
 
 /// The pause after an attempt that settled nothing: the usual one for its number, or a longer one if the vendor asks
@@ -527,8 +579,18 @@ pub fn pause(usual: Duration, signal: VendorSignal) -> Duration {
 }
 
 /// When the next attempt is due, in milliseconds since 1970: after the pause, or as soon as the time of looking up only
-/// is over.
-pub fn due_at_ms(now_ms: i64, usual: Duration, signal: VendorSignal, reason: Option<&LookUpReason>) -> i64 {
+/// is over. Not before the time in which a license `comes_in`, by the vendor's word.
+pub fn due_at_ms(
+    now_ms: i64,
+    usual: Duration,
+    signal: VendorSignal,
+    reason: Option<&LookUpReason>,
+    comes_in: Option<Duration>,
+) -> i64 {
+    if let Some(comes_in) = comes_in {
+        let pause = comes_in.min(RETRY_AFTER_MAX).max(usual);
+        return now_ms.saturating_add(millis(pause));
+    }
     let due_at_ms = now_ms.saturating_add(millis(pause(usual, signal)));
     match (reason, signal) {
         (
@@ -554,6 +616,14 @@ fn not_made(problem: Problem, earlier: EarlierAttempts) -> AttemptOutcome {
         EarlierAttempts::Unknown => AttemptOutcome::Unknown(problem),
         EarlierAttempts::None | EarlierAttempts::NotDone => AttemptOutcome::Unavailable(problem),
     }
+}
+
+fn accepted() -> Problem {
+    Problem::new(
+        "accepted",
+        "the vendor has taken the order, and issues the license later",
+        "wait: the purchase is looked up until the license is there, and is not sent again",
+    )
 }
 
 fn not_its_license() -> Problem {

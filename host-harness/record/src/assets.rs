@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use bss_model::clock::now_ms;
 use bss_model::{
-    Act, Actor, Advice, Asset, AssetFilter, AssetStatus, Diagnose, Diagnosis, ErrorKind, LicenseSecrets,
-    LicenseTokenStatus, Page, Price, ReturnStatus, Rows, Secret, Subject, SyncStatus,
+    Act, Actor, Advice, Asset, AssetFilter, AssetStatus, AttemptResult, Diagnose, Diagnosis, ErrorKind,
+    LicenseSecrets, LicenseTokenStatus, Page, Price, ReturnStatus, Rows, Secret, Subject, SyncStatus,
 };
 use serde_json::{Value, json};
 use sqlx::sqlite::SqliteRow;
@@ -205,14 +205,17 @@ impl Record {
         .await
         .map_err(RecordError::from)?;
         // The operator knows the settings up to now: only a later change makes a look-up that finds nothing mean
-        // nothing.
+        // nothing. The operator also knows that a vendor which has taken the order will not issue the license any more.
         sqlx::query(
             "UPDATE attempts
              SET settings_version = (SELECT instances.version FROM instances
-                                     JOIN assets ON assets.instance_id = instances.id WHERE assets.id = $1)
+                                     JOIN assets ON assets.instance_id = instances.id WHERE assets.id = $1),
+                 result = CASE WHEN result = $2 THEN $3 ELSE result END
              WHERE asset_id = $1",
         )
         .bind(asset_id.to_string())
+        .bind(AttemptResult::Accepted.word())
+        .bind(AttemptResult::Unknown.word())
         .execute(&mut *transaction)
         .await
         .map_err(RecordError::from)?;

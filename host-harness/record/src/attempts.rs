@@ -130,7 +130,7 @@ impl Record {
     ///
     /// - a license: Synchronized, whatever was known before. The same license again changes nothing.
     /// - refused: Failed, unless a later attempt was begun, whose outcome then decides.
-    /// - unavailable, unknown or looked up: the asset stays as it is, with the reason.
+    /// - unavailable, unknown, accepted or looked up: the asset stays as it is, with the reason.
     ///
     /// A late outcome never takes a license away from an asset. The asset is free for the next worker, which may
     /// attempt it from `due_at_ms` on, in milliseconds since 1970.
@@ -248,6 +248,7 @@ impl Record {
             AttemptOutcome::Refused(problem) => (AttemptResult::Refused, Some(problem)),
             AttemptOutcome::Unavailable(problem) => (AttemptResult::Unavailable, Some(problem)),
             AttemptOutcome::Unknown(problem) => (AttemptResult::Unknown, Some(problem)),
+            AttemptOutcome::Accepted(problem) => (AttemptResult::Accepted, Some(problem)),
             AttemptOutcome::LookedUp(problem) => (AttemptResult::LookedUp, Some(problem)),
         };
         if let Some(ended) = attempt.result {

@@ -10,8 +10,9 @@ use super::stored::{self, from_json, id, optional, to_json};
 use super::{Record, RecordError, begin_write};
 use bss_model::clock::now_ms;
 use bss_model::{
-    Act, Actor, ActorKind, Advice, Change, Diagnose, Diagnosis, ErrorKind, Instance, NewInstance, Page,
-    PluginDigest, Reach, Rows, SavedSettings, SettingsVersion, Standing, Subject, Thumbprint, is_currency,
+    Act, Actor, ActorKind, Advice, Change, Diagnose, Diagnosis, ErrorKind, FieldRole, Instance, NewInstance,
+    Page, PluginDigest, Reach, Rows, SavedSecret, SavedSettings, Secret, SecretToSave, SettingsVersion,
+    Standing, Subject, Thumbprint, is_currency,
 };
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -201,6 +202,7 @@ impl Record {
             reach,
             version: 0,
             values: BTreeMap::new(),
+            secrets: BTreeMap::new(),
             standing: Standing::NeedsCredentials,
             authorities: Vec::new(),
             thumbprint: None,
@@ -314,6 +316,7 @@ impl Record {
                 return Err(SaveError::SharingChanged { thumbprint });
             }
         }
+        let (secrets, typed) = self.secrets_of(&old, new.secrets)?;
         let saved = Instance {
             version: expected_version.saturating_add(1),
             reach: Reach {
@@ -321,18 +324,113 @@ impl Record {
                 ..old.reach.clone()
             },
             values: new.values,
+            secrets,
             standing: new.standing,
             authorities: new.authorities,
             thumbprint: new.thumbprint,
             plugin: new.plugin.or(old.plugin),
             ..old.clone()
         };
-        write_settings(&mut transaction, &old, &saved, new.plugin, actor).await?;
+        write_settings(&mut transaction, &old, &saved, (new.plugin, &new.roles), actor).await?;
+        self.write_secrets(&mut transaction, &saved, typed).await?;
         let (act, subject) = (Act::SaveSettings, Subject::instance(instance_id));
         let detail = settings_detail(&old, &saved);
         write_act(&mut transaction, actor, act, &subject, Some(instance_id), detail).await?;
         transaction.commit().await?;
         Ok(saved)
+    }
+
+    /// Reads the secrets of an instance, by field. `None`: its settings were saved since that version.
+    ///
+    /// # Errors
+    /// When the record can't be read, or a secret can't be opened.
+    pub async fn instance_secrets(
+        &self,
+        instance_id: Uuid,
+        version: i64,
+    ) -> Result<Option<BTreeMap<String, Secret>>, RecordError> {
+        // One statement, so that no save comes between the version and the secrets.
+        let rows = sqlx::query(
+            "SELECT instances.version, field, sealed_secret
+             FROM instances LEFT JOIN instance_secrets ON instance_id = id WHERE id = $1",
+        )
+        .bind(instance_id.to_string())
+        .fetch_all(&self.readers)
+        .await?;
+        let mut secrets = BTreeMap::new();
+        for row in &rows {
+            if row.try_get::<i64, _>("version")? != version {
+                return Ok(None);
+            }
+            if let Some(field) = row.try_get::<Option<String>, _>("field")? {
+                let secret = self.open_secret(
+                    &secret_purpose(instance_id, &field),
+                    row.try_get("sealed_secret")?,
+                )?;
+                secrets.insert(field, secret);
+            }
+        }
+        Ok(Some(secrets))
+    }
+
+    /// What is known of the secrets once they are saved, by field, and those secrets that are new.
+    fn secrets_of(
+        &self,
+        old: &Instance,
+        new: BTreeMap<String, SecretToSave>,
+    ) -> Result<(BTreeMap<String, SavedSecret>, BTreeMap<String, Secret>), RecordError> {
+        let (mut saved, mut typed) = (BTreeMap::new(), BTreeMap::new());
+        for (field, SecretToSave { new, servers }) in new {
+            let digest = match (&new, old.secrets.get(&field)) {
+                (Some(secret), _) => self
+                    .host_key
+                    .digest(&secret_purpose(old.id, &field), secret.expose()),
+                (None, Some(saved)) => saved.digest.clone(),
+                (None, None) => {
+                    return Err(RecordError::Damaged {
+                        what: format!("instance `{}` has no secret in field `{field}`", old.name),
+                    });
+                }
+            };
+            saved.insert(field.clone(), SavedSecret { digest, servers });
+            typed.extend(new.map(|secret| (field, secret)));
+        }
+        Ok((saved, typed))
+    }
+
+    /// Seals new secrets, and removes those of fields that have none any more.
+    async fn write_secrets(
+        &self,
+        transaction: &mut SqliteConnection,
+        saved: &Instance,
+        typed: BTreeMap<String, Secret>,
+    ) -> Result<(), RecordError> {
+        let instance_id = saved.id.to_string();
+        let mut removal = QueryBuilder::new("DELETE FROM instance_secrets WHERE instance_id = ");
+        removal.push_bind(&instance_id);
+        for field in saved.secrets.keys() {
+            removal.push(" AND field <> ").push_bind(field);
+        }
+        removal
+            .build()
+            .persistent(false)
+            .execute(&mut *transaction)
+            .await?;
+        for (field, secret) in typed {
+            let sealed = self
+                .host_key
+                .seal(&secret_purpose(saved.id, &field), secret.expose().as_bytes())?;
+            sqlx::query(
+                "INSERT INTO instance_secrets (instance_id, field, sealed_secret) VALUES ($1, $2, $3)
+                 ON CONFLICT (instance_id, field) DO UPDATE SET sealed_secret = excluded.sealed_secret",
+            )
+            .bind(&instance_id)
+            .bind(field)
+            .bind(sealed)
+            .execute(&mut *transaction)
+            .await?;
+        }
+        Ok(())
     }
 
     /// Versions of an instance's settings, by number.
@@ -361,6 +459,10 @@ impl Record {
         .await?;
         Ok(count > 0)
     }
+}
+
+fn secret_purpose(instance_id: Uuid, field: &str) -> String {
+    format!("secret `{field}` of instance {instance_id}")
 }
 
 /// The instances with a certificate, but for `instance_id`, and the versions of their settings.
@@ -405,14 +507,15 @@ async fn write_settings(
     transaction: &mut SqliteConnection,
     old: &Instance,
     new: &Instance,
-    plugin: Option<PluginDigest>,
+    (plugin, roles): (Option<PluginDigest>, &BTreeMap<String, FieldRole>),
     actor: &Actor,
 ) -> Result<(), RecordError> {
     // The condition on the version keeps a later one from being overwritten at any isolation level.
     let updated = sqlx::query(
         "UPDATE instances
          SET version = $3, settings = $4, standing = $5, authorities = $6, thumbprint = $7, reach = $8, plugin = $9,
-             services_entity_tag = CASE WHEN settings = $4 AND COALESCE(plugin, $10) = COALESCE($9, $10) THEN services_entity_tag ELSE '' END
+             secrets = $11,
+             services_entity_tag = CASE WHEN settings = $4 AND secrets = $11 AND COALESCE(plugin, $10) = COALESCE($9, $10) THEN services_entity_tag ELSE '' END
          WHERE id = $1 AND version = $2",
     )
     .bind(old.id.to_string())
@@ -426,6 +529,7 @@ async fn write_settings(
     .bind(new.plugin.map(|plugin| plugin.to_string()))
     // In place of no plugin, which equals nothing in SQL.
     .bind("")
+    .bind(to_json(&new.secrets)?)
     .execute(&mut *transaction)
     .await?;
     if updated.rows_affected() != 1 {
@@ -438,8 +542,8 @@ async fn write_settings(
     }
     sqlx::query(
         "INSERT INTO instance_history (instance_id, version, changed_by, changed_by_kind, changed_at_ms, standing,
-                                       changes, authorities, thumbprint, plugin)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+                                       changes, authorities, thumbprint, plugin, secret_changes, roles)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
     )
     .bind(new.id.to_string())
     .bind(new.version)
@@ -451,9 +555,18 @@ async fn write_settings(
     .bind(to_json(&new.authorities)?)
     .bind(new.thumbprint.map(|thumbprint| thumbprint.to_string()))
     .bind(plugin.map(|plugin| plugin.to_string()))
+    .bind(to_json(&changes(&digests(old), &digests(new)))?)
+    .bind(to_json(roles)?)
     .execute(&mut *transaction)
     .await?;
     Ok(())
+}
+
+fn digests(instance: &Instance) -> BTreeMap<String, String> {
+    let secrets = instance.secrets.iter();
+    secrets
+        .map(|(field, secret)| (field.clone(), secret.digest.clone()))
+        .collect()
 }
 
 fn changes(old: &BTreeMap<String, String>, new: &BTreeMap<String, String>) -> BTreeMap<String, Change> {
@@ -473,7 +586,9 @@ fn changes(old: &BTreeMap<String, String>, new: &BTreeMap<String, String>) -> BT
 /// The version, the names of the changed fields and, if others were chosen, the certificate and the allowed hosts.
 /// The values are in the history.
 fn settings_detail(old: &Instance, new: &Instance) -> Value {
-    let fields: Vec<String> = changes(&old.values, &new.values).into_keys().collect();
+    let secrets = changes(&digests(old), &digests(new)).into_keys();
+    let fields = changes(&old.values, &new.values).into_keys();
+    let fields: Vec<String> = fields.chain(secrets).collect();
     let mut detail = json!({ "version": new.version, "fields": fields });
     if old.thumbprint != new.thumbprint {
         let [before, after] = [old, new].map(|of| of.thumbprint.map(|thumbprint| thumbprint.to_string()));
@@ -500,6 +615,8 @@ fn read_version(row: &SqliteRow) -> Result<SettingsVersion, RecordError> {
         changed_at_ms: row.try_get("changed_at_ms")?,
         standing: Standing::from_word(row.try_get("standing")?)?,
         changes: from_json(row, "changes")?,
+        secret_changes: from_json(row, "secret_changes")?,
+        roles: optional(row, "roles", from_json)?,
         authorities: optional(row, "authorities", from_json)?,
         thumbprint: optional(row, "thumbprint", stored::thumbprint)?,
         plugin: optional(row, "plugin", stored::plugin_digest)?,
@@ -515,6 +632,7 @@ pub(super) fn read_instance(row: &SqliteRow) -> Result<Instance, RecordError> {
         reach: from_json(row, "reach")?,
         version: row.try_get("version")?,
         values: from_json(row, "settings")?,
+        secrets: from_json(row, "secrets")?,
         standing: Standing::from_word(row.try_get("standing")?)?,
         authorities: from_json(row, "authorities")?,
         thumbprint: optional(row, "thumbprint", stored::thumbprint)?,

@@ -25,12 +25,12 @@ fn put_off() -> [(&'static str, &'static str, &'static str, &'static str); 4] {
     let waits = SyncStatus::Unsynchronised.word();
     let returning = CancellationState::Returning.word();
     let pending = MailState::Pending.word();
-    let activated = LicenseTokenStatus::Activated.word();
+    let unused = LicenseTokenStatus::Unused.word();
     [
         ("assets", "due_at_ms", "sync_status", waits),
         ("cancellations", "due_at_ms", "state", returning),
         ("mails", "due_at_ms", "state", pending),
-        ("assets", "refresh_asked_at_ms", "license_token_status", activated),
+        ("assets", "refresh_asked_at_ms", "license_token_status", unused),
     ]
 }
 

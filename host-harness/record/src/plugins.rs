@@ -17,7 +17,7 @@ use super::{Record, RecordError, begin_write};
 macro_rules! select {
     ($rest:literal) => {
         sqlx::query(concat!(
-            "SELECT sha256, path, id, vendor, offering, version, options, correlation_headers, added_at_ms,
+            "SELECT sha256, path, id, vendor, offering, version, options, correlation_headers, harmless, added_at_ms,
                     trusted_by_kind, trusted_by, trusted_at_ms
              FROM plugins ",
             $rest
@@ -245,10 +245,11 @@ async fn insert(
         version,
         options,
         correlation_headers,
+        harmless,
     } = new.description;
     let added_at_ms = now_ms();
     sqlx::query(
-        "INSERT INTO plugins (sha256, path, content, id, vendor, offering, version, options, correlation_headers,
+        "INSERT INTO plugins (sha256, path, content, id, vendor, offering, version, options, correlation_headers, harmless,
                               added_at_ms)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
     )
@@ -261,6 +262,7 @@ async fn insert(
     .bind(version)
     .bind(to_json(options)?)
     .bind(to_json(correlation_headers)?)
+    .bind(to_json(harmless)?)
     .bind(added_at_ms)
     .execute(&mut *transaction)
     .await?;
@@ -313,6 +315,7 @@ fn read_plugin(row: &SqliteRow) -> Result<AddedPlugin, RecordError> {
             version: row.try_get("version")?,
             options: from_json(row, "options")?,
             correlation_headers: from_json(row, "correlation_headers")?,
+            harmless: from_json(row, "harmless")?,
         },
         added_at_ms: row.try_get("added_at_ms")?,
         trust: match trusted_at_ms {

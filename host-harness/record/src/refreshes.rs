@@ -51,7 +51,7 @@ impl Diagnose for RefreshRecordError {
 }
 
 impl Record {
-    /// Active assets with a license that was not redeemed when last heard of, and about which the vendor was not
+    /// Active assets with a license that was unused when last heard of, and about which the vendor was not
     /// asked since `older_than_ms`, each with its instance. Those that wait longest come first; the instances in `without` are left out.
     ///
     /// # Errors
@@ -63,7 +63,7 @@ impl Record {
         without: &[Uuid],
     ) -> Result<Vec<(Uuid, Uuid)>, RecordError> {
         let mut query = QueryBuilder::new("SELECT id, instance_id FROM assets WHERE license_token_status = ");
-        query.push_bind(LicenseTokenStatus::Activated.word());
+        query.push_bind(LicenseTokenStatus::Unused.word());
         query.push(" AND status = ").push_bind(AssetStatus::Active.word());
         query
             .push(" AND sync_status = ")

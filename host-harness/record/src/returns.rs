@@ -5,8 +5,8 @@ use bss_model::clock::now_ms;
 use bss_model::moment::Moment;
 use bss_model::{
     AssetStatus, BegunReturn, Cancellation, CancellationState, Diagnose, Diagnosis, EarlierAttempts,
-    ErrorKind, LicenseTokenStatus, ReturnAttempt, ReturnOutcome, ReturnReason, ReturnResult, ReturnStatus,
-    TakenReturn,
+    ErrorKind, LicenseNames, LicenseTokenStatus, ReturnAttempt, ReturnOutcome, ReturnReason, ReturnResult,
+    ReturnStatus, TakenReturn,
 };
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, SqliteConnection};
@@ -190,7 +190,7 @@ impl Record {
     pub async fn begin_return(&self, taken: &TakenReturn) -> Result<BegunReturn, BeginReturnError> {
         let mut transaction = begin_write(&self.writer).await?;
         let row = sqlx::query(
-            "SELECT c.return_client_transaction_id, c.comment, a.license_token_id,
+            "SELECT c.return_client_transaction_id, c.comment, a.client_transaction_id, a.transaction_id, a.license_token_id,
                     (SELECT awaits_adoption FROM provenance) AS awaits_adoption,
                     (SELECT look_up_only_ms FROM provenance) AS look_up_only_ms
              FROM cancellations c JOIN assets a ON a.id = c.asset_id
@@ -205,13 +205,17 @@ impl Record {
             asset: taken.asset_id,
             worker: taken.worker,
         })?;
-        let license_token_id: Option<String> = row.try_get("license_token_id")?;
-        let license_token_id = license_token_id.ok_or_else(|| RecordError::Damaged {
-            what: format!(
-                "asset `{}` has a license without a license token id",
-                taken.asset_id
-            ),
-        })?;
+        let [transaction_id, license_token_id] =
+            ["transaction_id", "license_token_id"].map(|name| row.try_get::<Option<String>, _>(name));
+        let (Some(transaction_id), Some(license_token_id)) = (transaction_id?, license_token_id?) else {
+            return Err(RecordError::Damaged {
+                what: format!(
+                    "asset `{}` has a license without the vendor's names",
+                    taken.asset_id
+                ),
+            }
+            .into());
+        };
         let before = timed_attempts(&mut transaction, taken.cancellation_id).await?;
         let number = before
             .last()
@@ -242,7 +246,11 @@ impl Record {
                     .any(|(attempt, ..)| attempt.result == Some(ReturnResult::Restored)),
             look_up_only: look_up_only(&row)?,
             client_transaction_id: id(&row, "return_client_transaction_id")?,
-            license_token_id,
+            license: LicenseNames {
+                client_transaction_id: id(&row, "client_transaction_id")?,
+                transaction_id,
+                license_token_id,
+            },
             comment: row.try_get("comment")?,
         })
     }
@@ -406,7 +414,7 @@ async fn show_returned(transaction: &mut SqliteConnection, asset_id: Uuid) -> Re
         "UPDATE assets SET license_token_status = $2, return_status = $3, refreshed_at_ms = $4 WHERE id = $1",
     )
     .bind(asset_id.to_string())
-    .bind(LicenseTokenStatus::ReturnAccepted.word())
+    .bind(LicenseTokenStatus::Returned.word())
     .bind(ReturnStatus::Successful.word())
     .bind(now_ms())
     .execute(&mut *transaction)

@@ -88,6 +88,6 @@ pub use generated::bss::service_manager::{
     access_token_cache, certificate_store, failures, instance_settings, license_order, progress,
     services_definition, services_sink,
 };
-pub use generated::exports::bss::service_manager::service_manager::Description;
+pub use generated::exports::bss::service_manager::service_manager::{Description, HarmlessFields};
 pub use lifecycle::exports::bss::service_manager::license_lifecycle;
 pub use lifecycle::{Lifecycle, LifecyclePre};

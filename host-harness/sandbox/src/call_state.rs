@@ -396,6 +396,7 @@ mod tests {
             authorities: vec![PermittedAuthority {
                 authority: "login.example.com".parse().unwrap(),
                 client_certificate: false,
+                secret_headers: Vec::new(),
             }],
             identity,
             saved_values: vec!["client".to_owned()],
@@ -413,6 +414,7 @@ mod tests {
         let draft = Draft {
             values: Vec::new(),
             saved: Vec::new(),
+            secrets: Vec::new(),
             has_licenses: false,
             currency: String::new(),
             certificates: Vec::new(),

@@ -125,8 +125,14 @@ pub const VALUE_CHARS: usize = 4_096;
 /// Characters of an entity tag, which becomes a header field. A longer one fails the call.
 pub const ENTITY_TAG_CHARS: usize = 1_000;
 
-/// Names of one kind in a plugin's description: Microsoft's has two options and two header fields.
-pub const DESCRIBED_NAMES: usize = 32;
+/// Names of one kind in a plugin's description: Microsoft's has 25 harmless fields of answers.
+pub const DESCRIBED_NAMES: usize = 100;
+
+/// Secrets that are sent to one server.
+pub const SECRET_HEADERS: usize = 8;
+
+/// Items of a catalog that a plugin names as left out.
+pub const SKIPPED: usize = 10_000;
 
 /// Fields of a form. A person fills them in: Microsoft's has nine.
 pub const FIELDS: usize = 64;

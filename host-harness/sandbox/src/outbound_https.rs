@@ -1,7 +1,8 @@
 //! The one way out of a sandbox: HTTPS, to the authorities of the calling instance, with its certificate.
 //!
 //! Policy comes before I/O, from top to bottom: method and target, the authority on the instance's list, name
-//! resolution, every address checked, then a connection to the address that was checked.
+//! resolution, every address checked, then a connection to the address that was checked. Secrets are put into a request
+//! last, and taken out of its answer first.
 //! Connections and TLS sessions live in one client per instance, version of its settings and identity, so that
 //! no instance uses another's, and none outlives the settings it was opened with. How many there may be is limited
 //! per instance and in all. A request is sent twice only where it is certain that the server has not looked at it.
@@ -18,6 +19,7 @@ mod names;
 mod policy;
 mod pool;
 mod quota;
+mod secrets;
 mod transport;
 
 use std::fmt;
@@ -47,6 +49,7 @@ use pool::{Client, Pool};
 pub use egress::Egress;
 pub use policy::{Authority, AuthorityError, PermittedAuthority};
 pub use quota::{ConnectionCounts, ConnectionLimits};
+pub use secrets::{NotAHeader, SecretHeader};
 pub use transport::{Answering, Transport};
 
 /// The HTTPS client of all instances. Cloning shares its connections.
@@ -165,13 +168,15 @@ impl OutboundHttps {
             tracing::error!(instance = egress.instance_id, %error, "the instance's certificate can't be used for TLS");
             Failure::IdentityUnusable.error_code()
         })?;
-        let request = with_known_length(request, &permitted.authority).await?;
+        let mut request = with_known_length(request, &permitted.authority).await?;
         following.sends(&request);
+        secrets::add(request.headers_mut(), &permitted.secret_headers);
         tracing::debug!(instance = egress.instance_id, method = %request.method(), authority = %permitted.authority, "the plugin sends a request");
         let response = self.exchange(&client, &permitted.authority, request, deadlines, following).await.inspect_err(|error| {
             tracing::info!(instance = egress.instance_id, authority = %permitted.authority, %error, "the plugin's request got no answer");
         })?;
-        Ok(response.map(BodyExt::boxed_unsync))
+        secrets::hide(response.map(BodyExt::boxed_unsync), &permitted.secret_headers)
+            .map_err(|failure| failure.error_code())
     }
 
     /// Sends the request and waits for the head of its answer, within both deadlines.

@@ -23,7 +23,7 @@ use crate::bindings::Description;
 use crate::bindings::connection::Step;
 use crate::bindings::failures::{ChangeFailure, ReadFailure};
 use crate::bindings::instance_settings::{Draft, Form, Instance};
-use crate::bindings::license_lifecycle::{LicenseName, LicenseReturn};
+use crate::bindings::license_lifecycle::{LicenseName, LicenseReturn, LookUp};
 use crate::bindings::license_order::{License, LicenseOrder, OrderAnswer};
 use crate::bindings::services_definition::{Outcome, Product};
 use crate::bindings::{Checking, CheckingPre, CorePre, Lifecycle, LifecyclePre};
@@ -291,7 +291,7 @@ impl Plugin {
         contract::offers(&self.exports, contract::LIFECYCLE)
     }
 
-    /// Looks a license up as the vendor sees it now. `None` when the vendor has never issued it.
+    /// Looks a purchase or its license up, as the vendor sees it now.
     ///
     /// # Errors
     /// When the plugin brings no answer, as one that [can't look licenses up](Self::offers_lifecycle) never does.
@@ -300,7 +300,7 @@ impl Plugin {
         context: CallContext,
         instance: &Instance,
         name: &LicenseName,
-    ) -> Result<Result<Option<License>, ReadFailure>, FailedCall> {
+    ) -> Result<Result<LookUp, ReadFailure>, FailedCall> {
         let asked = PluginCall::GetLicense { instance, name };
         let mut call = self.enter(asked, context, self.limits.wall_clock, false).await?;
         let answer = match Lifecycle::new(&mut call.store, &call.instance) {

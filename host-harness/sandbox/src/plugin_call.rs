@@ -6,7 +6,7 @@ use crate::bindings::Description;
 use crate::bindings::connection::{Step, StepResult};
 use crate::bindings::failures::{ChangeFailure, Problem, ReadFailure};
 use crate::bindings::instance_settings::{Draft, Form, Instance};
-use crate::bindings::license_lifecycle::{LicenseName, LicenseReturn};
+use crate::bindings::license_lifecycle::{LicenseName, LicenseReturn, LookUp};
 use crate::bindings::license_order::{License, LicenseOrder, OrderAnswer};
 use crate::bindings::services_definition::Outcome;
 use crate::error::{CallError, FailedCall};
@@ -188,6 +188,7 @@ impl Answer for OrderAnswer {
     fn call_outcome(&self) -> CallOutcome {
         CallOutcome::plain(match self {
             OrderAnswer::Licensed(_) => "licensed",
+            OrderAnswer::Accepted(_) => "accepted",
             OrderAnswer::Valid => "valid",
         })
     }
@@ -199,11 +200,12 @@ impl Answer for License {
     }
 }
 
-impl Answer for Option<License> {
+impl Answer for LookUp {
     fn call_outcome(&self) -> CallOutcome {
         CallOutcome::plain(match self {
-            Some(_) => "found",
-            None => "not found",
+            LookUp::Issued(_) => "found",
+            LookUp::Accepted(_) => "accepted",
+            LookUp::NeverIssued => "not found",
         })
     }
 }

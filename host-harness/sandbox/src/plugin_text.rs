@@ -5,6 +5,7 @@ use crate::bindings::Description;
 use crate::bindings::connection::{Step, StepResult};
 use crate::bindings::failures::{ChangeFailure, Delay, Problem, ReadFailure};
 use crate::bindings::instance_settings::{Choice, Field, Form, Standing};
+use crate::bindings::license_lifecycle::LookUp;
 use crate::bindings::license_order::{License, OrderAnswer};
 use crate::bindings::services_definition::{Outcome, Product, ProductType, Summary};
 use crate::error::PluginDefect;
@@ -157,6 +158,8 @@ impl Bounded for Description {
         for (names, what) in [
             (&self.options, "options"),
             (&self.correlation_headers, "correlation headers"),
+            (&self.harmless.requests, "harmless fields of requests"),
+            (&self.harmless.answers, "harmless fields of answers"),
         ] {
             check_number(names, limits::DESCRIBED_NAMES, what)?;
             for name in names {
@@ -169,11 +172,22 @@ impl Bounded for Description {
 
 impl Bounded for Form {
     fn bounded(self) -> Result<Self, PluginDefect> {
-        check_name(&self.certificate_field, limits::NAME_CHARS, "field's id")?;
+        let certificate_field = self.certificate_field.as_deref().unwrap_or_default();
+        check_name(certificate_field, limits::NAME_CHARS, "field's id")?;
         if let Standing::Ready(authorities) = &self.standing {
             check_number(authorities, limits::AUTHORITIES, "authorities")?;
             for authority in authorities {
                 check_name(&authority.name, limits::VALUE_CHARS, "authority")?;
+                check_number(
+                    &authority.secret_headers,
+                    limits::SECRET_HEADERS,
+                    "secret headers",
+                )?;
+                for header in &authority.secret_headers {
+                    for text in [&header.name, &header.prefix, &header.field] {
+                        check_name(text, limits::NAME_CHARS, "secret header")?;
+                    }
+                }
             }
         }
         Ok(Self {
@@ -248,6 +262,10 @@ impl Bounded for Outcome {
 impl Bounded for Summary {
     fn bounded(self) -> Result<Self, PluginDefect> {
         check_name(&self.entity_tag, limits::ENTITY_TAG_CHARS, "entity tag")?;
+        check_number(&self.skipped, limits::SKIPPED, "skipped items")?;
+        for code in &self.skipped {
+            check_name(code, limits::NAME_CHARS, "skipped item's code")?;
+        }
         Ok(Self {
             product_types: all_bounded(self.product_types, limits::PRODUCT_TYPES, "product types")?,
             ..self
@@ -295,7 +313,7 @@ impl Bounded for License {
     }
 }
 
-impl Bounded for Option<License> {
+impl Bounded for LookUp {
     fn bounded(self) -> Result<Self, PluginDefect> {
         Ok(self)
     }
@@ -310,7 +328,7 @@ impl Bounded for OrderAnswer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bindings::instance_settings::{Authority, FieldKind};
+    use crate::bindings::instance_settings::{Authority, FieldKind, FieldRole, SecretHeader};
     use crate::bindings::services_definition::{Attribute, AttributeValue, Derivative};
 
     fn said(text: &str) -> Problem {
@@ -328,6 +346,7 @@ mod tests {
             label: "x".repeat(limits::LABEL_CHARS + 1),
             help: "one\0\ntwo".to_owned(),
             kind: FieldKind::Text,
+            role: FieldRole::Other,
             mandatory: false,
             max_length: 1,
             enabled: true,
@@ -341,7 +360,7 @@ mod tests {
         Form {
             fields,
             standing: Standing::NeedsCredentials,
-            certificate_field: String::new(),
+            certificate_field: None,
         }
     }
 
@@ -454,6 +473,7 @@ mod tests {
         let authority = Authority {
             name: "a.example".to_owned(),
             client_certificate: false,
+            secret_headers: Vec::new(),
         };
         let authorities = |count| {
             let mut form = form(Vec::new());
@@ -462,6 +482,21 @@ mod tests {
         };
         assert_eq!(authorities(limits::AUTHORITIES), Ok(()));
         assert!(authorities(limits::AUTHORITIES + 1).is_err());
+        let header = SecretHeader {
+            name: "authorization".to_owned(),
+            prefix: "Bearer ".to_owned(),
+            field: "api-key".to_owned(),
+        };
+        let headers = |count| {
+            let mut form = form(Vec::new());
+            form.standing = Standing::Ready(vec![Authority {
+                secret_headers: vec![header.clone(); count],
+                ..authority.clone()
+            }]);
+            form.bounded().map(|_| ())
+        };
+        assert_eq!(headers(limits::SECRET_HEADERS), Ok(()));
+        assert!(headers(limits::SECRET_HEADERS + 1).is_err());
         let step = Step {
             id: "id".to_owned(),
             name: "a\nb".to_owned(),
@@ -508,7 +543,7 @@ mod tests {
                 }],
             }],
             products: 0,
-            skipped: 0,
+            skipped: vec!["code".to_owned()],
             entity_tag,
         };
         let tag = "t".repeat(limits::ENTITY_TAG_CHARS);
@@ -519,5 +554,13 @@ mod tests {
         );
         assert!(summary(tag + "t", "offer").bounded().is_err());
         assert!(summary(String::new(), "off\0er").bounded().is_err());
+        let skipping = |codes: Vec<String>| {
+            let mut summary = summary(String::new(), "offer");
+            summary.skipped = codes;
+            summary.bounded().map(|_| ())
+        };
+        assert_eq!(skipping(vec![String::new(); limits::SKIPPED]), Ok(()));
+        assert!(skipping(vec![String::new(); limits::SKIPPED + 1]).is_err());
+        assert!(skipping(vec!["c".repeat(limits::NAME_CHARS + 1)]).is_err());
     }
 }

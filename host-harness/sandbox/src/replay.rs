@@ -233,6 +233,7 @@ fn context(
         Ok(PermittedAuthority {
             authority: name.parse()?,
             client_certificate: false,
+            secret_headers: Vec::new(),
         })
     };
     let authorities: Result<Vec<_>, AuthorityError> = recorded.authorities.iter().map(permitted).collect();

@@ -81,11 +81,11 @@ impl WatchedExchange {
     }
 }
 
-/// Whether an exchange with a server counts: the vendor's API is where the certificate is presented. Where it is presented
-/// nowhere, every server may be the vendor's.
+/// Whether an exchange with a server counts: the vendor's API is where a credential is shown, a certificate or a secret.
+/// Where none is shown anywhere, every server may be the vendor's.
 pub(crate) fn counts(egress: &Egress, permitted: &PermittedAuthority) -> bool {
-    let is_presented = egress.authorities.iter().any(|server| server.client_certificate);
-    permitted.client_certificate || !is_presented
+    let mut servers = egress.authorities.iter();
+    permitted.has_credential() || !servers.any(PermittedAuthority::has_credential)
 }
 
 /// Whether a request may have reached the server, given the error that it ended with.

@@ -8,8 +8,8 @@
 //! | the look-up shows | next step |
 //! |---|---|
 //! | returned | done: also when another party returned it |
-//! | activated | return it again, with the same client transaction id; while another copy of the record may do so, unknown |
-//! | redeemed | refused: it can't be returned any more, so it was not |
+//! | unused, used or ended | return it again, with the same client transaction id; the vendor says whether it still can be |
+//! | the same, while another copy of the record may return it | unknown, as before |
 //! | anything else, something that can't be a license, or nothing | unknown, as before |
 //!
 //! What the host saw counts for more than what the plugin says: a license that is shown though no request of that
@@ -26,6 +26,7 @@ use bss_model::{
     EarlierAttempts, LicenseDefect, LicenseTokenStatus, Problem, ReturnOutcome, ReturnStatus, Seen,
 };
 use bss_sandbox::bindings::failures::{ChangeFailure, Delay, ReadFailure};
+use bss_sandbox::bindings::license_lifecycle::LookUp;
 use bss_sandbox::bindings::license_order::License;
 use bss_sandbox::error::{CallError, FailedCall};
 
@@ -69,25 +70,24 @@ pub(super) fn looks_up_first(earlier: EarlierAttempts) -> bool {
 /// Decides the next step from a look-up of a return that may have been made. `awaits_adoption`: another copy of the record
 /// may go on with the return.
 pub(super) fn after_look_up(
-    answer: Result<Result<Option<License>, ReadFailure>, FailedCall>,
+    answer: Result<Result<LookUp, ReadFailure>, FailedCall>,
     license_token_id: &str,
     seen: Seen,
     awaits_adoption: bool,
 ) -> Next {
     let (problem, retry_after) = match answer {
-        Ok(Ok(Some(_))) if !seen.is_answered => (without_exchange(), None),
-        Ok(Ok(Some(license))) => match shown(license, license_token_id) {
-            Shown::Activated if awaits_adoption => (
+        Ok(Ok(LookUp::Issued(_))) if !seen.is_answered => (without_exchange(), None),
+        Ok(Ok(LookUp::Issued(license))) => match shown(license, license_token_id) {
+            Shown::NotReturned if awaits_adoption => (
                 purchase_rule::not_adopted("the license is not returned yet"),
                 None,
             ),
-            Shown::Activated => return Next::Return,
+            Shown::NotReturned => return Next::Return,
             Shown::Returned => return Next::End(ReturnOutcome::Returned.into()),
-            Shown::Redeemed => return Next::End(ReturnOutcome::Refused(redeemed()).into()),
             Shown::Unclear => (unclear(), None),
             Shown::Defective(defect) => (defect.problem(), None),
         },
-        Ok(Ok(None)) => {
+        Ok(Ok(LookUp::NeverIssued | LookUp::Accepted(_))) => {
             let message = "the vendor does not know the license any more";
             (
                 Problem::new("license-not-found", message, "ask the vendor's support"),
@@ -127,7 +127,7 @@ pub(super) fn after_return(
         Ok(Ok(license)) => match shown(license, license_token_id) {
             Shown::Returned => ReturnOutcome::Returned,
             Shown::Defective(defect) => ReturnOutcome::Unknown(defect.problem()),
-            Shown::Activated | Shown::Redeemed | Shown::Unclear => ReturnOutcome::Unknown(unclear()),
+            Shown::NotReturned | Shown::Unclear => ReturnOutcome::Unknown(unclear()),
         },
         Ok(Err(ChangeFailure::Refused(problem))) if is_earlier_under_way => {
             ReturnOutcome::RefusedForNow(recorded_problem(problem))
@@ -164,8 +164,8 @@ fn without_exchange() -> Problem {
 
 /// A license as the vendor shows it.
 enum Shown {
-    Activated,
-    Redeemed,
+    /// The license is still the customer's, used or not.
+    NotReturned,
     Returned,
     /// Another license. Statuses that contradict each other are a defect already.
     Unclear,
@@ -180,21 +180,13 @@ fn shown(license: License, license_token_id: &str) -> Shown {
     };
     match (license.license_token_status, license.return_status) {
         _ if license.license_token_id != license_token_id => Shown::Unclear,
-        (LicenseTokenStatus::Activated, ReturnStatus::None) => Shown::Activated,
-        (LicenseTokenStatus::Redeemed, ReturnStatus::None) => Shown::Redeemed,
-        (LicenseTokenStatus::ReturnAccepted, ReturnStatus::Successful) => Shown::Returned,
-        (_, ReturnStatus::Successful) | (LicenseTokenStatus::ReturnAccepted, ReturnStatus::None) => {
-            Shown::Unclear
-        }
+        (
+            LicenseTokenStatus::Unused | LicenseTokenStatus::Used | LicenseTokenStatus::Ended,
+            ReturnStatus::None,
+        ) => Shown::NotReturned,
+        (LicenseTokenStatus::Returned, ReturnStatus::Successful) => Shown::Returned,
+        (_, ReturnStatus::Successful) | (LicenseTokenStatus::Returned, ReturnStatus::None) => Shown::Unclear,
     }
-}
-
-fn redeemed() -> Problem {
-    Problem::new(
-        "license-redeemed",
-        "the customer has redeemed the license",
-        "a redeemed license can't be returned",
-    )
 }
 
 fn unclear() -> Problem {

@@ -32,8 +32,10 @@ pub struct Field {
     pub max_length: u32,
     /// Whether the field can be changed now.
     pub enabled: bool,
-    /// The value. Empty: the field has none.
+    /// The value. Empty: the field has none, or is a secret.
     pub value: String,
+    /// Whether the field has a value that is saved: of a secret, that is all there is to see.
+    pub is_saved: bool,
     /// The choices.
     pub choices: Vec<Choice>,
     /// The problems with the value.
@@ -50,6 +52,8 @@ pub enum FieldKind {
     Url,
     /// The key of a choice.
     Choice,
+    /// A line that nobody is shown again.
+    Secret,
 }
 
 /// A choice in a field.
@@ -78,17 +82,19 @@ pub struct InstanceForm {
     pub form: Form,
 }
 
-impl From<&instance_settings::Form> for Form {
-    fn from(form: &instance_settings::Form) -> Self {
+impl Form {
+    fn new(form: &instance_settings::Form, saved: &bss_model::Instance) -> Self {
+        let fields = form.fields.iter();
         Self {
-            fields: form.fields.iter().map(Field::from).collect(),
+            fields: fields.map(|field| Field::new(field, saved)).collect(),
         }
     }
 }
 
-impl From<&instance_settings::Field> for Field {
-    fn from(field: &instance_settings::Field) -> Self {
+impl Field {
+    fn new(field: &instance_settings::Field, saved: &bss_model::Instance) -> Self {
         Self {
+            is_saved: saved.values.contains_key(&field.id) || saved.secrets.contains_key(&field.id),
             id: field.id.clone(),
             label: field.label.clone(),
             help: field.help.clone(),
@@ -96,6 +102,7 @@ impl From<&instance_settings::Field> for Field {
                 instance_settings::FieldKind::Text => FieldKind::Text,
                 instance_settings::FieldKind::Url => FieldKind::Url,
                 instance_settings::FieldKind::Choice => FieldKind::Choice,
+                instance_settings::FieldKind::Secret => FieldKind::Secret,
             },
             mandatory: field.mandatory,
             max_length: field.max_length,
@@ -122,7 +129,7 @@ impl From<&settings::InstanceForm> for InstanceForm {
         Self {
             instance: (&form.instance).into(),
             saved: form.saved,
-            form: (&form.form).into(),
+            form: Form::new(&form.form, &form.instance),
         }
     }
 }
@@ -140,6 +147,7 @@ mod tests {
             label: "Country".to_owned(),
             help: "Where it sells".to_owned(),
             kind: instance_settings::FieldKind::Choice,
+            role: instance_settings::FieldRole::Account,
             mandatory: true,
             max_length: 2,
             enabled: true,
@@ -159,14 +167,14 @@ mod tests {
         instance_settings::Form {
             fields: vec![field],
             standing: instance_settings::Standing::NeedsSelection,
-            certificate_field: "certificate-thumbprint".to_owned(),
+            certificate_field: Some("certificate-thumbprint".to_owned()),
         }
     }
 
     #[test]
     fn a_form_with_a_mistake() {
         assert_json(
-            &Form::from(&form()),
+            &Form::new(&form(), &instance()),
             r#"
 {
   "fields": [
@@ -179,6 +187,7 @@ mod tests {
       "maxLength": 2,
       "enabled": true,
       "value": "XX",
+      "isSaved": true,
       "choices": [
         {
           "key": "DE",
@@ -210,7 +219,7 @@ mod tests {
         let view = serde_json::to_value(InstanceForm::from(&shown)).unwrap();
         let mut expected = serde_json::to_value(Instance::from(&instance())).unwrap();
         expected["saved"] = false.into();
-        expected["fields"] = serde_json::to_value(Form::from(&form()).fields).unwrap();
+        expected["fields"] = serde_json::to_value(Form::new(&form(), &instance()).fields).unwrap();
         assert_eq!(view, expected);
     }
 }

@@ -49,6 +49,18 @@ pub struct Authority {
     pub name: String,
     /// Whether the instance's certificate is presented to the server.
     pub client_certificate: bool,
+    /// The secrets that are sent to the server, each as a header field.
+    pub secret_headers: Vec<SecretHeader>,
+}
+
+/// A header field with a secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretHeader {
+    /// The header field's name, in lower case.
+    pub name: String,
+    /// The field of the form that has the secret.
+    pub field: String,
 }
 
 /// A save of an instance's settings.
@@ -65,6 +77,8 @@ pub struct SettingsVersion {
     pub state: String,
     /// The fields that changed.
     pub changes: BTreeMap<String, Change>,
+    /// The secret fields that changed, and what became of each: `set`, `replaced`, `removed`.
+    pub secret_changes: BTreeMap<String, String>,
     /// The servers that the instance may reach since the save. `None`: an earlier host did not write them down.
     pub authorities: Option<Vec<Authority>>,
     /// The certificate that proves the instance's identity since the save. `None`: none, or as above.
@@ -110,6 +124,16 @@ impl From<&bss_model::Authority> for Authority {
         Self {
             name: authority.name.clone(),
             client_certificate: authority.client_certificate,
+            secret_headers: authority.secret_headers.iter().map(SecretHeader::from).collect(),
+        }
+    }
+}
+
+impl From<&bss_model::SecretHeader> for SecretHeader {
+    fn from(header: &bss_model::SecretHeader) -> Self {
+        Self {
+            name: header.name.clone(),
+            field: header.field.clone(),
         }
     }
 }
@@ -123,6 +147,14 @@ impl From<&bss_model::SettingsVersion> for SettingsVersion {
             };
             (field.clone(), change)
         };
+        let secret_change = |(field, change): (&String, &bss_model::Change)| {
+            let word = match (&change.old, &change.new) {
+                (None, _) => "set",
+                (Some(_), Some(_)) => "replaced",
+                (Some(_), None) => "removed",
+            };
+            (field.clone(), word.to_owned())
+        };
         let authorities = version.authorities.as_ref();
         Self {
             version: version.version,
@@ -130,6 +162,7 @@ impl From<&bss_model::SettingsVersion> for SettingsVersion {
             changed_at_ms: version.changed_at_ms,
             state: word(version.standing.word()),
             changes: version.changes.iter().map(change).collect(),
+            secret_changes: version.secret_changes.iter().map(secret_change).collect(),
             authorities: authorities.map(|authorities| authorities.iter().map(Authority::from).collect()),
             certificate_thumbprint: version.thumbprint.as_ref().map(ToString::to_string),
             plugin_sha256: version.plugin.as_ref().map(ToString::to_string),
@@ -166,7 +199,8 @@ mod tests {
   "authorities": [
     {
       "name": "api.example.com",
-      "clientCertificate": true
+      "clientCertificate": true,
+      "secretHeaders": []
     }
   ],
   "trustsOwnAuthorities": true,
@@ -192,6 +226,17 @@ mod tests {
             changed_by: bss_model::Actor::operator("maria"),
             changed_at_ms: 1_500,
             standing: Standing::Ready,
+            secret_changes: [
+                ("api-key", Some("digest 1"), Some("digest 2")),
+                ("pin", None, Some("digest 3")),
+                ("token-secret", Some("digest 4"), None),
+            ]
+            .map(|(field, old, new)| {
+                let [old, new] = [old, new].map(|digest| digest.map(str::to_owned));
+                (field.to_owned(), bss_model::Change { old, new })
+            })
+            .into(),
+            roles: None,
             changes: [("country".to_owned(), change)].into(),
             authorities: Some(instance().authorities),
             thumbprint: instance().thumbprint,
@@ -211,10 +256,16 @@ mod tests {
       "new": "DE"
     }
   },
+  "secretChanges": {
+    "api-key": "replaced",
+    "pin": "set",
+    "token-secret": "removed"
+  },
   "authorities": [
     {
       "name": "api.example.com",
-      "clientCertificate": true
+      "clientCertificate": true,
+      "secretHeaders": []
     }
   ],
   "certificateThumbprint": "0123456789ABCDEF0123456789ABCDEF01234567",

@@ -66,6 +66,7 @@ impl Plugin {
             version,
             options,
             correlation_headers,
+            harmless: _,
         } = plugin.description.clone();
         let its = instances
             .iter()
@@ -119,6 +120,7 @@ mod tests {
                 version: "1.2.3".to_owned(),
                 options: vec!["region".to_owned()],
                 correlation_headers: vec!["x-request-id".to_owned()],
+                harmless: bss_model::HarmlessFields::default(),
             },
             added_at_ms: 900,
             trust: Some(PluginTrust {

@@ -327,7 +327,7 @@ async fn a_return_cancels_the_asset_and_credits_its_whole_price_once() {
     let after = asset(&record, ids[0]).await;
     let expected = Asset {
         status: AssetStatus::Cancelled,
-        license_token_status: Some(LicenseTokenStatus::ReturnAccepted),
+        license_token_status: Some(LicenseTokenStatus::Returned),
         return_status: ReturnStatus::Successful,
         refreshed_at_ms: after.refreshed_at_ms,
         ..before[0].clone()
@@ -655,18 +655,18 @@ async fn a_refresh_shows_what_the_vendor_says_and_credits_nothing() {
     let before = record.begin_refresh(id).await.unwrap();
     assert_eq!(before.refreshed_at_ms, None);
     let redeemed = record
-        .finish_refresh(id, LicenseTokenStatus::Redeemed, ReturnStatus::None)
+        .finish_refresh(id, LicenseTokenStatus::Used, ReturnStatus::None)
         .await
         .unwrap();
     let expected = Asset {
-        license_token_status: Some(LicenseTokenStatus::Redeemed),
+        license_token_status: Some(LicenseTokenStatus::Used),
         refreshed_at_ms: redeemed.refreshed_at_ms,
         ..before
     };
     assert_eq!(redeemed, expected);
     assert!(redeemed.refreshed_at_ms.is_some() && !is_returned_but_active(&redeemed));
     let returned = record
-        .finish_refresh(id, LicenseTokenStatus::ReturnAccepted, ReturnStatus::Successful)
+        .finish_refresh(id, LicenseTokenStatus::Returned, ReturnStatus::Successful)
         .await
         .unwrap();
     assert_eq!(returned.status, AssetStatus::Active);
@@ -682,12 +682,12 @@ async fn an_answer_that_is_older_than_the_return_does_not_undo_it() {
     let made = returning(&record, id).await;
     attempted(&record, &made, ReturnOutcome::Returned).await;
     let after = record
-        .finish_refresh(id, LicenseTokenStatus::Activated, ReturnStatus::None)
+        .finish_refresh(id, LicenseTokenStatus::Unused, ReturnStatus::None)
         .await
         .unwrap();
     assert_eq!(
         (after.license_token_status, after.return_status),
-        (Some(LicenseTokenStatus::ReturnAccepted), ReturnStatus::Successful)
+        (Some(LicenseTokenStatus::Returned), ReturnStatus::Successful)
     );
 }
 
@@ -735,7 +735,7 @@ async fn licenses_in_use_are_asked_about_in_turn_and_not_more_often_than_told() 
     // License 0 is redeemed, license 1 is cancelled, and license 2 was asked about in vain.
     record.begin_refresh(ids[0]).await.unwrap();
     record
-        .finish_refresh(ids[0], LicenseTokenStatus::Redeemed, ReturnStatus::None)
+        .finish_refresh(ids[0], LicenseTokenStatus::Used, ReturnStatus::None)
         .await
         .unwrap();
     let made = returning(&record, ids[1]).await;
@@ -760,7 +760,7 @@ async fn a_license_that_was_given_back_before_it_was_heard_of_is_neither_charged
     let id = placed.lines[0].asset_id;
     let begun = begin(&record, id).await;
     let license = License {
-        license_token_status: LicenseTokenStatus::ReturnAccepted,
+        license_token_status: LicenseTokenStatus::Returned,
         return_status: ReturnStatus::Successful,
         ..license(begun.client_transaction_id, "t-1")
     };
@@ -797,15 +797,11 @@ async fn the_key_of_a_license_is_mailed_to_nobody_once_the_vendor_shows_it_retur
     let record = TestRecord::open().await;
     let ids = licensed(&record, 2).await;
     record
-        .finish_refresh(
-            ids[0],
-            LicenseTokenStatus::ReturnAccepted,
-            ReturnStatus::Successful,
-        )
+        .finish_refresh(ids[0], LicenseTokenStatus::Returned, ReturnStatus::Successful)
         .await
         .unwrap();
     record
-        .finish_refresh(ids[1], LicenseTokenStatus::Redeemed, ReturnStatus::None)
+        .finish_refresh(ids[1], LicenseTokenStatus::Used, ReturnStatus::None)
         .await
         .unwrap();
     let mails = record

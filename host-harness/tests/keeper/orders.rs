@@ -125,7 +125,7 @@ pub(crate) fn license(client_transaction_id: Uuid, transaction: &str) -> License
             _ => format!("{}-{KEY}", client_transaction_id.simple()),
         }),
         activation_link: Some(Secret::new(LINK)),
-        license_token_status: LicenseTokenStatus::Activated,
+        license_token_status: LicenseTokenStatus::Unused,
         return_status: ReturnStatus::None,
         // After every order of these tests.
         purchased_at_ms: PURCHASED_AT_MS,

@@ -106,6 +106,7 @@ fn egress(instance_id: &str, server: &Server) -> Egress {
         authorities: vec![PermittedAuthority {
             authority: format!("localhost:{}", server.port).parse().unwrap(),
             client_certificate: true,
+            secret_headers: Vec::new(),
         }],
         identity: None,
         saved_values: Vec::new(),

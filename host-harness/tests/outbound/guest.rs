@@ -139,6 +139,7 @@ impl Request {
         let draft = Draft {
             values: Vec::new(),
             saved: Vec::new(),
+            secrets: Vec::new(),
             has_licenses: false,
             currency: "EUR".into(),
             certificates: Vec::new(),

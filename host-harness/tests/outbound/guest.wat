@@ -77,7 +77,7 @@
     (i64.const 100))
   (func (export "bss:service-manager/service-manager@0.1.0#describe") (result i32) (unreachable))
     (func (export "bss:service-manager/service-manager@0.1.0#configure-instance")
-    (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)
+    (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)
     (local $outcome i64)
     (local.set $outcome (call $exchange))
     (call $report (local.get $outcome) (i32.const 1) (i64.extend_i32_u (i32.load (i32.const 600)))

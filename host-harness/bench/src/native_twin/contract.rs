@@ -112,6 +112,7 @@ pub(super) fn license_order(order: &LicenseOrder) -> twin_order::LicenseOrder {
         },
         check_only: order.check_only,
         product: order.product.clone(),
+        quantity: order.quantity,
         reseller: order.reseller.as_ref().map(party),
         customer: party(&order.customer),
     }
@@ -143,9 +144,9 @@ fn license(license: twin_order::License) -> License {
         product_key: product_key.expose().to_owned(),
         activation_link: activation_link.expose().to_owned(),
         license_token_status: match license_token_status {
-            twin_order::LicenseTokenStatus::Activated => LicenseTokenStatus::Activated,
-            twin_order::LicenseTokenStatus::Redeemed => LicenseTokenStatus::Redeemed,
-            twin_order::LicenseTokenStatus::ReturnAccepted => LicenseTokenStatus::ReturnAccepted,
+            twin_order::LicenseTokenStatus::Unused => LicenseTokenStatus::Unused,
+            twin_order::LicenseTokenStatus::Used => LicenseTokenStatus::Used,
+            twin_order::LicenseTokenStatus::Returned => LicenseTokenStatus::Returned,
         },
         return_status: match return_status {
             twin_order::ReturnStatus::None => ReturnStatus::None,

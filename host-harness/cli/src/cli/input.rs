@@ -1,10 +1,11 @@
 //! What a command is given besides its arguments: who runs it, and the files and codes that are read.
 
 use std::env::VarError;
+use std::io::IsTerminal as _;
 use std::path::Path;
 
 use bss_keys::PfxCode;
-use bss_model::Actor;
+use bss_model::{Actor, Secret};
 use zeroize::Zeroizing;
 
 use super::failure::{Failure, unreadable};
@@ -27,6 +28,37 @@ pub(super) fn first_line(
         Some(path) => Zeroizing::new(read_text(path, what)?),
     };
     Ok(Zeroizing::new(text.lines().next().unwrap_or_default().to_owned()))
+}
+
+/// The secrets of fields: asked for without showing what is typed, or read where the standard input is no terminal; and
+/// those whose file is named.
+pub(super) fn secrets(
+    asked: &[String],
+    files: &[(String, String)],
+) -> Result<Vec<(String, Secret)>, Failure> {
+    let mut secrets = Vec::with_capacity(asked.len() + files.len());
+    for field in asked {
+        let secret = match std::io::stdin().is_terminal() {
+            true => rpassword::prompt_password(format!("{field}: ")),
+            false => line_of_standard_input(),
+        };
+        let secret = secret.map_err(|error| unreadable(&format!("the secret `{field}`"), &error))?;
+        secrets.push((field.clone(), Secret::new(secret)));
+    }
+    for (field, file) in files {
+        let text = Zeroizing::new(read_text(Path::new(file), "file of a secret")?);
+        let secret = text.lines().next().unwrap_or_default();
+        secrets.push((field.clone(), Secret::new(secret)));
+    }
+    Ok(secrets)
+}
+
+/// The next line, without the end of it.
+fn line_of_standard_input() -> std::io::Result<String> {
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line)?;
+    line.truncate(line.trim_end_matches(['\r', '\n']).len());
+    Ok(line)
 }
 
 /// An environment variable. `None`: it is not set.

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::exit_status::ExitStatus;
 use super::failure::{Failure, Outcome, parsed, unreadable};
-use super::input::{key_value, operator};
+use super::input::{key_value, operator, secrets};
 use super::output::{self, Table};
 use super::progress::listener;
 use super::{pages, show};
@@ -58,6 +58,16 @@ pub(super) struct ConfigureInstance {
     /// A field and its value, as in `--set client-id=...`; may be repeated. Without any option, the form is shown
     #[arg(long, value_name = "FIELD=VALUE", value_parser = key_value)]
     set: Vec<(String, String)>,
+    /// A secret field, such as an API key: asked for without showing what is typed, or read from the standard input; may be
+    /// repeated. A secret is never an argument, because others can read those
+    #[arg(long, value_name = "FIELD")]
+    secret: Vec<String>,
+    /// A secret field and the file whose first line is the secret (`-` for the standard input); may be repeated
+    #[arg(long, value_name = "FIELD=FILE", value_parser = key_value)]
+    secret_file: Vec<(String, String)>,
+    /// A secret field whose secret is to be removed; may be repeated
+    #[arg(long, value_name = "FIELD")]
+    clear_secret: Vec<String>,
     /// A server that the plugin may ask for although no field and no option names it, as in `--allow-host login.example.com`
     #[arg(long, value_name = "HOST[:PORT]", value_parser = parsed::<Authority>)]
     allow_host: Vec<Authority>,
@@ -134,6 +144,8 @@ async fn history(host: &Host, name: &str, json: bool) -> Outcome {
         let when = show::time(version.changed_at_ms);
         let after = Consequences::of(version);
         let mut rows: Vec<[String; 3]> = version.changes.iter().map(row_of_change).collect();
+        let secrets = SettingsVersion::from(version).secret_changes.into_iter();
+        rows.extend(secrets.map(|(field, what)| [field, String::new(), format!("({what})")]));
         rows.extend(before.rows_until(&after));
         if rows.is_empty() {
             rows.push(["(none)".to_owned(), String::new(), String::new()]);
@@ -167,12 +179,8 @@ struct Consequences([(&'static str, String); 3]);
 impl Consequences {
     fn of(version: &bss_model::SettingsVersion) -> Self {
         let authorities = version.authorities.iter().flatten().map(|authority| {
-            let how = if authority.client_certificate {
-                " with the certificate"
-            } else {
-                ""
-            };
-            format!("{}{how}", authority.name)
+            let authority = view::Authority::from(authority);
+            format!("{} {}", authority.name, credentials_of(&authority))
         });
         let shown = |value: Option<String>| value.unwrap_or_default();
         Self([
@@ -322,14 +330,20 @@ async fn create_instance(host: &Host, create: CreateInstance, is_plugin_named: b
 
 async fn configure(host: &Host, asked: ConfigureInstance, json: bool) -> Outcome {
     let name = asked.name;
+    let removed = asked.clear_secret.into_iter().map(|field| (field, None));
+    let typed = secrets(&asked.secret, &asked.secret_file)?.into_iter();
+    let typed = typed.map(|(field, secret)| (field, Some(secret)));
     let change = SettingsChange {
         values: asked.set.into_iter().collect(),
+        secrets: removed.chain(typed).collect(),
         allow_hosts: asked.allow_host,
         disallow_hosts: asked.disallow_host,
         based_on: asked.based_on,
     };
-    let is_empty =
-        change.values.is_empty() && change.allow_hosts.is_empty() && change.disallow_hosts.is_empty();
+    let is_empty = change.values.is_empty()
+        && change.secrets.is_empty()
+        && change.allow_hosts.is_empty()
+        && change.disallow_hosts.is_empty();
     let shown = match is_empty {
         true if change.based_on.is_some() => {
             return Err(Failure::usage("--based-on comes with a change, as by --set"));
@@ -361,15 +375,26 @@ fn show_form(shown: &view::InstanceForm) {
         shown.instance.name, shown.instance.version, shown.instance.state
     ));
     for authority in &shown.instance.authorities {
-        let how = if authority.client_certificate {
-            "with the certificate"
-        } else {
-            "without a certificate"
-        };
-        output::line(format!("  reaches {} {how}", authority.name));
+        output::line(format!(
+            "  reaches {} {}",
+            authority.name,
+            credentials_of(authority)
+        ));
     }
     for host in &shown.instance.allowed_hosts {
         output::line(format!("  may ask for {host} (--allow-host)"));
+    }
+}
+
+/// What a server is shown of who the instance is.
+fn credentials_of(authority: &view::Authority) -> String {
+    let secrets = authority.secret_headers.iter();
+    let secrets = secrets.map(|header| format!("the secret `{}`", header.field));
+    let certificate = authority.client_certificate.then(|| "the certificate".to_owned());
+    let shown: Vec<String> = certificate.into_iter().chain(secrets).collect();
+    match shown.is_empty() {
+        true => "without a certificate or secret".to_owned(),
+        false => format!("with {}", shown.join(" and ")),
     }
 }
 

@@ -5,7 +5,7 @@ use std::io::IsTerminal;
 
 use bss_model::{Actor, Advice, Asset, LicenseSecrets, Secret, is_returned_but_active};
 use comfy_table::presets;
-use host_harness::view::{Field, Form, Keys};
+use host_harness::view::{Field, FieldKind, Form, Keys};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -55,6 +55,9 @@ pub(super) fn form_table(form: &Form) -> Table {
     let mut table = table(&["Field", "Name", "Value"]);
     for field in &form.fields {
         let value = match (&*field.value, field.enabled) {
+            ("", _) if field.kind == FieldKind::Secret && field.is_saved => {
+                "(saved, and not shown)".to_owned()
+            }
             ("", false) => "(after the fields above are saved)".to_owned(),
             ("", true) => {
                 if field.mandatory {

@@ -1,6 +1,7 @@
 //! The tables of the rule, row by row.
 
 use super::*;
+use crate::instance::Change;
 use crate::license::{LicenseTokenStatus, ReturnStatus};
 use crate::moment::{Boot, Uptime};
 use crate::secret::Secret;
@@ -22,7 +23,7 @@ fn license(client_transaction_id: Uuid, product_key: &str) -> License {
         license_token_id: "l".to_owned(),
         product_key: Secret::new(product_key),
         activation_link: None,
-        license_token_status: LicenseTokenStatus::Activated,
+        license_token_status: LicenseTokenStatus::Unused,
         return_status: ReturnStatus::None,
         purchased_at_ms: 0,
         returnable_until_ms: None,
@@ -74,6 +75,7 @@ fn doubt(since_ms: i64, settings_version: i64) -> Option<Doubt> {
     Some(Doubt {
         since: at(since_ms),
         settings_version: Some(settings_version),
+        is_accepted: false,
     })
 }
 
@@ -85,13 +87,13 @@ fn a_license_with_a_defect_is_none_and_leaves_open_what_was_bought() {
         EarlierAttempts::NotDone,
         EarlierAttempts::Unknown,
     ] {
-        let Attempted { outcome, signal } =
+        let Attempted { outcome, signal, .. } =
             after_purchase(PurchaseAnswer::Defective(defect), ANSWERED, earlier, PURCHASE);
         assert!(matches!(outcome, AttemptOutcome::Unknown(problem) if problem == defect.problem()));
         assert_eq!(signal, VendorSignal::Silent);
     }
     let reason = LookUpReason::UnderWay { until_ms: 1 };
-    let Attempted { outcome, signal } =
+    let Attempted { outcome, signal, .. } =
         after_look_up(LookUpAnswer::Defective(defect), ANSWERED, &reason, PURCHASE);
     assert!(matches!(outcome, AttemptOutcome::LookedUp(problem) if problem == defect.problem()));
     assert_eq!(signal, VendorSignal::Silent);
@@ -173,6 +175,7 @@ fn a_purchase_in_doubt_is_only_looked_up_until_it_can_not_be_under_way_any_more(
     let of_unknown_settings = Some(Doubt {
         since: at(0),
         settings_version: None,
+        is_accepted: false,
     });
     assert_eq!(
         first_step(of_unknown_settings, false, LOOK_UP_ONLY, at(until_ms)),
@@ -232,6 +235,7 @@ fn a_server_of_another_machine_is_looked_at_for_a_minute_at_least() {
         let authority = |name: &&str| Authority {
             name: (*name).to_owned(),
             client_certificate: true,
+            secret_headers: Vec::new(),
         };
         let authorities: Vec<Authority> = names.iter().map(authority).collect();
         look_up_only_at(&authorities, Duration::from_secs(seconds)).as_secs()
@@ -466,7 +470,7 @@ fn a_vendor_is_left_alone_as_long_as_it_asks_for_but_not_forever() {
 fn what_is_only_looked_up_is_tried_again_as_soon_as_it_may_be_bought() {
     let hour = Duration::from_secs(3_600);
     let under_way = LookUpReason::UnderWay { until_ms: MINUTE_MS };
-    let due = |reason, signal| due_at_ms(0, hour, signal, reason);
+    let due = |reason, signal| due_at_ms(0, hour, signal, reason, None);
     assert_eq!(due(Some(&under_way), VendorSignal::Silent), MINUTE_MS);
     assert_eq!(due(None, VendorSignal::Silent), 60 * MINUTE_MS);
     let busy = VendorSignal::LeaveAlone(2 * hour);
@@ -510,22 +514,155 @@ fn what_the_host_saw_counts_for_more_than_what_the_plugin_says() {
     assert!(matches!(licensed, AttemptOutcome::Licensed(_)));
 }
 
-#[test]
-fn another_server_is_another_account_though_no_value_changed() {
-    let saved = |version, server: Option<&str>| SettingsVersion {
+fn saved(version: i64) -> SettingsVersion {
+    SettingsVersion {
         version,
         changed_by: crate::actor::Actor::operator("anna"),
         changed_at_ms: 0,
         standing: crate::instance::Standing::Ready,
         changes: BTreeMap::new(),
+        secret_changes: BTreeMap::new(),
+        roles: Some(BTreeMap::from([
+            ("account".to_owned(), FieldRole::Account),
+            ("api-key".to_owned(), FieldRole::Credential),
+            ("language".to_owned(), FieldRole::Other),
+        ])),
+        authorities: None,
+        thumbprint: None,
+        plugin: None,
+    }
+}
+
+/// A save that gives a field another value.
+fn changed(version: i64, field: &str, (old, new): (&str, &str)) -> SettingsVersion {
+    let change = Change {
+        old: Some(old.to_owned()),
+        new: Some(new.to_owned()),
+    };
+    SettingsVersion {
+        changes: BTreeMap::from([(field.to_owned(), change)]),
+        ..saved(version)
+    }
+}
+
+fn differs(history: &[SettingsVersion]) -> Vec<String> {
+    match changed_since(1, history) {
+        Some(LookUpReason::OtherSettings { version: 1, fields }) => fields,
+        None => Vec::new(),
+        Some(other) => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn only_a_field_that_names_the_account_makes_it_another_one() {
+    let then = || saved(1);
+    for field in ["api-key", "language"] {
+        assert!(
+            differs(&[then(), changed(2, field, ("a", "b"))]).is_empty(),
+            "{field}"
+        );
+    }
+    // A shape says nothing: both are thumbprints.
+    let (a, b) = (&*"a1".repeat(20), &*"b2".repeat(20));
+    let other = changed(2, "account", (a, b));
+    assert_eq!(differs(&[then(), other.clone()]), ["`account`"]);
+    assert!(
+        differs(&[then(), other, changed(3, "account", (b, a))]).is_empty(),
+        "the former account is back"
+    );
+}
+
+#[test]
+fn a_field_whose_meaning_is_not_known_or_was_another_names_the_account() {
+    let unknown = changed(2, "tenant", ("a", "b"));
+    assert_eq!(differs(&[saved(1), unknown]), ["`tenant`"]);
+    let of_an_older_host = SettingsVersion {
+        roles: None,
+        ..saved(1)
+    };
+    assert_eq!(
+        differs(&[of_an_older_host, changed(2, "language", ("a", "b"))]),
+        ["`language`"]
+    );
+    // A newer plugin says that the field is no account's any more.
+    let mut newer = changed(2, "account", ("a", "b"));
+    newer.roles = Some(BTreeMap::from([("account".to_owned(), FieldRole::Other)]));
+    assert_eq!(differs(&[saved(1), newer]), ["`account`"]);
+}
+
+#[test]
+fn a_secret_that_says_whose_account_it_is_is_compared_by_its_digest() {
+    let with_secret = |version, role, change: (&str, &str)| {
+        let saved = changed(version, "api-key", change);
+        SettingsVersion {
+            secret_changes: saved.changes,
+            changes: BTreeMap::new(),
+            roles: Some(BTreeMap::from([("api-key".to_owned(), role)])),
+            ..saved
+        }
+    };
+    let then = |role| with_secret(1, role, ("", "digest 1"));
+    let now = |role| with_secret(2, role, ("digest 1", "digest 2"));
+    assert_eq!(
+        differs(&[then(FieldRole::Account), now(FieldRole::Account)]),
+        ["`api-key`"]
+    );
+    assert!(differs(&[then(FieldRole::Credential), now(FieldRole::Credential)]).is_empty());
+    let back = with_secret(3, FieldRole::Account, ("digest 2", "digest 1"));
+    assert!(differs(&[then(FieldRole::Account), now(FieldRole::Account), back]).is_empty());
+}
+
+#[test]
+fn an_order_that_the_vendor_has_taken_is_looked_up_and_never_sent_again() {
+    let taken = || PurchaseAnswer::Accepted(Some(Duration::from_secs(90)));
+    let attempted = after_purchase(taken(), ANSWERED, EarlierAttempts::None, PURCHASE);
+    assert!(matches!(attempted.outcome, AttemptOutcome::Accepted(why) if why.code == "accepted"));
+    assert_eq!(
+        (attempted.signal, attempted.comes_in),
+        (VendorSignal::Answered, Some(Duration::from_secs(90)))
+    );
+    let unseen = after_purchase(taken(), Seen::default(), EarlierAttempts::None, PURCHASE).outcome;
+    assert!(matches!(unseen, AttemptOutcome::Unknown(why) if why.code == "license-without-exchange"));
+
+    let doubt = in_doubt(
+        &[
+            (0, Some((1, AttemptResult::Accepted))),
+            (2, Some((3, AttemptResult::LookedUp))),
+        ],
+        4,
+    );
+    let a_day_later = at(24 * 60 * MINUTE_MS);
+    assert_eq!(
+        first_step(doubt, false, LOOK_UP_ONLY, a_day_later),
+        FirstStep::LookUp(LookUpReason::Accepted)
+    );
+    let found = |answer| after_look_up(answer, ANSWERED, &LookUpReason::Accepted, PURCHASE);
+    let still = found(LookUpAnswer::Accepted(None));
+    assert!(matches!(still.outcome, AttemptOutcome::Accepted(_)) && still.comes_in.is_none());
+    let gone = found(LookUpAnswer::NotFound).outcome;
+    assert!(matches!(gone, AttemptOutcome::LookedUp(why) if why.code == "accepted-and-not-seen"));
+}
+
+#[test]
+fn a_license_that_comes_later_is_looked_up_when_the_vendor_expects_it_and_not_more_often_than_usual() {
+    let minute = Duration::from_secs(60);
+    let due = |comes_in| due_at_ms(0, minute, VendorSignal::Answered, None, Some(comes_in));
+    assert_eq!(due(Duration::ZERO), MINUTE_MS);
+    assert_eq!(due(5 * minute), 5 * MINUTE_MS);
+    assert_eq!(due(Duration::MAX), 24 * 60 * MINUTE_MS);
+}
+
+#[test]
+fn another_server_is_another_account_though_no_value_changed() {
+    let saved = |version, server: Option<&str>| SettingsVersion {
         authorities: server.map(|server| {
             vec![Authority {
                 name: server.to_owned(),
                 client_certificate: true,
+                secret_headers: Vec::new(),
             }]
         }),
-        thumbprint: None,
-        plugin: None,
+        ..saved(version)
     };
     let (a, b) = (Some("a.example"), Some("b.example"));
     assert_eq!(changed_since(1, &[saved(1, a), saved(2, a)]), None);

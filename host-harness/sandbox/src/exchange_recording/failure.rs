@@ -20,6 +20,7 @@ macro_rules! words {
                     Some(alert) => format!("TLS-alert-received {alert}"),
                     None => "TLS-alert-received".to_owned(),
                 },
+                Error::HttpResponseContentCoding(_) => "HTTP-response-content-coding".to_owned(),
                 _ => "internal-error".to_owned(),
             }
         }
@@ -31,6 +32,7 @@ macro_rules! words {
                 "HTTP-request-body-size" => Error::HttpRequestBodySize(None),
                 "HTTP-response-body-size" => Error::HttpResponseBodySize(None),
                 "HTTP-response-header-section-size" => Error::HttpResponseHeaderSectionSize(None),
+                "HTTP-response-content-coding" => Error::HttpResponseContentCoding(None),
                 _ => of_words(word),
             }
         }
@@ -43,6 +45,7 @@ macro_rules! words {
             "HTTP-request-body-size",
             "HTTP-response-body-size",
             "HTTP-response-header-section-size",
+            "HTTP-response-content-coding",
             "TLS-alert-received",
             "TLS-alert-received 45",
         ];

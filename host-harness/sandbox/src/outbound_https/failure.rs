@@ -44,6 +44,8 @@ pub(super) enum Failure {
     /// The head of the answer did not come in time.
     NoAnswerInTime,
     HeadTooLarge,
+    /// The answer is compressed, although it was not to be.
+    AnswerCompressed,
     NotHttp,
     BodyCutOff,
     BodyNotInTime,
@@ -66,6 +68,7 @@ impl Failure {
             Self::CutOff => Error::ConnectionTerminated,
             Self::NoAnswerInTime => Error::HttpResponseTimeout,
             Self::HeadTooLarge => Error::HttpResponseHeaderSectionSize(None),
+            Self::AnswerCompressed => Error::HttpResponseContentCoding(None),
             Self::NotHttp => Error::HttpProtocolError,
             Self::BodyCutOff => Error::HttpResponseIncomplete,
             Self::BodyNotInTime => Error::ConnectionReadTimeout,
@@ -294,6 +297,7 @@ mod tests {
         F::CutOff => F::CutOff,
         F::NoAnswerInTime => F::NoAnswerInTime,
         F::HeadTooLarge => F::HeadTooLarge,
+        F::AnswerCompressed => F::AnswerCompressed,
         F::NotHttp => F::NotHttp,
         F::BodyCutOff => F::BodyCutOff,
         F::BodyNotInTime => F::BodyNotInTime,

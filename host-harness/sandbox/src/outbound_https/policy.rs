@@ -9,6 +9,7 @@ use http::uri::Scheme;
 use http::{Method, Uri};
 use ipnet::IpNet;
 
+use super::secrets::SecretHeader;
 use crate::limits;
 
 /// A server on an instance's list.
@@ -18,6 +19,15 @@ pub struct PermittedAuthority {
     pub authority: Authority,
     /// Whether the instance's certificate is presented to it.
     pub client_certificate: bool,
+    /// The secrets that are sent to it with every request.
+    pub secret_headers: Vec<SecretHeader>,
+}
+
+impl PermittedAuthority {
+    /// Whether the instance proves to the server who it is.
+    pub fn has_credential(&self) -> bool {
+        self.client_certificate || !self.secret_headers.is_empty()
+    }
 }
 
 /// A server: host and port, the host in lower case without a final dot.
@@ -197,6 +207,7 @@ mod tests {
         vec![PermittedAuthority {
             authority: "api.example.com".parse().unwrap(),
             client_certificate: true,
+            secret_headers: Vec::new(),
         }]
     }
 

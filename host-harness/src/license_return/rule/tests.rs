@@ -15,7 +15,7 @@ const ANSWERED: Seen = Seen {
     may_have_changed: false,
 };
 
-fn looked_up_with(answer: Result<Result<Option<License>, ReadFailure>, FailedCall>, id: &str) -> Next {
+fn looked_up_with(answer: Result<Result<LookUp, ReadFailure>, FailedCall>, id: &str) -> Next {
     after_look_up(answer, id, ANSWERED, false)
 }
 
@@ -41,16 +41,16 @@ fn license(license_token_status: LicenseTokenStatus, return_status: ReturnStatus
     }
 }
 
-fn activated() -> License {
-    license(LicenseTokenStatus::Activated, ReturnStatus::None)
+fn unused() -> License {
+    license(LicenseTokenStatus::Unused, ReturnStatus::None)
 }
 
-fn redeemed() -> License {
-    license(LicenseTokenStatus::Redeemed, ReturnStatus::None)
+fn used() -> License {
+    license(LicenseTokenStatus::Used, ReturnStatus::None)
 }
 
 fn returned() -> License {
-    license(LicenseTokenStatus::ReturnAccepted, ReturnStatus::Successful)
+    license(LicenseTokenStatus::Returned, ReturnStatus::Successful)
 }
 
 /// Another license than the one asked for.
@@ -64,9 +64,9 @@ fn other() -> License {
 /// Licenses with statuses that can't both be.
 fn contradictions() -> [License; 3] {
     [
-        license(LicenseTokenStatus::Activated, ReturnStatus::Successful),
-        license(LicenseTokenStatus::Redeemed, ReturnStatus::Successful),
-        license(LicenseTokenStatus::ReturnAccepted, ReturnStatus::None),
+        license(LicenseTokenStatus::Unused, ReturnStatus::Successful),
+        license(LicenseTokenStatus::Used, ReturnStatus::Successful),
+        license(LicenseTokenStatus::Returned, ReturnStatus::None),
     ]
 }
 
@@ -75,7 +75,7 @@ fn a_license_with_a_defect_shows_nothing() {
     let mut license = returned();
     license.product_key = "AAAAA\nBBBBB".to_owned();
     let returned = returned_with(Ok(Ok(license.clone())), ID, false).outcome;
-    let Next::End(looked_up) = looked_up_with(Ok(Ok(Some(license))), ID) else {
+    let Next::End(looked_up) = looked_up_with(Ok(Ok(LookUp::Issued(license))), ID) else {
         panic!("it is not returned again");
     };
     for outcome in [returned, looked_up.outcome] {
@@ -133,37 +133,29 @@ fn only_an_attempt_that_may_have_been_done_is_looked_up() {
 
 #[test]
 fn a_look_up_of_a_returned_license_settles_the_return_whoever_made_it() {
-    let next = looked_up_with(Ok(Ok(Some(returned()))), ID);
+    let next = looked_up_with(Ok(Ok(LookUp::Issued(returned()))), ID);
     assert_eq!(next, Next::End(ReturnOutcome::Returned.into()));
 }
 
 #[test]
-fn a_look_up_of_an_activated_license_has_it_returned_again() {
-    assert_eq!(looked_up_with(Ok(Ok(Some(activated()))), ID), Next::Return);
-}
-
-#[test]
-fn a_look_up_of_a_redeemed_license_refuses_the_return() {
-    let next = looked_up_with(Ok(Ok(Some(redeemed()))), ID);
-    let Next::End(Verdict {
-        outcome: ReturnOutcome::Refused(problem),
-        ..
-    }) = next
-    else {
-        panic!("{next:?}")
-    };
-    assert_eq!(problem.code, "license-redeemed");
+fn a_look_up_of_a_license_that_is_not_returned_has_it_returned_again_and_the_vendor_say_whether_it_can_be() {
+    let ended = license(LicenseTokenStatus::Ended, ReturnStatus::None);
+    for license in [unused(), used(), ended] {
+        assert_eq!(looked_up_with(Ok(Ok(LookUp::Issued(license))), ID), Next::Return);
+    }
 }
 
 #[test]
 fn a_look_up_that_does_not_say_leaves_the_return_unknown() {
-    let (code, _) = unknown(looked_up_with(Ok(Ok(Some(other()))), ID));
+    let (code, _) = unknown(looked_up_with(Ok(Ok(LookUp::Issued(other()))), ID));
     assert_eq!(code, "return-not-shown");
     for license in contradictions() {
-        let (code, _) = unknown(looked_up_with(Ok(Ok(Some(license))), ID));
+        let (code, _) = unknown(looked_up_with(Ok(Ok(LookUp::Issued(license))), ID));
         assert_eq!(code, "license-defect");
     }
-    assert_eq!(unknown(looked_up_with(Ok(Ok(None)), ID)).0, "license-not-found");
+    for none in [LookUp::NeverIssued, LookUp::Accepted(None)] {
+        assert_eq!(unknown(looked_up_with(Ok(Ok(none)), ID)).0, "license-not-found");
+    }
     for failure in [
         ReadFailure::Refused(problem("x")),
         ReadFailure::Malformed(problem("x")),
@@ -187,7 +179,7 @@ fn a_return_is_done_only_when_the_vendor_shows_it() {
         returned_with(Ok(Ok(returned())), ID, false).outcome,
         ReturnOutcome::Returned
     );
-    let others = [other(), activated(), redeemed()];
+    let others = [other(), unused(), used()];
     for license in contradictions().into_iter().chain(others) {
         let outcome = returned_with(Ok(Ok(license)), ID, false).outcome;
         assert!(matches!(outcome, ReturnOutcome::Unknown(_)), "{outcome:?}");
@@ -252,7 +244,8 @@ fn what_the_host_saw_counts_for_more_than_what_the_plugin_says() {
     ));
     let unseen = outcome(Ok(Ok(returned())), Seen::default());
     assert!(matches!(unseen, ReturnOutcome::Unknown(why) if why.code == "license-without-exchange"));
-    let Next::End(verdict) = after_look_up(Ok(Ok(Some(returned()))), ID, Seen::default(), false) else {
+    let Next::End(verdict) = after_look_up(Ok(Ok(LookUp::Issued(returned()))), ID, Seen::default(), false)
+    else {
         panic!("it is returned again");
     };
     assert!(matches!(verdict.outcome, ReturnOutcome::Unknown(why) if why.code == "license-without-exchange"));

@@ -17,7 +17,7 @@ pub(crate) enum Class {
 use Class::{Misconfigured, Refused, Unavailable, Unknown};
 
 /// The failures, each with its code as a recording has it and its class.
-pub(crate) const ROWS: [(&str, &str, Class); 33] = [
+pub(crate) const ROWS: [(&str, &str, Class); 34] = [
     (
         "the policy does not permit it",
         "HTTP-request-denied",
@@ -101,6 +101,11 @@ pub(crate) const ROWS: [(&str, &str, Class); 33] = [
     (
         "the head is too long",
         "HTTP-response-header-section-size",
+        Unknown,
+    ),
+    (
+        "the answer is compressed, and was not to be",
+        "HTTP-response-content-coding",
         Unknown,
     ),
     ("the answer is not HTTP", "HTTP-protocol-error", Unknown),
