@@ -409,7 +409,7 @@ async fn what_settles_nothing_leaves_the_return_open_until_it_is_due_again() {
         assert_eq!(begun.number, number);
         assert_eq!(begun.client_transaction_id, made.return_client_transaction_id);
         assert_eq!(
-            (begun.license_token_id.as_str(), begun.comment.as_str()),
+            (begun.license.license_token_id.as_str(), begun.comment.as_str()),
             ("token of t-1", COMMENT)
         );
         let after = record

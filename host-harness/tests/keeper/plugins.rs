@@ -20,6 +20,7 @@ fn description(version: &str) -> PluginDescription {
         version: version.to_owned(),
         options: vec!["region".to_owned()],
         correlation_headers: vec!["x-request-id".to_owned()],
+        harmless: bss_model::HarmlessFields::default(),
     }
 }
 

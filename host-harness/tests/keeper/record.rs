@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use bss_keys::{HostKey, HostKeyError};
 use bss_model::{
-    Actor, Advice, Authority, Diagnose as _, Instance, NewInstance, Reach, SavedSettings, Standing,
-    Thumbprint,
+    Actor, Advice, Authority, Diagnose as _, FieldRole, Instance, NewInstance, Reach, SavedSettings,
+    Standing, Thumbprint,
 };
 use bss_record::{RECORD_FILE, Record, RecordError};
 use sqlx::{Connection as _, SqliteConnection};
@@ -79,10 +79,13 @@ pub(crate) fn actor() -> Actor {
 pub(crate) fn settings(thumbprint: Option<Thumbprint>) -> SavedSettings {
     SavedSettings {
         values: BTreeMap::from([("country".to_owned(), "GR".to_owned())]),
+        secrets: BTreeMap::new(),
+        roles: BTreeMap::from([("country".to_owned(), FieldRole::Account)]),
         standing: Standing::Ready,
         authorities: vec![Authority {
             name: "esd.example.test".to_owned(),
             client_certificate: true,
+            secret_headers: Vec::new(),
         }],
         allowed_hosts: Vec::new(),
         thumbprint,
