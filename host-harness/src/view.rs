@@ -5,7 +5,7 @@
 //!   meant, `instance` is its name. A certificate goes by its `thumbprint`, a plugin by its `sha256`, an invoice or a
 //!   credit by its `number`.
 //! - A product's code is `productCode`, and its name `productName`.
-//! - A state is a word in lower case with hyphens, as in `return-accepted`.
+//! - A state is a word in lower case with hyphens, as in `needs-credentials`.
 //! - Times end in `AtMs` (milliseconds since 1970-01-01T00:00:00Z), durations in `Ms`; in the trace of a call, which is
 //!   finer, in `AtUs` and `Us`. Money is a [`Price`].
 //! - A value that is not there is `null`.

@@ -177,7 +177,7 @@ async fn licenses_are_refreshed_one_by_one_or_all() {
             one["licenseTokenStatus"].as_str(),
             one["isReturnedElsewhere"].as_bool()
         ),
-        (Some("redeemed"), Some(false))
+        (Some("used"), Some(false))
     );
     for which in [&["--all"][..], &["--instance", INSTANCE]] {
         let all = json(

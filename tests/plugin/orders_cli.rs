@@ -98,7 +98,7 @@ fn a_license_is_shown_with_its_order_price_and_attempts() {
     let shown = desk.json(&["asset", "show", &asset]);
     assert_eq!(shown["customer"]["name"], "Beispiel GmbH");
     assert_eq!(shown["price"]["minorUnits"], 14_900);
-    assert_eq!(shown["licenseTokenStatus"], "activated");
+    assert_eq!(shown["licenseTokenStatus"], "unused");
     assert!(text(&shown, "productKey").starts_with("*****-"));
     let whole = desk.json(&["asset", "show", &asset, "--show-keys"]);
     assert!(!text(&whole, "productKey").contains('*'));

@@ -251,7 +251,7 @@ async fn insert(
     sqlx::query(
         "INSERT INTO plugins (sha256, path, content, id, vendor, offering, version, options, correlation_headers, harmless,
                               added_at_ms)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
     )
     .bind(new.digest.to_string())
     .bind(new.path)

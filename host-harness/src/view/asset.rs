@@ -33,7 +33,7 @@ pub struct Asset {
     /// Whether the asset has its license: `unsynchronised` (not yet, or that is unknown), `synchronized` (it has),
     /// `failed`.
     pub sync_status: String,
-    /// The state of the license that the vendor said last: `activated`, `redeemed`, `return-accepted`.
+    /// The state of the license that the vendor said last: `unused`, `used`, `ended`, `returned`.
     pub license_token_status: Option<String>,
     /// The state of a return: `none`, `successful`.
     pub return_status: String,
@@ -237,7 +237,7 @@ mod tests {
   "productName": "Office",
   "status": "active",
   "syncStatus": "synchronized",
-  "licenseTokenStatus": "return-accepted",
+  "licenseTokenStatus": "returned",
   "returnStatus": "successful",
   "isOverdue": false,
   "isReturnedButActive": true,
@@ -314,7 +314,7 @@ mod tests {
             r#"
 {
   "assetId": "00000000-0000-0000-0000-000000000001",
-  "licenseTokenStatus": "return-accepted",
+  "licenseTokenStatus": "returned",
   "returnStatus": "successful",
   "refreshedAtMs": 1200,
   "isReturnedElsewhere": true,

@@ -341,7 +341,7 @@ async fn a_license_is_kept_whole_and_its_secrets_sealed() {
     let again = record.opened_again().await;
     let asset = again.asset(asset).await.unwrap().unwrap();
     assert_eq!(asset.sync_status.to_string(), "Synchronized");
-    assert_eq!(asset.license_token_status.unwrap().to_string(), "Activated");
+    assert_eq!(asset.license_token_status.unwrap().to_string(), "Unused");
     assert_eq!(asset.return_status.to_string(), "NONE");
     assert_eq!(asset.transaction_id.as_deref(), Some("t-1"));
     assert_eq!(asset.license_token_id.as_deref(), Some("token of t-1"));
