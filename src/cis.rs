@@ -275,6 +275,7 @@ impl NoAnswer {
             } => {
                 let problem = send_problem(&failure, &correlation_id);
                 match failure {
+                    failure if failure.is_client_certificate_refused() => ReadFailure::Misconfigured(problem),
                     failure if failure.is_refusal() => ReadFailure::Refused(problem),
                     SendFailure::ResponseTooLarge => ReadFailure::Malformed(problem),
                     _ => ReadFailure::Unavailable(problem.into()),

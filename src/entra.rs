@@ -69,7 +69,7 @@ impl<'a, P: Platform> Entra<'a, P> {
         let endpoint = format!("https://{authority}/{}/{path}", settings.tenant);
         let certificate = platform
             .certificate()
-            .ok_or_else(|| ReadFailure::Refused(signing_problem(&SigningFailure::NoCertificate)))?;
+            .ok_or_else(|| ReadFailure::Misconfigured(signing_problem(&SigningFailure::NoCertificate)))?;
         let cache_name = format!(
             "{endpoint} {} {} {}",
             settings.client_id,
@@ -135,7 +135,7 @@ impl<'a, P: Platform> Entra<'a, P> {
             self.settings.client_id,
             &self.certificate,
         )
-        .map_err(|failure| answer::Denial::from(ReadFailure::Refused(signing_problem(&failure))))?;
+        .map_err(|failure| answer::Denial::from(ReadFailure::Misconfigured(signing_problem(&failure))))?;
         let correlation_id = crate::exchange::fresh_guid(self.platform);
         let request = self.request(&assertion, &correlation_id);
         let response = self.platform.send(&request).map_err(|failure| {

@@ -63,6 +63,9 @@ pub enum ReadFailure {
     /// A retry can help.
     #[error("{0}")]
     Unavailable(Delay),
+    /// Nothing else can be read either, until the settings are corrected.
+    #[error("{0}")]
+    Misconfigured(Problem),
     /// The answer can't be read.
     #[error("{0}")]
     Malformed(Problem),
@@ -72,7 +75,7 @@ impl ReadFailure {
     /// The problem, whichever the case.
     pub fn problem(&self) -> &Problem {
         match self {
-            Self::Refused(problem) | Self::Malformed(problem) => problem,
+            Self::Refused(problem) | Self::Misconfigured(problem) | Self::Malformed(problem) => problem,
             Self::Unavailable(delay) => &delay.problem,
         }
     }
@@ -82,6 +85,7 @@ impl ReadFailure {
         match self {
             Self::Refused(problem) => ChangeFailure::Refused(problem),
             Self::Unavailable(delay) => ChangeFailure::Unavailable(delay),
+            Self::Misconfigured(problem) => ChangeFailure::Misconfigured(problem),
             Self::Malformed(problem) => ChangeFailure::Unavailable(problem.into()),
         }
     }
@@ -98,7 +102,9 @@ impl ReadFailure {
     /// Turns the failure into one of a change that may have been made: its outcome is unknown.
     pub fn after_the_change(self) -> ChangeFailure {
         match self {
-            Self::Refused(problem) | Self::Malformed(problem) => ChangeFailure::Unknown(problem),
+            Self::Refused(problem) | Self::Misconfigured(problem) | Self::Malformed(problem) => {
+                ChangeFailure::Unknown(problem)
+            }
             Self::Unavailable(delay) => ChangeFailure::Unknown(delay.problem),
         }
     }

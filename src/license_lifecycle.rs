@@ -10,20 +10,20 @@ use crate::platform::Platform;
 /// comment must not keep a customer from a return.
 const REASON_LENGTH_MAX: usize = 500;
 
-/// The names of a license that Microsoft can be asked by.
+/// How Microsoft is asked for a license.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LicenseName {
-    /// The client transaction id of the purchase.
-    pub client_transaction_id: String,
-    /// Microsoft's name for the license token; `None` while no license of the purchase is known.
-    pub license_token_id: Option<String>,
+pub enum LicenseName {
+    /// By the client transaction id of a purchase, while no license of it is known.
+    ClientTransactionId(String),
+    /// By Microsoft's name for the license token.
+    LicenseTokenId(String),
 }
 
 /// A license to return.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LicenseReturn {
-    /// The license, with Microsoft's name for its license token.
-    pub license: LicenseName,
+    /// Microsoft's name for the license token.
+    pub license_token_id: String,
     /// The host's name for the return, a UUID: the same for every attempt.
     pub client_transaction_id: String,
     /// The reason for the return; may be empty.
@@ -39,11 +39,11 @@ pub fn get_license(
     instance: &Instance,
     name: &LicenseName,
 ) -> Result<Option<License>, ReadFailure> {
-    let settings = Settings::parse(instance).map_err(ReadFailure::Refused)?;
-    match &name.license_token_id {
-        Some(id) => Cis::new(platform, &settings)?.license_by_id(id),
-        None => {
-            let id = guid(&name.client_transaction_id).ok_or_else(|| ReadFailure::Refused(not_a_uuid()))?;
+    let settings = Settings::parse(instance).map_err(ReadFailure::Misconfigured)?;
+    match name {
+        LicenseName::LicenseTokenId(id) => Cis::new(platform, &settings)?.license_by_id(id),
+        LicenseName::ClientTransactionId(id) => {
+            let id = guid(id).ok_or_else(|| ReadFailure::Refused(not_a_uuid()))?;
             Cis::new(platform, &settings)?.license_by_client_transaction_id(id)
         }
     }
@@ -63,8 +63,7 @@ pub fn cancel_license(
     let client_transaction_id =
         guid(&license_return.client_transaction_id).ok_or_else(|| ChangeFailure::Refused(not_a_uuid()))?;
     let cis = Cis::new(platform, &settings).map_err(ReadFailure::of_the_settings)?;
-    let id = license_return.license.license_token_id.as_ref();
-    let id = id.ok_or_else(|| ChangeFailure::Refused(no_license_token_id()))?;
+    let id = &license_return.license_token_id;
     let reason = crate::text::one_line(&license_return.reason, REASON_LENGTH_MAX);
     cis.return_license(id, client_transaction_id, &reason)?;
 
@@ -78,14 +77,6 @@ pub fn cancel_license(
                 "Look the license up again later.",
             ))
         })
-}
-
-fn no_license_token_id() -> Problem {
-    Problem::new(
-        "license-token-id-missing",
-        "The return names no license token.",
-        "",
-    )
 }
 
 fn not_a_uuid() -> Problem {

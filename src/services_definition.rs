@@ -90,7 +90,7 @@ pub fn fetch_services(
     instance: &Instance,
     entity_tag: &str,
 ) -> Result<Outcome, ReadFailure> {
-    let settings = Settings::parse(instance).map_err(ReadFailure::Refused)?;
+    let settings = Settings::parse(instance).map_err(ReadFailure::Misconfigured)?;
     let cis = Cis::new(platform, &settings)?;
     let Some(mut page) = cis.offers(None, PAGE_SIZE, entity_tag)? else {
         return Ok(Outcome::Unchanged);

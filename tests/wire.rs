@@ -278,10 +278,7 @@ fn a_look_up_is_sent_and_its_answer_read_as_described() {
     let described = Described::new(&id);
     let found = create_license(&described, &instance(), &order(&id, EarlierAttempts::Unknown));
     assert!(matches!(found, Ok(OrderAnswer::Licensed(_))), "{found:?}");
-    let name = LicenseName {
-        client_transaction_id: id,
-        license_token_id: None,
-    };
+    let name = LicenseName::ClientTransactionId(id);
     assert!(matches!(get_license(&described, &instance(), &name), Ok(Some(_))));
 }
 
@@ -301,10 +298,7 @@ fn a_return_is_sent_as_described() {
     let id = uuid::Uuid::new_v4().to_string();
     let described = Described::new(&id);
     let license_return = LicenseReturn {
-        license: LicenseName {
-            client_transaction_id: uuid::Uuid::new_v4().to_string(),
-            license_token_id: Some("LT-1".to_owned()),
-        },
+        license_token_id: "LT-1".to_owned(),
         client_transaction_id: uuid::Uuid::new_v4().to_string(),
         reason: "not needed".to_owned(),
     };

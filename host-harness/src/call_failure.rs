@@ -16,7 +16,9 @@ pub(crate) fn problem_line(problem: &failures::Problem) -> String {
 /// The problem that a plugin gives for a reading that brought nothing.
 pub(crate) fn read_problem(failure: &ReadFailure) -> &failures::Problem {
     match failure {
-        ReadFailure::Refused(problem) | ReadFailure::Malformed(problem) => problem,
+        ReadFailure::Refused(problem)
+        | ReadFailure::Misconfigured(problem)
+        | ReadFailure::Malformed(problem) => problem,
         ReadFailure::Unavailable(delay) => &delay.problem,
     }
 }

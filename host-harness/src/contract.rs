@@ -9,7 +9,7 @@ use bss_model::{
 };
 use bss_sandbox::bindings::failures::{self, Delay};
 use bss_sandbox::bindings::instance_settings::{self, FieldValue};
-use bss_sandbox::bindings::license_lifecycle::{LicenseName, VendorNames};
+use bss_sandbox::bindings::license_lifecycle as contract_lifecycle;
 use bss_sandbox::bindings::license_order as contract;
 
 /// Saved settings in the form of the contract.
@@ -42,13 +42,11 @@ pub(crate) fn contract_earlier_attempts(earlier: EarlierAttempts) -> contract::E
 }
 
 /// The names of a license in the form of the contract.
-pub(crate) fn contract_license_name(names: &LicenseNames) -> LicenseName {
-    LicenseName {
+pub(crate) fn contract_license_names(names: &LicenseNames) -> contract_lifecycle::LicenseNames {
+    contract_lifecycle::LicenseNames {
         client_transaction_id: names.client_transaction_id.to_string(),
-        vendor: Some(VendorNames {
-            transaction_id: names.transaction_id.clone(),
-            license_token_id: names.license_token_id.clone(),
-        }),
+        transaction_id: names.transaction_id.clone(),
+        license_token_id: names.license_token_id.clone(),
     }
 }
 

@@ -143,10 +143,7 @@ impl Host {
         if !plugin.offers_lifecycle() {
             return Ok(None);
         }
-        let name = LicenseName {
-            client_transaction_id: taken.attempt.client_transaction_id.to_string(),
-            vendor: None,
-        };
+        let name = LicenseName::Purchase(taken.attempt.client_transaction_id.to_string());
         Ok(Some(
             plugin
                 .get_license(call, &contract_instance(&instance), &name)
@@ -226,10 +223,14 @@ fn look_up_answer(found: Found) -> LookUpAnswer {
             recorded_license(license).map_or_else(LookUpAnswer::Defective, LookUpAnswer::Found)
         }
         Ok(Ok(LookUp::Accepted(in_ms))) => LookUpAnswer::Accepted(in_ms.map(Duration::from_millis)),
+        Ok(Ok(LookUp::Declined(problem))) => LookUpAnswer::Declined(recorded_problem(problem)),
         Ok(Ok(LookUp::NeverIssued)) => LookUpAnswer::NotFound,
         Ok(Err(ReadFailure::Unavailable(delay))) => {
             let pause = retry_after(&delay);
             LookUpAnswer::Failed(recorded_problem(delay.problem), pause)
+        }
+        Ok(Err(ReadFailure::Misconfigured(problem))) => {
+            LookUpAnswer::Misconfigured(recorded_problem(problem))
         }
         Ok(Err(ReadFailure::Refused(problem) | ReadFailure::Malformed(problem))) => {
             LookUpAnswer::Failed(recorded_problem(problem), None)

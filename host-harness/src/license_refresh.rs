@@ -8,7 +8,7 @@ use bss_model::{
 };
 use bss_record::{RecordError, RefreshRecordError};
 use bss_sandbox::bindings::failures::{Delay, Problem, ReadFailure};
-use bss_sandbox::bindings::license_lifecycle::LookUp;
+use bss_sandbox::bindings::license_lifecycle::{LicenseName, LookUp};
 use bss_sandbox::call_event::CallListener;
 use bss_sandbox::call_trace;
 use bss_sandbox::error::FailedCall;
@@ -17,7 +17,7 @@ use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::call_failure::{not_offered, said};
-use crate::contract::{contract_instance, contract_license_name, recorded_license, retry_after};
+use crate::contract::{contract_instance, contract_license_names, recorded_license, retry_after};
 use crate::host::Host;
 use crate::plugins::PluginError;
 use crate::ready_instances::PrepareError;
@@ -45,6 +45,9 @@ pub enum RefreshError {
     /// The vendor, or the plugin before asking, refused, or answered something that can't be read.
     #[error("the license was not refreshed: {} ({})", .0.message, .0.code)]
     Refused(Problem),
+    /// Nothing of the instance can be asked until somebody corrects what is wrong with it.
+    #[error("the license was not refreshed: {} ({})", .0.message, .0.code)]
+    Misconfigured(Problem),
     /// The vendor was not reached, was busy, or broke off.
     #[error("the license was not refreshed: {} ({})", .0.problem.message, .0.problem.code)]
     Unavailable(Delay),
@@ -66,7 +69,9 @@ impl Diagnose for RefreshError {
             Self::NotOffered(_) => not_offered(),
             Self::Prepare(error) => error.diagnosis(),
             Self::Call(error) => error.diagnosis(),
-            Self::Refused(problem) => said(ErrorKind::Refused, &problem.code, &problem.advice),
+            Self::Refused(problem) | Self::Misconfigured(problem) => {
+                said(ErrorKind::Refused, &problem.code, &problem.advice)
+            }
             Self::Unavailable(Delay { problem, .. }) => {
                 said(ErrorKind::Unavailable, &problem.code, &problem.advice)
             }
@@ -92,9 +97,13 @@ impl From<PluginError> for RefreshError {
 }
 
 impl RefreshError {
-    /// Whether the vendor was not reached, was busy, or broke off.
+    /// Whether asking about other licenses would fare no better: the vendor was not reached, was busy, or broke off, or
+    /// takes nothing from the instance.
     pub fn is_outage(&self) -> bool {
-        matches!(self, Self::Unavailable(_) | Self::NotAsked)
+        matches!(
+            self,
+            Self::Unavailable(_) | Self::Misconfigured(_) | Self::NotAsked
+        )
     }
 
     /// The time for which the vendor asks to be left alone. `None`: it did not say.
@@ -138,11 +147,11 @@ impl Host {
             return Err(RefreshError::NotOffered(instance.name));
         }
         let call = self.ready_call(&instance, listener).await?;
-        let name = contract_license_name(&LicenseNames {
+        let name = LicenseName::License(contract_license_names(&LicenseNames {
             client_transaction_id: asset.client_transaction_id,
             transaction_id,
             license_token_id: id.clone(),
-        });
+        }));
         let answer = plugin
             .get_license(call, &contract_instance(&instance), &name)
             .instrument(call_trace::attempt("refresh", asset_id, None))
@@ -153,6 +162,7 @@ impl Host {
             Err(ReadFailure::Refused(problem) | ReadFailure::Malformed(problem)) => {
                 return Err(RefreshError::Refused(problem));
             }
+            Err(ReadFailure::Misconfigured(problem)) => return Err(RefreshError::Misconfigured(problem)),
             Err(ReadFailure::Unavailable(delay)) => return Err(RefreshError::Unavailable(delay)),
         };
         let (license_token_status, return_status) = (license.license_token_status, license.return_status);

@@ -27,7 +27,7 @@ use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::call_failure::not_offered;
-use crate::contract::{contract_earlier_attempts, contract_instance, contract_license_name};
+use crate::contract::{contract_earlier_attempts, contract_instance, contract_license_names};
 use crate::host::Host;
 use crate::pause::{self, ATTEMPTS_WAITED_FOR, LONGEST_WAIT};
 use crate::plugins::PluginError;
@@ -247,7 +247,7 @@ impl Host {
         begun: BegunReturn,
     ) -> Verdict {
         let contract_instance = contract_instance(instance);
-        let license = contract_license_name(&begun.license);
+        let license = contract_license_names(&begun.license);
         let id = begun.license.license_token_id;
         if rule::looks_up_first(begun.earlier) {
             let seen = SeenExchanges::default();
@@ -255,7 +255,8 @@ impl Host {
                 seen: seen.clone(),
                 ..call.clone()
             };
-            let found = plugin.get_license(looking_up, &contract_instance, &license).await;
+            let name = contract::LicenseName::License(license.clone());
+            let found = plugin.get_license(looking_up, &contract_instance, &name).await;
             if let Next::End(verdict) = rule::after_look_up(found, &id, seen.so_far(), begun.awaits_adoption)
             {
                 return verdict;

@@ -518,7 +518,7 @@ fn reason(error: &ServicesError) -> Problem {
 
 fn read_diagnosis(failure: &ReadFailure) -> Diagnosis {
     let kind = match failure {
-        ReadFailure::Refused(_) => ErrorKind::Refused,
+        ReadFailure::Refused(_) | ReadFailure::Misconfigured(_) => ErrorKind::Refused,
         ReadFailure::Unavailable(_) | ReadFailure::Malformed(_) => ErrorKind::Unavailable,
     };
     let problem = read_problem(failure);

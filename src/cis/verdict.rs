@@ -23,7 +23,8 @@ pub(super) enum Verdict {
 impl Verdict {
     pub(super) fn of_a_read(self) -> ReadFailure {
         match self {
-            Self::Refused(problem) | Self::Misconfigured(problem) => ReadFailure::Refused(problem),
+            Self::Refused(problem) => ReadFailure::Refused(problem),
+            Self::Misconfigured(problem) => ReadFailure::Misconfigured(problem),
             Self::Unavailable(delay) => ReadFailure::Unavailable(delay),
             Self::Unclear {
                 delay,

@@ -160,7 +160,7 @@ pub(super) fn denied(response: &HttpResponse, correlation_id: &str, now_ms: i64)
         advice,
     );
     Denial {
-        failure: ReadFailure::Refused(problem.in_exchange(&correlation_id)),
+        failure: ReadFailure::Misconfigured(problem.in_exchange(&correlation_id)),
         again: if codes.iter().any(|code| CLOCK.contains(code)) {
             Again::AtOnce
         } else {

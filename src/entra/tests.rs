@@ -142,7 +142,7 @@ fn another_certificate_has_an_access_token_of_its_own() {
 fn an_instance_without_a_certificate_sends_nothing() {
     let mut platform = ScriptedPlatform::answering([]);
     platform.certificate = None;
-    let Err(ReadFailure::Refused(problem)) = ask(&platform) else {
+    let Err(ReadFailure::Misconfigured(problem)) = ask(&platform) else {
         panic!("refused");
     };
     assert_eq!(problem.code, "certificate-missing");
@@ -226,7 +226,7 @@ fn each_refusal_names_the_field_to_look_at() {
         (1, "client-refused", "Client ID"),
     ] {
         let platform = ScriptedPlatform::answering([denied(401, "invalid_client", code)]);
-        let Err(ReadFailure::Refused(problem)) = ask(&platform) else {
+        let Err(ReadFailure::Misconfigured(problem)) = ask(&platform) else {
             panic!("refused: {code}");
         };
         assert_eq!(problem.code, expected);
@@ -240,7 +240,7 @@ fn each_refusal_names_the_field_to_look_at() {
 fn a_wrong_clock_is_tried_once_more_and_then_named() {
     let refused = || denied(401, "invalid_client", 700_024);
     let platform = ScriptedPlatform::answering([refused(), refused()]);
-    let Err(ReadFailure::Refused(problem)) = ask(&platform) else {
+    let Err(ReadFailure::Misconfigured(problem)) = ask(&platform) else {
         panic!("refused");
     };
     assert_eq!(problem.code, "clock-wrong");

@@ -85,6 +85,7 @@ impl From<ReadFailure> for wf::ReadFailure {
         match failure {
             ReadFailure::Refused(problem) => Self::Refused(problem.into()),
             ReadFailure::Unavailable(delay) => Self::Unavailable(delay.into()),
+            ReadFailure::Misconfigured(problem) => Self::Misconfigured(problem.into()),
             ReadFailure::Malformed(problem) => Self::Malformed(problem.into()),
         }
     }
@@ -443,13 +444,9 @@ impl From<OrderAnswer> for wo::OrderAnswer {
 
 impl From<wl::LicenseName> for LicenseName {
     fn from(name: wl::LicenseName) -> Self {
-        let wl::LicenseName {
-            client_transaction_id,
-            vendor,
-        } = name;
-        Self {
-            client_transaction_id,
-            license_token_id: vendor.map(|vendor| vendor.license_token_id),
+        match name {
+            wl::LicenseName::Purchase(id) => Self::ClientTransactionId(id),
+            wl::LicenseName::License(names) => Self::LicenseTokenId(names.license_token_id),
         }
     }
 }
@@ -470,7 +467,7 @@ impl From<wl::LicenseReturn> for LicenseReturn {
             reason,
         } = license_return;
         Self {
-            license: license.into(),
+            license_token_id: license.license_token_id,
             client_transaction_id,
             reason,
         }

@@ -24,21 +24,13 @@ fn returned() -> Sent {
     crate::scripted_platform::json(200, &body)
 }
 
-/// A license by all names that are known: the license token's where it is given.
-fn named(license_token_id: Option<&str>) -> LicenseName {
-    LicenseName {
-        client_transaction_id: ID.to_owned(),
-        license_token_id: license_token_id.map(str::to_owned),
-    }
-}
-
 fn by_id(platform: &ScriptedPlatform, id: &str) -> Result<Option<License>, ReadFailure> {
-    get_license(platform, &instance(), &named(Some(id)))
+    get_license(platform, &instance(), &LicenseName::LicenseTokenId(id.to_owned()))
 }
 
 fn cancel(platform: &ScriptedPlatform) -> Result<License, ChangeFailure> {
     let license_return = LicenseReturn {
-        license: named(Some("k/1")),
+        license_token_id: "k/1".to_owned(),
         client_transaction_id: RETURN_ID.to_owned(),
         reason: "Not needed\nany more".to_owned(),
     };
@@ -54,9 +46,13 @@ fn a_license_is_found_by_either_name() {
 
     let platform = ScriptedPlatform::granting([license("Activated", "NONE")]);
     assert!(
-        get_license(&platform, &instance(), &named(None))
-            .unwrap()
-            .is_some()
+        get_license(
+            &platform,
+            &instance(),
+            &LicenseName::ClientTransactionId(ID.to_owned())
+        )
+        .unwrap()
+        .is_some()
     );
 }
 

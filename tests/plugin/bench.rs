@@ -107,7 +107,12 @@ async fn both(site: &Site, canned: &CannedAnswers) -> (Reading, Vec<CallEvent>) 
     let (mut native, natively) = told(site, canned, false).await;
     assert_eq!(in_sandbox, natively);
     for reading in [&mut sandboxed, &mut native] {
-        if let Err(ReadFailure::Malformed(problem) | ReadFailure::Refused(problem)) = &mut reading.answer {
+        if let Err(
+            ReadFailure::Malformed(problem)
+            | ReadFailure::Misconfigured(problem)
+            | ReadFailure::Refused(problem),
+        ) = &mut reading.answer
+        {
             problem.correlation_id.clear();
         }
     }

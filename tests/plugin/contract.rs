@@ -1,6 +1,11 @@
 //! The component's imports and exports: the contract, WASI, and nothing else.
 
+use std::collections::BTreeSet;
+
+use bss_sandbox::limits;
+
 use crate::component::plugin;
+use crate::failure_classes::table::{Class, ROWS};
 
 #[test]
 fn the_component_imports_the_contract_and_wasi_only() {
@@ -106,6 +111,115 @@ fn no_function_of_an_import_can_return_a_private_key() {
             "sign: func(algorithm: signature-algorithm, message: list<u8>) -> result<list<u8>, signing-failure>;",
         ]
     );
+}
+
+#[test]
+fn the_contract_names_every_limit_that_a_plugin_meets() {
+    let world = words_of_the_world();
+    let kib = |bytes: u64| format!("{} KiB", bytes >> 10);
+    let mib = |bytes: u64| format!("{} MiB", bytes >> 20);
+    let number = |number: u64| {
+        let digits = number.to_string();
+        let groups = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy);
+        groups.collect::<Vec<_>>().join(",")
+    };
+    let (memory, body) = (limits::MEMORY_BYTES as u64, limits::RESPONSE_BODY_BYTES);
+    let all = [
+        format!("{} of memory", mib(memory)),
+        format!("at most {} memories", limits::MEMORIES),
+        format!("{} elements in tables", number(limits::TABLE_ELEMENTS as u64)),
+        format!("{} handles", number(limits::HANDLES as u64)),
+        format!("{} seconds on the processor", limits::PROCESSOR.as_secs()),
+        format!("{} minutes in all", limits::CALL.as_secs() / 60),
+        format!("{} for `fetch-services`", limits::CATALOG_CALL.as_secs() / 60),
+        format!("{} of random bytes", kib(limits::RANDOM_BYTES)),
+        format!("{} of path and query", kib(limits::REQUEST_TARGET_BYTES as u64)),
+        format!("{} of header fields", kib(limits::HEADER_BYTES as u64)),
+        format!("{} of body. An answer", mib(limits::REQUEST_BODY_BYTES as u64)),
+        format!("{} of body. 64", mib(body)),
+        format!("{} exchanges at once", limits::CONNECTIONS_PER_INSTANCE),
+        format!("{} seconds to resolve", limits::RESOLVE.as_secs()),
+        format!("{} to connect", limits::CONNECT.as_secs()),
+        format!("{} for the TLS handshake", limits::TLS_HANDSHAKE.as_secs()),
+        format!("{} for the first byte", limits::FIRST_BYTE.as_secs()),
+        format!("{} between two pieces", limits::BETWEEN_BYTES.as_secs()),
+        format!("{} log lines at once", number(limits::LOG_LINES_AT_ONCE.into())),
+        format!("{} a second", limits::LOG_LINES_PER_SECOND),
+        format!("of {} characters each", number(limits::LOG_LINE_CHARS as u64)),
+        format!("{} with what is written", mib(limits::LOG_BYTES as u64)),
+        format!("code: {} characters", limits::PROBLEM_CODE_CHARS),
+        format!("help: {}", number(limits::SENTENCE_CHARS as u64)),
+        format!("labels and names: {}", number(limits::LABEL_CHARS as u64)),
+        format!("description: {}", number(limits::DESCRIPTION_CHARS as u64)),
+        format!("ids and codes: {} characters", limits::NAME_CHARS),
+        format!("fields and attributes: {}", number(limits::VALUE_CHARS as u64)),
+        format!("entity tag: {}", number(limits::ENTITY_TAG_CHARS as u64)),
+        format!("{} fields", limits::FIELDS),
+        format!("{} choices", number(limits::CHOICES as u64)),
+        format!("{} problems", limits::PROBLEMS),
+        format!("{} steps", limits::STEPS),
+        format!("{} product types", limits::PRODUCT_TYPES),
+        format!("{} attributes each", limits::PRODUCT_VALUES),
+        format!("{} products", number(limits::PRODUCTS as u64)),
+        format!("products, {}", mib(limits::PRODUCT_BYTES as u64)),
+        format!("{} skipped items", number(limits::SKIPPED as u64)),
+        format!("{} names in each list", limits::DESCRIBED_NAMES),
+    ];
+    for limit in all {
+        assert!(world.contains(&limit), "`{limit}` is not in wit/world.wit");
+    }
+    let secrets = format!("At most {}.", limits::SECRET_HEADERS);
+    assert!(include_str!("../../wit/instance-settings.wit").contains(&secrets));
+}
+
+/// The documentation of the whole contract, as one line.
+fn words_of_the_world() -> String {
+    let world = include_str!("../../wit/world.wit");
+    let lines = world.lines().filter_map(|line| line.strip_prefix("///"));
+    lines
+        .flat_map(str::split_whitespace)
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+#[test]
+fn the_contract_says_after_which_failures_nothing_was_carried_out() {
+    let world = words_of_the_world();
+    let (_, after) = world.split_once("certainly not carried out:").expect("a list");
+    let (said, _) = after.split_once(", if they come").expect("its end");
+    let said: BTreeSet<&str> = said.split(", ").flat_map(|part| part.split(" and ")).collect();
+    let code = |word: &'static str| word.split(' ').next().unwrap_or(word);
+    let is_unknown = |class: Class| class == Class::Unknown;
+    let not_sent: BTreeSet<String> = ROWS
+        .iter()
+        .filter(|(_, _, class)| !is_unknown(*class))
+        .map(|(_, word, _)| format!("`{}`", code(word)))
+        .collect();
+    assert_eq!(said, not_sent.iter().map(String::as_str).collect());
+    let unknown = ROWS.iter().filter(|(_, _, class)| is_unknown(*class));
+    for (what, word, _) in unknown {
+        assert!(!not_sent.contains(&format!("`{}`", code(word))), "{what}");
+    }
+}
+
+#[test]
+fn the_contract_stands_alone_with_its_wasi_packages() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let copied = std::process::Command::new("cp")
+        .arg("-r")
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/wit"))
+        .arg(folder.path())
+        .status();
+    assert!(copied.expect("cp starts").success());
+    let mut resolve = wit_parser::Resolve::default();
+    let (package, _) = resolve
+        .push_dir(folder.path().join("wit"))
+        .expect("it needs nothing else");
+    for world in ["plugin", "lifecycle-plugin", "checking-plugin"] {
+        resolve
+            .select_world(&[package], Some(world))
+            .expect("the world is there");
+    }
 }
 
 fn sorted(mut names: Vec<&str>) -> Vec<&str> {

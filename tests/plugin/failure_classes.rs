@@ -9,7 +9,7 @@ use crate::replay;
 use crate::scenario::Scenario;
 
 #[path = "../../host-harness/sandbox/src/outbound_https/failure/table.rs"]
-mod table;
+pub(crate) mod table;
 
 use table::{Class, ROWS};
 

@@ -195,8 +195,8 @@ async fn what_was_sent_with_other_settings_is_not_bought_until_they_are_restored
     let scenario = Scenario::selling().await;
     let (host, asset) = lost(&scenario).await;
     let instance = host.named_instance(INSTANCE).await.expect("the instance");
-    let before = instance.values["system-name"].clone();
-    scenario.set("system-name", "another").await;
+    let before = instance.values["service-url"].clone();
+    scenario.use_another_address().await;
     let assets = host.run_order(asset.order_id, silent()).await.expect("it is run");
     let reason = assets[0].reason.clone().expect("a reason");
     assert_eq!(
@@ -204,13 +204,13 @@ async fn what_was_sent_with_other_settings_is_not_bought_until_they_are_restored
         (LookedUp, "other-settings")
     );
     assert!(
-        reason.problem.message.ends_with("differs in `system-name`"),
+        reason.problem.message.ends_with("differs in `service-url`"),
         "{reason:?}"
     );
     let faults = scenario.microsoft.faults();
     assert_eq!(faults.requests_seen(Operation::Purchase), 1);
 
-    scenario.set("system-name", &before).await;
+    scenario.set("service-url", &before).await;
     assert_eq!(until_bought(&host, &asset).await.last(), Some(&Licensed));
     assert_eq!(faults.requests_seen(Operation::Purchase), 2);
     assert_eq!(scenario.issued().await.len(), 1);
@@ -220,7 +220,7 @@ async fn what_was_sent_with_other_settings_is_not_bought_until_they_are_restored
 async fn an_operator_can_say_that_other_settings_do_not_matter() {
     let scenario = Scenario::selling().await;
     let (host, asset) = lost(&scenario).await;
-    scenario.set("system-name", "another").await;
+    scenario.use_another_address().await;
     let tried_again = host
         .retry_asset(asset.id, &actor(), silent())
         .await
@@ -240,6 +240,15 @@ async fn a_certificate_that_has_taken_over_goes_on_with_what_is_in_doubt() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_new_name_goes_on_with_what_is_in_doubt() {
+    let scenario = Scenario::selling().await;
+    let (host, asset) = lost(&scenario).await;
+    scenario.set("system-name", "another").await;
+    assert_eq!(until_bought(&host, &asset).await.last(), Some(&Licensed));
+    assert_eq!(scenario.issued().await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_operator_who_tries_again_says_nothing_of_settings_that_are_saved_later() {
     let scenario = Scenario::selling().await;
     let (host, asset) = lost(&scenario).await;
@@ -250,7 +259,7 @@ async fn an_operator_who_tries_again_says_nothing_of_settings_that_are_saved_lat
         .expect("it is tried");
     scenario.look_up_only(Duration::ZERO).await;
     assert_eq!(tried_again.sync_status, SyncStatus::Unsynchronised);
-    scenario.set("system-name", "another").await;
+    scenario.use_another_address().await;
     let begin = Instant::now();
     loop {
         // The next attempt is not due for some seconds.

@@ -23,7 +23,9 @@ async fn read_failure(scenario: &Scenario) -> ReadFailure {
 
 fn problem(failure: &ReadFailure) -> String {
     match failure {
-        ReadFailure::Refused(problem) | ReadFailure::Malformed(problem) => {
+        ReadFailure::Refused(problem)
+        | ReadFailure::Misconfigured(problem)
+        | ReadFailure::Malformed(problem) => {
             format!("{}: {} {}", problem.code, problem.message, problem.advice)
         }
         ReadFailure::Unavailable(delay) => {
@@ -155,7 +157,7 @@ async fn a_certificate_that_the_server_refuses_is_named_as_the_cause_and_leaves_
         assert!(scenario.configure(INSTANCE, &chosen).await.saved);
         let failure = read_failure(&scenario).await;
         assert!(
-            matches!(failure, ReadFailure::Refused(_))
+            matches!(failure, ReadFailure::Misconfigured(_))
                 && problem(&failure).starts_with("certificate-refused: "),
             "{tls:?}, {http:?}: {failure:?}"
         );

@@ -191,6 +191,13 @@ impl Scenario {
         result(&output)
     }
 
+    /// Writes the address of the service in another way, which may be another account as far as the host knows.
+    pub(crate) async fn use_another_address(&self) {
+        let instance = self.host.named_instance(INSTANCE).await.expect("the instance");
+        self.set("service-url", &format!("{}/", instance.values["service-url"]))
+            .await;
+    }
+
     /// Changes one field, which is expected to be saved.
     pub(crate) async fn set(&self, field: &str, value: &str) {
         let form = self

@@ -52,8 +52,10 @@
 //! |---|---|---|
 //! | the license of this purchase, with a key | licensed | answered |
 //! | accepted: the vendor issues the license later | accepted | answered |
-//! | a license, or accepted, though no request of that call succeeded | looked up | is silent |
+//! | a license, accepted or declined, though no request of that call succeeded | looked up | is silent |
+//! | declined: the vendor had taken the order, and will not issue a license any more | refused | answered |
 //! | nothing | looked up | answered |
+//! | nothing can be looked up until the settings are corrected | looked up | takes nothing until then |
 //! | anything else, or it fails | looked up | is silent, or is left alone as long as it asks for |
 
 use std::collections::BTreeMap;
@@ -513,6 +515,10 @@ pub enum LookUpAnswer {
     NotFound,
     /// The plugin can't look a purchase up without buying.
     NotOffered,
+    /// The vendor had taken the order, and will not issue a license any more.
+    Declined(Problem),
+    /// Nothing can be looked up until somebody corrects what is wrong with the instance.
+    Misconfigured(Problem),
     /// No usable answer; the vendor may have asked for a pause.
     Failed(Problem, Option<Duration>),
     /// The plugin gave up, or was stopped.
@@ -532,7 +538,9 @@ pub fn after_look_up(
         _ => None,
     };
     let (outcome, signal) = match answer {
-        LookUpAnswer::Found(_) | LookUpAnswer::Accepted(_) if !seen.is_answered => {
+        LookUpAnswer::Found(_) | LookUpAnswer::Accepted(_) | LookUpAnswer::Declined(_)
+            if !seen.is_answered =>
+        {
             (AttemptOutcome::LookedUp(without_exchange()), VendorSignal::Silent)
         }
         LookUpAnswer::Accepted(_) => (AttemptOutcome::Accepted(accepted()), VendorSignal::Answered),
@@ -549,6 +557,10 @@ pub fn after_look_up(
             AttemptOutcome::LookedUp(reason.problem("the plugin can't look a purchase up without buying")),
             VendorSignal::Answered,
         ),
+        LookUpAnswer::Declined(problem) => (AttemptOutcome::Refused(problem), VendorSignal::Answered),
+        LookUpAnswer::Misconfigured(problem) => {
+            (AttemptOutcome::LookedUp(problem), VendorSignal::Misconfigured)
+        }
         LookUpAnswer::Failed(problem, pause) => (
             AttemptOutcome::LookedUp(problem),
             VendorSignal::without_answer(pause),
@@ -637,7 +649,7 @@ fn not_its_license() -> Problem {
 fn without_exchange() -> Problem {
     Problem::new(
         "license-without-exchange",
-        "the plugin brought a license although no request of this call succeeded",
+        "the plugin brought news of a purchase although no request of this call succeeded",
         "report it as a defect of the plugin; the next attempt looks the purchase up",
     )
 }

@@ -340,7 +340,7 @@ impl Record {
         Ok(saved)
     }
 
-    /// Reads the secrets of an instance, by field. `None`: its settings were saved since that version.
+    /// Reads the secrets of an instance, by field. `None`: its settings are of another version.
     ///
     /// # Errors
     /// When the record can't be read, or a secret can't be opened.
@@ -357,6 +357,9 @@ impl Record {
         .bind(instance_id.to_string())
         .fetch_all(&self.readers)
         .await?;
+        if rows.is_empty() {
+            return Ok(None);
+        }
         let mut secrets = BTreeMap::new();
         for row in &rows {
             if row.try_get::<i64, _>("version")? != version {

@@ -134,6 +134,7 @@ impl From<&ReadFailure> for CallOutcome {
         match failure {
             ReadFailure::Refused(problem) => Self::with("refused", problem),
             ReadFailure::Unavailable(delay) => Self::with("unavailable", &delay.problem),
+            ReadFailure::Misconfigured(problem) => Self::with("misconfigured", problem),
             ReadFailure::Malformed(problem) => Self::with("malformed", problem),
         }
     }
@@ -205,6 +206,7 @@ impl Answer for LookUp {
         CallOutcome::plain(match self {
             LookUp::Issued(_) => "found",
             LookUp::Accepted(_) => "accepted",
+            LookUp::Declined(_) => "declined",
             LookUp::NeverIssued => "not found",
         })
     }

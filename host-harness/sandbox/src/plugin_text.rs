@@ -119,6 +119,7 @@ impl Bounded for ReadFailure {
         Ok(match self {
             Self::Refused(said) => Self::Refused(problem(said)),
             Self::Unavailable(said) => Self::Unavailable(delay(said)),
+            Self::Misconfigured(said) => Self::Misconfigured(problem(said)),
             Self::Malformed(said) => Self::Malformed(problem(said)),
         })
     }
@@ -315,7 +316,10 @@ impl Bounded for License {
 
 impl Bounded for LookUp {
     fn bounded(self) -> Result<Self, PluginDefect> {
-        Ok(self)
+        Ok(match self {
+            Self::Declined(said) => Self::Declined(problem(said)),
+            other => other,
+        })
     }
 }
 

@@ -87,16 +87,18 @@ pub(super) fn after_look_up(
             Shown::Unclear => (unclear(), None),
             Shown::Defective(defect) => (defect.problem(), None),
         },
-        Ok(Ok(LookUp::NeverIssued | LookUp::Accepted(_))) => {
+        Ok(Ok(LookUp::NeverIssued | LookUp::Accepted(_) | LookUp::Declined(_))) => {
             let message = "the vendor does not know the license any more";
             (
                 Problem::new("license-not-found", message, "ask the vendor's support"),
                 None,
             )
         }
-        Ok(Err(ReadFailure::Refused(problem) | ReadFailure::Malformed(problem))) => {
-            (recorded_problem(problem), None)
-        }
+        Ok(Err(
+            ReadFailure::Refused(problem)
+            | ReadFailure::Misconfigured(problem)
+            | ReadFailure::Malformed(problem),
+        )) => (recorded_problem(problem), None),
         Ok(Err(ReadFailure::Unavailable(delay))) => {
             let retry_after = retry_after(&delay);
             (recorded_problem(delay.problem), retry_after)

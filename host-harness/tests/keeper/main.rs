@@ -22,6 +22,7 @@ mod products;
 mod record;
 mod restorations;
 mod runs;
+mod secrets;
 mod services;
 mod smtp_server;
 mod worker;

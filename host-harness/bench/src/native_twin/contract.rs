@@ -84,6 +84,7 @@ pub(super) fn read_failure(failure: twin_failures::ReadFailure) -> ReadFailure {
     match failure {
         twin_failures::ReadFailure::Refused(refused) => ReadFailure::Refused(problem(refused)),
         twin_failures::ReadFailure::Unavailable(later) => ReadFailure::Unavailable(delay(later)),
+        twin_failures::ReadFailure::Misconfigured(wrong) => ReadFailure::Misconfigured(problem(wrong)),
         twin_failures::ReadFailure::Malformed(malformed) => ReadFailure::Malformed(problem(malformed)),
     }
 }

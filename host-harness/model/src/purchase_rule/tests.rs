@@ -644,6 +644,30 @@ fn an_order_that_the_vendor_has_taken_is_looked_up_and_never_sent_again() {
 }
 
 #[test]
+fn an_order_that_the_vendor_declines_after_it_has_taken_it_has_failed() {
+    let declined = || LookUpAnswer::Declined(problem());
+    let found = after_look_up(declined(), ANSWERED, &LookUpReason::Accepted, PURCHASE);
+    assert!(matches!(found.outcome, AttemptOutcome::Refused(why) if why == problem()));
+    let unseen = after_look_up(declined(), Seen::default(), &LookUpReason::Accepted, PURCHASE);
+    assert!(
+        matches!(unseen.outcome, AttemptOutcome::LookedUp(why) if why.code == "license-without-exchange")
+    );
+}
+
+#[test]
+fn a_look_up_that_is_refused_for_the_settings_has_the_instance_rest() {
+    let reason = LookUpReason::UnderWay { until_ms: 0 };
+    let found = after_look_up(
+        LookUpAnswer::Misconfigured(problem()),
+        ANSWERED,
+        &reason,
+        PURCHASE,
+    );
+    assert!(matches!(found.outcome, AttemptOutcome::LookedUp(_)));
+    assert_eq!(found.signal, VendorSignal::Misconfigured);
+}
+
+#[test]
 fn a_license_that_comes_later_is_looked_up_when_the_vendor_expects_it_and_not_more_often_than_usual() {
     let minute = Duration::from_secs(60);
     let due = |comes_in| due_at_ms(0, minute, VendorSignal::Answered, None, Some(comes_in));
