@@ -23,6 +23,7 @@ const ARROWS_OF_TESTS: [(&str, &[&str]); 2] = [
     (
         "microsoft-esd",
         &[
+            "acme-keys-vendor",
             "bss-bench",
             "bss-keys",
             "bss-model",

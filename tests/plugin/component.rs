@@ -8,23 +8,25 @@ use host_harness::Plugin;
 
 /// The component's file: the one that `cargo xtask` has just built, or one built now.
 pub(crate) fn component() -> &'static Path {
-    static COMPONENT: LazyLock<PathBuf> = LazyLock::new(|| {
-        if let Some(built) = std::env::var_os("MICROSOFT_ESD_COMPONENT") {
-            return built.into();
-        }
-        cargo(&[
-            "build",
-            "-p",
-            "microsoft-esd",
-            "--lib",
-            "--target",
-            "wasm32-wasip2",
-            "--profile",
-            "plugin",
-        ]);
-        target_dir().join("wasm32-wasip2/plugin/microsoft_esd.wasm")
-    });
+    static COMPONENT: LazyLock<PathBuf> =
+        LazyLock::new(|| built("MICROSOFT_ESD_COMPONENT", "microsoft-esd", "microsoft_esd.wasm"));
     &COMPONENT
+}
+
+/// The file of the example's component, made in the same way.
+pub(crate) fn acme_component() -> &'static Path {
+    static COMPONENT: LazyLock<PathBuf> =
+        LazyLock::new(|| built("ACME_KEYS_COMPONENT", "acme-keys", "acme_keys.wasm"));
+    &COMPONENT
+}
+
+fn built(variable: &str, package: &str, file: &str) -> PathBuf {
+    if let Some(built) = std::env::var_os(variable) {
+        return built.into();
+    }
+    let target = ["--target", "wasm32-wasip2", "--profile", "plugin"];
+    cargo(&[&["build", "-p", package, "--lib"][..], &target].concat());
+    target_dir().join("wasm32-wasip2/plugin").join(file)
 }
 
 /// The component, compiled once for all tests.

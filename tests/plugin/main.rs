@@ -3,6 +3,7 @@
 //! Everything here goes through what users use: the component's exports, the library, the `bss-host` program.
 #![expect(clippy::expect_used, clippy::panic, reason = "a test says what it expected")]
 
+mod acme;
 mod audit_cli;
 mod bench;
 mod catalog_rules;
@@ -40,6 +41,7 @@ mod sandbox_limits;
 mod sandbox_times;
 mod sandbox_wasi;
 mod scenario;
+mod second_vendor;
 mod services_cli;
 mod services_definition;
 mod services_runs;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use crate::component::{self, COMPONENT_VARIABLE};
+use crate::component::{self, ACME_KEYS, MICROSOFT_ESD};
 use crate::hint::Hint;
 use crate::test_totals::TestTotals;
 use crate::wasm_toolchain::{TARGET, WasmToolchain};
@@ -144,8 +144,10 @@ fn wit(workspace: &Workspace) -> Result<Outcome> {
 }
 
 fn component(workspace: &Workspace) -> Result<Outcome> {
-    let component = component::build(workspace, WasmToolchain::Auto)?;
-    eprintln!("{}", component.summary()?);
+    for plugin in [&MICROSOFT_ESD, &ACME_KEYS] {
+        let component = component::build(workspace, plugin, WasmToolchain::Auto)?;
+        eprintln!("{}", component.summary()?);
+    }
     Ok(Outcome::Passed)
 }
 
@@ -160,7 +162,9 @@ fn clippy_wasm(workspace: &Workspace) -> Result<Outcome> {
     let mut cargo = workspace.cargo([
         "clippy",
         "--package",
-        "microsoft-esd",
+        MICROSOFT_ESD.package,
+        "--package",
+        ACME_KEYS.package,
         "--lib",
         "--target",
         TARGET,
@@ -185,12 +189,14 @@ fn docs(workspace: &Workspace) -> Result<Outcome> {
 
 /// Unit, integration and documentation tests.
 fn tests(workspace: &Workspace) -> Result<Outcome> {
-    let component = component::build(workspace, WasmToolchain::Auto)?;
+    let mut components = Vec::new();
+    for plugin in [&MICROSOFT_ESD, &ACME_KEYS] {
+        let component = component::build(workspace, plugin, WasmToolchain::Auto)?;
+        components.push((plugin.variable, component.path));
+    }
     let mut totals = TestTotals::default();
     let mut cargo = workspace.cargo(["test", "--workspace"]);
-    cargo
-        .env(COMPONENT_VARIABLE, &component.path)
-        .env("RUST_TEST_THREADS", TESTS_AT_ONCE);
+    cargo.envs(components).env("RUST_TEST_THREADS", TESTS_AT_ONCE);
     process::run_observed(&mut cargo, |line| totals.add(line))?;
     Ok(Outcome::Tested(totals))
 }

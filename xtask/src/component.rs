@@ -1,4 +1,4 @@
-//! Builds the plugin's component for wasm32-wasip2, with a toolchain that can.
+//! Builds plugins' components for wasm32-wasip2, with a toolchain that can.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,25 +10,53 @@ use crate::process;
 use crate::wasm_toolchain::{Built, TARGET, WasmToolchain, contains_file_starting_with};
 use crate::workspace::Workspace;
 
-/// The environment variable that tells tests where the component is.
-pub(crate) const COMPONENT_VARIABLE: &str = "MICROSOFT_ESD_COMPONENT";
+/// A plugin of the workspace.
+#[derive(Debug)]
+pub(crate) struct Plugin {
+    /// The package.
+    pub(crate) package: &'static str,
+    /// The component's file.
+    file: &'static str,
+    /// The environment variable that tells tests where the component is.
+    pub(crate) variable: &'static str,
+}
 
-/// Cargo's arguments that say what is built; those that choose the compiler come on top.
-pub(crate) const BUILD: [&str; 8] = [
-    "build",
-    "--package",
-    "microsoft-esd",
-    "--lib",
-    "--target",
-    TARGET,
-    "--profile",
-    "plugin",
-];
+/// The plugin that is shipped.
+pub(crate) const MICROSOFT_ESD: Plugin = Plugin {
+    package: "microsoft-esd",
+    file: "microsoft_esd.wasm",
+    variable: "MICROSOFT_ESD_COMPONENT",
+};
+
+/// The plugin of the example.
+pub(crate) const ACME_KEYS: Plugin = Plugin {
+    package: "acme-keys",
+    file: "acme_keys.wasm",
+    variable: "ACME_KEYS_COMPONENT",
+};
+
+impl Plugin {
+    /// Cargo's arguments that say what is built; those that choose the compiler come on top.
+    fn build_arguments(&self, profile: &'static str) -> [&'static str; 8] {
+        let Self { package, .. } = self;
+        [
+            "build",
+            "--package",
+            package,
+            "--lib",
+            "--target",
+            TARGET,
+            "--profile",
+            profile,
+        ]
+    }
+}
 
 /// A component that was just built.
 #[derive(Debug)]
 pub(crate) struct Component {
     pub(crate) path: PathBuf,
+    plugin: &'static Plugin,
     /// The compiler that made it: `rustc 1.95.0 (59807616e 2026-04-14)`.
     compiler: String,
 }
@@ -38,23 +66,27 @@ impl Component {
     ///
     /// # Errors
     /// There is no component.
-    pub(crate) fn built_in(target: &Path, compiler: String) -> Result<Self> {
-        let path = target.join(TARGET).join("plugin/microsoft_esd.wasm");
+    fn built_in(target: &Path, plugin: &'static Plugin, compiler: String) -> Result<Self> {
+        let path = target.join(TARGET).join("plugin").join(plugin.file);
         if !path.is_file() {
             bail!(
                 "the build succeeded, but there is no component at `{}`",
                 path.display()
             );
         }
-        Ok(Self { path, compiler })
+        Ok(Self {
+            path,
+            plugin,
+            compiler,
+        })
     }
 
     /// Copies the component to where `bss-host` looks for it, whichever compiler made it.
     fn put_into(self, target: &Path) -> Result<Self> {
         let folder = target.join(TARGET).join("plugin");
-        let path = folder.join("microsoft_esd.wasm");
+        let path = folder.join(self.plugin.file);
         // A file that is there may be a hard link to one of cargo's, which must not change; so it is replaced.
-        let partial = folder.join("microsoft_esd.wasm.partial");
+        let partial = folder.join(format!("{}.partial", self.plugin.file));
         std::fs::create_dir_all(&folder)
             .and_then(|()| std::fs::copy(&self.path, &partial))
             .and_then(|_| std::fs::rename(&partial, &path))
@@ -78,13 +110,18 @@ impl Component {
     }
 }
 
-/// Builds the component, getting the wasm target first where it is missing.
+/// Builds the component of a plugin, getting the wasm target first where it is missing.
 ///
 /// # Errors
 /// The target could not be had, or the plugin does not compile.
-pub(crate) fn build(workspace: &Workspace, choice: WasmToolchain) -> Result<Component> {
-    let Built { target, compiler } = build_for_wasm(workspace, choice, &BUILD)?;
-    let component = Component::built_in(&target, compiler)?;
+pub(crate) fn build(
+    workspace: &Workspace,
+    plugin: &'static Plugin,
+    choice: WasmToolchain,
+) -> Result<Component> {
+    let arguments = plugin.build_arguments("plugin");
+    let Built { target, compiler } = build_for_wasm(workspace, choice, &arguments)?;
+    let component = Component::built_in(&target, plugin, compiler)?;
     if target == workspace.target {
         return Ok(component);
     }
@@ -136,7 +173,7 @@ pub(crate) fn build_with_names(workspace: &Workspace) -> Result<PathBuf> {
             "the names of functions need the target {TARGET} of rustup, which is not installed\nhint: `rustup target add {TARGET}`"
         );
     }
-    let mut cargo = workspace.cargo(BUILD.map(|word| if word == "plugin" { PROFILE } else { word }));
+    let mut cargo = workspace.cargo(MICROSOFT_ESD.build_arguments(PROFILE));
     for setting in ["inherits='plugin'", "strip=false"] {
         cargo.args(["--config", &format!("profile.{PROFILE}.{setting}")]);
     }
@@ -145,7 +182,7 @@ pub(crate) fn build_with_names(workspace: &Workspace) -> Result<PathBuf> {
         .target
         .join(TARGET)
         .join(PROFILE)
-        .join("microsoft_esd.wasm"))
+        .join(MICROSOFT_ESD.file))
 }
 
 /// Whether cargo's own compiler has a standard library for wasm.

@@ -15,7 +15,7 @@ use crate::{component, process, toolchain};
 /// Something could not be built or started.
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<u8> {
     toolchain::check()?;
-    let component = component::build(workspace, WasmToolchain::Auto)?;
+    let component = component::build(workspace, &component::MICROSOFT_ESD, WasmToolchain::Auto)?;
     eprintln!("{}", component.summary()?);
     let build = ["build", "--package", "bss-host", "--package", "host-harness"];
     let targets = ["--bin", "bss-host", "--example", "crash_test"];

@@ -23,7 +23,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<u8> {
 /// A tool is missing, or the component could not be built.
 pub(crate) fn command(workspace: &Workspace) -> Result<Command> {
     toolchain::check()?;
-    let component = component::build(workspace, WasmToolchain::Auto)?;
+    let component = component::build(workspace, &component::MICROSOFT_ESD, WasmToolchain::Auto)?;
     eprintln!("{}", component.summary()?);
     let mut command = workspace.cargo([
         "run",

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-use crate::component::{self, COMPONENT_VARIABLE};
+use crate::component;
 use crate::hint::Hint;
 use crate::test_totals::TestTotals;
 use crate::wasm_toolchain::WasmToolchain;
@@ -79,7 +79,7 @@ pub(crate) fn list() -> String {
 /// Something that a part needs can't be had, or one of its tests failed.
 pub(crate) fn run(workspace: &Workspace, named: &[String]) -> Result<()> {
     toolchain::check()?;
-    let component = component::build(workspace, WasmToolchain::Auto)?;
+    let component = component::build(workspace, &component::MICROSOFT_ESD, WasmToolchain::Auto)?;
     let mut times = String::new();
     for part in PARTS
         .iter()
@@ -97,7 +97,9 @@ pub(crate) fn run(workspace: &Workspace, named: &[String]) -> Result<()> {
         let prepared = start.elapsed();
         let filter = format!("{}::", part.name);
         let mut tests = workspace.cargo(["test", "--workspace", "--test", "interop", "--", &filter]);
-        tests.env(COMPONENT_VARIABLE, &component.path).envs(variables);
+        tests
+            .env(component::MICROSOFT_ESD.variable, &component.path)
+            .envs(variables);
         let mut totals = TestTotals::default();
         process::run_observed(&mut tests, |line| totals.add(line))
             .with_context(|| format!("the part `{}` failed", part.name))

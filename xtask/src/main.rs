@@ -60,7 +60,7 @@ fn execute(command: Command) -> anyhow::Result<u8> {
         Command::Help => return Ok(EXIT_USAGE),
         Command::Build(wasm_toolchain) => {
             toolchain::check_rustc()?;
-            let component = component::build(&workspace, wasm_toolchain)?;
+            let component = component::build(&workspace, &component::MICROSOFT_ESD, wasm_toolchain)?;
             eprintln!("{}", component.summary()?);
             println!("{}", component.path.display());
         }

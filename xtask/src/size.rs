@@ -22,7 +22,7 @@ const NAME_CHARS: usize = 110;
 /// # Errors
 /// The component can't be built or read.
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
-    let shipped = component::build(workspace, WasmToolchain::Auto)?;
+    let shipped = component::build(workspace, &component::MICROSOFT_ESD, WasmToolchain::Auto)?;
     let named = component::build_with_names(workspace)?;
     let (shipped, named) = (read(&shipped.path)?, read(&named)?);
     println!("the component as shipped: {} bytes\n", shipped.len());

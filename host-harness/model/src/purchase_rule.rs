@@ -52,7 +52,7 @@
 //! |---|---|---|
 //! | the license of this purchase, with a key | licensed | answered |
 //! | accepted: the vendor issues the license later | accepted | answered |
-//! | a license, accepted or declined, though no request of that call succeeded | looked up | is silent |
+//! | a license or accepted, though no request of that call succeeded; declined, though none left | looked up | is silent |
 //! | declined: the vendor had taken the order, and will not issue a license any more | refused | answered |
 //! | nothing | looked up | answered |
 //! | nothing can be looked up until the settings are corrected | looked up | takes nothing until then |
@@ -538,9 +538,10 @@ pub fn after_look_up(
         _ => None,
     };
     let (outcome, signal) = match answer {
-        LookUpAnswer::Found(_) | LookUpAnswer::Accepted(_) | LookUpAnswer::Declined(_)
-            if !seen.is_answered =>
-        {
+        LookUpAnswer::Found(_) | LookUpAnswer::Accepted(_) if !seen.is_answered => {
+            (AttemptOutcome::LookedUp(without_exchange()), VendorSignal::Silent)
+        }
+        LookUpAnswer::Declined(_) if !seen.has_asked => {
             (AttemptOutcome::LookedUp(without_exchange()), VendorSignal::Silent)
         }
         LookUpAnswer::Accepted(_) => (AttemptOutcome::Accepted(accepted()), VendorSignal::Answered),

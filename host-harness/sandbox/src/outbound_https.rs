@@ -176,7 +176,7 @@ impl OutboundHttps {
             tracing::info!(instance = egress.instance_id, authority = %permitted.authority, %error, "the plugin's request got no answer");
         })?;
         secrets::hide(response.map(BodyExt::boxed_unsync), &permitted.secret_headers)
-            .map_err(|failure| failure.error_code())
+            .map_err(|secrets::Compressed| Failure::AnswerCompressed.error_code())
     }
 
     /// Sends the request and waits for the head of its answer, within both deadlines.
