@@ -187,7 +187,11 @@ fn the_contract_says_after_which_failures_nothing_was_carried_out() {
     let world = words_of_the_world();
     let (_, after) = world.split_once("certainly not carried out:").expect("a list");
     let (said, _) = after.split_once(", if they come").expect("its end");
-    let said: BTreeSet<&str> = said.split(", ").flat_map(|part| part.split(" and ")).collect();
+    let said: BTreeSet<&str> = said
+        .split(", ")
+        .flat_map(|part| part.split(" and "))
+        .map(str::trim)
+        .collect();
     let code = |word: &'static str| word.split(' ').next().unwrap_or(word);
     let is_unknown = |class: Class| class == Class::Unknown;
     let not_sent: BTreeSet<String> = ROWS

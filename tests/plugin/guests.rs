@@ -176,29 +176,7 @@ pub(crate) fn offered(key: &str) -> Choice {
 /// A plugin that answers every draft with the same form, whatever was typed, and does nothing else.
 pub(crate) fn answering_with_form(form: &Form) -> Vec<u8> {
     let mut memory = Memory::default();
-    let mut answer = memory.list_of(&form.fields, Memory::field);
-    let authority = |memory: &mut Memory, authority: &Authority| {
-        let name = memory.text(&authority.name);
-        let secrets = memory.list_of(&authority.secret_headers, |memory, header| {
-            memory.texts(&[&header.name, &header.prefix, &header.field])
-        });
-        [
-            name,
-            vec![u8::from(authority.client_certificate), 0, 0, 0],
-            secrets,
-        ]
-        .concat()
-    };
-    let (case, authorities) = match &form.standing {
-        Standing::NeedsCredentials => (0, Vec::new()),
-        Standing::NeedsSelection => (1, Vec::new()),
-        Standing::Ready(authorities) => (2, authorities.clone()),
-    };
-    answer.extend([case, 0, 0, 0]);
-    answer.extend(memory.list_of(&authorities, authority));
-    answer.extend([u8::from(form.certificate_field.is_some()), 0, 0, 0]);
-    answer.extend(memory.text(form.certificate_field.as_deref().unwrap_or_default()));
-    let answer = memory.place(&answer);
+    let answer = memory.form(form);
     answering(&memory, "", &format!("(i32.const {answer})"), "(unreachable)")
 }
 
@@ -286,6 +264,33 @@ impl Memory {
 
     fn texts(&mut self, texts: &[&str]) -> Vec<u8> {
         texts.iter().flat_map(|text| self.text(text)).collect()
+    }
+
+    /// A form, and its address.
+    fn form(&mut self, form: &Form) -> u32 {
+        let mut answer = self.list_of(&form.fields, Self::field);
+        let authority = |memory: &mut Self, authority: &Authority| {
+            let name = memory.text(&authority.name);
+            let secrets = memory.list_of(&authority.secret_headers, |memory, header| {
+                memory.texts(&[&header.name, &header.prefix, &header.field])
+            });
+            [
+                name,
+                vec![u8::from(authority.client_certificate), 0, 0, 0],
+                secrets,
+            ]
+            .concat()
+        };
+        let (case, authorities) = match &form.standing {
+            Standing::NeedsCredentials => (0, Vec::new()),
+            Standing::NeedsSelection => (1, Vec::new()),
+            Standing::Ready(authorities) => (2, authorities.clone()),
+        };
+        answer.extend([case, 0, 0, 0]);
+        answer.extend(self.list_of(&authorities, authority));
+        answer.extend([u8::from(form.certificate_field.is_some()), 0, 0, 0]);
+        answer.extend(self.text(form.certificate_field.as_deref().unwrap_or_default()));
+        self.place(&answer)
     }
 
     fn field(&mut self, field: &Field) -> Vec<u8> {
@@ -555,6 +560,102 @@ pub(crate) fn panicking(words: &[u8], server: Option<&str>) -> Vec<u8> {
         .split_once(r#"(memory (export "memory") 1)"#)
         .expect("a module has a memory");
     component_of("test:guests/lifecycle-guest", &(items + exports))
+}
+
+/// A plugin with that form, which asks a server for the first page of its catalog, reads the answer with all its header
+/// fields, and then writes the whole of its memory to its standard error: pieces of 512 bytes that overlap, each as a line of
+/// hexadecimal digits, so that nobody takes a secret out of them.
+pub(crate) fn dumping(form: &Form, server: &str) -> Vec<u8> {
+    let mut memory = Memory::default();
+    let path = memory.list(b"/v1/products", "/v1/products".len());
+    let path = memory.place(&path);
+    let authority = memory.text(server);
+    let authority = memory.place(&authority);
+    let answer = memory.form(form);
+    let module = format!(
+        r#"(module
+            (import "wasi:cli/stderr@0.2.2" "get-stderr" (func $stderr (result i32)))
+            (import "wasi:io/streams@0.2.2" "[method]output-stream.blocking-write-and-flush"
+                (func $write (param i32 i32 i32 i32)))
+            (import "wasi:io/streams@0.2.2" "[method]input-stream.blocking-read" (func $read (param i32 i64 i32)))
+            (import "wasi:io/poll@0.2.2" "[method]pollable.block" (func $block (param i32)))
+            (import "wasi:http/types@0.2.2" "[constructor]fields" (func $fields (result i32)))
+            (import "wasi:http/types@0.2.2" "[method]fields.entries" (func $entries (param i32 i32)))
+            (import "wasi:http/types@0.2.2" "[constructor]outgoing-request" (func $request (param i32) (result i32)))
+            (import "wasi:http/types@0.2.2" "[method]outgoing-request.set-path-with-query"
+                (func $set-path (param i32 i32 i32 i32) (result i32)))
+            (import "wasi:http/types@0.2.2" "[method]outgoing-request.set-scheme"
+                (func $set-scheme (param i32 i32 i32 i32 i32) (result i32)))
+            (import "wasi:http/types@0.2.2" "[method]outgoing-request.set-authority"
+                (func $set-authority (param i32 i32 i32 i32) (result i32)))
+            (import "wasi:http/types@0.2.2" "[method]future-incoming-response.subscribe"
+                (func $subscribe (param i32) (result i32)))
+            (import "wasi:http/types@0.2.2" "[method]future-incoming-response.get" (func $get (param i32 i32)))
+            (import "wasi:http/types@0.2.2" "[method]incoming-response.headers"
+                (func $headers (param i32) (result i32)))
+            (import "wasi:http/types@0.2.2" "[method]incoming-response.consume" (func $consume (param i32 i32)))
+            (import "wasi:http/types@0.2.2" "[method]incoming-body.stream" (func $stream (param i32 i32)))
+            (import "wasi:http/outgoing-handler@0.2.2" "handle" (func $handle (param i32 i32 i32 i32)))
+            (memory (export "memory") 3)
+            {DESCRIBES}
+            (global $free (mut i32) (i32.const 131072))
+            (data (i32.const {base}) "{data}")
+            (data (i32.const 600) "\0a")
+            (data (i32.const 608) "0123456789abcdef")
+            (func (export "cabi_realloc") (param i32 i32 i32) (param $bytes i32) (result i32)
+                (local $at i32)
+                (local.set $at (i32.and (i32.add (global.get $free) (i32.const 7)) (i32.const -8)))
+                (global.set $free (i32.add (local.get $at) (local.get $bytes)))
+                (local.get $at))
+            (func $ask (local $request i32) (local $future i32) (local $response i32)
+                (local.set $request (call $request (call $fields)))
+                (drop (call $set-path (local.get $request) (i32.const 1)
+                    (i32.load (i32.const {path})) (i32.load offset=4 (i32.const {path}))))
+                (drop (call $set-scheme (local.get $request) (i32.const 1) (i32.const 1) (i32.const 0) (i32.const 0)))
+                (drop (call $set-authority (local.get $request) (i32.const 1)
+                    (i32.load (i32.const {authority})) (i32.load offset=4 (i32.const {authority}))))
+                (call $handle (local.get $request) (i32.const 0) (i32.const 0) (i32.const 512))
+                (if (i32.load8_u (i32.const 512)) (then (unreachable)))
+                (local.set $future (i32.load (i32.const 520)))
+                (call $block (call $subscribe (local.get $future)))
+                (call $get (local.get $future) (i32.const 512))
+                ;; An answer, and no error twice over.
+                (if (i32.eqz (i32.load8_u (i32.const 512))) (then (unreachable)))
+                (if (i32.load8_u (i32.const 520)) (then (unreachable)))
+                (if (i32.load8_u (i32.const 528)) (then (unreachable)))
+                (local.set $response (i32.load (i32.const 536)))
+                (call $entries (call $headers (local.get $response)) (i32.const 640))
+                (call $consume (local.get $response) (i32.const 512))
+                (call $stream (i32.load (i32.const 516)) (i32.const 512))
+                (call $read (i32.load (i32.const 516)) (i64.const 16384) (i32.const 512)))
+            (func $digit (param $to i32) (param $nibble i32)
+                (i32.store8 (local.get $to) (i32.load8_u (i32.add (i32.const 608) (local.get $nibble)))))
+            (func $dump (local $stderr i32) (local $at i32) (local $i i32) (local $byte i32)
+                (local.set $stderr (call $stderr))
+                (loop $again
+                    (local.set $i (i32.const 0))
+                    (loop $next
+                        (local.set $byte (i32.load8_u (i32.add (local.get $at) (local.get $i))))
+                        (call $digit (i32.add (i32.const 8192) (i32.shl (local.get $i) (i32.const 1)))
+                            (i32.shr_u (local.get $byte) (i32.const 4)))
+                        (call $digit (i32.add (i32.const 8193) (i32.shl (local.get $i) (i32.const 1)))
+                            (i32.and (local.get $byte) (i32.const 15)))
+                        (local.set $i (i32.add (local.get $i) (i32.const 1)))
+                        (br_if $next (i32.lt_u (local.get $i) (i32.const 512))))
+                    (call $write (local.get $stderr) (i32.const 8192) (i32.const 1024) (i32.const 512))
+                    (call $write (local.get $stderr) (i32.const 600) (i32.const 1) (i32.const 512))
+                    (local.set $at (i32.add (local.get $at) (i32.const 384)))
+                    (br_if $again (i32.lt_u (local.get $at) (global.get $free)))))
+            (func (export "bss:service-manager/service-manager@0.1.0#configure-instance")
+                (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32) (i32.const {answer}))
+            (func (export "bss:service-manager/service-manager@0.1.0#fetch-services")
+                (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32) (call $ask) (call $dump) (unreachable))
+            (func (export "bss:service-manager/service-manager@0.1.0#create-license") (param i32) (result i32)
+                (unreachable)))"#,
+        base = Memory::BASE,
+        data = memory.escaped(),
+    );
+    component_of("test:guests/guest", &module)
 }
 
 /// The three exports of `service-manager` as the canonical ABI flattens them.

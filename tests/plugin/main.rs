@@ -6,6 +6,7 @@
 mod acme;
 mod audit_cli;
 mod bench;
+mod canary;
 mod catalog_rules;
 mod certificate_rotation;
 mod certificates;

@@ -701,8 +701,8 @@ async fn an_entity_tag_that_is_too_long_fails_the_call_and_is_never_cut_to_anoth
     let guest = Guest {
         fetches: "
             (memory.fill (i32.const 4096) (i32.const 97) (i32.const 1001))
-            (i32.store (i32.const 2076) (i32.const 4096))
-            (i32.store (i32.const 2080) (select (i32.const 1001) (i32.const 1000) (global.get $wild)))",
+            (i32.store (i32.const 2080) (i32.const 4096))
+            (i32.store (i32.const 2084) (select (i32.const 1001) (i32.const 1000) (global.get $wild)))",
         ..Guest::default()
     };
     let plugin = guest.plugin();

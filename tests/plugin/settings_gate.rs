@@ -120,7 +120,7 @@ async fn a_certificate_is_not_lent_to_another_country_even_where_the_plugin_woul
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rotation_that_would_end_with_another_certificate_is_not_saved() {
+async fn an_instance_whose_plugin_names_no_field_for_a_certificate_has_none_to_rotate() {
     let scenario = Scenario::start().await;
     scenario.new_instance(INSTANCE).await;
     let guest = FormGuest {
@@ -136,7 +136,7 @@ async fn a_rotation_that_would_end_with_another_certificate_is_not_saved() {
         .rotate_certificate(INSTANCE, successor, &actor(), silent())
         .await;
     assert!(
-        matches!(refused, Err(RotateError::Exchanged { .. })),
+        matches!(refused, Err(RotateError::NoCertificate(_))),
         "{refused:?}"
     );
     let after = host.named_instance(INSTANCE).await.expect("the instance");
