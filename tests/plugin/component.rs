@@ -52,6 +52,17 @@ pub(crate) fn bss_host() -> &'static Path {
     &PROGRAM
 }
 
+/// The server of the example's vendor.
+pub(crate) fn acme_vendor() -> &'static Path {
+    static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
+        cargo(&["build", "-p", "acme-keys-vendor", "--bin", "acme-keys-vendor"]);
+        target_dir()
+            .join("debug")
+            .join(format!("acme-keys-vendor{}", std::env::consts::EXE_SUFFIX))
+    });
+    &PROGRAM
+}
+
 /// A program among the host's examples.
 pub(crate) fn example(name: &str) -> PathBuf {
     cargo(&["build", "-p", "host-harness", "--example", name]);

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use serde_json::Value;
 
-use crate::component::{bss_host, component, example};
+use crate::component::{acme_component, acme_vendor, bss_host, component, example};
 use crate::scenario::{DONE, REFUSED, USAGE, assert_ends};
 
 fn crash_test(arguments: &[&str]) -> Output {
@@ -16,6 +16,10 @@ fn crash_test(arguments: &[&str]) -> Output {
         .arg(bss_host())
         .arg("--plugin")
         .arg(component())
+        .arg("--second-plugin")
+        .arg(acme_component())
+        .arg("--second-vendor")
+        .arg(acme_vendor())
         .args(arguments)
         .output()
         .expect("the crash test runs")
@@ -30,14 +34,15 @@ fn figures(output: &Output) -> Value {
 }
 
 #[test]
-fn killed_workers_and_a_killed_microsoft_leave_each_license_bought_charged_and_mailed_once() {
+fn killed_workers_and_killed_vendors_leave_each_license_bought_charged_mailed_and_returned_once() {
     let output = crash_test(&SMALL);
     assert_ends(&output, DONE);
     let figures = figures(&output);
     assert_eq!(figures["orders"], 60);
     assert_eq!(figures["kills"], 4);
-    assert_eq!(figures["simulatorKills"], 1);
+    assert_eq!(figures["vendorKills"], 1);
     assert_eq!(figures["licensesIssued"], 60);
+    assert!(figures["licensesReturned"].as_u64() > Some(0), "{figures}");
     assert!(
         figures["attemptsCutOff"].as_u64() > Some(0),
         "a kill that hits nobody proves nothing: {figures}"
@@ -53,6 +58,8 @@ fn killed_workers_and_a_killed_microsoft_leave_each_license_bought_charged_and_m
         "notMailed",
         "chargedWithoutLicense",
         "mailedWithoutLicense",
+        "halfReturned",
+        "wronglyCredited",
     ];
     for error in errors {
         assert_eq!(figures[error], 0, "{error} in {figures}");

@@ -16,16 +16,31 @@ use crate::{component, process, toolchain};
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<u8> {
     toolchain::check()?;
     let component = component::build(workspace, &component::MICROSOFT_ESD, WasmToolchain::Auto)?;
-    eprintln!("{}", component.summary()?);
-    let build = ["build", "--package", "bss-host", "--package", "host-harness"];
-    let targets = ["--bin", "bss-host", "--example", "crash_test"];
-    process::run(&mut workspace.cargo(build.into_iter().chain(targets)))?;
+    let second = component::build(workspace, &component::ACME_KEYS, WasmToolchain::Auto)?;
+    for component in [&component, &second] {
+        eprintln!("{}", component.summary()?);
+    }
+    let packages = ["bss-host", "host-harness", "acme-keys-vendor"];
+    let build = packages.iter().flat_map(|package| ["--package", package]);
+    let targets = [
+        "--bin",
+        "bss-host",
+        "--bin",
+        "acme-keys-vendor",
+        "--example",
+        "crash_test",
+    ];
+    process::run(&mut workspace.cargo(["build"].into_iter().chain(build).chain(targets)))?;
     let mut harness = Command::new(built(workspace, "examples/crash_test"));
     harness
         .arg("--bss-host")
         .arg(built(workspace, "bss-host"))
         .arg("--plugin")
         .arg(&component.path)
+        .arg("--second-plugin")
+        .arg(&second.path)
+        .arg("--second-vendor")
+        .arg(built(workspace, "acme-keys-vendor"))
         .args(arguments);
     process::exit_code(&mut harness)
 }

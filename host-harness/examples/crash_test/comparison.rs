@@ -10,9 +10,9 @@ use uuid::Uuid;
 pub(crate) struct License {
     /// The purchase that it came from.
     pub(crate) client_transaction_id: String,
-    /// Microsoft's name for the purchase.
+    /// The vendor's name for the purchase.
     pub(crate) transaction_id: String,
-    /// Microsoft's name for the license token.
+    /// The vendor's name for the license token.
     pub(crate) license_token_id: String,
     /// The product key that the customer types in.
     pub(crate) product_key: Secret,
@@ -27,13 +27,31 @@ pub(crate) struct Line {
     pub(crate) client_transaction_id: String,
     /// The license on record. `None` when the line was refused, or is still open.
     pub(crate) license: Option<License>,
+    /// Whether the asset is cancelled.
+    pub(crate) is_cancelled: bool,
+    /// Whether the line is the second vendor's.
+    pub(crate) is_second: bool,
 }
 
-/// The figures of a comparison. All but `licenses_issued` are errors.
+/// What a vendor's ledger has of a purchase.
+#[derive(Clone, Debug)]
+pub(crate) struct Issued {
+    pub(crate) license: License,
+    /// Whether the license was returned.
+    pub(crate) is_returned: bool,
+}
+
+/// The figures of a comparison. All but `licenses_issued` and `licenses_returned` are errors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Figures {
     /// Entries of the ledger. Each entry that is no error is the license of one order line.
     pub(crate) licenses_issued: usize,
+    /// Assets whose license was returned, and that are cancelled and credited once.
+    pub(crate) licenses_returned: usize,
+    /// Assets that are cancelled though their license was not returned, or the other way round.
+    pub(crate) half_returned: usize,
+    /// Cancelled assets without a credit or with several, and credits of other assets.
+    pub(crate) wrongly_credited: usize,
     /// Order lines that are settled as bought with a license that the ledger does not have, and order lines that ended
     /// without a license although the ledger has one of their client transaction id.
     pub(crate) lost: usize,
@@ -60,22 +78,40 @@ pub(crate) struct Figures {
 }
 
 impl Figures {
-    /// Compares the order lines with the ledger, and both with what was charged and mailed: an asset for each invoice
-    /// line and each e-mail.
-    pub(crate) fn compare(lines: &[Line], ledger: &[License], charged: &[Uuid], mailed: &[Uuid]) -> Self {
+    /// Compares the order lines with the ledger, and both with what customers were told.
+    pub(crate) fn compare(lines: &[Line], ledger: &[Issued], told: &Told) -> Self {
+        let Told {
+            charged,
+            mailed,
+            credited,
+        } = told;
         let mut figures = Self {
             licenses_issued: ledger.len(),
             ..Self::default()
         };
+        let returned = ledger.iter().filter(|issued| issued.is_returned);
+        let returned: HashSet<&str> = returned
+            .map(|issued| issued.license.client_transaction_id.as_str())
+            .collect();
         let mut purchases: HashMap<&str, Vec<&License>> = HashMap::new();
-        for license in ledger {
+        for Issued { license, .. } in ledger {
             let purchase = purchases.entry(license.client_transaction_id.as_str());
             purchase.or_default().push(license);
         }
         for line in lines {
             let issued = purchases.remove(line.client_transaction_id.as_str());
             figures.add_line(line, &issued.unwrap_or_default());
+            let is_returned = returned.contains(line.client_transaction_id.as_str());
+            figures.half_returned += usize::from(is_returned != line.is_cancelled);
         }
+        let cancelled: HashSet<Uuid> = lines
+            .iter()
+            .filter(|line| line.is_cancelled)
+            .map(|line| line.asset_id)
+            .collect();
+        let once = Once::of(&cancelled, credited);
+        figures.licenses_returned = cancelled.len();
+        figures.wrongly_credited = once.twice + once.missing + once.for_nothing;
         for issued in purchases.values() {
             figures.unaccounted += 1;
             figures.duplicated += issued.len().saturating_sub(1);
@@ -108,10 +144,13 @@ impl Figures {
     }
 
     /// The figures that must be zero, by name.
-    pub(crate) fn errors(&self) -> [(&'static str, usize); 10] {
+    pub(crate) fn errors(&self) -> [(&'static str, usize); 12] {
         // The struct is taken apart, so that no new figure is forgotten.
         let Self {
             licenses_issued: _,
+            licenses_returned: _,
+            half_returned,
+            wrongly_credited,
             lost,
             duplicated,
             unaccounted,
@@ -134,6 +173,8 @@ impl Figures {
             ("not mailed", not_mailed),
             ("charged without license", charged_without_license),
             ("mailed without license", mailed_without_license),
+            ("half returned", half_returned),
+            ("wrongly credited", wrongly_credited),
         ]
     }
 
@@ -141,6 +182,17 @@ impl Figures {
     pub(crate) fn is_right(&self) -> bool {
         self.errors().iter().all(|(_, count)| *count == 0)
     }
+}
+
+/// The assets of what customers were told, an asset for each.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Told {
+    /// The invoice lines.
+    pub(crate) charged: Vec<Uuid>,
+    /// The e-mails.
+    pub(crate) mailed: Vec<Uuid>,
+    /// The credits.
+    pub(crate) credited: Vec<Uuid>,
 }
 
 /// How far there is one of something for each licensed asset, such as an invoice line.
@@ -179,14 +231,60 @@ mod tests {
             asset_id: Uuid::from_u128(purchase),
             client_transaction_id: Uuid::from_u128(purchase).to_string(),
             license,
+            is_cancelled: false,
+            is_second: false,
         }
+    }
+
+    fn issued(licenses: &[License]) -> Vec<Issued> {
+        let issued = licenses.iter().map(|license| Issued {
+            license: license.clone(),
+            is_returned: false,
+        });
+        issued.collect()
+    }
+
+    fn told(charged: &[Uuid], mailed: &[Uuid]) -> Told {
+        Told {
+            charged: charged.to_vec(),
+            mailed: mailed.to_vec(),
+            credited: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_license_that_was_returned_is_that_of_a_cancelled_asset_which_is_credited_once() {
+        let of = |is_returned, is_cancelled, credits| {
+            let line = Line {
+                is_cancelled,
+                ..line(1, Some(license(1, "a")))
+            };
+            let issued = Issued {
+                license: license(1, "a"),
+                is_returned,
+            };
+            let asset = line.asset_id;
+            let told = Told {
+                credited: vec![asset; credits],
+                ..told(&[asset], &[asset])
+            };
+            let figures = Figures::compare(&[line], &[issued], &told);
+            (figures.half_returned, figures.wrongly_credited)
+        };
+        assert_eq!(of(false, false, 0), (0, 0));
+        assert_eq!(of(true, true, 1), (0, 0));
+        assert_eq!(of(true, false, 0), (1, 0));
+        assert_eq!(of(false, true, 1), (1, 0));
+        assert_eq!(of(true, true, 0), (0, 1));
+        assert_eq!(of(true, true, 2), (0, 1));
+        assert_eq!(of(false, false, 1), (0, 1));
     }
 
     /// Compares lines with a ledger, where each line with a license was charged and mailed once.
     fn compared(lines: &[Line], ledger: &[License]) -> Figures {
         let had = |line: &Line| line.license.as_ref().map(|_| line.asset_id);
         let once: Vec<Uuid> = lines.iter().filter_map(had).collect();
-        Figures::compare(lines, ledger, &once, &once)
+        Figures::compare(lines, &issued(ledger), &told(&once, &once))
     }
 
     #[test]
@@ -254,10 +352,10 @@ mod tests {
         let lines = [line(1, Some(license(1, "a"))), line(2, None)];
         let ledger = [license(1, "a")];
         let [licensed, other] = [Uuid::from_u128(1), Uuid::from_u128(2)];
-        let charged = Figures::compare(&lines, &ledger, &[licensed, licensed, other], &[]);
+        let charged = Figures::compare(&lines, &issued(&ledger), &told(&[licensed, licensed, other], &[]));
         assert_eq!((charged.charged_twice, charged.not_charged), (1, 0));
         assert_eq!((charged.charged_without_license, charged.not_mailed), (1, 1));
-        let mailed = Figures::compare(&lines, &ledger, &[], &[other, licensed, licensed]);
+        let mailed = Figures::compare(&lines, &issued(&ledger), &told(&[], &[other, licensed, licensed]));
         assert_eq!((mailed.mailed_twice, mailed.not_mailed), (1, 0));
         assert_eq!((mailed.mailed_without_license, mailed.not_charged), (1, 1));
     }
@@ -303,6 +401,14 @@ mod tests {
             },
             Figures {
                 mailed_without_license: 1,
+                ..Figures::default()
+            },
+            Figures {
+                half_returned: 1,
+                ..Figures::default()
+            },
+            Figures {
+                wrongly_credited: 1,
                 ..Figures::default()
             },
         ];

@@ -1,10 +1,11 @@
 //! The crash test: real processes on real sockets, killed at random moments, and nothing bought twice or lost.
 //!
-//! `cargo xtask crash-test` builds and runs it. Two workers (`bss-host run`) buy from a simulator (`bss-host
-//! simulator`) that does not treat the client transaction id as idempotent, so that what keeps a line from being bought
-//! twice is the host alone: the look-up before a purchase, and the lease. While orders come in, workers and the
-//! simulator are killed with SIGKILL and started again, on a schedule that the seed determines. When no line and no
-//! e-mail is open any more, the simulator's ledger is compared with the host's record; [`comparison::Figures`] says
+//! `cargo xtask crash-test` builds and runs it. Two workers (`bss-host run`) buy from a simulator of Microsoft (`bss-host
+//! simulator`) and, with the plugin of the example, from a second vendor's server (`acme-keys-vendor`). Neither server
+//! treats the client transaction id as idempotent, so that what keeps a line from being bought twice is the host alone: the
+//! look-up before a purchase, and the lease. While orders come in and some of the licenses are returned, workers and the
+//! servers are killed with SIGKILL and started again, on a schedule that the seed determines. When no line, no return and no
+//! e-mail is open any more, the ledgers of both are compared with the host's record; [`comparison::Figures`] says
 //! what counts as an error.
 //!
 //! With `--disaster` something else happens beside the kills: an older copy of the record is restored, the workers' clock
@@ -72,6 +73,12 @@ pub(crate) struct Arguments {
     /// The plugin, a WebAssembly component
     #[arg(long, value_name = "FILE")]
     pub(crate) plugin: PathBuf,
+    /// The plugin of the second vendor
+    #[arg(long, value_name = "FILE")]
+    pub(crate) second_plugin: PathBuf,
+    /// The program `acme-keys-vendor`, which is the second vendor's server
+    #[arg(long, value_name = "FILE")]
+    pub(crate) second_vendor: PathBuf,
 }
 
 #[tokio::main]

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use crate::disasters::SteppedClock;
 use crate::schedule::{Victim, WORKERS};
@@ -41,11 +42,23 @@ pub(crate) struct Details {
     pub(crate) thumbprint: String,
 }
 
+/// The details that the second vendor's server prints when it is ready.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct SecondDetails {
+    pub(crate) url: String,
+    pub(crate) authority_file: PathBuf,
+    pub(crate) account: String,
+    pub(crate) api_key_file: PathBuf,
+}
+
 /// The paths of the programs and files of a run.
 #[derive(Clone, Debug)]
 pub(crate) struct Places {
     pub(crate) bss_host: PathBuf,
     pub(crate) plugin: PathBuf,
+    pub(crate) second_plugin: PathBuf,
+    pub(crate) second_vendor: PathBuf,
     /// A directory for this run.
     pub(crate) directory: PathBuf,
 }
@@ -54,6 +67,11 @@ impl Places {
     /// The simulator's directory, with its ledger.
     pub(crate) fn simulator(&self) -> PathBuf {
         self.directory.join("microsoft")
+    }
+
+    /// The second vendor's directory, with its ledger.
+    pub(crate) fn second(&self) -> PathBuf {
+        self.directory.join("acme")
     }
 
     /// The host's data directory, with its record.
@@ -97,12 +115,14 @@ impl Drop for Running {
     }
 }
 
-/// The simulator and the workers.
+/// The vendors' servers and the workers.
 pub(crate) struct Processes {
     places: Places,
     answer_after: Duration,
     details: Details,
     simulator: Running,
+    second_details: SecondDetails,
+    second: Running,
     workers: Vec<Running>,
     /// Workers on copies of the data directory.
     copies: Vec<Running>,
@@ -111,16 +131,20 @@ pub(crate) struct Processes {
 }
 
 impl Processes {
-    /// Starts the simulator; the workers come later.
+    /// Starts the servers; the workers come later.
     pub(crate) fn start(places: Places, answer_after: Duration) -> Result<Self> {
         let any = "127.0.0.1:0";
         let started = start_simulator(&places, answer_after, [any, any])?;
         let (simulator, details) = started.context("the simulator does not start")?;
+        let started = start_second(&places, answer_after, "0")?;
+        let (second, second_details) = started.context("the second vendor's server does not start")?;
         Ok(Self {
             places,
             answer_after,
             details,
             simulator,
+            second_details,
+            second,
             workers: Vec::new(),
             copies: Vec::new(),
             clock: None,
@@ -135,6 +159,11 @@ impl Processes {
     /// The details that the simulator printed.
     pub(crate) fn details(&self) -> &Details {
         &self.details
+    }
+
+    /// The details that the second vendor's server printed.
+    pub(crate) fn second_details(&self) -> &SecondDetails {
+        &self.second_details
     }
 
     /// Starts the workers.
@@ -170,7 +199,10 @@ impl Processes {
 
     /// Fails if a process has ended by itself.
     pub(crate) fn check(&mut self) -> Result<()> {
-        let named = [("simulator".to_owned(), &mut self.simulator)];
+        let named = [
+            ("simulator".to_owned(), &mut self.simulator),
+            ("second".to_owned(), &mut self.second),
+        ];
         let workers = self.workers.iter_mut().enumerate();
         for (name, process) in named
             .into_iter()
@@ -186,12 +218,15 @@ impl Processes {
     /// Kills a process.
     pub(crate) fn kill(&mut self, victim: Victim) -> Result<()> {
         match victim {
-            Victim::Simulator => self.simulator.kill(),
+            Victim::Vendors => {
+                self.simulator.kill()?;
+                self.second.kill()
+            }
             Victim::Worker(worker) => self.workers.get_mut(worker).map_or(Ok(()), Running::kill),
         }
     }
 
-    /// Starts a killed process again; a simulator is ready when this returns.
+    /// Starts a killed process again; servers are ready when this returns.
     pub(crate) fn start_again(&mut self, victim: Victim) -> Result<()> {
         match victim {
             Victim::Worker(worker) => {
@@ -200,7 +235,10 @@ impl Processes {
                     *process = started;
                 }
             }
-            Victim::Simulator => self.simulator = self.simulator_again()?,
+            Victim::Vendors => {
+                self.simulator = self.simulator_again()?;
+                self.second = self.second_again()?;
+            }
         }
         Ok(())
     }
@@ -212,16 +250,29 @@ impl Processes {
             .details
             .resource_api
             .replace("https://localhost", "127.0.0.1");
-        let begin = Instant::now();
-        loop {
-            let started = start_simulator(&self.places, self.answer_after, [&service, &login])?;
-            match started {
-                Some((simulator, _)) => return Ok(simulator),
-                None if begin.elapsed() > PORT_MAX => {
-                    bail!("the simulator does not start again; its log is `simulator.log`")
-                }
-                None => std::thread::sleep(Duration::from_millis(100)),
+        again("simulator", || {
+            start_simulator(&self.places, self.answer_after, [&service, &login])
+        })
+    }
+
+    /// Starts the second vendor's server again, on the port that it had.
+    fn second_again(&self) -> Result<Running> {
+        let port = self.second_details.url.rsplit(':').next().unwrap_or_default();
+        let port = port.split('/').next().unwrap_or_default();
+        again("second", || start_second(&self.places, self.answer_after, port))
+    }
+}
+
+/// Starts a server again, as soon as its port is free.
+fn again<T>(name: &str, start: impl Fn() -> Result<Option<(Running, T)>>) -> Result<Running> {
+    let begin = Instant::now();
+    loop {
+        match start()? {
+            Some((server, _)) => return Ok(server),
+            None if begin.elapsed() > PORT_MAX => {
+                bail!("{name} does not start again; its log is `{name}.log`")
             }
+            None => std::thread::sleep(Duration::from_millis(100)),
         }
     }
 }
@@ -236,25 +287,46 @@ fn start_simulator(
     answer_after: Duration,
     [service, login]: [&str; 2],
 ) -> Result<Option<(Running, Details)>> {
-    let mut child = Command::new(&places.bss_host)
+    let mut command = Command::new(&places.bss_host);
+    command
         .args(["simulator", "--forgets-purchases"])
         .args(["--service-address", service, "--login-address", login])
         .args(["--answer-after-ms", &answer_after.as_millis().to_string()])
         .arg("--directory")
-        .arg(places.simulator())
+        .arg(places.simulator());
+    start_server(command, places.log("simulator")?)
+}
+
+/// Starts the second vendor's server. `None` when it ended before it was ready.
+fn start_second(
+    places: &Places,
+    answer_after: Duration,
+    port: &str,
+) -> Result<Option<(Running, SecondDetails)>> {
+    let mut command = Command::new(&places.second_vendor);
+    command
+        .args(["--port", port])
+        .args(["--answer-after-ms", &answer_after.as_millis().to_string()])
+        .arg("--folder")
+        .arg(places.second());
+    start_server(command, places.log("second")?)
+}
+
+/// Starts a server that prints its details as one line of JSON when it is ready. `None` when it ended before.
+fn start_server<T: DeserializeOwned>(mut command: Command, log: File) -> Result<Option<(Running, T)>> {
+    let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(places.log("simulator")?)
+        .stderr(log)
         .spawn()
-        .context("`bss-host simulator` can't be started")?;
+        .context("a server can't be started")?;
     let output = child.stdout.take();
     let process = Running(child);
     let line = first_line(output)?;
     if line.is_empty() {
         return Ok(None);
     }
-    let details =
-        serde_json::from_str(&line).context("the simulator says something else than where it is")?;
+    let details = serde_json::from_str(&line).context("a server says something else than where it is")?;
     Ok(Some((process, details)))
 }
 
@@ -268,7 +340,7 @@ fn first_line(output: Option<ChildStdout>) -> Result<String> {
         let _ = sender.send(read);
     });
     let read = receiver.recv_timeout(READY_MAX);
-    Ok(read.context("the simulator is not ready in time")??)
+    Ok(read.context("a server is not ready in time")??)
 }
 
 /// The command of a worker on a data directory.

@@ -10,7 +10,7 @@ use host_harness::Unfinished;
 use serde_json::{Value, json};
 
 use crate::Arguments;
-use crate::comparison::Figures;
+use crate::comparison::{Figures, Told};
 use crate::disasters::{self, Disaster, SteppedClock};
 use crate::forgetting::Attempts;
 use crate::processes::{Places, Processes, must_exist, run_directory};
@@ -39,6 +39,10 @@ const ANSWER_AFTER: Duration = Duration::from_secs(1);
 /// takes a dead worker's purchase over while the simulator still carries it out.
 const SLOW_ANSWER_AFTER: Duration = Duration::from_secs(8);
 
+/// How many licenses of each vendor are returned before a kill, at most, and at the end.
+const RETURNS: usize = 1;
+const RETURNS_AT_LAST: usize = 8;
+
 /// How long it takes until another worker has taken over what a dead one had, once its lease is over.
 const TAKEN_OVER: Duration = Duration::from_millis(1_500);
 
@@ -48,7 +52,7 @@ pub(crate) struct Report {
     seed: u64,
     orders: u32,
     kills: usize,
-    simulator_kills: usize,
+    vendor_kills: usize,
     /// Attempts that were under way when their worker was killed.
     cut_off: u64,
     seconds: f64,
@@ -62,7 +66,7 @@ impl Report {
             ("seed", self.seed.into()),
             ("orders", self.orders.into()),
             ("kills", self.kills.into()),
-            ("simulator kills", self.simulator_kills.into()),
+            ("vendor kills", self.vendor_kills.into()),
             ("attempts cut off", self.cut_off.into()),
             ("seconds", seconds.into()),
         ]
@@ -71,6 +75,7 @@ impl Report {
     fn all(&self) -> Vec<(&'static str, Value)> {
         let mut all = self.facts().to_vec();
         all.push(("licenses issued", self.figures.licenses_issued.into()));
+        all.push(("licenses returned", self.figures.licenses_returned.into()));
         let errors = self.figures.errors();
         all.extend(errors.map(|(name, count)| (name, count.into())));
         all
@@ -114,6 +119,8 @@ pub(crate) async fn run(arguments: &Arguments, seed: u64) -> Result<Report> {
     let places = Places {
         bss_host: must_exist(&arguments.bss_host)?,
         plugin: must_exist(&arguments.plugin)?,
+        second_plugin: must_exist(&arguments.second_plugin)?,
+        second_vendor: must_exist(&arguments.second_vendor)?,
         directory: directory.path().to_owned(),
     };
     let done = run_in(&places, arguments, seed).await;
@@ -131,7 +138,7 @@ async fn run_in(places: &Places, arguments: &Arguments, seed: u64) -> Result<Rep
         _ => ANSWER_AFTER,
     };
     let mut processes = Processes::start(places.clone(), answer_after)?;
-    let shop = Shop::open(places, processes.details()).await?;
+    let shop = Shop::open(places, processes.details(), processes.second_details()).await?;
     let attempts = Attempts::open(&places.data_dir()).await?;
     if arguments.disaster == Some(Disaster::Clock) {
         processes.clock = Some(SteppedClock::make(&places.directory)?);
@@ -145,6 +152,7 @@ async fn run_in(places: &Places, arguments: &Arguments, seed: u64) -> Result<Rep
         attempts,
         forget: arguments.forget_attempts,
         protect: !arguments.without_protection,
+        returns: arguments.disaster.is_none() && !arguments.forget_attempts,
         forgotten: 0,
         older: None,
     };
@@ -153,7 +161,13 @@ async fn run_in(places: &Places, arguments: &Arguments, seed: u64) -> Result<Rep
         if let Some(disaster) = arguments.disaster {
             test = test.strike(disaster, number, coming.placed).await?;
         }
+        if test.returns {
+            test.shop.return_some(test.processes.places(), RETURNS).await?;
+        }
         test.kill(number, kills.len(), kill).await?;
+    }
+    if test.returns {
+        test.kill_while_returning().await?;
     }
     let is_quiet = test.settle().await?;
     let Test {
@@ -170,14 +184,18 @@ async fn run_in(places: &Places, arguments: &Arguments, seed: u64) -> Result<Rep
     }
     let lines = shop.lines().await?;
     let ledger = shop::ledger(places).await?;
-    let mailed = shop::mailed(places, &lines)?;
-    let figures = Figures::compare(&lines, &ledger, &shop.charged().await?, &mailed);
-    let is_simulator = |kill: &&Kill| kill.victim == Victim::Simulator;
+    let told = Told {
+        charged: shop.charged().await?,
+        mailed: shop::mailed(places, &lines)?,
+        credited: shop.credited().await?,
+    };
+    let figures = Figures::compare(&lines, &ledger, &told);
+    let is_vendors = |kill: &&Kill| kill.victim == Victim::Vendors;
     Ok(Report {
         seed,
         orders: arguments.orders,
         kills: kills.len(),
-        simulator_kills: kills.iter().filter(is_simulator).count(),
+        vendor_kills: kills.iter().filter(is_vendors).count(),
         cut_off: attempts.cut_off().await? + forgotten,
         seconds: begin.elapsed().as_secs_f64(),
         figures,
@@ -232,6 +250,8 @@ struct Test {
     forget: bool,
     /// Whether the record keeps what protects it from a disaster.
     protect: bool,
+    /// Whether licenses are returned. A record that forgets can't know which were.
+    returns: bool,
     forgotten: u64,
     /// An older copy of the record, and whether it is a backup of the host's own.
     older: Option<(PathBuf, bool)>,
@@ -283,7 +303,7 @@ impl Test {
         let places = processes.places().clone();
         let data_dir = places.data_dir();
         processes.kill_workers()?;
-        let products = shop.close().await;
+        let sold = shop.close().await;
         attempts.close().await;
         shop::send_mails(&places, number)?;
         match is_own {
@@ -295,7 +315,7 @@ impl Test {
         if !self.protect {
             disasters::forget_restoration(&data_dir).await?;
         }
-        let shop = Shop::opened_again(&places, products).await?;
+        let shop = Shop::opened_again(&places, sold).await?;
         shop.adopt().await?;
         shop.order(0..placed).await?;
         let how = if is_own {
@@ -312,8 +332,23 @@ impl Test {
             older: None,
             forget: self.forget,
             protect: self.protect,
+            returns: self.returns,
             forgotten: self.forgotten,
         })
+    }
+
+    /// Once all is bought, has licenses returned, and kills a worker and both vendors while they are.
+    async fn kill_while_returning(&mut self) -> Result<()> {
+        self.become_quiet().await?;
+        self.shop
+            .return_some(self.processes.places(), RETURNS_AT_LAST)
+            .await?;
+        for victim in [Victim::Worker(0), Victim::Vendors, Victim::Worker(1)] {
+            tokio::time::sleep(ANSWER_AFTER * 3 / 4).await;
+            self.processes.kill(victim)?;
+            self.processes.start_again(victim)?;
+        }
+        Ok(())
     }
 
     /// Waits until nothing is open. Releases e-mails that were held back and that no customer has.
@@ -342,7 +377,7 @@ impl Test {
         self.processes.kill(kill.victim)?;
         // The clock steps while purchases of the dead worker are under way.
         let moved_ms = self.step_clock(number).await?;
-        if self.forget && kill.victim != Victim::Simulator {
+        if self.forget && kill.victim != Victim::Vendors {
             self.forgotten += self.attempts.forget().await?;
         }
         self.processes.start_again(kill.victim)?;
@@ -355,7 +390,7 @@ impl Test {
         }
         let open = self.shop.unfinished().await?.licenses;
         let victim = match kill.victim {
-            Victim::Simulator => "the simulator".to_owned(),
+            Victim::Vendors => "both vendors".to_owned(),
             Victim::Worker(worker) => format!("worker {}", worker + 1),
         };
         let delay = kill.delay.as_millis();
@@ -402,7 +437,10 @@ impl Test {
                 return Ok(true);
             }
             if before.is_none() || said.elapsed() > WORD {
-                eprintln!("{} lines and {} e-mails are open", open.licenses, open.mails);
+                eprintln!(
+                    "{} lines, {} returns and {} e-mails are open",
+                    open.licenses, open.returns, open.mails
+                );
                 said = Instant::now();
             }
             if before.replace(open) != Some(open) {

@@ -5,8 +5,8 @@ use std::time::Duration;
 /// How many workers there are: with two, one goes on, and takes over, while the other is dead.
 pub(crate) const WORKERS: usize = 2;
 
-/// The length of a round of kills, of which one is the simulator's and the others are workers'.
-const SIMULATOR_EVERY: usize = 4;
+/// The length of a round of kills, of which one is the vendors' and the others are workers'.
+const VENDORS_EVERY: usize = 4;
 
 /// The shortest and the longest time from the moment when lines are worked on again to the kill, in milliseconds. The
 /// shortest hits a worker that has just begun; the longest is as long as a purchase takes.
@@ -17,8 +17,8 @@ const DELAY_MS: (u64, u64) = (20, 1_000);
 pub(crate) enum Victim {
     /// A worker, from 0.
     Worker(usize),
-    /// The simulator.
-    Simulator,
+    /// The servers of both vendors.
+    Vendors,
 }
 
 /// A kill.
@@ -35,10 +35,10 @@ pub(crate) fn kills(seed: u64, count: usize) -> Vec<Kill> {
     let mut random = Random(seed);
     let mut kills = Vec::with_capacity(count);
     while kills.len() < count {
-        let simulator = random.below(SIMULATOR_EVERY as u64);
-        for place in 0..SIMULATOR_EVERY as u64 {
-            let victim = match place == simulator {
-                true => Victim::Simulator,
+        let vendors = random.below(VENDORS_EVERY as u64);
+        for place in 0..VENDORS_EVERY as u64 {
+            let victim = match place == vendors {
+                true => Victim::Vendors,
                 false => Victim::Worker(usize::try_from(random.below(WORKERS as u64)).unwrap_or_default()),
             };
             let (least, most) = DELAY_MS;
@@ -80,11 +80,11 @@ mod tests {
     }
 
     #[test]
-    fn every_fourth_kill_is_the_simulators_and_the_others_hit_every_worker() {
+    fn every_fourth_kill_is_the_vendors_and_the_others_hit_every_worker() {
         let kills = kills(1, 400);
         for four in kills.chunks(4) {
-            let simulators = four.iter().filter(|kill| kill.victim == Victim::Simulator);
-            assert_eq!(simulators.count(), 1);
+            let vendors = four.iter().filter(|kill| kill.victim == Victim::Vendors);
+            assert_eq!(vendors.count(), 1);
         }
         for worker in 0..WORKERS {
             let hits = kills.iter().filter(|kill| kill.victim == Victim::Worker(worker));

@@ -1,25 +1,29 @@
-//! The shop under test: an instance that is ready to sell, and its customers' orders.
+//! The shop under test: instances of two vendors that are ready to sell, and its customers' orders.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use bss_keys::PfxCode;
 use bss_model::{
-    Actor, AssetFilter, BillingFilter, Choice, Contact, Decision, MailDelivery, MailFilter, MailSettings,
-    MailState, NewInstance, NewLine, Page, Party, Price, ProductFilter, Reach,
+    Actor, AssetFilter, AssetStatus, BillingFilter, CancellationFilter, Choice, Contact, Decision,
+    MailDelivery, MailFilter, MailSettings, MailState, NewInstance, NewLine, Page, Party, Price,
+    ProductFilter, Reach, Requester, RequesterKind, Secret,
 };
-use bss_simulator::read_ledger;
-use host_harness::{Host, OrderRequest, Unfinished};
+use bss_simulator::{TokenStatus, read_ledger};
+use host_harness::{Host, OfPlugin, OrderRequest, SettingsChange, Unfinished};
 use mail_parser::MessageParser;
+use serde::Deserialize;
 use uuid::Uuid;
 
-use crate::comparison::{License, Line};
-use crate::processes::{Details, LOOK_UP_ONLY, Places};
+use crate::comparison::{Issued, License, Line};
+use crate::processes::{Details, LOOK_UP_ONLY, Places, SecondDetails};
 
-const INSTANCE: &str = "esd";
+/// The instances, of Microsoft and of the second vendor.
+const INSTANCES: [&str; 2] = ["esd", "acme"];
 
 /// The actor that runs the shop.
 fn actor() -> Actor {
@@ -29,57 +33,51 @@ fn actor() -> Actor {
 /// The languages that customers read, one after the other.
 const LANGUAGES: [&str; 3] = ["de-DE", "en-US", "el-GR"];
 
-/// A host on which an instance sells two products.
+/// Two products that each of the instances sells.
+pub(crate) type Sold = [[String; 2]; 2];
+
+/// A host on which two instances sell two products each.
 pub(crate) struct Shop {
     host: Host,
-    products: [String; 2],
+    sold: Sold,
 }
 
 impl Shop {
     /// Sets the host up as an operator does, from the PFX file to products with a price.
-    pub(crate) async fn open(places: &Places, microsoft: &Details) -> Result<Self> {
+    pub(crate) async fn open(places: &Places, microsoft: &Details, second: &SecondDetails) -> Result<Self> {
         let host = Host::open(&places.data_dir(), &places.plugin).await?;
         host.record().set_look_up_only(LOOK_UP_ONLY, &actor()).await?;
         let pfx = std::fs::read(&microsoft.pfx_file).context("the PFX file can't be read")?;
         let code = PfxCode::new(microsoft.pfx_code.clone());
         host.record().certificates().import(&pfx, &code, &actor()).await?;
-        let authority = std::fs::read_to_string(&microsoft.ca_file)?;
-        host.record()
-            .create_instance(
-                NewInstance {
-                    name: INSTANCE.to_owned(),
-                    currency: "EUR".to_owned(),
-                    options: [("login-authority".to_owned(), microsoft.login_authority.clone())].into(),
-                    reach: Reach {
-                        trusted_authorities_pem: Some(authority),
-                        // The simulator listens on this machine only.
-                        allowed_networks: vec![
-                            ipnet::Ipv4Net::new_assert(Ipv4Addr::LOCALHOST, 8).into(),
-                            ipnet::Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128).into(),
-                        ],
-                        ..Reach::default()
-                    },
-                    plugin: None,
-                },
-                &actor(),
-            )
-            .await?;
+        let [esd, acme] = INSTANCES;
+        let options = [("login-authority".to_owned(), microsoft.login_authority.clone())];
+        create(&host, esd, OfPlugin::Only, options.into(), &microsoft.ca_file).await?;
         let credentials = [
-            ("system-name", INSTANCE),
+            ("system-name", esd),
             ("resource-api", &microsoft.resource_api),
             ("service-url", &microsoft.service_url),
             ("tenant", &microsoft.tenant),
             ("channel-id", &microsoft.channel_id),
             ("client-id", &microsoft.client_id),
         ];
-        configure(&host, &credentials).await?;
+        configure(&host, esd, &credentials, None).await?;
         let selection = [
             ("certificate-thumbprint", microsoft.thumbprint.as_str()),
             ("country", "DE"),
             ("language", "de-DE"),
         ];
-        configure(&host, &selection).await?;
-        host.fetch_services(INSTANCE, &actor(), Arc::new(|_| ())).await?;
+        configure(&host, esd, &selection, None).await?;
+        let added = host.add_plugin(&places.second_plugin, &actor()).await?;
+        host.trust_plugin(added.digest, &actor()).await?;
+        let of_second = OfPlugin::Id(&added.description.id);
+        create(&host, acme, of_second, BTreeMap::new(), &second.authority_file).await?;
+        let account = [("service-url", second.url.as_str()), ("account", &second.account)];
+        let api_key = std::fs::read_to_string(&second.api_key_file)?;
+        configure(&host, acme, &account, Some(&api_key)).await?;
+        for instance in INSTANCES {
+            host.fetch_services(instance, &actor(), Arc::new(|_| ())).await?;
+        }
         host.configure_mail(
             MailSettings {
                 from: "Shop <shop@example.com>".to_owned(),
@@ -89,20 +87,51 @@ impl Shop {
             &actor(),
         )
         .await?;
-        let products = sell_two(&host).await?;
-        Ok(Self { host, products })
+        let sold = [sell_two(&host, esd).await?, sell_two(&host, acme).await?];
+        Ok(Self { host, sold })
     }
 
     /// Opens the host again, after its record was replaced.
-    pub(crate) async fn opened_again(places: &Places, products: [String; 2]) -> Result<Self> {
+    pub(crate) async fn opened_again(places: &Places, sold: Sold) -> Result<Self> {
         let host = Host::open(&places.data_dir(), &places.plugin).await?;
-        Ok(Self { host, products })
+        Ok(Self { host, sold })
     }
 
     /// Closes the record, so that it can be replaced, and returns the products.
-    pub(crate) async fn close(self) -> [String; 2] {
+    pub(crate) async fn close(self) -> Sold {
         self.host.record().clone().close().await;
-        self.products
+        self.sold
+    }
+
+    /// Cancels so many assets of each vendor, at most, whose license their customer has, so that a worker returns it.
+    pub(crate) async fn return_some(&self, places: &Places, most: usize) -> Result<()> {
+        let lines = self.lines().await?;
+        let mailed: HashSet<Uuid> = mailed(places, &lines)?.into_iter().collect();
+        let filter = CancellationFilter::default();
+        let begun = self
+            .host
+            .record()
+            .cancellations(&filter, &Page::all())
+            .await?
+            .rows;
+        let begun: HashSet<Uuid> = begun
+            .into_iter()
+            .map(|cancellation| cancellation.asset_id)
+            .collect();
+        let is_free = |line: &&Line| mailed.contains(&line.asset_id) && !begun.contains(&line.asset_id);
+        let requester = Requester {
+            kind: RequesterKind::Customer,
+            name: "Kunde".to_owned(),
+        };
+        for is_second in [false, true] {
+            let its = lines.iter().filter(|line| line.is_second == is_second);
+            for line in its.filter(is_free).take(most) {
+                self.host
+                    .cancel_now(line.asset_id, &requester, "", &actor())
+                    .await?;
+            }
+        }
+        Ok(())
     }
 
     /// Makes a backup of the record.
@@ -141,8 +170,9 @@ impl Shop {
     /// Places orders of one license each.
     pub(crate) async fn order(&self, numbers: std::ops::Range<u32>) -> Result<()> {
         for number in numbers {
-            let [first, second] = &self.products;
-            let product = if number % 2 == 0 { first } else { second };
+            let at = number as usize % INSTANCES.len();
+            let [first, second] = &self.sold[at];
+            let product = if number / 2 % 2 == 0 { first } else { second };
             let language = LANGUAGES.iter().cycle().nth(number as usize % LANGUAGES.len());
             let request = OrderRequest {
                 customer: Party {
@@ -161,7 +191,7 @@ impl Shop {
                 }],
                 idempotency_key: Some(number.to_string()),
             };
-            self.host.place_order(INSTANCE, request, &actor()).await?;
+            self.host.place_order(INSTANCES[at], request, &actor()).await?;
         }
         Ok(())
     }
@@ -174,10 +204,18 @@ impl Shop {
         Ok(lines.map(|line| line.asset_id).collect())
     }
 
+    /// The asset of each credit.
+    pub(crate) async fn credited(&self) -> Result<Vec<Uuid>> {
+        let filter = BillingFilter::default();
+        let credits = self.host.record().credits(&filter, &Page::all()).await?.rows;
+        Ok(credits.iter().map(|credit| credit.asset_id).collect())
+    }
+
     /// All order lines as they are on record.
     pub(crate) async fn lines(&self) -> Result<Vec<Line>> {
         let record = self.host.record();
         let assets = record.assets(&AssetFilter::default(), &Page::all()).await?.rows;
+        let second = self.host.named_instance(INSTANCES[1]).await?.id;
         let ids: Vec<Uuid> = assets.iter().map(|asset| asset.id).collect();
         let mut secrets = record.show_license_secrets(&ids, &actor()).await?;
         let lines = assets.into_iter().map(|asset| {
@@ -192,6 +230,8 @@ impl Shop {
                 asset_id: asset.id,
                 client_transaction_id: purchase,
                 license,
+                is_cancelled: asset.status == AssetStatus::Cancelled,
+                is_second: asset.instance_id == second,
             }
         });
         Ok(lines.collect())
@@ -252,31 +292,97 @@ fn asset_of(message_id: &str) -> Option<Uuid> {
     name.strip_prefix("welcome-")?.parse().ok()
 }
 
-/// All licenses that the simulator has issued.
-pub(crate) async fn ledger(places: &Places) -> Result<Vec<License>> {
-    let entries = read_ledger(&places.simulator()).await?;
-    let licenses = entries.into_iter().map(|entry| License {
-        client_transaction_id: entry.client_transaction_id,
-        transaction_id: entry.transaction_id,
-        license_token_id: entry.license_token_id,
-        product_key: entry.product_key,
-    });
-    Ok(licenses.collect())
+/// A line of the second vendor's ledger.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SecondEntry {
+    client_id: String,
+    license_id: String,
+    product_key: String,
+    state: String,
 }
 
-async fn configure(host: &Host, typed: &[(&str, &str)]) -> Result<()> {
-    let typed: BTreeMap<String, String> = typed
+/// All licenses that the vendors have issued.
+pub(crate) async fn ledger(places: &Places) -> Result<Vec<Issued>> {
+    let entries = read_ledger(&places.simulator()).await?;
+    let of_microsoft = entries.into_iter().map(|entry| Issued {
+        is_returned: entry.token_status == TokenStatus::ReturnAccepted,
+        license: License {
+            client_transaction_id: entry.client_transaction_id,
+            transaction_id: entry.transaction_id,
+            license_token_id: entry.license_token_id,
+            product_key: entry.product_key,
+        },
+    });
+    let mut issued: Vec<Issued> = of_microsoft.collect();
+    let mut ledger = Command::new(&places.second_vendor);
+    let ledger = ledger
+        .args(["ledger", "--folder"])
+        .arg(places.second())
+        .output()?;
+    ensure!(
+        ledger.status.success(),
+        "the second vendor's ledger can't be read"
+    );
+    for line in String::from_utf8(ledger.stdout)?.lines() {
+        let entry: SecondEntry = serde_json::from_str(line)?;
+        issued.push(Issued {
+            is_returned: entry.state == "returned",
+            license: License {
+                client_transaction_id: entry.client_id,
+                transaction_id: entry.license_id.replace("LIC", "ORD"),
+                license_token_id: entry.license_id,
+                product_key: Secret::new(entry.product_key),
+            },
+        });
+    }
+    Ok(issued)
+}
+
+/// Creates an instance that may reach a vendor on this machine.
+async fn create(
+    host: &Host,
+    name: &str,
+    of: OfPlugin<'_>,
+    options: BTreeMap<String, String>,
+    authority: &Path,
+) -> Result<()> {
+    let new = NewInstance {
+        name: name.to_owned(),
+        currency: "EUR".to_owned(),
+        options,
+        reach: Reach {
+            trusted_authorities_pem: Some(std::fs::read_to_string(authority)?),
+            allowed_networks: vec![
+                ipnet::Ipv4Net::new_assert(Ipv4Addr::LOCALHOST, 8).into(),
+                ipnet::Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128).into(),
+            ],
+            ..Reach::default()
+        },
+        plugin: None,
+    };
+    host.create_instance(new, of, &actor()).await?;
+    Ok(())
+}
+
+async fn configure(host: &Host, instance: &str, typed: &[(&str, &str)], api_key: Option<&str>) -> Result<()> {
+    let typed = typed
         .iter()
-        .map(|(field, value)| ((*field).to_owned(), (*value).to_owned()))
-        .collect();
-    let form = host.configure(INSTANCE, &typed, &actor()).await?;
+        .map(|(field, value)| ((*field).to_owned(), (*value).to_owned()));
+    let api_key = api_key.map(|key| ("api-key".to_owned(), Some(Secret::new(key.trim()))));
+    let change = SettingsChange {
+        values: typed.collect(),
+        secrets: api_key.into_iter().collect(),
+        ..SettingsChange::default()
+    };
+    let form = host.configure(instance, change, &actor()).await?;
     ensure!(form.saved, "the instance's settings were not saved");
     Ok(())
 }
 
 /// Gives two products a price and activates them, so that they can be ordered.
-async fn sell_two(host: &Host) -> Result<[String; 2]> {
-    let instance = host.named_instance(INSTANCE).await?;
+async fn sell_two(host: &Host, instance: &str) -> Result<[String; 2]> {
+    let instance = host.named_instance(instance).await?;
     let products = host
         .record()
         .products(instance.id, &ProductFilter::default(), &Page::all())
