@@ -43,6 +43,7 @@ mod sandbox_times;
 mod sandbox_wasi;
 mod scenario;
 mod second_vendor;
+mod secrets_cli;
 mod services_cli;
 mod services_definition;
 mod services_runs;
