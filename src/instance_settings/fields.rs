@@ -173,7 +173,7 @@ impl FieldName {
 pub(super) struct Values(Vec<(FieldName, String)>);
 
 impl Values {
-    /// Normalizes the values that were saved or typed. If a field is given twice, its last value counts.
+    /// Normalizes the values that were saved or typed.
     pub(super) fn of(values: &[FieldValue]) -> Self {
         let mut all = Self::default();
         for FieldValue { id, value } in values {

@@ -32,10 +32,6 @@ pub fn configure_instance(platform: &impl Platform, draft: &Draft) -> Form {
                 problems.extend(clashes.map(|(_, clash)| clash.clone()));
             }
             problems.extend(licenses_depend_on(name, &saved, &values, draft));
-            problems.extend(given_twice(name, draft));
-            if name == FieldName::SystemName {
-                problems.extend(unknown_fields(draft));
-            }
             Field {
                 id: name.id(),
                 label: name.label(),
@@ -145,33 +141,6 @@ fn licenses_depend_on(name: FieldName, saved: &Values, values: &Values, draft: &
             "Create another instance for the new value.",
         )
     })
-}
-
-fn given_twice(name: FieldName, draft: &Draft) -> Option<Problem> {
-    let times = draft.values.iter().filter(|value| value.id == name.id()).count();
-    (times > 1).then(|| {
-        problem(
-            "given-twice",
-            format!("{} is given {times} times.", name.label()),
-            "Give each field once.",
-        )
-    })
-}
-
-/// The problems of values for fields that do not exist. Having no field of their own, they go to the first one.
-fn unknown_fields(draft: &Draft) -> Vec<Problem> {
-    draft
-        .values
-        .iter()
-        .filter(|value| FieldName::all().all(|name| name.id() != value.id))
-        .map(|value| {
-            problem(
-                "unknown-field",
-                format!("There is no field `{}`.", crate::text::one_line(&value.id, 60)),
-                "Check the spelling of the field id.",
-            )
-        })
-        .collect()
 }
 
 fn standing(

@@ -316,7 +316,7 @@ impl Record {
                 return Err(SaveError::SharingChanged { thumbprint });
             }
         }
-        let (secrets, typed) = self.secrets_of(&old, new.secrets)?;
+        let secrets = self.secrets_of(&old, new.secrets)?;
         let saved = Instance {
             version: expected_version.saturating_add(1),
             reach: Reach {
@@ -324,7 +324,7 @@ impl Record {
                 ..old.reach.clone()
             },
             values: new.values,
-            secrets,
+            secrets: secrets.saved,
             standing: new.standing,
             authorities: new.authorities,
             thumbprint: new.thumbprint,
@@ -332,7 +332,8 @@ impl Record {
             ..old.clone()
         };
         write_settings(&mut transaction, &old, &saved, (new.plugin, &new.roles), actor).await?;
-        self.write_secrets(&mut transaction, &saved, typed).await?;
+        self.write_secrets(&mut transaction, &saved, secrets.typed)
+            .await?;
         let (act, subject) = (Act::SaveSettings, Subject::instance(instance_id));
         let detail = settings_detail(&old, &saved);
         write_act(&mut transaction, actor, act, &subject, Some(instance_id), detail).await?;
@@ -376,12 +377,12 @@ impl Record {
         Ok(Some(secrets))
     }
 
-    /// What is known of the secrets once they are saved, by field, and those secrets that are new.
+    /// The secrets of settings that are to be saved in place of others.
     fn secrets_of(
         &self,
         old: &Instance,
         new: BTreeMap<String, SecretToSave>,
-    ) -> Result<(BTreeMap<String, SavedSecret>, BTreeMap<String, Secret>), RecordError> {
+    ) -> Result<Secrets, RecordError> {
         let (mut saved, mut typed) = (BTreeMap::new(), BTreeMap::new());
         for (field, SecretToSave { new, servers }) in new {
             let digest = match (&new, old.secrets.get(&field)) {
@@ -398,7 +399,7 @@ impl Record {
             saved.insert(field.clone(), SavedSecret { digest, servers });
             typed.extend(new.map(|secret| (field, secret)));
         }
-        Ok((saved, typed))
+        Ok(Secrets { saved, typed })
     }
 
     /// Seals new secrets, and removes those of fields that have none any more.
@@ -462,6 +463,14 @@ impl Record {
         .await?;
         Ok(count > 0)
     }
+}
+
+/// The secrets of settings that are to be saved, by field.
+struct Secrets {
+    /// What is known of all of them once they are saved.
+    saved: BTreeMap<String, SavedSecret>,
+    /// Those that are new.
+    typed: BTreeMap<String, Secret>,
 }
 
 fn secret_purpose(instance_id: Uuid, field: &str) -> String {

@@ -181,14 +181,12 @@ fn all_mistakes_are_named_at_once() {
         ("tenant", "contoso"),
         ("channel-id", "12\u{0007}34"),
         ("client-id", "none"),
-        ("unknown", "x"),
     ];
     let form = judge(&draft(&typed, &[]));
     assert_eq!(
         codes(&form),
         [
             ("system-name", "invisible-character"),
-            ("system-name", "unknown-field"),
             ("resource-api", "url-not-https"),
             ("resource-api", "url-with-credentials"),
             ("service-url", "url-not-https"),
@@ -212,12 +210,6 @@ fn lengths_are_counted_in_characters_and_not_in_bytes() {
     let long = "Ω".repeat(101);
     let form = judge(&draft(&[("system-name", &long)], &nine()));
     assert_eq!(codes(&form), [("system-name", "too-long")]);
-}
-
-#[test]
-fn a_field_that_is_given_twice_is_a_problem() {
-    let form = judge(&draft(&[("country", "GR"), ("country", "DE")], &nine()));
-    assert_eq!(codes(&form), [("country", "given-twice")]);
 }
 
 #[test]
