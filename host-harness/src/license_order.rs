@@ -1,6 +1,6 @@
 //! Orders: checked, and written down line by line. Nothing is bought here; a worker does that.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -126,19 +126,19 @@ impl Host {
         let is_same = |order: &Order| {
             let mut placed = BTreeMap::<&str, u64>::new();
             for line in &order.lines {
-                *placed.entry(&line.product_code).or_default() += 1;
+                *placed.entry(&line.product_code).or_default() += u64::from(line.quantity);
             }
             placed == asked
         };
         Ok(orders.into_iter().find(is_same))
     }
 
-    /// Writes an order down: its lines, and an asset with a client transaction id for each unit. Buys nothing yet; a
-    /// worker does, or [`Host::run_order`].
+    /// Writes an order down: its lines, and for each an asset with a client transaction id. Buys nothing yet; a worker does,
+    /// or [`Host::run_order`].
     ///
     /// # Errors
-    /// When the instance is not ready, the plugin can't be loaded, a product is unknown or not sold, or a quantity is
-    /// out of its limits; nothing is written then.
+    /// When the instance is not ready, the plugin can't be loaded, a product is unknown or not sold, a quantity is
+    /// out of its limits, or the order costs more than an amount can be; nothing is written then.
     pub async fn place_order(
         &self,
         instance: &str,
@@ -166,27 +166,26 @@ impl Host {
         let instance = self.named_instance(instance).await?;
         let call = self.ready_call(&instance, listener).await?;
         let order = new_order(&instance, request);
-        self.record().check_order(order.clone()).await?;
+        let purchases = self.record().check_order(order.clone()).await?;
         let plugin = self
             .plugin_of(&instance)
             .await
             .map_err(PrepareError::from)?
             .plugin;
-        let products: BTreeSet<_> = order.lines.iter().map(|line| &line.product_code).collect();
-        for product in products {
+        for purchase in purchases {
             let line = contract::LicenseOrder {
                 client_transaction_id: Uuid::new_v4().to_string(),
                 earlier_attempts: contract::EarlierAttempts::None,
                 check_only: true,
-                product: product.clone(),
-                quantity: 1,
+                product: purchase.product_code.clone(),
+                quantity: purchase.quantity,
                 reseller: order.reseller.as_ref().map(contract_party),
                 customer: contract_party(&order.customer),
             };
             let answer = plugin
                 .create_license(call.clone(), &contract_instance(&instance), &line)
                 .await;
-            checked(product, answer)?;
+            checked(&purchase.product_code, answer)?;
         }
         Ok(())
     }

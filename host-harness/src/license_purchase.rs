@@ -182,7 +182,7 @@ impl Host {
             earlier_attempts: contract_earlier_attempts(taken.attempt.earlier),
             check_only: false,
             product: taken.product_code.clone(),
-            quantity: 1,
+            quantity: taken.quantity,
             reseller: taken.reseller.as_ref().map(contract_party),
             customer: contract_party(&taken.customer),
         };

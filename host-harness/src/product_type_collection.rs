@@ -42,7 +42,7 @@ pub struct ProductTypeDefinition {
     pub products_collection: ProductsCollection,
     /// The derivative that a sale leads to.
     pub derivative: &'static str,
-    /// Whether an order of n becomes n items of quantity 1.
+    /// Whether an order of n becomes n licenses of quantity 1, and not one for n units.
     pub split_quantity: bool,
 }
 

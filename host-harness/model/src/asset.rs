@@ -66,7 +66,7 @@ pub struct Reason {
     pub problem: Problem,
 }
 
-/// A unit of an order, and its license.
+/// A license that was ordered: one unit of an order, or all units of a line that is not split.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asset {
     /// Stable and unique.
@@ -81,6 +81,8 @@ pub struct Asset {
     pub product_code: String,
     /// The product's name when it was ordered.
     pub product_name: String,
+    /// The units that the license is for: 1 where the product's type splits quantities.
+    pub quantity: u32,
     /// How often its purchase was started afresh after a definitive refusal.
     pub generation: u32,
     /// The host's name for its purchase.
@@ -115,7 +117,7 @@ pub struct Asset {
     pub due_at_ms: i64,
     /// Since when its license is being bought, in milliseconds: when it was ordered, or tried again.
     pub wanted_since_ms: i64,
-    /// The price at which it was sold. `None`: it was ordered before products had prices.
+    /// The price at which it was sold, all of its units together. `None`: it was ordered before products had prices.
     pub price: Option<Price>,
     /// When the vendor last said what became of the license, in milliseconds.
     pub refreshed_at_ms: Option<i64>,

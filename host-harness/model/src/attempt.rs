@@ -146,6 +146,8 @@ pub struct TakenAsset {
     pub instance_id: Uuid,
     /// The product's code.
     pub product_code: String,
+    /// The units that the license is for.
+    pub quantity: u32,
     /// The party that gets the license.
     pub customer: Party,
     /// The party that sells, if a reseller is involved.

@@ -15,7 +15,9 @@ pub struct InvoiceLine {
     pub product_code: String,
     /// The product's name when it was ordered.
     pub product_name: String,
-    /// The price charged.
+    /// The units of the license.
+    pub quantity: u32,
+    /// The price charged, all units together.
     pub price: Price,
     /// When the license was written down and charged, in milliseconds.
     pub charged_at_ms: i64,

@@ -1,5 +1,6 @@
 //! Orders: parties, products and quantities.
 
+use std::collections::HashMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use email_address::EmailAddress;
@@ -31,7 +32,7 @@ pub struct Contact {
 }
 
 /// A product and its quantity.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct NewLine {
     /// The product's code.
     pub product_code: String,
@@ -56,14 +57,16 @@ pub struct NewOrder {
     pub idempotency_key: Option<String>,
 }
 
-/// A unit of an order.
+/// A line of an order as it was placed: one unit, or all units of a product whose type does not split quantities.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OrderLine {
     /// The position, from 1.
     pub position: u32,
     /// The product's code.
     pub product_code: String,
-    /// The asset made for this unit.
+    /// The units of this line.
+    pub quantity: u32,
+    /// The asset made for this line.
     pub asset_id: Uuid,
 }
 
@@ -84,7 +87,7 @@ pub struct Order {
     pub idempotency_key: Option<String>,
     /// When it was placed, in milliseconds.
     pub placed_at_ms: i64,
-    /// The units, each with quantity 1.
+    /// The lines, each with its own asset.
     pub lines: Vec<OrderLine>,
 }
 
@@ -131,14 +134,14 @@ pub fn is_language(text: &str) -> bool {
         })
 }
 
-/// Merges lines of the same product into one: quantity limits hold for an order, however it was typed in.
+/// Merges lines of the same product into one: quantity limits hold for an order, however it was typed in. A sum beyond
+/// 32 bits becomes the largest quantity, which no order may have.
 pub fn merged(lines: &[NewLine]) -> Vec<NewLine> {
     let mut merged: Vec<NewLine> = Vec::new();
+    let mut places = HashMap::<&str, usize>::new();
     for line in lines {
-        match merged
-            .iter_mut()
-            .find(|known| known.product_code == line.product_code)
-        {
+        let place = *places.entry(&line.product_code).or_insert(merged.len());
+        match merged.get_mut(place) {
             Some(known) => known.quantity = known.quantity.saturating_add(line.quantity),
             None => merged.push(line.clone()),
         }
@@ -212,6 +215,16 @@ fn is_address_literal(rest: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_of_one_product_are_one_in_the_order_of_the_first_and_never_become_fewer_units() {
+        let line = |(code, quantity): (&str, u32)| NewLine {
+            product_code: code.to_owned(),
+            quantity,
+        };
+        let typed = [("b", 1), ("a", 2), ("b", 3), ("a", u32::MAX)].map(line);
+        assert_eq!(merged(&typed), [("b", 4), ("a", u32::MAX)].map(line));
+    }
 
     #[test]
     fn an_e_mail_address_is_one_address_and_nothing_else() {

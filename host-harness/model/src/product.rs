@@ -40,7 +40,7 @@ pub struct ProductType {
     pub name: String,
     /// The kind of thing that a sale creates.
     pub derivative: Derivative,
-    /// Whether an order of n becomes n items of quantity 1.
+    /// Whether an order of n becomes n licenses of quantity 1. Otherwise it becomes one license for n units.
     pub split_quantity: bool,
     /// Whether a cancellation waits for an operator.
     pub manual_cancellation: bool,

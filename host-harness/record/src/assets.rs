@@ -1,4 +1,4 @@
-//! Assets: what the units of an order became.
+//! Assets: what the lines of an order became.
 
 use std::collections::BTreeMap;
 
@@ -248,6 +248,7 @@ fn read_asset(row: &SqliteRow) -> Result<Asset, RecordError> {
         position: count(row, "position")?,
         product_code: row.try_get("product_code")?,
         product_name: row.try_get("product_name")?,
+        quantity: count(row, "quantity")?,
         generation: count(row, "generation")?,
         client_transaction_id: id(row, "client_transaction_id")?,
         status: AssetStatus::from_word(row.try_get("status")?)?,

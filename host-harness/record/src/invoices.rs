@@ -102,8 +102,8 @@ impl Record {
     }
 }
 
-/// Charges a license: adds a line to its order's invoice, which is made with the first line. Does nothing for a
-/// license that is charged already or was ordered before products had prices.
+/// Charges a license with all of its units: adds a line to its order's invoice, which is made with the first line. Does
+/// nothing for a license that is charged already or was ordered before products had prices.
 pub(super) async fn charge(
     transaction: &mut SqliteConnection,
     asset: &Asset,
@@ -128,8 +128,8 @@ pub(super) async fn charge(
     }
     sqlx::query(
         "INSERT INTO invoice_lines (asset_id, order_id, position, product_code, product_name, currency,
-                                    minor_units, charged_at_ms)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+                                    minor_units, charged_at_ms, quantity)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
          ON CONFLICT (asset_id) DO NOTHING",
     )
     .bind(asset.id.to_string())
@@ -140,6 +140,7 @@ pub(super) async fn charge(
     .bind(&price.currency)
     .bind(price.minor_units)
     .bind(now_ms)
+    .bind(i64::from(asset.quantity))
     .execute(transaction)
     .await?;
     Ok(())
@@ -229,6 +230,7 @@ fn line(row: &SqliteRow) -> Result<InvoiceLine, RecordError> {
         position: count(row, "position")?,
         product_code: row.try_get("product_code")?,
         product_name: row.try_get("product_name")?,
+        quantity: count(row, "quantity")?,
         price: price(row)?,
         charged_at_ms: row.try_get("charged_at_ms")?,
     })
@@ -275,7 +277,7 @@ mod tests {
         for row in rows {
             sqlx::query(row).execute(&mut *connection).await.unwrap();
         }
-        sqlx::query("INSERT INTO invoice_lines VALUES ($1, $2, 1, 'a', 'A', 'EUR', 14900, 1)")
+        sqlx::query("INSERT INTO invoice_lines VALUES ($1, $2, 1, 'a', 'A', 'EUR', 14900, 1, 1)")
             .bind(asset_id.to_string())
             .bind(Uuid::from_u128(1).to_string())
             .execute(&mut *connection)

@@ -1,4 +1,4 @@
-//! Orders: units of products, each with its own line of quantity 1 and its own asset.
+//! Orders: each unit with its own line and its own asset, or all units of a line in one asset, as the type of the product says.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -7,7 +7,7 @@ use super::paging::KeyColumn::{Integer, Text};
 use super::paging::List;
 use super::products::price_in;
 use super::provenance::doubt_repetition;
-use super::stored::{ROWS_PER_STATEMENT, boot, from_json, id, optional, push_ids, to_json, uptime_ms};
+use super::stored::{ROWS_PER_STATEMENT, boot, count, from_json, id, optional, push_ids, to_json, uptime_ms};
 use super::{Record, RecordError, begin_write};
 use aws_lc_rs::digest;
 use bss_keys::HostKey;
@@ -15,8 +15,8 @@ use bss_model::clock::now_ms;
 use bss_model::moment::Moment;
 use bss_model::{
     Act, Actor, Advice, AssetStatus, Diagnose, Diagnosis, ErrorKind, Instance, InvalidParty, NewLine,
-    NewOrder, Order, OrderFilter, OrderLine, OrderParties, Page, Party, Product, ReturnStatus, Rows,
-    Standing, Subject, SyncStatus, client_transaction_id, merged,
+    NewOrder, NewProduct, Order, OrderFilter, OrderLine, OrderParties, Page, Party, Price, ReturnStatus,
+    Rows, Standing, Subject, SyncStatus, client_transaction_id, merged,
 };
 use data_encoding::HEXLOWER;
 use serde_json::json;
@@ -24,8 +24,13 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection};
 use uuid::Uuid;
 
-/// The most units of one order. Each is a purchase of its own at the vendor; more is a mistake rather than an order.
-const UNITS_PER_ORDER_MAX: u64 = 10_000;
+/// The most licenses of one order. Each is an asset, and a purchase of its own at the vendor; more is a mistake rather than
+/// an order.
+const LICENSES_PER_ORDER_MAX: u64 = 10_000;
+
+/// The most units of one license. More is a mistake rather than an order, whatever the vendor allows; what a sum of lines
+/// beyond 32 bits becomes is more, too.
+const UNITS_PER_LICENSE_MAX: u32 = 1_000_000;
 
 /// The purpose of the name space that ids of orders are made in. Never change it.
 const ORDER_IDS: &str = "ids of orders";
@@ -51,11 +56,21 @@ pub enum PlaceError {
     /// Nothing was ordered.
     #[error("the order has no lines")]
     Empty,
-    /// The order has more units than an order may have.
-    #[error("the order has {units} units, but at most {UNITS_PER_ORDER_MAX} are allowed")]
-    TooManyUnits {
-        /// The units ordered.
-        units: u64,
+    /// The order has more units than an order may have, of those that are a license each.
+    #[error("the order is for more than {LICENSES_PER_ORDER_MAX} licenses, which is the most of one order")]
+    TooManyUnits,
+    /// The price of the order, or of one of its lines, is more than an amount can be.
+    #[error(
+        "with {quantity} of product `{code}`, the order costs more than {}, the largest amount",
+        largest(currency)
+    )]
+    AmountTooLarge {
+        /// The code of the product with which the order costs too much.
+        code: String,
+        /// The quantity of it that was ordered.
+        quantity: u32,
+        /// The instance's currency, ISO 4217.
+        currency: String,
     },
     /// A field that the vendor requires of a party is missing or invalid.
     #[error("{party} has no valid {field}, which the vendor needs")]
@@ -91,7 +106,7 @@ pub enum PlaceError {
         /// The instance's currency, ISO 4217.
         currency: String,
     },
-    /// The quantity is below or above what the vendor sells at once.
+    /// The quantity is below or above what the vendor sells at once, or more than one license may be for.
     #[error("the quantity of product `{code}` is {quantity}, but has to be at least {min}{}", max.map_or_else(String::new, |max| format!(" and at most {max}")))]
     Quantity {
         /// The code that was ordered.
@@ -100,7 +115,7 @@ pub enum PlaceError {
         quantity: u64,
         /// The smallest quantity.
         min: u32,
-        /// The largest quantity. `None`: no limit.
+        /// The largest quantity. `None`: the product has no limit.
         max: Option<u32>,
     },
     /// The idempotency key was used for another request.
@@ -130,9 +145,9 @@ impl Diagnose for PlaceError {
             Self::Empty => {
                 Diagnosis::new(ErrorKind::Invalid, "empty-order").say("name a product and a quantity")
             }
-            Self::TooManyUnits { .. } => {
-                Diagnosis::new(ErrorKind::Invalid, "too-many-units").say("split the order")
-            }
+            Self::TooManyUnits => Diagnosis::new(ErrorKind::Invalid, "too-many-units").say("split the order"),
+            Self::AmountTooLarge { .. } => Diagnosis::new(ErrorKind::Invalid, "amount-too-large")
+                .say("order less at once, or correct the price of the product"),
             Self::IncompleteParty { .. } => Diagnosis::new(ErrorKind::Invalid, "incomplete-party"),
             Self::UnknownProduct { .. } => {
                 Diagnosis::new(ErrorKind::NotFound, "no-product").advise(Advice::FetchServices)
@@ -152,6 +167,14 @@ impl Diagnose for PlaceError {
             Self::KeyReused { .. } => Diagnosis::new(ErrorKind::Conflict, "key-reused").say("use a new key"),
             Self::Record(error) => error.diagnosis(),
         }
+    }
+}
+
+/// The largest amount in a currency.
+fn largest(currency: &str) -> Price {
+    Price {
+        currency: currency.to_owned(),
+        minor_units: i64::MAX,
     }
 }
 
@@ -188,8 +211,8 @@ pub(super) fn orders_query(filter: &OrderFilter) -> QueryBuilder<Sqlite> {
 }
 
 impl Record {
-    /// Places an order in one transaction: an order line of quantity 1 and an asset for each unit. Nothing is bought
-    /// yet. An idempotency key that was used before returns its order.
+    /// Places an order in one transaction: a line and an asset for each unit, or for all units of a product whose type does
+    /// not split quantities. Nothing is bought yet. An idempotency key that was used before returns its order.
     ///
     /// # Errors
     /// When the instance is not ready, or a line can't be ordered. Nothing is written then.
@@ -208,19 +231,25 @@ impl Record {
         Ok(order)
     }
 
-    /// Checks whether an order could be placed now. Nothing is written.
+    /// Checks whether an order could be placed now. Nothing is written. Returns the purchases that the order would be, those
+    /// that are alike only once: a product, and the quantity of one purchase.
     ///
     /// # Errors
     /// Like [`Record::place_order`].
-    pub async fn check_order(&self, new: NewOrder) -> Result<(), PlaceError> {
+    pub async fn check_order(&self, new: NewOrder) -> Result<BTreeSet<NewLine>, PlaceError> {
         check(&new)?;
         let request_digest = request_digest(&new)?;
         let mut transaction = begin_write(&self.writer).await?;
-        if earlier(&mut transaction, &new, &request_digest).await?.is_none() {
-            self.write_order(&mut transaction, &new, &request_digest).await?;
-        }
+        let order = match earlier(&mut transaction, &new, &request_digest).await? {
+            Some(order) => order,
+            None => self.write_order(&mut transaction, &new, &request_digest).await?,
+        };
         transaction.rollback().await?;
-        Ok(())
+        let purchases = order.lines.into_iter().map(|line| NewLine {
+            product_code: line.product_code,
+            quantity: line.quantity,
+        });
+        Ok(purchases.collect())
     }
 
     /// Orders that match a filter, by the time at which they were placed, each with all of its lines.
@@ -315,18 +344,19 @@ impl Record {
                 standing: instance.standing,
             });
         }
-        let mut units = Vec::new();
-        for line in merged(&new.lines) {
-            let product = orderable(transaction, new.instance_id, &line).await?;
-            let price = price(transaction, &instance, &line.product_code).await?;
-            units.extend(std::iter::repeat_n((product, price), line.quantity as usize));
-        }
+        let shares = shares(transaction, &instance, &new.lines).await?;
         let ids = OrderIds::new(&self.host_key, &instance.name, new.idempotency_key.as_deref());
         let order_id = ids.order();
         insert_order(transaction, order_id, new, request_digest).await?;
-        for (position, (product, price)) in (1_i64..).zip(&units) {
-            let unit = (order_id, position, ids.asset(position));
-            insert_unit(transaction, &instance, &new.customer, unit, product, *price).await?;
+        let licenses = shares.iter().flat_map(|share| {
+            let licenses = usize::try_from(share.licenses).unwrap_or(usize::MAX);
+            std::iter::repeat_n(share, licenses)
+        });
+        let mut first_unit = 1_i64;
+        for (position, share) in (1_i64..).zip(licenses) {
+            let place = (order_id, position, ids.asset(first_unit));
+            insert_asset(transaction, &instance, &new.customer, place, share).await?;
+            first_unit = first_unit.saturating_add(share.quantity.into());
         }
         if new.idempotency_key.is_some() {
             doubt_repetition(transaction, order_id).await?;
@@ -362,8 +392,11 @@ impl OrderIds {
         self.id("order")
     }
 
-    fn asset(&self, position: i64) -> Uuid {
-        self.id(&format!("asset {position}"))
+    /// The id of the asset whose first unit has that number in the order. Units are counted, and not assets, so that an
+    /// order that is placed again after a loss finds the licenses of all of its products, although the type of one of them
+    /// splits quantities by then, or does not any more.
+    fn asset(&self, first_unit: i64) -> Uuid {
+        self.id(&format!("asset {first_unit}"))
     }
 
     fn id(&self, what: &str) -> Uuid {
@@ -379,10 +412,6 @@ fn check(new: &NewOrder) -> Result<(), PlaceError> {
     if let Some(InvalidParty { party, field }) = new.invalid_party() {
         return Err(PlaceError::IncompleteParty { party, field });
     }
-    let units = new.lines.iter().map(|line| u64::from(line.quantity)).sum();
-    if units > UNITS_PER_ORDER_MAX {
-        return Err(PlaceError::TooManyUnits { units });
-    }
     if new.lines.is_empty() {
         Err(PlaceError::Empty)
     } else {
@@ -390,28 +419,94 @@ fn check(new: &NewOrder) -> Result<(), PlaceError> {
     }
 }
 
+/// The licenses of one product in an order, which are all alike.
+struct Share {
+    product: NewProduct,
+    /// The number of licenses.
+    licenses: u32,
+    /// The units of each license.
+    quantity: u32,
+    /// The price of each license, all of its units together, in minor units of the instance's currency.
+    price: i64,
+}
+
+/// The licenses that lines become, by product. The type of a product says what n units are: n licenses, or one for all.
+async fn shares(
+    transaction: &mut SqliteConnection,
+    instance: &Instance,
+    lines: &[NewLine],
+) -> Result<Vec<Share>, PlaceError> {
+    let mut shares = Vec::new();
+    let (mut licenses, mut costs) = (0_u64, 0_i64);
+    for line in merged(lines) {
+        let (product, splits) = orderable(transaction, instance.id, &line).await?;
+        let unit_price = price(transaction, instance, &line.product_code).await?;
+        let too_large = || PlaceError::AmountTooLarge {
+            code: line.product_code.clone(),
+            quantity: line.quantity,
+            currency: instance.currency.clone(),
+        };
+        let line_price = unit_price
+            .checked_mul(line.quantity.into())
+            .ok_or_else(too_large)?;
+        // The sum, too, so that every invoice has a total.
+        costs = costs.checked_add(line_price).ok_or_else(too_large)?;
+        let share = match splits {
+            true => Share {
+                product,
+                licenses: line.quantity,
+                quantity: 1,
+                price: unit_price,
+            },
+            false => Share {
+                product,
+                licenses: 1,
+                quantity: line.quantity,
+                price: line_price,
+            },
+        };
+        licenses = licenses.saturating_add(share.licenses.into());
+        // Checked with each line: an order with very many is not read to its end.
+        if licenses > LICENSES_PER_ORDER_MAX {
+            return Err(PlaceError::TooManyUnits);
+        }
+        shares.push(share);
+    }
+    Ok(shares)
+}
+
+/// The product of a line that can be ordered, and whether its type splits quantities.
 async fn orderable(
     transaction: &mut SqliteConnection,
     instance_id: Uuid,
     line: &NewLine,
-) -> Result<Product, PlaceError> {
+) -> Result<(NewProduct, bool), PlaceError> {
     let code = line.product_code.clone();
-    let row = sqlx::query("SELECT * FROM products WHERE instance_id = $1 AND code = $2")
-        .bind(instance_id.to_string())
-        .bind(&code)
-        .fetch_optional(transaction)
-        .await?;
+    let row = sqlx::query(
+        "SELECT products.*, product_types.split_quantity
+         FROM products JOIN product_types ON product_types.instance_id = products.instance_id
+                                         AND product_types.id = products.product_type
+         WHERE products.instance_id = $1 AND products.code = $2",
+    )
+    .bind(instance_id.to_string())
+    .bind(&code)
+    .fetch_optional(transaction)
+    .await?;
     let Some(row) = row else {
         return Err(PlaceError::UnknownProduct { code });
     };
     let product = super::services::read_product(&row)?;
+    let splits: bool = row.try_get("split_quantity")?;
     if product.discontinued {
         return Err(PlaceError::Discontinued { code });
     }
     if !product.active {
         return Err(PlaceError::Inactive { code });
     }
-    let (min, max) = (product.offered.min_quantity.max(1), product.offered.max_quantity);
+    let (min, mut max) = (product.offered.min_quantity.max(1), product.offered.max_quantity);
+    if !splits {
+        max = Some(max.unwrap_or(u32::MAX).min(UNITS_PER_LICENSE_MAX));
+    }
     if line.quantity < min || max.is_some_and(|max| line.quantity > max) {
         return Err(PlaceError::Quantity {
             code,
@@ -420,10 +515,10 @@ async fn orderable(
             max,
         });
     }
-    Ok(product)
+    Ok((product.offered, splits))
 }
 
-/// The current price of a product, in minor units of the instance's currency.
+/// The current price of one unit of a product, in minor units of the instance's currency.
 async fn price(
     transaction: &mut SqliteConnection,
     instance: &Instance,
@@ -496,42 +591,42 @@ async fn insert_order(
     Ok(())
 }
 
-async fn insert_unit(
+/// Writes a license of an order down that is to be bought, with a line of its own.
+async fn insert_asset(
     transaction: &mut SqliteConnection,
     instance: &Instance,
     customer: &Party,
     (order_id, position, asset_id): (Uuid, i64, Uuid),
-    product: &Product,
-    price: i64,
+    share: &Share,
 ) -> Result<(), RecordError> {
-    sqlx::query(
-        "INSERT INTO order_lines (order_id, position, product_code, quantity) VALUES ($1, $2, $3, 1)",
-    )
-    .bind(order_id.to_string())
-    .bind(position)
-    .bind(&product.offered.code)
-    .execute(&mut *transaction)
-    .await?;
+    sqlx::query("INSERT INTO order_lines (order_id, position, product_code) VALUES ($1, $2, $3)")
+        .bind(order_id.to_string())
+        .bind(position)
+        .bind(&share.product.code)
+        .execute(&mut *transaction)
+        .await?;
     sqlx::query(
         "INSERT INTO assets (id, instance_id, order_id, position, product_code, product_name, generation,
                              client_transaction_id, status, sync_status, return_status, created_at_ms,
-                             due_at_ms, wanted_since_ms, currency, price_minor_units, customer_id)
-         VALUES ($1, $2, $3, $4, $5, $6, 0, $7, $8, $9, $10, $11, $11, $11, $12, $13, $14)",
+                             due_at_ms, wanted_since_ms, currency, price_minor_units, customer_id,
+                             quantity)
+         VALUES ($1, $2, $3, $4, $5, $6, 0, $7, $8, $9, $10, $11, $11, $11, $12, $13, $14, $15)",
     )
     .bind(asset_id.to_string())
     .bind(instance.id.to_string())
     .bind(order_id.to_string())
     .bind(position)
-    .bind(&product.offered.code)
-    .bind(&product.offered.name)
+    .bind(&share.product.code)
+    .bind(&share.product.name)
     .bind(client_transaction_id(asset_id, 0).to_string())
     .bind(AssetStatus::Active.word())
     .bind(SyncStatus::Unsynchronised.word())
     .bind(ReturnStatus::None.word())
     .bind(now_ms())
     .bind(&instance.currency)
-    .bind(price)
+    .bind(share.price)
     .bind(&customer.id)
+    .bind(i64::from(share.quantity))
     .execute(transaction)
     .await?;
     Ok(())
@@ -569,8 +664,9 @@ async fn lines_of(
     connection: &mut SqliteConnection,
     orders: &[Uuid],
 ) -> Result<BTreeMap<Uuid, Vec<OrderLine>>, RecordError> {
-    let mut query =
-        QueryBuilder::new("SELECT order_id, position, product_code, id FROM assets WHERE order_id IN (");
+    let mut query = QueryBuilder::new(
+        "SELECT order_id, position, product_code, quantity, id FROM assets WHERE order_id IN (",
+    );
     push_ids(&mut query, orders);
     // A statement per number of ids is not worth keeping in the cache.
     let query = query.push(") ORDER BY order_id, position").build();
@@ -596,8 +692,9 @@ fn read_parties(row: &SqliteRow) -> Result<OrderParties, RecordError> {
 
 fn read_line(row: &SqliteRow) -> Result<OrderLine, RecordError> {
     Ok(OrderLine {
-        position: super::stored::count(row, "position")?,
+        position: count(row, "position")?,
         product_code: row.try_get("product_code")?,
+        quantity: count(row, "quantity")?,
         asset_id: id(row, "id")?,
     })
 }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::attempts::{self, ToBuy};
 use super::look_up_only::look_up_only;
-use super::stored::{certain, from_json, id, moment, optional, push_ids, without_instances};
+use super::stored::{certain, count, from_json, id, moment, optional, push_ids, without_instances};
 use super::workers::is_a_lease_over;
 use super::{Record, RecordError, begin_write};
 
@@ -40,7 +40,7 @@ impl Record {
         let mut transaction = begin_write(&self.writer).await?;
         self.release_dead_workers(&mut transaction).await?;
         let mut query = due(
-            "SELECT assets.id, assets.instance_id, product_code, client_transaction_id, customer, reseller,
+            "SELECT assets.id, assets.instance_id, product_code, quantity, client_transaction_id, customer, reseller,
                     (SELECT version FROM instances WHERE id = assets.instance_id) AS settings_version,
                     orders.placed_at_ms, orders.boot, orders.placed_uptime_ms,
                     orders.idempotency_key IS NOT NULL AS has_key,
@@ -175,6 +175,7 @@ fn taken_asset(row: &SqliteRow, attempt: BegunAttempt) -> Result<TakenAsset, Rec
         asset_id: id(row, "id")?,
         instance_id: id(row, "instance_id")?,
         product_code: row.try_get("product_code")?,
+        quantity: count(row, "quantity")?,
         customer: from_json(row, "customer")?,
         reseller: optional(row, "reseller", from_json)?,
         attempt,

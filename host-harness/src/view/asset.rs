@@ -28,6 +28,8 @@ pub struct Asset {
     pub product_code: String,
     /// The product's name when it was ordered.
     pub product_name: String,
+    /// The units that the license is for: 1 where the product's type splits quantities.
+    pub quantity: u32,
     /// The asset's state on the platform: `active`, `cancelled`.
     pub status: String,
     /// Whether the asset has its license: `unsynchronised` (not yet, or that is unknown), `synchronized` (it has),
@@ -54,7 +56,7 @@ pub struct Asset {
     pub transaction_id: Option<String>,
     /// The vendor's name for the license token, to quote to its support.
     pub license_token_id: Option<String>,
-    /// The price for which the license was sold.
+    /// The price for which the license was sold, all of its units together.
     pub price: Option<Price>,
     /// When the license was ordered, in milliseconds.
     pub ordered_at_ms: i64,
@@ -106,6 +108,7 @@ impl Asset {
             parties: parties.into(),
             product_code: asset.product_code.clone(),
             product_name: asset.product_name.clone(),
+            quantity: asset.quantity,
             status: word(asset.status.word()),
             sync_status: word(asset.sync_status.word()),
             license_token_status,
@@ -235,6 +238,7 @@ mod tests {
   },
   "productCode": "EP2-06798",
   "productName": "Office",
+  "quantity": 3,
   "status": "active",
   "syncStatus": "synchronized",
   "licenseTokenStatus": "returned",

@@ -90,6 +90,7 @@ pub(super) fn licensed() -> Asset {
         position: 1,
         product_code: "EP2-06798".to_owned(),
         product_name: "Office".to_owned(),
+        quantity: 3,
         generation: 0,
         client_transaction_id: id(3),
         status: AssetStatus::Active,

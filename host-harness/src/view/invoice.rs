@@ -44,7 +44,9 @@ pub struct InvoiceLine {
     pub product_code: String,
     /// The product's name when it was ordered.
     pub product_name: String,
-    /// The price that is charged.
+    /// The units of the license.
+    pub quantity: u32,
+    /// The price that is charged, all units together.
     pub price: Price,
     /// When the license was charged, in milliseconds.
     pub charged_at_ms: i64,
@@ -89,6 +91,7 @@ impl From<&bss_model::InvoiceLine> for InvoiceLine {
             asset_id: line.asset_id,
             product_code: line.product_code.clone(),
             product_name: line.product_name.clone(),
+            quantity: line.quantity,
             price: (&line.price).into(),
             charged_at_ms: line.charged_at_ms,
         }
@@ -146,6 +149,7 @@ mod tests {
             position,
             product_code: "EP2-06798".to_owned(),
             product_name: "Office".to_owned(),
+            quantity: 3,
             price: price(24_900),
             charged_at_ms: 1_100,
         };
@@ -205,6 +209,7 @@ mod tests {
       "assetId": "00000000-0000-0000-0000-000000000001",
       "productCode": "EP2-06798",
       "productName": "Office",
+      "quantity": 3,
       "price": {
         "currency": "EUR",
         "minorUnits": 24900

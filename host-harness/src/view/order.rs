@@ -27,7 +27,7 @@ pub struct Order {
     /// The order's state as a whole: `open` (a license is not settled), `licensed` (all are there), `refused` (all
     /// are settled, and one or more were refused).
     pub state: &'static str,
-    /// The order's units, by position.
+    /// The order's licenses, by position.
     pub assets: Vec<Asset>,
 }
 

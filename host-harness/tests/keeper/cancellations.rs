@@ -56,7 +56,7 @@ async fn requested(record: &Record, asset: Uuid) -> Cancellation {
         .unwrap()
 }
 
-async fn returning(record: &Record, asset: Uuid) -> Cancellation {
+pub(crate) async fn returning(record: &Record, asset: Uuid) -> Cancellation {
     record
         .cancel_now(asset, &customer(), COMMENT, &Actor::operator("olivia"))
         .await
@@ -90,7 +90,11 @@ async fn taken(record: &Record, worker: Uuid, cancellation: &Cancellation) -> Ta
 }
 
 /// Makes one attempt at a return, by a worker of its own, with this outcome.
-async fn attempted(record: &Record, cancellation: &Cancellation, outcome: ReturnOutcome) -> Cancellation {
+pub(crate) async fn attempted(
+    record: &Record,
+    cancellation: &Cancellation,
+    outcome: ReturnOutcome,
+) -> Cancellation {
     let taken = taken(record, Uuid::new_v4(), cancellation).await;
     let begun = record.begin_return(&taken).await.unwrap();
     record

@@ -87,6 +87,7 @@ async fn a_license_is_charged_once_on_its_orders_only_invoice() {
         position: 1,
         product_code: "a".to_owned(),
         product_name: "Office".to_owned(),
+        quantity: 1,
         price: euros(14_900),
         charged_at_ms: other.issued_at_ms,
     };

@@ -19,6 +19,7 @@ mod outbox;
 mod plugins;
 mod product_type_collection;
 mod products;
+mod quantities;
 mod record;
 mod restorations;
 mod runs;

@@ -234,7 +234,6 @@ async fn a_refused_order_leaves_nothing_behind() {
         (order(instance, &[("a", 26)]), "Quantity"),
         (order(instance, &[("a", 20), ("a", 6)]), "Quantity"),
         (order(instance, &[("a", 0)]), "Quantity"),
-        (order(instance, &[("a", 10_001)]), "TooManyUnits"),
         (order(instance, &[]), "Empty"),
         (order(unready, &[("a", 1)]), "NotReady"),
         (order(Uuid::nil(), &[("a", 1)]), "NoInstance"),

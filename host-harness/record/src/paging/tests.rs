@@ -73,7 +73,7 @@ impl Shelf {
              VALUES ($2, $2, 1, CASE $1 % 2 WHEN 0 THEN 'returning' ELSE 'done' END, 'operator', 'o', '', $5, $2, 0,
                      CASE $1 % 2 WHEN 0 THEN NULL ELSE 1 END)",
             "INSERT INTO invoices (order_id, instance_id, number, issued_at_ms) VALUES ($2, $3, $1, $5)",
-            "INSERT INTO invoice_lines VALUES ($2, $2, 1, 'p', 'P', 'EUR', 14900, $5)",
+            "INSERT INTO invoice_lines VALUES ($2, $2, 1, 'p', 'P', 'EUR', 14900, $5, 1)",
             "INSERT INTO credits (asset_id, order_id, instance_id, number, currency, minor_units, credited_at_ms)
              VALUES ($2, $2, $3, $1, 'EUR', 14900, $5)",
             "INSERT INTO mails (id, kind, asset_id, order_id, position, state, attempts, due_at_ms, created_at_ms)
