@@ -14,6 +14,8 @@ use crate::scenario::{Scenario, actor, order_request, problems, silent};
 pub(crate) const ACME: &str = "anvils";
 /// A product whose orders are split, so that each license is for one.
 pub(crate) const KEY: &str = "ANVIL-HOME";
+/// A product whose orders are not split, so that one license is for all units.
+pub(crate) const TEAM: &str = "ANVIL-TEAM";
 
 /// Acme's server, and the account that the instance buys with.
 pub(crate) struct Acme {

@@ -490,6 +490,46 @@ pub(crate) fn seller(product_key: &str, activation_link: &str, statuses: [u8; 2]
     ))
 }
 
+/// A plugin that asks no vendor, and refuses every purchase and every check of one. What the problem says is the quantity that
+/// it was told, which has one digit, and whether it was to check only (1) or to buy (0).
+pub(crate) fn quantity_teller() -> Vec<u8> {
+    // The order is preceded by the instance, of 24 bytes. It begins with the id and the earlier attempts; `check-only` is at
+    // 33, and the quantity at 44, after the product. The answer is at 2048: an error (1), a refusal (0), and at 2064 the
+    // problem, whose four texts are each an address and a length.
+    component(&format!(
+        r#"(module
+            (memory (export "memory") 2)
+                {DESCRIBES}
+            (global $free (mut i32) (i32.const 65536))
+            (data (i32.const 3000) "quantity")
+            (data (i32.const 4000) "0 0")
+            (func (export "cabi_realloc") (param i32 i32 i32) (param $bytes i32) (result i32)
+                (local $at i32)
+                (local.set $at (i32.and (i32.add (global.get $free) (i32.const 7)) (i32.const -8)))
+                (global.set $free (i32.add (local.get $at) (local.get $bytes)))
+                (local.get $at))
+            (func (export "bss:service-manager/service-manager@0.1.0#configure-instance")
+                    (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)
+                (unreachable))
+            (func (export "bss:service-manager/service-manager@0.1.0#fetch-services")
+                    (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)
+                (unreachable))
+            (func (export "bss:service-manager/service-manager@0.1.0#create-license")
+                    (param $order i32) (result i32)
+                (if (i32.gt_u (i32.load offset=44 (local.get $order)) (i32.const 9)) (then (unreachable)))
+                (i32.store8 (i32.const 4000)
+                    (i32.add (i32.const 48) (i32.load offset=44 (local.get $order))))
+                (i32.store8 (i32.const 4002)
+                    (i32.add (i32.const 48) (i32.load8_u offset=33 (local.get $order))))
+                (i32.store8 (i32.const 2048) (i32.const 1))
+                (i32.store (i32.const 2064) (i32.const 3000))
+                (i32.store (i32.const 2068) (i32.const 8))
+                (i32.store (i32.const 2072) (i32.const 4000))
+                (i32.store (i32.const 2076) (i32.const 3))
+                (i32.const 2048)))"#
+    ))
+}
+
 /// A plugin that gives up in every call as a panic does, with these words on its standard error. Before that it logs a line,
 /// and where it is told a server, it has sent the server a request that may change something.
 pub(crate) fn panicking(words: &[u8], server: Option<&str>) -> Vec<u8> {

@@ -1,14 +1,17 @@
 //! Ordering: every unit bought exactly once, whatever happens to the answer.
 
-use bss_model::{Asset, AssetFilter, AttemptResult, MailFilter, Page, SyncStatus};
+use bss_model::{
+    Asset, AssetFilter, AttemptResult, MailFilter, Page, ProductFilter, ProductType, ServicesDefinition,
+    SyncStatus,
+};
 use bss_record::RECORD_FILE;
 use bss_simulator::{Fault, Operation, Repeat, When};
 use host_harness::{Host, PlaceError};
 
 use crate::component::{bss_host, component};
-use crate::guests::seller;
+use crate::guests::{quantity_teller, seller};
 use crate::record_cli::{ORIGINAL, alter};
-use crate::scenario::{INSTANCE, Scenario, actor, order_request, silent};
+use crate::scenario::{DONE, INSTANCE, Scenario, actor, assert_ends, order_request, silent};
 
 /// Checks that every license that Microsoft issued is on exactly one asset, and the other way round.
 async fn assert_agreement(scenario: &Scenario, assets: &[Asset]) {
@@ -378,4 +381,117 @@ async fn what_can_not_be_a_license_is_never_licensed_and_never_mailed() {
     let code = not_licensed(&scenario, ("AAAAA-BBBBB", link, ACTIVATED)).await;
     assert_eq!(code, "license-without-exchange");
     assert!(mails().await.is_empty());
+}
+
+/// A scenario whose products' type does not split quantities any more, worked on by a plugin that refuses everything and says
+/// the quantity that it was told. Returns a product's code, too.
+async fn selling_whole() -> (Scenario, String) {
+    let scenario = Scenario::selling().await;
+    let record = scenario.host.record();
+    let instance = scenario
+        .host
+        .named_instance(INSTANCE)
+        .await
+        .expect("the instance");
+    let products = record
+        .products(instance.id, &ProductFilter::default(), &Page::all())
+        .await
+        .expect("the products")
+        .rows;
+    let whole = |product_type| ProductType {
+        split_quantity: false,
+        ..product_type
+    };
+    let product_types = record.product_types(instance.id).await.expect("the types");
+    let catalog = ServicesDefinition {
+        product_types: product_types.into_iter().map(whole).collect(),
+        products: products.into_iter().map(|product| product.offered).collect(),
+        ..ServicesDefinition::default()
+    };
+    let applied = record.apply_services_definition(instance.id, catalog).await;
+    applied.expect("the catalog");
+    tell_quantities(&scenario).await;
+    let product = scenario.offers().await.remove(0);
+    (scenario, product)
+}
+
+/// Has a plugin refuse everything from now on, and say the quantity that it was told.
+async fn tell_quantities(scenario: &Scenario) {
+    let file = scenario.folder.path().join("teller.wasm");
+    std::fs::write(&file, quantity_teller()).expect("the guest's file");
+    scenario.trust(&file).await;
+}
+
+/// The quantities that a plugin was told in the purchases of an order.
+async fn told_to_buy(scenario: &Scenario, product: &str, quantity: u32) -> Vec<String> {
+    let assets = scenario.order(product, quantity).await;
+    let said = assets
+        .into_iter()
+        .map(|asset| asset.reason.expect("it is refused").problem.message);
+    said.collect()
+}
+
+/// The quantity that a plugin was told in the check of an order.
+async fn told_to_check(scenario: &Scenario, product: &str, quantity: u32) -> String {
+    let request = order_request(product, quantity);
+    match scenario.host.check_order(INSTANCE, request, silent()).await {
+        Err(PlaceError::Refused { problem, .. }) => problem.message,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_is_told_all_units_of_a_product_whose_type_does_not_split_them() {
+    let (scenario, product) = selling_whole().await;
+    assert_eq!(told_to_check(&scenario, &product, 3).await, "3 1");
+    assert_eq!(told_to_buy(&scenario, &product, 3).await, ["3 0"]);
+    assert_eq!(told_to_buy(&scenario, &product, 1).await, ["1 0"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_is_told_one_unit_at_a_time_of_a_product_whose_type_splits_them() {
+    let scenario = Scenario::selling().await;
+    let product = scenario.offers().await.remove(0);
+    tell_quantities(&scenario).await;
+    assert_eq!(told_to_check(&scenario, &product, 3).await, "1 1");
+    assert_eq!(told_to_buy(&scenario, &product, 3).await, ["1 0"; 3]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_units_are_the_same_order_whether_they_are_split_or_not() {
+    let (scenario, product) = selling_whole().await;
+    let request = order_request(&product, 3);
+    let placed = scenario
+        .host
+        .place_order(INSTANCE, request.clone(), &actor())
+        .await;
+    let placed = placed.expect("the order is placed");
+    let same = scenario.host.same_order(INSTANCE, &request).await;
+    assert_eq!(same.expect("the record").map(|order| order.id), Some(placed.id));
+    let mut fewer = request;
+    fewer.lines[0].quantity = 1;
+    let same = scenario.host.same_order(INSTANCE, &fewer).await;
+    assert_eq!(same.expect("the record"), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_license_for_several_units_is_shown_with_their_number() {
+    let (scenario, product) = selling_whole().await;
+    let asset = scenario.order(&product, 3).await.remove(0);
+    let [order, id] = [asset.order_id, asset.id].map(|id| id.to_string());
+    let shown = |arguments: &[&str]| {
+        let output = scenario.bss_host(arguments);
+        assert_ends(&output, DONE);
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    assert!(shown(&["order", "show", &order]).contains(&format!("3 × {product}")));
+    let table = shown(&["asset", "show", &id]);
+    let quantity = table.lines().find(|line| line.contains("Quantity"));
+    assert!(quantity.is_some_and(|line| line.contains('3')), "{table}");
+    let views = scenario.json(&["order", "show", &order]);
+    assert_eq!(views["assets"][0]["quantity"], 3);
+
+    let single = scenario.order(&product, 1).await.remove(0);
+    let table = shown(&["order", "show", &single.order_id.to_string()]);
+    assert!(table.contains(&product) && !table.contains('×'), "{table}");
 }

@@ -7,8 +7,10 @@ use bss_model::{Asset, AssetStatus, AttemptResult, CancellationState, LicenseTok
 use bss_simulator::TokenStatus;
 use host_harness::{ConfigureError, Host};
 
-use crate::acme::{self, ACME, Acme, KEY, configure};
-use crate::scenario::{INSTANCE, Scenario, actor, at_once, order_request, requester, silent};
+use crate::acme::{self, ACME, Acme, KEY, TEAM, configure};
+use crate::scenario::{
+    DONE, INSTANCE, PRICE, Scenario, actor, assert_ends, at_once, order_request, requester, silent,
+};
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -98,6 +100,54 @@ async fn one_worker_buys_and_returns_at_both_vendors_each_license_at_its_own() {
         microsoft
             .iter()
             .all(|entry| entry.token_status == TokenStatus::ReturnAccepted)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_product_that_is_not_split_is_bought_charged_and_credited_as_one_license_for_all_units() {
+    let scenario = Scenario::selling().await;
+    let acme = Acme::selling_beside(&scenario).await;
+    let checked = scenario.host.check_order(ACME, order_request(TEAM, 5), silent());
+    checked.await.expect("it could be placed");
+    let [team] = acme::order(&scenario, TEAM, 5).await.try_into().expect("one");
+    let keys = acme::order(&scenario, KEY, 2).await;
+    let sold: Vec<_> = acme
+        .vendor
+        .ledger()
+        .iter()
+        .map(|sold| (sold.sku.clone(), sold.quantity))
+        .collect();
+    let expected = [(TEAM, 5), (KEY, 1), (KEY, 1)].map(|(sku, quantity)| (sku.to_owned(), quantity));
+    assert_eq!(sold, expected);
+
+    let cancelled = scenario
+        .host
+        .cancel_now(team.id, &requester(), "", &actor())
+        .await;
+    cancelled.expect("it is cancelled");
+    let host = &scenario.host;
+    host.work_once(&at_once(1), std::future::pending())
+        .await
+        .expect("it works");
+    let order = team.order_id.to_string();
+    let invoice = scenario.json(&["invoice", "show", &order]);
+    let [line, credit] = [&invoice["lines"][0], &invoice["credits"][0]];
+    assert_eq!(line["quantity"], 5);
+    for amount in [&line["price"], &invoice["total"], &credit["price"]] {
+        assert_eq!(amount["minorUnits"], 5 * PRICE, "{invoice}");
+    }
+    assert_eq!(invoice["credits"].as_array().map(Vec::len), Some(1));
+    let table = |order: &str| {
+        let output = scenario.bss_host(&["invoice", "show", order]);
+        assert_ends(&output, DONE);
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let of_team = table(&order);
+    assert!(of_team.contains("5 × Anvil for teams"), "{of_team}");
+    let of_keys = table(&keys[0].order_id.to_string());
+    assert!(
+        of_keys.contains("Anvil Home") && !of_keys.contains('×'),
+        "{of_keys}"
     );
 }
 

@@ -8,12 +8,15 @@ pub(super) struct Context<'a> {
     pub(super) customer: Named<'a>,
     pub(super) reseller: Option<Named<'a>>,
     pub(super) product: ContextProduct<'a>,
+    /// The units that the license is for.
+    pub(super) quantity: u32,
     /// The vendor, on one line.
     pub(super) vendor: Option<String>,
     /// What is sold, on one line: the product, where no plugin says it.
     pub(super) offering: String,
     pub(super) product_key: &'a str,
     pub(super) activation_link: Option<&'a str>,
+    /// The price of all units together.
     pub(super) price: Option<String>,
     pub(super) purchased_on: Option<String>,
     pub(super) returnable_until: Option<String>,
@@ -51,6 +54,7 @@ impl Context<'static> {
                 code: "EP2-00000",
                 name: "Example Product".to_owned(),
             },
+            quantity: 3,
             vendor: Some("Example Vendor".to_owned()),
             offering: "Example Offering".to_owned(),
             product_key: "XXXXX-XXXXX-XXXXX-XXXXX-XXXXX",
@@ -67,6 +71,7 @@ impl Context<'static> {
     pub(super) fn bare_sample() -> Self {
         Self {
             reseller: None,
+            quantity: 1,
             vendor: None,
             activation_link: None,
             price: None,

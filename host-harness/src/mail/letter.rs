@@ -71,6 +71,7 @@ pub(super) fn compose(
             code: &asset.product_code,
             name: one_line(&asset.product_name),
         },
+        quantity: asset.quantity,
         vendor: mail.sold.as_ref().map(|sold| one_line(&sold.vendor)),
         offering: mail
             .sold

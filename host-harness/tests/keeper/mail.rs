@@ -5,8 +5,8 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use bss_model::{
-    Contact, Mail, MailDelivery, MailFilter, MailSettings, MailState, NewOrder, Page, Party, PluginDigest,
-    SavedSettings, SmtpProtection,
+    Contact, Mail, MailDelivery, MailFilter, MailSettings, MailState, NewLine, NewOrder, Page, Party,
+    PluginDigest, SavedSettings, SmtpProtection,
 };
 use bss_record::{PlaceError, RECORD_FILE, Worker};
 use host_harness::Host;
@@ -17,6 +17,7 @@ use uuid::Uuid;
 use crate::certificate_store::contains;
 use crate::invoices::{buy, execute};
 use crate::orders::{KEY, LINK, order, shop};
+use crate::quantities::sell_whole;
 use crate::record::{actor, files_of, settings};
 use crate::smtp_server::{Answer, MailServer, Offer, PASSWORD};
 
@@ -199,6 +200,39 @@ async fn each_license_is_mailed_once_over_tls_with_its_key_and_link() {
             Vec::new()
         };
         assert!(!contains(&bytes, KEY.as_bytes()), "{}", path.display());
+    }
+}
+
+#[tokio::test]
+async fn an_e_mail_tells_how_many_units_a_license_is_for_if_it_is_for_more_than_one() {
+    let server = MailServer::start(Offer::default()).await;
+    let shop = Shop::with(&server).await;
+    sell_whole(shop.host.record(), shop.instance).await;
+    let words = [
+        ("en", "Seats for 3 units", "unit"),
+        ("de", "Seats für 3 Einheiten", "Einheit"),
+        ("el", "Seats για 3 μονάδες", "μονάδες"),
+    ];
+    for (language, of_three, of_any) in words {
+        for (quantity, is_told) in [(3, true), (1, false)] {
+            let credits = vec![NewLine {
+                product_code: "credits".to_owned(),
+                quantity,
+            }];
+            shop.place(1, |order| {
+                order.contact.language = language.to_owned();
+                order.lines = credits;
+            })
+            .await;
+            assert_eq!(shop.send().await, sent(1));
+            let taken = server.taken();
+            let message = read(&taken.last().unwrap().bytes);
+            for body in [text(&message), html(&message)] {
+                assert!(body.contains("Seats"), "{body}");
+                assert_eq!(body.contains(of_three), is_told, "{body}");
+                assert_eq!(body.contains(of_any), is_told, "{body}");
+            }
+        }
     }
 }
 

@@ -176,6 +176,7 @@ async fn show(host: &Host, asset_id: Uuid, show_keys: bool, json: bool) -> Outco
             "Product",
             format!("{}  {}", asset.product_code, asset.product_name),
         ),
+        ("Quantity", asset.quantity.to_string()),
         (
             "Price",
             asset.price.as_ref().map(ToString::to_string).unwrap_or_default(),

@@ -95,7 +95,7 @@ async fn show_one(host: &Host, order: Uuid, json: bool) -> Outcome {
             line.position.to_string(),
             line.asset_id.to_string(),
             line.product_code.clone(),
-            line.product_name.clone(),
+            show::units(line.quantity, &line.product_name),
             line.price.to_string(),
             credit.map_or_else(String::new, |credit| {
                 format!("{} (credit {})", credit.price, credit.number)

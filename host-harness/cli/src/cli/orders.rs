@@ -19,7 +19,7 @@ use super::{output, pages, show};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum OrderCommand {
-    /// Order licenses: each unit becomes a line, an asset and a license of its own
+    /// Order licenses: each unit becomes a license of its own, or all of them one license, as the product's type says
     Place(Box<PlaceOrder>),
     /// Resume an order whose licenses are not all settled; each purchase is looked up before it is sent again
     Resume {

@@ -42,6 +42,14 @@ pub(super) fn counted(number: u64, what: &str) -> String {
     }
 }
 
+/// A product, with the number of its units where they share a license.
+pub(super) fn units(quantity: u32, product: &str) -> String {
+    match quantity {
+        1 => product.to_owned(),
+        _ => format!("{quantity} × {product}"),
+    }
+}
+
 /// A time, for people.
 pub(super) fn time(ms: i64) -> String {
     jiff::Timestamp::from_millisecond(ms).map_or_else(
@@ -124,7 +132,7 @@ pub(super) fn asset_table(assets: &[Asset], secrets: &BTreeMap<Uuid, LicenseSecr
                 Ids::Short => asset.id.to_string().chars().take(8).collect(),
                 Ids::Whole => asset.id.to_string(),
             },
-            asset.product_code.clone(),
+            units(asset.quantity, &asset.product_code),
             product_key(asset, secrets).unwrap_or_default().to_owned(),
             activation_link(asset, secrets).unwrap_or_default().to_owned(),
             asset.sync_status.to_string(),
