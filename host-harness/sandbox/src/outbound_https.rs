@@ -20,6 +20,7 @@ mod policy;
 mod pool;
 mod quota;
 mod secrets;
+mod spelling;
 mod transport;
 
 use std::fmt;

@@ -4,16 +4,18 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bss_model::Secret;
 use bytes::{Bytes, BytesMut};
-use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING};
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, IF_RANGE, RANGE, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, SizeHint};
-use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use wasmtime_wasi_http::{Error, WasiBody};
+
+use super::spelling::Spelled;
 
 /// A header field with a secret, as it is sent.
 #[derive(Clone, PartialEq, Eq)]
@@ -61,21 +63,24 @@ impl SecretHeader {
 
 /// Puts secrets into a request, in place of what the guest sent under their names.
 pub(super) fn add(headers: &mut HeaderMap, secrets: &[SecretHeader]) {
+    if secrets.is_empty() {
+        return;
+    }
     for header in secrets {
         headers.insert(header.name.clone(), header.value.clone());
     }
-    if !secrets.is_empty() {
-        // Nothing is found in an answer that is compressed.
-        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    }
+    // Nothing is found in an answer that is compressed, nor in a part that is shorter than a secret.
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    headers.remove(RANGE);
+    headers.remove(IF_RANGE);
 }
 
 /// An answer that is compressed, although it was not to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Compressed;
 
-/// Writes `*` over the secrets wherever an answer repeats them: as they are, or as JSON and URLs may spell them. Their
-/// length stays, and so does the answer's.
+/// Writes `*` over the secrets wherever an answer repeats them, in whatever spelling ([`super::spelling`]). The answer's length
+/// stays.
 ///
 /// # Errors
 /// When the answer is compressed, although it was not to be, so that nothing can be found in it.
@@ -86,28 +91,29 @@ pub(super) fn hide(
     if secrets.is_empty() {
         return Ok(answer);
     }
-    let mut codings = answer.headers().get_all(CONTENT_ENCODING).iter();
-    if codings.any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+    let is_coded = |name, plain: &str| {
+        let mut codings = answer.headers().get_all(name).iter();
+        codings.any(|coding| !coding.as_bytes().eq_ignore_ascii_case(plain.as_bytes()))
+    };
+    if is_coded(CONTENT_ENCODING, "identity") || is_coded(TRANSFER_ENCODING, "chunked") {
         return Err(Compressed);
     }
-    let spellings = Spellings::of(secrets);
-    hide_in(answer.headers_mut(), &spellings);
-    Ok(answer.map(|body| {
-        let hidden = Hidden {
-            body,
-            spellings,
-            held: BytesMut::new(),
-            ready: VecDeque::new(),
-            has_ended: false,
-        };
-        hidden.boxed_unsync()
-    }))
+    let hidden = Arc::new(Spelled::of(secrets.iter().map(|header| &header.secret)));
+    hide_in(answer.headers_mut(), &hidden);
+    Ok(answer.map(|body| Hiding::new(body, hidden).boxed_unsync()))
 }
 
-fn hide_in(headers: &mut HeaderMap, spellings: &Spellings) {
+fn hide_in(headers: &mut HeaderMap, hidden: &Spelled) {
+    let names: Vec<HeaderName> = headers.keys().cloned().collect();
+    for name in names {
+        // No header field of HTTP's has a secret for its name.
+        if hidden.is_in(name.as_str().as_bytes()) {
+            headers.remove(name);
+        }
+    }
     for value in headers.values_mut() {
         let mut bytes = BytesMut::from(value.as_bytes());
-        if spellings.write_over(&mut bytes)
+        if hidden.write_over(&mut bytes)
             && let Ok(hidden) = HeaderValue::from_maybe_shared(bytes.freeze())
         {
             *value = hidden;
@@ -115,113 +121,67 @@ fn hide_in(headers: &mut HeaderMap, spellings: &Spellings) {
     }
 }
 
-/// All that an answer may spell secrets as.
-struct Spellings(Vec<Secret>);
-
-impl Spellings {
-    fn of(secrets: &[SecretHeader]) -> Self {
-        let spelled = secrets.iter().flat_map(|header| {
-            let plain = header.secret.expose();
-            [
-                plain.to_owned(),
-                plain.replace('\\', r"\\").replace('"', "\\\""),
-                plain
-                    .replace('\\', r"\\")
-                    .replace('"', "\\\"")
-                    .replace('/', r"\/"),
-                percent_encode(plain.as_bytes(), NON_ALPHANUMERIC).to_string(),
-            ]
-        });
-        let mut all: Vec<Secret> = spelled.map(Secret::new).collect();
-        // A longer one first: it may contain another.
-        all.sort_by_key(|secret| std::cmp::Reverse(secret.expose().len()));
-        all.dedup();
-        Self(all)
-    }
-
-    /// Writes over every spelling, and returns whether there was one.
-    fn write_over(&self, text: &mut [u8]) -> bool {
-        let mut is_any = false;
-        for secret in &self.0 {
-            let secret = secret.expose().as_bytes();
-            let mut from = 0;
-            while let Some(at) = text.get(from..).and_then(|rest| find(rest, secret)) {
-                let end = from + at + secret.len();
-                text[from + at..end].fill(b'*');
-                (from, is_any) = (end, true);
-            }
-        }
-        is_any
-    }
-
-    /// The length of the text's end that may be the beginning of a spelling.
-    fn begun_at_the_end(&self, text: &[u8]) -> usize {
-        let begun = |secret: &Secret| {
-            let secret = secret.expose().as_bytes();
-            let longest = secret.len().saturating_sub(1).min(text.len());
-            (1..=longest)
-                .rev()
-                .find(|length| text.ends_with(&secret[..*length]))
-        };
-        self.0.iter().filter_map(begun).max().unwrap_or_default()
-    }
-}
-
-/// Where a text first has a part.
-fn find(text: &[u8], part: &[u8]) -> Option<usize> {
-    let first = *part.first()?;
-    let mut from = 0;
-    loop {
-        let at = from + text.get(from..)?.iter().position(|byte| *byte == first)?;
-        if text[at..].starts_with(part) {
-            return Some(at);
-        }
-        from = at + 1;
-    }
-}
-
-/// A body in which secrets are written over, also where they begin in one piece and end in another.
-struct Hidden {
+/// A body in which secrets are written over, also where they begin in one piece and end in another. What is held back has
+/// always the same length, so that the pieces tell nothing of what was found.
+struct Hiding {
     body: WasiBody,
-    spellings: Spellings,
-    /// The end of the last piece, which may be the beginning of a secret.
+    hidden: Arc<Spelled>,
+    /// The end of what has come, in which a secret may begin.
     held: BytesMut,
+    /// How many bytes of `held` belong to a secret that began before them.
+    starred: usize,
     ready: VecDeque<Frame<Bytes>>,
     has_ended: bool,
 }
 
-impl Hidden {
-    fn take(&mut self, frame: Frame<Bytes>) {
-        let trailers = match frame.into_data() {
-            Ok(data) => {
-                self.held.extend_from_slice(&data);
-                self.spellings.write_over(&mut self.held);
-                let kept = self.spellings.begun_at_the_end(&self.held);
-                let told = self.held.split_to(self.held.len() - kept).freeze();
-                if !told.is_empty() {
-                    self.ready.push_back(Frame::data(told));
-                }
-                return;
-            }
-            Err(other) => other.into_trailers(),
-        };
-        if let Ok(mut trailers) = trailers {
-            self.end();
-            hide_in(&mut trailers, &self.spellings);
-            self.ready.push_back(Frame::trailers(trailers));
+impl Hiding {
+    fn new(body: WasiBody, hidden: Arc<Spelled>) -> Self {
+        Self {
+            body,
+            hidden,
+            held: BytesMut::new(),
+            starred: 0,
+            ready: VecDeque::new(),
+            has_ended: false,
         }
     }
 
-    /// Lets go of what turned out to be no secret.
-    fn end(&mut self) {
-        if !self.held.is_empty() {
-            let rest = std::mem::take(&mut self.held).freeze();
-            self.ready.push_back(Frame::data(rest));
+    fn take(&mut self, frame: Frame<Bytes>) {
+        match frame.into_data() {
+            Ok(data) => {
+                self.held.extend_from_slice(&data);
+                let kept = self.hidden.longest().saturating_sub(1);
+                self.tell(self.held.len().saturating_sub(kept));
+            }
+            Err(other) => {
+                if let Ok(mut trailers) = other.into_trailers() {
+                    self.tell(self.held.len());
+                    hide_in(&mut trailers, &self.hidden);
+                    self.ready.push_back(Frame::trailers(trailers));
+                }
+            }
         }
+    }
+
+    /// Passes so many bytes on, in which all secrets that begin are written over.
+    fn tell(&mut self, bytes: usize) {
+        if bytes == 0 {
+            return;
+        }
+        let found = self.hidden.found_in(&self.held, bytes);
+        let mut told = self.held.split_to(bytes);
+        let mut starred_until = self.starred;
+        told[..starred_until.min(bytes)].fill(b'*');
+        for (from, end) in found {
+            told[from..end.min(bytes)].fill(b'*');
+            starred_until = starred_until.max(end);
+        }
+        self.starred = starred_until.saturating_sub(bytes);
+        self.ready.push_back(Frame::data(told.freeze()));
     }
 }
 
-impl Body for Hidden {
+impl Body for Hiding {
     type Data = Bytes;
     type Error = Error;
 
@@ -241,7 +201,8 @@ impl Body for Hidden {
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
                 None => {
                     self.has_ended = true;
-                    self.end();
+                    let rest = self.held.len();
+                    self.tell(rest);
                 }
             }
         }
@@ -253,14 +214,13 @@ impl Body for Hidden {
 
     fn size_hint(&self) -> SizeHint {
         // What is held back counts to what the body has given already.
-        let held = self.held.len()
-            + self
-                .ready
-                .iter()
-                .filter_map(Frame::data_ref)
-                .map(Bytes::len)
-                .sum::<usize>();
-        let (held, inner) = (held as u64, self.body.size_hint());
+        let ready: usize = self
+            .ready
+            .iter()
+            .filter_map(Frame::data_ref)
+            .map(Bytes::len)
+            .sum();
+        let (held, inner) = ((self.held.len() + ready) as u64, self.body.size_hint());
         let mut hint = SizeHint::new();
         hint.set_lower(inner.lower().saturating_add(held));
         if let Some(upper) = inner.upper() {
@@ -315,7 +275,9 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert("authorization", HeaderValue::from_static("Bearer of-the-guest"));
         headers.insert("accept-encoding", HeaderValue::from_static("gzip"));
+        headers.insert("range", HeaderValue::from_static("bytes=0-3"));
         add(&mut headers, &[header()]);
+        assert!(!headers.contains_key("range"));
         assert_eq!(headers["authorization"], format!("Bearer {KEY}"));
         assert!(headers["authorization"].is_sensitive());
         assert_eq!(headers["accept-encoding"], "identity");
@@ -337,11 +299,9 @@ mod tests {
 
     #[test]
     fn an_answer_that_repeats_a_secret_comes_without_it() {
-        for spelled in [KEY, r#"ak_7/\"q+Zz"#, r#"ak_7\/\"q+Zz"#, "ak%5F7%2F%22q%2BZz"] {
-            let body = format!("{{\"you sent\":\"{spelled}\"}}");
-            let expected = body.replace(spelled, &"*".repeat(spelled.len()));
-            assert_eq!(read(vec![body.into()]), expected.into_bytes(), "{spelled}");
-        }
+        let body = format!("{{\"you sent\":\"{KEY}\"}}");
+        let expected = body.replace(KEY, &"*".repeat(KEY.len()));
+        assert_eq!(read(vec![body.into()]), expected.into_bytes());
         let mut answer = answered(Vec::new());
         let echoed = HeaderValue::from_str(&format!("Bearer {KEY}")).unwrap();
         answer.headers_mut().insert("x-you-sent", echoed);
@@ -351,11 +311,78 @@ mod tests {
 
     #[test]
     fn an_answer_that_is_compressed_unasked_is_not_passed_on() {
+        for (name, coding, is_passed_on) in [
+            ("content-encoding", "gzip", false),
+            ("transfer-encoding", "gzip, chunked", false),
+            ("content-encoding", "identity", true),
+            ("transfer-encoding", "chunked", true),
+        ] {
+            let mut answer = answered(Vec::new());
+            answer
+                .headers_mut()
+                .insert(name, HeaderValue::from_static(coding));
+            assert_eq!(
+                hide(answer, &[header()]).is_ok(),
+                is_passed_on,
+                "{name}: {coding}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_header_field_that_has_a_secret_for_its_name_is_left_out() {
+        let secret = Secret::new("abcdefgh12");
+        let header = SecretHeader::new("x-api-key", "", &secret).unwrap();
         let mut answer = answered(Vec::new());
         answer
             .headers_mut()
-            .insert("content-encoding", HeaderValue::from_static("gzip"));
-        assert!(matches!(hide(answer, &[header()]), Err(Compressed)));
+            .insert("x-abcdefgh12", HeaderValue::from_static("1"));
+        answer
+            .headers_mut()
+            .insert("x-other", HeaderValue::from_static("1"));
+        let hidden = hide(answer, &[header]).unwrap();
+        assert_eq!(hidden.headers().len(), 1);
+    }
+
+    /// The lengths of the pieces in which a guest reads an answer.
+    fn lengths(pieces: Vec<Bytes>) -> Vec<usize> {
+        let hidden = hide(answered(pieces), &[header()]).unwrap();
+        let mut body = hidden.into_body();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let mut lengths = Vec::new();
+            while let Some(frame) = body.frame().await {
+                lengths.push(frame.unwrap().into_data().unwrap().len());
+            }
+            lengths
+        })
+    }
+
+    #[test]
+    fn the_pieces_of_an_answer_do_not_tell_a_guest_how_much_of_a_guess_is_right() {
+        let almost = format!("{}0", &KEY[..9]);
+        let guesses = ["ak_0000000", "ak_7000000", &almost, KEY, "zzzzzzzzzz"];
+        let pieces = |guess: &str| {
+            let text = "x".repeat(300) + guess;
+            vec![Bytes::from(text.clone()), Bytes::from(text)]
+        };
+        let all: Vec<_> = guesses.map(|guess| lengths(pieces(guess))).into();
+        assert!(all.iter().all(|lengths| *lengths == all[0]), "{all:?}");
+    }
+
+    #[test]
+    fn a_longer_secret_is_hidden_where_a_shorter_one_begins_it() {
+        let [short, long] = ["user0001", "user0001:S3cr3tPassw0rd"]
+            .map(|secret| SecretHeader::new("authorization", "", &Secret::new(secret)).unwrap());
+        for cut in 1..30 {
+            let text = "by user0001:S3cr3tPassw0rd.";
+            let mut rest = Bytes::from_static(text.as_bytes());
+            let first = rest.split_to(cut.min(text.len()));
+            let hidden = hide(answered(vec![first, rest]), &[short.clone(), long.clone()]).unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let read = runtime.block_on(hidden.into_body().collect()).unwrap().to_bytes();
+            assert_eq!(read, format!("by {}.", "*".repeat(23)), "{cut}");
+        }
     }
 
     proptest! {
