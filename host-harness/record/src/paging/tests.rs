@@ -851,6 +851,7 @@ async fn older_record(directory: &std::path::Path) {
         "PRAGMA foreign_keys = OFF",
         "INSERT INTO orders (id, instance_id, request_digest, customer, contact, placed_at_ms)
          VALUES ($1, $2, '', '{\"id\":\"c-1\",\"name\":\"n\",\"country\":\"GR\"}', '{\"email\":\"e\",\"language\":\"el\"}', 1)",
+        "INSERT INTO order_lines (order_id, position, product_code, quantity) VALUES ($1, 1, 'p', 1)",
         "INSERT INTO assets (id, instance_id, order_id, position, product_code, product_name, generation, client_transaction_id, status,
                              sync_status, return_status, created_at_ms, sealed_product_key)
          VALUES ($1, $2, $1, 1, 'p', 'P', 0, $1, 'active', 'synchronized', 'none', 1, X'00')",
@@ -889,6 +890,7 @@ async fn rows_from_before_are_found_by_the_new_columns_and_their_keys_stay_hidde
         .unwrap();
     assert_eq!(asset.masked_product_key.as_deref(), Some("*****"));
     assert_eq!(asset.activation_link_host, None, "it has no link");
+    assert_eq!(asset.quantity, 1);
     let of_customer = OrderFilter {
         customer: Some("c-1".to_owned()),
         ..OrderFilter::default()
