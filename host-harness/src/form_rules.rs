@@ -18,7 +18,8 @@
 //! | value | … and can be chosen | `choice-unusable` |
 //! | value | one that is typed into a field that is not enabled is a problem | `value-not-taken` |
 //! | value | there is none in a `secret` field: no plugin has a secret | `secret-said` |
-//! | role | where a field is a credential, another one names the account | `credential-alone` |
+//! | role | a secret, and the certificate's field, are of an account or a credential | `credential-of-no-role` |
+//! | role | where a field is a credential, another one names the account; where the form is `ready`, it has a value | `credential-alone` |
 //! | standing | where it is `ready`, no mandatory field is empty | `mandatory-missing` |
 //! | standing | where it is `ready`, there is a server to reach | `no-server` |
 //! | secret header | its `field` is a `secret` field of the form | `secret-field-unknown` |
@@ -148,8 +149,14 @@ pub enum FormError {
         /// The field.
         field: String,
     },
+    /// A field proves who asks, and its role denies that.
+    #[error("field `{field}` proves who asks, and has the role of one that means nothing to the vendor")]
+    CredentialOfNoRole {
+        /// The field.
+        field: String,
+    },
     /// A field is a credential, and nothing says of which account.
-    #[error("field `{field}` is a credential, and no field names the account")]
+    #[error("field `{field}` is a credential, and no field with a value names the account")]
     CredentialAlone {
         /// The field.
         field: String,
@@ -206,6 +213,7 @@ impl Diagnose for FormError {
             Self::ValueNotTaken { .. } => Diagnosis::new(ErrorKind::Refused, "value-not-taken"),
             Self::MandatoryMissing { .. } => Diagnosis::new(ErrorKind::Refused, "mandatory-missing"),
             Self::SecretSaid { .. } => Diagnosis::new(ErrorKind::Refused, "secret-said"),
+            Self::CredentialOfNoRole { .. } => Diagnosis::new(ErrorKind::Refused, "credential-of-no-role"),
             Self::CredentialAlone { .. } => Diagnosis::new(ErrorKind::Refused, "credential-alone"),
             Self::SecretFieldUnknown { .. } => Diagnosis::new(ErrorKind::Refused, "secret-field-unknown"),
             Self::SecretHeaderBroken { .. } => Diagnosis::new(ErrorKind::Refused, "secret-header-broken"),
@@ -254,7 +262,7 @@ impl CheckedForm {
                 }
             }
         }
-        check_roles(&form.fields)?;
+        check_roles(&form, is_ready, secrets)?;
         check_secret_headers(&form)?;
         if let Some(certificate_field) = &form.certificate_field
             && !form
@@ -339,9 +347,23 @@ fn check_shape(field: &Field) -> Result<(), FormError> {
 }
 
 /// Checks that what proves who asks is not all there is: with another credential it would be another account, unseen.
-fn check_roles(fields: &[Field]) -> Result<(), FormError> {
-    let of = |role| fields.iter().find(|field| field.role == role);
-    match (of(FieldRole::Credential), of(FieldRole::Account)) {
+fn check_roles(form: &Form, is_ready: bool, secrets: &BTreeSet<String>) -> Result<(), FormError> {
+    let proves = |field: &&Field| {
+        field.kind == FieldKind::Secret || form.certificate_field.as_ref() == Some(&field.id)
+    };
+    let mut proofs = form.fields.iter().filter(proves);
+    if let Some(field) = proofs.find(|field| field.role == FieldRole::Other) {
+        return Err(FormError::CredentialOfNoRole {
+            field: field.id.clone(),
+        });
+    }
+    let has_value =
+        |field: &&Field| !is_ready || !field.value.trim().is_empty() || secrets.contains(&field.id);
+    let of = |role| form.fields.iter().filter(move |field| field.role == role);
+    match (
+        of(FieldRole::Credential).next(),
+        of(FieldRole::Account).find(has_value),
+    ) {
         (Some(credential), None) => Err(FormError::CredentialAlone {
             field: credential.id.clone(),
         }),
@@ -384,22 +406,37 @@ fn check_secret_headers(form: &Form) -> Result<(), FormError> {
 /// Whether a header field can hold a secret: it says nothing of the connection (RFC 9110, section 7.6.1), the server or the
 /// body.
 fn may_hold_a_secret(name: &str) -> bool {
-    const OF_THE_MESSAGE: [&str; 10] = [
-        "accept-encoding",
+    const OF_THE_MESSAGE: [&str; 17] = [
+        "cache-control",
         "connection",
+        "date",
         "expect",
+        "from",
         "host",
         "keep-alive",
+        "max-forwards",
+        "origin",
+        "pragma",
         "range",
+        "referer",
         "te",
         "trailer",
         "transfer-encoding",
         "upgrade",
+        "user-agent",
     ];
     let is_of_the_message = OF_THE_MESSAGE.contains(&name)
-        || ["content-", "if-", "proxy-"]
-            .iter()
-            .any(|start| name.starts_with(start));
+        || [
+            "accept",
+            "content-",
+            "forwarded",
+            "if-",
+            "proxy-",
+            "x-forwarded",
+            "x-http-method",
+        ]
+        .iter()
+        .any(|start| name.starts_with(start));
     !is_of_the_message && HeaderName::from_lowercase(name.as_bytes()).is_ok()
 }
 
@@ -490,8 +527,16 @@ mod tests {
         let mut key = field("key", FieldKind::Secret, "");
         key.role = FieldRole::Credential;
         country.role = FieldRole::Account;
+        let mut certificate = field("certificate", FieldKind::Text, "abcde");
+        certificate.role = FieldRole::Credential;
         Form {
-            fields: vec![field("name", FieldKind::Text, "esd"), country, plan, key],
+            fields: vec![
+                field("name", FieldKind::Text, "esd"),
+                country,
+                plan,
+                key,
+                certificate,
+            ],
             standing: Standing::Ready(vec![Authority {
                 name: "api.example.com".to_owned(),
                 client_certificate: false,
@@ -501,7 +546,7 @@ mod tests {
                     field: "key".to_owned(),
                 }],
             }]),
-            certificate_field: Some("name".to_owned()),
+            certificate_field: Some("certificate".to_owned()),
         }
     }
 
@@ -509,6 +554,7 @@ mod tests {
     const COUNTRY: usize = 1;
     const PLAN: usize = 2;
     const KEY: usize = 3;
+    const CERTIFICATE: usize = 4;
 
     /// The code with which a form is refused to which this was done. `None`: it is taken.
     fn refused(change: impl FnOnce(&mut Form)) -> Option<String> {
@@ -714,6 +760,29 @@ mod tests {
             None,
             "the secret names the account itself"
         );
+        let empty = |form: &mut Form| {
+            form.fields[COUNTRY].value.clear();
+            form.fields[COUNTRY].mandatory = false;
+        };
+        assert_eq!(
+            refused(empty),
+            Some(code("credential-alone")),
+            "the account is optional"
+        );
+        let unfinished = |form: &mut Form| {
+            empty(form);
+            form.standing = Standing::NeedsCredentials;
+        };
+        assert_eq!(refused(unfinished), None);
+    }
+
+    #[test]
+    fn what_proves_who_asks_is_never_of_no_meaning_to_the_vendor() {
+        for at in [KEY, CERTIFICATE] {
+            let role = |role| refused(|form| form.fields[at].role = role);
+            assert_eq!(role(FieldRole::Other), Some(code("credential-of-no-role")));
+            assert_eq!(role(FieldRole::Account), None);
+        }
     }
 
     #[test]
@@ -737,6 +806,9 @@ mod tests {
             "transfer-encoding",
             "te",
             "proxy-authorization",
+            "origin",
+            "user-agent",
+            "x-forwarded-host",
         ] {
             let refused = changed(&|header| header.name = name.to_owned());
             assert_eq!(refused, Some(code("secret-header-broken")), "{name}");
@@ -760,10 +832,10 @@ mod tests {
     #[test]
     fn the_certificate_s_field_is_one_of_the_form_or_none() {
         let naming = |field: Option<&str>| refused(|form| form.certificate_field = field.map(str::to_owned));
-        for field in [None, Some("country")] {
+        for field in [None, Some("country"), Some("certificate")] {
             assert_eq!(naming(field), None);
         }
-        for field in ["certificate", "", "key"] {
+        for field in ["nothing", "", "key"] {
             assert_eq!(
                 naming(Some(field)),
                 Some(code("certificate-field-unknown")),

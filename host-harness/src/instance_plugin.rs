@@ -1,6 +1,6 @@
 //! The plugin of an instance: given to it when it is created, and upgraded to another version when an operator says so.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bss_model::{
     Actor, Advice, Diagnose, Diagnosis, ErrorKind, Instance, NewInstance, PluginDigest, SavedSettings,
@@ -220,6 +220,7 @@ impl Host {
                 values: BTreeMap::new(),
                 secrets: BTreeMap::new(),
                 roles: BTreeMap::new(),
+                url_fields: BTreeSet::new(),
                 standing: Standing::NeedsCredentials,
                 authorities: Vec::new(),
                 allowed_hosts: instance.reach.allowed_hosts.clone(),

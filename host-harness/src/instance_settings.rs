@@ -95,6 +95,12 @@ pub enum ConfigureError {
         /// The most characters that it may have.
         most: u32,
     },
+    /// The form has no field any more for a secret that is saved. Nothing was saved.
+    #[error("the form has no secret `{field}` any more, and one is saved")]
+    SecretLost {
+        /// The field.
+        field: String,
+    },
     /// A secret was given for a field that is not enabled. Nothing was saved.
     #[error("field `{field}` takes no secret now")]
     SecretNotTaken {
@@ -136,6 +142,8 @@ impl Diagnose for ConfigureError {
                 .say(format!("give it as a value: `--set {field}=VALUE`")),
             Self::SecretUnusable { .. } => Diagnosis::new(ErrorKind::Invalid, "secret-unusable")
                 .say("look whether all of it was given, on one line"),
+            Self::SecretLost { field } => Diagnosis::new(ErrorKind::Conflict, "secret-lost")
+                .say(format!("remove it with `--clear-secret {field}`, if it is not needed")),
             Self::SecretNotTaken { .. } => Diagnosis::new(ErrorKind::Conflict, "secret-not-taken")
                 .say("complete the fields before it first"),
             Self::Plugin(error) => error.diagnosis(),
@@ -213,21 +221,11 @@ impl Host {
             secrets: &change.secrets,
             allowed_hosts: &allowed_hosts,
         };
-        if !change.values.is_empty() {
-            // Before a plugin is handed what may be a secret that was given as a value.
-            let form = self.judge(&plugin, &OperatorsWord::of_saved(&instance)).await?;
-            check_secrets(&form, change)?;
-        }
+        self.check_kinds(&plugin, &operator, change).await?;
         let form = self.judge(&plugin, &operator).await?;
-        let mut given = change.values.keys().chain(change.secrets.keys());
-        if let Some(field) = given.find(|id| !form.fields.iter().any(|field| field.id == **id)) {
-            let fields: Vec<_> = form.fields.iter().map(|field| field.id.as_str()).collect();
-            return Err(ConfigureError::NoField {
-                field: field.clone(),
-                fields: fields.join(", "),
-            });
-        }
+        check_fields(&form, change)?;
         check_secrets(&form, change)?;
+        check_kept_secrets(&form, &operator)?;
         if form.fields.iter().any(|field| !field.problems.is_empty()) {
             return Ok(InstanceForm {
                 instance,
@@ -254,6 +252,34 @@ impl Host {
             form: form.into_inner(),
             saved: true,
         })
+    }
+
+    /// Checks that no secret was given as a value, before a plugin is handed the values: only those of fields that it has
+    /// named before, and of another kind.
+    async fn check_kinds(
+        &self,
+        plugin: &LoadedPlugin,
+        operator: &OperatorsWord<'_>,
+        change: &SettingsChange,
+    ) -> Result<(), ConfigureError> {
+        let mut known = BTreeMap::new();
+        while known.len() < change.values.len() {
+            let typed = OperatorsWord {
+                typed: &known,
+                ..*operator
+            };
+            let form = self.judge(plugin, &typed).await?;
+            check_secrets(&form, change)?;
+            let named = |id: &String| form.fields.iter().any(|field| field.id == *id);
+            let values = change.values.iter().filter(|(id, _)| named(id));
+            let values: BTreeMap<String, String> =
+                values.map(|(id, value)| (id.clone(), value.clone())).collect();
+            if values.len() <= known.len() {
+                return check_fields(&form, change);
+            }
+            known = values;
+        }
+        Ok(())
     }
 
     /// The instance of a name.
@@ -363,6 +389,34 @@ impl Host {
         let call = self.isolated_call(instance, silent);
         let form = plugin.plugin.configure_instance(call, draft).await?;
         Ok(CheckedForm::new(form, typed, &secrets)?)
+    }
+}
+
+/// Checks that the form has all fields that were given.
+fn check_fields(form: &Form, change: &SettingsChange) -> Result<(), ConfigureError> {
+    let mut given = change.values.keys().chain(change.secrets.keys());
+    let missing = given.find(|id| !form.fields.iter().any(|field| field.id == **id));
+    match missing {
+        None => Ok(()),
+        Some(field) => {
+            let fields: Vec<_> = form.fields.iter().map(|field| field.id.as_str()).collect();
+            Err(ConfigureError::NoField {
+                field: field.clone(),
+                fields: fields.join(", "),
+            })
+        }
+    }
+}
+
+/// Checks that a secret which is saved has its field still, unless the operator removes it.
+fn check_kept_secrets(form: &Form, operator: &OperatorsWord<'_>) -> Result<(), ConfigureError> {
+    let is_one = |id: &String| {
+        let mut fields = form.fields.iter();
+        fields.any(|field| field.id == *id && field.kind == FieldKind::Secret)
+    };
+    match operator.secret_fields().into_iter().find(|id| !is_one(id)) {
+        None => Ok(()),
+        Some(field) => Err(ConfigureError::SecretLost { field }),
     }
 }
 

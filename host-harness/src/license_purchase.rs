@@ -95,14 +95,32 @@ impl Host {
         ) {
             FirstStep::Buy => Ok(None),
             FirstStep::LookUp(reason) => Ok(Some(reason)),
-            FirstStep::BuyIfUnchanged { version } => {
-                let history = self
-                    .record()
-                    .instance_history(taken.instance_id, &Page::all())
-                    .await?;
-                Ok(purchase_rule::changed_since(version, &history.rows))
+            FirstStep::LookUpAccepted { version } => {
+                let changed = match version {
+                    Some(version) => self.changed_since(taken, version).await?,
+                    None => None,
+                };
+                let changed = match changed {
+                    Some(LookUpReason::OtherSettings { fields, .. }) => fields,
+                    _ => Vec::new(),
+                };
+                Ok(Some(LookUpReason::Accepted { changed }))
             }
+            FirstStep::BuyIfUnchanged { version } => self.changed_since(taken, version).await,
         }
+    }
+
+    /// What has changed of the instance's settings since a version, for who looks the purchase up.
+    async fn changed_since(
+        &self,
+        taken: &TakenAsset,
+        version: i64,
+    ) -> Result<Option<LookUpReason>, RecordError> {
+        let history = self
+            .record()
+            .instance_history(taken.instance_id, &Page::all())
+            .await?;
+        Ok(purchase_rule::changed_since(version, &history.rows))
     }
 
     /// Buys the license. The plugin looks it up first where an earlier attempt may have bought it.
@@ -186,9 +204,16 @@ impl Host {
             reseller: taken.reseller.as_ref().map(contract_party),
             customer: contract_party(&taken.customer),
         };
-        Ok(plugin
+        let answer = plugin
             .create_license(call, &contract_instance(&instance), &line)
-            .await)
+            .await;
+        match answer {
+            // What can't be looked up would be waited for without end.
+            Ok(Ok(contract::OrderAnswer::Accepted(_))) if !plugin.offers_lifecycle() => {
+                Ok(Ok(Ok(contract::OrderAnswer::Valid)))
+            }
+            answer => Ok(answer),
+        }
     }
 }
 

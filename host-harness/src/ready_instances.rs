@@ -275,6 +275,7 @@ mod tests {
             version: 1,
             values: BTreeMap::new(),
             secrets: BTreeMap::new(),
+            url_fields: None,
             standing,
             authorities: Vec::new(),
             thumbprint: None,

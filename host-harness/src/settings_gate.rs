@@ -7,6 +7,7 @@
 //! | the fields that there are | – | names them, each once | – |
 //! | a value of a `url` field | types it, now or before | refuses it, or trims it | – |
 //! | any other value, the certificate's included | types it, now or before | refuses it, or writes it in other case; a GUID or a thumbprint in another spelling | – |
+//! | a field that holds an address | types its value while the field is one | says which are | – |
 //! | a server that may be reached | types its address into a `url` field, names it in an option `…-authority`, or allows it (`--allow-host`) | chooses among those, each once, at most 16 | – |
 //! | a server that is shown the certificate | types its address into a `url` field | chooses whether all of those are, or none | – |
 //! | a secret | types it | chooses its field and its header field | – |
@@ -37,7 +38,7 @@ use uuid::Uuid;
 use crate::form_rules::CheckedForm;
 use crate::plugin_words::shortened;
 
-/// The most servers that an instance may reach. Microsoft has three.
+/// The most servers that an instance may reach: a few for the vendor's interfaces, and those of its access tokens.
 const HOSTS_MAX: usize = 16;
 /// The end of the names of options that name a server which the plugin may reach. The value of another option never
 /// does: `v1` could be a server's name too.
@@ -249,7 +250,7 @@ pub(crate) fn settings_of(
         });
     }
     let is_secret = |field: &&Field| field.kind == FieldKind::Secret;
-    let servers = typed_servers(form);
+    let servers = typed_servers(form, operator);
     let secrets = form.fields.iter().filter(is_secret).filter_map(|field| {
         let secret = operator.secret(&field.id, &servers)?;
         Some((field.id.clone(), secret))
@@ -278,6 +279,10 @@ pub(crate) fn settings_of(
         allowed_hosts: operator.allowed_hosts.iter().map(ToString::to_string).collect(),
         values,
         secrets,
+        url_fields: typed_urls(form, operator)
+            .filter(|(_, url)| !url.is_empty())
+            .map(|(id, _)| id.to_owned())
+            .collect(),
         roles: form
             .fields
             .iter()
@@ -297,10 +302,25 @@ fn recorded_role(role: FieldRole) -> bss_model::FieldRole {
     }
 }
 
-/// The servers whose addresses stand in `url` fields.
-fn typed_servers(form: &Form) -> BTreeSet<Authority> {
+/// The fields whose values were typed as addresses, and their values: those of the kind `url` that are typed now, or were of
+/// that kind when they were. A text that a plugin takes for an address by now is none.
+fn typed_urls<'a>(form: &'a Form, operator: &OperatorsWord<'_>) -> impl Iterator<Item = (&'a str, &'a str)> {
+    let was_one = |id: &String| {
+        let saved = operator.instance.url_fields.as_ref();
+        operator.typed.contains_key(id) || saved.is_none_or(|saved| saved.contains(id))
+    };
     let urls = form.fields.iter().filter(|field| field.kind == FieldKind::Url);
-    urls.filter_map(|url| Authority::of_url(url.value.trim()))
+    let urls: Vec<_> = urls
+        .filter(|field| was_one(&field.id))
+        .map(|field| (field.id.as_str(), field.value.trim()))
+        .collect();
+    urls.into_iter()
+}
+
+/// The servers whose addresses were typed as such.
+fn typed_servers(form: &Form, operator: &OperatorsWord<'_>) -> BTreeSet<Authority> {
+    typed_urls(form, operator)
+        .filter_map(|(_, url)| Authority::of_url(url))
         .collect()
 }
 
@@ -316,13 +336,17 @@ fn authorities(
     if asked.len() > HOSTS_MAX {
         return Err(GateError::TooManyHosts { asked: asked.len() });
     }
-    let typed = typed_servers(form);
+    let typed = typed_servers(form, operator);
     let options = operator.instance.options.iter();
     let named: BTreeSet<Authority> = options
         .filter(|(name, _)| name.ends_with(AUTHORITY_OPTION))
         .filter_map(|(_, value)| value.parse().ok())
         .collect();
-    let shows = |asked: &contract::Authority| asked.client_certificate || !asked.secret_headers.is_empty();
+    // A header field without a secret is not sent, and shows nothing.
+    let shows = |asked: &contract::Authority| {
+        let mut sent = asked.secret_headers.iter();
+        asked.client_certificate || sent.any(|header| secrets.contains_key(&header.field))
+    };
     let is_anything_shown = asked.iter().any(shows);
     let mut authorities: Vec<bss_model::Authority> = Vec::new();
     let mut not_allowed = Vec::new();
@@ -535,6 +559,7 @@ mod tests {
             version: 1,
             values: texts(&[("country", "GR"), ("certificate", THUMBPRINT)]),
             secrets: BTreeMap::new(),
+            url_fields: Some(BTreeSet::new()),
             standing: bss_model::Standing::NeedsSelection,
             authorities: Vec::new(),
             thumbprint: None,
@@ -931,6 +956,50 @@ mod tests {
     fn a_server_that_the_operator_has_typed_is_shown_who_asks_if_any_is() {
         let one = [("api.example.com", true), ("keys.example.com", false)];
         let refused = judge_secret(with_secret(&one), None, Some("ak_12345678"));
+        assert!(matches!(refused, Err(GateError::Form { .. })), "{refused:?}");
+    }
+
+    #[test]
+    fn a_text_that_a_plugin_takes_for_an_address_by_now_makes_no_server_a_typed_one() {
+        let form = with_secret(BOTH);
+        let judged = |url_fields: Option<&[&str]>| {
+            let instance = Instance {
+                values: texts(&[
+                    ("name", "ESD"),
+                    ("service-url", URL),
+                    ("key-url", KEY_URL),
+                    ("country", "GR"),
+                    ("certificate", THUMBPRINT),
+                ]),
+                url_fields: url_fields.map(|fields| fields.iter().map(|&field| field.to_owned()).collect()),
+                ..instance()
+            };
+            let secrets = BTreeMap::from([("api-key".to_owned(), Some(Secret::new("ak_12345678")))]);
+            let operator = OperatorsWord {
+                secrets: &secrets,
+                ..OperatorsWord::of_saved(&instance)
+            };
+            let form = CheckedForm::new(form.clone(), &BTreeMap::new(), &operator.secret_fields());
+            settings_of(&form.expect("it keeps the contract"), &operator)
+        };
+        let both = judged(Some(&["service-url", "key-url"])).unwrap();
+        assert_eq!(both.url_fields.len(), 2);
+        assert!(judged(None).is_ok(), "an older host did not write it down");
+        let one = judged(Some(&["service-url"]));
+        assert!(
+            matches!(&one, Err(GateError::SecretElsewhere { host, .. }) if host == "keys.example.com"),
+            "{one:?}"
+        );
+    }
+
+    #[test]
+    fn a_header_field_of_a_secret_that_is_not_there_shows_a_server_nothing() {
+        let mut form = with_secret(BOTH);
+        form.fields.push(field("other-key", FieldKind::Secret, ""));
+        if let Standing::Ready(servers) = &mut form.standing {
+            servers[1].secret_headers[0].field = "other-key".to_owned();
+        }
+        let refused = judge_secret(form, None, Some("ak_12345678"));
         assert!(matches!(refused, Err(GateError::Form { .. })), "{refused:?}");
     }
 }

@@ -518,6 +518,7 @@ pub(crate) async fn give_plugin(host: &Host, file: &Path) {
             values: instance.values,
             secrets: BTreeMap::new(),
             roles: BTreeMap::new(),
+            url_fields: instance.url_fields.unwrap_or_default(),
             standing: instance.standing,
             authorities: instance.authorities,
             allowed_hosts: instance.reach.allowed_hosts,

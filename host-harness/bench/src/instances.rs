@@ -100,6 +100,7 @@ pub(super) async fn alike(
         values,
         secrets: BTreeMap::new(),
         roles: BTreeMap::new(),
+        url_fields: model.url_fields.clone().unwrap_or_default(),
         standing: model.standing,
         authorities: model.authorities.clone(),
         allowed_hosts: Vec::new(),

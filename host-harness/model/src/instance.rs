@@ -136,6 +136,8 @@ pub struct SavedSettings {
     pub secrets: BTreeMap<String, SecretToSave>,
     /// What a change of each field means.
     pub roles: BTreeMap<String, FieldRole>,
+    /// The fields whose values are addresses that were typed as such.
+    pub url_fields: BTreeSet<String>,
     /// The instance's standing with these values.
     pub standing: Standing,
     /// The servers that it may reach with these values.
@@ -170,6 +172,8 @@ pub struct Instance {
     pub values: BTreeMap<String, String>,
     /// Every secret field that has a value, and what may be known of that.
     pub secrets: BTreeMap<String, SavedSecret>,
+    /// The fields whose values are addresses that were typed as such. `None`: saved by a host that did not write it down.
+    pub url_fields: Option<BTreeSet<String>>,
     /// The standing.
     pub standing: Standing,
     /// The servers that it may reach.

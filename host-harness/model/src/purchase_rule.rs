@@ -37,9 +37,10 @@
 //! | the license of this purchase, with a key | licensed | answered |
 //! | accepted: the vendor issues the license later | accepted | answered |
 //! | a license, or accepted, though no request of that call succeeded | unknown | is silent |
+//! | accepted, though nothing that may have bought was sent, and nothing was before | unknown | is silent |
 //! | anything else that looks like success | unknown | is silent |
 //! | refused, misconfigured or unavailable, though a request that may have bought was sent | unknown | is silent |
-//! | refused, though no request to the vendor's API left, while an earlier attempt is in doubt | unknown | answered |
+//! | refused, though the vendor answered no request, while an earlier attempt is in doubt | unknown | answered |
 //! | refused | refused | answered |
 //! | the plugin broke off before any request left | in doubt before: unknown; else unavailable | is silent |
 //! | misconfigured | in doubt before: unknown; else unavailable | takes nothing until the settings are corrected |
@@ -52,7 +53,8 @@
 //! |---|---|---|
 //! | the license of this purchase, with a key | licensed | answered |
 //! | accepted: the vendor issues the license later | accepted | answered |
-//! | a license or accepted, though no request of that call succeeded; declined, though none left | looked up | is silent |
+//! | a license or accepted, though no request of that call succeeded; declined, though none was answered | looked up | is silent |
+//! | declined, under another account, or while another copy of the record may go on | looked up | answered |
 //! | declined: the vendor had taken the order, and will not issue a license any more | refused | answered |
 //! | nothing | looked up | answered |
 //! | nothing can be looked up until the settings are corrected | looked up | takes nothing until then |
@@ -224,6 +226,12 @@ pub enum FirstStep {
     Buy,
     /// Looks up, and buys nothing.
     LookUp(LookUpReason),
+    /// Looks up what the vendor has taken, and buys nothing. What has changed since that version ([`changed_since`]) says
+    /// what a look-up that finds nothing means. `None`: the version is not known.
+    LookUpAccepted {
+        /// The version of the instance's settings that the order was taken with.
+        version: Option<i64>,
+    },
     /// Buys if the settings still mean the same as in that version, and otherwise looks up; [`changed_since`] tells.
     BuyIfUnchanged {
         /// The version of the instance's settings that the purchase may have been made with.
@@ -246,7 +254,9 @@ pub fn first_step(
         return FirstStep::LookUp(LookUpReason::NotAdopted);
     }
     if doubt.is_accepted {
-        return FirstStep::LookUp(LookUpReason::Accepted);
+        return FirstStep::LookUpAccepted {
+            version: doubt.settings_version,
+        };
     }
     if let Some(left) = look_up_only_left(doubt.since, look_up_only, now) {
         let until_ms = now.wall_ms.saturating_add(millis(left));
@@ -303,15 +313,12 @@ pub fn changed_since(version: i64, history: &[SettingsVersion]) -> Option<LookUp
     // Another version of the plugin may ask other servers with the same values.
     let then = history.iter().find(|of_then| of_then.version == version);
     let now = history.iter().max_by_key(|of_now| of_now.version);
-    let servers = |of: Option<&SettingsVersion>| {
-        let servers = of?.authorities.as_ref()?.iter();
-        Some(servers.map(|server| server.name.clone()).collect::<Vec<_>>())
-    };
+    let servers = |of: Option<&SettingsVersion>| of.and_then(|of| of.authorities.clone());
     if let (Some(then), Some(now)) = (servers(then), servers(now))
         && then != now
         && fields.is_empty()
     {
-        fields.push("the servers that it asks".to_owned());
+        fields.push("the servers that it asks, or what it shows them".to_owned());
     }
     (!fields.is_empty()).then_some(LookUpReason::OtherSettings { version, fields })
 }
@@ -325,7 +332,10 @@ pub enum LookUpReason {
         until_ms: i64,
     },
     /// The vendor has taken the order, and issues the license later.
-    Accepted,
+    Accepted {
+        /// The fields that have changed since, so that another account may be asked.
+        changed: Vec<String>,
+    },
     /// Another copy of the record may be buying it: this one was restored, copied or moved, and not adopted since.
     NotAdopted,
     /// The purchase was sent with other settings, so a look-up that finds nothing means nothing.
@@ -349,6 +359,16 @@ pub fn not_adopted(why: &str) -> Problem {
 }
 
 impl LookUpReason {
+    /// Whether what the vendor says now is the last word on the purchase: it is asked under the same account, and nobody
+    /// else goes on with it.
+    fn is_the_vendor_s_last_word(&self) -> bool {
+        match self {
+            Self::UnderWay { .. } => true,
+            Self::Accepted { changed } => changed.is_empty(),
+            Self::NotAdopted | Self::OtherSettings { .. } => false,
+        }
+    }
+
     fn problem(&self, why: &str) -> Problem {
         match self {
             Self::UnderWay { until_ms } => Problem::new(
@@ -359,7 +379,16 @@ impl LookUpReason {
                 ),
                 "wait: the purchase is looked up until then, and sent again after that",
             ),
-            Self::Accepted => Problem::new(
+            Self::Accepted { changed } if !changed.is_empty() => Problem::new(
+                "accepted-by-another",
+                format!(
+                    "{why}; it was taken with other settings, which differed in {}, and the license may still be issued there",
+                    changed.join(", ")
+                ),
+                "restore these fields as the instance's history shows them, and the license is found as soon as it is there. Only if it is \
+                 certain that the order is void, try to buy the license again: the present settings are used then",
+            ),
+            Self::Accepted { .. } => Problem::new(
                 "accepted-and-not-seen",
                 format!("{why}, although it has taken the order before"),
                 "wait: the purchase is looked up until the license is there. If it does not come, ask the vendor's support; only if it \
@@ -454,6 +483,9 @@ pub fn after_purchase(
         PurchaseAnswer::Licensed(_) | PurchaseAnswer::Accepted(_) if !seen.is_answered => {
             (AttemptOutcome::Unknown(without_exchange()), VendorSignal::Silent)
         }
+        PurchaseAnswer::Accepted(_) if !seen.may_have_changed && earlier == EarlierAttempts::None => {
+            (AttemptOutcome::Unknown(without_exchange()), VendorSignal::Silent)
+        }
         PurchaseAnswer::Accepted(_) => (AttemptOutcome::Accepted(accepted()), VendorSignal::Answered),
         PurchaseAnswer::Refused(problem)
         | PurchaseAnswer::Misconfigured(problem)
@@ -471,8 +503,8 @@ pub fn after_purchase(
         PurchaseAnswer::Defective(defect) => {
             (AttemptOutcome::Unknown(defect.problem()), VendorSignal::Silent)
         }
-        // What was refused without a question says nothing of an earlier attempt.
-        PurchaseAnswer::Refused(problem) if !seen.has_asked && earlier == EarlierAttempts::Unknown => {
+        // What was refused without an answer says nothing of an earlier attempt.
+        PurchaseAnswer::Refused(problem) if !seen.is_heard && earlier == EarlierAttempts::Unknown => {
             (AttemptOutcome::Unknown(problem), VendorSignal::Answered)
         }
         PurchaseAnswer::Refused(problem) => (AttemptOutcome::Refused(problem), VendorSignal::Answered),
@@ -541,9 +573,13 @@ pub fn after_look_up(
         LookUpAnswer::Found(_) | LookUpAnswer::Accepted(_) if !seen.is_answered => {
             (AttemptOutcome::LookedUp(without_exchange()), VendorSignal::Silent)
         }
-        LookUpAnswer::Declined(_) if !seen.has_asked => {
+        LookUpAnswer::Declined(_) if !seen.is_heard => {
             (AttemptOutcome::LookedUp(without_exchange()), VendorSignal::Silent)
         }
+        LookUpAnswer::Declined(_) if !reason.is_the_vendor_s_last_word() => (
+            AttemptOutcome::LookedUp(reason.problem("the vendor has declined the order")),
+            VendorSignal::Answered,
+        ),
         LookUpAnswer::Accepted(_) => (AttemptOutcome::Accepted(accepted()), VendorSignal::Answered),
         LookUpAnswer::Found(license) if is_of(&license, client_transaction_id) => {
             (AttemptOutcome::Licensed(license), VendorSignal::Answered)

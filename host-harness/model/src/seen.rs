@@ -7,8 +7,8 @@ use std::ops::BitOr;
 pub struct Seen {
     /// Whether any request may have left, to whatever server.
     pub has_sent: bool,
-    /// Whether a request to the vendor's API may have left.
-    pub has_asked: bool,
+    /// Whether the vendor's API answered a request, whatever it said.
+    pub is_heard: bool,
     /// Whether the vendor answered that a request succeeded: only such an answer can bring a license.
     pub is_answered: bool,
     /// Whether a request that changes something was sent, and no answer shows that the vendor did nothing.
@@ -21,7 +21,7 @@ impl BitOr for Seen {
     fn bitor(self, other: Self) -> Self {
         Self {
             has_sent: self.has_sent | other.has_sent,
-            has_asked: self.has_asked | other.has_asked,
+            is_heard: self.is_heard | other.is_heard,
             is_answered: self.is_answered | other.is_answered,
             may_have_changed: self.may_have_changed | other.may_have_changed,
         }
@@ -40,7 +40,7 @@ impl Seen {
         };
         Self {
             has_sent: true,
-            has_asked: true,
+            is_heard: true,
             is_answered: (200..300).contains(&status),
             may_have_changed: changes && !is_untouched,
         }
@@ -59,7 +59,7 @@ impl Seen {
     pub fn unanswered(changes: bool, was_sent: bool) -> Self {
         Self {
             has_sent: was_sent,
-            has_asked: was_sent,
+            is_heard: false,
             is_answered: false,
             may_have_changed: changes && was_sent,
         }
@@ -84,6 +84,7 @@ mod tests {
         assert!(Seen::unanswered(true, true).may_have_changed);
         assert!(Seen::unanswered(false, true).has_sent && Seen::answered(false, 404).has_sent);
         assert!(!Seen::unanswered(true, false).has_sent);
+        assert!(Seen::answered(false, 404).is_heard && !Seen::unanswered(false, true).is_heard);
         assert!(!Seen::unanswered(true, false).may_have_changed);
         assert!(!Seen::unanswered(false, true).may_have_changed);
     }
@@ -91,7 +92,7 @@ mod tests {
     #[test]
     fn an_exchange_elsewhere_tells_only_that_a_request_left() {
         let elsewhere = Seen::answered(true, 200).elsewhere();
-        assert_eq!((elsewhere.has_sent, elsewhere.has_asked), (true, false));
+        assert_eq!((elsewhere.has_sent, elsewhere.is_heard), (true, false));
         assert!(!elsewhere.is_answered && !elsewhere.may_have_changed);
         assert_eq!(Seen::unanswered(true, false).elsewhere(), Seen::default());
     }

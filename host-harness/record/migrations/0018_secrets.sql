@@ -12,6 +12,9 @@ ALTER TABLE instances ADD COLUMN secrets TEXT NOT NULL DEFAULT '{}';
 ALTER TABLE instance_history ADD COLUMN secret_changes TEXT NOT NULL DEFAULT '{}';
 ALTER TABLE instance_history ADD COLUMN roles TEXT;
 
+-- The fields whose values were typed as addresses, so that no text becomes one. NULL: saved by such a host.
+ALTER TABLE instances ADD COLUMN url_fields TEXT;
+
 -- The fields that a plugin says are harmless in a recording.
 ALTER TABLE plugins ADD COLUMN harmless TEXT NOT NULL DEFAULT '{"requests":[],"answers":[]}';
 

@@ -182,6 +182,7 @@ impl Record {
     /// When the asset does not exist, or has its license.
     pub async fn retry_asset(&self, asset_id: Uuid, actor: &Actor) -> Result<(), RetryError> {
         let mut transaction = begin_write(&self.writer).await.map_err(RetryError::Record)?;
+        self.release_dead_workers(&mut transaction).await?;
         let row = sqlx::query("SELECT sync_status, generation, instance_id FROM assets WHERE id = $1")
             .bind(asset_id.to_string())
             .fetch_optional(&mut *transaction)
@@ -205,13 +206,14 @@ impl Record {
         .await
         .map_err(RecordError::from)?;
         // The operator knows the settings up to now: only a later change makes a look-up that finds nothing mean
-        // nothing. The operator also knows that a vendor which has taken the order will not issue the license any more.
+        // nothing. An attempt that is under way was made with its own. The operator also knows that a vendor which has taken the order will not issue the license any more.
         sqlx::query(
             "UPDATE attempts
              SET settings_version = (SELECT instances.version FROM instances
                                      JOIN assets ON assets.instance_id = instances.id WHERE assets.id = $1),
                  result = CASE WHEN result = $2 THEN $3 ELSE result END
-             WHERE asset_id = $1",
+             WHERE asset_id = $1
+             AND (result IS NOT NULL OR NOT EXISTS (SELECT 1 FROM assets WHERE id = $1 AND worker IS NOT NULL))",
         )
         .bind(asset_id.to_string())
         .bind(AttemptResult::Accepted.word())

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::acts::write_act;
+use super::erasure::empty_log;
 use super::paging::KeyColumn::Integer;
 use super::paging::List;
 use super::plugins::is_trusted;
@@ -203,6 +204,7 @@ impl Record {
             version: 0,
             values: BTreeMap::new(),
             secrets: BTreeMap::new(),
+            url_fields: None,
             standing: Standing::NeedsCredentials,
             authorities: Vec::new(),
             thumbprint: None,
@@ -325,6 +327,7 @@ impl Record {
             },
             values: new.values,
             secrets: secrets.saved,
+            url_fields: Some(new.url_fields),
             standing: new.standing,
             authorities: new.authorities,
             thumbprint: new.thumbprint,
@@ -338,6 +341,12 @@ impl Record {
         let detail = settings_detail(&old, &saved);
         write_act(&mut transaction, actor, act, &subject, Some(instance_id), detail).await?;
         transaction.commit().await?;
+        if old.secrets.iter().any(|(field, secret)| {
+            let now = saved.secrets.get(field);
+            now.is_none_or(|now| now.digest != secret.digest)
+        }) {
+            empty_log(&self.writer).await;
+        }
         Ok(saved)
     }
 
@@ -526,7 +535,7 @@ async fn write_settings(
     let updated = sqlx::query(
         "UPDATE instances
          SET version = $3, settings = $4, standing = $5, authorities = $6, thumbprint = $7, reach = $8, plugin = $9,
-             secrets = $11,
+             secrets = $11, url_fields = $12,
              services_entity_tag = CASE WHEN settings = $4 AND secrets = $11 AND COALESCE(plugin, $10) = COALESCE($9, $10) THEN services_entity_tag ELSE '' END
          WHERE id = $1 AND version = $2",
     )
@@ -542,6 +551,7 @@ async fn write_settings(
     // In place of no plugin, which equals nothing in SQL.
     .bind("")
     .bind(to_json(&new.secrets)?)
+    .bind(new.url_fields.as_ref().map(to_json).transpose()?)
     .execute(&mut *transaction)
     .await?;
     if updated.rows_affected() != 1 {
@@ -645,6 +655,7 @@ pub(super) fn read_instance(row: &SqliteRow) -> Result<Instance, RecordError> {
         version: row.try_get("version")?,
         values: from_json(row, "settings")?,
         secrets: from_json(row, "secrets")?,
+        url_fields: optional(row, "url_fields", from_json)?,
         standing: Standing::from_word(row.try_get("standing")?)?,
         authorities: from_json(row, "authorities")?,
         thumbprint: optional(row, "thumbprint", stored::thumbprint)?,

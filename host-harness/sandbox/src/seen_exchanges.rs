@@ -17,8 +17,6 @@ struct State {
     seen: Seen,
     /// Requests that may change something, and whose end was not seen. A plugin that drops one leaves it open for good.
     open: u32,
-    /// All requests to the vendor whose end was not seen.
-    open_to_vendor: u32,
     /// All requests, to whatever server, whose end was not seen.
     open_anywhere: u32,
 }
@@ -29,7 +27,6 @@ impl SeenExchanges {
         let state = self.state();
         Seen {
             has_sent: state.seen.has_sent || state.open_anywhere > 0,
-            has_asked: state.seen.has_asked || state.open_to_vendor > 0,
             may_have_changed: state.seen.may_have_changed || state.open > 0,
             ..state.seen
         }
@@ -41,7 +38,6 @@ impl SeenExchanges {
         let changes = to_vendor && !method.is_safe();
         let mut state = self.state();
         state.open = state.open.saturating_add(u32::from(changes));
-        state.open_to_vendor = state.open_to_vendor.saturating_add(u32::from(to_vendor));
         state.open_anywhere = state.open_anywhere.saturating_add(1);
         WatchedExchange {
             seen: self.clone(),
@@ -71,7 +67,6 @@ impl WatchedExchange {
         };
         let mut state = self.seen.state();
         state.open = state.open.saturating_sub(u32::from(self.changes));
-        state.open_to_vendor = state.open_to_vendor.saturating_sub(u32::from(self.to_vendor));
         state.open_anywhere = state.open_anywhere.saturating_sub(1);
         state.seen = state.seen
             | match self.to_vendor {

@@ -54,6 +54,7 @@ pub(super) fn instance() -> Instance {
         version: 2,
         values: [("country".to_owned(), "DE".to_owned())].into(),
         secrets: [].into(),
+        url_fields: None,
         standing: Standing::NeedsSelection,
         authorities: vec![Authority {
             name: "api.example.com".to_owned(),

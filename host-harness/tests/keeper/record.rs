@@ -1,6 +1,6 @@
 //! The data directory: who may enter it, and what is there after it was closed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -81,6 +81,7 @@ pub(crate) fn settings(thumbprint: Option<Thumbprint>) -> SavedSettings {
         values: BTreeMap::from([("country".to_owned(), "GR".to_owned())]),
         secrets: BTreeMap::new(),
         roles: BTreeMap::from([("country".to_owned(), FieldRole::Account)]),
+        url_fields: BTreeSet::new(),
         standing: Standing::Ready,
         authorities: vec![Authority {
             name: "esd.example.test".to_owned(),

@@ -11,7 +11,7 @@ const MINUTE_MS: i64 = 60_000;
 /// The vendor answered, and did nothing that its answer does not tell.
 const ANSWERED: Seen = Seen {
     has_sent: true,
-    has_asked: true,
+    is_heard: true,
     is_answered: true,
     may_have_changed: false,
 };
@@ -487,7 +487,7 @@ fn what_is_only_looked_up_is_tried_again_as_soon_as_it_may_be_bought() {
 fn what_the_host_saw_counts_for_more_than_what_the_plugin_says() {
     let sent = Seen {
         has_sent: true,
-        has_asked: true,
+        is_heard: false,
         is_answered: false,
         may_have_changed: true,
     };
@@ -615,14 +615,25 @@ fn a_secret_that_says_whose_account_it_is_is_compared_by_its_digest() {
 #[test]
 fn an_order_that_the_vendor_has_taken_is_looked_up_and_never_sent_again() {
     let taken = || PurchaseAnswer::Accepted(Some(Duration::from_secs(90)));
-    let attempted = after_purchase(taken(), ANSWERED, EarlierAttempts::None, PURCHASE);
+    let bought = Seen {
+        may_have_changed: true,
+        ..ANSWERED
+    };
+    let attempted = after_purchase(taken(), bought, EarlierAttempts::None, PURCHASE);
     assert!(matches!(attempted.outcome, AttemptOutcome::Accepted(why) if why.code == "accepted"));
     assert_eq!(
         (attempted.signal, attempted.comes_in),
         (VendorSignal::Answered, Some(Duration::from_secs(90)))
     );
-    let unseen = after_purchase(taken(), Seen::default(), EarlierAttempts::None, PURCHASE).outcome;
-    assert!(matches!(unseen, AttemptOutcome::Unknown(why) if why.code == "license-without-exchange"));
+    for nothing_sent in [Seen::default(), ANSWERED] {
+        let unseen = after_purchase(taken(), nothing_sent, EarlierAttempts::None, PURCHASE).outcome;
+        assert!(matches!(unseen, AttemptOutcome::Unknown(why) if why.code == "license-without-exchange"));
+    }
+    let found = after_purchase(taken(), ANSWERED, EarlierAttempts::Unknown, PURCHASE).outcome;
+    assert!(
+        matches!(found, AttemptOutcome::Accepted(_)),
+        "an earlier attempt has sent it"
+    );
 
     let doubt = in_doubt(
         &[
@@ -634,9 +645,10 @@ fn an_order_that_the_vendor_has_taken_is_looked_up_and_never_sent_again() {
     let a_day_later = at(24 * 60 * MINUTE_MS);
     assert_eq!(
         first_step(doubt, false, LOOK_UP_ONLY, a_day_later),
-        FirstStep::LookUp(LookUpReason::Accepted)
+        FirstStep::LookUpAccepted { version: Some(1) }
     );
-    let found = |answer| after_look_up(answer, ANSWERED, &LookUpReason::Accepted, PURCHASE);
+    let taken = LookUpReason::Accepted { changed: Vec::new() };
+    let found = |answer| after_look_up(answer, ANSWERED, &taken, PURCHASE);
     let still = found(LookUpAnswer::Accepted(None));
     assert!(matches!(still.outcome, AttemptOutcome::Accepted(_)) && still.comes_in.is_none());
     let gone = found(LookUpAnswer::NotFound).outcome;
@@ -646,12 +658,35 @@ fn an_order_that_the_vendor_has_taken_is_looked_up_and_never_sent_again() {
 #[test]
 fn an_order_that_the_vendor_declines_after_it_has_taken_it_has_failed() {
     let declined = || LookUpAnswer::Declined(problem());
-    let found = after_look_up(declined(), ANSWERED, &LookUpReason::Accepted, PURCHASE);
-    assert!(matches!(found.outcome, AttemptOutcome::Refused(why) if why == problem()));
-    let unseen = after_look_up(declined(), Seen::default(), &LookUpReason::Accepted, PURCHASE);
-    assert!(
-        matches!(unseen.outcome, AttemptOutcome::LookedUp(why) if why.code == "license-without-exchange")
-    );
+    let accepted = |changed: &[&str]| LookUpReason::Accepted {
+        changed: changed.iter().map(|&field| field.to_owned()).collect(),
+    };
+    let under_way = LookUpReason::UnderWay { until_ms: 0 };
+    for reason in [accepted(&[]), under_way] {
+        let found = after_look_up(declined(), ANSWERED, &reason, PURCHASE);
+        assert!(matches!(found.outcome, AttemptOutcome::Refused(why) if why == problem()));
+        for seen in [Seen::default(), Seen::unanswered(false, true)] {
+            let unheard = after_look_up(declined(), seen, &reason, PURCHASE).outcome;
+            assert!(
+                matches!(unheard, AttemptOutcome::LookedUp(why) if why.code == "license-without-exchange")
+            );
+        }
+    }
+    let other = LookUpReason::OtherSettings {
+        version: 1,
+        fields: vec!["`account`".to_owned()],
+    };
+    for (reason, code) in [
+        (accepted(&["`account`"]), "accepted-by-another"),
+        (other, "other-settings"),
+        (LookUpReason::NotAdopted, "record-not-adopted"),
+    ] {
+        let found = after_look_up(declined(), ANSWERED, &reason, PURCHASE).outcome;
+        assert!(
+            matches!(found, AttemptOutcome::LookedUp(why) if why.code == code),
+            "{code}"
+        );
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ const ID: &str = "k-1";
 /// The vendor answered, and did nothing that its answer does not tell.
 const ANSWERED: Seen = Seen {
     has_sent: true,
-    has_asked: true,
+    is_heard: true,
     is_answered: true,
     may_have_changed: false,
 };
@@ -224,7 +224,7 @@ fn a_plugin_that_broke_off_before_any_request_left_has_returned_nothing() {
 fn what_the_host_saw_counts_for_more_than_what_the_plugin_says() {
     let sent = Seen {
         has_sent: true,
-        has_asked: true,
+        is_heard: false,
         is_answered: false,
         may_have_changed: true,
     };
