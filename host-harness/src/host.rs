@@ -23,7 +23,7 @@ use crate::ready_instances::{PrepareError, ReadyInstances};
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 /// use host_harness::Host;
 ///
-/// let host = Host::open("bss-data".as_ref(), "microsoft_esd.wasm".as_ref()).await?;
+/// let host = Host::open("bss-data".as_ref(), "plugin.wasm".as_ref()).await?;
 /// for instance in host.record().instances().await? {
 ///     println!("{}: {:?}", instance.name, instance.standing);
 /// }

@@ -8,10 +8,10 @@
 //! use host_harness::{Host, OrderRequest, WorkOptions};
 //!
 //! # async fn example(request: OrderRequest) -> Result<(), Box<dyn std::error::Error>> {
-//! let host = Host::open("bss-data".as_ref(), "microsoft_esd.wasm".as_ref()).await?;
+//! let host = Host::open("bss-data".as_ref(), "plugin.wasm".as_ref()).await?;
 //! let shop = Actor::platform("shop");
 //! // The order is written down; nothing is bought yet.
-//! let order = host.place_order("esd", request, &shop).await?;
+//! let order = host.place_order("europe", request, &shop).await?;
 //! // A worker buys what was ordered, and mails it, until it is told to stop.
 //! let stop = tokio::time::sleep(std::time::Duration::from_secs(60));
 //! host.work(&WorkOptions::default(), stop).await?;

@@ -276,7 +276,7 @@ impl HostPlugins {
         }
         let plugin = self.load(file).await?;
         let loaded = LoadedPlugin {
-            plugin: plugin.with_correlation_headers(&added.description.correlation_headers),
+            plugin: plugin.described_as(&added.description),
             digest,
             description: Arc::new(added.description),
         };

@@ -29,7 +29,7 @@ struct Imports {
     implemented: BTreeSet<String>,
 }
 
-fn is_for_tests(attributes: &[Attribute]) -> bool {
+pub(crate) fn is_for_tests(attributes: &[Attribute]) -> bool {
     attributes.iter().any(|attribute| {
         let tokens = match &attribute.meta {
             syn::Meta::List(list) => list.tokens.to_string(),

@@ -530,6 +530,101 @@ pub(crate) fn quantity_teller() -> Vec<u8> {
     ))
 }
 
+/// What a guest that buys sends as its idempotency key.
+#[derive(Clone, Copy)]
+pub(crate) enum IdempotencyKey {
+    /// The client transaction id of the purchase.
+    OfThePurchase,
+    /// The same for every purchase.
+    Constant,
+    /// Another for every request.
+    Chance,
+}
+
+/// A plugin that buys with one request to a server, whatever is answered, and says that the license was bought now.
+pub(crate) fn buyer(server: &str, key: IdempotencyKey) -> Vec<u8> {
+    let key = match key {
+        IdempotencyKey::OfThePurchase => {
+            "(i32.load offset=24 (local.get $order)) (i32.load offset=28 (local.get $order))"
+        }
+        IdempotencyKey::Constant => "(i32.const 450) (i32.const 8)",
+        IdempotencyKey::Chance => "(call $chance) (i32.const 8)",
+    };
+    // The answer is as that of `seller`.
+    let module = format!(
+        r#"(module
+            (import "wasi:clocks/wall-clock@0.2.2" "now" (func $now (param i32)))
+            (import "wasi:random/random@0.2.2" "get-random-u64" (func $random (result i64)))
+            (import "wasi:http/types@0.2.2" "[constructor]fields" (func $fields (result i32)))
+            (import "wasi:http/types@0.2.2" "[method]fields.append"
+                (func $append (param i32 i32 i32 i32 i32 i32)))
+            (import "wasi:http/types@0.2.2" "[constructor]outgoing-request" (func $request (param i32) (result i32)))
+            (import "wasi:http/types@0.2.2" "[method]outgoing-request.set-method"
+                (func $set-method (param i32 i32 i32 i32) (result i32)))
+            (import "wasi:http/types@0.2.2" "[method]outgoing-request.set-path-with-query"
+                (func $set-path (param i32 i32 i32 i32) (result i32)))
+            (import "wasi:http/types@0.2.2" "[method]outgoing-request.set-scheme"
+                (func $set-scheme (param i32 i32 i32 i32 i32) (result i32)))
+            (import "wasi:http/types@0.2.2" "[method]outgoing-request.set-authority"
+                (func $set-authority (param i32 i32 i32 i32) (result i32)))
+            (import "wasi:http/types@0.2.2" "[method]future-incoming-response.subscribe"
+                (func $subscribe (param i32) (result i32)))
+            (import "wasi:io/poll@0.2.2" "[method]pollable.block" (func $block (param i32)))
+            (import "wasi:http/outgoing-handler@0.2.2" "handle" (func $handle (param i32 i32 i32 i32)))
+            (memory (export "memory") 2)
+            {DESCRIBES}
+            (global $free (mut i32) (i32.const 65536))
+            (data (i32.const 400) "idempotency-key")
+            (data (i32.const 450) "constant")
+            (data (i32.const 550) "/tokens")
+            (data (i32.const 600) "{server}")
+            (data (i32.const 3000) "t-1")
+            (data (i32.const 4000) "key")
+            (func (export "cabi_realloc") (param i32 i32 i32) (param $bytes i32) (result i32)
+                (local $at i32)
+                (local.set $at (i32.and (i32.add (global.get $free) (i32.const 7)) (i32.const -8)))
+                (global.set $free (i32.add (local.get $at) (local.get $bytes)))
+                (local.get $at))
+            ;; Eight letters.
+            (func $chance (result i32)
+                (i64.store (i32.const 480)
+                    (i64.or (i64.and (call $random) (i64.const 0x0f0f0f0f0f0f0f0f)) (i64.const 0x6060606060606060)))
+                (i32.const 480))
+            (func (export "bss:service-manager/service-manager@0.1.0#configure-instance")
+                    (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)
+                (unreachable))
+            (func (export "bss:service-manager/service-manager@0.1.0#fetch-services")
+                    (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)
+                (unreachable))
+            (func (export "bss:service-manager/service-manager@0.1.0#create-license")
+                    (param $order i32) (result i32) (local $fields i32) (local $request i32)
+                (local.set $fields (call $fields))
+                (call $append (local.get $fields) (i32.const 400) (i32.const 15) {key} (i32.const 512))
+                (local.set $request (call $request (local.get $fields)))
+                ;; A POST over HTTPS.
+                (drop (call $set-method (local.get $request) (i32.const 2) (i32.const 0) (i32.const 0)))
+                (drop (call $set-path (local.get $request) (i32.const 1) (i32.const 550) (i32.const 7)))
+                (drop (call $set-scheme (local.get $request) (i32.const 1) (i32.const 1) (i32.const 0) (i32.const 0)))
+                (drop (call $set-authority
+                    (local.get $request) (i32.const 1) (i32.const 600) (i32.const {server_bytes})))
+                (call $handle (local.get $request) (i32.const 0) (i32.const 0) (i32.const 512))
+                (if (i32.load8_u (i32.const 512)) (then (unreachable)))
+                (call $block (call $subscribe (i32.load (i32.const 520))))
+                (i64.store (i32.const 2064) (i64.load offset=24 (local.get $order)))
+                (i32.store (i32.const 2072) (i32.const 3000))
+                (i32.store (i32.const 2076) (i32.const 3))
+                (i32.store (i32.const 2080) (i32.const 3000))
+                (i32.store (i32.const 2084) (i32.const 3))
+                (i32.store (i32.const 2088) (i32.const 4000))
+                (i32.store (i32.const 2092) (i32.const 3))
+                (call $now (i32.const 528))
+                (i64.store (i32.const 2112) (i64.mul (i64.load (i32.const 528)) (i64.const 1000)))
+                (i32.const 2048)))"#,
+        server_bytes = server.len(),
+    );
+    component_of("test:guests/guest", &module)
+}
+
 /// A plugin that gives up in every call as a panic does, with these words on its standard error. Before that it logs a line,
 /// and where it is told a server, it has sent the server a request that may change something.
 pub(crate) fn panicking(words: &[u8], server: Option<&str>) -> Vec<u8> {

@@ -48,7 +48,20 @@ impl service_manager::Guest for Plugin {
             correlation_headers: names(&[exchange::CORRELATION_HEADER]),
             harmless: HarmlessFields {
                 requests: names(&["cursor", "sku", "quantity"]),
-                answers: names(&["sku", "kind", "edition", "quantity", "state", "next", "error"]),
+                // What a list or an object holds stays only where its own name is harmless, too.
+                answers: names(&[
+                    "products",
+                    "sku",
+                    "name",
+                    "description",
+                    "kind",
+                    "edition",
+                    "maxQuantity",
+                    "quantity",
+                    "state",
+                    "next",
+                    "error",
+                ]),
             },
         }
     }

@@ -3,7 +3,7 @@
 use bss_model::Thumbprint;
 use bss_model::clock::rfc3339;
 
-/// The shortest RSA key: Entra and TLS servers refuse shorter ones, and so does the cryptography library.
+/// The shortest RSA key: vendors and TLS servers refuse shorter ones, and so does the cryptography library.
 pub(crate) const RSA_BITS_MIN: u32 = 2048;
 
 /// The longest RSA key: the cryptography library signs with no longer ones.

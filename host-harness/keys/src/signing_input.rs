@@ -22,7 +22,7 @@ use crate::identity::SignatureAlgorithm;
 /// The longest message that is signed. A client assertion is below one kilobyte.
 pub const SIGNED_MESSAGE_BYTES: usize = 8 * 1024;
 
-/// The longest time for which an assertion may be good: Entra advises five to ten minutes.
+/// The longest time for which an assertion may be good: servers advise five to ten minutes.
 const LIFETIME_SECONDS: i64 = 10 * 60;
 /// How far in the future an assertion may begin: clocks differ, and an assertion for later could be kept for later.
 const AHEAD_SECONDS: i64 = 5 * 60;

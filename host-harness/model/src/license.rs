@@ -8,7 +8,7 @@ use crate::words::stored_enum;
 /// The vendor's state of a license, in words that are no vendor's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LicenseTokenStatus {
-    /// Issued and not used yet. The platform's page on Microsoft ESD says `Activated`.
+    /// Issued and not used yet. The platform's page on its first vendor says `Activated`.
     Unused,
     /// Used by the customer. The page says `Redeemed`.
     Used,

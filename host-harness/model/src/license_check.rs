@@ -4,10 +4,10 @@ use crate::diagnosis::{Advice, Diagnose, Diagnosis, ErrorKind};
 use crate::license::{License, LicenseTokenStatus, ReturnStatus};
 use crate::problem::Problem;
 
-/// The longest name of a purchase or a license token, in bytes. Microsoft's are GUIDs.
+/// The longest name of a purchase or a license token, in bytes. A GUID has 36.
 const LICENSE_ID_BYTES: usize = 200;
 
-/// The longest product key, in bytes. Microsoft's have 29.
+/// The longest product key, in bytes. One of five groups of five has 29.
 const PRODUCT_KEY_BYTES: usize = 200;
 
 /// The longest activation link, in bytes: what every browser and mail program takes.

@@ -75,7 +75,7 @@ use crate::problem::Problem;
 use crate::seen::Seen;
 
 /// The default time of looking up only: a purchase that is still being carried out can't be seen yet. A front end
-/// gives up on a request that is not answered (Azure's load balancers after 230 seconds), and a purchase that was not
+/// gives up on a request that is not answered (load balancers after four minutes or less), and a purchase that was not
 /// carried out by then never will be.
 pub const LOOK_UP_ONLY: Duration = Duration::from_secs(5 * 60);
 

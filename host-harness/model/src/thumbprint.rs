@@ -13,7 +13,7 @@ const SHA1_BYTES: usize = 20;
 
 /// The SHA-1 of a certificate's DER form, shown as 40 upper-case hexadecimal digits.
 ///
-/// Windows and Entra name certificates in the same way; nothing relies on SHA-1 being free of collisions.
+/// Windows and vendors name certificates in the same way; nothing relies on SHA-1 being free of collisions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Thumbprint([u8; SHA1_BYTES]);
 

@@ -57,8 +57,8 @@ impl Diagnose for RetryMailError {
     }
 }
 
-/// How far the vendor's clock and this machine's can be apart: nearly as far as Entra lets them, which takes no assertion
-/// of a clock that is wrong by five minutes. What is bought after the usual time of looking up only is bought later than
+/// How far the vendor's clock and this machine's can be apart: nearly as far as vendors let them, which take no
+/// assertion of a clock that is wrong by five minutes. What is bought after the usual time of looking up only is bought later than
 /// that, so that its e-mail is not held.
 const CLOCKS_DIFFER: Duration = Duration::from_secs(4 * 60);
 

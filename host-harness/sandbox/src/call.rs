@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::access_token_cache::AccessTokenCache;
 use crate::call_event::CallListener;
-use crate::exchange_recording::{CallRecording, RecordedContext};
+use crate::exchange_recording::{CallRecording, HarmlessNames, RecordedContext};
 use crate::outbound_https::{Egress, OutboundHttps};
 use crate::plugin_call::PluginCall;
 use crate::seen_exchanges::SeenExchanges;
@@ -31,7 +31,12 @@ pub struct CallContext {
 
 impl CallContext {
     /// Begins the recording of a call. `None` where calls are not recorded.
-    pub(crate) fn recording(&self, call: Uuid, asked: &PluginCall<'_>) -> Option<CallRecording> {
+    pub(crate) fn recording(
+        &self,
+        call: Uuid,
+        asked: &PluginCall<'_>,
+        harmless: &Arc<HarmlessNames>,
+    ) -> Option<CallRecording> {
         let authorities = self.egress.authorities.iter();
         let context = || RecordedContext {
             options: self.options.clone(),
@@ -39,6 +44,7 @@ impl CallContext {
                 .map(|permitted| permitted.authority.to_string())
                 .collect(),
             certificate: self.egress.identity.is_some(),
+            harmless: Arc::clone(harmless),
         };
         let recorder = self.outbound.recorder()?;
         Some(recorder.begin(call, asked, context()))

@@ -4,8 +4,6 @@ use std::sync::Arc;
 
 use bss_keys as keys;
 use bss_keys::signing_input::Claimant;
-use bss_model::clock::now_ms;
-use bss_model::moment::Moment;
 use tracing::Span;
 use wasmtime::ResourceLimiter;
 use wasmtime::component::{HasSelf, Linker, ResourceTable};
@@ -18,13 +16,14 @@ use crate::bindings::certificate_store::{self, SignatureAlgorithm, SigningFailur
 use crate::bindings::services_definition::{self, Product};
 use crate::bindings::{access_token_cache, progress, services_sink};
 use crate::call::CallContext;
+use crate::call_clock::CallClock;
 use crate::call_event::{CallEvent, CallListener, LogLevel};
 use crate::call_trace::CallSpan;
 use crate::error::{CallError, FailedCall, HostLimit};
 use crate::guest_log::{GuestLog, LogShares, Stream};
 use crate::limits;
 use crate::outbound_https::{CallHttp, Egress};
-use crate::plugin_call::{CallOutcome, PluginCall};
+use crate::plugin_call::{Answer, CallOutcome, PluginAnswer, PluginCall};
 use crate::plugin_text::Bounded as _;
 
 /// The state of one call's sandbox.
@@ -39,6 +38,7 @@ pub(crate) struct CallState {
     listener: CallListener,
     followed: CallSpan,
     log: GuestLog,
+    clock: CallClock,
     sink: Option<Sink>,
     pub(crate) limiter: Limiter,
 }
@@ -90,6 +90,7 @@ impl CallState {
         asked: &PluginCall<'_>,
         followed: CallSpan,
         log_shares: LogShares,
+        clock: CallClock,
         reads_services: bool,
     ) -> Self {
         let instance = context.egress.instance_id.clone();
@@ -101,11 +102,14 @@ impl CallState {
             &asked.personal(),
         );
         // Nothing is inherited: no environment, no arguments, no folders, no sockets, no input.
-        let wasi = WasiCtx::builder()
-            .stdout(log.stream(Stream::Output))
+        let mut wasi = WasiCtx::builder();
+        wasi.stdout(log.stream(Stream::Output))
             .stderr(log.stream(Stream::Error))
-            .max_random_size(limits::RANDOM_BYTES)
-            .build();
+            .max_random_size(limits::RANDOM_BYTES);
+        if clock != CallClock::default() {
+            wasi.wall_clock(clock);
+        }
+        let wasi = wasi.build();
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits::HANDLES);
         let mut http = WasiHttpCtx::new();
@@ -127,6 +131,7 @@ impl CallState {
             listener: context.listener,
             followed,
             log,
+            clock,
             sink: reads_services.then(Sink::default),
             limiter: Limiter::default(),
         }
@@ -135,6 +140,10 @@ impl CallState {
     /// The products that were handed over, in order.
     pub(crate) fn take_products(&mut self) -> Vec<Product> {
         self.sink.take().unwrap_or_default().products
+    }
+
+    fn products(&self) -> &[Product] {
+        self.sink.as_ref().map_or(&[], |sink| &sink.products)
     }
 
     /// The call's span.
@@ -148,14 +157,17 @@ impl CallState {
         FailedCall { error, last_words }
     }
 
-    /// Ends the call: flushes its log, sends [`CallEvent::Ended`], and closes its span with the outcome.
-    pub(crate) fn tell_end(&self, outcome: &CallOutcome) {
+    /// Ends the call: flushes its log, sends [`CallEvent::Ended`], and closes its span with the outcome. A recording has the
+    /// answer as well.
+    pub(crate) fn tell_end(&self, outcome: &CallOutcome, answer: Option<&impl Answer>) {
         let span = self.span();
         let _entered = span.enter();
         self.log.end();
         let memory_bytes = self.limiter.memory_bytes as u64;
         (self.listener)(CallEvent::Ended { memory_bytes });
-        self.followed.end(outcome, memory_bytes);
+        self.followed.end(outcome, memory_bytes, || {
+            answer.map(|answer| PluginAnswer::of(answer, || self.products()))
+        });
     }
 }
 
@@ -214,7 +226,7 @@ impl certificate_store::Host for CallState {
             certificate: identity.certificates().first().map_or(&[], |der| der.as_ref()),
             saved_values: &egress.saved_values,
             is_own_server: &|url| egress.reaches(url),
-            now_ms: now_ms(),
+            now_ms: self.clock.now_ms(),
         };
         keys::signing_input::check(algorithm, &message, &claimant)?;
         Ok(self
@@ -228,7 +240,7 @@ impl access_token_cache::Host for CallState {
     async fn get(&mut self, name: String) -> wasmtime::Result<Option<String>> {
         let followed = self.followed.clone();
         let kept = followed
-            .access_token(self.access_tokens.get(&name, Moment::now()))
+            .access_token(self.access_tokens.get(&name, self.clock.moment()))
             .await?;
         Ok(kept.map(|access_token| access_token.as_str().to_owned()))
     }
@@ -236,7 +248,7 @@ impl access_token_cache::Host for CallState {
     async fn put(&mut self, name: String, access_token: String, expires_at_ms: i64) -> wasmtime::Result<()> {
         let put = self
             .access_tokens
-            .put(&name, access_token, expires_at_ms, Moment::now());
+            .put(&name, access_token, expires_at_ms, self.clock.moment());
         Ok(put.await?)
     }
 
@@ -356,6 +368,7 @@ mod tests {
     use std::collections::{BTreeMap, HashSet};
 
     use bss_keys::{Identity, PfxCode, describe, read_pfx};
+    use bss_model::clock::now_ms;
     use data_encoding::BASE64URL_NOPAD;
     use p12_keystore::{Certificate, KeyStore, KeyStoreEntry, PrivateKey, PrivateKeyChain};
     use rcgen::{CertificateParams, KeyPair, PKCS_RSA_SHA256};
@@ -374,7 +387,7 @@ mod tests {
     /// A key, its certificate and a PFX file of both.
     fn certificate_and_key() -> (Vec<u8>, Vec<u8>, Vec<u8>) {
         let key = KeyPair::generate_for(&PKCS_RSA_SHA256).unwrap();
-        let params = CertificateParams::new(vec!["esd.example.test".to_owned()]).unwrap();
+        let params = CertificateParams::new(vec!["shop.example.test".to_owned()]).unwrap();
         let certificate = params.self_signed(&key).unwrap().der().to_vec();
         let chain = PrivateKeyChain::new(
             "1",
@@ -382,7 +395,7 @@ mod tests {
             vec![Certificate::from_der(&certificate).unwrap()],
         );
         let mut store = KeyStore::new();
-        store.add_entry("esd", KeyStoreEntry::PrivateKeyChain(chain));
+        store.add_entry("shop", KeyStoreEntry::PrivateKeyChain(chain));
         let pfx = store.writer(CODE).write().unwrap();
         (certificate, key.serialized_der().to_vec(), pfx)
     }
@@ -421,7 +434,8 @@ mod tests {
             other_instances: Vec::new(),
         };
         let asked = PluginCall::ConfigureInstance { draft: &draft };
-        CallState::new(context, &asked, CallSpan::default(), LogShares::default(), false)
+        let (followed, shares) = (CallSpan::default(), LogShares::default());
+        CallState::new(context, &asked, followed, shares, CallClock::default(), false)
     }
 
     /// The signing input of a client assertion that is good now.

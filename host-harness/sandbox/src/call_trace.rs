@@ -40,7 +40,7 @@ use uuid::Uuid;
 use wasmtime_wasi_http::{Error, WasiBody};
 
 use crate::exchange_recording::{CallRecording, ExchangeRecording};
-use crate::plugin_call::{CallOutcome, PluginCall};
+use crate::plugin_call::{CallOutcome, PluginAnswer, PluginCall};
 
 pub use collector::{Collector, CollectorError};
 pub use journal::TRACES_DIRECTORY;
@@ -119,10 +119,15 @@ impl CallSpan {
         }
     }
 
-    /// Notes how the call ended: on its span, in its recording and in the log.
-    pub(crate) fn end(&self, outcome: &CallOutcome, memory_bytes: u64) {
+    /// Notes how the call ended: on its span, in its recording and in the log. Only a recording asks for the answer.
+    pub(crate) fn end(
+        &self,
+        outcome: &CallOutcome,
+        memory_bytes: u64,
+        answer: impl FnOnce() -> Option<PluginAnswer>,
+    ) {
         if let Some(recording) = &self.recording {
-            recording.end(outcome);
+            recording.end(outcome, answer());
         }
         tracing::record_all!(self.span, outcome = outcome.outcome, memory_bytes);
         if let Some(problem) = &outcome.problem {
@@ -300,13 +305,13 @@ mod tests {
         let named = |name: &'static str, value: &str| {
             let mut headers = http::HeaderMap::new();
             headers.insert(name, value.parse().unwrap());
-            let names = ["ms-correlationid", "client-request-id"].map(str::to_owned);
+            let names = ["x-correlation-id", "client-request-id"].map(str::to_owned);
             correlation_id(&names, &headers).map(str::to_owned)
         };
         assert_eq!(named("client-request-id", "a-b").as_deref(), Some("a-b"));
-        assert_eq!(named("ms-correlationid", ""), None);
-        assert_eq!(named("ms-correlationid", "two words"), None);
-        assert_eq!(named("ms-correlationid", &"a".repeat(101)), None);
+        assert_eq!(named("x-correlation-id", ""), None);
+        assert_eq!(named("x-correlation-id", "two words"), None);
+        assert_eq!(named("x-correlation-id", &"a".repeat(101)), None);
         assert_eq!(named("authorization", "Bearer"), None);
     }
 

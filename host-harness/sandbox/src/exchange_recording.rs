@@ -6,6 +6,7 @@
 mod differences;
 mod exchange;
 pub(crate) mod failure;
+mod harmless;
 mod lists;
 mod recording;
 mod scrub;
@@ -27,15 +28,15 @@ use serde_json::Value;
 use uuid::Uuid;
 use wasmtime_wasi_http::Error;
 
-use crate::plugin_call::{CallOutcome, PluginCall};
+use crate::plugin_call::{CallOutcome, PluginAnswer, PluginCall};
 
-pub(crate) use scrub::Scrubber;
-
-pub(crate) use differences::differences;
-pub(crate) use exchange::{RecordedExchange, RecordedRequest, RecordedResponse};
+pub(crate) use differences::{answer_differences, differences};
+pub(crate) use exchange::{Body, RecordedExchange, RecordedRequest, RecordedResponse};
 pub(crate) use failure::word as failure_word;
+pub(crate) use harmless::HarmlessNames;
 pub(crate) use recording::Recorded;
 pub use recording::{Recording, RecordingError};
+pub(crate) use scrub::{Places, Scrubber, has_place, is_token_request};
 
 /// The version of the lines' form. A file of another version is not read.
 const FORMAT: u32 = 1;
@@ -56,6 +57,9 @@ enum Line {
         authorities: Vec<String>,
         /// Whether the instance has a certificate. Neither the certificate nor its key is in the file.
         certificate: bool,
+        /// The names whose values stay. `None` in a file of an older program.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        harmless: Option<HarmlessNames>,
         /// The function and its arguments.
         asked: Value,
     },
@@ -71,6 +75,9 @@ enum Line {
         /// The last lines that the plugin wrote, where it brought no answer.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         last_words: Vec<String>,
+        /// What the plugin answered. `None` where it brought no answer, and in a file of an older program.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        answer: Option<Value>,
     },
 }
 
@@ -82,6 +89,8 @@ pub(crate) struct RecordedContext {
     pub(crate) authorities: Vec<String>,
     /// Whether the instance has a certificate.
     pub(crate) certificate: bool,
+    /// What the plugin has declared to be harmless.
+    pub(crate) harmless: Arc<HarmlessNames>,
 }
 
 /// How a call ended.
@@ -116,7 +125,7 @@ pub struct Recorder(Arc<Shared>);
 
 struct Shared {
     file: Mutex<File>,
-    scrubber: Mutex<Scrubber>,
+    places: Places,
     has_failed: AtomicBool,
 }
 
@@ -139,7 +148,7 @@ impl Recorder {
             .open(path)?;
         let recorder = Self(Arc::new(Shared {
             file: Mutex::new(file),
-            scrubber: Mutex::default(),
+            places: Places::default(),
             has_failed: AtomicBool::new(false),
         }));
         recorder.write(&Line::Recording {
@@ -156,18 +165,24 @@ impl Recorder {
         asked: &PluginCall<'_>,
         context: RecordedContext,
     ) -> CallRecording {
-        let asked = self.scrubber().arguments(asked);
+        let mut scrubber = Scrubber::new(self.0.places.clone(), context.harmless.clone());
+        let asked = scrubber.arguments(asked);
+        for option in context.options.values() {
+            scrubber.tell(&option.as_str().into());
+        }
         self.write(&Line::Call {
             call,
             begun_at_ms: now_ms(),
             options: context.options,
             authorities: context.authorities,
             certificate: context.certificate,
+            harmless: Some(HarmlessNames::clone(&context.harmless)),
             asked,
         });
         CallRecording(Arc::new(RecordedCall {
             recorder: self.clone(),
             call,
+            scrubber: Mutex::new(scrubber),
             begun: Instant::now(),
             exchanges: AtomicU32::new(0),
             access_token_kept: OnceLock::new(),
@@ -189,11 +204,6 @@ impl Recorder {
             tracing::error!(%error, "the recording is incomplete because a line could not be written");
         }
     }
-
-    fn scrubber(&self) -> MutexGuard<'_, Scrubber> {
-        // The scrubber's memory is never half-changed.
-        self.0.scrubber.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// The recording of one call. Cloning shares it.
@@ -203,6 +213,7 @@ pub(crate) struct CallRecording(Arc<RecordedCall>);
 struct RecordedCall {
     recorder: Recorder,
     call: Uuid,
+    scrubber: Mutex<Scrubber>,
     begun: Instant,
     exchanges: AtomicU32,
     access_token_kept: OnceLock<bool>,
@@ -237,22 +248,26 @@ impl CallRecording {
         }
     }
 
-    /// Writes how the call ended.
-    pub(crate) fn end(&self, outcome: &CallOutcome) {
-        let last_words = {
-            let scrubber = self.0.recorder.scrubber();
-            outcome
-                .last_words
-                .lines()
-                .map(|line| scrubber.words(line))
-                .collect()
+    /// Writes how the call ended, and what the plugin answered.
+    pub(crate) fn end(&self, outcome: &CallOutcome, answer: Option<PluginAnswer>) {
+        let (last_words, answer) = {
+            let scrubber = self.scrubber();
+            let last_words = outcome.last_words.lines().map(|line| scrubber.words(line));
+            let answer = answer.map(|answer| scrubber.answer(answer));
+            (last_words.collect(), answer)
         };
         self.0.recorder.write(&Line::End {
             call: self.0.call,
             said: outcome.into(),
             access_token_kept: self.0.access_token_kept.get() == Some(&true),
             last_words,
+            answer,
         });
+    }
+
+    fn scrubber(&self) -> MutexGuard<'_, Scrubber> {
+        // The scrubber's memory is never half-changed.
+        self.0.scrubber.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -270,7 +285,7 @@ pub(crate) struct ExchangeRecording {
 impl ExchangeRecording {
     /// Keeps the request as it is sent, without its secrets.
     pub(crate) fn sends(&self, request: &http::Request<Bytes>) {
-        let recorded = self.call.0.recorder.scrubber().request(request);
+        let recorded = self.call.scrubber().request(request);
         let _ = self.request.set(recorded);
     }
 
@@ -281,10 +296,7 @@ impl ExchangeRecording {
 
     /// Writes the exchange with its answer, which was read to its end or as far as it came.
     pub(crate) fn answered(self, head: &http::response::Parts, body: &[u8], error: Option<String>) {
-        let response = {
-            let mut scrubber = self.call.0.recorder.scrubber();
-            scrubber.response(self.request.get(), head, body)
-        };
+        let response = self.call.scrubber().response(self.request.get(), head, body);
         self.write(Some(response), error);
     }
 
@@ -292,7 +304,7 @@ impl ExchangeRecording {
         let recorder = self.call.0.recorder.clone();
         let request = self.request.take().unwrap_or_else(|| {
             let (method, uri) = &self.denied;
-            recorder.scrubber().denied(method, uri)
+            self.call.scrubber().denied(method, uri)
         });
         recorder.write(&Line::Exchange(RecordedExchange {
             call: self.call.0.call,

@@ -6,6 +6,7 @@
 pub mod access_token_cache;
 pub mod bindings;
 pub mod call;
+mod call_clock;
 pub mod call_event;
 mod call_state;
 pub mod call_trace;

@@ -99,7 +99,7 @@ pub const PRODUCTS: usize = 1_000_000;
 /// product.
 pub const PRODUCT_BYTES: usize = 512 * 1024 * 1024;
 
-/// Attribute values of one product, and attributes of a product type. A Microsoft product has one.
+/// Attribute values of one product, and attributes of a product type. Those of the vendors known have one.
 pub const PRODUCT_VALUES: usize = 100;
 
 /// Characters of a problem's code. Longer ones are cut, since the code of a failure must not hide the failure.
@@ -112,7 +112,7 @@ pub const SENTENCE_CHARS: usize = 2_000;
 /// Characters of a label, or of a name that is read. Longer ones are cut; the name of a product has 250 at most.
 pub const LABEL_CHARS: usize = 1_000;
 
-/// Characters of a product's description. Longer ones are cut; Microsoft's have 4,000 at most.
+/// Characters of a product's description. Longer ones are cut; those known have 4,000 at most.
 pub const DESCRIPTION_CHARS: usize = 10_000;
 
 /// Characters of an id or a code by which something is found again. A longer one fails the call, and a correlation id,
@@ -125,7 +125,7 @@ pub const VALUE_CHARS: usize = 4_096;
 /// Characters of an entity tag, which becomes a header field. A longer one fails the call.
 pub const ENTITY_TAG_CHARS: usize = 1_000;
 
-/// Names of one kind in a plugin's description: Microsoft's has 25 harmless fields of answers.
+/// Names of one kind in a plugin's description: the longest known has 32 harmless fields of answers.
 pub const DESCRIBED_NAMES: usize = 100;
 
 /// Secrets that are sent to one server.
@@ -134,7 +134,7 @@ pub const SECRET_HEADERS: usize = 8;
 /// Items of a catalog that a plugin names as left out.
 pub const SKIPPED: usize = 10_000;
 
-/// Fields of a form. A person fills them in: Microsoft's has nine.
+/// Fields of a form. A person fills them in: the longest known has nine.
 pub const FIELDS: usize = 64;
 
 /// Choices of a field: every certificate that is installed may be one.
@@ -143,20 +143,20 @@ pub const CHOICES: usize = 10_000;
 /// Problems of a field.
 pub const PROBLEMS: usize = 100;
 
-/// Authorities that a form asks for. Microsoft has three; the host saves 16 at most.
+/// Authorities that a form asks for. The vendors known have three at most; the host saves 16 at most.
 pub const AUTHORITIES: usize = 100;
 
-/// Steps of a check of the connection. Microsoft's has six.
+/// Steps of a check of the connection. The longest known has six.
 pub const STEPS: usize = 100;
 
-/// Product types of a vendor. Microsoft has one.
+/// Product types of a vendor. Those known have one or two.
 pub const PRODUCT_TYPES: usize = 100;
 
-/// The longest access token. Entra's are below 4 KiB.
+/// The longest access token. Those known are below 4 KiB.
 pub const ACCESS_TOKEN_BYTES: usize = 64 * 1024;
 
-/// The longest name of an access token. A plugin puts in it what the access token depends on: Microsoft's has two URLs and
-/// a few ids, which may take 2 KiB.
+/// The longest name of an access token. A plugin puts in it what the access token depends on: the longest known has two URLs
+/// and a few ids, which may take 2 KiB.
 pub const ACCESS_TOKEN_NAME_BYTES: usize = 4 * 1024;
 
 /// Names of access tokens that one call may ask for or put: as many as are kept. A vendor has one or two, and a call
@@ -203,7 +203,7 @@ pub const BETWEEN_BYTES: Duration = Duration::from_secs(30);
 /// The shortest time that a guest can make any of these time limits: a timer of zero must do no harm.
 pub const SHORTEST: Duration = Duration::from_millis(1);
 
-/// How long an idle connection is kept. Azure's front ends close theirs after about four minutes.
+/// How long an idle connection is kept. Servers close theirs after about four minutes.
 pub const IDLE_CONNECTION: Duration = Duration::from_secs(60);
 
 /// How long a connection that is no longer used may take to end; a server that stops reading can't keep it open.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, SHA256_OUTPUT_LEN, digest};
-use bss_model::{PluginDigest, with_causes};
+use bss_model::{PluginDescription, PluginDigest, with_causes};
 use tracing::Span;
 use uuid::Uuid;
 use wasmtime::component::types::ComponentItem;
@@ -28,11 +28,13 @@ use crate::bindings::license_order::{License, LicenseOrder, OrderAnswer};
 use crate::bindings::services_definition::{Outcome, Product};
 use crate::bindings::{Checking, CheckingPre, CorePre, Lifecycle, LifecyclePre};
 use crate::call::CallContext;
+use crate::call_clock::CallClock;
 use crate::call_state;
 use crate::call_state::CallState;
 use crate::call_trace::CallSpan;
 use crate::compiled_cache::CompiledCache;
 use crate::error::{CallError, FailedCall, HostLimit, LoadError, PluginDefect};
+use crate::exchange_recording::HarmlessNames;
 use crate::guest_log::LogShares;
 use crate::limits::{self, CallLimits};
 use crate::plugin_call::{Answer, CallOutcome, PluginCall};
@@ -52,6 +54,9 @@ pub struct Plugin {
     log_shares: LogShares,
     /// The header fields that name an exchange, as the plugin has described them.
     correlation_headers: Arc<[String]>,
+    /// What may stand in a recording, as the plugin has described it.
+    harmless: Arc<HarmlessNames>,
+    clock: CallClock,
     _ticker: Arc<Ticker>,
 }
 
@@ -186,6 +191,8 @@ impl Plugin {
             limits: CallLimits::default(),
             log_shares: LogShares::default(),
             correlation_headers: Arc::default(),
+            harmless: Arc::default(),
+            clock: CallClock::default(),
             _ticker: Arc::new(Ticker::start(&engine)),
             engine,
         })
@@ -197,13 +204,20 @@ impl Plugin {
         Self { limits, ..self }
     }
 
-    /// Sets the header fields by which the vendor and its customers name an exchange, for the traces of calls.
+    /// Sets what the plugin says of itself: by which header fields traces of its calls name an exchange, and what may stand
+    /// in recordings of them.
     #[must_use]
-    pub fn with_correlation_headers(self, names: &[String]) -> Self {
+    pub fn described_as(self, description: &PluginDescription) -> Self {
         Self {
-            correlation_headers: names.into(),
+            correlation_headers: description.correlation_headers.as_slice().into(),
+            harmless: Arc::new(HarmlessNames::from(description)),
             ..self
         }
+    }
+
+    /// Sets the clock of the plugin's calls.
+    pub(crate) fn going_by(self, clock: CallClock) -> Self {
+        Self { clock, ..self }
     }
 
     /// How much of the pool of sandboxes is in use now. `None` where addresses are scarce and there is no pool.
@@ -379,7 +393,7 @@ impl Plugin {
         reads_services: bool,
     ) -> Result<Call, FailedCall> {
         let call = Uuid::new_v4();
-        let recording = context.recording(call, &asked);
+        let recording = context.recording(call, &asked, &self.harmless);
         let followed = CallSpan::begin(call, &asked, &context.egress.instance_id, recording)
             .naming_exchanges_by(Arc::clone(&self.correlation_headers));
         let mut deadlines = Deadlines::new(wall_clock, self.limits.processor, followed.span());
@@ -388,6 +402,7 @@ impl Plugin {
             &asked,
             followed.clone(),
             self.log_shares.clone(),
+            self.clock,
             reads_services,
         );
         let mut store = Store::new(&self.engine, state);
@@ -410,7 +425,7 @@ impl Plugin {
         let instance = begun.map_err(|error| {
             log_failure(&followed.span(), &error);
             let failed = store.data().failed(error);
-            followed.end(&CallOutcome::from(&failed), 0);
+            followed.end(&CallOutcome::from(&failed), 0, || None);
             failed
         })?;
         Ok(Call {
@@ -464,10 +479,11 @@ impl Call {
             log_failure(&state.span(), &error);
             state.failed(error)
         });
-        state.tell_end(&match &answer {
+        let outcome = match &answer {
             Ok(answer) => answer.call_outcome(),
             Err(failed) => CallOutcome::from(failed),
-        });
+        };
+        state.tell_end(&outcome, answer.as_ref().ok());
         Ok((answer?, self.store.into_data()))
     }
 }

@@ -1,6 +1,9 @@
-//! A call of a plugin and its outcome, in the words of traces and recordings.
+//! A call of a plugin, its outcome and its answer, in the words of traces and recordings.
+
+mod answer;
 
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::bindings::Description;
 use crate::bindings::connection::{Step, StepResult};
@@ -8,10 +11,12 @@ use crate::bindings::failures::{ChangeFailure, Problem, ReadFailure};
 use crate::bindings::instance_settings::{Draft, Form, Instance};
 use crate::bindings::license_lifecycle::{LicenseName, LicenseReturn, LookUp};
 use crate::bindings::license_order::{License, LicenseOrder, OrderAnswer};
-use crate::bindings::services_definition::Outcome;
+use crate::bindings::services_definition::{Outcome, Product};
 use crate::error::{CallError, FailedCall};
 use crate::last_words::LastWords;
 use crate::plugin_text::Bounded;
+
+pub(crate) use answer::PluginAnswer;
 
 /// A function of the contract with its arguments.
 #[derive(Clone, Copy, Serialize)]
@@ -90,6 +95,14 @@ pub(crate) struct CallOutcome {
 /// An answer that says how the call ended.
 pub(crate) trait Answer: Bounded {
     fn call_outcome(&self) -> CallOutcome;
+
+    /// What the answer says beside the outcome, by the names of the contract.
+    fn said(&self) -> Value;
+
+    /// Whether products belong to the answer, which the plugin has handed over before.
+    fn has_products(&self) -> bool {
+        false
+    }
 }
 
 impl CallOutcome {
@@ -129,6 +142,47 @@ impl From<&FailedCall> for CallOutcome {
     }
 }
 
+impl PluginAnswer {
+    /// What an answer says, with the products that were handed over before it.
+    pub(crate) fn of<'a>(answer: &impl Answer, products: impl FnOnce() -> &'a [Product]) -> Self {
+        let products = answer.has_products().then(products);
+        Self {
+            value: answer.said(),
+            products: products.map(|products| {
+                let products = products.iter();
+                products.map(answer::in_words_of_the_contract).collect()
+            }),
+        }
+    }
+}
+
+/// A failure that says more than its outcome.
+pub(crate) trait SaidFailure {
+    fn said(&self) -> Value;
+}
+
+impl SaidFailure for ReadFailure {
+    fn said(&self) -> Value {
+        match self {
+            Self::Refused(problem) | Self::Misconfigured(problem) | Self::Malformed(problem) => {
+                answer::of_problem(problem)
+            }
+            Self::Unavailable(delay) => answer::of_delay(delay),
+        }
+    }
+}
+
+impl SaidFailure for ChangeFailure {
+    fn said(&self) -> Value {
+        match self {
+            Self::Refused(problem) | Self::Misconfigured(problem) | Self::Unknown(problem) => {
+                answer::of_problem(problem)
+            }
+            Self::Unavailable(delay) => answer::of_delay(delay),
+        }
+    }
+}
+
 impl From<&ReadFailure> for CallOutcome {
     fn from(failure: &ReadFailure) -> Self {
         match failure {
@@ -151,7 +205,7 @@ impl From<&ChangeFailure> for CallOutcome {
     }
 }
 
-impl<T: Answer, F: Bounded> Answer for Result<T, F>
+impl<T: Answer, F: Bounded + SaidFailure> Answer for Result<T, F>
 where
     for<'a> CallOutcome: From<&'a F>,
 {
@@ -161,11 +215,26 @@ where
             Err(failure) => failure.into(),
         }
     }
+
+    fn said(&self) -> Value {
+        match self {
+            Ok(answer) => answer.said(),
+            Err(failure) => failure.said(),
+        }
+    }
+
+    fn has_products(&self) -> bool {
+        self.as_ref().is_ok_and(Answer::has_products)
+    }
 }
 
 impl Answer for Description {
     fn call_outcome(&self) -> CallOutcome {
         CallOutcome::plain("described")
+    }
+
+    fn said(&self) -> Value {
+        answer::in_words_of_the_contract(self)
     }
 }
 
@@ -173,6 +242,10 @@ impl Answer for Form {
     fn call_outcome(&self) -> CallOutcome {
         let has_problems = self.fields.iter().any(|field| !field.problems.is_empty());
         CallOutcome::plain(if has_problems { "has problems" } else { "judged" })
+    }
+
+    fn said(&self) -> Value {
+        answer::in_words_of_the_contract(self)
     }
 }
 
@@ -182,6 +255,17 @@ impl Answer for Outcome {
             Outcome::Unchanged => "unchanged",
             Outcome::Complete(_) => "complete",
         })
+    }
+
+    fn said(&self) -> Value {
+        match self {
+            Outcome::Unchanged => Value::Null,
+            Outcome::Complete(summary) => answer::in_words_of_the_contract(summary),
+        }
+    }
+
+    fn has_products(&self) -> bool {
+        matches!(self, Outcome::Complete(_))
     }
 }
 
@@ -193,11 +277,23 @@ impl Answer for OrderAnswer {
             OrderAnswer::Valid => "valid",
         })
     }
+
+    fn said(&self) -> Value {
+        match self {
+            OrderAnswer::Licensed(license) => license.said(),
+            OrderAnswer::Accepted(within_ms) => answer::of_accepted(*within_ms),
+            OrderAnswer::Valid => Value::Null,
+        }
+    }
 }
 
 impl Answer for License {
     fn call_outcome(&self) -> CallOutcome {
         CallOutcome::plain("shown")
+    }
+
+    fn said(&self) -> Value {
+        answer::in_words_of_the_contract(self)
     }
 }
 
@@ -210,6 +306,15 @@ impl Answer for LookUp {
             LookUp::NeverIssued => "not found",
         })
     }
+
+    fn said(&self) -> Value {
+        match self {
+            LookUp::Issued(license) => license.said(),
+            LookUp::Accepted(within_ms) => answer::of_accepted(*within_ms),
+            LookUp::Declined(problem) => answer::in_words_of_the_contract(problem),
+            LookUp::NeverIssued => Value::Null,
+        }
+    }
 }
 
 impl Answer for Vec<Step> {
@@ -220,5 +325,9 @@ impl Answer for Vec<Step> {
         } else {
             "failed"
         })
+    }
+
+    fn said(&self) -> Value {
+        answer::of_steps(self)
     }
 }

@@ -1,34 +1,50 @@
-//! Plays a recording back to a plugin: the same calls, the recorded answers, and a list of what the plugin asked for
-//! that was not recorded. Reaches no server, and records nothing.
+//! Plays a recording back to a plugin: the same calls, the recorded answers, and a list of what the plugin asked for and
+//! answered that was not recorded. Reaches no server, and records nothing.
+//!
+//! A call is played by a clock that tells the time of the recording. One that comes out otherwise is played again a little
+//! later: what differs from that as well is made from the time of day or by chance, and says nothing of the plugin. A purchase
+//! is played once more with another client transaction id, because a plugin that sends the same for every purchase has sent
+//! what was recorded.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+mod another_purchase;
+mod answers;
+mod difference;
+mod sent;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bss_keys::{Identity, Unusable};
 use bss_model::{Advice, Diagnose, Diagnosis, ErrorKind};
-use bytes::Bytes;
-use http::header::{HeaderName, HeaderValue};
-use http_body_util::{BodyExt, Full};
 use rustls::RootCertStore;
 use serde::Deserialize;
+use serde_json::Value;
 use uuid::Uuid;
-use wasmtime_wasi_http::{Error, WasiBody};
 
 use crate::access_token_cache::AccessTokenCache;
 use crate::bindings::instance_settings::{Draft, Instance};
 use crate::bindings::license_lifecycle::{LicenseName, LicenseReturn};
 use crate::bindings::license_order::LicenseOrder;
+use crate::bindings::services_definition::Product;
 use crate::call::CallContext;
+use crate::call_clock::CallClock;
 use crate::call_event::CallListener;
 use crate::error::FailedCall;
 use crate::exchange_recording::{
-    Recorded, RecordedExchange, RecordedOutcome, RecordedRequest, Recording, Scrubber, differences, failure,
+    HarmlessNames, Places, Recorded, RecordedOutcome, Recording, Scrubber, answer_differences,
 };
-use crate::outbound_https::{
-    Answering, AuthorityError, Egress, OutboundHttps, PermittedAuthority, Transport,
-};
+use crate::outbound_https::{AuthorityError, Egress, OutboundHttps, PermittedAuthority};
 use crate::plugin::Plugin;
-use crate::plugin_call::{Answer, CallOutcome};
+use crate::plugin_call::{Answer, CallOutcome, PluginAnswer};
 use crate::seen_exchanges::SeenExchanges;
+use another_purchase::OtherPurchase;
+use answers::{Matching, Replay};
+use sent::Sent;
+
+pub use difference::Difference;
+
+/// How much later a call is played again: more than a minute, so that a time that is told to the minute moves as well.
+const LATER_MS: i64 = 61_000;
 
 /// The access token that a call finds where the recorded one found one.
 const KEPT_ACCESS_TOKEN: &str = "removed-0";
@@ -70,20 +86,6 @@ impl Diagnose for ReplayError {
             Self::Certificate(error) => error.diagnosis(),
         }
     }
-}
-
-/// A difference between what a plugin did and what was recorded.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Difference {
-    /// The number of the recorded exchange in its call, from 1. `None` when the difference is about the call's
-    /// outcome, or about a request that was not recorded.
-    pub exchange: Option<u32>,
-    /// The part that differs, such as `url` or `body /customer/country`.
-    pub what: String,
-    /// The recorded value; empty for none.
-    pub recorded: String,
-    /// The value now; empty for none.
-    pub now: String,
 }
 
 /// A call that was played back.
@@ -155,69 +157,190 @@ pub async fn replay(
     plugin: &Plugin,
     listener: &CallListener,
 ) -> Result<Vec<ReplayedCall>, ReplayError> {
-    let identity = Arc::new(Identity::of_nobody()?);
+    let player = Player {
+        plugin,
+        identity: Arc::new(Identity::of_nobody()?),
+        // A file of an older program does not say what was harmless.
+        described: Arc::new(described(plugin).await),
+    };
     let mut replayed = Vec::with_capacity(recording.calls.len());
     for recorded in &recording.calls {
+        replayed.push(player.replay(recorded, listener).await?);
+    }
+    Ok(replayed)
+}
+
+/// What the plugin itself says is harmless; nothing where it does not say.
+async fn described(plugin: &Plugin) -> HarmlessNames {
+    let context = CallContext {
+        egress: Arc::new(Egress::of_nobody(&Uuid::nil().to_string())),
+        options: BTreeMap::new(),
+        outbound: OutboundHttps::default(),
+        access_tokens: AccessTokenCache::default(),
+        listener: deaf(),
+        seen: SeenExchanges::default(),
+    };
+    let described = plugin.describe(context).await;
+    described.map(HarmlessNames::from).unwrap_or_default()
+}
+
+/// A listener for the plays that nobody asked for.
+fn deaf() -> CallListener {
+    Arc::new(|_| ())
+}
+
+/// What the calls of a replay share.
+struct Player<'a> {
+    plugin: &'a Plugin,
+    identity: Arc<Identity>,
+    described: Arc<HarmlessNames>,
+}
+
+/// What a plugin did when a call was played.
+struct Played {
+    outcome: CallOutcome,
+    answer: Option<Value>,
+    /// The requests, as the plugin sent them.
+    sent: Vec<Sent>,
+    differences: Vec<Difference>,
+}
+
+impl Player<'_> {
+    async fn replay(
+        &self,
+        recorded: &Recorded,
+        listener: &CallListener,
+    ) -> Result<ReplayedCall, ReplayError> {
+        let exactly = Matching::Exactly;
+        let first = self
+            .play(recorded, recorded.begun_at_ms, exactly, listener)
+            .await?;
+        let mut differences = first.differences.clone();
+        let other = OtherPurchase::of(&recorded.asked, &first.sent);
+        if !differences.is_empty() || other.is_some() {
+            let later_ms = recorded.begun_at_ms.saturating_add(LATER_MS);
+            let later = self.play(recorded, later_ms, exactly, &deaf()).await?;
+            difference::keep_what_the_plugin_makes(&mut differences, &later.differences, recorded);
+            if let Some(other) = other {
+                let recorded = other.in_place_of(recorded);
+                let roughly = Matching::Roughly;
+                let played = self
+                    .play(&recorded, recorded.begun_at_ms, roughly, &deaf())
+                    .await?;
+                differences.extend(other.differences([&first.sent, &later.sent, &played.sent]));
+                let answers = [&first.answer, &later.answer, &played.answer];
+                differences.extend(other.answer_differences(answers.map(Option::as_ref)));
+            }
+        }
+        Ok(ReplayedCall {
+            call: recorded.call,
+            function: recorded.asked["function"].as_str().unwrap_or_default().to_owned(),
+            outcome: RecordedOutcome::from(&first.outcome).to_string(),
+            last_words: first.outcome.last_words.lines().map(str::to_owned).collect(),
+            exchanges: recorded.exchanges.len(),
+            differences,
+        })
+    }
+
+    /// Makes a call again, at that time.
+    async fn play(
+        &self,
+        recorded: &Recorded,
+        now_ms: i64,
+        matching: Matching,
+        listener: &CallListener,
+    ) -> Result<Played, ReplayError> {
         let asked =
             RecordedPluginCall::deserialize(&recorded.asked).map_err(|source| ReplayError::Arguments {
                 call: recorded.call,
                 source,
             })?;
-        let replay = Arc::new(Replay::new(recorded.exchanges.clone()));
-        let context = context(recorded, &asked, &replay, &identity, listener)?;
-        let outcome = ask(plugin, context, asked).await;
-        let now = RecordedOutcome::from(&outcome);
-        let mut differences = replay.differences();
-        let before = recorded.said.as_ref();
-        if before.is_some_and(|before| *before != now) {
-            differences.push(Difference {
-                exchange: None,
-                what: "outcome".to_owned(),
-                recorded: before.map(ToString::to_string).unwrap_or_default(),
-                now: now.to_string(),
-            });
+        let harmless = match &recorded.harmless {
+            Some(harmless) => Arc::new(harmless.clone()),
+            None => Arc::clone(&self.described),
+        };
+        let mut scrubber = Scrubber::new(Places::default(), harmless);
+        scrubber.tell(&recorded.asked);
+        for option in recorded.options.values() {
+            scrubber.tell(&option.as_str().into());
         }
-        replayed.push(ReplayedCall {
-            call: recorded.call,
-            function: recorded.asked["function"].as_str().unwrap_or_default().to_owned(),
-            outcome: now.to_string(),
-            last_words: outcome.last_words.lines().map(str::to_owned).collect(),
-            exchanges: recorded.exchanges.len(),
+        let replay = Arc::new(Replay::new(recorded.exchanges.clone(), scrubber, matching));
+        let context = context(recorded, &asked, &replay, &self.identity, listener)?;
+        let plugin = self.plugin.clone().going_by(CallClock::at(now_ms));
+        let (outcome, answer) = ask(&plugin, context, asked).await;
+        let (sent, mut differences) = replay.end();
+        let now = RecordedOutcome::from(&outcome);
+        match &recorded.said {
+            Some(before) if *before != now => {
+                differences.push(Difference::of_call(
+                    "outcome",
+                    &before.to_string(),
+                    &now.to_string(),
+                ));
+            }
+            // Of two answers of different kinds, every part differs.
+            Some(_) => {
+                let answers = recorded.answer.as_ref().zip(answer.as_ref());
+                let found = answers.map(|(recorded, now)| answer_differences(recorded, now));
+                let found = found.into_iter().flatten();
+                let found = found.map(|(what, before, now)| Difference::of_call(&what, &before, &now));
+                differences.extend(found);
+            }
+            None => {}
+        }
+        Ok(Played {
+            outcome,
+            answer,
+            sent,
             differences,
-        });
+        })
     }
-    Ok(replayed)
 }
 
-async fn ask(plugin: &Plugin, context: CallContext, asked: RecordedPluginCall) -> CallOutcome {
-    fn call_outcome<T: Answer>(answer: Result<T, FailedCall>) -> CallOutcome {
+async fn ask(
+    plugin: &Plugin,
+    context: CallContext,
+    asked: RecordedPluginCall,
+) -> (CallOutcome, Option<Value>) {
+    fn said<T: Answer>(answer: Result<T, FailedCall>, products: &[Product]) -> (CallOutcome, Option<Value>) {
         match answer {
-            Ok(answer) => answer.call_outcome(),
-            Err(error) => CallOutcome::from(&error),
+            Ok(answer) => {
+                let said = PluginAnswer::of(&answer, || products);
+                (answer.call_outcome(), Some(said.recorded()))
+            }
+            Err(error) => (CallOutcome::from(&error), None),
         }
     }
     match asked {
         RecordedPluginCall::ConfigureInstance { draft } => {
-            call_outcome(plugin.configure_instance(context, draft).await)
+            said(plugin.configure_instance(context, draft).await, &[])
         }
-        RecordedPluginCall::FetchServices { instance, entity_tag } => call_outcome(
-            plugin
-                .fetch_services(context, &instance, &entity_tag)
-                .await
-                .map(|answer| answer.map(|(outcome, _)| outcome)),
-        ),
+        RecordedPluginCall::FetchServices { instance, entity_tag } => {
+            let answer = plugin.fetch_services(context, &instance, &entity_tag).await;
+            let mut handed_over = Vec::new();
+            let answer = answer.map(|answer| {
+                answer.map(|(outcome, products)| {
+                    handed_over = products;
+                    outcome
+                })
+            });
+            said(answer, &handed_over)
+        }
         RecordedPluginCall::CreateLicense { instance, order } => {
-            call_outcome(plugin.create_license(context, &instance, &order).await)
+            said(plugin.create_license(context, &instance, &order).await, &[])
         }
         RecordedPluginCall::GetLicense { instance, name } => {
-            call_outcome(plugin.get_license(context, &instance, &name).await)
+            said(plugin.get_license(context, &instance, &name).await, &[])
         }
         RecordedPluginCall::CancelLicense {
             instance,
             license_return,
-        } => call_outcome(plugin.cancel_license(context, &instance, &license_return).await),
+        } => said(
+            plugin.cancel_license(context, &instance, &license_return).await,
+            &[],
+        ),
         RecordedPluginCall::CheckConnection { instance } => {
-            call_outcome(plugin.check_connection(context, &instance).await)
+            said(plugin.check_connection(context, &instance).await, &[])
         }
     }
 }
@@ -261,135 +384,4 @@ fn context(
         listener: listener.clone(),
         seen: SeenExchanges::default(),
     })
-}
-
-/// Answers one call's requests in place of the network.
-struct Replay(Mutex<Answers>);
-
-struct Answers {
-    /// The recorded exchanges that the plugin has not asked for yet.
-    left: Vec<RecordedExchange>,
-    scrubber: Scrubber,
-    differences: Vec<Difference>,
-}
-
-impl Replay {
-    fn new(exchanges: Vec<RecordedExchange>) -> Self {
-        Self(Mutex::new(Answers {
-            left: exchanges,
-            scrubber: Scrubber::default(),
-            differences: Vec::new(),
-        }))
-    }
-
-    /// All differences, among them the recorded requests that were not made.
-    fn differences(&self) -> Vec<Difference> {
-        let mut answers = self.lock();
-        let left = std::mem::take(&mut answers.left);
-        answers.differences.extend(left.iter().map(|exchange| Difference {
-            exchange: Some(exchange.number),
-            what: "request".to_owned(),
-            recorded: format!("{} {}", exchange.request.method, exchange.request.url),
-            now: String::new(),
-        }));
-        std::mem::take(&mut answers.differences)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Answers> {
-        // Nothing panics while the lock is held.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Transport for Replay {
-    fn answer<'a>(
-        &'a self,
-        _: &'a Egress,
-        _: &'a PermittedAuthority,
-        request: http::Request<Bytes>,
-    ) -> Answering<'a> {
-        let mut answers = self.lock();
-        let asked = answers.scrubber.request(&request);
-        Box::pin(std::future::ready(answers.answer(&asked)))
-    }
-
-    fn denied(&self, request: &http::Request<WasiBody>) {
-        let mut answers = self.lock();
-        let asked = answers.scrubber.denied(request.method(), request.uri());
-        // The policy's answer stands; this one only notes differences.
-        let _ = answers.answer(&asked);
-    }
-}
-
-impl Answers {
-    fn answer(&mut self, asked: &RecordedRequest) -> Result<http::Response<WasiBody>, Error> {
-        let Some(position) = self.position(asked) else {
-            self.differences.push(Difference {
-                exchange: None,
-                what: "request".to_owned(),
-                recorded: String::new(),
-                now: format!("{} {}", asked.method, asked.url),
-            });
-            return Err(Error::InternalError(Some(
-                "the recording has no answer to this request".to_owned(),
-            )));
-        };
-        let exchange = self.left.remove(position);
-        if position > 0 {
-            self.differences.push(Difference {
-                exchange: Some(exchange.number),
-                what: "order".to_owned(),
-                recorded: format!("after {position} other requests"),
-                now: "before those requests".to_owned(),
-            });
-        }
-        let differs = differences(&exchange.request, asked).into_iter();
-        self.differences
-            .extend(differs.map(|(what, recorded, now)| Difference {
-                exchange: Some(exchange.number),
-                what,
-                recorded,
-                now,
-            }));
-        response(&exchange)
-    }
-
-    /// The exchange that a request is taken for: the next one of its address; else the next one, if only the query
-    /// differs.
-    fn position(&self, asked: &RecordedRequest) -> Option<usize> {
-        let same = |exchange: &RecordedExchange| {
-            exchange.request.method == asked.method && exchange.request.url == asked.url
-        };
-        let path = |url: &str| url.split('?').next().unwrap_or_default().to_owned();
-        let alike = |exchange: &RecordedExchange| {
-            exchange.request.method == asked.method && path(&exchange.request.url) == path(&asked.url)
-        };
-        self.left
-            .iter()
-            .position(same)
-            .or_else(|| self.left.first().is_some_and(alike).then_some(0))
-    }
-}
-
-fn response(exchange: &RecordedExchange) -> Result<http::Response<WasiBody>, Error> {
-    let failure = exchange.failure.as_deref().map(failure::of_word);
-    let Some(recorded) = &exchange.response else {
-        return Err(failure.unwrap_or(Error::ConnectionTerminated));
-    };
-    let whole = Full::new(recorded.body.bytes()).map_err(|never| match never {});
-    let body = match failure {
-        None => whole.boxed_unsync(),
-        Some(failure) => whole
-            .with_trailers(std::future::ready(Some(Err(failure))))
-            .boxed_unsync(),
-    };
-    let mut response = http::Response::new(body);
-    *response.status_mut() =
-        http::StatusCode::from_u16(recorded.status).map_err(|_| Error::HttpProtocolError)?;
-    for (name, value) in &recorded.headers {
-        if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), value.parse::<HeaderValue>()) {
-            response.headers_mut().insert(name, value);
-        }
-    }
-    Ok(response)
 }

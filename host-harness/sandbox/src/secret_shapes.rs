@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-/// What stands in place of a removed secret.
+/// What stands in place of a removed secret. In a recording, it stands for any text.
 pub(crate) const REMOVED: &str = "[removed]";
 
 /// The fewest groups of a product key; two numbers joined by a hyphen are common.
@@ -51,8 +51,26 @@ fn is_guid(groups: &[&str]) -> bool {
     groups.iter().map(|group| group.len()).eq(GUID_GROUPS)
 }
 
+/// What stays of an address.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum OfAddress {
+    /// The server: a path or a query may be a secret as a whole, as those of an activation link are.
+    Server,
+    /// All that is no secret itself.
+    Harmless,
+}
+
 /// A text without what looks like a secret. Of an address, the server stays.
 pub(crate) fn without_secrets(text: &str) -> Cow<'_, str> {
+    without(text, OfAddress::Server)
+}
+
+/// A text without product keys, access tokens and passwords. Addresses stay: somebody has said that they open nothing.
+pub(crate) fn without_credentials(text: &str) -> Cow<'_, str> {
+    without(text, OfAddress::Harmless)
+}
+
+fn without(text: &str, of_address: OfAddress) -> Cow<'_, str> {
     // Nearly all lines have neither.
     if !text.contains(['-', ':']) && !text.contains("eyJ") && !has_bearer(text) {
         return Cow::Borrowed(text);
@@ -65,7 +83,7 @@ pub(crate) fn without_secrets(text: &str) -> Cow<'_, str> {
         if is_credential && !word.is_empty() {
             kept.push_str(REMOVED);
         } else {
-            push_word(&mut kept, word, after.is_empty());
+            push_word(&mut kept, word, after.is_empty(), of_address);
         }
         is_credential = match word {
             "" => is_credential,
@@ -94,18 +112,34 @@ fn ends_word(character: char) -> bool {
 }
 
 /// Adds a word without its secrets. `is_last`: it may have been cut.
-fn push_word(kept: &mut String, word: &str, is_last: bool) {
+fn push_word(kept: &mut String, word: &str, is_last: bool, of_address: OfAddress) {
     match word.split_once("://") {
         Some((scheme, address)) => {
             kept.push_str(scheme);
             kept.push_str("://");
-            push_server(kept, address);
+            match of_address {
+                OfAddress::Server => push_server(kept, address),
+                OfAddress::Harmless => push_address(kept, address, is_last),
+            }
         }
         None => push_tokens(kept, word, is_last),
     }
 }
 
-/// Adds an address's server. Its path and its query may be a secret as a whole, as those of an activation link are.
+/// Adds an address without the name and the password before its server, which are none of a harmless one.
+fn push_address(kept: &mut String, address: &str, is_last: bool) {
+    let authority = address.split(['/', '?', '#']).next().unwrap_or_default();
+    let rest = match authority.rsplit_once('@') {
+        Some((before, _)) => {
+            kept.push_str(REMOVED);
+            &address[before.len()..]
+        }
+        None => address,
+    };
+    push_tokens(kept, rest, is_last);
+}
+
+/// Adds an address's server.
 fn push_server(kept: &mut String, address: &str) {
     // What stands before an `@` is a password, which may hold any character.
     if address.contains('@') {
@@ -194,6 +228,31 @@ mod tests {
             ),
         ] {
             assert_eq!(without_secrets(text), kept, "{text}");
+        }
+    }
+
+    #[test]
+    fn of_a_harmless_address_only_a_secret_in_it_is_removed() {
+        for (text, kept) in [
+            ("https://a.test/offers/1?page=2", "https://a.test/offers/1?page=2"),
+            (
+                "see https://a.test/keys/3F9KD-11111-22222-33333-X4Y5Z?x=1, then",
+                "see https://a.test/keys/[removed]?x=1, then",
+            ),
+            (
+                "https://user:secret@a.test/offers",
+                "https://[removed]@a.test/offers",
+            ),
+            (
+                "Bearer c2VjcmV0 at https://a.test/x",
+                "Bearer [removed] at https://a.test/x",
+            ),
+            (
+                "https://a.test/?next=eyJhbGciOiJQUzI1NiJ9",
+                "https://a.test/?next=[removed]",
+            ),
+        ] {
+            assert_eq!(without_credentials(text), kept, "{text}");
         }
     }
 

@@ -7,8 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-/// Replaces a removed text that need not be recognized again.
-pub(super) const REMOVED: &str = "[removed]";
+use crate::secret_shapes::REMOVED;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -8,7 +8,7 @@ use bss_model::{Advice, Diagnose, Diagnosis, ErrorKind};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{FORMAT, Line, RecordedExchange, RecordedOutcome};
+use super::{FORMAT, HarmlessNames, Line, RecordedExchange, RecordedOutcome};
 
 /// Why a file is not a recording.
 #[derive(Debug, thiserror::Error)]
@@ -60,17 +60,22 @@ pub struct Recording {
 }
 
 /// A call of a recording.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Recorded {
     pub(crate) call: Uuid,
+    pub(crate) begun_at_ms: i64,
     pub(crate) options: BTreeMap<String, String>,
     pub(crate) authorities: Vec<String>,
     pub(crate) certificate: bool,
+    /// `None` in a file of an older program.
+    pub(crate) harmless: Option<HarmlessNames>,
     pub(crate) asked: Value,
     pub(crate) exchanges: Vec<RecordedExchange>,
     /// `None` when the call was cut off.
     pub(crate) said: Option<RecordedOutcome>,
     pub(crate) access_token_kept: bool,
+    /// `None` where there was none, and in a file of an older program.
+    pub(crate) answer: Option<Value>,
 }
 
 impl Recording {
@@ -107,18 +112,22 @@ impl Recording {
                     options,
                     authorities,
                     certificate,
+                    harmless,
                     asked,
-                    begun_at_ms: _,
+                    begun_at_ms,
                 } => {
                     calls.push(Recorded {
                         call,
+                        begun_at_ms,
                         options,
                         authorities,
                         certificate,
+                        harmless,
                         asked,
                         exchanges: Vec::new(),
                         said: None,
                         access_token_kept: false,
+                        answer: None,
                     });
                     continue;
                 }
@@ -133,9 +142,11 @@ impl Recording {
                 Line::End {
                     said,
                     access_token_kept,
+                    answer,
                     ..
                 } => {
                     recorded.said = Some(said);
+                    recorded.answer = answer;
                     recorded.access_token_kept = access_token_kept;
                 }
                 Line::Recording { .. } | Line::Call { .. } => {}
