@@ -96,7 +96,7 @@ impl Microsoft {
     fn order(client_transaction_id: &str) -> String {
         format!(
             "{{client-transaction-id: \"{client_transaction_id}\", earlier-attempts: %none, check-only: false, \
-             product: \"{OFFER}\", reseller: none, \
+             product: \"{OFFER}\", quantity: 1, reseller: none, \
              customer: {{id: \"C-1\", name: \"Beispiel GmbH\", country: \"DE\"}}}}"
         )
     }

@@ -99,7 +99,9 @@ pub(crate) async fn fetch(scenario: &Scenario) -> Result<(), ReadFailure> {
 /// The problem that an operator is told of a failure.
 fn problem(failure: ReadFailure) -> Problem {
     match failure {
-        ReadFailure::Refused(problem) | ReadFailure::Malformed(problem) => problem,
+        ReadFailure::Refused(problem)
+        | ReadFailure::Misconfigured(problem)
+        | ReadFailure::Malformed(problem) => problem,
         ReadFailure::Unavailable(delay) => delay.problem,
     }
 }

@@ -180,6 +180,18 @@ pub(crate) fn answering_with_form(form: &Form) -> Vec<u8> {
     answering(&memory, "", &format!("(i32.const {answer})"), "(unreachable)")
 }
 
+/// A plugin that answers with one form while nothing is typed, and with another one once a value is; it breaks off where it
+/// is handed two values.
+pub(crate) fn showing_more(at_first: &Form, then: &Form) -> Vec<u8> {
+    let mut memory = Memory::default();
+    let (at_first, then) = (memory.form(at_first), memory.form(then));
+    let configures = format!(
+        "(if (i32.gt_u (local.get 1) (i32.const 1)) (then (unreachable)))
+        (select (i32.const {then}) (i32.const {at_first}) (local.get 1))"
+    );
+    answering(&memory, "", &configures, "(unreachable)")
+}
+
 /// A plugin that reads the same catalog every time, and does nothing else.
 pub(crate) fn answering_with_catalog(products: &[Product], outcome: &Outcome) -> Vec<u8> {
     let mut memory = Memory::default();

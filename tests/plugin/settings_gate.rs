@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use bss_model::Diagnose as _;
+use bss_sandbox::bindings::instance_settings::{Field, FieldKind, FieldRole, Form, Standing};
 use bss_simulator::CertificateRequest;
 use host_harness::{ConfigureError, RotateError};
 
-use crate::guests::FormGuest;
+use crate::guests::{FormGuest, showing_more};
 use crate::scenario::{INSTANCE, Scenario, actor, silent};
 use crate::trusted_plugin::running;
 
@@ -65,6 +66,52 @@ async fn a_form_that_holds_what_nobody_typed_is_not_saved() {
     ] {
         assert_eq!(refusal(made_up, reaches).await, code, "{made_up:?}");
     }
+}
+
+/// A field of a form that changes with what is typed.
+fn staged_field(id: &str, kind: FieldKind, role: FieldRole) -> Field {
+    Field {
+        id: id.to_owned(),
+        label: id.to_owned(),
+        help: String::new(),
+        kind,
+        role,
+        mandatory: false,
+        max_length: 100,
+        enabled: true,
+        choices: Vec::new(),
+        value: String::new(),
+        problems: Vec::new(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_as_a_value_is_handed_to_no_plugin_that_shows_its_field_only_later() {
+    let scenario = Scenario::start().await;
+    scenario.new_instance(INSTANCE).await;
+    let form = |fields: Vec<Field>| Form {
+        fields,
+        standing: Standing::NeedsCredentials,
+        certificate_field: None,
+    };
+    let mode = || staged_field("mode", FieldKind::Text, FieldRole::Account);
+    let api_key = staged_field("api-key", FieldKind::Secret, FieldRole::Account);
+    let plugin = showing_more(&form(vec![mode()]), &form(vec![mode(), api_key]));
+    let host = running(&scenario, &plugin).await;
+    let typed = |values: &[(&str, &str)]| -> BTreeMap<String, String> {
+        let values = values
+            .iter()
+            .map(|(id, value)| ((*id).to_owned(), (*value).to_owned()));
+        values.collect()
+    };
+    let both = typed(&[("mode", "key"), ("api-key", "ak_12345678")]);
+    let refused = host.configure(INSTANCE, &both, &actor()).await;
+    assert!(
+        matches!(&refused.map(|_| ()), Err(ConfigureError::SecretAsValue { field }) if field == "api-key")
+    );
+    let nowhere = typed(&[("mode", "key"), ("api-kee", "ak_12345678")]);
+    let refused = host.configure(INSTANCE, &nowhere, &actor()).await;
+    assert!(matches!(&refused.map(|_| ()), Err(ConfigureError::NoField { field, .. }) if field == "api-kee"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,7 +10,7 @@ use bss_record::{PlaceError, Record, RetryError, Worker};
 use uuid::Uuid;
 
 use crate::orders::{license, order, shop};
-use crate::record::{TestRecord, actor};
+use crate::record::{TestRecord, actor, settings};
 
 async fn placed(record: &Record, quantity: u32) -> Order {
     let instance = shop(record).await;
@@ -192,6 +192,39 @@ async fn a_failed_asset_can_be_tried_again_under_the_same_name_and_a_license_can
     assert!(matches!(error, RetryError::HasLicense { .. }), "{error:?}");
     let error = record.retry_asset(Uuid::nil(), &actor()).await.unwrap_err();
     assert!(matches!(error, RetryError::NoAsset { .. }), "{error:?}");
+}
+
+/// The version of the settings with which a purchase is in doubt, after its settings were saved and it was tried again
+/// while it was under way, or once it had ended.
+async fn in_doubt_with(is_under_way: bool) -> (i64, Option<i64>) {
+    let record = TestRecord::open().await;
+    let order = placed(&record, 1).await;
+    let asset = order.lines[0].asset_id;
+    let worker = record.start_worker().await.unwrap();
+    let sent_with = take(&record, &worker, 1).await.remove(0).attempt.settings_version;
+    let instance = record.instance_by_id(order.instance_id).await.unwrap().unwrap();
+    let saved = record
+        .save_settings(instance.id, instance.version, settings(None), &actor())
+        .await
+        .unwrap();
+    assert!(saved.version > sent_with);
+    if is_under_way {
+        record.retry_asset(asset, &actor()).await.unwrap();
+    }
+    record.finish_attempt(asset, 1, unknown(), 0).await.unwrap();
+    if !is_under_way {
+        record.retry_asset(asset, &actor()).await.unwrap();
+    }
+    let doubt = take(&record, &worker, 1).await.remove(0).attempt.in_doubt;
+    (sent_with, doubt.unwrap().settings_version)
+}
+
+#[tokio::test]
+async fn an_operator_who_tries_again_speaks_of_attempts_that_have_ended_and_not_of_one_under_way() {
+    let (sent_with, in_doubt_with_version) = in_doubt_with(true).await;
+    assert_eq!(in_doubt_with_version, Some(sent_with));
+    let (sent_with, in_doubt_with_version) = in_doubt_with(false).await;
+    assert_ne!(in_doubt_with_version, Some(sent_with));
 }
 
 #[tokio::test]
