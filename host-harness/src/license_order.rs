@@ -134,10 +134,11 @@ impl Host {
     }
 
     /// Writes an order down: its lines, and for each an asset with a client transaction id. Buys nothing yet; a worker does,
-    /// or [`Host::run_order`].
+    /// or [`Host::run_order`]. A request whose idempotency key has an order gets that order, whatever has become of the
+    /// instance, its plugin and its products since.
     ///
     /// # Errors
-    /// When the instance is not ready, the plugin can't be loaded, a product is unknown or not sold, a quantity is
+    /// When the key was used for another order, the instance is not ready, the plugin can't be loaded, a product is unknown or not sold, a quantity is
     /// out of its limits, or the order costs more than an amount can be; nothing is written then.
     pub async fn place_order(
         &self,
@@ -146,10 +147,13 @@ impl Host {
         actor: &Actor,
     ) -> Result<Order, PlaceError> {
         let instance = self.named_instance(instance).await?;
+        let order = new_order(&instance, request);
+        if let Some(placed) = self.record().placed_order(&order).await? {
+            return Ok(placed);
+        }
         // Find anything that would make every purchase fail before something is written.
         self.ready_call(&instance, Arc::new(|_| ())).await?;
         self.plugin_of(&instance).await.map_err(PrepareError::from)?;
-        let order = new_order(&instance, request);
         Ok(self.record().place_order(order, actor).await?)
     }
 

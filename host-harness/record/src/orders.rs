@@ -231,6 +231,15 @@ impl Record {
         Ok(order)
     }
 
+    /// The order that was placed before with the idempotency key of an order. `None`: there is none, or the order has no key.
+    ///
+    /// # Errors
+    /// When the key was used for something else, or the record can't be read.
+    pub async fn placed_order(&self, new: &NewOrder) -> Result<Option<Order>, PlaceError> {
+        let mut connection = self.readers.acquire().await?;
+        earlier(&mut connection, new, &request_digest(new)?).await
+    }
+
     /// Checks whether an order could be placed now. Nothing is written. Returns the purchases that the order would be, those
     /// that are alike only once: a product, and the quantity of one purchase.
     ///
@@ -533,7 +542,7 @@ async fn price(
 
 /// The earlier order with the same idempotency key.
 async fn earlier(
-    transaction: &mut SqliteConnection,
+    connection: &mut SqliteConnection,
     new: &NewOrder,
     request_digest: &str,
 ) -> Result<Option<Order>, PlaceError> {
@@ -544,21 +553,32 @@ async fn earlier(
         sqlx::query("SELECT id, request_digest FROM orders WHERE instance_id = $1 AND idempotency_key = $2")
             .bind(new.instance_id.to_string())
             .bind(key)
-            .fetch_optional(&mut *transaction)
+            .fetch_optional(&mut *connection)
             .await?;
     let Some(row) = row else { return Ok(None) };
     let order = id(&row, "id")?;
     let known: &str = row.try_get("request_digest")?;
-    if known != request_digest {
+    if known != request_digest && known != former_request_digest(new)? {
         return Err(PlaceError::KeyReused {
             key: key.clone(),
             order,
         });
     }
-    Ok(read_order(transaction, order).await?)
+    Ok(read_order(connection, order).await?)
 }
 
+/// A digest of what an order buys, and for whom: its products and quantities, however they were typed in, and the ids of
+/// its parties. A customer who was renamed, or has another address, orders the same.
 fn request_digest(new: &NewOrder) -> Result<String, RecordError> {
+    let mut lines = merged(&new.lines);
+    lines.sort();
+    let reseller = new.reseller.as_ref().map(|reseller| &reseller.id);
+    let text = to_json(&(&new.customer.id, reseller, lines))?;
+    Ok(HEXLOWER.encode(digest::digest(&digest::SHA256, text.as_bytes()).as_ref()))
+}
+
+/// The digest that an earlier version wrote down: of the whole request, letter by letter.
+fn former_request_digest(new: &NewOrder) -> Result<String, RecordError> {
     let text = to_json(new)?;
     Ok(HEXLOWER.encode(digest::digest(&digest::SHA256, text.as_bytes()).as_ref()))
 }

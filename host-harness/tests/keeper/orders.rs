@@ -290,6 +290,55 @@ async fn an_idempotency_key_gives_the_same_order_and_refuses_another() {
 }
 
 #[tokio::test]
+async fn a_key_is_bound_to_what_is_bought_and_for_whom_and_not_to_how_the_customer_is_spelled() {
+    let record = TestRecord::open().await;
+    let instance = shop(&record).await;
+    let keyed = |change: &dyn Fn(&mut NewOrder)| {
+        let mut new = NewOrder {
+            idempotency_key: Some("k".to_owned()),
+            ..order(instance, &[("a", 2), ("b", 1)])
+        };
+        change(&mut new);
+        new
+    };
+    let first = record.place_order(keyed(&|_| ()), &actor()).await.unwrap();
+    let same: [&dyn Fn(&mut NewOrder); 4] = [
+        &|new| new.customer.name = "Renamed GmbH".to_owned(),
+        &|new| new.contact.email = "other@example.com".to_owned(),
+        &|new| new.lines.reverse(),
+        &|new| new.customer.country = "AT".to_owned(),
+    ];
+    for change in same {
+        let again = record.place_order(keyed(change), &actor()).await.unwrap();
+        assert_eq!(again, first);
+        assert_eq!(
+            record.placed_order(&keyed(change)).await.unwrap().as_ref(),
+            Some(&first)
+        );
+    }
+    let others: [&dyn Fn(&mut NewOrder); 4] = [
+        &|new| new.customer.id.push('x'),
+        &|new| new.lines[0].quantity = 3,
+        &|new| drop(new.lines.pop()),
+        &|new| new.reseller = Some(new.customer.clone()),
+    ];
+    for change in others {
+        let refused = record.place_order(keyed(change), &actor()).await;
+        assert!(
+            matches!(refused, Err(PlaceError::KeyReused { .. })),
+            "{refused:?}"
+        );
+        let refused = record.placed_order(&keyed(change)).await;
+        assert!(
+            matches!(refused, Err(PlaceError::KeyReused { .. })),
+            "{refused:?}"
+        );
+    }
+    let without_key = order(instance, &[("a", 2), ("b", 1)]);
+    assert_eq!(record.placed_order(&without_key).await.unwrap(), None);
+}
+
+#[tokio::test]
 async fn a_crash_during_an_attempt_leaves_the_intent_and_the_next_one_asks_first() {
     let record = TestRecord::open().await;
     let asset = one_asset(&record).await;
