@@ -224,7 +224,7 @@ async fn an_order_that_was_taken_and_is_not_known_any_more_waits_for_an_operator
     loop {
         let run = scenario.host.run_order(asset.order_id, silent()).await;
         let reason = run.expect("it is run").remove(0).reason.expect("it is not there");
-        if reason.problem.code == "accepted-and-not-seen" {
+        if reason.problem.code == "accepted-by-another" {
             break;
         }
         assert!(begin.elapsed() < SOON, "{reason:?}");

@@ -264,10 +264,13 @@ impl Bounded for Summary {
     fn bounded(self) -> Result<Self, PluginDefect> {
         check_name(&self.entity_tag, limits::ENTITY_TAG_CHARS, "entity tag")?;
         check_number(&self.skipped, limits::SKIPPED, "skipped items")?;
-        for code in &self.skipped {
-            check_name(code, limits::NAME_CHARS, "skipped item's code")?;
-        }
+        // A code that can't be a product's names none on record: what hides in it must not lose the whole catalog.
+        let skipped = self
+            .skipped
+            .into_iter()
+            .map(|code| one_line(code, limits::NAME_CHARS));
         Ok(Self {
+            skipped: skipped.collect(),
             product_types: all_bounded(self.product_types, limits::PRODUCT_TYPES, "product types")?,
             ..self
         })
@@ -561,10 +564,16 @@ mod tests {
         let skipping = |codes: Vec<String>| {
             let mut summary = summary(String::new(), "offer");
             summary.skipped = codes;
-            summary.bounded().map(|_| ())
+            summary.bounded().map(|summary| summary.skipped)
         };
-        assert_eq!(skipping(vec![String::new(); limits::SKIPPED]), Ok(()));
+        let most = vec![String::new(); limits::SKIPPED];
+        assert_eq!(skipping(most.clone()), Ok(most));
         assert!(skipping(vec![String::new(); limits::SKIPPED + 1]).is_err());
-        assert!(skipping(vec!["c".repeat(limits::NAME_CHARS + 1)]).is_err());
+        let long = "c".repeat(limits::NAME_CHARS);
+        assert_eq!(skipping(vec![long.clone() + "c"]), Ok(vec![long]));
+        assert_eq!(
+            skipping(vec!["a\u{200b}b".to_owned()]),
+            Ok(vec!["a b".to_owned()])
+        );
     }
 }
