@@ -223,8 +223,8 @@ impl Host {
         };
         self.check_kinds(&plugin, &operator, change).await?;
         let form = self.judge(&plugin, &operator).await?;
-        check_fields(&form, change)?;
-        check_secrets(&form, change)?;
+        check_fields(&form, change, &instance)?;
+        check_secrets(&form, change, &instance)?;
         check_kept_secrets(&form, &operator)?;
         if form.fields.iter().any(|field| !field.problems.is_empty()) {
             return Ok(InstanceForm {
@@ -269,13 +269,13 @@ impl Host {
                 ..*operator
             };
             let form = self.judge(plugin, &typed).await?;
-            check_secrets(&form, change)?;
+            check_secrets(&form, change, operator.instance)?;
             let named = |id: &String| form.fields.iter().any(|field| field.id == *id);
             let values = change.values.iter().filter(|(id, _)| named(id));
             let values: BTreeMap<String, String> =
                 values.map(|(id, value)| (id.clone(), value.clone())).collect();
             if values.len() <= known.len() {
-                return check_fields(&form, change);
+                return check_fields(&form, change, operator.instance);
             }
             known = values;
         }
@@ -392,9 +392,16 @@ impl Host {
     }
 }
 
+/// Whether a change removes a secret of an instance that is saved. The form need not have its field any more.
+fn removes_secret(change: &SettingsChange, instance: &Instance, field: &str) -> bool {
+    matches!(change.secrets.get(field), Some(None)) && instance.secrets.contains_key(field)
+}
+
 /// Checks that the form has all fields that were given.
-fn check_fields(form: &Form, change: &SettingsChange) -> Result<(), ConfigureError> {
-    let mut given = change.values.keys().chain(change.secrets.keys());
+fn check_fields(form: &Form, change: &SettingsChange, instance: &Instance) -> Result<(), ConfigureError> {
+    let secrets = change.secrets.keys();
+    let given_secrets = secrets.filter(|id| !removes_secret(change, instance, id));
+    let mut given = change.values.keys().chain(given_secrets);
     let missing = given.find(|id| !form.fields.iter().any(|field| field.id == **id));
     match missing {
         None => Ok(()),
@@ -424,7 +431,7 @@ fn check_kept_secrets(form: &Form, operator: &OperatorsWord<'_>) -> Result<(), C
 ///
 /// # Errors
 /// With the first that was not, or that can't be a secret.
-fn check_secrets(form: &Form, change: &SettingsChange) -> Result<(), ConfigureError> {
+fn check_secrets(form: &Form, change: &SettingsChange, instance: &Instance) -> Result<(), ConfigureError> {
     for field in &form.fields {
         let id = || field.id.clone();
         let is_secret = field.kind == FieldKind::Secret;
@@ -434,7 +441,7 @@ fn check_secrets(form: &Form, change: &SettingsChange) -> Result<(), ConfigureEr
         let Some(typed) = change.secrets.get(&field.id) else {
             continue;
         };
-        if !is_secret {
+        if !is_secret && !removes_secret(change, instance, &field.id) {
             return Err(ConfigureError::NotASecret { field: id() });
         }
         let Some(secret) = typed else { continue };

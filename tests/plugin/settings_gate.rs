@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bss_model::Diagnose as _;
 use bss_sandbox::bindings::instance_settings::{Field, FieldKind, FieldRole, Form, Standing};
 use bss_simulator::CertificateRequest;
-use host_harness::{ConfigureError, RotateError};
+use host_harness::{ConfigureError, RotateError, SettingsChange};
 
 use crate::guests::{FormGuest, showing_more};
 use crate::scenario::{INSTANCE, Scenario, actor, silent};
@@ -112,6 +112,63 @@ async fn a_secret_as_a_value_is_handed_to_no_plugin_that_shows_its_field_only_la
     let nowhere = typed(&[("mode", "key"), ("api-kee", "ak_12345678")]);
     let refused = host.configure(INSTANCE, &nowhere, &actor()).await;
     assert!(matches!(&refused.map(|_| ()), Err(ConfigureError::NoField { field, .. }) if field == "api-kee"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_whose_field_is_gone_is_lost_by_no_save_but_by_its_removal() {
+    let form = |fields: Vec<Field>| Form {
+        fields,
+        standing: Standing::NeedsCredentials,
+        certificate_field: None,
+    };
+    let field = |id: &str, kind| staged_field(id, kind, FieldRole::Account);
+    let with_secret = form(vec![
+        field("mode", FieldKind::Text),
+        field("api-key", FieldKind::Secret),
+    ]);
+    let plain = || Field {
+        value: "plain".to_owned(),
+        ..field("mode", FieldKind::Text)
+    };
+    for without_secret in [
+        form(vec![plain()]),
+        form(vec![plain(), field("api-key", FieldKind::Text)]),
+    ] {
+        let scenario = Scenario::start().await;
+        scenario.new_instance(INSTANCE).await;
+        let host = running(&scenario, &showing_more(&with_secret, &without_secret)).await;
+        let change = |values: &[(&str, &str)], secret: Option<Option<&str>>| SettingsChange {
+            values: values
+                .iter()
+                .map(|&(id, value)| (id.to_owned(), value.to_owned()))
+                .collect(),
+            secrets: secret
+                .map(|secret| ("api-key".to_owned(), secret.map(bss_model::Secret::new)))
+                .into_iter()
+                .collect(),
+            ..SettingsChange::default()
+        };
+        let (keeps, removes) = (
+            change(&[("mode", "plain")], None),
+            change(&[("mode", "plain")], Some(None)),
+        );
+        let none_to_remove = host.configure(INSTANCE, removes.clone(), &actor()).await;
+        assert!(none_to_remove.is_err());
+        let set = change(&[], Some(Some("ak_12345678")));
+        let saved = host.configure(INSTANCE, set, &actor()).await.expect("the form");
+        assert!(saved.instance.secrets.contains_key("api-key"));
+
+        let lost = host.configure(INSTANCE, keeps, &actor()).await.map(|_| ());
+        assert!(matches!(&lost, Err(ConfigureError::SecretLost { field }) if field == "api-key"));
+        let instance = host.named_instance(INSTANCE).await.expect("the instance");
+        assert!(instance.secrets.contains_key("api-key"));
+
+        // As the refusal advises.
+        let removed = host.configure(INSTANCE, removes, &actor()).await;
+        let instance = removed.expect("the form").instance;
+        assert_eq!(instance.values["mode"], "plain");
+        assert!(instance.secrets.is_empty());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
