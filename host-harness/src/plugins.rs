@@ -197,26 +197,38 @@ impl HostPlugins {
         id: Option<&str>,
     ) -> Result<LoadedPlugin, PluginError> {
         let plugins = record.plugins().await?;
-        if plugins.is_empty() && id.is_none() {
+        if plugins.is_empty() && self.is_named(id).await? {
             return self.named(record).await;
         }
-        let trusted = plugins.into_iter().filter(|plugin| plugin.trust.is_some());
-        let meant: Vec<AddedPlugin> = match id {
-            Some(id) => trusted.filter(|plugin| plugin.description.id == id).collect(),
-            None => trusted.collect(),
-        };
+        let meant = plugins
+            .into_iter()
+            .filter(|plugin| id.is_none_or(|id| plugin.description.id == id));
+        let (meant, untrusted): (Vec<AddedPlugin>, Vec<AddedPlugin>) =
+            meant.partition(|plugin| plugin.trust.is_some());
         let mut ids: Vec<String> = meant.iter().map(|plugin| plugin.description.id.clone()).collect();
         ids.sort();
         ids.dedup();
         if ids.len() > 1 {
             return Err(PluginError::Several { ids });
         }
-        match meant.into_iter().next_back() {
+        // One that only waits to be trusted is named as that.
+        match meant
+            .into_iter()
+            .next_back()
+            .or(untrusted.into_iter().next_back())
+        {
             Some(newest) => self.load_trusted(record, newest).await,
             None => Err(PluginError::NoPlugin {
                 id: id.unwrap_or_default().to_owned(),
             }),
         }
+    }
+
+    /// Whether the plugin of the named file has this name, if one is asked for.
+    async fn is_named(&self, id: Option<&str>) -> Result<bool, PluginError> {
+        let Some(id) = id else { return Ok(true) };
+        let description = self.described(read(&self.named).await?, &self.named).await?;
+        Ok(description.id == id)
     }
 
     /// Puts the content of a file on record, if it is a plugin for this host. Nothing of it runs but its description of

@@ -110,6 +110,18 @@ async fn a_secret_as_an_argument_is_refused_before_the_plugin_has_it() {
     let traces = scenario.bss_host(&["trace"]);
     let calls = String::from_utf8_lossy(&traces.stdout).into_owned();
     assert_eq!(calls.matches("configure-instance").count(), 1, "{calls}");
+    // Nor where a field or a file belongs.
+    let key = acme.account.api_key.clone();
+    for (option, value, ends) in [
+        ("--secret", typed.clone(), USAGE),
+        ("--secret-file", key, USAGE),
+        ("--secret-file", typed, REFUSED),
+    ] {
+        let refused = scenario.bss_host(&["instance", "configure", ACME, option, &value]);
+        assert_ends(&refused, ends);
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(!said.contains(&acme.account.api_key), "{said}");
+    }
     let missing = scenario.bss_host(&["instance", "configure", ACME, "--secret-file", "api-key"]);
     assert_ends(&missing, USAGE);
     let nowhere = scenario.bss_host(&[

@@ -437,6 +437,33 @@ async fn a_plugin_sees_nothing_of_the_instances_of_another_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_first_plugin_is_trusted_by_its_name_too_and_one_that_waits_to_be_trusted_is_named_as_that() {
+    let scenario = Scenario::start().await;
+    let create = |scenario: &Scenario, more: &[&str]| {
+        scenario.bss_host(&[&["instance", "create", INSTANCE, "--currency", "EUR"], more].concat())
+    };
+    let another = create(&scenario, &["--of", "acme-keys"]);
+    assert_fails(&another, REFUSED, &["no trusted plugin is called `acme-keys`"]);
+    let plugins = scenario.host.record().plugins().await.expect("the record");
+    assert_eq!(plugins.len(), 0, "the file of another name is not trusted for it");
+    assert_ends(&create(&scenario, &["--of", "microsoft-esd"]), DONE);
+
+    let scenario = Scenario::start().await;
+    let added = scenario
+        .host
+        .add_plugin(crate::component::acme_component(), &actor())
+        .await;
+    added.expect("it is added");
+    for asked in [&[][..], &["--of", "acme-keys"]] {
+        assert_fails(
+            &create(&scenario, asked),
+            REFUSED,
+            &["nobody has trusted plugin", "plugin trust"],
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_option_that_the_plugin_does_not_read_is_refused() {
     let scenario = Scenario::start().await;
     let create = ["instance", "create", INSTANCE, "--currency", "EUR", "--option"];

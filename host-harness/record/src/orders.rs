@@ -118,8 +118,13 @@ pub enum PlaceError {
         /// The largest quantity. `None`: the product has no limit.
         max: Option<u32>,
     },
+    /// The idempotency key has no character, as where a variable is not set.
+    #[error("the idempotency key is empty")]
+    EmptyKey,
     /// The idempotency key was used for another request.
-    #[error("idempotency key `{key}` belongs to order `{order}`, which has other content")]
+    #[error(
+        "idempotency key `{key}` belongs to order `{order}`, which buys something else, or for another customer"
+    )]
     KeyReused {
         /// The key.
         key: String,
@@ -164,7 +169,13 @@ impl Diagnose for PlaceError {
                 })
             }
             Self::Quantity { .. } => Diagnosis::new(ErrorKind::Invalid, "quantity-out-of-range"),
-            Self::KeyReused { .. } => Diagnosis::new(ErrorKind::Conflict, "key-reused").say("use a new key"),
+            Self::EmptyKey => {
+                Diagnosis::new(ErrorKind::Invalid, "key-empty").say("give a key of this order's own, or none")
+            }
+            Self::KeyReused { order, .. } => Diagnosis::new(ErrorKind::Conflict, "key-reused").say(format!(
+                "look at it (`bss-host order show {order}`) before anything is ordered again; an order of something else \
+                 needs a key of its own"
+            )),
             Self::Record(error) => error.diagnosis(),
         }
     }
@@ -549,6 +560,9 @@ async fn earlier(
     let Some(key) = &new.idempotency_key else {
         return Ok(None);
     };
+    if key.trim().is_empty() {
+        return Err(PlaceError::EmptyKey);
+    }
     let row =
         sqlx::query("SELECT id, request_digest FROM orders WHERE instance_id = $1 AND idempotency_key = $2")
             .bind(new.instance_id.to_string())

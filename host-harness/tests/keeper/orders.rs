@@ -334,6 +334,11 @@ async fn a_key_is_bound_to_what_is_bought_and_for_whom_and_not_to_how_the_custom
             "{refused:?}"
         );
     }
+    for empty in ["", " "] {
+        let unset = keyed(&|new| new.idempotency_key = Some(empty.to_owned()));
+        let refused = record.place_order(unset, &actor()).await;
+        assert!(matches!(refused, Err(PlaceError::EmptyKey)), "{refused:?}");
+    }
     let without_key = order(instance, &[("a", 2), ("b", 1)]);
     assert_eq!(record.placed_order(&without_key).await.unwrap(), None);
 }

@@ -31,13 +31,16 @@ pub(super) fn first_line(
 }
 
 /// The secrets of fields: asked for without showing what is typed, or read where the standard input is no terminal; and
-/// those whose file is named.
-pub(super) fn secrets(
-    asked: &[String],
-    files: &[(String, String)],
-) -> Result<Vec<(String, Secret)>, Failure> {
+/// those whose file is named, as `FIELD=FILE`. Nothing of what stands in the wrong place is shown: it may be the secret.
+pub(super) fn secrets(asked: &[String], files: &[String]) -> Result<Vec<(String, Secret)>, Failure> {
     let mut secrets = Vec::with_capacity(asked.len() + files.len());
     for field in asked {
+        if let Some((field, _)) = field.split_once('=') {
+            return Err(Failure::usage(format!(
+                "`--secret {field}` takes no value, because others can read a command's arguments; what stood there has stayed \
+                 in your shell's history: have such a key replaced"
+            )));
+        }
         let secret = match std::io::stdin().is_terminal() {
             true => rpassword::prompt_password(format!("{field}: ")),
             false => line_of_standard_input(),
@@ -45,10 +48,15 @@ pub(super) fn secrets(
         let secret = secret.map_err(|error| unreadable(&format!("the secret `{field}`"), &error))?;
         secrets.push((field.clone(), Secret::new(secret)));
     }
-    for (field, file) in files {
-        let text = Zeroizing::new(read_text(Path::new(file), "file of a secret")?);
+    for named in files {
+        let Ok((field, file)) = key_value(named) else {
+            return Err(Failure::usage("`--secret-file` takes `FIELD=FILE`"));
+        };
+        let text = read_file(Path::new(&file))
+            .map_err(|error| unreadable(&format!("the file of the secret `{field}`"), &error))?;
+        let text = Zeroizing::new(text);
         let secret = text.lines().next().unwrap_or_default();
-        secrets.push((field.clone(), Secret::new(secret)));
+        secrets.push((field, Secret::new(secret)));
     }
     Ok(secrets)
 }
@@ -74,12 +82,14 @@ pub(super) fn variable(name: &str) -> Result<Option<String>, Failure> {
 
 /// Reads a text file; `-` is the standard input. `what` names the file's kind in the failure to read it.
 pub(super) fn read_text(path: &Path, what: &str) -> Result<String, Failure> {
-    let text = if path.as_os_str() == "-" {
-        std::io::read_to_string(std::io::stdin())
-    } else {
-        std::fs::read_to_string(path)
-    };
-    text.map_err(|error| unreadable(&format!("{what} `{}`", path.display()), &error))
+    read_file(path).map_err(|error| unreadable(&format!("{what} `{}`", path.display()), &error))
+}
+
+fn read_file(path: &Path) -> std::io::Result<String> {
+    match path.as_os_str() == "-" {
+        true => std::io::read_to_string(std::io::stdin()),
+        false => std::fs::read_to_string(path),
+    }
 }
 
 /// Asks a question that is answered with yes or no, on a terminal. Anything but yes is no.

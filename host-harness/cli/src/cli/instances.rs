@@ -63,8 +63,8 @@ pub(super) struct ConfigureInstance {
     #[arg(long, value_name = "FIELD")]
     secret: Vec<String>,
     /// A secret field and the file whose first line is the secret (`-` for the standard input); may be repeated
-    #[arg(long, value_name = "FIELD=FILE", value_parser = key_value)]
-    secret_file: Vec<(String, String)>,
+    #[arg(long, value_name = "FIELD=FILE")]
+    secret_file: Vec<String>,
     /// A secret field whose secret is to be removed; may be repeated
     #[arg(long, value_name = "FIELD")]
     clear_secret: Vec<String>,
