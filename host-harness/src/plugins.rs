@@ -211,7 +211,7 @@ impl HostPlugins {
         if ids.len() > 1 {
             return Err(PluginError::Several { ids });
         }
-        // One that only waits to be trusted is named as that.
+        // A plugin that only waits to be trusted is refused as that, and not as unknown.
         match meant
             .into_iter()
             .next_back()

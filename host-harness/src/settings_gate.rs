@@ -192,7 +192,7 @@ impl<'a> OperatorsWord<'a> {
         match field.kind {
             FieldKind::Url => judged == typed,
             FieldKind::Text | FieldKind::Choice => is_same(typed, judged),
-            // It never has a value; one that was saved when the field was none is dropped.
+            // A secret has no value in a form; a value that was saved while the field was no secret is dropped.
             FieldKind::Secret => true,
         }
     }

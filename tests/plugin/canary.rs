@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::acme::{ACME, Acme, KEY};
 use crate::component::bss_host;
-use crate::guests::dumping;
+use crate::guests::{dumping, enabled_field};
 use crate::scenario::{DONE, Scenario, USAGE, assert_ends};
 
 /// A secret's text that is nowhere else.
@@ -254,17 +254,8 @@ async fn a_secret_is_in_nothing_that_the_host_writes_or_says_and_a_planted_value
 
 fn text_field(id: &str, kind: FieldKind, role: FieldRole, value: &str) -> Field {
     Field {
-        id: id.to_owned(),
-        label: id.to_owned(),
-        help: String::new(),
-        kind,
-        role,
-        mandatory: false,
-        max_length: 500,
-        enabled: true,
-        choices: Vec::new(),
         value: value.to_owned(),
-        problems: Vec::new(),
+        ..enabled_field(id, kind, role)
     }
 }
 

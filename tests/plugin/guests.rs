@@ -46,6 +46,20 @@ pub(crate) enum World {
     Owner,
 }
 
+/// A memory that is handed out once, and the two functions that a plugin which only buys is never called with.
+const ONLY_BUYS: &str = r#"(global $free (mut i32) (i32.const 65536))
+            (func (export "cabi_realloc") (param i32 i32 i32) (param $bytes i32) (result i32)
+                (local $at i32)
+                (local.set $at (i32.and (i32.add (global.get $free) (i32.const 7)) (i32.const -8)))
+                (global.set $free (i32.add (local.get $at) (local.get $bytes)))
+                (local.get $at))
+            (func (export "bss:service-manager/service-manager@0.1.0#configure-instance")
+                    (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)
+                (unreachable))
+            (func (export "bss:service-manager/service-manager@0.1.0#fetch-services")
+                    (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)
+                (unreachable))"#;
+
 /// The description of every guest, at an address that no guest writes to, in bytes that are text: it says that
 /// it is Microsoft's plugin.
 pub(crate) const DESCRIBES: &str = r#"
@@ -161,6 +175,23 @@ impl FormGuest<'_> {
 
     pub(crate) fn component(&self) -> Vec<u8> {
         answering_with_form(&self.form())
+    }
+}
+
+/// A field that can be filled in, and has no value.
+pub(crate) fn enabled_field(id: &str, kind: FieldKind, role: FieldRole) -> Field {
+    Field {
+        id: id.to_owned(),
+        label: id.to_owned(),
+        help: String::new(),
+        kind,
+        role,
+        mandatory: false,
+        max_length: 500,
+        enabled: true,
+        choices: Vec::new(),
+        value: String::new(),
+        problems: Vec::new(),
     }
 }
 
@@ -465,21 +496,10 @@ pub(crate) fn seller(product_key: &str, activation_link: &str, statuses: [u8; 2]
         r#"(module
             (memory (export "memory") 2)
                 {DESCRIBES}
-            (global $free (mut i32) (i32.const 65536))
             (data (i32.const 3000) "t-1")
             (data (i32.const 4000) "{}")
             (data (i32.const 8000) "{}")
-            (func (export "cabi_realloc") (param i32 i32 i32) (param $bytes i32) (result i32)
-                (local $at i32)
-                (local.set $at (i32.and (i32.add (global.get $free) (i32.const 7)) (i32.const -8)))
-                (global.set $free (i32.add (local.get $at) (local.get $bytes)))
-                (local.get $at))
-            (func (export "bss:service-manager/service-manager@0.1.0#configure-instance")
-                    (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)
-                (unreachable))
-            (func (export "bss:service-manager/service-manager@0.1.0#fetch-services")
-                    (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)
-                (unreachable))
+            {ONLY_BUYS}
             (func (export "bss:service-manager/service-manager@0.1.0#create-license")
                     (param $order i32) (result i32)
                 (i64.store (i32.const 2064) (i64.load offset=24 (local.get $order)))
@@ -512,20 +532,9 @@ pub(crate) fn quantity_teller() -> Vec<u8> {
         r#"(module
             (memory (export "memory") 2)
                 {DESCRIBES}
-            (global $free (mut i32) (i32.const 65536))
             (data (i32.const 3000) "quantity")
             (data (i32.const 4000) "0 0")
-            (func (export "cabi_realloc") (param i32 i32 i32) (param $bytes i32) (result i32)
-                (local $at i32)
-                (local.set $at (i32.and (i32.add (global.get $free) (i32.const 7)) (i32.const -8)))
-                (global.set $free (i32.add (local.get $at) (local.get $bytes)))
-                (local.get $at))
-            (func (export "bss:service-manager/service-manager@0.1.0#configure-instance")
-                    (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)
-                (unreachable))
-            (func (export "bss:service-manager/service-manager@0.1.0#fetch-services")
-                    (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)
-                (unreachable))
+            {ONLY_BUYS}
             (func (export "bss:service-manager/service-manager@0.1.0#create-license")
                     (param $order i32) (result i32)
                 (if (i32.gt_u (i32.load offset=44 (local.get $order)) (i32.const 9)) (then (unreachable)))
@@ -547,9 +556,9 @@ pub(crate) fn quantity_teller() -> Vec<u8> {
 pub(crate) enum IdempotencyKey {
     /// The client transaction id of the purchase.
     OfThePurchase,
-    /// The same for every purchase.
+    /// A constant, for every purchase.
     Constant,
-    /// Another for every request.
+    /// Chance, for every request.
     Chance,
 }
 
@@ -585,29 +594,18 @@ pub(crate) fn buyer(server: &str, key: IdempotencyKey) -> Vec<u8> {
             (import "wasi:http/outgoing-handler@0.2.2" "handle" (func $handle (param i32 i32 i32 i32)))
             (memory (export "memory") 2)
             {DESCRIBES}
-            (global $free (mut i32) (i32.const 65536))
             (data (i32.const 400) "idempotency-key")
             (data (i32.const 450) "constant")
             (data (i32.const 550) "/tokens")
             (data (i32.const 600) "{server}")
             (data (i32.const 3000) "t-1")
             (data (i32.const 4000) "key")
-            (func (export "cabi_realloc") (param i32 i32 i32) (param $bytes i32) (result i32)
-                (local $at i32)
-                (local.set $at (i32.and (i32.add (global.get $free) (i32.const 7)) (i32.const -8)))
-                (global.set $free (i32.add (local.get $at) (local.get $bytes)))
-                (local.get $at))
+            {ONLY_BUYS}
             ;; Eight letters.
             (func $chance (result i32)
                 (i64.store (i32.const 480)
                     (i64.or (i64.and (call $random) (i64.const 0x0f0f0f0f0f0f0f0f)) (i64.const 0x6060606060606060)))
                 (i32.const 480))
-            (func (export "bss:service-manager/service-manager@0.1.0#configure-instance")
-                    (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)
-                (unreachable))
-            (func (export "bss:service-manager/service-manager@0.1.0#fetch-services")
-                    (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)
-                (unreachable))
             (func (export "bss:service-manager/service-manager@0.1.0#create-license")
                     (param $order i32) (result i32) (local $fields i32) (local $request i32)
                 (local.set $fields (call $fields))

@@ -355,7 +355,7 @@ async fn a_recording_of_an_older_program_is_played_back() {
         let members = line.as_object_mut().expect("an object");
         members.remove("answer");
         members.remove("harmless");
-        // It kept no name of an exchange of a request's.
+        // Older recordings kept no correlation id of a request.
         if let Some(name) = line.pointer_mut("/request/headers/ms-correlationid") {
             *name = json!("[removed]");
         }

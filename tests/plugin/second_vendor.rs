@@ -220,16 +220,7 @@ async fn an_order_that_was_taken_and_is_not_known_any_more_waits_for_an_operator
             .expect("the form")
             .saved
     );
-    let begin = Instant::now();
-    loop {
-        let run = scenario.host.run_order(asset.order_id, silent()).await;
-        let reason = run.expect("it is run").remove(0).reason.expect("it is not there");
-        if reason.problem.code == "accepted-by-another" {
-            break;
-        }
-        assert!(begin.elapsed() < SOON, "{reason:?}");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    until_it_waits_for(&scenario, &asset, "accepted-by-another").await;
     assert_eq!(acme.vendor.ledger().len(), 1);
     let tried = scenario
         .host
@@ -241,6 +232,20 @@ async fn an_order_that_was_taken_and_is_not_known_any_more_waits_for_an_operator
         SyncStatus::Synchronized,
         "an operator has decided"
     );
+}
+
+/// Attempts an order until its license waits for a reason of that code, and answers with what the reason says.
+async fn until_it_waits_for(scenario: &Scenario, asset: &Asset, code: &str) -> bss_model::Problem {
+    let begin = Instant::now();
+    loop {
+        let run = scenario.host.run_order(asset.order_id, silent()).await;
+        let reason = run.expect("it is run").remove(0).reason.expect("it is not there");
+        if reason.problem.code == code {
+            return reason.problem;
+        }
+        assert!(begin.elapsed() < SOON, "{reason:?}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 /// An order whose answer is lost and whose look-ups fail, so that its outcome is unknown.
@@ -287,24 +292,8 @@ async fn under_another_account_what_is_in_doubt_is_asked_about_and_not_bought_ag
             .expect("the form")
             .saved
     );
-    let begin = Instant::now();
-    loop {
-        let run = scenario.host.run_order(asset.order_id, silent()).await;
-        let reason = run
-            .expect("it is run")
-            .remove(0)
-            .reason
-            .expect("it is not bought");
-        if reason.problem.code == "other-settings" {
-            assert!(
-                reason.problem.message.ends_with("differs in `account`"),
-                "{reason:?}"
-            );
-            break;
-        }
-        assert!(begin.elapsed() < SOON, "{reason:?}");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    let problem = until_it_waits_for(&scenario, &asset, "other-settings").await;
+    assert!(problem.message.ends_with("differs in `account`"), "{problem:?}");
     assert_eq!(acme.vendor.ledger().len(), 1);
     // The former account is back, with its key.
     let change = [("account", acme.account.number.clone())];
@@ -384,7 +373,7 @@ async fn the_api_key_goes_to_the_vendor_alone_and_only_as_often_as_it_was_typed_
         keys.iter()
             .all(|request| request.api_key.as_ref() == Some(&acme.account.api_key))
     );
-    // Somebody who does not know the key has it sent elsewhere.
+    // An operator who does not know the key types another server, to have the key sent there.
     let moved = configure(
         &scenario,
         &[("service-url", "https://evil.example/v1".to_owned())],

@@ -7,7 +7,7 @@ use bss_sandbox::bindings::instance_settings::{Field, FieldKind, FieldRole, Form
 use bss_simulator::CertificateRequest;
 use host_harness::{ConfigureError, RotateError, SettingsChange};
 
-use crate::guests::{FormGuest, showing_more};
+use crate::guests::{FormGuest, enabled_field, showing_more};
 use crate::scenario::{INSTANCE, Scenario, actor, silent};
 use crate::trusted_plugin::running;
 
@@ -68,23 +68,6 @@ async fn a_form_that_holds_what_nobody_typed_is_not_saved() {
     }
 }
 
-/// A field of a form that changes with what is typed.
-fn staged_field(id: &str, kind: FieldKind, role: FieldRole) -> Field {
-    Field {
-        id: id.to_owned(),
-        label: id.to_owned(),
-        help: String::new(),
-        kind,
-        role,
-        mandatory: false,
-        max_length: 100,
-        enabled: true,
-        choices: Vec::new(),
-        value: String::new(),
-        problems: Vec::new(),
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_secret_as_a_value_is_handed_to_no_plugin_that_shows_its_field_only_later() {
     let scenario = Scenario::start().await;
@@ -94,8 +77,8 @@ async fn a_secret_as_a_value_is_handed_to_no_plugin_that_shows_its_field_only_la
         standing: Standing::NeedsCredentials,
         certificate_field: None,
     };
-    let mode = || staged_field("mode", FieldKind::Text, FieldRole::Account);
-    let api_key = staged_field("api-key", FieldKind::Secret, FieldRole::Account);
+    let mode = || enabled_field("mode", FieldKind::Text, FieldRole::Account);
+    let api_key = enabled_field("api-key", FieldKind::Secret, FieldRole::Account);
     let plugin = showing_more(&form(vec![mode()]), &form(vec![mode(), api_key]));
     let host = running(&scenario, &plugin).await;
     let typed = |values: &[(&str, &str)]| -> BTreeMap<String, String> {
@@ -121,7 +104,7 @@ async fn a_secret_whose_field_is_gone_is_lost_by_no_save_but_by_its_removal() {
         standing: Standing::NeedsCredentials,
         certificate_field: None,
     };
-    let field = |id: &str, kind| staged_field(id, kind, FieldRole::Account);
+    let field = |id: &str, kind| enabled_field(id, kind, FieldRole::Account);
     let with_secret = form(vec![
         field("mode", FieldKind::Text),
         field("api-key", FieldKind::Secret),

@@ -1,5 +1,5 @@
-//! One HTTPS exchange through wasi:http. Its errors say whether the request may have been sent; nothing here knows Acme's API
-//! but for the form of its errors.
+//! HTTPS exchanges through wasi:http, whose errors say whether the request may have been sent. Of Acme's API, only the form of
+//! an error is known here.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;

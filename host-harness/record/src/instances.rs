@@ -359,7 +359,7 @@ impl Record {
         instance_id: Uuid,
         version: i64,
     ) -> Result<Option<BTreeMap<String, Secret>>, RecordError> {
-        // One statement, so that no save comes between the version and the secrets.
+        // A single statement reads both, so that no save comes between the version and the secrets.
         let rows = sqlx::query(
             "SELECT instances.version, field, sealed_secret
              FROM instances LEFT JOIN instance_secrets ON instance_id = id WHERE id = $1",
@@ -478,7 +478,7 @@ impl Record {
 struct Secrets {
     /// What is known of all of them once they are saved.
     saved: BTreeMap<String, SavedSecret>,
-    /// Those that are new.
+    /// The secrets that are new.
     typed: BTreeMap<String, Secret>,
 }
 

@@ -103,7 +103,7 @@ async fn a_secret_stands_in_no_file_of_the_record_and_in_nothing_that_is_shown_o
     let saved = save(&record, &new, with_secret(Some(&secret))).await;
     let history = record.instance_history(saved.id, &Page::all()).await.unwrap();
     assert!(!format!("{saved:?} {history:?}").contains(secret.expose()));
-    // One that is planted in clear is found: the search would see it.
+    // A secret that is planted in clear is found: the search would see one.
     let mut planted = settings(None);
     let canary = self::secret();
     planted
