@@ -14,6 +14,7 @@ use bss_sandbox::outbound_https::{ConnectionCounts, Egress, OutboundHttps};
 use bss_sandbox::plugin::Plugin;
 use bss_sandbox::seen_exchanges::SeenExchanges;
 
+use crate::own_task::shielded;
 use crate::plugins::{HostPlugins, LoadedPlugin, PluginError};
 use crate::ready_instances::{PrepareError, ReadyInstances};
 
@@ -207,7 +208,7 @@ impl Host {
             options: instance.options.clone(),
             outbound: self.outbound.clone(),
             access_tokens: self.access_tokens.clone(),
-            listener,
+            listener: shielded(listener),
             seen: SeenExchanges::default(),
         }
     }

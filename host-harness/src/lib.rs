@@ -42,6 +42,7 @@ mod license_purchase;
 mod license_refresh;
 mod license_return;
 pub mod mail;
+mod own_task;
 mod pause;
 mod plugin_description;
 mod plugin_words;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bss_model::clock::{millis, now_ms};
 use bss_model::{
     Actor, Advice, Contact, Diagnose, Diagnosis, ErrorKind, Instance, NewLine, NewOrder, Order, OrderFilter,
-    Page, Party, Problem, SortOrder,
+    Page, Party, Placed, Problem, SortOrder,
 };
 use bss_record::{RecordError, RetryError};
 use bss_sandbox::CallListener;
@@ -23,18 +23,83 @@ use crate::license_purchase::Answer;
 use crate::ready_instances::PrepareError;
 
 /// A request for an order.
+///
+/// ```
+/// use bss_model::{Contact, Party};
+/// use host_harness::OrderRequest;
+///
+/// let customer = Party { id: "C-1".into(), name: "Beispiel GmbH".into(), country: "DE".into() };
+/// let contact = Contact { email: "it@beispiel.example".into(), language: "de-DE".into() };
+/// let request = OrderRequest::new(customer)
+///     .mail_to(contact)
+///     .line("DG7GMGF0D7FV:0001", 2)
+///     .key("BASKET-7");
+/// assert_eq!(request.lines.len(), 1);
+/// ```
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct OrderRequest {
     /// The party that gets the licenses.
     pub customer: Party,
-    /// The address to which the licenses are mailed.
-    pub contact: Contact,
+    /// The address to which the licenses are mailed. `None`: the host mails nothing.
+    pub contact: Option<Contact>,
     /// The reseller who sells, if there is one.
     pub reseller: Option<Party>,
     /// The products, and the quantity of each.
     pub lines: Vec<NewLine>,
     /// Makes a repeated request answer with the first one's order.
     pub idempotency_key: Option<String>,
+}
+
+impl OrderRequest {
+    /// A request of a customer, with nothing to buy yet.
+    pub fn new(customer: Party) -> Self {
+        Self {
+            customer,
+            contact: None,
+            reseller: None,
+            lines: Vec::new(),
+            idempotency_key: None,
+        }
+    }
+
+    /// Mails the licenses to a contact.
+    #[must_use]
+    pub fn mail_to(self, contact: Contact) -> Self {
+        Self {
+            contact: Some(contact),
+            ..self
+        }
+    }
+
+    /// Sells through a reseller.
+    #[must_use]
+    pub fn reseller(self, reseller: Party) -> Self {
+        Self {
+            reseller: Some(reseller),
+            ..self
+        }
+    }
+
+    /// Adds a product, by its code, and a quantity of it.
+    #[must_use]
+    pub fn line(mut self, product_code: impl Into<String>, quantity: u32) -> Self {
+        self.lines.push(NewLine {
+            product_code: product_code.into(),
+            quantity,
+        });
+        self
+    }
+
+    /// Names the order: a request that is repeated with the key is answered with the first one's order. Each instance has
+    /// its own keys.
+    #[must_use]
+    pub fn key(self, key: impl Into<String>) -> Self {
+        Self {
+            idempotency_key: Some(key.into()),
+            ..self
+        }
+    }
 }
 
 /// Why an order was not placed, or can't be continued. No license was bought by this request.
@@ -134,8 +199,8 @@ impl Host {
     }
 
     /// Writes an order down: its lines, and for each an asset with a client transaction id. Buys nothing yet; a worker does,
-    /// or [`Host::run_order`]. A request whose idempotency key has an order gets that order, whatever has become of the
-    /// instance, its plugin and its products since.
+    /// or [`Host::run_order`]. A request whose idempotency key has an order gets that order as known, whatever has become of
+    /// the instance, its plugin and its products since.
     ///
     /// # Errors
     /// When the key was used for another order, the instance is not ready, the plugin can't be loaded, a product is unknown or not sold, a quantity is
@@ -145,11 +210,11 @@ impl Host {
         instance: &str,
         request: OrderRequest,
         actor: &Actor,
-    ) -> Result<Order, PlaceError> {
+    ) -> Result<Placed, PlaceError> {
         let instance = self.named_instance(instance).await?;
         let order = new_order(&instance, request);
         if let Some(placed) = self.record().placed_order(&order).await? {
-            return Ok(placed);
+            return Ok(Placed::Known(placed));
         }
         // Find anything that would make every purchase fail before something is written.
         self.ready_call(&instance, Arc::new(|_| ())).await?;

@@ -29,6 +29,7 @@ use uuid::Uuid;
 use crate::call_failure::not_offered;
 use crate::contract::{contract_earlier_attempts, contract_instance, contract_license_names};
 use crate::host::Host;
+use crate::own_task::in_own_task;
 use crate::pause::{self, ATTEMPTS_WAITED_FOR, LONGEST_WAIT};
 use crate::plugins::PluginError;
 use crate::ready_instances::PrepareError;
@@ -147,11 +148,23 @@ impl Host {
     }
 
     /// Attempts a confirmed cancellation's return a few times, and leaves it to a worker if it stays open. Returns at
-    /// once if it is settled already.
+    /// once if it is settled already. The attempts go on where the caller is dropped.
     ///
     /// # Errors
     /// When there is no such cancellation, calls for its instance can't be made, or the record fails.
     pub async fn run_return(
+        &self,
+        cancellation_id: Uuid,
+        listener: CallListener,
+    ) -> Result<Cancellation, ReturnError> {
+        let host = self.clone();
+        let ran = in_own_task(std::future::pending(), |_| async move {
+            host.run_return_to_its_end(cancellation_id, listener).await
+        });
+        ran.await.unwrap_or(Err(RecordError::TaskEnded.into()))
+    }
+
+    async fn run_return_to_its_end(
         &self,
         cancellation_id: Uuid,
         listener: CallListener,

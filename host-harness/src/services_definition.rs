@@ -23,8 +23,10 @@ use crate::catalog_rules::{self, CatalogError};
 use crate::contract::{contract_instance, recorded_problem};
 use crate::host::Host;
 use crate::instance_settings::ConfigureError;
+use crate::own_task::in_own_task;
 use crate::plugins::PluginError;
 use crate::ready_instances::PrepareError;
+use crate::services_worker::RunEnd;
 
 /// The time after which a run whose process reports nothing is free. Longer than the largest transaction of another
 /// process, for which the report may have to wait; short enough that a dead process does not hold the run up for
@@ -51,7 +53,8 @@ pub struct CompletedRun {
     pub unchanged: bool,
 }
 
-/// A run that is this process's to execute. If it is dropped, its lease expires and the run has failed.
+/// A run that is this process's to execute. If it is neither executed nor abandoned, its lease expires and the run has
+/// failed.
 #[derive(Clone, Debug)]
 pub struct BegunRun {
     /// The id of the run on record.
@@ -100,6 +103,9 @@ pub enum ServicesError {
     /// The record does not take the definition as it is.
     #[error(transparent)]
     Apply(#[from] ApplyError),
+    /// The run was stopped before its end.
+    #[error("the run was interrupted, so nothing was applied")]
+    Interrupted,
     /// The run is not this process's any more.
     #[error(transparent)]
     End(EndRunError),
@@ -122,6 +128,7 @@ impl Diagnose for ServicesError {
                 .say("run it again later; if it stays so, ask the vendor, and deactivate the products until it answers"),
             Self::Record(error) => error.diagnosis(),
             Self::Apply(error) => error.diagnosis(),
+            Self::Interrupted => Diagnosis::new(ErrorKind::Unavailable, "run-interrupted").say("start the run again"),
             Self::End(error) => error.diagnosis(),
         }
     }
@@ -183,7 +190,8 @@ impl Host {
         Ok(Some(BegunRun { run, instance, lease }))
     }
 
-    /// Reads the catalog of an instance and brings its products up to date, in one transaction.
+    /// Reads the catalog of an instance and brings its products up to date, in one transaction. Where the caller is dropped,
+    /// the run ends as interrupted, and another can be started.
     ///
     /// # Errors
     /// When the instance is not ready or has a run already, or the catalog was not read to its end; no product
@@ -194,8 +202,16 @@ impl Host {
         actor: &Actor,
         listener: CallListener,
     ) -> Result<CompletedRun, ServicesError> {
-        let begun = self.begin_services_run(name, actor).await?;
-        self.execute_services_run(&begun, listener).await
+        let (host, name, actor) = (self.clone(), name.to_owned(), actor.clone());
+        let fetched = in_own_task(std::future::pending(), |mut stopped| async move {
+            let begun = host.begin_services_run(&name, &actor).await?;
+            match host.execute_until(&begun, listener, &mut stopped).await? {
+                RunEnd::Completed(run) => Ok(run),
+                RunEnd::Failed(error) => Err(error),
+                RunEnd::Interrupted => Err(ServicesError::Interrupted),
+            }
+        });
+        fetched.await.unwrap_or(Err(ServicesError::Interrupted))
     }
 
     /// Executes a run that is this process's, and writes its report down as it goes.

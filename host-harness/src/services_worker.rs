@@ -9,6 +9,7 @@ use bss_sandbox::CallListener;
 use tokio::sync::watch;
 
 use crate::host::Host;
+use crate::own_task::{hear, until_stopped};
 use crate::services_definition::{BegunRun, CompletedRun, ServicesError};
 
 /// The interval in which a worker looks for a run that waits. A second goes unnoticed, and a look costs one query.
@@ -36,7 +37,8 @@ pub enum RunEnd {
     Interrupted,
 }
 
-/// A function that hears of each run that a worker has executed, on the worker's task. Must not block.
+/// A function that hears of each run that a worker has executed, on the worker's task, after it went on record. Must not
+/// block.
 pub type RunListener = Arc<dyn Fn(ExecutedRun) + Send + Sync>;
 
 impl Host {
@@ -75,18 +77,20 @@ impl Host {
             };
             let end = self.execute_until(&begun, calls.clone(), stopped).await?;
             let run = self.record().services_run(begun.run).await?;
-            runs(ExecutedRun {
+            let executed = ExecutedRun {
                 run: run.ok_or_else(|| RecordError::Damaged {
                     what: format!("run `{}` is missing", begun.run),
                 })?,
                 instance: begun.instance.name,
                 end,
-            });
+            };
+            hear(|| runs(executed));
         }
         Ok(())
     }
 
-    async fn execute_until(
+    /// Executes a run, and abandons it once `stopped` changes.
+    pub(crate) async fn execute_until(
         &self,
         begun: &BegunRun,
         calls: CallListener,
@@ -105,9 +109,4 @@ impl Host {
             },
         }
     }
-}
-
-/// Waits until a worker is told to stop, or its owner is gone.
-pub(crate) async fn until_stopped(stopped: &mut watch::Receiver<bool>) {
-    let _ = stopped.wait_for(|stopped| *stopped).await;
 }

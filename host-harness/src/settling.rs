@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::host::Host;
 use crate::license_order::PlaceError;
+use crate::own_task::{in_own_task, until_stopped};
 use crate::pause::{ATTEMPTS_WAITED_FOR, LONGEST_WAIT};
 use crate::ready_instances::PrepareError;
 use crate::worker::{LINES_AT_ONCE, LOOK, Work};
@@ -17,7 +18,8 @@ use crate::worker::{LINES_AT_ONCE, LOOK, Work};
 impl Host {
     /// Buys the licenses of an order's unsettled assets, as far as that is possible now, and returns all of its
     /// assets. Can be called again for the same order at any time, also after a crash or beside a worker: it never
-    /// buys a second license for an asset.
+    /// buys a second license for an asset. A caller that is dropped stops it; purchases that are under way then go on to
+    /// their end.
     ///
     /// # Errors
     /// When there is no such order, calls for its instance can't be made, or the record fails.
@@ -67,7 +69,8 @@ impl Host {
     }
 
     /// Works on chosen order lines while that helps: until all are settled, or each has been attempted a few times,
-    /// or the rest has to wait longer than a person would. Lines that another process works on are waited for.
+    /// or the rest has to wait longer than a person would. Lines that another process works on are waited for. A caller that
+    /// is dropped stops it; purchases that are under way then go on to their end.
     ///
     /// # Errors
     /// When the record can't be read or written.
@@ -77,8 +80,11 @@ impl Host {
         at_once: usize,
         listener: CallListener,
     ) -> Result<(), RecordError> {
-        let (_never, stopped) = watch::channel(false);
-        self.settle_until(taking, at_once, listener, &stopped).await
+        let host = self.clone();
+        let settled = in_own_task(std::future::pending(), |stopped| async move {
+            host.settle_until(taking, at_once, listener, stopped).await
+        });
+        settled.await.unwrap_or(Err(RecordError::TaskEnded))
     }
 
     /// Settles like [`Self::settle_orders`], and takes no more once `stopped` is set.
@@ -87,7 +93,7 @@ impl Host {
         taking: AssetSelection,
         at_once: usize,
         listener: CallListener,
-        stopped: &watch::Receiver<bool>,
+        mut stopped: watch::Receiver<bool>,
     ) -> Result<(), RecordError> {
         let mut work = Work::start(self, taking, at_once, listener).await?;
         let mut tries = HashMap::<Uuid, u32>::new();
@@ -113,6 +119,7 @@ impl Host {
             }
             let ended = tokio::select! {
                 ended = work.ended(), if !work.running.is_empty() => ended?,
+                () = until_stopped(&mut stopped) => break,
                 () = tokio::time::sleep(pause) => continue,
             };
             for ended in ended.into_iter().flatten() {

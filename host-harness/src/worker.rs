@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
+use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,7 @@ use bss_model::purchase_rule::VendorSignal;
 use bss_model::{AssetSelection, overdue_since_ms, with_causes};
 use bss_record::{Record, RecordError, Worker};
 use bss_sandbox::call_event::CallListener;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::{self, JoinError, JoinSet};
 use uuid::Uuid;
@@ -22,8 +24,9 @@ use uuid::Uuid;
 use crate::breaker::{Breakers, Ended};
 use crate::host::Host;
 use crate::mail::MailRound;
+use crate::own_task::{in_own_task, joined, until_stopped};
 use crate::pause::LONGEST_WAIT;
-use crate::services_worker::{RunListener, until_stopped};
+use crate::services_worker::RunListener;
 
 /// The default number of lines that are attempted at once. An answer takes some tens of milliseconds, so that eight
 /// make a few hundred licenses a second, as many as any platform sells.
@@ -52,6 +55,10 @@ const INSTANCES_LOOK: Duration = Duration::from_secs(10);
 
 /// The number of e-mails that are taken at once; a mail server takes them one after the other anyway.
 const MAILS_AT_ONCE: u32 = 32;
+
+/// How long e-mails that are under way are waited for once everything else has ended. A mail server that answers takes a
+/// message in milliseconds.
+const MAILS_LEFT_AFTER: Duration = Duration::from_secs(1);
 
 /// A worker's options, and its listeners.
 #[derive(Clone)]
@@ -97,44 +104,66 @@ pub struct Unfinished {
 
 impl Host {
     /// Buys licenses, makes returns, refreshes licenses, executes waiting runs of Get Services Definition, and sends
-    /// e-mails, until `stop` ends; then takes no more, abandons a run that is under way, and ends when everything
-    /// else that is under way has ended.
+    /// e-mails, until `stop` ends; then takes no more, abandons a run that is under way, and ends when the purchases, returns
+    /// and refreshes that are under way have ended. E-mails that are under way then have a second more. The same happens
+    /// where this is dropped. [`Host::start_worker`] does this in the background, and goes on after an error.
     ///
     /// # Errors
-    /// When the record can't be read or written; all of it ends then, not only what failed.
+    /// When the record can't be read or written. Purchases that are under way then go on to their end.
     pub async fn work(
         &self,
         options: &WorkOptions,
         stop: impl Future<Output = ()>,
     ) -> Result<(), RecordError> {
-        let (stopping, stopped) = watch::channel(false);
+        let (host, options) = (self.clone(), options.clone());
+        let worked = in_own_task(
+            stop,
+            |stopped| async move { host.work_until(options, stopped).await },
+        );
+        worked.await.unwrap_or(Err(RecordError::TaskEnded))
+    }
+
+    async fn work_until(
+        self,
+        options: WorkOptions,
+        mut stopped: watch::Receiver<bool>,
+    ) -> Result<(), RecordError> {
+        let (stopping, parts_stopped) = watch::channel(false);
         // A silent mail server or a long catalog must not keep licenses from being bought.
-        let mut beside = JoinSet::new();
-        beside.spawn(self.clone().work_on_mails(stopped.clone()));
+        let mut mails = tokio::spawn(self.clone().work_on_mails(parts_stopped.clone()));
         let (calls, runs) = (options.calls.clone(), options.runs.clone());
-        beside.spawn(self.clone().work_on_services(calls, runs, stopped));
-        let mut ended = None;
+        let services = self.clone().work_on_services(calls, runs, parts_stopped);
+        let mut services = tokio::spawn(services);
+        let (mut mails_ended, mut services_ended) = (None, None);
         let stop = async {
             tokio::select! {
-                () = stop => {}
+                () = until_stopped(&mut stopped) => {}
                 // A part that ends by itself has failed. Going on without it would look as if all was well.
-                early = beside.join_next() => ended = early,
+                ended = &mut mails => mails_ended = Some(ended),
+                ended = &mut services => services_ended = Some(ended),
             }
         };
-        let mut worked = self.work_with_vendors(options, stop).await;
+        let worked = self.work_with_vendors(&options, stop).await;
         let _ = stopping.send(true);
-        while let Some(part) = match ended.take() {
-            Some(early) => Some(early),
-            None => beside.join_next().await,
-        } {
-            worked = worked.and(joined(part).unwrap_or(Ok(())));
-        }
-        worked
+        let services_ended = match services_ended {
+            Some(ended) => ended,
+            None => services.await,
+        };
+        let mails_ended = match mails_ended {
+            Some(ended) => Some(ended),
+            // A mail server that is silent is not waited for: what it has not confirmed is sent again, under the same Message-ID.
+            None => tokio::time::timeout(MAILS_LEFT_AFTER, &mut mails).await.ok(),
+        };
+        mails.abort();
+        let ended = |ended: Option<Result<Result<(), RecordError>, JoinError>>| {
+            ended.and_then(joined).unwrap_or(Ok(()))
+        };
+        worked.and(ended(Some(services_ended))).and(ended(mails_ended))
     }
 
     /// Works until nothing is left that can be done now: order lines like [`Host::settle_orders`], returns and
-    /// e-mails that are due, and waiting runs of Get Services Definition. Takes no more once `stop` ends. Returns the
-    /// counts of what is left.
+    /// e-mails that are due, and waiting runs of Get Services Definition. Takes no more once `stop` ends, or this is
+    /// dropped. Returns the counts of what is left.
     ///
     /// # Errors
     /// When the record can't be read or written.
@@ -143,15 +172,11 @@ impl Host {
         options: &WorkOptions,
         stop: impl Future<Output = ()>,
     ) -> Result<Unfinished, RecordError> {
-        let (stopping, stopped) = watch::channel(false);
-        let worked = self.work_once_until(options, stopped);
-        let mut worked = std::pin::pin!(worked);
-        tokio::select! {
-            worked = &mut worked => return worked,
-            () = stop => {}
-        }
-        let _ = stopping.send(true);
-        worked.await
+        let (host, options) = (self.clone(), options.clone());
+        let worked = in_own_task(stop, |stopped| async move {
+            host.work_once_until(&options, stopped).await
+        });
+        worked.await.unwrap_or(Err(RecordError::TaskEnded))
     }
 
     async fn work_once_until(
@@ -172,10 +197,10 @@ impl Host {
         options: &WorkOptions,
         stopped: &watch::Receiver<bool>,
     ) -> Result<(), RecordError> {
-        let all = AssetSelection::default();
-        self.settle_until(all.clone(), options.lines_at_once, options.calls.clone(), stopped)
+        let (all, at_once) = (AssetSelection::default(), options.lines_at_once);
+        self.settle_until(all.clone(), at_once, options.calls.clone(), stopped.clone())
             .await?;
-        let mut work = Work::start(self, all, options.lines_at_once, options.calls.clone()).await?;
+        let mut work = Work::start(self, all, at_once, options.calls.clone()).await?;
         loop {
             if !*stopped.borrow() {
                 work.take_returns().await?;
@@ -184,9 +209,11 @@ impl Host {
                 break;
             }
         }
-        while !*stopped.borrow()
-            && self.send_mails(work.worker.id(), MAILS_AT_ONCE).await? != MailRound::default()
-        {}
+        let mails = self.record().start_worker().await?;
+        while !*stopped.borrow() && self.send_mails(mails.id(), MAILS_AT_ONCE).await? != MailRound::default()
+        {
+        }
+        self.record().end_worker(mails).await?;
         work.end().await
     }
 
@@ -265,15 +292,6 @@ async fn tell_overdue(record: &Record) -> Result<(), RecordError> {
     Ok(())
 }
 
-/// The result of one of the worker's tasks; a panic in the task continues here. `None`: the runtime is shutting down.
-fn joined<T>(task: Result<T, JoinError>) -> Option<T> {
-    match task.map_err(JoinError::try_into_panic) {
-        Ok(done) => Some(done),
-        Err(Ok(panic)) => std::panic::resume_unwind(panic),
-        Err(Err(_)) => None,
-    }
-}
-
 /// The most of a worker's slots that one instance may have.
 fn share(at_once: usize) -> usize {
     at_once - (at_once / LEFT_TO_OTHERS).max(1).min(at_once.saturating_sub(1))
@@ -303,7 +321,9 @@ impl Rounds {
 /// The work that one worker has under way.
 pub(crate) struct Work {
     host: Host,
-    worker: Worker,
+    /// `None`: the worker has ended.
+    worker: Option<Worker>,
+    worker_id: Uuid,
     pub(crate) taking: AssetSelection,
     at_once: usize,
     listener: CallListener,
@@ -328,8 +348,10 @@ impl Work {
         at_once: usize,
         listener: CallListener,
     ) -> Result<Self, RecordError> {
+        let worker = host.record().start_worker().await?;
         let mut work = Self {
-            worker: host.record().start_worker().await?,
+            worker_id: worker.id(),
+            worker: Some(worker),
             host: host.clone(),
             taking,
             at_once: at_once.max(1),
@@ -422,7 +444,7 @@ impl Work {
         let (instance, without) = (taking.instance, &taking.without_instances);
         let record = self.host.record();
         let taken = record
-            .take_returns(self.worker.id(), taking.limit, instance, without)
+            .take_returns(self.worker_id, taking.limit, instance, without)
             .await?;
         let count = taken.len();
         for taken in taken {
@@ -575,7 +597,7 @@ impl Work {
         if taking.limit == 0 {
             return Ok(0);
         }
-        let taken = self.host.record().take_assets(self.worker.id(), taking).await?;
+        let taken = self.host.record().take_assets(self.worker_id, taking).await?;
         let count = taken.len();
         for asset in taken {
             let (host, listener) = (self.host.clone(), self.listener.clone());
@@ -640,7 +662,31 @@ impl Work {
 
     pub(crate) async fn end(mut self) -> Result<(), RecordError> {
         while self.ended().await?.is_some() {}
-        self.host.record().end_worker(self.worker).await
+        match self.worker.take() {
+            Some(worker) => self.host.record().end_worker(worker).await,
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Work {
+    /// Lets attempts that are under way go on to their end, and their worker with them: a purchase that is cut off would be
+    /// in doubt for minutes.
+    fn drop(&mut self) {
+        let (Some(worker), Ok(runtime)) = (self.worker.take(), Handle::try_current()) else {
+            return;
+        };
+        let (record, mut running) = (self.host.record().clone(), mem::take(&mut self.running));
+        runtime.spawn(async move {
+            let mut are_written = true;
+            while let Some(attempted) = running.join_next().await {
+                are_written &= matches!(attempted, Ok(Ok(_)));
+            }
+            // What could not be written down is left to the lease.
+            if are_written && let Err(error) = record.end_worker(worker).await {
+                tracing::warn!(%error, "a worker can't be removed from the record; its lease will expire");
+            }
+        });
     }
 }
 

@@ -112,7 +112,7 @@ pub(crate) async fn configure(
 pub(crate) async fn order(scenario: &Scenario, product: &str, quantity: u32) -> Vec<Asset> {
     let request = order_request(product, quantity);
     let order = scenario.host.place_order(ACME, request, &actor()).await;
-    let order = order.expect("the order is placed");
+    let order = order.expect("the order is placed").into_order();
     let run = scenario.host.run_order(order.id, silent()).await;
     run.expect("the order is run")
 }

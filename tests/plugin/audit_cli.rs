@@ -183,7 +183,9 @@ async fn whoever_is_shown_a_product_key_is_listed_and_nobody_else() {
         .host
         .place_order(INSTANCE, order_request(&offer, 1), &actor())
         .await;
-    let open = open.expect("it is placed").lines[0].asset_id.to_string();
+    let open = open.expect("it is placed").into_order().lines[0]
+        .asset_id
+        .to_string();
     let [one, two] = [&bought[0], &bought[1]].map(|asset| asset.id.to_string());
     let acts = || listed(&scenario, &["--kind", "asset"]);
     for arguments in [

@@ -100,7 +100,8 @@ async fn a_purchase_under_way_ends_on_the_former_certificate_and_the_next_one_ha
         .host
         .place_order(INSTANCE, order_request(&offer, 2), &actor())
         .await
-        .expect("the order is placed");
+        .expect("the order is placed")
+        .into_order();
     let host = scenario.host.clone();
     let line_by_line = AssetSelection {
         order: Some(order.id),

@@ -82,7 +82,7 @@ async fn placed(scenario: &Scenario) -> (Uuid, Uuid) {
     let offers = scenario.offers().await;
     let request = order_request(&offers[0], 1);
     let order = scenario.host.place_order(INSTANCE, request, &actor()).await;
-    let order = order.expect("the order is placed");
+    let order = order.expect("the order is placed").into_order();
     (order.id, order.lines[0].asset_id)
 }
 

@@ -37,7 +37,8 @@ async fn placed(scenario: &Scenario) -> Asset {
         .host
         .place_order(INSTANCE, order_request(&offers[0], 1), &actor())
         .await
-        .expect("the order is placed");
+        .expect("the order is placed")
+        .into_order();
     asset(&scenario.host, &order.lines[0].asset_id.to_string()).await
 }
 

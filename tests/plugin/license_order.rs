@@ -155,7 +155,8 @@ async fn a_crash_between_the_purchase_and_its_record_loses_nothing() {
         .host
         .place_order(INSTANCE, request, &actor())
         .await
-        .expect("the order is placed");
+        .expect("the order is placed")
+        .into_order();
     // The call ends when its future is dropped, at some moment after Microsoft has acted.
     let slow = Fault::DelayAnswer(std::time::Duration::from_secs(60));
     scenario
@@ -260,19 +261,22 @@ async fn a_repeated_order_with_the_same_key_is_the_same_order() {
         .host
         .place_order(INSTANCE, request.clone(), &actor())
         .await
-        .expect("the order is placed");
+        .expect("the order is placed")
+        .into_order();
     let second = scenario
         .host
         .place_order(INSTANCE, request.clone(), &actor())
         .await
-        .expect("it is the same");
+        .expect("it is the same")
+        .into_order();
     assert_eq!(first.id, second.id);
     request.idempotency_key = Some("K-2".into());
     let third = scenario
         .host
         .place_order(INSTANCE, request, &actor())
         .await
-        .expect("it is another");
+        .expect("it is another")
+        .into_order();
     assert_ne!(first.id, third.id);
 }
 
@@ -318,7 +322,8 @@ async fn sold_by(scenario: &Scenario, (product_key, activation_link, statuses): 
         .host
         .place_order(INSTANCE, order_request(&product, 1), &actor())
         .await
-        .expect("the order is placed");
+        .expect("the order is placed")
+        .into_order();
     let file = scenario.folder.path().join("seller.wasm");
     std::fs::write(&file, seller(product_key, activation_link, statuses)).expect("the guest's file");
     scenario.trust(&file).await;
@@ -465,7 +470,7 @@ async fn the_same_units_are_the_same_order_whether_they_are_split_or_not() {
         .host
         .place_order(INSTANCE, request.clone(), &actor())
         .await;
-    let placed = placed.expect("the order is placed");
+    let placed = placed.expect("the order is placed").into_order();
     let same = scenario.host.same_order(INSTANCE, &request).await;
     assert_eq!(same.expect("the record").map(|order| order.id), Some(placed.id));
     let mut fewer = request;

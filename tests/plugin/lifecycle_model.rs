@@ -258,7 +258,8 @@ impl World {
         self.host
             .place_order(INSTANCE, request, &actor())
             .await
-            .expect("it is placed");
+            .expect("it is placed")
+            .into_order();
         self.model.ordered += quantity as usize;
     }
 

@@ -170,7 +170,7 @@ async fn a_backup_is_one_file_that_another_directory_goes_on_from_and_what_is_op
     returning.expect("a return is asked for");
     let open = order_request(&offer, 2);
     let open = scenario.host.place_order(INSTANCE, open, &actor()).await;
-    open.expect("it is placed");
+    open.expect("it is placed").into_order();
 
     std::fs::create_dir(folder.join("kept")).expect("a directory");
     let file = "kept/backup.db";
@@ -228,7 +228,7 @@ async fn a_person_reads_the_digest_of_a_backup_and_how_much_is_in_doubt_after_it
     scenario.order(&offer, 1).await;
     let open = order_request(&offer, 2);
     let open = scenario.host.place_order(INSTANCE, open, &actor()).await;
-    open.expect("it is placed");
+    open.expect("it is placed").into_order();
 
     let (out, err) = shown(folder, ORIGINAL, &["record", "backup", "backup.db"]);
     let content = std::fs::read(folder.join("backup.db")).expect("the backup");
@@ -285,7 +285,7 @@ async fn nothing_that_an_original_may_buy_is_bought_before_the_record_is_adopted
             .host
             .place_order(INSTANCE, order_request(&offer, 1), &actor())
             .await;
-        orders.push(placed.expect("it is placed"));
+        orders.push(placed.expect("it is placed").into_order());
     }
     let [by_original, by_nobody] = [&orders[0], &orders[1]].map(|order| order.lines[0].asset_id.to_string());
     told(folder, ORIGINAL, &["record", "backup", "backup.db"]);

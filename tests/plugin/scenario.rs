@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use bss_keys::PfxCode;
 use bss_model::{
-    Actor, Asset, AssetFilter, Choice, Contact, Decision, Instance, LicenseSecrets, NewInstance, NewLine,
-    Page, Party, Price, ProductFilter, Reach, Requester, RequesterKind, SavedSettings, Thumbprint,
+    Actor, Asset, AssetFilter, Choice, Contact, Decision, Instance, LicenseSecrets, NewInstance, Page, Party,
+    Price, ProductFilter, Reach, Requester, RequesterKind, SavedSettings, Thumbprint,
 };
 use bss_sandbox::outbound_https::{Egress, OutboundHttps};
 use bss_sandbox::seen_exchanges::SeenExchanges;
@@ -320,7 +320,8 @@ impl Scenario {
             .host
             .place_order(INSTANCE, request, &actor())
             .await
-            .expect("the order is placed");
+            .expect("the order is placed")
+            .into_order();
         self.host
             .run_order(order.id, silent())
             .await
@@ -385,16 +386,9 @@ pub(crate) fn result(output: &Output) -> Value {
 }
 
 pub(crate) fn order_request(product: &str, quantity: u32) -> OrderRequest {
-    OrderRequest {
-        customer: customer(),
-        contact: contact(),
-        reseller: None,
-        lines: vec![NewLine {
-            product_code: product.to_owned(),
-            quantity,
-        }],
-        idempotency_key: None,
-    }
+    OrderRequest::new(customer())
+        .mail_to(contact())
+        .line(product, quantity)
 }
 
 /// A customer with a name of this run.

@@ -110,7 +110,7 @@ async fn a_purchase_under_way_is_taken_over_by_nobody_whatever_time_others_belie
     for (steps_ms, made) in [(SMALL_STEPS_MS, 1), (LARGE_STEPS_MS, 2)] {
         let request = order_request(&offers[0], 1);
         let order = scenario.host.place_order(INSTANCE, request, &actor()).await;
-        let order = order.expect("the order is placed");
+        let order = order.expect("the order is placed").into_order();
         let (asset, order) = (order.lines[0].asset_id, order.id.to_string());
         let buyer = begin_slow(&scenario, Operation::Purchase, &["order", "resume", &order]).await;
         for worker in clock.run_each(&scenario, steps_ms, &["run", "--once"]) {

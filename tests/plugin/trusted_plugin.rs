@@ -326,7 +326,7 @@ async fn a_worker_whose_plugin_is_missing_leaves_its_lines_alone_and_says_so() {
         .host
         .place_order(INSTANCE, order_request(&offer, 1), &actor())
         .await;
-    let asset = placed.expect("it is placed").lines[0].asset_id;
+    let asset = placed.expect("it is placed").into_order().lines[0].asset_id;
     let database = scenario.folder.path().join(ORIGINAL).join(RECORD_FILE);
     alter(
         &database,
@@ -353,22 +353,23 @@ async fn a_worker_whose_plugin_is_missing_leaves_its_lines_alone_and_says_so() {
 async fn a_repeated_order_is_answered_without_its_plugin_and_a_new_one_is_not() {
     let scenario = Scenario::selling().await;
     let offer = scenario.offers().await.remove(0);
-    let keyed = |key: &str| host_harness::OrderRequest {
-        customer: bss_model::Party {
-            id: "C-1".to_owned(),
-            ..crate::scenario::customer()
-        },
-        idempotency_key: Some(key.to_owned()),
-        ..order_request(&offer, 1)
+    let keyed = |key: &str| {
+        let mut request = order_request(&offer, 1).key(key);
+        request.customer.id = "C-1".to_owned();
+        request
     };
     let first = scenario.host.place_order(INSTANCE, keyed("k"), &actor()).await;
     let first = first.expect("it is placed");
+    assert!(first.is_new());
     let database = scenario.folder.path().join(ORIGINAL).join(RECORD_FILE);
     let missing = "UPDATE instances SET plugin = replace(plugin, substr(plugin, 1, 4), 'ffff')";
     alter(&database, missing).await;
     // With another spelling of the customer's name, too.
     let again = scenario.host.place_order(INSTANCE, keyed("k"), &actor()).await;
-    assert_eq!(again.expect("it is known").id, first.id);
+    assert_eq!(
+        again.expect("it is known"),
+        bss_model::Placed::Known(first.into_order())
+    );
     let new = scenario.host.place_order(INSTANCE, keyed("l"), &actor()).await;
     assert!(new.is_err());
 }

@@ -20,7 +20,7 @@ async fn placed(scenario: &Scenario, quantity: u32) -> uuid::Uuid {
     let offers = scenario.offers().await;
     let request = order_request(&offers[0], quantity);
     let order = scenario.host.place_order(INSTANCE, request, &actor()).await;
-    order.expect("the order is placed").id
+    order.expect("the order is placed").into_order().id
 }
 
 /// Starts a worker with that many slots, which ends when the sender is dropped.
@@ -173,7 +173,7 @@ async fn a_large_order_at_a_slow_microsoft_leaves_a_slot_to_another_instance() {
     let offers = scenario.offers().await;
     let request = order_request(&offers[0], 1);
     let order = scenario.host.place_order("other", request, &actor()).await;
-    let order = order.expect("the order is placed").id;
+    let order = order.expect("the order is placed").into_order().id;
     let bought = async || {
         let assets = scenario.assets().await;
         let (other, large): (Vec<_>, Vec<_>) = assets.into_iter().partition(|asset| asset.order_id == order);

@@ -54,21 +54,17 @@ impl Site {
     /// # Errors
     /// When a license is not bought.
     pub async fn buy_by_worker(&self, lines: u32, at_once: usize) -> Result<Duration, BenchError> {
-        let request = OrderRequest {
-            customer: customer(),
-            contact: Contact {
-                email: "customer@bench.test".to_owned(),
-                language: "en".to_owned(),
-            },
-            reseller: None,
-            lines: new_lines(lines),
-            idempotency_key: None,
-        };
+        let mut request = OrderRequest::new(customer()).mail_to(Contact {
+            email: "customer@bench.test".to_owned(),
+            language: "en".to_owned(),
+        });
+        request.lines = new_lines(lines);
         let order = self
             .host
             .place_order(&self.instance.name, request, &actor())
             .await
-            .map_err(BenchError::when("the order can't be placed"))?;
+            .map_err(BenchError::when("the order can't be placed"))?
+            .into_order();
         let taking = AssetSelection {
             order: Some(order.id),
             ..AssetSelection::default()

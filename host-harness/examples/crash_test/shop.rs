@@ -10,8 +10,8 @@ use anyhow::{Context, Result, ensure};
 use bss_keys::PfxCode;
 use bss_model::{
     Actor, AssetFilter, AssetStatus, BillingFilter, CancellationFilter, Choice, Contact, Decision,
-    MailDelivery, MailFilter, MailSettings, MailState, NewInstance, NewLine, Page, Party, Price,
-    ProductFilter, Reach, Requester, RequesterKind, Secret,
+    MailDelivery, MailFilter, MailSettings, MailState, NewInstance, Page, Party, Price, ProductFilter, Reach,
+    Requester, RequesterKind, Secret,
 };
 use bss_simulator::{TokenStatus, read_ledger};
 use host_harness::{Host, OfPlugin, OrderRequest, SettingsChange, Unfinished};
@@ -174,24 +174,23 @@ impl Shop {
             let [first, second] = &self.sold[at];
             let product = if number / 2 % 2 == 0 { first } else { second };
             let language = LANGUAGES.iter().cycle().nth(number as usize % LANGUAGES.len());
-            let request = OrderRequest {
-                customer: Party {
-                    id: format!("C-{number}"),
-                    name: format!("Kunde {number} GmbH"),
-                    country: "DE".to_owned(),
-                },
-                contact: Contact {
-                    email: format!("kunde-{number}@example.com"),
-                    language: language.copied().unwrap_or("en").to_owned(),
-                },
-                reseller: None,
-                lines: vec![NewLine {
-                    product_code: product.clone(),
-                    quantity: 1,
-                }],
-                idempotency_key: Some(number.to_string()),
+            let customer = Party {
+                id: format!("C-{number}"),
+                name: format!("Kunde {number} GmbH"),
+                country: "DE".to_owned(),
             };
-            self.host.place_order(INSTANCES[at], request, &actor()).await?;
+            let contact = Contact {
+                email: format!("kunde-{number}@example.com"),
+                language: language.copied().unwrap_or("en").to_owned(),
+            };
+            let request = OrderRequest::new(customer)
+                .mail_to(contact)
+                .line(product, 1)
+                .key(number.to_string());
+            self.host
+                .place_order(INSTANCES[at], request, &actor())
+                .await?
+                .into_order();
         }
         Ok(())
     }

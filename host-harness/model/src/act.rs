@@ -58,6 +58,8 @@ pub enum Act {
     TrustPlugin,
     /// Took a plugin off the record.
     RemovePlugin,
+    /// Set which duties the host has beside buying.
+    SetDuties,
 }
 
 stored_enum!(Act {
@@ -84,6 +86,7 @@ stored_enum!(Act {
     AddPlugin = "add_plugin", "add plugin";
     TrustPlugin = "trust_plugin", "trust plugin";
     RemovePlugin = "remove_plugin", "remove plugin";
+    SetDuties = "set_duties", "set duties";
 });
 
 /// The kind of thing that an act changed.

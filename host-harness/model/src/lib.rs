@@ -11,6 +11,8 @@ mod attempt;
 mod cancellation;
 pub mod clock;
 mod diagnosis;
+mod duties;
+mod ids;
 mod instance;
 mod invoice;
 mod license;
@@ -19,6 +21,7 @@ mod license_return;
 mod mail;
 pub mod moment;
 mod order;
+mod outcome;
 mod page;
 mod plugin;
 mod price;
@@ -48,6 +51,8 @@ pub use cancellation::{
     CommentTooLong, Requester, RequesterKind, ReturnReason, return_client_transaction_id, short_enough,
 };
 pub use diagnosis::{Advice, Diagnose, Diagnosis, ErrorKind, with_causes};
+pub use duties::Duties;
+pub use ids::{AssetId, InstanceId, NotAnId, OrderId};
 pub use instance::{
     Authority, Change, FieldRole, Instance, NewInstance, Reach, SavedSecret, SavedSettings, SecretHeader,
     SecretToSave, SettingsVersion, Standing,
@@ -62,8 +67,9 @@ pub use mail::{
 };
 pub use order::{
     Contact, InvalidParty, LANGUAGE_LENGTH_MAX, NewLine, NewOrder, Order, OrderFilter, OrderLine,
-    OrderParties, Party, is_language, merged,
+    OrderParties, Party, Placed, is_language, merged,
 };
+pub use outcome::{NotAnOutcomeCursor, Outcome, OutcomeCursor, OutcomeKind, RecordLives};
 pub use page::{Cursor, Page, Rows, SortOrder};
 pub use plugin::{AddedPlugin, HarmlessFields, NotADigest, PluginDescription, PluginDigest, PluginTrust};
 pub use price::{Price, is_currency};

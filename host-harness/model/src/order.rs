@@ -47,8 +47,8 @@ pub struct NewOrder {
     pub instance_id: Uuid,
     /// The party that gets the licenses.
     pub customer: Party,
-    /// The contact to which they are mailed.
-    pub contact: Contact,
+    /// The contact to which they are mailed. `None`: the host mails nothing.
+    pub contact: Option<Contact>,
     /// The party that sells, if a reseller is involved.
     pub reseller: Option<Party>,
     /// The products and their quantities.
@@ -89,6 +89,36 @@ pub struct Order {
     pub placed_at_ms: i64,
     /// The lines, each with its own asset.
     pub lines: Vec<OrderLine>,
+}
+
+/// An order that was asked for, and whether it is a new one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Placed {
+    /// The order was placed now.
+    New(Order),
+    /// The order was placed before with the same idempotency key.
+    Known(Order),
+}
+
+impl Placed {
+    /// The order.
+    pub fn order(&self) -> &Order {
+        match self {
+            Self::New(order) | Self::Known(order) => order,
+        }
+    }
+
+    /// The order.
+    pub fn into_order(self) -> Order {
+        match self {
+            Self::New(order) | Self::Known(order) => order,
+        }
+    }
+
+    /// Whether the order was placed now.
+    pub fn is_new(&self) -> bool {
+        matches!(self, Self::New(_))
+    }
 }
 
 /// Filter of orders: those that match every given field.
@@ -168,8 +198,17 @@ impl NewOrder {
             let field = invalid_field(self.reseller.as_ref()?)?;
             Some(("the reseller", field))
         };
-        let email = || (!is_email_address(&contact.email)).then_some((customer, "e-mail address"));
-        let language = || (!is_language(&contact.language)).then_some((customer, "language"));
+        let contact = contact.as_ref();
+        let email = || {
+            contact
+                .filter(|contact| !is_email_address(&contact.email))
+                .map(|_| (customer, "e-mail address"))
+        };
+        let language = || {
+            contact
+                .filter(|contact| !is_language(&contact.language))
+                .map(|_| (customer, "language"))
+        };
         let (party, field) = party.or_else(reseller).or_else(email).or_else(language)?;
         Some(InvalidParty { party, field })
     }

@@ -9,7 +9,7 @@ use bss_model::moment::Moment;
 use bss_model::purchase_rule::{Earlier, EarlierAttempt, LineAge};
 use bss_model::{
     Asset, Attempt, AttemptOutcome, AttemptResult, BegunAttempt, Diagnose, Diagnosis, ErrorKind, License,
-    MailKind, Problem, Reason, ReturnStatus, SyncStatus,
+    MailKind, OutcomeKind, Problem, Reason, ReturnStatus, SyncStatus,
 };
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, SqliteConnection};
@@ -19,6 +19,7 @@ use uuid::Uuid;
 use super::assets::{key_purpose, link_purpose, read_asset_of};
 use super::invoices::charge;
 use super::outbox::enqueue;
+use super::outcomes::tell;
 use super::stored::{boot, certain, count, from_json, id, moment, optional, push_ids, to_json, uptime_ms};
 use super::{Record, RecordError, begin_write};
 
@@ -240,6 +241,9 @@ impl Record {
         {
             let problem = as_problem(&error);
             finish(transaction, attempt, asset_id, result, Some(&problem)).await?;
+            if result == AttemptResult::SecondLicense && attempt.result != Some(result) {
+                tell(transaction, OutcomeKind::SecondLicense, asset_id, Some(&problem)).await?;
+            }
             tracing::error!(asset = %asset_id, attempt = number, "{error}");
             return Err(error);
         }
@@ -268,6 +272,12 @@ impl Record {
         match (outcome, problem) {
             (AttemptOutcome::Licensed(license), _) => {
                 self.write_license(transaction, asset_id, license).await?;
+                if asset.sync_status != SyncStatus::Synchronized {
+                    tell(transaction, OutcomeKind::Licensed, asset_id, None).await?;
+                    if license.return_status == ReturnStatus::Successful {
+                        tell(transaction, OutcomeKind::ReturnedElsewhere, asset_id, None).await?;
+                    }
+                }
                 // A license that was returned before its purchase was confirmed has a dead key and costs nothing.
                 if license.return_status != ReturnStatus::Successful {
                     charge(transaction, &asset, now_ms()).await?;
@@ -281,6 +291,9 @@ impl Record {
                     problem: problem.clone(),
                 };
                 write_reason(transaction, asset_id, &reason, failed).await?;
+                if failed {
+                    tell(transaction, OutcomeKind::Refused, asset_id, Some(problem)).await?;
+                }
             }
             _ => {}
         }

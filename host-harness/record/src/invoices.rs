@@ -7,6 +7,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection};
 use uuid::Uuid;
 
+use super::duties::duties;
 use super::paging::KeyColumn::Integer;
 use super::paging::List;
 use super::stored::{ROWS_PER_STATEMENT, count, id, optional, push_ids};
@@ -103,13 +104,16 @@ impl Record {
 }
 
 /// Charges a license with all of its units: adds a line to its order's invoice, which is made with the first line. Does
-/// nothing for a license that is charged already or was ordered before products had prices.
+/// nothing for a license that is charged already or was ordered without a price, or if charging is not the host's duty.
 pub(super) async fn charge(
     transaction: &mut SqliteConnection,
     asset: &Asset,
     now_ms: i64,
 ) -> Result<(), RecordError> {
     let Some(price) = &asset.price else { return Ok(()) };
+    if !duties(transaction).await?.charges {
+        return Ok(());
+    }
     let issued = sqlx::query("SELECT number FROM invoices WHERE order_id = $1")
         .bind(asset.order_id.to_string())
         .fetch_optional(&mut *transaction)

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::acts::write_act;
+use super::duties::duties;
 use super::paging::KeyColumn::{Integer, Text};
 use super::paging::List;
 use super::products::price_in;
@@ -15,8 +16,8 @@ use bss_model::clock::now_ms;
 use bss_model::moment::Moment;
 use bss_model::{
     Act, Actor, Advice, AssetStatus, Diagnose, Diagnosis, ErrorKind, Instance, InvalidParty, NewLine,
-    NewOrder, NewProduct, Order, OrderFilter, OrderLine, OrderParties, Page, Party, Price, ReturnStatus,
-    Rows, Standing, Subject, SyncStatus, client_transaction_id, merged,
+    NewOrder, NewProduct, Order, OrderFilter, OrderLine, OrderParties, Page, Party, Placed, Price,
+    ReturnStatus, Rows, Standing, Subject, SyncStatus, client_transaction_id, merged,
 };
 use data_encoding::HEXLOWER;
 use serde_json::json;
@@ -98,6 +99,9 @@ pub enum PlaceError {
         /// The code that was ordered.
         code: String,
     },
+    /// The order has no contact, and the host is to mail the licenses.
+    #[error("the order has no contact to whom its licenses are mailed")]
+    NoContact,
     /// The operator has set no price for the product, and an invoice needs one.
     #[error("product `{code}` has no price in {currency}")]
     NoPrice {
@@ -162,6 +166,8 @@ impl Diagnose for PlaceError {
             }
             Self::Inactive { code } => Diagnosis::new(ErrorKind::Conflict, "product-inactive")
                 .advise(Advice::ActivateProduct { code: code.clone() }),
+            Self::NoContact => Diagnosis::new(ErrorKind::Invalid, "no-contact")
+                .say("give the e-mail address and the language of the contact"),
             Self::NoPrice { code, currency } => {
                 Diagnosis::new(ErrorKind::Conflict, "no-price").advise(Advice::PriceProduct {
                     code: code.clone(),
@@ -223,23 +229,23 @@ pub(super) fn orders_query(filter: &OrderFilter) -> QueryBuilder<Sqlite> {
 
 impl Record {
     /// Places an order in one transaction: a line and an asset for each unit, or for all units of a product whose type does
-    /// not split quantities. Nothing is bought yet. An idempotency key that was used before returns its order.
+    /// not split quantities. Nothing is bought yet. An idempotency key that was used before returns its order as known.
     ///
     /// # Errors
     /// When the instance is not ready, or a line can't be ordered. Nothing is written then.
-    pub async fn place_order(&self, new: NewOrder, actor: &Actor) -> Result<Order, PlaceError> {
+    pub async fn place_order(&self, new: NewOrder, actor: &Actor) -> Result<Placed, PlaceError> {
         check(&new)?;
         let request_digest = request_digest(&new)?;
         let mut transaction = begin_write(&self.writer).await?;
         if let Some(order) = earlier(&mut transaction, &new, &request_digest).await? {
-            return Ok(order);
+            return Ok(Placed::Known(order));
         }
         let order = self.write_order(&mut transaction, &new, &request_digest).await?;
         let (act, subject) = (Act::PlaceOrder, Subject::order(order.id));
         let (of, detail) = (Some(new.instance_id), json!({ "lines": merged(&new.lines) }));
         write_act(&mut transaction, actor, act, &subject, of, detail).await?;
         transaction.commit().await?;
-        Ok(order)
+        Ok(Placed::New(order))
     }
 
     /// The order that was placed before with the idempotency key of an order. `None`: there is none, or the order has no key.
@@ -364,6 +370,9 @@ impl Record {
                 standing: instance.standing,
             });
         }
+        if new.contact.is_none() && duties(transaction).await?.mails {
+            return Err(PlaceError::NoContact);
+        }
         let shares = shares(transaction, &instance, &new.lines).await?;
         let ids = OrderIds::new(&self.host_key, &instance.name, new.idempotency_key.as_deref());
         let order_id = ids.order();
@@ -446,8 +455,9 @@ struct Share {
     licenses: u32,
     /// The units of each license.
     quantity: u32,
-    /// The price of each license, all of its units together, in minor units of the instance's currency.
-    price: i64,
+    /// The price of each license, all of its units together, in minor units of the instance's currency. `None`: the host
+    /// charges nothing, and the product has none.
+    price: Option<i64>,
 }
 
 /// The licenses that lines become, by product. The type of a product says what n units are: n licenses, or one for all.
@@ -458,19 +468,29 @@ async fn shares(
 ) -> Result<Vec<Share>, PlaceError> {
     let mut shares = Vec::new();
     let (mut licenses, mut costs) = (0_u64, 0_i64);
+    let charges = duties(transaction).await?.charges;
     for line in merged(lines) {
         let (product, splits) = orderable(transaction, instance.id, &line).await?;
-        let unit_price = price(transaction, instance, &line.product_code).await?;
+        let code = &line.product_code;
+        let unit_price = price_in(transaction, instance.id, code, &instance.currency).await?;
+        if unit_price.is_none() && charges {
+            return Err(PlaceError::NoPrice {
+                code: code.clone(),
+                currency: instance.currency.clone(),
+            });
+        }
         let too_large = || PlaceError::AmountTooLarge {
             code: line.product_code.clone(),
             quantity: line.quantity,
             currency: instance.currency.clone(),
         };
-        let line_price = unit_price
-            .checked_mul(line.quantity.into())
-            .ok_or_else(too_large)?;
+        let quantity = i64::from(line.quantity);
+        let line_price = unit_price.map(|price| price.checked_mul(quantity).ok_or_else(too_large));
+        let line_price = line_price.transpose()?;
         // The sum, too, so that every invoice has a total.
-        costs = costs.checked_add(line_price).ok_or_else(too_large)?;
+        costs = costs
+            .checked_add(line_price.unwrap_or_default())
+            .ok_or_else(too_large)?;
         let share = match splits {
             true => Share {
                 product,
@@ -538,19 +558,6 @@ async fn orderable(
     Ok((product.offered, splits))
 }
 
-/// The current price of one unit of a product, in minor units of the instance's currency.
-async fn price(
-    transaction: &mut SqliteConnection,
-    instance: &Instance,
-    code: &str,
-) -> Result<i64, PlaceError> {
-    let price = price_in(transaction, instance.id, code, &instance.currency).await?;
-    price.ok_or_else(|| PlaceError::NoPrice {
-        code: code.to_owned(),
-        currency: instance.currency.clone(),
-    })
-}
-
 /// The earlier order with the same idempotency key.
 async fn earlier(
     connection: &mut SqliteConnection,
@@ -614,7 +621,7 @@ async fn insert_order(
     .bind(&new.idempotency_key)
     .bind(request_digest)
     .bind(to_json(&new.customer)?)
-    .bind(to_json(&new.contact)?)
+    .bind(new.contact.as_ref().map(to_json).transpose()?)
     .bind(new.reseller.as_ref().map(to_json).transpose()?)
     .bind(now.wall_ms)
     .bind(&new.customer.id)
@@ -657,7 +664,7 @@ async fn insert_asset(
     .bind(SyncStatus::Unsynchronised.word())
     .bind(ReturnStatus::None.word())
     .bind(now_ms())
-    .bind(&instance.currency)
+    .bind(share.price.map(|_| &instance.currency))
     .bind(share.price)
     .bind(&customer.id)
     .bind(i64::from(share.quantity))

@@ -30,6 +30,7 @@ use sqlx::{
 use uuid::Uuid;
 
 use super::acts::write_act;
+use super::outcomes::last_number;
 use super::own_files::{sync_directory_of, with_ending};
 use super::passing_time;
 use super::stored::{boot, certain, id, moment, optional, to_json, uptime_ms};
@@ -295,13 +296,17 @@ async fn put_in_doubt(
         .await?
         .rows_affected();
     sqlx::query(
-        "INSERT INTO restorations (noticed_at_ms, evidence, order_lines, returns, mails) VALUES ($1, $2, $3, $4, $5)",
+        "INSERT INTO restorations (noticed_at_ms, evidence, order_lines, returns, mails, life, last_outcome)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
     )
     .bind(now.wall_ms)
     .bind(evidence.word())
     .bind(i64::try_from(order_lines).unwrap_or(i64::MAX))
     .bind(i64::try_from(returns).unwrap_or(i64::MAX))
     .bind(i64::try_from(mails).unwrap_or(i64::MAX))
+    // What the other copy has told since is not known here.
+    .bind(Uuid::new_v4().to_string())
+    .bind(last_number(&mut *transaction).await?)
     .execute(&mut *transaction)
     .await?;
     let (act, subject) = (Act::NoticeRestoration, Subject::record(known.record));

@@ -2,14 +2,16 @@
 
 use bss_model::clock::now_ms;
 use bss_model::{
-    Advice, Asset, AssetStatus, Diagnose, Diagnosis, ErrorKind, LicenseTokenStatus, ReturnStatus, SyncStatus,
+    Advice, Asset, AssetStatus, CancellationState, Diagnose, Diagnosis, ErrorKind, LicenseTokenStatus,
+    OutcomeKind, ReturnStatus, SyncStatus,
 };
-use sqlx::QueryBuilder;
 use sqlx::sqlite::SqliteRow;
+use sqlx::{QueryBuilder, SqliteConnection};
 use uuid::Uuid;
 
 use super::assets::read_asset_of;
 use super::outbox::withdraw;
+use super::outcomes::tell;
 use super::stored::{id, without_instances};
 use super::{Record, RecordError, begin_write};
 
@@ -116,6 +118,9 @@ impl Record {
         return_status: ReturnStatus,
     ) -> Result<Asset, RecordError> {
         let mut transaction = begin_write(&self.writer).await?;
+        if return_status == ReturnStatus::Successful && is_news(&mut transaction, asset_id).await? {
+            tell(&mut transaction, OutcomeKind::ReturnedElsewhere, asset_id, None).await?;
+        }
         sqlx::query(
             "UPDATE assets SET license_token_status = $2, return_status = $3 WHERE id = $1 AND status = $4",
         )
@@ -137,4 +142,20 @@ impl Record {
         transaction.commit().await?;
         Ok(asset)
     }
+}
+
+/// Whether a return of an asset's license is news: the asset is active, no return was known, and none from here is under
+/// way.
+async fn is_news(transaction: &mut SqliteConnection, asset_id: Uuid) -> Result<bool, RecordError> {
+    let row = sqlx::query(
+        "SELECT 1 FROM assets WHERE id = $1 AND status = $2 AND return_status <> $3
+         AND NOT EXISTS (SELECT 1 FROM cancellations WHERE asset_id = assets.id AND state = $4)",
+    )
+    .bind(asset_id.to_string())
+    .bind(AssetStatus::Active.word())
+    .bind(ReturnStatus::Successful.word())
+    .bind(CancellationState::Returning.word())
+    .fetch_optional(transaction)
+    .await?;
+    Ok(row.is_some())
 }

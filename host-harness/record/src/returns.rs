@@ -5,8 +5,8 @@ use bss_model::clock::now_ms;
 use bss_model::moment::Moment;
 use bss_model::{
     AssetStatus, BegunReturn, Cancellation, CancellationState, Diagnose, Diagnosis, EarlierAttempts,
-    ErrorKind, LicenseNames, LicenseTokenStatus, ReturnAttempt, ReturnOutcome, ReturnReason, ReturnResult,
-    ReturnStatus, TakenReturn,
+    ErrorKind, LicenseNames, LicenseTokenStatus, OutcomeKind, ReturnAttempt, ReturnOutcome, ReturnReason,
+    ReturnResult, ReturnStatus, TakenReturn,
 };
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, SqliteConnection};
@@ -16,6 +16,7 @@ use super::cancellations::existing;
 use super::invoices::credit;
 use super::look_up_only::look_up_only;
 use super::outbox::withdraw;
+use super::outcomes::tell;
 use super::stored::{
     boot, certain, count, from_json, id, moment, optional, to_json, uptime_ms, without_instances,
 };
@@ -302,16 +303,31 @@ impl Record {
             ReturnResult::Returned if is_open => {
                 settle(&mut transaction, taken, CancellationState::Done, None, due_at_ms).await?;
                 cancel_asset(&mut transaction, taken).await?;
+                tell(&mut transaction, OutcomeKind::Returned, taken.asset_id, None).await?;
             }
             ReturnResult::Returned if before.state == CancellationState::Refused => {
                 tracing::error!(asset = %taken.asset_id, "the vendor has taken back this asset's license, although the return was recorded as refused");
                 show_returned(&mut transaction, taken.asset_id).await?;
+                tell(
+                    &mut transaction,
+                    OutcomeKind::ReturnedElsewhere,
+                    taken.asset_id,
+                    None,
+                )
+                .await?;
             }
             // The worker that has taken the return meanwhile decides its outcome.
             _ if !is_open || !is_taken(&mut transaction, taken).await? => {}
             ReturnResult::Refused if matches!(outcome, ReturnOutcome::Refused(_)) => {
                 let state = CancellationState::Refused;
                 settle(&mut transaction, taken, state, reason.as_ref(), due_at_ms).await?;
+                tell(
+                    &mut transaction,
+                    OutcomeKind::ReturnRefused,
+                    taken.asset_id,
+                    problem,
+                )
+                .await?;
             }
             _ => settle(&mut transaction, taken, before.state, reason.as_ref(), due_at_ms).await?,
         }

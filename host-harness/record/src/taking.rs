@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use bss_model::clock::now_ms;
 use bss_model::purchase_rule::LineAge;
-use bss_model::{AssetSelection, BegunAttempt, Outstanding, SyncStatus, TakenAsset};
+use bss_model::{AssetSelection, BegunAttempt, OutcomeKind, Outstanding, Reason, SyncStatus, TakenAsset};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, Sqlite};
 use uuid::Uuid;
 
 use super::attempts::{self, ToBuy};
 use super::look_up_only::look_up_only;
+use super::outcomes::tell;
 use super::stored::{certain, count, from_json, id, moment, optional, push_ids, without_instances};
 use super::workers::is_a_lease_over;
 use super::{Record, RecordError, begin_write};
@@ -106,16 +107,32 @@ impl Record {
     /// # Errors
     /// When the record can't be read or written.
     pub async fn newly_overdue(&self, wanted_before_ms: i64) -> Result<Vec<Uuid>, RecordError> {
-        let rows = sqlx::query(
-            "UPDATE assets SET overdue_told = TRUE
-             WHERE sync_status = $1 AND wanted_since_ms <= $2 AND overdue_told = FALSE
-             RETURNING id",
-        )
-        .bind(SyncStatus::Unsynchronised.word())
-        .bind(wanted_before_ms)
-        .fetch_all(&self.writer)
-        .await?;
-        rows.iter().map(|row| id(row, "id")).collect()
+        // A read first: it blocks no writer, and nearly always none is overdue.
+        const OVERDUE: &str = "sync_status = $1 AND wanted_since_ms <= $2 AND overdue_told = FALSE";
+        let look = format!("SELECT 1 FROM assets WHERE {OVERDUE} LIMIT 1");
+        let look = sqlx::query(sqlx::AssertSqlSafe(look))
+            .bind(SyncStatus::Unsynchronised.word())
+            .bind(wanted_before_ms);
+        if look.fetch_optional(&self.readers).await?.is_none() {
+            return Ok(Vec::new());
+        }
+        let mut transaction = begin_write(&self.writer).await?;
+        let mark = format!("UPDATE assets SET overdue_told = TRUE WHERE {OVERDUE} RETURNING id, reason");
+        let rows = sqlx::query(sqlx::AssertSqlSafe(mark))
+            .bind(SyncStatus::Unsynchronised.word())
+            .bind(wanted_before_ms)
+            .fetch_all(&mut *transaction)
+            .await?;
+        let mut overdue = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let asset_id = id(row, "id")?;
+            let reason: Option<Reason> = optional(row, "reason", from_json)?;
+            let problem = reason.map(|reason| reason.problem);
+            tell(&mut transaction, OutcomeKind::Overdue, asset_id, problem.as_ref()).await?;
+            overdue.push(asset_id);
+        }
+        transaction.commit().await?;
+        Ok(overdue)
     }
 }
 

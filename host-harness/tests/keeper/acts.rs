@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use bss_keys::PfxCode;
 use bss_model::{
-    Act, ActFilter, Actor, ActorKind, CancellationFilter, Choice, Decision, Diagnose as _, MailDelivery,
-    MailFilter, MailSettings, NewInstance, NewOrder, Page, PluginDigest, Reach, RecordedAct, SavedSettings,
-    Secret, SmtpProtection, SmtpServer, Subject, SubjectKind, Thumbprint,
+    Act, ActFilter, Actor, ActorKind, CancellationFilter, Choice, Decision, Diagnose as _, Duties,
+    MailDelivery, MailFilter, MailSettings, NewInstance, NewOrder, Page, PluginDigest, Reach, RecordedAct,
+    SavedSettings, Secret, SmtpProtection, SmtpServer, Subject, SubjectKind, Thumbprint,
 };
 use bss_record::{RECORD_FILE, Record};
 use serde_json::{Value, json};
@@ -53,6 +53,7 @@ every_act! {
     AddPlugin,
     TrustPlugin,
     RemovePlugin,
+    SetDuties,
 }
 
 const CODE: &str = "the code of the PFX file";
@@ -81,7 +82,13 @@ impl Site {
         let record = TestRecord::open().await;
         let instance = shop(&record).await;
         let placed = record.place_order(order(instance, &[("a", 6)]), &actor()).await;
-        let assets: Vec<Uuid> = placed.unwrap().lines.iter().map(|line| line.asset_id).collect();
+        let assets: Vec<Uuid> = placed
+            .unwrap()
+            .order()
+            .lines
+            .iter()
+            .map(|line| line.asset_id)
+            .collect();
         for asset in &assets[1..] {
             buy(&record, *asset).await;
         }
@@ -128,6 +135,19 @@ impl Site {
                 let shown = record.show_license_secrets(&self.licensed[..1], actor).await?;
                 assert_eq!(shown.len(), 1);
                 Subject::asset(self.licensed[0])
+            }
+            Act::SetDuties => {
+                let charges = true;
+                record
+                    .set_duties(
+                        Duties {
+                            mails: false,
+                            charges,
+                        },
+                        actor,
+                    )
+                    .await?;
+                Subject::record(record.id().await?)
             }
             Act::AdoptRecord => {
                 record.adopt(actor).await?;
@@ -186,7 +206,7 @@ impl Site {
                 Subject::product("a")
             }
             Act::PlaceOrder => {
-                let placed = record.place_order(self.keyed_order(), actor).await?;
+                let placed = record.place_order(self.keyed_order(), actor).await?.into_order();
                 Subject::order(placed.id)
             }
             Act::RetryAsset => {
@@ -292,6 +312,8 @@ impl Site {
                 let line = |code, quantity| json!({ "product_code": code, "quantity": quantity });
                 json!({ "lines": [line("a", 2), line("b", 2)] })
             }
+            // The e-mails of the five assets, but for the one that is tried again before.
+            Act::SetDuties => json!({ "mails": false, "charges": true, "withdrawnMails": 5 }),
             Act::RetryAsset => json!({ "generation": 0, "sync_status": "unsynchronised" }),
             Act::RequestCancellation
             | Act::CancelAsset

@@ -33,7 +33,8 @@ async fn licensed(record: &Record, quantity: u32) -> Vec<Uuid> {
     let placed = record
         .place_order(order(instance, &[("a", quantity)]), &actor())
         .await
-        .unwrap();
+        .unwrap()
+        .into_order();
     for line in &placed.lines {
         let begun = begin(record, line.asset_id).await;
         let license = license(begun.client_transaction_id, &format!("t-{}", line.position));
@@ -267,7 +268,8 @@ async fn only_an_active_asset_with_a_license_can_be_cancelled() {
     let placed = record
         .place_order(order(instance, &[("a", 2)]), &actor())
         .await
-        .unwrap();
+        .unwrap()
+        .into_order();
     let [waiting, failed] = [placed.lines[0].asset_id, placed.lines[1].asset_id];
     let begun = begin(&record, failed).await;
     let outcome = AttemptOutcome::Refused(problem("offer-not-found"));
@@ -702,7 +704,8 @@ async fn an_asset_without_a_license_is_not_refreshed() {
     let placed = record
         .place_order(order(instance, &[("a", 1)]), &actor())
         .await
-        .unwrap();
+        .unwrap()
+        .into_order();
     let error = record.begin_refresh(placed.lines[0].asset_id).await.unwrap_err();
     assert!(matches!(error, RefreshRecordError::NoLicense { .. }), "{error:?}");
     let error = record.begin_refresh(Uuid::nil()).await.unwrap_err();
@@ -760,7 +763,8 @@ async fn a_license_that_was_given_back_before_it_was_heard_of_is_neither_charged
     let placed = record
         .place_order(order(instance, &[("a", 1)]), &actor())
         .await
-        .unwrap();
+        .unwrap()
+        .into_order();
     let id = placed.lines[0].asset_id;
     let begun = begin(&record, id).await;
     let license = License {

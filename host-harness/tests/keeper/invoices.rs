@@ -16,7 +16,8 @@ pub(crate) async fn orders(record: &Record, orders: u32, units: u32) -> Vec<Orde
             record
                 .place_order(order(instance, &[("a", units)]), &actor())
                 .await
-                .unwrap(),
+                .unwrap()
+                .into_order(),
         );
     }
     placed
@@ -166,7 +167,8 @@ async fn a_license_costs_what_it_cost_when_it_was_ordered() {
     let later = record
         .place_order(order(placed.instance_id, &[("a", 1)]), &actor())
         .await
-        .unwrap();
+        .unwrap()
+        .into_order();
     buy(&record, placed.lines[0].asset_id).await;
     buy(&record, later.lines[0].asset_id).await;
     let total = async |order_id| record.invoice(order_id).await.unwrap().unwrap().total();

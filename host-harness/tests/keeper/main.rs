@@ -16,6 +16,7 @@ mod mail;
 mod order_lines;
 mod orders;
 mod outbox;
+mod outcomes;
 mod plugins;
 mod product_type_collection;
 mod products;

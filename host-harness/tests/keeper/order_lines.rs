@@ -18,6 +18,7 @@ async fn placed(record: &Record, quantity: u32) -> Order {
         .place_order(order(instance, &[("a", quantity)]), &actor())
         .await
         .unwrap()
+        .into_order()
 }
 
 async fn take(record: &Record, worker: &Worker, limit: u32) -> Vec<TakenAsset> {
@@ -237,10 +238,10 @@ async fn what_is_not_sold_is_refused_before_anything_is_written() {
         .await
         .unwrap();
     let contact = |email: &str, language: &str| NewOrder {
-        contact: Contact {
+        contact: Some(Contact {
             email: email.to_owned(),
             language: language.to_owned(),
-        },
+        }),
         ..order(instance, &[("a", 1)])
     };
     let refused = [
@@ -287,7 +288,8 @@ async fn the_price_is_the_one_at_the_order_and_there_has_to_be_one() {
     let placed = record
         .place_order(order(instance, &[("a", 1)]), &actor())
         .await
-        .unwrap();
+        .unwrap()
+        .into_order();
     record
         .set_prices(instance, &codes, &price(700), &actor())
         .await

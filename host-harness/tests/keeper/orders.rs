@@ -4,8 +4,8 @@ use std::collections::{BTreeSet, HashMap};
 
 use bss_model::{
     AssetFilter, AssetSelection, AttemptOutcome, AttemptResult, BegunAttempt, Choice, Contact, Decision,
-    EarlierAttempts, License, LicenseSecrets, LicenseTokenStatus, NewLine, NewOrder, Order, OrderParties,
-    Page, Party, Price, Problem, ReturnStatus, Secret, SyncStatus, client_transaction_id,
+    EarlierAttempts, License, LicenseSecrets, LicenseTokenStatus, NewLine, NewOrder, OrderParties, Page,
+    Party, Placed, Price, Problem, ReturnStatus, Secret, SyncStatus, client_transaction_id,
 };
 use bss_record::{FinishError, PlaceError, Record};
 use uuid::Uuid;
@@ -53,10 +53,10 @@ pub(crate) fn order(instance_id: Uuid, lines: &[(&str, u32)]) -> NewOrder {
     NewOrder {
         instance_id,
         customer,
-        contact: Contact {
+        contact: Some(Contact {
             email: "c-1@customer.test".to_owned(),
             language: "el".to_owned(),
-        },
+        }),
         reseller: None,
         lines: lines.iter().map(line).collect(),
         idempotency_key: None,
@@ -69,6 +69,7 @@ async fn one_asset(record: &Record) -> Uuid {
         .place_order(order(instance, &[("a", 1)]), &actor())
         .await
         .unwrap()
+        .into_order()
         .lines[0]
         .asset_id
 }
@@ -149,7 +150,8 @@ async fn every_unit_is_a_line_and_an_asset_of_its_own() {
     let placed = record
         .place_order(order(instance, &[("a", 2), ("b", 1)]), &actor())
         .await
-        .unwrap();
+        .unwrap()
+        .into_order();
     let again = record.opened_again().await;
     assert_eq!(again.order(placed.id).await.unwrap(), Some(placed.clone()));
     let filter = AssetFilter {
@@ -186,11 +188,13 @@ async fn who_takes_part_in_an_order_is_found_by_the_order_and_the_order_by_its_a
     let first = record
         .place_order(order(instance, &[("a", 2)]), &actor())
         .await
-        .unwrap();
+        .unwrap()
+        .into_order();
     let second = record
         .place_order(order(instance, &[("b", 1)]), &actor())
         .await
-        .unwrap();
+        .unwrap()
+        .into_order();
     let unknown = Uuid::new_v4();
 
     let asked = BTreeSet::from([first.id, unknown]);
@@ -256,7 +260,8 @@ async fn a_refused_order_leaves_nothing_behind() {
     record
         .place_order(order(instance, &[("a", 25)]), &actor())
         .await
-        .unwrap();
+        .unwrap()
+        .into_order();
 }
 
 #[tokio::test]
@@ -271,8 +276,10 @@ async fn an_idempotency_key_gives_the_same_order_and_refuses_another() {
         };
         record.place_order(new, &actor)
     };
-    let first: Order = place(&[("a", 2)]).await.unwrap();
-    assert_eq!(place(&[("a", 2)]).await.unwrap(), first);
+    let first = place(&[("a", 2)]).await.unwrap();
+    assert!(first.is_new());
+    let first = first.into_order();
+    assert_eq!(place(&[("a", 2)]).await.unwrap(), Placed::Known(first.clone()));
     let error = place(&[("a", 3)]).await.unwrap_err();
     assert!(
         matches!(error, PlaceError::KeyReused { order, .. } if order == first.id),
@@ -301,15 +308,23 @@ async fn a_key_is_bound_to_what_is_bought_and_for_whom_and_not_to_how_the_custom
         change(&mut new);
         new
     };
-    let first = record.place_order(keyed(&|_| ()), &actor()).await.unwrap();
+    let first = record
+        .place_order(keyed(&|_| ()), &actor())
+        .await
+        .unwrap()
+        .into_order();
     let same: [&dyn Fn(&mut NewOrder); 4] = [
         &|new| new.customer.name = "Renamed GmbH".to_owned(),
-        &|new| new.contact.email = "other@example.com".to_owned(),
+        &|new| new.contact.as_mut().unwrap().email = "other@example.com".to_owned(),
         &|new| new.lines.reverse(),
         &|new| new.customer.country = "AT".to_owned(),
     ];
     for change in same {
-        let again = record.place_order(keyed(change), &actor()).await.unwrap();
+        let again = record
+            .place_order(keyed(change), &actor())
+            .await
+            .unwrap()
+            .into_order();
         assert_eq!(again, first);
         assert_eq!(
             record.placed_order(&keyed(change)).await.unwrap().as_ref(),
@@ -537,7 +552,8 @@ async fn a_license_of_another_purchase_or_asset_is_not_taken() {
     let placed = record
         .place_order(order(instance, &[("a", 2)]), &actor())
         .await
-        .unwrap();
+        .unwrap()
+        .into_order();
     let [one, two] = [placed.lines[0].asset_id, placed.lines[1].asset_id];
     let begun = [begin(&record, one).await, begin(&record, two).await];
     let licensed =

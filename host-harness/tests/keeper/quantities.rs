@@ -67,7 +67,7 @@ async fn whole_shop(record: &Record) -> Uuid {
 }
 
 async fn placed(record: &Record, new: NewOrder) -> Order {
-    record.place_order(new, &actor()).await.unwrap()
+    record.place_order(new, &actor()).await.unwrap().into_order()
 }
 
 fn keyed(instance: Uuid, lines: &[(&str, u32)]) -> NewOrder {

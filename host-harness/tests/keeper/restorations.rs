@@ -416,7 +416,11 @@ async fn a_record_remembers_nothing_of_what_was_done_before_it_was_adopted() {
         asked
     };
     let first_of = async |record: &Record, key: &str| {
-        let placed = record.place_order(keyed(key), &actor()).await.unwrap();
+        let placed = record
+            .place_order(keyed(key), &actor())
+            .await
+            .unwrap()
+            .into_order();
         begin(record, placed.lines[0].asset_id).await
     };
     let record = record.restored().await;
@@ -569,7 +573,7 @@ async fn what_may_be_bought_by_another_copy_is_not_bought_until_the_record_is_ad
     assert!(begin(&restored, first).await.awaits_adoption);
     let mut later = order(placed.instance_id, &[("a", 1)]);
     later.customer.id = "c-2".to_owned();
-    let later = restored.place_order(later, &actor()).await.unwrap();
+    let later = restored.place_order(later, &actor()).await.unwrap().into_order();
     let new = begin(&restored, later.lines[0].asset_id).await;
     assert!(
         !new.awaits_adoption,
@@ -627,7 +631,7 @@ async fn an_order_with_a_key_has_the_same_ids_in_a_new_record_with_the_same_host
             .unwrap();
         let mut asked = order(shop(&record).await, &[("a", 2)]);
         asked.idempotency_key = idempotency_key.map(str::to_owned);
-        let placed = record.place_order(asked, &actor()).await.unwrap();
+        let placed = record.place_order(asked, &actor()).await.unwrap().into_order();
         let begun = take_all(&record).await;
         let mut purchases: Vec<_> = begun.iter().map(|begun| begun.client_transaction_id).collect();
         purchases.sort();
@@ -665,11 +669,19 @@ async fn an_order_with_a_key_that_is_placed_in_a_restored_record_is_in_doubt_sin
         asked.idempotency_key = Some(key.to_owned());
         asked
     };
-    let before = record.place_order(keyed("1"), &actor()).await.unwrap();
+    let before = record
+        .place_order(keyed("1"), &actor())
+        .await
+        .unwrap()
+        .into_order();
     let first = begin(&record, before.lines[0].asset_id).await;
     assert_eq!((first.earlier, first.in_doubt), (EarlierAttempts::NotDone, None));
     let restored = record.restored().await;
-    let again = restored.place_order(keyed("2"), &actor()).await.unwrap();
+    let again = restored
+        .place_order(keyed("2"), &actor())
+        .await
+        .unwrap()
+        .into_order();
     let begun = begin(&restored, again.lines[0].asset_id).await;
     assert_eq!(begun.earlier, EarlierAttempts::Unknown);
     let since = begun.in_doubt.unwrap().since.wall_ms;
@@ -678,7 +690,8 @@ async fn an_order_with_a_key_that_is_placed_in_a_restored_record_is_in_doubt_sin
     let without = restored
         .place_order(order(instance, &[("a", 1)]), &actor())
         .await
-        .unwrap();
+        .unwrap()
+        .into_order();
     let begun = begin(&restored, without.lines[0].asset_id).await;
     assert_eq!(begun.earlier, EarlierAttempts::None);
 }

@@ -8,7 +8,7 @@ use anyhow::Context;
 use bss_keys::PfxCode;
 use bss_model::{
     Actor, Asset, AssetFilter, Choice, Contact, Decision, ErrorKind, Instance, LicenseSecrets, NewInstance,
-    NewLine, Page, Party, Price, Product, ProductFilter, Reach, Thumbprint,
+    Page, Party, Price, Product, ProductFilter, Reach, Thumbprint,
 };
 use bss_simulator::{CertificateRequest, Details, LedgerEntry, Simulator, SimulatorOptions};
 use clap::Args;
@@ -233,25 +233,21 @@ async fn order(host: &Host, steps: &Steps) -> Result<Vec<Asset>, Failure> {
     for (product, minor_units) in [(first, 24_900), (second, 43_900)] {
         sell(host, &instance, product, minor_units).await?;
     }
-    let line = |product: &Product, quantity| NewLine {
-        product_code: product.offered.code.clone(),
-        quantity,
+    let customer = Party {
+        id: "C-1001".to_owned(),
+        name: "Beispiel GmbH".to_owned(),
+        country: "DE".to_owned(),
     };
-    let request = OrderRequest {
-        customer: Party {
-            id: "C-1001".to_owned(),
-            name: "Beispiel GmbH".to_owned(),
-            country: "DE".to_owned(),
-        },
-        contact: Contact {
-            email: "it@beispiel.example".to_owned(),
-            language: "de-DE".to_owned(),
-        },
-        reseller: None,
-        lines: vec![line(first, 2), line(second, 1)],
-        idempotency_key: None,
+    let contact = Contact {
+        email: "it@beispiel.example".to_owned(),
+        language: "de-DE".to_owned(),
     };
-    let order = host.place_order(INSTANCE, request, &actor()).await?;
+    let request = OrderRequest::new(customer)
+        .mail_to(contact)
+        .line(&first.offered.code, 2)
+        .line(&second.offered.code, 1);
+    let placed = host.place_order(INSTANCE, request, &actor()).await?;
+    let order = placed.into_order();
     let assets = host.run_order(order.id, listener()).await?;
     steps.start(
         "Three licenses are ordered for Beispiel GmbH",

@@ -88,20 +88,18 @@ pub(super) async fn run(host: &Host, command: OrderCommand, json: bool) -> Outco
 
 async fn place(host: &Host, place: PlaceOrder, json: bool) -> Outcome {
     let lines = order_lines(&place.offer, &place.quantity)?;
-    let request = OrderRequest {
-        customer: Party {
-            id: place.customer,
-            name: place.customer_name,
-            country: place.customer_country,
-        },
-        contact: Contact {
-            email: place.customer_email,
-            language: place.customer_language,
-        },
-        reseller: None,
-        lines,
-        idempotency_key: place.idempotency_key,
+    let customer = Party {
+        id: place.customer,
+        name: place.customer_name,
+        country: place.customer_country,
     };
+    let contact = Contact {
+        email: place.customer_email,
+        language: place.customer_language,
+    };
+    let mut request = OrderRequest::new(customer).mail_to(contact);
+    request.lines = lines;
+    request.idempotency_key = place.idempotency_key;
     if place.check_only {
         host.check_order(&place.instance, request, listener()).await?;
         if json {
@@ -112,10 +110,21 @@ async fn place(host: &Host, place: PlaceOrder, json: bool) -> Outcome {
         return Ok(ExitStatus::Done);
     }
     check_repetition(host, &place.instance, &request).await?;
-    let order = host.place_order(&place.instance, request, &operator()).await?;
+    let placed = host.place_order(&place.instance, request, &operator()).await?;
+    let is_new = placed.is_new();
+    let order = placed.into_order();
+    if !is_new {
+        output::note(format!(
+            "order {} was placed with this key before, {}; nothing new is ordered",
+            order.id,
+            show::time(order.placed_at_ms)
+        ));
+    }
     if place.wait {
         // The order's id is shown before anything can interrupt the purchase.
-        output::note(format!("order {} is placed", order.id));
+        if is_new {
+            output::note(format!("order {} is placed", order.id));
+        }
         // The order stands, whatever fails from here on: it must not be placed again.
         let not_bought_now = |error: PlaceError| {
             let placed = format!(

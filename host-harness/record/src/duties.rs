@@ -1,0 +1,66 @@
+//! Duties that a platform can take over from the host: sending e-mails, and charging what is sold.
+
+use bss_model::{Act, Actor, Duties, MailState, Subject};
+use serde_json::json;
+use sqlx::{Row as _, SqliteConnection};
+
+use super::acts::write_act;
+use super::stored::id;
+use super::{Record, RecordError, begin_write};
+
+impl Record {
+    /// The duties that the host has.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn duties(&self) -> Result<Duties, RecordError> {
+        let mut connection = self.readers.acquire().await?;
+        duties(&mut connection).await
+    }
+
+    /// Sets the duties that the host has from now on, in every process that has the record open. Where e-mails are no duty
+    /// any more, those that are not sent are withdrawn: none of them is sent later. What was charged stays charged, and is
+    /// credited when it is returned.
+    ///
+    /// # Errors
+    /// When the record can't be written.
+    pub async fn set_duties(&self, new: Duties, actor: &Actor) -> Result<(), RecordError> {
+        if self.duties().await? == new {
+            return Ok(());
+        }
+        let mut transaction = begin_write(&self.writer).await?;
+        let before = duties(&mut transaction).await?;
+        sqlx::query("UPDATE duties SET mails = $1, charges = $2")
+            .bind(new.mails)
+            .bind(new.charges)
+            .execute(&mut *transaction)
+            .await?;
+        let mut withdrawn = 0;
+        if before.mails && !new.mails {
+            withdrawn = sqlx::query("UPDATE mails SET state = $1, worker = NULL WHERE state NOT IN ($1, $2)")
+                .bind(MailState::Withdrawn.word())
+                .bind(MailState::Sent.word())
+                .execute(&mut *transaction)
+                .await?
+                .rows_affected();
+        }
+        let row = sqlx::query("SELECT record FROM provenance")
+            .fetch_one(&mut *transaction)
+            .await?;
+        let subject = Subject::record(id(&row, "record")?);
+        let detail = json!({ "mails": new.mails, "charges": new.charges, "withdrawnMails": withdrawn });
+        write_act(&mut transaction, actor, Act::SetDuties, &subject, None, detail).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+}
+
+pub(super) async fn duties(connection: &mut SqliteConnection) -> Result<Duties, RecordError> {
+    let row = sqlx::query("SELECT mails, charges FROM duties")
+        .fetch_one(connection)
+        .await?;
+    Ok(Duties {
+        mails: row.try_get("mails")?,
+        charges: row.try_get("charges")?,
+    })
+}

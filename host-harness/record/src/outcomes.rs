@@ -1,0 +1,126 @@
+//! The feed of outcomes: each entry written in the transaction of what it tells, and read in that order.
+
+use bss_model::clock::now_ms;
+use bss_model::{
+    AssetId, Diagnose, Diagnosis, ErrorKind, InstanceId, OrderId, Outcome, OutcomeCursor, OutcomeKind,
+    Problem, RecordLives,
+};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row as _, SqliteConnection};
+use uuid::Uuid;
+
+use super::stored::{count, from_json, id, optional, to_json};
+use super::{Record, RecordError};
+
+/// Why the feed can't go on from a cursor.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OutcomesError {
+    /// The cursor is of another record, or of a copy of this one that was lost.
+    #[error("cursor `{cursor}` is not of this record, or of a copy of it that is lost")]
+    UnknownCursor {
+        /// The cursor.
+        cursor: OutcomeCursor,
+    },
+    /// The record failed.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+impl Diagnose for OutcomesError {
+    fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::UnknownCursor { .. } => Diagnosis::new(ErrorKind::Conflict, "outcome-cursor-unknown").say(
+                "read from the start again: what was seen before comes once more, and nothing is missed",
+            ),
+            Self::Record(error) => error.diagnosis(),
+        }
+    }
+}
+
+impl From<sqlx::Error> for OutcomesError {
+    fn from(source: sqlx::Error) -> Self {
+        Self::Record(source.into())
+    }
+}
+
+/// Writes an outcome down, in the transaction of what it tells.
+pub(super) async fn tell(
+    transaction: &mut SqliteConnection,
+    kind: OutcomeKind,
+    asset_id: Uuid,
+    problem: Option<&Problem>,
+) -> Result<(), RecordError> {
+    sqlx::query("INSERT INTO outcomes (kind, asset_id, problem, happened_at_ms) VALUES ($1, $2, $3, $4)")
+        .bind(kind.word())
+        .bind(asset_id.to_string())
+        .bind(problem.map(to_json).transpose()?)
+        .bind(now_ms())
+        .execute(transaction)
+        .await?;
+    Ok(())
+}
+
+/// The number of the last outcome. 0: there is none.
+pub(super) async fn last_number(connection: &mut SqliteConnection) -> Result<i64, RecordError> {
+    let last = sqlx::query_scalar("SELECT COALESCE(MAX(number), 0) FROM outcomes");
+    Ok(last.fetch_one(connection).await?)
+}
+
+impl Record {
+    /// The outcomes after a cursor, the oldest first, at most `limit` of them. None: nothing has come since.
+    ///
+    /// # Errors
+    /// When the cursor is of another record, or the record can't be read.
+    pub async fn outcomes(&self, after: OutcomeCursor, limit: u32) -> Result<Vec<Outcome>, OutcomesError> {
+        let mut connection = self.readers.acquire().await?;
+        let lives = lives(&mut connection).await?;
+        let last = last_number(&mut connection).await?;
+        let unknown = || OutcomesError::UnknownCursor { cursor: after };
+        let number = lives.number_after(after, last).ok_or_else(unknown)?;
+        let life = lives.present().ok_or_else(unknown)?;
+        let rows = sqlx::query(
+            "SELECT o.number, o.kind, o.problem, o.happened_at_ms, a.id AS asset_id, a.order_id, a.instance_id,
+                    a.position, a.product_code, a.quantity, orders.idempotency_key
+             FROM outcomes o JOIN assets a ON a.id = o.asset_id JOIN orders ON orders.id = a.order_id
+             WHERE o.number > $1 ORDER BY o.number LIMIT $2",
+        )
+        .bind(number)
+        .bind(i64::from(limit))
+        .fetch_all(&mut *connection)
+        .await?;
+        let outcomes = rows.iter().map(|row| read_outcome(row, life));
+        Ok(outcomes.collect::<Result<_, RecordError>>()?)
+    }
+}
+
+/// The lives of the record. The first one has the record's own id, which all of its copies have.
+async fn lives(connection: &mut SqliteConnection) -> Result<RecordLives, RecordError> {
+    let rows = sqlx::query(
+        "SELECT record AS life, 0 AS last_outcome, 0 AS number FROM provenance
+         UNION ALL SELECT life, last_outcome, number FROM restorations WHERE life IS NOT NULL
+         ORDER BY number",
+    )
+    .fetch_all(connection)
+    .await?;
+    let read = |row: &SqliteRow| Ok((id(row, "life")?, row.try_get("last_outcome")?));
+    Ok(RecordLives(
+        rows.iter().map(read).collect::<Result<_, RecordError>>()?,
+    ))
+}
+
+fn read_outcome(row: &SqliteRow, life: Uuid) -> Result<Outcome, RecordError> {
+    Ok(Outcome {
+        cursor: OutcomeCursor::after(life, row.try_get("number")?),
+        kind: OutcomeKind::from_word(row.try_get("kind")?)?,
+        happened_at_ms: row.try_get("happened_at_ms")?,
+        instance: InstanceId(id(row, "instance_id")?),
+        order: OrderId(id(row, "order_id")?),
+        idempotency_key: row.try_get("idempotency_key")?,
+        asset: AssetId(id(row, "asset_id")?),
+        position: count(row, "position")?,
+        product_code: row.try_get("product_code")?,
+        quantity: count(row, "quantity")?,
+        problem: optional(row, "problem", from_json)?,
+    })
+}
