@@ -1,10 +1,11 @@
 //! The host that a billing platform embeds: a plugin, a record, and the way out to the vendor.
 
-use std::path::Path;
+use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bss_model::{Actor, AddedPlugin, Instance, PluginDigest};
-use bss_record::{Record, RecordError};
+use bss_record::{CertificateStore, Record};
 use bss_sandbox::access_token_cache::AccessTokenCache;
 use bss_sandbox::call::CallContext;
 use bss_sandbox::call_event::CallListener;
@@ -14,6 +15,8 @@ use bss_sandbox::outbound_https::{ConnectionCounts, Egress, OutboundHttps};
 use bss_sandbox::plugin::Plugin;
 use bss_sandbox::seen_exchanges::SeenExchanges;
 
+use crate::builder::HostBuilder;
+use crate::error::Error;
 use crate::own_task::shielded;
 use crate::plugins::{HostPlugins, LoadedPlugin, PluginError};
 use crate::ready_instances::{PrepareError, ReadyInstances};
@@ -45,21 +48,46 @@ pub struct Host {
 pub const COMPILED_DIRECTORY: &str = "compiled";
 
 impl Host {
-    /// Opens the data directory, and makes it if need be. The file of a plugin is looked at where the record has no plugin
-    /// yet, which makes it the first one and trusted, and where an instance has none: then it must be trusted. Every
-    /// instance that has a plugin is worked on by that one, from the record.
+    /// A builder of a host that works from a data directory, which is made if need be.
+    pub fn builder(data_dir: impl AsRef<Path>) -> HostBuilder {
+        HostBuilder::new(data_dir.as_ref())
+    }
+
+    /// Opens a data directory with the file of a plugin and nothing else said; see [`Host::builder`]. The file is looked at
+    /// where the record has no plugin yet, which makes it the first one and trusted, and where an instance has none: then it
+    /// must be trusted. Every instance that has a plugin is worked on by that one, from the record.
     ///
     /// # Errors
     /// When the record can't be opened.
-    pub async fn open(data_dir: &Path, plugin: &Path) -> Result<Self, RecordError> {
-        Ok(Self {
-            record: Record::open(data_dir).await?,
-            plugins: HostPlugins::new(plugin, data_dir.join(COMPILED_DIRECTORY)),
-            outbound: OutboundHttps::default(),
+    pub async fn open(data_dir: &Path, plugin: &Path) -> Result<Self, Error> {
+        Self::builder(data_dir).plugin_file(plugin).open().await
+    }
+
+    pub(crate) fn of(
+        record: Record,
+        plugin_file: Option<PathBuf>,
+        data_dir: &Path,
+        call_limits: CallLimits,
+        recorder: Option<Recorder>,
+    ) -> Self {
+        let outbound = OutboundHttps::default();
+        Self {
+            record,
+            plugins: HostPlugins::new(plugin_file, data_dir.join(COMPILED_DIRECTORY)),
+            outbound: match recorder {
+                Some(recorder) => outbound.recording(recorder),
+                None => outbound,
+            },
             access_tokens: AccessTokenCache::default(),
             ready: ReadyInstances::default(),
-            call_limits: CallLimits::default(),
-        })
+            call_limits,
+        }
+    }
+
+    /// Closes the record, so that another process may move or delete its files. Stop the workers first: what is done with
+    /// the host afterwards fails.
+    pub async fn close(self) {
+        self.record.close().await;
     }
 
     /// Sets the time limits of the plugin's calls.
@@ -68,18 +96,14 @@ impl Host {
         Self { call_limits, ..self }
     }
 
-    /// Writes the host's calls down for [`crate::replay::replay`].
-    #[must_use]
-    pub fn recording(self, recorder: Recorder) -> Self {
-        Self {
-            outbound: self.outbound.recording(recorder),
-            ..self
-        }
-    }
-
     /// The record: everything that was configured, fetched and bought.
     pub fn record(&self) -> &Record {
         &self.record
+    }
+
+    /// The certificates that are installed, to import, list and remove.
+    pub fn certificates(&self) -> CertificateStore {
+        self.record.certificates()
     }
 
     /// Counts of connections for plugins: opened, used again, and there now.
@@ -211,5 +235,14 @@ impl Host {
             listener: shielded(listener),
             seen: SeenExchanges::default(),
         }
+    }
+}
+
+impl fmt::Debug for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Host")
+            .field("record", &self.record)
+            .field("call_limits", &self.call_limits)
+            .finish_non_exhaustive()
     }
 }

@@ -137,13 +137,13 @@ impl Diagnose for ConfigureError {
                 Diagnosis::new(ErrorKind::NotFound, "no-field").say(format!("the form's fields are {fields}"))
             }
             Self::SecretAsValue { field } => Diagnosis::new(ErrorKind::Invalid, "secret-as-value")
-                .say(format!("give it as a secret: `--secret {field}` asks for it, `--secret-file {field}=FILE` reads it")),
+                .advise(Advice::GiveAsSecret { field: field.clone() }),
             Self::NotASecret { field } => Diagnosis::new(ErrorKind::Invalid, "not-a-secret")
-                .say(format!("give it as a value: `--set {field}=VALUE`")),
+                .advise(Advice::GiveAsValue { field: field.clone() }),
             Self::SecretUnusable { .. } => Diagnosis::new(ErrorKind::Invalid, "secret-unusable")
                 .say("look whether all of it was given, on one line"),
             Self::SecretLost { field } => Diagnosis::new(ErrorKind::Conflict, "secret-lost")
-                .say(format!("remove it with `--clear-secret {field}`, if it is not needed")),
+                .advise(Advice::ClearSecret { field: field.clone() }),
             Self::SecretNotTaken { .. } => Diagnosis::new(ErrorKind::Conflict, "secret-not-taken")
                 .say("complete the fields before it first"),
             Self::Plugin(error) => error.diagnosis(),

@@ -27,12 +27,16 @@
 mod backoff;
 mod blocking;
 mod breaker;
+mod builder;
 mod call_failure;
 mod catalog_rules;
 mod certificate_rotation;
 mod connection;
 mod contract;
+mod error;
+mod feed;
 mod form_rules;
+mod handles;
 mod host;
 mod instance_plugin;
 mod instance_settings;
@@ -42,6 +46,7 @@ mod license_purchase;
 mod license_refresh;
 mod license_return;
 pub mod mail;
+mod metrics;
 mod own_task;
 mod pause;
 mod plugin_description;
@@ -56,7 +61,10 @@ mod settings_gate;
 mod settling;
 pub mod view;
 mod worker;
+mod worker_handle;
 
+pub use bss_keys::{HostKey, HostKeySource};
+pub use bss_model::{Actor, Advice, ErrorKind};
 pub use bss_record::{
     AuditError, AuditedActs, BackupError, RECORD_FILE, Record, RecordError, Restored, Verified, verify_backup,
 };
@@ -64,19 +72,24 @@ pub use bss_sandbox::{
     CallContext, CallError, CallEvent, CallLimits, CallListener, FailedCall, LastWords, LoadError, LogLevel,
     Plugin, call_trace, exchange_recording, limits::CALLS_AT_ONCE, outbound_https::Authority, replay,
 };
+pub use builder::{HostBuilder, OnRestored, RestoredRecord};
 pub use catalog_rules::CatalogError;
 pub use certificate_rotation::{RotateError, Rotation};
 pub use connection::{CheckError, failed_step};
+pub use error::Error;
 pub use form_rules::FormError;
+pub use handles::{AssetHandle, InstanceHandle, OrderHandle, Placement};
 pub use host::{COMPILED_DIRECTORY, Host};
 pub use instance_plugin::{CreateInstanceError, OfPlugin, UpgradeError};
 pub use instance_settings::{ConfigureError, InstanceForm, SettingsChange};
 pub use license_order::{OrderRequest, PlaceError};
 pub use license_refresh::{RefreshError, Refreshed};
 pub use license_return::{AttemptedReturn, ReturnError};
+pub use metrics::Metrics;
 pub use plugins::{PluginError, plugin_digest};
 pub use ready_instances::PrepareError;
 pub use services_definition::{BegunRun, CompletedRun, ServicesError};
 pub use services_worker::{ExecutedRun, RunEnd, RunListener};
 pub use settings_gate::GateError;
 pub use worker::{LINES_AT_ONCE, Unfinished, WorkOptions};
+pub use worker_handle::{Stopped, Worker};

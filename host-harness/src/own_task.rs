@@ -57,6 +57,11 @@ pub(crate) async fn until_stopped(stopped: &mut watch::Receiver<bool>) {
     let _ = stopped.wait_for(|stopped| *stopped).await;
 }
 
+/// A listener that hears nothing.
+pub(crate) fn nobody() -> CallListener {
+    Arc::new(|_| ())
+}
+
 /// A listener whose panics end nothing but its hearing of that event.
 pub(crate) fn shielded(listener: CallListener) -> CallListener {
     Arc::new(move |event| hear(|| listener(event)))

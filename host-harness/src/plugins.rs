@@ -79,6 +79,9 @@ pub enum PluginError {
         /// The plugins' names: at least two.
         ids: Vec<String>,
     },
+    /// No plugin is on record, and no file of one was named.
+    #[error("no plugin is on record yet, and no file of one was named")]
+    NotNamed,
     /// No trusted plugin has the name that was asked for.
     #[error("no trusted plugin is called `{id}`")]
     NoPlugin {
@@ -108,6 +111,9 @@ impl Diagnose for PluginError {
             Self::Several { .. } => {
                 Diagnosis::new(ErrorKind::Invalid, "several-plugins").advise(Advice::ChoosePlugin)
             }
+            Self::NotNamed => {
+                Diagnosis::new(ErrorKind::Invalid, "plugin-not-named").advise(Advice::NamePlugin)
+            }
             Self::NoPlugin { .. } => {
                 Diagnosis::new(ErrorKind::NotFound, "plugin-unknown").advise(Advice::ListPlugins)
             }
@@ -127,8 +133,8 @@ pub(crate) struct LoadedPlugin {
 /// what was loaded.
 #[derive(Clone)]
 pub(crate) struct HostPlugins {
-    /// The file that is the first plugin of a new record, and the one of instances that have none yet.
-    named: PathBuf,
+    /// The file that is the first plugin of a new record, and the one of instances that have none yet, if one is named.
+    named: Option<PathBuf>,
     /// The directory for compiled plugins.
     compiled: PathBuf,
     /// The digest of the named file, once it was loaded.
@@ -137,9 +143,9 @@ pub(crate) struct HostPlugins {
 }
 
 impl HostPlugins {
-    pub(crate) fn new(named: &Path, compiled: PathBuf) -> Self {
+    pub(crate) fn new(named: Option<PathBuf>, compiled: PathBuf) -> Self {
         Self {
-            named: named.to_owned(),
+            named,
             compiled,
             named_digest: Arc::default(),
             loaded: Arc::default(),
@@ -171,15 +177,16 @@ impl HostPlugins {
         if let Some(loaded) = kept {
             return Ok(loaded);
         }
-        let file = read(&self.named).await?;
+        let path = self.named_file()?;
+        let file = read(path).await?;
         let digest = file.digest();
         let not_trusted = || PluginError::NotTrusted {
-            path: self.named.clone(),
+            path: path.to_owned(),
             digest,
         };
         let added = match record.plugin(&digest).await? {
             Some(added) => added,
-            None if may_be_first(record, digest).await? => self.trust_first(record, file).await?,
+            None if may_be_first(record, digest).await? => self.trust_first(record, file, path).await?,
             None => return Err(not_trusted()),
         };
         if added.digest != digest {
@@ -224,10 +231,15 @@ impl HostPlugins {
         }
     }
 
+    fn named_file(&self) -> Result<&Path, PluginError> {
+        self.named.as_deref().ok_or(PluginError::NotNamed)
+    }
+
     /// Whether the plugin of the named file has this name, if one is asked for.
     async fn is_named(&self, id: Option<&str>) -> Result<bool, PluginError> {
         let Some(id) = id else { return Ok(true) };
-        let description = self.described(read(&self.named).await?, &self.named).await?;
+        let path = self.named_file()?;
+        let description = self.described(read(path).await?, path).await?;
         Ok(description.id == id)
     }
 
@@ -255,14 +267,19 @@ impl HostPlugins {
         Ok(record.add_plugin(&new, actor).await?)
     }
 
-    async fn trust_first(&self, record: &Record, file: PluginFile) -> Result<AddedPlugin, PluginError> {
+    async fn trust_first(
+        &self,
+        record: &Record,
+        file: PluginFile,
+        path: &Path,
+    ) -> Result<AddedPlugin, PluginError> {
         let digest = file.digest();
         let content = file.content().to_vec();
         // Only what fits this host is trusted; a file that was named by mistake is not.
-        let description = self.described(file, &self.named).await?;
+        let description = self.described(file, path).await?;
         let new = NewPlugin {
             digest,
-            path: &shown(&self.named),
+            path: &shown(path),
             content: &content,
             description: &description,
         };

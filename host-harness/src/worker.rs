@@ -61,11 +61,20 @@ const MAILS_AT_ONCE: u32 = 32;
 const MAILS_LEFT_AFTER: Duration = Duration::from_secs(1);
 
 /// A worker's options, and its listeners.
+///
+/// ```
+/// use host_harness::WorkOptions;
+///
+/// let options = WorkOptions::default().at_once(16).per_instance(4);
+/// assert_eq!(options.lines_at_once, 16);
+/// ```
 #[derive(Clone)]
+#[non_exhaustive]
 pub struct WorkOptions {
-    /// Lines, returns and refreshes that are attempted at once; at least 1. One instance leaves a quarter of them to the
-    /// others, and one at least.
+    /// Lines, returns and refreshes that are attempted at once; at least 1.
     pub lines_at_once: usize,
+    /// The most of them that are one instance's; at least 1. `None`: all but a quarter, and one at least.
+    pub lines_per_instance: Option<usize>,
     /// The listener for calls of the plugin.
     pub calls: CallListener,
     /// The listener for each run of Get Services Definition that has ended.
@@ -77,9 +86,49 @@ impl Default for WorkOptions {
     fn default() -> Self {
         Self {
             lines_at_once: LINES_AT_ONCE,
+            lines_per_instance: None,
             calls: Arc::new(|_| ()),
             runs: Arc::new(|_| ()),
         }
+    }
+}
+
+impl WorkOptions {
+    /// Sets how many lines, returns and refreshes are attempted at once.
+    #[must_use]
+    pub fn at_once(self, lines: usize) -> Self {
+        Self {
+            lines_at_once: lines,
+            ..self
+        }
+    }
+
+    /// Sets how many of them may be one instance's, so that no instance waits behind another's.
+    #[must_use]
+    pub fn per_instance(self, lines: usize) -> Self {
+        Self {
+            lines_per_instance: Some(lines),
+            ..self
+        }
+    }
+
+    /// Sets a listener for calls of the plugin: their progress and their log, as they go. What came of them is in
+    /// [`Host::outcomes`].
+    #[must_use]
+    pub fn calls(self, calls: CallListener) -> Self {
+        Self { calls, ..self }
+    }
+
+    /// Sets a listener for each run of Get Services Definition that has ended.
+    #[must_use]
+    pub fn runs(self, runs: RunListener) -> Self {
+        Self { runs, ..self }
+    }
+
+    fn share(&self) -> usize {
+        let all = self.lines_at_once.max(1);
+        self.lines_per_instance
+            .map_or_else(|| share(all), |lines| lines.clamp(1, all))
     }
 }
 
@@ -87,6 +136,7 @@ impl fmt::Debug for WorkOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WorkOptions")
             .field("lines_at_once", &self.lines_at_once)
+            .field("lines_per_instance", &self.lines_per_instance)
             .finish_non_exhaustive()
     }
 }
@@ -201,6 +251,7 @@ impl Host {
         self.settle_until(all.clone(), at_once, options.calls.clone(), stopped.clone())
             .await?;
         let mut work = Work::start(self, all, at_once, options.calls.clone()).await?;
+        work.share = options.share();
         loop {
             if !*stopped.borrow() {
                 work.take_returns().await?;
@@ -242,6 +293,7 @@ impl Host {
     ) -> Result<(), RecordError> {
         let (all, calls) = (AssetSelection::default(), options.calls.clone());
         let mut work = Work::start(self, all, options.lines_at_once, calls).await?;
+        work.share = options.share();
         let mut stop = std::pin::pin!(stop);
         let (mut overdue, mut news) = (Rounds::every(OVERDUE_LOOK), Rounds::every(NEWS_LOOK));
         loop {
@@ -326,6 +378,8 @@ pub(crate) struct Work {
     worker_id: Uuid,
     pub(crate) taking: AssetSelection,
     at_once: usize,
+    /// The most slots that one instance may have, where several are worked for.
+    share: usize,
     listener: CallListener,
     breakers: Breakers,
     /// Attempts under way. `None` when the outcome says nothing about the vendor.
@@ -355,6 +409,7 @@ impl Work {
             host: host.clone(),
             taking,
             at_once: at_once.max(1),
+            share: share(at_once.max(1)),
             listener,
             breakers: Breakers::default(),
             running: JoinSet::new(),
@@ -562,7 +617,7 @@ impl Work {
         } = &self.taking;
         match order.or(*asset).or(*instance) {
             Some(_) => self.at_once,
-            None => share(self.at_once),
+            None => self.share,
         }
     }
 

@@ -464,10 +464,7 @@ pub(crate) fn silent() -> CallListener {
 
 /// How a worker works that has so many lines under way and tells nobody.
 pub(crate) fn at_once(lines_at_once: usize) -> WorkOptions {
-    WorkOptions {
-        lines_at_once,
-        ..WorkOptions::default()
-    }
+    WorkOptions::default().at_once(lines_at_once)
 }
 
 /// The context of a call that can reach nobody.

@@ -242,12 +242,9 @@ async fn while_one_process_reads_another_one_is_refused_and_an_interrupted_one_s
 /// Works for a run that was left to a worker, until `stop`, and answers with the one run that was heard of.
 async fn worked(scenario: &Scenario, stop: impl Future<Output = ()>) -> ExecutedRun {
     let (heard, mut runs) = tokio::sync::mpsc::unbounded_channel();
-    let options = WorkOptions {
-        runs: Arc::new(move |run| {
-            let _ = heard.send(run);
-        }),
-        ..WorkOptions::default()
-    };
+    let options = WorkOptions::default().runs(Arc::new(move |run| {
+        let _ = heard.send(run);
+    }));
     let started = scenario.host.start_services_run(INSTANCE, &actor()).await;
     let started = started.expect("a run waits");
     let run = {

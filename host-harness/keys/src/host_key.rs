@@ -5,6 +5,7 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey};
 use aws_lc_rs::hmac;
@@ -31,6 +32,33 @@ const SEALED_VERSION: u8 = 1;
 /// A 256-bit key that seals secrets, so that a copy of the database alone tells nobody anything.
 pub struct HostKey {
     bytes: Zeroizing<[u8; KEY_BYTES]>,
+}
+
+/// Where the host key comes from.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub enum HostKeySource {
+    /// The file `host.key` in the data directory, which is made with a new record.
+    #[default]
+    File,
+    /// The environment variable `BSS_HOST_KEY`; without it, the file.
+    EnvironmentOrFile,
+    /// A key that is kept elsewhere, such as in a vault. No file is read or made.
+    Given(Arc<HostKey>),
+}
+
+impl HostKeySource {
+    /// The key. `is_new`: the record is new, so that a file may be made.
+    ///
+    /// # Errors
+    /// When there is none, when it is no key, or when others than the owner may read the file.
+    pub fn key(&self, data_dir: &Path, is_new: bool) -> Result<Arc<HostKey>, HostKeyError> {
+        match self {
+            Self::Given(key) => Ok(Arc::clone(key)),
+            Self::File => HostKey::from_file(&data_dir.join(HOST_KEY_FILE), is_new).map(Arc::new),
+            Self::EnvironmentOrFile => HostKey::load(data_dir, is_new).map(Arc::new),
+        }
+    }
 }
 
 /// Why there is no host key, or why it did not seal or open something.

@@ -13,7 +13,7 @@ mod pfx;
 pub mod signing_input;
 
 pub use certificate::{InstalledCertificate, KeyKind};
-pub use host_key::{HOST_KEY_FILE, HOST_KEY_VARIABLE, HostKey, HostKeyError};
+pub use host_key::{HOST_KEY_FILE, HOST_KEY_VARIABLE, HostKey, HostKeyError, HostKeySource};
 pub use identity::{Identity, SignatureAlgorithm, Unusable};
 pub use inspect::{InspectedPfx, inspect_pfx, read_pfx};
 pub use inspect_error::InspectError;

@@ -101,6 +101,26 @@ pub enum Advice {
     },
     /// Look at the list of orders.
     ListOrders,
+    /// Look at an order before anything is ordered again.
+    ShowOrder {
+        /// The order.
+        order: Uuid,
+    },
+    /// Give what was typed for a field as a secret.
+    GiveAsSecret {
+        /// The field.
+        field: String,
+    },
+    /// Give what was typed for a field as a value.
+    GiveAsValue {
+        /// The field.
+        field: String,
+    },
+    /// Remove the secret of a field, if it is not needed.
+    ClearSecret {
+        /// The field.
+        field: String,
+    },
     /// Continue an order that is placed.
     ResumeOrder {
         /// The order.
@@ -207,6 +227,14 @@ impl Advice {
             Self::CancelAsset { .. } => "cancel the asset, which credits it too",
             Self::ShowAttempts { .. } => "look at every attempt to buy the license",
             Self::ListOrders => "look at the list of orders",
+            Self::ShowOrder { .. } => {
+                "look at the order before anything is ordered again; an order of something else needs a key of its own"
+            }
+            Self::GiveAsSecret { field } => return format!("give `{field}` as a secret").into(),
+            Self::GiveAsValue { field } => return format!("give `{field}` as a value").into(),
+            Self::ClearSecret { field } => {
+                return format!("remove the secret of `{field}`, if it is not needed").into();
+            }
             Self::ResumeOrder { .. } => "resume the order",
             Self::ListInvoices => "look at the list of invoices",
             Self::ListCancellations => "look at the list of cancellations",

@@ -12,7 +12,7 @@ use crate::problem::Problem;
 use crate::words::stored_enum;
 
 /// What came of a license.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum OutcomeKind {
     /// The asset has its license.

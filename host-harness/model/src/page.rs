@@ -2,6 +2,8 @@
 
 use std::num::NonZeroU32;
 
+use serde::{Deserialize, Serialize};
+
 /// A page of a list to read. A page begins after the last row's key of the one before (keyset), not after a count of
 /// rows: rows that are added meanwhile neither repeat nor hide others, and a late page costs no more than the first.
 ///
@@ -35,11 +37,12 @@ pub enum SortOrder {
 
 /// The place of a row in a list: its key, as an opaque text. A cursor is valid for the filter and order that it came
 /// from; another list refuses it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Cursor(String);
 
 /// Rows of a list, and where the next page begins.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Rows<T> {
     /// The rows, in the page's order.
     pub rows: Vec<T>,

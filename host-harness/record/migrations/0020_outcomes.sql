@@ -23,3 +23,9 @@ CREATE TABLE duties (
     charges BOOLEAN NOT NULL DEFAULT TRUE
 );
 INSERT INTO duties (id) VALUES (1);
+
+-- How many outcomes of each kind there have been.
+CREATE TABLE outcome_counts (
+    kind TEXT PRIMARY KEY NOT NULL,
+    outcomes BIGINT NOT NULL
+);

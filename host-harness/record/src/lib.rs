@@ -40,7 +40,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bss_keys::HostKey;
+use bss_keys::{HostKey, HostKeySource};
 use sqlx::SqlitePool;
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
@@ -101,31 +101,27 @@ pub struct Record {
 }
 
 impl Record {
+    /// Opens the record in `data_dir` with the host key of the environment or of its file, as [`Record::open_with`] does.
+    ///
+    /// # Errors
+    /// Like [`Record::open_with`].
+    pub async fn open(data_dir: &Path) -> Result<Self, RecordError> {
+        Self::open_with(data_dir, &HostKeySource::EnvironmentOrFile).await
+    }
+
     /// Opens the record in `data_dir`, and creates the directory, the host key and the database if they are missing.
     /// Several processes may have it open.
     ///
     /// # Errors
     /// When the directory is open to others, when the host key is missing or is another one, when the database that was
     /// there is missing, and when the database can't be opened.
-    pub async fn open(data_dir: &Path) -> Result<Self, RecordError> {
+    pub async fn open_with(data_dir: &Path, host_key: &HostKeySource) -> Result<Self, RecordError> {
         let _lock = lock_directory(data_dir).await?;
         let is_new = own_files::is_missing(&data_dir.join(RECORD_FILE))?;
         if is_new {
             provenance::check_not_lost(data_dir)?;
         }
-        let host_key = Arc::new(HostKey::load(data_dir, is_new)?);
-        Self::open_locked(data_dir, host_key).await
-    }
-
-    /// Like [`Record::open`], for an embedder that keeps the host key elsewhere.
-    ///
-    /// # Errors
-    /// Like [`Record::open`].
-    pub async fn open_with_key(data_dir: &Path, host_key: Arc<HostKey>) -> Result<Self, RecordError> {
-        let _lock = lock_directory(data_dir).await?;
-        if own_files::is_missing(&data_dir.join(RECORD_FILE))? {
-            provenance::check_not_lost(data_dir)?;
-        }
+        let host_key = host_key.key(data_dir, is_new)?;
         Self::open_locked(data_dir, host_key).await
     }
 

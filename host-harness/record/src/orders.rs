@@ -178,10 +178,9 @@ impl Diagnose for PlaceError {
             Self::EmptyKey => {
                 Diagnosis::new(ErrorKind::Invalid, "key-empty").say("give a key of this order's own, or none")
             }
-            Self::KeyReused { order, .. } => Diagnosis::new(ErrorKind::Conflict, "key-reused").say(format!(
-                "look at it (`bss-host order show {order}`) before anything is ordered again; an order of something else \
-                 needs a key of its own"
-            )),
+            Self::KeyReused { order, .. } => {
+                Diagnosis::new(ErrorKind::Conflict, "key-reused").advise(Advice::ShowOrder { order: *order })
+            }
             Self::Record(error) => error.diagnosis(),
         }
     }

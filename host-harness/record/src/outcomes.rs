@@ -1,5 +1,7 @@
 //! The feed of outcomes: each entry written in the transaction of what it tells, and read in that order.
 
+use std::collections::BTreeMap;
+
 use bss_model::clock::now_ms;
 use bss_model::{
     AssetId, Diagnose, Diagnosis, ErrorKind, InstanceId, OrderId, Outcome, OutcomeCursor, OutcomeKind,
@@ -56,8 +58,15 @@ pub(super) async fn tell(
         .bind(asset_id.to_string())
         .bind(problem.map(to_json).transpose()?)
         .bind(now_ms())
-        .execute(transaction)
+        .execute(&mut *transaction)
         .await?;
+    sqlx::query(
+        "INSERT INTO outcome_counts (kind, outcomes) VALUES ($1, 1)
+         ON CONFLICT (kind) DO UPDATE SET outcomes = outcome_counts.outcomes + 1",
+    )
+    .bind(kind.word())
+    .execute(transaction)
+    .await?;
     Ok(())
 }
 
@@ -91,6 +100,24 @@ impl Record {
         .await?;
         let outcomes = rows.iter().map(|row| read_outcome(row, life));
         Ok(outcomes.collect::<Result<_, RecordError>>()?)
+    }
+
+    /// The numbers of outcomes that went on record, by kind. A kind that has not come yet is left out.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn outcome_counts(&self) -> Result<BTreeMap<OutcomeKind, u64>, RecordError> {
+        let rows = sqlx::query("SELECT kind, outcomes FROM outcome_counts")
+            .fetch_all(&self.readers)
+            .await?;
+        let read = |row: &SqliteRow| {
+            let outcomes: i64 = row.try_get("outcomes")?;
+            Ok((
+                OutcomeKind::from_word(row.try_get("kind")?)?,
+                outcomes.unsigned_abs(),
+            ))
+        };
+        rows.iter().map(read).collect()
     }
 }
 

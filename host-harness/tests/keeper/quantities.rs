@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use bss_keys::HostKey;
+use bss_keys::{HostKey, HostKeySource};
 use bss_model::{
     AssetFilter, AssetSelection, BillingFilter, Diagnose, ErrorKind, NewLine, NewOrder, NewProduct, Order,
     Page, Price, ProductType, ReturnOutcome, ServicesDefinition,
@@ -192,7 +192,7 @@ async fn an_order_with_a_key_finds_its_other_products_after_a_loss_although_one_
     let assets = async |splits_all| {
         let directory = tempfile::tempdir().unwrap();
         make_private(directory.path());
-        let record = Record::open_with_key(directory.path(), key.clone())
+        let record = Record::open_with(directory.path(), &HostKeySource::Given(key.clone()))
             .await
             .unwrap();
         let instance = whole_shop(&record).await;

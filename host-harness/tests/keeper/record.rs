@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use bss_keys::{HostKey, HostKeyError};
+use bss_keys::{HostKey, HostKeyError, HostKeySource};
 use bss_model::{
     Actor, Advice, Authority, Diagnose as _, FieldRole, Instance, NewInstance, Reach, SavedSettings,
     Standing, Thumbprint,
@@ -245,7 +245,9 @@ async fn the_files_of_the_database_are_their_owners_alone_also_where_they_were_n
 async fn another_host_key_is_refused_before_anything_is_read() {
     let record = TestRecord::open().await;
     let other = Arc::new(HostKey::generate().unwrap());
-    let error = Record::open_with_key(record.path(), other).await.unwrap_err();
+    let error = Record::open_with(record.path(), &HostKeySource::Given(other))
+        .await
+        .unwrap_err();
     assert!(matches!(error, RecordError::WrongHostKey { .. }), "{error:?}");
     assert_eq!(error.diagnosis().advice, Some(Advice::RestoreHostKey));
 }

@@ -4,7 +4,7 @@
 use std::num::NonZeroU32;
 use std::path::Path;
 
-use bss_keys::HostKey;
+use bss_keys::{HostKey, HostKeySource};
 use bss_model::restoration::{Evidence, Restoration};
 use bss_model::{
     Act, ActFilter, AssetSelection, AttemptOutcome, AttemptResult, BegunAttempt, Diagnose as _,
@@ -626,7 +626,7 @@ async fn an_order_with_a_key_has_the_same_ids_in_a_new_record_with_the_same_host
     let ids = async |key: &std::sync::Arc<HostKey>, idempotency_key: Option<&str>| {
         let directory = tempfile::tempdir().unwrap();
         make_private(directory.path());
-        let record = Record::open_with_key(directory.path(), key.clone())
+        let record = Record::open_with(directory.path(), &HostKeySource::Given(key.clone()))
             .await
             .unwrap();
         let mut asked = order(shop(&record).await, &[("a", 2)]);

@@ -1,6 +1,6 @@
 //! Runs each command: one call of the library, and what is shown of its answer.
 
-use host_harness::{Host, RECORD_FILE};
+use host_harness::{Host, HostKeySource, RECORD_FILE};
 
 use super::args::{Arguments, Command, HostCommand};
 use super::failure::{Failure, Outcome};
@@ -47,14 +47,17 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
         Command::Demo(asked) => return demo::run(&plugin, &asked, json).await,
     };
     let is_new = !data_dir.join(RECORD_FILE).exists();
-    let host = Host::open(&data_dir, &plugin).await?;
+    let builder = Host::builder(&data_dir)
+        .plugin_file(&plugin)
+        .host_key(HostKeySource::EnvironmentOrFile);
+    let builder = match &recording {
+        Some(file) => builder.recording(replay::recorder(file)?),
+        None => builder,
+    };
+    let host = builder.open().await?;
     if is_new {
         output::note(format!("a new record was made in `{}`", data_dir.display()));
     }
-    let host = match &recording {
-        Some(file) => host.recording(replay::recorder(file)?),
-        None => host,
-    };
     match command {
         HostCommand::Certificate(command) => certificates::run(&host, command, json).await,
         HostCommand::Plugin(command) => plugins::run(&host, command, &plugin, json).await,

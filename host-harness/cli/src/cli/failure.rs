@@ -81,6 +81,23 @@ pub(super) fn words(advice: &Advice) -> Cow<'static, str> {
             .into();
         }
         Advice::ListOrders => "`bss-host asset list --json` shows the order of each license",
+        Advice::ShowOrder { order } => {
+            return format!(
+                "look at it (`bss-host order show {order}`) before anything is ordered again; an order of something else \
+                 needs a key of its own"
+            )
+            .into();
+        }
+        Advice::GiveAsSecret { field } => {
+            return format!(
+                "give it as a secret: `--secret {field}` asks for it, `--secret-file {field}=FILE` reads it"
+            )
+            .into();
+        }
+        Advice::GiveAsValue { field } => return format!("give it as a value: `--set {field}=VALUE`").into(),
+        Advice::ClearSecret { field } => {
+            return format!("remove it with `--clear-secret {field}`, if it is not needed").into();
+        }
         Advice::ResumeOrder { order } => {
             return format!("`bss-host run`, or `bss-host order resume {order}`, continues the order").into();
         }
@@ -473,6 +490,16 @@ mod tests {
             Advice::CancelAsset { asset },
             Advice::ShowAttempts { asset },
             Advice::ListOrders,
+            Advice::ShowOrder { order: asset },
+            Advice::GiveAsSecret {
+                field: "key".to_owned(),
+            },
+            Advice::GiveAsValue {
+                field: "name".to_owned(),
+            },
+            Advice::ClearSecret {
+                field: "key".to_owned(),
+            },
             Advice::ResumeOrder { order: asset },
             Advice::ListInvoices,
             Advice::ListCancellations,

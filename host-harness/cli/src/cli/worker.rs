@@ -32,11 +32,10 @@ pub(super) async fn run(host: &Host, arguments: &WorkerArguments, json: bool) ->
     record::hold_note(host.record().held_mails().await?);
     let mut interruption = Interruption::listen()?;
     let ran = Arc::new(Mutex::new(Ran::default()));
-    let options = WorkOptions {
-        lines_at_once: arguments.at_once,
-        calls: plain_listener(),
-        runs: run_listener(&ran, json),
-    };
+    let options = WorkOptions::default()
+        .at_once(arguments.at_once)
+        .calls(plain_listener())
+        .runs(run_listener(&ran, json));
     let stop = interruption.asked();
     let unfinished = match arguments.once {
         true => host.work_once(&options, stop).await?,

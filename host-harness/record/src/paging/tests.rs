@@ -874,7 +874,9 @@ async fn rows_from_before_are_found_by_the_new_columns_and_their_keys_stay_hidde
     let directory = tempfile::tempdir().unwrap();
     older_record(directory.path()).await;
     let host_key = std::sync::Arc::new(bss_keys::HostKey::generate().unwrap());
-    let record = Record::open_with_key(directory.path(), host_key).await.unwrap();
+    let record = Record::open_with(directory.path(), &bss_keys::HostKeySource::Given(host_key))
+        .await
+        .unwrap();
     let page = Page::all();
 
     let of_customer = AssetFilter {

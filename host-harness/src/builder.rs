@@ -1,0 +1,188 @@
+//! How a host is opened: what it is given, and what it refuses.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use bss_keys::HostKeySource;
+use bss_model::{Actor, Advice, Diagnose, Diagnosis, Duties, ErrorKind};
+use bss_record::Record;
+use bss_sandbox::exchange_recording::Recorder;
+use bss_sandbox::limits::CallLimits;
+
+use crate::error::Error;
+use crate::host::Host;
+
+/// Who the host is in the acts that opening it makes.
+const OPENER: &str = "host builder";
+
+/// What is done with a record that was restored, copied or moved, so that another copy of it may go on.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub enum OnRestored {
+    /// Look up what is in doubt, buy nothing of it, and hold e-mails back, until somebody [adopts](Record::adopt) the record.
+    /// New orders are bought.
+    #[default]
+    LookUpOnly,
+    /// Refuse to open it.
+    Refuse,
+    /// Adopt it at once: the actor answers for that no other copy of it goes on.
+    Adopt(Actor),
+}
+
+/// A record that was restored, and is not to be opened as one.
+#[derive(Debug, thiserror::Error)]
+#[error("the record was restored, copied or moved, and nobody has said that no other copy of it goes on")]
+pub struct RestoredRecord;
+
+impl Diagnose for RestoredRecord {
+    fn diagnosis(&self) -> Diagnosis {
+        Diagnosis::new(ErrorKind::Conflict, "record-restored").advise(Advice::AdoptRecord)
+    }
+}
+
+/// A builder of a [`Host`], from [`Host::builder`].
+///
+/// ```no_run
+/// # async fn example(key: host_harness::HostKey) -> Result<(), host_harness::Error> {
+/// use std::sync::Arc;
+///
+/// use host_harness::{Host, HostKeySource, OnRestored};
+///
+/// let host = Host::builder("bss-data")
+///     .plugin_file("microsoft_esd.wasm")
+///     .host_key(HostKeySource::Given(Arc::new(key)))
+///     .mails(false)
+///     .charges(false)
+///     .on_restored(OnRestored::Refuse)
+///     .open()
+///     .await?;
+/// # Ok(())
+/// # }
+/// ```
+#[must_use]
+pub struct HostBuilder {
+    data_dir: PathBuf,
+    plugin_file: Option<PathBuf>,
+    host_key: HostKeySource,
+    mails: Option<bool>,
+    charges: Option<bool>,
+    call_limits: CallLimits,
+    recorder: Option<Recorder>,
+    on_restored: OnRestored,
+}
+
+impl HostBuilder {
+    pub(crate) fn new(data_dir: &Path) -> Self {
+        Self {
+            data_dir: data_dir.to_owned(),
+            plugin_file: None,
+            host_key: HostKeySource::default(),
+            mails: None,
+            charges: None,
+            call_limits: CallLimits::default(),
+            recorder: None,
+            on_restored: OnRestored::default(),
+        }
+    }
+
+    /// Names the file of a plugin. Where the record has no plugin yet, it becomes the first one and trusted, once it is
+    /// called. Every instance that has a plugin is worked on by that one, from the record.
+    pub fn plugin_file(self, file: impl Into<PathBuf>) -> Self {
+        Self {
+            plugin_file: Some(file.into()),
+            ..self
+        }
+    }
+
+    /// Says where the host key comes from. Without this: from its file in the data directory.
+    pub fn host_key(self, source: HostKeySource) -> Self {
+        Self {
+            host_key: source,
+            ..self
+        }
+    }
+
+    /// Says whether customers are mailed by the host, which the record keeps for everybody who opens it. Off, nothing is
+    /// written down that could be mailed later, and an order needs no contact. Without this: as the record has it, and a new
+    /// one mails.
+    pub fn mails(self, mails: bool) -> Self {
+        Self {
+            mails: Some(mails),
+            ..self
+        }
+    }
+
+    /// Says whether licenses are charged and credited by the host, which the record keeps for everybody who opens it. Off, a
+    /// product needs no price. Without this: as the record has it, and a new one charges.
+    pub fn charges(self, charges: bool) -> Self {
+        Self {
+            charges: Some(charges),
+            ..self
+        }
+    }
+
+    /// Sets the time limits of the plugins' calls.
+    pub fn call_limits(self, call_limits: CallLimits) -> Self {
+        Self { call_limits, ..self }
+    }
+
+    /// Writes the host's calls down for [`crate::replay::replay`].
+    pub fn recording(self, recorder: Recorder) -> Self {
+        Self {
+            recorder: Some(recorder),
+            ..self
+        }
+    }
+
+    /// Says what is done with a record that was restored, copied or moved.
+    pub fn on_restored(self, on_restored: OnRestored) -> Self {
+        Self { on_restored, ..self }
+    }
+
+    /// Opens the data directory, and makes it if need be. Several processes may have it open.
+    ///
+    /// # Errors
+    /// When the record can't be opened, or was restored and is to be refused then.
+    pub async fn open(self) -> Result<Host, Error> {
+        let record = Record::open_with(&self.data_dir, &self.host_key).await?;
+        match &self.on_restored {
+            OnRestored::LookUpOnly => {}
+            OnRestored::Refuse => {
+                if record.awaits_adoption().await? {
+                    record.close().await;
+                    return Err(RestoredRecord.into());
+                }
+            }
+            OnRestored::Adopt(actor) => {
+                record.adopt(actor).await?;
+            }
+        }
+        let before = record.duties().await?;
+        let duties = Duties {
+            mails: self.mails.unwrap_or(before.mails),
+            charges: self.charges.unwrap_or(before.charges),
+        };
+        record.set_duties(duties, &Actor::host(OPENER)).await?;
+        Ok(Host::of(
+            record,
+            self.plugin_file,
+            &self.data_dir,
+            self.call_limits,
+            self.recorder,
+        ))
+    }
+}
+
+impl fmt::Debug for HostBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HostBuilder")
+            .field("data_dir", &self.data_dir)
+            .field("plugin_file", &self.plugin_file)
+            .field("host_key", &self.host_key)
+            .field("mails", &self.mails)
+            .field("charges", &self.charges)
+            .field("call_limits", &self.call_limits)
+            .field("on_restored", &self.on_restored)
+            .finish_non_exhaustive()
+    }
+}

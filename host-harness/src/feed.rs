@@ -1,0 +1,55 @@
+//! The feed of outcomes as a platform follows it: in pages, or as a stream that goes on.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bss_model::{Outcome, OutcomeCursor};
+use futures_core::Stream;
+
+use crate::error::Error;
+use crate::host::Host;
+
+/// The interval in which the record is asked for outcomes once a stream has told all that there are.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// Outcomes that a stream reads at once.
+const PAGE: u32 = 500;
+
+impl Host {
+    /// The outcomes after a cursor, the oldest first, at most `limit` of them: an empty list where nothing has come since.
+    /// Whatever process bought the license, its outcome is here, and never before it is on record.
+    ///
+    /// Keep the [cursor](Outcome::cursor) of the last one in the transaction that keeps what you made of it. An outcome comes
+    /// again where you did not, and where the record was restored; what you do with it has to be the same a second time.
+    ///
+    /// # Errors
+    /// When the cursor is of another record (`outcome-cursor-unknown`), or the record can't be read.
+    pub async fn outcomes(&self, after: OutcomeCursor, limit: u32) -> Result<Vec<Outcome>, Error> {
+        Ok(self.record().outcomes(after, limit).await?)
+    }
+
+    /// The outcomes after a cursor, as a stream that waits for the next one and does not end by itself. After an error, the
+    /// next item is tried from the same place.
+    pub fn outcome_stream(
+        &self,
+        after: OutcomeCursor,
+    ) -> impl Stream<Item = Result<Outcome, Error>> + Send + use<> {
+        let state = (self.clone(), after, VecDeque::<Outcome>::new());
+        futures_util::stream::unfold(state, |(host, mut after, mut read)| async move {
+            loop {
+                if let Some(outcome) = read.pop_front() {
+                    after = outcome.cursor;
+                    return Some((Ok(outcome), (host, after, read)));
+                }
+                match host.outcomes(after, PAGE).await {
+                    Ok(page) if page.is_empty() => tokio::time::sleep(LOOK).await,
+                    Ok(page) => read.extend(page),
+                    Err(error) => {
+                        tokio::time::sleep(LOOK).await;
+                        return Some((Err(error), (host, after, read)));
+                    }
+                }
+            }
+        })
+    }
+}

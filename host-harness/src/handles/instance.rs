@@ -1,0 +1,221 @@
+//! An instance, and all that can be asked of it.
+
+use bss_model::{
+    Actor, Choice, Decision, InstanceId, OrderFilter, Page, Placed, PluginDigest, Price, ProductFilter, Rows,
+    Thumbprint,
+};
+
+use bss_record::RecordError;
+
+use super::{OrderHandle, Placement};
+use crate::error::Error;
+use crate::host::Host;
+use crate::instance_settings::SettingsChange;
+use crate::license_order::OrderRequest;
+use crate::own_task::nobody;
+use crate::view;
+
+/// An instance of a plugin: an account at a vendor, with its settings. Cloning it costs nothing that matters.
+#[derive(Clone, Debug)]
+pub struct InstanceHandle {
+    host: Host,
+    id: InstanceId,
+    name: String,
+}
+
+impl InstanceHandle {
+    pub(super) fn new(host: Host, id: InstanceId, name: String) -> Self {
+        Self { host, id, name }
+    }
+
+    /// The instance's id.
+    pub fn id(&self) -> InstanceId {
+        self.id
+    }
+
+    /// The instance's name, which never changes.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The instance as it stands now.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn read(&self) -> Result<view::Instance, Error> {
+        Ok(view::Instance::from(&self.on_record().await?))
+    }
+
+    /// The form of the instance's settings, as it is saved.
+    ///
+    /// # Errors
+    /// When the plugin can't be called, or brings a form that breaks the contract.
+    pub async fn form(&self) -> Result<view::InstanceForm, Error> {
+        Ok(view::InstanceForm::from(&self.host.form(&self.name).await?))
+    }
+
+    /// Changes settings, and saves them if no field has a problem: [`view::InstanceForm`] says whether it did.
+    ///
+    /// # Errors
+    /// When there is no such field, the plugin brings no answer, breaks the contract or asks for what is the operator's to
+    /// say, or there was another save.
+    pub async fn configure(
+        &self,
+        change: impl Into<SettingsChange>,
+        actor: &Actor,
+    ) -> Result<view::InstanceForm, Error> {
+        let form = self.host.configure(&self.name, change, actor).await?;
+        Ok(view::InstanceForm::from(&form))
+    }
+
+    /// Moves the instance to another version of its plugin, while workers run: the one with that digest, or the one that was
+    /// added last. Calls that are under way end with the former one.
+    ///
+    /// # Errors
+    /// When the version can't be used, would lose a saved field, or its form has something that is the operator's to say.
+    /// Nothing is changed then.
+    pub async fn upgrade(
+        &self,
+        to: Option<PluginDigest>,
+        actor: &Actor,
+    ) -> Result<view::InstanceForm, Error> {
+        let form = self.host.upgrade_instance(&self.name, to, actor).await?;
+        Ok(view::InstanceForm::from(&form))
+    }
+
+    /// Replaces the instance's certificate, if a check of the connection with the new one passes.
+    ///
+    /// # Errors
+    /// When the certificate can't be chosen, a step of the check fails, or another save came meanwhile. Nothing is changed
+    /// then.
+    pub async fn rotate_certificate(
+        &self,
+        to: Thumbprint,
+        actor: &Actor,
+    ) -> Result<view::CertificateRotation, Error> {
+        let rotated = self
+            .host
+            .rotate_certificate(&self.name, to, actor, nobody())
+            .await?;
+        Ok(view::CertificateRotation::from(&rotated))
+    }
+
+    /// Checks the way to the vendor step by step. Buys nothing and changes nothing.
+    ///
+    /// # Errors
+    /// When it could not be checked. A step that failed is no error: the view has it.
+    pub async fn check_connection(&self) -> Result<view::ConnectionCheck, Error> {
+        let steps = self.host.check_connection(&self.name, nobody()).await?;
+        Ok(view::ConnectionCheck::new(&self.name, &steps))
+    }
+
+    /// Reads the vendor's catalog, and brings the instance's products up to date. Where the caller is dropped, the run ends as
+    /// interrupted, and another can be started at once.
+    ///
+    /// # Errors
+    /// When the instance is not ready or has a run already, or the catalog was not read to its end; no product is changed
+    /// then.
+    pub async fn fetch_services(&self, actor: &Actor) -> Result<view::ServicesRun, Error> {
+        let completed = self.host.fetch_services(&self.name, actor, nobody()).await?;
+        let run = self.host.record().services_run(completed.run).await?;
+        let run = run.ok_or_else(|| RecordError::Damaged {
+            what: format!("run `{}` is missing", completed.run),
+        })?;
+        Ok(view::ServicesRun::new(&run, &self.name))
+    }
+
+    /// The products of the instance that match a filter, a page of them.
+    ///
+    /// # Errors
+    /// When the record can't be read, or the page is not of this list.
+    pub async fn products(&self, filter: &ProductFilter, page: &Page) -> Result<Rows<view::Product>, Error> {
+        let (record, instance) = (self.host.record(), self.on_record().await?);
+        let products = record.products(instance.id, filter, page).await?;
+        let prices = record.prices(instance.id).await?;
+        let view = |product: &bss_model::Product| {
+            let prices = prices.get(&product.offered.code).map_or(&[][..], Vec::as_slice);
+            view::Product::new(&instance, product, prices)
+        };
+        Ok(Rows {
+            rows: products.rows.iter().map(view).collect(),
+            next: products.next,
+        })
+    }
+
+    /// Activates, deactivates, publishes or unpublishes products.
+    ///
+    /// # Errors
+    /// When there is no product of a code, or the record can't be written.
+    pub async fn decide_products(
+        &self,
+        decision: Decision,
+        choice: &Choice,
+        actor: &Actor,
+    ) -> Result<view::DecidedProducts, Error> {
+        let (record, id) = (self.host.record(), self.id.into());
+        Ok(record.decide_products(id, decision, choice, actor).await?.into())
+    }
+
+    /// Sets the price of products, by their codes.
+    ///
+    /// # Errors
+    /// When there is no product of a code, or the record can't be written.
+    pub async fn set_prices(
+        &self,
+        codes: &[String],
+        price: &Price,
+        actor: &Actor,
+    ) -> Result<view::PricedProducts, Error> {
+        let id = self.id.into();
+        let changed = self.host.record().set_prices(id, codes, price, actor).await?;
+        Ok(view::PricedProducts {
+            changed,
+            price: price.into(),
+        })
+    }
+
+    /// Places an order: on record when this returns, and bought by a worker, or by [`OrderHandle::settle`]. A request that is
+    /// repeated with its idempotency key is answered with the first one's order, whatever has become of the plugin, the
+    /// products and the spelling of the customer's name since.
+    ///
+    /// # Errors
+    /// When the key was used for something else (`key-reused`), the instance is not ready, its plugin can't be called, or a
+    /// product can't be sold so; nothing is written then.
+    pub async fn place(&self, request: OrderRequest, actor: &Actor) -> Result<Placement, Error> {
+        let placed = self.host.place_order(&self.name, request, actor).await?;
+        Ok(match placed {
+            Placed::New(order) => Placement::New(self.order(&order)),
+            Placed::Known(order) => Placement::Known(self.order(&order)),
+        })
+    }
+
+    /// The order that was placed with an idempotency key. `None`: there is none. Needs neither the plugin nor a ready instance.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn placed(&self, key: &str) -> Result<Option<OrderHandle>, Error> {
+        let filter = OrderFilter {
+            instance: Some(self.id.into()),
+            idempotency_key: Some(key.to_owned()),
+            ..OrderFilter::default()
+        };
+        let found = self.host.record().orders(&filter, &Page::first(1)).await?.rows;
+        Ok(found.first().map(|order| self.order(order)))
+    }
+
+    /// Checks an order, here and in the plugin, as [`Self::place`] would. Writes nothing and buys nothing.
+    ///
+    /// # Errors
+    /// Why it can't be placed.
+    pub async fn check(&self, request: OrderRequest) -> Result<(), Error> {
+        Ok(self.host.check_order(&self.name, request, nobody()).await?)
+    }
+
+    async fn on_record(&self) -> Result<bss_model::Instance, Error> {
+        Ok(self.host.instance_on_record(self.id.into()).await?)
+    }
+
+    fn order(&self, order: &bss_model::Order) -> OrderHandle {
+        OrderHandle::new(self.host.clone(), order.id.into())
+    }
+}

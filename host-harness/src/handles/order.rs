@@ -1,0 +1,91 @@
+//! An order, and all that can be asked of it.
+
+use bss_model::{AssetFilter, OrderId, Page};
+
+use super::AssetHandle;
+use crate::error::Error;
+use crate::host::Host;
+use crate::license_order::PlaceError;
+use crate::own_task::nobody;
+use crate::view::{self, Keys};
+
+/// An order of a host. Cloning it costs nothing that matters.
+#[derive(Clone, Debug)]
+pub struct OrderHandle {
+    host: Host,
+    id: OrderId,
+}
+
+/// An order that was asked for, and whether it is a new one.
+#[derive(Clone, Debug)]
+pub enum Placement {
+    /// The order was placed now.
+    New(OrderHandle),
+    /// The order was placed before with the same idempotency key.
+    Known(OrderHandle),
+}
+
+impl Placement {
+    /// The order.
+    pub fn order(&self) -> &OrderHandle {
+        match self {
+            Self::New(order) | Self::Known(order) => order,
+        }
+    }
+
+    /// Whether the order was placed now.
+    pub fn is_new(&self) -> bool {
+        matches!(self, Self::New(_))
+    }
+}
+
+impl OrderHandle {
+    pub(super) fn new(host: Host, id: OrderId) -> Self {
+        Self { host, id }
+    }
+
+    /// The order's id.
+    pub fn id(&self) -> OrderId {
+        self.id
+    }
+
+    /// The order with all of its assets, as they stand now. Product keys are masked: [`AssetHandle::license`] has them.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn read(&self) -> Result<view::Order, Error> {
+        let order = self.host.record().order(self.id.into()).await?;
+        let order = order.ok_or(PlaceError::NoOrder(self.id.into()))?;
+        let assets = self.on_record().await?;
+        Ok(self.host.order_view(&order, &assets, Keys::Masked).await?)
+    }
+
+    /// The order's assets, in the order of its lines.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn assets(&self) -> Result<Vec<AssetHandle>, Error> {
+        let assets = self.on_record().await?.into_iter();
+        let handles = assets.map(|asset| AssetHandle::new(self.host.clone(), asset.id.into()));
+        Ok(handles.collect())
+    }
+
+    /// Buys what is not bought yet while the caller waits, as far as that is possible now, and returns the order as it stands
+    /// then. A worker does the same in the background. Can be called again at any time, by several at once: it never buys a
+    /// second license for an asset. A caller that is dropped stops it, and cuts no purchase off.
+    ///
+    /// # Errors
+    /// When calls for the instance can't be made, or the record fails.
+    pub async fn settle(&self) -> Result<view::Order, Error> {
+        self.host.run_order(self.id.into(), nobody()).await?;
+        self.read().await
+    }
+
+    async fn on_record(&self) -> Result<Vec<bss_model::Asset>, Error> {
+        let filter = AssetFilter {
+            order: Some(self.id.into()),
+            ..AssetFilter::default()
+        };
+        Ok(self.host.record().assets(&filter, &Page::all()).await?.rows)
+    }
+}
