@@ -63,8 +63,12 @@ pub mod view;
 mod worker;
 mod worker_handle;
 
-pub use bss_keys::{HostKey, HostKeySource};
-pub use bss_model::{Actor, Advice, ErrorKind};
+pub use bss_keys::{HostKey, HostKeySource, PfxCode};
+pub use bss_model::{
+    Actor, Advice, AssetId, Choice, Contact, Decision, ErrorKind, InstanceId, LicenseSecrets, NewInstance,
+    OrderId, Outcome, OutcomeCursor, OutcomeKind, Page, Party, Price, ProductFilter, Reach, Requester,
+    RequesterKind,
+};
 pub use bss_record::{
     AuditError, AuditedActs, BackupError, RECORD_FILE, Record, RecordError, Restored, Verified, verify_backup,
 };
@@ -82,6 +86,7 @@ pub use handles::{AssetHandle, InstanceHandle, OrderHandle, Placement};
 pub use host::{COMPILED_DIRECTORY, Host};
 pub use instance_plugin::{CreateInstanceError, OfPlugin, UpgradeError};
 pub use instance_settings::{ConfigureError, InstanceForm, SettingsChange};
+pub use ipnet::IpNet;
 pub use license_order::{OrderRequest, PlaceError};
 pub use license_refresh::{RefreshError, Refreshed};
 pub use license_return::{AttemptedReturn, ReturnError};

@@ -37,6 +37,7 @@ pub use faults::{ConnectionFault, Fault, Faults, Listener, Operation, Repeat, Wh
 pub use files::FileError;
 pub use ledger::{LedgerCustomer, LedgerEntry, LedgerError, TokenStatus};
 pub use options::{HttpVersions, SimulatorOptions, TlsVersions};
+pub use pfx::PfxError;
 pub use random::NoRandomness;
 
 mod access_tokens;
@@ -53,6 +54,7 @@ mod faults;
 mod files;
 mod ledger;
 mod options;
+mod pfx;
 mod plain_http;
 mod random;
 mod server;

@@ -6,9 +6,6 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail};
 use bss_simulator::IssuedCertificate;
-use p12_keystore::{Certificate, KeyStore, KeyStoreEntry, PrivateKey, PrivateKeyChain};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::files::write_whole;
 
@@ -80,14 +77,5 @@ fn with_openssl(issued: &IssuedCertificate, code: &str, file: &Path) -> anyhow::
 
 /// Writes a PFX file without any other program.
 pub(super) fn with_library(issued: &IssuedCertificate, code: &str, file: &Path) -> anyhow::Result<()> {
-    let key = PrivateKeyDer::from_pem_slice(issued.private_key_pem.as_bytes())?;
-    let pem = format!("{}{}", issued.certificate_pem, issued.chain_pem);
-    let certificates = CertificateDer::pem_slice_iter(pem.as_bytes())
-        .map(|der| Ok(Certificate::from_der(&der?)?))
-        .collect::<anyhow::Result<Vec<_>>>()?;
-    let chain = PrivateKeyChain::new("1", PrivateKey::from_der(key.secret_der())?, certificates);
-    let mut store = KeyStore::new();
-    store.add_entry("Microsoft ESD", KeyStoreEntry::PrivateKeyChain(chain));
-    write_whole(file, &store.writer(code).write()?)
-        .with_context(|| format!("`{}` can't be written", file.display()))
+    write_whole(file, &issued.pfx(code)?).with_context(|| format!("`{}` can't be written", file.display()))
 }
