@@ -41,11 +41,15 @@ mod license_order;
 mod license_purchase;
 mod license_refresh;
 mod license_return;
+#[cfg(feature = "mail")]
 pub mod mail;
+#[cfg(not(feature = "mail"))]
+mod no_mail;
 mod pause;
 mod plugin_description;
 mod plugin_words;
 mod plugins;
+#[cfg(feature = "prerequisites")]
 pub mod prerequisites;
 pub mod product_type_collection;
 mod ready_instances;
@@ -55,6 +59,9 @@ mod settings_gate;
 mod settling;
 pub mod view;
 mod worker;
+
+#[cfg(not(feature = "mail"))]
+use no_mail as mail;
 
 pub use bss_record::{
     AuditError, AuditedActs, BackupError, RECORD_FILE, Record, RecordError, Restored, Verified, verify_backup,

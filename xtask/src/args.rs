@@ -15,8 +15,8 @@ usage: cargo xtask <command>
       rustup  the installed target, else `rustup target add`; nothing else
       debian  a compiler unpacked from Debian's packages below the target folder
   test [--only STEP]
-      Runs every check, or one step: toolchain, format, deny, wit, component, clippy, clippy-wasm, docs,
-      tests.
+      Runs every check, or one step: toolchain, format, deny, wit, component, clippy, clippy-wasm,
+      features, docs, tests.
   deny
       Checks licenses, banned crates and sources of all that is linked, and known vulnerabilities where their database can
       be had: the network, or BSS_ADVISORY_DB, a clone of it. Installs cargo-deny below the target folder if it is missing.

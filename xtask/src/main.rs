@@ -13,6 +13,7 @@ mod crash_test;
 mod debian;
 mod demo;
 mod deny;
+mod features;
 mod files;
 mod hint;
 mod interop;
