@@ -20,6 +20,9 @@
 //! # }
 //! ```
 //!
+//! Features, none of which is on by default: `mail` has the worker send e-mails, which wait on record without it;
+//! `prerequisites` checks a customer's certificate, hostname and CNAME record; `trace-files` keeps the traces of calls.
+//!
 //! [`view`] has what is shown of all that is on record, as types to serialize. Every error says its kind, its code and
 //! advice ([`bss_model::Diagnose`]). Parts for the crates that measure this one are in [`internals`], and no promise to
 //! embedders.
