@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::process::Command;
 
 /// Crates of the features, the command line, the simulator and the benchmarks.
-const OF_SURFACES: [&str; 12] = [
+const OF_SURFACES: [&str; 13] = [
     "clap",
     "comfy-table",
     "hickory-resolver",
@@ -16,6 +16,7 @@ const OF_SURFACES: [&str; 12] = [
     "plotters",
     "rcgen",
     "rpassword",
+    "sqlx-macros",
     "tracing-subscriber",
 ];
 

@@ -15,6 +15,7 @@ mod instances;
 mod invoices;
 mod look_up_only;
 mod mail_settings;
+mod migrations;
 mod orders;
 mod outbox;
 mod own_files;
@@ -40,7 +41,6 @@ use std::time::Duration;
 
 use bss_keys::HostKey;
 use sqlx::SqlitePool;
-use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
 pub use acts::chain::{AuditError, AuditedActs};
@@ -63,9 +63,8 @@ pub use services::ApplyError;
 pub use workers::{WORKER_LEASE, Worker};
 
 use database::begin_write;
+use migrations::MIGRATIONS;
 
-/// Each step from an older database to this one.
-static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 /// The name of the database file in the data directory.
 pub const RECORD_FILE: &str = "record.db";
 /// Locked while the data directory is opened, so that two first starts don't set it up at once.
