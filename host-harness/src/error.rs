@@ -96,10 +96,14 @@ becomes_an_error! {
     crate::license_order::PlaceError,
     crate::license_refresh::RefreshError,
     crate::license_return::ReturnError,
-    crate::mail::MailSettingsError,
-    crate::mail::TestMailError,
     crate::plugins::PluginError,
     crate::services_definition::ServicesError,
+}
+
+#[cfg(feature = "mail")]
+becomes_an_error! {
+    crate::mail::MailSettingsError,
+    crate::mail::TestMailError,
 }
 
 impl fmt::Display for Error {

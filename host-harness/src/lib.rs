@@ -20,6 +20,9 @@
 //! # }
 //! ```
 //!
+//! Features, none of which is on by default: `mail` has the worker send e-mails, which wait on record without it;
+//! `prerequisites` checks a customer's certificate, hostname and CNAME record; `trace-files` keeps the traces of calls.
+//!
 //! [`view`] has what is shown of all that is on record, as types to serialize. Every error says its kind, its code and
 //! advice ([`bss_model::Diagnose`]). Parts for the crates that measure this one are in [`internals`], and no promise to
 //! embedders.
@@ -45,13 +48,17 @@ mod license_order;
 mod license_purchase;
 mod license_refresh;
 mod license_return;
+#[cfg(feature = "mail")]
 pub mod mail;
 mod metrics;
+#[cfg(not(feature = "mail"))]
+mod no_mail;
 mod own_task;
 mod pause;
 mod plugin_description;
 mod plugin_words;
 mod plugins;
+#[cfg(feature = "prerequisites")]
 pub mod prerequisites;
 pub mod product_type_collection;
 mod ready_instances;
@@ -62,6 +69,9 @@ mod settling;
 pub mod view;
 mod worker;
 mod worker_handle;
+
+#[cfg(not(feature = "mail"))]
+use no_mail as mail;
 
 pub use bss_keys::{HostKey, HostKeySource, PfxCode};
 pub use bss_model::{

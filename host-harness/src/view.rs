@@ -13,6 +13,7 @@
 mod act;
 mod asset;
 mod attempt;
+#[cfg(feature = "trace-files")]
 mod call_trace;
 mod cancellation;
 mod certificate;
@@ -27,6 +28,7 @@ mod mail;
 mod order;
 mod parties;
 mod plugin;
+#[cfg(feature = "prerequisites")]
 mod prerequisites;
 mod price;
 mod problem;
@@ -38,6 +40,7 @@ mod services_run;
 pub use act::{Act, Actor, AuditedActs, Subject};
 pub use asset::{Asset, RefreshedLicense};
 pub use attempt::{PurchaseAttempt, ReturnAttempt};
+#[cfg(feature = "trace-files")]
 pub use call_trace::{CallTrace, TraceSpan};
 pub use cancellation::{Cancellation, Decision, Requester};
 pub use certificate::{Certificate, RemovedCertificate};
@@ -50,6 +53,7 @@ pub use mail::{DueMails, Mail, MailServer, MailSettings, TemplateFiles};
 pub use order::{Order, OrderCheck};
 pub use parties::{Contact, Parties, Party};
 pub use plugin::{Plugin, PluginFile, RemovedPlugin};
+#[cfg(feature = "prerequisites")]
 pub use prerequisites::{Prerequisite, Prerequisites};
 pub use price::Price;
 pub use problem::{Problem, Reason};

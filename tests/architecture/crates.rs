@@ -63,7 +63,9 @@ fn arrows(packages: &[Value], of_tests: bool) -> Arrows {
         .iter()
         .map(|package| {
             let dependencies = package["dependencies"].as_array().expect("dependencies");
+            // A package that depends on itself turns on its own features for its tests.
             let ours = dependencies.iter().filter(is_wanted);
+            let ours = ours.filter(|dependency| dependency["name"] != package["name"]);
             (
                 text(&package["name"]),
                 ours.map(|dependency| text(&dependency["name"])).collect(),

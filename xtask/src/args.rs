@@ -15,8 +15,8 @@ usage: cargo xtask <command>
       rustup  the installed target, else `rustup target add`; nothing else
       debian  a compiler unpacked from Debian's packages below the target folder
   test [--only STEP]
-      Runs every check, or one step: toolchain, format, deny, wit, component, clippy, clippy-wasm, docs,
-      tests.
+      Runs every check, or one step: toolchain, format, deny, wit, component, clippy, clippy-wasm,
+      features, docs, tests.
   deny
       Checks licenses, banned crates and sources of all that is linked, and known vulnerabilities where their database can
       be had: the network, or BSS_ADVISORY_DB, a clone of it. Installs cargo-deny below the target folder if it is missing.
@@ -27,6 +27,8 @@ usage: cargo xtask <command>
       Kills workers and the simulator while licenses are bought, and compares what was bought with what is on record;
       exits with 0 only if every license is on record once. The seed is printed, and repeats the same kills.
       `--disaster` also restores older backups, steps the clock, or runs copies beside the original.
+  package
+      Packages the crates that an embedder needs, and compiles them from their packages alone.
   size
       Builds the component, and prints which sections, crates and functions take how many bytes of it.
   interop [PART...] [--list]
@@ -46,6 +48,7 @@ pub(crate) enum Command {
     Demo { arguments: Vec<String> },
     CrashTest { arguments: Vec<String> },
     Deny,
+    Package,
     Size,
     Interop { parts: Vec<String> },
     ListInterop,
@@ -85,6 +88,10 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Command, String> {
         "deny" => match rest.first() {
             None => Ok(Command::Deny),
             Some(extra) => Err(format!("`cargo xtask deny` takes no argument `{extra}`")),
+        },
+        "package" => match rest.first() {
+            None => Ok(Command::Package),
+            Some(extra) => Err(format!("`cargo xtask package` takes no argument `{extra}`")),
         },
         "size" => match rest.first() {
             None => Ok(Command::Size),
@@ -254,6 +261,7 @@ mod tests {
                 .contains("`--fast`")
         );
         assert!(parsed("deny now").unwrap_err().contains("`now`"));
+        assert!(parsed("package now").unwrap_err().contains("`now`"));
         assert!(parsed("size now").unwrap_err().contains("`now`"));
         assert!(parsed("picture now").unwrap_err().contains("`now`"));
     }

@@ -11,7 +11,7 @@ use crate::hint::Hint;
 use crate::test_totals::TestTotals;
 use crate::wasm_toolchain::{TARGET, WasmToolchain};
 use crate::workspace::Workspace;
-use crate::{deny, interop, process, toolchain};
+use crate::{deny, features, interop, process, toolchain};
 
 /// How many tests run at once. Many only wait for a lease, a deadline or a pause to end, so that more than one for each
 /// processor keeps a small machine busy.
@@ -29,7 +29,7 @@ enum Outcome {
 }
 
 /// The steps in order: the cheap ones first; the tests last, so that their result stays on the screen.
-const STEPS: [Step; 9] = [
+const STEPS: [Step; 10] = [
     Step {
         name: "toolchain",
         run: |_| toolchain::check().map(passed),
@@ -57,6 +57,10 @@ const STEPS: [Step; 9] = [
     Step {
         name: "clippy",
         run: clippy,
+    },
+    Step {
+        name: "features",
+        run: features,
     },
     Step {
         name: "docs",
@@ -180,6 +184,11 @@ fn clippy(workspace: &Workspace) -> Result<Outcome> {
         process::run(cargo.args(targets).args(["--", "--deny", "warnings"]))?;
     }
     Ok(passed(()))
+}
+
+fn features(workspace: &Workspace) -> Result<Outcome> {
+    toolchain::ensure_component("clippy")?;
+    features::check(workspace).map(passed)
 }
 
 fn docs(workspace: &Workspace) -> Result<Outcome> {

@@ -1,4 +1,4 @@
-//! The project's chores: build the component, run every check, check what may be linked, run the demo, the crash test or
+//! The project's chores: build the component, run every check, check what may be linked, package the crates, run the demo, the crash test or
 //! the tests with other people's software, weigh the component, draw a picture.
 #![expect(
     clippy::print_stdout,
@@ -13,9 +13,11 @@ mod crash_test;
 mod debian;
 mod demo;
 mod deny;
+mod features;
 mod files;
 mod hint;
 mod interop;
+mod package;
 mod picture;
 mod process;
 mod size;
@@ -68,6 +70,7 @@ fn execute(command: Command) -> anyhow::Result<u8> {
         Command::Demo { arguments } => return demo::run(&workspace, &arguments),
         Command::CrashTest { arguments } => return crash_test::run(&workspace, &arguments),
         Command::Deny => deny::run(&workspace)?,
+        Command::Package => package::run(&workspace)?,
         Command::Size => size::run(&workspace)?,
         Command::Interop { parts } => interop::run(&workspace, &parts)?,
         Command::ListInterop => print!("{}", interop::list()),

@@ -11,6 +11,7 @@ use bss_model::{Diagnose, Diagnosis, ErrorKind, Thumbprint};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::sign::CertifiedKey;
 
+use crate::self_signed::self_signed;
 use crate::{InstalledCertificate, inspection};
 
 /// An algorithm to sign with.
@@ -97,15 +98,10 @@ impl Identity {
             thumbprint: Thumbprint::of(&[]),
             reason,
         };
-        let made = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).and_then(|key| {
-            let names = vec!["nobody.invalid".to_owned()];
-            let certificate = rcgen::CertificateParams::new(names)?.self_signed(&key)?;
-            Ok((key, certificate.der().to_vec()))
-        });
-        let (key, leaf) = made.map_err(|error| unusable(error.to_string()))?;
-        let installed = inspection::describe(&leaf, &[], now_ms());
+        let made = self_signed("nobody.invalid").map_err(|error| unusable(error.to_string()))?;
+        let installed = inspection::describe(&made.certificate, &[], now_ms());
         let installed = installed.map_err(|error| unusable(error.to_string()))?;
-        Self::new(installed, leaf, Vec::new(), key.serialized_der())
+        Self::new(installed, made.certificate, Vec::new(), made.private_key.as_ref())
     }
 
     /// The certificate's name.

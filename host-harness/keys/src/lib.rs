@@ -10,6 +10,7 @@ mod inspect_error;
 mod inspection;
 mod ownership;
 mod pfx;
+mod self_signed;
 pub mod signing_input;
 
 pub use certificate::{InstalledCertificate, KeyKind};

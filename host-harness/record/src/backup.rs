@@ -19,9 +19,10 @@ use sqlx::{ConnectOptions as _, Connection as _, Row as _};
 use uuid::Uuid;
 
 use super::database::is_disk_full;
+use super::migrations::MIGRATIONS;
 use super::own_files::{BESIDE, is_missing, lock_file, sync_directory_of, with_ending};
 use super::stored::id;
-use super::{MIGRATIONS, RECORD_FILE, Record, RecordError, USE_FILE, check_host_key, lock_directory};
+use super::{RECORD_FILE, Record, RecordError, USE_FILE, check_host_key, lock_directory};
 
 /// What is read of a file at a time.
 const PIECE_BYTES: usize = 1 << 20;

@@ -16,6 +16,7 @@ mod instances;
 mod invoices;
 mod look_up_only;
 mod mail_settings;
+mod migrations;
 mod orders;
 mod outbox;
 mod outcomes;
@@ -42,7 +43,6 @@ use std::time::Duration;
 
 use bss_keys::{HostKey, HostKeySource};
 use sqlx::SqlitePool;
-use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
 pub use acts::chain::{AuditError, AuditedActs};
@@ -66,9 +66,8 @@ pub use services::ApplyError;
 pub use workers::{WORKER_LEASE, Worker};
 
 use database::begin_write;
+use migrations::MIGRATIONS;
 
-/// Each step from an older database to this one.
-static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 /// The name of the database file in the data directory.
 pub const RECORD_FILE: &str = "record.db";
 /// Locked while the data directory is opened, so that two first starts don't set it up at once.

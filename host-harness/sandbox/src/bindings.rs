@@ -3,7 +3,7 @@
 #[expect(missing_docs, reason = "generated; the documentation is in wit/*.wit")]
 mod generated {
     wasmtime::component::bindgen!({
-        path: "../../wit",
+        path: "wit",
         inline: "
             package bss:host-harness;
 
@@ -35,7 +35,7 @@ mod generated {
 #[expect(missing_docs, reason = "generated; the documentation is in wit/*.wit")]
 mod checking {
     wasmtime::component::bindgen!({
-        path: "../../wit",
+        path: "wit",
         inline: "
             package bss:host-harness;
 
@@ -59,7 +59,7 @@ mod checking {
 #[expect(missing_docs, reason = "generated; the documentation is in wit/*.wit")]
 mod lifecycle {
     wasmtime::component::bindgen!({
-        path: "../../wit",
+        path: "wit",
         inline: "
             package bss:host-harness;
 

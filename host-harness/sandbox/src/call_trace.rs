@@ -23,14 +23,12 @@
 //! `log_lines_left_out`, and `last_words` has the last ones of a call that got no answer.
 //!
 //! `call` is at level error, so that every log line of a call names it whatever the level; the others are at info.
-//! [`TraceLayer`] keeps them for [`Traces`], and sends them to an OpenTelemetry [`Collector`].
+//! With the feature `trace-files`, [`TraceLayer`] keeps them for [`Traces`], and sends them to an OpenTelemetry
+//! [`Collector`].
 
 mod body;
-mod collector;
-mod journal;
-mod layer;
-mod reader;
-mod span;
+#[cfg(feature = "trace-files")]
+mod files;
 
 use std::sync::Arc;
 
@@ -42,14 +40,13 @@ use wasmtime_wasi_http::{Error, WasiBody};
 use crate::exchange_recording::{CallRecording, ExchangeRecording};
 use crate::plugin_call::{CallOutcome, PluginAnswer, PluginCall};
 
-pub use collector::{Collector, CollectorError};
-pub use journal::TRACES_DIRECTORY;
-pub use layer::{TraceGuard, TraceLayer};
-pub use reader::{CallTrace, TraceSpan, Traces};
-pub use span::TARGET;
+#[cfg(feature = "trace-files")]
+pub use files::{
+    CallTrace, Collector, CollectorError, TRACES_DIRECTORY, TraceGuard, TraceLayer, TraceSpan, Traces,
+};
 
-/// The name of a span that is a line of the plugin's, not a step of the call.
-const LOG: &str = "log";
+/// The target of every span of a call.
+pub const TARGET: &str = "bss::call";
 
 /// The field of a call's last words, which are longer than other texts.
 const LAST_WORDS: &str = "last_words";

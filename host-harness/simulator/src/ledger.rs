@@ -6,8 +6,9 @@ use std::time::Duration;
 use bss_model::Secret;
 use jiff::Timestamp;
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
 };
+use sqlx::{FromRow, Row as _};
 
 /// The ledger's file in the simulator's directory.
 pub(super) const FILE: &str = "ledger.sqlite";
@@ -72,7 +73,7 @@ impl TryFrom<String> for TokenStatus {
 }
 
 /// A license that was issued.
-#[derive(Clone, Debug, sqlx::FromRow)]
+#[derive(Clone, Debug)]
 pub struct LedgerEntry {
     /// The entry's number in the order of issue, from 1.
     pub number: i64,
@@ -101,16 +102,12 @@ pub struct LedgerEntry {
     /// The reseller's name.
     pub reseller_name: Option<String>,
     /// The customer who got the license.
-    #[sqlx(flatten)]
     pub customer: LedgerCustomer,
     /// The product key, five groups of five.
-    #[sqlx(try_from = "String")]
     pub product_key: Secret,
     /// The link with which the license is redeemed.
-    #[sqlx(try_from = "String")]
     pub activation_link: Secret,
     /// The license's status now.
-    #[sqlx(try_from = "String")]
     pub token_status: TokenStatus,
     /// When the license was issued, in milliseconds since 1970 by the simulator's clock.
     pub purchased_at_ms: i64,
@@ -124,9 +121,42 @@ pub struct LedgerEntry {
     pub returned_at_ms: Option<i64>,
 }
 
-impl<'r> sqlx::FromRow<'r, sqlx::sqlite::SqliteRow> for LedgerCustomer {
-    fn from_row(row: &'r sqlx::sqlite::SqliteRow) -> sqlx::Result<LedgerCustomer> {
-        use sqlx::Row as _;
+impl<'r> FromRow<'r, SqliteRow> for LedgerEntry {
+    fn from_row(row: &'r SqliteRow) -> sqlx::Result<LedgerEntry> {
+        let status = row.try_get::<String, _>("token_status")?;
+        let token_status = TokenStatus::try_from(status).map_err(|problem| sqlx::Error::ColumnDecode {
+            index: "token_status".to_owned(),
+            source: problem.into(),
+        })?;
+        Ok(LedgerEntry {
+            number: row.try_get("number")?,
+            client_transaction_id: row.try_get("client_transaction_id")?,
+            transaction_id: row.try_get("transaction_id")?,
+            license_token_id: row.try_get("license_token_id")?,
+            content_digest: row.try_get("content_digest")?,
+            client_id: row.try_get("client_id")?,
+            channel_id: row.try_get("channel_id")?,
+            offer_id: row.try_get("offer_id")?,
+            country: row.try_get("country")?,
+            language: row.try_get("language")?,
+            currency: row.try_get("currency")?,
+            reseller_id: row.try_get("reseller_id")?,
+            reseller_name: row.try_get("reseller_name")?,
+            customer: LedgerCustomer::from_row(row)?,
+            product_key: row.try_get::<String, _>("product_key")?.into(),
+            activation_link: row.try_get::<String, _>("activation_link")?.into(),
+            token_status,
+            purchased_at_ms: row.try_get("purchased_at_ms")?,
+            returnable_until_ms: row.try_get("returnable_until_ms")?,
+            return_client_transaction_id: row.try_get("return_client_transaction_id")?,
+            return_reason: row.try_get("return_reason")?,
+            returned_at_ms: row.try_get("returned_at_ms")?,
+        })
+    }
+}
+
+impl<'r> FromRow<'r, SqliteRow> for LedgerCustomer {
+    fn from_row(row: &'r SqliteRow) -> sqlx::Result<LedgerCustomer> {
         Ok(LedgerCustomer {
             id: row.try_get("customer_id")?,
             name: row.try_get("customer_name")?,

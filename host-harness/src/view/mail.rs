@@ -10,7 +10,6 @@ use uuid::Uuid;
 use super::asset::parties_of;
 use super::{Contact, Parties, Problem, word};
 use crate::host::Host;
-use crate::mail::TemplateError;
 
 /// An e-mail, without its text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -131,7 +130,7 @@ impl From<&bss_model::MailSettings> for MailSettings {
 impl MailSettings {
     /// Adds the result of checking the templates to the view.
     #[must_use]
-    pub fn with_checked_templates(self, checked: &Result<Vec<String>, TemplateError>) -> Self {
+    pub fn with_checked_templates(self, checked: &Result<Vec<String>, impl ToString>) -> Self {
         Self {
             template_problem: checked.as_ref().err().map(ToString::to_string),
             ..self

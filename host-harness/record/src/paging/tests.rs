@@ -841,12 +841,7 @@ async fn older_record(directory: &std::path::Path) {
     let mut connection = sqlx::ConnectOptions::connect(&options.create_if_missing(true))
         .await
         .unwrap();
-    let mut migrations = sqlx::migrate!("./migrations");
-    migrations
-        .migrations
-        .to_mut()
-        .retain(|migration| migration.version < 9);
-    migrations.run(&mut connection).await.unwrap();
+    crate::migrations::up_to(8).run(&mut connection).await.unwrap();
     for statement in [
         "PRAGMA foreign_keys = OFF",
         "INSERT INTO orders (id, instance_id, request_digest, customer, contact, placed_at_ms)

@@ -218,7 +218,7 @@ mod tests {
 
     #[test]
     fn the_contract_is_the_one_in_wit() {
-        let world = include_str!("../../../../wit/world.wit");
+        let world = include_str!("../../wit/world.wit");
         assert!(world.contains(&format!("package {CONTRACT};")));
         let ours = &OFFERED[0];
         assert_eq!(CONTRACT, format!("{}@{}", ours.package, ours.version));
@@ -233,8 +233,8 @@ mod tests {
 
     #[test]
     fn the_functions_are_those_of_the_interfaces_that_the_world_imports() {
-        let files = concat!(env!("CARGO_MANIFEST_DIR"), "/../../wit");
-        let world = include_str!("../../../../wit/world.wit");
+        let files = concat!(env!("CARGO_MANIFEST_DIR"), "/wit");
+        let world = include_str!("../../wit/world.wit");
         let imported = named(world, |line| {
             line.strip_prefix("import ")?
                 .strip_suffix(';')
@@ -264,7 +264,7 @@ mod tests {
             .filter(|offered| offered.package.starts_with("wasi:"))
         {
             let package = offered.package.trim_start_matches("wasi:");
-            let folder = format!("{}/../../wit/deps/{package}", env!("CARGO_MANIFEST_DIR"));
+            let folder = format!("{}/wit/deps/{package}", env!("CARGO_MANIFEST_DIR"));
             let mut declared = Vec::new();
             for file in std::fs::read_dir(folder).unwrap() {
                 let text = std::fs::read_to_string(file.unwrap().path()).unwrap();

@@ -26,7 +26,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use super::span::{Span, TARGET};
+use super::span::Span;
+use crate::call_trace::TARGET;
 use crate::outbound_https::Authority;
 use crate::system_roots::system_roots;
 

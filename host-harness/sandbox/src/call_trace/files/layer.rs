@@ -17,9 +17,12 @@ use tracing_subscriber::registry::LookupSpan;
 
 use super::collector::Collector;
 use super::journal::{Journal, TRACES_DIRECTORY};
-use super::span::{Line, Span, TARGET, What};
-use super::{LAST_WORDS, LOG};
+use super::span::{Line, Span, What};
+use crate::call_trace::{LAST_WORDS, TARGET};
 use crate::limits;
+
+/// The name of a span that is a line of the plugin's, not a step of the call.
+const LOG: &str = "log";
 
 /// Keeps the spans of calls in a data directory, where [`super::Traces`] finds them, and sends
 /// them to a collector where there is one.

@@ -3,9 +3,6 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// The target of every span of a call.
-pub const TARGET: &str = "bss::call";
-
 /// A span of a call as it stands in a file: a line when it begins, and one with the same `call` and `span` when it
 /// ends.
 #[derive(Debug, Serialize, Deserialize)]

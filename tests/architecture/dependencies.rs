@@ -1,0 +1,86 @@
+//! What an embedder compiles and audits: the library without features has no crate that only one surface needs.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+
+/// Crates of the features, the command line, the simulator and the benchmarks.
+const OF_SURFACES: [&str; 13] = [
+    "clap",
+    "comfy-table",
+    "hickory-resolver",
+    "indicatif",
+    "jsonwebtoken",
+    "lettre",
+    "minijinja",
+    "p12-keystore",
+    "plotters",
+    "rcgen",
+    "rpassword",
+    "sqlx-macros",
+    "tracing-subscriber",
+];
+
+/// The crates that the library is compiled with, and their versions.
+fn dependencies(features: &str) -> BTreeMap<String, String> {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let output = Command::new(cargo)
+        .args([
+            "tree",
+            "--offline",
+            "--package",
+            "host-harness",
+            "--features",
+            features,
+        ])
+        .args(["--edges", "normal,build", "--prefix", "none", "--no-dedupe"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("cargo starts");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let tree = String::from_utf8(output.stdout).expect("UTF-8");
+    let crates = tree.lines().filter_map(|line| line.split_once(" v"));
+    crates
+        .map(|(name, rest)| {
+            let version = rest.split_whitespace().next().unwrap_or_default();
+            (name.to_owned(), version.to_owned())
+        })
+        .collect()
+}
+
+#[test]
+fn the_library_without_features_has_no_crate_of_one_surface_alone() {
+    let dependencies = dependencies("");
+    assert!(dependencies.contains_key("wasmtime"), "{dependencies:?}");
+    let unwanted: Vec<_> = OF_SURFACES
+        .iter()
+        .filter(|name| dependencies.contains_key(**name))
+        .collect();
+    assert!(unwanted.is_empty(), "{unwanted:?}");
+}
+
+#[test]
+fn a_feature_brings_its_own_crates_and_no_other_s() {
+    for (feature, brought) in [
+        ("mail", &["lettre", "minijinja"][..]),
+        ("prerequisites", &["hickory-resolver"]),
+        ("trace-files", &["tracing-subscriber"]),
+    ] {
+        let dependencies = dependencies(feature);
+        let found: Vec<_> = OF_SURFACES
+            .iter()
+            .filter(|name| dependencies.contains_key(**name))
+            .collect();
+        assert!(found.iter().copied().eq(brought), "{feature}: {found:?}");
+    }
+}
+
+#[test]
+fn no_crate_of_the_library_is_a_pre_release() {
+    let mut dependencies = dependencies("mail,prerequisites,trace-files");
+    dependencies.retain(|_, version| version.contains('-'));
+    assert!(dependencies.is_empty(), "{dependencies:?}");
+}
