@@ -57,7 +57,8 @@ pub mod view;
 mod worker;
 
 pub use bss_record::{
-    AuditError, AuditedActs, BackupError, RECORD_FILE, Record, RecordError, Restored, Verified, verify_backup,
+    AuditError, AuditedActs, BackupError, ERASED_CUSTOMERS_FILE, EraseCustomerError, RECORD_FILE, Record,
+    RecordError, Restored, Verified, verify_backup,
 };
 pub use bss_sandbox::{
     CallContext, CallError, CallEvent, CallLimits, CallListener, FailedCall, LastWords, LoadError, LogLevel,

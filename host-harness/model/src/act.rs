@@ -58,6 +58,8 @@ pub enum Act {
     TrustPlugin,
     /// Took a plugin off the record.
     RemovePlugin,
+    /// Erased a customer's name, contact and free text at an instance.
+    EraseCustomer,
 }
 
 stored_enum!(Act {
@@ -84,6 +86,7 @@ stored_enum!(Act {
     AddPlugin = "add_plugin", "add plugin";
     TrustPlugin = "trust_plugin", "trust plugin";
     RemovePlugin = "remove_plugin", "remove plugin";
+    EraseCustomer = "erase_customer", "erase customer";
 });
 
 /// The kind of thing that an act changed.
@@ -109,6 +112,8 @@ pub enum SubjectKind {
     Record,
     /// A plugin, by the SHA-256 of its file.
     Plugin,
+    /// A customer, by the platform's own name for it.
+    Customer,
 }
 
 stored_enum!(SubjectKind {
@@ -122,6 +127,7 @@ stored_enum!(SubjectKind {
     MailSettings = "mail_settings", "mail settings";
     Record = "record", "record";
     Plugin = "plugin", "plugin";
+    Customer = "customer", "customer";
 });
 
 /// The one thing that an act changed.
@@ -182,6 +188,11 @@ impl Subject {
     /// A plugin.
     pub fn plugin(digest: &PluginDigest) -> Self {
         Self::new(SubjectKind::Plugin, digest)
+    }
+
+    /// A customer.
+    pub fn customer(id: &str) -> Self {
+        Self::new(SubjectKind::Customer, id)
     }
 
     fn new(kind: SubjectKind, id: impl fmt::Display) -> Self {

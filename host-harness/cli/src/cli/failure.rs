@@ -135,6 +135,9 @@ pub(super) fn words(advice: &Advice) -> Cow<'static, str> {
         Advice::ReleaseMails => {
             "`bss-host mail retry MAIL` sends one, `bss-host mail retry --held` all of them"
         }
+        Advice::SendOrWithdrawMails => {
+            "`bss-host run` sends e-mails that wait; `--withdraw-mails` gives up those that were not sent"
+        }
     };
     words.into()
 }
@@ -504,6 +507,7 @@ mod tests {
             Advice::ReplaceRecord,
             Advice::AdoptRecord,
             Advice::ReleaseMails,
+            Advice::SendOrWithdrawMails,
         ]
     }
 
