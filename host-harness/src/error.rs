@@ -78,6 +78,7 @@ becomes_an_error! {
     bss_record::CancelError,
     bss_record::CreateError,
     bss_record::DecideError,
+    bss_record::EraseCustomerError,
     bss_record::ImportError,
     bss_record::OutcomesError,
     bss_record::PlaceError,

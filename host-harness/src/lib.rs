@@ -1,31 +1,41 @@
-//! The host of service-manager plugins, as a library: what a billing platform embeds.
+//! The host of service-manager plugins, as a library: what a billing platform embeds. The page for embedders is
+//! `docs/embedding.md`, and a whole program is `examples/shop`.
 //!
-//! [`Host`] holds one plugin and one record. One call goes `Host` → [`Plugin`] → the component → the sandbox's one way
-//! out → the vendor, and its outcome into the record.
+//! | | |
+//! |---|---|
+//! | [`Host::builder`] → [`HostBuilder`] | opens a data directory: plugin, host key, mails and charges, limits, restored records |
+//! | [`Host::instance`] → [`InstanceHandle`] | form, settings, catalog, products; `place`, `placed`, `check` an order |
+//! | [`Host::order`] → [`OrderHandle`] | `read`, `assets`, `settle` while a caller waits |
+//! | [`Host::asset`] → [`AssetHandle`] | `read`, `license`, `attempts`, `retry`, `cancel`, `refresh` |
+//! | [`Host::start_worker`] → [`Worker`] | does all there is to do in the background; [`WorkOptions`] |
+//! | [`Host::outcomes`], [`Host::outcome_stream`] → [`Outcome`] | what came of licenses, in order, with a cursor to keep |
+//! | [`Host::metrics`] → [`Metrics`] | counters and gauges |
+//! | [`Host::add_plugin`], [`Host::trust_plugin`], [`Host::create_instance`], [`Host::certificates`] | what an operator does first |
+//! | [`view`] | what is read, as types to serialize |
+//! | [`Error`] | kind, code, advice, and whether to come again |
 //!
-//! ```no_run
-//! use bss_model::Actor;
-//! use host_harness::{Host, OrderRequest, WorkOptions};
-//!
-//! # async fn example(request: OrderRequest) -> Result<(), Box<dyn std::error::Error>> {
-//! let host = Host::open("bss-data".as_ref(), "plugin.wasm".as_ref()).await?;
-//! let shop = Actor::platform("shop");
-//! // The order is written down; nothing is bought yet.
-//! let order = host.place_order("europe", request, &shop).await?;
-//! // A worker buys what was ordered, and mails it, until it is told to stop.
-//! let stop = tokio::time::sleep(std::time::Duration::from_secs(60));
-//! host.work(&WorkOptions::default(), stop).await?;
-//! println!("{} is placed", order.id);
-//! # Ok(())
-//! # }
 //! ```
+//! use host_harness::{ErrorKind, Host, OutcomeCursor};
+//!
+//! # tokio::runtime::Runtime::new().unwrap().block_on(async {
+//! let folder = tempfile::tempdir()?;
+//! let host = Host::builder(folder.path().join("bss-data")).mails(false).open().await?;
+//! assert_eq!(host.outcomes(OutcomeCursor::START, 100).await?, []);
+//! let error = host.instance("europe").await.unwrap_err();
+//! assert_eq!((error.kind(), error.code()), (ErrorKind::NotFound, "no-instance"));
+//! host.close().await;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # }).unwrap();
+//! ```
+//!
+//! Dropping any of the futures is harmless: what works for a caller runs in a task of its own, takes nothing more, and brings what is under
+//! way to its end.
 //!
 //! Features, none of which is on by default: `mail` has the worker send e-mails, which wait on record without it;
 //! `prerequisites` checks a customer's certificate, hostname and CNAME record; `trace-files` keeps the traces of calls.
 //!
-//! [`view`] has what is shown of all that is on record, as types to serialize. Every error says its kind, its code and
-//! advice ([`bss_model::Diagnose`]). Parts for the crates that measure this one are in [`internals`], and no promise to
-//! embedders.
+//! [`Host::record`] has all that is on record, for surfaces that need more than the handles. Parts for the crates that
+//! measure this one are in [`internals`]. Neither is a promise to embedders.
 
 mod backoff;
 mod blocking;
@@ -70,6 +80,10 @@ pub mod view;
 mod worker;
 mod worker_handle;
 
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/embedding.md")]
+struct PageForEmbedders;
+
 #[cfg(not(feature = "mail"))]
 use no_mail as mail;
 
@@ -80,7 +94,8 @@ pub use bss_model::{
     RequesterKind,
 };
 pub use bss_record::{
-    AuditError, AuditedActs, BackupError, RECORD_FILE, Record, RecordError, Restored, Verified, verify_backup,
+    AuditError, AuditedActs, BackupError, ERASED_CUSTOMERS_FILE, EraseCustomerError, RECORD_FILE, Record,
+    RecordError, Restored, Verified, verify_backup,
 };
 pub use bss_sandbox::{
     CallContext, CallError, CallEvent, CallLimits, CallListener, FailedCall, LastWords, LoadError, LogLevel,

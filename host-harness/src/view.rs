@@ -18,6 +18,7 @@ mod call_trace;
 mod cancellation;
 mod certificate;
 mod connection;
+mod customer;
 #[cfg(test)]
 mod examples;
 mod form;
@@ -45,6 +46,7 @@ pub use call_trace::{CallTrace, TraceSpan};
 pub use cancellation::{Cancellation, Decision, Requester};
 pub use certificate::{Certificate, RemovedCertificate};
 pub use connection::{CertificateRotation, ConnectionCheck, Step, StepResult};
+pub use customer::{AssetAttempts, Customer, CustomerErasure, ErasedCustomer};
 pub use form::{Choice, Field, FieldKind, Form, InstanceForm};
 pub use instance::{Authority, Change, Instance, SettingsVersion};
 pub use invoice::{Credit, Invoice, InvoiceLine};

@@ -15,6 +15,7 @@ mod component;
 mod connection;
 mod contract;
 mod crash_test;
+mod customers_cli;
 mod embedding;
 mod failure_classes;
 mod fault_matrix;

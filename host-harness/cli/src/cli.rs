@@ -6,6 +6,7 @@ mod audit;
 mod bench;
 mod certificates;
 mod commands;
+mod customers;
 mod demo;
 mod exit_status;
 mod failure;

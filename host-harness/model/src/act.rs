@@ -60,6 +60,8 @@ pub enum Act {
     RemovePlugin,
     /// Set which duties the host has beside buying.
     SetDuties,
+    /// Erased a customer's name, contact and free text at an instance.
+    EraseCustomer,
 }
 
 stored_enum!(Act {
@@ -87,6 +89,7 @@ stored_enum!(Act {
     TrustPlugin = "trust_plugin", "trust plugin";
     RemovePlugin = "remove_plugin", "remove plugin";
     SetDuties = "set_duties", "set duties";
+    EraseCustomer = "erase_customer", "erase customer";
 });
 
 /// The kind of thing that an act changed.
@@ -112,6 +115,8 @@ pub enum SubjectKind {
     Record,
     /// A plugin, by the SHA-256 of its file.
     Plugin,
+    /// A customer, by the platform's own name for it.
+    Customer,
 }
 
 stored_enum!(SubjectKind {
@@ -125,6 +130,7 @@ stored_enum!(SubjectKind {
     MailSettings = "mail_settings", "mail settings";
     Record = "record", "record";
     Plugin = "plugin", "plugin";
+    Customer = "customer", "customer";
 });
 
 /// The one thing that an act changed.
@@ -185,6 +191,11 @@ impl Subject {
     /// A plugin.
     pub fn plugin(digest: &PluginDigest) -> Self {
         Self::new(SubjectKind::Plugin, digest)
+    }
+
+    /// A customer.
+    pub fn customer(id: &str) -> Self {
+        Self::new(SubjectKind::Customer, id)
     }
 
     fn new(kind: SubjectKind, id: impl fmt::Display) -> Self {

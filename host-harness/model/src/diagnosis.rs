@@ -186,6 +186,8 @@ pub enum Advice {
     AdoptRecord,
     /// Release e-mails that are held back, once it is certain that customers don't have them.
     ReleaseMails,
+    /// Send a customer's e-mails first, or have them withdrawn with the customer.
+    SendOrWithdrawMails,
 }
 
 impl Advice {
@@ -261,6 +263,7 @@ impl Advice {
             Self::ReleaseMails => {
                 "release the e-mails once it is certain that their customers don't have them"
             }
+            Self::SendOrWithdrawMails => "send the e-mails first, or have them withdrawn with the customer",
         }
         .into()
     }

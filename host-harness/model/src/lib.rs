@@ -10,6 +10,7 @@ mod asset;
 mod attempt;
 mod cancellation;
 pub mod clock;
+mod customer;
 mod diagnosis;
 mod duties;
 mod ids;
@@ -50,6 +51,7 @@ pub use cancellation::{
     COMMENT_LENGTH_MAX, Cancellation, CancellationDecision, CancellationFilter, CancellationState,
     CommentTooLong, Requester, RequesterKind, ReturnReason, return_client_transaction_id, short_enough,
 };
+pub use customer::{CustomerData, CustomerErasure, ERASED, ErasedCustomer, OpenBusiness, UnsentMails};
 pub use diagnosis::{Advice, Diagnose, Diagnosis, ErrorKind, with_causes};
 pub use duties::Duties;
 pub use ids::{AssetId, InstanceId, NotAnId, OrderId};

@@ -34,7 +34,7 @@ pub enum MailState {
     Sent,
     /// The mail server refused it for good; it is tried again only when the operator says so.
     Failed,
-    /// The license was returned before the e-mail was sent.
+    /// The license was returned, or the customer erased, before the e-mail was sent.
     Withdrawn,
     /// The e-mail may have been sent already, unknown to this record; it is sent only when the operator says so.
     Held,

@@ -87,6 +87,8 @@ pub struct Order {
     pub idempotency_key: Option<String>,
     /// When it was placed, in milliseconds.
     pub placed_at_ms: i64,
+    /// When the customer and the contact were erased, in milliseconds. `None`: they are on record.
+    pub customer_erased_at_ms: Option<i64>,
     /// The lines, each with its own asset.
     pub lines: Vec<OrderLine>,
 }

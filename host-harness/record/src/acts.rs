@@ -2,7 +2,7 @@
 //! other.
 
 pub(super) mod chain;
-mod stored_act;
+pub(super) mod stored_act;
 
 use std::num::NonZeroU32;
 

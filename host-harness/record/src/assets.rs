@@ -34,6 +34,12 @@ pub enum RetryError {
         /// The asset.
         id: Uuid,
     },
+    /// The customer was erased, and the vendor is told of no customer whom nobody knows.
+    #[error("the customer of asset `{id}` was erased, and nothing is bought for that customer any more")]
+    CustomerErased {
+        /// The asset.
+        id: Uuid,
+    },
     /// The record failed.
     #[error(transparent)]
     Record(#[from] RecordError),
@@ -46,10 +52,21 @@ impl Diagnose for RetryError {
                 Diagnosis::new(ErrorKind::NotFound, "no-asset").advise(Advice::ListAssets)
             }
             Self::HasLicense { .. } => Diagnosis::new(ErrorKind::Conflict, "has-license"),
+            Self::CustomerErased { .. } => Diagnosis::new(ErrorKind::Conflict, "customer-erased")
+                .say("place a new order, with a key of its own, if the customer wants to buy again"),
             Self::Record(error) => error.diagnosis(),
         }
     }
 }
+
+/// A query for the ids of the assets of customer `$1`, at instance `$2` where that is not NULL.
+macro_rules! assets_of_customer {
+    () => {
+        "SELECT id FROM assets WHERE customer_id = $1 AND ($2 IS NULL OR instance_id = $2)"
+    };
+}
+
+pub(super) use assets_of_customer;
 
 /// Assets by the time of their orders.
 pub(super) const ASSETS: List = List {
@@ -179,20 +196,26 @@ impl Record {
     /// transaction id stays the same and the next attempt looks it up first, so that nothing is bought twice.
     ///
     /// # Errors
-    /// When the asset does not exist, or has its license.
+    /// When the asset does not exist, or has its license, and when its customer was erased.
     pub async fn retry_asset(&self, asset_id: Uuid, actor: &Actor) -> Result<(), RetryError> {
         let mut transaction = begin_write(&self.writer).await.map_err(RetryError::Record)?;
         self.release_dead_workers(&mut transaction).await?;
-        let row = sqlx::query("SELECT sync_status, generation, instance_id FROM assets WHERE id = $1")
-            .bind(asset_id.to_string())
-            .fetch_optional(&mut *transaction)
-            .await
-            .map_err(RecordError::from)?
-            .ok_or(RetryError::NoAsset { id: asset_id })?;
+        let row = sqlx::query(
+            "SELECT sync_status, generation, assets.instance_id, customer_erased_at_ms IS NOT NULL AS is_erased
+             FROM assets JOIN orders ON orders.id = assets.order_id WHERE assets.id = $1",
+        )
+        .bind(asset_id.to_string())
+        .fetch_optional(&mut *transaction)
+        .await
+        .map_err(RecordError::from)?
+        .ok_or(RetryError::NoAsset { id: asset_id })?;
         let word: &str = row.try_get("sync_status").map_err(RecordError::from)?;
         let before = SyncStatus::from_word(word).map_err(RecordError::from)?;
         if before == SyncStatus::Synchronized {
             return Err(RetryError::HasLicense { id: asset_id });
+        }
+        if row.try_get("is_erased").map_err(RecordError::from)? {
+            return Err(RetryError::CustomerErased { id: asset_id });
         }
         sqlx::query(
             "UPDATE assets
@@ -241,7 +264,7 @@ pub(super) async fn read_asset_of(
     read_asset(&row)
 }
 
-fn read_asset(row: &SqliteRow) -> Result<Asset, RecordError> {
+pub(super) fn read_asset(row: &SqliteRow) -> Result<Asset, RecordError> {
     let license_token_status: Option<&str> = row.try_get("license_token_status")?;
     Ok(Asset {
         id: id(row, "id")?,

@@ -565,7 +565,7 @@ async fn write_reason(
     Ok(())
 }
 
-fn attempt(row: &SqliteRow) -> Result<Attempt, RecordError> {
+pub(super) fn attempt(row: &SqliteRow) -> Result<Attempt, RecordError> {
     let result: Option<&str> = row.try_get("result")?;
     Ok(Attempt {
         number: count(row, "number")?,

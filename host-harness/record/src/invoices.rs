@@ -219,7 +219,7 @@ async fn read_credit_of(
 }
 
 /// An invoice without its lines.
-fn read_invoice(row: &SqliteRow) -> Result<Invoice, RecordError> {
+pub(super) fn read_invoice(row: &SqliteRow) -> Result<Invoice, RecordError> {
     Ok(Invoice {
         number: number(row)?,
         order_id: id(row, "order_id")?,
@@ -228,7 +228,7 @@ fn read_invoice(row: &SqliteRow) -> Result<Invoice, RecordError> {
     })
 }
 
-fn line(row: &SqliteRow) -> Result<InvoiceLine, RecordError> {
+pub(super) fn line(row: &SqliteRow) -> Result<InvoiceLine, RecordError> {
     Ok(InvoiceLine {
         asset_id: id(row, "asset_id")?,
         position: count(row, "position")?,
@@ -240,7 +240,7 @@ fn line(row: &SqliteRow) -> Result<InvoiceLine, RecordError> {
     })
 }
 
-fn read_credit(row: &SqliteRow) -> Result<Credit, RecordError> {
+pub(super) fn read_credit(row: &SqliteRow) -> Result<Credit, RecordError> {
     Ok(Credit {
         number: number(row)?,
         asset_id: id(row, "asset_id")?,

@@ -590,10 +590,27 @@ async fn earlier(
 /// A digest of what an order buys, and for whom: its products and quantities, however they were typed in, and the ids of
 /// its parties. A customer who was renamed, or has another address, orders the same.
 fn request_digest(new: &NewOrder) -> Result<String, RecordError> {
-    let mut lines = merged(&new.lines);
+    digest_of_request(&new.customer, new.reseller.as_ref(), &new.lines)
+}
+
+/// Like [`request_digest`], for an order that is on record.
+pub(super) fn request_digest_again(order: &Order) -> Result<String, RecordError> {
+    let lines = order.lines.iter().map(|line| NewLine {
+        product_code: line.product_code.clone(),
+        quantity: line.quantity,
+    });
+    let lines: Vec<_> = lines.collect();
+    digest_of_request(&order.customer, order.reseller.as_ref(), &lines)
+}
+
+fn digest_of_request(
+    customer: &Party,
+    reseller: Option<&Party>,
+    lines: &[NewLine],
+) -> Result<String, RecordError> {
+    let mut lines = merged(lines);
     lines.sort();
-    let reseller = new.reseller.as_ref().map(|reseller| &reseller.id);
-    let text = to_json(&(&new.customer.id, reseller, lines))?;
+    let text = to_json(&(&customer.id, reseller.map(|reseller| &reseller.id), lines))?;
     Ok(HEXLOWER.encode(digest::digest(&digest::SHA256, text.as_bytes()).as_ref()))
 }
 
@@ -686,7 +703,7 @@ async fn read_order(connection: &mut SqliteConnection, order_id: Uuid) -> Result
 }
 
 /// An order without its lines.
-fn read_order_row(row: &SqliteRow) -> Result<Order, RecordError> {
+pub(super) fn read_order_row(row: &SqliteRow) -> Result<Order, RecordError> {
     Ok(Order {
         id: id(row, "id")?,
         instance_id: id(row, "instance_id")?,
@@ -695,12 +712,13 @@ fn read_order_row(row: &SqliteRow) -> Result<Order, RecordError> {
         reseller: optional(row, "reseller", from_json)?,
         idempotency_key: row.try_get("idempotency_key")?,
         placed_at_ms: row.try_get("placed_at_ms")?,
+        customer_erased_at_ms: row.try_get("customer_erased_at_ms")?,
         lines: Vec::new(),
     })
 }
 
 /// The lines of orders, by order.
-async fn lines_of(
+pub(super) async fn lines_of(
     connection: &mut SqliteConnection,
     orders: &[Uuid],
 ) -> Result<BTreeMap<Uuid, Vec<OrderLine>>, RecordError> {

@@ -35,8 +35,8 @@ pub enum RetryMailError {
         /// The e-mail.
         id: Uuid,
     },
-    /// The e-mail was withdrawn: its license was returned.
-    #[error("e-mail `{id}` is not sent, because its license was returned")]
+    /// The e-mail was withdrawn: its license was returned, or its customer erased.
+    #[error("e-mail `{id}` is not sent, because its license was returned or its customer erased")]
     Withdrawn {
         /// The e-mail.
         id: Uuid,
@@ -102,7 +102,8 @@ pub(super) async fn withdraw(transaction: &mut SqliteConnection, asset_id: Uuid)
 }
 
 /// Writes an e-mail about an asset, in the transaction that makes it necessary. Does nothing if it exists, or if the
-/// order has no contact because it is older than contacts, or if e-mails are not the host's duty. Holds it back where another copy of the record may have sent
+/// order has no contact because it is older than contacts, if its customer was erased, or if e-mails are not the host's duty.
+/// Holds it back where another copy of the record may have sent
 /// it: the license was bought before the record was restored or adopted, or while another copy may go on, or before its
 /// order was placed.
 pub(super) async fn enqueue(
@@ -122,7 +123,8 @@ pub(super) async fn enqueue(
                      THEN $8 ELSE $3 END,
                 0, $4, $4
          FROM assets JOIN orders ON orders.id = assets.order_id
-         WHERE assets.id = $5 AND orders.contact IS NOT NULL AND (SELECT mails FROM duties)
+         WHERE assets.id = $5 AND orders.contact IS NOT NULL AND orders.customer_erased_at_ms IS NULL
+           AND (SELECT mails FROM duties)
          ON CONFLICT (kind, asset_id) DO NOTHING",
     )
     .bind(Uuid::new_v4().to_string())
@@ -410,7 +412,7 @@ async fn make_due(
     Ok(rows.len() as u64)
 }
 
-fn read_mail(row: &SqliteRow) -> Result<Mail, RecordError> {
+pub(super) fn read_mail(row: &SqliteRow) -> Result<Mail, RecordError> {
     Ok(Mail {
         id: id(row, "id")?,
         kind: MailKind::from_word(row.try_get("kind")?)?,

@@ -502,7 +502,7 @@ async fn attempts(
     Ok(timed.into_iter().map(|(attempt, ..)| attempt).collect())
 }
 
-fn attempt(row: &SqliteRow) -> Result<ReturnAttempt, RecordError> {
+pub(super) fn attempt(row: &SqliteRow) -> Result<ReturnAttempt, RecordError> {
     let result: Option<&str> = row.try_get("result")?;
     Ok(ReturnAttempt {
         number: count(row, "number")?,

@@ -28,8 +28,8 @@ pub struct Mail {
     pub parties: Parties,
     /// The recipient.
     pub contact: Contact,
-    /// The e-mail's state: `pending`, `sent`, `failed` (refused for good), `withdrawn` (its license was returned
-    /// before), `held` (it may have been sent before the record was restored).
+    /// The e-mail's state: `pending`, `sent`, `failed` (refused for good), `withdrawn` (its license was returned,
+    /// or its customer erased, before), `held` (it may have been sent before the record was restored).
     pub state: String,
     /// The number of times that sending was tried.
     pub attempts: u32,

@@ -24,6 +24,8 @@ pub struct Order {
     pub idempotency_key: Option<String>,
     /// When the order was placed, in milliseconds.
     pub placed_at_ms: i64,
+    /// When the customer and the contact were erased, in milliseconds. `None`: they were not.
+    pub customer_erased_at_ms: Option<i64>,
     /// The order's state as a whole: `open` (a license is not settled), `licensed` (all are there), `refused` (all
     /// are settled, and one or more were refused).
     pub state: &'static str,
@@ -53,6 +55,7 @@ impl Order {
             contact: order.contact.as_ref().map(Contact::from),
             idempotency_key: order.idempotency_key.clone(),
             placed_at_ms: order.placed_at_ms,
+            customer_erased_at_ms: order.customer_erased_at_ms,
             state: match settlement {
                 Settlement::Open => "open",
                 Settlement::Licensed => "licensed",
@@ -98,6 +101,7 @@ mod tests {
             reseller: parties().reseller,
             idempotency_key: Some("BASKET-7".to_owned()),
             placed_at_ms: 1_000,
+            customer_erased_at_ms: None,
             lines: Vec::new(),
         }
     }
@@ -127,6 +131,7 @@ mod tests {
   },
   "idempotencyKey": "BASKET-7",
   "placedAtMs": 1000,
+  "customerErasedAtMs": null,
   "state": "licensed",
   "assets": []
 }"#,

@@ -103,6 +103,8 @@ pub struct Record {
     pub look_up_only_seconds: u64,
     /// E-mails that are held back.
     pub held_mails: u64,
+    /// Erased customers that the record has again, because an older backup was restored since.
+    pub customers_to_erase_again: u64,
     /// The restorations that were noticed, the latest first.
     pub restorations: Vec<Restoration>,
 }

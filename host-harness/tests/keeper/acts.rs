@@ -8,7 +8,7 @@ use bss_keys::PfxCode;
 use bss_model::{
     Act, ActFilter, Actor, ActorKind, CancellationFilter, Choice, Decision, Diagnose as _, Duties,
     MailDelivery, MailFilter, MailSettings, NewInstance, NewOrder, Page, PluginDigest, Reach, RecordedAct,
-    SavedSettings, Secret, SmtpProtection, SmtpServer, Subject, SubjectKind, Thumbprint,
+    SavedSettings, Secret, SmtpProtection, SmtpServer, Subject, SubjectKind, Thumbprint, UnsentMails,
 };
 use bss_record::{RECORD_FILE, Record};
 use serde_json::{Value, json};
@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use crate::cancellations::customer;
 use crate::certificates::{RSA_KEY, client_params, good, make, pfx};
+use crate::customers;
 use crate::invoices::{buy, euros, execute};
 use crate::orders::{KEY, LINK, order, shop};
 use crate::record::{TestRecord, actor, settings};
@@ -54,8 +55,11 @@ every_act! {
     TrustPlugin,
     RemovePlugin,
     SetDuties,
+    EraseCustomer,
 }
 
+/// A customer with whom nothing is open.
+const SETTLED: &str = "c-9";
 const CODE: &str = "the code of the PFX file";
 const PASSWORD: &str = "the password of the mail server";
 const COMMENT: &str = "what the customer said";
@@ -92,6 +96,7 @@ impl Site {
         for asset in &assets[1..] {
             buy(&record, *asset).await;
         }
+        customers::refused(&record, instance, SETTLED).await;
         let mut requested = Vec::new();
         for &asset in &assets[3..] {
             let request = record
@@ -241,6 +246,12 @@ impl Site {
                 record.save_mail_settings(&self.mail_settings(), actor).await?;
                 Subject::mail_settings()
             }
+            Act::EraseCustomer => {
+                record
+                    .erase_customer(SETTLED, None, UnsentMails::Refuse, actor)
+                    .await?;
+                Subject::customer(SETTLED)
+            }
             Act::RetryMail => {
                 record.retry_mail(self.mail, actor).await?;
                 Subject::mail(self.mail)
@@ -305,6 +316,7 @@ impl Site {
                 "thumbprint": { "before": null, "after": self.certificates[0].to_string() },
                 "allowedHosts": { "before": [], "after": ["cdn.example.com"] },
             }),
+            Act::EraseCustomer => json!({ "orders": 1, "withdrawnMails": 0, "texts": 2 }),
             Act::ImportCertificate => json!({ "subject": "CN=client", "chain": 0 }),
             Act::DecideProduct => json!({ "decision": "publish" }),
             Act::SetPrice => json!({ "currency": "EUR", "before": 14_900, "after": 19_900 }),
@@ -462,6 +474,7 @@ async fn an_act_that_is_refused_or_changes_nothing_leaves_none() {
         Act::SetPrice,
         Act::PlaceOrder,
         Act::TrustPlugin,
+        Act::EraseCustomer,
     ];
     for act in answered {
         site.perform(act, &actor()).await.unwrap();

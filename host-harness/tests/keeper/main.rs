@@ -10,6 +10,7 @@ mod acts;
 mod cancellations;
 mod certificate_store;
 mod certificates;
+mod customers;
 mod instances;
 mod invoices;
 mod mail;

@@ -8,6 +8,7 @@ use super::assets::AssetCommand;
 use super::audit::AuditCommand;
 use super::bench::BenchArguments;
 use super::certificates::CertificateCommand;
+use super::customers::CustomerCommand;
 use super::demo::DemoArguments;
 use super::instances::InstanceCommand;
 use super::invoices::InvoiceCommand;
@@ -123,6 +124,9 @@ pub(super) enum HostCommand {
     /// Configure, show and retry e-mails to customers
     #[command(subcommand)]
     Mail(MailCommand),
+    /// Export and erase what is on record about a customer
+    #[command(subcommand)]
+    Customer(CustomerCommand),
     /// Show who did what, and verify that it is as it was written
     #[command(subcommand)]
     Audit(AuditCommand),

@@ -31,7 +31,7 @@ pub(super) struct ListActs {
     /// Only acts on this instance and what belongs to it
     #[arg(long, value_name = "NAME")]
     instance: Option<String>,
-    /// Only acts on the order, asset, e-mail, certificate, product or plugin with this id
+    /// Only acts on the order, asset, e-mail, customer, certificate, product or plugin with this id
     #[arg(long, value_name = "ID")]
     subject: Option<String>,
     /// Only acts on subjects of this kind, such as `order`, `asset`, `mail-settings`

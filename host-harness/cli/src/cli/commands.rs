@@ -7,8 +7,8 @@ use super::failure::{Failure, Outcome};
 use super::input::{pfx_code, read_pfx};
 use super::output;
 use super::{
-    assets, audit, bench, certificates, demo, instances, invoices, mail, orders, plugins, prerequisites,
-    products, record, replay, services, simulator, trace, worker,
+    assets, audit, bench, certificates, customers, demo, instances, invoices, mail, orders, plugins,
+    prerequisites, products, record, replay, services, simulator, trace, worker,
 };
 
 /// Runs one command to its end.
@@ -69,6 +69,7 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
         HostCommand::Asset(command) => assets::run(&host, command, json).await,
         HostCommand::Invoice(command) => invoices::run(&host, command, json).await,
         HostCommand::Mail(command) => mail::run(&host, command, json).await,
+        HostCommand::Customer(command) => customers::run(&host, command, json).await,
         HostCommand::Audit(command) => audit::run(&host, command, json).await,
         HostCommand::Trace(asked) => trace::run(&host, &data_dir, &asked, json).await,
     }

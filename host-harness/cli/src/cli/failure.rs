@@ -152,6 +152,9 @@ pub(super) fn words(advice: &Advice) -> Cow<'static, str> {
         Advice::ReleaseMails => {
             "`bss-host mail retry MAIL` sends one, `bss-host mail retry --held` all of them"
         }
+        Advice::SendOrWithdrawMails => {
+            "`bss-host run` sends e-mails that wait; `--withdraw-mails` gives up those that were not sent"
+        }
     };
     words.into()
 }
@@ -531,6 +534,7 @@ mod tests {
             Advice::ReplaceRecord,
             Advice::AdoptRecord,
             Advice::ReleaseMails,
+            Advice::SendOrWithdrawMails,
         ]
     }
 

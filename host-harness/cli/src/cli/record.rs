@@ -8,6 +8,7 @@ use clap::Subcommand;
 use host_harness::{Record, RecordError, verify_backup, view};
 
 use super::audit::sha256;
+use super::customers::again_note;
 use super::exit_status::ExitStatus;
 use super::failure::{Failure, Outcome, words};
 use super::input::operator;
@@ -112,6 +113,7 @@ async fn restore(data_dir: &Path, file: &Path, sha256: Option<&str>, replace: bo
         copy_note(true);
         hold_note(restoration.mails);
     }
+    again_note(customers_again(&open(data_dir).await?).await?);
     output::note(
         "orders that were placed after the backup are not in it: have the platform place them again, with their keys",
     );
@@ -201,6 +203,7 @@ async fn show_record(data_dir: &Path, json: bool) -> Outcome {
     output::table(&table);
     copy_note(view.awaits_adoption);
     hold_note(view.held_mails);
+    again_note(view.customers_to_erase_again);
     Ok(ExitStatus::Done)
 }
 
@@ -210,8 +213,15 @@ async fn view_of(record: &Record) -> Result<view::Record, RecordError> {
         awaits_adoption: record.awaits_adoption().await?,
         look_up_only_seconds: record.look_up_only().await?.as_secs(),
         held_mails: record.held_mails().await?,
+        customers_to_erase_again: customers_again(record).await?,
         restorations: record.restorations().await?.iter().map(Into::into).collect(),
     })
+}
+
+/// The number of erased customers that a restored record has again.
+async fn customers_again(record: &Record) -> Result<u64, RecordError> {
+    let erased = record.erased_customers().await?;
+    Ok(erased.iter().filter(|erased| erased.orders_left > 0).count() as u64)
 }
 
 fn show_backup(backup: &view::Backup) {

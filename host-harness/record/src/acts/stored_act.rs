@@ -7,7 +7,7 @@ use sqlx::sqlite::SqliteRow;
 use super::super::RecordError;
 use super::super::stored::{id, optional};
 
-pub(super) fn read_act(row: &SqliteRow) -> Result<RecordedAct, RecordError> {
+pub(crate) fn read_act(row: &SqliteRow) -> Result<RecordedAct, RecordError> {
     Ok(RecordedAct {
         number: row.try_get("number")?,
         at_ms: row.try_get("at_ms")?,

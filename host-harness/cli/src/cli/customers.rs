@@ -1,0 +1,223 @@
+//! `customer …`: all that is on record about a customer, shown to answer the customer, and erased.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal as _;
+
+use bss_model::{Asset, CustomerData, ErrorKind, UnsentMails};
+use clap::{Args, Subcommand};
+use host_harness::{Host, view};
+use uuid::Uuid;
+
+use super::exit_status::ExitStatus;
+use super::failure::{Failure, Outcome};
+use super::input::{confirms, operator};
+use super::{instances, output, show};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum CustomerCommand {
+    /// Show all that is on record about a customer; with `--json`, every detail
+    Export {
+        /// The platform's id of the customer
+        customer: String,
+        /// Only what is on record at this instance
+        #[arg(long, value_name = "NAME")]
+        instance: Option<String>,
+        /// Show whole product keys and activation links, which is put on record
+        #[arg(long, requires = "json")]
+        show_keys: bool,
+    },
+    /// Erase a customer's name, country, e-mail address, language and all free text; what was sold and charged stays
+    Erase(EraseArguments),
+    /// Show the customers that were erased, and those that a restored backup has brought back
+    Erased,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct EraseArguments {
+    /// The platform's id of the customer
+    customer: String,
+    /// Only at this instance, where customers of other instances may have the same id
+    #[arg(long, value_name = "NAME")]
+    instance: Option<String>,
+    /// Withdraw e-mails that were not sent, instead of refusing to erase the customer
+    #[arg(long)]
+    withdraw_mails: bool,
+    /// Erase without asking, as in a script
+    #[arg(long)]
+    yes: bool,
+}
+
+pub(super) async fn run(host: &Host, command: CustomerCommand, json: bool) -> Outcome {
+    match command {
+        CustomerCommand::Export {
+            customer,
+            instance,
+            show_keys,
+        } => export(host, &customer, instance.as_deref(), show_keys, json).await,
+        CustomerCommand::Erase(asked) => erase(host, &asked, json).await,
+        CustomerCommand::Erased => erased(host, json).await,
+    }
+}
+
+async fn export(host: &Host, customer: &str, instance: Option<&str>, show_keys: bool, json: bool) -> Outcome {
+    let instance = instances::filter_id(host, instance).await?;
+    let Some(data) = host.record().export_customer(customer, instance).await? else {
+        let message = format!("nothing is on record about customer `{customer}`");
+        return Err(Failure::new(ErrorKind::NotFound, "no-customer", message)
+            .hint("`bss-host asset list --json` shows the customer of each license"));
+    };
+    if json {
+        let actor = operator();
+        let view = host.customer_view(&data, show::keys(show_keys, &actor)).await;
+        show::json(&view?)?;
+        return Ok(ExitStatus::Done);
+    }
+    show_customer(host, &data).await?;
+    output::note("`--json` shows every detail: invoices, attempts, cancellations, e-mails and acts");
+    Ok(ExitStatus::Done)
+}
+
+async fn show_customer(host: &Host, data: &CustomerData) -> Result<(), Failure> {
+    for order in &data.orders {
+        output::line(format!(
+            "order {} of {} ({}), {}, placed {}{}",
+            order.id,
+            order.customer.name,
+            order.customer.id,
+            order.customer.country,
+            show::time(order.placed_at_ms),
+            order
+                .customer_erased_at_ms
+                .map_or_else(String::new, |at_ms| format!(", erased {}", show::time(at_ms)))
+        ));
+        if let Some(contact) = &order.contact {
+            output::line(format!("  {} ({})", contact.email, contact.language));
+        }
+    }
+    let assets: &[Asset] = &data.assets;
+    if !assets.is_empty() {
+        output::table(&show::asset_table(assets, &BTreeMap::new(), show::Ids::Whole));
+    }
+    for (number, what) in [
+        (data.cancellations.len(), "cancellation"),
+        (data.invoices.len(), "invoice"),
+        (data.credits.len(), "credit"),
+        (data.mails.len(), "e-mail"),
+        (data.acts.len(), "act"),
+    ] {
+        output::line(show::counted(number as u64, what));
+    }
+    for erased in host.erased_customer_views(&data.erasures).await? {
+        output::line(format!(
+            "erased {} at {}",
+            show::time(erased.erased_at_ms),
+            instance_of(&erased)
+        ));
+    }
+    Ok(())
+}
+
+async fn erase(host: &Host, asked: &EraseArguments, json: bool) -> Outcome {
+    let instance = instances::filter_id(host, asked.instance.as_deref()).await?;
+    let customer = &asked.customer;
+    if !asked.yes {
+        confirm(host, customer, instance).await?;
+    }
+    let unsent = match asked.withdraw_mails {
+        true => UnsentMails::Withdraw,
+        false => UnsentMails::Refuse,
+    };
+    let actor = operator();
+    let erasing = host.record().erase_customer(customer, instance, unsent, &actor);
+    let erasure = erasing.await?;
+    if json {
+        show::json(&view::CustomerErasure::new(customer, &erasure))?;
+    } else if erasure.is_repetition() {
+        output::line(format!(
+            "customer {customer} was erased before; nothing is left to erase"
+        ));
+    } else {
+        output::line(format!(
+            "customer {customer} is erased in {}",
+            show::counted(erasure.orders, "order")
+        ));
+    }
+    if erasure.withdrawn_mails > 0 {
+        output::note(format!(
+            "never sent: {}",
+            show::counted(erasure.withdrawn_mails, "e-mail")
+        ));
+    }
+    if !erasure.left_files {
+        output::note(
+            "what was erased may stay in the files of the database for now; hint: repeat the command when nobody reads the \
+             record and the disk has room for a second copy of it",
+        );
+    }
+    if !erasure.is_repetition() {
+        output::note(
+            "backups, records that a restoration has replaced, recordings and e-mails that were written into a directory may \
+             still have the customer: delete them, or let them run out",
+        );
+    }
+    Ok(ExitStatus::Done)
+}
+
+/// Asks a person on a terminal whether a customer is erased. Elsewhere, `--yes` has to say so.
+async fn confirm(host: &Host, customer: &str, instance: Option<Uuid>) -> Result<(), Failure> {
+    let not_confirmed = |message: String| Failure::new(ErrorKind::Refused, "not-confirmed", message);
+    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+        let message = format!("customer {customer} is not erased, because nobody can be asked");
+        return Err(not_confirmed(message).hint("`--yes` erases without asking"));
+    }
+    let data = host.record().export_customer(customer, instance).await?;
+    let orders = data.map_or(0, |data| data.orders.len() as u64);
+    let question = format!(
+        "Erase customer {customer} in {}? It can't be taken back.",
+        show::counted(orders, "order")
+    );
+    match confirms(&question)? {
+        true => Ok(()),
+        false => Err(not_confirmed(format!("customer {customer} is not erased"))),
+    }
+}
+
+async fn erased(host: &Host, json: bool) -> Outcome {
+    let erased = host.record().erased_customers().await?;
+    let views = host.erased_customer_views(&erased).await?;
+    if json {
+        show::json(&views)?;
+        return Ok(ExitStatus::Done);
+    }
+    let mut table = show::table(&["Customer", "Instance", "Erased", "Orders to erase again"]);
+    for view in &views {
+        table.add_row([
+            view.id.clone(),
+            instance_of(view),
+            show::time(view.erased_at_ms),
+            view.orders_left.to_string(),
+        ]);
+    }
+    output::table(&table);
+    let left = erased.iter().filter(|erased| erased.orders_left > 0).count();
+    again_note(left as u64);
+    Ok(ExitStatus::Done)
+}
+
+/// Says how many erased customers a restored record has again.
+pub(super) fn again_note(customers: u64) {
+    if customers > 0 {
+        output::note(format!(
+            "erased before, and on record again since a backup was restored: {}",
+            show::counted(customers, "customer")
+        ));
+        output::note(
+            "hint: `bss-host customer erased` shows them; `bss-host customer erase ID` erases one again",
+        );
+    }
+}
+
+fn instance_of(erased: &view::ErasedCustomer) -> String {
+    let name = erased.instance.clone();
+    name.unwrap_or_else(|| erased.instance_id.to_string())
+}
