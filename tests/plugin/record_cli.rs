@@ -189,7 +189,8 @@ async fn a_backup_is_one_file_that_another_directory_goes_on_from_and_what_is_op
     assert_eq!(mode & 0o777, 0o600);
     let original = told(folder, ORIGINAL, &["record", "show"]);
     let goes_on = json!({
-        "id": made["recordId"], "awaitsAdoption": false, "lookUpOnlySeconds": 0, "heldMails": 0, "restorations": [],
+        "id": made["recordId"], "awaitsAdoption": false, "lookUpOnlySeconds": 0, "heldMails": 0,
+        "customersToEraseAgain": 0, "restorations": [],
     });
     assert_eq!(original, goes_on, "the original goes on");
 
@@ -203,7 +204,7 @@ async fn a_backup_is_one_file_that_another_directory_goes_on_from_and_what_is_op
     let counts = ["evidence", "orderLines", "returns", "mails"].map(|name| &restoration[name]);
     assert_eq!(counts, [&json!("backup"), &json!(2), &json!(1), &json!(3)]);
     let in_doubt = json!({
-        "id": made["recordId"], "awaitsAdoption": true, "lookUpOnlySeconds": 0, "heldMails": 3,
+        "id": made["recordId"], "awaitsAdoption": true, "lookUpOnlySeconds": 0, "heldMails": 3, "customersToEraseAgain": 0,
         "restorations": [restoration],
     });
     assert_eq!(told(folder, "other", &["record", "show"]), in_doubt);

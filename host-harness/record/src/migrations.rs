@@ -26,3 +26,23 @@ pub(crate) fn up_to(last: i64) -> Migrator {
     });
     Migrator::with_migrations(steps.collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_steps_are_what_sqlx_reads_in_the_folder() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
+        let read = Migrator::new(folder.as_path()).await.unwrap();
+        let facts = |step: &Migration| {
+            let (name, digest) = (step.description.to_string(), step.checksum.to_vec());
+            (step.version, name, step.migration_type, digest, step.no_tx)
+        };
+        let ours: Vec<_> = MIGRATIONS.iter().map(facts).collect();
+        assert_eq!(ours, read.iter().map(facts).collect::<Vec<_>>());
+        assert!(up_to(1).iter().map(facts).eq(ours.into_iter().take(1)));
+    }
+}

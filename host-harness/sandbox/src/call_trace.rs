@@ -29,6 +29,7 @@
 mod body;
 #[cfg(feature = "trace-files")]
 mod files;
+mod names;
 
 use std::sync::Arc;
 
@@ -44,12 +45,9 @@ use crate::plugin_call::{CallOutcome, PluginAnswer, PluginCall};
 pub use files::{
     CallTrace, Collector, CollectorError, TRACES_DIRECTORY, TraceGuard, TraceLayer, TraceSpan, Traces,
 };
+pub use names::TARGET;
 
-/// The target of every span of a call.
-pub const TARGET: &str = "bss::call";
-
-/// The field of a call's last words, which are longer than other texts.
-const LAST_WORDS: &str = "last_words";
+use names::LAST_WORDS;
 
 /// The longest correlation id; a GUID has 36 characters.
 const CORRELATION_ID_LENGTH_MAX: usize = 100;

@@ -333,6 +333,30 @@ async fn what_was_erased_is_in_no_file_and_another_customer_is_untouched() {
     assert!(!other.files(directory.path()).is_empty());
 }
 
+#[tokio::test]
+async fn a_reseller_with_the_customers_id_is_erased_too_and_an_order_without_a_contact_gets_none() {
+    let record = TestRecord::open().await;
+    let instance = shop(&record).await;
+    let zoe = Person::new("c-1");
+    let mut for_itself = zoe.order(instance, 1);
+    for_itself.reseller = Some(for_itself.customer.clone());
+    let placed = record.place_order(for_itself, &actor()).await.unwrap();
+    refuse(&record, placed.lines[0].asset_id, &zoe).await;
+    // An order that is older than contacts.
+    execute(
+        &record.path().join(RECORD_FILE),
+        "UPDATE orders SET contact = NULL",
+    )
+    .await;
+    erase(&record, &zoe).await.unwrap();
+    let left = record.order(placed.id).await.unwrap().unwrap();
+    assert_eq!(
+        (&left.reseller, &left.contact),
+        (&Some(Party::erased("c-1")), &None)
+    );
+    assert_eq!(zoe.files(record.path()), [] as [String; 0]);
+}
+
 /// Rows that grow are moved between pages, and the former page of some keeps their bytes: SQLite's `secure_delete` alone leaves
 /// a few of these.
 #[tokio::test]

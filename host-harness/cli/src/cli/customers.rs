@@ -149,9 +149,9 @@ async fn erase(host: &Host, asked: &EraseArguments, json: bool) -> Outcome {
         ));
     }
     if !erasure.left_files {
+        output::note("what was erased may stay in the files of the database for now");
         output::note(
-            "what was erased may stay in the files of the database for now; hint: repeat the command when nobody reads the \
-             record and the disk has room for a second copy of it",
+            "hint: give the command again when no backup is being made and the disk has room for a second copy of the database",
         );
     }
     if !erasure.is_repetition() {

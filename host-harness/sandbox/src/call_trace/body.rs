@@ -10,7 +10,7 @@ use tracing::{Span, field};
 use wasmtime_wasi_http::{Error, WasiBody};
 use zeroize::Zeroizing;
 
-use super::TARGET;
+use super::names::TARGET;
 use crate::exchange_recording::{ExchangeRecording, failure_word};
 
 /// A body that notes how it ended when it is dropped.

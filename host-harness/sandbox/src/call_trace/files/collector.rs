@@ -27,7 +27,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::span::Span;
-use crate::call_trace::TARGET;
+use crate::call_trace::names::TARGET;
 use crate::outbound_https::Authority;
 use crate::system_roots::system_roots;
 

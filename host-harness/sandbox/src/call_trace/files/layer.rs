@@ -18,7 +18,7 @@ use tracing_subscriber::registry::LookupSpan;
 use super::collector::Collector;
 use super::journal::{Journal, TRACES_DIRECTORY};
 use super::span::{Line, Span, What};
-use crate::call_trace::{LAST_WORDS, TARGET};
+use crate::call_trace::names::{LAST_WORDS, TARGET};
 use crate::limits;
 
 /// The name of a span that is a line of the plugin's, not a step of the call.
