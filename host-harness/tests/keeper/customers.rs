@@ -45,10 +45,10 @@ impl Person {
                 name: self.name.clone(),
                 country: "CY".to_owned(),
             },
-            contact: Contact {
+            contact: Some(Contact {
                 email: self.email.clone(),
                 language: "el-CY".to_owned(),
-            },
+            }),
             reseller: Some(Party {
                 id: "r-1".to_owned(),
                 name: "Handel AG".to_owned(),
@@ -60,7 +60,7 @@ impl Person {
 
     async fn places(&self, record: &Record, instance: Uuid, units: u32) -> Order {
         let placed = record.place_order(self.order(instance, units), &actor()).await;
-        placed.unwrap()
+        placed.unwrap().into_order()
     }
 
     /// A text that names the customer, as a vendor or a mail server may write one.
@@ -340,7 +340,11 @@ async fn a_reseller_with_the_customers_id_is_erased_too_and_an_order_without_a_c
     let zoe = Person::new("c-1");
     let mut for_itself = zoe.order(instance, 1);
     for_itself.reseller = Some(for_itself.customer.clone());
-    let placed = record.place_order(for_itself, &actor()).await.unwrap();
+    let placed = record
+        .place_order(for_itself, &actor())
+        .await
+        .unwrap()
+        .into_order();
     refuse(&record, placed.lines[0].asset_id, &zoe).await;
     // An order that is older than contacts.
     execute(
@@ -442,7 +446,7 @@ async fn an_order_placed_again_after_its_customer_was_erased_is_found_and_not_bo
         idempotency_key: Some("k".to_owned()),
         ..zoe.order(instance, 2)
     };
-    let placed = record.place_order(keyed(), &actor()).await.unwrap();
+    let placed = record.place_order(keyed(), &actor()).await.unwrap().into_order();
     for line in &placed.lines {
         refuse(&record, line.asset_id, &zoe).await;
     }
@@ -450,7 +454,7 @@ async fn an_order_placed_again_after_its_customer_was_erased_is_found_and_not_bo
     let file = record.path().join(RECORD_FILE);
     execute(&file, "UPDATE orders SET request_digest = 'former'").await;
     erase(&record, &zoe).await.unwrap();
-    let again = record.place_order(keyed(), &actor()).await.unwrap();
+    let again = record.place_order(keyed(), &actor()).await.unwrap().into_order();
     assert_eq!((again.id, &again.customer), (placed.id, &Party::erased("c-1")));
     let found = record.placed_order(&keyed()).await.unwrap();
     assert_eq!(found.map(|order| order.id), Some(placed.id));
