@@ -57,7 +57,8 @@ const MAILS_AT_ONCE: u32 = 32;
 #[derive(Clone)]
 pub struct WorkOptions {
     /// Lines, returns and refreshes that are attempted at once; at least 1. One instance leaves a quarter of them to the
-    /// others, and one at least.
+    /// others, and one at least. All workers of a process have [`CALLS_AT_ONCE`](crate::CALLS_AT_ONCE) sandboxes together; a
+    /// call beyond these waits.
     pub lines_at_once: usize,
     /// The listener for calls of the plugin.
     pub calls: CallListener,
