@@ -14,6 +14,7 @@ use bss_sandbox::outbound_https::{ConnectionCounts, Egress, OutboundHttps};
 use bss_sandbox::plugin::Plugin;
 use bss_sandbox::seen_exchanges::SeenExchanges;
 
+use crate::plugin_cache::PluginCache;
 use crate::plugins::{HostPlugins, LoadedPlugin, PluginError};
 use crate::ready_instances::{PrepareError, ReadyInstances};
 
@@ -40,7 +41,8 @@ pub struct Host {
     call_limits: CallLimits,
 }
 
-/// The folder of compiled plugins in the data directory, which only its owner can enter.
+/// The folder of compiled plugins in the data directory, which only its owner can enter. A plugin that another host of the
+/// process has loaded is not compiled again, and is not in it.
 pub const COMPILED_DIRECTORY: &str = "compiled";
 
 impl Host {
@@ -53,7 +55,10 @@ impl Host {
     pub async fn open(data_dir: &Path, plugin: &Path) -> Result<Self, RecordError> {
         Ok(Self {
             record: Record::open(data_dir).await?,
-            plugins: HostPlugins::new(plugin, data_dir.join(COMPILED_DIRECTORY)),
+            plugins: HostPlugins::new(
+                plugin,
+                PluginCache::in_directory(data_dir.join(COMPILED_DIRECTORY)),
+            ),
             outbound: OutboundHttps::default(),
             access_tokens: AccessTokenCache::default(),
             ready: ReadyInstances::default(),

@@ -43,6 +43,7 @@ mod license_refresh;
 mod license_return;
 pub mod mail;
 mod pause;
+mod plugin_cache;
 mod plugin_description;
 mod plugin_words;
 mod plugins;
