@@ -18,6 +18,7 @@ use bss_sandbox::seen_exchanges::SeenExchanges;
 use crate::builder::HostBuilder;
 use crate::error::Error;
 use crate::own_task::shielded;
+use crate::plugin_cache::PluginCache;
 use crate::plugins::{HostPlugins, LoadedPlugin, PluginError};
 use crate::ready_instances::{PrepareError, ReadyInstances};
 
@@ -44,7 +45,8 @@ pub struct Host {
     call_limits: CallLimits,
 }
 
-/// The folder of compiled plugins in the data directory, which only its owner can enter.
+/// The folder of compiled plugins in the data directory, which only its owner can enter. A plugin that another host of the
+/// process has loaded is not compiled again, and is not in it.
 pub const COMPILED_DIRECTORY: &str = "compiled";
 
 impl Host {
@@ -73,7 +75,10 @@ impl Host {
         let outbound = OutboundHttps::default();
         Self {
             record,
-            plugins: HostPlugins::new(plugin_file, data_dir.join(COMPILED_DIRECTORY)),
+            plugins: HostPlugins::new(
+                plugin_file,
+                PluginCache::in_directory(data_dir.join(COMPILED_DIRECTORY)),
+            ),
             outbound: match recorder {
                 Some(recorder) => outbound.recording(recorder),
                 None => outbound,

@@ -65,6 +65,7 @@ mod metrics;
 mod no_mail;
 mod own_task;
 mod pause;
+mod plugin_cache;
 mod plugin_description;
 mod plugin_words;
 mod plugins;

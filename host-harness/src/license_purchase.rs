@@ -15,7 +15,7 @@ use bss_sandbox::bindings::failures::{ChangeFailure, ReadFailure};
 use bss_sandbox::bindings::license_lifecycle::{LicenseName, LookUp};
 use bss_sandbox::bindings::license_order as contract;
 use bss_sandbox::seen_exchanges::SeenExchanges;
-use bss_sandbox::{CallContext, CallError, CallListener, FailedCall, call_trace};
+use bss_sandbox::{CallContext, CallListener, FailedCall, call_trace};
 use tracing::Instrument as _;
 
 use crate::breaker::Ended;
@@ -235,9 +235,7 @@ fn purchase_answer(answer: Answer) -> PurchaseAnswer {
             PurchaseAnswer::Misconfigured(recorded_problem(problem))
         }
         Ok(Err(ChangeFailure::Unknown(problem))) => PurchaseAnswer::Unknown(recorded_problem(problem)),
-        Err(failed) if matches!(failed.error, CallError::Setup(_)) => {
-            PurchaseAnswer::NotEntered(not_entered(&failed))
-        }
+        Err(failed) if failed.error.is_not_entered() => PurchaseAnswer::NotEntered(not_entered(&failed)),
         Err(failed) => PurchaseAnswer::BrokeOff(failed.to_string()),
     }
 }
@@ -260,9 +258,7 @@ fn look_up_answer(found: Found) -> LookUpAnswer {
         Ok(Err(ReadFailure::Refused(problem) | ReadFailure::Malformed(problem))) => {
             LookUpAnswer::Failed(recorded_problem(problem), None)
         }
-        Err(failed) if matches!(failed.error, CallError::Setup(_)) => {
-            LookUpAnswer::Failed(not_entered(&failed), None)
-        }
+        Err(failed) if failed.error.is_not_entered() => LookUpAnswer::Failed(not_entered(&failed), None),
         Err(failed) => LookUpAnswer::BrokeOff(failed.to_string()),
     }
 }
@@ -279,22 +275,35 @@ fn not_attempted(error: &PrepareError) -> Problem {
 
 #[cfg(test)]
 mod tests {
+    use bss_sandbox::CallError;
+
     use super::*;
 
     #[test]
     fn only_a_plugin_that_was_never_entered_has_surely_bought_nothing() {
-        let setup = Err(CallError::Setup(wasmtime::Error::msg("no memory")).into());
-        let PurchaseAnswer::NotEntered(problem) = purchase_answer(setup) else {
-            panic!("the plugin was entered");
-        };
-        assert_eq!(
-            (problem.code.as_str(), problem.advice.as_str()),
-            ("sandbox", "try again when the machine is less busy")
-        );
-        let setup = Err(CallError::Setup(wasmtime::Error::msg("no memory")).into());
-        assert!(
-            matches!(look_up_answer(setup), LookUpAnswer::Failed(problem, None) if problem.code == "sandbox")
-        );
+        let setup = || CallError::Setup(wasmtime::Error::msg("no memory"));
+        let no_sandbox = || CallError::NoSandbox(Duration::from_secs(60));
+        for (error, again, code, advice) in [
+            (
+                setup(),
+                setup(),
+                "sandbox",
+                "try again when the machine is less busy",
+            ),
+            (
+                no_sandbox(),
+                no_sandbox(),
+                "no-sandbox",
+                "try again when fewer calls are under way, or make fewer at once",
+            ),
+        ] {
+            let PurchaseAnswer::NotEntered(problem) = purchase_answer(Err(error.into())) else {
+                panic!("{code}: the plugin was entered");
+            };
+            assert_eq!((problem.code.as_str(), problem.advice.as_str()), (code, advice));
+            let looked_up = look_up_answer(Err(again.into()));
+            assert!(matches!(looked_up, LookUpAnswer::Failed(problem, None) if problem.code == code));
+        }
         for error in [
             CallError::Trap(wasmtime::Error::msg("unreachable")),
             CallError::Deadline(Duration::from_secs(1)),

@@ -17,6 +17,7 @@ use bss_sandbox::seen_exchanges::SeenExchanges;
 use uuid::Uuid;
 
 use crate::blocking::run_blocking;
+use crate::plugin_cache::PluginCache;
 use crate::plugin_description::{DescriptionError, checked};
 
 /// Why a plugin does not run.
@@ -129,24 +130,26 @@ pub(crate) struct LoadedPlugin {
     pub(crate) description: Arc<PluginDescription>,
 }
 
-/// The plugins of a host. Each is loaded when it is first called: half of what a host does needs none. Cloning shares
-/// what was loaded.
+/// The plugins of a host. Each is loaded when it is first called: half of what a host does needs none. Another host of the
+/// process may have loaded it before; whether it is trusted, and its content unaltered, is asked of this host's record all the
+/// same. Cloning shares what was loaded.
 #[derive(Clone)]
 pub(crate) struct HostPlugins {
     /// The file that is the first plugin of a new record, and the one of instances that have none yet, if one is named.
     named: Option<PathBuf>,
-    /// The directory for compiled plugins.
-    compiled: PathBuf,
+    cache: PluginCache,
     /// The digest of the named file, once it was loaded.
     named_digest: Arc<OnceLock<PluginDigest>>,
+    /// Plugins that this host's record lets run.
     loaded: Arc<Mutex<HashMap<PluginDigest, LoadedPlugin>>>,
 }
 
 impl HostPlugins {
-    pub(crate) fn new(named: Option<PathBuf>, compiled: PathBuf) -> Self {
+    /// The plugins of a record. `named`: the file of its first plugin. `cache`: where loaded plugins come from.
+    pub(crate) fn new(named: Option<PathBuf>, cache: PluginCache) -> Self {
         Self {
             named,
-            compiled,
+            cache,
             named_digest: Arc::default(),
             loaded: Arc::default(),
         }
@@ -303,7 +306,7 @@ impl HostPlugins {
         if file.digest() != digest {
             return Err(PluginError::Altered { digest });
         }
-        let plugin = self.load(file).await?;
+        let plugin = self.cache.plugin(file).await?;
         let loaded = LoadedPlugin {
             plugin: plugin.described_as(&added.description),
             digest,
@@ -314,7 +317,7 @@ impl HostPlugins {
 
     /// What the plugin of a file says of itself.
     async fn described(&self, file: PluginFile, path: &Path) -> Result<PluginDescription, PluginError> {
-        let described = self.load(file).await?.describe(of_nobody()).await;
+        let described = self.cache.plugin(file).await?.describe(of_nobody()).await;
         let described = described.map_err(|source| PluginError::Silent {
             path: path.to_owned(),
             source,
@@ -323,11 +326,6 @@ impl HostPlugins {
             path: path.to_owned(),
             source,
         })
-    }
-
-    async fn load(&self, file: PluginFile) -> Result<Plugin, LoadError> {
-        let compiled = self.compiled.clone();
-        run_blocking(move || Plugin::of_file(&file, &compiled)).await
     }
 
     fn kept(&self, digest: &PluginDigest) -> Option<LoadedPlugin> {

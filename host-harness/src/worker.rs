@@ -71,7 +71,8 @@ const MAILS_LEFT_AFTER: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct WorkOptions {
-    /// Lines, returns and refreshes that are attempted at once; at least 1.
+    /// Lines, returns and refreshes that are attempted at once; at least 1. All workers of a process have
+    /// [`CALLS_AT_ONCE`](crate::CALLS_AT_ONCE) sandboxes together; a call beyond these waits.
     pub lines_at_once: usize,
     /// The most of them that are one instance's; at least 1. `None`: all but a quarter, and one at least.
     pub lines_per_instance: Option<usize>,

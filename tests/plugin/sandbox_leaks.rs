@@ -66,7 +66,7 @@ impl Held {
 }
 
 /// Runs a test in a process of its own: the test's first process starts a second one, and that one runs `counts`.
-fn alone<F: Future<Output = ()>>(test: &str, counts: impl FnOnce() -> F) {
+pub(crate) fn alone<F: Future<Output = ()>>(test: &str, counts: impl FnOnce() -> F) {
     if std::env::var_os(ALONE).is_some() {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)

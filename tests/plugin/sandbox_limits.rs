@@ -430,47 +430,6 @@ async fn a_guest_that_waits_is_not_taken_for_one_that_is_busy() {
     assert!(matches!(error, CallError::Busy(_)), "{error:?}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn more_calls_at_once_than_there_are_sandboxes_are_refused_before_they_begin() {
-    const CALLS: usize = limits::CALLS_AT_ONCE as usize + 10;
-    let guest = Guest {
-        imports: r#"
-            (import "wasi:clocks/monotonic-clock@0.2.2" "subscribe-duration" (func $timer (param i64) (result i32)))
-            (import "wasi:io/poll@0.2.2" "[method]pollable.block" (func $block (param i32)))"#,
-        configures: "(if (global.get $wild) (then (call $block (call $timer (i64.const -1)))))",
-        ..Guest::default()
-    };
-    let plugin = guest.plugin().with_limits(CallLimits {
-        wall_clock: Duration::from_secs(3),
-        ..CallLimits::default()
-    });
-    let mut running = tokio::task::JoinSet::new();
-    for _ in 0..CALLS {
-        let plugin = plugin.clone();
-        running.spawn(async move { call(&plugin, draft_in("EUR")).await });
-    }
-    let errors: Vec<_> = running
-        .join_all()
-        .await
-        .into_iter()
-        .filter_map(Result::err)
-        .collect();
-    let refused: Vec<_> = errors
-        .iter()
-        .filter(|error| matches!(error, CallError::Setup(_)))
-        .collect();
-    assert_eq!(errors.len(), CALLS);
-    assert_eq!(refused.len(), 10, "{refused:?}");
-    assert!(
-        cause(refused[0]).contains("limit of 256"),
-        "{}",
-        cause(refused[0])
-    );
-    call(&plugin, draft_in("TAME"))
-        .await
-        .expect("there is room again");
-}
-
 /// The events and the log lines that a call sends.
 #[derive(Default)]
 struct Told {

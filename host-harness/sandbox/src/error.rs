@@ -116,6 +116,9 @@ pub enum CallError {
     /// The sandbox was not entered: the plugin has done nothing.
     #[error("the sandbox for the call could not be set up")]
     Setup(#[source] wasmtime::Error),
+    /// No sandbox became free for the call in half of its time: the plugin has done nothing.
+    #[error("no sandbox became free for the call within {0:?}")]
+    NoSandbox(Duration),
     /// The plugin broke a rule of the sandbox, or aborted.
     #[error("the plugin crashed or broke a rule of the sandbox")]
     Trap(#[source] wasmtime::Error),
@@ -134,6 +137,21 @@ pub enum CallError {
     /// The plugin answered with something that can't be what it should be.
     #[error("the plugin's answer can't be taken: {0}")]
     Defect(#[from] PluginDefect),
+}
+
+impl CallError {
+    /// Whether the call ended before the plugin was entered, so that no function of the plugin has run.
+    pub fn is_not_entered(&self) -> bool {
+        match self {
+            Self::Setup(_) | Self::NoSandbox(_) => true,
+            Self::Trap(_)
+            | Self::Busy(_)
+            | Self::Deadline(_)
+            | Self::Memory(_)
+            | Self::Limit(_)
+            | Self::Defect(_) => false,
+        }
+    }
 }
 
 /// A call that got no answer: why, and the last lines that the plugin wrote in it.
@@ -237,6 +255,8 @@ impl Diagnose for CallError {
         match self {
             Self::Setup(_) => Diagnosis::new(ErrorKind::Unavailable, "sandbox")
                 .say("try again when the machine is less busy"),
+            Self::NoSandbox(_) => Diagnosis::new(ErrorKind::Unavailable, "no-sandbox")
+                .say("try again when fewer calls are under way, or make fewer at once"),
             Self::Trap(_) => {
                 Diagnosis::new(ErrorKind::Unavailable, "plugin-broke-off").advise(Advice::ShowTraces)
             }

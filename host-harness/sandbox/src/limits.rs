@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Linear memory of one call, all of its memories together. A page of the catalog is at most 8 MiB of text and is held
-/// about twice while it is read; 64 MiB leaves room for that and keeps a thousand calls at once within 64 GiB.
+/// about twice while it is read; 64 MiB leaves room for that and keeps all calls of a process within 16 GiB.
 pub const MEMORY_BYTES: usize = 64 * 1024 * 1024;
 
 /// Linear memories of one call: one for the plugin, and one for a component that it is composed with.
@@ -16,8 +16,15 @@ pub const WARM_MEMORY_BYTES: usize = 2 * 1024 * 1024;
 /// Sandboxes without a call that keep their pages: about as many as are in use at once, where many are.
 pub const WARM_SLOTS: u32 = 64;
 
-/// Calls that can run at once with memory set aside beforehand. A call beyond these fails at setup; it is not queued.
+/// Calls of a process that can run at once, whatever plugin and host they are of, each in a sandbox. A call beyond these
+/// waits for one, for half of its time at most. The memory of all of them has its addresses set aside once for a process:
+/// 4 GiB for each of [`MEMORIES`], 2.1 TB of the 128 that a process has.
 pub const CALLS_AT_ONCE: u32 = 256;
+
+/// Calls of one instance that can run at once: a quarter of all is left to the others, as workers leave them a quarter of
+/// their slots, so that a vendor that answers slowly does not keep the calls to all others waiting. Three times as many as an
+/// instance may have exchanges under way.
+pub const CALLS_PER_INSTANCE: u32 = CALLS_AT_ONCE / 4 * 3;
 
 /// Table elements of one call, all of its tables together. The plugin has about a thousand function pointers.
 pub const TABLE_ELEMENTS: usize = 20_000;
@@ -245,7 +252,7 @@ pub const TLS_SESSIONS: usize = 16;
 /// The time limits of a call that an embedder of the host may change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CallLimits {
-    /// Wall-clock time of a call, from its sandbox to its answer.
+    /// Wall-clock time of a call, to its answer. It may wait for a sandbox for half of that.
     pub wall_clock: Duration,
     /// Wall-clock time of a call that reads a whole catalog.
     pub catalog_wall_clock: Duration,

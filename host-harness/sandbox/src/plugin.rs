@@ -3,6 +3,8 @@
 mod contract;
 mod deadlines;
 mod engine;
+mod permits;
+mod sandboxes;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -39,12 +41,13 @@ use crate::guest_log::LogShares;
 use crate::limits::{self, CallLimits};
 use crate::plugin_call::{Answer, CallOutcome, PluginCall};
 use deadlines::Deadlines;
-use engine::Ticker;
+use permits::Permit;
+use sandboxes::Sandboxes;
 
 /// A loaded plugin. Cloning shares it.
 #[derive(Clone)]
 pub struct Plugin {
-    engine: Engine,
+    sandboxes: Arc<Sandboxes>,
     component: InstancePre<CallState>,
     /// The functions that every plugin exports.
     core: CoreFunctions,
@@ -57,7 +60,6 @@ pub struct Plugin {
     /// What may stand in a recording, as the plugin has described it.
     harmless: Arc<HarmlessNames>,
     clock: CallClock,
-    _ticker: Arc<Ticker>,
 }
 
 /// A plugin's file, read once: what is looked at is what is run.
@@ -101,7 +103,7 @@ impl PluginFile {
     }
 }
 
-/// How much of the pool of sandboxes is in use by calls.
+/// How much of the process's pool of sandboxes is in use by calls, whatever plugin and host they are of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PoolUse {
     /// Sandboxes.
@@ -145,8 +147,9 @@ impl Plugin {
         name: &str,
         component: impl Fn(&Engine) -> wasmtime::Result<Component>,
     ) -> Result<Self, LoadError> {
-        let engine = engine::engine().map_err(LoadError::Engine)?;
-        let component = component(&engine).map_err(|source| {
+        let sandboxes = Sandboxes::of_process().map_err(LoadError::Engine)?;
+        let engine = sandboxes.engine();
+        let component = component(engine).map_err(|source| {
             let path = name.to_owned();
             // An engine without a pool compares no sizes, so it takes every component.
             let is_component = engine::unpooled().is_ok_and(|engine| component(&engine).is_ok());
@@ -160,20 +163,20 @@ impl Plugin {
             offered: contract::CONTRACT,
             source,
         };
-        let mut linker = Linker::new(&engine);
+        let mut linker = Linker::new(engine);
         call_state::add_to_linker(&mut linker).map_err(LoadError::Engine)?;
         let component_type = component.component_type();
         let exports: Arc<[String]> = component_type
-            .exports(&engine)
+            .exports(engine)
             .map(|(name, _)| name.to_owned())
             .collect();
         let imports: Arc<[String]> = component_type
-            .imports(&engine)
+            .imports(engine)
             .map(|(name, _)| name.to_owned())
             .collect();
         let functions: Vec<_> = component_type
-            .imports(&engine)
-            .flat_map(|(interface, import)| functions(&engine, interface, import.ty))
+            .imports(engine)
+            .flat_map(|(interface, import)| functions(engine, interface, import.ty))
             .collect();
         contract::check(name, &imports, &functions, &exports)?;
         let linked = linker.instantiate_pre(&component).map_err(unfit)?;
@@ -193,9 +196,22 @@ impl Plugin {
             correlation_headers: Arc::default(),
             harmless: Arc::default(),
             clock: CallClock::default(),
-            _ticker: Arc::new(Ticker::start(&engine)),
-            engine,
+            sandboxes,
         })
+    }
+
+    /// The same component, compiled and linked as it is, for another host: with nothing that was set for this one, and with
+    /// log lines of its own.
+    #[must_use]
+    pub fn for_another_host(&self) -> Self {
+        Self {
+            limits: CallLimits::default(),
+            log_shares: LogShares::default(),
+            correlation_headers: Arc::default(),
+            harmless: Arc::default(),
+            clock: CallClock::default(),
+            ..self.clone()
+        }
     }
 
     /// Sets the time limits of the plugin's calls.
@@ -220,9 +236,10 @@ impl Plugin {
         Self { clock, ..self }
     }
 
-    /// How much of the pool of sandboxes is in use now. `None` where addresses are scarce and there is no pool.
+    /// How much of the process's pool of sandboxes is in use now, by calls of all plugins. `None` where addresses are scarce
+    /// and there is no pool.
     pub fn pool_use(&self) -> Option<PoolUse> {
-        let metrics = self.engine.pooling_allocator_metrics()?;
+        let metrics = self.sandboxes.engine().pooling_allocator_metrics()?;
         Some(PoolUse {
             sandboxes: metrics.component_instances(),
             memories: metrics.memories(),
@@ -384,7 +401,7 @@ impl Plugin {
         call.end(answer).map(|(steps, _)| steps)
     }
 
-    /// Makes the sandbox of one call, and instantiates the component in it.
+    /// Makes the sandbox of one call, once there is one for it, and instantiates the component in it.
     async fn enter(
         &self,
         asked: PluginCall<'_>,
@@ -397,6 +414,13 @@ impl Plugin {
         let followed = CallSpan::begin(call, &asked, &context.egress.instance_id, recording)
             .naming_exchanges_by(Arc::clone(&self.correlation_headers));
         let mut deadlines = Deadlines::new(wall_clock, self.limits.processor, followed.span());
+        let permit = self.permit(&context.egress.instance_id, &deadlines).await;
+        let permit = permit.map_err(|error| {
+            log_failure(&followed.span(), &error);
+            let failed = FailedCall::from(error);
+            followed.end(&CallOutcome::from(&failed), 0, || None);
+            failed
+        })?;
         let state = CallState::new(
             context,
             &asked,
@@ -405,7 +429,7 @@ impl Plugin {
             self.clock,
             reads_services,
         );
-        let mut store = Store::new(&self.engine, state);
+        let mut store = Store::new(self.sandboxes.engine(), state);
         store.limiter(|state| &mut state.limiter);
         store.set_hostcall_fuel(limits::HOST_CALL_FUEL);
         store.set_max_component_handles(limits::HANDLES);
@@ -432,7 +456,14 @@ impl Plugin {
             store,
             instance,
             deadlines,
+            _permit: permit,
         })
+    }
+
+    /// Waits until a call of an instance may have a sandbox.
+    async fn permit(&self, instance: &str, deadlines: &Deadlines) -> Result<Permit, CallError> {
+        let permit = deadlines.wait(self.sandboxes.permit(instance)).await?;
+        permit.map_err(|error| CallError::Setup(error.into()))
     }
 }
 
@@ -441,6 +472,8 @@ struct Call {
     store: Store<CallState>,
     instance: ComponentInstance,
     deadlines: Deadlines,
+    /// The last to be dropped: by then the pool has its sandbox back.
+    _permit: Permit,
 }
 
 impl Call {

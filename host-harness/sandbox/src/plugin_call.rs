@@ -127,7 +127,7 @@ impl CallOutcome {
 impl From<&FailedCall> for CallOutcome {
     fn from(failed: &FailedCall) -> Self {
         let outcome = match &failed.error {
-            CallError::Setup(_) => "not begun",
+            CallError::Setup(_) | CallError::NoSandbox(_) => "not begun",
             CallError::Trap(_) => "broke off",
             CallError::Busy(_) => "stopped: busy for too long",
             CallError::Deadline(_) => "stopped: no answer in time",

@@ -28,7 +28,7 @@ use bss_model::{
 use bss_sandbox::bindings::failures::{ChangeFailure, Delay, ReadFailure};
 use bss_sandbox::bindings::license_lifecycle::LookUp;
 use bss_sandbox::bindings::license_order::License;
-use bss_sandbox::error::{CallError, FailedCall};
+use bss_sandbox::error::FailedCall;
 
 use crate::call_failure::not_entered;
 use crate::contract::{recorded_license, recorded_problem, retry_after};
@@ -146,7 +146,7 @@ pub(super) fn after_return(
             };
         }
         // The sandbox was not entered, and nothing was sent as its component began.
-        Err(failed) if matches!(failed.error, CallError::Setup(_)) && !seen.may_have_changed => {
+        Err(failed) if failed.error.is_not_entered() && !seen.may_have_changed => {
             ReturnOutcome::Unavailable(broke_off(&failed))
         }
         Err(failed) if !seen.has_sent => ReturnOutcome::Unavailable(broke_off(&failed)),
@@ -200,9 +200,9 @@ fn unclear() -> Problem {
 }
 
 fn broke_off(failed: &FailedCall) -> Problem {
-    match failed.error {
-        CallError::Setup(_) => not_entered(failed),
-        _ => Problem::new(
+    match failed.error.is_not_entered() {
+        true => not_entered(failed),
+        false => Problem::new(
             "plugin-broke-off",
             failed.to_string(),
             "the next attempt looks the license up",

@@ -137,7 +137,7 @@ fn expect_nothing_left(unfinished: Unfinished) -> Result<(), Failure> {
     Err(Failure::new(ErrorKind::Unavailable, "not-settled", message).hint(hint))
 }
 
-/// The number of licenses that are bought at once: no more than calls can run, since a call beyond these fails.
+/// The number of licenses that are bought at once: no more than calls can run, since a call beyond these only waits.
 fn at_once(text: &str) -> Result<usize, String> {
     match text.parse::<u32>() {
         Ok(number) if (1..=CALLS_AT_ONCE).contains(&number) => Ok(number as usize),

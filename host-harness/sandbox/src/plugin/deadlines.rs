@@ -6,13 +6,19 @@ use std::task::Poll;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tracing::Span;
+use tracing::{Instrument as _, Span};
 
 use crate::error::CallError;
+
+/// The part of a call's wall-clock time in which it may wait for a sandbox. A call that gets one at the last moment has as
+/// much time left as it has waited: with less, it would be stopped in the middle of a purchase, which leaves a doubt.
+const WAITING_PART: u32 = 2;
 
 /// The time limits of one call. All parts of the call draw on the same ones.
 pub(super) struct Deadlines {
     wall_clock: Duration,
+    /// The end of the time to wait for a sandbox.
+    enter_until: Instant,
     until: Instant,
     processor: Duration,
     busy: Duration,
@@ -24,16 +30,29 @@ impl Deadlines {
     /// The deadlines of a call that begins now.
     pub(super) fn new(wall_clock: Duration, processor: Duration, span: Span) -> Self {
         let now = Instant::now();
+        // A limit that `Instant` can't hold becomes a century.
+        let after = |limit| {
+            now.checked_add(limit)
+                .unwrap_or_else(|| now + Duration::from_secs(100 * 365 * 86_400))
+        };
         Self {
             wall_clock,
-            // A limit that `Instant` can't hold becomes a century.
-            until: now
-                .checked_add(wall_clock)
-                .unwrap_or_else(|| now + Duration::from_secs(100 * 365 * 86_400)),
+            enter_until: after(wall_clock / WAITING_PART),
+            until: after(wall_clock),
             processor,
             busy: Duration::ZERO,
             span,
         }
+    }
+
+    /// Waits for the call's sandbox, within the time of the call.
+    ///
+    /// # Errors
+    /// When there is none in time. Nothing of the call has begun then.
+    pub(super) async fn wait<T>(&self, sandbox: impl Future<Output = T>) -> Result<T, CallError> {
+        let sandbox = sandbox.instrument(self.span.clone());
+        let waited = tokio::time::timeout_at(self.enter_until, sandbox).await;
+        waited.map_err(|_| CallError::NoSandbox(self.wall_clock / WAITING_PART))
     }
 
     /// Runs a part of the call; what does not end in time is dropped. A guest pauses at every tick of the epoch, so
@@ -96,6 +115,31 @@ mod tests {
             .run(async { 1 })
             .await;
         assert!(matches!(forever, Ok(1)), "{forever:?}");
+    }
+
+    #[tokio::test]
+    async fn a_call_waits_for_its_sandbox_for_half_of_its_time_and_has_the_other_half_afterwards() {
+        let mut deadlines = Deadlines::new(SHORT, LONG, Span::none());
+        assert_eq!(deadlines.until - deadlines.enter_until, SHORT / 2);
+        let until = deadlines.until;
+        let waited = deadlines.wait(std::future::pending::<()>()).await;
+        assert!(
+            matches!(waited, Err(CallError::NoSandbox(time)) if time == SHORT / 2),
+            "{waited:?}"
+        );
+        assert_eq!(deadlines.until, until, "the time of the wait is not given again");
+        let stopped = deadlines.run(std::future::pending::<()>()).await;
+        assert!(matches!(stopped, Err(CallError::Deadline(SHORT))), "{stopped:?}");
+
+        let mut endless = Deadlines::new(Duration::MAX, LONG, Span::none());
+        let entered = endless.wait(async { 1 }).await;
+        assert!(matches!(entered, Ok(1)), "{entered:?}");
+        endless.enter_until = Instant::now();
+        let waited = tokio::time::timeout(LONG, endless.wait(std::future::pending::<()>())).await;
+        assert!(
+            matches!(waited, Ok(Err(CallError::NoSandbox(_)))),
+            "it ends before the time of the call: {waited:?}"
+        );
     }
 
     #[tokio::test]

@@ -1,5 +1,6 @@
 //! Every answer that a return or its look-up can have.
 
+use bss_sandbox::CallError;
 use bss_sandbox::bindings::failures::{Delay, Problem};
 use bss_sandbox::bindings::license_order::{LicenseTokenStatus, ReturnStatus};
 
@@ -109,8 +110,12 @@ fn broken_calls() -> [FailedCall; 4] {
     .map(FailedCall::from)
 }
 
-fn not_entered() -> FailedCall {
-    CallError::Setup(wasmtime::Error::msg("no memory")).into()
+fn not_entered() -> [FailedCall; 2] {
+    [
+        CallError::Setup(wasmtime::Error::msg("no memory")),
+        CallError::NoSandbox(Duration::from_secs(60)),
+    ]
+    .map(FailedCall::from)
 }
 
 /// The code of the problem that a look-up leaves unsettled, and the pause that the vendor asks for.
@@ -168,7 +173,7 @@ fn a_look_up_that_does_not_say_leaves_the_return_unknown() {
         unknown(looked_up_with(Ok(Err(busy)), ID)),
         ("busy".to_owned(), pause)
     );
-    for error in broken_calls().into_iter().chain([not_entered()]) {
+    for error in broken_calls().into_iter().chain(not_entered()) {
         unknown(looked_up_with(Err(error), ID));
     }
 }
@@ -208,8 +213,10 @@ fn a_plugin_that_broke_off_may_have_returned_the_license_and_one_that_never_star
         let outcome = returned_with(Err(error), ID, false).outcome;
         assert!(matches!(outcome, ReturnOutcome::Unknown(_)), "{outcome:?}");
     }
-    let outcome = returned_with(Err(not_entered()), ID, false).outcome;
-    assert!(matches!(outcome, ReturnOutcome::Unavailable(_)), "{outcome:?}");
+    for error in not_entered() {
+        let outcome = returned_with(Err(error), ID, false).outcome;
+        assert!(matches!(outcome, ReturnOutcome::Unavailable(_)), "{outcome:?}");
+    }
 }
 
 #[test]
