@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use bss_model::{Actor, AddedPlugin, Instance, PluginDigest};
+use bss_model::{Actor, AddedPlugin, Instance, Owner, PluginDigest};
 use bss_record::{Record, RecordError};
 use bss_sandbox::access_token_cache::AccessTokenCache;
 use bss_sandbox::call::CallContext;
@@ -33,6 +33,7 @@ use crate::ready_instances::{PrepareError, ReadyInstances};
 #[derive(Clone)]
 pub struct Host {
     record: Record,
+    owner: Option<Owner>,
     plugins: HostPlugins,
     outbound: OutboundHttps,
     access_tokens: AccessTokenCache,
@@ -53,6 +54,7 @@ impl Host {
     pub async fn open(data_dir: &Path, plugin: &Path) -> Result<Self, RecordError> {
         Ok(Self {
             record: Record::open(data_dir).await?,
+            owner: None,
             plugins: HostPlugins::new(plugin, data_dir.join(COMPILED_DIRECTORY)),
             outbound: OutboundHttps::default(),
             access_tokens: AccessTokenCache::default(),
@@ -76,7 +78,26 @@ impl Host {
         }
     }
 
-    /// The record: everything that was configured, fetched and bought.
+    /// The host as the tenant of that name is given it. The names, orders, assets and cancellations that its functions take are
+    /// the owner's, and what others own is not there: each is answered as on a host that has nothing but the owner's.
+    ///
+    /// What takes no name works for all, and is the operator's alone: the [record](Self::record) itself, the plugins, e-mail,
+    /// and the [worker](Self::work).
+    #[must_use]
+    pub fn for_owner(&self, owner: Owner) -> Self {
+        Self {
+            owner: Some(owner),
+            ..self.clone()
+        }
+    }
+
+    /// The owner that the host was [narrowed to](Self::for_owner). `None`: it is the operator's, whose names are of what has
+    /// no owner, and whose ids are of everything.
+    pub fn owner(&self) -> Option<&Owner> {
+        self.owner.as_ref()
+    }
+
+    /// The record: everything that was configured, fetched and bought, whoever owns it.
     pub fn record(&self) -> &Record {
         &self.record
     }

@@ -137,7 +137,7 @@ impl Host {
         comment: &str,
         actor: &Actor,
     ) -> Result<Cancellation, ReturnError> {
-        let cancellation = self.record().cancellation(cancellation_id).await?;
+        let cancellation = self.own_cancellation(cancellation_id).await?;
         let cancellation = cancellation.ok_or(DecideError::NoCancellation { id: cancellation_id })?;
         self.check_return(cancellation.asset_id).await?;
         Ok(self
@@ -156,6 +156,9 @@ impl Host {
         cancellation_id: Uuid,
         listener: CallListener,
     ) -> Result<Cancellation, ReturnError> {
+        if self.own_cancellation(cancellation_id).await?.is_none() {
+            return Err(DecideError::NoCancellation { id: cancellation_id }.into());
+        }
         let worker = self.record().start_worker().await?;
         let ran = self.attempts(worker.id(), cancellation_id, &listener).await;
         if let Err(error) = self.record().end_worker(worker).await {
@@ -282,7 +285,7 @@ impl Host {
 
     /// Whether the return of an asset's license can be attempted at all.
     async fn check_return(&self, asset_id: Uuid) -> Result<(), ReturnError> {
-        let asset = self.record().asset(asset_id).await?;
+        let asset = self.own_asset(asset_id).await?;
         let asset = asset.ok_or(CancelError::NoAsset { id: asset_id })?;
         let nobody = Arc::new(|_| ());
         self.prepare_return(asset.instance_id, nobody).await?;

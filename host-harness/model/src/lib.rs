@@ -19,6 +19,7 @@ mod license_return;
 mod mail;
 pub mod moment;
 mod order;
+mod owner;
 mod page;
 mod plugin;
 mod price;
@@ -64,6 +65,7 @@ pub use order::{
     Contact, InvalidParty, LANGUAGE_LENGTH_MAX, NewLine, NewOrder, Order, OrderFilter, OrderLine,
     OrderParties, Party, is_language, merged,
 };
+pub use owner::{NotAnOwner, Owner};
 pub use page::{Cursor, Page, Rows, SortOrder};
 pub use plugin::{AddedPlugin, HarmlessFields, NotADigest, PluginDescription, PluginDigest, PluginTrust};
 pub use price::{Price, is_currency};
