@@ -13,9 +13,19 @@ use super::{
 
 /// Runs one command to its end.
 pub(super) async fn run(arguments: Arguments) -> Outcome {
+    let owner = arguments.owner.clone();
+    let ran = run_command(arguments).await;
+    match owner {
+        None => ran,
+        Some(owner) => ran.map_err(|failure| failure.of_owner(&owner)),
+    }
+}
+
+async fn run_command(arguments: Arguments) -> Outcome {
     let Arguments {
         data_dir,
         plugin,
+        owner,
         json,
         record: recording,
         command,
@@ -27,6 +37,10 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
         return Err(Failure::usage(message).hint(
             "`bss-host plugin trust FILE` and `bss-host plugin upgrade INSTANCE` give an instance another version",
         ));
+    }
+    if owner.is_some() && !command.takes_owner() {
+        let message = "--owner can't be used with this command, which works for all owners or for none";
+        return Err(Failure::usage(message).hint("leave --owner out"));
     }
     let is_plugin_named = plugin.is_some();
     let plugin = plugin.unwrap_or_else(plugins::default_plugin);
@@ -53,6 +67,10 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
     }
     let host = match &recording {
         Some(file) => host.recording(replay::recorder(file)?),
+        None => host,
+    };
+    let host = match owner {
+        Some(owner) => host.for_owner(owner),
         None => host,
     };
     match command {
