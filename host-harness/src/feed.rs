@@ -17,7 +17,8 @@ const PAGE: u32 = 500;
 
 impl Host {
     /// The outcomes after a cursor, the oldest first, at most `limit` of them: an empty list where nothing has come since.
-    /// Whatever process bought the license, its outcome is here, and never before it is on record.
+    /// Whatever process bought the license, its outcome is here, and never before it is on record. A host that is
+    /// [an owner's](Host::for_owner) has only those of its instances.
     ///
     /// Keep the [cursor](Outcome::cursor) of the last one in the transaction that keeps what you made of it. An outcome comes
     /// again where you did not, and where the record was restored; what you do with it has to be the same a second time.
@@ -25,7 +26,7 @@ impl Host {
     /// # Errors
     /// When the cursor is of another record (`outcome-cursor-unknown`), or the record can't be read.
     pub async fn outcomes(&self, after: OutcomeCursor, limit: u32) -> Result<Vec<Outcome>, Error> {
-        Ok(self.record().outcomes(after, limit).await?)
+        Ok(self.record().outcomes(after, limit, self.owner()).await?)
     }
 
     /// The outcomes after a cursor, as a stream that waits for the next one and does not end by itself. After an error, the

@@ -21,12 +21,7 @@ impl Host {
     /// # Errors
     /// When there is none (`no-instance`), or the record can't be read.
     pub async fn instance(&self, name: &str) -> Result<InstanceHandle, Error> {
-        let instance = self.named_instance(name).await?;
-        Ok(InstanceHandle::new(
-            self.clone(),
-            InstanceId(instance.id),
-            instance.name,
-        ))
+        Ok(InstanceHandle::new(self, self.named_instance(name).await?))
     }
 
     /// The instance of an id.
@@ -35,8 +30,9 @@ impl Host {
     /// When there is none (`no-instance`), or the record can't be read.
     pub async fn instance_of_id(&self, id: InstanceId) -> Result<InstanceHandle, Error> {
         let found = self.record().instance_by_id(id.into()).await?;
+        let found = found.filter(|found| self.owner().is_none() || found.owner.as_ref() == self.owner());
         let instance = found.ok_or(bss_record::PlaceError::NoInstance { id: id.into() })?;
-        Ok(InstanceHandle::new(self.clone(), id, instance.name))
+        Ok(InstanceHandle::new(self, instance))
     }
 
     /// The order of an id.
@@ -44,7 +40,7 @@ impl Host {
     /// # Errors
     /// When there is none (`no-order`), or the record can't be read.
     pub async fn order(&self, id: OrderId) -> Result<OrderHandle, Error> {
-        match self.record().order(id.into()).await? {
+        match self.own_order(id.into()).await? {
             Some(_) => Ok(OrderHandle::new(self.clone(), id)),
             None => Err(PlaceError::NoOrder(id.into()).into()),
         }
@@ -55,7 +51,7 @@ impl Host {
     /// # Errors
     /// When there is none (`no-asset`), or the record can't be read.
     pub async fn asset(&self, id: AssetId) -> Result<AssetHandle, Error> {
-        match self.record().asset(id.into()).await? {
+        match self.own_asset(id.into()).await? {
             Some(_) => Ok(AssetHandle::new(self.clone(), id)),
             None => Err(RetryError::NoAsset { id: id.into() }.into()),
         }

@@ -4,8 +4,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bss_model::{Actor, AddedPlugin, Instance, PluginDigest};
-use bss_record::{CertificateStore, Record};
+use bss_model::{Actor, AddedPlugin, Instance, Owner, PluginDigest};
+use bss_record::Record;
 use bss_sandbox::access_token_cache::AccessTokenCache;
 use bss_sandbox::call::CallContext;
 use bss_sandbox::call_event::CallListener;
@@ -38,6 +38,7 @@ use crate::ready_instances::{PrepareError, ReadyInstances};
 #[derive(Clone)]
 pub struct Host {
     record: Record,
+    owner: Option<Owner>,
     plugins: HostPlugins,
     outbound: OutboundHttps,
     access_tokens: AccessTokenCache,
@@ -75,6 +76,7 @@ impl Host {
         let outbound = OutboundHttps::default();
         Self {
             record,
+            owner: None,
             plugins: HostPlugins::new(
                 plugin_file,
                 PluginCache::in_directory(data_dir.join(COMPILED_DIRECTORY)),
@@ -101,14 +103,28 @@ impl Host {
         Self { call_limits, ..self }
     }
 
-    /// The record: everything that was configured, fetched and bought.
-    pub fn record(&self) -> &Record {
-        &self.record
+    /// The host as the tenant of that name is given it. The names, orders, assets and cancellations that its functions take are
+    /// the owner's, and what others own is not there: each is answered as on a host that has nothing but the owner's.
+    ///
+    /// What takes no name works for all, and is the operator's alone: the [record](Self::record) itself, the plugins, e-mail,
+    /// and the [worker](Self::work).
+    #[must_use]
+    pub fn for_owner(&self, owner: Owner) -> Self {
+        Self {
+            owner: Some(owner),
+            ..self.clone()
+        }
     }
 
-    /// The certificates that are installed, to import, list and remove.
-    pub fn certificates(&self) -> CertificateStore {
-        self.record.certificates()
+    /// The owner that the host was [narrowed to](Self::for_owner). `None`: it is the operator's, whose names are of what has
+    /// no owner, and whose ids are of everything.
+    pub fn owner(&self) -> Option<&Owner> {
+        self.owner.as_ref()
+    }
+
+    /// The record: everything that was configured, fetched and bought, whoever owns it.
+    pub fn record(&self) -> &Record {
+        &self.record
     }
 
     /// Counts of connections for plugins: opened, used again, and there now.

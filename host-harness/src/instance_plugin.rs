@@ -120,7 +120,8 @@ impl From<RecordError> for UpgradeError {
 }
 
 impl Host {
-    /// Creates an instance of a plugin, without settings. The plugin is the one of `of`, whatever `new` says.
+    /// Creates an instance of a plugin, without settings. The plugin is the one of `of`, whatever `new` says, and the owner
+    /// is [the host's](Host::for_owner) where it has one.
     ///
     /// # Errors
     /// When the plugin can't be used, or has no option of a name that is given; when the name is taken or can't be shown,
@@ -147,6 +148,7 @@ impl Host {
         }
         let new = NewInstance {
             plugin: Some(plugin.digest),
+            owner: self.owner().cloned().or(new.owner),
             ..new
         };
         Ok(self.record().create_instance(new, actor).await?)

@@ -282,12 +282,12 @@ impl Host {
         Ok(())
     }
 
-    /// The instance of a name.
+    /// The instance of a name, among those of [the host's owner](Host::for_owner).
     ///
     /// # Errors
     /// When there is none.
     pub async fn named_instance(&self, name: &str) -> Result<Instance, ConfigureError> {
-        let found = self.record().instance(name).await?;
+        let found = self.record().instance_of(self.owner(), name).await?;
         found.ok_or_else(|| ConfigureError::NoInstance(name.to_owned()))
     }
 
@@ -325,7 +325,10 @@ impl Host {
         plugin: PluginDigest,
     ) -> Result<SavedSettings, ConfigureError> {
         let settings = settings_of(form, operator)?;
-        let all = self.record().instances().await?;
+        let all = self
+            .record()
+            .instances_of(operator.instance.owner.as_ref())
+            .await?;
         let versions = self.versions_of(plugin).await?;
         let shares_with = check_sharing(form, &settings, operator.instance, &all, &versions)?;
         Ok(SavedSettings {
@@ -347,7 +350,8 @@ impl Host {
         Ok(versions.chain([plugin]).collect())
     }
 
-    /// Judges what is typed with a plugin, which sees the other instances of its own, in whatever version, and no others.
+    /// Judges what is typed with a plugin. It sees the certificates of the instance's owner, and those of the owner's other
+    /// instances that are its own, in whatever version.
     ///
     /// # Errors
     /// When the plugin brings no answer, or a form that breaks the contract.
@@ -359,10 +363,16 @@ impl Host {
         let OperatorsWord { instance, typed, .. } = operator;
         let secrets = operator.secret_fields();
         let versions = self.versions_of(plugin.digest).await?;
-        let others = self.record().instances().await?.into_iter().filter(|other| {
-            let is_its = other.plugin.is_some_and(|plugin| versions.contains(&plugin));
-            other.id != instance.id && is_its
-        });
+        let owner = instance.owner.as_ref();
+        let others = self
+            .record()
+            .instances_of(owner)
+            .await?
+            .into_iter()
+            .filter(|other| {
+                let is_its = other.plugin.is_some_and(|plugin| versions.contains(&plugin));
+                other.id != instance.id && is_its
+            });
         let draft = Draft {
             values: field_values(typed),
             saved: field_values(&instance.values),
@@ -371,7 +381,7 @@ impl Host {
             currency: instance.currency.clone(),
             certificates: self
                 .record()
-                .certificates()
+                .certificates_of(owner)
                 .list()
                 .await?
                 .into_iter()

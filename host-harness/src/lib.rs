@@ -77,6 +77,7 @@ mod services_definition;
 mod services_worker;
 mod settings_gate;
 mod settling;
+mod tenancy;
 pub mod view;
 mod worker;
 mod worker_handle;

@@ -136,6 +136,18 @@ impl Host {
         asset_id: Uuid,
         listener: CallListener,
     ) -> Result<Refreshed, RefreshError> {
+        if self.own_asset(asset_id).await?.is_none() {
+            return Err(RefreshRecordError::NoAsset { id: asset_id }.into());
+        }
+        self.refresh_of_any(asset_id, listener).await
+    }
+
+    /// Refreshes like [`Self::refresh_license`], whoever owns the asset.
+    pub(crate) async fn refresh_of_any(
+        &self,
+        asset_id: Uuid,
+        listener: CallListener,
+    ) -> Result<Refreshed, RefreshError> {
         let asset = self.record().begin_refresh(asset_id).await?;
         let instance = self.instance_on_record(asset.instance_id).await?;
         let (Some(transaction_id), Some(id)) = (asset.transaction_id, asset.license_token_id) else {
@@ -192,7 +204,14 @@ impl Host {
             ..filter
         };
         let assets = self.record().assets(&filter, &Page::all()).await?.rows;
+        let only_of = self.only_of().await?;
+        let is_own = |asset: &&Asset| {
+            only_of
+                .as_ref()
+                .is_none_or(|only| only.contains(&asset.instance_id))
+        };
         let active = assets.iter().filter(|asset| asset.status == AssetStatus::Active);
+        let active = active.filter(is_own);
         let ids: Vec<Uuid> = active.map(|asset| asset.id).collect();
         let (mut refreshed, mut is_outage) = (Vec::with_capacity(ids.len()), false);
         for some in ids.chunks(AT_ONCE) {
@@ -218,7 +237,7 @@ impl Host {
         let mut running = JoinSet::new();
         for (index, asset) in assets.iter().copied().enumerate() {
             let (host, listener) = (self.clone(), listener.clone());
-            running.spawn(async move { (index, asset, host.refresh_license(asset, listener).await) });
+            running.spawn(async move { (index, asset, host.refresh_of_any(asset, listener).await) });
         }
         let mut answers = running.join_all().await;
         answers.sort_by_key(|(index, ..)| *index);

@@ -138,7 +138,7 @@ impl Host {
         comment: &str,
         actor: &Actor,
     ) -> Result<Cancellation, ReturnError> {
-        let cancellation = self.record().cancellation(cancellation_id).await?;
+        let cancellation = self.own_cancellation(cancellation_id).await?;
         let cancellation = cancellation.ok_or(DecideError::NoCancellation { id: cancellation_id })?;
         self.check_return(cancellation.asset_id).await?;
         Ok(self
@@ -157,6 +157,9 @@ impl Host {
         cancellation_id: Uuid,
         listener: CallListener,
     ) -> Result<Cancellation, ReturnError> {
+        if self.own_cancellation(cancellation_id).await?.is_none() {
+            return Err(DecideError::NoCancellation { id: cancellation_id }.into());
+        }
         let host = self.clone();
         let ran = in_own_task(std::future::pending(), |_| async move {
             host.run_return_to_its_end(cancellation_id, listener).await
@@ -295,7 +298,7 @@ impl Host {
 
     /// Whether the return of an asset's license can be attempted at all.
     async fn check_return(&self, asset_id: Uuid) -> Result<(), ReturnError> {
-        let asset = self.record().asset(asset_id).await?;
+        let asset = self.own_asset(asset_id).await?;
         let asset = asset.ok_or(CancelError::NoAsset { id: asset_id })?;
         let nobody = Arc::new(|_| ());
         self.prepare_return(asset.instance_id, nobody).await?;

@@ -154,16 +154,17 @@ impl ReadyInstances {
         if instance.standing != Standing::Ready {
             return Err(PrepareError::NotReady(named()));
         }
-        let identity =
-            match &instance.thumbprint {
-                None => None,
-                Some(thumbprint) => Some(record.certificates().identity(thumbprint).await.map_err(
-                    |source| PrepareError::Identity {
-                        instance: named(),
-                        source,
-                    },
-                )?),
-            };
+        let certificates = record.certificates_of(instance.owner.as_ref());
+        let identity = match &instance.thumbprint {
+            None => None,
+            Some(thumbprint) => {
+                let identity = certificates.identity(thumbprint).await;
+                Some(identity.map_err(|source| PrepareError::Identity {
+                    instance: named(),
+                    source,
+                })?)
+            }
+        };
         let secrets = match instance.secrets.is_empty() {
             true => BTreeMap::new(),
             false => {
@@ -263,6 +264,7 @@ mod tests {
         let authority = rcgen::CertificateParams::new(["authority.test".to_owned()]).unwrap();
         let pem = authority.self_signed(&key).unwrap().pem();
         Instance {
+            owner: None,
             id: Uuid::new_v4(),
             name: "esd".to_owned(),
             currency: "EUR".to_owned(),

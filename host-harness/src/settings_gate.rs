@@ -416,7 +416,8 @@ fn recorded_header(header: &contract::SecretHeader) -> bss_model::SecretHeader {
 /// another; a value is one by what it is, not by the kind that the plugin gives its field. A field that one of two
 /// instances has left empty is compared once it is filled in.
 ///
-/// Another plugin's instance never shares: `versions` are the digests of this plugin's.
+/// `all` are the instances of the instance's owner: of others, nothing may be told. Another plugin's instance never shares:
+/// `versions` are the digests of this plugin's.
 ///
 /// Returns those instances and the versions of their settings, as [`SavedSettings::shares_with`] has them.
 ///
@@ -551,6 +552,7 @@ mod tests {
 
     fn instance() -> Instance {
         Instance {
+            owner: None,
             id: Uuid::nil(),
             name: "esd".to_owned(),
             currency: "EUR".to_owned(),

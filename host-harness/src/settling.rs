@@ -24,7 +24,7 @@ impl Host {
     /// # Errors
     /// When there is no such order, calls for its instance can't be made, or the record fails.
     pub async fn run_order(&self, order_id: Uuid, listener: CallListener) -> Result<Vec<Asset>, PlaceError> {
-        let order = self.record().order(order_id).await?;
+        let order = self.own_order(order_id).await?;
         let order = order.ok_or(PlaceError::NoOrder(order_id))?;
         let instance = self.instance_on_record(order.instance_id).await?;
         // Find anything that would make every attempt fail before attempting any.
@@ -34,7 +34,7 @@ impl Host {
             order: Some(order_id),
             ..AssetSelection::default()
         };
-        self.settle_orders(taking, LINES_AT_ONCE, listener).await?;
+        self.settle(taking, LINES_AT_ONCE, listener).await?;
         let filter = AssetFilter {
             order: Some(order_id),
             ..AssetFilter::default()
@@ -54,27 +54,40 @@ impl Host {
         listener: CallListener,
     ) -> Result<Asset, PlaceError> {
         // Find anything that would make the attempt fail before something is changed.
-        if let Some(asset) = self.record().asset(asset_id).await? {
-            let instance = self.instance_on_record(asset.instance_id).await?;
-            self.plugin_of(&instance).await.map_err(PrepareError::from)?;
-        }
+        let asset = self.own_asset(asset_id).await?;
+        let asset = asset.ok_or(RetryError::NoAsset { id: asset_id })?;
+        let instance = self.instance_on_record(asset.instance_id).await?;
+        self.plugin_of(&instance).await.map_err(PrepareError::from)?;
         self.record().retry_asset(asset_id, actor).await?;
         let taking = AssetSelection {
             asset: Some(asset_id),
             ..AssetSelection::default()
         };
-        self.settle_orders(taking, 1, listener).await?;
+        self.settle(taking, 1, listener).await?;
         let asset = self.record().asset(asset_id).await?;
         Ok(asset.ok_or(RetryError::NoAsset { id: asset_id })?)
     }
 
     /// Works on chosen order lines while that helps: until all are settled, or each has been attempted a few times,
-    /// or the rest has to wait longer than a person would. Lines that another process works on are waited for. A caller that
-    /// is dropped stops it; purchases that are under way then go on to their end.
+    /// or the rest has to wait longer than a person would. Lines that another process works on are waited for. Lines of another
+    /// owner's than [the host's](Host::for_owner) are not chosen. A caller that is dropped stops it; purchases that are under
+    /// way then go on to their end.
     ///
     /// # Errors
     /// When the record can't be read or written.
     pub async fn settle_orders(
+        &self,
+        taking: AssetSelection,
+        at_once: usize,
+        listener: CallListener,
+    ) -> Result<(), RecordError> {
+        for taking in self.own_selections(taking).await? {
+            self.settle(taking, at_once, listener.clone()).await?;
+        }
+        Ok(())
+    }
+
+    async fn settle(
         &self,
         taking: AssetSelection,
         at_once: usize,

@@ -2,8 +2,8 @@
 //!
 //! Names follow one set of rules:
 //! - An object's own id is `id`; a reference to another object is its kind and `Id`, as in `orderId`. Where an instance is
-//!   meant, `instance` is its name. A certificate goes by its `thumbprint`, a plugin by its `sha256`, an invoice or a
-//!   credit by its `number`.
+//!   meant, `instance` is its name, which is unique among those of its owner. A certificate goes by its `thumbprint`, a
+//!   plugin by its `sha256`, an invoice or a credit by its `number`.
 //! - A product's code is `productCode`, and its name `productName`.
 //! - A state is a word in lower case with hyphens, as in `needs-credentials`.
 //! - Times end in `AtMs` (milliseconds since 1970-01-01T00:00:00Z), durations in `Ms`; in the trace of a call, which is

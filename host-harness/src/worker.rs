@@ -543,7 +543,7 @@ impl Work {
         for (asset_id, instance_id) in old {
             let (host, listener) = (self.host.clone(), self.listener.clone());
             self.spawn(instance_id, async move {
-                match host.refresh_license(asset_id, listener).await {
+                match host.refresh_of_any(asset_id, listener).await {
                     Ok(refreshed) if refreshed.returned_elsewhere => {
                         tracing::warn!(
                             asset = %asset_id,

@@ -57,6 +57,7 @@ pub(crate) async fn ready_instance_with(
     let details = scenario.microsoft.details();
     let own = std::fs::read_to_string(&details.ca_file).expect("its authority");
     let instance = NewInstance {
+        owner: None,
         name: INSTANCE.to_owned(),
         currency: "EUR".to_owned(),
         options,

@@ -51,6 +51,7 @@ impl Acme {
 
     pub(crate) async fn create(&self, scenario: &Scenario, name: &str) {
         let new = NewInstance {
+            owner: None,
             name: name.to_owned(),
             currency: "EUR".to_owned(),
             options: BTreeMap::new(),

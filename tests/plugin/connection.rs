@@ -258,6 +258,7 @@ async fn a_plugin_that_can_not_check_connections_is_refused_in_words() {
         .await
         .expect("the host opens");
     let instance = NewInstance {
+        owner: None,
         name: INSTANCE.to_owned(),
         currency: "EUR".to_owned(),
         options: Default::default(),

@@ -52,6 +52,7 @@ mod services_definition;
 mod services_runs;
 mod settings_gate;
 mod stepped_clock;
+mod tenants;
 mod trace_cli;
 mod trusted_plugin;
 mod versions;

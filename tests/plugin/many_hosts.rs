@@ -238,7 +238,8 @@ async fn a_purchase_that_found_no_sandbox_is_in_no_doubt_and_is_made_when_there_
         .host
         .place_order(INSTANCE, order_request(&offers[0], 1), &actor())
         .await
-        .expect("the order is placed");
+        .expect("the order is placed")
+        .into_order();
 
     let plugin = silent_vendor();
     let mut running = JoinSet::new();

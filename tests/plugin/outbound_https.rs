@@ -184,6 +184,7 @@ async fn a_private_address_is_refused_unless_the_operator_allowed_its_network() 
     let thumbprint = scenario.install(&CertificateRequest::default()).await;
     let details = scenario.microsoft.details();
     let instance = bss_model::NewInstance {
+        owner: None,
         name: INSTANCE.to_owned(),
         currency: "EUR".to_owned(),
         options: [("login-authority".to_owned(), details.login_authority.clone())].into(),

@@ -117,28 +117,7 @@ impl Scenario {
 
     /// Activates every product of an instance, at a price.
     pub(crate) async fn sell_all(&self, instance: &str) {
-        let instance = self.host.named_instance(instance).await.expect("the instance");
-        let record = self.host.record();
-        let filter = ProductFilter::default();
-        let products = record.products(instance.id, &filter, &Page::all()).await;
-        let codes: Vec<_> = products
-            .expect("products")
-            .rows
-            .into_iter()
-            .map(|product| product.offered.code)
-            .collect();
-        let price = Price {
-            currency: instance.currency,
-            minor_units: PRICE,
-        };
-        record
-            .set_prices(instance.id, &codes, &price, &actor())
-            .await
-            .expect("prices");
-        record
-            .decide_products(instance.id, Decision::Activate, &Choice::All, &actor())
-            .await
-            .expect("they are active");
+        sell_all(&self.host, instance).await;
     }
 
     /// A ready instance at a Microsoft that speaks these versions of TLS only.
@@ -218,7 +197,7 @@ impl Scenario {
     /// Installs a certificate through a PFX file that OpenSSL makes.
     pub(crate) async fn install_issued(&self, issued: &IssuedCertificate) -> Thumbprint {
         let pfx = std::fs::read(self.pfx(issued, "a code")).expect("the PFX file");
-        let certificates = self.host.record().certificates();
+        let certificates = self.host.certificates();
         certificates
             .import(&pfx, &PfxCode::new("a code"), &actor())
             .await
@@ -258,8 +237,18 @@ impl Scenario {
 
     /// A new instance, allowed to reach this Microsoft, with an empty form.
     pub(crate) async fn new_instance(&self, name: &str) -> Instance {
+        self.host
+            .record()
+            .create_instance(self.instance_to_make(name), &actor())
+            .await
+            .expect("a new instance")
+    }
+
+    /// An instance of the host's owner that is allowed to reach this Microsoft.
+    pub(crate) fn instance_to_make(&self, name: &str) -> NewInstance {
         let details = self.microsoft.details();
-        let instance = NewInstance {
+        NewInstance {
+            owner: self.host.owner().cloned(),
             name: name.to_owned(),
             currency: "EUR".to_owned(),
             options: [("login-authority".to_owned(), details.login_authority.clone())].into(),
@@ -274,12 +263,7 @@ impl Scenario {
                 ..Reach::default()
             },
             plugin: None,
-        };
-        self.host
-            .record()
-            .create_instance(instance, &actor())
-            .await
-            .expect("a new instance")
+        }
     }
 
     /// An instance with its form filled in, both stages.
@@ -356,6 +340,33 @@ impl Scenario {
             .map(|entry| entry.client_transaction_id)
             .collect()
     }
+}
+
+/// Activates every product of a host's instance, at a price, and returns their codes.
+pub(crate) async fn sell_all(host: &Host, instance: &str) -> Vec<String> {
+    let instance = host.named_instance(instance).await.expect("the instance");
+    let record = host.record();
+    let filter = ProductFilter::default();
+    let products = record.products(instance.id, &filter, &Page::all()).await;
+    let codes: Vec<_> = products
+        .expect("products")
+        .rows
+        .into_iter()
+        .map(|product| product.offered.code)
+        .collect();
+    let price = Price {
+        currency: instance.currency,
+        minor_units: PRICE,
+    };
+    record
+        .set_prices(instance.id, &codes, &price, &actor())
+        .await
+        .expect("prices");
+    record
+        .decide_products(instance.id, Decision::Activate, &Choice::All, &actor())
+        .await
+        .expect("they are active");
+    codes
 }
 
 /// Checks the exit code of a command.

@@ -389,6 +389,7 @@ async fn a_plugin_sees_nothing_of_the_instances_of_another_one() {
         .await
         .expect("it is trusted");
     let new = NewInstance {
+        owner: None,
         name: "acme".to_owned(),
         currency: "EUR".to_owned(),
         options: BTreeMap::new(),

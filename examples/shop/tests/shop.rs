@@ -80,15 +80,13 @@ impl Site {
         let details = microsoft.details();
         let loopback: IpNet = "127.0.0.0/8".parse().expect("a network");
         let new = NewInstance {
-            name: INSTANCE.to_owned(),
-            currency: "EUR".to_owned(),
             options: [("login-authority".to_owned(), details.login_authority.clone())].into(),
             reach: Reach {
                 trusted_authorities_pem: std::fs::read_to_string(&details.ca_file).ok(),
                 allowed_networks: vec![loopback],
                 ..Reach::default()
             },
-            plugin: None,
+            ..NewInstance::new(INSTANCE, "EUR")
         };
         host.create_instance(new, OfPlugin::Only, &operator)
             .await

@@ -116,6 +116,7 @@ pub(super) async fn alike(
 
 async fn create(host: &Host, name: &str, vendor: &Vendor) -> Result<Instance, BenchError> {
     let instance = NewInstance {
+        owner: None,
         name: name.to_owned(),
         currency: "EUR".to_owned(),
         options: [("login-authority".to_owned(), vendor.login_authority.clone())].into(),

@@ -44,6 +44,7 @@ impl ScratchRecord {
             .await
             .map_err(BenchError::when("the record can't be opened"))?;
         let instance = NewInstance {
+            owner: None,
             name: "bench".to_owned(),
             currency: "EUR".to_owned(),
             options: [].into(),

@@ -347,6 +347,7 @@ async fn create(
     authority: &Path,
 ) -> Result<()> {
     let new = NewInstance {
+        owner: None,
         name: name.to_owned(),
         currency: "EUR".to_owned(),
         options,

@@ -1,7 +1,7 @@
 //! Certificates whose private keys the host holds, as operators see them.
 
-use bss_model::Thumbprint;
 use bss_model::clock::rfc3339;
+use bss_model::{Owner, Thumbprint};
 
 /// The shortest RSA key: vendors and TLS servers refuse shorter ones, and so does the cryptography library.
 pub(crate) const RSA_BITS_MIN: u32 = 2048;
@@ -56,6 +56,8 @@ pub struct InstalledCertificate {
     pub chain_complete: bool,
     /// When the certificate was first imported.
     pub imported_at_ms: i64,
+    /// The owner, whose instances alone can use the certificate. `None`: it is the operator's own.
+    pub owner: Option<Owner>,
 }
 
 impl InstalledCertificate {

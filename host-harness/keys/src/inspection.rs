@@ -127,7 +127,8 @@ pub(crate) fn parse(der: &[u8]) -> Result<X509Certificate<'_>, InspectError> {
     }
 }
 
-/// Describes a certificate to operators, with its chain and the time of its import (milliseconds since 1970).
+/// Describes a certificate to operators, with its chain and the time of its import (milliseconds since 1970). It has no owner
+/// yet.
 ///
 /// # Errors
 /// When the certificate, or the last one of its chain, can't be read.
@@ -160,6 +161,7 @@ pub fn describe(
         chain: chain.len(),
         chain_complete: is_self_issued(&top),
         imported_at_ms,
+        owner: None,
     })
 }
 

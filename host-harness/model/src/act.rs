@@ -5,6 +5,7 @@ use std::fmt;
 use uuid::Uuid;
 
 use crate::actor::Actor;
+use crate::owner::Owner;
 use crate::plugin::PluginDigest;
 use crate::thumbprint::Thumbprint;
 use crate::words::stored_enum;
@@ -234,6 +235,8 @@ pub struct ActFilter {
     pub subject_kind: Option<SubjectKind>,
     /// Acts on what belongs to this instance.
     pub instance: Option<Uuid>,
+    /// Acts on the instances and certificates of this owner, and on what belongs to them.
+    pub owner: Option<Owner>,
     /// Acts with a greater number.
     pub after: Option<i64>,
 }

@@ -170,7 +170,7 @@ mod tests {
         let new = crate::NewOrder {
             instance_id: Uuid::nil(),
             customer: Party::erased("c-1"),
-            contact: Contact::erased(),
+            contact: Some(Contact::erased()),
             reseller: Some(Party::erased("r-1")),
             lines: Vec::new(),
             idempotency_key: None,

@@ -9,6 +9,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::actor::Actor;
+use crate::owner::Owner;
 use crate::plugin::PluginDigest;
 use crate::secret::Secret;
 use crate::thumbprint::Thumbprint;
@@ -83,8 +84,10 @@ impl Authority {
 /// An instance to be made.
 #[derive(Clone, Debug)]
 pub struct NewInstance {
-    /// The operators' name for it. Unique on the host.
+    /// The operators' name for it. Unique among those of its owner.
     pub name: String,
+    /// Its owner, for good. `None`: it is the operator's own.
+    pub owner: Option<Owner>,
     /// The currency in which it sells, ISO 4217.
     pub currency: String,
     /// Options for the plugin beside the settings.
@@ -93,6 +96,20 @@ pub struct NewInstance {
     pub reach: Reach,
     /// Its plugin. `None`: the one that judges its settings first.
     pub plugin: Option<PluginDigest>,
+}
+
+impl NewInstance {
+    /// An instance of a name and a currency (ISO 4217), with nothing else said: no options, no way out, the operator's own.
+    pub fn new(name: impl Into<String>, currency: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            owner: None,
+            currency: currency.into(),
+            options: BTreeMap::new(),
+            reach: Reach::default(),
+            plugin: None,
+        }
+    }
 }
 
 /// Extra permissions of an instance's connections. Only the operator sets them, never the plugin.
@@ -158,8 +175,10 @@ pub struct SavedSettings {
 pub struct Instance {
     /// Stable and unique.
     pub id: Uuid,
-    /// The operators' name for it. Unique on the host.
+    /// The operators' name for it. Unique among those of its owner.
     pub name: String,
+    /// Its owner. `None`: it is the operator's own.
+    pub owner: Option<Owner>,
     /// The currency in which it sells, ISO 4217.
     pub currency: String,
     /// Options for the plugin beside the settings.

@@ -23,6 +23,7 @@ mod mail;
 pub mod moment;
 mod order;
 mod outcome;
+mod owner;
 mod page;
 mod plugin;
 mod price;
@@ -72,6 +73,7 @@ pub use order::{
     OrderParties, Party, Placed, is_language, merged,
 };
 pub use outcome::{NotAnOutcomeCursor, Outcome, OutcomeCursor, OutcomeKind, RecordLives};
+pub use owner::{NotAnOwner, Owner};
 pub use page::{Cursor, Page, Rows, SortOrder};
 pub use plugin::{AddedPlugin, HarmlessFields, NotADigest, PluginDescription, PluginDigest, PluginTrust};
 pub use price::{Price, is_currency};

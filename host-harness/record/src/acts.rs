@@ -7,7 +7,7 @@ pub(super) mod stored_act;
 use std::num::NonZeroU32;
 
 use bss_model::clock::now_ms;
-use bss_model::{Act, ActFilter, Actor, RecordedAct, Subject};
+use bss_model::{Act, ActFilter, Actor, RecordedAct, Subject, SubjectKind};
 use serde_json::Value;
 use sqlx::{QueryBuilder, SqliteConnection};
 use uuid::Uuid;
@@ -77,6 +77,17 @@ impl Record {
         }
         if let Some(instance) = filter.instance {
             query.push(" AND instance_id = ").push_bind(instance.to_string());
+        }
+        if let Some(owner) = &filter.owner {
+            // A certificate belongs to no instance; the act says whose it is.
+            query
+                .push(" AND (instance_id IN (SELECT id FROM instances WHERE owner = ")
+                .push_bind(owner.as_str())
+                .push(") OR (subject_kind = ")
+                .push_bind(SubjectKind::Certificate.word())
+                .push(" AND json_extract(detail, '$.owner') = ")
+                .push_bind(owner.as_str())
+                .push("))");
         }
         if let Some(after) = filter.after {
             query.push(" AND number > ").push_bind(after);

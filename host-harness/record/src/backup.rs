@@ -398,6 +398,8 @@ fn alone_options(file: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(file)
         .journal_mode(SqliteJournalMode::Delete)
+        // As in a record that is open: what a migration drops is gone.
+        .pragma("secure_delete", "ON")
 }
 
 async fn open_alone(file: &Path) -> Result<SqliteConnection, sqlx::Error> {

@@ -8,13 +8,14 @@ use bss_keys::{
     Unusable, describe, read_pfx,
 };
 use bss_model::clock::{now_ms, rfc3339};
-use bss_model::{Act, Actor, Advice, Diagnose, Diagnosis, ErrorKind, Subject, Thumbprint};
+use bss_model::{Act, Actor, Advice, Diagnose, Diagnosis, ErrorKind, Owner, Subject, Thumbprint};
 use serde_json::{Value, json};
 use sqlx::{Row as _, SqlitePool};
 
 use crate::acts::write_act;
 use crate::erasure::empty_log;
-use crate::{RecordError, begin_write, stored};
+use crate::stored::owner_column;
+use crate::{Record, RecordError, begin_write, stored};
 
 /// Why a PFX file was not imported. Nothing was stored.
 #[derive(Debug, thiserror::Error)]
@@ -137,9 +138,10 @@ fn quoted(names: &[String]) -> String {
         .join(", ")
 }
 
-/// The installed certificates and, sealed under the host key, their private keys.
+/// The installed certificates of an owner and, sealed under the host key, their private keys. Those of others are not there.
 #[derive(Clone, Debug)]
 pub struct CertificateStore {
+    owner: Option<Owner>,
     readers: SqlitePool,
     writer: SqlitePool,
     host_key: Arc<HostKey>,
@@ -147,8 +149,14 @@ pub struct CertificateStore {
 
 impl CertificateStore {
     /// Wraps a record's database, which has been migrated.
-    pub(crate) fn new(readers: SqlitePool, writer: SqlitePool, host_key: Arc<HostKey>) -> Self {
+    pub(crate) fn new(
+        owner: Option<Owner>,
+        readers: SqlitePool,
+        writer: SqlitePool,
+        host_key: Arc<HostKey>,
+    ) -> Self {
         Self {
+            owner,
             readers,
             writer,
             host_key,
@@ -157,6 +165,9 @@ impl CertificateStore {
 
     /// Installs the certificate of a PFX file with its private key and chain. A certificate that is installed already
     /// stays so; a longer chain replaces a shorter one.
+    ///
+    /// Where another owner has installed it too, each has a copy: the file has the private key, so its owner is lent
+    /// nothing, and is not told.
     ///
     /// A certificate that can't work now for a reason that an operator may want to see (key too short, another kind
     /// of key, a usage that rules it out, not valid yet) is installed and shown with
@@ -184,10 +195,43 @@ impl CertificateStore {
         }
         let sealed = self
             .host_key
-            .seal(&key_purpose(&installed.thumbprint), &found.private_key)?;
+            .seal(&self.key_purpose(&installed.thumbprint), &found.private_key)?;
         self.store(&installed, &found, &sealed, actor).await?;
         let stored = self.get(&installed.thumbprint).await?;
-        Ok(stored.unwrap_or(installed))
+        Ok(stored.unwrap_or(InstalledCertificate {
+            owner: self.owner.clone(),
+            ..installed
+        }))
+    }
+
+    /// The owner as columns have it.
+    fn owner(&self) -> &str {
+        owner_column(self.owner.as_ref())
+    }
+
+    fn key_purpose(&self, thumbprint: &Thumbprint) -> String {
+        let of = format!("private key of certificate {thumbprint}");
+        match &self.owner {
+            None => of,
+            Some(owner) => format!("{of} of {owner}"),
+        }
+    }
+
+    fn describe(
+        &self,
+        leaf: &[u8],
+        chain: &[Vec<u8>],
+        imported_at_ms: i64,
+    ) -> Result<InstalledCertificate, RecordError> {
+        match describe(leaf, chain, imported_at_ms) {
+            Ok(described) => Ok(InstalledCertificate {
+                owner: self.owner.clone(),
+                ..described
+            }),
+            Err(error) => Err(RecordError::Damaged {
+                what: error.to_string(),
+            }),
+        }
     }
 
     async fn store(
@@ -200,30 +244,36 @@ impl CertificateStore {
         let thumbprint = installed.thumbprint.to_string();
         let mut transaction = begin_write(&self.writer).await?;
         let inserted = sqlx::query(
-            "INSERT INTO certificates (thumbprint, certificate, sealed_private_key, imported_at_ms)
-             VALUES ($1, $2, $3, $4) ON CONFLICT (thumbprint) DO NOTHING",
+            "INSERT INTO certificates (owner, thumbprint, certificate, sealed_private_key, imported_at_ms)
+             VALUES ($1, $2, $3, $4, $5) ON CONFLICT (owner, thumbprint) DO NOTHING",
         )
+        .bind(self.owner())
         .bind(&thumbprint)
         .bind(&found.leaf)
         .bind(sealed_private_key)
         .bind(installed.imported_at_ms)
         .execute(&mut *transaction)
         .await?;
-        let stored: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM certificate_chains WHERE thumbprint = $1")
-            .bind(&thumbprint)
-            .fetch_one(&mut *transaction)
-            .await?;
+        let stored: i64 = sqlx::query_scalar(
+            "SELECT COUNT(*) FROM certificate_chains WHERE owner = $1 AND thumbprint = $2",
+        )
+        .bind(self.owner())
+        .bind(&thumbprint)
+        .fetch_one(&mut *transaction)
+        .await?;
         let is_longer = found.chain.len() as u64 > stored.unsigned_abs();
         if is_longer {
-            sqlx::query("DELETE FROM certificate_chains WHERE thumbprint = $1")
+            sqlx::query("DELETE FROM certificate_chains WHERE owner = $1 AND thumbprint = $2")
+                .bind(self.owner())
                 .bind(&thumbprint)
                 .execute(&mut *transaction)
                 .await?;
             for (position, certificate) in (0_i64..).zip(&found.chain) {
                 sqlx::query(
-                    "INSERT INTO certificate_chains (thumbprint, position, certificate)
-                     VALUES ($1, $2, $3)",
+                    "INSERT INTO certificate_chains (owner, thumbprint, position, certificate)
+                     VALUES ($1, $2, $3, $4)",
                 )
+                .bind(self.owner())
                 .bind(&thumbprint)
                 .bind(position)
                 .bind(certificate)
@@ -234,7 +284,10 @@ impl CertificateStore {
         if inserted.rows_affected() > 0 || is_longer {
             let act = Act::ImportCertificate;
             let subject = Subject::certificate(&installed.thumbprint);
-            let detail = json!({ "subject": installed.subject, "chain": found.chain.len() });
+            let mut detail = json!({ "subject": installed.subject, "chain": found.chain.len() });
+            if let Some(owner) = &self.owner {
+                detail["owner"] = json!(owner.as_str());
+            }
             write_act(&mut transaction, actor, act, &subject, None, detail).await?;
         }
         transaction.commit().await?;
@@ -247,13 +300,15 @@ impl CertificateStore {
     /// # Errors
     /// When the record can't be read.
     pub async fn list(&self) -> Result<Vec<InstalledCertificate>, RecordError> {
-        let rows = sqlx::query("SELECT thumbprint, certificate, imported_at_ms FROM certificates")
-            .fetch_all(&self.readers)
-            .await?;
+        let rows =
+            sqlx::query("SELECT thumbprint, certificate, imported_at_ms FROM certificates WHERE owner = $1")
+                .bind(self.owner())
+                .fetch_all(&self.readers)
+                .await?;
         let mut installed = Vec::with_capacity(rows.len());
         for row in rows {
             let chain = self.chain(row.try_get("thumbprint")?).await?;
-            installed.push(describe_stored(
+            installed.push(self.describe(
                 row.try_get("certificate")?,
                 &chain,
                 row.try_get("imported_at_ms")?,
@@ -268,13 +323,16 @@ impl CertificateStore {
     /// # Errors
     /// When the record can't be read.
     pub async fn get(&self, thumbprint: &Thumbprint) -> Result<Option<InstalledCertificate>, RecordError> {
-        let row = sqlx::query("SELECT certificate, imported_at_ms FROM certificates WHERE thumbprint = $1")
-            .bind(thumbprint.to_string())
-            .fetch_optional(&self.readers)
-            .await?;
+        let row = sqlx::query(
+            "SELECT certificate, imported_at_ms FROM certificates WHERE owner = $1 AND thumbprint = $2",
+        )
+        .bind(self.owner())
+        .bind(thumbprint.to_string())
+        .fetch_optional(&self.readers)
+        .await?;
         let Some(row) = row else { return Ok(None) };
         let chain = self.chain(&thumbprint.to_string()).await?;
-        describe_stored(
+        self.describe(
             row.try_get("certificate")?,
             &chain,
             row.try_get("imported_at_ms")?,
@@ -282,16 +340,18 @@ impl CertificateStore {
         .map(Some)
     }
 
-    /// The names, in order, of the instances that have chosen each certificate. A certificate that no instance has
+    /// The names, in order, of the owner's instances that have chosen each certificate. A certificate that no instance has
     /// chosen is left out.
     ///
     /// # Errors
     /// When the record can't be read.
     pub async fn used_by(&self) -> Result<BTreeMap<Thumbprint, Vec<String>>, RecordError> {
-        let rows =
-            sqlx::query("SELECT thumbprint, name FROM instances WHERE thumbprint IS NOT NULL ORDER BY name")
-                .fetch_all(&self.readers)
-                .await?;
+        let rows = sqlx::query(
+            "SELECT thumbprint, name FROM instances WHERE owner = $1 AND thumbprint IS NOT NULL ORDER BY name",
+        )
+        .bind(self.owner())
+        .fetch_all(&self.readers)
+        .await?;
         let mut used_by = BTreeMap::<Thumbprint, Vec<String>>::new();
         for row in &rows {
             used_by
@@ -308,18 +368,22 @@ impl CertificateStore {
     /// When it is not installed, or while an instance uses it.
     pub async fn remove(&self, thumbprint: &Thumbprint, actor: &Actor) -> Result<(), RemoveError> {
         let mut transaction = begin_write(&self.writer).await?;
-        let instances: Vec<String> = sqlx::query_scalar(INSTANCES_WITH_CERTIFICATE)
-            .bind(thumbprint.to_string())
-            .fetch_all(&mut *transaction)
-            .await
-            .map_err(RecordError::from)?;
+        let instances: Vec<String> = sqlx::query_scalar(
+            "SELECT name FROM instances WHERE owner = $1 AND thumbprint = $2 ORDER BY name",
+        )
+        .bind(self.owner())
+        .bind(thumbprint.to_string())
+        .fetch_all(&mut *transaction)
+        .await
+        .map_err(RecordError::from)?;
         if !instances.is_empty() {
             return Err(RemoveError::InUse {
                 thumbprint: *thumbprint,
                 instances,
             });
         }
-        let removed = sqlx::query("DELETE FROM certificates WHERE thumbprint = $1")
+        let removed = sqlx::query("DELETE FROM certificates WHERE owner = $1 AND thumbprint = $2")
+            .bind(self.owner())
             .bind(thumbprint.to_string())
             .execute(&mut *transaction)
             .await
@@ -330,7 +394,9 @@ impl CertificateStore {
             });
         }
         let (act, subject) = (Act::RemoveCertificate, Subject::certificate(thumbprint));
-        write_act(&mut transaction, actor, act, &subject, None, Value::Null).await?;
+        let owner = self.owner.as_ref();
+        let detail = owner.map_or(Value::Null, |owner| json!({ "owner": owner.as_str() }));
+        write_act(&mut transaction, actor, act, &subject, None, detail).await?;
         transaction.commit().await.map_err(RecordError::from)?;
         empty_log(&self.writer).await;
         Ok(())
@@ -347,8 +413,9 @@ impl CertificateStore {
         };
         let row = sqlx::query(
             "SELECT certificate, sealed_private_key, imported_at_ms FROM certificates
-             WHERE thumbprint = $1",
+             WHERE owner = $1 AND thumbprint = $2",
         )
+        .bind(self.owner())
         .bind(thumbprint.to_string())
         .fetch_optional(&self.readers)
         .await
@@ -358,17 +425,18 @@ impl CertificateStore {
         let leaf = column("certificate")?;
         let chain = self.chain(&thumbprint.to_string()).await?;
         let imported_at_ms = row.try_get("imported_at_ms").map_err(RecordError::from)?;
-        let installed = describe_stored(&leaf, &chain, imported_at_ms)?;
+        let installed = self.describe(&leaf, &chain, imported_at_ms)?;
         let private_key = self
             .host_key
-            .open(&key_purpose(thumbprint), &column("sealed_private_key")?)?;
+            .open(&self.key_purpose(thumbprint), &column("sealed_private_key")?)?;
         Ok(Arc::new(Identity::new(installed, leaf, chain, &private_key)?))
     }
 
     async fn chain(&self, thumbprint: &str) -> Result<Vec<Vec<u8>>, RecordError> {
         let chain = sqlx::query_scalar(
-            "SELECT certificate FROM certificate_chains WHERE thumbprint = $1 ORDER BY position",
+            "SELECT certificate FROM certificate_chains WHERE owner = $1 AND thumbprint = $2 ORDER BY position",
         )
+        .bind(self.owner())
         .bind(thumbprint)
         .fetch_all(&self.readers)
         .await?;
@@ -376,18 +444,37 @@ impl CertificateStore {
     }
 }
 
-const INSTANCES_WITH_CERTIFICATE: &str = "SELECT name FROM instances WHERE thumbprint = $1 ORDER BY name";
+impl Record {
+    /// The certificates that are the operator's own.
+    pub fn certificates(&self) -> CertificateStore {
+        self.certificates_of(None)
+    }
 
-fn key_purpose(thumbprint: &Thumbprint) -> String {
-    format!("private key of certificate {thumbprint}")
-}
+    /// The certificates of an owner. `None`: the operator's own.
+    pub fn certificates_of(&self, owner: Option<&Owner>) -> CertificateStore {
+        CertificateStore::new(
+            owner.cloned(),
+            self.readers.clone(),
+            self.writer.clone(),
+            Arc::clone(&self.host_key),
+        )
+    }
 
-fn describe_stored(
-    leaf: &[u8],
-    chain: &[Vec<u8>],
-    imported_at_ms: i64,
-) -> Result<InstalledCertificate, RecordError> {
-    describe(leaf, chain, imported_at_ms).map_err(|error| RecordError::Damaged {
-        what: error.to_string(),
-    })
+    /// All installed certificates, whoever owns them, in the order of [`CertificateStore::list`].
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn all_certificates(&self) -> Result<Vec<InstalledCertificate>, RecordError> {
+        let rows = sqlx::query("SELECT DISTINCT owner FROM certificates")
+            .fetch_all(&self.readers)
+            .await?;
+        let mut installed = Vec::new();
+        for row in &rows {
+            let owner = stored::owner(row)?;
+            installed.extend(self.certificates_of(owner.as_ref()).list().await?);
+        }
+        let by_expiry = |of: &InstalledCertificate| (of.not_after_ms, of.thumbprint, of.owner.clone());
+        installed.sort_by_key(by_expiry);
+        Ok(installed)
+    }
 }

@@ -7,13 +7,13 @@ use super::erasure::empty_log;
 use super::paging::KeyColumn::Integer;
 use super::paging::List;
 use super::plugins::is_trusted;
-use super::stored::{self, from_json, id, optional, to_json};
+use super::stored::{self, from_json, id, optional, owner_column, to_json};
 use super::{Record, RecordError, begin_write};
 use bss_model::clock::now_ms;
 use bss_model::{
     Act, Actor, ActorKind, Advice, Change, Diagnose, Diagnosis, ErrorKind, FieldRole, Instance, NewInstance,
-    Page, PluginDigest, Reach, Rows, SavedSecret, SavedSettings, Secret, SecretToSave, SettingsVersion,
-    Standing, Subject, Thumbprint, is_currency,
+    Owner, Page, PluginDigest, Reach, Rows, SavedSecret, SavedSettings, Secret, SecretToSave,
+    SettingsVersion, Standing, Subject, Thumbprint, is_currency,
 };
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -26,7 +26,7 @@ use uuid::Uuid;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CreateError {
-    /// Another instance has the name.
+    /// Another instance of the same owner has the name.
     #[error("an instance named `{name}` exists already")]
     NameTaken {
         /// The name.
@@ -107,7 +107,7 @@ pub enum SaveError {
         /// The plugin.
         digest: PluginDigest,
     },
-    /// The chosen certificate is not installed.
+    /// The chosen certificate is not installed, or is another owner's.
     #[error("certificate `{thumbprint}` is not installed")]
     NoCertificate {
         /// The certificate.
@@ -175,6 +175,7 @@ impl Record {
     pub async fn create_instance(&self, new: NewInstance, actor: &Actor) -> Result<Instance, CreateError> {
         let NewInstance {
             name,
+            owner,
             currency,
             options,
             reach,
@@ -198,6 +199,7 @@ impl Record {
         let instance = Instance {
             id: Uuid::new_v4(),
             name,
+            owner,
             currency,
             options,
             reach,
@@ -225,17 +227,33 @@ impl Record {
         if !instance.reach.allowed_hosts.is_empty() {
             detail["allowedHosts"] = json!(instance.reach.allowed_hosts);
         }
+        if let Some(owner) = &instance.owner {
+            detail["owner"] = json!(owner.as_str());
+        }
         write_act(&mut transaction, actor, act, &subject, Some(instance.id), detail).await?;
         transaction.commit().await.map_err(RecordError::from)?;
         Ok(instance)
     }
 
-    /// Reads an instance by its name. `None`: it does not exist.
+    /// Reads an instance of the operator's own by its name. `None`: it does not exist.
     ///
     /// # Errors
     /// When the record can't be read.
     pub async fn instance(&self, name: &str) -> Result<Option<Instance>, RecordError> {
-        let row = sqlx::query("SELECT * FROM instances WHERE name = $1")
+        self.instance_of(None, name).await
+    }
+
+    /// Reads an instance of an owner by its name. `None`: it does not exist, or is another owner's.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn instance_of(
+        &self,
+        owner: Option<&Owner>,
+        name: &str,
+    ) -> Result<Option<Instance>, RecordError> {
+        let row = sqlx::query("SELECT * FROM instances WHERE owner = $1 AND name = $2")
+            .bind(owner_column(owner))
             .bind(name)
             .fetch_optional(&self.readers)
             .await?;
@@ -254,12 +272,24 @@ impl Record {
         row.as_ref().map(read_instance).transpose()
     }
 
-    /// All instances, by name. An operator makes a handful, one for each tenant and currency.
+    /// All instances, whoever owns them, by name. An operator makes a handful, one for each tenant and currency.
     ///
     /// # Errors
     /// When the record can't be read.
     pub async fn instances(&self) -> Result<Vec<Instance>, RecordError> {
-        let rows = sqlx::query("SELECT * FROM instances ORDER BY name")
+        let rows = sqlx::query("SELECT * FROM instances ORDER BY name, owner")
+            .fetch_all(&self.readers)
+            .await?;
+        rows.iter().map(read_instance).collect()
+    }
+
+    /// The instances of an owner, by name. `None`: the operator's own.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn instances_of(&self, owner: Option<&Owner>) -> Result<Vec<Instance>, RecordError> {
+        let rows = sqlx::query("SELECT * FROM instances WHERE owner = $1 ORDER BY name")
+            .bind(owner_column(owner))
             .fetch_all(&self.readers)
             .await?;
         rows.iter().map(read_instance).collect()
@@ -270,7 +300,7 @@ impl Record {
     ///
     /// # Errors
     /// When the settings were saved meanwhile, or those of another instance with the certificate; or when the certificate
-    /// is not installed.
+    /// is not installed for the instance's owner.
     pub async fn save_settings(
         &self,
         instance_id: Uuid,
@@ -307,14 +337,15 @@ impl Record {
         }
         if let Some(thumbprint) = new.thumbprint {
             let installed: i64 =
-                sqlx::query_scalar("SELECT COUNT(*) FROM certificates WHERE thumbprint = $1")
+                sqlx::query_scalar("SELECT COUNT(*) FROM certificates WHERE owner = $1 AND thumbprint = $2")
+                    .bind(owner_column(old.owner.as_ref()))
                     .bind(thumbprint.to_string())
                     .fetch_one(&mut *transaction)
                     .await?;
             if installed == 0 {
                 return Err(SaveError::NoCertificate { thumbprint });
             }
-            if instances_with(&mut transaction, thumbprint, instance_id).await? != new.shares_with {
+            if instances_with(&mut transaction, thumbprint, &old).await? != new.shares_with {
                 return Err(SaveError::SharingChanged { thumbprint });
             }
         }
@@ -486,17 +517,19 @@ fn secret_purpose(instance_id: Uuid, field: &str) -> String {
     format!("secret `{field}` of instance {instance_id}")
 }
 
-/// The instances with a certificate, but for `instance_id`, and the versions of their settings.
+/// The other instances of an instance's owner that have a certificate, and the versions of their settings.
 async fn instances_with(
     transaction: &mut SqliteConnection,
     thumbprint: Thumbprint,
-    instance_id: Uuid,
+    instance: &Instance,
 ) -> Result<BTreeMap<Uuid, i64>, SaveError> {
-    let rows = sqlx::query("SELECT id, version FROM instances WHERE thumbprint = $1 AND id <> $2")
-        .bind(thumbprint.to_string())
-        .bind(instance_id.to_string())
-        .fetch_all(transaction)
-        .await?;
+    let rows =
+        sqlx::query("SELECT id, version FROM instances WHERE owner = $1 AND thumbprint = $2 AND id <> $3")
+            .bind(owner_column(instance.owner.as_ref()))
+            .bind(thumbprint.to_string())
+            .bind(instance.id.to_string())
+            .fetch_all(transaction)
+            .await?;
     let read = |row: &SqliteRow| Ok((id(row, "id")?, row.try_get("version")?));
     rows.iter().map(read).collect()
 }
@@ -507,11 +540,12 @@ async fn insert_instance(
     instance: &Instance,
 ) -> Result<bool, RecordError> {
     let inserted = sqlx::query(
-        "INSERT INTO instances (id, name, currency, options, reach, standing, version, settings,
+        "INSERT INTO instances (id, owner, name, currency, options, reach, standing, version, settings,
                                 authorities, services_entity_tag, created_at_ms, plugin)
-         VALUES ($1, $2, $3, $4, $5, $6, 0, '{}', '[]', '', $7, $8) ON CONFLICT (name) DO NOTHING",
+         VALUES ($1, $2, $3, $4, $5, $6, $7, 0, '{}', '[]', '', $8, $9) ON CONFLICT (owner, name) DO NOTHING",
     )
     .bind(instance.id.to_string())
+    .bind(owner_column(instance.owner.as_ref()))
     .bind(&instance.name)
     .bind(&instance.currency)
     .bind(to_json(&instance.options)?)
@@ -649,6 +683,7 @@ pub(super) fn read_instance(row: &SqliteRow) -> Result<Instance, RecordError> {
     Ok(Instance {
         id: id(row, "id")?,
         name: row.try_get("name")?,
+        owner: stored::owner(row)?,
         currency: row.try_get("currency")?,
         options: from_json(row, "options")?,
         reach: from_json(row, "reach")?,

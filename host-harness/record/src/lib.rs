@@ -176,15 +176,6 @@ impl Record {
         })
     }
 
-    /// The certificates in this record.
-    pub fn certificates(&self) -> CertificateStore {
-        CertificateStore::new(
-            self.readers.clone(),
-            self.writer.clone(),
-            Arc::clone(&self.host_key),
-        )
-    }
-
     /// Closes the database, so that another process may move or delete its files.
     pub async fn close(self) {
         self.readers.close().await;

@@ -16,7 +16,7 @@ use bss_model::clock::now_ms;
 use bss_model::moment::Moment;
 use bss_model::{
     Act, Actor, Advice, AssetStatus, Diagnose, Diagnosis, ErrorKind, Instance, InvalidParty, NewLine,
-    NewOrder, NewProduct, Order, OrderFilter, OrderLine, OrderParties, Page, Party, Placed, Price,
+    NewOrder, NewProduct, Order, OrderFilter, OrderLine, OrderParties, Owner, Page, Party, Placed, Price,
     ReturnStatus, Rows, Standing, Subject, SyncStatus, client_transaction_id, merged,
 };
 use data_encoding::HEXLOWER;
@@ -373,7 +373,7 @@ impl Record {
             return Err(PlaceError::NoContact);
         }
         let shares = shares(transaction, &instance, &new.lines).await?;
-        let ids = OrderIds::new(&self.host_key, &instance.name, new.idempotency_key.as_deref());
+        let ids = OrderIds::new(&self.host_key, &instance, new.idempotency_key.as_deref());
         let order_id = ids.order();
         insert_order(transaction, order_id, new, request_digest).await?;
         let licenses = shares.iter().flat_map(|share| {
@@ -405,14 +405,16 @@ enum OrderIds {
 }
 
 impl OrderIds {
-    fn new(host_key: &HostKey, instance: &str, key: Option<&str>) -> Self {
-        match key {
-            None => Self::Random,
-            Some(key) => Self::OfKey {
-                space: Uuid::from_bytes(host_key.name_space(ORDER_IDS)),
-                // The length keeps an instance's name and a key apart.
-                name: format!("{}:{instance}:{key}", instance.len()),
-            },
+    fn new(host_key: &HostKey, instance: &Instance, key: Option<&str>) -> Self {
+        let Some(key) = key else { return Self::Random };
+        // Another owner may have an instance of that name. The word keeps an owner's orders and the operator's own apart.
+        let owner = instance.owner.as_ref().map(Owner::as_str);
+        let owner = owner.map(|owner| format!("of {}:{owner}:", owner.len()));
+        let (owner, instance) = (owner.unwrap_or_default(), &instance.name);
+        Self::OfKey {
+            space: Uuid::from_bytes(host_key.name_space(ORDER_IDS)),
+            // The length keeps an instance's name and a key apart.
+            name: format!("{owner}{}:{instance}:{key}", instance.len()),
         }
     }
 

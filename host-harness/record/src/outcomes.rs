@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bss_model::clock::now_ms;
 use bss_model::{
-    AssetId, Diagnose, Diagnosis, ErrorKind, InstanceId, OrderId, Outcome, OutcomeCursor, OutcomeKind,
+    AssetId, Diagnose, Diagnosis, ErrorKind, InstanceId, OrderId, Outcome, OutcomeCursor, OutcomeKind, Owner,
     Problem, RecordLives,
 };
 use sqlx::sqlite::SqliteRow;
@@ -77,11 +77,17 @@ pub(super) async fn last_number(connection: &mut SqliteConnection) -> Result<i64
 }
 
 impl Record {
-    /// The outcomes after a cursor, the oldest first, at most `limit` of them. None: nothing has come since.
+    /// The outcomes after a cursor, the oldest first, at most `limit` of them. None: nothing has come since. `of`: only those of
+    /// instances of an owner; without it, all.
     ///
     /// # Errors
     /// When the cursor is of another record, or the record can't be read.
-    pub async fn outcomes(&self, after: OutcomeCursor, limit: u32) -> Result<Vec<Outcome>, OutcomesError> {
+    pub async fn outcomes(
+        &self,
+        after: OutcomeCursor,
+        limit: u32,
+        of: Option<&Owner>,
+    ) -> Result<Vec<Outcome>, OutcomesError> {
         let mut connection = self.readers.acquire().await?;
         let lives = lives(&mut connection).await?;
         let last = last_number(&mut connection).await?;
@@ -92,10 +98,12 @@ impl Record {
             "SELECT o.number, o.kind, o.problem, o.happened_at_ms, a.id AS asset_id, a.order_id, a.instance_id,
                     a.position, a.product_code, a.quantity, orders.idempotency_key
              FROM outcomes o JOIN assets a ON a.id = o.asset_id JOIN orders ON orders.id = a.order_id
-             WHERE o.number > $1 ORDER BY o.number LIMIT $2",
+             JOIN instances ON instances.id = a.instance_id
+             WHERE o.number > $1 AND ($3 IS NULL OR instances.owner = $3) ORDER BY o.number LIMIT $2",
         )
         .bind(number)
         .bind(i64::from(limit))
+        .bind(of.map(Owner::as_str))
         .fetch_all(&mut *connection)
         .await?;
         let outcomes = rows.iter().map(|row| read_outcome(row, life));

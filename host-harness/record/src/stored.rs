@@ -1,7 +1,7 @@
 //! Values in the form in which the database stores them.
 
 use bss_model::moment::{Boot, Moment, Uptime};
-use bss_model::{NotADigest, NotAThumbprint, PluginDigest, Thumbprint};
+use bss_model::{NotADigest, NotAThumbprint, NotAnOwner, Owner, PluginDigest, Thumbprint};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, Sqlite, ValueRef as _};
 use uuid::Uuid;
@@ -61,6 +61,21 @@ pub(super) fn id(row: &SqliteRow, column: &str) -> Result<Uuid, RecordError> {
     Uuid::try_parse(text).map_err(|_| RecordError::Damaged {
         what: format!("column `{column}` contains `{text}`, which is not a UUID"),
     })
+}
+
+/// An owner as a column has it: empty for what is the operator's own, so that it is a part of keys.
+pub(super) fn owner_column(owner: Option<&Owner>) -> &str {
+    owner.map_or("", Owner::as_str)
+}
+
+pub(super) fn owner(row: &SqliteRow) -> Result<Option<Owner>, RecordError> {
+    let text: &str = row.try_get("owner")?;
+    let owner = (!text.is_empty()).then(|| text.parse());
+    owner
+        .transpose()
+        .map_err(|error: NotAnOwner| RecordError::Damaged {
+            what: format!("column `owner`: {error}"),
+        })
 }
 
 pub(super) fn thumbprint(row: &SqliteRow, column: &str) -> Result<Thumbprint, RecordError> {

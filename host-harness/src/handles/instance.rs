@@ -24,8 +24,17 @@ pub struct InstanceHandle {
 }
 
 impl InstanceHandle {
-    pub(super) fn new(host: Host, id: InstanceId, name: String) -> Self {
-        Self { host, id, name }
+    pub(super) fn new(host: &Host, instance: bss_model::Instance) -> Self {
+        // Names are the owner's, so that the host has to be.
+        let host = match instance.owner {
+            Some(owner) => host.for_owner(owner),
+            None => host.clone(),
+        };
+        Self {
+            host,
+            id: InstanceId(instance.id),
+            name: instance.name,
+        }
     }
 
     /// The instance's id.

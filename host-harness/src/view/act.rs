@@ -73,7 +73,7 @@ impl Host {
     /// # Errors
     /// When the record can't be read.
     pub async fn act_views(&self, acts: &[RecordedAct]) -> Result<Vec<Act>, RecordError> {
-        let instances = self.record().instances().await?;
+        let instances = self.instances().await?;
         let name = |id| instances.iter().find(|instance| instance.id == id);
         let view = |act: &RecordedAct| Act {
             number: act.number,

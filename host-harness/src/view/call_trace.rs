@@ -86,7 +86,7 @@ impl Host {
         &self,
         calls: &[call_trace::CallTrace],
     ) -> Result<Vec<CallTrace>, RecordError> {
-        let instances = self.record().instances().await?;
+        let instances = self.instances().await?;
         let view = |call: &call_trace::CallTrace| {
             let id = call.root.text("instance");
             let known = instances.iter().find(|instance| instance.id.to_string() == id);

@@ -1,5 +1,7 @@
 //! Installed certificates as views show them.
 
+use std::collections::BTreeMap;
+
 use bss_keys::{InstalledCertificate, KeyKind};
 use bss_model::clock::now_ms;
 use bss_record::RecordError;
@@ -37,6 +39,8 @@ pub struct Certificate {
     pub chain_complete: bool,
     /// When the certificate was first imported, in milliseconds.
     pub imported_at_ms: i64,
+    /// The certificate's owner, whose instances alone can use it. `None`: it is the operator's own.
+    pub owner: Option<String>,
     /// The names of the instances that use the certificate.
     pub used_by: Vec<String>,
     /// Why the certificate can't be used now. `None`: it can.
@@ -70,6 +74,7 @@ impl Certificate {
             },
             chain_complete: certificate.chain_complete,
             imported_at_ms: certificate.imported_at_ms,
+            owner: certificate.owner.as_ref().map(ToString::to_string),
             used_by,
             unusable_because: certificate.unusable_because(now_ms),
         }
@@ -85,7 +90,8 @@ impl Host {
         &self,
         certificate: &InstalledCertificate,
     ) -> Result<Certificate, RecordError> {
-        let mut used_by = self.record().certificates().used_by().await?;
+        let certificates = self.record().certificates_of(certificate.owner.as_ref());
+        let mut used_by = certificates.used_by().await?;
         let used_by = used_by.remove(&certificate.thumbprint).unwrap_or_default();
         Ok(Certificate::new(certificate, used_by, now_ms()))
     }
@@ -98,11 +104,18 @@ impl Host {
         &self,
         certificates: &[InstalledCertificate],
     ) -> Result<Vec<Certificate>, RecordError> {
-        let mut used_by = self.record().certificates().used_by().await?;
+        let mut used_by = BTreeMap::new();
+        for owner in certificates.iter().map(|certificate| &certificate.owner) {
+            if !used_by.contains_key(owner) {
+                let of_owner = self.record().certificates_of(owner.as_ref()).used_by().await?;
+                used_by.insert(owner.clone(), of_owner);
+            }
+        }
         let now_ms = now_ms();
         let view = |certificate: &InstalledCertificate| {
-            let used_by = used_by.remove(&certificate.thumbprint).unwrap_or_default();
-            Certificate::new(certificate, used_by, now_ms)
+            let of_owner = used_by.get_mut(&certificate.owner);
+            let used_by = of_owner.and_then(|used_by| used_by.remove(&certificate.thumbprint));
+            Certificate::new(certificate, used_by.unwrap_or_default(), now_ms)
         };
         Ok(certificates.iter().map(view).collect())
     }
@@ -131,6 +144,7 @@ mod tests {
             chain: 1,
             chain_complete: true,
             imported_at_ms: 1_000,
+            owner: Some("reseller-7".parse().unwrap()),
         };
         assert_json(
             &Certificate::new(&certificate, vec!["esd".to_owned()], 2 * DAY_MS),
@@ -150,6 +164,7 @@ mod tests {
   "key": "RSA 2048",
   "chainComplete": true,
   "importedAtMs": 1000,
+  "owner": "reseller-7",
   "usedBy": [
     "esd"
   ],

@@ -44,6 +44,7 @@ pub(super) fn instance() -> Instance {
     Instance {
         id: id(9),
         name: "esd".to_owned(),
+        owner: None,
         currency: "EUR".to_owned(),
         options: [("login-authority".to_owned(), "localhost:1".to_owned())].into(),
         reach: Reach {

@@ -13,8 +13,10 @@ use super::word;
 pub struct Instance {
     /// Stable and unique.
     pub id: Uuid,
-    /// The name that operators use. Unique on the host.
+    /// The name that operators use. Unique among the instances of its owner.
     pub name: String,
+    /// The instance's owner. `None`: the instance is the operator's own.
+    pub owner: Option<String>,
     /// The instance's state: `needs-credentials`, `needs-selection`, `ready`.
     pub state: String,
     /// The currency in which the instance sells, ISO 4217.
@@ -103,6 +105,7 @@ impl From<&bss_model::Instance> for Instance {
         Self {
             id: instance.id,
             name: instance.name.clone(),
+            owner: instance.owner.as_ref().map(ToString::to_string),
             state: word(instance.standing.word()),
             currency: instance.currency.clone(),
             version: instance.version,
@@ -185,6 +188,7 @@ mod tests {
 {
   "id": "00000000-0000-0000-0000-000000000009",
   "name": "esd",
+  "owner": null,
   "state": "needs-selection",
   "currency": "EUR",
   "version": 2,

@@ -261,6 +261,7 @@ impl Site {
 
     fn another_instance(&self) -> NewInstance {
         NewInstance {
+            owner: None,
             name: "another".to_owned(),
             currency: "USD".to_owned(),
             options: [("region".to_owned(), "eu".to_owned())].into(),

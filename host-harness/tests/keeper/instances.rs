@@ -28,6 +28,7 @@ async fn a_name_is_given_once_and_can_be_shown() {
     new_instance(&record, "esd").await;
     for name in ["esd", "", " esd", "a\nb", &"x".repeat(101)] {
         let new = NewInstance {
+            owner: None,
             name: name.to_owned(),
             currency: "EUR".to_owned(),
             options: BTreeMap::new(),
@@ -46,6 +47,7 @@ async fn a_currency_is_a_code_of_three_letters() {
     let record = TestRecord::open().await;
     for currency in ["", "eur", "EURO", "€"] {
         let new = NewInstance {
+            owner: None,
             name: "esd".to_owned(),
             currency: currency.to_owned(),
             options: BTreeMap::new(),
@@ -64,6 +66,7 @@ async fn an_instance_that_would_trust_nobody_is_not_made() {
     let key = rcgen::KeyPair::generate().unwrap().serialize_pem();
     for pem in [String::new(), key] {
         let new = NewInstance {
+            owner: None,
             name: "esd".to_owned(),
             currency: "EUR".to_owned(),
             options: BTreeMap::new(),

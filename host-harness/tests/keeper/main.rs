@@ -28,4 +28,5 @@ mod runs;
 mod secrets;
 mod services;
 mod smtp_server;
+mod tenants;
 mod worker;

@@ -16,7 +16,7 @@ use crate::services::{definition, product};
 const MANY: u32 = 1_000;
 
 async fn after(record: &Record, cursor: OutcomeCursor) -> Vec<Outcome> {
-    record.outcomes(cursor, MANY).await.unwrap()
+    record.outcomes(cursor, MANY, None).await.unwrap()
 }
 
 /// The kinds of all outcomes of an asset so far, the first one first.
@@ -61,7 +61,7 @@ async fn each_outcome_names_the_callers_own_key_and_comes_once_in_its_order() {
     );
     assert_eq!(refused.problem, Some(problem("credit")));
     // In pages, and as text, as a platform keeps it.
-    let page = record.outcomes(OutcomeCursor::START, 1).await.unwrap();
+    let page = record.outcomes(OutcomeCursor::START, 1, None).await.unwrap();
     assert_eq!(page, all[..1]);
     let kept: OutcomeCursor = page[0].cursor.to_string().parse().unwrap();
     assert_eq!(after(&record, kept).await, all[1..]);
@@ -201,14 +201,14 @@ async fn a_cursor_of_another_record_is_refused() {
         buy(record, placed.lines[0].asset_id).await;
     }
     let cursor = after(&other, OutcomeCursor::START).await[0].cursor;
-    let refused = record.outcomes(cursor, MANY).await;
+    let refused = record.outcomes(cursor, MANY, None).await;
     assert!(
         matches!(refused, Err(OutcomesError::UnknownCursor { .. })),
         "{refused:?}"
     );
     // A cursor beyond all that there is shows a copy whose restoration nobody noticed.
     execute(&other.path().join(RECORD_FILE), "DELETE FROM outcomes").await;
-    let refused = other.outcomes(cursor, MANY).await;
+    let refused = other.outcomes(cursor, MANY, None).await;
     assert!(
         matches!(refused, Err(OutcomesError::UnknownCursor { .. })),
         "{refused:?}"

@@ -97,6 +97,7 @@ pub(crate) fn settings(thumbprint: Option<Thumbprint>) -> SavedSettings {
 
 pub(crate) async fn new_instance(record: &Record, name: &str) -> Instance {
     let new = NewInstance {
+        owner: None,
         name: name.to_owned(),
         currency: "EUR".to_owned(),
         options: BTreeMap::from([("region".to_owned(), "eu".to_owned())]),

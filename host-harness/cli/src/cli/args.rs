@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use bss_model::Owner;
 use clap::{Parser, Subcommand};
 
 use super::assets::AssetCommand;
@@ -10,6 +11,7 @@ use super::bench::BenchArguments;
 use super::certificates::CertificateCommand;
 use super::customers::CustomerCommand;
 use super::demo::DemoArguments;
+use super::failure::parsed;
 use super::instances::InstanceCommand;
 use super::invoices::InvoiceCommand;
 use super::mail::MailCommand;
@@ -50,6 +52,10 @@ pub(super) struct Arguments {
     /// The file of a plugin to try out with `replay`, `bench` or `demo`, or of a new instance [env: BSS_PLUGIN=] [default: microsoft_esd.wasm beside this program, or as `cargo xtask build` makes it]
     #[arg(long, global = true, value_name = "FILE")]
     pub(super) plugin: Option<PathBuf>,
+    /// The owner of the instances and certificates that the command makes, names or lists, where the host serves several
+    /// tenants. Without this option, those without an owner are made and named, and all are listed
+    #[arg(long, global = true, value_name = "NAME", value_parser = parsed::<Owner>)]
+    pub(super) owner: Option<Owner>,
     /// Print results as JSON
     #[arg(long, global = true)]
     pub(super) json: bool,
@@ -145,6 +151,14 @@ impl Command {
             | Self::Bench(_)
             | Self::Demo(_) => true,
             Self::OnHost(_) | Self::Record(_) | Self::Prerequisites(_) | Self::Simulator(_) => false,
+        }
+    }
+
+    /// Tells whether the command makes, names or lists instances or certificates, or what belongs to those.
+    pub(super) fn takes_owner(&self) -> bool {
+        match self {
+            Self::OnHost(HostCommand::Run(_) | HostCommand::Mail(_)) => false,
+            other => other.opens_host(),
         }
     }
 

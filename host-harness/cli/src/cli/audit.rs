@@ -63,7 +63,11 @@ pub(super) async fn run(host: &Host, command: AuditCommand, json: bool) -> Outco
 
 async fn list(host: &Host, asked: ListActs, json: bool) -> Outcome {
     let mut filter = ActFilter {
-        instance: instances::filter_id(host, asked.instance.as_deref()).await?,
+        instance: match asked.instance.as_deref() {
+            None => None,
+            named => instances::filter_id(host, named).await?,
+        },
+        owner: host.owner().cloned(),
         subject: asked.subject,
         subject_kind: asked.kind,
         after: asked.after,

@@ -64,14 +64,15 @@ pub(super) async fn run(host: &Host, command: CertificateCommand, json: bool) ->
 }
 
 async fn list(host: &Host, wanted: impl Fn(&InstalledCertificate) -> bool, json: bool) -> Outcome {
-    let mut installed = host.record().certificates().list().await?;
+    let mut installed = host.installed_certificates().await?;
     installed.retain(wanted);
     let views = host.certificate_views(&installed).await?;
     if json {
         show::json(&views)?;
         return Ok(ExitStatus::Done);
     }
-    let mut table = show::table(&[
+    let has_owners = views.iter().any(|certificate| certificate.owner.is_some());
+    let columns = [
         "Thumbprint",
         "Subject",
         "DNS names",
@@ -82,9 +83,12 @@ async fn list(host: &Host, wanted: impl Fn(&InstalledCertificate) -> bool, json:
         "Chain",
         "Used by",
         "Unusable because",
-    ]);
+    ];
+    let owner = has_owners.then_some("Owner");
+    let mut table = show::table(&columns.into_iter().chain(owner).collect::<Vec<_>>());
     for certificate in views {
-        table.add_row([
+        let owner = has_owners.then(|| certificate.owner.clone().unwrap_or_default());
+        let columns = [
             certificate.thumbprint.clone(),
             certificate.subject.clone(),
             certificate.dns_names.join(", "),
@@ -95,14 +99,15 @@ async fn list(host: &Host, wanted: impl Fn(&InstalledCertificate) -> bool, json:
             chain(&certificate).to_owned(),
             certificate.used_by.join(", "),
             certificate.unusable_because.unwrap_or_default(),
-        ]);
+        ];
+        table.add_row(columns.into_iter().chain(owner));
     }
     output::table(&table);
     Ok(ExitStatus::Done)
 }
 
 async fn show_one(host: &Host, thumbprint: &Thumbprint, json: bool) -> Outcome {
-    let found = host.record().certificates().get(thumbprint).await?;
+    let found = host.certificates().get(thumbprint).await?;
     let certificate = found.ok_or_else(|| {
         let message = format!("certificate `{thumbprint}` is not installed");
         Failure::new(ErrorKind::NotFound, "no-certificate", message).advise(&Advice::ListCertificates)
@@ -117,6 +122,9 @@ async fn show_one(host: &Host, thumbprint: &Thumbprint, json: bool) -> Outcome {
         .as_ref()
         .map_or_else(|| "yes".to_owned(), |reason| format!("no: {reason}"));
     let mut table = show::table(&["Certificate", &thumbprint.to_string()]);
+    if let Some(owner) = &certificate.owner {
+        table.add_row(["Owner", owner]);
+    }
     for (name, value) in [
         ("Subject", certificate.subject.clone()),
         ("DNS names", certificate.dns_names.join(", ")),
@@ -139,10 +147,7 @@ async fn show_one(host: &Host, thumbprint: &Thumbprint, json: bool) -> Outcome {
 }
 
 async fn remove(host: &Host, thumbprint: &Thumbprint, json: bool) -> Outcome {
-    host.record()
-        .certificates()
-        .remove(thumbprint, &operator())
-        .await?;
+    host.certificates().remove(thumbprint, &operator()).await?;
     if json {
         let thumbprint = thumbprint.to_string();
         show::json(&RemovedCertificate { thumbprint })?;
@@ -162,11 +167,7 @@ fn chain(certificate: &Certificate) -> &'static str {
 
 async fn import(host: &Host, file: &Path, code: &PfxCode, json: bool) -> Outcome {
     let bytes = read_pfx(file)?;
-    let imported = host
-        .record()
-        .certificates()
-        .import(&bytes, code, &operator())
-        .await;
+    let imported = host.certificates().import(&bytes, code, &operator()).await;
     let certificate = imported.map_err(|error| match code.is_empty() {
         true => {
             Failure::from(error).hint("no code was given: `--code-file FILE` or `BSS_PFX_CODE` gives one")

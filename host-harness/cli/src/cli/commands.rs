@@ -13,9 +13,19 @@ use super::{
 
 /// Runs one command to its end.
 pub(super) async fn run(arguments: Arguments) -> Outcome {
+    let owner = arguments.owner.clone();
+    let ran = run_command(arguments).await;
+    match owner {
+        None => ran,
+        Some(owner) => ran.map_err(|failure| failure.of_owner(&owner)),
+    }
+}
+
+async fn run_command(arguments: Arguments) -> Outcome {
     let Arguments {
         data_dir,
         plugin,
+        owner,
         json,
         record: recording,
         command,
@@ -27,6 +37,10 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
         return Err(Failure::usage(message).hint(
             "`bss-host plugin trust FILE` and `bss-host plugin upgrade INSTANCE` give an instance another version",
         ));
+    }
+    if owner.is_some() && !command.takes_owner() {
+        let message = "--owner can't be used with this command, which works for all owners or for none";
+        return Err(Failure::usage(message).hint("leave --owner out"));
     }
     let is_plugin_named = plugin.is_some();
     let plugin = plugin.unwrap_or_else(plugins::default_plugin);
@@ -58,6 +72,10 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
     if is_new {
         output::note(format!("a new record was made in `{}`", data_dir.display()));
     }
+    let host = match owner {
+        Some(owner) => host.for_owner(owner),
+        None => host,
+    };
     match command {
         HostCommand::Certificate(command) => certificates::run(&host, command, json).await,
         HostCommand::Plugin(command) => plugins::run(&host, command, &plugin, json).await,

@@ -150,6 +150,7 @@ async fn configure(
     let pem = std::fs::read_to_string(&details.ca_file)
         .context("the simulator's file of certificate authorities can't be read");
     let instance = NewInstance {
+        owner: None,
         name: INSTANCE.to_owned(),
         currency: "EUR".to_owned(),
         options: [("login-authority".to_owned(), details.login_authority.clone())].into(),

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::path::Path;
 use std::str::FromStr;
 
-use bss_model::{Advice, Diagnose, ErrorKind, with_causes};
+use bss_model::{Advice, Diagnose, ErrorKind, Owner, with_causes};
 use host_harness::view::{Form, Problem};
 use serde::Serialize;
 
@@ -160,7 +160,7 @@ pub(super) fn words(advice: &Advice) -> Cow<'static, str> {
 }
 
 /// Quotes a word so that a shell reads it as one, whatever stands in it: a product's code is its vendor's.
-fn quoted(word: &str) -> Cow<'_, str> {
+pub(super) fn quoted(word: &str) -> Cow<'_, str> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:@%+=,".contains(&byte);
     match !word.is_empty() && word.bytes().all(is_plain) {
         true => word.into(),
@@ -240,6 +240,16 @@ impl Failure {
         self.hints
             .extend(Some(hint.into()).filter(|hint| !hint.is_empty()));
         self
+    }
+
+    /// Says whose instances the commands of the hints are about, where there are any.
+    pub(super) fn of_owner(self, owner: &Owner) -> Self {
+        let names_commands = self.hints.iter().any(|hint| hint.contains("bss-host "));
+        let hint = format!("add `--owner {}` to these commands", quoted(owner.as_str()));
+        match names_commands {
+            true => self.hint(hint),
+            false => self,
+        }
     }
 
     /// Makes the failure one without an answer, where what is on record settles nothing: the kind of its cause says

@@ -12,7 +12,7 @@ use ipnet::IpNet;
 use uuid::Uuid;
 
 use super::exit_status::ExitStatus;
-use super::failure::{Failure, Outcome, parsed, unreadable};
+use super::failure::{Failure, Outcome, parsed, quoted, unreadable};
 use super::input::{key_value, operator, secrets};
 use super::output::{self, Table};
 use super::progress::listener;
@@ -121,6 +121,9 @@ pub(super) async fn run(host: &Host, command: InstanceCommand, is_plugin_named: 
 /// The id of the instance that a list is limited to. `None`: the list is not limited.
 pub(super) async fn filter_id(host: &Host, name: Option<&str>) -> Result<Option<Uuid>, Failure> {
     match name {
+        None if host.owner().is_some() => Err(Failure::usage(
+            "--owner comes with the name of an instance here, by --instance",
+        )),
         None => Ok(None),
         Some(name) => Ok(Some(host.named_instance(name).await?.id)),
     }
@@ -303,6 +306,7 @@ async fn create_instance(host: &Host, create: CreateInstance, is_plugin_named: b
         .create_instance(
             NewInstance {
                 name: create.name,
+                owner: None,
                 currency: create.currency,
                 options: create.option.into_iter().collect(),
                 reach: Reach {
@@ -320,9 +324,12 @@ async fn create_instance(host: &Host, create: CreateInstance, is_plugin_named: b
         show::json(&view::Instance::from(&instance))?;
     } else {
         output::line(format!("instance `{}` is created", instance.name));
+        let owner = instance.owner.as_ref();
+        let owner = owner.map(|owner| format!(" --owner {}", quoted(owner.as_str())));
         output::line(format!(
-            "next: bss-host instance configure {} --set FIELD=VALUE ...",
-            instance.name
+            "next: bss-host instance configure {}{} --set FIELD=VALUE ...",
+            instance.name,
+            owner.unwrap_or_default()
         ));
     }
     Ok(ExitStatus::Done)
@@ -374,6 +381,9 @@ fn show_form(shown: &view::InstanceForm) {
         "instance `{}`, version {}: {}",
         shown.instance.name, shown.instance.version, shown.instance.state
     ));
+    if let Some(owner) = &shown.instance.owner {
+        output::line(format!("  of owner {owner}"));
+    }
     for authority in &shown.instance.authorities {
         output::line(format!(
             "  reaches {} {}",
@@ -399,21 +409,26 @@ fn credentials_of(authority: &view::Authority) -> String {
 }
 
 async fn list(host: &Host, json: bool) -> Outcome {
-    let instances = host.record().instances().await?;
+    let instances = host.instances().await?;
     let views: Vec<_> = instances.iter().map(view::Instance::from).collect();
     if json {
         show::json(&views)?;
         return Ok(ExitStatus::Done);
     }
-    let mut table = show::table(&["Instance", "State", "Currency", "Certificate"]);
+    let has_owners = views.iter().any(|instance| instance.owner.is_some());
+    let owner = has_owners.then_some("Owner");
+    let columns = ["Instance", "State", "Currency", "Certificate"].into_iter();
+    let mut table = show::table(&columns.chain(owner).collect::<Vec<_>>());
     for instance in &views {
         let thumbprint = instance.certificate_thumbprint.as_deref();
-        table.add_row([
+        let owner = has_owners.then(|| instance.owner.as_deref().unwrap_or_default());
+        let columns = [
             instance.name.as_str(),
             &instance.state,
             &instance.currency,
             thumbprint.unwrap_or_default(),
-        ]);
+        ];
+        table.add_row(columns.into_iter().chain(owner));
     }
     output::table(&table);
     Ok(ExitStatus::Done)

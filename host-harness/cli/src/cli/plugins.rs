@@ -86,12 +86,12 @@ pub(super) async fn run(host: &Host, command: PluginCommand, named: &Path, json:
 }
 
 async fn view_of(host: &Host, plugin: &bss_model::AddedPlugin) -> Result<Plugin, Failure> {
-    let instances = host.record().instances().await?;
+    let instances = host.instances().await?;
     Ok(Plugin::new(plugin, &instances))
 }
 
 async fn list(host: &Host, json: bool) -> Outcome {
-    let instances = host.record().instances().await?;
+    let instances = host.instances().await?;
     let plugins = host.record().plugins().await?;
     let views: Vec<_> = plugins
         .iter()

@@ -40,9 +40,12 @@ pub(super) struct TraceArguments {
 pub(super) async fn run(host: &Host, data_dir: &Path, asked: &TraceArguments, json: bool) -> Outcome {
     let traces = Traces::new(data_dir);
     let Some(name) = &asked.call else {
-        return last(host, &traces.last(LAST).map_err(machine_failure)?, json).await;
+        let calls = traces.last(LAST).map_err(machine_failure)?;
+        return last(host, &host.calls_of_owner(calls).await?, json).await;
     };
-    let calls = traces.find(name).map_err(machine_failure)?;
+    let calls = host
+        .calls_of_owner(traces.find(name).map_err(machine_failure)?)
+        .await?;
     if calls.is_empty() {
         let message = format!("no call on record has the id, correlation id or asset `{name}`");
         let hint = "`bss-host trace` shows the last calls; calls older than a month are deleted";
