@@ -49,7 +49,7 @@ impl Diagnose for RestoredRecord {
 /// use host_harness::{Host, HostKeySource, OnRestored};
 ///
 /// let host = Host::builder("bss-data")
-///     .plugin_file("microsoft_esd.wasm")
+///     .plugin_file("plugin.wasm")
 ///     .host_key(HostKeySource::Given(Arc::new(key)))
 ///     .mails(false)
 ///     .charges(false)
@@ -71,8 +71,25 @@ pub struct HostBuilder {
     on_restored: OnRestored,
 }
 
+impl Host {
+    /// A builder of a host that works from a data directory, which is made if need be.
+    pub fn builder(data_dir: impl AsRef<Path>) -> HostBuilder {
+        HostBuilder::new(data_dir.as_ref())
+    }
+
+    /// Opens a data directory with the file of a plugin and nothing else said; see [`Host::builder`]. The file is looked at
+    /// where the record has no plugin yet, which makes it the first one and trusted, and where an instance has none: then it
+    /// must be trusted. Every instance that has a plugin is worked on by that one, from the record.
+    ///
+    /// # Errors
+    /// When the record can't be opened.
+    pub async fn open(data_dir: &Path, plugin: &Path) -> Result<Self, Error> {
+        Self::builder(data_dir).plugin_file(plugin).open().await
+    }
+}
+
 impl HostBuilder {
-    pub(crate) fn new(data_dir: &Path) -> Self {
+    fn new(data_dir: &Path) -> Self {
         Self {
             data_dir: data_dir.to_owned(),
             plugin_file: None,

@@ -45,7 +45,8 @@ impl Error {
 }
 
 impl Error {
-    fn of(error: impl Diagnose + Send + Sync + 'static) -> Self {
+    /// The error of a part of the host.
+    pub(crate) fn of(error: impl Diagnose + Send + Sync + 'static) -> Self {
         Self {
             diagnosis: error.diagnosis(),
             source: Box::new(error),
@@ -57,54 +58,6 @@ impl Diagnose for Error {
     fn diagnosis(&self) -> Diagnosis {
         self.diagnosis.clone()
     }
-}
-
-macro_rules! becomes_an_error {
-    ($($error:ty,)*) => {
-        $(impl From<$error> for Error {
-            fn from(error: $error) -> Self {
-                Self::of(error)
-            }
-        })*
-    };
-}
-
-becomes_an_error! {
-    bss_keys::HostKeyError,
-    bss_keys::PfxError,
-    bss_model::NotAnId,
-    bss_model::NotAnOutcomeCursor,
-    bss_record::BackupError,
-    bss_record::CancelError,
-    bss_record::CreateError,
-    bss_record::DecideError,
-    bss_record::EraseCustomerError,
-    bss_record::ImportError,
-    bss_record::OutcomesError,
-    bss_record::PlaceError,
-    bss_record::ProductError,
-    bss_record::RecordError,
-    bss_record::RemoveError,
-    bss_record::RemovePluginError,
-    bss_record::RetryError,
-    bss_record::RetryMailError,
-    crate::builder::RestoredRecord,
-    crate::certificate_rotation::RotateError,
-    crate::connection::CheckError,
-    crate::instance_plugin::CreateInstanceError,
-    crate::instance_plugin::UpgradeError,
-    crate::instance_settings::ConfigureError,
-    crate::license_order::PlaceError,
-    crate::license_refresh::RefreshError,
-    crate::license_return::ReturnError,
-    crate::plugins::PluginError,
-    crate::services_definition::ServicesError,
-}
-
-#[cfg(feature = "mail")]
-becomes_an_error! {
-    crate::mail::MailSettingsError,
-    crate::mail::TestMailError,
 }
 
 impl fmt::Display for Error {
@@ -138,28 +91,5 @@ impl Serialize for Error {
         error.serialize_field("advice", &self.advice().map(Advice::sentence))?;
         error.serialize_field("isTransient", &self.is_transient())?;
         error.end()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use bss_record::RecordError;
-
-    use super::*;
-    use crate::instance_settings::ConfigureError;
-    use crate::license_order::PlaceError;
-
-    #[test]
-    fn an_error_says_what_its_caller_does_however_deep_it_came_from() {
-        let error = Error::from(PlaceError::Instance(ConfigureError::NoInstance("x".to_owned())));
-        assert_eq!(error.diagnosis().code, error.code());
-        assert_eq!((error.kind(), error.code()), (ErrorKind::NotFound, "no-instance"));
-        assert_eq!(error.advice(), Some(&Advice::ListInstances));
-        assert!(!error.is_transient());
-        assert_eq!(error.to_string(), "there is no instance `x`");
-        let shown = serde_json::to_value(&error).unwrap();
-        assert_eq!(shown["advice"], "look at the list of instances");
-        let busy = Error::from(PlaceError::Record(RecordError::TaskEnded));
-        assert!(busy.is_transient());
     }
 }

@@ -15,8 +15,6 @@ use bss_sandbox::outbound_https::{ConnectionCounts, Egress, OutboundHttps};
 use bss_sandbox::plugin::Plugin;
 use bss_sandbox::seen_exchanges::SeenExchanges;
 
-use crate::builder::HostBuilder;
-use crate::error::Error;
 use crate::own_task::shielded;
 use crate::plugin_cache::PluginCache;
 use crate::plugins::{HostPlugins, LoadedPlugin, PluginError};
@@ -51,21 +49,6 @@ pub struct Host {
 pub const COMPILED_DIRECTORY: &str = "compiled";
 
 impl Host {
-    /// A builder of a host that works from a data directory, which is made if need be.
-    pub fn builder(data_dir: impl AsRef<Path>) -> HostBuilder {
-        HostBuilder::new(data_dir.as_ref())
-    }
-
-    /// Opens a data directory with the file of a plugin and nothing else said; see [`Host::builder`]. The file is looked at
-    /// where the record has no plugin yet, which makes it the first one and trusted, and where an instance has none: then it
-    /// must be trusted. Every instance that has a plugin is worked on by that one, from the record.
-    ///
-    /// # Errors
-    /// When the record can't be opened.
-    pub async fn open(data_dir: &Path, plugin: &Path) -> Result<Self, Error> {
-        Self::builder(data_dir).plugin_file(plugin).open().await
-    }
-
     pub(crate) fn of(
         record: Record,
         plugin_file: Option<PathBuf>,

@@ -27,6 +27,7 @@ const SECRET_CHARS_MIN: usize = 8;
 const SECRET_CHARS_MAX: u32 = 1_024;
 
 /// An instance and its form, as both are now.
+#[derive(Clone, Debug)]
 pub struct InstanceForm {
     /// The instance as it is saved.
     pub instance: Instance,

@@ -47,6 +47,7 @@ mod certificate_rotation;
 mod connection;
 mod contract;
 mod error;
+mod error_sources;
 mod feed;
 mod form_rules;
 mod handles;
@@ -91,9 +92,9 @@ use no_mail as mail;
 
 pub use bss_keys::{HostKey, HostKeySource, PfxCode};
 pub use bss_model::{
-    Actor, Advice, AssetId, Choice, Contact, Decision, ErrorKind, InstanceId, LicenseSecrets, NewInstance,
-    OrderId, Outcome, OutcomeCursor, OutcomeKind, Page, Party, Price, ProductFilter, Reach, Requester,
-    RequesterKind,
+    Actor, Advice, AssetId, Choice, Contact, CustomerErasure, Decision, ErrorKind, InstanceId,
+    LicenseSecrets, NewInstance, OrderId, Outcome, OutcomeCursor, OutcomeKind, Owner, Page, Party, Price,
+    ProductFilter, Reach, Requester, RequesterKind, Thumbprint, UnsentMails,
 };
 pub use bss_record::{
     AuditError, AuditedActs, BackupError, ERASED_CUSTOMERS_FILE, EraseCustomerError, RECORD_FILE, Record,

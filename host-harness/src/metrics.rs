@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bss_model::clock::now_ms;
 use bss_model::{AssetSelection, OutcomeKind};
+use bss_sandbox::plugin::SandboxUse;
 use serde::Serialize;
 
 use crate::error::Error;
@@ -36,10 +37,14 @@ pub struct Metrics {
     pub connections_open: u64,
     /// Connections of this process that are open and that no exchange uses.
     pub connections_idle: u64,
+    /// Calls of plugins that have a sandbox, of all hosts of this process.
+    pub sandboxes_in_use: u64,
+    /// Calls of plugins that wait for a sandbox, of all hosts of this process.
+    pub calls_waiting: u64,
 }
 
 impl Host {
-    /// The metrics at this moment. Takes a few queries; every ten seconds is often enough.
+    /// The metrics at this moment, of all owners. Takes a few queries; every ten seconds is often enough.
     ///
     /// # Errors
     /// When the record can't be read.
@@ -47,6 +52,7 @@ impl Host {
         let record = self.record();
         let open = record.outstanding(&AssetSelection::default()).await?;
         let connections = self.connections();
+        let sandboxes = SandboxUse::now();
         let due_for_ms = open.next_due_at_ms.map_or(0, |due| now_ms().saturating_sub(due));
         Ok(Metrics {
             outcomes: record.outcome_counts().await?,
@@ -60,6 +66,8 @@ impl Host {
             connections_reused: connections.reused,
             connections_open: connections.open as u64,
             connections_idle: connections.idle as u64,
+            sandboxes_in_use: sandboxes.in_use as u64,
+            calls_waiting: sandboxes.waiting as u64,
         })
     }
 }

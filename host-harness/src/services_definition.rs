@@ -23,10 +23,8 @@ use crate::catalog_rules::{self, CatalogError};
 use crate::contract::{contract_instance, recorded_problem};
 use crate::host::Host;
 use crate::instance_settings::ConfigureError;
-use crate::own_task::in_own_task;
 use crate::plugins::PluginError;
 use crate::ready_instances::PrepareError;
-use crate::services_worker::RunEnd;
 
 /// The time after which a run whose process reports nothing is free. Longer than the largest transaction of another
 /// process, for which the report may have to wait; short enough that a dead process does not hold the run up for
@@ -188,30 +186,6 @@ impl Host {
         let instance = self.instance_on_record(run.instance_id).await?;
         let run = run.id;
         Ok(Some(BegunRun { run, instance, lease }))
-    }
-
-    /// Reads the catalog of an instance and brings its products up to date, in one transaction. Where the caller is dropped,
-    /// the run ends as interrupted, and another can be started.
-    ///
-    /// # Errors
-    /// When the instance is not ready or has a run already, or the catalog was not read to its end; no product
-    /// is changed then.
-    pub async fn fetch_services(
-        &self,
-        name: &str,
-        actor: &Actor,
-        listener: CallListener,
-    ) -> Result<CompletedRun, ServicesError> {
-        let (host, name, actor) = (self.clone(), name.to_owned(), actor.clone());
-        let fetched = in_own_task(std::future::pending(), |mut stopped| async move {
-            let begun = host.begin_services_run(&name, &actor).await?;
-            match host.execute_until(&begun, listener, &mut stopped).await? {
-                RunEnd::Completed(run) => Ok(run),
-                RunEnd::Failed(error) => Err(error),
-                RunEnd::Interrupted => Err(ServicesError::Interrupted),
-            }
-        });
-        fetched.await.unwrap_or(Err(ServicesError::Interrupted))
     }
 
     /// Executes a run that is this process's, and writes its report down as it goes.

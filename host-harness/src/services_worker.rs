@@ -1,15 +1,16 @@
-//! Runs of Get Services Definition that wait for a worker: executed one after the other, and reported to a listener.
+//! Runs of Get Services Definition from their start to their end: of a caller who waits, or of a worker, which executes those
+//! that wait one after the other and tells a listener.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use bss_model::ServicesRun;
+use bss_model::{Actor, ServicesRun};
 use bss_record::RecordError;
 use bss_sandbox::CallListener;
 use tokio::sync::watch;
 
 use crate::host::Host;
-use crate::own_task::{hear, until_stopped};
+use crate::own_task::{hear, in_own_task, until_stopped};
 use crate::services_definition::{BegunRun, CompletedRun, ServicesError};
 
 /// The interval in which a worker looks for a run that waits. A second goes unnoticed, and a look costs one query.
@@ -42,6 +43,30 @@ pub enum RunEnd {
 pub type RunListener = Arc<dyn Fn(ExecutedRun) + Send + Sync>;
 
 impl Host {
+    /// Reads the catalog of an instance and brings its products up to date, in one transaction. Where the caller is dropped,
+    /// the run ends as interrupted, and another can be started.
+    ///
+    /// # Errors
+    /// When the instance is not ready or has a run already, or the catalog was not read to its end; no product
+    /// is changed then.
+    pub async fn fetch_services(
+        &self,
+        name: &str,
+        actor: &Actor,
+        listener: CallListener,
+    ) -> Result<CompletedRun, ServicesError> {
+        let (host, name, actor) = (self.clone(), name.to_owned(), actor.clone());
+        let fetched = in_own_task(std::future::pending(), |mut stopped| async move {
+            let begun = host.begin_services_run(&name, &actor).await?;
+            match host.execute_until(&begun, listener, &mut stopped).await? {
+                RunEnd::Completed(run) => Ok(run),
+                RunEnd::Failed(error) => Err(error),
+                RunEnd::Interrupted => Err(ServicesError::Interrupted),
+            }
+        });
+        fetched.await.unwrap_or(Err(ServicesError::Interrupted))
+    }
+
     /// Executes runs as they come, until `stopped` changes; a run that is under way then is abandoned.
     pub(crate) async fn work_on_services(
         self,

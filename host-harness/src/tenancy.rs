@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use bss_keys::InstalledCertificate;
 use bss_model::{Asset, AssetSelection, Cancellation, Instance, Order};
 use bss_record::{CertificateStore, RecordError};
+#[cfg(feature = "trace-files")]
 use bss_sandbox::call_trace::CallTrace;
 use uuid::Uuid;
 
@@ -42,6 +43,7 @@ impl Host {
     ///
     /// # Errors
     /// When the record can't be read.
+    #[cfg(feature = "trace-files")]
     pub async fn calls_of_owner(&self, calls: Vec<CallTrace>) -> Result<Vec<CallTrace>, RecordError> {
         let Some(instances) = self.only_of().await? else {
             return Ok(calls);

@@ -16,9 +16,12 @@ const PLUGIN: &str = "microsoft-esd";
 const CHORES: &str = "xtask";
 /// The example of a plugin and its vendor's server: what somebody copies imports none of our crates.
 const EXAMPLES: [&str; 2] = ["acme-keys", "acme-keys-vendor"];
+/// The example of a platform, which embeds the library as anybody would and needs no other of our crates.
+const SHOP: (&str, &str) = ("example-shop", "host-harness");
 
 /// What the tests of a crate may depend on besides. The plugin's tests are the whole product's.
-const ARROWS_OF_TESTS: [(&str, &[&str]); 2] = [
+const ARROWS_OF_TESTS: [(&str, &[&str]); 3] = [
+    ("example-shop", &["bss-simulator"]),
     ("host-harness", &["bss-simulator"]),
     (
         "microsoft-esd",
@@ -148,6 +151,7 @@ fn every_crate_depends_on_those_that_the_document_names_and_on_no_other() {
     let mut allowed: Arrows = rows.map(|row| (row.package, row.may_import)).collect();
     let alone = [PLUGIN, CHORES].into_iter().chain(EXAMPLES);
     allowed.extend(alone.map(|name| (name.to_owned(), BTreeSet::new())));
+    allowed.insert(SHOP.0.to_owned(), BTreeSet::from([SHOP.1.to_owned()]));
     assert_eq!(arrows(&packages(), false), allowed);
 }
 

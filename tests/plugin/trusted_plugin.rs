@@ -76,7 +76,7 @@ async fn sharing(scenario: &Scenario, thumbprint: Thumbprint) -> ConfigureError 
     assert!(upgraded.expect("it is moved").saved);
     let typed: BTreeMap<String, String> = [("identity".to_owned(), thumbprint)].into();
     let configured = scenario.host.configure("acme", &typed, &actor()).await;
-    configured.err().expect("it is refused")
+    configured.expect_err("it is refused")
 }
 
 async fn open(scenario: &Scenario, plugin: &Path) -> Host {
@@ -266,21 +266,21 @@ async fn an_instance_is_upgraded_only_to_a_version_of_its_own_plugin_that_keeps_
             .await
     };
     let forgetful = other_plugin(&scenario, "forgetful", &["system-name", "country"]);
-    let refused = upgrade(&forgetful).await.err().expect("it is refused");
+    let refused = upgrade(&forgetful).await.expect_err("it is refused");
     assert_eq!(refused.diagnosis().code, "fields-lost");
     assert!(
         refused.to_string().contains("tenant") && !refused.to_string().contains("country"),
         "{refused}"
     );
     let foreign = plugin_of(&scenario, "acme-keys-two");
-    let refused = upgrade(&foreign).await.err().expect("it is refused");
+    let refused = upgrade(&foreign).await.expect_err("it is refused");
     assert_eq!(refused.diagnosis().code, "plugin-of-another-name");
     // Nor where nothing tells any more which plugin is its own.
     let database = scenario.folder.path().join(ORIGINAL).join(RECORD_FILE);
     let gone = "CREATE TABLE kept AS SELECT * FROM plugins;
                 DELETE FROM plugins WHERE sha256 = (SELECT plugin FROM instances)";
     alter(&database, gone).await;
-    let refused = upgrade(&foreign).await.err().expect("it is refused");
+    let refused = upgrade(&foreign).await.expect_err("it is refused");
     assert_eq!(refused.diagnosis().code, "plugin-missing");
     let back = "DELETE FROM plugins; INSERT INTO plugins SELECT * FROM kept; DROP TABLE kept";
     alter(&database, back).await;
@@ -495,7 +495,7 @@ async fn an_instance_that_an_older_program_has_saved_waits_until_somebody_says_w
     let refused = first_field(&scenario.host).await.expect_err("nobody has said it");
     assert_eq!(refused.diagnosis().code, "plugin-unassigned");
     let upgrade = async |to| scenario.host.upgrade_instance(INSTANCE, to, &actor()).await;
-    let refused = upgrade(None).await.err().expect("it is not guessed");
+    let refused = upgrade(None).await.expect_err("it is not guessed");
     assert_eq!(refused.diagnosis().code, "plugin-unassigned");
     let digest = plugin_digest(component()).await.expect("it is read");
     assert!(upgrade(Some(digest)).await.expect("it is said").saved);

@@ -188,7 +188,7 @@ mod tests {
             .await
             .unwrap();
         let text = "x".repeat(1 << 20);
-        let written = sqlx::query("INSERT INTO restorations VALUES (1, 1, $1, 0, 0, 0)").bind(text);
+        let written = sqlx::query("INSERT INTO restorations (number, noticed_at_ms, evidence, order_lines, returns, mails) VALUES (1, 1, $1, 0, 0, 0)").bind(text);
         let error = RecordError::from(written.execute(&record.writer).await.unwrap_err());
         assert_eq!(error.diagnosis().code, "disk-full");
         let full = RecordError::Directory {

@@ -40,6 +40,8 @@ use crate::exchange_recording::HarmlessNames;
 use crate::guest_log::LogShares;
 use crate::limits::{self, CallLimits};
 use crate::plugin_call::{Answer, CallOutcome, PluginCall};
+pub use sandboxes::SandboxUse;
+
 use deadlines::Deadlines;
 use permits::Permit;
 use sandboxes::Sandboxes;

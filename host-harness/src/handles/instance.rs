@@ -1,19 +1,19 @@
 //! An instance, and all that can be asked of it.
 
 use bss_model::{
-    Actor, Choice, Decision, InstanceId, OrderFilter, Page, Placed, PluginDigest, Price, ProductFilter, Rows,
-    Thumbprint,
+    Actor, Choice, CustomerErasure, Decision, InstanceId, OrderFilter, Page, Placed, PluginDigest, Price,
+    ProductFilter, Rows, Thumbprint, UnsentMails,
 };
 
 use bss_record::RecordError;
 
-use super::{OrderHandle, Placement};
+use super::order::{OrderHandle, Placement};
 use crate::error::Error;
 use crate::host::Host;
 use crate::instance_settings::SettingsChange;
 use crate::license_order::OrderRequest;
 use crate::own_task::nobody;
-use crate::view;
+use crate::view::{self, Keys};
 
 /// An instance of a plugin: an account at a vendor, with its settings. Cloning it costs nothing that matters.
 #[derive(Clone, Debug)]
@@ -218,6 +218,39 @@ impl InstanceHandle {
     /// Why it can't be placed.
     pub async fn check(&self, request: OrderRequest) -> Result<(), Error> {
         Ok(self.host.check_order(&self.name, request, nobody()).await?)
+    }
+
+    /// All that is on record about a customer of this instance, by the platform's own name for it. `None`: nothing is.
+    ///
+    /// # Errors
+    /// When the record can't be read, or written where keys are shown.
+    pub async fn export_customer(&self, id: &str, keys: Keys<'_>) -> Result<Option<view::Customer>, Error> {
+        let found = self
+            .host
+            .record()
+            .export_customer(id, Some(self.id.into()))
+            .await?;
+        match found {
+            Some(data) => Ok(Some(self.host.customer_view(&data, keys).await?)),
+            None => Ok(None),
+        }
+    }
+
+    /// Erases a customer's name, contact and free text at this instance from the record and from its files. What was sold,
+    /// charged and done stays, without a name. A second time changes nothing.
+    ///
+    /// # Errors
+    /// When nothing is on record about the customer, or business is open; nothing is erased then.
+    pub async fn erase_customer(
+        &self,
+        id: &str,
+        unsent: UnsentMails,
+        actor: &Actor,
+    ) -> Result<CustomerErasure, Error> {
+        let record = self.host.record();
+        Ok(record
+            .erase_customer(id, Some(self.id.into()), unsent, actor)
+            .await?)
     }
 
     async fn on_record(&self) -> Result<bss_model::Instance, Error> {

@@ -2,7 +2,7 @@
 
 use bss_model::{AssetFilter, OrderId, Page};
 
-use super::AssetHandle;
+use super::asset::AssetHandle;
 use crate::error::Error;
 use crate::host::Host;
 use crate::license_order::PlaceError;

@@ -92,6 +92,11 @@ impl Permits {
         self.lock().in_use
     }
 
+    /// The number of calls that wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.lock().waiting
+    }
+
     /// Hands free permits to calls that wait.
     fn hand_out(&self) {
         loop {

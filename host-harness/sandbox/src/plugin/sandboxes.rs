@@ -16,6 +16,27 @@ use crate::limits;
 /// The sandboxes of this process, made when the first plugin is loaded.
 static OF_PROCESS: Mutex<Option<Arc<Sandboxes>>> = Mutex::new(None);
 
+/// Calls of this process that have a sandbox, and that wait for one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SandboxUse {
+    /// Calls that have a sandbox.
+    pub in_use: usize,
+    /// Calls that wait for one, those that gave up just now included.
+    pub waiting: usize,
+}
+
+impl SandboxUse {
+    /// The use at this moment. Zero before the first plugin is loaded.
+    pub fn now() -> Self {
+        let of_process = OF_PROCESS.lock().unwrap_or_else(PoisonError::into_inner);
+        let permits = of_process.as_ref().map(|sandboxes| &sandboxes.permits);
+        permits.map_or_else(Self::default, |permits| Self {
+            in_use: permits.in_use(),
+            waiting: permits.waiting(),
+        })
+    }
+}
+
 /// The sandboxes that calls run in.
 pub(super) struct Sandboxes {
     engine: Engine,
