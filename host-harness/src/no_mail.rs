@@ -7,11 +7,11 @@ use crate::host::Host;
 
 /// Counts of the e-mails that a worker took in one go: none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct MailRound;
+pub(crate) struct MailRound(());
 
 impl Host {
     /// Takes no e-mail.
     pub(crate) async fn send_mails(&self, _worker_id: Uuid, _limit: u32) -> Result<MailRound, RecordError> {
-        Ok(MailRound)
+        Ok(MailRound::default())
     }
 }
