@@ -204,7 +204,7 @@ fn tests(workspace: &Workspace) -> Result<Outcome> {
         components.push((plugin.variable, component.path));
     }
     let mut totals = TestTotals::default();
-    let mut cargo = workspace.cargo(["test", "--workspace"]);
+    let mut cargo = workspace.cargo(["test", "--workspace", "--no-fail-fast"]);
     cargo.envs(components).env("RUST_TEST_THREADS", TESTS_AT_ONCE);
     process::run_observed(&mut cargo, |line| totals.add(line))?;
     Ok(Outcome::Tested(totals))

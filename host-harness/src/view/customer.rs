@@ -70,7 +70,7 @@ pub struct CustomerErasure {
     pub orders: u64,
     /// The e-mails that were withdrawn now.
     pub withdrawn_mails: u64,
-    /// The cancellations, attempts, reasons and e-mails whose free text was erased now.
+    /// The cancellations, attempts, reasons, outcomes and e-mails whose free text was erased now.
     pub texts: u64,
     /// Whether no file of the database has what was erased. `false`: erasing again tries again.
     pub left_files: bool,

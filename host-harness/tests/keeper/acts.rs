@@ -317,7 +317,7 @@ impl Site {
                 "thumbprint": { "before": null, "after": self.certificates[0].to_string() },
                 "allowedHosts": { "before": [], "after": ["cdn.example.com"] },
             }),
-            Act::EraseCustomer => json!({ "orders": 1, "withdrawnMails": 0, "texts": 2 }),
+            Act::EraseCustomer => json!({ "orders": 1, "withdrawnMails": 0, "texts": 3 }),
             Act::ImportCertificate => json!({ "subject": "CN=client", "chain": 0 }),
             Act::DecideProduct => json!({ "decision": "publish" }),
             Act::SetPrice => json!({ "currency": "EUR", "before": 14_900, "after": 19_900 }),
