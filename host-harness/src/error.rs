@@ -37,8 +37,8 @@ impl Error {
         self.diagnosis.advice.as_ref()
     }
 
-    /// Whether the same request may succeed later although nobody does anything: come again. Everything else needs a
-    /// correction first.
+    /// Whether the same request may succeed later: the vendor, the network, the disk or this machine is in the way. Come again
+    /// with a growing pause, and tell somebody where it goes on. Everything else needs a correction first.
     pub fn is_transient(&self) -> bool {
         self.diagnosis.kind == ErrorKind::Unavailable
     }

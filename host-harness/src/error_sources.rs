@@ -17,6 +17,7 @@ becomes_an_error! {
     bss_keys::PfxError,
     bss_model::NotAnId,
     bss_model::NotAnOutcomeCursor,
+    bss_model::NotAnOwner,
     bss_record::BackupError,
     bss_record::CancelError,
     bss_record::CreateError,

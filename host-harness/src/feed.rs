@@ -29,8 +29,8 @@ impl Host {
         Ok(self.record().outcomes(after, limit, self.owner()).await?)
     }
 
-    /// The outcomes after a cursor, as a stream that waits for the next one and does not end by itself. After an error, the
-    /// next item is tried from the same place.
+    /// The outcomes after a cursor, as a stream that waits for the next one, and ends when the host is closed. After an error,
+    /// the next item is tried from the same place.
     pub fn outcome_stream(
         &self,
         after: OutcomeCursor,
@@ -45,6 +45,7 @@ impl Host {
                 match host.outcomes(after, PAGE).await {
                     Ok(page) if page.is_empty() => tokio::time::sleep(LOOK).await,
                     Ok(page) => read.extend(page),
+                    Err(_) if host.record().is_closed() => return None,
                     Err(error) => {
                         tokio::time::sleep(LOOK).await;
                         return Some((Err(error), (host, after, read)));

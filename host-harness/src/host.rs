@@ -75,7 +75,8 @@ impl Host {
     }
 
     /// Closes the record, so that another process may move or delete its files. Stop the workers first: what is done with
-    /// the host afterwards fails.
+    /// the host afterwards fails, and the outcome of a purchase that is still under way can't be written down, so that another
+    /// worker looks it up half a minute later.
     pub async fn close(self) {
         self.record.close().await;
     }

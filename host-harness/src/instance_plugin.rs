@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bss_model::{
-    Actor, Advice, Diagnose, Diagnosis, ErrorKind, Instance, NewInstance, PluginDigest, SavedSettings,
+    Actor, Advice, Diagnose, Diagnosis, ErrorKind, Instance, NewInstance, Owner, PluginDigest, SavedSettings,
     Standing,
 };
 use bss_record::{CreateError, RecordError};
@@ -44,6 +44,14 @@ pub enum CreateInstanceError {
         /// The options that the plugin reads.
         options: Vec<String>,
     },
+    /// A tenant's host was asked for an instance of another owner.
+    #[error("an instance of owner `{asked}` can't be made by the host of owner `{host}`")]
+    OtherOwner {
+        /// The owner that was asked for.
+        asked: Owner,
+        /// The owner of the host.
+        host: Owner,
+    },
     /// The record does not take it.
     #[error(transparent)]
     Create(#[from] CreateError),
@@ -52,6 +60,7 @@ pub enum CreateInstanceError {
 impl Diagnose for CreateInstanceError {
     fn diagnosis(&self) -> Diagnosis {
         match self {
+            Self::OtherOwner { .. } => Diagnosis::new(ErrorKind::Invalid, "other-owner"),
             Self::Plugin(error) => error.diagnosis(),
             Self::NoOption { options, .. } => {
                 let said = match options.is_empty() {
@@ -132,6 +141,14 @@ impl Host {
         of: OfPlugin<'_>,
         actor: &Actor,
     ) -> Result<Instance, CreateInstanceError> {
+        if let (Some(host), Some(asked)) = (self.owner(), &new.owner)
+            && host != asked
+        {
+            return Err(CreateInstanceError::OtherOwner {
+                asked: asked.clone(),
+                host: host.clone(),
+            });
+        }
         let plugin = match of {
             OfPlugin::Only => self.plugin_for_new(None).await?,
             OfPlugin::Id(id) => self.plugin_for_new(Some(id)).await?,

@@ -90,19 +90,23 @@ struct PageForEmbedders;
 #[cfg(not(feature = "mail"))]
 use no_mail as mail;
 
-pub use bss_keys::{HostKey, HostKeySource, PfxCode};
+pub use bss_keys::{HostKey, HostKeyError, HostKeySource, InstalledCertificate, PfxCode};
 pub use bss_model::{
-    Actor, Advice, AssetId, Choice, Contact, CustomerErasure, Decision, ErrorKind, InstanceId,
-    LicenseSecrets, NewInstance, OrderId, Outcome, OutcomeCursor, OutcomeKind, Owner, Page, Party, Price,
-    ProductFilter, Reach, Requester, RequesterKind, Thumbprint, UnsentMails,
+    Actor, AddedPlugin, Advice, AssetId, Choice, Contact, Cursor, CustomerErasure, Decision, Diagnose,
+    ErrorKind, Instance, InstanceId, LicenseSecrets, NewInstance, NewLine, NotAnId, NotAnOutcomeCursor,
+    NotAnOwner, OrderId, Outcome, OutcomeCursor, OutcomeKind, Owner, Page, Party, PluginDigest, Price,
+    Problem, ProductFilter, Reach, Requester, RequesterKind, Rows, Secret, Thumbprint, UnsentMails,
 };
 pub use bss_record::{
-    AuditError, AuditedActs, BackupError, ERASED_CUSTOMERS_FILE, EraseCustomerError, RECORD_FILE, Record,
-    RecordError, Restored, Verified, verify_backup,
+    AuditError, AuditedActs, BackupError, CertificateStore, ERASED_CUSTOMERS_FILE, EraseCustomerError,
+    RECORD_FILE, Record, RecordError, Restored, Verified, verify_backup,
 };
 pub use bss_sandbox::{
     CallContext, CallError, CallEvent, CallLimits, CallListener, FailedCall, LastWords, LoadError, LogLevel,
-    Plugin, call_trace, exchange_recording, limits::CALLS_AT_ONCE, outbound_https::Authority, replay,
+    Plugin, call_trace, exchange_recording,
+    limits::CALLS_AT_ONCE,
+    outbound_https::{Authority, ConnectionCounts},
+    replay,
 };
 pub use builder::{HostBuilder, OnRestored, RestoredRecord};
 pub use catalog_rules::CatalogError;

@@ -25,7 +25,7 @@ const RECOVERED_AFTER: Duration = Duration::from_secs(60);
 
 /// A worker in the background, from [`Host::start_worker`]. Several of a record, in one process or more, share its work.
 ///
-/// Where this is dropped, the worker stops by itself like one that is told to, and nothing waits for it.
+/// Where this is dropped, or the host is closed, the worker stops by itself like one that is told to, and nothing waits for it.
 pub struct Worker {
     stopping: watch::Sender<bool>,
     supervisor: JoinHandle<()>,
@@ -47,6 +47,11 @@ impl Worker {
     /// The number of times that the worker failed and began again.
     pub fn failures(&self) -> u64 {
         self.failures.load(Ordering::Relaxed)
+    }
+
+    /// Whether the worker has ended by itself, because its host is closed or its runtime shuts down.
+    pub fn has_ended(&self) -> bool {
+        self.supervisor.is_finished()
     }
 
     /// Stops taking work, and waits until what is under way has ended, at most for a given time. Purchases, returns and
@@ -100,6 +105,8 @@ async fn supervise(
         let work = tokio::spawn(async move { worker.work(&options, until_stopped(&mut its_end)).await });
         match work.await {
             Ok(Ok(())) => return,
+            // A closed host has nothing that could be tried again.
+            Ok(Err(_)) if host.record().is_closed() => return,
             Ok(Err(error)) => tell(&error),
             Err(panic) if panic.is_panic() => {
                 tracing::error!("the worker panicked, which is a defect of the host; it begins again");

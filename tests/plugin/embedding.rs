@@ -463,3 +463,25 @@ async fn a_platform_that_mails_and_charges_itself_buys_without_contact_price_e_m
     };
     assert_eq!(record.duties().await.expect("the record"), duties);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_is_closed_ends_its_stream_and_its_worker() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let host = Host::builder(folder.path().join(OWN))
+        .open()
+        .await
+        .expect("it opens");
+    let worker = host.start_worker(WorkOptions::default());
+    let mut outcomes = pin!(host.outcome_stream(OutcomeCursor::START));
+    host.clone().close().await;
+    let ended = tokio::time::timeout(PATIENCE, outcomes.next()).await;
+    assert!(ended.expect("it ends").is_none());
+    let ended = async {
+        while !worker.has_ended() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, ended)
+        .await
+        .expect("nobody has to stop it");
+}

@@ -278,6 +278,12 @@ async fn adversary(host: &Host, new: &NewInstance, scenario: &Scenario, theirs: 
     );
 
     // An instance of the name that they have, with the system name and the Client ID that they have.
+    let refused = host.create_instance(new.clone(), OfPlugin::Only, &me).await;
+    told.answer("their instance", refused, instance);
+    let new = NewInstance {
+        owner: None,
+        ..new.clone()
+    };
     let mine = host.create_instance(new.clone(), OfPlugin::Only, &me).await;
     let mine = told.answer("create", mine, instance).expect("an instance").id;
     told.answer(
@@ -513,6 +519,7 @@ async fn what_a_tenant_is_answered_is_the_same_whether_another_is_there_or_not()
     for (step, expected) in [
         ("their form", "no-instance"),
         ("their identity", "no-certificate"),
+        ("their instance", "other-owner"),
         ("create again", "name-taken"),
         ("credentials", "\"saved\":true"),
         ("their certificate is chosen", "\"saved\":false"),
@@ -654,4 +661,25 @@ fn the_program_makes_names_and_lists_what_an_owner_has() {
     }
     let no_name = desk.run(&["instance", "list", "--owner", ""]);
     assert_eq!(no_name.status.code(), Some(USAGE), "{no_name:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_s_host_makes_no_instance_of_another_owner() {
+    let scenario = Scenario::start().await;
+    let host = scenario.host.for_owner(owner("a"));
+    let new = |of: Option<Owner>, name: &str| NewInstance {
+        owner: of,
+        ..NewInstance::new(name, "EUR")
+    };
+    let refused = host
+        .create_instance(new(Some(owner("b")), "x"), OfPlugin::Only, &actor())
+        .await;
+    assert_eq!(refused.expect_err("it is b's").diagnosis().code, "other-owner");
+    assert_eq!(scenario.host.instances().await.expect("the record"), []);
+    for (name, of) in [("one", Some(owner("a"))), ("two", None)] {
+        let made = host
+            .create_instance(new(of, name), OfPlugin::Only, &actor())
+            .await;
+        assert_eq!(made.expect("it is made").owner, Some(owner("a")));
+    }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey};
 use aws_lc_rs::hmac;
-use bss_model::{Advice, Diagnose, Diagnosis, ErrorKind};
+use bss_model::{Advice, Diagnose, Diagnosis, ErrorKind, Secret};
 use data_encoding::{BASE64, HEXLOWER};
 use zeroize::Zeroizing;
 
@@ -188,6 +188,12 @@ impl HostKey {
         }
         bytes.copy_from_slice(&decoded);
         Ok(Self { bytes })
+    }
+
+    /// The key in its base64 form, for the place where it is kept.
+    pub fn to_base64(&self) -> Secret {
+        let text = Zeroizing::new(BASE64.encode(self.bytes.as_slice()));
+        Secret::new(text.as_str())
     }
 
     fn from_file(path: &Path, may_create: bool) -> Result<Self, HostKeyError> {

@@ -37,10 +37,10 @@ stored_enum!(OutcomeKind {
     Licensed = "licensed", "licensed";
     Refused = "refused", "refused";
     Overdue = "overdue", "overdue";
-    SecondLicense = "second_license", "second license";
+    SecondLicense = "second-license", "second license";
     Returned = "returned", "returned";
-    ReturnRefused = "return_refused", "return refused";
-    ReturnedElsewhere = "returned_elsewhere", "returned elsewhere";
+    ReturnRefused = "return-refused", "return refused";
+    ReturnedElsewhere = "returned-elsewhere", "returned elsewhere";
 });
 
 impl Serialize for OutcomeKind {
@@ -49,8 +49,15 @@ impl Serialize for OutcomeKind {
     }
 }
 
+impl<'de> Deserialize<'de> for OutcomeKind {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let word = String::deserialize(deserializer)?;
+        word.parse().map_err(serde::de::Error::custom)
+    }
+}
+
 /// An entry of the feed: what came of a license, and whose it is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Outcome {
     /// The place of the entry in the feed. Keep it in the transaction that keeps what was made of the entry, and go on
@@ -221,6 +228,26 @@ mod tests {
         ] {
             assert!(text.parse::<OutcomeCursor>().is_err(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn an_outcome_is_one_text_and_back() {
+        let outcome = Outcome {
+            cursor: OutcomeCursor::after(life(7), 12),
+            kind: OutcomeKind::ReturnedElsewhere,
+            happened_at_ms: 1,
+            instance: life(1).into(),
+            order: life(2).into(),
+            idempotency_key: Some("BASKET-7".to_owned()),
+            asset: life(3).into(),
+            position: 1,
+            product_code: "a".to_owned(),
+            quantity: 1,
+            problem: None,
+        };
+        let json = serde_json::to_value(&outcome).unwrap();
+        assert_eq!(json["kind"], "returned-elsewhere");
+        assert_eq!(serde_json::from_value::<Outcome>(json).unwrap(), outcome);
     }
 
     #[test]

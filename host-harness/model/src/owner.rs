@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::diagnosis::{Diagnose, Diagnosis, ErrorKind};
 use crate::text::takes_no_place;
 
@@ -19,7 +21,8 @@ const OWNER_CHARS_MAX: usize = 100;
 /// assert_eq!(owner.as_str(), "reseller-7");
 /// assert!("".parse::<Owner>().is_err());
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct Owner(String);
 
 /// Error of a text that can't be the name of an owner.
@@ -42,6 +45,20 @@ impl Owner {
     /// The name, as it was given.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl From<Owner> for String {
+    fn from(owner: Owner) -> Self {
+        owner.0
+    }
+}
+
+impl TryFrom<String> for Owner {
+    type Error = NotAnOwner;
+
+    fn try_from(text: String) -> Result<Self, NotAnOwner> {
+        text.parse()
     }
 }
 

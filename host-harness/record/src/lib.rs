@@ -176,6 +176,11 @@ impl Record {
         })
     }
 
+    /// Whether the record was closed by [`Record::close`], of this value or of a clone.
+    pub fn is_closed(&self) -> bool {
+        self.writer.is_closed()
+    }
+
     /// Closes the database, so that another process may move or delete its files.
     pub async fn close(self) {
         self.readers.close().await;
