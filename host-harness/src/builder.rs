@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use bss_keys::HostKeySource;
-use bss_model::{Actor, Advice, Diagnose, Diagnosis, Duties, ErrorKind};
+use bss_model::{Actor, Advice, Diagnose, Diagnosis, DutiesChange, ErrorKind};
 use bss_record::Record;
 use bss_sandbox::exchange_recording::Recorder;
 use bss_sandbox::limits::CallLimits;
@@ -20,7 +20,8 @@ const OPENER: &str = "host builder";
 #[non_exhaustive]
 pub enum OnRestored {
     /// Look up what is in doubt, buy nothing of it, and hold e-mails back, until somebody [adopts](Record::adopt) the record.
-    /// New orders are bought.
+    /// An order that is placed afterwards is bought if it has no idempotency key; with one, another copy may have bought it, and
+    /// it waits too.
     #[default]
     LookUpOnly,
     /// Refuse to open it.
@@ -64,8 +65,7 @@ pub struct HostBuilder {
     data_dir: PathBuf,
     plugin_file: Option<PathBuf>,
     host_key: HostKeySource,
-    mails: Option<bool>,
-    charges: Option<bool>,
+    duties: DutiesChange,
     call_limits: CallLimits,
     recorder: Option<Recorder>,
     on_restored: OnRestored,
@@ -94,8 +94,7 @@ impl HostBuilder {
             data_dir: data_dir.to_owned(),
             plugin_file: None,
             host_key: HostKeySource::default(),
-            mails: None,
-            charges: None,
+            duties: DutiesChange::default(),
             call_limits: CallLimits::default(),
             recorder: None,
             on_restored: OnRestored::default(),
@@ -122,20 +121,16 @@ impl HostBuilder {
     /// Says whether customers are mailed by the host, which the record keeps for everybody who opens it. Off, nothing is
     /// written down that could be mailed later, and an order needs no contact. Without this: as the record has it, and a new
     /// one mails.
-    pub fn mails(self, mails: bool) -> Self {
-        Self {
-            mails: Some(mails),
-            ..self
-        }
+    pub fn mails(mut self, mails: bool) -> Self {
+        self.duties.mails = Some(mails);
+        self
     }
 
     /// Says whether licenses are charged and credited by the host, which the record keeps for everybody who opens it. Off, a
     /// product needs no price. Without this: as the record has it, and a new one charges.
-    pub fn charges(self, charges: bool) -> Self {
-        Self {
-            charges: Some(charges),
-            ..self
-        }
+    pub fn charges(mut self, charges: bool) -> Self {
+        self.duties.charges = Some(charges);
+        self
     }
 
     /// Sets the time limits of the plugins' calls.
@@ -174,12 +169,7 @@ impl HostBuilder {
                 record.adopt(actor).await?;
             }
         }
-        let before = record.duties().await?;
-        let duties = Duties {
-            mails: self.mails.unwrap_or(before.mails),
-            charges: self.charges.unwrap_or(before.charges),
-        };
-        record.set_duties(duties, &Actor::host(OPENER)).await?;
+        record.set_duties(self.duties, &Actor::host(OPENER)).await?;
         Ok(Host::of(
             record,
             self.plugin_file,
@@ -196,8 +186,7 @@ impl fmt::Debug for HostBuilder {
             .field("data_dir", &self.data_dir)
             .field("plugin_file", &self.plugin_file)
             .field("host_key", &self.host_key)
-            .field("mails", &self.mails)
-            .field("charges", &self.charges)
+            .field("duties", &self.duties)
             .field("call_limits", &self.call_limits)
             .field("on_restored", &self.on_restored)
             .finish_non_exhaustive()

@@ -16,6 +16,7 @@ use serde::{Serialize, Serializer};
 /// assert_eq!((error.kind(), error.code()), (ErrorKind::NotFound, "no-order"));
 /// assert!(!error.is_transient());
 /// ```
+#[derive(Debug)]
 pub struct Error {
     diagnosis: Diagnosis,
     source: Box<dyn StdError + Send + Sync>,
@@ -42,9 +43,7 @@ impl Error {
     pub fn is_transient(&self) -> bool {
         self.diagnosis.kind == ErrorKind::Unavailable
     }
-}
 
-impl Error {
     /// The error of a part of the host.
     pub(crate) fn of(error: impl Diagnose + Send + Sync + 'static) -> Self {
         Self {
@@ -63,15 +62,6 @@ impl Diagnose for Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.source.fmt(f)
-    }
-}
-
-impl fmt::Debug for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Error")
-            .field("diagnosis", &self.diagnosis)
-            .field("source", &self.source)
-            .finish()
     }
 }
 

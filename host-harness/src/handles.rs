@@ -13,7 +13,7 @@ use crate::license_order::PlaceError;
 
 pub use asset::AssetHandle;
 pub use instance::InstanceHandle;
-pub use order::{OrderHandle, Placement};
+pub use order::OrderHandle;
 
 impl Host {
     /// The instance of a name.

@@ -94,8 +94,8 @@ pub use bss_keys::{HostKey, HostKeyError, HostKeySource, InstalledCertificate, P
 pub use bss_model::{
     Actor, AddedPlugin, Advice, AssetId, Choice, Contact, Cursor, CustomerErasure, Decision, Diagnose,
     ErrorKind, Instance, InstanceId, LicenseSecrets, NewInstance, NewLine, NotAnId, NotAnOutcomeCursor,
-    NotAnOwner, OrderId, Outcome, OutcomeCursor, OutcomeKind, Owner, Page, Party, PluginDigest, Price,
-    Problem, ProductFilter, Reach, Requester, RequesterKind, Rows, Secret, Thumbprint, UnsentMails,
+    NotAnOwner, OrderId, Outcome, OutcomeCursor, OutcomeKind, Owner, Page, Party, Placed, PluginDigest,
+    Price, Problem, ProductFilter, Reach, Requester, RequesterKind, Rows, Secret, Thumbprint, UnsentMails,
 };
 pub use bss_record::{
     AuditError, AuditedActs, BackupError, CertificateStore, ERASED_CUSTOMERS_FILE, EraseCustomerError,
@@ -114,7 +114,7 @@ pub use certificate_rotation::{RotateError, Rotation};
 pub use connection::{CheckError, failed_step};
 pub use error::Error;
 pub use form_rules::FormError;
-pub use handles::{AssetHandle, InstanceHandle, OrderHandle, Placement};
+pub use handles::{AssetHandle, InstanceHandle, OrderHandle};
 pub use host::{COMPILED_DIRECTORY, Host};
 pub use instance_plugin::{CreateInstanceError, OfPlugin, UpgradeError};
 pub use instance_settings::{ConfigureError, InstanceForm, SettingsChange};

@@ -1,7 +1,6 @@
 //! Orders: checked, and written down line by line. Nothing is bought here; a worker does that.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bss_model::clock::{millis, now_ms};
@@ -20,6 +19,7 @@ use crate::contract::{contract_instance, contract_party, recorded_problem};
 use crate::host::Host;
 use crate::instance_settings::ConfigureError;
 use crate::license_purchase::Answer;
+use crate::own_task::nobody;
 use crate::ready_instances::PrepareError;
 
 /// A request for an order.
@@ -217,7 +217,7 @@ impl Host {
             return Ok(Placed::Known(placed));
         }
         // Find anything that would make every purchase fail before something is written.
-        self.ready_call(&instance, Arc::new(|_| ())).await?;
+        self.ready_call(&instance, nobody()).await?;
         self.plugin_of(&instance).await.map_err(PrepareError::from)?;
         Ok(self.record().place_order(order, actor).await?)
     }

@@ -6,7 +6,6 @@
 
 mod rule;
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bss_model::clock::now_ms;
@@ -29,7 +28,7 @@ use uuid::Uuid;
 use crate::call_failure::not_offered;
 use crate::contract::{contract_earlier_attempts, contract_instance, contract_license_names};
 use crate::host::Host;
-use crate::own_task::in_own_task;
+use crate::own_task::{in_own_task, nobody};
 use crate::pause::{self, ATTEMPTS_WAITED_FOR, LONGEST_WAIT};
 use crate::plugins::PluginError;
 use crate::ready_instances::PrepareError;
@@ -300,8 +299,7 @@ impl Host {
     async fn check_return(&self, asset_id: Uuid) -> Result<(), ReturnError> {
         let asset = self.own_asset(asset_id).await?;
         let asset = asset.ok_or(CancelError::NoAsset { id: asset_id })?;
-        let nobody = Arc::new(|_| ());
-        self.prepare_return(asset.instance_id, nobody).await?;
+        self.prepare_return(asset.instance_id, nobody()).await?;
         Ok(())
     }
 

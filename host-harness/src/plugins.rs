@@ -17,6 +17,7 @@ use bss_sandbox::seen_exchanges::SeenExchanges;
 use uuid::Uuid;
 
 use crate::blocking::run_blocking;
+use crate::own_task::nobody;
 use crate::plugin_cache::PluginCache;
 use crate::plugin_description::{DescriptionError, checked};
 
@@ -359,7 +360,7 @@ fn of_nobody() -> CallContext {
         options: BTreeMap::new(),
         outbound: OutboundHttps::default(),
         access_tokens: AccessTokenCache::default(),
-        listener: Arc::new(|_| ()),
+        listener: nobody(),
         seen: SeenExchanges::default(),
     }
 }

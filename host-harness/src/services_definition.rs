@@ -23,6 +23,7 @@ use crate::catalog_rules::{self, CatalogError};
 use crate::contract::{contract_instance, recorded_problem};
 use crate::host::Host;
 use crate::instance_settings::ConfigureError;
+use crate::own_task::nobody;
 use crate::plugins::PluginError;
 use crate::ready_instances::PrepareError;
 
@@ -241,7 +242,7 @@ impl Host {
     /// The instance of a name, if a call for it can be made now.
     async fn prepared_instance(&self, name: &str) -> Result<Instance, ServicesError> {
         let instance = self.named_instance(name).await?;
-        self.ready_call(&instance, Arc::new(|_| ())).await?;
+        self.ready_call(&instance, nobody()).await?;
         Ok(instance)
     }
 

@@ -8,6 +8,7 @@ use bss_model::{Actor, ServicesRun};
 use bss_record::RecordError;
 use bss_sandbox::CallListener;
 use tokio::sync::watch;
+use uuid::Uuid;
 
 use crate::host::Host;
 use crate::own_task::{hear, in_own_task, until_stopped};
@@ -101,17 +102,22 @@ impl Host {
                 }
             };
             let end = self.execute_until(&begun, calls.clone(), stopped).await?;
-            let run = self.record().services_run(begun.run).await?;
             let executed = ExecutedRun {
-                run: run.ok_or_else(|| RecordError::Damaged {
-                    what: format!("run `{}` is missing", begun.run),
-                })?,
+                run: self.run_on_record(begun.run).await?,
                 instance: begun.instance.name,
                 end,
             };
             hear(|| runs(executed));
         }
         Ok(())
+    }
+
+    /// The run of an id that is on record elsewhere.
+    pub(crate) async fn run_on_record(&self, id: Uuid) -> Result<ServicesRun, RecordError> {
+        let run = self.record().services_run(id).await?;
+        run.ok_or_else(|| RecordError::Damaged {
+            what: format!("run `{id}` is missing"),
+        })
     }
 
     /// Executes a run, and abandons it once `stopped` changes.

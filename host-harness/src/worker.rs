@@ -24,7 +24,7 @@ use uuid::Uuid;
 use crate::breaker::{Breakers, Ended};
 use crate::host::Host;
 use crate::mail::MailRound;
-use crate::own_task::{in_own_task, joined, until_stopped};
+use crate::own_task::{in_own_task, joined, nobody, until_stopped};
 use crate::pause::LONGEST_WAIT;
 use crate::services_worker::RunListener;
 
@@ -88,7 +88,7 @@ impl Default for WorkOptions {
         Self {
             lines_at_once: LINES_AT_ONCE,
             lines_per_instance: None,
-            calls: Arc::new(|_| ()),
+            calls: nobody(),
             runs: Arc::new(|_| ()),
         }
     }
@@ -277,8 +277,9 @@ impl Host {
         let record = self.record();
         let open = record.outstanding(&AssetSelection::default()).await?;
         let mails = match record.mail_settings().await? {
-            Some(_) => record.pending_mails().await?,
-            None => 0,
+            // Without the feature, e-mails wait for a worker that has it.
+            Some(_) if cfg!(feature = "mail") => record.pending_mails().await?,
+            _ => 0,
         };
         Ok(Unfinished {
             licenses: open.assets,

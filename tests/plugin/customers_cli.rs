@@ -124,7 +124,7 @@ fn a_customer_is_erased_after_being_asked_and_is_in_no_file_any_more() {
     let person = Person::new();
     let (desk, order) = bought(&person);
     let data_dir = desk.folder.path().join("bss");
-    // Nobody can be asked: there is no terminal.
+    // The program can ask nobody: there is no terminal.
     assert_fails(&desk.run(&ERASE), REFUSED, &["nobody can be asked", "--yes"]);
     let (shown, code) = desk.on_terminal(&[&ERASE[..], &["--withdraw-mails"]].concat(), "n");
     assert!(shown.contains("Erase customer C-7 in 1 order?"), "{shown}");

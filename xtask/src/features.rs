@@ -16,7 +16,7 @@ const MANIFEST: &str = "host-harness/Cargo.toml";
 /// Compiles the library without features and with each one alone, and refuses warnings.
 ///
 /// # Errors
-/// One of them does not compile, or with a warning; the message has its command line.
+/// A set of features does not compile without a warning; the message has its command line.
 pub(crate) fn check(workspace: &Workspace) -> Result<()> {
     let manifest = fs::read_to_string(workspace.root.join(MANIFEST))
         .with_context(|| format!("`{MANIFEST}` can't be read"))?;

@@ -25,3 +25,31 @@ impl Default for Duties {
         }
     }
 }
+
+/// A change of duties. What is `None` stays as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DutiesChange {
+    /// Whether e-mails are a duty from now on.
+    pub mails: Option<bool>,
+    /// Whether charging is a duty from now on.
+    pub charges: Option<bool>,
+}
+
+impl DutiesChange {
+    /// The duties after the change.
+    pub fn of(self, before: Duties) -> Duties {
+        Duties {
+            mails: self.mails.unwrap_or(before.mails),
+            charges: self.charges.unwrap_or(before.charges),
+        }
+    }
+}
+
+impl From<Duties> for DutiesChange {
+    fn from(duties: Duties) -> Self {
+        Self {
+            mails: Some(duties.mails),
+            charges: Some(duties.charges),
+        }
+    }
+}

@@ -54,7 +54,7 @@ pub use cancellation::{
 };
 pub use customer::{CustomerData, CustomerErasure, ERASED, ErasedCustomer, OpenBusiness, UnsentMails};
 pub use diagnosis::{Advice, Diagnose, Diagnosis, ErrorKind, with_causes};
-pub use duties::Duties;
+pub use duties::{Duties, DutiesChange};
 pub use ids::{AssetId, InstanceId, NotAnId, OrderId};
 pub use instance::{
     Authority, Change, FieldRole, Instance, NewInstance, Reach, SavedSecret, SavedSettings, SecretHeader,

@@ -95,23 +95,23 @@ pub struct Order {
 
 /// An order that was asked for, and whether it is a new one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Placed {
+pub enum Placed<T = Order> {
     /// The order was placed now.
-    New(Order),
+    New(T),
     /// The order was placed before with the same idempotency key.
-    Known(Order),
+    Known(T),
 }
 
-impl Placed {
+impl<T> Placed<T> {
     /// The order.
-    pub fn order(&self) -> &Order {
+    pub fn order(&self) -> &T {
         match self {
             Self::New(order) | Self::Known(order) => order,
         }
     }
 
-    /// The order.
-    pub fn into_order(self) -> Order {
+    /// The order, whether it is new or not.
+    pub fn into_order(self) -> T {
         match self {
             Self::New(order) | Self::Known(order) => order,
         }
@@ -120,6 +120,14 @@ impl Placed {
     /// Whether the order was placed now.
     pub fn is_new(&self) -> bool {
         matches!(self, Self::New(_))
+    }
+
+    /// The order as something else, as new or known as before.
+    pub fn map<U>(self, make: impl FnOnce(T) -> U) -> Placed<U> {
+        match self {
+            Self::New(order) => Placed::New(make(order)),
+            Self::Known(order) => Placed::Known(make(order)),
+        }
     }
 }
 

@@ -155,7 +155,7 @@ impl FromStr for OutcomeCursor {
         let life = Uuid::try_parse(life).map_err(|_| not_one())?;
         let number = number.parse::<i64>().map_err(|_| not_one())?;
         let cursor = Self::after(life, number);
-        // One text for each place.
+        // Another spelling of a place is refused, so that kept texts can be compared.
         match number > 0 && cursor.to_string() == text {
             true => Ok(cursor),
             false => Err(not_one()),

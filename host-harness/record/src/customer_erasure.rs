@@ -293,7 +293,7 @@ async fn open_business(
     .bind(CancellationState::Returning.word())
     .fetch_all(&mut *connection)
     .await?;
-    // One that a worker is sending now would reach the customer after all.
+    // An e-mail that a worker is sending now would reach the customer after all.
     let mails = sqlx::query(concat!(
         "SELECT id FROM mails WHERE asset_id IN (",
         assets_of_customer!(),

@@ -26,7 +26,7 @@ impl Record {
         customer: &str,
         instance: Option<Uuid>,
     ) -> Result<Option<CustomerData>, RecordError> {
-        // One transaction, so that nothing that changes meanwhile is told in parts.
+        // A single transaction reads all of it, so that nothing that changes meanwhile is told in parts.
         let mut snapshot = self.readers.begin().await?;
         let of = Customer {
             id: customer,

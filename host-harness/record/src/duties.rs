@@ -1,6 +1,6 @@
 //! Duties that a platform can take over from the host: sending e-mails, and charging what is sold.
 
-use bss_model::{Act, Actor, Duties, MailState, Subject};
+use bss_model::{Act, Actor, Duties, DutiesChange, MailState, Subject};
 use serde_json::json;
 use sqlx::{Row as _, SqliteConnection};
 
@@ -18,18 +18,27 @@ impl Record {
         duties(&mut connection).await
     }
 
-    /// Sets the duties that the host has from now on, in every process that has the record open. Where e-mails are no duty
+    /// Changes the duties that the host has from now on, in every process that has the record open. A duty that the change does
+    /// not name stays as it is, whoever changes it meanwhile. Where e-mails are no duty
     /// any more, those that are not sent are withdrawn: none of them is sent later. What was charged stays charged, and is
     /// credited when it is returned.
     ///
     /// # Errors
     /// When the record can't be written.
-    pub async fn set_duties(&self, new: Duties, actor: &Actor) -> Result<(), RecordError> {
-        if self.duties().await? == new {
+    pub async fn set_duties(
+        &self,
+        change: impl Into<DutiesChange>,
+        actor: &Actor,
+    ) -> Result<(), RecordError> {
+        let change = change.into();
+        // A read first: it blocks no writer, and a host that is opened again changes nothing.
+        let before = self.duties().await?;
+        if change.of(before) == before {
             return Ok(());
         }
         let mut transaction = begin_write(&self.writer).await?;
         let before = duties(&mut transaction).await?;
+        let new = change.of(before);
         sqlx::query("UPDATE duties SET mails = $1, charges = $2")
             .bind(new.mails)
             .bind(new.charges)

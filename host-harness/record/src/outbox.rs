@@ -35,8 +35,10 @@ pub enum RetryMailError {
         /// The e-mail.
         id: Uuid,
     },
-    /// The e-mail was withdrawn: its license was returned, or its customer erased.
-    #[error("e-mail `{id}` is not sent, because its license was returned or its customer erased")]
+    /// The e-mail was withdrawn: its license was returned, its customer erased, or mailing taken over from the host.
+    #[error(
+        "e-mail `{id}` is not sent, because its license was returned, its customer erased, or mailing taken over from this host"
+    )]
     Withdrawn {
         /// The e-mail.
         id: Uuid,

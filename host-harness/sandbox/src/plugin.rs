@@ -202,7 +202,7 @@ impl Plugin {
         })
     }
 
-    /// The same component, compiled and linked as it is, for another host: with nothing that was set for this one, and with
+    /// Shares the component, compiled and linked as it is, with another host: with nothing that was set for this one, and with
     /// log lines of its own.
     #[must_use]
     pub fn for_another_host(&self) -> Self {

@@ -3,7 +3,7 @@
 use std::slice;
 
 use bss_model::{Actor, AssetId, LicenseSecrets, Requester};
-use bss_record::RetryError;
+use bss_record::{RecordError, RetryError};
 
 use crate::error::Error;
 use crate::host::Host;
@@ -86,8 +86,10 @@ impl AssetHandle {
             .host
             .cancellation_views(slice::from_ref(&cancellation))
             .await?;
-        let missing = RetryError::NoAsset { id };
-        Ok(views.pop().ok_or(missing)?)
+        let missing = || RecordError::Damaged {
+            what: format!("cancellation `{}` is missing", cancellation.id),
+        };
+        Ok(views.pop().ok_or_else(missing)?)
     }
 
     /// Asks the vendor how the license stands, and returns the asset with the answer.

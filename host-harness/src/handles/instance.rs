@@ -5,9 +5,7 @@ use bss_model::{
     ProductFilter, Rows, Thumbprint, UnsentMails,
 };
 
-use bss_record::RecordError;
-
-use super::order::{OrderHandle, Placement};
+use super::order::OrderHandle;
 use crate::error::Error;
 use crate::host::Host;
 use crate::instance_settings::SettingsChange;
@@ -126,10 +124,7 @@ impl InstanceHandle {
     /// then.
     pub async fn fetch_services(&self, actor: &Actor) -> Result<view::ServicesRun, Error> {
         let completed = self.host.fetch_services(&self.name, actor, nobody()).await?;
-        let run = self.host.record().services_run(completed.run).await?;
-        let run = run.ok_or_else(|| RecordError::Damaged {
-            what: format!("run `{}` is missing", completed.run),
-        })?;
+        let run = self.host.run_on_record(completed.run).await?;
         Ok(view::ServicesRun::new(&run, &self.name))
     }
 
@@ -190,12 +185,9 @@ impl InstanceHandle {
     /// # Errors
     /// When the key was used for something else (`key-reused`), the instance is not ready, its plugin can't be called, or a
     /// product can't be sold so; nothing is written then.
-    pub async fn place(&self, request: OrderRequest, actor: &Actor) -> Result<Placement, Error> {
+    pub async fn place(&self, request: OrderRequest, actor: &Actor) -> Result<Placed<OrderHandle>, Error> {
         let placed = self.host.place_order(&self.name, request, actor).await?;
-        Ok(match placed {
-            Placed::New(order) => Placement::New(self.order(&order)),
-            Placed::Known(order) => Placement::Known(self.order(&order)),
-        })
+        Ok(placed.map(|order| self.order(&order)))
     }
 
     /// The order that was placed with an idempotency key. `None`: there is none. Needs neither the plugin nor a ready instance.

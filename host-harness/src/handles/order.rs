@@ -16,29 +16,6 @@ pub struct OrderHandle {
     id: OrderId,
 }
 
-/// An order that was asked for, and whether it is a new one.
-#[derive(Clone, Debug)]
-pub enum Placement {
-    /// The order was placed now.
-    New(OrderHandle),
-    /// The order was placed before with the same idempotency key.
-    Known(OrderHandle),
-}
-
-impl Placement {
-    /// The order.
-    pub fn order(&self) -> &OrderHandle {
-        match self {
-            Self::New(order) | Self::Known(order) => order,
-        }
-    }
-
-    /// Whether the order was placed now.
-    pub fn is_new(&self) -> bool {
-        matches!(self, Self::New(_))
-    }
-}
-
 impl OrderHandle {
     pub(super) fn new(host: Host, id: OrderId) -> Self {
         Self { host, id }

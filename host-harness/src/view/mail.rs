@@ -29,7 +29,7 @@ pub struct Mail {
     /// The recipient.
     pub contact: Contact,
     /// The e-mail's state: `pending`, `sent`, `failed` (refused for good), `withdrawn` (its license was returned,
-    /// or its customer erased, before), `held` (it may have been sent before the record was restored).
+    /// its customer erased, or mailing taken over from the host, before), `held` (it may have been sent before the record was restored).
     pub state: String,
     /// The number of times that sending was tried.
     pub attempts: u32,
