@@ -1,7 +1,8 @@
 //! What an embedder compiles and audits: the library without features has no crate that only one surface needs.
 
 use std::collections::BTreeMap;
-use std::process::Command;
+
+use crate::crates::cargo;
 
 /// Crates of the features, the command line, the simulator and the benchmarks.
 const OF_SURFACES: [&str; 13] = [
@@ -22,26 +23,9 @@ const OF_SURFACES: [&str; 13] = [
 
 /// The crates that the library is compiled with, and their versions.
 fn dependencies(features: &str) -> BTreeMap<String, String> {
-    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-    let output = Command::new(cargo)
-        .args([
-            "tree",
-            "--offline",
-            "--package",
-            "host-harness",
-            "--features",
-            features,
-        ])
-        .args(["--edges", "normal,build", "--prefix", "none", "--no-dedupe"])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .output()
-        .expect("cargo starts");
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    let tree = String::from_utf8(output.stdout).expect("UTF-8");
+    let of_library = ["tree", "--package", "host-harness", "--features", features];
+    let listed = ["--edges", "normal,build", "--prefix", "none", "--no-dedupe"];
+    let tree = cargo(&[&of_library[..], &listed].concat());
     let crates = tree.lines().filter_map(|line| line.split_once(" v"));
     crates
         .map(|(name, rest)| {

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::canary::files_with;
 use crate::cli::{Desk, assert_fails};
 use crate::scenario::{DONE, REFUSED, USAGE, assert_ends};
 
@@ -25,23 +26,7 @@ impl Person {
 
     /// The files below a folder that have the name or the address.
     fn files(&self, folder: &Path) -> Vec<String> {
-        let mut found = Vec::new();
-        let mut folders = vec![folder.to_owned()];
-        while let Some(folder) = folders.pop() {
-            for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
-                let path = entry.path();
-                if path.is_dir() {
-                    folders.push(path);
-                    continue;
-                }
-                let bytes = std::fs::read(&path).unwrap_or_default();
-                let has = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
-                if has(&self.name) || has(&self.email) {
-                    found.push(path.display().to_string());
-                }
-            }
-        }
-        found
+        [files_with(folder, &self.name), files_with(folder, &self.email)].concat()
     }
 }
 

@@ -15,7 +15,8 @@ use bss_record::{RECORD_FILE, Record, WITNESS_FILE};
 use bss_simulator::{Fault, Operation, Repeat};
 use futures_util::StreamExt as _;
 use host_harness::{
-    ErrorKind, Host, HostKey, HostKeySource, OnRestored, OrderRequest, Stopped, WorkOptions, view,
+    ErrorKind, Host, HostKey, HostKeySource, OnRestored, OrderHandle, OrderRequest, Stopped, WorkOptions,
+    view,
 };
 use tokio::net::TcpListener;
 
@@ -56,6 +57,20 @@ async fn assert_never_in_doubt(scenario: &Scenario, assets: &[Asset]) {
     }
     assert_eq!(scenario.microsoft.faults().requests_seen(Operation::LookUp), 0);
     assert_eq!(scenario.issued().await.len(), assets.len());
+}
+
+/// Places an order of so many licenses.
+async fn place(scenario: &Scenario, quantity: u32) -> OrderHandle {
+    let offer = scenario.offers().await.remove(0);
+    let instance = scenario.host.instance(INSTANCE).await.expect("the instance");
+    let placed = instance.place(order_request(&offer, quantity), &actor()).await;
+    placed.expect("it is placed").into_order()
+}
+
+/// Has Microsoft answer each purchase so much later.
+fn purchases_take(scenario: &Scenario, time: Duration) {
+    let faults = scenario.microsoft.faults();
+    faults.order(Operation::Purchase, Fault::DelayAnswer(time), Repeat::Always);
 }
 
 /// Waits until Microsoft has so many purchases in hand.
@@ -116,34 +131,24 @@ async fn an_order_whose_caller_is_dropped_anywhere_is_placed_once_by_its_key() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_caller_that_is_dropped_while_its_licenses_are_bought_cuts_no_purchase_off() {
     let scenario = Scenario::selling().await;
-    let slow = Fault::DelayAnswer(Duration::from_secs(1));
-    let faults = scenario.microsoft.faults();
-    faults.order(Operation::Purchase, slow, Repeat::Always);
-    let offer = scenario.offers().await.remove(0);
-    let instance = scenario.host.instance(INSTANCE).await.expect("the instance");
-    let placed = instance.place(order_request(&offer, 2), &actor()).await;
-    let placed = placed.expect("it is placed");
+    purchases_take(&scenario, Duration::from_secs(1));
+    let placed = place(&scenario, 2).await;
     tokio::select! {
-        settled = placed.order().settle() => panic!("it takes a second: {settled:?}"),
+        settled = placed.settle() => panic!("it takes a second: {settled:?}"),
         () = purchases_under_way(&scenario, 2) => {}
     }
     let assets = all_bought(&scenario).await;
     assert_never_in_doubt(&scenario, &assets).await;
     // Nothing holds them any more, so that a next caller waits for nobody.
-    let settled = placed.order().settle().await.expect("it is settled");
+    let settled = placed.settle().await.expect("it is settled");
     assert_eq!(settled.state, "licensed");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn work_that_is_dropped_instead_of_stopped_ends_in_order_all_the_same() {
     let scenario = Scenario::selling().await;
-    let slow = Fault::DelayAnswer(Duration::from_secs(1));
-    let faults = scenario.microsoft.faults();
-    faults.order(Operation::Purchase, slow, Repeat::Always);
-    let offer = scenario.offers().await.remove(0);
-    let instance = scenario.host.instance(INSTANCE).await.expect("the instance");
-    let placed = instance.place(order_request(&offer, 4), &actor()).await;
-    placed.expect("it is placed");
+    purchases_take(&scenario, Duration::from_secs(1));
+    place(&scenario, 4).await;
     let options = WorkOptions::default();
     tokio::select! {
         ended = scenario.host.work(&options, std::future::pending()) => panic!("{ended:?}"),
@@ -192,10 +197,7 @@ async fn a_reading_of_the_catalog_that_is_dropped_makes_room_for_the_next_one() 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_listener_that_panics_stops_neither_its_license_nor_the_worker() {
     let scenario = Scenario::selling().await;
-    let offer = scenario.offers().await.remove(0);
-    let instance = scenario.host.instance(INSTANCE).await.expect("the instance");
-    let placed = instance.place(order_request(&offer, 3), &actor()).await;
-    placed.expect("it is placed");
+    place(&scenario, 3).await;
     let heard = Arc::new(AtomicU32::new(0));
     let hears = Arc::clone(&heard);
     let options = WorkOptions::default().calls(Arc::new(move |_| {
@@ -239,10 +241,7 @@ async fn a_mail_server_that_is_silent_holds_no_worker_up_and_loses_no_e_mail() {
     let scenario = Scenario::selling().await;
     let silent = silent_mail_server(&scenario).await;
     let worker = scenario.host.start_worker(WorkOptions::default());
-    let offer = scenario.offers().await.remove(0);
-    let instance = scenario.host.instance(INSTANCE).await.expect("the instance");
-    let placed = instance.place(order_request(&offer, 1), &actor()).await;
-    placed.expect("it is placed");
+    place(&scenario, 1).await;
     let connected = tokio::time::timeout(PATIENCE, silent.accept()).await;
     let connected = connected.expect("the license is mailed").expect("a connection");
     // The patience for a server's greeting is a minute: a worker that waited for it would not be done.
@@ -272,10 +271,7 @@ async fn a_worker_begins_again_after_the_record_failed() {
     };
     alter("CREATE TRIGGER broken BEFORE INSERT ON attempts BEGIN SELECT RAISE(ABORT, 'broken'); END").await;
     let worker = scenario.host.start_worker(WorkOptions::default());
-    let offer = scenario.offers().await.remove(0);
-    let instance = scenario.host.instance(INSTANCE).await.expect("the instance");
-    let placed = instance.place(order_request(&offer, 2), &actor()).await;
-    placed.expect("it is placed");
+    place(&scenario, 2).await;
     let failed = async {
         while worker.failures() == 0 {
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -291,13 +287,8 @@ async fn a_worker_begins_again_after_the_record_failed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_is_stopped_in_no_time_says_what_it_leaves_and_leaves_nothing_in_doubt() {
     let scenario = Scenario::selling().await;
-    let slow = Fault::DelayAnswer(Duration::from_secs(2));
-    let faults = scenario.microsoft.faults();
-    faults.order(Operation::Purchase, slow, Repeat::Always);
-    let offer = scenario.offers().await.remove(0);
-    let instance = scenario.host.instance(INSTANCE).await.expect("the instance");
-    let placed = instance.place(order_request(&offer, 1), &actor()).await;
-    placed.expect("it is placed");
+    purchases_take(&scenario, Duration::from_secs(2));
+    place(&scenario, 1).await;
     let worker = scenario.host.start_worker(WorkOptions::default());
     purchases_under_way(&scenario, 1).await;
     assert_eq!(worker.stop(Duration::ZERO).await, Stopped::UnderWay);
@@ -371,14 +362,12 @@ async fn an_instance_moves_to_the_next_version_of_its_plugin_while_its_licenses_
     let faults = scenario.microsoft.faults();
     let slow = Fault::DelayAnswer(Duration::from_secs(8));
     faults.order(Operation::Purchase, slow, Repeat::Times(4));
-    let offer = scenario.offers().await.remove(0);
-    let instance = scenario.host.instance(INSTANCE).await.expect("the instance");
-    let placed = instance.place(order_request(&offer, 12), &actor()).await;
-    placed.expect("it is placed");
+    place(&scenario, 12).await;
     let worker = scenario
         .host
         .start_worker(WorkOptions::default().at_once(4).per_instance(4));
     purchases_under_way(&scenario, 4).await;
+    let instance = scenario.host.instance(INSTANCE).await.expect("the instance");
     let form = instance.upgrade(None, &actor()).await.expect("it is upgraded");
     assert!(form.saved);
     assert_eq!(faults.requests_seen(Operation::Purchase), 4, "they are under way");

@@ -1,8 +1,8 @@
 //! The feed of outcomes: in the transaction of what it tells, in its order, and across restored copies.
 
 use bss_model::{
-    AssetId, AttemptOutcome, BillingFilter, Duties, LicenseTokenStatus, MailFilter, MailState, NewOrder,
-    OrderId, Outcome, OutcomeCursor, OutcomeKind, Page, ReturnOutcome, ReturnStatus,
+    AssetId, AttemptOutcome, BillingFilter, Duties, DutiesChange, LicenseTokenStatus, MailFilter, MailState,
+    NewOrder, OrderId, Outcome, OutcomeCursor, OutcomeKind, Page, ReturnOutcome, ReturnStatus,
 };
 use bss_record::{OutcomesError, PlaceError, RECORD_FILE, Record};
 use uuid::Uuid;
@@ -300,4 +300,29 @@ async fn e_mails_that_are_no_duty_are_not_written_down_to_be_sent_later() {
         .map(|line| line.asset_id)
         .collect();
     assert_eq!(charged, [assets[0], assets[2]]);
+}
+
+#[tokio::test]
+async fn two_who_take_over_different_duties_at_once_take_over_both() {
+    let record = TestRecord::open().await;
+    let other = record.opened_again().await;
+    let mails = DutiesChange {
+        mails: Some(false),
+        ..DutiesChange::default()
+    };
+    let charges = DutiesChange {
+        charges: Some(false),
+        ..DutiesChange::default()
+    };
+    let first = actor();
+    let changed = tokio::join!(
+        record.set_duties(mails, &first),
+        other.set_duties(charges, &first)
+    );
+    assert!(matches!(changed, (Ok(()), Ok(()))), "{changed:?}");
+    let none = Duties {
+        mails: false,
+        charges: false,
+    };
+    assert_eq!(record.duties().await.unwrap(), none);
 }

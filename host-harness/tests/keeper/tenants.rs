@@ -175,7 +175,7 @@ async fn the_file_of_one_certificate_gives_two_owners_a_copy_each() {
 
     let copy = import(&record, Some(&b), &pfx).await;
     assert_eq!(copy.owner, Some(b.clone()));
-    // The certificate of `b` is shared with none of `b`'s instances: `a`'s is not to be compared with.
+    // The comparison leaves `a`'s instance out: none of `b`'s shares the certificate.
     let of_b = create(&record, Some(&b), "of b").await;
     let of_b = record.save_settings(of_b.id, 0, chosen, &actor()).await.unwrap();
     let certificates = record.certificates_of(Some(&b));
