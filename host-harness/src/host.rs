@@ -15,7 +15,7 @@ use bss_sandbox::outbound_https::{ConnectionCounts, Egress, OutboundHttps};
 use bss_sandbox::plugin::Plugin;
 use bss_sandbox::seen_exchanges::SeenExchanges;
 
-use crate::own_task::shielded;
+use crate::own_task::{nobody, shielded};
 use crate::plugin_cache::PluginCache;
 use crate::plugins::{HostPlugins, LoadedPlugin, PluginError};
 use crate::ready_instances::{PrepareError, ReadyInstances};
@@ -42,6 +42,7 @@ pub struct Host {
     access_tokens: AccessTokenCache,
     ready: ReadyInstances,
     call_limits: CallLimits,
+    listener: CallListener,
 }
 
 /// The folder of compiled plugins in the data directory, which only its owner can enter. A plugin that another host of the
@@ -71,6 +72,7 @@ impl Host {
             access_tokens: AccessTokenCache::default(),
             ready: ReadyInstances::default(),
             call_limits,
+            listener: nobody(),
         }
     }
 
@@ -85,6 +87,20 @@ impl Host {
     #[must_use]
     pub fn with_call_limits(self, call_limits: CallLimits) -> Self {
         Self { call_limits, ..self }
+    }
+
+    /// The host whose handles tell a listener of their calls while these run: warnings and progress. What a call made is on record
+    /// before its end is told. A [worker](Self::start_worker) has a listener of its own, in [`WorkOptions`](crate::WorkOptions).
+    #[must_use]
+    pub fn heard_by(&self, listener: CallListener) -> Self {
+        Self {
+            listener,
+            ..self.clone()
+        }
+    }
+
+    pub(crate) fn listener(&self) -> CallListener {
+        Arc::clone(&self.listener)
     }
 
     /// The host as the tenant of that name is given it. The names, orders, assets and cancellations that its functions take are

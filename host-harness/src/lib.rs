@@ -9,6 +9,7 @@
 //! | [`Host::asset`] → [`AssetHandle`] | `read`, `license`, `attempts`, `retry`, `cancel`, `refresh` |
 //! | [`Host::start_worker`] → [`Worker`] | does all there is to do in the background; [`WorkOptions`] |
 //! | [`Host::outcomes`], [`Host::outcome_stream`] → [`Outcome`] | what came of licenses, in order, with a cursor to keep |
+//! | [`Host::heard_by`] | warnings and progress of calls, while they run |
 //! | [`Host::metrics`] → [`Metrics`] | counters and gauges |
 //! | [`Host::add_plugin`], [`Host::trust_plugin`], [`Host::create_instance`], [`Host::certificates`] | what an operator does first |
 //! | [`view`] | what is read, as types to serialize |
@@ -34,7 +35,8 @@
 //! Features, none of which is on by default: `mail` has the worker send e-mails, which wait on record without it;
 //! `prerequisites` checks a customer's certificate, hostname and CNAME record; `trace-files` keeps the traces of calls.
 //!
-//! [`Host::record`] has all that is on record, for surfaces that need more than the handles. Parts for the crates that
+//! [`Host::record`] has all that is on record, and the functions of [`Host`] that take an instance's name have typed errors, for
+//! surfaces that show more than the handles do. Parts for the crates that
 //! measure this one are in [`internals`]. Neither is a promise to embedders.
 
 mod backoff;

@@ -11,6 +11,7 @@ mod demo;
 mod exit_status;
 mod failure;
 mod files;
+mod hidden_input;
 mod input;
 mod instances;
 mod interruption;

@@ -7,7 +7,6 @@ use bss_record::{RecordError, RetryError};
 
 use crate::error::Error;
 use crate::host::Host;
-use crate::own_task::nobody;
 use crate::view::{self, Keys};
 
 /// A license that was ordered. Cloning it costs nothing that matters.
@@ -64,7 +63,10 @@ impl AssetHandle {
     /// # Errors
     /// When the asset has its license, calls can't be made, or the record fails.
     pub async fn retry(&self, actor: &Actor) -> Result<view::Asset, Error> {
-        let asset = self.host.retry_asset(self.id.into(), actor, nobody()).await?;
+        let asset = self
+            .host
+            .retry_asset(self.id.into(), actor, self.host.listener())
+            .await?;
         self.view_of(&asset).await
     }
 
@@ -97,7 +99,10 @@ impl AssetHandle {
     /// # Errors
     /// When there is no license to ask about, or no answer.
     pub async fn refresh(&self) -> Result<view::Asset, Error> {
-        let refreshed = self.host.refresh_license(self.id.into(), nobody()).await?;
+        let refreshed = self
+            .host
+            .refresh_license(self.id.into(), self.host.listener())
+            .await?;
         self.view_of(&refreshed.asset).await
     }
 

@@ -10,7 +10,6 @@ use crate::error::Error;
 use crate::host::Host;
 use crate::instance_settings::SettingsChange;
 use crate::license_order::OrderRequest;
-use crate::own_task::nobody;
 use crate::view::{self, Keys};
 
 /// An instance of a plugin: an account at a vendor, with its settings. Cloning it costs nothing that matters.
@@ -102,7 +101,7 @@ impl InstanceHandle {
     ) -> Result<view::CertificateRotation, Error> {
         let rotated = self
             .host
-            .rotate_certificate(&self.name, to, actor, nobody())
+            .rotate_certificate(&self.name, to, actor, self.host.listener())
             .await?;
         Ok(view::CertificateRotation::from(&rotated))
     }
@@ -112,7 +111,10 @@ impl InstanceHandle {
     /// # Errors
     /// When it could not be checked. A step that failed is no error: the view has it.
     pub async fn check_connection(&self) -> Result<view::ConnectionCheck, Error> {
-        let steps = self.host.check_connection(&self.name, nobody()).await?;
+        let steps = self
+            .host
+            .check_connection(&self.name, self.host.listener())
+            .await?;
         Ok(view::ConnectionCheck::new(&self.name, &steps))
     }
 
@@ -123,7 +125,10 @@ impl InstanceHandle {
     /// When the instance is not ready or has a run already, or the catalog was not read to its end; no product is changed
     /// then.
     pub async fn fetch_services(&self, actor: &Actor) -> Result<view::ServicesRun, Error> {
-        let completed = self.host.fetch_services(&self.name, actor, nobody()).await?;
+        let completed = self
+            .host
+            .fetch_services(&self.name, actor, self.host.listener())
+            .await?;
         let run = self.host.run_on_record(completed.run).await?;
         Ok(view::ServicesRun::new(&run, &self.name))
     }
@@ -190,6 +195,16 @@ impl InstanceHandle {
         Ok(placed.map(|order| self.order(&order)))
     }
 
+    /// The last order of the same customer for the same products that was placed within ten minutes: `request` may repeat it by
+    /// mistake. `None`: there is none, or `request` has an idempotency key, which tells.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn repeated(&self, request: &OrderRequest) -> Result<Option<OrderHandle>, Error> {
+        let same = self.host.same_order(&self.name, request).await?;
+        Ok(same.map(|order| self.order(&order)))
+    }
+
     /// The order that was placed with an idempotency key. `None`: there is none. Needs neither the plugin nor a ready instance.
     ///
     /// # Errors
@@ -209,7 +224,10 @@ impl InstanceHandle {
     /// # Errors
     /// Why it can't be placed.
     pub async fn check(&self, request: OrderRequest) -> Result<(), Error> {
-        Ok(self.host.check_order(&self.name, request, nobody()).await?)
+        Ok(self
+            .host
+            .check_order(&self.name, request, self.host.listener())
+            .await?)
     }
 
     /// All that is on record about a customer of this instance, by the platform's own name for it. `None`: nothing is.

@@ -6,7 +6,6 @@ use super::asset::AssetHandle;
 use crate::error::Error;
 use crate::host::Host;
 use crate::license_order::PlaceError;
-use crate::own_task::nobody;
 use crate::view::{self, Keys};
 
 /// An order of a host. Cloning it costs nothing that matters.
@@ -54,7 +53,7 @@ impl OrderHandle {
     /// # Errors
     /// When calls for the instance can't be made, or the record fails.
     pub async fn settle(&self) -> Result<view::Order, Error> {
-        self.host.run_order(self.id.into(), nobody()).await?;
+        self.host.run_order(self.id.into(), self.host.listener()).await?;
         self.read().await
     }
 

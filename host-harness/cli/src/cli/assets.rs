@@ -8,7 +8,7 @@ use bss_model::{
 };
 use clap::{Args, Subcommand};
 use host_harness::Host;
-use host_harness::view::{self, Keys};
+use host_harness::view;
 use uuid::Uuid;
 
 use super::exit_status::ExitStatus;
@@ -243,9 +243,11 @@ async fn history(host: &Host, asset_id: Uuid, json: bool) -> Outcome {
 }
 
 async fn retry(host: &Host, asset_id: Uuid, json: bool) -> Outcome {
-    let asset = host.retry_asset(asset_id, &operator(), listener()).await?;
+    let handle = host.heard_by(listener()).asset(asset_id.into()).await?;
+    let tried = handle.retry(&operator()).await?;
+    let asset = known(host, asset_id).await?;
     if json {
-        show::json(&host.asset_view(&asset, Keys::Masked).await?)?;
+        show::json(&tried)?;
     } else {
         show_assets(std::slice::from_ref(&asset), &BTreeMap::new());
     }

@@ -12,7 +12,7 @@ use bss_model::{
 };
 use bss_simulator::{CertificateRequest, Details, LedgerEntry, Simulator, SimulatorOptions};
 use clap::Args;
-use host_harness::{Host, InstanceForm, OfPlugin, OrderRequest, view};
+use host_harness::{Host, OfPlugin, OrderRequest, view};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -84,7 +84,7 @@ pub(super) async fn run(plugin: &Path, arguments: &DemoArguments, json: bool) ->
     let status = compare(&assets, &secrets, &ledger, &seen, &thumbprint, &steps);
     if json {
         show::json(&DemoResult {
-            instance: view::Instance::from(&ready.instance),
+            instance: ready,
             services_run: run_view(&host, run.run, INSTANCE).await?,
             assets: host
                 .asset_views(&assets, show::keys(arguments.show_keys, &actor()))
@@ -146,7 +146,7 @@ async fn configure(
     details: &Details,
     thumbprint: &Thumbprint,
     steps: &Steps,
-) -> Result<InstanceForm, Failure> {
+) -> Result<view::Instance, Failure> {
     let pem = std::fs::read_to_string(&details.ca_file)
         .context("the simulator's file of certificate authorities can't be read");
     let instance = NewInstance {
@@ -194,17 +194,17 @@ async fn stage<const N: usize>(
     typed: [(&str, String); N],
     title: &str,
     steps: &Steps,
-) -> Result<InstanceForm, Failure> {
+) -> Result<view::Instance, Failure> {
     let typed: BTreeMap<String, String> = typed.map(|(id, value)| (id.to_owned(), value)).into();
-    let form = host.configure(INSTANCE, &typed, &actor()).await?;
-    let shown = view::InstanceForm::from(&form);
+    let instance = host.instance(INSTANCE).await?;
+    let shown = instance.configure(&typed, &actor()).await?;
     if !shown.saved {
         return Err(Failure::form(&shown.form));
     }
     steps.start(title, &[]);
     steps.table(&show::form_table(&shown.form));
     steps.detail("state", &shown.instance.state);
-    for authority in &form.instance.authorities {
+    for authority in &shown.instance.authorities {
         let how = if authority.client_certificate {
             "with the certificate"
         } else {
@@ -212,7 +212,7 @@ async fn stage<const N: usize>(
         };
         steps.detail("may reach", &format!("{} {how}", authority.name));
     }
-    Ok(form)
+    Ok(shown.instance)
 }
 
 /// Orders two licenses of the first product and one of the second, as a customer of this country would buy them.
@@ -247,9 +247,9 @@ async fn order(host: &Host, steps: &Steps) -> Result<Vec<Asset>, Failure> {
         .mail_to(contact)
         .line(&first.offered.code, 2)
         .line(&second.offered.code, 1);
-    let placed = host.place_order(INSTANCE, request, &actor()).await?;
-    let order = placed.into_order();
-    let assets = host.run_order(order.id, listener()).await?;
+    let buying = host.heard_by(listener()).instance(INSTANCE).await?;
+    let order = buying.place(request, &actor()).await?.into_order();
+    order.settle().await?;
     steps.start(
         "Three licenses are ordered for Beispiel GmbH",
         &[
@@ -260,16 +260,15 @@ async fn order(host: &Host, steps: &Steps) -> Result<Vec<Asset>, Failure> {
             ),
         ],
     );
+    let filter = AssetFilter {
+        order: Some(order.id().into()),
+        ..AssetFilter::default()
+    };
+    let assets = host.record().assets(&filter, &Page::all()).await?.rows;
     for reason in show::asset_reasons(&assets) {
         steps.detail("not bought", &reason);
     }
-    // Assets are read from the record, as the next run of the program would see them.
-    let filter = AssetFilter {
-        order: Some(order.id),
-        ..AssetFilter::default()
-    };
-    let assets = host.record().assets(&filter, &Page::all()).await;
-    Ok(assets?.rows)
+    Ok(assets)
 }
 
 /// The actor in the demo's record.

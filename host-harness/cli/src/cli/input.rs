@@ -9,7 +9,7 @@ use bss_model::{Actor, Secret};
 use zeroize::Zeroizing;
 
 use super::failure::{Failure, unreadable};
-use super::output;
+use super::{hidden_input, output};
 
 pub(super) fn pfx_code(file: Option<&Path>) -> Result<PfxCode, Failure> {
     let code = first_line(file, "BSS_PFX_CODE", "code file")?;
@@ -42,7 +42,7 @@ pub(super) fn secrets(asked: &[String], files: &[String]) -> Result<Vec<(String,
             )));
         }
         let secret = match std::io::stdin().is_terminal() {
-            true => rpassword::prompt_password(format!("{field}: ")),
+            true => hidden_input::ask(&format!("{field}: ")),
             false => line_of_standard_input(),
         };
         let secret = secret.map_err(|error| unreadable(&format!("the secret `{field}`"), &error))?;

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use host_harness::view::{
     self, CertificateRotation, ConnectionCheck, Problem, SettingsVersion, Step, StepResult,
 };
-use host_harness::{Authority, Host, InstanceForm, OfPlugin, RotateError, SettingsChange};
+use host_harness::{Authority, Host, OfPlugin, RotateError, SettingsChange};
 use ipnet::IpNet;
 use uuid::Uuid;
 
@@ -108,7 +108,7 @@ pub(super) async fn run(host: &Host, command: InstanceCommand, is_plugin_named: 
         InstanceCommand::Create(create) => create_instance(host, create, is_plugin_named, json).await,
         InstanceCommand::Configure(asked) => configure(host, asked, json).await,
         InstanceCommand::Show { name } => {
-            show_instance(&host.form(&name).await?, json)?;
+            show_instance(&host.instance(&name).await?.form().await?, json)?;
             Ok(ExitStatus::Done)
         }
         InstanceCommand::History { name } => history(host, &name, json).await,
@@ -336,7 +336,6 @@ async fn create_instance(host: &Host, create: CreateInstance, is_plugin_named: b
 }
 
 async fn configure(host: &Host, asked: ConfigureInstance, json: bool) -> Outcome {
-    let name = asked.name;
     let removed = asked.clear_secret.into_iter().map(|field| (field, None));
     let typed = secrets(&asked.secret, &asked.secret_file)?.into_iter();
     let typed = typed.map(|(field, secret)| (field, Some(secret)));
@@ -351,28 +350,27 @@ async fn configure(host: &Host, asked: ConfigureInstance, json: bool) -> Outcome
         && change.secrets.is_empty()
         && change.allow_hosts.is_empty()
         && change.disallow_hosts.is_empty();
+    if is_empty && change.based_on.is_some() {
+        return Err(Failure::usage("--based-on comes with a change, as by --set"));
+    }
+    let instance = host.instance(&asked.name).await?;
     let shown = match is_empty {
-        true if change.based_on.is_some() => {
-            return Err(Failure::usage("--based-on comes with a change, as by --set"));
-        }
-        true => host.form(&name).await?,
-        false => host.configure(&name, change, &operator()).await?,
+        true => instance.form().await?,
+        false => instance.configure(change, &operator()).await?,
     };
-    let shown = show_instance(&shown, json)?;
+    show_instance(&shown, json)?;
     if is_empty || shown.saved {
         return Ok(ExitStatus::Done);
     }
     Err(Failure::form(&shown.form))
 }
 
-pub(super) fn show_instance(shown: &InstanceForm, json: bool) -> Result<view::InstanceForm, Failure> {
-    let shown = view::InstanceForm::from(shown);
+pub(super) fn show_instance(shown: &view::InstanceForm, json: bool) -> Result<(), Failure> {
     if json {
-        show::json(&shown)?;
-    } else {
-        show_form(&shown);
+        return show::json(shown);
     }
-    Ok(shown)
+    show_form(shown);
+    Ok(())
 }
 
 fn show_form(shown: &view::InstanceForm) {

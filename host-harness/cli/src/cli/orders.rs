@@ -7,7 +7,7 @@ use bss_model::clock::rfc3339;
 use bss_model::{Advice, AssetFilter, Contact, ErrorKind, NewLine, Party, Settlement, SortOrder, settlement};
 use clap::{Args, Subcommand};
 use host_harness::view::{Keys, OrderCheck};
-use host_harness::{Host, OrderRequest, PlaceError};
+use host_harness::{Error, Host, InstanceHandle, OrderRequest, PlaceError};
 use uuid::Uuid;
 
 use super::assets::show_assets;
@@ -100,8 +100,9 @@ async fn place(host: &Host, place: PlaceOrder, json: bool) -> Outcome {
     let mut request = OrderRequest::new(customer).mail_to(contact);
     request.lines = lines;
     request.idempotency_key = place.idempotency_key;
+    let instance = host.heard_by(listener()).instance(&place.instance).await?;
     if place.check_only {
-        host.check_order(&place.instance, request, listener()).await?;
+        instance.check(request).await?;
         if json {
             show::json(&OrderCheck { valid: true })?;
         } else {
@@ -109,49 +110,45 @@ async fn place(host: &Host, place: PlaceOrder, json: bool) -> Outcome {
         }
         return Ok(ExitStatus::Done);
     }
-    check_repetition(host, &place.instance, &request).await?;
-    let placed = host.place_order(&place.instance, request, &operator()).await?;
+    check_repetition(&instance, &request).await?;
+    let placed = instance.place(request, &operator()).await?;
     let is_new = placed.is_new();
     let order = placed.into_order();
+    let id = order.id();
     if !is_new {
+        let placed_at_ms = order.read().await?.placed_at_ms;
         output::note(format!(
-            "order {} was placed with this key before, {}; nothing new is ordered",
-            order.id,
-            show::time(order.placed_at_ms)
+            "order {id} was placed with this key before, {}; nothing new is ordered",
+            show::time(placed_at_ms)
         ));
     }
     if place.wait {
         // The order's id is shown before anything can interrupt the purchase.
         if is_new {
-            output::note(format!("order {} is placed", order.id));
+            output::note(format!("order {id} is placed"));
         }
         // The order stands, whatever fails from here on: it must not be placed again.
-        let not_bought_now = |error: PlaceError| {
-            let placed = format!(
-                "order {} is placed, but its licenses can't be bought now",
-                order.id
-            );
-            let next = Advice::ResumeOrder { order: order.id };
+        let not_bought_now = |error: Error| {
+            let placed = format!("order {id} is placed, but its licenses can't be bought now");
+            let next = Advice::ResumeOrder { order: id.into() };
             Failure::from(error).unsettled().after(&placed).advise(&next)
         };
-        host.run_order(order.id, listener())
-            .await
-            .map_err(not_bought_now)?;
-        return settled(host, order.id, json).await;
+        order.settle().await.map_err(not_bought_now)?;
+        return settled(host, id.into(), json).await;
     }
-    show_order(host, order.id, json).await?;
+    show_order(host, id.into(), json).await?;
     output::note(format!(
-        "`bss-host run` buys the licenses in the background; `bss-host order resume {}` buys them now",
-        order.id
+        "`bss-host run` buys the licenses in the background; `bss-host order resume {id}` buys them now"
     ));
     Ok(ExitStatus::Done)
 }
 
 /// Asks a person on a terminal whether an order is placed once more on purpose, and tells anybody else that it is.
-async fn check_repetition(host: &Host, instance: &str, request: &OrderRequest) -> Result<(), Failure> {
-    let Some(same) = host.same_order(instance, request).await? else {
+async fn check_repetition(instance: &InstanceHandle, request: &OrderRequest) -> Result<(), Failure> {
+    let Some(same) = instance.repeated(request).await? else {
         return Ok(());
     };
+    let same = same.read().await?;
     let same = format!(
         "order {} of {} is for the same customer and the same products",
         same.id,
@@ -196,7 +193,11 @@ fn order_lines(offers: &[String], quantities: &[u32]) -> Result<Vec<NewLine>, Fa
 
 /// Buys what is not bought yet, as far as that is possible now.
 async fn resume(host: &Host, order: Uuid, json: bool) -> Outcome {
-    host.run_order(order, listener()).await?;
+    host.heard_by(listener())
+        .order(order.into())
+        .await?
+        .settle()
+        .await?;
     settled(host, order, json).await
 }
 

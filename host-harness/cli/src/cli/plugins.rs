@@ -158,8 +158,8 @@ async fn trust(host: &Host, plugin: &str, json: bool) -> Outcome {
 }
 
 async fn upgrade(host: &Host, instance: &str, to: Option<PluginDigest>, json: bool) -> Outcome {
-    let upgraded = host.upgrade_instance(instance, to, &operator()).await?;
-    let shown = show_instance(&upgraded, json)?;
+    let shown = host.instance(instance).await?.upgrade(to, &operator()).await?;
+    show_instance(&shown, json)?;
     match shown.saved {
         true => Ok(ExitStatus::Done),
         false => Err(Failure::form(&shown.form)),

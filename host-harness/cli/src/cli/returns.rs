@@ -125,9 +125,8 @@ async fn cancel(host: &Host, asked: CancelAsset, json: bool) -> Outcome {
             .await;
         return ended(host, &requested?, json).await;
     }
-    let cancellation = host
-        .cancel_now(asked.asset, &requester, &asked.comment, &operator())
-        .await?;
+    let asset = host.asset(asked.asset.into()).await?;
+    let cancellation = asset.cancel(&requester, &asked.comment, &operator()).await?;
     returned(host, cancellation.id, json).await
 }
 
