@@ -9,13 +9,14 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::entra::Entra;
-use crate::exchange::fresh_guid;
+use crate::exchange::{self, fresh_guid};
 use crate::failures::{ChangeFailure, Problem, ReadFailure};
 use crate::instance_settings::Settings;
 use crate::license::{License, LicenseOrder};
 use crate::platform::{HttpRequest, Level, Method, Platform, SendFailure};
 use crate::secret::Secret;
 use answer::Answer;
+use wire::ReadFor;
 
 pub(crate) use wire::{CORRELATION_HEADER, OFFER_ID_LENGTH_MAX, Offer, OffersPage};
 
@@ -108,7 +109,7 @@ impl<'a, P: Platform> Cis<'a, P> {
         let answer = self.exchange(post(url, body)).map_err(NoAnswer::of_a_change)?;
         match answer.response.status {
             200 | 201 => self
-                .license(&answer)
+                .license(&answer, ReadFor::Customer)
                 .and_then(|license| of_purchase(license, client_transaction_id))
                 .map(Issued::Now)
                 .map_err(|reason| {
@@ -135,15 +136,23 @@ impl<'a, P: Platform> Cis<'a, P> {
             "{}/tokens?clientTransactionId={client_transaction_id}",
             self.settings.service_url
         );
-        self.look_up(&url, |license| of_purchase(license, client_transaction_id))
+        self.look_up(&url, ReadFor::Customer, |license| {
+            of_purchase(license, client_transaction_id)
+        })
     }
 
     /// Looks a license up by its license token id. `None` when Microsoft says that there is no such license.
     pub(crate) fn license_by_id(&self, license_token_id: &str) -> Result<Option<License>, ReadFailure> {
         let url = self.license_url(license_token_id)?;
-        self.look_up(&url, |license| {
-            (license.license_token_id == license_token_id)
-                .then_some(license)
+        self.look_up(&url, ReadFor::State, |license| {
+            // Upper and lower case are the same to whoever compares GUIDs; the name stays the one that is on record.
+            license
+                .license_token_id
+                .eq_ignore_ascii_case(license_token_id)
+                .then(|| License {
+                    license_token_id: license_token_id.to_owned(),
+                    ..license
+                })
                 .ok_or_else(|| "the license has another license token id than the one asked for".to_owned())
         })
     }
@@ -172,12 +181,13 @@ impl<'a, P: Platform> Cis<'a, P> {
     fn look_up(
         &self,
         url: &str,
+        read_for: ReadFor,
         check: impl FnOnce(License) -> Result<License, String>,
     ) -> Result<Option<License>, ReadFailure> {
         let answer = self.exchange(self.get(url)).map_err(NoAnswer::of_a_read)?;
         match answer.response.status {
             200 => self
-                .license(&answer)
+                .license(&answer, read_for)
                 .and_then(check)
                 .map(Some)
                 .map_err(|reason| answer.malformed(&format!("a license: {reason}"))),
@@ -191,9 +201,9 @@ impl<'a, P: Platform> Cis<'a, P> {
         }
     }
 
-    fn license(&self, answer: &Answer) -> Result<License, String> {
-        let (license, left_out) = wire::license(&answer.response)?;
-        if let Some(left_out) = left_out {
+    fn license(&self, answer: &Answer, read_for: ReadFor) -> Result<License, String> {
+        let (license, left_out) = wire::license(&answer.response, read_for, self.platform.now_ms())?;
+        for left_out in left_out {
             self.platform
                 .log(Level::Warning, &license.license_token_id, left_out);
         }
@@ -226,7 +236,7 @@ impl<'a, P: Platform> Cis<'a, P> {
         let bearer = Zeroizing::new(format!("Bearer {}", access_token.expose()));
         add_header(request, "authorization", &bearer);
         add_header(request, CORRELATION_HEADER, &correlation_id);
-        match self.platform.send(request) {
+        match exchange::send(self.platform, request) {
             Ok(response) => Ok(Answer::new(response, correlation_id)),
             Err(failure) => Err(NoAnswer::Send {
                 failure,

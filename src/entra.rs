@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::failures::{Problem, ReadFailure};
 use crate::instance_settings::{Settings, authority_name};
-use crate::platform::{HttpRequest, HttpResponse, Level, Method, Platform, SendFailure, SigningFailure};
+use crate::platform::{HttpRequest, HttpResponse, Method, Platform, SendFailure, SigningFailure};
 use crate::secret::Secret;
 use answer::Again;
 use version::Version;
@@ -26,17 +26,25 @@ pub(crate) const CORRELATION_HEADER: &str = "client-request-id";
 /// The longest answer that is read: most have a few kilobytes, those for applications with many roles tens.
 const RESPONSE_BYTES_MAX: usize = 256 * 1024;
 
-/// The authority that access tokens come from.
-pub(crate) fn login_authority(platform: &impl Platform) -> String {
+/// The authority that access tokens come from: the option's, or Microsoft's global one.
+///
+/// # Errors
+/// When the option names no host. The global authority does not take its place: it is another cloud.
+pub(crate) fn login_authority(platform: &impl Platform) -> Result<String, Problem> {
     let Some(option) = platform.option(LOGIN_AUTHORITY_OPTION) else {
-        return LOGIN_AUTHORITY.to_owned();
+        return Ok(LOGIN_AUTHORITY.to_owned());
     };
-    let is_bare = !option.contains(['/', '?', '#', '@']);
-    let name = authority_name(&format!("https://{option}")).filter(|_name| is_bare);
-    name.unwrap_or_else(|| {
-        let message = format!("the option `{LOGIN_AUTHORITY_OPTION}` is not a host name; the plugin uses `{LOGIN_AUTHORITY}` instead");
-        platform.log(Level::Warning, "", &message);
-        LOGIN_AUTHORITY.to_owned()
+    // Microsoft's own pages name authorities as URLs.
+    let bare = option.trim().strip_prefix("https://").unwrap_or(option.trim());
+    let bare = bare.trim_end_matches('/');
+    let is_bare = !bare.contains(['/', '?', '#', '@']);
+    let name = authority_name(&format!("https://{bare}")).filter(|_name| is_bare);
+    name.ok_or_else(|| {
+        Problem::new(
+            "login-authority-invalid",
+            format!("The option `{LOGIN_AUTHORITY_OPTION}` is not a host name."),
+            format!("Create an instance with the host name alone, such as `{LOGIN_AUTHORITY}`."),
+        )
     })
 }
 
@@ -65,7 +73,7 @@ impl<'a, P: Platform> Entra<'a, P> {
             Version::V1 => "oauth2/token",
             Version::V2 => "oauth2/v2.0/token",
         };
-        let authority = login_authority(platform);
+        let authority = login_authority(platform).map_err(ReadFailure::Misconfigured)?;
         let endpoint = format!("https://{authority}/{}/{path}", settings.tenant);
         let certificate = platform
             .certificate()
@@ -138,7 +146,7 @@ impl<'a, P: Platform> Entra<'a, P> {
         .map_err(|failure| answer::Denial::from(ReadFailure::Misconfigured(signing_problem(&failure))))?;
         let correlation_id = crate::exchange::fresh_guid(self.platform);
         let request = self.request(&assertion, &correlation_id);
-        let response = self.platform.send(&request).map_err(|failure| {
+        let response = crate::exchange::send(self.platform, &request).map_err(|failure| {
             let problem = Problem::new(
                 failure.code(),
                 format!(

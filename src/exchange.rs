@@ -1,10 +1,11 @@
-//! The parts that every HTTP exchange has: a GUID as its name, and the pause that the server asks for.
+//! The parts that every HTTP exchange has: a GUID as its name, a plain body, and the pause that the server asks for.
 
 use std::time::UNIX_EPOCH;
 
 use uuid::Builder;
 
-use crate::platform::{HttpResponse, Platform};
+use crate::content::made_plain;
+use crate::platform::{HttpRequest, HttpResponse, Platform, SendFailure};
 
 /// The longest pause that a server may ask for: one hour. A request an hour does no harm, and an order must
 /// not wait for days because of one wrong header.
@@ -16,6 +17,14 @@ pub(crate) fn fresh_guid(platform: &impl Platform) -> String {
         .into_uuid()
         .hyphenated()
         .to_string()
+}
+
+/// Sends a request, and makes the body of the answer plain.
+///
+/// # Errors
+/// As [`Platform::send`], and when the body can't be made plain.
+pub(crate) fn send(platform: &impl Platform, request: &HttpRequest) -> Result<HttpResponse, SendFailure> {
+    made_plain(platform.send(request)?, request.response_bytes_max)
 }
 
 /// The pause that the server asks for, from a `Retry-After` in seconds or as a date (RFC 9110 section 10.2.3).

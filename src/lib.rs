@@ -7,10 +7,12 @@
 
 mod cis;
 pub mod connection;
+mod content;
 pub mod description;
 mod entra;
 mod exchange;
 pub mod failures;
+mod foreign_answer;
 pub mod instance_settings;
 mod license;
 pub mod license_lifecycle;

@@ -22,8 +22,9 @@ const OFFER_ATTRIBUTE: &str = "offer";
 
 /// Offers in a page: few enough exchanges for a large catalog, small enough pages for the sandbox's memory.
 const PAGE_SIZE: u32 = 500;
-/// The most pages of a catalog: a million offers. A catalog that goes on beyond is taken for one that never ends.
-const PAGES_MAX: usize = 2_000;
+/// The most pages of a catalog: a million offers, where a server gives a hundred in a page whatever is asked for. A catalog that
+/// goes on beyond is taken for one that never ends.
+const PAGES_MAX: usize = 10_000;
 /// The most items that are named as left out.
 const SKIPPED_MAX: usize = 10_000;
 /// The longest product name that platforms are known to show, in Unicode scalar values.

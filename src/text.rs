@@ -117,6 +117,42 @@ pub(crate) fn timestamp_ms(text: &str) -> Option<i64> {
     Some(seconds * 1_000 + milliseconds)
 }
 
+/// Milliseconds since 1970 of a timestamp that RFC 3339 does not allow, but whose meaning leaves no doubt: without a zone (UTC
+/// then), with a zone of four digits, or a date alone. `None` for any other text.
+pub(crate) fn lax_timestamp_ms(text: &str) -> Option<i64> {
+    if text.len() == "2026-11-22".len() {
+        return timestamp_ms(&format!("{text}T00:00:00Z"));
+    }
+    let (before, zone) = text.split_at_checked(text.len().checked_sub(5)?)?;
+    if zone.starts_with(['+', '-'])
+        && zone[1..].bytes().all(|digit| digit.is_ascii_digit())
+        && before.contains(':')
+    {
+        let (hours, minutes) = zone.split_at(3);
+        return timestamp_ms(&format!("{before}{hours}:{minutes}"));
+    }
+    timestamp_ms(&format!("{text}Z"))
+}
+
+/// Milliseconds since 1970 of a number of seconds or milliseconds since then, between the years 1970 and 9999. `None` for any
+/// other number.
+pub(crate) fn epoch_ms(number: f64) -> Option<i64> {
+    /// In seconds the year 5138, in milliseconds 1973: no license was issued in either.
+    const MILLISECONDS_FROM: f64 = 1e11;
+    /// The end of the year 9999.
+    const MS_MAX: f64 = 253_402_300_799_999.0;
+    let ms = if number < MILLISECONDS_FROM {
+        number * 1_000.0
+    } else {
+        number
+    };
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the range of the number is checked"
+    )]
+    (1.0..=MS_MAX).contains(&ms).then_some(ms as i64)
+}
+
 fn number(digits: &str, length: usize, min: i64, max: i64) -> Option<i64> {
     if digits.len() != length || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
         return None;

@@ -14,6 +14,10 @@ const SILENT_MAX: u32 = 5;
 /// The first rest of a silent vendor; it doubles with every probe that brings no answer either.
 const FIRST_REST: Duration = Duration::from_secs(5);
 
+/// The first rest of an instance that is to be corrected; it doubles with every probe that says the same. What is wrong may be
+/// mended at the vendor, which nobody tells.
+const FIRST_REST_TO_CORRECT: Duration = Duration::from_secs(30);
+
 /// The longest rest. A vendor that is back is noticed within five minutes, and one small request in five
 /// minutes is no load.
 const LONGEST_REST: Duration = Duration::from_secs(5 * 60);
@@ -32,6 +36,8 @@ pub(crate) struct Ended {
 #[derive(Debug, Default)]
 struct Breaker {
     silent: u32,
+    /// The last rest because the instance is to be corrected. `None`: it was not to be since it was answered.
+    to_correct: Option<Duration>,
     rest: Option<Rest>,
 }
 
@@ -70,10 +76,24 @@ impl Breakers {
                 // Attempts that were under way when the rest began say nothing new; the one that is made after each rest does.
                 let is_new = breaker.rest.as_ref().is_none_or(|rest| rest.probing);
                 if is_new {
-                    tracing::error!(%instance, rest_s = LONGEST_REST.as_secs(), "the vendor takes nothing from this instance; its orders wait until its settings are corrected");
+                    let length = match breaker.to_correct {
+                        None => FIRST_REST_TO_CORRECT,
+                        Some(last) => (last * 2).min(LONGEST_REST),
+                    };
+                    let rest_s = length.as_secs();
+                    match breaker.to_correct {
+                        // One alarm is enough for what stays as it is.
+                        None => {
+                            tracing::error!(%instance, rest_s, "the vendor takes nothing from this instance; its orders wait until its settings, or what the vendor knows of it, are corrected");
+                        }
+                        Some(_) => {
+                            tracing::info!(%instance, rest_s, "the vendor still takes nothing from this instance");
+                        }
+                    }
+                    breaker.to_correct = Some(length);
                     breaker.rest = Some(Rest {
-                        until: now + LONGEST_REST,
-                        length: Some(LONGEST_REST),
+                        until: now + length,
+                        length: Some(length),
                         probing: false,
                     });
                 }
@@ -186,11 +206,17 @@ mod tests {
         let mut breakers = Breakers::default();
         breakers.note(INSTANCE, VendorSignal::Misconfigured, now);
         assert_eq!(breakers.resting(), [INSTANCE]);
-        let over = now + LONGEST_REST;
-        assert_eq!(breakers.to_probe(over), [INSTANCE]);
-        breakers.probing(INSTANCE);
-        breakers.note(INSTANCE, VendorSignal::Misconfigured, over);
-        assert!(breakers.to_probe(over).is_empty(), "it rests again");
+        let mut over = now;
+        let mut expected = FIRST_REST_TO_CORRECT;
+        for _ in 0..10 {
+            assert!(breakers.to_probe(over).is_empty(), "it rests");
+            over += expected;
+            assert_eq!(breakers.to_probe(over), [INSTANCE]);
+            breakers.probing(INSTANCE);
+            breakers.note(INSTANCE, VendorSignal::Misconfigured, over);
+            expected = (expected * 2).min(LONGEST_REST);
+        }
+        assert_eq!(expected, LONGEST_REST);
         breakers.note(OTHER, VendorSignal::Misconfigured, over);
         breakers.forget(INSTANCE);
         assert_eq!(breakers.resting(), [OTHER]);
@@ -203,7 +229,7 @@ mod tests {
         breakers.note(OTHER, VendorSignal::Misconfigured, now);
         let beyond = |wait| breakers.resting_beyond(wait, now).collect::<Vec<_>>();
         assert_eq!(beyond(FIRST_REST), [OTHER]);
-        assert_eq!(beyond(LONGEST_REST), [] as [Uuid; 0]);
+        assert_eq!(beyond(FIRST_REST_TO_CORRECT), [] as [Uuid; 0]);
     }
 
     #[test]

@@ -8,7 +8,9 @@ use bss_model::{
 };
 use bss_record::{CreateError, RecordError};
 
+use bss_model::text::visible;
 use bss_sandbox::bindings::instance_settings::FieldKind;
+use bss_sandbox::outbound_https::Authority;
 
 use crate::host::Host;
 use crate::instance_settings::{ConfigureError, InstanceForm, allowed_hosts};
@@ -44,6 +46,16 @@ pub enum CreateInstanceError {
         /// The options that the plugin reads.
         options: Vec<String>,
     },
+    /// An option that names a server has a value that names none.
+    #[error(
+        "option `{option}` names a server, as `login.example.com` or `login.example.com:8443`, and `{value}` is neither"
+    )]
+    NotAServer {
+        /// The option.
+        option: String,
+        /// Its value.
+        value: String,
+    },
     /// A tenant's host was asked for an instance of another owner.
     #[error("an instance of owner `{asked}` can't be made by the host of owner `{host}`")]
     OtherOwner {
@@ -69,6 +81,8 @@ impl Diagnose for CreateInstanceError {
                 };
                 Diagnosis::new(ErrorKind::NotFound, "no-option").say(said)
             }
+            Self::NotAServer { .. } => Diagnosis::new(ErrorKind::Invalid, "option-not-a-server")
+                .say("give the host name alone, without `https://` and without a path"),
             Self::Create(error) => error.diagnosis(),
         }
     }
@@ -161,6 +175,17 @@ impl Host {
                 plugin: plugin.description.id.clone(),
                 option: option.clone(),
                 options: known.clone(),
+            });
+        }
+        let mut servers = new
+            .options
+            .iter()
+            .filter(|(option, _)| option.ends_with(AUTHORITY_OPTION));
+        if let Some((option, value)) = servers.find(|(_, value)| value.parse::<Authority>().is_err()) {
+            // With another server than the one that is meant, the instance would be at another cloud.
+            return Err(CreateInstanceError::NotAServer {
+                option: option.clone(),
+                value: visible(value).into_owned(),
             });
         }
         let new = NewInstance {

@@ -4,6 +4,7 @@ use super::answer::Answer;
 use super::wire;
 use crate::exchange::retry_after_ms;
 use crate::failures::{ChangeFailure, Delay, Problem, ReadFailure};
+use crate::foreign_answer::{described, is_of_another_sign_in};
 
 /// How many characters of Microsoft's message are shown: enough to know what it is about.
 const MESSAGE_LENGTH_MAX: usize = 300;
@@ -72,10 +73,22 @@ pub(super) fn of(answer: &Answer, now_ms: i64) -> Verdict {
             delay,
             is_outage: true,
         },
-        (401, _) | (400..=499, Some(wire::CHANNEL_NOT_AUTHORIZED | wire::CERTIFICATE_NOT_REGISTERED)) => {
-            Verdict::Misconfigured(delay.problem)
-        }
-        (400..=499, _) => Verdict::Refused(delay.problem),
+        // A proxy or gateway that asks who is there says nothing of the access token.
+        (401, None) if is_of_another_sign_in(&answer.response) => Verdict::Unavailable(delay),
+        (401 | 402, _)
+        | (
+            400..=499,
+            Some(wire::CHANNEL_NOT_AUTHORIZED | wire::CERTIFICATE_NOT_REGISTERED | wire::CREDIT_EXHAUSTED),
+        ) => Verdict::Misconfigured(delay.problem),
+        (400..=499, Some(_)) => Verdict::Refused(delay.problem),
+        // Only the license API's own words refuse an order: a proxy, filter or gateway has not asked it. Should it have,
+        // the next attempt looks up first.
+        (400..=499, None) => Verdict::Unavailable(delay),
+        // A redirection is not followed, and leads to a sign-in more often than to the license API.
+        (301..=303 | 307 | 308, None) => Verdict::Unclear {
+            delay,
+            is_outage: true,
+        },
         _ => Verdict::Unclear {
             delay,
             is_outage: false,
@@ -96,7 +109,10 @@ fn problem(answer: &Answer, error: Option<&wire::ApiError>) -> Problem {
             crate::text::one_line(&error.code, 60),
             crate::text::one_line(&error.message, MESSAGE_LENGTH_MAX)
         ),
-        None => format!("Microsoft's license API answered with HTTP {status}."),
+        None => format!(
+            "Something other than Microsoft's license API may have answered: {}.",
+            described(&answer.response)
+        ),
     };
     Problem::new(code, message, advice).in_exchange(&answer.correlation_id)
 }
@@ -105,12 +121,17 @@ fn advice_for_status(status: u16) -> &'static str {
     match status {
         // A server in front of an API refuses a client certificate so: 400, 495 and 496 are nginx's, 403 is IIS's.
         400 | 495 | 496 => {
-            "Check Certificate Thumbprint: a server in front of the license API may not accept the certificate."
+            "Check Certificate Thumbprint: a server in front of the license API may not accept the certificate; and check that no proxy, filter or gateway answers instead of the license API."
         }
         401 | 403 => {
-            "Compare Certificate Thumbprint, Recourse API, Channel ID and Client ID with the values that Microsoft has provided."
+            "Compare Certificate Thumbprint, Recourse API, Channel ID and Client ID with the values that Microsoft has provided, and check that no proxy, filter or gateway answers instead of the license API."
         }
-        300..=399 | 404 | 405 => "Check Service URL.",
+        407 => {
+            "Check the proxy between the host machine and the license API: the proxy asks for a user and a password."
+        }
+        300..=399 | 404 | 405 | 421 => {
+            "Check Service URL, and that no proxy, filter or gateway answers instead of the license API."
+        }
         429 | 500..=599 => "Try again later.",
         _ => "",
     }

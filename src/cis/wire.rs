@@ -2,7 +2,7 @@
 //! shapes are this project's proposal, written down in `docs/cis-openapi.yaml`, and this file is the one
 //! to change when the real ones are known.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -20,6 +20,7 @@ pub(super) const THROTTLED: &str = "Throttled";
 pub(super) const UNAVAILABLE: &str = "Unavailable";
 pub(super) const CHANNEL_NOT_AUTHORIZED: &str = "ChannelNotAuthorized";
 pub(super) const CERTIFICATE_NOT_REGISTERED: &str = "CertificateNotRegistered";
+pub(super) const CREDIT_EXHAUSTED: &str = "CreditExhausted";
 
 /// The header field by which both sides name an exchange with the license API.
 pub(crate) const CORRELATION_HEADER: &str = "ms-correlationid";
@@ -70,6 +71,10 @@ pub(super) fn meaning(code: &str) -> Option<(&'static str, &'static str)> {
         CERTIFICATE_NOT_REGISTERED => (
             "certificate-not-registered",
             "Register the certificate in Certificate Thumbprint with Microsoft, or choose the certificate that is registered.",
+        ),
+        CREDIT_EXHAUSTED => (
+            "credit-exhausted",
+            "Settle the account with Microsoft, or have its limit raised; the orders go on by themselves then.",
         ),
         "InvalidRequest" => (
             "request-refused",
@@ -158,25 +163,90 @@ fn json(value: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(value).unwrap_or_default()
 }
 
+/// A license, with the members that it may lack: key and names are needed, everything else is worth less than they are.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct LicenseWire {
-    transaction_id: String,
-    client_transaction_id: String,
-    token_id: String,
+    #[serde(default)]
+    transaction_id: Scalar,
+    #[serde(default)]
+    client_transaction_id: Scalar,
+    #[serde(default)]
+    token_id: Scalar,
     product_key: Secret,
-    redemption_url: Option<Secret>,
-    token_status: String,
-    return_status: String,
-    purchased_at: String,
-    returnable_until: Option<String>,
+    #[serde(default)]
+    redemption_url: OptionalSecret,
+    #[serde(default)]
+    token_status: Scalar,
+    #[serde(default)]
+    return_status: Scalar,
+    #[serde(default)]
+    purchased_at: Scalar,
+    #[serde(default)]
+    returnable_until: Scalar,
 }
 
-/// Reads a license; the text beside it says what was left out because it can't be used.
+/// A member that is a text, or a number that stands for one; empty when it is anything else, or missing.
+#[derive(Default)]
+struct Scalar(String);
+
+impl<'de> Deserialize<'de> for Scalar {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(match Value::deserialize(deserializer)? {
+            Value::String(text) => Self(text.trim().to_owned()),
+            Value::Number(number) => Self(number.to_string()),
+            _ => Self::default(),
+        })
+    }
+}
+
+impl Scalar {
+    /// The text, where there is one.
+    fn given(&self) -> Option<&str> {
+        Some(self.0.as_str()).filter(|text| !text.is_empty())
+    }
+
+    /// The text without what writers of the same word do differently: case, blanks, hyphens, underscores.
+    fn word(&self) -> String {
+        let letters = self.0.chars().filter(|letter| !matches!(letter, ' ' | '-' | '_'));
+        letters.flat_map(char::to_lowercase).collect()
+    }
+}
+
+/// A secret that is a text. `None`: it is anything else, or missing.
+#[derive(Default)]
+struct OptionalSecret(Option<Secret>);
+
+impl<'de> Deserialize<'de> for OptionalSecret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(match Value::deserialize(deserializer)? {
+            Value::String(text) => Self(Some(Secret::new(text))),
+            _ => Self(None),
+        })
+    }
+}
+
+/// What a license is read for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ReadFor {
+    /// For its customer, who has paid for it: what can't be read of its state is left out.
+    Customer,
+    /// For its state, which is not to be guessed.
+    State,
+}
+
+/// What was left out of a license because it can't be used, one sentence each; nothing of it is quoted.
+pub(super) type LeftOut = Vec<&'static str>;
+
+/// Reads a license that came at that time, in milliseconds since 1970.
 ///
 /// # Errors
 /// Says why the body is no license; quotes nothing of it.
-pub(super) fn license(response: &HttpResponse) -> Result<(License, Option<&'static str>), String> {
+pub(super) fn license(
+    response: &HttpResponse,
+    read_for: ReadFor,
+    now_ms: i64,
+) -> Result<(License, LeftOut), String> {
     let wire: LicenseWire = serde_json::from_slice(&response.body).map_err(|error| {
         // The error's text may quote the body, which holds a product key.
         format!(
@@ -185,34 +255,35 @@ pub(super) fn license(response: &HttpResponse) -> Result<(License, Option<&'stat
             error.column()
         )
     })?;
-    if !is_license_token_id(&wire.token_id) || !is_graphic(&wire.transaction_id, ID_LENGTH_MAX) {
-        return Err("transactionId or tokenId is not a valid id".to_owned());
+    let mut left_out = LeftOut::new();
+    if !is_license_token_id(&wire.token_id.0) {
+        return Err("tokenId is not a valid id".to_owned());
     }
-    if !is_graphic(wire.product_key.expose(), PRODUCT_KEY_LENGTH_MAX) {
-        return Err("productKey is not a valid product key".to_owned());
+    let product_key = product_key(&wire.product_key).ok_or("productKey is not a valid product key")?;
+    let transaction_id = if is_graphic(&wire.transaction_id.0, ID_LENGTH_MAX) {
+        wire.transaction_id.0
+    } else {
+        left_out.push("the transaction id of the license was left out, because it is missing or not valid");
+        NO_TRANSACTION_ID.to_owned()
+    };
+    let (license_token_status, return_status) =
+        states(&wire.token_status, &wire.return_status, read_for, &mut left_out)?;
+    let purchased_at_ms = time_ms(&wire.purchased_at).unwrap_or_else(|| {
+        left_out.push("the time of the purchase can't be read, so the present time was taken");
+        now_ms
+    });
+    let returnable_until_ms = time_ms(&wire.returnable_until);
+    if returnable_until_ms.is_none() && wire.returnable_until.given().is_some() {
+        left_out.push(
+            "the end of the time in which the license can be returned was left out, because it can't be read",
+        );
     }
-    let license_token_status = match wire.token_status.as_str() {
-        "Activated" => LicenseTokenStatus::Unused,
-        "Redeemed" => LicenseTokenStatus::Used,
-        "Return Accepted" => LicenseTokenStatus::Returned,
-        _ => return Err("the value of tokenStatus is unknown".to_owned()),
-    };
-    let return_status = match wire.return_status.as_str() {
-        "NONE" => ReturnStatus::None,
-        "SUCCESSFUL" => ReturnStatus::Successful,
-        _ => return Err("the value of returnStatus is unknown".to_owned()),
-    };
-    let purchased_at_ms = text::timestamp_ms(&wire.purchased_at).ok_or("purchasedAt is not a timestamp")?;
-    let returnable_until_ms = match &wire.returnable_until {
-        Some(until) => Some(text::timestamp_ms(until).ok_or("returnableUntil is not a timestamp")?),
-        None => None,
-    };
-    let (activation_link, left_out) = activation_link(wire.redemption_url);
+    let activation_link = activation_link(wire.redemption_url.0, &mut left_out);
     let license = License {
-        client_transaction_id: wire.client_transaction_id,
-        transaction_id: wire.transaction_id,
-        license_token_id: wire.token_id,
-        product_key: wire.product_key,
+        client_transaction_id: canonical(wire.client_transaction_id.0),
+        transaction_id,
+        license_token_id: wire.token_id.0,
+        product_key,
         activation_link,
         license_token_status,
         return_status,
@@ -222,19 +293,96 @@ pub(super) fn license(response: &HttpResponse) -> Result<(License, Option<&'stat
     Ok((license, left_out))
 }
 
+/// Stands for a transaction id that Microsoft did not give.
+const NO_TRANSACTION_ID: &str = "-";
+
+/// A GUID in lower case with hyphens, however it is written; any other text as it is.
+fn canonical(id: String) -> String {
+    Uuid::try_parse(&id).map_or(id, |id| id.hyphenated().to_string())
+}
+
+/// A product key as a customer can type it: without what stands around it, and with hyphens where blanks separate its groups.
+fn product_key(key: &Secret) -> Option<Secret> {
+    let around = |character: char| character.is_whitespace() || matches!(character, '\u{FEFF}' | '\u{200B}');
+    let key = key.expose().trim_matches(around);
+    let mut groups = key.split(' ');
+    let length = groups.clone().next().map_or(0, str::len);
+    let is_group = |group: &str| {
+        let mut bytes = group.bytes();
+        group.len() == length && bytes.all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
+    };
+    let is_in_groups = key.contains(' ') && length >= 4 && groups.all(is_group);
+    let key = if is_in_groups {
+        key.replace(' ', "-")
+    } else {
+        key.to_owned()
+    };
+    is_graphic(&key, PRODUCT_KEY_LENGTH_MAX).then(|| Secret::new(key))
+}
+
+/// The states of a license. One that is unknown is not guessed where the license is read for it.
+fn states(
+    token: &Scalar,
+    returned: &Scalar,
+    read_for: ReadFor,
+    left_out: &mut LeftOut,
+) -> Result<(LicenseTokenStatus, ReturnStatus), String> {
+    let return_status = match returned.word().as_str() {
+        "successful" | "success" => Some(ReturnStatus::Successful),
+        "none" | "" => Some(ReturnStatus::None),
+        _ => None,
+    };
+    let token_status = match token.word().as_str() {
+        "activated" => Some(LicenseTokenStatus::Unused),
+        "redeemed" => Some(LicenseTokenStatus::Used),
+        "returnaccepted" => Some(LicenseTokenStatus::Returned),
+        _ => None,
+    };
+    if return_status.is_none() {
+        left_out.push("the return status of the license was left out, because it is unknown");
+    }
+    match (token_status, return_status.unwrap_or(ReturnStatus::None)) {
+        (Some(LicenseTokenStatus::Returned), _) if returned.given().is_none() => {
+            Ok((LicenseTokenStatus::Returned, ReturnStatus::Successful))
+        }
+        (Some(status), return_status) => Ok((status, return_status)),
+        (None, _) if read_for == ReadFor::State => Err("the value of tokenStatus is unknown".to_owned()),
+        (None, ReturnStatus::Successful) => Ok((LicenseTokenStatus::Returned, ReturnStatus::Successful)),
+        (None, ReturnStatus::None) => {
+            left_out.push(
+                "the status of the license was left out, because it is unknown; the license counts as unused",
+            );
+            Ok((LicenseTokenStatus::Unused, ReturnStatus::None))
+        }
+    }
+}
+
+/// A time in any form that writers of JSON use for one, in milliseconds since 1970: RFC 3339, also without a zone (then UTC)
+/// or without a time of day; seconds or milliseconds since 1970; .NET's older `/Date(...)/`.
+fn time_ms(time: &Scalar) -> Option<i64> {
+    let text = time.given()?;
+    let number = text
+        .strip_prefix("/Date(")
+        .map_or(text, |rest| rest.trim_end_matches(")/"));
+    if let Ok(number) = number.parse::<f64>() {
+        return text::epoch_ms(number);
+    }
+    text::timestamp_ms(text).or_else(|| text::lax_timestamp_ms(text))
+}
+
 /// Passes only an https link, because the link goes to the customer by e-mail. A license with another link
 /// is taken without the link: the customer still has the product key.
-fn activation_link(link: Option<Secret>) -> (Secret, Option<&'static str>) {
+fn activation_link(link: Option<Secret>, left_out: &mut LeftOut) -> Secret {
+    let link = link.map(|link| Secret::new(link.expose().trim().to_owned()));
     match link {
-        None => (Secret::new(String::new()), None),
-        Some(link) if link.is_empty() => (link, None),
-        Some(link) if is_mailable(link.expose()) => (link, None),
-        Some(_) => (
-            Secret::new(String::new()),
-            Some(
+        None => Secret::new(String::new()),
+        Some(link) if link.is_empty() || is_mailable(link.expose()) => link,
+        Some(_) => {
+            left_out.push(
                 "the activation link of the license was left out, because the link is not a usable https address",
-            ),
-        ),
+            );
+            Secret::new(String::new())
+        }
     }
 }
 
@@ -253,32 +401,49 @@ fn is_mailable(link: &str) -> bool {
 /// An error as the license API answers it.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
+struct ErrorWire {
+    code: Scalar,
+    #[serde(default)]
+    message: Scalar,
+    #[serde(default)]
+    correlation_id: Scalar,
+}
+
+/// An error of the license API.
 pub(super) struct ApiError {
     pub(super) code: String,
-    #[serde(default)]
     pub(super) message: String,
-    #[serde(default)]
-    correlation_id: Option<String>,
+    correlation_id: String,
 }
 
 #[derive(Deserialize)]
-struct ErrorWire {
-    error: ApiError,
+struct ErrorAnswerWire {
+    error: ErrorWire,
 }
 
 /// The error in an answer. `None` when the answer has none that can be read.
 pub(super) fn error(response: &HttpResponse) -> Option<ApiError> {
-    let wire: ErrorWire = serde_json::from_slice(&response.body).ok()?;
-    (!wire.error.code.is_empty()).then_some(wire.error)
+    let wire: ErrorAnswerWire = serde_json::from_slice(&response.body).ok()?;
+    let ErrorWire {
+        code,
+        message,
+        correlation_id,
+    } = wire.error;
+    (!code.0.is_empty()).then_some(ApiError {
+        code: code.0,
+        message: message.0,
+        correlation_id: correlation_id.0,
+    })
 }
 
 /// Microsoft's name for the exchange. `None` when the answer gives none.
 pub(super) fn correlation_id(response: &HttpResponse) -> Option<String> {
     let given = match response.status {
-        400.. => error(response).and_then(|error| error.correlation_id),
+        400.. => error(response).map(|error| error.correlation_id),
         _ => None,
     };
     given
+        .filter(|id| !id.is_empty())
         .or_else(|| response.header(CORRELATION_HEADER).map(str::to_owned))
         .filter(|id| is_graphic(id, CORRELATION_ID_LENGTH_MAX))
 }

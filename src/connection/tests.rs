@@ -54,8 +54,8 @@ fn a_connection_fails_at_the_step_that_is_to_blame() {
 
 #[test]
 fn an_access_token_that_is_refused_fails_its_step() {
-    let refused = answer(401, r#"{"error":"invalid_client","error_codes":[700027]}"#);
-    let (steps, code) = check_with([answer(401, ""), refused]);
+    let refused = || answer(401, r#"{"error":"invalid_client","error_codes":[700027]}"#);
+    let (steps, code) = check_with([answer(401, ""), refused(), refused()]);
     assert_eq!(
         (steps.as_str(), code.as_str()),
         ("ppppfs", "certificate-not-registered")

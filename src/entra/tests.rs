@@ -225,7 +225,8 @@ fn each_refusal_names_the_field_to_look_at() {
         (7_000_112, "client-disabled", "Client ID"),
         (1, "client-refused", "Client ID"),
     ] {
-        let platform = ScriptedPlatform::answering([denied(401, "invalid_client", code)]);
+        let refused = || denied(401, "invalid_client", code);
+        let platform = ScriptedPlatform::answering([refused(), refused()]);
         let Err(ReadFailure::Misconfigured(problem)) = ask(&platform) else {
             panic!("refused: {code}");
         };
@@ -240,10 +241,18 @@ fn each_refusal_names_the_field_to_look_at() {
 fn a_wrong_clock_is_tried_once_more_and_then_named() {
     let refused = || denied(401, "invalid_client", 700_024);
     let platform = ScriptedPlatform::answering([refused(), refused()]);
-    let Err(ReadFailure::Misconfigured(problem)) = ask(&platform) else {
-        panic!("refused");
+    let Err(ReadFailure::Unavailable(delay)) = ask(&platform) else {
+        panic!("no setting is wrong");
     };
-    assert_eq!(problem.code, "clock-wrong");
+    assert_eq!(delay.problem.code, "clock-wrong");
+
+    let body = json!({"error": "invalid_client", "error_codes": [50_012],
+        "error_description": "AADSTS50012: Client assertion is not within its valid time range."});
+    let refused = || crate::scripted_platform::json(401, &body);
+    let platform = ScriptedPlatform::answering([refused(), access_token()]);
+    assert!(ask(&platform).is_ok());
+    let platform = ScriptedPlatform::answering([refused(), refused()]);
+    assert!(matches!(ask(&platform), Err(ReadFailure::Unavailable(_))));
 }
 
 #[test]
@@ -261,7 +270,6 @@ fn an_answer_that_is_no_access_token_is_malformed() {
         r#"{"token_type":"Bearer","expires_in":3600,"access_token":""}"#,
         r#"{"token_type":"Bearer","expires_in":3600,"access_token":"a\r\nb"}"#,
         r#"{"token_type":"mac","expires_in":3600,"access_token":"a"}"#,
-        r#"{"token_type":"Bearer","expires_in":"soon","access_token":"a"}"#,
     ] {
         let platform = ScriptedPlatform::answering([answer(200, body)]);
         assert!(matches!(ask(&platform), Err(ReadFailure::Malformed(_))), "{body}");
@@ -271,15 +279,131 @@ fn an_answer_that_is_no_access_token_is_malformed() {
 #[test]
 fn the_login_authority_is_an_option_that_must_be_a_host() {
     let mut platform = ScriptedPlatform::answering([]);
-    assert_eq!(login_authority(&platform), "login.microsoftonline.com");
-    platform.options.insert("login-authority", "127.0.0.1:8443");
-    assert_eq!(login_authority(&platform), "127.0.0.1:8443");
-    for (index, option) in ["evil.example/@x", "", "a@b", "a?b", "a b"]
-        .into_iter()
-        .enumerate()
-    {
+    assert_eq!(login_authority(&platform).unwrap(), "login.microsoftonline.com");
+    for (option, authority) in [
+        ("127.0.0.1:8443", "127.0.0.1:8443"),
+        ("https://login.microsoftonline.us", "login.microsoftonline.us"),
+        (" https://Login.microsoftonline.us/ ", "login.microsoftonline.us"),
+    ] {
         platform.options.insert("login-authority", option);
-        assert_eq!(login_authority(&platform), "login.microsoftonline.com");
-        assert_eq!(platform.log.borrow().len(), index + 1);
+        assert_eq!(login_authority(&platform).unwrap(), authority);
+    }
+    for option in [
+        "evil.example/@x",
+        "",
+        "a@b",
+        "a?b",
+        "a b",
+        "http://login.example",
+        "https://",
+    ] {
+        platform.options.insert("login-authority", option);
+        let problem = login_authority(&platform).unwrap_err();
+        assert_eq!(problem.code, "login-authority-invalid", "{option}");
+        let asked = ask(&platform);
+        assert!(matches!(asked, Err(ReadFailure::Misconfigured(_))), "{option}");
+    }
+}
+
+/// What stands between a host and Entra answers so; none of it is Entra's word.
+#[test]
+fn a_page_of_something_on_the_way_refuses_nothing() {
+    let page = "<html><title>Access blocked</title>";
+    for sent in [
+        answer_with(302, ("location", "https://portal.example/"), page),
+        answer(403, page),
+        answer_with(407, ("proxy-authenticate", "NTLM"), page),
+        answer(400, ""),
+        answer(421, "Misdirected Request"),
+        answer(404, "{}"),
+        answer(401, r#"{"statusCode":401,"message":"Access denied"}"#),
+        answer(405, "null"),
+    ] {
+        let status = sent.as_ref().unwrap().status;
+        let platform = ScriptedPlatform::answering([sent]);
+        let Err(ReadFailure::Unavailable(delay)) = ask(&platform) else {
+            panic!("{status}: nobody has refused it");
+        };
+        let problem = delay.problem;
+        assert_eq!(problem.code, "access-token-unavailable");
+        assert!(problem.message.contains(&format!("HTTP {status}")), "{problem:?}");
+        assert!(!problem.message.contains("refused"), "{problem:?}");
+    }
+}
+
+#[test]
+fn what_entra_may_not_know_everywhere_yet_is_asked_about_once_more() {
+    for code in [700_016, 700_027, 500_011] {
+        let refused = || denied(401, "invalid_client", code);
+        let platform = ScriptedPlatform::answering([refused(), access_token()]);
+        assert!(ask(&platform).is_ok(), "{code}");
+        assert_eq!(*platform.pauses.borrow(), [1_000]);
+        let platform = ScriptedPlatform::answering([refused(), refused()]);
+        assert!(matches!(ask(&platform), Err(ReadFailure::Misconfigured(_))));
+    }
+}
+
+#[test]
+fn the_code_of_an_error_is_read_whatever_is_missing_beside_it() {
+    let description = "AADSTS700027: Client assertion contains an invalid signature.\r\nTrace ID: x";
+    for body in [
+        json!({"error": "invalid_client", "error_codes": [700_027], "correlation_id": null}),
+        json!({"error": "invalid_client", "error_codes": ["700027"], "error_description": null}),
+        json!({"error": null, "error_codes": "AADSTS700027"}),
+        json!({"error": "invalid_client", "error_description": description}),
+        json!({"error": "invalid_client", "error_description": description, "error_codes": null, "correlation_id": 7}),
+    ] {
+        let refused = || crate::scripted_platform::json(401, &body);
+        let platform = ScriptedPlatform::answering([refused(), refused()]);
+        let Err(ReadFailure::Misconfigured(problem)) = ask(&platform) else {
+            panic!("misconfigured: {body}");
+        };
+        assert_eq!(problem.code, "certificate-not-registered", "{body}");
+    }
+}
+
+#[test]
+fn a_tenant_of_another_cloud_a_revoked_and_an_expired_certificate_have_advice_of_their_own() {
+    for (code, expected, words) in [
+        (900_382, "cloud-wrong", "login-authority"),
+        (900_439, "cloud-wrong", "login-authority"),
+        (7_000_214, "certificate-revoked", "revoked"),
+        (1_000_502, "certificate-out-of-time", "valid now"),
+    ] {
+        let platform = ScriptedPlatform::answering([denied(401, "invalid_client", code)]);
+        let Err(ReadFailure::Misconfigured(problem)) = ask(&platform) else {
+            panic!("misconfigured: {code}");
+        };
+        assert_eq!(problem.code, expected);
+        assert!(problem.advice.contains(words), "{problem:?}");
+    }
+}
+
+#[test]
+fn an_access_token_works_whatever_is_said_of_its_lifetime() {
+    for (lifetime, kept_ms) in [
+        ("", 300_000),
+        (r#","expires_in":null"#, 300_000),
+        (r#","expires_in":"soon""#, 300_000),
+        (r#","expires_in":3599.5"#, 3_299_000),
+        (r#","expires_in":" 3600 ""#, 3_300_000),
+        (r#","expires_in":1e300"#, 86_100_000),
+    ] {
+        for kind in ["", r#""token_type":null,"#, r#""token_type":"bearer","#] {
+            let body = format!(r#"{{{kind}"access_token":"granted"{lifetime}}}"#);
+            let platform = ScriptedPlatform::answering([answer(200, &format!("\u{FEFF}{body}"))]);
+            assert_eq!(ask(&platform).unwrap().expose(), "granted", "{body}");
+            let cache = platform.cache.borrow();
+            assert_eq!(cache.values().next().unwrap().1, NOW_MS + kept_ms, "{body}");
+        }
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_answer_of_entra_breaks_its_reader(body in ".*", status in 100_u16..600) {
+        let again = || answer(status, &body);
+        let platform = ScriptedPlatform::answering([again(), again()]);
+        let _ = ask(&platform);
     }
 }

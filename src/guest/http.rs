@@ -9,11 +9,12 @@ use waki::ErrorCode;
 use waki::bindings::wasi::http::outgoing_handler;
 use waki::bindings::wasi::http::types::{
     Fields, FutureIncomingResponse, IncomingResponse, InputStream, OutgoingBody, OutgoingRequest,
-    RequestOptions, Scheme,
+    RequestOptions, Scheme, http_error_code,
 };
 use waki::bindings::wasi::io::streams::StreamError;
 use zeroize::{Zeroize as _, Zeroizing};
 
+use crate::content::shows_its_end;
 use crate::platform::{HttpRequest, HttpResponse, Method, SendFailure};
 
 /// The time-out that the guest asks for; the host may allow less, and sets the other time-outs.
@@ -100,7 +101,7 @@ fn fields(request: &HttpRequest) -> Result<Fields, SendFailure> {
 
 /// Writes all of the body. A host that stops taking it may have sent some of it.
 fn write(body: OutgoingBody, bytes: &[u8]) -> Result<(), SendFailure> {
-    let broken_off = |error: &StreamError| SendFailure::BrokenOff(text(error));
+    let broken_off = |error: &StreamError| broken_off("the request was not sent whole", error);
     let stream = body
         .write()
         .map_err(|()| SendFailure::BrokenOff("the host does not take the body of the request".to_owned()))?;
@@ -154,7 +155,9 @@ fn read(
             Ok(piece) if body.len() + piece.len() > bytes_max => return Err(SendFailure::ResponseTooLarge),
             Ok(piece) => body.extend_from_slice(&piece),
             Err(StreamError::Closed) => break,
-            Err(error) => return Err(SendFailure::BrokenOff(text(&error))),
+            // A server that closes the connection without TLS's goodbye may still have sent all that it had to send.
+            Err(_) if announced.is_none() && shows_its_end(&body) => break,
+            Err(error) => return Err(broken_off("the answer ends early", &error)),
         }
     }
     Ok(body)
@@ -209,6 +212,17 @@ fn of_code(code: &ErrorCode) -> SendFailure {
     }
 }
 
-fn text(error: &impl std::fmt::Display) -> String {
-    crate::text::one_line(&error.to_string(), 200)
+/// The failure of a stream in words, with the cause where the host names one.
+fn broken_off(what: &str, error: &StreamError) -> SendFailure {
+    let cause = match error {
+        StreamError::LastOperationFailed(error) => http_error_code(error),
+        StreamError::Closed => None,
+    };
+    match cause.map(|code| of_code(&code)) {
+        Some(SendFailure::BrokenOff(why) | SendFailure::ResponseUnreadable(why)) => {
+            SendFailure::BrokenOff(format!("{what}: {why}"))
+        }
+        Some(failure @ (SendFailure::ResponseTimeout | SendFailure::ResponseTooLarge)) => failure,
+        _ => SendFailure::BrokenOff(what.to_owned()),
+    }
 }

@@ -18,6 +18,7 @@ pub fn configure_instance(platform: &impl Platform, draft: &Draft) -> Form {
         .iter()
         .all(|&name| problems_of(name, saved.get(name), draft, now_ms).is_empty());
     let clashes = uniqueness::clashes(&values, draft);
+    let login_authority = entra::login_authority(platform);
 
     let fields: Vec<Field> = FieldName::all()
         .map(|name| {
@@ -32,6 +33,10 @@ pub fn configure_instance(platform: &impl Platform, draft: &Draft) -> Form {
                 problems.extend(clashes.map(|(_, clash)| clash.clone()));
             }
             problems.extend(licenses_depend_on(name, &saved, &values, draft));
+            // No field has the option; the tenant is what it has to fit.
+            if let (FieldName::Tenant, Err(problem)) = (name, &login_authority) {
+                problems.push(problem.clone());
+            }
             Field {
                 id: name.id(),
                 label: name.label(),
@@ -53,7 +58,7 @@ pub fn configure_instance(platform: &impl Platform, draft: &Draft) -> Form {
         .collect();
 
     Form {
-        standing: standing(&fields, selection_enabled, &values, platform),
+        standing: standing(&fields, selection_enabled, &values, login_authority.ok()),
         fields,
         certificate_field: FieldName::CertificateThumbprint.id(),
     }
@@ -147,7 +152,7 @@ fn standing(
     fields: &[Field],
     selection_enabled: bool,
     values: &Values,
-    platform: &impl Platform,
+    login_authority: Option<String>,
 ) -> Standing {
     let is_good = |names: &[FieldName]| {
         fields
@@ -155,12 +160,13 @@ fn standing(
             .filter(|field| names.iter().any(|name| name.id() == field.id))
             .all(|field| field.problems.is_empty() && !field.value.is_empty())
     };
-    if !is_good(&CREDENTIALS) {
-        Standing::NeedsCredentials
-    } else if !selection_enabled || !is_good(&SELECTION) {
+    let Some(login_authority) = login_authority.filter(|_| is_good(&CREDENTIALS)) else {
+        return Standing::NeedsCredentials;
+    };
+    if !selection_enabled || !is_good(&SELECTION) {
         Standing::NeedsSelection
     } else {
-        Standing::Ready(authorities(values, &entra::login_authority(platform)))
+        Standing::Ready(authorities(values, &login_authority))
     }
 }
 

@@ -279,9 +279,6 @@ fn a_success_that_can_not_be_read_is_unknown() {
         ("productKey", json!("")),
         ("productKey", json!(5)),
         ("tokenId", json!("..")),
-        ("tokenStatus", json!("Sold")),
-        ("purchasedAt", json!("yesterday")),
-        ("returnableUntil", json!("never")),
     ] {
         let mut body = license_body();
         body[field] = value;
@@ -387,8 +384,177 @@ fn a_documented_refusal_is_refused_with_advice() {
         assert_eq!(problem.correlation_id, "theirs");
         assert_refused(result, ours);
     }
-    let platform = ScriptedPlatform::granting([answer(403, "<html>")]);
-    assert_refused(place(&platform, &order()), "http-403");
+}
+
+/// What stands between a host and the license API answers so; none of it is the license API's word.
+#[test]
+fn a_page_of_something_on_the_way_refuses_no_order() {
+    let page = "<html><title>Access blocked</title>";
+    for (sent, code) in [
+        (answer(403, page), "http-403"),
+        (answer(407, page), "http-407"),
+        (answer(421, ""), "http-421"),
+        (answer(405, page), "http-405"),
+        (answer(400, ""), "http-400"),
+        (answer(404, "{}"), "http-404"),
+        (answer(403, r#"{"error":"forbidden"}"#), "http-403"),
+    ] {
+        let platform = ScriptedPlatform::granting([sent]);
+        let delay = assert_unavailable(place(&platform, &order()));
+        assert_eq!(delay.problem.code, code);
+        assert!(delay.problem.message.contains("Something other"), "{delay:?}");
+        assert!(!delay.problem.advice.is_empty(), "{code}");
+    }
+    let ntlm = || answer_with(401, ("www-authenticate", "NTLM"), page);
+    let platform = ScriptedPlatform::granting([ntlm(), access_token(), ntlm()]);
+    assert_unavailable(place(&platform, &order()));
+
+    // Whoever redirects a purchase may have made it.
+    let elsewhere = answer_with(302, ("location", "https://portal.example/"), page);
+    let platform = ScriptedPlatform::granting([elsewhere]);
+    assert_unknown(place(&platform, &order()));
+}
+
+#[test]
+fn what_is_wrong_with_the_account_holds_the_instance_and_refuses_no_order() {
+    for (status, theirs, ours) in [
+        (402, "CreditExhausted", "credit-exhausted"),
+        (409, "CreditExhausted", "credit-exhausted"),
+        (402, "SomethingNew", "http-402"),
+        (401, "TokenInvalid", "http-401"),
+    ] {
+        let refused = || error(status, theirs);
+        let platform = ScriptedPlatform::granting([refused(), access_token(), refused()]);
+        assert_misconfigured(place(&platform, &order()), ours);
+    }
+}
+
+fn bought(body: &Value) -> (License, Vec<String>) {
+    let platform = ScriptedPlatform::granting([crate::scripted_platform::json(201, body)]);
+    let license = assert_licensed(place(&platform, &order()));
+    let log = platform.log.borrow();
+    (
+        license,
+        log.iter().map(|(_, _, message)| message.clone()).collect(),
+    )
+}
+
+/// A member that was left out: a change of the body, how many warnings there are, and what the license has instead.
+type LeftOut = (&'static str, Value, usize, fn(&License) -> bool);
+
+#[test]
+fn a_license_is_worth_more_than_its_details() {
+    const MOMENT: i64 = 1_795_348_800_000;
+    let now = |license: &License| license.purchased_at_ms == crate::scripted_platform::NOW_MS;
+    let as_usual = |license: &License| license.purchased_at_ms == MOMENT;
+    let is_unused = |license: &License| {
+        license.license_token_status == LicenseTokenStatus::Unused
+            && license.return_status == ReturnStatus::None
+    };
+    let changes: Vec<LeftOut> = vec![
+        ("clientTransactionId", json!(ID.to_uppercase()), 0, |license| {
+            license.client_transaction_id == ID
+        }),
+        ("clientTransactionId", json!(format!("{{{ID}}}")), 0, |license| {
+            license.client_transaction_id == ID
+        }),
+        ("tokenId", json!(4711), 0, |license| {
+            license.license_token_id == "4711"
+        }),
+        ("transactionId", json!(815), 0, |license| {
+            license.transaction_id == "815"
+        }),
+        ("transactionId", Value::Null, 1, |license| {
+            license.transaction_id == "-"
+        }),
+        ("purchasedAt", json!("2026-11-22T12:00:00"), 0, as_usual),
+        ("purchasedAt", json!("2026-11-22 12:00:00.0000000"), 0, as_usual),
+        ("purchasedAt", json!("2026-11-22T14:00:00+02:00"), 0, as_usual),
+        ("purchasedAt", json!("2026-11-22T14:00:00+0200"), 0, as_usual),
+        ("purchasedAt", json!(1_795_348_800), 0, as_usual),
+        ("purchasedAt", json!(1_795_348_800_000_i64), 0, as_usual),
+        ("purchasedAt", json!("1795348800"), 0, as_usual),
+        ("purchasedAt", json!("/Date(1795348800000)/"), 0, as_usual),
+        ("purchasedAt", json!("22.11.2026"), 1, now),
+        ("purchasedAt", json!("0001-01-01T00:00:00"), 1, now),
+        ("purchasedAt", Value::Null, 1, now),
+        ("returnableUntil", json!("soon"), 1, |license| {
+            license.returnable_until_ms.is_none()
+        }),
+        ("returnableUntil", Value::Null, 0, |license| {
+            license.returnable_until_ms.is_none()
+        }),
+        ("tokenStatus", json!("activated"), 0, is_unused),
+        ("tokenStatus", json!("PendingActivation"), 1, is_unused),
+        ("tokenStatus", Value::Null, 1, is_unused),
+        ("tokenStatus", json!({"value": 3}), 1, is_unused),
+        ("returnStatus", Value::Null, 0, is_unused),
+        ("returnStatus", json!("PENDING"), 1, is_unused),
+        ("productKey", json!(format!(" {PRODUCT_KEY}\r\n")), 0, |_| true),
+        ("productKey", json!(format!("\u{FEFF}{PRODUCT_KEY}")), 0, |_| true),
+        ("productKey", json!(PRODUCT_KEY.replace('-', " ")), 0, |_| true),
+        ("redemptionUrl", json!(7), 0, |license| {
+            license.activation_link.is_empty()
+        }),
+        (
+            "redemptionUrl",
+            json!(" https://setup.example.com/?token=x "),
+            0,
+            |license| license.activation_link.expose() == "https://setup.example.com/?token=x",
+        ),
+    ];
+    for (member, value, warnings, has) in changes {
+        let mut body = license_body();
+        body[member] = value;
+        let (license, warned) = bought(&body);
+        assert_eq!(warned.len(), warnings, "{body}: {warned:?}");
+        assert!(has(&license), "{body}: {license:?}");
+
+        let mut without = license_body();
+        if !matches!(member, "productKey" | "clientTransactionId" | "tokenId") {
+            without.as_object_mut().unwrap().remove(member);
+            bought(&without);
+        }
+    }
+}
+
+#[test]
+fn an_answer_that_is_compressed_or_marked_brings_the_license_too() {
+    use std::io::Write as _;
+    let body = license_body().to_string();
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(body.as_bytes()).unwrap();
+    let mut compressed = answer_with(201, ("content-encoding", "gzip"), "").unwrap();
+    compressed.body = gzip.finish().unwrap().into();
+    for sent in [Ok(compressed), answer(201, &format!("\u{FEFF}{body}"))] {
+        let platform = ScriptedPlatform::granting([sent]);
+        assert_licensed(place(&platform, &order()));
+    }
+    let platform = ScriptedPlatform::granting([answer_with(201, ("content-encoding", "br"), &body)]);
+    assert_unknown(place(&platform, &order()));
+}
+
+#[test]
+fn what_names_no_license_or_another_one_is_none() {
+    for (member, value) in [
+        ("productKey", json!("")),
+        ("productKey", json!("see your mail")),
+        ("productKey", json!("AAAAA  BBBBB")),
+        ("productKey", Value::Null),
+        ("tokenId", Value::Null),
+        ("tokenId", json!("..")),
+        ("clientTransactionId", Value::Null),
+        (
+            "clientTransactionId",
+            json!("0f8fad5b-d9cb-469f-a165-70867728950f"),
+        ),
+    ] {
+        let mut body = license_body();
+        body[member] = value;
+        let platform = ScriptedPlatform::granting([crate::scripted_platform::json(201, &body)]);
+        let result = place(&platform, &order());
+        assert_unknown(result);
+    }
 }
 
 #[test]

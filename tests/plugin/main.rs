@@ -55,5 +55,6 @@ mod stepped_clock;
 mod tenants;
 mod trace_cli;
 mod trusted_plugin;
+mod vendors_answers;
 mod versions;
 mod worker;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bss_model::{Page, ProductFilter};
 use bss_sandbox::bindings::failures::ReadFailure;
-use bss_simulator::{Fault, Operation, Repeat, When};
+use bss_simulator::{Catalog, Fault, Operation, Repeat, When};
 use host_harness::ServicesError;
 
 use crate::scenario::{INSTANCE, Scenario, actor, silent};
@@ -137,6 +137,26 @@ async fn a_page_without_end_is_refused_and_does_not_fill_the_memory() {
 async fn a_continuation_that_leads_in_a_circle_is_malformed() {
     let failure = leaves_the_catalog_as_it_was(Fault::RepeatContinuation).await;
     assert!(matches!(failure, ReadFailure::Malformed(_)), "{failure:?}");
+}
+
+/// Each exchange takes handles of the call, which has a thousand; none may keep one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_catalog_of_more_pages_than_a_call_has_handles_is_read_to_its_end() {
+    let scenario = Scenario::ready().await;
+    scenario.microsoft.set_catalog(Catalog {
+        page_size_max: 2,
+        ..Catalog::generated(2_300)
+    });
+    let run = scenario
+        .host
+        .fetch_services(INSTANCE, &actor(), silent())
+        .await
+        .expect("the catalog is read");
+    assert_eq!(run.difference.new.len(), 2_300);
+    assert_eq!(
+        scenario.microsoft.faults().requests_seen(Operation::Catalog),
+        1_150
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -475,6 +475,21 @@ async fn an_option_that_the_plugin_does_not_read_is_refused() {
         REFUSED,
         &["`entra-verison`", "entra-version"],
     );
+    // Entra's pages name authorities as URLs; another cloud must not take the place of the one that is meant.
+    for value in [
+        "https://login.microsoftonline.us",
+        "login.microsoftonline.us/",
+        "",
+        "a b",
+    ] {
+        let option = format!("login-authority={value}");
+        let refused = scenario.bss_host(&[&create[..], &[option.as_str()]].concat());
+        assert_fails(
+            &refused,
+            REFUSED,
+            &["`login-authority` names a server", "without `https://`"],
+        );
+    }
     let both = [
         "entra-version=v1",
         "--of",

@@ -655,7 +655,8 @@ pub fn due_at_ms(
 
 /// Whether a license is the one that a purchase was to bring, and can be used.
 fn is_of(license: &License, client_transaction_id: Uuid) -> bool {
-    license.client_transaction_id == client_transaction_id.to_string()
+    // A UUID may be written in upper case (RFC 9562 section 4).
+    Uuid::try_parse(&license.client_transaction_id) == Ok(client_transaction_id)
         && !license.product_key.expose().is_empty()
 }
 

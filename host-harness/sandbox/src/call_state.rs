@@ -23,6 +23,7 @@ use crate::error::{CallError, FailedCall, HostLimit};
 use crate::guest_log::{GuestLog, LogShares, Stream};
 use crate::limits;
 use crate::outbound_https::{CallHttp, Egress};
+use crate::outgoing_handler;
 use crate::plugin_call::{Answer, CallOutcome, PluginAnswer, PluginCall};
 use crate::plugin_text::Bounded as _;
 
@@ -175,6 +176,7 @@ impl CallState {
 pub(crate) fn add_to_linker(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
     wasmtime_wasi::p2::add_to_linker_async(linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
+    outgoing_handler::replace_in_linker(linker)?;
     wasmtime_wasi_config::add_to_linker(linker, |state| WasiConfig::from(&state.config))?;
     certificate_store::add_to_linker::<_, HasSelf<CallState>>(linker, |state| state)?;
     access_token_cache::add_to_linker::<_, HasSelf<CallState>>(linker, |state| state)?;

@@ -17,6 +17,7 @@ mod guest_log;
 pub mod last_words;
 pub mod limits;
 pub mod outbound_https;
+mod outgoing_handler;
 pub mod plugin;
 mod plugin_call;
 mod plugin_text;

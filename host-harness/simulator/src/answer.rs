@@ -1,17 +1,20 @@
 //! Answers a request rightly, or wrongly with the fault that was ordered for it.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderValue, Response, StatusCode};
 use hyper::body::{Body, Frame, SizeHint};
+use serde_json::{Map, Value};
 use tokio::time::{Sleep, sleep};
 
-use super::faults::{Fault, When};
+use super::faults::{Fault, Rewriting, When};
 
 /// The part of a huge answer that is sent at once.
 const HUGE_CHUNK: Bytes = Bytes::from_static(&[b' '; 16 * 1024]);
@@ -68,6 +71,7 @@ pub(super) async fn answer(
         | Fault::DelayAnswer(_)
         | Fault::HugeAnswer(_)
         | Fault::SlowAnswer(_)
+        | Fault::Rewritten(_)
         | Fault::RepeatContinuation => When::AfterActing,
     };
     let acted = match when {
@@ -102,6 +106,7 @@ pub(super) async fn answer(
                 waiting: None,
             })
             .into(),
+        Fault::Rewritten(rewriting) => whole(rewritten(acted, rewriting)),
         Fault::RepeatContinuation => whole(acted),
     }
 }
@@ -123,6 +128,33 @@ fn status_or_500(status: u16) -> StatusCode {
 fn html(status: StatusCode) -> Answer {
     let page = format!("<html><head><title>{status}</title></head><body><h1>{status}</h1></body></html>\n");
     with_body(status, "text/html", Bytes::from(page))
+}
+
+fn rewritten(mut acted: Answer, rewriting: Rewriting) -> Answer {
+    let body = std::mem::take(acted.body_mut());
+    let body = match rewriting {
+        Rewriting::Member(name, value) => with_member(&body, name, value).unwrap_or(body),
+        Rewriting::Gzip => {
+            let coding = HeaderValue::from_static("gzip");
+            acted.headers_mut().insert(CONTENT_ENCODING, coding);
+            gzip(&body).unwrap_or(body)
+        }
+        Rewriting::ByteOrderMark => ["\u{FEFF}".as_bytes(), &body].concat().into(),
+    };
+    acted.map(|_| body)
+}
+
+/// An object with another value of a member. `None`: the body is no object.
+fn with_member(body: &[u8], name: &str, value: Value) -> Option<Bytes> {
+    let mut object: Map<String, Value> = serde_json::from_slice(body).ok()?;
+    object.insert(name.to_owned(), value);
+    Some(serde_json::to_vec(&object).ok()?.into())
+}
+
+fn gzip(body: &[u8]) -> io::Result<Bytes> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(body)?;
+    Ok(encoder.finish()?.into())
 }
 
 fn cut(mut acted: Answer) -> Outcome {

@@ -18,7 +18,12 @@ pub struct Catalog {
     pub offers: Vec<Offer>,
     /// The countries in which Microsoft sells, ISO 3166-1 alpha-2.
     pub countries: BTreeSet<String>,
+    /// How many offers a page has at most, however many are asked for.
+    pub page_size_max: usize,
 }
+
+/// How many offers a page has at most by default: about 500 KiB of JSON.
+const PAGE_SIZE_MAX: usize = 1000;
 
 impl Default for Catalog {
     /// A dozen offers named as Microsoft names its own, in English, German and Greek; one is discontinued, one can't
@@ -27,6 +32,7 @@ impl Default for Catalog {
         Catalog {
             offers: standard::offers(),
             countries: standard::countries(),
+            page_size_max: PAGE_SIZE_MAX,
         }
     }
 }
@@ -51,6 +57,7 @@ impl Catalog {
         Catalog {
             offers: (1..=offers).map(generated).collect(),
             countries: standard::countries(),
+            page_size_max: PAGE_SIZE_MAX,
         }
     }
 

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use serde_json::Value;
+
 /// An operation that a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Operation {
@@ -69,8 +71,21 @@ pub enum Fault {
     HugeAnswer(u64),
     /// The answer is the real one, one byte at a time with that pause between them.
     SlowAnswer(Duration),
+    /// The answer is the real one, as another server would write it.
+    Rewritten(Rewriting),
     /// The continuation of a catalog page leads to that page itself. On other operations nothing goes wrong.
     RepeatContinuation,
+}
+
+/// What another server writes differently.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rewriting {
+    /// A member of the answer's object has that value, and its own where there is none.
+    Member(&'static str, Value),
+    /// The body is compressed with gzip, for which nobody asks.
+    Gzip,
+    /// A byte order mark of UTF-8 stands before the body.
+    ByteOrderMark,
 }
 
 /// A fault of a connection, before a request is read from it.

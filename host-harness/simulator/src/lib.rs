@@ -33,7 +33,7 @@ pub use authority::{
 pub use catalog::{Catalog, FALLBACK_LANGUAGE, Offer, OfferStatus, OfferText};
 pub use connections::{ConnectionSeen, TlsVersion};
 pub use error::SimulatorError;
-pub use faults::{ConnectionFault, Fault, Faults, Listener, Operation, Repeat, When};
+pub use faults::{ConnectionFault, Fault, Faults, Listener, Operation, Repeat, Rewriting, When};
 pub use files::FileError;
 pub use ledger::{LedgerCustomer, LedgerEntry, LedgerError, TokenStatus};
 pub use options::{HttpVersions, SimulatorOptions, TlsVersions};

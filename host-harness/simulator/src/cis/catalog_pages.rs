@@ -13,7 +13,7 @@ use super::query::{self, Query};
 /// How many offers a page has by default.
 const PAGE_SIZE_DEFAULT: usize = 100;
 
-/// How many offers a page may have: about 500 KiB of JSON.
+/// How many offers may be asked for.
 const PAGE_SIZE_MAX: usize = 1000;
 
 /// The longest continuation that is read. It holds a version of 32 characters and a number.
@@ -69,7 +69,7 @@ pub(super) fn page(
     let mut sold = sold.filter(|(_, offer)| offer.is_sold_in(country));
     let items: Vec<Item<'_>> = sold
         .by_ref()
-        .take(size)
+        .take(size.min(published.catalog.page_size_max))
         .filter_map(|(_, offer)| item(offer, language))
         .collect();
     let next = sold.next().map(|(index, _)| index);
