@@ -261,12 +261,29 @@ impl Host {
                 break;
             }
         }
-        let mails = self.record().start_worker().await?;
-        while !*stopped.borrow() && self.send_mails(mails.id(), MAILS_AT_ONCE).await? != MailRound::default()
-        {
-        }
-        self.record().end_worker(mails).await?;
+        self.send_all_mails(stopped.clone()).await?;
         work.end().await
+    }
+
+    /// Sends e-mails until none is due, or it is told to stop. A mail server that is silent is not waited for then.
+    async fn send_all_mails(&self, mut stopped: watch::Receiver<bool>) -> Result<(), RecordError> {
+        let worker = self.record().start_worker().await?;
+        let asked = stopped.clone();
+        let sending = async {
+            while !*asked.borrow()
+                && self.send_mails(worker.id(), MAILS_AT_ONCE).await? != MailRound::default()
+            {}
+            Ok(())
+        };
+        let sent = tokio::select! {
+            sent = sending => sent,
+            () = async {
+                until_stopped(&mut stopped).await;
+                tokio::time::sleep(MAILS_LEFT_AFTER).await;
+            } => Ok(()),
+        };
+        self.record().end_worker(worker).await?;
+        sent
     }
 
     /// The counts of licenses, returns and e-mails that are not settled.
@@ -318,19 +335,9 @@ impl Host {
         work.end().await
     }
 
-    async fn work_on_mails(self, mut stopped: watch::Receiver<bool>) -> Result<(), RecordError> {
+    async fn work_on_mails(self, stopped: watch::Receiver<bool>) -> Result<(), RecordError> {
         let worker = self.record().start_worker().await?;
-        loop {
-            let round = self.send_mails(worker.id(), MAILS_AT_ONCE).await?;
-            let pause = match round == MailRound::default() {
-                true => LOOK,
-                false => Duration::ZERO,
-            };
-            tokio::select! {
-                () = until_stopped(&mut stopped) => break,
-                () = tokio::time::sleep(pause) => {}
-            }
-        }
+        self.keep_sending(worker.id(), stopped).await?;
         self.record().end_worker(worker).await
     }
 }

@@ -17,6 +17,7 @@ mod interruption;
 mod invoices;
 mod log;
 mod mail;
+mod mail_login;
 mod orders;
 mod output;
 mod pages;

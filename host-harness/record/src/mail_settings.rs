@@ -9,13 +9,15 @@ use sqlx::Row as _;
 
 use super::acts::write_act;
 use super::erasure::empty_log;
+use super::mail_stop;
 use super::stored::{from_json, to_json};
 use super::{Record, RecordError, begin_write};
 
 const PASSWORD_PURPOSE: &str = "password of the mail server";
 
 impl Record {
-    /// Replaces the settings for sending e-mail. The caller checks them first.
+    /// Replaces the settings for sending e-mail. The caller checks them first. Ends the [stop](Self::mail_stop) of all
+    /// e-mails, and makes every e-mail that waits due now: they are tried with the new settings.
     ///
     /// # Errors
     /// When the record can't be written.
@@ -44,6 +46,7 @@ impl Record {
         .await?;
         let (act, subject) = (Act::SaveMailSettings, Subject::mail_settings());
         write_act(&mut transaction, actor, act, &subject, None, detail(settings)).await?;
+        mail_stop::resume(&mut transaction).await?;
         transaction.commit().await?;
         // A password that was replaced may still be good.
         empty_log(&self.writer).await;
@@ -82,6 +85,17 @@ fn detail(settings: &MailSettings) -> Value {
                 "protection": server.protection,
                 "user": server.user,
             });
+            if let Some(name) = &server.hello_name {
+                detail["smtp"]["helloName"] = json!(name);
+            }
+            if let Some(login) = &server.access_token {
+                detail["smtp"]["accessToken"] = json!({
+                    "tokenEndpoint": login.token_endpoint,
+                    "scope": login.scope,
+                    "clientId": login.client_id,
+                    "certificate": login.certificate,
+                });
+            }
         }
     }
     detail
