@@ -201,15 +201,11 @@ impl Host {
             None => services.await,
         };
         let mails_ended = match mails_ended {
-            Some(ended) => Some(ended),
-            // A mail server that is silent is not waited for: what it has not confirmed is sent again, under the same Message-ID.
-            None => tokio::time::timeout(MAILS_LEFT_AFTER, &mut mails).await.ok(),
+            Some(ended) => ended,
+            None => mails.await,
         };
-        mails.abort();
-        let ended = |ended: Option<Result<Result<(), RecordError>, JoinError>>| {
-            ended.and_then(joined).unwrap_or(Ok(()))
-        };
-        worked.and(ended(Some(services_ended))).and(ended(mails_ended))
+        let ended = |ended: Result<Result<(), RecordError>, JoinError>| joined(ended).unwrap_or(Ok(()));
+        worked.and(ended(services_ended)).and(ended(mails_ended))
     }
 
     /// Works until nothing is left that can be done now: order lines like [`Host::settle_orders`], returns and
@@ -273,17 +269,15 @@ impl Host {
             while !*asked.borrow()
                 && self.send_mails(worker.id(), MAILS_AT_ONCE).await? != MailRound::default()
             {}
-            Ok(())
+            Ok::<(), RecordError>(())
         };
         let sent = tokio::select! {
             sent = sending => sent,
-            () = async {
-                until_stopped(&mut stopped).await;
-                tokio::time::sleep(MAILS_LEFT_AFTER).await;
-            } => Ok(()),
+            () = given_up(&mut stopped) => Ok(()),
         };
-        self.record().end_worker(worker).await?;
-        sent
+        // What could not be written down is left to the lease.
+        sent?;
+        self.record().end_worker(worker).await
     }
 
     /// The counts of licenses, returns and e-mails that are not settled.
@@ -335,11 +329,23 @@ impl Host {
         work.end().await
     }
 
-    async fn work_on_mails(self, stopped: watch::Receiver<bool>) -> Result<(), RecordError> {
+    async fn work_on_mails(self, mut stopped: watch::Receiver<bool>) -> Result<(), RecordError> {
         let worker = self.record().start_worker().await?;
-        self.keep_sending(worker.id(), stopped).await?;
+        let sent = tokio::select! {
+            sent = self.keep_sending(worker.id(), stopped.clone()) => sent,
+            () = given_up(&mut stopped) => Ok(()),
+        };
+        // What could not be written down is left to the lease.
+        sent?;
         self.record().end_worker(worker).await
     }
+}
+
+/// Waits until e-mails that are under way are no longer waited for: a while after it is told to stop. What a silent mail
+/// server has not confirmed by then is sent again, under the same Message-ID.
+async fn given_up(stopped: &mut watch::Receiver<bool>) {
+    until_stopped(stopped).await;
+    tokio::time::sleep(MAILS_LEFT_AFTER).await;
 }
 
 /// Warns the operator, once, of lines whose outcome has been open for too long. The lines stay as they are.
