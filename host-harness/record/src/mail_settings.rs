@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use bss_model::clock::now_ms;
-use bss_model::{Act, Actor, MailDelivery, MailSettings, Subject};
+use bss_model::{Act, Actor, MailDelivery, MailSettings, Subject, Thumbprint};
 use serde_json::{Value, json};
-use sqlx::Row as _;
+use sqlx::{Row as _, SqliteConnection};
 
 use super::acts::write_act;
 use super::erasure::empty_log;
@@ -69,6 +69,20 @@ impl Record {
         }
         Ok(Some(settings))
     }
+}
+
+/// The certificate with which the mail settings get an access token. `None`: none.
+pub(super) async fn mail_certificate(
+    connection: &mut SqliteConnection,
+) -> Result<Option<Thumbprint>, RecordError> {
+    let row = sqlx::query("SELECT settings FROM mail_settings WHERE id = 1")
+        .fetch_optional(connection)
+        .await?;
+    let settings: Option<MailSettings> = row.map(|row| from_json(&row, "settings")).transpose()?;
+    Ok(settings.and_then(|settings| match settings.delivery {
+        MailDelivery::Smtp(server) => Some(server.access_token?.certificate),
+        MailDelivery::Directory(_) => None,
+    }))
 }
 
 /// The settings without the password and the authorities, for an act.

@@ -6,7 +6,7 @@ use bss_keys::PfxCode;
 use bss_model::{
     AccessTokenLogin, Contact, Mail, MailDelivery, MailSettings, MailState, MailStop, SmtpServer,
 };
-use bss_record::{PlaceError, RECORD_FILE};
+use bss_record::{PlaceError, RECORD_FILE, RemoveError};
 use bss_simulator::{CertificateRequest, Operation, Simulator, SimulatorOptions};
 use host_harness::mail::{MailRound, MailSettingsError};
 use host_harness::{Diagnose as _, WorkOptions};
@@ -729,6 +729,23 @@ async fn without_an_access_token_every_e_mail_waits_and_the_reason_is_told() {
     assert_eq!(server.connections(), 0, "no server is kept waiting for it");
     tokens.configure(&server, |_| ()).await.unwrap();
     assert_eq!(tokens.shop.send().await, sent(2));
+}
+
+#[tokio::test]
+async fn a_certificate_that_the_mail_settings_use_is_not_removed_until_they_do_not() {
+    let server = tokens_only(true).await;
+    let tokens = Tokens::start(&server).await;
+    let certificates = tokens.shop.host.record().certificates();
+    let refused = certificates.remove(&tokens.login.certificate, &actor()).await;
+    assert!(
+        matches!(refused, Err(RemoveError::InMailSettings { .. })),
+        "{refused:?}"
+    );
+    configure(&tokens.shop, &server, |_| ()).await.unwrap();
+    certificates
+        .remove(&tokens.login.certificate, &actor())
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
