@@ -373,6 +373,11 @@ impl Smtp {
                 "use a port on which the mail server offers STARTTLS, or one with TLS from the first byte",
             ),
             EnterError::NoMechanism { advice, .. } => ("mail-no-mechanism", *advice),
+            EnterError::Tls(error) if is_about_certificate(error) => (
+                "mail-server-not-trusted",
+                "trust the authority of the mail server's certificate, or that very certificate, in the mail settings, and use \
+                 a name that the certificate is for",
+            ),
             EnterError::Connect(_) | EnterError::Dialogue(_) | EnterError::Tls(_) | EnterError::Late(_) => (
                 "mail-server-unreachable",
                 "check the mail settings, and that the mail server can be reached",
@@ -398,6 +403,12 @@ async fn encrypted(
         .await
         .map_err(EnterError::Tls)?;
     Ok(Box::new(stream))
+}
+
+/// Whether TLS failed because the server's certificate is not trusted.
+fn is_about_certificate(error: &io::Error) -> bool {
+    let cause = error.get_ref().and_then(|cause| cause.downcast_ref());
+    matches!(cause, Some(rustls::Error::InvalidCertificate(_)))
 }
 
 /// A reply that lets the session go on.

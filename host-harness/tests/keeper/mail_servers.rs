@@ -433,7 +433,9 @@ async fn the_relay_s_own_certificate_is_trusted_for_its_name_and_no_other_certif
             configure(&shop, &server, wrong).await.unwrap();
             shop.place(1, |_| ()).await;
             assert_eq!(shop.send().await.sent, 0, "{is_authority}");
-            assert!(stop(&shop).await.unwrap().problem.message.contains("certificate"));
+            let problem = stop(&shop).await.unwrap().problem;
+            assert_eq!(problem.code, "mail-server-not-trusted");
+            assert!(problem.message.contains("certificate"), "{problem:?}");
         }
         assert_eq!(server.taken().len(), 1);
     }

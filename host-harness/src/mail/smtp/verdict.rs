@@ -114,7 +114,7 @@ const BY_ENHANCED: &[(u16, RangeInclusive<u16>, Verdict)] = &[
     (7, 0..=999, Us(Policy)),
 ];
 
-/// Phrases of servers that give no enhanced code, in lower case.
+/// Phrases of servers that give no enhanced code, or put off what they will never take, in lower case.
 const BY_PHRASE: &[(&str, Verdict)] = &[
     ("relaying", Us(Relay)),
     ("relay not permitted", Us(Relay)),
@@ -135,7 +135,9 @@ pub(super) fn verdict(phase: Phase, reply: &Reply) -> Verdict {
         return Us(of_session(phase, reply));
     }
     if reply.code < 500 {
-        return Verdict::Later;
+        // Some servers put off for ever what they will never take: relaying (Postfix's `defer_unauth_destination`) and names
+        // in greetings. Their enhanced code is that of greylisting too.
+        return by_phrase(&reply.shown()).unwrap_or(Verdict::Later);
     }
     let by_code = first(BY_CODE, |(codes, _)| codes.contains(&reply.code)).map(|(_, verdict)| *verdict);
     let found = by_code.or_else(|| match reply.enhanced() {
@@ -363,9 +365,16 @@ mod tests {
                 "421 4.7.0 too many",
                 "452 full",
                 "432 4.3.2 slow",
+                "450 4.7.1 greylisted, try again",
             ] {
                 assert_eq!(of(phase, text), Later, "{phase:?} {text}");
             }
+        }
+        for (text, trouble) in [
+            ("454 4.7.1 <a@b>: Relay access denied", Relay),
+            ("450 4.7.1 <vm>: Helo command rejected: Host not found", HelloName),
+        ] {
+            assert_eq!(of(Recipient, text), Us(trouble), "{text}");
         }
     }
 
