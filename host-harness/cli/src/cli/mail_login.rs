@@ -21,7 +21,7 @@ pub(super) struct AccessTokenArguments {
     /// The installed certificate that is registered with the application
     #[arg(long, value_name = "THUMBPRINT", requires = "tenant")]
     certificate: Option<Thumbprint>,
-    /// Where access tokens come from, HOST[:PORT]; another one in a sovereign cloud
+    /// Where access tokens come from, `HOST` or `HOST:PORT`; another one in a sovereign cloud
     #[arg(
         long,
         value_name = "HOST",
