@@ -7,10 +7,13 @@ use std::sync::{Arc, Mutex};
 
 use bss_model::{MailDelivery, MailSettings, Secret, SmtpProtection, SmtpServer};
 use data_encoding::BASE64;
-use rustls::pki_types::PrivatePkcs8KeyDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
+
+use crate::certificates::openssl;
 
 /// The server's answer to one message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -123,19 +126,22 @@ impl Drop for MailServer {
 
 impl MailServer {
     pub(crate) async fn start(offer: Offer) -> Self {
-        let signing_key = rcgen::KeyPair::generate().unwrap();
-        let mut parameters = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
-        if offer.is_authority {
-            parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-        }
-        let cert = parameters.self_signed(&signing_key).unwrap();
-        let key = PrivatePkcs8KeyDer::from(signing_key.serialize_der());
+        let (certificate_pem, key_pem) = match offer.is_authority {
+            true => by_openssl(),
+            false => {
+                let rcgen::CertifiedKey { cert, signing_key } =
+                    rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+                (cert.pem(), signing_key.serialize_pem())
+            }
+        };
+        let certificate = CertificateDer::from_pem_slice(certificate_pem.as_bytes()).unwrap();
+        let key = PrivateKeyDer::from_pem_slice(key_pem.as_bytes()).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let tls = rustls::ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_no_client_auth()
-            .with_single_cert(vec![cert.der().clone()], key.into())
+            .with_single_cert(vec![certificate], key)
             .unwrap();
         let state = Arc::new(State {
             offer,
@@ -158,7 +164,7 @@ impl MailServer {
         Self {
             state,
             address,
-            certificate_pem: cert.pem(),
+            certificate_pem,
             accepting,
         }
     }
@@ -209,6 +215,16 @@ impl MailServer {
             access_token: None,
         }
     }
+}
+
+/// A certificate and its key as an operator makes them for a relay, PEM.
+fn by_openssl() -> (String, String) {
+    let directory = tempfile::tempdir().unwrap();
+    let request = "req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=relay -addext subjectAltName=DNS:localhost \
+                   -keyout key.pem -out cert.pem";
+    openssl(directory.path(), &request.split_whitespace().collect::<Vec<_>>());
+    let read = |name: &str| std::fs::read_to_string(directory.path().join(name)).unwrap();
+    (read("cert.pem"), read("key.pem"))
 }
 
 /// The password that the shop logs in with.
