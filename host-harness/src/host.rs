@@ -203,6 +203,12 @@ impl Host {
         trusted.ok_or(PluginError::Missing { digest })
     }
 
+    /// The access tokens that are kept.
+    #[cfg(feature = "mail")]
+    pub(crate) fn access_tokens(&self) -> &AccessTokenCache {
+        &self.access_tokens
+    }
+
     /// Drops what was opened or obtained with an instance's former settings.
     pub(crate) fn forget_instance(&self, instance_id: &str) {
         self.outbound.forget_instance(instance_id);

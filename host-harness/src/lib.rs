@@ -75,6 +75,8 @@ mod plugins;
 #[cfg(feature = "prerequisites")]
 pub mod prerequisites;
 pub mod product_type_collection;
+#[cfg(feature = "mail")]
+mod racing_connect;
 mod ready_instances;
 mod services_definition;
 mod services_worker;

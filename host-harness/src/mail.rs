@@ -5,10 +5,10 @@
 //! and the record's learning of it, the message is sent again. It then has the same Message-ID. A directory has no
 //! such case, unless the file is taken away in that moment.
 
+mod access_token;
 mod context;
 mod directory;
 mod letter;
-mod reply_by_reply;
 mod settings;
 mod smtp;
 mod templates;
@@ -21,22 +21,26 @@ use std::time::Duration;
 
 use bss_model::clock::{millis, now_ms};
 use bss_model::{
-    Actor, Advice, Contact, Diagnose, Diagnosis, ErrorKind, MailDelivery, MailOutcome, MailSettings,
-    MailToSend, Problem,
+    AccessTokenLogin, Actor, Advice, Contact, Diagnose, Diagnosis, ErrorKind, MailDelivery, MailOutcome,
+    MailSettings, MailToSend, Problem, SmtpServer, with_causes,
 };
 use bss_record::{Record, RecordError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
+use self::access_token::AccessTokens;
 use self::letter::Letter;
-use self::smtp::{Connection, Smtp, SmtpFailure};
+use self::smtp::{Connection, Login, Smtp, SmtpFailure};
 use crate::backoff;
 use crate::blocking::run_blocking;
 use crate::call_failure::said;
 use crate::host::Host;
+use crate::own_task::until_stopped;
 
 pub use letter::ComposeError;
 pub use settings::{MailSettingsError, UrlError, server_from_url};
+pub use smtp::TlsSetupError;
 pub use templates::{TemplateError, write_templates};
 
 /// Connections to the mail server at once. Common servers let one client have some ten; a message takes a few
@@ -54,8 +58,21 @@ const FIRST_PAUSE: Duration = Duration::from_secs(30);
 /// The longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60 * 60);
 
+/// The longest pause, or up to twice that, before one e-mail finds out whether what stops all of them is gone. A login that
+/// is refused so seldom locks no account.
+const LONGEST_STOP: Duration = Duration::from_secs(30 * 60);
+
+/// The e-mails that are taken at once; a mail server takes them one after the other anyway.
+const MAILS_AT_ONCE: u32 = 32;
+
+/// The interval in which the record is asked for e-mails.
+const LOOK: Duration = Duration::from_millis(250);
+
 /// The advice for an e-mail that waits because of the settings.
 const CORRECT_SETTINGS: &str = "correct the mail settings";
+
+/// The advice for an e-mail that can't be written at all.
+const ANOTHER_WAY: &str = "give the customer the license in another way";
 
 /// Counts of the e-mails that a worker took in one go, by outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -115,32 +132,99 @@ impl Host {
     }
 
     /// Takes up to `limit` e-mails that are due for a worker and sends them, several at once. Each outcome is on
-    /// record when this returns. Without mail settings nothing is taken, and e-mails wait.
+    /// record when this returns. Without mail settings nothing is taken, and e-mails wait; so they do while something is in
+    /// the way of all of them ([`Record::mail_stop`]), but for one at a time that finds out whether it still is.
     ///
-    /// A mail server that is silent can hold this up for ten minutes: nothing else should wait for it. Where this
-    /// is dropped half-way, what was taken is free again when the worker has ended.
+    /// A mail server that is silent after a message can hold this up for ten minutes: nothing else should wait for it.
+    /// Where this is dropped half-way, what was taken is free again when the worker has ended.
     ///
     /// # Errors
     /// When the record can't be read or written. An outcome that could not be written down stays the worker's until it
     /// ends.
     pub async fn send_mails(&self, worker_id: Uuid, limit: u32) -> Result<MailRound, RecordError> {
+        let connections = Arc::new(Semaphore::new(CONNECTIONS));
+        let (_never, stopped) = watch::channel(false);
+        self.send_round(worker_id, limit, connections, stopped).await
+    }
+
+    /// Sends e-mails for a worker until it is told to stop, and ends when those that are under way have ended. A connection
+    /// whose server is silent holds up no e-mail but its own, as long as there is another connection.
+    pub(crate) async fn keep_sending(
+        &self,
+        worker_id: Uuid,
+        mut stopped: watch::Receiver<bool>,
+    ) -> Result<(), RecordError> {
+        let connections = Arc::new(Semaphore::new(CONNECTIONS));
+        let mut rounds = JoinSet::new();
+        let of_round =
+            |joined: Result<Result<MailRound, RecordError>, _>| joined.unwrap_or(Err(RecordError::TaskEnded));
+        loop {
+            // The rounds that have not ended have a silent server, or one that is at work.
+            if rounds.len() < CONNECTIONS {
+                let (host, connections) = (self.clone(), Arc::clone(&connections));
+                let stopped = stopped.clone();
+                rounds.spawn(async move {
+                    host.send_round(worker_id, MAILS_AT_ONCE, connections, stopped)
+                        .await
+                });
+            }
+            let look = tokio::time::sleep(LOOK);
+            tokio::pin!(look);
+            let is_stopped = loop {
+                tokio::select! {
+                    biased;
+                    () = until_stopped(&mut stopped) => break true,
+                    () = &mut look => break false,
+                    Some(ended) = rounds.join_next() => {
+                        if of_round(ended)? != MailRound::default() {
+                            break false;
+                        }
+                    }
+                }
+            };
+            if is_stopped {
+                break;
+            }
+        }
+        while let Some(ended) = rounds.join_next().await {
+            of_round(ended)?;
+        }
+        Ok(())
+    }
+
+    async fn send_round(
+        &self,
+        worker_id: Uuid,
+        limit: u32,
+        connections: Arc<Semaphore>,
+        stopped: watch::Receiver<bool>,
+    ) -> Result<MailRound, RecordError> {
         let Some(settings) = self.record().mail_settings().await? else {
             return Ok(MailRound::default());
         };
+        // Nothing is taken that would only wait for a connection.
+        let Ok(first) = Arc::clone(&connections).acquire_owned().await else {
+            return Ok(MailRound::default());
+        };
         let mails = self.record().take_mails(worker_id, limit).await?;
+        let others = mails.len().saturating_sub(1).min(CONNECTIONS - 1);
         if mails.is_empty() {
             return Ok(MailRound::default());
         }
-        let senders = CONNECTIONS.min(mails.len());
         let round = Arc::new(Round {
             record: self.record().clone(),
             worker_id,
-            mailer: Mailer::prepare(settings).await,
+            mailer: Mailer::prepare(self, settings).await,
             queue: Mutex::new(mails.into()),
-            unreachable: OnceLock::new(),
+            in_the_way: OnceLock::new(),
+            stopped,
         });
-        let mut tasks: JoinSet<Result<MailRound, RecordError>> =
-            (0..senders).map(|_| Arc::clone(&round).send_all()).collect();
+        let free = (0..others).map_while(|_| Arc::clone(&connections).try_acquire_owned().ok());
+        let permits: Vec<OwnedSemaphorePermit> = std::iter::once(first).chain(free).collect();
+        let mut tasks: JoinSet<Result<MailRound, RecordError>> = permits
+            .into_iter()
+            .map(|permit| Arc::clone(&round).send_all(permit))
+            .collect();
         let mut total = MailRound::default();
         let mut failed = None;
         // Wait for every sender, so that one that fails cuts no other's message off.
@@ -161,7 +245,8 @@ impl Host {
         failed.map_or(Ok(total), Err)
     }
 
-    /// Sends an e-mail that looks like the one about a license, with a key that is not a real one, past the outbox.
+    /// Sends an e-mail that looks like the one about a license, with a key that is not a real one, past the outbox. Where it
+    /// is taken, what stopped all e-mails is taken for gone, and they are sent at once.
     ///
     /// # Errors
     /// When there are no settings, and when it was not handed over.
@@ -170,11 +255,16 @@ impl Host {
         let settings = settings.ok_or(TestMailError::NotConfigured)?;
         let (own, contact) = (settings.clone(), contact.clone());
         let letter = run_blocking(move || letter::compose_test(&own, &contact)).await?;
-        let mailer = Mailer::prepare(settings).await;
+        let mailer = Mailer::prepare(self, settings).await;
         let mut connection = None;
         let delivered = mailer.deliver(&mut connection, &Arc::new(letter)).await;
+        let resumed = match &delivered {
+            Ok(()) => self.record().resume_mails().await,
+            Err(_) => Ok(()),
+        };
         close(connection).await;
-        delivered.map_err(|failure| TestMailError::Delivery(failure.problem().clone()))
+        delivered.map_err(|failure| TestMailError::Delivery(failure.problem().clone()))?;
+        Ok(resumed?)
     }
 }
 
@@ -193,34 +283,62 @@ struct Round {
     mailer: Mailer,
     queue: Mutex<VecDeque<MailToSend>>,
     /// The reason why no e-mail can be sent now, once it is known.
-    unreachable: OnceLock<Problem>,
+    in_the_way: OnceLock<Problem>,
+    /// Whether no other e-mail is to be begun.
+    stopped: watch::Receiver<bool>,
 }
 
 impl Round {
     /// Sends one mail after the other on one connection, until none is left.
-    async fn send_all(self: Arc<Self>) -> Result<MailRound, RecordError> {
+    async fn send_all(self: Arc<Self>, _permit: OwnedSemaphorePermit) -> Result<MailRound, RecordError> {
         let mut done = MailRound::default();
         let mut connection = None;
         while let Some(mail) = self.next() {
-            let outcome = match self.unreachable.get() {
-                Some(problem) => MailOutcome::Later(problem.clone()),
-                None => match self.send(&mail, &mut connection).await? {
-                    Some(outcome) => outcome,
-                    None => continue,
-                },
+            let outcome = match self.in_the_way.get() {
+                Some(problem) => Some(MailOutcome::Waits(problem.clone())),
+                None => self.send(&mail, &mut connection).await?,
             };
             match &outcome {
-                MailOutcome::Sent(_) => done.sent += 1,
-                MailOutcome::Later(_) => done.later += 1,
-                MailOutcome::Refused(_) => done.refused += 1,
+                None => {}
+                Some(MailOutcome::Sent(_)) => done.sent += 1,
+                Some(MailOutcome::Later(_) | MailOutcome::Waits(_)) => done.later += 1,
+                Some(MailOutcome::Refused(_)) => done.refused += 1,
             }
-            self.finish(&mail, outcome).await?;
+            let tried = outcome.as_ref().map(Tried::of);
+            if let Some(outcome) = outcome {
+                self.finish(&mail, outcome).await?;
+            }
+            if mail.is_try {
+                self.conclude(tried).await?;
+            }
         }
         close(connection).await;
         Ok(done)
     }
 
+    /// Draws the conclusion from the one e-mail that was tried while all are stopped. What is in the way was put on record
+    /// when it was met.
+    async fn conclude(&self, tried: Option<Tried>) -> Result<(), RecordError> {
+        match tried {
+            Some(Tried::Sent) => {
+                if self.record.end_mail_stop().await? {
+                    tracing::info!("what was in the way of all e-mails is gone, and they are sent again");
+                }
+            }
+            // It is not to be sent, or was refused because of its recipient: the next one finds out.
+            None | Some(Tried::Refused) => self.record.put_off_mail_try(now_ms()).await?,
+            Some(Tried::Later) if self.in_the_way.get().is_none() => {
+                self.record.put_off_mail_try(next_try_at_ms(now_ms(), 1)).await?;
+            }
+            Some(Tried::Later) => {}
+        }
+        Ok(())
+    }
+
     fn next(&self) -> Option<MailToSend> {
+        if *self.stopped.borrow() {
+            return None;
+        }
         self.queue
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -235,26 +353,58 @@ impl Round {
     ) -> Result<Option<MailOutcome>, RecordError> {
         let domain = match letter::sender_domain(&self.mailer.settings) {
             Ok(domain) => domain,
-            Err(error) => return Ok(Some(not_composed(&error))),
+            Err(error) => return self.failed(mail, not_composed(&error)).await.map(Some),
         };
         let begun = self.record.begin_mail(self.worker_id, mail.id, &domain).await?;
         let Some(domain) = begun else { return Ok(None) };
         let (settings, owned) = (Arc::clone(&self.mailer.settings), mail.clone());
         let letter = match run_blocking(move || letter::compose(&settings, &owned, &domain)).await {
             Ok(letter) => Arc::new(letter),
-            Err(error) => return Ok(Some(not_composed(&error))),
+            Err(error) => return self.failed(mail, not_composed(&error)).await.map(Some),
         };
-        let Err(failure) = self.mailer.deliver(connection, &letter).await else {
-            return Ok(Some(MailOutcome::Sent(letter.problem.clone())));
+        match self.mailer.deliver(connection, &letter).await {
+            Ok(()) => Ok(Some(MailOutcome::Sent(letter.problem.clone()))),
+            Err(failure) => self.failed(mail, failure).await.map(Some),
+        }
+    }
+
+    /// The outcome of an e-mail that was not taken. What is in the way of all e-mails goes on record at once, and into the
+    /// log where it is new.
+    async fn failed(&self, mail: &MailToSend, failure: SmtpFailure) -> Result<MailOutcome, RecordError> {
+        let not_sent = |problem: &Problem| {
+            tracing::warn!(mail = %mail.id, code = problem.code, "the e-mail was not sent: {}", problem.message);
         };
-        tracing::warn!(mail = %mail.id, "the e-mail was not sent: {}", failure.problem().message);
-        Ok(Some(match failure {
-            SmtpFailure::Unreachable(problem) => {
-                MailOutcome::Later(self.unreachable.get_or_init(|| problem).clone())
+        let in_the_way = match failure {
+            SmtpFailure::Us(in_the_way) => in_the_way,
+            SmtpFailure::Later(problem) => {
+                not_sent(&problem);
+                return Ok(MailOutcome::Later(problem));
             }
-            SmtpFailure::Later(problem) => MailOutcome::Later(problem),
-            SmtpFailure::Refused(problem) => MailOutcome::Refused(problem),
-        }))
+            SmtpFailure::Refused(problem) => {
+                not_sent(&problem);
+                return Ok(MailOutcome::Refused(problem));
+            }
+        };
+        let own = in_the_way.own;
+        // The first of a round speaks for those that were under way with it.
+        if self.in_the_way.set(in_the_way.shared.clone()).is_ok() {
+            let now_ms = now_ms();
+            let known = self
+                .record
+                .stop_mails(&in_the_way.shared, mail.is_try, |tries| {
+                    next_try_at_ms(now_ms, tries)
+                })
+                .await?;
+            if known.is_none_or(|known| known.problem.code != own.code) {
+                tracing::warn!(
+                    code = own.code,
+                    "all e-mails wait, and one at a time finds out whether they can be sent: {}; {}",
+                    own.message,
+                    own.advice
+                );
+            }
+        }
+        Ok(MailOutcome::Later(own))
     }
 
     async fn finish(&self, mail: &MailToSend, outcome: MailOutcome) -> Result<(), RecordError> {
@@ -275,15 +425,34 @@ impl Round {
     }
 }
 
-/// The outcome of an e-mail that can't be composed.
-fn not_composed(error: &ComposeError) -> MailOutcome {
-    let problem = |code: &str, advice: &str| Problem::new(code, error.to_string(), advice);
+/// What an e-mail that was tried has shown.
+#[derive(Clone, Copy)]
+enum Tried {
+    Sent,
+    Later,
+    Refused,
+}
+
+impl Tried {
+    fn of(outcome: &MailOutcome) -> Self {
+        match outcome {
+            MailOutcome::Sent(_) => Self::Sent,
+            MailOutcome::Later(_) | MailOutcome::Waits(_) => Self::Later,
+            MailOutcome::Refused(_) => Self::Refused,
+        }
+    }
+}
+
+/// The failure of an e-mail that can't be composed: because of the settings, or of what it is about, which no settings
+/// change.
+fn not_composed(error: &ComposeError) -> SmtpFailure {
+    let problem = |code: &str, advice: &str| Problem::new(code, with_causes(error), advice);
     match error {
-        ComposeError::Recipient(_) => MailOutcome::Refused(problem(
-            "address-unusable",
-            "give the customer the license in another way",
-        )),
-        _ => MailOutcome::Later(problem("mail-not-composed", CORRECT_SETTINGS)),
+        ComposeError::Recipient(_) => SmtpFailure::Refused(problem("address-unusable", ANOTHER_WAY)),
+        ComposeError::Message(_) => SmtpFailure::Refused(problem("mail-not-composed", ANOTHER_WAY)),
+        ComposeError::Sender(_) | ComposeError::Template(_) => {
+            SmtpFailure::before_anybody(problem("mail-not-composed", CORRECT_SETTINGS))
+        }
     }
 }
 
@@ -301,14 +470,14 @@ enum Delivery {
 }
 
 impl Mailer {
-    async fn prepare(settings: MailSettings) -> Self {
+    async fn prepare(host: &Host, settings: MailSettings) -> Self {
         let settings = Arc::new(settings);
         let delivery = match &settings.delivery {
             MailDelivery::Directory(directory) => Delivery::Directory(directory.clone()),
             MailDelivery::Smtp(server) => {
-                let server = server.clone();
+                let (server, login) = (server.clone(), login(host, server));
                 // Setting up TLS reads the system's authorities from the disk.
-                match run_blocking(move || Smtp::new(&server)).await {
+                match run_blocking(move || Smtp::new(&server, login)).await {
                     Ok(smtp) => Delivery::Smtp(Box::new(smtp)),
                     Err(error) => Delivery::None(not_set_up("tls-setup", &error)),
                 }
@@ -328,11 +497,23 @@ impl Mailer {
                     .map_err(|error| {
                         let mut problem = not_set_up("mail-directory", &error);
                         problem.message = format!("mail directory `{shown}` can't be written: {error}");
-                        SmtpFailure::Unreachable(problem)
+                        SmtpFailure::before_anybody(problem)
                     })
             }
-            Delivery::None(problem) => Err(SmtpFailure::Unreachable(problem.clone())),
+            Delivery::None(problem) => Err(SmtpFailure::before_anybody(problem.clone())),
         }
+    }
+}
+
+/// How a server is logged in to.
+fn login(host: &Host, server: &SmtpServer) -> Login {
+    match (&server.user, &server.password, &server.access_token) {
+        (Some(user), _, Some(login)) => Login::AccessToken(
+            user.clone(),
+            AccessTokens::new(host, AccessTokenLogin::clone(login)),
+        ),
+        (Some(user), Some(password), None) => Login::Password(user.clone(), password.clone()),
+        _ => Login::None,
     }
 }
 
@@ -341,11 +522,16 @@ fn not_set_up(code: &str, error: &dyn std::error::Error) -> Problem {
     Problem::new(code, message, CORRECT_SETTINGS)
 }
 
-/// Ends the session with QUIT, as RFC 5321 section 4.1.1.10 asks for.
+/// Ends a session. The outcome of every e-mail of it is on record by then.
 async fn close(connection: Connection) {
-    if let Some(mut open) = connection {
-        let _ = open.quit().await;
+    if let Some(session) = connection {
+        session.leave().await;
     }
+}
+
+/// The time at which one e-mail is tried, after so many in a row that found something in the way of all of them.
+fn next_try_at_ms(now_ms: i64, tries: u32) -> i64 {
+    now_ms.saturating_add(millis(backoff::pause(FIRST_PAUSE, LONGEST_STOP, tries)))
 }
 
 /// The time at which an e-mail that could not be handed over is due again, in milliseconds since 1970.
@@ -356,6 +542,14 @@ fn due_at_ms(now_ms: i64, attempts: u32) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_stops_all_e_mails_is_asked_after_half_a_minute_at_first_and_half_an_hour_to_an_hour_in_the_end() {
+        for (tries, least_s, most_s) in [(1, 30, 60), (2, 60, 120), (7, 1_800, 3_600), (100, 1_800, 3_600)] {
+            let wait_s = next_try_at_ms(0, tries) / 1_000;
+            assert!((least_s..=most_s).contains(&wait_s), "{tries}: {wait_s} s");
+        }
+    }
 
     #[test]
     fn an_e_mail_that_is_not_taken_waits_half_a_minute_at_first_and_an_hour_to_two_in_the_end() {

@@ -29,6 +29,8 @@ pub struct Metrics {
     pub waiting_mails: u64,
     /// E-mails that are held back, because another copy of the record may have sent them.
     pub held_mails: u64,
+    /// E-mails in a row that were tried and met something that is in the way of all e-mails. 0: nothing is known to be.
+    pub mail_stop_tries: u64,
     /// Connections to vendors of this process, opened since its start: a counter.
     pub connections_opened: u64,
     /// Requests on a connection that had been used before, since the start of this process: a counter.
@@ -62,6 +64,7 @@ impl Host {
             open_returns: record.open_returns().await?,
             waiting_mails: record.pending_mails().await?,
             held_mails: record.held_mails().await?,
+            mail_stop_tries: record.mail_stop().await?.map_or(0, |stop| u64::from(stop.tries)),
             connections_opened: connections.opened,
             connections_reused: connections.reused,
             connections_open: connections.open as u64,

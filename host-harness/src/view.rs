@@ -51,7 +51,7 @@ pub use form::{Choice, Field, FieldKind, Form, InstanceForm};
 pub use instance::{Authority, Change, Instance, SettingsVersion};
 pub use invoice::{Credit, Invoice, InvoiceLine};
 pub use keys::Keys;
-pub use mail::{DueMails, Mail, MailServer, MailSettings, TemplateFiles};
+pub use mail::{AccessTokenLogin, DueMails, Mail, MailServer, MailSettings, MailStop, TemplateFiles};
 pub use order::{Order, OrderCheck};
 pub use parties::{Contact, Parties, Party};
 pub use plugin::{Plugin, PluginFile, RemovedPlugin};

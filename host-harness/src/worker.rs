@@ -201,15 +201,11 @@ impl Host {
             None => services.await,
         };
         let mails_ended = match mails_ended {
-            Some(ended) => Some(ended),
-            // A mail server that is silent is not waited for: what it has not confirmed is sent again, under the same Message-ID.
-            None => tokio::time::timeout(MAILS_LEFT_AFTER, &mut mails).await.ok(),
+            Some(ended) => ended,
+            None => mails.await,
         };
-        mails.abort();
-        let ended = |ended: Option<Result<Result<(), RecordError>, JoinError>>| {
-            ended.and_then(joined).unwrap_or(Ok(()))
-        };
-        worked.and(ended(Some(services_ended))).and(ended(mails_ended))
+        let ended = |ended: Result<Result<(), RecordError>, JoinError>| joined(ended).unwrap_or(Ok(()));
+        worked.and(ended(services_ended)).and(ended(mails_ended))
     }
 
     /// Works until nothing is left that can be done now: order lines like [`Host::settle_orders`], returns and
@@ -261,12 +257,27 @@ impl Host {
                 break;
             }
         }
-        let mails = self.record().start_worker().await?;
-        while !*stopped.borrow() && self.send_mails(mails.id(), MAILS_AT_ONCE).await? != MailRound::default()
-        {
-        }
-        self.record().end_worker(mails).await?;
+        self.send_all_mails(stopped.clone()).await?;
         work.end().await
+    }
+
+    /// Sends e-mails until none is due, or it is told to stop. A mail server that is silent is not waited for then.
+    async fn send_all_mails(&self, mut stopped: watch::Receiver<bool>) -> Result<(), RecordError> {
+        let worker = self.record().start_worker().await?;
+        let asked = stopped.clone();
+        let sending = async {
+            while !*asked.borrow()
+                && self.send_mails(worker.id(), MAILS_AT_ONCE).await? != MailRound::default()
+            {}
+            Ok::<(), RecordError>(())
+        };
+        let sent = tokio::select! {
+            sent = sending => sent,
+            () = given_up(&mut stopped) => Ok(()),
+        };
+        // What could not be written down is left to the lease.
+        sent?;
+        self.record().end_worker(worker).await
     }
 
     /// The counts of licenses, returns and e-mails that are not settled.
@@ -320,19 +331,21 @@ impl Host {
 
     async fn work_on_mails(self, mut stopped: watch::Receiver<bool>) -> Result<(), RecordError> {
         let worker = self.record().start_worker().await?;
-        loop {
-            let round = self.send_mails(worker.id(), MAILS_AT_ONCE).await?;
-            let pause = match round == MailRound::default() {
-                true => LOOK,
-                false => Duration::ZERO,
-            };
-            tokio::select! {
-                () = until_stopped(&mut stopped) => break,
-                () = tokio::time::sleep(pause) => {}
-            }
-        }
+        let sent = tokio::select! {
+            sent = self.keep_sending(worker.id(), stopped.clone()) => sent,
+            () = given_up(&mut stopped) => Ok(()),
+        };
+        // What could not be written down is left to the lease.
+        sent?;
         self.record().end_worker(worker).await
     }
+}
+
+/// Waits until e-mails that are under way are no longer waited for: a while after it is told to stop. What a silent mail
+/// server has not confirmed by then is sent again, under the same Message-ID.
+async fn given_up(stopped: &mut watch::Receiver<bool>) {
+    until_stopped(stopped).await;
+    tokio::time::sleep(MAILS_LEFT_AFTER).await;
 }
 
 /// Warns the operator, once, of lines whose outcome has been open for too long. The lines stay as they are.

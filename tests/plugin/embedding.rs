@@ -224,6 +224,8 @@ async fn silent_mail_server(scenario: &Scenario) -> TcpListener {
             user: None,
             password: None,
             trusted_authorities_pem: None,
+            hello_name: None,
+            access_token: None,
         }),
         templates: None,
     };

@@ -1,12 +1,15 @@
 //! `bss-host mail` and `bss-host invoice`: what an operator sees of e-mails and invoices, never a product key.
 
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::cli::{CUSTOMER, send_signal};
 use crate::component::bss_host;
-use crate::scenario::{DONE, NO_ANSWER, REFUSED, Scenario, USAGE, assert_ends, result};
+use crate::mail_stub::MailStub;
+use crate::scenario::{DONE, INSTANCE, NO_ANSWER, REFUSED, Scenario, USAGE, assert_ends, result};
 
 fn code(output: &Output) -> i32 {
     output.status.code().expect("it ended by itself")
@@ -230,5 +233,259 @@ fn a_mail_server_that_is_not_there_is_no_answer() {
         err(&test).contains(&format!("127.0.0.1:{port}")),
         "{}",
         err(&test)
+    );
+}
+
+/// The most time that anything takes that does not hang.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < PATIENCE, "{what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A program that goes on by itself, and is killed where a test fails before it has ended.
+struct Running(Child);
+
+impl Running {
+    fn start(scenario: &Scenario, arguments: &[&str]) -> Self {
+        let mut command = scenario.command(arguments);
+        let command = command.stdout(Stdio::null()).stderr(Stdio::null());
+        Self(command.spawn().expect("the program runs"))
+    }
+
+    /// Waits for the end, and returns the exit code.
+    fn code(&mut self) -> Option<i32> {
+        let mut status = None;
+        until("the program ends", || {
+            status = self.0.try_wait().expect("its state");
+            status.is_some()
+        });
+        status.and_then(|status| status.code())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A shop whose e-mails go to a mail server.
+async fn mailing(server: &MailStub) -> (Scenario, String) {
+    let scenario = Scenario::selling().await;
+    let offer = scenario.offers().await.remove(0);
+    let configure = server.configure();
+    let configure: Vec<&str> = configure.iter().map(String::as_str).collect();
+    assert_eq!(code(&scenario.bss_host(&configure)), DONE);
+    (scenario, offer)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mail_server_that_never_answers_quit_holds_up_no_run_and_no_signal() {
+    let server = MailStub::start();
+    server.says("QUIT", None);
+    let (scenario, offer) = mailing(&server).await;
+    scenario.order(&offer, 1).await;
+    assert_eq!(Running::start(&scenario, &["run", "--once"]).code(), Some(DONE));
+    assert_eq!(server.taken(), 1);
+
+    let mut worker = Running::start(&scenario, &["run"]);
+    for more in 2..=4 {
+        scenario.order(&offer, 1).await;
+        until("the next e-mail is sent", || server.taken() == more);
+    }
+    send_signal("TERM", &worker.0);
+    worker.code();
+    let listed = json(&scenario.bss_host(&["mail", "list", "--json"]));
+    let listed = listed.as_array().expect("a list");
+    assert!(
+        listed
+            .iter()
+            .all(|mail| mail["state"] == "sent" && mail["attempts"] == 1),
+        "{listed:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mail_server_that_is_silent_after_a_message_holds_up_no_signal() {
+    for arguments in [&["run", "--once"][..], &["run"]] {
+        let server = MailStub::start();
+        server.says(".", None);
+        let (scenario, offer) = mailing(&server).await;
+        scenario.order(&offer, 1).await;
+        let mut worker = Running::start(&scenario, arguments);
+        until("the message is taken", || server.taken() == 1);
+        send_signal("TERM", &worker.0);
+        worker.code();
+        let listed = json(&scenario.bss_host(&["mail", "list", "--json"]));
+        assert_eq!(listed[0]["state"], "pending", "whether it was taken is not known");
+        server.behaves(".");
+        assert_eq!(code(&scenario.bss_host(&["mail", "retry", "--all"])), DONE);
+        assert_eq!(code(&scenario.bss_host(&["run", "--once"])), DONE);
+        assert_eq!(server.taken(), 2);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_stops_all_e_mails_is_told_wherever_e_mail_is_shown_until_it_is_seen_to() {
+    let server = MailStub::start();
+    server.says("RCPT", Some("554 5.7.1 Relay access denied"));
+    let (scenario, offer) = mailing(&server).await;
+    let tells = |output: &Output| {
+        let told = err(output);
+        assert!(
+            told.contains("all e-mails wait since")
+                && told.contains("does not pass e-mails on for this host (554 5.7.1)"),
+            "{told}"
+        );
+        assert!(
+            told.contains("hint: log in to the mail server with a user"),
+            "{told}"
+        );
+    };
+    scenario.order(&offer, 3).await;
+    let worked = scenario.bss_host(&["run", "--once"]);
+    assert_eq!(code(&worked), NO_ANSWER);
+    tells(&worked);
+    let logged = err(&worked);
+    assert_eq!(
+        logged.matches("all e-mails wait, and one at a time").count(),
+        1,
+        "{logged}"
+    );
+    for arguments in [&["mail", "show"][..], &["mail", "list"], &["run", "--once"]] {
+        tells(&scenario.bss_host(arguments));
+    }
+    let shown = json(&scenario.bss_host(&["mail", "show", "--json"]));
+    assert_eq!(shown["stop"]["problem"]["code"], "mail-relay-denied");
+    let failed = json(&scenario.bss_host(&["mail", "list", "--failed", "--json"]));
+    assert_eq!(failed, Value::Array(Vec::new()), "no e-mail fails because of us");
+    let test = scenario.bss_host(&["mail", "test", "me@host.example"]);
+    assert_eq!(code(&test), NO_ANSWER);
+    assert!(
+        err(&test).contains("554 5.7.1 Relay access denied"),
+        "{}",
+        err(&test)
+    );
+
+    server.behaves("RCPT");
+    assert_eq!(
+        code(&scenario.bss_host(&["mail", "test", "me@host.example"])),
+        DONE
+    );
+    let shown = json(&scenario.bss_host(&["mail", "show", "--json"]));
+    assert_eq!(shown["stop"], Value::Null);
+    assert_eq!(code(&scenario.bss_host(&["run", "--once"])), DONE);
+    assert_eq!(server.taken(), 1 + 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_can_t_be_mailed_to_is_refused_before_anything_is_bought() {
+    let scenario = Scenario::selling().await;
+    let offer = scenario.offers().await.remove(0);
+    let place = |email: &str| {
+        let customer = CUSTOMER.map(|word| if word.contains('@') { email } else { word });
+        scenario.bss_host(&[&["order", "place", INSTANCE, "--offer", &offer][..], &customer].concat())
+    };
+    for email in ["\"it dept\"@beispiel.example", "it@[192.0.2.1]"] {
+        let refused = place(email);
+        assert_eq!(code(&refused), REFUSED, "{email}");
+        assert!(err(&refused).contains("e-mail address"), "{}", err(&refused));
+    }
+    assert_eq!(scenario.assets().await.len(), 0);
+    assert_eq!(code(&place("it@beispiel.example")), DONE);
+}
+
+#[test]
+fn a_login_with_an_access_token_and_a_greeting_are_configured_and_shown() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let thumbprint = "A9993E364706816ABA3E25717850C26C9CD0D89D";
+    let configure = |arguments: &[&str]| {
+        let server = [
+            "--from",
+            "shop@contoso.example",
+            "--smtp",
+            "smtp://mail.example",
+            "--user",
+            "shop@contoso.example",
+        ];
+        desk(
+            &folder,
+            &[&["mail", "configure"][..], &server, arguments].concat(),
+        )
+    };
+    let tenant = [
+        "--tenant",
+        "contoso.example",
+        "--client-id",
+        "c-1",
+        "--certificate",
+        thumbprint,
+    ];
+    for (arguments, expected) in [
+        (&["--tenant", "contoso.example"][..], USAGE),
+        (&tenant[..4], USAGE),
+        (&["--client-id", "c-1"], USAGE),
+        (&["--scope", "s"], USAGE),
+        (&[&tenant[..], &["--password-file", "p"]].concat(), USAGE),
+        (
+            &[&tenant[..], &["--login-authority", "https://login.example"]].concat(),
+            USAGE,
+        ),
+        (&[&tenant[..], &["--login-authority", ""]].concat(), USAGE),
+        (
+            &["--tenant", "a/b", "--client-id", "c", "--certificate", thumbprint],
+            USAGE,
+        ),
+        (&[&tenant[..], &["--client-id", "c 1"]].concat(), USAGE),
+        (&[&tenant[..], &["--scope", ""]].concat(), REFUSED),
+        (&["--hello-name", "vm"], REFUSED),
+    ] {
+        let refused = configure(arguments);
+        assert_eq!(code(&refused), expected, "{arguments:?}: {}", err(&refused));
+    }
+    assert_eq!(
+        code(&configure(
+            &[&tenant[..], &["--hello-name", "host.example.com"]].concat()
+        )),
+        DONE
+    );
+    let shown = json(&desk(&folder, &["mail", "show", "--json"]));
+    let login = &shown["smtp"]["accessToken"];
+    assert_eq!(
+        login["tokenEndpoint"],
+        "https://login.microsoftonline.com/contoso.example/oauth2/v2.0/token"
+    );
+    assert_eq!(login["scope"], "https://outlook.office365.com/.default");
+    assert_eq!(
+        (&login["clientId"], &login["certificate"]),
+        (&"c-1".into(), &thumbprint.into())
+    );
+    assert_eq!(shown["smtp"]["helloName"], "host.example.com");
+    let text = out(&desk(&folder, &["mail", "show"]));
+    assert!(
+        text.contains("login.microsoftonline.com") && text.contains("host.example.com"),
+        "{text}"
+    );
+    let elsewhere = [
+        &tenant[..],
+        &[
+            "--login-authority",
+            "login.microsoftonline.us",
+            "--scope",
+            "https://outlook.office365.us/.default",
+        ],
+    ]
+    .concat();
+    assert_eq!(code(&configure(&elsewhere)), DONE);
+    let shown = json(&desk(&folder, &["mail", "show", "--json"]));
+    assert_eq!(
+        shown["smtp"]["accessToken"]["tokenEndpoint"],
+        "https://login.microsoftonline.us/contoso.example/oauth2/v2.0/token"
     );
 }

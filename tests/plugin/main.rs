@@ -30,6 +30,7 @@ mod license_return;
 mod license_return_cli;
 mod lifecycle_model;
 mod mail_cli;
+mod mail_stub;
 mod many_hosts;
 mod operator_walk;
 mod orders_cli;

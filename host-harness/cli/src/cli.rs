@@ -18,6 +18,7 @@ mod interruption;
 mod invoices;
 mod log;
 mod mail;
+mod mail_login;
 mod orders;
 mod output;
 mod pages;

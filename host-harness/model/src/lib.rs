@@ -13,6 +13,7 @@ pub mod clock;
 mod customer;
 mod diagnosis;
 mod duties;
+mod email_address;
 mod ids;
 mod instance;
 mod invoice;
@@ -55,6 +56,7 @@ pub use cancellation::{
 pub use customer::{CustomerData, CustomerErasure, ERASED, ErasedCustomer, OpenBusiness, UnsentMails};
 pub use diagnosis::{Advice, Diagnose, Diagnosis, ErrorKind, with_causes};
 pub use duties::{Duties, DutiesChange};
+pub use email_address::is_mailable;
 pub use ids::{AssetId, InstanceId, NotAnId, OrderId};
 pub use instance::{
     Authority, Change, FieldRole, Instance, NewInstance, Reach, SavedSecret, SavedSettings, SecretHeader,
@@ -65,8 +67,8 @@ pub use license::{License, LicenseNames, LicenseSecrets, LicenseTokenStatus, Ret
 pub use license_check::{LicenseDefect, check_license};
 pub use license_return::{BegunReturn, ReturnAttempt, ReturnOutcome, ReturnResult, TakenReturn};
 pub use mail::{
-    Mail, MailDelivery, MailFilter, MailKind, MailOutcome, MailSettings, MailState, MailToSend,
-    SmtpProtection, SmtpServer, Sold,
+    AccessTokenLogin, Mail, MailDelivery, MailFilter, MailKind, MailOutcome, MailSettings, MailState,
+    MailStop, MailToSend, SmtpProtection, SmtpServer, Sold,
 };
 pub use order::{
     Contact, InvalidParty, LANGUAGE_LENGTH_MAX, NewLine, NewOrder, Order, OrderFilter, OrderLine,

@@ -12,6 +12,7 @@ use crate::order::Contact;
 use crate::order::Party;
 use crate::problem::Problem;
 use crate::secret::Secret;
+use crate::thumbprint::Thumbprint;
 use crate::words::stored_enum;
 
 /// The purpose of an e-mail. An asset has at most one e-mail of each kind.
@@ -96,6 +97,8 @@ pub struct MailToSend {
     pub sold: Option<Sold>,
     /// The number of tries to send it, this one included.
     pub attempts: u32,
+    /// Whether it is the one that finds out whether what stops all e-mails is gone.
+    pub is_try: bool,
 }
 
 /// Whose license an e-mail brings, and what is sold, as a plugin describes them.
@@ -114,8 +117,24 @@ pub enum MailOutcome {
     Sent(Option<Problem>),
     /// The e-mail was not taken, or possibly was; it is tried again.
     Later(Problem),
+    /// The e-mail was not tried, because no e-mail can be sent now; it waits for that, and this was no try of it.
+    Waits(Problem),
     /// The e-mail was refused for good.
     Refused(Problem),
+}
+
+/// A stop of all e-mails: what is in the way is about this host, and no other e-mail would fare better. One e-mail at a
+/// time finds out whether it is gone, at growing intervals.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MailStop {
+    /// What is in the way, and what to do.
+    pub problem: Problem,
+    /// Since when, in milliseconds.
+    pub since_ms: i64,
+    /// The number of e-mails in a row that were tried and found it.
+    pub tries: u32,
+    /// When the next e-mail is tried, in milliseconds.
+    pub next_try_at_ms: i64,
 }
 
 /// Filter of e-mails: those that match every given field.
@@ -155,7 +174,28 @@ pub struct SmtpServer {
     /// The user's password. Stored sealed.
     #[serde(skip)]
     pub password: Option<Secret>,
-    /// Authorities to trust instead of the system's, PEM. `None`: the system's.
+    /// Authorities to trust instead of the system's, or the server's own certificate, PEM. `None`: the system's.
+    pub trusted_authorities_pem: Option<String>,
+    /// The name by which the host greets the server (RFC 5321 section 4.1.1.1): a fully qualified name, or an address
+    /// in brackets. `None`: the machine's.
+    pub hello_name: Option<String>,
+    /// The way to an access token with which the user logs in in place of a password. `None`: a password.
+    pub access_token: Option<Box<AccessTokenLogin>>,
+}
+
+/// How a host gets the access token that it logs in to a mail server with: by a client assertion (RFC 7523) that an
+/// installed certificate signs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccessTokenLogin {
+    /// The URL of the server's token endpoint (RFC 6749 section 3.2).
+    pub token_endpoint: String,
+    /// The scope that is asked for (RFC 6749 section 3.3).
+    pub scope: String,
+    /// The client that the certificate is registered for.
+    pub client_id: String,
+    /// The operator's certificate that signs.
+    pub certificate: Thumbprint,
+    /// Authorities to trust for the token endpoint instead of the system's, PEM. `None`: the system's.
     pub trusted_authorities_pem: Option<String>,
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use data_encoding::HEXUPPER;
+use serde::{Deserialize, Serialize};
 use sha1::{Digest as _, Sha1};
 
 use crate::diagnosis::{Diagnose, Diagnosis, ErrorKind};
@@ -14,7 +15,8 @@ const SHA1_BYTES: usize = 20;
 /// The SHA-1 of a certificate's DER form, shown as 40 upper-case hexadecimal digits.
 ///
 /// Windows and vendors name certificates in the same way; nothing relies on SHA-1 being free of collisions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Thumbprint([u8; SHA1_BYTES]);
 
 /// Error of a text that is no thumbprint.
@@ -47,6 +49,20 @@ impl Thumbprint {
 impl fmt::Display for Thumbprint {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.pad(&HEXUPPER.encode(&self.0))
+    }
+}
+
+impl From<Thumbprint> for String {
+    fn from(thumbprint: Thumbprint) -> Self {
+        thumbprint.to_string()
+    }
+}
+
+impl TryFrom<String> for Thumbprint {
+    type Error = NotAThumbprint;
+
+    fn try_from(text: String) -> Result<Self, NotAThumbprint> {
+        text.parse()
     }
 }
 

@@ -14,6 +14,7 @@ use sqlx::{Row as _, SqlitePool};
 
 use crate::acts::write_act;
 use crate::erasure::empty_log;
+use crate::mail_settings::mail_certificate;
 use crate::stored::owner_column;
 use crate::{Record, RecordError, begin_write, stored};
 
@@ -112,6 +113,12 @@ pub enum RemoveError {
         /// The names of the instances.
         instances: Vec<String>,
     },
+    /// The mail settings log in with the certificate.
+    #[error("certificate `{thumbprint}` can't be removed, because the mail settings use it")]
+    InMailSettings {
+        /// The thumbprint that was asked for.
+        thumbprint: Thumbprint,
+    },
     /// The record failed.
     #[error(transparent)]
     Record(#[from] RecordError),
@@ -125,6 +132,8 @@ impl Diagnose for RemoveError {
             }
             Self::InUse { .. } => Diagnosis::new(ErrorKind::Conflict, "certificate-in-use")
                 .say("choose another certificate for these instances first"),
+            Self::InMailSettings { .. } => Diagnosis::new(ErrorKind::Conflict, "certificate-in-use")
+                .say("save mail settings without it first"),
             Self::Record(error) => error.diagnosis(),
         }
     }
@@ -380,6 +389,12 @@ impl CertificateStore {
             return Err(RemoveError::InUse {
                 thumbprint: *thumbprint,
                 instances,
+            });
+        }
+        // The mail settings are the operator's, and so is their certificate.
+        if self.owner.is_none() && mail_certificate(&mut transaction).await? == Some(*thumbprint) {
+            return Err(RemoveError::InMailSettings {
+                thumbprint: *thumbprint,
             });
         }
         let removed = sqlx::query("DELETE FROM certificates WHERE owner = $1 AND thumbprint = $2")

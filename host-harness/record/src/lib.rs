@@ -19,6 +19,7 @@ mod instances;
 mod invoices;
 mod look_up_only;
 mod mail_settings;
+mod mail_stop;
 mod migrations;
 mod orders;
 mod outbox;

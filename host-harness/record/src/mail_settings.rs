@@ -3,19 +3,21 @@
 use std::path::Path;
 
 use bss_model::clock::now_ms;
-use bss_model::{Act, Actor, MailDelivery, MailSettings, Subject};
+use bss_model::{Act, Actor, MailDelivery, MailSettings, Subject, Thumbprint};
 use serde_json::{Value, json};
-use sqlx::Row as _;
+use sqlx::{Row as _, SqliteConnection};
 
 use super::acts::write_act;
 use super::erasure::empty_log;
+use super::mail_stop;
 use super::stored::{from_json, to_json};
 use super::{Record, RecordError, begin_write};
 
 const PASSWORD_PURPOSE: &str = "password of the mail server";
 
 impl Record {
-    /// Replaces the settings for sending e-mail. The caller checks them first.
+    /// Replaces the settings for sending e-mail. The caller checks them first. Ends the [stop](Self::mail_stop) of all
+    /// e-mails, and makes every e-mail that waits due now: they are tried with the new settings.
     ///
     /// # Errors
     /// When the record can't be written.
@@ -44,6 +46,7 @@ impl Record {
         .await?;
         let (act, subject) = (Act::SaveMailSettings, Subject::mail_settings());
         write_act(&mut transaction, actor, act, &subject, None, detail(settings)).await?;
+        mail_stop::resume(&mut transaction).await?;
         transaction.commit().await?;
         // A password that was replaced may still be good.
         empty_log(&self.writer).await;
@@ -68,6 +71,20 @@ impl Record {
     }
 }
 
+/// The certificate with which the mail settings get an access token. `None`: none.
+pub(super) async fn mail_certificate(
+    connection: &mut SqliteConnection,
+) -> Result<Option<Thumbprint>, RecordError> {
+    let row = sqlx::query("SELECT settings FROM mail_settings WHERE id = 1")
+        .fetch_optional(connection)
+        .await?;
+    let settings: Option<MailSettings> = row.map(|row| from_json(&row, "settings")).transpose()?;
+    Ok(settings.and_then(|settings| match settings.delivery {
+        MailDelivery::Smtp(server) => Some(server.access_token?.certificate),
+        MailDelivery::Directory(_) => None,
+    }))
+}
+
 /// The settings without the password and the authorities, for an act.
 fn detail(settings: &MailSettings) -> Value {
     let text = |path: &Path| path.display().to_string();
@@ -82,6 +99,17 @@ fn detail(settings: &MailSettings) -> Value {
                 "protection": server.protection,
                 "user": server.user,
             });
+            if let Some(name) = &server.hello_name {
+                detail["smtp"]["helloName"] = json!(name);
+            }
+            if let Some(login) = &server.access_token {
+                detail["smtp"]["accessToken"] = json!({
+                    "tokenEndpoint": login.token_endpoint,
+                    "scope": login.scope,
+                    "clientId": login.client_id,
+                    "certificate": login.certificate,
+                });
+            }
         }
     }
     detail

@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::acts::write_act;
 use super::assets::read_asset_of;
+use super::mail_stop::{self, Gate, put_off, read_gate};
 use super::paging::KeyColumn::{Integer, Text};
 use super::paging::List;
 use super::stored::{count, from_json, id, optional, to_json};
@@ -63,6 +64,10 @@ impl Diagnose for RetryMailError {
 /// assertion of a clock that is wrong by five minutes. What is bought after the usual time of looking up only is bought later than
 /// that, so that its e-mail is not held.
 const CLOCKS_DIFFER: Duration = Duration::from_secs(4 * 60);
+
+/// How long the one e-mail that is tried while all are stopped can take; a worker that died with it has been noticed by
+/// then.
+const ONE_TRY: Duration = Duration::from_secs(15 * 60);
 
 /// E-mails by the time at which they were written.
 pub(super) const MAILS: List = List {
@@ -144,7 +149,8 @@ pub(super) async fn enqueue(
 
 impl Record {
     /// Takes up to `limit` due e-mails for a worker of [`Record::start_worker`]. No other worker gets them while that
-    /// worker lives and has not finished them; a dead worker gets nothing.
+    /// worker lives and has not finished them; a dead worker gets nothing. While e-mails are [stopped](Record::stop_mails),
+    /// one is taken when it is time to try, and none else.
     ///
     /// # Errors
     /// When the record can't be read or written, or the host key does not open a secret.
@@ -159,11 +165,17 @@ impl Record {
         .bind(worker_id.to_string())
         .fetch_one(&self.readers)
         .await?;
-        if due == 0 {
+        if due == 0 || read_gate(&self.readers).await? == Gate::Closed {
             return Ok(Vec::new());
         }
         let mut transaction = begin_write(&self.writer).await?;
         self.release_dead_workers(&mut transaction).await?;
+        let gate = read_gate(&mut *transaction).await?;
+        let limit = match gate {
+            Gate::Open => limit,
+            Gate::OneTry => limit.min(1),
+            Gate::Closed => 0,
+        };
         let taken = sqlx::query(
             "UPDATE mails SET worker = $1, attempts = attempts + 1
              WHERE id IN (SELECT id FROM mails WHERE state = $2 AND due_at_ms <= $3 AND worker IS NULL
@@ -181,9 +193,14 @@ impl Record {
             transaction.commit().await?;
             return Ok(Vec::new());
         }
+        let is_try = gate == Gate::OneTry;
+        if is_try {
+            put_off(&mut *transaction, now_ms().saturating_add(millis(ONE_TRY))).await?;
+        }
         let mut mails = Vec::with_capacity(taken.len());
         for row in &taken {
-            mails.push(self.read_mail_to_send(&mut transaction, id(row, "id")?).await?);
+            let mail = self.read_mail_to_send(&mut transaction, id(row, "id")?).await?;
+            mails.push(MailToSend { is_try, ..mail });
         }
         let dispatch = self.begin_dispatch(&mut transaction).await?;
         transaction.commit().await?;
@@ -254,6 +271,7 @@ impl Record {
                 }),
             },
             attempts: count(&row, "attempts")?,
+            is_try: false,
         })
     }
 
@@ -270,13 +288,17 @@ impl Record {
         due_at_ms: i64,
     ) -> Result<(), RecordError> {
         let now = now_ms();
+        let tries = i64::from(!matches!(outcome, MailOutcome::Waits(_)));
         let (state, problem, due_at_ms, sent_at_ms) = match outcome {
             MailOutcome::Sent(problem) => (MailState::Sent, problem, now, Some(now)),
             MailOutcome::Later(problem) => (MailState::Pending, Some(problem), due_at_ms, None),
+            // The stop of all e-mails alone puts it off.
+            MailOutcome::Waits(problem) => (MailState::Pending, Some(problem), now, None),
             MailOutcome::Refused(problem) => (MailState::Failed, Some(problem), now, None),
         };
         sqlx::query(
-            "UPDATE mails SET state = $3, problem = $4, due_at_ms = $5, sent_at_ms = $6, worker = NULL
+            "UPDATE mails SET state = $3, problem = $4, due_at_ms = $5, sent_at_ms = $6, worker = NULL,
+                    attempts = attempts - 1 + $8
              WHERE id = $1 AND state <> $7 AND (worker = $2 OR $3 = $7)",
         )
         .bind(mail.id.to_string())
@@ -286,6 +308,7 @@ impl Record {
         .bind(due_at_ms)
         .bind(sent_at_ms)
         .bind(MailState::Sent.word())
+        .bind(tries)
         .execute(&self.writer)
         .await?;
         Ok(())
@@ -323,7 +346,8 @@ impl Record {
         self.page(&MAILS, mails_query(filter), page, read_mail).await
     }
 
-    /// Makes an unsent e-mail due now, even one that was refused for good or is held back.
+    /// Makes an unsent e-mail due now, even one that was refused for good or is held back, and ends the
+    /// [stop](Self::mail_stop) of all e-mails if there is one.
     ///
     /// # Errors
     /// When the e-mail does not exist, was sent or was withdrawn, and when the record can't be written.
@@ -345,8 +369,8 @@ impl Record {
         Ok(())
     }
 
-    /// Makes every unsent e-mail due now, even those refused for good, and returns their number. E-mails that are held
-    /// back stay so.
+    /// Makes every unsent e-mail due now, even those refused for good, ends the [stop](Self::mail_stop) of all e-mails if
+    /// there is one, and returns the number of e-mails. Those that are held back stay so.
     ///
     /// # Errors
     /// When the record can't be written.
@@ -406,6 +430,7 @@ async fn make_due(
     }
     query.push(" RETURNING id, (SELECT instance_id FROM assets WHERE assets.id = asset_id) AS instance_id");
     let rows = query.build().fetch_all(&mut *transaction).await?;
+    mail_stop::end(transaction).await?;
     for row in &rows {
         let (act, subject) = (Act::RetryMail, Subject::mail(id(row, "id")?));
         let instance_id = Some(id(row, "instance_id")?);

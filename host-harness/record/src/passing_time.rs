@@ -21,7 +21,7 @@ const STEP_BACK: Duration = Duration::from_secs(60);
 
 /// What is put off, as the conditions of its rows: a table, the column of the time, and the state that has an index with
 /// the time, by its column and its word.
-fn put_off() -> [(&'static str, &'static str, &'static str, &'static str); 4] {
+fn put_off() -> [(&'static str, &'static str, &'static str, &'static str); 5] {
     let waits = SyncStatus::Unsynchronised.word();
     let returning = CancellationState::Returning.word();
     let pending = MailState::Pending.word();
@@ -30,6 +30,7 @@ fn put_off() -> [(&'static str, &'static str, &'static str, &'static str); 4] {
         ("assets", "due_at_ms", "sync_status", waits),
         ("cancellations", "due_at_ms", "state", returning),
         ("mails", "due_at_ms", "state", pending),
+        ("mail_stop", "next_try_at_ms", "kind", "all"),
         ("assets", "refresh_asked_at_ms", "license_token_status", unused),
     ]
 }

@@ -16,6 +16,7 @@ mod failure;
 mod incoming;
 mod link;
 mod names;
+mod own_request;
 mod policy;
 mod pool;
 mod quota;
@@ -48,6 +49,7 @@ use failure::Failure;
 use pool::{Client, Pool};
 
 pub use egress::Egress;
+pub use own_request::NoAnswer;
 pub use policy::{Authority, AuthorityError, PermittedAuthority};
 pub use quota::{ConnectionCounts, ConnectionLimits};
 pub use secrets::{NotAHeader, SecretHeader};

@@ -1,7 +1,9 @@
 //! An e-mail as it is handed over: headers that no value can add lines to, and its text twice, plain and as HTML.
 
 use bss_model::clock::rfc3339;
-use bss_model::{Contact, Diagnose, Diagnosis, ErrorKind, MailSettings, MailToSend, Party, Problem};
+use bss_model::{
+    Contact, Diagnose, Diagnosis, ErrorKind, MailSettings, MailToSend, Party, Problem, is_mailable,
+};
 use lettre::address::Envelope;
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart};
@@ -20,7 +22,7 @@ pub enum ComposeError {
     #[error("the sender `{0}` is neither an e-mail address nor `Name <address>`")]
     Sender(String),
     /// The recipient is no e-mail address.
-    #[error("the recipient `{0}` is not an e-mail address")]
+    #[error("the recipient `{0}` is not an e-mail address that can be mailed to")]
     Recipient(String),
     /// Not even the built-in template can be filled in.
     #[error(transparent)]
@@ -149,12 +151,18 @@ fn address(
 pub(super) fn sender(text: &str) -> Result<Mailbox, ComposeError> {
     let none = || ComposeError::Sender(one_line(text));
     let mailbox: Mailbox = text.parse().map_err(|_| none())?;
+    if !is_mailable(mailbox.email.as_ref()) {
+        return Err(none());
+    }
     let email = ascii_domain(&mailbox.email).ok_or_else(none)?;
     Ok(Mailbox::new(mailbox.name.as_deref().map(one_line), email))
 }
 
 fn recipient(text: &str) -> Result<Address, ComposeError> {
     let none = || ComposeError::Recipient(one_line(text));
+    if !is_mailable(text) {
+        return Err(none());
+    }
     let address: Address = text.parse().map_err(|_| none())?;
     ascii_domain(&address).ok_or_else(none)
 }
@@ -184,7 +192,57 @@ fn day(time_ms: i64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use bss_model::MailDelivery;
+    use proptest::prelude::*;
+
     use super::*;
+
+    fn composed(email: &str) -> Result<Letter, ComposeError> {
+        let settings = MailSettings {
+            from: "shop@host.example".to_owned(),
+            delivery: MailDelivery::Directory("none".into()),
+            templates: None,
+        };
+        let contact = Contact {
+            email: email.to_owned(),
+            language: "en".to_owned(),
+        };
+        compose_test(&settings, &contact)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn what_can_be_ordered_for_can_be_composed_for(
+            local_part in "[a-zA-Z0-9!#$%&'*+/=?^_`{|}~äμ中-]{1,20}(\\.[a-zö]{1,9}){0,2}",
+            domain in "[a-z0-9ü-]{1,20}(\\.[a-z0-9ü-]{1,9}){0,3}",
+        ) {
+            let email = format!("{local_part}@{domain}");
+            if is_mailable(&email) {
+                let letter = composed(&email).unwrap();
+                prop_assert_eq!(letter.envelope.to().len(), 1);
+                let to: &str = letter.envelope.to()[0].as_ref();
+                prop_assert!(to.starts_with(&format!("{local_part}@")), "{}", to);
+            }
+        }
+    }
+
+    #[test]
+    fn what_can_t_be_ordered_for_is_not_composed_for() {
+        for email in [
+            "\"it dept\"@b.test",
+            "it@[192.0.2.1]",
+            "it@192.0.2.1",
+            "a@b.test, c@d.test",
+        ] {
+            let refused = composed(email).err().unwrap();
+            assert!(
+                matches!(refused, ComposeError::Recipient(_)),
+                "{email}: {refused:?}"
+            );
+        }
+        composed("it@b.test").unwrap();
+    }
 
     #[test]
     fn a_line_stays_one_line() {
@@ -212,7 +270,15 @@ mod tests {
             sender("a@büro.example").unwrap().to_string(),
             "a@xn--bro-hoa.example"
         );
-        for wrong in ["", "a", "Shop", "a@b.example\r\nBcc: c@d.example", "<a@b.example"] {
+        for wrong in [
+            "",
+            "a",
+            "Shop",
+            "a@b.example\r\nBcc: c@d.example",
+            "<a@b.example",
+            "\"the shop\"@b.example",
+            "Shop <shop@[192.0.2.1]>",
+        ] {
             assert!(sender(wrong).is_err(), "{wrong}");
         }
     }

@@ -5,14 +5,17 @@ use std::path::{Path, PathBuf};
 
 use bss_model::text::without_secrets;
 use bss_model::{
-    Advice, Diagnose, Diagnosis, ErrorKind, MailDelivery, MailSettings, SmtpProtection, SmtpServer,
+    AccessTokenLogin, Advice, Diagnose, Diagnosis, ErrorKind, MailDelivery, MailSettings, SmtpProtection,
+    SmtpServer,
 };
 use bss_record::RecordError;
+use bss_sandbox::outbound_https::Authority;
 
 use super::directory;
 use super::letter::{ComposeError, sender};
-use super::smtp::Smtp;
+use super::smtp::{TlsSetupError, check_tls, is_hello_name};
 use super::templates::{self, TemplateError};
+use super::text::one_line;
 
 /// The port for submitting mail with TLS from the first byte (RFC 8314 section 7.3).
 const SUBMISSIONS_PORT: u16 = 465;
@@ -20,6 +23,9 @@ const SUBMISSIONS_PORT: u16 = 465;
 const SUBMISSION_PORT: u16 = 587;
 /// The port on which mail servers take mail (RFC 5321 section 4.5.4.2), as a relay on the same machine does.
 const RELAY_PORT: u16 = 25;
+
+/// The most bytes of each text of a login with an access token.
+const ACCESS_TOKEN_LOGIN_BYTES: usize = 1_000;
 
 /// Why the address of a mail server was not understood.
 #[derive(Debug, thiserror::Error)]
@@ -54,7 +60,13 @@ pub enum MailSettingsError {
     TrustedAuthorities,
     /// TLS can't be set up.
     #[error("TLS to the mail server can't be set up")]
-    Tls(#[source] lettre::transport::smtp::Error),
+    Tls(#[source] TlsSetupError),
+    /// The name for the greeting is none.
+    #[error("`{0}` is neither a fully qualified name nor an address in brackets")]
+    HelloName(String),
+    /// Where access tokens come from can't be right.
+    #[error("the mail settings can't get an access token: {0}")]
+    AccessToken(&'static str),
     /// The directory can't be written.
     #[error("mail directory `{}` can't be written", path.display())]
     Directory {
@@ -86,6 +98,10 @@ impl Diagnose for MailSettingsError {
             Self::TrustedAuthorities => Diagnosis::new(ErrorKind::Invalid, "no-trusted-authority")
                 .advise(Advice::NameTrustedAuthorities),
             Self::Tls(_) => Diagnosis::new(ErrorKind::Invalid, "mail-tls"),
+            Self::HelloName(_) => Diagnosis::new(ErrorKind::Invalid, "invalid-hello-name")
+                .say("give a name as in `mail.example.com`, or an address as in `[192.0.2.1]` or `[IPv6:2001:db8::1]`"),
+            Self::AccessToken(_) => Diagnosis::new(ErrorKind::Invalid, "invalid-access-token-login")
+                .say("give a user, a client, an installed certificate, a scope and the https address of a token endpoint"),
             Self::Directory { .. } => Diagnosis::new(ErrorKind::Invalid, "mail-directory"),
             Self::NotText(_) => {
                 Diagnosis::new(ErrorKind::Invalid, "name-no-text").say("give the directory another name")
@@ -132,6 +148,8 @@ pub fn server_from_url(url: &str, unencrypted: bool) -> Result<SmtpServer, UrlEr
         user: None,
         password: None,
         trusted_authorities_pem: None,
+        hello_name: None,
+        access_token: None,
     })
 }
 
@@ -163,19 +181,51 @@ fn check_name(directory: &Path) -> Result<(), MailSettingsError> {
 }
 
 fn check_server(server: &SmtpServer) -> Result<(), MailSettingsError> {
-    match (&server.user, &server.password) {
-        (None, None) => {}
-        (Some(_), Some(_)) if server.protection == SmtpProtection::None => {
-            return Err(MailSettingsError::UnprotectedPassword);
+    let has_credential = server.password.is_some() || server.access_token.is_some();
+    if server.user.is_some() != has_credential {
+        return Err(MailSettingsError::HalfLogin);
+    }
+    if has_credential && server.protection == SmtpProtection::None {
+        return Err(MailSettingsError::UnprotectedPassword);
+    }
+    if let Some(login) = &server.access_token {
+        if server.password.is_some() {
+            return Err(MailSettingsError::AccessToken("there is a password as well"));
         }
-        (Some(_), Some(_)) => {}
-        _ => return Err(MailSettingsError::HalfLogin),
+        check_access_token_login(login)?;
     }
-    let is_certificate = |pem: &String| pem.contains("-----BEGIN CERTIFICATE-----");
-    if !server.trusted_authorities_pem.as_ref().is_none_or(is_certificate) {
-        return Err(MailSettingsError::TrustedAuthorities);
+    if let Some(name) = &server.hello_name
+        && !is_hello_name(name)
+    {
+        return Err(MailSettingsError::HelloName(one_line(name)));
     }
-    Smtp::new(server).map(drop).map_err(MailSettingsError::Tls)
+    check_authorities(server.trusted_authorities_pem.as_deref())?;
+    check_tls(server).map_err(MailSettingsError::Tls)
+}
+
+fn check_authorities(pem: Option<&str>) -> Result<(), MailSettingsError> {
+    match pem.is_none_or(|pem| pem.contains("-----BEGIN CERTIFICATE-----")) {
+        true => Ok(()),
+        false => Err(MailSettingsError::TrustedAuthorities),
+    }
+}
+
+fn check_access_token_login(login: &AccessTokenLogin) -> Result<(), MailSettingsError> {
+    let is_text = |text: &str| {
+        (1..=ACCESS_TOKEN_LOGIN_BYTES).contains(&text.len())
+            && text.bytes().all(|byte| byte.is_ascii_graphic())
+    };
+    if Authority::of_url(&login.token_endpoint).is_none() || !is_text(&login.token_endpoint) {
+        return Err(MailSettingsError::AccessToken(
+            "its token endpoint is no https address",
+        ));
+    }
+    if !is_text(&login.client_id) || !is_text(&login.scope) {
+        return Err(MailSettingsError::AccessToken(
+            "its client or its scope is empty, too long or no ASCII text",
+        ));
+    }
+    check_authorities(login.trusted_authorities_pem.as_deref())
 }
 
 #[cfg(test)]

@@ -57,6 +57,22 @@ pub struct MailSettings {
     pub templates: Option<PathBuf>,
     /// Why the templates can't be filled in. `None`: they can, or they were not checked.
     pub template_problem: Option<String>,
+    /// What stops all e-mails. `None`: nothing is known to.
+    pub stop: Option<MailStop>,
+}
+
+/// What stops all e-mails, because it is about this host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MailStop {
+    /// What is in the way, and what to do.
+    pub problem: Problem,
+    /// Since when, in milliseconds.
+    pub since_ms: i64,
+    /// The number of e-mails in a row that were tried and found it.
+    pub tries: u32,
+    /// When the next e-mail is tried, in milliseconds.
+    pub next_try_at_ms: i64,
 }
 
 /// A mail server. Its password is never shown.
@@ -72,6 +88,26 @@ pub struct MailServer {
     /// The user who logs in.
     pub user: Option<String>,
     /// Whether authorities of a file are trusted instead of the system's.
+    pub trusts_own_authorities: bool,
+    /// The name by which the host greets it. `None`: the machine's.
+    pub hello_name: Option<String>,
+    /// The way to the access token that the user logs in with. `None`: a password, or no login.
+    pub access_token: Option<AccessTokenLogin>,
+}
+
+/// The way to an access token for a mail server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AccessTokenLogin {
+    /// The URL of the token endpoint.
+    pub token_endpoint: String,
+    /// The scope that is asked for.
+    pub scope: String,
+    /// The client.
+    pub client_id: String,
+    /// The thumbprint of the certificate that signs.
+    pub certificate: String,
+    /// Whether authorities of a file are trusted for the token endpoint instead of the system's.
     pub trusts_own_authorities: bool,
 }
 
@@ -123,11 +159,19 @@ impl From<&bss_model::MailSettings> for MailSettings {
             directory,
             templates: settings.templates.clone(),
             template_problem: None,
+            stop: None,
         }
     }
 }
 
 impl MailSettings {
+    /// Adds what stops all e-mails to the view.
+    #[must_use]
+    pub fn with_stop(self, stop: Option<&bss_model::MailStop>) -> Self {
+        let stop = stop.map(MailStop::from);
+        Self { stop, ..self }
+    }
+
     /// Adds the result of checking the templates to the view.
     #[must_use]
     pub fn with_checked_templates(self, checked: &Result<Vec<String>, impl ToString>) -> Self {
@@ -150,6 +194,31 @@ impl From<&SmtpServer> for MailServer {
             },
             user: server.user.clone(),
             trusts_own_authorities: server.trusted_authorities_pem.is_some(),
+            hello_name: server.hello_name.clone(),
+            access_token: server.access_token.as_deref().map(AccessTokenLogin::from),
+        }
+    }
+}
+
+impl From<&bss_model::AccessTokenLogin> for AccessTokenLogin {
+    fn from(login: &bss_model::AccessTokenLogin) -> Self {
+        Self {
+            token_endpoint: login.token_endpoint.clone(),
+            scope: login.scope.clone(),
+            client_id: login.client_id.clone(),
+            certificate: login.certificate.to_string(),
+            trusts_own_authorities: login.trusted_authorities_pem.is_some(),
+        }
+    }
+}
+
+impl From<&bss_model::MailStop> for MailStop {
+    fn from(stop: &bss_model::MailStop) -> Self {
+        Self {
+            problem: (&stop.problem).into(),
+            since_ms: stop.since_ms,
+            tries: stop.tries,
+            next_try_at_ms: stop.next_try_at_ms,
         }
     }
 }
@@ -246,6 +315,8 @@ mod tests {
                 user: Some("shop".to_owned()),
                 password: Some(Secret::new("hush")),
                 trusted_authorities_pem: Some("-----BEGIN".to_owned()),
+                hello_name: Some("host.example.com".to_owned()),
+                access_token: None,
             }),
             templates: None,
         };
@@ -259,31 +330,73 @@ mod tests {
     "port": 587,
     "protection": "starttls",
     "user": "shop",
-    "trustsOwnAuthorities": true
+    "trustsOwnAuthorities": true,
+    "helloName": "host.example.com",
+    "accessToken": null
   },
   "directory": null,
   "templates": null,
-  "templateProblem": null
+  "templateProblem": null,
+  "stop": null
 }"#,
         );
     }
 
     #[test]
-    fn a_directory_that_e_mails_are_written_into() {
+    fn a_login_with_an_access_token_without_any_secret() {
+        let login = bss_model::AccessTokenLogin {
+            token_endpoint: "https://login.example.com/token".to_owned(),
+            scope: "https://mail.example.com/.default".to_owned(),
+            client_id: "11111111-2222-3333-4444-55555555aaaa".to_owned(),
+            certificate: "0".repeat(40).parse().unwrap(),
+            trusted_authorities_pem: None,
+        };
+        assert_json(
+            &AccessTokenLogin::from(&login),
+            r#"
+{
+  "tokenEndpoint": "https://login.example.com/token",
+  "scope": "https://mail.example.com/.default",
+  "clientId": "11111111-2222-3333-4444-55555555aaaa",
+  "certificate": "0000000000000000000000000000000000000000",
+  "trustsOwnAuthorities": false
+}"#,
+        );
+    }
+
+    #[test]
+    fn a_directory_that_e_mails_are_written_into_and_what_stops_them() {
         let settings = bss_model::MailSettings {
             from: "shop@example.com".to_owned(),
             delivery: MailDelivery::Directory("/var/mails".into()),
             templates: Some("/etc/templates".into()),
         };
+        let stop = bss_model::MailStop {
+            problem: bss_model::Problem::new("mail-directory", "It is full.", "Make room."),
+            since_ms: 1_000,
+            tries: 2,
+            next_try_at_ms: 3_000,
+        };
         assert_json(
-            &MailSettings::from(&settings),
+            &MailSettings::from(&settings).with_stop(Some(&stop)),
             r#"
 {
   "from": "shop@example.com",
   "smtp": null,
   "directory": "/var/mails",
   "templates": "/etc/templates",
-  "templateProblem": null
+  "templateProblem": null,
+  "stop": {
+    "problem": {
+      "code": "mail-directory",
+      "message": "It is full.",
+      "advice": "Make room.",
+      "correlationId": ""
+    },
+    "sinceMs": 1000,
+    "tries": 2,
+    "nextTryAtMs": 3000
+  }
 }"#,
         );
     }

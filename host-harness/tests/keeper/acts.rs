@@ -299,6 +299,8 @@ impl Site {
                 user: Some("shop".to_owned()),
                 password: Some(Secret::new(PASSWORD)),
                 trusted_authorities_pem: Some(self.authorities_pem.clone()),
+                hello_name: None,
+                access_token: None,
             }),
             templates: Some("templates".into()),
         }

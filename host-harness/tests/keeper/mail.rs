@@ -19,18 +19,18 @@ use crate::invoices::{buy, execute};
 use crate::orders::{KEY, LINK, order, shop};
 use crate::quantities::sell_whole;
 use crate::record::{actor, files_of, settings};
-use crate::smtp_server::{Answer, MailServer, Offer, PASSWORD};
+use crate::smtp_server::{Answer, MailServer, Offer, PASSWORD, Taken};
 
 /// A host that sells, and a worker that sends its mails.
-struct Shop {
-    host: Host,
-    instance: Uuid,
-    worker: Worker,
+pub(crate) struct Shop {
+    pub(crate) host: Host,
+    pub(crate) instance: Uuid,
+    pub(crate) worker: Worker,
     directory: tempfile::TempDir,
 }
 
 impl Shop {
-    async fn open() -> Self {
+    pub(crate) async fn open() -> Self {
         let directory = tempfile::tempdir().unwrap();
         // No plugin is called here.
         let host = Host::open(&directory.path().join("bss"), Path::new("none"))
@@ -60,7 +60,7 @@ impl Shop {
     }
 
     /// Opens a shop that sends through a mail server.
-    async fn with(server: &MailServer) -> Self {
+    pub(crate) async fn with(server: &MailServer) -> Self {
         let shop = Self::open().await;
         shop.host
             .configure_mail(server.settings(), &actor())
@@ -69,11 +69,11 @@ impl Shop {
         shop
     }
 
-    fn path(&self, name: &str) -> std::path::PathBuf {
+    pub(crate) fn path(&self, name: &str) -> std::path::PathBuf {
         self.directory.path().join(name)
     }
 
-    async fn place(&self, units: u32, change: impl FnOnce(&mut NewOrder)) -> Vec<Uuid> {
+    pub(crate) async fn place(&self, units: u32, change: impl FnOnce(&mut NewOrder)) -> Vec<Uuid> {
         let mut new = order(self.instance, &[("a", units)]);
         change(&mut new);
         let placed = self
@@ -89,17 +89,17 @@ impl Shop {
         placed.lines.into_iter().map(|line| line.asset_id).collect()
     }
 
-    async fn send(&self) -> MailRound {
+    pub(crate) async fn send(&self) -> MailRound {
         self.host.send_mails(self.worker.id(), 100).await.unwrap()
     }
 
     /// Sends what is pending, whether it is due or not.
-    async fn send_now(&self) -> MailRound {
+    pub(crate) async fn send_now(&self) -> MailRound {
         self.host.record().retry_mails(&actor()).await.unwrap();
         self.send().await
     }
 
-    async fn mails(&self) -> Vec<Mail> {
+    pub(crate) async fn mails(&self) -> Vec<Mail> {
         self.host
             .record()
             .mails(&MailFilter::default(), &Page::all())
@@ -108,27 +108,27 @@ impl Shop {
             .rows
     }
 
-    async fn problem(&self) -> String {
+    pub(crate) async fn problem(&self) -> String {
         let problem = self.mails().await.remove(0).problem.unwrap();
         format!("{}: {}", problem.code, problem.message)
     }
 }
 
-fn sent(sent: u32) -> MailRound {
+pub(crate) fn sent(sent: u32) -> MailRound {
     MailRound {
         sent,
         ..MailRound::default()
     }
 }
 
-fn later(later: u32) -> MailRound {
+pub(crate) fn later(later: u32) -> MailRound {
     MailRound {
         later,
         ..MailRound::default()
     }
 }
 
-fn refused(refused: u32) -> MailRound {
+pub(crate) fn refused(refused: u32) -> MailRound {
     MailRound {
         refused,
         ..MailRound::default()
@@ -137,6 +137,11 @@ fn refused(refused: u32) -> MailRound {
 
 fn speaks(language: &'static str) -> impl FnOnce(&mut NewOrder) {
     move |order| order.contact.as_mut().unwrap().language = language.to_owned()
+}
+
+/// The Message-ID of a message that was taken.
+pub(crate) fn message_id(taken: &Taken) -> String {
+    read(&taken.bytes).message_id().unwrap().to_owned()
 }
 
 fn read(bytes: &[u8]) -> Message<'_> {
@@ -379,7 +384,7 @@ async fn a_login_that_fails_lets_every_mail_wait() {
     );
     let problem = shop.problem().await;
     assert!(
-        problem.starts_with("mail-server-unreachable") && problem.contains("535"),
+        problem.starts_with("mail-login-refused") && problem.contains("535"),
         "{problem}"
     );
     assert!(!problem.contains(PASSWORD), "{problem}");
@@ -394,7 +399,7 @@ async fn a_server_that_says_not_now_is_asked_again_and_one_that_says_never_is_no
     assert_eq!(shop.send().await, later(1));
     assert_eq!(
         shop.problem().await,
-        "mail-deferred: the mail server deferred the e-mail: transient error (450): come back later"
+        "mail-deferred: the mail server deferred the e-mail: 450 come back later"
     );
     assert_eq!(shop.send().await, later(0), "not at once");
     for answer in [Answer::Refuse, Answer::RefuseMessage] {

@@ -14,6 +14,7 @@ mod customers;
 mod instances;
 mod invoices;
 mod mail;
+mod mail_servers;
 mod order_lines;
 mod orders;
 mod outbox;

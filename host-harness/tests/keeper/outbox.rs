@@ -277,6 +277,8 @@ async fn mail_settings_are_kept_whole_and_their_password_sealed() {
             user: Some("shop".to_owned()),
             password: Some(Secret::new("a password of the mail server")),
             trusted_authorities_pem: None,
+            hello_name: None,
+            access_token: None,
         }),
         templates: Some("templates".into()),
     };

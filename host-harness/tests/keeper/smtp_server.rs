@@ -7,10 +7,13 @@ use std::sync::{Arc, Mutex};
 
 use bss_model::{MailDelivery, MailSettings, Secret, SmtpProtection, SmtpServer};
 use data_encoding::BASE64;
-use rustls::pki_types::PrivatePkcs8KeyDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
+
+use crate::certificates::openssl;
 
 /// The server's answer to one message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,6 +33,21 @@ pub(crate) enum Answer {
     TakeAndDrop,
     /// Takes the message, says so, and closes the connection.
     AcceptAndClose,
+    /// Takes the message, and says nothing to it.
+    TakeAndBeSilent,
+    /// Takes the message, and says so in these bytes.
+    TakeSaying(&'static [u8]),
+    /// Refuses in these bytes at a step.
+    Says(Step, &'static [u8]),
+}
+
+/// A step at which a message is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    Sender,
+    Recipient,
+    Data,
+    Message,
 }
 
 /// A message that the server has taken.
@@ -52,6 +70,16 @@ pub(crate) struct Offer {
     pub(crate) lets_in: bool,
     /// What somebody on the way adds behind the reply to STARTTLS, in the same packet.
     pub(crate) injected: &'static str,
+    /// The first thing that the server says.
+    pub(crate) greeting: &'static [u8],
+    /// The ways to log in.
+    pub(crate) auth: &'static str,
+    /// The answer to EHLO, where it is not the usual one.
+    pub(crate) ehlo: Option<&'static [u8]>,
+    /// Whether QUIT is answered.
+    pub(crate) answers_quit: bool,
+    /// Whether the server's own certificate is one of an authority, as `openssl req -x509` makes it.
+    pub(crate) is_authority: bool,
 }
 
 impl Default for Offer {
@@ -61,6 +89,11 @@ impl Default for Offer {
             tls_at_once: false,
             lets_in: true,
             injected: "",
+            greeting: b"220 mail.test ESMTP",
+            auth: "PLAIN",
+            ehlo: None,
+            answers_quit: true,
+            is_authority: false,
         }
     }
 }
@@ -73,6 +106,8 @@ struct State {
     connections: AtomicUsize,
     /// Every line that came over a connection without TLS.
     in_clear: Mutex<Vec<String>>,
+    /// Every line that came.
+    heard: Mutex<Vec<String>>,
 }
 
 /// A mail server that runs until it is dropped.
@@ -91,15 +126,22 @@ impl Drop for MailServer {
 
 impl MailServer {
     pub(crate) async fn start(offer: Offer) -> Self {
-        let rcgen::CertifiedKey { cert, signing_key } =
-            rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-        let key = PrivatePkcs8KeyDer::from(signing_key.serialize_der());
+        let (certificate_pem, key_pem) = match offer.is_authority {
+            true => by_openssl(),
+            false => {
+                let rcgen::CertifiedKey { cert, signing_key } =
+                    rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+                (cert.pem(), signing_key.serialize_pem())
+            }
+        };
+        let certificate = CertificateDer::from_pem_slice(certificate_pem.as_bytes()).unwrap();
+        let key = PrivateKeyDer::from_pem_slice(key_pem.as_bytes()).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let tls = rustls::ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_no_client_auth()
-            .with_single_cert(vec![cert.der().clone()], key.into())
+            .with_single_cert(vec![certificate], key)
             .unwrap();
         let state = Arc::new(State {
             offer,
@@ -108,6 +150,7 @@ impl MailServer {
             taken: Mutex::default(),
             connections: AtomicUsize::default(),
             in_clear: Mutex::default(),
+            heard: Mutex::default(),
         });
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -121,7 +164,7 @@ impl MailServer {
         Self {
             state,
             address,
-            certificate_pem: cert.pem(),
+            certificate_pem,
             accepting,
         }
     }
@@ -137,6 +180,10 @@ impl MailServer {
 
     pub(crate) fn connections(&self) -> usize {
         self.state.connections.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn heard(&self) -> Vec<String> {
+        self.state.heard.lock().unwrap().clone()
     }
 
     pub(crate) fn in_clear(&self) -> Vec<String> {
@@ -164,8 +211,20 @@ impl MailServer {
             user: Some("shop".to_owned()),
             password: Some(Secret::new(PASSWORD)),
             trusted_authorities_pem: Some(self.certificate_pem.clone()),
+            hello_name: None,
+            access_token: None,
         }
     }
+}
+
+/// A certificate and its key as an operator makes them for a relay, PEM.
+fn by_openssl() -> (String, String) {
+    let directory = tempfile::tempdir().unwrap();
+    let request = "req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=relay -addext subjectAltName=DNS:localhost \
+                   -keyout key.pem -out cert.pem";
+    openssl(directory.path(), &request.split_whitespace().collect::<Vec<_>>());
+    let read = |name: &str| std::fs::read_to_string(directory.path().join(name)).unwrap();
+    (read("cert.pem"), read("key.pem"))
 }
 
 /// The password that the shop logs in with.
@@ -195,7 +254,7 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
 ) -> Option<S> {
     let mut stream = BufReader::new(stream);
     if greet {
-        say(&mut stream, "220 mail.test ESMTP").await?;
+        say(&mut stream, state.offer.greeting).await?;
     }
     let mut session = Session {
         encrypted,
@@ -206,30 +265,55 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
         if !encrypted {
             state.in_clear.lock().unwrap().push(line.clone());
         }
+        state.heard.lock().unwrap().push(line.clone());
         match session.step(state, &line)? {
-            Step::Say(reply) => say(&mut stream, &reply).await?,
-            Step::StartTls => {
-                say(&mut stream, &format!("220 go ahead{}", state.offer.injected)).await?;
+            Reaction::Say(reply) => say(&mut stream, &reply).await?,
+            Reaction::StartTls => {
+                say(
+                    &mut stream,
+                    format!("220 go ahead{}", state.offer.injected).as_bytes(),
+                )
+                .await?;
                 return Some(stream.into_inner());
             }
-            Step::Read => {
-                say(&mut stream, "354 go on").await?;
-                let bytes = read_message(&mut stream).await?;
-                if session.answer == Answer::RefuseMessage {
-                    say(&mut stream, "554 not this one").await?;
+            Reaction::Challenge(challenge) => {
+                say(&mut stream, challenge.as_bytes()).await?;
+                let answer = read_line(&mut stream).await?;
+                state.heard.lock().unwrap().push(answer.clone());
+                let refusal = if answer.is_empty() {
+                    "535 5.7.3 who are you?"
+                } else {
+                    "501 what?"
+                };
+                say(&mut stream, refusal.as_bytes()).await?;
+            }
+            Reaction::Read => {
+                if let Answer::Says(Step::Data, reply) = session.answer {
+                    say(&mut stream, reply).await?;
                     continue;
                 }
-                state.taken.lock().unwrap().push(session.taken(bytes));
-                if session.answer == Answer::TakeAndDrop {
-                    return None;
-                }
-                say(&mut stream, "250 taken").await?;
-                if session.answer == Answer::AcceptAndClose {
-                    return None;
+                say(&mut stream, b"354 go on").await?;
+                let bytes = read_message(&mut stream).await?;
+                match session.answer {
+                    Answer::RefuseMessage => say(&mut stream, b"554 not this one").await?,
+                    Answer::Says(Step::Message, reply) => say(&mut stream, reply).await?,
+                    answer => {
+                        state.taken.lock().unwrap().push(session.taken(bytes));
+                        match answer {
+                            Answer::TakeAndDrop => return None,
+                            Answer::TakeAndBeSilent => std::future::pending().await,
+                            Answer::TakeSaying(reply) => say(&mut stream, reply).await?,
+                            _ => say(&mut stream, b"250 taken").await?,
+                        }
+                        if answer == Answer::AcceptAndClose {
+                            return None;
+                        }
+                    }
                 }
             }
-            Step::Leave => {
-                say(&mut stream, "221 bye").await?;
+            Reaction::Leave if !state.offer.answers_quit => std::future::pending().await,
+            Reaction::Leave => {
+                say(&mut stream, b"221 bye").await?;
                 return None;
             }
         }
@@ -237,9 +321,11 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
 }
 
 /// The server's reaction to a line of the client.
-enum Step {
-    Say(String),
+enum Reaction {
+    Say(Vec<u8>),
     StartTls,
+    /// Says why an access token is no good, and waits for the empty line.
+    Challenge(String),
     Read,
     Leave,
 }
@@ -256,21 +342,22 @@ struct Session {
 
 impl Session {
     /// Reads one line of the client. `None` when it makes no sense, and neither does going on.
-    fn step(&mut self, state: &State, line: &str) -> Option<Step> {
+    fn step(&mut self, state: &State, line: &str) -> Option<Reaction> {
         let command = line.split([' ', ':']).next()?.to_ascii_uppercase();
         let reply = match command.as_str() {
-            "EHLO" if state.offer.start_tls && !self.encrypted => {
-                "250-mail.test\r\n250-8BITMIME\r\n250-AUTH PLAIN\r\n250 STARTTLS"
-            }
-            "EHLO" => "250-mail.test\r\n250-8BITMIME\r\n250 AUTH PLAIN",
-            "STARTTLS" if state.offer.start_tls => return Some(Step::StartTls),
+            "EHLO" => return Some(Reaction::Say(self.ehlo(state))),
+            "STARTTLS" if state.offer.start_tls => return Some(Reaction::StartTls),
             "AUTH" => {
-                let given = BASE64.decode(line.strip_prefix("AUTH PLAIN ")?.as_bytes()).ok()?;
+                let (way, given) = line.strip_prefix("AUTH ")?.split_once(' ')?;
+                let given = BASE64.decode(given.as_bytes()).ok()?;
                 self.login = Some(String::from_utf8(given).ok()?);
-                if state.offer.lets_in {
-                    "235 welcome"
-                } else {
-                    "535 who are you?"
+                match state.offer.lets_in {
+                    true => "235 welcome",
+                    false if way == "XOAUTH2" => {
+                        let why = br#"{"status":"401","schemes":"bearer","scope":"https://mail.test/"}"#;
+                        return Some(Reaction::Challenge(format!("334 {}", BASE64.encode(why))));
+                    }
+                    false => "535 who are you?",
                 }
             }
             "MAIL" => {
@@ -278,6 +365,7 @@ impl Session {
                 self.answer = state.answers.lock().unwrap().pop_front().unwrap_or_default();
                 match self.answer {
                     Answer::RefuseSender => "550 not from you",
+                    Answer::Says(Step::Sender, reply) => return Some(Reaction::Say(reply.to_vec())),
                     _ => "250 sender noted",
                 }
             }
@@ -286,15 +374,33 @@ impl Session {
                 match self.answer {
                     Answer::Defer => "450 come back later",
                     Answer::Refuse => "550 5.1.1 no such customer",
+                    Answer::Says(Step::Recipient, reply) => return Some(Reaction::Say(reply.to_vec())),
                     _ => "250 recipient noted",
                 }
             }
-            "DATA" => return Some(Step::Read),
+            "DATA" => return Some(Reaction::Read),
             "RSET" => "250 forgotten",
-            "QUIT" => return Some(Step::Leave),
+            "QUIT" => return Some(Reaction::Leave),
             _ => "502 what?",
         };
-        Some(Step::Say(reply.to_owned()))
+        Some(Reaction::Say(reply.as_bytes().to_vec()))
+    }
+
+    fn ehlo(&self, state: &State) -> Vec<u8> {
+        let offer = state.offer;
+        if let Some(reply) = offer.ehlo {
+            return reply.to_vec();
+        }
+        let mut lines = vec!["mail.test".to_owned(), "8BITMIME".to_owned()];
+        if !offer.auth.is_empty() {
+            lines.push(format!("AUTH {}", offer.auth));
+        }
+        if offer.start_tls && !self.encrypted {
+            lines.push("STARTTLS".to_owned());
+        }
+        let last = lines.pop().unwrap();
+        let more = lines.iter().map(|line| format!("250-{line}\r\n"));
+        format!("{}250 {last}", more.collect::<String>()).into_bytes()
     }
 
     fn taken(&self, bytes: Vec<u8>) -> Taken {
@@ -308,8 +414,8 @@ impl Session {
     }
 }
 
-async fn say<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut BufReader<S>, line: &str) -> Option<()> {
-    stream.write_all(format!("{line}\r\n").as_bytes()).await.ok()?;
+async fn say<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut BufReader<S>, line: &[u8]) -> Option<()> {
+    stream.write_all(&[line, b"\r\n"].concat()).await.ok()?;
     stream.flush().await.ok()
 }
 

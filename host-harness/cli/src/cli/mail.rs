@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use bss_model::{
-    Advice, Contact, ErrorKind, MailDelivery, MailFilter, MailSettings, MailState, Secret, SmtpProtection,
-    SmtpServer, SortOrder,
+    Advice, Contact, ErrorKind, MailDelivery, MailFilter, MailSettings, MailState, MailStop, Secret,
+    SmtpProtection, SmtpServer, SortOrder,
 };
 use clap::{Args, Subcommand};
 use host_harness::Host;
@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::exit_status::ExitStatus;
 use super::failure::{Failure, Outcome, machine_failure, words};
 use super::input::{first_line, operator, read_text};
+use super::mail_login::AccessTokenArguments;
 use super::{output, pages, record, show};
 
 /// The environment variable with the password for the mail server.
@@ -23,7 +24,7 @@ const PASSWORD_VARIABLE: &str = "BSS_SMTP_PASSWORD";
 #[derive(Debug, Subcommand)]
 pub(super) enum MailCommand {
     /// Configure how e-mail is sent: through a mail server, or into a directory
-    Configure(ConfigureMail),
+    Configure(Box<ConfigureMail>),
     /// Show how e-mail is sent, and whether the templates can be filled in
     Show,
     /// Show e-mails: one for each license
@@ -88,7 +89,14 @@ pub(super) struct ConfigureMail {
     /// is taken from the environment variable BSS_SMTP_PASSWORD
     #[arg(long, requires = "user", value_name = "FILE")]
     password_file: Option<PathBuf>,
-    /// Trust the mail server by the certificate authorities in this PEM file, instead of the system's
+    #[command(flatten)]
+    access_token: AccessTokenArguments,
+    /// The name by which the host greets the mail server (EHLO): a fully qualified name, or an address as in
+    /// `[192.0.2.1]`. Without this option, the machine's fully qualified name, or else its address
+    #[arg(long, conflicts_with = "directory", value_name = "NAME")]
+    hello_name: Option<String>,
+    /// Trust the mail server by the certificate authorities in this PEM file, instead of the system's; the file may also
+    /// hold the mail server's own certificate
     #[arg(long, conflicts_with = "directory", value_name = "FILE")]
     trust: Option<PathBuf>,
     /// Send e-mails, product keys included, without TLS, as to a relay on this machine (port 25); only with `smtp://`,
@@ -102,7 +110,7 @@ pub(super) struct ConfigureMail {
 
 pub(super) async fn run(host: &Host, command: MailCommand, json: bool) -> Outcome {
     match command {
-        MailCommand::Configure(given) => configure(host, given, json).await,
+        MailCommand::Configure(given) => configure(host, *given, json).await,
         MailCommand::Show => show_settings(host, json).await,
         MailCommand::List {
             failed,
@@ -159,14 +167,17 @@ fn delivery(given: &ConfigureMail) -> Result<MailDelivery, Failure> {
     }
     let url = given.smtp.as_deref().unwrap_or_default();
     let server = host_harness::mail::server_from_url(url, given.unencrypted)?;
-    let password = match &given.user {
-        None => None,
-        Some(user) => Some(password(user, given.password_file.as_deref())?),
+    let access_token = given.access_token.login()?.map(Box::new);
+    let password = match (&given.user, &access_token) {
+        (Some(user), None) => Some(password(user, given.password_file.as_deref())?),
+        _ => None,
     };
     Ok(MailDelivery::Smtp(SmtpServer {
         user: given.user.clone(),
         password,
         trusted_authorities_pem: given.trust.as_deref().map(authorities).transpose()?,
+        hello_name: given.hello_name.clone(),
+        access_token,
         ..server
     }))
 }
@@ -194,12 +205,13 @@ async fn show_settings(host: &Host, json: bool) -> Outcome {
     let Some(settings) = host.record().mail_settings().await? else {
         return Err(not_configured());
     };
+    let stop = host.record().mail_stop().await?;
     let checked = match &settings.templates {
         None => None,
         Some(directory) => Some(check_templates(directory.clone()).await),
     };
     if json {
-        let view = view::MailSettings::from(&settings);
+        let view = view::MailSettings::from(&settings).with_stop(stop.as_ref());
         let view = match &checked {
             Some(checked) => view.with_checked_templates(checked),
             None => view,
@@ -208,6 +220,7 @@ async fn show_settings(host: &Host, json: bool) -> Outcome {
     } else {
         show_rows(&settings);
     }
+    stop_note(stop.as_ref());
     match checked {
         Some(Err(error)) => Err(error.into()),
         _ => Ok(ExitStatus::Done),
@@ -234,7 +247,17 @@ fn show_rows(settings: &MailSettings) {
             table.add_row(["Server", &format!("{}:{}", server.host, server.port)]);
             table.add_row(["Protection", protection(server.protection)]);
             table.add_row(["User", server.user.as_deref().unwrap_or("(none)")]);
+            if let Some(login) = &server.access_token {
+                table.add_row(["Access token from", &login.token_endpoint]);
+                table.add_row(["Client", &login.client_id]);
+                table.add_row(["Certificate", &login.certificate.to_string()]);
+                table.add_row(["Scope", &login.scope]);
+            }
             table.add_row(["Trusted authorities", trust]);
+            table.add_row([
+                "Greets as",
+                server.hello_name.as_deref().unwrap_or("(the machine)"),
+            ]);
         }
     }
     let templates = settings.templates.as_ref();
@@ -290,6 +313,7 @@ async fn list(host: &Host, filter: MailFilter, json: bool) -> Outcome {
         ));
         output::note(format!("hint: {}", words(&Advice::ConfigureMail)));
     }
+    stop_note(host.record().mail_stop().await?.as_ref());
     record::hold_note(count(MailState::Held) as u64);
     if failed > 0 {
         output::note(format!(
@@ -299,6 +323,21 @@ async fn list(host: &Host, filter: MailFilter, json: bool) -> Outcome {
         output::note("hint: correct the cause, then make them due again with `bss-host mail retry --all`");
     }
     Ok(ExitStatus::Done)
+}
+
+/// Says what stops all e-mails, and what to do.
+pub(super) fn stop_note(stop: Option<&MailStop>) {
+    let Some(stop) = stop else { return };
+    output::note(format!(
+        "all e-mails wait since {}, because no e-mail can be sent: {}",
+        show::time(stop.since_ms),
+        stop.problem.message
+    ));
+    output::note(format!(
+        "hint: {}; one e-mail is tried at {}, and all of them after `bss-host mail test`, `mail configure` or `mail retry`",
+        stop.problem.advice,
+        show::time(stop.next_try_at_ms)
+    ));
 }
 
 async fn retry(host: &Host, mail: Option<Uuid>, held: bool, json: bool) -> Outcome {

@@ -14,7 +14,7 @@ use super::failure::{Failure, Outcome};
 use super::interruption::Interruption;
 use super::progress::plain_listener;
 use super::services::{interrupted, run_line};
-use super::{output, record, show};
+use super::{mail, output, record, show};
 
 #[derive(Debug, Args)]
 pub(super) struct WorkerArguments {
@@ -30,6 +30,7 @@ pub(super) struct WorkerArguments {
 pub(super) async fn run(host: &Host, arguments: &WorkerArguments, json: bool) -> Outcome {
     record::copy_note(host.record().awaits_adoption().await?);
     record::hold_note(host.record().held_mails().await?);
+    mail::stop_note(host.record().mail_stop().await?.as_ref());
     let mut interruption = Interruption::listen()?;
     let ran = Arc::new(Mutex::new(Ran::default()));
     let options = WorkOptions::default()
@@ -49,6 +50,7 @@ pub(super) async fn run(host: &Host, arguments: &WorkerArguments, json: bool) ->
         return Err(interrupted(run));
     }
     if arguments.once {
+        mail::stop_note(host.record().mail_stop().await?.as_ref());
         expect_no_failed_run(&ran)?;
         expect_nothing_left(unfinished)?;
     }

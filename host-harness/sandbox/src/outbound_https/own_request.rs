@@ -1,0 +1,52 @@
+//! A request of the host itself, by the same way out as those of plugins: its policy, its TLS, its limits.
+
+use std::convert::Infallible;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full, Limited};
+use wasmtime_wasi_http::Error;
+
+use super::{Deadlines, Egress, OutboundHttps};
+use crate::call_trace::CallSpan;
+use crate::limits;
+
+/// Why a request of the host has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum NoAnswer {
+    /// The request was refused, or the server did not answer.
+    #[error("{0}")]
+    Exchange(#[from] Error),
+    /// The answer broke off, or is too long.
+    #[error(
+        "the answer broke off, or is longer than {} bytes",
+        limits::REQUEST_BODY_BYTES
+    )]
+    Body,
+}
+
+impl OutboundHttps {
+    /// Sends a request to one of the authorities of an egress, and reads the whole answer.
+    ///
+    /// # Errors
+    /// When the policy refuses it, and when there is no whole answer within the limits of time and size.
+    pub async fn ask(
+        &self,
+        egress: &Egress,
+        request: http::Request<Bytes>,
+    ) -> Result<http::Response<Bytes>, NoAnswer> {
+        let whole = |body: Bytes| {
+            Full::new(body)
+                .map_err(|never: Infallible| match never {})
+                .boxed_unsync()
+        };
+        let request = request.map(whole);
+        let following = CallSpan::default().exchange(&egress.instance_id, &request);
+        let response = self
+            .send(egress, request, Deadlines::new(None), &following)
+            .await?;
+        let (head, body) = response.into_parts();
+        let body = Limited::new(body, limits::REQUEST_BODY_BYTES).collect().await;
+        let body = body.map_err(|_| NoAnswer::Body)?.to_bytes();
+        Ok(http::Response::from_parts(head, body))
+    }
+}
