@@ -90,7 +90,9 @@ struct PageForEmbedders;
 #[cfg(not(feature = "mail"))]
 use no_mail as mail;
 
-pub use bss_keys::{HostKey, HostKeyError, HostKeySource, InstalledCertificate, PfxCode};
+pub use bss_keys::{
+    Caution, HostKey, HostKeyError, HostKeySource, InstalledCertificate, PfxCode, UnusableReason,
+};
 pub use bss_model::{
     Actor, AddedPlugin, Advice, AssetId, Choice, Contact, Cursor, CustomerErasure, Decision, Diagnose,
     ErrorKind, Instance, InstanceId, LicenseSecrets, NewInstance, NewLine, NotAnId, NotAnOutcomeCursor,
@@ -99,7 +101,7 @@ pub use bss_model::{
 };
 pub use bss_record::{
     AuditError, AuditedActs, BackupError, CertificateStore, ERASED_CUSTOMERS_FILE, EraseCustomerError,
-    RECORD_FILE, Record, RecordError, Restored, Verified, verify_backup,
+    ImportError, ImportedCertificate, RECORD_FILE, Record, RecordError, Restored, Verified, verify_backup,
 };
 pub use bss_sandbox::{
     CallContext, CallError, CallEvent, CallLimits, CallListener, FailedCall, LastWords, LoadError, LogLevel,

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bss_keys::{
-    HostKey, HostKeyError, Identity, InspectError, InstalledCertificate, KeyWithCertificates, PfxCode,
-    Unusable, describe, read_pfx,
+    Caution, HostKey, HostKeyError, Identity, InspectError, InstalledCertificate, KeyWithCertificates,
+    PfxCode, Unusable, describe, read_pfx,
 };
 use bss_model::clock::{now_ms, rfc3339};
 use bss_model::{Act, Actor, Advice, Diagnose, Diagnosis, ErrorKind, Owner, Subject, Thumbprint};
@@ -138,6 +138,15 @@ fn quoted(names: &[String]) -> String {
         .join(", ")
 }
 
+/// A certificate that an import has installed.
+#[derive(Clone, Debug)]
+pub struct ImportedCertificate {
+    /// The certificate, which may be one that can't be used: see [`InstalledCertificate::unusable_because`].
+    pub installed: InstalledCertificate,
+    /// What to know of the file that it came in.
+    pub cautions: Vec<Caution>,
+}
+
 /// The installed certificates of an owner and, sealed under the host key, their private keys. Those of others are not there.
 #[derive(Clone, Debug)]
 pub struct CertificateStore {
@@ -174,14 +183,14 @@ impl CertificateStore {
     /// [`InstalledCertificate::unusable_because`].
     ///
     /// # Errors
-    /// When the file can't be read with the code, does not hold exactly one private key with its certificate, or when
-    /// that certificate has expired.
+    /// When the file can't be read with the code, does not hold exactly one private key with its certificate, when nothing can be
+    /// signed with the key, or when the certificate has expired.
     pub async fn import(
         &self,
         pfx: &[u8],
         code: &PfxCode,
         actor: &Actor,
-    ) -> Result<InstalledCertificate, ImportError> {
+    ) -> Result<ImportedCertificate, ImportError> {
         let now = now_ms();
         let found = read_pfx(pfx, code).await?;
         let installed = describe(&found.leaf, &found.chain, now)?;
@@ -198,10 +207,13 @@ impl CertificateStore {
             .seal(&self.key_purpose(&installed.thumbprint), &found.private_key)?;
         self.store(&installed, &found, &sealed, actor).await?;
         let stored = self.get(&installed.thumbprint).await?;
-        Ok(stored.unwrap_or(InstalledCertificate {
-            owner: self.owner.clone(),
-            ..installed
-        }))
+        Ok(ImportedCertificate {
+            installed: stored.unwrap_or(InstalledCertificate {
+                owner: self.owner.clone(),
+                ..installed
+            }),
+            cautions: found.cautions,
+        })
     }
 
     /// The owner as columns have it.

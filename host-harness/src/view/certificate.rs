@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bss_keys::{InstalledCertificate, KeyKind};
+use bss_keys::{Caution, InstalledCertificate, KeyKind};
 use bss_model::clock::now_ms;
 use bss_record::RecordError;
 use serde::Serialize;
@@ -45,6 +45,29 @@ pub struct Certificate {
     pub used_by: Vec<String>,
     /// Why the certificate can't be used now. `None`: it can.
     pub unusable_because: Option<String>,
+    /// What to do about that. `None`: it can be used.
+    pub advice: Option<String>,
+    /// What to know of the certificate although it can be used; after an import, of its file too.
+    pub warnings: Vec<CertificateWarning>,
+}
+
+/// What to know of a certificate or its file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CertificateWarning {
+    /// The sentence for an operator.
+    pub message: String,
+    /// The advice.
+    pub advice: String,
+}
+
+impl From<&Caution> for CertificateWarning {
+    fn from(caution: &Caution) -> Self {
+        Self {
+            message: caution.to_string(),
+            advice: caution.advice().sentence().into_owned(),
+        }
+    }
 }
 
 /// A certificate that was forgotten together with its private key.
@@ -58,6 +81,7 @@ pub struct RemovedCertificate {
 impl Certificate {
     /// The view of a certificate at `now_ms`, in milliseconds.
     pub fn new(certificate: &InstalledCertificate, used_by: Vec<String>, now_ms: i64) -> Self {
+        let unusable = certificate.unusable_because(now_ms);
         Self {
             thumbprint: certificate.thumbprint.to_string(),
             sha256: certificate.sha256.clone(),
@@ -76,7 +100,13 @@ impl Certificate {
             imported_at_ms: certificate.imported_at_ms,
             owner: certificate.owner.as_ref().map(ToString::to_string),
             used_by,
-            unusable_because: certificate.unusable_because(now_ms),
+            unusable_because: unusable.as_ref().map(ToString::to_string),
+            advice: unusable.map(|reason| reason.advice().sentence().into_owned()),
+            warnings: certificate
+                .cautions()
+                .iter()
+                .map(CertificateWarning::from)
+                .collect(),
         }
     }
 }
@@ -141,8 +171,9 @@ mod tests {
             for_client_authentication: true,
             for_signatures: true,
             is_authority: false,
+            is_self_issued: false,
             chain: 1,
-            chain_complete: true,
+            chain_complete: false,
             imported_at_ms: 1_000,
             owner: Some("reseller-7".parse().unwrap()),
         };
@@ -162,13 +193,20 @@ mod tests {
   "notAfterMs": 86400000,
   "daysLeft": -1,
   "key": "RSA 2048",
-  "chainComplete": true,
+  "chainComplete": false,
   "importedAtMs": 1000,
   "owner": "reseller-7",
   "usedBy": [
     "esd"
   ],
-  "unusableBecause": "it expired at 1970-01-02T00:00:00Z"
+  "unusableBecause": "it expired at 1970-01-02T00:00:00Z",
+  "advice": "have a new certificate issued; if it should still be valid, set this machine's clock",
+  "warnings": [
+    {
+      "message": "the certificate chain is not complete",
+      "advice": "a server may require the certificates of the issuers too"
+    }
+  ]
 }"#,
         );
     }

@@ -172,8 +172,8 @@ impl Site {
             }
             Act::ImportCertificate => {
                 let code = PfxCode::new(CODE);
-                let installed = record.certificates().import(&self.pfx, &code, actor).await?;
-                Subject::certificate(&installed.thumbprint)
+                let imported = record.certificates().import(&self.pfx, &code, actor).await?;
+                Subject::certificate(&imported.installed.thumbprint)
             }
             Act::RemoveCertificate => {
                 record.certificates().remove(&self.certificates[1], actor).await?;
@@ -368,8 +368,8 @@ fn cause(error: &dyn Error) -> String {
 pub(crate) async fn install(record: &Record, name: &str) -> Thumbprint {
     let file = pfx(&make(&client_params(name), &RSA_KEY), CODE);
     let (certificates, code) = (record.certificates(), PfxCode::new(CODE));
-    let installed = certificates.import(&file, &code, &actor()).await;
-    installed.unwrap().thumbprint
+    let imported = certificates.import(&file, &code, &actor()).await;
+    imported.unwrap().installed.thumbprint
 }
 
 async fn acts(record: &Record, filter: ActFilter) -> Vec<RecordedAct> {

@@ -18,6 +18,8 @@ mod order_lines;
 mod orders;
 mod outbox;
 mod outcomes;
+mod pfx_files;
+mod pfx_writer;
 mod plugins;
 mod product_type_collection;
 mod products;

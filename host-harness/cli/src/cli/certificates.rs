@@ -2,15 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use bss_keys::{InstalledCertificate, PfxCode};
+use bss_keys::{InspectError, InstalledCertificate, PfxCode, PfxError};
 use bss_model::clock::now_ms;
 use bss_model::{Advice, ErrorKind, Thumbprint};
 use clap::Subcommand;
-use host_harness::Host;
-use host_harness::view::{Certificate, RemovedCertificate};
+use host_harness::view::{Certificate, CertificateWarning, RemovedCertificate};
+use host_harness::{Host, ImportError, ImportedCertificate};
 
 use super::exit_status::ExitStatus;
-use super::failure::{Failure, Outcome};
+use super::failure::{Failure, Outcome, words};
 use super::input::{operator, pfx_code, read_pfx};
 use super::{output, show};
 
@@ -91,7 +91,7 @@ async fn list(host: &Host, wanted: impl Fn(&InstalledCertificate) -> bool, json:
         let columns = [
             certificate.thumbprint.clone(),
             certificate.subject.clone(),
-            certificate.dns_names.join(", "),
+            show::names(&certificate.dns_names),
             certificate.issuer.clone(),
             show::time(certificate.not_before_ms),
             show::time(certificate.not_after_ms),
@@ -127,7 +127,7 @@ async fn show_one(host: &Host, thumbprint: &Thumbprint, json: bool) -> Outcome {
     }
     for (name, value) in [
         ("Subject", certificate.subject.clone()),
-        ("DNS names", certificate.dns_names.join(", ")),
+        ("DNS names", show::names(&certificate.dns_names)),
         ("Issuer", certificate.issuer.clone()),
         ("Serial number", certificate.serial.clone()),
         ("SHA-256", certificate.sha256.clone()),
@@ -141,6 +141,12 @@ async fn show_one(host: &Host, thumbprint: &Thumbprint, json: bool) -> Outcome {
         ("Usable", usable),
     ] {
         table.add_row([name.to_owned(), value]);
+    }
+    if let Some(advice) = &certificate.advice {
+        table.add_row(["What to do", advice]);
+    }
+    for warning in &certificate.warnings {
+        table.add_row(["Warning", &format!("{}: {}", warning.message, warning.advice)]);
     }
     output::table(&table);
     Ok(ExitStatus::Done)
@@ -168,19 +174,41 @@ fn chain(certificate: &Certificate) -> &'static str {
 async fn import(host: &Host, file: &Path, code: &PfxCode, json: bool) -> Outcome {
     let bytes = read_pfx(file)?;
     let imported = host.certificates().import(&bytes, code, &operator()).await;
-    let certificate = imported.map_err(|error| match code.is_empty() {
-        true => {
-            Failure::from(error).hint("no code was given: `--code-file FILE` or `BSS_PFX_CODE` gives one")
+    let imported = imported.map_err(|error| match &error {
+        ImportError::Inspect(InspectError::Pfx(PfxError::NoCode)) => {
+            Failure::from(error).hint("`--code-file FILE` or `BSS_PFX_CODE` gives the code")
         }
-        false => error.into(),
+        _ => error.into(),
     })?;
+    let certificate = &imported.installed;
     if json {
-        let view = host.certificate_view(&certificate).await;
-        show::json(&view?)?;
+        let mut view = host.certificate_view(certificate).await?;
+        view.warnings
+            .splice(0..0, imported.cautions.iter().map(CertificateWarning::from));
+        show::json(&view)?;
     } else {
         output::line(format!("installed certificate {}", certificate.thumbprint));
         output::line(format!("  {}", certificate.subject));
         output::line(format!("  valid until {}", show::time(certificate.not_after_ms)));
     }
+    warn(&imported);
     Ok(ExitStatus::Done)
+}
+
+/// Tells on the standard error why a certificate can't be used, and what to know of it and its file.
+fn warn(imported: &ImportedCertificate) {
+    let unusable = imported.installed.unusable_because(now_ms());
+    let unusable = unusable.map(|reason| {
+        (
+            format!("this certificate can't be used: {reason}"),
+            reason.advice(),
+        )
+    });
+    let of_certificate = imported.installed.cautions();
+    let cautions = imported.cautions.iter().chain(&of_certificate);
+    let cautions = cautions.map(|caution| (caution.to_string(), caution.advice()));
+    for (message, advice) in unusable.into_iter().chain(cautions) {
+        output::note(format!("warning: {message}"));
+        output::note(format!("  hint: {}", words(&advice)));
+    }
 }
