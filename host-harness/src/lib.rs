@@ -91,7 +91,8 @@ struct PageForEmbedders;
 use no_mail as mail;
 
 pub use bss_keys::{
-    Caution, HostKey, HostKeyError, HostKeySource, InstalledCertificate, PfxCode, UnusableReason,
+    Caution, HostKey, HostKeyError, HostKeySource, InstalledCertificate, NewCertificate, PfxCode,
+    UnusableReason,
 };
 pub use bss_model::{
     Actor, AddedPlugin, Advice, AssetId, Choice, Contact, Cursor, CustomerErasure, Decision, Diagnose,
@@ -100,8 +101,9 @@ pub use bss_model::{
     Price, Problem, ProductFilter, Reach, Requester, RequesterKind, Rows, Secret, Thumbprint, UnsentMails,
 };
 pub use bss_record::{
-    AuditError, AuditedActs, BackupError, CertificateStore, ERASED_CUSTOMERS_FILE, EraseCustomerError,
-    ImportError, ImportedCertificate, RECORD_FILE, Record, RecordError, Restored, Verified, verify_backup,
+    AuditError, AuditedActs, BackupError, CertificateRequest, CertificateStore, ERASED_CUSTOMERS_FILE,
+    EraseCustomerError, ImportError, ImportedCertificate, RECORD_FILE, Record, RecordError, Restored,
+    Verified, verify_backup,
 };
 pub use bss_sandbox::{
     CallContext, CallError, CallEvent, CallLimits, CallListener, FailedCall, LastWords, LoadError, LogLevel,

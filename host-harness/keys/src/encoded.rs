@@ -1,8 +1,11 @@
 //! Text encodings that certificates and keys travel in: PEM, bare base64 as key vaults hand it out, UTF-16 as PowerShell
 //! writes it.
 
-use data_encoding::BASE64_NOPAD;
+use data_encoding::{BASE64, BASE64_NOPAD};
 use zeroize::Zeroizing;
+
+/// The bytes of a line of PEM, which are 64 characters.
+const PEM_LINE_BYTES: usize = 48;
 
 /// The bytes of one block of a file.
 pub(crate) struct Block {
@@ -48,6 +51,16 @@ pub fn text(file: &[u8]) -> Option<Zeroizing<String>> {
         text.push(character.ok()?);
     }
     odd.is_empty().then_some(text)
+}
+
+/// A structure as PEM (RFC 7468): a certificate, or a request for one.
+pub fn to_pem(label: &str, der: &[u8]) -> String {
+    let mut text = format!("-----BEGIN {label}-----\n");
+    for line in der.chunks(PEM_LINE_BYTES) {
+        text.push_str(&BASE64.encode(line));
+        text.push('\n');
+    }
+    text + "-----END " + label + "-----\n"
 }
 
 /// The blocks of a text in PEM. A block that is not base64, such as one that is encrypted in PEM's own way, has no bytes.
@@ -141,6 +154,13 @@ mod tests {
             for form in forms {
                 prop_assert_eq!(bytes(&form), std::slice::from_ref(&content), "{:?}", form);
             }
+        }
+
+        #[test]
+        fn what_is_written_as_pem_is_read_again(content in prop::collection::vec(any::<u8>(), 1..200)) {
+            let pem = to_pem("CERTIFICATE REQUEST", &content);
+            prop_assert_eq!(pem.lines().all(|line| line.len() <= 64), true);
+            prop_assert_eq!(bytes(pem.as_bytes()), [content]);
         }
 
         #[test]

@@ -11,7 +11,7 @@ use bss_model::clock::now_ms;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::sign::CertifiedKey;
 
-use crate::self_signed::self_signed;
+use crate::new_certificate::make_for_nobody;
 use crate::unusable::{Unusable, UnusableReason};
 use crate::{InstalledCertificate, inspection};
 
@@ -83,10 +83,10 @@ impl Identity {
             thumbprint: Thumbprint::of(&[]),
             reason: UnusableReason::PrivateKey { cause },
         };
-        let made = self_signed("nobody.invalid").map_err(|error| unusable(error.to_string()))?;
-        let installed = inspection::describe(&made.certificate, &[], now_ms());
+        let made = make_for_nobody("nobody.invalid").map_err(|error| unusable(error.to_string()))?;
+        let installed = inspection::describe(&made.signed, &[], now_ms());
         let installed = installed.map_err(|error| unusable(error.to_string()))?;
-        Self::new(installed, made.certificate, Vec::new(), made.private_key.as_ref())
+        Self::new(installed, made.signed, Vec::new(), &made.private_key)
     }
 
     /// The certificate's name.

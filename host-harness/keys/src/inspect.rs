@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 use crate::identity::Identity;
 use crate::inspect_error::InspectError;
 use crate::inspection::{self, KeyWithCertificates};
-use crate::pfx::{self, PfxCode};
+use crate::pfx::{self, Contents, PfxCode};
 use crate::unusable::{Caution, UnusableReason};
 
 /// The certificate that a PFX file would install. Its private key is not kept.
@@ -66,6 +66,20 @@ pub async fn read_pfx(pfx: &[u8], code: &PfxCode) -> Result<KeyWithCertificates,
     let code = code.clone();
     // Key derivation takes up to seconds.
     tokio::task::spawn_blocking(move || inspection::match_key(pfx::read(&pfx, &code)?, now_ms()))
+        .await
+        .map_err(InspectError::Interrupted)?
+}
+
+/// Finds, among certificates that came without a private key, the one of a key that the host has, and its chain.
+///
+/// # Errors
+/// When none of them is the key's, or nothing can be signed with the key.
+pub async fn match_certificates(
+    private_key: Zeroizing<Vec<u8>>,
+    certificates: Vec<Vec<u8>>,
+) -> Result<KeyWithCertificates, InspectError> {
+    let contents = Contents::of_certificates(private_key, certificates);
+    tokio::task::spawn_blocking(move || inspection::match_key(contents, now_ms()))
         .await
         .map_err(InspectError::Interrupted)?
 }

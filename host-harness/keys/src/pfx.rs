@@ -21,12 +21,12 @@ use crate::{ber, encoded};
 use code::Spelling;
 use decryption::{Budget, Work};
 use error::unsupported;
-use limits::{BAGS_MAX, FILE_BYTES_MAX};
+use limits::{BAGS_MAX, PFX_BYTES_MAX};
 use structure::{CertificateBag, ContentInfo, EncryptedData, EncryptedPrivateKey, Pfx, SafeBag};
 
 pub use code::PfxCode;
 pub use error::PfxError;
-pub(crate) use limits::PFX_BYTES_MAX;
+pub(crate) use limits::FILE_BYTES_MAX;
 
 const DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.1");
 const ENCRYPTED_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.6");
@@ -78,6 +78,11 @@ pub(crate) fn read(file: &[u8], code: &PfxCode) -> Result<Contents, PfxError> {
     // The MAC is over these octets, which may be BER themselves.
     let auth_safe = pfx.auth_safe.content.decode_as::<&OctetStringRef>()?.as_bytes();
     read_with_any_spelling(&pfx, auth_safe, code)
+}
+
+/// Whether a PFX file is in a file, whatever its encoding.
+pub(crate) fn is_in(file: &[u8]) -> bool {
+    encoded::blocks(file).iter().any(|block| is_pfx(&block.bytes))
 }
 
 /// Whether bytes begin as a PFX file does: a sequence, whose first member is the number 3.
@@ -218,6 +223,17 @@ fn read_bag(bag: &SafeBag<'_>, work: &mut Work<'_>, contents: &mut Contents) -> 
 }
 
 impl Contents {
+    /// Certificates that came without a private key, with a key that was here before. They need no MAC: whoever issued them
+    /// has signed them, and the key is not theirs.
+    pub(crate) fn of_certificates(private_key: Zeroizing<Vec<u8>>, certificates: Vec<Vec<u8>>) -> Self {
+        Self {
+            private_keys: vec![private_key],
+            certificates,
+            has_mac: true,
+            bags: 0,
+        }
+    }
+
     fn count_bag(&mut self) -> Result<(), PfxError> {
         self.bags += 1;
         if self.bags > BAGS_MAX {

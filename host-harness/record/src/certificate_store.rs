@@ -1,5 +1,7 @@
 //! Certificates with which instances authenticate: a PFX file and its code in, a thumbprint out.
 
+mod requests;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -16,6 +18,8 @@ use crate::acts::write_act;
 use crate::erasure::empty_log;
 use crate::stored::owner_column;
 use crate::{Record, RecordError, begin_write, stored};
+
+pub use requests::{CertificateRequest, MadeCertificate, MakeError, RemoveRequestError};
 
 /// Why a PFX file was not imported. Nothing was stored.
 #[derive(Debug, thiserror::Error)]
@@ -147,6 +151,22 @@ pub struct ImportedCertificate {
     pub cautions: Vec<Caution>,
 }
 
+/// How a certificate came to be stored.
+struct Stored {
+    act: Act,
+    /// The public key of the request that it answers.
+    answers: Option<Thumbprint>,
+}
+
+impl Default for Stored {
+    fn default() -> Self {
+        Self {
+            act: Act::ImportCertificate,
+            answers: None,
+        }
+    }
+}
+
 /// The installed certificates of an owner and, sealed under the host key, their private keys. Those of others are not there.
 #[derive(Clone, Debug)]
 pub struct CertificateStore {
@@ -172,7 +192,8 @@ impl CertificateStore {
         }
     }
 
-    /// Installs the certificate of a PFX file with its private key and chain. A certificate that is installed already
+    /// Installs the certificate of a PFX file with its private key and chain; or a certificate without one (PEM, DER or PKCS #7)
+    /// that answers a request of [`CertificateStore::request`], or that was issued for the key of an installed one. A certificate that is installed already
     /// stays so; a longer chain replaces a shorter one.
     ///
     /// Where another owner has installed it too, each has a copy: the file has the private key, so its owner is lent
@@ -191,8 +212,22 @@ impl CertificateStore {
         code: &PfxCode,
         actor: &Actor,
     ) -> Result<ImportedCertificate, ImportError> {
+        match self.import_answer(pfx, actor).await? {
+            Some(imported) => Ok(imported),
+            None => {
+                let found = read_pfx(pfx, code).await?;
+                self.install(found, &Stored::default(), actor).await
+            }
+        }
+    }
+
+    async fn install(
+        &self,
+        found: KeyWithCertificates,
+        how: &Stored,
+        actor: &Actor,
+    ) -> Result<ImportedCertificate, ImportError> {
         let now = now_ms();
-        let found = read_pfx(pfx, code).await?;
         let installed = describe(&found.leaf, &found.chain, now)?;
         if installed.has_expired(now) {
             return Err(ImportError::Expired {
@@ -205,7 +240,7 @@ impl CertificateStore {
         let sealed = self
             .host_key
             .seal(&self.key_purpose(&installed.thumbprint), &found.private_key)?;
-        self.store(&installed, &found, &sealed, actor).await?;
+        self.store(&installed, &found, &sealed, how, actor).await?;
         let stored = self.get(&installed.thumbprint).await?;
         Ok(ImportedCertificate {
             installed: stored.unwrap_or(InstalledCertificate {
@@ -222,11 +257,23 @@ impl CertificateStore {
     }
 
     fn key_purpose(&self, thumbprint: &Thumbprint) -> String {
-        let of = format!("private key of certificate {thumbprint}");
+        self.of_owner(format!("private key of certificate {thumbprint}"))
+    }
+
+    /// A purpose that is the owner's alone.
+    fn of_owner(&self, purpose: String) -> String {
         match &self.owner {
-            None => of,
-            Some(owner) => format!("{of} of {owner}"),
+            None => purpose,
+            Some(owner) => format!("{purpose} of {owner}"),
         }
+    }
+
+    /// The detail of an act, with the owner.
+    fn detail(&self, mut detail: Value) -> Value {
+        if let Some(owner) = &self.owner {
+            detail["owner"] = json!(owner.as_str());
+        }
+        detail
     }
 
     fn describe(
@@ -251,6 +298,7 @@ impl CertificateStore {
         installed: &InstalledCertificate,
         found: &KeyWithCertificates,
         sealed_private_key: &[u8],
+        how: &Stored,
         actor: &Actor,
     ) -> Result<(), RecordError> {
         let thumbprint = installed.thumbprint.to_string();
@@ -294,13 +342,16 @@ impl CertificateStore {
             }
         }
         if inserted.rows_affected() > 0 || is_longer {
-            let act = Act::ImportCertificate;
             let subject = Subject::certificate(&installed.thumbprint);
-            let mut detail = json!({ "subject": installed.subject, "chain": found.chain.len() });
-            if let Some(owner) = &self.owner {
-                detail["owner"] = json!(owner.as_str());
-            }
-            write_act(&mut transaction, actor, act, &subject, None, detail).await?;
+            let detail = self.detail(json!({ "subject": installed.subject, "chain": found.chain.len() }));
+            write_act(&mut transaction, actor, how.act, &subject, None, detail).await?;
+        }
+        if let Some(public_key) = how.answers {
+            sqlx::query("DELETE FROM certificate_requests WHERE owner = $1 AND public_key = $2")
+                .bind(self.owner())
+                .bind(public_key.to_string())
+                .execute(&mut *transaction)
+                .await?;
         }
         transaction.commit().await?;
         Ok(())
@@ -350,6 +401,20 @@ impl CertificateStore {
             row.try_get("imported_at_ms")?,
         )
         .map(Some)
+    }
+
+    /// An installed certificate in DER form, without its private key. `None`: it is not installed.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn der(&self, thumbprint: &Thumbprint) -> Result<Option<Vec<u8>>, RecordError> {
+        let der =
+            sqlx::query_scalar("SELECT certificate FROM certificates WHERE owner = $1 AND thumbprint = $2")
+                .bind(self.owner())
+                .bind(thumbprint.to_string())
+                .fetch_optional(&self.readers)
+                .await?;
+        Ok(der)
     }
 
     /// The names, in order, of the owner's instances that have chosen each certificate. A certificate that no instance has

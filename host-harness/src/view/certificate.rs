@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bss_keys::{Caution, InstalledCertificate, KeyKind};
+use bss_keys::{Caution, InstalledCertificate, KeyKind, to_pem};
 use bss_model::clock::now_ms;
 use bss_record::RecordError;
 use serde::Serialize;
@@ -66,6 +66,50 @@ impl From<&Caution> for CertificateWarning {
         Self {
             message: caution.to_string(),
             advice: caution.advice().sentence().into_owned(),
+        }
+    }
+}
+
+/// A certificate with what a vendor is given of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CertificateWithPem {
+    /// The certificate as it is installed.
+    #[serde(flatten)]
+    pub certificate: Certificate,
+    /// The certificate in PEM, to be registered with the vendor. The private key stays in the host.
+    pub certificate_pem: String,
+}
+
+/// A request for a certificate, whose private key waits in the host for the answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CertificateRequest {
+    /// The SHA-1 of the public key, as 40 upper-case hexadecimal digits: the name that the request goes by.
+    pub public_key: String,
+    /// The subject's distinguished name.
+    pub subject: String,
+    /// When the key was made, in milliseconds.
+    pub created_at_ms: i64,
+    /// The request in PEM (PKCS #10), to be sent to a certificate authority.
+    pub request_pem: String,
+}
+
+/// A request that was forgotten together with its private key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RemovedCertificateRequest {
+    /// The SHA-1 of the public key.
+    pub public_key: String,
+}
+
+impl From<&bss_record::CertificateRequest> for CertificateRequest {
+    fn from(request: &bss_record::CertificateRequest) -> Self {
+        Self {
+            public_key: request.public_key.to_string(),
+            subject: request.subject.clone(),
+            created_at_ms: request.created_at_ms,
+            request_pem: to_pem("CERTIFICATE REQUEST", &request.request),
         }
     }
 }
@@ -208,6 +252,32 @@ mod tests {
     }
   ]
 }"#,
+        );
+    }
+
+    #[test]
+    fn a_request_that_nobody_has_answered() {
+        let public_key = "0123456789ABCDEF0123456789ABCDEF01234567";
+        let request = bss_record::CertificateRequest {
+            public_key: public_key.parse().unwrap(),
+            subject: "CN=esd".to_owned(),
+            request: vec![0x30, 0x00],
+            created_at_ms: 1_000,
+        };
+        assert_json(
+            &CertificateRequest::from(&request),
+            r#"
+{
+  "publicKey": "0123456789ABCDEF0123456789ABCDEF01234567",
+  "subject": "CN=esd",
+  "createdAtMs": 1000,
+  "requestPem": "-----BEGIN CERTIFICATE REQUEST-----\nMAA=\n-----END CERTIFICATE REQUEST-----\n"
+}"#,
+        );
+        let public_key = "0123".to_owned();
+        assert_json(
+            &RemovedCertificateRequest { public_key },
+            "{\n  \"publicKey\": \"0123\"\n}",
         );
     }
 

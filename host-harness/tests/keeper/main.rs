@@ -8,6 +8,7 @@
 
 mod acts;
 mod cancellations;
+mod certificate_requests;
 mod certificate_store;
 mod certificates;
 mod customers;
