@@ -361,8 +361,13 @@ async fn the_code_is_read_from_a_file_of_any_editor_and_what_is_wrong_with_it_is
     let run = |content: &[u8]| {
         std::fs::write(&file, content).expect("the code's file");
         let output = scenario
-            .command(&["certificate", "import", &pfx, "--code-file"])
-            .arg(&file)
+            .command(&[
+                "certificate",
+                "import",
+                &pfx,
+                "--code-file",
+                &file.display().to_string(),
+            ])
             .output()
             .expect("the program runs");
         (

@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn nesting_is_followed_to_its_limit_and_no_further() {
-        let nested = |levels: usize| [vec![0x30, 0x80].repeat(levels), vec![0; 2 * levels]].concat();
+        let nested = |levels: usize| [[0x30, 0x80].repeat(levels), vec![0; 2 * levels]].concat();
         assert!(read(&nested(DEPTH_MAX + 1)).is_some());
         assert_eq!(read(&nested(DEPTH_MAX + 2)), None);
         assert_eq!(read(&[0x30, 0x80].repeat(100_000)), None);

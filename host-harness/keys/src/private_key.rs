@@ -166,7 +166,11 @@ impl PrivateKey {
             return Ok(());
         };
         let unusable = |cause: String| InspectError::UnusablePrivateKey { cause };
-        let key = KeyPair::from_pkcs8(&self.pkcs8).map_err(|error| unusable(error.to_string()))?;
+        let key = KeyPair::from_pkcs8(&self.pkcs8).map_err(|error| {
+            unusable(format!(
+                "{error}: its numbers are not all there, or don't belong together"
+            ))
+        })?;
         let ways: [(&dyn RsaEncoding, &dyn VerificationAlgorithm); 2] = [
             (&RSA_PKCS1_SHA256, &RSA_PKCS1_2048_8192_SHA256),
             (&RSA_PSS_SHA256, &RSA_PSS_2048_8192_SHA256),

@@ -32,9 +32,7 @@ async fn imported(file: &[u8], code: &str) -> Result<ImportedCertificate, Import
 
 /// Checks that a file installs a certificate that can be used, and with no other code.
 async fn opens(kind: &str, file: &[u8], code: &str, leaf: &[u8]) -> ImportedCertificate {
-    let imported = self::imported(file, code)
-        .await
-        .unwrap_or_else(|error| panic!("{kind}: {error:?}"));
+    let imported = self::imported(file, code).await.expect(kind);
     assert_eq!(imported.installed.thumbprint, Thumbprint::of(leaf), "{kind}");
     assert_eq!(imported.installed.unusable_because(now_ms()), None, "{kind}");
     for other in [format!("{code} "), format!("{code}ä"), String::from("x")] {
@@ -128,6 +126,8 @@ async fn pbes2_is_read_with_every_cipher_of_openssl_and_windows() {
         &made.leaf_der,
     )
     .await;
+    let sha224 = pfx_with(&made, CODE, &["-macalg", "sha224"]);
+    opens("a MAC of SHA-224", &sha224, CODE, &made.leaf_der).await;
 }
 
 #[tokio::test]

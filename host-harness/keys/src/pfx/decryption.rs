@@ -25,6 +25,7 @@ use super::structure::{Algorithm, MacData};
 const ROUNDS_MAX: u64 = 6_000_000;
 
 const SHA1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.14.3.2.26");
+const SHA224: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.4");
 const SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.1");
 const SHA384: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.2");
 const SHA512: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.3");
@@ -135,6 +136,7 @@ impl<'a> Work<'a> {
                 &digest::SHA1_FOR_LEGACY_USE_ONLY,
                 hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
             ),
+            SHA224 => (&digest::SHA224, hmac::HMAC_SHA224),
             SHA256 => (&digest::SHA256, hmac::HMAC_SHA256),
             SHA384 => (&digest::SHA384, hmac::HMAC_SHA384),
             SHA512 => (&digest::SHA512, hmac::HMAC_SHA512),
