@@ -94,7 +94,10 @@ struct PageForEmbedders;
 #[cfg(not(feature = "mail"))]
 use no_mail as mail;
 
-pub use bss_keys::{HostKey, HostKeyError, HostKeySource, InstalledCertificate, PfxCode};
+pub use bss_keys::{
+    Caution, HostKey, HostKeyError, HostKeySource, InstalledCertificate, NewCertificate, PfxCode,
+    UnusableReason,
+};
 pub use bss_model::{
     Actor, AddedPlugin, Advice, AssetId, Choice, Contact, Cursor, CustomerErasure, Decision, Diagnose,
     ErrorKind, Instance, InstanceId, LicenseSecrets, NewInstance, NewLine, NotAnId, NotAnOutcomeCursor,
@@ -102,8 +105,9 @@ pub use bss_model::{
     Price, Problem, ProductFilter, Reach, Requester, RequesterKind, Rows, Secret, Thumbprint, UnsentMails,
 };
 pub use bss_record::{
-    AuditError, AuditedActs, BackupError, CertificateStore, ERASED_CUSTOMERS_FILE, EraseCustomerError,
-    RECORD_FILE, Record, RecordError, Restored, Verified, verify_backup,
+    AuditError, AuditedActs, BackupError, CertificateRequest, CertificateStore, ERASED_CUSTOMERS_FILE,
+    EraseCustomerError, ImportError, ImportedCertificate, RECORD_FILE, Record, RecordError, Restored,
+    Verified, verify_backup,
 };
 pub use bss_sandbox::{
     CallContext, CallError, CallEvent, CallLimits, CallListener, FailedCall, LastWords, LoadError, LogLevel,

@@ -180,20 +180,17 @@ fn pfx_point(inspected: &InspectedPfx, now_ms: i64) -> Point {
         return Point::failed(
             "unusable",
             format!("{certificate} can't be used: {reason}"),
-            "ask for a certificate that can prove a client's identity, with an RSA key of at least 2048 bits",
+            reason.advice().sentence(),
         );
     }
     let until = rfc3339(inspected.not_after_ms);
     let mut point = Point::passed("usable", format!("{certificate} is usable until {until}"));
     let mut advice = Vec::new();
     if inspected.not_after_ms.saturating_sub(now_ms) < EXPIRES_SOON_MS {
-        advice.push("the certificate expires soon: have the next one ready");
+        advice.push("the certificate expires soon: have the next one ready".to_owned());
     }
-    if !inspected.chain_complete {
-        advice.push(
-            "the certificate chain is not complete: a server may require the certificates of the issuers too",
-        );
-    }
+    let cautions = inspected.cautions.iter();
+    advice.extend(cautions.map(|caution| format!("{caution}: {}", caution.advice().sentence())));
     point.advice = advice.join("; ");
     point
 }
@@ -208,6 +205,7 @@ fn unread_pfx_point(error: &InspectError) -> Point {
     match error {
         InspectError::Interrupted(_) => Point::unknown("not-read", found, advice),
         InspectError::Pfx(PfxError::WrongCode) => Point::failed("wrong-code", found, advice),
+        InspectError::Pfx(PfxError::NoCode) => Point::failed("no-code", found, advice),
         _ => Point::failed("unreadable", found, advice),
     }
 }
@@ -226,10 +224,10 @@ fn hostname_point(inspected: &InspectedPfx, hostname: &Hostname) -> Point {
                  a `*` stands for exactly one label, and the common name does not count"
             ),
         ),
-        Coverage::Unreadable(cause) => Point::failed(
+        Coverage::Unreadable { cause, advice } => Point::failed(
             "unreadable",
-            format!("the certificate's names can't be read ({cause})"),
-            "ask for an X.509 certificate of version 3",
+            format!("the certificate's names can't be read: {cause}"),
+            advice,
         ),
     }
 }
@@ -374,6 +372,10 @@ fn silence_point(silence: Silence) -> Point {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use bss_keys::{Caution, UnusableReason};
+
     use super::*;
 
     fn prerequisites(verdicts: [Verdict; 3]) -> Prerequisites {
@@ -422,9 +424,9 @@ mod tests {
             subject: "CN=one".to_owned(),
             dns_names: Vec::new(),
             not_after_ms: EXPIRES_SOON_MS,
-            chain_complete: true,
             certificate: Vec::new(),
             unusable_because: None,
+            cautions: Vec::new(),
         }
     }
 
@@ -436,12 +438,41 @@ mod tests {
         assert_eq!(point.verdict, Verdict::Passed);
         assert!(point.advice.contains("expires soon"), "{}", point.advice);
         let alone = InspectedPfx {
-            chain_complete: false,
+            cautions: vec![Caution::ChainIncomplete, Caution::NoMac],
             ..inspected()
         };
         let point = pfx_point(&alone, 0);
         assert_eq!(point.verdict, Verdict::Passed);
-        assert!(point.advice.contains("chain"), "{}", point.advice);
+        assert!(point.advice.contains("chain is not complete"), "{}", point.advice);
+        assert!(point.advice.contains("no MAC"), "{}", point.advice);
+    }
+
+    #[test]
+    fn each_reason_why_a_certificate_can_not_be_used_has_advice_of_its_own() {
+        let other = |algorithm: &str| UnusableReason::OtherKey {
+            algorithm: algorithm.to_owned(),
+        };
+        let reasons = [
+            UnusableReason::KeyTooShort { bits: 1024 },
+            other("EC P-256"),
+            other("RSASSA-PSS"),
+            UnusableReason::Authority,
+            UnusableReason::NotForClients,
+            UnusableReason::NotForSignatures,
+            UnusableReason::NotYetValid { not_before_ms: 1 },
+            UnusableReason::Expired { not_after_ms: 1 },
+        ];
+        let mut advice = BTreeSet::new();
+        for reason in reasons {
+            let unusable = InspectedPfx {
+                unusable_because: Some(reason.clone()),
+                ..inspected()
+            };
+            let point = pfx_point(&unusable, 0);
+            assert_eq!((point.verdict, point.code), (Verdict::Failed, "unusable"));
+            assert!(point.found.ends_with(&reason.to_string()), "{}", point.found);
+            assert!(advice.insert(point.advice.clone()), "{}", point.advice);
+        }
     }
 
     #[test]

@@ -44,7 +44,10 @@ pub use attempt::{PurchaseAttempt, ReturnAttempt};
 #[cfg(feature = "trace-files")]
 pub use call_trace::{CallTrace, TraceSpan};
 pub use cancellation::{Cancellation, Decision, Requester};
-pub use certificate::{Certificate, RemovedCertificate};
+pub use certificate::{
+    Certificate, CertificateRequest, CertificateWarning, CertificateWithPem, RemovedCertificate,
+    RemovedCertificateRequest,
+};
 pub use connection::{CertificateRotation, ConnectionCheck, Step, StepResult};
 pub use customer::{AssetAttempts, Customer, CustomerErasure, ErasedCustomer};
 pub use form::{Choice, Field, FieldKind, Form, InstanceForm};

@@ -39,11 +39,16 @@ fn ready(simulator: &mut Child) -> Value {
 
 impl Desk {
     pub(crate) fn open() -> Self {
-        let folder = tempfile::tempdir().expect("a temporary directory");
+        Self::open_in(tempfile::tempdir().expect("a temporary directory"), &[])
+    }
+
+    /// With a simulator that is given more arguments.
+    fn open_in(folder: TempDir, arguments: &[&str]) -> Self {
         let mut simulator = Command::new(bss_host())
             .arg("simulator")
             .arg("--directory")
             .arg(folder.path().join("microsoft"))
+            .args(arguments)
             .stdout(Stdio::piped())
             .spawn()
             .expect("the simulator starts");
@@ -802,4 +807,33 @@ fn a_simulator_that_lets_in_who_has_no_certificate_says_so_loudly_and_only_its_o
     let identity = Path::new(plain["identity"].as_str().expect("a folder"));
     let key = std::fs::metadata(identity.join("private-key.pem")).expect("the key");
     assert_eq!(key.permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn a_certificate_that_was_made_here_is_registered_with_the_simulator_and_the_instance_is_ready() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let file = folder.path().join("made.pem").display().to_string();
+    let made = Command::new(bss_host())
+        .args([
+            "certificate",
+            "new",
+            "--name",
+            "esd",
+            "--out",
+            &file,
+            "--json",
+            "--data-dir",
+        ])
+        .arg(folder.path().join("bss"))
+        .output()
+        .expect("the program runs");
+    assert_ends(&made, DONE);
+    let made = result(&made);
+    let desk = Desk::open_in(folder, &["--register", &file]);
+    desk.ready();
+    desk.set(&[(
+        "certificate-thumbprint",
+        made["thumbprint"].as_str().expect("a thumbprint"),
+    )]);
+    assert_ends(&desk.run(&["instance", "check", "esd"]), DONE);
 }

@@ -289,6 +289,118 @@ fn an_expired_certificate_fails_but_is_still_compared() {
     assert_eq!(code, FAILED);
 }
 
+/// A key and a self-signed certificate of OpenSSL's for `esd.mydomain.com`, PEM.
+fn openssl_req(options: &[&str]) -> String {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let made = Command::new("openssl")
+        .args([
+            "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "key.pem", "-out", "c.pem",
+        ])
+        .args([
+            "-subj",
+            "/CN=esd",
+            "-days",
+            "365",
+            "-addext",
+            "subjectAltName=DNS:esd.mydomain.com",
+        ])
+        .args(options)
+        .current_dir(folder.path())
+        .output()
+        .expect("openssl is installed");
+    assert!(made.status.success(), "{made:?}");
+    ["key.pem", "c.pem"]
+        .map(|name| std::fs::read_to_string(folder.path().join(name)).expect("a PEM file"))
+        .concat()
+}
+
+#[test]
+fn each_reason_against_a_certificate_comes_with_its_own_advice() {
+    let server = NameServer::start(eu());
+    let leaf = "basicConstraints=critical,CA:FALSE";
+    let elliptic = [
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-addext",
+        leaf,
+    ];
+    let cases: [(&[&str], &str, &str); 4] = [
+        (
+            &["-addext", leaf, "-addext", "extendedKeyUsage=serverAuth"],
+            "client authentication",
+            "self-signed",
+        ),
+        (
+            &["-addext", leaf, "-addext", "keyUsage=keyEncipherment"],
+            "signatures",
+            "digitalSignature",
+        ),
+        (&elliptic, "EC P-256", "RSA key of at least 2048"),
+        (
+            &["-newkey", "rsa:1024", "-addext", leaf],
+            "1024 bits",
+            "new RSA key of 2048 to 8192 bits",
+        ),
+    ];
+    for (options, found, advice) in cases {
+        let (code, said) = Pfx::of(&openssl_req(options)).check("esd.mydomain.com", "eu", &server);
+        assert_eq!(
+            points(&said),
+            ["failed: unusable", "passed: covered", "passed: reached"],
+            "{said}"
+        );
+        let point = &said["points"][0];
+        assert!(text(&point["found"]).contains(found), "{point}");
+        assert!(text(&point["advice"]).contains(advice), "{point}");
+        assert_eq!(code, FAILED);
+    }
+}
+
+#[test]
+fn a_self_signed_certificate_that_calls_itself_an_authority_passes_with_a_warning() {
+    let server = NameServer::start(eu());
+    let (code, said) = Pfx::of(&openssl_req(&[])).check("esd.mydomain.com", "eu", &server);
+    assert_eq!(points(&said), ALL_PASSED, "{said}");
+    assert!(text(&said["points"][0]["advice"]).contains("CA:TRUE"), "{said}");
+    assert_eq!(code, PASSED);
+}
+
+#[test]
+fn why_names_can_not_be_read_is_said_with_its_own_advice() {
+    let server = NameServer::start(eu());
+    let leaf = "basicConstraints=critical,CA:FALSE";
+    let unknown = [
+        "-addext",
+        leaf,
+        "-addext",
+        "1.3.6.1.4.1.55555.1.2=critical,ASN1:UTF8:x",
+    ];
+    let (code, said) = Pfx::of(&openssl_req(&unknown)).check("esd.mydomain.com", "eu", &server);
+    let point = &said["points"][1];
+    assert_eq!((code, text(&point["code"])), (FAILED, "unreadable"), "{said}");
+    assert!(text(&point["found"]).contains("critical extension"), "{point}");
+    assert!(text(&point["advice"]).contains("not critical"), "{point}");
+}
+
+#[test]
+fn no_code_is_told_from_a_wrong_one() {
+    let server = NameServer::start(eu());
+    let output = Pfx::of(&ISSUED.wildcard_com)
+        .command("esd.mydomain.com", "eu")
+        .args(["--json", "--resolver", &server.address().to_string()])
+        .env_remove("BSS_PFX_CODE")
+        .output()
+        .expect("the program runs");
+    let (code, said) = answer(&output);
+    assert_eq!(
+        (code, points(&said)[0].as_str()),
+        (FAILED, "failed: no-code"),
+        "{said}"
+    );
+}
+
 #[test]
 fn a_hostname_that_the_certificate_is_not_for_fails() {
     let zone = eu()

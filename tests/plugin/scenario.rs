@@ -202,6 +202,7 @@ impl Scenario {
             .import(&pfx, &PfxCode::new("a code"), &actor())
             .await
             .expect("the import")
+            .installed
             .thumbprint
     }
 

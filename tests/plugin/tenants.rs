@@ -59,7 +59,7 @@ async fn selling() -> (Scenario, Theirs) {
     let pfx = std::fs::read(scenario.pfx(&issued, CODE)).expect("the PFX file");
     let certificates = scenario.host.certificates();
     let imported = certificates.import(&pfx, &PfxCode::new(CODE), &actor()).await;
-    let thumbprint = imported.expect("the import").thumbprint;
+    let thumbprint = imported.expect("the import").installed.thumbprint;
     scenario.ready_instance(INSTANCE, &thumbprint).await;
     let secret = CertificateRequest {
         common_name: format!("{SECRET_NAME}.example.com"),

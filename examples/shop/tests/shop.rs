@@ -76,7 +76,7 @@ impl Site {
             .certificates()
             .import(&pfx, &PfxCode::new("a code"), &operator)
             .await;
-        let thumbprint = imported.expect("it is imported").thumbprint.to_string();
+        let thumbprint = imported.expect("it is imported").installed.thumbprint.to_string();
         let details = microsoft.details();
         let loopback: IpNet = "127.0.0.0/8".parse().expect("a network");
         let new = NewInstance {

@@ -48,13 +48,13 @@ pub(super) fn pfx(certificate: &CertificateDer<'_>, key: &PrivateKeyDer<'_>) -> 
 
 /// Installs the certificate of a PFX file that [`pfx`] has made.
 pub(super) async fn import(host: &Host, pfx: &[u8]) -> Result<Thumbprint, BenchError> {
-    let installed = host
+    let imported = host
         .record()
         .certificates()
         .import(pfx, &PfxCode::new(CODE), &actor())
         .await
         .map_err(BenchError::when("the certificate can't be imported"))?;
-    Ok(installed.thumbprint)
+    Ok(imported.installed.thumbprint)
 }
 
 /// An instance of that name whose form has been filled in, in its two stages.

@@ -1,13 +1,27 @@
 //! Certificates whose private keys the host holds, as operators see them.
 
-use bss_model::clock::rfc3339;
 use bss_model::{Owner, Thumbprint};
 
-/// The shortest RSA key: vendors and TLS servers refuse shorter ones, and so does the cryptography library.
-pub(crate) const RSA_BITS_MIN: u32 = 2048;
+use crate::unusable::{Caution, RSA_BITS_MAX, RSA_BITS_MIN, RSASSA_PSS, UnusableReason};
 
-/// The longest RSA key: the cryptography library signs with no longer ones.
-pub(crate) const RSA_BITS_MAX: u32 = 8192;
+/// Algorithms of public keys, and named curves, by the names that operators know them by.
+const ALGORITHM_NAMES: [(&str, &str); 8] = [
+    ("1.2.840.10045.3.1.7", "EC P-256"),
+    ("1.3.132.0.34", "EC P-384"),
+    ("1.3.132.0.35", "EC P-521"),
+    ("1.2.840.10045.2.1", "EC"),
+    ("1.3.101.112", "Ed25519"),
+    ("1.3.101.113", "Ed448"),
+    ("1.2.840.113549.1.1.10", RSASSA_PSS),
+    ("1.2.840.10040.4.1", "DSA"),
+];
+
+pub(crate) fn algorithm_name(oid: &str) -> Option<&'static str> {
+    ALGORITHM_NAMES
+        .iter()
+        .find(|(known, _)| *known == oid)
+        .map(|(_, name)| *name)
+}
 
 /// The kind of a certificate's public key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,8 +62,11 @@ pub struct InstalledCertificate {
     pub for_client_authentication: bool,
     /// Whether the key may sign: `false` only where the key usage rules that out.
     pub for_signatures: bool,
-    /// Whether the certificate is a certification authority's, which no server takes as a client's.
+    /// Whether the certificate is a certification authority's (`CA:TRUE`). One that another authority issued is no client's. A
+    /// self-issued one is what `openssl req -x509` makes of a client's key, and most servers take it.
     pub is_authority: bool,
+    /// Whether the certificate names itself as its issuer.
+    pub is_self_issued: bool,
     /// How many issuers' certificates came with the certificate.
     pub chain: usize,
     /// Whether the issuers' certificates reach a self-issued one (a root, or the certificate itself).
@@ -66,41 +83,45 @@ impl InstalledCertificate {
         now_ms > self.not_after_ms.saturating_add(999)
     }
 
-    /// Why the certificate can't be used at `now_ms`, as a sentence for an operator. `None` when it can.
-    pub fn unusable_because(&self, now_ms: i64) -> Option<String> {
+    /// Why the certificate can't be used at `now_ms`. `None` when it can.
+    pub fn unusable_because(&self, now_ms: i64) -> Option<UnusableReason> {
         match &self.key {
             KeyKind::Rsa { bits } if *bits < RSA_BITS_MIN => {
-                return Some(format!(
-                    "its RSA key has {bits} bits, fewer than the required {RSA_BITS_MIN}"
-                ));
+                return Some(UnusableReason::KeyTooShort { bits: *bits });
             }
             KeyKind::Rsa { bits } if *bits > RSA_BITS_MAX => {
-                return Some(format!(
-                    "its RSA key has {bits} bits, more than the supported {RSA_BITS_MAX}"
-                ));
+                return Some(UnusableReason::KeyTooLong { bits: *bits });
             }
             KeyKind::Rsa { .. } => {}
             KeyKind::Other(name) => {
-                return Some(format!(
-                    "its key is {name}, but requests for access tokens need RSA signatures"
-                ));
+                let algorithm = name.clone();
+                return Some(UnusableReason::OtherKey { algorithm });
             }
         }
-        if self.is_authority {
-            return Some("it is the certificate of a certificate authority, not of a client".to_owned());
+        if self.is_authority && !self.is_self_issued {
+            return Some(UnusableReason::Authority);
         }
         if !self.for_client_authentication {
-            return Some("its extended key usage does not allow client authentication".to_owned());
+            return Some(UnusableReason::NotForClients);
         }
         if !self.for_signatures {
-            return Some("its key usage does not allow signatures".to_owned());
+            return Some(UnusableReason::NotForSignatures);
         }
         if now_ms < self.not_before_ms {
-            return Some(format!("it is not valid before {}", rfc3339(self.not_before_ms)));
+            let not_before_ms = self.not_before_ms;
+            return Some(UnusableReason::NotYetValid { not_before_ms });
         }
         if self.has_expired(now_ms) {
-            return Some(format!("it expired at {}", rfc3339(self.not_after_ms)));
+            let not_after_ms = self.not_after_ms;
+            return Some(UnusableReason::Expired { not_after_ms });
         }
         None
+    }
+
+    /// What to know of the certificate although it can be used.
+    pub fn cautions(&self) -> Vec<Caution> {
+        let own_authority = (self.is_authority && self.is_self_issued).then_some(Caution::OwnAuthority);
+        let chain = (!self.chain_complete).then_some(Caution::ChainIncomplete);
+        own_authority.into_iter().chain(chain).collect()
     }
 }

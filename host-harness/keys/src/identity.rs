@@ -6,12 +6,13 @@ use std::sync::Arc;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa;
 use aws_lc_rs::signature::{RSA_PKCS1_SHA256, RSA_PSS_SHA256};
+use bss_model::Thumbprint;
 use bss_model::clock::now_ms;
-use bss_model::{Diagnose, Diagnosis, ErrorKind, Thumbprint};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::sign::CertifiedKey;
 
-use crate::self_signed::self_signed;
+use crate::new_certificate::make_for_nobody;
+use crate::unusable::{Unusable, UnusableReason};
 use crate::{InstalledCertificate, inspection};
 
 /// An algorithm to sign with.
@@ -30,22 +31,6 @@ impl SignatureAlgorithm {
             Self::Ps256 => "PS256",
             Self::Rs256 => "RS256",
         }
-    }
-}
-
-/// A certificate can't be used, and why, as a sentence for an operator.
-#[derive(Debug, thiserror::Error)]
-#[error("certificate `{thumbprint}` can't be used: {reason}")]
-pub struct Unusable {
-    /// The certificate.
-    pub thumbprint: Thumbprint,
-    /// Why.
-    pub reason: String,
-}
-
-impl Diagnose for Unusable {
-    fn diagnosis(&self) -> Diagnosis {
-        Diagnosis::new(ErrorKind::Conflict, "certificate-unusable")
     }
 }
 
@@ -68,15 +53,15 @@ impl Identity {
         private_key: &[u8],
     ) -> Result<Self, Unusable> {
         let thumbprint = installed.thumbprint;
-        let unusable = |reason: String| Unusable { thumbprint, reason };
+        let unusable = |reason| Unusable { thumbprint, reason };
+        let of_key = |cause: String| unusable(UnusableReason::PrivateKey { cause });
         if let Some(reason) = installed.unusable_because(now_ms()) {
             return Err(unusable(reason));
         }
-        let signing_key = rsa::KeyPair::from_pkcs8(private_key)
-            .map_err(|error| unusable(format!("its private key can't be used ({error})")))?;
+        let signing_key = rsa::KeyPair::from_pkcs8(private_key).map_err(|error| of_key(error.to_string()))?;
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(private_key));
         let tls_key = rustls::crypto::aws_lc_rs::sign::any_supported_type(&key)
-            .map_err(|error| unusable(format!("its private key can't be used ({error})")))?;
+            .map_err(|error| of_key(error.to_string()))?;
         let certificates = std::iter::once(leaf)
             .chain(chain)
             .map(CertificateDer::from)
@@ -94,14 +79,14 @@ impl Identity {
     /// # Errors
     /// When no key can be made.
     pub fn of_nobody() -> Result<Self, Unusable> {
-        let unusable = |reason: String| Unusable {
+        let unusable = |cause: String| Unusable {
             thumbprint: Thumbprint::of(&[]),
-            reason,
+            reason: UnusableReason::PrivateKey { cause },
         };
-        let made = self_signed("nobody.invalid").map_err(|error| unusable(error.to_string()))?;
-        let installed = inspection::describe(&made.certificate, &[], now_ms());
+        let made = make_for_nobody("nobody.invalid").map_err(|error| unusable(error.to_string()))?;
+        let installed = inspection::describe(&made.signed, &[], now_ms());
         let installed = installed.map_err(|error| unusable(error.to_string()))?;
-        Self::new(installed, made.certificate, Vec::new(), made.private_key.as_ref())
+        Self::new(installed, made.signed, Vec::new(), &made.private_key)
     }
 
     /// The certificate's name.
@@ -143,7 +128,10 @@ impl Identity {
         let mut signature = vec![0; self.signing_key.public_modulus_len()];
         self.signing_key
             .sign(encoding, &SystemRandom::new(), message, &mut signature)
-            .map_err(|_| unusable("its private key failed to sign".to_owned()))?;
+            .map_err(|_| {
+                let cause = "it failed to sign".to_owned();
+                unusable(UnusableReason::PrivateKey { cause })
+            })?;
         Ok(signature)
     }
 }

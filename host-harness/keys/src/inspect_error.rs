@@ -2,8 +2,8 @@
 
 use bss_model::{Diagnose, Diagnosis, ErrorKind, Thumbprint};
 
-use crate::certificate::RSA_BITS_MIN;
 use crate::pfx::PfxError;
+use crate::unusable::advice_on_key;
 
 /// Why a PFX file is not one that proves who somebody is.
 #[derive(Debug, thiserror::Error)]
@@ -39,10 +39,22 @@ pub enum InspectError {
         /// The key's algorithm.
         algorithm: String,
     },
+    /// The private key can be read, but nothing can be signed with it.
+    #[error("the private key in the PFX file can't be used ({cause})")]
+    UnusablePrivateKey {
+        /// What is wrong with it.
+        cause: String,
+    },
     /// The certificate is not X.509, or damaged.
     #[error("certificate `{thumbprint}` in the PFX file can't be read")]
     UnreadableCertificate {
         /// The certificate's thumbprint.
+        thumbprint: Thumbprint,
+    },
+    /// A certificate is not as its issuer signed it, in a file that no MAC protects.
+    #[error("certificate `{thumbprint}` in the PFX file was altered")]
+    AlteredCertificate {
+        /// The thumbprint of what stands there.
         thumbprint: Thumbprint,
     },
     /// The thread that read the file ended early.
@@ -64,15 +76,19 @@ impl Diagnose for InspectError {
                 .say("export the certificate again from where its key was made"),
             Self::UnreadablePrivateKey => Diagnosis::new(ErrorKind::Invalid, "private-key-unreadable")
                 .say("export the certificate again"),
-            Self::UnsupportedPrivateKey { .. } => {
-                Diagnosis::new(ErrorKind::Invalid, "private-key-unsupported").say(format!(
-                    "use a certificate with an RSA key of at least {RSA_BITS_MIN} bits"
-                ))
+            Self::UnsupportedPrivateKey { algorithm } => {
+                Diagnosis::new(ErrorKind::Invalid, "private-key-unsupported").advise(advice_on_key(algorithm))
             }
+            Self::UnusablePrivateKey { .. } => Diagnosis::new(ErrorKind::Invalid, "private-key-unusable").say(
+                "the key was damaged, or left incomplete by the program that wrote it: export the certificate again from where \
+                 its key was made, or have one issued for a new key",
+            ),
             Self::UnreadableCertificate { .. } => {
                 Diagnosis::new(ErrorKind::Invalid, "certificate-unreadable")
                     .say("export the certificate again")
             }
+            Self::AlteredCertificate { .. } => Diagnosis::new(ErrorKind::Invalid, "certificate-altered")
+                .say("copy the file again, or export the certificate again with a code"),
             Self::Interrupted(_) => Diagnosis::new(ErrorKind::Unavailable, "file-not-read").say("try again"),
         }
     }

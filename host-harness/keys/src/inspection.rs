@@ -1,36 +1,25 @@
 //! Reads a certificate's description, and finds the private key and the chain that belong to it.
 
+use std::collections::VecDeque;
+
 use aws_lc_rs::digest;
 use bss_model::Thumbprint;
 use data_encoding::HEXUPPER;
-use der::asn1::{AnyRef, ObjectIdentifier, OctetStringRef, UintRef};
-use der::{Decode, Encode, Reader, Sequence, SliceReader};
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::public_key::PublicKey;
 use zeroize::Zeroizing;
 
-use crate::certificate::{InstalledCertificate, KeyKind};
+use crate::certificate::{InstalledCertificate, KeyKind, algorithm_name};
+use crate::certificate_signature::is_signed_by;
 use crate::inspect_error::InspectError;
+use crate::names::{distinguished_name, printable};
 use crate::pfx::Contents;
+use crate::private_key::PrivateKey;
+use crate::unusable::{Caution, RSA_BITS_MAX, RSA_BITS_MIN};
 
 /// The longest chain that is followed. A chain has three certificates, rarely four; servers refuse long ones.
 const CHAIN_CERTIFICATES_MAX: usize = 10;
-
-const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
-
-/// Algorithms of public keys, and named curves, by the names that operators know them by.
-const ALGORITHM_NAMES: [(&str, &str); 8] = [
-    ("1.2.840.10045.3.1.7", "EC P-256"),
-    ("1.3.132.0.34", "EC P-384"),
-    ("1.3.132.0.35", "EC P-521"),
-    ("1.2.840.10045.2.1", "EC"),
-    ("1.3.101.112", "Ed25519"),
-    ("1.3.101.113", "Ed448"),
-    ("1.2.840.113549.1.1.10", "RSASSA-PSS"),
-    ("1.2.840.10040.4.1", "DSA"),
-];
 
 /// A private key with the certificate that it belongs to.
 pub struct KeyWithCertificates {
@@ -40,62 +29,168 @@ pub struct KeyWithCertificates {
     pub leaf: Vec<u8>,
     /// DER, from the leaf's issuer upward.
     pub chain: Vec<Vec<u8>>,
+    /// What to know of the file.
+    pub cautions: Vec<Caution>,
 }
 
-/// Finds the one private key, the certificate that has its public key, and that certificate's chain. Names and
-/// local key ids in the file are ignored: tools set them as they please.
-pub(crate) fn match_key(mut contents: Contents) -> Result<KeyWithCertificates, InspectError> {
-    let mut keys = std::mem::take(&mut contents.private_keys);
-    keys.dedup();
-    let private_key = match (keys.pop(), keys.len()) {
-        (None, _) => return Err(InspectError::NoPrivateKey),
-        (Some(key), 0) => key,
-        (Some(_), others) => return Err(InspectError::SeveralPrivateKeys { count: others + 1 }),
-    };
+/// Finds the one private key, the certificate that has its public key, and that certificate's chain, and tries the key. Names
+/// and local key ids in the file are ignored: tools set them as they please. Certificates that can't be read are left out.
+pub(crate) fn match_key(contents: Contents, now_ms: i64) -> Result<KeyWithCertificates, InspectError> {
+    let private_key = the_one_key(&contents)?;
     if contents.certificates.is_empty() {
         return Err(InspectError::NoCertificate);
     }
-    let public_key = PublicKeyOf::private_key(&private_key)?;
-    let mut certificates = Vec::with_capacity(contents.certificates.len());
-    for der in &contents.certificates {
-        certificates.push(parse(der)?);
-    }
-    let leaf = certificates
+    let read: Vec<(&[u8], X509Certificate<'_>)> = contents
+        .certificates
         .iter()
-        .position(|certificate| public_key.is_in(certificate))
-        .ok_or_else(|| InspectError::KeyDoesNotMatch {
-            subjects: certificates
-                .iter()
-                .map(|c| printable(&c.subject().to_string()))
-                .collect(),
-        })?;
+        .filter_map(|der| Some((der.as_slice(), parse(der).ok()?)))
+        .collect();
+    let leaf = leaf_of(&private_key, &read, now_ms).ok_or_else(|| no_leaf(&contents, &read))?;
+    let (leaf_der, certificate) = read.get(leaf).ok_or(InspectError::NoCertificate)?;
+    private_key.try_out(&key_kind(certificate))?;
+
+    let mut cautions = Vec::new();
+    cautions.extend((!contents.has_mac).then_some(Caution::NoMac));
+    for (der, other) in &read {
+        if der != leaf_der && private_key.is_of(other) {
+            cautions.push(Caution::OtherCertificate {
+                subject: distinguished_name(other.subject()),
+                thumbprint: Thumbprint::of(der),
+            });
+        }
+    }
+    let count = contents.certificates.len() - read.len();
+    cautions.extend((count > 0).then_some(Caution::Unreadable { count }));
+    let der = |index: usize| read.get(index).map(|(der, _)| der.to_vec());
+    let certificates: Vec<_> = read.iter().map(|(_, certificate)| certificate).collect();
     let chain = chain_of(&certificates, leaf);
-    let der = |index: usize| contents.certificates.get(index).cloned().unwrap_or_default();
+    if !contents.has_mac {
+        check_signatures(&read, leaf, &chain)?;
+    }
     Ok(KeyWithCertificates {
-        private_key,
-        leaf: der(leaf),
-        chain: chain.into_iter().map(der).collect(),
+        private_key: private_key.pkcs8,
+        leaf: leaf_der.to_vec(),
+        chain: chain.into_iter().filter_map(der).collect(),
+        cautions,
     })
 }
 
-/// The indices of a certificate's issuer, that one's issuer, and so on as far as the file goes.
-fn chain_of(certificates: &[X509Certificate<'_>], leaf: usize) -> Vec<usize> {
-    let mut chain = Vec::new();
-    let mut current = leaf;
-    while chain.len() < CHAIN_CERTIFICATES_MAX {
-        let issuer = certificates.iter().enumerate().find(|(index, candidate)| {
-            *index != leaf
-                && !chain.contains(index)
-                && certificates
-                    .get(current)
-                    .is_some_and(|child| is_issuer(candidate, child))
-        });
-        match issuer {
-            Some((index, _)) => chain.push(index),
-            None => break,
+/// Checks that each certificate is as its issuer signed it, as far as the file has the issuers.
+fn check_signatures(
+    certificates: &[(&[u8], X509Certificate<'_>)],
+    leaf: usize,
+    chain: &[usize],
+) -> Result<(), InspectError> {
+    let path: Vec<_> = std::iter::once(&leaf)
+        .chain(chain)
+        .filter_map(|index| certificates.get(*index))
+        .collect();
+    for (position, (der, child)) in path.iter().enumerate() {
+        let issuer = match path.get(position + 1) {
+            Some((_, issuer)) => issuer,
+            None if is_self_issued(child) => child,
+            None => continue,
+        };
+        let has_known_key = !matches!(key_kind(issuer), KeyKind::Rsa { bits } if !(RSA_BITS_MIN..=RSA_BITS_MAX).contains(&bits));
+        if has_known_key && is_signed_by(child, issuer) == Some(false) {
+            return Err(InspectError::AlteredCertificate {
+                thumbprint: Thumbprint::of(der),
+            });
         }
-        current = chain.last().copied().unwrap_or(leaf);
     }
+    Ok(())
+}
+
+/// The private key of a file, which may have it more than once, with attributes and without.
+fn the_one_key(contents: &Contents) -> Result<PrivateKey, InspectError> {
+    let mut keys = Vec::<PrivateKey>::new();
+    for found in &contents.private_keys {
+        // Of several keys, one that can't be read is no less a key.
+        let key = match (PrivateKey::read(found), contents.private_keys.len()) {
+            (Ok(key), _) => key,
+            (Err(error), 1) => return Err(error),
+            (Err(_), count) => return Err(InspectError::SeveralPrivateKeys { count }),
+        };
+        if !keys.iter().any(|known| known.is_same(&key)) {
+            keys.push(key);
+        }
+    }
+    let count = keys.len();
+    match (keys.pop(), count) {
+        (Some(key), 1) => Ok(key),
+        (None, _) => Err(InspectError::NoPrivateKey),
+        (Some(_), _) => Err(InspectError::SeveralPrivateKeys { count }),
+    }
+}
+
+/// The certificate of a key. Where a key was kept when its certificate was renewed, or has a placeholder besides, the file
+/// has several: one that can be used goes before one that can't, one that somebody else issued before a self-issued one,
+/// and a later one before an earlier one.
+fn leaf_of(key: &PrivateKey, certificates: &[(&[u8], X509Certificate<'_>)], now_ms: i64) -> Option<usize> {
+    let of_key = certificates
+        .iter()
+        .enumerate()
+        .filter(|(_, (_, certificate))| key.is_of(certificate));
+    // Of equals, the first one: `max_by_key` would take the last.
+    let ranked = of_key.rev().max_by_key(|(_, (der, certificate))| {
+        let is_usable = described(der, certificate, &[], now_ms)
+            .unusable_because(now_ms)
+            .is_none();
+        (
+            is_usable,
+            !is_self_issued(certificate),
+            certificate.validity().not_before.timestamp(),
+        )
+    });
+    ranked.map(|(index, _)| index)
+}
+
+fn no_leaf(contents: &Contents, read: &[(&[u8], X509Certificate<'_>)]) -> InspectError {
+    let unreadable = contents.certificates.iter().find(|der| parse(der).is_err());
+    match unreadable {
+        Some(der) => InspectError::UnreadableCertificate {
+            thumbprint: Thumbprint::of(der),
+        },
+        None => InspectError::KeyDoesNotMatch {
+            subjects: read
+                .iter()
+                .map(|(_, certificate)| distinguished_name(certificate.subject()))
+                .collect(),
+        },
+    }
+}
+
+/// The indices of a certificate's issuer, that one's issuer, and so on: the shortest way to a self-issued one, or else as far
+/// as the file goes. An authority may be there twice, cross-signed by another one too.
+fn chain_of(certificates: &[&X509Certificate<'_>], leaf: usize) -> Vec<usize> {
+    let mut below = vec![None; certificates.len()];
+    let mut reached = VecDeque::from([(leaf, 0)]);
+    let mut last = leaf;
+    while let Some((current, height)) = reached.pop_front() {
+        let Some(child) = certificates.get(current) else {
+            continue;
+        };
+        last = current;
+        if is_self_issued(child) {
+            break;
+        }
+        if height == CHAIN_CERTIFICATES_MAX {
+            continue;
+        }
+        for (index, candidate) in certificates.iter().enumerate() {
+            let is_new = index != leaf && below.get(index).is_some_and(Option::is_none);
+            if is_new && is_issuer(candidate, child) {
+                below[index] = Some(current);
+                reached.push_back((index, height + 1));
+            }
+        }
+    }
+    let mut chain = Vec::new();
+    while let (true, Some(Some(child))) = (last != leaf, below.get(last)) {
+        chain.push(last);
+        last = *child;
+    }
+    chain.reverse();
     chain
 }
 
@@ -142,27 +237,41 @@ pub fn describe(
         Some(der) => parse(der)?,
         None => certificate.clone(),
     };
+    Ok(InstalledCertificate {
+        chain_complete: is_self_issued(&top),
+        ..described(leaf, &certificate, chain, imported_at_ms)
+    })
+}
+
+/// The description of a certificate whose chain is not looked at.
+fn described(
+    leaf: &[u8],
+    certificate: &X509Certificate<'_>,
+    chain: &[Vec<u8>],
+    imported_at_ms: i64,
+) -> InstalledCertificate {
     let validity = certificate.validity();
     let usage = certificate.key_usage().ok().flatten();
     let extended = certificate.extended_key_usage().ok().flatten();
-    Ok(InstalledCertificate {
+    InstalledCertificate {
         thumbprint: Thumbprint::of(leaf),
         sha256: HEXUPPER.encode(digest::digest(&digest::SHA256, leaf).as_ref()),
-        subject: printable(&certificate.subject().to_string()),
-        issuer: printable(&certificate.issuer().to_string()),
-        dns_names: dns_names(&certificate),
+        subject: distinguished_name(certificate.subject()),
+        issuer: distinguished_name(certificate.issuer()),
+        dns_names: dns_names(certificate),
         serial: HEXUPPER.encode(certificate.raw_serial()),
         not_before_ms: validity.not_before.timestamp().saturating_mul(1000),
         not_after_ms: validity.not_after.timestamp().saturating_mul(1000),
-        key: key_kind(&certificate),
+        key: key_kind(certificate),
         for_client_authentication: extended.is_none_or(|e| e.value.any || e.value.client_auth),
         for_signatures: usage.is_none_or(|usage| usage.value.digital_signature()),
         is_authority: certificate.is_ca(),
+        is_self_issued: is_self_issued(certificate),
         chain: chain.len(),
-        chain_complete: is_self_issued(&top),
+        chain_complete: is_self_issued(certificate),
         imported_at_ms,
         owner: None,
-    })
+    }
 }
 
 fn dns_names(certificate: &X509Certificate<'_>) -> Vec<String> {
@@ -205,108 +314,4 @@ fn modulus_bits(modulus: &[u8]) -> u32 {
         significant.len().saturating_mul(8) - first.leading_zeros() as usize
     });
     u32::try_from(bits).unwrap_or(u32::MAX)
-}
-
-fn algorithm_name(oid: &str) -> Option<&'static str> {
-    ALGORITHM_NAMES
-        .iter()
-        .find(|(known, _)| *known == oid)
-        .map(|(_, name)| *name)
-}
-
-/// Replaces control characters: names come from a file that anybody can make, and must not steer a terminal.
-fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| {
-            if c.is_control() {
-                char::REPLACEMENT_CHARACTER
-            } else {
-                c
-            }
-        })
-        .collect()
-}
-
-/// The public half of a private key, in the form in which a certificate holds it.
-enum PublicKeyOf {
-    /// `RSAPublicKey` (RFC 8017, A.1.1), read here because the cryptography library refuses keys that are too short,
-    /// which are to be shown as such.
-    Rsa(Vec<u8>),
-    /// `SubjectPublicKeyInfo`.
-    Other(Vec<u8>),
-}
-
-#[derive(Sequence)]
-struct RsaPublicKey<'a> {
-    modulus: UintRef<'a>,
-    exponent: UintRef<'a>,
-}
-
-impl PublicKeyOf {
-    fn private_key(pkcs8: &[u8]) -> Result<Self, InspectError> {
-        let (algorithm, key) = pkcs8_parts(pkcs8).map_err(|_| InspectError::UnreadablePrivateKey)?;
-        if algorithm == RSA_ENCRYPTION {
-            let public_key = rsa_public_key(key);
-            return public_key
-                .map(Self::Rsa)
-                .map_err(|_| InspectError::UnreadablePrivateKey);
-        }
-        let algorithm = algorithm.to_string();
-        let unsupported = || InspectError::UnsupportedPrivateKey {
-            algorithm: algorithm_name(&algorithm).map_or_else(|| algorithm.clone(), str::to_owned),
-        };
-        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(pkcs8));
-        let key = rustls::crypto::aws_lc_rs::sign::any_supported_type(&key).map_err(|_| unsupported())?;
-        key.public_key()
-            .map(|key| Self::Other(key.to_vec()))
-            .ok_or_else(unsupported)
-    }
-
-    fn is_in(&self, certificate: &X509Certificate<'_>) -> bool {
-        let info = certificate.public_key();
-        match self {
-            Self::Rsa(key) => {
-                info.algorithm.algorithm == x509_parser::oid_registry::OID_PKCS1_RSAENCRYPTION
-                    && info.subject_public_key.data.as_ref() == key.as_slice()
-            }
-            Self::Other(key) => info.raw == key.as_slice(),
-        }
-    }
-}
-
-/// The algorithm and the key of a `PrivateKeyInfo` (RFC 5208). Attributes, which Windows adds, are skipped.
-fn pkcs8_parts(pkcs8: &[u8]) -> der::Result<(ObjectIdentifier, &[u8])> {
-    let mut reader = SliceReader::new(pkcs8)?;
-    let parts = reader.sequence(|reader| -> der::Result<_> {
-        UintRef::decode(reader)?;
-        let algorithm = AnyRef::decode(reader)?;
-        let algorithm = algorithm.sequence(|reader| -> der::Result<_> {
-            let oid = ObjectIdentifier::decode(reader)?;
-            skip_rest(reader)?;
-            Ok(oid)
-        })?;
-        let key = <&OctetStringRef>::decode(reader)?.as_bytes();
-        skip_rest(reader)?;
-        Ok((algorithm, key))
-    })?;
-    reader.finish()?;
-    Ok(parts)
-}
-
-fn rsa_public_key(key: &[u8]) -> der::Result<Vec<u8>> {
-    let mut reader = SliceReader::new(key)?;
-    reader.sequence(|reader| -> der::Result<_> {
-        UintRef::decode(reader)?;
-        let modulus = UintRef::decode(reader)?;
-        let exponent = UintRef::decode(reader)?;
-        skip_rest(reader)?;
-        RsaPublicKey { modulus, exponent }.to_der()
-    })
-}
-
-fn skip_rest<'a>(reader: &mut impl Reader<'a>) -> der::Result<()> {
-    while !reader.is_finished() {
-        AnyRef::decode(reader)?;
-    }
-    Ok(())
 }

@@ -2,22 +2,37 @@
 //!
 //! A part of `host-harness`, which re-exports what embedders need; everything else is `pub` for the crates beside it.
 
+mod ber;
 mod certificate;
+mod certificate_file;
+mod certificate_signature;
+mod encoded;
+mod file_kind;
 mod host_key;
 mod identity;
 mod inspect;
 mod inspect_error;
 mod inspection;
+mod names;
+mod new_certificate;
 mod ownership;
 mod pfx;
-mod self_signed;
+mod private_key;
 pub mod signing_input;
+mod unusable;
 
 pub use certificate::{InstalledCertificate, KeyKind};
+pub use certificate_file::certificates_alone;
+pub use encoded::{text as decoded_text, to_pem};
+pub use file_kind::FileKind;
 pub use host_key::{HOST_KEY_FILE, HOST_KEY_VARIABLE, HostKey, HostKeyError, HostKeySource};
-pub use identity::{Identity, SignatureAlgorithm, Unusable};
-pub use inspect::{InspectedPfx, inspect_pfx, read_pfx};
+pub use identity::{Identity, SignatureAlgorithm};
+pub use inspect::{InspectedPfx, inspect_pfx, match_certificates, read_pfx};
 pub use inspect_error::InspectError;
 pub use inspection::{KeyWithCertificates, describe};
+pub use new_certificate::{
+    NewCertificate, NewKey, NotMade, describe_request, make_request, make_self_signed, public_key_thumbprint,
+};
 pub use ownership::Foreign;
 pub use pfx::{PfxCode, PfxError};
+pub use unusable::{Caution, Unusable, UnusableReason};

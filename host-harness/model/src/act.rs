@@ -21,6 +21,12 @@ pub enum Act {
     ImportCertificate,
     /// Removed a certificate and its private key.
     RemoveCertificate,
+    /// Made a key and its self-signed certificate.
+    MakeCertificate,
+    /// Made a key and a request for a certificate.
+    RequestCertificate,
+    /// Removed a request for a certificate and its private key.
+    RemoveCertificateRequest,
     /// Asked for a run of Get Services Definition.
     StartServicesRun,
     /// Activated, deactivated, published or unpublished a product.
@@ -70,6 +76,9 @@ stored_enum!(Act {
     SaveSettings = "save_settings", "save settings";
     ImportCertificate = "import_certificate", "import certificate";
     RemoveCertificate = "remove_certificate", "remove certificate";
+    MakeCertificate = "make_certificate", "make certificate";
+    RequestCertificate = "request_certificate", "request certificate";
+    RemoveCertificateRequest = "remove_certificate_request", "remove certificate request";
     StartServicesRun = "start_services_run", "start services run";
     DecideProduct = "decide_product", "decide product";
     SetPrice = "set_price", "set price";
@@ -98,7 +107,7 @@ stored_enum!(Act {
 pub enum SubjectKind {
     /// An instance, by its id.
     Instance,
-    /// A certificate, by its thumbprint.
+    /// A certificate, by its thumbprint; a request for one, by the thumbprint of its public key.
     Certificate,
     /// A run of Get Services Definition, by its id.
     ServicesRun,

@@ -63,6 +63,8 @@ pub enum Advice {
     },
     /// Look at the list of installed certificates.
     ListCertificates,
+    /// Make a certificate in the host, or a request for one.
+    MakeCertificate,
     /// Name certificate authorities to trust.
     NameTrustedAuthorities,
     /// Build the plugin, or name its file.
@@ -212,6 +214,10 @@ impl Advice {
                 return format!("allow instance `{instance}` to reach {hosts}, if it should").into();
             }
             Self::ListCertificates => "look at the list of certificates",
+            Self::MakeCertificate => {
+                "public authorities issue certificates for servers alone: make a self-signed one to register with the vendor, or \
+                 have an authority of your own issue one for client authentication"
+            }
             Self::NameTrustedAuthorities => "name a PEM file with the certificate authorities to trust",
             Self::NamePlugin => "build the plugin, or name its file",
             Self::ChoosePlugin => "say which plugin is meant",

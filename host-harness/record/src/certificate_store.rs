@@ -1,11 +1,13 @@
 //! Certificates with which instances authenticate: a PFX file and its code in, a thumbprint out.
 
+mod requests;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bss_keys::{
-    HostKey, HostKeyError, Identity, InspectError, InstalledCertificate, KeyWithCertificates, PfxCode,
-    Unusable, describe, read_pfx,
+    Caution, HostKey, HostKeyError, Identity, InspectError, InstalledCertificate, KeyWithCertificates,
+    PfxCode, Unusable, describe, read_pfx,
 };
 use bss_model::clock::{now_ms, rfc3339};
 use bss_model::{Act, Actor, Advice, Diagnose, Diagnosis, ErrorKind, Owner, Subject, Thumbprint};
@@ -17,6 +19,8 @@ use crate::erasure::empty_log;
 use crate::mail_settings::mail_certificate;
 use crate::stored::owner_column;
 use crate::{Record, RecordError, begin_write, stored};
+
+pub use requests::{CertificateRequest, MadeCertificate, MakeError, RemoveRequestError};
 
 /// Why a PFX file was not imported. Nothing was stored.
 #[derive(Debug, thiserror::Error)]
@@ -147,6 +151,31 @@ fn quoted(names: &[String]) -> String {
         .join(", ")
 }
 
+/// A certificate that an import has installed.
+#[derive(Clone, Debug)]
+pub struct ImportedCertificate {
+    /// The certificate, which may be one that can't be used: see [`InstalledCertificate::unusable_because`].
+    pub installed: InstalledCertificate,
+    /// What to know of the file that it came in.
+    pub cautions: Vec<Caution>,
+}
+
+/// How a certificate came to be stored.
+struct Stored {
+    act: Act,
+    /// The public key of the request that it answers.
+    answers: Option<Thumbprint>,
+}
+
+impl Default for Stored {
+    fn default() -> Self {
+        Self {
+            act: Act::ImportCertificate,
+            answers: None,
+        }
+    }
+}
+
 /// The installed certificates of an owner and, sealed under the host key, their private keys. Those of others are not there.
 #[derive(Clone, Debug)]
 pub struct CertificateStore {
@@ -172,7 +201,8 @@ impl CertificateStore {
         }
     }
 
-    /// Installs the certificate of a PFX file with its private key and chain. A certificate that is installed already
+    /// Installs the certificate of a PFX file with its private key and chain; or a certificate without one (PEM, DER or PKCS #7)
+    /// that answers a request of [`CertificateStore::request`], or that was issued for the key of an installed one. A certificate that is installed already
     /// stays so; a longer chain replaces a shorter one.
     ///
     /// Where another owner has installed it too, each has a copy: the file has the private key, so its owner is lent
@@ -183,16 +213,30 @@ impl CertificateStore {
     /// [`InstalledCertificate::unusable_because`].
     ///
     /// # Errors
-    /// When the file can't be read with the code, does not hold exactly one private key with its certificate, or when
-    /// that certificate has expired.
+    /// When the file can't be read with the code, does not hold exactly one private key with its certificate, when nothing can be
+    /// signed with the key, or when the certificate has expired.
     pub async fn import(
         &self,
         pfx: &[u8],
         code: &PfxCode,
         actor: &Actor,
-    ) -> Result<InstalledCertificate, ImportError> {
+    ) -> Result<ImportedCertificate, ImportError> {
+        match self.import_answer(pfx, actor).await? {
+            Some(imported) => Ok(imported),
+            None => {
+                let found = read_pfx(pfx, code).await?;
+                self.install(found, &Stored::default(), actor).await
+            }
+        }
+    }
+
+    async fn install(
+        &self,
+        found: KeyWithCertificates,
+        how: &Stored,
+        actor: &Actor,
+    ) -> Result<ImportedCertificate, ImportError> {
         let now = now_ms();
-        let found = read_pfx(pfx, code).await?;
         let installed = describe(&found.leaf, &found.chain, now)?;
         if installed.has_expired(now) {
             return Err(ImportError::Expired {
@@ -205,12 +249,15 @@ impl CertificateStore {
         let sealed = self
             .host_key
             .seal(&self.key_purpose(&installed.thumbprint), &found.private_key)?;
-        self.store(&installed, &found, &sealed, actor).await?;
+        self.store(&installed, &found, &sealed, how, actor).await?;
         let stored = self.get(&installed.thumbprint).await?;
-        Ok(stored.unwrap_or(InstalledCertificate {
-            owner: self.owner.clone(),
-            ..installed
-        }))
+        Ok(ImportedCertificate {
+            installed: stored.unwrap_or(InstalledCertificate {
+                owner: self.owner.clone(),
+                ..installed
+            }),
+            cautions: found.cautions,
+        })
     }
 
     /// The owner as columns have it.
@@ -219,11 +266,23 @@ impl CertificateStore {
     }
 
     fn key_purpose(&self, thumbprint: &Thumbprint) -> String {
-        let of = format!("private key of certificate {thumbprint}");
+        self.of_owner(format!("private key of certificate {thumbprint}"))
+    }
+
+    /// A purpose that is the owner's alone.
+    fn of_owner(&self, purpose: String) -> String {
         match &self.owner {
-            None => of,
-            Some(owner) => format!("{of} of {owner}"),
+            None => purpose,
+            Some(owner) => format!("{purpose} of {owner}"),
         }
+    }
+
+    /// The detail of an act, with the owner.
+    fn detail(&self, mut detail: Value) -> Value {
+        if let Some(owner) = &self.owner {
+            detail["owner"] = json!(owner.as_str());
+        }
+        detail
     }
 
     fn describe(
@@ -248,6 +307,7 @@ impl CertificateStore {
         installed: &InstalledCertificate,
         found: &KeyWithCertificates,
         sealed_private_key: &[u8],
+        how: &Stored,
         actor: &Actor,
     ) -> Result<(), RecordError> {
         let thumbprint = installed.thumbprint.to_string();
@@ -291,13 +351,16 @@ impl CertificateStore {
             }
         }
         if inserted.rows_affected() > 0 || is_longer {
-            let act = Act::ImportCertificate;
             let subject = Subject::certificate(&installed.thumbprint);
-            let mut detail = json!({ "subject": installed.subject, "chain": found.chain.len() });
-            if let Some(owner) = &self.owner {
-                detail["owner"] = json!(owner.as_str());
-            }
-            write_act(&mut transaction, actor, act, &subject, None, detail).await?;
+            let detail = self.detail(json!({ "subject": installed.subject, "chain": found.chain.len() }));
+            write_act(&mut transaction, actor, how.act, &subject, None, detail).await?;
+        }
+        if let Some(public_key) = how.answers {
+            sqlx::query("DELETE FROM certificate_requests WHERE owner = $1 AND public_key = $2")
+                .bind(self.owner())
+                .bind(public_key.to_string())
+                .execute(&mut *transaction)
+                .await?;
         }
         transaction.commit().await?;
         Ok(())
@@ -347,6 +410,20 @@ impl CertificateStore {
             row.try_get("imported_at_ms")?,
         )
         .map(Some)
+    }
+
+    /// An installed certificate in DER form, without its private key. `None`: it is not installed.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn der(&self, thumbprint: &Thumbprint) -> Result<Option<Vec<u8>>, RecordError> {
+        let der =
+            sqlx::query_scalar("SELECT certificate FROM certificates WHERE owner = $1 AND thumbprint = $2")
+                .bind(self.owner())
+                .bind(thumbprint.to_string())
+                .fetch_optional(&self.readers)
+                .await?;
+        Ok(der)
     }
 
     /// The names, in order, of the owner's instances that have chosen each certificate. A certificate that no instance has

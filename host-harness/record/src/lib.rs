@@ -54,7 +54,10 @@ pub use assets::RetryError;
 pub use attempts::FinishError;
 pub use backup::{BackupError, Restored, Verified, verify_backup};
 pub use cancellations::{CancelError, DecideError};
-pub use certificate_store::{CertificateStore, IdentityError, ImportError, RemoveError};
+pub use certificate_store::{
+    CertificateRequest, CertificateStore, IdentityError, ImportError, ImportedCertificate, MadeCertificate,
+    MakeError, RemoveError, RemoveRequestError,
+};
 pub use customer_erasure::EraseCustomerError;
 pub use database::RecordError;
 pub use erased_customers::ERASED_CUSTOMERS_FILE;

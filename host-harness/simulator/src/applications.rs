@@ -65,6 +65,8 @@ pub(super) struct RegisteredCertificate {
     /// The public key, in PKCS #1 for RSA. Other keys can't verify an assertion.
     pub(super) public_key: Vec<u8>,
     pub(super) not_after: Timestamp,
+    /// The certificate, where no authority has issued it.
+    self_signed: Option<CertificateDer<'static>>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -196,6 +198,13 @@ impl Applications {
             .cloned()
     }
 
+    /// Whether a self-signed certificate is registered, and valid at a time.
+    pub(super) fn has_self_signed(&self, der: &CertificateDer<'_>, at: Timestamp) -> bool {
+        let is_it =
+            |known: &RegisteredCertificate| known.self_signed.as_ref() == Some(der) && at <= known.not_after;
+        self.certificate(is_it).is_some()
+    }
+
     /// The first registered certificate that the condition holds for.
     pub(super) fn certificate(
         &self,
@@ -240,5 +249,6 @@ fn read_certificate(client_id: Uuid, pem: &str) -> Result<RegisteredCertificate,
         sha256: digest::digest(&digest::SHA256, &der).as_ref().to_vec(),
         public_key: certificate.public_key().subject_public_key.data.to_vec(),
         not_after,
+        self_signed: (certificate.subject().as_raw() == certificate.issuer().as_raw()).then(|| der.clone()),
     })
 }

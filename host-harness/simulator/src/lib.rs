@@ -212,7 +212,13 @@ impl Simulator {
         let service = Server {
             listener: service_listener,
             name: Listener::Service,
-            tls: tls::requiring_client_certificate(tls, http, &identity, authority.certificate()?)?,
+            tls: tls::requiring_client_certificate(
+                tls,
+                http,
+                &identity,
+                authority.certificate()?,
+                Arc::clone(&shared.applications),
+            )?,
             site: Arc::new(shared.cis()),
             faults: Arc::clone(&shared.faults),
         };
@@ -275,6 +281,16 @@ impl Simulator {
         request: &CertificateRequest,
     ) -> Result<IssuedCertificate, SimulatorError> {
         self.issue(&self.authority, request)
+    }
+
+    /// Registers a certificate that was made elsewhere, PEM, with the first application. A self-signed one is taken as a
+    /// client's from now on.
+    ///
+    /// # Errors
+    /// When the certificate can't be read or saved, or belongs to another application.
+    pub fn register_certificate(&self, certificate_pem: &str) -> Result<(), SimulatorError> {
+        let client_id = self.details.client_id;
+        Ok(self.shared.applications.register(client_id, certificate_pem)?)
     }
 
     /// Issues a client certificate as `issue_client_certificate` does, by an authority that nobody trusts and that is

@@ -107,8 +107,36 @@ impl fmt::Display for Hostname {
 pub(super) enum Coverage {
     Covered,
     NotCovered,
-    /// The certificate can't be used by TLS, with the library's reason.
-    Unreadable(String),
+    /// The certificate can't be used by TLS.
+    Unreadable {
+        cause: String,
+        advice: &'static str,
+    },
+}
+
+impl Coverage {
+    fn unreadable(error: &webpki::Error) -> Self {
+        let (cause, advice) = match error {
+            webpki::Error::UnsupportedCertVersion => (
+                "it is an X.509 certificate of version 1 or 2, which has no subject alternative names"
+                    .to_owned(),
+                "ask for an X.509 certificate of version 3",
+            ),
+            webpki::Error::UnsupportedCriticalExtension => (
+                "it has a critical extension that TLS does not know".to_owned(),
+                "ask for a certificate without that extension, or in which it is not critical",
+            ),
+            webpki::Error::ExtensionValueInvalid | webpki::Error::MalformedExtensions => (
+                "one of its extensions is malformed, or there twice".to_owned(),
+                "ask for a new certificate, and tell whoever issued this one",
+            ),
+            other => (
+                other.to_string(),
+                "ask for a new certificate, and tell whoever issued this one",
+            ),
+        };
+        Self::Unreadable { cause, advice }
+    }
 }
 
 /// Compares a host's name with the DNS names among a certificate's subject alternative names. The certificate's
@@ -117,12 +145,12 @@ pub(super) fn coverage(certificate: &[u8], hostname: &Hostname) -> Coverage {
     let der = CertificateDer::from(certificate);
     let certificate = match EndEntityCert::try_from(&der) {
         Ok(certificate) => certificate,
-        Err(error) => return Coverage::Unreadable(error.to_string()),
+        Err(error) => return Coverage::unreadable(&error),
     };
     match certificate.verify_is_valid_for_subject_name(&ServerName::DnsName(hostname.0.borrow())) {
         Ok(()) => Coverage::Covered,
         Err(webpki::Error::CertNotValidForName(_)) => Coverage::NotCovered,
-        Err(error) => Coverage::Unreadable(error.to_string()),
+        Err(error) => Coverage::unreadable(&error),
     }
 }
 
@@ -149,7 +177,7 @@ mod tests {
         match coverage(&certificate("nobody", dns_names), &host(hostname)) {
             Coverage::Covered => true,
             Coverage::NotCovered => false,
-            Coverage::Unreadable(error) => panic!("{error}"),
+            Coverage::Unreadable { cause, .. } => panic!("{cause}"),
         }
     }
 
@@ -219,7 +247,7 @@ mod tests {
     fn what_is_no_certificate_is_said_to_be_none() {
         assert!(matches!(
             coverage(b"no certificate", &host("esd.mydomain.com")),
-            Coverage::Unreadable(_)
+            Coverage::Unreadable { .. }
         ));
     }
 

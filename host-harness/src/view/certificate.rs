@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bss_keys::{InstalledCertificate, KeyKind};
+use bss_keys::{Caution, InstalledCertificate, KeyKind, to_pem};
 use bss_model::clock::now_ms;
 use bss_record::RecordError;
 use serde::Serialize;
@@ -45,6 +45,73 @@ pub struct Certificate {
     pub used_by: Vec<String>,
     /// Why the certificate can't be used now. `None`: it can.
     pub unusable_because: Option<String>,
+    /// What to do about that. `None`: it can be used.
+    pub advice: Option<String>,
+    /// What to know of the certificate although it can be used; after an import, of its file too.
+    pub warnings: Vec<CertificateWarning>,
+}
+
+/// What to know of a certificate or its file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CertificateWarning {
+    /// The sentence for an operator.
+    pub message: String,
+    /// The advice.
+    pub advice: String,
+}
+
+impl From<&Caution> for CertificateWarning {
+    fn from(caution: &Caution) -> Self {
+        Self {
+            message: caution.to_string(),
+            advice: caution.advice().sentence().into_owned(),
+        }
+    }
+}
+
+/// A certificate with what a vendor is given of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CertificateWithPem {
+    /// The certificate as it is installed.
+    #[serde(flatten)]
+    pub certificate: Certificate,
+    /// The certificate in PEM, to be registered with the vendor. The private key stays in the host.
+    pub certificate_pem: String,
+}
+
+/// A request for a certificate, whose private key waits in the host for the answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CertificateRequest {
+    /// The SHA-1 of the public key, as 40 upper-case hexadecimal digits: the name that the request goes by.
+    pub public_key: String,
+    /// The subject's distinguished name.
+    pub subject: String,
+    /// When the key was made, in milliseconds.
+    pub created_at_ms: i64,
+    /// The request in PEM (PKCS #10), to be sent to a certificate authority.
+    pub request_pem: String,
+}
+
+/// A request that was forgotten together with its private key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RemovedCertificateRequest {
+    /// The SHA-1 of the public key.
+    pub public_key: String,
+}
+
+impl From<&bss_record::CertificateRequest> for CertificateRequest {
+    fn from(request: &bss_record::CertificateRequest) -> Self {
+        Self {
+            public_key: request.public_key.to_string(),
+            subject: request.subject.clone(),
+            created_at_ms: request.created_at_ms,
+            request_pem: to_pem("CERTIFICATE REQUEST", &request.request),
+        }
+    }
 }
 
 /// A certificate that was forgotten together with its private key.
@@ -58,6 +125,7 @@ pub struct RemovedCertificate {
 impl Certificate {
     /// The view of a certificate at `now_ms`, in milliseconds.
     pub fn new(certificate: &InstalledCertificate, used_by: Vec<String>, now_ms: i64) -> Self {
+        let unusable = certificate.unusable_because(now_ms);
         Self {
             thumbprint: certificate.thumbprint.to_string(),
             sha256: certificate.sha256.clone(),
@@ -76,7 +144,13 @@ impl Certificate {
             imported_at_ms: certificate.imported_at_ms,
             owner: certificate.owner.as_ref().map(ToString::to_string),
             used_by,
-            unusable_because: certificate.unusable_because(now_ms),
+            unusable_because: unusable.as_ref().map(ToString::to_string),
+            advice: unusable.map(|reason| reason.advice().sentence().into_owned()),
+            warnings: certificate
+                .cautions()
+                .iter()
+                .map(CertificateWarning::from)
+                .collect(),
         }
     }
 }
@@ -141,8 +215,9 @@ mod tests {
             for_client_authentication: true,
             for_signatures: true,
             is_authority: false,
+            is_self_issued: false,
             chain: 1,
-            chain_complete: true,
+            chain_complete: false,
             imported_at_ms: 1_000,
             owner: Some("reseller-7".parse().unwrap()),
         };
@@ -162,14 +237,47 @@ mod tests {
   "notAfterMs": 86400000,
   "daysLeft": -1,
   "key": "RSA 2048",
-  "chainComplete": true,
+  "chainComplete": false,
   "importedAtMs": 1000,
   "owner": "reseller-7",
   "usedBy": [
     "esd"
   ],
-  "unusableBecause": "it expired at 1970-01-02T00:00:00Z"
+  "unusableBecause": "it expired at 1970-01-02T00:00:00Z",
+  "advice": "have a new certificate issued; if it should still be valid, set this machine's clock",
+  "warnings": [
+    {
+      "message": "the certificate chain is not complete",
+      "advice": "a server may require the certificates of the issuers too"
+    }
+  ]
 }"#,
+        );
+    }
+
+    #[test]
+    fn a_request_that_nobody_has_answered() {
+        let public_key = "0123456789ABCDEF0123456789ABCDEF01234567";
+        let request = bss_record::CertificateRequest {
+            public_key: public_key.parse().unwrap(),
+            subject: "CN=esd".to_owned(),
+            request: vec![0x30, 0x00],
+            created_at_ms: 1_000,
+        };
+        assert_json(
+            &CertificateRequest::from(&request),
+            r#"
+{
+  "publicKey": "0123456789ABCDEF0123456789ABCDEF01234567",
+  "subject": "CN=esd",
+  "createdAtMs": 1000,
+  "requestPem": "-----BEGIN CERTIFICATE REQUEST-----\nMAA=\n-----END CERTIFICATE REQUEST-----\n"
+}"#,
+        );
+        let public_key = "0123".to_owned();
+        assert_json(
+            &RemovedCertificateRequest { public_key },
+            "{\n  \"publicKey\": \"0123\"\n}",
         );
     }
 

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use bss_keys::PfxCode;
+use bss_keys::{NewCertificate, PfxCode};
 use bss_model::{
     Act, ActFilter, Actor, ActorKind, CancellationFilter, Choice, Decision, Diagnose as _, Duties,
     MailDelivery, MailFilter, MailSettings, NewInstance, NewOrder, Page, PluginDigest, Reach, RecordedAct,
@@ -36,6 +36,9 @@ every_act! {
     SaveSettings,
     ImportCertificate,
     RemoveCertificate,
+    MakeCertificate,
+    RequestCertificate,
+    RemoveCertificateRequest,
     StartServicesRun,
     DecideProduct,
     SetPrice,
@@ -70,6 +73,8 @@ struct Site {
     instance: Uuid,
     /// Certificates that are installed and that no instance uses yet.
     certificates: [Thumbprint; 2],
+    /// A request for a certificate that nobody has answered.
+    request: Thumbprint,
     /// An asset whose license is not bought yet.
     open: Uuid,
     /// Assets that have their licenses, and no cancellation yet.
@@ -116,8 +121,10 @@ impl Site {
             asset: Some(assets[1]),
             ..MailFilter::default()
         };
+        let request = record.certificates().request(&new_certificate(), &actor()).await;
         Self {
             instance,
+            request: request.unwrap().public_key,
             certificates: [install(&record, "one").await, install(&record, "two").await],
             open: assets[0],
             licensed: [assets[1], assets[2]],
@@ -172,12 +179,24 @@ impl Site {
             }
             Act::ImportCertificate => {
                 let code = PfxCode::new(CODE);
-                let installed = record.certificates().import(&self.pfx, &code, actor).await?;
-                Subject::certificate(&installed.thumbprint)
+                let imported = record.certificates().import(&self.pfx, &code, actor).await?;
+                Subject::certificate(&imported.installed.thumbprint)
             }
             Act::RemoveCertificate => {
                 record.certificates().remove(&self.certificates[1], actor).await?;
                 Subject::certificate(&self.certificates[1])
+            }
+            Act::MakeCertificate => {
+                let made = record.certificates().make(&new_certificate(), actor).await?;
+                Subject::certificate(&made.imported.installed.thumbprint)
+            }
+            Act::RequestCertificate => {
+                let request = record.certificates().request(&new_certificate(), actor).await?;
+                Subject::certificate(&request.public_key)
+            }
+            Act::RemoveCertificateRequest => {
+                record.certificates().remove_request(&self.request, actor).await?;
+                Subject::certificate(&self.request)
             }
             Act::TrustPlugin => {
                 let digest = PluginDigest::new([7; 32]);
@@ -321,6 +340,9 @@ impl Site {
             }),
             Act::EraseCustomer => json!({ "orders": 1, "withdrawnMails": 0, "texts": 3 }),
             Act::ImportCertificate => json!({ "subject": "CN=client", "chain": 0 }),
+            Act::MakeCertificate => json!({ "subject": "CN=esd", "chain": 0 }),
+            Act::RequestCertificate => json!({ "subject": "CN=esd" }),
+            Act::RemoveCertificateRequest => json!({}),
             Act::DecideProduct => json!({ "decision": "publish" }),
             Act::SetPrice => json!({ "currency": "EUR", "before": 14_900, "after": 19_900 }),
             Act::PlaceOrder => {
@@ -362,6 +384,14 @@ impl Site {
     }
 }
 
+fn new_certificate() -> NewCertificate {
+    NewCertificate {
+        common_name: "esd".to_owned(),
+        dns_names: Vec::new(),
+        days: 365,
+    }
+}
+
 /// The innermost cause of an error.
 fn cause(error: &dyn Error) -> String {
     error.source().map_or_else(|| error.to_string(), cause)
@@ -370,8 +400,8 @@ fn cause(error: &dyn Error) -> String {
 pub(crate) async fn install(record: &Record, name: &str) -> Thumbprint {
     let file = pfx(&make(&client_params(name), &RSA_KEY), CODE);
     let (certificates, code) = (record.certificates(), PfxCode::new(CODE));
-    let installed = certificates.import(&file, &code, &actor()).await;
-    installed.unwrap().thumbprint
+    let imported = certificates.import(&file, &code, &actor()).await;
+    imported.unwrap().installed.thumbprint
 }
 
 async fn acts(record: &Record, filter: ActFilter) -> Vec<RecordedAct> {
@@ -494,6 +524,7 @@ async fn an_act_that_is_refused_or_changes_nothing_leaves_none() {
         Act::CreateInstance,
         Act::SaveSettings,
         Act::RemoveCertificate,
+        Act::RemoveCertificateRequest,
         Act::StartServicesRun,
         Act::RequestCancellation,
         Act::CancelAsset,

@@ -5,22 +5,26 @@ use std::collections::BTreeMap;
 use bss_keys::{InspectError, InstalledCertificate, KeyKind, PfxCode, PfxError, SignatureAlgorithm};
 use bss_model::Thumbprint;
 use bss_record::{IdentityError, ImportError, RECORD_FILE, Record, RemoveError};
-use proptest::prelude::{ProptestConfig, any, prop, prop_assert, prop_assert_eq, proptest};
 use rcgen::{BasicConstraints, IsCa, KeyPair, KeyUsagePurpose};
 use sqlx::{Connection as _, SqliteConnection};
 
 use crate::certificates::{Made, RSA_KEY, client_params, good, make, odd_pfx, openssl, pfx, pfx_with};
 use crate::record::{TestRecord, actor, files_of, ready_instance, settings};
 
-async fn import(record: &Record, pfx: &[u8], code: &str) -> Result<InstalledCertificate, ImportError> {
+pub(crate) async fn import(
+    record: &Record,
+    pfx: &[u8],
+    code: &str,
+) -> Result<InstalledCertificate, ImportError> {
     record
         .certificates()
         .import(pfx, &PfxCode::new(code), &actor())
         .await
+        .map(|imported| imported.installed)
 }
 
 /// The error that refuses a file; nothing may be stored then.
-async fn refusal(pfx: &[u8], code: &str) -> ImportError {
+pub(crate) async fn refusal(pfx: &[u8], code: &str) -> ImportError {
     let record = TestRecord::open().await;
     let error = import(&record, pfx, code).await.unwrap_err();
     assert_eq!(record.certificates().list().await.unwrap(), []);
@@ -299,36 +303,6 @@ async fn an_expired_certificate_is_refused_with_its_dates() {
 }
 
 #[tokio::test]
-async fn what_is_no_pfx_file_is_refused() {
-    let file = pfx(&good(), "code");
-    let random: Vec<u8> = (0..1000_u32).map(|i| (i * i % 251) as u8).collect();
-    for bytes in [
-        &[][..],
-        b"-----BEGIN CERTIFICATE-----",
-        &random,
-        &file[..file.len() - 1],
-        &[&file[..], b"x"].concat(),
-    ] {
-        let error = refusal(bytes, "code").await;
-        assert!(
-            matches!(
-                error,
-                ImportError::Inspect(InspectError::Pfx(PfxError::NotAPfx(_)))
-            ),
-            "{error:?}"
-        );
-    }
-    let error = refusal(&[0x30, 0x80, 0x02, 0x01, 0x03], "code").await;
-    assert!(
-        matches!(
-            error,
-            ImportError::Inspect(InspectError::Pfx(PfxError::IndefiniteLengths))
-        ),
-        "{error:?}"
-    );
-}
-
-#[tokio::test]
 async fn a_file_over_the_size_limit_is_refused() {
     let error = refusal(&vec![0x30; 256 * 1024 + 1], "code").await;
     assert!(
@@ -336,15 +310,6 @@ async fn a_file_over_the_size_limit_is_refused() {
             error,
             ImportError::Inspect(InspectError::Pfx(PfxError::TooLarge { bytes: 262_145 }))
         ),
-        "{error:?}"
-    );
-}
-
-#[tokio::test]
-async fn a_file_without_mac_is_refused() {
-    let error = refusal(&pfx_with(&good(), "code", &["-nomac"]), "code").await;
-    assert!(
-        matches!(error, ImportError::Inspect(InspectError::Pfx(PfxError::NoMac))),
         "{error:?}"
     );
 }
@@ -415,7 +380,7 @@ async fn what_can_not_be_used_is_installed_and_says_why() {
     for (made, reason) in cases {
         let record = TestRecord::open().await;
         let installed = import(&record, &pfx(&made, "code"), "code").await.unwrap();
-        let told = installed.unusable_because(now_ms()).unwrap();
+        let told = installed.unusable_because(now_ms()).unwrap().to_string();
         assert!(told.contains(reason), "{told}");
         let error = record
             .certificates()
@@ -614,44 +579,9 @@ pub(crate) fn contains(haystack: &[u8], needle: &[u8]) -> bool {
     haystack.windows(needle.len()).any(|window| window == needle)
 }
 
-fn now_ms() -> i64 {
+pub(crate) fn now_ms() -> i64 {
     let now = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .unwrap();
     i64::try_from(now.as_millis()).unwrap()
-}
-
-#[test]
-fn altered_and_truncated_files_never_panic_and_import_nothing_but_what_was_in_them() {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    let record = runtime.block_on(TestRecord::open());
-    let made = good();
-    let thumbprint = Thumbprint::of(&made.leaf_der);
-    let files = [pfx(&made, "code"), pfx_with(&made, "code", &["-legacy"])];
-    let config = ProptestConfig {
-        cases: 500,
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    };
-    proptest!(config, |(
-        file in prop::sample::select(files.to_vec()),
-        // Most bytes are ciphertext; the structure is at the start and at the end.
-        position in 0_usize..160,
-        from_end in any::<bool>(),
-        value in 1_u8..=255,
-        cut in prop::option::of(0_usize..4000),
-    )| {
-        let mut file = file;
-        let index = if from_end { file.len() - 1 - position } else { position };
-        file[index] ^= value;
-        file.truncate(cut.unwrap_or(usize::MAX));
-        match runtime.block_on(import(&record, &file, "code")) {
-            Err(error) => prop_assert!(matches!(error, ImportError::Inspect(InspectError::Pfx(_))), "{error:?}"),
-            // Some bytes mean nothing: the parameter beside the MAC's algorithm, for one.
-            Ok(installed) => prop_assert_eq!(installed.thumbprint, thumbprint),
-        }
-    });
 }

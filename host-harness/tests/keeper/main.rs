@@ -8,6 +8,7 @@
 
 mod acts;
 mod cancellations;
+mod certificate_requests;
 mod certificate_store;
 mod certificates;
 mod customers;
@@ -19,6 +20,8 @@ mod order_lines;
 mod orders;
 mod outbox;
 mod outcomes;
+mod pfx_files;
+mod pfx_writer;
 mod plugins;
 mod product_type_collection;
 mod products;

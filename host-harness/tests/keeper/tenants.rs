@@ -53,6 +53,7 @@ async fn import(record: &Record, owner: Option<&Owner>, pfx: &[u8]) -> Installed
         .import(pfx, &PfxCode::new(CODE), &actor())
         .await
         .unwrap()
+        .installed
 }
 
 #[tokio::test]

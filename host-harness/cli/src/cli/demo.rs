@@ -120,11 +120,12 @@ async fn import(
     let bytes = std::fs::read(&file)
         .with_context(|| format!("PFX file `{}` can't be read", file.display()))
         .map_err(machine_failure)?;
-    let installed = host
+    let imported = host
         .record()
         .certificates()
         .import(&bytes, &PfxCode::new(code), &actor())
         .await?;
+    let installed = imported.installed;
     let made = match maker {
         Maker::OpenSsl => "contoso.pfx, made by openssl pkcs12 -export",
         Maker::Library => "contoso.pfx, made by a library, since openssl is not installed",

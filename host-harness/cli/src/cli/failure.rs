@@ -48,6 +48,10 @@ pub(super) fn words(advice: &Advice) -> Cow<'static, str> {
             .into();
         }
         Advice::ListCertificates => "`bss-host certificate list` shows the installed certificates",
+        Advice::MakeCertificate => {
+            "public authorities issue certificates for servers alone: `bss-host certificate new` makes a self-signed one to register \
+             with the vendor, and `bss-host certificate new --request FILE` a request for an authority of your own"
+        }
         Advice::NameTrustedAuthorities => "name a PEM file of certificate authorities with `--trust`",
         Advice::NamePlugin => "build the plugin with `cargo xtask build`, or name another file",
         Advice::ChoosePlugin => "name the plugin with `--of ID`; `bss-host plugin list` shows all plugins",
@@ -488,6 +492,7 @@ mod tests {
                 hosts: vec!["login.example.com".to_owned(), "localhost:1".to_owned()],
             },
             Advice::ListCertificates,
+            Advice::MakeCertificate,
             Advice::NameTrustedAuthorities,
             Advice::NamePlugin,
             Advice::ChoosePlugin,

@@ -1,15 +1,18 @@
 //! What a command is given besides its arguments: who runs it, and the files and codes that are read.
 
 use std::env::VarError;
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Read as _};
 use std::path::Path;
 
-use bss_keys::PfxCode;
-use bss_model::{Actor, Secret};
+use bss_keys::{PfxCode, decoded_text};
+use bss_model::{Actor, ErrorKind, Secret};
 use zeroize::Zeroizing;
 
 use super::failure::{Failure, unreadable};
 use super::{hidden_input, output};
+
+/// More than the longest PFX file that is read, whose library says that it is too long.
+const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 pub(super) fn pfx_code(file: Option<&Path>) -> Result<PfxCode, Failure> {
     let code = first_line(file, "BSS_PFX_CODE", "code file")?;
@@ -25,7 +28,7 @@ pub(super) fn first_line(
 ) -> Result<Zeroizing<String>, Failure> {
     let text = match file {
         None => Zeroizing::new(self::variable(variable)?.unwrap_or_default()),
-        Some(path) => Zeroizing::new(read_text(path, what)?),
+        Some(path) => read_secret(path, &format!("{what} `{}`", path.display()))?,
     };
     Ok(Zeroizing::new(text.lines().next().unwrap_or_default().to_owned()))
 }
@@ -52,9 +55,7 @@ pub(super) fn secrets(asked: &[String], files: &[String]) -> Result<Vec<(String,
         let Ok((field, file)) = key_value(named) else {
             return Err(Failure::usage("`--secret-file` takes `FIELD=FILE`"));
         };
-        let text = read_file(Path::new(&file))
-            .map_err(|error| unreadable(&format!("the file of the secret `{field}`"), &error))?;
-        let text = Zeroizing::new(text);
+        let text = read_secret(Path::new(&file), &format!("the file of the secret `{field}`"))?;
         let secret = text.lines().next().unwrap_or_default();
         secrets.push((field, Secret::new(secret)));
     }
@@ -75,7 +76,8 @@ pub(super) fn variable(name: &str) -> Result<Option<String>, Failure> {
         Ok(text) => Ok(Some(text)),
         Err(VarError::NotPresent) => Ok(None),
         Err(VarError::NotUnicode(_)) => Err(Failure::usage(format!(
-            "the environment variable `{name}` is not UTF-8"
+            "the environment variable `{name}` is not UTF-8: set it in a terminal whose encoding is UTF-8, or save its value in a \
+             file"
         ))),
     }
 }
@@ -83,6 +85,23 @@ pub(super) fn variable(name: &str) -> Result<Option<String>, Failure> {
 /// Reads a text file; `-` is the standard input. `what` names the file's kind in the failure to read it.
 pub(super) fn read_text(path: &Path, what: &str) -> Result<String, Failure> {
     read_file(path).map_err(|error| unreadable(&format!("{what} `{}`", path.display()), &error))
+}
+
+/// Reads the text of a secret as editors and shells save it: in UTF-8 or UTF-16, with a byte order mark or without.
+fn read_secret(path: &Path, what: &str) -> Result<Zeroizing<String>, Failure> {
+    let mut bytes = Zeroizing::new(Vec::new());
+    let read = match path.as_os_str() == "-" {
+        true => std::io::stdin().read_to_end(&mut bytes),
+        false => std::fs::File::open(path).and_then(|mut file| file.read_to_end(&mut bytes)),
+    };
+    read.map_err(|error| unreadable(what, &error))?;
+    // Zeros between the letters are UTF-16 that does not say so.
+    decoded_text(&bytes)
+        .filter(|text| !text.contains('\0'))
+        .ok_or_else(|| {
+            let message = format!("{what} is neither in UTF-8 nor in UTF-16 with a byte order mark");
+            Failure::new(ErrorKind::Invalid, "encoding-unknown", message).hint("save the file as UTF-8")
+        })
 }
 
 fn read_file(path: &Path) -> std::io::Result<String> {
@@ -103,10 +122,12 @@ pub(super) fn confirms(question: &str) -> Result<bool, Failure> {
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
+/// Reads a file that is imported, no further than the longest one that is looked at.
 pub(super) fn read_pfx(file: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    let what = format!("PFX file `{}`", file.display());
-    let bytes = std::fs::read(file).map_err(|error| unreadable(&what, &error))?;
-    Ok(Zeroizing::new(bytes))
+    let mut bytes = Zeroizing::new(Vec::new());
+    let read = std::fs::File::open(file).and_then(|file| file.take(FILE_BYTES_MAX).read_to_end(&mut bytes));
+    read.map_err(|error| unreadable(&format!("PFX file `{}`", file.display()), &error))?;
+    Ok(bytes)
 }
 
 /// The number that the kernel has for the login of a process that nobody logged in to start, such as a service's.

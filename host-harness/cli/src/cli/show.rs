@@ -52,10 +52,26 @@ pub(super) fn units(quantity: u32, product: &str) -> String {
 
 /// A time, for people.
 pub(super) fn time(ms: i64) -> String {
-    jiff::Timestamp::from_millisecond(ms).map_or_else(
-        |_| ms.to_string(),
-        |time| time.strftime("%Y-%m-%d %H:%M").to_string(),
-    )
+    // Not a time stamp, which does not reach the end of a certificate that never ends.
+    let since = jiff::SignedDuration::from_millis(ms);
+    jiff::civil::date(1970, 1, 1)
+        .at(0, 0, 0, 0)
+        .checked_add(since)
+        .map_or_else(
+            |_| ms.to_string(),
+            |time| time.strftime("%Y-%m-%d %H:%M").to_string(),
+        )
+}
+
+/// The most names that a row shows. Certificates of hosters have hundreds.
+const NAMES_SHOWN_MAX: usize = 5;
+
+/// Names, of which the first are shown and the others counted.
+pub(super) fn names(names: &[String]) -> String {
+    let shown = names.iter().take(NAMES_SHOWN_MAX).cloned();
+    let more = names.len().saturating_sub(NAMES_SHOWN_MAX);
+    let more = (more > 0).then(|| format!("and {more} more"));
+    shown.chain(more).collect::<Vec<_>>().join(", ")
 }
 
 /// A form, for people: a line per field, and below it what is wrong.
@@ -194,4 +210,24 @@ pub(super) fn dim(text: &str) -> Text {
 
 pub(super) fn green(text: &str) -> Text {
     Text::painted(text, 32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_that_never_ends_is_shown_with_its_date() {
+        assert_eq!(time(253_402_300_799_000), "9999-12-31 23:59");
+        assert_eq!(time(0), "1970-01-01 00:00");
+        assert_eq!(time(i64::MAX), i64::MAX.to_string());
+    }
+
+    #[test]
+    fn of_many_names_the_first_are_shown_and_the_others_counted() {
+        let many: Vec<String> = (1..=7).map(|number| format!("n{number}")).collect();
+        assert_eq!(names(&many), "n1, n2, n3, n4, n5, and 2 more");
+        assert_eq!(names(&many[..5]), "n1, n2, n3, n4, n5");
+        assert_eq!(names(&[]), "");
+    }
 }

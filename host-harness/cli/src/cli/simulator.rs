@@ -14,6 +14,7 @@ use serde::Serialize;
 use super::exit_status::ExitStatus;
 use super::failure::{Outcome, machine_failure};
 use super::files::write_whole;
+use super::input::read_text;
 use super::interruption::Interruption;
 use super::{output, pfx, show};
 
@@ -37,6 +38,10 @@ pub(super) struct SimulatorArguments {
     /// look-up answers with the first
     #[arg(long)]
     pub(super) forgets_purchases: bool,
+    /// Register the certificate of a PEM file, such as `certificate new` makes, with the simulator's application; may be
+    /// repeated
+    #[arg(long, value_name = "FILE")]
+    pub(super) register: Vec<PathBuf>,
     /// Take plain HTTP on two more ports of the loopback interface, and lend a client certificate to EVERY CALLER
     /// WITHOUT A CERTIFICATE; its private key is left in DIR/identity, not encrypted. For software that can't present a
     /// certificate, such as the wasmtime CLI
@@ -82,6 +87,10 @@ pub(super) async fn simulator(arguments: &SimulatorArguments) -> Outcome {
     };
     let started = start_simulator(options).await;
     let mut simulator = started.map_err(machine_failure)?;
+    for file in &arguments.register {
+        let pem = read_text(file, "certificate file")?;
+        simulator.register_certificate(&pem).map_err(machine_failure)?;
+    }
     let issued = simulator
         .issue_client_certificate(&CertificateRequest::default())
         .map_err(machine_failure)?;

@@ -4,6 +4,7 @@ use bss_model::{Diagnose, Diagnosis, ErrorKind};
 use der::asn1::ObjectIdentifier;
 
 use super::limits::{BAGS_MAX, ITERATIONS_MAX, PFX_BYTES_MAX};
+use crate::file_kind::FileKind;
 
 /// Why a PFX file could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -15,18 +16,24 @@ pub enum PfxError {
         /// The size of the file.
         bytes: usize,
     },
-    /// Not the structure of a PFX file, or cut off.
-    #[error("the file is not a PFX file, or is damaged or incomplete")]
-    NotAPfx(#[source] der::Error),
-    /// The BER form with indefinite lengths, which some old tools write.
-    #[error("the PFX file uses the BER form with indefinite lengths, which is not supported")]
-    IndefiniteLengths,
-    /// Nothing proves the code to be right, nor the file to be unaltered.
-    #[error("the PFX file has no MAC, so it can't be verified")]
-    NoMac,
+    /// Not the structure of a PFX file.
+    #[error("the file is {}", kind.name())]
+    NotAPfx {
+        /// What the file is.
+        kind: FileKind,
+    },
+    /// The beginning of a PFX file, whose rest is missing or altered.
+    #[error("the PFX file is damaged or incomplete")]
+    Damaged,
+    /// The file was protected with a code, and none was given.
+    #[error("no code was given for the PFX file, and it has one")]
+    NoCode,
     /// The MAC does not fit the code and the content.
     #[error("the code of the PFX file is wrong, or the file was altered")]
     WrongCode,
+    /// Windows protected the file for a group of its users, not with a code.
+    #[error("the PFX file is protected for users or groups of a Windows domain, and not with a code")]
+    ForWindowsGroup,
     /// The MAC is right, but a part can't be decrypted.
     #[error("a part of the PFX file can't be decrypted, although the code fits the file's MAC")]
     NotDecrypted,
@@ -60,16 +67,17 @@ impl Diagnose for PfxError {
         match self {
             Self::TooLarge { .. } => Diagnosis::new(ErrorKind::Invalid, "pfx-too-large")
                 .say("export only the certificate with its key and chain"),
-            Self::NotAPfx(_) => Diagnosis::new(ErrorKind::Invalid, "not-a-pfx").say(
-                "export the certificate again (PEM files can be converted with `openssl pkcs12 -export`)",
-            ),
-            Self::IndefiniteLengths => Diagnosis::new(ErrorKind::Invalid, "indefinite-lengths")
-                .say("import the file into a current tool and export the certificate from there"),
-            Self::NoMac => {
-                Diagnosis::new(ErrorKind::Invalid, "no-mac").say("export the certificate again with a code")
+            Self::NotAPfx { kind } => Diagnosis::new(ErrorKind::Invalid, "not-a-pfx").say(kind.advice()),
+            Self::Damaged => Diagnosis::new(ErrorKind::Invalid, "pfx-damaged")
+                .say("copy the file again in binary mode, or export the certificate again"),
+            Self::NoCode => {
+                Diagnosis::new(ErrorKind::Invalid, "no-code").say("give the code that came with the file")
             }
             Self::WrongCode => Diagnosis::new(ErrorKind::Invalid, "wrong-code")
-                .say("check the code, blanks and keyboard layout included"),
+                .say("check the code, blanks, keyboard layout and letters with accents included"),
+            Self::ForWindowsGroup => Diagnosis::new(ErrorKind::Invalid, "pfx-for-windows-group").say(
+                "export the certificate again, and choose a password in place of the group or user name",
+            ),
             Self::NotDecrypted => Diagnosis::new(ErrorKind::Invalid, "not-decrypted")
                 .say("export the certificate again with one code for the whole file"),
             Self::UnsupportedAlgorithm { .. } => Diagnosis::new(ErrorKind::Invalid, "algorithm-unsupported")
@@ -77,16 +85,17 @@ impl Diagnose for PfxError {
             Self::TooManyIterations { .. } => Diagnosis::new(ErrorKind::Invalid, "too-many-iterations")
                 .say("export the certificate again with fewer iterations"),
             Self::TooMuchWork => Diagnosis::new(ErrorKind::Invalid, "too-much-work")
-                .say("export only the certificate with its key and chain"),
+                .say("export the certificate again with fewer iterations, such as 100000"),
             Self::TooManyBags => Diagnosis::new(ErrorKind::Invalid, "too-many-bags")
                 .say("export only the certificate with its key and chain"),
         }
     }
 }
 
+/// What DER says is missing helps nobody who exports a file.
 impl From<der::Error> for PfxError {
-    fn from(source: der::Error) -> Self {
-        Self::NotAPfx(source)
+    fn from(_: der::Error) -> Self {
+        Self::Damaged
     }
 }
 

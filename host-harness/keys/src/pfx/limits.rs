@@ -4,6 +4,9 @@
 /// chain.
 pub(crate) const PFX_BYTES_MAX: usize = 256 * 1024;
 
+/// The longest file that is looked at, which may be the text of a PFX file: base64 in UTF-16 takes 2.7 times as many bytes.
+pub(crate) const FILE_BYTES_MAX: usize = 3 * PFX_BYTES_MAX;
+
 /// Keys and certificates in one file. A chain has a handful; each bag may cost a key derivation.
 pub(crate) const BAGS_MAX: usize = 100;
 

@@ -1,7 +1,9 @@
 //! The structure of a PFX file (RFC 7292), as far as it is read.
 
-use der::Sequence;
 use der::asn1::{AnyRef, ObjectIdentifier, OctetStringRef, UintRef};
+use der::{Decode as _, Reader as _, Sequence, SliceReader, Tag, TagNumber, Tagged as _};
+
+use super::error::PfxError;
 
 #[derive(Sequence)]
 pub(super) struct Pfx<'a> {
@@ -27,8 +29,33 @@ pub(super) struct EncryptedData<'a> {
 pub(super) struct EncryptedContentInfo<'a> {
     pub(super) content_type: ObjectIdentifier,
     pub(super) algorithm: Algorithm<'a>,
-    #[asn1(context_specific = "0", tag_mode = "IMPLICIT")]
-    pub(super) encrypted: &'a OctetStringRef,
+    /// An octet string under the implicit tag 0: primitive, or constructed of chunks.
+    encrypted: AnyRef<'a>,
+}
+
+impl EncryptedContentInfo<'_> {
+    /// The encrypted octets, without the headers of their chunks.
+    pub(super) fn encrypted(&self) -> Result<Vec<u8>, PfxError> {
+        match self.encrypted.tag() {
+            Tag::ContextSpecific {
+                constructed: false,
+                number: TagNumber(0),
+            } => Ok(self.encrypted.value().to_vec()),
+            Tag::ContextSpecific {
+                constructed: true,
+                number: TagNumber(0),
+            } => {
+                let mut octets = Vec::new();
+                let mut reader = SliceReader::new(self.encrypted.value())?;
+                while !reader.is_finished() {
+                    let chunk = <&OctetStringRef>::decode(&mut reader)?;
+                    octets.extend_from_slice(chunk.as_bytes());
+                }
+                Ok(octets)
+            }
+            _ => Err(PfxError::Damaged),
+        }
+    }
 }
 
 #[derive(Sequence)]
@@ -63,7 +90,7 @@ pub(super) struct SafeBag<'a> {
 pub(super) struct CertificateBag<'a> {
     pub(super) certificate_type: ObjectIdentifier,
     #[asn1(context_specific = "0", tag_mode = "EXPLICIT")]
-    pub(super) certificate: &'a OctetStringRef,
+    pub(super) certificate: AnyRef<'a>,
 }
 
 #[derive(Sequence)]
