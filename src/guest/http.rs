@@ -9,7 +9,7 @@ use waki::ErrorCode;
 use waki::bindings::wasi::http::outgoing_handler;
 use waki::bindings::wasi::http::types::{
     Fields, FutureIncomingResponse, IncomingResponse, InputStream, OutgoingBody, OutgoingRequest,
-    RequestOptions, Scheme,
+    RequestOptions, Scheme, http_error_code,
 };
 use waki::bindings::wasi::io::streams::StreamError;
 use zeroize::{Zeroize as _, Zeroizing};
@@ -17,7 +17,7 @@ use zeroize::{Zeroize as _, Zeroizing};
 use crate::platform::{HttpRequest, HttpResponse, Method, SendFailure};
 
 /// The time-out that the guest asks for; the host may allow less, and sets the other time-outs.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// The most bytes that `blocking-write-and-flush` of wasi:io/streams takes at once.
 const WRITE_BYTES: usize = 4096;
 /// The most bytes that are read at once.
@@ -100,14 +100,13 @@ fn fields(request: &HttpRequest) -> Result<Fields, SendFailure> {
 
 /// Writes all of the body. A host that stops taking it may have sent some of it.
 fn write(body: OutgoingBody, bytes: &[u8]) -> Result<(), SendFailure> {
-    let broken_off = |error: &StreamError| SendFailure::BrokenOff(text(error));
     let stream = body
         .write()
         .map_err(|()| SendFailure::BrokenOff("the host does not take the body of the request".to_owned()))?;
     for piece in bytes.chunks(WRITE_BYTES) {
         stream
             .blocking_write_and_flush(piece)
-            .map_err(|error| broken_off(&error))?;
+            .map_err(|error| of_stream(&error))?;
     }
     drop(stream);
     OutgoingBody::finish(body, None).map_err(|code| of_code(&code))
@@ -154,7 +153,7 @@ fn read(
             Ok(piece) if body.len() + piece.len() > bytes_max => return Err(SendFailure::ResponseTooLarge),
             Ok(piece) => body.extend_from_slice(&piece),
             Err(StreamError::Closed) => break,
-            Err(error) => return Err(SendFailure::BrokenOff(text(&error))),
+            Err(error) => return Err(of_stream(&error)),
         }
     }
     Ok(body)
@@ -209,6 +208,15 @@ fn of_code(code: &ErrorCode) -> SendFailure {
     }
 }
 
-fn text(error: &impl std::fmt::Display) -> String {
-    crate::text::one_line(&error.to_string(), 200)
+/// The failure of a body's stream, for which the host has a code of wasi:http. The request may have been sent by then,
+/// whatever that code says of requests without an answer.
+fn of_stream(error: &StreamError) -> SendFailure {
+    let StreamError::LastOperationFailed(error) = error else {
+        return SendFailure::BrokenOff("the host has closed the stream".to_owned());
+    };
+    match http_error_code(error).map(|code| of_code(&code)) {
+        Some(failure) if !failure.is_definitely_not_sent() => failure,
+        Some(failure) => SendFailure::BrokenOff(failure.to_string()),
+        None => SendFailure::BrokenOff(crate::text::one_line(&error.to_debug_string(), 200)),
+    }
 }

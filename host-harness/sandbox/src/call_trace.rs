@@ -11,7 +11,7 @@
 //! | `log` | `call` | a line that the plugin has written: `level`, `subject`, `message` |
 //! | `access-token` | `call` | `kept`: whether there was one |
 //! | `sign` | `call` | `algorithm` |
-//! | `exchange` | `call` | `instance`, `method`, `authority`, `path`, `correlation_id`, `request_bytes`, `reused`, `version`, `status`, `response_bytes` (bodies), `error`; `cause`: why no connection could be opened |
+//! | `exchange` | `call` | `instance`, `method`, `authority`, `path`, `correlation_id`, `request_bytes`, `reused`, `version`, `status`, `response_bytes` (bodies), `error`; `cause`: why no connection could be opened; `repeated_after`: the status after which it was sent once more, on a new connection |
 //! | `turn` | `exchange` | waiting because too many requests are under way |
 //! | `connection` | `exchange` | getting a connection, kept or new; once more for each further try |
 //! | `resolve`, `connect`, `tls` | `connection` | `address` of `connect`; none of the three where the connection is a kept one |
@@ -189,6 +189,7 @@ impl CallSpan {
             correlation_id = correlation_id(&self.correlation_headers, request.headers()),
             request_bytes = field::Empty,
             reused = field::Empty,
+            repeated_after = field::Empty,
             version = field::Empty,
             status = field::Empty,
             response_bytes = field::Empty,
@@ -231,6 +232,11 @@ impl ExchangeSpan {
     /// Notes whether the connection for the exchange had been used before.
     pub(crate) fn connected(&self, reused: bool) {
         self.span.record("reused", reused);
+    }
+
+    /// Notes that the request is sent once more, because of an answer that says that it was not processed.
+    pub(crate) fn repeated(&self, after: http::StatusCode) {
+        self.span.record("repeated_after", after.as_u16());
     }
 
     /// Notes why no connection could be opened, for which wasi:http's codes have no room.

@@ -29,9 +29,9 @@ use std::time::Duration;
 
 use bss_model::with_causes;
 use bytes::Bytes;
-use http::Uri;
-use http::header::{CONTENT_LENGTH, HOST, TE};
+use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, HOST, TE, USER_AGENT};
 use http::uri::Scheme;
+use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tokio::time::{Instant, timeout_at};
 use tracing::Instrument as _;
@@ -45,13 +45,16 @@ use body::Bounded;
 use connector::ConnectFailure;
 use egress::ClientKey;
 use failure::Failure;
-use pool::{Client, Pool};
+use pool::{Client, Pool, Wanted};
 
 pub use egress::Egress;
 pub use policy::{Authority, AuthorityError, PermittedAuthority};
 pub use quota::{ConnectionCounts, ConnectionLimits};
 pub use secrets::{NotAHeader, SecretHeader};
 pub use transport::{Answering, Transport};
+
+/// The product that requests name where the plugin names none (RFC 9110, section 10.1.5).
+pub const PRODUCT: &str = concat!("bss-host/", env!("CARGO_PKG_VERSION"));
 
 /// The HTTPS client of all instances. Cloning shares its connections.
 #[derive(Clone)]
@@ -171,6 +174,7 @@ impl OutboundHttps {
         })?;
         let mut request = with_known_length(request, &permitted.authority).await?;
         following.sends(&request);
+        add_missing(request.headers_mut());
         secrets::add(request.headers_mut(), &permitted.secret_headers);
         tracing::debug!(instance = egress.instance_id, method = %request.method(), authority = %permitted.authority, "the plugin sends a request");
         let response = self.exchange(&client, &permitted.authority, request, deadlines, following).await.inspect_err(|error| {
@@ -189,7 +193,7 @@ impl OutboundHttps {
         deadlines: Deadlines,
         following: &ExchangeSpan,
     ) -> Result<http::Response<Bounded>, Error> {
-        let connect_by = Instant::now() + deadlines.connection;
+        let mut connect_by = Instant::now() + deadlines.connection;
         let unconnected = |failure: ConnectFailure| {
             // The guest's code has no room for the cause, for instance which certificate was refused and why.
             let cause = with_causes(&failure);
@@ -201,20 +205,37 @@ impl OutboundHttps {
         let mut slot = slot.await.map_err(unconnected)?;
         let mut answer_by = None;
         let mut tries = 0;
+        let mut misdirected = false;
         loop {
-            let leased = self.pool.lease(client, authority, slot, connect_by);
+            let wanted = if misdirected { Wanted::Fresh } else { Wanted::Any };
+            let leased = self.pool.lease(client, authority, slot, wanted, connect_by);
             let leased = leased.instrument(step!("connection")).await;
             let mut lease = leased.map_err(unconnected)?;
             following.connected(lease.reused);
             // A kept HTTP/1.1 connection that turns out to be closed is no try: it is gone, so the loop still ends.
             tries += usize::from(!(lease.reused && lease.is_http1()));
             // The time to answer begins with the first connection, and not anew with another try.
-            let answer_by = *answer_by.get_or_insert_with(|| Instant::now() + deadlines.first_byte);
-            let answered = timeout_at(answer_by, lease.channel.send(request.clone()))
+            let by = *answer_by.get_or_insert_with(|| Instant::now() + deadlines.first_byte);
+            let answered = timeout_at(by, lease.channel.send(request.clone()))
                 .instrument(step!("answer"))
                 .await;
             let unanswered = match answered {
+                // The server can't answer for this authority on this connection, so it has not processed the request, which may
+                // be repeated on another one whatever its method (RFC 9110, section 15.5.20): once, with its time anew.
+                Ok(Ok(response)) if response.status() == StatusCode::MISDIRECTED_REQUEST && !misdirected => {
+                    tracing::info!(%authority, "the server answered 421: the request is repeated on a new connection");
+                    following.repeated(response.status());
+                    misdirected = true;
+                    lease.retire();
+                    connect_by = Instant::now() + deadlines.connection;
+                    answer_by = None;
+                    slot = lease.into_slot();
+                    continue;
+                }
                 Ok(Ok(response)) => {
+                    if response.status() == StatusCode::MISDIRECTED_REQUEST {
+                        lease.retire();
+                    }
                     return Ok(
                         response.map(|incoming| Bounded::new(incoming, lease, deadlines.between_bytes))
                     );
@@ -268,6 +289,14 @@ async fn drain(body: WasiBody) {
         Limited::new(body, limits::REQUEST_BODY_BYTES).collect(),
     )
     .await;
+}
+
+/// Says who asks, and that no answer is to be compressed, where the guest has not said it: firewalls refuse requests without
+/// a `User-Agent`, and one without `Accept-Encoding` takes any coding (RFC 9110, section 12.5.3).
+fn add_missing(headers: &mut HeaderMap) {
+    for (name, value) in [(USER_AGENT, PRODUCT), (ACCEPT_ENCODING, "identity")] {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
 }
 
 /// Collects the body, which is small, so that it is sent with its length: some servers refuse chunked

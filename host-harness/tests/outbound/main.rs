@@ -12,5 +12,6 @@ mod deadlines;
 mod guest;
 mod guest_requests;
 mod http2;
+mod misdirected;
 mod pool;
 mod server;

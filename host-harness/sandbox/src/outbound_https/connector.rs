@@ -1,4 +1,4 @@
-//! Connects: resolves a name once, checks every address, connects to one that was checked, and speaks TLS.
+//! Connects: resolves a name once, leaves out the addresses that are not allowed, races the others, and speaks TLS.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -12,7 +12,6 @@ use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::ServerName;
 use rustls::sign::SingleCertAndKey;
 use rustls::{AlertDescription, ClientConfig};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 use tracing::Instrument as _;
@@ -22,6 +21,7 @@ use super::link::{HTTP_2, Link};
 use super::names::{self, NotResolved};
 use super::policy::{Authority, address_is_allowed};
 use super::quota::Permit;
+use crate::address_race::{self, NoConnection};
 use crate::{call_trace as trace, limits};
 
 /// The name of HTTP/1.1 in ALPN (RFC 7301, section 6).
@@ -46,12 +46,12 @@ pub(super) enum ConnectFailure {
     NoServer,
     #[error(transparent)]
     Resolve(#[from] NotResolved),
-    #[error("the host name resolves to `{0}`, which is neither a public address nor in an allowed network")]
+    #[error("the host name resolves to `{0}`, and to no address that is public or in an allowed network")]
     AddressProhibited(IpAddr),
     #[error("a connection to the server could not be opened in time")]
     ConnectTimeout,
     #[error("a connection to the server could not be opened")]
-    Connect(#[source] io::Error),
+    Connect(#[source] NoConnection),
     #[error("the TLS handshake with the server did not finish in time")]
     HandshakeTimeout,
     #[error("the TLS handshake with the server failed")]
@@ -99,7 +99,10 @@ impl Connector {
     ) -> Result<Link, ConnectFailure> {
         let resolved = resolve(authority, &self.allowed_networks, deadline);
         let addresses = resolved.instrument(trace::step!("resolve")).await?;
-        let stream = connect_to_any(&addresses, deadline).await?;
+        let raced = timeout_at(deadline, address_race::race(&addresses)).await;
+        let (stream, _) = raced
+            .map_err(|_| ConnectFailure::ConnectTimeout)?
+            .map_err(ConnectFailure::Connect)?;
         let name = ServerName::try_from(authority.host().trim_matches(['[', ']']).to_owned())
             .map_err(|_| ConnectFailure::NoServer)?;
         let tls = if http1_only { &self.tls_http1 } else { &self.tls };
@@ -118,8 +121,8 @@ fn step(limit: Duration, deadline: Instant) -> Instant {
     deadline.min(Instant::now() + limit)
 }
 
-/// All addresses of a name. An address that is not allowed refuses the whole name: whether a name that leads
-/// to both the public and the inside is refused must not depend on which address answers first.
+/// The addresses of a name that are allowed; those that are not are left out. Which of them answers first makes no
+/// difference, since no address is connected to that is not allowed.
 async fn resolve(
     authority: &Authority,
     allowed_networks: &[IpNet],
@@ -127,31 +130,15 @@ async fn resolve(
 ) -> Result<Vec<SocketAddr>, ConnectFailure> {
     let host = authority.host().trim_matches(['[', ']']);
     let resolved = names::addresses(host, authority.port(), deadline).await?;
-    match resolved
-        .iter()
-        .find(|address| !address_is_allowed(address.ip(), allowed_networks))
-    {
-        Some(prohibited) => Err(ConnectFailure::AddressProhibited(prohibited.ip())),
-        None => Ok(resolved),
-    }
-}
-
-async fn connect_to_any(addresses: &[SocketAddr], deadline: Instant) -> Result<TcpStream, ConnectFailure> {
-    let mut failure = ConnectFailure::NoServer;
-    for address in addresses {
-        let connected = timeout_at(step(limits::CONNECT, deadline), TcpStream::connect(address));
-        match connected
-            .instrument(trace::step!("connect", address = address))
-            .await
-        {
-            Ok(Ok(stream)) => {
-                // Requests are written whole; waiting for more only delays the last segment.
-                stream.set_nodelay(true).map_err(ConnectFailure::Connect)?;
-                return Ok(stream);
-            }
-            Ok(Err(error)) => failure = ConnectFailure::Connect(error),
-            Err(_) => failure = ConnectFailure::ConnectTimeout,
+    let (allowed, prohibited): (Vec<_>, Vec<_>) = resolved
+        .into_iter()
+        .partition(|address| address_is_allowed(address.ip(), allowed_networks));
+    match prohibited.first() {
+        Some(first) if allowed.is_empty() => Err(ConnectFailure::AddressProhibited(first.ip())),
+        Some(_) => {
+            tracing::warn!(%authority, left_out = ?prohibited, "addresses that are not allowed were left out");
+            Ok(allowed)
         }
+        None => Ok(allowed),
     }
-    Err(failure)
 }
