@@ -192,8 +192,12 @@ impl Pool {
         };
         let settle_by = deadline.min(Instant::now() + limits::SETTLE);
         let mut alone = None;
-        while wanted == Wanted::Any {
-            match client.take(authority, self.limits) {
+        loop {
+            let taken = match wanted {
+                Wanted::Any => client.take(authority, self.limits),
+                Wanted::Fresh => Taken::Nothing,
+            };
+            match taken {
                 Taken::Kept(kept) => {
                     self.quota.counters.reused.fetch_add(1, Ordering::Relaxed);
                     return Ok(lease(kept, true, slot));
