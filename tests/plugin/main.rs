@@ -36,6 +36,7 @@ mod orders_cli;
 mod otlp;
 mod outbound_https;
 mod prerequisites;
+mod proxies;
 mod readme;
 mod record_cli;
 mod replay;

@@ -3,7 +3,8 @@
 use bss_model::{AttemptResult, SyncStatus};
 use bss_sandbox::bindings::failures::ReadFailure;
 use bss_simulator::{
-    CertificateRequest, HttpVersions, Operation, Registration, Simulator, SimulatorOptions, TlsVersions,
+    CertificateRequest, Fault, HttpVersions, Operation, Registration, Repeat, Simulator, SimulatorOptions,
+    TlsVersions,
 };
 use host_harness::ServicesError;
 
@@ -258,4 +259,22 @@ async fn kept_and_closed(http: HttpVersions) {
     let connections = scenario.microsoft.connections();
     assert_eq!(connections.len(), 2);
     assert!(!connections[1].resumed, "nor is a TLS session kept");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_cut_off_is_told_in_words() {
+    let scenario = Scenario::selling().await;
+    let offer = scenario.offers().await.remove(0);
+    let faults = scenario.microsoft.faults();
+    faults.order(Operation::Purchase, Fault::CutAnswer, Repeat::Times(1));
+    let assets = scenario.order(&offer, 1).await;
+    let reason = assets[0].reason.as_ref().expect("a reason");
+    assert_eq!(reason.result, AttemptResult::Unknown);
+    assert!(
+        reason.problem.message.contains("the answer ends early"),
+        "{reason:?}"
+    );
+    for of_programs in ["StreamError", "Resource", "handle"] {
+        assert!(!reason.problem.message.contains(of_programs), "{reason:?}");
+    }
 }

@@ -29,6 +29,7 @@ mod plugin;
 mod price;
 mod problem;
 mod product;
+mod proxy;
 pub mod purchase_rule;
 pub mod restoration;
 mod secret;
@@ -82,6 +83,7 @@ pub use product::{
     AttributeValue, Choice, Decided, Decision, Derivative, Difference, NewProduct, Product, ProductAttribute,
     ProductFilter, ProductType, ServicesDefinition, SkippedItems,
 };
+pub use proxy::{InvalidProxy, InvalidProxyVariable, NoProxy, Proxy, ProxyChoice, ProxyRules, SavedProxy};
 pub use secret::Secret;
 pub use seen::Seen;
 pub use services_run::{

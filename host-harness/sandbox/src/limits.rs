@@ -199,6 +199,9 @@ pub const RESOLVE: Duration = Duration::from_secs(12);
 /// Time to connect to one address. A name's addresses are raced, so the time for all of them is less than a second longer.
 pub const CONNECT: Duration = Duration::from_secs(5);
 
+/// Time for a proxy to open a tunnel: it resolves the server's name and connects to it.
+pub const TUNNEL: Duration = Duration::from_secs(15);
+
 /// Time for the TLS handshake, for which wasmtime's own transport sets no limit at all.
 pub const TLS_HANDSHAKE: Duration = Duration::from_secs(10);
 

@@ -505,7 +505,12 @@ impl Call {
         answer: Result<wasmtime::Result<T>, CallError>,
     ) -> Result<(T, CallState), FailedCall> {
         let answer = match answer {
-            Ok(Ok(answer)) => answer.bounded().map_err(CallError::Defect),
+            Ok(Ok(answer)) => answer.bounded().map_err(CallError::Defect).map(|mut answer| {
+                if let Some(why) = self.store.data().explanation() {
+                    answer.explain(&why);
+                }
+                answer
+            }),
             Ok(Err(trap)) => Err(of_trap(self.store.data(), trap)),
             Err(error) => Err(error),
         };

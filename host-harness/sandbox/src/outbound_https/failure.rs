@@ -196,7 +196,8 @@ fn of_connecting(failure: &ConnectFailure) -> Error {
             io::ErrorKind::ConnectionRefused => Error::ConnectionRefused,
             _ => Error::DestinationUnavailable,
         },
-        ConnectFailure::ClosedAtOnce => Error::DestinationUnavailable,
+        // No code says more of a proxy and that nothing was sent; the host tells the rest beside it.
+        ConnectFailure::Proxy { .. } | ConnectFailure::ClosedAtOnce => Error::DestinationUnavailable,
         ConnectFailure::CertificateRefused(alert) => alert_received(*alert),
         ConnectFailure::Handshake(error) => match find::<TlsError>(error) {
             Some(TlsError::AlertReceived(alert)) => alert_received(*alert),
@@ -224,6 +225,7 @@ mod tests {
     use std::net::Ipv4Addr;
     use std::time::Duration;
 
+    use super::super::tunnel::NoTunnel;
     use super::*;
     use crate::address_race::NoConnection;
     use crate::exchange_recording::failure_word;
@@ -275,6 +277,10 @@ mod tests {
         F::NotConnected(C::Connect(_)) => connecting(io::ErrorKind::TimedOut),
         F::NotConnected(C::Connect(_)) => connecting(io::ErrorKind::ConnectionRefused),
         F::NotConnected(C::Connect(_)) => connecting(io::ErrorKind::HostUnreachable),
+        F::NotConnected(C::Proxy { .. }) => F::NotConnected(C::Proxy {
+            proxy: "http://proxy.test:3128".parse().unwrap(),
+            cause: Box::new(NoTunnel::NotInTime),
+        }),
         F::NotConnected(C::HandshakeTimeout) => F::NotConnected(C::HandshakeTimeout),
         F::NotConnected(C::Handshake(_)) => {
             handshake(TlsError::InvalidCertificate(rustls::CertificateError::Expired))
