@@ -263,18 +263,12 @@ async fn kept_and_closed(http: HttpVersions) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_is_cut_off_is_told_in_words() {
-    let scenario = Scenario::selling().await;
-    let offer = scenario.offers().await.remove(0);
+    let scenario = Scenario::ready().await;
     let faults = scenario.microsoft.faults();
-    faults.order(Operation::Purchase, Fault::CutAnswer, Repeat::Times(1));
-    let assets = scenario.order(&offer, 1).await;
-    let reason = assets[0].reason.as_ref().expect("a reason");
-    assert_eq!(reason.result, AttemptResult::Unknown);
-    assert!(
-        reason.problem.message.contains("the answer ends early"),
-        "{reason:?}"
-    );
+    faults.order(Operation::Catalog, Fault::CutAnswer, Repeat::Always);
+    let said = problem(&read_failure(&scenario).await);
+    assert!(said.contains("the answer ends early"), "{said}");
     for of_programs in ["StreamError", "Resource", "handle"] {
-        assert!(!reason.problem.message.contains(of_programs), "{reason:?}");
+        assert!(!said.contains(of_programs), "{said}");
     }
 }

@@ -13,6 +13,7 @@ mod channel;
 mod connector;
 mod egress;
 mod failure;
+mod header_defaults;
 mod incoming;
 mod link;
 mod names;
@@ -31,9 +32,9 @@ use std::time::Duration;
 
 use bss_model::with_causes;
 use bytes::Bytes;
-use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, HOST, TE, USER_AGENT};
+use http::header::{CONTENT_LENGTH, HOST, TE};
 use http::uri::Scheme;
-use http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use http::{StatusCode, Uri};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tokio::time::{Instant, timeout_at};
 use tracing::Instrument as _;
@@ -56,9 +57,6 @@ pub use quota::{ConnectionCounts, ConnectionLimits};
 pub use secrets::{NotAHeader, SecretHeader};
 pub use transport::{Answering, Transport};
 pub use way::Way;
-
-/// The product that requests name where the plugin names none (RFC 9110, section 10.1.5).
-pub const PRODUCT: &str = concat!("bss-host/", env!("CARGO_PKG_VERSION"));
 
 /// The HTTPS client of all instances. Cloning shares its connections.
 #[derive(Clone)]
@@ -179,7 +177,7 @@ impl OutboundHttps {
         })?;
         let mut request = with_known_length(request, &permitted.authority).await?;
         told.following.sends(&request);
-        add_missing(request.headers_mut());
+        header_defaults::add(request.headers_mut());
         secrets::add(request.headers_mut(), &permitted.secret_headers);
         tracing::debug!(instance = egress.instance_id, method = %request.method(), authority = %permitted.authority, "the plugin sends a request");
         let response = self.exchange(&client, &permitted.authority, request, deadlines, told).await.inspect_err(|error| {
@@ -318,14 +316,6 @@ async fn drain(body: WasiBody) {
         Limited::new(body, limits::REQUEST_BODY_BYTES).collect(),
     )
     .await;
-}
-
-/// Says who asks, and that no answer is to be compressed, where the guest has not said it: firewalls refuse requests without
-/// a `User-Agent`, and one without `Accept-Encoding` takes any coding (RFC 9110, section 12.5.3).
-fn add_missing(headers: &mut HeaderMap) {
-    for (name, value) in [(USER_AGENT, PRODUCT), (ACCEPT_ENCODING, "identity")] {
-        headers.entry(name).or_insert(HeaderValue::from_static(value));
-    }
 }
 
 /// Collects the body, which is small, so that it is sent with its length: some servers refuse chunked

@@ -15,7 +15,7 @@ use ipnet::IpNet;
 use tokio::net::TcpStream;
 use zeroize::Zeroizing;
 
-use super::PRODUCT;
+use super::header_defaults::PRODUCT;
 use super::names::NotResolved;
 use super::policy::{Authority, address_is_allowed};
 use crate::address_race::NoConnection;
