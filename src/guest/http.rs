@@ -9,7 +9,7 @@ use waki::ErrorCode;
 use waki::bindings::wasi::http::outgoing_handler;
 use waki::bindings::wasi::http::types::{
     Fields, FutureIncomingResponse, IncomingResponse, InputStream, OutgoingBody, OutgoingRequest,
-    RequestOptions, Scheme, http_error_code,
+    RequestOptions, Scheme,
 };
 use waki::bindings::wasi::io::streams::StreamError;
 use zeroize::{Zeroize as _, Zeroizing};
@@ -208,15 +208,14 @@ fn of_code(code: &ErrorCode) -> SendFailure {
     }
 }
 
-/// The failure of a body's stream, for which the host has a code of wasi:http. The request may have been sent by then,
-/// whatever that code says of requests without an answer.
+/// The failure of a body's stream. The request may have been sent by then. wasmtime has a code of wasi:http for it, and its
+/// `http-error-code` does not find that (48.0): what the host says in words is told.
 fn of_stream(error: &StreamError) -> SendFailure {
-    let StreamError::LastOperationFailed(error) = error else {
-        return SendFailure::BrokenOff("the host has closed the stream".to_owned());
+    let words = match error {
+        StreamError::Closed => "the host has closed the stream".to_owned(),
+        StreamError::LastOperationFailed(error) => error.to_debug_string(),
     };
-    match http_error_code(error).map(|code| of_code(&code)) {
-        Some(failure) if !failure.is_definitely_not_sent() => failure,
-        Some(failure) => SendFailure::BrokenOff(failure.to_string()),
-        None => SendFailure::BrokenOff(crate::text::one_line(&error.to_debug_string(), 200)),
-    }
+    // A host may show where in its own code the error arose, on the lines after the first.
+    let words = words.lines().next().unwrap_or_default();
+    SendFailure::BrokenOff(crate::text::one_line(words, 200))
 }

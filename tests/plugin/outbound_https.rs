@@ -267,7 +267,10 @@ async fn an_answer_that_is_cut_off_is_told_in_words() {
     let faults = scenario.microsoft.faults();
     faults.order(Operation::Catalog, Fault::CutAnswer, Repeat::Always);
     let said = problem(&read_failure(&scenario).await);
-    assert!(said.contains("the answer ends early"), "{said}");
+    assert!(
+        said.contains("before the answer was complete: incomplete HTTP response."),
+        "{said}"
+    );
     for of_programs in ["StreamError", "Resource", "handle"] {
         assert!(!said.contains(of_programs), "{said}");
     }

@@ -505,12 +505,7 @@ impl Call {
         answer: Result<wasmtime::Result<T>, CallError>,
     ) -> Result<(T, CallState), FailedCall> {
         let answer = match answer {
-            Ok(Ok(answer)) => answer.bounded().map_err(CallError::Defect).map(|mut answer| {
-                if let Some(why) = self.store.data().explanation() {
-                    answer.explain(&why);
-                }
-                answer
-            }),
+            Ok(Ok(answer)) => answer.bounded().map_err(CallError::Defect),
             Ok(Err(trap)) => Err(of_trap(self.store.data(), trap)),
             Err(error) => Err(error),
         };
@@ -523,8 +518,13 @@ impl Call {
             Ok(answer) => answer.call_outcome(),
             Err(failed) => CallOutcome::from(failed),
         };
+        // Traces and recordings have what the plugin said: a replay has no proxy that could be explained.
         state.tell_end(&outcome, answer.as_ref().ok());
-        Ok((answer?, self.store.into_data()))
+        let mut answer = answer?;
+        if let Some(why) = state.explanation() {
+            answer.explain(&why);
+        }
+        Ok((answer, self.store.into_data()))
     }
 }
 
