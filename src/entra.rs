@@ -208,8 +208,12 @@ fn advice(failure: &SendFailure) -> &'static str {
         SendFailure::Unreachable | SendFailure::ConnectTimeout => {
             "Check that the firewall lets the host machine connect to Microsoft Entra, and check the option `login-authority` if the instance has that option."
         }
-        SendFailure::ServerNotTrusted | SendFailure::TlsAlert(_) | SendFailure::TlsFailed => {
+        // Microsoft Entra asks for no certificate in the handshake.
+        SendFailure::ServerNotTrusted | SendFailure::TlsAlert(Some(42..=49 | 112 | 116)) => {
             "Check that no proxy replaces the certificate of Microsoft Entra, and check the option `login-authority` if the instance has that option."
+        }
+        SendFailure::TlsFailed => {
+            "Check that no proxy or firewall answers in place of Microsoft Entra, and check the option `login-authority` if the instance has that option."
         }
         SendFailure::AddressProhibited => {
             "Check the option `login-authority`; if the host in that option is on a network of your own, allow that network for the instance."

@@ -195,7 +195,7 @@ pub enum SendFailure {
     #[error("the certificate of the server is not trusted")]
     ServerNotTrusted,
     /// The server ended the handshake with an alert (RFC 8446 section 6.2).
-    #[error("the server ended the TLS connection with {}", .0.map_or_else(|| "an unknown alert".to_owned(), |id| format!("alert {id}")))]
+    #[error("the server ended the TLS connection with {}", alert_in_words(*.0))]
     TlsAlert(Option<u8>),
     /// There was no handshake.
     #[error("the TLS handshake with the server failed")]
@@ -294,8 +294,20 @@ impl SendFailure {
             Self::TlsAlert(_) if self.is_client_certificate_refused() => {
                 "Register the certificate that is chosen in Certificate Thumbprint with Microsoft, or choose the certificate that is registered."
             }
-            Self::TlsAlert(_) | Self::TlsFailed => {
-                "Check that the server speaks TLS 1.2 or 1.3 at the address and port in the settings."
+            Self::TlsAlert(Some(40 | 71)) => {
+                "Ask who runs the server, or the proxy or firewall in front of it, for TLS 1.3, or for TLS 1.2 with ECDHE (P-256, P-384 or X25519) and AES-GCM or ChaCha20: what the server offers now, such as CBC, RSA key exchange, DHE, or the curve P-521 alone, is not secure enough, or not supported."
+            }
+            Self::TlsAlert(Some(70)) => {
+                "Ask who runs the server, or the proxy or firewall in front of it, for TLS 1.2 or 1.3: the older versions that it speaks are not secure (RFC 8996)."
+            }
+            Self::TlsAlert(Some(112)) => {
+                "Check the host name in the settings: at its address answers a server, or a proxy or firewall, that has no site of that name."
+            }
+            Self::TlsAlert(_) => {
+                "Try again later; if the problem remains, tell who runs the server, or the proxy or firewall in front of it, the number of the alert."
+            }
+            Self::TlsFailed => {
+                "Check the address and port in the settings: what answers there does not speak TLS 1.2 or 1.3, or closes the connection in the middle of the handshake."
             }
             Self::AddressProhibited => {
                 "Check the host name in the settings; if the server is on a network of your own, allow that network for the instance."
@@ -315,9 +327,56 @@ impl SendFailure {
     }
 }
 
+/// A TLS alert with its name and its meaning (RFC 8446 section 6.2, RFC 5246 section 7.2, RFC 6066 section 9).
+fn alert_in_words(alert: Option<u8>) -> String {
+    let Some(id) = alert else {
+        return "an unknown alert".to_owned();
+    };
+    let words = match id {
+        40 => {
+            "handshake_failure: the server and the host have no cipher suite, key exchange or curve in common"
+        }
+        42 => "bad_certificate: the server does not take the certificate of the instance",
+        43 => "unsupported_certificate: the server does not take certificates of this kind",
+        44 => "certificate_revoked: the certificate of the instance is revoked",
+        45 => "certificate_expired: the certificate of the instance has expired, or is not valid yet",
+        46 => "certificate_unknown: the server does not take the certificate of the instance",
+        47 => "illegal_parameter: the server takes the handshake for wrong",
+        48 => "unknown_ca: the server does not know who issued the certificate of the instance",
+        49 => "access_denied: the server does not let the certificate of the instance in",
+        70 => "protocol_version: the server speaks neither TLS 1.2 nor TLS 1.3",
+        71 => "insufficient_security: the server wants stronger cipher suites than the host offers",
+        80 => "internal_error: the server has failed",
+        112 => "unrecognized_name: the server has no site of that name",
+        116 => "certificate_required: the server wants a certificate, and got none",
+        120 => "no_application_protocol: the server speaks neither HTTP/1.1 nor HTTP/2",
+        _ => return format!("alert {id}"),
+    };
+    format!("alert {id} ({words})")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_alert_of_the_handshake_is_told_in_words_and_its_advice_blames_what_is_wrong() {
+        for (alert, words, advice) in [
+            (40, "no cipher suite, key exchange or curve in common", "ECDHE"),
+            (70, "neither TLS 1.2 nor TLS 1.3", "not secure"),
+            (112, "no site of that name", "Check the host name"),
+            (116, "certificate_required", "Certificate Thumbprint"),
+            (48, "unknown_ca", "Certificate Thumbprint"),
+            (99, "alert 99", "the number of the alert"),
+        ] {
+            let failure = SendFailure::TlsAlert(Some(alert));
+            assert!(failure.to_string().contains(words), "{failure}");
+            assert!(failure.advice().contains(advice), "{}", failure.advice());
+            let checks_version = failure.advice().contains("speaks TLS 1.2 or 1.3");
+            assert!(!checks_version, "a server that sent an alert speaks TLS");
+        }
+        assert!(SendFailure::TlsFailed.advice().contains("does not speak TLS"));
+    }
 
     #[test]
     fn a_refused_client_certificate_was_definitely_not_sent() {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use bss_keys::HostKeySource;
-use bss_model::{Actor, Advice, Diagnose, Diagnosis, DutiesChange, ErrorKind};
+use bss_model::{Actor, Advice, Diagnose, Diagnosis, DutiesChange, ErrorKind, ProxyRules};
 use bss_record::Record;
 use bss_sandbox::exchange_recording::Recorder;
 use bss_sandbox::limits::CallLimits;
@@ -68,6 +68,7 @@ pub struct HostBuilder {
     duties: DutiesChange,
     call_limits: CallLimits,
     recorder: Option<Recorder>,
+    proxies: ProxyRules,
     on_restored: OnRestored,
 }
 
@@ -97,6 +98,7 @@ impl HostBuilder {
             duties: DutiesChange::default(),
             call_limits: CallLimits::default(),
             recorder: None,
+            proxies: ProxyRules::default(),
             on_restored: OnRestored::default(),
         }
     }
@@ -146,6 +148,12 @@ impl HostBuilder {
         }
     }
 
+    /// Says which connections to vendors go through a proxy, unless an instance has its own. Without this: none, whatever
+    /// the environment says; [`ProxyRules::from_environment`] reads it.
+    pub fn proxies(self, proxies: ProxyRules) -> Self {
+        Self { proxies, ..self }
+    }
+
     /// Says what is done with a record that was restored, copied or moved.
     pub fn on_restored(self, on_restored: OnRestored) -> Self {
         Self { on_restored, ..self }
@@ -176,6 +184,7 @@ impl HostBuilder {
             &self.data_dir,
             self.call_limits,
             self.recorder,
+            self.proxies,
         ))
     }
 }
@@ -188,6 +197,7 @@ impl fmt::Debug for HostBuilder {
             .field("host_key", &self.host_key)
             .field("duties", &self.duties)
             .field("call_limits", &self.call_limits)
+            .field("proxies", &self.proxies)
             .field("on_restored", &self.on_restored)
             .finish_non_exhaustive()
     }

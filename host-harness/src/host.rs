@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bss_model::{Actor, AddedPlugin, Instance, Owner, PluginDigest};
+use bss_model::{Actor, AddedPlugin, Instance, Owner, PluginDigest, ProxyRules};
 use bss_record::Record;
 use bss_sandbox::access_token_cache::AccessTokenCache;
 use bss_sandbox::call::CallContext;
@@ -56,6 +56,7 @@ impl Host {
         data_dir: &Path,
         call_limits: CallLimits,
         recorder: Option<Recorder>,
+        proxies: ProxyRules,
     ) -> Self {
         let outbound = OutboundHttps::default();
         Self {
@@ -70,7 +71,7 @@ impl Host {
                 None => outbound,
             },
             access_tokens: AccessTokenCache::default(),
-            ready: ReadyInstances::default(),
+            ready: ReadyInstances::with_proxies(proxies),
             call_limits,
             listener: nobody(),
         }
@@ -245,7 +246,7 @@ impl Host {
         instance: &Instance,
         listener: CallListener,
     ) -> Result<CallContext, PrepareError> {
-        let egress = ReadyInstances::default().egress(&self.record, instance).await?;
+        let egress = self.ready.afresh().egress(&self.record, instance).await?;
         Ok(CallContext {
             outbound: self.outbound.without_connections(),
             access_tokens: AccessTokenCache::default(),

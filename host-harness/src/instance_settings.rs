@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use bss_model::{
-    Actor, Advice, Diagnose, Diagnosis, ErrorKind, Instance, Page, PluginDigest, SavedSettings, Secret,
-    SortOrder,
+    Actor, Advice, Diagnose, Diagnosis, ErrorKind, Instance, Page, PluginDigest, ProxyChoice, SavedSettings,
+    Secret, SortOrder,
 };
 use bss_record::{RecordError, SaveError};
 use bss_sandbox::bindings::instance_settings::{
@@ -171,6 +171,25 @@ impl Host {
             form: form.into_inner(),
             saved: false,
         })
+    }
+
+    /// Says through which proxy an instance's connections go, from its next call on. The plugin is not asked.
+    ///
+    /// # Errors
+    /// When there is no such instance, or the record can't be written.
+    pub async fn choose_proxy(
+        &self,
+        name: &str,
+        choice: &ProxyChoice,
+        actor: &Actor,
+    ) -> Result<Instance, ConfigureError> {
+        let instance = self.named_instance(name).await?;
+        let saved = self
+            .record()
+            .set_instance_proxy(instance.id, choice, actor)
+            .await?;
+        self.forget_instance(&saved.id.to_string());
+        Ok(saved)
     }
 
     /// Judges a change that an operator asks for, and saves it if no field has a problem.

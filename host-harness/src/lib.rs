@@ -100,9 +100,10 @@ pub use bss_keys::{
 };
 pub use bss_model::{
     Actor, AddedPlugin, Advice, AssetId, Choice, Contact, Cursor, CustomerErasure, Decision, Diagnose,
-    ErrorKind, Instance, InstanceId, LicenseSecrets, NewInstance, NewLine, NotAnId, NotAnOutcomeCursor,
-    NotAnOwner, OrderId, Outcome, OutcomeCursor, OutcomeKind, Owner, Page, Party, Placed, PluginDigest,
-    Price, Problem, ProductFilter, Reach, Requester, RequesterKind, Rows, Secret, Thumbprint, UnsentMails,
+    ErrorKind, Instance, InstanceId, InvalidProxy, InvalidProxyVariable, LicenseSecrets, NewInstance,
+    NewLine, NoProxy, NotAnId, NotAnOutcomeCursor, NotAnOwner, OrderId, Outcome, OutcomeCursor, OutcomeKind,
+    Owner, Page, Party, Placed, PluginDigest, Price, Problem, ProductFilter, Proxy, ProxyChoice, ProxyRules,
+    Reach, Requester, RequesterKind, Rows, SavedProxy, Secret, Thumbprint, UnsentMails,
 };
 pub use bss_record::{
     AuditError, AuditedActs, BackupError, CertificateRequest, CertificateStore, ERASED_CUSTOMERS_FILE,
@@ -113,7 +114,7 @@ pub use bss_sandbox::{
     CallContext, CallError, CallEvent, CallLimits, CallListener, FailedCall, LastWords, LoadError, LogLevel,
     Plugin, call_trace, exchange_recording,
     limits::CALLS_AT_ONCE,
-    outbound_https::{Authority, ConnectionCounts},
+    outbound_https::{Authority, ConnectionCounts, Way},
     replay,
 };
 pub use builder::{HostBuilder, OnRestored, RestoredRecord};

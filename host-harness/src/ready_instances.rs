@@ -9,7 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bss_model::clock::now_ms;
-use bss_model::{Advice, Diagnose, Diagnosis, ErrorKind, Instance, Standing};
+use bss_model::{
+    Advice, Diagnose, Diagnosis, ErrorKind, Instance, ProxyChoice, ProxyRules, SavedProxy, Standing,
+};
 use bss_record::{IdentityError, Record, RecordError};
 use bss_sandbox::outbound_https::{AuthorityError, Egress, NotAHeader, PermittedAuthority, SecretHeader};
 use bss_sandbox::system_roots::system_roots;
@@ -103,20 +105,43 @@ const KEPT: Duration = Duration::from_secs(10 * 60);
 /// The egresses that were made for instances. Cloning shares them.
 #[derive(Clone, Default)]
 pub(crate) struct ReadyInstances {
+    /// The proxies of instances whose operator has said nothing else.
+    proxies: ProxyRules,
     kept: Arc<Mutex<Kept>>,
 }
 
 #[derive(Default)]
 struct Kept {
     /// The egresses, by the instance's id.
-    egresses: HashMap<String, (Instant, Arc<Egress>)>,
+    egresses: HashMap<String, Made>,
     /// The generation of the last egress that was made for any instance.
     generation: u64,
     /// The system's authorities, shared by all instances that have none of their own.
     system_roots: Option<(Instant, Arc<RootCertStore>)>,
 }
 
+/// An egress that was made.
+struct Made {
+    at: Instant,
+    egress: Arc<Egress>,
+    /// What was saved of the instance's proxy.
+    proxy: Option<SavedProxy>,
+}
+
 impl ReadyInstances {
+    /// Nothing yet, with these proxies for instances whose operator has said nothing else.
+    pub(crate) fn with_proxies(proxies: ProxyRules) -> Self {
+        Self {
+            proxies,
+            kept: Arc::default(),
+        }
+    }
+
+    /// Nothing yet, with the same proxies.
+    pub(crate) fn afresh(&self) -> Self {
+        Self::with_proxies(self.proxies.clone())
+    }
+
     /// The egress of an instance with these settings.
     ///
     /// # Errors
@@ -139,7 +164,11 @@ impl ReadyInstances {
         kept.generation += 1;
         egress.generation = kept.generation;
         let egress = Arc::new(egress);
-        let made = (Instant::now(), Arc::clone(&egress));
+        let made = Made {
+            at: Instant::now(),
+            egress: Arc::clone(&egress),
+            proxy: instance.reach.proxy.clone(),
+        };
         kept.egresses.insert(instance.id.to_string(), made);
         Ok(egress)
     }
@@ -213,6 +242,11 @@ impl ReadyInstances {
             saved_values: instance.values.values().cloned().collect(),
             trust_roots,
             allowed_networks: instance.reach.allowed_networks.clone(),
+            proxies: match record.instance_proxy(instance)? {
+                ProxyChoice::OfHost => self.proxies.clone(),
+                ProxyChoice::Direct => self.proxies.with_proxy(None),
+                ProxyChoice::Through(proxy) => self.proxies.with_proxy(Some(proxy)),
+            },
         })
     }
 
@@ -236,13 +270,14 @@ impl ReadyInstances {
 
 impl Kept {
     fn usable_for(&self, instance: &Instance) -> Option<Arc<Egress>> {
-        let (since, egress) = self.egresses.get(&instance.id.to_string())?;
-        let is_current = egress.settings_version == instance.version && since.elapsed() < KEPT;
+        let Made { at, egress, proxy } = self.egresses.get(&instance.id.to_string())?;
+        let is_current = egress.settings_version == instance.version && at.elapsed() < KEPT;
+        let is_its_way = *proxy == instance.reach.proxy;
         let identity = egress.identity.as_ref();
         let is_its_own = identity.map(|identity| identity.thumbprint()) == instance.thumbprint;
         let is_usable =
             identity.is_none_or(|identity| identity.installed().unusable_because(now_ms()).is_none());
-        (is_current && is_its_own && is_usable).then(|| Arc::clone(egress))
+        (is_current && is_its_way && is_its_own && is_usable).then(|| Arc::clone(egress))
     }
 }
 

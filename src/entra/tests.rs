@@ -190,6 +190,8 @@ fn an_entra_that_can_not_be_reached_is_named_and_no_field_that_does_not_name_it(
         SendFailure::ConnectTimeout,
         SendFailure::ServerNotTrusted,
         SendFailure::TlsFailed,
+        SendFailure::TlsAlert(Some(40)),
+        SendFailure::TlsAlert(Some(112)),
         SendFailure::AddressProhibited,
     ] {
         let platform = ScriptedPlatform::answering([Err(failure)]);

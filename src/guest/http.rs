@@ -9,7 +9,7 @@ use waki::ErrorCode;
 use waki::bindings::wasi::http::outgoing_handler;
 use waki::bindings::wasi::http::types::{
     Fields, FutureIncomingResponse, IncomingResponse, InputStream, OutgoingBody, OutgoingRequest,
-    RequestOptions, Scheme, http_error_code,
+    RequestOptions, Scheme,
 };
 use waki::bindings::wasi::io::streams::StreamError;
 use zeroize::{Zeroize as _, Zeroizing};
@@ -18,7 +18,7 @@ use crate::content::shows_its_end;
 use crate::platform::{HttpRequest, HttpResponse, Method, SendFailure};
 
 /// The time-out that the guest asks for; the host may allow less, and sets the other time-outs.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// The most bytes that `blocking-write-and-flush` of wasi:io/streams takes at once.
 const WRITE_BYTES: usize = 4096;
 /// The most bytes that are read at once.
@@ -101,14 +101,13 @@ fn fields(request: &HttpRequest) -> Result<Fields, SendFailure> {
 
 /// Writes all of the body. A host that stops taking it may have sent some of it.
 fn write(body: OutgoingBody, bytes: &[u8]) -> Result<(), SendFailure> {
-    let broken_off = |error: &StreamError| broken_off("the request was not sent whole", error);
     let stream = body
         .write()
         .map_err(|()| SendFailure::BrokenOff("the host does not take the body of the request".to_owned()))?;
     for piece in bytes.chunks(WRITE_BYTES) {
         stream
             .blocking_write_and_flush(piece)
-            .map_err(|error| broken_off(&error))?;
+            .map_err(|error| of_stream(&error))?;
     }
     drop(stream);
     OutgoingBody::finish(body, None).map_err(|code| of_code(&code))
@@ -157,7 +156,7 @@ fn read(
             Err(StreamError::Closed) => break,
             // A server that closes the connection without TLS's goodbye may still have sent all that it had to send.
             Err(_) if announced.is_none() && shows_its_end(&body) => break,
-            Err(error) => return Err(broken_off("the answer ends early", &error)),
+            Err(error) => return Err(of_stream(&error)),
         }
     }
     Ok(body)
@@ -212,17 +211,14 @@ fn of_code(code: &ErrorCode) -> SendFailure {
     }
 }
 
-/// The failure of a stream in words, with the cause where the host names one.
-fn broken_off(what: &str, error: &StreamError) -> SendFailure {
-    let cause = match error {
-        StreamError::LastOperationFailed(error) => http_error_code(error),
-        StreamError::Closed => None,
+/// The failure of a body's stream. The request may have been sent by then. wasmtime has a code of wasi:http for it, and its
+/// `http-error-code` does not find that (48.0): what the host says in words is told.
+fn of_stream(error: &StreamError) -> SendFailure {
+    let words = match error {
+        StreamError::Closed => "the host has closed the stream".to_owned(),
+        StreamError::LastOperationFailed(error) => error.to_debug_string(),
     };
-    match cause.map(|code| of_code(&code)) {
-        Some(SendFailure::BrokenOff(why) | SendFailure::ResponseUnreadable(why)) => {
-            SendFailure::BrokenOff(format!("{what}: {why}"))
-        }
-        Some(failure @ (SendFailure::ResponseTimeout | SendFailure::ResponseTooLarge)) => failure,
-        _ => SendFailure::BrokenOff(what.to_owned()),
-    }
+    // A host may show where in its own code the error arose, on the lines after the first.
+    let words = words.lines().next().unwrap_or_default();
+    SendFailure::BrokenOff(crate::text::one_line(words, 200))
 }

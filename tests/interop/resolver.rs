@@ -26,22 +26,33 @@ use name_server::{NameServer, Zone};
 /// The environment variable that says that the test runs in the namespaces.
 const INSIDE: &str = "INTEROP_RESOLVER_INSIDE";
 
-/// The files that are put in the place of the system's own.
-const FILES: [(&str, &str); 3] = [
-    ("resolv.conf", "nameserver 127.0.0.1\nsearch .\n"),
+/// One name server, which answers.
+const ONE: &str = "nameserver 127.0.0.1\nsearch .\n";
+
+/// Three name servers, of which the first two never answer.
+const LAST_OF_THREE: &str = "nameserver 127.0.0.2\nnameserver 127.0.0.3\nnameserver 127.0.0.1\nsearch .\n";
+
+/// The other files that are put in the place of the system's own.
+const FILES: [(&str, &str); 2] = [
     ("nsswitch.conf", "hosts: files dns\n"),
     ("hosts", "127.0.0.1 localhost\n10.1.2.3 pinned.test\n"),
 ];
 
+/// In the networks of `void0`, whatever is sent vanishes.
 const ENTER: &str = r#"set -e
 ip link set lo up
+ip link add void0 type veth peer name void1
+ip link set void0 arp off up
+ip link set void1 up
+ip addr add 192.0.2.100/24 dev void0
+ip addr add 2001:db8::100/64 dev void0 nodad
 for file in resolv.conf nsswitch.conf hosts; do mount --bind "$0/$file" "/etc/$file"; done
 exec "$@""#;
 
 /// Runs this test again, in namespaces of its own.
-fn run_inside(test: &str) {
+fn run_inside(test: &str, name_servers: &str) {
     let folder = tempfile::tempdir().expect("a temporary directory");
-    for (name, text) in FILES {
+    for (name, text) in FILES.into_iter().chain([("resolv.conf", name_servers)]) {
         std::fs::write(folder.path().join(name), text).expect("it is written");
         let place = Path::new("/etc").join(name);
         assert!(
@@ -99,6 +110,7 @@ async fn a_name_that_does_not_exist_is_told_apart_from_a_resolver_that_has_no_an
     if std::env::var_os(INSIDE).is_none() {
         return run_inside(
             "resolver::a_name_that_does_not_exist_is_told_apart_from_a_resolver_that_has_no_answer",
+            ONE,
         );
     }
     let zone = Zone::default()
@@ -129,18 +141,18 @@ async fn a_name_that_does_not_exist_is_told_apart_from_a_resolver_that_has_no_an
         ),
         ("failing.test", "name-not-resolved", "", not_now),
         ("refusing.test", "name-not-resolved", "", not_now),
-        // glibc would go on for ten seconds.
+        // glibc would go on for twenty seconds.
         (
             "silent.test",
             "name-not-resolved",
             "",
-            "did not answer for host name `silent.test` within 5s",
+            "did not answer for host name `silent.test` within 12s",
         ),
         (
             "there.test",
             "server-unreachable",
             "",
-            "a connection to the server could not be opened",
+            "127.0.0.1:443: Connection refused",
         ),
         ("pinned.test", "address-prohibited", "", "`10.1.2.3`"),
     ] {
@@ -160,4 +172,84 @@ async fn a_name_that_does_not_exist_is_told_apart_from_a_resolver_that_has_no_an
         fields["cause"].as_str().is_some_and(|it| it.contains(not_now)),
         "{fields}"
     );
+}
+
+/// What becomes of an instance whose server is known by names with many addresses, and the addresses that were tried.
+async fn tried(scenario: &Scenario, host: &str) -> (String, Vec<String>) {
+    let (problem, fields) = told_of(scenario, host).await;
+    let traces = Traces::new(&scenario.folder.path().join("bss"));
+    let last = traces.last(1).expect("the traces").remove(0);
+    let call = traces.find(&last.call).expect("the traces").remove(0);
+    let mut addresses = Vec::new();
+    let to_host = exchange_with(&call.root, host).expect("an exchange");
+    connects_in(to_host, &mut addresses);
+    println!("{host}: {problem}, {fields}, {addresses:?}");
+    (problem, addresses)
+}
+
+fn connects_in(span: &TraceSpan, addresses: &mut Vec<String>) {
+    if span.name == "connect" {
+        addresses.extend(span.fields["address"].as_str().map(str::to_owned));
+    }
+    span.spans.iter().for_each(|span| connects_in(span, addresses));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_is_reached_behind_silent_name_servers_dead_addresses_and_dns64() {
+    if std::env::var_os(INSIDE).is_none() {
+        return run_inside(
+            "resolver::a_server_is_reached_behind_silent_name_servers_dead_addresses_and_dns64",
+            LAST_OF_THREE,
+        );
+    }
+    let silent: Vec<UdpSocket> = [2, 3]
+        .map(|last| UdpSocket::bind((Ipv4Addr::new(127, 0, 0, last), 53)))
+        .into_iter()
+        .map(|bound| bound.expect("port 53"))
+        .collect();
+    let mut zone = Zone::default()
+        .address("eight.test", "127.0.0.1")
+        .address("many.test", "127.0.0.1")
+        .address("dns64.test", "64:ff9b::10.1.2.3")
+        .address("dns64.test", "127.0.0.1")
+        .address("behind.test", "64:ff9b::127.0.0.1")
+        .address("inside.test", "64:ff9b::10.1.2.3");
+    for number in 1..=8 {
+        zone = zone.address("eight.test", &format!("2001:db8::{number}"));
+    }
+    for number in 1..=20 {
+        zone = zone.address("many.test", &format!("192.0.2.{number}"));
+    }
+    let address = (Ipv4Addr::LOCALHOST, 53);
+    let udp = UdpSocket::bind(address).expect("port 53");
+    let tcp = TcpListener::bind(address).expect("port 53");
+    let _name_server = NameServer::on((udp, tcp), zone);
+    let scenario = Scenario::selling().await;
+    let instance = scenario
+        .host
+        .named_instance(INSTANCE)
+        .await
+        .expect("the instance");
+    let url: http::Uri = instance.values["service-url"].parse().expect("a URL");
+    let port = url.port_u16().expect("a port");
+    let live = format!("127.0.0.1:{port}");
+
+    // The server answers by a certificate of another name: so it was reached, and the others were not.
+    for (name, dead) in [("eight.test", 8), ("many.test", 20), ("dns64.test", 0)] {
+        let (problem, addresses) = tried(&scenario, &format!("{name}:{port}")).await;
+        assert_eq!(problem, "server-not-trusted", "{name}");
+        assert!(addresses.contains(&live), "{addresses:?}");
+        assert!(addresses.len() <= dead + 1, "{addresses:?}");
+        assert!(
+            !addresses.iter().any(|address| address.contains("64:ff9b")),
+            "{addresses:?}"
+        );
+    }
+    // The IPv4 address inside is one of an allowed network; without a NAT64, there is no way to it.
+    let (problem, addresses) = tried(&scenario, &format!("behind.test:{port}")).await;
+    assert_eq!(problem, "server-unreachable");
+    assert_eq!(addresses, [format!("[64:ff9b::7f00:1]:{port}")]);
+    let (problem, addresses) = tried(&scenario, &format!("inside.test:{port}")).await;
+    assert_eq!((problem.as_str(), addresses.len()), ("address-prohibited", 0));
+    drop(silent);
 }

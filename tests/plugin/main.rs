@@ -37,6 +37,7 @@ mod orders_cli;
 mod otlp;
 mod outbound_https;
 mod prerequisites;
+mod proxies;
 mod readme;
 mod record_cli;
 mod replay;

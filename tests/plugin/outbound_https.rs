@@ -3,7 +3,8 @@
 use bss_model::{AttemptResult, SyncStatus};
 use bss_sandbox::bindings::failures::ReadFailure;
 use bss_simulator::{
-    CertificateRequest, HttpVersions, Operation, Registration, Simulator, SimulatorOptions, TlsVersions,
+    CertificateRequest, Fault, HttpVersions, Operation, Registration, Repeat, Simulator, SimulatorOptions,
+    TlsVersions,
 };
 use host_harness::ServicesError;
 
@@ -258,4 +259,19 @@ async fn kept_and_closed(http: HttpVersions) {
     let connections = scenario.microsoft.connections();
     assert_eq!(connections.len(), 2);
     assert!(!connections[1].resumed, "nor is a TLS session kept");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_cut_off_is_told_in_words() {
+    let scenario = Scenario::ready().await;
+    let faults = scenario.microsoft.faults();
+    faults.order(Operation::Catalog, Fault::CutAnswer, Repeat::Always);
+    let said = problem(&read_failure(&scenario).await);
+    assert!(
+        said.contains("before the answer was complete: incomplete HTTP response."),
+        "{said}"
+    );
+    for of_programs in ["StreamError", "Resource", "handle"] {
+        assert!(!said.contains(of_programs), "{said}");
+    }
 }

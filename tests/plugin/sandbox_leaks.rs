@@ -199,6 +199,7 @@ pub(crate) async fn ready_call(scenario: &Scenario) -> (CallContext, Instance) {
             saved_values: instance.values.values().cloned().collect(),
             trust_roots: Arc::new(trust_roots),
             allowed_networks: instance.reach.allowed_networks.clone(),
+            proxies: Default::default(),
         }),
         options: instance.options.clone(),
         ..nowhere()

@@ -155,6 +155,10 @@ impl Scenario {
             .arg(self.folder.path().join("bss"))
             .env("BSS_PLUGIN", component())
             .env_remove("SUDO_UID");
+        // The proxies of whoever runs the tests lead to no simulator.
+        for variable in ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"] {
+            command.env_remove(variable);
+        }
         command
     }
 
@@ -491,6 +495,7 @@ pub(crate) fn nowhere() -> CallContext {
             saved_values: Vec::new(),
             trust_roots: Arc::new(rustls::RootCertStore::empty()),
             allowed_networks: Vec::new(),
+            proxies: Default::default(),
         }),
         options: BTreeMap::new(),
         outbound: OutboundHttps::default(),

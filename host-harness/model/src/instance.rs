@@ -11,6 +11,7 @@ use uuid::Uuid;
 use crate::actor::Actor;
 use crate::owner::Owner;
 use crate::plugin::PluginDigest;
+use crate::proxy::SavedProxy;
 use crate::secret::Secret;
 use crate::thumbprint::Thumbprint;
 use crate::words::stored_enum;
@@ -123,6 +124,9 @@ pub struct Reach {
     /// lower case.
     #[serde(default)]
     pub allowed_hosts: Vec<String>,
+    /// The proxy. `None`: as the host's environment says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<SavedProxy>,
 }
 
 /// What may be known of a secret that is saved.

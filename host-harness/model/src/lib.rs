@@ -30,6 +30,7 @@ mod plugin;
 mod price;
 mod problem;
 mod product;
+mod proxy;
 pub mod purchase_rule;
 pub mod restoration;
 mod secret;
@@ -84,6 +85,7 @@ pub use product::{
     AttributeValue, Choice, Decided, Decision, Derivative, Difference, NewProduct, Product, ProductAttribute,
     ProductFilter, ProductType, ServicesDefinition, SkippedItems,
 };
+pub use proxy::{InvalidProxy, InvalidProxyVariable, NoProxy, Proxy, ProxyChoice, ProxyRules, SavedProxy};
 pub use secret::Secret;
 pub use seen::Seen;
 pub use services_run::{

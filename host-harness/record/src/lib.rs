@@ -15,6 +15,7 @@ mod duties;
 mod erased_customers;
 mod erasure;
 mod file_system;
+mod instance_proxies;
 mod instances;
 mod invoices;
 mod look_up_only;

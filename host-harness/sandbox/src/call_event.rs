@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::outbound_https::Way;
+
 /// An event of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -23,6 +25,13 @@ pub enum CallEvent {
         subject: String,
         /// The text of the line.
         message: String,
+    },
+    /// A request of the call goes out on a connection.
+    Connected {
+        /// The server, `host` or `host:port`.
+        authority: String,
+        /// The way that the connection takes.
+        way: Way,
     },
     /// The call is over, however it ended; the last event of a call whose sandbox was set up.
     Ended {

@@ -26,6 +26,7 @@ use crate::outbound_https::{CallHttp, Egress};
 use crate::outgoing_handler;
 use crate::plugin_call::{Answer, CallOutcome, PluginAnswer, PluginCall};
 use crate::plugin_text::Bounded as _;
+use crate::seen_exchanges::{Explanation, SeenExchanges};
 
 /// The state of one call's sandbox.
 pub(crate) struct CallState {
@@ -37,6 +38,7 @@ pub(crate) struct CallState {
     egress: Arc<Egress>,
     access_tokens: CallAccessTokens,
     listener: CallListener,
+    seen: SeenExchanges,
     followed: CallSpan,
     log: GuestLog,
     clock: CallClock,
@@ -127,7 +129,9 @@ impl CallState {
             ),
             http_hooks: CallHttp::new(context.outbound, context.egress)
                 .followed_by(followed.clone())
-                .seen_by(context.seen),
+                .heard_by(Arc::clone(&context.listener))
+                .seen_by(context.seen.clone()),
+            seen: context.seen,
             config: context.options.into_iter().collect(),
             listener: context.listener,
             followed,
@@ -145,6 +149,11 @@ impl CallState {
 
     fn products(&self) -> &[Product] {
         self.sink.as_ref().map_or(&[], |sink| &sink.products)
+    }
+
+    /// Why the last exchange got no connection, where the plugin could not be told.
+    pub(crate) fn explanation(&self) -> Option<Explanation> {
+        self.seen.explanation()
     }
 
     /// The call's span.
@@ -417,6 +426,7 @@ mod tests {
             saved_values: vec!["client".to_owned()],
             trust_roots: Arc::new(RootCertStore::empty()),
             allowed_networks: Vec::new(),
+            proxies: bss_model::ProxyRules::default(),
         };
         let context = CallContext {
             egress: Arc::new(egress),

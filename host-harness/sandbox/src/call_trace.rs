@@ -11,10 +11,10 @@
 //! | `log` | `call` | a line that the plugin has written: `level`, `subject`, `message` |
 //! | `access-token` | `call` | `kept`: whether there was one |
 //! | `sign` | `call` | `algorithm` |
-//! | `exchange` | `call` | `instance`, `method`, `authority`, `path`, `correlation_id`, `request_bytes`, `reused`, `version`, `status`, `response_bytes` (bodies), `error`; `cause`: why no connection could be opened |
+//! | `exchange` | `call` | `instance`, `method`, `authority`, `path`, `correlation_id`, `request_bytes`, `reused`; `address`: what was connected to; `proxy`: the proxy on the way, where there is one; `version`, `status`, `response_bytes` (bodies), `error`; `cause`: why no connection could be opened; `repeated_after`: the status after which it was sent once more, on a new connection |
 //! | `turn` | `exchange` | waiting because too many requests are under way |
 //! | `connection` | `exchange` | getting a connection, kept or new; once more for each further try |
-//! | `resolve`, `connect`, `tls` | `connection` | `address` of `connect`; none of the three where the connection is a kept one |
+//! | `resolve`, `connect`, `tunnel`, `tls` | `connection` | `address` of each `connect`, several where addresses are raced; `proxy` of `tunnel`, which only a connection through a proxy has; none of the four where the connection is a kept one |
 //! | `answer` | `exchange` | sending the request, and waiting for the head of the answer |
 //! | `body` | `exchange` | `end`: `complete`, `given up` by the plugin, or an error |
 //!
@@ -39,6 +39,7 @@ use uuid::Uuid;
 use wasmtime_wasi_http::{Error, WasiBody};
 
 use crate::exchange_recording::{CallRecording, ExchangeRecording};
+use crate::outbound_https::Way;
 use crate::plugin_call::{CallOutcome, PluginAnswer, PluginCall};
 
 #[cfg(feature = "trace-files")]
@@ -189,6 +190,9 @@ impl CallSpan {
             correlation_id = correlation_id(&self.correlation_headers, request.headers()),
             request_bytes = field::Empty,
             reused = field::Empty,
+            address = field::Empty,
+            proxy = field::Empty,
+            repeated_after = field::Empty,
             version = field::Empty,
             status = field::Empty,
             response_bytes = field::Empty,
@@ -228,9 +232,18 @@ impl ExchangeSpan {
         }
     }
 
-    /// Notes whether the connection for the exchange had been used before.
-    pub(crate) fn connected(&self, reused: bool) {
+    /// Notes whether the connection for the exchange had been used before, and which way it takes.
+    pub(crate) fn connected(&self, reused: bool, way: &Way) {
         self.span.record("reused", reused);
+        self.span.record("address", field::display(way.address));
+        if let Some(proxy) = &way.proxy {
+            self.span.record("proxy", proxy.as_str());
+        }
+    }
+
+    /// Notes that the request is sent once more, because of an answer that says that it was not processed.
+    pub(crate) fn repeated(&self, after: http::StatusCode) {
+        self.span.record("repeated_after", after.as_u16());
     }
 
     /// Notes why no connection could be opened, for which wasi:http's codes have no room.

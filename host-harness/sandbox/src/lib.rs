@@ -4,6 +4,7 @@
 //! A part of `host-harness`, which re-exports what embedders need; everything else is `pub` for the crates beside it.
 
 pub mod access_token_cache;
+pub mod address_race;
 pub mod bindings;
 pub mod call;
 mod call_clock;

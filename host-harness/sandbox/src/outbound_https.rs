@@ -13,6 +13,7 @@ mod channel;
 mod connector;
 mod egress;
 mod failure;
+mod header_defaults;
 mod incoming;
 mod link;
 mod names;
@@ -23,6 +24,8 @@ mod quota;
 mod secrets;
 mod spelling;
 mod transport;
+mod tunnel;
+mod way;
 
 use std::fmt;
 use std::sync::Arc;
@@ -30,14 +33,15 @@ use std::time::Duration;
 
 use bss_model::with_causes;
 use bytes::Bytes;
-use http::Uri;
 use http::header::{CONTENT_LENGTH, HOST, TE};
 use http::uri::Scheme;
+use http::{StatusCode, Uri};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tokio::time::{Instant, timeout_at};
 use tracing::Instrument as _;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
+use crate::call_event::{CallEvent, CallListener};
 use crate::call_trace::{CallSpan, ExchangeSpan, step};
 use crate::exchange_recording::Recorder;
 use crate::limits;
@@ -46,7 +50,7 @@ use body::Bounded;
 use connector::ConnectFailure;
 use egress::ClientKey;
 use failure::Failure;
-use pool::{Client, Pool};
+use pool::{Client, Lease, Pool, Wanted};
 
 pub use egress::Egress;
 pub use own_request::NoAnswer;
@@ -54,6 +58,7 @@ pub use policy::{Authority, AuthorityError, PermittedAuthority};
 pub use quota::{ConnectionCounts, ConnectionLimits};
 pub use secrets::{NotAHeader, SecretHeader};
 pub use transport::{Answering, Transport};
+pub use way::Way;
 
 /// The HTTPS client of all instances. Cloning shares its connections.
 #[derive(Clone)]
@@ -139,6 +144,7 @@ impl OutboundHttps {
             instance_id: egress.instance_id.clone(),
             edition: (egress.settings_version, egress.generation),
             identity: identity.map(|identity| identity.thumbprint()),
+            proxies: egress.proxies.clone(),
         };
         self.pool
             .client(&key, || connector::Connector::new(egress, identity))
@@ -150,7 +156,7 @@ impl OutboundHttps {
         egress: &Egress,
         request: http::Request<WasiBody>,
         deadlines: Deadlines,
-        following: &ExchangeSpan,
+        told: &Told,
     ) -> Result<http::Response<WasiBody>, Error> {
         let permitted = match policy::permit(request.method(), request.uri(), &egress.authorities) {
             Ok(permitted) => permitted,
@@ -172,10 +178,11 @@ impl OutboundHttps {
             Failure::IdentityUnusable.error_code()
         })?;
         let mut request = with_known_length(request, &permitted.authority).await?;
-        following.sends(&request);
+        told.following.sends(&request);
+        header_defaults::add(request.headers_mut());
         secrets::add(request.headers_mut(), &permitted.secret_headers);
         tracing::debug!(instance = egress.instance_id, method = %request.method(), authority = %permitted.authority, "the plugin sends a request");
-        let response = self.exchange(&client, &permitted.authority, request, deadlines, following).await.inspect_err(|error| {
+        let response = self.exchange(&client, &permitted.authority, request, deadlines, told).await.inspect_err(|error| {
             tracing::info!(instance = egress.instance_id, authority = %permitted.authority, %error, "the plugin's request got no answer");
         })?;
         secrets::hide(response.map(BodyExt::boxed_unsync), &permitted.secret_headers)
@@ -189,34 +196,51 @@ impl OutboundHttps {
         authority: &Authority,
         request: http::Request<Bytes>,
         deadlines: Deadlines,
-        following: &ExchangeSpan,
+        told: &Told,
     ) -> Result<http::Response<Bounded>, Error> {
-        let connect_by = Instant::now() + deadlines.connection;
+        let mut connect_by = Instant::now() + deadlines.connection;
         let unconnected = |failure: ConnectFailure| {
             // The guest's code has no room for the cause, for instance which certificate was refused and why.
             let cause = with_causes(&failure);
             tracing::warn!(%authority, cause, "the plugin's request could not be sent");
-            following.not_connected(&cause);
+            told.not_connected(&failure, &cause);
             Failure::NotConnected(failure).error_code()
         };
         let slot = self.pool.slot(client, connect_by).instrument(step!("turn"));
         let mut slot = slot.await.map_err(unconnected)?;
         let mut answer_by = None;
         let mut tries = 0;
+        let mut misdirected = false;
         loop {
-            let leased = self.pool.lease(client, authority, slot, connect_by);
+            let wanted = if misdirected { Wanted::Fresh } else { Wanted::Any };
+            let leased = self.pool.lease(client, authority, slot, wanted, connect_by);
             let leased = leased.instrument(step!("connection")).await;
             let mut lease = leased.map_err(unconnected)?;
-            following.connected(lease.reused);
+            told.connected(authority, &lease);
             // A kept HTTP/1.1 connection that turns out to be closed is no try: it is gone, so the loop still ends.
             tries += usize::from(!(lease.reused && lease.is_http1()));
             // The time to answer begins with the first connection, and not anew with another try.
-            let answer_by = *answer_by.get_or_insert_with(|| Instant::now() + deadlines.first_byte);
-            let answered = timeout_at(answer_by, lease.channel.send(request.clone()))
+            let by = *answer_by.get_or_insert_with(|| Instant::now() + deadlines.first_byte);
+            let answered = timeout_at(by, lease.channel.send(request.clone()))
                 .instrument(step!("answer"))
                 .await;
             let unanswered = match answered {
+                // The server can't answer for this authority on this connection, so it has not processed the request, which may
+                // be repeated on another one whatever its method (RFC 9110, section 15.5.20): once, with its time anew.
+                Ok(Ok(response)) if response.status() == StatusCode::MISDIRECTED_REQUEST && !misdirected => {
+                    tracing::info!(%authority, "the server answered 421: the request is repeated on a new connection");
+                    told.following.repeated(response.status());
+                    misdirected = true;
+                    lease.retire();
+                    connect_by = Instant::now() + deadlines.connection;
+                    answer_by = None;
+                    slot = lease.into_slot();
+                    continue;
+                }
                 Ok(Ok(response)) => {
+                    if response.status() == StatusCode::MISDIRECTED_REQUEST {
+                        lease.retire();
+                    }
                     return Ok(
                         response.map(|incoming| Bounded::new(incoming, lease, deadlines.between_bytes))
                     );
@@ -239,6 +263,30 @@ impl OutboundHttps {
     }
 }
 
+/// Everybody who is told of an exchange.
+struct Told {
+    following: ExchangeSpan,
+    seen: SeenExchanges,
+    listener: CallListener,
+}
+
+impl Told {
+    fn connected(&self, authority: &Authority, lease: &Lease) {
+        let way = lease.channel.way();
+        self.following.connected(lease.reused, way);
+        self.seen.explain(None);
+        (self.listener)(CallEvent::Connected {
+            authority: authority.to_string(),
+            way: way.clone(),
+        });
+    }
+
+    fn not_connected(&self, failure: &ConnectFailure, cause: &str) {
+        self.following.not_connected(cause);
+        self.seen.explain(failure.explanation());
+    }
+}
+
 /// The time limits of one exchange: the host's, or the guest's where they are shorter.
 #[derive(Clone, Copy, Debug)]
 struct Deadlines {
@@ -255,7 +303,7 @@ impl Deadlines {
         Self {
             connection: bounded(
                 options.connect_timeout,
-                limits::RESOLVE + limits::CONNECT + limits::TLS_HANDSHAKE,
+                limits::RESOLVE + limits::CONNECT + limits::TUNNEL + limits::TLS_HANDSHAKE,
             ),
             first_byte: bounded(options.first_byte_timeout, limits::FIRST_BYTE),
             between_bytes: bounded(options.between_bytes_timeout, limits::BETWEEN_BYTES),
@@ -312,6 +360,7 @@ pub struct CallHttp {
     egress: Arc<Egress>,
     followed: CallSpan,
     seen: SeenExchanges,
+    listener: CallListener,
 }
 
 impl CallHttp {
@@ -322,6 +371,7 @@ impl CallHttp {
             egress,
             followed: CallSpan::default(),
             seen: SeenExchanges::default(),
+            listener: Arc::new(|_| ()),
         }
     }
 
@@ -331,6 +381,12 @@ impl CallHttp {
 
     pub(crate) fn seen_by(self, seen: SeenExchanges) -> Self {
         Self { seen, ..self }
+    }
+
+    /// Tells a listener of the connections.
+    #[must_use]
+    pub fn heard_by(self, listener: CallListener) -> Self {
+        Self { listener, ..self }
     }
 }
 
@@ -357,7 +413,11 @@ impl WasiHttpHooks for CallHttp {
             > + Send,
     > {
         let (outbound, egress) = (self.outbound.clone(), self.egress.clone());
-        let following = self.followed.exchange(&egress.instance_id, &request);
+        let told = Told {
+            following: self.followed.exchange(&egress.instance_id, &request),
+            seen: self.seen.clone(),
+            listener: Arc::clone(&self.listener),
+        };
         // Noted here and not in the future, which may begin after the guest has dropped the request and answered.
         let permitted = policy::permit(request.method(), request.uri(), &egress.authorities);
         let watched = permitted.ok().map(|permitted| {
@@ -365,12 +425,12 @@ impl WasiHttpHooks for CallHttp {
             self.seen.begin(request.method(), to_vendor)
         });
         Box::new(async move {
-            let sent = outbound.send(&egress, request, Deadlines::new(options), &following);
-            let answer = sent.instrument(following.span()).await;
+            let sent = outbound.send(&egress, request, Deadlines::new(options), &told);
+            let answer = sent.instrument(told.following.span()).await;
             if let Some(watched) = watched {
                 watched.end(&answer);
             }
-            let response = following.answered(answer)?;
+            let response = told.following.answered(answer)?;
             let nothing_left_to_do: Box<dyn Future<Output = Result<(), Error>> + Send> =
                 Box::new(std::future::ready(Ok(())));
             Ok((response, nothing_left_to_do))
@@ -395,6 +455,7 @@ mod tests {
             saved_values: Vec::new(),
             trust_roots: Arc::new(RootCertStore::empty()),
             allowed_networks: Vec::new(),
+            proxies: bss_model::ProxyRules::default(),
         }
     }
 

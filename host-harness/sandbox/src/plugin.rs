@@ -518,8 +518,13 @@ impl Call {
             Ok(answer) => answer.call_outcome(),
             Err(failed) => CallOutcome::from(failed),
         };
+        // Traces and recordings have what the plugin said: a replay has no proxy that could be explained.
         state.tell_end(&outcome, answer.as_ref().ok());
-        Ok((answer?, self.store.into_data()))
+        let mut answer = answer?;
+        if let Some(why) = state.explanation() {
+            answer.explain(&why);
+        }
+        Ok((answer, self.store.into_data()))
     }
 }
 

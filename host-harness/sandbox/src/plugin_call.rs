@@ -14,7 +14,9 @@ use crate::bindings::license_order::{License, LicenseOrder, OrderAnswer};
 use crate::bindings::services_definition::{Outcome, Product};
 use crate::error::{CallError, FailedCall};
 use crate::last_words::LastWords;
-use crate::plugin_text::Bounded;
+use crate::limits;
+use crate::plugin_text::{Bounded, one_line};
+use crate::seen_exchanges::Explanation;
 
 pub(crate) use answer::PluginAnswer;
 
@@ -99,6 +101,9 @@ pub(crate) trait Answer: Bounded {
     /// What the answer says beside the outcome, by the names of the contract.
     fn said(&self) -> Value;
 
+    /// Says in the host's words that the vendor was not reached, where the answer says so and the plugin could not know why.
+    fn explain(&mut self, _why: &Explanation) {}
+
     /// Whether products belong to the answer, which the plugin has handed over before.
     fn has_products(&self) -> bool {
         false
@@ -159,6 +164,19 @@ impl PluginAnswer {
 /// A failure that says more than its outcome.
 pub(crate) trait SaidFailure {
     fn said(&self) -> Value;
+
+    /// The problem, where the failure is that nothing was reached.
+    fn problem_of_reaching(&mut self) -> Option<&mut Problem>;
+}
+
+/// Puts the host's words for a failure to connect in place of the plugin's, which can only have guessed.
+fn explain(problem: &mut Problem, why: &Explanation) {
+    why.code.clone_into(&mut problem.code);
+    problem.message = one_line(
+        format!("{} {}.", problem.message, why.message),
+        limits::SENTENCE_CHARS,
+    );
+    problem.advice = one_line(why.advice.as_str(), limits::SENTENCE_CHARS);
 }
 
 impl SaidFailure for ReadFailure {
@@ -170,6 +188,13 @@ impl SaidFailure for ReadFailure {
             Self::Unavailable(delay) => answer::of_delay(delay),
         }
     }
+
+    fn problem_of_reaching(&mut self) -> Option<&mut Problem> {
+        match self {
+            Self::Unavailable(delay) => Some(&mut delay.problem),
+            Self::Refused(_) | Self::Misconfigured(_) | Self::Malformed(_) => None,
+        }
+    }
 }
 
 impl SaidFailure for ChangeFailure {
@@ -179,6 +204,13 @@ impl SaidFailure for ChangeFailure {
                 answer::of_problem(problem)
             }
             Self::Unavailable(delay) => answer::of_delay(delay),
+        }
+    }
+
+    fn problem_of_reaching(&mut self) -> Option<&mut Problem> {
+        match self {
+            Self::Unavailable(delay) => Some(&mut delay.problem),
+            Self::Refused(_) | Self::Misconfigured(_) | Self::Unknown(_) => None,
         }
     }
 }
@@ -220,6 +252,14 @@ where
         match self {
             Ok(answer) => answer.said(),
             Err(failure) => failure.said(),
+        }
+    }
+
+    fn explain(&mut self, why: &Explanation) {
+        if let Err(failure) = self
+            && let Some(problem) = failure.problem_of_reaching()
+        {
+            explain(problem, why);
         }
     }
 
@@ -329,5 +369,13 @@ impl Answer for Vec<Step> {
 
     fn said(&self) -> Value {
         answer::of_steps(self)
+    }
+
+    fn explain(&mut self, why: &Explanation) {
+        for step in self {
+            if let StepResult::Failed(problem) = &mut step.result {
+                explain(problem, why);
+            }
+        }
     }
 }

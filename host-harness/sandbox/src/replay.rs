@@ -372,6 +372,7 @@ fn context(
         saved_values: asked.saved_values(),
         trust_roots: Arc::new(RootCertStore::empty()),
         allowed_networks: Vec::new(),
+        proxies: bss_model::ProxyRules::default(),
     };
     Ok(CallContext {
         egress: Arc::new(egress),

@@ -19,6 +19,16 @@ struct State {
     open: u32,
     /// All requests, to whatever server, whose end was not seen.
     open_anywhere: u32,
+    /// Why the last exchange got no connection, where the plugin can't be told in a code.
+    explanation: Option<Explanation>,
+}
+
+/// Why an exchange got no connection, in words for an operator that a plugin can't have: wasi:http has no code for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Explanation {
+    pub(crate) code: &'static str,
+    pub(crate) message: String,
+    pub(crate) advice: String,
 }
 
 impl SeenExchanges {
@@ -30,6 +40,15 @@ impl SeenExchanges {
             may_have_changed: state.seen.may_have_changed || state.open > 0,
             ..state.seen
         }
+    }
+
+    /// Notes why the last exchange got no connection; `None` once one got one, or where a code says it all.
+    pub(crate) fn explain(&self, explanation: Option<Explanation>) {
+        self.state().explanation = explanation;
+    }
+
+    pub(crate) fn explanation(&self) -> Option<Explanation> {
+        self.state().explanation.clone()
     }
 
     /// Notes a request that is about to be sent, to the vendor's API or to another server that the call may reach.

@@ -1,6 +1,7 @@
 //! Checks of connections as views show them.
 
 use bss_sandbox::bindings::connection;
+use bss_sandbox::outbound_https::Way;
 use serde::Serialize;
 
 use super::{Instance, Problem};
@@ -17,6 +18,20 @@ pub struct ConnectionCheck {
     pub passed: bool,
     /// The steps, in their order.
     pub steps: Vec<Step>,
+    /// The ways that were taken to servers, each once.
+    pub connections: Vec<Connection>,
+}
+
+/// The way that was taken to a server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Connection {
+    /// The server, `host` or `host:port`.
+    pub authority: String,
+    /// The address and port that was connected to: the server's, or the proxy's.
+    pub address: String,
+    /// The proxy, without user and password. `None`: the connection is direct.
+    pub proxy: Option<String>,
 }
 
 /// A step on the way to the vendor.
@@ -67,7 +82,24 @@ impl ConnectionCheck {
             instance: instance.to_owned(),
             passed: failed_step(steps).is_none(),
             steps: views(steps),
+            connections: Vec::new(),
         }
+    }
+
+    /// Adds the ways that were taken, as [`CallEvent::Connected`](crate::CallEvent::Connected) tells them.
+    #[must_use]
+    pub fn with_connections(mut self, ways: &[(String, Way)]) -> Self {
+        for (authority, way) in ways {
+            let connection = Connection {
+                authority: authority.clone(),
+                address: way.address.to_string(),
+                proxy: way.proxy.clone(),
+            };
+            if !self.connections.contains(&connection) {
+                self.connections.push(connection);
+            }
+        }
+        self
     }
 }
 
@@ -130,8 +162,17 @@ mod tests {
             step("tls", connection::StepResult::Failed(problem)),
             step("catalog", connection::StepResult::Skipped),
         ];
+        let way = |address: &str, proxy: Option<&str>| Way {
+            address: address.parse().unwrap(),
+            proxy: proxy.map(str::to_owned),
+        };
+        let direct = ("api.test".to_owned(), way("192.0.2.1:443", None));
+        let proxied = (
+            "login.test".to_owned(),
+            way("10.0.0.1:3128", Some("http://proxy.test:3128")),
+        );
         assert_json(
-            &ConnectionCheck::new("esd", &steps),
+            &ConnectionCheck::new("esd", &steps).with_connections(&[direct.clone(), proxied, direct]),
             r#"
 {
   "instance": "esd",
@@ -155,6 +196,18 @@ mod tests {
       "result": "skipped",
       "tookMs": 12,
       "problem": null
+    }
+  ],
+  "connections": [
+    {
+      "authority": "api.test",
+      "address": "192.0.2.1:443",
+      "proxy": null
+    },
+    {
+      "authority": "login.test",
+      "address": "10.0.0.1:3128",
+      "proxy": "http://proxy.test:3128"
     }
   ]
 }"#,

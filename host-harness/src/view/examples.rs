@@ -2,7 +2,7 @@
 
 use bss_model::{
     Asset, AssetStatus, AttemptResult, Authority, Instance, LicenseSecrets, LicenseTokenStatus, OrderParties,
-    Party, Price, Problem, Reach, Reason, ReturnStatus, Secret, Standing, SyncStatus,
+    Party, Price, Problem, Reach, Reason, ReturnStatus, SavedProxy, Secret, Standing, SyncStatus,
 };
 use serde::Serialize;
 use uuid::Uuid;
@@ -51,6 +51,11 @@ pub(super) fn instance() -> Instance {
             trusted_authorities_pem: Some("-----BEGIN".to_owned()),
             allowed_networks: vec!["127.0.0.0/8".parse().unwrap()],
             allowed_hosts: vec!["login.example.com".to_owned()],
+            proxy: Some(SavedProxy::Through {
+                url: "http://proxy.example.com:3128".to_owned(),
+                user: Some("user".to_owned()),
+                sealed_password: Some("sealed".to_owned()),
+            }),
         },
         version: 2,
         values: [("country".to_owned(), "DE".to_owned())].into(),

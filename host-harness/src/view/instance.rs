@@ -39,6 +39,8 @@ pub struct Instance {
     pub allowed_networks: Vec<String>,
     /// Servers that the plugin may ask for although no setting and no option names them: `host` or `host:port`.
     pub allowed_hosts: Vec<String>,
+    /// The proxy, without user and password; `none` for direct connections. `None`: as the host's environment says.
+    pub proxy: Option<String>,
     /// When the instance was made, in milliseconds.
     pub created_at_ms: i64,
 }
@@ -117,6 +119,7 @@ impl From<&bss_model::Instance> for Instance {
             trusts_own_authorities: instance.reach.trusted_authorities_pem.is_some(),
             allowed_networks: networks.map(ToString::to_string).collect(),
             allowed_hosts: instance.reach.allowed_hosts.clone(),
+            proxy: instance.reach.proxy.as_ref().map(|proxy| proxy.word().to_owned()),
             created_at_ms: instance.created_at_ms,
         }
     }
@@ -214,6 +217,7 @@ mod tests {
   "allowedHosts": [
     "login.example.com"
   ],
+  "proxy": "http://proxy.example.com:3128",
   "createdAtMs": 1000
 }"#,
         );

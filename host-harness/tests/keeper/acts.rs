@@ -288,6 +288,7 @@ impl Site {
                 trusted_authorities_pem: Some(self.authorities_pem.clone()),
                 allowed_networks: Vec::new(),
                 allowed_hosts: vec!["login.example.com".to_owned()],
+                ..Reach::default()
             },
             plugin: None,
         }

@@ -112,6 +112,7 @@ fn egress(instance_id: &str, server: &Server) -> Egress {
         saved_values: Vec::new(),
         trust_roots: server.roots.clone(),
         allowed_networks: vec!["127.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()],
+        proxies: bss_model::ProxyRules::default(),
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use bss_sandbox::limits;
 use bss_sandbox::outbound_https::Authority;
+use http_body_util::BodyExt as _;
 use tokio::io::AsyncWriteExt as _;
 use wasmtime_wasi_http::Error;
 
@@ -94,10 +95,10 @@ async fn what_is_no_tls_is_told_apart_from_what_is_not_trusted() {
 /// The log of all tests of this process. With a subscriber for each test, tracing could miss lines while another
 /// test's comes or goes.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    fn of_all_tests() -> &'static Self {
+    pub(crate) fn of_all_tests() -> &'static Self {
         static LOG: OnceLock<Log> = OnceLock::new();
         LOG.get_or_init(|| {
             let log = Self::default();
@@ -111,7 +112,7 @@ impl Log {
     }
 
     /// The lines about a server.
-    fn about(&self, authority: &Authority) -> String {
+    pub(crate) fn about(&self, authority: &Authority) -> String {
         let log = self.0.lock().unwrap();
         let log = String::from_utf8_lossy(&log);
         let authority = authority.to_string();
@@ -189,6 +190,43 @@ async fn what_comes_back_over_http_1_1_has_one_code_for_each_way_to_be_wrong() {
     for (what, bytes, told) in cases {
         let failed = failure(&saying(bytes).await).await;
         assert!(told(&failed), "{what}: {failed:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_without_length_that_ends_without_close_notify_comes_whole_and_then_counts_as_cut_off() {
+    for says_goodbye in [true, false] {
+        let server = Server::tls(&[HTTP_1_1], move |mut tls, _| async move {
+            read_request(&mut tls).await;
+            let answer = b"HTTP/1.0 200 OK\r\ncontent-type: application/json\r\n\r\n{\"productKey\":1}";
+            tls.write_all(answer).await.unwrap();
+            tls.flush().await.unwrap();
+            match says_goodbye {
+                true => tls.shutdown().await.unwrap(),
+                // The socket is closed without an alert, which is how an attacker could cut an answer (RFC 8446, section 6.1).
+                false => tls.get_mut().0.shutdown().await.unwrap(),
+            }
+            // What the client sends in return would reset the connection under what it has not read yet.
+            let _ = tls.get_mut().0.readable().await;
+        })
+        .await;
+        let caller = Caller::new(&server);
+        let request = http::Request::post(caller.url("/")).body("x".into()).unwrap();
+        let answer = caller.send(request, crate::caller::NO_OPTIONS).await.unwrap();
+        let mut body = answer.into_body();
+        let mut read = Vec::new();
+        let end = loop {
+            match body.frame().await {
+                Some(Ok(frame)) => read.extend_from_slice(&frame.into_data().unwrap()),
+                Some(Err(error)) => break Err(error),
+                None => break Ok(()),
+            }
+        };
+        assert_eq!(read, b"{\"productKey\":1}");
+        match says_goodbye {
+            true => assert!(end.is_ok(), "{end:?}"),
+            false => assert!(matches!(end, Err(Error::HttpResponseIncomplete)), "{end:?}"),
+        }
     }
 }
 

@@ -69,6 +69,34 @@ async fn a_request_arrives_in_origin_form_with_one_host_and_its_length() {
     assert!(!heard.contains("transfer-encoding"), "{heard}");
 }
 
+/// The values that a request arrives with under a name.
+async fn arriving(name: &str, headers: Vec<(&'static str, String)>) -> Vec<String> {
+    let (server, heard) = listening().await;
+    let caller = Caller::new(&server);
+    let request = Request {
+        headers,
+        ..Request::to(&caller)
+    };
+    assert_eq!(request.send(&caller).await, answered());
+    let heard = heard.lock().unwrap().pop().expect("a request");
+    let values = heard.lines().filter_map(|line| line.split_once(": "));
+    values
+        .filter(|(found, _)| *found == name)
+        .map(|(_, value)| value.to_owned())
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_says_who_asks_and_wants_no_compression_unless_the_guest_has_said_so_itself() {
+    let product = format!("bss-host/{}", env!("CARGO_PKG_VERSION"));
+    assert_eq!(arriving("user-agent", Vec::new()).await, [product]);
+    assert_eq!(arriving("accept-encoding", Vec::new()).await, ["identity"]);
+    for (name, value) in [("user-agent", "a-plugin/1.2"), ("accept-encoding", "gzip")] {
+        let own = vec![(name, value.to_owned())];
+        assert_eq!(arriving(name, own).await, [value], "{name}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_target_in_absolute_form_leads_nowhere_else() {
     for path in ["http://evil.test/", "https://evil.test/", "evil.test/path"] {

@@ -8,9 +8,12 @@
 
 mod caller;
 mod causes;
+mod connect_proxy;
 mod deadlines;
 mod guest;
 mod guest_requests;
 mod http2;
+mod misdirected;
 mod pool;
+mod proxy;
 mod server;

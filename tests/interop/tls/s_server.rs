@@ -174,6 +174,65 @@ async fn an_openssl_that_is_not_who_it_should_be_is_not_asked() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_with_which_no_handshake_is_possible_is_told_in_words_that_are_true_of_it() {
+    let (scenario, pki, clients) = host().await;
+    let nothing_in_common = ("no cipher suite, key exchange or curve in common", "ECDHE");
+    for (key, options, (words, advice)) in [
+        (
+            ServerKey::Rsa,
+            &["-tls1_2", "-cipher", "AES128-SHA"][..],
+            nothing_in_common,
+        ),
+        (
+            ServerKey::Rsa,
+            &["-tls1_2", "-cipher", "AES128-GCM-SHA256"],
+            nothing_in_common,
+        ),
+        (
+            ServerKey::Rsa,
+            &["-tls1_2", "-cipher", "ECDHE-RSA-AES128-SHA"],
+            nothing_in_common,
+        ),
+        (
+            ServerKey::Rsa,
+            &["-tls1_2", "-cipher", "DHE-RSA-AES128-GCM-SHA256"],
+            nothing_in_common,
+        ),
+        (
+            ServerKey::Ecdsa,
+            &["-tls1_3", "-groups", "P-521"],
+            nothing_in_common,
+        ),
+        (
+            ServerKey::Rsa,
+            &["-tls1_1", "-cipher", "ALL:@SECLEVEL=0"],
+            ("neither TLS 1.2 nor TLS 1.3", "not secure"),
+        ),
+        (
+            ServerKey::Ecdsa,
+            &[
+                "-servername",
+                "another.test",
+                "-servername_fatal",
+                "-cert2",
+                "server.pem",
+                "-key2",
+                "server.key",
+            ],
+            ("no site of that name", "host name"),
+        ),
+    ] {
+        let served = pki.server(key, Flaw::None);
+        let server = SServer::start(&served, &clients, &[&REQUIRED[..], options].concat());
+        turn_to(&scenario, server.port).await;
+        let problem = problem(fetch(&scenario).await.expect_err("no handshake"));
+        assert_eq!(problem.code, "tls-failed", "{options:?}: {problem:?}");
+        assert!(problem.message.contains(words), "{options:?}: {problem:?}");
+        assert!(problem.advice.contains(advice), "{options:?}: {problem:?}");
+    }
+}
+
 /// Has a server that has asked for no certificate ask for one, by `command`, once the request is there, and types
 /// `answer` when `said` stands among its errors. Returns the problem that the operator is told.
 async fn asks_late(tls: &str, command: &str, said: &'static str, answer: &'static str) -> String {

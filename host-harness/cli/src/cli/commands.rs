@@ -4,7 +4,7 @@ use host_harness::{Host, HostKeySource, RECORD_FILE};
 
 use super::args::{Arguments, Command, HostCommand};
 use super::failure::{Failure, Outcome};
-use super::input::{pfx_code, read_pfx};
+use super::input::{pfx_code, proxies_of_environment, read_pfx};
 use super::output;
 use super::{
     assets, audit, bench, certificates, customers, demo, instances, invoices, mail, orders, plugins,
@@ -63,7 +63,8 @@ async fn run_command(arguments: Arguments) -> Outcome {
     let is_new = !data_dir.join(RECORD_FILE).exists();
     let builder = Host::builder(&data_dir)
         .plugin_file(&plugin)
-        .host_key(HostKeySource::EnvironmentOrFile);
+        .host_key(HostKeySource::EnvironmentOrFile)
+        .proxies(proxies_of_environment()?);
     let builder = match &recording {
         Some(file) => builder.recording(replay::recorder(file)?),
         None => builder,

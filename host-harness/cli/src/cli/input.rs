@@ -5,7 +5,7 @@ use std::io::{IsTerminal as _, Read as _};
 use std::path::Path;
 
 use bss_keys::{PfxCode, decoded_text};
-use bss_model::{Actor, ErrorKind, Secret};
+use bss_model::{Actor, ErrorKind, ProxyRules, Secret};
 use zeroize::Zeroizing;
 
 use super::failure::{Failure, unreadable};
@@ -68,6 +68,13 @@ fn line_of_standard_input() -> std::io::Result<String> {
     std::io::stdin().read_line(&mut line)?;
     line.truncate(line.trim_end_matches(['\r', '\n']).len());
     Ok(line)
+}
+
+/// The proxies that the environment names for connections to vendors.
+pub(super) fn proxies_of_environment() -> Result<ProxyRules, Failure> {
+    // A variable that is no UTF-8 names no proxy.
+    let rules = ProxyRules::from_environment(|name| std::env::var_os(name)?.into_string().ok());
+    rules.map_err(|error| Failure::of(&error))
 }
 
 /// An environment variable. `None`: it is not set.

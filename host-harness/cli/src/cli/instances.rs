@@ -1,19 +1,20 @@
 //! `bss-host instance …`: instances, their settings, and the check of their connection.
 
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use bss_model::{Change, ErrorKind, NewInstance, Reach, SortOrder, Thumbprint};
+use bss_model::{Change, ErrorKind, NewInstance, Proxy, ProxyChoice, Reach, Secret, SortOrder, Thumbprint};
 use clap::{Args, Subcommand};
 use host_harness::view::{
     self, CertificateRotation, ConnectionCheck, Problem, SettingsVersion, Step, StepResult,
 };
-use host_harness::{Authority, Host, OfPlugin, RotateError, SettingsChange};
+use host_harness::{Authority, CallEvent, CallListener, Host, OfPlugin, RotateError, SettingsChange};
 use ipnet::IpNet;
 use uuid::Uuid;
 
 use super::exit_status::ExitStatus;
 use super::failure::{Failure, Outcome, parsed, quoted, unreadable};
-use super::input::{key_value, operator, secrets};
+use super::input::{first_line, key_value, operator, secrets};
 use super::output::{self, Table};
 use super::progress::listener;
 use super::{pages, show};
@@ -74,9 +75,64 @@ pub(super) struct ConfigureInstance {
     /// A server that the plugin may no longer ask for
     #[arg(long, value_name = "HOST[:PORT]", value_parser = parsed::<Authority>)]
     disallow_host: Vec<Authority>,
+    #[command(flatten)]
+    proxy: ProxyArguments,
     /// Change nothing if the settings were saved since this version, which `instance show` names
     #[arg(long, value_name = "VERSION")]
     based_on: Option<i64>,
+}
+
+/// The proxy of an instance.
+#[derive(Debug, Args)]
+struct ProxyArguments {
+    /// The HTTP proxy of the instance's connections, as in `--proxy http://user@proxy.example.com:3128`; `none` for none,
+    /// `environment` for that of `HTTPS_PROXY` or `ALL_PROXY`, which is what counts without this. `NO_PROXY` counts always
+    #[arg(long, value_name = "URL|none|environment", value_parser = proxy_word)]
+    proxy: Option<ProxyChoice>,
+    /// The file whose first line is the password for the proxy (`-` for the standard input)
+    #[arg(long, value_name = "FILE", requires = "proxy")]
+    proxy_password_file: Option<PathBuf>,
+}
+
+/// Reads `--proxy`. A password is no argument, because others can read those.
+fn proxy_word(text: &str) -> Result<ProxyChoice, String> {
+    match text {
+        "none" => Ok(ProxyChoice::Direct),
+        "environment" => Ok(ProxyChoice::OfHost),
+        url => match url.parse::<Proxy>() {
+            Ok(proxy) if proxy.password().is_some() => Err(
+                "a password is no argument, because others can read those: leave it out, and name its file by \
+                 --proxy-password-file; it may be in your shell's history now"
+                    .to_owned(),
+            ),
+            Ok(proxy) => Ok(ProxyChoice::Through(proxy)),
+            Err(error) => Err(error.to_string()),
+        },
+    }
+}
+
+impl ProxyArguments {
+    /// The operator's word. `None`: none was given.
+    fn choice(self) -> Result<Option<ProxyChoice>, Failure> {
+        let Some(file) = self.proxy_password_file else {
+            return Ok(self.proxy);
+        };
+        let Some(ProxyChoice::Through(proxy)) = self.proxy else {
+            return Err(Failure::usage(
+                "--proxy-password-file comes with the URL of a proxy",
+            ));
+        };
+        let Some(user) = proxy.user().map(str::to_owned) else {
+            return Err(Failure::usage(
+                "a password for a proxy comes with a user, as in `--proxy http://user@proxy.example.com:3128`",
+            ));
+        };
+        let password = Secret::new(first_line(Some(&file), "", "password file")?.as_str());
+        let proxy = proxy.with_credentials(Some(user), Some(password));
+        Ok(Some(ProxyChoice::Through(
+            proxy.map_err(|error| Failure::of(&error))?,
+        )))
+    }
 }
 
 #[derive(Debug, Args)]
@@ -101,6 +157,8 @@ pub(super) struct CreateInstance {
     /// A server that the plugin may ask for although no field and no option names it, as in `--allow-host login.example.com`
     #[arg(long, value_name = "HOST[:PORT]", value_parser = parsed::<Authority>)]
     allow_host: Vec<Authority>,
+    #[command(flatten)]
+    proxy: ProxyArguments,
 }
 
 pub(super) async fn run(host: &Host, command: InstanceCommand, is_plugin_named: bool, json: bool) -> Outcome {
@@ -207,9 +265,19 @@ impl Consequences {
 /// Checks each step on the way to the vendor. A step that did not pass is a failure.
 async fn check(host: &Host, name: &str, json: bool) -> Outcome {
     // An error that keeps the check from being run says nothing of the connection.
-    let steps = host.check_connection(name, listener()).await;
+    let ways = Arc::new(Mutex::new(Vec::new()));
+    let (shown, noted) = (listener(), Arc::clone(&ways));
+    let listening: CallListener = Arc::new(move |event| {
+        if let CallEvent::Connected { authority, way } = &event {
+            let mut noted = noted.lock().unwrap_or_else(PoisonError::into_inner);
+            noted.push((authority.clone(), way.clone()));
+        }
+        shown(event);
+    });
+    let steps = host.check_connection(name, listening).await;
     let steps = steps.map_err(|error| Failure::from(error).unsettled())?;
-    let check = ConnectionCheck::new(name, &steps);
+    let ways = std::mem::take(&mut *ways.lock().unwrap_or_else(PoisonError::into_inner));
+    let check = ConnectionCheck::new(name, &steps).with_connections(&ways);
     show_check(&check, json)?;
     match step_failure(
         &check.steps,
@@ -270,6 +338,7 @@ fn show_check(check: &ConnectionCheck, json: bool) -> Result<(), Failure> {
         return show::json(check);
     }
     output::table(&step_table(&check.steps));
+    connection_lines(check).for_each(output::line);
     Ok(())
 }
 
@@ -302,7 +371,8 @@ async fn create_instance(host: &Host, create: CreateInstance, is_plugin_named: b
                 .hint("name a PEM file of certificate authorities")
         })?),
     };
-    let instance = host
+    let proxy = create.proxy.choice()?;
+    let mut instance = host
         .create_instance(
             NewInstance {
                 name: create.name,
@@ -313,6 +383,7 @@ async fn create_instance(host: &Host, create: CreateInstance, is_plugin_named: b
                     trusted_authorities_pem,
                     allowed_networks: create.allow_network,
                     allowed_hosts: create.allow_host.iter().map(ToString::to_string).collect(),
+                    ..Reach::default()
                 },
                 plugin: None,
             },
@@ -320,6 +391,9 @@ async fn create_instance(host: &Host, create: CreateInstance, is_plugin_named: b
             &operator(),
         )
         .await?;
+    if let Some(choice) = proxy {
+        instance = host.choose_proxy(&instance.name, &choice, &operator()).await?;
+    }
     if json {
         show::json(&view::Instance::from(&instance))?;
     } else {
@@ -336,6 +410,7 @@ async fn create_instance(host: &Host, create: CreateInstance, is_plugin_named: b
 }
 
 async fn configure(host: &Host, asked: ConfigureInstance, json: bool) -> Outcome {
+    let proxy = asked.proxy.choice()?;
     let removed = asked.clear_secret.into_iter().map(|field| (field, None));
     let typed = secrets(&asked.secret, &asked.secret_file)?.into_iter();
     let typed = typed.map(|(field, secret)| (field, Some(secret)));
@@ -354,6 +429,9 @@ async fn configure(host: &Host, asked: ConfigureInstance, json: bool) -> Outcome
         return Err(Failure::usage("--based-on comes with a change, as by --set"));
     }
     let instance = host.instance(&asked.name).await?;
+    if let Some(choice) = &proxy {
+        host.choose_proxy(&asked.name, choice, &operator()).await?;
+    }
     let shown = match is_empty {
         true => instance.form().await?,
         false => instance.configure(change, &operator()).await?,
@@ -392,6 +470,25 @@ fn show_form(shown: &view::InstanceForm) {
     for host in &shown.instance.allowed_hosts {
         output::line(format!("  may ask for {host} (--allow-host)"));
     }
+    match shown.instance.proxy.as_deref() {
+        None => {}
+        Some("none") => output::line("  connects without a proxy (--proxy none)"),
+        Some(proxy) => output::line(format!("  connects through the proxy {proxy} (--proxy)")),
+    }
+}
+
+/// A line for each server that was connected to, and the way.
+fn connection_lines(check: &ConnectionCheck) -> impl Iterator<Item = String> + '_ {
+    check
+        .connections
+        .iter()
+        .map(|connection| match &connection.proxy {
+            None => format!("  {} directly, at {}", connection.authority, connection.address),
+            Some(proxy) => format!(
+                "  {} through the proxy {proxy}, at {}",
+                connection.authority, connection.address
+            ),
+        })
 }
 
 /// What a server is shown of who the instance is.

@@ -57,7 +57,7 @@ impl Body for Bounded {
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let Poll::Ready(frame) = self.incoming.poll_frame(cx) else {
             ready!(self.deadline.as_mut().poll(cx));
-            if let Some(lease) = self.lease.take() {
+            if let Some(mut lease) = self.lease.take() {
                 lease.retire();
             }
             return Poll::Ready(Some(Err(Failure::BodyNotInTime.error_code())));

@@ -20,6 +20,7 @@ use super::connector::ConnectFailure;
 use super::failure::{self, Failure, Unanswered};
 use super::incoming::Incoming;
 use super::link::{History, Link};
+use super::way::Way;
 use crate::limits;
 
 /// How many streams h2 opens before it has read the server's settings: one, so that no limit of the server's is ever
@@ -194,6 +195,14 @@ impl Drop for Stream {
 }
 
 impl Channel {
+    /// The way that the connection takes.
+    pub(super) fn way(&self) -> &Way {
+        match self {
+            Self::Http1(http1) => http1.history.way(),
+            Self::Http2(stream) => stream.0.0.history.way(),
+        }
+    }
+
     /// Sends a request, and waits for the head of its answer.
     pub(super) async fn send(&mut self, request: Request<Bytes>) -> Result<Response<Incoming>, Unanswered> {
         match self {
@@ -317,7 +326,8 @@ mod tests {
         let permit = quota.permit(&slot, |_| ()).await.unwrap();
         // The alert or the end has arrived once there is something to read.
         tls.get_ref().0.readable().await.unwrap();
-        Link::new(tls, permit)
+        let way = Way { address, proxy: None };
+        Link::new(tls, way, permit)
     }
 
     #[tokio::test]

@@ -1,4 +1,5 @@
-//! Connects: resolves a name once, checks every address, connects to one that was checked, and speaks TLS.
+//! Connects: directly (resolves a name once, leaves out the addresses that are not allowed, races the others) or through a
+//! proxy, and speaks TLS.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -6,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bss_keys::Identity;
+use bss_model::{Proxy, ProxyRules, with_causes};
 use ipnet::IpNet;
 use rustls::client::Resumption;
 use rustls::crypto::aws_lc_rs;
@@ -13,7 +15,7 @@ use rustls::pki_types::ServerName;
 use rustls::sign::SingleCertAndKey;
 use rustls::{AlertDescription, ClientConfig};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 use tracing::Instrument as _;
 
@@ -22,6 +24,10 @@ use super::link::{HTTP_2, Link};
 use super::names::{self, NotResolved};
 use super::policy::{Authority, address_is_allowed};
 use super::quota::Permit;
+use super::tunnel::{self, NoTunnel};
+use super::way::Way;
+use crate::address_race::{self, NoConnection};
+use crate::seen_exchanges::Explanation;
 use crate::{call_trace as trace, limits};
 
 /// The name of HTTP/1.1 in ALPN (RFC 7301, section 6).
@@ -35,6 +41,7 @@ pub(super) struct Connector {
     /// The TLS configuration that offers HTTP/1.1 alone, for a server that asks for that.
     tls_http1: Arc<ClientConfig>,
     allowed_networks: Vec<IpNet>,
+    proxies: ProxyRules,
 }
 
 /// Why a connection could not be opened. Nothing of the request has been written.
@@ -46,12 +53,18 @@ pub(super) enum ConnectFailure {
     NoServer,
     #[error(transparent)]
     Resolve(#[from] NotResolved),
-    #[error("the host name resolves to `{0}`, which is neither a public address nor in an allowed network")]
+    #[error("the host name resolves to `{0}`, and to no address that is public or in an allowed network")]
     AddressProhibited(IpAddr),
     #[error("a connection to the server could not be opened in time")]
     ConnectTimeout,
     #[error("a connection to the server could not be opened")]
-    Connect(#[source] io::Error),
+    Connect(#[source] NoConnection),
+    #[error("there is no tunnel through the proxy {proxy}")]
+    Proxy {
+        proxy: Proxy,
+        #[source]
+        cause: Box<NoTunnel>,
+    },
     #[error("the TLS handshake with the server did not finish in time")]
     HandshakeTimeout,
     #[error("the TLS handshake with the server failed")]
@@ -62,6 +75,20 @@ pub(super) enum ConnectFailure {
         "the server refused the instance's certificate with the TLS alert {0:?} before a request could be sent"
     )]
     CertificateRefused(AlertDescription),
+}
+
+impl ConnectFailure {
+    /// What wasi:http's codes have no word for, in words for an operator.
+    pub(super) fn explanation(&self) -> Option<Explanation> {
+        let Self::Proxy { proxy, cause } = self else {
+            return None;
+        };
+        Some(Explanation {
+            code: cause.code(),
+            message: format!("{}. Nothing was sent to the server", with_causes(self)),
+            advice: cause.advice(proxy),
+        })
+    }
 }
 
 impl Connector {
@@ -86,6 +113,7 @@ impl Connector {
             tls: offering(&[HTTP_2, HTTP_1_1]),
             tls_http1: offering(&[HTTP_1_1]),
             allowed_networks: egress.allowed_networks.clone(),
+            proxies: egress.proxies.clone(),
         })
     }
 
@@ -97,11 +125,12 @@ impl Connector {
         permit: Permit,
         deadline: Instant,
     ) -> Result<Link, ConnectFailure> {
-        let resolved = resolve(authority, &self.allowed_networks, deadline);
-        let addresses = resolved.instrument(trace::step!("resolve")).await?;
-        let stream = connect_to_any(&addresses, deadline).await?;
-        let name = ServerName::try_from(authority.host().trim_matches(['[', ']']).to_owned())
-            .map_err(|_| ConnectFailure::NoServer)?;
+        let (stream, way) = match self.proxies.proxy_for(bare_host(authority)) {
+            None => self.directly(authority, deadline).await?,
+            Some(proxy) => self.through(proxy, authority, deadline).await?,
+        };
+        let name =
+            ServerName::try_from(bare_host(authority).to_owned()).map_err(|_| ConnectFailure::NoServer)?;
         let tls = if http1_only { &self.tls_http1 } else { &self.tls };
         let handshake = TlsConnector::from(tls.clone()).connect(name, stream);
         let stream = timeout_at(step(limits::TLS_HANDSHAKE, deadline), handshake)
@@ -109,8 +138,64 @@ impl Connector {
             .await
             .map_err(|_| ConnectFailure::HandshakeTimeout)?
             .map_err(ConnectFailure::Handshake)?;
-        Ok(Link::new(stream, permit))
+        Ok(Link::new(stream, way, permit))
     }
+
+    async fn directly(
+        &self,
+        authority: &Authority,
+        deadline: Instant,
+    ) -> Result<(TcpStream, Way), ConnectFailure> {
+        let resolved = resolve(authority, &self.allowed_networks, deadline);
+        let addresses = resolved.instrument(trace::step!("resolve")).await?;
+        let raced = timeout_at(deadline, address_race::race(&addresses)).await;
+        let (stream, address) = raced
+            .map_err(|_| ConnectFailure::ConnectTimeout)?
+            .map_err(ConnectFailure::Connect)?;
+        Ok((stream, Way { address, proxy: None }))
+    }
+
+    /// Connects through a proxy. The proxy resolves the server's name, so its addresses are its operator's to judge; what is an
+    /// address without being resolved is judged here. The proxy's own address is the operator's word.
+    async fn through(
+        &self,
+        proxy: &Proxy,
+        authority: &Authority,
+        deadline: Instant,
+    ) -> Result<(TcpStream, Way), ConnectFailure> {
+        let host = bare_host(authority);
+        if let Some(address) = tunnel::prohibited(host, &self.allowed_networks) {
+            return Err(ConnectFailure::AddressProhibited(address));
+        }
+        if tunnel::is_spelled_oddly(host) {
+            return Err(ConnectFailure::NoServer);
+        }
+        let opening = async {
+            let resolved = names::addresses(proxy.host(), proxy.port(), deadline);
+            let addresses = resolved.instrument(trace::step!("resolve")).await;
+            let raced = address_race::race(&addresses.map_err(NoTunnel::Resolve)?).await;
+            let (stream, address) = raced.map_err(NoTunnel::Connect)?;
+            let opened = timeout(limits::TUNNEL, tunnel::open(stream, proxy, authority));
+            let opened = opened.instrument(trace::step!("tunnel", proxy = proxy)).await;
+            Ok((opened.map_err(|_| NoTunnel::NotInTime)??, address))
+        };
+        let opened = timeout_at(deadline, opening).await;
+        match opened.unwrap_or(Err(NoTunnel::NotInTime)) {
+            Ok((stream, address)) => {
+                let proxy = Some(proxy.to_string());
+                Ok((stream, Way { address, proxy }))
+            }
+            Err(cause) => Err(ConnectFailure::Proxy {
+                proxy: proxy.clone(),
+                cause: Box::new(cause),
+            }),
+        }
+    }
+}
+
+/// An authority's host without the brackets of an IPv6 address.
+fn bare_host(authority: &Authority) -> &str {
+    authority.host().trim_matches(['[', ']'])
 }
 
 /// The time by which a step must be done: within its own limit, and by the deadline of all steps.
@@ -118,40 +203,23 @@ fn step(limit: Duration, deadline: Instant) -> Instant {
     deadline.min(Instant::now() + limit)
 }
 
-/// All addresses of a name. An address that is not allowed refuses the whole name: whether a name that leads
-/// to both the public and the inside is refused must not depend on which address answers first.
+/// The addresses of a name that are allowed; those that are not are left out. Which of them answers first makes no
+/// difference, since no address is connected to that is not allowed.
 async fn resolve(
     authority: &Authority,
     allowed_networks: &[IpNet],
     deadline: Instant,
 ) -> Result<Vec<SocketAddr>, ConnectFailure> {
-    let host = authority.host().trim_matches(['[', ']']);
-    let resolved = names::addresses(host, authority.port(), deadline).await?;
-    match resolved
-        .iter()
-        .find(|address| !address_is_allowed(address.ip(), allowed_networks))
-    {
-        Some(prohibited) => Err(ConnectFailure::AddressProhibited(prohibited.ip())),
-        None => Ok(resolved),
-    }
-}
-
-async fn connect_to_any(addresses: &[SocketAddr], deadline: Instant) -> Result<TcpStream, ConnectFailure> {
-    let mut failure = ConnectFailure::NoServer;
-    for address in addresses {
-        let connected = timeout_at(step(limits::CONNECT, deadline), TcpStream::connect(address));
-        match connected
-            .instrument(trace::step!("connect", address = address))
-            .await
-        {
-            Ok(Ok(stream)) => {
-                // Requests are written whole; waiting for more only delays the last segment.
-                stream.set_nodelay(true).map_err(ConnectFailure::Connect)?;
-                return Ok(stream);
-            }
-            Ok(Err(error)) => failure = ConnectFailure::Connect(error),
-            Err(_) => failure = ConnectFailure::ConnectTimeout,
+    let resolved = names::addresses(bare_host(authority), authority.port(), deadline).await?;
+    let (allowed, prohibited): (Vec<_>, Vec<_>) = resolved
+        .into_iter()
+        .partition(|address| address_is_allowed(address.ip(), allowed_networks));
+    match prohibited.first() {
+        Some(first) if allowed.is_empty() => Err(ConnectFailure::AddressProhibited(first.ip())),
+        Some(_) => {
+            tracing::warn!(%authority, left_out = ?prohibited, "addresses that are not allowed were left out");
+            Ok(allowed)
         }
+        None => Ok(allowed),
     }
-    Err(failure)
 }

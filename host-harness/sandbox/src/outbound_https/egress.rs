@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bss_keys::Identity;
-use bss_model::Thumbprint;
+use bss_model::{ProxyRules, Thumbprint};
 use ipnet::IpNet;
 use rustls::RootCertStore;
 
@@ -29,6 +29,8 @@ pub struct Egress {
     pub trust_roots: Arc<RootCertStore>,
     /// Networks that may be reached although they are not public.
     pub allowed_networks: Vec<IpNet>,
+    /// The proxies that connections go through.
+    pub proxies: ProxyRules,
 }
 
 impl Egress {
@@ -43,6 +45,7 @@ impl Egress {
             saved_values: Vec::new(),
             trust_roots: Arc::new(RootCertStore::empty()),
             allowed_networks: Vec::new(),
+            proxies: ProxyRules::default(),
         }
     }
 
@@ -60,11 +63,12 @@ impl Egress {
 /// The version of an instance's settings, and the generation of what was made from them.
 pub(super) type Edition = (i64, u64);
 
-/// The instance, edition and identity that a client's connections and TLS sessions belong to.
+/// The instance, edition, identity and proxies that a client's connections and TLS sessions belong to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct ClientKey {
     pub(super) instance_id: String,
     pub(super) edition: Edition,
     /// `None` when no certificate is presented.
     pub(super) identity: Option<Thumbprint>,
+    pub(super) proxies: ProxyRules,
 }

@@ -191,10 +191,13 @@ fn of_connecting(failure: &ConnectFailure) -> Error {
         },
         ConnectFailure::AddressProhibited(_) => Error::DestinationIpProhibited,
         ConnectFailure::ConnectTimeout | ConnectFailure::HandshakeTimeout => Error::ConnectionTimeout,
-        ConnectFailure::Connect(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            Error::ConnectionRefused
-        }
-        ConnectFailure::Connect(_) | ConnectFailure::ClosedAtOnce => Error::DestinationUnavailable,
+        ConnectFailure::Connect(failure) => match failure.kind() {
+            io::ErrorKind::TimedOut => Error::ConnectionTimeout,
+            io::ErrorKind::ConnectionRefused => Error::ConnectionRefused,
+            _ => Error::DestinationUnavailable,
+        },
+        // No code says more of a proxy and that nothing was sent; the host tells the rest beside it.
+        ConnectFailure::Proxy { .. } | ConnectFailure::ClosedAtOnce => Error::DestinationUnavailable,
         ConnectFailure::CertificateRefused(alert) => alert_received(*alert),
         ConnectFailure::Handshake(error) => match find::<TlsError>(error) {
             Some(TlsError::AlertReceived(alert)) => alert_received(*alert),
@@ -222,7 +225,9 @@ mod tests {
     use std::net::Ipv4Addr;
     use std::time::Duration;
 
+    use super::super::tunnel::NoTunnel;
     use super::*;
+    use crate::address_race::NoConnection;
     use crate::exchange_recording::failure_word;
 
     /// A failure of each kind, in the order of the table. A kind that is missing here does not compile.
@@ -269,12 +274,13 @@ mod tests {
             F::NotConnected(C::AddressProhibited(Ipv4Addr::LOCALHOST.into()))
         },
         F::NotConnected(C::ConnectTimeout) => F::NotConnected(C::ConnectTimeout),
-        F::NotConnected(C::Connect(_)) => {
-            F::NotConnected(C::Connect(io::ErrorKind::ConnectionRefused.into()))
-        },
-        F::NotConnected(C::Connect(_)) => {
-            F::NotConnected(C::Connect(io::ErrorKind::HostUnreachable.into()))
-        },
+        F::NotConnected(C::Connect(_)) => connecting(io::ErrorKind::TimedOut),
+        F::NotConnected(C::Connect(_)) => connecting(io::ErrorKind::ConnectionRefused),
+        F::NotConnected(C::Connect(_)) => connecting(io::ErrorKind::HostUnreachable),
+        F::NotConnected(C::Proxy { .. }) => F::NotConnected(C::Proxy {
+            proxy: "http://proxy.test:3128".parse().unwrap(),
+            cause: Box::new(NoTunnel::NotInTime),
+        }),
         F::NotConnected(C::HandshakeTimeout) => F::NotConnected(C::HandshakeTimeout),
         F::NotConnected(C::Handshake(_)) => {
             handshake(TlsError::InvalidCertificate(rustls::CertificateError::Expired))
@@ -310,6 +316,14 @@ mod tests {
 
     fn resolving(failure: NotResolved) -> Failure {
         Failure::NotConnected(failure.into())
+    }
+
+    fn connecting(kind: io::ErrorKind) -> Failure {
+        let address = (Ipv4Addr::LOCALHOST, 443).into();
+        Failure::NotConnected(ConnectFailure::Connect(NoConnection::to([(
+            address,
+            kind.into(),
+        )])))
     }
 
     fn handshake(error: TlsError) -> Failure {

@@ -13,6 +13,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::causes::find;
 use super::quota::Permit;
+use super::way::Way;
 
 /// The name of HTTP/2 in ALPN (RFC 9113, section 3.1).
 pub(super) const HTTP_2: &[u8] = b"h2";
@@ -27,17 +28,31 @@ pub(super) struct Link {
 
 /// Notes what has come from the server on a connection. An alert about our certificate that comes before anything else
 /// means that no request was looked at; later it means nothing of the kind.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct History(Arc<Seen>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Seen {
+    way: Way,
     answered: AtomicBool,
     /// The number of the alert plus one; 0 for none.
     alert: AtomicU16,
 }
 
 impl History {
+    fn of(way: Way) -> Self {
+        Self(Arc::new(Seen {
+            way,
+            answered: AtomicBool::default(),
+            alert: AtomicU16::default(),
+        }))
+    }
+
+    /// The way that the connection takes.
+    pub(super) fn way(&self) -> &Way {
+        &self.0.way
+    }
+
     /// The alert by which the server ended the connection before it had sent anything.
     pub(super) fn first_word(&self) -> Option<AlertDescription> {
         let alert = self.0.alert.load(Ordering::Acquire).checked_sub(1)?;
@@ -61,10 +76,10 @@ impl History {
 }
 
 impl Link {
-    pub(super) fn new(stream: TlsStream<TcpStream>, permit: Permit) -> Self {
+    pub(super) fn new(stream: TlsStream<TcpStream>, way: Way, permit: Permit) -> Self {
         Self {
             stream,
-            history: History::default(),
+            history: History::of(way),
             _permit: permit,
         }
     }

@@ -1,14 +1,16 @@
 //! A request of the host itself, by the same way out as those of plugins: its policy, its TLS, its limits.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
 use wasmtime_wasi_http::Error;
 
-use super::{Deadlines, Egress, OutboundHttps};
+use super::{Deadlines, Egress, OutboundHttps, Told};
 use crate::call_trace::CallSpan;
 use crate::limits;
+use crate::seen_exchanges::SeenExchanges;
 
 /// Why a request of the host has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -40,10 +42,12 @@ impl OutboundHttps {
                 .boxed_unsync()
         };
         let request = request.map(whole);
-        let following = CallSpan::default().exchange(&egress.instance_id, &request);
-        let response = self
-            .send(egress, request, Deadlines::new(None), &following)
-            .await?;
+        let told = Told {
+            following: CallSpan::default().exchange(&egress.instance_id, &request),
+            seen: SeenExchanges::default(),
+            listener: Arc::new(|_| ()),
+        };
+        let response = self.send(egress, request, Deadlines::new(None), &told).await?;
         let (head, body) = response.into_parts();
         let body = Limited::new(body, limits::REQUEST_BODY_BYTES).collect().await;
         let body = body.map_err(|_| NoAnswer::Body)?.to_bytes();

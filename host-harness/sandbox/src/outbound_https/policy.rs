@@ -1,7 +1,7 @@
 //! Decides which requests may leave, and to which servers, from the request alone, before anything is resolved.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use bss_model::{Diagnose, Diagnosis, ErrorKind};
@@ -163,9 +163,26 @@ pub(super) fn permit<'a>(
 
 /// Whether a connection to an address may be made: public ones, and those in networks that the operator allowed.
 pub(super) fn address_is_allowed(address: IpAddr, allowed_networks: &[IpNet]) -> bool {
+    let is_allowed = |address: IpAddr| {
+        is_public(address) || allowed_networks.iter().any(|network| network.contains(&address))
+    };
     // `::ffff:10.0.0.1` reaches 10.0.0.1.
     let address = address.to_canonical();
-    is_public(address) || allowed_networks.iter().any(|network| network.contains(&address))
+    is_allowed(address) || ipv4_behind_nat64(address).is_some_and(|inside| is_allowed(inside.into()))
+}
+
+/// The IPv4 address that a NAT64 connects to for an address of the well-known prefix (RFC 6052, section 2.1). An address of
+/// the prefix for local use, 64:ff9b:1::/48 (RFC 8215), leads wherever its network decides, and is judged as it is.
+fn ipv4_behind_nat64(address: IpAddr) -> Option<Ipv4Addr> {
+    let IpAddr::V6(address) = address else {
+        return None;
+    };
+    match address.segments() {
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
+            Some(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)))
+        }
+        _ => None,
+    }
 }
 
 /// Whether an address is public by the registries of RFC 6890, as they bear on a client; `IpAddr::is_global` is not
@@ -302,7 +319,14 @@ mod tests {
 
     #[test]
     fn only_public_addresses_are_allowed_unless_the_operator_says_so() {
-        for public in ["1.1.1.1", "20.190.128.1", "2603:1000::1"] {
+        for public in [
+            "1.1.1.1",
+            "20.190.128.1",
+            "2603:1000::1",
+            // NAT64 (RFC 6052): 20.190.128.1.
+            "64:ff9b::14be:8001",
+            "64:ff9b::20.190.128.1",
+        ] {
             assert!(address_is_allowed(public.parse().unwrap(), &[]), "{public}");
         }
         for special in [
@@ -323,7 +347,21 @@ mod tests {
             "::ffff:10.0.0.1",
             "2001:db8::1",
             "2002:7f00:1::",
-            "64:ff9b::a00:1",
+            "64:ff9b::10.0.0.1",
+            "64:ff9b::127.0.0.1",
+            "64:ff9b::169.254.169.254",
+            "64:ff9b::192.168.0.1",
+            "64:ff9b::0.0.0.0",
+            // Not the well-known prefix: RFC 8215, and bits that RFC 6052 wants to be zero.
+            "64:ff9b:1::20.190.128.1",
+            "64:ff9b:0:0:1::20.190.128.1",
+            "64:ff9b:0:0:0:1:14be:8001",
+            // IPv4-compatible, and translated (RFC 2765).
+            "::20.190.128.1",
+            "::ffff:0:20.190.128.1",
+            // Teredo and 6to4 with a public address inside.
+            "2001:0:14be:8001::1",
+            "2002:14be:8001::1",
             "ff02::1",
         ] {
             assert!(!address_is_allowed(special.parse().unwrap(), &[]), "{special}");
@@ -332,6 +370,13 @@ mod tests {
         assert!(address_is_allowed("127.0.0.1".parse().unwrap(), &loopback));
         assert!(address_is_allowed("::ffff:127.0.0.1".parse().unwrap(), &loopback));
         assert!(!address_is_allowed("10.0.0.1".parse().unwrap(), &loopback));
+        assert!(address_is_allowed(
+            "64:ff9b::127.0.0.1".parse().unwrap(),
+            &loopback
+        ));
+        let local_use = ["64:ff9b:1::/48".parse().unwrap()];
+        let behind = "64:ff9b:1::20.190.128.1".parse().unwrap();
+        assert!(address_is_allowed(behind, &local_use));
     }
 
     #[test]

@@ -79,11 +79,22 @@ enum Taken {
     Nothing,
 }
 
+/// The connection that an exchange wants.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// A kept one, or a new one where none is kept.
+    Any,
+    /// A new one.
+    Fresh,
+}
+
 /// A connection, or a place on one, for one exchange.
 pub(super) struct Lease {
     pub(super) channel: Channel,
     /// Whether the connection has been used before.
     pub(super) reused: bool,
+    /// Whether the connection serves no further exchange.
+    retired: bool,
     slot: Slot,
     client: Arc<Client>,
     authority: Authority,
@@ -166,11 +177,13 @@ impl Pool {
         client: &Arc<Client>,
         authority: &Authority,
         slot: Slot,
+        wanted: Wanted,
         deadline: Instant,
     ) -> Result<Lease, ConnectFailure> {
         let lease = |channel, reused, slot| Lease {
             channel,
             reused,
+            retired: false,
             slot,
             client: client.clone(),
             authority: authority.clone(),
@@ -180,7 +193,11 @@ impl Pool {
         let settle_by = deadline.min(Instant::now() + limits::SETTLE);
         let mut alone = None;
         loop {
-            match client.take(authority, self.limits) {
+            let taken = match wanted {
+                Wanted::Any => client.take(authority, self.limits),
+                Wanted::Fresh => Taken::Nothing,
+            };
+            match taken {
                 Taken::Kept(kept) => {
                     self.quota.counters.reused.fetch_add(1, Ordering::Relaxed);
                     return Ok(lease(kept, true, slot));
@@ -428,6 +445,9 @@ impl Client {
 impl Lease {
     /// Returns the connection of an exchange whose answer has been read to the end, so that another can have it.
     pub(super) fn give_back(self) {
+        if self.retired {
+            return;
+        }
         let Self {
             channel,
             slot,
@@ -462,9 +482,9 @@ impl Lease {
         });
     }
 
-    /// Gives up a connection on which an answer did not come in time: exchanges that wait on it may go on, but no
-    /// further ones begin.
-    pub(super) fn retire(self) {
+    /// Has no further exchange begin on the connection; exchanges that wait on it may go on.
+    pub(super) fn retire(&mut self) {
+        self.retired = true;
         if let Channel::Http2(stream) = &self.channel {
             stream.retire();
             let mut places = self.client.lock();

@@ -17,7 +17,7 @@ pub(crate) enum Class {
 use Class::{Misconfigured, Refused, Unavailable, Unknown};
 
 /// The failures, each with its code as a recording has it and its class.
-pub(crate) const ROWS: [(&str, &str, Class); 34] = [
+pub(crate) const ROWS: [(&str, &str, Class); 36] = [
     (
         "the policy does not permit it",
         "HTTP-request-denied",
@@ -57,8 +57,14 @@ pub(crate) const ROWS: [(&str, &str, Class); 34] = [
         Unavailable,
     ),
     ("no connection in time", "connection-timeout", Unavailable),
+    ("no address answers", "connection-timeout", Unavailable),
     ("nobody listens", "connection-refused", Unavailable),
     ("no way there", "destination-unavailable", Unavailable),
+    (
+        "no tunnel through a proxy",
+        "destination-unavailable",
+        Unavailable,
+    ),
     ("no TLS handshake in time", "connection-timeout", Unavailable),
     (
         "the server's certificate is not trusted",
