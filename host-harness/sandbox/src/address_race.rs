@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::Instrument as _;
@@ -26,6 +27,12 @@ pub const ALL_BEGUN: Duration = Duration::from_millis(900);
 
 /// Attempts under way at once. Where there are more addresses, the oldest attempt is given up for another one.
 pub const ATTEMPTS_AT_ONCE: usize = 16;
+
+/// Attempts of all races of the process beyond the first of each, whose socket its exchange has a permit for: an eighth of the
+/// 1,024 files that a process may commonly have open. In a race that finds none left, an attempt is given up for the next one.
+pub const FURTHER_ATTEMPTS: usize = 128;
+
+static FURTHER: Semaphore = Semaphore::const_new(FURTHER_ATTEMPTS);
 
 /// Why none of several addresses could be connected to.
 #[derive(Debug)]
@@ -76,7 +83,7 @@ impl std::error::Error for NoConnection {}
 /// # Errors
 /// When no address takes a connection.
 pub async fn race(addresses: &[SocketAddr]) -> Result<(TcpStream, SocketAddr), NoConnection> {
-    race_by(addresses, |address| {
+    race_by(addresses, &FURTHER, |address| {
         let connecting = async move {
             let connected = timeout(limits::CONNECT, TcpStream::connect(address)).await;
             let stream = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
@@ -92,6 +99,7 @@ pub async fn race(addresses: &[SocketAddr]) -> Result<(TcpStream, SocketAddr), N
 /// Races attempts of any kind.
 async fn race_by<S: Send + 'static, F>(
     addresses: &[SocketAddr],
+    further: &'static Semaphore,
     attempt: impl Fn(SocketAddr) -> F,
 ) -> Result<(S, SocketAddr), NoConnection>
 where
@@ -127,14 +135,21 @@ where
             },
             () = next => {
                 let Some(address) = waiting.pop_front() else { continue };
-                if oldest.len() >= ATTEMPTS_AT_ONCE
+                let room = match (1..ATTEMPTS_AT_ONCE).contains(&oldest.len()) {
+                    true => further.try_acquire().ok(),
+                    false => None,
+                };
+                if room.is_none()
                     && let Some((given_up, attempt)) = oldest.pop_front()
                 {
                     attempt.abort();
                     failed.push((given_up, io::ErrorKind::TimedOut.into()));
                 }
                 let attempt = attempt(address);
-                let begun = running.spawn(async move { (address, attempt.await) });
+                let begun = running.spawn(async move {
+                    let _room = room;
+                    (address, attempt.await)
+                });
                 oldest.push_back((address, begun));
                 next_at = Instant::now() + pause;
             }
@@ -230,8 +245,16 @@ mod tests {
         all: &[SocketAddr],
         is: impl Fn(SocketAddr) -> Is,
     ) -> (Result<SocketAddr, NoConnection>, Attempts) {
+        raced_with(&FURTHER, all, is).await
+    }
+
+    async fn raced_with(
+        further: &'static Semaphore,
+        all: &[SocketAddr],
+        is: impl Fn(SocketAddr) -> Is,
+    ) -> (Result<SocketAddr, NoConnection>, Attempts) {
         let attempts = Attempts::default();
-        let racing = race_by(all, |address| {
+        let racing = race_by(all, further, |address| {
             let (is, attempts) = (is(address), attempts.clone());
             async move {
                 let _under_way = attempts.begin(address);
@@ -265,6 +288,16 @@ mod tests {
                 assert!(most <= ATTEMPTS_AT_ONCE, "{dead}: {most}");
             }
         }
+    }
+
+    #[tokio::test]
+    async fn where_too_many_are_under_way_elsewhere_one_attempt_takes_the_place_of_another() {
+        static NONE: Semaphore = Semaphore::const_new(0);
+        let all = v4(9);
+        let is = |address| if address == all[8] { Is::Live } else { Is::Silent };
+        let (won, attempts) = raced_with(&NONE, &all, is).await;
+        assert_eq!(won.unwrap(), all[8]);
+        assert_eq!(attempts.most.load(Ordering::SeqCst), 1);
     }
 
     #[test]
@@ -338,7 +371,7 @@ mod tests {
                 false => Err(io::ErrorKind::TimedOut.into()),
             }
         };
-        let none = race_by(&all, silence).await.unwrap_err();
+        let none = race_by(&all, &FURTHER, silence).await.unwrap_err();
         assert_eq!(none.kind(), io::ErrorKind::TimedOut);
         let said = none.to_string();
         for part in [
