@@ -92,7 +92,7 @@ fn check_signatures(
             None => continue,
         };
         let has_known_key = !matches!(key_kind(issuer), KeyKind::Rsa { bits } if !(RSA_BITS_MIN..=RSA_BITS_MAX).contains(&bits));
-        if has_known_key && is_signed_by(child, issuer) == Some(false) {
+        if has_known_key && is_signed_by((der, child), issuer) == Some(false) {
             return Err(InspectError::AlteredCertificate {
                 thumbprint: Thumbprint::of(der),
             });

@@ -338,7 +338,10 @@ mod tests {
         )
         .unwrap();
         let certificate = parse(&made.signed).unwrap();
-        assert_eq!(is_signed_by(&certificate, &certificate), Some(true));
+        assert_eq!(
+            is_signed_by((&made.signed, &certificate), &certificate),
+            Some(true)
+        );
         let key = KeyPair::from_pkcs8(&made.private_key).unwrap();
         let public_key = certificate.public_key().subject_public_key.data.as_ref();
         assert_eq!(public_key, key.public_key().as_ref());

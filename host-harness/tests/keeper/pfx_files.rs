@@ -216,6 +216,26 @@ async fn of_a_certificate_that_no_mac_protects_the_issuer_s_signature_shows_a_ch
 }
 
 #[tokio::test]
+async fn every_changed_bit_of_a_self_signed_certificate_without_mac_is_noticed_where_it_names_itself() {
+    let certificate = self_signed(|_| {});
+    let thumbprint = Thumbprint::of(&certificate);
+    for index in 0..certificate.len() {
+        let mut altered = certificate.clone();
+        altered[index] ^= 1;
+        let safe = auth_safe(&[key_bag(&RSA_KEY.serialize_der()), certificate_bag(&altered)]);
+        let inspected = inspect_pfx(&file(&safe, &[]), &PfxCode::new(CODE)).await;
+        // A changed name of the issuer makes it another one's, whose certificate is not there.
+        if let Ok(inspected) = inspected {
+            assert_ne!(inspected.thumbprint, thumbprint);
+            assert!(
+                inspected.cautions.contains(&Caution::ChainIncomplete),
+                "byte {index}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
 async fn base64_of_a_file_is_read_in_the_form_in_which_key_vaults_and_certutil_write_it() {
     let made = good();
     let der = pfx(&made, CODE);
