@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use bss_model::Problem;
 use bss_model::purchase_rule::VendorSignal;
 use uuid::Uuid;
 
@@ -29,8 +30,21 @@ pub(crate) struct Ended {
     /// Whether nothing is left to do for the line or the return.
     pub(crate) settled: bool,
     pub(crate) signal: VendorSignal,
+    /// Why the vendor takes nothing from the instance. `None`: it does, or did not say.
+    pub(crate) problem: Option<Problem>,
     /// The version of the instance's settings that the attempt was made with. `None`: not known.
     pub(crate) settings_version: Option<i64>,
+}
+
+/// What is new about an instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Noted {
+    /// The vendor takes nothing from the instance any more.
+    Held,
+    /// The vendor has answered.
+    Answered,
+    /// Nothing.
+    Nothing,
 }
 
 #[derive(Debug, Default)]
@@ -57,7 +71,20 @@ pub(crate) struct Breakers {
 
 impl Breakers {
     /// Notes what an attempt that has ended says about the vendor.
-    pub(crate) fn note(&mut self, instance: Uuid, signal: VendorSignal, now: Instant) {
+    pub(crate) fn note(&mut self, instance: Uuid, signal: VendorSignal, now: Instant) -> Noted {
+        let was_to_correct = self
+            .breakers
+            .get(&instance)
+            .is_some_and(|breaker| breaker.to_correct.is_some());
+        self.note_signal(instance, signal, now);
+        match (signal, was_to_correct) {
+            (VendorSignal::Misconfigured, false) => Noted::Held,
+            (VendorSignal::Answered, _) => Noted::Answered,
+            _ => Noted::Nothing,
+        }
+    }
+
+    fn note_signal(&mut self, instance: Uuid, signal: VendorSignal, now: Instant) {
         let breaker = self.breakers.entry(instance).or_default();
         match signal {
             VendorSignal::Answered => {

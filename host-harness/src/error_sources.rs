@@ -13,6 +13,7 @@ macro_rules! becomes_an_error {
 }
 
 becomes_an_error! {
+    bss_record::AcknowledgeError,
     bss_keys::HostKeyError,
     bss_keys::PfxError,
     bss_model::NotAnId,

@@ -29,6 +29,14 @@ impl Host {
         Ok(self.record().outcomes(after, limit, self.owner()).await?)
     }
 
+    /// The place after the last outcome, for who follows only what comes.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn last_outcome(&self) -> Result<OutcomeCursor, Error> {
+        Ok(self.record().last_outcome().await?)
+    }
+
     /// The outcomes after a cursor, as a stream that waits for the next one, and ends when the host is closed. After an error,
     /// the next item is tried from the same place.
     pub fn outcome_stream(

@@ -39,6 +39,7 @@
 //! surfaces that show more than the handles do. Parts for the crates that
 //! measure this one are in [`internals`]. Neither is a promise to embedders.
 
+mod alerts;
 mod backoff;
 mod blocking;
 mod breaker;
@@ -99,11 +100,11 @@ pub use bss_keys::{
     UnusableReason,
 };
 pub use bss_model::{
-    Actor, AddedPlugin, Advice, AssetId, Choice, Contact, Cursor, CustomerErasure, Decision, Diagnose,
-    ErrorKind, Instance, InstanceId, InvalidProxy, InvalidProxyVariable, LicenseSecrets, NewInstance,
-    NewLine, NoProxy, NotAnId, NotAnOutcomeCursor, NotAnOwner, OrderId, Outcome, OutcomeCursor, OutcomeKind,
-    Owner, Page, Party, Placed, PluginDigest, Price, Problem, ProductFilter, Proxy, ProxyChoice, ProxyRules,
-    Reach, Requester, RequesterKind, Rows, SavedProxy, Secret, Thumbprint, UnsentMails,
+    Actor, AddedPlugin, Advice, AlertChoice, AssetId, Choice, Contact, Cursor, CustomerErasure, Decision,
+    Diagnose, ErrorKind, Instance, InstanceId, InvalidProxy, InvalidProxyVariable, LicenseSecrets,
+    NewInstance, NewLine, NoProxy, NotAnId, NotAnOutcomeCursor, NotAnOwner, OrderId, Outcome, OutcomeCursor,
+    OutcomeKind, Owner, Page, Party, Placed, PluginDigest, Price, Problem, ProductFilter, Proxy, ProxyChoice,
+    ProxyRules, Reach, Requester, RequesterKind, Rows, SavedProxy, Secret, Thumbprint, UnsentMails,
 };
 pub use bss_record::{
     AuditError, AuditedActs, BackupError, CertificateRequest, CertificateStore, ERASED_CUSTOMERS_FILE,

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use bss_model::clock::now_ms;
 use bss_model::moment::Moment;
-use bss_model::purchase_rule::{self, Attempted, FirstStep, LookUpAnswer, LookUpReason, PurchaseAnswer};
+use bss_model::purchase_rule::{
+    self, Attempted, FirstStep, LookUpAnswer, LookUpReason, PurchaseAnswer, VendorSignal,
+};
 use bss_model::{Diagnose, Instance, Page, Problem, SyncStatus, TakenAsset, with_causes};
 use bss_record::{FinishError, RecordError};
 use bss_sandbox::bindings::failures::{ChangeFailure, ReadFailure};
@@ -55,6 +57,10 @@ impl Host {
             None => self.purchase(taken, listener).instrument(span).await,
         };
         let number = taken.attempt.number;
+        let problem = match signal {
+            VendorSignal::Misconfigured => outcome.problem().cloned(),
+            _ => None,
+        };
         let usual = pause::after_attempt(number);
         let due_at_ms = purchase_rule::due_at_ms(now_ms(), usual, signal, reason.as_ref(), comes_in);
         let finished = self
@@ -73,6 +79,7 @@ impl Host {
             asset_id: taken.asset_id,
             settled,
             signal,
+            problem,
             settings_version: Some(taken.attempt.settings_version),
         })
     }

@@ -11,6 +11,7 @@
 //! - A value that is not there is `null`.
 
 mod act;
+mod alert;
 mod asset;
 mod attempt;
 #[cfg(feature = "trace-files")]
@@ -37,8 +38,10 @@ mod product;
 mod record;
 mod replay;
 mod services_run;
+mod status;
 
 pub use act::{Act, Actor, AuditedActs, Subject};
+pub use alert::{AcknowledgedAlerts, Alert};
 pub use asset::{Asset, RefreshedLicense};
 pub use attempt::{PurchaseAttempt, ReturnAttempt};
 #[cfg(feature = "trace-files")]
@@ -66,6 +69,7 @@ pub use product::{DecidedProducts, PricedProducts, Product, ProductDifference};
 pub use record::{Backup, Record, Restoration, RestoredRecord};
 pub use replay::{Difference, ReplayedCall};
 pub use services_run::{Progress, ServicesRun, ServicesRunLogLine};
+pub use status::Status;
 
 /// The word that programs get for an enum's case: the stored one, with hyphens.
 fn word(stored: &str) -> String {

@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use tokio::task::{self, JoinError, JoinSet};
 use uuid::Uuid;
 
-use crate::breaker::{Breakers, Ended};
+use crate::breaker::{Breakers, Ended, Noted};
 use crate::host::Host;
 use crate::mail::MailRound;
 use crate::own_task::{in_own_task, joined, nobody, until_stopped};
@@ -405,6 +405,8 @@ pub(crate) struct Work {
     next_look_for_others: Instant,
     /// The instances whose plugin can't be used: their lines are left alone.
     without_plugin: BTreeSet<Uuid>,
+    /// The instances from which the vendor took nothing, so that an alert about them is to end.
+    held: BTreeSet<Uuid>,
     /// The version of each instance's settings as last seen.
     versions: HashMap<Uuid, i64>,
     instances: Rounds,
@@ -431,6 +433,7 @@ impl Work {
             slots: HashMap::new(),
             next_look_for_others: Instant::now(),
             without_plugin: BTreeSet::new(),
+            held: BTreeSet::new(),
             versions: HashMap::new(),
             instances: Rounds::every(INSTANCES_LOOK),
         };
@@ -445,6 +448,8 @@ impl Work {
             return Ok(());
         }
         let instances = self.host.record().instances().await?;
+        // Another worker may have raised an alert.
+        self.held = self.host.record().held_instances().await?;
         let without = self.host.without_plugin(&instances).await?;
         for (instance, error) in &without {
             if !self.without_plugin.contains(&instance.id) {
@@ -530,6 +535,7 @@ impl Work {
                     instance_id: taken.instance_id,
                     asset_id: taken.asset_id,
                     settled,
+                    problem: None,
                     signal: match attempted.and_then(|attempted| attempted.retry_after) {
                         None if settled => VendorSignal::Answered,
                         pause => VendorSignal::without_answer(pause),
@@ -696,8 +702,17 @@ impl Work {
             self.slots.remove(&task);
             if let Some(attempt) = joined(result).transpose()?.flatten() {
                 if !self.is_of_former_settings(&attempt) {
-                    self.breakers
-                        .note(attempt.instance_id, attempt.signal, Instant::now());
+                    let (instance, problem) = (attempt.instance_id, attempt.problem.as_ref());
+                    match self.breakers.note(instance, attempt.signal, Instant::now()) {
+                        Noted::Held => {
+                            self.host.record().raise_instance_held(instance, problem).await?;
+                            self.held.insert(instance);
+                        }
+                        Noted::Answered if self.held.remove(&instance) => {
+                            self.host.record().end_instance_held(instance).await?;
+                        }
+                        Noted::Answered | Noted::Nothing => {}
+                    }
                 }
                 ended.push(attempt);
             }

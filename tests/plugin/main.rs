@@ -4,6 +4,7 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "a test says what it expected")]
 
 mod acme;
+mod alerts_cli;
 mod audit_cli;
 mod bench;
 mod canary;

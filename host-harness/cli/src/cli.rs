@@ -1,5 +1,6 @@
 //! The command line: what was asked, done by the library, shown to a person or a program.
 
+mod alerts;
 mod args;
 mod assets;
 mod audit;
@@ -20,6 +21,7 @@ mod log;
 mod mail;
 mod mail_login;
 mod orders;
+mod outcome_lines;
 mod output;
 mod pages;
 mod pfx;
@@ -33,6 +35,7 @@ mod returns;
 mod services;
 mod show;
 mod simulator;
+mod status;
 mod trace;
 mod worker;
 

@@ -69,6 +69,8 @@ pub enum Act {
     SetDuties,
     /// Erased a customer's name, contact and free text at an instance.
     EraseCustomer,
+    /// Took note of an alert.
+    AcknowledgeAlert,
 }
 
 stored_enum!(Act {
@@ -100,6 +102,7 @@ stored_enum!(Act {
     RemovePlugin = "remove_plugin", "remove plugin";
     SetDuties = "set_duties", "set duties";
     EraseCustomer = "erase_customer", "erase customer";
+    AcknowledgeAlert = "acknowledge_alert", "acknowledge alert";
 });
 
 /// The kind of thing that an act changed.
@@ -127,6 +130,8 @@ pub enum SubjectKind {
     Plugin,
     /// A customer, by the platform's own name for it.
     Customer,
+    /// An alert, by its number.
+    Alert,
 }
 
 stored_enum!(SubjectKind {
@@ -141,6 +146,7 @@ stored_enum!(SubjectKind {
     Record = "record", "record";
     Plugin = "plugin", "plugin";
     Customer = "customer", "customer";
+    Alert = "alert", "alert";
 });
 
 /// The one thing that an act changed.
@@ -206,6 +212,11 @@ impl Subject {
     /// A customer.
     pub fn customer(id: &str) -> Self {
         Self::new(SubjectKind::Customer, id)
+    }
+
+    /// An alert.
+    pub fn alert(number: i64) -> Self {
+        Self::new(SubjectKind::Alert, number)
     }
 
     fn new(kind: SubjectKind, id: impl fmt::Display) -> Self {

@@ -105,6 +105,20 @@ pub enum AttemptOutcome {
     LookedUp(Problem),
 }
 
+impl AttemptOutcome {
+    /// Why the attempt brought no license. `None`: it brought one.
+    pub fn problem(&self) -> Option<&Problem> {
+        match self {
+            Self::Licensed(_) => None,
+            Self::Refused(problem)
+            | Self::Unavailable(problem)
+            | Self::Unknown(problem)
+            | Self::Accepted(problem)
+            | Self::LookedUp(problem) => Some(problem),
+        }
+    }
+}
+
 /// An attempt on record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attempt {

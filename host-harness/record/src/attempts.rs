@@ -247,13 +247,14 @@ impl Record {
             tracing::error!(asset = %asset_id, attempt = number, "{error}");
             return Err(error);
         }
-        let (result, problem) = match outcome {
-            AttemptOutcome::Licensed(_) => (AttemptResult::Licensed, None),
-            AttemptOutcome::Refused(problem) => (AttemptResult::Refused, Some(problem)),
-            AttemptOutcome::Unavailable(problem) => (AttemptResult::Unavailable, Some(problem)),
-            AttemptOutcome::Unknown(problem) => (AttemptResult::Unknown, Some(problem)),
-            AttemptOutcome::Accepted(problem) => (AttemptResult::Accepted, Some(problem)),
-            AttemptOutcome::LookedUp(problem) => (AttemptResult::LookedUp, Some(problem)),
+        let problem = outcome.problem();
+        let result = match outcome {
+            AttemptOutcome::Licensed(_) => AttemptResult::Licensed,
+            AttemptOutcome::Refused(_) => AttemptResult::Refused,
+            AttemptOutcome::Unavailable(_) => AttemptResult::Unavailable,
+            AttemptOutcome::Unknown(_) => AttemptResult::Unknown,
+            AttemptOutcome::Accepted(_) => AttemptResult::Accepted,
+            AttemptOutcome::LookedUp(_) => AttemptResult::LookedUp,
         };
         if let Some(ended) = attempt.result {
             if ended == result {

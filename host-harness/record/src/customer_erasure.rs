@@ -100,7 +100,13 @@ macro_rules! erase_problem {
 
 /// Statements that erase free text, which may name the customer. Bind the customer, the instance and the text that takes
 /// its place.
-const FREE_TEXT: [&str; 6] = [
+const FREE_TEXT: [&str; 7] = [
+    erase_problem!(
+        "alerts",
+        "problem",
+        "$",
+        concat!("asset_id IN (", assets_of_customer!(), ")")
+    ),
     erase_problem!(
         "outcomes",
         "problem",

@@ -3,6 +3,7 @@
 //! A part of `host-harness`, which re-exports what embedders need; everything else is `pub` for the crates beside it.
 
 mod acts;
+mod alerts;
 mod assets;
 mod attempts;
 mod backup;
@@ -51,6 +52,7 @@ use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
 pub use acts::chain::{AuditError, AuditedActs};
+pub use alerts::AcknowledgeError;
 pub use assets::RetryError;
 pub use attempts::FinishError;
 pub use backup::{BackupError, Restored, Verified, verify_backup};

@@ -11,6 +11,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqliteConnection};
 use uuid::Uuid;
 
+use super::alerts;
 use super::stored::{count, from_json, id, optional, to_json};
 use super::{Record, RecordError};
 
@@ -65,9 +66,9 @@ pub(super) async fn tell(
          ON CONFLICT (kind) DO UPDATE SET outcomes = outcome_counts.outcomes + 1",
     )
     .bind(kind.word())
-    .execute(transaction)
+    .execute(&mut *transaction)
     .await?;
-    Ok(())
+    alerts::follow(transaction, kind, asset_id, problem).await
 }
 
 /// The number of the last outcome. 0: there is none.
@@ -108,6 +109,19 @@ impl Record {
         .await?;
         let outcomes = rows.iter().map(|row| read_outcome(row, life));
         Ok(outcomes.collect::<Result<_, RecordError>>()?)
+    }
+
+    /// The place after the last outcome: what comes after it has not happened yet.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn last_outcome(&self) -> Result<OutcomeCursor, RecordError> {
+        let mut connection = self.readers.acquire().await?;
+        let lives = lives(&mut connection).await?;
+        let number = last_number(&mut connection).await?;
+        Ok(lives
+            .present()
+            .map_or(OutcomeCursor::START, |life| OutcomeCursor::after(life, number)))
     }
 
     /// The numbers of outcomes that went on record, by kind. A kind that has not come yet is left out.

@@ -101,6 +101,17 @@ impl Record {
         })
     }
 
+    /// When the oldest license was ordered that is to be bought or looked up, in milliseconds since 1970. `None`: there is none.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn oldest_open_license_at_ms(&self) -> Result<Option<i64>, RecordError> {
+        let oldest = sqlx::query_scalar("SELECT MIN(created_at_ms) FROM assets WHERE sync_status = $1")
+            .bind(SyncStatus::Unsynchronised.word())
+            .fetch_one(&self.readers);
+        Ok(oldest.await?)
+    }
+
     /// Assets whose purchase has been open since `wanted_before_ms` or longer and that were not reported yet. Marks
     /// them as reported.
     ///

@@ -120,6 +120,21 @@ impl Record {
         Ok(())
     }
 
+    /// The number of workers that have renewed their lease in time, in this boot of the machine.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn living_workers(&self) -> Result<u64, RecordError> {
+        let now = uptime();
+        let living: i64 =
+            sqlx::query_scalar("SELECT COUNT(*) FROM workers WHERE boot = $1 AND lease_ends_uptime_ms > $2")
+                .bind(now.boot.0.to_string())
+                .bind(now.ms)
+                .fetch_one(&self.readers)
+                .await?;
+        Ok(living.unsigned_abs())
+    }
+
     /// Releases what dead workers had taken.
     pub(super) async fn release_dead_workers(
         &self,

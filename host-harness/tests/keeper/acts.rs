@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use bss_keys::{NewCertificate, PfxCode};
 use bss_model::{
-    Act, ActFilter, Actor, ActorKind, CancellationFilter, Choice, Decision, Diagnose as _, Duties,
-    MailDelivery, MailFilter, MailSettings, NewInstance, NewOrder, Page, PluginDigest, Reach, RecordedAct,
-    SavedSettings, Secret, SmtpProtection, SmtpServer, Subject, SubjectKind, Thumbprint, UnsentMails,
+    Act, ActFilter, Actor, ActorKind, AlertChoice, CancellationFilter, Choice, Decision, Diagnose as _,
+    Duties, MailDelivery, MailFilter, MailSettings, NewInstance, NewOrder, Page, PluginDigest, Reach,
+    RecordedAct, SavedSettings, Secret, SmtpProtection, SmtpServer, Subject, SubjectKind, Thumbprint,
+    UnsentMails,
 };
 use bss_record::{RECORD_FILE, Record};
 use serde_json::{Value, json};
@@ -59,6 +60,7 @@ every_act! {
     RemovePlugin,
     SetDuties,
     EraseCustomer,
+    AcknowledgeAlert,
 }
 
 /// A customer with whom nothing is open.
@@ -116,6 +118,7 @@ impl Site {
                 .await
                 .unwrap();
         }
+        record.raise_instance_held(instance, None).await.unwrap();
         let made = good();
         let about = MailFilter {
             asset: Some(assets[1]),
@@ -271,6 +274,11 @@ impl Site {
                     .await?;
                 Subject::customer(SETTLED)
             }
+            Act::AcknowledgeAlert => {
+                let alert = AlertChoice::Numbers(vec![1]);
+                record.acknowledge_alerts(&alert, None, actor).await?;
+                Subject::alert(1)
+            }
             Act::RetryMail => {
                 record.retry_mail(self.mail, actor).await?;
                 Subject::mail(self.mail)
@@ -339,7 +347,7 @@ impl Site {
                 "thumbprint": { "before": null, "after": self.certificates[0].to_string() },
                 "allowedHosts": { "before": [], "after": ["cdn.example.com"] },
             }),
-            Act::EraseCustomer => json!({ "orders": 1, "withdrawnMails": 0, "texts": 3 }),
+            Act::EraseCustomer => json!({ "orders": 1, "withdrawnMails": 0, "texts": 4 }),
             Act::ImportCertificate => json!({ "subject": "CN=client", "chain": 0 }),
             Act::MakeCertificate => json!({ "subject": "CN=esd", "chain": 0 }),
             Act::RequestCertificate => json!({ "subject": "CN=esd" }),
@@ -377,6 +385,7 @@ impl Site {
             | Act::RemovePlugin
             | Act::StartServicesRun
             | Act::RetryMail
+            | Act::AcknowledgeAlert
             | Act::ShowKeys
             | Act::NoticeRestoration => Value::Null,
             Act::AddPlugin => json!({ "path": "acme.wasm", "id": "acme-keys", "version": "1.0.0" }),

@@ -7,6 +7,7 @@
 )]
 
 mod acts;
+mod alerts;
 mod cancellations;
 mod certificate_requests;
 mod certificate_store;

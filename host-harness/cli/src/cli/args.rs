@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use bss_model::Owner;
 use clap::{Parser, Subcommand};
 
+use super::alerts::AlertCommand;
 use super::assets::AssetCommand;
 use super::audit::AuditCommand;
 use super::bench::BenchArguments;
@@ -36,7 +37,8 @@ use super::worker::WorkerArguments;
                   1  the command was refused\n  \
                   2  the command line was not understood\n  \
                   3  the outcome is not known yet, or something could not be used: the vendor, the mail server, \
-                  the plugin, the record or this machine\n\
+                  the plugin, the record or this machine\n  \
+                  4  the command did what it was told, and something has failed that nobody has acknowledged (`run --once`)\n\
                   Results go to the standard output, everything else to the standard error."
 )]
 pub(super) struct Arguments {
@@ -133,6 +135,11 @@ pub(super) enum HostCommand {
     /// Export and erase what is on record about a customer
     #[command(subcommand)]
     Customer(CustomerCommand),
+    /// Show how the host is: workers, what waits, alerts, certificates, disk; ends with 4 while an alert is open
+    Status,
+    /// Show and acknowledge what has ended badly or stands still
+    #[command(subcommand)]
+    Alert(AlertCommand),
     /// Show who did what, and verify that it is as it was written
     #[command(subcommand)]
     Audit(AuditCommand),

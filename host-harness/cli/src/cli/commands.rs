@@ -7,8 +7,8 @@ use super::failure::{Failure, Outcome};
 use super::input::{pfx_code, proxies_of_environment, read_pfx};
 use super::output;
 use super::{
-    assets, audit, bench, certificates, customers, demo, instances, invoices, mail, orders, plugins,
-    prerequisites, products, record, replay, services, simulator, trace, worker,
+    alerts, assets, audit, bench, certificates, customers, demo, instances, invoices, mail, orders, plugins,
+    prerequisites, products, record, replay, services, simulator, status, trace, worker,
 };
 
 /// Runs one command to its end.
@@ -89,6 +89,8 @@ async fn run_command(arguments: Arguments) -> Outcome {
         HostCommand::Invoice(command) => invoices::run(&host, command, json).await,
         HostCommand::Mail(command) => mail::run(&host, command, json).await,
         HostCommand::Customer(command) => customers::run(&host, command, json).await,
+        HostCommand::Status => status::run(&host, &data_dir, json).await,
+        HostCommand::Alert(command) => alerts::run(&host, command, json).await,
         HostCommand::Audit(command) => audit::run(&host, command, json).await,
         HostCommand::Trace(asked) => trace::run(&host, &data_dir, &asked, json).await,
     }

@@ -14,6 +14,8 @@ pub(crate) enum ExitStatus {
     /// 3: the outcome is not known yet, or the vendor, the mail server, the plugin, the record or this machine could not
     /// be used.
     NoAnswer,
+    /// 4: what was asked is done, and something has failed that nobody has acknowledged.
+    Alerts,
 }
 
 impl From<ExitStatus> for ExitCode {
@@ -23,6 +25,7 @@ impl From<ExitStatus> for ExitCode {
             ExitStatus::Refused => 1,
             ExitStatus::Usage => 2,
             ExitStatus::NoAnswer => 3,
+            ExitStatus::Alerts => 4,
         })
     }
 }

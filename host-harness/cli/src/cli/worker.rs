@@ -12,9 +12,10 @@ use uuid::Uuid;
 use super::exit_status::ExitStatus;
 use super::failure::{Failure, Outcome};
 use super::interruption::Interruption;
+use super::outcome_lines::Voice;
 use super::progress::plain_listener;
 use super::services::{interrupted, run_line};
-use super::{mail, output, record, show};
+use super::{alerts, mail, output, record, show};
 
 #[derive(Debug, Args)]
 pub(super) struct WorkerArguments {
@@ -32,6 +33,7 @@ pub(super) async fn run(host: &Host, arguments: &WorkerArguments, json: bool) ->
     record::hold_note(host.record().held_mails().await?);
     mail::stop_note(host.record().mail_stop().await?.as_ref());
     let mut interruption = Interruption::listen()?;
+    let voice = Voice::start(host, json).await?;
     let ran = Arc::new(Mutex::new(Ran::default()));
     let options = WorkOptions::default()
         .at_once(arguments.at_once)
@@ -45,6 +47,7 @@ pub(super) async fn run(host: &Host, arguments: &WorkerArguments, json: bool) ->
             Unfinished::default()
         }
     };
+    voice.end().await?;
     let ran = std::mem::take(&mut *ran.lock().unwrap_or_else(PoisonError::into_inner));
     if let Some(run) = ran.interrupted {
         return Err(interrupted(run));
@@ -53,7 +56,9 @@ pub(super) async fn run(host: &Host, arguments: &WorkerArguments, json: bool) ->
         mail::stop_note(host.record().mail_stop().await?.as_ref());
         expect_no_failed_run(&ran)?;
         expect_nothing_left(unfinished)?;
+        return alerts::expect_none(host).await;
     }
+    output::note("told to stop; everything that was under way has ended");
     Ok(ExitStatus::Done)
 }
 

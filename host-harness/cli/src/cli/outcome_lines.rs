@@ -1,0 +1,109 @@
+//! The lines that `run` writes: what it works on at its start, and one for each outcome of a license.
+
+use std::time::Duration;
+
+use bss_model::{Outcome as LicenseOutcome, Problem};
+use host_harness::{Host, OutcomeCursor, OutcomeKind};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::failure::{Failure, machine_failure};
+use super::{output, show};
+
+/// The interval in which outcomes are asked for.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// Outcomes that are read at once.
+const PAGE: u32 = 500;
+
+/// Writes a line for each outcome that comes, until it is ended.
+pub(super) struct Voice {
+    ending: oneshot::Sender<()>,
+    task: JoinHandle<Result<(), Failure>>,
+}
+
+impl Voice {
+    /// Says what is worked on, and begins to follow outcomes.
+    pub(super) async fn start(host: &Host, json: bool) -> Result<Self, Failure> {
+        let metrics = host.metrics().await?;
+        output::note(format!(
+            "bss-host {}: {} to be bought or looked up, {} under way, {} to be sent",
+            env!("CARGO_PKG_VERSION"),
+            show::counted(metrics.open_licenses, "license"),
+            show::counted(metrics.open_returns, "return"),
+            show::counted(metrics.waiting_mails, "e-mail"),
+        ));
+        let after = host.last_outcome().await?;
+        let (ending, ended) = oneshot::channel();
+        let task = tokio::spawn(follow(host.clone(), after, ended, json));
+        Ok(Self { ending, task })
+    }
+
+    /// Writes the lines of all that has come, and ends.
+    pub(super) async fn end(self) -> Result<(), Failure> {
+        // Gone: the following has failed, and says so.
+        let _ = self.ending.send(());
+        self.task.await.map_err(machine_failure)?
+    }
+}
+
+async fn follow(
+    host: Host,
+    mut after: OutcomeCursor,
+    mut ended: oneshot::Receiver<()>,
+    json: bool,
+) -> Result<(), Failure> {
+    let mut is_ending = false;
+    loop {
+        let outcomes = host.outcomes(after, PAGE).await?;
+        for outcome in &outcomes {
+            tell(&host, outcome, json).await?;
+            after = outcome.cursor;
+        }
+        if !outcomes.is_empty() {
+            continue;
+        }
+        if is_ending {
+            return Ok(());
+        }
+        tokio::select! {
+            // Dropped: the program ends, and there is nobody to tell.
+            _ = &mut ended => is_ending = true,
+            () = tokio::time::sleep(LOOK) => {}
+        }
+    }
+}
+
+async fn tell(host: &Host, outcome: &LicenseOutcome, json: bool) -> Result<(), Failure> {
+    if json {
+        return show::json(outcome);
+    }
+    let order = host.record().order(outcome.order.into()).await?;
+    let customer = order.map_or_else(String::new, |order| order.customer.name);
+    let instance = host.instance_of_id(outcome.instance).await?;
+    let (kind, instance) = (outcome.kind, instance.name());
+    let product = show::units(outcome.quantity, &outcome.product_code);
+    let (order, asset) = (outcome.order, outcome.asset);
+    match (kind, &outcome.problem) {
+        (OutcomeKind::Refused | OutcomeKind::ReturnRefused, problem) => {
+            let what = match kind {
+                OutcomeKind::ReturnRefused => "a return was refused",
+                _ => "a license was refused for good",
+            };
+            let said = |of: fn(&Problem) -> &str| problem.as_ref().map_or("", of);
+            tracing::warn!(
+                customer, %order, %asset, product, instance,
+                code = said(|problem| &problem.code),
+                reason = said(|problem| &problem.message),
+                advice = said(|problem| &problem.advice),
+                "{what}"
+            );
+        }
+        (OutcomeKind::Licensed | OutcomeKind::Returned, _) => output::line(format!(
+            "{kind}: {product} for {customer}, order {order}, asset {asset}, instance {instance}"
+        )),
+        // The worker itself warns of these.
+        _ => {}
+    }
+    Ok(())
+}

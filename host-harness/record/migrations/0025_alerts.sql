@@ -1,0 +1,28 @@
+-- What has ended badly or stands still, until it is over or somebody has acknowledged it. Written in the transaction of what is told.
+CREATE TABLE alerts (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind TEXT NOT NULL,
+    -- The id of the asset, e-mail or instance: each has one open alert of a kind.
+    subject TEXT NOT NULL,
+    instance_id TEXT NOT NULL REFERENCES instances (id),
+    -- NULL: the whole instance is concerned.
+    asset_id TEXT REFERENCES assets (id),
+    problem TEXT,
+    raised_at_ms BIGINT NOT NULL,
+    -- NULL: it is not over.
+    ended_at_ms BIGINT,
+    -- NULL: nobody has acknowledged it.
+    acknowledged_at_ms BIGINT,
+    acknowledged_by TEXT
+);
+
+CREATE UNIQUE INDEX open_alerts ON alerts (kind, subject) WHERE ended_at_ms IS NULL AND acknowledged_at_ms IS NULL;
+
+-- What was refused or has failed before there were alerts. Those before are not forgotten.
+INSERT INTO alerts (kind, subject, instance_id, asset_id, problem, raised_at_ms)
+SELECT 'license-refused', assets.id, assets.instance_id, assets.id, NULL, assets.created_at_ms
+FROM assets WHERE assets.sync_status = 'failed';
+
+INSERT INTO alerts (kind, subject, instance_id, asset_id, problem, raised_at_ms)
+SELECT 'mail-failed', mails.id, assets.instance_id, assets.id, NULL, mails.created_at_ms
+FROM mails JOIN assets ON assets.id = mails.asset_id WHERE mails.state = 'failed';

@@ -1,0 +1,308 @@
+//! Alerts: raised and ended in the transaction of what they tell.
+
+use std::collections::BTreeSet;
+
+use bss_model::clock::now_ms;
+use bss_model::{
+    Act, Actor, Alert, AlertChoice, AlertFilter, AlertKind, AlertedLicense, Diagnose, Diagnosis, NoAlert,
+    OutcomeKind, Owner, Problem, Subject,
+};
+use serde_json::Value;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row as _, SqliteConnection};
+use uuid::Uuid;
+
+use super::acts::write_act;
+use super::stored::{from_json, id, optional, to_json};
+use super::{Record, RecordError, begin_write};
+
+/// Why alerts are not acknowledged. None is then.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AcknowledgeError {
+    /// An alert does not exist.
+    #[error(transparent)]
+    NoAlert(#[from] NoAlert),
+    /// The record failed.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+impl Diagnose for AcknowledgeError {
+    fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::NoAlert(error) => error.diagnosis(),
+            Self::Record(error) => error.diagnosis(),
+        }
+    }
+}
+
+impl From<sqlx::Error> for AcknowledgeError {
+    fn from(source: sqlx::Error) -> Self {
+        Self::Record(source.into())
+    }
+}
+
+/// Raises and ends the alerts of an outcome, in its transaction.
+pub(super) async fn follow(
+    transaction: &mut SqliteConnection,
+    outcome: OutcomeKind,
+    asset_id: Uuid,
+    problem: Option<&Problem>,
+) -> Result<(), RecordError> {
+    let now_ms = now_ms();
+    for kind in AlertKind::ended_by(outcome) {
+        end(transaction, *kind, asset_id, now_ms).await?;
+    }
+    match AlertKind::raised_by(outcome) {
+        Some(kind) => raise_about_asset(transaction, kind, asset_id, asset_id, problem, now_ms).await,
+        None => Ok(()),
+    }
+}
+
+/// Raises an alert about something of an asset. One that is open gets the new problem.
+pub(super) async fn raise_about_asset(
+    transaction: &mut SqliteConnection,
+    kind: AlertKind,
+    subject: Uuid,
+    asset_id: Uuid,
+    problem: Option<&Problem>,
+    now_ms: i64,
+) -> Result<(), RecordError> {
+    sqlx::query(
+        "INSERT INTO alerts (kind, subject, instance_id, asset_id, problem, raised_at_ms)
+         SELECT $1, $2, instance_id, id, $4, $5 FROM assets WHERE id = $3
+         ON CONFLICT (kind, subject) WHERE ended_at_ms IS NULL AND acknowledged_at_ms IS NULL
+         DO UPDATE SET problem = excluded.problem",
+    )
+    .bind(kind.word())
+    .bind(subject.to_string())
+    .bind(asset_id.to_string())
+    .bind(problem.map(to_json).transpose()?)
+    .bind(now_ms)
+    .execute(transaction)
+    .await?;
+    Ok(())
+}
+
+/// Ends an alert, where there is one that is not over.
+pub(super) async fn end(
+    transaction: &mut SqliteConnection,
+    kind: AlertKind,
+    subject: Uuid,
+    now_ms: i64,
+) -> Result<(), RecordError> {
+    sqlx::query(
+        "UPDATE alerts SET ended_at_ms = $3 WHERE kind = $1 AND subject = $2 AND ended_at_ms IS NULL",
+    )
+    .bind(kind.word())
+    .bind(subject.to_string())
+    .bind(now_ms)
+    .execute(transaction)
+    .await?;
+    Ok(())
+}
+
+impl Record {
+    /// Raises the alert that the vendor takes nothing from an instance.
+    ///
+    /// # Errors
+    /// When the record can't be written.
+    pub async fn raise_instance_held(
+        &self,
+        instance_id: Uuid,
+        problem: Option<&Problem>,
+    ) -> Result<(), RecordError> {
+        let mut transaction = begin_write(&self.writer).await?;
+        sqlx::query(
+            "INSERT INTO alerts (kind, subject, instance_id, problem, raised_at_ms) VALUES ($1, $2, $2, $3, $4)
+             ON CONFLICT (kind, subject) WHERE ended_at_ms IS NULL AND acknowledged_at_ms IS NULL
+             DO UPDATE SET problem = excluded.problem",
+        )
+        .bind(AlertKind::InstanceHeld.word())
+        .bind(instance_id.to_string())
+        .bind(problem.map(to_json).transpose()?)
+        .bind(now_ms())
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// The instances from which the vendor takes nothing, as open and acknowledged alerts say.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn held_instances(&self) -> Result<BTreeSet<Uuid>, RecordError> {
+        let held: Vec<SqliteRow> =
+            sqlx::query("SELECT DISTINCT subject FROM alerts WHERE kind = $1 AND ended_at_ms IS NULL")
+                .bind(AlertKind::InstanceHeld.word())
+                .fetch_all(&self.readers)
+                .await?;
+        held.iter().map(|row| id(row, "subject")).collect()
+    }
+
+    /// Ends the alert that the vendor takes nothing from an instance, where there is one.
+    ///
+    /// # Errors
+    /// When the record can't be written.
+    pub async fn end_instance_held(&self, instance_id: Uuid) -> Result<(), RecordError> {
+        let mut transaction = begin_write(&self.writer).await?;
+        end(&mut transaction, AlertKind::InstanceHeld, instance_id, now_ms()).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Alerts in the order in which they were raised, at most `limit` of them.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn alerts(&self, filter: &AlertFilter, limit: u32) -> Result<Vec<Alert>, RecordError> {
+        let rows = sqlx::query(
+            "SELECT alerts.*, instances.name AS instance, assets.order_id, assets.product_code, orders.customer
+             FROM alerts JOIN instances ON instances.id = alerts.instance_id
+             LEFT JOIN assets ON assets.id = alerts.asset_id LEFT JOIN orders ON orders.id = assets.order_id
+             WHERE alerts.number > $1 AND ($2 OR (ended_at_ms IS NULL AND acknowledged_at_ms IS NULL))
+               AND ($3 IS NULL OR instances.owner = $3)
+             ORDER BY alerts.number LIMIT $4",
+        )
+        .bind(filter.after)
+        .bind(filter.all)
+        .bind(filter.owner.as_ref().map(Owner::as_str))
+        .bind(i64::from(limit))
+        .fetch_all(&self.readers)
+        .await?;
+        rows.iter().map(read_alert).collect()
+    }
+
+    /// The number of alerts that are neither over nor acknowledged, about instances of an owner, or about all.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn open_alerts(&self, of: Option<&Owner>) -> Result<u64, RecordError> {
+        let open: i64 = sqlx::query_scalar(
+            "SELECT COUNT(*) FROM alerts JOIN instances ON instances.id = alerts.instance_id
+             WHERE ended_at_ms IS NULL AND acknowledged_at_ms IS NULL AND ($1 IS NULL OR instances.owner = $1)",
+        )
+        .bind(of.map(Owner::as_str))
+        .fetch_one(&self.readers)
+        .await?;
+        Ok(open.unsigned_abs())
+    }
+
+    /// Acknowledges alerts about instances of an owner, or about all, and returns how many were open. One that is over or was
+    /// acknowledged before stays as it is.
+    ///
+    /// # Errors
+    /// When there is no alert of a number; none is acknowledged then. When the record can't be written.
+    pub async fn acknowledge_alerts(
+        &self,
+        choice: &AlertChoice,
+        of: Option<&Owner>,
+        actor: &Actor,
+    ) -> Result<u64, AcknowledgeError> {
+        let mut transaction = begin_write(&self.writer).await?;
+        let numbers = match choice {
+            AlertChoice::Numbers(numbers) => {
+                for number in numbers {
+                    check_there(&mut transaction, *number, of).await?;
+                }
+                numbers.clone()
+            }
+            AlertChoice::UpTo(number) => open_up_to(&mut transaction, *number, of).await?,
+        };
+        let mut acknowledged = 0;
+        for number in numbers {
+            let changed = sqlx::query(
+                "UPDATE alerts SET acknowledged_at_ms = $2, acknowledged_by = $3
+                 WHERE number = $1 AND ended_at_ms IS NULL AND acknowledged_at_ms IS NULL
+                 RETURNING instance_id",
+            )
+            .bind(number)
+            .bind(now_ms())
+            .bind(&actor.name)
+            .fetch_optional(&mut *transaction)
+            .await?;
+            if let Some(row) = changed {
+                let instance = id(&row, "instance_id")?;
+                let subject = Subject::alert(number);
+                write_act(
+                    &mut transaction,
+                    actor,
+                    Act::AcknowledgeAlert,
+                    &subject,
+                    Some(instance),
+                    Value::Null,
+                )
+                .await?;
+                acknowledged += 1;
+            }
+        }
+        transaction.commit().await?;
+        Ok(acknowledged)
+    }
+}
+
+async fn check_there(
+    transaction: &mut SqliteConnection,
+    number: i64,
+    of: Option<&Owner>,
+) -> Result<(), AcknowledgeError> {
+    let found: Option<i64> = sqlx::query_scalar(
+        "SELECT number FROM alerts JOIN instances ON instances.id = alerts.instance_id
+         WHERE number = $1 AND ($2 IS NULL OR instances.owner = $2)",
+    )
+    .bind(number)
+    .bind(of.map(Owner::as_str))
+    .fetch_optional(transaction)
+    .await?;
+    match found {
+        Some(_) => Ok(()),
+        None => Err(NoAlert { number }.into()),
+    }
+}
+
+async fn open_up_to(
+    transaction: &mut SqliteConnection,
+    number: i64,
+    of: Option<&Owner>,
+) -> Result<Vec<i64>, RecordError> {
+    let open = sqlx::query_scalar(
+        "SELECT number FROM alerts JOIN instances ON instances.id = alerts.instance_id
+         WHERE number <= $1 AND ended_at_ms IS NULL AND acknowledged_at_ms IS NULL
+           AND ($2 IS NULL OR instances.owner = $2) ORDER BY number",
+    );
+    let open = open.bind(number).bind(of.map(Owner::as_str));
+    Ok(open.fetch_all(transaction).await?)
+}
+
+fn read_alert(row: &SqliteRow) -> Result<Alert, RecordError> {
+    let kind = AlertKind::from_word(row.try_get("kind")?)?;
+    let asset_id: Option<String> = row.try_get("asset_id")?;
+    let license = match asset_id {
+        None => None,
+        Some(_) => Some(AlertedLicense {
+            asset_id: id(row, "asset_id")?,
+            order_id: id(row, "order_id")?,
+            product_code: row.try_get("product_code")?,
+            customer: from_json(row, "customer")?,
+        }),
+    };
+    let by: Option<String> = row.try_get("acknowledged_by")?;
+    let at_ms: Option<i64> = row.try_get("acknowledged_at_ms")?;
+    Ok(Alert {
+        number: row.try_get("number")?,
+        kind,
+        instance_id: id(row, "instance_id")?,
+        instance: row.try_get("instance")?,
+        license,
+        mail_id: match kind {
+            AlertKind::MailFailed => Some(id(row, "subject")?),
+            _ => None,
+        },
+        problem: optional(row, "problem", from_json)?,
+        raised_at_ms: row.try_get("raised_at_ms")?,
+        ended_at_ms: row.try_get("ended_at_ms")?,
+        acknowledged: at_ms.zip(by),
+    })
+}

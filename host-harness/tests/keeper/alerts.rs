@@ -1,0 +1,171 @@
+//! Alerts: raised and ended with what they tell, open until somebody has acknowledged them.
+
+use bss_model::{
+    Alert, AlertChoice, AlertFilter, AlertKind, AttemptOutcome, NoAlert, OutcomeKind, Owner, ReturnOutcome,
+};
+use bss_record::{AcknowledgeError, Record};
+use uuid::Uuid;
+
+use crate::cancellations::{attempted, returning};
+use crate::invoices::buy;
+use crate::orders::{begin, order, problem, shop};
+use crate::record::{TestRecord, actor};
+
+async fn open(record: &Record) -> Vec<Alert> {
+    record.alerts(&AlertFilter::default(), 100).await.unwrap()
+}
+
+async fn all(record: &Record) -> Vec<Alert> {
+    let filter = AlertFilter {
+        all: true,
+        ..AlertFilter::default()
+    };
+    record.alerts(&filter, 100).await.unwrap()
+}
+
+async fn placed(record: &Record) -> (Uuid, Uuid) {
+    let instance = shop(record).await;
+    let placed = record.place_order(order(instance, &[("a", 1)]), &actor()).await;
+    (instance, placed.unwrap().into_order().lines[0].asset_id)
+}
+
+async fn refuse(record: &Record, asset: Uuid, code: &str) {
+    let begun = begin(record, asset).await;
+    let refused = AttemptOutcome::Refused(problem(code));
+    record
+        .finish_attempt(asset, begun.number, refused, 0)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_refused_license_is_an_alert_that_names_everybody_until_it_is_bought() {
+    let record = TestRecord::open().await;
+    let (instance, asset) = placed(&record).await;
+    assert_eq!(record.open_alerts(None).await.unwrap(), 0);
+    refuse(&record, asset, "no-stock").await;
+
+    let alerts = open(&record).await;
+    let [alert] = &alerts[..] else {
+        panic!("{alerts:?}")
+    };
+    assert_eq!(
+        (alert.kind, alert.instance_id),
+        (AlertKind::LicenseRefused, instance)
+    );
+    let license = alert.license.as_ref().unwrap();
+    assert_eq!((license.asset_id, license.product_code.as_str()), (asset, "a"));
+    let order = record.order(license.order_id).await.unwrap().unwrap();
+    assert_eq!(license.customer, order.customer);
+    assert_eq!(alert.problem.as_ref().unwrap().code, "no-stock");
+
+    record.retry_asset(asset, &actor()).await.unwrap();
+    buy(&record, asset).await;
+    assert_eq!(open(&record).await, []);
+    assert!(all(&record).await[0].ended_at_ms.is_some());
+    assert_eq!(record.open_alerts(None).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn an_alert_that_was_acknowledged_is_not_open_and_the_next_refusal_is_another_one() {
+    let record = TestRecord::open().await;
+    let (_, asset) = placed(&record).await;
+    refuse(&record, asset, "first").await;
+    let number = open(&record).await[0].number;
+    let choice = AlertChoice::Numbers(vec![number]);
+    assert_eq!(
+        record.acknowledge_alerts(&choice, None, &actor()).await.unwrap(),
+        1
+    );
+    assert_eq!(
+        record.acknowledge_alerts(&choice, None, &actor()).await.unwrap(),
+        0,
+        "a second time"
+    );
+    assert_eq!(open(&record).await, []);
+    let acknowledged = &all(&record).await[0];
+    assert_eq!(acknowledged.acknowledged.as_ref().unwrap().1, actor().name);
+    assert_eq!(acknowledged.ended_at_ms, None, "it is still refused");
+
+    record.retry_asset(asset, &actor()).await.unwrap();
+    refuse(&record, asset, "second").await;
+    let again = open(&record).await;
+    assert_eq!(again.len(), 1);
+    assert_ne!(again[0].number, number);
+    record.retry_asset(asset, &actor()).await.unwrap();
+    buy(&record, asset).await;
+    assert!(all(&record).await.iter().all(|alert| alert.ended_at_ms.is_some()));
+}
+
+#[tokio::test]
+async fn nothing_is_acknowledged_that_was_not_seen_or_does_not_exist() {
+    let record = TestRecord::open().await;
+    let (instance, asset) = placed(&record).await;
+    refuse(&record, asset, "seen").await;
+    let seen = open(&record).await[0].number;
+    record.raise_instance_held(instance, None).await.unwrap();
+    let unknown = AlertChoice::Numbers(vec![seen, 99]);
+    let refused = record.acknowledge_alerts(&unknown, None, &actor()).await;
+    assert!(
+        matches!(refused, Err(AcknowledgeError::NoAlert(NoAlert { number: 99 }))),
+        "{refused:?}"
+    );
+    assert_eq!(open(&record).await.len(), 2);
+    let other = "somebody".parse::<Owner>().unwrap();
+    let refused = record
+        .acknowledge_alerts(&AlertChoice::Numbers(vec![seen]), Some(&other), &actor())
+        .await;
+    assert!(
+        matches!(refused, Err(AcknowledgeError::NoAlert(_))),
+        "{refused:?}"
+    );
+    assert_eq!(record.open_alerts(Some(&other)).await.unwrap(), 0);
+
+    let up_to = AlertChoice::UpTo(seen);
+    assert_eq!(
+        record.acknowledge_alerts(&up_to, None, &actor()).await.unwrap(),
+        1
+    );
+    assert_eq!(open(&record).await[0].kind, AlertKind::InstanceHeld);
+}
+
+#[tokio::test]
+async fn an_instance_that_is_held_is_one_alert_until_the_vendor_answers() {
+    let record = TestRecord::open().await;
+    let (instance, _) = placed(&record).await;
+    for code in ["first", "second"] {
+        record
+            .raise_instance_held(instance, Some(&problem(code)))
+            .await
+            .unwrap();
+    }
+    let alerts = open(&record).await;
+    assert_eq!(alerts.len(), 1, "one alarm: {alerts:?}");
+    assert_eq!(alerts[0].problem.as_ref().unwrap().code, "second");
+    assert_eq!(alerts[0].license, None);
+    assert!(record.held_instances().await.unwrap().contains(&instance));
+    record.end_instance_held(instance).await.unwrap();
+    assert_eq!(open(&record).await, []);
+    assert!(record.held_instances().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_return_that_is_refused_is_an_alert_until_the_license_is_returned() {
+    let record = TestRecord::open().await;
+    let (_, asset) = placed(&record).await;
+    buy(&record, asset).await;
+    let cancellation = returning(&record, asset).await;
+    attempted(
+        &record,
+        &cancellation,
+        ReturnOutcome::Refused(problem("redeemed")),
+    )
+    .await;
+    let alerts = open(&record).await;
+    assert_eq!(alerts.len(), 1);
+    assert_eq!(alerts[0].kind, AlertKind::ReturnRefused);
+    assert_eq!(
+        AlertKind::raised_by(OutcomeKind::ReturnRefused),
+        Some(alerts[0].kind)
+    );
+}
