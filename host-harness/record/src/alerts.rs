@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use bss_model::clock::now_ms;
 use bss_model::{
-    Act, Actor, Alert, AlertChoice, AlertFilter, AlertKind, AlertedLicense, Diagnose, Diagnosis, NoAlert,
-    OutcomeKind, Owner, Problem, Subject,
+    Act, Actor, Alert, AlertChoice, AlertFilter, AlertKind, AlertedLicense, Diagnose, Diagnosis, MailState,
+    NoAlert, OutcomeKind, Owner, Problem, Subject,
 };
 use serde_json::Value;
 use sqlx::sqlite::SqliteRow;
@@ -98,6 +98,20 @@ pub(super) async fn end(
     .bind(kind.word())
     .bind(subject.to_string())
     .bind(now_ms)
+    .execute(transaction)
+    .await?;
+    Ok(())
+}
+
+/// Ends the alerts about e-mails that were withdrawn.
+pub(super) async fn end_of_withdrawn_mails(transaction: &mut SqliteConnection) -> Result<(), RecordError> {
+    sqlx::query(
+        "UPDATE alerts SET ended_at_ms = $2
+         WHERE kind = $1 AND ended_at_ms IS NULL AND subject IN (SELECT id FROM mails WHERE state = $3)",
+    )
+    .bind(AlertKind::MailFailed.word())
+    .bind(now_ms())
+    .bind(MailState::Withdrawn.word())
     .execute(transaction)
     .await?;
     Ok(())

@@ -14,6 +14,7 @@ use sqlx::SqliteConnection;
 use uuid::Uuid;
 
 use super::acts::write_act;
+use super::alerts;
 use super::assets::assets_of_customer;
 use super::erased_customers::{self, Erasure};
 use super::erasure::leave_files;
@@ -392,8 +393,9 @@ async fn withdraw_mails(transaction: &mut SqliteConnection, scope: Scope<'_>) ->
     .bind(scope.instance())
     .bind(MailState::Sent.word())
     .bind(MailState::Withdrawn.word())
-    .execute(transaction)
+    .execute(&mut *transaction)
     .await?;
+    alerts::end_of_withdrawn_mails(transaction).await?;
     Ok(withdrawn.rows_affected())
 }
 

@@ -5,6 +5,7 @@ use serde_json::json;
 use sqlx::{Row as _, SqliteConnection};
 
 use super::acts::write_act;
+use super::alerts;
 use super::stored::id;
 use super::{Record, RecordError, begin_write};
 
@@ -52,6 +53,7 @@ impl Record {
                 .execute(&mut *transaction)
                 .await?
                 .rows_affected();
+            alerts::end_of_withdrawn_mails(&mut transaction).await?;
         }
         let row = sqlx::query("SELECT record FROM provenance")
             .fetch_one(&mut *transaction)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bss_model::clock::{millis, now_ms};
 use bss_model::{
-    Act, Actor, Advice, AttemptResult, Diagnose, Diagnosis, ErrorKind, Mail, MailFilter, MailKind,
+    Act, Actor, Advice, AlertKind, AttemptResult, Diagnose, Diagnosis, ErrorKind, Mail, MailFilter, MailKind,
     MailOutcome, MailState, MailToSend, Page, Rows, Sold, Subject,
 };
 use serde_json::Value;
@@ -13,6 +13,7 @@ use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection};
 use uuid::Uuid;
 
 use super::acts::write_act;
+use super::alerts;
 use super::assets::read_asset_of;
 use super::mail_stop::{self, Gate, put_off, read_gate};
 use super::paging::KeyColumn::{Integer, Text};
@@ -103,9 +104,9 @@ pub(super) async fn withdraw(transaction: &mut SqliteConnection, asset_id: Uuid)
         .bind(asset_id.to_string())
         .bind(MailState::Withdrawn.word())
         .bind(MailState::Sent.word())
-        .execute(transaction)
+        .execute(&mut *transaction)
         .await?;
-    Ok(())
+    alerts::end_of_withdrawn_mails(transaction).await
 }
 
 /// Writes an e-mail about an asset, in the transaction that makes it necessary. Does nothing if it exists, or if the
@@ -296,10 +297,12 @@ impl Record {
             MailOutcome::Waits(problem) => (MailState::Pending, Some(problem), now, None),
             MailOutcome::Refused(problem) => (MailState::Failed, Some(problem), now, None),
         };
-        sqlx::query(
+        let mut transaction = begin_write(&self.writer).await?;
+        let finished = sqlx::query(
             "UPDATE mails SET state = $3, problem = $4, due_at_ms = $5, sent_at_ms = $6, worker = NULL,
                     attempts = attempts - 1 + $8
-             WHERE id = $1 AND state <> $7 AND (worker = $2 OR $3 = $7)",
+             WHERE id = $1 AND state <> $7 AND (worker = $2 OR $3 = $7)
+             RETURNING asset_id",
         )
         .bind(mail.id.to_string())
         .bind(worker_id.to_string())
@@ -309,8 +312,22 @@ impl Record {
         .bind(sent_at_ms)
         .bind(MailState::Sent.word())
         .bind(tries)
-        .execute(&self.writer)
+        .fetch_optional(&mut *transaction)
         .await?;
+        if let Some(row) = finished {
+            let kind = AlertKind::MailFailed;
+            let asset_id = id(&row, "asset_id")?;
+            match state {
+                MailState::Failed => {
+                    let problem = problem.as_ref();
+                    alerts::raise_about_asset(&mut transaction, kind, mail.id, asset_id, problem, now)
+                        .await?;
+                }
+                MailState::Sent => alerts::end(&mut transaction, kind, mail.id, now).await?,
+                MailState::Pending | MailState::Withdrawn | MailState::Held => {}
+            }
+        }
+        transaction.commit().await?;
         Ok(())
     }
 

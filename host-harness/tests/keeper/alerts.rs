@@ -1,7 +1,8 @@
 //! Alerts: raised and ended with what they tell, open until somebody has acknowledged them.
 
 use bss_model::{
-    Alert, AlertChoice, AlertFilter, AlertKind, AttemptOutcome, NoAlert, OutcomeKind, Owner, ReturnOutcome,
+    Alert, AlertChoice, AlertFilter, AlertKind, AttemptOutcome, MailOutcome, NoAlert, OutcomeKind, Owner,
+    ReturnOutcome,
 };
 use bss_record::{AcknowledgeError, Record};
 use uuid::Uuid;
@@ -9,6 +10,7 @@ use uuid::Uuid;
 use crate::cancellations::{attempted, returning};
 use crate::invoices::buy;
 use crate::orders::{begin, order, problem, shop};
+use crate::outbox::licensed;
 use crate::record::{TestRecord, actor};
 
 async fn open(record: &Record) -> Vec<Alert> {
@@ -168,4 +170,34 @@ async fn a_return_that_is_refused_is_an_alert_until_the_license_is_returned() {
         AlertKind::raised_by(OutcomeKind::ReturnRefused),
         Some(alerts[0].kind)
     );
+}
+
+#[tokio::test]
+async fn an_email_that_is_refused_for_good_is_an_alert_until_it_is_sent_or_withdrawn() {
+    let record = licensed(2).await;
+    let worker = record.start_worker().await.unwrap();
+    let refused = || MailOutcome::Refused(problem("550"));
+    for mail in record.take_mails(worker.id(), 2).await.unwrap() {
+        record
+            .finish_mail(worker.id(), &mail, refused(), 0)
+            .await
+            .unwrap();
+    }
+    let alerts = open(&record).await;
+    assert_eq!(alerts.len(), 2);
+    let (Some(sent), Some(license)) = (alerts[0].mail_id, &alerts[1].license) else {
+        panic!("{alerts:?}")
+    };
+    assert_eq!(alerts[0].kind, AlertKind::MailFailed);
+    assert_eq!(alerts[0].problem.as_ref().unwrap().code, "550");
+
+    record.retry_mail(sent, &actor()).await.unwrap();
+    let again = record.take_mails(worker.id(), 1).await.unwrap().remove(0);
+    let outcome = MailOutcome::Sent(None);
+    record.finish_mail(worker.id(), &again, outcome, 0).await.unwrap();
+    assert_eq!(open(&record).await.len(), 1);
+
+    let cancellation = returning(&record, license.asset_id).await;
+    attempted(&record, &cancellation, ReturnOutcome::Returned).await;
+    assert_eq!(open(&record).await, [], "its e-mail was withdrawn");
 }
