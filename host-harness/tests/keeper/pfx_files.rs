@@ -672,14 +672,27 @@ async fn an_authority_that_is_there_twice_does_not_break_the_chain() {
     let [root, absent] = ["root", "absent"].map(|name| {
         rcgen::CertifiedIssuer::self_signed(authority(name), KeyPair::generate().unwrap()).unwrap()
     });
+    // The way that leads nowhere is the longer one.
+    let signed_by = |name: &str, issuer: &rcgen::CertifiedIssuer<'static, KeyPair>| {
+        rcgen::CertifiedIssuer::signed_by(authority(name), KeyPair::generate().unwrap(), issuer).unwrap()
+    };
+    let farther = signed_by("farther", &absent);
+    let far = signed_by("far", &farther);
     let key = KeyPair::generate().unwrap();
-    let by_absent = authority("intermediate").signed_by(&key, &absent).unwrap();
+    let by_absent = authority("intermediate").signed_by(&key, &far).unwrap();
     let by_root = authority("intermediate").signed_by(&key, &root).unwrap();
     let intermediate = rcgen::Issuer::new(authority("intermediate"), key);
     let leaf = client_params("client")
         .signed_by(&*RSA_KEY, &intermediate)
         .unwrap();
-    let certificates = [by_absent.der(), leaf.der(), by_root.der(), root.der()];
+    let certificates = [
+        by_absent.der(),
+        far.der(),
+        farther.der(),
+        leaf.der(),
+        by_root.der(),
+        root.der(),
+    ];
     let mut bags: Vec<_> = certificates.iter().map(|der| certificate_bag(der)).collect();
     bags.push(key_bag(&RSA_KEY.serialize_der()));
     let imported = imported(&pfx_writer::pfx(&bags, CODE), CODE).await.unwrap();
