@@ -36,11 +36,15 @@ pub(crate) struct Ended {
     pub(crate) settings_version: Option<i64>,
 }
 
-/// What is new about an instance.
+/// What is new about an instance, and how long it rests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Noted {
     /// The vendor takes nothing from the instance any more.
-    Held,
+    Held(Duration),
+    /// The vendor takes nothing from the instance, as before.
+    StillHeld(Duration),
+    /// The vendor does not answer.
+    Silent(Duration),
     /// The vendor has answered.
     Answered,
     /// Nothing.
@@ -63,6 +67,16 @@ struct Rest {
     probing: bool,
 }
 
+impl Rest {
+    fn of(length: Duration, now: Instant) -> Self {
+        Self {
+            until: now + length,
+            length: Some(length),
+            probing: false,
+        }
+    }
+}
+
 /// The breakers of all instances that had trouble. An instance that is not here has none.
 #[derive(Debug, Default)]
 pub(crate) struct Breakers {
@@ -72,23 +86,11 @@ pub(crate) struct Breakers {
 impl Breakers {
     /// Notes what an attempt that has ended says about the vendor.
     pub(crate) fn note(&mut self, instance: Uuid, signal: VendorSignal, now: Instant) -> Noted {
-        let was_to_correct = self
-            .breakers
-            .get(&instance)
-            .is_some_and(|breaker| breaker.to_correct.is_some());
-        self.note_signal(instance, signal, now);
-        match (signal, was_to_correct) {
-            (VendorSignal::Misconfigured, false) => Noted::Held,
-            (VendorSignal::Answered, _) => Noted::Answered,
-            _ => Noted::Nothing,
-        }
-    }
-
-    fn note_signal(&mut self, instance: Uuid, signal: VendorSignal, now: Instant) {
         let breaker = self.breakers.entry(instance).or_default();
         match signal {
             VendorSignal::Answered => {
                 self.breakers.remove(&instance);
+                Noted::Answered
             }
             VendorSignal::LeaveAlone(length) => {
                 let until = now + length.min(LONGEST_REST);
@@ -98,31 +100,20 @@ impl Breakers {
                     length: None,
                     probing: false,
                 });
+                Noted::Nothing
             }
             VendorSignal::Misconfigured => {
                 // Attempts that were under way when the rest began say nothing new; the one that is made after each rest does.
-                let is_new = breaker.rest.as_ref().is_none_or(|rest| rest.probing);
-                if is_new {
-                    let length = match breaker.to_correct {
-                        None => FIRST_REST_TO_CORRECT,
-                        Some(last) => (last * 2).min(LONGEST_REST),
-                    };
-                    let rest_s = length.as_secs();
-                    match breaker.to_correct {
-                        // One alarm is enough for what stays as it is.
-                        None => {
-                            tracing::error!(%instance, rest_s, "the vendor takes nothing from this instance; its orders wait until its settings, or what the vendor knows of it, are corrected");
-                        }
-                        Some(_) => {
-                            tracing::info!(%instance, rest_s, "the vendor still takes nothing from this instance");
-                        }
-                    }
-                    breaker.to_correct = Some(length);
-                    breaker.rest = Some(Rest {
-                        until: now + length,
-                        length: Some(length),
-                        probing: false,
-                    });
+                if breaker.rest.as_ref().is_some_and(|rest| !rest.probing) {
+                    return Noted::Nothing;
+                }
+                let last = breaker.to_correct;
+                let length = last.map_or(FIRST_REST_TO_CORRECT, |last| (last * 2).min(LONGEST_REST));
+                breaker.to_correct = Some(length);
+                breaker.rest = Some(Rest::of(length, now));
+                match last {
+                    None => Noted::Held(length),
+                    Some(_) => Noted::StillHeld(length),
                 }
             }
             VendorSignal::Silent => {
@@ -132,16 +123,13 @@ impl Breakers {
                 // for good.
                 let was_probed = breaker.rest.as_ref().is_some_and(|rest| rest.probing);
                 let is_too_much = breaker.rest.is_none() && breaker.silent >= SILENT_MAX;
-                if was_probed || is_too_much {
-                    let last = breaker.rest.as_ref().and_then(|rest| rest.length);
-                    let length = last.map_or(FIRST_REST, |last| (last * 2).min(LONGEST_REST));
-                    tracing::warn!(%instance, rest_s = length.as_secs(), "the vendor does not answer for this instance; no more attempts are made until the rest is over");
-                    breaker.rest = Some(Rest {
-                        until: now + length,
-                        length: Some(length),
-                        probing: false,
-                    });
+                if !was_probed && !is_too_much {
+                    return Noted::Nothing;
                 }
+                let last = breaker.rest.as_ref().and_then(|rest| rest.length);
+                let length = last.map_or(FIRST_REST, |last| (last * 2).min(LONGEST_REST));
+                breaker.rest = Some(Rest::of(length, now));
+                Noted::Silent(length)
             }
         }
     }
@@ -231,7 +219,12 @@ mod tests {
     fn an_instance_that_is_to_be_corrected_rests_at_once_until_its_settings_are_new() {
         let now = Instant::now();
         let mut breakers = Breakers::default();
-        breakers.note(INSTANCE, VendorSignal::Misconfigured, now);
+        let noted = breakers.note(INSTANCE, VendorSignal::Misconfigured, now);
+        assert_eq!(noted, Noted::Held(FIRST_REST_TO_CORRECT), "one alarm");
+        assert_eq!(
+            breakers.note(INSTANCE, VendorSignal::Misconfigured, now),
+            Noted::Nothing
+        );
         assert_eq!(breakers.resting(), [INSTANCE]);
         let mut over = now;
         let mut expected = FIRST_REST_TO_CORRECT;
@@ -240,8 +233,9 @@ mod tests {
             over += expected;
             assert_eq!(breakers.to_probe(over), [INSTANCE]);
             breakers.probing(INSTANCE);
-            breakers.note(INSTANCE, VendorSignal::Misconfigured, over);
             expected = (expected * 2).min(LONGEST_REST);
+            let noted = breakers.note(INSTANCE, VendorSignal::Misconfigured, over);
+            assert_eq!(noted, Noted::StillHeld(expected));
         }
         assert_eq!(expected, LONGEST_REST);
         breakers.note(OTHER, VendorSignal::Misconfigured, over);

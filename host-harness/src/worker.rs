@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use bss_model::clock::{millis, now_ms};
 use bss_model::purchase_rule::VendorSignal;
-use bss_model::{AssetSelection, overdue_since_ms, with_causes};
+use bss_model::{AssetSelection, Problem, overdue_since_ms, with_causes};
 use bss_record::{Record, RecordError, Worker};
 use bss_sandbox::call_event::CallListener;
 use tokio::runtime::Handle;
@@ -407,6 +407,8 @@ pub(crate) struct Work {
     without_plugin: BTreeSet<Uuid>,
     /// The instances from which the vendor took nothing, so that an alert about them is to end.
     held: BTreeSet<Uuid>,
+    /// The names of instances, for whoever reads the log.
+    names: HashMap<Uuid, String>,
     /// The version of each instance's settings as last seen.
     versions: HashMap<Uuid, i64>,
     instances: Rounds,
@@ -434,6 +436,7 @@ impl Work {
             next_look_for_others: Instant::now(),
             without_plugin: BTreeSet::new(),
             held: BTreeSet::new(),
+            names: HashMap::new(),
             versions: HashMap::new(),
             instances: Rounds::every(INSTANCES_LOOK),
         };
@@ -461,6 +464,7 @@ impl Work {
             }
         }
         for instance in &instances {
+            self.names.insert(instance.id, instance.name.clone());
             let before = self.versions.insert(instance.id, instance.version);
             if before.is_some_and(|before| before != instance.version) {
                 self.breakers.forget(instance.id);
@@ -702,23 +706,54 @@ impl Work {
             self.slots.remove(&task);
             if let Some(attempt) = joined(result).transpose()?.flatten() {
                 if !self.is_of_former_settings(&attempt) {
-                    let (instance, problem) = (attempt.instance_id, attempt.problem.as_ref());
-                    match self.breakers.note(instance, attempt.signal, Instant::now()) {
-                        Noted::Held => {
-                            self.host.record().raise_instance_held(instance, problem).await?;
-                            self.held.insert(instance);
-                        }
-                        Noted::Answered if self.held.remove(&instance) => {
-                            self.host.record().end_instance_held(instance).await?;
-                        }
-                        Noted::Answered | Noted::Nothing => {}
-                    }
+                    self.note(&attempt).await?;
                 }
                 ended.push(attempt);
             }
             next = self.running.try_join_next_with_id();
         }
         Ok(Some(ended))
+    }
+
+    /// Notes what an attempt says about its vendor, and tells the operator what is new.
+    async fn note(&mut self, attempt: &Ended) -> Result<(), RecordError> {
+        let (instance, problem) = (attempt.instance_id, attempt.problem.as_ref());
+        let noted = self.breakers.note(instance, attempt.signal, Instant::now());
+        let name = self.names.get(&instance).map_or("", String::as_str);
+        match noted {
+            Noted::Held(rest) => {
+                let said = |of: fn(&Problem) -> &str| problem.map_or("", of);
+                tracing::error!(
+                    instance = name,
+                    rest_s = rest.as_secs(),
+                    code = said(|problem| &problem.code),
+                    reason = said(|problem| &problem.message),
+                    advice = said(|problem| &problem.advice),
+                    "the vendor takes nothing from this instance; its orders wait until that is corrected, here or at the vendor"
+                );
+                self.host.record().raise_instance_held(instance, problem).await?;
+                self.held.insert(instance);
+            }
+            Noted::StillHeld(rest) => {
+                tracing::info!(
+                    instance = name,
+                    rest_s = rest.as_secs(),
+                    "the vendor still takes nothing from this instance"
+                );
+            }
+            Noted::Silent(rest) => {
+                tracing::warn!(
+                    instance = name,
+                    rest_s = rest.as_secs(),
+                    "the vendor does not answer for this instance; no more attempts are made until the rest is over"
+                );
+            }
+            Noted::Answered if self.held.remove(&instance) => {
+                self.host.record().end_instance_held(instance).await?;
+            }
+            Noted::Answered | Noted::Nothing => {}
+        }
+        Ok(())
     }
 
     /// Whether an attempt says what was wrong with settings that were corrected since.

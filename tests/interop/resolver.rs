@@ -176,14 +176,13 @@ async fn a_name_that_does_not_exist_is_told_apart_from_a_resolver_that_has_no_an
 
 /// What becomes of an instance whose server is known by names with many addresses, and the addresses that were tried.
 async fn tried(scenario: &Scenario, host: &str) -> (String, Vec<String>) {
-    let (problem, fields) = told_of(scenario, host).await;
+    let (problem, _) = told_of(scenario, host).await;
     let traces = Traces::new(&scenario.folder.path().join("bss"));
     let last = traces.last(1).expect("the traces").remove(0);
     let call = traces.find(&last.call).expect("the traces").remove(0);
     let mut addresses = Vec::new();
     let to_host = exchange_with(&call.root, host).expect("an exchange");
     connects_in(to_host, &mut addresses);
-    println!("{host}: {problem}, {fields}, {addresses:?}");
     (problem, addresses)
 }
 

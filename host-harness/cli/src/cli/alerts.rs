@@ -47,7 +47,7 @@ pub(super) async fn expect_none(host: &Host) -> Outcome {
         0 => Ok(ExitStatus::Done),
         open => {
             output::note(format!(
-                "{} nobody has acknowledged: `bss-host alert list` shows {}, `bss-host alert acknowledge NUMBER` takes note",
+                "{} that nobody has acknowledged: `bss-host alert list` shows {}, `bss-host alert acknowledge NUMBER` takes note",
                 show::counted(open, "alert"),
                 if open == 1 { "it" } else { "them" }
             ));
@@ -117,7 +117,8 @@ fn detail(alert: &view::Alert) -> String {
     }
     line = line.trim_end_matches(',').to_owned();
     if let Some(problem) = &alert.problem {
-        line = format!("{line}: {}", super::failure::problem_line(problem));
+        let separator = if line.ends_with(':') { "" } else { ":" };
+        line = format!("{line}{separator} {}", super::failure::problem_line(problem));
     }
     match next(alert) {
         Some(next) => format!("{line}; {next}"),
