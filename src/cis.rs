@@ -115,7 +115,7 @@ impl<'a, P: Platform> Cis<'a, P> {
                 .map_err(|reason| {
                     ChangeFailure::Unknown(answer.unreadable(&format!("a purchased license: {reason}")))
                 }),
-            409 if answer.has_code(wire::DUPLICATE_TRANSACTION) => {
+            400..=499 if answer.has_code(wire::DUPLICATE_TRANSACTION) => {
                 let problem = Problem::new(
                     "duplicate-transaction",
                     "Microsoft has seen the client transaction id of the purchase before, but finds no license with that id.",

@@ -134,13 +134,15 @@ pub(crate) fn lax_timestamp_ms(text: &str) -> Option<i64> {
     timestamp_ms(&format!("{text}Z"))
 }
 
-/// Milliseconds since 1970 of a number of seconds or milliseconds since then, between the years 1970 and 9999. `None` for any
-/// other number.
+/// Milliseconds since 1970 of a number of seconds or milliseconds since then, between the years 2000 and 9999. `None` for any
+/// other number, such as a date of eight digits.
 pub(crate) fn epoch_ms(number: f64) -> Option<i64> {
     /// In seconds the year 5138, in milliseconds 1973: no license was issued in either.
     const MILLISECONDS_FROM: f64 = 1e11;
     /// The end of the year 9999.
     const MS_MAX: f64 = 253_402_300_799_999.0;
+    /// The beginning of the year 2000: no license is older.
+    const MS_MIN: f64 = 946_684_800_000.0;
     let ms = if number < MILLISECONDS_FROM {
         number * 1_000.0
     } else {
@@ -150,7 +152,7 @@ pub(crate) fn epoch_ms(number: f64) -> Option<i64> {
         clippy::cast_possible_truncation,
         reason = "the range of the number is checked"
     )]
-    (1.0..=MS_MAX).contains(&ms).then_some(ms as i64)
+    (MS_MIN..=MS_MAX).contains(&ms).then_some(ms as i64)
 }
 
 fn number(digits: &str, length: usize, min: i64, max: i64) -> Option<i64> {

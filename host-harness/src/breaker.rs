@@ -30,6 +30,8 @@ pub(crate) struct Ended {
     /// Whether nothing is left to do for the line or the return.
     pub(crate) settled: bool,
     pub(crate) signal: VendorSignal,
+    /// Whether the vendor answered a purchase, and did not only answer a look-up or a return.
+    pub(crate) purchase_answered: bool,
     /// Why the vendor takes nothing from the instance. `None`: it does, or did not say.
     pub(crate) problem: Option<Problem>,
     /// The version of the instance's settings that the attempt was made with. `None`: not known.

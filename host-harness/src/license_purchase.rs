@@ -79,6 +79,7 @@ impl Host {
             asset_id: taken.asset_id,
             settled,
             signal,
+            purchase_answered: reason.is_none() && signal == VendorSignal::Answered,
             problem,
             settings_version: Some(taken.attempt.settings_version),
         })

@@ -539,6 +539,7 @@ impl Work {
                     instance_id: taken.instance_id,
                     asset_id: taken.asset_id,
                     settled,
+                    purchase_answered: false,
                     problem: None,
                     signal: match attempted.and_then(|attempted| attempted.retry_after) {
                         None if settled => VendorSignal::Answered,
@@ -721,6 +722,13 @@ impl Work {
         let noted = self.breakers.note(instance, attempt.signal, Instant::now());
         let name = self.names.get(&instance).map_or("", String::as_str);
         match noted {
+            Noted::Held(rest) if self.held.contains(&instance) => {
+                tracing::info!(
+                    instance = name,
+                    rest_s = rest.as_secs(),
+                    "the vendor still takes nothing from this instance"
+                );
+            }
             Noted::Held(rest) => {
                 let said = |of: fn(&Problem) -> &str| problem.map_or("", of);
                 tracing::error!(
@@ -748,7 +756,8 @@ impl Work {
                     "the vendor does not answer for this instance; no more attempts are made until the rest is over"
                 );
             }
-            Noted::Answered if self.held.remove(&instance) => {
+            // A look-up or a return that is answered does not say that the vendor sells again.
+            Noted::Answered if attempt.purchase_answered && self.held.remove(&instance) => {
                 self.host.record().end_instance_held(instance).await?;
             }
             Noted::Answered | Noted::Nothing => {}

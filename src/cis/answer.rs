@@ -8,12 +8,16 @@ use crate::platform::HttpResponse;
 pub(super) struct Answer {
     pub(super) response: HttpResponse,
     pub(super) correlation_id: String,
+    /// Whether the answer names the exchange, as the license API does and what stands before it does not.
+    pub(super) is_named: bool,
 }
 
 impl Answer {
     pub(super) fn new(response: HttpResponse, correlation_id: String) -> Self {
+        let theirs = wire::correlation_id(&response);
         Self {
-            correlation_id: wire::correlation_id(&response).unwrap_or(correlation_id),
+            is_named: theirs.is_some(),
+            correlation_id: theirs.unwrap_or(correlation_id),
             response,
         }
     }

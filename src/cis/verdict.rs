@@ -57,42 +57,39 @@ pub(super) fn of(answer: &Answer, now_ms: i64) -> Verdict {
         problem: problem(answer, error.as_ref()),
         retry_after_ms: retry_after_ms(&answer.response, now_ms),
     };
+    let is_outage = |is_outage| Verdict::Unclear {
+        delay: delay.clone(),
+        is_outage,
+    };
     match (status, code) {
         // A 429 asks to slow down before anything is done (RFC 6585 section 4), with or without a body; the
         // others mean that nothing was done only if they come with the license API's own code.
         (429, _)
-        | (503, Some(wire::THROTTLED | wire::UNAVAILABLE))
+        | (400..=499 | 503, Some(wire::THROTTLED | wire::UNAVAILABLE))
         | (410, Some(wire::CONTINUATION_EXPIRED)) => Verdict::Unavailable(delay),
         // A conflict without a known code may be one with our own first attempt.
-        (409, code) if code.is_none_or(|code| wire::meaning(code).is_none()) => Verdict::Unclear {
-            delay,
-            is_outage: false,
-        },
+        (409, code) if code.is_none_or(|code| wire::meaning(code).is_none()) => is_outage(false),
         // Time-outs and failures of a server on the way, which may have passed the request on.
-        (408 | 425 | 499 | 500..=599, _) => Verdict::Unclear {
-            delay,
-            is_outage: true,
-        },
+        (408 | 425 | 499 | 500..=599, _) => is_outage(true),
         // A proxy or gateway that asks who is there says nothing of the access token.
         (401, None) if is_of_another_sign_in(&answer.response) => Verdict::Unavailable(delay),
-        (401 | 402, _)
+        (401, _)
+        | (402, Some(_))
         | (
             400..=499,
             Some(wire::CHANNEL_NOT_AUTHORIZED | wire::CERTIFICATE_NOT_REGISTERED | wire::CREDIT_EXHAUSTED),
         ) => Verdict::Misconfigured(delay.problem),
-        (400..=499, Some(_)) => Verdict::Refused(delay.problem),
-        // Only the license API's own words refuse an order: a proxy, filter or gateway has not asked it. Should it have,
-        // the next attempt looks up first.
-        (400..=499, None) => Verdict::Unavailable(delay),
-        // A redirection is not followed, and leads to a sign-in more often than to the license API.
-        (301..=303 | 307 | 308, None) => Verdict::Unclear {
-            delay,
-            is_outage: true,
-        },
-        _ => Verdict::Unclear {
-            delay,
-            is_outage: false,
-        },
+        (400..=499, Some(code)) if wire::meaning(code).is_some() || answer.is_named => {
+            Verdict::Refused(delay.problem)
+        }
+        // What a proxy, filter or gateway decides before it passes a request on. Only the license API's own words refuse an order.
+        (400 | 404 | 405 | 407 | 411 | 413..=415 | 417 | 421 | 426 | 428 | 431 | 494..=497, _) => {
+            Verdict::Unavailable(delay)
+        }
+        // A filter may also have withheld the answer of a request that it passed on. A redirection is not followed, and leads to a
+        // sign-in more often than to the license API.
+        (301..=303 | 307 | 308 | 400..=499, _) => is_outage(true),
+        _ => is_outage(false),
     }
 }
 
@@ -104,12 +101,12 @@ fn problem(answer: &Answer, error: Option<&wire::ApiError>) -> Problem {
         None => (format!("http-{status}"), advice_for_status(status)),
     };
     let message = match error {
-        Some(error) => format!(
+        Some(error) if known.is_some() || answer.is_named => format!(
             "Microsoft's license API answered {} (HTTP {status}): {}",
             crate::text::one_line(&error.code, 60),
             crate::text::one_line(&error.message, MESSAGE_LENGTH_MAX)
         ),
-        None => format!(
+        _ => format!(
             "Something other than Microsoft's license API may have answered: {}.",
             described(&answer.response)
         ),

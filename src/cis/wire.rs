@@ -186,30 +186,50 @@ struct LicenseWire {
     returnable_until: Scalar,
 }
 
-/// A member that is a text, or a number that stands for one; empty when it is anything else, or missing.
+/// A member that is a text, or a whole number that stands for one.
 #[derive(Default)]
-struct Scalar(String);
+enum Scalar {
+    /// The member is missing, null or empty.
+    #[default]
+    Missing,
+    /// The text.
+    Text(String),
+    /// The member is anything else, which is not guessed.
+    Unreadable,
+}
 
 impl<'de> Deserialize<'de> for Scalar {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Ok(match Value::deserialize(deserializer)? {
-            Value::String(text) => Self(text.trim().to_owned()),
-            Value::Number(number) => Self(number.to_string()),
-            _ => Self::default(),
+            Value::Null => Self::Missing,
+            Value::String(text) if text.trim().is_empty() => Self::Missing,
+            Value::String(text) => Self::Text(text.trim().to_owned()),
+            // Others are rounded: two ids could become one.
+            Value::Number(number) if number.is_u64() || number.is_i64() => Self::Text(number.to_string()),
+            _ => Self::Unreadable,
         })
     }
 }
 
 impl Scalar {
-    /// The text, where there is one.
-    fn given(&self) -> Option<&str> {
-        Some(self.0.as_str()).filter(|text| !text.is_empty())
+    /// The text; empty where there is none.
+    fn text(self) -> String {
+        match self {
+            Self::Text(text) => text,
+            Self::Missing | Self::Unreadable => String::new(),
+        }
     }
 
-    /// The text without what writers of the same word do differently: case, blanks, hyphens, underscores.
-    fn word(&self) -> String {
-        let letters = self.0.chars().filter(|letter| !matches!(letter, ' ' | '-' | '_'));
-        letters.flat_map(char::to_lowercase).collect()
+    /// The text without what writers of the same word do differently: case, blanks, hyphens, underscores. Empty: it is missing.
+    /// `None`: it can't be read.
+    fn word(&self) -> Option<String> {
+        let text = match self {
+            Self::Missing => "",
+            Self::Text(text) => text,
+            Self::Unreadable => return None,
+        };
+        let letters = text.chars().filter(|letter| !matches!(letter, ' ' | '-' | '_'));
+        Some(letters.flat_map(char::to_lowercase).collect())
     }
 }
 
@@ -256,12 +276,14 @@ pub(super) fn license(
         )
     })?;
     let mut left_out = LeftOut::new();
-    if !is_license_token_id(&wire.token_id.0) {
+    let license_token_id = wire.token_id.text();
+    if !is_license_token_id(&license_token_id) {
         return Err("tokenId is not a valid id".to_owned());
     }
     let product_key = product_key(&wire.product_key).ok_or("productKey is not a valid product key")?;
-    let transaction_id = if is_graphic(&wire.transaction_id.0, ID_LENGTH_MAX) {
-        wire.transaction_id.0
+    let transaction_id = wire.transaction_id.text();
+    let transaction_id = if is_graphic(&transaction_id, ID_LENGTH_MAX) {
+        transaction_id
     } else {
         left_out.push("the transaction id of the license was left out, because it is missing or not valid");
         NO_TRANSACTION_ID.to_owned()
@@ -273,16 +295,16 @@ pub(super) fn license(
         now_ms
     });
     let returnable_until_ms = time_ms(&wire.returnable_until);
-    if returnable_until_ms.is_none() && wire.returnable_until.given().is_some() {
+    if returnable_until_ms.is_none() && !matches!(wire.returnable_until, Scalar::Missing) {
         left_out.push(
             "the end of the time in which the license can be returned was left out, because it can't be read",
         );
     }
     let activation_link = activation_link(wire.redemption_url.0, &mut left_out);
     let license = License {
-        client_transaction_id: canonical(wire.client_transaction_id.0),
+        client_transaction_id: canonical(wire.client_transaction_id.text()),
         transaction_id,
-        license_token_id: wire.token_id.0,
+        license_token_id,
         product_key,
         activation_link,
         license_token_status,
@@ -327,26 +349,31 @@ fn states(
     read_for: ReadFor,
     left_out: &mut LeftOut,
 ) -> Result<(LicenseTokenStatus, ReturnStatus), String> {
-    let return_status = match returned.word().as_str() {
-        "successful" | "success" => Some(ReturnStatus::Successful),
-        "none" | "" => Some(ReturnStatus::None),
+    let return_status = match returned.word().as_deref() {
+        Some("successful" | "success") => Some(ReturnStatus::Successful),
+        Some("none" | "") => Some(ReturnStatus::None),
         _ => None,
     };
-    let token_status = match token.word().as_str() {
-        "activated" => Some(LicenseTokenStatus::Unused),
-        "redeemed" => Some(LicenseTokenStatus::Used),
-        "returnaccepted" => Some(LicenseTokenStatus::Returned),
+    let token_status = match token.word().as_deref() {
+        Some("activated") => Some(LicenseTokenStatus::Unused),
+        Some("redeemed") => Some(LicenseTokenStatus::Used),
+        Some("returnaccepted") => Some(LicenseTokenStatus::Returned),
         _ => None,
     };
+    if read_for == ReadFor::State && token_status.is_none() {
+        return Err("the value of tokenStatus is unknown".to_owned());
+    }
+    if read_for == ReadFor::State && return_status.is_none() {
+        return Err("the value of returnStatus is unknown".to_owned());
+    }
     if return_status.is_none() {
         left_out.push("the return status of the license was left out, because it is unknown");
     }
     match (token_status, return_status.unwrap_or(ReturnStatus::None)) {
-        (Some(LicenseTokenStatus::Returned), _) if returned.given().is_none() => {
+        (Some(LicenseTokenStatus::Returned), _) if matches!(returned, Scalar::Missing) => {
             Ok((LicenseTokenStatus::Returned, ReturnStatus::Successful))
         }
         (Some(status), return_status) => Ok((status, return_status)),
-        (None, _) if read_for == ReadFor::State => Err("the value of tokenStatus is unknown".to_owned()),
         (None, ReturnStatus::Successful) => Ok((LicenseTokenStatus::Returned, ReturnStatus::Successful)),
         (None, ReturnStatus::None) => {
             left_out.push(
@@ -360,10 +387,12 @@ fn states(
 /// A time in any form that writers of JSON use for one, in milliseconds since 1970: RFC 3339, also without a zone (then UTC)
 /// or without a time of day; seconds or milliseconds since 1970; .NET's older `/Date(...)/`.
 fn time_ms(time: &Scalar) -> Option<i64> {
-    let text = time.given()?;
+    let Scalar::Text(text) = time else {
+        return None;
+    };
     let number = text
         .strip_prefix("/Date(")
-        .map_or(text, |rest| rest.trim_end_matches(")/"));
+        .map_or(text.as_str(), |rest| rest.trim_end_matches(")/"));
     if let Ok(number) = number.parse::<f64>() {
         return text::epoch_ms(number);
     }
@@ -429,10 +458,11 @@ pub(super) fn error(response: &HttpResponse) -> Option<ApiError> {
         message,
         correlation_id,
     } = wire.error;
-    (!code.0.is_empty()).then_some(ApiError {
-        code: code.0,
-        message: message.0,
-        correlation_id: correlation_id.0,
+    let code = code.text();
+    (!code.is_empty()).then(|| ApiError {
+        code,
+        message: message.text(),
+        correlation_id: correlation_id.text(),
     })
 }
 

@@ -391,13 +391,18 @@ fn a_documented_refusal_is_refused_with_advice() {
 fn a_page_of_something_on_the_way_refuses_no_order() {
     let page = "<html><title>Access blocked</title>";
     for (sent, code) in [
-        (answer(403, page), "http-403"),
         (answer(407, page), "http-407"),
         (answer(421, ""), "http-421"),
         (answer(405, page), "http-405"),
         (answer(400, ""), "http-400"),
         (answer(404, "{}"), "http-404"),
-        (answer(403, r#"{"error":"forbidden"}"#), "http-403"),
+        (
+            answer(
+                400,
+                r#"{"error":{"code":"AuthorizationFailed","message":"of a gateway"}}"#,
+            ),
+            "http-400",
+        ),
     ] {
         let platform = ScriptedPlatform::granting([sent]);
         let delay = assert_unavailable(place(&platform, &order()));
@@ -409,10 +414,17 @@ fn a_page_of_something_on_the_way_refuses_no_order() {
     let platform = ScriptedPlatform::granting([ntlm(), access_token(), ntlm()]);
     assert_unavailable(place(&platform, &order()));
 
-    // Whoever redirects a purchase may have made it.
-    let elsewhere = answer_with(302, ("location", "https://portal.example/"), page);
-    let platform = ScriptedPlatform::granting([elsewhere]);
-    assert_unknown(place(&platform, &order()));
+    // Whoever redirects a purchase, or withholds an answer, may have passed the purchase on.
+    for sent in [
+        answer_with(302, ("location", "https://portal.example/"), page),
+        answer(403, page),
+        answer(403, r#"{"error":"forbidden"}"#),
+        answer(451, ""),
+        answer(402, page),
+    ] {
+        let platform = ScriptedPlatform::granting([sent]);
+        assert_unknown(place(&platform, &order()));
+    }
 }
 
 #[test]
@@ -478,6 +490,8 @@ fn a_license_is_worth_more_than_its_details() {
         ("purchasedAt", json!("22.11.2026"), 1, now),
         ("purchasedAt", json!("0001-01-01T00:00:00"), 1, now),
         ("purchasedAt", Value::Null, 1, now),
+        ("purchasedAt", json!("20261122"), 1, now),
+        ("purchasedAt", json!(2026), 1, now),
         ("returnableUntil", json!("soon"), 1, |license| {
             license.returnable_until_ms.is_none()
         }),
@@ -543,6 +557,8 @@ fn what_names_no_license_or_another_one_is_none() {
         ("productKey", Value::Null),
         ("tokenId", Value::Null),
         ("tokenId", json!("..")),
+        ("tokenId", json!(1.5)),
+        ("tokenId", json!(true)),
         ("clientTransactionId", Value::Null),
         (
             "clientTransactionId",
@@ -565,6 +581,17 @@ fn a_refusal_of_who_asks_is_to_be_corrected_and_refuses_no_order() {
     ] {
         let platform = ScriptedPlatform::granting([error(403, theirs)]);
         assert_misconfigured(place(&platform, &order()), ours);
+    }
+}
+
+#[test]
+fn a_code_means_the_same_under_another_status() {
+    for status in [400, 409, 422] {
+        let duplicate = error(status, "DuplicateTransaction");
+        let platform = ScriptedPlatform::granting([duplicate, license(200)]);
+        assert_licensed(place(&platform, &order()));
+        let platform = ScriptedPlatform::granting([error(status, "Throttled")]);
+        assert_unavailable(place(&platform, &order()));
     }
 }
 

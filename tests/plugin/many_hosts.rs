@@ -188,8 +188,15 @@ async fn three_hundred_calls_at_once_are_all_answered() {
     assert!(failed.is_empty(), "{failed:?}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_instance_whose_vendor_is_silent_leaves_sandboxes_to_the_others() {
+#[test]
+fn an_instance_whose_vendor_is_silent_leaves_sandboxes_to_the_others() {
+    alone(
+        "many_hosts::an_instance_whose_vendor_is_silent_leaves_sandboxes_to_the_others",
+        a_silent_vendor,
+    );
+}
+
+async fn a_silent_vendor() {
     let plugin = silent_vendor();
     let mut running = JoinSet::new();
     begin(&mut running, &plugin, "silent", 10 * OF_ALL);
@@ -208,8 +215,15 @@ async fn an_instance_whose_vendor_is_silent_leaves_sandboxes_to_the_others() {
 }
 
 /// On one thread, tasks begin in the order in which they were spawned.
-#[tokio::test]
-async fn a_call_has_the_next_sandbox_before_thousands_of_an_instance_that_has_many() {
+#[test]
+fn a_call_has_the_next_sandbox_before_thousands_of_an_instance_that_has_many() {
+    alone(
+        "many_hosts::a_call_has_the_next_sandbox_before_thousands_of_an_instance_that_has_many",
+        a_modest_call,
+    );
+}
+
+async fn a_modest_call() {
     let plugin = silent_vendor();
     let (mut running, mut ending) = (JoinSet::new(), JoinSet::new());
     begin(&mut running, &plugin, "silent", OF_ALL / 2);
@@ -227,8 +241,15 @@ async fn a_call_has_the_next_sandbox_before_thousands_of_an_instance_that_has_ma
     answered.expect("it had the next sandbox");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_purchase_that_found_no_sandbox_is_in_no_doubt_and_is_made_when_there_is_one() {
+#[test]
+fn a_purchase_that_found_no_sandbox_is_in_no_doubt_and_is_made_when_there_is_one() {
+    alone(
+        "many_hosts::a_purchase_that_found_no_sandbox_is_in_no_doubt_and_is_made_when_there_is_one",
+        a_purchase_without_a_sandbox,
+    );
+}
+
+async fn a_purchase_without_a_sandbox() {
     let scenario = Scenario::selling().await;
     // What is in doubt would only be looked up, for so long.
     scenario.look_up_only(Duration::from_secs(3_600)).await;
@@ -283,8 +304,15 @@ async fn a_purchase_that_found_no_sandbox_is_in_no_doubt_and_is_made_when_there_
     assert_eq!(scenario.issued().await.len(), 1);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_call_that_waited_for_too_long_was_not_entered_and_says_so() {
+#[test]
+fn a_call_that_waited_for_too_long_was_not_entered_and_says_so() {
+    alone(
+        "many_hosts::a_call_that_waited_for_too_long_was_not_entered_and_says_so",
+        a_call_that_waits,
+    );
+}
+
+async fn a_call_that_waits() {
     let plugin = silent_vendor();
     let mut running = JoinSet::new();
     begin(&mut running, &plugin, "silent", OF_ONE);

@@ -267,8 +267,11 @@ async fn an_answer_that_is_cut_off_is_told_in_words() {
     let faults = scenario.microsoft.faults();
     faults.order(Operation::Catalog, Fault::CutAnswer, Repeat::Always);
     let said = problem(&read_failure(&scenario).await);
+    // On a busy machine the server's end can come before the head of its answer.
+    let ends = ["incomplete HTTP response.", "the connection was closed."];
     assert!(
-        said.contains("before the answer was complete: incomplete HTTP response."),
+        ends.iter()
+            .any(|end| said.contains(&format!("before the answer was complete: {end}"))),
         "{said}"
     );
     for of_programs in ["StreamError", "Resource", "handle"] {

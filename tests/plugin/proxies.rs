@@ -224,6 +224,16 @@ async fn an_instance_is_made_with_a_proxy_and_a_password_is_never_an_argument() 
     assert_eq!(result(&made)["proxy"], "none", "{made:?}");
     let made = create("three", &[]);
     assert_eq!(result(&made)["proxy"], Value::Null, "{made:?}");
+    for typed in [
+        "http://user:hidden-s3cr3t@proxy.test:3128",
+        "https://user:hidden-s3cr3t@proxy.test:3128",
+        "http://user:hidden-s3cr3t%zz@proxy.test:3128",
+        "user:hidden-s3cr3t@",
+    ] {
+        let refused = create("four", &["--proxy", typed]);
+        assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+        assert!(!format!("{refused:?}").contains("s3cr3t"), "{refused:?}");
+    }
     for (proxy, why) in [
         (
             &["--proxy", "http://user:hidden-s3cr3t@proxy.test:3128"][..],

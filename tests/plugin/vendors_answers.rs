@@ -32,7 +32,7 @@ async fn a_page_of_a_proxy_filter_or_gateway_fails_no_order() {
     for status in [302, 400, 403, 405, 407, 421] {
         let page = Fault::Html(status, When::BeforeActing);
         for operation in [Operation::AccessToken, Operation::Purchase] {
-            if (operation, status) == (Operation::Purchase, 302) {
+            if operation == Operation::Purchase && matches!(status, 302 | 403) {
                 continue; // In doubt, and looked up for minutes: see below.
             }
             forget_access_tokens(&scenario).await;
@@ -62,12 +62,13 @@ async fn a_page_of_a_proxy_filter_or_gateway_fails_no_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_purchase_that_is_redirected_is_looked_up_and_not_given_up() {
+async fn a_purchase_that_is_redirected_or_withheld_is_looked_up_and_not_given_up() {
     let scenario = Scenario::selling().await;
     let offer = scenario.offers().await.remove(0);
     let faults = scenario.microsoft.faults();
-    for when in [When::BeforeActing, When::AfterActing] {
-        faults.order(Operation::Purchase, Fault::Html(302, when), Repeat::Times(1));
+    let cases = [302, 403].map(|status| [(status, When::BeforeActing), (status, When::AfterActing)]);
+    for (status, when) in cases.concat() {
+        faults.order(Operation::Purchase, Fault::Html(status, when), Repeat::Times(1));
         let asset = ordered(&scenario, &offer).await;
         let attempts = scenario.host.record().attempts(asset.id).await.expect("attempts");
         assert_eq!(attempts[0].result, Some(AttemptResult::Unknown));

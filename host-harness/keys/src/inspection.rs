@@ -64,7 +64,7 @@ pub(crate) fn match_key(contents: Contents, now_ms: i64) -> Result<KeyWithCertif
     let der = |index: usize| read.get(index).map(|(der, _)| der.to_vec());
     let certificates: Vec<_> = read.iter().map(|(_, certificate)| certificate).collect();
     let chain = chain_of(&certificates, leaf);
-    if !contents.has_mac {
+    if !contents.has_mac || contents.are_bare {
         check_signatures(&read, leaf, &chain)?;
     }
     Ok(KeyWithCertificates {

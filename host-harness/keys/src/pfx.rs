@@ -48,6 +48,8 @@ pub(crate) struct Contents {
     pub(crate) certificates: Vec<Vec<u8>>,
     /// Whether a MAC proves that the file is as the holder of the code made it.
     pub(crate) has_mac: bool,
+    /// Whether the certificates came without anything that protects them but their signatures.
+    pub(crate) are_bare: bool,
     bags: usize,
 }
 
@@ -230,6 +232,7 @@ impl Contents {
             private_keys: vec![private_key],
             certificates,
             has_mac: true,
+            are_bare: true,
             bags: 0,
         }
     }

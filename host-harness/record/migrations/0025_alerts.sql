@@ -26,3 +26,17 @@ FROM assets WHERE assets.sync_status = 'failed';
 INSERT INTO alerts (kind, subject, instance_id, asset_id, problem, raised_at_ms)
 SELECT 'mail-failed', mails.id, assets.instance_id, assets.id, NULL, mails.created_at_ms
 FROM mails JOIN assets ON assets.id = mails.asset_id WHERE mails.state = 'failed';
+
+INSERT INTO alerts (kind, subject, instance_id, asset_id, problem, raised_at_ms)
+SELECT 'license-overdue', id, instance_id, id, NULL, created_at_ms
+FROM assets WHERE sync_status = 'unsynchronised' AND overdue_told;
+
+INSERT INTO alerts (kind, subject, instance_id, asset_id, problem, raised_at_ms)
+SELECT 'returned-elsewhere', id, instance_id, id, NULL, created_at_ms
+FROM assets WHERE status = 'active' AND return_status = 'successful';
+
+INSERT INTO alerts (kind, subject, instance_id, asset_id, problem, raised_at_ms)
+SELECT 'return-refused', assets.id, assets.instance_id, assets.id, NULL, MAX(cancellations.requested_at_ms)
+FROM cancellations JOIN assets ON assets.id = cancellations.asset_id
+WHERE cancellations.state = 'refused' AND assets.status = 'active'
+GROUP BY assets.id;

@@ -127,18 +127,30 @@ impl Record {
         instance_id: Uuid,
         problem: Option<&Problem>,
     ) -> Result<(), RecordError> {
+        let (kind, instance) = (AlertKind::InstanceHeld.word(), instance_id.to_string());
+        let problem = problem.map(to_json).transpose()?;
         let mut transaction = begin_write(&self.writer).await?;
-        sqlx::query(
-            "INSERT INTO alerts (kind, subject, instance_id, problem, raised_at_ms) VALUES ($1, $2, $2, $3, $4)
-             ON CONFLICT (kind, subject) WHERE ended_at_ms IS NULL AND acknowledged_at_ms IS NULL
-             DO UPDATE SET problem = excluded.problem",
+        // One that somebody has acknowledged stays acknowledged until it is over.
+        let known = sqlx::query(
+            "UPDATE alerts SET problem = $3 WHERE kind = $1 AND subject = $2 AND ended_at_ms IS NULL",
         )
-        .bind(AlertKind::InstanceHeld.word())
-        .bind(instance_id.to_string())
-        .bind(problem.map(to_json).transpose()?)
-        .bind(now_ms())
+        .bind(kind)
+        .bind(&instance)
+        .bind(&problem)
         .execute(&mut *transaction)
-        .await?;
+        .await?
+        .rows_affected();
+        if known == 0 {
+            sqlx::query(
+                "INSERT INTO alerts (kind, subject, instance_id, problem, raised_at_ms) VALUES ($1, $2, $2, $3, $4)",
+            )
+            .bind(kind)
+            .bind(&instance)
+            .bind(&problem)
+            .bind(now_ms())
+            .execute(&mut *transaction)
+            .await?;
+        }
         transaction.commit().await?;
         Ok(())
     }

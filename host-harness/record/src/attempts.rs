@@ -365,8 +365,9 @@ impl Record {
         if Uuid::try_parse(&license.client_transaction_id) != Ok(asset.client_transaction_id) {
             return not_its("the vendor names another client transaction id".to_owned());
         }
-        if let Some(kept) = &asset.transaction_id {
-            if *kept == license.transaction_id {
+        if let (Some(kept), Some(token)) = (&asset.transaction_id, &asset.license_token_id) {
+            // The license token is the license. A transaction id may be missing in one answer and given in another.
+            if token.eq_ignore_ascii_case(&license.license_token_id) {
                 return Ok(None);
             }
             let (kept, second) = (kept.clone(), license.transaction_id.clone());

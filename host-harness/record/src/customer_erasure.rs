@@ -101,7 +101,18 @@ macro_rules! erase_problem {
 
 /// Statements that erase free text, which may name the customer. Bind the customer, the instance and the text that takes
 /// its place.
-const FREE_TEXT: [&str; 7] = [
+const FREE_TEXT: [&str; 8] = [
+    // The alert about an instance has the words about one of its orders.
+    erase_problem!(
+        "alerts",
+        "problem",
+        "$",
+        concat!(
+            "asset_id IS NULL AND instance_id IN (SELECT instance_id FROM assets WHERE id IN (",
+            assets_of_customer!(),
+            "))"
+        )
+    ),
     erase_problem!(
         "alerts",
         "problem",

@@ -54,6 +54,10 @@ impl Record {
                 .await?
                 .rows_affected();
             alerts::end_of_withdrawn_mails(&mut transaction).await?;
+            // Nothing is left that it stops, and nobody would try.
+            sqlx::query("DELETE FROM mail_stop")
+                .execute(&mut *transaction)
+                .await?;
         }
         let row = sqlx::query("SELECT record FROM provenance")
             .fetch_one(&mut *transaction)

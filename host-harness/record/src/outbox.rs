@@ -177,10 +177,11 @@ impl Record {
             Gate::OneTry => limit.min(1),
             Gate::Closed => 0,
         };
+        // The try is an e-mail that was tried the least: one that alone is not taken keeps no other one waiting.
         let taken = sqlx::query(
             "UPDATE mails SET worker = $1, attempts = attempts + 1
              WHERE id IN (SELECT id FROM mails WHERE state = $2 AND due_at_ms <= $3 AND worker IS NULL
-                          ORDER BY due_at_ms, id LIMIT $4)
+                          ORDER BY CASE WHEN $5 THEN attempts ELSE 0 END, due_at_ms, id LIMIT $4)
                AND EXISTS (SELECT 1 FROM workers WHERE id = $1)
              RETURNING id",
         )
@@ -188,6 +189,7 @@ impl Record {
         .bind(MailState::Pending.word())
         .bind(now_ms())
         .bind(i64::from(limit))
+        .bind(gate == Gate::OneTry)
         .fetch_all(&mut *transaction)
         .await?;
         if taken.is_empty() {

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::Instrument as _;
@@ -33,6 +33,9 @@ pub const ATTEMPTS_AT_ONCE: usize = 16;
 pub const FURTHER_ATTEMPTS: usize = 128;
 
 static FURTHER: Semaphore = Semaphore::const_new(FURTHER_ATTEMPTS);
+
+/// The time that an attempt has at least before it is given up for another one.
+const GIVEN_UP_AFTER: Duration = NEXT_ATTEMPT;
 
 /// Why none of several addresses could be connected to.
 #[derive(Debug)]
@@ -96,6 +99,15 @@ pub async fn race(addresses: &[SocketAddr]) -> Result<(TcpStream, SocketAddr), N
     .await
 }
 
+/// An attempt under way.
+struct Attempt {
+    address: SocketAddr,
+    begun_at: Instant,
+    task: AbortHandle,
+    /// The attempt's place among those of all races. `None`: it is the one that each race may have anyway.
+    room: Option<SemaphorePermit<'static>>,
+}
+
 /// Races attempts of any kind.
 async fn race_by<S: Send + 'static, F>(
     addresses: &[SocketAddr],
@@ -108,7 +120,7 @@ where
     let mut waiting = families_alternating(addresses);
     let pause = pause_between(waiting.len());
     let mut running: JoinSet<(SocketAddr, io::Result<S>)> = JoinSet::new();
-    let mut oldest: VecDeque<(SocketAddr, AbortHandle)> = VecDeque::new();
+    let mut oldest: VecDeque<Attempt> = VecDeque::new();
     let mut failed = Vec::new();
     let mut next_at = Instant::now();
     loop {
@@ -126,7 +138,7 @@ where
             Some(ended) = running.join_next(), if !running.is_empty() => match ended {
                 Ok((address, Ok(stream))) => return Ok((stream, address)),
                 Ok((address, Err(error))) => {
-                    oldest.retain(|(other, _)| *other != address);
+                    oldest.retain(|attempt| attempt.address != address);
                     failed.push((address, error));
                     next_at = Instant::now();
                 }
@@ -134,23 +146,33 @@ where
                 Err(_) => {}
             },
             () = next => {
-                let Some(address) = waiting.pop_front() else { continue };
-                let room = match (1..ATTEMPTS_AT_ONCE).contains(&oldest.len()) {
-                    true => further.try_acquire().ok(),
-                    false => None,
+                let mut room = match oldest.len() {
+                    1..ATTEMPTS_AT_ONCE => further.try_acquire().ok(),
+                    _ => None,
                 };
                 if room.is_none()
-                    && let Some((given_up, attempt)) = oldest.pop_front()
+                    && let Some(first) = oldest.front()
                 {
-                    attempt.abort();
-                    failed.push((given_up, io::ErrorKind::TimedOut.into()));
+                    let until = first.begun_at + GIVEN_UP_AFTER;
+                    if Instant::now() < until {
+                        next_at = until;
+                        continue;
+                    }
+                    if let Some(given_up) = oldest.pop_front() {
+                        given_up.task.abort();
+                        failed.push((given_up.address, io::ErrorKind::TimedOut.into()));
+                        // Its place is the next one's, so that a race never has more than it was given.
+                        room = given_up.room;
+                    }
                 }
+                let Some(address) = waiting.pop_front() else { continue };
                 let attempt = attempt(address);
-                let begun = running.spawn(async move {
-                    let _room = room;
-                    (address, attempt.await)
+                oldest.push_back(Attempt {
+                    address,
+                    begun_at: Instant::now(),
+                    task: running.spawn(async move { (address, attempt.await) }),
+                    room,
                 });
-                oldest.push_back((address, begun));
                 next_at = Instant::now() + pause;
             }
         }

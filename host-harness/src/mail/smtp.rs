@@ -345,7 +345,11 @@ impl Smtp {
         };
         let limit = self.limits.command;
         let reply = log_in(&mut session.dialogue, mechanism, user, &credential, limit).await?;
-        positive(Phase::Login, reply).map(drop)
+        // Another challenge is no login: what follows would be taken for the answer to it.
+        match reply.code {
+            200..300 => Ok(()),
+            _ => Err(EnterError::Refused(Phase::Login, reply)),
+        }
     }
 
     /// The reason why a session did not begin.
@@ -512,6 +516,21 @@ impl Session {
         match (self.offers.smtp_utf8, self.offers.eight_bit_mime) {
             (true, true) => Ok(" SMTPUTF8 BODY=8BITMIME"),
             (true, false) => Ok(" SMTPUTF8"),
+            (false, _)
+                if letter
+                    .envelope
+                    .from()
+                    .is_some_and(|from| !AsRef::<str>::as_ref(from).is_ascii()) =>
+            {
+                // No e-mail of this sender can be sent there.
+                let (code, _, advice) = Trouble::Sender.words();
+                let problem = Problem::new(
+                    code,
+                    "the mail server does not support the sender's address, which has non-ASCII characters (SMTPUTF8, RFC 6531)",
+                    advice,
+                );
+                Err(Attempt::Answered(SmtpFailure::before_anybody(problem)))
+            }
             (false, _) => Err(Attempt::Answered(SmtpFailure::Refused(Problem::new(
                 "address-not-supported",
                 "the mail server does not support e-mail addresses with non-ASCII characters (SMTPUTF8, RFC 6531)",

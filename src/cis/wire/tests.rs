@@ -62,6 +62,15 @@ fn an_error_keeps_its_code_whatever_is_missing_beside_it() {
 fn a_state_that_is_asked_for_is_not_guessed() {
     let body = br#"{"transactionId":"t","clientTransactionId":"c","tokenId":"k","productKey":"A","tokenStatus":"Suspended","returnStatus":"NONE"}"#;
     assert!(license(&response(200, body), ReadFor::State, 0).is_err());
+    for returned in [r#""PENDING""#, "true", "{}"] {
+        let body = format!(
+            r#"{{"transactionId":"t","clientTransactionId":"c","tokenId":"k","productKey":"A","tokenStatus":"Activated","returnStatus":{returned}}}"#
+        );
+        assert!(
+            license(&response(200, body.as_bytes()), ReadFor::State, 0).is_err(),
+            "{returned}"
+        );
+    }
     let (read, left_out) = license(&response(200, body), ReadFor::Customer, 7).unwrap();
     assert_eq!(read.license_token_status, LicenseTokenStatus::Unused);
     assert_eq!((read.purchased_at_ms, left_out.len()), (7, 2));

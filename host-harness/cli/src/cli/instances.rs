@@ -1,6 +1,8 @@
 //! `bss-host instance …`: instances, their settings, and the check of their connection.
 
+use std::convert::Infallible;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bss_model::{Change, ErrorKind, NewInstance, Proxy, ProxyChoice, Reach, Secret, SortOrder, Thumbprint};
@@ -87,37 +89,54 @@ pub(super) struct ConfigureInstance {
 struct ProxyArguments {
     /// The HTTP proxy of the instance's connections, as in `--proxy http://user@proxy.example.com:3128`; `none` for none,
     /// `environment` for that of `HTTPS_PROXY` or `ALL_PROXY`, which is what counts without this. `NO_PROXY` counts always
-    #[arg(long, value_name = "URL|none|environment", value_parser = proxy_word)]
-    proxy: Option<ProxyChoice>,
+    #[arg(long, value_name = "URL|none|environment")]
+    proxy: Option<ProxyWord>,
     /// The file whose first line is the password for the proxy (`-` for the standard input)
     #[arg(long, value_name = "FILE", requires = "proxy")]
     proxy_password_file: Option<PathBuf>,
 }
 
-/// Reads `--proxy`. A password is no argument, because others can read those.
-fn proxy_word(text: &str) -> Result<ProxyChoice, String> {
-    match text {
-        "none" => Ok(ProxyChoice::Direct),
-        "environment" => Ok(ProxyChoice::OfHost),
-        url => match url.parse::<Proxy>() {
-            Ok(proxy) if proxy.password().is_some() => Err(
-                "a password is no argument, because others can read those: leave it out, and name its file by \
-                 --proxy-password-file; it may be in your shell's history now"
-                    .to_owned(),
-            ),
-            Ok(proxy) => Ok(ProxyChoice::Through(proxy)),
-            Err(error) => Err(error.to_string()),
-        },
+/// The words of `--proxy` as they are typed. The parser shows what it refuses, and a password may stand there by mistake: so it refuses
+/// nothing, and this prints nothing.
+#[derive(Clone, Debug)]
+struct ProxyWord(Secret);
+
+impl FromStr for ProxyWord {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(Self(Secret::new(text)))
+    }
+}
+
+impl ProxyWord {
+    /// Reads the words. A password is no argument, because others can read those.
+    fn choice(&self) -> Result<ProxyChoice, Failure> {
+        match self.0.expose() {
+            "none" => Ok(ProxyChoice::Direct),
+            "environment" => Ok(ProxyChoice::OfHost),
+            url => match url.parse::<Proxy>() {
+                Ok(proxy) if proxy.password().is_some() => Err(Failure::usage(
+                    "a password in `--proxy` is an argument, and others can read those",
+                )
+                .hint(
+                    "leave it out, and name its file by --proxy-password-file; it may be in your shell's history now",
+                )),
+                Ok(proxy) => Ok(ProxyChoice::Through(proxy)),
+                Err(error) => Err(Failure::usage(format!("--proxy: {error}"))),
+            },
+        }
     }
 }
 
 impl ProxyArguments {
     /// The operator's word. `None`: none was given.
     fn choice(self) -> Result<Option<ProxyChoice>, Failure> {
+        let chosen = self.proxy.as_ref().map(ProxyWord::choice).transpose()?;
         let Some(file) = self.proxy_password_file else {
-            return Ok(self.proxy);
+            return Ok(chosen);
         };
-        let Some(ProxyChoice::Through(proxy)) = self.proxy else {
+        let Some(ProxyChoice::Through(proxy)) = chosen else {
             return Err(Failure::usage(
                 "--proxy-password-file comes with the URL of a proxy",
             ));

@@ -116,7 +116,10 @@ const BY_ENHANCED: &[(u16, RangeInclusive<u16>, Verdict)] = &[
 
 /// Phrases of servers that give no enhanced code, or put off what they will never take, in lower case.
 const BY_PHRASE: &[(&str, Verdict)] = &[
-    ("relaying", Us(Relay)),
+    ("relaying denied", Us(Relay)),
+    ("relaying not", Us(Relay)),
+    ("relaying is", Us(Relay)),
+    ("relaying prohibited", Us(Relay)),
     ("relay not permitted", Us(Relay)),
     ("relay access denied", Us(Relay)),
     ("relay denied", Us(Relay)),
@@ -137,12 +140,20 @@ pub(super) fn verdict(phase: Phase, reply: &Reply) -> Verdict {
     if reply.code < 500 {
         // Some servers put off for ever what they will never take: relaying (Postfix's `defer_unauth_destination`) and names
         // in greetings. Their enhanced code is that of greylisting too.
-        return by_phrase(&reply.shown()).unwrap_or(Verdict::Later);
+        let says_nothing = |enhanced: Enhanced| enhanced.subject == 0 || enhanced.subject == 7;
+        let found = match reply.enhanced().is_none_or(says_nothing) {
+            true => by_phrase(&reply.shown()),
+            false => None,
+        };
+        return found.unwrap_or(Verdict::Later);
     }
     let by_code = first(BY_CODE, |(codes, _)| codes.contains(&reply.code)).map(|(_, verdict)| *verdict);
     let found = by_code.or_else(|| match reply.enhanced() {
         // "Other or undefined" says no more than the code does.
-        Some(enhanced) if enhanced.subject != 0 => by_enhanced(phase, enhanced),
+        Some(enhanced) if (phase, enhanced.subject, enhanced.detail) == (Phase::Recipient, 7, 1) => {
+            Some(not_authorized(&reply.shown()))
+        }
+        Some(enhanced) if enhanced.subject != 0 => by_enhanced(enhanced),
         _ => by_phrase(&reply.shown()),
     });
     let found = found.unwrap_or_else(|| by_plain_code(phase, reply.code));
@@ -164,19 +175,47 @@ fn of_session(phase: Phase, reply: &Reply) -> Trouble {
     }
 }
 
-fn by_enhanced(phase: Phase, enhanced: Enhanced) -> Option<Verdict> {
-    // "Delivery not authorized" of a recipient is what relays say to strangers.
-    if (phase, enhanced.subject, enhanced.detail) == (Phase::Recipient, 7, 1) {
-        return Some(Us(Relay));
+/// The meaning of "delivery not authorized" for a recipient: what relays say to strangers, or what a server says of a recipient
+/// whom it shields (Postfix's `check_recipient_access`).
+fn not_authorized(text: &str) -> Verdict {
+    match by_phrase(text) {
+        Some(verdict) => verdict,
+        None if own_words(text).contains("recipient address rejected") => Refused,
+        None => Us(Relay),
     }
+}
+
+fn by_enhanced(enhanced: Enhanced) -> Option<Verdict> {
     let row = first(BY_ENHANCED, |(subject, details, _)| {
         *subject == enhanced.subject && details.contains(&enhanced.detail)
     });
     row.map(|(_, _, verdict)| *verdict)
 }
 
-fn by_phrase(text: &str) -> Option<Verdict> {
+/// The server's own words, in lower case: without addresses, which it repeats, and without what another server has said to it.
+fn own_words(text: &str) -> String {
     let text = text.to_lowercase();
+    let own = text.split(" said: ").next().unwrap_or_default();
+    let mut words = String::with_capacity(own.len());
+    let mut is_address = false;
+    for character in own.chars() {
+        match character {
+            '<' => is_address = true,
+            '>' => is_address = false,
+            character if !is_address => words.push(character),
+            _ => {}
+        }
+    }
+    let is_word = |word: &&str| !word.contains('@');
+    words
+        .split_whitespace()
+        .filter(is_word)
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+fn by_phrase(text: &str) -> Option<Verdict> {
+    let text = own_words(text);
     first(BY_PHRASE, |(phrase, _)| text.contains(phrase)).map(|(_, verdict)| *verdict)
 }
 
@@ -286,6 +325,33 @@ mod tests {
             (Message, "552 too much"),
         ] {
             assert_eq!(of(phase, text), Refused, "{phase:?} {text}");
+        }
+    }
+
+    #[test]
+    fn what_a_server_repeats_of_others_says_nothing_of_this_host() {
+        for (text, verdict) in [
+            (
+                "450 4.2.0 <relaying@x.test>: Recipient address rejected: Greylisted",
+                Later,
+            ),
+            (
+                "450 4.7.1 <to.relay@x.test>: Recipient address rejected: Greylisted",
+                Later,
+            ),
+            (
+                "450 4.1.1 not verified: host mx.x.test said: 454 Relay access denied",
+                Later,
+            ),
+            ("450 4.1.1 Relay access denied", Later),
+            ("550 relaying@x.test unknown", Refused),
+            ("550 <relaying denied@x.test> unknown", Refused),
+            (
+                "554 5.7.1 <a@b>: Recipient address rejected: Access denied",
+                Refused,
+            ),
+        ] {
+            assert_eq!(of(Recipient, text), verdict, "{text}");
         }
     }
 
