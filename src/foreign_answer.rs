@@ -54,7 +54,7 @@ fn is_page(response: &HttpResponse) -> bool {
 /// The title of an HTML page.
 fn title(body: &[u8]) -> Option<String> {
     let head = String::from_utf8_lossy(&body[..body.len().min(HEAD_BYTES)]);
-    // Of the same length as the page itself.
+    // Lowering ASCII letters keeps every position.
     let lower = head.to_ascii_lowercase();
     let tag = lower.find("<title")?;
     let start = tag + lower[tag..].find('>')? + 1;

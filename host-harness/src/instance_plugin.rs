@@ -53,7 +53,7 @@ pub enum CreateInstanceError {
     NotAServer {
         /// The option.
         option: String,
-        /// Its value.
+        /// The option's value.
         value: String,
     },
     /// A tenant's host was asked for an instance of another owner.

@@ -83,6 +83,7 @@ mod services_definition;
 mod services_worker;
 mod settings_gate;
 mod settling;
+mod status;
 mod tenancy;
 pub mod view;
 mod worker;

@@ -325,7 +325,7 @@ impl Round {
                     tracing::info!("what was in the way of all e-mails is gone, and they are sent again");
                 }
             }
-            // It is not to be sent, or was refused because of its recipient: the next one finds out.
+            // An e-mail that is not to be sent, or was refused because of its recipient, tells nothing of the server: the next one does.
             None | Some(Tried::Refused) => self.record.put_off_mail_try(now_ms()).await?,
             Some(Tried::Later) if self.in_the_way.get().is_none() => {
                 self.record.put_off_mail_try(next_try_at_ms(now_ms(), 1)).await?;

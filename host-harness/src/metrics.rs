@@ -1,16 +1,14 @@
 //! Metrics: counters and gauges as values, for whatever a platform collects them with.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::collections::BTreeMap;
 
-use bss_model::clock::{millis, now_ms};
-use bss_model::{AssetSelection, OutcomeKind, Thumbprint};
+use bss_model::clock::now_ms;
+use bss_model::{AssetSelection, OutcomeKind};
 use bss_sandbox::plugin::SandboxUse;
 use serde::Serialize;
 
 use crate::error::Error;
 use crate::host::Host;
-use crate::view;
 
 /// Counters and gauges of a host, at one moment. Those of the record are of all processes that have it open.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -47,41 +45,7 @@ pub struct Metrics {
     pub calls_waiting: u64,
 }
 
-/// How long before its end a certificate counts as expiring.
-const EXPIRES_WITHIN: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-
 impl Host {
-    /// How the host is at this moment. The disk is not looked at.
-    ///
-    /// # Errors
-    /// When the record can't be read.
-    pub async fn status(&self) -> Result<view::Status, Error> {
-        let record = self.record();
-        let open = record.outstanding(&AssetSelection::default()).await?;
-        let used: BTreeSet<Thumbprint> = record
-            .instances()
-            .await?
-            .iter()
-            .filter_map(|instance| instance.thumbprint)
-            .collect();
-        let soon_ms = now_ms().saturating_add(millis(EXPIRES_WITHIN));
-        let certificates = self.installed_certificates().await?;
-        let expiring = certificates.iter().filter(|certificate| {
-            used.contains(&certificate.thumbprint) && certificate.not_after_ms <= soon_ms
-        });
-        Ok(view::Status {
-            workers: record.living_workers().await?,
-            open_licenses: open.assets,
-            oldest_open_license_at_ms: record.oldest_open_license_at_ms().await?,
-            open_returns: record.open_returns().await?,
-            waiting_mails: record.pending_mails().await?,
-            held_mails: record.held_mails().await?,
-            expiring_certificates: expiring.count() as u64,
-            open_alerts: self.open_alerts().await?,
-            disk_free_bytes: 0,
-        })
-    }
-
     /// The metrics at this moment, of all owners. Takes a few queries; every ten seconds is often enough.
     ///
     /// # Errors

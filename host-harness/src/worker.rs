@@ -451,7 +451,7 @@ impl Work {
             return Ok(());
         }
         let instances = self.host.record().instances().await?;
-        // Another worker may have raised an alert.
+        // Read again, because another worker may have raised an alert.
         self.held = self.host.record().held_instances().await?;
         let without = self.host.without_plugin(&instances).await?;
         for (instance, error) in &without {

@@ -57,7 +57,7 @@ pub(super) fn of(answer: &Answer, now_ms: i64) -> Verdict {
         problem: problem(answer, error.as_ref()),
         retry_after_ms: retry_after_ms(&answer.response, now_ms),
     };
-    let is_outage = |is_outage| Verdict::Unclear {
+    let unclear = |is_outage| Verdict::Unclear {
         delay: delay.clone(),
         is_outage,
     };
@@ -68,9 +68,9 @@ pub(super) fn of(answer: &Answer, now_ms: i64) -> Verdict {
         | (400..=499 | 503, Some(wire::THROTTLED | wire::UNAVAILABLE))
         | (410, Some(wire::CONTINUATION_EXPIRED)) => Verdict::Unavailable(delay),
         // A conflict without a known code may be one with our own first attempt.
-        (409, code) if code.is_none_or(|code| wire::meaning(code).is_none()) => is_outage(false),
+        (409, code) if code.is_none_or(|code| wire::meaning(code).is_none()) => unclear(false),
         // Time-outs and failures of a server on the way, which may have passed the request on.
-        (408 | 425 | 499 | 500..=599, _) => is_outage(true),
+        (408 | 425 | 499 | 500..=599, _) => unclear(true),
         // A proxy or gateway that asks who is there says nothing of the access token.
         (401, None) if is_of_another_sign_in(&answer.response) => Verdict::Unavailable(delay),
         (401, _)
@@ -88,8 +88,8 @@ pub(super) fn of(answer: &Answer, now_ms: i64) -> Verdict {
         }
         // A filter may also have withheld the answer of a request that it passed on. A redirection is not followed, and leads to a
         // sign-in more often than to the license API.
-        (301..=303 | 307 | 308 | 400..=499, _) => is_outage(true),
-        _ => is_outage(false),
+        (301..=303 | 307 | 308 | 400..=499, _) => unclear(true),
+        _ => unclear(false),
     }
 }
 

@@ -204,7 +204,7 @@ impl<'de> Deserialize<'de> for Scalar {
             Value::Null => Self::Missing,
             Value::String(text) if text.trim().is_empty() => Self::Missing,
             Value::String(text) => Self::Text(text.trim().to_owned()),
-            // Others are rounded: two ids could become one.
+            // Numbers of another kind are rounded, so that two ids could become one.
             Value::Number(number) if number.is_u64() || number.is_i64() => Self::Text(number.to_string()),
             _ => Self::Unreadable,
         })
@@ -334,15 +334,14 @@ fn product_key(key: &Secret) -> Option<Secret> {
         group.len() == length && bytes.all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
     };
     let is_in_groups = key.contains(' ') && length >= 4 && groups.all(is_group);
-    let key = if is_in_groups {
-        key.replace(' ', "-")
-    } else {
-        key.to_owned()
-    };
-    is_graphic(&key, PRODUCT_KEY_LENGTH_MAX).then(|| Secret::new(key))
+    let key = Secret::new(match is_in_groups {
+        true => key.replace(' ', "-"),
+        false => key.to_owned(),
+    });
+    is_graphic(key.expose(), PRODUCT_KEY_LENGTH_MAX).then_some(key)
 }
 
-/// The states of a license. One that is unknown is not guessed where the license is read for it.
+/// The states of a license. An unknown state is not guessed where the license is read for its state.
 fn states(
     token: &Scalar,
     returned: &Scalar,

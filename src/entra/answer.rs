@@ -71,7 +71,7 @@ struct GrantedWire {
 }
 
 impl GrantedWire {
-    /// Whether it is one to send as `Bearer`: what else it may be is always said (RFC 6749 section 7.1).
+    /// Whether the access token is to be sent as `Bearer`: any other type is always said (RFC 6749 section 7.1).
     fn is_bearer(&self) -> bool {
         self.token_type.is_null()
             || self
@@ -261,11 +261,12 @@ fn not_entra_s(response: &HttpResponse, correlation_id: &str, now_ms: i64) -> Re
 const TRANSIENT: [u64; 8] = [50_033, 50_196, 90_006, 90_012, 90_024, 90_033, 90_055, 90_090];
 /// Entra's codes for an assertion that was not valid at the time by Entra's clock.
 const CLOCK: [u64; 3] = [700_024, 500_133, 50_013];
+/// The code and advice for such an assertion.
 const CLOCK_WRONG: (&str, &str) = (
     "clock-wrong",
     "Set the clock of the host machine, which differs from Microsoft's clock by several minutes.",
 );
-/// Entra's words for the same under other codes.
+/// Entra's words for such an assertion under other codes.
 const OUT_OF_TIME: &str = "is not within its valid time range";
 /// Entra's code for a certificate that is not valid now.
 const CERTIFICATE_OUT_OF_TIME: [u64; 1] = [1_000_502];

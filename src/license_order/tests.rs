@@ -414,7 +414,7 @@ fn a_page_of_something_on_the_way_refuses_no_order() {
     let platform = ScriptedPlatform::granting([ntlm(), access_token(), ntlm()]);
     assert_unavailable(place(&platform, &order()));
 
-    // Whoever redirects a purchase, or withholds an answer, may have passed the purchase on.
+    // A purchase may have been passed on by what redirects it, or withholds its answer.
     for sent in [
         answer_with(302, ("location", "https://portal.example/"), page),
         answer(403, page),

@@ -26,7 +26,7 @@ use name_server::{NameServer, Zone};
 /// The environment variable that says that the test runs in the namespaces.
 const INSIDE: &str = "INTEROP_RESOLVER_INSIDE";
 
-/// One name server, which answers.
+/// A single name server, which answers.
 const ONE: &str = "nameserver 127.0.0.1\nsearch .\n";
 
 /// Three name servers, of which the first two never answer.

@@ -7,7 +7,7 @@ use std::process::Command;
 use bss_simulator::{CertificateRequest, ExtendedKeyUsage};
 use serde_json::Value;
 
-use crate::scenario::{INSTANCE, Scenario, actor, result, silent};
+use crate::scenario::{INSTANCE, Scenario, result};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_list_tells_for_whom_a_certificate_is_until_when_and_why_it_can_not_be_used() {
@@ -158,12 +158,7 @@ async fn buys(scenario: Scenario, thumbprint: &str) {
         .await;
     let checked = scenario.bss_host(&["instance", "check", INSTANCE]);
     assert_eq!(checked.status.code(), Some(0), "{checked:?}");
-    scenario
-        .host
-        .fetch_services(INSTANCE, &actor(), silent())
-        .await
-        .expect("the catalog is read");
-    scenario.sell_all(INSTANCE).await;
+    scenario.sell_catalog().await;
     let product = scenario.offers().await.remove(0);
     let assets = scenario.order(&product, 1).await;
     assert!(

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use crate::cli::{CUSTOMER, send_signal};
 use crate::component::bss_host;
-use crate::mail_stub::MailStub;
+use crate::mail_stub::{MailStub, configure_at};
 use crate::scenario::{DONE, INSTANCE, NO_ANSWER, REFUSED, Scenario, USAGE, assert_ends, result};
 
 fn code(output: &Output) -> i32 {
@@ -214,26 +214,14 @@ fn templates_are_written_to_start_from_and_a_broken_one_is_named() {
 fn a_mail_server_that_is_not_there_is_no_answer() {
     let folder = tempfile::tempdir().expect("a temporary directory");
     let socket = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
-    let port = socket.local_addr().expect("its address").port();
+    let address = socket.local_addr().expect("its address");
     drop(socket);
-    let url = format!("smtp://127.0.0.1:{port}");
-    let configure = [
-        "mail",
-        "configure",
-        "--from",
-        "shop@host.example",
-        "--unencrypted",
-        "--smtp",
-        &url,
-    ];
+    let configure = configure_at(address);
+    let configure: Vec<&str> = configure.iter().map(String::as_str).collect();
     assert_eq!(code(&desk(&folder, &configure)), DONE);
     let test = desk(&folder, &["mail", "test", "me@host.example"]);
     assert_eq!(code(&test), NO_ANSWER, "{}", err(&test));
-    assert!(
-        err(&test).contains(&format!("127.0.0.1:{port}")),
-        "{}",
-        err(&test)
-    );
+    assert!(err(&test).contains(&address.to_string()), "{}", err(&test));
 }
 
 /// The most time that anything takes that does not hang.

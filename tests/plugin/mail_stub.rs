@@ -64,19 +64,24 @@ impl MailStub {
 
     /// The options of `mail configure` for it.
     pub(crate) fn configure(&self) -> Vec<String> {
-        let url = format!("smtp://{}", self.address);
-        [
-            "mail",
-            "configure",
-            "--from",
-            "shop@host.example",
-            "--unencrypted",
-            "--smtp",
-            &url,
-        ]
-        .map(str::to_owned)
-        .to_vec()
+        configure_at(self.address)
     }
+}
+
+/// The options of `mail configure` for the mail server at an address of this machine.
+pub(crate) fn configure_at(address: SocketAddr) -> Vec<String> {
+    let url = format!("smtp://{address}");
+    [
+        "mail",
+        "configure",
+        "--from",
+        "shop@host.example",
+        "--unencrypted",
+        "--smtp",
+        &url,
+    ]
+    .map(str::to_owned)
+    .to_vec()
 }
 
 impl Drop for MailStub {

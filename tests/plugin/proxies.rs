@@ -61,7 +61,7 @@ async fn two_certificates_through_one_proxy_have_a_tunnel_each() {
     assert_eq!(of_each, thumbprints);
     assert_eq!(seen.len(), 2, "each keeps its own: {connections:?}");
     assert!(seen.iter().all(|connection| !connection.resumed));
-    // One for each server of each instance: the login and the API.
+    // A tunnel for each server of each instance: the login and the API.
     assert_eq!(proxy.asked().len(), 4, "{:?}", proxy.asked());
 }
 

@@ -106,13 +106,17 @@ impl Scenario {
     /// A ready instance that sells, as of [`Self::selling`], at a Microsoft that a test has started its own way.
     pub(crate) async fn set_up_to_sell(self) -> Self {
         let scenario = self.set_up().await;
+        scenario.sell_catalog().await;
         scenario
-            .host
+    }
+
+    /// Reads the catalog of the ready instance, and activates every product at a price.
+    pub(crate) async fn sell_catalog(&self) {
+        self.host
             .fetch_services(INSTANCE, &actor(), silent())
             .await
             .expect("the catalog is read");
-        scenario.sell_all(INSTANCE).await;
-        scenario
+        self.sell_all(INSTANCE).await;
     }
 
     /// Activates every product of an instance, at a price.

@@ -139,7 +139,7 @@ async fn a_continuation_that_leads_in_a_circle_is_malformed() {
     assert!(matches!(failure, ReadFailure::Malformed(_)), "{failure:?}");
 }
 
-/// Each exchange takes handles of the call, which has a thousand; none may keep one.
+/// A call has a thousand handles, and each exchange takes some: none may be kept.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_catalog_of_more_pages_than_a_call_has_handles_is_read_to_its_end() {
     let scenario = Scenario::ready().await;

@@ -70,12 +70,7 @@ async fn selling() -> (Scenario, Theirs) {
     let mut typed = credentials(scenario.microsoft.details());
     typed.insert("system-name".to_owned(), SECRET_NAME.to_owned());
     assert!(scenario.configure(SECRET_NAME, &typed).await.saved);
-    scenario
-        .host
-        .fetch_services(INSTANCE, &actor(), silent())
-        .await
-        .expect("the catalog is read");
-    scenario.sell_all(INSTANCE).await;
+    scenario.sell_catalog().await;
     let product = scenario.offers().await.remove(0);
     let bought = scenario.order(&product, 2).await;
     let cancellation = scenario

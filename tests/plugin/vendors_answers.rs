@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::scenario::{INSTANCE, Scenario, actor, order_request, silent};
 
-/// One license, ordered and run until nothing more can be done now.
+/// Orders a license, and runs the order until nothing more can be done now.
 async fn ordered(scenario: &Scenario, offer: &str) -> Asset {
     scenario.order(offer, 1).await.remove(0)
 }

@@ -17,7 +17,7 @@ const NUMBER: u8 = 0x1f;
 const OCTET_STRING: u8 = 0x04;
 const INDEFINITE: u8 = 0x80;
 
-/// One value with its tag.
+/// A value with its tag.
 struct Element<'a> {
     tag: u8,
     content: Content<'a>,

@@ -13,7 +13,7 @@ const SIGNED_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.1135
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FileKind {
-    /// There is nothing in it.
+    /// An empty file.
     Empty,
     /// What a server answers to somebody who is not logged in.
     WebPage,

@@ -150,9 +150,9 @@ pub enum Caution {
         "the PFX file has another certificate for the same key, which was not taken: `{subject}` ({thumbprint})"
     )]
     OtherCertificate {
-        /// Its subject.
+        /// The other certificate's subject.
         subject: String,
-        /// Its thumbprint.
+        /// The other certificate's thumbprint.
         thumbprint: Thumbprint,
     },
     /// The file has something beside that only claims to be a certificate.

@@ -2,7 +2,6 @@
 
 use uuid::Uuid;
 
-use crate::diagnosis::{Diagnose, Diagnosis, ErrorKind};
 use crate::order::Party;
 use crate::outcome::OutcomeKind;
 use crate::owner::Owner;
@@ -122,20 +121,6 @@ pub enum AlertChoice {
     Numbers(Vec<i64>),
     /// All open alerts up to this number, so that none is acknowledged that nobody has seen.
     UpTo(i64),
-}
-
-/// An alert that does not exist.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is no alert {number}")]
-pub struct NoAlert {
-    /// The number that was asked for.
-    pub number: i64,
-}
-
-impl Diagnose for NoAlert {
-    fn diagnosis(&self) -> Diagnosis {
-        Diagnosis::new(ErrorKind::NotFound, "no-alert")
-    }
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ pub enum InvalidProxy {
     /// The scheme is another one than `http`.
     #[error("a proxy's URL begins with `http://`: other kinds of proxies are not supported")]
     Scheme,
-    /// There is no host and port that could be one.
+    /// The host or the port is missing, or can't be one.
     #[error(
         "a proxy's URL is `http://HOST:PORT`, with a user and a password before the host where the proxy wants them"
     )]
@@ -300,11 +300,11 @@ impl ProxyRules {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SavedProxy {
-    /// None, whatever the host's environment says.
+    /// No proxy, whatever the host's environment says.
     Direct,
     /// A proxy of its own.
     Through {
-        /// Its URL, without user and password.
+        /// The proxy's URL, without user and password.
         url: String,
         /// The user that it is told.
         user: Option<String>,
@@ -328,7 +328,7 @@ impl SavedProxy {
 pub enum ProxyChoice {
     /// As the host's environment says.
     OfHost,
-    /// None, whatever the environment says.
+    /// No proxy, whatever the environment says.
     Direct,
     /// A proxy of its own.
     Through(Proxy),

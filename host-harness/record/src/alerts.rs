@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use bss_model::clock::now_ms;
 use bss_model::{
-    Act, Actor, Alert, AlertChoice, AlertFilter, AlertKind, AlertedLicense, Diagnose, Diagnosis, MailState,
-    NoAlert, OutcomeKind, Owner, Problem, Subject,
+    Act, Actor, Alert, AlertChoice, AlertFilter, AlertKind, AlertedLicense, Diagnose, Diagnosis, ErrorKind,
+    MailState, OutcomeKind, Owner, Problem, Subject,
 };
 use serde_json::Value;
 use sqlx::sqlite::SqliteRow;
@@ -21,8 +21,11 @@ use super::{Record, RecordError, begin_write};
 #[non_exhaustive]
 pub enum AcknowledgeError {
     /// An alert does not exist.
-    #[error(transparent)]
-    NoAlert(#[from] NoAlert),
+    #[error("there is no alert {number}")]
+    NoAlert {
+        /// The number that was asked for.
+        number: i64,
+    },
     /// The record failed.
     #[error(transparent)]
     Record(#[from] RecordError),
@@ -31,7 +34,7 @@ pub enum AcknowledgeError {
 impl Diagnose for AcknowledgeError {
     fn diagnosis(&self) -> Diagnosis {
         match self {
-            Self::NoAlert(error) => error.diagnosis(),
+            Self::NoAlert { .. } => Diagnosis::new(ErrorKind::NotFound, "no-alert"),
             Self::Record(error) => error.diagnosis(),
         }
     }
@@ -130,7 +133,7 @@ impl Record {
         let (kind, instance) = (AlertKind::InstanceHeld.word(), instance_id.to_string());
         let problem = problem.map(to_json).transpose()?;
         let mut transaction = begin_write(&self.writer).await?;
-        // One that somebody has acknowledged stays acknowledged until it is over.
+        // An alert that somebody has acknowledged stays acknowledged until it is over.
         let known = sqlx::query(
             "UPDATE alerts SET problem = $3 WHERE kind = $1 AND subject = $2 AND ended_at_ms IS NULL",
         )
@@ -284,7 +287,7 @@ async fn check_there(
     .await?;
     match found {
         Some(_) => Ok(()),
-        None => Err(NoAlert { number }.into()),
+        None => Err(AcknowledgeError::NoAlert { number }),
     }
 }
 

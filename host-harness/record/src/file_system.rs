@@ -1,8 +1,8 @@
-//! Kinds of file systems: those of other machines are refused, because locks and shared memory do not hold there.
+//! The file system under a data directory. That of another machine is refused, because locks and shared memory do not hold there.
 
 use std::path::Path;
 
-use super::RecordError;
+use super::{Record, RecordError};
 
 /// Fails if a directory is on a file system of another machine. Where that can't be known, it is taken for local.
 pub(super) fn check_local(directory: &Path) -> Result<(), RecordError> {
@@ -12,6 +12,20 @@ pub(super) fn check_local(directory: &Path) -> Result<(), RecordError> {
             path: directory.to_owned(),
             kind,
         }),
+    }
+}
+
+impl Record {
+    /// Bytes that are free on the disk of the data directory, for whoever may write there.
+    ///
+    /// # Errors
+    /// When the file system does not say.
+    pub fn disk_free_bytes(&self) -> Result<u64, RecordError> {
+        let disk = rustix::fs::statvfs(&*self.data_dir).map_err(|error| RecordError::Directory {
+            path: self.data_dir.to_path_buf(),
+            source: error.into(),
+        })?;
+        Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
     }
 }
 

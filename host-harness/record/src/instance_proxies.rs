@@ -6,7 +6,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::acts::write_act;
-use super::instances::{SaveError, read_instance};
+use super::instances::{SaveError, instance_to_change};
 use super::stored::to_json;
 use super::{Record, RecordError, begin_write};
 
@@ -42,12 +42,7 @@ impl Record {
             }
         };
         let mut transaction = begin_write(&self.writer).await?;
-        let row = sqlx::query("SELECT * FROM instances WHERE id = $1")
-            .bind(instance_id.to_string())
-            .fetch_optional(&mut *transaction)
-            .await?
-            .ok_or(SaveError::NoInstance { id: instance_id })?;
-        let old = read_instance(&row)?;
+        let old = instance_to_change(&mut transaction, instance_id).await?;
         let saved = Instance {
             reach: Reach {
                 proxy,

@@ -167,6 +167,19 @@ pub(super) fn history_query(instance_id: Uuid) -> QueryBuilder<Sqlite> {
     query
 }
 
+/// The instance as it stands in a transaction that is to change it.
+pub(super) async fn instance_to_change(
+    transaction: &mut SqliteConnection,
+    instance_id: Uuid,
+) -> Result<Instance, SaveError> {
+    let row = sqlx::query("SELECT * FROM instances WHERE id = $1")
+        .bind(instance_id.to_string())
+        .fetch_optional(transaction)
+        .await?
+        .ok_or(SaveError::NoInstance { id: instance_id })?;
+    Ok(read_instance(&row)?)
+}
+
 impl Record {
     /// Creates an instance without settings.
     ///
@@ -309,12 +322,7 @@ impl Record {
         actor: &Actor,
     ) -> Result<Instance, SaveError> {
         let mut transaction = begin_write(&self.writer).await?;
-        let row = sqlx::query("SELECT * FROM instances WHERE id = $1")
-            .bind(instance_id.to_string())
-            .fetch_optional(&mut *transaction)
-            .await?
-            .ok_or(SaveError::NoInstance { id: instance_id })?;
-        let old = read_instance(&row)?;
+        let old = instance_to_change(&mut transaction, instance_id).await?;
         if old.version != expected_version {
             let changed_by: Option<String> = sqlx::query_scalar(
                 "SELECT changed_by FROM instance_history WHERE instance_id = $1 AND version = $2",

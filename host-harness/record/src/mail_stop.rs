@@ -15,11 +15,11 @@ const ALL: &str = "all";
 /// Whether a worker may take e-mails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Gate {
-    /// Nothing is known to be in the way.
+    /// E-mails may be taken: nothing is known to be in their way.
     Open,
-    /// One e-mail may be tried now.
+    /// A single e-mail may be tried now.
     OneTry,
-    /// The next try is later, or another worker's.
+    /// No e-mail may be taken: the next try is later, or another worker's.
     Closed,
 }
 

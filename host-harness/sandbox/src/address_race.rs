@@ -161,7 +161,7 @@ where
                     if let Some(given_up) = oldest.pop_front() {
                         given_up.task.abort();
                         failed.push((given_up.address, io::ErrorKind::TimedOut.into()));
-                        // Its place is the next one's, so that a race never has more than it was given.
+                        // The place passes to the next attempt, so that a race never has more than it was given.
                         room = given_up.room;
                     }
                 }

@@ -345,7 +345,7 @@ impl Smtp {
         };
         let limit = self.limits.command;
         let reply = log_in(&mut session.dialogue, mechanism, user, &credential, limit).await?;
-        // Another challenge is no login: what follows would be taken for the answer to it.
+        // A further challenge is no login: what follows would be taken for the answer to it.
         match reply.code {
             200..300 => Ok(()),
             _ => Err(EnterError::Refused(Phase::Login, reply)),

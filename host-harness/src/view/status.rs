@@ -23,6 +23,6 @@ pub struct Status {
     pub expiring_certificates: u64,
     /// Alerts that are neither over nor acknowledged.
     pub open_alerts: u64,
-    /// Bytes that are free on the disk of the data directory. 0: not looked at.
+    /// Bytes that are free on the disk of the data directory, for whoever may write there.
     pub disk_free_bytes: u64,
 }

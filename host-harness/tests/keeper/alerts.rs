@@ -1,7 +1,7 @@
 //! Alerts: raised and ended with what they tell, open until somebody has acknowledged them.
 
 use bss_model::{
-    Alert, AlertChoice, AlertFilter, AlertKind, AttemptOutcome, MailOutcome, NoAlert, OutcomeKind, Owner,
+    Alert, AlertChoice, AlertFilter, AlertKind, AttemptOutcome, MailOutcome, OutcomeKind, Owner,
     ReturnOutcome,
 };
 use bss_record::{AcknowledgeError, Record};
@@ -109,7 +109,7 @@ async fn nothing_is_acknowledged_that_was_not_seen_or_does_not_exist() {
     let unknown = AlertChoice::Numbers(vec![seen, 99]);
     let refused = record.acknowledge_alerts(&unknown, None, &actor()).await;
     assert!(
-        matches!(refused, Err(AcknowledgeError::NoAlert(NoAlert { number: 99 }))),
+        matches!(refused, Err(AcknowledgeError::NoAlert { number: 99 })),
         "{refused:?}"
     );
     assert_eq!(open(&record).await.len(), 2);
@@ -118,7 +118,7 @@ async fn nothing_is_acknowledged_that_was_not_seen_or_does_not_exist() {
         .acknowledge_alerts(&AlertChoice::Numbers(vec![seen]), Some(&other), &actor())
         .await;
     assert!(
-        matches!(refused, Err(AcknowledgeError::NoAlert(_))),
+        matches!(refused, Err(AcknowledgeError::NoAlert { .. })),
         "{refused:?}"
     );
     assert_eq!(record.open_alerts(Some(&other)).await.unwrap(), 0);

@@ -55,6 +55,11 @@ impl Authority {
 
     /// The certificate that answers a request, with the extensions that the request asks for: PEM.
     fn answer(&self, request: &[u8]) -> Vec<u8> {
+        self.answer_with(request, &["-days", "30", "-copy_extensions", "copyall"])
+    }
+
+    /// The certificate that answers a request, as `openssl x509` makes it with more options: PEM.
+    fn answer_with(&self, request: &[u8], options: &[&str]) -> Vec<u8> {
         let path = self.0.path();
         std::fs::write(path.join("request.pem"), to_pem("CERTIFICATE REQUEST", request)).unwrap();
         let sign = [
@@ -67,15 +72,10 @@ impl Authority {
             "-CAkey",
             "ca.key",
             "-CAcreateserial",
-            "-days",
-            "30",
-            "-copy_extensions",
-            "copyall",
-            "-out",
-            "answer.pem",
         ];
-        openssl(path, &sign);
-        std::fs::read(path.join("answer.pem")).unwrap()
+        let answer = self.run(&[&sign[..], options].concat());
+        std::fs::write(path.join("answer.pem"), &answer).unwrap();
+        answer
     }
 
     fn run(&self, arguments: &[&str]) -> Vec<u8> {
@@ -202,7 +202,7 @@ async fn a_request_is_kept_until_its_answer_is_imported_in_whatever_form_it_come
         assert_eq!(installed.dns_names, ["esd.example.test"], "{form}");
         signs(&record, &installed.thumbprint).await;
         assert_eq!(record.certificates().requests().await.unwrap(), [], "{form}");
-        // The same once more changes nothing, and a new certificate for the same key is taken too.
+        // Importing the same answer once more changes nothing, and a new certificate for the same key is taken too.
         assert_eq!(
             import(&record, &answer).await.unwrap().installed,
             installed,
@@ -255,27 +255,12 @@ async fn an_answer_that_can_not_be_used_is_installed_and_says_why() {
     let authority = Authority::new();
     let record = TestRecord::open().await;
     let request = record.certificates().request(&new(), &actor()).await.unwrap();
-    let path = authority.0.path();
     std::fs::write(
-        path.join("request.pem"),
-        to_pem("CERTIFICATE REQUEST", &request.request),
+        authority.0.path().join("server.cnf"),
+        "extendedKeyUsage=serverAuth\n",
     )
     .unwrap();
-    std::fs::write(path.join("server.cnf"), "extendedKeyUsage=serverAuth\n").unwrap();
-    let sign = [
-        "x509",
-        "-req",
-        "-in",
-        "request.pem",
-        "-CA",
-        "ca.pem",
-        "-CAkey",
-        "ca.key",
-        "-CAcreateserial",
-        "-extfile",
-        "server.cnf",
-    ];
-    let answer = authority.run(&sign);
+    let answer = authority.answer_with(&request.request, &["-extfile", "server.cnf"]);
     let installed = import(&record, &answer).await.unwrap().installed;
     let reason = installed.unusable_because(now_ms()).unwrap();
     assert!(reason.to_string().contains("client authentication"), "{reason}");

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bss_keys::{InspectError, InstalledCertificate, KeyKind, PfxCode, PfxError, SignatureAlgorithm};
-use bss_model::Thumbprint;
+use bss_model::{Diagnose as _, Thumbprint};
 use bss_record::{IdentityError, ImportError, RECORD_FILE, Record, RemoveError};
 use rcgen::{BasicConstraints, IsCa, KeyPair, KeyUsagePurpose};
 use sqlx::{Connection as _, SqliteConnection};
@@ -353,6 +353,8 @@ async fn all_key_derivations_of_a_file_share_one_budget() {
         ),
         "{error:?}"
     );
+    let advice = error.diagnosis().advice.expect("an advice").sentence();
+    assert!(advice.contains("fewer iterations"), "{advice}");
 }
 
 #[tokio::test]

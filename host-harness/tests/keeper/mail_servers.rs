@@ -6,10 +6,12 @@ use bss_keys::PfxCode;
 use bss_model::{
     AccessTokenLogin, Contact, Mail, MailDelivery, MailSettings, MailState, MailStop, SmtpServer,
 };
-use bss_record::{PlaceError, RECORD_FILE, RemoveError};
+use bss_record::{PlaceError, RECORD_FILE, RecordError, RemoveError};
 use bss_simulator::{CertificateRequest, Operation, Simulator, SimulatorOptions};
 use host_harness::mail::{MailRound, MailSettingsError};
 use host_harness::{Diagnose as _, WorkOptions};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 use crate::invoices::execute;
 use crate::mail::{Shop, later, message_id, refused, sent};
@@ -28,6 +30,30 @@ async fn until<F: Future<Output = bool>>(mut is_so: impl FnMut() -> F) {
         }
     };
     tokio::time::timeout(PATIENCE, waiting).await.expect("it comes");
+}
+
+/// A worker of a shop's host, until a test ends it.
+struct Worker {
+    stop: oneshot::Sender<()>,
+    working: JoinHandle<Result<(), RecordError>>,
+}
+
+impl Worker {
+    fn start(shop: &Shop) -> Self {
+        let (stop, told) = oneshot::channel();
+        let host = shop.host.clone();
+        let working = tokio::spawn(async move {
+            let stop = async { drop(told.await) };
+            host.work(&WorkOptions::default(), stop).await
+        });
+        Self { stop, working }
+    }
+
+    async fn end(self) {
+        self.stop.send(()).unwrap();
+        let ended = tokio::time::timeout(PATIENCE, self.working).await;
+        ended.expect("it ends").unwrap().unwrap();
+    }
 }
 
 fn states(mails: &[Mail]) -> Vec<MailState> {
@@ -96,22 +122,12 @@ async fn a_server_that_does_not_answer_quit_gets_every_e_mail_and_keeps_no_worke
         .unwrap();
     assert_eq!((left.mails, server.taken().len()), (0, 1));
 
-    let (told, hears) = tokio::sync::oneshot::channel::<()>();
-    let host = shop.host.clone();
-    let working = tokio::spawn(async move {
-        let stop = async { drop(hears.await) };
-        host.work(&WorkOptions::default(), stop).await
-    });
+    let worker = Worker::start(&shop);
     for more in 2..=4 {
         shop.place(1, |_| ()).await;
         until(async || server.taken().len() == more).await;
     }
-    told.send(()).unwrap();
-    tokio::time::timeout(PATIENCE, working)
-        .await
-        .expect("it ends")
-        .unwrap()
-        .unwrap();
+    worker.end().await;
     assert_eq!(states(&shop.mails().await), [MailState::Sent; 4]);
 }
 
@@ -121,12 +137,7 @@ async fn a_server_that_is_silent_after_a_message_holds_up_no_other_e_mail_and_no
     let shop = Shop::with(&server).await;
     server.answers(&[Answer::TakeAndBeSilent]);
     shop.place(1, |_| ()).await;
-    let (told, hears) = tokio::sync::oneshot::channel::<()>();
-    let host = shop.host.clone();
-    let working = tokio::spawn(async move {
-        let stop = async { drop(hears.await) };
-        host.work(&WorkOptions::default(), stop).await
-    });
+    let worker = Worker::start(&shop);
     until(async || server.taken().len() == 1).await;
     shop.place(3, |_| ()).await;
     until(async || server.taken().len() == 4).await;
@@ -137,13 +148,8 @@ async fn a_server_that_is_silent_after_a_message_holds_up_no_other_e_mail_and_no
         MailState::Pending,
         "nobody knows yet"
     );
-    told.send(()).unwrap();
-    tokio::time::timeout(PATIENCE, working)
-        .await
-        .expect("it ends")
-        .unwrap()
-        .unwrap();
-    // Another worker sends it again, as the same message.
+    worker.end().await;
+    // The e-mail is sent again by another worker, as the same message.
     until(async || shop.send_now().await == sent(1)).await;
     let taken = server.taken();
     assert_eq!(taken.len(), 5);
@@ -319,12 +325,12 @@ async fn one_e_mail_at_a_time_finds_out_whether_all_can_be_sent_again() {
     let again = stop(&shop).await.unwrap();
     assert_eq!((again.tries, again.since_ms), (2, before.since_ms));
 
-    // One that is refused because of its recipient says nothing; the next finds out at once.
+    // An e-mail that is refused because of its recipient says nothing of the server; the next is tried at once.
     let_try_come(&shop).await;
     server.answers(&[Answer::Refuse]);
     assert_eq!(shop.send().await, refused(1));
     assert!(stop(&shop).await.is_some());
-    // One that is deferred says nothing either; the next is tried later.
+    // An e-mail that is deferred says nothing of the server either; the next is tried later.
     server.answers(&[Answer::Defer]);
     assert_eq!(shop.send().await, later(1));
     assert_eq!(shop.send().await, MailRound::default());

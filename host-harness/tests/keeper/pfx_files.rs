@@ -3,6 +3,7 @@
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
+use std::path::Path;
 use std::process::Command;
 
 use bss_keys::{Caution, FileKind, InspectError, PfxCode, PfxError, UnusableReason, inspect_pfx};
@@ -435,20 +436,6 @@ async fn a_file_for_a_group_of_windows_users_is_said_to_be_one() {
 }
 
 #[tokio::test]
-async fn too_much_work_is_to_be_mended_by_fewer_iterations() {
-    let options = [
-        "-iter",
-        "1000000",
-        "-keypbe",
-        "PBE-SHA1-3DES",
-        "-certpbe",
-        "PBE-SHA1-3DES",
-    ];
-    let error = refusal(&pfx_with(&good(), CODE, &options), CODE).await;
-    assert!(advice(&error).contains("fewer iterations"), "{}", advice(&error));
-}
-
-#[tokio::test]
 async fn codes_with_other_letters_open_files_of_every_spelling() {
     let made = good();
     let directory = tempfile::tempdir().unwrap();
@@ -702,16 +689,8 @@ async fn an_authority_that_is_there_twice_does_not_break_the_chain() {
     );
 }
 
-#[tokio::test]
-async fn a_self_signed_certificate_that_calls_itself_an_authority_is_usable_with_a_warning() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path();
-    // As tutorials have it, and without a word about basicConstraints.
-    let request = [
-        "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "key.pem", "-out", "c.pem", "-subj",
-        "/CN=x",
-    ];
-    openssl(path, &request);
+/// The PFX file, by openssl, of the key and the certificate that it has left in a folder.
+fn exported(folder: &Path) -> Vec<u8> {
     let export = [
         "pkcs12",
         "-export",
@@ -724,8 +703,21 @@ async fn a_self_signed_certificate_that_calls_itself_an_authority_is_usable_with
         "-out",
         "c.pfx",
     ];
-    openssl(path, &export);
-    let file = std::fs::read(path.join("c.pfx")).unwrap();
+    openssl(folder, &export);
+    std::fs::read(folder.join("c.pfx")).unwrap()
+}
+
+#[tokio::test]
+async fn a_self_signed_certificate_that_calls_itself_an_authority_is_usable_with_a_warning() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    // As tutorials have it, and without a word about basicConstraints.
+    let request = [
+        "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "key.pem", "-out", "c.pem", "-subj",
+        "/CN=x",
+    ];
+    openssl(path, &request);
+    let file = exported(path);
     let installed = imported(&file, CODE).await.unwrap().installed;
     assert!(installed.is_authority && installed.is_self_issued);
     assert_eq!(installed.unusable_because(now_ms()), None);
@@ -775,20 +767,7 @@ async fn a_key_limited_to_rsassa_pss_is_refused_with_what_is_needed_instead() {
             "req", "-x509", "-key", "key.pem", "-out", "c.pem", "-subj", "/CN=x",
         ],
     );
-    let export = [
-        "pkcs12",
-        "-export",
-        "-inkey",
-        "key.pem",
-        "-in",
-        "c.pem",
-        "-passout",
-        "pass:Secret-1",
-        "-out",
-        "c.pfx",
-    ];
-    openssl(path, &export);
-    let error = refusal(&std::fs::read(path.join("c.pfx")).unwrap(), CODE).await;
+    let error = refusal(&exported(path), CODE).await;
     assert!(error.to_string().contains("RSASSA-PSS"), "{error}");
     assert!(advice(&error).contains("rsaEncryption"), "{}", advice(&error));
 }

@@ -209,7 +209,7 @@ async fn no_tunnel_is_shared_between_two_instances_nor_between_ways() {
         let first = through(&server, &one.url(""), "");
         let mut second = first.beside("two", &server);
         second.egress.proxies = first.egress.proxies.clone();
-        // The same instance and settings, by another way, and with another login.
+        // Copies of the first one's way out, with the same instance and settings: by another proxy, and with another login.
         let mut by_the_other = first.clone();
         by_the_other.egress.proxies = rules(other.url(""));
         let mut as_somebody = first.clone();

@@ -1,10 +1,11 @@
 //! `alert …`: what has ended badly or stands still, until it is over or somebody has acknowledged it.
 
+use bss_model::Advice;
 use clap::{Args, Subcommand};
 use host_harness::{AlertChoice, Host, view};
 
 use super::exit_status::ExitStatus;
-use super::failure::{Failure, Outcome};
+use super::failure::{Failure, Outcome, problem_line, quoted, words};
 use super::input::operator;
 use super::{output, show};
 
@@ -41,19 +42,17 @@ pub(super) async fn run(host: &Host, command: AlertCommand, json: bool) -> Outco
     }
 }
 
-/// Fails where an alert is open, with an exit code of its own.
-pub(super) async fn expect_none(host: &Host) -> Outcome {
-    match host.open_alerts().await? {
-        0 => Ok(ExitStatus::Done),
-        open => {
-            output::note(format!(
-                "{} that nobody has acknowledged: `bss-host alert list` shows {}, `bss-host alert acknowledge NUMBER` takes note",
-                show::counted(open, "alert"),
-                if open == 1 { "it" } else { "them" }
-            ));
-            Ok(ExitStatus::Alerts)
-        }
+/// The end of a command that did what it was told, given the number of open alerts, which it tells.
+pub(super) fn end(open: u64) -> ExitStatus {
+    if open == 0 {
+        return ExitStatus::Done;
     }
+    output::note(format!(
+        "{} that nobody has acknowledged: `bss-host alert list` shows {}, `bss-host alert acknowledge NUMBER` takes note",
+        show::counted(open, "alert"),
+        if open == 1 { "it" } else { "them" }
+    ));
+    ExitStatus::Alerts
 }
 
 async fn list(host: &Host, all: bool, json: bool) -> Outcome {
@@ -105,44 +104,35 @@ fn state(alert: &view::Alert) -> String {
 
 /// What an alert is about, with the ids to go on with, why, and what to do.
 fn detail(alert: &view::Alert) -> String {
-    let mut line = format!("alert {}:", alert.number);
-    for (what, id) in [
+    let ids = [
         ("order", alert.order_id),
         ("asset", alert.asset_id),
         ("e-mail", alert.mail_id),
-    ] {
-        if let Some(id) = id {
-            line = format!("{line} {what} {id},");
-        }
-    }
-    line = line.trim_end_matches(',').to_owned();
-    if let Some(problem) = &alert.problem {
-        let separator = if line.ends_with(':') { "" } else { ":" };
-        line = format!("{line}{separator} {}", super::failure::problem_line(problem));
-    }
-    match next(alert) {
-        Some(next) => format!("{line}; {next}"),
-        None => line,
-    }
+    ];
+    let ids = ids
+        .iter()
+        .filter_map(|(what, id)| Some(format!("{what} {}", (*id)?)));
+    let why = alert.problem.as_ref().map(problem_line);
+    let said: Vec<_> = ids.chain(why).chain([next(alert)]).collect();
+    format!("alert {}: {}", alert.number, said.join("; "))
 }
 
-fn next(alert: &view::Alert) -> Option<String> {
-    let asset = alert.asset_id.map(|asset| asset.to_string()).unwrap_or_default();
-    Some(match alert.kind.as_str() {
-        "license-refused" => format!("correct the cause, then `bss-host asset retry {asset}`"),
-        "license-overdue" => format!("`bss-host asset history {asset}` shows every attempt"),
-        "second-license" | "return-refused" => format!("`bss-host asset show {asset}`"),
-        "returned-elsewhere" => format!("`bss-host asset cancel {asset}` cancels and credits it"),
-        "mail-failed" => format!(
-            "`bss-host mail retry {}` once its cause is corrected",
-            alert.mail_id.map(|mail| mail.to_string()).unwrap_or_default()
-        ),
-        "instance-held" => format!(
-            "`bss-host instance check {}`; its orders wait, and go on by themselves",
-            super::failure::quoted(&alert.instance)
-        ),
-        _ => return None,
-    })
+/// What to do about an alert.
+fn next(alert: &view::Alert) -> String {
+    let asset = alert.asset_id.unwrap_or_default();
+    let advice = match alert.kind.as_str() {
+        "license-refused" => Advice::RetryAsset { asset },
+        "license-overdue" => Advice::ShowAttempts { asset },
+        "return-refused" => Advice::ShowCancellations { asset },
+        "returned-elsewhere" => Advice::CancelAsset { asset },
+        "mail-failed" => Advice::ListMails,
+        "instance-held" => Advice::say(format!(
+            "`bss-host instance check {}` shows whether it is corrected; its orders wait, and go on by themselves",
+            quoted(&alert.instance)
+        )),
+        _ => Advice::say(format!("`bss-host asset show {asset}` shows the license")),
+    };
+    words(&advice).into_owned()
 }
 
 async fn acknowledge(host: &Host, asked: Acknowledge, json: bool) -> Outcome {

@@ -1,8 +1,9 @@
 //! The lines that `run` writes: what it works on at its start, and one for each outcome of a license.
 
-use std::time::Duration;
+use std::pin::pin;
 
 use bss_model::{Outcome as LicenseOutcome, Problem};
+use futures_util::StreamExt as _;
 use host_harness::{Host, OutcomeCursor, OutcomeKind};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -10,10 +11,7 @@ use tokio::task::JoinHandle;
 use super::failure::{Failure, machine_failure};
 use super::{output, show};
 
-/// The interval in which outcomes are asked for.
-const LOOK: Duration = Duration::from_millis(250);
-
-/// Outcomes that are read at once.
+/// Outcomes that are read at once, after the end.
 const PAGE: u32 = 500;
 
 /// Writes a line for each outcome that comes, until it is ended.
@@ -50,26 +48,28 @@ impl Voice {
 async fn follow(
     host: Host,
     mut after: OutcomeCursor,
-    mut ended: oneshot::Receiver<()>,
+    ended: oneshot::Receiver<()>,
     json: bool,
 ) -> Result<(), Failure> {
-    let mut is_ending = false;
+    let mut outcomes = pin!(host.outcome_stream(after).take_until(ended));
+    while let Some(outcome) = outcomes.next().await {
+        match outcome {
+            Ok(outcome) => {
+                tell(&host, &outcome, json).await?;
+                after = outcome.cursor;
+            }
+            Err(error) => tracing::warn!(%error, "outcomes can't be read now; they are told once they can"),
+        }
+    }
+    // What came since the stream has looked for the last time.
     loop {
-        let outcomes = host.outcomes(after, PAGE).await?;
-        for outcome in &outcomes {
-            tell(&host, outcome, json).await?;
-            after = outcome.cursor;
-        }
-        if !outcomes.is_empty() {
-            continue;
-        }
-        if is_ending {
+        let rest = host.outcomes(after, PAGE).await?;
+        let Some(last) = rest.last() else {
             return Ok(());
-        }
-        tokio::select! {
-            // Dropped: the program ends, and there is nobody to tell.
-            _ = &mut ended => is_ending = true,
-            () = tokio::time::sleep(LOOK) => {}
+        };
+        after = last.cursor;
+        for outcome in &rest {
+            tell(&host, outcome, json).await?;
         }
     }
 }

@@ -1,25 +1,21 @@
 //! `status`: how the host is, for a person and for monitoring.
 
-use std::path::Path;
-
 use host_harness::{Host, view};
 
-use super::exit_status::ExitStatus;
-use super::failure::{Failure, Outcome, machine_failure};
+use super::failure::Outcome;
 use super::{alerts, output, show};
 
-pub(super) async fn run(host: &Host, data_dir: &Path, json: bool) -> Outcome {
-    let status = view::Status {
-        disk_free_bytes: free_bytes(data_dir)?,
-        ..host.status().await?
-    };
+pub(super) async fn run(host: &Host, json: bool) -> Outcome {
+    let status = host.status().await?;
     if json {
         show::json(&status)?;
-        return Ok(match status.open_alerts {
-            0 => ExitStatus::Done,
-            _ => ExitStatus::Alerts,
-        });
+    } else {
+        show_status(&status);
     }
+    Ok(alerts::end(status.open_alerts))
+}
+
+fn show_status(status: &view::Status) {
     let mut table = show::table(&["What", "State"]);
     for (what, state) in [
         ("Workers", status.workers.to_string()),
@@ -50,10 +46,4 @@ pub(super) async fn run(host: &Host, data_dir: &Path, json: bool) -> Outcome {
         table.add_row([what, &state]);
     }
     output::table(&table);
-    alerts::expect_none(host).await
-}
-
-fn free_bytes(data_dir: &Path) -> Result<u64, Failure> {
-    let disk = rustix::fs::statvfs(data_dir).map_err(machine_failure)?;
-    Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
 }

@@ -74,7 +74,7 @@ impl Diagnose for MakeError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RemoveRequestError {
-    /// There is no such request, or it has been answered.
+    /// No request waits for that public key: it was never made, or has been answered.
     #[error("no request for a certificate waits for public key `{public_key}`")]
     NotThere {
         /// The public key that was asked for.

@@ -42,7 +42,7 @@ pub(super) enum Trouble {
     HelloName,
     /// The sender.
     Sender,
-    /// That the host sends to somebody who is not the server's own user.
+    /// Relaying: the host sends to somebody who is not the server's own user.
     Relay,
     /// The number of e-mails.
     Quota,
