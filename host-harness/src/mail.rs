@@ -158,6 +158,7 @@ impl Host {
         let mut rounds = JoinSet::new();
         let of_round =
             |joined: Result<Result<MailRound, RecordError>, _>| joined.unwrap_or(Err(RecordError::TaskEnded));
+        let mut failed = None;
         loop {
             // The rounds that have not ended have a silent server, or one that is at work.
             if rounds.len() < CONNECTIONS {
@@ -176,8 +177,13 @@ impl Host {
                     () = until_stopped(&mut stopped) => break true,
                     () = &mut look => break false,
                     Some(ended) = rounds.join_next() => {
-                        if of_round(ended)? != MailRound::default() {
-                            break false;
+                        match of_round(ended) {
+                            Ok(round) if round == MailRound::default() => {}
+                            Ok(_) => break false,
+                            Err(error) => {
+                                failed = Some(error);
+                                break true;
+                            }
                         }
                     }
                 }
@@ -186,10 +192,13 @@ impl Host {
                 break;
             }
         }
+        // Wait for every round, so that one that fails cuts no other's message off.
         while let Some(ended) = rounds.join_next().await {
-            of_round(ended)?;
+            if let Err(error) = of_round(ended) {
+                failed = Some(error);
+            }
         }
-        Ok(())
+        failed.map_or(Ok(()), Err)
     }
 
     async fn send_round(
@@ -199,18 +208,18 @@ impl Host {
         connections: Arc<Semaphore>,
         stopped: watch::Receiver<bool>,
     ) -> Result<MailRound, RecordError> {
-        let Some(settings) = self.record().mail_settings().await? else {
-            return Ok(MailRound::default());
-        };
-        // Nothing is taken that would only wait for a connection.
+        // Nothing is taken that would only wait for a connection. The settings are those of the time after the wait.
         let Ok(first) = Arc::clone(&connections).acquire_owned().await else {
             return Ok(MailRound::default());
         };
+        let Some(settings) = self.record().mail_settings().await? else {
+            return Ok(MailRound::default());
+        };
         let mails = self.record().take_mails(worker_id, limit).await?;
-        let others = mails.len().saturating_sub(1).min(CONNECTIONS - 1);
         if mails.is_empty() {
             return Ok(MailRound::default());
         }
+        let others = mails.len().saturating_sub(1).min(CONNECTIONS - 1);
         let round = Arc::new(Round {
             record: self.record().clone(),
             worker_id,
@@ -449,8 +458,11 @@ fn not_composed(error: &ComposeError) -> SmtpFailure {
     let problem = |code: &str, advice: &str| Problem::new(code, with_causes(error), advice);
     match error {
         ComposeError::Recipient(_) => SmtpFailure::Refused(problem("address-unusable", ANOTHER_WAY)),
-        ComposeError::Message(_) => SmtpFailure::Refused(problem("mail-not-composed", ANOTHER_WAY)),
-        ComposeError::Sender(_) | ComposeError::Template(_) => {
+        // The built-in template stands in for a broken one of the operator's, so the settings are not what is wrong.
+        ComposeError::Message(_) | ComposeError::Template(_) => {
+            SmtpFailure::Refused(problem("mail-not-composed", ANOTHER_WAY))
+        }
+        ComposeError::Sender(_) => {
             SmtpFailure::before_anybody(problem("mail-not-composed", CORRECT_SETTINGS))
         }
     }

@@ -14,10 +14,8 @@ use bss_model::{
 };
 use bss_record::{IdentityError, Record, RecordError};
 use bss_sandbox::outbound_https::{AuthorityError, Egress, NotAHeader, PermittedAuthority, SecretHeader};
-use bss_sandbox::system_roots::system_roots;
+use bss_sandbox::system_roots::{roots_of_pem, system_roots};
 use rustls::RootCertStore;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 
 use crate::plugins::PluginError;
 
@@ -227,7 +225,7 @@ impl ReadyInstances {
                 source,
             })?;
         let trust_roots = match &instance.reach.trusted_authorities_pem {
-            Some(pem) => Arc::new(roots(CertificateDer::pem_slice_iter(pem.as_bytes()).flatten())),
+            Some(pem) => Arc::new(roots_of_pem(pem)),
             None => self.system_roots(),
         };
         if trust_roots.is_empty() {
@@ -279,12 +277,6 @@ impl Kept {
             identity.is_none_or(|identity| identity.installed().unusable_because(now_ms()).is_none());
         (is_current && is_its_way && is_its_own && is_usable).then(|| Arc::clone(egress))
     }
-}
-
-fn roots(certificates: impl IntoIterator<Item = CertificateDer<'static>>) -> RootCertStore {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(certificates);
-    roots
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! HTTP proxies: from the environment, or an instance's own; who is told what, and what an operator reads.
 
 use std::collections::BTreeSet;
+use std::os::unix::ffi::OsStrExt as _;
 
 use bss_model::{AttemptResult, ProxyChoice, SyncStatus};
 use bss_sandbox::bindings::failures::ReadFailure;
@@ -121,6 +122,15 @@ async fn the_environment_names_the_proxy_and_the_check_and_the_trace_say_which_w
             "{said}"
         );
     }
+    let mut odd = scenario.command(&["instance", "check", INSTANCE]);
+    odd.env(
+        "HTTPS_PROXY",
+        std::ffi::OsStr::from_bytes(b"http://proxy\xff.test:1"),
+    );
+    let refused = odd.output().expect("it runs");
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_ne!(refused.status.code(), Some(0), "{refused:?}");
+    assert!(said.contains("`HTTPS_PROXY` is not UTF-8"), "{said}");
 }
 
 fn exchanges_in<'a>(span: &'a TraceSpan, found: &mut Vec<&'a TraceSpan>) {
@@ -164,6 +174,22 @@ async fn an_instance_s_own_proxy_counts_more_than_the_environment_and_its_passwo
     );
     let checked = run(&["instance", "check", INSTANCE, "--json"]);
     assert_eq!(ways(&result(&checked)), [shown.clone()].into(), "{checked:?}");
+
+    // A change that is refused changes the proxy neither.
+    let stale = run(&[
+        "instance",
+        "configure",
+        INSTANCE,
+        "--proxy",
+        "none",
+        "--set",
+        "system-name=late",
+        "--based-on",
+        "1",
+    ]);
+    assert_eq!(stale.status.code(), Some(1), "{stale:?}");
+    let still = run(&["instance", "show", INSTANCE, "--json"]);
+    assert_eq!(result(&still)["proxy"], shown.as_str(), "{still:?}");
 
     // What the operator changes elsewhere leaves the proxy as it is.
     scenario.set("system-name", "renamed").await;

@@ -106,10 +106,10 @@ fn read_with_any_spelling(pfx: &Pfx<'_>, auth_safe: &[u8], code: &PfxCode) -> Re
         match (read_spelled(pfx, auth_safe, &spelling, &mut budget), &refused) {
             (Ok(contents), _) => return Ok(contents),
             (Err(error @ (PfxError::WrongCode | PfxError::NotDecrypted)), None) => refused = Some(error),
+            // Too much work for another spelling says nothing of the code.
+            (Err(PfxError::WrongCode | PfxError::TooMuchWork), Some(_)) => {}
             // The code is the right one then, and something else is wrong.
-            (Err(PfxError::NotDecrypted), Some(PfxError::WrongCode)) => {
-                refused = Some(PfxError::NotDecrypted)
-            }
+            (Err(error), Some(PfxError::WrongCode)) => refused = Some(error),
             (Err(_), Some(_)) => {}
             (Err(error), None) => return Err(error),
         }

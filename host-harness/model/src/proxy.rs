@@ -266,9 +266,11 @@ impl ProxyRules {
     ///
     /// # Errors
     /// When the variable names no HTTP proxy.
-    pub fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Result<Self, InvalidProxyVariable> {
-        let set = |name: &'static str| Some((name, variable(name).filter(|text| !text.is_empty())?));
-        let except = ["no_proxy", "NO_PROXY"].into_iter().find_map(set);
+    pub fn from_environment(
+        mut variable: impl FnMut(&str) -> Option<String>,
+    ) -> Result<Self, InvalidProxyVariable> {
+        let mut set = |name: &'static str| Some((name, variable(name).filter(|text| !text.is_empty())?));
+        let except = ["no_proxy", "NO_PROXY"].into_iter().find_map(&mut set);
         let except = except.map_or_else(NoProxy::default, |(_, text)| text.as_str().into());
         let named = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
         let proxy = match named.into_iter().find_map(set) {

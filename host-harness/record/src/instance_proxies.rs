@@ -6,6 +6,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::acts::write_act;
+use super::erasure::empty_log;
 use super::instances::{SaveError, instance_to_change};
 use super::stored::to_json;
 use super::{Record, RecordError, begin_write};
@@ -67,6 +68,14 @@ impl Record {
         });
         write_act(&mut transaction, actor, act, &subject, Some(instance_id), detail).await?;
         transaction.commit().await?;
+        if let Some(SavedProxy::Through {
+            sealed_password: Some(_),
+            ..
+        }) = &old.reach.proxy
+        {
+            // A password that was replaced may still be good.
+            empty_log(&self.writer).await;
+        }
         Ok(saved)
     }
 

@@ -150,7 +150,7 @@ impl OutboundHttps {
             .client(&key, || connector::Connector::new(egress, identity))
     }
 
-    /// Sends one request of a guest, or refuses it before anything leaves.
+    /// Sends one request, or refuses it before anything leaves.
     async fn send(
         &self,
         egress: &Egress,
@@ -161,7 +161,7 @@ impl OutboundHttps {
         let permitted = match policy::permit(request.method(), request.uri(), &egress.authorities) {
             Ok(permitted) => permitted,
             Err(denial) => {
-                tracing::warn!(instance = egress.instance_id, %denial, "the host refused a request of the plugin");
+                tracing::warn!(instance = egress.instance_id, %denial, "the host refused a request");
                 if let Some(transport) = &self.transport {
                     transport.denied(&request);
                 }
@@ -181,9 +181,9 @@ impl OutboundHttps {
         told.following.sends(&request);
         header_defaults::add(request.headers_mut());
         secrets::add(request.headers_mut(), &permitted.secret_headers);
-        tracing::debug!(instance = egress.instance_id, method = %request.method(), authority = %permitted.authority, "the plugin sends a request");
+        tracing::debug!(instance = egress.instance_id, method = %request.method(), authority = %permitted.authority, "a request is sent");
         let response = self.exchange(&client, &permitted.authority, request, deadlines, told).await.inspect_err(|error| {
-            tracing::info!(instance = egress.instance_id, authority = %permitted.authority, %error, "the plugin's request got no answer");
+            tracing::info!(instance = egress.instance_id, authority = %permitted.authority, %error, "a request got no answer");
         })?;
         secrets::hide(response.map(BodyExt::boxed_unsync), &permitted.secret_headers)
             .map_err(|secrets::Compressed| Failure::AnswerCompressed.error_code())
@@ -199,23 +199,24 @@ impl OutboundHttps {
         told: &Told,
     ) -> Result<http::Response<Bounded>, Error> {
         let mut connect_by = Instant::now() + deadlines.connection;
-        let unconnected = |failure: ConnectFailure| {
+        let unconnected = |failure: ConnectFailure, repeats: bool| {
             // The guest's code has no room for the cause, for instance which certificate was refused and why.
             let cause = with_causes(&failure);
-            tracing::warn!(%authority, cause, "the plugin's request could not be sent");
-            told.not_connected(&failure, &cause);
+            tracing::warn!(%authority, cause, "the request got no connection");
+            told.not_connected(&failure, &cause, repeats);
             Failure::NotConnected(failure).error_code()
         };
         let slot = self.pool.slot(client, connect_by).instrument(step!("turn"));
-        let mut slot = slot.await.map_err(unconnected)?;
+        let mut slot = slot.await.map_err(|failure| unconnected(failure, false))?;
         let mut answer_by = None;
         let mut tries = 0;
-        let mut misdirected = false;
+        let (mut misdirected, mut repeats) = (false, false);
         loop {
             let wanted = if misdirected { Wanted::Fresh } else { Wanted::Any };
             let leased = self.pool.lease(client, authority, slot, wanted, connect_by);
             let leased = leased.instrument(step!("connection")).await;
-            let mut lease = leased.map_err(unconnected)?;
+            let mut lease = leased.map_err(|failure| unconnected(failure, repeats))?;
+            repeats = true;
             told.connected(authority, &lease);
             // A kept HTTP/1.1 connection that turns out to be closed is no try: it is gone, so the loop still ends.
             tries += usize::from(!(lease.reused && lease.is_http1()));
@@ -230,6 +231,7 @@ impl OutboundHttps {
                 Ok(Ok(response)) if response.status() == StatusCode::MISDIRECTED_REQUEST && !misdirected => {
                     tracing::info!(%authority, "the server answered 421: the request is repeated on a new connection");
                     told.following.repeated(response.status());
+                    told.seen.left();
                     misdirected = true;
                     lease.retire();
                     connect_by = Instant::now() + deadlines.connection;
@@ -274,16 +276,15 @@ impl Told {
     fn connected(&self, authority: &Authority, lease: &Lease) {
         let way = lease.channel.way();
         self.following.connected(lease.reused, way);
-        self.seen.explain(None);
         (self.listener)(CallEvent::Connected {
             authority: authority.to_string(),
             way: way.clone(),
         });
     }
 
-    fn not_connected(&self, failure: &ConnectFailure, cause: &str) {
+    fn not_connected(&self, failure: &ConnectFailure, cause: &str, repeats: bool) {
         self.following.not_connected(cause);
-        self.seen.explain(failure.explanation());
+        self.seen.explain(failure.explanation(repeats));
     }
 }
 
@@ -384,8 +385,7 @@ impl CallHttp {
     }
 
     /// Tells a listener of the connections.
-    #[must_use]
-    pub fn heard_by(self, listener: CallListener) -> Self {
+    pub(crate) fn heard_by(self, listener: CallListener) -> Self {
         Self { listener, ..self }
     }
 }

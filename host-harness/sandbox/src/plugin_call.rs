@@ -372,10 +372,13 @@ impl Answer for Vec<Step> {
     }
 
     fn explain(&mut self, why: &Explanation) {
-        for step in self {
-            if let StepResult::Failed(problem) = &mut step.result {
-                explain(problem, why);
-            }
+        // The check stops at the first step that fails. Where several have failed, nothing says whose the last exchange was.
+        let mut failed = self.iter_mut().filter_map(|step| match &mut step.result {
+            StepResult::Failed(problem) => Some(problem),
+            StepResult::Passed | StepResult::Skipped => None,
+        });
+        if let (Some(problem), None) = (failed.next(), failed.next()) {
+            explain(problem, why);
         }
     }
 }

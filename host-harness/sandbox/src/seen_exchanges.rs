@@ -42,11 +42,17 @@ impl SeenExchanges {
         }
     }
 
-    /// Notes why the last exchange got no connection; `None` once one got one, or where a code says it all.
+    /// Notes why the exchange got no connection; `None` where a code says it all.
     pub(crate) fn explain(&self, explanation: Option<Explanation>) {
         self.state().explanation = explanation;
     }
 
+    /// Notes that a request has left, which the end of its exchange may not tell: its repetition may get no connection.
+    pub(crate) fn left(&self) {
+        self.state().seen.has_sent = true;
+    }
+
+    /// Why the last exchange got no connection, where there is more to say than a code.
     pub(crate) fn explanation(&self) -> Option<Explanation> {
         self.state().explanation.clone()
     }
@@ -56,6 +62,7 @@ impl SeenExchanges {
         // What a safe method asks for changes nothing (RFC 9110, section 9.2.1).
         let changes = to_vendor && !method.is_safe();
         let mut state = self.state();
+        state.explanation = None;
         state.open = state.open.saturating_add(u32::from(changes));
         state.open_anywhere = state.open_anywhere.saturating_add(1);
         WatchedExchange {
@@ -120,4 +127,46 @@ fn was_sent(error: &Error) -> bool {
             | Error::ConnectionRefused
             | Error::ConnectionTimeout
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused() -> Result<http::Response<()>, Error> {
+        Err(Error::ConnectionRefused)
+    }
+
+    #[test]
+    fn a_request_that_left_has_left_although_its_repetition_got_no_connection() {
+        let seen = SeenExchanges::default();
+        let exchange = seen.begin(&Method::POST, true);
+        seen.left();
+        exchange.end(&refused());
+        assert!(seen.so_far().has_sent && !seen.so_far().may_have_changed);
+
+        let seen = SeenExchanges::default();
+        seen.begin(&Method::POST, true).end(&refused());
+        assert!(!seen.so_far().has_sent, "nothing has left");
+    }
+
+    #[test]
+    fn an_explanation_is_of_the_last_exchange_alone() {
+        let seen = SeenExchanges::default();
+        let explanation = Explanation {
+            code: "proxy-refused",
+            message: "the proxy refused".to_owned(),
+            advice: "Ask.".to_owned(),
+        };
+        let first = seen.begin(&Method::GET, true);
+        seen.explain(Some(explanation.clone()));
+        first.end(&refused());
+        assert_eq!(seen.explanation(), Some(explanation));
+        seen.begin(&Method::GET, true).end(&refused());
+        assert_eq!(
+            seen.explanation(),
+            None,
+            "the second ended for a reason of its own"
+        );
+    }
 }

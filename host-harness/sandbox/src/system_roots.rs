@@ -1,6 +1,8 @@
-//! The certificate authorities that the system trusts.
+//! The certificate authorities that servers are judged by: the system's, or those of a PEM text.
 
 use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 
 /// Reads the system's certificate authorities. Those that can't be read are left out; that there is none at all is a
 /// warning, with the reasons.
@@ -14,5 +16,12 @@ pub fn system_roots() -> RootCertStore {
             false => tracing::debug!(%error, "some of the system's certificate authorities can't be read"),
         }
     }
+    roots
+}
+
+/// Reads the certificate authorities of a PEM text. What can't be read is left out.
+pub fn roots_of_pem(pem: &str) -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(CertificateDer::pem_slice_iter(pem.as_bytes()).flatten());
     roots
 }

@@ -13,14 +13,11 @@ use bss_model::{AccessTokenLogin, Problem, with_causes};
 use bss_record::CertificateStore;
 use bss_sandbox::access_token_cache::{AccessTokenCache, CallAccessTokens};
 use bss_sandbox::outbound_https::{Authority, Egress, OutboundHttps, PermittedAuthority};
-use bss_sandbox::system_roots::system_roots;
+use bss_sandbox::system_roots::{roots_of_pem, system_roots};
 use bytes::Bytes;
 use data_encoding::BASE64URL_NOPAD;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use ipnet::{Ipv4Net, Ipv6Net};
-use rustls::RootCertStore;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
 use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
@@ -127,11 +124,8 @@ impl AccessTokens {
         let request = request.map_err(|error| none(&error.to_string()))?;
         let answer = OutboundHttps::default().ask(&self.egress()?, request).await;
         let answer = answer.map_err(|error| none(&format!("`{}`: {error}", self.login.token_endpoint)))?;
-        let (status, body) = (
-            answer.status().as_u16(),
-            Zeroizing::new(answer.into_body().to_vec()),
-        );
-        read(status, &body).map_err(|refusal| none(&format!("`{}` {refusal}", self.login.token_endpoint)))
+        read(answer.status().as_u16(), answer.body())
+            .map_err(|refusal| none(&format!("`{}` {refusal}", self.login.token_endpoint)))
     }
 
     /// The token endpoint is reached wherever it is: the operator alone has named it.
@@ -140,12 +134,13 @@ impl AccessTokens {
         let authority = authority.ok_or_else(|| none("the token endpoint is no https address"))?;
         let trust_roots = match &self.login.trusted_authorities_pem {
             None => system_roots(),
-            Some(pem) => {
-                let mut roots = RootCertStore::empty();
-                roots.add_parsable_certificates(CertificateDer::pem_slice_iter(pem.as_bytes()).flatten());
-                roots
-            }
+            Some(pem) => roots_of_pem(pem),
         };
+        if trust_roots.is_empty() {
+            return Err(none(
+                "no certificate authority for the token endpoint can be read",
+            ));
+        }
         Ok(Egress {
             authorities: vec![PermittedAuthority {
                 authority,

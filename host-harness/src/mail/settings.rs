@@ -10,6 +10,7 @@ use bss_model::{
 };
 use bss_record::RecordError;
 use bss_sandbox::outbound_https::Authority;
+use bss_sandbox::system_roots::roots_of_pem;
 
 use super::directory;
 use super::letter::{ComposeError, sender};
@@ -49,19 +50,23 @@ pub enum MailSettingsError {
     /// The sender is no address.
     #[error(transparent)]
     Sender(#[from] ComposeError),
-    /// A user without a password, or a password without a user.
-    #[error("the mail settings have a user without a password, or a password without a user")]
+    /// A user without a password or an access token, or one of these without a user.
+    #[error(
+        "the mail settings have a user without a password or an access token, or one of these without a user"
+    )]
     HalfLogin,
-    /// A password would go over the network unencrypted.
-    #[error("the password can't be sent to the mail server without TLS")]
+    /// A password or an access token would go over the network unencrypted.
+    #[error("the password or the access token can't be sent to the mail server without TLS")]
     UnprotectedPassword,
-    /// The authorities to be trusted hold no certificate.
-    #[error("the trusted certificate authorities for the mail server contain no certificate")]
+    /// The authorities to be trusted hold no certificate that can be read.
+    #[error(
+        "the trusted certificate authorities for the mail server, or for where its access tokens come from, contain no certificate that can be read"
+    )]
     TrustedAuthorities,
     /// TLS can't be set up.
     #[error("TLS to the mail server can't be set up")]
     Tls(#[source] TlsSetupError),
-    /// The name for the greeting is none.
+    /// The name for the greeting is neither a fully qualified name nor an address.
     #[error("`{0}` is neither a fully qualified name nor an address in brackets")]
     HelloName(String),
     /// Where access tokens come from can't be right.
@@ -92,7 +97,7 @@ impl Diagnose for MailSettingsError {
         match self {
             Self::Sender(error) => error.diagnosis(),
             Self::HalfLogin => Diagnosis::new(ErrorKind::Invalid, "half-login")
-                .say("give both a user and a password, or neither"),
+                .say("give a user with a password or an access token, or neither"),
             Self::UnprotectedPassword => Diagnosis::new(ErrorKind::Invalid, "unprotected-password")
                 .say("encrypt the connection, or leave the user out"),
             Self::TrustedAuthorities => Diagnosis::new(ErrorKind::Invalid, "no-trusted-authority")
@@ -204,7 +209,7 @@ fn check_server(server: &SmtpServer) -> Result<(), MailSettingsError> {
 }
 
 fn check_authorities(pem: Option<&str>) -> Result<(), MailSettingsError> {
-    match pem.is_none_or(|pem| pem.contains("-----BEGIN CERTIFICATE-----")) {
+    match pem.is_none_or(|pem| !roots_of_pem(pem).is_empty()) {
         true => Ok(()),
         false => Err(MailSettingsError::TrustedAuthorities),
     }

@@ -239,7 +239,7 @@ impl Smtp {
     }
 
     async fn enter_in_time(&self) -> Result<Session, EnterError> {
-        // Before anybody waits for it.
+        // The access token comes first: no mail server waits for it.
         let access_token = match &self.login {
             Login::AccessToken(_, tokens) => Some(tokens.get().await.map_err(EnterError::AccessToken)?),
             Login::None | Login::Password(..) => None,
@@ -260,7 +260,6 @@ impl Smtp {
     async fn enter(&self, access_token: Option<&String>) -> Result<Session, EnterError> {
         let tcp = connect_to(&self.server.host, self.server.port, self.limits.connect).await;
         let tcp = tcp.map_err(EnterError::Connect)?;
-        tcp.set_nodelay(true).map_err(EnterError::Connect)?;
         let hello = match &self.server.hello_name {
             Some(name) => name.clone(),
             None => {
@@ -275,7 +274,7 @@ impl Smtp {
         };
         let mut dialogue = Dialogue::new(stream);
         if !is_greeted {
-            positive(Phase::Hello, dialogue.reply(self.limits.enter).await?)?;
+            positive(Phase::Greeting, dialogue.reply(self.limits.enter).await?)?;
         }
         let offers = self.hello(&mut dialogue, &hello).await?;
         let mut session = Session {
@@ -315,7 +314,7 @@ impl Smtp {
         hello: &str,
     ) -> Result<Box<dyn Stream>, EnterError> {
         let mut dialogue = Dialogue::new(tcp);
-        positive(Phase::Hello, dialogue.reply(self.limits.enter).await?)?;
+        positive(Phase::Greeting, dialogue.reply(self.limits.enter).await?)?;
         let offers = self.hello(&mut dialogue, hello).await?;
         if !offers.start_tls {
             return Err(EnterError::NoStartTls);
@@ -324,7 +323,7 @@ impl Smtp {
             return Err(EnterError::SpokeEarly);
         }
         positive(
-            Phase::Hello,
+            Phase::Greeting,
             dialogue.command("STARTTLS", self.limits.command).await?,
         )?;
         if dialogue.said_more() {
@@ -595,7 +594,7 @@ impl Session {
     }
 }
 
-/// What is known of an e-mail whose connection was lost.
+/// What is known of an e-mail whose session broke off.
 const NOT_SENT: &str = "the e-mail was not sent";
 const NOT_KNOWN: &str = "whether the server accepted the e-mail is not known";
 
@@ -630,7 +629,7 @@ fn ended_before(why: &str) -> Attempt {
 
 fn lost(why: &str, known: &str) -> Problem {
     let why: String = one_line(why).chars().take(ERROR_CHARS).collect();
-    let message = format!("the connection to the mail server was lost, and {known}: {why}");
+    let message = format!("the session with the mail server broke off, and {known}: {why}");
     Problem::new("mail-connection-lost", message, RETRY)
 }
 

@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use bss_model::{Actor, NewInstance, Page, PluginDigest, Reach, SavedSettings, Standing, Thumbprint};
+use bss_model::{
+    Actor, NewInstance, Page, PluginDigest, ProxyChoice, Reach, SavedProxy, SavedSettings, Standing,
+    Thumbprint,
+};
 use bss_record::{CreateError, SaveError};
 
 use crate::acts::install;
-use crate::record::{TestRecord, actor, new_instance, settings};
+use crate::record::{TestRecord, actor, files_of, new_instance, settings};
 
 #[tokio::test]
 async fn a_new_instance_needs_credentials_and_is_there_after_opening_again() {
@@ -224,4 +227,37 @@ async fn a_certificate_that_somebody_else_has_begun_to_use_meanwhile_is_not_shar
     assert_eq!(record.instance("one").await.unwrap(), Some(one.clone()));
     let compared = compared_before(other.version);
     record.save_settings(one.id, 0, compared, &actor()).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_password_of_a_proxy_that_was_replaced_is_in_no_file() {
+    let record = TestRecord::open().await;
+    let instance = new_instance(&record, "esd").await;
+    let through = ProxyChoice::Through("http://user:old-pass@proxy.test:3128".parse().unwrap());
+    let saved = record
+        .set_instance_proxy(instance.id, &through, &actor())
+        .await
+        .unwrap();
+    let Some(SavedProxy::Through {
+        sealed_password: Some(sealed),
+        ..
+    }) = saved.reach.proxy
+    else {
+        panic!("{:?}", saved.reach)
+    };
+    let is_found = || {
+        let files = files_of(record.path());
+        let has = |bytes: &[u8]| {
+            bytes
+                .windows(sealed.len())
+                .any(|window| window == sealed.as_bytes())
+        };
+        files.iter().any(|(_, bytes)| has(bytes))
+    };
+    assert!(is_found());
+    record
+        .set_instance_proxy(instance.id, &ProxyChoice::Direct, &actor())
+        .await
+        .unwrap();
+    assert!(!is_found());
 }

@@ -77,6 +77,12 @@ async fn a_proxy_that_refuses_is_named_with_its_status_and_the_server_hears_noth
             "wants a login (Basic): it answered HTTP 407",
         ),
         (
+            Does::Say(
+                "HTTP/1.1 407 x\r\nproxy-authenticate: Negotiate, Basic realm=\"a\", charset=\"UTF-8\"\r\ncontent-length: 0\r\n\r\n",
+            ),
+            "wants a login (Negotiate, Basic): it answered HTTP 407",
+        ),
+        (
             Does::Say("HTTP/1.1 302 Found\r\nlocation: http://x/\r\n\r\n"),
             "it answered HTTP 302",
         ),

@@ -72,9 +72,18 @@ fn line_of_standard_input() -> std::io::Result<String> {
 
 /// The proxies that the environment names for connections to vendors.
 pub(super) fn proxies_of_environment() -> Result<ProxyRules, Failure> {
-    // A variable that is no UTF-8 names no proxy.
-    let rules = ProxyRules::from_environment(|name| std::env::var_os(name)?.into_string().ok());
-    rules.map_err(|error| Failure::of(&error))
+    let mut unreadable = None;
+    let rules = ProxyRules::from_environment(|name| {
+        variable(name).unwrap_or_else(|failure| {
+            unreadable = Some(failure);
+            None
+        })
+    });
+    // A connection must not go out directly because the name of its proxy can't be read.
+    match unreadable {
+        Some(failure) => Err(failure),
+        None => rules.map_err(|error| Failure::of(&error)),
+    }
 }
 
 /// An environment variable. `None`: it is not set.

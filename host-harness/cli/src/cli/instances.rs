@@ -448,13 +448,15 @@ async fn configure(host: &Host, asked: ConfigureInstance, json: bool) -> Outcome
         return Err(Failure::usage("--based-on comes with a change, as by --set"));
     }
     let instance = host.instance(&asked.name).await?;
-    if let Some(choice) = &proxy {
-        host.choose_proxy(&asked.name, choice, &operator()).await?;
-    }
-    let shown = match is_empty {
+    let mut shown = match is_empty {
         true => instance.form().await?,
         false => instance.configure(change, &operator()).await?,
     };
+    // The proxy is saved only where the settings are: nothing is changed by half.
+    if let Some(choice) = proxy.filter(|_| is_empty || shown.saved) {
+        let saved = host.choose_proxy(&asked.name, &choice, &operator()).await?;
+        shown.instance = view::Instance::from(&saved);
+    }
     show_instance(&shown, json)?;
     if is_empty || shown.saved {
         return Ok(ExitStatus::Done);

@@ -78,14 +78,19 @@ pub(super) enum ConnectFailure {
 }
 
 impl ConnectFailure {
-    /// What wasi:http's codes have no word for, in words for an operator.
-    pub(super) fn explanation(&self) -> Option<Explanation> {
+    /// What wasi:http's codes have no word for, in words for an operator. `repeats`: the request has left on another
+    /// connection, whose server has not carried it out.
+    pub(super) fn explanation(&self, repeats: bool) -> Option<Explanation> {
         let Self::Proxy { proxy, cause } = self else {
             return None;
         };
+        let known = match repeats {
+            false => "Nothing was sent to the server",
+            true => "The server has not carried the request out",
+        };
         Some(Explanation {
             code: cause.code(),
-            message: format!("{}. Nothing was sent to the server", with_causes(self)),
+            message: format!("{}. {known}", with_causes(self)),
             advice: cause.advice(proxy),
         })
     }

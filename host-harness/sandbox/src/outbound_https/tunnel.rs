@@ -7,7 +7,7 @@ use bss_model::Proxy;
 use bytes::Bytes;
 use data_encoding::BASE64;
 use http::header::{HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, USER_AGENT};
-use http::{HeaderValue, Method, Request, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use http_body_util::Empty;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -34,17 +34,17 @@ pub(super) enum NoTunnel {
     Refused(StatusCode),
     #[error("the proxy wants a login{}: it answered HTTP 407", schemes_in_words(.offered))]
     LoginWanted {
-        /// The schemes that it offers.
+        /// The schemes that the proxy offers.
         offered: Vec<String>,
-        /// Whether it was given one.
+        /// Whether the proxy was given a login.
         given: bool,
     },
     #[error("the proxy closed the connection, or answered something else than HTTP")]
     NotHttp(#[source] hyper::Error),
     #[error("the proxy sent more than its answer before the tunnel was used")]
     SpokeFirst,
-    #[error("the user or the password for the proxy can't be sent")]
-    Credentials,
+    #[error("the request for a tunnel can't be written")]
+    Unwritable,
 }
 
 fn schemes_in_words(offered: &[String]) -> String {
@@ -62,8 +62,8 @@ pub(super) async fn open(tcp: TcpStream, proxy: &Proxy, to: &Authority) -> Resul
     let target = format!("{}:{}", to.host(), to.port());
     let mut request = Request::new(Empty::<Bytes>::new());
     *request.method_mut() = Method::CONNECT;
-    *request.uri_mut() = target.parse().map_err(|_| NoTunnel::Credentials)?;
-    let host = HeaderValue::from_str(&target).map_err(|_| NoTunnel::Credentials)?;
+    *request.uri_mut() = target.parse().map_err(|_| NoTunnel::Unwritable)?;
+    let host = HeaderValue::from_str(&target).map_err(|_| NoTunnel::Unwritable)?;
     let headers = request.headers_mut();
     headers.insert(HOST, host);
     headers.insert(USER_AGENT, HeaderValue::from_static(PRODUCT));
@@ -84,14 +84,7 @@ pub(super) async fn open(tcp: TcpStream, proxy: &Proxy, to: &Authority) -> Resul
     match answer.status() {
         status if status.is_success() => {}
         StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
-            let offered = answer.headers().get_all(PROXY_AUTHENTICATE).iter();
-            let scheme = |value: &HeaderValue| {
-                let scheme = value.to_str().ok()?.split([' ', ',']).next()?.to_owned();
-                let is_word =
-                    (1..=20).contains(&scheme.len()) && scheme.bytes().all(|b| b.is_ascii_alphanumeric());
-                is_word.then_some(scheme)
-            };
-            let offered = offered.filter_map(scheme).take(5).collect();
+            let offered = schemes_offered(answer.headers());
             return Err(NoTunnel::LoginWanted { offered, given });
         }
         status => return Err(NoTunnel::Refused(status)),
@@ -107,6 +100,21 @@ pub(super) async fn open(tcp: TcpStream, proxy: &Proxy, to: &Authority) -> Resul
     }
 }
 
+/// The schemes of the logins that a proxy offers, in one field or in several (RFC 9110, section 11.7.1). A parameter behind a
+/// comma is no scheme: it has a `=`.
+fn schemes_offered(headers: &HeaderMap) -> Vec<String> {
+    let is_scheme =
+        |word: &&str| (1..=20).contains(&word.len()) && word.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let fields = headers.get_all(PROXY_AUTHENTICATE).iter();
+    let parts = fields
+        .filter_map(|field| field.to_str().ok())
+        .flat_map(|field| field.split(','));
+    let words = parts
+        .filter_map(|part| part.split_whitespace().next())
+        .filter(is_scheme);
+    words.take(5).map(str::to_owned).collect()
+}
+
 /// The login of the scheme `Basic` (RFC 7617).
 fn login(proxy: &Proxy) -> Result<Option<HeaderValue>, NoTunnel> {
     let password = proxy.password().map_or("", |password| password.expose());
@@ -118,7 +126,7 @@ fn login(proxy: &Proxy) -> Result<Option<HeaderValue>, NoTunnel> {
         "Basic {}",
         &*Zeroizing::new(BASE64.encode(pair.as_bytes()))
     ));
-    let mut login = HeaderValue::from_str(&login).map_err(|_| NoTunnel::Credentials)?;
+    let mut login = HeaderValue::from_str(&login).map_err(|_| NoTunnel::Unwritable)?;
     login.set_sensitive(true);
     Ok(Some(login))
 }
@@ -153,11 +161,13 @@ impl NoTunnel {
             Self::LoginWanted { given: false, .. } => format!(
                 "Give the proxy {proxy} a user and a password: in `HTTPS_PROXY`, or with `--proxy` and `--proxy-password-file`."
             ),
-            Self::LoginWanted { offered, .. } if !offered.iter().any(|it| it.eq_ignore_ascii_case("basic")) => {
+            Self::LoginWanted { offered, .. }
+                if !offered.is_empty() && !offered.iter().any(|it| it.eq_ignore_ascii_case("basic")) =>
+            {
                 "Ask who runs the proxy for a login by `Basic`, or for a rule that needs none: other kinds of logins are not supported."
                     .to_owned()
             }
-            Self::LoginWanted { .. } | Self::Credentials => {
+            Self::LoginWanted { .. } | Self::Unwritable => {
                 "Check the user and the password of the proxy.".to_owned()
             }
             Self::Refused(_) => format!(

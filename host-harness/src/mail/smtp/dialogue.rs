@@ -56,7 +56,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialogue<S> {
     pub(super) async fn command(&mut self, line: &str, limit: Duration) -> Result<Reply, DialogueError> {
         let exchange = async {
             // Whole, so that it is one segment; and wiped, because it may be a password.
-            let line = Zeroizing::new(format!("{line}\r\n"));
+            let line = Zeroizing::new([line, "\r\n"].concat());
             self.stream.write_all(line.as_bytes()).await?;
             self.stream.flush().await?;
             self.read_reply().await

@@ -107,19 +107,20 @@ pub(super) async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(
         Mechanism::Login => return by_login(dialogue, user, secret, limit).await,
         Mechanism::Xoauth2 => Zeroizing::new(format!("user={user}\x01auth=Bearer {secret}\x01\x01")),
     };
-    let line = Zeroizing::new(format!("AUTH {} {}", mechanism.name(), *encoded(&first)));
-    let reply = dialogue.command(&line, limit).await?;
+    let login = encoded(&first);
+    let line = Zeroizing::new(["AUTH ", mechanism.name(), " ", &login].concat());
+    let reply = dialogue.command(&line, limit).await?.without(&login);
     if reply.code != 334 {
         return Ok(reply);
     }
     match mechanism {
         // The server has not read what came with the command (RFC 4954 section 4).
-        Mechanism::Plain => dialogue.command(&encoded(&first), limit).await,
+        Mechanism::Plain => Ok(dialogue.command(&login, limit).await?.without(&login)),
         // The challenge says why the access token is refused; the refusal itself comes after an empty line.
         _ => {
             let said = reply.lines.concat();
             let refusal = dialogue.command("", limit).await?;
-            Ok(with_reason(refusal, &said))
+            Ok(with_reason(refusal.without(&login), &said))
         }
     }
 }
@@ -135,7 +136,8 @@ async fn by_login<S: AsyncRead + AsyncWrite + Unpin>(
         if reply.code != 334 {
             return Ok(reply);
         }
-        reply = dialogue.command(&encoded(answer), limit).await?;
+        let answer = encoded(answer);
+        reply = dialogue.command(&answer, limit).await?.without(&answer);
     }
     Ok(reply)
 }
@@ -163,6 +165,8 @@ fn with_reason(refusal: Reply, challenge: &str) -> Reply {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+
     use super::*;
 
     fn offered(names: &[&str]) -> Vec<String> {
@@ -206,6 +210,50 @@ mod tests {
         );
         let (_, advice) = of(Credential::Password(""), &["GSSAPI"]);
         assert!(advice.contains("operator"), "{advice}");
+    }
+
+    /// What is kept of the reply of a server that does not know AUTH and repeats the line.
+    async fn kept_of_an_echo(mechanism: Mechanism, credential: Credential<'_>) -> String {
+        let (ours, theirs) = tokio::io::duplex(64 * 1024);
+        let server = tokio::spawn(async move {
+            let mut lines = BufReader::new(theirs).lines();
+            while let Some(line) = lines.next_line().await.unwrap() {
+                let reply = match line == "AUTH LOGIN" {
+                    true => "334 VXNlcm5hbWU6\r\n".to_owned(),
+                    false => format!("500 5.5.1 Command unrecognized: \"{line}\"\r\n"),
+                };
+                lines.get_mut().write_all(reply.as_bytes()).await.unwrap();
+            }
+        });
+        let mut dialogue = Dialogue::new(ours);
+        let limit = Duration::from_secs(20);
+        let reply = log_in(&mut dialogue, mechanism, "shop@host.example", &credential, limit).await;
+        drop(dialogue);
+        server.await.unwrap();
+        reply.unwrap().shown()
+    }
+
+    #[tokio::test]
+    async fn a_login_that_the_server_repeats_is_not_kept() {
+        for (mechanism, credential, kept) in [
+            (
+                Mechanism::Plain,
+                Credential::Password("open sesame"),
+                "AUTH PLAIN [elided]",
+            ),
+            (Mechanism::Login, Credential::Password("open sesame"), "[elided]"),
+            (
+                Mechanism::Xoauth2,
+                Credential::AccessToken("ey.0.1"),
+                "AUTH XOAUTH2 [elided]",
+            ),
+        ] {
+            assert_eq!(
+                kept_of_an_echo(mechanism, credential).await,
+                format!("500 5.5.1 Command unrecognized: \"{kept}\""),
+                "{mechanism:?}"
+            );
+        }
     }
 
     #[test]

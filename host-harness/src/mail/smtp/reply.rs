@@ -82,6 +82,23 @@ impl Reply {
         (found.class == self.code / 100).then_some(found)
     }
 
+    /// The reply without what it repeats of an encoded login: some servers repeat a line that they do not know.
+    pub(super) fn without(mut self, login: &str) -> Self {
+        let is_of_base64 = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=');
+        for line in &mut self.lines {
+            let runs: Vec<&str> = line
+                .split(|c| !is_of_base64(c))
+                .filter(|run| run.len() >= 4 && login.contains(run))
+                .collect();
+            if !runs.is_empty() {
+                *line = runs
+                    .iter()
+                    .fold(line.clone(), |line, run| line.replace(run, "[elided]"));
+            }
+        }
+        self
+    }
+
     /// The reply on one line, shortened.
     pub(super) fn shown(&self) -> String {
         let text = one_line(&self.lines.join(" "));

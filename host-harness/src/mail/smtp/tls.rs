@@ -5,16 +5,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use bss_model::SmtpServer;
-use bss_sandbox::system_roots::system_roots;
+use bss_sandbox::system_roots::{roots_of_pem, system_roots};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
-use rustls::crypto::aws_lc_rs;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme,
-};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, OtherError, SignatureScheme};
 
 /// Why TLS can't be set up.
 #[derive(Debug, thiserror::Error)]
@@ -46,16 +44,7 @@ pub(super) fn client(server: &SmtpServer) -> Result<(Arc<ClientConfig>, ServerNa
             builder.with_root_certificates(roots)
         }
         Some(pem) => {
-            let trusted: Vec<_> = CertificateDer::pem_slice_iter(pem.as_bytes()).flatten().collect();
-            let mut roots = RootCertStore::empty();
-            roots.add_parsable_certificates(trusted.iter().cloned());
-            let by_authorities = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
-                .build()
-                .map_err(|_| TlsSetupError::NoAuthority)?;
-            let verifier = OwnOrIssued {
-                by_authorities,
-                trusted,
-            };
+            let verifier = OwnOrIssued::new(pem, provider)?;
             builder
                 .dangerous()
                 .with_custom_certificate_verifier(Arc::new(verifier))
@@ -72,6 +61,20 @@ pub(super) fn client(server: &SmtpServer) -> Result<(Arc<ClientConfig>, ServerNa
 struct OwnOrIssued {
     by_authorities: Arc<WebPkiServerVerifier>,
     trusted: Vec<CertificateDer<'static>>,
+}
+
+impl OwnOrIssued {
+    fn new(pem: &str, provider: Arc<CryptoProvider>) -> Result<Self, TlsSetupError> {
+        let by_authorities =
+            WebPkiServerVerifier::builder_with_provider(Arc::new(roots_of_pem(pem)), provider)
+                .build()
+                .map_err(|_| TlsSetupError::NoAuthority)?;
+        let trusted = CertificateDer::pem_slice_iter(pem.as_bytes()).flatten().collect();
+        Ok(Self {
+            by_authorities,
+            trusted,
+        })
+    }
 }
 
 impl fmt::Debug for OwnOrIssued {
@@ -164,19 +167,7 @@ mod tests {
 
     /// Whether a server with a certificate is trusted by somebody who trusts another.
     fn judge(trusted: &str, shown: &CertificateDer<'_>, name: &str, year: u64) -> Result<(), Error> {
-        let trusted: Vec<_> = CertificateDer::pem_slice_iter(trusted.as_bytes())
-            .flatten()
-            .collect();
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(trusted.iter().cloned());
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        let by_authorities = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
-            .build()
-            .unwrap();
-        let verifier = OwnOrIssued {
-            by_authorities,
-            trusted,
-        };
+        let verifier = OwnOrIssued::new(trusted, Arc::new(aws_lc_rs::default_provider())).unwrap();
         let now = UnixTime::since_unix_epoch(Duration::from_secs((year - 1970) * 31_557_600));
         let name = ServerName::try_from(name.to_owned()).unwrap();
         verifier.verify_server_cert(shown, &[], &name, &[], now).map(drop)

@@ -10,7 +10,9 @@ use super::reply::{Enhanced, Reply};
 /// The step of a session that a reply ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// The greeting, EHLO and STARTTLS.
+    /// The greeting, and STARTTLS.
+    Greeting,
+    /// EHLO.
     Hello,
     /// AUTH.
     Login,
@@ -134,7 +136,7 @@ const BY_PHRASE: &[(&str, Verdict)] = &[
 
 /// The meaning of a reply that is not positive.
 pub(super) fn verdict(phase: Phase, reply: &Reply) -> Verdict {
-    if matches!(phase, Phase::Hello | Phase::Login) {
+    if matches!(phase, Phase::Greeting | Phase::Hello | Phase::Login) {
         return Us(of_session(phase, reply));
     }
     if reply.code < 500 {
@@ -276,8 +278,8 @@ impl Trouble {
             ),
             Server => (
                 "mail-server-refused",
-                "the mail server does not serve this host",
-                "check that the address and the port are those of a mail server that takes e-mails from this host",
+                "the mail server does not serve this host now",
+                "wait; if this lasts, check that the address and the port are those of a mail server that takes e-mails from this host",
             ),
         }
     }
