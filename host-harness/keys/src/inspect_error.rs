@@ -31,28 +31,28 @@ pub enum InspectError {
         subjects: Vec<String>,
     },
     /// The private key is not PKCS #8, or damaged.
-    #[error("the private key in the PFX file can't be read")]
+    #[error("the private key in the file can't be read")]
     UnreadablePrivateKey,
     /// The private key has an unsupported algorithm.
-    #[error("the private key in the PFX file has an unsupported algorithm ({algorithm})")]
+    #[error("the private key in the file has an unsupported algorithm ({algorithm})")]
     UnsupportedPrivateKey {
         /// The key's algorithm.
         algorithm: String,
     },
     /// The private key can be read, but nothing can be signed with it.
-    #[error("the private key in the PFX file can't be used ({cause})")]
+    #[error("the private key in the file can't be used ({cause})")]
     UnusablePrivateKey {
         /// What is wrong with it.
         cause: String,
     },
     /// The certificate is not X.509, or damaged.
-    #[error("certificate `{thumbprint}` in the PFX file can't be read")]
+    #[error("certificate `{thumbprint}` in the file can't be read")]
     UnreadableCertificate {
         /// The certificate's thumbprint.
         thumbprint: Thumbprint,
     },
-    /// A certificate is not as its issuer signed it, in a file that no MAC protects.
-    #[error("certificate `{thumbprint}` in the PFX file was altered")]
+    /// A certificate is not as its issuer signed it, in a file that nothing else protects.
+    #[error("certificate `{thumbprint}` in the file was altered")]
     AlteredCertificate {
         /// The thumbprint of what stands there.
         thumbprint: Thumbprint,
@@ -88,7 +88,7 @@ impl Diagnose for InspectError {
                     .say("export the certificate again")
             }
             Self::AlteredCertificate { .. } => Diagnosis::new(ErrorKind::Invalid, "certificate-altered")
-                .say("copy the file again, or export the certificate again with a code"),
+                .say("copy the file again, or have it made again by whoever made it"),
             Self::Interrupted(_) => Diagnosis::new(ErrorKind::Unavailable, "file-not-read").say("try again"),
         }
     }

@@ -75,9 +75,9 @@ pub struct NewKey {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum NotMade {
-    /// A name that no certificate may have.
+    /// A certificate can't be as it was asked for.
     #[error("a certificate can't be made for {what}")]
-    Name {
+    Unfit {
         /// What is wrong.
         what: String,
     },
@@ -92,7 +92,7 @@ pub enum NotMade {
 impl Diagnose for NotMade {
     fn diagnosis(&self) -> Diagnosis {
         match self {
-            Self::Name { .. } => Diagnosis::new(ErrorKind::Invalid, "certificate-name-invalid")
+            Self::Unfit { .. } => Diagnosis::new(ErrorKind::Invalid, "certificate-ask-invalid")
                 .say("give a common name of 1 to 64 characters, DNS names such as `esd.example.com`, and up to ten years"),
             Self::Key(_) | Self::Certificate(_) => {
                 Diagnosis::new(ErrorKind::Unavailable, "certificate-not-made").say("try again")
@@ -164,7 +164,7 @@ pub fn public_key_thumbprint(certificate: &[u8]) -> Option<Thumbprint> {
 }
 
 fn check(new: &NewCertificate) -> Result<(), NotMade> {
-    let refused = |what: String| Err(NotMade::Name { what });
+    let refused = |what: String| Err(NotMade::Unfit { what });
     let name = &new.common_name;
     if name.trim().is_empty() || name.chars().count() > COMMON_NAME_CHARS_MAX || printable(name) != *name {
         return refused(format!("the common name `{}`", printable(name)));
@@ -429,11 +429,11 @@ mod tests {
             },
         ] {
             assert!(
-                matches!(make_self_signed(&wrong, 0), Err(NotMade::Name { .. })),
+                matches!(make_self_signed(&wrong, 0), Err(NotMade::Unfit { .. })),
                 "{wrong:?}"
             );
             assert!(
-                matches!(make_request(&wrong), Err(NotMade::Name { .. })),
+                matches!(make_request(&wrong), Err(NotMade::Unfit { .. })),
                 "{wrong:?}"
             );
         }

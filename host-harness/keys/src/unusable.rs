@@ -147,7 +147,7 @@ pub enum Caution {
     ChainIncomplete,
     /// The file has another certificate for the same key.
     #[error(
-        "the PFX file has another certificate for the same key, which was not taken: `{subject}` ({thumbprint})"
+        "the file has another certificate for the same key, which was not taken: `{subject}` ({thumbprint})"
     )]
     OtherCertificate {
         /// The other certificate's subject.
@@ -156,9 +156,9 @@ pub enum Caution {
         thumbprint: Thumbprint,
     },
     /// The file has something beside that only claims to be a certificate.
-    #[error("the PFX file has {count} certificate(s) that can't be read, which were left out")]
+    #[error("the file has {count} certificate(s) that can't be read, which were left out")]
     Unreadable {
-        /// How many.
+        /// The number of them in the file.
         count: usize,
     },
 }

@@ -216,6 +216,89 @@ async fn of_a_certificate_that_no_mac_protects_the_issuer_s_signature_shows_a_ch
     assert_eq!(error.diagnosis().code, "certificate-altered", "{error:?}");
 }
 
+/// A file without MAC of a certificate that openssl's authority of a kind has signed in a way.
+fn bare_file_of_authority(key: &[&str], signing: &[&str]) -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    std::fs::write(path.join("key.pem"), RSA_KEY.serialize_pem()).unwrap();
+    let root = [
+        "req", "-x509", "-nodes", "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=root",
+    ];
+    openssl(path, &[&root[..], &["-newkey"], key].concat());
+    let name = "/CN=client.example.test";
+    openssl(
+        path,
+        &[
+            "req",
+            "-new",
+            "-key",
+            "key.pem",
+            "-subj",
+            name,
+            "-out",
+            "request.pem",
+        ],
+    );
+    let sign = [
+        "x509",
+        "-req",
+        "-in",
+        "request.pem",
+        "-CA",
+        "ca.pem",
+        "-CAkey",
+        "ca.key",
+    ];
+    let leaf = openssl(path, &[&sign[..], &["-CAcreateserial"], signing].concat());
+    let made = Made {
+        leaf: String::from_utf8(leaf).unwrap(),
+        chain: std::fs::read_to_string(path.join("ca.pem")).unwrap(),
+        ..good()
+    };
+    let in_clear = [
+        "-nomac",
+        "-keypbe",
+        "NONE",
+        "-certpbe",
+        "NONE",
+        "-certfile",
+        "chain.pem",
+    ];
+    pfx_with(&made, "", &in_clear)
+}
+
+#[tokio::test]
+async fn a_signature_of_a_kind_that_is_not_known_here_is_taken_for_no_change() {
+    let brainpool = &["ec", "-pkeyopt", "ec_paramgen_curve:brainpoolP256r1"][..];
+    let pss = |salt| ["-sha256", "-sigopt", "rsa_padding_mode:pss", "-sigopt", salt];
+    let name = b"client.example.test";
+    for (key, signing, is_known) in [
+        (brainpool, &["-sha256"][..], false),
+        (&["rsa:2048"], &pss("rsa_pss_saltlen:max"), false),
+        (&["rsa:2048"], &pss("rsa_pss_saltlen:32"), true),
+        (&["rsa:2048"], &["-sha256"], true),
+    ] {
+        let file = bare_file_of_authority(key, signing);
+        let taken = imported(&file, "").await;
+        assert!(taken.is_ok(), "{key:?} {signing:?}: {taken:?}");
+        let mut altered = file.clone();
+        let at = file
+            .windows(name.len())
+            .position(|window| window == name)
+            .unwrap();
+        altered[at] = b'k';
+        let code = imported(&altered, "")
+            .await
+            .err()
+            .map(|error| error.diagnosis().code.into_owned());
+        assert_eq!(
+            code.as_deref(),
+            is_known.then_some("certificate-altered"),
+            "{key:?} {signing:?}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn every_changed_bit_of_a_self_signed_certificate_without_mac_is_noticed_where_it_names_itself() {
     let certificate = self_signed(|_| {});

@@ -161,8 +161,8 @@ impl<'a> Work<'a> {
         if parameters.key_derivation.oid != PBKDF2 {
             return Err(unsupported("MAC", parameters.key_derivation.oid));
         }
-        // The length must be there (RFC 9579, section 4): it depends on nothing else.
         let derivation: Pbkdf2Parameters<'_> = parameter(&parameters.key_derivation)?;
+        // The length must be there (RFC 9579, section 4): it depends on nothing else.
         let key_bytes = derivation
             .key_bytes
             .filter(|bytes| PBMAC1_KEY_BYTES.contains(bytes));
@@ -295,7 +295,7 @@ impl<'a> Work<'a> {
         // As if each were SHA-1, which gives the fewest bytes at a time.
         self.budget.pay(iterations, key_bytes.div_ceil(20) as u64)?;
         let iterations = u32::try_from(iterations).ok().and_then(NonZeroU32::new);
-        let iterations = iterations.ok_or(PfxError::NotDecrypted)?;
+        let iterations = iterations.ok_or(PfxError::Damaged)?;
         let mut key = Zeroizing::new(vec![0; key_bytes]);
         pbkdf2::derive(
             function,
@@ -386,7 +386,7 @@ where
 {
     match algorithm.parameters {
         Some(parameters) => Ok(parameters.decode_as()?),
-        None => Err(PfxError::NotDecrypted),
+        None => Err(PfxError::Damaged),
     }
 }
 
