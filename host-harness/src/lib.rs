@@ -39,6 +39,7 @@
 //! surfaces that show more than the handles do. Parts for the crates that
 //! measure this one are in [`internals`]. Neither is a promise to embedders.
 
+mod alert_telling;
 mod alerts;
 mod backoff;
 mod blocking;
@@ -51,6 +52,7 @@ mod connection;
 mod contract;
 mod error;
 mod error_sources;
+mod expiring_certificates;
 mod feed;
 mod form_rules;
 mod handles;
@@ -96,6 +98,7 @@ struct PageForEmbedders;
 #[cfg(not(feature = "mail"))]
 use no_mail as mail;
 
+pub use alert_telling::{AlertAddressesError, AlertListener};
 pub use bss_keys::{
     Caution, HostKey, HostKeyError, HostKeySource, InstalledCertificate, NewCertificate, PfxCode,
     UnusableReason,

@@ -6,6 +6,7 @@
 //! such case, unless the file is taken away in that moment.
 
 mod access_token;
+mod alert_mail;
 mod context;
 mod directory;
 mod letter;

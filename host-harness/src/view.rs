@@ -41,7 +41,7 @@ mod services_run;
 mod status;
 
 pub use act::{Act, Actor, AuditedActs, Subject};
-pub use alert::{AcknowledgedAlerts, Alert};
+pub use alert::{AcknowledgedAlerts, Alert, AlertAddresses};
 pub use asset::{Asset, RefreshedLicense};
 pub use attempt::{PurchaseAttempt, ReturnAttempt};
 #[cfg(feature = "trace-files")]
@@ -69,7 +69,7 @@ pub use product::{DecidedProducts, PricedProducts, Product, ProductDifference};
 pub use record::{Backup, Record, Restoration, RestoredRecord};
 pub use replay::{Difference, ReplayedCall};
 pub use services_run::{Progress, ServicesRun, ServicesRunLogLine};
-pub use status::Status;
+pub use status::{Status, Worker};
 
 /// The word that programs get for an enum's case: the stored one, with hyphens.
 fn word(stored: &str) -> String {

@@ -21,6 +21,7 @@ use tokio::sync::watch;
 use tokio::task::{self, JoinError, JoinSet};
 use uuid::Uuid;
 
+use crate::alert_telling::AlertListener;
 use crate::breaker::{Breakers, Ended, Noted};
 use crate::host::Host;
 use crate::mail::MailRound;
@@ -80,6 +81,8 @@ pub struct WorkOptions {
     pub calls: CallListener,
     /// The listener for each run of Get Services Definition that has ended.
     pub runs: RunListener,
+    /// The listener for alerts. `None`: they are told by e-mail alone, where somebody's address is on record.
+    pub alerts: Option<AlertListener>,
 }
 
 impl Default for WorkOptions {
@@ -90,6 +93,7 @@ impl Default for WorkOptions {
             lines_per_instance: None,
             calls: nobody(),
             runs: Arc::new(|_| ()),
+            alerts: None,
         }
     }
 }
@@ -124,6 +128,15 @@ impl WorkOptions {
     #[must_use]
     pub fn runs(self, runs: RunListener) -> Self {
         Self { runs, ..self }
+    }
+
+    /// Sets a listener for alerts: what has ended badly or stands still.
+    #[must_use]
+    pub fn alerts(self, listener: AlertListener) -> Self {
+        Self {
+            alerts: Some(listener),
+            ..self
+        }
     }
 
     fn share(&self) -> usize {
@@ -183,15 +196,18 @@ impl Host {
         // A silent mail server or a long catalog must not keep licenses from being bought.
         let mut mails = tokio::spawn(self.clone().work_on_mails(parts_stopped.clone()));
         let (calls, runs) = (options.calls.clone(), options.runs.clone());
-        let services = self.clone().work_on_services(calls, runs, parts_stopped);
+        let services = self.clone().work_on_services(calls, runs, parts_stopped.clone());
         let mut services = tokio::spawn(services);
-        let (mut mails_ended, mut services_ended) = (None, None);
+        let telling = self.clone().keep_telling(options.alerts.clone(), parts_stopped);
+        let mut telling = tokio::spawn(telling);
+        let (mut mails_ended, mut services_ended, mut telling_ended) = (None, None, None);
         let stop = async {
             tokio::select! {
                 () = until_stopped(&mut stopped) => {}
                 // A part that ends by itself has failed. Going on without it would look as if all was well.
                 ended = &mut mails => mails_ended = Some(ended),
                 ended = &mut services => services_ended = Some(ended),
+                ended = &mut telling => telling_ended = Some(ended),
             }
         };
         let worked = self.work_with_vendors(&options, stop).await;
@@ -204,8 +220,15 @@ impl Host {
             Some(ended) => ended,
             None => mails.await,
         };
+        let telling_ended = match telling_ended {
+            Some(ended) => ended,
+            None => telling.await,
+        };
         let ended = |ended: Result<Result<(), RecordError>, JoinError>| joined(ended).unwrap_or(Ok(()));
-        worked.and(ended(services_ended)).and(ended(mails_ended))
+        let parts = ended(services_ended)
+            .and(ended(mails_ended))
+            .and(ended(telling_ended));
+        worked.and(parts)
     }
 
     /// Works until nothing is left that can be done now: order lines like [`Host::settle_orders`], returns and
@@ -236,6 +259,9 @@ impl Host {
         let (ran, worked) = tokio::join!(runs, self.work_once_with_vendors(options, &stopped));
         ran?;
         worked?;
+        self.follow_expiring_certificates().await?;
+        let mut stopped = stopped;
+        self.tell_alerts(options.alerts.as_ref(), &mut stopped).await?;
         self.unfinished().await
     }
 

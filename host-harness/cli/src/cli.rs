@@ -1,5 +1,6 @@
 //! The command line: what was asked, done by the library, shown to a person or a program.
 
+mod alert_command;
 mod alerts;
 mod args;
 mod assets;
@@ -50,7 +51,7 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use self::args::Arguments;
+use self::args::{Arguments, LogFormat};
 use self::exit_status::ExitStatus;
 use self::failure::Failure;
 
@@ -76,13 +77,32 @@ pub(crate) async fn run(command_line: impl IntoIterator<Item = std::ffi::OsStrin
         Ok(until_the_end) => (until_the_end, commands::run(arguments).await),
         Err(failure) => (None, Err(failure)),
     };
-    match ran {
+    let status = match ran {
         Ok(status) => status,
         Err(failure) => {
             failure.show(json);
             failure.status
         }
+    };
+    match output::lost() {
+        // What was asked is done, and who asked did not learn of all that came of it.
+        Some(error) if matches!(status, ExitStatus::Done | ExitStatus::Alerts) => {
+            let failure = output_lost(&error);
+            failure.show(false);
+            failure.status
+        }
+        _ => status,
     }
+}
+
+/// The failure to write all results.
+fn output_lost(error: &std::io::Error) -> Failure {
+    let message = format!(
+        "the standard output could not be written, and what was to be shown is not all there: {error}"
+    );
+    Failure::new(bss_model::ErrorKind::Unavailable, "output-lost", message).hint(
+        "what was asked is done; lists, `order show` and the other commands that show things can be repeated",
+    )
 }
 
 /// The failure of an argument that is to be an id and is none, in words; `None`: the command line is wrong in another way.
@@ -119,7 +139,13 @@ fn start_log(arguments: &Arguments) -> Result<Option<TraceGuard>, Failure> {
             "leave `BSS_LOG` out, or give a level for each part, as in `bss_sandbox=debug,host_harness=info`",
         )
     })?;
-    let lines = log::lines(std::io::stderr, std::io::stderr().is_terminal()).with_filter(filter);
+    let is_json = arguments.log_format == LogFormat::Json;
+    output::notes_as_json(is_json);
+    let lines = match is_json {
+        true => log::json_lines(std::io::stderr).boxed(),
+        false => log::lines(std::io::stderr, std::io::stderr().is_terminal()).boxed(),
+    };
+    let lines = lines.with_filter(filter);
     let collector = arguments.otlp.as_deref().filter(|endpoint| !endpoint.is_empty());
     let collector = collector.map(Collector::new).transpose();
     let collector = collector.map_err(|error| {

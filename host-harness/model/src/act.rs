@@ -71,6 +71,8 @@ pub enum Act {
     EraseCustomer,
     /// Took note of an alert.
     AcknowledgeAlert,
+    /// Changed who is told of alerts.
+    SaveAlertSettings,
 }
 
 stored_enum!(Act {
@@ -103,6 +105,7 @@ stored_enum!(Act {
     SetDuties = "set_duties", "set duties";
     EraseCustomer = "erase_customer", "erase customer";
     AcknowledgeAlert = "acknowledge_alert", "acknowledge alert";
+    SaveAlertSettings = "save_alert_settings", "save alert settings";
 });
 
 /// The kind of thing that an act changed.
@@ -132,6 +135,8 @@ pub enum SubjectKind {
     Customer,
     /// An alert, by its number.
     Alert,
+    /// The settings for telling of alerts. A host has one set.
+    AlertSettings,
 }
 
 stored_enum!(SubjectKind {
@@ -147,6 +152,7 @@ stored_enum!(SubjectKind {
     Plugin = "plugin", "plugin";
     Customer = "customer", "customer";
     Alert = "alert", "alert";
+    AlertSettings = "alert_settings", "alert settings";
 });
 
 /// The one thing that an act changed.
@@ -212,6 +218,11 @@ impl Subject {
     /// A customer.
     pub fn customer(id: &str) -> Self {
         Self::new(SubjectKind::Customer, id)
+    }
+
+    /// The settings for telling of alerts.
+    pub fn alert_settings() -> Self {
+        Self::new(SubjectKind::AlertSettings, "host")
     }
 
     /// An alert.

@@ -26,6 +26,12 @@ pub enum AlertKind {
     MailFailed,
     /// The vendor takes nothing from an instance until somebody corrects what is wrong. Over once the vendor answers again.
     InstanceHeld,
+    /// The certificate of an instance ends soon, or has ended. Over once the instance uses another one.
+    CertificateExpiring,
+    /// Something on this host's side is in the way of all e-mails. Over once an e-mail is taken.
+    MailStopped,
+    /// A worker has died, and another took over its work. Over once it is acknowledged: what has died once may die again.
+    WorkerDied,
 }
 
 stored_enum!(AlertKind {
@@ -36,6 +42,9 @@ stored_enum!(AlertKind {
     ReturnedElsewhere = "returned-elsewhere", "returned elsewhere";
     MailFailed = "mail-failed", "e-mail failed";
     InstanceHeld = "instance-held", "instance held";
+    CertificateExpiring = "certificate-expiring", "certificate expires";
+    MailStopped = "mail-stopped", "e-mails stand still";
+    WorkerDied = "worker-died", "worker died";
 });
 
 impl AlertKind {
@@ -72,11 +81,9 @@ pub struct Alert {
     pub number: i64,
     /// The kind.
     pub kind: AlertKind,
-    /// The instance's id.
-    pub instance_id: Uuid,
-    /// The instance's name.
-    pub instance: String,
-    /// The license. `None`: the whole instance is concerned.
+    /// The instance. `None`: the whole host is concerned.
+    pub instance: Option<AlertedInstance>,
+    /// The license. `None`: the whole instance or host is concerned.
     pub license: Option<AlertedLicense>,
     /// The e-mail that failed, for [`AlertKind::MailFailed`].
     pub mail_id: Option<Uuid>,
@@ -88,6 +95,15 @@ pub struct Alert {
     pub ended_at_ms: Option<i64>,
     /// When and by whom the alert was acknowledged. `None`: by nobody.
     pub acknowledged: Option<(i64, String)>,
+}
+
+/// The instance that an alert is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AlertedInstance {
+    /// The instance's id.
+    pub id: Uuid,
+    /// The instance's name.
+    pub name: String,
 }
 
 /// The license that an alert is about.
@@ -108,7 +124,7 @@ pub struct AlertedLicense {
 pub struct AlertFilter {
     /// Alerts that are over or acknowledged too. False: only open ones.
     pub all: bool,
-    /// Alerts about instances of this owner.
+    /// Alerts about instances of this owner. `None`: those about all instances, and about the host.
     pub owner: Option<Owner>,
     /// Alerts with a greater number.
     pub after: i64,
@@ -122,6 +138,21 @@ pub enum AlertChoice {
     /// All open alerts up to this number, so that none is acknowledged that nobody has seen.
     UpTo(i64),
 }
+
+/// A way in which alerts go out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum AlertChannel {
+    /// An e-mail to the operator's addresses.
+    Mail,
+    /// The listener of a worker, such as a command.
+    Listener,
+}
+
+stored_enum!(AlertChannel {
+    Mail = "mail", "e-mail";
+    Listener = "listener", "listener";
+});
 
 #[cfg(test)]
 mod tests {

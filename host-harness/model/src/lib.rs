@@ -43,7 +43,7 @@ pub mod words;
 
 pub use act::{Act, ActFilter, RecordedAct, Subject, SubjectKind};
 pub use actor::{Actor, ActorKind};
-pub use alert::{Alert, AlertChoice, AlertFilter, AlertKind, AlertedLicense};
+pub use alert::{Alert, AlertChannel, AlertChoice, AlertFilter, AlertKind, AlertedInstance, AlertedLicense};
 pub use asset::{
     Asset, AssetFilter, AssetStatus, OVERDUE, Reason, Settlement, SyncStatus, client_transaction_id,
     is_overdue, is_returned_but_active, overdue_since_ms, settlement,

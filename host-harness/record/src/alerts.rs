@@ -1,11 +1,12 @@
 //! Alerts: raised and ended in the transaction of what they tell.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use bss_model::clock::now_ms;
 use bss_model::{
-    Act, Actor, Alert, AlertChoice, AlertFilter, AlertKind, AlertedLicense, Diagnose, Diagnosis, ErrorKind,
-    MailState, OutcomeKind, Owner, Problem, Subject,
+    Act, Actor, Alert, AlertChoice, AlertFilter, AlertKind, AlertedInstance, AlertedLicense, Diagnose,
+    Diagnosis, ErrorKind, MailState, OutcomeKind, Owner, Problem, Subject,
 };
 use serde_json::Value;
 use sqlx::sqlite::SqliteRow;
@@ -15,6 +16,16 @@ use uuid::Uuid;
 use super::acts::write_act;
 use super::stored::{from_json, id, optional, to_json};
 use super::{Record, RecordError, begin_write};
+
+/// Selects alerts with what they are about. Add conditions.
+macro_rules! alerts {
+    () => {
+        "SELECT alerts.*, instances.name AS instance, assets.order_id, assets.product_code, orders.customer
+         FROM alerts LEFT JOIN instances ON instances.id = alerts.instance_id
+         LEFT JOIN assets ON assets.id = alerts.asset_id LEFT JOIN orders ON orders.id = assets.order_id"
+    };
+}
+pub(super) use alerts;
 
 /// Why alerts are not acknowledged. None is then.
 #[derive(Debug, thiserror::Error)]
@@ -92,7 +103,7 @@ pub(super) async fn raise_about_asset(
 pub(super) async fn end(
     transaction: &mut SqliteConnection,
     kind: AlertKind,
-    subject: Uuid,
+    subject: impl fmt::Display,
     now_ms: i64,
 ) -> Result<(), RecordError> {
     sqlx::query(
@@ -120,6 +131,62 @@ pub(super) async fn end_of_withdrawn_mails(transaction: &mut SqliteConnection) -
     Ok(())
 }
 
+/// Raises the alert that something has happened. One that is open gets the new problem; one that was acknowledged tells of what
+/// happened before.
+pub(super) async fn raise_happened(
+    transaction: &mut SqliteConnection,
+    kind: AlertKind,
+    subject: &str,
+    problem: &Problem,
+) -> Result<(), RecordError> {
+    sqlx::query(
+        "INSERT INTO alerts (kind, subject, problem, raised_at_ms) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (kind, subject) WHERE ended_at_ms IS NULL AND acknowledged_at_ms IS NULL
+         DO UPDATE SET problem = excluded.problem",
+    )
+    .bind(kind.word())
+    .bind(subject)
+    .bind(to_json(problem)?)
+    .bind(now_ms())
+    .execute(transaction)
+    .await?;
+    Ok(())
+}
+
+/// Raises the alert that something is wrong for as long as it is, and gives one that is not over the new problem. An alert that
+/// somebody has acknowledged stays acknowledged until it is over. `instance`: `None` for the whole host.
+pub(super) async fn raise_lasting(
+    transaction: &mut SqliteConnection,
+    kind: AlertKind,
+    subject: &str,
+    instance: Option<Uuid>,
+    problem: Option<&Problem>,
+) -> Result<(), RecordError> {
+    let problem = problem.map(to_json).transpose()?;
+    let known = sqlx::query(
+        "UPDATE alerts SET problem = $3 WHERE kind = $1 AND subject = $2 AND ended_at_ms IS NULL",
+    )
+    .bind(kind.word())
+    .bind(subject)
+    .bind(&problem)
+    .execute(&mut *transaction)
+    .await?
+    .rows_affected();
+    if known == 0 {
+        sqlx::query(
+            "INSERT INTO alerts (kind, subject, instance_id, problem, raised_at_ms) VALUES ($1, $2, $3, $4, $5)",
+        )
+        .bind(kind.word())
+        .bind(subject)
+        .bind(instance.map(|instance| instance.to_string()))
+        .bind(&problem)
+        .bind(now_ms())
+        .execute(transaction)
+        .await?;
+    }
+    Ok(())
+}
+
 impl Record {
     /// Raises the alert that the vendor takes nothing from an instance.
     ///
@@ -130,32 +197,51 @@ impl Record {
         instance_id: Uuid,
         problem: Option<&Problem>,
     ) -> Result<(), RecordError> {
-        let (kind, instance) = (AlertKind::InstanceHeld.word(), instance_id.to_string());
-        let problem = problem.map(to_json).transpose()?;
+        let (kind, subject) = (AlertKind::InstanceHeld, instance_id.to_string());
         let mut transaction = begin_write(&self.writer).await?;
-        // An alert that somebody has acknowledged stays acknowledged until it is over.
-        let known = sqlx::query(
-            "UPDATE alerts SET problem = $3 WHERE kind = $1 AND subject = $2 AND ended_at_ms IS NULL",
-        )
-        .bind(kind)
-        .bind(&instance)
-        .bind(&problem)
-        .execute(&mut *transaction)
-        .await?
-        .rows_affected();
-        if known == 0 {
-            sqlx::query(
-                "INSERT INTO alerts (kind, subject, instance_id, problem, raised_at_ms) VALUES ($1, $2, $2, $3, $4)",
-            )
-            .bind(kind)
-            .bind(&instance)
-            .bind(&problem)
-            .bind(now_ms())
-            .execute(&mut *transaction)
-            .await?;
+        raise_lasting(&mut transaction, kind, &subject, Some(instance_id), problem).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Raises an alert for each of these instances, whose certificate ends soon, and ends those of all others. Writes nothing
+    /// where nothing is new.
+    ///
+    /// # Errors
+    /// When the record can't be read or written.
+    pub async fn follow_expiring_certificates(
+        &self,
+        expiring: &[(Uuid, Problem)],
+    ) -> Result<(), RecordError> {
+        let kind = AlertKind::CertificateExpiring;
+        let known = self.lasting_problems(kind).await?;
+        let is_known = |(instance, problem): &(Uuid, Problem)| known.get(instance) == Some(problem);
+        if known.len() == expiring.len() && expiring.iter().all(is_known) {
+            return Ok(());
+        }
+        let mut transaction = begin_write(&self.writer).await?;
+        for (instance, problem) in expiring {
+            let subject = instance.to_string();
+            raise_lasting(&mut transaction, kind, &subject, Some(*instance), Some(problem)).await?;
+        }
+        for instance in known.keys() {
+            if !expiring.iter().any(|(expiring, _)| expiring == instance) {
+                end(&mut transaction, kind, *instance, now_ms()).await?;
+            }
         }
         transaction.commit().await?;
         Ok(())
+    }
+
+    /// What the alerts of a kind about instances say that are not over.
+    async fn lasting_problems(&self, kind: AlertKind) -> Result<BTreeMap<Uuid, Problem>, RecordError> {
+        let rows = sqlx::query("SELECT subject, problem FROM alerts WHERE kind = $1 AND ended_at_ms IS NULL")
+            .bind(kind.word())
+            .fetch_all(&self.readers)
+            .await?;
+        rows.iter()
+            .map(|row| Ok((id(row, "subject")?, from_json(row, "problem")?)))
+            .collect()
     }
 
     /// The instances from which the vendor takes nothing, as open and acknowledged alerts say.
@@ -187,14 +273,12 @@ impl Record {
     /// # Errors
     /// When the record can't be read.
     pub async fn alerts(&self, filter: &AlertFilter, limit: u32) -> Result<Vec<Alert>, RecordError> {
-        let rows = sqlx::query(
-            "SELECT alerts.*, instances.name AS instance, assets.order_id, assets.product_code, orders.customer
-             FROM alerts JOIN instances ON instances.id = alerts.instance_id
-             LEFT JOIN assets ON assets.id = alerts.asset_id LEFT JOIN orders ON orders.id = assets.order_id
-             WHERE alerts.number > $1 AND ($2 OR (ended_at_ms IS NULL AND acknowledged_at_ms IS NULL))
-               AND ($3 IS NULL OR instances.owner = $3)
-             ORDER BY alerts.number LIMIT $4",
-        )
+        let rows = sqlx::query(concat!(
+            alerts!(),
+            " WHERE alerts.number > $1 AND ($2 OR (ended_at_ms IS NULL AND acknowledged_at_ms IS NULL))
+                    AND ($3 IS NULL OR instances.owner = $3)
+                  ORDER BY alerts.number LIMIT $4"
+        ))
         .bind(filter.after)
         .bind(filter.all)
         .bind(filter.owner.as_ref().map(Owner::as_str))
@@ -210,7 +294,7 @@ impl Record {
     /// When the record can't be read.
     pub async fn open_alerts(&self, of: Option<&Owner>) -> Result<u64, RecordError> {
         let open: i64 = sqlx::query_scalar(
-            "SELECT COUNT(*) FROM alerts JOIN instances ON instances.id = alerts.instance_id
+            "SELECT COUNT(*) FROM alerts LEFT JOIN instances ON instances.id = alerts.instance_id
              WHERE ended_at_ms IS NULL AND acknowledged_at_ms IS NULL AND ($1 IS NULL OR instances.owner = $1)",
         )
         .bind(of.map(Owner::as_str))
@@ -253,14 +337,14 @@ impl Record {
             .fetch_optional(&mut *transaction)
             .await?;
             if let Some(row) = changed {
-                let instance = id(&row, "instance_id")?;
+                let instance = optional(&row, "instance_id", id)?;
                 let subject = Subject::alert(number);
                 write_act(
                     &mut transaction,
                     actor,
                     Act::AcknowledgeAlert,
                     &subject,
-                    Some(instance),
+                    instance,
                     Value::Null,
                 )
                 .await?;
@@ -278,7 +362,7 @@ async fn check_there(
     of: Option<&Owner>,
 ) -> Result<(), AcknowledgeError> {
     let found: Option<i64> = sqlx::query_scalar(
-        "SELECT number FROM alerts JOIN instances ON instances.id = alerts.instance_id
+        "SELECT number FROM alerts LEFT JOIN instances ON instances.id = alerts.instance_id
          WHERE number = $1 AND ($2 IS NULL OR instances.owner = $2)",
     )
     .bind(number)
@@ -297,7 +381,7 @@ async fn open_up_to(
     of: Option<&Owner>,
 ) -> Result<Vec<i64>, RecordError> {
     let open = sqlx::query_scalar(
-        "SELECT number FROM alerts JOIN instances ON instances.id = alerts.instance_id
+        "SELECT number FROM alerts LEFT JOIN instances ON instances.id = alerts.instance_id
          WHERE number <= $1 AND ended_at_ms IS NULL AND acknowledged_at_ms IS NULL
            AND ($2 IS NULL OR instances.owner = $2) ORDER BY number",
     );
@@ -305,7 +389,7 @@ async fn open_up_to(
     Ok(open.fetch_all(transaction).await?)
 }
 
-fn read_alert(row: &SqliteRow) -> Result<Alert, RecordError> {
+pub(super) fn read_alert(row: &SqliteRow) -> Result<Alert, RecordError> {
     let kind = AlertKind::from_word(row.try_get("kind")?)?;
     let asset_id: Option<String> = row.try_get("asset_id")?;
     let license = match asset_id {
@@ -322,8 +406,13 @@ fn read_alert(row: &SqliteRow) -> Result<Alert, RecordError> {
     Ok(Alert {
         number: row.try_get("number")?,
         kind,
-        instance_id: id(row, "instance_id")?,
-        instance: row.try_get("instance")?,
+        instance: match optional(row, "instance_id", id)? {
+            Some(id) => Some(AlertedInstance {
+                id,
+                name: row.try_get("instance")?,
+            }),
+            None => None,
+        },
         license,
         mail_id: match kind {
             AlertKind::MailFailed => Some(id(row, "subject")?),

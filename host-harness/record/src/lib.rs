@@ -3,6 +3,7 @@
 //! A part of `host-harness`, which re-exports what embedders need; everything else is `pub` for the crates beside it.
 
 mod acts;
+mod alert_notices;
 mod alerts;
 mod assets;
 mod attempts;
@@ -52,6 +53,7 @@ use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
 pub use acts::chain::{AuditError, AuditedActs};
+pub use alert_notices::AlertNotice;
 pub use alerts::AcknowledgeError;
 pub use assets::RetryError;
 pub use attempts::FinishError;
@@ -75,7 +77,7 @@ pub use refreshes::RefreshRecordError;
 pub use returns::{BeginReturnError, FinishReturnError};
 pub use runs::{EndRunError, StartRunError};
 pub use services::ApplyError;
-pub use workers::{WORKER_LEASE, Worker};
+pub use workers::{LivingWorker, WORKER_LEASE, Worker};
 
 use database::begin_write;
 use migrations::MIGRATIONS;

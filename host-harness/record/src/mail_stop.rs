@@ -2,10 +2,11 @@
 //! every worker keeps to it and every process can end it.
 
 use bss_model::clock::now_ms;
-use bss_model::{MailState, MailStop, Problem};
+use bss_model::{AlertKind, MailState, MailStop, Problem};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Executor, Row as _, Sqlite, SqliteConnection};
 
+use super::alerts;
 use super::stored::{count, from_json, to_json};
 use super::{Record, RecordError, begin_write};
 
@@ -72,6 +73,7 @@ impl Record {
             .bind(next_try_at_ms(tries))
             .execute(&mut *transaction)
             .await?;
+            alerts::raise_lasting(&mut transaction, AlertKind::MailStopped, ALL, None, Some(problem)).await?;
         }
         transaction.commit().await?;
         Ok(before)
@@ -91,8 +93,10 @@ impl Record {
     /// # Errors
     /// When the record can't be written.
     pub async fn end_mail_stop(&self) -> Result<bool, RecordError> {
-        let ended = sqlx::query("DELETE FROM mail_stop").execute(&self.writer).await?;
-        Ok(ended.rows_affected() > 0)
+        let mut transaction = begin_write(&self.writer).await?;
+        let was_there = end(&mut transaction).await?;
+        transaction.commit().await?;
+        Ok(was_there)
     }
 
     /// Ends the stop, because the operator has seen to it, and makes every e-mail that waits due now.
@@ -151,10 +155,13 @@ pub(super) async fn resume(transaction: &mut SqliteConnection) -> Result<(), Rec
     Ok(())
 }
 
-/// Ends the stop: the operator wants e-mails tried.
-pub(super) async fn end(transaction: &mut SqliteConnection) -> Result<(), RecordError> {
-    sqlx::query("DELETE FROM mail_stop").execute(transaction).await?;
-    Ok(())
+/// Ends the stop, and the alert about it: the operator wants e-mails tried, or one was taken. Returns whether there was a stop.
+pub(super) async fn end(transaction: &mut SqliteConnection) -> Result<bool, RecordError> {
+    let ended = sqlx::query("DELETE FROM mail_stop")
+        .execute(&mut *transaction)
+        .await?;
+    alerts::end(transaction, AlertKind::MailStopped, ALL, now_ms()).await?;
+    Ok(ended.rows_affected() > 0)
 }
 
 fn read_stop(row: &SqliteRow) -> Result<MailStop, RecordError> {

@@ -7,11 +7,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bss_keys::Foreign;
-use bss_model::clock::millis;
+use bss_model::clock::{millis, now_ms};
 use bss_model::moment::uptime;
-use sqlx::{SqliteConnection, SqlitePool};
+use bss_model::{AlertKind, Problem};
+use sqlx::{Row as _, SqliteConnection, SqlitePool};
 use uuid::Uuid;
 
+use super::alerts::raise_happened;
 use super::own_files::lock_file;
 use super::stored::id;
 use super::{Record, RecordError, begin_write};
@@ -25,6 +27,20 @@ const RENEWAL: Duration = Duration::from_secs(10);
 
 /// The folder in the data directory with a file for each worker, locked while its process lives.
 const DIRECTORY: &str = "workers";
+
+/// The subject of the alert that a worker has died.
+const WORKERS: &str = "workers";
+
+/// A worker that is alive, in any process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LivingWorker {
+    /// The worker's id.
+    pub id: Uuid,
+    /// The id of its process.
+    pub process_id: Option<i64>,
+    /// When it was started, in milliseconds since 1970.
+    pub started_at_ms: Option<i64>,
+}
 
 /// A worker of this process. What it has taken belongs to no other worker while it lives; it renews its lease by
 /// itself until it is dropped.
@@ -109,30 +125,40 @@ impl Record {
     async fn renew(&self, worker: Uuid) -> Result<(), RecordError> {
         let now = uptime();
         sqlx::query(
-            "INSERT INTO workers (id, boot, lease_ends_uptime_ms) VALUES ($1, $2, $3)
+            "INSERT INTO workers (id, boot, lease_ends_uptime_ms, process_id, started_at_ms) VALUES ($1, $2, $3, $4, $5)
              ON CONFLICT (id) DO UPDATE SET boot = excluded.boot, lease_ends_uptime_ms = excluded.lease_ends_uptime_ms",
         )
         .bind(worker.to_string())
         .bind(now.boot.0.to_string())
         .bind(now.ms.saturating_add(millis(WORKER_LEASE)))
+        .bind(i64::from(std::process::id()))
+        .bind(now_ms())
         .execute(&self.writer)
         .await?;
         Ok(())
     }
 
-    /// The number of workers that have renewed their lease in time, in this boot of the machine.
+    /// The workers that have renewed their lease in time, in this boot of the machine, by their start.
     ///
     /// # Errors
     /// When the record can't be read.
-    pub async fn living_workers(&self) -> Result<u64, RecordError> {
+    pub async fn living_workers(&self) -> Result<Vec<LivingWorker>, RecordError> {
         let now = uptime();
-        let living: i64 =
-            sqlx::query_scalar("SELECT COUNT(*) FROM workers WHERE boot = $1 AND lease_ends_uptime_ms > $2")
-                .bind(now.boot.0.to_string())
-                .bind(now.ms)
-                .fetch_one(&self.readers)
-                .await?;
-        Ok(living.unsigned_abs())
+        let living = sqlx::query(
+            "SELECT * FROM workers WHERE boot = $1 AND lease_ends_uptime_ms > $2 ORDER BY started_at_ms, id",
+        )
+        .bind(now.boot.0.to_string())
+        .bind(now.ms)
+        .fetch_all(&self.readers)
+        .await?;
+        let workers = living.iter().map(|row| {
+            Ok(LivingWorker {
+                id: id(row, "id")?,
+                process_id: row.try_get("process_id")?,
+                started_at_ms: row.try_get("started_at_ms")?,
+            })
+        });
+        workers.collect()
     }
 
     /// Releases what dead workers had taken.
@@ -150,10 +176,15 @@ impl Record {
         for row in &late {
             let worker = id(row, "id")?;
             let file = worker_file(&directory, worker);
-            if is_alive(&file) {
+            let state = state(&file);
+            if state == State::Alive {
                 continue;
             }
-            tracing::info!(%worker, "this worker has died; other workers take over its work");
+            tracing::info!(%worker, "this worker is gone; other workers take over its work");
+            if state == State::Died {
+                let problem = died(row.try_get("process_id")?);
+                raise_happened(transaction, AlertKind::WorkerDied, WORKERS, &problem).await?;
+            }
             forget(transaction, worker).await?;
             let _ = std::fs::remove_file(&file);
         }
@@ -162,8 +193,7 @@ impl Record {
 }
 
 /// Finds workers that have been silent for too long. Bind the boot and the uptime.
-const LATE: &str =
-    "SELECT id FROM workers WHERE boot IS NULL OR boot <> $1 OR lease_ends_uptime_ms <= $2 LIMIT 1000";
+const LATE: &str = "SELECT id, process_id FROM workers WHERE boot IS NULL OR boot <> $1 OR lease_ends_uptime_ms <= $2 LIMIT 1000";
 
 /// Whether a worker has been silent for too long.
 pub(super) async fn is_a_lease_over(readers: &SqlitePool) -> Result<bool, RecordError> {
@@ -201,13 +231,37 @@ fn locked(directory: &Path, file: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Whether a process holds a worker's file. A file that can't be checked counts as held: nothing is given away on a
-/// guess.
-fn is_alive(file: &Path) -> bool {
+/// How a worker is whose lease is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Its process holds its file.
+    Alive,
+    /// Its file is gone: it has left something to its lease, and said so.
+    Left,
+    /// Its file is there, and nobody holds it: the process has ended without a word.
+    Died,
+}
+
+/// How a worker is, by its file. A file that can't be checked counts as held: nothing is given away on a guess.
+fn state(file: &Path) -> State {
     match File::open(file) {
-        Err(error) => error.kind() != io::ErrorKind::NotFound,
-        Ok(file) => file.try_lock().is_err(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => State::Left,
+        Err(_) => State::Alive,
+        Ok(file) if file.try_lock().is_err() => State::Alive,
+        Ok(_) => State::Died,
     }
+}
+
+/// The problem of a worker that has died.
+fn died(process_id: Option<i64>) -> Problem {
+    let process = process_id.map_or_else(|| "a process".to_owned(), |id| format!("process {id}"));
+    Problem::new(
+        "worker-died",
+        format!(
+            "the worker of {process} ended without a word; what it had under way is looked up first by another"
+        ),
+        "look for a crash, a kill or a power cut in the logs of that time",
+    )
 }
 
 #[cfg(test)]
@@ -263,6 +317,38 @@ mod tests {
             .unwrap();
         bury(&record).await;
         assert_eq!(workers(&record).await, 0);
+    }
+
+    async fn alerts(record: &Record) -> Vec<String> {
+        let alerts = sqlx::query_scalar("SELECT problem FROM alerts WHERE kind = 'worker-died'");
+        alerts.fetch_all(&record.writer).await.unwrap()
+    }
+
+    async fn end_all_leases(record: &Record) {
+        sqlx::query("UPDATE workers SET lease_ends_uptime_ms = 1")
+            .execute(&record.writer)
+            .await
+            .unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_worker_whose_process_is_gone_is_an_alert_and_one_that_left_something_to_its_lease_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let record = Record::open(folder.path()).await.unwrap();
+        drop(record.start_worker().await.unwrap());
+        end_all_leases(&record).await;
+        bury(&record).await;
+        assert_eq!(alerts(&record).await, [] as [String; 0], "it was told to stop");
+
+        for _ in 0..2 {
+            let worker = record.start_worker().await.unwrap();
+            worker._lock.unlock().unwrap();
+            end_all_leases(&record).await;
+            bury(&record).await;
+        }
+        let alerts = alerts(&record).await;
+        assert_eq!(alerts.len(), 1, "{alerts:?}");
+        assert!(alerts[0].contains(&std::process::id().to_string()), "{alerts:?}");
     }
 
     #[tokio::test]

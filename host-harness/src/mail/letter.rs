@@ -158,7 +158,8 @@ pub(super) fn sender(text: &str) -> Result<Mailbox, ComposeError> {
     Ok(Mailbox::new(mailbox.name.as_deref().map(one_line), email))
 }
 
-fn recipient(text: &str) -> Result<Address, ComposeError> {
+/// The recipient: an address.
+pub(super) fn recipient(text: &str) -> Result<Address, ComposeError> {
     let none = || ComposeError::Recipient(one_line(text));
     if !is_mailable(text) {
         return Err(none());

@@ -12,11 +12,11 @@ pub struct Alert {
     /// The number, by which somebody acknowledges the alert.
     pub number: i64,
     /// The kind: `license-refused`, `license-overdue`, `second-license`, `return-refused`, `returned-elsewhere`, `mail-failed`,
-    /// `instance-held`.
+    /// `instance-held`, `certificate-expiring`, `mail-stopped`, `worker-died`.
     pub kind: String,
-    /// The instance's name.
-    pub instance: String,
-    /// The asset. `None` in all four: the whole instance is concerned.
+    /// The instance's name. `None`: the whole host is concerned.
+    pub instance: Option<String>,
+    /// The asset. `None` in all four: the whole instance or host is concerned.
     pub asset_id: Option<Uuid>,
     /// The order.
     pub order_id: Option<Uuid>,
@@ -38,6 +38,14 @@ pub struct Alert {
     pub acknowledged_by: Option<String>,
 }
 
+/// The addresses to which alerts go.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AlertAddresses {
+    /// The e-mail addresses. Empty: alerts are not mailed.
+    pub emails: Vec<String>,
+}
+
 /// Alerts that somebody has acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -53,7 +61,7 @@ impl From<&bss_model::Alert> for Alert {
         Self {
             number: alert.number,
             kind: alert.kind.word().to_owned(),
-            instance: alert.instance.clone(),
+            instance: alert.instance.as_ref().map(|instance| instance.name.clone()),
             asset_id: license.map(|license| license.asset_id),
             order_id: license.map(|license| license.order_id),
             product_code: license.map(|license| license.product_code.clone()),
@@ -78,8 +86,10 @@ mod tests {
         let alert = bss_model::Alert {
             number: 7,
             kind: bss_model::AlertKind::LicenseRefused,
-            instance_id: id(9),
-            instance: "esd".to_owned(),
+            instance: Some(bss_model::AlertedInstance {
+                id: id(9),
+                name: "esd".to_owned(),
+            }),
             license: Some(bss_model::AlertedLicense {
                 asset_id: id(1),
                 order_id: id(2),

@@ -1,14 +1,18 @@
 //! How a host is, as views show it.
 
+use bss_record::LivingWorker;
 use serde::Serialize;
+use uuid::Uuid;
+
+use super::MailStop;
 
 /// How a host is at one moment. Of a host that is [an owner's](crate::Host::for_owner), alerts are the owner's, and everything else
 /// is of all.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Status {
-    /// Workers that are alive, of all processes. A program that works has two: for licenses, and for e-mails.
-    pub workers: u64,
+    /// Workers that are alive, of all processes, by their start. A program that works has two: for licenses, and for e-mails.
+    pub workers: Vec<Worker>,
     /// Licenses that are to be bought, or looked up.
     pub open_licenses: u64,
     /// When the oldest of them was ordered, in milliseconds. `None`: there is none.
@@ -19,10 +23,36 @@ pub struct Status {
     pub waiting_mails: u64,
     /// E-mails that are held back, because another copy of the record may have sent them.
     pub held_mails: u64,
+    /// What is in the way of all e-mails. `None`: nothing is known to be.
+    pub mail_stop: Option<MailStop>,
     /// Certificates that expire within 30 days, or have expired, and that an instance uses.
     pub expiring_certificates: u64,
+    /// Whether the record was restored, copied or moved, and nothing is bought before somebody adopts it.
+    pub awaits_adoption: bool,
     /// Alerts that are neither over nor acknowledged.
     pub open_alerts: u64,
     /// Bytes that are free on the disk of the data directory, for whoever may write there.
     pub disk_free_bytes: u64,
+}
+
+/// A worker that is alive.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Worker {
+    /// The worker's id.
+    pub id: Uuid,
+    /// The id of its process. `None`: it was started by an older version.
+    pub process_id: Option<i64>,
+    /// When it was started, in milliseconds.
+    pub started_at_ms: Option<i64>,
+}
+
+impl From<&LivingWorker> for Worker {
+    fn from(worker: &LivingWorker) -> Self {
+        Self {
+            id: worker.id,
+            process_id: worker.process_id,
+            started_at_ms: worker.started_at_ms,
+        }
+    }
 }

@@ -61,6 +61,7 @@ every_act! {
     SetDuties,
     EraseCustomer,
     AcknowledgeAlert,
+    SaveAlertSettings,
 }
 
 /// A customer with whom nothing is open.
@@ -279,6 +280,11 @@ impl Site {
                 record.acknowledge_alerts(&alert, None, actor).await?;
                 Subject::alert(1)
             }
+            Act::SaveAlertSettings => {
+                let emails = ["desk@shop.example".to_owned()];
+                record.save_alert_addresses(&emails, actor).await?;
+                Subject::alert_settings()
+            }
             Act::RetryMail => {
                 record.retry_mail(self.mail, actor).await?;
                 Subject::mail(self.mail)
@@ -379,6 +385,7 @@ impl Site {
                 "smtp": { "host": "mail.example", "port": 587, "protection": "start_tls", "user": "shop" },
                 "templates": "templates",
             }),
+            Act::SaveAlertSettings => json!({ "emails": ["desk@shop.example"] }),
             Act::SetLookUpOnly => json!({ "lookUpOnlyMs": { "before": 300_000, "after": 60_000 } }),
             Act::AdoptRecord => json!({ "orderLines": 0, "returns": 0 }),
             Act::RemoveCertificate

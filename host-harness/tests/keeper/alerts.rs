@@ -1,8 +1,8 @@
 //! Alerts: raised and ended with what they tell, open until somebody has acknowledged them.
 
 use bss_model::{
-    Alert, AlertChoice, AlertFilter, AlertKind, AttemptOutcome, MailOutcome, OutcomeKind, Owner,
-    ReturnOutcome,
+    Alert, AlertChannel, AlertChoice, AlertFilter, AlertKind, AttemptOutcome, MailOutcome, OutcomeKind,
+    Owner, Problem, ReturnOutcome,
 };
 use bss_record::{AcknowledgeError, Record};
 use uuid::Uuid;
@@ -51,10 +51,8 @@ async fn a_refused_license_is_an_alert_that_names_everybody_until_it_is_bought()
     let [alert] = &alerts[..] else {
         panic!("{alerts:?}")
     };
-    assert_eq!(
-        (alert.kind, alert.instance_id),
-        (AlertKind::LicenseRefused, instance)
-    );
+    let of = alert.instance.as_ref().map(|instance| instance.id);
+    assert_eq!((alert.kind, of), (AlertKind::LicenseRefused, Some(instance)));
     let license = alert.license.as_ref().unwrap();
     assert_eq!((license.asset_id, license.product_code.as_str()), (asset, "a"));
     let order = record.order(license.order_id).await.unwrap().unwrap();
@@ -200,4 +198,106 @@ async fn an_email_that_is_refused_for_good_is_an_alert_until_it_is_sent_or_withd
     let cancellation = returning(&record, license.asset_id).await;
     attempted(&record, &cancellation, ReturnOutcome::Returned).await;
     assert_eq!(open(&record).await, [], "its e-mail was withdrawn");
+}
+
+fn expires(at: &str) -> Problem {
+    Problem::new("certificate-expires", format!("it ends at {at}"), "get another")
+}
+
+#[tokio::test]
+async fn a_certificate_that_ends_soon_is_one_alert_for_its_instance_until_another_is_used() {
+    let record = TestRecord::open().await;
+    let (instance, _) = placed(&record).await;
+    for _ in 0..2 {
+        record
+            .follow_expiring_certificates(&[(instance, expires("noon"))])
+            .await
+            .unwrap();
+    }
+    let alerts = open(&record).await;
+    assert_eq!(alerts.len(), 1, "{alerts:?}");
+    assert_eq!(alerts[0].kind, AlertKind::CertificateExpiring);
+    let choice = AlertChoice::UpTo(alerts[0].number);
+    record.acknowledge_alerts(&choice, None, &actor()).await.unwrap();
+    record
+        .follow_expiring_certificates(&[(instance, expires("noon"))])
+        .await
+        .unwrap();
+    assert_eq!(open(&record).await, [], "it was acknowledged, and is the same");
+
+    record.follow_expiring_certificates(&[]).await.unwrap();
+    assert!(all(&record).await[0].ended_at_ms.is_some());
+    record
+        .follow_expiring_certificates(&[(instance, expires("night"))])
+        .await
+        .unwrap();
+    assert_eq!(open(&record).await.len(), 1, "another certificate");
+}
+
+#[tokio::test]
+async fn what_is_in_the_way_of_all_e_mails_is_one_alert_of_the_host_until_one_is_taken() {
+    let record = TestRecord::open().await;
+    placed(&record).await;
+    for code in ["first", "second"] {
+        record.stop_mails(&problem(code), true, |_| 0).await.unwrap();
+    }
+    let alerts = open(&record).await;
+    assert_eq!(alerts.len(), 1, "{alerts:?}");
+    assert_eq!(
+        (alerts[0].kind, &alerts[0].instance),
+        (AlertKind::MailStopped, &None)
+    );
+    assert_eq!(alerts[0].problem.as_ref().unwrap().code, "second");
+    let owner = "somebody".parse::<Owner>().unwrap();
+    assert_eq!(
+        record.open_alerts(Some(&owner)).await.unwrap(),
+        0,
+        "no owner's concern"
+    );
+    assert!(record.end_mail_stop().await.unwrap());
+    assert!(!record.end_mail_stop().await.unwrap());
+    assert_eq!(open(&record).await, []);
+}
+
+#[tokio::test]
+async fn an_alert_is_told_once_in_each_way_and_by_one_worker_at_a_time() {
+    let record = TestRecord::open().await;
+    let (_, asset) = placed(&record).await;
+    refuse(&record, asset, "no-stock").await;
+    let mail = AlertChannel::Mail;
+    let taken = record.take_alerts_to_tell(mail).await.unwrap();
+    assert_eq!(taken.len(), 1);
+    assert_eq!(taken[0].tries, 1);
+    assert_eq!(
+        record.take_alerts_to_tell(mail).await.unwrap(),
+        [],
+        "another worker has it"
+    );
+    let of_listener = record.take_alerts_to_tell(AlertChannel::Listener).await.unwrap();
+    assert_eq!(of_listener.len(), 1, "another way");
+
+    record.put_off_alerts(mail, &taken, 0).await.unwrap();
+    let again = record.take_alerts_to_tell(mail).await.unwrap();
+    assert_eq!(again[0].tries, 2);
+    assert_eq!(record.alerts_told_at_ms(mail).await.unwrap(), None);
+    record.finish_alerts(mail, &again).await.unwrap();
+    record.put_off_alerts(mail, &again, 0).await.unwrap();
+    assert_eq!(record.take_alerts_to_tell(mail).await.unwrap(), []);
+    assert!(record.alerts_told_at_ms(mail).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn nobody_is_told_of_an_alert_that_is_over_or_acknowledged() {
+    let record = TestRecord::open().await;
+    let (instance, asset) = placed(&record).await;
+    refuse(&record, asset, "no-stock").await;
+    record.raise_instance_held(instance, None).await.unwrap();
+    let acknowledged = AlertChoice::Numbers(vec![open(&record).await[0].number]);
+    record
+        .acknowledge_alerts(&acknowledged, None, &actor())
+        .await
+        .unwrap();
+    record.end_instance_held(instance).await.unwrap();
+    let to_tell = record.take_alerts_to_tell(AlertChannel::Mail).await.unwrap();
+    assert_eq!(to_tell, []);
 }

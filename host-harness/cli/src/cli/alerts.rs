@@ -22,6 +22,15 @@ pub(super) enum AlertCommand {
     },
     /// Take note of alerts, so that `run --once` and `status` no longer end with 4 because of them
     Acknowledge(Acknowledge),
+    /// Show the e-mail addresses to which alerts go, or set them; `run --alert-command` tells a command
+    Email {
+        /// The addresses, in place of the former ones; the mail settings say how they are mailed to
+        #[arg(value_name = "ADDRESS")]
+        addresses: Vec<String>,
+        /// Mail alerts to nobody
+        #[arg(long, conflicts_with = "addresses")]
+        none: bool,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -39,6 +48,7 @@ pub(super) async fn run(host: &Host, command: AlertCommand, json: bool) -> Outco
     match command {
         AlertCommand::List { all } => list(host, all, json).await,
         AlertCommand::Acknowledge(asked) => acknowledge(host, asked, json).await,
+        AlertCommand::Email { addresses, none } => email(host, addresses, none, json).await,
     }
 }
 
@@ -77,7 +87,7 @@ async fn list(host: &Host, all: bool, json: bool) -> Outcome {
             alert.number.to_string(),
             show::time(alert.raised_at_ms),
             alert.kind.replace('-', " "),
-            alert.instance.clone(),
+            alert.instance.clone().unwrap_or_else(|| "(host)".to_owned()),
             alert
                 .customer
                 .as_ref()
@@ -120,6 +130,7 @@ fn detail(alert: &view::Alert) -> String {
 /// What to do about an alert.
 fn next(alert: &view::Alert) -> String {
     let asset = alert.asset_id.unwrap_or_default();
+    let instance = || quoted(alert.instance.as_deref().unwrap_or_default()).into_owned();
     let advice = match alert.kind.as_str() {
         "license-refused" => Advice::RetryAsset { asset },
         "license-overdue" => Advice::ShowAttempts { asset },
@@ -128,11 +139,41 @@ fn next(alert: &view::Alert) -> String {
         "mail-failed" => Advice::ListMails,
         "instance-held" => Advice::say(format!(
             "`bss-host instance check {}` shows whether it is corrected; its orders wait, and go on by themselves",
-            quoted(&alert.instance)
+            instance()
         )),
+        "certificate-expiring" => Advice::say(format!(
+            "`bss-host instance rotate-certificate {} THUMBPRINT` has the instance use another one, of those that `bss-host certificate list` shows",
+            instance()
+        )),
+        "mail-stopped" => Advice::say(
+            "`bss-host mail test ADDRESS` tries whether it is corrected; e-mails wait, and go on by themselves",
+        ),
+        "worker-died" => Advice::say("`bss-host status` shows the workers that are alive"),
         _ => Advice::say(format!("`bss-host asset show {asset}` shows the license")),
     };
     words(&advice).into_owned()
+}
+
+async fn email(host: &Host, addresses: Vec<String>, none: bool, json: bool) -> Outcome {
+    if none || !addresses.is_empty() {
+        host.set_alert_addresses(&addresses, &operator()).await?;
+    }
+    let emails = host.alert_addresses().await?;
+    if json {
+        show::json(&view::AlertAddresses { emails })?;
+        return Ok(ExitStatus::Done);
+    }
+    match &emails[..] {
+        [] => output::line("alerts are mailed to nobody"),
+        emails => emails.iter().for_each(output::line),
+    }
+    if !emails.is_empty() && host.record().mail_settings().await?.is_none() {
+        output::note(format!(
+            "nothing is mailed yet: {}",
+            words(&Advice::ConfigureMail)
+        ));
+    }
+    Ok(ExitStatus::Done)
 }
 
 async fn acknowledge(host: &Host, asked: Acknowledge, json: bool) -> Outcome {

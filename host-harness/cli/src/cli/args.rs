@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use bss_model::Owner;
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 
 use super::alerts::AlertCommand;
 use super::assets::AssetCommand;
@@ -24,6 +24,7 @@ use super::record::RecordCommand;
 use super::replay::ReplayArguments;
 use super::services::ServicesCommand;
 use super::simulator::SimulatorArguments;
+use super::status::StatusArguments;
 use super::trace::TraceArguments;
 use super::worker::WorkerArguments;
 
@@ -64,6 +65,9 @@ pub(super) struct Arguments {
     /// Write more log lines to the standard error: `-v` informational ones, `-vv` debugging ones too
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(super) verbose: u8,
+    /// How log lines and everything else on the standard error are written: `json` is an object a line
+    #[arg(long, global = true, env = "BSS_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
+    pub(super) log_format: LogFormat,
     /// Record the exchanges between the plugin and the vendor, without secrets, into this file for `replay`
     #[arg(long, global = true, value_name = "FILE")]
     pub(super) record: Option<PathBuf>,
@@ -79,6 +83,15 @@ pub(super) struct Arguments {
     pub(super) otlp: Option<String>,
     #[command(subcommand)]
     pub(super) command: Command,
+}
+
+/// The form of lines on the standard error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// A JSON object a line, for a log collector.
+    Json,
 }
 
 #[derive(Debug, Subcommand)]
@@ -136,7 +149,7 @@ pub(super) enum HostCommand {
     #[command(subcommand)]
     Customer(CustomerCommand),
     /// Show how the host is: workers, what waits, alerts, certificates, disk; ends with 4 while an alert is open
-    Status,
+    Status(StatusArguments),
     /// Show and acknowledge what has ended badly or stands still
     #[command(subcommand)]
     Alert(AlertCommand),

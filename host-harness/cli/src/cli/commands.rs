@@ -89,7 +89,7 @@ async fn run_command(arguments: Arguments) -> Outcome {
         HostCommand::Invoice(command) => invoices::run(&host, command, json).await,
         HostCommand::Mail(command) => mail::run(&host, command, json).await,
         HostCommand::Customer(command) => customers::run(&host, command, json).await,
-        HostCommand::Status => status::run(&host, json).await,
+        HostCommand::Status(asked) => status::run(&host, &asked, json).await,
         HostCommand::Alert(command) => alerts::run(&host, command, json).await,
         HostCommand::Audit(command) => audit::run(&host, command, json).await,
         HostCommand::Trace(asked) => trace::run(&host, &data_dir, &asked, json).await,

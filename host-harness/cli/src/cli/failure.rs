@@ -326,7 +326,7 @@ impl Failure {
 
     /// Tells a person on the standard error, and a program on the standard output too.
     pub(super) fn show(&self, json: bool) {
-        self.lines().iter().for_each(output::note);
+        self.lines().iter().for_each(output::error);
         if json && let Ok(line) = serde_json::to_string(&ErrorLine { error: self.view() }) {
             output::line(Text::json(&line));
         }

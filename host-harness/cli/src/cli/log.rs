@@ -1,8 +1,9 @@
 //! The log on the standard error: a line for each event, in which nothing from outside steers the terminal.
 
 use std::fmt;
+use std::io::{self, Write};
 
-use bss_model::text::visible;
+use bss_model::text::{visible, visible_json};
 use tracing::Subscriber;
 use tracing::field::Field;
 use tracing_subscriber::Layer;
@@ -27,6 +28,46 @@ where
     }
 }
 
+/// Makes a layer that writes events as JSON objects, a line each: `timestamp`, `level`, `target`, `message`, and every field by its
+/// name.
+pub(super) fn json_lines<S, W>(writer: W) -> impl Layer<S>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    W: for<'a> MakeWriter<'a> + 'static,
+{
+    tracing_subscriber::fmt::layer()
+        .json()
+        .flatten_event(true)
+        .with_span_list(false)
+        .with_writer(Harmless(writer))
+}
+
+/// A writer of JSON lines in which nothing steers a terminal, with the same values: the library writes marks that turn the
+/// direction of text as they are.
+struct Harmless<W>(W);
+
+impl<'a, W: MakeWriter<'a>> MakeWriter<'a> for Harmless<W> {
+    type Writer = HarmlessLine<W::Writer>;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        HarmlessLine(self.0.make_writer())
+    }
+}
+
+struct HarmlessLine<W>(W);
+
+impl<W: Write> Write for HarmlessLine<W> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0
+            .write_all(visible_json(&String::from_utf8_lossy(line)).as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
 /// Writes a field's name and value. The library lets escape sequences through in every field but the message, and line
 /// ends and marks that turn the direction of text in all.
 fn field(writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt::Result {
@@ -41,9 +82,9 @@ fn field(writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt:
 
 #[cfg(test)]
 mod tests {
-    use std::io::{self, Write};
     use std::sync::{Arc, Mutex};
 
+    use tracing_subscriber::Registry;
     use tracing_subscriber::layer::SubscriberExt as _;
 
     use super::*;
@@ -62,12 +103,38 @@ mod tests {
     }
 
     fn logged(act: impl FnOnce()) -> String {
+        logged_by(|written| lines(move || written.clone(), false).boxed(), act)
+    }
+
+    fn logged_by(
+        layer: impl FnOnce(Written) -> Box<dyn Layer<Registry> + Send + Sync>,
+        act: impl FnOnce(),
+    ) -> String {
         let written = Written::default();
-        let writer = written.clone();
-        let subscriber = tracing_subscriber::registry().with(lines(move || writer.clone(), false));
+        let subscriber = tracing_subscriber::registry().with(layer(written.clone()));
         tracing::subscriber::with_default(subscriber, act);
         let bytes = written.0.lock().unwrap().clone();
         String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn a_line_for_a_collector_is_one_object_with_the_same_values_that_steers_nothing() {
+        let outside = "\u{1b}]52;c;cm0=\u{7}\n\u{202e}\u{9b}2K \"}{";
+        let line = logged_by(
+            |written| json_lines(move || written.clone()).boxed(),
+            || tracing::error!(error = outside, count = 3, "said: {outside}"),
+        );
+        assert_eq!(line.lines().count(), 1, "{line:?}");
+        assert!(
+            !line.trim_end_matches('\n').contains(bss_model::text::steers),
+            "{line:?}"
+        );
+        let object: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(object["level"], "ERROR");
+        assert_eq!(object["error"], outside);
+        assert_eq!(object["count"], 3);
+        assert_eq!(object["message"], format!("said: {outside}"));
+        assert!(object["timestamp"].is_string(), "{object}");
     }
 
     #[test]

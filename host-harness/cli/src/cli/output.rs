@@ -4,8 +4,11 @@
 //! terminal. The log has its own way there, `cli/log.rs`.
 
 use std::fmt;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
+use bss_model::clock::{now_ms, rfc3339};
 use bss_model::text::{visible, visible_json};
 use comfy_table::{ColumnConstraint, Width};
 
@@ -29,7 +32,7 @@ impl Text {
     /// are forced (<https://bixense.com/clicolors>); never with NO_COLOR.
     pub(super) fn painted(text: &str, code: u8) -> Self {
         let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty() && value != "0");
-        let colors = !set("NO_COLOR") && (set("CLICOLOR_FORCE") || std::io::stdout().is_terminal());
+        let colors = !set("NO_COLOR") && (set("CLICOLOR_FORCE") || io::stdout().is_terminal());
         let text = Self::from(text);
         match colors {
             true => Self(format!("\u{1b}[{code}m{text}\u{1b}[0m")),
@@ -121,20 +124,65 @@ pub(super) fn page(text: &str, to_standard_error: bool) {
     text.lines().for_each(write);
 }
 
+/// The first error in writing results. A program that does not learn what came of its order must not take it for done.
+static LOST: Mutex<Option<io::Error>> = Mutex::new(None);
+
 /// Writes a line of results to the standard output.
 pub(super) fn line(text: impl Into<Text>) {
+    if let Err(error) = writeln!(io::stdout().lock(), "{}", text.into()) {
+        keep(error);
+    }
+}
+
+/// The error because of which results are lost, where there is one.
+pub(super) fn lost() -> Option<io::Error> {
+    if let Err(error) = io::stdout().lock().flush() {
+        keep(error);
+    }
+    LOST.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
+fn keep(error: io::Error) {
     // A reader that has had enough closes the pipe; that is no failure of this program.
-    let _ = writeln!(std::io::stdout().lock(), "{}", text.into());
+    if error.kind() != io::ErrorKind::BrokenPipe {
+        LOST.lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get_or_insert(error);
+    }
+}
+
+/// Whether lines on the standard error are JSON objects, as those of the log.
+static NOTES_AS_JSON: AtomicBool = AtomicBool::new(false);
+
+/// Has lines on the standard error written as JSON objects.
+pub(super) fn notes_as_json(is_json: bool) {
+    NOTES_AS_JSON.store(is_json, Ordering::Relaxed);
 }
 
 /// Writes a line about what is going on to the standard error.
 pub(super) fn note(text: impl Into<Text>) {
-    let _ = writeln!(std::io::stderr().lock(), "{}", text.into());
+    note_at("INFO", text.into());
+}
+
+/// Writes a line about what has failed to the standard error.
+pub(super) fn error(text: impl Into<Text>) {
+    note_at("ERROR", text.into());
+}
+
+fn note_at(level: &str, text: Text) {
+    let text = match NOTES_AS_JSON.load(Ordering::Relaxed) {
+        true => Text::json(
+            &serde_json::json!({ "timestamp": rfc3339(now_ms()), "level": level, "message": text.0 })
+                .to_string(),
+        ),
+        false => text,
+    };
+    let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
 /// Writes a question to the standard error, to be answered on the same line.
 pub(super) fn ask(question: &str) {
-    let _ = write!(std::io::stderr().lock(), "{} ", Text::from(question));
+    let _ = write!(io::stderr().lock(), "{} ", Text::from(question));
 }
 
 /// Writes a table to the standard output.

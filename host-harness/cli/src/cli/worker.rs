@@ -1,5 +1,6 @@
 //! `run`: the background worker, for licenses, e-mails and readings of the vendor's catalog.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bss_model::ErrorKind;
@@ -15,7 +16,7 @@ use super::interruption::Interruption;
 use super::outcome_lines::Voice;
 use super::progress::plain_listener;
 use super::services::{interrupted, run_line};
-use super::{alerts, mail, output, record, show};
+use super::{alert_command, alerts, mail, output, record, show};
 
 #[derive(Debug, Args)]
 pub(super) struct WorkerArguments {
@@ -25,6 +26,10 @@ pub(super) struct WorkerArguments {
     /// End when nothing more can be done now; the exit code is 3 if a run failed or something is left to do
     #[arg(long)]
     once: bool,
+    /// Run this program for each alert, with the alert as one line of JSON on its standard input; what it ends with other than 0
+    /// is told again later. `alert email` mails alerts
+    #[arg(long, value_name = "FILE", env = "BSS_ALERT_COMMAND")]
+    alert_command: Option<PathBuf>,
 }
 
 /// Works until it is interrupted, or with `--once` until nothing waits.
@@ -39,6 +44,10 @@ pub(super) async fn run(host: &Host, arguments: &WorkerArguments, json: bool) ->
         .at_once(arguments.at_once)
         .calls(plain_listener())
         .runs(run_listener(&ran, json));
+    let options = match &arguments.alert_command {
+        Some(command) => options.alerts(alert_command::listener(command)?),
+        None => options,
+    };
     let stop = interruption.asked();
     let unfinished = match arguments.once {
         true => host.work_once(&options, stop).await?,
