@@ -40,7 +40,7 @@ mod status;
 mod trace;
 mod worker;
 
-use std::io::IsTerminal as _;
+use std::io::{self, IsTerminal as _};
 
 use clap::Parser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -53,7 +53,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use self::args::{Arguments, LogFormat};
 use self::exit_status::ExitStatus;
-use self::failure::Failure;
+use self::failure::{Failure, machine_failure};
 
 /// Runs one command line, the program's name first.
 pub(crate) async fn run(command_line: impl IntoIterator<Item = std::ffi::OsString>) -> ExitStatus {
@@ -87,7 +87,7 @@ pub(crate) async fn run(command_line: impl IntoIterator<Item = std::ffi::OsStrin
     match output::lost() {
         // What was asked is done, and who asked did not learn of all that came of it.
         Some(error) if matches!(status, ExitStatus::Done | ExitStatus::Alerts) => {
-            let failure = output_lost(&error);
+            let failure = output_lost(error);
             failure.show(false);
             failure.status
         }
@@ -96,13 +96,10 @@ pub(crate) async fn run(command_line: impl IntoIterator<Item = std::ffi::OsStrin
 }
 
 /// The failure to write all results.
-fn output_lost(error: &std::io::Error) -> Failure {
-    let message = format!(
-        "the standard output could not be written, and what was to be shown is not all there: {error}"
-    );
-    Failure::new(bss_model::ErrorKind::Unavailable, "output-lost", message).hint(
-        "what was asked is done; lists, `order show` and the other commands that show things can be repeated",
-    )
+fn output_lost(error: io::Error) -> Failure {
+    machine_failure(error)
+        .after("the standard output could not be written, and what was to be shown is not all there")
+        .hint("what was asked is done; lists, `order show` and the other commands that show things can be repeated")
 }
 
 /// The failure of an argument that is to be an id and is none, in words; `None`: the command line is wrong in another way.

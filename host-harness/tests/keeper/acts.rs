@@ -489,6 +489,7 @@ async fn each_act_is_on_record_once_with_who_did_it_to_what() {
         let instance = match subject.kind {
             SubjectKind::Certificate
             | SubjectKind::MailSettings
+            | SubjectKind::AlertSettings
             | SubjectKind::Record
             | SubjectKind::Plugin => None,
             SubjectKind::Instance => Some(subject.id.parse().unwrap()),

@@ -1,15 +1,16 @@
 //! The log on the standard error: a line for each event, in which nothing from outside steers the terminal.
 
 use std::fmt;
-use std::io::{self, Write};
 
+use bss_model::clock::{now_ms, rfc3339};
 use bss_model::text::{visible, visible_json};
-use tracing::Subscriber;
-use tracing::field::Field;
+use serde_json::{Map, Value};
+use tracing::field::{Field, Visit};
+use tracing::{Event, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::field::MakeExt as _;
-use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::{Writer, debug_fn};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
 use tracing_subscriber::registry::LookupSpan;
 
 /// Makes a layer that writes events as lines. `colors`: where the library finds them right too; it heeds `NO_COLOR`.
@@ -29,42 +30,79 @@ where
 }
 
 /// Makes a layer that writes events as JSON objects, a line each: `timestamp`, `level`, `target`, `message`, and every field by its
-/// name.
+/// name. The library's own writer would be another feature of it, and writes marks that turn the direction of text as they are.
 pub(super) fn json_lines<S, W>(writer: W) -> impl Layer<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     W: for<'a> MakeWriter<'a> + 'static,
 {
     tracing_subscriber::fmt::layer()
-        .json()
-        .flatten_event(true)
-        .with_span_list(false)
-        .with_writer(Harmless(writer))
+        .event_format(Objects)
+        .with_writer(writer)
 }
 
-/// A writer of JSON lines in which nothing steers a terminal, with the same values: the library writes marks that turn the
-/// direction of text as they are.
-struct Harmless<W>(W);
+/// The line of a log as an object: when, how grave, and what.
+pub(super) fn object(level: &str, mut fields: Map<String, Value>) -> String {
+    fields.insert("timestamp".to_owned(), rfc3339(now_ms()).into());
+    fields.insert("level".to_owned(), level.into());
+    visible_json(&Value::Object(fields).to_string()).into_owned()
+}
 
-impl<'a, W: MakeWriter<'a>> MakeWriter<'a> for Harmless<W> {
-    type Writer = HarmlessLine<W::Writer>;
+/// Writes events as objects.
+struct Objects;
 
-    fn make_writer(&'a self) -> Self::Writer {
-        HarmlessLine(self.0.make_writer())
+impl<S, N> FormatEvent<S, N> for Objects
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        _context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let metadata = event.metadata();
+        fields.0.insert("target".to_owned(), metadata.target().into());
+        writeln!(writer, "{}", object(metadata.level().as_str(), fields.0))
     }
 }
 
-struct HarmlessLine<W>(W);
+/// The fields of an event, as JSON.
+#[derive(Default)]
+struct Fields(Map<String, Value>);
 
-impl<W: Write> Write for HarmlessLine<W> {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.0
-            .write_all(visible_json(&String::from_utf8_lossy(line)).as_bytes())?;
-        Ok(line.len())
+impl Fields {
+    fn add(&mut self, field: &Field, value: impl Into<Value>) {
+        self.0.insert(field.name().to_owned(), value.into());
+    }
+}
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.add(field, format!("{value:?}"));
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.add(field, value);
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.add(field, value);
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.add(field, value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.add(field, value);
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.add(field, value);
     }
 }
 
@@ -82,6 +120,7 @@ fn field(writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt:
 
 #[cfg(test)]
 mod tests {
+    use std::io::{self, Write};
     use std::sync::{Arc, Mutex};
 
     use tracing_subscriber::Registry;

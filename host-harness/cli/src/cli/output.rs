@@ -8,9 +8,11 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use bss_model::clock::{now_ms, rfc3339};
 use bss_model::text::{visible, visible_json};
 use comfy_table::{ColumnConstraint, Width};
+use serde_json::Map;
+
+use super::log;
 
 /// Text as it may be printed: what would steer a terminal is visible in it, but for our own colors and line ends.
 #[derive(Clone, Debug, Default)]
@@ -171,10 +173,10 @@ pub(super) fn error(text: impl Into<Text>) {
 
 fn note_at(level: &str, text: Text) {
     let text = match NOTES_AS_JSON.load(Ordering::Relaxed) {
-        true => Text::json(
-            &serde_json::json!({ "timestamp": rfc3339(now_ms()), "level": level, "message": text.0 })
-                .to_string(),
-        ),
+        true => Text(log::object(
+            level,
+            Map::from_iter([("message".to_owned(), text.0.into())]),
+        )),
         false => text,
     };
     let _ = writeln!(io::stderr().lock(), "{text}");
