@@ -35,6 +35,8 @@ becomes_an_error! {
     bss_record::RemoveRequestError,
     bss_record::RetryError,
     bss_record::RetryMailError,
+    bss_record::SpendingLimitError,
+    bss_record::WithdrawError,
     crate::builder::RestoredRecord,
     crate::certificate_rotation::RotateError,
     crate::connection::CheckError,

@@ -38,7 +38,9 @@ mod product;
 mod record;
 mod replay;
 mod services_run;
+mod spending;
 mod status;
+mod withdrawal;
 
 pub use act::{Act, Actor, AuditedActs, Subject};
 pub use alert::{AcknowledgedAlerts, Alert};
@@ -69,7 +71,9 @@ pub use product::{DecidedProducts, PricedProducts, Product, ProductDifference};
 pub use record::{Backup, Record, Restoration, RestoredRecord};
 pub use replay::{Difference, ReplayedCall};
 pub use services_run::{Progress, ServicesRun, ServicesRunLogLine};
+pub use spending::{ShownInstance, SpendingToday};
 pub use status::Status;
+pub use withdrawal::{LineWithdrawal, OrderWithdrawal};
 
 /// The word that programs get for an enum's case: the stored one, with hyphens.
 fn word(stored: &str) -> String {

@@ -348,8 +348,10 @@ async fn given_up(stopped: &mut watch::Receiver<bool>) {
     tokio::time::sleep(MAILS_LEFT_AFTER).await;
 }
 
-/// Warns the operator, once, of lines whose outcome has been open for too long. The lines stay as they are.
+/// Warns the operator, once, of lines whose outcome has been open for too long. The lines stay as they are. What is over with
+/// a day ends then, too.
 async fn tell_overdue(record: &Record) -> Result<(), RecordError> {
+    record.end_past_spending_alerts().await?;
     for asset in record.newly_overdue(overdue_since_ms(now_ms())).await? {
         tracing::warn!(
             %asset,

@@ -175,3 +175,51 @@ async fn an_order_that_is_placed_and_can_not_be_attempted_is_named_so_that_nobod
         .expect("no trigger");
     assert_eq!(desk.json(&["order", "resume", order])["state"], "licensed");
 }
+
+#[test]
+fn an_order_that_was_typed_wrong_is_withdrawn_before_it_is_bought() {
+    let (mut desk, offer) = selling();
+    desk.stop_simulator();
+    let order = desk.json(&place(&offer, &["--quantity", "3"]));
+    let order = text(&order, "id").to_owned();
+    let first = desk.json(&["asset", "list"])[0].clone();
+    let first = text(&first, "id").to_owned();
+
+    let withdrawn = desk.json(&["order", "withdraw", &order, "--asset", &first]);
+    assert_eq!(
+        (&withdrawn["withdrawn"], &withdrawn["bought"]),
+        (&1.into(), &0.into())
+    );
+    assert_eq!(desk.json(&["order", "show", &order])["state"], "open");
+    let withdrawn = desk.json(&["order", "withdraw", &order]);
+    assert_eq!(withdrawn["withdrawn"], 3, "{withdrawn}");
+    assert_eq!(withdrawn["lines"][0]["end"], "withdrawn-before");
+    assert_eq!(desk.json(&["order", "show", &order])["state"], "withdrawn");
+    let listed = desk.json(&["asset", "list", "--sync-status", "withdrawn"]);
+    assert_eq!(listed.as_array().map(Vec::len), Some(3), "{listed}");
+    assert_ends(&desk.run(&["run", "--once"]), DONE);
+    assert_fails(
+        &desk.run(&["asset", "retry", &first]),
+        REFUSED,
+        &["was withdrawn"],
+    );
+    assert_fails(
+        &desk.run(&["order", "resume", &order]),
+        REFUSED,
+        &["was withdrawn"],
+    );
+}
+
+#[test]
+fn of_an_order_that_is_bought_nothing_is_withdrawn_and_what_helps_is_said() {
+    let (desk, offer) = selling();
+    let order = desk.json(&place(&offer, &["--wait"]));
+    let (order, asset) = (text(&order, "id"), text(&order["assets"][0], "id"));
+    let refused = desk.run(&["order", "withdraw", order]);
+    assert_fails(
+        &refused,
+        REFUSED,
+        &["is bought", "asset cancel", asset, "nothing"],
+    );
+    assert_eq!(desk.json(&["asset", "show", asset])["status"], "active");
+}

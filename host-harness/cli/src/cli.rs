@@ -17,6 +17,7 @@ mod input;
 mod instances;
 mod interruption;
 mod invoices;
+mod limits;
 mod log;
 mod mail;
 mod mail_login;

@@ -37,6 +37,8 @@ pub enum Act {
     PlaceOrder,
     /// Made an asset's purchase due at once, even after a definitive failure.
     RetryAsset,
+    /// Withdrew an asset before its license was bought, or asked for that while it was in doubt.
+    WithdrawAsset,
     /// Asked for an asset to be cancelled.
     RequestCancellation,
     /// Cancelled an asset without a request.
@@ -67,6 +69,8 @@ pub enum Act {
     RemovePlugin,
     /// Set which duties the host has beside buying.
     SetDuties,
+    /// Set or removed the most that an instance sells in a day.
+    LimitSpending,
     /// Erased a customer's name, contact and free text at an instance.
     EraseCustomer,
     /// Took note of an alert.
@@ -86,6 +90,7 @@ stored_enum!(Act {
     SetPrice = "set_price", "set price";
     PlaceOrder = "place_order", "place order";
     RetryAsset = "retry_asset", "retry asset";
+    WithdrawAsset = "withdraw_asset", "withdraw asset";
     RequestCancellation = "request_cancellation", "request cancellation";
     CancelAsset = "cancel_asset", "cancel asset";
     WithdrawCancellation = "withdraw_cancellation", "withdraw cancellation";
@@ -101,6 +106,7 @@ stored_enum!(Act {
     TrustPlugin = "trust_plugin", "trust plugin";
     RemovePlugin = "remove_plugin", "remove plugin";
     SetDuties = "set_duties", "set duties";
+    LimitSpending = "limit_spending", "limit spending";
     EraseCustomer = "erase_customer", "erase customer";
     AcknowledgeAlert = "acknowledge_alert", "acknowledge alert";
 });

@@ -12,7 +12,7 @@ use crate::words::stored_enum;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum AlertKind {
-    /// A purchase was refused for good. Over once the license is bought.
+    /// A purchase was refused for good. Over once the license is bought, or the line is withdrawn.
     LicenseRefused,
     /// Whether a license was bought has been open for longer than the platform waits. Over once that is known.
     LicenseOverdue,
@@ -26,6 +26,9 @@ pub enum AlertKind {
     MailFailed,
     /// The vendor takes nothing from an instance until somebody corrects what is wrong. Over once the vendor answers again.
     InstanceHeld,
+    /// An instance has sold four fifths of its spending limit of the day, or an order was refused because of it. Over with the
+    /// day, or with another limit.
+    SpendingLimit,
 }
 
 stored_enum!(AlertKind {
@@ -36,6 +39,7 @@ stored_enum!(AlertKind {
     ReturnedElsewhere = "returned-elsewhere", "returned elsewhere";
     MailFailed = "mail-failed", "e-mail failed";
     InstanceHeld = "instance-held", "instance held";
+    SpendingLimit = "spending-limit", "spending limit";
 });
 
 impl AlertKind {
@@ -47,14 +51,14 @@ impl AlertKind {
             OutcomeKind::SecondLicense => Some(Self::SecondLicense),
             OutcomeKind::ReturnRefused => Some(Self::ReturnRefused),
             OutcomeKind::ReturnedElsewhere => Some(Self::ReturnedElsewhere),
-            OutcomeKind::Licensed | OutcomeKind::Returned => None,
+            OutcomeKind::Licensed | OutcomeKind::Returned | OutcomeKind::Withdrawn => None,
         }
     }
 
     /// The alerts about an asset that an outcome of it ends.
     pub fn ended_by(outcome: OutcomeKind) -> &'static [Self] {
         match outcome {
-            OutcomeKind::Licensed => &[Self::LicenseRefused, Self::LicenseOverdue],
+            OutcomeKind::Licensed | OutcomeKind::Withdrawn => &[Self::LicenseRefused, Self::LicenseOverdue],
             OutcomeKind::Refused => &[Self::LicenseOverdue],
             OutcomeKind::Returned => &[Self::ReturnRefused, Self::ReturnedElsewhere],
             OutcomeKind::Overdue
@@ -137,6 +141,7 @@ mod tests {
             OutcomeKind::Returned,
             OutcomeKind::ReturnRefused,
             OutcomeKind::ReturnedElsewhere,
+            OutcomeKind::Withdrawn,
         ];
         for outcome in all {
             for ended in AlertKind::ended_by(outcome) {

@@ -37,8 +37,10 @@ pub mod restoration;
 mod secret;
 mod seen;
 mod services_run;
+mod spending;
 pub mod text;
 mod thumbprint;
+mod withdrawal;
 pub mod words;
 
 pub use act::{Act, ActFilter, RecordedAct, Subject, SubjectKind};
@@ -94,4 +96,6 @@ pub use services_run::{
     DifferenceKind, ProductDifference, RunAction, RunCounts, RunLease, RunLogLevel, RunLogLine, RunProgress,
     RunState, ServicesRun,
 };
+pub use spending::{Spending, SpendingToday, day_began_at_ms};
 pub use thumbprint::{NotAThumbprint, Thumbprint};
+pub use withdrawal::{LineWithdrawal, WithdrawalEnd};

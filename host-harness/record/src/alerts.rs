@@ -88,6 +88,64 @@ pub(super) async fn raise_about_asset(
     Ok(())
 }
 
+/// Raises an alert about a whole instance. One that is not over gets the new problem: if somebody has acknowledged it, it
+/// stays so until it is over.
+pub(super) async fn raise_about_instance(
+    transaction: &mut SqliteConnection,
+    kind: AlertKind,
+    instance_id: Uuid,
+    problem: Option<&Problem>,
+) -> Result<(), RecordError> {
+    let instance = instance_id.to_string();
+    let problem = problem.map(to_json).transpose()?;
+    let known = sqlx::query(
+        "UPDATE alerts SET problem = $3 WHERE kind = $1 AND subject = $2 AND ended_at_ms IS NULL",
+    )
+    .bind(kind.word())
+    .bind(&instance)
+    .bind(&problem)
+    .execute(&mut *transaction)
+    .await?
+    .rows_affected();
+    if known == 0 {
+        sqlx::query(
+            "INSERT INTO alerts (kind, subject, instance_id, problem, raised_at_ms) VALUES ($1, $2, $2, $3, $4)",
+        )
+        .bind(kind.word())
+        .bind(&instance)
+        .bind(&problem)
+        .bind(now_ms())
+        .execute(transaction)
+        .await?;
+    }
+    Ok(())
+}
+
+/// Ends the alerts of a kind that were raised before a time.
+pub(super) async fn end_raised_before(
+    record: &Record,
+    kind: AlertKind,
+    before_ms: i64,
+) -> Result<(), RecordError> {
+    // A read first: it blocks no writer, and nearly always there is none.
+    const PAST: &str = "kind = $1 AND ended_at_ms IS NULL AND raised_at_ms < $2";
+    let look = format!("SELECT 1 FROM alerts WHERE {PAST} LIMIT 1");
+    let look = sqlx::query(sqlx::AssertSqlSafe(look))
+        .bind(kind.word())
+        .bind(before_ms);
+    if look.fetch_optional(&record.readers).await?.is_none() {
+        return Ok(());
+    }
+    let end = format!("UPDATE alerts SET ended_at_ms = $3 WHERE {PAST}");
+    sqlx::query(sqlx::AssertSqlSafe(end))
+        .bind(kind.word())
+        .bind(before_ms)
+        .bind(now_ms())
+        .execute(&record.writer)
+        .await?;
+    Ok(())
+}
+
 /// Ends an alert, where there is one that is not over.
 pub(super) async fn end(
     transaction: &mut SqliteConnection,
@@ -130,30 +188,9 @@ impl Record {
         instance_id: Uuid,
         problem: Option<&Problem>,
     ) -> Result<(), RecordError> {
-        let (kind, instance) = (AlertKind::InstanceHeld.word(), instance_id.to_string());
-        let problem = problem.map(to_json).transpose()?;
         let mut transaction = begin_write(&self.writer).await?;
-        // An alert that somebody has acknowledged stays acknowledged until it is over.
-        let known = sqlx::query(
-            "UPDATE alerts SET problem = $3 WHERE kind = $1 AND subject = $2 AND ended_at_ms IS NULL",
-        )
-        .bind(kind)
-        .bind(&instance)
-        .bind(&problem)
-        .execute(&mut *transaction)
-        .await?
-        .rows_affected();
-        if known == 0 {
-            sqlx::query(
-                "INSERT INTO alerts (kind, subject, instance_id, problem, raised_at_ms) VALUES ($1, $2, $2, $3, $4)",
-            )
-            .bind(kind)
-            .bind(&instance)
-            .bind(&problem)
-            .bind(now_ms())
-            .execute(&mut *transaction)
-            .await?;
-        }
+        let kind = AlertKind::InstanceHeld;
+        raise_about_instance(&mut transaction, kind, instance_id, problem).await?;
         transaction.commit().await?;
         Ok(())
     }

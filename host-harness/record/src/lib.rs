@@ -13,6 +13,7 @@ mod customer_erasure;
 mod customer_export;
 mod database;
 mod duties;
+mod earlier_attempts;
 mod erased_customers;
 mod erasure;
 mod file_system;
@@ -36,8 +37,10 @@ mod refreshes;
 mod returns;
 mod runs;
 mod services;
+mod spending;
 mod stored;
 mod taking;
+mod withdrawals;
 mod workers;
 
 use std::fs::{self, DirBuilder, File};
@@ -75,6 +78,8 @@ pub use refreshes::RefreshRecordError;
 pub use returns::{BeginReturnError, FinishReturnError};
 pub use runs::{EndRunError, StartRunError};
 pub use services::ApplyError;
+pub use spending::SpendingLimitError;
+pub use withdrawals::WithdrawError;
 pub use workers::{WORKER_LEASE, Worker};
 
 use database::begin_write;

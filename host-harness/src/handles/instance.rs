@@ -2,7 +2,7 @@
 
 use bss_model::{
     Actor, Choice, CustomerErasure, Decision, InstanceId, OrderFilter, Page, Placed, PluginDigest, Price,
-    ProductFilter, Rows, Thumbprint, UnsentMails,
+    ProductFilter, Rows, Spending, SpendingToday, Thumbprint, UnsentMails,
 };
 
 use super::order::OrderHandle;
@@ -188,7 +188,8 @@ impl InstanceHandle {
     /// products and the spelling of the customer's name since.
     ///
     /// # Errors
-    /// When the key was used for something else (`key-reused`), the instance is not ready, its plugin can't be called, or a
+    /// When the key was used for something else (`key-reused`), the instance would sell more today than it may
+    /// (`spending-limit`) or is not ready, its plugin can't be called, or a
     /// product can't be sold so; nothing is written then.
     pub async fn place(&self, request: OrderRequest, actor: &Actor) -> Result<Placed<OrderHandle>, Error> {
         let placed = self.host.place_order(&self.name, request, actor).await?;
@@ -227,6 +228,28 @@ impl InstanceHandle {
         Ok(self
             .host
             .check_order(&self.name, request, self.host.listener())
+            .await?)
+    }
+
+    /// Sets the most that the instance sells in a day (UTC): an order with which it would sell more is refused
+    /// (`spending-limit`). `None`: no limit, as it is at first.
+    ///
+    /// # Errors
+    /// When the limit is not in the instance's currency, or the record can't be written.
+    pub async fn limit_spending(&self, limit: Option<&Spending>, actor: &Actor) -> Result<(), Error> {
+        let instance = self.on_record().await?;
+        Ok(self.host.record().limit_spending(&instance, limit, actor).await?)
+    }
+
+    /// What the instance has sold today, and may.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn spending_today(&self) -> Result<SpendingToday, Error> {
+        Ok(self
+            .host
+            .record()
+            .spending_today(&self.on_record().await?)
             .await?)
     }
 

@@ -33,5 +33,7 @@ mod runs;
 mod secrets;
 mod services;
 mod smtp_server;
+mod spending;
 mod tenants;
+mod withdrawals;
 mod worker;

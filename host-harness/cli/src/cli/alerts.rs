@@ -130,6 +130,10 @@ fn next(alert: &view::Alert) -> String {
             "`bss-host instance check {}` shows whether it is corrected; its orders wait, and go on by themselves",
             quoted(&alert.instance)
         )),
+        "spending-limit" => Advice::say(format!(
+            "`bss-host instance limit {}` shows what is used of the limit, and sets another one",
+            quoted(&alert.instance)
+        )),
         _ => Advice::say(format!("`bss-host asset show {asset}` shows the license")),
     };
     words(&advice).into_owned()

@@ -75,6 +75,8 @@ pub(super) enum Sync {
     Synchronized,
     /// Definitely not bought
     Failed,
+    /// Withdrawn before it was bought
+    Withdrawn,
 }
 
 impl From<Sync> for SyncStatus {
@@ -83,6 +85,7 @@ impl From<Sync> for SyncStatus {
             Sync::Unsynchronised => Self::Unsynchronised,
             Sync::Synchronized => Self::Synchronized,
             Sync::Failed => Self::Failed,
+            Sync::Withdrawn => Self::Withdrawn,
         }
     }
 }
@@ -253,7 +256,7 @@ async fn retry(host: &Host, asset_id: Uuid, json: bool) -> Outcome {
     }
     match asset.sync_status {
         SyncStatus::Synchronized => Ok(ExitStatus::Done),
-        SyncStatus::Failed => Err(Failure::new(
+        SyncStatus::Failed | SyncStatus::Withdrawn => Err(Failure::new(
             ErrorKind::Refused,
             "not-bought",
             format!("the license of asset {asset_id} was not bought"),
