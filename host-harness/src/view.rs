@@ -14,6 +14,7 @@ mod act;
 mod alert;
 mod asset;
 mod attempt;
+mod bulk;
 #[cfg(feature = "trace-files")]
 mod call_trace;
 mod cancellation;
@@ -46,6 +47,7 @@ pub use act::{Act, Actor, AuditedActs, Subject};
 pub use alert::{AcknowledgedAlerts, Alert};
 pub use asset::{Asset, RefreshedLicense};
 pub use attempt::{PurchaseAttempt, ReturnAttempt};
+pub use bulk::{BulkItem, BulkSum};
 #[cfg(feature = "trace-files")]
 pub use call_trace::{CallTrace, TraceSpan};
 pub use cancellation::{Cancellation, Decision, Requester};
@@ -54,7 +56,7 @@ pub use certificate::{
     RemovedCertificateRequest,
 };
 pub use connection::{CertificateRotation, ConnectionCheck, Step, StepResult};
-pub use customer::{AssetAttempts, Customer, CustomerErasure, ErasedCustomer};
+pub use customer::{AssetAttempts, CorrectedCustomer, Customer, CustomerErasure, ErasedCustomer};
 pub use form::{Choice, Field, FieldKind, Form, InstanceForm};
 pub use instance::{Authority, Change, Instance, SettingsVersion};
 pub use invoice::{Credit, Invoice, InvoiceLine};

@@ -53,6 +53,10 @@ pub enum Act {
     SaveMailSettings,
     /// Made an unsent e-mail due at once, or released one that was held back.
     RetryMail,
+    /// Sent an e-mail again, to the same recipient or to another one.
+    ResendMail,
+    /// Corrected a customer's name, country, e-mail address or language at an instance.
+    CorrectCustomer,
     /// Noticed that the record was restored, copied or moved.
     NoticeRestoration,
     /// Said that no other copy of the record goes on.
@@ -98,6 +102,8 @@ stored_enum!(Act {
     ConfirmCancellation = "confirm_cancellation", "confirm cancellation";
     SaveMailSettings = "save_mail_settings", "save mail settings";
     RetryMail = "retry_mail", "retry mail";
+    ResendMail = "resend_mail", "resend mail";
+    CorrectCustomer = "correct_customer", "correct customer";
     NoticeRestoration = "notice_restoration", "notice restoration";
     AdoptRecord = "adopt_record", "adopt record";
     SetLookUpOnly = "set_look_up_only", "set look-up only";

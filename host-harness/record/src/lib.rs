@@ -9,6 +9,7 @@ mod attempts;
 mod backup;
 mod cancellations;
 mod certificate_store;
+mod customer_correction;
 mod customer_erasure;
 mod customer_export;
 mod database;
@@ -21,6 +22,7 @@ mod instance_proxies;
 mod instances;
 mod invoices;
 mod look_up_only;
+mod mail_copies;
 mod mail_settings;
 mod mail_stop;
 mod migrations;
@@ -64,10 +66,12 @@ pub use certificate_store::{
     CertificateRequest, CertificateStore, IdentityError, ImportError, ImportedCertificate, MadeCertificate,
     MakeError, RemoveError, RemoveRequestError,
 };
+pub use customer_correction::CorrectCustomerError;
 pub use customer_erasure::EraseCustomerError;
 pub use database::RecordError;
 pub use erased_customers::ERASED_CUSTOMERS_FILE;
 pub use instances::{CreateError, SaveError};
+pub use mail_copies::ResendMailError;
 pub use orders::PlaceError;
 pub use outbox::RetryMailError;
 pub use outcomes::OutcomesError;

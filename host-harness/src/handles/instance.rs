@@ -1,8 +1,8 @@
 //! An instance, and all that can be asked of it.
 
 use bss_model::{
-    Actor, Choice, CustomerErasure, Decision, InstanceId, OrderFilter, Page, Placed, PluginDigest, Price,
-    ProductFilter, Rows, Spending, SpendingToday, Thumbprint, UnsentMails,
+    Actor, Choice, CorrectedCustomer, CustomerCorrection, CustomerErasure, Decision, InstanceId, OrderFilter,
+    Page, Placed, PluginDigest, Price, ProductFilter, Rows, Spending, SpendingToday, Thumbprint, UnsentMails,
 };
 
 use super::order::OrderHandle;
@@ -267,6 +267,20 @@ impl InstanceHandle {
             Some(data) => Ok(Some(self.host.customer_view(&data, keys).await?)),
             None => Ok(None),
         }
+    }
+
+    /// Corrects a customer's data in all orders at this instance: what is mailed or bought from now on has it.
+    ///
+    /// # Errors
+    /// When a value can't be one, there is no order of the customer, or the customer was erased.
+    pub async fn correct_customer(
+        &self,
+        id: &str,
+        correction: &CustomerCorrection,
+        actor: &Actor,
+    ) -> Result<CorrectedCustomer, Error> {
+        let (record, instance) = (self.host.record(), Some(self.id.into()));
+        Ok(record.correct_customer(id, instance, correction, actor).await?)
     }
 
     /// Erases a customer's name, contact and free text at this instance from the record and from its files. What was sold,

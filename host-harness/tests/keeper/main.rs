@@ -16,6 +16,7 @@ mod customers;
 mod instances;
 mod invoices;
 mod mail;
+mod mail_copies;
 mod mail_servers;
 mod order_lines;
 mod orders;

@@ -17,7 +17,7 @@ use super::exit_status::ExitStatus;
 use super::failure::{Failure, Outcome};
 use super::input::{confirms, operator};
 use super::progress::listener;
-use super::{output, pages, show};
+use super::{contact_doubts, output, pages, show};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum OrderCommand {
@@ -108,6 +108,7 @@ async fn place(host: &Host, place: PlaceOrder, json: bool) -> Outcome {
         email: place.customer_email,
         language: place.customer_language,
     };
+    contact_doubts::warn(Some(&contact.email), Some(&contact.language));
     let mut request = OrderRequest::new(customer).mail_to(contact);
     request.lines = lines;
     request.idempotency_key = place.idempotency_key;
