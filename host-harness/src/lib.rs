@@ -5,8 +5,8 @@
 //! |---|---|
 //! | [`Host::builder`] → [`HostBuilder`] | opens a data directory: plugin, host key, mails and charges, limits, restored records |
 //! | [`Host::instance`] → [`InstanceHandle`] | form, settings, catalog, products; `place`, `placed`, `check` an order |
-//! | [`Host::order`] → [`OrderHandle`] | `read`, `assets`, `settle` while a caller waits |
-//! | [`Host::asset`] → [`AssetHandle`] | `read`, `license`, `attempts`, `retry`, `cancel`, `refresh` |
+//! | [`Host::order`] → [`OrderHandle`] | `read`, `assets`, `settle` while a caller waits, `withdraw` what is not bought |
+//! | [`Host::asset`] → [`AssetHandle`] | `read`, `license`, `attempts`, `retry`, `withdraw`, `cancel`, `refresh` |
 //! | [`Host::start_worker`] → [`Worker`] | does all there is to do in the background; [`WorkOptions`] |
 //! | [`Host::outcomes`], [`Host::outcome_stream`] → [`Outcome`] | what came of licenses, in order, with a cursor to keep |
 //! | [`Host::heard_by`] | warnings and progress of calls, while they run |
@@ -88,6 +88,7 @@ mod settling;
 mod status;
 mod tenancy;
 pub mod view;
+mod withdrawal;
 mod worker;
 mod worker_handle;
 
@@ -104,16 +105,17 @@ pub use bss_keys::{
     UnusableReason,
 };
 pub use bss_model::{
-    Actor, AddedPlugin, Advice, AlertChoice, AssetId, Choice, Contact, Cursor, CustomerErasure, Decision,
-    Diagnose, ErrorKind, Instance, InstanceId, InvalidProxy, InvalidProxyVariable, LicenseSecrets,
-    NewInstance, NewLine, NoProxy, NotAnId, NotAnOutcomeCursor, NotAnOwner, OrderId, Outcome, OutcomeCursor,
-    OutcomeKind, Owner, Page, Party, Placed, PluginDigest, Price, Problem, ProductFilter, Proxy, ProxyChoice,
-    ProxyRules, Reach, Requester, RequesterKind, Rows, SavedProxy, Secret, Thumbprint, UnsentMails,
+    Actor, AddedPlugin, Advice, AlertChoice, AssetId, Choice, Contact, CorrectedCustomer, Cursor,
+    CustomerCorrection, CustomerErasure, Decision, Diagnose, ErrorKind, Instance, InstanceId, InvalidProxy,
+    InvalidProxyVariable, LicenseSecrets, NewInstance, NewLine, NoProxy, NotAnId, NotAnOutcomeCursor,
+    NotAnOwner, OrderId, Outcome, OutcomeCursor, OutcomeKind, Owner, Page, Party, Placed, PluginDigest,
+    Price, Problem, ProductFilter, Proxy, ProxyChoice, ProxyRules, Reach, Requester, RequesterKind, Rows,
+    SavedProxy, Secret, Spending, SpendingToday, Thumbprint, UnsentMails,
 };
 pub use bss_record::{
-    AuditError, AuditedActs, BackupError, CertificateRequest, CertificateStore, ERASED_CUSTOMERS_FILE,
-    EraseCustomerError, ImportError, ImportedCertificate, RECORD_FILE, Record, RecordError, Restored,
-    Verified, verify_backup,
+    AuditError, AuditedActs, BackupError, CertificateRequest, CertificateStore, CorrectCustomerError,
+    ERASED_CUSTOMERS_FILE, EraseCustomerError, ImportError, ImportedCertificate, RECORD_FILE, Record,
+    RecordError, ResendMailError, Restored, SpendingLimitError, Verified, WithdrawError, verify_backup,
 };
 pub use bss_sandbox::{
     CallContext, CallError, CallEvent, CallLimits, CallListener, FailedCall, LastWords, LoadError, LogLevel,

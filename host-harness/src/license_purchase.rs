@@ -48,12 +48,22 @@ impl Host {
     ) -> Result<Ended, RecordError> {
         let span = call_trace::attempt("purchase", taken.asset_id, Some(taken.attempt.number));
         let reason = self.look_up_reason(taken).await?;
+        let reason = match taken.attempt.is_to_be_withdrawn {
+            true => Some(LookUpReason::to_withdraw(reason)),
+            false => reason,
+        };
         let Attempted {
             outcome,
             signal,
             comes_in,
         } = match &reason {
-            Some(reason) => self.look_up(taken, reason, listener).instrument(span).await,
+            Some(reason) => {
+                let looked_up = self.look_up(taken, reason, listener).instrument(span).await;
+                match taken.attempt.is_to_be_withdrawn {
+                    true => looked_up.to_withdraw(),
+                    false => looked_up,
+                }
+            }
             None => self.purchase(taken, listener).instrument(span).await,
         };
         let number = taken.attempt.number;

@@ -235,7 +235,7 @@ impl Host {
         taken: &TakenReturn,
         listener: CallListener,
     ) -> Result<AttemptedReturn, ReturnError> {
-        let (plugin, instance, call) = self.prepare_return(taken.instance_id, listener).await?;
+        let (plugin, instance, call) = self.prepare_return(taken.instance_id, listener.clone()).await?;
         let begun = self.record().begin_return(taken).await?;
         let number = begun.number;
         let attempt = call_trace::attempt("return", taken.asset_id, Some(number));
@@ -246,11 +246,21 @@ impl Host {
             .record()
             .finish_return(taken, number, &outcome, due_at_ms)
             .await?;
+        if cancellation.state == CancellationState::Refused {
+            self.refresh_refused(taken.asset_id, listener).await;
+        }
         Ok(AttemptedReturn {
             cancellation,
             result: outcome.result(),
             retry_after,
         })
+    }
+
+    /// Asks how a license stands that the vendor did not take back: it may be used, which the record does not know yet.
+    async fn refresh_refused(&self, asset_id: Uuid, listener: CallListener) {
+        if let Err(error) = self.refresh_of_any(asset_id, listener).await {
+            tracing::info!(%error, asset = %asset_id, "the license whose return was refused could not be refreshed");
+        }
     }
 
     /// Looks the license up where an earlier attempt may have returned it, and returns it where it is not returned.

@@ -14,6 +14,7 @@ mod act;
 mod alert;
 mod asset;
 mod attempt;
+mod bulk;
 #[cfg(feature = "trace-files")]
 mod call_trace;
 mod cancellation;
@@ -38,12 +39,15 @@ mod product;
 mod record;
 mod replay;
 mod services_run;
+mod spending;
 mod status;
+mod withdrawal;
 
 pub use act::{Act, Actor, AuditedActs, Subject};
 pub use alert::{AcknowledgedAlerts, Alert, AlertAddresses};
 pub use asset::{Asset, RefreshedLicense};
 pub use attempt::{PurchaseAttempt, ReturnAttempt};
+pub use bulk::{BulkItem, BulkSum};
 #[cfg(feature = "trace-files")]
 pub use call_trace::{CallTrace, TraceSpan};
 pub use cancellation::{Cancellation, Decision, Requester};
@@ -52,7 +56,7 @@ pub use certificate::{
     RemovedCertificateRequest,
 };
 pub use connection::{CertificateRotation, ConnectionCheck, Step, StepResult};
-pub use customer::{AssetAttempts, Customer, CustomerErasure, ErasedCustomer};
+pub use customer::{AssetAttempts, CorrectedCustomer, Customer, CustomerErasure, ErasedCustomer};
 pub use form::{Choice, Field, FieldKind, Form, InstanceForm};
 pub use instance::{Authority, Change, Instance, SettingsVersion};
 pub use invoice::{Credit, Invoice, InvoiceLine};
@@ -69,7 +73,9 @@ pub use product::{DecidedProducts, PricedProducts, Product, ProductDifference};
 pub use record::{Backup, Record, Restoration, RestoredRecord};
 pub use replay::{Difference, ReplayedCall};
 pub use services_run::{Progress, ServicesRun, ServicesRunLogLine};
+pub use spending::{ShownInstance, SpendingToday};
 pub use status::{Status, Worker};
+pub use withdrawal::{LineWithdrawal, OrderWithdrawal};
 
 /// The word that programs get for an enum's case: the stored one, with hyphens.
 fn word(stored: &str) -> String {

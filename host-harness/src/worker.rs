@@ -8,7 +8,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::mem;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bss_model::clock::{millis, now_ms};
@@ -50,6 +50,10 @@ const NEWS_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 /// The interval in which the record is asked for licenses with old news; as many as fit are asked about then, which
 /// makes 100,000 a day.
 const NEWS_LOOK: Duration = Duration::from_secs(5);
+
+/// How long no license of an instance is refreshed after its vendor did not answer for one: nothing is urgent, and each would
+/// be a line of the log.
+const SILENT_FOR: Duration = Duration::from_secs(5 * 60);
 
 /// The interval in which every instance is looked at: whether its plugin can be used, and whether its settings are new.
 const INSTANCES_LOOK: Duration = Duration::from_secs(10);
@@ -231,8 +235,9 @@ impl Host {
         worked.and(parts)
     }
 
-    /// Works until nothing is left that can be done now: order lines like [`Host::settle_orders`], returns and
-    /// e-mails that are due, and waiting runs of Get Services Definition. Takes no more once `stop` ends, or this is
+    /// Works until nothing is left that can be done now: order lines like [`Host::settle_orders`], returns, refreshes and
+    /// e-mails that are due, and waiting runs of Get Services Definition. Once the vendor of an instance does not answer a
+    /// refresh, its other licenses are refreshed the next time. Takes no more once `stop` ends, or this is
     /// dropped. Returns the counts of what is left.
     ///
     /// # Errors
@@ -283,6 +288,10 @@ impl Host {
                 break;
             }
         }
+        while !*stopped.borrow() && work.refresh().await? > 0 {
+            while work.ended().await?.is_some() {}
+        }
+        tell_overdue(self.record()).await?;
         self.send_all_mails(stopped.clone()).await?;
         work.end().await
     }
@@ -374,8 +383,10 @@ async fn given_up(stopped: &mut watch::Receiver<bool>) {
     tokio::time::sleep(MAILS_LEFT_AFTER).await;
 }
 
-/// Warns the operator, once, of lines whose outcome has been open for too long. The lines stay as they are.
+/// Warns the operator, once, of lines whose outcome has been open for too long. The lines stay as they are. What is over with
+/// a day ends then, too.
 async fn tell_overdue(record: &Record) -> Result<(), RecordError> {
+    record.end_past_spending_alerts().await?;
     for asset in record.newly_overdue(overdue_since_ms(now_ms())).await? {
         tracing::warn!(
             %asset,
@@ -433,6 +444,8 @@ pub(crate) struct Work {
     without_plugin: BTreeSet<Uuid>,
     /// The instances from which the vendor took nothing, so that an alert about them is to end.
     held: BTreeSet<Uuid>,
+    /// The instances whose vendor did not answer a refresh, and until when it is not asked for one.
+    silent: Arc<Mutex<HashMap<Uuid, Instant>>>,
     /// The names of instances, for whoever reads the log.
     names: HashMap<Uuid, String>,
     /// The version of each instance's settings as last seen.
@@ -462,6 +475,7 @@ impl Work {
             next_look_for_others: Instant::now(),
             without_plugin: BTreeSet::new(),
             held: BTreeSet::new(),
+            silent: Arc::default(),
             names: HashMap::new(),
             versions: HashMap::new(),
             instances: Rounds::every(INSTANCES_LOOK),
@@ -578,10 +592,12 @@ impl Work {
         Ok(count)
     }
 
-    /// Asks about licenses whose last news is old.
-    async fn refresh(&mut self) -> Result<(), RecordError> {
+    /// Asks about licenses whose last news is old, and returns their number. Instances whose vendor did not answer such a
+    /// question lately are left out.
+    async fn refresh(&mut self) -> Result<usize, RecordError> {
         let age = millis(NEWS_AGE);
-        let taking = self.taking();
+        let mut taking = self.taking();
+        taking.without_instances.extend(self.silent_instances());
         let old = self
             .host
             .record()
@@ -591,8 +607,10 @@ impl Work {
                 &taking.without_instances,
             )
             .await?;
+        let count = old.len();
         for (asset_id, instance_id) in old {
             let (host, listener) = (self.host.clone(), self.listener.clone());
+            let silent = Arc::clone(&self.silent);
             self.spawn(instance_id, async move {
                 match host.refresh_of_any(asset_id, listener).await {
                     Ok(refreshed) if refreshed.returned_elsewhere => {
@@ -604,13 +622,25 @@ impl Work {
                     Ok(_) => {}
                     Err(error) => {
                         tracing::warn!(%error, asset = %asset_id, "this asset's license could not be refreshed");
+                        if error.is_outage() {
+                            let mut silent = silent.lock().unwrap_or_else(PoisonError::into_inner);
+                            silent.insert(instance_id, Instant::now() + SILENT_FOR);
+                        }
                     }
                 }
-                // A failure is not held against the vendor: nothing waits for the answer.
+                // A failure is not held against purchases: nothing waits for the answer.
                 Ok(None)
             });
         }
-        Ok(())
+        Ok(count)
+    }
+
+    /// The instances whose vendor did not answer a refresh lately.
+    fn silent_instances(&self) -> Vec<Uuid> {
+        let now = Instant::now();
+        let mut silent = self.silent.lock().unwrap_or_else(PoisonError::into_inner);
+        silent.retain(|_, until| *until > now);
+        silent.keys().copied().collect()
     }
 
     /// What may be taken now: nothing of instances that rest or have their share, and no more than leaves each of the others

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use bss_model::AttemptResult::{self, Licensed, LookedUp, Unknown};
-use bss_model::{Asset, SyncStatus};
+use bss_model::{Asset, SyncStatus, WithdrawalEnd};
 use bss_record::RECORD_FILE;
 use bss_simulator::{CertificateRequest, Fault, Operation, Repeat, Simulator, SimulatorOptions, When};
 use host_harness::{CallLimits, Host};
@@ -275,4 +275,73 @@ async fn an_operator_who_tries_again_says_nothing_of_settings_that_are_saved_lat
     }
     let faults = scenario.microsoft.faults();
     assert_eq!(faults.requests_seen(Operation::Purchase), 1);
+}
+
+async fn withdrawn(host: &Host, asset: &Asset) -> WithdrawalEnd {
+    let lines = host
+        .withdraw_order(asset.order_id, &[asset.id], &actor(), silent())
+        .await;
+    lines.expect("it can be asked for")[0].end
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_in_doubt_that_is_called_back_is_looked_up_and_never_sent_again() {
+    let scenario = Scenario::selling().await;
+    let (host, asset) = lost(&scenario).await;
+    scenario.look_up_only(PATIENCE).await;
+    assert_eq!(
+        withdrawn(&host, &asset).await,
+        WithdrawalEnd::InDoubt,
+        "it may be under way"
+    );
+    scenario.look_up_only(Duration::ZERO).await;
+    assert_eq!(withdrawn(&host, &asset).await, WithdrawalEnd::Withdrawn);
+    assert_eq!(
+        results(&host, &asset).await.last(),
+        Some(&AttemptResult::NotBought)
+    );
+    host.run_order(asset.order_id, silent()).await.expect("it is run");
+    let faults = scenario.microsoft.faults();
+    assert_eq!(faults.requests_seen(Operation::Purchase), 1);
+    assert_eq!(scenario.issued().await.len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_that_was_bought_after_all_is_found_when_it_is_called_back() {
+    let scenario = Scenario::selling().await;
+    let faults = scenario.microsoft.faults();
+    faults.order(
+        Operation::Purchase,
+        Fault::Close(When::AfterActing),
+        Repeat::Times(1),
+    );
+    faults.order(
+        Operation::LookUp,
+        Fault::Html(500, When::BeforeActing),
+        Repeat::Times(20),
+    );
+    let host = &scenario.host;
+    let asset = placed(&scenario).await;
+    host.run_order(asset.order_id, silent()).await.expect("it is run");
+    assert_eq!(
+        withdrawn(host, &asset).await,
+        WithdrawalEnd::InDoubt,
+        "nobody can say"
+    );
+    faults.clear();
+    assert_eq!(withdrawn(host, &asset).await, WithdrawalEnd::Bought);
+    assert_eq!(scenario.issued().await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_that_was_sent_with_other_settings_is_not_withdrawn_until_they_are_restored() {
+    let scenario = Scenario::selling().await;
+    let (host, asset) = lost(&scenario).await;
+    let instance = host.named_instance(INSTANCE).await.expect("the instance");
+    let before = instance.values["service-url"].clone();
+    scenario.use_another_address().await;
+    assert_eq!(withdrawn(&host, &asset).await, WithdrawalEnd::InDoubt);
+    scenario.set("service-url", &before).await;
+    assert_eq!(withdrawn(&host, &asset).await, WithdrawalEnd::Withdrawn);
+    assert_eq!(scenario.issued().await.len(), 0);
 }

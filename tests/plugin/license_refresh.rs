@@ -1,12 +1,13 @@
 //! Refreshing: what Microsoft says now of licenses that were bought.
 
 use bss_model::{AssetFilter, LicenseTokenStatus, ReturnStatus, SyncStatus};
-use bss_record::RefreshRecordError;
+use bss_record::{RECORD_FILE, RefreshRecordError};
 use bss_simulator::{Fault, Operation, Repeat, When};
 use host_harness::RefreshError;
 
 use crate::license_return::sold;
-use crate::scenario::{Scenario, silent};
+use crate::record_cli::{ORIGINAL, alter};
+use crate::scenario::{Scenario, at_once, silent};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_customer_did_with_a_license_is_seen() {
@@ -21,6 +22,35 @@ async fn what_the_customer_did_with_a_license_is_seen() {
     assert_eq!(seen.asset.license_token_status, Some(LicenseTokenStatus::Used));
     assert_eq!(seen.asset.return_status, ReturnStatus::None);
     assert!(seen.asset.refreshed_at_ms.is_some() && !seen.returned_elsewhere);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_runs_once_refreshes_what_is_due_and_nothing_else() {
+    let (scenario, asset) = sold().await;
+    let license_token = asset.license_token_id.expect("its name");
+    scenario
+        .microsoft
+        .redeem(&license_token)
+        .await
+        .expect("it is used");
+    let status_after_a_run = async || {
+        let worked = scenario.host.work_once(&at_once(2), std::future::pending()).await;
+        worked.expect("the worker works");
+        let asset = scenario.host.record().asset(asset.id).await.expect("the record");
+        asset.expect("an asset").license_token_status
+    };
+    assert_eq!(
+        status_after_a_run().await,
+        Some(LicenseTokenStatus::Unused),
+        "it is not due"
+    );
+    let database = scenario.folder.path().join(ORIGINAL).join(RECORD_FILE);
+    alter(
+        &database,
+        "UPDATE assets SET created_at_ms = 1, refresh_asked_at_ms = 1",
+    )
+    .await;
+    assert_eq!(status_after_a_run().await, Some(LicenseTokenStatus::Used));
 }
 
 #[tokio::test(flavor = "multi_thread")]

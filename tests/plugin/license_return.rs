@@ -96,9 +96,20 @@ async fn assert_returned(scenario: &Scenario, before: &Asset, cancellation: &Can
     assert_eq!(entry.return_reason.as_deref(), Some(COMMENT));
 }
 
-/// Checks that nothing has changed, here or at Microsoft, but for what the customer did.
+/// Checks that nothing has changed, here or at Microsoft, but for what the customer did and the record knows by now.
 async fn assert_untouched(scenario: &Scenario, before: &Asset, at_microsoft: TokenStatus) {
-    assert_eq!(recorded(&scenario.host, before).await, *before);
+    let after = recorded(&scenario.host, before).await;
+    // It was asked about after the refusal.
+    assert!(after.refreshed_at_ms >= before.refreshed_at_ms);
+    let expected = Asset {
+        license_token_status: Some(match at_microsoft {
+            TokenStatus::Redeemed => LicenseTokenStatus::Used,
+            _ => LicenseTokenStatus::Unused,
+        }),
+        refreshed_at_ms: after.refreshed_at_ms,
+        ..before.clone()
+    };
+    assert_eq!(after, expected);
     assert!(credits(&scenario.host).await.is_empty());
     let entry = issued(scenario).await;
     assert_eq!(entry.token_status, at_microsoft);

@@ -139,6 +139,8 @@ async fn a_refused_return_says_why_and_an_open_one_that_it_goes_on() {
             error(&refused)
         );
     }
+    let asset = json(&scenario.bss_host(&["asset", "show", &id, "--json"]), DONE);
+    assert_eq!(asset["licenseTokenStatus"], "used", "it was asked about then");
     let shown = scenario.bss_host(&["asset", "cancellations", &id]);
     let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
     assert!(

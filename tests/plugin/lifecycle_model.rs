@@ -30,6 +30,8 @@ enum Act {
     FollowTwice(Index),
     /// The operator tries an asset again.
     Retry(Index),
+    /// The operator withdraws an asset before it is bought.
+    CallBack(Index),
     /// The operator refreshes a license.
     Refresh(Index),
     /// The operator cancels at once.
@@ -84,6 +86,7 @@ fn act() -> impl Strategy<Value = Act> {
         4 => Just(Act::Work),
         1 => index().prop_map(Act::FollowTwice),
         2 => index().prop_map(Act::Retry),
+        3 => index().prop_map(Act::CallBack),
         1 => index().prop_map(Act::Refresh),
         3 => index().prop_map(Act::Cancel),
         2 => index().prop_map(Act::Request),
@@ -178,6 +181,11 @@ impl World {
                     let _ = self.host.retry_asset(asset.id, &actor(), silent()).await;
                 }
             }
+            Act::CallBack(index) => {
+                if let Some(asset) = self.one(index).await {
+                    self.call_back(&asset).await;
+                }
+            }
             Act::Refresh(index) => {
                 if let Some(asset) = self.one(index).await {
                     let _ = self.host.refresh_license(asset.id, silent()).await;
@@ -241,6 +249,12 @@ impl World {
         }
     }
 
+    async fn call_back(&self, asset: &Asset) {
+        let (order, assets) = (asset.order_id, [asset.id]);
+        let withdrawn = self.host.withdraw_order(order, &assets, &actor(), silent()).await;
+        withdrawn.expect("it can be asked for");
+    }
+
     async fn order(&mut self, quantity: u32, key: Option<u8>) {
         let offers = self.scenario.offers().await;
         let mut request = order_request(&offers[0], quantity);
@@ -269,7 +283,9 @@ impl World {
         loop {
             // The pauses that were meant for a Microsoft in trouble are not waited for.
             for asset in self.scenario.assets().await {
-                if asset.sync_status == SyncStatus::Unsynchronised {
+                if asset.withdrawal_asked_at_ms.is_some() {
+                    self.call_back(&asset).await;
+                } else if asset.sync_status == SyncStatus::Unsynchronised {
                     let _ = self.host.record().retry_asset(asset.id, &actor()).await;
                 }
             }
@@ -302,6 +318,12 @@ impl World {
             ledger.len(),
             "at most one license for each order line"
         );
+        for asset in &assets {
+            let is_withdrawn = asset.status == AssetStatus::Withdrawn;
+            assert_eq!(asset.sync_status == SyncStatus::Withdrawn, is_withdrawn);
+            let is_issued = issued.contains(&asset.client_transaction_id.to_string());
+            assert!(!(is_withdrawn && is_issued), "what is withdrawn is never bought");
+        }
         let ids: BTreeMap<_, _> = assets.iter().map(|asset| (asset.id, asset)).collect();
         for line in self.charged().await {
             assert_eq!(

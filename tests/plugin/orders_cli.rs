@@ -175,3 +175,160 @@ async fn an_order_that_is_placed_and_can_not_be_attempted_is_named_so_that_nobod
         .expect("no trigger");
     assert_eq!(desk.json(&["order", "resume", order])["state"], "licensed");
 }
+
+#[test]
+fn an_order_that_was_typed_wrong_is_withdrawn_before_it_is_bought() {
+    let (mut desk, offer) = selling();
+    desk.stop_simulator();
+    let order = desk.json(&place(&offer, &["--quantity", "3"]));
+    let order = text(&order, "id").to_owned();
+    let first = desk.json(&["asset", "list"])[0].clone();
+    let first = text(&first, "id").to_owned();
+
+    let withdrawn = desk.json(&["order", "withdraw", &order, "--asset", &first]);
+    assert_eq!(
+        (&withdrawn["withdrawn"], &withdrawn["bought"]),
+        (&1.into(), &0.into())
+    );
+    assert_eq!(desk.json(&["order", "show", &order])["state"], "open");
+    let withdrawn = desk.json(&["order", "withdraw", &order]);
+    assert_eq!(withdrawn["withdrawn"], 3, "{withdrawn}");
+    assert_eq!(withdrawn["lines"][0]["end"], "withdrawn-before");
+    assert_eq!(desk.json(&["order", "show", &order])["state"], "withdrawn");
+    let listed = desk.json(&["asset", "list", "--sync-status", "withdrawn"]);
+    assert_eq!(listed.as_array().map(Vec::len), Some(3), "{listed}");
+    assert_ends(&desk.run(&["run", "--once"]), DONE);
+    assert_fails(
+        &desk.run(&["asset", "retry", &first]),
+        REFUSED,
+        &["was withdrawn"],
+    );
+    assert_fails(
+        &desk.run(&["order", "resume", &order]),
+        REFUSED,
+        &["was withdrawn"],
+    );
+}
+
+#[test]
+fn of_an_order_that_is_bought_nothing_is_withdrawn_and_what_helps_is_said() {
+    let (desk, offer) = selling();
+    let order = desk.json(&place(&offer, &["--wait"]));
+    let (order, asset) = (text(&order, "id"), text(&order["assets"][0], "id"));
+    let refused = desk.run(&["order", "withdraw", order]);
+    assert_fails(
+        &refused,
+        REFUSED,
+        &["is bought", "asset cancel", asset, "nothing"],
+    );
+    assert_eq!(desk.json(&["asset", "show", asset])["status"], "active");
+}
+
+#[test]
+fn an_order_beyond_the_limit_of_the_day_is_refused_with_its_code_and_the_instance_shows_what_is_used() {
+    let (desk, offer) = selling();
+    let limit = [
+        "instance",
+        "limit",
+        "esd",
+        "--per-day",
+        "300.00",
+        "--currency",
+        "EUR",
+    ];
+    assert_eq!(desk.json(&limit)["limit"]["minorUnits"], 30_000);
+    desk.json(&place(&offer, &["--quantity", "2", "--idempotency-key", "k"]));
+    let refused = desk.run(&[&place(&offer, &[])[..], &["--json"]].concat());
+    assert_fails(
+        &refused,
+        REFUSED,
+        &["149.00 EUR", "298.00 EUR of 300.00 EUR", "`esd`"],
+    );
+    let error: Value = serde_json::from_slice(&refused.stdout).expect("JSON");
+    assert_eq!(error["error"]["code"], "spending-limit");
+    assert_eq!(desk.json(&["asset", "list"]).as_array().map(Vec::len), Some(2));
+    desk.json(&place(&offer, &["--quantity", "2", "--idempotency-key", "k"]));
+    let shown = desk.json(&["instance", "show", "esd"]);
+    assert_eq!(shown["spendingToday"]["used"]["minorUnits"], 29_800);
+    assert_eq!(desk.json(&["alert", "list"])[0]["kind"], "spending-limit");
+    for wrong in [
+        &["--per-day", "3.001", "--currency", "EUR"][..],
+        &["--per-day", "x", "--currency", "EUR"],
+        &["--per-day", "3"],
+    ] {
+        assert_ends(&desk.run(&[&["instance", "limit", "esd"], wrong].concat()), USAGE);
+    }
+    desk.json(&["instance", "limit", "esd", "--none"]);
+    desk.json(&place(&offer, &[]));
+}
+
+#[test]
+fn a_contact_that_looks_wrong_is_told_and_the_order_is_placed() {
+    let (desk, offer) = selling();
+    let told = |more: &[&str]| {
+        let customer = [
+            "--customer",
+            "C-1",
+            "--customer-name",
+            "Beispiel GmbH",
+            "--customer-country",
+            "DE",
+        ];
+        let placed = desk.run(&[&["order", "place", "esd", "--offer", &offer][..], &customer, more].concat());
+        assert_ends(&placed, DONE);
+        String::from_utf8_lossy(&placed.stderr).into_owned()
+    };
+    let wrong = told(&[
+        "--customer-email",
+        "it@localhost",
+        "--customer-language",
+        "klingon",
+    ]);
+    assert!(
+        wrong.contains("`it@localhost` looks wrong") && wrong.contains("`klingon` looks wrong"),
+        "{wrong}"
+    );
+    let right = told(&[
+        "--customer-email",
+        "it@beispiel.example",
+        "--customer-language",
+        "de-DE",
+    ]);
+    assert!(!right.contains("looks wrong"), "{right}");
+}
+
+#[test]
+fn many_are_counted_first_and_done_only_where_somebody_says_so() {
+    let (desk, offer) = selling();
+    let order = desk.json(&place(&offer, &["--quantity", "3", "--wait"]));
+    let order = text(&order, "id");
+    let cancel = ["asset", "cancel", "--order", order];
+    let refused = desk.run(&cancel);
+    assert_fails(&refused, REFUSED, &["3 licenses", "nobody can be asked", "--yes"]);
+    let would = desk.run(&[&cancel[..], &["--dry-run", "--json"]].concat());
+    assert_ends(&would, DONE);
+    assert_eq!(
+        String::from_utf8_lossy(&would.stdout).lines().count(),
+        4,
+        "each, and the sum"
+    );
+    assert_eq!(desk.json(&["asset", "list"])[0]["status"], "active");
+    let done = desk.run(&[&cancel[..], &["--yes", "--json"]].concat());
+    assert_ends(&done, DONE);
+    let printed = String::from_utf8_lossy(&done.stdout).into_owned();
+    let sum: Value = serde_json::from_str(printed.lines().last().expect("a line")).expect("JSON");
+    assert_eq!((&sum["chosen"], &sum["done"]), (&3.into(), &3.into()));
+    let assets = desk.json(&["asset", "list"]);
+    assert!(
+        assets
+            .as_array()
+            .expect("a list")
+            .iter()
+            .all(|asset| asset["status"] == "cancelled")
+    );
+
+    let none = desk.run(&["asset", "retry", "--failed", "--instance", "esd", "--yes"]);
+    assert_ends(&none, DONE);
+    let resent = desk.run(&["mail", "resend", "--order", order, "--yes"]);
+    assert_fails(&resent, REFUSED, &["no e-mail was sent there"]);
+}

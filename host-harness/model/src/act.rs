@@ -37,6 +37,8 @@ pub enum Act {
     PlaceOrder,
     /// Made an asset's purchase due at once, even after a definitive failure.
     RetryAsset,
+    /// Withdrew an asset before its license was bought, or asked for that while it was in doubt.
+    WithdrawAsset,
     /// Asked for an asset to be cancelled.
     RequestCancellation,
     /// Cancelled an asset without a request.
@@ -51,6 +53,10 @@ pub enum Act {
     SaveMailSettings,
     /// Made an unsent e-mail due at once, or released one that was held back.
     RetryMail,
+    /// Sent an e-mail again, to the same recipient or to another one.
+    ResendMail,
+    /// Corrected a customer's name, country, e-mail address or language at an instance.
+    CorrectCustomer,
     /// Noticed that the record was restored, copied or moved.
     NoticeRestoration,
     /// Said that no other copy of the record goes on.
@@ -67,6 +73,8 @@ pub enum Act {
     RemovePlugin,
     /// Set which duties the host has beside buying.
     SetDuties,
+    /// Set or removed the most that an instance sells in a day.
+    LimitSpending,
     /// Erased a customer's name, contact and free text at an instance.
     EraseCustomer,
     /// Took note of an alert.
@@ -88,6 +96,7 @@ stored_enum!(Act {
     SetPrice = "set_price", "set price";
     PlaceOrder = "place_order", "place order";
     RetryAsset = "retry_asset", "retry asset";
+    WithdrawAsset = "withdraw_asset", "withdraw asset";
     RequestCancellation = "request_cancellation", "request cancellation";
     CancelAsset = "cancel_asset", "cancel asset";
     WithdrawCancellation = "withdraw_cancellation", "withdraw cancellation";
@@ -95,6 +104,8 @@ stored_enum!(Act {
     ConfirmCancellation = "confirm_cancellation", "confirm cancellation";
     SaveMailSettings = "save_mail_settings", "save mail settings";
     RetryMail = "retry_mail", "retry mail";
+    ResendMail = "resend_mail", "resend mail";
+    CorrectCustomer = "correct_customer", "correct customer";
     NoticeRestoration = "notice_restoration", "notice restoration";
     AdoptRecord = "adopt_record", "adopt record";
     SetLookUpOnly = "set_look_up_only", "set look-up only";
@@ -103,6 +114,7 @@ stored_enum!(Act {
     TrustPlugin = "trust_plugin", "trust plugin";
     RemovePlugin = "remove_plugin", "remove plugin";
     SetDuties = "set_duties", "set duties";
+    LimitSpending = "limit_spending", "limit spending";
     EraseCustomer = "erase_customer", "erase customer";
     AcknowledgeAlert = "acknowledge_alert", "acknowledge alert";
     SaveAlertSettings = "save_alert_settings", "save alert settings";

@@ -12,7 +12,7 @@ use crate::words::stored_enum;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum AlertKind {
-    /// A purchase was refused for good. Over once the license is bought.
+    /// A purchase was refused for good. Over once the license is bought, or the line is withdrawn.
     LicenseRefused,
     /// Whether a license was bought has been open for longer than the platform waits. Over once that is known.
     LicenseOverdue,
@@ -32,6 +32,9 @@ pub enum AlertKind {
     MailStopped,
     /// A worker has died, and another took over its work. Over once it is acknowledged: what has died once may die again.
     WorkerDied,
+    /// An instance has sold four fifths of its spending limit of the day, or an order was refused because of it. Over with the
+    /// day, or with another limit.
+    SpendingLimit,
 }
 
 stored_enum!(AlertKind {
@@ -45,6 +48,7 @@ stored_enum!(AlertKind {
     CertificateExpiring = "certificate-expiring", "certificate expires";
     MailStopped = "mail-stopped", "e-mails stand still";
     WorkerDied = "worker-died", "worker died";
+    SpendingLimit = "spending-limit", "spending limit";
 });
 
 impl AlertKind {
@@ -56,14 +60,14 @@ impl AlertKind {
             OutcomeKind::SecondLicense => Some(Self::SecondLicense),
             OutcomeKind::ReturnRefused => Some(Self::ReturnRefused),
             OutcomeKind::ReturnedElsewhere => Some(Self::ReturnedElsewhere),
-            OutcomeKind::Licensed | OutcomeKind::Returned => None,
+            OutcomeKind::Licensed | OutcomeKind::Returned | OutcomeKind::Withdrawn => None,
         }
     }
 
     /// The alerts about an asset that an outcome of it ends.
     pub fn ended_by(outcome: OutcomeKind) -> &'static [Self] {
         match outcome {
-            OutcomeKind::Licensed => &[Self::LicenseRefused, Self::LicenseOverdue],
+            OutcomeKind::Licensed | OutcomeKind::Withdrawn => &[Self::LicenseRefused, Self::LicenseOverdue],
             OutcomeKind::Refused => &[Self::LicenseOverdue],
             OutcomeKind::Returned => &[Self::ReturnRefused, Self::ReturnedElsewhere],
             OutcomeKind::Overdue
@@ -168,6 +172,7 @@ mod tests {
             OutcomeKind::Returned,
             OutcomeKind::ReturnRefused,
             OutcomeKind::ReturnedElsewhere,
+            OutcomeKind::Withdrawn,
         ];
         for outcome in all {
             for ended in AlertKind::ended_by(outcome) {

@@ -33,14 +33,17 @@ pub enum AssetStatus {
     Active,
     /// The platform has cancelled the asset.
     Cancelled,
+    /// The line was withdrawn before its license was bought.
+    Withdrawn,
 }
 
 stored_enum!(AssetStatus {
     Active = "active", "active";
     Cancelled = "cancelled", "cancelled";
+    Withdrawn = "withdrawn", "withdrawn";
 });
 
-/// Whether an asset has its license, as the platform spells it.
+/// Whether an asset has its license, as the platform spells it; what is withdrawn is this host's word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SyncStatus {
     /// No license yet, or the outcome is unknown.
@@ -49,12 +52,15 @@ pub enum SyncStatus {
     Synchronized,
     /// The asset definitely has no license.
     Failed,
+    /// The asset definitely has no license, and none is bought for it any more. Its status is withdrawn, too.
+    Withdrawn,
 }
 
 stored_enum!(SyncStatus {
     Unsynchronised = "unsynchronised", "Unsynchronised";
     Synchronized = "synchronized", "Synchronized";
     Failed = "failed", "Failed";
+    Withdrawn = "withdrawn", "Withdrawn";
 });
 
 /// Why an asset has no license.
@@ -121,6 +127,8 @@ pub struct Asset {
     pub price: Option<Price>,
     /// When the vendor last said what became of the license, in milliseconds.
     pub refreshed_at_ms: Option<i64>,
+    /// When it was asked to be withdrawn while it was in doubt, in milliseconds. `None`: it was not, or was tried again since.
+    pub withdrawal_asked_at_ms: Option<i64>,
 }
 
 /// Filter of assets: those that match every given field.
@@ -160,7 +168,7 @@ pub fn is_overdue(asset: &Asset, now_ms: i64) -> bool {
     asset.sync_status == SyncStatus::Unsynchronised && asset.wanted_since_ms <= overdue_since_ms(now_ms)
 }
 
-/// Sums up a set of assets: all licensed, some refused, or some still open.
+/// Sums up a set of assets: all licensed, some refused, or some still open. Those that are withdrawn count only where all are.
 pub fn settlement(assets: &[Asset]) -> Settlement {
     if assets
         .iter()
@@ -169,6 +177,12 @@ pub fn settlement(assets: &[Asset]) -> Settlement {
         Settlement::Open
     } else if assets.iter().any(|asset| asset.sync_status == SyncStatus::Failed) {
         Settlement::Refused
+    } else if !assets.is_empty()
+        && assets
+            .iter()
+            .all(|asset| asset.sync_status == SyncStatus::Withdrawn)
+    {
+        Settlement::Withdrawn
     } else {
         Settlement::Licensed
     }
@@ -177,10 +191,12 @@ pub fn settlement(assets: &[Asset]) -> Settlement {
 /// The state of an order as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Settlement {
-    /// Every asset has its license.
+    /// Every asset that is not withdrawn has its license.
     Licensed,
     /// Every asset is settled, and at least one was refused.
     Refused,
     /// At least one asset is not settled: it may or may not have been bought.
     Open,
+    /// Every asset was withdrawn before it was bought.
+    Withdrawn,
 }

@@ -30,6 +30,8 @@ pub enum AttemptResult {
     Accepted,
     /// The attempt only looked up what earlier ones may have bought, and found nothing yet.
     LookedUp,
+    /// Definitely not bought: a line that is to be withdrawn was looked up, and was not found once it could not be under way.
+    NotBought,
     /// No attempt: the record was restored or copied, and what was done since the copy was made is not known.
     Restored,
 }
@@ -42,6 +44,7 @@ stored_enum!(AttemptResult {
     SecondLicense = "second_license", "second license";
     Accepted = "accepted", "accepted";
     LookedUp = "looked_up", "looked up";
+    NotBought = "not_bought", "not bought";
     Restored = "restored", "restored";
 });
 
@@ -82,6 +85,8 @@ pub struct BegunAttempt {
     pub awaits_adoption: bool,
     /// How long a purchase in doubt is only looked up, as on record.
     pub look_up_only: Duration,
+    /// Whether the line is to be withdrawn, so that it is only looked up.
+    pub is_to_be_withdrawn: bool,
     /// The version of its instance's settings.
     pub settings_version: i64,
     /// The id by which the vendor knows the purchase.
@@ -103,6 +108,8 @@ pub enum AttemptOutcome {
     Accepted(Problem),
     /// The attempt only looked up what earlier ones may have bought, and found nothing yet.
     LookedUp(Problem),
+    /// The attempt only looked up a line that is to be withdrawn, and it is definitely not bought.
+    NotBought(Problem),
 }
 
 impl AttemptOutcome {
@@ -114,7 +121,8 @@ impl AttemptOutcome {
             | Self::Unavailable(problem)
             | Self::Unknown(problem)
             | Self::Accepted(problem)
-            | Self::LookedUp(problem) => Some(problem),
+            | Self::LookedUp(problem)
+            | Self::NotBought(problem) => Some(problem),
         }
     }
 }
@@ -145,6 +153,8 @@ pub struct AssetSelection {
     pub asset: Option<Uuid>,
     /// Assets of an instance.
     pub instance: Option<Uuid>,
+    /// Only assets that are to be withdrawn.
+    pub to_be_withdrawn: bool,
     /// Instances whose assets are left out.
     pub without_instances: Vec<Uuid>,
     /// The most assets to take.

@@ -12,6 +12,7 @@ mod attempt;
 mod cancellation;
 pub mod clock;
 mod customer;
+mod customer_correction;
 mod diagnosis;
 mod duties;
 mod email_address;
@@ -37,8 +38,10 @@ pub mod restoration;
 mod secret;
 mod seen;
 mod services_run;
+mod spending;
 pub mod text;
 mod thumbprint;
+mod withdrawal;
 pub mod words;
 
 pub use act::{Act, ActFilter, RecordedAct, Subject, SubjectKind};
@@ -57,6 +60,7 @@ pub use cancellation::{
     CommentTooLong, Requester, RequesterKind, ReturnReason, return_client_transaction_id, short_enough,
 };
 pub use customer::{CustomerData, CustomerErasure, ERASED, ErasedCustomer, OpenBusiness, UnsentMails};
+pub use customer_correction::{CorrectedCustomer, CustomerCorrection};
 pub use diagnosis::{Advice, Diagnose, Diagnosis, ErrorKind, with_causes};
 pub use duties::{Duties, DutiesChange};
 pub use email_address::is_mailable;
@@ -71,7 +75,7 @@ pub use license_check::{LicenseDefect, check_license};
 pub use license_return::{BegunReturn, ReturnAttempt, ReturnOutcome, ReturnResult, TakenReturn};
 pub use mail::{
     AccessTokenLogin, Mail, MailDelivery, MailFilter, MailKind, MailOutcome, MailSettings, MailState,
-    MailStop, MailToSend, SmtpProtection, SmtpServer, Sold,
+    MailStop, MailToSend, MailsToResend, SmtpProtection, SmtpServer, Sold,
 };
 pub use order::{
     Contact, InvalidParty, LANGUAGE_LENGTH_MAX, NewLine, NewOrder, Order, OrderFilter, OrderLine,
@@ -94,4 +98,6 @@ pub use services_run::{
     DifferenceKind, ProductDifference, RunAction, RunCounts, RunLease, RunLogLevel, RunLogLine, RunProgress,
     RunState, ServicesRun,
 };
+pub use spending::{Spending, SpendingToday, day_began_at_ms};
 pub use thumbprint::{NotAThumbprint, Thumbprint};
+pub use withdrawal::{LineWithdrawal, WithdrawalEnd};

@@ -15,7 +15,7 @@ use crate::secret::Secret;
 use crate::thumbprint::Thumbprint;
 use crate::words::stored_enum;
 
-/// The purpose of an e-mail. An asset has at most one e-mail of each kind.
+/// The purpose of an e-mail. An asset has at most one e-mail of each kind, and copies of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MailKind {
     /// The customer's license: product key and activation link.
@@ -35,7 +35,7 @@ pub enum MailState {
     Sent,
     /// The mail server refused it for good; it is tried again only when the operator says so.
     Failed,
-    /// The license was returned, or the customer erased, before the e-mail was sent.
+    /// The license was returned, the customer erased, or a copy took its place before the e-mail was sent.
     Withdrawn,
     /// The e-mail may have been sent already, unknown to this record; it is sent only when the operator says so.
     Held,
@@ -74,6 +74,8 @@ pub struct Mail {
     pub created_at_ms: i64,
     /// When it was sent, in milliseconds.
     pub sent_at_ms: Option<i64>,
+    /// The e-mail that it repeats. `None`: it is no copy.
+    pub copy_of: Option<Uuid>,
 }
 
 /// An e-mail that a worker has taken, with all that its text needs.
@@ -97,6 +99,10 @@ pub struct MailToSend {
     pub sold: Option<Sold>,
     /// The number of tries to send it, this one included.
     pub attempts: u32,
+    /// Whether it repeats another one.
+    pub is_copy: bool,
+    /// When the one that it repeats was sent, in milliseconds. `None`: that was not sent, or it repeats none.
+    pub first_sent_at_ms: Option<i64>,
     /// Whether it is the one that finds out whether what stops all e-mails is gone.
     pub is_try: bool,
 }
@@ -146,6 +152,20 @@ pub struct MailFilter {
     pub order: Option<Uuid>,
     /// E-mails about an asset.
     pub asset: Option<Uuid>,
+}
+
+/// E-mails that are to be sent again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MailsToResend {
+    /// Those about the licenses of an order.
+    Order(Uuid),
+    /// Those to a customer.
+    Customer {
+        /// The platform's own name for the customer.
+        id: String,
+        /// Only those of an instance.
+        instance: Option<Uuid>,
+    },
 }
 
 /// The protection of the connection to a mail server.

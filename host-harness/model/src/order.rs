@@ -224,12 +224,16 @@ impl NewOrder {
     }
 }
 
+/// Whether a text has the form of a country's code: two capital letters (ISO 3166-1).
+pub(crate) fn is_country(text: &str) -> bool {
+    text.len() == 2 && text.bytes().all(|letter| letter.is_ascii_uppercase())
+}
+
 fn invalid_field(party: &Party) -> Option<&'static str> {
-    let is_country = party.country.len() == 2 && party.country.bytes().all(|b| b.is_ascii_uppercase());
     let fields = [
         ("id", !party.id.trim().is_empty()),
         ("name", !party.name.trim().is_empty()),
-        ("country", is_country),
+        ("country", is_country(&party.country)),
     ];
     fields
         .into_iter()

@@ -31,6 +31,8 @@ pub enum OutcomeKind {
     /// The vendor has taken back the license of an active asset without a return from here. The asset is neither cancelled
     /// nor credited.
     ReturnedElsewhere,
+    /// The line was withdrawn before its license was bought, and none is bought for it any more.
+    Withdrawn,
 }
 
 stored_enum!(OutcomeKind {
@@ -41,6 +43,7 @@ stored_enum!(OutcomeKind {
     Returned = "returned", "returned";
     ReturnRefused = "return-refused", "return refused";
     ReturnedElsewhere = "returned-elsewhere", "returned elsewhere";
+    Withdrawn = "withdrawn", "withdrawn";
 });
 
 impl Serialize for OutcomeKind {

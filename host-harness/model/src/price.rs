@@ -46,12 +46,43 @@ pub fn is_currency(text: &str) -> bool {
     text.len() == 3 && text.bytes().all(|letter| letter.is_ascii_uppercase())
 }
 
+/// The number of decimals of a currency's smallest unit.
+fn decimals(currency: &str) -> usize {
+    let unusual = UNUSUAL_DECIMALS.iter().find(|(unusual, _)| *unusual == currency);
+    unusual.map_or(2, |(_, decimals)| *decimals)
+}
+
+impl Price {
+    /// Reads an amount as people write it, as `5000` or `5000.00`, with no more decimals than the currency has. `None`: the text
+    /// is no such amount, or too large.
+    ///
+    /// ```
+    /// use bss_model::Price;
+    ///
+    /// let price = Price::from_amount("5000.5", "EUR").map(|price| price.to_string());
+    /// assert_eq!(price.as_deref(), Some("5000.50 EUR"));
+    /// assert_eq!(Price::from_amount("5000.5", "JPY"), None);
+    /// ```
+    pub fn from_amount(amount: &str, currency: &str) -> Option<Self> {
+        let (whole, part) = amount.split_once('.').unwrap_or((amount, ""));
+        let decimals = decimals(currency);
+        let is_number = |text: &str| text.bytes().all(|digit| digit.is_ascii_digit());
+        if whole.is_empty() || part.len() > decimals || !is_number(whole) || !is_number(part) {
+            return None;
+        }
+        if amount.ends_with('.') || !is_currency(currency) {
+            return None;
+        }
+        Some(Self {
+            currency: currency.to_owned(),
+            minor_units: format!("{whole}{part:0<decimals$}").parse().ok()?,
+        })
+    }
+}
+
 impl fmt::Display for Price {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let unusual = UNUSUAL_DECIMALS
-            .iter()
-            .find(|(currency, _)| *currency == self.currency);
-        let decimals = unusual.map_or(2, |(_, decimals)| *decimals);
+        let decimals = decimals(&self.currency);
         let digits = format!("{:0>width$}", self.minor_units, width = decimals + 1);
         let (whole, part) = digits.split_at(digits.len().saturating_sub(decimals));
         let point = if part.is_empty() { "" } else { "." };

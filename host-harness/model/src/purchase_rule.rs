@@ -29,6 +29,7 @@
 //! | in doubt, for less than the time of looking up only | look up, and buy nothing: the vendor may still be carrying it out |
 //! | in doubt for longer, with settings that have changed since | look up, and buy nothing: not to find it means nothing |
 //! | in doubt for longer, with the same settings | the plugin looks up, and buys what was not found |
+//! | any of these, and the line is to be withdrawn | look up, and buy nothing |
 //!
 //! The meaning of an answer:
 //!
@@ -57,6 +58,7 @@
 //! | declined, under another account, or while another copy of the record may go on | looked up | answered |
 //! | declined: the vendor had taken the order, and will not issue a license any more | refused | answered |
 //! | nothing | looked up | answered |
+//! | nothing, or declined: the line is to be withdrawn, and what was in doubt can't be under way any more | not bought | answered |
 //! | nothing can be looked up until the settings are corrected | looked up | takes nothing until then |
 //! | anything else, or it fails | looked up | is silent, or is left alone as long as it asks for |
 
@@ -195,7 +197,10 @@ fn may_have_bought(result: AttemptResult) -> bool {
         | AttemptResult::Accepted
         | AttemptResult::Unknown
         | AttemptResult::Restored => true,
-        AttemptResult::Refused | AttemptResult::Unavailable | AttemptResult::LookedUp => false,
+        AttemptResult::Refused
+        | AttemptResult::Unavailable
+        | AttemptResult::LookedUp
+        | AttemptResult::NotBought => false,
     }
 }
 
@@ -331,6 +336,12 @@ pub enum LookUpReason {
         /// Until about when, in milliseconds since 1970.
         until_ms: i64,
     },
+    /// The line is to be withdrawn, and is not sent any more.
+    ToBeWithdrawn {
+        /// Until about when the vendor may still be carrying the purchase out, in milliseconds since 1970. `None`: it can't be
+        /// any more.
+        until_ms: Option<i64>,
+    },
     /// The vendor has taken the order, and issues the license later.
     Accepted {
         /// The fields that have changed since, so that another account may be asked.
@@ -359,11 +370,23 @@ pub fn not_adopted(why: &str) -> Problem {
 }
 
 impl LookUpReason {
+    /// Why a line that is to be withdrawn is only looked up, given why it would be if it was not. `None`: it would be bought.
+    #[must_use]
+    pub fn to_withdraw(reason: Option<Self>) -> Self {
+        match reason {
+            None => Self::ToBeWithdrawn { until_ms: None },
+            Some(Self::UnderWay { until_ms }) => Self::ToBeWithdrawn {
+                until_ms: Some(until_ms),
+            },
+            Some(other) => other,
+        }
+    }
+
     /// Whether what the vendor says now is the last word on the purchase: it is asked under the same account, and nobody
     /// else goes on with it.
     fn is_the_vendor_s_last_word(&self) -> bool {
         match self {
-            Self::UnderWay { .. } => true,
+            Self::UnderWay { .. } | Self::ToBeWithdrawn { .. } => true,
             Self::Accepted { changed } => changed.is_empty(),
             Self::NotAdopted | Self::OtherSettings { .. } => false,
         }
@@ -378,6 +401,19 @@ impl LookUpReason {
                     rfc3339(*until_ms)
                 ),
                 "wait: the purchase is looked up until then, and sent again after that",
+            ),
+            Self::ToBeWithdrawn { until_ms: None } => {
+                Problem::new("not-bought", why, "nothing needs to be done")
+            }
+            Self::ToBeWithdrawn {
+                until_ms: Some(until_ms),
+            } => Problem::new(
+                "withdrawal-waits",
+                format!(
+                    "{why}; the request may still be under way, so the line is not withdrawn before {}",
+                    rfc3339(*until_ms)
+                ),
+                "wait: the purchase is looked up until then, and the line is withdrawn if it is not there",
             ),
             Self::Accepted { changed } if !changed.is_empty() => Problem::new(
                 "accepted-by-another",
@@ -437,6 +473,18 @@ pub struct Attempted {
     pub signal: VendorSignal,
     /// The time in which the vendor expects to issue the license. `None`: it did not say, or nothing is to come.
     pub comes_in: Option<Duration>,
+}
+
+impl Attempted {
+    /// What an attempt means that only looked up, for a line that is to be withdrawn: what was refused is not bought.
+    #[must_use]
+    pub fn to_withdraw(self) -> Self {
+        let outcome = match self.outcome {
+            AttemptOutcome::Refused(problem) => AttemptOutcome::NotBought(problem),
+            outcome => outcome,
+        };
+        Self { outcome, ..self }
+    }
 }
 
 /// The answer to a call that was to buy.
@@ -569,6 +617,7 @@ pub fn after_look_up(
         LookUpAnswer::Accepted(comes_in) => comes_in,
         _ => None,
     };
+    let is_last_look = *reason == LookUpReason::ToBeWithdrawn { until_ms: None };
     let (outcome, signal) = match answer {
         LookUpAnswer::Found(_) | LookUpAnswer::Accepted(_) if !seen.is_answered => {
             (AttemptOutcome::LookedUp(without_exchange()), VendorSignal::Silent)
@@ -576,6 +625,17 @@ pub fn after_look_up(
         LookUpAnswer::Declined(_) if !seen.is_heard => {
             (AttemptOutcome::LookedUp(without_exchange()), VendorSignal::Silent)
         }
+        LookUpAnswer::NotFound if is_last_look && !seen.is_heard => {
+            (AttemptOutcome::LookedUp(without_exchange()), VendorSignal::Silent)
+        }
+        LookUpAnswer::NotFound if is_last_look => (
+            AttemptOutcome::NotBought(reason.problem("the vendor has not seen the purchase")),
+            VendorSignal::Answered,
+        ),
+        LookUpAnswer::NotOffered if is_last_look => (
+            AttemptOutcome::LookedUp(can_not_look_up()),
+            VendorSignal::Answered,
+        ),
         LookUpAnswer::Declined(_) if !reason.is_the_vendor_s_last_word() => (
             AttemptOutcome::LookedUp(reason.problem("the vendor has declined the order")),
             VendorSignal::Answered,
@@ -643,7 +703,12 @@ pub fn due_at_ms(
     let due_at_ms = now_ms.saturating_add(millis(pause(usual, signal)));
     match (reason, signal) {
         (
-            Some(LookUpReason::UnderWay { until_ms }),
+            Some(
+                LookUpReason::UnderWay { until_ms }
+                | LookUpReason::ToBeWithdrawn {
+                    until_ms: Some(until_ms),
+                },
+            ),
             VendorSignal::Answered | VendorSignal::Silent | VendorSignal::Misconfigured,
         ) => {
             let soonest_ms = now_ms.saturating_add(millis(SHORTEST_PAUSE));
@@ -689,6 +754,14 @@ fn without_exchange() -> Problem {
         "license-without-exchange",
         "the plugin brought news of a purchase although no request of this call succeeded",
         "report it as a defect of the plugin; the next attempt looks the purchase up",
+    )
+}
+
+fn can_not_look_up() -> Problem {
+    Problem::new(
+        "withdrawal-not-certain",
+        "the license may have been bought, and the plugin can't look a purchase up without buying, so that the line can't be withdrawn",
+        "ask the vendor's support; `asset retry` buys the license if it was not",
     )
 }
 

@@ -99,6 +99,42 @@ pub(super) async fn raise_about_asset(
     Ok(())
 }
 
+/// Raises an alert about a whole instance; see [`raise_lasting`].
+pub(super) async fn raise_about_instance(
+    transaction: &mut SqliteConnection,
+    kind: AlertKind,
+    instance_id: Uuid,
+    problem: Option<&Problem>,
+) -> Result<(), RecordError> {
+    let subject = instance_id.to_string();
+    raise_lasting(transaction, kind, &subject, Some(instance_id), problem).await
+}
+
+/// Ends the alerts of a kind that were raised before a time.
+pub(super) async fn end_raised_before(
+    record: &Record,
+    kind: AlertKind,
+    before_ms: i64,
+) -> Result<(), RecordError> {
+    // A read first: it blocks no writer, and nearly always there is none.
+    const PAST: &str = "kind = $1 AND ended_at_ms IS NULL AND raised_at_ms < $2";
+    let look = format!("SELECT 1 FROM alerts WHERE {PAST} LIMIT 1");
+    let look = sqlx::query(sqlx::AssertSqlSafe(look))
+        .bind(kind.word())
+        .bind(before_ms);
+    if look.fetch_optional(&record.readers).await?.is_none() {
+        return Ok(());
+    }
+    let end = format!("UPDATE alerts SET ended_at_ms = $3 WHERE {PAST}");
+    sqlx::query(sqlx::AssertSqlSafe(end))
+        .bind(kind.word())
+        .bind(before_ms)
+        .bind(now_ms())
+        .execute(&record.writer)
+        .await?;
+    Ok(())
+}
+
 /// Ends an alert, where there is one that is not over.
 pub(super) async fn end(
     transaction: &mut SqliteConnection,
@@ -197,9 +233,9 @@ impl Record {
         instance_id: Uuid,
         problem: Option<&Problem>,
     ) -> Result<(), RecordError> {
-        let (kind, subject) = (AlertKind::InstanceHeld, instance_id.to_string());
+        let kind = AlertKind::InstanceHeld;
         let mut transaction = begin_write(&self.writer).await?;
-        raise_lasting(&mut transaction, kind, &subject, Some(instance_id), problem).await?;
+        raise_about_instance(&mut transaction, kind, instance_id, problem).await?;
         transaction.commit().await?;
         Ok(())
     }
@@ -221,8 +257,7 @@ impl Record {
         }
         let mut transaction = begin_write(&self.writer).await?;
         for (instance, problem) in expiring {
-            let subject = instance.to_string();
-            raise_lasting(&mut transaction, kind, &subject, Some(*instance), Some(problem)).await?;
+            raise_about_instance(&mut transaction, kind, *instance, Some(problem)).await?;
         }
         for instance in known.keys() {
             if !expiring.iter().any(|(expiring, _)| expiring == instance) {

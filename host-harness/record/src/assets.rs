@@ -40,6 +40,12 @@ pub enum RetryError {
         /// The asset.
         id: Uuid,
     },
+    /// The asset was withdrawn, and nothing is bought for it any more.
+    #[error("asset `{id}` was withdrawn, and nothing is bought for it any more")]
+    Withdrawn {
+        /// The asset.
+        id: Uuid,
+    },
     /// The record failed.
     #[error(transparent)]
     Record(#[from] RecordError),
@@ -54,6 +60,9 @@ impl Diagnose for RetryError {
             Self::HasLicense { .. } => Diagnosis::new(ErrorKind::Conflict, "has-license"),
             Self::CustomerErased { .. } => Diagnosis::new(ErrorKind::Conflict, "customer-erased")
                 .say("place a new order, with a key of its own, if the customer wants to buy again"),
+            Self::Withdrawn { .. } => {
+                Diagnosis::new(ErrorKind::Conflict, "asset-withdrawn").say("place a new order")
+            }
             Self::Record(error) => error.diagnosis(),
         }
     }
@@ -193,10 +202,11 @@ impl Record {
     }
 
     /// Makes an asset's purchase due now: a definitive failure is open again, and a pause ends. The client
-    /// transaction id stays the same and the next attempt looks it up first, so that nothing is bought twice.
+    /// transaction id stays the same and the next attempt looks it up first, so that nothing is bought twice. An asset that
+    /// was to be withdrawn is not any more.
     ///
     /// # Errors
-    /// When the asset does not exist, or has its license, and when its customer was erased.
+    /// When the asset does not exist, has its license or was withdrawn, and when its customer was erased.
     pub async fn retry_asset(&self, asset_id: Uuid, actor: &Actor) -> Result<(), RetryError> {
         let mut transaction = begin_write(&self.writer).await.map_err(RetryError::Record)?;
         self.release_dead_workers(&mut transaction).await?;
@@ -211,15 +221,18 @@ impl Record {
         .ok_or(RetryError::NoAsset { id: asset_id })?;
         let word: &str = row.try_get("sync_status").map_err(RecordError::from)?;
         let before = SyncStatus::from_word(word).map_err(RecordError::from)?;
-        if before == SyncStatus::Synchronized {
-            return Err(RetryError::HasLicense { id: asset_id });
+        match before {
+            SyncStatus::Synchronized => return Err(RetryError::HasLicense { id: asset_id }),
+            SyncStatus::Withdrawn => return Err(RetryError::Withdrawn { id: asset_id }),
+            SyncStatus::Unsynchronised | SyncStatus::Failed => {}
         }
         if row.try_get("is_erased").map_err(RecordError::from)? {
             return Err(RetryError::CustomerErased { id: asset_id });
         }
         sqlx::query(
             "UPDATE assets
-             SET sync_status = $2, due_at_ms = $3, wanted_since_ms = $3, overdue_told = FALSE
+             SET sync_status = $2, due_at_ms = $3, wanted_since_ms = $3, overdue_told = FALSE,
+                 withdrawal_asked_at_ms = NULL
              WHERE id = $1",
         )
         .bind(asset_id.to_string())
@@ -294,6 +307,7 @@ pub(super) fn read_asset(row: &SqliteRow) -> Result<Asset, RecordError> {
         wanted_since_ms: row.try_get("wanted_since_ms")?,
         price: price(row)?,
         refreshed_at_ms: row.try_get("refreshed_at_ms")?,
+        withdrawal_asked_at_ms: row.try_get("withdrawal_asked_at_ms")?,
     })
 }
 

@@ -1,15 +1,14 @@
 //! Attempts at buying an asset's license: on record before the vendor is called, and closed with what came of it.
 
-use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bss_model::clock::now_ms;
 use bss_model::moment::Moment;
-use bss_model::purchase_rule::{Earlier, EarlierAttempt, LineAge};
+use bss_model::purchase_rule::LineAge;
 use bss_model::{
-    Asset, Attempt, AttemptOutcome, AttemptResult, BegunAttempt, Diagnose, Diagnosis, ErrorKind, License,
-    MailKind, OutcomeKind, Problem, Reason, ReturnStatus, SyncStatus,
+    Asset, AssetStatus, Attempt, AttemptOutcome, AttemptResult, BegunAttempt, Diagnose, Diagnosis, ErrorKind,
+    License, MailKind, OutcomeKind, Problem, Reason, ReturnStatus, SyncStatus,
 };
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, SqliteConnection};
@@ -17,10 +16,12 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::assets::{key_purpose, link_purpose, read_asset_of};
+use super::earlier_attempts::earlier_of;
 use super::invoices::charge;
 use super::outbox::enqueue;
 use super::outcomes::tell;
-use super::stored::{boot, certain, count, from_json, id, moment, optional, push_ids, to_json, uptime_ms};
+use super::stored::{boot, count, from_json, id, optional, to_json, uptime_ms};
+use super::withdrawals::{may_be_withdrawn, withdraw_line};
 use super::{Record, RecordError, begin_write};
 
 /// The end of an attempt, to be written to the record.
@@ -131,6 +132,7 @@ impl Record {
     ///
     /// - a license: Synchronized, whatever was known before. The same license again changes nothing.
     /// - refused: Failed, unless a later attempt was begun, whose outcome then decides.
+    /// - not bought, refused or unavailable: Withdrawn, where that was asked for and nothing is in doubt any more.
     /// - unavailable, unknown, accepted or looked up: the asset stays as it is, with the reason.
     ///
     /// A late outcome never takes a license away from an asset. The asset is free for the next worker, which may
@@ -255,6 +257,7 @@ impl Record {
             AttemptOutcome::Unknown(_) => AttemptResult::Unknown,
             AttemptOutcome::Accepted(_) => AttemptResult::Accepted,
             AttemptOutcome::LookedUp(_) => AttemptResult::LookedUp,
+            AttemptOutcome::NotBought(_) => AttemptResult::NotBought,
         };
         if let Some(ended) = attempt.result {
             if ended == result {
@@ -270,6 +273,8 @@ impl Record {
             }
         }
         finish(transaction, attempt, asset_id, result, problem).await?;
+        let is_asked = asset.withdrawal_asked_at_ms.is_some();
+        let is_withdrawn = is_asked && is_last && may_be_withdrawn(transaction, asset_id, result).await?;
         match (outcome, problem) {
             (AttemptOutcome::Licensed(license), _) => {
                 self.write_license(transaction, asset_id, license).await?;
@@ -285,8 +290,10 @@ impl Record {
                     enqueue(transaction, MailKind::Welcome, asset_id, now_ms()).await?;
                 }
             }
+            (_, Some(_)) if is_withdrawn => withdraw_line(transaction, asset_id).await?,
             (_, Some(problem)) if asset.sync_status == SyncStatus::Unsynchronised => {
-                let failed = is_last && result == AttemptResult::Refused;
+                // What is to be withdrawn is looked up until it is certain that it was not bought.
+                let failed = is_last && result == AttemptResult::Refused && !is_asked;
                 let reason = Reason {
                     result,
                     problem: problem.clone(),
@@ -318,7 +325,8 @@ impl Record {
         };
         sqlx::query(
             "UPDATE assets
-             SET sync_status = $2, reason = NULL, transaction_id = $3, license_token_id = $4,
+             SET sync_status = $2, status = CASE WHEN status = $14 THEN $15 ELSE status END,
+                 reason = NULL, transaction_id = $3, license_token_id = $4,
                  sealed_product_key = $5, sealed_activation_link = $6, license_token_status = $7,
                  return_status = $8, purchased_at_ms = $9, returnable_until_ms = $10,
                  masked_product_key = $11, activation_link_host = $12, product_key_digest = $13
@@ -337,6 +345,9 @@ impl Record {
         .bind(license.product_key.masked())
         .bind(license.activation_link_host())
         .bind(self.digest_of_key(license))
+        // A license that comes after all is never hidden.
+        .bind(AssetStatus::Withdrawn.word())
+        .bind(AssetStatus::Active.word())
         .execute(transaction)
         .await?;
         Ok(())
@@ -422,6 +433,7 @@ pub(super) struct ToBuy {
     pub(super) age: LineAge,
     pub(super) awaits_adoption: bool,
     pub(super) look_up_only: Duration,
+    pub(super) is_to_be_withdrawn: bool,
 }
 
 /// Records that licenses of assets are about to be bought. Commit before
@@ -434,26 +446,7 @@ pub(super) async fn begin(
         return Ok(Vec::new());
     }
     let ids: Vec<Uuid> = assets.iter().map(|asset| asset.asset_id).collect();
-    let mut query = QueryBuilder::new(
-        "SELECT asset_id, number, begun_at_ms, finished_at_ms, boot, begun_uptime_ms, finished_uptime_ms, result,
-                settings_version
-         FROM attempts WHERE asset_id IN (",
-    );
-    push_ids(&mut query, &ids);
-    // A statement per number of ids is not worth keeping in the cache.
-    let rows = query
-        .push(") ORDER BY asset_id, number")
-        .build()
-        .persistent(false)
-        .fetch_all(&mut *transaction)
-        .await?;
-    let mut all_earlier = HashMap::<Uuid, Earlier>::new();
-    for row in &rows {
-        all_earlier
-            .entry(id(row, "asset_id")?)
-            .or_default()
-            .add(&earlier_attempt(row)?);
-    }
+    let mut all_earlier = earlier_of(transaction, &ids).await?;
     let now = Moment::now();
     let begun = assets.iter().map(|asset| {
         let earlier = all_earlier.remove(&asset.asset_id).unwrap_or_default();
@@ -463,6 +456,7 @@ pub(super) async fn begin(
             in_doubt: earlier.in_doubt(now),
             awaits_adoption: asset.awaits_adoption && earlier.is_restored(),
             look_up_only: asset.look_up_only,
+            is_to_be_withdrawn: asset.is_to_be_withdrawn,
             settings_version: asset.settings_version,
             client_transaction_id: asset.client_transaction_id,
         }
@@ -483,17 +477,6 @@ pub(super) async fn begin(
     });
     query.build().persistent(false).execute(transaction).await?;
     Ok(begun)
-}
-
-fn earlier_attempt(row: &SqliteRow) -> Result<EarlierAttempt, RecordError> {
-    let result: Option<&str> = row.try_get("result")?;
-    Ok(EarlierAttempt {
-        number: count(row, "number")?,
-        begun: certain(moment(row, "begun_at_ms", "begun_uptime_ms")?, "begun_at_ms")?,
-        finished: moment(row, "finished_at_ms", "finished_uptime_ms")?,
-        result: result.map(AttemptResult::from_word).transpose()?,
-        settings_version: row.try_get("settings_version")?,
-    })
 }
 
 /// Frees an asset for the next worker.

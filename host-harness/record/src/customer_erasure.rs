@@ -407,6 +407,17 @@ async fn withdraw_mails(transaction: &mut SqliteConnection, scope: Scope<'_>) ->
     .execute(&mut *transaction)
     .await?;
     alerts::end_of_withdrawn_mails(transaction).await?;
+    // Another address that a copy was sent to is the customer's, too.
+    sqlx::query(concat!(
+        "UPDATE mails SET recipient = $3 WHERE asset_id IN (",
+        assets_of_customer!(),
+        ") AND recipient IS NOT NULL AND recipient <> $3"
+    ))
+    .bind(scope.customer)
+    .bind(scope.instance())
+    .bind(ERASED)
+    .execute(transaction)
+    .await?;
     Ok(withdrawn.rows_affected())
 }
 

@@ -504,7 +504,7 @@ impl Record {
     /// When the record can't be read.
     pub async fn has_licenses(&self, instance_id: Uuid) -> Result<bool, RecordError> {
         let count: i64 = sqlx::query_scalar(
-            "SELECT COUNT(*) FROM assets WHERE instance_id = $1 AND sync_status <> 'failed'",
+            "SELECT COUNT(*) FROM assets WHERE instance_id = $1 AND sync_status NOT IN ('failed', 'withdrawn')",
         )
         .bind(instance_id.to_string())
         .fetch_one(&self.readers)

@@ -10,10 +10,12 @@ mod attempts;
 mod backup;
 mod cancellations;
 mod certificate_store;
+mod customer_correction;
 mod customer_erasure;
 mod customer_export;
 mod database;
 mod duties;
+mod earlier_attempts;
 mod erased_customers;
 mod erasure;
 mod file_system;
@@ -21,6 +23,7 @@ mod instance_proxies;
 mod instances;
 mod invoices;
 mod look_up_only;
+mod mail_copies;
 mod mail_settings;
 mod mail_stop;
 mod migrations;
@@ -37,8 +40,10 @@ mod refreshes;
 mod returns;
 mod runs;
 mod services;
+mod spending;
 mod stored;
 mod taking;
+mod withdrawals;
 mod workers;
 
 use std::fs::{self, DirBuilder, File};
@@ -63,10 +68,12 @@ pub use certificate_store::{
     CertificateRequest, CertificateStore, IdentityError, ImportError, ImportedCertificate, MadeCertificate,
     MakeError, RemoveError, RemoveRequestError,
 };
+pub use customer_correction::CorrectCustomerError;
 pub use customer_erasure::EraseCustomerError;
 pub use database::RecordError;
 pub use erased_customers::ERASED_CUSTOMERS_FILE;
 pub use instances::{CreateError, SaveError};
+pub use mail_copies::ResendMailError;
 pub use orders::PlaceError;
 pub use outbox::RetryMailError;
 pub use outcomes::OutcomesError;
@@ -77,6 +84,8 @@ pub use refreshes::RefreshRecordError;
 pub use returns::{BeginReturnError, FinishReturnError};
 pub use runs::{EndRunError, StartRunError};
 pub use services::ApplyError;
+pub use spending::SpendingLimitError;
+pub use withdrawals::WithdrawError;
 pub use workers::{LivingWorker, WORKER_LEASE, Worker};
 
 use database::begin_write;

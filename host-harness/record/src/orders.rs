@@ -8,6 +8,7 @@ use super::paging::KeyColumn::{Integer, Text};
 use super::paging::List;
 use super::products::price_in;
 use super::provenance::doubt_repetition;
+use super::spending::{beyond_limit, follow_order};
 use super::stored::{ROWS_PER_STATEMENT, boot, count, from_json, id, optional, push_ids, to_json, uptime_ms};
 use super::{Record, RecordError, begin_write};
 use aws_lc_rs::digest;
@@ -17,7 +18,7 @@ use bss_model::moment::Moment;
 use bss_model::{
     Act, Actor, Advice, AssetStatus, Diagnose, Diagnosis, ErrorKind, Instance, InvalidParty, NewLine,
     NewOrder, NewProduct, Order, OrderFilter, OrderLine, OrderParties, Owner, Page, Party, Placed, Price,
-    ReturnStatus, Rows, Standing, Subject, SyncStatus, client_transaction_id, merged,
+    Problem, ReturnStatus, Rows, Spending, Standing, Subject, SyncStatus, client_transaction_id, merged,
 };
 use data_encoding::HEXLOWER;
 use serde_json::json;
@@ -110,6 +111,20 @@ pub enum PlaceError {
         /// The instance's currency, ISO 4217.
         currency: String,
     },
+    /// The instance may not sell that much today.
+    #[error(
+        "the order is for {asked}, and {used} of {limit} that instance `{instance}` may sell today are used"
+    )]
+    SpendingLimit {
+        /// The instance's name.
+        instance: String,
+        /// What the order is for.
+        asked: Spending,
+        /// What is used of the limit.
+        used: Spending,
+        /// The limit.
+        limit: Spending,
+    },
     /// The quantity is below or above what the vendor sells at once, or more than one license may be for.
     #[error("the quantity of product `{code}` is {quantity}, but has to be at least {min}{}", max.map_or_else(String::new, |max| format!(" and at most {max}")))]
     Quantity {
@@ -174,6 +189,9 @@ impl Diagnose for PlaceError {
                     currency: currency.clone(),
                 })
             }
+            Self::SpendingLimit { .. } => Diagnosis::new(ErrorKind::Conflict, "spending-limit").say(
+                "look whether the orders of today are meant; then raise the limit, or wait until 00:00 UTC",
+            ),
             Self::Quantity { .. } => Diagnosis::new(ErrorKind::Invalid, "quantity-out-of-range"),
             Self::EmptyKey => {
                 Diagnosis::new(ErrorKind::Invalid, "key-empty").say("give a key of this order's own, or none")
@@ -239,7 +257,16 @@ impl Record {
         if let Some(order) = earlier(&mut transaction, &new, &request_digest).await? {
             return Ok(Placed::Known(order));
         }
-        let order = self.write_order(&mut transaction, &new, &request_digest).await?;
+        let written = self.write_order(&mut transaction, &new, &request_digest).await;
+        let order = match written {
+            Err(error @ PlaceError::SpendingLimit { .. }) => {
+                transaction.rollback().await?;
+                self.raise_spending_limit(new.instance_id, &as_problem(&error))
+                    .await?;
+                return Err(error);
+            }
+            written => written?,
+        };
         let (act, subject) = (Act::PlaceOrder, Subject::order(order.id));
         let (of, detail) = (Some(new.instance_id), json!({ "lines": merged(&new.lines) }));
         write_act(&mut transaction, actor, act, &subject, of, detail).await?;
@@ -373,6 +400,7 @@ impl Record {
             return Err(PlaceError::NoContact);
         }
         let shares = shares(transaction, &instance, &new.lines).await?;
+        check_limit(transaction, &instance, &shares).await?;
         let ids = OrderIds::new(&self.host_key, &instance, new.idempotency_key.as_deref());
         let order_id = ids.order();
         insert_order(transaction, order_id, new, request_digest).await?;
@@ -389,6 +417,7 @@ impl Record {
         if new.idempotency_key.is_some() {
             doubt_repetition(transaction, order_id).await?;
         }
+        follow_order(transaction, &instance).await?;
         let order = read_order(transaction, order_id).await?;
         order.ok_or_else(|| damaged(order_id).into())
     }
@@ -514,6 +543,47 @@ async fn shares(
         shares.push(share);
     }
     Ok(shares)
+}
+
+/// Refuses licenses with which an instance would sell more today than it may.
+async fn check_limit(
+    transaction: &mut SqliteConnection,
+    instance: &Instance,
+    shares: &[Share],
+) -> Result<(), PlaceError> {
+    let costs = shares.iter().fold(0_i64, |costs, share| {
+        let price = share.price.unwrap_or_default();
+        costs.saturating_add(price.saturating_mul(share.licenses.into()))
+    });
+    let units = shares
+        .iter()
+        .map(|share| u64::from(share.licenses) * u64::from(share.quantity))
+        .sum();
+    let Some(today) = beyond_limit(transaction, instance, costs, units).await? else {
+        return Ok(());
+    };
+    let Some(limit) = today.limit.clone() else {
+        return Ok(());
+    };
+    let asked = match &limit {
+        Spending::Amount(_) => Spending::Amount(Price {
+            currency: instance.currency.clone(),
+            minor_units: costs,
+        }),
+        Spending::Units(_) => Spending::Units(units),
+    };
+    Err(PlaceError::SpendingLimit {
+        instance: instance.name.clone(),
+        asked,
+        used: today.used_of(&limit),
+        limit,
+    })
+}
+
+fn as_problem(error: &PlaceError) -> Problem {
+    let Diagnosis { code, advice, .. } = error.diagnosis();
+    let advice = advice.map_or_else(String::new, |advice| advice.sentence().into_owned());
+    Problem::new(code, error.to_string(), advice)
 }
 
 /// The product of a line that can be ordered, and whether its type splits quantities.

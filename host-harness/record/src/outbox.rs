@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bss_model::clock::{millis, now_ms};
 use bss_model::{
-    Act, Actor, Advice, AlertKind, AttemptResult, Diagnose, Diagnosis, ErrorKind, Mail, MailFilter, MailKind,
-    MailOutcome, MailState, MailToSend, Page, Rows, Sold, Subject,
+    Act, Actor, Advice, AlertKind, AttemptResult, Contact, Diagnose, Diagnosis, ErrorKind, Mail, MailFilter,
+    MailKind, MailOutcome, MailState, MailToSend, Page, Rows, Sold, Subject,
 };
 use serde_json::Value;
 use sqlx::sqlite::SqliteRow;
@@ -39,7 +39,7 @@ pub enum RetryMailError {
     },
     /// The e-mail was withdrawn: its license was returned, its customer erased, or mailing taken over from the host.
     #[error(
-        "e-mail `{id}` is not sent, because its license was returned, its customer erased, or mailing taken over from this host"
+        "e-mail `{id}` is not sent, because its license was returned, its customer erased, mailing taken over from this host, or a copy has taken its place"
     )]
     Withdrawn {
         /// The e-mail.
@@ -78,13 +78,17 @@ pub(super) const MAILS: List = List {
         Text("order_id"),
         Integer("position"),
         Text("kind"),
+        Text("id"),
     ],
 };
 
+/// E-mails with what is known of their recipients.
+pub(super) const MAILS_WITH_CONTACT: &str =
+    "SELECT mails.*, (SELECT contact FROM orders WHERE orders.id = mails.order_id) AS contact FROM mails";
+
 pub(super) fn mails_query(filter: &MailFilter) -> QueryBuilder<Sqlite> {
-    let mut query = QueryBuilder::new(
-        "SELECT mails.*, orders.contact FROM mails JOIN orders ON orders.id = mails.order_id WHERE 1 = 1",
-    );
+    let mut query = QueryBuilder::new(MAILS_WITH_CONTACT);
+    query.push(" WHERE 1 = 1");
     if let Some(state) = filter.state {
         query.push(" AND state = ").push_bind(state.word());
     }
@@ -133,7 +137,7 @@ pub(super) async fn enqueue(
          FROM assets JOIN orders ON orders.id = assets.order_id
          WHERE assets.id = $5 AND orders.contact IS NOT NULL AND orders.customer_erased_at_ms IS NULL
            AND (SELECT mails FROM duties)
-         ON CONFLICT (kind, asset_id) DO NOTHING",
+         ON CONFLICT (kind, asset_id) WHERE copy_of IS NULL DO NOTHING",
     )
     .bind(Uuid::new_v4().to_string())
     .bind(kind.word())
@@ -243,7 +247,9 @@ impl Record {
         mail_id: Uuid,
     ) -> Result<MailToSend, RecordError> {
         let row = sqlx::query(
-            "SELECT mails.kind, mails.asset_id, mails.attempts, orders.customer, orders.reseller, orders.contact,
+            "SELECT mails.kind, mails.asset_id, mails.attempts, mails.recipient, mails.copy_of IS NOT NULL AS is_copy,
+                    (SELECT sent_at_ms FROM mails former WHERE former.id = mails.copy_of) AS first_sent_at_ms,
+                    orders.customer, orders.reseller, orders.contact,
                     plugins.vendor, plugins.offering
              FROM mails JOIN assets ON assets.id = mails.asset_id JOIN orders ON orders.id = assets.order_id
              JOIN instances ON instances.id = assets.instance_id
@@ -265,7 +271,9 @@ impl Record {
             secrets,
             customer: from_json(&row, "customer")?,
             reseller: optional(&row, "reseller", from_json)?,
-            contact: from_json(&row, "contact")?,
+            contact: read_contact(&row)?,
+            is_copy: row.try_get("is_copy")?,
+            first_sent_at_ms: row.try_get("first_sent_at_ms")?,
             sold: match row.try_get("vendor")? {
                 None => None,
                 Some(vendor) => Some(Sold {
@@ -388,13 +396,22 @@ impl Record {
         Ok(())
     }
 
-    /// Makes every unsent e-mail due now, even those refused for good, ends the [stop](Self::mail_stop) of all e-mails if
-    /// there is one, and returns the number of e-mails. Those that are held back stay so.
+    /// Makes every e-mail that waits due now, ends the [stop](Self::mail_stop) of all e-mails if there is one, and returns the
+    /// number of e-mails. Those that were refused for good or are held back stay so.
     ///
     /// # Errors
     /// When the record can't be written.
     pub async fn retry_mails(&self, actor: &Actor) -> Result<u64, RecordError> {
-        self.make_all_due(MadeDue::Unsent, actor).await
+        self.make_all_due(MadeDue::Waiting, actor).await
+    }
+
+    /// Makes every e-mail due now that was refused for good, ends the [stop](Self::mail_stop) of all e-mails if there is one,
+    /// and returns the number of e-mails. Each goes to the contact that its order has by now.
+    ///
+    /// # Errors
+    /// When the record can't be written.
+    pub async fn retry_refused_mails(&self, actor: &Actor) -> Result<u64, RecordError> {
+        self.make_all_due(MadeDue::Refused, actor).await
     }
 
     /// Releases every e-mail that is held back, and returns their number. Call it when it is certain that no other copy
@@ -419,8 +436,10 @@ impl Record {
 enum MadeDue {
     /// An e-mail, even one that is held back.
     One(Uuid),
-    /// All that wait or were refused.
-    Unsent,
+    /// All that wait.
+    Waiting,
+    /// All that were refused for good.
+    Refused,
     /// All that are held back.
     Held,
 }
@@ -432,7 +451,8 @@ async fn make_due(
 ) -> Result<u64, RecordError> {
     let states: &[MailState] = match which {
         MadeDue::One(_) => &[MailState::Pending, MailState::Failed, MailState::Held],
-        MadeDue::Unsent => &[MailState::Pending, MailState::Failed],
+        MadeDue::Waiting => &[MailState::Pending],
+        MadeDue::Refused => &[MailState::Failed],
         MadeDue::Held => &[MailState::Held],
     };
     let mut query = QueryBuilder::new("UPDATE mails SET state = ");
@@ -458,18 +478,29 @@ async fn make_due(
     Ok(rows.len() as u64)
 }
 
+/// The recipient of an e-mail: the contact of its order, at another address where the operator has named one.
+fn read_contact(row: &SqliteRow) -> Result<Contact, RecordError> {
+    let contact: Contact = from_json(row, "contact")?;
+    let recipient: Option<String> = row.try_get("recipient")?;
+    Ok(match recipient {
+        Some(email) => Contact { email, ..contact },
+        None => contact,
+    })
+}
+
 pub(super) fn read_mail(row: &SqliteRow) -> Result<Mail, RecordError> {
     Ok(Mail {
         id: id(row, "id")?,
         kind: MailKind::from_word(row.try_get("kind")?)?,
         asset_id: id(row, "asset_id")?,
         order_id: id(row, "order_id")?,
-        contact: from_json(row, "contact")?,
+        contact: read_contact(row)?,
         state: MailState::from_word(row.try_get("state")?)?,
         attempts: count(row, "attempts")?,
         due_at_ms: row.try_get("due_at_ms")?,
         problem: optional(row, "problem", from_json)?,
         created_at_ms: row.try_get("created_at_ms")?,
         sent_at_ms: row.try_get("sent_at_ms")?,
+        copy_of: optional(row, "copy_of", id)?,
     })
 }

@@ -417,8 +417,11 @@ async fn begin_doubt(
     query.push(", ").push_bind(AttemptResult::Restored.word());
     query.push(", ").push_bind(to_json(problem)?);
     query
-        .push(" FROM assets WHERE sync_status <> ")
-        .push_bind(SyncStatus::Synchronized.word());
+        .push(" FROM assets WHERE sync_status IN (")
+        .push_bind(SyncStatus::Unsynchronised.word())
+        .push(", ")
+        .push_bind(SyncStatus::Failed.word())
+        .push(")");
     assets.choose_assets(&mut query);
     let doubts = query.build().execute(&mut *transaction).await?.rows_affected();
     let reason = Reason {

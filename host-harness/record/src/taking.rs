@@ -45,6 +45,7 @@ impl Record {
                     (SELECT version FROM instances WHERE id = assets.instance_id) AS settings_version,
                     orders.placed_at_ms, orders.boot, orders.placed_uptime_ms,
                     orders.idempotency_key IS NOT NULL AS has_key,
+                    withdrawal_asked_at_ms IS NOT NULL AS is_to_be_withdrawn,
                     (SELECT remembered_ms FROM provenance) AS remembered_ms,
                     (SELECT awaits_adoption FROM provenance) AS awaits_adoption,
                     (SELECT look_up_only_ms FROM provenance) AS look_up_only_ms
@@ -175,6 +176,9 @@ fn chosen(query: &mut QueryBuilder<Sqlite>, taking: &AssetSelection) {
             .push(" AND assets.instance_id = ")
             .push_bind(instance.to_string());
     }
+    if taking.to_be_withdrawn {
+        query.push(" AND withdrawal_asked_at_ms IS NOT NULL");
+    }
     without_instances(query, "assets.instance_id", &taking.without_instances);
 }
 
@@ -195,6 +199,7 @@ fn to_buy(row: &SqliteRow) -> Result<ToBuy, RecordError> {
         },
         awaits_adoption,
         look_up_only: look_up_only(row)?,
+        is_to_be_withdrawn: row.try_get("is_to_be_withdrawn")?,
     })
 }
 

@@ -70,6 +70,19 @@ impl AssetHandle {
         self.view_of(&asset).await
     }
 
+    /// Withdraws the asset before its license is bought, as [`OrderHandle::withdraw`](crate::OrderHandle::withdraw) does, and
+    /// returns it as it stands then.
+    ///
+    /// # Errors
+    /// When the record fails.
+    pub async fn withdraw(&self, actor: &Actor) -> Result<view::Asset, Error> {
+        let (order, asset) = (self.on_record().await?.order_id, self.id.into());
+        self.host
+            .withdraw_order(order, &[asset], actor, self.host.listener())
+            .await?;
+        self.read().await
+    }
+
     /// Cancels the asset: its license goes back to the vendor, in the background by a worker; only when the vendor has taken it
     /// is the asset cancelled and credited. The outcome is `returned` or `return-refused`.
     ///

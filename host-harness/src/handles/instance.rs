@@ -1,8 +1,8 @@
 //! An instance, and all that can be asked of it.
 
 use bss_model::{
-    Actor, Choice, CustomerErasure, Decision, InstanceId, OrderFilter, Page, Placed, PluginDigest, Price,
-    ProductFilter, Rows, Thumbprint, UnsentMails,
+    Actor, Choice, CorrectedCustomer, CustomerCorrection, CustomerErasure, Decision, InstanceId, OrderFilter,
+    Page, Placed, PluginDigest, Price, ProductFilter, Rows, Spending, SpendingToday, Thumbprint, UnsentMails,
 };
 
 use super::order::OrderHandle;
@@ -188,7 +188,8 @@ impl InstanceHandle {
     /// products and the spelling of the customer's name since.
     ///
     /// # Errors
-    /// When the key was used for something else (`key-reused`), the instance is not ready, its plugin can't be called, or a
+    /// When the key was used for something else (`key-reused`), the instance would sell more today than it may
+    /// (`spending-limit`) or is not ready, its plugin can't be called, or a
     /// product can't be sold so; nothing is written then.
     pub async fn place(&self, request: OrderRequest, actor: &Actor) -> Result<Placed<OrderHandle>, Error> {
         let placed = self.host.place_order(&self.name, request, actor).await?;
@@ -230,6 +231,28 @@ impl InstanceHandle {
             .await?)
     }
 
+    /// Sets the most that the instance sells in a day (UTC): an order with which it would sell more is refused
+    /// (`spending-limit`). `None`: no limit, as it is at first.
+    ///
+    /// # Errors
+    /// When the limit is not in the instance's currency, or the record can't be written.
+    pub async fn limit_spending(&self, limit: Option<&Spending>, actor: &Actor) -> Result<(), Error> {
+        let instance = self.on_record().await?;
+        Ok(self.host.record().limit_spending(&instance, limit, actor).await?)
+    }
+
+    /// What the instance has sold today, and may.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn spending_today(&self) -> Result<SpendingToday, Error> {
+        Ok(self
+            .host
+            .record()
+            .spending_today(&self.on_record().await?)
+            .await?)
+    }
+
     /// All that is on record about a customer of this instance, by the platform's own name for it. `None`: nothing is.
     ///
     /// # Errors
@@ -244,6 +267,20 @@ impl InstanceHandle {
             Some(data) => Ok(Some(self.host.customer_view(&data, keys).await?)),
             None => Ok(None),
         }
+    }
+
+    /// Corrects a customer's data in all orders at this instance: what is mailed or bought from now on has it.
+    ///
+    /// # Errors
+    /// When a value can't be one, there is no order of the customer, or the customer was erased.
+    pub async fn correct_customer(
+        &self,
+        id: &str,
+        correction: &CustomerCorrection,
+        actor: &Actor,
+    ) -> Result<CorrectedCustomer, Error> {
+        let (record, instance) = (self.host.record(), Some(self.id.into()));
+        Ok(record.correct_customer(id, instance, correction, actor).await?)
     }
 
     /// Erases a customer's name, contact and free text at this instance from the record and from its files. What was sold,

@@ -1,6 +1,7 @@
 //! An order, and all that can be asked of it.
 
-use bss_model::{AssetFilter, OrderId, Page};
+use bss_model::{Actor, AssetFilter, AssetId, OrderId, Page};
+use uuid::Uuid;
 
 use super::asset::AssetHandle;
 use crate::error::Error;
@@ -55,6 +56,20 @@ impl OrderHandle {
     pub async fn settle(&self) -> Result<view::Order, Error> {
         self.host.run_order(self.id.into(), self.host.listener()).await?;
         self.read().await
+    }
+
+    /// Withdraws lines of the order by their assets, or all of them where none is named: what is certainly not bought is never
+    /// bought any more, and a refused line is closed. What may be bought is looked up while the caller waits; what stays in
+    /// doubt is only looked up by workers from now on, until it is withdrawn or turns out to be bought. The outcome is
+    /// `withdrawn` or `licensed`. Bought licenses stay as they are: [`AssetHandle::cancel`] returns one.
+    ///
+    /// # Errors
+    /// When an asset is not one of the order, or the record fails; nothing is withdrawn then.
+    pub async fn withdraw(&self, assets: &[AssetId], actor: &Actor) -> Result<view::OrderWithdrawal, Error> {
+        let (id, listener) = (self.id.into(), self.host.listener());
+        let assets: Vec<Uuid> = assets.iter().map(|asset| (*asset).into()).collect();
+        let lines = self.host.withdraw_order(id, &assets, actor, listener).await?;
+        Ok(view::OrderWithdrawal::new(id, &lines))
     }
 
     async fn on_record(&self) -> Result<Vec<bss_model::Asset>, Error> {

@@ -22,6 +22,8 @@ pub(super) struct Context<'a> {
     pub(super) returnable_until: Option<String>,
     pub(super) order_id: String,
     pub(super) license_id: String,
+    /// The day on which the e-mail was sent that this one repeats.
+    pub(super) copy_of: Option<String>,
 }
 
 /// A company or person, its name on one line.
@@ -64,6 +66,7 @@ impl Context<'static> {
             returnable_until: Some("2026-03-02".to_owned()),
             order_id: uuid::Uuid::nil().to_string(),
             license_id: uuid::Uuid::nil().to_string(),
+            copy_of: Some("2026-02-01".to_owned()),
         }
     }
 
@@ -77,6 +80,7 @@ impl Context<'static> {
             price: None,
             purchased_on: None,
             returnable_until: None,
+            copy_of: None,
             ..Self::sample()
         }
     }

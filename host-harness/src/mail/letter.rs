@@ -86,9 +86,14 @@ pub(super) fn compose(
         returnable_until: asset.returnable_until_ms.map(day),
         order_id: asset.order_id.to_string(),
         license_id: asset.id.to_string(),
+        copy_of: mail.first_sent_at_ms.map(day),
     };
     let rendered = templates::render(settings.templates.as_deref(), &mail.contact.language, &context)?;
-    let name = format!("{}-{}", mail.kind, asset.id);
+    // A copy is another message, and no second one of the same.
+    let name = match mail.is_copy {
+        false => format!("{}-{}", mail.kind, asset.id),
+        true => format!("{}-{}-{}", mail.kind, asset.id, mail.id),
+    };
     let recipient = Some(mail.customer.name.as_str());
     address(
         settings,

@@ -30,10 +30,10 @@ pub struct Asset {
     pub product_name: String,
     /// The units that the license is for: 1 where the product's type splits quantities.
     pub quantity: u32,
-    /// The asset's state on the platform: `active`, `cancelled`.
+    /// The asset's state on the platform: `active`, `cancelled`, `withdrawn` (before its license was bought).
     pub status: String,
     /// Whether the asset has its license: `unsynchronised` (not yet, or that is unknown), `synchronized` (it has),
-    /// `failed`.
+    /// `failed`, `withdrawn` (and none is bought any more).
     pub sync_status: String,
     /// The state of the license that the vendor said last: `unused`, `used`, `ended`, `returned`.
     pub license_token_status: Option<String>,
@@ -66,6 +66,8 @@ pub struct Asset {
     pub returnable_until_ms: Option<i64>,
     /// When the vendor last answered about the license, in milliseconds.
     pub refreshed_at_ms: Option<i64>,
+    /// When the asset was asked to be withdrawn while its purchase was in doubt, in milliseconds: it is only looked up since.
+    pub withdrawal_asked_at_ms: Option<i64>,
     /// Why the asset has no license.
     pub reason: Option<Reason>,
 }
@@ -125,6 +127,7 @@ impl Asset {
             purchased_at_ms: asset.purchased_at_ms,
             returnable_until_ms: asset.returnable_until_ms,
             refreshed_at_ms: asset.refreshed_at_ms,
+            withdrawal_asked_at_ms: asset.withdrawal_asked_at_ms,
             reason: asset.reason.as_ref().map(Reason::from),
         }
     }
@@ -258,6 +261,7 @@ mod tests {
   "purchasedAtMs": 1100,
   "returnableUntilMs": 9000,
   "refreshedAtMs": 1200,
+  "withdrawalAskedAtMs": null,
   "reason": null
 }"#,
         );

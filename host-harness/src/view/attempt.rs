@@ -18,7 +18,8 @@ pub struct PurchaseAttempt {
     /// When the attempt ended, in milliseconds. `None`: it has not, or the host stopped meanwhile.
     pub finished_at_ms: Option<i64>,
     /// The outcome: `licensed`, `refused` (definitely not done), `unavailable` (not done; a retry can help),
-    /// `unknown` (may have been done), `second-license`, `looked-up` (only looked up, and not found yet).
+    /// `unknown` (may have been done), `second-license`, `looked-up` (only looked up, and not found yet),
+    /// `not-bought` (looked up to be withdrawn, and definitely not done).
     pub result: Option<String>,
     /// The problem that the attempt ended with.
     pub problem: Option<Problem>,

@@ -76,6 +76,29 @@ pub struct CustomerErasure {
     pub left_files: bool,
 }
 
+/// The outcome of correcting a customer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CorrectedCustomer {
+    /// The platform's own name for the customer.
+    pub id: String,
+    /// The orders that were corrected now.
+    pub orders: u64,
+    /// The customer's e-mails that were refused for good before, and wait for somebody to try them again.
+    pub refused_mails: u64,
+}
+
+impl CorrectedCustomer {
+    /// The view of the outcome of correcting a customer.
+    pub fn new(id: &str, corrected: bss_model::CorrectedCustomer) -> Self {
+        Self {
+            id: id.to_owned(),
+            orders: corrected.orders,
+            refused_mails: corrected.refused_mails,
+        }
+    }
+}
+
 impl CustomerErasure {
     /// The view of the outcome of erasing a customer.
     pub fn new(id: &str, erasure: &bss_model::CustomerErasure) -> Self {

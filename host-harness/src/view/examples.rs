@@ -116,6 +116,7 @@ pub(super) fn licensed() -> Asset {
         wanted_since_ms: 1_000,
         price: Some(price(24_900)),
         refreshed_at_ms: Some(1_200),
+        withdrawal_asked_at_ms: None,
     }
 }
 

@@ -29,7 +29,7 @@ pub struct Mail {
     /// The recipient.
     pub contact: Contact,
     /// The e-mail's state: `pending`, `sent`, `failed` (refused for good), `withdrawn` (its license was returned,
-    /// its customer erased, or mailing taken over from the host, before), `held` (it may have been sent before the record was restored).
+    /// its customer erased, mailing taken over from the host, or a copy has taken its place, before), `held` (it may have been sent before the record was restored).
     pub state: String,
     /// The number of times that sending was tried.
     pub attempts: u32,
@@ -39,6 +39,8 @@ pub struct Mail {
     pub created_at_ms: i64,
     /// When the e-mail was sent, in milliseconds.
     pub sent_at_ms: Option<i64>,
+    /// The e-mail that it repeats. `None`: it is no copy.
+    pub copy_of: Option<Uuid>,
     /// The last problem.
     pub problem: Option<Problem>,
 }
@@ -142,6 +144,7 @@ impl Mail {
             due_at_ms: (mail.state == MailState::Pending).then_some(mail.due_at_ms),
             created_at_ms: mail.created_at_ms,
             sent_at_ms: mail.sent_at_ms,
+            copy_of: mail.copy_of,
             problem: mail.problem.as_ref().map(Problem::from),
         }
     }
@@ -259,6 +262,7 @@ mod tests {
             problem: None,
             created_at_ms: 1_100,
             sent_at_ms: None,
+            copy_of: None,
         }
     }
 
@@ -293,6 +297,7 @@ mod tests {
   "dueAtMs": 3000,
   "createdAtMs": 1100,
   "sentAtMs": null,
+  "copyOf": null,
   "problem": null
 }"#,
         );

@@ -26,8 +26,8 @@ pub struct Order {
     pub placed_at_ms: i64,
     /// When the customer and the contact were erased, in milliseconds. `None`: they were not.
     pub customer_erased_at_ms: Option<i64>,
-    /// The order's state as a whole: `open` (a license is not settled), `licensed` (all are there), `refused` (all
-    /// are settled, and one or more were refused).
+    /// The order's state as a whole: `open` (a license is not settled), `licensed` (all are there that are not withdrawn), `refused` (all
+    /// are settled, and one or more were refused), `withdrawn` (all are withdrawn).
     pub state: &'static str,
     /// The order's licenses, by position.
     pub assets: Vec<Asset>,
@@ -60,6 +60,7 @@ impl Order {
                 Settlement::Open => "open",
                 Settlement::Licensed => "licensed",
                 Settlement::Refused => "refused",
+                Settlement::Withdrawn => "withdrawn",
             },
             assets,
         }

@@ -93,9 +93,10 @@ impl Shop {
         self.host.send_mails(self.worker.id(), 100).await.unwrap()
     }
 
-    /// Sends what is pending, whether it is due or not.
+    /// Sends what is pending, whether it is due or not, and what was refused.
     pub(crate) async fn send_now(&self) -> MailRound {
         self.host.record().retry_mails(&actor()).await.unwrap();
+        self.host.record().retry_refused_mails(&actor()).await.unwrap();
         self.send().await
     }
 

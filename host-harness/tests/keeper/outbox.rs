@@ -217,7 +217,12 @@ async fn a_refused_mail_waits_for_the_operator_and_a_sent_one_is_never_sent_agai
     assert!(matches!(error, RetryMailError::Sent { .. }), "{error:?}");
     let error = record.retry_mail(Uuid::nil(), &actor()).await.unwrap_err();
     assert!(matches!(error, RetryMailError::NoMail { .. }), "{error:?}");
-    record.retry_mail(one.id, &actor()).await.unwrap();
+    assert_eq!(
+        record.retry_mails(&actor()).await.unwrap(),
+        0,
+        "what was refused for good is left alone"
+    );
+    assert_eq!(record.retry_refused_mails(&actor()).await.unwrap(), 1);
     let again = take_one(&record, &worker).await;
     assert_eq!((again.id, again.attempts), (one.id, 2));
     record
@@ -225,6 +230,7 @@ async fn a_refused_mail_waits_for_the_operator_and_a_sent_one_is_never_sent_agai
         .await
         .unwrap();
     assert_eq!(record.retry_mails(&actor()).await.unwrap(), 0);
+    assert_eq!(record.retry_refused_mails(&actor()).await.unwrap(), 0);
     let states: Vec<_> = mails(&record)
         .await
         .into_iter()

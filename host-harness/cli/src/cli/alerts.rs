@@ -149,6 +149,10 @@ fn next(alert: &view::Alert) -> String {
             "`bss-host mail test ADDRESS` tries whether it is corrected; e-mails wait, and go on by themselves",
         ),
         "worker-died" => Advice::say("`bss-host status` shows the workers that are alive"),
+        "spending-limit" => Advice::say(format!(
+            "`bss-host instance limit {}` shows what is used of the limit, and sets another one",
+            instance()
+        )),
         _ => Advice::say(format!("`bss-host asset show {asset}` shows the license")),
     };
     words(&advice).into_owned()

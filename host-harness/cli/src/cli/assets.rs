@@ -11,6 +11,7 @@ use host_harness::Host;
 use host_harness::view;
 use uuid::Uuid;
 
+use super::bulk::{BulkArguments, Tally};
 use super::exit_status::ExitStatus;
 use super::failure::{Failure, Outcome};
 use super::input::operator;
@@ -35,11 +36,8 @@ pub(super) enum AssetCommand {
         /// The asset's id
         asset: Uuid,
     },
-    /// Try to buy a license again that failed or waits; the purchase of an earlier attempt is looked up first
-    Retry {
-        /// The asset's id
-        asset: Uuid,
-    },
+    /// Try to buy licenses again that failed or wait; the purchase of an earlier attempt is looked up first
+    Retry(RetryAssets),
     #[command(flatten)]
     Return(ReturnCommand),
 }
@@ -66,6 +64,31 @@ pub(super) struct ListAssets {
     show_keys: bool,
 }
 
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("which").required(true))]
+pub(super) struct RetryAssets {
+    /// The assets' ids; a single one is tried while you wait, several by `bss-host run`
+    #[arg(group = "which", value_name = "ASSET")]
+    assets: Vec<Uuid>,
+    /// All licenses that failed, or those of them that the filters leave
+    #[arg(long, group = "which")]
+    failed: bool,
+    /// Only failed licenses of this instance
+    #[arg(long, requires = "failed", value_name = "NAME")]
+    instance: Option<String>,
+    /// Only failed licenses of this order
+    #[arg(long, requires = "failed", value_name = "ID")]
+    order: Option<Uuid>,
+    /// Only failed licenses of this customer, by the platform's id
+    #[arg(long, requires = "failed", value_name = "ID")]
+    customer: Option<String>,
+    /// Only failed licenses of this product, by its code
+    #[arg(long, requires = "failed", value_name = "CODE")]
+    product: Option<String>,
+    #[command(flatten)]
+    bulk: BulkArguments,
+}
+
 /// A provisioning sync status, as it is typed in.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 pub(super) enum Sync {
@@ -75,6 +98,8 @@ pub(super) enum Sync {
     Synchronized,
     /// Definitely not bought
     Failed,
+    /// Withdrawn before it was bought
+    Withdrawn,
 }
 
 impl From<Sync> for SyncStatus {
@@ -83,6 +108,7 @@ impl From<Sync> for SyncStatus {
             Sync::Unsynchronised => Self::Unsynchronised,
             Sync::Synchronized => Self::Synchronized,
             Sync::Failed => Self::Failed,
+            Sync::Withdrawn => Self::Withdrawn,
         }
     }
 }
@@ -92,7 +118,10 @@ pub(super) async fn run(host: &Host, command: AssetCommand, json: bool) -> Outco
         AssetCommand::List(list) => self::list(host, list, json).await,
         AssetCommand::Show { asset, show_keys } => self::show(host, asset, show_keys, json).await,
         AssetCommand::History { asset } => history(host, asset, json).await,
-        AssetCommand::Retry { asset } => retry(host, asset, json).await,
+        AssetCommand::Retry(asked) => match asked.assets.as_slice() {
+            [asset] if !asked.bulk.is_dry() => retry(host, *asset, json).await,
+            _ => retry_many(host, asked, json).await,
+        },
         AssetCommand::Return(command) => returns::run(host, command, json).await,
     }
 }
@@ -242,6 +271,54 @@ async fn history(host: &Host, asset_id: Uuid, json: bool) -> Outcome {
     Ok(ExitStatus::Done)
 }
 
+/// Makes many licenses due, and leaves them to the worker.
+async fn retry_many(host: &Host, asked: RetryAssets, json: bool) -> Outcome {
+    let assets = match asked.failed {
+        false => asked.assets,
+        true => {
+            let filter = AssetFilter {
+                instance: instances::filter_id(host, asked.instance.as_deref()).await?,
+                order: asked.order,
+                customer: asked.customer,
+                sync_status: Some(SyncStatus::Failed),
+                ..AssetFilter::default()
+            };
+            let failed = pages::all(SortOrder::Ascending, async |page| {
+                host.record().assets(&filter, page).await
+            });
+            let of_product = |asset: &Asset| {
+                asked
+                    .product
+                    .as_ref()
+                    .is_none_or(|code| *code == asset.product_code)
+            };
+            let failed = failed.await?.into_iter().filter(of_product);
+            failed.map(|asset| asset.id).collect()
+        }
+    };
+    if assets.is_empty() {
+        output::note("no license failed there");
+        return Tally::new(json).would(&[]);
+    }
+    let what = format!(
+        "try to buy {} again",
+        show::counted(assets.len() as u64, "license")
+    );
+    if !asked.bulk.agreed(&what)? {
+        return Tally::new(json).would(&assets);
+    }
+    let mut tally = Tally::new(json);
+    for asset in assets {
+        let due = async {
+            host.asset(asset.into()).await?;
+            Ok::<_, Failure>(host.record().retry_asset(asset, &operator()).await?)
+        };
+        tally.add(asset, due.await)?;
+    }
+    output::note("`bss-host run` buys them");
+    tally.end("due now")
+}
+
 async fn retry(host: &Host, asset_id: Uuid, json: bool) -> Outcome {
     let handle = host.heard_by(listener()).asset(asset_id.into()).await?;
     let tried = handle.retry(&operator()).await?;
@@ -253,7 +330,7 @@ async fn retry(host: &Host, asset_id: Uuid, json: bool) -> Outcome {
     }
     match asset.sync_status {
         SyncStatus::Synchronized => Ok(ExitStatus::Done),
-        SyncStatus::Failed => Err(Failure::new(
+        SyncStatus::Failed | SyncStatus::Withdrawn => Err(Failure::new(
             ErrorKind::Refused,
             "not-bought",
             format!("the license of asset {asset_id} was not bought"),

@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
 
-use bss_model::{Asset, CustomerData, ErrorKind, UnsentMails};
+use bss_model::{Asset, CustomerCorrection, CustomerData, ErrorKind, UnsentMails};
 use clap::{Args, Subcommand};
 use host_harness::{Host, view};
 use uuid::Uuid;
 
 use super::exit_status::ExitStatus;
-use super::failure::{Failure, Outcome};
+use super::failure::{Failure, Outcome, quoted};
 use super::input::{confirms, operator};
-use super::{instances, output, show};
+use super::{contact_doubts, instances, output, show};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum CustomerCommand {
@@ -26,10 +26,34 @@ pub(super) enum CustomerCommand {
         #[arg(long, requires = "json")]
         show_keys: bool,
     },
+    /// Correct a customer's name, e-mail address, language or country in all orders; what is mailed or bought from now on has it
+    Correct(CorrectArguments),
     /// Erase a customer's name, country, e-mail address, language and all free text; what was sold and charged stays
     Erase(EraseArguments),
     /// Show the customers that were erased, and those that a restored backup has brought back
     Erased,
+}
+
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("field").required(true).multiple(true))]
+pub(super) struct CorrectArguments {
+    /// The platform's id of the customer
+    customer: String,
+    /// Only at this instance, where customers of other instances may have the same id
+    #[arg(long, value_name = "NAME")]
+    instance: Option<String>,
+    /// The name
+    #[arg(long, group = "field", value_name = "NAME")]
+    name: Option<String>,
+    /// The e-mail address to which licenses are sent
+    #[arg(long, group = "field", value_name = "ADDRESS")]
+    email: Option<String>,
+    /// The language of e-mails, BCP 47
+    #[arg(long, group = "field", value_name = "LANGUAGE")]
+    language: Option<String>,
+    /// The country, ISO 3166-1 alpha-2
+    #[arg(long, group = "field", value_name = "CODE")]
+    country: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -54,6 +78,7 @@ pub(super) async fn run(host: &Host, command: CustomerCommand, json: bool) -> Ou
             instance,
             show_keys,
         } => export(host, &customer, instance.as_deref(), show_keys, json).await,
+        CustomerCommand::Correct(asked) => correct(host, asked, json).await,
         CustomerCommand::Erase(asked) => erase(host, &asked, json).await,
         CustomerCommand::Erased => erased(host, json).await,
     }
@@ -115,6 +140,43 @@ async fn show_customer(host: &Host, data: &CustomerData) -> Result<(), Failure> 
         ));
     }
     Ok(())
+}
+
+async fn correct(host: &Host, asked: CorrectArguments, json: bool) -> Outcome {
+    let instance = instances::filter_id(host, asked.instance.as_deref()).await?;
+    let correction = CustomerCorrection {
+        name: asked.name,
+        email: asked.email,
+        language: asked.language,
+        country: asked.country,
+    };
+    contact_doubts::warn(correction.email.as_deref(), correction.language.as_deref());
+    let customer = &asked.customer;
+    let (record, actor) = (host.record(), operator());
+    let correcting = record.correct_customer(customer, instance, &correction, &actor);
+    let corrected = correcting.await?;
+    if json {
+        show::json(&view::CorrectedCustomer::new(customer, corrected))?;
+    } else {
+        output::line(format!(
+            "customer {customer} is corrected in {}",
+            show::counted(corrected.orders, "order")
+        ));
+    }
+    if corrected.refused_mails > 0 {
+        output::note(format!(
+            "refused before by the mail server: {}",
+            show::counted(corrected.refused_mails, "e-mail")
+        ));
+        output::note(
+            "hint: `bss-host mail retry --failed` makes those due again that were refused, and sends them to the present address",
+        );
+    }
+    output::note(format!(
+        "what was sent before is not sent again by itself: `bss-host mail resend --customer {}` does that",
+        quoted(customer)
+    ));
+    Ok(ExitStatus::Done)
 }
 
 async fn erase(host: &Host, asked: &EraseArguments, json: bool) -> Outcome {

@@ -324,6 +324,16 @@ impl Failure {
         }
     }
 
+    /// A stable name for programs.
+    pub(super) fn code(&self) -> &str {
+        &self.code
+    }
+
+    /// What has failed, as one sentence.
+    pub(super) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// Tells a person on the standard error, and a program on the standard output too.
     pub(super) fn show(&self, json: bool) {
         self.lines().iter().for_each(output::error);

@@ -17,6 +17,7 @@ use uuid::Uuid;
 use super::exit_status::ExitStatus;
 use super::failure::{Failure, Outcome, parsed, quoted, unreadable};
 use super::input::{first_line, key_value, operator, secrets};
+use super::limits::{self, LimitInstance};
 use super::output::{self, Table};
 use super::progress::listener;
 use super::{pages, show};
@@ -50,6 +51,8 @@ pub(super) enum InstanceCommand {
         #[arg(long, value_name = "THUMBPRINT")]
         to: Thumbprint,
     },
+    /// Set or show the most that an instance sells in a day: orders beyond that are refused
+    Limit(LimitInstance),
     /// Show all instances
     List,
 }
@@ -184,15 +187,26 @@ pub(super) async fn run(host: &Host, command: InstanceCommand, is_plugin_named: 
     match command {
         InstanceCommand::Create(create) => create_instance(host, create, is_plugin_named, json).await,
         InstanceCommand::Configure(asked) => configure(host, asked, json).await,
-        InstanceCommand::Show { name } => {
-            show_instance(&host.instance(&name).await?.form().await?, json)?;
-            Ok(ExitStatus::Done)
-        }
+        InstanceCommand::Show { name } => self::show(host, &name, json).await,
+        InstanceCommand::Limit(asked) => limits::run(host, asked, json).await,
         InstanceCommand::History { name } => history(host, &name, json).await,
         InstanceCommand::Check { name } => check(host, &name, json).await,
         InstanceCommand::RotateCertificate { name, to } => rotate_certificate(host, &name, to, json).await,
         InstanceCommand::List => list(host, json).await,
     }
+}
+
+async fn show(host: &Host, name: &str, json: bool) -> Outcome {
+    let instance = host.instance(name).await?;
+    let (form, today) = (instance.form().await?, instance.spending_today().await?);
+    if json {
+        let spending_today = (&today).into();
+        show::json(&view::ShownInstance { form, spending_today })?;
+    } else {
+        show_form(&form);
+        output::line(format!("  {}", limits::sentence(&today)));
+    }
+    Ok(ExitStatus::Done)
 }
 
 /// The id of the instance that a list is limited to. `None`: the list is not limited.

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use bss_model::{
-    Advice, Contact, ErrorKind, MailDelivery, MailFilter, MailSettings, MailState, MailStop, Secret,
-    SmtpProtection, SmtpServer, SortOrder,
+    Advice, Contact, ErrorKind, MailDelivery, MailFilter, MailSettings, MailState, MailStop, MailsToResend,
+    Secret, SmtpProtection, SmtpServer, SortOrder,
 };
 use clap::{Args, Subcommand};
 use host_harness::Host;
@@ -12,11 +12,15 @@ use host_harness::mail::{check_templates, write_templates};
 use host_harness::view::{self, DueMails, TemplateFiles};
 use uuid::Uuid;
 
+use super::bulk::{BulkArguments, Tally};
 use super::exit_status::ExitStatus;
 use super::failure::{Failure, Outcome, machine_failure, words};
 use super::input::{first_line, operator, read_text};
 use super::mail_login::AccessTokenArguments;
-use super::{output, pages, record, show};
+use super::{contact_doubts, instances, output, pages, record, show};
+
+/// The copies of e-mails that are told in a line each.
+const COPIES_TOLD_MAX: usize = 10;
 
 /// The environment variable with the password for the mail server.
 const PASSWORD_VARIABLE: &str = "BSS_SMTP_PASSWORD";
@@ -48,13 +52,18 @@ pub(super) enum MailCommand {
         /// The id of an e-mail
         #[arg(group = "which", value_name = "ID")]
         mail: Option<Uuid>,
-        /// All e-mails that were not sent, except those that are held back
+        /// All e-mails that wait, except those that are held back
         #[arg(long, group = "which")]
         all: bool,
+        /// All e-mails that were refused for good; each goes to the address that its customer has by now
+        #[arg(long, group = "which")]
+        failed: bool,
         /// All e-mails that are held back
         #[arg(long, group = "which")]
         held: bool,
     },
+    /// Send e-mails again that were sent or refused, as copies that say so; the worker, `bss-host run`, sends them
+    Resend(ResendMail),
     /// Write the built-in templates into a directory, to start from
     Templates {
         /// The directory to write into
@@ -68,6 +77,28 @@ pub(super) enum MailCommand {
         #[arg(long, value_name = "LANGUAGE", default_value = "en")]
         language: String,
     },
+}
+
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("which").required(true))]
+pub(super) struct ResendMail {
+    /// The id of an e-mail
+    #[arg(group = "which", value_name = "ID")]
+    mail: Option<Uuid>,
+    /// The last e-mail that was sent about each license of this order
+    #[arg(long, group = "which", value_name = "ID")]
+    order: Option<Uuid>,
+    /// The last e-mail that was sent about each license of this customer, by the platform's id
+    #[arg(long, group = "which", value_name = "ID")]
+    customer: Option<String>,
+    /// Only e-mails about licenses of this instance
+    #[arg(long, requires = "customer", value_name = "NAME")]
+    instance: Option<String>,
+    /// Send them to this address, and leave the customer's own as it is
+    #[arg(long, value_name = "ADDRESS")]
+    to: Option<String>,
+    #[command(flatten)]
+    bulk: BulkArguments,
 }
 
 #[derive(Debug, Args)]
@@ -133,7 +164,10 @@ pub(super) async fn run(host: &Host, command: MailCommand, json: bool) -> Outcom
             };
             list(host, filter, json).await
         }
-        MailCommand::Retry { mail, held, .. } => retry(host, mail, held, json).await,
+        MailCommand::Retry {
+            mail, held, failed, ..
+        } => retry(host, mail, held, failed, json).await,
+        MailCommand::Resend(asked) => resend(host, asked, json).await,
         MailCommand::Templates { directory } => templates(&directory, json),
         MailCommand::Test { address, language } => {
             let contact = Contact {
@@ -320,7 +354,7 @@ async fn list(host: &Host, filter: MailFilter, json: bool) -> Outcome {
             "{} refused permanently by the mail server",
             show::counted(failed as u64, "e-mail")
         ));
-        output::note("hint: correct the cause, then make them due again with `bss-host mail retry --all`");
+        output::note("hint: correct the cause, then make them due again with `bss-host mail retry --failed`");
     }
     Ok(ExitStatus::Done)
 }
@@ -340,9 +374,10 @@ pub(super) fn stop_note(stop: Option<&MailStop>) {
     ));
 }
 
-async fn retry(host: &Host, mail: Option<Uuid>, held: bool, json: bool) -> Outcome {
+async fn retry(host: &Host, mail: Option<Uuid>, held: bool, failed: bool, json: bool) -> Outcome {
     let due = match mail {
         None if held => host.record().release_mails(&operator()).await?,
+        None if failed => host.record().retry_refused_mails(&operator()).await?,
         None => host.record().retry_mails(&operator()).await?,
         Some(mail) => {
             host.record().retry_mail(mail, &operator()).await?;
@@ -358,6 +393,57 @@ async fn retry(host: &Host, mail: Option<Uuid>, held: bool, json: bool) -> Outco
         ));
     }
     Ok(ExitStatus::Done)
+}
+
+async fn resend(host: &Host, asked: ResendMail, json: bool) -> Outcome {
+    let mails = match (asked.mail, asked.order, asked.customer) {
+        (Some(mail), ..) => vec![mail],
+        (None, Some(order), _) => ids_of(host, &MailsToResend::Order(order)).await?,
+        (None, None, customer) => {
+            let instance = instances::filter_id(host, asked.instance.as_deref()).await?;
+            let id = customer.unwrap_or_default();
+            ids_of(host, &MailsToResend::Customer { id, instance }).await?
+        }
+    };
+    if mails.is_empty() {
+        let message = "no e-mail was sent there that could be sent again";
+        return Err(
+            Failure::new(ErrorKind::NotFound, "nothing-to-resend", message).hint(words(&Advice::ListMails))
+        );
+    }
+    let to = asked.to.as_deref();
+    contact_doubts::warn(to, None);
+    let what = format!(
+        "send {} again, to {}",
+        show::counted(mails.len() as u64, "e-mail"),
+        to.unwrap_or("the address of each customer")
+    );
+    if (asked.mail.is_none() || asked.bulk.is_dry()) && !asked.bulk.agreed(&what)? {
+        return Tally::new(json).would(&mails);
+    }
+    let copies = host.record().resend_mails(&mails, to, &operator()).await?;
+    if json {
+        for view in host.mail_views(&copies).await? {
+            show::json(&view)?;
+        }
+        show::json(&DueMails {
+            due: copies.len() as u64,
+        })?;
+    } else {
+        for copy in copies.iter().take(COPIES_TOLD_MAX) {
+            output::line(format!("e-mail {} to {}", copy.id, copy.contact.email));
+        }
+        output::line(format!(
+            "{} due now; `bss-host run` sends them",
+            show::counted(copies.len() as u64, "copy of an e-mail")
+        ));
+    }
+    Ok(ExitStatus::Done)
+}
+
+async fn ids_of(host: &Host, which: &MailsToResend) -> Result<Vec<Uuid>, Failure> {
+    let mails = host.record().mails_to_resend(which).await?;
+    Ok(mails.iter().map(|mail| mail.id).collect())
 }
 
 fn templates(directory: &Path, json: bool) -> Outcome {

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
 
 use bss_model::clock::rfc3339;
-use bss_model::{Advice, AssetFilter, Contact, ErrorKind, NewLine, Party, Settlement, SortOrder, settlement};
+use bss_model::{
+    Advice, AssetFilter, AssetId, Contact, ErrorKind, NewLine, Party, Settlement, SortOrder, settlement,
+};
 use clap::{Args, Subcommand};
-use host_harness::view::{Keys, OrderCheck};
+use host_harness::view::{Keys, OrderCheck, OrderWithdrawal};
 use host_harness::{Error, Host, InstanceHandle, OrderRequest, PlaceError};
 use uuid::Uuid;
 
@@ -15,7 +17,7 @@ use super::exit_status::ExitStatus;
 use super::failure::{Failure, Outcome};
 use super::input::{confirms, operator};
 use super::progress::listener;
-use super::{output, pages, show};
+use super::{contact_doubts, output, pages, show};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum OrderCommand {
@@ -25,6 +27,14 @@ pub(super) enum OrderCommand {
     Resume {
         /// The order's id
         order: Uuid,
+    },
+    /// Withdraw what of an order is not bought yet, refused lines included; what may be bought is looked up first
+    Withdraw {
+        /// The order's id
+        order: Uuid,
+        /// Only the line of this asset; may be repeated
+        #[arg(long, value_name = "ASSET")]
+        asset: Vec<Uuid>,
     },
     /// Show an order and its licenses
     Show {
@@ -73,6 +83,7 @@ pub(super) async fn run(host: &Host, command: OrderCommand, json: bool) -> Outco
     match command {
         OrderCommand::Place(place) => self::place(host, *place, json).await,
         OrderCommand::Resume { order } => resume(host, order, json).await,
+        OrderCommand::Withdraw { order, asset } => withdraw(host, order, &asset, json).await,
         OrderCommand::Show { order } => {
             let settlement = show_order(host, order, json).await?;
             if settlement == Settlement::Open && !json {
@@ -97,6 +108,7 @@ async fn place(host: &Host, place: PlaceOrder, json: bool) -> Outcome {
         email: place.customer_email,
         language: place.customer_language,
     };
+    contact_doubts::warn(Some(&contact.email), Some(&contact.language));
     let mut request = OrderRequest::new(customer).mail_to(contact);
     request.lines = lines;
     request.idempotency_key = place.idempotency_key;
@@ -201,6 +213,57 @@ async fn resume(host: &Host, order: Uuid, json: bool) -> Outcome {
     settled(host, order, json).await
 }
 
+/// Withdraws lines of an order, and tells what is bought or may be.
+async fn withdraw(host: &Host, order: Uuid, assets: &[Uuid], json: bool) -> Outcome {
+    let handle = host.heard_by(listener()).order(order.into()).await?;
+    let assets: Vec<AssetId> = assets.iter().map(|asset| AssetId(*asset)).collect();
+    let withdrawal = handle.withdraw(&assets, &operator()).await?;
+    if json {
+        show::json(&withdrawal)?;
+    } else {
+        output::line(format!(
+            "order {order}: {} withdrawn, {} in doubt, {} bought",
+            withdrawal.withdrawn, withdrawal.in_doubt, withdrawal.bought
+        ));
+    }
+    withdrawal_notes(&withdrawal);
+    if withdrawal.in_doubt > 0 {
+        let message = format!(
+            "whether {} of order {order} can be withdrawn is not known yet",
+            show::counted(withdrawal.in_doubt, "line")
+        );
+        return Err(Failure::new(ErrorKind::Unavailable, "withdrawal-not-settled", message).hint(
+            "`bss-host run` looks them up, buys none of them, and withdraws those that were not bought; so does this command, given again",
+        ));
+    }
+    if withdrawal.withdrawn == 0 {
+        let message = format!("nothing of order {order} is left to withdraw");
+        return Err(Failure::new(ErrorKind::Refused, "nothing-to-withdraw", message));
+    }
+    Ok(ExitStatus::Done)
+}
+
+/// Names the lines that are not withdrawn, and says what helps.
+fn withdrawal_notes(withdrawal: &OrderWithdrawal) {
+    const NAMED_MAX: usize = 10;
+    for (end, what) in [("in-doubt", "may be bought"), ("bought", "is bought")] {
+        let lines: Vec<_> = withdrawal.lines.iter().filter(|line| line.end == end).collect();
+        for line in lines.iter().take(NAMED_MAX) {
+            let product = show::units(line.quantity, &line.product_code);
+            output::note(format!(
+                "line {}, asset {}, {product}: {what}",
+                line.position, line.asset_id
+            ));
+        }
+        if let Some(more) = lines.len().checked_sub(NAMED_MAX).filter(|more| *more > 0) {
+            output::note(format!("and {}: {what}", show::counted(more as u64, "more line")));
+        }
+    }
+    if withdrawal.bought > 0 {
+        output::note("hint: `bss-host asset cancel ASSET` returns a license that is bought, and credits it");
+    }
+}
+
 /// Shows an order, and fails unless all of its licenses are bought.
 async fn settled(host: &Host, order: Uuid, json: bool) -> Outcome {
     match show_order(host, order, json).await? {
@@ -212,6 +275,11 @@ async fn settled(host: &Host, order: Uuid, json: bool) -> Outcome {
         )
         .hint(
             "correct the cause, then try to buy a license again with `bss-host asset retry`, which looks it up first",
+        )),
+        Settlement::Withdrawn => Err(Failure::new(
+            ErrorKind::Refused,
+            "order-withdrawn",
+            format!("order {order} was withdrawn, and nothing of it is bought"),
         )),
         Settlement::Open => Err(Failure::new(
             ErrorKind::Unavailable,

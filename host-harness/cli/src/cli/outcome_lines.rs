@@ -99,7 +99,7 @@ async fn tell(host: &Host, outcome: &LicenseOutcome, json: bool) -> Result<(), F
                 "{what}"
             );
         }
-        (OutcomeKind::Licensed | OutcomeKind::Returned, _) => output::line(format!(
+        (OutcomeKind::Licensed | OutcomeKind::Returned | OutcomeKind::Withdrawn, _) => output::line(format!(
             "{kind}: {product} for {customer}, order {order}, asset {asset}, instance {instance}"
         )),
         // The worker itself warns of these.

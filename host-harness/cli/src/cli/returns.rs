@@ -1,22 +1,28 @@
 //! `asset cancel|withdraw|confirm|decline|cancellations|refresh`: what becomes of a license after it was bought.
 
+use std::collections::BTreeMap;
+
 use bss_model::{
-    Advice, AssetFilter, Cancellation, CancellationFilter, CancellationState, ErrorKind, Requester,
-    RequesterKind, ReturnAttempt, ReturnResult, SortOrder,
+    Advice, AssetFilter, AssetStatus, Cancellation, CancellationFilter, CancellationState, ErrorKind,
+    Requester, RequesterKind, ReturnAttempt, ReturnResult, SortOrder, SyncStatus,
 };
 use clap::{Args, Subcommand};
 use host_harness::{Host, Refreshed, view};
 use uuid::Uuid;
 
+use super::bulk::{BulkArguments, Tally};
 use super::exit_status::ExitStatus;
 use super::failure::{Failure, Outcome, problem_line, words};
 use super::input::operator;
 use super::progress::listener;
 use super::{instances, output, pages, show};
 
+/// Failures with one code that are told in a line each, of many.
+const FAILURES_TOLD_MAX: u64 = 3;
+
 #[derive(Debug, Subcommand)]
 pub(super) enum ReturnCommand {
-    /// Return a license to the vendor; once the vendor shows it returned, the asset is cancelled and credited
+    /// Return licenses to the vendor; once the vendor shows one returned, its asset is cancelled and credited
     Cancel(CancelAsset),
     /// Withdraw a cancellation request
     Withdraw(Decision),
@@ -37,9 +43,14 @@ pub(super) enum ReturnCommand {
 }
 
 #[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("which").required(true))]
 pub(super) struct CancelAsset {
-    /// The asset's id
-    asset: Uuid,
+    /// The assets' ids
+    #[arg(group = "which", value_name = "ASSET")]
+    assets: Vec<Uuid>,
+    /// All assets of this order that have their license; what is not bought is withdrawn by `order withdraw`
+    #[arg(long, group = "which", value_name = "ID")]
+    order: Option<Uuid>,
     /// The reason, which the vendor gets too
     #[arg(long, value_name = "TEXT", default_value = "")]
     comment: String,
@@ -52,6 +63,8 @@ pub(super) struct CancelAsset {
     /// Only request the cancellation: `asset confirm` or `asset decline` decides
     #[arg(long)]
     request: bool,
+    #[command(flatten)]
+    bulk: BulkArguments,
 }
 
 #[derive(Debug, Args)]
@@ -109,7 +122,74 @@ pub(super) async fn run(host: &Host, command: ReturnCommand, json: bool) -> Outc
 }
 
 async fn cancel(host: &Host, asked: CancelAsset, json: bool) -> Outcome {
-    let requester = match (asked.by_customer, asked.by_reseller) {
+    if let ([asset], false) = (asked.assets.as_slice(), asked.bulk.is_dry()) {
+        return cancel_one(host, &asked, *asset, json).await;
+    }
+    let assets = match asked.order {
+        None => asked.assets.clone(),
+        Some(order) => bought_of(host, order).await?,
+    };
+    let what = format!(
+        "{} {}",
+        match asked.request {
+            true => "request the cancellation of",
+            false => "return to the vendor, cancel and credit",
+        },
+        show::counted(assets.len() as u64, "license")
+    );
+    if assets.is_empty() || !asked.bulk.agreed(&what)? {
+        return Tally::new(json).would(&assets);
+    }
+    let mut tally = Tally::new(json);
+    for asset in assets {
+        let cancelled = cancellation_of(host, &asked, asset).await;
+        tally.add(asset, cancelled.and_then(|cancellation| settled(&cancellation)))?;
+    }
+    tally.end(match asked.request {
+        true => "requested",
+        false => "cancelled and credited",
+    })
+}
+
+/// The assets of an order that have their license and are not cancelled.
+async fn bought_of(host: &Host, order: Uuid) -> Result<Vec<Uuid>, Failure> {
+    host.order(order.into()).await?;
+    let filter = AssetFilter {
+        order: Some(order),
+        ..AssetFilter::default()
+    };
+    let assets = pages::all(SortOrder::Ascending, async |page| {
+        host.record().assets(&filter, page).await
+    });
+    let assets = assets.await?;
+    let open = assets
+        .iter()
+        .filter(|asset| matches!(asset.sync_status, SyncStatus::Unsynchronised | SyncStatus::Failed));
+    let open = open.count() as u64;
+    if open > 0 {
+        output::note(format!(
+            "not bought, and left alone: {}; `bss-host order withdraw {order}` withdraws what is not bought",
+            show::counted(open, "license")
+        ));
+    }
+    let bought = assets
+        .into_iter()
+        .filter(|asset| asset.sync_status == SyncStatus::Synchronized && asset.status == AssetStatus::Active);
+    let bought: Vec<Uuid> = bought.map(|asset| asset.id).collect();
+    if bought.is_empty() {
+        output::note(format!("order {order} has no license that could be returned"));
+    }
+    Ok(bought)
+}
+
+async fn cancel_one(host: &Host, asked: &CancelAsset, asset: Uuid, json: bool) -> Outcome {
+    let cancellation = cancellation_of(host, asked, asset).await?;
+    ended(host, &cancellation, json).await
+}
+
+/// Asks for a cancellation and makes it, unless it is only requested, and returns how it stands then.
+async fn cancellation_of(host: &Host, asked: &CancelAsset, asset: Uuid) -> Result<Cancellation, Failure> {
+    let requester = match (asked.by_customer.clone(), asked.by_reseller.clone()) {
         (Some(name), _) => (RequesterKind::Customer, name),
         (None, Some(name)) => (RequesterKind::Reseller, name),
         (None, None) => (RequesterKind::Operator, operator().name),
@@ -121,20 +201,23 @@ async fn cancel(host: &Host, asked: CancelAsset, json: bool) -> Outcome {
     if asked.request {
         let requested = host
             .record()
-            .request_cancellation(asked.asset, &requester, &asked.comment, &operator())
+            .request_cancellation(asset, &requester, &asked.comment, &operator())
             .await;
-        return ended(host, &requested?, json).await;
+        return Ok(requested?);
     }
-    let asset = host.asset(asked.asset.into()).await?;
-    let cancellation = asset.cancel(&requester, &asked.comment, &operator()).await?;
-    returned(host, cancellation.id, json).await
+    let handle = host.asset(asset.into()).await?;
+    let cancellation = handle.cancel(&requester, &asked.comment, &operator()).await?;
+    attempted(host, cancellation.id).await
 }
 
 /// Attempts the return, and tells how the attempt ended.
 async fn returned(host: &Host, cancellation_id: Uuid, json: bool) -> Outcome {
+    ended(host, &attempted(host, cancellation_id).await?, json).await
+}
+
+async fn attempted(host: &Host, cancellation_id: Uuid) -> Result<Cancellation, Failure> {
     let ran = host.run_return(cancellation_id, listener()).await;
-    let ran = ran.map_err(|error| Failure::from(error).unsettled())?;
-    ended(host, &ran, json).await
+    ran.map_err(|error| Failure::from(error).unsettled())
 }
 
 async fn last_cancellation(host: &Host, asset_id: Uuid) -> Result<Uuid, Failure> {
@@ -152,12 +235,33 @@ async fn ended(host: &Host, cancellation: &Cancellation, json: bool) -> Outcome 
         let views = host.cancellation_views(std::slice::from_ref(cancellation)).await;
         views?.iter().try_for_each(show::json)?;
     }
-    let told = |lines: &[String]| {
-        if !json {
-            lines.iter().for_each(output::line);
+    settled(cancellation)?;
+    if json {
+        return Ok(ExitStatus::Done);
+    }
+    match cancellation.state {
+        CancellationState::Requested => {
+            output::line(format!("the cancellation of asset {asset} is requested"));
+            output::line(format!(
+                "next: bss-host asset confirm {asset}, or bss-host asset decline {asset}"
+            ));
         }
-        Ok(ExitStatus::Done)
-    };
+        CancellationState::Withdrawn | CancellationState::Declined => output::line(format!(
+            "the cancellation of asset {asset} is {}; its license is not affected",
+            cancellation.state
+        )),
+        CancellationState::Done | CancellationState::Refused | CancellationState::Returning => {
+            output::line(format!(
+                "asset {asset} is cancelled and credited: the vendor has taken its license back"
+            ));
+        }
+    }
+    Ok(ExitStatus::Done)
+}
+
+/// Fails where a return was refused or is not settled.
+fn settled(cancellation: &Cancellation) -> Result<(), Failure> {
+    let asset = cancellation.asset_id;
     let reason = cancellation.reason.as_ref();
     let problem = reason.map(|reason| view::Problem::from(&reason.problem));
     // A refusal that leaves the cancellation open says nothing of the return before it.
@@ -166,17 +270,10 @@ async fn ended(host: &Host, cancellation: &Cancellation, json: bool) -> Outcome 
         Some(reason) if matches!(reason.result, ReturnResult::Unknown | ReturnResult::Refused)
     );
     match cancellation.state {
-        CancellationState::Requested => told(&[
-            format!("the cancellation of asset {asset} is requested"),
-            format!("next: bss-host asset confirm {asset}, or bss-host asset decline {asset}"),
-        ]),
-        CancellationState::Withdrawn | CancellationState::Declined => told(&[format!(
-            "the cancellation of asset {asset} is {}; its license is not affected",
-            cancellation.state
-        )]),
-        CancellationState::Done => told(&[format!(
-            "asset {asset} is cancelled and credited: the vendor has taken its license back"
-        )]),
+        CancellationState::Requested
+        | CancellationState::Withdrawn
+        | CancellationState::Declined
+        | CancellationState::Done => Ok(()),
         CancellationState::Refused => Err(Failure::new(
             ErrorKind::Refused,
             "not-returned",
@@ -313,15 +410,28 @@ async fn refresh_many(host: &Host, instance: Option<String>, json: bool) -> Outc
         show::json(&views.collect::<Vec<_>>())?;
     }
     let total = answers.len();
-    let mut failures = Vec::new();
+    let (mut failures, mut alike) = (Vec::new(), BTreeMap::<String, u64>::new());
     for (asset, answer) in answers {
         match answer {
             Ok(refreshed) => warn_of(&refreshed),
             Err(error) => {
-                let failure = Failure::from(error).after(&format!("asset {asset}"));
-                failure.show(false);
+                let failure = Failure::from(error);
+                let so_far = alike.entry(failure.code().to_owned()).or_default();
+                *so_far += 1;
                 failures.push(failure.status);
+                // A vendor that is down would be told for each license.
+                if *so_far <= FAILURES_TOLD_MAX {
+                    failure.after(&format!("asset {asset}")).show(false);
+                }
             }
+        }
+    }
+    for (code, count) in alike {
+        if let Some(more) = count.checked_sub(FAILURES_TOLD_MAX).filter(|more| *more > 0) {
+            output::note(format!(
+                "and {} alike ({code})",
+                show::counted(more, "more license")
+            ));
         }
     }
     if failures.is_empty() {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
 
-use bss_model::{Actor, Advice, Asset, LicenseSecrets, Secret, is_returned_but_active};
+use bss_model::{Actor, Advice, Asset, LicenseSecrets, Secret, SyncStatus, is_returned_but_active};
 use comfy_table::presets;
 use host_harness::view::{Field, FieldKind, Form, Keys};
 use serde::Serialize;
@@ -188,6 +188,10 @@ pub(super) fn asset_reasons(assets: &[Asset]) -> Vec<String> {
         if is_returned_but_active(asset) {
             let hint = words(&Advice::CancelAsset { asset: asset.id });
             return Some([returned_but_active(asset.id), format!("  hint: {hint}")].to_vec());
+        }
+        // What was withdrawn needs nothing any more.
+        if asset.sync_status == SyncStatus::Withdrawn {
+            return None;
         }
         let problem = &asset.reason.as_ref()?.problem;
         let mut lines = vec![format!(

@@ -736,3 +736,67 @@ fn another_server_is_another_account_though_no_value_changed() {
         Some(LookUpReason::OtherSettings { version: 1, .. })
     ));
 }
+
+#[test]
+fn a_line_that_is_to_be_withdrawn_is_never_sent_again() {
+    let until_ms = 5;
+    for (otherwise, reason) in [
+        (None, LookUpReason::ToBeWithdrawn { until_ms: None }),
+        (
+            Some(LookUpReason::UnderWay { until_ms }),
+            LookUpReason::ToBeWithdrawn {
+                until_ms: Some(until_ms),
+            },
+        ),
+        (Some(LookUpReason::NotAdopted), LookUpReason::NotAdopted),
+    ] {
+        assert_eq!(LookUpReason::to_withdraw(otherwise), reason);
+    }
+}
+
+#[test]
+fn a_line_that_is_to_be_withdrawn_is_not_bought_only_where_a_vendor_that_was_asked_does_not_know_it_any_more()
+{
+    let last = LookUpReason::ToBeWithdrawn { until_ms: None };
+    let outcome = |answer, seen, reason: &LookUpReason| {
+        after_look_up(answer, seen, reason, PURCHASE)
+            .to_withdraw()
+            .outcome
+    };
+    for answer in [LookUpAnswer::NotFound, LookUpAnswer::Declined(problem())] {
+        let certain = outcome(answer.clone(), ANSWERED, &last);
+        assert!(matches!(certain, AttemptOutcome::NotBought(_)), "{certain:?}");
+        let unasked = outcome(answer, Seen::default(), &last);
+        assert!(matches!(unasked, AttemptOutcome::LookedUp(_)), "{unasked:?}");
+    }
+    for reason in [
+        LookUpReason::ToBeWithdrawn { until_ms: Some(5) },
+        LookUpReason::NotAdopted,
+        LookUpReason::Accepted { changed: Vec::new() },
+    ] {
+        let in_doubt = outcome(LookUpAnswer::NotFound, ANSWERED, &reason);
+        assert!(
+            matches!(in_doubt, AttemptOutcome::LookedUp(_)),
+            "{reason:?}: {in_doubt:?}"
+        );
+    }
+    for answer in [
+        LookUpAnswer::NotOffered,
+        LookUpAnswer::Failed(problem(), None),
+        LookUpAnswer::BrokeOff("trapped".to_owned()),
+    ] {
+        let in_doubt = outcome(answer, ANSWERED, &last);
+        assert!(matches!(in_doubt, AttemptOutcome::LookedUp(_)), "{in_doubt:?}");
+    }
+    let found = outcome(LookUpAnswer::Found(license(PURCHASE, "key")), ANSWERED, &last);
+    assert!(matches!(found, AttemptOutcome::Licensed(_)), "{found:?}");
+    let under_way = LookUpReason::ToBeWithdrawn {
+        until_ms: Some(MINUTE_MS),
+    };
+    let hour = Duration::from_secs(3_600);
+    let due = due_at_ms(0, hour, VendorSignal::Answered, Some(&under_way), None);
+    assert_eq!(
+        due, MINUTE_MS,
+        "it is looked up again as soon as it can be withdrawn"
+    );
+}

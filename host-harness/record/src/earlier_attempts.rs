@@ -1,0 +1,51 @@
+//! What is known of assets' attempts so far, for the rule of a purchase.
+
+use std::collections::HashMap;
+
+use bss_model::AttemptResult;
+use bss_model::purchase_rule::{Earlier, EarlierAttempt};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{QueryBuilder, Row as _, SqliteConnection};
+use uuid::Uuid;
+
+use super::RecordError;
+use super::stored::{certain, count, id, moment, push_ids};
+
+/// The sums of assets' attempts, by asset. One without attempts is left out.
+pub(super) async fn earlier_of(
+    connection: &mut SqliteConnection,
+    assets: &[Uuid],
+) -> Result<HashMap<Uuid, Earlier>, RecordError> {
+    let mut query = QueryBuilder::new(
+        "SELECT asset_id, number, begun_at_ms, finished_at_ms, boot, begun_uptime_ms, finished_uptime_ms, result,
+                settings_version
+         FROM attempts WHERE asset_id IN (",
+    );
+    push_ids(&mut query, assets);
+    // A statement per number of ids is not worth keeping in the cache.
+    let rows = query
+        .push(") ORDER BY asset_id, number")
+        .build()
+        .persistent(false)
+        .fetch_all(connection)
+        .await?;
+    let mut earlier = HashMap::<Uuid, Earlier>::new();
+    for row in &rows {
+        earlier
+            .entry(id(row, "asset_id")?)
+            .or_default()
+            .add(&earlier_attempt(row)?);
+    }
+    Ok(earlier)
+}
+
+fn earlier_attempt(row: &SqliteRow) -> Result<EarlierAttempt, RecordError> {
+    let result: Option<&str> = row.try_get("result")?;
+    Ok(EarlierAttempt {
+        number: count(row, "number")?,
+        begun: certain(moment(row, "begun_at_ms", "begun_uptime_ms")?, "begun_at_ms")?,
+        finished: moment(row, "finished_at_ms", "finished_uptime_ms")?,
+        result: result.map(AttemptResult::from_word).transpose()?,
+        settings_version: row.try_get("settings_version")?,
+    })
+}

@@ -1,0 +1,258 @@
+//! Withdrawals: what of an order is certainly not bought is called back, and what may be bought is looked up until that is
+//! certain.
+
+use std::collections::BTreeSet;
+
+use bss_model::clock::now_ms;
+use bss_model::moment::Moment;
+use bss_model::{
+    Act, Actor, Advice, AssetStatus, AttemptResult, Diagnose, Diagnosis, ErrorKind, LineWithdrawal,
+    OutcomeKind, Subject, SyncStatus, WithdrawalEnd,
+};
+use serde_json::json;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row as _, SqliteConnection};
+use uuid::Uuid;
+
+use super::acts::write_act;
+use super::earlier_attempts::earlier_of;
+use super::outcomes::tell;
+use super::stored::{ROWS_PER_STATEMENT, count, id};
+use super::{Record, RecordError, begin_write};
+
+/// Why nothing of an order is withdrawn.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WithdrawError {
+    /// The order has no lines, because it does not exist.
+    #[error("there is no order `{order}` to withdraw")]
+    NoOrder {
+        /// The id that was asked for.
+        order: Uuid,
+    },
+    /// An asset is not the order's.
+    #[error("asset `{asset}` is not one of order `{order}`")]
+    NotOfOrder {
+        /// The asset.
+        asset: Uuid,
+        /// The order.
+        order: Uuid,
+    },
+    /// The record failed.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+impl Diagnose for WithdrawError {
+    fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::NoOrder { .. } => {
+                Diagnosis::new(ErrorKind::NotFound, "no-order").advise(Advice::ListOrders)
+            }
+            Self::NotOfOrder { .. } => {
+                Diagnosis::new(ErrorKind::NotFound, "not-of-order").say("look at the assets of the order")
+            }
+            Self::Record(error) => error.diagnosis(),
+        }
+    }
+}
+
+impl From<sqlx::Error> for WithdrawError {
+    fn from(source: sqlx::Error) -> Self {
+        Self::Record(source.into())
+    }
+}
+
+/// A line as it stands before it is withdrawn.
+struct Line {
+    asset_id: Uuid,
+    position: u32,
+    product_code: String,
+    quantity: u32,
+    status: AssetStatus,
+    sync_status: SyncStatus,
+    is_taken: bool,
+    is_asked: bool,
+}
+
+impl Record {
+    /// Withdraws lines of an order, or all of them, in one transaction. What is certainly not bought, refused lines included,
+    /// is withdrawn at once: no worker takes it any more. What may be bought is only looked up from now on, and withdrawn
+    /// once it is certain that it was not. Bought licenses stay as they are. A second time changes nothing.
+    ///
+    /// # Errors
+    /// When there is no such order, or an asset is not one of it; nothing is withdrawn then.
+    pub async fn withdraw_order(
+        &self,
+        order: Uuid,
+        assets: &[Uuid],
+        actor: &Actor,
+    ) -> Result<Vec<LineWithdrawal>, WithdrawError> {
+        let mut transaction = begin_write(&self.writer).await?;
+        self.release_dead_workers(&mut transaction).await?;
+        let instance_id = instance_of(&mut transaction, order).await?;
+        let lines = chosen(lines(&mut transaction, order).await?, order, assets)?;
+        let mut withdrawn = Vec::with_capacity(lines.len());
+        for some in lines.chunks(ROWS_PER_STATEMENT) {
+            let ids: Vec<Uuid> = some.iter().map(|line| line.asset_id).collect();
+            let earlier = earlier_of(&mut transaction, &ids).await?;
+            let now = Moment::now();
+            for line in some {
+                let earlier = earlier.get(&line.asset_id);
+                let is_in_doubt = earlier.is_some_and(|earlier| earlier.in_doubt(now).is_some());
+                let end = end(line, is_in_doubt);
+                let detail = json!({ "sync_status": line.sync_status.word(), "end": end.word() });
+                let is_changed = match end {
+                    WithdrawalEnd::Withdrawn => {
+                        withdraw_line(&mut transaction, line.asset_id).await?;
+                        true
+                    }
+                    WithdrawalEnd::InDoubt => {
+                        ask(&mut transaction, line.asset_id).await?;
+                        !line.is_asked
+                    }
+                    WithdrawalEnd::WithdrawnBefore | WithdrawalEnd::Bought | WithdrawalEnd::Cancelled => {
+                        false
+                    }
+                };
+                if is_changed {
+                    let (act, subject) = (Act::WithdrawAsset, Subject::asset(line.asset_id));
+                    write_act(&mut transaction, actor, act, &subject, Some(instance_id), detail).await?;
+                }
+                withdrawn.push(of_line(line, end));
+            }
+        }
+        transaction.commit().await?;
+        Ok(withdrawn)
+    }
+
+    /// How the withdrawal of lines of an order stands, or of all of them. Nothing is changed.
+    ///
+    /// # Errors
+    /// When there is no such order, or an asset is not one of it.
+    pub async fn withdrawal_of_order(
+        &self,
+        order: Uuid,
+        assets: &[Uuid],
+    ) -> Result<Vec<LineWithdrawal>, WithdrawError> {
+        let mut connection = self.readers.acquire().await?;
+        instance_of(&mut connection, order).await?;
+        let lines = chosen(lines(&mut connection, order).await?, order, assets)?;
+        Ok(lines.iter().map(|line| of_line(line, end(line, true))).collect())
+    }
+}
+
+/// Whether a line that was asked to be withdrawn is certainly not bought, after an attempt with that result.
+pub(super) async fn may_be_withdrawn(
+    transaction: &mut SqliteConnection,
+    asset_id: Uuid,
+    result: AttemptResult,
+) -> Result<bool, RecordError> {
+    if result == AttemptResult::NotBought {
+        return Ok(true);
+    }
+    let earlier = earlier_of(transaction, &[asset_id]).await?;
+    let doubt = earlier
+        .get(&asset_id)
+        .and_then(|earlier| earlier.in_doubt(Moment::now()));
+    Ok(doubt.is_none())
+}
+
+/// Withdraws a line that is certainly not bought: nothing is bought for it any more.
+pub(super) async fn withdraw_line(
+    transaction: &mut SqliteConnection,
+    asset_id: Uuid,
+) -> Result<(), RecordError> {
+    sqlx::query(
+        "UPDATE assets SET status = $2, sync_status = $3, withdrawal_asked_at_ms = NULL WHERE id = $1",
+    )
+    .bind(asset_id.to_string())
+    .bind(AssetStatus::Withdrawn.word())
+    .bind(SyncStatus::Withdrawn.word())
+    .execute(&mut *transaction)
+    .await?;
+    tell(transaction, OutcomeKind::Withdrawn, asset_id, None).await
+}
+
+/// Asks for a line in doubt to be withdrawn. It is due now, because only a look-up can tell.
+async fn ask(transaction: &mut SqliteConnection, asset_id: Uuid) -> Result<(), RecordError> {
+    sqlx::query(
+        "UPDATE assets SET withdrawal_asked_at_ms = COALESCE(withdrawal_asked_at_ms, $2), due_at_ms = MIN(due_at_ms, $2),
+                wanted_since_ms = CASE WHEN sync_status = $3 THEN $2 ELSE wanted_since_ms END, sync_status = $4
+         WHERE id = $1",
+    )
+    .bind(asset_id.to_string())
+    .bind(now_ms())
+    .bind(SyncStatus::Failed.word())
+    .bind(SyncStatus::Unsynchronised.word())
+    .execute(transaction)
+    .await?;
+    Ok(())
+}
+
+fn end(line: &Line, is_in_doubt: bool) -> WithdrawalEnd {
+    match (line.status, line.sync_status) {
+        (AssetStatus::Cancelled, _) => WithdrawalEnd::Cancelled,
+        (_, SyncStatus::Withdrawn) => WithdrawalEnd::WithdrawnBefore,
+        (_, SyncStatus::Synchronized) => WithdrawalEnd::Bought,
+        (_, SyncStatus::Unsynchronised | SyncStatus::Failed) if is_in_doubt || line.is_taken => {
+            WithdrawalEnd::InDoubt
+        }
+        (_, SyncStatus::Unsynchronised | SyncStatus::Failed) => WithdrawalEnd::Withdrawn,
+    }
+}
+
+fn of_line(line: &Line, end: WithdrawalEnd) -> LineWithdrawal {
+    LineWithdrawal {
+        asset_id: line.asset_id,
+        position: line.position,
+        product_code: line.product_code.clone(),
+        quantity: line.quantity,
+        end,
+    }
+}
+
+async fn instance_of(connection: &mut SqliteConnection, order: Uuid) -> Result<Uuid, WithdrawError> {
+    let row = sqlx::query("SELECT instance_id FROM orders WHERE id = $1")
+        .bind(order.to_string())
+        .fetch_optional(connection)
+        .await?;
+    let row = row.ok_or(WithdrawError::NoOrder { order })?;
+    Ok(id(&row, "instance_id")?)
+}
+
+async fn lines(connection: &mut SqliteConnection, order: Uuid) -> Result<Vec<Line>, RecordError> {
+    let rows = sqlx::query(
+        "SELECT id, position, product_code, quantity, status, sync_status, worker IS NOT NULL AS is_taken,
+                withdrawal_asked_at_ms IS NOT NULL AS is_asked
+         FROM assets WHERE order_id = $1 ORDER BY position",
+    )
+    .bind(order.to_string())
+    .fetch_all(connection)
+    .await?;
+    rows.iter().map(read_line).collect()
+}
+
+/// The lines of assets, or all of them where no asset is named.
+fn chosen(lines: Vec<Line>, order: Uuid, assets: &[Uuid]) -> Result<Vec<Line>, WithdrawError> {
+    let known: BTreeSet<Uuid> = lines.iter().map(|line| line.asset_id).collect();
+    if let Some(asset) = assets.iter().find(|asset| !known.contains(asset)) {
+        return Err(WithdrawError::NotOfOrder { asset: *asset, order });
+    }
+    let asked: BTreeSet<Uuid> = assets.iter().copied().collect();
+    let is_chosen = |line: &Line| asked.is_empty() || asked.contains(&line.asset_id);
+    Ok(lines.into_iter().filter(is_chosen).collect())
+}
+
+fn read_line(row: &SqliteRow) -> Result<Line, RecordError> {
+    Ok(Line {
+        asset_id: id(row, "id")?,
+        position: count(row, "position")?,
+        product_code: row.try_get("product_code")?,
+        quantity: count(row, "quantity")?,
+        status: AssetStatus::from_word(row.try_get("status")?)?,
+        sync_status: SyncStatus::from_word(row.try_get("sync_status")?)?,
+        is_taken: row.try_get("is_taken")?,
+        is_asked: row.try_get("is_asked")?,
+    })
+}

@@ -1,0 +1,50 @@
+//! Orders that are called back: what is certainly not bought is withdrawn, and what may be bought is looked up at once.
+
+use std::collections::HashMap;
+
+use bss_model::{Actor, AssetSelection, LineWithdrawal, WithdrawalEnd};
+use bss_record::WithdrawError;
+use bss_sandbox::CallListener;
+use uuid::Uuid;
+
+use crate::host::Host;
+use crate::worker::LINES_AT_ONCE;
+
+impl Host {
+    /// Withdraws lines of an order, or all of them. What is certainly not bought, refused lines included, is withdrawn in one
+    /// transaction. What may be bought is looked up while the caller waits, and is withdrawn, or turns out to be bought; what
+    /// stays in doubt is only looked up by workers from now on, until that is certain. Bought licenses stay as they are.
+    ///
+    /// # Errors
+    /// When there is no such order, or an asset is not one of it; nothing is withdrawn then.
+    pub async fn withdraw_order(
+        &self,
+        order_id: Uuid,
+        assets: &[Uuid],
+        actor: &Actor,
+        listener: CallListener,
+    ) -> Result<Vec<LineWithdrawal>, WithdrawError> {
+        let no_order = WithdrawError::NoOrder { order: order_id };
+        self.own_order(order_id).await?.ok_or(no_order)?;
+        let mut lines = self.record().withdraw_order(order_id, assets, actor).await?;
+        if lines.iter().all(|line| line.end != WithdrawalEnd::InDoubt) {
+            return Ok(lines);
+        }
+        let taking = AssetSelection {
+            order: Some(order_id),
+            to_be_withdrawn: true,
+            ..AssetSelection::default()
+        };
+        self.settle_orders(taking, LINES_AT_ONCE, listener).await?;
+        let now = self.record().withdrawal_of_order(order_id, assets).await?;
+        let now: HashMap<Uuid, WithdrawalEnd> = now.iter().map(|line| (line.asset_id, line.end)).collect();
+        for line in lines.iter_mut().filter(|line| line.end == WithdrawalEnd::InDoubt) {
+            line.end = match now.get(&line.asset_id) {
+                Some(WithdrawalEnd::WithdrawnBefore) => WithdrawalEnd::Withdrawn,
+                Some(end) => *end,
+                None => line.end,
+            };
+        }
+        Ok(lines)
+    }
+}

@@ -1,0 +1,296 @@
+//! Withdrawals: a withdrawn line is never taken, and what may be bought is not withdrawn before that is certain.
+
+use std::collections::BTreeSet;
+
+use bss_model::{
+    ActFilter, AlertFilter, Asset, AssetFilter, AssetSelection, AssetStatus, AttemptOutcome, OutcomeCursor,
+    OutcomeKind, Page, SyncStatus, WithdrawalEnd,
+};
+use bss_record::{Record, RetryError, WithdrawError};
+use uuid::Uuid;
+
+use crate::orders::{begin, license, order, problem, shop};
+use crate::record::{TestRecord, actor};
+
+async fn placed(record: &Record, quantity: u32) -> (Uuid, Vec<Uuid>) {
+    let instance = shop(record).await;
+    let placed = record
+        .place_order(order(instance, &[("a", quantity)]), &actor())
+        .await;
+    let order = placed.unwrap().into_order();
+    (order.id, order.lines.iter().map(|line| line.asset_id).collect())
+}
+
+async fn withdraw(record: &Record, order: Uuid, assets: &[Uuid]) -> Vec<WithdrawalEnd> {
+    let lines = record.withdraw_order(order, assets, &actor()).await.unwrap();
+    lines.iter().map(|line| line.end).collect()
+}
+
+async fn asset(record: &Record, id: Uuid) -> Asset {
+    record.asset(id).await.unwrap().unwrap()
+}
+
+fn assert_withdrawn(asset: &Asset) {
+    assert_eq!(
+        (asset.status, asset.sync_status),
+        (AssetStatus::Withdrawn, SyncStatus::Withdrawn)
+    );
+}
+
+async fn take(record: &Record, order: Uuid) -> Vec<bss_model::TakenAsset> {
+    let worker = record.start_worker().await.unwrap();
+    let taking = AssetSelection {
+        order: Some(order),
+        limit: 100,
+        ..AssetSelection::default()
+    };
+    let taken = record.take_assets(worker.id(), &taking).await.unwrap();
+    record.end_worker(worker).await.unwrap();
+    taken
+}
+
+async fn outcomes(record: &Record) -> Vec<OutcomeKind> {
+    let outcomes = record.outcomes(OutcomeCursor::START, 100, None).await.unwrap();
+    outcomes.iter().map(|outcome| outcome.kind).collect()
+}
+
+async fn acts(record: &Record) -> usize {
+    let filter = ActFilter::default();
+    let acts = record.acts(&filter, 1_000.try_into().unwrap()).await.unwrap();
+    acts.iter()
+        .filter(|act| act.act == bss_model::Act::WithdrawAsset)
+        .count()
+}
+
+#[tokio::test]
+async fn a_line_that_was_never_attempted_is_withdrawn_at_once_and_never_taken() {
+    let record = TestRecord::open().await;
+    let (order, assets) = placed(&record, 3).await;
+    assert_eq!(
+        withdraw(&record, order, &assets[..1]).await,
+        [WithdrawalEnd::Withdrawn]
+    );
+    assert_withdrawn(&asset(&record, assets[0]).await);
+    let taken: Vec<_> = take(&record, order)
+        .await
+        .iter()
+        .map(|taken| taken.asset_id)
+        .collect();
+    assert_eq!(taken, assets[1..], "the others are bought");
+    assert_eq!(outcomes(&record).await, [OutcomeKind::Withdrawn]);
+    let instance = asset(&record, assets[0]).await.instance_id;
+    assert!(record.has_licenses(instance).await.unwrap());
+    assert_eq!(acts(&record).await, 1);
+}
+
+#[tokio::test]
+async fn a_second_time_changes_nothing() {
+    let record = TestRecord::open().await;
+    let (order, _) = placed(&record, 2).await;
+    assert_eq!(withdraw(&record, order, &[]).await, [WithdrawalEnd::Withdrawn; 2]);
+    assert_eq!(
+        withdraw(&record, order, &[]).await,
+        [WithdrawalEnd::WithdrawnBefore; 2]
+    );
+    assert_eq!((acts(&record).await, outcomes(&record).await.len()), (2, 2));
+}
+
+#[tokio::test]
+async fn a_refused_line_is_closed_and_its_alert_is_over_and_nobody_can_try_it_again() {
+    let record = TestRecord::open().await;
+    let (order, assets) = placed(&record, 1).await;
+    let begun = begin(&record, assets[0]).await;
+    let refused = AttemptOutcome::Refused(problem("no-stock"));
+    record
+        .finish_attempt(assets[0], begun.number, refused, 0)
+        .await
+        .unwrap();
+    assert_eq!(record.open_alerts(None).await.unwrap(), 1);
+
+    assert_eq!(withdraw(&record, order, &[]).await, [WithdrawalEnd::Withdrawn]);
+    let failed = AssetFilter {
+        sync_status: Some(SyncStatus::Failed),
+        ..AssetFilter::default()
+    };
+    assert_eq!(record.assets(&failed, &Page::all()).await.unwrap().rows, []);
+    assert_eq!(record.open_alerts(None).await.unwrap(), 0);
+    let all = AlertFilter {
+        all: true,
+        ..AlertFilter::default()
+    };
+    assert!(record.alerts(&all, 9).await.unwrap()[0].ended_at_ms.is_some());
+    let retried = record.retry_asset(assets[0], &actor()).await;
+    assert!(
+        matches!(retried, Err(RetryError::Withdrawn { .. })),
+        "{retried:?}"
+    );
+    assert_withdrawn(&asset(&record, assets[0]).await);
+}
+
+#[tokio::test]
+async fn a_line_that_a_worker_has_is_not_withdrawn_before_its_attempt_ends_without_a_purchase() {
+    let record = TestRecord::open().await;
+    let (order, assets) = placed(&record, 3).await;
+    let worker = record.start_worker().await.unwrap();
+    let taking = AssetSelection {
+        limit: 3,
+        ..AssetSelection::default()
+    };
+    let taken = record.take_assets(worker.id(), &taking).await.unwrap();
+    assert_eq!(withdraw(&record, order, &[]).await, [WithdrawalEnd::InDoubt; 3]);
+    let id = |at: usize| (taken[at].asset_id, taken[at].attempt.client_transaction_id);
+    for (at, outcome) in [
+        (0, AttemptOutcome::Unavailable(problem("busy"))),
+        (1, AttemptOutcome::Licensed(license(id(1).1, "t-1"))),
+        (2, AttemptOutcome::Unknown(problem("silent"))),
+    ] {
+        record.finish_attempt(id(at).0, 1, outcome, 0).await.unwrap();
+    }
+    assert_withdrawn(&asset(&record, assets[0]).await);
+    let bought = asset(&record, assets[1]).await;
+    assert_eq!(
+        (bought.status, bought.sync_status),
+        (AssetStatus::Active, SyncStatus::Synchronized)
+    );
+    assert_eq!(
+        asset(&record, assets[2]).await.sync_status,
+        SyncStatus::Unsynchronised
+    );
+    assert_eq!(
+        withdraw(&record, order, &[]).await,
+        [
+            WithdrawalEnd::WithdrawnBefore,
+            WithdrawalEnd::Bought,
+            WithdrawalEnd::InDoubt
+        ]
+    );
+    assert_eq!(
+        outcomes(&record).await,
+        [OutcomeKind::Withdrawn, OutcomeKind::Licensed]
+    );
+}
+
+#[tokio::test]
+async fn a_line_in_doubt_is_only_looked_up_and_withdrawn_once_it_is_certain() {
+    let record = TestRecord::open().await;
+    let (order, assets) = placed(&record, 1).await;
+    // Cut off: its worker has ended, and nobody knows what came of it.
+    begin(&record, assets[0]).await;
+    assert_eq!(withdraw(&record, order, &[]).await, [WithdrawalEnd::InDoubt]);
+    assert!(asset(&record, assets[0]).await.withdrawal_asked_at_ms.is_some());
+    let attempt = begin(&record, assets[0]).await;
+    assert!(attempt.is_to_be_withdrawn && attempt.in_doubt.is_some());
+    // What was refused meanwhile says nothing of the attempt before.
+    let refused = AttemptOutcome::Refused(problem("x"));
+    record
+        .finish_attempt(assets[0], attempt.number, refused, 0)
+        .await
+        .unwrap();
+    assert_eq!(
+        asset(&record, assets[0]).await.sync_status,
+        SyncStatus::Unsynchronised
+    );
+
+    let attempt = begin(&record, assets[0]).await;
+    let not_bought = AttemptOutcome::NotBought(problem("not-bought"));
+    record
+        .finish_attempt(assets[0], attempt.number, not_bought, 0)
+        .await
+        .unwrap();
+    assert_withdrawn(&asset(&record, assets[0]).await);
+    assert_eq!(take(&record, order).await.len(), 0);
+    assert_eq!(acts(&record).await, 1);
+}
+
+#[tokio::test]
+async fn who_tries_a_line_in_doubt_again_takes_the_withdrawal_back() {
+    let record = TestRecord::open().await;
+    let (order, assets) = placed(&record, 1).await;
+    begin(&record, assets[0]).await;
+    withdraw(&record, order, &[]).await;
+    record.retry_asset(assets[0], &actor()).await.unwrap();
+    assert_eq!(asset(&record, assets[0]).await.withdrawal_asked_at_ms, None);
+    let attempt = begin(&record, assets[0]).await;
+    assert!(!attempt.is_to_be_withdrawn);
+    // A look-up of before says nothing any more.
+    let not_bought = AttemptOutcome::NotBought(problem("not-bought"));
+    record
+        .finish_attempt(assets[0], attempt.number, not_bought, 0)
+        .await
+        .unwrap();
+    assert_eq!(
+        asset(&record, assets[0]).await.sync_status,
+        SyncStatus::Unsynchronised
+    );
+}
+
+#[tokio::test]
+async fn a_license_that_comes_after_all_is_not_hidden_behind_a_withdrawal() {
+    let record = TestRecord::open().await;
+    let (order, assets) = placed(&record, 1).await;
+    let begun = begin(&record, assets[0]).await;
+    let unavailable = AttemptOutcome::Unavailable(problem("busy"));
+    record
+        .finish_attempt(assets[0], begun.number, unavailable, 0)
+        .await
+        .unwrap();
+    assert_eq!(withdraw(&record, order, &[]).await, [WithdrawalEnd::Withdrawn]);
+    let late = AttemptOutcome::Licensed(license(begun.client_transaction_id, "t-1"));
+    record
+        .finish_attempt(assets[0], begun.number, late, 0)
+        .await
+        .unwrap();
+    let bought = asset(&record, assets[0]).await;
+    assert_eq!(
+        (bought.status, bought.sync_status),
+        (AssetStatus::Active, SyncStatus::Synchronized)
+    );
+    assert_eq!(
+        outcomes(&record).await,
+        [OutcomeKind::Withdrawn, OutcomeKind::Licensed]
+    );
+}
+
+#[tokio::test]
+async fn nothing_is_withdrawn_where_an_asset_is_of_another_order() {
+    let record = TestRecord::open().await;
+    let (order, assets) = placed(&record, 1).await;
+    let other = Uuid::new_v4();
+    let refused = record.withdraw_order(order, &[assets[0], other], &actor()).await;
+    assert!(matches!(refused, Err(WithdrawError::NotOfOrder { asset, .. }) if asset == other));
+    assert_eq!(asset(&record, assets[0]).await.status, AssetStatus::Active);
+    let refused = record.withdraw_order(other, &[], &actor()).await;
+    assert!(matches!(refused, Err(WithdrawError::NoOrder { .. })));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_is_either_taken_or_withdrawn_whoever_comes_first() {
+    let record = TestRecord::open().await;
+    let (order, assets) = placed(&record, 60).await;
+    let worker = record.start_worker().await.unwrap();
+    let taking = async {
+        let mut taken = BTreeSet::new();
+        for _ in 0..20 {
+            let taking = AssetSelection {
+                limit: 2,
+                ..AssetSelection::default()
+            };
+            let some = record.take_assets(worker.id(), &taking).await.unwrap();
+            taken.extend(some.iter().map(|taken| taken.asset_id));
+        }
+        taken
+    };
+    let withdrawing = async {
+        let mut withdrawn = BTreeSet::new();
+        for some in assets.rchunks(3) {
+            let lines = record.withdraw_order(order, some, &actor()).await.unwrap();
+            let certain = lines.iter().filter(|line| line.end == WithdrawalEnd::Withdrawn);
+            withdrawn.extend(certain.map(|line| line.asset_id));
+        }
+        withdrawn
+    };
+    let (taken, withdrawn) = tokio::join!(taking, withdrawing);
+    assert!(taken.is_disjoint(&withdrawn));
+    assert_eq!(taken.len() + withdrawn.len(), 60);
+    assert!(!taken.is_empty() && !withdrawn.is_empty());
+}
