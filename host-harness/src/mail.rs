@@ -9,6 +9,7 @@ mod access_token;
 mod context;
 mod directory;
 mod letter;
+mod long_date;
 mod settings;
 mod smtp;
 mod templates;
