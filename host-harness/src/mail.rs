@@ -10,6 +10,7 @@ mod alert_mail;
 mod context;
 mod directory;
 mod letter;
+mod long_date;
 mod settings;
 mod smtp;
 mod templates;

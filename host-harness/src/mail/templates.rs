@@ -5,10 +5,11 @@ use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use bss_model::{Advice, Diagnose, Diagnosis, ErrorKind, Problem};
-use minijinja::{AutoEscape, Environment, UndefinedBehavior};
+use minijinja::{AutoEscape, Environment, HtmlEscape, Output, State, UndefinedBehavior, Value};
 use zeroize::Zeroizing;
 
 use super::context::Context;
+use super::long_date::long_date;
 use super::text::one_line;
 
 /// The longest template. A longer one is a picture or a mistake; mail programs cut messages off far below.
@@ -304,6 +305,9 @@ fn fill_in(language: &str, sources: &[String; 3], context: &Context<'_>) -> Resu
             AutoEscape::None
         }
     });
+    environment.set_formatter(write_value);
+    let own_language = language.to_owned();
+    environment.add_filter("long_date", move |day: String| long_date(&own_language, &day));
     let fill = |part: Part, source: &str| -> Result<Zeroizing<String>, TemplateError> {
         let name = format!("{language}/{}", part.file());
         let broken = |error: &minijinja::Error, why: String| TemplateError::Broken {
@@ -327,6 +331,20 @@ fn fill_in(language: &str, sources: &[String; 3], context: &Context<'_>) -> Resu
         html: fill(Part::Html, html)?,
         problem: None,
     })
+}
+
+/// Writes a value as the library does, but leaves its slashes as they are in HTML: spam filters distrust a link whose
+/// slashes are entities, and no place that a value can be filled into needs them so.
+fn write_value(out: &mut Output<'_>, state: &State<'_, '_>, value: &Value) -> Result<(), minijinja::Error> {
+    let is_html = matches!(state.auto_escape(), AutoEscape::Html);
+    match value.as_str() {
+        Some(text) if is_html && !value.is_safe() => {
+            // An ampersand of the text's own is an entity by now, so that every such entity was a slash.
+            let escaped = Zeroizing::new(HtmlEscape(text).to_string());
+            Ok(out.write_str(&Zeroizing::new(escaped.replace("&#x2f;", "/")))?)
+        }
+        _ => minijinja::escape_formatter(out, state, value),
+    }
 }
 
 /// Checks that every language that an operator has templates for can be filled in. Returns the languages.
@@ -415,6 +433,34 @@ mod tests {
                     );
                 }
                 assert_eq!(rendered.problem, None);
+            }
+        }
+    }
+
+    #[test]
+    fn a_link_keeps_its_slashes_and_nothing_else_that_html_needs_escaped() {
+        let link = "https://shop.example/a?b=1&c=\"'<x>&#x2f;";
+        let context = Context {
+            activation_link: Some(link),
+            ..Context::sample()
+        };
+        let rendered = render(None, "en", &context).unwrap();
+        let href = "href=\"https://shop.example/a?b=1&amp;c=&quot;&#x27;&lt;x&gt;&amp;#x2f;\"";
+        assert_eq!(rendered.html.matches(href).count(), 2, "{}", *rendered.html);
+        assert!(rendered.text.contains(link));
+    }
+
+    #[test]
+    fn days_are_written_as_the_template_s_language_writes_them() {
+        for (language, bought, returnable) in [
+            ("en", "31 January 2026", "2 March 2026"),
+            ("de-AT", "31. Januar 2026", "2. März 2026"),
+            ("el", "31 Ιανουαρίου 2026", "2 Μαρτίου 2026"),
+            ("fr", "31 January 2026", "2 March 2026"),
+        ] {
+            let rendered = render(None, language, &Context::sample()).unwrap();
+            for part in [&rendered.text, &rendered.html] {
+                assert!(part.contains(bought) && part.contains(returnable), "{}", **part);
             }
         }
     }

@@ -187,7 +187,8 @@ async fn each_license_is_mailed_once_over_tls_with_its_key_and_link() {
         assert_eq!(taken.from, "MAIL FROM:<shop@host.example>");
         assert_eq!(taken.to, "RCPT TO:<c-1@customer.test>");
         let message = read(&taken.bytes);
-        assert_eq!(message.subject(), Some("Welcome Acme Keys customer"));
+        let subject = message.subject().unwrap();
+        assert!(subject.starts_with("Your Office license · order "), "{subject}");
         for body in [text(&message), html(&message)] {
             assert!(body.contains(KEY) && body.contains("Office"), "{body}");
         }
@@ -500,16 +501,26 @@ async fn a_customer_reads_it_in_their_language_or_the_next_one_that_there_is() {
     let server = MailServer::start(Offer::default()).await;
     let shop = Shop::with(&server).await;
     for (language, subject, says) in [
-        ("el", "Καλώς ήρθατε στο Acme Keys", "Κλειδί προϊόντος"),
-        ("de-AT", "Willkommen als Kunde von Acme Keys", "Produktschlüssel"),
-        ("DE-at", "Willkommen als Kunde von Acme Keys", "Produktschlüssel"),
-        ("fr", "Welcome Acme Keys customer", "Product key"),
+        ("el", "Η άδειά σας για Office · παραγγελία ", "Κλειδί προϊόντος"),
+        (
+            "de-AT",
+            "Ihre Lizenz für Office · Bestellung ",
+            "Produktschlüssel",
+        ),
+        (
+            "DE-at",
+            "Ihre Lizenz für Office · Bestellung ",
+            "Produktschlüssel",
+        ),
+        ("fr", "Your Office license · order ", "Product key"),
     ] {
         shop.place(1, speaks(language)).await;
         assert_eq!(shop.send().await, sent(1));
+        let order = shop.mails().await.last().unwrap().order_id.to_string();
         let taken = server.taken().pop().unwrap();
         let message = read(&taken.bytes);
-        assert_eq!(message.subject(), Some(subject), "{language}");
+        let subject = format!("{subject}{}", order.split('-').next().unwrap());
+        assert_eq!(message.subject(), Some(&*subject), "{language}");
         assert!(text(&message).contains(says), "{}", text(&message));
         assert!(html(&message).contains(says), "{}", html(&message));
     }
@@ -776,7 +787,7 @@ async fn without_settings_mails_wait_and_nothing_else_does() {
     let message = read(&test.bytes);
     assert_eq!(
         message.subject(),
-        Some("[test] Willkommen als Kunde von Example Offering")
+        Some("[test] Ihre Lizenz für Example Product · Bestellung 00000000")
     );
     assert!(text(&message).contains("XXXXX-XXXXX"));
 }
