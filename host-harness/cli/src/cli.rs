@@ -20,6 +20,7 @@ mod invoices;
 mod log;
 mod mail;
 mod mail_login;
+mod order_list;
 mod orders;
 mod outcome_lines;
 mod output;

@@ -160,17 +160,22 @@ pub fn is_overdue(asset: &Asset, now_ms: i64) -> bool {
     asset.sync_status == SyncStatus::Unsynchronised && asset.wanted_since_ms <= overdue_since_ms(now_ms)
 }
 
-/// Sums up a set of assets: all licensed, some refused, or some still open.
+/// Sums up a set of assets: all licensed, all refused, some of each, or some still open.
 pub fn settlement(assets: &[Asset]) -> Settlement {
     if assets
         .iter()
         .any(|asset| asset.sync_status == SyncStatus::Unsynchronised)
     {
         Settlement::Open
-    } else if assets.iter().any(|asset| asset.sync_status == SyncStatus::Failed) {
+    } else if assets
+        .iter()
+        .all(|asset| asset.sync_status == SyncStatus::Synchronized)
+    {
+        Settlement::Licensed
+    } else if assets.iter().all(|asset| asset.sync_status == SyncStatus::Failed) {
         Settlement::Refused
     } else {
-        Settlement::Licensed
+        Settlement::Partly
     }
 }
 
@@ -179,7 +184,9 @@ pub fn settlement(assets: &[Asset]) -> Settlement {
 pub enum Settlement {
     /// Every asset has its license.
     Licensed,
-    /// Every asset is settled, and at least one was refused.
+    /// Every asset is settled: some have their license, and the others were refused.
+    Partly,
+    /// Every asset was refused.
     Refused,
     /// At least one asset is not settled: it may or may not have been bought.
     Open,

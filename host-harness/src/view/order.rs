@@ -26,8 +26,8 @@ pub struct Order {
     pub placed_at_ms: i64,
     /// When the customer and the contact were erased, in milliseconds. `None`: they were not.
     pub customer_erased_at_ms: Option<i64>,
-    /// The order's state as a whole: `open` (a license is not settled), `licensed` (all are there), `refused` (all
-    /// are settled, and one or more were refused).
+    /// The order's state as a whole: `open` (a license is not settled), `licensed` (all are there), `partly`
+    /// (some are there, and the others were refused), `refused` (all were refused).
     pub state: &'static str,
     /// The order's licenses, by position.
     pub assets: Vec<Asset>,
@@ -59,6 +59,7 @@ impl Order {
             state: match settlement {
                 Settlement::Open => "open",
                 Settlement::Licensed => "licensed",
+                Settlement::Partly => "partly",
                 Settlement::Refused => "refused",
             },
             assets,
