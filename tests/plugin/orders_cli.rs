@@ -332,3 +332,96 @@ fn many_are_counted_first_and_done_only_where_somebody_says_so() {
     let resent = desk.run(&["mail", "resend", "--order", order, "--yes"]);
     assert_fails(&resent, REFUSED, &["no e-mail was sent there"]);
 }
+
+#[test]
+fn orders_are_listed_latest_first_by_what_is_asked() {
+    let (desk, offer) = selling();
+    let first = desk.json(&place(
+        &offer,
+        &["--quantity", "2", "--idempotency-key", "BASKET-7"],
+    ));
+    assert_ends(&desk.run(&["run", "--once"]), DONE);
+    let second = desk.json(&place(&offer, &["--idempotency-key", "BASKET-8"]));
+    let (first, second) = (text(&first, "id"), text(&second, "id"));
+    let listed = |filter: &[&str]| {
+        let orders = desk.json(&[&["order", "list"][..], filter].concat());
+        let orders = orders.as_array().expect("a list");
+        orders
+            .iter()
+            .map(|order| text(order, "id").to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(listed(&[]), [second, first]);
+    assert_eq!(listed(&["--limit", "1"]), [second]);
+    assert_eq!(listed(&["--status", "waiting"]), [second]);
+    assert_eq!(listed(&["--status", "done"]), [first]);
+    for none in [
+        ["--status", "partly"],
+        ["--status", "failed"],
+        ["--since", "2999-01-01"],
+        ["--until", "1999-12-31"],
+        ["--product", "NONE"],
+        ["--customer", "nobody"],
+    ] {
+        assert!(listed(&none).is_empty(), "{none:?}");
+    }
+    let all = [
+        "--since",
+        "2000-01-01",
+        "--until",
+        "2999-12-31",
+        "--product",
+        &offer,
+        "--instance",
+        "esd",
+    ];
+    assert_eq!(listed(&all), [second, first]);
+    assert_ends(&desk.run(&["order", "list", "--since", "yesterday"]), USAGE);
+
+    let page = desk.run(&["order", "list", "--limit", "1"]);
+    assert_ends(&page, DONE);
+    let printed = String::from_utf8_lossy(&page.stdout).into_owned();
+    for shown in [second, "waiting", "Beispiel GmbH", "esd", "BASKET-8"] {
+        assert!(printed.contains(shown), "{shown} in {printed}");
+    }
+    assert!(!printed.contains(first), "{printed}");
+    let more = String::from_utf8_lossy(&page.stderr).into_owned();
+    let place = more
+        .split("`--after ")
+        .nth(1)
+        .and_then(|rest| rest.split('`').next());
+    let place = place.expect("the place of the next page");
+    assert_eq!(listed(&["--after", place]), [first]);
+    let shown = desk.run(&["order", "show", first]);
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    assert!(
+        shown.contains(" at esd, ") && shown.contains("with key BASKET-7"),
+        "{shown}"
+    );
+}
+
+#[tokio::test]
+async fn an_order_of_which_some_licenses_were_refused_is_partly_bought() {
+    let (desk, offer) = selling();
+    let order = desk.json(&place(&offer, &["--quantity", "2", "--wait"]));
+    let id = text(&order, "id");
+    let refuse = async |asset: &Value| {
+        let file = desk.folder.path().join("bss").join(RECORD_FILE);
+        let record = SqlitePool::connect(&format!("sqlite://{}", file.display()));
+        sqlx::query("UPDATE assets SET sync_status = 'failed' WHERE id = $1")
+            .bind(text(asset, "id"))
+            .execute(&record.await.expect("the record"))
+            .await
+            .expect("a change");
+    };
+    refuse(&order["assets"][0]).await;
+    assert_eq!(desk.json(&["order", "show", id])["state"], "partly");
+    assert_eq!(desk.json(&["order", "list", "--status", "partly"])[0]["id"], id);
+    refuse(&order["assets"][1]).await;
+    assert_eq!(desk.json(&["order", "show", id])["state"], "refused");
+    assert_eq!(desk.json(&["order", "list", "--status", "failed"])[0]["id"], id);
+    assert_eq!(
+        desk.json(&["order", "list", "--status", "partly"]),
+        serde_json::json!([])
+    );
+}

@@ -24,6 +24,7 @@ mod limits;
 mod log;
 mod mail;
 mod mail_login;
+mod order_list;
 mod orders;
 mod outcome_lines;
 mod output;

@@ -168,20 +168,18 @@ pub fn is_overdue(asset: &Asset, now_ms: i64) -> bool {
     asset.sync_status == SyncStatus::Unsynchronised && asset.wanted_since_ms <= overdue_since_ms(now_ms)
 }
 
-/// Sums up a set of assets: all licensed, some refused, or some still open. Those that are withdrawn count only where all are.
+/// Sums up a set of assets: all licensed, all refused, some of each, or some still open. Those that are withdrawn count only
+/// where all are.
 pub fn settlement(assets: &[Asset]) -> Settlement {
-    if assets
-        .iter()
-        .any(|asset| asset.sync_status == SyncStatus::Unsynchronised)
-    {
+    let any = |status| assets.iter().any(|asset| asset.sync_status == status);
+    let (licensed, refused) = (any(SyncStatus::Synchronized), any(SyncStatus::Failed));
+    if any(SyncStatus::Unsynchronised) {
         Settlement::Open
-    } else if assets.iter().any(|asset| asset.sync_status == SyncStatus::Failed) {
+    } else if licensed && refused {
+        Settlement::Partly
+    } else if refused {
         Settlement::Refused
-    } else if !assets.is_empty()
-        && assets
-            .iter()
-            .all(|asset| asset.sync_status == SyncStatus::Withdrawn)
-    {
+    } else if !licensed && any(SyncStatus::Withdrawn) {
         Settlement::Withdrawn
     } else {
         Settlement::Licensed
@@ -193,7 +191,9 @@ pub fn settlement(assets: &[Asset]) -> Settlement {
 pub enum Settlement {
     /// Every asset that is not withdrawn has its license.
     Licensed,
-    /// Every asset is settled, and at least one was refused.
+    /// Every asset is settled: some have their license, and others were refused.
+    Partly,
+    /// Every asset that is not withdrawn was refused.
     Refused,
     /// At least one asset is not settled: it may or may not have been bought.
     Open,

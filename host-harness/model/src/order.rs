@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde::Serialize;
 use uuid::Uuid;
 
+use crate::asset::Settlement;
 use crate::email_address::is_mailable;
 
 /// The longest language tag. RFC 5646 section 4.4.1 asks every reader to take this length.
@@ -144,6 +145,10 @@ pub struct OrderFilter {
     pub until_ms: Option<i64>,
     /// Orders placed with this idempotency key. Each instance has its own keys.
     pub idempotency_key: Option<String>,
+    /// Orders of a product, by its code.
+    pub product: Option<String>,
+    /// Orders in this state as a whole.
+    pub settlement: Option<Settlement>,
 }
 
 /// The parties of an order: the instance that buys its licenses, the customer, and the reseller if there is one.

@@ -18,7 +18,7 @@ use bss_model::moment::Moment;
 use bss_model::{
     Act, Actor, Advice, AssetStatus, Diagnose, Diagnosis, ErrorKind, Instance, InvalidParty, NewLine,
     NewOrder, NewProduct, Order, OrderFilter, OrderLine, OrderParties, Owner, Page, Party, Placed, Price,
-    Problem, ReturnStatus, Rows, Spending, Standing, Subject, SyncStatus, client_transaction_id, merged,
+    Problem, ReturnStatus, Rows, Settlement, Spending, Standing, Subject, SyncStatus, client_transaction_id, merged,
 };
 use data_encoding::HEXLOWER;
 use serde_json::json;
@@ -241,7 +241,55 @@ pub(super) fn orders_query(filter: &OrderFilter) -> QueryBuilder<Sqlite> {
     if let Some(key) = &filter.idempotency_key {
         query.push(" AND idempotency_key = ").push_bind(key.clone());
     }
+    if let Some(product) = &filter.product {
+        query
+            .push(" AND EXISTS (SELECT 1 FROM assets WHERE order_id = orders.id AND product_code = ")
+            .push_bind(product.clone())
+            .push(")");
+    }
+    if let Some(settlement) = filter.settlement {
+        push_settlement(&mut query, settlement);
+    }
     query
+}
+
+/// Restricts a query of orders to those whose assets sum up to a settlement, as [`bss_model::settlement`] does.
+fn push_settlement(query: &mut QueryBuilder<Sqlite>, settlement: Settlement) {
+    let has = |sync_status: SyncStatus| (sync_status, settlement_has(settlement, sync_status));
+    let statuses = [
+        SyncStatus::Unsynchronised,
+        SyncStatus::Synchronized,
+        SyncStatus::Failed,
+    ]
+    .map(has);
+    for (sync_status, has) in statuses {
+        let Some(has) = has else { continue };
+        query
+            .push(match has {
+                true => " AND EXISTS",
+                false => " AND NOT EXISTS",
+            })
+            .push(" (SELECT 1 FROM assets WHERE order_id = orders.id AND sync_status = ")
+            .push_bind(sync_status.word())
+            .push(")");
+    }
+}
+
+/// Whether an order of that settlement has assets in a state. `None`: it may or may not have some.
+fn settlement_has(settlement: Settlement, sync_status: SyncStatus) -> Option<bool> {
+    let (waits, licensed, refused) = match settlement {
+        Settlement::Open => (Some(true), None, None),
+        Settlement::Licensed => (Some(false), Some(true), Some(false)),
+        Settlement::Partly => (Some(false), Some(true), Some(true)),
+        Settlement::Refused => (Some(false), Some(false), Some(true)),
+        Settlement::Withdrawn => (Some(false), Some(false), Some(false)),
+    };
+    match sync_status {
+        SyncStatus::Unsynchronised => waits,
+        SyncStatus::Synchronized => licensed,
+        SyncStatus::Failed => refused,
+        SyncStatus::Withdrawn => None,
+    }
 }
 
 impl Record {

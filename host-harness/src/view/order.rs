@@ -26,8 +26,9 @@ pub struct Order {
     pub placed_at_ms: i64,
     /// When the customer and the contact were erased, in milliseconds. `None`: they were not.
     pub customer_erased_at_ms: Option<i64>,
-    /// The order's state as a whole: `open` (a license is not settled), `licensed` (all are there that are not withdrawn), `refused` (all
-    /// are settled, and one or more were refused), `withdrawn` (all are withdrawn).
+    /// The order's state as a whole: `open` (a license is not settled), `licensed` (all are there that are not withdrawn), `partly`
+    /// (some are there, and others were refused), `refused` (none is there, and one or more were refused), `withdrawn` (all are
+    /// withdrawn).
     pub state: &'static str,
     /// The order's licenses, by position.
     pub assets: Vec<Asset>,
@@ -59,6 +60,7 @@ impl Order {
             state: match settlement {
                 Settlement::Open => "open",
                 Settlement::Licensed => "licensed",
+                Settlement::Partly => "partly",
                 Settlement::Refused => "refused",
                 Settlement::Withdrawn => "withdrawn",
             },

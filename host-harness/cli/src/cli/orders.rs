@@ -16,6 +16,7 @@ use super::assets::show_assets;
 use super::exit_status::ExitStatus;
 use super::failure::{Failure, Outcome};
 use super::input::{confirms, operator};
+use super::order_list::{self, ListOrders, assets_of};
 use super::progress::listener;
 use super::{contact_doubts, output, pages, show};
 
@@ -36,6 +37,8 @@ pub(super) enum OrderCommand {
         #[arg(long, value_name = "ASSET")]
         asset: Vec<Uuid>,
     },
+    /// Show orders, the latest first
+    List(ListOrders),
     /// Show an order and its licenses
     Show {
         /// The order's id
@@ -84,6 +87,7 @@ pub(super) async fn run(host: &Host, command: OrderCommand, json: bool) -> Outco
         OrderCommand::Place(place) => self::place(host, *place, json).await,
         OrderCommand::Resume { order } => resume(host, order, json).await,
         OrderCommand::Withdraw { order, asset } => withdraw(host, order, &asset, json).await,
+        OrderCommand::List(list) => order_list::run(host, list, json).await,
         OrderCommand::Show { order } => {
             let settlement = show_order(host, order, json).await?;
             if settlement == Settlement::Open && !json {
@@ -268,7 +272,7 @@ fn withdrawal_notes(withdrawal: &OrderWithdrawal) {
 async fn settled(host: &Host, order: Uuid, json: bool) -> Outcome {
     match show_order(host, order, json).await? {
         Settlement::Licensed => Ok(ExitStatus::Done),
-        Settlement::Refused => Err(Failure::new(
+        Settlement::Partly | Settlement::Refused => Err(Failure::new(
             ErrorKind::Refused,
             "not-bought",
             format!("not every license of order {order} was bought"),
@@ -297,24 +301,25 @@ async fn settled(host: &Host, order: Uuid, json: bool) -> Outcome {
 async fn show_order(host: &Host, order_id: Uuid, json: bool) -> Result<Settlement, Failure> {
     let order = host.record().order(order_id).await?;
     let order = order.ok_or(PlaceError::NoOrder(order_id))?;
-    let filter = AssetFilter {
-        order: Some(order_id),
-        ..AssetFilter::default()
-    };
-    let assets = pages::all(SortOrder::Ascending, async |page| {
-        host.record().assets(&filter, page).await
-    });
-    let assets = assets.await?;
+    let assets = assets_of(host, order_id).await?;
     let settlement = settlement(&assets);
     if json {
         let view = host.order_view(&order, &assets, Keys::Masked).await;
         show::json(&view?)?;
     } else {
+        let key = order.idempotency_key.as_deref();
+        let parties = host
+            .record()
+            .parties_of_orders(&[order_id].into())
+            .await?
+            .remove(&order_id);
         output::line(format!(
-            "order {order_id} of {} ({}), placed {}",
+            "order {order_id} of {} ({}) at {}, placed {} UTC{}",
             order.customer.name,
             order.customer.id,
-            show::time(order.placed_at_ms)
+            parties.map_or_else(String::new, |parties| parties.instance),
+            show::time(order.placed_at_ms),
+            key.map_or_else(String::new, |key| format!(", with key {key}"))
         ));
         show_assets(&assets, &BTreeMap::new());
     }

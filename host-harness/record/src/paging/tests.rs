@@ -366,6 +366,7 @@ async fn every_list_is_read_from_an_index_in_its_order_whatever_it_is_filtered_b
             since_ms: is(2).then_some(1),
             until_ms: is(3).then_some(1),
             idempotency_key: is(4).then(String::new),
+            ..OrderFilter::default()
         };
         let query = || orders::orders_query(&filter);
         shelf
