@@ -407,10 +407,10 @@ async fn an_order_of_which_some_licenses_were_refused_is_partly_bought() {
     let id = text(&order, "id");
     let refuse = async |asset: &Value| {
         let file = desk.folder.path().join("bss").join(RECORD_FILE);
-        let record = SqlitePool::connect(&format!("sqlite://{}", file.display()));
+        let record = format!("sqlite://{}", file.display());
         sqlx::query("UPDATE assets SET sync_status = 'failed' WHERE id = $1")
             .bind(text(asset, "id"))
-            .execute(&record.await.expect("the record"))
+            .execute(&SqlitePool::connect(&record).await.expect("the record"))
             .await
             .expect("a change");
     };

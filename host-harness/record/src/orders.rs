@@ -18,7 +18,8 @@ use bss_model::moment::Moment;
 use bss_model::{
     Act, Actor, Advice, AssetStatus, Diagnose, Diagnosis, ErrorKind, Instance, InvalidParty, NewLine,
     NewOrder, NewProduct, Order, OrderFilter, OrderLine, OrderParties, Owner, Page, Party, Placed, Price,
-    Problem, ReturnStatus, Rows, Settlement, Spending, Standing, Subject, SyncStatus, client_transaction_id, merged,
+    Problem, ReturnStatus, Rows, Settlement, Spending, Standing, Subject, SyncStatus, client_transaction_id,
+    merged,
 };
 use data_encoding::HEXLOWER;
 use serde_json::json;

@@ -52,10 +52,12 @@ enum Status {
     Waiting,
     /// All licenses are bought
     Done,
-    /// Some licenses are bought, and the others were refused
+    /// Some licenses are bought, and others were refused
     Partly,
-    /// All licenses were refused
+    /// No license is bought, and one or more were refused
     Failed,
+    /// All licenses were withdrawn before they were bought
+    Withdrawn,
 }
 
 impl From<Status> for Settlement {
@@ -65,6 +67,7 @@ impl From<Status> for Settlement {
             Status::Done => Self::Licensed,
             Status::Partly => Self::Partly,
             Status::Failed => Self::Refused,
+            Status::Withdrawn => Self::Withdrawn,
         }
     }
 }
@@ -75,6 +78,7 @@ fn word(settlement: Settlement) -> &'static str {
         Settlement::Licensed => "done",
         Settlement::Partly => "partly",
         Settlement::Refused => "failed",
+        Settlement::Withdrawn => "withdrawn",
     }
 }
 

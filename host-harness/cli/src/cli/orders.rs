@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
 
 use bss_model::clock::rfc3339;
-use bss_model::{
-    Advice, AssetFilter, AssetId, Contact, ErrorKind, NewLine, Party, Settlement, SortOrder, settlement,
-};
+use bss_model::{Advice, AssetId, Contact, ErrorKind, NewLine, Party, Settlement, settlement};
 use clap::{Args, Subcommand};
 use host_harness::view::{Keys, OrderCheck, OrderWithdrawal};
 use host_harness::{Error, Host, InstanceHandle, OrderRequest, PlaceError};
@@ -18,7 +16,7 @@ use super::failure::{Failure, Outcome};
 use super::input::{confirms, operator};
 use super::order_list::{self, ListOrders, assets_of};
 use super::progress::listener;
-use super::{contact_doubts, output, pages, show};
+use super::{contact_doubts, output, show};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum OrderCommand {
