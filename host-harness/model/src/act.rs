@@ -71,6 +71,8 @@ pub enum Act {
     EraseCustomer,
     /// Took note of an alert.
     AcknowledgeAlert,
+    /// Set the prefix of the numbers of an instance's charges.
+    SetChargePrefix,
 }
 
 stored_enum!(Act {
@@ -103,6 +105,7 @@ stored_enum!(Act {
     SetDuties = "set_duties", "set duties";
     EraseCustomer = "erase_customer", "erase customer";
     AcknowledgeAlert = "acknowledge_alert", "acknowledge alert";
+    SetChargePrefix = "set_charge_prefix", "set charge prefix";
 });
 
 /// The kind of thing that an act changed.

@@ -46,15 +46,54 @@ pub fn is_currency(text: &str) -> bool {
     text.len() == 3 && text.bytes().all(|letter| letter.is_ascii_uppercase())
 }
 
-impl fmt::Display for Price {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Price {
+    /// The amount with the currency's decimals and a point, without the currency, as in `249.00`.
+    pub fn decimal(&self) -> String {
         let unusual = UNUSUAL_DECIMALS
             .iter()
             .find(|(currency, _)| *currency == self.currency);
         let decimals = unusual.map_or(2, |(_, decimals)| *decimals);
-        let digits = format!("{:0>width$}", self.minor_units, width = decimals + 1);
+        let sign = if self.minor_units < 0 { "-" } else { "" };
+        let digits = format!(
+            "{:0>width$}",
+            self.minor_units.unsigned_abs(),
+            width = decimals + 1
+        );
         let (whole, part) = digits.split_at(digits.len().saturating_sub(decimals));
         let point = if part.is_empty() { "" } else { "." };
-        formatter.pad(&format!("{whole}{point}{part} {}", self.currency))
+        format!("{sign}{whole}{point}{part}")
+    }
+}
+
+impl fmt::Display for Price {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(&format!("{} {}", self.decimal(), self.currency))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_amount_has_the_decimals_of_its_currency_and_its_sign() {
+        for (minor_units, currency, shown) in [
+            (24_900, "EUR", "249.00 EUR"),
+            (-24_900, "EUR", "-249.00 EUR"),
+            (-5, "EUR", "-0.05 EUR"),
+            (0, "JPY", "0 JPY"),
+            (-7, "JPY", "-7 JPY"),
+            (1, "KWD", "0.001 KWD"),
+        ] {
+            let currency = currency.to_owned();
+            assert_eq!(
+                Price {
+                    currency,
+                    minor_units
+                }
+                .to_string(),
+                shown
+            );
+        }
     }
 }

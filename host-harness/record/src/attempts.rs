@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::assets::{key_purpose, link_purpose, read_asset_of};
-use super::invoices::charge;
+use super::charges::charge;
 use super::outbox::enqueue;
 use super::outcomes::tell;
 use super::stored::{boot, certain, count, from_json, id, moment, optional, push_ids, to_json, uptime_ms};

@@ -9,6 +9,7 @@ mod attempts;
 mod backup;
 mod cancellations;
 mod certificate_store;
+mod charges;
 mod customer_erasure;
 mod customer_export;
 mod database;
@@ -18,7 +19,6 @@ mod erasure;
 mod file_system;
 mod instance_proxies;
 mod instances;
-mod invoices;
 mod look_up_only;
 mod mail_settings;
 mod mail_stop;
@@ -61,6 +61,7 @@ pub use certificate_store::{
     CertificateRequest, CertificateStore, IdentityError, ImportError, ImportedCertificate, MadeCertificate,
     MakeError, RemoveError, RemoveRequestError,
 };
+pub use charges::ChargePrefixError;
 pub use customer_erasure::EraseCustomerError;
 pub use database::RecordError;
 pub use erased_customers::ERASED_CUSTOMERS_FILE;
