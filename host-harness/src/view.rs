@@ -3,7 +3,7 @@
 //! Names follow one set of rules:
 //! - An object's own id is `id`; a reference to another object is its kind and `Id`, as in `orderId`. Where an instance is
 //!   meant, `instance` is its name, which is unique among those of its owner. A certificate goes by its `thumbprint`, a
-//!   plugin by its `sha256`, an invoice or a credit by its `number`.
+//!   plugin by its `sha256`, a charge or a credit by its `number`.
 //! - A product's code is `productCode`, and its name `productName`.
 //! - A state is a word in lower case with hyphens, as in `needs-credentials`.
 //! - Times end in `AtMs` (milliseconds since 1970-01-01T00:00:00Z), durations in `Ms`; in the trace of a call, which is
@@ -19,13 +19,13 @@ mod bulk;
 mod call_trace;
 mod cancellation;
 mod certificate;
+mod charge;
 mod connection;
 mod customer;
 #[cfg(test)]
 mod examples;
 mod form;
 mod instance;
-mod invoice;
 mod keys;
 mod mail;
 mod order;
@@ -55,11 +55,11 @@ pub use certificate::{
     Certificate, CertificateRequest, CertificateWarning, CertificateWithPem, RemovedCertificate,
     RemovedCertificateRequest,
 };
+pub use charge::{Charge, ChargeLine, ChargeNumbers, Credit};
 pub use connection::{CertificateRotation, ConnectionCheck, Step, StepResult};
 pub use customer::{AssetAttempts, CorrectedCustomer, Customer, CustomerErasure, ErasedCustomer};
 pub use form::{Choice, Field, FieldKind, Form, InstanceForm};
 pub use instance::{Authority, Change, Instance, SettingsVersion};
-pub use invoice::{Credit, Invoice, InvoiceLine};
 pub use keys::Keys;
 pub use mail::{AccessTokenLogin, DueMails, Mail, MailServer, MailSettings, MailStop, TemplateFiles};
 pub use order::{Order, OrderCheck};

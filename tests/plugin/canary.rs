@@ -202,7 +202,7 @@ async fn a_secret_is_in_nothing_that_the_host_writes_or_says_and_a_planted_value
         &["asset", "history", &asset],
         &["asset", "cancellations"],
         &["asset", "refresh", &asset],
-        &["invoice", "list"],
+        &["charge", "list"],
         &["mail", "show"],
         &["mail", "list"],
         &["audit", "list"],

@@ -756,7 +756,7 @@ fn an_argument_that_is_no_id_and_a_directory_that_is_made_are_told() {
     let said = |output: &Output| String::from_utf8_lossy(&output.stderr).contains("a new record was made");
     assert!(said(&desk.run(&list)));
     assert!(!said(&desk.run(&list)));
-    for argument in [&["order", "show", "7ffdbbdc"][..], &["invoice", "show", "1"]] {
+    for argument in [&["order", "show", "7ffdbbdc"][..], &["asset", "show", "1"]] {
         let number = argument[2];
         assert_fails(
             &desk.run(argument),

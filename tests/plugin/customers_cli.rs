@@ -93,7 +93,7 @@ fn a_customer_is_exported_for_people_and_for_programs() {
     let shown = desk.run(&["customer", "export", "C-7"]);
     assert_ends(&shown, DONE);
     let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
-    for text in [&order, &person.name, &person.email, "1 invoice", "1 e-mail"] {
+    for text in [&order, &person.name, &person.email, "1 charge", "1 e-mail"] {
         assert!(shown.contains(text), "`{text}` in {shown}");
     }
     assert_ends(&desk.run(&["customer", "export", "C-7", "--show-keys"]), USAGE);

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use bss_model::{
-    Actor, Asset, AssetStatus, BillingFilter, Cancellation, CancellationFilter, CancellationState,
+    Actor, Asset, AssetStatus, Cancellation, CancellationFilter, CancellationState, ChargeFilter,
     LicenseTokenStatus, MailFilter, MailState, Page, ReturnAttempt, ReturnResult, ReturnStatus,
 };
 use bss_record::{CancelError, RetryMailError};
@@ -53,7 +53,7 @@ async fn recorded(host: &Host, asset: &Asset) -> Asset {
 async fn credits(host: &Host) -> Vec<i64> {
     let credits = host
         .record()
-        .credits(&BillingFilter::default(), &Page::all())
+        .credits(&ChargeFilter::default(), &Page::all())
         .await;
     let credits = credits.expect("credits").rows;
     credits.iter().map(|credit| credit.price.minor_units).collect()

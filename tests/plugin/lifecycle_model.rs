@@ -5,9 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use bss_model::{
-    Actor, Asset, AssetSelection, AssetStatus, BillingFilter, Cancellation, CancellationFilter,
-    CancellationState, LicenseTokenStatus, MailDelivery, MailFilter, MailSettings, MailState, Page,
-    SyncStatus,
+    Actor, Asset, AssetSelection, AssetStatus, Cancellation, CancellationFilter, CancellationState,
+    ChargeFilter, LicenseTokenStatus, MailDelivery, MailFilter, MailSettings, MailState, Page, SyncStatus,
 };
 use bss_simulator::{Fault, LedgerEntry, Operation, Repeat, TokenStatus, When};
 use host_harness::{Host, OrderRequest};
@@ -408,18 +407,21 @@ impl World {
     }
 
     async fn charged(&self) -> Vec<uuid::Uuid> {
-        let filter = BillingFilter::default();
-        let invoices = self.host.record().invoices(&filter, &Page::all()).await;
-        let invoices = invoices.expect("invoices").rows;
-        let orders: BTreeSet<_> = invoices.iter().map(|invoice| invoice.order_id).collect();
-        assert_eq!(orders.len(), invoices.len(), "one invoice for each order");
-        let lines: Vec<_> = invoices.into_iter().flat_map(|invoice| invoice.lines).collect();
+        let filter = ChargeFilter::default();
+        let charges = self.host.record().charges(&filter, &Page::all()).await;
+        let charges = charges.expect("charges").rows;
+        let numbers: Vec<_> = charges.iter().map(|charge| charge.number.number).collect();
+        assert!(
+            numbers.iter().copied().eq(1..=numbers.len() as u64),
+            "{numbers:?}"
+        );
+        let lines: Vec<_> = charges.into_iter().flat_map(|charge| charge.lines).collect();
         assert!(lines.iter().all(|line| line.price.minor_units == PRICE));
         lines.into_iter().map(|line| line.asset_id).collect()
     }
 
     async fn credited(&self) -> Vec<uuid::Uuid> {
-        let filter = BillingFilter::default();
+        let filter = ChargeFilter::default();
         let credits = self.host.record().credits(&filter, &Page::all()).await;
         let credits = credits.expect("credits").rows;
         assert!(credits.iter().all(|credit| credit.price.minor_units == PRICE));

@@ -42,8 +42,8 @@ fn an_order_is_placed_at_once_and_bought_by_the_worker() {
     assert_ends(&desk.run(&["run", "--once"]), DONE);
     let order = desk.json(&["order", "show", text(&placed, "id")]);
     assert_eq!(order["state"], "licensed");
-    let invoices = desk.json(&["invoice", "list"]);
-    assert_eq!(invoices.as_array().map(Vec::len), Some(1), "{invoices}");
+    let charges = desk.json(&["charge", "list"]);
+    assert_eq!(charges.as_array().map(Vec::len), Some(3), "{charges}");
     let mails = desk.json(&["mail", "list", "--pending"]);
     assert_eq!(mails.as_array().map(Vec::len), Some(3), "{mails}");
 }
@@ -61,8 +61,8 @@ fn an_order_without_a_key_that_was_just_placed_is_told_and_a_person_is_asked() {
     assert!(!told(&["--idempotency-key", "k"]), "its key tells");
     assert!(told(&[]));
     let orders = || {
-        let invoiced = desk.json(&["asset", "list"]);
-        let assets = invoiced.as_array().expect("a list");
+        let listed = desk.json(&["asset", "list"]);
+        let assets = listed.as_array().expect("a list");
         let orders: std::collections::BTreeSet<_> =
             assets.iter().map(|asset| text(asset, "orderId")).collect();
         orders.len()

@@ -130,15 +130,15 @@ async fn a_product_that_is_not_split_is_bought_charged_and_credited_as_one_licen
         .await
         .expect("it works");
     let order = team.order_id.to_string();
-    let invoice = scenario.json(&["invoice", "show", &order]);
-    let [line, credit] = [&invoice["lines"][0], &invoice["credits"][0]];
+    let charge = &scenario.json(&["charge", "show", &order])[0];
+    let [line, credit] = [&charge["lines"][0], &charge["credits"][0]];
     assert_eq!(line["quantity"], 5);
-    for amount in [&line["price"], &invoice["total"], &credit["price"]] {
-        assert_eq!(amount["minorUnits"], 5 * PRICE, "{invoice}");
+    for amount in [&line["price"], &charge["total"], &credit["price"]] {
+        assert_eq!(amount["minorUnits"], 5 * PRICE, "{charge}");
     }
-    assert_eq!(invoice["credits"].as_array().map(Vec::len), Some(1));
+    assert_eq!(charge["credits"].as_array().map(Vec::len), Some(1));
     let table = |order: &str| {
-        let output = scenario.bss_host(&["invoice", "show", order]);
+        let output = scenario.bss_host(&["charge", "show", order]);
         assert_ends(&output, DONE);
         String::from_utf8_lossy(&output.stdout).into_owned()
     };

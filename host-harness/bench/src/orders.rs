@@ -49,7 +49,7 @@ impl Site {
     }
 
     /// Orders `lines` licenses, and has a worker buy them, `at_once` at once. Returns the time from the first line
-    /// that is taken to the last license on record, with its invoice line and its e-mail.
+    /// that is taken to the last license on record, with its charge and its e-mail.
     ///
     /// # Errors
     /// When a license is not bought.

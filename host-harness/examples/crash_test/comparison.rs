@@ -60,18 +60,18 @@ pub(crate) struct Figures {
     /// Ledger entries, other than `duplicated`, of no order line's license: no line has their client transaction id, or
     /// the line has another license.
     pub(crate) unaccounted: usize,
-    /// Invoice lines beyond one per asset.
+    /// Charges beyond one per asset.
     pub(crate) charged_twice: usize,
     /// E-mails beyond one per asset.
     pub(crate) mailed_twice: usize,
     /// Order lines that ended without a license, the ledger having none either. All that the test orders can be
     /// bought.
     pub(crate) not_bought: usize,
-    /// Assets with a license and without an invoice line.
+    /// Assets with a license and without a charge.
     pub(crate) not_charged: usize,
     /// Assets with a license and without an e-mail.
     pub(crate) not_mailed: usize,
-    /// Assets with an invoice line and without a license.
+    /// Assets with a charge and without a license.
     pub(crate) charged_without_license: usize,
     /// Assets with an e-mail and without a license.
     pub(crate) mailed_without_license: usize,
@@ -187,7 +187,7 @@ impl Figures {
 /// The assets of what customers were told, an asset for each.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Told {
-    /// The invoice lines.
+    /// The charges.
     pub(crate) charged: Vec<Uuid>,
     /// The e-mails.
     pub(crate) mailed: Vec<Uuid>,
@@ -195,7 +195,7 @@ pub(crate) struct Told {
     pub(crate) credited: Vec<Uuid>,
 }
 
-/// How far there is one of something for each licensed asset, such as an invoice line.
+/// How far there is one of something for each licensed asset, such as a charge.
 struct Once {
     twice: usize,
     missing: usize,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, ensure};
 use bss_keys::PfxCode;
 use bss_model::{
-    Actor, AssetFilter, AssetStatus, BillingFilter, CancellationFilter, Choice, Contact, Decision,
+    Actor, AssetFilter, AssetStatus, CancellationFilter, ChargeFilter, Choice, Contact, Decision,
     MailDelivery, MailFilter, MailSettings, MailState, NewInstance, Page, Party, Price, ProductFilter, Reach,
     Requester, RequesterKind, Secret,
 };
@@ -195,17 +195,17 @@ impl Shop {
         Ok(())
     }
 
-    /// The asset of each invoice line.
+    /// The asset of each charge's line.
     pub(crate) async fn charged(&self) -> Result<Vec<Uuid>> {
-        let filter = BillingFilter::default();
-        let invoices = self.host.record().invoices(&filter, &Page::all()).await?.rows;
-        let lines = invoices.iter().flat_map(|invoice| &invoice.lines);
+        let filter = ChargeFilter::default();
+        let charges = self.host.record().charges(&filter, &Page::all()).await?.rows;
+        let lines = charges.iter().flat_map(|charge| &charge.lines);
         Ok(lines.map(|line| line.asset_id).collect())
     }
 
     /// The asset of each credit.
     pub(crate) async fn credited(&self) -> Result<Vec<Uuid>> {
-        let filter = BillingFilter::default();
+        let filter = ChargeFilter::default();
         let credits = self.host.record().credits(&filter, &Page::all()).await?.rows;
         Ok(credits.iter().map(|credit| credit.asset_id).collect())
     }

@@ -81,6 +81,8 @@ pub enum Act {
     AcknowledgeAlert,
     /// Changed who is told of alerts.
     SaveAlertSettings,
+    /// Set the prefix of the numbers of an instance's charges.
+    SetChargePrefix,
 }
 
 stored_enum!(Act {
@@ -118,6 +120,7 @@ stored_enum!(Act {
     EraseCustomer = "erase_customer", "erase customer";
     AcknowledgeAlert = "acknowledge_alert", "acknowledge alert";
     SaveAlertSettings = "save_alert_settings", "save alert settings";
+    SetChargePrefix = "set_charge_prefix", "set charge prefix";
 });
 
 /// The kind of thing that an act changed.

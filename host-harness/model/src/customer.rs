@@ -9,7 +9,7 @@ use crate::act::RecordedAct;
 use crate::asset::Asset;
 use crate::attempt::Attempt;
 use crate::cancellation::Cancellation;
-use crate::invoice::{Credit, Invoice};
+use crate::charge::{Charge, Credit};
 use crate::license_return::ReturnAttempt;
 use crate::mail::Mail;
 use crate::order::{Contact, Order, Party};
@@ -65,9 +65,9 @@ pub struct CustomerData {
     pub cancellations: Vec<Cancellation>,
     /// The attempts at returns, by cancellation.
     pub return_attempts: BTreeMap<Uuid, Vec<ReturnAttempt>>,
-    /// The invoices, by number.
-    pub invoices: Vec<Invoice>,
-    /// The credits, by number.
+    /// The charges, by time.
+    pub charges: Vec<Charge>,
+    /// The credits, by time.
     pub credits: Vec<Credit>,
     /// The e-mails, by the time at which they were written down.
     pub mails: Vec<Mail>,

@@ -128,8 +128,8 @@ pub enum Advice {
         /// The order.
         order: Uuid,
     },
-    /// Look at the list of invoices.
-    ListInvoices,
+    /// Look at the list of charges.
+    ListCharges,
     /// Look at the list of cancellations.
     ListCancellations,
     /// Look at the cancellations of an asset.
@@ -244,7 +244,7 @@ impl Advice {
                 return format!("remove the secret of `{field}`, if it is not needed").into();
             }
             Self::ResumeOrder { .. } => "resume the order",
-            Self::ListInvoices => "look at the list of invoices",
+            Self::ListCharges => "look at the list of charges",
             Self::ListCancellations => "look at the list of cancellations",
             Self::ShowCancellations { .. } => "look at the cancellations of the asset",
             Self::ListProducts => "look at the products of the instance",

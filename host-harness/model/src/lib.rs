@@ -10,6 +10,7 @@ mod alert;
 mod asset;
 mod attempt;
 mod cancellation;
+mod charge;
 pub mod clock;
 mod customer;
 mod customer_correction;
@@ -18,7 +19,6 @@ mod duties;
 mod email_address;
 mod ids;
 mod instance;
-mod invoice;
 mod license;
 mod license_check;
 mod license_return;
@@ -59,6 +59,10 @@ pub use cancellation::{
     COMMENT_LENGTH_MAX, Cancellation, CancellationDecision, CancellationFilter, CancellationState,
     CommentTooLong, Requester, RequesterKind, ReturnReason, return_client_transaction_id, short_enough,
 };
+pub use charge::{
+    Charge, ChargeFilter, ChargeLine, ChargePrefix, ChargeSeries, Credit, CreditReason, NotAChargePrefix,
+    NotASerialNumber, SerialNumber,
+};
 pub use customer::{CustomerData, CustomerErasure, ERASED, ErasedCustomer, OpenBusiness, UnsentMails};
 pub use customer_correction::{CorrectedCustomer, CustomerCorrection};
 pub use diagnosis::{Advice, Diagnose, Diagnosis, ErrorKind, with_causes};
@@ -69,7 +73,6 @@ pub use instance::{
     Authority, Change, FieldRole, Instance, NewInstance, Reach, SavedSecret, SavedSettings, SecretHeader,
     SecretToSave, SettingsVersion, Standing,
 };
-pub use invoice::{BillingFilter, Credit, Invoice, InvoiceLine};
 pub use license::{License, LicenseNames, LicenseSecrets, LicenseTokenStatus, ReturnStatus};
 pub use license_check::{LicenseDefect, check_license};
 pub use license_return::{BegunReturn, ReturnAttempt, ReturnOutcome, ReturnResult, TakenReturn};

@@ -78,14 +78,51 @@ impl Price {
             minor_units: format!("{whole}{part:0<decimals$}").parse().ok()?,
         })
     }
+
+    /// The amount with the currency's decimals and a point, without the currency, as in `249.00`.
+    pub fn decimal(&self) -> String {
+        let decimals = decimals(&self.currency);
+        let sign = if self.minor_units < 0 { "-" } else { "" };
+        let digits = format!(
+            "{:0>width$}",
+            self.minor_units.unsigned_abs(),
+            width = decimals + 1
+        );
+        let (whole, part) = digits.split_at(digits.len().saturating_sub(decimals));
+        let point = if part.is_empty() { "" } else { "." };
+        format!("{sign}{whole}{point}{part}")
+    }
 }
 
 impl fmt::Display for Price {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let decimals = decimals(&self.currency);
-        let digits = format!("{:0>width$}", self.minor_units, width = decimals + 1);
-        let (whole, part) = digits.split_at(digits.len().saturating_sub(decimals));
-        let point = if part.is_empty() { "" } else { "." };
-        formatter.pad(&format!("{whole}{point}{part} {}", self.currency))
+        formatter.pad(&format!("{} {}", self.decimal(), self.currency))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_amount_has_the_decimals_of_its_currency_and_its_sign() {
+        for (minor_units, currency, shown) in [
+            (24_900, "EUR", "249.00 EUR"),
+            (-24_900, "EUR", "-249.00 EUR"),
+            (-5, "EUR", "-0.05 EUR"),
+            (0, "JPY", "0 JPY"),
+            (-7, "JPY", "-7 JPY"),
+            (1, "KWD", "0.001 KWD"),
+        ] {
+            let currency = currency.to_owned();
+            assert_eq!(
+                Price {
+                    currency,
+                    minor_units
+                }
+                .to_string(),
+                shown
+            );
+        }
     }
 }

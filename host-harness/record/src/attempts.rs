@@ -16,8 +16,8 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::assets::{key_purpose, link_purpose, read_asset_of};
+use super::charges::charge;
 use super::earlier_attempts::earlier_of;
-use super::invoices::charge;
 use super::outbox::enqueue;
 use super::outcomes::tell;
 use super::stored::{boot, count, from_json, id, optional, to_json, uptime_ms};

@@ -1,7 +1,7 @@
 //! Erasing a customer: name, contact and free text leave the record; what was sold, charged and done stays.
 //!
 //! What stays, because it is needed and tells nobody who the customer was: the platform's own name for the customer, the
-//! idempotency keys, what was bought at what price, invoices and credits, the vendor's names of purchases, licenses, and
+//! idempotency keys, what was bought at what price, charges and credits, the vendor's names of purchases, licenses, and
 //! who did what. Product keys and activation links stay sealed: they were paid for, and can't be had again.
 
 use bss_model::clock::now_ms;

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use bss_model::{AssetFilter, CustomerData, Invoice, Order, OrderFilter, RecordedAct, SubjectKind};
-use sqlx::SqliteConnection;
+use bss_model::{
+    AssetFilter, Charge, ChargeLine, CustomerData, Order, OrderFilter, RecordedAct, SubjectKind,
+};
 use sqlx::sqlite::SqliteRow;
+use sqlx::{Row as _, SqliteConnection};
 use uuid::Uuid;
 
 use super::acts::stored_act::read_act;
@@ -13,7 +15,7 @@ use super::cancellations::cancellation;
 use super::orders::{lines_of, orders_query, read_order_row};
 use super::outbox::read_mail;
 use super::stored::{ROWS_PER_STATEMENT, id};
-use super::{Record, RecordError, attempts, erased_customers, invoices, returns};
+use super::{Record, RecordError, attempts, charges, erased_customers, returns};
 
 impl Record {
     /// All that is on record about a customer, at an instance or at all of them. Nothing is decrypted. `None`: nothing is on
@@ -61,8 +63,8 @@ impl Record {
                 "cancellation_id",
                 returns::attempt,
             )?,
-            invoices: of.invoices(&mut snapshot).await?,
-            credits: read(&of.rows(&mut snapshot, CREDITS).await?, invoices::read_credit)?,
+            charges: of.charges(&mut snapshot).await?,
+            credits: read(&of.rows(&mut snapshot, CREDITS).await?, charges::read_credit)?,
             mails: read(&of.rows(&mut snapshot, MAILS).await?, read_mail)?,
             acts: of.acts(&mut snapshot).await?,
             erasures,
@@ -85,20 +87,20 @@ const RETURN_ATTEMPTS: &str = concat!(
     assets_of_customer!(),
     ")) ORDER BY cancellation_id, number"
 );
-const INVOICES: &str = concat!(
-    "SELECT * FROM invoices WHERE order_id IN (SELECT order_id FROM assets WHERE id IN (",
+const CHARGES: &str = concat!(
+    "SELECT * FROM charges WHERE order_id IN (SELECT order_id FROM assets WHERE id IN (",
     assets_of_customer!(),
-    ")) ORDER BY number"
+    ")) ORDER BY charged_at_ms, id"
 );
-const INVOICE_LINES: &str = concat!(
-    "SELECT * FROM invoice_lines WHERE asset_id IN (",
+const CHARGE_LINES: &str = concat!(
+    "SELECT * FROM charge_lines WHERE asset_id IN (",
     assets_of_customer!(),
-    ") ORDER BY order_id, position"
+    ") ORDER BY charge_id, position"
 );
 const CREDITS: &str = concat!(
     "SELECT * FROM credits WHERE asset_id IN (",
     assets_of_customer!(),
-    ") ORDER BY number"
+    ") ORDER BY credited_at_ms, id"
 );
 const MAILS: &str = concat!(
     "SELECT mails.*, orders.contact FROM mails JOIN orders ON orders.id = mails.order_id WHERE asset_id IN (",
@@ -159,14 +161,21 @@ impl Customer<'_> {
         Ok(orders)
     }
 
-    async fn invoices(self, connection: &mut SqliteConnection) -> Result<Vec<Invoice>, RecordError> {
-        let lines = self.rows(connection, INVOICE_LINES).await?;
-        let mut lines = by_id(&lines, "order_id", invoices::line)?;
-        let mut invoices = read(&self.rows(connection, INVOICES).await?, invoices::read_invoice)?;
-        for invoice in &mut invoices {
-            invoice.lines = lines.remove(&invoice.order_id).unwrap_or_default();
+    async fn charges(self, connection: &mut SqliteConnection) -> Result<Vec<Charge>, RecordError> {
+        let mut lines = BTreeMap::<i64, Vec<ChargeLine>>::new();
+        for row in &self.rows(connection, CHARGE_LINES).await? {
+            let of_charge = lines.entry(row.try_get("charge_id")?).or_default();
+            of_charge.push(charges::read_line(row)?);
         }
-        Ok(invoices)
+        let mut charges = Vec::new();
+        for row in &self.rows(connection, CHARGES).await? {
+            let lines = lines.remove(&row.try_get("id")?).unwrap_or_default();
+            charges.push(Charge {
+                lines,
+                ..charges::read_charge(row)?
+            });
+        }
+        Ok(charges)
     }
 
     async fn acts(self, connection: &mut SqliteConnection) -> Result<Vec<RecordedAct>, RecordError> {

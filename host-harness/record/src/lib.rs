@@ -10,6 +10,7 @@ mod attempts;
 mod backup;
 mod cancellations;
 mod certificate_store;
+mod charges;
 mod customer_correction;
 mod customer_erasure;
 mod customer_export;
@@ -21,7 +22,6 @@ mod erasure;
 mod file_system;
 mod instance_proxies;
 mod instances;
-mod invoices;
 mod look_up_only;
 mod mail_copies;
 mod mail_settings;
@@ -68,6 +68,7 @@ pub use certificate_store::{
     CertificateRequest, CertificateStore, IdentityError, ImportError, ImportedCertificate, MadeCertificate,
     MakeError, RemoveError, RemoveRequestError,
 };
+pub use charges::ChargePrefixError;
 pub use customer_correction::CorrectCustomerError;
 pub use customer_erasure::EraseCustomerError;
 pub use database::RecordError;

@@ -104,7 +104,7 @@ pub enum PlaceError {
     /// The order has no contact, and the host is to mail the licenses.
     #[error("the order has no contact to whom its licenses are mailed")]
     NoContact,
-    /// The operator has set no price for the product, and an invoice needs one.
+    /// The operator has set no price for the product, and a charge needs one.
     #[error("product `{code}` has no price in {currency}")]
     NoPrice {
         /// The code that was ordered.
@@ -566,7 +566,7 @@ async fn shares(
         let quantity = i64::from(line.quantity);
         let line_price = unit_price.map(|price| price.checked_mul(quantity).ok_or_else(too_large));
         let line_price = line_price.transpose()?;
-        // The sum, too, so that every invoice has a total.
+        // The sum, too, so that an order has a total.
         costs = costs
             .checked_add(line_price.unwrap_or_default())
             .ok_or_else(too_large)?;

@@ -13,7 +13,7 @@ use sqlx::{QueryBuilder, Row as _, SqliteConnection};
 use uuid::Uuid;
 
 use super::cancellations::existing;
-use super::invoices::credit;
+use super::charges::credit;
 use super::look_up_only::look_up_only;
 use super::outbox::withdraw;
 use super::outcomes::tell;

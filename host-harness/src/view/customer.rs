@@ -8,7 +8,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::asset::parties_of;
-use super::{Act, Cancellation, Invoice, Keys, Mail, Order, PurchaseAttempt};
+use super::{Act, Cancellation, Charge, Keys, Mail, Order, PurchaseAttempt};
 use crate::host::Host;
 
 /// All that is on record about a customer.
@@ -23,8 +23,8 @@ pub struct Customer {
     pub purchase_attempts: Vec<AssetAttempts>,
     /// The cancellations with every attempt at their returns, by the time of their requests.
     pub cancellations: Vec<Cancellation>,
-    /// The invoices with their credits, by number.
-    pub invoices: Vec<Invoice>,
+    /// The charges with their credits, by time.
+    pub charges: Vec<Charge>,
     /// The e-mails without their text, by the time at which they were written down.
     pub mails: Vec<Mail>,
     /// The acts on the customer and on the orders, assets and e-mails, by number.
@@ -149,7 +149,7 @@ impl Host {
             orders,
             purchase_attempts: attempts.collect(),
             cancellations: cancellations.collect(),
-            invoices: self.invoice_views(&data.invoices, &data.credits).await?,
+            charges: self.charge_views(&data.charges, &data.credits).await?,
             mails: self.mail_views(&data.mails).await?,
             acts: self.act_views(&data.acts).await?,
             erasures: self.erased_customer_views(&data.erasures).await?,
@@ -199,7 +199,7 @@ mod tests {
                 attempts: Vec::new(),
             }],
             cancellations: Vec::new(),
-            invoices: Vec::new(),
+            charges: Vec::new(),
             mails: Vec::new(),
             acts: Vec::new(),
             erasures: vec![erased],
@@ -217,7 +217,7 @@ mod tests {
     }
   ],
   "cancellations": [],
-  "invoices": [],
+  "charges": [],
   "mails": [],
   "acts": [],
   "erasures": [

@@ -18,10 +18,10 @@ use uuid::Uuid;
 
 use crate::cancellations::customer;
 use crate::certificates::{RSA_KEY, client_params, good, make, pfx};
+use crate::charges::{buy, euros, execute};
 use crate::customers;
-use crate::invoices::{buy, euros, execute};
 use crate::orders::{KEY, LINK, order, shop};
-use crate::record::{TestRecord, actor, settings};
+use crate::record::{TestRecord, actor, new_instance, settings};
 
 /// Lists every act. An act that is left out here does not compile.
 macro_rules! every_act {
@@ -66,6 +66,7 @@ every_act! {
     EraseCustomer,
     AcknowledgeAlert,
     SaveAlertSettings,
+    SetChargePrefix,
 }
 
 /// A customer with whom nothing is open.
@@ -78,6 +79,8 @@ const COMMENT: &str = "what the customer said";
 struct Site {
     record: TestRecord,
     instance: Uuid,
+    /// An instance at which nothing was bought.
+    unsold: Uuid,
     /// Certificates that are installed and that no instance uses yet.
     certificates: [Thumbprint; 2],
     /// A request for a certificate that nobody has answered.
@@ -140,6 +143,7 @@ impl Site {
         let request = record.certificates().request(&new_certificate(), &actor()).await;
         Self {
             instance,
+            unsold: new_instance(&record, "unsold").await.id,
             request: request.unwrap().public_key,
             certificates: [install(&record, "one").await, install(&record, "two").await],
             open: assets[0],
@@ -164,6 +168,11 @@ impl Site {
                 let shown = record.show_license_secrets(&self.licensed[..1], actor).await?;
                 assert_eq!(shown.len(), 1);
                 Subject::asset(self.licensed[0])
+            }
+            Act::SetChargePrefix => {
+                let (instance, prefix) = (self.unsold, "DE".parse()?);
+                record.set_charge_prefix(instance, prefix, actor).await?;
+                Subject::instance(instance)
             }
             Act::SetDuties => {
                 let charges = true;
@@ -400,6 +409,7 @@ impl Site {
                 let line = |code, quantity| json!({ "product_code": code, "quantity": quantity });
                 json!({ "lines": [line("a", 2), line("b", 2)] })
             }
+            Act::SetChargePrefix => json!({ "before": "UNSOLD", "after": "DE" }),
             // The e-mails of the five assets, but for the one that is tried again before.
             Act::SetDuties => json!({ "mails": false, "charges": true, "withdrawnMails": 5 }),
             Act::RetryAsset => json!({ "generation": 0, "sync_status": "unsynchronised" }),

@@ -8,7 +8,7 @@ use bss_record::{AcknowledgeError, Record};
 use uuid::Uuid;
 
 use crate::cancellations::{attempted, returning};
-use crate::invoices::buy;
+use crate::charges::buy;
 use crate::orders::{begin, order, problem, shop};
 use crate::outbox::licensed;
 use crate::record::{TestRecord, actor};

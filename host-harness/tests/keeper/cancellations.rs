@@ -1,8 +1,8 @@
 //! Cancellations: asked for and decided once, returned by one worker at a time, credited with the return or not at all.
 
 use bss_model::{
-    Actor, Asset, AssetStatus, AttemptOutcome, BillingFilter, Cancellation, CancellationFilter,
-    CancellationState, EarlierAttempts, License, LicenseTokenStatus, MailFilter, MailState, Page, Requester,
+    Actor, Asset, AssetStatus, AttemptOutcome, Cancellation, CancellationFilter, CancellationState,
+    ChargeFilter, EarlierAttempts, License, LicenseTokenStatus, MailFilter, MailState, Page, Requester,
     RequesterKind, ReturnOutcome, ReturnResult, ReturnStatus, SyncStatus, TakenReturn,
     is_returned_but_active, return_client_transaction_id,
 };
@@ -71,7 +71,7 @@ async fn asset(record: &Record, asset: Uuid) -> Asset {
 /// Credits per asset, in minor units.
 async fn credited(record: &Record) -> Vec<(Uuid, i64)> {
     let credits = record
-        .credits(&BillingFilter::default(), &Page::all())
+        .credits(&ChargeFilter::default(), &Page::all())
         .await
         .unwrap()
         .rows;
@@ -346,7 +346,7 @@ async fn a_return_cancels_the_asset_and_credits_its_whole_price_once() {
     );
     assert_eq!(credited(&record).await, [(ids[0], 14_900)]);
     let credits = record
-        .credits(&BillingFilter::default(), &Page::all())
+        .credits(&ChargeFilter::default(), &Page::all())
         .await
         .unwrap()
         .rows;
@@ -778,7 +778,7 @@ async fn a_license_that_was_given_back_before_it_was_heard_of_is_neither_charged
     assert!(is_returned_but_active(&after));
     assert_eq!(
         record
-            .invoices(&BillingFilter::default(), &Page::all())
+            .charges(&ChargeFilter::default(), &Page::all())
             .await
             .unwrap()
             .rows,

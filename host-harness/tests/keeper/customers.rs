@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::cancellations::{attempted, returning};
 use crate::certificate_store::contains;
-use crate::invoices::{buy, execute};
+use crate::charges::{buy, execute};
 use crate::orders::{KEY, begin, license, order, sell, shop};
 use crate::record::{TestRecord, actor, files_of, ready_instance};
 use crate::services::{definition, product};
@@ -197,7 +197,7 @@ async fn an_export_has_all_that_is_on_record_about_a_customer_and_nothing_of_ano
     assert_eq!(assets, lines);
     assert_eq!(data.attempts.len(), 4);
     assert_eq!((data.cancellations.len(), data.return_attempts.len()), (3, 2));
-    assert_eq!((data.invoices.len(), data.invoices[0].lines.len()), (1, 3));
+    assert_eq!((data.charges.len(), data.charges[0].lines.len()), (3, 1));
     assert_eq!((data.credits.len(), data.mails.len()), (1, 3));
     let acts: Vec<Act> = data.acts.iter().map(|act| act.act).collect();
     assert_eq!(
@@ -270,7 +270,16 @@ async fn a_host_shows_an_export_with_keys_masked_unless_they_are_asked_for() {
     assert_eq!(order["contact"]["email"], zoe.email.as_str());
     assert_eq!(order["assets"].as_array().map(Vec::len), Some(4));
     assert_eq!(order["assets"][0]["customer"]["name"], zoe.name.as_str());
-    assert_eq!(masked["invoices"][0]["credits"].as_array().map(Vec::len), Some(1));
+    let charges = masked["charges"].as_array().unwrap();
+    let credits: Vec<_> = charges
+        .iter()
+        .map(|charge| charge["credits"].as_array().unwrap().len())
+        .collect();
+    assert_eq!(
+        (charges.len(), credits.iter().sum::<usize>()),
+        (3, 1),
+        "{charges:?}"
+    );
     assert_eq!(
         masked["cancellations"][1]["returnAttempts"][0]["result"],
         "returned"
@@ -407,8 +416,8 @@ async fn what_was_bought_charged_and_done_stays_when_a_customer_is_erased() {
     erase(&record, &zoe).await.unwrap();
     let after = data(&record, &zoe).await;
     assert_eq!(
-        (&after.invoices, &after.credits),
-        (&before.invoices, &before.credits)
+        (&after.charges, &after.credits),
+        (&before.charges, &before.credits)
     );
     for (after, before) in after.assets.iter().zip(&before.assets) {
         let without_words = bss_model::Asset {
@@ -602,7 +611,7 @@ async fn a_late_license_of_an_erased_customer_is_kept_and_charged_and_mailed_to_
         .await
         .unwrap();
     let data = data(&record, &zoe).await;
-    assert_eq!((data.invoices.len(), data.mails.len()), (1, 0));
+    assert_eq!((data.charges.len(), data.mails.len()), (1, 0));
     assert_eq!(data.assets[0].transaction_id.as_deref(), Some("t-1"));
 }
 

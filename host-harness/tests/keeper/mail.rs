@@ -15,7 +15,7 @@ use mail_parser::{Message, MessageParser};
 use uuid::Uuid;
 
 use crate::certificate_store::contains;
-use crate::invoices::{buy, execute};
+use crate::charges::{buy, execute};
 use crate::orders::{KEY, LINK, order, shop};
 use crate::quantities::sell_whole;
 use crate::record::{actor, files_of, settings};

@@ -142,7 +142,7 @@ async fn a_refused_e_mail_goes_to_the_corrected_address_and_a_repeated_order_is_
         .await
         .unwrap()
         .into_order();
-    crate::invoices::buy(&record, placed.lines[0].asset_id).await;
+    crate::charges::buy(&record, placed.lines[0].asset_id).await;
     let worker = record.start_worker().await.unwrap();
     send(&record, &worker, || MailOutcome::Refused(problem("550"))).await;
 

@@ -13,7 +13,7 @@ use host_harness::{Diagnose as _, WorkOptions};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::invoices::execute;
+use crate::charges::execute;
 use crate::mail::{Shop, later, message_id, refused, sent};
 use crate::orders::order;
 use crate::record::actor;

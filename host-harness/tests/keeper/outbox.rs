@@ -11,7 +11,7 @@ use sqlx::{Connection as _, SqliteConnection};
 use uuid::Uuid;
 
 use crate::certificate_store::contains;
-use crate::invoices::{buy, execute, orders};
+use crate::charges::{buy, execute, orders};
 use crate::orders::{KEY, LINK, begin, license, problem};
 use crate::record::{TestRecord, actor, files_of};
 

@@ -1,14 +1,14 @@
 //! The feed of outcomes: in the transaction of what it tells, in its order, and across restored copies.
 
 use bss_model::{
-    AssetId, AttemptOutcome, BillingFilter, Duties, DutiesChange, LicenseTokenStatus, MailFilter, MailState,
+    AssetId, AttemptOutcome, ChargeFilter, Duties, DutiesChange, LicenseTokenStatus, MailFilter, MailState,
     NewOrder, OrderId, Outcome, OutcomeCursor, OutcomeKind, Page, ReturnOutcome, ReturnStatus,
 };
 use bss_record::{OutcomesError, PlaceError, RECORD_FILE, Record};
 use uuid::Uuid;
 
 use crate::cancellations::{attempted, returning};
-use crate::invoices::{buy, execute, orders};
+use crate::charges::{buy, execute, orders};
 use crate::orders::{begin, license, order, problem, sell, shop};
 use crate::record::{TestRecord, actor, ready_instance};
 use crate::services::{definition, product};
@@ -289,14 +289,14 @@ async fn e_mails_that_are_no_duty_are_not_written_down_to_be_sent_later() {
         states,
         [(assets[0], MailState::Withdrawn), (assets[2], MailState::Pending)]
     );
-    let invoices = record
-        .invoices(&BillingFilter::default(), &Page::all())
+    let charges = record
+        .charges(&ChargeFilter::default(), &Page::all())
         .await
         .unwrap()
         .rows;
-    let charged: Vec<Uuid> = invoices
+    let charged: Vec<Uuid> = charges
         .iter()
-        .flat_map(|invoice| &invoice.lines)
+        .flat_map(|charge| &charge.lines)
         .map(|line| line.asset_id)
         .collect();
     assert_eq!(charged, [assets[0], assets[2]]);

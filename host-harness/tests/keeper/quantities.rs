@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bss_keys::{HostKey, HostKeySource};
 use bss_model::{
-    AssetFilter, AssetSelection, BillingFilter, Diagnose, ErrorKind, NewLine, NewOrder, NewProduct, Order,
+    AssetFilter, AssetSelection, ChargeFilter, Diagnose, ErrorKind, NewLine, NewOrder, NewProduct, Order,
     Page, Price, ProductType, ReturnOutcome, ServicesDefinition,
 };
 use bss_record::{PlaceError, Record};
@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::cancellations::{attempted, returning};
 
-use crate::invoices::{buy, euros};
+use crate::charges::{buy, charges_of, euros};
 use crate::orders::{order, sell, shop};
 use crate::record::{TestRecord, actor};
 use crate::restorations::make_private;
@@ -145,19 +145,18 @@ async fn a_license_for_several_units_is_charged_and_credited_for_all_of_them_onc
     let seats = buy(&record, placed.lines[0].asset_id).await;
     buy(&record, placed.lines[1].asset_id).await;
     assert_eq!(seats.price, Some(euros(44_700)));
-    let invoice = record.invoice(placed.id).await.unwrap().unwrap();
-    let charged: Vec<_> = invoice
-        .lines
+    let charges = charges_of(&record, placed.id).await;
+    let charged: Vec<_> = charges
         .iter()
+        .flat_map(|charge| &charge.lines)
         .map(|line| (line.product_code.as_str(), line.quantity, line.price.clone()))
         .collect();
     assert_eq!(charged, [("seats", 3, euros(44_700)), ("a", 1, euros(14_900))]);
-    assert_eq!(invoice.total(), Some(euros(59_600)));
 
     let cancellation = returning(&record, seats.id).await;
     attempted(&record, &cancellation, ReturnOutcome::Returned).await;
     let credits = record
-        .credits(&BillingFilter::default(), &Page::all())
+        .credits(&ChargeFilter::default(), &Page::all())
         .await
         .unwrap();
     let credited: Vec<_> = credits
@@ -291,8 +290,8 @@ async fn an_order_whose_price_is_no_amount_is_refused() {
     let placed = placed(&record, order(&[("seats", 2)])).await;
     let seats = buy(&record, placed.lines[0].asset_id).await;
     assert_eq!(seats.price, Some(euros(HALF * 2)));
-    let invoice = record.invoice(placed.id).await.unwrap().unwrap();
-    assert_eq!(invoice.total(), Some(euros(HALF * 2)));
+    let charges = charges_of(&record, placed.id).await;
+    assert_eq!(charges[0].total(), Some(euros(HALF * 2)));
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use bss_record::{BackupError, RECORD_FILE, Record, RecordError, WITNESS_FILE, ve
 use uuid::Uuid;
 
 use crate::cancellations::customer;
-use crate::invoices::{buy, execute, orders};
+use crate::charges::{buy, execute, orders};
 use crate::orders::{begin, license, order, problem, shop};
 use crate::record::{TestRecord, actor, settings};
 

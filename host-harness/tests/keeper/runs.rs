@@ -13,7 +13,7 @@ use bss_record::{ApplyError, EndRunError, RECORD_FILE, Record, StartRunError};
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop, prop_oneof, proptest};
 use uuid::Uuid;
 
-use crate::invoices::execute;
+use crate::charges::execute;
 use crate::record::{TestRecord, actor, ready_instance, settings, writing};
 use crate::services::{definition, product};
 

@@ -12,7 +12,7 @@ use bss_record::{CreateError, IdentityError, RECORD_FILE, Record, RemoveError, S
 use sqlx::{AssertSqlSafe, Connection as _, SqliteConnection};
 
 use crate::certificates::{RSA_KEY, client_params, make, pfx_with};
-use crate::invoices::{buy, execute};
+use crate::charges::{buy, execute};
 use crate::orders::{order, sell, shop};
 use crate::record::{TestRecord, actor, ready_instance, settings};
 use crate::services::{definition, product};

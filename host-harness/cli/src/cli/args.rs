@@ -10,11 +10,11 @@ use super::assets::AssetCommand;
 use super::audit::AuditCommand;
 use super::bench::BenchArguments;
 use super::certificates::CertificateCommand;
+use super::charges::{ChargeCommand, CreditCommand};
 use super::customers::CustomerCommand;
 use super::demo::DemoArguments;
 use super::failure::parsed;
 use super::instances::InstanceCommand;
-use super::invoices::InvoiceCommand;
 use super::mail::MailCommand;
 use super::orders::OrderCommand;
 use super::plugins::PluginCommand;
@@ -139,9 +139,12 @@ pub(super) enum HostCommand {
     /// Show, retry, cancel and refresh assets, each of which is one license
     #[command(subcommand)]
     Asset(AssetCommand),
-    /// Show invoices and their credits
+    /// Show what customers are charged, and choose how charges are numbered
     #[command(subcommand)]
-    Invoice(InvoiceCommand),
+    Charge(ChargeCommand),
+    /// Show what customers are credited
+    #[command(subcommand)]
+    Credit(CreditCommand),
     /// Configure, show and retry e-mails to customers
     #[command(subcommand)]
     Mail(MailCommand),

@@ -7,7 +7,7 @@ use super::failure::{Failure, Outcome};
 use super::input::{pfx_code, proxies_of_environment, read_pfx};
 use super::output;
 use super::{
-    alerts, assets, audit, bench, certificates, customers, demo, instances, invoices, mail, orders, plugins,
+    alerts, assets, audit, bench, certificates, charges, customers, demo, instances, mail, orders, plugins,
     prerequisites, products, record, replay, services, simulator, status, trace, worker,
 };
 
@@ -86,7 +86,8 @@ async fn run_command(arguments: Arguments) -> Outcome {
         HostCommand::Run(worker) => worker::run(&host, &worker, json).await,
         HostCommand::Order(command) => orders::run(&host, command, json).await,
         HostCommand::Asset(command) => assets::run(&host, command, json).await,
-        HostCommand::Invoice(command) => invoices::run(&host, command, json).await,
+        HostCommand::Charge(command) => charges::run(&host, command, json).await,
+        HostCommand::Credit(command) => charges::run_credits(&host, command, json).await,
         HostCommand::Mail(command) => mail::run(&host, command, json).await,
         HostCommand::Customer(command) => customers::run(&host, command, json).await,
         HostCommand::Status(asked) => status::run(&host, &asked, json).await,

@@ -98,7 +98,7 @@ async fn export(host: &Host, customer: &str, instance: Option<&str>, show_keys: 
         return Ok(ExitStatus::Done);
     }
     show_customer(host, &data).await?;
-    output::note("`--json` shows every detail: invoices, attempts, cancellations, e-mails and acts");
+    output::note("`--json` shows every detail: charges, credits, attempts, cancellations, e-mails and acts");
     Ok(ExitStatus::Done)
 }
 
@@ -125,7 +125,7 @@ async fn show_customer(host: &Host, data: &CustomerData) -> Result<(), Failure> 
     }
     for (number, what) in [
         (data.cancellations.len(), "cancellation"),
-        (data.invoices.len(), "invoice"),
+        (data.charges.len(), "charge"),
         (data.credits.len(), "credit"),
         (data.mails.len(), "e-mail"),
         (data.acts.len(), "act"),

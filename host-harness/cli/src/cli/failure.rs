@@ -105,7 +105,7 @@ pub(super) fn words(advice: &Advice) -> Cow<'static, str> {
         Advice::ResumeOrder { order } => {
             return format!("`bss-host run`, or `bss-host order resume {order}`, continues the order").into();
         }
-        Advice::ListInvoices => "`bss-host invoice list` shows all invoices",
+        Advice::ListCharges => "`bss-host charge list` shows all charges",
         Advice::ListCancellations => "`bss-host asset cancellations` shows all cancellations",
         Advice::ShowCancellations { asset } => {
             return format!("`bss-host asset cancellations {asset}` shows the cancellation").into();
@@ -529,7 +529,7 @@ mod tests {
                 field: "key".to_owned(),
             },
             Advice::ResumeOrder { order: asset },
-            Advice::ListInvoices,
+            Advice::ListCharges,
             Advice::ListCancellations,
             Advice::ShowCancellations { asset },
             Advice::ListProducts,

@@ -2,13 +2,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use bss_model::{
-    Actor, AssetFilter, BillingFilter, CancellationFilter, CancellationState, MailFilter, MailState,
+    Actor, AssetFilter, CancellationFilter, CancellationState, ChargeFilter, MailFilter, MailState,
     OrderFilter, ProductFilter, SyncStatus,
 };
 use uuid::Uuid;
 
 use super::*;
-use crate::{assets, cancellations, instances, invoices, orders, outbox, runs, services};
+use crate::{assets, cancellations, charges, instances, orders, outbox, runs, services};
 
 const BOTH: [SortOrder; 2] = [SortOrder::Ascending, SortOrder::Descending];
 
@@ -72,10 +72,13 @@ impl Shelf {
                                         return_client_transaction_id, due_at_ms, ended_at_ms)
              VALUES ($2, $2, 1, CASE $1 % 2 WHEN 0 THEN 'returning' ELSE 'done' END, 'operator', 'o', '', $5, $2, 0,
                      CASE $1 % 2 WHEN 0 THEN NULL ELSE 1 END)",
-            "INSERT INTO invoices (order_id, instance_id, number, issued_at_ms) VALUES ($2, $3, $1, $5)",
-            "INSERT INTO invoice_lines VALUES ($2, $2, 1, 'p', 'P', 'EUR', 14900, $5, 1)",
-            "INSERT INTO credits (asset_id, order_id, instance_id, number, currency, minor_units, credited_at_ms)
-             VALUES ($2, $2, $3, $1, 'EUR', 14900, $5)",
+            "INSERT INTO charges (id, instance_id, prefix, number, order_id, customer_id, charged_at_ms)
+             VALUES ($1, $3, 'ESD', $1, $2, $4, $5)",
+            "INSERT INTO charge_lines VALUES ($2, $1, 1, 'p', 'P', 1, 'EUR', 14900, $5)",
+            "INSERT INTO credits (id, instance_id, prefix, number, charge_id, charge_prefix, charge_number, order_id, customer_id,
+                                  asset_id, position, product_code, product_name, quantity, currency, minor_units, reason,
+                                  credited_at_ms)
+             VALUES ($1, $3, 'ESD', $1, $1, 'ESD', $1, $2, $4, $2, 1, 'p', 'P', 1, 'EUR', 14900, 'return', $5)",
             "INSERT INTO mails (id, kind, asset_id, order_id, position, state, attempts, due_at_ms, created_at_ms)
              VALUES ($2, 'welcome', $2, $2, 1, CASE $1 % 2 WHEN 0 THEN 'pending' ELSE 'sent' END, 0, 0, $5)",
             "INSERT INTO products VALUES ('00000000-0000-0000-0000-000000000001', $2, 't', 'n', '', '[]', 1, NULL, TRUE,
@@ -124,15 +127,15 @@ impl Shelf {
                 let cancellations = record.cancellations(&filter, page).await.unwrap();
                 numbered(cancellations, |cancellation| number(cancellation.id))
             }
-            "invoices" => {
-                let invoices = record.invoices(&BillingFilter::default(), page).await.unwrap();
-                numbered(invoices, |invoice| {
-                    assert_eq!(invoice.lines[0].asset_id, invoice.order_id, "it has its line");
-                    number(invoice.order_id)
+            "charges" => {
+                let charges = record.charges(&ChargeFilter::default(), page).await.unwrap();
+                numbered(charges, |charge| {
+                    assert_eq!(charge.lines[0].asset_id, charge.order_id, "it has its line");
+                    number(charge.order_id)
                 })
             }
             "credits" => {
-                let credits = record.credits(&BillingFilter::default(), page).await.unwrap();
+                let credits = record.credits(&ChargeFilter::default(), page).await.unwrap();
                 numbered(credits, |credit| number(credit.order_id))
             }
             "mails" => {
@@ -242,8 +245,8 @@ fn lists() -> [&'static List; 11] {
         &assets::ASSETS,
         &orders::ORDERS,
         &cancellations::CANCELLATIONS,
-        &invoices::INVOICES,
-        &invoices::CREDITS,
+        &charges::CHARGES,
+        &charges::CREDITS,
         &outbox::MAILS,
         &services::PRODUCTS,
         &runs::RUNS,
@@ -384,19 +387,23 @@ async fn every_list_is_read_from_an_index_in_its_order_whatever_it_is_filtered_b
             .assert_indexed(&cancellations::CANCELLATIONS, (0..3).any(&is), query)
             .await;
     }
-    for is in choices(2) {
-        let filter = BillingFilter {
+    for is in choices(6) {
+        let filter = ChargeFilter {
             instance: is(0).then_some(one),
             order: is(1).then_some(one),
+            customer: is(2).then(|| customer(1)),
+            number: is(3).then(|| "ESD-1".parse().unwrap()),
+            since_ms: is(4).then_some(1),
+            until_ms: is(5).then_some(2),
         };
-        let is_filtered = is(0) || is(1);
-        let invoices = || invoices::invoices_query(&filter);
+        let is_filtered = (0..6).any(&is);
+        let charges = || charges::charges_query(&filter);
         shelf
-            .assert_indexed(&invoices::INVOICES, is_filtered, invoices)
+            .assert_indexed(&charges::CHARGES, is_filtered, charges)
             .await;
-        let credits = || invoices::credits_query(&filter);
+        let credits = || charges::credits_query(&filter);
         shelf
-            .assert_indexed(&invoices::CREDITS, is_filtered, credits)
+            .assert_indexed(&charges::CREDITS, is_filtered, credits)
             .await;
     }
     for is in choices(3) {
@@ -652,32 +659,56 @@ async fn a_filter_shows_what_it_names_and_nothing_else() {
 
     for (filter, expected) in [
         (
-            BillingFilter {
+            ChargeFilter {
                 instance: first,
-                order: None,
+                ..ChargeFilter::default()
             },
             &even,
         ),
         (
-            BillingFilter {
-                instance: None,
+            ChargeFilter {
                 order: Some(id_of(4)),
+                ..ChargeFilter::default()
             },
             &one,
         ),
         (
-            BillingFilter {
+            ChargeFilter {
+                customer: Some(customer(0)),
+                ..ChargeFilter::default()
+            },
+            &even,
+        ),
+        (
+            ChargeFilter {
+                number: Some("esd-4".parse().unwrap()),
+                ..ChargeFilter::default()
+            },
+            &one,
+        ),
+        (
+            ChargeFilter {
+                instance: first,
+                since_ms: Some(1),
+                until_ms: Some(2),
+                ..ChargeFilter::default()
+            },
+            &one,
+        ),
+        (
+            ChargeFilter {
                 instance: second,
                 order: Some(id_of(4)),
+                ..ChargeFilter::default()
             },
             &none,
         ),
     ] {
-        let invoices = record.invoices(&filter, &all).await.unwrap().rows;
-        let invoices: BTreeSet<Uuid> = invoices.iter().map(|invoice| invoice.order_id).collect();
+        let charges = record.charges(&filter, &all).await.unwrap().rows;
+        let charges: BTreeSet<Uuid> = charges.iter().map(|charge| charge.order_id).collect();
         let credits = record.credits(&filter, &all).await.unwrap().rows;
         let credits: BTreeSet<Uuid> = credits.iter().map(|credit| credit.order_id).collect();
-        assert_eq!((&invoices, &credits), (expected, expected), "{filter:?}");
+        assert_eq!((&charges, &credits), (expected, expected), "{filter:?}");
     }
 
     let mails = MailFilter::default;
@@ -845,6 +876,9 @@ async fn older_record(directory: &std::path::Path) {
     crate::migrations::up_to(8).run(&mut connection).await.unwrap();
     for statement in [
         "PRAGMA foreign_keys = OFF",
+        "INSERT INTO instances (id, name, currency, options, reach, standing, version, settings, authorities, services_entity_tag,
+                                created_at_ms)
+         VALUES ($2, 'esd', 'EUR', '{}', '{}', 'ready', 1, '{}', '[]', '', 1)",
         "INSERT INTO orders (id, instance_id, request_digest, customer, contact, placed_at_ms)
          VALUES ($1, $2, '', '{\"id\":\"c-1\",\"name\":\"n\",\"country\":\"GR\"}', '{\"email\":\"e\",\"language\":\"el\"}', 1)",
         "INSERT INTO order_lines (order_id, position, product_code, quantity) VALUES ($1, 1, 'p', 1)",
@@ -852,6 +886,7 @@ async fn older_record(directory: &std::path::Path) {
                              sync_status, return_status, created_at_ms, sealed_product_key)
          VALUES ($1, $2, $1, 1, 'p', 'P', 0, $1, 'active', 'synchronized', 'none', 1, X'00')",
         "INSERT INTO invoices (order_id, number, issued_at_ms) VALUES ($1, 1, 1)",
+        "INSERT INTO invoice_lines VALUES ($1, $1, 1, 'p', 'P', 'EUR', 1, 1)",
         "INSERT INTO credits (asset_id, number, currency, minor_units, credited_at_ms) VALUES ($1, 1, 'EUR', 1, 1)",
         "INSERT INTO mails (id, kind, asset_id, state, attempts, due_at_ms, created_at_ms) VALUES ($1, 'welcome', $1, 'sent', 1, 1, 1)",
     ] {
@@ -894,11 +929,14 @@ async fn rows_from_before_are_found_by_the_new_columns_and_their_keys_stay_hidde
         ..OrderFilter::default()
     };
     assert_eq!(record.orders(&of_customer, &page).await.unwrap().rows.len(), 1);
-    let here = BillingFilter {
+    let here = ChargeFilter {
         instance: Some(instance(1)),
         order: Some(id_of(1)),
+        customer: Some("c-1".to_owned()),
+        number: Some("1".parse().unwrap()),
+        ..ChargeFilter::default()
     };
-    assert_eq!(record.invoices(&here, &page).await.unwrap().rows.len(), 1);
+    assert_eq!(record.charges(&here, &page).await.unwrap().rows.len(), 1);
     assert_eq!(record.credits(&here, &page).await.unwrap().rows.len(), 1);
     let of_order = MailFilter {
         order: Some(id_of(1)),

@@ -1,11 +1,11 @@
-//! Invoices: every license is charged once, on its order's one invoice, at what it was ordered for.
+//! Charges: every license is charged once, by a charge of its own that never changes, at what it was ordered for.
 
-use bss_model::{Asset, AttemptOutcome, BillingFilter, InvoiceLine, Order, Page, Price};
-use bss_record::{Record, RecordError};
+use bss_model::{Asset, AttemptOutcome, Charge, ChargeFilter, ChargeLine, ChargePrefix, Order, Page, Price};
+use bss_record::{ChargePrefixError, Record, RecordError};
 use uuid::Uuid;
 
 use crate::orders::{begin, license, order, problem, sell, shop};
-use crate::record::{TestRecord, actor};
+use crate::record::{TestRecord, actor, new_instance};
 
 /// Sets up a shop and places so many orders in it, each of `units` of one product.
 pub(crate) async fn orders(record: &Record, orders: u32, units: u32) -> Vec<Order> {
@@ -46,21 +46,34 @@ pub(crate) fn euros(minor_units: i64) -> Price {
     }
 }
 
+/// All charges, by time.
+async fn all_charges(record: &Record) -> Vec<Charge> {
+    let all = record.charges(&ChargeFilter::default(), &Page::all()).await;
+    all.unwrap().rows
+}
+
+/// The charges of an order, by time.
+pub(crate) async fn charges_of(record: &Record, order: Uuid) -> Vec<Charge> {
+    let filter = ChargeFilter {
+        order: Some(order),
+        ..ChargeFilter::default()
+    };
+    record.charges(&filter, &Page::all()).await.unwrap().rows
+}
+
+/// The numbers of charges, as they are told.
+fn numbers(charges: &[Charge]) -> Vec<String> {
+    charges.iter().map(|charge| charge.number.to_string()).collect()
+}
+
 #[tokio::test]
-async fn a_license_is_charged_once_on_its_orders_only_invoice() {
+async fn a_license_is_charged_once_by_a_charge_of_its_own_that_stays_as_it_is() {
     let record = TestRecord::open().await;
     let [first, second] = orders(&record, 2, 2).await.try_into().unwrap();
-    assert_eq!(
-        record
-            .invoices(&BillingFilter::default(), &Page::all())
-            .await
-            .unwrap()
-            .rows,
-        [],
-        "an order alone costs nothing"
-    );
+    assert_eq!(all_charges(&record).await, [], "an order alone costs nothing");
 
     let earlier = buy(&record, second.lines[0].asset_id).await;
+    let told = all_charges(&record).await;
     for line in &first.lines {
         let asset = record.asset(line.asset_id).await.unwrap().unwrap();
         // Two attempts under way bring the same license twice.
@@ -74,52 +87,76 @@ async fn a_license_is_charged_once_on_its_orders_only_invoice() {
                 .unwrap();
         }
     }
-    let invoice = record.invoice(first.id).await.unwrap().unwrap();
-    assert_eq!((invoice.number, invoice.order_id), (2, first.id));
-    assert_eq!(invoice.total(), Some(euros(29_800)));
-    let charged: Vec<Uuid> = invoice.lines.iter().map(|line| line.asset_id).collect();
+    let charges = charges_of(&record, first.id).await;
+    assert_eq!(numbers(&charges), ["ESD-000002", "ESD-000003"]);
+    let charged: Vec<Uuid> = charges.iter().map(|charge| charge.lines[0].asset_id).collect();
     let ordered: Vec<Uuid> = first.lines.iter().map(|line| line.asset_id).collect();
     assert_eq!(charged, ordered);
+    assert!(charges.iter().all(|charge| charge.total() == Some(euros(14_900))));
 
-    let other = record.invoice(second.id).await.unwrap().unwrap();
-    assert_eq!(other.number, 1, "it was charged first");
-    let line = InvoiceLine {
+    let [other] = <[Charge; 1]>::try_from(told.clone()).unwrap();
+    let line = ChargeLine {
         asset_id: earlier.id,
         position: 1,
         product_code: "a".to_owned(),
         product_name: "Office".to_owned(),
         quantity: 1,
         price: euros(14_900),
-        charged_at_ms: other.issued_at_ms,
+        charged_at_ms: other.charged_at_ms,
     };
-    assert_eq!(other.lines, [line]);
-    let all = record
-        .invoices(&BillingFilter::default(), &Page::all())
-        .await
-        .unwrap()
-        .rows;
-    assert_eq!(all, [other.clone(), invoice]);
-    let filter = BillingFilter {
-        order: Some(second.id),
-        ..BillingFilter::default()
+    let expected = Charge {
+        number: "ESD-000001".parse().unwrap(),
+        instance_id: second.instance_id,
+        order_id: second.id,
+        customer_id: second.customer.id.clone(),
+        charged_at_ms: other.charged_at_ms,
+        lines: vec![line],
     };
-    assert_eq!(
-        record.invoices(&filter, &Page::all()).await.unwrap().rows,
-        [other]
-    );
-    let elsewhere = BillingFilter {
+    assert_eq!(other, expected);
+    buy(&record, second.lines[1].asset_id).await;
+    let of_second = charges_of(&record, second.id).await;
+    assert_eq!(of_second[..1], told, "what was told stays as it was");
+    assert_eq!(numbers(&of_second), ["ESD-000001", "ESD-000004"]);
+    let elsewhere = ChargeFilter {
         instance: Some(Uuid::nil()),
-        ..BillingFilter::default()
+        ..ChargeFilter::default()
     };
-    assert_eq!(record.invoices(&elsewhere, &Page::all()).await.unwrap().rows, []);
-    assert_eq!(
-        record
-            .credits(&BillingFilter::default(), &Page::all())
-            .await
-            .unwrap()
-            .rows,
-        []
+    assert_eq!(record.charges(&elsewhere, &Page::all()).await.unwrap().rows, []);
+}
+
+#[tokio::test]
+async fn an_instance_numbers_its_charges_by_itself_with_a_prefix_that_is_chosen_before_the_first() {
+    let record = TestRecord::open().await;
+    let placed = orders(&record, 1, 2).await.remove(0);
+    let other = new_instance(&record, "esd/AT").await.id;
+    let prefix = |text: &str| text.parse::<ChargePrefix>().unwrap();
+    let set = async |instance, text: &str| {
+        let set = record.set_charge_prefix(instance, prefix(text), &actor()).await;
+        set.map(|series| series.prefix.to_string())
+    };
+    let of = async |instance| record.charge_series(instance).await.unwrap().prefix;
+    assert_eq!(of(placed.instance_id).await, prefix("ESD"));
+    assert_eq!(of(other).await, prefix("ESD-AT"));
+
+    assert_eq!(set(placed.instance_id, "OLD").await.unwrap(), "OLD");
+    assert_eq!(set(placed.instance_id, "DE-2026").await.unwrap(), "DE-2026");
+    let taken = set(other, "DE-2026").await.unwrap_err();
+    assert!(matches!(taken, ChargePrefixError::Taken { .. }), "{taken}");
+    assert_eq!(set(other, "OLD").await.unwrap(), "OLD", "it was given up");
+    let missing = set(Uuid::nil(), "A").await.unwrap_err();
+    assert!(
+        matches!(missing, ChargePrefixError::NoInstance { .. }),
+        "{missing}"
     );
+
+    buy(&record, placed.lines[0].asset_id).await;
+    let late = set(placed.instance_id, "NEW").await.unwrap_err();
+    assert!(matches!(late, ChargePrefixError::InUse { .. }), "{late}");
+    assert_eq!(set(placed.instance_id, "DE-2026").await.unwrap(), "DE-2026");
+    buy(&record, placed.lines[1].asset_id).await;
+    let charges = all_charges(&record).await;
+    assert_eq!(numbers(&charges), ["DE-2026-000001", "DE-2026-000002"]);
+    assert_eq!(record.charge_series(placed.instance_id).await.unwrap().charges, 2);
 }
 
 #[tokio::test]
@@ -142,14 +179,12 @@ async fn what_brought_no_license_of_ours_is_not_charged() {
         .finish_attempt(foreign, begun.number, of_another, 0)
         .await
         .unwrap_err();
-    assert_eq!(record.invoice(placed.id).await.unwrap(), None);
+    assert_eq!(charges_of(&record, placed.id).await, []);
 
     buy(&record, unknown).await;
-    let invoice = record.invoice(placed.id).await.unwrap().unwrap();
-    assert_eq!(
-        (invoice.lines.len(), invoice.lines[0].asset_id, invoice.number),
-        (1, unknown, 1)
-    );
+    let charges = charges_of(&record, placed.id).await;
+    assert_eq!(numbers(&charges), ["ESD-000001"]);
+    assert_eq!(charges[0].lines[0].asset_id, unknown);
 }
 
 #[tokio::test]
@@ -171,13 +206,9 @@ async fn a_license_costs_what_it_cost_when_it_was_ordered() {
         .into_order();
     buy(&record, placed.lines[0].asset_id).await;
     buy(&record, later.lines[0].asset_id).await;
-    let total = async |order_id| record.invoice(order_id).await.unwrap().unwrap().total();
+    let total = async |order_id| charges_of(&record, order_id).await[0].total();
     assert_eq!(total(placed.id).await, Some(euros(14_900)));
-    assert_eq!(
-        total(later.id).await,
-        Some(free),
-        "what is free is on an invoice too"
-    );
+    assert_eq!(total(later.id).await, Some(free), "what is free is charged too");
     sell(&record, placed.instance_id, &["a"]).await;
 }
 
@@ -201,14 +232,8 @@ async fn numbers_have_no_gaps_however_many_buy_at_once() {
     for task in tasks {
         task.await.unwrap();
     }
-    let invoices = record
-        .invoices(&BillingFilter::default(), &Page::all())
-        .await
-        .unwrap()
-        .rows;
-    let numbers: Vec<u64> = invoices.iter().map(|invoice| invoice.number).collect();
-    assert_eq!(numbers, (1..=12).collect::<Vec<u64>>());
-    assert!(invoices.iter().all(|invoice| invoice.lines.len() == 2));
+    let told: Vec<String> = (1..=24).map(|number| format!("ESD-{number:06}")).collect();
+    assert_eq!(numbers(&all_charges(&record).await), told);
 }
 
 #[tokio::test]
@@ -234,14 +259,14 @@ async fn a_record_that_can_not_charge_takes_no_license_either() {
         asset,
         "nothing is half-written"
     );
-    assert_eq!(record.invoice(placed.id).await.unwrap(), None);
+    assert_eq!(charges_of(&record, placed.id).await, []);
 
     execute(&path, "ALTER TABLE elsewhere RENAME TO mails").await;
     record
         .finish_attempt(asset_id, begun.number, licensed(), 0)
         .await
         .unwrap();
-    assert_eq!(record.invoice(placed.id).await.unwrap().unwrap().number, 1);
+    assert_eq!(numbers(&charges_of(&record, placed.id).await), ["ESD-000001"]);
 }
 
 /// Runs a statement on a record's database behind the record's back.

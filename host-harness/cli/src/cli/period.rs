@@ -1,0 +1,170 @@
+//! Months and days as they are asked for, as spans of time, and the days of what is shown.
+
+use std::str::FromStr;
+
+use clap::Args;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan as _};
+
+use super::failure::Failure;
+
+/// The days that a command is about.
+#[derive(Debug, Args)]
+pub(super) struct PeriodArguments {
+    /// Only this month, as in `--month 2026-11`
+    #[arg(long, value_name = "YYYY-MM", conflicts_with_all = ["since", "until"])]
+    month: Option<Month>,
+    /// Only this day and later ones, as in `--since 2026-11-15`
+    #[arg(long, value_name = "DATE")]
+    since: Option<Date>,
+    /// Only this day and earlier ones
+    #[arg(long, value_name = "DATE")]
+    until: Option<Date>,
+    /// The time zone in which days begin and end, as in `Europe/Athens`
+    #[arg(long, value_name = "NAME", default_value = "UTC")]
+    time_zone: String,
+}
+
+/// A month of a year.
+#[derive(Clone, Copy, Debug)]
+struct Month(Date);
+
+impl FromStr for Month {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let no_month = || "a month is a year and a number, as in `2026-11`".to_owned();
+        let (year, month) = text.split_once('-').ok_or_else(no_month)?;
+        if year.len() != 4 || month.len() != 2 {
+            return Err(no_month());
+        }
+        let (year, month) = (year.parse().ok(), month.parse().ok());
+        let first = year
+            .zip(month)
+            .and_then(|(year, month)| Date::new(year, month, 1).ok());
+        first.map(Self).ok_or_else(no_month)
+    }
+}
+
+/// A span of whole days in a time zone.
+pub(super) struct Period {
+    /// Its first millisecond. `None`: it has no beginning.
+    pub(super) since_ms: Option<i64>,
+    /// The first millisecond after it. `None`: it has no end.
+    pub(super) until_ms: Option<i64>,
+    zone: TimeZone,
+}
+
+impl PeriodArguments {
+    pub(super) fn period(&self) -> Result<Period, Failure> {
+        let zone = match self.time_zone.as_str() {
+            "UTC" => TimeZone::UTC,
+            name => TimeZone::get(name).map_err(|_| {
+                Failure::usage(format!("`{name}` is no time zone that this machine knows"))
+                    .hint("name one of the IANA database, as in `Europe/Athens`; it is read from /usr/share/zoneinfo")
+            })?,
+        };
+        let (since, until) = match self.month {
+            Some(Month(first)) => (Some(first), Some(first.last_of_month())),
+            None => (self.since, self.until),
+        };
+        if since.zip(until).is_some_and(|(since, until)| until < since) {
+            return Err(Failure::usage("`--until` is before `--since`"));
+        }
+        let begins = |date: Date| {
+            let zoned = date.to_zoned(zone.clone());
+            zoned.map(|begin| begin.timestamp().as_millisecond())
+        };
+        let ends = |date: Date| date.checked_add(1.day()).and_then(&begins);
+        let no_date = |_| Failure::usage("the date is too far away");
+        Ok(Period {
+            since_ms: since.map(begins).transpose().map_err(no_date)?,
+            until_ms: until.map(ends).transpose().map_err(no_date)?,
+            zone,
+        })
+    }
+}
+
+impl Period {
+    /// The day of a time, as in `2026-11-27`.
+    pub(super) fn day(&self, at_ms: i64) -> String {
+        Timestamp::from_millisecond(at_ms).map_or_else(
+            |_| at_ms.to_string(),
+            |time| time.to_zoned(self.zone.clone()).date().to_string(),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arguments(month: Option<&str>, days: [Option<&str>; 2], zone: &str) -> PeriodArguments {
+        let [since, until] = days.map(|day| day.map(|day| day.parse().unwrap()));
+        PeriodArguments {
+            month: month.map(|month| month.parse().unwrap()),
+            since,
+            until,
+            time_zone: zone.to_owned(),
+        }
+    }
+
+    fn span(arguments: &PeriodArguments) -> [Option<String>; 2] {
+        let Ok(period) = arguments.period() else {
+            panic!("it is a period");
+        };
+        [period.since_ms, period.until_ms]
+            .map(|ms| ms.map(|ms| Timestamp::from_millisecond(ms).unwrap().to_string()))
+    }
+
+    #[test]
+    fn a_month_is_all_of_its_days_in_its_time_zone() {
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(
+            span(&arguments(Some("2026-02"), [None, None], "UTC")),
+            [some("2026-02-01T00:00:00Z"), some("2026-03-01T00:00:00Z")]
+        );
+        assert_eq!(
+            span(&arguments(None, [Some("2026-12-31"), Some("2026-12-31")], "UTC")),
+            [some("2026-12-31T00:00:00Z"), some("2027-01-01T00:00:00Z")]
+        );
+        assert_eq!(
+            span(&arguments(None, [None, Some("2026-01-01")], "UTC")),
+            [None, some("2026-01-02T00:00:00Z")]
+        );
+        let backwards = arguments(None, [Some("2026-12-31"), Some("2026-12-30")], "UTC");
+        assert!(backwards.period().is_err());
+        assert!(arguments(None, [None, None], "Nowhere/At all").period().is_err());
+    }
+
+    #[test]
+    fn a_month_with_a_changed_clock_and_the_day_of_a_time_are_the_time_zones() {
+        let berlin = arguments(Some("2026-10"), [None, None], "Europe/Berlin");
+        assert_eq!(
+            span(&berlin).map(Option::unwrap),
+            ["2026-09-30T22:00:00Z", "2026-10-31T23:00:00Z"]
+        );
+        let Ok(period) = berlin.period() else {
+            panic!("it is a period");
+        };
+        assert_eq!(period.day(period.since_ms.unwrap()), "2026-10-01");
+        assert_eq!(period.day(period.since_ms.unwrap() - 1), "2026-09-30");
+    }
+
+    #[test]
+    fn what_is_no_month_is_refused() {
+        for text in [
+            "",
+            "2026",
+            "2026-13",
+            "2026-00",
+            "2026-1",
+            "26-11",
+            "2026-11-01",
+            "2026-xx",
+        ] {
+            assert!(text.parse::<Month>().is_err(), "{text}");
+        }
+    }
+}
