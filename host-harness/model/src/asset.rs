@@ -11,6 +11,7 @@ use crate::attempt::AttemptResult;
 use crate::clock::millis;
 use crate::license::LicenseTokenStatus;
 use crate::license::ReturnStatus;
+use crate::order::Settlement;
 use crate::price::Price;
 use crate::problem::Problem;
 use crate::words::stored_enum;
@@ -184,19 +185,4 @@ pub fn settlement(assets: &[Asset]) -> Settlement {
     } else {
         Settlement::Licensed
     }
-}
-
-/// The state of an order as a whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Settlement {
-    /// Every asset that is not withdrawn has its license.
-    Licensed,
-    /// Every asset is settled: some have their license, and others were refused.
-    Partly,
-    /// Every asset that is not withdrawn was refused.
-    Refused,
-    /// At least one asset is not settled: it may or may not have been bought.
-    Open,
-    /// Every asset was withdrawn before it was bought.
-    Withdrawn,
 }

@@ -48,8 +48,8 @@ pub use act::{Act, ActFilter, RecordedAct, Subject, SubjectKind};
 pub use actor::{Actor, ActorKind};
 pub use alert::{Alert, AlertChannel, AlertChoice, AlertFilter, AlertKind, AlertedInstance, AlertedLicense};
 pub use asset::{
-    Asset, AssetFilter, AssetStatus, OVERDUE, Reason, Settlement, SyncStatus, client_transaction_id,
-    is_overdue, is_returned_but_active, overdue_since_ms, settlement,
+    Asset, AssetFilter, AssetStatus, OVERDUE, Reason, SyncStatus, client_transaction_id, is_overdue,
+    is_returned_but_active, overdue_since_ms, settlement,
 };
 pub use attempt::{
     AssetSelection, Attempt, AttemptOutcome, AttemptResult, BegunAttempt, Doubt, EarlierAttempts,
@@ -82,7 +82,7 @@ pub use mail::{
 };
 pub use order::{
     Contact, InvalidParty, LANGUAGE_LENGTH_MAX, NewLine, NewOrder, Order, OrderFilter, OrderLine,
-    OrderParties, Party, Placed, is_language, merged,
+    OrderParties, Party, Placed, Settlement, is_language, merged,
 };
 pub use outcome::{NotAnOutcomeCursor, Outcome, OutcomeCursor, OutcomeKind, RecordLives};
 pub use owner::{NotAnOwner, Owner};

@@ -6,7 +6,6 @@ use serde::Deserialize;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::asset::Settlement;
 use crate::email_address::is_mailable;
 
 /// The longest language tag. RFC 5646 section 4.4.1 asks every reader to take this length.
@@ -244,6 +243,21 @@ fn invalid_field(party: &Party) -> Option<&'static str> {
         .into_iter()
         .find(|(_, is_given)| !is_given)
         .map(|(field, _)| field)
+}
+
+/// The state of an order as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settlement {
+    /// Every asset that is not withdrawn has its license.
+    Licensed,
+    /// Every asset is settled: some have their license, and others were refused.
+    Partly,
+    /// Every asset that is not withdrawn was refused.
+    Refused,
+    /// At least one asset is not settled: it may or may not have been bought.
+    Open,
+    /// Every asset was withdrawn before it was bought.
+    Withdrawn,
 }
 
 #[cfg(test)]

@@ -104,7 +104,7 @@ async fn what_is_withdrawn_makes_room_and_without_a_limit_everything_is_placed()
     record.withdraw_order(placed.id, &[], &actor()).await.unwrap();
     place(&record, order(instance.id, &[("a", 2)])).await.unwrap();
     record.limit_spending(&instance, None, &actor()).await.unwrap();
-    place(&record, order(instance.id, &[("a", 100)])).await.unwrap();
+    place(&record, order(instance.id, &[("a", 25)])).await.unwrap();
     assert_eq!(record.spending_today(&instance).await.unwrap().limit, None);
 }
 

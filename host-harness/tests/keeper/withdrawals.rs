@@ -266,7 +266,7 @@ async fn nothing_is_withdrawn_where_an_asset_is_of_another_order() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_line_is_either_taken_or_withdrawn_whoever_comes_first() {
     let record = TestRecord::open().await;
-    let (order, assets) = placed(&record, 60).await;
+    let (order, assets) = placed(&record, 25).await;
     let worker = record.start_worker().await.unwrap();
     let taking = async {
         let mut taken = BTreeSet::new();
@@ -291,6 +291,6 @@ async fn a_line_is_either_taken_or_withdrawn_whoever_comes_first() {
     };
     let (taken, withdrawn) = tokio::join!(taking, withdrawing);
     assert!(taken.is_disjoint(&withdrawn));
-    assert_eq!(taken.len() + withdrawn.len(), 60);
+    assert_eq!(taken.len() + withdrawn.len(), 25);
     assert!(!taken.is_empty() && !withdrawn.is_empty());
 }
