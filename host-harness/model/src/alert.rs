@@ -26,6 +26,8 @@ pub enum AlertKind {
     MailFailed,
     /// The vendor takes nothing from an instance until somebody corrects what is wrong. Over once the vendor answers again.
     InstanceHeld,
+    /// The plugin of an instance can't be used, so nothing is bought for it. Over once it can.
+    PluginUnusable,
 }
 
 stored_enum!(AlertKind {
@@ -36,6 +38,7 @@ stored_enum!(AlertKind {
     ReturnedElsewhere = "returned-elsewhere", "returned elsewhere";
     MailFailed = "mail-failed", "e-mail failed";
     InstanceHeld = "instance-held", "instance held";
+    PluginUnusable = "plugin-unusable", "plugin unusable";
 });
 
 impl AlertKind {

@@ -130,7 +130,47 @@ impl Record {
         instance_id: Uuid,
         problem: Option<&Problem>,
     ) -> Result<(), RecordError> {
-        let (kind, instance) = (AlertKind::InstanceHeld.word(), instance_id.to_string());
+        self.raise_about_instance(AlertKind::InstanceHeld, instance_id, problem)
+            .await
+    }
+
+    /// Raises the alert that the plugin of an instance can't be used.
+    ///
+    /// # Errors
+    /// When the record can't be written.
+    pub async fn raise_plugin_unusable(
+        &self,
+        instance_id: Uuid,
+        problem: &Problem,
+    ) -> Result<(), RecordError> {
+        self.raise_about_instance(AlertKind::PluginUnusable, instance_id, Some(problem))
+            .await
+    }
+
+    /// Ends the alerts that the plugin of an instance can't be used, but for those of `unusable`.
+    ///
+    /// # Errors
+    /// When the record can't be read or written.
+    pub async fn end_plugin_unusable(&self, unusable: &BTreeSet<Uuid>) -> Result<(), RecordError> {
+        let told = self.instances_with(AlertKind::PluginUnusable).await?;
+        if told.is_subset(unusable) {
+            return Ok(());
+        }
+        let mut transaction = begin_write(&self.writer).await?;
+        for instance in told.difference(unusable) {
+            end(&mut transaction, AlertKind::PluginUnusable, *instance, now_ms()).await?;
+        }
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    async fn raise_about_instance(
+        &self,
+        kind: AlertKind,
+        instance_id: Uuid,
+        problem: Option<&Problem>,
+    ) -> Result<(), RecordError> {
+        let (kind, instance) = (kind.word(), instance_id.to_string());
         let problem = problem.map(to_json).transpose()?;
         let mut transaction = begin_write(&self.writer).await?;
         // An alert that somebody has acknowledged stays acknowledged until it is over.
@@ -163,12 +203,17 @@ impl Record {
     /// # Errors
     /// When the record can't be read.
     pub async fn held_instances(&self) -> Result<BTreeSet<Uuid>, RecordError> {
-        let held: Vec<SqliteRow> =
+        self.instances_with(AlertKind::InstanceHeld).await
+    }
+
+    /// The instances with an alert of a kind that is not over.
+    async fn instances_with(&self, kind: AlertKind) -> Result<BTreeSet<Uuid>, RecordError> {
+        let told: Vec<SqliteRow> =
             sqlx::query("SELECT DISTINCT subject FROM alerts WHERE kind = $1 AND ended_at_ms IS NULL")
-                .bind(AlertKind::InstanceHeld.word())
+                .bind(kind.word())
                 .fetch_all(&self.readers)
                 .await?;
-        held.iter().map(|row| id(row, "subject")).collect()
+        told.iter().map(|row| id(row, "subject")).collect()
     }
 
     /// Ends the alert that the vendor takes nothing from an instance, where there is one.

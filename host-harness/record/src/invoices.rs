@@ -293,7 +293,9 @@ mod tests {
     #[tokio::test]
     async fn a_credit_is_the_whole_line_once_and_nothing_without_a_charge() {
         let directory = tempfile::tempdir().unwrap();
-        let record = Record::open(directory.path()).await.unwrap();
+        let record = Record::open_or_create(directory.path(), &bss_keys::HostKeySource::default())
+            .await
+            .unwrap();
         let asset_id = Uuid::new_v4();
         let mut connection = charged(&record, asset_id).await;
         let [cancellation, another] = [Uuid::new_v4(), Uuid::new_v4()];

@@ -228,7 +228,9 @@ mod tests {
     /// Fails unless a worker is there, whatever its lease says, until the lock of its process is gone.
     async fn assert_lives_by_its_lock(lease: &'static str) {
         let folder = tempfile::tempdir().unwrap();
-        let record = Record::open(folder.path()).await.unwrap();
+        let record = Record::open_or_create(folder.path(), &bss_keys::HostKeySource::default())
+            .await
+            .unwrap();
         let worker = record.start_worker().await.unwrap();
         sqlx::query(lease).execute(&record.writer).await.unwrap();
         bury(&record).await;
@@ -253,7 +255,9 @@ mod tests {
     #[tokio::test]
     async fn a_worker_that_is_dropped_keeps_its_lease_until_it_is_over() {
         let folder = tempfile::tempdir().unwrap();
-        let record = Record::open(folder.path()).await.unwrap();
+        let record = Record::open_or_create(folder.path(), &bss_keys::HostKeySource::default())
+            .await
+            .unwrap();
         drop(record.start_worker().await.unwrap());
         bury(&record).await;
         assert_eq!(workers(&record).await, 1, "its requests may be under way");
@@ -268,7 +272,9 @@ mod tests {
     #[tokio::test]
     async fn a_worker_that_died_just_now_keeps_its_lease_until_it_is_over() {
         let folder = tempfile::tempdir().unwrap();
-        let record = Record::open(folder.path()).await.unwrap();
+        let record = Record::open_or_create(folder.path(), &bss_keys::HostKeySource::default())
+            .await
+            .unwrap();
         let worker = record.start_worker().await.unwrap();
         worker._lock.unlock().unwrap();
         bury(&record).await;
