@@ -26,6 +26,7 @@ use crate::host::Host;
 use crate::mail::MailRound;
 use crate::own_task::{in_own_task, joined, nobody, until_stopped};
 use crate::pause::LONGEST_WAIT;
+use crate::pulse::Pulse;
 use crate::services_worker::RunListener;
 
 /// The default number of lines that are attempted at once. An answer takes some tens of milliseconds, so that eight
@@ -80,6 +81,8 @@ pub struct WorkOptions {
     pub calls: CallListener,
     /// The listener for each run of Get Services Definition that has ended.
     pub runs: RunListener,
+    /// What beats as long as the worker looks for work.
+    pub pulse: Arc<Pulse>,
 }
 
 impl Default for WorkOptions {
@@ -90,6 +93,7 @@ impl Default for WorkOptions {
             lines_per_instance: None,
             calls: nobody(),
             runs: Arc::new(|_| ()),
+            pulse: Arc::default(),
         }
     }
 }
@@ -124,6 +128,12 @@ impl WorkOptions {
     #[must_use]
     pub fn runs(self, runs: RunListener) -> Self {
         Self { runs, ..self }
+    }
+
+    /// Sets what beats as long as [`Host::work`] looks for work, by which a watchdog knows that it is alive.
+    #[must_use]
+    pub fn pulse(self, pulse: Arc<Pulse>) -> Self {
+        Self { pulse, ..self }
     }
 
     fn share(&self) -> usize {
@@ -310,6 +320,7 @@ impl Host {
         let mut stop = std::pin::pin!(stop);
         let (mut overdue, mut news) = (Rounds::every(OVERDUE_LOOK), Rounds::every(NEWS_LOOK));
         loop {
+            options.pulse.beat();
             if overdue.is_due() {
                 tell_overdue(self.record()).await?;
             }

@@ -6,7 +6,9 @@ mod assets;
 mod audit;
 mod bench;
 mod certificates;
+mod command_line;
 mod commands;
+mod config;
 mod customers;
 mod demo;
 mod exit_status;
@@ -20,6 +22,7 @@ mod invoices;
 mod log;
 mod mail;
 mod mail_login;
+mod manual;
 mod orders;
 mod outcome_lines;
 mod output;
@@ -32,7 +35,9 @@ mod progress;
 mod record;
 mod replay;
 mod returns;
+mod service_manager;
 mod services;
+mod settings;
 mod show;
 mod simulator;
 mod status;
@@ -41,7 +46,7 @@ mod worker;
 
 use std::io::IsTerminal as _;
 
-use clap::Parser;
+use clap::FromArgMatches as _;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use host_harness::call_trace::{self, Collector, TraceGuard, TraceLayer};
 use tracing_subscriber::EnvFilter;
@@ -53,23 +58,18 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use self::args::Arguments;
 use self::exit_status::ExitStatus;
 use self::failure::Failure;
+use self::settings::Settings;
 
 /// Runs one command line, the program's name first.
 pub(crate) async fn run(command_line: impl IntoIterator<Item = std::ffi::OsString>) -> ExitStatus {
-    let arguments = match Arguments::try_parse_from(command_line) {
-        Ok(arguments) => arguments,
-        Err(error) => {
-            if let Some(failure) = no_id(&error) {
-                failure.show(false);
-                return failure.status;
-            }
-            // The failure repeats what was given, which may be a customer's text that a script passed on.
-            output::page(&error.render().to_string(), error.use_stderr());
-            return match error.kind() {
-                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitStatus::Done,
-                _ => ExitStatus::Usage,
-            };
+    let command_line: Vec<_> = command_line.into_iter().collect();
+    let arguments = match arguments(&command_line) {
+        Ok(Ok(arguments)) => arguments,
+        Ok(Err(failure)) => {
+            failure.show(command_line.iter().any(|argument| argument == "--json"));
+            return failure.status;
         }
+        Err(error) => return not_understood(&error),
     };
     let json = arguments.json;
     let (_until_the_end, ran) = match start_log(&arguments) {
@@ -82,6 +82,38 @@ pub(crate) async fn run(command_line: impl IntoIterator<Item = std::ffi::OsStrin
             failure.show(json);
             failure.status
         }
+    }
+}
+
+/// Reads the command line twice: for the name of the configuration file, and with what that file says.
+fn arguments(command_line: &[std::ffi::OsString]) -> Result<Result<Arguments, Failure>, clap::Error> {
+    let command = command_line::command();
+    let first = command.clone().try_get_matches_from(command_line)?;
+    let named = first.get_one::<std::path::PathBuf>("config");
+    let loaded = Settings::load(named.map(std::path::PathBuf::as_path));
+    let (mut settings, command) =
+        match loaded.and_then(|settings| settings.apply(command).map(|command| (settings, command))) {
+            Ok(loaded) => loaded,
+            Err(failure) => return Ok(Err(failure)),
+        };
+    let mut matches = command.try_get_matches_from(command_line)?;
+    settings.note_command_line(&matches);
+    let mut arguments = Arguments::from_arg_matches_mut(&mut matches)?;
+    arguments.settings = settings;
+    Ok(Ok(arguments))
+}
+
+/// Shows help that was asked for, or why the command line was not understood.
+fn not_understood(error: &clap::Error) -> ExitStatus {
+    if let Some(failure) = no_id(error) {
+        failure.show(false);
+        return failure.status;
+    }
+    // The failure repeats what was given, which may be a customer's text that a script passed on.
+    output::page(&error.render().to_string(), error.use_stderr());
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitStatus::Done,
+        _ => ExitStatus::Usage,
     }
 }
 
@@ -108,16 +140,14 @@ fn start_log(arguments: &Arguments) -> Result<Option<TraceGuard>, Failure> {
         _ => ("debug", ""),
     };
     let usual = format!("{level},{plugin}sqlx=warn,hyper=info,rustls=info");
-    let asked = input::variable("BSS_LOG")?.filter(|filter| !filter.is_empty());
+    let asked = arguments.settings.text("log")?;
     // What the filter does not name still warns.
     let asked = asked.map(|asked| format!("warn,{asked}"));
     let filter = EnvFilter::try_new(asked.unwrap_or(usual)).map_err(|error| {
         Failure::usage(format!(
-            "the environment variable `BSS_LOG` is no filter: {error}"
+            "`BSS_LOG`, or `log` in the configuration file, is no filter: {error}"
         ))
-        .hint(
-            "leave `BSS_LOG` out, or give a level for each part, as in `bss_sandbox=debug,host_harness=info`",
-        )
+        .hint("leave it out, or give a level for each part, as in `bss_sandbox=debug,host_harness=info`")
     })?;
     let lines = log::lines(std::io::stderr, std::io::stderr().is_terminal()).with_filter(filter);
     let collector = arguments.otlp.as_deref().filter(|endpoint| !endpoint.is_empty());

@@ -10,12 +10,14 @@ use super::assets::AssetCommand;
 use super::audit::AuditCommand;
 use super::bench::BenchArguments;
 use super::certificates::CertificateCommand;
+use super::config::ConfigCommand;
 use super::customers::CustomerCommand;
 use super::demo::DemoArguments;
 use super::failure::parsed;
 use super::instances::InstanceCommand;
 use super::invoices::InvoiceCommand;
 use super::mail::MailCommand;
+use super::manual::{ManArguments, ShellName};
 use super::orders::OrderCommand;
 use super::plugins::PluginCommand;
 use super::prerequisites::PrerequisitesArguments;
@@ -23,6 +25,7 @@ use super::products::ProductCommand;
 use super::record::RecordCommand;
 use super::replay::ReplayArguments;
 use super::services::ServicesCommand;
+use super::settings::Settings;
 use super::simulator::SimulatorArguments;
 use super::trace::TraceArguments;
 use super::worker::WorkerArguments;
@@ -42,14 +45,15 @@ use super::worker::WorkerArguments;
                   Results go to the standard output, everything else to the standard error."
 )]
 pub(super) struct Arguments {
+    /// The file with the settings of this machine [env: BSS_CONFIG=] [default: bss-host/config.toml in the user's
+    /// configuration directory, or /etc/bss-host/config.toml]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// The settings of that file.
+    #[arg(skip)]
+    pub(super) settings: Settings,
     /// The directory in which the host keeps its record, its certificates and the host key
-    #[arg(
-        long,
-        global = true,
-        env = "BSS_DATA_DIR",
-        default_value = "bss-data",
-        value_name = "DIR"
-    )]
+    #[arg(long, global = true, default_value = "bss-data", value_name = "DIR")]
     pub(super) data_dir: PathBuf,
     /// The file of a plugin to try out with `replay`, `bench` or `demo`, or of a new instance [env: BSS_PLUGIN=] [default: microsoft_esd.wasm beside this program, or as `cargo xtask build` makes it]
     #[arg(long, global = true, value_name = "FILE")]
@@ -69,13 +73,7 @@ pub(super) struct Arguments {
     pub(super) record: Option<PathBuf>,
     /// Send traces of the plugin's calls to this OpenTelemetry collector, as in `http://localhost:4318`
     // The value may hold a password, which the help would show.
-    #[arg(
-        long,
-        global = true,
-        env = "OTEL_EXPORTER_OTLP_ENDPOINT",
-        hide_env_values = true,
-        value_name = "URL"
-    )]
+    #[arg(long, global = true, hide_env_values = true, value_name = "URL")]
     pub(super) otlp: Option<String>,
     #[command(subcommand)]
     pub(super) command: Command,
@@ -98,6 +96,17 @@ pub(super) enum Command {
     Bench(BenchArguments),
     /// Show the whole workflow, from a PFX file to licenses, against a temporary simulator
     Demo(DemoArguments),
+    /// Show the settings of this machine
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Write the completions of a shell to the standard output
+    Completions {
+        /// The shell
+        #[arg(value_enum, value_name = "SHELL")]
+        shell: ShellName,
+    },
+    /// Write the manual pages
+    Man(ManArguments),
 }
 
 /// Commands that open a host: its record is in the data directory, and its plugin may be called.
@@ -157,7 +166,10 @@ impl Command {
             | Self::Replay(_)
             | Self::Bench(_)
             | Self::Demo(_) => true,
+            // Its value is shown.
+            Self::Config(_) => true,
             Self::OnHost(_) | Self::Record(_) | Self::Prerequisites(_) | Self::Simulator(_) => false,
+            Self::Completions { .. } | Self::Man(_) => false,
         }
     }
 
@@ -172,17 +184,5 @@ impl Command {
     /// Tells whether the command opens a host.
     pub(super) fn opens_host(&self) -> bool {
         matches!(self, Self::OnHost(_))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-
-    use super::*;
-
-    #[test]
-    fn the_command_line_is_consistent() {
-        Arguments::command().debug_assert();
     }
 }

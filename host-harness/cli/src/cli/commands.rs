@@ -1,14 +1,21 @@
 //! Runs each command: one call of the library, and what is shown of its answer.
 
-use host_harness::{Host, HostKeySource, RECORD_FILE};
+use std::path::Path;
+use std::sync::Arc;
+
+use bss_keys::HOST_KEY_VARIABLE;
+use host_harness::{Host, HostKey, HostKeySource, RECORD_FILE};
 
 use super::args::{Arguments, Command, HostCommand};
+use super::config::ConfigCommand;
 use super::failure::{Failure, Outcome};
-use super::input::{pfx_code, proxies_of_environment, read_pfx};
+use super::input::{pfx_code, read_pfx};
 use super::output;
+use super::settings::Settings;
 use super::{
-    alerts, assets, audit, bench, certificates, customers, demo, instances, invoices, mail, orders, plugins,
-    prerequisites, products, record, replay, services, simulator, status, trace, worker,
+    alerts, assets, audit, bench, certificates, command_line, config, customers, demo, instances, invoices,
+    mail, manual, orders, plugins, prerequisites, products, record, replay, services, simulator, status,
+    trace, worker,
 };
 
 /// Runs one command to its end.
@@ -24,6 +31,8 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
 async fn run_command(arguments: Arguments) -> Outcome {
     let Arguments {
         data_dir,
+        settings,
+        otlp,
         plugin,
         owner,
         json,
@@ -43,7 +52,8 @@ async fn run_command(arguments: Arguments) -> Outcome {
         return Err(Failure::usage(message).hint("leave --owner out"));
     }
     let is_plugin_named = plugin.is_some();
-    let plugin = plugin.unwrap_or_else(plugins::default_plugin);
+    let given_plugin = plugin.as_ref().map(|plugin| plugin.display().to_string());
+    let plugin = plugin.unwrap_or_else(|| plugins::default_plugin(settings.file_text("plugin")));
     if recording.is_some() && !command.opens_host() {
         let message = "--record can't be used with this command, which does not open the data directory";
         return Err(Failure::usage(message).hint("leave --record out"));
@@ -59,12 +69,22 @@ async fn run_command(arguments: Arguments) -> Outcome {
         Command::Simulator(asked) => return simulator::simulator(&asked).await,
         Command::Bench(asked) => return bench::run(&data_dir, &plugin, &asked, json).await,
         Command::Demo(asked) => return demo::run(&plugin, &asked, json).await,
+        Command::Config(ConfigCommand::Show) => {
+            let given = |id| match id {
+                "data_dir" => Some(data_dir.display().to_string()),
+                "otlp" => otlp.clone(),
+                _ => given_plugin.clone(),
+            };
+            return config::show(&settings, given, json);
+        }
+        Command::Completions { shell } => return manual::completions(command_line::command(), shell),
+        Command::Man(asked) => return manual::man(command_line::command(), &asked),
     };
     let is_new = !data_dir.join(RECORD_FILE).exists();
     let builder = Host::builder(&data_dir)
         .plugin_file(&plugin)
-        .host_key(HostKeySource::EnvironmentOrFile)
-        .proxies(proxies_of_environment()?);
+        .host_key(host_key(&settings)?)
+        .proxies(settings.proxies()?);
     let builder = match &recording {
         Some(file) => builder.recording(replay::recorder(file)?),
         None => builder,
@@ -93,5 +113,19 @@ async fn run_command(arguments: Arguments) -> Outcome {
         HostCommand::Alert(command) => alerts::run(&host, command, json).await,
         HostCommand::Audit(command) => audit::run(&host, command, json).await,
         HostCommand::Trace(asked) => trace::run(&host, &data_dir, &asked, json).await,
+    }
+}
+
+/// Where the host key comes from: the environment, else the file that the settings name, else the data directory's.
+fn host_key(settings: &Settings) -> Result<HostKeySource, Failure> {
+    let usual = HostKeySource::EnvironmentOrFile;
+    if std::env::var_os(HOST_KEY_VARIABLE).is_some() {
+        return Ok(usual);
+    }
+    match settings.text("host-key-file")? {
+        None => Ok(usual),
+        Some(file) => Ok(HostKeySource::Given(Arc::new(HostKey::from_credential(
+            Path::new(&file),
+        )?))),
     }
 }

@@ -173,6 +173,7 @@ pub(super) fn quoted(word: &str) -> Cow<'_, str> {
 }
 
 /// The failure of a command, as a person or a program is told of it.
+#[derive(Debug)]
 pub(super) struct Failure {
     pub(super) status: ExitStatus,
     kind: ErrorKind,
@@ -183,6 +184,7 @@ pub(super) struct Failure {
 }
 
 /// A problem with what was given.
+#[derive(Debug)]
 struct FormProblem {
     /// The field's id and label. `None` when the problem is about the whole.
     field: Option<(String, String)>,

@@ -181,10 +181,13 @@ fn show_plugin(plugin: &Plugin, json: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The plugin where `--plugin` names none: the one of `BSS_PLUGIN`, else one beside the program, else where `cargo xtask
+/// The plugin where `--plugin` names none: the one of `BSS_PLUGIN`, else the configuration file's, else one beside the program, else where `cargo xtask
 /// build` puts it. It is never looked for in the working directory, where anybody may have put another one.
-pub(super) fn default_plugin() -> PathBuf {
+pub(super) fn default_plugin(of_file: Option<&str>) -> PathBuf {
     if let Some(named) = std::env::var_os(PLUGIN_VARIABLE).filter(|named| !named.is_empty()) {
+        return named.into();
+    }
+    if let Some(named) = of_file {
         return named.into();
     }
     let program = std::env::current_exe().unwrap_or_default();

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bss_model::ErrorKind;
 use clap::Args;
 use host_harness::{
-    CALLS_AT_ONCE, ExecutedRun, Host, LINES_AT_ONCE, RunEnd, RunListener, Unfinished, WorkOptions, view,
+    CALLS_AT_ONCE, ExecutedRun, Host, LINES_AT_ONCE, Pulse, RunEnd, RunListener, Unfinished, WorkOptions,
+    view,
 };
 use uuid::Uuid;
 
@@ -14,6 +15,7 @@ use super::failure::{Failure, Outcome};
 use super::interruption::Interruption;
 use super::outcome_lines::Voice;
 use super::progress::plain_listener;
+use super::service_manager::ServiceManager;
 use super::services::{interrupted, run_line};
 use super::{alerts, mail, output, record, show};
 
@@ -35,15 +37,24 @@ pub(super) async fn run(host: &Host, arguments: &WorkerArguments, json: bool) ->
     let mut interruption = Interruption::listen()?;
     let voice = Voice::start(host, json).await?;
     let ran = Arc::new(Mutex::new(Ran::default()));
+    let manager = ServiceManager::of_environment()?;
+    let pulse = Arc::new(Pulse::default());
     let options = WorkOptions::default()
+        .pulse(Arc::clone(&pulse))
         .at_once(arguments.at_once)
         .calls(plain_listener())
         .runs(run_listener(&ran, json));
-    let stop = interruption.asked();
+    let stop = async {
+        interruption.asked().await;
+        manager.stopping();
+    };
     let unfinished = match arguments.once {
         true => host.work_once(&options, stop).await?,
         false => {
+            manager.ready("looking for work");
+            let feeding = manager.feed(&pulse);
             host.work(&options, stop).await?;
+            drop(feeding);
             Unfinished::default()
         }
     };
