@@ -272,10 +272,8 @@ async fn mail_that_stands_still_is_an_alert_until_an_e_mail_is_taken() {
     );
     let status = scenario.bss_host(&["status", "--json"]);
     assert_ends(&status, ALERTS);
-    assert_eq!(
-        crate::scenario::result(&status)["mailStop"]["problem"],
-        open[0]["problem"]
-    );
+    let status: Value = serde_json::from_slice(&status.stdout).expect("one line of JSON");
+    assert_eq!(status["mailStop"]["problem"], open[0]["problem"]);
 
     let outbox = scenario.folder.path().join("outbox");
     let directory = outbox.to_str().expect("text");
@@ -295,7 +293,7 @@ async fn mail_that_stands_still_is_an_alert_until_an_e_mail_is_taken() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_for_a_collector_is_an_object_in_every_line() {
     let scenario = Scenario::selling().await;
-    refuse_one(&scenario).await;
+    to_be_refused(&scenario).await;
     let mut command = scenario.command(&["run", "--once"]);
     let ran = command
         .env("BSS_LOG_FORMAT", "json")
@@ -358,11 +356,16 @@ fn alert_mails(outbox: &Path) -> Vec<String> {
 
 /// Orders a license that the vendor refuses for good.
 async fn refuse_one(scenario: &Scenario) {
+    to_be_refused(scenario).await;
+    assert_ends(&scenario.bss_host(&["run", "--once"]), ALERTS);
+}
+
+/// Orders a license that the vendor will refuse for good.
+async fn to_be_refused(scenario: &Scenario) {
     scenario.microsoft.faults().order(
         Operation::Purchase,
         refusal(403, "CountryNotAllowed"),
         Repeat::Times(1),
     );
     placed(scenario, 1).await;
-    assert_ends(&scenario.bss_host(&["run", "--once"]), ALERTS);
 }
