@@ -28,6 +28,9 @@ const FIRST_PAUSE: Duration = Duration::from_secs(30);
 /// The longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60 * 60);
 
+/// The most alerts in an e-mail.
+const ALERTS_PER_MAIL: u32 = 100;
+
 /// The most e-mail addresses to which alerts go.
 const ADDRESSES_MAX: usize = 20;
 
@@ -108,10 +111,37 @@ impl Host {
         Ok(self.record().save_alert_addresses(emails, actor).await?)
     }
 
-    /// Tells alerts until it is told to stop, and looks for certificates that end soon.
+    /// Tells alerts until it is told to stop, and looks for certificates that end soon. A slow listener keeps no e-mail waiting,
+    /// nor a slow mail server the listener.
     pub(crate) async fn keep_telling(
         self,
         listener: Option<AlertListener>,
+        stopped: watch::Receiver<bool>,
+    ) -> Result<(), RecordError> {
+        let (mut of_listener, mut of_mail) = (stopped.clone(), stopped.clone());
+        let listening = async {
+            let Some(listener) = &listener else {
+                return Ok(());
+            };
+            while !is_stopped(&of_listener) {
+                self.tell_listener(listener, &of_listener).await?;
+                pause(&mut of_listener).await;
+            }
+            Ok(())
+        };
+        let mailing = async {
+            while !is_stopped(&of_mail) {
+                self.tell_by_mail(&mut of_mail).await?;
+                pause(&mut of_mail).await;
+            }
+            Ok(())
+        };
+        tokio::try_join!(self.keep_following_certificates(stopped), listening, mailing)?;
+        Ok(())
+    }
+
+    async fn keep_following_certificates(
+        &self,
         mut stopped: watch::Receiver<bool>,
     ) -> Result<(), RecordError> {
         let mut certificates = tokio::time::interval(CERTIFICATES_LOOK);
@@ -120,46 +150,52 @@ impl Host {
                 biased;
                 () = until_stopped(&mut stopped) => return Ok(()),
                 _ = certificates.tick() => self.follow_expiring_certificates().await?,
-                () = tokio::time::sleep(LOOK) => {}
             }
-            self.tell_alerts(listener.as_ref(), &mut stopped).await?;
         }
     }
 
-    /// Tells the alerts that are to be told now, the listener first: what is in the way of e-mails is told by it alone.
+    /// Tells the alerts that are to be told now: the listener, and by e-mail.
     pub(crate) async fn tell_alerts(
         &self,
         listener: Option<&AlertListener>,
         stopped: &mut watch::Receiver<bool>,
     ) -> Result<(), RecordError> {
-        if let Some(listener) = listener {
-            self.tell_listener(listener, stopped).await?;
-        }
-        tokio::select! {
-            biased;
-            // A server that is silent is not waited for; the alerts are taken again when their time is over.
-            () = until_stopped(stopped) => Ok(()),
-            mailed = self.mail_alerts() => mailed,
-        }
+        let of_listener = stopped.clone();
+        let listening = async {
+            match listener {
+                Some(listener) => self.tell_listener(listener, &of_listener).await,
+                None => Ok(()),
+            }
+        };
+        tokio::try_join!(listening, self.tell_by_mail(stopped))?;
+        Ok(())
     }
 
+    /// Tells a listener what it is to be told now, one alert after the other: a worker has none longer than it needs to tell it.
     async fn tell_listener(
         &self,
         listener: &AlertListener,
         stopped: &watch::Receiver<bool>,
     ) -> Result<(), RecordError> {
         let channel = AlertChannel::Listener;
-        let notices = self.record().take_alerts_to_tell(channel).await?;
-        for (told, notice) in notices.iter().enumerate() {
-            if *stopped.borrow() {
-                let rest = notices.get(told..).unwrap_or_default();
-                return self.record().put_off_alerts(channel, rest, now_ms()).await;
-            }
+        while !is_stopped(stopped) {
+            let notices = self.record().take_alerts_to_tell(channel, 1).await?;
+            let Some(notice) = notices.first() else {
+                return Ok(());
+            };
             let told = (listener.0)(view::Alert::from(&notice.alert)).await;
-            self.write_down(channel, std::slice::from_ref(notice), told)
-                .await?;
+            self.write_down(channel, &notices, told).await?;
         }
         Ok(())
+    }
+
+    async fn tell_by_mail(&self, stopped: &mut watch::Receiver<bool>) -> Result<(), RecordError> {
+        tokio::select! {
+            biased;
+            // A server that is silent is not waited for; the alerts are taken again when their time is over.
+            () = until_stopped(stopped) => Ok(()),
+            mailed = self.mail_alerts() => mailed,
+        }
     }
 
     async fn mail_alerts(&self) -> Result<(), RecordError> {
@@ -169,10 +205,12 @@ impl Host {
             return Ok(());
         }
         let told_at_ms = record.alerts_told_at_ms(channel).await?;
-        if told_at_ms.is_some_and(|told_at_ms| is_just_now(told_at_ms, now_ms())) {
+        // A server that refuses one e-mail about alerts is not tried for the next one either.
+        let rest_until_ms = record.alerts_rest_until_ms(channel).await?;
+        if is_rest(told_at_ms, rest_until_ms, now_ms()) {
             return Ok(());
         }
-        let notices = record.take_alerts_to_tell(channel).await?;
+        let notices = record.take_alerts_to_tell(channel, ALERTS_PER_MAIL).await?;
         if notices.is_empty() {
             return Ok(());
         }
@@ -205,9 +243,28 @@ impl Host {
     }
 }
 
-/// Whether an e-mail about alerts went out so recently that the next one waits. A clock that was put back makes none wait.
-fn is_just_now(told_at_ms: i64, now_ms: i64) -> bool {
-    (told_at_ms..told_at_ms.saturating_add(millis(BETWEEN_MAILS))).contains(&now_ms)
+fn is_stopped(stopped: &watch::Receiver<bool>) -> bool {
+    *stopped.borrow()
+}
+
+/// Waits for the next look, or for the end.
+async fn pause(stopped: &mut watch::Receiver<bool>) {
+    tokio::select! {
+        biased;
+        () = until_stopped(stopped) => {}
+        () = tokio::time::sleep(LOOK) => {}
+    }
+}
+
+/// Whether the next e-mail about alerts waits: one went out just now, or could not be sent. A clock that was put back makes none
+/// wait longer than the longest pause.
+fn is_rest(told_at_ms: Option<i64>, rest_until_ms: Option<i64>, now_ms: i64) -> bool {
+    let is_just_told = told_at_ms.is_some_and(|told_at_ms| {
+        (told_at_ms..told_at_ms.saturating_add(millis(BETWEEN_MAILS))).contains(&now_ms)
+    });
+    let is_put_off = rest_until_ms
+        .is_some_and(|until_ms| (until_ms.saturating_sub(millis(LONGEST_PAUSE))..until_ms).contains(&now_ms));
+    is_just_told || is_put_off
 }
 
 #[cfg(test)]
@@ -216,9 +273,21 @@ mod tests {
 
     #[test]
     fn an_e_mail_waits_a_minute_after_the_last_one_and_not_for_a_clock_that_was_put_back() {
-        assert!(is_just_now(1_000, 1_000));
-        assert!(is_just_now(1_000, 60_999));
-        assert!(!is_just_now(1_000, 61_000));
-        assert!(!is_just_now(1_000, 999));
+        let is_just_told = |now_ms| is_rest(Some(1_000), None, now_ms);
+        assert!(is_just_told(1_000));
+        assert!(is_just_told(60_999));
+        assert!(!is_just_told(61_000));
+        assert!(!is_just_told(999));
+        assert!(!is_rest(None, None, 0));
+    }
+
+    #[test]
+    fn after_an_e_mail_that_was_not_sent_the_next_one_waits_for_its_pause_to_be_over() {
+        let hour = millis(LONGEST_PAUSE);
+        let until = Some(2 * hour);
+        assert!(is_rest(None, until, 2 * hour - 1));
+        assert!(is_rest(None, until, hour));
+        assert!(!is_rest(None, until, 2 * hour));
+        assert!(!is_rest(None, until, hour - 1), "the clock was put back");
     }
 }

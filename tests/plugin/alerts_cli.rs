@@ -208,7 +208,7 @@ async fn the_operator_s_command_gets_each_alert_once_and_again_only_where_it_fai
     let path = command.to_str().expect("text");
     let script = |end: &str| {
         let text = format!(
-            "#!/bin/sh\necho \"$BSS_ALERT_NUMBER $BSS_ALERT_KIND ${{BSS_HOST_KEY-none}} $(cat)\" >> '{}'\nexit {end}\n",
+            "#!/bin/sh\necho \"$BSS_ALERT_NUMBER $BSS_ALERT_KIND ${{BSS_HOST_KEY-none}}${{BSS_PFX_CODE-none}}${{BSS_SMTP_PASSWORD-none}} $(cat)\" >> '{}'\nexit {end}\n",
             heard.display()
         );
         std::fs::write(&command, text).expect("it is written");
@@ -239,14 +239,16 @@ async fn the_operator_s_command_gets_each_alert_once_and_again_only_where_it_fai
     );
 
     refuse_one(&scenario).await;
-    assert_ends(&scenario.bss_host(&run), ALERTS);
+    let mut with_secrets = scenario.command(&run);
+    with_secrets.envs([("BSS_PFX_CODE", "code"), ("BSS_SMTP_PASSWORD", "password")]);
+    assert_ends(&with_secrets.output().expect("the program runs"), ALERTS);
     assert_ends(&scenario.bss_host(&run), ALERTS);
     let lines = lines();
     assert_eq!(lines.len(), 2, "the new one, once: {lines:?}");
     let mut words = lines[1].splitn(4, ' ');
     assert_eq!(
         (words.next(), words.next(), words.next()),
-        (Some("2"), Some("license-refused"), Some("none"))
+        (Some("2"), Some("license-refused"), Some("nonenonenone"))
     );
     let alert: Value = serde_json::from_str(words.next().expect("the alert")).expect("it is JSON");
     assert_eq!(alert["problem"]["code"], "country-not-allowed");

@@ -2,11 +2,10 @@
 
 use der::asn1::{AnyRef, ContextSpecific, ObjectIdentifier};
 use der::{Decode as _, Encode as _, Reader as _, SliceReader, Tag, Tagged as _};
-use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::encoded::{self, Block};
 use crate::file_kind::FileKind;
-use crate::{ber, pfx};
+use crate::{ber, pfx, x509};
 
 const SIGNED_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.2");
 
@@ -25,13 +24,13 @@ pub fn certificates_alone(file: &[u8]) -> Option<Vec<Vec<u8>>> {
 }
 
 fn of_block(block: &Block) -> Vec<Vec<u8>> {
-    match X509Certificate::from_der(&block.bytes) {
+    match x509::read(&block.bytes) {
         // What stands behind a certificate, such as a line end, does not belong to it.
-        Ok((rest, _)) => {
+        Some((_, rest)) => {
             let bytes = block.bytes.len() - rest.len();
             block.bytes.get(..bytes).map(<[u8]>::to_vec).into_iter().collect()
         }
-        Err(_) => {
+        None => {
             let der = ber::definite(&block.bytes);
             der.and_then(|(der, _)| of_signed_data(&der)).unwrap_or_default()
         }

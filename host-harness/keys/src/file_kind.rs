@@ -2,10 +2,9 @@
 
 use der::asn1::{AnyRef, ObjectIdentifier};
 use der::{Decode as _, Reader as _, SliceReader, Tag, Tagged as _};
-use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-use crate::ber;
 use crate::encoded::{self, Block};
+use crate::{ber, x509};
 
 const SIGNED_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.2");
 
@@ -72,7 +71,7 @@ impl FileKind {
         {
             return Self::PrivateKey;
         }
-        if X509Certificate::from_der(&block.bytes).is_ok() {
+        if x509::read(&block.bytes).is_some() {
             return Self::Certificate;
         }
         let Some((value, _)) = ber::definite(&block.bytes) else {

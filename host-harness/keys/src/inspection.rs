@@ -6,7 +6,7 @@ use aws_lc_rs::digest;
 use bss_model::Thumbprint;
 use data_encoding::HEXUPPER;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
-use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::prelude::X509Certificate;
 use x509_parser::public_key::PublicKey;
 use zeroize::Zeroizing;
 
@@ -17,6 +17,7 @@ use crate::names::{distinguished_name, printable};
 use crate::pfx::Contents;
 use crate::private_key::PrivateKey;
 use crate::unusable::{Caution, RSA_BITS_MAX, RSA_BITS_MIN};
+use crate::x509;
 
 /// The longest chain that is followed. A chain has three certificates, rarely four; servers refuse long ones.
 const CHAIN_CERTIFICATES_MAX: usize = 10;
@@ -218,8 +219,8 @@ fn is_self_issued(certificate: &X509Certificate<'_>) -> bool {
 }
 
 pub(crate) fn parse(der: &[u8]) -> Result<X509Certificate<'_>, InspectError> {
-    match X509Certificate::from_der(der) {
-        Ok(([], certificate)) => Ok(certificate),
+    match x509::read(der) {
+        Some((certificate, [])) => Ok(certificate),
         _ => Err(InspectError::UnreadableCertificate {
             thumbprint: Thumbprint::of(der),
         }),

@@ -20,6 +20,7 @@ mod pfx;
 mod private_key;
 pub mod signing_input;
 mod unusable;
+mod x509;
 
 pub use certificate::{InstalledCertificate, KeyKind};
 pub use certificate_file::certificates_alone;

@@ -19,10 +19,11 @@ use der::asn1::{
 use der::{DateTime, Encode as _, Tag, TagNumber};
 use rustls::pki_types::DnsName;
 use x509_parser::certification_request::X509CertificationRequest;
-use x509_parser::prelude::{FromDer as _, X509Certificate};
+use x509_parser::prelude::FromDer as _;
 use zeroize::Zeroizing;
 
 use crate::names::{distinguished_name, printable};
+use crate::x509;
 
 const SHA256_WITH_RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.11");
 const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
@@ -159,7 +160,7 @@ pub fn describe_request(request: &[u8]) -> Option<(String, Thumbprint)> {
 
 /// The thumbprint of a certificate's public key. `None`: it is no certificate.
 pub fn public_key_thumbprint(certificate: &[u8]) -> Option<Thumbprint> {
-    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
+    let (certificate, _) = x509::read(certificate)?;
     Some(Thumbprint::of(certificate.public_key().raw))
 }
 

@@ -218,10 +218,22 @@ pub struct LineAge {
 
 impl LineAge {
     /// Whether the record can vouch at that moment that the line was never bought.
-    fn is_vouched_for(&self, now: Moment) -> bool {
+    pub fn is_vouched_for(&self, now: Moment) -> bool {
         let is_new = !self.has_key || self.remembered >= MEMORY;
         is_new && now.is_certainly_within(VOUCHED_FOR, self.placed)
     }
+}
+
+/// Whether a line without license is certainly not bought, so that it can be withdrawn without a look-up, given what is in
+/// doubt of its attempts and whether the last one was refused. A line that the record can't vouch for may have been bought by
+/// what the record has lost; a vendor that refused it would have shown it.
+pub fn is_certainly_not_bought(
+    in_doubt: Option<Doubt>,
+    was_refused: bool,
+    line: &LineAge,
+    now: Moment,
+) -> bool {
+    in_doubt.is_none() && (was_refused || line.is_vouched_for(now))
 }
 
 /// The first step of an attempt.

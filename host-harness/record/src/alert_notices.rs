@@ -16,9 +16,6 @@ use super::{Record, RecordError, begin_write};
 /// How long a worker has for telling, before another may think that it died.
 const TELLING: Duration = Duration::from_secs(5 * 60);
 
-/// Alerts that are told together.
-const ALERTS_AT_ONCE: i64 = 100;
-
 /// An alert that is to be told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AlertNotice {
@@ -54,6 +51,7 @@ impl Record {
         .bind(now_ms())
         .execute(&mut *transaction)
         .await?;
+        end_rest(&mut transaction).await?;
         let (act, subject) = (Act::SaveAlertSettings, Subject::alert_settings());
         let detail = json!({ "emails": emails });
         write_act(&mut transaction, actor, act, &subject, None, detail).await?;
@@ -61,11 +59,16 @@ impl Record {
         Ok(())
     }
 
-    /// Takes the open alerts that are to be told in a way now, the oldest first. Nobody else gets them for five minutes.
+    /// Takes the open alerts that are to be told in a way now, the oldest first, at most `limit` of them. Nobody else gets them
+    /// for five minutes.
     ///
     /// # Errors
     /// When the record can't be read or written.
-    pub async fn take_alerts_to_tell(&self, channel: AlertChannel) -> Result<Vec<AlertNotice>, RecordError> {
+    pub async fn take_alerts_to_tell(
+        &self,
+        channel: AlertChannel,
+        limit: u32,
+    ) -> Result<Vec<AlertNotice>, RecordError> {
         let to_tell = sqlx::query(TO_TELL).bind(channel.word()).bind(now_ms());
         if to_tell.bind(1_i64).fetch_optional(&self.readers).await?.is_none() {
             return Ok(Vec::new());
@@ -75,7 +78,7 @@ impl Record {
         let rows = sqlx::query(TO_TELL)
             .bind(channel.word())
             .bind(now_ms)
-            .bind(ALERTS_AT_ONCE)
+            .bind(i64::from(limit))
             .fetch_all(&mut *transaction)
             .await?;
         let mut notices = Vec::new();
@@ -133,6 +136,19 @@ impl Record {
         Ok(())
     }
 
+    /// Until when all alerts rest that are told in a way, in milliseconds since 1970: a worker has some now, or telling them
+    /// failed. `None`: none waits.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn alerts_rest_until_ms(&self, channel: AlertChannel) -> Result<Option<i64>, RecordError> {
+        let rest = "SELECT MAX(next_try_at_ms) FROM alert_notices WHERE channel = $1 AND told_at_ms IS NULL";
+        let until = sqlx::query_scalar(rest)
+            .bind(channel.word())
+            .fetch_one(&self.readers);
+        Ok(until.await?)
+    }
+
     /// When alerts were told in a way for the last time, in milliseconds since 1970.
     ///
     /// # Errors
@@ -144,6 +160,18 @@ impl Record {
             .await?;
         Ok(told)
     }
+}
+
+/// Ends the rest of e-mails about alerts: the operator has seen to what was in the way.
+pub(super) async fn end_rest(transaction: &mut SqliteConnection) -> Result<(), RecordError> {
+    sqlx::query(
+        "UPDATE alert_notices SET next_try_at_ms = $2 WHERE channel = $1 AND told_at_ms IS NULL AND next_try_at_ms > $2",
+    )
+    .bind(AlertChannel::Mail.word())
+    .bind(now_ms())
+    .execute(transaction)
+    .await?;
+    Ok(())
 }
 
 /// Finds open alerts that are to be told. Bind the way, the time and the most.

@@ -22,6 +22,7 @@ mod erasure;
 mod file_system;
 mod instance_proxies;
 mod instances;
+mod line_age;
 mod look_up_only;
 mod mail_copies;
 mod mail_settings;

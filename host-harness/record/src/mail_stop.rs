@@ -6,9 +6,9 @@ use bss_model::{AlertKind, MailState, MailStop, Problem};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Executor, Row as _, Sqlite, SqliteConnection};
 
-use super::alerts;
 use super::stored::{count, from_json, to_json};
 use super::{Record, RecordError, begin_write};
+use super::{alert_notices, alerts};
 
 /// The kind of the one stop that there is.
 const ALL: &str = "all";
@@ -144,9 +144,11 @@ fn gate(next_try_at_ms: Option<i64>, now_ms: i64) -> Gate {
     }
 }
 
-/// Ends the stop, and makes every e-mail that waits due now: the operator has seen to what was in the way.
+/// Ends the stop, and makes every e-mail that waits due now, those about alerts included: the operator has seen to what was in
+/// the way.
 pub(super) async fn resume(transaction: &mut SqliteConnection) -> Result<(), RecordError> {
     end(transaction).await?;
+    alert_notices::end_rest(transaction).await?;
     sqlx::query("UPDATE mails SET due_at_ms = $2 WHERE state = $1 AND due_at_ms > $2")
         .bind(MailState::Pending.word())
         .bind(now_ms())

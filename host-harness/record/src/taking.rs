@@ -1,19 +1,17 @@
 //! The choice of the assets that a worker takes next: each belongs to one worker at a time, and taking it begins an
 //! attempt.
 
-use std::time::Duration;
-
 use bss_model::clock::now_ms;
-use bss_model::purchase_rule::LineAge;
 use bss_model::{AssetSelection, BegunAttempt, OutcomeKind, Outstanding, Reason, SyncStatus, TakenAsset};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, Sqlite};
 use uuid::Uuid;
 
 use super::attempts::{self, ToBuy};
+use super::line_age::{line_age, read_age};
 use super::look_up_only::look_up_only;
 use super::outcomes::tell;
-use super::stored::{certain, count, from_json, id, moment, optional, push_ids, without_instances};
+use super::stored::{count, from_json, id, optional, push_ids, without_instances};
 use super::workers::is_a_lease_over;
 use super::{Record, RecordError, begin_write};
 
@@ -41,15 +39,14 @@ impl Record {
         let mut transaction = begin_write(&self.writer).await?;
         self.release_dead_workers(&mut transaction).await?;
         let mut query = due(
-            "SELECT assets.id, assets.instance_id, product_code, quantity, client_transaction_id, customer, reseller,
+            concat!(
+                "SELECT assets.id, assets.instance_id, product_code, quantity, client_transaction_id, customer, reseller,
                     (SELECT version FROM instances WHERE id = assets.instance_id) AS settings_version,
-                    orders.placed_at_ms, orders.boot, orders.placed_uptime_ms,
-                    orders.idempotency_key IS NOT NULL AS has_key,
                     withdrawal_asked_at_ms IS NOT NULL AS is_to_be_withdrawn,
-                    (SELECT remembered_ms FROM provenance) AS remembered_ms,
-                    (SELECT awaits_adoption FROM provenance) AS awaits_adoption,
-                    (SELECT look_up_only_ms FROM provenance) AS look_up_only_ms
-             FROM assets JOIN orders ON orders.id = assets.order_id",
+                    (SELECT look_up_only_ms FROM provenance) AS look_up_only_ms, ",
+                line_age!(),
+                " FROM assets JOIN orders ON orders.id = assets.order_id"
+            ),
             taking,
         );
         let rows = query.build().fetch_all(&mut *transaction).await?;
@@ -183,21 +180,12 @@ fn chosen(query: &mut QueryBuilder<Sqlite>, taking: &AssetSelection) {
 }
 
 fn to_buy(row: &SqliteRow) -> Result<ToBuy, RecordError> {
-    let awaits_adoption = row.try_get("awaits_adoption")?;
-    let remembered_ms: i64 = row.try_get("remembered_ms")?;
     Ok(ToBuy {
         asset_id: id(row, "id")?,
         client_transaction_id: id(row, "client_transaction_id")?,
         settings_version: row.try_get("settings_version")?,
-        age: LineAge {
-            placed: certain(moment(row, "placed_at_ms", "placed_uptime_ms")?, "placed_at_ms")?,
-            has_key: row.try_get("has_key")?,
-            remembered: match awaits_adoption {
-                true => Duration::ZERO,
-                false => Duration::from_millis(u64::try_from(remembered_ms).unwrap_or_default()),
-            },
-        },
-        awaits_adoption,
+        age: read_age(row)?,
+        awaits_adoption: row.try_get("awaits_adoption")?,
         look_up_only: look_up_only(row)?,
         is_to_be_withdrawn: row.try_get("is_to_be_withdrawn")?,
     })

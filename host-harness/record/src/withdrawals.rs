@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use bss_model::clock::now_ms;
 use bss_model::moment::Moment;
+use bss_model::purchase_rule::{LineAge, is_certainly_not_bought};
 use bss_model::{
     Act, Actor, Advice, AssetStatus, AttemptResult, Diagnose, Diagnosis, ErrorKind, LineWithdrawal,
     OutcomeKind, Subject, SyncStatus, WithdrawalEnd,
@@ -16,6 +17,7 @@ use uuid::Uuid;
 
 use super::acts::write_act;
 use super::earlier_attempts::earlier_of;
+use super::line_age::{line_age, read_age};
 use super::outcomes::tell;
 use super::stored::{ROWS_PER_STATEMENT, count, id};
 use super::{Record, RecordError, begin_write};
@@ -73,6 +75,7 @@ struct Line {
     sync_status: SyncStatus,
     is_taken: bool,
     is_asked: bool,
+    age: LineAge,
 }
 
 impl Record {
@@ -98,9 +101,11 @@ impl Record {
             let earlier = earlier_of(&mut transaction, &ids).await?;
             let now = Moment::now();
             for line in some {
-                let earlier = earlier.get(&line.asset_id);
-                let is_in_doubt = earlier.is_some_and(|earlier| earlier.in_doubt(now).is_some());
-                let end = end(line, is_in_doubt);
+                let doubt = earlier
+                    .get(&line.asset_id)
+                    .and_then(|earlier| earlier.in_doubt(now));
+                let was_refused = line.sync_status == SyncStatus::Failed;
+                let end = end(line, is_certainly_not_bought(doubt, was_refused, &line.age, now));
                 let detail = json!({ "sync_status": line.sync_status.word(), "end": end.word() });
                 let is_changed = match end {
                     WithdrawalEnd::Withdrawn => {
@@ -138,7 +143,7 @@ impl Record {
         let mut connection = self.readers.acquire().await?;
         instance_of(&mut connection, order).await?;
         let lines = chosen(lines(&mut connection, order).await?, order, assets)?;
-        Ok(lines.iter().map(|line| of_line(line, end(line, true))).collect())
+        Ok(lines.iter().map(|line| of_line(line, end(line, false))).collect())
     }
 }
 
@@ -151,11 +156,19 @@ pub(super) async fn may_be_withdrawn(
     if result == AttemptResult::NotBought {
         return Ok(true);
     }
+    let row = sqlx::query(concat!(
+        "SELECT ",
+        line_age!(),
+        " FROM assets JOIN orders ON orders.id = assets.order_id WHERE assets.id = $1"
+    ))
+    .bind(asset_id.to_string())
+    .fetch_one(&mut *transaction)
+    .await?;
     let earlier = earlier_of(transaction, &[asset_id]).await?;
-    let doubt = earlier
-        .get(&asset_id)
-        .and_then(|earlier| earlier.in_doubt(Moment::now()));
-    Ok(doubt.is_none())
+    let now = Moment::now();
+    let doubt = earlier.get(&asset_id).and_then(|earlier| earlier.in_doubt(now));
+    let was_refused = result == AttemptResult::Refused;
+    Ok(is_certainly_not_bought(doubt, was_refused, &read_age(&row)?, now))
 }
 
 /// Withdraws a line that is certainly not bought: nothing is bought for it any more.
@@ -190,15 +203,15 @@ async fn ask(transaction: &mut SqliteConnection, asset_id: Uuid) -> Result<(), R
     Ok(())
 }
 
-fn end(line: &Line, is_in_doubt: bool) -> WithdrawalEnd {
+fn end(line: &Line, is_certainly_not_bought: bool) -> WithdrawalEnd {
     match (line.status, line.sync_status) {
         (AssetStatus::Cancelled, _) => WithdrawalEnd::Cancelled,
         (_, SyncStatus::Withdrawn) => WithdrawalEnd::WithdrawnBefore,
         (_, SyncStatus::Synchronized) => WithdrawalEnd::Bought,
-        (_, SyncStatus::Unsynchronised | SyncStatus::Failed) if is_in_doubt || line.is_taken => {
-            WithdrawalEnd::InDoubt
+        (_, SyncStatus::Unsynchronised | SyncStatus::Failed) if is_certainly_not_bought && !line.is_taken => {
+            WithdrawalEnd::Withdrawn
         }
-        (_, SyncStatus::Unsynchronised | SyncStatus::Failed) => WithdrawalEnd::Withdrawn,
+        (_, SyncStatus::Unsynchronised | SyncStatus::Failed) => WithdrawalEnd::InDoubt,
     }
 }
 
@@ -222,11 +235,12 @@ async fn instance_of(connection: &mut SqliteConnection, order: Uuid) -> Result<U
 }
 
 async fn lines(connection: &mut SqliteConnection, order: Uuid) -> Result<Vec<Line>, RecordError> {
-    let rows = sqlx::query(
-        "SELECT id, position, product_code, quantity, status, sync_status, worker IS NOT NULL AS is_taken,
-                withdrawal_asked_at_ms IS NOT NULL AS is_asked
-         FROM assets WHERE order_id = $1 ORDER BY position",
-    )
+    let rows = sqlx::query(concat!(
+        "SELECT assets.id, position, product_code, quantity, status, sync_status, worker IS NOT NULL AS is_taken,
+                withdrawal_asked_at_ms IS NOT NULL AS is_asked, ",
+        line_age!(),
+        " FROM assets JOIN orders ON orders.id = assets.order_id WHERE order_id = $1 ORDER BY position"
+    ))
     .bind(order.to_string())
     .fetch_all(connection)
     .await?;
@@ -254,5 +268,6 @@ fn read_line(row: &SqliteRow) -> Result<Line, RecordError> {
         sync_status: SyncStatus::from_word(row.try_get("sync_status")?)?,
         is_taken: row.try_get("is_taken")?,
         is_asked: row.try_get("is_asked")?,
+        age: read_age(row)?,
     })
 }

@@ -5,9 +5,8 @@ use std::sync::Arc;
 use bss_model::clock::rfc3339;
 use bss_model::{Alert, MailSettings, with_causes};
 use bss_record::RecordError;
-use lettre::Message;
 use lettre::message::Mailbox;
-use lettre::message::header::{ContentType, HeaderName, HeaderValue};
+use lettre::message::header::ContentType;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -69,17 +68,8 @@ fn compose(
 ) -> Result<Letter, ComposeError> {
     let name = format!("alerts-{}", Uuid::new_v4());
     let message_id = format!("<{name}@{}>", letter::sender_domain(settings)?);
-    let message = Message::builder()
-        .from(letter::sender(&settings.from)?)
-        .to(Mailbox::new(None, letter::recipient(address)?))
-        .subject(subject)
-        .message_id(Some(message_id))
-        .date_now()
-        // Asks for no automatic replies, such as holiday notes (RFC 3834 section 5).
-        .raw_header(HeaderValue::new(
-            HeaderName::new_from_ascii_str("Auto-Submitted"),
-            "auto-generated".to_owned(),
-        ))
+    let (from, to) = (letter::sender(&settings.from)?, letter::recipient(address)?);
+    let message = letter::headers(from, Mailbox::new(None, to), subject.to_owned(), message_id)
         .header(ContentType::TEXT_PLAIN)
         .body(text.to_owned())?;
     Ok(Letter {

@@ -6,7 +6,7 @@ use bss_model::{
 };
 use lettre::address::Envelope;
 use lettre::message::header::{HeaderName, HeaderValue};
-use lettre::message::{Mailbox, MultiPart};
+use lettre::message::{Mailbox, MessageBuilder, MultiPart};
 use lettre::{Address, Message};
 use zeroize::Zeroizing;
 
@@ -117,6 +117,21 @@ pub(super) fn compose_test(settings: &MailSettings, contact: &Contact) -> Result
     address(settings, contact, None, name, &sender_domain(settings)?, rendered)
 }
 
+/// The headers that every e-mail of the host has, up to its subject.
+pub(super) fn headers(from: Mailbox, to: Mailbox, subject: String, message_id: String) -> MessageBuilder {
+    Message::builder()
+        .from(from)
+        .to(to)
+        .subject(subject)
+        .message_id(Some(message_id))
+        .date_now()
+        // Asks for no automatic replies, such as holiday notes (RFC 3834 section 5).
+        .raw_header(HeaderValue::new(
+            HeaderName::new_from_ascii_str("Auto-Submitted"),
+            "auto-generated".to_owned(),
+        ))
+}
+
 fn address(
     settings: &MailSettings,
     contact: &Contact,
@@ -129,21 +144,10 @@ fn address(
     let recipient = recipient(&contact.email)?;
     // Two messages with one Message-ID are copies of one message (RFC 5322 section 3.6.4).
     let message_id = format!("<{name}@{message_id_domain}>");
-    let message = Message::builder()
-        .from(from)
-        .to(Mailbox::new(recipient_name.map(one_line), recipient))
-        .subject(rendered.subject)
-        .message_id(Some(message_id))
-        .date_now()
-        // Asks for no automatic replies, such as holiday notes (RFC 3834 section 5).
-        .raw_header(HeaderValue::new(
-            HeaderName::new_from_ascii_str("Auto-Submitted"),
-            "auto-generated".to_owned(),
-        ))
-        .multipart(MultiPart::alternative_plain_html(
-            rendered.text.to_string(),
-            rendered.html.to_string(),
-        ))?;
+    let to = Mailbox::new(recipient_name.map(one_line), recipient);
+    let message = headers(from, to, rendered.subject, message_id).multipart(
+        MultiPart::alternative_plain_html(rendered.text.to_string(), rendered.html.to_string()),
+    )?;
     Ok(Letter {
         name,
         envelope: message.envelope().clone(),

@@ -265,25 +265,50 @@ async fn an_alert_is_told_once_in_each_way_and_by_one_worker_at_a_time() {
     let (_, asset) = placed(&record).await;
     refuse(&record, asset, "no-stock").await;
     let mail = AlertChannel::Mail;
-    let taken = record.take_alerts_to_tell(mail).await.unwrap();
+    let taken = record.take_alerts_to_tell(mail, 9).await.unwrap();
     assert_eq!(taken.len(), 1);
     assert_eq!(taken[0].tries, 1);
     assert_eq!(
-        record.take_alerts_to_tell(mail).await.unwrap(),
+        record.take_alerts_to_tell(mail, 9).await.unwrap(),
         [],
         "another worker has it"
     );
-    let of_listener = record.take_alerts_to_tell(AlertChannel::Listener).await.unwrap();
+    let of_listener = record
+        .take_alerts_to_tell(AlertChannel::Listener, 9)
+        .await
+        .unwrap();
     assert_eq!(of_listener.len(), 1, "another way");
 
     record.put_off_alerts(mail, &taken, 0).await.unwrap();
-    let again = record.take_alerts_to_tell(mail).await.unwrap();
+    let again = record.take_alerts_to_tell(mail, 9).await.unwrap();
     assert_eq!(again[0].tries, 2);
     assert_eq!(record.alerts_told_at_ms(mail).await.unwrap(), None);
     record.finish_alerts(mail, &again).await.unwrap();
     record.put_off_alerts(mail, &again, 0).await.unwrap();
-    assert_eq!(record.take_alerts_to_tell(mail).await.unwrap(), []);
+    assert_eq!(record.take_alerts_to_tell(mail, 9).await.unwrap(), []);
     assert!(record.alerts_told_at_ms(mail).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn alerts_rest_where_one_could_not_be_mailed_until_the_operator_has_seen_to_it() {
+    let record = TestRecord::open().await;
+    let (instance, asset) = placed(&record).await;
+    refuse(&record, asset, "no-stock").await;
+    record.raise_instance_held(instance, None).await.unwrap();
+    let mail = AlertChannel::Mail;
+    assert_eq!(record.alerts_rest_until_ms(mail).await.unwrap(), None);
+    let taken = record.take_alerts_to_tell(mail, 1).await.unwrap();
+    let far = i64::MAX / 2;
+    record.put_off_alerts(mail, &taken, far).await.unwrap();
+    assert_eq!(record.alerts_rest_until_ms(mail).await.unwrap(), Some(far));
+
+    let emails = ["desk@shop.example".to_owned()];
+    record.save_alert_addresses(&emails, &actor()).await.unwrap();
+    assert!(record.alerts_rest_until_ms(mail).await.unwrap() < Some(far));
+    assert_eq!(record.take_alerts_to_tell(mail, 9).await.unwrap().len(), 2);
+    record.put_off_alerts(mail, &taken, far).await.unwrap();
+    record.resume_mails().await.unwrap();
+    assert!(record.alerts_rest_until_ms(mail).await.unwrap() < Some(far));
 }
 
 #[tokio::test]
@@ -298,6 +323,6 @@ async fn nobody_is_told_of_an_alert_that_is_over_or_acknowledged() {
         .await
         .unwrap();
     record.end_instance_held(instance).await.unwrap();
-    let to_tell = record.take_alerts_to_tell(AlertChannel::Mail).await.unwrap();
+    let to_tell = record.take_alerts_to_tell(AlertChannel::Mail, 9).await.unwrap();
     assert_eq!(to_tell, []);
 }

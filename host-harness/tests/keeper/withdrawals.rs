@@ -6,9 +6,10 @@ use bss_model::{
     ActFilter, AlertFilter, Asset, AssetFilter, AssetSelection, AssetStatus, AttemptOutcome, OutcomeCursor,
     OutcomeKind, Page, SyncStatus, WithdrawalEnd,
 };
-use bss_record::{Record, RetryError, WithdrawError};
+use bss_record::{RECORD_FILE, Record, RetryError, WithdrawError};
 use uuid::Uuid;
 
+use crate::charges::execute;
 use crate::orders::{begin, license, order, problem, shop};
 use crate::record::{TestRecord, actor};
 
@@ -81,6 +82,54 @@ async fn a_line_that_was_never_attempted_is_withdrawn_at_once_and_never_taken() 
     let instance = asset(&record, assets[0]).await.instance_id;
     assert!(record.has_licenses(instance).await.unwrap());
     assert_eq!(acts(&record).await, 1);
+}
+
+/// Without an attempt on record, as after a backup was restored that nobody told the host of.
+#[tokio::test]
+async fn a_line_that_a_lost_record_may_have_bought_is_looked_up_before_it_is_withdrawn() {
+    let record = TestRecord::open().await;
+    let instance = shop(&record).await;
+    let mut keyed = order(instance, &[("a", 1)]);
+    keyed.idempotency_key = Some("basket-1".to_owned());
+    let of_a_shop = record.place_order(keyed, &actor()).await.unwrap().into_order();
+    let old = record.place_order(order(instance, &[("a", 1)]), &actor()).await;
+    let old = old.unwrap().into_order();
+    let database = record.path().join(RECORD_FILE);
+    execute(
+        &database,
+        "UPDATE orders SET placed_uptime_ms = placed_uptime_ms - 61000 WHERE idempotency_key IS NULL",
+    )
+    .await;
+    for (order, why) in [
+        (of_a_shop, "it may be a repetition"),
+        (old, "it is older than a minute"),
+    ] {
+        assert_eq!(
+            withdraw(&record, order.id, &[]).await,
+            [WithdrawalEnd::InDoubt],
+            "{why}"
+        );
+        let id = order.lines[0].asset_id;
+        let taken = take(&record, order.id).await;
+        assert!(taken[0].attempt.is_to_be_withdrawn, "{why}");
+        let unavailable = AttemptOutcome::Unavailable(problem("no-answer"));
+        record
+            .finish_attempt(id, taken[0].attempt.number, unavailable, 0)
+            .await
+            .unwrap();
+        assert_eq!(
+            asset(&record, id).await.sync_status,
+            SyncStatus::Unsynchronised,
+            "no answer makes nothing certain"
+        );
+        let taken = take(&record, order.id).await;
+        let not_bought = AttemptOutcome::NotBought(problem("not-found"));
+        record
+            .finish_attempt(id, taken[0].attempt.number, not_bought, 0)
+            .await
+            .unwrap();
+        assert_withdrawn(&asset(&record, id).await);
+    }
 }
 
 #[tokio::test]

@@ -5,9 +5,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use bss_keys::HOST_KEY_VARIABLE;
 use host_harness::{AlertListener, view};
 
 use super::failure::{Failure, unreadable};
+use super::input::PFX_CODE_VARIABLE;
+use super::mail::PASSWORD_VARIABLE;
 
 /// How long the command may take for one alert. What waits for a person, or for a server that is silent, is ended.
 const TIME_LIMIT: Duration = Duration::from_secs(30);
@@ -40,8 +43,9 @@ fn run(command: &Path, alert: &view::Alert) -> Result<(), String> {
         .env("BSS_ALERT_NUMBER", alert.number.to_string())
         .env("BSS_ALERT_KIND", &alert.kind)
         // The host's own secrets are none of its business.
-        .env_remove("BSS_HOST_KEY")
-        .env_remove("BSS_PFX_CODE")
+        .env_remove(HOST_KEY_VARIABLE)
+        .env_remove(PFX_CODE_VARIABLE)
+        .env_remove(PASSWORD_VARIABLE)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .spawn()

@@ -180,7 +180,9 @@ impl Command {
     /// Tells whether the command makes, names or lists instances or certificates, or what belongs to those.
     pub(super) fn takes_owner(&self) -> bool {
         match self {
-            Self::OnHost(HostCommand::Run(_) | HostCommand::Mail(_)) => false,
+            Self::OnHost(
+                HostCommand::Run(_) | HostCommand::Mail(_) | HostCommand::Alert(AlertCommand::Email { .. }),
+            ) => false,
             other => other.opens_host(),
         }
     }

@@ -84,7 +84,7 @@ pub(super) fn words(advice: &Advice) -> Cow<'static, str> {
             )
             .into();
         }
-        Advice::ListOrders => "`bss-host asset list --json` shows the order of each license",
+        Advice::ListOrders => "`bss-host order list` shows the orders",
         Advice::ShowOrder { order } => {
             return format!(
                 "look at it (`bss-host order show {order}`) before anything is ordered again; an order of something else \

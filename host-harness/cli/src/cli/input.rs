@@ -14,8 +14,11 @@ use super::{hidden_input, output};
 /// More than the longest PFX file that is read, whose library says that it is too long.
 const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
+/// The environment variable with the code of a PFX file.
+pub(super) const PFX_CODE_VARIABLE: &str = "BSS_PFX_CODE";
+
 pub(super) fn pfx_code(file: Option<&Path>) -> Result<PfxCode, Failure> {
-    let code = first_line(file, "BSS_PFX_CODE", "code file")?;
+    let code = first_line(file, PFX_CODE_VARIABLE, "code file")?;
     Ok(PfxCode::new(code.as_str()))
 }
 

@@ -23,7 +23,7 @@ use super::{contact_doubts, instances, output, pages, record, show};
 const COPIES_TOLD_MAX: usize = 10;
 
 /// The environment variable with the password for the mail server.
-const PASSWORD_VARIABLE: &str = "BSS_SMTP_PASSWORD";
+pub(super) const PASSWORD_VARIABLE: &str = "BSS_SMTP_PASSWORD";
 
 #[derive(Debug, Subcommand)]
 pub(super) enum MailCommand {

@@ -6,12 +6,11 @@ use bss_model::{Asset, AssetFilter, Cursor, Order, OrderFilter, Page, Settlement
 use clap::Args;
 use host_harness::Host;
 use host_harness::view::Keys;
-use jiff::tz::TimeZone;
-use jiff::{Timestamp, ToSpan as _, civil};
 use uuid::Uuid;
 
 use super::exit_status::ExitStatus;
 use super::failure::{Failure, Outcome};
+use super::period::PeriodArguments;
 use super::{instances, output, pages, show};
 
 /// Orders that a table has without `--limit`: those of a long day, and few enough to be read.
@@ -31,12 +30,8 @@ pub(super) struct ListOrders {
     /// Only orders in this state
     #[arg(long, value_name = "STATUS")]
     status: Option<Status>,
-    /// Only orders placed then or later: a date, which begins at midnight UTC, or an instant as in 2026-11-29T08:00Z
-    #[arg(long, value_name = "TIME", value_parser = since_ms)]
-    since: Option<i64>,
-    /// Only orders placed before an instant, or up to a date and including it
-    #[arg(long, value_name = "TIME", value_parser = until_ms)]
-    until: Option<i64>,
+    #[command(flatten)]
+    period: PeriodArguments,
     /// The most orders; 0 is no limit [default: 50, and with --json no limit]
     #[arg(long, value_name = "N")]
     limit: Option<u32>,
@@ -83,11 +78,12 @@ fn word(settlement: Settlement) -> &'static str {
 }
 
 pub(super) async fn run(host: &Host, list: ListOrders, json: bool) -> Outcome {
+    let period = list.period.period()?;
     let filter = OrderFilter {
         instance: instances::filter_id(host, list.instance.as_deref()).await?,
         customer: list.customer,
-        since_ms: list.since,
-        until_ms: list.until,
+        since_ms: period.since_ms,
+        until_ms: period.until_ms,
         idempotency_key: None,
         product: list.product,
         settlement: list.status.map(Settlement::from),
@@ -170,43 +166,4 @@ pub(super) async fn assets_of(host: &Host, order: Uuid) -> Result<Vec<Asset>, Fa
         host.record().assets(&filter, page).await
     });
     Ok(assets.await?)
-}
-
-/// The beginning of a date in UTC, or an instant, in milliseconds.
-fn since_ms(text: &str) -> Result<i64, String> {
-    moment_ms(text, 0)
-}
-
-/// The end of a date in UTC, or an instant, in milliseconds.
-fn until_ms(text: &str) -> Result<i64, String> {
-    moment_ms(text, 1)
-}
-
-/// An instant, or midnight UTC some days after a date, in milliseconds.
-fn moment_ms(text: &str, days_later: i64) -> Result<i64, String> {
-    if let Ok(instant) = text.parse::<Timestamp>() {
-        return Ok(instant.as_millisecond());
-    }
-    let wrong = |_| "give a date, as in 2026-11-29, or an instant, as in 2026-11-29T08:00Z".to_owned();
-    let date = civil::Date::strptime("%Y-%m-%d", text).map_err(wrong)?;
-    let day = date.checked_add(days_later.days()).map_err(wrong)?;
-    let midnight = day.to_zoned(TimeZone::UTC).map_err(wrong)?;
-    Ok(midnight.timestamp().as_millisecond())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_date_is_a_whole_day_in_utc_and_an_instant_is_itself() {
-        const DAY_MS: i64 = 86_400_000;
-        assert_eq!(since_ms("1970-01-02"), Ok(DAY_MS));
-        assert_eq!(until_ms("1970-01-02"), Ok(2 * DAY_MS));
-        assert_eq!(since_ms("1970-01-02T00:00:01Z"), Ok(DAY_MS + 1_000));
-        assert_eq!(until_ms("1970-01-02T01:00:00+01:00"), Ok(DAY_MS));
-        for wrong in ["", "yesterday", "2026-13-01", "2026-11-29 08:00", "9999-12-31T"] {
-            assert!(since_ms(wrong).is_err(), "{wrong}");
-        }
-    }
 }

@@ -15,12 +15,12 @@ pub(super) struct PeriodArguments {
     /// Only this month, as in `--month 2026-11`
     #[arg(long, value_name = "YYYY-MM", conflicts_with_all = ["since", "until"])]
     month: Option<Month>,
-    /// Only this day and later ones, as in `--since 2026-11-15`
-    #[arg(long, value_name = "DATE")]
-    since: Option<Date>,
-    /// Only this day and earlier ones
-    #[arg(long, value_name = "DATE")]
-    until: Option<Date>,
+    /// Only from then on: a day, as in `--since 2026-11-15`, or an instant, as in `2026-11-15T08:00Z`
+    #[arg(long, value_name = "TIME")]
+    since: Option<Time>,
+    /// Only up to and including a day, or before an instant
+    #[arg(long, value_name = "TIME")]
+    until: Option<Time>,
     /// The time zone in which days begin and end, as in `Europe/Athens`
     #[arg(long, value_name = "NAME", default_value = "UTC")]
     time_zone: String,
@@ -47,7 +47,45 @@ impl FromStr for Month {
     }
 }
 
-/// A span of whole days in a time zone.
+/// A day, or an instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Time {
+    Day(Date),
+    Instant(Timestamp),
+}
+
+impl FromStr for Time {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Ok(instant) = text.parse() {
+            return Ok(Self::Instant(instant));
+        }
+        let day = Date::strptime("%Y-%m-%d", text);
+        day.map(Self::Day)
+            .map_err(|_| "give a day, as in 2026-11-29, or an instant, as in 2026-11-29T08:00Z".to_owned())
+    }
+}
+
+impl Time {
+    /// The first millisecond, where a day begins in a time zone.
+    fn begin_ms(self, zone: &TimeZone) -> Result<i64, jiff::Error> {
+        match self {
+            Self::Instant(instant) => Ok(instant.as_millisecond()),
+            Self::Day(day) => Ok(day.to_zoned(zone.clone())?.timestamp().as_millisecond()),
+        }
+    }
+
+    /// The first millisecond after it: of a day, when the next one begins; of an instant, the instant itself.
+    fn end_ms(self, zone: &TimeZone) -> Result<i64, jiff::Error> {
+        match self {
+            Self::Instant(_) => self.begin_ms(zone),
+            Self::Day(day) => Self::Day(day.checked_add(1.day())?).begin_ms(zone),
+        }
+    }
+}
+
+/// A span of time, and the time zone of its days.
 pub(super) struct Period {
     /// Its first millisecond. `None`: it has no beginning.
     pub(super) since_ms: Option<i64>,
@@ -66,21 +104,24 @@ impl PeriodArguments {
             })?,
         };
         let (since, until) = match self.month {
-            Some(Month(first)) => (Some(first), Some(first.last_of_month())),
+            Some(Month(first)) => (Some(Time::Day(first)), Some(Time::Day(first.last_of_month()))),
             None => (self.since, self.until),
         };
-        if since.zip(until).is_some_and(|(since, until)| until < since) {
+        let too_far = |_| Failure::usage("the date is too far away");
+        let since_ms = since
+            .map(|time| time.begin_ms(&zone))
+            .transpose()
+            .map_err(too_far)?;
+        let until_ms = until
+            .map(|time| time.end_ms(&zone))
+            .transpose()
+            .map_err(too_far)?;
+        if since_ms.zip(until_ms).is_some_and(|(since, until)| until < since) {
             return Err(Failure::usage("`--until` is before `--since`"));
         }
-        let begins = |date: Date| {
-            let zoned = date.to_zoned(zone.clone());
-            zoned.map(|begin| begin.timestamp().as_millisecond())
-        };
-        let ends = |date: Date| date.checked_add(1.day()).and_then(&begins);
-        let no_date = |_| Failure::usage("the date is too far away");
         Ok(Period {
-            since_ms: since.map(begins).transpose().map_err(no_date)?,
-            until_ms: until.map(ends).transpose().map_err(no_date)?,
+            since_ms,
+            until_ms,
             zone,
         })
     }
@@ -136,6 +177,19 @@ mod tests {
         let backwards = arguments(None, [Some("2026-12-31"), Some("2026-12-30")], "UTC");
         assert!(backwards.period().is_err());
         assert!(arguments(None, [None, None], "Nowhere/At all").period().is_err());
+    }
+
+    #[test]
+    fn an_instant_is_itself_whatever_the_time_zone() {
+        let instants = [Some("2026-10-25T01:00+02:00"), Some("2026-10-24T23:00Z")];
+        let same = Some("2026-10-24T23:00:00Z".to_owned());
+        assert_eq!(
+            span(&arguments(None, instants, "Asia/Tokyo")),
+            [same.clone(), same]
+        );
+        for wrong in ["", "yesterday", "2026-13-01", "2026-11-29 08:00", "9999-12-31T"] {
+            assert!(wrong.parse::<Time>().is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -800,3 +800,25 @@ fn a_line_that_is_to_be_withdrawn_is_not_bought_only_where_a_vendor_that_was_ask
         "it is looked up again as soon as it can be withdrawn"
     );
 }
+
+#[test]
+fn a_line_is_certainly_not_bought_where_nothing_is_in_doubt_and_the_vendor_or_the_record_says_so() {
+    let now = at(1_000 * MINUTE_MS);
+    let young = new_line(now);
+    let old = LineAge {
+        placed: at(MINUTE_MS),
+        ..young
+    };
+    let doubt = in_doubt(&[(0, Some((0, AttemptResult::Unknown)))], now.wall_ms);
+    assert!(doubt.is_some());
+    for (doubt, was_refused, line, is_certain) in [
+        (None, false, young, true),
+        (None, false, old, false),
+        (None, true, old, true),
+        (doubt, false, young, false),
+        (doubt, true, young, false),
+    ] {
+        let is_so = is_certainly_not_bought(doubt, was_refused, &line, now);
+        assert_eq!(is_so, is_certain, "{doubt:?} {was_refused} {line:?}");
+    }
+}
