@@ -54,6 +54,7 @@ mod error;
 mod error_sources;
 mod expiring_certificates;
 mod feed;
+mod finding;
 mod form_rules;
 mod handles;
 mod host;

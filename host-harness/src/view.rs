@@ -25,6 +25,7 @@ mod customer;
 #[cfg(test)]
 mod examples;
 mod form;
+mod found;
 mod instance;
 mod keys;
 mod mail;
@@ -57,7 +58,10 @@ pub use certificate::{
 };
 pub use charge::{Charge, ChargeLine, ChargeNumbers, Credit};
 pub use connection::{CertificateRotation, ConnectionCheck, Step, StepResult};
-pub use customer::{AssetAttempts, CorrectedCustomer, Customer, CustomerErasure, ErasedCustomer};
+pub use customer::{
+    AssetAttempts, CorrectedCustomer, Customer, CustomerErasure, CustomerSummary, ErasedCustomer,
+};
+pub use found::{Finds, Found};
 pub use form::{Choice, Field, FieldKind, Form, InstanceForm};
 pub use instance::{Authority, Change, Instance, SettingsVersion};
 pub use keys::Keys;

@@ -132,6 +132,44 @@ pub struct Asset {
     pub withdrawal_asked_at_ms: Option<i64>,
 }
 
+/// The state of a license in a word: what the platform, the vendor and this host say of it together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LicenseState {
+    /// Not bought yet, or not known to be bought.
+    Waiting,
+    /// Bought, and in use.
+    Bought,
+    /// Refused for good.
+    Failed,
+    /// Withdrawn before it was bought.
+    Withdrawn,
+    /// Taken back by the vendor while the asset is active: see [`is_returned_but_active`].
+    Returned,
+    /// Cancelled after it was bought.
+    Cancelled,
+}
+
+stored_enum!(LicenseState {
+    Waiting = "waiting", "waiting";
+    Bought = "bought", "bought";
+    Failed = "failed", "failed";
+    Withdrawn = "withdrawn", "withdrawn";
+    Returned = "returned", "returned";
+    Cancelled = "cancelled", "cancelled";
+});
+
+/// The state of an asset's license.
+pub fn license_state(asset: &Asset) -> LicenseState {
+    match (asset.sync_status, asset.status) {
+        (SyncStatus::Unsynchronised, _) => LicenseState::Waiting,
+        (SyncStatus::Failed, _) => LicenseState::Failed,
+        (SyncStatus::Withdrawn, _) => LicenseState::Withdrawn,
+        (SyncStatus::Synchronized, AssetStatus::Cancelled) => LicenseState::Cancelled,
+        (SyncStatus::Synchronized, _) if is_returned_but_active(asset) => LicenseState::Returned,
+        (SyncStatus::Synchronized, _) => LicenseState::Bought,
+    }
+}
+
 /// Filter of assets: those that match every given field.
 #[derive(Clone, Debug, Default)]
 pub struct AssetFilter {
@@ -141,12 +179,18 @@ pub struct AssetFilter {
     pub order: Option<Uuid>,
     /// Assets of a customer, by the platform's own name for it.
     pub customer: Option<String>,
-    /// Assets with this state of their license.
+    /// Assets of a product, by its code.
+    pub product: Option<String>,
+    /// Assets with this provisioning sync status.
     pub sync_status: Option<SyncStatus>,
+    /// Assets whose license is in this state.
+    pub state: Option<LicenseState>,
+    /// Assets ordered at this time or later, in milliseconds.
+    pub since_ms: Option<i64>,
+    /// Assets ordered before this time, in milliseconds.
+    pub until_ms: Option<i64>,
     /// Assets whose purchase has been open since this time or longer, in milliseconds.
     pub open_since_ms: Option<i64>,
-    /// Active assets whose license was returned: see [`is_returned_but_active`].
-    pub returned_but_active: bool,
 }
 
 /// Whether the vendor shows the license of an asset as returned that is not cancelled: somebody else returned the

@@ -13,6 +13,7 @@ use crate::charge::{Charge, Credit};
 use crate::license_return::ReturnAttempt;
 use crate::mail::Mail;
 use crate::order::{Contact, Order, Party};
+use crate::owner::Owner;
 
 /// The text in the place of one that was erased.
 pub const ERASED: &str = "(erased)";
@@ -48,6 +49,32 @@ impl Contact {
             language: ERASED_LANGUAGE.to_owned(),
         }
     }
+}
+
+/// A customer at an instance, as a list shows it. Customers of other instances may have the same id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CustomerSummary {
+    /// The customer, as the latest order names it.
+    pub customer: Party,
+    /// The contact of the latest order. `None`: it has none.
+    pub contact: Option<Contact>,
+    /// The name of the instance.
+    pub instance: String,
+    /// The number of orders.
+    pub orders: u64,
+    /// The number of licenses that were ordered, whatever became of them.
+    pub licenses: u64,
+    /// When the latest order was placed, in milliseconds since 1970.
+    pub last_order_at_ms: i64,
+}
+
+/// Filter of customers: those that match every given field.
+#[derive(Clone, Debug, Default)]
+pub struct CustomerFilter {
+    /// Customers of an instance.
+    pub instance: Option<Uuid>,
+    /// Customers of the instances of an owner.
+    pub owner: Option<Owner>,
 }
 
 /// All that is on record about a customer, at one instance or at all. Product keys and activation links are masked.

@@ -17,6 +17,7 @@ mod customer_correction;
 mod diagnosis;
 mod duties;
 mod email_address;
+mod found;
 mod ids;
 mod instance;
 mod license;
@@ -48,8 +49,8 @@ pub use act::{Act, ActFilter, RecordedAct, Subject, SubjectKind};
 pub use actor::{Actor, ActorKind};
 pub use alert::{Alert, AlertChannel, AlertChoice, AlertFilter, AlertKind, AlertedInstance, AlertedLicense};
 pub use asset::{
-    Asset, AssetFilter, AssetStatus, OVERDUE, Reason, SyncStatus, client_transaction_id, is_overdue,
-    is_returned_but_active, overdue_since_ms, settlement,
+    Asset, AssetFilter, AssetStatus, LicenseState, OVERDUE, Reason, SyncStatus, client_transaction_id,
+    is_overdue, is_returned_but_active, license_state, overdue_since_ms, settlement,
 };
 pub use attempt::{
     AssetSelection, Attempt, AttemptOutcome, AttemptResult, BegunAttempt, Doubt, EarlierAttempts,
@@ -63,11 +64,12 @@ pub use charge::{
     Charge, ChargeFilter, ChargeLine, ChargePrefix, ChargeSeries, Credit, CreditReason, NotAChargePrefix,
     NotASerialNumber, SerialNumber,
 };
-pub use customer::{CustomerData, CustomerErasure, ERASED, ErasedCustomer, OpenBusiness, UnsentMails};
+pub use customer::{CustomerData, CustomerErasure, CustomerFilter, CustomerSummary, ERASED, ErasedCustomer, OpenBusiness, UnsentMails};
 pub use customer_correction::{CorrectedCustomer, CustomerCorrection};
 pub use diagnosis::{Advice, Diagnose, Diagnosis, ErrorKind, with_causes};
 pub use duties::{Duties, DutiesChange};
 pub use email_address::is_mailable;
+pub use found::{Finds, Found, FoundBy, FoundKind};
 pub use ids::{AssetId, InstanceId, NotAnId, OrderId};
 pub use instance::{
     Authority, Change, FieldRole, Instance, NewInstance, Reach, SavedSecret, SavedSettings, SecretHeader,

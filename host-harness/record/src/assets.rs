@@ -1,11 +1,11 @@
 //! Assets: what the lines of an order became.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use bss_model::clock::now_ms;
 use bss_model::{
     Act, Actor, Advice, Asset, AssetFilter, AssetStatus, AttemptResult, Diagnose, Diagnosis, ErrorKind,
-    LicenseSecrets, LicenseTokenStatus, Page, Price, ReturnStatus, Rows, Secret, Subject, SyncStatus,
+    LicenseSecrets, LicenseState, LicenseTokenStatus, Page, Price, ReturnStatus, Rows, Secret, Subject, SyncStatus,
 };
 use serde_json::{Value, json};
 use sqlx::sqlite::SqliteRow;
@@ -94,6 +94,18 @@ pub(super) fn assets_query(filter: &AssetFilter) -> QueryBuilder<Sqlite> {
     if let Some(customer) = &filter.customer {
         query.push(" AND customer_id = ").push_bind(customer.clone());
     }
+    if let Some(product) = &filter.product {
+        query.push(" AND product_code = ").push_bind(product.clone());
+    }
+    if let Some(since_ms) = filter.since_ms {
+        query.push(" AND created_at_ms >= ").push_bind(since_ms);
+    }
+    if let Some(until_ms) = filter.until_ms {
+        query.push(" AND created_at_ms < ").push_bind(until_ms);
+    }
+    if let Some(state) = filter.state {
+        query.push(of_state(state));
+    }
     if let Some(sync_status) = filter.sync_status {
         query.push(" AND sync_status = ").push_bind(sync_status.word());
     }
@@ -103,11 +115,25 @@ pub(super) fn assets_query(filter: &AssetFilter) -> QueryBuilder<Sqlite> {
             .push_bind(SyncStatus::Unsynchronised.word());
         query.push(" AND wanted_since_ms <= ").push_bind(open_since_ms);
     }
-    if filter.returned_but_active {
-        // SQLite uses the partial index only for a query with the index's own condition.
-        query.push(" AND status = 'active' AND return_status = 'successful'");
-    }
     query
+}
+
+/// The condition of assets in a state, as [`bss_model::license_state`] tells it. SQLite uses a partial index only for a query
+/// with the index's own condition, word for word.
+fn of_state(state: LicenseState) -> &'static str {
+    match state {
+        LicenseState::Waiting => " AND sync_status = 'unsynchronised'",
+        LicenseState::Failed => " AND sync_status = 'failed'",
+        LicenseState::Withdrawn => " AND sync_status = 'withdrawn'",
+        LicenseState::Bought => {
+            " AND sync_status = 'synchronized' AND status <> 'cancelled'
+              AND NOT (status = 'active' AND return_status = 'successful')"
+        }
+        LicenseState::Returned => {
+            " AND status = 'active' AND return_status = 'successful' AND sync_status = 'synchronized'"
+        }
+        LicenseState::Cancelled => " AND status = 'cancelled' AND sync_status = 'synchronized'",
+    }
 }
 
 impl Record {
@@ -129,6 +155,25 @@ impl Record {
     /// When the record can't be read, or the page is not of this list.
     pub async fn assets(&self, filter: &AssetFilter, page: &Page) -> Result<Rows<Asset>, RecordError> {
         self.page(&ASSETS, assets_query(filter), page, read_asset).await
+    }
+
+    /// The assets of orders, by order, each order's by position. An order that does not exist is left out.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn assets_of_orders(&self, orders: &[Uuid]) -> Result<HashMap<Uuid, Vec<Asset>>, RecordError> {
+        let mut assets = HashMap::<Uuid, Vec<Asset>>::with_capacity(orders.len());
+        for some in orders.chunks(ROWS_PER_STATEMENT) {
+            let mut query = QueryBuilder::new("SELECT * FROM assets WHERE order_id IN (");
+            push_ids(&mut query, some);
+            // A statement per number of ids is not worth keeping in the cache.
+            let query = query.push(") ORDER BY order_id, position").build().persistent(false);
+            for row in &query.fetch_all(&self.readers).await? {
+                let asset = read_asset(row)?;
+                assets.entry(asset.order_id).or_default().push(asset);
+            }
+        }
+        Ok(assets)
     }
 
     /// The secrets of assets' licenses, by asset, to be shown to somebody; only these are decrypted. An asset without license

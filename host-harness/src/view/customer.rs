@@ -8,7 +8,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::asset::parties_of;
-use super::{Act, Cancellation, Charge, Keys, Mail, Order, PurchaseAttempt};
+use super::{Act, Cancellation, Charge, Contact, Keys, Mail, Order, Party, PurchaseAttempt};
 use crate::host::Host;
 
 /// All that is on record about a customer.
@@ -31,6 +31,38 @@ pub struct Customer {
     pub acts: Vec<Act>,
     /// The times at which the customer was erased.
     pub erasures: Vec<ErasedCustomer>,
+}
+
+/// A customer at an instance, as a list shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CustomerSummary {
+    /// The customer, as the latest order names it.
+    #[serde(flatten)]
+    pub customer: Party,
+    /// The contact of the latest order. `None`: it has none.
+    pub contact: Option<Contact>,
+    /// The name of the instance.
+    pub instance: String,
+    /// The number of orders.
+    pub orders: u64,
+    /// The number of licenses that were ordered, whatever became of them.
+    pub licenses: u64,
+    /// When the latest order was placed, in milliseconds.
+    pub last_order_at_ms: i64,
+}
+
+impl From<&bss_model::CustomerSummary> for CustomerSummary {
+    fn from(summary: &bss_model::CustomerSummary) -> Self {
+        Self {
+            customer: (&summary.customer).into(),
+            contact: summary.contact.as_ref().map(Contact::from),
+            instance: summary.instance.clone(),
+            orders: summary.orders,
+            licenses: summary.licenses,
+            last_order_at_ms: summary.last_order_at_ms,
+        }
+    }
 }
 
 /// The attempts at buying an asset's license.

@@ -70,6 +70,28 @@ impl Order {
 }
 
 impl Host {
+    /// The views of orders with all of their assets, in their order.
+    ///
+    /// # Errors
+    /// When the record can't be read, or written where keys are shown.
+    pub async fn order_views(
+        &self,
+        orders: &[bss_model::Order],
+        keys: Keys<'_>,
+    ) -> Result<Vec<Order>, RecordError> {
+        let ids: Vec<Uuid> = orders.iter().map(|order| order.id).collect();
+        let parties = self.parties_of_orders(ids.iter().copied()).await?;
+        let mut assets = self.record().assets_of_orders(&ids).await?;
+        let mut views = Vec::with_capacity(orders.len());
+        for order in orders {
+            let of_order = assets.remove(&order.id).unwrap_or_default();
+            let shown = self.asset_views(&of_order, keys).await?;
+            let parties = parties_of(&parties, order.id)?;
+            views.push(Order::new(order, parties, settlement(&of_order), shown));
+        }
+        Ok(views)
+    }
+
     /// The view of an order with all of its assets.
     ///
     /// # Errors

@@ -19,6 +19,16 @@ pub(super) fn json(view: &impl Serialize) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The first characters of an id, which commands take in its place.
+pub(super) fn short(id: Uuid) -> String {
+    id.to_string().chars().take(8).collect()
+}
+
+/// A party, by its name and the platform's id.
+pub(super) fn party(name: &str, id: &str) -> String {
+    format!("{name} ({id})")
+}
+
 /// Makes a table with a header, as wide as the terminal allows.
 pub(super) fn table(header: &[&str]) -> Table {
     let mut table = comfy_table::Table::new();
@@ -145,7 +155,7 @@ pub(super) fn asset_table(assets: &[Asset], secrets: &BTreeMap<Uuid, LicenseSecr
         let secrets = secrets.get(&asset.id);
         table.add_row([
             match ids {
-                Ids::Short => asset.id.to_string().chars().take(8).collect(),
+                Ids::Short => short(asset.id),
                 Ids::Whole => asset.id.to_string(),
             },
             units(asset.quantity, &asset.product_code),

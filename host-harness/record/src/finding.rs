@@ -1,0 +1,323 @@
+//! Finding: what is on record of a text that somebody has, such as a shop's number, a name or the end of a product key.
+//!
+//! Names and addresses are compared without regard to case, in any script. SQLite folds ASCII letters alone, so that it
+//! reads the rows that could match, and these are compared here.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bss_model::{
+    Contact, Finds, Found, FoundBy, FoundKind, Owner, Party, SerialNumber,
+};
+use futures_util::TryStreamExt as _;
+use sqlx::Row as _;
+use sqlx::sqlite::SqliteRow;
+use uuid::Uuid;
+
+use super::short_ids::beginning;
+use super::stored::{from_json, id, optional};
+use super::{Record, RecordError};
+
+/// The shortest beginning of an id, of a purchase's or an exchange's name: shorter ones are words, too.
+const NAME_CHARS_MIN: usize = 8;
+
+/// The shortest beginning of an id of a UUID's form.
+const ID_CHARS_MIN: usize = 4;
+
+/// The columns of what is found, and the tables that they are in. A condition follows.
+macro_rules! found {
+    ($id:literal, $at_ms:literal, $from:literal) => {
+        concat!(
+            "SELECT ", $id, " AS found_id, ", $at_ms, " AS at_ms, orders.id AS order_id, orders.customer, instances.name AS instance
+             FROM ", $from, " JOIN instances ON instances.id = orders.instance_id
+             WHERE ($1 IS NULL OR instances.owner = $1) AND "
+        )
+    };
+}
+
+const ORDERS_BY_ID: &str = concat!(
+    found!("orders.id", "orders.placed_at_ms", "orders"),
+    "orders.id >= $2 AND orders.id < $2 || 'g' ORDER BY at_ms DESC LIMIT $3"
+);
+const ASSETS_BY_ID: &str = concat!(
+    found!("assets.id", "assets.created_at_ms", "assets JOIN orders ON orders.id = assets.order_id"),
+    "assets.id >= $2 AND assets.id < $2 || 'g' ORDER BY at_ms DESC LIMIT $3"
+);
+const CANCELLATIONS_BY_ID: &str = concat!(
+    found!(
+        "cancellations.id",
+        "cancellations.requested_at_ms",
+        "cancellations JOIN assets ON assets.id = cancellations.asset_id JOIN orders ON orders.id = assets.order_id"
+    ),
+    "cancellations.id >= $2 AND cancellations.id < $2 || 'g' ORDER BY at_ms DESC LIMIT $3"
+);
+const MAILS_BY_ID: &str = concat!(
+    found!("mails.id", "mails.created_at_ms", "mails JOIN orders ON orders.id = mails.order_id"),
+    "mails.id >= $2 AND mails.id < $2 || 'g' ORDER BY at_ms DESC LIMIT $3"
+);
+const CHARGES_BY_NUMBER: &str = concat!(
+    found!(
+        "charges.id",
+        "charges.charged_at_ms",
+        "charges JOIN orders ON orders.id = charges.order_id"
+    ),
+    "charges.prefix = $2 AND charges.number = $4 ORDER BY at_ms DESC LIMIT $3"
+);
+const CREDITS_BY_NUMBER: &str = concat!(
+    found!(
+        "credits.id",
+        "credits.credited_at_ms",
+        "credits JOIN orders ON orders.id = credits.order_id"
+    ),
+    "credits.prefix = $2 AND credits.number = $4 ORDER BY at_ms DESC LIMIT $3"
+);
+const ASSETS_BY_KEY: &str = concat!(
+    found!("assets.id", "assets.created_at_ms", "assets JOIN orders ON orders.id = assets.order_id"),
+    "(assets.product_key_digest = $4 OR assets.masked_product_key LIKE '%-' || $2 ESCAPE '\\')
+     ORDER BY at_ms DESC LIMIT $3"
+);
+const ASSETS_BY_PURCHASE: &str = concat!(
+    found!("assets.id", "assets.created_at_ms", "assets JOIN orders ON orders.id = assets.order_id"),
+    "(assets.transaction_id LIKE $2 || '%' ESCAPE '\\' OR assets.license_token_id LIKE $2 || '%' ESCAPE '\\'
+      OR assets.client_transaction_id LIKE $2 || '%' ESCAPE '\\')
+     ORDER BY at_ms DESC LIMIT $3"
+);
+/// A problem is stored as JSON, in which only quotation marks, backslashes and control characters are escaped; ids have none.
+const ASSETS_BY_EXCHANGE: &str = concat!(
+    found!("assets.id", "assets.created_at_ms", "assets JOIN orders ON orders.id = assets.order_id"),
+    "assets.id IN (
+         SELECT asset_id FROM attempts WHERE problem LIKE '%\"correlation_id\":\"' || $2 || '%' ESCAPE '\\'
+         UNION SELECT asset_id FROM cancellations JOIN return_attempts ON return_attempts.cancellation_id = cancellations.id
+         WHERE return_attempts.problem LIKE '%\"correlation_id\":\"' || $2 || '%' ESCAPE '\\')
+     ORDER BY at_ms DESC LIMIT $3"
+);
+/// Orders whose customer, contact or idempotency key may be like the text, the latest first.
+const ORDERS_BY_PARTY: &str = "
+    SELECT orders.id, orders.customer, orders.contact, orders.idempotency_key, orders.placed_at_ms, instances.name AS instance
+    FROM orders JOIN instances ON instances.id = orders.instance_id
+    WHERE ($1 IS NULL OR instances.owner = $1)
+    AND (orders.customer LIKE $2 ESCAPE '\\' OR orders.contact LIKE $2 ESCAPE '\\' OR orders.idempotency_key LIKE $2 ESCAPE '\\')
+    ORDER BY orders.placed_at_ms DESC";
+
+impl Record {
+    /// Finds what a text may mean, at the instances of an owner or at all: ids by their beginning, idempotency keys, customers by
+    /// id, name or e-mail address, licenses by the end of their product key or the whole of it, purchases and exchanges by their
+    /// names at the vendor, charges and credits by number. At most `limit` of each kind and reason.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn find(&self, text: &str, owner: Option<&Owner>, limit: u32) -> Result<Finds, RecordError> {
+        let search = Search { record: self, text: text.trim(), owner, limit };
+        let mut finds = Finds::default();
+        search.by_id(&mut finds).await?;
+        search.by_number(&mut finds).await?;
+        search.by_party(&mut finds).await?;
+        search.by_product_key(&mut finds).await?;
+        search.by_vendors_names(&mut finds).await?;
+        // What is like the text in several ways is found once, by the first of them.
+        let mut seen = BTreeSet::new();
+        finds.found.retain(|found| seen.insert((found.kind, found.id.clone(), found.instance.clone())));
+        finds.found.sort_by_key(|found| (found.kind, std::cmp::Reverse(found.at_ms)));
+        Ok(finds)
+    }
+}
+
+/// A text that is looked for.
+struct Search<'a> {
+    record: &'a Record,
+    text: &'a str,
+    owner: Option<&'a Owner>,
+    limit: u32,
+}
+
+impl Search<'_> {
+    async fn by_id(&self, finds: &mut Finds) -> Result<(), RecordError> {
+        let Some(beginning) = beginning(self.text).filter(|beginning| beginning.len() >= ID_CHARS_MIN) else {
+            return Ok(());
+        };
+        for (kind, query) in [
+            (FoundKind::Order, ORDERS_BY_ID),
+            (FoundKind::Asset, ASSETS_BY_ID),
+            (FoundKind::Cancellation, CANCELLATIONS_BY_ID),
+            (FoundKind::Mail, MAILS_BY_ID),
+        ] {
+            self.add(finds, (kind, FoundBy::Id), query, &beginning, "").await?;
+        }
+        Ok(())
+    }
+
+    async fn by_number(&self, finds: &mut Finds) -> Result<(), RecordError> {
+        let Ok(number) = self.text.parse::<SerialNumber>() else {
+            return Ok(());
+        };
+        for (kind, query) in [(FoundKind::Charge, CHARGES_BY_NUMBER), (FoundKind::Credit, CREDITS_BY_NUMBER)] {
+            let from = finds.found.len();
+            self.add(finds, (kind, FoundBy::Id), query, &number.prefix, &number.number.to_string())
+                .await?;
+            for found in finds.found.iter_mut().skip(from) {
+                found.id = number.to_string();
+            }
+        }
+        Ok(())
+    }
+
+    /// Orders by their keys, and customers by the first of their orders that is like the text.
+    async fn by_party(&self, finds: &mut Finds) -> Result<(), RecordError> {
+        let wanted = self.text.to_lowercase();
+        let mut rows = sqlx::query(ORDERS_BY_PARTY)
+            .bind(self.owner.map(Owner::as_str))
+            .bind(format!("%{}%", escaped(ascii_part(&wanted))))
+            .fetch(&self.record.readers);
+        let mut customers = BTreeMap::<(String, String), Found>::new();
+        let mut orders = Vec::new();
+        let limit = self.limit as usize;
+        while let Some(row) = rows.try_next().await? {
+            let order = OrderOf::read(&row)?;
+            if order.key.as_ref().is_some_and(|key| is_in(&wanted, key)) {
+                orders.push(order.found(FoundKind::Order, order.id.to_string(), FoundBy::IdempotencyKey));
+            }
+            if let Some(by) = order.is_like(&wanted) {
+                let found = order.found(FoundKind::Customer, order.customer.id.clone(), by);
+                customers.entry((found.id.clone(), found.instance.clone())).or_insert(found);
+            }
+            if orders.len() > limit && customers.len() > limit {
+                break;
+            }
+        }
+        finds.has_more |= orders.len() > limit || customers.len() > limit;
+        let mut customers: Vec<Found> = customers.into_values().collect();
+        customers.sort_by_key(|found| std::cmp::Reverse(found.at_ms));
+        finds.found.extend(orders.into_iter().take(limit));
+        finds.found.extend(customers.into_iter().take(limit));
+        Ok(())
+    }
+
+    async fn by_product_key(&self, finds: &mut Finds) -> Result<(), RecordError> {
+        let is_key = |character: char| character.is_ascii_alphanumeric() || character == '-';
+        if self.text.len() < ID_CHARS_MIN || !self.text.chars().all(is_key) {
+            return Ok(());
+        }
+        let (key, end) = (self.text.to_ascii_uppercase(), escaped(self.text));
+        let digest = self.record.host_key.digest("product key", &key);
+        let found = (FoundKind::Asset, FoundBy::ProductKey);
+        self.add(finds, found, ASSETS_BY_KEY, &end, &digest).await
+    }
+
+    async fn by_vendors_names(&self, finds: &mut Finds) -> Result<(), RecordError> {
+        if self.text.chars().count() < NAME_CHARS_MIN || self.text.contains(['"', '\\']) {
+            return Ok(());
+        }
+        let name = escaped(self.text);
+        let purchase = (FoundKind::Asset, FoundBy::PurchaseId);
+        self.add(finds, purchase, ASSETS_BY_PURCHASE, &name, "").await?;
+        let exchange = (FoundKind::Asset, FoundBy::CorrelationId);
+        self.add(finds, exchange, ASSETS_BY_EXCHANGE, &name, "").await
+    }
+
+    /// Adds what a query finds for the owner `$1`, the text `$2`, `$3` rows at most, and another text `$4`.
+    async fn add(
+        &self,
+        finds: &mut Finds,
+        (kind, by): (FoundKind, FoundBy),
+        query: &'static str,
+        text: &str,
+        other: &str,
+    ) -> Result<(), RecordError> {
+        let rows = sqlx::query(query)
+            .bind(self.owner.map(Owner::as_str))
+            .bind(text)
+            .bind(i64::from(self.limit) + 1)
+            .bind(other)
+            .fetch_all(&self.record.readers)
+            .await?;
+        finds.has_more |= rows.len() > self.limit as usize;
+        for row in rows.iter().take(self.limit as usize) {
+            finds.found.push(Found {
+                kind,
+                id: row.try_get::<String, _>("found_id")?,
+                by,
+                order_id: id(row, "order_id")?,
+                instance: row.try_get("instance")?,
+                customer: from_json(row, "customer")?,
+                at_ms: row.try_get("at_ms")?,
+            });
+        }
+        Ok(())
+    }
+}
+
+/// What of an order can be like a text.
+struct OrderOf {
+    id: Uuid,
+    customer: Party,
+    contact: Option<Contact>,
+    key: Option<String>,
+    instance: String,
+    placed_at_ms: i64,
+}
+
+impl OrderOf {
+    fn read(row: &SqliteRow) -> Result<Self, RecordError> {
+        Ok(Self {
+            id: id(row, "id")?,
+            customer: from_json(row, "customer")?,
+            contact: optional(row, "contact", from_json)?,
+            key: row.try_get("idempotency_key")?,
+            instance: row.try_get("instance")?,
+            placed_at_ms: row.try_get("placed_at_ms")?,
+        })
+    }
+
+    /// What of the customer has a text, in lower case. `None`: nothing has.
+    fn is_like(&self, wanted: &str) -> Option<FoundBy> {
+        let email = self.contact.as_ref().map(|contact| contact.email.as_str());
+        [
+            (Some(self.customer.id.as_str()), FoundBy::CustomerId),
+            (Some(self.customer.name.as_str()), FoundBy::CustomerName),
+            (email, FoundBy::Email),
+        ]
+        .into_iter()
+        .find_map(|(text, by)| is_in(wanted, text?).then_some(by))
+    }
+
+    fn found(&self, kind: FoundKind, id: String, by: FoundBy) -> Found {
+        Found {
+            kind,
+            id,
+            by,
+            order_id: self.id,
+            instance: self.instance.clone(),
+            customer: self.customer.clone(),
+            at_ms: self.placed_at_ms,
+        }
+    }
+}
+
+/// Whether a text in lower case is in another, whatever the case there.
+fn is_in(wanted: &str, text: &str) -> bool {
+    text.to_lowercase().contains(wanted)
+}
+
+/// The longest part of a text that SQLite finds without regard to case, and that JSON writes as it is. Empty: there is none, and
+/// every row may be like the text.
+fn ascii_part(text: &str) -> &str {
+    let is_plain = |character: char| character.is_ascii() && !character.is_ascii_control() && !"\"\\".contains(character);
+    text.split(|character: char| !is_plain(character)).max_by_key(|part| part.len()).unwrap_or_default()
+}
+
+/// A text as a pattern of `LIKE` that matches it alone.
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_part_that_sqlite_can_compare_is_looked_for() {
+        assert_eq!(ascii_part("müller gmbh"), "ller gmbh");
+        assert_eq!(ascii_part("παπαδόπουλος"), "");
+        assert_eq!(ascii_part("a\"bc"), "bc");
+        assert_eq!(escaped(r"50%_\"), r"50\%\_\\");
+    }
+}
