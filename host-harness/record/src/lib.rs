@@ -36,6 +36,7 @@ mod passing_time;
 mod plugins;
 mod products;
 mod provenance;
+mod reconciliation;
 mod refreshes;
 mod returns;
 mod runs;
