@@ -71,7 +71,10 @@ fn assert_adds_up(scenario: &Scenario, options: &[&str]) -> usize {
     let entries = rows(&scenario.bss_host(&[&["report"], options, &["--csv"]].concat()));
     assert_eq!(entries.len(), list(&charges).len() + list(&credits).len());
     let balance: i64 = entries.iter().map(|entry| minor(&entry["amount"])).sum();
-    assert_eq!(balance, charged.values().sum::<i64>() - credited.values().sum::<i64>());
+    assert_eq!(
+        balance,
+        charged.values().sum::<i64>() - credited.values().sum::<i64>()
+    );
     list(&charges).len()
 }
 
@@ -90,9 +93,7 @@ async fn a_report_adds_up_to_the_charges_and_credits_of_its_days_in_every_time_z
     // The earliest and the latest days of the world: at most times they are two days, and near a month's end two months.
     let mut found = Vec::new();
     for (zone, hours) in [("UTC", 0), ("Pacific/Kiritimati", 14), ("Etc/GMT+12", -12)] {
-        let day = at
-            .to_zoned(TimeZone::fixed(Offset::constant(hours)))
-            .date();
+        let day = at.to_zoned(TimeZone::fixed(Offset::constant(hours))).date();
         let month = day.strftime("%Y-%m").to_string();
         let day = day.to_string();
         let zone = ["--time-zone", zone];
@@ -104,23 +105,40 @@ async fn a_report_adds_up_to_the_charges_and_credits_of_its_days_in_every_time_z
         ] {
             found.push(assert_adds_up(&scenario, &[&days[..], &zone].concat()));
         }
-        let before = at.to_zoned(TimeZone::UTC).date().saturating_sub(jiff::Span::new().days(40));
+        let before = at
+            .to_zoned(TimeZone::UTC)
+            .date()
+            .saturating_sub(jiff::Span::new().days(40));
         let before = before.strftime("%Y-%m").to_string();
-        assert_eq!(assert_adds_up(&scenario, &[&["--month", &before], &zone[..]].concat()), 0);
+        assert_eq!(
+            assert_adds_up(&scenario, &[&["--month", &before], &zone[..]].concat()),
+            0
+        );
     }
     assert!(found.iter().all(|charges| *charges >= 1), "{found:?}");
 
     let by = |what| rows(&scenario.bss_host(&["report", "--since", "2000-01-01", "--by", what, "--csv"]));
     let [sum] = <[_; 1]>::try_from(by("instance")).expect("one instance");
     assert_eq!((&*sum["name"], &*sum["currency"]), (INSTANCE, "EUR"));
-    assert_eq!([&*sum["charged"], &sum["credited"], &sum["balance"]], ["447.00", "149.00", "298.00"]);
+    assert_eq!(
+        [&*sum["charged"], &sum["credited"], &sum["balance"]],
+        ["447.00", "149.00", "298.00"]
+    );
     assert_eq!(by("product").len(), 2);
     let table = scenario.bss_host(&["report", "--since", "2000-01-01"]);
     let table = String::from_utf8_lossy(&table.stdout).into_owned();
-    for shown in ["ESD-000001", "ESD-CR-000001 for ESD-000001", "-149.00 EUR", "298.00 EUR"] {
+    for shown in [
+        "ESD-000001",
+        "ESD-CR-000001 for ESD-000001",
+        "-149.00 EUR",
+        "298.00 EUR",
+    ] {
         assert!(table.contains(shown), "{table}");
     }
-    for (options, code) in [(&[][..], USAGE), (&["--month", "2026-11", "--instance", "other"], REFUSED)] {
+    for (options, code) in [
+        (&[][..], USAGE),
+        (&["--month", "2026-11", "--instance", "other"], REFUSED),
+    ] {
         assert_ends(&scenario.bss_host(&[&["report"], options].concat()), code);
     }
 }
@@ -151,8 +169,20 @@ fn reconcile(scenario: &Scenario, text: &str, options: &[&str]) -> (i32, Value) 
         "status=Status",
     ];
     let columns = columns.iter().flat_map(|column| ["--column", column]);
-    let command = ["reconcile", "--instance", INSTANCE, "--statement", file, "--decimal-comma", "--json"];
-    let command: Vec<&str> = command.into_iter().chain(columns).chain(options.iter().copied()).collect();
+    let command = [
+        "reconcile",
+        "--instance",
+        INSTANCE,
+        "--statement",
+        file,
+        "--decimal-comma",
+        "--json",
+    ];
+    let command: Vec<&str> = command
+        .into_iter()
+        .chain(columns)
+        .chain(options.iter().copied())
+        .collect();
     let output = scenario.bss_host(&command);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let first = text.lines().next().unwrap_or_default();
@@ -162,7 +192,9 @@ fn reconcile(scenario: &Scenario, text: &str, options: &[&str]) -> (i32, Value) 
 
 fn kinds(reconciled: &Value) -> Vec<&str> {
     let differences = list(&reconciled["differences"]).iter();
-    differences.map(|one| one["kind"].as_str().expect("a word")).collect()
+    differences
+        .map(|one| one["kind"].as_str().expect("a word"))
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -173,7 +205,10 @@ async fn a_statement_that_says_what_the_record_says_has_no_differences_and_every
     let whole = statement(&assets, |_| "Purchased");
     let (code, same) = reconcile(&scenario, &whole, &[]);
     assert_eq!((code, kinds(&same)), (DONE, vec![]), "{same}");
-    assert_eq!((same["lines"].as_u64(), same["licenses"].as_u64()), (Some(4), Some(4)));
+    assert_eq!(
+        (same["lines"].as_u64(), same["licenses"].as_u64()),
+        (Some(4), Some(4))
+    );
 
     let license = |at: usize| assets[at].license_token_id.clone().expect("a license");
     let lines: Vec<&str> = whole.lines().collect();
@@ -181,9 +216,18 @@ async fn a_statement_that_says_what_the_record_says_has_no_differences_and_every
     for (changed, expected) in [
         (whole.replace(lines[2], ""), vec!["bought-here"]),
         (format!("{whole}{stranger}\r\n"), vec!["bought-there"]),
-        (whole.replace(lines[3], &lines[3].replace("1.101,50", "1.101,51")), vec!["other-price"]),
-        (whole.replace(lines[4], &lines[4].replace("Purchased", "Returned")), vec!["returned-there"]),
-        (whole.replace(lines[1], &lines[1].replace(&offer, "another")), vec!["other-product"]),
+        (
+            whole.replace(lines[3], &lines[3].replace("1.101,50", "1.101,51")),
+            vec!["other-price"],
+        ),
+        (
+            whole.replace(lines[4], &lines[4].replace("Purchased", "Returned")),
+            vec!["returned-there"],
+        ),
+        (
+            whole.replace(lines[1], &lines[1].replace(&offer, "another")),
+            vec!["other-product"],
+        ),
         (format!("{whole}{}\r\n", lines[1]), vec!["listed-twice"]),
     ] {
         let (code, found) = reconcile(&scenario, &changed, &[]);
@@ -193,7 +237,10 @@ async fn a_statement_that_says_what_the_record_says_has_no_differences_and_every
     assert_eq!((code, kinds(&dear)), (DIFFERENCES, vec!["other-price"; 4]));
     assert_eq!(dear["differences"][0]["expected"], "149.00 EUR");
     let (code, broken) = reconcile(&scenario, &whole.replace("1.101,50 €", "?"), &[]);
-    assert_eq!((code, broken["error"]["code"].as_str()), (REFUSED, Some("statement-invalid")));
+    assert_eq!(
+        (code, broken["error"]["code"].as_str()),
+        (REFUSED, Some("statement-invalid"))
+    );
 
     let returned = assets[0].id.to_string();
     json(&scenario.bss_host(&["asset", "cancel", &returned, "--json"]));
@@ -206,6 +253,10 @@ async fn a_statement_that_says_what_the_record_says_has_no_differences_and_every
     let (code, unknown) = reconcile(&scenario, &whole, &[]);
     assert_eq!((code, kinds(&unknown)), (DIFFERENCES, vec!["returned-here"]));
     assert_eq!(unknown["differences"][0]["assetId"], returned);
-    let (code, before) = reconcile(&scenario, "Lizenz;Vorgang;Produkt;Preis;Währung;Status\r\n", &["--month", "2000-01"]);
+    let (code, before) = reconcile(
+        &scenario,
+        "Lizenz;Vorgang;Produkt;Preis;Währung;Status\r\n",
+        &["--month", "2000-01"],
+    );
     assert_eq!((code, before["licenses"].as_u64()), (DONE, Some(0)));
 }

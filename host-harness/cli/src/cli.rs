@@ -36,8 +36,8 @@ mod plugins;
 mod prerequisites;
 mod products;
 mod progress;
-mod record;
 mod reconcile;
+mod record;
 mod replay;
 mod report;
 mod returns;
@@ -95,7 +95,12 @@ pub(crate) async fn run(command_line: impl IntoIterator<Item = std::ffi::OsStrin
     };
     match output::lost() {
         // What was asked is done, and who asked did not learn of all that came of it.
-        Some(error) if matches!(status, ExitStatus::Done | ExitStatus::Alerts | ExitStatus::Differences) => {
+        Some(error)
+            if matches!(
+                status,
+                ExitStatus::Done | ExitStatus::Alerts | ExitStatus::Differences
+            ) =>
+        {
             let failure = output_lost(error);
             failure.show(false);
             failure.status

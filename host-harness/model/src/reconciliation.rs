@@ -45,7 +45,9 @@ impl RecordedLicense {
     /// Whether a statement's word for a product may mean this one.
     fn is_of(&self, product: &str) -> bool {
         let product = product.to_lowercase();
-        [&self.product_code, &self.product_name].map(|name| name.to_lowercase()).contains(&product)
+        [&self.product_code, &self.product_name]
+            .map(|name| name.to_lowercase())
+            .contains(&product)
     }
 }
 
@@ -313,7 +315,10 @@ impl Comparison<'_> {
             let license = &self.recorded[at];
             if let Some((line, price)) = &seen.price {
                 let of_product = (license.product_code.as_str(), license.quantity);
-                lines.entry(of_product).or_default().push((*line, at, price.clone()));
+                lines
+                    .entry(of_product)
+                    .or_default()
+                    .push((*line, at, price.clone()));
             }
         }
         for mut lines in lines.into_values() {
@@ -337,7 +342,9 @@ impl Comparison<'_> {
     /// Compares prices with what was charged.
     fn compare_charges(&mut self) {
         for at in 0..self.recorded.len() {
-            let Some((line, found)) = self.seen[at].price.clone() else { continue };
+            let Some((line, found)) = self.seen[at].price.clone() else {
+                continue;
+            };
             let charged = self.recorded[at].charged.as_ref().and_then(StatementPrice::of);
             if let Some(expected) = charged.filter(|charged| charged.contradicts(&found)) {
                 self.differs(DiscrepancyKind::OtherPrice { found, expected }, at, line);
@@ -378,7 +385,8 @@ impl Comparison<'_> {
         let bought = self.recorded.iter().zip(&self.seen);
         for (license, seen) in bought.filter(|(license, _)| license.license_token_id.is_some()) {
             let is_bought = self.statement.covers(license.bought_at_ms);
-            let is_returned = license.returned_at_ms.is_some() && self.statement.covers(license.returned_at_ms);
+            let is_returned =
+                license.returned_at_ms.is_some() && self.statement.covers(license.returned_at_ms);
             expected += u64::from(is_bought);
             let kind = match (seen.bought, seen.returned) {
                 (None, None) if is_bought => DiscrepancyKind::BoughtHere,

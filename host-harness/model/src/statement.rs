@@ -18,7 +18,8 @@ impl StatementAmount {
     /// other of the two marks, an apostrophe or a blank may stand between groups of three digits. `None`: the text is no amount, or
     /// could mean two: `1,234` is a thousand and more, or a little more than one.
     pub fn parse(text: &str, decimal_comma: bool) -> Option<Self> {
-        let is_beside = |letter: char| letter.is_alphabetic() || letter.is_whitespace() || "€$£¥".contains(letter);
+        let is_beside =
+            |letter: char| letter.is_alphabetic() || letter.is_whitespace() || "€$£¥".contains(letter);
         let text = text.trim_matches(is_beside);
         let (is_negative, digits) = signed(text);
         let digits = digits.trim_matches(is_beside);
@@ -35,7 +36,9 @@ impl StatementAmount {
             [_] => true,
             // One group without decimals behind it may be the decimals themselves.
             [_, _] if part.is_empty() && whole.contains(other) => false,
-            [first, others @ ..] => (1..=3).contains(&first.len()) && others.iter().all(|group| group.len() == 3),
+            [first, others @ ..] => {
+                (1..=3).contains(&first.len()) && others.iter().all(|group| group.len() == 3)
+            }
             [] => false,
         };
         let all = groups.concat();

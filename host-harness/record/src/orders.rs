@@ -400,7 +400,10 @@ impl Record {
     ///
     /// # Errors
     /// When the record can't be read.
-    pub async fn keys_of_orders(&self, orders: &BTreeSet<Uuid>) -> Result<HashMap<Uuid, String>, RecordError> {
+    pub async fn keys_of_orders(
+        &self,
+        orders: &BTreeSet<Uuid>,
+    ) -> Result<HashMap<Uuid, String>, RecordError> {
         let mut keys = HashMap::new();
         let orders: Vec<Uuid> = orders.iter().copied().collect();
         for some in orders.chunks(ROWS_PER_STATEMENT) {

@@ -56,9 +56,8 @@ impl From<&Discrepancy> for StatementDifference {
     fn from(discrepancy: &Discrepancy) -> Self {
         let (expected, found) = match &discrepancy.kind {
             DiscrepancyKind::ListedTwice { first } => (Some(format!("line {first}")), None),
-            DiscrepancyKind::OtherTransaction { here, there } | DiscrepancyKind::OtherProduct { here, there } => {
-                (Some(here.clone()), Some(there.clone()))
-            }
+            DiscrepancyKind::OtherTransaction { here, there }
+            | DiscrepancyKind::OtherProduct { here, there } => (Some(here.clone()), Some(there.clone())),
             DiscrepancyKind::OtherPrice { found, expected } => {
                 (Some(expected.to_string()), Some(found.to_string()))
             }

@@ -109,10 +109,7 @@ type Of = (Option<String>, Option<String>);
 
 /// The sums of entries by what they are of, and the currency. The name is that of the last entry. Amounts of several currencies
 /// are never added.
-fn sums(
-    entries: &[ReportEntry],
-    of: impl Fn(&ReportEntry) -> Of,
-) -> Vec<Sum> {
+fn sums(entries: &[ReportEntry], of: impl Fn(&ReportEntry) -> Of) -> Vec<Sum> {
     #[derive(Default)]
     struct Amounts {
         name: Option<String>,
@@ -248,7 +245,10 @@ mod tests {
         ];
         let report = Report::new(Some(0), None, entries);
         let numbers: Vec<&str> = report.entries.iter().map(|entry| entry.number.as_str()).collect();
-        assert_eq!(numbers, ["US-000001", "ESD-000001", "ESD-000002", "ESD-CR-000001"]);
+        assert_eq!(
+            numbers,
+            ["US-000001", "ESD-000001", "ESD-000002", "ESD-CR-000001"]
+        );
         let told = |sums: &[Sum]| -> Vec<_> {
             let told = sums.iter().map(|sum| {
                 let amounts = [&sum.charged, &sum.credited, &sum.balance];

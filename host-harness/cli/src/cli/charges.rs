@@ -16,7 +16,7 @@ use super::{instances, output, pages, show};
 const CHARGE_COLUMNS: [Column; 12] = [
     Column::Of("number"),
     Column::Of("date"),
-    Column::Of("chargedAtMs"),
+    Column::Time("chargedAtMs"),
     Column::Of("instance"),
     Column::Of("customer.id"),
     Column::Of("customer.name"),
@@ -31,7 +31,7 @@ const CHARGE_COLUMNS: [Column; 12] = [
 const CREDIT_COLUMNS: [Column; 14] = [
     Column::Of("number"),
     Column::Of("date"),
-    Column::Of("creditedAtMs"),
+    Column::Time("creditedAtMs"),
     Column::Of("chargeNumber"),
     Column::Of("instance"),
     Column::Of("customer.id"),

@@ -39,8 +39,10 @@ impl CsvOption {
 /// `customerName`. A path through a list names a value of each of its objects.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Column {
-    /// A text, a number, a word or a time. The heading of a time, whose path ends in `AtMs`, ends in `At`.
+    /// A text, a number or a word.
     Of(&'static str),
+    /// A time, whose path ends in `Ms`; its heading does not.
+    Time(&'static str),
     /// Money: the amount, and its currency in a column behind.
     Money(&'static str),
     /// The amount of money whose currency another column has.
@@ -67,7 +69,12 @@ pub(super) fn write<T: Serialize>(views: &[T], columns: &[Column]) -> Result<(),
     line(&columns.iter().copied().flat_map(headings).collect::<Vec<_>>())?;
     views.iter().try_for_each(|view| {
         let object = serde_json::to_value(view).map_err(machine_failure)?;
-        line(&columns.iter().flat_map(|column| cells(&object, *column)).collect::<Vec<_>>())
+        line(
+            &columns
+                .iter()
+                .flat_map(|column| cells(&object, *column))
+                .collect::<Vec<_>>(),
+        )
     })
 }
 
@@ -81,14 +88,10 @@ fn line(row: &[String]) -> Result<(), Failure> {
 
 fn headings(column: Column) -> Vec<String> {
     match column {
-        Column::Of(path) => vec![heading(path.strip_suffix("Ms").filter(|_| is_time(path)).unwrap_or(path))],
-        Column::Amount(path) => vec![heading(path)],
+        Column::Time(path) => vec![heading(path.strip_suffix("Ms").unwrap_or(path))],
+        Column::Of(path) | Column::Amount(path) => vec![heading(path)],
         Column::Money(path) => vec![heading(path), format!("{}Currency", heading(path))],
     }
-}
-
-fn is_time(path: &str) -> bool {
-    path.ends_with("AtMs")
 }
 
 /// A path in one word: each name behind the first one begins with a capital letter.
@@ -104,8 +107,12 @@ fn heading(path: &str) -> String {
 fn cells(object: &Value, column: Column) -> Vec<String> {
     match column {
         Column::Of(path) => {
-            let shown = values(object, path).into_iter().map(|value| text(value, is_time(path)));
-            vec![harmless(shown.collect::<Vec<_>>().join("; "))]
+            let shown: Vec<_> = values(object, path).into_iter().map(text).collect();
+            vec![harmless(shown.join("; "))]
+        }
+        Column::Time(path) => {
+            let times = values(object, path).into_iter().filter_map(Value::as_i64);
+            vec![times.map(show::time_in_utc).collect::<Vec<_>>().join("; ")]
         }
         Column::Money(path) | Column::Amount(path) => {
             let prices: Vec<Price> = values(object, path).into_iter().filter_map(price).collect();
@@ -133,13 +140,9 @@ fn values<'a>(object: &'a Value, path: &str) -> Vec<&'a Value> {
     })
 }
 
-fn text(value: &Value, is_time: bool) -> String {
+fn text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
-        Value::Number(number) => match number.as_i64().filter(|_| is_time) {
-            Some(at_ms) => show::time_in_utc(at_ms),
-            None => number.to_string(),
-        },
         other => other.to_string(),
     }
 }
@@ -194,10 +197,18 @@ mod tests {
         for (column, heading, cell) in [
             (Column::Of("id"), &["id"][..], &["a-1"][..]),
             (Column::Of("customer.name"), &["customerName"], &["'=Beispiel"]),
-            (Column::Of("placedAtMs"), &["placedAt"], &["2026-11-18T11:06:40.007Z"]),
+            (
+                Column::Time("placedAtMs"),
+                &["placedAt"],
+                &["2026-11-18T11:06:40.007Z"],
+            ),
             (Column::Of("isNew"), &["isNew"], &["true"]),
             (Column::Of("version"), &["version"], &["3"]),
-            (Column::Money("price"), &["price", "priceCurrency"], &["-0.001", "KWD"]),
+            (
+                Column::Money("price"),
+                &["price", "priceCurrency"],
+                &["-0.001", "KWD"],
+            ),
             (Column::Money("total"), &["total", "totalCurrency"], &["", ""]),
             (Column::Amount("price"), &["price"], &["-0.001"]),
             (Column::Of("names"), &["names"], &["b; c"]),

@@ -14,7 +14,7 @@ use super::{instances, output, show};
 
 const ENTRY_COLUMNS: [Column; 16] = [
     Column::Of("date"),
-    Column::Of("atMs"),
+    Column::Time("atMs"),
     Column::Of("kind"),
     Column::Of("number"),
     Column::Of("chargeNumber"),

@@ -66,10 +66,7 @@ fn time_as(ms: i64, form: &str) -> String {
     jiff::civil::date(1970, 1, 1)
         .at(0, 0, 0, 0)
         .checked_add(since)
-        .map_or_else(
-            |_| ms.to_string(),
-            |time| time.strftime(form).to_string(),
-        )
+        .map_or_else(|_| ms.to_string(), |time| time.strftime(form).to_string())
 }
 
 /// The most names that a row shows. Certificates of hosters have hundreds.

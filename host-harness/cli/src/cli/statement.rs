@@ -75,9 +75,8 @@ pub(super) fn columns(named: &[(String, String)]) -> Result<BTreeMap<Column, Str
     for (word, name) in named {
         let Some((_, column)) = COLUMNS.iter().find(|(known, _)| known == word) else {
             let known = COLUMNS.map(|(word, _)| word).join(", ");
-            return Err(
-                Failure::usage(format!("`--column {word}=…` is not known")).hint(format!("there are {known}"))
-            );
+            return Err(Failure::usage(format!("`--column {word}=…` is not known"))
+                .hint(format!("there are {known}")));
         };
         if columns.insert(*column, name.clone()).is_some() {
             return Err(Failure::usage(format!("`--column {word}=…` is given twice")));
@@ -259,7 +258,8 @@ impl Reading<'_> {
             product: cell(Column::Product),
             price: amount.map(|amount| StatementPrice { amount, currency }),
             at_ms,
-            is_returned: is_given_back || status.is_some_and(|status| self.dialect.returned.contains(&status)),
+            is_returned: is_given_back
+                || status.is_some_and(|status| self.dialect.returned.contains(&status)),
         })
     }
 
@@ -379,7 +379,10 @@ mod tests {
         assert!(!error.contains("line 2") && !error.contains("line 6"), "{error}");
         let many = format!("{header}\n{}", ",1,,,\n".repeat(100));
         let error = read_all(many.as_bytes(), false).unwrap_err();
-        assert!(error.contains("line 21") && error.contains("and 80 more"), "{error}");
+        assert!(
+            error.contains("line 21") && error.contains("and 80 more"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -211,7 +211,11 @@ fn a_statement_of_a_month_is_compared_with_that_month_alone() {
     let mut later = statement(&recorded[1..2], false);
     later.lines.extend(of_month.lines.clone());
     later.tells_returns = false;
-    assert_eq!(words(&recorded, &later), [""; 0], "what is there too early is here all the same");
+    assert_eq!(
+        words(&recorded, &later),
+        [""; 0],
+        "what is there too early is here all the same"
+    );
 }
 
 #[test]
