@@ -33,6 +33,7 @@ mod lifecycle_model;
 mod mail_cli;
 mod mail_stub;
 mod many_hosts;
+mod money_cli;
 mod operator_walk;
 mod orders_cli;
 mod otlp;

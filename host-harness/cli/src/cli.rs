@@ -36,12 +36,15 @@ mod plugins;
 mod prerequisites;
 mod products;
 mod progress;
+mod reconcile;
 mod record;
 mod replay;
+mod report;
 mod returns;
 mod services;
 mod show;
 mod simulator;
+mod statement;
 mod status;
 mod trace;
 mod worker;
@@ -92,7 +95,12 @@ pub(crate) async fn run(command_line: impl IntoIterator<Item = std::ffi::OsStrin
     };
     match output::lost() {
         // What was asked is done, and who asked did not learn of all that came of it.
-        Some(error) if matches!(status, ExitStatus::Done | ExitStatus::Alerts) => {
+        Some(error)
+            if matches!(
+                status,
+                ExitStatus::Done | ExitStatus::Alerts | ExitStatus::Differences
+            ) =>
+        {
             let failure = output_lost(error);
             failure.show(false);
             failure.status

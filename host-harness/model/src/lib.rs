@@ -35,11 +35,13 @@ mod problem;
 mod product;
 mod proxy;
 pub mod purchase_rule;
+mod reconciliation;
 pub mod restoration;
 mod secret;
 mod seen;
 mod services_run;
 mod spending;
+mod statement;
 pub mod text;
 mod thumbprint;
 mod withdrawal;
@@ -97,6 +99,7 @@ pub use product::{
     ProductFilter, ProductType, ServicesDefinition, SkippedItems,
 };
 pub use proxy::{InvalidProxy, InvalidProxyVariable, NoProxy, Proxy, ProxyChoice, ProxyRules, SavedProxy};
+pub use reconciliation::{Discrepancy, DiscrepancyKind, Reconciliation, RecordedLicense, reconcile};
 pub use secret::Secret;
 pub use seen::Seen;
 pub use services_run::{
@@ -104,5 +107,6 @@ pub use services_run::{
     RunState, ServicesRun,
 };
 pub use spending::{Spending, SpendingToday, day_began_at_ms};
+pub use statement::{PricesAre, Statement, StatementAmount, StatementLine, StatementPrice};
 pub use thumbprint::{NotAThumbprint, Thumbprint};
 pub use withdrawal::{LineWithdrawal, WithdrawalEnd};

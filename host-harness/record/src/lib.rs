@@ -39,6 +39,7 @@ mod passing_time;
 mod plugins;
 mod products;
 mod provenance;
+mod reconciliation;
 mod refreshes;
 mod returns;
 mod runs;

@@ -396,6 +396,29 @@ impl Record {
         Ok(parties)
     }
 
+    /// The idempotency keys of orders, by order. An order without one is left out.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub async fn keys_of_orders(
+        &self,
+        orders: &BTreeSet<Uuid>,
+    ) -> Result<HashMap<Uuid, String>, RecordError> {
+        let mut keys = HashMap::new();
+        let orders: Vec<Uuid> = orders.iter().copied().collect();
+        for some in orders.chunks(ROWS_PER_STATEMENT) {
+            let mut query = QueryBuilder::new(
+                "SELECT id, idempotency_key FROM orders WHERE idempotency_key IS NOT NULL AND id IN (",
+            );
+            push_ids(&mut query, some);
+            let rows = query.push(")").build().persistent(false);
+            for row in &rows.fetch_all(&self.readers).await? {
+                keys.insert(id(row, "id")?, row.try_get("idempotency_key")?);
+            }
+        }
+        Ok(keys)
+    }
+
     /// The orders of assets, by asset. An asset that does not exist is left out.
     ///
     /// # Errors

@@ -4,13 +4,33 @@ use bss_model::Advice;
 use clap::{Args, Subcommand};
 use host_harness::{AlertChoice, Host, view};
 
+use super::csv_lines::{self, Column, CsvOption, Form};
 use super::exit_status::ExitStatus;
 use super::failure::{Failure, Outcome, problem_line, quoted, words};
 use super::input::operator;
-use super::{output, show};
+use super::output::{self, Table};
+use super::show;
 
 /// Alerts that are read at a time.
 const ALERTS_AT_ONCE: u32 = 1_000;
+
+const COLUMNS: [Column; 15] = [
+    Column::Of("number"),
+    Column::Of("kind"),
+    Column::Time("raisedAtMs"),
+    Column::Of("instance"),
+    Column::Of("customer.id"),
+    Column::Of("customer.name"),
+    Column::Of("productCode"),
+    Column::Of("orderId"),
+    Column::Of("assetId"),
+    Column::Of("mailId"),
+    Column::Of("problem.code"),
+    Column::Of("problem.message"),
+    Column::Time("endedAtMs"),
+    Column::Time("acknowledgedAtMs"),
+    Column::Of("acknowledgedBy"),
+];
 
 #[derive(Debug, Subcommand)]
 pub(super) enum AlertCommand {
@@ -19,6 +39,8 @@ pub(super) enum AlertCommand {
         /// Show all alerts
         #[arg(long)]
         all: bool,
+        #[command(flatten)]
+        csv: CsvOption,
     },
     /// Take note of alerts, so that `run --once` and `status` no longer end with 4 because of them
     Acknowledge(Acknowledge),
@@ -46,7 +68,7 @@ pub(super) struct Acknowledge {
 
 pub(super) async fn run(host: &Host, command: AlertCommand, json: bool) -> Outcome {
     match command {
-        AlertCommand::List { all } => list(host, all, json).await,
+        AlertCommand::List { all, csv } => list(host, all, csv.form(json)).await,
         AlertCommand::Acknowledge(asked) => acknowledge(host, asked, json).await,
         AlertCommand::Email { addresses, none } => email(host, addresses, none, json).await,
     }
@@ -65,7 +87,7 @@ pub(super) fn end(open: u64) -> ExitStatus {
     ExitStatus::Alerts
 }
 
-async fn list(host: &Host, all: bool, json: bool) -> Outcome {
+async fn list(host: &Host, all: bool, form: Form) -> Outcome {
     let mut alerts = Vec::<view::Alert>::new();
     loop {
         let after = alerts.last().map_or(0, |alert| alert.number);
@@ -75,14 +97,18 @@ async fn list(host: &Host, all: bool, json: bool) -> Outcome {
         }
         alerts.extend(some);
     }
-    if json {
-        show::json(&alerts)?;
-        return Ok(ExitStatus::Done);
+    csv_lines::list(form, &alerts, &COLUMNS, table)?;
+    if form == Form::Table {
+        alerts.iter().map(detail).for_each(output::line);
     }
+    Ok(ExitStatus::Done)
+}
+
+fn table(alerts: &[view::Alert]) -> Table {
     let mut table = show::table(&[
         "Alert", "Raised", "What", "Instance", "Customer", "Product", "State",
     ]);
-    for alert in &alerts {
+    for alert in alerts {
         table.add_row([
             alert.number.to_string(),
             show::time(alert.raised_at_ms),
@@ -97,11 +123,7 @@ async fn list(host: &Host, all: bool, json: bool) -> Outcome {
             state(alert),
         ]);
     }
-    output::table(&table);
-    for alert in &alerts {
-        output::line(detail(alert));
-    }
-    Ok(ExitStatus::Done)
+    table
 }
 
 fn state(alert: &view::Alert) -> String {

@@ -20,8 +20,10 @@ use super::orders::OrderCommand;
 use super::plugins::PluginCommand;
 use super::prerequisites::PrerequisitesArguments;
 use super::products::ProductCommand;
+use super::reconcile::ReconcileArguments;
 use super::record::RecordCommand;
 use super::replay::ReplayArguments;
+use super::report::ReportArguments;
 use super::services::ServicesCommand;
 use super::simulator::SimulatorArguments;
 use super::status::StatusArguments;
@@ -39,7 +41,8 @@ use super::worker::WorkerArguments;
                   2  the command line was not understood\n  \
                   3  the outcome is not known yet, or something could not be used: the vendor, the mail server, \
                   the plugin, the record or this machine\n  \
-                  4  the command did what it was told, and something has failed that nobody has acknowledged (`run --once`)\n\
+                  4  the command did what it was told, and something has failed that nobody has acknowledged (`run --once`), \
+                  or a statement differs from the record (`reconcile`)\n\
                   Results go to the standard output, everything else to the standard error."
 )]
 pub(super) struct Arguments {
@@ -145,6 +148,10 @@ pub(super) enum HostCommand {
     /// Show what customers are credited
     #[command(subcommand)]
     Credit(CreditCommand),
+    /// Show what was charged and credited in a month, with its sums
+    Report(ReportArguments),
+    /// Compare what was bought and returned with a vendor's statement; ends with 4 where they differ
+    Reconcile(ReconcileArguments),
     /// Configure, show and retry e-mails to customers
     #[command(subcommand)]
     Mail(MailCommand),

@@ -7,12 +7,26 @@ use bss_model::{ActFilter, RecordedAct, SubjectKind};
 use clap::{Args, Subcommand};
 use host_harness::{Host, view};
 
+use super::csv_lines::{self, Column, CsvOption};
 use super::exit_status::ExitStatus;
 use super::failure::Outcome;
-use super::{instances, output, show};
+use super::output::{self, Table};
+use super::{instances, show};
 
 /// Acts that are read at a time.
 const ACTS_AT_ONCE: NonZeroU32 = NonZeroU32::new(1_000).unwrap();
+
+const COLUMNS: [Column; 9] = [
+    Column::Of("number"),
+    Column::Time("doneAtMs"),
+    Column::Of("actor.kind"),
+    Column::Of("actor.name"),
+    Column::Of("act"),
+    Column::Of("subject.kind"),
+    Column::Of("subject.id"),
+    Column::Of("instance"),
+    Column::Of("detail"),
+];
 
 #[derive(Debug, Subcommand)]
 pub(super) enum AuditCommand {
@@ -40,6 +54,8 @@ pub(super) struct ListActs {
     /// Only acts after the one with this number
     #[arg(long, value_name = "NUMBER")]
     after: Option<i64>,
+    #[command(flatten)]
+    csv: CsvOption,
 }
 
 fn subject_kind(text: &str) -> Result<SubjectKind, UnknownWord> {
@@ -62,6 +78,7 @@ pub(super) async fn run(host: &Host, command: AuditCommand, json: bool) -> Outco
 }
 
 async fn list(host: &Host, asked: ListActs, json: bool) -> Outcome {
+    let form = asked.csv.form(json);
     let mut filter = ActFilter {
         instance: match asked.instance.as_deref() {
             None => None,
@@ -80,12 +97,12 @@ async fn list(host: &Host, asked: ListActs, json: bool) -> Outcome {
         acts.extend(some);
     }
     let views = host.act_views(&acts).await?;
-    if json {
-        show::json(&views)?;
-        return Ok(ExitStatus::Done);
-    }
+    csv_lines::list(form, &views, &COLUMNS, table)
+}
+
+fn table(views: &[view::Act]) -> Table {
     let mut table = show::table(&["Act", "Time", "Actor", "Did", "To", "Instance", "Detail"]);
-    for view in &views {
+    for view in views {
         table.add_row([
             view.number.to_string(),
             show::time(view.done_at_ms),
@@ -96,8 +113,7 @@ async fn list(host: &Host, asked: ListActs, json: bool) -> Outcome {
             view.detail.as_ref().map_or_else(String::new, ToString::to_string),
         ]);
     }
-    output::table(&table);
-    Ok(ExitStatus::Done)
+    table
 }
 
 async fn verify(host: &Host, noted: Option<&str>, json: bool) -> Outcome {

@@ -12,11 +12,38 @@ use host_harness::view::{
 };
 use host_harness::{Host, ImportError, ImportedCertificate, NewCertificate};
 
+use super::csv_lines::{self, Column, CsvOption, Form};
 use super::exit_status::ExitStatus;
 use super::failure::{Failure, Outcome, unwritable, words};
 use super::files::write_whole;
 use super::input::{operator, pfx_code, read_pfx};
-use super::{output, show};
+use super::output::{self, Table};
+use super::show;
+
+const COLUMNS: [Column; 16] = [
+    Column::Of("thumbprint"),
+    Column::Of("sha256"),
+    Column::Of("subject"),
+    Column::Of("dnsNames"),
+    Column::Of("issuer"),
+    Column::Of("serial"),
+    Column::Time("notBeforeMs"),
+    Column::Time("notAfterMs"),
+    Column::Of("daysLeft"),
+    Column::Of("key"),
+    Column::Of("chainComplete"),
+    Column::Time("importedAtMs"),
+    Column::Of("owner"),
+    Column::Of("usedBy"),
+    Column::Of("unusableBecause"),
+    Column::Of("advice"),
+];
+
+const REQUEST_COLUMNS: [Column; 3] = [
+    Column::Of("publicKey"),
+    Column::Of("subject"),
+    Column::Time("createdAtMs"),
+];
 
 #[derive(Debug, Subcommand)]
 pub(super) enum CertificateCommand {
@@ -24,7 +51,7 @@ pub(super) enum CertificateCommand {
     /// certificate authority
     New(NewArguments),
     /// Show the requests whose certificates were not imported yet
-    Requests,
+    Requests(CsvOption),
     /// Remove a request and its private key
     RemoveRequest {
         /// The SHA-1 of the request's public key, as `certificate requests` shows it
@@ -41,7 +68,7 @@ pub(super) enum CertificateCommand {
         code_file: Option<PathBuf>,
     },
     /// Show the installed certificates, in the order in which they expire
-    List,
+    List(CsvOption),
     /// Show one certificate
     Show {
         /// The certificate's thumbprint
@@ -60,6 +87,8 @@ pub(super) enum CertificateCommand {
         /// The number of days within which the certificates expire
         #[arg(long, default_value_t = 30, value_name = "N")]
         days: u32,
+        #[command(flatten)]
+        csv: CsvOption,
     },
 }
 
@@ -91,30 +120,35 @@ pub(super) async fn run(host: &Host, command: CertificateCommand, json: bool) ->
             import(host, &pfx, &pfx_code(code_file.as_deref())?, json).await
         }
         CertificateCommand::New(new) => make(host, new, json).await,
-        CertificateCommand::Requests => requests(host, json).await,
+        CertificateCommand::Requests(csv) => requests(host, csv.form(json)).await,
         CertificateCommand::RemoveRequest { public_key } => remove_request(host, &public_key, json).await,
-        CertificateCommand::List => list(host, |_| true, json).await,
+        CertificateCommand::List(csv) => list(host, |_| true, csv.form(json)).await,
         CertificateCommand::Show {
             thumbprint,
             pem: true,
         } => show_pem(host, &thumbprint, json).await,
         CertificateCommand::Show { thumbprint, .. } => show_one(host, &thumbprint, json).await,
         CertificateCommand::Remove { thumbprint } => remove(host, &thumbprint, json).await,
-        CertificateCommand::Expiring { days } => {
+        CertificateCommand::Expiring { days, csv } => {
             let until_ms = now_ms().saturating_add(i64::from(days).saturating_mul(DAY_MS));
-            list(host, |certificate| certificate.not_after_ms <= until_ms, json).await
+            list(
+                host,
+                |certificate| certificate.not_after_ms <= until_ms,
+                csv.form(json),
+            )
+            .await
         }
     }
 }
 
-async fn list(host: &Host, wanted: impl Fn(&InstalledCertificate) -> bool, json: bool) -> Outcome {
+async fn list(host: &Host, wanted: impl Fn(&InstalledCertificate) -> bool, form: Form) -> Outcome {
     let mut installed = host.installed_certificates().await?;
     installed.retain(wanted);
     let views = host.certificate_views(&installed).await?;
-    if json {
-        show::json(&views)?;
-        return Ok(ExitStatus::Done);
-    }
+    csv_lines::list(form, &views, &COLUMNS, table)
+}
+
+fn table(views: &[Certificate]) -> Table {
     let has_owners = views.iter().any(|certificate| certificate.owner.is_some());
     let columns = [
         "Thumbprint",
@@ -140,14 +174,13 @@ async fn list(host: &Host, wanted: impl Fn(&InstalledCertificate) -> bool, json:
             show::time(certificate.not_before_ms),
             show::time(certificate.not_after_ms),
             certificate.days_left.to_string(),
-            chain(&certificate).to_owned(),
+            chain(certificate).to_owned(),
             certificate.used_by.join(", "),
-            certificate.unusable_because.unwrap_or_default(),
+            certificate.unusable_because.clone().unwrap_or_default(),
         ];
         table.add_row(columns.into_iter().chain(owner));
     }
-    output::table(&table);
-    Ok(ExitStatus::Done)
+    table
 }
 
 async fn show_one(host: &Host, thumbprint: &Thumbprint, json: bool) -> Outcome {
@@ -304,23 +337,20 @@ fn write_pem(file: &Path, pem: &str) -> Result<(), Failure> {
     write_whole(file, pem.as_bytes()).map_err(|error| unwritable(file, &error))
 }
 
-async fn requests(host: &Host, json: bool) -> Outcome {
+async fn requests(host: &Host, form: Form) -> Outcome {
     let requests = host.certificates().requests().await?;
     let views: Vec<_> = requests.iter().map(CertificateRequest::from).collect();
-    if json {
-        show::json(&views)?;
-        return Ok(ExitStatus::Done);
-    }
-    let mut table = show::table(&["Public key", "Subject", "Made"]);
-    for request in views {
-        table.add_row([
-            request.public_key,
-            request.subject,
-            show::time(request.created_at_ms),
-        ]);
-    }
-    output::table(&table);
-    Ok(ExitStatus::Done)
+    csv_lines::list(form, &views, &REQUEST_COLUMNS, |requests| {
+        let mut table = show::table(&["Public key", "Subject", "Made"]);
+        for request in requests {
+            table.add_row([
+                request.public_key.clone(),
+                request.subject.clone(),
+                show::time(request.created_at_ms),
+            ]);
+        }
+        table
+    })
 }
 
 async fn remove_request(host: &Host, public_key: &Thumbprint, json: bool) -> Outcome {

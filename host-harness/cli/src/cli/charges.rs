@@ -6,11 +6,44 @@ use host_harness::Host;
 use host_harness::view::{Charge, ChargeNumbers, Credit, Parties};
 use uuid::Uuid;
 
+use super::csv_lines::{self, Column, CsvOption, Form};
 use super::exit_status::ExitStatus;
 use super::failure::{Failure, Outcome, parsed};
 use super::input::operator;
 use super::period::{Period, PeriodArguments};
-use super::{csv_lines, instances, output, pages, show};
+use super::{instances, output, pages, show};
+
+const CHARGE_COLUMNS: [Column; 12] = [
+    Column::Of("number"),
+    Column::Of("date"),
+    Column::Time("chargedAtMs"),
+    Column::Of("instance"),
+    Column::Of("customer.id"),
+    Column::Of("customer.name"),
+    Column::Of("billingTo.id"),
+    Column::Of("orderId"),
+    Column::Of("lines.assetId"),
+    Column::Of("lines.productCode"),
+    Column::Money("total"),
+    Column::Money("credited"),
+];
+
+const CREDIT_COLUMNS: [Column; 14] = [
+    Column::Of("number"),
+    Column::Of("date"),
+    Column::Time("creditedAtMs"),
+    Column::Of("chargeNumber"),
+    Column::Of("instance"),
+    Column::Of("customer.id"),
+    Column::Of("customer.name"),
+    Column::Of("billingTo.id"),
+    Column::Of("orderId"),
+    Column::Of("assetId"),
+    Column::Of("productCode"),
+    Column::Of("quantity"),
+    Column::Of("reason"),
+    Column::Money("price"),
+];
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ChargeCommand {
@@ -49,9 +82,8 @@ pub(super) struct ListArguments {
     order: Option<Uuid>,
     #[command(flatten)]
     period: PeriodArguments,
-    /// Print CSV
-    #[arg(long, conflicts_with = "json")]
-    csv: bool,
+    #[command(flatten)]
+    csv: CsvOption,
 }
 
 #[derive(Debug, Args)]
@@ -166,45 +198,22 @@ async fn credits(host: &Host, filter: &ChargeFilter) -> Result<Vec<Credit>, Fail
 async fn list_charges(host: &Host, asked: &ListArguments, json: bool) -> Outcome {
     let period = asked.period.period()?;
     let charges = charges(host, &asked.filter(host, &period).await?).await?;
-    if json {
-        show::json(&charges)?;
-        return Ok(ExitStatus::Done);
+    match asked.csv.form(json) {
+        Form::Csv => {
+            let charges = period.on_days(&charges, |charge| charge.charged_at_ms);
+            csv_lines::write(&charges, &CHARGE_COLUMNS)?;
+        }
+        Form::Json => show::json(&charges)?,
+        Form::Table => charge_table(&charges, &period),
     }
-    if asked.csv {
-        let header = [
-            "number",
-            "date",
-            "instance",
-            "customer_id",
-            "customer_name",
-            "order_id",
-            "currency",
-            "amount",
-            "credited",
-        ];
-        let rows = charges.iter().map(|charge| {
-            [
-                charge.number.clone(),
-                period.day(charge.charged_at_ms),
-                charge.parties.instance.clone(),
-                charge.parties.customer.id.clone(),
-                charge.parties.customer.name.clone(),
-                charge.order_id.to_string(),
-                charge
-                    .total
-                    .as_ref()
-                    .map_or_else(String::new, |total| total.currency.clone()),
-                decimal(charge.total.as_ref()),
-                decimal(charge.credited.as_ref()),
-            ]
-        });
-        csv_lines::write(header, rows)?;
-        return Ok(ExitStatus::Done);
-    }
+    Ok(ExitStatus::Done)
+}
+
+fn charge_table(charges: &[Charge], period: &Period) {
     let mut table = show::table(&[
         "Charge", "Date", "Customer", "Instance", "Order", "Amount", "Credited",
     ]);
-    for charge in &charges {
+    for charge in charges {
         table.add_row([
             charge.number.clone(),
             period.day(charge.charged_at_ms),
@@ -216,46 +225,18 @@ async fn list_charges(host: &Host, asked: &ListArguments, json: bool) -> Outcome
         ]);
     }
     output::table(&table);
-    Ok(ExitStatus::Done)
 }
 
 async fn list_credits(host: &Host, asked: &ListArguments, json: bool) -> Outcome {
     let period = asked.period.period()?;
     let credits = credits(host, &asked.filter(host, &period).await?).await?;
-    if json {
-        show::json(&credits)?;
-    } else if asked.csv {
-        let header = [
-            "number",
-            "date",
-            "charge",
-            "instance",
-            "customer_id",
-            "customer_name",
-            "order_id",
-            "product_code",
-            "reason",
-            "currency",
-            "amount",
-        ];
-        let rows = credits.iter().map(|credit| {
-            [
-                credit.number.clone(),
-                period.day(credit.credited_at_ms),
-                credit.charge_number.clone(),
-                credit.parties.instance.clone(),
-                credit.parties.customer.id.clone(),
-                credit.parties.customer.name.clone(),
-                credit.order_id.to_string(),
-                credit.product_code.clone(),
-                credit.reason.clone(),
-                credit.price.currency.clone(),
-                decimal(Some(&credit.price)),
-            ]
-        });
-        csv_lines::write(header, rows)?;
-    } else {
-        credit_table(&credits, |at_ms| period.day(at_ms));
+    match asked.csv.form(json) {
+        Form::Csv => {
+            let credits = period.on_days(&credits, |credit| credit.credited_at_ms);
+            csv_lines::write(&credits, &CREDIT_COLUMNS)?;
+        }
+        Form::Json => show::json(&credits)?,
+        Form::Table => credit_table(&credits, |at_ms| period.day(at_ms)),
     }
     Ok(ExitStatus::Done)
 }
@@ -361,21 +342,16 @@ async fn numbers(host: &Host, instance: &str, prefix: Option<ChargePrefix>, json
 }
 
 /// A customer's id and name.
-fn customer(parties: &Parties) -> String {
+pub(super) fn customer(parties: &Parties) -> String {
     format!("{} {}", parties.customer.id, parties.customer.name)
 }
 
 /// An amount with its currency.
-fn amount(price: Option<&host_harness::view::Price>) -> String {
+pub(super) fn amount(price: Option<&host_harness::view::Price>) -> String {
     price.map_or_else(
         || "(no common currency)".to_owned(),
         |price| model(price).to_string(),
     )
-}
-
-/// An amount without its currency; empty where there is none in a common currency.
-fn decimal(price: Option<&host_harness::view::Price>) -> String {
-    price.map_or_else(String::new, |price| model(price).decimal())
 }
 
 fn model(price: &host_harness::view::Price) -> Price {

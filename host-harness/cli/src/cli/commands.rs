@@ -8,7 +8,7 @@ use super::input::{pfx_code, proxies_of_environment, read_pfx};
 use super::output;
 use super::{
     alerts, assets, audit, bench, certificates, charges, customers, demo, instances, mail, orders, plugins,
-    prerequisites, products, record, replay, services, simulator, status, trace, worker,
+    prerequisites, products, reconcile, record, replay, report, services, simulator, status, trace, worker,
 };
 
 /// Runs one command to its end.
@@ -88,6 +88,8 @@ async fn run_command(arguments: Arguments) -> Outcome {
         HostCommand::Asset(command) => assets::run(&host, command, json).await,
         HostCommand::Charge(command) => charges::run(&host, command, json).await,
         HostCommand::Credit(command) => charges::run_credits(&host, command, json).await,
+        HostCommand::Report(asked) => report::run(&host, &asked, json).await,
+        HostCommand::Reconcile(asked) => reconcile::run(&host, &asked, json).await,
         HostCommand::Mail(command) => mail::run(&host, command, json).await,
         HostCommand::Customer(command) => customers::run(&host, command, json).await,
         HostCommand::Status(asked) => status::run(&host, &asked, json).await,

@@ -8,10 +8,19 @@ use clap::{Args, Subcommand};
 use host_harness::{Host, view};
 use uuid::Uuid;
 
+use super::csv_lines::{self, Column, CsvOption, Form};
 use super::exit_status::ExitStatus;
 use super::failure::{Failure, Outcome, quoted};
 use super::input::{confirms, operator};
 use super::{contact_doubts, instances, output, show};
+
+const ERASED_COLUMNS: [Column; 5] = [
+    Column::Of("id"),
+    Column::Of("instance"),
+    Column::Of("instanceId"),
+    Column::Time("erasedAtMs"),
+    Column::Of("ordersLeft"),
+];
 
 #[derive(Debug, Subcommand)]
 pub(super) enum CustomerCommand {
@@ -31,7 +40,7 @@ pub(super) enum CustomerCommand {
     /// Erase a customer's name, country, e-mail address, language and all free text; what was sold and charged stays
     Erase(EraseArguments),
     /// Show the customers that were erased, and those that a restored backup has brought back
-    Erased,
+    Erased(CsvOption),
 }
 
 #[derive(Debug, Args)]
@@ -80,7 +89,7 @@ pub(super) async fn run(host: &Host, command: CustomerCommand, json: bool) -> Ou
         } => export(host, &customer, instance.as_deref(), show_keys, json).await,
         CustomerCommand::Correct(asked) => correct(host, asked, json).await,
         CustomerCommand::Erase(asked) => erase(host, &asked, json).await,
-        CustomerCommand::Erased => erased(host, json).await,
+        CustomerCommand::Erased(csv) => erased(host, csv.form(json)).await,
     }
 }
 
@@ -244,23 +253,24 @@ async fn confirm(host: &Host, customer: &str, instance: Option<Uuid>) -> Result<
     }
 }
 
-async fn erased(host: &Host, json: bool) -> Outcome {
+async fn erased(host: &Host, form: Form) -> Outcome {
     let erased = host.record().erased_customers().await?;
     let views = host.erased_customer_views(&erased).await?;
-    if json {
-        show::json(&views)?;
+    csv_lines::list(form, &views, &ERASED_COLUMNS, |views| {
+        let mut table = show::table(&["Customer", "Instance", "Erased", "Orders to erase again"]);
+        for view in views {
+            table.add_row([
+                view.id.clone(),
+                instance_of(view),
+                show::time(view.erased_at_ms),
+                view.orders_left.to_string(),
+            ]);
+        }
+        table
+    })?;
+    if form == Form::Json {
         return Ok(ExitStatus::Done);
     }
-    let mut table = show::table(&["Customer", "Instance", "Erased", "Orders to erase again"]);
-    for view in &views {
-        table.add_row([
-            view.id.clone(),
-            instance_of(view),
-            show::time(view.erased_at_ms),
-            view.orders_left.to_string(),
-        ]);
-    }
-    output::table(&table);
     let left = erased.iter().filter(|erased| erased.orders_left > 0).count();
     again_note(left as u64);
     Ok(ExitStatus::Done)

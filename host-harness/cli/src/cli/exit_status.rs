@@ -16,6 +16,8 @@ pub(crate) enum ExitStatus {
     NoAnswer,
     /// 4: what was asked is done, and something has failed that nobody has acknowledged.
     Alerts,
+    /// 4 as well: what was asked is done, and the record and a vendor's statement differ.
+    Differences,
 }
 
 impl From<ExitStatus> for ExitCode {
@@ -25,7 +27,7 @@ impl From<ExitStatus> for ExitCode {
             ExitStatus::Refused => 1,
             ExitStatus::Usage => 2,
             ExitStatus::NoAnswer => 3,
-            ExitStatus::Alerts => 4,
+            ExitStatus::Alerts | ExitStatus::Differences => 4,
         })
     }
 }

@@ -14,6 +14,7 @@ use host_harness::{Authority, CallEvent, CallListener, Host, OfPlugin, RotateErr
 use ipnet::IpNet;
 use uuid::Uuid;
 
+use super::csv_lines::{self, Column, CsvOption, Form};
 use super::exit_status::ExitStatus;
 use super::failure::{Failure, Outcome, parsed, quoted, unreadable};
 use super::input::{first_line, key_value, operator, secrets};
@@ -21,6 +22,22 @@ use super::limits::{self, LimitInstance};
 use super::output::{self, Table};
 use super::progress::listener;
 use super::{pages, show};
+
+const COLUMNS: [Column; 13] = [
+    Column::Of("id"),
+    Column::Of("name"),
+    Column::Of("owner"),
+    Column::Of("state"),
+    Column::Of("currency"),
+    Column::Of("version"),
+    Column::Of("pluginSha256"),
+    Column::Of("certificateThumbprint"),
+    Column::Of("authorities.name"),
+    Column::Of("allowedHosts"),
+    Column::Of("allowedNetworks"),
+    Column::Of("proxy"),
+    Column::Time("createdAtMs"),
+];
 
 #[derive(Debug, Subcommand)]
 pub(super) enum InstanceCommand {
@@ -54,7 +71,7 @@ pub(super) enum InstanceCommand {
     /// Set or show the most that an instance sells in a day: orders beyond that are refused
     Limit(LimitInstance),
     /// Show all instances
-    List,
+    List(CsvOption),
 }
 
 #[derive(Debug, Args)]
@@ -192,7 +209,7 @@ pub(super) async fn run(host: &Host, command: InstanceCommand, is_plugin_named: 
         InstanceCommand::History { name } => history(host, &name, json).await,
         InstanceCommand::Check { name } => check(host, &name, json).await,
         InstanceCommand::RotateCertificate { name, to } => rotate_certificate(host, &name, to, json).await,
-        InstanceCommand::List => list(host, json).await,
+        InstanceCommand::List(csv) => list(host, csv.form(json)).await,
     }
 }
 
@@ -538,18 +555,18 @@ fn credentials_of(authority: &view::Authority) -> String {
     }
 }
 
-async fn list(host: &Host, json: bool) -> Outcome {
+async fn list(host: &Host, form: Form) -> Outcome {
     let instances = host.instances().await?;
     let views: Vec<_> = instances.iter().map(view::Instance::from).collect();
-    if json {
-        show::json(&views)?;
-        return Ok(ExitStatus::Done);
-    }
+    csv_lines::list(form, &views, &COLUMNS, table)
+}
+
+fn table(views: &[view::Instance]) -> Table {
     let has_owners = views.iter().any(|instance| instance.owner.is_some());
     let owner = has_owners.then_some("Owner");
     let columns = ["Instance", "State", "Currency", "Certificate"].into_iter();
     let mut table = show::table(&columns.chain(owner).collect::<Vec<_>>());
-    for instance in &views {
+    for instance in views {
         let thumbprint = instance.certificate_thumbprint.as_deref();
         let owner = has_owners.then(|| instance.owner.as_deref().unwrap_or_default());
         let columns = [
@@ -560,6 +577,5 @@ async fn list(host: &Host, json: bool) -> Outcome {
         ];
         table.add_row(columns.into_iter().chain(owner));
     }
-    output::table(&table);
-    Ok(ExitStatus::Done)
+    table
 }

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use bss_model::{
-    Advice, Contact, ErrorKind, MailDelivery, MailFilter, MailSettings, MailState, MailStop, MailsToResend,
-    Secret, SmtpProtection, SmtpServer, SortOrder,
+    Advice, Contact, ErrorKind, Mail, MailDelivery, MailFilter, MailSettings, MailState, MailStop,
+    MailsToResend, Secret, SmtpProtection, SmtpServer, SortOrder,
 };
 use clap::{Args, Subcommand};
 use host_harness::Host;
@@ -13,17 +13,39 @@ use host_harness::view::{self, DueMails, TemplateFiles};
 use uuid::Uuid;
 
 use super::bulk::{BulkArguments, Tally};
+use super::csv_lines::{self, Column, CsvOption, Form};
 use super::exit_status::ExitStatus;
 use super::failure::{Failure, Outcome, machine_failure, words};
 use super::input::{first_line, operator, read_text};
 use super::mail_login::AccessTokenArguments;
-use super::{contact_doubts, instances, output, pages, record, show};
+use super::output::{self, Table};
+use super::{contact_doubts, instances, pages, record, show};
 
 /// The copies of e-mails that are told in a line each.
 const COPIES_TOLD_MAX: usize = 10;
 
 /// The environment variable with the password for the mail server.
 pub(super) const PASSWORD_VARIABLE: &str = "BSS_SMTP_PASSWORD";
+
+const COLUMNS: [Column; 17] = [
+    Column::Of("id"),
+    Column::Of("kind"),
+    Column::Of("state"),
+    Column::Of("instance"),
+    Column::Of("customer.id"),
+    Column::Of("customer.name"),
+    Column::Of("contact.email"),
+    Column::Of("contact.language"),
+    Column::Of("orderId"),
+    Column::Of("assetId"),
+    Column::Of("attempts"),
+    Column::Time("createdAtMs"),
+    Column::Time("dueAtMs"),
+    Column::Time("sentAtMs"),
+    Column::Of("copyOf"),
+    Column::Of("problem.code"),
+    Column::Of("problem.message"),
+];
 
 #[derive(Debug, Subcommand)]
 pub(super) enum MailCommand {
@@ -45,6 +67,8 @@ pub(super) enum MailCommand {
         /// Only e-mails about licenses of this order
         #[arg(long, value_name = "ID")]
         order: Option<Uuid>,
+        #[command(flatten)]
+        csv: CsvOption,
     },
     /// Make unsent e-mails due now; the worker, `bss-host run`, sends them
     #[command(group = clap::ArgGroup::new("which").required(true))]
@@ -148,6 +172,7 @@ pub(super) async fn run(host: &Host, command: MailCommand, json: bool) -> Outcom
             pending,
             held,
             order,
+            csv,
         } => {
             let states = [
                 (failed, MailState::Failed),
@@ -162,7 +187,7 @@ pub(super) async fn run(host: &Host, command: MailCommand, json: bool) -> Outcom
                 order,
                 asset: None,
             };
-            list(host, filter, json).await
+            list(host, filter, csv.form(json)).await
         }
         MailCommand::Retry {
             mail, held, failed, ..
@@ -308,36 +333,13 @@ fn protection(protection: SmtpProtection) -> &'static str {
     }
 }
 
-async fn list(host: &Host, filter: MailFilter, json: bool) -> Outcome {
+async fn list(host: &Host, filter: MailFilter, form: Form) -> Outcome {
     let mails = pages::all(SortOrder::Ascending, async |page| {
         host.record().mails(&filter, page).await
     });
     let mails = mails.await?;
-    if json {
-        show::json(&host.mail_views(&mails).await?)?;
-    } else {
-        let mut table = show::table(&["E-mail", "License", "To", "State", "Attempts", "When", "Problem"]);
-        for mail in &mails {
-            let when = match mail.state {
-                MailState::Sent => show::time(mail.sent_at_ms.unwrap_or_default()),
-                MailState::Pending if mail.attempts > 0 => format!("due {}", show::time(mail.due_at_ms)),
-                MailState::Pending | MailState::Failed | MailState::Withdrawn | MailState::Held => {
-                    String::new()
-                }
-            };
-            let problem = mail.problem.as_ref();
-            table.add_row([
-                mail.id.to_string(),
-                mail.asset_id.to_string(),
-                mail.contact.email.clone(),
-                mail.state.to_string(),
-                mail.attempts.to_string(),
-                when,
-                problem.map_or_else(String::new, |problem| problem.message.clone()),
-            ]);
-        }
-        output::table(&table);
-    }
+    let views = host.mail_views(&mails).await?;
+    csv_lines::list(form, &views, &COLUMNS, |_| mail_table(&mails))?;
     let count = |state| mails.iter().filter(|mail| mail.state == state).count();
     let (pending, failed) = (count(MailState::Pending), count(MailState::Failed));
     if pending > 0 && host.record().mail_settings().await?.is_none() {
@@ -357,6 +359,28 @@ async fn list(host: &Host, filter: MailFilter, json: bool) -> Outcome {
         output::note("hint: correct the cause, then make them due again with `bss-host mail retry --failed`");
     }
     Ok(ExitStatus::Done)
+}
+
+fn mail_table(mails: &[Mail]) -> Table {
+    let mut table = show::table(&["E-mail", "License", "To", "State", "Attempts", "When", "Problem"]);
+    for mail in mails {
+        let when = match mail.state {
+            MailState::Sent => show::time(mail.sent_at_ms.unwrap_or_default()),
+            MailState::Pending if mail.attempts > 0 => format!("due {}", show::time(mail.due_at_ms)),
+            MailState::Pending | MailState::Failed | MailState::Withdrawn | MailState::Held => String::new(),
+        };
+        let problem = mail.problem.as_ref();
+        table.add_row([
+            mail.id.to_string(),
+            mail.asset_id.to_string(),
+            mail.contact.email.clone(),
+            mail.state.to_string(),
+            mail.attempts.to_string(),
+            when,
+            problem.map_or_else(String::new, |problem| problem.message.clone()),
+        ]);
+    }
+    table
 }
 
 /// Says what stops all e-mails, and what to do.

@@ -3,9 +3,10 @@
 use std::str::FromStr;
 
 use clap::Args;
-use jiff::civil::Date;
+use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan as _};
+use serde::Serialize;
 
 use super::failure::Failure;
 
@@ -85,6 +86,14 @@ impl Time {
     }
 }
 
+/// An object of a list, with the day of its time.
+#[derive(Serialize)]
+pub(super) struct OnDay<'a, T> {
+    date: String,
+    #[serde(flatten)]
+    of: &'a T,
+}
+
 /// A span of time, and the time zone of its days.
 pub(super) struct Period {
     /// Its first millisecond. `None`: it has no beginning.
@@ -95,6 +104,22 @@ pub(super) struct Period {
 }
 
 impl PeriodArguments {
+    /// All days, in a time zone.
+    #[cfg(test)]
+    pub(super) fn of_all_time(time_zone: &str) -> Self {
+        Self {
+            month: None,
+            since: None,
+            until: None,
+            time_zone: time_zone.to_owned(),
+        }
+    }
+
+    /// Whether no days are named, so that it is about all of them.
+    pub(super) fn is_unbounded(&self) -> bool {
+        self.month.is_none() && self.since.is_none() && self.until.is_none()
+    }
+
     pub(super) fn period(&self) -> Result<Period, Failure> {
         let zone = match self.time_zone.as_str() {
             "UTC" => TimeZone::UTC,
@@ -134,6 +159,31 @@ impl Period {
             |_| at_ms.to_string(),
             |time| time.to_zoned(self.zone.clone()).date().to_string(),
         )
+    }
+
+    /// Each object of a list with the day of its time.
+    pub(super) fn on_days<'a, T>(&self, of: &'a [T], at_ms: impl Fn(&T) -> i64) -> Vec<OnDay<'a, T>> {
+        let on_day = |of: &'a T| OnDay {
+            date: self.day(at_ms(of)),
+            of,
+        };
+        of.iter().map(on_day).collect()
+    }
+
+    /// The first millisecond of a date and time, or of a day, as a text has it.
+    pub(super) fn read_time(&self, text: &str, form: Option<&str>) -> Option<i64> {
+        let (date_and_time, date) = match form {
+            Some(form) => (DateTime::strptime(form, text), Date::strptime(form, text)),
+            None => {
+                if let Ok(instant) = text.parse::<Timestamp>() {
+                    return Some(instant.as_millisecond());
+                }
+                (text.parse(), text.parse())
+            }
+        };
+        let civil = date_and_time.ok().or_else(|| Some(date.ok()?.at(0, 0, 0, 0)))?;
+        let zoned = civil.to_zoned(self.zone.clone()).ok()?;
+        Some(zoned.timestamp().as_millisecond())
     }
 }
 
@@ -203,6 +253,32 @@ mod tests {
         };
         assert_eq!(period.day(period.since_ms.unwrap()), "2026-10-01");
         assert_eq!(period.day(period.since_ms.unwrap() - 1), "2026-09-30");
+    }
+
+    #[test]
+    fn a_time_is_read_in_the_time_zone_unless_it_says_its_own() {
+        let Ok(period) = arguments(None, [None, None], "Europe/Athens").period() else {
+            panic!("it is a period");
+        };
+        let read = |text: &str, form: Option<&str>| {
+            let time = Timestamp::from_millisecond(period.read_time(text, form)?);
+            time.ok().map(|time| time.to_string())
+        };
+        for (text, form, expected) in [
+            ("2026-11-30", None, Some("2026-11-29T22:00:00Z")),
+            ("2026-11-30 23:59:59", None, Some("2026-11-30T21:59:59Z")),
+            ("2026-11-30T23:59:59Z", None, Some("2026-11-30T23:59:59Z")),
+            ("30.11.2026", Some("%d.%m.%Y"), Some("2026-11-29T22:00:00Z")),
+            (
+                "30.11.2026 01:00",
+                Some("%d.%m.%Y %H:%M"),
+                Some("2026-11-29T23:00:00Z"),
+            ),
+            ("30.11.2026", None, None),
+            ("11/30/2026", Some("%d/%m/%Y"), None),
+        ] {
+            assert_eq!(read(text, form).as_deref(), expected, "{text}");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use clap::Subcommand;
 use host_harness::Host;
 use host_harness::view::{Plugin, PluginFile, RemovedPlugin};
 
+use super::csv_lines::{self, Column, CsvOption, Form};
 use super::exit_status::ExitStatus;
 use super::failure::{Failure, Outcome, parsed};
 use super::input::operator;
@@ -16,10 +17,23 @@ use super::{output, show};
 /// The environment variable that names the file of a plugin.
 const PLUGIN_VARIABLE: &str = "BSS_PLUGIN";
 
+const COLUMNS: [Column; 10] = [
+    Column::Of("id"),
+    Column::Of("version"),
+    Column::Of("vendor"),
+    Column::Of("offering"),
+    Column::Of("sha256"),
+    Column::Of("path"),
+    Column::Time("addedAtMs"),
+    Column::Of("trustedBy"),
+    Column::Time("trustedAtMs"),
+    Column::Of("instances"),
+];
+
 #[derive(Debug, Subcommand)]
 pub(super) enum PluginCommand {
     /// Show the plugins on record, who trusted each, and the instances that each works for
-    List,
+    List(CsvOption),
     /// Show a plugin's file: its SHA-256, and whether it may run; runs nothing of it
     Show {
         /// The file [default: the one of `--plugin`]
@@ -55,7 +69,7 @@ pub(super) enum PluginCommand {
 /// Runs the commands about plugins.
 pub(super) async fn run(host: &Host, command: PluginCommand, named: &Path, json: bool) -> Outcome {
     match command {
-        PluginCommand::List => list(host, json).await,
+        PluginCommand::List(csv) => list(host, csv.form(json)).await,
         PluginCommand::Show { file } => show_file(host, file.as_deref().unwrap_or(named), json).await,
         PluginCommand::Add { file } => {
             let added = host.add_plugin(&file, &operator()).await?;
@@ -90,30 +104,26 @@ async fn view_of(host: &Host, plugin: &bss_model::AddedPlugin) -> Result<Plugin,
     Ok(Plugin::new(plugin, &instances))
 }
 
-async fn list(host: &Host, json: bool) -> Outcome {
+async fn list(host: &Host, form: Form) -> Outcome {
     let instances = host.instances().await?;
     let plugins = host.record().plugins().await?;
     let views: Vec<_> = plugins
         .iter()
         .map(|plugin| Plugin::new(plugin, &instances))
         .collect();
-    if json {
-        show::json(&views)?;
-        return Ok(ExitStatus::Done);
-    }
-    let mut table = show::table(&["Plugin", "Version", "SHA-256", "Trusted by", "Instances"]);
-    for plugin in views {
-        let trusted = plugin.trusted_by.unwrap_or_else(|| "nobody".to_owned());
-        table.add_row([
-            plugin.id,
-            plugin.version,
-            plugin.sha256,
-            trusted,
-            plugin.instances.join(", "),
-        ]);
-    }
-    output::table(&table);
-    Ok(ExitStatus::Done)
+    csv_lines::list(form, &views, &COLUMNS, |plugins| {
+        let mut table = show::table(&["Plugin", "Version", "SHA-256", "Trusted by", "Instances"]);
+        for plugin in plugins {
+            table.add_row([
+                &plugin.id,
+                &plugin.version,
+                &plugin.sha256,
+                plugin.trusted_by.as_deref().unwrap_or("nobody"),
+                &plugin.instances.join(", "),
+            ]);
+        }
+        table
+    })
 }
 
 async fn show_file(host: &Host, file: &Path, json: bool) -> Outcome {

@@ -11,14 +11,38 @@ use host_harness::{Host, Refreshed, view};
 use uuid::Uuid;
 
 use super::bulk::{BulkArguments, Tally};
+use super::csv_lines::{self, Column, CsvOption, Form};
 use super::exit_status::ExitStatus;
 use super::failure::{Failure, Outcome, problem_line, words};
 use super::input::operator;
+use super::output::{self, Table};
 use super::progress::listener;
-use super::{instances, output, pages, show};
+use super::{instances, pages, show};
 
 /// Failures with one code that are told in a line each, of many.
 const FAILURES_TOLD_MAX: u64 = 3;
+
+const CANCELLATION_COLUMNS: [Column; 19] = [
+    Column::Of("id"),
+    Column::Of("assetId"),
+    Column::Of("orderId"),
+    Column::Of("instance"),
+    Column::Of("customer.id"),
+    Column::Of("customer.name"),
+    Column::Of("number"),
+    Column::Of("state"),
+    Column::Of("requestedBy.kind"),
+    Column::Of("requestedBy.name"),
+    Column::Time("requestedAtMs"),
+    Column::Of("comment"),
+    Column::Of("decision.by"),
+    Column::Time("decision.atMs"),
+    Column::Of("decision.comment"),
+    Column::Of("reason.result"),
+    Column::Of("reason.problem.code"),
+    Column::Of("reason.problem.message"),
+    Column::Time("endedAtMs"),
+];
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ReturnCommand {
@@ -37,6 +61,8 @@ pub(super) enum ReturnCommand {
         /// Only cancellations that wait for a decision or for the vendor
         #[arg(long)]
         open: bool,
+        #[command(flatten)]
+        csv: CsvOption,
     },
     /// Ask the vendor for the present status of licenses
     Refresh(Refresh),
@@ -113,7 +139,9 @@ pub(super) async fn run(host: &Host, command: ReturnCommand, json: bool) -> Outc
             let confirmed = host.confirm_cancellation(last, &comment, &operator()).await;
             returned(host, confirmed?.id, json).await
         }
-        ReturnCommand::Cancellations { asset, open } => cancellations(host, asset, open, json).await,
+        ReturnCommand::Cancellations { asset, open, csv } => {
+            cancellations(host, asset, open, csv.form(json)).await
+        }
         ReturnCommand::Refresh(Refresh {
             asset: Some(asset), ..
         }) => refresh_one(host, asset, json).await,
@@ -296,7 +324,7 @@ fn settled(cancellation: &Cancellation) -> Result<(), Failure> {
     }
 }
 
-async fn cancellations(host: &Host, asset: Option<Uuid>, open: bool, json: bool) -> Outcome {
+async fn cancellations(host: &Host, asset: Option<Uuid>, open: bool, form: Form) -> Outcome {
     let filter = CancellationFilter {
         asset,
         open,
@@ -313,11 +341,18 @@ async fn cancellations(host: &Host, asset: Option<Uuid>, open: bool, json: bool)
             attempts.push(host.record().return_attempts(cancellation.id).await?);
         }
     }
-    if json {
-        let views = host.cancellation_views(&cancellations).await;
-        show::json(&with_attempts(views?, &attempts))?;
-        return Ok(ExitStatus::Done);
+    let views = host.cancellation_views(&cancellations).await?;
+    let views = with_attempts(views, &attempts);
+    csv_lines::list(form, &views, &CANCELLATION_COLUMNS, |_| {
+        cancellation_table(&cancellations)
+    })?;
+    if form == Form::Table {
+        attempts.iter().flatten().map(attempt_line).for_each(output::line);
     }
+    Ok(ExitStatus::Done)
+}
+
+fn cancellation_table(cancellations: &[Cancellation]) -> Table {
     let mut table = show::table(&[
         "Asset",
         "Requested",
@@ -327,7 +362,7 @@ async fn cancellations(host: &Host, asset: Option<Uuid>, open: bool, json: bool)
         "Decision",
         "Return",
     ]);
-    for cancellation in &cancellations {
+    for cancellation in cancellations {
         let decision = cancellation.decision.as_ref().map(|decision| {
             let comment = &decision.comment;
             let separator = if comment.is_empty() { "" } else { ": " };
@@ -350,11 +385,7 @@ async fn cancellations(host: &Host, asset: Option<Uuid>, open: bool, json: bool)
                 .unwrap_or_default(),
         ]);
     }
-    output::table(&table);
-    for attempt in attempts.iter().flatten() {
-        output::line(attempt_line(attempt));
-    }
-    Ok(ExitStatus::Done)
+    table
 }
 
 /// Cancellations with every attempt at their return, where these were asked for.

@@ -11,15 +11,58 @@ use host_harness::view::{self, ServicesRunLogLine};
 use host_harness::{BegunRun, CompletedRun, Host, product_type_collection};
 use uuid::Uuid;
 
+use super::csv_lines::{self, Column, CsvOption, Form};
 use super::exit_status::ExitStatus;
 use super::failure::{Failure, Outcome, machine_failure, unwritable};
 use super::files::write_whole;
 use super::input::operator;
 use super::interruption::Interruption;
-use super::output::{self, Text};
+use super::output::{self, Table, Text};
 use super::products::{product_table, shown};
 use super::progress::Progress;
 use super::{pages, show};
+
+const RUN_COLUMNS: [Column; 14] = [
+    Column::Of("id"),
+    Column::Of("instance"),
+    Column::Of("state"),
+    Column::Time("askedAtMs"),
+    Column::Time("startedAtMs"),
+    Column::Time("endedAtMs"),
+    Column::Of("new"),
+    Column::Of("changed"),
+    Column::Of("discontinued"),
+    Column::Of("revived"),
+    Column::Of("skipped"),
+    Column::Of("unchanged"),
+    Column::Of("problem.code"),
+    Column::Of("problem.message"),
+];
+
+const LOG_COLUMNS: [Column; 5] = [
+    Column::Time("atMs"),
+    Column::Of("level"),
+    Column::Of("productCode"),
+    Column::Of("action"),
+    Column::Of("message"),
+];
+
+const PRODUCT_COLUMNS: [Column; 14] = [
+    Column::Of("instance"),
+    Column::Of("productCode"),
+    Column::Of("productName"),
+    Column::Of("description"),
+    Column::Of("productType"),
+    Column::Of("minQuantity"),
+    Column::Of("maxQuantity"),
+    Column::Of("returnable"),
+    Column::Of("active"),
+    Column::Of("published"),
+    Column::Of("discontinued"),
+    Column::Money("prices"),
+    Column::Of("differences.kind"),
+    Column::Of("differences.fields"),
+];
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ServicesCommand {
@@ -35,11 +78,15 @@ pub(super) enum ServicesCommand {
     Runs {
         /// The instance's name
         instance: String,
+        #[command(flatten)]
+        csv: CsvOption,
     },
     /// Show what a run did, line by line
     Log {
         /// The run's id
         run: Uuid,
+        #[command(flatten)]
+        csv: CsvOption,
     },
     /// Show the products of an instance
     Products(ProductsArguments),
@@ -62,6 +109,8 @@ pub(super) struct ProductsArguments {
     run: Option<Uuid>,
     #[command(flatten)]
     list: List,
+    #[command(flatten)]
+    csv: CsvOption,
 }
 
 #[derive(Debug, Args)]
@@ -103,8 +152,8 @@ pub(super) async fn run(host: &Host, command: ServicesCommand, json: bool) -> Ou
             instance,
             detach: true,
         } => detach(host, &instance, json).await,
-        ServicesCommand::Runs { instance } => runs(host, &instance, json).await,
-        ServicesCommand::Log { run } => log(host, run, json).await,
+        ServicesCommand::Runs { instance, csv } => runs(host, &instance, csv.form(json)).await,
+        ServicesCommand::Log { run, csv } => log(host, run, csv.form(json)).await,
         ServicesCommand::Products(arguments) => products(host, &arguments, json).await,
         ServicesCommand::Export { instance, out } => export(host, &instance, out.as_deref()).await,
     }
@@ -191,7 +240,7 @@ async fn detach(host: &Host, instance: &str, json: bool) -> Outcome {
     Ok(ExitStatus::Done)
 }
 
-async fn runs(host: &Host, instance: &str, json: bool) -> Outcome {
+async fn runs(host: &Host, instance: &str, form: Form) -> Outcome {
     let instance = host.named_instance(instance).await?;
     host.record()
         .end_dead_services_runs(bss_model::moment::uptime())
@@ -200,11 +249,12 @@ async fn runs(host: &Host, instance: &str, json: bool) -> Outcome {
         host.record().services_runs(instance.id, page).await
     });
     let runs = runs.await?;
-    if json {
-        let views = runs.iter().map(|run| view::ServicesRun::new(run, &instance.name));
-        show::json(&views.collect::<Vec<_>>())?;
-        return Ok(ExitStatus::Done);
-    }
+    let views = runs.iter().map(|run| view::ServicesRun::new(run, &instance.name));
+    let views: Vec<_> = views.collect();
+    csv_lines::list(form, &views, &RUN_COLUMNS, |_| run_table(&runs))
+}
+
+fn run_table(runs: &[RecordedRun]) -> Table {
     let mut table = show::table(&[
         "Run",
         "State",
@@ -216,7 +266,7 @@ async fn runs(host: &Host, instance: &str, json: bool) -> Outcome {
         "Left out",
         "Remark",
     ]);
-    for run in &runs {
+    for run in runs {
         table.add_row([
             run.id.to_string(),
             run.state.to_string(),
@@ -229,8 +279,7 @@ async fn runs(host: &Host, instance: &str, json: bool) -> Outcome {
             remark(run),
         ]);
     }
-    output::table(&table);
-    Ok(ExitStatus::Done)
+    table
 }
 
 fn remark(run: &RecordedRun) -> String {
@@ -262,7 +311,7 @@ async fn named_run(host: &Host, run: Uuid) -> Result<RecordedRun, Failure> {
 }
 
 /// Shows the lines of a run's log, and one for each product that the run changed.
-async fn log(host: &Host, run: Uuid, json: bool) -> Outcome {
+async fn log(host: &Host, run: Uuid, form: Form) -> Outcome {
     let run = named_run(host, run).await?;
     let lines = pages::all(SortOrder::Ascending, async |page| {
         host.record().services_run_log(run.id, page).await
@@ -278,18 +327,26 @@ async fn log(host: &Host, run: Uuid, json: bool) -> Outcome {
         .map(ServicesRunLogLine::from)
         .chain(changed)
         .collect();
-    if json {
-        show::json(&lines)?;
-        return Ok(ExitStatus::Done);
+    csv_lines::list(form, &lines, &LOG_COLUMNS, log_table)?;
+    if form == Form::Table {
+        output::line(format!("run {}: {}", run.id, run.state));
     }
+    Ok(ExitStatus::Done)
+}
+
+fn log_table(lines: &[ServicesRunLogLine]) -> Table {
     let mut table = show::table(&["Time", "Level", "Product", "Action", "Message"]);
     for line in lines {
         let time = show::time(line.at_ms);
-        table.add_row([time, line.level, line.product_code, line.action, line.message]);
+        table.add_row([
+            &time,
+            &line.level,
+            &line.product_code,
+            &line.action,
+            &line.message,
+        ]);
     }
-    output::table(&table);
-    output::line(format!("run {}: {}", run.id, run.state));
-    Ok(ExitStatus::Done)
+    table
 }
 
 async fn differences(host: &Host, run: Uuid) -> Result<Vec<ProductDifference>, Failure> {
@@ -314,13 +371,9 @@ async fn products(host: &Host, arguments: &ProductsArguments, json: bool) -> Out
     let products = products.await?;
     let prices = record.prices(instance.id).await?;
     let shown = shown(&products, &prices, differences.as_deref());
-    if json {
-        let views = shown.iter().map(|product| product.view(&instance));
-        show::json(&views.collect::<Vec<_>>())?;
-    } else {
-        output::table(&product_table(&shown));
-    }
-    Ok(ExitStatus::Done)
+    let views: Vec<_> = shown.iter().map(|product| product.view(&instance)).collect();
+    let form = arguments.csv.form(json);
+    csv_lines::list(form, &views, &PRODUCT_COLUMNS, |_| product_table(&shown))
 }
 
 /// Differences that a run made to products, of the kinds that were asked for.

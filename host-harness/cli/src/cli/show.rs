@@ -62,15 +62,21 @@ pub(super) fn units(quantity: u32, product: &str) -> String {
 
 /// A time, for people.
 pub(super) fn time(ms: i64) -> String {
+    time_as(ms, "%Y-%m-%d %H:%M")
+}
+
+/// A time in UTC (ISO 8601), for programs.
+pub(super) fn time_in_utc(ms: i64) -> String {
+    time_as(ms, "%Y-%m-%dT%H:%M:%S%.3fZ")
+}
+
+fn time_as(ms: i64, form: &str) -> String {
     // Not a time stamp, which does not reach the end of a certificate that never ends.
     let since = jiff::SignedDuration::from_millis(ms);
     jiff::civil::date(1970, 1, 1)
         .at(0, 0, 0, 0)
         .checked_add(since)
-        .map_or_else(
-            |_| ms.to_string(),
-            |time| time.strftime("%Y-%m-%d %H:%M").to_string(),
-        )
+        .map_or_else(|_| ms.to_string(), |time| time.strftime(form).to_string())
 }
 
 /// The most names that a row shows. Certificates of hosters have hundreds.
@@ -235,6 +241,7 @@ mod tests {
         assert_eq!(time(253_402_300_799_000), "9999-12-31 23:59");
         assert_eq!(time(0), "1970-01-01 00:00");
         assert_eq!(time(i64::MAX), i64::MAX.to_string());
+        assert_eq!(time_in_utc(253_402_300_799_000), "9999-12-31T23:59:59.000Z");
     }
 
     #[test]

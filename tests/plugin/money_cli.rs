@@ -1,0 +1,262 @@
+//! `bss-host report` and `bss-host reconcile`: what was charged and credited adds up, and a vendor's statement is compared with it.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::process::Output;
+
+use bss_model::Asset;
+use jiff::Timestamp;
+use jiff::tz::{Offset, TimeZone};
+use serde_json::Value;
+
+use crate::scenario::{DONE, INSTANCE, REFUSED, Scenario, USAGE, assert_ends, result};
+
+/// The exit code of differences between the record and a statement.
+const DIFFERENCES: i32 = 4;
+
+fn json(output: &Output) -> Value {
+    assert_ends(output, DONE);
+    result(output)
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().expect("a list")
+}
+
+/// The rows of a CSV file, each by its headings.
+fn rows(output: &Output) -> Vec<BTreeMap<String, String>> {
+    assert_ends(output, DONE);
+    let rows = csv::Reader::from_reader(output.stdout.as_slice()).into_deserialize();
+    rows.map(|row| row.expect("a row")).collect()
+}
+
+/// An amount of 1/100 from its decimal number.
+fn minor(amount: &str) -> i64 {
+    let (whole, part) = amount.split_once('.').expect("it has decimals");
+    assert_eq!(part.len(), 2, "{amount}");
+    format!("{whole}{part}").parse().expect("a number")
+}
+
+/// Amounts in minor units by currency.
+type Sums = BTreeMap<String, i64>;
+
+fn add(sums: &mut Sums, price: &Value) {
+    let currency = price["currency"].as_str().expect("a currency").to_owned();
+    *sums.entry(currency).or_default() += price["minorUnits"].as_i64().expect("an amount");
+}
+
+fn sums<'a>(prices: impl IntoIterator<Item = &'a Value>) -> Sums {
+    let mut sums = Sums::new();
+    prices.into_iter().for_each(|price| add(&mut sums, price));
+    sums
+}
+
+/// Checks that each kind of sums of a report is that of `charge list` and `credit list` with the same options; returns the number
+/// of charges.
+fn assert_adds_up(scenario: &Scenario, options: &[&str]) -> usize {
+    let run = |command: &[&str]| json(&scenario.bss_host(&[command, options, &["--json"]].concat()));
+    let report = run(&["report"]);
+    let (charges, credits) = (run(&["charge", "list"]), run(&["credit", "list"]));
+    let charged = sums(list(&charges).iter().map(|charge| &charge["total"]));
+    let credited = sums(list(&credits).iter().map(|credit| &credit["price"]));
+    for kind in ["byCurrency", "byInstance", "byCustomer", "byProduct"] {
+        let of = |what: &str| {
+            let mut sums = sums(list(&report[kind]).iter().map(|sum| &sum[what]));
+            sums.retain(|_, sum| *sum != 0);
+            sums
+        };
+        assert_eq!(of("charged"), charged, "{kind} {options:?}");
+        assert_eq!(of("credited"), credited, "{kind} {options:?}");
+    }
+    let entries = rows(&scenario.bss_host(&[&["report"], options, &["--csv"]].concat()));
+    assert_eq!(entries.len(), list(&charges).len() + list(&credits).len());
+    let balance: i64 = entries.iter().map(|entry| minor(&entry["amount"])).sum();
+    assert_eq!(
+        balance,
+        charged.values().sum::<i64>() - credited.values().sum::<i64>()
+    );
+    list(&charges).len()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_adds_up_to_the_charges_and_credits_of_its_days_in_every_time_zone() {
+    let scenario = Scenario::selling().await;
+    let offers = scenario.offers().await;
+    let sold = scenario.order(&offers[0], 2).await;
+    scenario.order(&offers[1], 1).await;
+    json(&scenario.bss_host(&["asset", "cancel", &sold[0].id.to_string(), "--json"]));
+
+    let charges = json(&scenario.bss_host(&["charge", "list", "--json"]));
+    let charged_at_ms = charges[0]["chargedAtMs"].as_i64().expect("a time");
+    let at = Timestamp::from_millisecond(charged_at_ms).expect("a time");
+    let customer = charges[0]["customer"]["id"].as_str().expect("an id");
+    // The earliest and the latest days of the world: at most times they are two days, and near a month's end two months.
+    let mut found = Vec::new();
+    for (zone, hours) in [("UTC", 0), ("Pacific/Kiritimati", 14), ("Etc/GMT+12", -12)] {
+        let day = at.to_zoned(TimeZone::fixed(Offset::constant(hours))).date();
+        let month = day.strftime("%Y-%m").to_string();
+        let day = day.to_string();
+        let zone = ["--time-zone", zone];
+        for days in [
+            vec!["--month", &month],
+            vec!["--since", &day, "--until", &day],
+            vec!["--since", &day, "--instance", INSTANCE],
+            vec!["--until", &day, "--customer", customer],
+        ] {
+            found.push(assert_adds_up(&scenario, &[&days[..], &zone].concat()));
+        }
+        let before = at
+            .to_zoned(TimeZone::UTC)
+            .date()
+            .saturating_sub(jiff::Span::new().days(40));
+        let before = before.strftime("%Y-%m").to_string();
+        assert_eq!(
+            assert_adds_up(&scenario, &[&["--month", &before], &zone[..]].concat()),
+            0
+        );
+    }
+    assert!(found.iter().all(|charges| *charges >= 1), "{found:?}");
+
+    let by = |what| rows(&scenario.bss_host(&["report", "--since", "2000-01-01", "--by", what, "--csv"]));
+    let [sum] = <[_; 1]>::try_from(by("instance")).expect("one instance");
+    assert_eq!((&*sum["name"], &*sum["currency"]), (INSTANCE, "EUR"));
+    assert_eq!(
+        [&*sum["charged"], &sum["credited"], &sum["balance"]],
+        ["447.00", "149.00", "298.00"]
+    );
+    assert_eq!(by("product").len(), 2);
+    let table = scenario.bss_host(&["report", "--since", "2000-01-01"]);
+    let table = String::from_utf8_lossy(&table.stdout).into_owned();
+    for shown in [
+        "ESD-000001",
+        "ESD-CR-000001 for ESD-000001",
+        "-149.00 EUR",
+        "298.00 EUR",
+    ] {
+        assert!(table.contains(shown), "{table}");
+    }
+    for (options, code) in [
+        (&[][..], USAGE),
+        (&["--month", "2026-11", "--instance", "other"], REFUSED),
+    ] {
+        assert_ends(&scenario.bss_host(&[&["report"], options].concat()), code);
+    }
+}
+
+/// A statement as a spreadsheet saves it in a country of decimal commas.
+fn statement(assets: &[Asset], status: impl Fn(&Asset) -> &'static str) -> String {
+    let mut text = "\u{feff}Lizenz;Vorgang;Produkt;Preis;Währung;Status\r\n".to_owned();
+    for asset in assets {
+        let name = |name: &Option<String>| name.clone().expect("it is bought");
+        let (license, transaction) = (name(&asset.license_token_id), name(&asset.transaction_id));
+        let (code, status) = (&asset.product_code, status(asset));
+        let line = format!("\"{license}\";{transaction};{code};\"1.101,50 €\";EUR;{status}\r\n");
+        text.write_str(&line).expect("text");
+    }
+    text
+}
+
+fn reconcile(scenario: &Scenario, text: &str, options: &[&str]) -> (i32, Value) {
+    let file = scenario.folder.path().join("statement.csv");
+    std::fs::write(&file, text).expect("the statement");
+    let file = file.to_str().expect("text");
+    let columns = [
+        "license-token=Lizenz",
+        "transaction=Vorgang",
+        "product=Produkt",
+        "price=Preis",
+        "currency=Währung",
+        "status=Status",
+    ];
+    let columns = columns.iter().flat_map(|column| ["--column", column]);
+    let command = [
+        "reconcile",
+        "--instance",
+        INSTANCE,
+        "--statement",
+        file,
+        "--decimal-comma",
+        "--json",
+    ];
+    let command: Vec<&str> = command
+        .into_iter()
+        .chain(columns)
+        .chain(options.iter().copied())
+        .collect();
+    let output = scenario.bss_host(&command);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let first = text.lines().next().unwrap_or_default();
+    let shown = serde_json::from_str(first).unwrap_or_else(|error| panic!("{error}: {output:?}"));
+    (output.status.code().expect("it ended by itself"), shown)
+}
+
+fn kinds(reconciled: &Value) -> Vec<&str> {
+    let differences = list(&reconciled["differences"]).iter();
+    differences
+        .map(|one| one["kind"].as_str().expect("a word"))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_that_says_what_the_record_says_has_no_differences_and_every_change_of_it_has() {
+    let scenario = Scenario::selling().await;
+    let offer = scenario.offers().await.remove(0);
+    let assets = scenario.order(&offer, 4).await;
+    let whole = statement(&assets, |_| "Purchased");
+    let (code, same) = reconcile(&scenario, &whole, &[]);
+    assert_eq!((code, kinds(&same)), (DONE, vec![]), "{same}");
+    assert_eq!(
+        (same["lines"].as_u64(), same["licenses"].as_u64()),
+        (Some(4), Some(4))
+    );
+
+    let license = |at: usize| assets[at].license_token_id.clone().expect("a license");
+    let lines: Vec<&str> = whole.lines().collect();
+    let stranger = lines[1].replace(&license(0), "00000000-0000-0000-0000-000000000001");
+    for (changed, expected) in [
+        (whole.replace(lines[2], ""), vec!["bought-here"]),
+        (format!("{whole}{stranger}\r\n"), vec!["bought-there"]),
+        (
+            whole.replace(lines[3], &lines[3].replace("1.101,50", "1.101,51")),
+            vec!["other-price"],
+        ),
+        (
+            whole.replace(lines[4], &lines[4].replace("Purchased", "Returned")),
+            vec!["returned-there"],
+        ),
+        (
+            whole.replace(lines[1], &lines[1].replace(&offer, "another")),
+            vec!["other-product"],
+        ),
+        (format!("{whole}{}\r\n", lines[1]), vec!["listed-twice"]),
+    ] {
+        let (code, found) = reconcile(&scenario, &changed, &[]);
+        assert_eq!((code, kinds(&found)), (DIFFERENCES, expected), "{found}");
+    }
+    let (code, dear) = reconcile(&scenario, &whole, &["--charged-prices"]);
+    assert_eq!((code, kinds(&dear)), (DIFFERENCES, vec!["other-price"; 4]));
+    assert_eq!(dear["differences"][0]["expected"], "149.00 EUR");
+    let (code, broken) = reconcile(&scenario, &whole.replace("1.101,50 €", "?"), &[]);
+    assert_eq!(
+        (code, broken["error"]["code"].as_str()),
+        (REFUSED, Some("statement-invalid"))
+    );
+
+    let returned = assets[0].id.to_string();
+    json(&scenario.bss_host(&["asset", "cancel", &returned, "--json"]));
+    let settled = statement(&assets, |asset| match asset.id == assets[0].id {
+        true => "Return accepted",
+        false => "Purchased",
+    });
+    let (code, settled) = reconcile(&scenario, &settled, &[]);
+    assert_eq!((code, kinds(&settled)), (DONE, vec![]), "{settled}");
+    let (code, unknown) = reconcile(&scenario, &whole, &[]);
+    assert_eq!((code, kinds(&unknown)), (DIFFERENCES, vec!["returned-here"]));
+    assert_eq!(unknown["differences"][0]["assetId"], returned);
+    let (code, before) = reconcile(
+        &scenario,
+        "Lizenz;Vorgang;Produkt;Preis;Währung;Status\r\n",
+        &["--month", "2000-01"],
+    );
+    assert_eq!((code, before["licenses"].as_u64()), (DONE, Some(0)));
+}
